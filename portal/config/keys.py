@@ -5,7 +5,6 @@ must bring them, so that two machines never run with different ones by accident.
 """
 
 import base64
-import binascii
 import os
 import secrets
 from collections.abc import Mapping
@@ -53,7 +52,7 @@ def _fernet_key(text: str) -> str:
     key = text.strip()
     try:
         made = base64.urlsafe_b64decode(key)
-    except (binascii.Error, ValueError):
+    except ValueError:
         made = b""
     if len(made) != 32:
         raise SettingsError(

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -15,7 +16,7 @@ from jobs.reservations import expire_reservations
 from jobs.retention import prune
 from jobs.sweep import sweep
 from jobs.tasks import run_tasks
-from portal.extensions import db
+from portal.extensions import db, settings
 from portal.models.operations import Process
 from portal.queue.names import BACKGROUND
 from portal.queue.schedule import table
@@ -74,6 +75,18 @@ def test_what_comes_early_is_done_and_what_comes_in_the_first_half_of_its_minute
         begin_duty("alerts", seconds)
         look_for_alerts()
         done.append(age("alerts") < 20)
+    assert done == [False, True]
+
+
+def test_a_sweep_is_due_again_once_its_whole_interval_is_over(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=60))
+    done = []
+    for seconds in (40, 80):
+        begin_duty("sweep", seconds)
+        sweep()
+        done.append(age("sweep") < 20)
     assert done == [False, True]
 
 

@@ -232,3 +232,10 @@ def test_where_ports_are_listed_all_others_are_closed_but_the_inboxs() -> None:
     refusal = "8.8.8.8 port 80 is not one of WEBHOOK_ALLOWED_PORTS."
     assert guard.refusal("8.8.8.8", 80) == refusal
     assert guard.refusal("127.0.0.1", 8000, opens=("127.0.0.1", 8000)) is None
+
+
+def test_ports_that_can_be_read_only_once_are_open_each_time() -> None:
+    guard = AddressGuard(ports=iter([443, 8443]))
+    for address in ("8.8.8.8", "1.1.1.1"):
+        assert guard.refusal(address, 8443) is None
+        assert guard.refusal(address, 443) is None

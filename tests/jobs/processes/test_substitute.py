@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -20,6 +21,7 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from tests.support.database.duties import begin_duty
+from tests.support.database.statements import asked
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user
 from tests.support.processes import until
@@ -137,3 +139,16 @@ def test_while_the_main_thread_works_it_waits(app: Flask) -> None:
             time.sleep(3.5)
             assert states() == {TaskState.WAITING}
         assert until(lambda: states() != {TaskState.WAITING}, 10)
+
+
+def test_while_the_main_thread_works_it_goes_on_looking(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would seem to be stuck."""
+    for name, less in (("LOOK_EVERY", 0.05), ("GRACE", timedelta(0))):
+        monkeypatch.setattr(substitute, name, less)
+    with running(app), at_work:
+        begin_task()
+        with asked(db.engine, "SELECT", about="FROM tasks") as looks:
+            assert until(lambda: len(looks) > 5, 10)
+        assert states() == {TaskState.WAITING}

@@ -1,5 +1,9 @@
 """Rules of the register: tags, serial numbers, late edits, roles, what is refused."""
 
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
 import pytest
 from sqlalchemy import select, update
 
@@ -8,6 +12,7 @@ from portal.models.deliveries import Event
 from portal.services.actions import lifecycle
 from portal.services.assets.queries import AssetFilter, list_assets
 from portal.services.assets.rules import AssetValues
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from tests.services.actions.plan_examples import maintenance, make_maintenance
@@ -29,6 +34,34 @@ def set_status(asset_id: int, status: str) -> None:
     """Bring an asset into a status that no action reaches yet."""
     with writing() as current:
         current.execute(update(Asset).where(Asset.id == asset_id).values(status=status))
+
+
+EVERYTHING = AssetValues(
+    asset_tag="C-1",
+    name="Camera",
+    manufacturer="Lumen",
+    model="L2",
+    serial_number="S-1",
+    condition="fair",
+    supplier="Datahaus",
+    order_number="O-9",
+    purchase_date=date(2025, 2, 3),
+    purchase_cost=Decimal("1249.50"),
+    warranty_expires=date(2028, 2, 3),
+    reservable=False,
+    notes="By the door",
+)
+
+
+def test_all_that_is_said_of_an_asset_is_kept_when_it_is_made_and_when_it_is_edited() -> None:
+    made = lifecycle.create_asset(SYSTEM, EVERYTHING)
+    edited = make_asset()
+    assert lifecycle.edit_asset(
+        SYSTEM, edited, 1, replace(EVERYTHING, asset_tag="C-2", serial_number="S-2")
+    )
+    session().rollback()
+    kept = [lifecycle.values_of(lifecycle.find_asset(each)) for each in (made, edited)]
+    assert kept == [EVERYTHING, replace(EVERYTHING, asset_tag="C-2", serial_number="S-2")]
 
 
 def test_it_numbers_assets_without_a_tag() -> None:

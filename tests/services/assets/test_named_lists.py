@@ -51,6 +51,15 @@ def test_a_name_is_there_once_whatever_its_case(kind: NamedList) -> None:
     assert names(kind) == ["Other", "Tools"]
 
 
+def test_what_is_typed_in_is_found_in_any_letters_and_else_added(kind: NamedList) -> None:
+    ids = {name: named_lists.find(kind, add(kind, name)).id for name in ("Chairs", "Tools")}
+    for name in ("chairs", "TOOLS"):
+        assert named_lists.found_or_added(kind, SYSTEM, name) == ids[name.capitalize()]
+    added = named_lists.found_or_added(kind, SYSTEM, "Lamps")
+    assert added not in ids.values()
+    assert names(kind) == ["Chairs", "Lamps", "Tools"]
+
+
 def test_a_name_is_needed_and_not_too_long(kind: NamedList) -> None:
     for name in ("", "x" * 121):
         with pytest.raises(Refusal):

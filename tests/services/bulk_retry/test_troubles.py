@@ -7,13 +7,13 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from portal.engine.events.names import EventName
 from portal.engine.health import LONGEST_PAUSE
 from portal.lib.clock import utcnow
 from portal.models.batches import BatchRow
-from portal.models.deliveries import Priority
+from portal.models.deliveries import Delivery, Event, Priority
 from portal.models.tasks import Task, TaskState
 from portal.services.bulk_retry import handover, queries, rows, selection, standstill
 from portal.services.bulk_retry import task as bulk_retry_task
@@ -147,6 +147,24 @@ def test_what_arrived_counts_where_it_could_be_sent_once_more(app: Flask) -> Non
     make_delivery(make_webhook(name="Door"), status="failed")
     counted = selection.count(all_that(LogFilter(), again=True))
     assert (counted.total, counted.in_order) == (2, {"Sync"})
+
+
+def test_of_more_than_ten_thousand_no_more_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "COUNT_SECONDS", 3600.0)  # however slow the machine is
+    many_failed(make_webhook(), 10_001)
+    counted = selection.count(all_that(FAILED))
+    assert (counted.total, counted.is_more) == (10_000, True)
+
+
+def many_failed(hook: Hook, count: int) -> None:
+    """So many that failed, all at once."""
+    now = utcnow()
+    event = {"event": "asset.created", "occurred_at": now, "body": b"{}", "asset_id": 7}
+    row = {"event": "asset.created", "asset_id": 7, "webhook_id": hook.id, "status": "failed"}
+    row |= {"due_at": now, "finished_at": now}
+    with writing() as current:
+        ids = current.scalars(insert(Event).returning(Event.id), [event] * count).all()
+        current.execute(insert(Delivery), [{**row, "event_id": each} for each in ids])
 
 
 def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Flask) -> None:

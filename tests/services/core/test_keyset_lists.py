@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import event
 
 from portal.extensions import db
 from portal.lib.paging import Cursor, UnreadableCursor
+from portal.models.assets import Asset
 from portal.services.actions import stock
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.alerts import queries as alert_queries
@@ -21,6 +23,7 @@ from portal.services.alerts.queries import AlertFilter
 from portal.services.assets import named_lists, staff_queries, timeline
 from portal.services.assets import pages as asset_pages
 from portal.services.assets import queries as asset_queries
+from portal.services.assets.pages import AssetOrder
 from portal.services.assets.queries import AssetFilter
 from portal.services.audit import queries as audit_queries
 from portal.services.audit.queries import TrailFilter
@@ -35,6 +38,7 @@ from tests.services.core.keyset_walk import (
     functions_that_page,
 )
 from tests.support.database.statements import asked
+from tests.support.factories import make_asset
 
 LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     asset_queries.list_assets: register_lists.assets,
@@ -131,3 +135,23 @@ def test_where_nothing_newer_is_left_the_first_page_comes(
         again = case.turn(Cursor(beside.key, newer=True).encode())
         assert (list(map(case.key, again.rows)), again.newer) == (case.expected[:1], None)
         assert again.older == first.older
+
+
+def test_of_a_list_by_rank_no_more_rows_are_made_than_a_page_shows(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyset, "PAGE_SIZE", SIZE)
+    shown = [make_asset() for _ in range(3 * SIZE)][: -SIZE - 1 : -1]
+    db.session.expunge_all()
+    made: list[int] = []
+
+    def note(row: Asset, _context: object) -> None:
+        made.append(row.id)
+
+    event.listen(Asset, "load", note)
+    try:
+        page = asset_pages.in_order(AssetFilter(), order=AssetOrder.STATUS)
+    finally:
+        event.remove(Asset, "load", note)
+    assert [row.id for row in page.rows] == shown
+    assert len(made) == SIZE + 1

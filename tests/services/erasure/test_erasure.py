@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from jobs import tasks as job
 from portal.models.assets import Activity
@@ -17,11 +19,13 @@ from portal.models.people import Link, SignInThrottle, User, UserSession
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services.actions.planning import reservations
 from portal.services.core.unit_of_work import session, writing
 from portal.services.erasure import erase, places, walk
 from portal.services.people import sign_in_throttle
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import leases
+from tests.services.actions.plan_examples import last_body, wish
 from tests.services.alerts.due_things import work
 from tests.services.erasure.filled_portal import (
     ADDRESS,
@@ -33,9 +37,9 @@ from tests.services.erasure.filled_portal import (
     fill,
     places_of,
 )
-from tests.support.database.rivals import Rival
+from tests.support.database.rivals import Rival, meanwhile
 from tests.support.deliveries import make_delivery, stored
-from tests.support.factories import make_webhook
+from tests.support.factories import make_asset, make_staff, make_webhook
 
 BOTH = pytest.mark.parametrize("kind", list(ErasedKind))
 # Bodies as they went out, and what came back: kept until their retention ends.
@@ -238,3 +242,22 @@ def test_what_somebody_writes_meanwhile_stays_without_the_name(app: Flask) -> No
         rival.begin()
     rival.finish()
     assert session().get_one(Maintenance, plan_id).note == f"{label} was called, and came"
+
+
+def test_what_is_decided_while_a_name_is_taken_out_is_told_without_it(app: Flask) -> None:
+    """Bodies stay as they are: what is told after an erasure cannot be taken back."""
+    filled = fill()
+    by, with_her = filled.admin.actor, wish(make_staff("Ben"), purpose=f"With {ZOE.name}")
+    wanted = reservations.reserve(by, make_asset(), with_her)
+    label = begin(filled, ErasedKind.STAFF)
+    numbers = [place.table for place in places.places_of(ErasedKind.STAFF)]
+
+    def take_out(current: Session) -> None:
+        task = current.scalars(select(Task).where(Task.kind == walk.NAME)).one()
+        task.cursor = {"place": numbers.index("reservations")}
+        walk.step(current, task)
+
+    meanwhile(app, partial(reservations.approve, by, wanted), take_out)
+    told = last_body()
+    assert told["event"] == "asset.reservation_approved"
+    assert told["data"]["purpose"] == f"With {label}"

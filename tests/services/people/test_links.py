@@ -1,5 +1,6 @@
 """One-time links: for whom each opens, for how long, and who may look at it."""
 
+from base64 import urlsafe_b64decode
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -142,6 +143,13 @@ def test_an_invitation_lasts_a_week_and_a_new_password_a_day(app: Flask) -> None
         assert link.shown_until is not None
         assert near(link.shown_until, now + timedelta(minutes=15))
         assert link.created_by_id == ana.id
+
+
+def test_the_token_of_every_link_is_256_bits(app: Flask) -> None:
+    set_up = token_in(one_time_links.setup_link() or "")
+    ana, ben = make_user(), make_user("support")
+    tokens = set_up, invite(ana)[1], reset_token(ana, ben)
+    assert [len(urlsafe_b64decode(f"{each}=")) for each in tokens] == [32, 32, 32]
 
 
 def test_set_up_links_that_have_run_out_go_when_another_is_made(app: Flask) -> None:

@@ -7,11 +7,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from portal.engine.signing.signatures import standard_signature
 from portal.extensions import db
 from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
 from portal.models.inbox import InboxMessage
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
@@ -29,6 +30,7 @@ from portal.services.webhooks.inbox.address import (
     token_of,
 )
 from portal.services.webhooks.inbox.messages import KEPT, InboxItem
+from portal.services.webhooks.values import WebhookValues
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.inbox import BODY, row_of, secret_of, signed
 
@@ -71,6 +73,21 @@ def test_asked_for_twice_there_is_still_one(ana: Person, opened: UUID) -> None:
 def test_a_webhook_that_has_its_name_already_is_left_alone(ana: Person) -> None:
     make_webhook(name=messages.NAME.upper())
     assert row_of(messages.open_inbox(ana.actor)).name == f"{messages.NAME} 2"
+
+
+def test_where_it_was_is_told_in_the_audit_trail_once_it_leads_elsewhere(
+    ana: Person, opened: UUID
+) -> None:
+    before = shown_url(row_of(opened))
+    values = WebhookValues(
+        name="ERP",
+        url="https://erp.example.com/hook?key=hush",
+        events=("asset.created",),
+    )
+    assert crud.edit(ana.actor, opened, 1, values).is_changed
+    latest = select(AuditEntry.changes).order_by(AuditEntry.id.desc()).limit(1)
+    changes = db.session.scalars(latest).one()
+    assert changes["url"] == {"from": before, "to": "https://erp.example.com/hook?key=••••"}
 
 
 @pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])

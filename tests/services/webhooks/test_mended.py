@@ -192,6 +192,17 @@ def test_more_that_is_held_than_was_seen_is_decided_about_by_nobody(ada: Person)
     assert [stored(each)["status"] for each in ids] == ["waiting", "held", "held"]
 
 
+def test_more_than_a_statement_takes_can_be_chosen_at_once(ada: Person) -> None:
+    """PostgreSQL takes 65,535 values. Some of what was chosen may be gone meanwhile."""
+    hook = make_webhook(state="off")
+    held = [make_delivery(hook, status="held") for _ in range(3)]
+    chosen = {*held[:2], *(UUID(int=number) for number in range(65_536))}
+    seen = held_deliveries.look(hook.public_id)
+    decision = HeldDecision(send=chosen, rest=Rest.KEEP, seen=seen)
+    assert held_deliveries.decide(ada.actor, hook.public_id, decision).sent == 2
+    assert [stored(each)["status"] for each in held] == ["waiting", "waiting", "held"]
+
+
 def test_what_still_waits_when_it_is_turned_on_is_asked_about_however_much_it_is(
     ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
-from flask import Flask
+from flask import Flask, Response, request_finished
+from werkzeug.test import TestResponse
 
 from portal.lib.file_lock import FileLock
 from portal.services.csv.export_slots import TooManyExports, take_slot
-from tests.support.factories import Person, make_user
+from tests.support.factories import Person, make_asset, make_user
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
+T = TypeVar("T")
 EXPORTS = ["/assets/export.csv", "/deliveries/export.csv", "/settings/audit/export.csv"]
 
 
@@ -74,28 +77,55 @@ def test_the_page_says_what_to_do_and_its_button_does_it(
     assert pages.client.get(again, buffered=True).status_code == 200
 
 
-@pytest.mark.parametrize("path", EXPORTS)
-def test_a_place_is_held_until_the_browser_goes_away(ana: Person, app: Flask, path: str) -> None:
-    held: list[int] = []
+def asked_for(app: Flask, person: Person, path: str, look: Callable[[TestResponse], T]) -> T:
+    """What `look` finds in the answer, which has only begun."""
 
-    def browse() -> None:
+    def browse() -> T:
         """In a thread of its own, as the server has one for each request."""
         pages = Pages(app)
-        pages.sign_in(ana.email, ana.password)
+        pages.sign_in(person.email, person.password)
         cookie = pages.client.get_cookie("session")
         assert cookie is not None
         client = app.test_client()
         client.set_cookie("session", cookie.value)
-        answer = client.get(path, buffered=False)
-        with app.app_context():
-            held.append(free_places(ana))
-        answer.close()  # before the first line
+        return look(client.get(path, buffered=False))
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(browse).result(timeout=60)
+
+
+@pytest.mark.parametrize("path", EXPORTS)
+def test_a_place_is_held_until_the_browser_goes_away(ana: Person, app: Flask, path: str) -> None:
+    held: list[int] = []
+
+    def count() -> None:
         with app.app_context():
             held.append(free_places(ana))
 
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(browse).result(timeout=60)
+    def go_away(answer: TestResponse) -> None:
+        count()
+        answer.close()  # before the first line
+        count()
+
+    asked_for(app, ana, path, go_away)
     assert held == [1, 2]
+
+
+def test_once_the_browser_has_gone_away_reading_ends_whoever_still_has_the_answer(
+    ana: Person, app: Flask
+) -> None:
+    make_asset()
+    kept: list[Any] = []
+
+    def keep(_app: Flask, response: Response) -> None:
+        kept.append(response.response)
+
+    def go_away(answer: TestResponse) -> list[str]:
+        answer.close()
+        return list(kept[-1])
+
+    with request_finished.connected_to(keep, app):
+        assert asked_for(app, ana, EXPORTS[0], go_away) == []
 
 
 def test_who_asks_for_the_head_alone_takes_no_place(

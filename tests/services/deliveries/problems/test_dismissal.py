@@ -100,6 +100,15 @@ def test_reasons_that_read_the_same_are_dismissed_together(sam: Actor, finance: 
     assert [(each.count, each.by) for each in dismissed_failures.dismissed()] == [(2, "Sam")]
 
 
+def test_what_failed_for_no_known_reason_is_told_as_dismissed_without_one(
+    sam: Actor, finance: Hook
+) -> None:
+    make_delivery(finance, status="failed")
+    assert dismiss(sam, finance.public_id, None, utcnow()).count == 1
+    (line,) = dismissed_failures.dismissed()
+    assert (line.reason, line.count, line.by) == (None, 1, "Sam")
+
+
 def test_reasons_that_read_the_same_are_one_line_with_whoever_dismissed_either_last(
     sam: Actor, finance: Hook
 ) -> None:
