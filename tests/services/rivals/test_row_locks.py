@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from portal.engine.reasons import Reason
 from portal.extensions import db
@@ -98,6 +99,25 @@ def test_what_is_removed_meanwhile_is_not_told_of_as_sent(app: Flask) -> None:
     meanwhile(app, turn_on, lambda current: remove_deliveries(current, select(Delivery.id)))
     (entry,) = db.session.scalars(select(AuditEntry)).all()
     assert entry.changes == {"status": {"from": "Off", "to": "Active"}}
+
+
+def test_a_webhook_that_was_read_before_is_told_of_as_it_is_once_its_row_is_free(
+    app: Flask,
+) -> None:
+    ana, hook = make_user().actor, make_webhook(name="Sync")
+    failed = make_delivery(hook, status="failed", reason="server")
+
+    def read_and_dismiss() -> str:
+        with writing() as current:
+            seen = current.get_one(Webhook, hook.id)
+            dismiss_chosen(ana, [failed])
+            return seen.name
+
+    def rename(current: Session) -> None:
+        current.get_one(Webhook, hook.id, with_for_update={"key_share": True}).name = "ERP"
+
+    assert meanwhile(app, read_and_dismiss, rename) == "ERP"
+    assert db.session.scalars(select(AuditEntry.target_name)).all() == ["ERP"]
 
 
 def a_bulk_retry_goes_on() -> Callable[[], object]:
