@@ -16,6 +16,7 @@ from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
+from portal.models.batches import BatchRow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.bulk_retry import selection as bulk_retry_selection
@@ -129,6 +130,14 @@ def a_bulk_retry_goes_on() -> Callable[[], object]:
     assert turn is not None
     assert task_leases.advance(turn, bulk_retry_task.KIND)
     return partial(task_leases.advance, turn, bulk_retry_task.KIND)
+
+
+def test_what_is_removed_meanwhile_is_not_handed_over_by_a_bulk_retry(app: Flask) -> None:
+    make_delivery(status="failed", reason="server")
+    go_on = a_bulk_retry_goes_on()
+    meanwhile(app, go_on, lambda current: remove_deliveries(current, select(Delivery.id)))
+    ends = db.session.execute(select(BatchRow.outcome, BatchRow.message)).all()
+    assert [tuple(each) for each in ends] == [("skipped", "It is no longer kept.")]
 
 
 @pytest.mark.parametrize(
