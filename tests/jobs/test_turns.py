@@ -55,6 +55,16 @@ def test_between_jobs_it_may_wait_for_as_long_as_it_likes(clock: Clock) -> None:
     assert turns.are_taken()
 
 
+def test_once_a_job_has_ended_what_its_thread_still_notes_is_no_work(clock: Clock) -> None:
+    turns = Turns()
+    turns.begin()
+    turns.end()
+    turns.note()
+    assert turns.last is None
+    clock.now += 10 * STUCK_AFTER
+    assert turns.are_taken()
+
+
 def test_in_a_job_it_has_to_come_round(clock: Clock) -> None:
     turns = Turns()
     turns.begin()

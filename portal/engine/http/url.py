@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from ipaddress import IPv6Address
 from urllib.parse import SplitResult, quote, urlsplit
 
 import idna
@@ -74,11 +75,20 @@ def _host(parts: SplitResult) -> str:
     if not host:
         raise AddressError("Add the name of the server after ://, such as example.com.")
     if ":" in host and "%" not in host:
-        return f"[{host}]"
+        return f"[{_in_brackets(host)}]"
     name = host if host.isascii() else _idna(host)
     if not _HOST_NAME.match(name):
         raise AddressError("Check the server name in the address for typing mistakes.")
     return name
+
+
+def _in_brackets(host: str) -> str:
+    """Python takes addresses of later versions too, with any characters; libcurl takes none."""
+    try:
+        IPv6Address(host)
+    except ValueError as error:
+        raise AddressError("Check the server name in the address for typing mistakes.") from error
+    return host
 
 
 def _idna(host: str) -> str:

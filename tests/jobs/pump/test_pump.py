@@ -3,6 +3,7 @@
 import hmac
 import json
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from flask import Flask
 from rq.timeouts import JobTimeoutException
 from sqlalchemy import update
 
+from jobs import context
 from jobs.deliver import deliver_due, equip, new_pump
 from jobs.pump.pump import Pump
 from jobs.pump.wake import Wake
@@ -63,6 +65,17 @@ def test_it_delivers_an_event_with_its_headers_and_signature(receiver: Receiver)
     assert received.header("X-Asset-Webhook-Signature") == expected
     assert received.header("X-Asset-Webhook-Id") == str(delivery.public_id)
     assert received.header("X-Api-Key") == "tell nobody"
+
+
+def test_what_a_worker_runs_finds_an_application_by_itself(
+    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "application", lambda: app)
+    make_webhook(receiver.url)
+    publish()
+    with ThreadPoolExecutor(1) as worker:  # where no application is at work
+        worker.submit(deliver_due).result()
+    assert only_delivery().status == "delivered"
 
 
 def test_it_writes_down_what_went_out_and_what_came_back(receiver: Receiver) -> None:

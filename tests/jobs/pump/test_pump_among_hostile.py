@@ -91,3 +91,11 @@ def test_what_no_database_takes_is_written_down_all_the_same() -> None:
     assert "<script>alert(1)</script>" in kept.response_text
     assert "\0" not in kept.response_text
     assert ["X-Odd", "\xff\x01"] in kept.response_headers
+
+
+def test_an_address_that_cannot_be_written_down_holds_up_nobody(receiver: Receiver) -> None:
+    make_webhook("http://[v1.é:]/", name="odd")
+    make_webhook(receiver.url, name="healthy")
+    publish()
+    deliver_due()
+    assert ends() == {"odd": ("retrying", "dns", None), "healthy": ("delivered", None, 200)}

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import trustme
 from flask import Flask
-from sqlalchemy import Connection, delete, event, update
+from sqlalchemy import Connection, delete, update
 
 from jobs.pump import prober as prober_module
 from jobs.pump.prober import Prober, _door
@@ -30,6 +30,7 @@ from tests.engine.http.real_receivers.hostile import HostileServer, Visit
 from tests.jobs.outage import refused
 from tests.jobs.pump.delivery_clock import attempts
 from tests.services.dispatch.sending_machines import Machine, doubts
+from tests.support.database.statements import asked
 from tests.support.factories import make_webhook
 from tests.support.ports import free_port
 from tests.support.processes import until
@@ -78,18 +79,21 @@ def nowhere() -> str:
     return f"http://127.0.0.1:{free_port()}/"
 
 
-def test_a_beat_of_a_machine_that_is_well_asks_little(prober: Prober) -> None:
-    asked: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        asked.extend([statement] if "BEGIN" not in statement else [])
-
-    event.listen(db.engine, "after_cursor_execute", note)
-    try:
+def asked_by_a_beat(prober: Prober) -> list[str]:
+    with asked(db.engine) as statements:
         prober.look(db.engine)
-    finally:
-        event.remove(db.engine, "after_cursor_execute", note)
-    assert len(asked) == 3, "the time, who else lives, and whom anybody doubts"
+    return [each for each in statements if "BEGIN" not in each]
+
+
+def test_a_beat_of_a_machine_that_is_well_asks_little(prober: Prober) -> None:
+    assert len(asked_by_a_beat(prober)) == 3, "the time, who else lives, and whom anybody doubts"
+
+
+def test_a_beat_of_a_machine_that_is_alone_asks_less(app: Flask) -> None:
+    Machine("m1")
+    prober = Prober(app, OwnReach("m1"))
+    assert len(asked_by_a_beat(prober)) == 2, "the time, and who else lives"
+    prober.close()
 
 
 def test_it_forgets_whom_it_reaches_and_sends_them_nothing(

@@ -16,6 +16,7 @@ from portal.services.assets.queries import COUNTED_BESIDE, AssetFilter, Shown, c
 from portal.services.assets.search import by_holder, by_words
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
+from tests.support.database.statements import asked
 from tests.support.factories import make_asset, make_staff
 
 MANY = COUNTED_BESIDE + 500
@@ -122,6 +123,13 @@ def test_the_whole_register_is_counted_no_further_than_the_limit(
     found = counts(AssetFilter())
     assert (found[None], found[Shown.LOST], found[Shown.OVERDUE]) == (21, 21, 1)
     assert queries.count(AssetFilter(shown=Shown.LOST)) == 21
+
+
+def test_to_count_what_is_late_the_loans_are_read_and_no_asset(many: None) -> None:
+    with asked(db.engine, "SELECT") as statements:
+        assert queries.count(AssetFilter(shown=Shown.OVERDUE)) == 1
+    assert [each for each in statements if "FROM assignments" in each]
+    assert [each for each in statements if "FROM assets" in each] == []
 
 
 def test_what_is_found_in_two_ways_and_what_has_two_statuses_is_counted_to_the_limit_too(

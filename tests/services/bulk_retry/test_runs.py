@@ -87,6 +87,17 @@ def test_the_rest_of_one_that_was_stopped_is_what_it_did_not_send(
     assert runs.taken_up([fresh(batch), fresh(rest)]) == {batch}
 
 
+@pytest.mark.parametrize(("most", "is_found"), [(1, False), (2, True)])
+def test_who_took_up_a_rest_is_looked_for_among_so_many_later_ones_and_no_more(
+    ana: Actor, monkeypatch: pytest.MonkeyPatch, most: int, is_found: bool
+) -> None:
+    batch = stopped_after_one(ana, some(3, make_webhook()), monkeypatch)
+    bulk_retry_task.start(ana, Selection(ticked=tuple(some(1, make_webhook()))))
+    bulk_retry_task.start(ana, Selection(rest_of=batch))
+    monkeypatch.setattr(runs, "LATER", most)
+    assert runs.taken_up([fresh(batch)]) == ({batch} if is_found else set())
+
+
 def test_what_has_arrived_meanwhile_is_not_in_the_rest(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,14 @@ def test_a_new_row_starts_with_what_it_says_and_an_item_counts_nothing() -> None
     assert chair.quantity == by_name["Lamp"].quantity
 
 
+def test_a_new_stock_of_which_the_row_counts_none_begins_empty(app: Flask) -> None:
+    person = make_user()
+    run(person, check(person, "name,kind,quantity\nPaper,stock,0\nToner,stock,\n"))
+    session().rollback()
+    found = session().execute(select(Asset.name, Asset.quantity).order_by(Asset.name)).all()
+    assert [tuple(each) for each in found] == [("Paper", 0), ("Toner", 0)]
+
+
 def test_what_the_lists_lack_is_added_once_and_only_if_that_was_ticked(app: Flask) -> None:
     person = make_user()
     text = "name,category,location\nA,Optics,Attic\nB,optics,attic\n"

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal.extensions import db
-from portal.lib.clock import utcnow
+from portal.lib.clock import as_if, utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
@@ -54,6 +54,16 @@ def test_what_somebody_has_locked_is_spread_without_it(app: Flask) -> None:
         assert dispatch_sweep.settle() == 1
     assert stored(theirs)["due_at"] == later
     assert stored(other)["due_at"] < later
+
+
+def test_at_the_moment_at_which_it_ends_a_lease_has_run_out(app: Flask) -> None:
+    """It may be freed and settled at one moment: the clock of SQLite counts milliseconds."""
+    del app
+    made = make_delivery()
+    with as_if(utcnow()):
+        lease(made, 0)
+        assert dispatch_sweep.settle() == 1
+    assert (find_lease(made), stored(made)["attempts"]) == (None, 1)
 
 
 def test_what_ran_out_is_left_to_whoever_has_its_webhook(app: Flask) -> None:

@@ -130,6 +130,17 @@ def test_a_reservation_ends_after_its_start_and_after_now() -> None:
     assert reservation(purpose="x" * 200) == []
 
 
+def test_a_reservation_has_a_person_a_start_and_an_end() -> None:
+    lacks = {
+        "staff_id": "Choose who wants the asset",
+        "starts_at": "Enter when the reservation starts",
+        "ends_at": "Enter when the reservation ends",
+    }
+    for field, sentence in lacks.items():
+        assert reservation(**{field: None}) == [(field, sentence)]
+    assert reservation(**dict.fromkeys(lacks)) == list(lacks.items())
+
+
 def test_the_name_of_a_webhook_has_120_characters_at_most() -> None:
     assert name_problem("x" * 120) is None
     assert name_problem("x" * 121) == "Use at most 120 characters in the webhook name"

@@ -183,6 +183,17 @@ def test_events_that_nobody_asked_for_are_looked_for_among_the_old_ones_only(
     assert count(Event) == 5
 
 
+def test_events_that_nobody_asked_for_go_in_whatever_order_they_lie_in_the_table() -> None:
+    ids = [publish() for _ in range(3)]
+    for some in (ids, ids[:1]):  # what is written anew comes to lie behind the others
+        with writing() as current:
+            old = update(Event).where(Event.id.in_(some))
+            current.execute(old.values(occurred_at=utcnow() - OLD))
+    assert retention.count()["events removed"] == 3
+    assert retention.prune()["events removed"] == 3
+    assert count(Event) == 0
+
+
 def test_the_command_says_how_much_went(app: Flask) -> None:
     old_delivery()
     answer = app.test_cli_runner().invoke(args=["prune"])

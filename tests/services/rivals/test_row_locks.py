@@ -10,11 +10,13 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
+from portal.models.batches import BatchRow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.bulk_retry import selection as bulk_retry_selection
@@ -100,6 +102,25 @@ def test_what_is_removed_meanwhile_is_not_told_of_as_sent(app: Flask) -> None:
     assert entry.changes == {"status": {"from": "Off", "to": "Active"}}
 
 
+def test_a_webhook_that_was_read_before_is_told_of_as_it_is_once_its_row_is_free(
+    app: Flask,
+) -> None:
+    ana, hook = make_user().actor, make_webhook(name="Sync")
+    failed = make_delivery(hook, status="failed", reason="server")
+
+    def read_and_dismiss() -> str:
+        with writing() as current:
+            seen = current.get_one(Webhook, hook.id)
+            dismiss_chosen(ana, [failed])
+            return seen.name
+
+    def rename(current: Session) -> None:
+        current.get_one(Webhook, hook.id, with_for_update={"key_share": True}).name = "ERP"
+
+    assert meanwhile(app, read_and_dismiss, rename) == "ERP"
+    assert db.session.scalars(select(AuditEntry.target_name)).all() == ["ERP"]
+
+
 def a_bulk_retry_goes_on() -> Callable[[], object]:
     """Of all that failed; it has collected already."""
     failed = LogFilter(status=StatusFilter.FAILED)
@@ -109,6 +130,14 @@ def a_bulk_retry_goes_on() -> Callable[[], object]:
     assert turn is not None
     assert task_leases.advance(turn, bulk_retry_task.KIND)
     return partial(task_leases.advance, turn, bulk_retry_task.KIND)
+
+
+def test_what_is_removed_meanwhile_is_not_handed_over_by_a_bulk_retry(app: Flask) -> None:
+    make_delivery(status="failed", reason="server")
+    go_on = a_bulk_retry_goes_on()
+    meanwhile(app, go_on, lambda current: remove_deliveries(current, select(Delivery.id)))
+    ends = db.session.execute(select(BatchRow.outcome, BatchRow.message)).all()
+    assert [tuple(each) for each in ends] == [("skipped", "It is no longer kept.")]
 
 
 @pytest.mark.parametrize(

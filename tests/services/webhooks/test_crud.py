@@ -16,7 +16,7 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Event, Priority
 from portal.models.webhooks import Webhook
-from portal.services.core import vault
+from portal.services.core import counting, vault
 from portal.services.core.refusals import NotAllowed, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import crud, sample_deliveries, secrets
@@ -265,6 +265,19 @@ def last_changes() -> dict[str, Any]:
     session().rollback()
     newest = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)
     return session().scalars(newest).one().changes
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "1"), (2, "2"), (3, "2+"), (4, "2+")])
+def test_the_trail_says_how_many_waited_for_a_webhook_that_was_deleted(
+    monkeypatch: pytest.MonkeyPatch, count: int, told: str
+) -> None:
+    for module in (counting, crud):
+        monkeypatch.setattr(module, "COUNT_LIMIT", 2)
+    hook = make_webhook()
+    for _ in range(count):
+        publish()
+    crud.delete(make_user().actor, hook.public_id)
+    assert last_changes() == {"deliveries_stopped": {"from": None, "to": told}}
 
 
 def test_the_trail_says_that_a_secret_part_of_the_address_changed_and_not_which() -> None:
