@@ -185,9 +185,17 @@ class Transport:
         self._trust.close()
 
     def _begin(self, order: Order, name: Name | None = None) -> None:
-        """Give the request to libcurl. `name`: what it has to look up for it."""
+        """Give the request to libcurl; what that does not take ends at once, and holds up nobody.
+        `name`: what it has to look up for it."""
         handle = self._take_handle()
-        handle.load(order, waited=monotonic() - order.began)
+        try:
+            handle.load(order, waited=monotonic() - order.began)
+        except (ValueError, pycurl.error) as error:
+            cause = requests.exceptions.RequestException(str(error), request=order.request)
+            self._ended.append(unsendable(order.key, order.request, Reason.INTERNAL, cause))
+            if name is not None:
+                self._lookups.lost(name, hangs=False)
+            return
         self._busy[handle.curl] = handle
         if name is not None:
             self._looking_up[handle] = name

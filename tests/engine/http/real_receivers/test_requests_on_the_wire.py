@@ -4,11 +4,13 @@ import socket
 from ipaddress import ip_network
 
 import pytest
+from requests import PreparedRequest
+from requests.structures import CaseInsensitiveDict
 
 from portal.engine.http.address_guard import AddressGuard
-from portal.engine.http.transport import Transport
+from portal.engine.http.transport import Transport, prepare
 from portal.engine.reason_keys import Reason
-from tests.engine.http.real_receivers.send import BODY, send
+from tests.engine.http.real_receivers.send import BODY, drive_all, send
 from tests.support.receiver import Receiver
 
 PREPARED = (
@@ -96,6 +98,21 @@ def test_a_header_that_would_break_the_request_is_not_sent(
     assert "Evil" not in exchange.detail
     assert exchange.error is not None
     assert receiver.connections_seen == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_body_that_cannot_be_written_down_ends_alone(
+    transport: Transport, receiver: Receiver, host: str
+) -> None:
+    odd = PreparedRequest()
+    odd.method, odd.url, odd.body = "POST", f"http://{host}:{receiver.port}/", "\ud800"
+    odd.headers = CaseInsensitiveDict({"Content-Type": "text/plain"})
+    transport.start("odd", odd, timeout=2)
+    transport.start("sound", prepare(odd.url, {}, BODY), timeout=2)
+    ended = {exchange.key: exchange for exchange in drive_all(transport)}
+    assert ended["odd"].reason is Reason.INTERNAL
+    assert "surrogates not allowed" in ended["odd"].detail
+    assert (ended["sound"].reason, len(receiver.received)) == (None, 1)
 
 
 @pytest.mark.parametrize("value", ["", " ", "   "])
