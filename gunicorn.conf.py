@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from portal.lib.garbage import lasting
+from portal.garbage import lasting
 
 with lasting():
     from sqlalchemy.exc import SQLAlchemyError

@@ -2,7 +2,7 @@
 
 import sys
 
-from portal.lib.garbage import lasting
+from portal.garbage import lasting
 
 with lasting():
     import jobs.cli

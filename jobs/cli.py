@@ -7,7 +7,7 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from portal.config.exit_codes import BAD_SETTING, PROCESS
-from portal.lib.garbage import lasting
+from portal.garbage import lasting
 from portal.queue.names import QUEUES
 
 # Imports stay inside the commands: each process loads what it runs and no more.

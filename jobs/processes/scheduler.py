@@ -13,7 +13,7 @@ from jobs.context import application
 from jobs.processes.heartbeat import GOODBYE, Heartbeat
 from jobs.processes.redis_wait import wait_for_redis
 from portal.config.settings import Settings
-from portal.lib.garbage import lasting
+from portal.garbage import lasting
 from portal.queue.clients import patient_client
 from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import reconcile, table
@@ -39,9 +39,9 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
         self._looked_at = monotonic()
         self.is_ending = False
 
-    def _install_signal_handlers(self) -> None:
-        """As rq-scheduler's own, which say goodbye to Redis twice: one that hangs is to be waited
-        for once."""
+    def listen(self) -> None:
+        """Obey signals from now on. As rq-scheduler's own, which say goodbye to Redis twice: one
+        that hangs is to be waited for once."""
 
         def end(*_: object) -> None:
             self.is_ending = True
@@ -49,6 +49,9 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
+
+    def _install_signal_handlers(self) -> None:
+        """rq-scheduler comes to it after Redis, which may hang: `listen` has done so before."""
 
     def enqueue_jobs(self) -> object:
         """Queue what is due now."""
@@ -72,9 +75,10 @@ def run_scheduler() -> int:
     heartbeat = Heartbeat(app, heartbeats.SCHEDULER, is_well=scheduler.is_well)
     try:
         wait_for_redis(scheduler.connection)
-        heartbeat.begin()
-        log.info("Ready.")
         with suppress(SystemExit):  # how rq-scheduler ends
+            scheduler.listen()
+            heartbeat.begin()
+            log.info("Ready.")
             scheduler.run()
     except RedisError as error:
         if not scheduler.is_ending:

@@ -32,7 +32,7 @@ from jobs.stop_flag import stop
 from jobs.turns import turns
 from portal.config.settings import Settings
 from portal.config.values import SettingsError
-from portal.lib.garbage import lasting
+from portal.garbage import lasting
 from portal.queue.clients import patient_client
 from portal.queue.names import DELIVERIES, JOB_NAMES
 from portal.queue.portal_job import PortalJob, put_back_untaken, remove_odd_ids

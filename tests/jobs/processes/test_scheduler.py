@@ -15,6 +15,20 @@ from tests.support.processes import Process, until
 from tests.support.valkey import PrivateValkey
 
 QUEUE = "rq:queue:deliveries"
+# Redis hangs at the first that rq-scheduler asks of it.
+HANGING = """
+import sys, time
+from rq_scheduler import Scheduler
+from jobs.__main__ import main
+
+def ask(scheduler):
+    print("Asking.", flush=True)
+    time.sleep(60)
+
+Scheduler.register_birth = ask
+sys.argv = ["jobs", "scheduler"]
+main()
+"""
 
 
 @pytest.fixture
@@ -107,3 +121,15 @@ def test_it_ends_in_peace_while_redis_hangs(scheduler: Process, valkey: PrivateV
         assert time.monotonic() - asked < 12
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def test_it_ends_in_peace_while_redis_hangs_from_the_start(
+    valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    places = {"REDIS_URL": valkey.url, "INSTANCE_DIR": str(tmp_path / "instance")}
+    process = Process(tmp_path / "output.txt", ("-c", HANGING), ENVIRONMENT | places)
+    try:
+        assert process.says("Asking.")
+        assert process.stop() == 0
+    finally:
+        process.close()

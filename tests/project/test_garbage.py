@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.lib.garbage import lasting
+from portal.garbage import lasting
 from tests.conftest import ENVIRONMENT
 from tests.support.processes import ROOT
 
