@@ -21,9 +21,9 @@ PORTRAIT = ["-m", "tests.support.nursery.self_portrait", "one", "two"]
 ENVIRON = {"PATH": os.environ["PATH"], "TZ": "Asia/Tokyo", "WORD": "ä\n"}
 
 
-def raised(folder: Path, *arguments: str) -> ForkedProcess:
+def raised(folder: Path, *arguments: str, **more: str) -> ForkedProcess:
     with (folder / "output.txt").open("ab") as file:
-        return nursery.start(arguments, ENVIRON, file.fileno())
+        return nursery.start(arguments, ENVIRON | more, file.fileno())
 
 
 def test_it_sees_of_itself_what_a_started_one_sees(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_so_does_one_that_a_supervisor_starts(tmp_path: Path) -> None:
 
 
 def test_a_supervisor_that_ends_before_it_is_one_ends_as_it_would(tmp_path: Path) -> None:
-    made = raised(tmp_path, "-m", "flask", "--app", "wsgi", "up")
+    made = raised(tmp_path, "-m", "flask", "--app", "wsgi", "up", SECRET_KEY="short")
     assert made.wait(20) == 2
     assert (tmp_path / "output.txt").read_text().startswith("SECRET_KEY must be set")
 
