@@ -10,7 +10,8 @@ import base64
 import gc
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,13 @@ from portal.lib import clock
 from portal.services.core import heartbeats
 from portal.services.people import passwords
 from portal.services.people.passwords import HASHER, NOBODYS_HASH
-from tests.distribution import TogetherScheduling, place
+from tests.distribution import TogetherScheduling, own_share, place
 from tests.support.database.empty_database import empty_out, fill_gaps, keep_empty_copy
 from tests.support.database.memory_folder import memory_folder
 from tests.support.factories import CHEAP, cheap_hash
 from tests.support.golden.expected_file import Golden
 from tests.support.lint.template_values import Absent
+from tests.support.processes import ROOT
 from tests.support.servers import PostgresServer, ValkeyServer
 
 # A page says nothing where its template was not given what it prints: here that is an error.
@@ -108,10 +110,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place(item.path.relative_to(root).as_posix()))
 
 
-def pytest_collection() -> None:
+def pytest_collection(session: pytest.Session) -> None:
     """Thousands of tests last as long as the process: no collection of garbage need look through
     them, neither while they are read nor later."""
     gc.disable()
+    for path in own_share(session.config.args, session.config.option.ignore or ()):
+        with suppress(Exception):  # told of when it is collected
+            import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
 def pytest_collection_finish() -> None:

@@ -2,16 +2,19 @@
 
 Some tests compute, others wait most of their time for processes, servers and clocks. Were those
 that wait begun together, all processes would wait with them; were they left to one or two, these
-would be at it when all else has ended. So two processes, as many as there are cores, begin with
-what computes, and all others with what waits; each goes on with the other kind in the end.
+would be at it when all else has ended. So every other process begins with what computes, and the
+rest with what waits; each goes on with the other kind in the end.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
+
+from tests.support.processes import ROOT
 
 # Files of faults that one running portal on each database serves.
 SHARING: Final = {
@@ -43,6 +46,23 @@ def place(path: str) -> int:
     return next(places, len(LONG_FIRST))
 
 
+def own_share(wanted: Sequence[str], unwanted: Sequence[str]) -> list[Path]:
+    """The files of tests that this process reads first, one of several. What pytest makes of a file
+    is kept: the others, who have another share, need not make it as well."""
+    number, count = (os.environ.get(f"PYTEST_XDIST_WORKER{word}", "") for word in ("", "_COUNT"))
+    if not number:
+        return []
+    paths = sorted(_tests_in(wanted) - _tests_in(unwanted))
+    return paths[int(number.removeprefix("gw")) :: int(count)]
+
+
+def _tests_in(places: Sequence[str]) -> set[Path]:
+    found = [ROOT / place.partition("::")[0] for place in places]
+    return {
+        path for each in found for path in ([each] if each.is_file() else each.rglob("test_*.py"))
+    }
+
+
 class TogetherScheduling(LoadFileScheduling):
     """Keeps the tests of a file in one process, for they share servers; those that hurt a portal
     which files share, with all of that portal. (Groups by mark need what pytest 9.2 took away.)"""
@@ -70,4 +90,4 @@ def _waits(scope: str) -> bool:
 
 def _is_for_waiting(process: str) -> bool:
     """Whether this process (gw0, gw1 …) begins with what waits. Two processes have one such."""
-    return process not in {"gw0", "gw2"}
+    return int(process.removeprefix("gw")) % 2 == 1

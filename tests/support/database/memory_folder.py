@@ -2,19 +2,20 @@
 what tests wait for at a disk is that it has written everything down."""
 
 import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 from uuid import uuid4
 
 MEMORY = Path("/dev/shm")
 ENOUGH = 2 * 1024**3  # a container has 64 MB of it unless it is told otherwise
 PREFIX = "asset-webhooks-tests-"
 # Locked for as long as this process lives: another one, in a container too, can tell by that.
-_held: Final[list[IO[str]]] = []
+_held: Final[list[int]] = []
 
 
 def make_memory_folder(name: str) -> Path:
@@ -23,7 +24,7 @@ def make_memory_folder(name: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{name}-"))
     _tidy()
     folder = MEMORY / f"{PREFIX}{name}-{uuid4().hex}"
-    lock = folder.with_suffix(".lock").open("w")
+    lock = os.open(folder.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     _held.append(lock)
     folder.mkdir(mode=0o700)
