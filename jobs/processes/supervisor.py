@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from jobs.processes.plan import Plan
 
 STOP_SECONDS: Final = 15.0
 START_SECONDS: Final = 10.0
+# At what is left of an output, then at its end, which another process may keep from coming.
+LAST_LOOKS: Final = 2
 
 
 class Supervisor:
@@ -101,6 +104,7 @@ class Supervisor:
     def _restart_the_dead(self) -> None:
         for child in self._children:
             if child.start_at is None and child.has_died() and child.process is not None:
+                self._hear_out(child.process)
                 code = child.process.returncode
                 pause = child.plan_restart()
                 when = f"in {pause:g} s" if pause else "at once"
@@ -109,6 +113,12 @@ class Supervisor:
                 )
             if child.start_at is not None and child.start_at <= time.monotonic():
                 self._start(child)
+
+    def _hear_out(self, ended: subprocess.Popen[bytes]) -> None:
+        """What it said last is why it ended, and told before that."""
+        for _ in range(LAST_LOOKS):
+            if ended.stdout is not None and not ended.stdout.closed:
+                self._turn(0)
 
     def _greet_when_ready(self) -> None:
         if self._greeted:

@@ -20,7 +20,8 @@ from rq.job import Job, parse_job_id
 from rq.queue import Queue
 
 from portal.lib import request_id
-from portal.queue.names import JOB_NAMES, QUEUES
+from portal.queue import names
+from portal.queue.names import QUEUES
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class PortalSerializer:
             return json.dumps(value, separators=(",", ":")).encode()
         if isinstance(value, tuple):
             name, instance, args, kwargs = value
-            if name not in JOB_NAMES or instance is not None or args or kwargs:
+            if name not in names.JOB_NAMES or instance is not None or args or kwargs:
                 raise ValueError(f"not a job of ours: {name}")
             return str(name).encode()
         return b""
@@ -62,7 +63,7 @@ class PortalSerializer:
         if data[:1] == b"{":
             return _clean_meta(json.loads(data))
         name = data.decode()
-        if name not in JOB_NAMES:
+        if name not in names.JOB_NAMES:
             raise ValueError("not the name of a job of ours")
         return name, None, (), {}
 

@@ -12,7 +12,7 @@ COMMAND: Final = ("-m", "tests.jobs.processes.sample_worker", "worker", names.DE
 
 def main() -> None:
     """What `python -m jobs` does."""
-    names.JOB_NAMES += SAMPLES  # type: ignore[misc]  # before anybody has read it
+    names.JOB_NAMES += SAMPLES  # type: ignore[misc]
     from jobs.__main__ import main
 
     main()

@@ -62,6 +62,15 @@ sys.exit(3)
 """
 
 
+# Dies a moment after it has said why, with no end of the line.
+LAST_WORDS = """
+import os, sys
+open(sys.argv[1], "a").write(f"start {os.getpid()} 0\\n")
+os.write(2, b"no room left")
+os._exit(3)
+"""
+
+
 class Running:
     """A supervisor in a process of its own, and what its programs wrote down."""
 
@@ -281,3 +290,14 @@ def test_it_weighs_little(supervisor: Running) -> None:
     with open(f"/proc/{supervisor.process.pid}/status") as file:
         resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
     assert resident < 30_000, "kB"
+
+
+def test_why_a_program_ended_is_told_before_its_end(supervisor: Running) -> None:
+    supervisor.start(supervisor.program("a", LAST_WORDS))
+    assert until(lambda: len(supervisor.pids("a")) >= 3, 20)
+    supervisor.send(signal.SIGTERM)
+    assert supervisor.wait() == 0
+    said = supervisor.output.read_text().splitlines()
+    ends = [at for at, line in enumerate(said) if "ended (code 3)" in line]
+    assert len(ends) >= 2
+    assert {said[at - 1] for at in ends} == {"a          no room left"}

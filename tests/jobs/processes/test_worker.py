@@ -24,7 +24,7 @@ from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.database.engine import engine_options
 from portal.extensions import db
-from portal.queue import portal_job
+from portal.queue import names
 from portal.queue.clients import quick_client
 from portal.queue.names import BACKGROUND, DELIVERIES, JOB_NAMES, QUEUES
 from portal.queue.portal_job import PortalJob
@@ -97,7 +97,7 @@ def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture(autouse=True)
 def _known_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these tests queue is known here as it is to the worker that they start."""
-    monkeypatch.setattr(portal_job, "JOB_NAMES", (*JOB_NAMES, *SAMPLES))
+    monkeypatch.setattr(names, "JOB_NAMES", (*JOB_NAMES, *SAMPLES))
 
 
 def enqueue(redis: Redis, name: str, queue_name: str = DELIVERIES, **meta: str) -> None:

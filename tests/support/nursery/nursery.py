@@ -20,7 +20,10 @@ from tests.support.nursery.forked_process import ForkedProcess
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 # What the nursery has read the most of. Others may do something of their own before they read it.
-KNOWN: Final = {"jobs", "flask", "gunicorn", "tests.faults.support.partial_portal"}
+KNOWN: Final = {
+    *("jobs", "flask", "gunicorn"),
+    *("tests.faults.support.partial_portal", "tests.jobs.processes.sample_worker"),
+}
 # What is obeyed when a process starts, or reads what we import.
 STARTING: Final = ("LD_", "COVERAGE_", "PYTHON", "SSLKEYLOGFILE")
 # Characters of a command line: what it raises shows its own in the place of the nursery's.

@@ -114,7 +114,7 @@ def test_one_nursery_serves_a_process_and_ends_when_that_closes_it(tmp_path: Pat
     [
         (("-m", "jobs", "scheduler"), {}, True),
         (("-m", "flask", "--app", "wsgi", "up"), {"TZ": "UTC"}, True),
-        (("-m", "tests.jobs.processes.sample_worker"), {}, False),
+        (("-m", "tests.support.receiver"), {}, False),
         (("-c", "jobs"), {}, False),
         (("-m", "jobs"), {"PYTHONPATH": "a clock that is wrong"}, False),
         (("-m", "jobs"), {"COVERAGE_PROCESS_START": "x"}, False),
