@@ -24,13 +24,13 @@ run: .venv/run.stamp
 run: ## Start the portal for a trial on this machine; Ctrl-C ends everything
 	@$(BIN)/python -m flask --app wsgi up
 
-# More processes than there are cores, for many tests wait for servers; files that take long come
-# first (tests/conftest.py). What pytest has made of each file of tests is kept: to make it anew
+# More processes than there are cores, for many tests wait for servers (tests/distribution.py); files
+# that take long come first (tests/conftest.py). What pytest has made of each file of tests is kept: to make it anew
 # costs a process eight seconds.
 test test-quick coverage: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev.stamp browser
 test: ## Install what the tests need, a browser too, and run all of them (ARGS="-k ring" for some)
-	@$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 SLOW := browser faults jobs engine/http/real_receivers services/demo \
 	services/core/test_chunked_walks.py services/csv/test_import_agreement.py \
@@ -69,7 +69,7 @@ COVERAGE := $(BIN)/python -m coverage
 coverage: .venv/dev.stamp browser
 coverage: ## Which lines and branches no test reaches, child processes included
 	@rm -rf test-results/coverage
-	@$(COVERAGE) run -m pytest -q -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(COVERAGE) run -m pytest -q -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(COVERAGE) combine --quiet
 	@$(COVERAGE) report
 

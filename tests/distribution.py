@@ -1,12 +1,14 @@
 """Which of the tests' processes takes which tests, and when.
 
 Some tests compute, others wait most of their time for processes, servers and clocks. Were those
-that wait begun together, all processes would wait with them; were they left to one or two, these
-would be at it when all else has ended. So every other process begins with what computes, and the
-rest with what waits; each goes on with the other kind in the end.
+that wait begun together, all processes would wait with them; were more to compute than there are
+cores, they would take each other's caches away (six processes on two cores take half as long again
+as two for the same). So as many processes as there are cores compute, and the others wait; these
+end when nothing is left that waits.
 """
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +18,7 @@ from xdist.workermanage import WorkerController
 
 from tests.support.processes import ROOT
 
+CORES: Final = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 # Files of faults that one running portal on each database serves.
 SHARING: Final = {
     *("test_database.py", "test_imports.py", "test_kills.py", "test_saves.py", "test_valkey.py"),
@@ -73,10 +76,27 @@ class TogetherScheduling(LoadFileScheduling):
             return file
         return f"portal on {'postgres' if 'postgres' in test else 'sqlite'}"
 
+    def _reschedule(self, node: WorkerController) -> None:
+        if self._is_spare(node):
+            node.shutdown()
+        else:
+            super()._reschedule(node)
+
+    def _is_spare(self, node: WorkerController) -> bool:
+        """Whether nothing is left that waits, and all cores compute."""
+        if not self._waits(node) or not self.workqueue or any(map(_waits, self.workqueue)):
+            return False
+        others = (each for each in self.nodes if not (each.shutting_down or self._waits(each)))
+        return len(list(others)) >= CORES
+
     def _assign_work_unit(self, node: WorkerController) -> None:
         queue: Any = self.workqueue
-        queue.move_to_end(_chosen(list(queue), _is_for_waiting(node.gateway.id)), last=False)
+        queue.move_to_end(_chosen(list(queue), self._waits(node)), last=False)
         super()._assign_work_unit(node)
+
+    def _waits(self, node: WorkerController) -> bool:
+        """Whether this process (gw0, gw1 …) begins with what waits, as one of several does."""
+        return int(node.gateway.id.removeprefix("gw")) >= min(CORES, self.numnodes - 1)
 
 
 def _chosen(scopes: Sequence[str], is_for_waiting: bool) -> str:
@@ -86,8 +106,3 @@ def _chosen(scopes: Sequence[str], is_for_waiting: bool) -> str:
 
 def _waits(scope: str) -> bool:
     return scope.removeprefix("tests/").startswith(WAITING)
-
-
-def _is_for_waiting(process: str) -> bool:
-    """Whether this process (gw0, gw1 …) begins with what waits. Two processes have one such."""
-    return int(process.removeprefix("gw")) % 2 == 1
