@@ -10,6 +10,7 @@ import idna
 MAX_URL_LENGTH = 2048
 """Characters, after normalising."""
 
+_MISTYPED = "Check the server name in the address for typing mistakes."
 _HOST_NAME = re.compile(r"(?=.{1,253}\.?\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?\Z")
 _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f-\xa0\\]")
 
@@ -58,7 +59,7 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise AddressError("Check the server name in the address for typing mistakes.") from error
+        raise AddressError(_MISTYPED) from error
     if parts.scheme not in ("http", "https") or not url[len(parts.scheme) :].startswith("://"):
         raise AddressError("Enter an address that begins with https:// or http://.")
     if "@" in parts.netloc:
@@ -78,7 +79,7 @@ def _host(parts: SplitResult) -> str:
         return f"[{_in_brackets(host)}]"
     name = host if host.isascii() else _idna(host)
     if not _HOST_NAME.match(name):
-        raise AddressError("Check the server name in the address for typing mistakes.")
+        raise AddressError(_MISTYPED)
     return name
 
 
@@ -87,7 +88,7 @@ def _in_brackets(host: str) -> str:
     try:
         IPv6Address(host)
     except ValueError as error:
-        raise AddressError("Check the server name in the address for typing mistakes.") from error
+        raise AddressError(_MISTYPED) from error
     return host
 
 
@@ -95,7 +96,7 @@ def _idna(host: str) -> str:
     try:
         return idna.encode(host, uts46=True).decode("ascii").lower()
     except UnicodeError as error:
-        raise AddressError("Check the server name in the address for typing mistakes.") from error
+        raise AddressError(_MISTYPED) from error
 
 
 def _port(parts: SplitResult) -> str:
