@@ -11,8 +11,8 @@ from portal.models.deliveries import Attempt
 from tests.faults.support.delivery_ledger import assert_ledger, settled
 from tests.faults.support.durations import IS_FULL
 from tests.faults.support.load import burst, has_received, within
-from tests.faults.support.machines import wrong_clock
 from tests.faults.support.running_portal import WORKER, RunningPortal
+from tests.support.clocks.wrong_clock import wrong_clock
 from tests.support.factories import make_webhook, publish
 from tests.support.receiver import Receiver
 

@@ -14,11 +14,10 @@ from portal.services.core import heartbeats
 from tests.conftest import ENVIRONMENT
 from tests.faults.support.load import look_again
 from tests.faults.support.running_portal import SENDERS, WORKER, RunningPortal
+from tests.support.clocks.wrong_clock import wrong_clock
 from tests.support.ports import free_port
 from tests.support.servers import PostgresServer
 from tests.support.valkey import PrivateValkey
-
-SHIFTED = Path(__file__).parent / "shifted_clock"
 
 
 def environment_of_machine(
@@ -37,11 +36,6 @@ def environment_of_machine(
         "WEBHOOK_RETRY_SCHEDULE": "0,2,2,2,2",
         **wrong_clock(clock_shift),
     }
-
-
-def wrong_clock(seconds: int) -> dict[str, str]:
-    """What makes every Python process of a portal see another time."""
-    return {"PYTHONPATH": str(SHIFTED), "CLOCK_SHIFT": str(seconds)}
 
 
 @contextmanager

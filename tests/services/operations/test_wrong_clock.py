@@ -1,9 +1,9 @@
 """A machine whose clock is weeks off, on a database whose clock is right, deletes and ends nothing
 before its time, and stores no wrong one."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,14 +11,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal.config.settings import ROOT
 from portal.extensions import Base, db
 from portal.lib import clock
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery, Event
-from portal.models.operations import Process, Submission
+from portal.models.operations import Process as SignOfLife
+from portal.models.operations import Submission
 from portal.models.people import UserSession
 from portal.models.planning import Reservation
 from portal.services.alerts import control
@@ -27,54 +27,39 @@ from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import NOW, database_time, session, writing
 from portal.services.operations import clock_check
 from tests.conftest import ENVIRONMENT
-from tests.faults.support.machines import wrong_clock
 from tests.services.actions.plan_examples import make_reservation
 from tests.services.alerts.due_things import decided, it_is_just_after_the_run, with_warranty, work
 from tests.services.operations.test_retention_times import DAY, KINDS, MINUTE, MONTH, add
+from tests.support.clocks.wrong_clock import wrong_clock
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_staff, make_user, make_webhook
+from tests.support.processes import Process
+
+Elsewhere = Callable[..., str]
 
 MADE_THERE = {"processes", "assets", "activities", "audit_entries", "events", "deliveries"}
 FORTY_DAYS = 40 * 24 * 3600
-# What the clock brings about, in a process of its own; `trusting`: even where it distrusts itself.
-DUTIES = """
-import sys
-from datetime import timedelta
-from jobs.alerts import look_for_alerts
-from jobs.context import application
-from jobs.reservations import expire_reservations
-from jobs.retention import prune
-from portal.services.core import heartbeats
-from portal.services.operations import clock_check, health
-from tests.support.factories import make_asset
-if "trusting" in sys.argv:
-    clock_check.DISTRUSTED = timedelta(days=1000)
-with application().app_context():
-    heartbeats.record_own(heartbeats.WEB)
-    make_asset("Made there")
-    facts = health.read_facts()
-    print("Facts:", facts.at.isoformat(), facts.database.skew, file=sys.stderr)
-for duty in (look_for_alerts, expire_reservations, prune):
-    duty()
-"""
 
 
-def elsewhere(app: Flask, shift: int, *words: str) -> str:
-    """Run the duties on a machine with that clock; what it logs."""
+@pytest.fixture
+def elsewhere(app: Flask, tmp_path: Path) -> Elsewhere:
+    """Runs the duties on a machine with that clock; what it logs."""
     settings = app.extensions["settings"]
     environ = {
         **ENVIRONMENT,
-        **wrong_clock(shift),
         "INSTANCE_DIR": str(settings.instance_dir),
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
     }
-    command = [sys.executable, "-c", DUTIES, *words]
-    done = subprocess.run(
-        command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+
+    def run(shift: int, *words: str) -> str:
+        arguments = ["-m", "tests.support.clocks.clock_duties", *words]
+        done = Process(tmp_path / "output.txt", arguments, environ | wrong_clock(shift))
+        code, said = done.wait(60), done.output.read_text()
+        assert code == 0, said
+        return said
+
+    return run
 
 
 def everything_is_young() -> None:
@@ -116,11 +101,11 @@ def counts() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shift", [FORTY_DAYS, -FORTY_DAYS], ids=["ahead", "behind"])
-def test_nothing_goes_before_its_time(app: Flask, shift: int) -> None:
+def test_nothing_goes_before_its_time(elsewhere: Elsewhere, shift: int) -> None:
     everything_is_young()
     alerts_were_looked_for()
     before = counts()
-    said = elsewhere(app, shift, "trusting")
+    said = elsewhere(shift, "trusting")
     assert counts() == before
     assert db.session.query(AlertRun).count() == 1
     made = db.session.query(Asset).filter_by(name="Made there").one()
@@ -135,14 +120,14 @@ def test_nothing_goes_before_its_time(app: Flask, shift: int) -> None:
     ):
         assert abs(time - utcnow()) < MINUTE
     assert abs(float(told_skew) + shift) < 60
-    row = db.session.query(Process).filter_by(kind=heartbeats.WEB).one()
+    row = db.session.query(SignOfLife).filter_by(kind=heartbeats.WEB).one()
     assert abs(row.skew + shift) < 60
 
 
-def test_what_is_old_goes_by_the_same_clock(app: Flask) -> None:
+def test_what_is_old_goes_by_the_same_clock(elsewhere: Elsewhere) -> None:
     KINDS["delivered"].make(utcnow() - MONTH - MINUTE)
     before = counts()["deliveries"]
-    elsewhere(app, -FORTY_DAYS, "trusting")
+    elsewhere(-FORTY_DAYS, "trusting")
     assert counts()["deliveries"] == before - 1
 
 
@@ -152,19 +137,19 @@ def test_what_is_old_goes_by_the_same_clock(app: Flask) -> None:
     ids=["ahead", "behind"],
 )
 def test_a_machine_that_is_minutes_off_removes_nothing_and_says_so(
-    app: Flask, shift: int, words: str
+    elsewhere: Elsewhere, shift: int, words: str
 ) -> None:
     KINDS["delivered"].make(utcnow() - MONTH - MINUTE)
     before = counts()["deliveries"]
-    said = elsewhere(app, shift)
+    said = elsewhere(shift)
     assert f"The clock of this machine is {words} the database's: nothing is removed" in said
     assert counts()["deliveries"] == before
 
 
-def test_a_machine_that_is_a_little_off_still_does(app: Flask) -> None:
+def test_a_machine_that_is_a_little_off_still_does(elsewhere: Elsewhere) -> None:
     KINDS["delivered"].make(utcnow() - MONTH - MINUTE)
     before = counts()["deliveries"]
-    elsewhere(app, 240)
+    elsewhere(240)
     assert counts()["deliveries"] == before - 1
 
 

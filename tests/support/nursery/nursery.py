@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from tests.support.clocks.wrong_clock import SHIFTED
 from tests.support.nursery.forked_process import ForkedProcess
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -23,9 +24,12 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 KNOWN: Final = {
     *("jobs", "flask", "gunicorn"),
     *("tests.faults.support.partial_portal", "tests.jobs.processes.sample_worker"),
+    "tests.support.clocks.clock_duties",
 }
-# What is obeyed when a process starts, or reads what we import.
+# What is obeyed when a process starts, or reads what we import. With a wrong clock it reads what a
+# nursery with such a clock has read.
 STARTING: Final = ("LD_", "COVERAGE_", "PYTHON", "SSLKEYLOGFILE")
+CLOCK: Final = {"PYTHONPATH": str(SHIFTED)}
 # Characters of a command line: what it raises shows its own in the place of the nursery's.
 ROOM: Final = 1000
 # https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
@@ -34,7 +38,8 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 
 def raises(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Whether the nursery can start Python with these arguments."""
-    is_plain = not any(name.startswith(STARTING) for name in environ)
+    others = environ.items() - CLOCK.items()
+    is_plain = not any(name.startswith(STARTING) for name, _ in others)
     return is_plain and arguments[0] == "-m" and arguments[1] in KNOWN and _may_adopt()
 
 
@@ -50,15 +55,20 @@ def adopt(*, is_wanted: bool) -> bool:
 
 
 class Nursery:
-    """A running one. It ends with this process."""
+    """A running one, which raises processes with a wrong clock or others. It ends with this
+    process."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_shifted: bool = False) -> None:
         self._socket, theirs = socket.socketpair()
         with theirs:
             words = [sys.executable, "-m", "tests.support.nursery.server", str(theirs.fileno())]
             words.append(ROOM * ".")
             self._server = subprocess.Popen(
-                words, cwd=ROOT, env={}, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                words,
+                cwd=ROOT,
+                env=CLOCK if is_shifted else {},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
             )
         self._asking = threading.Lock()
         atexit.register(self.close)
@@ -84,11 +94,12 @@ class Nursery:
 
 
 @cache
-def own_nursery(_pid: int) -> Nursery:
+def own_nursery(_pid: int, *, is_shifted: bool = False) -> Nursery:
     """The one of this process, which a fork of it does not share."""
-    return Nursery()
+    return Nursery(is_shifted=is_shifted)
 
 
 def start(arguments: Sequence[str], environ: Mapping[str, str], output: int) -> ForkedProcess:
     """`Nursery.start` by the nursery of this process."""
-    return own_nursery(os.getpid()).start(arguments, environ, output)
+    own = own_nursery(os.getpid(), is_shifted=CLOCK.items() <= environ.items())
+    return own.start(arguments, environ, output)

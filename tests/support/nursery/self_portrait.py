@@ -19,6 +19,7 @@ def main() -> None:
         "folder": str(Path.cwd()),
         "environ": dict(os.environ),
         "zone": time.tzname,
+        "ahead": round(time.time() - time.clock_gettime(time.CLOCK_REALTIME)),
         "command": Path("/proc/self/cmdline").read_text().rstrip("\0").split("\0"),
         "argv": sys.argv[1:],
         "name": Path(sys.argv[0]).name,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.clocks.wrong_clock import wrong_clock
 from tests.support.nursery import nursery
 from tests.support.nursery.forked_process import ForkedProcess
 from tests.support.nursery.nursery import ROOT
@@ -26,21 +27,22 @@ def raised(folder: Path, *arguments: str, **more: str) -> ForkedProcess:
         return nursery.start(arguments, ENVIRON | more, file.fileno())
 
 
-def test_it_sees_of_itself_what_a_started_one_sees(tmp_path: Path) -> None:
-    output = tmp_path / "output.txt"
+@pytest.mark.parametrize("ahead", [0, 7200])
+def test_it_sees_of_itself_what_a_started_one_sees(tmp_path: Path, ahead: int) -> None:
+    output, environ = tmp_path / "output.txt", ENVIRON | wrong_clock(ahead)
     seen: list[dict[str, Any]] = []
     with output.open("ab") as file:
         words, nothing = [sys.executable, *PORTRAIT], subprocess.DEVNULL
         started = subprocess.run(
-            words, cwd=ROOT, env=ENVIRON, stdin=nothing, stdout=file, stderr=file
+            words, cwd=ROOT, env=environ, stdin=nothing, stdout=file, stderr=file
         )
     seen.append(json.loads(output.read_text()))
     output.write_text("")
-    forked = raised(tmp_path, *PORTRAIT)
+    forked = raised(tmp_path, *PORTRAIT, **wrong_clock(ahead))
     assert (forked.wait(20), started.returncode) == (3, 3)
     seen.append(json.loads(output.read_text()))
     assert seen[0] == seen[1]
-    assert seen[0]["parent"] == os.getpid()
+    assert (seen[0]["parent"], seen[0]["ahead"]) == (os.getpid(), ahead)
     assert seen[0]["environ"]["WORD"] == "ä\n"
 
 
@@ -116,7 +118,8 @@ def test_one_nursery_serves_a_process_and_ends_when_that_closes_it(tmp_path: Pat
         (("-m", "flask", "--app", "wsgi", "up"), {"TZ": "UTC"}, True),
         (("-m", "tests.support.receiver"), {}, False),
         (("-c", "jobs"), {}, False),
-        (("-m", "jobs"), {"PYTHONPATH": "a clock that is wrong"}, False),
+        (("-m", "jobs"), wrong_clock(300), True),
+        (("-m", "jobs"), {"PYTHONPATH": "elsewhere"}, False),
         (("-m", "jobs"), {"COVERAGE_PROCESS_START": "x"}, False),
         (("-m", "jobs"), {"LD_PRELOAD": "x"}, False),
         (("-m", "jobs"), {"SSLKEYLOGFILE": "x"}, False),

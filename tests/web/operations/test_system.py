@@ -21,8 +21,8 @@ from portal.services.core import heartbeats, vault
 from portal.services.core.heartbeats import worker_of
 from portal.services.core.unit_of_work import database_time, writing
 from tests.conftest import ENVIRONMENT
-from tests.faults.support.machines import wrong_clock
 from tests.services.alerts.due_things import a_run_is_missing
+from tests.support.clocks.wrong_clock import wrong_clock
 from tests.support.database.duties import begin_duty
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_asset

@@ -6,8 +6,12 @@ import os
 import time
 from typing import Any
 
-SHIFT = float(os.environ.get("CLOCK_SHIFT") or 0)
 _datetime, _time, _time_ns = datetime.datetime, time.time, time.time_ns
+
+
+def shift() -> float:
+    """Seconds. Asked each time: a fork may have another clock than what it is a fork of."""
+    return float(os.environ.get("CLOCK_SHIFT") or 0)
 
 
 class _Kind(type):
@@ -23,7 +27,7 @@ class ShiftedDatetime(_datetime, metaclass=_Kind):
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
         """The wrong time."""
-        return _datetime.now(tz) + datetime.timedelta(seconds=SHIFT)
+        return _datetime.now(tz) + datetime.timedelta(seconds=shift())
 
     @classmethod
     def utcnow(cls) -> Any:
@@ -31,7 +35,6 @@ class ShiftedDatetime(_datetime, metaclass=_Kind):
         return cls.now(datetime.UTC).replace(tzinfo=None)
 
 
-if SHIFT:
-    datetime.datetime = ShiftedDatetime  # type: ignore[misc]  # that is the point
-    time.time = lambda: _time() + SHIFT
-    time.time_ns = lambda: _time_ns() + int(SHIFT * 1e9)
+datetime.datetime = ShiftedDatetime  # type: ignore[misc]  # that is the point
+time.time = lambda: _time() + shift()
+time.time_ns = lambda: _time_ns() + int(shift() * 1e9)
