@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask_migrate import upgrade
-from jinja2 import FileSystemBytecodeCache
 from xdist.remote import Producer
 from xdist.scheduler.protocol import Scheduling
 
@@ -38,12 +37,13 @@ from tests.support.database.memory_folder import memory_folder
 from tests.support.factories import CHEAP, cheap_hash
 from tests.support.golden.expected_file import Golden
 from tests.support.lint.template_values import Absent
+from tests.support.nursery.compiled_templates import compiled_templates
 from tests.support.processes import ROOT
 from tests.support.servers import PostgresServer, ValkeyServer
 
 # A page says nothing where its template was not given what it prints: here that is an error.
 # What it was compiled to is kept for all processes, and for the next run.
-Flask.jinja_options = {"undefined": Absent, "bytecode_cache": FileSystemBytecodeCache()}
+Flask.jinja_options = {"undefined": Absent, "bytecode_cache": compiled_templates()}
 
 # The portal brings its own SQLite: a second one on the same file would lose the locks of the first.
 sys.modules["sqlite3"] = None  # type: ignore[assignment]  # whoever imports it now fails

@@ -17,9 +17,9 @@ from types import ModuleType
 from typing import Final, NamedTuple
 
 from flask import Flask
-from jinja2 import FileSystemBytecodeCache
 
 import portal
+from tests.support.nursery.compiled_templates import compiled_templates
 from tests.support.nursery.supervised import (
     Forked,
     ForkingPopen,
@@ -119,7 +119,7 @@ def main() -> None:
     """Read, then serve."""
     gc.disable()
     # What a template was compiled to is read as well, by whoever shows it first.
-    Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache()}
+    Flask.jinja_options = {"bytecode_cache": compiled_templates()}
     for name in (*OTHERS, *_modules_of(portal)):
         importlib.import_module(name)
     gc.freeze()
