@@ -11,6 +11,7 @@ from sqlalchemy import insert, select, update
 
 from portal.engine.events.names import EventName
 from portal.engine.health import LONGEST_PAUSE
+from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.batches import BatchRow
 from portal.models.deliveries import Delivery, Event, Priority
@@ -34,6 +35,7 @@ from tests.services.bulk_retry.test_bulk_retry import (
     some,
     work,
 )
+from tests.support.database.statements import asked
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 
@@ -130,7 +132,9 @@ def test_why_nothing_goes_out_is_the_first_of_three_reasons(
         current.execute(update(Task).values(state=TaskState.RUNNING))
     switch.stop(make_user("admin").actor)
     assert still(batch, ill, slow, well) == [broken, Standstill.STOPPED, Standstill.STOPPED]
-    assert standstill.standstills([], {ill.public_id}) == {}
+    with asked(db.engine) as statements:
+        assert standstill.standstills([], {ill.public_id}) == {}
+    assert not statements, "a log without a bulk retry asks for none"
 
 
 def test_what_arrived_counts_where_it_could_be_sent_once_more(app: Flask) -> None:

@@ -5,15 +5,17 @@ from decimal import Decimal
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from portal.extensions import settings
 from portal.models.assets import Action, Asset
+from portal.models.assignments import Assignment
 from portal.services.actions import assignments, incidents, return_to_service
 from portal.services.actions.incident_values import ClaimValues, DisposalValues
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from portal.web.assets import state
 from portal.web.frame.status_tags import Tag
 from tests.services.actions.plan_examples import make_maintenance, make_reservation, put_in
@@ -159,8 +161,8 @@ def test_it_says_since_when_somebody_has_it_and_until_when(app: Flask) -> None:
     asset_id, zone = make_asset(), settings().timezone
     due_at = datetime.combine(today() + timedelta(days=3), time(17), zone)
     assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
-    main = page_of(app, asset_id)
-    held = open_assignment(asset_id)
-    assert held is not None
-    since = f"{held.started_at.astimezone(zone):%H:%M}"
-    assert f"With Maria Lopez since {day(0)} {since}, until {day(3)} 17:00." in main
+    started_at = datetime.combine(today() - timedelta(days=2), time(9, 30), zone)
+    with writing() as current:
+        current.execute(update(Assignment).values(started_at=started_at))
+    said = f"With Maria Lopez since {day(-2)} 09:30, until {day(3)} 17:00."
+    assert said in page_of(app, asset_id)
