@@ -72,6 +72,15 @@ def test_what_does_not_say_that_it_is_counted_is_a_thing(app: Flask) -> None:
     assert page.path == "/assets/2"
 
 
+def test_a_field_that_did_not_arrive_is_as_good_as_empty(app: Flask) -> None:
+    pages = visit(app)
+    form, left_out = pages.get("/assets/new").form("/assets/new"), {"asset_tag": None}
+    page = pages.submit(form, **left_out, name=None)
+    assert page.status == 400
+    assert "Enter the name of the asset" in page.main
+    assert pages.submit(form, **left_out, name="Lamp", condition=None).path == "/assets/1"
+
+
 def test_a_form_sent_twice_adds_one_asset(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/new").form("/assets/new")

@@ -5,12 +5,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority
+from portal.models.dismissals import Dismissal
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -158,6 +159,20 @@ def test_of_many_that_were_dismissed_the_last_are_listed(
     monkeypatch.setattr(dismissed_failures, "LISTED", 1)
     listed = [(each.reason, each.is_chosen) for each in dismissed_failures.dismissed()]
     assert listed == [(Reason.AUTH, True), (Reason.DNS, False)]
+
+
+def test_of_those_whose_moment_was_not_kept_the_ones_that_reach_further_come_first(
+    sam: Actor, finance: Hook
+) -> None:
+    now = utcnow()
+    reaching = {"dns": now - timedelta(hours=2), "server": now, "gone": now - timedelta(hours=1)}
+    for reason, until in reaching.items():
+        fail(finance, reason, None, finished_at=until)
+        dismiss(sam, finance.public_id, Reason(reason), until)
+    with writing() as current:
+        current.execute(update(Dismissal).values(dismissed_at=None))
+    listed = [each.reason for each in dismissed_failures.dismissed()]
+    assert listed == [Reason.SERVER, Reason.GONE, Reason.DNS]
 
 
 def test_once_is_enough_and_later_ones_can_be_dismissed_too(sam: Actor, finance: Hook) -> None:
