@@ -4,17 +4,21 @@ import base64
 import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
 from flask import Flask
 from sqlalchemy import delete
 
-from portal.config.settings import SettingsError
+from portal.base_app import create_base_app
+from portal.config.settings import SettingsError, load_settings
+from portal.extensions import db
 from portal.models.operations import Canary
 from portal.services.core import vault
-from portal.services.core.unit_of_work import writing
+from portal.services.core.unit_of_work import session, writing
 from portal.services.core.vault import VaultError, WrongKeys
+from tests.conftest import ENVIRONMENT
 
 NOON = datetime(2026, 5, 3, 12, 0, tzinfo=UTC)
 NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
@@ -85,6 +89,15 @@ def test_a_wrong_key_refuses_to_start(app_with_keys: Flask) -> None:
     use_keys(app_with_keys, NEW_KEY)
     with pytest.raises(SettingsError, match="ENCRYPTION_KEYS cannot open"):
         vault.check_canary()
+
+
+def test_a_database_without_tables_has_nothing_to_protect(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/empty.sqlite"
+    places = {"DATABASE_URL": url, "INSTANCE_DIR": str(tmp_path)}
+    with create_base_app(load_settings({**ENVIRONMENT, **places})).app_context():
+        vault.check_canary()
+        assert not session().in_transaction()
+        db.engine.dispose()
 
 
 def test_with_wrong_keys_nothing_is_stored_either(app_with_keys: Flask) -> None:

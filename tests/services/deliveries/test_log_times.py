@@ -55,6 +55,8 @@ def test_what_was_stored_nearly_at_once_need_not_be_in_turn() -> None:
 
 def test_a_clock_that_was_set_back_hides_nothing_from_a_time() -> None:
     webhook, now = make_webhook(), utcnow()
-    new, old = (make_delivery(webhook, created_at=now - timedelta(hours=h)) for h in (1, 48))
-    assert ids(LogFilter(since=now - timedelta(days=1))) == [new]
-    assert ids(LogFilter(until=now - timedelta(days=1))) == [old]
+    oldest, new, old, newest = (
+        make_delivery(webhook, created_at=now - timedelta(hours=hours)) for hours in (72, 2, 48, 1)
+    )
+    assert ids(LogFilter(since=now - timedelta(days=1))) == [newest, new]
+    assert ids(LogFilter(until=now - timedelta(days=1))) == [old, oldest]

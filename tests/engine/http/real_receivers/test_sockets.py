@@ -105,13 +105,17 @@ def test_one_that_is_closed_may_be_unwatched_later(sockets: Sockets, pair: Pair)
     assert not sockets.is_watching
 
 
-@pytest.fixture
-def unheard() -> Iterator[list[socket.socket]]:
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def unheard(request: pytest.FixtureRequest) -> Iterator[list[socket.socket]]:
     """Sockets that knock at somebody who has no room: nothing acknowledges that."""
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
+    is_of_ipv6 = ":" in request.param
+    if is_of_ipv6 and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    family = socket.AF_INET6 if is_of_ipv6 else socket.AF_INET
+    with socket.socket(family) as full:
+        full.bind((request.param, 0))
         full.listen(0)
-        made = [socket.socket() for _ in range(6)]
+        made = [socket.socket(family) for _ in range(6)]
         for each in made:
             each.setblocking(False)
             each.connect_ex(full.getsockname())
@@ -124,7 +128,7 @@ def test_it_is_known_of_the_latest_sockets_whether_an_acknowledgement_is_missing
     unheard: list[socket.socket],
 ) -> None:
     known = Acknowledgements(2)
-    places = [each.getsockname() for each in unheard]
+    places = [each.getsockname()[:2] for each in unheard]
     for place, each in zip(places, unheard, strict=True):
         known.note(place, each.fileno())
     assert [known.is_missing(each) for each in places] == [False, True, True]
