@@ -209,8 +209,8 @@ def test_of_several_that_come_at_once_the_one_that_ended_last_says_how_its_recei
     for _ in range(2):
         publish()
     first, second = claim()
-    failed = ended(first, Reason.REFUSED)
-    arrived = ended(second)._replace(finished_at=failed.finished_at + SECOND)
+    failed = ended(second, Reason.REFUSED)
+    arrived = ended(first)._replace(finished_at=failed.finished_at + SECOND)
     write_down(arrived, failed)
     after = webhook(hook.id)
     assert (after.failures_in_row, after.throttled, after.failing_since) == (0, False, None)

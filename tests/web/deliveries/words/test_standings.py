@@ -159,6 +159,12 @@ def test_its_sentence_what_comes_next_and_whether_its_page_follows_agree(case: s
     assert is_live(found) is expected.is_live
 
 
+def test_of_one_that_was_stopped_it_is_told_when() -> None:
+    at = utcnow() - 3 * MINUTES
+    found = find_delivery(make_delivery(status="stopped", stopped_by="Ana", finished_at=at))
+    assert steps_of(found)[-1].at == at
+
+
 def paused(minutes: int, *, is_probe: bool, **columns: Any) -> DeliveryDetail:
     """One at a receiver that is left alone for so long; the first there is the probe."""
     until = utcnow() + minutes * MINUTES
