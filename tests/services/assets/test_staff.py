@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from portal.extensions import db
 from portal.models.assignments import Staff
 from portal.models.audit import AuditEntry
 from portal.services.actions import assignments, lifecycle
@@ -15,6 +16,7 @@ from portal.services.core.refusals import NotAllowed, Refusal, Stale
 from portal.services.core.unit_of_work import session
 from tests.services.actions.plan_examples import make_reservation
 from tests.support.database.rivals import at_once
+from tests.support.database.statements import asked
 from tests.support.factories import make_asset, make_staff, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -33,6 +35,15 @@ def test_people_are_listed_by_name_and_found_by_what_is_known() -> None:
     staff.create(SYSTEM, MARIA)
     assert [line.name for line in staff_queries.listing("sales").rows] == ["Maria Lopez"]
     assert list(staff_queries.listing("50%").rows) == []
+
+
+def test_to_know_whether_there_is_anybody_one_row_is_read() -> None:
+    assert not staff_queries.has_staff()
+    for name in ("Ben", "Zoe"):
+        make_staff(name)
+    with asked(db.engine, "SELECT") as statements:
+        assert staff_queries.has_staff()
+    assert [" LIMIT " in each for each in statements] == [True]
 
 
 def test_everybody_who_is_here_can_be_chosen_by_name_whatever_its_capitals() -> None:

@@ -7,9 +7,11 @@ import pytest
 from flask import Flask
 
 from portal.services.bulk_retry import handover
+from portal.services.bulk_retry import runs as all_runs
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import FAILED, all_that, finish, some, work
+from tests.services.bulk_retry.test_runs import stopped_after_one
 from tests.support.deliveries import stored
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.pages import Page, Pages
@@ -213,3 +215,13 @@ def test_the_heading_says_the_filter_in_words(support: Pages, query: str, words:
     some(2, hook, reason="server", code=500)
     page = confirm(support, f"all=1&{query.format(hook=hook.public_id)}")
     assert page.h1 == f"Retry {words}"
+
+
+def test_one_under_way_that_is_older_hides_nothing_of_who_took_up_a_rest(
+    support: Pages, sam: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bulk_retry_task.start(sam.actor, Selection(ticked=tuple(some(1, make_webhook()))))
+    batch = stopped_after_one(sam.actor, some(3, make_webhook()), monkeypatch)
+    bulk_retry_task.start(sam.actor, Selection(rest_of=batch))
+    monkeypatch.setattr(all_runs, "LATER", 1)
+    assert "Retry the remaining" not in support.get("/batches").main
