@@ -180,8 +180,7 @@ def refuse_taken_name(current: Session, name: str, own_id: int | None) -> None:
         Webhook.state != WebhookState.DRAFT,
         Webhook.id != (own_id or 0),
     )
-    with current.no_autoflush:
-        taken = current.scalars(others).first()
+    taken = current.scalars(others).first()
     if taken is not None:
         raise Refusal(
             f"There is already a webhook called “{taken}”. Use another name", field="name"

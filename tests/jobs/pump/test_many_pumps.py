@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 
 from jobs.pump.database_writer import DatabaseWriter
 from portal.database.engine import impatient_engine
@@ -98,3 +99,12 @@ def test_receivers_that_hang_leave_the_last_places_to_others() -> None:
     assert (len(hanging), len(Counter(each.webhook.id for each in hanging))) == (14, 4)
     assert again == []
     assert [each.webhook.id for each in claims or ()] == [healthy.id]
+
+
+def test_a_result_that_would_fail_again_is_no_database_that_is_away(app: Flask) -> None:
+    engine = impatient_engine(settings().database_url)
+    writer = DatabaseWriter(engine)
+    with pytest.raises(IntegrityError):
+        writer.write(lambda connection: connection.execute(insert(Lease).values(delivery_id=1)))
+    assert writer.write(lambda connection: connection.execute(select(1)).scalar_one()) == 1
+    engine.dispose()
