@@ -53,15 +53,16 @@ def test_what_failed_then_is_listed_whatever_became_of_it(
     given_up = failed_at(NIGHT, status="failed", reason="server", code=500)
     make_attempt(given_up, started_at=NIGHT, finished_at=NIGHT, reason="server", code=500)
     once = failed_at(NIGHT, status="retrying", reason="server", code=500)
+    nameless = failed_at(NIGHT, status="failed")
     failed_at(NIGHT + HOUR, status="failed", reason="server")
     failed_at(NIGHT - 2 * HOUR, status="failed", reason="server")
     failed_at(NIGHT, status="failed", priority=0)
     at_once = make_delivery(status="delivered", created_at=NIGHT, attempts=0)
     make_attempt(at_once, started_at=NIGHT, finished_at=NIGHT, outcome="delivered", code=200)
-    assert found() == {arrived, given_up, once}
+    assert found() == {arrived, given_up, once, nameless}
     assert found(status=StatusFilter.DELIVERED) == {arrived}
     assert found(webhook=hook.public_id) == {arrived}
-    assert found(asset_id=7) == {arrived, given_up, once}
+    assert found(asset_id=7) == {arrived, given_up, once, nameless}
     assert found(asset_id=8) == set()
 
 

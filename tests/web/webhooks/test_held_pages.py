@@ -59,6 +59,8 @@ def decide(pages: Pages, page: Page, button: str = "Turn on", **chosen: Any) -> 
 def test_to_choose_leads_to_a_list_and_changes_nothing(pages: Pages) -> None:
     hook = off_with(2)
     page = pages.get(f"/settings/webhooks/{hook.public_id}/on")
+    for choice in ("Send them", "Choose one by one", "Discard them"):
+        assert choice in page.main
     page = pages.submit(page.form(page.path), held="choose")
     assert page.path == held_for(hook)
     assert "2 deliveries are held. Tick those to send." in page.main
