@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, and_, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from portal.engine.http.address_mask import masked_address
 from portal.lib.paging import Page
@@ -76,10 +76,9 @@ def every(wanted: TrailFilter) -> Iterator[TrailEntry]:
 def kinds() -> Sequence[str]:
     """The kinds of things that occur, by a skip scan of their index."""
     first = select(func.min(AuditEntry.target_kind).label("kind")).cte("kinds", recursive=True)
-    later = aliased(AuditEntry)
     following = (
-        select(func.min(later.target_kind))
-        .where(later.target_kind > first.c.kind)
+        select(func.min(AuditEntry.target_kind))
+        .where(AuditEntry.target_kind > first.c.kind)
         .scalar_subquery()
     )
     walk = first.union_all(select(following).where(first.c.kind.is_not(None)))

@@ -64,6 +64,7 @@ def test_one_as_long_as_an_address_may_be_is_shown_to_its_end() -> None:
     ("host", "product"),
     [
         ("hooks.slack.com", "Slack"),
+        ("Hooks.Slack.com.", "Slack"),
         ("discord.com", "Discord"),
         ("canary.discord.com", "Discord"),
         ("chat.googleapis.com", "Google Chat"),
