@@ -18,7 +18,7 @@ STANDING_KINDS = (*TROUBLE, IncidentKind.LIQUIDATION)
 
 def open_incident(current: Session, asset: Asset, kind: IncidentKind, at: datetime) -> Incident:
     """Note that it happened; flushed, so that it has its id. Call it before the status moves."""
-    incident = Incident(asset_id=asset.id, kind=kind, at=at, status_from=asset.status, details={})
+    incident = Incident(asset_id=asset.id, kind=kind, at=at, status_from=asset.status)
     if kind is IncidentKind.TRANSFER:
         incident.closed_at = at
     current.add(incident)
