@@ -103,6 +103,17 @@ def test_one_that_fails_again_is_a_problem_again_and_can_be_dismissed_again(
         bring_back_chosen(sam, [first, second])
 
 
+def test_one_that_was_dismissed_at_the_moment_at_which_it_failed_is_dismissed(
+    sam: Actor, finance: Hook
+) -> None:
+    at = utcnow() - MINUTE
+    dismiss_chosen(sam, [made := fail(finance, finished_at=at)])
+    with writing() as current:
+        current.execute(update(DismissedDelivery).values(at=at))
+    assert (told(), rows(StatusFilter.ATTENTION)) == ([], [])
+    assert rows(StatusFilter.DISMISSED) == [made]
+
+
 def test_what_failed_at_the_moment_up_to_which_all_were_dismissed_is_one_of_them(
     sam: Actor, finance: Hook
 ) -> None:
