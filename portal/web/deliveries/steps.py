@@ -62,7 +62,7 @@ def _picked_up(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
     """When a worker took it first; unknown where the first attempt is no longer shown."""
     if delivery.attempts and delivery.attempts[0].number == 1:
         at = delivery.attempts[0].started_at
-        waited = max(0.0, (at - delivery.created_at).total_seconds())
+        waited = (at - delivery.created_at).total_seconds()
         yield DeliveryStep("Picked up", at, text=f"It had waited here for {in_words(waited)}.")
 
 

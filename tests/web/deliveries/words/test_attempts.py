@@ -152,6 +152,13 @@ def test_each_attempt_is_called_by_who_made_it_and_how_it_ended() -> None:
     assert [each.took for each in rest] == ["", "", "", "", "2 seconds"]
 
 
+def test_where_a_workers_clock_is_behind_nothing_had_waited_for_less_than_no_time() -> None:
+    made = make_delivery(status="delivered", created_at=start())
+    attempt(made, -2, outcome="delivered", code=204)
+    picked = steps_of(find_delivery(made))[2]
+    assert picked.text == "It had waited here for 0 ms."
+
+
 def test_before_any_attempt_it_is_said_that_it_cannot_be_lost() -> None:
     _, stored, _ = steps_of(find_delivery(make_delivery()))
     assert stored.text == "From here on it cannot be lost."
