@@ -50,8 +50,10 @@ def test_it_takes_what_fits(values: dict[str, Any]) -> None:
         ({"purchase_cost": Decimal("10000000000")}, "purchase_cost"),
         ({"purchase_cost": Decimal("1.001")}, "purchase_cost"),
         ({"purchase_cost": Decimal("NaN")}, "purchase_cost"),
+        ({"purchase_date": date(206, 1, 1)}, "purchase_date"),
         ({"purchase_date": date(1899, 12, 31)}, "purchase_date"),
         ({"warranty_expires": date(2201, 1, 1)}, "warranty_expires"),
+        ({"warranty_expires": date(9999, 1, 1)}, "warranty_expires"),
         (
             {"purchase_date": date(2026, 1, 2), "warranty_expires": date(2026, 1, 1)},
             "warranty_expires",

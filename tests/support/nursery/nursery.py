@@ -26,9 +26,9 @@ KNOWN: Final = {
     *("tests.faults.support.partial_portal", "tests.jobs.processes.sample_worker"),
     "tests.support.clocks.clock_duties",
 }
-# What is obeyed when a process starts, or reads what we import. With a wrong clock it reads what a
-# nursery with such a clock has read.
+# What is obeyed when a process starts, or reads what we import.
 STARTING: Final = ("LD_", "COVERAGE_", "PYTHON", "SSLKEYLOGFILE")
+# But for this: a nursery of its own has obeyed it.
 CLOCK: Final = {"PYTHONPATH": str(SHIFTED)}
 # Characters of a command line: what it raises shows its own in the place of the nursery's.
 ROOM: Final = 1000
@@ -55,8 +55,8 @@ def adopt(*, is_wanted: bool) -> bool:
 
 
 class Nursery:
-    """A running one, which raises processes with a wrong clock or others. It ends with this
-    process."""
+    """A running one; it ends with this process. `is_shifted`: what it raises may have a wrong
+    clock."""
 
     def __init__(self, *, is_shifted: bool = False) -> None:
         self._socket, theirs = socket.socketpair()
