@@ -32,7 +32,12 @@ from portal.services.core import heartbeats
 from portal.services.people import passwords
 from portal.services.people.passwords import HASHER, NOBODYS_HASH
 from tests.distribution import TogetherScheduling, own_share, place
-from tests.support.database.empty_database import empty_out, fill_gaps, keep_empty_copy
+from tests.support.database.empty_database import (
+    empty_out,
+    fill_gaps,
+    keep_empty_copy,
+    leave,
+)
 from tests.support.database.memory_folder import memory_folder
 from tests.support.factories import CHEAP, cheap_hash
 from tests.support.golden.expected_file import Golden
@@ -167,6 +172,8 @@ def postgres_app(
     url = postgres_server.new_database()
     with running_app(url, valkey_server.url, tmp_path_factory.mktemp("instance")) as app:
         yield app
+        with app.app_context():
+            leave(db.engine)
 
 
 @contextmanager

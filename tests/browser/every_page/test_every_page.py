@@ -20,8 +20,9 @@ from portal.services.people import invitations, one_time_links, password_resets
 from portal.web.frame.access import PUBLIC, permission_of
 from tests.browser.support.accessibility import check_page, watch
 from tests.browser.support.page_list import NO_PAGE, address, readable, rules
-from tests.browser.support.sample_register import fill
+from tests.browser.support.sample_register import Filled, fill
 from tests.browser.support.serve_app import served
+from tests.support.database.kept_filling import filled_once
 from tests.support.factories import Person, make_user
 from tests.support.pages import Pages
 
@@ -45,6 +46,11 @@ ENTERED = "main form.form[data-once] :is(input:not([type=hidden]), textarea)"
 def portal(app: Flask) -> Iterator[str]:
     with served(app) as url:
         yield url
+
+
+def _filled() -> tuple[Person, Filled]:
+    person = make_user(name="Ana Gruber")
+    return person, fill(person)
 
 
 def may_err(endpoint: str) -> bool:
@@ -128,8 +134,7 @@ def test_every_page_that_is_still_empty_can_be_used_by_everyone(
 def test_every_page_can_be_used_by_every_administrator(
     page: Page, app: Flask, portal: str, half: int
 ) -> None:
-    person = make_user(name="Ana Gruber")
-    filled = fill(person)
+    person, filled = filled_once(_filled)
     be(page, app, portal, person)
     for rule in readable(app, Role.ADMIN)[half::2]:
         look(page, portal + address(rule, filled), rule.endpoint)
@@ -138,7 +143,7 @@ def test_every_page_can_be_used_by_every_administrator(
 def test_every_page_that_support_may_read_can_be_used_by_them(
     page: Page, app: Flask, portal: str
 ) -> None:
-    filled = fill(make_user(name="Ana Gruber"))
+    _, filled = filled_once(_filled)
     # Of long work they may read their own kind: a retry of many.
     filled = replace(filled, tasks=filled.batches)
     be(page, app, portal, make_user(Role.SUPPORT))
@@ -154,8 +159,7 @@ def test_every_page_that_support_may_read_can_be_used_by_them(
 def test_every_form_with_mistakes_can_be_used_by_everyone(
     page: Page, app: Flask, portal: str
 ) -> None:
-    person = make_user(name="Ana Gruber")
-    filled = fill(person)
+    person, filled = filled_once(_filled)
     be(page, app, portal, person)
     for rule in readable(app, Role.ADMIN):
         page.goto(portal + address(rule, filled))

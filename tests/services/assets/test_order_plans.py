@@ -12,6 +12,7 @@ from portal.services.assets.pages import AssetOrder, in_order
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.core.unit_of_work import session, writing
 from tests.services.core.register_lists import asset
+from tests.support.database.kept_filling import filled_once
 
 MANY = 1200
 INDEXES = {
@@ -23,11 +24,20 @@ INDEXES = {
 
 
 @pytest.fixture
-def many(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than a page of available assets among others, of which the planner has been told."""
+def counted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few are counted before a search goes another way."""
     if db.engine.dialect.name != "sqlite":
         pytest.skip("the plans of SQLite alone are the same every time")
     monkeypatch.setattr(pages, "COUNTED_BESIDE", 10)
+
+
+@pytest.fixture
+def many(counted: None) -> None:
+    """More than a page of available assets among others, of which the planner has been told."""
+    filled_once(_fill)
+
+
+def _fill() -> None:
     with writing() as current:
         kinds = ("available", "lost", "broken")
         current.add_all(asset(number, status=kinds[number % 3]) for number in range(MANY))
@@ -62,8 +72,13 @@ GROUPED = {
 
 
 @pytest.fixture
-def grouped(many: None) -> None:
-    """Each asset has its place under a few names, and its number."""
+def grouped(counted: None) -> None:
+    """The same, and each asset has its place under a few names, and its number."""
+    filled_once(_group)
+
+
+def _group() -> None:
+    _fill()
     with writing() as current:
         kinds = (Category, Location)
         groups = [[kind(name=f"{kind.__name__} {n}") for n in range(40)] for kind in kinds]

@@ -46,6 +46,7 @@ from portal.services.webhooks import drafts
 from portal.services.webhooks.values import WebhookValues
 from tests.services.alerts.due_things import decided, work
 from tests.services.csv.import_steps import check
+from tests.support.database.kept_filling import filled_once
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import PASSWORD, Person, make_asset, make_user, make_webhook
 
@@ -80,6 +81,10 @@ class Filled:
 
 def fill() -> Filled:
     """Let both of them live in the portal."""
+    return filled_once(_fill)
+
+
+def _fill() -> Filled:
     admin = make_user(name="Ada Root")
     decided()
     quentin = _joined(admin)

@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy.engine import URL
 
 from portal.extensions import Base
 
@@ -30,28 +31,46 @@ def keep_empty_copy(url: str) -> None:
 def empty_out(engine: Engine) -> None:
     """No rows, and every count at its start. For SQLite there has to be a copy."""
     if engine.dialect.name == "sqlite":
-        engine.dispose()
-        path = _path(str(engine.url))
-        for suffix in ("-wal", "-shm"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
-        shutil.copy(path.with_suffix(".empty"), path)
+        put_in_place(engine, _path(str(engine.url)).with_suffix(".empty"))
     else:
-        with engine.begin() as connection:
+        with apart(engine.url).begin() as connection:
             _take_rows_out(connection)
+
+
+def put_in_place(engine: Engine, copy: Path) -> None:
+    """Have SQLite's database be what it was when it was copied."""
+    engine.dispose()
+    path = _path(str(engine.url))
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    shutil.copy(copy, path)
 
 
 def fill_gaps(engine: Engine) -> None:
     """No traces of rows that were taken out either: a planner may choose another way for them."""
     if engine.dialect.name == "postgresql":
-        with engine.begin() as connection:
+        with apart(engine.url).begin() as connection:
             _take_all_out(connection)
+
+
+def leave(engine: Engine) -> None:
+    """Close what was opened to empty it out."""
+    if engine.dialect.name == "postgresql":
+        apart(engine.url).dispose()
+
+
+@cache
+def apart(url: URL) -> Engine:
+    """A connection for this alone, which asks neither triggers nor foreign keys: the audit trail
+    refuses to be emptied. One that goes over to this, or comes back from it, forgets every plan
+    that it has made; each test would make all of its own again."""
+    replica = {"options": "-c session_replication_role=replica"}
+    return create_engine(url, pool_size=1, pool_pre_ping=True, connect_args=replica)
 
 
 def _take_rows_out(connection: Connection) -> None:
     database = str(connection.engine.url)
     filled = connection.exec_driver_sql(_which_are_filled()).scalars().all()
-    # Neither triggers nor foreign keys are asked: the audit trail refuses to be emptied.
-    connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
     # To take them out one by one costs the server a tenth of TRUNCATE, which takes every table
     # that refers to one of these along and has every statement planned anew.
     for name in filled:
@@ -62,7 +81,6 @@ def _take_rows_out(connection: Connection) -> None:
 
 
 def _take_all_out(connection: Connection) -> None:
-    connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
     connection.exec_driver_sql(f"TRUNCATE {', '.join(Base.metadata.tables)} RESTART IDENTITY")
     _gaps[str(connection.engine.url)] = 0
 

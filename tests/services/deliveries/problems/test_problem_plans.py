@@ -18,6 +18,7 @@ from portal.services.deliveries.log.walk import page_statement
 from portal.services.deliveries.problems import groups
 from portal.services.deliveries.problems.groups import LATEST, LONG_AGO
 from tests.services.deliveries.test_log_plans import explained
+from tests.support.database.kept_filling import filled_once
 from tests.support.deliveries import make_delivery, make_many
 from tests.support.factories import Hook, make_webhook
 
@@ -29,6 +30,14 @@ INDEX = "ix_deliveries_failures"
 def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """A webhook among four, with thousands of deliveries that the planner has been told about."""
     monkeypatch.setattr(log_walk, "MOST_READ", 200)
+    hook = filled_once(_fill)
+    current = session()
+    current.execute(text("ANALYZE"))
+    current.commit()
+    return hook
+
+
+def _fill() -> Hook:
     hooks = [make_webhook() for _ in range(4)]
     make_many(hooks, ROWS, utcnow() - timedelta(seconds=ROWS))
     with writing() as current:
@@ -38,9 +47,6 @@ def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
         mine = failed.where(Delivery.webhook_id == hooks[1].id)
         marked = [{"delivery_id": each, "at": utcnow()} for each in current.scalars(mine)]
         current.execute(insert(DismissedDelivery), marked)
-    current = session()
-    current.execute(text("ANALYZE"))
-    current.commit()
     return hooks[1]
 
 

@@ -1,0 +1,66 @@
+"""A database that takes long to fill is filled once; each further test gets the same rows back."""
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Engine, make_url
+
+from portal.database.engine import sqlite_module
+from portal.extensions import Base, db
+from tests.support.database.empty_database import apart, put_in_place
+
+T = TypeVar("T")
+# By database and what filled it: what that returned, and how the rows are put back.
+_kept: Final[dict[tuple[str, str], tuple[Any, Callable[[], None]]]] = {}
+
+
+def filled_once(fill: Callable[[], T]) -> T:
+    """What `fill` stores in an empty database, and what it returns."""
+    engine = db.engine
+    key = (str(engine.url), f"{fill.__module__}.{fill.__qualname__}")
+    if key in _kept:
+        made, put_back = _kept[key]
+        db.session.remove()
+        put_back()
+        return made
+    made = fill()
+    db.session.remove()
+    keep = _keep_file if engine.dialect.name == "sqlite" else _keep_rows
+    _kept[key] = made, keep(engine, key[1])
+    return made
+
+
+def _keep_file(engine: Engine, name: str) -> Callable[[], None]:
+    path = Path(make_url(engine.url).database or "")
+    copy = path.with_suffix(f".{name}")
+    connect = sqlite_module.connect
+    # Of the file alone, what lies in the log beside it would be missing.
+    with closing(connect(path)) as stored, closing(connect(copy)) as kept:
+        stored.backup(kept)
+    return lambda: put_in_place(engine, copy)
+
+
+def _keep_rows(engine: Engine, _name: str) -> Callable[[], None]:
+    rows: dict[str, bytes] = {}
+    with apart(engine.url).begin() as connection:
+        cursor: Any = connection.connection.cursor()
+        for table in Base.metadata.tables:
+            with cursor.copy(f"COPY {table} TO STDOUT") as given:
+                rows[table] = b"".join(given)
+        counts = connection.exec_driver_sql(
+            "SELECT sequencename, last_value FROM pg_sequences WHERE last_value IS NOT NULL"
+        ).all()
+
+    def put_back() -> None:
+        with apart(engine.url).begin() as connection:
+            cursor: Any = connection.connection.cursor()
+            for table, lines in rows.items():
+                if lines:
+                    with cursor.copy(f"COPY {table} FROM STDIN") as taken:
+                        taken.write(lines)
+            for sequence, last in counts:
+                connection.exec_driver_sql("SELECT setval(%s, %s)", (sequence, last))
+
+    return put_back
