@@ -2,7 +2,7 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select, text
+from sqlalchemy import event, select
 
 from portal.extensions import db
 from portal.models.assets import Asset, Category, Location
@@ -10,9 +10,9 @@ from portal.models.assignments import Assignment, Staff
 from portal.services.assets import pages
 from portal.services.assets.pages import AssetOrder, in_order
 from portal.services.assets.queries import AssetFilter, Shown
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import writing
 from tests.services.core.register_lists import asset
-from tests.support.database.kept_filling import filled_once
+from tests.support.database.kept_filling import told_once
 
 MANY = 1200
 INDEXES = {
@@ -34,15 +34,13 @@ def counted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def many(counted: None) -> None:
     """More than a page of available assets among others, of which the planner has been told."""
-    filled_once(_fill)
+    told_once(_fill)
 
 
 def _fill() -> None:
     with writing() as current:
         kinds = ("available", "lost", "broken")
         current.add_all(asset(number, status=kinds[number % 3]) for number in range(MANY))
-    session().execute(text("ANALYZE"))
-    session().commit()
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -74,7 +72,7 @@ GROUPED = {
 @pytest.fixture
 def grouped(counted: None) -> None:
     """The same, and each asset has its place under a few names, and its number."""
-    filled_once(_group)
+    told_once(_group)
 
 
 def _group() -> None:
@@ -91,8 +89,6 @@ def _group() -> None:
             held = {"kind": "checkout", "condition_out": "good", "started_at": row.created_at}
             staff_id = people[row.id % 300].id
             current.add(Assignment(asset_id=row.id, staff_id=staff_id, **held))
-    session().execute(text("ANALYZE"))
-    session().commit()
 
 
 @pytest.mark.parametrize("order", GROUPED)

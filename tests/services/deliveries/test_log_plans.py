@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Select, event, func, select, text
+from sqlalchemy import Select, event, func, select
 from sqlalchemy.orm import Session
 
 from portal.engine.events.catalogue import EventName
@@ -22,7 +22,7 @@ from portal.services.deliveries.log.filters import FailedBetween, LogFilter, Sta
 from portal.services.deliveries.log.plan import walk_for
 from portal.services.deliveries.log.walk import page_statement
 from portal.services.webhooks.summary import youngest
-from tests.support.database.kept_filling import filled_once
+from tests.support.database.kept_filling import told_once
 from tests.support.deliveries import make_attempt, make_delivery, make_many
 from tests.support.factories import Hook, make_webhook
 
@@ -36,11 +36,7 @@ def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """A webhook among four, with thousands of deliveries that the planner has been told about."""
     # As small beside this table as the real limit beside a real one.
     monkeypatch.setattr(log_walk, "MOST_READ", 200)
-    hook = filled_once(_fill)
-    current = session()
-    current.execute(text("ANALYZE"))
-    current.commit()
-    return hook
+    return told_once(_fill)
 
 
 def _fill() -> Hook:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, select
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
@@ -18,7 +18,7 @@ from portal.services.deliveries.log.walk import page_statement
 from portal.services.deliveries.problems import groups
 from portal.services.deliveries.problems.groups import LATEST, LONG_AGO
 from tests.services.deliveries.test_log_plans import explained
-from tests.support.database.kept_filling import filled_once
+from tests.support.database.kept_filling import told_once
 from tests.support.deliveries import make_delivery, make_many
 from tests.support.factories import Hook, make_webhook
 
@@ -30,11 +30,7 @@ INDEX = "ix_deliveries_failures"
 def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """A webhook among four, with thousands of deliveries that the planner has been told about."""
     monkeypatch.setattr(log_walk, "MOST_READ", 200)
-    hook = filled_once(_fill)
-    current = session()
-    current.execute(text("ANALYZE"))
-    current.commit()
-    return hook
+    return told_once(_fill)
 
 
 def _fill() -> Hook:
