@@ -4,14 +4,18 @@ import ast
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from types import ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
 
 from jobs.pump import recorder
 from portal.extensions import db, settings
+from portal.lib.clock import utcnow
+from portal.services.actions.limits import moment_words
 from portal.services.actions.planning import reservation_expiry
 from portal.services.alerts import sources
 from portal.services.audit import queries as audit_queries
@@ -31,6 +35,7 @@ from tests.services.core import chunked_upkeep, chunked_work
 from tests.services.core.keyset_walk import ROOT
 from tests.services.core.whole_database import differences, whole_database
 from tests.support.database.empty_database import empty_out
+from tests.support.factories import make_asset
 
 FEW, THOUSANDS = 2, 10_000
 Bound = tuple[ModuleType, str]
@@ -85,6 +90,16 @@ IN_NO_ORDER = {"attempts", "attempt_bodies"}
 def test_no_bound_of_a_walk_is_left_out() -> None:
     named = {f"{module.__name__}.{name}" for bounds in WALKS.values() for module, name in bounds}
     assert named | APART == bounds_in_the_sources()
+
+
+def test_two_that_are_compared_may_lie_in_two_minutes(app: Flask) -> None:
+    seen, now = [], utcnow()
+    for later in (timedelta(0), timedelta(minutes=1), timedelta(days=400)):
+        empty_out(db.engine)
+        make_asset(f"Wanted on {moment_words(now + later, ZoneInfo('Europe/Vienna'))}")
+        seen.append(whole_database())
+    assert differences(seen[0], seen[1]) == []
+    assert differences(seen[0], seen[2]) == []
 
 
 def bounds_in_the_sources() -> set[str]:

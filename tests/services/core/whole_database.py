@@ -12,7 +12,10 @@ from sqlalchemy import select
 from portal.extensions import Base
 from portal.services.core.unit_of_work import session
 
-MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?([+-]\d{2}:\d{2}|Z)?")
+MOMENT = re.compile(
+    r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?([+-]\d{2}:\d{2}|Z)?"
+    r"|\d{1,2} [A-Z][a-z]+( \d{4})? \d{2}:\d{2}"  # in words
+)
 # What tests make up is another one each time: names with a number, ports.
 MADE_UP = re.compile(r"(?<=Receiver )\d+|(?<=127\.0\.0\.1:)\d+|(?<=\.)\d+(?=@example\.com)")
 NAMED = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
