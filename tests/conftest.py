@@ -32,12 +32,7 @@ from portal.services.core import heartbeats
 from portal.services.people import passwords
 from portal.services.people.passwords import HASHER, NOBODYS_HASH
 from tests.distribution import TogetherScheduling, own_share, place
-from tests.support.database.empty_database import (
-    empty_out,
-    fill_gaps,
-    keep_empty_copy,
-    leave,
-)
+from tests.support.database.empty_database import empty_out, fill_gaps, keep_empty_copy, leave
 from tests.support.database.memory_folder import memory_folder
 from tests.support.factories import CHEAP, cheap_hash
 from tests.support.golden.expected_file import Golden

@@ -24,14 +24,14 @@ FROM pg_sequences WHERE last_value IS NOT NULL
 
 def keep_empty_copy(url: str) -> None:
     """Remember a migrated SQLite database that nobody has open."""
-    path = _path(url)
+    path = path_of(url)
     shutil.copy(path, path.with_suffix(".empty"))
 
 
 def empty_out(engine: Engine) -> None:
     """No rows, and every count at its start. For SQLite there has to be a copy."""
     if engine.dialect.name == "sqlite":
-        put_in_place(engine, _path(str(engine.url)).with_suffix(".empty"))
+        put_in_place(engine, path_of(engine.url).with_suffix(".empty"))
     else:
         with apart(engine.url).begin() as connection:
             _take_rows_out(connection)
@@ -40,7 +40,7 @@ def empty_out(engine: Engine) -> None:
 def put_in_place(engine: Engine, copy: Path) -> None:
     """Have SQLite's database be what it was when it was copied."""
     engine.dispose()
-    path = _path(str(engine.url))
+    path = path_of(engine.url)
     for suffix in ("-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     shutil.copy(copy, path)
@@ -93,5 +93,6 @@ def _which_are_filled() -> str:
     )
 
 
-def _path(url: str) -> Path:
+def path_of(url: str | URL) -> Path:
+    """The file of a SQLite database."""
     return Path(make_url(url).database or "")

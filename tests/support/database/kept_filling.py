@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, text
 
 from portal.database.engine import sqlite_module
 from portal.extensions import Base, db
-from tests.support.database.empty_database import apart, put_in_place
+from tests.support.database.empty_database import apart, path_of, put_in_place
 
 T = TypeVar("T")
 # By database and what filled it: what that returned, and how the rows are put back.
@@ -27,8 +26,8 @@ def filled_once(fill: Callable[[], T]) -> T:
         return made
     made = fill()
     db.session.remove()
-    keep = _keep_file if engine.dialect.name == "sqlite" else _keep_rows
-    _kept[key] = made, keep(engine, key[1])
+    is_file = engine.dialect.name == "sqlite"
+    _kept[key] = made, _keep_file(engine, key[1]) if is_file else _keep_rows(engine)
     return made
 
 
@@ -42,7 +41,7 @@ def told_once(fill: Callable[[], T]) -> T:
 
 
 def _keep_file(engine: Engine, name: str) -> Callable[[], None]:
-    path = Path(make_url(engine.url).database or "")
+    path = path_of(engine.url)
     copy = path.with_suffix(f".{name}")
     connect = sqlite_module.connect
     # Of the file alone, what lies in the log beside it would be missing.
@@ -51,7 +50,7 @@ def _keep_file(engine: Engine, name: str) -> Callable[[], None]:
     return lambda: put_in_place(engine, copy)
 
 
-def _keep_rows(engine: Engine, _name: str) -> Callable[[], None]:
+def _keep_rows(engine: Engine) -> Callable[[], None]:
     rows: dict[str, bytes] = {}
     with apart(engine.url).begin() as connection:
         cursor: Any = connection.connection.cursor()
