@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from time import monotonic
 
 import pytest
 from flask import Flask
@@ -97,10 +96,8 @@ def test_nobody_waits_for_whoever_takes_it() -> None:
     begin_duty("sweep", 60)
     with db.engine.begin() as other:
         other.execute(select(Process).where(Process.name == "sweep").with_for_update())
-        began = monotonic()
         with writing() as current:
             assert not heartbeats.take_duty(current.connection(), "sweep", 0)
-        assert monotonic() - began < 1
     with writing() as current:
         assert heartbeats.take_duty(current.connection(), "sweep", 0)
 

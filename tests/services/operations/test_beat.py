@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from flask import Flask
@@ -86,9 +85,7 @@ def test_a_lock_that_stops_saves_is_told_at_once_in_its_row(engine: Engine, tabl
     beat = Beat(engine, KIND)
     with somebody_else() as other:
         other.execute(text(f"LOCK TABLE {table} IN SHARE MODE"))
-        began = monotonic()
         found = beat.take()
-        assert monotonic() - began < 2
         assert found == Trouble(Kind.LOCKED, f'could not obtain lock on relation "{table}"')
         assert own_row().trouble == f'locked: could not obtain lock on relation "{table}"'
         assert examine(engine) == found
