@@ -216,6 +216,12 @@ def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
         arrived = [each.webhook_id for each in deliveries() if each.status == "delivered"]
         assert arrived == [other.claim.webhook.id]
     assert {each.id for each in hooks} == {*arrived, waiting.claim.webhook.id}
+    # Nor does it make a part larger now that nobody has the lock.
+    publish()
+    kept.add(*(ended(each) for each in claim() if each.webhook.id == other.claim.webhook.id))
+    assert kept.write(None, beside=False) is not None
+    arrived = [each.webhook_id for each in deliveries() if each.status == "delivered"]
+    assert arrived == 2 * [other.claim.webhook.id]
 
 
 def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_moment(
