@@ -38,7 +38,7 @@ def support(app: Flask) -> Pages:
     return visit(app, "support")
 
 
-def refused(url: str = "https://receiver.example.com/hook?key=4711") -> UUID:
+def refused(url: str = "https://receiver.example.com/hook?key=open-sesame") -> UUID:
     """A delivery that the receiver refused for its signature."""
     made = make_delivery(make_webhook(url, secret=SECRET), status="failed", reason="auth", code=401)
     make_attempt(
@@ -135,7 +135,7 @@ def test_the_curl_command_computes_the_signature_from_a_secret_that_one_puts_in(
     support: Pages,
 ) -> None:
     with Receiver() as receiver:
-        made = refused(f"{receiver.url}/in?key=4711")
+        made = refused(f"{receiver.url}/in?key=open-sesame")
         command = code(support.get(f"/deliveries/{made}"), "curl-command")
         assert "THE SECRET KEY OF THIS WEBHOOK" in command
         assert "1760000000" not in command
@@ -170,7 +170,7 @@ def test_the_help_bundle_has_everything_but_secrets(support: Pages) -> None:
         "finished after 500 ms",
     ):
         assert words in answer.text, words
-    assert "4711" not in answer.text
+    assert "open-sesame" not in answer.text
     assert "let me in" not in answer.text
 
 
