@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask_migrate import upgrade
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from xdist.remote import Producer
 from xdist.scheduler.protocol import Scheduling
 
@@ -44,6 +46,12 @@ from tests.support.servers import PostgresServer, ValkeyServer
 # A page says nothing where its template was not given what it prints: here that is an error.
 # What it was compiled to is kept for all processes, and for the next run.
 Flask.jinja_options = {"undefined": Absent, "bytecode_cache": compiled_templates()}
+
+# How long an example takes says nothing where the machine is busy.
+hypothesis_settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("patient")
 
 # The portal brings its own SQLite: a second one on the same file would lose the locks of the first.
 sys.modules["sqlite3"] = None  # type: ignore[assignment]  # whoever imports it now fails

@@ -337,7 +337,6 @@ def test_no_history_loses_or_repeats_a_message(app: Flask, monkeypatch: pytest.M
             stateful_step_count=60 if IS_FULL else 30,
             derandomize=not IS_FULL,
             database=None,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

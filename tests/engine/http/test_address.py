@@ -4,7 +4,7 @@ import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.engine.http.address_guard import AddressGuard
@@ -79,7 +79,6 @@ ANY_ADDRESS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(ANY_ADDRESS)
 def test_it_never_passes_what_python_calls_special(ip: IPv4Address | IPv6Address) -> None:
     if AddressGuard().refusal(str(ip), 443) is None:
@@ -88,7 +87,6 @@ def test_it_never_passes_what_python_calls_special(ip: IPv4Address | IPv6Address
         assert not judged.is_multicast
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
 def test_a_mapped_address_is_judged_like_the_one_inside(ip: IPv4Address) -> None:
     guard = AddressGuard([ip_network("10.0.0.0/8")])

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.engine.http.exchange import (
@@ -23,7 +23,6 @@ def exchange(body: bytes, content_type: str = "") -> Exchange:
     return Exchange("one", request, None, code=200, response_headers=headers, body=body)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(["", "text/html; charset=Latin1", "a; charset=x"]))
 def test_any_body_becomes_text_that_can_be_stored(body: bytes, content_type: str) -> None:
     text = exchange(body, content_type).text
@@ -59,7 +58,6 @@ LINES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(LINES)
 def test_any_head_can_be_read(lines: list[bytes]) -> None:
     head = read_head(lines)

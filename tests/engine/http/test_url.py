@@ -1,7 +1,7 @@
 """Which URLs a webhook may have, and the form in which they are kept."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.engine.http.url import MAX_URL_LENGTH, AddressError, check_url, host_of, is_named
@@ -91,7 +91,6 @@ PIECES = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None)
 @given(PIECES)
 def test_a_url_is_refused_in_words_or_kept_in_a_form_that_stays(url: str) -> None:
     try:

@@ -205,7 +205,6 @@ def test_no_order_of_actions_breaks_the_register() -> None:
         settings=settings(
             max_examples=10,
             stateful_step_count=30,
-            deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -43,9 +43,7 @@ SOMETHING = 8  # characters that tell something of a secret
 NO_ANSWER = {Reason.NO_REPLY, Reason.RESET, Reason.BAD_REPLY, Reason.READ_TIMEOUT}
 # On a machine that stands still for half a second.
 NO_ANSWER |= {Reason.CONNECT_TIMEOUT}
-USUAL = settings(
-    deadline=None, derandomize=not IS_FULL, database=None, suppress_health_check=list(HealthCheck)
-)
+USUAL = settings(derandomize=not IS_FULL, database=None, suppress_health_check=list(HealthCheck))
 few = settings(USUAL, max_examples=400 if IS_FULL else 35)
 many = settings(USUAL, max_examples=1000 if IS_FULL else 80)
 
