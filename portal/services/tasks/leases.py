@@ -66,7 +66,7 @@ def claim() -> Turn | None:
     """The task that has been due for longest, under a new lease; None when nothing is due."""
     with writing() as current:
         now = database_time(current)
-        wanted = select(Task).where(*_is_due(now)).order_by(Task.due_at).limit(1)
+        wanted = select(Task).where(*_is_due(now)).order_by(Task.due_at, Task.id).limit(1)
         task = current.scalars(wanted.with_for_update(skip_locked=True)).first()
         if task is None:
             return None

@@ -10,7 +10,9 @@ from sqlalchemy import update
 from jobs import tasks as job
 from portal.database.engine import database_now
 from portal.extensions import db, settings
+from portal.lib.clock import common_now
 from portal.models.tasks import Task
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.tasks import leases as task_leases
 from portal.services.tasks import tasks
@@ -44,6 +46,15 @@ def test_the_turn_is_of_what_has_been_due_for_longest(app: Flask) -> None:
     turn = task_leases.claim()
     assert turn is not None
     assert turn.task_id == first.id
+
+
+def test_of_those_begun_at_the_same_moment_the_first_has_its_turn_first(app: Flask) -> None:
+    with writing() as current:
+        begun = [tasks.start(current, SYSTEM, "counting", total=1).id for _ in range(3)]
+        for id in reversed(begun):  # what was changed lies behind the others in PostgreSQL
+            current.execute(update(Task).where(Task.id == id).values(created_at=common_now()))
+    turns = [task_leases.claim() for _ in begun]
+    assert [turn and turn.task_id for turn in turns] == begun
 
 
 def test_with_each_step_it_is_kept_for_as_long_as_at_first(app: Flask) -> None:
