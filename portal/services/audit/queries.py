@@ -83,7 +83,7 @@ def kinds() -> Sequence[str]:
     )
     walk = first.union_all(select(following).where(first.c.kind.is_not(None)))
     found = session().scalars(select(walk.c.kind).where(walk.c.kind.is_not(None)))
-    return [str(kind) for kind in found]
+    return sorted(str(kind) for kind in found)
 
 
 def people_names() -> Sequence[tuple[UUID, str]]:

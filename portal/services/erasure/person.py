@@ -100,7 +100,7 @@ def known(current: Session, row: Staff | User) -> dict[str, list[str]]:
     wanted = select(AuditEntry.target_name, AuditEntry.changes).where(
         AuditEntry.target_kind == TARGETS[kind], AuditEntry.target_id == str(row.public_id)
     )
-    for target_name, changes in current.execute(wanted):
+    for target_name, changes in current.execute(wanted.order_by(AuditEntry.id)):
         names.append(target_name)
         names += _sides(changes.get("name"))
         emails += _sides(changes.get("email"))

@@ -1,5 +1,6 @@
 """The filter above the audit trail; it lives in the address."""
 
+from operator import itemgetter
 from typing import Any, Final
 
 from portal.services.audit import queries as audit_queries
@@ -27,7 +28,7 @@ class TrailFilterForm(FilterForm):
         people = [(str(public_id), name) for public_id, name in audit_queries.people_names()]
         self.who.choices = [("", "Everybody"), *people, (NOBODY, f"{SYSTEM.name}, or a command")]
         kinds = [(kind, kind_words(kind)) for kind in audit_queries.kinds()]
-        self.kind.choices = [("", "Everything"), *kinds]
+        self.kind.choices = [("", "Everything"), *sorted(kinds, key=itemgetter(1))]
 
     def chosen(self) -> TrailFilter:
         """What the trail is narrowed to, once `validate` has said that all can be read."""

@@ -84,7 +84,7 @@ def filled_for(endpoint: str, filled: Filled) -> Filled:
     rule = RULES[Action(name)]
     is_there = Asset.deleted_at.is_not(None) if rule.on_deleted else Asset.deleted_at.is_(None)
     fit = select(Asset.id).where(is_there, Asset.status.in_(rule.legal))
-    found = session().scalar(fit.where(Asset.kind.in_(rule.kinds)).limit(1))
+    found = session().scalar(fit.where(Asset.kind.in_(rule.kinds)).order_by(Asset.id).limit(1))
     return replace(filled, assets=found or filled.assets)
 
 

@@ -90,7 +90,8 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
         current.flush()
         current.add_all(_answer(each) for each in failed)
     session().rollback()
-    return list(session().scalars(select(Delivery).where(Delivery.webhook_id != draft)))
+    wanted = select(Delivery).where(Delivery.webhook_id != draft)
+    return list(session().scalars(wanted.order_by(Delivery.id)))
 
 
 def _stored_at(now: datetime, number: int) -> datetime:

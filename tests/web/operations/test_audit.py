@@ -225,6 +225,16 @@ def test_the_kinds_are_those_that_occur(app: Flask) -> None:
     assert audit_queries.kinds() == ["asset", "person", "webhook"]
 
 
+def test_the_kinds_stand_in_the_order_of_their_words(app: Flask) -> None:
+    for action in ("draft.tested", "asset.created", "person.joined", "webhook.changed"):
+        note(action, "x")
+    (kinds,) = [
+        each for each in visit(app).get(AUDIT).root.find_all("select") if each.get("name") == "kind"
+    ]
+    words = [option.text for option in kinds.find_all("option")]
+    assert words == ["Everything", "Asset", "User", "Webhook", "Webhook form"]
+
+
 def test_it_calls_deliveries_and_their_statuses_as_the_log_does(app: Flask) -> None:
     note("delivery.retried", "asset.checked_out", status={"from": "retrying", "to": "waiting"})
     ((_, _, what, which, changes),) = visit(app).get(AUDIT).rows()

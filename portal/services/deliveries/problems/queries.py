@@ -195,7 +195,9 @@ def _is_later(arrived: datetime | None, failed: datetime | None) -> bool:
 
 def _severity(problem: Problem) -> tuple[Any, ...]:
     """What stands still (failed for good, or holding others up) before what is still retried; of
-    these what goes on, then most."""
+    these what goes on, then most. None is left to the database: a list that is looked at again
+    stands as it stood."""
     is_moving = not (problem.failed or problem.waits_behind)
     many = problem.count + problem.waits_behind
-    return is_moving, not problem.is_failing, -many, problem.webhook_name.lower()
+    where = problem.webhook_name.lower(), problem.webhook_id
+    return is_moving, not problem.is_failing, -many, *where, problem.reason or ""

@@ -57,9 +57,10 @@ class QueuedDeliveries:
         return sum(each.waiting for each in self._tasks(webhook, reason).values())
 
     def words(self, webhook: UUID, reason: Reason | None) -> list[str]:
-        """ "Sam is retrying 9 of these now": of each person, and what is not sent now apart."""
+        """ "Sam is retrying 9 of these now": of each person, and what is not sent now apart; who
+        began first stands first."""
         found: dict[tuple[int | str, Standstill | None], list[_Part]] = {}
-        for task_id, each in self._tasks(webhook, reason).items():
+        for task_id, each in sorted(self._tasks(webhook, reason).items()):
             by, still = self.senders[task_id], self.still.get((task_id, webhook))
             found.setdefault((by.user_id or by.name, still), []).append(
                 _Part(by, each.all, self.urls[task_id])

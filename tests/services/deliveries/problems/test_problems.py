@@ -144,6 +144,24 @@ def test_what_failed_for_good_and_goes_on_is_worst_and_what_is_still_retried_com
     ]
 
 
+def test_those_that_are_as_bad_stand_in_the_same_order_each_time() -> None:
+    finance, desk = make_webhook(name="finance"), make_webhook(name="Desk")
+    for hook, reason in (
+        (finance, "redirect"),
+        (desk, "server"),
+        (finance, "auth"),
+        (finance, "dns"),
+    ):
+        fail(hook, reason, None)
+    found = [(each.webhook_name, each.reason) for each in problems.find_problems()]
+    assert found == [
+        ("Desk", "server"),
+        ("finance", "auth"),
+        ("finance", "dns"),
+        ("finance", "redirect"),
+    ]
+
+
 def test_nobody_can_retry_what_goes_to_a_webhook_that_is_off_or_deleted() -> None:
     fail(make_webhook(name="Off", state="off"))
     fail(make_webhook(name="Deleted", deleted_at=utcnow()))
