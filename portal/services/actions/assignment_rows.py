@@ -9,12 +9,11 @@ from portal.engine.events.assignment_details import ClosedAssignment, StaffRef
 from portal.models.assets import Action, Asset, AssetStatus, Condition, Location
 from portal.models.assignments import Assignment, AssignmentKind, Staff
 from portal.services.actions import reservation_rows
-from portal.services.actions.limits import moment_words
 from portal.services.assets.event_facts import staff_ref
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-from portal.services.core.time_zones import zone_of
+from portal.services.core.time_zones import moment_words, zone_of
 
 
 @dataclass(frozen=True, slots=True)

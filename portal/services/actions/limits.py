@@ -1,10 +1,8 @@
-"""How long the texts of an action may be, which years, and times as its refusals say them."""
+"""How long the texts of an action may be, and which years."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from portal.lib.clock import common_now
 from portal.services.assets.rules import YEARS
 from portal.services.core.refusals import Refusal
 
@@ -42,10 +40,3 @@ def refuse_odd_year(**days: date | None) -> None:
     for name, day in days.items():
         if day is not None and day.year not in YEARS:
             raise Refusal("Check the year", field=name)
-
-
-def moment_words(at: datetime, zone: ZoneInfo) -> str:
-    """A time in `zone`: "3 May 09:00", with the year where it is another."""
-    local, today = at.astimezone(zone), common_now().astimezone(zone)
-    year = "" if local.year == today.year else f" {local.year}"
-    return f"{local.day} {local:%B}{year} {local:%H:%M}"

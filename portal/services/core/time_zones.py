@@ -1,6 +1,6 @@
 """In which time zone a service's sentences tell times, and which day it is."""
 
-from datetime import date
+from datetime import date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from sqlalchemy.orm import Session
@@ -24,6 +24,13 @@ def zone_of(current: Session, actor: Actor) -> ZoneInfo:
 def today() -> date:
     """The day it is in the portal's own time zone: what is due and late is judged by it."""
     return common_now().astimezone(settings().timezone).date()
+
+
+def moment_words(at: datetime, zone: ZoneInfo) -> str:
+    """A time in `zone`: "3 May 09:00", with the year where it is another."""
+    local, today = at.astimezone(zone), common_now().astimezone(zone)
+    year = "" if local.year == today.year else f" {local.year}"
+    return f"{local.day} {local:%B}{year} {local:%H:%M}"
 
 
 def refuse_unknown_zone(name: str | None) -> None:

@@ -1,8 +1,9 @@
-"""Findings about machines that could not connect to receivers which others have reached. Pure."""
+"""Findings about machines that could not connect to receivers which others have reached."""
 
 from collections.abc import Iterator
 from datetime import datetime
 
+from portal.services.core.time_zones import moment_words
 from portal.services.operations.finding import Finding, Level
 from portal.services.operations.health import Facts
 
@@ -17,7 +18,7 @@ def senders_reach(facts: Facts, _now: datetime) -> Iterator[Finding]:
     benched = {each.host for each in facts.lives if each.is_alive and each.benched_at}
     zone = facts.settings.timezone
     for each in facts.refuted:
-        since = f"{each.since.astimezone(zone):%H:%M}"
+        since = f"{moment_words(each.since, zone)} ({zone.key})"
         if each.machine in benched:
             yield Finding(
                 "sender_benched",

@@ -15,13 +15,13 @@ from flask import Flask
 from jobs.pump import recorder
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
-from portal.services.actions.limits import moment_words
 from portal.services.actions.planning import reservation_expiry
 from portal.services.alerts import sources
 from portal.services.audit import queries as audit_queries
 from portal.services.bulk_retry import handover, selection
 from portal.services.bulk_retry import queries as bulk_retry_queries
 from portal.services.core import removal
+from portal.services.core.time_zones import moment_words
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
 from portal.services.deliveries.log import pages as log_pages

@@ -19,7 +19,6 @@ from portal.models.assignments import Staff
 from portal.models.planning import OPEN_RESERVATIONS, Reservation, ReservationState
 from portal.services.actions import transition
 from portal.services.actions.assignment_rows import active_staff
-from portal.services.actions.limits import moment_words
 from portal.services.actions.planning.rows import asset_of, lock_row
 from portal.services.actions.planning.rules import ReservationValues, reservation_faults
 from portal.services.actions.reservation_rows import conflict
@@ -29,7 +28,7 @@ from portal.services.assets.rules import Fault
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-from portal.services.core.time_zones import zone_of
+from portal.services.core.time_zones import moment_words, zone_of
 from portal.services.core.unit_of_work import writing
 
 LONGEST_REASON: Final = 200

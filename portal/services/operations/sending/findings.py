@@ -1,9 +1,10 @@
-"""What System says of a stop of all sending, and of secrets that do not open. Pure."""
+"""What System says of a stop of all sending, and of secrets that do not open."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from portal.services.core.time_zones import moment_words
 from portal.services.operations.finding import Finding, Level
 from portal.services.operations.health import Facts, has_met_closed
 
@@ -14,12 +15,12 @@ def sending_is_on(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """That a person has stopped it: who, and since when."""
     if facts.stop is None:
         return
-    since = facts.stop.since.astimezone(facts.settings.timezone)
+    zone = facts.settings.timezone
     yield Finding(
         "sending_stopped",
         Level.WARNING,
-        f"{facts.stop.by} stopped all sending on {since.day} {since:%b %Y} at {since:%H:%M} "
-        f"({facts.settings.timezone.key}).",
+        f"{facts.stop.by} stopped all sending on {moment_words(facts.stop.since, zone)} "
+        f"({zone.key}).",
         "Nothing is lost: deliveries wait. To start it again, press Start sending on this page, or "
         f"run {facts.settings.command('sending on')}.",
     )
