@@ -163,10 +163,10 @@ def test_a_machine_that_is_gone_is_on_no_bench_and_times_are_those_of_the_clock_
     doubts = {"refuted": [RefutedDoubts("m2", NOW, 3)]}
     sender = replace(life(worker_of(DELIVERIES), pid=9), host="m2", benched_at=NOW)
     (title,) = titles(settings, lives=[*LIVES, sender], **doubts)
-    assert "receivers since 13:00. It sends nothing" in title
+    assert "receivers since 1 March 13:00 (Europe/Vienna). It sends nothing" in title
     gone = replace(sender, is_alive=False, started_at=NOW, kind=heartbeats.PUMP)
     (title,) = titles(settings, lives=[*LIVES, gone], **doubts)
-    assert "3 receivers since 13:00. Other machines reach them" in title
+    assert "3 receivers since 1 March 13:00 (Europe/Vienna). Other machines reach them" in title
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from portal.services.actions import assignments, lifecycle
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
-from tests.support.factories import make_asset, make_location, make_staff, make_user, make_webhook
+from tests.support.factories import make_asset, make_location, make_staff, make_webhook
 from tests.support.pages import Pages
+from tests.web.signed_in import visit
 
 
 def in_days(days: int) -> str:
@@ -25,9 +26,7 @@ def in_days(days: int) -> str:
 @pytest.fixture
 def pages(app: Flask) -> Pages:
     """A manager at the browser."""
-    person, visitor = make_user("manager"), Pages(app)
-    visitor.sign_in(person.email, person.password)
-    return visitor
+    return visit(app, "manager")
 
 
 def told() -> list[str]:

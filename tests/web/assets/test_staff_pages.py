@@ -10,16 +10,15 @@ from portal.services.assets import staff
 from portal.services.assets.staff import StaffValues
 from portal.services.core.permissions import SYSTEM
 from tests.services.actions.plan_examples import make_reservation
-from tests.support.factories import make_asset, make_user
+from tests.support.factories import make_asset
 from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
 
 
 @pytest.fixture
 def pages(app: Flask) -> Pages:
     """A manager at the browser."""
-    person, visitor = make_user("manager"), Pages(app)
-    visitor.sign_in(person.email, person.password)
-    return visitor
+    return visit(app, "manager")
 
 
 def add(pages: Pages, **values: Any) -> Page:

@@ -11,16 +11,11 @@ from portal.services.actions import assignments
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from tests.services.alerts.due_things import work
-from tests.support.factories import PASSWORD, Person, make_asset, make_staff, make_user
+from tests.support.factories import PASSWORD, make_asset, make_staff, make_user
 from tests.support.pages import Pages
+from tests.web.signed_in import signed_in
 
 pytestmark = pytest.mark.both_databases
-
-
-def enter(app: Flask, person: Person) -> Pages:
-    pages = Pages(app)
-    pages.sign_in(person.email, person.password)
-    return pages
 
 
 def maria(**columns: object) -> tuple[int, str]:
@@ -35,7 +30,7 @@ def maria(**columns: object) -> tuple[int, str]:
 
 def test_it_says_what_changes_and_what_stays_before_it_asks(app: Flask) -> None:
     make_asset("Maria Lopez's chair", asset_tag="C-1")
-    pages, (_, path) = enter(app, make_user()), maria()
+    pages, (_, path) = signed_in(app, make_user()), maria()
     page = pages.get(f"{path}/erase")
     assert page.h1 == "Erase Maria Lopez?"
     for words in (
@@ -51,7 +46,7 @@ def test_it_says_what_changes_and_what_stays_before_it_asks(app: Flask) -> None:
 
 
 def test_a_typed_address_erases_and_the_page_says_how_far_it_got(app: Flask) -> None:
-    pages, (row_id, path) = enter(app, make_user()), maria()
+    pages, (row_id, path) = signed_in(app, make_user()), maria()
     page = pages.submit(pages.get(f"{path}/erase").form(), typed="maria@example.com")
     assert (page.h1, page.path) == ("Erased person 1", f"{path}/erase")
     assert "Being erased" in page.main
@@ -82,14 +77,14 @@ def _task_path() -> str:
     ],
 )
 def test_without_the_address_nobody_is_erased(app: Flask, typed: str, said: str) -> None:
-    pages, (row_id, path) = enter(app, make_user()), maria()
+    pages, (row_id, path) = signed_in(app, make_user()), maria()
     page = pages.submit(pages.get(f"{path}/erase").form(), typed=typed)
     assert (page.status, said in page.main) == (400, True)
     assert session().get_one(Staff, row_id).is_active
 
 
 def test_whoever_holds_something_is_shown_what_and_gets_no_form(app: Flask) -> None:
-    pages, (row_id, path) = enter(app, make_user()), maria()
+    pages, (row_id, path) = signed_in(app, make_user()), maria()
     held = make_asset("Scope", asset_tag="S-9")
     assignments.allocate(SYSTEM, held, staff_id=row_id)
     page = pages.get(f"{path}/erase")
@@ -101,7 +96,7 @@ def test_whoever_holds_something_is_shown_what_and_gets_no_form(app: Flask) -> N
 
 def test_a_user_is_erased_and_cannot_sign_in(app: Flask) -> None:
     ada, ben = make_user(name="Ada"), make_user(Role.SUPPORT, name="Ben Okri")
-    pages, his = enter(app, ada), enter(app, ben)
+    pages, his = signed_in(app, ada), signed_in(app, ben)
     page = pages.get(f"/settings/people/{ben.public_id}")
     page = pages.get(f"{page.path}/erase")
     assert "signed out everywhere at once" in page.main
@@ -117,7 +112,7 @@ def test_a_user_is_erased_and_cannot_sign_in(app: Flask) -> None:
 
 
 def test_who_is_a_user_and_of_the_staff_is_named_on_either_page(app: Flask) -> None:
-    pages, (_, theirs) = enter(app, make_user()), maria()
+    pages, (_, theirs) = signed_in(app, make_user()), maria()
     own = f"/settings/people/{make_user(name='Maria', email='maria@example.com').public_id}"
     assert pages.get(f"{own}/erase").links("member of staff") == [theirs]
     assert pages.get(f"{theirs}/erase").links("user") == [own]
@@ -125,7 +120,7 @@ def test_who_is_a_user_and_of_the_staff_is_named_on_either_page(app: Flask) -> N
 
 def test_oneself_and_the_last_administrator_are_told_why_not(app: Flask) -> None:
     ada = make_user(name="Ada")
-    page = enter(app, ada).get(f"/settings/people/{ada.public_id}/erase")
+    page = signed_in(app, ada).get(f"/settings/people/{ada.public_id}/erase")
     assert "Only another administrator can erase you." in page.main
 
 
@@ -135,7 +130,7 @@ def test_oneself_and_the_last_administrator_are_told_why_not(app: Flask) -> None
 def test_one_that_ended_before_its_time_continues(
     app: Flask, what_became_of_it: Executable
 ) -> None:
-    pages, (_, path) = enter(app, make_user()), maria()
+    pages, (_, path) = signed_in(app, make_user()), maria()
     pages.submit(pages.get(f"{path}/erase").form(), typed="maria@example.com")
     with writing() as current:
         current.execute(what_became_of_it)

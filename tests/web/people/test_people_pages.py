@@ -14,16 +14,11 @@ from portal.services.core.permissions import EVERYONE, PERMISSIONS
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import users
 from portal.web.people.forms import ROLE_HINTS
-from tests.support.factories import PASSWORD, Person, make_user, make_webhook, publish
+from tests.support.factories import PASSWORD, make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
+from tests.web.signed_in import signed_in
 
 pytestmark = pytest.mark.both_databases
-
-
-def enter(app: Flask, person: Person) -> Pages:
-    pages = Pages(app)
-    pages.sign_in(person.email, person.password)
-    return pages
 
 
 def invite(pages: Pages, email: str = "cleo@example.com", role: str = "support") -> Page:
@@ -39,7 +34,7 @@ def link_on(page: Page) -> str:
 
 
 def test_somebody_invited_joins_through_the_link_alone(app: Flask) -> None:
-    pages = enter(app, make_user(name="Ana"))
+    pages = signed_in(app, make_user(name="Ana"))
     page = invite(pages)
     assert page.h1 == "Invitation for cleo@example.com"
     cleo = Pages(app)
@@ -53,7 +48,7 @@ def test_somebody_invited_joins_through_the_link_alone(app: Flask) -> None:
 
 
 def test_an_invited_person_cannot_choose_another_address(app: Flask) -> None:
-    page = invite(enter(app, make_user()))
+    page = invite(signed_in(app, make_user()))
     cleo = Pages(app)
     form = cleo.get(link_on(page)).form()
     page = cleo.submit(form, name="Cleo", password="Cleo@example.com", email="boss@example.com")
@@ -64,7 +59,7 @@ def test_an_invited_person_cannot_choose_another_address(app: Flask) -> None:
 
 
 def test_the_link_stands_on_its_page_alone_until_it_was_copied(app: Flask) -> None:
-    pages = enter(app, make_user())
+    pages = signed_in(app, make_user())
     form = pages.get("/settings/people/invite").form()
     answer = pages.submit(form, email="cleo@example.com", role="support", follow=False)
     assert "token" not in answer.location
@@ -77,7 +72,7 @@ def test_the_link_stands_on_its_page_alone_until_it_was_copied(app: Flask) -> No
 
 
 def test_an_invitation_sent_twice_is_one(app: Flask) -> None:
-    pages = enter(app, make_user())
+    pages = signed_in(app, make_user())
     form = pages.get("/settings/people/invite").form()
     one = pages.submit(form, email="cleo@example.com", role="support")
     other = pages.submit(form, email="cleo@example.com", role="support")
@@ -86,7 +81,7 @@ def test_an_invitation_sent_twice_is_one(app: Flask) -> None:
 
 
 def test_a_lost_link_is_replaced_and_an_invitation_taken_back(app: Flask) -> None:
-    pages = enter(app, make_user())
+    pages = signed_in(app, make_user())
     page = invite(pages)
     before = link_on(page)
     page = pages.submit(page.form(f"{page.path}/renew"))
@@ -100,7 +95,7 @@ def test_a_lost_link_is_replaced_and_an_invitation_taken_back(app: Flask) -> Non
 
 
 def test_an_invitation_needs_an_address_and_a_role(app: Flask) -> None:
-    pages = enter(app, make_user(email="ana@example.com"))
+    pages = signed_in(app, make_user(email="ana@example.com"))
     page = pages.submit(pages.get("/settings/people/invite").form(), email="cleo")
     assert page.errors == ["Enter an e-mail address, such as ana@example.com", "Choose a role"]
     page = invite(pages, "ANA@example.com")
@@ -110,7 +105,7 @@ def test_an_invitation_needs_an_address_and_a_role(app: Flask) -> None:
 
 def test_a_new_role_counts_from_the_next_click_on(app: Flask) -> None:
     ben = make_user(Role.ADMIN, name="Ben")
-    pages, his = enter(app, make_user(name="Ana")), enter(app, ben)
+    pages, his = signed_in(app, make_user(name="Ana")), signed_in(app, ben)
     page = pages.get(f"/settings/people/{ben.public_id}")
     page = pages.submit(page.form(), role="support")
     assert "Ben is now: Support." in page.text
@@ -121,7 +116,7 @@ def test_a_new_role_counts_from_the_next_click_on(app: Flask) -> None:
 
 def test_a_role_that_comes_without_the_version_it_was_chosen_for_is_stale(app: Flask) -> None:
     ben = make_user(Role.SUPPORT, name="Ben")
-    pages = enter(app, make_user(name="Ana"))
+    pages = signed_in(app, make_user(name="Ana"))
     for version in ("", "0", "-1", "1.0", "1" * 10):
         form = pages.get(f"/settings/people/{ben.public_id}").form()
         assert pages.submit(form, role="manager", version=version).status == 409, version
@@ -130,7 +125,7 @@ def test_a_role_that_comes_without_the_version_it_was_chosen_for_is_stale(app: F
 
 def test_two_administrators_at_one_role_lose_nothing(app: Flask) -> None:
     ben = make_user(Role.SUPPORT, name="Ben")
-    ana, cleo = enter(app, make_user(name="Ana")), enter(app, make_user(name="Cleo"))
+    ana, cleo = signed_in(app, make_user(name="Ana")), signed_in(app, make_user(name="Cleo"))
     path = f"/settings/people/{ben.public_id}"
     hers, theirs = ana.get(path).form(), cleo.get(path).form()
     ana.submit(hers, role="manager")
@@ -156,7 +151,7 @@ def test_an_invitation_says_truly_and_wholly_what_a_role_may(app: Flask) -> None
         },
         Role.MANAGER: {"assets.edit": "Keeps the register", "alerts.acknowledge": "alerts"},
     }
-    page = enter(app, make_user()).get("/settings/people/invite")
+    page = signed_in(app, make_user()).get("/settings/people/invite")
     for role, words in said.items():
         own = {name for name, roles in PERMISSIONS.items() if role in roles and roles != EVERYONE}
         assert own == words.keys()
@@ -166,7 +161,7 @@ def test_an_invitation_says_truly_and_wholly_what_a_role_may(app: Flask) -> None
 
 def test_somebody_disabled_is_out_at_once(app: Flask) -> None:
     ben = make_user(Role.MANAGER, name="Ben")
-    pages, his = enter(app, make_user()), enter(app, ben)
+    pages, his = signed_in(app, make_user()), signed_in(app, ben)
     page = pages.get(f"/settings/people/{ben.public_id}")
     page = pages.submit(page.form(f"{page.path}/disable"))
     assert "Ben can no longer sign in." in page.text
@@ -179,7 +174,7 @@ def test_somebody_disabled_is_out_at_once(app: Flask) -> None:
 
 def test_the_only_administrator_is_told_why_they_stay(app: Flask) -> None:
     ana = make_user(name="Ana")
-    pages = enter(app, ana)
+    pages = signed_in(app, ana)
     path = f"/settings/people/{ana.public_id}"
     pages.get(path)
     only = (
@@ -192,16 +187,16 @@ def test_the_only_administrator_is_told_why_they_stay(app: Flask) -> None:
 
 def test_names_are_never_read_as_html(app: Flask) -> None:
     make_user(Role.SUPPORT, name="<script>alert(1)</script>")
-    page = enter(app, make_user()).get("/settings/people")
+    page = signed_in(app, make_user()).get("/settings/people")
     assert "<script>alert" not in page.html
     assert "<script>alert(1)</script>" in page.main
 
 
 def test_the_start_page_offers_the_next_step_to_those_who_may_take_it(app: Flask) -> None:
-    page = enter(app, make_user()).get("/")
+    page = signed_in(app, make_user()).get("/")
     assert page.links("Add a webhook") == ["/settings/webhooks/new"]
     assert page.links("Add an asset") == ["/assets/new"]
-    page = enter(app, make_user(Role.SUPPORT)).get("/")
+    page = signed_in(app, make_user(Role.SUPPORT)).get("/")
     assert page.links("Add a webhook") == page.links("Add an asset") == []
     assert "Ask an administrator (" in page.main
     assert page.links("See deliveries") == ["/deliveries"]
@@ -213,7 +208,7 @@ def test_the_start_page_counts_what_did_not_arrive_and_leads_there(app: Flask) -
     publish()
     with writing() as current:
         current.execute(update(Delivery).values(status=DeliveryStatus.FAILED, finished_at=utcnow()))
-    pages = enter(app, make_user(Role.SUPPORT))
+    pages = signed_in(app, make_user(Role.SUPPORT))
     page = pages.get("/")
     assert "2 deliveries" in page.main
     assert "1 webhook is on" in page.main
