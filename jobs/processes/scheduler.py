@@ -37,6 +37,7 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
         )
         self._entries = table(settings)
         self._looked_at = monotonic()
+        self._is_queueing = False
         self.is_ending = False
 
     def listen(self) -> None:
@@ -45,7 +46,8 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
 
         def end(*_: object) -> None:
             self.is_ending = True
-            raise SystemExit
+            if not self._is_queueing:
+                raise SystemExit
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
@@ -59,6 +61,17 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
         queued = super().enqueue_jobs()
         self._looked_at = monotonic()
         return queued
+
+    def enqueue_job(self, job: PortalJob) -> None:
+        """Queue one. Its time to come is written last: who is asked to stop meanwhile writes it,
+        lest the job be missing until the next one repairs the schedule."""
+        self._is_queueing = True
+        try:
+            super().enqueue_job(job)
+        finally:
+            self._is_queueing = False
+        if self.is_ending:
+            raise SystemExit
 
     def is_well(self) -> bool:
         """Whether it still looks."""

@@ -39,6 +39,18 @@ class MortalConnection(UnixDomainSocketConnection):
         super().send_packed_command(command, check_health)
 
 
+class EndingConnection(UnixDomainSocketConnection):
+    """Has its process asked to stop after so many commands, and sends on."""
+
+    left = 0
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        EndingConnection.left -= 1
+        if EndingConnection.left == -1:
+            signal.raise_signal(signal.SIGTERM)
+        super().send_packed_command(command, check_health)
+
+
 @pytest.fixture
 def redis(valkey: PrivateValkey) -> Redis:
     return valkey.client()
@@ -61,14 +73,19 @@ def _signals() -> Iterator[None]:
 
 
 @contextmanager
-def scheduler_living(settings: Settings, socket: Path, commands: int) -> Iterator[Scheduler]:
-    """A scheduler that dies after so many commands."""
-    MortalConnection.left = commands
-    pool = ConnectionPool(MortalConnection, path=str(socket), protocol=2)
+def scheduler_living(
+    settings: Settings,
+    socket: Path,
+    commands: int,
+    ends: type[MortalConnection | EndingConnection] = MortalConnection,
+) -> Iterator[RepairingScheduler]:
+    """A scheduler that dies, or is asked to stop, after so many commands."""
+    ends.left = commands
+    pool = ConnectionPool(ends, path=str(socket), protocol=2)
     scheduler = RepairingScheduler(settings)
     scheduler.connection = Redis(connection_pool=pool)
     yield scheduler
-    MortalConnection.left = 1000
+    ends.left = 1000
     pool.disconnect()
 
 
@@ -111,6 +128,31 @@ def test_whichever_step_it_dies_at_the_next_one_has_it_all(
     assert twice < commands / 2
 
 
+def test_whichever_step_it_is_asked_to_stop_at_it_leaves_the_schedule_whole(
+    settings: Settings, valkey: PrivateValkey, redis: Redis
+) -> None:
+    """What it has queued is due again later, and what it has not is still due."""
+    entries = table(settings)
+    some_queued = 0
+    for commands in range(500):
+        redis.flushall()
+        reconcile(redis, entries)
+        redis.zadd(ENTRIES, dict.fromkeys((entry.id for entry in entries), 1))
+        with scheduler_living(settings, valkey.socket, commands, EndingConnection) as ending:
+            ending.listen()
+            with suppress(SystemExit):
+                ending.run(burst=True)
+        if not ending.is_ending:
+            break
+        due = {id_ for id_, at in redis.zrange(ENTRIES, 0, -1, withscores=True) if at == 1}
+        assert reconcile(redis, entries) == []
+        assert set(queued(redis)) == {entry.id.encode() for entry in entries} - due
+        assert not redis.exists(LOCK)
+        some_queued += 0 < len(due) < len(entries)
+    assert not ending.is_ending, "it has more steps than were tried"
+    assert some_queued > 10
+
+
 @pytest.fixture
 def start(settings: Settings, tmp_path: Path) -> Iterator[Any]:
     started: list[Process] = []
@@ -139,7 +181,7 @@ def test_five_deaths_in_a_minute_leave_the_schedule_whole(
     assert until(lambda: redis.zcard(ENTRIES) == len(table(settings)), 40)
     redis.delete(QUEUE)
     assert until(lambda: redis.llen(QUEUE) >= 2, 20)
-    # While it queues a job, that job is off the schedule: only when it has ended is it whole.
+    # While it queues a job, that job is off the schedule.
     assert last.stop() == 0
     assert reconcile(redis, table(settings)) == []
 

@@ -23,7 +23,7 @@ def leave(*_):
     log.write(f"term {os.getpid()} {time.monotonic()}\\n"); sys.exit(0)
 signal.signal(signal.SIGTERM, leave)
 log.write(f"start {os.getpid()} {time.monotonic()}\\n"); print("up and running", flush=True)
-while True: time.sleep(60)
+while True: time.sleep(0.1)  # a long one may begin right after the signal, and not hear of it
 """
 STUBBORN = """
 import signal, sys, time, os
