@@ -26,9 +26,10 @@ def today() -> date:
     return common_now().astimezone(settings().timezone).date()
 
 
-def moment_words(at: datetime, zone: ZoneInfo) -> str:
-    """A time in `zone`: "3 May 09:00", with the year where it is another."""
-    local, today = at.astimezone(zone), common_now().astimezone(zone)
+def moment_words(at: datetime, zone: ZoneInfo, now: datetime | None = None) -> str:
+    """A time in `zone`: "3 May 09:00", with the year where it is another than `now`, or than it is
+    at this moment."""
+    local, today = at.astimezone(zone), (now or common_now()).astimezone(zone)
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {local:%B}{year} {local:%H:%M}"
 

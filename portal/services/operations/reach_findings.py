@@ -1,4 +1,4 @@
-"""Findings about machines that could not connect to receivers which others have reached."""
+"""Findings about machines that could not connect to receivers which others have reached. Pure."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,12 +13,12 @@ WHERE_TO_LOOK = (
 )
 
 
-def senders_reach(facts: Facts, _now: datetime) -> Iterator[Finding]:
+def senders_reach(facts: Facts, now: datetime) -> Iterator[Finding]:
     """A machine that sends nothing for it, and one that others only send a part for."""
     benched = {each.host for each in facts.lives if each.is_alive and each.benched_at}
     zone = facts.settings.timezone
     for each in facts.refuted:
-        since = f"{moment_words(each.since, zone)} ({zone.key})"
+        since = f"{moment_words(each.since, zone, now)} ({zone.key})"
         if each.machine in benched:
             yield Finding(
                 "sender_benched",

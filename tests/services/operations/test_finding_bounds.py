@@ -167,6 +167,9 @@ def test_a_machine_that_is_gone_is_on_no_bench_and_times_are_those_of_the_clock_
     gone = replace(sender, is_alive=False, started_at=NOW, kind=heartbeats.PUMP)
     (title,) = titles(settings, lives=[*LIVES, gone], **doubts)
     assert "3 receivers since 1 March 13:00 (Europe/Vienna). Other machines reach them" in title
+    long_ago = {"refuted": [RefutedDoubts("m2", NOW - timedelta(days=61), 3)]}
+    (title,) = titles(settings, lives=[*LIVES, gone], **long_ago)
+    assert "since 30 December 2025 13:00 (Europe/Vienna)" in title
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What System says of a stop of all sending, and of secrets that do not open."""
+"""What System says of a stop of all sending, and of secrets that do not open. Pure."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from portal.services.operations.health import Facts, has_met_closed
 NAMED: Final = 5
 
 
-def sending_is_on(facts: Facts, _now: datetime) -> Iterator[Finding]:
+def sending_is_on(facts: Facts, now: datetime) -> Iterator[Finding]:
     """That a person has stopped it: who, and since when."""
     if facts.stop is None:
         return
@@ -19,7 +19,7 @@ def sending_is_on(facts: Facts, _now: datetime) -> Iterator[Finding]:
     yield Finding(
         "sending_stopped",
         Level.WARNING,
-        f"{facts.stop.by} stopped all sending on {moment_words(facts.stop.since, zone)} "
+        f"{facts.stop.by} stopped all sending on {moment_words(facts.stop.since, zone, now)} "
         f"({zone.key}).",
         "Nothing is lost: deliveries wait. To start it again, press Start sending on this page, or "
         f"run {facts.settings.command('sending on')}.",
