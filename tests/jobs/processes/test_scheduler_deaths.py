@@ -33,22 +33,21 @@ class MortalConnection(UnixDomainSocketConnection):
     left = 0
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        MortalConnection.left -= 1
-        if MortalConnection.left < 0:
-            raise Death
+        type(self).left -= 1
+        if self.left < 0:
+            self.end()
         super().send_packed_command(command, check_health)
 
+    def end(self) -> None:
+        raise Death
 
-class EndingConnection(UnixDomainSocketConnection):
-    """Has its process asked to stop after so many commands, and sends on."""
 
-    left = 0
+class EndingConnection(MortalConnection):
+    """Has its process asked to stop then, once, and sends on."""
 
-    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        EndingConnection.left -= 1
-        if EndingConnection.left == -1:
+    def end(self) -> None:
+        if self.left == -1:
             signal.raise_signal(signal.SIGTERM)
-        super().send_packed_command(command, check_health)
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def scheduler_living(
     settings: Settings,
     socket: Path,
     commands: int,
-    ends: type[MortalConnection | EndingConnection] = MortalConnection,
+    ends: type[MortalConnection] = MortalConnection,
 ) -> Iterator[RepairingScheduler]:
     """A scheduler that dies, or is asked to stop, after so many commands."""
     ends.left = commands

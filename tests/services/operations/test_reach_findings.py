@@ -16,7 +16,8 @@ from tests.support.factories import make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
 
-MOMENT = r"\d+ [A-Z]\w+ \d\d:\d\d \(Europe/Vienna\)"
+# With its year, if that has ended since.
+MOMENT = r"\d+ [A-Z]\w+( \d{4})? \d\d:\d\d \(Europe/Vienna\)"
 
 
 def found() -> dict[str, Finding]:
