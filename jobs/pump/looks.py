@@ -1,5 +1,6 @@
 """How a pump looks for what is due, and claims it."""
 
+from collections import deque
 from collections.abc import Callable, Set
 from functools import partial
 from time import monotonic
@@ -25,7 +26,11 @@ from portal.services.outbox.reach import own_reach
 
 SENDER: Final = heartbeats.worker_of(DELIVERIES)
 LOOK_EVERY: Final = 0.5
-LOOK_SHARE: Final = 50  # … or so many times as long as the last look took, which found nothing
+# … or so many times as long as the quickest of the last looks took that found nothing: a single one
+# may have waited for a machine or a network that was busy with something else.
+LOOK_SHARE: Final = 50
+LAST_LOOKS: Final = 3
+LONGEST_PAUSE: Final = 5.0  # … however long they take: nobody may ring
 LOOK_AGAIN: Final = 0.05  # while the database cannot say
 
 
@@ -45,6 +50,7 @@ class Looks:
         self._writer, self._desk, self._recorder = writer, desk, recorder
         self._flights, self._transport = flights, transport
         self._kept = kept_of(most)
+        self._took = deque([0.0] * LAST_LOOKS, LAST_LOOKS)  # seconds
         self.at, self.are_blind = 0.0, False
 
     @property
@@ -83,13 +89,18 @@ class Looks:
 
     def _note(self, began: float, rest: Callable[[], None], claims: list[Claim] | None) -> Done:
         self.are_blind = claims is None
-        took = 0.0 if claims else since_boot() - began
-        self.at = monotonic() + (
-            LOOK_AGAIN if self.are_blind else max(LOOK_EVERY, LOOK_SHARE * took)
-        )
         if claims == []:
+            self._took.append(since_boot() - began)
             rest()
+        self.at = monotonic() + self._pause(claims)
         return Done(claims or [], began)
+
+    def _pause(self, claims: list[Claim] | None) -> float:
+        """Seconds to the next look, after one that has claimed these."""
+        if claims is None:
+            return LOOK_AGAIN
+        share = 0.0 if claims else LOOK_SHARE * min(self._took)
+        return max(LOOK_EVERY, min(share, LONGEST_PAUSE))
 
 
 def _claim(

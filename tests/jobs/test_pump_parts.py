@@ -1,7 +1,7 @@
 """The parts of a pump one by one: its looks, and what it keeps to record."""
 
 from contextlib import closing, nullcontext
-from itertools import count
+from itertools import accumulate, count
 from math import inf
 
 import pytest
@@ -135,12 +135,11 @@ def test_nothing_is_claimed_while_results_wait_to_be_written(
     ("finds", "is_refused", "seconds", "pause"),
     [
         (False, False, 0.001, 0.5),
-        (False, False, 2.0, 100.0),
         (True, False, 2.0, 0.5),
         (False, True, 2.0, 0.05),
     ],
 )
-def test_when_it_looks_again_follows_from_what_a_look_found_and_how_long_it_took(
+def test_when_it_looks_again_follows_from_what_a_look_found(
     writer: DatabaseWriter,
     desk: Desk,
     monkeypatch: pytest.MonkeyPatch,
@@ -165,6 +164,35 @@ def test_when_it_looks_again_follows_from_what_a_look_found_and_how_long_it_took
     assert looks.due_at == looks.at
     monkeypatch.setattr(own_division, "_left", {1: 0.0})
     assert looks.due_at == (looks.at if is_refused else own_division.again_at)
+
+
+@pytest.mark.parametrize(
+    ("took", "pause"),
+    [
+        ([2.0], 0.5),
+        ([2.0, 2.0], 0.5),
+        ([0.03, 0.04, 0.05], 1.5),
+        ([0.03, 0.04, 0.05, 2.0], 2.0),
+        ([0.03, 0.04, 0.05, 0.001], 0.5),
+        ([0.001, 2.0, 2.0], 0.5),
+        ([2.0, 2.0, 2.0], 5.0),
+    ],
+)
+def test_looks_that_find_nothing_come_seldom_where_all_of_the_last_took_long(
+    writer: DatabaseWriter,
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    took: list[float],
+    pause: float,
+) -> None:
+    clock = Clock()
+    ticks = accumulate(seconds for each in took for seconds in (0.0, each))
+    monkeypatch.setattr(looks_module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(looks_module, "since_boot", lambda: next(ticks))
+    looks = looks_with(equip().transport, 512, Recorder(writer, desk), writer, desk)
+    for _ in took:
+        assert looks.look(lambda: None) is not None
+    assert looks.at == pytest.approx(clock.now + pause)
 
 
 def test_a_claim_waits_for_the_disk_with_results_and_not_alone(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import repeat
 
 import pytest
 from flask import Flask
@@ -159,24 +160,43 @@ def test_one_that_has_nothing_to_do_looks_twice_a_second(
     assert looks[3] - looks[1] >= 1.0
 
 
-def test_a_look_that_takes_long_comes_seldom(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a database that is busy with it the looks are at most a fiftieth of its time."""
-    monkeypatch.setattr(looks_module, "LOOK_EVERY", 0.01)
-    looks: list[float] = []
+@contextmanager
+def looks_that_take(seconds: Iterator[float]) -> Iterator[list[float]]:
+    """From now on each look takes so long, and as long as usual when there are no more. When each
+    has ended, by the monotonic clock."""
+    ended: list[float] = []
     engine = equip().engine
 
     def be_slow(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if "due_1" in statement:
-            looks.append(time.monotonic())
-            time.sleep(0.02)
+            time.sleep(next(seconds, 0))
+            ended.append(time.monotonic())
 
     event.listen(engine, "after_cursor_execute", be_slow)
     try:
-        with running_sender(app):
-            assert until(lambda: len(looks) >= 4, LONG)
+        yield ended
     finally:
         event.remove(engine, "after_cursor_execute", be_slow)
-    assert looks[3] - looks[2] >= 1.0
+
+
+def test_looks_that_take_long_come_seldom(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a database that is busy with them they are at most a fiftieth of its time."""
+    monkeypatch.setattr(looks_module, "LOOK_EVERY", 0.01)
+    with looks_that_take(repeat(0.02)) as ended, running_sender(app):
+        assert until(lambda: len(ended) >= 4, LONG)
+    assert ended[3] - ended[2] >= 1.0
+
+
+def test_one_look_that_takes_long_among_others_holds_nothing_up(
+    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine was busy with something else for a moment, or the network was."""
+    silence(app, monkeypatch)
+    make_webhook(receiver.url)
+    with looks_that_take(iter([0.5])) as ended, running_sender(app):
+        assert until(lambda: bool(ended), LONG)
+        publish()
+        receiver.wait_for(1, LONG)
 
 
 def test_an_error_of_ours_ends_one_pump_and_what_it_was_sending_goes_again(
