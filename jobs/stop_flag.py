@@ -22,6 +22,10 @@ class StopFlag:
         self._is_set = True
         os.eventfd_write(self._sign, 1)
 
+    def fileno(self) -> int:
+        """What to wait for beside other things: it can be read once the stop was asked for."""
+        return self._sign
+
     def clear(self) -> None:
         """Forget the request (tests run several pumps in one process)."""
         self._is_set = False

@@ -1,7 +1,9 @@
 """How a worker ends once that was asked for: in peace, and in time whatever hangs."""
 
 import os
+import select
 import signal
+import socket
 import sys
 from threading import Event, Thread
 from time import monotonic, sleep
@@ -13,6 +15,7 @@ from jobs.turns import turns
 
 PATIENCE: Final = 14.0  # seconds; the supervisor kills after 15
 FAREWELL: Final = 1.0  # … for what RQ tells Redis at the end, which nobody reads
+ASKED_BY: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class Beside(Protocol):
@@ -25,6 +28,10 @@ class Beside(Protocol):
 class Shutdown:
     """Waits for the stop in a thread of its own: the main one may hang in a call to Redis.
 
+    Python runs handlers of signals in the main thread alone, once that comes back from what it has
+    called; a lookup of a name does not come back for them, nor what was called in the very moment
+    of the signal. So this thread hears of signals by itself.
+
     `waits_for_job`: whether what the main thread is doing is to come to its end.
     """
 
@@ -32,10 +39,13 @@ class Shutdown:
         self._beside, self._heartbeat = beside, heartbeat
         self._waits_for_job = waits_for_job
         self._has_ended = Event()  # set by the main thread, outside of its signal handlers
+        self._signals, self._arriving = socket.socketpair()
         self._thread = Thread(target=self._run, name="shutdown", daemon=True)
 
     def begin(self) -> None:
-        """Ready for the stop."""
+        """Ready for the stop. For the main thread."""
+        self._arriving.setblocking(False)
+        signal.set_wakeup_fd(self._arriving.fileno(), warn_on_full_buffer=False)
         self._thread.start()
         listen()
 
@@ -45,8 +55,15 @@ class Shutdown:
         self._thread.join()
         leave(1)  # it has failed: else it had ended the process
 
+    def _wait(self) -> None:
+        arrived = self._signals.fileno()
+        while not stop.wait(0):
+            ready, _, _ = select.select([stop.fileno(), arrived], [], [])
+            if arrived in ready and not ASKED_BY.isdisjoint(self._signals.recv(64)):
+                stop.set()
+
     def _run(self) -> None:
-        stop.wait()
+        self._wait()
         until = monotonic() + PATIENCE
         self._beside.join(PATIENCE)
         while self._waits_for_job and turns.last is not None and monotonic() < until:
@@ -59,7 +76,7 @@ class Shutdown:
 
 def listen() -> None:
     """Take SIGTERM and Ctrl-C for the wish to stop; RQ has handlers of its own while it works."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ASKED_BY:
         signal.signal(number, lambda *_: stop.set())
 
 

@@ -1,19 +1,16 @@
-"""A worker process: what it does, how it stops, and what it survives."""
+"""A worker process: what it does, and what it survives."""
 
 import base64
 import json
 import logging
-import os
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
 from sqlalchemy import create_engine, text
@@ -24,85 +21,23 @@ from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.database.engine import engine_options
 from portal.extensions import db
-from portal.queue import names
 from portal.queue.clients import quick_client
-from portal.queue.names import BACKGROUND, DELIVERIES, JOB_NAMES, QUEUES
+from portal.queue.names import DELIVERIES
 from portal.queue.portal_job import PortalJob
 from portal.services.core import vault
-from tests.conftest import ENVIRONMENT, migrate_to_head
-from tests.jobs.processes.sample_worker import COMMAND, FOLDER, SAMPLES
-from tests.support.processes import Process, until
+from tests.jobs.processes.worker.conftest import Start, enqueue
+from tests.jobs.processes.worker.sample_worker import COMMAND
+from tests.support.processes import until
 from tests.support.valkey import PrivateValkey
-
-Start = Callable[..., Process]
-# A worker that is asked to stop while it is still starting, and hears of it before its sender has
-# begun: a moment that nobody could wait for.
-HASTY = """
-import os, signal, time
-from jobs.__main__ import main
-from jobs.processes.watchdog import Watchdog
-begin = Watchdog.begin
-def begin_late(watchdog):
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(0.5)
-    begin(watchdog)
-
-Watchdog.begin = begin_late
-main()
-"""
 
 # A worker whose watchdog looks more often.
 IMPATIENT = """
 from jobs.processes.watchdog import Watchdog
-from tests.jobs.processes.sample_worker import main
+from tests.jobs.processes.worker.sample_worker import main
 
 Watchdog.__init__.__defaults__ = (0.1,)
 main()
 """
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("database")
-    url = f"sqlite:///{folder}/portal.sqlite"
-    migrate_to_head(url, folder)
-    return url
-
-
-@pytest.fixture
-def environ(database: str, valkey: PrivateValkey, tmp_path: Path) -> dict[str, str]:
-    return {
-        **ENVIRONMENT,
-        "DATABASE_URL": database,
-        "REDIS_URL": valkey.url,
-        "INSTANCE_DIR": str(tmp_path / "instance"),
-        "NOTE": str(tmp_path / "note"),
-    }
-
-
-@pytest.fixture
-def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    started: list[Process] = []
-
-    def start(*arguments: str) -> Process:
-        arguments = arguments or COMMAND
-        started.append(Process(tmp_path / "output.txt", arguments, environ))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.close()
-
-
-@pytest.fixture(autouse=True)
-def _known_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What these tests queue is known here as it is to the worker that they start."""
-    monkeypatch.setattr(names, "JOB_NAMES", (*JOB_NAMES, *SAMPLES))
-
-
-def enqueue(redis: Redis, name: str, queue_name: str = DELIVERIES, **meta: str) -> None:
-    queue = Queue(queue_name, connection=redis, job_class=PortalJob)
-    queue.enqueue_call(f"{FOLDER}.{name}", meta=meta)
 
 
 def last_sweep(database: str) -> str | None:
@@ -141,38 +76,6 @@ def test_what_another_took_and_did_not_begin_is_run_and_is_no_failure(
     assert len(queue.failed_job_registry) == 0
     # The sender's first ring may be what it has taken and not begun by now.
     assert job not in taken.get_job_ids()
-
-
-def test_an_idle_worker_leaves_at_once(start: Start) -> None:
-    worker = start()
-    assert worker.says("Ready for deliveries.")
-    asked = time.monotonic()
-    assert worker.stop() == 0
-    assert time.monotonic() - asked < 10  # RQ itself listens for half a minute
-
-
-def test_the_stop_reaches_a_running_job_and_who_sends_does_not_wait_for_its_end(
-    start: Start, valkey: PrivateValkey, database: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "note"
-    worker = start()
-    enqueue(valkey.client(), "until_stopped")
-    assert until(lambda: path.exists() and path.read_text() == "started")
-    assert worker.stop() == 0
-    assert path.read_text() == "stopped"
-    assert not has_row(database, worker.pid)  # there was time for a goodbye
-
-
-def test_who_works_in_the_background_ends_what_has_begun_before_it_leaves(
-    start: Start, valkey: PrivateValkey, database: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "note"
-    worker = start(*COMMAND[:-1], BACKGROUND)
-    enqueue(valkey.client(), "end_late", BACKGROUND)
-    assert until(lambda: path.exists() and path.read_text() == "started")
-    assert worker.stop() == 0
-    assert path.read_text() == "ended"
-    assert not has_row(database, worker.pid)  # there was time for a goodbye
 
 
 def test_a_job_that_hangs_ends_its_worker_which_says_where(
@@ -224,32 +127,6 @@ def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
     assert until(lambda: b"sweep" in scheduled())
 
 
-def has_row(database: str, pid: int) -> bool:
-    engine = create_engine(database, **engine_options(database))
-    with engine.connect() as connection:
-        wanted = text("SELECT count(*) FROM processes WHERE kind LIKE 'worker%' AND pid = :p")
-        found = connection.execute(wanted, {"p": pid}).scalar_one()
-    engine.dispose()
-    return bool(found)
-
-
-@pytest.mark.parametrize("queue", QUEUES)
-def test_one_that_is_stopped_before_it_has_begun_ends_in_peace(start: Start, queue: str) -> None:
-    worker = start("-c", HASTY, "worker", queue)
-    assert worker.wait() == 0, worker.output.read_text()
-    assert "Traceback" not in worker.output.read_text()
-
-
-@pytest.mark.parametrize(("number", "is_missed"), [(signal.SIGTERM, False), (signal.SIGKILL, True)])
-def test_only_one_that_ends_in_peace_says_goodbye(
-    start: Start, database: str, number: int, is_missed: bool
-) -> None:
-    worker = start()
-    assert until(lambda: has_row(database, worker.pid)), worker.output.read_text()
-    worker.stop(number)
-    assert has_row(database, worker.pid) is is_missed
-
-
 def test_it_does_not_begin_with_keys_that_open_nothing(
     start: Start, environ: dict[str, str]
 ) -> None:
@@ -299,24 +176,6 @@ def test_it_begins_anew_with_a_redis_that_was_gone(
     assert worker.process.poll() is None
     assert worker.output.read_text().count("Redis is in trouble") == 1
     assert "Traceback" not in worker.output.read_text()
-
-
-@pytest.mark.parametrize("queue", QUEUES)
-def test_it_ends_in_peace_while_redis_hangs(
-    start: Start, valkey: PrivateValkey, queue: str
-) -> None:
-    worker = start("-m", "jobs", "worker", queue)
-    assert worker.says(f"Ready for {queue}.")
-    redis = valkey.client()
-    assert until(lambda: redis.scard("rq:workers") == 1)
-    pid = int(redis.info()["process_id"])
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        asked = time.monotonic()
-        assert worker.stop() == 0
-        assert time.monotonic() - asked < 10
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_the_wait_for_redis_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,134 @@
+"""A worker process that is asked to stop ends in peace, whatever it is doing."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from portal.database.engine import engine_options
+from portal.queue.names import BACKGROUND, QUEUES
+from tests.jobs.processes.worker.conftest import Start, enqueue
+from tests.jobs.processes.worker.sample_worker import COMMAND
+from tests.support.processes import until
+from tests.support.valkey import PrivateValkey
+
+# A worker that is asked to stop while it is still starting, and hears of it before its sender has
+# begun: a moment that nobody could wait for.
+HASTY = """
+import os, signal, time
+from jobs.__main__ import main
+from jobs.processes.watchdog import Watchdog
+begin = Watchdog.begin
+def begin_late(watchdog):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.5)
+    begin(watchdog)
+
+Watchdog.begin = begin_late
+main()
+"""
+
+# A worker whose main thread hears no signal, as while it looks up the name of its Redis.
+DEAF = """
+import signal, time
+from jobs.__main__ import main
+from jobs.processes import worker
+def hang(*_):
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    print("Deaf.", flush=True)
+    time.sleep(60)
+
+worker._take_jobs = hang
+main()
+"""
+
+
+def has_row(database: str, pid: int) -> bool:
+    engine = create_engine(database, **engine_options(database))
+    with engine.connect() as connection:
+        wanted = text("SELECT count(*) FROM processes WHERE kind LIKE 'worker%' AND pid = :p")
+        found = connection.execute(wanted, {"p": pid}).scalar_one()
+    engine.dispose()
+    return bool(found)
+
+
+def test_an_idle_worker_leaves_at_once(start: Start) -> None:
+    worker = start()
+    assert worker.says("Ready for deliveries.")
+    asked = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - asked < 10  # RQ itself listens for half a minute
+
+
+def test_the_stop_reaches_a_running_job_and_who_sends_does_not_wait_for_its_end(
+    start: Start, valkey: PrivateValkey, database: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "note"
+    worker = start()
+    enqueue(valkey.client(), "until_stopped")
+    assert until(lambda: path.exists() and path.read_text() == "started")
+    assert worker.stop() == 0
+    assert path.read_text() == "stopped"
+    assert not has_row(database, worker.pid)  # there was time for a goodbye
+
+
+def test_who_works_in_the_background_ends_what_has_begun_before_it_leaves(
+    start: Start, valkey: PrivateValkey, database: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "note"
+    worker = start(*COMMAND[:-1], BACKGROUND)
+    enqueue(valkey.client(), "end_late", BACKGROUND)
+    assert until(lambda: path.exists() and path.read_text() == "started")
+    assert worker.stop() == 0
+    assert path.read_text() == "ended"
+    assert not has_row(database, worker.pid)  # there was time for a goodbye
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_one_that_is_stopped_before_it_has_begun_ends_in_peace(start: Start, queue: str) -> None:
+    worker = start("-c", HASTY, "worker", queue)
+    assert worker.wait() == 0, worker.output.read_text()
+    assert "Traceback" not in worker.output.read_text()
+
+
+@pytest.mark.parametrize(("number", "is_missed"), [(signal.SIGTERM, False), (signal.SIGKILL, True)])
+def test_only_one_that_ends_in_peace_says_goodbye(
+    start: Start, database: str, number: int, is_missed: bool
+) -> None:
+    worker = start()
+    assert until(lambda: has_row(database, worker.pid)), worker.output.read_text()
+    worker.stop(number)
+    assert has_row(database, worker.pid) is is_missed
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_it_ends_in_peace_while_redis_hangs(
+    start: Start, valkey: PrivateValkey, queue: str
+) -> None:
+    worker = start("-m", "jobs", "worker", queue)
+    assert worker.says(f"Ready for {queue}.")
+    redis = valkey.client()
+    assert until(lambda: redis.scard("rq:workers") == 1)
+    pid = int(redis.info()["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        asked = time.monotonic()
+        assert worker.stop() == 0
+        assert time.monotonic() - asked < 10
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_it_ends_in_peace_while_its_main_thread_hears_no_signal(
+    start: Start, database: str
+) -> None:
+    worker = start("-c", DEAF, *COMMAND[2:])
+    assert worker.says("Deaf.")
+    assert until(lambda: has_row(database, worker.pid)), worker.output.read_text()
+    asked = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - asked < 10
+    assert not has_row(database, worker.pid)
