@@ -3,13 +3,13 @@
 import os
 import select
 import signal
-import socket
 import sys
 from threading import Event, Thread
 from time import monotonic, sleep
 from typing import Final, NoReturn, Protocol
 
 from jobs.processes.heartbeat import GOODBYE, Heartbeat
+from jobs.processes.signals import signal_sockets
 from jobs.stop_flag import stop
 from jobs.turns import turns
 
@@ -39,13 +39,11 @@ class Shutdown:
         self._beside, self._heartbeat = beside, heartbeat
         self._waits_for_job = waits_for_job
         self._has_ended = Event()  # set by the main thread, outside of its signal handlers
-        self._signals, self._arriving = socket.socketpair()
         self._thread = Thread(target=self._run, name="shutdown", daemon=True)
 
     def begin(self) -> None:
         """Ready for the stop. For the main thread."""
-        self._arriving.setblocking(False)
-        signal.set_wakeup_fd(self._arriving.fileno(), warn_on_full_buffer=False)
+        self._signals = signal_sockets()
         self._thread.start()
         listen()
 
@@ -56,10 +54,10 @@ class Shutdown:
         leave(1)  # it has failed: else it had ended the process
 
     def _wait(self) -> None:
-        arrived = self._signals.fileno()
+        signals, _ = self._signals
         while not stop.wait(0):
-            ready, _, _ = select.select([stop.fileno(), arrived], [], [])
-            if arrived in ready and not ASKED_BY.isdisjoint(self._signals.recv(64)):
+            ready, _, _ = select.select([stop.fileno(), signals.fileno()], [], [])
+            if signals.fileno() in ready and not ASKED_BY.isdisjoint(signals.recv(64)):
                 stop.set()
 
     def _run(self) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from jobs.processes.child import Child, LineReader
 from jobs.processes.output import Output, output
 from jobs.processes.plan import Plan
+from jobs.processes.signals import signal_sockets
 
 STOP_SECONDS: Final = 15.0
 START_SECONDS: Final = 10.0
@@ -53,13 +54,8 @@ class Supervisor:
             self._stop([child for child in self._children if child.program.stage == stage])
 
     def _listen_to_signals(self) -> None:
-        reader, writer = socket.socketpair()
-        reader.setblocking(False)
-        writer.setblocking(False)
-        # Python writes a byte here at every signal, which ends the wait of `_turn`.
-        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        self._wake = (reader, writer)
-        self._selector.register(reader, selectors.EVENT_READ, None)
+        self._wake = signal_sockets()  # a signal ends the wait of `_turn`
+        self._selector.register(self._wake[0], selectors.EVENT_READ, None)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # Under nohup the end of the terminal is not ours.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
