@@ -139,27 +139,6 @@ def test_a_worker_waits_as_long_as_its_supervisor_lets_it() -> None:
     assert 12 < pump.LAST_WAIT < pump.LAST_RECORD < shutdown.PATIENCE < supervisor.STOP_SECONDS
 
 
-def test_one_that_has_nothing_to_do_looks_twice_a_second(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(looks_module, "LOOK_SHARE", 0)  # a busy machine looks more seldom
-    looks: list[float] = []
-    engine = equip().engine
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "due_1" in statement:
-            looks.append(time.monotonic())
-
-    with running_sender(app):
-        for _ in range(2):  # the first look takes long
-            deliver_due()
-        event.listen(engine, "before_cursor_execute", note)
-        assert until(lambda: len(looks) >= 4, LONG)
-        event.remove(engine, "before_cursor_execute", note)
-    # The first may still be of the bells above.
-    assert looks[3] - looks[1] >= 1.0
-
-
 @contextmanager
 def looks_that_take(seconds: Iterator[float]) -> Iterator[list[float]]:
     """From now on each look takes so long, and as long as usual when there are no more. When each
@@ -177,6 +156,19 @@ def looks_that_take(seconds: Iterator[float]) -> Iterator[list[float]]:
         yield ended
     finally:
         event.remove(engine, "after_cursor_execute", be_slow)
+
+
+def test_one_that_has_nothing_to_do_looks_twice_a_second(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks_module, "LOOK_SHARE", 0)  # a busy machine looks more seldom
+    with running_sender(app):
+        for _ in range(2):  # the first look takes long
+            deliver_due()
+        with looks_that_take(repeat(0)) as ended:
+            assert until(lambda: len(ended) >= 4, LONG)
+    # The first may still be of the bells above.
+    assert ended[3] - ended[1] >= 1.0
 
 
 def test_looks_that_take_long_come_seldom(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
