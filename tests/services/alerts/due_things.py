@@ -38,8 +38,8 @@ def it_is_just_after_the_run(now: datetime) -> None:
 
 def a_run_is_missing() -> None:
     """Alerts are looked for two hours ago, every day, and the register is older than that."""
-    now = utcnow().astimezone(alert_settings.zone())
-    alert_settings.save(SYSTEM, 0, AlertRules(at=(now - timedelta(hours=2)).time()))
+    earlier = (utcnow() - timedelta(hours=2)).astimezone(alert_settings.zone())
+    alert_settings.save(SYSTEM, 0, AlertRules(at=earlier.time()))
     with writing() as current:
         current.execute(update(Asset).values(created_at=utcnow() - timedelta(days=9)))
 

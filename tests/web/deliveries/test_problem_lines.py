@@ -19,7 +19,7 @@ from tests.web.home.test_home import problems
 from tests.web.signed_in import visit
 
 pytestmark = pytest.mark.both_databases
-NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+NOON = datetime(2025, 5, 4, 12, 0, tzinfo=UTC)
 DISMISS = "/deliveries/problems/dismiss"
 
 
@@ -53,7 +53,8 @@ def test_a_line_says_where_why_how_many_when_and_how_it_goes_on(app: Flask) -> N
     (line,) = problems(page)
     assert drawn(page) == [icon("x-octagon-fill")]
     expected = (
-        "Finance depreciation · Server error (500) · 4 deliveries · 4 May, 05:00 to 4 May, 14:00"
+        "Finance depreciation · Server error (500) · 4 deliveries"
+        " · 4 May 2025, 05:00 to 4 May 2025, 14:00"
     )
     assert line == f"{expected} · none has arrived since"
 
