@@ -1,6 +1,6 @@
 """Searches of the register: any part of any of three texts, whatever is typed, along an index."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -90,7 +90,7 @@ def many(app: Flask) -> None:
         current.add(Asset(asset_tag="X-3", name="Paper", **gone))
         current.add(Staff(name="Zoe Winter", email="zoe@example.com"))
         current.add_all(Staff(name=f"Ben {n}", email=f"ben{n}@example.com") for n in range(200))
-    long_ago = utcnow().replace(year=2001)
+    long_ago = datetime(2001, 2, 3, tzinfo=UTC)
     held = {"kind": "allocation", "condition_out": "good", "started_at": long_ago}
     with writing() as current:
         current.add_all(
