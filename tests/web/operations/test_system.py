@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -177,8 +178,11 @@ def test_the_doctor_warns_with_one(app: Flask) -> None:
 
 
 def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
-    app: Flask,
+    app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # There every time of day comes once a day, and so there is one that was two hours ago.
+    in_utc = replace(app.extensions["settings"], timezone=ZoneInfo("UTC"))
+    monkeypatch.setitem(app.extensions, "settings", in_utc)
     everybody_signs()
     pages = visit(app)
     assert "Last check for alerts Never" in pages.get("/settings/system").main
