@@ -10,8 +10,8 @@ while a `deliver_due` waits to be picked up.
 """
 
 import logging
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Final, TypeVar
 
 from flask import Flask, current_app
@@ -107,7 +107,7 @@ class Bell:
     @property
     def answers(self) -> bool:
         """Whether Redis is asked at all at the moment."""
-        return time.monotonic() >= self._silent_until
+        return monotonic() >= self._silent_until
 
     def ask(self, question: Callable[[Redis], T]) -> T | None:
         """What `question` finds out from Redis, or None when Redis does not answer."""
@@ -153,7 +153,7 @@ class Bell:
             pipe.execute()
 
     def _fall_silent(self, error: RedisError) -> None:
-        self._silent_until = time.monotonic() + QUIET_SECONDS
+        self._silent_until = monotonic() + QUIET_SECONDS
         if not self._is_silent:
             self._is_silent = True
             log.warning(
