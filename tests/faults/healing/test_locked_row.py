@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, select
 
 from portal.models.webhooks import Webhook
 from tests.faults.support.delivery_ledger import assert_ledger, settled
-from tests.faults.support.durations import PATIENCE, ROW_LOCKED
+from tests.faults.support.durations import ROW_LOCKED
 from tests.faults.support.running_portal import RunningPortal
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.processes import until
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 # SQLite locks no rows.
 pytestmark = pytest.mark.parametrize("running_portal", ["postgres"], indirect=True)
 WEBHOOKS = 10
-SOON = 1.0 * PATIENCE  # seconds
+SOON = 1.0  # seconds
 EVERY = 0.1
 
 
