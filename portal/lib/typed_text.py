@@ -7,12 +7,17 @@ from typing import Final
 # PostgreSQL cannot store, soft hyphens, zero-width spaces, byte order marks, and marks of writing
 # direction, which can also make one name look like another (Unicode TR 36, 2.10.4). The joiners
 # U+200C and U+200D stay: words in Persian and Hindi, and emoji, are spelt with them.
-_UNSEEN: Final = re.compile("[\0\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+# Half of a surrogate pair, which JSON and workbooks can spell, is no letter, and neither a database
+# nor a browser takes it.
+_UNSEEN: Final = re.compile(
+    "[\0\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
 # What a terminal takes as an order: control characters, tabs and ends of lines apart.
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Whatever leaves a blank at either end: spaces, joiners that join nothing, blank letters.
-_BLANK: Final = r"[\s\u200c\u200d\u2800\u3164\uffa0]+"
-_ENDS: Final = re.compile(rf"\A{_BLANK}|{_BLANK}\Z")
+_BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + (
+    "\u200c\u200d\u2800\u3164\uffa0"
+)
 # Browsers and Windows send the end of a line as two characters, and old Macs as the first of them.
 _LINE_ENDS: Final = re.compile("\r\n?")
 
@@ -27,7 +32,7 @@ def tidy(text: str) -> str:
 
     So a text that comes back untouched counts as unchanged.
     """
-    return _ENDS.sub("", _LINE_ENDS.sub("\n", without_unseen(text)))
+    return _LINE_ENDS.sub("\n", without_unseen(text)).strip(_BLANKS)
 
 
 def on_one_line(text: str) -> str:

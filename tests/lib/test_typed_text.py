@@ -1,6 +1,10 @@
 """What is left of a text once what nobody can see is gone."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portal.lib.typed_text import tidy
 
@@ -15,6 +19,7 @@ from portal.lib.typed_text import tidy
         ("note\u00adbook", "notebook"),
         ("Ana\u202erebu\u202crG", "AnareburG"),
         ("nothing\0 here", "nothing here"),
+        ("half a \ud83d pair", "half a  pair"),
         ("\u200b \u2060\u200d\u3164\u00a0", ""),
         ("नमस्\u200dते", "नमस्\u200dते"),
         ("team 👩\u200d💻", "team 👩\u200d💻"),
@@ -27,3 +32,16 @@ from portal.lib.typed_text import tidy
 def test_what_nobody_can_see_is_not_kept(typed: str, meant: str) -> None:
     assert tidy(typed) == meant
     assert tidy(meant) == meant
+
+
+BLANK = r"[\s\u200c\u200d\u2800\u3164\uffa0]+"
+
+
+@given(
+    st.text(
+        st.sampled_from("a\t\n\x1c\x85\u00a0\u200c\u200d\u2800\u3000\u3164\uffa0") | st.characters()
+    )
+)
+def test_every_blank_at_either_end_is_taken_away(text: str) -> None:
+    whole = tidy(f"a{text}a")[1:-1]
+    assert tidy(text) == re.sub(rf"\A{BLANK}|{BLANK}\Z", "", whole)

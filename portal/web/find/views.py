@@ -19,7 +19,6 @@ from portal.web.find.words import answers_url, lists, short
 from portal.web.frame.access import can, requires
 from portal.web.help.views import open_entries
 
-LONGEST: Final = 10_000  # characters; what stands further back in a pasted text is not read
 MOST_OF_HELP: Final = 3
 # Plain words, or a code: what was pasted is no question.
 QUESTION: Final = re.compile(r"[\w' ?-]{1,60}")
@@ -38,7 +37,7 @@ blueprint = Blueprint("find", __name__, url_prefix="/find")
 @requires("home.read")
 def index() -> Response | str:
     """What the text names or describes; at once its page, if that is one thing beyond doubt."""
-    text = tidy((request.args.get("q") or "")[:LONGEST])
+    text = tidy(request.args.get("q") or "")
     found = queries.find(text, can) if text else EverythingFound()
     if found.sure:
         return redirect(_address(*found.sure))

@@ -1,5 +1,6 @@
 """What every form of the portal has: tidy text, a `once` token, room for a refusal."""
 
+from functools import partial
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -7,16 +8,22 @@ from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import Field, HiddenField, PasswordField, StringField
 from wtforms.fields.core import UnboundField
+from wtforms.validators import Length
 
 from portal.lib import typed_text
 from portal.services.core.refusals import Refusal
 
 LONGEST_NAME: Final = 100  # characters, of a field
+LONGEST_TEXT: Final = 10_000  # characters, in a field that says no other limit
+SLACK: Final = 1_000  # characters over the limit that tidying may take away
 
 
-def tidy(text: Any) -> Any:
-    """Text without what nobody can see; what is no text stays as it is."""
-    return typed_text.tidy(text) if isinstance(text, str) else text
+def tidy(text: Any, longest: int = LONGEST_TEXT) -> Any:
+    """Text without what nobody can see. What is no text stays as it is, and so does a text that is
+    far too long, for whoever judges its length to refuse."""
+    if not isinstance(text, str) or len(text) > longest + SLACK:
+        return text
+    return typed_text.tidy(text)
 
 
 def typed(field: Field) -> str:
@@ -34,6 +41,12 @@ def as_uuid(text: str | None) -> UUID:
 
 def _is_name(name: str) -> bool:
     return name.isascii() and len(name) <= LONGEST_NAME
+
+
+def _limit(options: dict[str, Any]) -> int:
+    """Return the most characters that a field made with these options takes."""
+    lengths = [each.max for each in options.get("validators", ()) if isinstance(each, Length)]
+    return max([*lengths, (options.get("render_kw") or {}).get("maxlength", 0)]) or LONGEST_TEXT
 
 
 class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no types
@@ -62,7 +75,8 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
             """Tidy what is typed into text fields."""
             kind = unbound_field.field_class
             if issubclass(kind, StringField) and not issubclass(kind, PasswordField):
-                options["filters"] = (tidy, *unbound_field.kwargs.get("filters", ()))
+                tidied = partial(tidy, longest=_limit(unbound_field.kwargs))
+                options["filters"] = (tidied, *unbound_field.kwargs.get("filters", ()))
             field: Field = super().bind_field(form, unbound_field, options)
             return field
 

@@ -3,6 +3,7 @@ whoever is shown all of them under a filter takes them for what it leaves.
 """
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any, Final
 
 from flask import g
@@ -59,7 +60,7 @@ class SearchField(StringField):
     """Words to look for."""
 
     def __init__(self, label: str, **options: Any) -> None:
-        super().__init__(label, filters=[tidy], **options)
+        super().__init__(label, filters=[partial(tidy, longest=LONGEST_SEARCH)], **options)
 
     def pre_validate(self, form: Any) -> None:
         """Refuse what nobody can have meant."""

@@ -1,0 +1,41 @@
+"""A text that is far too long is refused with its sentence; nothing of it is cut off or stored."""
+
+import pytest
+from flask import Flask
+
+from portal.models.assets import Asset
+from portal.services.core.unit_of_work import session
+from tests.support.factories import make_asset
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+# Each would fit, were it tidied.
+LONG = ["a" + " " * 250_000, "a" + "\u200b" * 250_000]
+LOST = "/assets/{}/report-lost"
+
+
+def report(app: Flask, asset_id: int, text: str) -> Page:
+    pages = visit(app)
+    pages.get(LOST.format(asset_id))
+    return pages.post(LOST.format(asset_id), {"description": text})
+
+
+@pytest.mark.parametrize("long", LONG)
+def test_a_field_far_over_its_limit_is_refused_untidied(app: Flask, long: str) -> None:
+    asset_id = make_asset("Lamp")
+    pages = visit(app)
+    for field, limit in (("name", "120"), ("notes", "10,000"), ("unit", "40")):
+        pages.get("/assets/new")
+        page = pages.post("/assets/new", {"name": "Desk", "kind": "consumable", field: long})
+        assert f"Use at most {limit} characters" in " ".join(page.errors), field
+    assert "Use at most 1000 characters in “What happened”" in " ".join(report(app, asset_id, long).errors)
+    assert session().query(Asset).count() == 1
+    pages = Pages(app)
+    pages.get("/sign-in")
+    assert pages.post("/sign-in", {"email": long, "password": "a" * 20}).errors
+
+
+def test_blanks_up_to_a_thousand_over_a_limit_are_only_taken_away(app: Flask) -> None:
+    asset_id = make_asset("Lamp")
+    assert report(app, asset_id, "n" + " " * 2_000).errors
+    assert not report(app, asset_id, "n" + " " * 1_999).errors
