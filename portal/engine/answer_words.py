@@ -26,9 +26,9 @@ KEYS: Final = (
 )
 # Also in a text that was cut off in its middle, and in a list of one or more.
 _SENTENCE: Final = re.compile(
-    rf'"({"|".join(KEYS)})"\s*:\s*\[?\s*"((?:[^"\\]|\\.)+)', re.IGNORECASE
+    rf'"({"|".join(KEYS)})"\s*:\s*(?:\[\s*)?"((?:[^"\\]|\\.)+)', re.IGNORECASE
 )
-_TITLE: Final = re.compile(r"<(title|h1)\b[^>]*>([^<]+)", re.IGNORECASE)
+_TITLE: Final = re.compile(r"<(title|h1)\b[^<>]*>([^<]+)", re.IGNORECASE)
 MOST_READ: Final = 2_000  # characters of an answer, in which its sentence is looked for
 BEFORE: Final = 40  # characters before the words that somebody looks for
 

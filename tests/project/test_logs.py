@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.processes.output import JsonOutput, Output, output
 from portal.config.settings import load_settings
@@ -48,6 +50,39 @@ def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
 )
 def test_what_looks_like_a_secret_is_masked(line: str, shown: str) -> None:
     assert Redactor()(line) == shown
+
+
+NAMED = ["token", "password", "secret", "signature", "csrf", "authorization", "api-key", "apikey"]
+FILLER = ["x", " ", "\n", "-", "://", "http://a/", "token", "signature", "=", ":", "authorization"]
+PARTS = st.text("abcxyz_", max_size=20)
+
+
+@given(
+    before=PARTS,
+    named=st.sampled_from(NAMED),
+    after=PARTS,
+    between=st.sampled_from(["=", ": ", " = ", '": "', "'='", "\n=\n"]),
+    secret=st.text("QWZ0189+/.", min_size=8, max_size=40),
+    filler=st.sampled_from(FILLER),
+    at=st.integers(0, 8_000),
+)
+def test_a_named_secret_is_masked_wherever_it_stands_in_a_long_line(
+    before: str, named: str, after: str, between: str, secret: str, filler: str, at: int
+) -> None:
+    after = after if named in NAMED[:5] else ""
+    filling = filler * (8_000 // len(filler))
+    line = f"{filling[:at]} {before}{named}{after}{between}{secret} {filling[at:]}"
+    assert secret not in Redactor()(line).replace(filling, "")
+
+
+def test_a_line_is_cut_off_behind_a_word() -> None:
+    whole = "word " * 6_552
+    assert Redactor()(whole) == whole
+    assert Redactor()(whole + "y" * 9_000 + "@") == f"{whole}… (41,761 characters)"
+    assert Redactor()("y" * 40_000) == "… (40,000 characters)"
+    # A secret of ours may have a blank in it, and lie across the end.
+    secret = "ours is a secret"
+    assert "ours" not in Redactor([secret])(f"{whole}{secret} {whole}")
 
 
 def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: Path) -> None:

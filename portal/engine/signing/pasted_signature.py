@@ -13,7 +13,7 @@ MOST_READ: Final = 8  # signatures; a request carries four at most, while two ke
 _LENGTHS: Final = frozenset({16, 20, 32, 48, 64})
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _BASE64: Final = re.compile(r"[0-9A-Za-z+/_-]+={0,2}")
-_HEADER_NAME: Final = re.compile(r"(?i)^[a-z-]*signature[a-z-]*\s*:\s*")
+_HEADER_NAME: Final = re.compile(r"(?i)^[a-z-]{0,40}signature[a-z-]{0,40}\s*:\s*")
 _PREFIX: Final = re.compile(
     r"(?i)^(?:v\d{1,2}[a-z]?[,=:]|(?:(?:hmac-?)?(?:sha-?\d{1,3}|md5)|signature)[=:])"
 )

@@ -58,6 +58,12 @@ def traffic(heard: Heard) -> list[dict[str, Any]]:
     return [line for line in heard.lines if line["logger"] == TRAFFIC]
 
 
+def test_of_a_long_path_its_beginning_stands_in_the_line(app: Flask, heard: Heard) -> None:
+    Pages(app).client.get("/" + "token" * 1_000)
+    (line,) = traffic(heard)
+    assert line["message"] == "GET /" + ("token" * 60)[:299] + " 404"
+
+
 def test_each_request_has_an_id_of_its_own_in_its_answer_and_its_line(
     app: Flask, heard: Heard
 ) -> None:

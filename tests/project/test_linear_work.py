@@ -1,0 +1,146 @@
+"""Twice the text takes twice the time: nobody can stall a process with a long one."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from itertools import product
+from time import process_time
+from typing import Any
+
+import pytest
+
+import jobs
+import portal
+from portal.engine.answer_words import line_with, sentence_in, speaks_of_error
+from portal.engine.http.address_mask import masked_address, secrets_in
+from portal.engine.http.url import check_url, host_of
+from portal.engine.retry_after import parse_retry_after
+from portal.engine.signing.pasted_body import PastedBody
+from portal.engine.signing.pasted_signature import read_pieces, read_signatures
+from portal.lib.clock import utcnow
+from portal.lib.csv_cells import plain_cell, safe_cell
+from portal.lib.csv_upload import read_csv
+from portal.lib.emails import is_email, tidy_email
+from portal.lib.redaction import Redactor
+from portal.lib.typed_text import harmless, on_one_line, tidy
+from portal.lib.typed_values import read_amount, read_count, read_day
+from portal.services.find import pasted_text
+from portal.web.help.search import words_of
+
+LONGEST = 100_000
+# Below that many seconds of the processor nothing is judged: a pause of the collector is as long.
+SHORT = 0.02
+UNITS = [
+    *" \n\taA01-_.,:;/@='\"\\<([{&?%+#|~\0\u200b\u00a0ä",
+    *("\r\n", "a ", "a.", "a@", "a:", "a-", "a=", "a/", "0 ", "0.", "0,", "0-", "\\u0041", "&#65;"),
+    *("://", "http://", "https://a?", "https://a:b@", "token", "token=", "secret\n", "bearer "),
+    *("authorization", "api-key:", "cookie ", "whsec_", "/inbox/", "/hooks/", "signature", "csrf "),
+    *('"message"', '"error": ', '"error": "a', '"detail":[', "<title", "<h1 ", "<title>a", "error "),
+    *("no errors ", "Failing row contains ", "AST-00001 ", "/assets/1", "0190abcd-", "19 Nov 2026 "),
+    *("v1,a ", "sha256=", "=?utf-8?q?", "headers-1-value", "transfer-encoding: ", "GET / HTTP/1.1"),
+]
+FUNCTIONS: dict[str, Callable[[str], Any]] = {
+    "tidy": tidy,
+    "harmless": harmless,
+    "on_one_line": on_one_line,
+    "redact": Redactor(["a secret of ours"]),
+    "sentence_in": sentence_in,
+    "line_with": lambda text: line_with("trouble", text),
+    "speaks_of_error": speaks_of_error,
+    "masked_address": masked_address,
+    "masked_path": lambda text: masked_address(f"https://erp.example.com/{text}"),
+    "secrets_in": lambda text: list(secrets_in(f"https://erp.example.com/{text}")),
+    "check_url": check_url,
+    "host_of": host_of,
+    "retry_after": lambda text: parse_retry_after(text, utcnow()),
+    "pasted_body": lambda text: PastedBody.of(text, b'{"a": 1}'),
+    "signatures": read_signatures,
+    "pieces": read_pieces,
+    "safe_cell": safe_cell,
+    "plain_cell": plain_cell,
+    "csv": lambda text: read_csv(text.encode()),
+    "email": lambda text: is_email(tidy_email(text)),
+    "amount": read_amount,
+    "count": read_count,
+    "day": read_day,
+    "pasted": pasted_text.read,
+    "help": words_of,
+}
+
+
+def patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
+    """Every pattern that a module of ours keeps, in tables too, by the name of its place."""
+    for package in (portal, jobs):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(found.name)
+            for name, value in vars(module).items():
+                for at, pattern in enumerate(inside(value)):
+                    yield f"{found.name}:{name}:{at}", pattern
+
+
+def inside(value: Any) -> Iterator[re.Pattern[Any]]:
+    if isinstance(value, re.Pattern):
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from inside(each)
+    elif is_dataclass(type(value)):
+        yield from inside([getattr(value, each.name) for each in fields(value)])
+
+
+VERBS = r"\.(search|sub|findall|finditer|split|match|fullmatch)\("
+
+
+def uses(place: str, pattern: re.Pattern[Any]) -> Iterator[Callable[[str], Any]]:
+    """What its module does with it: looks through a text, or compares a text from its start."""
+    module, name, _ = place.split(":")
+    source = inspect.getsource(importlib.import_module(module))
+    verbs = set(re.findall(rf"\b{name}{VERBS}", source) or re.findall(VERBS, source))
+    fits = str.encode if isinstance(pattern.pattern, bytes) else str
+    if verbs - {"fullmatch", "match"}:
+        yield lambda text: pattern.sub(pattern.pattern[:0], fits(text))
+    for verb in verbs & {"fullmatch", "match"}:
+        yield lambda text, verb=verb: getattr(pattern, verb)(fits(text))
+
+
+def seconds(work: Callable[[str], Any], text: str) -> float:
+    began = process_time()
+    with suppress(ValueError):
+        work(text)
+    return process_time() - began
+
+
+def grows_too_fast(work: Callable[[str], Any], unit: str) -> bool:
+    """Return whether a text of this unit, alone or behind a letter, takes more than three times as
+    long as half of it. A short one goes first, so that a fault takes a moment and not minutes.
+    """
+    for first, size in product(("", "x"), (LONGEST // 16, LONGEST)):
+        whole, half = (first + unit * (long // len(unit)) + "\n!" for long in (size, size // 2))
+        took = seconds(work, whole)
+        for _ in range(4):
+            if took <= SHORT or took <= 3 * seconds(work, half):
+                break
+            took = min(took, seconds(work, whole))
+        else:
+            return True
+    return False
+
+
+def test_no_pattern_takes_four_times_as_long_for_twice_the_text() -> None:
+    slow = {
+        (place, unit)
+        for place, pattern in patterns()
+        for work in uses(place, pattern)
+        for unit in UNITS
+        if grows_too_fast(work, unit)
+    }
+    assert slow == set()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_nor_does_what_reads_text_from_outside(name: str) -> None:
+    assert [unit for unit in UNITS if grows_too_fast(FUNCTIONS[name], unit)] == []
