@@ -5,6 +5,8 @@ import json
 import re
 from typing import Final
 
+from portal.lib.typed_text import storable
+
 WORDS: Final = ("error", "failed", "failure", "invalid", "exception", "denied", "unauthorized")
 # "0 errors" and "error: null" are none; "error 0x80070005" and "3 errors, 0 warnings" are some.
 _TROUBLE: Final = re.compile(
@@ -63,7 +65,7 @@ def line_with(words: str, text: str) -> str:
 def _plain(said: str) -> str:
     """Without the escapes of JSON; as it stands, where it was cut off among them."""
     try:
-        return str(json.loads(f'"{said}"', strict=False))
+        return storable(json.loads(f'"{said}"', strict=False))
     except ValueError:
         return said
 

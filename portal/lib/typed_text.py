@@ -21,6 +21,14 @@ _BLANKS: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))) + (
 # Browsers and Windows send the end of a line as two characters, and old Macs as the first of them.
 _LINE_ENDS: Final = re.compile("\r\n?")
 
+# What neither database stores, and no page can be encoded with: NUL, halves of surrogate pairs.
+_NOT_STORABLE: Final = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """Return the text with what cannot be stored or shown replaced by U+FFFD."""
+    return _NOT_STORABLE.sub("\ufffd", text)
+
 
 def without_unseen(text: str) -> str:
     """The text without what nobody can see."""

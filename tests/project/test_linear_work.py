@@ -38,10 +38,11 @@ UNITS = [
     *" \n\taA01-_.,:;/@='\"\\<([{&?%+#|~\0\u200b\u00a0ä",
     *("\r\n", "a ", "a.", "a@", "a:", "a-", "a=", "a/", "0 ", "0.", "0,", "0-", "\\u0041", "&#65;"),
     *("://", "http://", "https://a?", "https://a:b@", "token", "token=", "secret\n", "bearer "),
-    *("authorization", "api-key:", "cookie ", "whsec_", "/inbox/", "/hooks/", "signature", "csrf "),
-    *('"message"', '"error": ', '"error": "a', '"detail":[', "<title", "<h1 ", "<title>a", "error "),
-    *("no errors ", "Failing row contains ", "AST-00001 ", "/assets/1", "0190abcd-", "19 Nov 2026 "),
-    *("v1,a ", "sha256=", "=?utf-8?q?", "headers-1-value", "transfer-encoding: ", "GET / HTTP/1.1"),
+    *("authorization", "api-key:", "cookie ", "whsec_", "/inbox/", "/hooks/", "signature"),
+    *("csrf ", '"message"', '"error": ', '"error": "a', '"detail":[', "<title", "<h1 "),
+    *("<title>a", "error ", "no errors ", "Failing row contains ", "AST-00001 ", "/assets/1"),
+    *("0190abcd-", "19 Nov 2026 ", "v1,a ", "sha256=", "=?utf-8?q?", "headers-1-value"),
+    *("transfer-encoding: ", "GET / HTTP/1.1"),
 ]
 FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "tidy": tidy,

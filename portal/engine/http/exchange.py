@@ -10,6 +10,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from portal.engine.reason_keys import Reason
+from portal.lib.typed_text import storable
 
 MAX_TEXT = 16 * 1024
 """Characters of the answer's body that are kept as text."""
@@ -18,7 +19,6 @@ MAX_KEPT_HEADERS = 100
 MAX_KEPT_HEADER_NAME = 100
 MAX_KEPT_HEADER_VALUE = 2048
 
-_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 _CHARSET = re.compile(r"charset=[\"']?([\w-]+)", re.IGNORECASE)
 # Only these besides UTF-8: every other codec is either rare or open to abuse by what it decodes.
 _LATIN = frozenset({"iso-8859-1", "latin-1", "latin1", "windows-1252", "us-ascii"})
@@ -107,11 +107,6 @@ class Exchange(NamedTuple):
             if own.lower() == wanted:
                 return value
         return None
-
-
-def storable(text: str) -> str:
-    """The text with NUL and lone surrogates replaced, which databases refuse."""
-    return _NOT_STORABLE.sub("\ufffd", text) if _NOT_STORABLE.search(text) else text
 
 
 def one_line(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from portal.engine.http.address_mask import MASK, may_stand_for
 from portal.engine.reason_keys import NEVER_LEFT
+from portal.lib.typed_text import storable
 from portal.services.deliveries.detail import DeliveryDetail
 from portal.web.deliveries.curl_command import HOUSE, LONGEST_BODY, STANDARD, curl_of
 
@@ -59,8 +60,7 @@ def pretty(body: bytes) -> str:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         text = body.decode(errors="replace")
-    # Half of a surrogate pair is good JSON, and no text that can be sent to a browser.
-    text = text.encode(errors="replace").decode()
+    text = storable(text)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\n… (the file has all of it)"
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from flask import Flask, current_app, g, request, url_for
+from flask import Flask, Response, current_app, g, request, url_for
 
 from portal.config.settings import Settings
 from portal.lib.typed_text import harmless
@@ -20,9 +20,18 @@ THEME_COOKIE: Final = "theme"
 THEMES: Final = ("light", "dark")
 
 
+class PageResponse(Response):
+    """A response that can be encoded whatever text stands in it."""
+
+    def set_data(self, value: bytes | str) -> None:
+        """Put a question mark where a character has no UTF-8."""
+        super().set_data(value.encode(errors="replace") if isinstance(value, str) else value)
+
+
 def init_app(app: Flask) -> None:
     """Give the application its frame. `can` denies all, and there are neither `troubles` nor a
     `sending_stop`, until told."""
+    app.response_class = PageResponse
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.setdefault("can", _deny)

@@ -181,3 +181,8 @@ def test_it_posts_with_one_button(pages: Pages) -> None:
 def test_it_keeps_the_filter_while_turning_pages(pages: Pages) -> None:
     page = pages.get("/deliveries?status=failed&event=a&event=b")
     assert page.links("Older") == ["/deliveries?status=failed&event=a&event=b&cursor=b"]
+
+
+def test_a_text_that_has_no_encoding_is_sent_with_a_question_mark(app: Flask) -> None:
+    with app.test_request_context():
+        assert app.make_response("half \ud83d of a pair").get_data() == b"half ? of a pair"

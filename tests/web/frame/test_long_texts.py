@@ -28,7 +28,8 @@ def test_a_field_far_over_its_limit_is_refused_untidied(app: Flask, long: str) -
         pages.get("/assets/new")
         page = pages.post("/assets/new", {"name": "Desk", "kind": "consumable", field: long})
         assert f"Use at most {limit} characters" in " ".join(page.errors), field
-    assert "Use at most 1000 characters in “What happened”" in " ".join(report(app, asset_id, long).errors)
+    sentence = "Use at most 1000 characters in “What happened”"
+    assert sentence in " ".join(report(app, asset_id, long).errors)
     assert session().query(Asset).count() == 1
     pages = Pages(app)
     pages.get("/sign-in")

@@ -15,6 +15,7 @@ from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.lib.clock import common_now
+from portal.lib.typed_text import storable
 from portal.models.inbox import InboxMessage, Verdict
 from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.audit import trail
@@ -204,4 +205,4 @@ def _shown(headers: Headers, hidden: set[str]) -> Iterator[tuple[str, str]]:
 
 
 def _clean(text: str) -> str:
-    return text[:LONGEST_HEADER].replace("\0", "\ufffd")
+    return storable(text[:LONGEST_HEADER])

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from portal.engine.events.names import EventName
+from portal.lib.typed_text import storable
 from portal.models.inbox import Verdict
 from portal.services.webhooks.inbox.messages import Inbox, InboxItem
 from portal.web.deliveries.request import pretty
@@ -106,7 +107,7 @@ def _about(read: Any) -> str:
     """Tag and name of the asset that it is about."""
     asset = _part(read, "asset")
     words = [_part(asset, "asset_tag"), _part(asset, "name")]
-    return " ".join(word for word in words if isinstance(word, str))[:200]
+    return storable(" ".join(word for word in words if isinstance(word, str)))[:200]
 
 
 def _delivery(message: InboxItem) -> UUID | None:
