@@ -15,7 +15,7 @@ from portal.web.deliveries.problems import views as problem_views
 from portal.web.erasure import views as erasure_views
 from portal.web.find import views as find_views
 from portal.web.forms import list_address
-from portal.web.frame import access, banner_views, page_frame, request_log
+from portal.web.frame import access, banner_views, page_frame, request_log, sessions
 from portal.web.help import status_views
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
@@ -55,6 +55,7 @@ def init_app(app: Flask) -> None:
     forwarded_headers.init_app(app)
     page_frame.init_app(app)
     access.init_app(app)
+    sessions.init_app(app)
     list_address.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -4,7 +4,7 @@ What is about people, keys, tokens and secrets declares, too, that the password 
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -78,8 +78,6 @@ def requires(permission: str, *, again: Condition | None = None) -> Callable[[V]
 
 def init_app(app: Flask) -> None:
     """Check every request, and give templates `can(permission)`."""
-    minutes = app.extensions["settings"].session_idle_minutes
-    app.permanent_session_lifetime = timedelta(minutes=minutes)
     app.before_request(_check)
     app.jinja_env.globals["can"] = can
     login.user_loader(_load)

@@ -1,8 +1,13 @@
 """The browser's session: begun anew at every sign-in, worth nothing after Sign out; and what the
 browser is known by at the next one."""
 
-from flask import after_this_request, current_app, request, session
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from flask import Flask, after_this_request, current_app, request, session
+from flask.sessions import SecureCookieSessionInterface
 from flask_login import current_user, login_user, logout_user
+from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from portal.lib.clock import utcnow
@@ -10,6 +15,46 @@ from portal.models.people import User
 from portal.services.people import devices, sessions
 from portal.services.people.sessions import Admission
 from portal.web.frame.access import SignedIn, actor
+
+# So much may the clocks of two machines differ, as for what is sealed (Fernet allows as much).
+TOLERATED: Final = timedelta(seconds=60)
+
+
+class Signer(TimestampSigner):
+    """Takes what a machine whose clock is a little ahead has dated."""
+
+    def unsign(
+        self,
+        signed_value: str | bytes,
+        max_age: int | None = None,
+        return_timestamp: bool = False,
+    ) -> Any:
+        """Return what was signed, with its date where that is asked for. Raises `BadSignature`."""
+        try:
+            return super().unsign(signed_value, max_age, return_timestamp)  # type: ignore[call-overload]
+        except SignatureExpired as expired:
+            at = expired.date_signed
+            if at is None or not timedelta() < at - datetime.now(UTC) <= TOLERATED:
+                raise
+            return super().unsign(signed_value, None, return_timestamp)  # type: ignore[call-overload]
+
+
+class SessionCookies(SecureCookieSessionInterface):
+    """Flask's own, signed by `Signer`."""
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Return what signs and reads the cookie."""
+        serializer = super().get_signing_serializer(app)
+        if serializer is not None:
+            serializer.signer = Signer
+        return serializer
+
+
+def init_app(app: Flask) -> None:
+    """Keep sessions in cookies that end `SESSION_IDLE_MINUTES` after the last request."""
+    minutes = app.extensions["settings"].session_idle_minutes
+    app.permanent_session_lifetime = timedelta(minutes=minutes)
+    app.session_interface = SessionCookies()
 
 
 def begin(admission: Admission) -> None:

@@ -80,6 +80,15 @@ def test_twelve_hours_without_a_request_end_a_session(app: Flask) -> None:
             assert is_in(with_cookie(app, copy)) is still
 
 
+@pytest.mark.parametrize(("ahead", "still"), [(59, True), (62, False), (11 * 3600, False)])
+def test_a_cookie_of_a_machine_that_is_a_minute_ahead_still_counts(
+    app: Flask, ahead: int, still: bool
+) -> None:
+    with time_machine.travel(utcnow() + timedelta(seconds=ahead)):
+        copy = cookie(visit(app))
+    assert is_in(with_cookie(app, copy)) is still
+
+
 def test_two_weeks_end_a_session_however_busy_it_was(app: Flask) -> None:
     browser, begun = visit(app), utcnow()
     hours = range(0, 14 * 24 + 20, 10)
