@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeDecorator
 
 from portal.database import trouble
 from portal.database.server_options import FULL, connect_arguments
-from portal.lib.clock import learn, told
+from portal.lib.clock import learn, told, utcnow
 
 # A row whose columns the query beside it names.
 AnyRow = Row[*tuple[Any, ...]]
@@ -242,10 +242,11 @@ def database_now(connection: Connection) -> datetime:
     """The database's clock: due times, leases and pauses are judged by it on every machine."""
     if (moment := told()) is not None:
         return moment
+    asked_at = utcnow()
     value = connection.execute(select(CLOCK[connection.dialect.name])).scalar_one()
     if isinstance(value, datetime):
         now = value.astimezone(UTC)
     else:
         now = datetime.fromisoformat(value).replace(tzinfo=UTC)
-    learn(now)
+    learn(now, asked_at)
     return now

@@ -23,12 +23,23 @@ def utcnow() -> datetime:
     return _told.get() or datetime.now(UTC)
 
 
-def learn(said: datetime) -> timedelta:
-    """Note what the database's clock says at this moment; how far ahead of ours it is."""
+def learn(said: datetime, asked_at: datetime | None = None) -> timedelta:
+    """Note what the database's clock says at this moment; how far ahead of ours it is.
+
+    `asked_at`: it was read at any time since then. What the answer's way may explain is no
+    difference.
+    """
     global _ahead
     found = said - datetime.now(UTC)
+    if asked_at is not None:
+        found = max(found, min(said - asked_at, timedelta()))
     _ahead = found if abs(found) > TOLERATED else timedelta()
     return found
+
+
+def ahead() -> timedelta:
+    """Return how far the database's clock is ahead of ours; nothing for less than `TOLERATED`."""
+    return _ahead
 
 
 def common_now() -> datetime:

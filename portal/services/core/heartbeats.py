@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, SelectBase, case, delete, exists, fun
 from portal.database.engine import database_now
 from portal.database.trouble import Trouble
 from portal.extensions import settings
-from portal.lib.clock import learn
+from portal.lib.clock import ahead
 from portal.models.operations import Process
 from portal.services.core.runs import own_run
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
@@ -171,7 +171,7 @@ def sign(
         started_at=now,
         seen_at=now,
         trouble=str(trouble) if trouble else None,
-        skew=learn(now).total_seconds(),
+        skew=ahead().total_seconds(),
         run=run,
         steady_since=now,
     )

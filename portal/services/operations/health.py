@@ -19,16 +19,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from portal.config.settings import ROOT, Settings
-from portal.database.engine import brief_engine, shown
+from portal.database.engine import brief_engine, database_now, shown
 from portal.database.trouble import Kind, Trouble, book, words_of
 from portal.extensions import settings
-from portal.lib.clock import utcnow
+from portal.lib.clock import ahead, common_now, utcnow
 from portal.queue.redis_state import RedisState, RedisTrouble, read_state
 from portal.services.alerts.queries import RunStatus, run_status
 from portal.services.core import heartbeats, vault
 from portal.services.core.erasures import label_of, stuck_erasures
 from portal.services.core.heartbeats import Life, lives
-from portal.services.core.unit_of_work import database_time, session
+from portal.services.core.unit_of_work import session
 from portal.services.operations.backlog import Backlog, read_backlog
 from portal.services.operations.database.beat import examine
 from portal.services.operations.database.blockers import Blocker, open_transactions, writer_of
@@ -121,7 +121,7 @@ def read_facts(*, examines: bool = False) -> Facts:
         rest |= {"blockers": _blockers(session(), found, rest["trouble"])}
         if database.revision != database.head:  # the tables to be read may not be there
             return Facts(database=database, **rest)
-        now = utcnow() + timedelta(seconds=database.skew)
+        now = common_now()
         signs = lives()
         return Facts(
             database=database,
@@ -204,7 +204,7 @@ def _disk(folder: Path) -> Disk:
 def _database(current: Session, found: Settings) -> DatabaseFacts:
     url = make_url(found.database_url)
     kind = url.get_backend_name()
-    asked_at = utcnow()
+    database_now(current.connection())
     version, size = (_sqlite if kind == "sqlite" else _postgresql)(current)
     revision = _revision(current)
     return DatabaseFacts(
@@ -214,7 +214,7 @@ def _database(current: Session, found: Settings) -> DatabaseFacts:
         size=size,
         revision=revision,
         head=newest_revision(),
-        skew=(database_time(current) - asked_at).total_seconds(),
+        skew=ahead().total_seconds(),
         is_newer=_is_unknown(revision),
     )
 

@@ -25,7 +25,7 @@ from portal.services.alerts import control
 from portal.services.core import heartbeats
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import NOW, database_time, session, writing
-from portal.services.operations import clock_check
+from portal.services.operations import clock_check, health
 from tests.conftest import ENVIRONMENT
 from tests.services.actions.plan_examples import make_reservation
 from tests.services.alerts.due_things import decided, it_is_just_after_the_run, with_warranty, work
@@ -157,8 +157,19 @@ def test_a_transaction_that_has_stood_open_is_no_clock_that_is_behind(app: Flask
     del app
     began = database_time(session()) - timedelta(minutes=10)
     session().info[NOW] = session().get_transaction(), began
+    facts = health.read_facts().database
+    assert facts is not None
+    assert abs(facts.skew) < 2
     clock_check.trust()
     assert database_time(session()) > began + timedelta(minutes=9)
+
+
+def test_a_clock_is_not_off_by_the_time_that_an_answer_took(app: Flask) -> None:
+    del app
+    asked_at, second = utcnow() - timedelta(seconds=12), timedelta(seconds=1)
+    for said, ahead in ((11, 0), (1, 0), (15, -3), (-4, 4)):
+        found = clock.learn(utcnow() - said * second, asked_at)
+        assert abs(found - ahead * second) < second / 2
 
 
 def test_clocks_that_are_in_order_are_each_ones_own(app: Flask) -> None:

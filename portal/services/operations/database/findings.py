@@ -10,7 +10,7 @@ from portal.services.operations.database.blockers import Blocker
 from portal.services.operations.finding import Finding, Level
 from portal.services.operations.health import DatabaseFacts, Facts
 
-SKEW_IS_LARGE: Final = 30.0  # seconds
+SKEW_IS_LARGE: Final = 5.0  # seconds
 # kind → what is the matter, what to do
 TROUBLES: Final = {
     Kind.FULL: (
@@ -139,8 +139,8 @@ def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
                 Level.WARNING,
                 f"The clock of {host} is {in_words(abs(skew))} {order} the database's.",
                 "Let both take their time from a time server (NTP). Receivers may refuse "
-                "signatures whose time is off; beyond 5 minutes that machine removes nothing, "
-                "however long it was kept.",
+                "signatures whose time is off; beyond 1 minute people may be signed out, and "
+                "beyond 5 that machine removes nothing, however long it was kept.",
             )
 
 
