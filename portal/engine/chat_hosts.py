@@ -1,4 +1,5 @@
-"""Hosts of chats and flow services, where whoever knows an address may post to it. Pure data.
+"""Hosts of chats, flow and alert services, where whoever knows an address may post to it. Pure
+data.
 
 A vendor's facts are from its documentation as it stood in 2026; none of them was tried live.
 """
@@ -32,12 +33,26 @@ CHAT_HOSTS: Final = (
     ChatHost("Make", "hook.*.make.com"),
     ChatHost("Make", "hook.*.make.celonis.com"),
     ChatHost("Make", "hook.integromat.com"),
+    ChatHost("Telegram", "api.telegram.org"),
+    ChatHost("IFTTT", "maker.ifttt.com"),
+    ChatHost("PagerDuty", "events.pagerduty.com"),
+    ChatHost("PagerDuty", "events.*.pagerduty.com"),
+    ChatHost("Feishu", "open.feishu.cn"),
+    ChatHost("Lark", "open.larksuite.com"),
+    ChatHost("n8n", "*.app.n8n.cloud"),
+    ChatHost("Workato", "*.workato.com"),
+    ChatHost("Airtable", "hooks.airtable.com"),
+    ChatHost("Opsgenie", "*.opsgenie.com"),
+    ChatHost("VictorOps", "alert.victorops.com"),
+    ChatHost("ntfy", "ntfy.sh"),
+    ChatHost("webhook.site", "webhook.site"),
 )
 # Words of these products' addresses that are the same in each, and so tell nobody anything.
 SAME_IN_EACH: Final = frozenset(
     {
         *("services", "workflows", "triggers", "webhooks", "webhookb2", "incomingwebhook"),
-        *("messages", "powerautomate", "automations"),
+        *("messages", "powerautomate", "automations", "sendmessage", "open-apis", "webhook-test"),
+        *("integration", "integrations", "20131114", "genericwebhook"),
     }
 )
 

@@ -3,10 +3,18 @@
 import pytest
 
 from portal.engine.chat_hosts import CHAT_HOSTS, product_at
-from portal.engine.http.address_mask import MASK, masked_address, may_stand_for, secrets_in
+from portal.engine.http.address_mask import (
+    MASK,
+    looks_secret,
+    masked_address,
+    may_stand_for,
+    secrets_in,
+)
 from portal.engine.http.url import MAX_URL_LENGTH
 
 TOKEN = "T0K3N-of-somebody"
+MATTERMOST, ROCKET = "xmgehp4a7tbd8bcamx7z1kjqfe", "GWuZQaN6f4jTmSzAs"
+UUID = "9b2d7c1e-4f60-4a3b-8e55-c1d0f7a92b36"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +39,19 @@ TOKEN = "T0K3N-of-somebody"
         (f"https://hooks.slack.com/services/{TOKEN}", "https://hooks.slack.com/••••"),
         (f"https://HOOKS.slack.com./services/{TOKEN}", "https://HOOKS.slack.com./••••"),
         (f"https://discord.com/%61pi/webhooks/1/{TOKEN}?wait=true", "https://discord.com/••••"),
+        (f"https://api.telegram.org/bot{TOKEN}/sendMessage", "https://api.telegram.org/••••"),
+        # Parameters of the path, and a question mark that was encoded, once or twice.
+        (f"http://a.example/in;token={TOKEN}/x?b=2", "http://a.example/in;token=••••?b=••••"),
+        (f"http://a.example/in;{TOKEN}", "http://a.example/in;••••"),
+        (f"http://a.example/in%3Ftoken={TOKEN}&b=2", "http://a.example/in%3Ftoken=••••"),
+        (f"http://a.example/in%253ftoken%253d{TOKEN}", "http://a.example/in%253f••••"),
+        # Mattermost and Rocket.Chat, wherever they run.
+        (f"https://chat.a.example/x/hooks/{MATTERMOST}", "https://chat.a.example/••••"),
+        (f"https://chat.a.example/hooks/{ROCKET}/{TOKEN}", "https://chat.a.example/••••"),
+        (f"https://chat.a.example/%68ooks/{MATTERMOST}", "https://chat.a.example/••••"),
+        ("https://a.example/hooks/inventory", "https://a.example/hooks/inventory"),
+        ("https://a.example/hooks/inventory-of-2026", "https://a.example/hooks/inventory-of-2026"),
+        ("https://a.example/webhooks/42/on", "https://a.example/webhooks/42/on"),
     ],
 )
 def test_an_address_is_shown_without_what_lets_somebody_in(url: str, shown: str) -> None:
@@ -73,6 +94,20 @@ def test_one_as_long_as_an_address_may_be_is_shown_to_its_end() -> None:
         ("prod-12.westeurope.logic.azure.com", "Power Automate"),
         ("hook.eu1.make.com", "Make"),
         ("hooks.zapier.com", "Zapier"),
+        ("api.telegram.org", "Telegram"),
+        ("maker.ifttt.com", "IFTTT"),
+        ("events.pagerduty.com", "PagerDuty"),
+        ("events.eu.pagerduty.com", "PagerDuty"),
+        ("open.feishu.cn", "Feishu"),
+        ("open.larksuite.com", "Lark"),
+        ("acme.app.n8n.cloud", "n8n"),
+        ("webhooks.workato.com", "Workato"),
+        ("webhooks.eu.workato.com", "Workato"),
+        ("hooks.airtable.com", "Airtable"),
+        ("api.eu.opsgenie.com", "Opsgenie"),
+        ("alert.victorops.com", "VictorOps"),
+        ("ntfy.sh", "ntfy"),
+        ("webhook.site", "webhook.site"),
         ("slack.com", None),
         ("hooks.slack.com.example.com", None),
         ("evilhooks.slack.com", None),
@@ -98,6 +133,9 @@ def test_it_names_what_an_answer_may_not_repeat() -> None:
     assert secret == {f"/in/{TOKEN}/services", f"in/{TOKEN}/services", TOKEN}
     assert TOKEN in set(secrets_in(f"https://hooks.slack.com/services/T1/{TOKEN}"))
     assert set(secrets_in("http://[broken")) == set()
+    hidden = set(secrets_in(f"https://a.example/in;v=1;token={TOKEN}/x%3Fkey=a%2Bb"))
+    assert hidden >= {"1", TOKEN, "a%2Bb", "a+b"}
+    assert MATTERMOST in set(secrets_in(f"https://a.example/hooks/{MATTERMOST}"))
 
 
 def test_a_part_of_a_secret_address_is_secret_by_itself_if_it_is_long_and_not_in_each() -> None:
@@ -119,3 +157,54 @@ def test_an_address_that_is_hidden_in_another_way_is_still_the_same() -> None:
         assert may_stand_for(shown, masked_address(url))
     assert not may_stand_for("https://a.example/other", url)
     assert not may_stand_for(f"https://b.example/{MASK}", url)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"webhook/{UUID}",
+        f"v1/workflows/{UUID}/start",
+        "webhook/c4f1a09b77e2d3586a1b",
+        "in/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "in/V1StGXR8_Z5jdHi6B-myT",
+        "api/webhook/-fK9cW2xLq7TzB4mN0pYd",
+        "b/8s2v9x4k1q7z3m5n",
+        "services/sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+        "x%2Fy/7f%33a9c1e5b8d2046",
+    ],
+)
+def test_a_long_random_part_of_a_path_looks_like_a_key(path: str) -> None:
+    assert looks_secret(f"https://erp.example.com/{path}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "hook",
+        "api/v2/asset-management/incoming-webhook-receiver",
+        "AssetManagementWebhookReceiver2026",
+        "myApiV2WebHookUrlForAssets",
+        "bestandsverwaltungsschnittstelle",
+        "INVENTORY_SYNCHRONISATION_ENDPOINT_V2",
+        "api/x_123456_assets/webhook/incoming",
+        "sap/opu/odata4/sap/api_fixedasset/srvd_a2x/sap/fixedasset/0001",
+        "api/data/v9.2/msdyn_customerassets",
+        "servicenow-itsm-production-eu-west-1",
+        "com.example.assets.v1beta2.WebhookListener",
+        "2026-11-30T12-00-00Z",
+        "20261130T120000Z",
+        "customers/4711000812345678901",
+        "oauth2-callback-handler-v2",
+        "releases/v1.2.3-rc4-build567",
+        "sites/München%20Außenstelle%202/eingang",
+    ],
+)
+def test_an_ordinary_path_does_not(path: str) -> None:
+    assert not looks_secret(f"https://erp.example.com/{path}")
+
+
+def test_where_an_address_is_hidden_anyway_nothing_of_it_needs_to_look_like_a_key() -> None:
+    assert not looks_secret(f"https://webhook.site/{UUID}")
+    assert not looks_secret(f"https://a.example/hooks/{MATTERMOST}")
+    assert not looks_secret("http://[broken")
