@@ -34,6 +34,7 @@ def form_of(draft: Draft) -> WebhookForm:
         name=values.name,
         url=values.url,
         url_is_secret=values.url_is_secret,
+        decided_url=values.url,
         events=list(values.events),
         secret_mode=values.secret_mode,
         secret=values.secret,

@@ -1,5 +1,6 @@
 """Making, changing and deleting a webhook."""
 
+from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -31,6 +32,9 @@ from portal.web.webhooks.header_forms import brings_values
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
 from portal.web.webhooks.words import held_count
 
+ITS_ADDRESS_IS_HIDDEN: Final = (
+    "Only administrators see its address whole, because a part of it looks like a key."
+)
 Saved = tuple[UUID, UUID | None]  # the webhook, and the test that was asked for
 
 blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks")
@@ -101,7 +105,9 @@ def _create(form: WebhookForm) -> Saved:
 
 def _saved(form: WebhookForm) -> str:
     is_tested = SAVE_AND_TEST in request.form and not find_stop()
-    return f"“{form.name.data}” was saved.{' A test is on its way.' if is_tested else ''}"
+    is_hidden = form.brings_key and form.url_is_secret.data
+    hidden = f" {ITS_ADDRESS_IS_HIDDEN}" if is_hidden else ""
+    return f"“{form.name.data}” was saved.{hidden}{' A test is on its way.' if is_tested else ''}"
 
 
 def _save(form: EditWebhookForm, public_id: UUID) -> str:
@@ -152,7 +158,7 @@ def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
     form = sent or tested_form(webhook.public_id) or _filled(webhook)
     form.stored_names = frozenset(name.lower() for name in webhook.header_names)
     form.has_key = webhook.has_secret
-    form.stored_place = place_of(webhook_queries.address(webhook.public_id))
+    form.stored_url = webhook_queries.address(webhook.public_id)
     return form
 
 

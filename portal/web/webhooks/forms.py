@@ -21,6 +21,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.widgets import PasswordInput
 
 from portal.engine.events.catalogue import CATALOGUE, GROUPS
+from portal.engine.http.address_mask import looks_secret
 from portal.engine.http.custom_headers import refuse_header
 from portal.services.core import vault
 from portal.services.webhooks.values import (
@@ -67,8 +68,11 @@ class WebhookForm(PortalForm):
     url_is_secret = BooleanField(
         "This address is a secret",
         description="Only administrators see it whole: for one that lets in whoever knows it. "
+        "Ticked automatically where a part of the address looks like a key. "
         "Values after a question mark and addresses of chats, such as Slack, are hidden anyway",
     )
+    # The address for which that was ticked automatically, or need not be.
+    decided_url = HiddenField()
     events = SelectMultipleField(
         "Events",
         choices=[SelectChoice(str(each.value), each.name) for each in CATALOGUE],
@@ -99,15 +103,25 @@ class WebhookForm(PortalForm):
     draft = HiddenField(default=lambda: str(uuid4()))
 
     modes: frozenset[str] = frozenset(MODES)
-    # Of the webhook that is edited: its headers, whether it has a key, and where both may go.
+    # Of the webhook that is edited: its headers, whether it has a key, and where both go.
     stored_names: frozenset[str] = frozenset()
     has_key = False
-    stored_place: str | None = None
+    stored_url: str | None = None
     # Where the values were stored for that the form was filled with.
     filled_place = ""
     # Of a form that was tested: where its secrets are from, and the end of one that we made.
     whence: str = ""
     made_hint: str | None = None
+
+    @property
+    def stored_place(self) -> str | None:
+        """Where the stored values may go; None for a new webhook."""
+        return None if self.stored_url is None else place_of(self.stored_url)
+
+    @property
+    def brings_key(self) -> bool:
+        """Whether the address is another than the stored one, and looks like a key."""
+        return self.url.data != self.stored_url and looks_secret(self.url.data or "")
 
     @property
     def is_inside(self) -> bool:
@@ -166,6 +180,9 @@ class WebhookForm(PortalForm):
     def validate(self, extra_validators: Any = None) -> bool:
         """Check everything, so that all problems are shown at once."""
         is_good = bool(super().validate(extra_validators))
+        if self.brings_key and self.decided_url.data != self.url.data:
+            self.url_is_secret.data = True
+        self.decided_url.data = self.url.data
         is_good = self._check_place() and is_good
         return self._check_rows() and is_good
 
@@ -200,8 +217,8 @@ class WebhookForm(PortalForm):
     def carried(self) -> list[tuple[str, str]]:
         """Everything that was entered, as hidden fields; secrets sealed."""
         self.seal()
-        plain = (self.once, self.draft, self.name, self.url, self.secret_kept, self.active)
-        pairs = [(field.name, field.data or "") for field in plain]
+        plain = (self.once, self.draft, self.name, self.url, self.decided_url, self.secret_kept)
+        pairs = [(field.name, field.data or "") for field in (*plain, self.active)]
         pairs += [("events", value) for value in self.events.data or ()]
         pairs.append(("secret_mode", str(self.mode)))
         ticks = (self.url_is_secret, self.in_order)

@@ -11,6 +11,7 @@ from flask import Flask
 from portal.models.audit import AuditEntry
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
+from portal.services.webhooks import queries as webhook_queries
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.web.signed_in import visit
@@ -129,6 +130,68 @@ def test_the_tick_is_saved_tested_and_taken_away(app: Flask) -> None:
     pages.submit(edit, url_is_secret=None)
     assert TICKED["url"] in visit(app, "support").get(path).main
     assert "This address is a secret: yes → no" in pages.get(f"{path}/history").main
+
+
+KEYED = "https://erp.example.com/in/9b2d7c1e-4f60-4a3b-8e55-c1d0f7a92b36"
+NEW, TEST = "/settings/webhooks/new", "/settings/webhooks/test"
+FILLED = {"name": "ERP", "events": ["asset.lost"], "secret_mode": "none"}
+
+
+def is_ticked(hook: str) -> bool:
+    return webhook_queries.show(UUID(hook.rpartition("/")[2])).url_is_secret
+
+
+@pytest.mark.parametrize("way", ["new", "moved", "after a mistake"])
+def test_an_address_that_looks_like_a_key_is_ticked_and_may_be_unticked(
+    app: Flask, way: str
+) -> None:
+    pages, path = visit(app), NEW
+    if way == "moved":
+        path = f"/settings/webhooks/{make_webhook().public_id}/edit"
+    form = pages.get(path).form()
+    if way == "after a mistake":
+        page = pages.submit(form, **{**FILLED, "name": ""}, url=KEYED)
+        form = page.form()
+        assert (page.status, form.fields["url_is_secret"]) == (400, ["y"])
+    page = pages.submit(form, **{**FILLED, "url": KEYED})
+    assert (
+        "Only administrators see its address whole, because a part of it looks like a" in page.text
+    )
+    assert is_ticked(page.path)
+    edit = f"{page.path}/edit"
+    page = pages.submit(pages.get(edit).form(), url_is_secret=None)
+    assert not is_ticked(page.path)
+    page = pages.submit(pages.get(edit).form(), name="Renamed")
+    assert (page.h1, is_ticked(page.path)) == ("Renamed", False)
+    assert "looks like a" not in page.text
+
+
+@pytest.mark.parametrize("tested", [False, True])
+def test_who_takes_the_tick_away_before_saving_means_it(app: Flask, tested: bool) -> None:
+    pages = visit(app)
+    form = pages.get(NEW).form()
+    if tested:
+        pages.post(TEST, {**form.fields, **FILLED, "url": KEYED})
+        form = pages.follow("Continue editing").form()
+    else:
+        form = pages.submit(form, **{**FILLED, "events": []}, url=KEYED).form()
+    assert form.fields["url_is_secret"] == ["y"]
+    if tested:
+        pages.post(TEST, {**form.fields, "url_is_secret": []})
+        form = pages.follow("Continue editing").form()
+        assert "url_is_secret" not in form.fields
+    page = pages.submit(form, **{**FILLED, "url_is_secret": None})
+    assert not is_ticked(page.path)
+
+
+def test_the_question_about_the_key_leaves_the_tick_as_it_was_decided(app: Flask) -> None:
+    hook = make_webhook(KEYED, secret="the old secret", url_is_secret=True)
+    pages, path = visit(app), f"/settings/webhooks/{hook.public_id}"
+    edit = pages.submit(pages.get(f"{path}/edit").form(), url=f"{KEYED}0", name="").form()
+    page = pages.submit(edit, name="ERP", url_is_secret=None, secret_mode="none")
+    assert page.h1 == "Remove the secret key?"
+    pages.submit(page.form(f"{path}/edit"))
+    assert not is_ticked(path)
 
 
 def test_what_was_sent_before_it_was_a_secret_is_hidden_and_no_other_address(app: Flask) -> None:
