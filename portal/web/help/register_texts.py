@@ -168,9 +168,9 @@ RUNNING: Final = Topic(
                 "Your account lists the browsers in which you are signed in, says when they are "
                 "signed out automatically, and signs out one of them or all others. A new "
                 "password signs you out everywhere else.",
-                "Before anything about users, keys and secrets, the portal asks for your password "
-                "again when you last entered it more than 15 minutes ago. What you typed is kept "
-                "meanwhile.",
+                "Before anything about users, keys, secrets and webhook addresses, the portal asks "
+                "for your password again when you last entered it more than 15 minutes ago. What "
+                "you typed is kept meanwhile.",
             ),
             (("Your account", "/account"),),
             also="session sign out signed out logout log off browser device cookie stolen confirm "

@@ -17,8 +17,9 @@ from portal.web.forms.query_values import uuid_or_none
 from portal.web.forms.refusals import refusals_in
 from portal.web.frame.access import actor, always, requires
 from portal.web.webhooks.draft_form import form_of
-from portal.web.webhooks.edit_views import edit_form, form_page
+from portal.web.webhooks.edit_views import changes_address, edit_form, form_page
 from portal.web.webhooks.forms import EditWebhookForm, WebhookForm
+from portal.web.webhooks.header_forms import brings_values
 from portal.web.webhooks.views import WEBHOOK, Answer
 
 STILL_ON_ITS_WAY: Final = (
@@ -28,8 +29,17 @@ STILL_ON_ITS_WAY: Final = (
 blueprint = Blueprint("webhook_drafts", __name__, url_prefix="/settings/webhooks/test")
 
 
+def sends_elsewhere() -> bool:
+    """Whether the test would take what is stored to another address than its own."""
+    edited = uuid_or_none(request.args.get("webhook"))
+    if edited is None:
+        return brings_values((), typed=False)
+    stored = webhook_queries.header_values(edited)
+    return changes_address(edited) or brings_values(stored, typed=False)
+
+
 @blueprint.post("")
-@requires("webhooks.edit")
+@requires("webhooks.edit", again=sends_elsewhere)
 def test() -> Answer:
     """Keep what the form says and send a sample with it; what could not be saved is refused."""
     edited = uuid_or_none(request.args.get("webhook"))

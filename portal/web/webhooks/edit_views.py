@@ -15,6 +15,7 @@ from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import TARGET
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.services.webhooks.values import SecretMode, place_of
+from portal.web.forms.base import tidy
 from portal.web.forms.confirmation import say_whether_changed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.query_values import number_or_none
@@ -41,14 +42,22 @@ blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks"
 
 
 def enters_secrets() -> bool:
-    """Whether the form that is sent replaces or removes a key, or has a header's value that is not
-    the stored one."""
+    """Whether the form that is sent replaces or removes a key, has a header's value that is not the
+    stored one, or sends what is stored elsewhere."""
     if request.method != "POST":
         return False
     if request.form.get("secret_mode", SecretMode.KEEP) != SecretMode.KEEP:
         return True
-    values = webhook_queries.header_values((request.view_args or {})["public_id"])
-    return brings_values({name.lower(): value for name, value in values})
+    public_id = (request.view_args or {})["public_id"]
+    return changes_address(public_id) or brings_values(webhook_queries.header_values(public_id))
+
+
+def changes_address(public_id: UUID) -> bool:
+    """Whether the form that is sent has another address for this webhook, at the same host too, or
+    lets everybody see it."""
+    if tidy(request.form.get("url", "")) != webhook_queries.address(public_id):
+        return True
+    return "url_is_secret" not in request.form and webhook_queries.show(public_id).url_is_secret
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

@@ -1,7 +1,6 @@
 """A webhook's custom headers in its form, and how what is secret comes back without being shown."""
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from flask import request
@@ -9,6 +8,7 @@ from wtforms import Field, Form, HiddenField, StringField
 from wtforms.widgets import TextInput
 
 from portal.services.core import vault
+from portal.services.webhooks.values import Headers
 from portal.web.forms.base import tidy
 from portal.web.frame.access import actor
 
@@ -28,16 +28,19 @@ def opened(field: Field) -> str | None:
     return vault.open_typed(person(), field.data) if field.data else None
 
 
-def brings_values(stored: Mapping[str, str]) -> bool:
+def brings_values(stored: Headers, *, typed: bool = True) -> bool:
     """Whether the form that is sent has a header's value typed into it, or kept from before (from a
-    test, or a mistake) that is not the one in `stored`, by its name in small letters."""
+    test, or a mistake) that is not the one in `stored`. Without `typed` only those count that were
+    stored before, for whatever webhook."""
+    values = {name.lower(): value for name, value in stored}
     for name, sent in request.form.items(multi=True):
         if not sent or not (box := BOX.fullmatch(name)):
             continue
         row, kind = box.groups()
-        value = _parts(vault.open_typed(person(), sent))[1] if kind == "kept" else ""
+        place, value = _parts(vault.open_typed(person(), sent)) if kind == "kept" else ("", sent)
         header = tidy(request.form.get(f"headers-{row}-name")) or ""
-        if kind == "value" or (value and stored.get(header.lower()) != value):
+        is_new = kind == "value" or (value and values.get(header.lower()) != value)
+        if is_new and (typed or place):
             return True
     return False
 

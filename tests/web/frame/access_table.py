@@ -123,7 +123,8 @@ sending.switch
 
 # The password is asked for again, unless that was a short time ago: before anything about people,
 # keys, tokens and secrets. `always`: whoever comes; `posted`: before a change; `enters_secrets`:
-# before a change that replaces a key or a header's value.
+# before a change that replaces a key or a header's value, or takes them to another address, as does
+# `sends_elsewhere` before a test.
 AGAIN: Final = """
 always
     people.role people.enable people.disable erasure.user erasure.staff
@@ -135,6 +136,8 @@ posted
     webhook_forms.new webhook_secrets.erase
 enters_secrets
     webhook_forms.edit
+sends_elsewhere
+    webhook_drafts.test
 """
 
 

@@ -1,14 +1,17 @@
 """The form of a webhook asks again for what was stored for another address."""
 
+from typing import Any
+
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.models.webhooks import Webhook
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import queries as webhook_queries
 from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Pages
+from tests.web.people.test_confirmation import QUESTION, answer, wait
 from tests.web.signed_in import visit
 
 TEST = "/settings/webhooks/test"
@@ -98,3 +101,51 @@ def test_the_history_says_where_a_form_was_tested(pages: Pages, hook: Hook) -> N
     page = pages.get(f"/settings/webhooks/{hook.public_id}/history")
     assert "tested the form of this webhook before saving" in page.main
     assert "https://erp.example.com/hook" in page.main
+
+
+@pytest.mark.parametrize("by_test", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"url": "https://erp.example.com/other"},
+        {"url": "https://erp.example.com/hook?to=other"},
+        {"url_is_secret": []},
+    ],
+    ids=["path", "query", "untick"],
+)
+def test_another_path_and_a_taken_tick_ask_for_the_password(
+    pages: Pages, hook: Hook, change: dict[str, Any], by_test: bool
+) -> None:
+    """Whoever finds an unlocked browser sends no stored value to a path of his own, nor lets others
+    read the address."""
+    with writing() as current:
+        current.execute(update(Webhook).values(url_is_secret=True))
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    to = f"{TEST}?webhook={hook.public_id}" if by_test else path
+    sent = {**pages.get(path).form(path).fields, "name": "Renamed", **change}
+    wait(minutes=16)
+    assert pages.post(to, sent).h1 == QUESTION
+    assert count() == 1
+    assert answer(pages).h1 == ("Test before saving" if by_test else "Renamed")
+    assert count() == 1 + by_test
+    assert headers(hook) == (("X-Key", VALUE),)
+
+
+def test_a_test_at_the_stored_address_asks_for_nothing(pages: Pages, hook: Hook) -> None:
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    wait(minutes=16)
+    page = pages.post(f"{TEST}?webhook={hook.public_id}", pages.get(path).form(path).fields)
+    assert page.h1 == "Test before saving"
+
+
+def test_a_stored_value_goes_along_to_no_other_webhook_without_the_password(
+    pages: Pages, hook: Hook
+) -> None:
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    (kept,) = pages.get(path).form(path).fields["headers-0-kept"]
+    taken = {"url": "https://erp.example.com/other", "headers-0-name": "X-Key"}
+    other = make_webhook("https://erp.example.com/other", name="Other")
+    for to in (f"{TEST}?webhook={other.public_id}", TEST):
+        wait(minutes=16)
+        sent = {**taken, "name": f"At {to}", "events": ["asset.lost"], "secret_mode": "none"}
+        assert pages.post(to, {**sent, "headers-0-kept": kept}).h1 == QUESTION
