@@ -1,4 +1,4 @@
-"""Of two long texts the part in which they differ."""
+"""Parts of long texts: in which two of them differ, or where one says something."""
 
 from typing import Final
 
@@ -16,6 +16,11 @@ def excerpts(before: str, after: str, longest: int = LONGEST) -> tuple[str, str]
     lead, same = longest // 4, _shared(before, after)
     start = same - lead if same > longest // 2 else 0
     return _cut(before, start, longest), _cut(after, start, longest)
+
+
+def around(text: str, at: int, longest: int = LONGEST) -> str:
+    """Return what stands around this place of a text, `longest` characters of it and an "…"."""
+    return _cut(text, max(min(at - longest // 4, len(text) - longest), 0), longest)
 
 
 def _shared(before: str, after: str) -> int:

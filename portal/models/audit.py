@@ -47,8 +47,9 @@ class Erasure(Base):
     """A person who is being erased, or was; `id` is the number that stands in place of the name.
 
     While `finished_at` is None the triggers of what is append-only let names change. `known_as`:
-    {names, emails} that are still to be found, nothing once it is finished. `counts`: rows that
-    were changed, by their table. `task_public_id`: the long work that does it.
+    {names, emails} that are still to be found, and which of them inside longer texts (`sought`);
+    nothing once it is finished. `counts`: rows that were changed, by their table.
+    `task_public_id`: the long work that does it.
     """
 
     __tablename__ = "erasures"

@@ -4,6 +4,7 @@ No event is sent: none of the 21 kinds tells of people, and nobody is erased who
 reserved an asset, so that no asset changes with it. Stored bodies are not rewritten.
 """
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import select
@@ -16,28 +17,43 @@ from portal.services.assets import staff
 from portal.services.audit import trail
 from portal.services.core.erasures import find_erasure, label_of, stuck_erasures
 from portal.services.core.permissions import Actor, require
-from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.erasure import walk
-from portal.services.erasure.person import TARGETS, known
+from portal.services.erasure.person import TARGETS, person_to_be
 from portal.services.erasure.places import places_of
 from portal.services.people import users
 from portal.services.tasks import tasks
 from portal.services.webhooks import draft_rows
 
 
-def erase(actor: Actor, kind: ErasedKind, public_id: UUID, typed: str) -> int:
+def erase(
+    actor: Actor,
+    kind: ErasedKind,
+    public_id: UUID,
+    version: int,
+    typed: str,
+    sought: Collection[str] | None = None,
+) -> int:
     """Begin to erase this person; the number that stands in place of the name.
 
-    `typed`: the person's e-mail address, so that nobody is erased by a slip. Refused for oneself,
-    for the last administrator, and for whoever holds or has reserved an asset.
+    `version`: as the form showed the person. `typed`: the person's e-mail address, so that nobody
+    is erased by a slip. `sought`: which names and addresses are looked for inside longer texts;
+    the usual ones where nobody chose. Refused for oneself, for the last administrator, and for
+    whoever holds or has reserved an asset.
     """
     with writing() as current:
         row = _shut_out(current, actor, kind, public_id)
+        if row.version != version + 1:  # by one for being shut out
+            raise Stale(f"{row.name} was changed since you opened the form. Read it again.")
         if typed.strip().casefold() != row.email.casefold():
             raise Refusal("Type the e-mail address exactly as it stands above", field="typed")
+        person = person_to_be(current, row)
+        sought = person.usual if sought is None else sought
+        if not set(sought) <= set(person.texts):
+            raise Refusal("Choose among the names and addresses in the list", field="sought")
         erasure = Erasure(kind=kind, person_id=row.id, by_id=actor.user_id)
-        erasure.known_as = known(current, row)
+        erasure.known_as = {"names": person.names, "emails": person.emails, "sought": list(sought)}
         current.add(erasure)
         current.flush()
         row.name = row.email = label_of(erasure)

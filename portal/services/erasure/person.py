@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
@@ -28,7 +28,9 @@ OWN_FIELDS: Final = frozenset(
 class KnownPerson:
     """Somebody with every name and address that the portal has known; `label` takes their place.
 
-    `sole_names`: those that no other user has, so that a name alone says who it was.
+    `sole_names`: those that nobody else among the users, or among the staff, has now, so that a
+    name alone says who it was. `sought`: those of `texts` that the label replaces inside longer
+    texts as well.
     """
 
     kind: ErasedKind
@@ -38,37 +40,50 @@ class KnownPerson:
     names: tuple[str, ...]
     emails: tuple[str, ...]
     sole_names: tuple[str, ...] = ()
+    sought: tuple[str, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What is looked for inside longer texts.
+        """What may be looked for inside longer texts.
 
         The name of a user may be a colleague's in the register, who is erased there; where a
         user's name is written, its row says whose it is.
         """
-        return self.emails + (self.names if self.kind is ErasedKind.STAFF else ())
+        names = self.names if self.kind is ErasedKind.STAFF else ()
+        return tuple(dict.fromkeys(names + self.emails))
 
-    @cached_property
-    def spellings(self) -> tuple[str, ...]:
-        """The same as they stand in plain text, and in JSON."""
-        return tuple(dict.fromkeys(each for text in self.texts for each in (text, _escaped(text))))
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """Those of `texts` that are sought unless somebody chooses otherwise.
+
+        A name of one word may be a word as well: “the battery burns” is about nobody.
+        """
+        plain = {*self.emails, *(name for name in self.sole_names if len(name.split()) > 1)}
+        return tuple(text for text in self.texts if text in plain)
 
     def without(self, value: Any) -> Any:
-        """A stored value with the label where the person was named: a text, or JSON.
+        """Return a stored value, a text or JSON, with the label where the person was named.
 
         An object with an id and a name is somebody: whoever has another id stays as they are.
         """
-        if isinstance(value, str):
-            return self._pattern.sub(self.label, value) if self.texts else value
-        if isinstance(value, list):
-            return [self.without(each) for each in value]
-        if isinstance(value, dict):
-            keeps = {"id", "name"} <= value.keys() and not self._is_me(value["id"])
-            return {
-                name: each if keeps and isinstance(each, str) else self.without(each)
-                for name, each in value.items()
-            }
-        return value
+        return self._changed(value, lambda text: self._pattern.sub(self._replaced, text))
+
+    def reserver(self, note: str) -> str:
+        """Return the note of a reservation's line, which begins with who reserved, without them."""
+        own = (name for name in self.sole_names if note.startswith(f"{name}: "))
+        name = next(own, None)
+        return self.label + note.removeprefix(name) if name else note
+
+    def mentions(self, value: Any) -> list[tuple[str, re.Match[str]]]:
+        """Return each place inside longer texts where one of `texts` stands, and which one."""
+        found: list[tuple[str, re.Match[str]]] = []
+
+        def note(text: str) -> str:
+            found.extend((self._text_of(each), each) for each in self._pattern.finditer(text))
+            return text
+
+        self._changed(value, note)
+        return found
 
     def own(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of an audit entry about this person, without what names them."""
@@ -77,20 +92,51 @@ class KnownPerson:
             for field, change in changes.items()
         }
 
-    def _is_me(self, its_id: object) -> bool:
-        return self.kind is ErasedKind.STAFF and its_id == self.id
+    def _changed(self, value: Any, change: Callable[[str], str]) -> Any:
+        if isinstance(value, str):
+            return change(value)
+        if isinstance(value, list):
+            return [self._changed(each, change) for each in value]
+        if isinstance(value, dict):
+            called = self._somebody(value) or change
+            return {
+                name: called(each) if isinstance(each, str) else self._changed(each, change)
+                for name, each in value.items()
+            }
+        return value
+
+    def _somebody(self, value: dict[str, Any]) -> Callable[[str], str] | None:
+        """What the texts of somebody's object become; None where it is about nobody."""
+        if not {"id", "name"} <= value.keys():
+            return None
+        if self.kind is not ErasedKind.STAFF or value["id"] != self.id:
+            return str
+        return lambda text: self.label if self._pattern.fullmatch(text) else text
 
     def _hidden(self, change: Any) -> Any:
         if isinstance(change, dict):
             return {side: value and self.label for side, value in change.items()}
         return change and self.label
 
+    def _replaced(self, match: re.Match[str]) -> str:
+        return self.label if self._text_of(match) in self.sought else match[0]
+
+    def _text_of(self, match: re.Match[str]) -> str:
+        return self._longest_first[(match.lastindex or 1) - 1]
+
+    @cached_property
+    def _longest_first(self) -> list[str]:
+        # So a longer name that is left out stays whole, though a part of it is sought.
+        return sorted(self.texts, key=len, reverse=True)
+
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         # Addresses in any case, names as they are written: “Will” is a word as well.
-        found = [f"(?i:{re.escape(email)})" for email in self.emails]
-        found += [re.escape(text) for text in self.texts if text not in self.emails]
-        return re.compile(rf"(?<!\w)(?:{'|'.join(sorted(found, key=len, reverse=True))})(?!\w)")
+        each = (
+            f"((?i:{re.escape(text)}))" if text in self.emails else f"({re.escape(text)})"
+            for text in self._longest_first
+        )
+        return re.compile(rf"(?<!\w)(?:{'|'.join(each)})(?!\w)")
 
 
 def known(current: Session, row: Staff | User) -> dict[str, list[str]]:
@@ -109,7 +155,10 @@ def known(current: Session, row: Staff | User) -> dict[str, list[str]]:
 
 def person_of(current: Session, erasure: Erasure, row: Staff | User) -> KnownPerson:
     """The person whom a stored erasure is about."""
-    return _person(current, row, label_of(erasure), erasure.known_as or {})
+    known_as = erasure.known_as or {}
+    person = _person(current, row, label_of(erasure), known_as)
+    # Erasures that began before there was a choice look for all.
+    return replace(person, sought=tuple(known_as.get("sought", person.texts)))
 
 
 def person_to_be(current: Session, row: Staff | User) -> KnownPerson:
@@ -122,10 +171,9 @@ def _person(
 ) -> KnownPerson:
     names, emails = tuple(known_as.get("names", ())), tuple(known_as.get("emails", ()))
     kind = ErasedKind.STAFF if isinstance(row, Staff) else ErasedKind.USER
-    taken: set[str] = set()
-    if kind is ErasedKind.USER:
-        others = select(User.name).where(User.id != row.id, User.name.in_(names))
-        taken = set(current.scalars(others))
+    model = type(row)
+    others = select(model.name).where(model.id != row.id, model.name.in_(names))
+    taken = set(current.scalars(others))
     sole = tuple(name for name in names if name not in taken)
     return KnownPerson(kind, row.id, row.public_id, label, names, emails, sole)
 
@@ -139,5 +187,6 @@ def _each_once(texts: Iterable[str]) -> list[str]:
     return [text for text in dict.fromkeys(texts) if text.strip()]
 
 
-def _escaped(text: str) -> str:
-    return json.dumps(text)[1:-1]
+def spellings(texts: Iterable[str]) -> list[str]:
+    """Return the texts as they stand in plain text, and in JSON."""
+    return list(dict.fromkeys(each for text in texts for each in (text, json.dumps(text)[1:-1])))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from portal.extensions import Base
 from portal.models.alerts import Alert, AlertRun
-from portal.models.assets import Activity
+from portal.models.assets import Action, Activity
 from portal.models.assignments import Assignment, Incident
 from portal.models.audit import AuditEntry, ErasedKind
 from portal.models.deliveries import Attempt, Delivery, Lease
@@ -22,7 +22,7 @@ from portal.models.planning import Maintenance, Reservation
 from portal.models.stock import StockMove
 from portal.models.tasks import Task, TaskRow
 from portal.services.core.search import any_holds
-from portal.services.erasure.person import TARGETS, KnownPerson
+from portal.services.erasure.person import TARGETS, KnownPerson, spellings
 
 Column = InstrumentedAttribute[Any]
 ROWS_A_STEP: Final = 2000
@@ -32,16 +32,22 @@ INVITATION: Final = "invitation"
 ABOUT_PEOPLE: Final = (*TARGETS.values(), INVITATION)
 BOTH: Final = frozenset(ErasedKind)
 USERS: Final = frozenset({ErasedKind.USER})
+STAFF: Final = frozenset({ErasedKind.STAFF})
+OF_RESERVATIONS: Final = tuple(each for each in Action if "reserv" in each)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column: in which rows it may name the person, and what it holds afterwards."""
+    """One column: in which rows it may name the person, and what it holds afterwards.
+
+    `is_free`: people may have written there what the person's name means elsewhere.
+    """
 
     column: Column
     names: Callable[[KnownPerson], ColumnElement[bool]]
     erased: Callable[[KnownPerson, Any], Any]
     kinds: frozenset[ErasedKind] = BOTH
+    is_free: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +95,28 @@ def _named(column: Column) -> Field:
 
 def _told(column: Column) -> Field:
     """A text, or JSON, in which a person may be named."""
-    return Field(column, lambda person: _holds(column, person), KnownPerson.without)
+    return Field(
+        column, lambda person: _holds(column, person.sought), KnownPerson.without, is_free=True
+    )
 
 
-def _holds(column: Column, person: KnownPerson) -> ColumnElement[bool]:
-    return or_(false(), *(any_holds([cast(column, Text)], each) for each in person.spellings))
+def _held(column: Column) -> Field:
+    """JSON in which the object of a member of staff may stand."""
+
+    def names(person: KnownPerson) -> ColumnElement[bool]:
+        mine = cast(column, Text).contains(f'"id": {person.id}')
+        return and_(mine, _holds(column, person.texts))
+
+    return Field(column, names, KnownPerson.without, STAFF)
+
+
+def _reserved(person: KnownPerson) -> ColumnElement[bool]:
+    begins = (Activity.note.startswith(f"{name}: ", autoescape=True) for name in person.sole_names)
+    return and_(Activity.action.in_(OF_RESERVATIONS), or_(false(), *begins))
+
+
+def _holds(column: Column, texts: Sequence[str]) -> ColumnElement[bool]:
+    return or_(false(), *(any_holds([cast(column, Text)], each) for each in spellings(texts)))
 
 
 def _is_own(person: KnownPerson) -> ColumnElement[bool]:
@@ -113,7 +136,7 @@ def _is_invitation(person: KnownPerson) -> ColumnElement[bool]:
 def _is_told_of_things(person: KnownPerson) -> ColumnElement[bool]:
     """Entries about other people are theirs: a colleague may have had the same name."""
     of_things = AuditEntry.target_kind.not_in(ABOUT_PEOPLE)
-    return and_(of_things, _holds(AuditEntry.changes, person))
+    return and_(of_things, _holds(AuditEntry.changes, person.sought))
 
 
 def _place(model: Any, *fields: Field) -> NameTable:
@@ -124,15 +147,22 @@ PLACES: Final[tuple[NameTable, ...]] = (
     _place(
         Activity,
         _by(Activity.actor_name, Activity.actor_id),
+        _held(Activity.changes),
         _told(Activity.changes),
+        Field(Activity.note, _reserved, KnownPerson.reserver, STAFF),
         _told(Activity.note),
     ),
     _place(StockMove, _by(StockMove.actor_name, StockMove.actor_id), _told(StockMove.note)),
     _place(Assignment, _told(Assignment.purpose), _told(Assignment.notes)),
     _place(Reservation, _told(Reservation.purpose), _told(Reservation.reason)),
     _place(Maintenance, _told(Maintenance.title), _told(Maintenance.note)),
-    _place(Incident, _told(Incident.details)),
-    _place(Alert, _by(Alert.acknowledged_by, Alert.acknowledged_by_id), _told(Alert.details)),
+    _place(Incident, _held(Incident.details), _told(Incident.details)),
+    _place(
+        Alert,
+        _by(Alert.acknowledged_by, Alert.acknowledged_by_id),
+        _held(Alert.details),
+        _told(Alert.details),
+    ),
     _place(AlertRun, _named(AlertRun.actor_name)),
     _place(Delivery, _named(Delivery.requested_by), _named(Delivery.stopped_by)),
     # After what a lease is taken of, and before what it becomes.
@@ -150,7 +180,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
         key=TaskRow.task_id,
         rest=(TaskRow.number,),
         most=TASKS_A_STEP,
-        fields=(_told(TaskRow.data), _told(TaskRow.message)),
+        fields=(_held(TaskRow.data), _told(TaskRow.data), _told(TaskRow.message)),
     ),
     # The last, because it also tells what a person was called before.
     _place(
@@ -159,6 +189,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
         Field(AuditEntry.target_name, _is_named_own, _label),
         Field(AuditEntry.target_name, _is_invitation, _label, USERS),
         Field(AuditEntry.changes, _is_own, KnownPerson.own),
-        Field(AuditEntry.changes, _is_told_of_things, KnownPerson.without),
+        _held(AuditEntry.changes),
+        Field(AuditEntry.changes, _is_told_of_things, KnownPerson.without, is_free=True),
     ),
 )

@@ -1,13 +1,14 @@
 """What an erasure would change and what would stay, before anybody says yes. Reads only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
+from portal.lib.excerpts import around
 from portal.models.assets import Activity, Asset
 from portal.models.assignments import Assignment, Staff
 from portal.models.audit import ErasedKind
@@ -18,10 +19,12 @@ from portal.services.core.counting import capped
 from portal.services.core.permissions import Actor
 from portal.services.core.search import any_holds
 from portal.services.core.unit_of_work import session
-from portal.services.erasure.person import person_to_be
+from portal.services.erasure.person import KnownPerson, person_to_be
+from portal.services.erasure.places import places_of
 from portal.services.erasure.walk import count
 
 MOST_NAMED: Final = 5
+MOST_READ: Final = 1000  # rows of a table, for one name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +36,32 @@ class AssetName:
     name: str
 
 
+@dataclass(slots=True)
+class Mention:
+    """A name or an address inside longer texts: at how many places, or more where `is_more`; the
+    words around the first, and in which table it stands. `is_shared`: somebody else has it."""
+
+    text: str
+    is_shared: bool
+    places: int = 0
+    is_more: bool = False
+    example: str = ""
+    table: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasurePreview:
     """Numbers for the page of an erasure.
 
-    `rows`: how many rows of which table name the person. `bodies`: events at most that carry the
+    `rows`: how many rows of which table name the person, whatever is chosen. `mentions`: what may
+    be looked for inside longer texts. `bodies`: events at most that carry the
     name, up to one more than pages count. `typed`: the first assets in whose own fields it stands.
     `twin`: the account, or the member of staff, with the same address. `is_shared`: another user
     has the same name. `is_me`, `is_last_admin`, `held`, `reserved`: what stands in the way.
     """
 
     rows: dict[str, int]
+    mentions: Sequence[Mention]
     bodies: int
     typed: Sequence[AssetName]
     twin: UUID | None
@@ -65,6 +83,7 @@ def preview(actor: Actor, row: Staff | User) -> ErasurePreview:
     person = person_to_be(current, row)
     return ErasurePreview(
         rows=count(person),
+        mentions=[_mention(current, person, text) for text in person.texts],
         bodies=capped(current, _told(row)),
         typed=_typed(current, row),
         twin=_twin(current, row),
@@ -74,6 +93,25 @@ def preview(actor: Actor, row: Staff | User) -> ErasurePreview:
         held=_things(holdings_of(row.id)) if is_staff else [],
         reserved=_things(reserved_by(row.id)) if is_staff else [],
     )
+
+
+def _mention(current: Session, person: KnownPerson, text: str) -> Mention:
+    found = Mention(text, text not in (*person.sole_names, *person.emails))
+    alone = replace(person, sought=(text,))
+    for place in places_of(person.kind):
+        free = [field for field in place.fields_of(person.kind) if field.is_free]
+        if not free:
+            continue
+        says = or_(*(field.names(alone) for field in free))
+        wanted = select(*(field.column for field in free)).where(says).order_by(place.key)
+        rows = current.execute(wanted.limit(MOST_READ)).all()
+        found.is_more |= len(rows) == MOST_READ
+        for said, match in (each for row in rows for each in person.mentions(list(row))):
+            if said == text:
+                found.places += 1
+                found.example = found.example or around(match.string, match.start())
+                found.table = found.table or place.table
+    return found
 
 
 def _told(row: Staff | User) -> Select[int]:

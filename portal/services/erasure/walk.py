@@ -92,12 +92,11 @@ def _take_out(
     rows = current.execute(locked).mappings().all()
     changed = 0
     for row in rows:
-        after_it = {
-            field.column.key: field.erased(person, row[f"value_{n}"])
-            for n, field in enumerate(fields)
-            if row[f"is_{n}"]
-        }
         before_it = {field.column.key: row[f"value_{n}"] for n, field in enumerate(fields)}
+        after_it = dict(before_it)
+        for n, field in enumerate(fields):
+            if row[f"is_{n}"]:
+                after_it[field.column.key] = field.erased(person, after_it[field.column.key])
         differences = {name: new for name, new in after_it.items() if new != before_it[name]}
         if differences:
             _store(current, place, [row[f"key_{n}"] for n in range(len(keys))], differences)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from portal.web.frame.wording import plural
+from portal.services.erasure.preview import MOST_READ, Mention
+from portal.web.frame.wording import number, plural
 
 # table → one of its rows, many of them
 ROWS: Final[Mapping[str, tuple[str, str]]] = {
@@ -26,3 +27,13 @@ ROWS: Final[Mapping[str, tuple[str, str]]] = {
 def in_words(rows: Mapping[str, int]) -> list[str]:
     """ "12 lines of timelines", "1 alert", … in the order of the table above."""
     return [plural(rows[table], *words) for table, words in ROWS.items() if rows.get(table)]
+
+
+def places_in_words(found: Mention) -> str:
+    """ "3 places, for example “the battery burns” (line of a timeline)" """
+    whose = "Somebody else has this name. " if found.is_shared else ""
+    if not found.places:
+        none = f"none of the first {number(MOST_READ)} texts" if found.is_more else "no text"
+        return f"{whose}In {none}"
+    many = f"{'At least ' if found.is_more else ''}{plural(found.places, 'place')}"
+    return f"{whose}{many}, for example “{found.example}” ({ROWS[found.table][0]})"

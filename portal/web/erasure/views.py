@@ -10,12 +10,14 @@ from werkzeug.wrappers import Response
 from portal.lib.clock import utcnow
 from portal.models.audit import ErasedKind
 from portal.services.core.erasures import find_erasure
+from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import session
 from portal.services.erasure import erase as erasing
+from portal.services.erasure.person import person_to_be
 from portal.services.erasure.preview import preview
 from portal.services.tasks import tasks
 from portal.web.erasure.forms import EraseForm
-from portal.web.erasure.presenter import in_words
+from portal.web.erasure.presenter import in_words, places_in_words
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, always, requires
 from portal.web.frame.wording import day_of, days_kept
@@ -59,14 +61,22 @@ def continue_staff(public_id: UUID) -> Answer:
 
 
 def _page(kind: ErasedKind, public_id: UUID) -> Answer:
-    row, form = erasing.find(kind, public_id), EraseForm()
+    row = erasing.find(kind, public_id)
     if find_erasure(session(), kind, row.id) is not None:
         return _progress(kind, public_id)
+    person = person_to_be(session(), row)
+    form = EraseForm.about(person, row.version)
+    here = url_for(f"erasure.{PAGES[kind][0]}", public_id=public_id)
     if form.validate_on_submit():
-        with refusals_in(form):
-            number = erasing.erase(actor(), kind, public_id, form.typed.data or "")
-            flash(f"This person is now “Erased person {number}”.", "success")
-            return redirect(url_for(f"erasure.{PAGES[kind][0]}", public_id=public_id))
+        try:
+            with refusals_in(form):
+                typed, sought = form.typed.data or "", form.ticked(person)
+                number = erasing.erase(actor(), kind, public_id, form.shown.seen, typed, sought)
+                flash(f"This person is now “Erased person {number}”.", "success")
+                return redirect(here)
+        except Stale as stale:
+            flash(stale.sentence, "warning")
+            return redirect(here)
     row = erasing.find(kind, public_id)
     seen = preview(actor(), row)
     html = render_template(
@@ -75,6 +85,8 @@ def _page(kind: ErasedKind, public_id: UUID) -> Answer:
         form=form,
         seen=seen,
         changes=in_words(seen.rows),
+        person=person,
+        mentions={str(n): places_in_words(each) for n, each in enumerate(seen.mentions)},
         last_day=day_of(utcnow() + timedelta(days=days_kept())),
     )
     return html, status_of(form)

@@ -19,13 +19,17 @@ from portal.models.people import Link, SignInThrottle, User, UserSession
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services.actions import assignments, incidents
 from portal.services.actions.planning import reservations
+from portal.services.assets import staff
+from portal.services.assets.staff import StaffValues
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from portal.services.erasure import erase, places, walk
 from portal.services.people import sign_in_throttle
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import leases
-from tests.services.actions.plan_examples import last_body, wish
+from tests.services.actions.plan_examples import last_body, make_reservation, wish
 from tests.services.alerts.due_things import work
 from tests.services.erasure.filled_portal import (
     ADDRESS,
@@ -66,7 +70,8 @@ NAMED_BEFORE = {
 def begin(filled: Filled, kind: ErasedKind) -> str:
     """Begin to erase Zoë or Quentin; what stands in place of the name."""
     public_id, typed = (filled.zoe, ZOE.email) if kind == "staff" else (filled.quentin, ADDRESS)
-    number = erase.erase(filled.admin.actor, kind, public_id, f" {typed.upper()}")
+    version = erase.find(kind, public_id).version
+    number = erase.erase(filled.admin.actor, kind, public_id, version, f" {typed.upper()}")
     return f"Erased person {number}"
 
 
@@ -126,6 +131,35 @@ def test_a_holder_in_the_timeline_is_the_number(app: Flask) -> None:
     mine = {"id": 1, "name": label, "email": label, "due_at": None}
     assert json.dumps(mine) in holders
     assert not any(ZOE.name in holder for holder in holders)
+
+
+@pytest.mark.parametrize(
+    ("sought", "left"),
+    [
+        (None, "the battery burns, says {}"),
+        (["battery"], "the {} burns, says b@example.com"),
+        ([], "the battery burns, says b@example.com"),
+    ],
+)
+def test_a_text_changes_for_what_was_chosen_and_for_no_single_word_at_first(
+    app: Flask, sought: list[str] | None, left: str
+) -> None:
+    values, asset = StaffValues(name="battery", email="b@example.com"), make_asset()
+    public_id = staff.create(SYSTEM, values)
+    battery, note = staff.find(public_id).id, "the battery burns, says b@example.com"
+    reservations.cancel(SYSTEM, make_reservation(asset, battery))
+    assignments.allocate(SYSTEM, asset, staff_id=battery, note=note)
+    incidents.report_lost(SYSTEM, asset, description="Burnt")
+    staff.edit(SYSTEM, public_id, 1, replace(values, name="Maria Lopez"))
+    number = erase.erase(SYSTEM, ErasedKind.STAFF, public_id, 2, values.email, sought)
+    work()
+    left = left.format(label := f"Erased person {number}")
+    notes = [row.note for row in timeline()]
+    assert [note.startswith(f"{label}: ") for note in notes if "(Europe" in note] == [True, True]
+    assert [note for note in notes if "burns" in note] == [left]
+    assert places_of(["battery"]) - STORED_BODIES == (
+        {"activities.note", "assignments.notes"} if "battery" in left else set()
+    )
 
 
 @BOTH

@@ -1,5 +1,6 @@
 """What is left of a stored value that names somebody who is erased."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -10,17 +11,18 @@ from portal.models.assignments import Staff
 from portal.models.audit import AuditEntry, ErasedKind
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.services.erasure.person import KnownPerson, known
+from portal.services.erasure.person import KnownPerson, known, spellings
 from tests.support.factories import make_staff
 
 NAME = "Maria Lopez"
 NOBODY = "Erased person 3"
+MINE = {"id": 7, "name": NOBODY}
 
 
 @pytest.mark.parametrize(
     ("value", "left"),
     [
-        ({"id": 7, "name": NAME}, {"id": 7, "name": NOBODY}),
+        ({"id": 7, "name": NAME}, MINE),
         ({"id": 8, "name": NAME}, {"id": 8, "name": NAME}),
         ({"name": NAME}, {"name": NOBODY}),
         ({"id": 8, "note": NAME}, {"id": 8, "note": NOBODY}),
@@ -32,12 +34,32 @@ NOBODY = "Erased person 3"
 )
 def test_whoever_is_meant_is_a_number_and_others_stay_as_they_are(value: Any, left: Any) -> None:
     addresses = ("maria@example.com",)
-    person = KnownPerson(ErasedKind.STAFF, 7, uuid4(), NOBODY, (NAME,), addresses)
+    person = KnownPerson(
+        ErasedKind.STAFF, 7, uuid4(), NOBODY, (NAME,), addresses, sought=(NAME, *addresses)
+    )
     assert person.without(value) == left
+    person = replace(person, sought=())
+    assert person.without(value) == (MINE if left == MINE else value)
+
+
+def test_a_single_word_and_what_somebody_else_is_called_are_not_usually_sought() -> None:
+    names, emails = ("Lopez", NAME, "Mia  Lopez"), ("m@example.com",)
+    person = KnownPerson(ErasedKind.STAFF, 7, uuid4(), NOBODY, names, emails, ("Lopez", NAME))
+    assert person.usual == (NAME, *emails)
+    assert person.reserver(f"{NAME}: today") == f"{NOBODY}: today"
+    assert person.reserver("Mia  Lopez: today") == "Mia  Lopez: today"
+
+
+def test_a_longer_name_that_is_left_out_stays_whole() -> None:
+    names = ("Lopez", NAME)
+    person = KnownPerson(ErasedKind.STAFF, 7, uuid4(), NOBODY, names, (), sought=("Lopez",))
+    assert person.without(f"{NAME}, Lopez") == f"{NAME}, {NOBODY}"
+    assert [text for text, _ in person.mentions([f"{NAME}, Lopez"])] == [NAME, "Lopez"]
 
 
 def test_of_what_is_said_about_a_person_the_fields_that_name_them_are_hidden() -> None:
-    person = KnownPerson(ErasedKind.USER, 7, uuid4(), NOBODY, (NAME,), ("maria@example.com",))
+    addresses = ("maria@example.com",)
+    person = KnownPerson(ErasedKind.USER, 7, uuid4(), NOBODY, (NAME,), addresses, sought=addresses)
     changes = {
         "name": {"from": None, "to": "Maria"},
         "phone": None,
@@ -57,12 +79,11 @@ def test_what_a_user_is_called_may_be_a_colleagues_name_in_a_text(
     kind: ErasedKind, names: tuple[str, ...]
 ) -> None:
     person = KnownPerson(kind, 7, uuid4(), NOBODY, (NAME,), ("maria@example.com",))
-    assert person.texts == ("maria@example.com", *names)
+    assert person.texts == (*names, "maria@example.com")
 
 
 def test_a_name_is_looked_for_as_it_is_written_and_as_json_writes_it() -> None:
-    person = KnownPerson(ErasedKind.STAFF, 7, uuid4(), NOBODY, ("María", NAME), ())
-    assert person.spellings == ("María", "Mar\\u00eda", NAME)
+    assert spellings(["María", NAME]) == ["María", "Mar\\u00eda", NAME]
 
 
 def test_somebody_is_known_as_all_they_were_ever_called_and_blanks_are_no_names(app: Flask) -> None:

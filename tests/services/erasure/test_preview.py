@@ -18,6 +18,7 @@ from portal.services.actions.planning.rules import PlanValues, ReservationValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session
+from portal.services.erasure import preview as module
 from portal.services.erasure.preview import ErasurePreview, preview
 from tests.support.factories import Person, make_asset, make_staff, make_user
 
@@ -90,6 +91,24 @@ def test_the_first_assets_are_named_whose_texts_say_who_it_is(app: Flask) -> Non
     assert [each.id for each in of_staff(zoe).typed] == typed[:5]
 
 
+def test_each_name_is_shown_with_its_places_in_texts_and_the_words_around_the_first(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoe = make_staff("Zoë", email="zoe@example.com")
+    asset, filler = make_asset(), "It was used for long. " * 20
+    assignments.allocate(SYSTEM, asset, staff_id=zoe, note=f"{filler}Zoë, ask Zoë")
+    assignments.revoke(SYSTEM, asset, reason="zoes, zoë")
+    name, address = of_staff(zoe).mentions
+    found = (name.text, name.places, name.is_more, name.table)
+    assert found == ("Zoë", 4, False, "activities"), "a note is in the timeline and with the loan"
+    assert name.example.startswith("…")
+    assert name.example.endswith("used for long. Zoë, ask Zoë")
+    assert (address.text, address.places, address.example) == ("zoe@example.com", 0, "")
+    monkeypatch.setattr(module, "MOST_READ", 1)
+    name, _ = of_staff(zoe).mentions
+    assert (name.places, name.is_more) == (4, True)
+
+
 def test_who_has_the_same_address_elsewhere_is_named(app: Flask) -> None:
     zoe = make_staff("Zoë", email="Zoe@Example.com")
     assert of_staff(zoe).twin is None
@@ -102,7 +121,9 @@ def test_who_has_the_same_address_elsewhere_is_named(app: Flask) -> None:
 def test_a_name_that_another_user_has_as_well_is_told(app: Flask) -> None:
     ada, one, other = (make_user(name=name) for name in ("Ada", "Max", "Max"))
     assert [of_user(each, ada).is_shared for each in (ada, one, other)] == [False, True, True]
-    assert not of_staff(make_staff("Max")).is_shared
+    staff_id, _ = make_staff("Max"), make_staff("Max")
+    shown = of_staff(staff_id)
+    assert (shown.is_shared, [each.is_shared for each in shown.mentions]) == (False, [True, False])
 
 
 def test_oneself_and_the_only_administrator_are_in_the_way(app: Flask) -> None:

@@ -1,6 +1,7 @@
 """Who is not erased, and what is refused about somebody who was."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,7 +19,7 @@ from portal.services.actions.planning import reservations
 from portal.services.actions.planning.rules import ReservationValues
 from portal.services.assets import staff
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry
 from portal.services.erasure import erase, walk
@@ -37,11 +38,12 @@ def somebody(name: str = "Maria Lopez") -> Staff:
 
 
 def erase_user(by: Person, whom: Person) -> int:
-    return erase.erase(by.actor, USER, whom.public_id, whom.email)
+    version = session().get_one(User, whom.id).version
+    return erase.erase(by.actor, USER, whom.public_id, version, whom.email)
 
 
 def erase_staff(by: Person, row: Staff) -> int:
-    return erase.erase(by.actor, STAFF, row.public_id, row.email)
+    return erase.erase(by.actor, STAFF, row.public_id, row.version, row.email)
 
 
 def test_nobody_erases_themselves(app: Flask) -> None:
@@ -54,7 +56,7 @@ def test_the_last_administrator_stays(app: Flask) -> None:
     ada = make_user(name="Ada")
     make_user(Role.SUPPORT)
     with pytest.raises(Refusal, match="Ada is the only administrator"):
-        erase.erase(SYSTEM, USER, ada.public_id, ada.email)
+        erase.erase(SYSTEM, USER, ada.public_id, 1, ada.email)
     assert session().get_one(User, ada.id).is_active
 
 
@@ -93,11 +95,29 @@ def test_whoever_has_reserved_something_stays_and_is_told_what(app: Flask) -> No
 def test_an_address_that_is_mistyped_erases_nobody(app: Flask) -> None:
     ada, maria = make_user(), somebody()
     with pytest.raises(Refusal) as refused:
-        erase.erase(ada.actor, STAFF, maria.public_id, "maria@example.com")
+        erase.erase(ada.actor, STAFF, maria.public_id, 1, "maria@example.com")
     assert refused.value.field == "typed"
     session().rollback()
     assert session().get_one(Staff, maria.id).is_active
     assert session().scalars(select(Erasure)).all() == []
+
+
+@pytest.mark.parametrize("sought", [["Ben"], ["maria lopez"], [""]])
+def test_nothing_is_looked_for_but_what_the_person_is_known_as(
+    app: Flask, sought: list[str]
+) -> None:
+    ada, maria = make_user(), somebody()
+    with pytest.raises(Refusal) as refused:
+        erase.erase(ada.actor, STAFF, maria.public_id, 1, maria.email, sought)
+    assert refused.value.field == "sought"
+
+
+def test_somebody_who_was_renamed_meanwhile_is_shown_again_first(app: Flask) -> None:
+    ada, maria = make_user(), somebody()
+    values = replace(staff.values_of(maria), name="Maria Gruber")
+    staff.edit(ada.actor, maria.public_id, 1, values)
+    with pytest.raises(Stale):
+        erase.erase(ada.actor, STAFF, maria.public_id, 1, values.email)
 
 
 def test_nobody_is_erased_twice(app: Flask) -> None:

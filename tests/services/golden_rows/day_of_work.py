@@ -180,7 +180,7 @@ def look_after_lists(by: Actor) -> None:
         name="Zoe Hall", email="zoe@example.com", employee_no="17", department="IT", phone="12"
     )
     ivo = staff.create(by, StaffValues(name="Ivo Lang", email="ivo@example.com"))
-    erase.erase(by, ErasedKind.STAFF, ivo, "ivo@example.com")
+    erase.erase(by, ErasedKind.STAFF, ivo, 1, "ivo@example.com")
     job.work(KINDS)
     zoe = staff.create(by, values)
     staff.edit(by, zoe, 1, StaffValues(name="Zoe Hill", email="zoe@example.com", phone="13"))

@@ -4,7 +4,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import Executable, delete, select, update
 
+from portal.models.assets import Activity
 from portal.models.assignments import Staff
+from portal.models.audit import AuditEntry
 from portal.models.people import Role, User
 from portal.models.tasks import Task, TaskState
 from portal.services.actions import assignments
@@ -63,6 +65,36 @@ def test_a_typed_address_erases_and_the_page_says_how_far_it_got(app: Flask) -> 
     with writing() as current:  # after some days nothing is known of the work that did it
         current.execute(delete(Task))
     assert "ErasedFinished" in pages.get(f"{path}/erase").main
+
+
+def test_each_name_that_is_looked_for_in_texts_can_be_left_out(app: Flask) -> None:
+    pages, (row_id, path) = signed_in(app, make_user()), maria()
+    form = pages.get(f"{path}/edit").form()
+    pages.submit(form, name="<b>Battery</b>")
+    pages.submit(pages.get(f"{path}/edit").form(), name="Maria Gruber")
+    other = make_asset(asset_tag="L-2")
+    note = "Maria Lopez, Maria Gruber: the <b>Battery</b> burns"
+    assignments.allocate(SYSTEM, other, staff_id=make_staff("Ben"), note=note)
+    page = pages.get(f"{path}/erase")
+    ticked = {
+        box.get("value"): box.has("checked")
+        for box in page.root.find_all("input")
+        if box.get("type") == "checkbox"
+    }
+    assert list(ticked.values()) == [True, False, True, True], "one is a single word"
+    assert page.main.count("2 places, for example “Maria Lopez, Maria Gruber: the <b>Battery</b> b")
+    assert "In no text" in page.main
+    wrong = pages.submit(page.form(), typed="maria@example.com?", sought=["1", "99", "-1", "ß"])
+    assert (wrong.status, wrong.form().fields["sought"]) == (400, ["1"])
+    again = pages.submit(wrong.form(), typed="maria@example.com", shown=["1"])
+    assert "Maria Gruber was changed since you opened the form" in again.main
+    assert again.form().fields["sought"] == ["0", "2", "3"]
+    pages.submit(wrong.form(), typed="maria@example.com")
+    work()
+    wanted = select(Activity.note).where(Activity.asset_id == other)
+    assert "Maria Lopez, Maria Gruber: the Erased person 1 burns" in session().scalars(wanted).all()
+    assert session().get_one(Staff, row_id).name == "Erased person 1"
+    assert "Battery" not in str(session().scalars(select(AuditEntry.changes)).all())
 
 
 def _task_path() -> str:
