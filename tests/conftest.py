@@ -58,7 +58,7 @@ sys.modules["sqlite3"] = None  # type: ignore[assignment]  # whoever imports it 
 
 ENVIRONMENT = {
     "SECRET_KEY": "a key that only these tests know",
-    "ENCRYPTION_KEYS": base64.urlsafe_b64encode(b"k" * 32).decode(),
+    "ENCRYPTION_KEYS": base64.urlsafe_b64encode(b"32 letters that only tests know.").decode(),
     "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
     "WEBHOOK_TIMEOUT": "2",
     "LEASE_MARGIN": "3",

@@ -41,7 +41,9 @@ class World:
         valkey = stack.enter_context(ValkeyServer(folder / "valkey"))
         self.environment = {
             "SECRET_KEY": "a key that only this benchmark knows",
-            "ENCRYPTION_KEYS": base64.urlsafe_b64encode(b"k" * 32).decode(),
+            "ENCRYPTION_KEYS": base64.urlsafe_b64encode(
+                b"32 letters that only it here has"
+            ).decode(),
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
             "INSTANCE_DIR": str(folder / "instance"),
             "REDIS_URL": valkey.url,

@@ -14,6 +14,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from portal.config.values import SettingsError, private_folder
+from portal.engine.signing.weak_keys import weakness
 
 KEYS_FILE = "keys.env"
 
@@ -41,10 +42,7 @@ def load_keys(environ: Mapping[str, str], instance_dir: Path, *, may_create: boo
         raise SettingsError(
             "SECRET_KEY must be set to at least 16 characters that only this portal knows."
         )
-    if _repeats(secret_key):
-        raise SettingsError(
-            "SECRET_KEY must be made by chance: one word or character, repeated, can be guessed."
-        )
+    _refuse_weak("SECRET_KEY", secret_key)
     return Keys(secret_key, tuple(_fernet_key(part) for part in encryption.split(",")))
 
 
@@ -59,20 +57,13 @@ def _fernet_key(text: str) -> str:
             "ENCRYPTION_KEYS must be one or more Fernet keys (32 bytes, URL-safe base64), "
             "separated by commas."
         )
-    if not any(made):
-        raise SettingsError(
-            "ENCRYPTION_KEYS must be made by chance: a key of zeros can be guessed."
-        )
+    _refuse_weak("ENCRYPTION_KEYS", key, made.decode("latin-1"))
     return key
 
 
-def _repeats(text: str) -> bool:
-    """Whether it is one shorter text over and over, with something between or not."""
-    folded = text.casefold()
-    return any(
-        all(folded[at] == folded[at - length] for at in range(length, len(folded)))
-        for length in range(1, (len(folded) + 1) // 2 + 1)
-    )
+def _refuse_weak(setting: str, *forms: str) -> None:
+    if reason := weakness(*forms):
+        raise SettingsError(f"{setting} must be made by chance: {reason} can be guessed.")
 
 
 def _create(path: Path) -> None:

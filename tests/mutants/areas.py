@@ -80,6 +80,7 @@ AREAS: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
         21,
         (
             "portal/config/keys.py",
+            "portal/engine/signing/weak_keys.py",
             "portal/models/people.py",
             "portal/services/core/vault.py",
             "portal/services/erasure/*",

@@ -8,9 +8,18 @@ import pytest
 
 from portal.config.keys import KEYS_FILE, Keys, load_keys
 from portal.config.values import SettingsError
+from portal.engine.signing.signatures import check_secret
+from portal.engine.signing.weak_keys import KNOWN, REPEATED, SEQUENCE
 
-FIRST, SECOND = (base64.urlsafe_b64encode(letter * 32).decode() for letter in (b"a", b"b"))
-GIVEN = {"SECRET_KEY": "0123456789abcdef", "ENCRYPTION_KEYS": FIRST}
+
+def encoded(key: str) -> str:
+    """The key's letters as a Fernet key."""
+    return base64.urlsafe_b64encode(key.encode()).decode()
+
+
+FIRST = encoded("the first of the two, 32 letters")
+SECOND = encoded("the second one is as long as it!")
+GIVEN = {"SECRET_KEY": "5d1f0a9c3be87264", "ENCRYPTION_KEYS": FIRST}
 
 
 def load(folder: Path, *, trial: bool = False, **environ: str) -> Keys:
@@ -20,33 +29,42 @@ def load(folder: Path, *, trial: bool = False, **environ: str) -> Keys:
 def test_sixteen_characters_are_enough_for_the_secret_key_and_fifteen_are_not(
     tmp_path: Path,
 ) -> None:
-    assert load(tmp_path).secret_key == "0123456789abcdef"
+    assert load(tmp_path).secret_key == "5d1f0a9c3be87264"
     with pytest.raises(SettingsError, match="at least 16 characters"):
-        load(tmp_path, SECRET_KEY="0123456789abcde")
+        load(tmp_path, SECRET_KEY="5d1f0a9c3be8726")
 
 
 @pytest.mark.parametrize(
-    "repeated",
-    ["x" * 32, "changeme" * 3, "ChangeMe-changeme", "secret secret secret sec", "0101010101010101"],
+    ("guessed", "reason"),
+    [
+        ("x" * 32, REPEATED),
+        ("ChangeMe-changeme-changeme-chang", REPEATED),
+        ("Q7vL9tXe" * 4, REPEATED),
+        ("0123456789abcdefghijklmnopqrstuv", SEQUENCE),
+        ("ZYXWVUTSRQPONMLKJIHGFEDCBA987654", SEQUENCE),
+        ("aaaabbbbccccddddaaaabbbbccccdddb", SEQUENCE),
+        ("13579bdfhjlnprtvxz02468acegikmoq", SEQUENCE),
+        ("please-change-this-secret-key-12", KNOWN),
+        ("qwertyuiopasdfghjklzxcvbnm123456", KNOWN),
+        ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", KNOWN),
+    ],
 )
-def test_a_secret_key_of_one_word_over_and_over_is_refused(tmp_path: Path, repeated: str) -> None:
+def test_a_key_that_can_be_guessed_is_refused_wherever_one_is_entered(
+    tmp_path: Path, guessed: str, reason: str
+) -> None:
     with pytest.raises(SettingsError, match="SECRET_KEY must be made by chance") as refused:
-        load(tmp_path, SECRET_KEY=repeated)
-    assert repeated not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "good", ["0123456789abcdef", "abcdefgh12345678ab", "a key that only we know"]
-)
-def test_any_other_secret_key_will_do(tmp_path: Path, good: str) -> None:
-    assert load(tmp_path, SECRET_KEY=good).secret_key == good
-
-
-def test_an_encryption_key_of_zeros_is_refused(tmp_path: Path) -> None:
-    zeros = base64.urlsafe_b64encode(bytes(32)).decode()
-    for keys in (zeros, f"{FIRST},{zeros}"):
-        with pytest.raises(SettingsError, match="ENCRYPTION_KEYS must be made by chance"):
+        load(tmp_path, SECRET_KEY=guessed)
+    assert reason in str(refused.value)
+    assert guessed not in str(refused.value)
+    for keys in (encoded(guessed), f"{FIRST},{encoded(guessed)}"):
+        with pytest.raises(
+            SettingsError, match="ENCRYPTION_KEYS must be made by chance"
+        ) as refused:
             load(tmp_path, ENCRYPTION_KEYS=keys)
+        assert reason in str(refused.value)
+    sentence = f"Use a secret key made by chance: {reason} can be guessed."
+    for secret in (guessed, f"whsec_{encoded(guessed)}"):
+        assert check_secret(secret) == sentence
 
 
 def test_several_encryption_keys_keep_their_order_and_each_must_be_one(tmp_path: Path) -> None:

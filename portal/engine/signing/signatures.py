@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from portal.engine.http.custom_headers import check_headers
+from portal.engine.signing.weak_keys import weakness
 
 HOUSE_HEADER: Final = "X-Asset-Webhook-Signature"
 NEXT_HEADER: Final = "X-Asset-Webhook-Signature-Next"
@@ -56,6 +57,8 @@ def check_secret(secret: str) -> str | None:
         return str(error)
     if len(key) < SHORTEST_SECRET:
         return f"Use a secret key with at least {SHORTEST_SECRET} bytes after {STANDARD_PREFIX}."
+    if reason := weakness(secret.removeprefix(STANDARD_PREFIX), key.decode("latin-1")):
+        return f"Use a secret key made by chance: {reason} can be guessed."
     return None
 
 

@@ -21,7 +21,7 @@ from portal.services.core.vault import VaultError, WrongKeys
 from tests.conftest import ENVIRONMENT
 
 NOON = datetime(2026, 5, 3, 12, 0, tzinfo=UTC)
-NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
+NEW_KEY = base64.urlsafe_b64encode(b"another key of thirty-two bytes!").decode()
 
 
 @pytest.fixture

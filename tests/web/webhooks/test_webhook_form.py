@@ -84,6 +84,7 @@ def test_saving_without_anything_says_what_to_enter(pages: Pages) -> None:
         ({"events": ["asset.exploded"]}, "Choose events from the list"),
         ({"secret_mode": "own"}, "Enter your secret key"),
         ({"secret_mode": "own", "secret": "short"}, "24 to 200 characters"),
+        ({"secret_mode": "own", "secret": "a" * 24}, "repeated, can be guessed"),
         ({"headers-0-name": "Host", "headers-0-value": "x"}, "set by the portal"),
         ({"headers-0-name": "X-Key", "headers-0-value": ""}, "a value"),
         ({"name": "x" * 121}, "at most 120 characters"),
@@ -136,7 +137,10 @@ def test_two_webhooks_cannot_have_one_name(pages: Pages) -> None:
 def test_a_key_that_was_refused_is_not_offered_again(pages: Pages) -> None:
     page = add(pages, secret_mode="own", secret="short")
     assert "keep what you typed" not in page.main
-    assert "keep what you typed" in add(pages, name="", secret_mode="own", secret="x" * 24).main
+    assert (
+        "keep what you typed"
+        in add(pages, name="", secret_mode="own", secret="what nobody else has typed").main
+    )
 
 
 def test_what_was_typed_stays_and_no_secret_is_printed(pages: Pages) -> None:

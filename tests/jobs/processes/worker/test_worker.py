@@ -135,7 +135,9 @@ def test_it_does_not_begin_with_keys_that_open_nothing(
         vault.check_canary()
         db.session.remove()
         db.engine.dispose()
-    environ["ENCRYPTION_KEYS"] = base64.urlsafe_b64encode(b"x" * 32).decode()
+    environ["ENCRYPTION_KEYS"] = base64.urlsafe_b64encode(
+        b"another key of thirty-two bytes!"
+    ).decode()
     worker = start()
     assert worker.wait() == 2
     assert "ENCRYPTION_KEYS cannot open the secrets" in worker.output.read_text()

@@ -8,7 +8,7 @@ from flask import Flask
 
 from portal.extensions import settings
 
-NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
+NEW_KEY = base64.urlsafe_b64encode(b"another key of thirty-two bytes!").decode()
 
 
 class Keys:
