@@ -19,6 +19,7 @@ MOST_FRAMING: Final = 64 * 1024
 
 _FIRST_LINE: Final = re.compile(rb"[!-~]+ [!-~]+ HTTP/1\.[01]")
 _CODINGS: Final = re.compile(rb"^transfer-encoding:[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M)
+_HOST: Final = re.compile(rb"^host:", re.I | re.M)
 # A field that goes on in the next line; and what takes waitress's pattern seconds, at 32 KB.
 _STRANGE_SPACE: Final = re.compile(rb"\r\n[ \t]|[ \t]{200}")
 
@@ -72,6 +73,12 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
             raise ParsingError("Malformed request") from error
         if not _FIRST_LINE.fullmatch(self.first_line):
             raise ParsingError("Malformed first line")
+        # Waitress would serve it as the path with one.
+        if self.path[:1] != "/" or self.path[:2] == "//":
+            raise ParsingError("The path does not begin with one slash")
+        hosts = len(_HOST.findall(header_plus))
+        if hosts > 1 or (hosts == 0 and self.version == "1.1"):
+            raise ParsingError("Not one host")
         # Where its body ends must not depend on who reads it.
         codings = [each.lower() for each in _CODINGS.findall(header_plus)]
         has_both = self.version != "1.1" or "CONTENT_LENGTH" in self.headers
