@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from socket import MSG_PEEK, socket
+from socket import MSG_PEEK, SHUT_RDWR, socket
 from typing import Any, Final
 
 from waitress import wasyncore
@@ -77,6 +77,13 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
         for request in self.requests[-1:]:  # waitress drops those behind one that closes
             request.headers["CONNECTION"] = "close"
 
+    def give_up(self) -> None:
+        """Close it in the next turn of the loop."""
+        self.will_close = True
+        if self.total_outbufs_len:  # the loop would wait until somebody takes it
+            with suppress(OSError):
+                self.socket.shutdown(SHUT_RDWR)
+
     def close_if_idle(self) -> None:
         """Close it, unless a request comes in, waits or is being answered."""
         if not (self.requests or self.request or self.total_outbufs_len):
@@ -113,14 +120,23 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no ty
         """All of this moment: threads close some meanwhile."""
         return list(self.active_channels.values())
 
+    def handle_accept(self) -> None:
+        """Take one more; where room for the next is needed, close the one idle longest."""
+        # At the limit waitress takes none until the loop has turned again.
+        if len(self._map) >= self.adj.connection_limit - 2:
+            idle = [each for each in self.connections() if not (each.requests or each.will_close)]
+            for longest in sorted(idle, key=lambda each: each.last_activity)[:1]:
+                longest.give_up()
+        super().handle_accept()
+
     def maintenance(self, now: float) -> None:
         """Close what has had its time, and of too many bodies those that began first."""
         connections = self.connections()
         for each in connections:
             if each.is_overdue(now):
-                each.will_close = True
+                each.give_up()
         kept = 0
         for each in sorted(connections, key=lambda each: each.began, reverse=True):
             kept += each.kept
             if each.kept and kept > MOST_KEPT:
-                each.will_close = True
+                each.give_up()

@@ -43,18 +43,18 @@ def answers_within(web: WebServer, seconds: float) -> bool:
             return False
 
 
-def test_a_process_takes_eight_hundred_connections_and_the_next_waits(tmp_path: Path) -> None:
+def test_at_eight_hundred_connections_new_ones_take_the_place_of_those_idle_longest(
+    tmp_path: Path,
+) -> None:
     raise_limit_of_open_files()
     one = {"GUNICORN_CMD_ARGS": "--workers 1"}
     with web_server(tmp_path, **one) as web, ExitStack() as idle:
-        for _ in range(780):
-            idle.enter_context(web.connect())
+        connections = [idle.enter_context(web.connect()) for _ in range(820)]
         assert answers_within(web, 10)
-        for _ in range(40):
-            idle.enter_context(web.connect())
-        assert not answers_within(web, 1.5)
-        idle.close()
-        assert answers_within(web, 10)
+        assert connections[0].recv(1) == b""
+        connections[-1].sendall(HEALTH)
+        assert connections[-1].recv(4096).startswith(b"HTTP/1.1 200 OK")
+        assert "connection limit" not in web.said
 
 
 @pytest.mark.parametrize(
@@ -205,6 +205,23 @@ def test_where_nothing_moves_for_130_seconds_it_is_closed_unless_we_are_to_answe
         rested_at = connection.last_activity
         assert not connection.is_overdue(rested_at + 129.9)
         assert connection.is_overdue(rested_at + 130.1) is not is_kept
+
+
+@pytest.mark.parametrize("answer", [b"", LONG], ids=["idle", "nobody takes what is written"])
+def test_where_there_is_no_room_the_one_idle_longest_goes_and_one_that_waits_for_us_stays(
+    reader: Reader, answer: bytes
+) -> None:
+    reader.listener.adj.connection_limit = 8  # without the listener and its trigger: 6
+    with reader.connection(PLAIN) as (_, waiting), ExitStack() as others:
+        taken = [waiting]
+        for _ in range(5):
+            others.enter_context(socket.create_connection(reader.socket.getsockname(), timeout=5))
+            assert until(lambda: reader.turn() and reader.listener.connections()[-1] not in taken)
+            taken.append(reader.listener.connections()[-1])
+            others.callback(taken[-1].handle_close)
+            taken[-1].write_soon(answer)
+        assert until(lambda: reader.turn() and not taken[2].connected)
+        assert [each.connected for each in taken] == [True, False, False, True, True, True]
 
 
 def test_what_comes_too_slowly_is_overdue_although_it_moves(reader: Reader) -> None:
