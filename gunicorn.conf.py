@@ -16,7 +16,6 @@ with lasting():
     from portal.base_app import create_base_app
     from portal.config.settings import SettingsError, load_settings
     from portal.extensions import db
-    from portal.queue.schedule import ensure_schedule
     from portal.services.core import heartbeats, vault
     from portal.services.operations.database.look import look_around
     from portal.services.people import sessions
@@ -61,11 +60,11 @@ def post_fork(server: Any, _worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """The web's start is one of the moments that check the keys and repair the schedule."""
+    """The web's start is one of the moments that check the keys and, with the first beat, repair
+    the schedule. Who connects waits until it is known how things stand."""
     with worker.wsgi.app_context():
         if not _are_keys_known(worker):
             worker.log.warning("The database does not answer yet.")
-        ensure_schedule()
     worker.heartbeat = Heartbeat(
         worker.wsgi,
         heartbeats.WEB,
@@ -73,6 +72,7 @@ def post_worker_init(worker: Any) -> None:
         write=sessions.write_seen,
         look=look_around,
     ).begin()
+    worker.heartbeat.known.wait(10)  # two beats that wait for their database are over by then
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

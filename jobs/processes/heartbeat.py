@@ -27,7 +27,8 @@ class Heartbeat:
     """The beats of this process, from `begin` on, while it `is_well`.
 
     `write` stores what the process noted meanwhile; `look`: where probes are answered. `beside`:
-    what else is done with each, by its connection.
+    what else is done with each, by its connection. `known` is set once they have shown how things
+    stand.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Heartbeat:
         self._app, self._kind = app, kind
         self._is_well, self._write, self._look = is_well, write, look
         self._beside = beside
-        self._ended = threading.Event()
+        self._ended, self.known = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         settings: Settings = app.extensions["settings"]
         self._engine = brief_engine(settings.database_url, settings.database_options)
@@ -67,6 +68,8 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._ended.is_set():
             is_good = not self._is_well() or self._take()
+            if pulse.is_known:
+                self.known.set()
             self._ended.wait(heartbeats.BEAT_EVERY if is_good else AGAIN)
         self._engine.dispose()
 

@@ -6,6 +6,7 @@ page. Waitress reads in one loop. gunicorn stays the master, with its hooks and 
 
 import os
 import time
+from math import inf
 from types import FrameType
 from typing import Any, Final
 
@@ -43,7 +44,7 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
         super().__init__(*arguments)
         self._map: dict[int, Any] = {}
         self._listeners: list[Listener] = []
-        self._turned_at = time.monotonic()
+        self._turned_at = inf  # gunicorn itself ends a process that does not begin
 
     def is_turning(self) -> bool:
         """Whether the loop that reads requests still turns."""

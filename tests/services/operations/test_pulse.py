@@ -111,7 +111,7 @@ def test_redis_and_a_stop_are_told_and_not_missed(clock: Clock) -> None:
     pulse = beating(clock, lives=[SENDER])
     assert (pulse.read().redis, pulse.read().switch) == ("ok", "ok")
     pulse.look = Surroundings(lives=[SENDER])
-    assert (pulse.read().migrations, pulse.read().is_ready(Need.PAGES)) == ("missing", False)
+    assert (pulse.read().migrations, pulse.read().is_ready(Need.PAGES)) == ("not known", False)
 
 
 def test_it_is_overdue_once_a_beat_was_missed_and_one_that_found_no_room_is_none(

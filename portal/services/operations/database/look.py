@@ -31,7 +31,7 @@ def look_around(engine: Engine) -> Surroundings:
         with engine.connect() as connection:
             revision = MigrationContext.configure(connection).get_current_revision()
             if revision != newest_revision():
-                return Surroundings(redis=why_not)
+                return Surroundings(False, redis=why_not)
             lives = lives_on(connection, database_now(connection))
             stopped_at = connection.execute(select(SendingSwitch.stopped_at)).scalar()
     except SQLAlchemyError:

@@ -29,10 +29,11 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a beat of the web has read beside: whether the tables are of this version, who lives,
-    why Redis cannot be used, if so, and since when all sending is stopped."""
+    """What a beat of the web has read beside: whether the tables are of this version (None where
+    nobody could look), who lives, why Redis cannot be used, if so, and since when all sending is
+    stopped."""
 
-    has_tables: bool = False
+    has_tables: bool | None = None
     lives: Sequence[Life] = ()
     redis: str | None = None
     stopped_at: datetime | None = None
@@ -79,6 +80,11 @@ class Pulse:
         since = self._good_at if self._good_at is not None else self._began
         return self.is_beating and since is not None and self.clock() - since > OVERDUE
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a beat was good, or two were not."""
+        return self._good_at is not None or self._missed >= 2
+
     def begin(self) -> None:
         """Beats come from now on."""
         self._began = self.clock()
@@ -100,7 +106,7 @@ class Pulse:
         look = self.look
         return Ready(
             database=self._database(),
-            migrations=OK if look.has_tables else "missing",
+            migrations={True: OK, False: "missing", None: "not known"}[look.has_tables],
             sending=_sending(look.lives),
             redis=look.redis or OK,
             switch=_switch(look.stopped_at),
