@@ -18,6 +18,8 @@ IDLE: Final = 130.0
 MOST_AT_ONCE: Final = 8
 # Bytes of all bodies under way, which lie in memory and in temporary files.
 MOST_KEPT: Final = 512 * 1024 * 1024
+# What these ask lies in memory.
+PROBES: Final = {"/healthz", "/readyz"}
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,13 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
     def kept(self) -> int:
         """How many bytes we hold of the body that comes in."""
         return 0 if self.request is None else self.request.kept
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the answer to its first request waits for nothing, nor for who takes it."""
+        request = self.requests[0]
+        is_asked = request.path in PROBES and request.command in {"GET", "HEAD"}
+        return is_asked and not self.total_outbufs_len
 
     def is_overdue(self, now: float) -> bool:
         """Whether it has had its time; `now` is what waitress goes by, `time.time()`."""

@@ -37,6 +37,23 @@ class Rules(Adjustments):  # type: ignore[misc]  # waitress publishes no types
     ident = None
 
 
+class Threads(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress publishes no types
+    """Those that answer: so many for pages, and one for probes, whatever pages wait for."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._for_probes = ThreadedTaskDispatcher()
+        self._for_probes.set_thread_count(1)
+        self.set_thread_count(count)
+
+    def add_task(self, task: Connection) -> None:
+        """Have the first request of a connection answered."""
+        if task.is_probe:
+            self._for_probes.add_task(task)
+        else:
+            super().add_task(task)
+
+
 class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
     """A web process."""
 
@@ -61,8 +78,7 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
         # For each connection its socket, and files for a long body and a long answer.
         raise_limit_of_open_files()
         rules = Rules(backlog=self.cfg.backlog)
-        threads = ThreadedTaskDispatcher()
-        threads.set_thread_count(self.cfg.threads)
+        threads = Threads(self.cfg.threads)
         self._listeners = [self._listener(each.sock, rules, threads) for each in self.sockets]
         look_at = 0.0
         while self.alive and self.ppid == os.getppid():
@@ -76,7 +92,7 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
         rules.is_ending = True
         self._finish()
 
-    def _listener(self, sock: Any, rules: Rules, threads: ThreadedTaskDispatcher) -> Listener:
+    def _listener(self, sock: Any, rules: Rules, threads: Threads) -> Listener:
         info = (sock.family, sock.type, sock.proto, sock.getsockname())
         return Listener(
             *(self.wsgi, self._map, True, sock, threads, rules), sockinfo=info, bind_socket=False

@@ -1,14 +1,50 @@
-"""Those who watch the portal are told what is so."""
+"""Those who watch the portal get their answer whatever its pages wait for."""
 
 import os
+import select
 import signal
 import socket
+from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 
+from sqlalchemy import create_engine, text
+
+from tests.conftest import migrate_to_head
 from tests.support.processes import children_of, is_alive
+from tests.support.servers import PostgresServer
 from tests.support.web_server import web_server
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+PROBES = {b"/healthz": b"200 OK", b"/readyz?for=pages": b"200 OK", b"/readyz?for=x": b"400 BAD"}
+
+
+def test_probes_are_answered_while_every_page_waits_for_a_locked_table(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres_server.new_database()
+    migrate_to_head(url, tmp_path)
+    engine = create_engine(url)
+    with (
+        web_server(tmp_path, DATABASE_URL=url) as web,
+        engine.connect() as other,
+        other.begin() as locked,
+        ExitStack() as connections,
+    ):
+        other.execute(text("LOCK TABLE links"))
+        pages = [connections.enter_context(web.connect()) for _ in range(40)]
+        for page in pages:  # there are sixteen threads
+            page.sendall(GET % b"/setup?token=unknown")
+        for probe, status in PROBES.items():
+            took = []
+            for _ in range(20):  # two processes take turns
+                began = monotonic()
+                assert b"HTTP/1.1 " + status in web.exchange(GET % probe)
+                took.append(monotonic() - began)
+            assert min(took) <= 0.05, took
+        assert select.select(pages, [], [], 0)[0] == []
+        locked.rollback()
+    engine.dispose()
 
 
 def test_no_process_answers_before_it_knows_whether_it_is_ready(tmp_path: Path) -> None:
