@@ -105,9 +105,15 @@ def _said_of(pid: int, part: str) -> str:
 
 
 class Process:
-    """A Python process of ours, its output in a file."""
+    """A Python process of ours, its output in a file. `input`: an open file, where it reads any."""
 
-    def __init__(self, output: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        output: Path,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        input: int = subprocess.DEVNULL,
+    ) -> None:
         self.output = output
         self.process: subprocess.Popen[bytes] | ForkedProcess
         # What `make coverage` counts with goes along.
@@ -125,7 +131,7 @@ class Process:
                 [sys.executable, *arguments],
                 cwd=ROOT,
                 env=whole,
-                stdin=subprocess.DEVNULL,
+                stdin=input,
                 stdout=file,
                 stderr=file,
             )

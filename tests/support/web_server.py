@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,20 @@ from tests.conftest import ENVIRONMENT, migrate_to_head
 from tests.support.ports import free_port
 from tests.support.processes import Process, end_whatever_knows, until
 
+GUNICORN = ["-m", "gunicorn", "wsgi:app"]
+# As systemd hands over a socket: https://www.freedesktop.org/software/systemd/man/sd_listen_fds.html
+TAKE_SOCKET = f"""import os, sys
+os.dup2(0, 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, [sys.executable, *{GUNICORN}])"""
+
 
 class WebServer:
-    """gunicorn and its processes; `changes` are settings."""
+    """gunicorn and its processes; `changes` are settings. `waiting`: a socket that listens while
+    it does not run."""
 
-    def __init__(self, folder: Path, **changes: str) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, waiting: socket.socket | None = None, **changes: str) -> None:
+        self.port = waiting.getsockname()[1] if waiting else free_port()
         url = f"sqlite:///{folder}/portal.sqlite"
         migrate_to_head(url, folder)
         environ = {
@@ -26,7 +35,9 @@ class WebServer:
             "REDIS_URL": f"unix://{folder}/nobody.sock",
             **changes,
         }
-        self.process = Process(folder / "web.log", ["-m", "gunicorn", "wsgi:app"], environ)
+        words = ["-c", TAKE_SOCKET] if waiting else GUNICORN
+        handle = waiting.fileno() if waiting else subprocess.DEVNULL
+        self.process = Process(folder / "web.log", words, environ, handle)
 
     @property
     def said(self) -> str:

@@ -96,6 +96,12 @@ def test_the_units_start_what_the_supervisor_starts(tmp_path: Path) -> None:
     assert started == {*commands_of(tmp_path), ("-m", "flask", "--app", "wsgi", "up")}
 
 
+def test_the_socket_of_the_pages_is_where_they_listen_without_it(tmp_path: Path) -> None:
+    usual = load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "PORT": ""})
+    unit = (SHIPPED / "asset-webhooks-web.socket").read_text()
+    assert f"\nListenStream={usual.host}:{usual.port}\n" in unit
+
+
 def test_the_procfile_starts_what_the_supervisor_starts(tmp_path: Path) -> None:
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
     release = shlex.split(lines.pop("release"))

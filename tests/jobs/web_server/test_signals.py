@@ -90,6 +90,21 @@ def test_four_reloads_in_a_row_fail_no_page(web: WebServer) -> None:
             assert until(lambda: have_answers(people, enough), 20)  # noqa: B023 - called at once
 
 
+def test_a_restart_fails_no_page_where_a_socket_waits(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as waiting:
+        web = WebServer(tmp_path, waiting)
+        try:
+            with visitors(web) as people:
+                assert until(lambda: have_answers(people, [3] * 4), 30)
+                assert web.process.stop() == 0
+                web = WebServer(tmp_path, waiting)
+                enough = [person.answers + 3 for person in people]
+                assert until(lambda: have_answers(people, enough), 30)
+            assert web.process.stop() == 0
+        finally:
+            web.process.close()
+
+
 def test_a_request_on_a_kept_connection_is_answered_while_the_process_ends(
     web: WebServer,
 ) -> None:
