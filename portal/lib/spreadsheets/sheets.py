@@ -12,6 +12,9 @@ from portal.lib.typed_text import tidy
 MOST_ROWS: Final = 20_000
 MOST_COLUMNS: Final = 200
 LONGEST_CELL: Final = 20_000
+TOO_WIDE: Final = (
+    f"This file has more than {MOST_COLUMNS} columns. Take out those that are not needed"
+)
 LONGEST_HEADING: Final = 200
 # What may stand between cells; of those in the heading the most frequent does.
 SEPARATORS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
@@ -54,11 +57,11 @@ class Origin:
 class Sheet:
     """The columns in the order of the file, in small letters, and every row that is not blank.
 
-    `headings`: the same columns as the file writes them.
+    `rows` can be walked again and again. `headings`: the same columns as the file writes them.
     """
 
     columns: Sequence[str]
-    rows: Sequence[Row]
+    rows: Iterable[Row]
     headings: Sequence[str] = ()
     origin: Origin = Origin()
 
@@ -104,9 +107,7 @@ def _left_over(cells: Iterable[str], between: str) -> str:
 def _check(columns: Sequence[str]) -> None:
     named = Counter(column for column in columns if column)
     if len(named) > MOST_COLUMNS:
-        raise UnreadableError(
-            f"This file has more than {MOST_COLUMNS} columns. Take out those that are not needed"
-        )
+        raise UnreadableError(TOO_WIDE)
     twice = sorted(column for column, count in named.items() if count > 1)
     if twice:
         raise UnreadableError(f"The column {twice[0]} is there twice. Remove one of them")

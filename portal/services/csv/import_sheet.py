@@ -50,9 +50,9 @@ def needs_matching(sheet: Sheet) -> bool:
     if unknown_columns(sheet) or not set(NEEDED) & set(sheet.columns):
         return True
     return any(
-        word.lower() not in OURS[field]
+        (word := row.cells.get(field, "")) and word.lower() not in OURS[field]
+        for row in sheet.rows
         for field in OURS
-        for word in {row.cells.get(field, "") for row in sheet.rows} - {""}
     )
 
 

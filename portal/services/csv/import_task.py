@@ -6,6 +6,7 @@ works at the rows of the check and plans each of them again, for the register ha
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -67,12 +68,13 @@ def upload(
             "origin": asdict(sheet.origin),
             "numbered": import_sheet.numbered(row.cells.get("asset_tag", "") for row in sheet.rows),
         }
-        task = tasks.start(current, actor, CHECK_NAME, total=len(sheet.rows), params=params)
+        task = tasks.start(current, actor, CHECK_NAME, total=0, params=params)
         if is_asked:
             task.state = TaskState.PAUSED
-        stored = list(import_sheet.stored_rows(task.id, sheet.rows, matches))
-        for start in range(0, len(stored), CHUNK):
-            current.execute(insert(TaskRow), stored[start : start + CHUNK])
+        stored = import_sheet.stored_rows(task.id, sheet.rows, matches)
+        while chunk := list(islice(stored, CHUNK)):
+            current.execute(insert(TaskRow), chunk)
+            task.total += len(chunk)
         return task.public_id
 
 

@@ -40,7 +40,7 @@ class UploadForm(PortalForm):
         """What is in the file. Refuses what cannot be read, at its field."""
         if not self.file.data or not self.file.data.filename:
             raise Refusal("Choose a file", field=import_file.FIELD)
-        return import_file.read(self.file.data.read())
+        return import_file.read(self.file.data.stream)
 
 
 @blueprint.route("", methods=["GET", "POST"])

@@ -12,6 +12,7 @@ from portal.services.actions import assignments
 from portal.services.core.permissions import SYSTEM
 from portal.services.csv import import_notes
 from portal.services.task_kinds import KINDS
+from tests.services.core.whole_database import whole_database
 from tests.support.factories import make_asset, make_staff, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
@@ -231,6 +232,23 @@ def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:
         "This workbook cannot be read: it may be cut off or damaged. Open it in your spreadsheet "
         "program, save it again, and choose the new file"
     ]
+
+
+@pytest.mark.both_databases
+def test_files_that_are_refused_leave_no_row_behind(app: Flask) -> None:
+    pages = visit(app)
+    pages.get("/assets/import")
+    before = whole_database()
+    for content in (
+        b"," * 300_000,
+        b"name\n" + b"a\n" * 20_001,
+        b"name,name\na,b\n",
+        b'name\na\n"b\n',
+        b"PK\x03\x04",
+    ):
+        for _ in range(3):
+            assert len(send(pages, content).errors) == 1
+    assert whole_database() == before
 
 
 def test_webhooks_are_counted_that_hear_of_what_the_file_brings(app: Flask) -> None:

@@ -1,9 +1,9 @@
-"""The program that opens a workbook: a child of ours, which may die of one.
+"""The program that reads a file of rows: a child of ours, which may die of one.
 
-It reads a file of Excel or OpenDocument from its standard input and writes lines of JSON to its
-standard output: {"tab", "other_tabs"} or {"problem"}, then [number, [text, …]] for each row that
-is not blank, numbered from 1. It limits itself before it reads, and imports nothing of ours: what
-opens the file holds no key, no database and no setting.
+It gets CSV, Excel or OpenDocument as its standard input and writes lines of JSON to its standard
+output: the sentence that says why it cannot be read, or [columns, headings, origin], then [number,
+[cell, …], problem] for each row. It limits itself before it reads, and imports nothing of ours but
+pure modules of `lib`: what opens the file holds no key, no database and no setting.
 """
 
 import io
@@ -12,22 +12,36 @@ import os
 import resource
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Final
+
+from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import (
+    MOST_COLUMNS,
+    MOST_ROWS,
+    Line,
+    Origin,
+    Sheet,
+    UnreadableError,
+    sheet_of,
+)
 
 MEMORY: Final = 640 * 1024 * 1024  # bytes of addresses, of which Python and its libraries take some
 CPU_SECONDS: Final = 10
 MOST_WRITTEN: Final = 48 * 1024 * 1024  # bytes
 MOST_FILES: Final = 16
-# As portal/lib/spreadsheets/sheets.py has them, and one more of each, so that it can say so.
-MOST_LINES: Final = 20_001
-MOST_CELLS: Final = 201
-LONGEST_CELL: Final = 20_000
 # Blank rows between others; beyond that the rest is not looked at.
 MOST_BLANK: Final = 100_000
 
-DAMAGED, PASSWORD, BLANK = "damaged", "password", "blank"
+# How files of spreadsheet programs begin: .xlsx, .xlsm, .xlsb and .ods, and the older .xls.
+SIGNS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+DAMAGED: Final = (
+    "This workbook cannot be read: it may be cut off or damaged. Open it in your spreadsheet "
+    "program, save it again, and choose the new file"
+)
 TOO_MUCH: Final = 3
 FAILED: Final = 1  # as Python ends after an error; the library panics over some broken files
 
@@ -47,19 +61,33 @@ def limit() -> None:
 
 def answer(content: bytes) -> Iterator[object]:
     """What is written, line by line."""
+    try:
+        sheet = _workbook(content) if content.startswith(SIGNS) else read_csv(content)
+    except UnreadableError as error:
+        yield str(error)
+        return
+    yield sheet.columns, sheet.headings, asdict(sheet.origin)
+    for row in sheet.rows:
+        yield row.number, list(row.cells.values()), row.problem
+
+
+def _workbook(content: bytes) -> Sheet:
+    """Its first visible sheet with anything in it; formulas are read as what they came to last."""
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
     try:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        yield from _sheet(book)
+        return _sheet(CalamineWorkbook.from_filelike(io.BytesIO(content)))
+    except UnreadableError:
+        raise
     except PasswordError:
-        yield {"problem": PASSWORD}
+        raise UnreadableError(
+            "This workbook is protected by a password. Save it without one, and choose the new file"
+        ) from None
     except (CalamineError, ValueError):
-        yield {"problem": DAMAGED}
+        raise UnreadableError(DAMAGED) from None
 
 
-def _sheet(book: Any) -> Iterator[object]:
-    """The first visible sheet that has anything in it."""
+def _sheet(book: Any) -> Sheet:
     from python_calamine import SheetVisibleEnum
 
     sheets = book.sheets_metadata
@@ -68,31 +96,29 @@ def _sheet(book: Any) -> Iterator[object]:
         rows = _rows(book.get_sheet_by_name(name))
         first = next(rows, None)
         if first is not None:
-            yield {"tab": name[:80], "other_tabs": len(shown) - 1}
-            yield first
-            yield from rows
-            return
-    yield {"problem": BLANK}
+            origin = Origin(tab=name[:80], other_tabs=len(shown) - 1)
+            return sheet_of(chain([first], rows), origin)
+    raise UnreadableError("This workbook has no sheet with anything in it")
 
 
-def _rows(sheet: Any) -> Iterator[tuple[int, list[str]]]:
+def _rows(sheet: Any) -> Iterator[Line]:
     """Those that are not blank. Rows are counted from the sheet's first, whatever is in it; its
     columns from the first that has something."""
     found = blank = 0
     for number, line in enumerate(sheet.iter_rows(), start=1):
-        texts = _texts(line[:MOST_CELLS])
+        texts = _texts(line[: MOST_COLUMNS + 1])
         if texts:
             yield number, texts
             found, blank = found + 1, 0
         else:
             blank += 1
-        if found > MOST_LINES or blank > MOST_BLANK:
+        if found > MOST_ROWS + 1 or blank > MOST_BLANK:
             return
 
 
 def _texts(line: Sequence[Any]) -> list[str]:
     """The cells as text, without the blank ones at the end."""
-    texts = [text_of(value)[:LONGEST_CELL] for value in line]
+    texts = [text_of(value) for value in line]
     while texts and not texts[-1].strip():
         texts.pop()
     return texts
@@ -120,7 +146,7 @@ def main() -> int:
     limit()
     try:
         for line in answer(sys.stdin.buffer.read()):
-            sys.stdout.write(json.dumps(line) + "\n")
+            sys.stdout.buffer.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         sys.stdout.flush()
     except (MemoryError, OSError):
         return TOO_MUCH
