@@ -10,13 +10,18 @@ from typing import Final
 BYTE_ORDER_MARK: Final = "\ufeff"  # without it Excel reads UTF-8 as the local code page
 
 # What a spreadsheet may take for a formula (OWASP, CSV Injection), the full-width forms of East
-# Asian keyboards included, also after white space. The apostrophes in front are ours, or look
-# like ours: counting them makes `plain_cell` the exact inverse.
-_FORMULA: Final = re.compile(r"'*(?:[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+# Asian keyboards included, also after white space and quotation marks. It may begin wherever a
+# program that splits lines otherwise than we do begins a cell. The apostrophes in front are ours,
+# or look like ours: passing over them makes `plain_cell` the exact inverse.
+_RUNS: Final = r"""(?:['"]|[^\S\t\r\n])*[=+\-@\uff1d\uff0b\uff0d\uff20]"""
+_BARE, _GUARDED = (
+    re.compile(rf"(?<![^,;\t\r\n]){guard}(?={_RUNS})|\A{guard}(?='*[\t\r\n])")
+    for guard in ("", "'")
+)
 
 
 def safe_cell(value: object) -> str:
-    """One value as the text of a cell; text that a spreadsheet would run begins with `'`.
+    """One value as the text of a cell; `'` stands before what a spreadsheet would run.
 
     None is blank and times are ISO 8601 in whole seconds. Numbers stay as they are, also below
     zero: they are not text that somebody typed.
@@ -25,13 +30,12 @@ def safe_cell(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and _FORMULA.match(text) else text
+    return _BARE.sub("'", value) if isinstance(value, str) else str(value)
 
 
 def plain_cell(text: str) -> str:
     """What `safe_cell` was given, read back from a file."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text, 1) else text
+    return _GUARDED.sub("", text) if "'" in text else text
 
 
 def write_csv(rows: Iterable[Sequence[object]], between: str = ",") -> Iterator[str]:

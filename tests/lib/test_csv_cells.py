@@ -2,11 +2,12 @@
 
 import csv
 import io
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from portal.lib.csv_cells import plain_cell, safe_cell, write_csv
@@ -19,10 +20,8 @@ from portal.lib.csv_cells import plain_cell, safe_cell, write_csv
         "+1",
         "-1",
         "@SUM(A1)",
-        "\t=1",
-        "\r=1",
-        "\n=1",
         "  =1",
+        '"=1',
         "\tplain",
         "\uff1d1+1",
         "'=1",
@@ -32,6 +31,25 @@ from portal.lib.csv_cells import plain_cell, safe_cell, write_csv
 )
 def test_text_that_a_spreadsheet_would_run_becomes_text(text: str) -> None:
     assert safe_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("x;=1+1;y", "x;'=1+1;y"),
+        ("x,=1,+1,y", "x,'=1,'+1,y"),
+        ("x\t@SUM(A1)", "x\t'@SUM(A1)"),
+        ('x; "\u00a0=1', "x;' \"\u00a0=1"),
+        ("x;'=1", "x;''=1"),
+        ("=1;-1", "'=1;'-1"),
+        ("x\n=1\r\n-1", "x\n'=1\r\n'-1"),
+        ('{"a": 1, "b": -1}', '{"a": 1, "b": -1}'),
+    ],
+)
+def test_a_formula_that_begins_where_other_programs_split_a_line_becomes_text(
+    text: str, cell: str
+) -> None:
+    assert safe_cell(text) == cell
 
 
 @pytest.mark.parametrize("text", ["", "Laptop", "5-port switch", "a=b", "'quoted'", "it's", "Ω"])
@@ -54,19 +72,36 @@ def test_values_are_written_plainly(value: object, cell: str) -> None:
     assert safe_cell(value) == cell
 
 
-@given(st.text())
+# Whatever means something to a spreadsheet or to us.
+PIECES = st.lists(st.sampled_from(" ;,\t\r\n'\"=+-@\uff1d\u00a0\x85x")).map("".join)
+
+
+@given(st.text() | PIECES)
 def test_what_we_export_reads_back_exactly(text: str) -> None:
     assert plain_cell(safe_cell(text)) == text
 
 
 @given(
-    st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1), min_size=1)
+    st.lists(
+        st.lists(PIECES | st.text(st.characters(exclude_categories=["Cs"])), min_size=1), min_size=1
+    )
 )
 def test_every_row_survives_the_file(rows: list[list[str]]) -> None:
     pieces = list(write_csv(rows))
     assert len(pieces) == len(rows)
     file = io.StringIO("".join(pieces).removeprefix("\ufeff"), newline="")
     assert [[plain_cell(cell) for cell in row] for row in csv.reader(file)] == rows
+
+
+# However the line is split, and whatever is thought of its quotation marks, no cell is a formula.
+@given(st.lists(PIECES, min_size=1, max_size=3), st.sampled_from(",;\t"))
+@example(["x", '"\n=1'], ",")
+def test_no_program_finds_a_formula_in_a_line_that_it_splits_otherwise(
+    row: list[str], between: str
+) -> None:
+    (line,) = write_csv([row], between)
+    for cell in re.split("[,;\t\r\n]", line.removeprefix("\ufeff")):
+        assert not cell.strip(' "\u00a0\x85').startswith(tuple("=+-@\uff1d"))
 
 
 def test_the_file_says_that_it_is_utf_8_and_ends_lines_as_the_standard_does() -> None:
