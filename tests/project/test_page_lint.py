@@ -32,6 +32,11 @@ def test_it_passes_a_good_page() -> None:
         ('<form method="post" action="/x"></form>', "no csrf_token"),
         ('<form><input type="hidden" name="csrf_token" value="t"></form>', "in the address"),
         ('<i id="a"></i><i id="a"></i>', "is there 2 times"),
+        (
+            '<form><label>Password <input autocomplete="new-password"></label>'
+            '<input type="hidden" autocomplete="username" value="a@example.com"></form>',
+            "does not say whose password",
+        ),
         ('<label for="b">B</label>', "missing id 'b'"),
         ('<a href="#nowhere">Jump</a>', "missing id 'nowhere'"),
         ('<input name="n">', "has no label"),

@@ -1,10 +1,12 @@
 """The check that every page passes, on pages of which each has one fault."""
 
+from types import SimpleNamespace
+
 import pytest
 from playwright.sync_api import Page
 
 from tests.browser.support import accessibility
-from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.accessibility import _hear, check_page, watch
 
 PAGE = """<!doctype html><html lang="en"><title>A page</title>
 <style>body {{ background: #fff; color: #111; font: 16px/1.5 sans-serif }}
@@ -103,6 +105,25 @@ def test_what_is_wider_than_a_telephone_is_told(page: Page) -> None:
     show(page, '<p class="w">Wide</p>', ".w { width: 500px }")
     with pytest.raises(AssertionError, match='at 320 px it is wider than the screen: <P class="w'):
         check_page(page, "a wide one")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "counts"),
+    [
+        ("verbose", "[DOM] Password forms should have username fields", True),
+        ("verbose", "[DOM] Input elements should have autocomplete attributes", True),
+        ("verbose", "[Violation] Forced reflow took 31ms", False),
+        ("info", "This browser will soon do otherwise", False),
+        ("error", "Refused to load the image", True),
+    ],
+)
+def test_of_what_a_browser_suggests_only_what_is_ours_counts(
+    page: Page, kind: str, text: str, counts: bool
+) -> None:
+    heard = watch(page, "http://127.0.0.1:9")
+    message = SimpleNamespace(type=kind, text=text, args=[], location={"url": page.url})
+    _hear(heard, page, message)  # type: ignore[arg-type]
+    assert bool(heard.console) is counts
 
 
 @pytest.mark.parametrize(

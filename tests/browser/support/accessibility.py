@@ -21,6 +21,8 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 BY_SIGHT = ["color-contrast", "link-in-text-block", "target-size"]
 # It only ever says that something is hidden.
 NO_FAULT = "hidden-content"
+# What browsers suggest differs from one to the next; password managers need these.
+HINTS = ("username", "autocomplete")
 # What each page begins with is compiled once. A page that was opened before gets it through the
 # debugger: its own policy would refuse a script.
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
@@ -111,6 +113,10 @@ def _in_words(violation: dict[str, Any]) -> list[str]:
 def _hear(heard: Heard, page: Page, message: ConsoleMessage) -> None:
     """A page that is itself an error page is reported by the browser as a failed resource."""
     itself = message.location.get("url", "") == page.url
+    # What a browser suggests has no arguments, as what scripts say has.
+    is_hint = message.type in {"verbose", "info"} and not message.args
+    if is_hint and not any(word in message.text for word in HINTS):
+        return
     if not (itself and message.text.startswith("Failed to load resource")):
         heard.console.append(message.text)
 

@@ -75,6 +75,15 @@ def _forms_are_protected(root: Node) -> Iterator[str]:
             yield f"the form to {form.get('action')!r} stands in another form"
 
 
+def _passwords_are_somebodys(root: Node) -> Iterator[str]:
+    """Password managers ask whose it is; a key beside other fields is nobody's password."""
+    for form in root.find_all("form"):
+        shown = [node for node in form.find_all("input") if node.get("type") != "hidden"]
+        kinds = {node.get("autocomplete") for node in shown}
+        if kinds & {"new-password", "current-password"} and not kinds & {"username", "off"}:
+            yield f"the form to {form.get('action')!r} does not say whose password it asks for"
+
+
 def _ids(root: Node) -> Iterator[str]:
     counts = Counter(node.get("id") for node in root.walk() if node.has("id"))
     for name, count in counts.items():
@@ -100,7 +109,9 @@ def _controls_have_labels(root: Node) -> Iterator[str]:
     labelled = {node.get("for") for node in root.find_all("label") if node.text}
     for node in root.find_all("input", "select", "textarea"):
         named = node.get("id") in labelled or node.get("aria-label") or node.get("aria-labelledby")
-        if node.get("type") not in UNLABELLED and not named and not _in(node, "label"):
+        if node.get("type") in UNLABELLED or node.has("hidden"):
+            continue
+        if not named and not _in(node, "label"):
             yield f"<{node.tag} name={node.get('name')!r}> has no label"
     for node in root.find_all("button", "a", "summary"):
         if not (node.text or node.get("aria-label") or node.get("aria-hidden") == "true"):
@@ -206,6 +217,7 @@ RULES = (
     _language_and_main,
     _levels,
     _forms_are_protected,
+    _passwords_are_somebodys,
     _ids,
     _controls_have_labels,
     _nothing_foreign,

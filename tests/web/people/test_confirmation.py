@@ -12,7 +12,7 @@ from portal.models.people import Link, Role, User, UserSession
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import sessions
+from portal.services.people import invitations, password_resets, sessions
 from tests.support.factories import PASSWORD, Person, make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.people.test_auth import cookie
@@ -54,6 +54,23 @@ def ana(app: Flask) -> Person:
 @pytest.fixture
 def pages(app: Flask, ana: Person) -> Pages:
     return signed_in(app, ana)
+
+
+def test_password_managers_are_told_whose_password_it_is(
+    app: Flask, pages: Pages, ana: Person
+) -> None:
+    reset = password_resets.offer_by_email(ana.actor, ana.email)
+    invitation = invitations.invitation_link(ana.actor, "cleo@example.com", Role.SUPPORT)
+    wait(minutes=16)
+    for browser, path, email in (
+        (pages, "/account", ana.email),
+        (pages, INVITE, ana.email),
+        (Pages(app), f"/new-password?token={reset.partition('=')[2]}", ana.email),
+        (Pages(app), f"/invitation?token={invitation.partition('=')[2]}", "cleo@example.com"),
+    ):
+        inputs = browser.get(path).root.find_all("input")
+        (told,) = (each for each in inputs if each.get("autocomplete") == "username")
+        assert (told.get("value"), told.has("hidden"), told.has("name")) == (email, True, False)
 
 
 def test_within_a_quarter_of_an_hour_nothing_is_asked(pages: Pages) -> None:
