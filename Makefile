@@ -4,8 +4,6 @@
 PYTHON ?= $(shell .ci/python)
 ARGS ?=
 BIN := .venv/bin
-INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check \
-	--require-hashes -r
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
@@ -107,11 +105,11 @@ browser:
 		exit 1; }
 
 .venv/run.stamp: requirements.txt | .venv/bin/python
-	@echo 'Installing what the portal needs.'
-	@$(INSTALL) $<
+	@echo "Installing what the portal needs: $$(grep == $< | grep -vc python_) packages, about 40 MB."
+	@.ci/install $<
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.txt .venv/run.stamp
 	@echo 'Installing what the tests need.'
-	@$(INSTALL) $<
+	@.ci/install $<
 	@touch $@

@@ -1,6 +1,7 @@
 """What is installed is what `requirements.in` names, each file of it known by its hash."""
 
 import re
+from importlib.metadata import PackageNotFoundError, files
 
 import pytest
 
@@ -57,3 +58,19 @@ def test_the_tests_run_with_what_the_portal_runs_with() -> None:
     portal, tests = entries("requirements"), entries("requirements-dev")
     assert portal.items() <= tests.items()
     assert set(portal) < set(tests)
+
+
+def test_make_says_about_how_much_it_fetches() -> None:
+    """Packages are fetched packed, which makes ours a third of what is installed."""
+    said = re.search(r"packages, about (\d+) MB", (ROOT / "Makefile").read_text())
+    assert said
+    installed = sum(map(size, entries("requirements"))) / 1_000_000
+    assert installed / 4.5 < int(said[1]) < installed / 2.5
+
+
+def size(name: str) -> int:
+    """The bytes of a package that is installed; none where this Python does without it."""
+    try:
+        return sum(each.size or 0 for each in files(name) or ())
+    except PackageNotFoundError:
+        return 0
