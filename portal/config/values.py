@@ -1,5 +1,7 @@
 """How one setting's text becomes a value, or a sentence that says what to change."""
 
+import os
+import pwd
 import re
 import socket
 import ssl
@@ -97,8 +99,12 @@ def certificates(environ: Mapping[str, str], name: str) -> str:
     try:
         if text:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=text)
-    except OSError:  # not there, not readable, or nothing in it
+    except ssl.SSLError:  # nothing in it
         raise SettingsError(f"{name} must be a PEM file with certificates, not “{text}”.") from None
+    except OSError as error:
+        raise SettingsError(
+            f"{name}, “{text}”, cannot be read by the user {_user()}: {error.strerror}."
+        ) from None
     return text and str(Path(text).resolve())
 
 
@@ -138,6 +144,13 @@ def private_folder(path: Path, name: str) -> None:
         raise SettingsError(
             f"{name} must be a folder that can be written to, not “{path}”: {error.strerror}."
         ) from None
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # in a container it may have no name
+        return str(os.geteuid())
 
 
 def _is_number(text: str) -> bool:

@@ -1,5 +1,7 @@
 """Settings: defaults, what each accepts, and one sentence for what it does not."""
 
+import os
+import pwd
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from portal.config.settings import Settings, SettingsError, load_settings
-from portal.config.values import private_folder
+from portal.config.values import certificates, private_folder
 from tests.conftest import ENVIRONMENT
 
 
@@ -76,7 +78,7 @@ def test_everything_has_a_default_but_the_keys(tmp_path: Path) -> None:
         ("SECURITY_CONTACT", "mailto:a@b.c mailto:d@e.f", "SECURITY_CONTACT must be one address"),
         ("SECURITY_CONTACT", "tel:112", "SECURITY_CONTACT must be one address"),
         ("METRICS_TOKEN", "hush hüsh", "METRICS_TOKEN must be letters, digits"),
-        ("WEBHOOK_CA_BUNDLE", "/nowhere/ca.pem", "WEBHOOK_CA_BUNDLE must be a PEM file"),
+        ("WEBHOOK_CA_BUNDLE", "/nowhere/ca.pem", ": No such file or directory."),
         ("WEBHOOK_CA_BUNDLE", __file__, "WEBHOOK_CA_BUNDLE must be a PEM file"),
     ],
 )
@@ -134,6 +136,20 @@ def test_every_process_finds_the_same_sqlite_file(tmp_path: Path) -> None:
     assert absolute.database_url == "sqlite:////srv/portal.sqlite"
     odd = load(tmp_path, INSTANCE_DIR=f"{tmp_path}/100%25 ours")
     assert make_url(odd.database_url).database == f"{tmp_path}/100%25 ours/portal.sqlite"
+
+
+def test_certificates_that_cannot_be_read_are_no_other_file(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.touch(mode=0)
+    before, other = os.geteuid(), os.geteuid() or 65534  # root may read everything
+    os.seteuid(other)
+    try:
+        with pytest.raises(SettingsError) as refused:
+            certificates({"WEBHOOK_CA_BUNDLE": str(bundle)}, "WEBHOOK_CA_BUNDLE")
+    finally:
+        os.seteuid(before)
+    who = f"the user {pwd.getpwuid(other).pw_name}: Permission denied."
+    assert str(refused.value) == f"WEBHOOK_CA_BUNDLE, “{bundle}”, cannot be read by {who}"
 
 
 def test_a_local_trial_makes_its_keys_once_and_keeps_them_private(tmp_path: Path) -> None:
