@@ -101,5 +101,5 @@ def _database(error: DBAPIError) -> tuple[str, int]:
     else:
         log.error("The database refused a request", exc_info=error)
     if is_away:
-        return _page(503, "This was not saved. The database is busy or full. Try again soon.")
+        return _page(503)
     return _page(500)
