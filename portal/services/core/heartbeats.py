@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection, Select, SelectBase, case, delete, exists, func, select
+from sqlalchemy.orm import aliased
 
 from portal.database.engine import database_now
 from portal.database.trouble import Trouble
@@ -82,9 +83,16 @@ def sign_own(
 
 
 def say_goodbye(connection: Connection, kind: str) -> None:
-    """This process ends in peace: nobody is to miss it."""
-    own = (own_name(kind), own_name(PUMP))
-    connection.execute(delete(Process).where(Process.name.in_(own)))
+    """This process ends in peace: nobody is to miss it, nor those in whose place it came."""
+    own, mine = Process.name.in_((own_name(kind), own_name(PUMP))), aliased(Process)
+    replaced = exists().where(
+        mine.name == own_name(kind),
+        Process.kind == mine.kind,
+        Process.host == mine.host,
+        Process.seen_at < mine.started_at,
+        Process.seen_at < database_now(connection) - SILENT_AFTER,
+    )
+    connection.execute(delete(Process).where(own | replaced))
 
 
 def note(kind: str) -> None:

@@ -8,7 +8,7 @@ from portal.lib.durations import in_words
 from portal.lib.sizes import size_in_words
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import Life, worker_of
+from portal.services.core.heartbeats import FORGOTTEN_AFTER, Life, worker_of
 from portal.services.operations.alert_findings import alerts_are_looked_for
 from portal.services.operations.database.findings import (
     clocks_agree,
@@ -99,13 +99,14 @@ def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
     if not is_readable(facts):
         return
     for each in facts.lives:
-        if each.kind in BEATING and not each.is_alive and not _is_replaced(each, facts):
-            silence = in_words((now - each.seen_at).total_seconds())
+        silence = now - each.seen_at
+        is_missed = each.kind in BEATING and not each.is_alive
+        if is_missed and silence <= FORGOTTEN_AFTER and not _is_replaced(each, facts):
             yield Finding(
                 "process_silent",
                 Level.WARNING,
                 f"{each.kind.capitalize()} on {each.host} (process {each.pid}) has been silent for "
-                f"{silence}, and did not say that it ends.",
+                f"{in_words(silence.total_seconds())}, and did not say that it ends.",
                 "Look in its log. If it still runs, it hangs: end it, and it is started again. "
                 "This line goes an hour after its last sign.",
             )

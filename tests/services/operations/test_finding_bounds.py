@@ -91,6 +91,8 @@ def test_the_check_for_due_deliveries_is_late_after_half_a_minute_or_three_of_it
         ({"lives": [*LIVES, life(heartbeats.CLOSED_SECRET, seconds=181)]}, False),
         ({"database": replace(DATABASE, skew=5.0)}, False),
         ({"database": replace(DATABASE, skew=5.1)}, True),
+        ({"lives": [*LIVES, life("web", seconds=3600, is_alive=False)]}, True),
+        ({"lives": [*LIVES, life("web", seconds=3601, is_alive=False)]}, False),
         ({"redis": replace(REDIS, may_evict=True)}, False),
         ({"redis": replace(REDIS, memory_limit=10)}, False),
     ],

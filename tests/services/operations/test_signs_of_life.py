@@ -55,6 +55,24 @@ def test_who_says_goodbye_takes_the_sign_of_its_sending_with_it() -> None:
     assert [each.name for each in heartbeats.lives()] == ["another"]
 
 
+def test_who_says_goodbye_takes_those_along_in_whose_place_it_came() -> None:
+    for name, minutes in (("lost", 14), ("beside it", 0)):
+        sign(heartbeats.WEB, name, minutes=minutes)
+    sign(heartbeats.SCHEDULER, "of another kind", minutes=14)
+    heartbeats.record_own(heartbeats.WEB)
+    sign(heartbeats.WEB, "elsewhere", minutes=14)
+    sign(heartbeats.WEB, "lost later", minutes=1)
+    with writing() as current:
+        own = Process.name == heartbeats.own_name(heartbeats.WEB)
+        before = database_time(current) - timedelta(minutes=5)
+        current.execute(update(Process).where(own).values(started_at=before))
+        there = Process.name == "elsewhere"
+        current.execute(update(Process).where(there).values(host="another"))
+        heartbeats.say_goodbye(current.connection(), heartbeats.WEB)
+    left = {each.name for each in heartbeats.lives()}
+    assert left == {"beside it", "of another kind", "elsewhere", "lost later"}
+
+
 def test_each_sign_says_all_that_the_first_one_did() -> None:
     def row() -> Process:
         session().rollback()
