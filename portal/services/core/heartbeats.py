@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, SelectBase, case, delete, exists, fun
 from sqlalchemy.orm import aliased
 
 from portal.database.engine import database_now
-from portal.database.trouble import Trouble
+from portal.database.trouble import Trouble, book
 from portal.extensions import settings
 from portal.lib.clock import ahead
 from portal.models.operations import Process
@@ -121,8 +121,15 @@ def lives() -> Sequence[Life]:
 
 
 def lives_on(connection: Connection, now: datetime) -> Sequence[Life]:
-    """`lives`, read by this connection. `now`: the database's."""
+    """`lives`, read by this connection. `now`: the database's.
+
+    While the database is in trouble, which may keep all from signing, they are as they were at the
+    last sign of anybody.
+    """
     wanted = select(Process.__table__).order_by(Process.kind, Process.seen_at.desc())
+    rows = connection.execute(wanted).all()
+    if book.present():
+        now = max((row.seen_at for row in rows), default=now)
     return [
         Life(
             kind=row.kind,
@@ -136,7 +143,7 @@ def lives_on(connection: Connection, now: datetime) -> Sequence[Life]:
             skew=row.skew,
             benched_at=row.benched_at,
         )
-        for row in connection.execute(wanted)
+        for row in rows
     ]
 
 

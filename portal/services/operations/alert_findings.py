@@ -11,7 +11,7 @@ from portal.services.operations.health import Facts
 def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
     """In time, and with the first question out of the way."""
     status = facts.alerts
-    if status is not None and status.is_late:
+    if status is not None and status.is_late and not facts.trouble:
         late = in_words((now - status.last_due_at).total_seconds())
         yield Finding(
             "alerts_late",

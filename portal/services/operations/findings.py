@@ -54,7 +54,7 @@ def find(facts: Facts, now: datetime) -> list[Finding]:
 
 
 def _failed_jobs(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    failed = sum(facts.redis.failed.values()) if facts.redis else 0
+    failed = sum(facts.redis.failed.values()) if facts.redis and not facts.trouble else 0
     if failed:
         yield Finding(
             "jobs_failed",
@@ -123,7 +123,8 @@ def _is_replaced(lost: Life, facts: Facts) -> bool:
 
 
 def _sweep(facts: Facts, now: datetime) -> Iterator[Finding]:
-    if not is_readable(facts) or not lives_of(facts, worker_of(DELIVERIES), heartbeats.PUMP):
+    senders = lives_of(facts, worker_of(DELIVERIES), heartbeats.PUMP)
+    if facts.trouble or not is_readable(facts) or not senders:
         return
     swept_at = last_sweep(facts)
     age = None if swept_at is None else (now - swept_at).total_seconds()
@@ -138,7 +139,7 @@ def _sweep(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 
 def _late(facts: Facts, now: datetime) -> Iterator[Finding]:
-    oldest = facts.backlog.oldest_due_at if facts.backlog else None
+    oldest = facts.backlog.oldest_due_at if facts.backlog and not facts.trouble else None
     if oldest is not None and (late := (now - oldest).total_seconds()) > DUE_IS_LATE:
         yield Finding(
             "late",

@@ -151,7 +151,9 @@ def has_met_closed(signs: Sequence[Life], now: datetime) -> bool:
 def _trouble(found: Settings) -> Trouble | None:
     engine = brief_engine(found.database_url, found.database_options)
     try:
-        return examine(engine)
+        if trouble := examine(engine):
+            book.note(trouble)
+        return trouble
     finally:
         engine.dispose()
 

@@ -13,16 +13,16 @@ from sqlalchemy import text, update
 
 from jobs.processes.worker import keep_going
 from portal.database import engine
-from portal.database.trouble import Kind, Trouble
+from portal.database.trouble import Kind, Trouble, book
 from portal.extensions import settings
 from portal.models.deliveries import Priority
 from portal.models.operations import Process
 from portal.models.webhooks import WebhookState
-from portal.queue.names import DELIVERIES
+from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.queue.redis_state import RedisFault
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.operations import health
+from portal.services.operations import findings, health
 from portal.services.operations.backlog import read_backlog
 from portal.services.operations.database.look import read_ready
 from portal.services.operations.database.pulse import Ready
@@ -70,6 +70,26 @@ def test_of_who_lives_all_is_told_that_was_written(app: Flask) -> None:
         heartbeats.Life(kind="noticed", name="noticed", **both),
         heartbeats.Life(kind=heartbeats.WEB, name=own, trouble=full, **both),
     ]
+
+
+def test_while_nobody_can_sign_nobody_is_missed_and_what_follows_is_not_said(app: Flask) -> None:
+    with writing() as current:
+        earlier = database_time(current) - timedelta(minutes=40)
+        for kind, ago in ((DELIVERIES, 0), (BACKGROUND, 0), (BACKGROUND, 60)):
+            kind, at = heartbeats.worker_of(kind), earlier - timedelta(seconds=ago)
+            name = f"{kind} {ago}"
+            current.add(Process(name=name, kind=kind, host=name, started_at=at, seen_at=at))
+        for each in (heartbeats.SCHEDULER, heartbeats.SWEEP):
+            current.add(Process(name=each, kind=each, started_at=earlier, seen_at=earlier))
+    make_delivery(due_at=earlier)
+
+    def found() -> list[str]:
+        facts = health.read_facts()
+        return [each.key for each in findings.find(facts, facts.at)]
+
+    assert {"no_sender", "no_background", "no_scheduler", "process_silent", "late"} <= {*found()}
+    book.note(Trouble(Kind.READ_ONLY, "so it is"))
+    assert found() == ["database_read_only", "process_silent"]  # who was lost before
 
 
 @pytest.mark.parametrize(
