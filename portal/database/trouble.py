@@ -14,6 +14,7 @@ from sqlalchemy.engine import ExceptionContext
 LONGEST_REASON: Final = 300
 LOCK_IS_RECENT: Final = 15.0  # seconds; whoever is held up longer says so again
 INSERTED: Final = "inserted"
+NO_ROOM: Final = "No space left on device"  # also said to who connects, without a code
 DEMOTED: Final = "25006"  # of PostgreSQL: the transaction is read-only
 
 
@@ -68,6 +69,8 @@ def of_error(error: BaseException | None) -> Trouble | None:
     state = getattr(error, "sqlstate", None) or ""
     result = getattr(error, "sqlite_errorcode", None) or 0
     kind = _BY_STATE.get(state) or _BY_STATE.get(state[:2]) or _BY_RESULT.get(result & 0xFF)
+    if NO_ROOM in str(error):
+        kind = Kind.FULL
     return Trouble(kind, words_of(error)) if kind else None
 
 

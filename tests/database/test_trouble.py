@@ -55,6 +55,11 @@ def test_a_code_of_postgresql_is_a_kind_of_trouble(state: str, kind: Kind | None
     assert found == (Trouble(kind, "so it is") if kind else None)
 
 
+def test_a_server_that_refuses_connections_for_want_of_room_is_full() -> None:
+    refused = "connection failed: FATAL:  could not extend file: No space left on device"
+    assert of_error(DriverError(refused)) == Trouble(Kind.FULL, refused)
+
+
 @pytest.mark.parametrize(
     ("result", "kind"),
     [

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from portal.config.settings import ROOT, Settings
 from portal.database.engine import brief_engine, database_now, shown
-from portal.database.trouble import Kind, Trouble, book, words_of
+from portal.database.trouble import Kind, Trouble, book, of_error, words_of
 from portal.extensions import settings
 from portal.lib.clock import ahead, common_now, utcnow
 from portal.queue.redis_state import RedisState, RedisTrouble, read_state
@@ -139,6 +139,7 @@ def read_facts(*, examines: bool = False) -> Facts:
         )
     except DBAPIError as error:
         session().rollback()
+        rest["trouble"] = of_error(error.orig) or rest.get("trouble")
         return Facts(database=None, database_error=words_of(error.orig), **rest)
 
 

@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
+from portal.app import create_app
+from portal.config.settings import load_settings
 from portal.extensions import db
+from tests.conftest import ENVIRONMENT
 from tests.faults.conftest import new_portal
 from tests.faults.support.filled_disk import filled
 from tests.faults.support.visitor import Visitor
@@ -13,6 +17,13 @@ from tests.support.database.own_postgres import own_postgres
 from tests.support.processes import until
 
 DISK = Path("/mnt")
+# A server that writes something for each connection, as those that keep an account of them.
+ACCOUNT = """
+CREATE TABLE connections (words text);
+CREATE FUNCTION enter() RETURNS event_trigger LANGUAGE plpgsql
+    AS $$ BEGIN INSERT INTO connections SELECT repeat('x', 99) FROM generate_series(1, 999); END $$;
+CREATE EVENT TRIGGER entered ON login EXECUTE FUNCTION enter();
+"""
 
 
 @pytest.mark.netns(disks={str(DISK): 100})
@@ -37,3 +48,22 @@ def test_a_full_disk_of_postgresql_is_named(tmp_path: Path) -> None:
         visitor.close()
         db.session.remove()
         db.engine.dispose()
+
+
+@pytest.mark.netns(disks={str(DISK): 100})
+def test_a_full_disk_that_lets_nobody_connect_is_named_and_the_address_is_not_doubted(
+    tmp_path: Path,
+) -> None:
+    with own_postgres(DISK, has_log_elsewhere=True) as url:
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(ACCOUNT)
+        engine.dispose()
+        places = {"DATABASE_URL": url, "INSTANCE_DIR": str(tmp_path)}
+        app = create_app(load_settings({**ENVIRONMENT, **places}))
+        with filled(DISK):
+            said = app.test_cli_runner().invoke(args=["doctor", "--quiet"]).output
+        assert "FATAL" in said
+        assert "No space left on device" in said
+        assert said.count("DANGER") == said.count("The database has no room left") == 1
+        assert "DATABASE_URL" not in said

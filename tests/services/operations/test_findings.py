@@ -109,6 +109,11 @@ LIVES: Any = WELL["lives"]
             "database does not answer: the road is gone.",
         ),
         (
+            {"database": None, "lives": (), "trouble": Trouble(Kind.FULL, "No space left")},
+            Level.DANGER,
+            "The database has no room left, so changes are not saved: No space left.",
+        ),
+        (
             {"trouble": Trouble(Kind.FULL, "No space left on device")},
             Level.DANGER,
             "The database has no room left, so changes are not saved: No space left on device.",

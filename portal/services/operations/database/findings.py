@@ -44,15 +44,16 @@ TROUBLES: Final = {
 def database_answers(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """That it is there, and has the tables of this version."""
     database, command = facts.database, facts.settings.command
-    if database is None:
+    if database is None and facts.trouble is None:
         why = f": {facts.database_error}" if facts.database_error else ""
         yield Finding(
             "database_away",
             Level.DANGER,
             f"The database does not answer{why}.",
-            "Start the database, and check DATABASE_URL. Nothing that was saved is lost.",
+            "Start the database, and check DATABASE_URL. Its log says why it does not start, for "
+            "example a full disk. Nothing that was saved is lost.",
         )
-    elif database.revision != database.head:
+    elif database is not None and database.revision != database.head:
         yield _of_tables(database, command("db upgrade"))
 
 
