@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from portal.extensions import db
 from portal.models.assets import Asset, Counter
 from portal.services.core.unit_of_work import insert_or_ignore
 
@@ -18,7 +19,7 @@ GIVEN: Final = re.compile(r"ast-\d{5,}", re.ASCII)
 def next_tag(current: Session, besides: Collection[str] = ()) -> str:
     """The next tag that no asset has or had, and none of `besides` (in small letters).
 
-    Others wait for this one's transaction to end.
+    It is gone when the transaction fails: nobody waits for the end of that to get the next.
     """
     while True:
         tag = f"AST-{_next_number(current):05d}"
@@ -46,7 +47,13 @@ def _next_number(current: Session) -> int:
     counted = first.on_conflict_do_update(
         index_elements=[Counter.name], set_={"value": Counter.value + 1}
     )
-    return current.execute(counted.returning(Counter.value)).scalar_one()
+    told = counted.returning(Counter.value)
+    if current.connection().dialect.name == "sqlite":
+        return current.execute(told).scalar_one()
+    # Committed at once: a machine that is cut off in the middle of a Save would keep the row, and
+    # all others waiting, until the database gave that Save up.
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as apart:
+        return apart.execute(told).scalar_one()
 
 
 def _is_used(current: Session, tag: str) -> bool:

@@ -68,6 +68,16 @@ REGISTER: Final = Topic(
             also="consumable quantity minimum threshold low issue receive",
         ),
         Passage(
+            "numbers",
+            "Tags that are numbers",
+            (
+                "An asset that is saved without a tag gets the next number, such as AST-00042. "
+                "Each is given once. A number is left out when a save was refused or cut off.",
+            ),
+            (ASSETS,),
+            also="automatic asset tag sequence gap missing skipped",
+        ),
+        Passage(
             "import",
             "Import a file",
             (

@@ -1,11 +1,14 @@
 """Numbers for those who think up no tag: which are taken, and what the form hints at."""
 
+import pytest
 from flask import Flask
 
+from portal.extensions import db
 from portal.models.assets import Asset
 from portal.services.assets.tag_numbers import LOOKED_AT, likely_tag, next_tag, of_the_series
 from portal.services.core.unit_of_work import session, writing
-from tests.support.factories import make_asset
+from tests.support.database.rivals import Rival
+from tests.support.factories import make_asset, make_webhook
 
 
 def test_only_tags_of_five_digits_and_more_could_be_given_out_as_well() -> None:
@@ -31,3 +34,15 @@ def test_a_number_is_not_given_where_others_of_the_file_have_it(app: Flask) -> N
         given = [next_tag(current, {"ast-00001", "ast-00003"}) for _ in range(2)]
     assert given == ["AST-00002", "AST-00004"]
     assert likely_tag(session()) == "AST-00005"
+
+
+def test_a_save_that_does_not_end_keeps_nobody_else_from_a_number(app: Flask) -> None:
+    """Its machine may be cut off in the middle: then it ends when the database gives it up."""
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("On SQLite one transaction writes at a time.")
+    make_webhook()
+    other = Rival(app, lambda: session().get_one(Asset, make_asset()).asset_tag)
+    with writing():
+        make_asset()
+        other.pass_by()
+    assert other.finish() == "AST-00002"
