@@ -115,6 +115,9 @@ def rotate_keys(dry_run: bool) -> None:
 
     Put the new key first and keep the old ones behind it, restart everything, run this, and then
     take the old ones out. Ended half-way, it goes on where it was.
+
+    SQLite's file is rebuilt at the end, so that nothing stays in it that older keys open. Nothing
+    is saved meanwhile, and it takes as much room again as the file.
     """
     if dry_run:
         click.echo(f"{key_rotation.count_stale()} rows are sealed with an older key.")
@@ -124,6 +127,11 @@ def rotate_keys(dry_run: bool) -> None:
     except vault.VaultError as error:
         raise click.ClickException(f"{error} Nothing of it was changed.") from None
     click.echo(f"{done} rows were sealed anew.")
+    if why_not := key_rotation.rebuild_file():
+        raise click.ClickException(
+            f"The file of the database still holds what older keys sealed: {why_not}. Stop the "
+            "portal, and run this again."
+        )
 
 
 def _make(email: str, role: Role, name: str, password: str) -> None:

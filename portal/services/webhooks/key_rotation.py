@@ -1,11 +1,13 @@
 """After a new first key in ENCRYPTION_KEYS: seal everything stored with it. Resumable."""
 
 from collections.abc import Callable
-from typing import Final
+from contextlib import closing
+from typing import Any, Final
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from portal.extensions import db
 from portal.models.operations import Canary
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
@@ -41,6 +43,25 @@ def rotate(say: Callable[[int], None]) -> int:
             break
         last_id = webhooks[-1].id
     return done + _rotate_canary()
+
+
+def rebuild_file() -> str | None:
+    """Rebuild SQLite's file, lest what older keys sealed stays in it; return why it did not work.
+
+    Others wait meanwhile. Nothing is done on PostgreSQL.
+    """
+    if db.engine.dialect.name != "sqlite":
+        return None
+    session().rollback()
+    sqlite: Any = db.engine.dialect.dbapi
+    # VACUUM runs outside of any transaction, which ours would begin by themselves.
+    with closing(db.engine.raw_connection()) as connection:
+        try:
+            connection.cursor().execute("VACUUM")
+            left = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite.Error as error:
+            return str(error)
+    return "somebody reads it" if left[0] else None
 
 
 def _next(current: Session, last_id: int) -> list[Webhook]:

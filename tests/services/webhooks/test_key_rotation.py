@@ -1,16 +1,24 @@
 """A new key: everything is sealed with it, ended half-way or not, and the old one can go."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
 import pytest
 from flask import Flask
-from sqlalchemy import delete, select
+from sqlalchemy import delete, event, select
 
 from portal.config.values import SettingsError
+from portal.database.engine import sqlite_module
+from portal.extensions import db
 from portal.models.operations import Canary
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import key_rotation
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.support.database.empty_database import path_of
 from tests.support.factories import make_webhook
 
 
@@ -105,3 +113,43 @@ def test_without_a_canary_there_is_none_to_seal(keys: Keys) -> None:
     with writing() as current:
         current.execute(delete(Canary))
     assert (key_rotation.count_stale(), key_rotation.rotate(lambda _: None)) == (0, 0)
+
+
+@contextmanager
+def read_by_another(path: Path) -> Iterator[None]:
+    """Another program reads SQLite's file meanwhile, and we wait for nobody."""
+    event.listen(db.engine, "checkout", wait_for_nobody)
+    with closing(sqlite_module.connect(path)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM webhooks").fetchall()
+        yield
+    event.remove(db.engine, "checkout", wait_for_nobody)
+
+
+def wait_for_nobody(connection: Any, *_: object) -> None:
+    connection.execute("PRAGMA busy_timeout=50")
+
+
+def test_nothing_that_an_old_key_sealed_stays_in_the_file_unless_somebody_reads_it(
+    app: Flask, keys: Keys
+) -> None:
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has no file of ours.")
+    vault.check_canary()
+    for number in range(30):
+        make_webhook(secret=f"the secret {number} of it")
+    sealed = [each for each in session().scalars(select(Webhook.secret_enc)) if each]
+    path = path_of(db.engine.url)
+
+    def left() -> bool:
+        held = b"".join(Path(f"{path}{part}").read_bytes() for part in ("", "-wal"))
+        return any(each in held for each in sealed)
+
+    keys.become(NEW_KEY, *keys.old)
+    with read_by_another(path):
+        answer = app.test_cli_runner().invoke(args=["rotate-keys"])
+        assert (answer.exit_code, left()) == (1, True)
+        assert "31 rows were sealed anew." in answer.output
+        assert "Stop the portal, and run this again." in answer.output
+    answer = app.test_cli_runner().invoke(args=["rotate-keys"])
+    assert (answer.exit_code, left(), answer.output) == (0, False, "0 rows were sealed anew.\n")
