@@ -1,9 +1,11 @@
 """A copy made while the portal runs comes back whole, secrets included, on both databases."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,11 +15,13 @@ from sqlalchemy import func, select, text
 from sqlalchemy.engine import make_url
 
 from portal.app import create_app
-from portal.config.settings import load_settings
+from portal.config.settings import ROOT, load_settings
+from portal.database.engine import sqlite_module
 from portal.extensions import Base, db
 from portal.lib.clock import utcnow
+from portal.models.assets import Asset
 from portal.models.webhooks import Webhook
-from portal.services.core import vault
+from portal.services.core import heartbeats, vault
 from portal.services.core.unit_of_work import session, writing
 from portal.services.operations.database import look
 from tests.conftest import ENVIRONMENT
@@ -53,6 +57,10 @@ def counts() -> dict[str, int]:
     return {name: session().execute(count).scalar_one() for name, count in wanted.items()}
 
 
+def number_and_tag(asset_id: int) -> tuple[int, str]:
+    return asset_id, session().get_one(Asset, asset_id).asset_tag
+
+
 def back_up(app: Flask, path: Path) -> None:
     result = app.test_cli_runner().invoke(args=["backup", str(path)])
     assert result.exit_code == 0, result.output
@@ -60,18 +68,29 @@ def back_up(app: Flask, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def documented(program: str) -> list[str]:
+    """The statements that docs/deployment.md has this program run after a restore."""
+    text = (ROOT / "docs" / "deployment.md").read_text()
+    (line,) = re.findall(rf"^{program} .*  # numbers$", text, re.MULTILINE)
+    return re.findall(r'"([^"]+)"', line)
+
+
 def restored(copy: Path, request: pytest.FixtureRequest, folder: Path) -> str:
     """Restore as docs/deployment.md says; the new database's URL."""
     if db.engine.dialect.name == "sqlite":
         target = folder / "restored.sqlite"
         target.write_bytes(copy.read_bytes())
+        with closing(sqlite_module.connect(target)) as connection:
+            connection.executescript(";".join(documented("sqlite3")))
         return f"sqlite:///{target}"
     url: str = request.getfixturevalue("postgres_server").new_database()
     bare = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     later = "CREATE TABLE webhooks (id int PRIMARY KEY); CREATE TABLE x (y int REFERENCES webhooks)"
     empty = ["-c", "DROP SCHEMA public CASCADE", "-c", "CREATE SCHEMA public"]
     restore = ["pg_restore", "--clean", "--if-exists", "--no-owner", "--exit-on-error", "--dbname"]
-    for command in (["psql", bare, "-c", later], ["psql", bare, *empty], [*restore, bare, copy]):
+    numbers = [word for each in documented("psql") for word in ("-c", each)]
+    psql = ["psql", bare]
+    for command in ([*psql, "-c", later], [*psql, *empty], [*restore, bare, copy], psql + numbers):
         subprocess.run([*map(str, command)], check=True, timeout=60)
     return url
 
@@ -81,9 +100,11 @@ def test_a_copy_comes_back_whole(
 ) -> None:
     vault.check_canary()
     hook, copy = fill(), tmp_path / "portal.backup"
+    heartbeats.record_own(heartbeats.WEB)
     before = counts()
     back_up(app, copy)
     make_many([hook], 50, utcnow())  # what happens later is not in it
+    later = {each for _ in range(3) for each in number_and_tag(make_asset("Told to receivers"))}
     url = restored(copy, request, tmp_path)
     settings = {**ENVIRONMENT, "DATABASE_URL": url, "INSTANCE_DIR": str(tmp_path / "new")}
     other = create_app(load_settings({**settings, "REDIS_URL": "unix:///nowhere.sock"}))
@@ -95,7 +116,8 @@ def test_a_copy_comes_back_whole(
         assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
         ready = look.read_ready()
         assert (ready.database, ready.migrations) == ("ok", "ok")
-        make_asset("Added after the restore")
+        assert heartbeats.lives() == []  # nobody of then runs now
+        assert later.isdisjoint(number_and_tag(make_asset("Added after the restore")))
         with pytest.raises(Exception, match="audit entries cannot"), writing() as current:
             current.execute(text("DELETE FROM audit_entries"))
         db.session.remove()
