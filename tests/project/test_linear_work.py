@@ -16,11 +16,12 @@ import pytest
 import jobs
 import portal
 from portal.engine.answer_words import line_with, sentence_in, speaks_of_error
-from portal.engine.http.address_mask import masked_address, secrets_in
+from portal.engine.http.address_mask import looks_secret, masked_address, secrets_in
 from portal.engine.http.url import check_url, host_of
 from portal.engine.retry_after import parse_retry_after
 from portal.engine.signing.pasted_body import PastedBody
 from portal.engine.signing.pasted_signature import read_pieces, read_signatures
+from portal.engine.signing.signatures import check_secret
 from portal.lib.clock import utcnow
 from portal.lib.csv_cells import plain_cell, safe_cell
 from portal.lib.csv_upload import read_csv
@@ -55,6 +56,8 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "masked_address": masked_address,
     "masked_path": lambda text: masked_address(f"https://erp.example.com/{text}"),
     "secrets_in": lambda text: list(secrets_in(f"https://erp.example.com/{text}")),
+    "looks_secret": lambda text: looks_secret(f"https://erp.example.com/{text}"),
+    "check_secret": check_secret,
     "check_url": check_url,
     "host_of": host_of,
     "retry_after": lambda text: parse_retry_after(text, utcnow()),
