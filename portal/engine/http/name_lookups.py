@@ -35,6 +35,7 @@ class Trust(IntEnum):
 # Together with lookups whose requests were given up: ten have all twenty threads. Whoever answered
 # last time finds places that nobody else may take.
 _PLACES: Final = {Trust.SUSPECT: 5, Trust.UNKNOWN: 8, Trust.GOOD: 10}
+_MOST_A_HOST: Final = 2  # … of which those of one host that hangs
 
 
 class Name(NamedTuple):
@@ -65,6 +66,7 @@ class _Waiting(Generic[T]):
 
 class Lookups(Generic[T]):
     """At most one lookup a host and ten at once, five of them for hosts that failed or were slow.
+    While two of a host hang it gets no third.
 
     `ask` for every request; what may not go yet waits here until `ready` or `overdue` gives it
     back. Whoever went reports `found` or `lost`.
@@ -79,13 +81,17 @@ class Lookups(Generic[T]):
         self._known: dict[Name, float] = {}
         self._trust: dict[str, Trust] = {}
         self._running: dict[str, float] = {}
-        self._given_up: list[tuple[float, Trust]] = []
+        self._given_up: list[tuple[float, Trust, str]] = []
         self._waiting: list[_Waiting[T]] = []
 
     @property
     def waiting(self) -> int:
         """How many requests wait for their turn."""
         return len(self._waiting)
+
+    def queued(self) -> list[T]:
+        """Return what waits for its turn."""
+        return [each.item for each in self._waiting]
 
     def is_known(self, name: Name) -> bool:
         """Whether libcurl still knows the address, so that nothing has to be looked up."""
@@ -115,7 +121,7 @@ class Lookups(Generic[T]):
         began = self._running.pop(name.host, self._clock())
         if hangs:
             trust = self._trust_of(name.host)
-            self._given_up.append((began + _RESOLVER_PATIENCE, trust))
+            self._given_up.append((began + _RESOLVER_PATIENCE, trust, name.host))
         self._remember(name.host, Trust.SUSPECT)
 
     def spared(self, name: Name) -> None:
@@ -144,13 +150,15 @@ class Lookups(Generic[T]):
 
     def abandon(self) -> list[T]:
         """Forget who waits and who went; return those who wait."""
-        items = [each.item for each in self._waiting]
+        items = self.queued()
         self._waiting, self._running = [], {}
         return items
 
     def _take(self, name: Name) -> bool:
         mine = self._trust_of(name.host)
-        if name.host in self._running or any(map(self._is_full, range(mine, len(Trust)))):
+        hanging = sum(host == name.host for *_, host in self._given_up)
+        is_busy = name.host in self._running or hanging >= _MOST_A_HOST
+        if is_busy or any(map(self._is_full, range(mine, len(Trust)))):
             return False
         self._running[name.host] = self._clock()
         return True
@@ -158,7 +166,7 @@ class Lookups(Generic[T]):
     def _is_full(self, trust: int) -> bool:
         """Whether hosts of this trust and less have all their places."""
         running = sum(1 for host in self._running if self._trust_of(host) <= trust)
-        given_up = sum(1 for _, each in self._given_up if each <= trust)
+        given_up = sum(1 for _, each, _ in self._given_up if each <= trust)
         return running + given_up >= _PLACES[Trust(trust)]
 
     def _trust_of(self, host: str) -> Trust:

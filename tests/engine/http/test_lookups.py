@@ -110,6 +110,22 @@ def test_threads_that_still_hang_are_counted_until_the_resolver_gives_up(
     assert lookups.ready() == ["stranger"]
 
 
+def test_a_host_that_hangs_again_and_again_has_two_places_at_most(
+    lookups: Lookups[str], clock: Clock
+) -> None:
+    for number in range(6):
+        lookups.ask(name("slow"), 1e9, str(number), doubted=True)
+        if number < 2:
+            fail(lookups, ["slow"], hangs=True)
+        clock.now += 1
+    assert lookups.ready() == []
+    assert [lookups.ask(name(each), 1e9, "", doubted=True) for each in "abcd"] == [True] * 3 + [
+        False
+    ]
+    clock.now += 4  # the first of its threads has ended
+    assert lookups.ready() == ["2"]
+
+
 def test_strangers_that_hang_take_no_place_of_those_in_trouble(lookups: Lookups[str]) -> None:
     assert len(ask(lookups, *range(6))) == 6
     fail(lookups, range(6), hangs=True)
