@@ -80,6 +80,7 @@ class Flights:
                 patience=own_reach.patience_with(
                     claim.webhook.id, throttled=claim.webhook.throttled
                 ),
+                has_others=own_reach.has_others,
             )
         return True
 

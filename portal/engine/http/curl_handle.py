@@ -54,7 +54,8 @@ class Order(NamedTuple):
 
     `url` and `headers` are checked and as libcurl takes them; `opens` is passed to the guard.
     `is_fresh`: over a connection of its own, so that every phase is gone through. `patience`:
-    seconds for connecting, and for the other side to acknowledge what it was sent.
+    seconds for connecting, and for the other side to acknowledge what it was sent. `until`: how
+    long it may wait for its name's turn (monotonic).
     """
 
     key: Hashable
@@ -66,6 +67,7 @@ class Order(NamedTuple):
     opens: tuple[str, int] | None
     is_fresh: bool
     patience: float
+    until: float = 0.0
 
 
 class CurlHandle:

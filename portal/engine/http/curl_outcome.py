@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 # Whoever sees deliveries must not learn from them what a name leads to inside our network.
 BLOCKED_DETAIL: Final = "Its address may not be reached; the log file says which it is, and why."
 
-_NO_TURN: Final = "Too many other names could not be looked up; this one had no turn in time."
+_NO_TURN: Final = "Earlier look-ups of names have had no answer; this one had no turn in time."
 
 # What ends a request before anything of it has left, on this machine or on the way. A blocked
 # address and headers that may not be sent are nobody's trouble.

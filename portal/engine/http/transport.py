@@ -20,6 +20,7 @@ from portal.engine.http.request_head import header_lines
 from portal.engine.http.sockets import Acknowledgements, Sockets
 from portal.engine.http.trust_store import TrustStore
 from portal.engine.http.url import AddressError, check_url
+from portal.engine.reach import WARY_PATIENCE
 from portal.engine.reason_keys import Reason
 
 __all__ = ["Exchange", "Phases", "Transport", "prepare"]
@@ -90,13 +91,16 @@ class Transport:
         doubted: bool = False,
         is_fresh: bool = False,
         patience: float = CONNECT_TIMEOUT,
+        has_others: bool = False,
     ) -> None:
         """Begin a request; `drive` hands it back under `key`.
 
         `timeout` in seconds covers all of it, connecting (at most `patience`) and the whole answer.
         `opens` is passed to the guard. `doubted`: the receiver is in trouble, its name goes behind
-        others until it answers. `is_fresh`: no open connection is used again. Whatever is wrong
-        ends as an Exchange. Raises RuntimeError when no place is free, ValueError for no POST.
+        others until it answers. `is_fresh`: no open connection is used again. `has_others`: another
+        machine may bring it, so that it waits for its name no longer than for a connection.
+        Whatever is wrong ends as an Exchange. Raises RuntimeError when no place is free, ValueError
+        for no POST.
         """
         if request.method != "POST":
             raise ValueError(f"Only POST is sent, not {request.method}.")
@@ -113,16 +117,20 @@ class Transport:
             self._ended.append(unsendable(key, request, Reason.BAD_HEADERS, refused))
         else:
             began = monotonic()
-            order = Order(key, request, url, lines, began, timeout, opens, is_fresh, patience)
+            until = began + (min(timeout, patience) if has_others else timeout)
+            order = Order(
+                key, request, url, lines, began, timeout, opens, is_fresh, patience, until
+            )
             name = name_of(url)
             if name is None or self._lookups.is_known(name):
                 self._begin(order)
-            elif self._lookups.ask(name, began + timeout, order, doubted=doubted):
+            elif self._lookups.ask(name, until, order, doubted=doubted):
                 self._begin(order, name)
 
     def unheard(self, seconds: float) -> list[Hashable]:
         """The keys of the requests that have had no connection for so long, or on it no sign."""
-        since, found = monotonic() - seconds, []
+        since = monotonic() - seconds
+        found = [order.key for order in self._lookups.queued() if order.began <= since]
         for handle in self._busy.values():
             if handle.began + handle.waited > since:  # the others were begun later
                 break
@@ -211,6 +219,8 @@ class Transport:
             self._ended.append(without_turn(order))
         for order in self._lookups.ready():
             name = name_of(order.url)
+            left = max(order.until - monotonic(), WARY_PATIENCE)
+            order = order._replace(patience=min(order.patience, left))
             self._begin(order, None if name and self._lookups.is_known(name) else name)
 
     def _note_name(self, handle: CurlHandle, *, hangs: bool = False) -> None:

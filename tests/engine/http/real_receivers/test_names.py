@@ -172,9 +172,27 @@ def test_a_name_that_was_being_looked_up_when_all_was_dropped_is_not_known() -> 
         assert send(transport, receiver.url).reason is None
         for number in range(2):
             transport.start(number, prepare(url, (), b""), timeout=0.5)
-        # One waits for its turn to look the name up, and has no request that libcurl knows of.
-        assert len(transport.unheard(0)) == 1
+        # One waits for its turn to look the name up: it has no more of a connection.
+        assert set(transport.unheard(0)) == {0, 1}
         drive_all(transport)
+
+
+@pytest.mark.netns
+def test_where_another_machine_may_bring_it_a_name_is_waited_for_as_a_connection_is() -> None:
+    transport = Transport(AddressGuard())
+    request = prepare(f"http://{HANGING[0]}/", (), b"")
+    ended = []
+    with NameServer({}, silent=HANGING):
+        began = time.monotonic()
+        transport.start("alone", request, timeout=0.3)
+        transport.start("alone, later", request, timeout=20)
+        for number in range(6):
+            transport.start(number, request, timeout=20, patience=0.7, has_others=True)
+        while len(ended) < 7 and time.monotonic() - began < 3:
+            ended += transport.drive(0.1)
+        transport.abandon()
+    assert {each.key for each in ended} == {"alone", *range(6)}
+    assert {(each.reason, each.is_unreached) for each in ended} == {(Reason.DNS, True)}
 
 
 @pytest.mark.netns
