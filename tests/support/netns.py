@@ -3,9 +3,9 @@ filled but its own.
 
 A test marked `@pytest.mark.netns(addresses=[…], hosts={…}, disks={…})` is run again by a second
 pytest under `unshare -m -n`: only `lo` is up, the given addresses are its own, `/etc/hosts` has
-just the given names, and names not in it are asked of a server at 127.0.0.1 (which a test may
-start). `disks`: folders that are small empty disks inside, with their megabytes. Where namespaces
-are not permitted the test fails; it is never skipped.
+just the given names, and names not in it are asked of the servers at `resolvers` (127.0.0.1; a test
+may start one). `disks`: folders that are small empty disks inside, with their megabytes. Where
+namespaces are not permitted the test fails; it is never skipped.
 """
 
 import ctypes
@@ -33,7 +33,7 @@ def run_apart(item: pytest.Function) -> bool | None:
     marker = item.get_closest_marker("netns")
     if marker is None or os.environ.get(INSIDE):
         return None
-    world = {"addresses": [], "hosts": {}, "disks": {}} | marker.kwargs
+    world = {"addresses": [], "hosts": {}, "disks": {}, "resolvers": ["127.0.0.1"]} | marker.kwargs
     command = [
         "unshare",
         "-m",
@@ -71,7 +71,9 @@ def run_apart(item: pytest.Function) -> bool | None:
 def enter(world: dict[str, object]) -> None:
     """Set up the namespace in which this process already is."""
     addresses, hosts, disks = world["addresses"], world["hosts"], world["disks"]
+    resolvers = world["resolvers"]
     assert isinstance(addresses, list)
+    assert isinstance(resolvers, list)
     assert isinstance(hosts, dict)
     assert isinstance(disks, dict)
     for folder, megabytes in disks.items():
@@ -81,7 +83,8 @@ def enter(world: dict[str, object]) -> None:
         own_address(f"lo:{number}", address, "255.255.255.255")
     names = {"localhost": "127.0.0.1", **hosts}
     _replace("/etc/hosts", "".join(f"{address} {name}\n" for name, address in names.items()))
-    _replace("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    servers = "".join(f"nameserver {address}\n" for address in resolvers)
+    _replace("/etc/resolv.conf", f"{servers}options timeout:1 attempts:1\n")
     _replace("/etc/nsswitch.conf", "hosts: files dns\n")
 
 

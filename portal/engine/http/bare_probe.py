@@ -32,13 +32,15 @@ class BareProbes:
     def __init__(self, guard: AddressGuard, *, ca_bundle: str | None = None) -> None:
         self._guard = guard
         self._trust = TrustStore(ca_bundle)
+        # It outlives a round: to close it waits for each look-up that hangs, for many seconds.
+        self._multi = pycurl.CurlMulti()
 
     def knock(self, doors: Iterable[Door]) -> set[Hashable]:
         """The keys of those that could be connected to in time, all at once.
 
         Names are looked up anew, and no connection is kept.
         """
-        multi = pycurl.CurlMulti()
+        multi = self._multi
         busy: dict[pycurl.Curl, CurlHandle] = {}
         for door in doors:
             if handle := self._handle_for(door):
@@ -58,11 +60,11 @@ class BareProbes:
         for curl in busy:
             multi.remove_handle(curl)
             curl.close()
-        multi.close()
         return open_doors
 
     def close(self) -> None:
-        """Take the joined certificates away."""
+        """Give back the sockets, and take the joined certificates away."""
+        self._multi.close()
         self._trust.close()
 
     def _handle_for(self, door: Door) -> CurlHandle | None:

@@ -27,10 +27,12 @@ CLONE_NEWNET: Final = 0x40000000
 
 
 class Cable:
-    """Number 1 to 250. `is_cut`: nothing is carried, and nobody is told."""
+    """Number 1 to 250. `is_cut`: nothing is carried, and nobody is told. `far`: the address of the
+    machine's end."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self.is_cut = False
+        self.far = f"10.98.{number}.2"
         self._number = number
         self._path = folder / f"cable{number}.sock"
         self._near = device(f"cable{number}")

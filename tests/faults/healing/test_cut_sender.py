@@ -16,6 +16,7 @@ from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
 from portal.queue.names import DELIVERIES
 from portal.services.core.heartbeats import worker_of
+from tests.engine.http.real_receivers.name_server import NameServer
 from tests.faults.healing.cable import RECEIVERS
 from tests.faults.healing.two_senders import Senders, receiver_of_both, two_senders
 from tests.faults.support.delivery_ledger import assert_ledger, settled
@@ -32,6 +33,7 @@ SECONDS = 30.0 if IS_FULL else 9.0
 # From the cut until nobody waits any more: by then the cut machine has met each of the webhooks.
 SETTLING = 3.0
 AT_MOST, NAMED_WITHIN = 6.0 * PATIENCE, 10.0 * PATIENCE
+NO_NAME = 4.0 * PATIENCE
 # Of few saves beside other tests the slowest may be anything.
 SOON = 1.0 if IS_FULL else AT_MOST
 # The longer it was cut, the longer the pause between two bare probes.
@@ -134,6 +136,38 @@ def test_what_nobody_reaches_counts_as_ever_and_benches_nobody(tmp_path: Path) -
         assert settled(40)
         assert "sender_benched" not in senders.named
         assert_ledger(receiver, WEBHOOKS * len(senders.saved))
+
+
+# Several servers that are silent: the system asks one after the other, for 12 seconds.
+@pytest.mark.netns(addresses=[RECEIVERS], resolvers=[RECEIVERS] * 3)
+def test_a_machine_whose_resolver_answers_nothing_delays_nobody_and_is_named(
+    tmp_path: Path,
+) -> None:
+    names = {name: [RECEIVERS] for name in ("one.example.com", "two.example.com")}
+    with (
+        two_senders(tmp_path) as senders,
+        receiver_of_both() as receiver,
+        NameServer(names, host=RECEIVERS) as resolver,
+    ):
+        make_webhook(receiver.url)
+        warm_up(senders, receiver)
+        before = len(senders.saved)
+        resolver.silent_to.add(senders.cables[0].far)
+        for number, name in enumerate([*names] * WEBHOOKS):
+            make_webhook(f"http://{name}:{receiver.port}/{number}")
+        silent_at = monotonic()
+        senders.save_for(SECONDS)
+        assert settled(30)
+        waits = [wait for (save, _), wait in senders.waits(receiver).items() if save > before]
+        log.warning("the slowest of %s %.1f s, %s", len(waits), max(waits), senders.named)
+        assert len(waits) == (2 * WEBHOOKS + 1) * (len(senders.saved) - before)
+        assert max(waits) < NO_NAME
+        assert set(everything(Delivery.tries)) == {1}
+        left = silent_at + NAMED_WITHIN - monotonic()
+        assert senders.named.keys() & SICK or until(lambda: senders.look() & SICK, left)
+        assert min(senders.named.get(each, 1e9) for each in SICK) < silent_at + NAMED_WITHIN
+        resolver.silent_to.clear()
+        assert until(lambda: not senders.look() & SICK, BACK_WITHIN)
 
 
 def failures() -> list[int]:

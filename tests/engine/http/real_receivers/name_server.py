@@ -13,17 +13,25 @@ _NO_SUCH_NAME = 0x8183
 
 
 class NameServer:
-    """Answers A queries at 127.0.0.1:53; a name with several answers gives one after the other.
+    """Answers A queries at port 53 of `host`; a name with several answers gives one after the
+    other.
 
-    A name in `silent` is never answered. `asked` lists what A queries came for.
+    A name in `silent` is never answered, nor an address in `silent_to`. `asked` lists what A
+    queries came for.
     """
 
-    def __init__(self, names: Mapping[str, Sequence[str]], silent: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        names: Mapping[str, Sequence[str]],
+        silent: Collection[str] = (),
+        host: str = "127.0.0.1",
+    ) -> None:
         self._silent = frozenset(silent)
+        self.silent_to: set[str] = set()
         self._names = {name: list(addresses) for name, addresses in names.items()}
         self.asked: list[str] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 53))
+        self._socket.bind((host, 53))
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> Self:
@@ -37,7 +45,7 @@ class NameServer:
         _trace: TracebackType | None,
     ) -> None:
         # An empty datagram wakes the thread and ends it.
-        self._socket.sendto(b"", ("127.0.0.1", 53))
+        self._socket.sendto(b"", self._socket.getsockname())
         self._thread.join(5)
         self._socket.close()
 
@@ -47,7 +55,7 @@ class NameServer:
             if not query:
                 return
             name, _ = _read_name(query)
-            if name not in self._silent:
+            if name not in self._silent and asker[0] not in self.silent_to:
                 self._socket.sendto(self._reply(query), asker)
 
     def _reply(self, query: bytes) -> bytes:

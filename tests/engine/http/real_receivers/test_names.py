@@ -9,6 +9,7 @@ import time
 import pytest
 
 from portal.engine.http.address_guard import AddressGuard
+from portal.engine.http.bare_probe import BareProbes, Door
 from portal.engine.http.transport import Transport, prepare
 from portal.engine.reason_keys import Reason
 from tests.engine.http.real_receivers.name_server import NameServer
@@ -193,6 +194,19 @@ def test_where_another_machine_may_bring_it_a_name_is_waited_for_as_a_connection
         transport.abandon()
     assert {each.key for each in ended} == {"alone", *range(6)}
     assert {(each.reason, each.is_unreached) for each in ended} == {(Reason.DNS, True)}
+
+
+@pytest.mark.netns
+def test_a_bare_probe_does_not_wait_for_a_resolver_that_answers_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RES_OPTIONS", "timeout:5 attempts:1")
+    probes = BareProbes(AddressGuard())
+    with NameServer({}, silent=HANGING):
+        began = time.monotonic()
+        assert probes.knock([Door(1, f"http://{HANGING[0]}/", patience=0.3)]) == set()
+        assert time.monotonic() - began < 4
+    probes.close()
 
 
 @pytest.mark.netns
