@@ -14,12 +14,13 @@ PLAIN: Final = "plain"
 CHOICES: Final = (FULL, PLAIN)
 
 # https://www.postgresql.org/docs/current/libpq-connect.html. A cut path is noticed by what was
-# sent and not acknowledged (milliseconds), or by probes while we wait for an answer (seconds).
+# sent and not acknowledged (milliseconds), or by probes while we wait for an answer (seconds). A
+# Save that meets it first, and then nobody who accepts a connection, ends within 10 seconds.
 OF_CLIENT: Final[Mapping[str, Any]] = {
     "connect_timeout": 5,
-    "tcp_user_timeout": 15_000,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
+    "tcp_user_timeout": 4_000,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
     "keepalives_count": 3,
 }
 # The server's own side of it: it lets go of a vanished client and of its locks.

@@ -29,9 +29,9 @@ OURS = {
     "tcp_keepalives_count": "3",
 }
 OF_SOCKET = {
-    socket.TCP_USER_TIMEOUT: 15_000,
-    socket.TCP_KEEPIDLE: 10,
-    socket.TCP_KEEPINTVL: 5,
+    socket.TCP_USER_TIMEOUT: 4_000,
+    socket.TCP_KEEPIDLE: 4,
+    socket.TCP_KEEPINTVL: 2,
     socket.TCP_KEEPCNT: 3,
 }
 
@@ -83,7 +83,7 @@ def test_what_the_url_says_stands(url: str) -> None:
     with engine.connect() as connection:
         words = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
     assert (words["keepalives_idle"], words["connect_timeout"]) == ("77", "9")
-    assert words["keepalives_interval"] == "5"
+    assert words["keepalives_interval"] == "2"
     assert told(engine, OURS) == OURS | {"lock_timeout": "3s"}
 
 
@@ -92,7 +92,7 @@ def test_plain_options_leave_out_what_a_pooler_refuses(url: str) -> None:
     with engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
         assert "options" not in raw.info.get_parameters()
-        assert raw.info.get_parameters()["tcp_user_timeout"] == "15000"
+        assert raw.info.get_parameters()["tcp_user_timeout"] == "4000"
         assert raw.prepare_threshold is None
     assert told(engine, ["statement_timeout"]) == {"statement_timeout": "0"}
     assert told(impatient_engine(url, "plain"), ["lock_timeout"]) == {"lock_timeout": "100ms"}
