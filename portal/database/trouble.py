@@ -2,6 +2,8 @@
 on, until something shows that it is over. Pages, beats and jobs feed it, whoever asks reads it.
 """
 
+import errno
+import os
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,6 +76,11 @@ def of_error(error: BaseException | None) -> Trouble | None:
     return Trouble(kind, words_of(error)) if kind else None
 
 
+def is_cut(error: BaseException | None) -> bool:
+    """Return whether a connection that was open has ended because nothing came through any more."""
+    return os.strerror(errno.ETIMEDOUT) in str(error)
+
+
 def words_of(error: BaseException | None) -> str:
     """The first line of what the driver says."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -81,9 +88,11 @@ def words_of(error: BaseException | None) -> str:
 
 
 class TroubleBook:
-    """The troubles of this process, by kind. Threads share it."""
+    """The troubles of this process, by kind. Threads share it. `is_cut`: a connection was, and no
+    beat has told it yet."""
 
     def __init__(self) -> None:
+        self.is_cut = False
         self._lock = threading.Lock()
         self._found: dict[Kind, tuple[Trouble, float]] = {}
 
@@ -128,6 +137,8 @@ def listen(engine: Engine, *, hears_locks: bool = True) -> None:
         trouble = of_error(context.original_exception)
         if trouble and (hears_locks or trouble.kind is not Kind.LOCKED):
             book.note(trouble)
+        if is_cut(context.original_exception):
+            book.is_cut = True
         if getattr(context.original_exception, "sqlstate", None) == DEMOTED:
             # A primary that has become a standby keeps its connections. They are made anew, to
             # whichever server takes changes now.

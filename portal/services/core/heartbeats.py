@@ -28,6 +28,8 @@ MAIL_FAILED: Final = "mail failed"
 PROXY: Final = "untrusted proxy"
 # Nor this: when a sender last met a secret that its keys do not open.
 CLOSED_SECRET: Final = "closed secret"  # noqa: S105 - the name of a sign
+# Nor this: when a connection to the database was last cut without a word.
+CUT: Final = "cut connection"
 
 BEAT_EVERY: Final = 5.0  # seconds
 SILENT_AFTER: Final = timedelta(seconds=15)

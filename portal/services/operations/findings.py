@@ -12,6 +12,7 @@ from portal.services.core.heartbeats import FORGOTTEN_AFTER, Life, worker_of
 from portal.services.operations.alert_findings import alerts_are_looked_for
 from portal.services.operations.database.findings import (
     clocks_agree,
+    connections_hold,
     database_answers,
     database_takes_changes,
     keys_open,
@@ -187,6 +188,7 @@ def _erasures(facts: Facts, _now: datetime) -> Iterator[Finding]:
 RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     database_answers,
     database_takes_changes,
+    connections_hold,
     nobody_blocks,
     keys_open,
     secrets_open,

@@ -79,6 +79,15 @@ def test_a_beat_signs_and_says_how_the_clock_stands(engine: Engine) -> None:
     assert heartbeats.age("noticed") is not None
 
 
+def test_the_next_beat_tells_that_a_connection_was_cut(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "is_cut", True)
+    assert Beat(engine, KIND).take() is None
+    assert heartbeats.age(heartbeats.CUT) is not None
+    assert not book.is_cut
+
+
 @pytest.mark.parametrize("table", ["events", "deliveries", "webhooks"])
 def test_a_lock_that_stops_saves_is_told_at_once_in_its_row(engine: Engine, table: str) -> None:
     on("postgresql")

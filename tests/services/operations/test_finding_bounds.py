@@ -89,6 +89,8 @@ def test_the_check_for_due_deliveries_is_late_after_half_a_minute_or_three_of_it
         ({"lives": [*LIVES, life(heartbeats.PROXY, seconds=86_401)]}, False),
         ({"lives": [*LIVES, life(heartbeats.CLOSED_SECRET, seconds=179)]}, True),
         ({"lives": [*LIVES, life(heartbeats.CLOSED_SECRET, seconds=181)]}, False),
+        ({"lives": [*LIVES, life(heartbeats.CUT, seconds=59)]}, True),
+        ({"lives": [*LIVES, life(heartbeats.CUT, seconds=60)]}, False),
         ({"database": replace(DATABASE, skew=5.0)}, False),
         ({"database": replace(DATABASE, skew=5.1)}, True),
         ({"lives": [*LIVES, life("web", seconds=3600, is_alive=False)]}, True),

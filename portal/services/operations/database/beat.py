@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from portal.database.trouble import Kind, Trouble, book, of_error, words_of
+from portal.database.trouble import Kind, Trouble, book, is_cut, of_error, words_of
 from portal.services.core import heartbeats
 
 # An update of a row of one's own would pass beside whoever locks these, and on a full disk.
@@ -33,7 +33,7 @@ class Beat:
 
     def take(self, notes: Sequence[str] = ()) -> Trouble | None:
         """Look and sign; what is wrong with that, which `book` keeps, too."""
-        found = self._sign(notes)
+        found = self._sign([*notes, heartbeats.CUT] if book.is_cut else notes)
         if found is not None:
             self._engine.dispose()  # the next beat tries a fresh connection
         elif monotonic() >= self._try_at or _has_no_room():
@@ -64,9 +64,12 @@ class Beat:
         except DBAPIError as error:
             found = _told(error)
             book.note(found)
+            book.is_cut |= is_cut(error.orig)
             self._sign_alone(notes, found)
             return found
         book.forget(*SHOWN)
+        if heartbeats.CUT in notes:
+            book.is_cut = False
         return None
 
     def _sign_alone(self, notes: Sequence[str], found: Trouble) -> None:

@@ -1,16 +1,18 @@
 """What System warns of about the database. Pure."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from portal.database.trouble import Kind, Trouble
 from portal.lib.durations import in_words
+from portal.services.core import heartbeats
 from portal.services.operations.database.blockers import Blocker
 from portal.services.operations.finding import Finding, Level
 from portal.services.operations.health import DatabaseFacts, Facts
 
 SKEW_IS_LARGE: Final = 5.0  # seconds
+CUT_IS_RECENT: Final = timedelta(minutes=1)
 # kind → what is the matter, what to do
 TROUBLES: Final = {
     Kind.FULL: (
@@ -95,6 +97,20 @@ def _of(trouble: Trouble, where: str) -> Finding:
     what, todo = TROUBLES[trouble.kind]
     key = f"database_{trouble.kind.replace('-', '_')}"
     return Finding(key, Level.DANGER, f"{what}: {trouble.reason}{where}.", todo)
+
+
+def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """That no connection to it was cut without a word, by something that lies between."""
+    for each in facts.lives:
+        if each.kind == heartbeats.CUT and now - each.seen_at < CUT_IS_RECENT:
+            yield Finding(
+                "database_cut",
+                Level.WARNING,
+                f"Connections to the database were cut without a word (on {each.host}).",
+                "Look at the path to it: a cable, or a firewall that forgets connections. Nothing "
+                "that was saved is lost, and new connections are made automatically. This line "
+                "goes a minute after the last one.",
+            )
 
 
 def nobody_blocks(facts: Facts, _now: datetime) -> Iterator[Finding]:
