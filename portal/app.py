@@ -18,7 +18,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     bell.init_app(app)
     error_pages.init_app(app)
     web.init_app(app)
-    migrations.init_app(app)
+    migrations.init_migrations(app)
     cli.init_app(app)
     return app
 

@@ -143,7 +143,7 @@ def migrate_to_head(url: str, instance_dir: Path) -> None:
     """Run all migrations, and leave no connection behind."""
     environment = {**ENVIRONMENT, "DATABASE_URL": url, "INSTANCE_DIR": str(instance_dir)}
     app = create_base_app(load_settings(environment))
-    migrations.init_app(app)
+    migrations.init_migrations(app)
     with app.app_context():
         upgrade()
         checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)"

@@ -57,7 +57,7 @@ class World:
         self.settings = load_settings(self.environment)
         self.app: Flask = create_base_app(self.settings)
         bell.init_app(self.app)
-        migrations.init_app(self.app)
+        migrations.init_migrations(self.app)
         stack.enter_context(self.app.app_context())
         stack.callback(lambda: (db.session.remove(), db.engine.dispose()))
         upgrade()

@@ -23,10 +23,10 @@ def forget_secrets(dry_run: bool) -> None:
         found = lost_keys.look() if dry_run else lost_keys.forget(COMMAND_LINE)
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
-    _tell(found, dry_run=dry_run)
+    _tell_lost(found, dry_run=dry_run)
 
 
-def _tell(found: LostKeys, *, dry_run: bool) -> None:
+def _tell_lost(found: LostKeys, *, dry_run: bool) -> None:
     for each in found.webhooks:
         click.echo(f"{each.name}: {' and '.join(each.parts)}")
     if found.is_empty:

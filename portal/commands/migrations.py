@@ -10,7 +10,7 @@ from portal.config.settings import ROOT
 from portal.extensions import db
 
 
-def init_app(app: Flask) -> None:
+def init_migrations(app: Flask) -> None:
     """Let `flask db`, and `flask_migrate.upgrade` inside the application's context, work on it."""
     migrate = Migrate(db=db, directory=str(ROOT / "migrations"), render_as_batch=False)
     migrate.init_app(app)

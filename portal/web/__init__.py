@@ -55,7 +55,7 @@ def init_app(app: Flask) -> None:
     forwarded_headers.init_app(app)
     page_frame.init_app(app)
     access.init_app(app)
-    sessions.init_app(app)
+    sessions.init_sessions(app)
     list_address.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
@@ -66,7 +66,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     home_views.blueprint,
     banner_views.blueprint,
     find_views.blueprint,
-    theme_views.blueprint,
+    theme_views.theme_blueprint,
     sign_in_views.blueprint,
     signup_views.blueprint,
     account_views.blueprint,
@@ -104,7 +104,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     inbox_views.blueprint,
     help_views.blueprint,
     probe_views.blueprint,
-    security_txt_views.blueprint,
+    security_txt_views.security_txt_blueprint,
     system_views.blueprint,
     audit_views.blueprint,
 )

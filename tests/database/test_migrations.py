@@ -32,7 +32,7 @@ def blank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
         environment["DATABASE_URL"] = server.new_database()
     app = create_base_app(load_settings(environment))
     bell.init_app(app)
-    migrations.init_app(app)
+    migrations.init_migrations(app)
     with app.app_context():
         yield app
         db.session.remove()

@@ -79,7 +79,7 @@ def application(url: str, tmp_path: Path) -> Flask:
     environment = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "DATABASE_URL": url}
     app = create_base_app(load_settings(environment))
     bell.init_app(app)
-    migrations.init_app(app)
+    migrations.init_migrations(app)
     return app
 
 

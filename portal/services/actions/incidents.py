@@ -83,8 +83,8 @@ def report_lost(
             previous_holder=ended.previous_holder,
             closed_assignment=ended.closed_assignment,
             under_warranty=under_warranty(asset),
-            cancelled_reservation_ids=reservation_rows.cancel_open(current, actor, asset.id),
-            cancelled_maintenance_ids=maintenance_rows.cancel_open(current, actor, asset.id),
+            cancelled_reservation_ids=reservation_rows.cancel_open_reservations(current, actor, asset.id),
+            cancelled_maintenance_ids=maintenance_rows.cancel_open_maintenance(current, actor, asset.id),
         )
         keep_details(incident, facts)
         return facts
@@ -167,8 +167,8 @@ def liquidate(actor: Actor, asset_id: int, values: DisposalValues) -> None:
             currency=settings().currency,
             recipient=values.recipient or None,
             purchase_cost=asset.purchase_cost,
-            cancelled_reservation_ids=reservation_rows.cancel_open(current, actor, asset.id),
-            cancelled_maintenance_ids=maintenance_rows.cancel_open(current, actor, asset.id),
+            cancelled_reservation_ids=reservation_rows.cancel_open_reservations(current, actor, asset.id),
+            cancelled_maintenance_ids=maintenance_rows.cancel_open_maintenance(current, actor, asset.id),
         )
         keep_details(incident, facts)
         return facts

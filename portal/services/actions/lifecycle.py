@@ -101,7 +101,7 @@ def _mark_deleted(current: Session, actor: Actor, asset: Asset) -> None:
         raise Refusal(f"{asset.asset_tag} {blocker}")
     if maintenance_rows.in_progress(current, asset.id):
         raise Refusal(f"{asset.asset_tag} is being worked on. Complete the maintenance first.")
-    maintenance_rows.cancel_open(current, actor, asset.id)
+    maintenance_rows.cancel_open_maintenance(current, actor, asset.id)
     asset.deleted_at = asset.updated_at
 
 

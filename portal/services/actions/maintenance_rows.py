@@ -11,7 +11,7 @@ from portal.models.planning import OPEN_MAINTENANCES, Maintenance, MaintenanceSt
 from portal.services.core.permissions import Actor
 
 
-def cancel_open(current: Session, _actor: Actor, asset_id: int) -> list[int]:
+def cancel_open_maintenance(current: Session, _actor: Actor, asset_id: int) -> list[int]:
     """Cancel what is scheduled or in progress; return the row ids, which the caller's event names.
 
     The asset's status is the caller's business.

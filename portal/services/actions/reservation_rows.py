@@ -68,7 +68,7 @@ def fulfil(
     return found.id
 
 
-def cancel_open(current: Session, _actor: Actor, asset_id: int) -> list[int]:
+def cancel_open_reservations(current: Session, _actor: Actor, asset_id: int) -> list[int]:
     """Cancel what is pending or approved; return the row ids, which the caller's event names."""
     wanted = select(Reservation).where(*_open(asset_id)).order_by(Reservation.id)
     found = current.scalars(wanted.execution_options(populate_existing=True)).all()

@@ -50,7 +50,7 @@ def _trigrams(name: str) -> Table:
     return Table(name, MetaData(), *columns)
 
 
-ASSETS: Final = Searched(
+ASSET_WORDS: Final = Searched(
     ids=Asset.id,
     texts=(Asset.asset_tag, Asset.name, Asset.serial_number),
     trigrams=_trigrams("asset_words"),
@@ -73,12 +73,12 @@ def by_words(text: str) -> Select[int]:
 
     Joined with the assets, for whatever else is asked of them.
     """
-    return _holding(ASSETS, text)
+    return _holding(ASSET_WORDS, text)
 
 
 def holds_words(text: str) -> ColumnElement[bool]:
     """The same as `by_words`, asked of a row of assets that another index has led to."""
-    return any_holds(ASSETS.texts, _words(text))
+    return any_holds(ASSET_WORDS.texts, _words(text))
 
 
 def by_holder(text: str) -> Select[int]:

@@ -17,7 +17,7 @@ from portal.services.core.unit_of_work import database_time, writing
 from portal.services.deliveries import queued_rows
 from portal.services.tasks import tasks
 
-PERMISSION: Final = "deliveries.stop"
+STOP_PERMISSION: Final = "deliveries.stop"
 # Without a name, which is in the audit trail: an erasure looks for names there.
 TAKEN_OUT: Final = "It was taken out before it was sent."
 TOO_LATE: Final = "It waits in no bulk retry any more: see how it stands."
@@ -26,7 +26,7 @@ TOO_LATE: Final = "It waits in no bulk retry any more: see how it stands."
 def take_out(actor: Actor, public_id: UUID) -> None:
     """Leave this delivery out of the bulk retry in which it waits. Raises `Refusal`."""
     with writing() as current:
-        require(current, actor, PERMISSION)
+        require(current, actor, STOP_PERMISSION)
         row_id = current.scalar(select(Delivery.id).where(Delivery.public_id == public_id))
         if row_id is None:
             raise NotFound("There is no delivery at this address.")

@@ -15,7 +15,7 @@ MOST_NAMES: Final = 100  # of each list; the rows of all others are counted toge
 OTHERS: Final = ""
 SINGLE: Final = "single"  # a number, for a thing that has none
 COUNTED: Final = "counted"  # a quantity, for stock that only its moves change
-OF_STOCK: Final = ("quantity", "min_quantity", "unit")
+STOCK_NOTES: Final = ("quantity", "min_quantity", "unit")
 
 Notes = dict[str, Any]
 
@@ -38,7 +38,7 @@ def noted(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells) -> 
 
 def left_out(values: AssetValues, cells: Cells) -> dict[str, str]:
     """The cells of a row that an asset with these values does not take over."""
-    said = {name: cells[name] for name in OF_STOCK if cells.get(name)}
+    said = {name: cells[name] for name in STOCK_NOTES if cells.get(name)}
     quantity = said.get("quantity", "")
     if values.kind == AssetKind.ITEM:  # there is one of it
         return {name: text for name, text in said.items() if (name, text) != ("quantity", "1")}

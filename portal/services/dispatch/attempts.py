@@ -32,7 +32,7 @@ BODY: Final = (
 )
 
 
-def write(connection: Connection, ended: Sequence[tuple[Result, int]]) -> None:
+def write_attempts(connection: Connection, ended: Sequence[tuple[Result, int]]) -> None:
     """Store an attempt of each of these results, of different deliveries, by these numbers."""
     rows = [
         {

@@ -59,7 +59,7 @@ def locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
 def due_rows() -> Select[*tuple[Any, ...]]:
     """SQLite: the first rows of each webhook and priority in `ROWS`, longest due first. All are
     given the largest number of `places`."""
-    portions, chosen = _portions("sqlite"), aliased(Delivery)
+    portions, chosen = _portion_rows("sqlite"), aliased(Delivery)
     ids = _first_due(portions).limit(bindparam("most")).correlate(portions)
     rows = select(*_columns_of(chosen, "sqlite"), portions.c.free)
     joined = rows.join_from(portions, chosen, chosen.id.in_(ids))
@@ -73,7 +73,7 @@ def lease_rows() -> Select[*tuple[Any, ...]]:
 
     One statement, for what is leased would else travel here and back again.
     """
-    portions = _portions("postgresql")
+    portions = _portion_rows("postgresql")
     told = _first_due(portions).with_only_columns(
         *_columns_of(Delivery, "postgresql"), Delivery.due_at
     )
@@ -131,7 +131,7 @@ def _first_due(portions: AliasedReturnsRows) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _portions(dialect: str) -> AliasedReturnsRows:
+def _portion_rows(dialect: str) -> AliasedReturnsRows:
     """What each webhook may have of each priority: no more than its share of the pump's places,
     and on PostgreSQL no more than its leases leave, as they are under its lock."""
     columns: dict[str, Any] = dict.fromkeys(("webhook", "priority", "places", "cap"), Integer())

@@ -81,7 +81,7 @@ def end(
     if connection.dialect.name == "sqlite":
         return _end_in_steps(connection, results, now)
     rows = as_json(
-        {**_key_of(each), **end_of(each), **body_of(each), **_counts(each)} for each in results
+        {**_key_of(each), **end_of(each), **body_of(each), **_attempt_values(each)} for each in results
     )
     found = connection.execute(_end_at_once(), {"rows": rows, "now": now})
     return {row[0]: LeasedDelivery._make(row) for row in found.all()}
@@ -91,7 +91,7 @@ def _key_of(result: Result) -> dict[str, Any]:
     return {"delivery_id": result.claim.delivery_id, "token": result.claim.token}
 
 
-def _counts(result: Result) -> dict[str, Any]:
+def _attempt_values(result: Result) -> dict[str, Any]:
     return {"tries": result.claim.tries, "took_ms": result.took_ms}
 
 
@@ -129,7 +129,7 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
         .values(
             attempts=before.c.next_number,
             **{name: before.c[name] for name in ("tries", "code", "took_ms")},
-            **_arrived(),
+            **_delivered_values(),
         )
     )
     columns = [before.c[name] for name in ("attempts", "priority", "prior_status", "is_plain")]
@@ -167,7 +167,7 @@ def _end_in_steps(
             "id": (before := standings[each.claim.delivery_id]).id,
             "attempts": max(each.claim.number, before.attempts + 1),
             "code": each.outcome.code,
-            **_counts(each),
+            **_attempt_values(each),
         }
         for each in ended
         if each.outcome.reason is None and standings[each.claim.delivery_id].is_plain
@@ -206,10 +206,10 @@ def _deliver() -> Update:
     names = ("attempts", "tries", "code", "took_ms")
     given = Rowset("sqlite", id=BigInteger(), **dict.fromkeys(names, Integer()))
     values = {name: given[name] for name in names}
-    return update(Delivery).where(Delivery.id == given["id"]).values(**values, **_arrived())
+    return update(Delivery).where(Delivery.id == given["id"]).values(**values, **_delivered_values())
 
 
-def _arrived() -> dict[str, Any]:
+def _delivered_values() -> dict[str, Any]:
     """What all plain successes get, said once."""
     return {
         "status": literal_column(f"'{DeliveryStatus.DELIVERED}'"),

@@ -65,7 +65,7 @@ def _give_back(connection: Connection, given: Sequence[Result]) -> None:
         elif each.claim.delivery_id not in taken:
             late_results.is_settled(connection, each)
     if numbered:
-        attempts.write(connection, numbered)
+        attempts.write_attempts(connection, numbered)
         rows = [{"id": each.claim.delivery_id, "attempts": number} for each, number in numbered]
         update_rows(connection, Delivery, rows)
     for each in given:

@@ -67,7 +67,7 @@ def judge(
     ]
 
 
-def write(
+def write_deliveries(
     connection: Connection, judged: Sequence[Judged], written: Set[int], now: datetime
 ) -> None:
     """The deliveries' new status, and what is counted by it. `written`: those of which the plain
@@ -80,23 +80,23 @@ def write(
         else:
             others.append(each)
     entries = Counter(
-        {_arrived(id_, is_late=is_late): many for (id_, is_late), many in usual.items()}
+        {_arrival(id_, is_late=is_late): many for (id_, is_late), many in usual.items()}
     )
     if others:
         known = _others(connection, [each.before.id for each in others])
-        rows = [_counts(each) | _after(each, known[each.before.id], now) for each in others]
+        rows = [_delivery_values(each) | _after(each, known[each.before.id], now) for each in others]
         update_rows(connection, Delivery, rows)
         entries.update(_entry(each, row["status"]) for each, row in zip(others, rows, strict=True))
     rollups.count(connection, entries, now)
 
 
-def _arrived(webhook_id: int, *, is_late: bool) -> rollups.StatusChange:
+def _arrival(webhook_id: int, *, is_late: bool) -> rollups.StatusChange:
     """What a plain success is to the counts."""
     delivered = DeliveryStatus.DELIVERED
     return rollups.StatusChange(webhook_id, delivered, Priority.NORMAL, is_late=is_late)
 
 
-def _counts(judged: Judged) -> dict[str, Any]:
+def _delivery_values(judged: Judged) -> dict[str, Any]:
     """What every attempt changes."""
     result = judged.result
     return {

@@ -33,7 +33,7 @@ def is_settled(connection: Connection, result: Result) -> bool:
     if _is_next(connection, result, delivery):
         return False
     number = delivery.attempts + 1
-    attempts.write(connection, [(result, number)])
+    attempts.write_attempts(connection, [(result, number)])
     counted = update(Delivery).where(Delivery.id == claim.delivery_id)
     connection.execute(counted.values(attempts=number))
     return True

@@ -91,8 +91,8 @@ def _end(
     judged = judged_deliveries.judge(results, standings, jitter, now)
     if lost:
         without = [each for each in judged if each.before.id not in written]
-        attempts.write(connection, [(each.result, each.number) for each in without])
-    judged_deliveries.write(connection, judged, written, now)
+        attempts.write_attempts(connection, [(each.result, each.number) for each in without])
+    judged_deliveries.write_deliveries(connection, judged, written, now)
     return judged
 
 

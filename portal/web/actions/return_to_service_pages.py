@@ -38,7 +38,7 @@ def _back_by(action: Action) -> Callable[[Doing], object]:
     return doing(partial(return_to_service.come_back, action=action))
 
 
-PAGES: Final = (
+RETURN_PAGES: Final = (
     ActionPage(
         action=Action.RECEIVE_BACK,
         slug="receive-back",

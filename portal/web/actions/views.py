@@ -43,7 +43,7 @@ View = Callable[..., Answer]
 # In the order of the buttons.
 PAGES: Final[tuple[ActionPage, ...]] = (
     *assignment_pages.PAGES,
-    *return_to_service_pages.PAGES,
+    *return_to_service_pages.RETURN_PAGES,
     *incident_pages.PAGES,
     *planning_pages.PAGES,
     *stock_pages.PAGES,

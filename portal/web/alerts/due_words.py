@@ -64,11 +64,11 @@ class DueWords:
 def due_words(now: datetime) -> DueWords:
     """How it is at `now`. Ends its transactions: ask before anything else is read."""
     found, status = alert_queries.due_now(now), alert_queries.run_status(now)
-    lines = [_line(event, found, status.stored.rules) for event in KINDS]
+    lines = [_kind_line(event, found, status.stored.rules) for event in KINDS]
     return DueWords(status, found, lines)
 
 
-def _line(event: str, found: DueNow, rules: AlertRules) -> KindLine:
+def _kind_line(event: str, found: DueNow, rules: AlertRules) -> KindLine:
     name = EventName(event)
     return KindLine(
         kind=KINDS[event],
@@ -88,7 +88,7 @@ def _lists() -> Mapping[EventName, str]:
     }
 
 
-def _overdue(rules: AlertRules) -> str:
+def _overdue_rule(rules: AlertRules) -> str:
     if not rules.overdue_on:
         return OFF
     days = rules.repeat_every_days
@@ -96,17 +96,17 @@ def _overdue(rules: AlertRules) -> str:
     return f"At the first check after it was due back{again}"
 
 
-def _maintenance(rules: AlertRules) -> str:
+def _maintenance_rule(rules: AlertRules) -> str:
     if not rules.maintenance_on:
         return OFF
     return f"{_before(rules.maintenance_days)} it is due, or later, unless it has been started"
 
 
-def _low(rules: AlertRules) -> str:
+def _low_rule(rules: AlertRules) -> str:
     return "As soon as there is less than its threshold" if rules.low_stock_on else OFF
 
 
-def _warranty(rules: AlertRules) -> str:
+def _warranty_rule(rules: AlertRules) -> str:
     return f"{_before(rules.warranty_days)} it ends" if rules.warranty_on else OFF
 
 
@@ -115,8 +115,8 @@ def _before(days: int) -> str:
 
 
 _RULES: Final[Mapping[EventName, Callable[[AlertRules], str]]] = {
-    EventName.CHECKOUT_OVERDUE: _overdue,
-    EventName.MAINTENANCE_DUE: _maintenance,
-    EventName.LOW_STOCK: _low,
-    EventName.WARRANTY_EXPIRING: _warranty,
+    EventName.CHECKOUT_OVERDUE: _overdue_rule,
+    EventName.MAINTENANCE_DUE: _maintenance_rule,
+    EventName.LOW_STOCK: _low_rule,
+    EventName.WARRANTY_EXPIRING: _warranty_rule,
 }

@@ -71,7 +71,7 @@ def looking(now: datetime) -> Looking:
     tag = ALERT_RUN["queued" if is_queued else "working"]
     return Looking(
         status=status,
-        lines=[_line(run, tag) for run in alert_queries.runs()],
+        lines=[_run_line(run, tag) for run in alert_queries.runs()],
         tag=tag,
         working=_working(task) if task else "",
         is_slow=is_queued and task is not None and now - task.created_at > PATIENCE,
@@ -105,7 +105,7 @@ def _audience(heard: Heard, verb: str) -> str:
     return f"{verb} to {plural(heard.sent, 'webhook')}" if heard.sent else ""
 
 
-def _line(run: AlertRun, at_work: Tag) -> RunLine:
+def _run_line(run: AlertRun, at_work: Tag) -> RunLine:
     return RunLine(
         at=run.started_at,
         by=_by(run),

@@ -26,7 +26,7 @@ TABS: Final = {
     AssetKind.ITEM: (DETAILS, TIMELINE, RESERVATIONS, MAINTENANCE, DELIVERIES),
     AssetKind.STOCK: (DETAILS, TIMELINE, STOCK, DELIVERIES),
 }
-LABELS: Final = {
+TAB_LABELS: Final = {
     DETAILS: "Details",
     TIMELINE: "Timeline",
     RESERVATIONS: "Reservations",
@@ -59,7 +59,7 @@ def tabs_of(standing: Standing) -> list[Tab]:
     asset, counts = standing.asset, _counts(standing.plans)
     return [
         Tab(
-            label=LABELS[name],
+            label=TAB_LABELS[name],
             url=url_for(name, asset_id=asset.id),
             is_here=name == request.endpoint,
             count=number(counts[name]) if counts.get(name) else None,

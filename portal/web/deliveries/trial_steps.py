@@ -93,7 +93,7 @@ def _under_way(delivery: DeliveryDetail, attempt: AttemptDetail | None) -> Itera
         state = State.LATER if is_over else State.NOW
         yield TestStep(WORDS["picked"].ahead, state)
     else:
-        yield _picked_up(delivery, attempt)
+        yield _test_picked_up(delivery, attempt)
     for name in _ahead(attempt.url if attempt else delivery.webhook_url, STEPS[1:]):
         state = State.NOW if attempt and name == "name" else State.LATER
         yield TestStep(WORDS[name].ahead, state)
@@ -106,7 +106,7 @@ def _ended(delivery: DeliveryDetail, attempt: AttemptDetail) -> Iterator[TestSte
         if name == end and not attempt.is_delivered:
             yield _failed(name, attempt)
         elif name == "picked":
-            yield _picked_up(delivery, attempt)
+            yield _test_picked_up(delivery, attempt)
         else:
             yield _done(name, attempt)
     for name in _ahead(attempt.url, STEPS[reached:]):
@@ -124,7 +124,7 @@ def _end_of(attempt: AttemptDetail) -> str:
     return _ENDS.get(Reason(attempt.reason), "answer")
 
 
-def _picked_up(delivery: DeliveryDetail, attempt: AttemptDetail) -> TestStep:
+def _test_picked_up(delivery: DeliveryDetail, attempt: AttemptDetail) -> TestStep:
     waited = (attempt.started_at - delivery.created_at).total_seconds()
     return TestStep(WORDS["picked"].done, State.DONE, f"It waited here for {in_words(waited)}.")
 

@@ -198,7 +198,7 @@ def stop(public_id: UUID) -> Answer:
 
 
 @blueprint.post("/<uuid:public_id>/take-out")
-@requires(taking_out.PERMISSION)
+@requires(taking_out.STOP_PERMISSION)
 def take_out(public_id: UUID) -> Answer:
     """Leave it out of the bulk retry in which it waits."""
     with refusals_flashed("warning"):

@@ -50,7 +50,7 @@ class SessionCookies(SecureCookieSessionInterface):
         return serializer
 
 
-def init_app(app: Flask) -> None:
+def init_sessions(app: Flask) -> None:
     """Keep sessions in cookies that end `SESSION_IDLE_MINUTES` after the last request."""
     minutes = app.extensions["settings"].session_idle_minutes
     app.permanent_session_lifetime = timedelta(minutes=minutes)

@@ -22,7 +22,7 @@ from portal.web.home.needs import Need
 
 def register_needs() -> list[Need]:
     """Everything that wants a look, the most pressing first."""
-    return [need for source in SOURCES for need in source()]
+    return [need for source in REGISTER_NEEDS for need in source()]
 
 
 def the_look_for_alerts() -> Iterator[Need]:
@@ -120,7 +120,7 @@ def open_alerts() -> Iterator[Need]:
 
 
 # One line a kind, in the order of the page.
-SOURCES: Final[tuple[Callable[[], Iterator[Need]], ...]] = (
+REGISTER_NEEDS: Final[tuple[Callable[[], Iterator[Need]], ...]] = (
     the_look_for_alerts,
     overdue_assets,
     due_maintenance,

@@ -9,7 +9,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.web.frame.access import PUBLIC, requires
 
-blueprint = Blueprint("security_txt", __name__)
+security_txt_blueprint = Blueprint("security_txt", __name__)
 
 PATH: Final = "/.well-known/security.txt"
 # RFC 9116, 2.5.5: less than a year. Each answer is new, so that it never runs out where it is asked
@@ -17,7 +17,7 @@ PATH: Final = "/.well-known/security.txt"
 LASTS: Final = timedelta(days=180)
 
 
-@blueprint.get(PATH)
+@security_txt_blueprint.get(PATH)
 @requires(PUBLIC)
 def show() -> Response:
     """The contact that `SECURITY_CONTACT` names; 404 where nobody set one."""

@@ -15,10 +15,10 @@ from portal.web.frame.page_frame import THEME_COOKIE, THEMES
 # Browsers keep no cookie longer than 400 days.
 LASTS: Final = 365 * 24 * 3600
 
-blueprint = Blueprint("themes", __name__)
+theme_blueprint = Blueprint("themes", __name__)
 
 
-@blueprint.post("/theme")
+@theme_blueprint.post("/theme")
 @requires(PUBLIC)
 def choose() -> Response:
     """Keep the choice and go back to the page; whatever is no theme means the system's."""

@@ -17,7 +17,7 @@ def main() -> None:
     """Bring the database up to date, then become the supervisor of the named programs."""
     settings = load_settings()
     app = create_base_app(settings)
-    migrations.init_app(app)
+    migrations.init_migrations(app)
     with app.app_context():
         migrate(settings)
     wanted = {"valkey", *sys.argv[1:]}

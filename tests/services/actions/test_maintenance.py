@@ -335,7 +335,7 @@ def test_what_is_open_is_cancelled_together_and_quietly() -> None:
     before = told()
     with writing() as current:
         assert maintenance_rows.in_progress(current, asset_id)
-        cancelled = maintenance_rows.cancel_open(current, SYSTEM, asset_id)
+        cancelled = maintenance_rows.cancel_open_maintenance(current, SYSTEM, asset_id)
         assert not maintenance_rows.in_progress(current, asset_id)
     assert cancelled == [plan_examples.maintenance(each).id for each in ids]
     assert {state_of(each) for each in ids} == {MaintenanceState.CANCELLED}

@@ -344,7 +344,7 @@ def test_what_is_open_is_cancelled_together_and_quietly() -> None:
     before = told()
     with writing() as current:
         assert reservation_rows.has_open(current, asset_id)
-        cancelled = reservation_rows.cancel_open(current, SYSTEM, asset_id)
+        cancelled = reservation_rows.cancel_open_reservations(current, SYSTEM, asset_id)
         assert not reservation_rows.has_open(current, asset_id)
     closed = [each.id for each in map(reservation, ids) if each.closed_at]
     assert (cancelled, told()) == (closed, before)

@@ -285,7 +285,7 @@ def test_an_answer_that_never_ends_is_left(
     make_user()
     failing()
     server.odd_answers["MAIL"] = Session.drip
-    monkeypatch.setattr(smtp, "SECONDS", 0.5)
+    monkeypatch.setattr(smtp, "SMTP_SECONDS", 0.5)
     began = monotonic()
     assert emails.send_due() == 0
     assert monotonic() - began < 9

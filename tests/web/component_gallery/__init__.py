@@ -53,7 +53,7 @@ def make_gallery(*, local_trial: bool = True, opens: bool = True) -> Flask:
     app.jinja_env.globals["can"] = lambda permission: permission != request.args.get("without")
     page_frame.init_app(app)
     error_pages.init_app(app)
-    app.register_blueprint(theme_views.blueprint)
+    app.register_blueprint(theme_views.theme_blueprint)
     _add_pages(app)
     return app
 

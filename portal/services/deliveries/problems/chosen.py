@@ -54,14 +54,14 @@ def dismiss_chosen(actor: Actor, public_ids: Sequence[UUID]) -> ChosenCount:
     """Dismiss these failed deliveries, at most `MOST_CHOSEN`, and no others. Raises `Refusal`."""
     ids = set(public_ids)
     with writing() as current:
-        hooks = _lock(current, actor, ids)
+        hooks = _lock_chosen(current, actor, ids)
         kept = current.scalars(select(Delivery.id).where(Delivery.public_id.in_(ids))).all()
         in_runs, rows = taken(current, kept), _listed(current, ids)
         if not rows:
             raise Refusal(ALL_ON_THE_WAY if len(in_runs) == len(ids) else NOTHING)
         _mark(current, actor, rows)
         for hook in hooks:
-            _record(current, actor, hook, [row for row in rows if row.webhook_id == hook.id])
+            _record_chosen(current, actor, hook, [row for row in rows if row.webhook_id == hook.id])
         queued = sum(row.id in in_runs for row in rows)
         return ChosenCount(len(rows) - queued, queued, len(ids) - len(rows))
 
@@ -79,7 +79,7 @@ def bring_back_chosen(actor: Actor, public_ids: Sequence[UUID]) -> BroughtBack:
     """List these as problems again, at most `MOST_CHOSEN`, and no others. Raises `Refusal`."""
     ids = set(public_ids)
     with writing() as current:
-        hooks = _lock(current, actor, ids)
+        hooks = _lock_chosen(current, actor, ids)
         rows = _failed(current, ids, is_undismissed(Delivery), not_(is_unmarked(Delivery)))
         with_others = len(_failed(current, ids, not_(is_undismissed(Delivery))))
         if not rows:
@@ -88,11 +88,11 @@ def bring_back_chosen(actor: Actor, public_ids: Sequence[UUID]) -> BroughtBack:
         current.execute(delete(DismissedDelivery).where(DismissedDelivery.delivery_id.in_(gone)))
         for hook in hooks:
             mine = [row for row in rows if row.webhook_id == hook.id]
-            _record(current, actor, hook, mine, "webhook.problem_brought_back")
+            _record_chosen(current, actor, hook, mine, "webhook.problem_brought_back")
         return BroughtBack(len(rows), with_others)
 
 
-def _lock(current: Session, actor: Actor, ids: set[UUID]) -> Sequence[Webhook]:
+def _lock_chosen(current: Session, actor: Actor, ids: set[UUID]) -> Sequence[Webhook]:
     """The webhooks of these, one after the other as everywhere. Raises `Refusal`."""
     require(current, actor, PERMISSION)
     if not ids or len(ids) > MOST_CHOSEN:
@@ -130,7 +130,7 @@ def _mark(current: Session, actor: Actor, rows: Sequence[AnyRow]) -> None:
     )
 
 
-def _record(
+def _record_chosen(
     current: Session,
     actor: Actor,
     hook: Webhook,

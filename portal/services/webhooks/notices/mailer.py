@@ -31,7 +31,7 @@ def send(settings: Settings, to: Sequence[str], subject: str, text: str) -> None
     never sends a password without it; `smtps://` is TLS from the beginning.
     """
     url = urlsplit(settings.smtp_url)
-    message = _message(settings, url, to, subject, text)
+    message = _mail(settings, url, to, subject, text)
     with closing(_signed_in(url)) as server:
         server.send_message(message)
         # It is taken. However the server says good-bye, nothing changes that any more.
@@ -39,7 +39,7 @@ def send(settings: Settings, to: Sequence[str], subject: str, text: str) -> None
             server.quit()
 
 
-def _message(
+def _mail(
     settings: Settings, url: SplitResult, to: Sequence[str], subject: str, text: str
 ) -> EmailMessage:
     sender = parse_qs(url.query).get("from", [_own_address(settings)])[0]

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Final
 
 STEP_SECONDS: Final = 10.0  # to connect, and for each answer
-SECONDS: Final = 20.0  # for everything
+SMTP_SECONDS: Final = 20.0  # for everything
 
 
 class MayHaveArrived(smtplib.SMTPException):
@@ -47,7 +47,7 @@ class InTime(smtplib.SMTP):
     """A conversation that begins in the open."""
 
     def __init__(self, host: str, port: int, **options: Any) -> None:
-        self._ends_at = monotonic() + SECONDS
+        self._ends_at = monotonic() + SMTP_SECONDS
         super().__init__(host, port, timeout=STEP_SECONDS, **options)
 
     def getreply(self) -> tuple[int, bytes]:
