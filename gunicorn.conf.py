@@ -9,15 +9,15 @@ from portal.garbage import lasting
 with lasting():
     from sqlalchemy.exc import SQLAlchemyError
 
-    from jobs.processes.child import dies_with
     from jobs.processes.heartbeat import GOODBYE, Heartbeat
+    from jobs.processes.supervisor import dies_with
     from portal import app as _pages  # noqa: F401 - read once, here: each process begins with it
     from portal import logs
     from portal.base_app import create_base_app
     from portal.config.settings import SettingsError, load_settings
     from portal.extensions import db
     from portal.services.core import heartbeats, vault
-    from portal.services.operations.database.look import look_around
+    from portal.services.operations.health import look_around
     from portal.services.people import sessions
 
 # What gunicorn takes as: starting again will not help. It ends the server, not one process of it.

@@ -23,11 +23,11 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.neighbours import find_neighbours
-from portal.services.deliveries.problems import queries as problems
+from portal.services.deliveries.log.pages import find_neighbours
 from portal.services.operations import overview, retention
 from portal.services.outbox import due
 from portal.services.webhooks import queries as webhook_queries
@@ -94,8 +94,8 @@ def _others(hooks: list[Hook], rows: int) -> dict[str, Callable[[], object]]:
     week = [now.replace(microsecond=0) - day * DAY for day in range(7, -1, -1)]
     failed = LogFilter(status=StatusFilter.FAILED)
     return {
-        "How many need attention": problems.count,
-        "Problems": problems.find_problems,
+        "How many need attention": delivery_problems.count,
+        "Problems": delivery_problems.find_problems,
         "Log, the oldest first": partial(log_pages.find_page, LogFilter(), oldest_first=True),
         "Previous and next of a delivery": partial(find_neighbours, LogFilter(), rows // 2),
         "Previous and next among what failed": partial(find_neighbours, failed, rows // 2),

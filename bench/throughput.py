@@ -25,7 +25,7 @@ from bench.support.world import (
     webhooks,
     world,
 )
-from portal.engine.http.request_head import header_lines
+from portal.engine.http.transport import header_lines
 from portal.extensions import db
 from portal.models.deliveries import Delivery
 from portal.services.core.heartbeats import BEAT_EVERY

@@ -15,7 +15,7 @@ from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
 from portal.extensions import settings
 from portal.queue import bell
-from portal.services.dispatch import address_guard
+from portal.services.dispatch import request
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def equip() -> Equipment:
         extensions["equipment"] = Equipment(
             impatient_engine(current.database_url, current.database_options),
             Transport(
-                address_guard.guard(current),
+                request.guard(current),
                 ca_bundle=current.webhook_ca_bundle or None,
                 max_in_flight=current.worker_max_in_flight,
             ),

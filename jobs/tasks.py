@@ -7,13 +7,12 @@ from time import monotonic, sleep
 from typing import Final
 
 from jobs.context import job
-from jobs.duty import at_work
+from jobs.periodic import at_work
 from jobs.stop_flag import stop
 from portal.queue import task_bell
+from portal.services import tasks as task_leases
 from portal.services.task_kinds import KINDS
-from portal.services.tasks import leases as task_leases
-from portal.services.tasks.leases import MOST_FAILURES, Turn
-from portal.services.tasks.tasks import Kind
+from portal.services.tasks import MOST_FAILURES, Kind, Turn
 
 log = logging.getLogger(__name__)
 

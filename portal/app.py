@@ -5,7 +5,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import web
 from portal.base_app import create_base_app
-from portal.commands import cli, migrations
+from portal.commands import cli
 from portal.config.settings import Settings
 from portal.queue import bell
 from portal.web.frame import error_pages
@@ -18,7 +18,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     bell.init_app(app)
     error_pages.init_app(app)
     web.init_app(app)
-    migrations.init_migrations(app)
+    cli.init_migrations(app)
     cli.init_app(app)
     return app
 

@@ -2,20 +2,21 @@
 
 import logging
 import signal
+import time
 from contextlib import suppress
 from time import monotonic
 from typing import Final
 
+from redis import Redis
 from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
 from jobs.context import application
 from jobs.processes.heartbeat import GOODBYE, Heartbeat
-from jobs.processes.redis_wait import wait_for_redis
 from portal.config.settings import Settings
 from portal.garbage import lasting
-from portal.queue.clients import patient_client
 from portal.queue.portal_job import PortalJob
+from portal.queue.redis_state import patient_client
 from portal.queue.schedule import reconcile, table
 from portal.services.core import heartbeats
 
@@ -99,3 +100,25 @@ def run_scheduler() -> int:
             return 1
     heartbeat.end(GOODBYE)
     return 0
+
+
+PATIENCE: Final = 60.0
+LONGEST_PAUSE: Final = 2.0
+
+
+def wait_for_redis(redis: Redis, patience: float = PATIENCE) -> None:
+    """Return when Redis answers. Raises `RedisError` after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    pause = 0.05
+    while True:
+        try:
+            redis.ping()
+        except RedisError as error:
+            if time.monotonic() > deadline:
+                raise
+            if pause == LONGEST_PAUSE:
+                log.warning("Waiting for Redis: %s", error)
+            pause = min(pause * 2, LONGEST_PAUSE)
+            time.sleep(pause)
+        else:
+            return

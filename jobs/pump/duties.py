@@ -13,11 +13,11 @@ from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk
 from portal.queue import task_bell
 from portal.queue.bell import Bell
+from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
-from portal.services.core.runs import own_run
-from portal.services.dispatch import release
+from portal.services.core.heartbeats import own_run
+from portal.services.dispatch import claim_types
 from portal.services.dispatch import sweep as dispatch_sweep
-from portal.services.tasks import leases as task_leases
 from portal.services.webhooks import activation
 
 MORE: Final = 0.25  # seconds, where the last ones left something to be put to rest
@@ -73,7 +73,7 @@ class Duties:
 
         def do(connection: Connection) -> _Found:
             if is_unsure:
-                release.give_back_unknown(connection, own_run(), held)
+                claim_types.give_back_unknown(connection, own_run(), held)
             if has_sent:
                 heartbeats.sign(connection, heartbeats.PUMP, self._name)
             if is_behind or not heartbeats.take_duty(connection, heartbeats.SWEEP, pause):

@@ -18,9 +18,9 @@ from portal.lib.clock import since_boot
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch.claim import kept_of
 from portal.services.dispatch.claim_types import Claim
-from portal.services.dispatch.fairness import kept_of
-from portal.services.operations.database.pulse import pulse
+from portal.services.operations.readiness import pulse
 from portal.services.outbox.division import own_division
 from portal.services.outbox.reach import own_reach
 

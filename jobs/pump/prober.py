@@ -17,12 +17,11 @@ from portal.database.engine import brief_engine
 from portal.engine.http.bare_probe import BareProbes, Door
 from portal.engine.reach import FIRST_PAUSE, LONG_PATIENCE, SHORT_PATIENCE
 from portal.models.webhooks import WebhookKind
-from portal.services.dispatch import address_guard
-from portal.services.outbox import reach_rows
+from portal.services.dispatch import request
+from portal.services.outbox import reach as outbox_reach
 from portal.services.outbox.division import own_division
-from portal.services.outbox.reach import OwnReach, own_reach
-from portal.services.outbox.reach_rows import Knock
-from portal.services.webhooks.inbox.address import inbox_url, opening
+from portal.services.outbox.reach import Knock, OwnReach, own_reach
+from portal.services.webhooks.rows import inbox_url, opening
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ class Prober:
         settings: Settings = app.extensions["settings"]
         self._engine = brief_engine(settings.database_url, settings.database_options)
         self._probes = BareProbes(
-            address_guard.guard(settings), ca_bundle=settings.webhook_ca_bundle or None
+            request.guard(settings), ca_bundle=settings.webhook_ca_bundle or None
         )
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
@@ -66,14 +65,14 @@ class Prober:
     def go_round(self) -> None:
         """Knock at everybody whose turn it is."""
         machine = self._reach.machine
-        taken = _write(self._engine, partial(reach_rows.take_turns, machine=machine))
+        taken = _write(self._engine, partial(outbox_reach.take_turns, machine=machine))
         if not taken:
             return
         reached = {int(str(key)) for key in self._probes.knock(map(_door, taken))}
         failed = {each.webhook_id for each in taken} - reached
 
         def note(connection: Connection) -> bool:
-            reach_rows.note_knocks(connection, machine, reached, failed)
+            outbox_reach.note_knocks(connection, machine, reached, failed)
             return True
 
         if _write(self._engine, note):
@@ -94,7 +93,7 @@ class Prober:
 
     def _judge(self, engine: Engine) -> None:
         machine = self._reach.machine
-        is_benched = _write(engine, partial(reach_rows.judge_machine, machine=machine))
+        is_benched = _write(engine, partial(outbox_reach.judge_machine, machine=machine))
         if is_benched is None:
             return
         if is_benched:

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 # leases ended, and others send what it still holds.
 FRESH: Final = 5.0
 LAST_WAIT: Final = 13.0  # seconds that a warm shutdown gives to what is in flight
-LAST_RECORD: Final = 13.7  # … and in all: the database is then told the rest; see `shutdown.py`
+LAST_RECORD: Final = 13.7  # … and in all: the database is then told the rest; see `worker.py`
 
 
 class Pump:

@@ -13,8 +13,7 @@ from jobs.pump.desk import Desk, Done
 from portal.lib.clock import since_boot
 from portal.services.dispatch import record
 from portal.services.dispatch.claim_types import Claim
-from portal.services.dispatch.results import Result
-from portal.services.outbox.journal import Journal
+from portal.services.dispatch.results import Journal, Result
 
 FLUSH_AFTER: Final = 0.05
 FLUSH_AT: Final = 200

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk
-from portal.services.dispatch import release
+from portal.services.dispatch import claim_types
 from portal.services.dispatch.claim_types import Claim
 
 
@@ -37,7 +37,7 @@ class Returns:
         """What was not sent, if there is any. Whether some was given back since this was asked."""
         if self._unsent and not self._desk.is_busy:
             unsent = [*self._unsent]
-            work = partial(self._writer.write, partial(release.release, sent=[], unsent=unsent))
+            work = partial(self._writer.write, partial(claim_types.release, sent=[], unsent=unsent))
             self._desk.give(work, partial(self._note, len(unsent)), beside=beside)
         given, self._has_given = self._has_given, False
         return given
@@ -45,7 +45,7 @@ class Returns:
     def finish(self, sent: Sequence[Claim], until: float) -> None:
         """At the end: all that is left, and what was `sent` and cut off. Until that time at most,
         by the monotonic clock."""
-        work = partial(release.release, sent=sent, unsent=self._unsent)
+        work = partial(claim_types.release, sent=sent, unsent=self._unsent)
         while (sent or self._unsent) and monotonic() < until:
             if self._writer.write(work):
                 break

@@ -18,8 +18,8 @@ from jobs.turns import Turns
 from portal.queue import bell
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.runs import own_run
-from portal.services.dispatch import release
+from portal.services.core.heartbeats import own_run
+from portal.services.dispatch import claim_types
 from portal.services.outbox.reach import own_reach
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class Sender:
     def _let_go(self) -> None:
         """What the last pump was sending may go again."""
         writer = DatabaseWriter(self._engine)
-        work = partial(release.interrupt, run=own_run())
+        work = partial(claim_types.interrupt, run=own_run())
         while not (self._is_stopping() or writer.write(work)):
             self._rest(FIRST_PAUSE)
 

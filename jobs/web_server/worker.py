@@ -15,7 +15,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.task import ThreadedTaskDispatcher
 
-from jobs.processes.open_files import raise_limit_of_open_files
+from jobs.processes.process_setup import raise_limit_of_open_files
 from jobs.web_server.channel import Connection, Listener
 
 # Seconds that idle connections stay after SIGTERM: a request may be on its way.

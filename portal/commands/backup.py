@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from portal.config.exit_codes import USUAL
 from portal.database.engine import shown
 from portal.extensions import db
-from portal.lib.sizes import size_in_words
+from portal.lib.durations import size_in_words
 
 
 @click.command(epilog=USUAL)

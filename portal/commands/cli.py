@@ -1,32 +1,148 @@
 """Commands for the person who runs the portal."""
 
+import re
 import sys
+from datetime import timedelta
 from typing import Final
 
 import click
 from flask import Flask
+from flask_migrate import Migrate
 from flask_migrate.cli import db as migrations
 
-from portal.commands.actor import COMMAND_LINE
 from portal.commands.backup import backup
 from portal.commands.doctor import doctor
-from portal.commands.keys import forget_secrets
-from portal.commands.retry import retry
-from portal.commands.switch import sending
 from portal.config.exit_codes import USUAL
-from portal.database.plain_errors import in_words
+from portal.config.settings import ROOT
+from portal.database.engine import in_words
 from portal.engine.events.body import ActorKind, Origin
-from portal.lib.emails import is_email, tidy_email
+from portal.extensions import db, settings
+from portal.lib.clock import utcnow
+from portal.lib.typed_values import is_email, tidy_email
 from portal.models.people import Role
+from portal.services.bulk_retry import selection
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Count, Selection
 from portal.services.core import vault
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.demo import seed
 from portal.services.operations import retention
-from portal.services.operations.clock_check import WrongClock
+from portal.services.operations import sending as operation_sending
+from portal.services.operations.retention import WrongClock
 from portal.services.people import invitations, password_resets, passwords, signup
-from portal.services.webhooks import key_rotation
+from portal.services.webhooks import keys
+from portal.services.webhooks.keys import LostKeys
+
+OFF, ON = "off", "on"
+# What is asked for → what to say where it was done, and where it was so already.
+ANSWERS: Final = {
+    OFF: (
+        "Sending is stopped for all webhooks. What is being sent now still ends.",
+        "Sending was stopped already.",
+    ),
+    ON: ("Sending is on. What waited goes out now.", "Sending was on already."),
+}
+
+
+@click.command(epilog=USUAL)
+@click.argument("state", type=click.Choice([OFF, ON]))
+def sending(state: str) -> None:
+    """Stop all sending, to every webhook (off), or start it again (on).
+
+    What is being sent when it is stopped ends. Events are still stored; their deliveries wait, and
+    go out once it is on.
+    """
+    is_new = (
+        operation_sending.stop(COMMAND_LINE)
+        if state == OFF
+        else operation_sending.start(COMMAND_LINE)
+    )
+    click.echo(ANSWERS[state][0 if is_new else 1])
+
+
+UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+LONGEST: Final = timedelta(days=3650)
+
+
+def read_span(_context: click.Context, _option: click.Parameter, text: str) -> timedelta:
+    """ "90m", "24h" or "7d" as a span of time."""
+    found = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
+    span = timedelta(**{UNITS[found[2]]: int(found[1])}) if found else timedelta()
+    if not timedelta() < span <= LONGEST:
+        raise click.BadParameter("Write a number and m, h or d, such as 90m, 24h or 7d.")
+    return span
+
+
+@click.command(epilog=USUAL)
+@click.option("--failed", is_flag=True, required=True, help="What is Failed, tests apart.")
+@click.option("--since", required=True, callback=read_span, help="Stored within: 90m, 24h, 7d.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
+def retry(failed: bool, since: timedelta, dry_run: bool) -> None:
+    """Send failed deliveries once more, as Retry on the page does: one extra attempt each.
+
+    They go behind everything that is new. The address where it can be followed is printed.
+    """
+    wanted = LogFilter(status=StatusFilter.FAILED if failed else None, since=utcnow() - since)
+    choice = Selection(wanted=wanted, newest=selection.newest_now())
+    counted = selection.count(choice)
+    _tell(counted)
+    if dry_run or not counted.total:
+        return
+    try:
+        batch = bulk_retry_task.start(COMMAND_LINE, choice)
+    except Refusal as refusal:
+        raise click.ClickException(refusal.sentence) from None
+    click.echo(f"Started: {settings().base_url}/batches/{batch}")
+
+
+def _tell(counted: Count) -> None:
+    more = " or more" if counted.is_more else ""
+    click.echo(f"Deliveries to retry: {counted.total}{more}")
+    for name, count in counted.by_webhook.most_common():
+        click.echo(f"{count:>8}  {name}")
+    skipped = counted.skipped.total()
+    if skipped:
+        click.echo(f"Left out, because their webhook is off or deleted: {skipped}")
+
+
+@click.command("forget-secrets", epilog=USUAL)
+@click.option("--dry-run", is_flag=True, help="Only say what does not open.")
+def forget_secrets(dry_run: bool) -> None:
+    """Start anew when keys of ENCRYPTION_KEYS are lost for good.
+
+    Every secret is tried. Webhooks of which one does not open are turned off, and what happens
+    meanwhile is held for them; then the portal starts with the present keys. Nothing is erased:
+    where the keys are found again, set them behind the new one and turn the webhooks on. Refused
+    while the portal runs.
+    """
+    try:
+        found = keys.look() if dry_run else keys.forget(COMMAND_LINE)
+    except Refusal as refusal:
+        raise click.ClickException(refusal.sentence) from None
+    _tell_lost(found, dry_run=dry_run)
+
+
+def _tell_lost(found: LostKeys, *, dry_run: bool) -> None:
+    for each in found.webhooks:
+        click.echo(f"{each.name}: {' and '.join(each.parts)}")
+    if found.is_empty:
+        click.echo("Everything opens with these keys. Nothing was changed.")
+    elif dry_run:
+        click.echo(
+            f"Webhooks that would be turned off: {len(found.webhooks)}. This was a dry run: "
+            "nothing was changed."
+        )
+    else:
+        click.echo(
+            f"Webhooks that are off now, if they were not: {len(found.webhooks)}. Start the "
+            "portal, enter their secrets anew (Edit), and turn them on."
+        )
+
+
+COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "A command on the server", Origin.API)
 
 DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.API)
 
@@ -120,14 +236,14 @@ def rotate_keys(dry_run: bool) -> None:
     is saved meanwhile, and it takes as much room again as the file.
     """
     if dry_run:
-        click.echo(f"{key_rotation.count_stale()} rows are sealed with an older key.")
+        click.echo(f"{keys.count_stale()} rows are sealed with an older key.")
         return
     try:
-        done = key_rotation.rotate(lambda _count: None)
+        done = keys.rotate(lambda _count: None)
     except vault.VaultError as error:
         raise click.ClickException(f"{error} Nothing of it was changed.") from None
     click.echo(f"{done} rows were sealed anew.")
-    if why_not := key_rotation.rebuild_file():
+    if why_not := keys.rebuild_file():
         raise click.ClickException(
             f"The file of the database still holds what older keys sealed: {why_not}. Stop the "
             "portal, and run this again."
@@ -162,3 +278,9 @@ COMMANDS: Final = (
 )
 for _command in (*COMMANDS, *migrations.commands.values()):
     in_words(_command)
+
+
+def init_migrations(app: Flask) -> None:
+    """Let `flask db`, and `flask_migrate.upgrade` inside the application's context, work on it."""
+    migrate = Migrate(db=db, directory=str(ROOT / "migrations"), render_as_batch=False)
+    migrate.init_app(app)

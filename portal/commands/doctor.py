@@ -10,9 +10,9 @@ from flask.cli import with_appcontext
 
 from portal.lib.durations import relative
 from portal.services.operations import findings, report
-from portal.services.operations.finding import Finding, Level
+from portal.services.operations.findings import Finding, Level
 from portal.services.operations.health import Facts, read_facts
-from portal.services.operations.process_roles import Duty, DutyState, read_duties
+from portal.services.operations.report import Duty, DutyState, read_duties
 
 EXIT_WARNING: Final = 1
 EXIT_DANGER: Final = 2

@@ -4,11 +4,14 @@ A value that cannot be used stops the start with one sentence (`SettingsError`).
 project is read first; the environment wins over it.
 """
 
+import base64
 import hashlib
 import os
+import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
@@ -16,8 +19,6 @@ from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 
-from portal.config.keys import Keys, load_keys
-from portal.config.slips import refuse_slips
 from portal.config.urls import (
     database_url,
     redis_url,
@@ -38,9 +39,11 @@ from portal.config.values import (
     number,
     one_of,
     ports,
+    private_folder,
     token,
 )
-from portal.database.server_options import CHOICES, FULL
+from portal.database.engine import CHOICES, FULL
+from portal.engine.signing.weak_keys import weakness
 
 __all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "valkey_socket"]
 
@@ -192,3 +195,97 @@ def _reachable(host: str) -> str:
     if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
         return "localhost"
     return f"[{host}]" if ":" in host else host
+
+
+# Nobody else calls a variable so. With others, only what stands in `.env` is meant for us.
+PREFIXES: Final = (
+    "ENCRYPTION_",
+    "INBOX_",
+    "LEASE_",
+    "RETENTION_",
+    "SWEEP_",
+    "TRUSTED_",
+    "WEBHOOK_",
+    "WORKER_",
+)
+ALIKE: Final = 0.85  # of 1; WEBHOOK_SECRET, which receivers are given, is 0.79 like WEBHOOK_SOURCE
+
+
+def refuse_slips(known: frozenset[str], in_file: Iterable[str], names: Iterable[str]) -> None:
+    """Raise `SettingsError` for the first name that nearly is one of `known`.
+
+    `in_file`: the names in `.env`; `names`: all, the environment's too.
+    """
+    ours = {name for name in names if name.upper().startswith(PREFIXES)}
+    for name in sorted({*in_file, *ours} - known):
+        if meant := get_close_matches(name.upper(), known, n=1, cutoff=ALIKE):
+            raise SettingsError(f"There is no setting {name}: did you mean {meant[0]}?")
+
+
+KEYS_FILE = "keys.env"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """`encryption_keys`: Fernet keys; the first encrypts, all decrypt."""
+
+    secret_key: str
+    encryption_keys: tuple[str, ...]
+
+
+def load_keys(environ: Mapping[str, str], instance_dir: Path, *, may_create: bool) -> Keys:
+    """The keys from the environment, else from the instance folder, else (trial) new ones.
+
+    Raises `SettingsError` when one is missing or cannot be used.
+    """
+    path = instance_dir / KEYS_FILE
+    if may_create and not path.exists():
+        _create(path)
+    kept = {name: value or "" for name, value in dotenv_values(path).items()}
+    secret_key = environ.get("SECRET_KEY") or kept.get("SECRET_KEY", "")
+    encryption = environ.get("ENCRYPTION_KEYS") or kept.get("ENCRYPTION_KEYS", "")
+    if len(secret_key) < 16:
+        raise SettingsError(
+            "SECRET_KEY must be set to at least 16 characters that only this portal knows."
+        )
+    _refuse_weak("SECRET_KEY", secret_key)
+    return Keys(secret_key, tuple(_fernet_key(part) for part in encryption.split(",")))
+
+
+def _fernet_key(text: str) -> str:
+    key = text.strip()
+    try:
+        made = base64.urlsafe_b64decode(key)
+    except ValueError:
+        made = b""
+    if len(made) != 32:
+        raise SettingsError(
+            "ENCRYPTION_KEYS must be one or more Fernet keys (32 bytes, URL-safe base64), "
+            "separated by commas."
+        )
+    _refuse_weak("ENCRYPTION_KEYS", key, made.decode("latin-1"))
+    return key
+
+
+def _refuse_weak(setting: str, *forms: str) -> None:
+    if reason := weakness(*forms):
+        raise SettingsError(f"{setting} must be made by chance: {reason} can be guessed.")
+
+
+def _create(path: Path) -> None:
+    private_folder(path.parent, "INSTANCE_DIR")
+    lines = (
+        f"SECRET_KEY={secrets.token_urlsafe(32)}\n"
+        f"ENCRYPTION_KEYS={base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}\n"
+    )
+    # Written aside and linked into place: two first starts at once agree on one pair of keys.
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(lines)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from portal.config.values import SettingsError
-from portal.lib.emails import is_email
+from portal.lib.typed_values import is_email
 
 # RFC 3966, 3: a global number, with what people put between its digits.
 PHONE: Final = re.compile(r"\+[0-9][0-9().-]{2,30}")

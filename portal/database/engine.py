@@ -1,11 +1,16 @@
 """How we talk to SQLite and PostgreSQL: engine options, connection set-up, times, the clock."""
 
+import functools
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+import click
+
 # One SQLite for the whole process: two on one file lose each other's locks.
 import sqlcipher3 as sqlite_module
+from flask import current_app
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -26,8 +31,46 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
 from portal.database import trouble
-from portal.database.server_options import FULL, connect_arguments
 from portal.lib.clock import learn, told, utcnow
+
+FULL: Final = "full"
+PLAIN: Final = "plain"
+CHOICES: Final = (FULL, PLAIN)
+
+# https://www.postgresql.org/docs/current/libpq-connect.html. A cut path is noticed by what was
+# sent and not acknowledged (milliseconds), or by probes while we wait for an answer (seconds). A
+# Save that meets it first, and then nobody who accepts a connection, ends within 10 seconds.
+OF_CLIENT: Final[Mapping[str, Any]] = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 4_000,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+# The server's own side of it: it lets go of a vanished client and of its locks.
+OF_SESSION: Final[Mapping[str, str]] = {
+    "statement_timeout": "30000",
+    "lock_timeout": "10000",
+    "idle_in_transaction_session_timeout": "15000",
+    "timezone": "UTC",
+    "client_connection_check_interval": "5000",
+    "tcp_user_timeout": "15000",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+
+def connect_arguments(url: URL, options: str) -> dict[str, Any]:
+    """What psycopg is to connect with beside `url`, whose own words win."""
+    said = url.normalized_query
+    found = {name: value for name, value in OF_CLIENT.items() if name not in said}
+    if options == PLAIN:
+        # Behind a pooler the next statement may find another session without the prepared ones.
+        return {**found, "prepare_threshold": None}
+    words = [f"-c {name}={value}" for name, value in OF_SESSION.items()]
+    return {**found, "options": " ".join([*words, *said.get("options", ())])}
+
 
 # A row whose columns the query beside it names.
 AnyRow = Row[*tuple[Any, ...]]
@@ -250,3 +293,30 @@ def database_now(connection: Connection) -> datetime:
         now = datetime.fromisoformat(value).replace(tzinfo=UTC)
     learn(now, asked_at)
     return now
+
+
+def in_words(command: click.Command) -> click.Command:
+    """Have `command` say in one sentence that the database is away, or not of this version."""
+    run = command.callback
+    if run is None:
+        raise TypeError(f"{command.name} does nothing by itself")
+
+    @functools.wraps(run)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return run(*args, **kwargs)
+        except DBAPIError as error:
+            settings: Any = current_app.extensions["settings"]
+            raise click.ClickException(
+                f"{unusable(settings.database_url, error)} {settings.command('doctor')} says what "
+                "to do."
+            ) from None
+
+    command.callback = told
+    return command
+
+
+def unusable(url: str, error: DBAPIError) -> str:
+    """That the database cannot be used, and why, without its password."""
+    why = str(error.orig).strip().splitlines()[0].rstrip(".")
+    return f"The database {shown(url)} cannot be used: {why}."

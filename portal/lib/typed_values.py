@@ -1,8 +1,8 @@
 """Amounts, counts and dates as people and spreadsheets write them; or what is wrong with one."""
 
 import re
-from calendar import month_name
-from datetime import date
+from calendar import month_name, monthrange
+from datetime import MAXYEAR, date, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -109,3 +109,42 @@ def _no_day(text: str) -> TypedValueError:
     if NO_YEAR.fullmatch(text):
         return TypedValueError("with its year, such as 03.05.2026")
     return TypedValueError("as year, month and day, such as 2026-05-03")
+
+
+def add_months(day: date, months: int) -> date:
+    """The same day `months` later; the month's last day where it has no such day.
+
+    Raises ValueError when that lies beyond the last year that a date can have.
+    """
+    years, month = divmod(day.month - 1 + months, 12)
+    year = day.year + years
+    if year > MAXYEAR:
+        raise ValueError(f"{months} months after {day} there is no date")
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def last_day(first: date, months: int) -> date:
+    """The last of so many months that begin with `first`: the day before the same day of a later
+    month, or that month's last day where it has no such day.
+
+    Raises ValueError as `add_months` does.
+    """
+    after = add_months(first, months)
+    return after if after.day < first.day else after - timedelta(days=1)
+
+
+LONGEST: Final = 254  # RFC 5321, 4.5.3.1.3, as corrected by erratum 1690
+# Only mail can tell whether an address is real: names inside a company's network count as well.
+# Signs that separate or quote addresses in a mail's head would make two of one.
+PART: Final = r"[^@\s\x00-\x1f\x7f,;:<>()\[\]\"\\]+"
+SHAPE: Final = re.compile(f"{PART}@{PART}")
+
+
+def tidy_email(text: str) -> str:
+    """The address as it is stored and looked up: without spaces around it, in small letters."""
+    return text.strip().lower()
+
+
+def is_email(text: str) -> bool:
+    """Whether the text looks like an address at all."""
+    return len(text) <= LONGEST and SHAPE.fullmatch(text) is not None

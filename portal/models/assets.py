@@ -80,7 +80,7 @@ class Asset(Base):
     """One thing in the register (`item`), or one kind of consumable (`stock`).
 
     Its tag, name and serial number are found by parts through `asset_words` (SQLite) or
-    `ix_asset_words` (PostgreSQL), which only `services/assets/search.py` and migration 0027 know.
+    `ix_asset_words` (PostgreSQL), which only `services/assets/queries.py` and migration 0027 know.
     """
 
     __tablename__ = "assets"
@@ -234,3 +234,35 @@ class Action(StrEnum):
     RECEIVE_STOCK = "receive_stock"
     ISSUE_STOCK = "issue_stock"
     ADJUST_STOCK = "adjust_stock"
+
+
+class MoveKind(StrEnum):
+    """Why the number changed."""
+
+    RECEIVE = "receive"
+    ISSUE = "issue"
+    ADJUST = "adjust"
+    LOSS = "loss"
+
+
+class StockMove(Base):
+    """One change of a stock's number; `balance_after` is what was left. Written once."""
+
+    __tablename__ = "stock_moves"
+
+    id: Mapped[Big] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("assets.id"))
+    kind: Mapped[str] = mapped_column(String(8))
+    delta: Mapped[int]
+    balance_after: Mapped[int]
+    at: Mapped[datetime] = mapped_column(default=common_now)
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    actor_name: Mapped[str] = mapped_column(String(120))
+    note: Mapped[str] = mapped_column(default="")
+
+    __table_args__ = (
+        CheckConstraint("balance_after >= 0", name="balance_after"),
+        Index("ix_stock_moves_asset_id_id", "asset_id", "id"),
+        {"sqlite_autoincrement": True},
+    )

@@ -177,7 +177,8 @@ class Lease(Base):
     """Who is sending a delivery, and until when: an attempt that has not ended has no other row.
 
     `until`: by the database's clock. What is left when it has passed is evidence of a crash.
-    `run`: of the process that took it (`services/core/runs.py`), which may tell of one sooner.
+    `run`: of the process that took it (`services/core/heartbeats.py`), which may tell of one
+    sooner.
     `number`, `kind`, `actor`, `url`, `started_at`: the attempt's own. There is no foreign key: it
     would lock the delivery's row, and so write to it.
     """
@@ -281,3 +282,95 @@ class AttemptBody(Base):
     is_truncated: Mapped[bool] = mapped_column(default=False)
     location: Mapped[str | None]
     detail: Mapped[str] = mapped_column(default="")
+
+
+class Dismissal(Base):
+    """Until when what failed at one webhook for one reason is dismissed.
+
+    By `deliveries.finished_at`, so that what fails later is a problem again, however old it is. One
+    row instead of a mark at each delivery: there may be millions. `reason`: blank for none.
+    `since`: until when it was dismissed before, which the last one comes back to; None: it was not.
+    `dismissed_at` and `actor_id`: of the last one.
+    """
+
+    __tablename__ = "dismissals"
+
+    webhook_id: Mapped[int] = mapped_column(
+        ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
+    )
+    reason: Mapped[str] = mapped_column(String(20), primary_key=True)
+    until: Mapped[datetime]
+    since: Mapped[datetime | None]
+    dismissed_at: Mapped[datetime | None]
+    actor_id: Mapped[int | None]
+
+
+class DismissedDelivery(Base):
+    """When a person dismissed one failed delivery, chosen among others.
+
+    It holds for what had failed by then (`deliveries.finished_at`): one that is retried and fails
+    again is a problem again. What was chosen by hand is little, however long the log is.
+    """
+
+    __tablename__ = "dismissed_deliveries"
+
+    delivery_id: Mapped[Big] = mapped_column(
+        ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    at: Mapped[datetime]
+    actor_id: Mapped[int | None]
+
+
+class Rollup(Base):
+    """How many deliveries to one webhook became Delivered and Failed in one hour, tests apart.
+
+    `hour`: its beginning, UTC, by the database's clock. `late`: of those delivered, the ones that
+    arrived more than five minutes after their event. `failed_attempts`: every one that did not
+    arrive, whatever became of its delivery.
+    """
+
+    __tablename__ = "rollups"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    webhook_id: Mapped[int] = mapped_column(
+        ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
+    )
+    delivered: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    late: Mapped[int] = mapped_column(default=0)
+    failed_attempts: Mapped[int] = mapped_column(default=0)
+
+    __table_args__ = (Index("ix_rollups_webhook_id_hour", "webhook_id", "hour"),)
+
+
+class RowOutcome(StrEnum):
+    """How one delivery of a batch stands. The first two are under way, the others are final."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNSENT = "unsent"
+
+
+class BatchRow(Base):
+    """One delivery of a batch. `attempts`: how many it had when it was handed to the workers.
+
+    `delivery_id` is no foreign key: the report outlives what retention removes.
+    """
+
+    __tablename__ = "batch_rows"
+
+    task_id: Mapped[int] = mapped_column(
+        ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True
+    )
+    delivery_id: Mapped[Big] = mapped_column(primary_key=True, autoincrement=False)
+    webhook_id: Mapped[int]
+    outcome: Mapped[str] = mapped_column(String(12), default=RowOutcome.WAITING)
+    attempts: Mapped[int] = mapped_column(default=0)
+    message: Mapped[str] = mapped_column(default="")
+
+    __table_args__ = (
+        Index("ix_batch_rows_next", "task_id", "outcome", "webhook_id", "delivery_id"),
+    )

@@ -43,8 +43,8 @@ class Process(Base):
     `trouble`: what the database refuses it, as `portal.database.trouble` writes it. `skew`: how
     many seconds the database's clock is ahead of its own. `host`: its machine, by the setting
     MACHINE. `benched_at`: since then its machine sends nothing, for it reaches no receivers. `run`:
-    its leases bear the same (`services/core/runs.py`). `steady_since`: since when its signs have
-    come without a break.
+    its leases bear the same (`services/core/heartbeats.py`). `steady_since`: since when its signs
+    have come without a break.
     """
 
     __tablename__ = "processes"

@@ -33,7 +33,7 @@ class Task(Base):
 
     `cursor` says where it goes on, in the terms of its kind; `done` of `total` are finished;
     `counts` tells them apart by outcome. `due_at`, `lease_until`: by the database's clock.
-    `run`: of the process that has the lease (`services/core/runs.py`). `failures` in a row:
+    `run`: of the process that has the lease (`services/core/heartbeats.py`). `failures` in a row:
     transactions that ended in an error of ours.
     """
 
@@ -103,7 +103,7 @@ class TaskRow(Base):
 class ImportMatch(Base):
     """What the headings and words of files with one set of headings became last.
 
-    `headings`: a hash of the set (`services/csv/remembered_matches.py`). `matches`, `words`: as
+    `headings`: a hash of the set (`services/csv/import_matches.py`). `matches`, `words`: as
     `services/csv/import_matches.py` has them.
     """
 

@@ -8,12 +8,12 @@ QUEUES: Final = (DELIVERIES, BACKGROUND)
 
 # Jobs by their dotted names: portal never imports jobs, and a test proves that each name imports.
 DELIVER_DUE: Final = "jobs.deliver.deliver_due"
-SWEEP: Final = "jobs.sweep.sweep"
+SWEEP: Final = "jobs.periodic.sweep"
 RUN_TASKS: Final = "jobs.tasks.run_tasks"
-EXPIRE_RESERVATIONS: Final = "jobs.reservations.expire_reservations"
-PRUNE: Final = "jobs.retention.prune"
-NOTICES: Final = "jobs.notices.send_notices"
-ALERTS: Final = "jobs.alerts.look_for_alerts"
+EXPIRE_RESERVATIONS: Final = "jobs.periodic.expire_reservations"
+PRUNE: Final = "jobs.periodic.prune"
+NOTICES: Final = "jobs.periodic.send_notices"
+ALERTS: Final = "jobs.periodic.look_for_alerts"
 JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS, PRUNE, NOTICES, ALERTS)
 # The sweep is one RQ job that rq-scheduler queues again and again under this id.
 SWEEP_ID: Final = "sweep"

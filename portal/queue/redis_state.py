@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -15,10 +16,10 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+from redis.retry import Retry
 from rq import Queue
 from rq.registry import FailedJobRegistry
 
-from portal.queue.clients import quick_client
 from portal.queue.names import PROBE, QUEUES
 from portal.queue.portal_job import PortalJob
 
@@ -100,3 +101,30 @@ def _info(client: Redis) -> dict[str, Any]:
         return client.info()
     except ResponseError:  # a user of the server who may not ask
         return {}
+
+
+CONNECT_TIMEOUT: Final = 0.25
+ANSWER_TIMEOUT: Final = 0.5
+
+
+def quick_client(url: str) -> Redis:
+    """A client that gives up fast, for web requests and the pump: no retries, short waits."""
+    return Redis.from_url(
+        url,
+        protocol=2,
+        socket_connect_timeout=CONNECT_TIMEOUT,
+        socket_timeout=ANSWER_TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def patient_client(url: str) -> Redis:
+    """A client for processes that take jobs from Redis or put them there. A worker's may wait for
+    one for longer: RQ sets that."""
+    return Redis.from_url(
+        url,
+        protocol=2,
+        socket_connect_timeout=5,
+        socket_timeout=5,
+        retry=Retry(NoBackoff(), 0),
+    )

@@ -8,7 +8,7 @@ from portal.services.alerts import runs as alert_runs
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.csv import import_task
 from portal.services.erasure import walk as erasure_walk
-from portal.services.tasks.tasks import Kind
+from portal.services.tasks import Kind
 
 _ALL: Final[tuple[Kind, ...]] = (
     import_task.CHECK,

@@ -10,22 +10,16 @@ from portal.web.assets import views as asset_views
 from portal.web.bulk_retry import views as bulk_retry_views
 from portal.web.csv import export_views, import_views, match_views
 from portal.web.deliveries import help_views as delivery_help_views
+from portal.web.deliveries import problem_views as delivery_problem_views
 from portal.web.deliveries import views as delivery_views
-from portal.web.deliveries.problems import views as problem_views
 from portal.web.erasure import views as erasure_views
 from portal.web.find import views as find_views
 from portal.web.forms import list_address
-from portal.web.frame import access, banner_views, page_frame, request_log, sessions
+from portal.web.frame import access, banner_views, page_frame, request_log
 from portal.web.help import status_views
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
-from portal.web.operations import (
-    audit_views,
-    forwarded_headers,
-    probe_views,
-    security_txt_views,
-    system_views,
-)
+from portal.web.operations import audit_views, probe_views, system_views
 from portal.web.people import (
     account_views,
     confirmation_views,
@@ -33,7 +27,6 @@ from portal.web.people import (
     password_reset_views,
     sign_in_views,
     signup_views,
-    theme_views,
 )
 from portal.web.people import views as people_views
 from portal.web.planning import views as planning_views
@@ -45,17 +38,17 @@ from portal.web.webhooks import (
     secret_views,
     switch_views,
 )
+from portal.web.webhooks import inbox_views as webhook_inbox_views
 from portal.web.webhooks import views as webhook_views
-from portal.web.webhooks.inbox import views as inbox_views
 
 
 def init_app(app: Flask) -> None:
     """Give the application its frame, its access check and its pages."""
     request_log.init_app(app)
-    forwarded_headers.init_app(app)
+    probe_views.init_app(app)
     page_frame.init_app(app)
     access.init_app(app)
-    sessions.init_sessions(app)
+    access.init_sessions(app)
     list_address.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
@@ -66,7 +59,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     home_views.blueprint,
     banner_views.blueprint,
     find_views.blueprint,
-    theme_views.theme_blueprint,
+    account_views.theme_blueprint,
     sign_in_views.blueprint,
     signup_views.blueprint,
     account_views.blueprint,
@@ -90,7 +83,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     staff_views.blueprint,
     delivery_views.blueprint,
     delivery_help_views.blueprint,
-    problem_views.blueprint,
+    delivery_problem_views.blueprint,
     bulk_retry_views.blueprint,
     task_views.blueprint,
     tab_views.stock_blueprint,
@@ -101,10 +94,10 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     draft_views.blueprint,
     held_views.blueprint,
     switch_views.blueprint,
-    inbox_views.blueprint,
+    webhook_inbox_views.blueprint,
     help_views.blueprint,
     probe_views.blueprint,
-    security_txt_views.security_txt_blueprint,
+    probe_views.security_txt_blueprint,
     system_views.blueprint,
     audit_views.blueprint,
 )

@@ -7,7 +7,7 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from portal.queue.names import BACKGROUND, DELIVERIES
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import worker_of
 from portal.services.core.permissions import SYSTEM
@@ -52,7 +52,7 @@ def test_the_trail_can_be_used_by_everyone_and_comes_as_a_file(page: Page, porta
         change = {"url": {"from": f"https://example.com/{'p' * 190}", "to": "W" * 190}}
         with writing() as current:
             target = ("webhook", number, "W" * 120)
-            trail.record(current, SYSTEM, "webhook.changed", target=target, changes=change)
+            audit.record(current, SYSTEM, "webhook.changed", target=target, changes=change)
     page.reload()
     check_page(page, "audit")
     page.get_by_role("link", name="Older").click()

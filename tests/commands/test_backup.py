@@ -23,7 +23,7 @@ from portal.models.assets import Asset
 from portal.models.webhooks import Webhook
 from portal.services.core import heartbeats, vault
 from portal.services.core.unit_of_work import session, writing
-from portal.services.operations.database import look
+from portal.services.operations import health
 from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_delivery, make_many
 from tests.support.factories import Hook, make_asset, make_webhook
@@ -114,7 +114,7 @@ def test_a_copy_comes_back_whole(
         webhook = session().get(Webhook, hook.id)
         assert webhook is not None
         assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
-        ready = look.read_ready()
+        ready = health.read_ready()
         assert (ready.database, ready.migrations) == ("ok", "ok")
         assert heartbeats.lives() == []  # nobody of then runs now
         assert later.isdisjoint(number_and_tag(make_asset("Added after the restore")))

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from portal.extensions import Base, db
+from portal.services import audit
 from portal.services.actions import stock
-from portal.services.audit import trail
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from tests.support.factories import make_asset
@@ -40,7 +40,7 @@ def test_the_migrations_make_the_tables_of_the_models(app: Flask) -> None:
 
 def test_an_audit_entry_can_be_neither_changed_nor_removed(app: Flask) -> None:
     with writing() as current:
-        trail.record(current, SYSTEM, "started", target=("portal", 1, "Portal"))
+        audit.record(current, SYSTEM, "started", target=("portal", 1, "Portal"))
     for statement in ("UPDATE audit_entries SET action = 'x'", "DELETE FROM audit_entries"):
         with pytest.raises(DBAPIError, match="audit entries cannot be"), writing() as current:
             current.execute(text(statement))
@@ -68,7 +68,7 @@ def test_what_is_append_only_cannot_be_written_over(app: Flask, table: str) -> N
 
 def change_and_fail() -> None:
     with writing() as current:
-        trail.record(current, SYSTEM, "changed", target=("portal", 1, "Portal"))
+        audit.record(current, SYSTEM, "changed", target=("portal", 1, "Portal"))
         raise ZeroDivisionError
 
 

@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from portal.database.engine import UtcDateTime, is_away, is_busy
-from portal.database.plain_errors import unusable
+from portal.database.engine import UtcDateTime, is_away, is_busy, unusable
 from tests.database.test_trouble import DriverError
 
 

@@ -9,7 +9,7 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
 
 from portal.base_app import create_base_app
-from portal.commands import migrations
+from portal.commands import cli
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.models.people import User
@@ -32,7 +32,7 @@ def blank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
         environment["DATABASE_URL"] = server.new_database()
     app = create_base_app(load_settings(environment))
     bell.init_app(app)
-    migrations.init_migrations(app)
+    cli.init_migrations(app)
     with app.app_context():
         yield app
         db.session.remove()

@@ -11,7 +11,7 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import create_engine, make_url, text
 
 from portal.base_app import create_base_app
-from portal.commands import migrations
+from portal.commands import cli
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.models.assets import Asset
@@ -79,7 +79,7 @@ def application(url: str, tmp_path: Path) -> Flask:
     environment = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "DATABASE_URL": url}
     app = create_base_app(load_settings(environment))
     bell.init_app(app)
-    migrations.init_migrations(app)
+    cli.init_migrations(app)
     return app
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, create_engine
 from portal.config.settings import Settings, SettingsError, load_settings
 from portal.config.urls import database_url
 from portal.database.engine import engine_options, impatient_engine
-from portal.services.dispatch.address_guard import guard
+from portal.services.dispatch.request import guard
 from tests.conftest import ENVIRONMENT
 from tests.support.database.memory_folder import memory_folder
 from tests.support.database.own_postgres import own_postgres

@@ -28,15 +28,15 @@ from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.extensions import settings as portal_settings
 from portal.models.deliveries import OPEN, Attempt
+from portal.services import tasks as task_leases
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import retry as delivery_retry
-from portal.services.dispatch import release
+from portal.services.dispatch import claim_types
 from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.dispatch.claim_types import Claim
-from portal.services.tasks import leases as task_leases
 from portal.services.webhooks import activation, crud, secrets
 from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.sample_deliveries import send_test
@@ -307,7 +307,7 @@ class Engine(RuleBasedStateMachine):
         before = look()
         given = {"sent": claims, "unsent": []} if sent else {"sent": [], "unsent": claims}
         with writing() as current:
-            release.release(current.connection(), **given)
+            claim_types.release(current.connection(), **given)
         self.world.check_given_back(claims, before, sent=sent)
 
     def _taken(self, flights: list[Flight], pick: int) -> Flight:

@@ -19,8 +19,8 @@ from portal.lib.csv_upload import read_csv
 from portal.models.assets import Activity, Asset
 from portal.models.deliveries import Event
 from portal.models.tasks import Task, TaskState
+from portal.services import tasks
 from portal.services.csv import import_task
-from portal.services.tasks import tasks
 from tests.faults.support.durations import IMPORT_ROWS, IMPORT_SECONDS, IS_FULL
 from tests.faults.support.load import look_again
 from tests.faults.support.running_portal import BACKGROUND, RunningPortal

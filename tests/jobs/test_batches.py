@@ -9,7 +9,7 @@ from jobs.deliver import deliver_due
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
 from portal.services import task_kinds
-from portal.services.bulk_retry import handover, selection
+from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import session
@@ -40,7 +40,7 @@ def finish_all(batch: UUID, rounds: int = 12) -> Task:
 def test_it_delivers_each_once_a_few_at_a_time(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 5)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 5)
     made = some(12, make_webhook(receiver.url))
     task = finish_all(start())
     assert (task.state, task.counts) == (TaskState.DONE, {"delivered": 12})

@@ -23,7 +23,7 @@ from portal.queue import bell, task_bell
 from portal.queue.names import DELIVERIES
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
-from portal.services.core import heartbeats, runs
+from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import activation
 from tests.jobs.outage import Clock, refused
@@ -133,7 +133,7 @@ def test_what_was_sent_while_the_database_was_at_it_is_a_sign_that_is_kept(
 
 
 def test_what_a_process_held_that_is_over_is_due_again(duties: Duties) -> None:
-    over, folder = uuid4(), settings().instance_dir / runs.FOLDER
+    over, folder = uuid4(), settings().instance_dir / heartbeats.FOLDER
     lease(make_delivery(), 60)
     with writing() as current:
         current.execute(update(Lease).values(run=over))

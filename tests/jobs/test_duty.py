@@ -8,12 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from jobs.alerts import look_for_alerts
-from jobs.duty import at_work
-from jobs.notices import send_notices
-from jobs.reservations import expire_reservations
-from jobs.retention import prune
-from jobs.sweep import sweep
+from jobs.periodic import at_work, expire_reservations, look_for_alerts, prune, send_notices, sweep
 from jobs.tasks import run_tasks
 from portal.extensions import db, settings
 from portal.models.operations import Process

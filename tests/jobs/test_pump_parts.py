@@ -18,7 +18,7 @@ from jobs.pump.recorder import Recorder
 from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
 from portal.models.webhooks import Webhook
-from portal.services.dispatch import address_guard
+from portal.services.dispatch import request
 from portal.services.dispatch.claim_types import Claim
 from portal.services.outbox.division import own_division
 from tests.jobs.outage import Clock, refused
@@ -75,7 +75,7 @@ def test_it_is_full_with_the_last_places_that_are_kept_for_webhooks_that_have_no
     writer: DatabaseWriter, desk: Desk
 ) -> None:
     kept = Recorder(writer, desk)
-    with closing(Transport(address_guard.guard(settings()), max_in_flight=2)) as transport:
+    with closing(Transport(request.guard(settings()), max_in_flight=2)) as transport:
         full = [looks_with(transport, most, kept, writer, desk).is_full for most in (15, 16, 24)]
     assert full == [False, True, True]
 
@@ -88,7 +88,7 @@ def test_a_claim_is_for_the_places_that_are_free_less_those_about_to_be_taken(
     for number in range(8):
         publish(asset_id=number + 1)
     kept = Recorder(writer, desk)
-    with closing(Transport(address_guard.guard(settings()), max_in_flight=20)) as transport:
+    with closing(Transport(request.guard(settings()), max_in_flight=20)) as transport:
         looks = looks_with(transport, 16, kept, writer, desk)
         assert len(writer.write(looks.claiming(held=15)) or ()) == 3, "one for each"
         assert len(writer.write(looks.claiming(held=3)) or ()) == 15, "two are kept for others"

@@ -67,7 +67,7 @@ def is_right(redis: Redis) -> bool:
     return (
         ids(redis) == [b"sweep"]
         and (job.func_name, job.origin, job.result_ttl, job.ttl, job.timeout)
-        == ("jobs.sweep.sweep", "deliveries", -1, None, 60)
+        == ("jobs.periodic.sweep", "deliveries", -1, None, 60)
         and job.meta == {"interval": 2}
         and redis.ttl(SWEEP_KEY) == -1
     )
@@ -141,7 +141,7 @@ def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_lo
     scheduler = Scheduler(connection=redis, queue_name="deliveries")
     strange = ["copy", "theirs", *(f"{number}-{'x' * 60}" for number in range(5))]
     for id_ in strange:
-        name = "jobs.sweep.sweep" if id_ == "copy" else "their.module.work"
+        name = "jobs.periodic.sweep" if id_ == "copy" else "their.module.work"
         scheduler.schedule(datetime.now(UTC), name, interval=1, id=id_)
     assert sorted(reconcile(redis, entries)) == sorted([*strange, "sweep"])
     assert sorted(ids(redis)) == [b"sweep"]
@@ -194,9 +194,9 @@ def test_what_comes_by_the_clock_and_how_often(redis: Redis, settings: Settings)
     jobs = (PortalJob.fetch(each.decode(), connection=redis) for each in ids(redis))
     found = {job.id: (job.func_name, job.origin, job.meta["interval"]) for job in jobs}
     assert found == {
-        "sweep": ("jobs.sweep.sweep", "deliveries", 2),
-        "expire-reservations": ("jobs.reservations.expire_reservations", "background", 60),
-        "prune": ("jobs.retention.prune", "background", 3600),
-        "notices": ("jobs.notices.send_notices", "background", 60),
-        "alerts": ("jobs.alerts.look_for_alerts", "background", 60),
+        "sweep": ("jobs.periodic.sweep", "deliveries", 2),
+        "expire-reservations": ("jobs.periodic.expire_reservations", "background", 60),
+        "prune": ("jobs.periodic.prune", "background", 3600),
+        "notices": ("jobs.periodic.send_notices", "background", 60),
+        "alerts": ("jobs.periodic.look_for_alerts", "background", 60),
     }

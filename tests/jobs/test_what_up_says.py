@@ -12,9 +12,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.processes import open_files, redis_wait, worker
-from jobs.processes.output import JsonOutput, Output, output
+from jobs.processes import process_setup, scheduler, worker
 from jobs.processes.plan import Plan, Program
+from jobs.processes.supervisor import JsonOutput, Output, output
 from jobs.processes.up import VALKEY, WEB, WORKER, CannotStart, all_programs, free_address, greet
 from portal.config.settings import Settings, load_settings
 from tests.conftest import ENVIRONMENT
@@ -116,7 +116,7 @@ def test_a_process_may_have_many_files_open_and_no_more_than_it_is_allowed(
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     is_unlimited = before[1] == resource.RLIM_INFINITY
     beyond = 9000 if is_unlimited else before[1] + 1
-    assert open_files.OPEN_FILES == 65_536
+    assert process_setup.OPEN_FILES == 65_536
     try:
         for soft, wanted, after in (
             (1024, 2000, 2000),
@@ -124,8 +124,8 @@ def test_a_process_may_have_many_files_open_and_no_more_than_it_is_allowed(
             (1024, beyond, beyond if is_unlimited else before[1]),
         ):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
-            monkeypatch.setattr(open_files, "OPEN_FILES", wanted)
-            open_files.raise_limit_of_open_files()
+            monkeypatch.setattr(process_setup, "OPEN_FILES", wanted)
+            process_setup.raise_limit_of_open_files()
             assert resource.getrlimit(resource.RLIMIT_NOFILE) == (after, before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
@@ -150,10 +150,10 @@ def test_it_waits_for_redis_a_minute_and_asks_at_least_every_two_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     time = Time()
-    monkeypatch.setattr(redis_wait, "time", time)
+    monkeypatch.setattr(scheduler, "time", time)
     nobody = Redis.from_url(f"unix://{tmp_path}/nothing.sock", retry=None)
     with nobody as redis, pytest.raises(RedisError):
-        redis_wait.wait_for_redis(redis)
+        scheduler.wait_for_redis(redis)
     assert 60 < time.now < 63
     assert time.pauses[:6] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0]
     assert set(time.pauses[5:]) == {2.0}

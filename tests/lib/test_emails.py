@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.lib.emails import is_email
+from portal.lib.typed_values import is_email
 
 
 @pytest.mark.parametrize("text", ["ana@example.com", "o'neil+it@pc-17", "josé@müller.example"])

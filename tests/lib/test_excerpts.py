@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.lib.excerpts import excerpts
+from portal.lib.typed_text import excerpts
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.config.keys import KEYS_FILE, Keys, load_keys
+from portal.config.settings import KEYS_FILE, Keys, load_keys
 from portal.config.values import SettingsError
 from portal.engine.signing.signatures import check_secret
 from portal.engine.signing.weak_keys import KNOWN, REPEATED, SEQUENCE

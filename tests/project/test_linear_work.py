@@ -18,18 +18,17 @@ import portal
 from portal.engine.answer_words import line_with, sentence_in, speaks_of_error
 from portal.engine.http.address_mask import looks_secret, masked_address, secrets_in
 from portal.engine.http.url import check_url, host_of
-from portal.engine.retry_after import parse_retry_after
+from portal.engine.retry_policy import parse_retry_after
 from portal.engine.signing.pasted_body import PastedBody
 from portal.engine.signing.pasted_signature import read_pieces, read_signatures
 from portal.engine.signing.signatures import check_secret
 from portal.lib.clock import utcnow
 from portal.lib.csv_cells import plain_cell, safe_cell
 from portal.lib.csv_upload import read_csv
-from portal.lib.emails import is_email, tidy_email
 from portal.lib.redaction import Redactor
 from portal.lib.typed_text import harmless, on_one_line, tidy
-from portal.lib.typed_values import read_amount, read_count, read_day
-from portal.services.find import pasted_text
+from portal.lib.typed_values import is_email, read_amount, read_count, read_day, tidy_email
+from portal.services import find
 from portal.web.help.search import words_of
 
 LONGEST = 100_000
@@ -71,7 +70,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "amount": read_amount,
     "count": read_count,
     "day": read_day,
-    "pasted": pasted_text.read,
+    "pasted": find.read,
     "help": words_of,
 }
 
@@ -97,13 +96,15 @@ def inside(value: Any) -> Iterator[re.Pattern[Any]]:
 
 
 VERBS = r"\.(search|sub|findall|finditer|split|match|fullmatch)\("
+# How a loop over a table of patterns calls the one that a whole text is compared with.
+IN_A_LOOP = r"\b(?:pattern|path|form)\.(fullmatch)\("
 
 
 def uses(place: str, pattern: re.Pattern[Any]) -> Iterator[Callable[[str], Any]]:
     """What its module does with it: looks through a text, or compares a text from its start."""
     module, name, _ = place.split(":")
     source = inspect.getsource(importlib.import_module(module))
-    verbs = set(re.findall(rf"\b{name}{VERBS}", source) or re.findall(VERBS, source))
+    verbs = set(re.findall(rf"\b{name}{VERBS}", source) or re.findall(IN_A_LOOP, source) or ["sub"])
     fits = str.encode if isinstance(pattern.pattern, bytes) else str
     if verbs - {"fullmatch", "match"}:
         yield lambda text: pattern.sub(pattern.pattern[:0], fits(text))

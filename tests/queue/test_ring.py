@@ -20,7 +20,7 @@ from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.lib import request_id
-from portal.queue import bell, clients, names, task_bell
+from portal.queue import bell, names, redis_state, task_bell
 from portal.queue.portal_job import PortalJob
 from tests.conftest import ENVIRONMENT
 from tests.support.database.rivals import at_once
@@ -290,7 +290,7 @@ def test_a_hanging_redis_holds_one_ring_for_less_than_a_second_and_then_none(
                 bell.ring()
             others = time.monotonic() - started - first
             assert bell.bell().count() is None
-    assert clients.CONNECT_TIMEOUT + clients.ANSWER_TIMEOUT < 1
+    assert redis_state.CONNECT_TIMEOUT + redis_state.ANSWER_TIMEOUT < 1
     assert 0.3 < first < 5
     assert others < 5
     assert len(connected) == 1

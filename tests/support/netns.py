@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 INSIDE = "TESTS_NETWORK_NAMESPACE"
+WORLD = {"addresses": [], "hosts": {}, "disks": {}, "resolvers": ["127.0.0.1"]}
 
 _MS_BIND = 4096
 _SIOCSIFADDR, _SIOCSIFFLAGS, _SIOCSIFNETMASK = 0x8916, 0x8914, 0x891C
@@ -33,7 +34,6 @@ def run_apart(item: pytest.Function) -> bool | None:
     marker = item.get_closest_marker("netns")
     if marker is None or os.environ.get(INSIDE):
         return None
-    world = {"addresses": [], "hosts": {}, "disks": {}, "resolvers": ["127.0.0.1"]} | marker.kwargs
     command = [
         "unshare",
         "-m",
@@ -41,7 +41,7 @@ def run_apart(item: pytest.Function) -> bool | None:
         sys.executable,
         "-m",
         "tests.support.netns",
-        json.dumps(world),
+        json.dumps(marker.kwargs),
     ]
     # Only the conftest beside the test: what the others start has no place inside. Only the plugin
     # that the settings need: the others take longer to load than the test to run.
@@ -70,6 +70,7 @@ def run_apart(item: pytest.Function) -> bool | None:
 
 def enter(world: dict[str, object]) -> None:
     """Set up the namespace in which this process already is."""
+    world = WORLD | world
     addresses, hosts, disks = world["addresses"], world["hosts"], world["disks"]
     resolvers = world["resolvers"]
     assert isinstance(addresses, list)

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import pycurl
 
 from portal.engine.http.address_guard import AddressError, AddressGuard
-from portal.engine.http.curl_handle import CurlHandle, Order
+from portal.engine.http.curl_handle import CurlHandle, Order, TrustStore
 from portal.engine.http.transport import prepare
-from portal.engine.http.trust_store import TrustStore
 from portal.engine.http.url import check_url
 from portal.engine.reach import LONG_PATIENCE
 

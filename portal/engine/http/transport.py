@@ -3,25 +3,74 @@
 Not thread-safe: one transport belongs to one thread.
 """
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from time import monotonic
 
 import pycurl
 import requests
 
 from portal.engine.http.address_guard import AddressGuard
-from portal.engine.http.certificate_dates import CertificateDates
-from portal.engine.http.curl_handle import CONNECT_TIMEOUT, CurlHandle, Order
-from portal.engine.http.curl_outcome import exchange_of, unsendable, without_turn
+from portal.engine.http.curl_handle import (
+    CONNECT_TIMEOUT,
+    Acknowledgements,
+    CurlHandle,
+    Order,
+    Sockets,
+    TrustStore,
+)
+from portal.engine.http.curl_outcome import CertificateDates, exchange_of, unsendable, without_turn
 from portal.engine.http.custom_headers import HeaderError
 from portal.engine.http.exchange import Exchange, Phases
 from portal.engine.http.name_lookups import Lookups, Name, name_of
-from portal.engine.http.request_head import header_lines
-from portal.engine.http.sockets import Acknowledgements, Sockets
-from portal.engine.http.trust_store import TrustStore
 from portal.engine.http.url import AddressError, check_url
 from portal.engine.reach import WARY_PATIENCE
 from portal.engine.reason_keys import Reason
+
+# What HTTP/1.1 itself needs (RFC 9112): a second one would let the receiver misread the request.
+_OURS = frozenset({"host", "transfer-encoding", "connection", "expect", "te", "upgrade"})
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+
+
+def header_lines(headers: Mapping[str, str]) -> list[str]:
+    """The lines for libcurl, in the order given; libcurl adds Host before and Content-Length after.
+
+    Nothing else is added: no Accept, no Expect, no User-Agent, no Accept-Encoding. Which names an
+    admin may use is decided in `custom_headers.py`; this last look judges by
+    the rules of HTTP alone.
+    Raises `HeaderError`, whose message never has a value in it.
+    """
+    beginnings, switches = _checked_names(tuple(headers))
+    values = headers.values()
+    text = "".join(values)
+    # For ASCII, printable means 0x20 to 0x7e: no line break can add a header.
+    if not (text.isascii() and text.isprintable()):
+        raise HeaderError("A header value has characters that may not be sent")
+    # libcurl reads "Name:" as "leave it out" and "Name;" as "send it empty".
+    lines = [
+        beginning + value if value.strip() else beginning.replace(": ", ";")
+        for beginning, value in zip(beginnings, values, strict=True)
+    ]
+    return lines + switches
+
+
+@lru_cache(maxsize=1024)
+def _checked_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Check a set of names; return how their lines begin, and lines that keep libcurl from adding
+    headers of its own accord."""
+    for name in names:
+        if not _NAME.match(name):
+            raise HeaderError("A header name has characters that HTTP does not allow")
+        if name.lower() in _OURS:
+            raise HeaderError(f"The header {name} may not be set by hand")
+    lower = {name.lower() for name in names}
+    if len(lower) < len(names):
+        raise HeaderError("A header is there twice, with other capitals")
+    switches = ["Expect:"] if "accept" in lower else ["Accept:", "Expect:"]
+    return [f"{name}: " for name in names], switches
+
 
 __all__ = ["Exchange", "Phases", "Transport", "prepare"]
 

@@ -1,27 +1,29 @@
 """Give, lend, take back and return: the verbs that say who has an asset."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from portal.engine.events import asset_details, assignment_details
-from portal.engine.events.asset_details import UpdateReason
-from portal.models.assets import Action, Asset, AssetStatus
-from portal.models.assignments import Assignment, AssignmentKind
-from portal.services.actions import assignment_rows, transition
-from portal.services.actions.assignment_rows import active_staff, chosen_location, refuse_reserved
-from portal.services.actions.limits import refuse_long, refuse_odd_year
+from portal.engine.events import details
+from portal.engine.events.details import ClosedAssignment, StaffRef, UpdateReason
+from portal.models.assets import Action, Asset, AssetStatus, Condition, Location
+from portal.models.assignments import Assignment, AssignmentKind, Staff
+from portal.services.actions import planning_rows, transition
+from portal.services.actions.rules import refuse_long, refuse_odd_year
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.event_facts import (
+from portal.services.assets.snapshots import (
     allocation_facts,
     checkout_facts,
+    open_assignment,
     return_facts,
     revocation_facts,
+    staff_ref,
 )
-from portal.services.assets.snapshots import open_assignment
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
+from portal.services.core.time_zones import moment_words, zone_of
 from portal.services.core.unit_of_work import writing
 
 
@@ -32,10 +34,10 @@ def allocate(actor: Actor, asset_id: int, *, staff_id: int | None, note: str = "
     def make(current: Session, asset: Asset) -> Assignment:
         staff = active_staff(current, staff_id)
         refuse_reserved(current, actor, asset, None, staff, "staff_id")
-        return assignment_rows.begin(current, asset, staff, AssignmentKind.ALLOCATION, note=note)
+        return begin(current, asset, staff, AssignmentKind.ALLOCATION, note=note)
 
     def tell(moved: Moved) -> dict[str, Any]:
-        return assignment_details.allocated(allocation_facts(moved.made))
+        return details.allocated(allocation_facts(moved.made))
 
     transition.perform(actor, asset_id, Change(Action.ALLOCATE, make, tell, note=note))
 
@@ -58,7 +60,7 @@ def revoke(
     def tell(moved: Moved) -> dict[str, Any]:
         asset, ended = moved.made
         facts = revocation_facts(asset, ended, reason)
-        return assignment_details.revoked(allocation_facts(ended), facts)
+        return details.revoked(allocation_facts(ended), facts)
 
     change = Change(Action.REVOKE, make, tell, note=note, remark=reason)
     transition.perform(actor, asset_id, change)
@@ -95,12 +97,12 @@ def check_out(
         until = _in_future(asset, due_at)
         refuse_reserved(current, actor, asset, until, staff, "due_at")
         kind = AssignmentKind.CHECKOUT
-        lent = assignment_rows.begin(current, asset, staff, kind, note=note, due_at=until)
+        lent = begin(current, asset, staff, kind, note=note, due_at=until)
         lent.purpose = purpose
         return lent
 
     def tell(moved: Moved) -> dict[str, Any]:
-        return assignment_details.checked_out(checkout_facts(moved.made))
+        return details.checked_out(checkout_facts(moved.made))
 
     change = Change(Action.CHECK_OUT, make, tell, note=note, remark=purpose)
     transition.perform(actor, asset_id, change)
@@ -122,7 +124,7 @@ def check_in(
 
     def tell(moved: Moved) -> dict[str, Any]:
         asset, ended = moved.made
-        return assignment_details.checked_in(checkout_facts(ended), return_facts(asset, ended))
+        return details.checked_in(checkout_facts(ended), return_facts(asset, ended))
 
     transition.perform(actor, asset_id, Change(Action.CHECK_IN, make, tell, note=note))
 
@@ -144,7 +146,7 @@ def change_due_date(
         lent = moved.made
         checkout = {"id": lent.id, "due_at": lent.due_at}
         reason = UpdateReason.DUE_DATE_CHANGED
-        return asset_details.updated(reason, moved.before, moved.after, checkout=checkout)
+        return details.updated(reason, moved.before, moved.after, checkout=checkout)
 
     change = Change(Action.CHANGE_DUE_DATE, make, tell, note=note, may_change_nothing=True)
     return transition.perform(actor, asset_id, change)
@@ -154,7 +156,7 @@ def _take_back(
     current: Session, asset: Asset, action: Action, condition: str | None, location_id: int | None
 ) -> Assignment:
     location = chosen_location(current, location_id)
-    ended = assignment_rows.end(asset, action, condition) or _held(asset)
+    ended = end(asset, action, condition) or _held(asset)
     asset.location = location or asset.location
     asset.status = AssetStatus.AVAILABLE
     return ended
@@ -174,3 +176,110 @@ def _in_future(asset: Asset, due_at: datetime | None) -> datetime:
         raise Refusal("Choose a return time in the future", field="due_at")
     refuse_odd_year(due_at=due_at)
     return due_at
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a closing event tells of the holding that it ended; nothing where nobody had it."""
+
+    previous_holder: StaffRef | None = None
+    closed_assignment: ClosedAssignment | None = None
+
+
+def active_staff(current: Session, staff_id: int | None, *, field: str = "staff_id") -> Staff:
+    """The person who is to have the asset, kept from leaving until this transaction ends."""
+    if staff_id is None:
+        raise Refusal("Choose who gets it", field=field)
+    shared = {"read": True, "key_share": True}
+    staff = current.get(Staff, staff_id, with_for_update=shared, populate_existing=True)
+    if staff is None:
+        raise Refusal("Choose a person from the list", field=field)
+    if not staff.is_active:
+        raise Refusal(f"{staff.name} has left. Choose somebody else", field=field)
+    return staff
+
+
+def chosen_location(current: Session, location_id: int | None) -> Location | None:
+    """The location, kept from being deleted until this transaction ends."""
+    if location_id is None:
+        return None
+    shared = {"read": True, "key_share": True}
+    location = current.get(Location, location_id, with_for_update=shared)
+    if location is None:
+        sentence = "This location has been deleted. Choose another location"
+        raise Refusal(sentence, field="location_id")
+    return location
+
+
+def refuse_reserved(
+    current: Session,
+    actor: Actor,
+    asset: Asset,
+    until: datetime | None,
+    staff: Staff,
+    field: str,
+) -> None:
+    """Refuse a holding from now on that would overlap somebody else's approved reservation.
+
+    Times are told in the zone in which the actor types them.
+    """
+    now = asset.updated_at
+    rival = planning_rows.conflict(current, asset.id, now, until, for_staff_id=staff.id)
+    if rival is None:
+        return
+    name, starts, zone = rival.staff.name, rival.starts_at, zone_of(current, actor)
+    if starts <= now:
+        ends = moment_words(rival.ends_at, zone)
+        way_out = f"Wait until then, or reject the reservation of {name}"
+        raise Refusal(f"{name} has reserved this until {ends}. {way_out}", field=field)
+    way_out = "Choose a return time before that" if until else "Check it out until then instead"
+    sentence = f"{name} has reserved this from {moment_words(starts, zone)}. {way_out}"
+    raise Refusal(f"{sentence}, or reject the reservation of {name}", field=field)
+
+
+def begin(
+    current: Session,
+    asset: Asset,
+    staff: Staff,
+    kind: AssignmentKind,
+    *,
+    note: str,
+    due_at: datetime | None = None,
+) -> Assignment:
+    """The person has the asset from now on; their own reservation for this time is fulfilled."""
+    now, at = asset.updated_at, asset.location
+    assignment = Assignment(
+        asset_id=asset.id,
+        staff=staff,
+        kind=kind,
+        started_at=now,
+        due_at=due_at,
+        location={"id": at.id, "name": at.name} if at else None,
+        condition_out=asset.condition,
+        notes=note,
+        reservation_id=planning_rows.fulfil(current, asset.id, staff.id, now, until=due_at),
+    )
+    current.add(assignment)
+    allocated = kind is AssignmentKind.ALLOCATION
+    asset.status = AssetStatus.ALLOCATED if allocated else AssetStatus.CHECKED_OUT
+    return assignment
+
+
+def end(asset: Asset, action: Action, condition: str | None = None) -> Assignment | None:
+    """Nobody has the asset any more; its new status is the caller's business."""
+    assignment = open_assignment(asset.id)
+    if assignment is None:
+        return None
+    if condition and condition not in set(Condition):
+        raise Refusal("Choose a condition from the list", field="condition_in")
+    assignment.ended_at, assignment.end_reason = asset.updated_at, action
+    asset.condition = assignment.condition_in = condition or asset.condition
+    return assignment
+
+
+def end_by_the_way(asset: Asset, action: Action) -> Ended:
+    """End the holding that may stand in the way of `action`, and say whose it was."""
+    ended = end(asset, action)
+    if ended is None:
+        return Ended()
+    return Ended(staff_ref(ended.staff), ClosedAssignment(ended.id, ended.kind))

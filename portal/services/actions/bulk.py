@@ -15,16 +15,16 @@ from portal.engine.events.body import Origin
 from portal.models.assets import Action, Asset
 from portal.models.assignments import Assignment
 from portal.models.tasks import Task, TaskRow
+from portal.services import tasks
 from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import PlanValues
-from portal.services.actions.why_not import why_not
+from portal.services.actions.rules import why_not
 from portal.services.assets.queries import AssetFilter, holders, matching
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.tasks import tasks
-from portal.services.tasks.tasks import Kind, Step
+from portal.services.tasks import Kind, Step
 
 PERMISSION: Final = "assets.edit"
 NAME: Final = "bulk"

@@ -1,25 +1,76 @@
 """Move an asset, report it lost or broken, claim its warranty, dispose of it."""
 
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
 from portal.engine.events.body import Ref
-from portal.engine.events.facts import plain
-from portal.engine.events.incident_details import Damage, Liquidation, Loss, Transfer, WarrantyClaim
+from portal.engine.events.details import Damage, Liquidation, Loss, Transfer, WarrantyClaim, plain
 from portal.extensions import settings
 from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.models.assignments import IncidentKind
-from portal.services.actions import assignment_rows, maintenance_rows, reservation_rows, transition
-from portal.services.actions.incident_rows import keep_details, open_incident, under_warranty
-from portal.services.actions.incident_values import ClaimValues, DisposalValues, Method
-from portal.services.actions.limits import refuse_long, refuse_odd_year
+from portal.services.actions import assignments, planning_rows, transition
+from portal.services.actions.planning_rows import keep_details, open_incident, under_warranty
+from portal.services.actions.rules import refuse_long, refuse_odd_year
 from portal.services.actions.transition import Change
 from portal.services.assets.rules import DEAREST
 from portal.services.assets.snapshots import ref
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
+
+
+class Method(StrEnum):
+    """What becomes of an asset that is disposed of."""
+
+    SOLD = "sold"
+    DONATED = "donated"
+    RECYCLED = "recycled"
+    SCRAPPED = "scrapped"
+    WRITTEN_OFF = "written_off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimValues:
+    """What is known of a warranty claim; the asset's own supplier where none is named."""
+
+    problem: str
+    supplier: str = ""
+    rma_number: str = ""
+    expected_back_on: date | None = None
+    note: str = ""
+
+    @property
+    def remark(self) -> str:
+        """All of it but the note: "No picture. At Northwind. Return number R-17"."""
+        day = self.expected_back_on
+        said = (
+            self.problem,
+            f"At {self.supplier}" if self.supplier else "",
+            f"Return number {self.rma_number}" if self.rma_number else "",
+            f"Expected back on {day.day} {day:%B %Y}" if day else "",
+        )
+        return ". ".join(filter(None, said))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisposalValues:
+    """How an asset is disposed of. `proceeds` are in the installation's currency."""
+
+    method: str
+    proceeds: Decimal | None = None
+    recipient: str = ""
+    note: str = ""
+
+    @property
+    def remark(self) -> str:
+        """All of it but the note: "Sold to Second Life for 180.00 EUR"."""
+        words = self.method.replace("_", " ").capitalize()
+        to = f" to {self.recipient}" if self.recipient else ""
+        price = f" for {self.proceeds:,.2f} {settings().currency}" if self.proceeds else ""
+        return words + to + price
 
 
 def transfer(
@@ -30,7 +81,7 @@ def transfer(
 
     def make(current: Session, asset: Asset) -> Transfer:
         before, now = ref(asset.location), asset.updated_at
-        asset.location = assignment_rows.chosen_location(current, location_id)
+        asset.location = assignments.chosen_location(current, location_id)
         if asset.location is None:
             raise Refusal("Choose where it goes", field="location_id")
         place = Ref(asset.location.id, asset.location.name)
@@ -73,7 +124,7 @@ def report_lost(
     def make(current: Session, asset: Asset) -> Loss:
         at = _not_later(asset, lost_at, "lost_at")
         incident = open_incident(current, asset, IncidentKind.LOST, at)
-        ended = assignment_rows.end_by_the_way(asset, Action.REPORT_LOST)
+        ended = assignments.end_by_the_way(asset, Action.REPORT_LOST)
         asset.status = AssetStatus.LOST
         facts = Loss(
             incident_id=incident.id,
@@ -83,8 +134,12 @@ def report_lost(
             previous_holder=ended.previous_holder,
             closed_assignment=ended.closed_assignment,
             under_warranty=under_warranty(asset),
-            cancelled_reservation_ids=reservation_rows.cancel_open_reservations(current, actor, asset.id),
-            cancelled_maintenance_ids=maintenance_rows.cancel_open_maintenance(current, actor, asset.id),
+            cancelled_reservation_ids=planning_rows.cancel_open_reservations(
+                current, actor, asset.id
+            ),
+            cancelled_maintenance_ids=planning_rows.cancel_open_maintenance(
+                current, actor, asset.id
+            ),
         )
         keep_details(incident, facts)
         return facts
@@ -107,7 +162,7 @@ def report_broken(
     def make(current: Session, asset: Asset) -> Damage:
         at = _not_later(asset, broken_at, "broken_at")
         incident = open_incident(current, asset, IncidentKind.BROKEN, at)
-        ended = assignment_rows.end_by_the_way(asset, Action.REPORT_BROKEN)
+        ended = assignments.end_by_the_way(asset, Action.REPORT_BROKEN)
         asset.status, asset.condition = AssetStatus.BROKEN, Condition.DAMAGED
         facts = Damage(
             incident_id=incident.id,
@@ -132,7 +187,7 @@ def send_to_warranty(actor: Actor, asset_id: int, values: ClaimValues) -> None:
 
     def make(current: Session, asset: Asset) -> WarrantyClaim:
         incident = open_incident(current, asset, IncidentKind.WARRANTY, asset.updated_at)
-        ended = assignment_rows.end_by_the_way(asset, Action.SEND_TO_WARRANTY)
+        ended = assignments.end_by_the_way(asset, Action.SEND_TO_WARRANTY)
         asset.status = AssetStatus.WARRANTY
         facts = WarrantyClaim(
             claim_id=incident.id,
@@ -167,8 +222,12 @@ def liquidate(actor: Actor, asset_id: int, values: DisposalValues) -> None:
             currency=settings().currency,
             recipient=values.recipient or None,
             purchase_cost=asset.purchase_cost,
-            cancelled_reservation_ids=reservation_rows.cancel_open_reservations(current, actor, asset.id),
-            cancelled_maintenance_ids=maintenance_rows.cancel_open_maintenance(current, actor, asset.id),
+            cancelled_reservation_ids=planning_rows.cancel_open_reservations(
+                current, actor, asset.id
+            ),
+            cancelled_maintenance_ids=planning_rows.cancel_open_maintenance(
+                current, actor, asset.id
+            ),
         )
         keep_details(incident, facts)
         return facts

@@ -6,20 +6,18 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from portal.engine.events import asset_details
-from portal.engine.events.asset_details import UpdateReason
+from portal.engine.events import details
+from portal.engine.events.details import UpdateReason
 from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset, AssetKind, AssetStatus, Category, Location
-from portal.services.actions import maintenance_rows, reservation_rows, stock, transition
-from portal.services.actions.limits import refuse_long
+from portal.services.actions import planning_rows, stock, transition
+from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change, Moved
 from portal.services.assets.rules import AssetValues, faults
-from portal.services.assets.tag_numbers import next_tag
-from portal.services.assets.uniqueness import refuse_taken
+from portal.services.assets.tag_numbers import next_tag, refuse_taken
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
-from portal.services.core.uniqueness import keep_unique
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import keep_unique, session, writing
 
 # What goes from the values into columns as it is; the tag, category and location need a look.
 PLAIN: Final = (
@@ -58,7 +56,7 @@ def create_asset(actor: Actor, values: AssetValues) -> int:
         change = Change(
             action=Action.CREATE,
             make=lambda *_: None,
-            tell=lambda moved: asset_details.created(moved.asset),
+            tell=lambda moved: details.created(moved.asset),
         )
         transition.begin(current, actor, asset, change)
         return asset.id
@@ -85,23 +83,23 @@ def delete_asset(actor: Actor, asset_id: int, reason: str = "") -> None:
     change = Change(
         action=Action.DELETE,
         make=lambda current, asset: _mark_deleted(current, actor, asset),
-        tell=lambda moved: asset_details.deleted(moved.asset, reason),
+        tell=lambda moved: details.deleted(moved.asset, reason),
         remark=reason,
     )
     transition.perform(actor, asset_id, change)
 
 
 def _edited(moved: Moved) -> dict[str, Any]:
-    return asset_details.updated(UpdateReason.EDIT, moved.before, moved.after)
+    return details.updated(UpdateReason.EDIT, moved.before, moved.after)
 
 
 def _mark_deleted(current: Session, actor: Actor, asset: Asset) -> None:
-    if reservation_rows.has_open(current, asset.id):
+    if planning_rows.has_open(current, asset.id):
         blocker = "is still reserved by somebody. Reject or cancel the reservation first."
         raise Refusal(f"{asset.asset_tag} {blocker}")
-    if maintenance_rows.in_progress(current, asset.id):
+    if planning_rows.in_progress(current, asset.id):
         raise Refusal(f"{asset.asset_tag} is being worked on. Complete the maintenance first.")
-    maintenance_rows.cancel_open_maintenance(current, actor, asset.id)
+    planning_rows.cancel_open_maintenance(current, actor, asset.id)
     asset.deleted_at = asset.updated_at
 
 

@@ -6,19 +6,19 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from portal.engine.events import asset_details
-from portal.engine.events.asset_details import UpdateReason
+from portal.engine.events import details
+from portal.engine.events.details import UpdateReason
 from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.models.assignments import Incident, IncidentKind
 from portal.services.actions import transition
-from portal.services.actions.assignment_rows import chosen_location
-from portal.services.actions.incident_rows import TROUBLE, close_incidents
-from portal.services.actions.limits import refuse_long
+from portal.services.actions.assignments import chosen_location
+from portal.services.actions.planning_rows import TROUBLE, close_incidents
+from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change
-from portal.services.assets.uniqueness import refuse_taken
+from portal.services.assets.tag_numbers import refuse_taken
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-from portal.services.core.uniqueness import keep_unique
+from portal.services.core.unit_of_work import keep_unique
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def restore(actor: Actor, asset_id: int, *, note: str = "") -> None:
     change = Change(
         Action.RESTORE,
         _restore,
-        lambda moved: asset_details.updated(UpdateReason.RESTORED, moved.before, moved.after),
+        lambda moved: details.updated(UpdateReason.RESTORED, moved.before, moved.after),
         note=note,
     )
     transition.perform(actor, asset_id, change)
@@ -113,6 +113,6 @@ def _told(
     def tell(moved: transition.Moved) -> dict[str, object]:
         over = moved.made
         concerned = {"id": over.id, "closed_at": over.closed_at} if over else None
-        return asset_details.updated(reason, moved.before, moved.after, **{called: concerned})
+        return details.updated(reason, moved.before, moved.after, **{called: concerned})
 
     return Change(action, make, tell, note=note)

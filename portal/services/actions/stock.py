@@ -9,16 +9,15 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.engine.events import asset_details
-from portal.engine.events.asset_details import UpdateReason
+from portal.engine.events import details
+from portal.engine.events.details import UpdateReason
 from portal.lib.paging import Page
-from portal.models.assets import Action, Asset
-from portal.models.stock import MoveKind, StockMove
+from portal.models.assets import Action, Asset, MoveKind, StockMove
 from portal.services.actions import transition
-from portal.services.actions.limits import refuse_long
+from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.event_facts import as_told
 from portal.services.assets.rules import MOST_IN_STOCK
+from portal.services.assets.snapshots import as_told
 from portal.services.core.keyset import newest_first
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
@@ -93,7 +92,7 @@ def _perform(
 
     def tell(moved: Moved) -> dict[str, Any]:
         move = as_told(moved.made)
-        return asset_details.updated(REASONS[action], moved.before, moved.after, stock_move=move)
+        return details.updated(REASONS[action], moved.before, moved.after, stock_move=move)
 
     change = Change(action=action, make=make, tell=tell, note=note, may_change_nothing=True)
     return transition.perform(actor, asset_id, change)

@@ -14,12 +14,11 @@ from portal.engine.events import body
 from portal.engine.events.body import AssetSnapshot, event_data
 from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset
-from portal.services.actions.status_rules import RULES, is_legal
-from portal.services.actions.why_not import why_not
-from portal.services.alerts import on_asset_change
+from portal.services import audit
+from portal.services.actions.rules import RULES, is_legal, why_not
+from portal.services.alerts import ledger
 from portal.services.assets import timeline
 from portal.services.assets.snapshots import fields_of, open_assignment, snapshot
-from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import writing
@@ -158,7 +157,7 @@ def _conclude(
     )
     timeline.write(current, actor, asset.id, asset.updated_at, entry)
     _audit(current, actor, asset, change.action, differences)
-    on_asset_change.after_change(current, asset, before)
+    ledger.after_change(current, asset, before)
 
 
 def _publish(
@@ -178,4 +177,4 @@ def _audit(
     current: Session, actor: Actor, asset: Asset, action: Action, differences: Fields
 ) -> None:
     target = ("asset", asset.id, f"{asset.asset_tag} {asset.name}")
-    trail.record(current, actor, RULES[action].event, target=target, changes=differences)
+    audit.record(current, actor, RULES[action].event, target=target, changes=differences)

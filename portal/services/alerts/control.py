@@ -13,15 +13,15 @@ from portal.engine.events.names import EventName
 from portal.lib.clock import common_now
 from portal.models.alerts import Alert, AlertRun, FirstAnswer, RunKind, RunOutcome
 from portal.models.assets import Asset
+from portal.services import audit
 from portal.services.alerts import ledger, sources
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import Moment
-from portal.services.alerts.schedule import last_slot
+from portal.services.alerts.settings import last_slot
 from portal.services.alerts.sources import Source
-from portal.services.audit import trail
-from portal.services.core.counting import COUNT_LIMIT
 from portal.services.core.permissions import SYSTEM, Actor, require
+from portal.services.core.queries import COUNT_LIMIT
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 
@@ -157,7 +157,7 @@ def acknowledge(actor: Actor, public_id: UUID) -> bool:
         alert.acknowledged_by_id = user.id if user else None
         alert.acknowledged_by = actor.name
         name = f"{alert.event} {alert.asset.asset_tag}"
-        trail.record(current, actor, "alert.acknowledged", target=("alert", public_id, name))
+        audit.record(current, actor, "alert.acknowledged", target=("alert", public_id, name))
         return True
 
 
@@ -195,7 +195,7 @@ def _start(current: Session, actor: Actor, action: str) -> UUID:
     run = alert_runs.enter(current, actor, RunKind.MANUAL, is_marking=is_marking)
     if run is None:
         raise RuntimeError("A run without a slot was taken for another")
-    trail.record(current, actor, action, target=TARGET)
+    audit.record(current, actor, action, target=TARGET)
     return alert_runs.have_done(current, actor, run)
 
 

@@ -4,30 +4,31 @@ Call these inside `writing()` with the asset's row locked: whoever else fires or
 asset waits for that lock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.engine.events import body
-from portal.engine.events.alert_details import AlertFacts, alerted
-from portal.engine.events.body import event_data
+from portal.engine.events.body import event_data, wire_value
+from portal.engine.events.details import AlertFacts, alerted
 from portal.engine.events.names import EventName
-from portal.engine.events.wire import wire_value
 from portal.models.alerts import Alert
-from portal.models.assets import Asset
+from portal.models.assets import Asset, AssetKind
 from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance, MaintenanceState
+from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import (
     GONE,
     Moment,
     checkout_matter,
+    is_low,
     maintenance_matter,
     stock_matter,
     warranty_matter,
 )
-from portal.services.alerts.sources import Found, Scanned
+from portal.services.alerts.sources import Found, Scanned, judge_stock
 from portal.services.assets import timeline
 from portal.services.assets.snapshots import snapshot
 from portal.services.core.permissions import SYSTEM
@@ -163,3 +164,28 @@ def _matters(current: Session, asset: Asset) -> Iterable[str]:
     for id_, due_at in current.execute(lent):
         if due_at is not None:
             yield checkout_matter(id_, due_at)
+
+
+def after_change(current: Session, asset: Asset, before: Mapping[str, Any]) -> None:
+    """Low stock is alerted of at once; whatever has passed is over. `before`: blank for a new one.
+
+    The latch opens again when there are enough, or there is no threshold any more.
+    """
+    if asset.kind == AssetKind.STOCK and asset.deleted_at is None:
+        if not is_low(asset.quantity, asset.min_quantity):
+            asset.low_stock_alerted_at = None
+        elif asset.low_stock_alerted_at is None:
+            _alert_of_low_stock(current, asset, before)
+    settle(current, asset)
+
+
+def _alert_of_low_stock(current: Session, asset: Asset, before: Mapping[str, Any]) -> None:
+    stored = alert_settings.read_in(current)
+    just_now = bool(before) and not is_low(before["quantity"], before["min_quantity"])
+    # What was low before anybody decided about alerts belongs to the first question.
+    if not (stored.is_answered or just_now):
+        return
+    moment = alert_settings.moment(asset.updated_at, stored.rules)
+    found = judge_stock(current, moment, asset, asset.id)
+    if found is not None:
+        fire(current, asset, found, moment)

@@ -19,11 +19,10 @@ from portal.services.alerts import control
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.runs import Audience
-from portal.services.alerts.schedule import GRACE, is_late, last_slot, next_slot
-from portal.services.alerts.settings import Stored
+from portal.services.alerts.settings import GRACE, Stored, is_late, last_slot, next_slot
 from portal.services.alerts.sources import BY_EVENT, SOURCES
-from portal.services.core.counting import capped
 from portal.services.core.keyset import newest_first
+from portal.services.core.queries import capped
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.publish import Heard, hearers

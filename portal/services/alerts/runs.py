@@ -19,14 +19,14 @@ from portal.lib.clock import common_now
 from portal.models.alerts import AlertRun, RunKind, RunOutcome
 from portal.models.assets import Asset
 from portal.models.tasks import IS_UNDER_WAY, Task, TaskState
+from portal.services import tasks
 from portal.services.alerts import ledger
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.sources import SOURCES
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.unit_of_work import insert_or_ignore, writing
 from portal.services.outbox.publish import Heard
-from portal.services.tasks import tasks
-from portal.services.tasks.tasks import Kind, Step
+from portal.services.tasks import Kind, Step
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Settings → Alerts: what is alerted of, when, and the answer to the first question."""
 
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from portal.extensions import settings
 from portal.lib.clock import common_now
 from portal.models.alerts import AlertSettings, FirstAnswer
+from portal.services import audit
 from portal.services.alerts.rules import AlertRules, Moment
-from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import insert_or_ignore, session, writing
@@ -75,7 +75,7 @@ def save(actor: Actor, version: int, rules: AlertRules) -> bool:
             return False
         _fill(row, rules)
         row.version += 1
-        trail.record(current, actor, "alert_settings.updated", target=TARGET, changes=changes)
+        audit.record(current, actor, "alert_settings.updated", target=TARGET, changes=changes)
         return True
 
 
@@ -86,7 +86,7 @@ def answer(current: Session, actor: Actor, given: FirstAnswer) -> bool:
         return False
     row.first_answer, row.first_answer_at = given, common_now()
     changes = {"first_answer": {"from": None, "to": given}}
-    trail.record(current, actor, "alert_settings.answered", target=TARGET, changes=changes)
+    audit.record(current, actor, "alert_settings.answered", target=TARGET, changes=changes)
     return True
 
 
@@ -128,3 +128,39 @@ def _refuse_unfit(rules: AlertRules) -> None:
         value = getattr(rules, name)
         if value is not None and not least <= value <= MOST_DAYS:
             raise Refusal(sentence, field=name)
+
+
+GRACE: Final = timedelta(minutes=15)
+ONE_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One day's run: the day it belongs to, and the instant from which on it is due."""
+
+    day: date
+    due_at: datetime
+
+
+def last_slot(now: datetime, at: time, zone: ZoneInfo) -> Slot:
+    """The latest run that should have begun by `now`."""
+    today = now.astimezone(zone).date()
+    found = slot_of(today, at, zone)
+    return found if found.due_at <= now else slot_of(today - ONE_DAY, at, zone)
+
+
+def next_slot(now: datetime, at: time, zone: ZoneInfo) -> Slot:
+    """The first run that is not due at `now` yet."""
+    last = last_slot(now, at, zone)
+    return slot_of(last.day + ONE_DAY, at, zone)
+
+
+def slot_of(day: date, at: time, zone: ZoneInfo) -> Slot:
+    """The run of a day."""
+    # Of a time that the clocks pass over, this is the same distance after the gap.
+    return Slot(day, datetime.combine(day, at, zone).astimezone(UTC))
+
+
+def is_late(now: datetime, last: Slot, *, has_run: bool) -> bool:
+    """Whether the run of `last` should have ended by now and has not."""
+    return not has_run and now > last.due_at + GRACE

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from portal.engine.events.alert_details import (
+from portal.engine.events.details import (
     AlertFacts,
     CheckoutOverdue,
     LowStock,
@@ -27,8 +27,7 @@ from portal.models.planning import Maintenance, MaintenanceState
 from portal.services.alerts import rules as alert_rules
 from portal.services.alerts.rules import GONE, Firing, Moment
 from portal.services.assets import queries as asset_queries
-from portal.services.assets.event_facts import as_told, last_move, named, staff_ref
-from portal.services.assets.snapshots import ref, snapshot
+from portal.services.assets.snapshots import as_told, last_move, named, ref, snapshot, staff_ref
 
 CHUNK: Final = 500
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.lib.paging import Page
 from portal.models.assets import Asset, Category, Location
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.keyset import by_name
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
@@ -179,4 +179,4 @@ def _audit(
     kind: NamedList, current: Session, actor: Actor, row: Named, verb: str, changes: dict[str, Any]
 ) -> None:
     target = (kind.one, row.public_id, row.name)
-    trail.record(current, actor, f"{kind.one}.{verb}", target=target, changes=changes)
+    audit.record(current, actor, f"{kind.one}.{verb}", target=target, changes=changes)

@@ -4,19 +4,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    MetaData,
+    ScalarSelect,
+    Select,
+    Table,
+    Text,
+    and_,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.orm import InstrumentedAttribute, joinedload
 
 from portal.lib.paging import Page
+from portal.lib.typed_text import harmless
 from portal.models.assets import Asset, AssetStatus, Category, Location
-from portal.models.assignments import Assignment
-from portal.services.assets.search import by_holder, by_words
-from portal.services.core import counting
-from portal.services.core.counting import up_to
+from portal.models.assignments import Assignment, Staff
+from portal.services.core import queries
 from portal.services.core.keyset import newest_of, side_by_side
+from portal.services.core.queries import any_holds, up_to
 from portal.services.core.unit_of_work import database_time, session
 
 
@@ -121,7 +134,7 @@ def count(chosen: AssetFilter) -> int:
 
 def limit_of(chosen: AssetFilter) -> int:
     """How far is counted: not as far beside a search or another filter than a chip."""
-    return counting.COUNT_LIMIT if _is_whole(chosen) else COUNTED_BESIDE
+    return queries.COUNT_LIMIT if _is_whole(chosen) else COUNTED_BESIDE
 
 
 def _is_whole(chosen: AssetFilter) -> bool:
@@ -185,7 +198,7 @@ def _counts_of_all() -> dict[Shown | None, int | None]:
     others = {Shown.LOW: up_to(low), Shown.OVERDUE: up_to(_overdue())}
     row = session().execute(select(*numbers.values(), *others.values())).one()
     known = dict(zip((*numbers, *others), row, strict=True))
-    most = counting.COUNT_LIMIT + 1
+    most = queries.COUNT_LIMIT + 1
     of_status = {
         chip: min(most, sum(known[each] for each in among)) for chip, among in STATUSES.items()
     }
@@ -211,3 +224,84 @@ def _counted(chosen: AssetFilter) -> dict[frozenset[Shown], int]:
         key = frozenset(chips)
         found[key] = found.get(key, 0) + number
     return found
+
+
+TRIGRAM: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What is searched in one table.
+
+    `trigrams`: SQLite's table, which is no model, since its rows are the database's own. `joined`:
+    the expression of PostgreSQL's index, to the letter, or it would not be used.
+    """
+
+    ids: InstrumentedAttribute[int]
+    texts: tuple[InstrumentedAttribute[Any], ...]
+    trigrams: Table
+    joined: ColumnElement[str]
+
+
+def _trigrams(name: str) -> Table:
+    """The column that is named as its table is what MATCH asks."""
+    columns = Column("rowid", Integer, key="id", primary_key=True), Column(name, Text, key="words")
+    return Table(name, MetaData(), *columns)
+
+
+ASSET_WORDS: Final = Searched(
+    ids=Asset.id,
+    texts=(Asset.asset_tag, Asset.name, Asset.serial_number),
+    trigrams=_trigrams("asset_words"),
+    joined=literal_column(
+        "assets.asset_tag || chr(31) || assets.name || chr(31)"
+        " || coalesce(assets.serial_number, '')",
+        Text(),
+    ),
+)
+STAFF: Final = Searched(
+    ids=Staff.id,
+    texts=(Staff.name, Staff.email),
+    trigrams=_trigrams("staff_words"),
+    joined=literal_column("staff.name || chr(31) || staff.email", Text()),
+)
+
+
+def by_words(text: str) -> Select[int]:
+    """The ids of the assets whose tag, name or serial number holds the text, deleted ones too.
+
+    Joined with the assets, for whatever else is asked of them.
+    """
+    return _holding(ASSET_WORDS, text)
+
+
+def holds_words(text: str) -> ColumnElement[bool]:
+    """The same as `by_words`, asked of a row of assets that another index has led to."""
+    return any_holds(ASSET_WORDS.texts, _words(text))
+
+
+def by_holder(text: str) -> Select[int]:
+    """The ids of the assets that somebody has now whose name or address holds the text."""
+    return (
+        select(Assignment.asset_id)
+        .join(Asset, Asset.id == Assignment.asset_id)
+        .where(Assignment.ended_at.is_(None), Assignment.staff_id.in_(_holding(STAFF, text)))
+    )
+
+
+def _holding(searched: Searched, text: str) -> Select[int]:
+    words = _words(text)
+    if session().get_bind().dialect.name != "sqlite":
+        return select(searched.ids).where(any_holds((searched.joined,), words))
+    if len(words) < TRIGRAM:
+        return select(searched.ids).where(any_holds(searched.texts, words))
+    trigrams = searched.trigrams
+    # Said with a sign, so that each that is found is looked up, and never the other way round.
+    found = literal_column(f"+{trigrams.name}.rowid", Integer())
+    phrase = '"' + words.replace('"', '""') + '"'
+    joined = select(trigrams.c.id).join(searched.ids.class_, searched.ids == found)
+    return joined.where(trigrams.c.words.op("MATCH")(phrase))
+
+
+def _words(text: str) -> str:
+    return " ".join(harmless(text).splitlines())

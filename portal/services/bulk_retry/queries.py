@@ -24,12 +24,19 @@ from sqlalchemy.orm import aliased
 
 from portal.engine.health import has_asked
 from portal.engine.retry_policy import AttemptKind
-from portal.models.batches import BatchRow, RowOutcome
-from portal.models.deliveries import Attempt, AttemptOutcome, Delivery, DeliveryStatus, Event
+from portal.models.deliveries import (
+    Attempt,
+    AttemptOutcome,
+    BatchRow,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    RowOutcome,
+)
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
-from portal.services.bulk_retry.rows import count_tried, count_waiting, halted, left_by_webhook
-from portal.services.core.counting import capped
+from portal.services.bulk_retry.batches import count_tried, count_waiting, halted, left_by_webhook
+from portal.services.core.queries import capped
 from portal.services.core.unit_of_work import database_time, session
 
 CHUNK: Final = 500

@@ -2,23 +2,26 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from portal.engine.events.catalogue import EventName
+from portal.engine.reason_keys import Reason
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Delivery
-from portal.services.bulk_retry import runs
+from portal.services.bulk_retry import batches
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries import queued_rows
+from portal.services.deliveries import retry
 from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.rows import RETRYABLE, LogRow
-from portal.services.outbox.status import ShownStatus
+from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
+from portal.services.deliveries.log.pages import RETRYABLE, LogRow
+from portal.services.outbox.due import ShownStatus
 
 CHUNK: Final = 500
 MOST_TICKED: Final = 100
@@ -114,7 +117,7 @@ def count(choice: Selection) -> Count:
     counted, until = Count(), time.monotonic() + COUNT_SECONDS
     read = 0
     for rows, _ in pages(choice):
-        taken = queued_rows.taken(session(), [row.id for row in rows])
+        taken = retry.taken(session(), [row.id for row in rows])
         for row in rows:
             counted.add(row, choice.again, taken.get(row.id))
         read += len(rows)
@@ -151,10 +154,85 @@ def page(choice: Selection, cursor: str | None) -> tuple[Sequence[LogRow], str |
 
 
 def _rest(batch: UUID, cursor: str | None) -> tuple[Sequence[LogRow], str | None]:
-    ids = runs.unsent(session(), batch, int(cursor) if cursor else None, CHUNK)
+    ids = batches.unsent(session(), batch, int(cursor) if cursor else None, CHUNK)
     return log_pages.of_ids(ids), str(ids[-1]) if len(ids) == CHUNK else None
 
 
 def _is_arrived(row: LogRow) -> bool:
     is_free = row.is_webhook_active and not row.is_test
     return is_free and row.status is ShownStatus.DELIVERED
+
+
+def as_params(choice: Selection) -> dict[str, Any]:
+    """A choice as a task keeps it."""
+    kept: dict[str, Any] = {"again": choice.again, "newest": choice.newest}
+    if choice.rest_of is not None:
+        return {**kept, "rest": str(choice.rest_of)}
+    if choice.wanted is None:
+        return {**kept, "ticked": [str(each) for each in choice.ticked]}
+    return {**kept, "filter": _as_words(choice.wanted)}
+
+
+def from_params(params: Mapping[str, Any]) -> Selection:
+    """The choice that a task kept."""
+    if "rest" in params:
+        return Selection(rest_of=UUID(params["rest"]), again=params["again"])
+    if "filter" not in params:
+        ticked = tuple(UUID(each) for each in params["ticked"])
+        return Selection(ticked=ticked, again=params["again"])
+    wanted = filter_of(params)
+    return Selection(wanted=wanted, newest=params["newest"], again=params["again"])
+
+
+def _as_words(wanted: LogFilter) -> dict[str, Any]:
+    return {
+        "status": wanted.status,
+        "webhook": str(wanted.webhook) if wanted.webhook else None,
+        "event": wanted.event,
+        "asset_id": wanted.asset_id,
+        "search": wanted.search,
+        "reasons": [str(each) for each in wanted.reasons],
+        "untried": wanted.untried,
+        "codes": wanted.codes,
+        "delivery": str(wanted.delivery) if wanted.delivery else None,
+        "since": wanted.since.isoformat() if wanted.since else None,
+        "until": wanted.until.isoformat() if wanted.until else None,
+        "failed": [each.isoformat() if each else None for each in wanted.failed]
+        if wanted.failed
+        else None,
+        "answer": wanted.answer,
+    }
+
+
+def _codes(kept: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Tasks of an earlier edition kept one code."""
+    if one := kept.get("code"):
+        return one, one
+    return tuple(kept["codes"]) if kept.get("codes") else None
+
+
+def filter_of(params: Mapping[str, Any]) -> LogFilter:
+    """The filter that a task kept."""
+    kept = params["filter"]
+    return LogFilter(
+        status=StatusFilter(kept["status"]) if kept["status"] else None,
+        webhook=UUID(kept["webhook"]) if kept["webhook"] else None,
+        event=EventName(kept["event"]) if kept["event"] else None,
+        asset_id=kept["asset_id"],
+        search=kept["search"],
+        reasons=tuple(Reason(each) for each in kept["reasons"]),
+        untried=bool(kept.get("untried")),
+        codes=_codes(kept),
+        delivery=UUID(kept["delivery"]) if kept["delivery"] else None,
+        since=datetime.fromisoformat(kept["since"]) if kept["since"] else None,
+        until=datetime.fromisoformat(kept["until"]) if kept["until"] else None,
+        failed=_failed(kept),
+        answer=kept.get("answer", ""),
+    )
+
+
+def _failed(kept: Mapping[str, Any]) -> FailedBetween | None:
+    """Tasks of an earlier edition have no such filter."""
+    if not kept.get("failed"):
+        return None
+    return FailedBetween(*(datetime.fromisoformat(at) if at else None for at in kept["failed"]))

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
@@ -15,6 +16,7 @@ from portal.extensions import db
 from portal.lib.clock import common_now, told
 from portal.models.operations import Submission
 from portal.queue.bell import ring_after_commit
+from portal.services.core.refusals import Refusal
 
 T = TypeVar("T")
 
@@ -101,3 +103,20 @@ def once_only(owner: str, once: UUID, verb: Callable[[], T], path: Callable[[T],
 
 
 __all__ = ["database_time", "insert_or_ignore", "once_only", "ring", "session", "writing"]
+
+ROUNDS: Final = 5
+
+
+def keep_unique(current: Session, look: Callable[[], None], store: Callable[[], T]) -> T:
+    """`look` refuses what is taken, then `store` writes; again if a rival committed in between.
+
+    The unique indexes decide: whoever loses looks again and now sees whom it lost to.
+    """
+    for _ in range(ROUNDS):
+        look()
+        try:
+            with current.begin_nested():
+                return store()
+        except IntegrityError:
+            continue
+    raise Refusal("Several people are saving the same thing. Nothing was saved. Try again.")

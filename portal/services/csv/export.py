@@ -6,11 +6,43 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
+from portal.extensions import settings
+from portal.lib.file_lock import FileLock
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment
 from portal.services.assets.queries import AssetFilter, holders, matching
+from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
-from portal.services.csv.columns import COLUMNS, READ_ONLY
+
+# In the order of the file; an import knows these, in any order.
+COLUMNS: Final = (
+    "asset_tag",
+    "name",
+    "kind",
+    "category",
+    "manufacturer",
+    "model",
+    "serial_number",
+    "location",
+    "supplier",
+    "order_number",
+    "purchase_date",
+    "purchase_cost",
+    "warranty_expires",
+    "condition",
+    "reservable",
+    "quantity",
+    "min_quantity",
+    "unit",
+    "notes",
+    "assigned_to_email",
+)
+# What only actions change.
+MOVED: Final = ("status", "assigned_to", "due_at")
+# What an export says besides. An import leaves these alone.
+READ_ONLY: Final = (*MOVED, "id", "created_at", "updated_at")
+# What the file of failed rows says besides.
+PROBLEM: Final = "problem"
 
 CHUNK: Final = 500
 
@@ -54,3 +86,29 @@ def _row(asset: Asset, held: Assignment | None) -> list[object]:
         special[name] if name in special else getattr(asset, name)
         for name in (*COLUMNS, *READ_ONLY)
     ]
+
+
+MOST: Final = 2
+FOLDER: Final = "exports"
+
+
+class TooManyExports(Refusal):
+    """The person's exports that are under way have to end first."""
+
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"You have {MOST} exports under way. Wait until one of them has ended, or stop it in "
+            "your browser, then try again."
+        )
+
+
+def take_slot(user_id: int) -> FileLock:
+    """A place for one more export of this person. Raises `TooManyExports`."""
+    folder = settings().instance_dir / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for number in range(MOST):
+        if slot := FileLock.take(folder / f"{user_id}.{number}"):
+            return slot
+    raise TooManyExports

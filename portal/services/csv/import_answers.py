@@ -11,15 +11,15 @@ from sqlalchemy import select, update
 from portal.lib.spreadsheets.sheets import Row
 from portal.models.assets import AssetKind, Condition
 from portal.models.tasks import Task, TaskRow, TaskState
+from portal.services import tasks
 from portal.services.assets import named_lists
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_matches, import_sheet, import_task, remembered_matches
-from portal.services.csv.columns import COLUMNS, MOVED
+from portal.services.csv import import_matches, import_sheet, import_task
+from portal.services.csv.export import COLUMNS, MOVED
 from portal.services.csv.import_matches import WORDED, Matches, Words
 from portal.services.csv.import_rows import Verdict
-from portal.services.tasks import tasks
 
 MOST_WORDS: Final = 50  # of a column, the most frequent
 MOST_NAMES: Final = 100  # to choose from; of more, those that have something in common
@@ -81,7 +81,7 @@ class FileAnswer:
 def question(check: Task, matches: Matches | None = None) -> Question:
     """What is asked. `matches`: those chosen now; else of before, of the last file, or guessed."""
     headings = dict(check.params["headings"])
-    kept, words = remembered_matches.recall(list(headings))
+    kept, words = import_matches.recall(list(headings))
     if matches is None:
         guessed = import_matches.guess(list(headings))
         matches = check.params["matches"] or kept or guessed
@@ -126,9 +126,9 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
         check.params = {**params, "numbered": import_sheet.numbered(tags)}
         tasks.begin_again(current, check)
         if said.remembers:
-            remembered_matches.keep(current, actor, columns, said.matches, said.words)
+            import_matches.keep(current, actor, columns, said.matches, said.words)
         else:
-            remembered_matches.forget(current, actor, columns)
+            import_matches.forget(current, actor, columns)
 
 
 def _refuse_late(check: Task) -> None:

@@ -1,13 +1,75 @@
 """Which heading of a file is which column of ours, and which of its words is which. Pure."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from portal.lib.clock import common_now
+from portal.models.tasks import ImportMatch
+from portal.services import audit
+from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-from portal.services.csv.columns import COLUMNS
-from portal.services.csv.import_spellings import HEADINGS, WORDS
+from portal.services.core.unit_of_work import insert_or_ignore, session
+from portal.services.csv.export import COLUMNS, PROBLEM
+
+# Without blanks, points and dashes, in small letters.
+_OTHERS: Final[Mapping[str, str]] = {
+    "asset_tag": "tag assettag inventarnummer inventarnr inventorynumber inventoryno barcode "
+    "numéroinventaire numeroinventaire etiqueta inventar anlagennummer anlagennr assetid",
+    "name": "bezeichnung gerät artikel gegenstand item itemname assetname title description "
+    "désignation nom nombre denominazione beschreibung",
+    "kind": "art typ type",
+    "category": "kategorie gruppe warengruppe assettype catégorie categoría categoria group",
+    "manufacturer": "hersteller marke brand make fabricant fabricante maker",
+    "model": "modell modelname modelnumber modelno modèle modelo modello",
+    "serial_number": "serial serialno sn seriennummer seriennr serien numérodesérie "
+    "numerodeserie númerodeserie fabriknummer",
+    "location": "standort ort raum room site place building lieu emplacement ubicación ubicacion "
+    "lagerort abteilungsraum",
+    "supplier": "lieferant vendor händler fournisseur proveedor",
+    "order_number": "bestellnummer bestellnr order orderno ponumber po purchaseorder "
+    "numérodecommande auftragsnummer",
+    "purchase_date": "anschaffung anschaffungsdatum kaufdatum gekauftam boughton purchased "
+    "datepurchased dateachat dated'achat fechadecompra kauf",
+    "purchase_cost": "preis kosten anschaffungspreis anschaffungskosten kaufpreis price cost "
+    "value wert prix precio betrag",
+    "warranty_expires": "garantie garantiebis garantieende gewährleistungbis warranty "
+    "warrantyuntil warrantyends warrantyexpiration findegarantie",
+    "condition": "zustand state état estado",
+    "reservable": "reservierbar ausleihbar bookable",
+    "quantity": "menge anzahl bestand qty stock amount stück quantité cantidad",
+    "min_quantity": "mindestbestand mindestmenge minimum reorderlevel minqty",
+    "unit": "einheit unité unidad uom",
+    "notes": "bemerkung bemerkungen notiz notizen anmerkung kommentar comment comments remarks "
+    "note remarque",
+    "assigned_to_email": "email mail emailadresse holdersemail assignedtoemail inhaberemail "
+    "nutzeremail useremail",
+}
+HEADINGS: Final = {word: ours for ours, words in _OTHERS.items() for word in words.split()}
+
+# {column: {another's word: ours}}
+WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "condition": {
+        **dict.fromkeys(("neu", "neuwertig", "sehr gut", "new", "like new", "neuf"), "excellent"),
+        **dict.fromkeys(("gut", "used", "ok", "okay", "gebraucht", "bon", "bueno"), "good"),
+        **dict.fromkeys(("mittel", "befriedigend", "average", "moyen", "regular"), "fair"),
+        **dict.fromkeys(("schlecht", "abgenutzt", "bad", "worn", "mauvais", "malo"), "poor"),
+        **dict.fromkeys(("defekt", "kaputt", "beschädigt", "broken", "cassé", "roto"), "damaged"),
+    },
+    "kind": {
+        **dict.fromkeys(("einzelstück", "gerät", "einzeln", "single", "thing", "asset"), "item"),
+        **dict.fromkeys(("lager", "verbrauch", "verbrauchsmaterial", "consumable"), "stock"),
+    },
+    "reservable": {
+        **dict.fromkeys(("ja", "j", "oui", "si", "sí", "x", "wahr"), "yes"),
+        **dict.fromkeys(("nein", "non", "falsch", "-"), "no"),
+    },
+}
 
 # {column of the file: column of ours}
 Matches = Mapping[str, str]
@@ -98,3 +160,72 @@ def in_their_words(sentence: str, params: Params) -> str:
 def _plain(column: str) -> str:
     """A heading without what is written one way or another: "serien-nr." and "seriennr"."""
     return re.sub(r"[\W_]+", "", column)
+
+
+MOST_KEPT: Final = 500  # sets of headings; of more, those used last
+MOST_WORDS: Final = 200  # of a column, the newest
+LONGEST_TOLD: Final = 500
+TARGET: Final = "import_headings"
+
+
+def recall(columns: Sequence[str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Matches and words of the last file with this set of headings; nothing of none."""
+    row = session().get(ImportMatch, _key(columns))
+    if row is None:
+        return {}, {}
+    known = {name: ours for name, ours in row.matches.items() if name in columns}
+    return {name: ours for name, ours in known.items() if ours in COLUMNS}, row.words
+
+
+def keep(
+    current: Session, actor: Actor, columns: Sequence[str], matches: Matches, words: Words
+) -> None:
+    """Remember these, in the caller's transaction, with its entry in the audit trail."""
+    key = _key(columns)
+    fresh = {"headings": key, "matches": {}, "words": {}, "used_at": common_now()}
+    insert = insert_or_ignore(current.connection())(ImportMatch)
+    added: Any = current.execute(insert.values(fresh).on_conflict_do_nothing())
+    row = current.get_one(ImportMatch, key, with_for_update=True, populate_existing=True)
+    before = _told(row.matches)
+    row.matches, row.used_at = dict(matches), common_now()
+    row.words = {field: _newest(row.words.get(field, {}), said) for field, said in words.items()}
+    _record(current, actor, columns, (before, _told(row.matches)))
+    if added.rowcount:
+        newest = select(ImportMatch.headings).order_by(ImportMatch.used_at.desc()).limit(MOST_KEPT)
+        current.execute(delete(ImportMatch).where(ImportMatch.headings.not_in(newest)))
+
+
+def forget(current: Session, actor: Actor, columns: Sequence[str]) -> None:
+    """Remember nothing of files with these headings."""
+    row = current.get(ImportMatch, _key(columns), with_for_update=True)
+    if row is not None:
+        _record(current, actor, columns, (_told(row.matches), None))
+        current.delete(row)
+
+
+def _key(columns: Sequence[str]) -> str:
+    """The set of headings, in whatever order; rows that failed come back with one more."""
+    names = sorted(set(columns) - {PROBLEM})
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def _newest(before: dict[str, str], said: dict[str, str] | Any) -> dict[str, str]:
+    kept = {word: ours for word, ours in before.items() if word not in said} | dict(said)
+    return dict(list(kept.items())[-MOST_WORDS:])
+
+
+def _told(matches: Matches) -> str | None:
+    pairs = "; ".join(f"{name}: {ours}" for name, ours in matches.items())
+    return pairs[:LONGEST_TOLD] or None
+
+
+def _record(
+    current: Session, actor: Actor, columns: Sequence[str], change: tuple[str | None, str | None]
+) -> None:
+    before, after = change
+    if before == after:
+        return
+    target = (TARGET, _key(columns)[:16], ", ".join(columns)[:120])
+    changes = {"matches": {"from": before, "to": after}}
+    verb = "remembered" if after else "forgotten"
+    audit.record(current, actor, f"{TARGET}.{verb}", target=target, changes=changes)

@@ -1,24 +1,209 @@
 """One row of an import: what would become of it, and making it so. Inside `writing()`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.models.assets import Asset, AssetKind, AssetStatus
-from portal.models.assignments import Staff
-from portal.services.actions import assignments, lifecycle
+from portal.engine.events import body
+from portal.engine.events.body import Holder
+from portal.lib.clock import utcnow
+from portal.lib.typed_text import excerpts
+from portal.lib.typed_values import TypedValueError, read_amount, read_count, read_day
+from portal.models.assets import (
+    Action,
+    Asset,
+    AssetKind,
+    AssetStatus,
+    Category,
+    Condition,
+    Location,
+)
+from portal.models.assignments import Assignment, Staff
+from portal.services.actions import assignments, lifecycle, planning_rows
+from portal.services.actions.lifecycle import OF_STOCK, PLAIN
+from portal.services.actions.rules import why_not
 from portal.services.assets import named_lists
-from portal.services.assets.rules import AssetValues, faults
-from portal.services.assets.tag_numbers import next_tag
+from portal.services.assets.rules import MOST_IN_STOCK, AssetValues, faults
+from portal.services.assets.snapshots import fields_of, open_assignment, ref
+from portal.services.assets.tag_numbers import holder_of_serial, next_tag, refuse_taken
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-from portal.services.csv import import_lookups as lookups
-from portal.services.csv.import_changes import Changes, changes_of, handover
-from portal.services.csv.import_notes import left_out
-from portal.services.csv.import_values import CellError, Cells, filled, kind_of, quantity_of
+
+Cells = Mapping[str, str]
+MOST_NAMES: Final = 100  # of each list; the rows of all others are counted together
+OTHERS: Final = ""
+SINGLE: Final = "single"  # a number, for a thing that has none
+COUNTED: Final = "counted"  # a quantity, for stock that only its moves change
+STOCK_NOTES: Final = ("quantity", "min_quantity", "unit")
+
+Notes = dict[str, Any]
+
+
+def noted(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells) -> Notes:
+    """The notes with those of one more row."""
+    after = deepcopy(notes)
+    for called, name in adds.items():
+        names = after.setdefault(called, {})
+        key = name.lower()
+        if key not in names and len(names) >= MOST_NAMES:
+            key = OTHERS
+        spelt, count = names.get(key, (name if key else OTHERS, 0))
+        names[key] = [spelt, count + 1]
+    if left_out:
+        called = SINGLE if kind == AssetKind.ITEM else COUNTED
+        after[called] = after.get(called, 0) + 1
+    return after
+
+
+def left_out(values: AssetValues, cells: Cells) -> dict[str, str]:
+    """The cells of a row that an asset with these values does not take over."""
+    said = {name: cells[name] for name in STOCK_NOTES if cells.get(name)}
+    quantity = said.get("quantity", "")
+    if values.kind == AssetKind.ITEM:  # there is one of it
+        return {name: text for name, text in said.items() if (name, text) != ("quantity", "1")}
+    is_same = not quantity or quantity.lstrip("0") == str(values.quantity or "")
+    return {} if is_same else {"quantity": quantity}
+
+
+def remark(left_out: Cells) -> str:
+    """The same in words; nothing where nothing is left out."""
+    said = ", ".join(f"{name} {text[:40]}" for name, text in left_out.items())
+    return f"Left out: {said}" if said else ""
+
+
+YES: Final = frozenset({"yes", "y", "true", "1"})
+NO: Final = frozenset({"no", "n", "false", "0"})
+TEXTS: Final = (
+    "asset_tag",
+    "name",
+    "manufacturer",
+    "model",
+    "serial_number",
+    "supplier",
+    "order_number",
+    "unit",
+    "notes",
+)
+
+
+class CellError(ValueError):
+    """What stands in one cell cannot be kept; the text says what is expected."""
+
+
+def filled(values: AssetValues, cells: Cells) -> AssetValues:
+    """`values` with what the cells say; a blank cell leaves its value alone. Raises `CellError`.
+
+    Category, location and person are looked up by the caller; kind and quantity count for new
+    rows alone.
+    """
+    found: dict[str, Any] = {name: cells[name] for name in TEXTS if cells.get(name)}
+    for name, read in READERS.items():
+        if cells.get(name):
+            found[name] = read(name, cells[name])
+    return replace(values, **found)
+
+
+def kind_of(cells: Cells) -> str:
+    """Item unless the row says otherwise."""
+    return cells.get("kind", "").lower() or "item"
+
+
+def quantity_of(cells: Cells) -> int | None:
+    """How many a new stock begins with."""
+    return _count("quantity", cells["quantity"]) if cells.get("quantity") else None
+
+
+def _typed(read: Callable[[str], Any]) -> Callable[[str, str], Any]:
+    """The reader of a cell, from one of a text."""
+
+    def read_cell(name: str, text: str) -> Any:
+        try:
+            return read(text)
+        except TypedValueError as error:
+            why = f": {error.why}" if error.why else ""
+            sentence = f"Enter {name} {error.expected}, not “{text[:40]}”{why}"
+            raise CellError(sentence) from None
+
+    return read_cell
+
+
+def _count(name: str, text: str) -> int:
+    number: int = _typed(read_count)(name, text)
+    if number > MOST_IN_STOCK:
+        raise CellError(f"Enter {name} from 0 to {MOST_IN_STOCK:,}, not “{text[:40]}”")
+    return number
+
+
+def _answer(name: str, text: str) -> bool:
+    if text.lower() in YES | NO:
+        return text.lower() in YES
+    raise CellError(f"Enter yes or no in {name}, not “{text[:40]}”")
+
+
+def _condition(name: str, text: str) -> str:
+    if text.lower() in set(Condition):
+        return text.lower()
+    raise CellError(f"Enter one of {', '.join(Condition)} in {name}, not “{text[:40]}”")
+
+
+DAY: Final = _typed(read_day)
+READERS: Final[Mapping[str, Callable[[str, str], Any]]] = {
+    "purchase_date": DAY,
+    "purchase_cost": _typed(read_amount),
+    "warranty_expires": DAY,
+    "condition": _condition,
+    "reservable": _answer,
+    "min_quantity": _count,
+}
+
+Changes = dict[str, dict[str, Any]]
+MODELS: Final[Mapping[str, type[Any]]] = {"category": Category, "location": Location}
+
+
+def changes_of(
+    current: Session,
+    asset: Asset,
+    values: AssetValues,
+    wanted: Mapping[str, str],
+    staff: Staff | None,
+) -> Changes:
+    """{field: {from, to}} as the asset's timeline would say it; long texts where they differ.
+
+    `wanted`: categories and locations that are still to be added, by name; `staff`: who gets it.
+    """
+    before = fields_of(asset)
+    columns = (*PLAIN, *(OF_STOCK if asset.kind == AssetKind.STOCK else ()), "asset_tag")
+    after = before | {name: getattr(values, name) for name in columns}
+    for name, model in MODELS.items():
+        row_id = getattr(values, f"{name}_id")
+        after[name] = ref(current.get(model, row_id)) if row_id else None
+    after |= {name: {"name": called} for name, called in wanted.items()}
+    if staff:
+        after |= {"status": AssetStatus.ALLOCATED, "holder": _holder(staff)}
+    return {name: _brief(change) for name, change in body.changes(before, after)[1].items()}
+
+
+def handover(staff: Staff | None) -> Changes:
+    """Who gets an asset that is only just added."""
+    return body.changes({"holder": None}, {"holder": _holder(staff)})[1] if staff else {}
+
+
+def _holder(staff: Staff) -> Holder:
+    return Holder(staff.id, staff.name, staff.email)
+
+
+def _brief(change: dict[str, Any]) -> dict[str, Any]:
+    """`change`, whose new value is there: a blank cell changes nothing."""
+    old, new = change["from"], change["to"]
+    if not isinstance(new, str):
+        return change
+    shown = excerpts(old or "", new)
+    return {"from": shown[0] or None, "to": shown[1]}
 
 
 class Verdict(StrEnum):
@@ -76,7 +261,7 @@ AGAIN: Final = "Check the file again"
 
 def plan(current: Session, cells: Cells, ticks: Ticks) -> Plan:
     """What the row would do to the register as it is now. Raises `Refusal` with what is wrong."""
-    asset = lookups.existing(current, cells)
+    asset = existing(current, cells)
     if asset is None or ticks.change_existing:
         return _plan(current, asset, cells, ticks)
     try:
@@ -91,7 +276,7 @@ def plan(current: Session, cells: Cells, ticks: Ticks) -> Plan:
 
 def plan_as_shown(current: Session, cells: Cells, ticks: Ticks, shown: ShownRow) -> Plan:
     """The same plan again, its asset locked. Refuses whatever the check has not shown."""
-    asset = lookups.existing(current, cells, locked=True)
+    asset = existing(current, cells, locked=True)
     if asset is not None and shown.asset_id is None:
         raise Refusal(f"An asset with this tag was added after the check. {AGAIN}")
     if asset is None and shown.asset_id is not None:
@@ -122,21 +307,21 @@ def carry_out(current: Session, actor: Actor, made: Plan, besides: Collection[st
 
 
 def _plan(current: Session, asset: Asset | None, cells: Cells, ticks: Ticks) -> Plan:
-    lookups.refuse_nameless(asset, cells)
+    refuse_nameless(asset, cells)
     try:
         values = filled(_base(asset, cells), cells)
     except CellError as error:
         raise Refusal(str(error)) from None
     if values.kind == AssetKind.ITEM:  # what would not be kept is no change
         values = replace(values, min_quantity=None, unit=None)
-    values, adds = lookups.placed(current, values, cells, may_add=ticks.may_add)
+    values, adds = placed(current, values, cells, may_add=ticks.may_add)
     found = faults(values)
     if found:
         raise Refusal(found[0].sentence)
-    staff = lookups.person(current, asset, values, cells)
+    staff = person(current, asset, values, cells)
     if asset:
         _refuse_disposed(asset, values, adds)
-    lookups.refuse_taken_by_another(current, values, asset)
+    refuse_taken_by_another(current, values, asset)
     return Plan(
         shown=_shown(current, asset, values, adds, staff),
         values=values,
@@ -209,7 +394,100 @@ def _refuse_disposed(asset: Asset, values: AssetValues, adds: Mapping[str, str])
 def _with_lists(actor: Actor, made: Plan) -> AssetValues:
     values = made.values
     for called, name in made.shown.adds.items():
-        kind = lookups.LISTS[called][1]
+        kind = LISTS[called][1]
         row = named_lists.find(kind, named_lists.create(kind, actor, name))
         values = replace(values, **{f"{called}_id": row.id})
     return values
+
+
+LISTS: Final[Mapping[str, tuple[type[Any], named_lists.NamedList]]] = {
+    "category": (Category, named_lists.CATEGORIES),
+    "location": (Location, named_lists.LOCATIONS),
+}
+
+
+def existing(current: Session, cells: Cells, *, locked: bool = False) -> Asset | None:
+    """The asset that the row is about: the undeleted one with its tag; `locked` for a change."""
+    tag = cells.get("asset_tag")
+    if not tag:
+        return None
+    same = func.lower(Asset.asset_tag) == func.lower(tag)
+    wanted = select(Asset).where(same, Asset.deleted_at.is_(None))
+    if locked:
+        wanted = wanted.with_for_update().execution_options(populate_existing=True)
+    return current.scalars(wanted).first()
+
+
+def placed(
+    current: Session, values: AssetValues, cells: Cells, *, may_add: bool
+) -> tuple[AssetValues, dict[str, str]]:
+    """The values with category and location; and the names of those that are to be added first."""
+    wanted = {}
+    for called, (model, _) in LISTS.items():
+        name = cells.get(called)
+        if not name:
+            continue
+        if len(name) > named_lists.LONGEST_NAME:
+            raise Refusal(f"Use at most {named_lists.LONGEST_NAME} characters in {called}")
+        row_id = current.scalar(select(model.id).where(func.lower(model.name) == func.lower(name)))
+        if row_id is not None:
+            values = replace(values, **{f"{called}_id": row_id})
+        elif may_add:
+            wanted[called] = name
+        else:
+            way_out = "Add it first, or let the import add it: choose the file again and tick that"
+            raise Refusal(f"There is no {called} called “{name}”. {way_out}")
+    return values, wanted
+
+
+def person(
+    current: Session, asset: Asset | None, values: AssetValues, cells: Cells
+) -> Staff | None:
+    """Who is to get the asset; None where nobody is, or that person has it already."""
+    email = cells.get("assigned_to_email")
+    if not email:
+        return None
+    if values.kind == AssetKind.STOCK:
+        raise Refusal("Stock is not assigned to a person. Leave assigned_to_email blank")
+    staff = current.scalar(select(Staff).where(func.lower(Staff.email) == func.lower(email)))
+    if staff is None:
+        raise Refusal(f"Nobody on the staff list has the address {email[:254]}")
+    held = open_assignment(asset.id) if asset else None
+    if held and held.staff_id == staff.id:
+        return None
+    if asset:
+        _refuse_not_free(asset, held)
+    if not staff.is_active:
+        raise Refusal(f"{staff.name} has left")
+    if asset:
+        _refuse_reserved(current, asset, staff)
+    return staff
+
+
+def refuse_nameless(asset: Asset | None, cells: Cells) -> None:
+    """Refuse a tag that nobody has: most often a slip, and no reason to ask for the name alone."""
+    tag = cells.get("asset_tag")
+    if tag and asset is None and not cells.get("name"):
+        raise Refusal(f"No asset has the tag {tag[:40]}. To add one with it, enter its name")
+
+
+def refuse_taken_by_another(current: Session, values: AssetValues, asset: Asset | None) -> None:
+    """Refuse a serial number of another asset; to a row without a tag, say how it is meant."""
+    other = None if values.asset_tag else holder_of_serial(current, values.serial_number)
+    if other:
+        way_out = f"If this row is about it, enter {other.asset_tag} in asset_tag"
+        raise Refusal(f"{other.asset_tag} already has this serial number. {way_out}")
+    refuse_taken(current, None, values.serial_number, asset.id if asset else None)
+
+
+def _refuse_not_free(asset: Asset, held: Assignment | None) -> None:
+    holder = held.staff.name if held else None
+    words = why_not(Action.ALLOCATE, asset.status, asset.kind, holder=holder)
+    if words:
+        raise Refusal(f"{asset.asset_tag} {words.removesuffix('.')}")
+
+
+def _refuse_reserved(current: Session, asset: Asset, staff: Staff) -> None:
+    rival = planning_rows.conflict(current, asset.id, utcnow(), None, for_staff_id=staff.id)
+    if rival:
+        raise Refusal(f"{rival.staff.name} has reserved it. Reject that reservation first")

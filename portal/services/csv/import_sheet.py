@@ -8,10 +8,9 @@ from portal.lib.spreadsheets.sheets import Row, Sheet
 from portal.models.assets import AssetKind, Condition
 from portal.services.assets.tag_numbers import of_the_series
 from portal.services.core.refusals import Refusal
-from portal.services.csv.columns import COLUMNS, PROBLEM, READ_ONLY
+from portal.services.csv.export import COLUMNS, PROBLEM, READ_ONLY
 from portal.services.csv.import_matches import NEEDED, Matches, Words, cells_by
-from portal.services.csv.import_rows import Verdict
-from portal.services.csv.import_values import NO, YES
+from portal.services.csv.import_rows import NO, YES, Verdict
 
 # Columns in which nothing else can be kept than these words.
 OURS: Final[Mapping[str, frozenset[str]]] = {

@@ -17,15 +17,14 @@ from portal.engine.events.body import ActorKind, Origin
 from portal.lib.paging import PAGE_SIZE
 from portal.lib.spreadsheets.sheets import Sheet
 from portal.models.tasks import Task, TaskRow, TaskState
+from portal.services import tasks
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_matches, import_notes, import_rows, import_sheet
-from portal.services.csv.columns import MOVED, PROBLEM
-from portal.services.csv.import_notes import Notes
-from portal.services.csv.import_rows import ShownRow, Ticks, Verdict
-from portal.services.tasks import tasks
-from portal.services.tasks.tasks import Kind, Step
+from portal.services.csv import import_matches, import_rows, import_sheet
+from portal.services.csv.export import MOVED, PROBLEM
+from portal.services.csv.import_rows import Notes, ShownRow, Ticks, Verdict
+from portal.services.tasks import Kind, Step
 
 PERMISSION: Final = "assets.edit"
 CHECK_NAME: Final = "import_check"
@@ -189,10 +188,10 @@ def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
         return notes
     shown = made.shown
     row.outcome, row.asset_id = shown.verdict, shown.asset_id
-    row.message = import_notes.remark(made.left_out)
+    row.message = import_rows.remark(made.left_out)
     kept = {"version": shown.version, "adds": shown.adds, "changes": shown.changes}
     row.data = {**row.data, **kept}
-    return import_notes.noted(notes, shown.adds, made.values.kind, made.left_out)
+    return import_rows.noted(notes, shown.adds, made.values.kind, made.left_out)
 
 
 def _told(check: Task, refusal: Refusal) -> str:

@@ -2,30 +2,159 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from portal.engine.http.address_mask import masked_address
 from portal.engine.retry_policy import AttemptKind
-from portal.models.deliveries import Delivery, Event, Priority
+from portal.extensions import settings
+from portal.models.deliveries import (
+    Attempt,
+    AttemptBody,
+    AttemptOutcome,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Lease,
+    Priority,
+)
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.deliveries.attempt_detail import AttemptDetail, attempts_of
 from portal.services.deliveries.retry import GONE, RetryState
 from portal.services.outbox import leases
-from portal.services.outbox.next_try import (
+from portal.services.outbox.due import (
+    PausedFor,
+    SendingStop,
+    ShownStatus,
     count_behind,
+    find_stop,
     heads,
+    most_at_once,
     paused_for,
     paused_until,
     probe_of,
+    seen_statuses,
+    shown_status,
 )
-from portal.services.outbox.sending_switch import SendingStop, find_stop
-from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
-from portal.services.webhooks.inbox.address import shown_url
+from portal.services.webhooks.rows import shown_url
+
+# A person's Retries are not limited; the page shows the newest.
+MOST_ATTEMPTS: Final = 30
+
+Headers = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptDetail:
+    """One request and its answer. `phases`: milliseconds; header values are redacted already."""
+
+    number: int
+    kind: str
+    actor: str | None
+    url: str
+    is_being_sent: bool
+    is_delivered: bool
+    is_interrupted: bool
+    reason: str | None
+    code: int | None
+    phases: dict[str, Any]
+    peer: str | None
+    certificate_ends_at: datetime | None
+    started_at: datetime
+    finished_at: datetime | None
+    request_headers: Headers
+    response_headers: Headers
+    response_text: str
+    is_truncated: bool
+    location: str
+    detail: str
+    sender: str | None = None
+
+    @property
+    def is_unreached(self) -> bool:
+        """Whether the machine `sender` could not connect, and another took over."""
+        return self.sender is not None
+
+
+def attempts_of(
+    current: Session, delivery: Delivery, webhook: Webhook, lease: Lease | None, now: datetime
+) -> Sequence[AttemptDetail]:
+    """The newest, oldest first; `lease`: of the one under way, if any."""
+    rows = current.execute(
+        select(Attempt, AttemptBody)
+        .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)
+        .where(Attempt.delivery_id == delivery.id)
+        .order_by(Attempt.number.desc())
+        .limit(MOST_ATTEMPTS)
+    ).all()
+    ended = [_attempt(attempt, body, webhook) for attempt, body in reversed(rows)]
+    return [*ended, _under_way(lease, webhook, now)] if lease else ended
+
+
+def _under_way(lease: Lease, webhook: Webhook, now: datetime) -> AttemptDetail:
+    """The attempt that a lease stands for; interrupted, if that ran out."""
+    is_live = lease.until > now
+    return AttemptDetail(
+        number=lease.number,
+        kind=lease.kind,
+        actor=lease.actor,
+        url=masked_address(lease.url, is_secret=webhook.url_is_secret),
+        is_being_sent=is_live,
+        is_delivered=False,
+        is_interrupted=not is_live,
+        reason=None,
+        code=None,
+        phases={},
+        peer=None,
+        certificate_ends_at=None,
+        started_at=lease.started_at,
+        finished_at=None,
+        request_headers=(),
+        response_headers=(),
+        response_text="",
+        is_truncated=False,
+        location="",
+        detail="",
+    )
+
+
+def _attempt(attempt: Attempt, body: AttemptBody | None, webhook: Webhook) -> AttemptDetail:
+    return AttemptDetail(
+        number=attempt.number,
+        kind=attempt.kind,
+        actor=attempt.actor,
+        # Stored before addresses were masked, or before an administrator said that it is a secret.
+        url=masked_address(attempt.url, is_secret=webhook.url_is_secret),
+        is_being_sent=False,
+        is_delivered=attempt.outcome == AttemptOutcome.DELIVERED,
+        is_interrupted=attempt.outcome == AttemptOutcome.INTERRUPTED,
+        reason=attempt.reason,
+        code=attempt.code,
+        phases=attempt.phases or {},
+        peer=attempt.peer,
+        certificate_ends_at=attempt.certificate_ends_at,
+        started_at=attempt.started_at,
+        finished_at=attempt.finished_at,
+        request_headers=_pairs(body.request_headers) if body else (),
+        response_headers=_pairs(body.response_headers) if body else (),
+        response_text=body.response_text if body else "",
+        is_truncated=bool(body and body.is_truncated),
+        location=(body.location or "") if body else "",
+        detail=body.detail if body else "",
+        sender=attempt.sender,
+    )
+
+
+def _pairs(headers: Sequence[Any]) -> Headers:
+    return [(str(name), str(value)) for name, value in headers]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,3 +343,84 @@ def _behind(current: Session, delivery: Delivery) -> int:
     """Only the oldest that is to be sent holds up others."""
     head = heads(current, [delivery.webhook_id])[delivery.webhook_id]
     return count_behind(current, delivery.webhook_id) if head == delivery.id else 0
+
+
+SLOW: Final = timedelta(seconds=15)
+SENDERS: Final = (heartbeats.worker_of(DELIVERIES), heartbeats.PUMP)
+
+
+class Delay(StrEnum):
+    """`NO_WORKER`: nobody sends. `PLACES`: its webhook is being sent as many as it gets at once.
+    `TURN`: others go first."""
+
+    NO_WORKER = "no_worker"
+    PLACES = "places"
+    TURN = "turn"
+
+
+def find_delay(delivery: DeliveryDetail) -> Delay | None:
+    """What holds up a delivery that waits longer than `SLOW`; None for any other. Reads only."""
+    is_waiting = delivery.status is ShownStatus.WAITING and not delivery.comes_to_rest
+    if not is_waiting or delivery.stop or delivery.now - delivery.due_at <= SLOW:
+        return None
+    if not any(each.is_alive for each in heartbeats.lives() if each.kind in SENDERS):
+        return Delay.NO_WORKER
+    return Delay.PLACES if _is_full(delivery) else Delay.TURN
+
+
+def _is_full(delivery: DeliveryDetail) -> bool:
+    connection = session().connection()
+    wanted = select(Webhook.id, Webhook.throttled, Webhook.in_order).where(
+        Webhook.public_id == delivery.webhook_id
+    )
+    webhook = connection.execute(wanted).one()
+    tests, others = leases.count_live(connection, webhook.id, delivery.now)
+    if delivery.standing.is_test:
+        return tests > 0
+    most = most_at_once(
+        settings().webhook_max_in_flight, throttled=webhook.throttled, in_order=webhook.in_order
+    )
+    return others >= most
+
+
+MOST_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """The same event on its way to another webhook."""
+
+    public_id: UUID
+    webhook_name: str
+    status: ShownStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """At most `MOST_SHOWN`, what has arrived last, by the names of their webhooks; `more`: how many
+    are left out."""
+
+    rows: tuple[Sibling, ...] = ()
+    more: int = 0
+
+
+def siblings_of(public_id: UUID) -> Siblings:
+    """The deliveries of the same event to other webhooks. Reads only."""
+    current = session()
+    event = select(Delivery.event_id).where(Delivery.public_id == public_id).scalar_subquery()
+    arrived = Delivery.status == DeliveryStatus.DELIVERED
+    wanted = (
+        select(Delivery, Webhook)
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(
+            Delivery.event_id == event,
+            Delivery.public_id != public_id,
+            Webhook.state != WebhookState.DRAFT,
+        )
+        .order_by(arrived, func.lower(Webhook.name), Delivery.id)
+    )
+    total = current.scalar(select(func.count()).select_from(wanted.order_by(None).subquery())) or 0
+    found = [(row[0], row[1]) for row in current.execute(wanted.limit(MOST_SHOWN))]
+    statuses = seen_statuses(current, found, database_time(current))
+    rows = tuple(Sibling(each.public_id, hook.name, statuses[each.id]) for each, hook in found)
+    return Siblings(rows, total - len(rows))

@@ -4,22 +4,24 @@ The webhook's row is locked before the delivery's, as everywhere. None of it sen
 due and the bell rings.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import Delivery, DeliveryStatus, Priority
+from portal.models.deliveries import BatchRow, Delivery, DeliveryStatus, Priority, RowOutcome
+from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, ring, writing
+from portal.services.deliveries.log.statuses import is_undismissed, is_unmarked, wants_attention
 from portal.services.outbox import leases
-from portal.services.outbox.sending_switch import REFUSED, find_stop
-from portal.services.outbox.status import ShownStatus, shown_status
+from portal.services.outbox.due import REFUSED, ShownStatus, find_stop, shown_status
 
 GONE: Final = "There is no such delivery, or it is no longer kept."
 STALE: Final = "There was another attempt after you opened this page. This is how it stands now."
@@ -181,10 +183,101 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryState]:
 
 
 def _record(current: Session, actor: Actor, delivery: Delivery, action: str, before: str) -> None:
-    trail.record(
+    audit.record(
         current,
         actor,
         action,
         target=("delivery", delivery.public_id, delivery.event),
         changes={"status": {"from": before, "to": delivery.status}},
     )
+
+
+NAME: Final = "bulk_retry"
+# Of these, rows are still to be sent.
+UNDER_WAY: Final = (TaskState.WAITING, TaskState.RUNNING, TaskState.PAUSED)
+NOT_ENDED: Final = (RowOutcome.WAITING, RowOutcome.SENT)
+MOST_QUEUED: Final = 5000
+
+
+class Queued(NamedTuple):
+    """How many of a problem are in one bulk retry: `waiting`, and `handed_over` to be sent, though
+    nothing goes there at this moment."""
+
+    waiting: int = 0
+    handed_over: int = 0
+
+    @property
+    def all(self) -> int:
+        """Both."""
+        return self.waiting + self.handed_over
+
+    def with_more(self, other: "Queued") -> "Queued":
+        """Those of both."""
+        return Queued(self.waiting + other.waiting, self.handed_over + other.handed_over)
+
+
+def taken(current: Session, ids: Sequence[int]) -> dict[int, int]:
+    """Which of these deliveries are in a bulk retry now: the row id of each one's task."""
+    if not ids:
+        return {}
+    wanted = select(BatchRow.delivery_id, BatchRow.task_id).where(
+        BatchRow.task_id.in_(_running(current)),
+        BatchRow.delivery_id.in_(ids),
+        BatchRow.outcome.in_(NOT_ENDED),
+    )
+    return {row.delivery_id: row.task_id for row in current.execute(wanted)}
+
+
+def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]:
+    """What is still to be sent in bulk retries now, and wants attention meanwhile: by webhook and
+    the reason of the last attempt, how many of which task (its row id). Of many the first
+    `MOST_QUEUED`."""
+    ids = _running(current)
+    if not ids:
+        return {}
+    some = (
+        select(BatchRow.task_id, BatchRow.delivery_id)
+        .where(BatchRow.task_id.in_(ids), BatchRow.outcome.in_(NOT_ENDED))
+        .limit(MOST_QUEUED)
+        .subquery()
+    )
+    stands = (
+        wants_attention(database_time(current)),
+        is_undismissed(Delivery),
+        is_unmarked(Delivery),
+    )
+    # Failed or retried, it waits for its turn; waiting itself, it is handed over.
+    is_handed = Delivery.status == DeliveryStatus.WAITING
+    rows = current.execute(
+        select(Webhook.public_id, Delivery.reason, some.c.task_id, is_handed, func.count())
+        .select_from(some)
+        .join(Delivery, Delivery.id == some.c.delivery_id)
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(*stands)
+        .group_by(Webhook.public_id, Delivery.reason, some.c.task_id, is_handed)
+    )
+    found: dict[tuple[UUID, str | None], dict[int, Queued]] = {}
+    for webhook, reason, task_id, is_over, many in rows:
+        more = Queued(handed_over=many) if is_over else Queued(waiting=many)
+        of_one = found.setdefault((webhook, reason), {})
+        of_one[task_id] = of_one.get(task_id, Queued()).with_more(more)
+    return found
+
+
+def count_queued(current: Session, webhook_id: int, *wanted: ColumnElement[bool]) -> int:
+    """How many deliveries of one webhook are still to be sent in bulk retries now, of those that
+    are as `wanted`. Of many the first `MOST_QUEUED` are looked at."""
+    ids = _running(current)
+    if not ids:
+        return 0
+    mine = BatchRow.task_id.in_(ids), BatchRow.webhook_id == webhook_id
+    some = select(BatchRow.delivery_id).where(*mine, BatchRow.outcome == RowOutcome.WAITING)
+    ids_of = some.limit(MOST_QUEUED).subquery()
+    rows = select(func.count(Delivery.id.distinct())).select_from(ids_of)
+    rows = rows.join(Delivery, Delivery.id == ids_of.c.delivery_id).where(*wanted)
+    return current.execute(rows).scalar_one()
+
+
+def _running(current: Session) -> Sequence[int]:
+    running = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY))
+    return current.scalars(running).all()

@@ -11,13 +11,12 @@ from portal.engine.signing.check import Diagnosis, Message, diagnose
 from portal.lib.clock import common_now
 from portal.models.deliveries import Attempt, AttemptBody, Delivery
 from portal.models.webhooks import Webhook
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core import vault
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries.attempt_detail import AttemptDetail
-from portal.services.deliveries.detail import DeliveryDetail
+from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.people import sign_in_throttle
 from portal.services.people.sign_in_throttle import Key
 from portal.services.webhooks.secrets import old_secret
@@ -66,7 +65,7 @@ def _count(actor: Actor, delivery: DeliveryDetail) -> None:
         require(current, actor, "deliveries.read")
         sign_in_throttle.count([key])
         target = ("delivery", delivery.public_id, delivery.event)
-        trail.record(current, actor, "delivery.signature_checked", target=target)
+        audit.record(current, actor, "delivery.signature_checked", target=target)
 
 
 def _secrets(webhook_id: UUID) -> tuple[str | None, str | None]:

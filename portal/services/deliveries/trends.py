@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, case, func, select
 
-from portal.models.rollups import Rollup
+from portal.models.deliveries import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session
 

@@ -22,13 +22,12 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import retry as delivery_retry
-from portal.services.deliveries.problems.chosen import dismiss_chosen
+from portal.services.deliveries.dismissals import dismiss_chosen
 from portal.services.demo import receivers
 from portal.services.demo.diary import Act, Diary, ago
 from portal.services.demo.receivers import Receiver
 from portal.services.demo.sender import Sender
-from portal.services.webhooks import activation, crud
-from portal.services.webhooks.inbox import messages
+from portal.services.webhooks import activation, crud, inbox
 from portal.services.webhooks.rows import find_webhook
 from portal.services.webhooks.sample_deliveries import send_test
 from portal.services.webhooks.values import WebhookValues, url_problem
@@ -92,7 +91,7 @@ class Connections:
     def _add(self, receiver: Receiver) -> None:
         current, events = session(), tuple(map(str, receiver.events))
         if receiver.is_inside:
-            webhook = messages.make_inbox(
+            webhook = inbox.make_inbox(
                 current, self._actor, receiver.name, events, in_order=receiver.in_order
             )
         else:

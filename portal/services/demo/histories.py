@@ -18,7 +18,7 @@ from portal.models.planning import (
     MaintenanceType,
 )
 from portal.services.actions import assignments, incidents, lifecycle
-from portal.services.actions.incident_values import ClaimValues
+from portal.services.actions.incidents import ClaimValues
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues

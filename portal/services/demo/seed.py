@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.lib.calendar_months import last_day
 from portal.lib.clock import as_if, utcnow
+from portal.lib.typed_values import last_day
 from portal.models.alerts import Alert
 from portal.models.assets import Asset, Condition
 from portal.models.assignments import Staff

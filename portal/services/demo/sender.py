@@ -15,6 +15,7 @@ from portal.extensions import settings
 from portal.lib.clock import as_if, utcnow
 from portal.models.deliveries import Delivery, is_open
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
+from portal.services import tasks
 from portal.services.alerts import runs as alert_runs
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.demo.receivers import Answer, Receiver
@@ -23,10 +24,9 @@ from portal.services.dispatch.claim import claim
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Composer, Outgoing
 from portal.services.dispatch.results import Result
-from portal.services.outbox.next_try import heads
-from portal.services.tasks import leases
-from portal.services.webhooks.inbox import messages
-from portal.services.webhooks.inbox.address import token_of
+from portal.services.outbox.due import heads
+from portal.services.webhooks import inbox
+from portal.services.webhooks.rows import token_of
 
 PLACES: Final = 64
 PICKED_UP_AFTER: Final = timedelta(milliseconds=35)
@@ -81,8 +81,8 @@ class Sender:
     def work(self) -> None:
         """What the background worker does, until it waits for deliveries or has nothing to do."""
         self._current.flush()
-        while (turn := leases.claim()) is not None:
-            while leases.advance(turn, KINDS[turn.kind]):
+        while (turn := tasks.claim()) is not None:
+            while tasks.advance(turn, KINDS[turn.kind]):
                 pass
 
     def _next(self) -> datetime | None:
@@ -154,9 +154,9 @@ class Sender:
 
     def _take_in(self, claimed: Claim, sent: Outgoing) -> None:
         """What arrives inside lies there for a day."""
-        if self._now - utcnow() < messages.KEPT_FOR:
+        if self._now - utcnow() < inbox.KEPT_FOR:
             headers = list(sent.headers.items())
-            messages.receive(token_of(claimed.webhook.public_id), headers, claimed.body)
+            inbox.receive(token_of(claimed.webhook.public_id), headers, claimed.body)
 
 
 def _milliseconds(seconds: float) -> float:

@@ -4,23 +4,46 @@ One short transaction looks for webhooks with something due, locks their rows, c
 sent to each, and leases no more than its free places. The lease is also what a crash leaves.
 """
 
+import random
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache, reduce
 from itertools import accumulate
+from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import Connection
+from sqlalchemy import (
+    AliasedReturnsRows,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    String,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    literal_column,
+    select,
+    true,
+    type_coerce,
+)
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import Insert
 
-from portal.database.engine import database_now
+from portal.database.engine import NOW, UtcDateTime, database_now
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Priority
-from portal.models.webhooks import WebhookState
-from portal.services.core.rowset import as_json
-from portal.services.core.runs import own_run
-from portal.services.dispatch import claim_statements
+from portal.models.deliveries import Delivery, Event, Lease, Priority, has_no_lease, is_open
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.heartbeats import own_run
+from portal.services.core.queries import Rowset, as_json, given_ids
 from portal.services.dispatch.claim_types import (
     Claim,
     DueDelivery,
@@ -30,12 +53,11 @@ from portal.services.dispatch.claim_types import (
     StoredEvent,
     Terms,
 )
-from portal.services.dispatch.fairness import share_out
 from portal.services.outbox import leases
 from portal.services.outbox.division import Division, own_division
-from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, most_at_once
+from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, head_of, most_at_once
 from portal.services.outbox.reach import OwnReach, own_reach
-from portal.services.webhooks.inbox.address import shown_url
+from portal.services.webhooks.rows import shown_url
 
 
 def claim(
@@ -101,7 +123,7 @@ def _as_many_as_fill(room: int, wanted: Sequence[Claimable]) -> Sequence[Claimab
 
 def _lock(connection: Connection, some: Sequence[Claimable]) -> dict[int, Locked]:
     """Lock the webhooks that no other pump is claiming for."""
-    statement = claim_statements.locked_webhooks(connection.dialect.name)
+    statement = locked_webhooks(connection.dialect.name)
     found = connection.execute(statement, {"ids": as_json(each.webhook_id for each in some)})
     return {row[0]: Locked._make(row) for row in found.all()}
 
@@ -155,7 +177,7 @@ def _lease(
     leased = _lease_usual(connection, usual, room, terms, addresses)
     if heads and (left := room - len(leased)):
         values = {"ids": as_json(heads), "now": now}
-        found = connection.execute(claim_statements.due_heads(connection.dialect.name), values)
+        found = connection.execute(due_heads(connection.dialect.name), values)
         rows = [DueDelivery._make(row) for row in found.all()]
         leased += _lease_rows(connection, rows[:left], terms, addresses)
     busy = {row.webhook_id for row, _ in leased if row.priority != Priority.TEST}
@@ -224,7 +246,7 @@ def _lease_at_once(
         for turn, each in enumerate(portions)
     )
     values = {"rows": rows, "room": room, "now": terms.now, **terms.given}
-    found = connection.execute(claim_statements.lease_rows(), values).all()
+    found = connection.execute(lease_rows(), values).all()
     # Many deliveries often share one event, whose body has come once.
     events = {row.event_id: StoredEvent(row.event_id, row[-2], row[-1]) for row in found if row[-1]}
     return [(DueDelivery._make(row[:-2]), events[row.event_id]) for row in found]
@@ -239,7 +261,7 @@ def _pick(connection: Connection, portions: Sequence[Portion], now: datetime) ->
         for each in portions
     )
     values = {"rows": rows, "now": now, "most": max(each.places for each in portions)}
-    for row in connection.execute(claim_statements.due_rows(), values).all():
+    for row in connection.execute(due_rows(), values).all():
         due = DueDelivery._make(row)
         found.setdefault(by_key[due.webhook_id, Priority(due.priority)], []).append(due)
     taken: list[DueDelivery] = []
@@ -272,8 +294,246 @@ def _lease_rows(
         }
         for row in taken
     )
-    connection.execute(claim_statements.make_leases(dialect), {"rows": rows, **terms.given})
+    connection.execute(make_leases(dialect), {"rows": rows, **terms.given})
     ids = {"ids": as_json({row.event_id for row in taken})}
-    found = connection.execute(claim_statements.event_bodies(dialect), ids)
+    found = connection.execute(event_bodies(dialect), ids)
     events = {row[0]: StoredEvent._make(row) for row in found.all()}
     return [(row, events[row.event_id]) for row in taken]
+
+
+TEST: Final[ColumnElement[Any]] = literal_column(str(int(Priority.TEST)))
+# A lease's columns: its own, and those that all leases of one claim have alike.
+_OF_EACH: Final = ("delivery_id", "webhook_id", "number", "kind", "actor", "url")
+_OF_ALL: Final[tuple[ColumnElement[Any], ...]] = (
+    bindparam("token", type_=Uuid()),
+    bindparam("until", type_=UtcDateTime()),
+    bindparam("run", type_=Uuid()),
+    bindparam("started", type_=UtcDateTime()),
+)
+
+
+@cache
+def locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
+    """`FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not
+    wait. In no order: who waits for no row waits for nobody in turn."""
+    return (
+        select(*(getattr(Webhook, name) for name in Locked._fields))
+        .where(Webhook.id.in_(given_ids(dialect)))
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+
+
+@cache
+def due_rows() -> Select[*tuple[Any, ...]]:
+    """SQLite: the first rows of each webhook and priority in `ROWS`, longest due first. All are
+    given the largest number of `places`."""
+    portions, chosen = _portion_rows("sqlite"), aliased(Delivery)
+    ids = _first_due(portions).limit(bindparam("most")).correlate(portions)
+    rows = select(*_columns_of(chosen, "sqlite"), portions.c.free)
+    joined = rows.join_from(portions, chosen, chosen.id.in_(ids))
+    return joined.order_by(chosen.due_at, chosen.id)
+
+
+@cache
+def lease_rows() -> Select[*tuple[Any, ...]]:
+    """PostgreSQL: lease the first rows of each webhook and priority in `ROWS`, at most `room`, and
+    read them as they are once they are locked; the first of each event has its body.
+
+    One statement, for what is leased would else travel here and back again.
+    """
+    portions = _portion_rows("postgresql")
+    told = _first_due(portions).with_only_columns(
+        *_columns_of(Delivery, "postgresql"), Delivery.due_at
+    )
+    locked = told.limit(portions.c.free).with_for_update(skip_locked=True)
+    picked = locked.correlate(portions).lateral("picked")
+    in_turn = (portions.c.turn, picked.c.due_at, picked.c.id)
+    of_webhook = (picked.c.webhook_id, picked.c.priority == TEST)
+    place = func.row_number().over(partition_by=of_webhook, order_by=in_turn).label("place")
+    ranked = (
+        select(picked, portions.c.free, portions.c.turn, portions.c.url, place)
+        .select_from(portions)
+        .join(picked, true())
+        .subquery("ranked")
+    )
+    in_turn = (ranked.c.turn, ranked.c.due_at, ranked.c.id)
+    taken = select(ranked).where(ranked.c.place <= ranked.c.free).order_by(*in_turn)
+    chosen = taken.limit(bindparam("room", type_=Integer())).cte("chosen")
+    kind = case(
+        (chosen.c.priority == TEST, _kind(AttemptKind.TEST)),
+        (chosen.c.prior_status.is_not(None), _kind(AttemptKind.MANUAL)),
+        else_=_kind(AttemptKind.SCHEDULED),
+    )
+    leased = _made_of(
+        select(
+            chosen.c.id,
+            chosen.c.webhook_id,
+            chosen.c.attempts + literal_column("1"),
+            kind,
+            chosen.c.requested_by,
+            chosen.c.url,
+            *_OF_ALL,
+        )
+    )
+    number = func.row_number().over(partition_by=chosen.c.event_id, order_by=chosen.c.id)
+    is_first = number == literal_column("1")
+    columns = [chosen.c[name] for name in DueDelivery._fields]
+    event = [case((is_first, each)).label(each.key) for each in (Event.body, Event.occurred_at)]
+    rows = select(*columns, *event).join(Event, Event.id == chosen.c.event_id)
+    ordered = rows.order_by(chosen.c.turn, chosen.c.due_at, chosen.c.id)
+    return ordered.add_cte(leased.cte("leased"))
+
+
+def _first_due(portions: AliasedReturnsRows) -> Select[*tuple[Any, ...]]:
+    """The ids of what a portion may have, longest due first."""
+    return (
+        select(Delivery.id)
+        .where(
+            Delivery.webhook_id == portions.c.webhook,
+            is_open(),
+            Delivery.priority == portions.c.priority,
+            Delivery.due_at <= NOW,
+            has_no_lease(),
+        )
+        .order_by(Delivery.due_at, Delivery.id)
+    )
+
+
+def _portion_rows(dialect: str) -> AliasedReturnsRows:
+    """What each webhook may have of each priority: no more than its share of the pump's places,
+    and on PostgreSQL no more than its leases leave, as they are under its lock."""
+    columns: dict[str, Any] = dict.fromkeys(("webhook", "priority", "places", "cap"), Integer())
+    given = Rowset(dialect, **columns, turn=Integer(), url=String())
+    told = [given[name].label(name) for name in ("webhook", "priority", "turn", "url")]
+    free: ColumnElement[int] = given["places"]
+    if dialect != "sqlite":  # there nobody else can have leased anything since the look
+        is_test = Lease.kind == _kind(AttemptKind.TEST)
+        leased = (
+            select(func.count())
+            .where(Lease.webhook_id == given["webhook"], Lease.until > NOW)
+            .where(is_test == (given["priority"] == TEST))
+            .correlate(given.source)
+            .scalar_subquery()
+        )
+        free = func.greatest(literal_column("0"), func.least(free, given["cap"] - leased))
+    rows = select(*told, free.label("free")).select_from(given.source)
+    if dialect == "sqlite":
+        return rows.subquery("portions")
+    # Else the leases would be counted anew for each row that is picked.
+    return rows.cte("portions").prefix_with("MATERIALIZED")
+
+
+def _kind(kind: AttemptKind) -> ColumnElement[str]:
+    return literal_column(f"'{kind}'")
+
+
+@cache
+def due_heads(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The heads of these webhooks' queues, as far as they are due, nobody has them, and nothing
+    else is being sent."""
+    is_test = Lease.kind == _kind(AttemptKind.TEST)
+    leased = select(Lease.delivery_id).where(
+        Lease.webhook_id == Webhook.id, Lease.until > NOW, ~is_test
+    )
+    return (
+        select(*_columns_of(Delivery, dialect), literal_column("1").label("free"))
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(
+            Webhook.id.in_(given_ids(dialect)),
+            Delivery.id == head_of(Webhook.id.expression).correlate(Webhook),
+            Delivery.due_at <= NOW,
+            has_no_lease(),
+            ~leased.correlate(Webhook).exists(),
+        )
+        .with_for_update(of=Delivery, skip_locked=True)
+    )
+
+
+@cache
+def make_leases(dialect: str) -> Insert:
+    """Lease the `ROWS`."""
+    columns: dict[str, Any] = dict.fromkeys(("kind", "actor", "url"), String())
+    given = Rowset(dialect, id=BigInteger(), webhook=Integer(), number=Integer(), **columns)
+    names = ("id", "webhook", "number", "kind", "actor", "url")
+    return _made_of(select(*(given[name] for name in names), *_OF_ALL).select_from(given.source))
+
+
+def _made_of(rows: Select[*tuple[Any, ...]]) -> Insert:
+    """Leases of these: delivery, webhook, number, kind, actor, address, and what all have."""
+    return insert(Lease).from_select([*_OF_EACH, "token", "until", "run", "started_at"], rows)
+
+
+@cache
+def event_bodies(dialect: str) -> Select[*tuple[Any, ...]]:
+    """These events."""
+    columns = (getattr(Event, name) for name in StoredEvent._fields)
+    return select(*columns).where(Event.id.in_(given_ids(dialect)))
+
+
+def _columns_of(delivery: Any, dialect: str) -> list[ColumnElement[Any]]:
+    """Those of a `DueDelivery`, but for the last."""
+    return [
+        delivery.id,
+        _as_text(delivery.public_id, dialect).label("public_id"),
+        delivery.webhook_id,
+        delivery.event_id,
+        delivery.event,
+        delivery.tries,
+        delivery.attempts,
+        delivery.priority,
+        delivery.prior_status,
+        delivery.requested_by,
+    ]
+
+
+def _as_text(uuid: ColumnElement[Any], dialect: str) -> ColumnElement[str]:
+    """As it goes over the wire; a UUID for each delivery takes longer to make than to send."""
+    if dialect != "sqlite":
+        return cast(uuid, Text)
+    digits = type_coerce(uuid, Text)  # without the hyphens
+    parts = [
+        func.substr(digits, literal_column(str(first)), literal_column(str(count)), type_=Text)
+        for first, count in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    ]
+    hyphen = literal_column("'-'", Text)
+    return reduce(lambda left, right: left + hyphen + right, parts)
+
+
+SHARE: Final = 8
+
+
+def kept_of(most: int) -> int:
+    """How many of a pump's places are kept for webhooks to which nothing is being sent."""
+    return most // SHARE
+
+
+def share_out(wanted: Sequence[Claimable], places: int, kept: int) -> list[Claimable]:
+    """What each may have of `places` free ones, in the order in which they take it.
+
+    Those to which least is being sent come first, in a new order each time among equals: with
+    fewer places than webhooks, none is always the last.
+    """
+    shuffled = random.sample(wanted, len(wanted))
+    in_turn = sorted(shuffled, key=_taken)
+    if sum(each.places for each in in_turn) <= places - kept:
+        return in_turn
+    extra = max(0, places - kept - sum(map(_first, in_turn)))
+    shared = []
+    for each in in_turn:
+        more = min(extra, each.places - _first(each))
+        extra -= more
+        shared.append(each._replace(places=_first(each) + more))
+    return [each for each in shared if each.places or each.test_places]
+
+
+def _taken(wanted: Claimable) -> int:
+    """How much of the places it has. A probe may hang, so it stands behind those that have none;
+    but not behind all who are well, or a receiver that works again would wait for a quiet hour."""
+    return max(wanted.leased, int(wanted.throttled))
+
+
+def _first(wanted: Claimable) -> int:
+    """The place that nobody has to wait for: the first one, and that of a person's Retry."""
+    is_first = wanted.leased == 0 and not wanted.throttled
+    is_first = is_first or Priority.INTERACTIVE in wanted.priorities
+    return min(wanted.places, 1) if is_first else 0

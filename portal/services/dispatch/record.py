@@ -3,24 +3,353 @@
 May run twice with the same results: a commit whose answer was lost is simply made again.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
+from functools import cache
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Update,
+    Uuid,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy import Sequence as IdSequence
+from sqlalchemy.sql.dml import Delete, Insert, ReturningInsert
 
-from portal.database.engine import database_now
+from portal.database.engine import AnyRow, UtcDateTime, database_now
 from portal.engine.health import End
-from portal.engine.retry_policy import TurnOff
+from portal.engine.retry_policy import AttemptKind, Decision, Delivered, TurnOff, decide
+from portal.extensions import settings
+from portal.models.deliveries import (
+    OPEN,
+    Attempt,
+    AttemptBody,
+    AttemptOutcome,
+    Delivery,
+    DeliveryStatus,
+    Lease,
+    Priority,
+)
 from portal.models.webhooks import WebhookState
-from portal.services.dispatch import attempts, ended_leases, judged_deliveries, late_results
-from portal.services.dispatch.handover import hand_over
-from portal.services.dispatch.judged_deliveries import Judged
-from portal.services.dispatch.results import Result
-from portal.services.outbox.journal import Journal
+from portal.services.core.queries import Rowset, as_json, given_ids, insert_many, update_rows
+from portal.services.dispatch.results import Journal, Result
+from portal.services.outbox import leases, rollups
+from portal.services.outbox.leases import OPEN_DELIVERY, columns, next_number, open_delivery_of
 from portal.services.outbox.reach import OwnReach, own_reach
 from portal.services.webhooks import activation
 from portal.services.webhooks.health import HealthRow, lock_webhooks, still_there, write_health
+
+# A success changes nothing of such a delivery but its status, as of nearly all.
+_IS_PLAIN: Final[ColumnElement[bool]] = and_(
+    Delivery.priority == literal_column(str(int(Priority.NORMAL))),
+    Delivery.prior_status.is_(None),
+    Delivery.requested_by.is_(None),
+    Delivery.stopped_by.is_(None),
+    Delivery.reason.is_(None),
+)
+_ATTEMPT_IDS: Final = IdSequence("attempts_id_seq")  # of PostgreSQL, as the migrations made it
+_ARRIVED: Final[ColumnElement[Any]] = literal_column(f"'{AttemptOutcome.DELIVERED}'")
+
+
+class LeasedDelivery(NamedTuple):
+    """A delivery that was being sent, which nobody else changes before we have.
+
+    `attempts`: how many have ended before. `is_plain`: a success changes nothing of it but the
+    status.
+    """
+
+    id: int
+    attempts: int
+    priority: int
+    prior_status: str | None
+    is_plain: bool
+
+
+def end(
+    connection: Connection, results: Sequence[Result], now: datetime
+) -> dict[int, LeasedDelivery]:
+    """End the leases that are still the ones that were sent under: each becomes its attempt.
+
+    Of different deliveries, whose webhooks are locked. Returns those whose lease it was, as they
+    stood before; what arrived of the plain ones has its new status, and the others do not yet.
+    """
+    if connection.dialect.name == "sqlite":
+        return _end_in_steps(connection, results, now)
+    rows = as_json(
+        {**_key_of(each), **end_of(each), **body_of(each), **_attempt_values(each)}
+        for each in results
+    )
+    found = connection.execute(_end_at_once(), {"rows": rows, "now": now})
+    return {row[0]: LeasedDelivery._make(row) for row in found.all()}
+
+
+def _key_of(result: Result) -> dict[str, Any]:
+    return {"delivery_id": result.claim.delivery_id, "token": result.claim.token}
+
+
+def _attempt_values(result: Result) -> dict[str, Any]:
+    return {"tries": result.claim.tries, "took_ms": result.took_ms}
+
+
+@cache
+def _end_at_once() -> Select[*tuple[Any, ...]]:
+    """The columns of `LeasedDelivery`, as they were: a statement does not see what it writes."""
+    table, bodies = Attempt.__table__, AttemptBody.__table__
+    types = {name: table.c[name].type for name in END}
+    types |= {name: bodies.c[name].type for name in BODY}
+    counts = {"tries": Integer(), "took_ms": Integer()}
+    given = Rowset("postgresql", delivery_id=BigInteger(), token=Uuid(), **types, **counts)
+    told = [given[name] for name in (*types, *counts)]
+    is_same = and_(Lease.delivery_id == given["delivery_id"], Lease.token == given["token"])
+    begun = [getattr(Lease, name) for name in BEGUN]
+    gone = delete(Lease).where(is_same).returning(*begun, *told).cte("gone")
+    number = next_number(gone.c.number).label("next_number")
+    standing = (Delivery.attempts, Delivery.priority, Delivery.prior_status)
+    # The ids are known before: two of these joined would be compared each with each, for the
+    # planner takes them for one row.
+    attempt_id = _ATTEMPT_IDS.next_value().label("attempt_id")
+    before = (
+        select(gone, number, attempt_id, *standing, _IS_PLAIN.label("is_plain"))
+        .join(Delivery, Delivery.id == gone.c.delivery_id)
+        .cte("before")
+    )
+    values = {name: before.c[name] for name in (*BEGUN, *END)}
+    values |= {"id": before.c.attempt_id, "number": before.c.next_number}
+    made = insert(Attempt).from_select(list(values), select(*values.values()))
+    texts = select(before.c.attempt_id, *(before.c[name] for name in BODY))
+    kept = insert(AttemptBody).from_select(["attempt_id", *BODY], texts)
+    is_over = and_(Delivery.id == before.c.delivery_id, before.c.is_plain)
+    arrived = (
+        update(Delivery)
+        .where(is_over, before.c.outcome == _ARRIVED)
+        .values(
+            attempts=before.c.next_number,
+            **{name: before.c[name] for name in ("tries", "code", "took_ms")},
+            **_delivered_values(),
+        )
+    )
+    columns = [before.c[name] for name in ("attempts", "priority", "prior_status", "is_plain")]
+    written = made.cte("made"), kept.cte("kept"), arrived.cte("arrived")
+    return select(before.c.delivery_id, *columns).add_cte(*written)
+
+
+def read(connection: Connection, ids: Sequence[int]) -> dict[int, LeasedDelivery]:
+    """These deliveries, by their ids. Their webhooks are locked."""
+    found = connection.execute(_by_id(connection.dialect.name), {"ids": as_json(ids)})
+    return {row[0]: LeasedDelivery._make(row) for row in found.all()}
+
+
+@cache
+def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The columns of `LeasedDelivery`."""
+    columns = (Delivery.id, Delivery.attempts, Delivery.priority, Delivery.prior_status)
+    return select(*columns, _IS_PLAIN).where(Delivery.id.in_(given_ids(dialect)))
+
+
+def _end_in_steps(
+    connection: Connection, results: Sequence[Result], now: datetime
+) -> dict[int, LeasedDelivery]:
+    rows = as_json({**_key_of(each), **end_of(each)} for each in results)
+    made = connection.execute(_make_attempts(), {"rows": rows}).all()
+    ids = {row[0]: row[1] for row in made}
+    if not ids:
+        return {}
+    connection.execute(_remove_leases(), {"ids": as_json(ids)})
+    ended = [each for each in results if each.claim.delivery_id in ids]
+    write_bodies(connection, [(each, ids[each.claim.delivery_id]) for each in ended])
+    standings = read(connection, list(ids))
+    plain = [
+        {
+            "id": (before := standings[each.claim.delivery_id]).id,
+            "attempts": max(each.claim.number, before.attempts + 1),
+            "code": each.outcome.code,
+            **_attempt_values(each),
+        }
+        for each in ended
+        if each.outcome.reason is None and standings[each.claim.delivery_id].is_plain
+    ]
+    if plain:
+        connection.execute(_deliver(), {"rows": as_json(plain), "now": now})
+    return standings
+
+
+@cache
+def _make_attempts() -> ReturningInsert[*tuple[Any, ...]]:
+    table = Attempt.__table__
+    types = {name: table.c[name].type for name in END}
+    given = Rowset("sqlite", delivery_id=BigInteger(), token=Uuid(), **types)
+    values: dict[str, Any] = {name: given[name] for name in END}
+    values |= {name: getattr(Lease, name) for name in BEGUN}
+    values["number"] = next_number(Lease.number)
+    is_same = and_(Lease.delivery_id == given["delivery_id"], Lease.token == given["token"])
+    rows = (
+        select(*values.values())
+        .select_from(given.source)
+        .join(Lease, is_same)
+        .join(Delivery, Delivery.id == Lease.delivery_id)
+    )
+    made = insert(Attempt).from_select(list(values), rows)
+    return made.returning(Attempt.delivery_id, Attempt.id)
+
+
+@cache
+def _remove_leases() -> Delete:
+    return delete(Lease).where(Lease.delivery_id.in_(given_ids("sqlite")))
+
+
+@cache
+def _deliver() -> Update:
+    names = ("attempts", "tries", "code", "took_ms")
+    given = Rowset("sqlite", id=BigInteger(), **dict.fromkeys(names, Integer()))
+    values = {name: given[name] for name in names}
+    return (
+        update(Delivery).where(Delivery.id == given["id"]).values(**values, **_delivered_values())
+    )
+
+
+def _delivered_values() -> dict[str, Any]:
+    """What all plain successes get, said once."""
+    return {
+        "status": literal_column(f"'{DeliveryStatus.DELIVERED}'"),
+        "finished_at": bindparam("now", type_=UtcDateTime()),
+    }
+
+
+NOT_READ: Final = object()  # equals nothing: such a column is written in any case
+
+
+class Judged(NamedTuple):
+    """The end of an attempt that counts. `before`: its delivery as it was, which nobody else
+    changes before we have."""
+
+    result: Result
+    before: LeasedDelivery
+    decision: Decision
+
+    @property
+    def number(self) -> int:
+        """The attempt's, unless another that came late has taken it."""
+        return max(self.result.claim.number, self.before.attempts + 1)
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is a plain success, as nearly all are; then no more need be read."""
+        return self.before.is_plain and isinstance(self.decision, Delivered)
+
+
+def judge(
+    results: Iterable[Result],
+    standings: Mapping[int, LeasedDelivery],
+    jitter: Callable[[], float],
+    now: datetime,
+) -> list[Judged]:
+    """What becomes of those of the deliveries whose standing is known: leased no more, and their
+    webhooks are locked."""
+    schedule = settings().webhook_retry_schedule
+    return [
+        Judged(
+            result,
+            standings[result.claim.delivery_id],
+            decide(
+                kind=result.claim.kind,
+                tries=result.claim.tries,
+                outcome=result.outcome,
+                now=now,
+                jitter=jitter(),
+                schedule=schedule,
+            ),
+        )
+        for result in results
+        if result.claim.delivery_id in standings
+    ]
+
+
+def write_deliveries(
+    connection: Connection, judged: Sequence[Judged], written: Set[int], now: datetime
+) -> None:
+    """The deliveries' new status, and what is counted by it. `written`: those of which the plain
+    successes have it already."""
+    usual: Counter[tuple[int, bool]] = Counter()
+    others = []
+    for each in judged:
+        if each.is_usual and each.before.id in written:
+            usual[each.result.claim.webhook.id, each.result.is_late] += 1
+        else:
+            others.append(each)
+    entries = Counter(
+        {_arrival(id_, is_late=is_late): many for (id_, is_late), many in usual.items()}
+    )
+    if others:
+        known = _others(connection, [each.before.id for each in others])
+        rows = [
+            _delivery_values(each) | _after(each, known[each.before.id], now) for each in others
+        ]
+        update_rows(connection, Delivery, rows)
+        entries.update(_entry(each, row["status"]) for each, row in zip(others, rows, strict=True))
+    rollups.count(connection, entries, now)
+
+
+def _arrival(webhook_id: int, *, is_late: bool) -> rollups.StatusChange:
+    """What a plain success is to the counts."""
+    delivered = DeliveryStatus.DELIVERED
+    return rollups.StatusChange(webhook_id, delivered, Priority.NORMAL, is_late=is_late)
+
+
+def _delivery_values(judged: Judged) -> dict[str, Any]:
+    """What every attempt changes."""
+    result = judged.result
+    return {
+        "id": judged.before.id,
+        "attempts": judged.number,
+        "tries": result.claim.tries,
+        "code": result.outcome.code,
+        "took_ms": result.took_ms,
+    }
+
+
+def _entry(judged: Judged, status: str) -> rollups.StatusChange:
+    result, before = judged.result, judged.before
+    return rollups.StatusChange(
+        result.claim.webhook.id,
+        status,
+        before.priority,
+        before.prior_status,
+        has_failed=result.outcome.reason is not None,
+        is_late=result.is_late,
+    )
+
+
+def _others(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
+    found = connection.execute(_whole(connection.dialect.name), {"ids": as_json(ids)})
+    return {row.id: row for row in found.all()}
+
+
+@cache
+def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
+    wanted = Delivery.id.in_(given_ids(dialect))
+    return select(Delivery.id, Delivery.reason, *OPEN_DELIVERY).where(wanted)
+
+
+def _after(judged: Judged, before: AnyRow, now: datetime) -> dict[str, Any]:
+    """Only what changes, and the status: SQLite writes every index anew whose column is named,
+    changed or not."""
+    values = columns(judged.decision, open_delivery_of(before), now)
+    values["reason"] = judged.result.outcome.reason
+    changed = {name: v for name, v in values.items() if v != getattr(before, name, NOT_READ)}
+    return {"status": values["status"], **changed}
 
 
 def record(
@@ -78,21 +407,21 @@ def _end(
 ) -> Sequence[Judged]:
     """End the attempts, and the deliveries of those that decide: their lease is still the one that
     was sent under, or it was lost with the database, and nobody has another."""
-    standings = ended_leases.end(connection, results, now)
+    standings = end(connection, results, now)
     written = standings.keys()
     lost = [
         each
         for each in results
-        if each.claim.delivery_id not in written and not late_results.is_settled(connection, each)
+        if each.claim.delivery_id not in written and not is_settled(connection, each)
     ]
     if lost:
         ids = [each.claim.delivery_id for each in lost]
-        standings = standings | ended_leases.read(connection, ids)
-    judged = judged_deliveries.judge(results, standings, jitter, now)
+        standings = standings | read(connection, ids)
+    judged = judge(results, standings, jitter, now)
     if lost:
         without = [each for each in judged if each.before.id not in written]
-        attempts.write_attempts(connection, [(each.result, each.number) for each in without])
-    judged_deliveries.write_deliveries(connection, judged, written, now)
+        write_attempts(connection, [(each.result, each.number) for each in without])
+    write_deliveries(connection, judged, written, now)
     return judged
 
 
@@ -130,3 +459,204 @@ def _turn_off(
     }
     for webhook_id in sorted(gone):
         activation.turn_off_gone(connection, webhook_id)
+
+
+# The columns that a result fills, and those that a lease knew already.
+END: Final = (
+    "outcome",
+    "reason",
+    "code",
+    "phases",
+    "peer",
+    "certificate_ends_at",
+    "finished_at",
+)
+BEGUN: Final = ("delivery_id", "number", "kind", "actor", "url", "started_at")
+BODY: Final = (
+    "request_headers",
+    "response_headers",
+    "response_text",
+    "is_truncated",
+    "location",
+    "detail",
+)
+
+
+def write_attempts(connection: Connection, ended: Sequence[tuple[Result, int]]) -> None:
+    """Store an attempt of each of these results, of different deliveries, by these numbers."""
+    rows = [
+        {
+            "delivery_id": result.claim.delivery_id,
+            "number": number,
+            "kind": result.claim.kind,
+            "actor": result.claim.actor,
+            "url": result.claim.shown_url,
+            "started_at": result.claim.started_at,
+            **end_of(result),
+            "sender": result.sender,
+        }
+        for result, number in ended
+    ]
+    made = connection.execute(_insert_attempts(connection.dialect.name), {"rows": as_json(rows)})
+    ids = {row[0]: row[1] for row in made.all()}
+    write_bodies(connection, [(result, ids[result.claim.delivery_id]) for result, _ in ended])
+
+
+def complete(connection: Connection, result: Result, attempt_id: int) -> None:
+    """Say of a stored attempt that was taken for interrupted how it did end."""
+    row = {"id": attempt_id, **end_of(result), "sender": result.sender}
+    update_rows(connection, Attempt, [row])
+    write_bodies(connection, [(result, attempt_id)])
+
+
+def write_bodies(connection: Connection, ended: Iterable[tuple[Result, int]]) -> None:
+    """Store what went out and came back with these attempts (their ids)."""
+    rows = [{"attempt_id": attempt_id, **body_of(result)} for result, attempt_id in ended]
+    connection.execute(_insert_bodies(connection.dialect.name), {"rows": as_json(rows)})
+
+
+def end_of(result: Result) -> dict[str, Any]:
+    """The values of `END`."""
+    failed, arrived = AttemptOutcome.FAILED, AttemptOutcome.DELIVERED
+    ended = AttemptOutcome.UNREACHED if result.sender else failed
+    return {
+        "outcome": ended if result.outcome.reason else arrived,
+        "reason": result.outcome.reason,
+        "code": result.outcome.code,
+        "phases": result.phases,
+        "peer": result.peer,
+        "certificate_ends_at": result.certificate_ends_at,
+        "finished_at": result.finished_at,
+    }
+
+
+def body_of(result: Result) -> dict[str, Any]:
+    """The values of `BODY`."""
+    return {
+        "request_headers": result.request_headers,
+        "response_headers": result.response_headers,
+        "response_text": result.response_text,
+        "is_truncated": result.is_truncated,
+        "location": result.location,
+        "detail": result.detail,
+    }
+
+
+@cache
+def _insert_attempts(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
+    made = insert_many(dialect, Attempt, (*BEGUN, *END, "sender"))
+    return made.returning(Attempt.delivery_id, Attempt.id)
+
+
+@cache
+def _insert_bodies(dialect: str) -> Insert:
+    return insert_many(dialect, AttemptBody, ("attempt_id", *BODY))
+
+
+def is_settled(connection: Connection, result: Result) -> bool:
+    """Store what the result says of its attempt alone. False: it decides about its delivery, and
+    nothing of it is stored yet.
+
+    The webhook's row is locked. May run twice: what is stored already stays as it is.
+    """
+    claim = result.claim
+    wanted = select(Delivery.status, Delivery.attempts, Delivery.prior_status)
+    found = wanted.where(Delivery.id == claim.delivery_id).with_for_update()
+    delivery = connection.execute(found).one_or_none()
+    if delivery is None:  # it is no longer kept
+        return True
+    if (attempt := _own_attempt(connection, result)) is not None:
+        # Its lease ran out, and others went on. If it has an end, this batch is written again:
+        # the answer to its commit was lost.
+        if attempt.outcome == AttemptOutcome.INTERRUPTED and attempt.finished_at is None:
+            complete(connection, result, attempt.id)
+        return True
+    if _is_next(connection, result, delivery):
+        return False
+    number = delivery.attempts + 1
+    write_attempts(connection, [(result, number)])
+    counted = update(Delivery).where(Delivery.id == claim.delivery_id)
+    connection.execute(counted.values(attempts=number))
+    return True
+
+
+def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:
+    """What is stored of it: nobody else began an attempt of this delivery at that moment."""
+    claim = result.claim
+    wanted = select(Attempt.id, Attempt.outcome, Attempt.finished_at).where(
+        Attempt.delivery_id == claim.delivery_id, Attempt.started_at == claim.started_at
+    )
+    return connection.execute(wanted).one_or_none()
+
+
+def _is_next(connection: Connection, result: Result, delivery: AnyRow) -> bool:
+    """Whether nothing has happened to the delivery since it was claimed: its lease went with a
+    crash of the database."""
+    claim = result.claim
+    is_persons = claim.kind is AttemptKind.MANUAL
+    if delivery.status not in OPEN or is_persons != (delivery.prior_status is not None):
+        return False
+    if delivery.attempts != claim.number - 1:
+        return False
+    lease = select(Lease.delivery_id).where(Lease.delivery_id == claim.delivery_id)
+    return connection.execute(lease).one_or_none() is None
+
+
+log = logging.getLogger(__name__)
+
+
+def hand_over(
+    connection: Connection,
+    results: Sequence[Result],
+    webhooks: Mapping[int, HealthRow],
+    reach: OwnReach,
+    now: datetime,
+) -> Sequence[Result]:
+    """Give back what another machine may bring to its receiver; return the rest of `results`.
+
+    Also notes whom this machine has reached, and whom it has not. The webhooks are locked.
+    """
+    answered = {each.claim.webhook.id for each in results if each.outcome.code is not None}
+    reach.note_answers(connection, answered)
+    unreached = [each for each in results if each.is_unreached and _is_current(each, webhooks)]
+    if not unreached:
+        return results
+    ids = {each.claim.webhook.id for each in unreached}
+    failed = {each: webhooks[each].last_delivered_at for each in ids}
+    back = reach.note_failures(connection, failed, now)
+    given = [each for each in unreached if each.claim.webhook.id in back]
+    if not given:
+        return results
+    _give_back(connection, [each._replace(sender=reach.machine) for each in given])
+    gone = set(map(id, given))
+    return [each for each in results if id(each) not in gone]
+
+
+def _is_current(result: Result, webhooks: Mapping[int, HealthRow]) -> bool:
+    """Whether it says something of the present address: that was not changed meanwhile."""
+    sent_to = result.claim.webhook
+    return sent_to.id in webhooks and webhooks[sent_to.id].version == sent_to.version
+
+
+def _give_back(connection: Connection, given: Sequence[Result]) -> None:
+    """Status, due time and tries stay as they are; the attempt takes a number."""
+    held = [(each.claim.delivery_id, each.claim.token) for each in given]
+    taken = {row.delivery_id for row in leases.take(connection, held)}
+    standings = read(connection, sorted(taken))
+    numbered = []
+    for each in given:
+        if (before := standings.pop(each.claim.delivery_id, None)) is not None:
+            numbered.append((each, max(each.claim.number, before.attempts + 1)))
+        elif each.claim.delivery_id not in taken:
+            is_settled(connection, each)
+    if numbered:
+        write_attempts(connection, numbered)
+        rows = [{"id": each.claim.delivery_id, "attempts": number} for each, number in numbered]
+        update_rows(connection, Delivery, rows)
+    for each in given:
+        log.warning(
+            "Could not connect to webhook %s for delivery %s (%s); another machine takes over.",
+            each.claim.webhook.public_id,
+            each.claim.public_id,
+            each.outcome.reason,
+        )

@@ -17,13 +17,13 @@ from sqlalchemy import Connection, Select, bindparam, exists, or_, select, union
 from portal.database.engine import database_now
 from portal.models.deliveries import Delivery, DeliveryStatus, Lease
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.core import heartbeats, runs
+from portal.services import tasks as task_leases
+from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
 from portal.services.outbox import leases
 from portal.services.outbox.due import with_open_rows
-from portal.services.tasks import leases as task_leases
 from portal.services.webhooks import activation
-from portal.services.webhooks.waiting_deliveries import SPREAD, waiting_for_later
+from portal.services.webhooks.held_deliveries import SPREAD, waiting_for_later
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +74,12 @@ def free_ended_runs(write: Callable[[Free], set[UUID] | None]) -> None:
     `write` runs it in a transaction; None: not now. A mark goes once there was nothing left to be
     freed: what a database was still doing when its process died may come a moment later.
     """
-    with runs.ended_runs() as over:
+    with heartbeats.ended_runs() as over:
         ids = [each.id for each in over]
         freed = write(partial(free_of, over=ids)) if ids else None
         for each in over:
             if freed is not None and each.id not in freed:
-                runs.forget(each)
+                heartbeats.forget(each)
 
 
 def is_anybody_silent(connection: Connection) -> bool:

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from portal.models.assignments import Staff
 from portal.models.audit import ErasedKind, Erasure
 from portal.models.people import User
+from portal.services import audit, tasks
 from portal.services.assets import staff
-from portal.services.audit import trail
 from portal.services.core.erasures import find_erasure, label_of, stuck_erasures
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
@@ -23,8 +23,7 @@ from portal.services.erasure import walk
 from portal.services.erasure.person import TARGETS, person_to_be
 from portal.services.erasure.places import places_of
 from portal.services.people import users
-from portal.services.tasks import tasks
-from portal.services.webhooks import draft_rows
+from portal.services.webhooks import rows
 
 
 def erase(
@@ -62,7 +61,7 @@ def erase(
         else:
             row.password_hash, row.time_zone = "", None
         target = (TARGETS[kind], row.public_id, row.name)
-        trail.record(current, actor, f"{TARGETS[kind]}.erasure_started", target=target)
+        audit.record(current, actor, f"{TARGETS[kind]}.erasure_started", target=target)
         _have_done(current, actor, erasure)
         return erasure.id
 
@@ -100,7 +99,7 @@ def _shut_out(current: Session, actor: Actor, kind: ErasedKind, public_id: UUID)
     if kind is ErasedKind.STAFF:
         return staff.let_go(current, actor, public_id)
     user = users.close(current, actor, public_id)
-    draft_rows.remove_of(current, user.id)
+    rows.remove_of(current, user.id)
     return user
 
 

@@ -13,15 +13,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from portal.extensions import Base
 from portal.models.alerts import Alert, AlertRun
-from portal.models.assets import Action, Activity
+from portal.models.assets import Action, Activity, StockMove
 from portal.models.assignments import Assignment, Incident
 from portal.models.audit import AuditEntry, ErasedKind
 from portal.models.deliveries import Attempt, Delivery, Lease
 from portal.models.operations import SendingSwitch
 from portal.models.planning import Maintenance, Reservation
-from portal.models.stock import StockMove
 from portal.models.tasks import Task, TaskRow
-from portal.services.core.search import any_holds
+from portal.services.core.queries import any_holds
 from portal.services.erasure.person import TARGETS, KnownPerson, spellings
 
 Column = InstrumentedAttribute[Any]

@@ -8,16 +8,15 @@ from uuid import UUID
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.lib.excerpts import around
+from portal.lib.typed_text import around
 from portal.models.assets import Activity, Asset
 from portal.models.assignments import Assignment, Staff
 from portal.models.audit import ErasedKind
 from portal.models.people import Role, User
 from portal.models.planning import Maintenance, Reservation
 from portal.services.assets.staff import holdings_of, reserved_by
-from portal.services.core.counting import capped
 from portal.services.core.permissions import Actor
-from portal.services.core.search import any_holds
+from portal.services.core.queries import any_holds, capped
 from portal.services.core.unit_of_work import session
 from portal.services.erasure.person import KnownPerson, person_to_be
 from portal.services.erasure.places import places_of

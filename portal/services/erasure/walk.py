@@ -15,12 +15,11 @@ from portal.models.assignments import Staff
 from portal.models.audit import ErasedKind, Erasure
 from portal.models.people import User
 from portal.models.tasks import Task
-from portal.services.audit import trail
+from portal.services import audit, tasks
 from portal.services.core.unit_of_work import session
 from portal.services.erasure.person import TARGETS, KnownPerson, person_of
 from portal.services.erasure.places import NameTable, places_of
-from portal.services.tasks import tasks
-from portal.services.tasks.tasks import Kind, Step
+from portal.services.tasks import Kind, Step
 
 NAME: Final = "erasure"
 PERMISSION: Final = "people.erase"
@@ -121,7 +120,7 @@ def _finish(current: Session, task: Task, erasure: Erasure, row: Staff | User) -
     kind = TARGETS[ErasedKind(erasure.kind)]
     rows = {"rows": {"from": None, "to": sum(erasure.counts.values())}}
     target = (kind, row.public_id, row.name)
-    trail.record(current, tasks.actor_of(task), f"{kind}.erased", target=target, changes=rows)
+    audit.record(current, tasks.actor_of(task), f"{kind}.erased", target=target, changes=rows)
 
 
 KIND: Final = Kind(name=NAME, permission=PERMISSION, step=step, can_stop=False)

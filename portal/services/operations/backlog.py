@@ -10,10 +10,9 @@ from sqlalchemy.orm import Session, aliased
 
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_live_lease, is_open
 from portal.models.webhooks import Webhook
-from portal.services.core.counting import capped
+from portal.services.core.queries import capped
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.outbox.due import find_wanted
-from portal.services.outbox.next_try import heads
+from portal.services.outbox.due import find_wanted, heads
 
 # Where deliveries go in order, what has to wait for its turn.
 IN_TURN: Final = frozenset({Priority.NORMAL, Priority.BULK})

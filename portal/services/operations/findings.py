@@ -1,34 +1,410 @@
 """What the facts mean: each finding says what is wrong and what to do. Pure."""
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
-from portal.lib.durations import in_words
-from portal.lib.sizes import size_in_words
+from portal.database.trouble import Kind, Trouble
+from portal.lib.durations import in_words, size_in_words
 from portal.queue.names import BACKGROUND, DELIVERIES
+from portal.queue.redis_state import RedisFault
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import FORGOTTEN_AFTER, Life, worker_of
-from portal.services.operations.alert_findings import alerts_are_looked_for
-from portal.services.operations.database.findings import (
-    clocks_agree,
-    connections_hold,
-    database_answers,
-    database_takes_changes,
-    keys_open,
-    nobody_blocks,
+from portal.services.core.time_zones import moment_words
+from portal.services.operations.health import Blocker, DatabaseFacts, Facts, has_met_closed
+
+
+class Level(StrEnum):
+    """`DANGER`: deliveries do not go out, alerts do not fire, or changes cannot be saved."""
+
+    WARNING = "warning"
+    DANGER = "danger"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that wants a look. `key`: its name for machines; it never changes."""
+
+    key: str
+    level: Level
+    title: str
+    todo: str
+
+
+SKEW_IS_LARGE: Final = 5.0  # seconds
+CUT_IS_RECENT: Final = timedelta(minutes=1)
+# kind → what is the matter, what to do
+TROUBLES: Final = {
+    Kind.FULL: (
+        "The database has no room left, so changes are not saved",
+        "Make room on its disk. Nothing that was saved is lost, and it goes on by itself then.",
+    ),
+    Kind.READ_ONLY: (
+        "The database takes no changes",
+        "Look whether it is a replica, set to read alone (default_transaction_read_only), or a "
+        "file that the portal may not write to.",
+    ),
+    Kind.LOCKED: (
+        "Somebody holds a lock in the database, and changes are not saved",
+        "End the transaction or the program that holds it.",
+    ),
+    Kind.CROWDED: (
+        "The database has no memory or no connection left",
+        "Give it more (max_connections), or end what uses it up.",
+    ),
+    Kind.DISK: (
+        "The disk of the database fails",
+        "Look at the disk, and in the log of the database.",
+    ),
+    Kind.AWAY: (
+        "The database does not answer in time",
+        "Look at its load, and at the path to it.",
+    ),
+}
+
+
+def database_answers(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    """That it is there, and has the tables of this version."""
+    database, command = facts.database, facts.settings.command
+    if database is None and facts.trouble is None:
+        why = f": {facts.database_error}" if facts.database_error else ""
+        yield Finding(
+            "database_away",
+            Level.DANGER,
+            f"The database does not answer{why}.",
+            "Start the database, and check DATABASE_URL. Its log says why it does not start, for "
+            "example a full disk. Nothing that was saved is lost.",
+        )
+    elif database is not None and database.revision != database.head:
+        yield _of_tables(database, command("db upgrade"))
+
+
+def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
+    if database.revision is None:
+        return Finding(
+            "database_empty",
+            Level.DANGER,
+            f"There is no portal in the database {database.address} yet.",
+            f"Check INSTANCE_DIR and DATABASE_URL. For a new portal, run {upgrade}.",
+        )
+    if database.is_newer:
+        return Finding(
+            "database_newer",
+            Level.DANGER,
+            f"The database is at {database.revision}: a newer version of the portal changed it.",
+            "Start the newer version, or restore the backup that was made before it.",
+        )
+    return Finding(
+        "database_older",
+        Level.DANGER,
+        f"The database is at {database.revision}, and this version of the portal needs "
+        f"{database.head}.",
+        f"Run {upgrade}, then restart the portal.",
+    )
+
+
+def database_takes_changes(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    """What it refuses this process, and those that have signed."""
+    found = {facts.trouble.kind: (facts.trouble, "")} if facts.trouble else {}
+    for life in facts.lives:
+        if life.is_alive and life.trouble and life.trouble.kind not in found:
+            found[life.trouble.kind] = (life.trouble, f" ({life.kind} on {life.host})")
+    for trouble, where in found.values():
+        yield _of(trouble, where)
+
+
+def _of(trouble: Trouble, where: str) -> Finding:
+    what, todo = TROUBLES[trouble.kind]
+    key = f"database_{trouble.kind.replace('-', '_')}"
+    return Finding(key, Level.DANGER, f"{what}: {trouble.reason}{where}.", todo)
+
+
+def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """That no connection to it was cut without a word, by something that lies between."""
+    for each in facts.lives:
+        if each.kind == heartbeats.CUT and now - each.seen_at < CUT_IS_RECENT:
+            yield Finding(
+                "database_cut",
+                Level.WARNING,
+                f"Connections to the database were cut without a word (on {each.host}).",
+                "Look at the path to it: a cable, or a firewall that forgets connections. Nothing "
+                "that was saved is lost, and new connections are made automatically. This line "
+                "goes a minute after the last one.",
+            )
+
+
+def nobody_blocks(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    """A transaction that somebody forgot holds up whoever wants the same rows."""
+    is_locked = facts.trouble is not None and facts.trouble.kind is Kind.LOCKED
+    for each in facts.blockers:
+        doing = f", “{each.doing}”" if each.doing else ""
+        who = f"{each.who}, " if each.who else ""
+        yield Finding(
+            "database_blocked",
+            Level.DANGER if is_locked else Level.WARNING,
+            f"{_since(each)}{who}process {each.pid or 'of another container'}{doing}.",
+            _how_to_end(each),
+        )
+
+
+def _since(blocker: Blocker) -> str:
+    if blocker.seconds is None:
+        return "One program writes to the database, and all others wait: "
+    return (
+        f"A transaction in the database is open for {in_words(blocker.seconds)}, and may hold "
+        "up Saves: "
+    )
+
+
+def _how_to_end(blocker: Blocker) -> str:
+    if blocker.seconds is None:
+        return "End that program if it does not end by itself."
+    return f"If nobody needs it any more, end it there: SELECT pg_terminate_backend({blocker.pid})."
+
+
+def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    """This machine's, and those of all that have signed, with the database's."""
+    found = {facts.here: facts.database.skew} if facts.database else {}
+    for life in facts.lives:
+        if life.is_alive and life.pid is not None:
+            found.setdefault(life.host, life.skew)
+    for host, skew in found.items():
+        if abs(skew) > SKEW_IS_LARGE:
+            order = "ahead of" if skew < 0 else "behind"
+            yield Finding(
+                "clocks_apart",
+                Level.WARNING,
+                f"The clock of {host} is {in_words(abs(skew))} {order} the database's.",
+                "Let both take their time from a time server (NTP). Receivers may refuse "
+                "signatures whose time is off; beyond 1 minute people may be signed out, and "
+                "beyond 5 that machine removes nothing, however long it was kept.",
+            )
+
+
+def keys_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    """What is stored was sealed with keys that we have."""
+    if facts.keys_error:
+        yield Finding(
+            "keys_differ",
+            Level.DANGER,
+            facts.keys_error,
+            "They are in the file keys.env of the instance folder, or where the portal is started. "
+            "If they are lost for good, stop the portal and run "
+            f"{facts.settings.command('forget-secrets')}.",
+        )
+
+
+NAMED: Final = 5
+
+
+def sending_is_on(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """That a person has stopped it: who, and since when."""
+    if facts.stop is None:
+        return
+    zone = facts.settings.timezone
+    yield Finding(
+        "sending_stopped",
+        Level.WARNING,
+        f"{facts.stop.by} stopped all sending on {moment_words(facts.stop.since, zone, now)} "
+        f"({zone.key}).",
+        "Nothing is lost: deliveries wait. To start it again, press Start sending on this page, or "
+        f"run {facts.settings.command('sending on')}.",
+    )
+
+
+def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """That senders can sign, and that no webhook is off for want of its keys."""
+    if facts.keys_error:
+        return
+    if has_met_closed(facts.lives, now):
+        whose = f" of {_names(facts.closed)}" if facts.closed else ""
+        yield Finding(
+            "secrets_closed",
+            Level.DANGER,
+            f"A worker cannot open secrets{whose}, so these deliveries wait.",
+            "Give every process the same ENCRYPTION_KEYS, earlier keys among them, and restart it. "
+            "If keys are lost for good, stop the portal and run "
+            f"{facts.settings.command('forget-secrets')}.",
+        )
+    if facts.lost:
+        yield Finding(
+            "secrets_lost",
+            Level.WARNING,
+            f"Off, because the keys to what is stored of them are lost: {_names(facts.lost)}.",
+            "Enter their secrets anew (Edit), or set the earlier keys behind the present one in "
+            "ENCRYPTION_KEYS and restart. Then turn them on.",
+        )
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(f"“{each}”" for each in names[:NAMED])
+    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown
+
+
+PROXY_IS_RECENT: Final = timedelta(days=1)
+
+
+def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    """A Redis that anybody who reaches it may write to."""
+    parts = urlsplit(facts.settings.redis_url)
+    if parts.scheme == "redis" and not parts.password:
+        yield Finding(
+            "redis_open",
+            Level.WARNING,
+            "Redis takes commands without a password. Whoever reaches it can run programs as the "
+            "portal.",
+            "Set a password (requirepass) and put it into REDIS_URL, or use a unix socket.",
+        )
+
+
+def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    """Passwords that travel in the open."""
+    parts = urlsplit(facts.settings.base_url)
+    if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
+        yield Finding(
+            "plain_address",
+            Level.WARNING,
+            "People reach the portal by http://, so passwords can be read on the way.",
+            "Put a reverse proxy with a certificate in front, and set BASE_URL to its https:// "
+            "address.",
+        )
+
+
+def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """A proxy in front that passes people on, and is not asked who they are."""
+    seen_at = facts.last_seen(heartbeats.PROXY)
+    if facts.settings.trusted_proxies or seen_at is None or now - seen_at > PROXY_IS_RECENT:
+        return
+    yield Finding(
+        "proxy_untrusted",
+        Level.WARNING,
+        "Requests come through a reverse proxy that the portal does not trust: everybody seems to "
+        "have the proxy's address.",
+        "If a reverse proxy stands in front, set TRUSTED_PROXIES to the number of proxies, and let "
+        "it send X-Forwarded-For and X-Forwarded-Proto. If none does, somebody wrote these headers "
+        "by hand: leave it at 0. This line goes a day after the last such request.",
+    )
+
+
+def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    """A trial that is more than one person's."""
+    host = urlsplit(facts.settings.base_url).hostname or ""
+    if facts.settings.local_trial and not _is_this_machine(host):
+        opens = ": webhooks may call programs on this machine"
+        yield Finding(
+            "local_trial",
+            Level.WARNING,
+            "This is a local trial, but others can reach it"
+            f"{opens if facts.settings.opens_this_machine else ''}.",
+            "Set LOCAL_TRIAL to 0, with keys of your own.",
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+# fault → what is the matter, what to do. The workers look for what is due themselves meanwhile.
+REDIS: Final = {
+    RedisFault.AWAY: (
+        "Redis does not answer, so deliveries start up to a second late",
+        "Start Redis (or Valkey), and check REDIS_URL. Nothing is lost meanwhile.",
+    ),
+    RedisFault.REFUSED: (
+        "Redis refuses the portal",
+        "Check the user and the password in REDIS_URL.",
+    ),
+    RedisFault.READ_ONLY: (
+        "Redis takes no changes, so deliveries start up to a second late",
+        "Let REDIS_URL name the primary, not a replica.",
+    ),
+    RedisFault.FULL: (
+        "Redis has used up its memory, so deliveries start up to a second late",
+        "Give it more (maxmemory), and let nobody else use it.",
+    ),
+}
+
+
+def redis_wakes(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    """That it takes what wakes the workers, and keeps it."""
+    redis, trouble = facts.redis, facts.redis_trouble
+    if trouble is not None:
+        what, todo = REDIS[trouble.fault]
+        yield Finding(
+            f"redis_{trouble.fault.replace('-', '_')}",
+            Level.WARNING,
+            f"{what}: {trouble.reason}.",
+            todo,
+        )
+    elif redis is not None and redis.may_evict and redis.memory_limit:
+        yield Finding(
+            "redis_evicts",
+            Level.WARNING,
+            "Redis may throw jobs away when its memory is full.",
+            "Set maxmemory-policy to noeviction.",
+        )
+
+
+WHERE_TO_LOOK = (
+    "Check its way out: name servers, firewall, routes, and its limit of open files. It keeps "
+    "trying, and sends again automatically."
 )
-from portal.services.operations.finding import Finding, Level
-from portal.services.operations.health import Facts
-from portal.services.operations.reach_findings import senders_reach
-from portal.services.operations.redis_findings import redis_wakes
-from portal.services.operations.sending.findings import secrets_open, sending_is_on
-from portal.services.operations.setting_findings import (
-    is_local_trial,
-    is_plain_address,
-    is_proxy_untrusted,
-    is_redis_open,
-)
+
+
+def senders_reach(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """A machine that sends nothing for it, and one that others only send a part for."""
+    benched = {each.host for each in facts.lives if each.is_alive and each.benched_at}
+    zone = facts.settings.timezone
+    for each in facts.refuted:
+        since = f"{moment_words(each.since, zone, now)} ({zone.key})"
+        if each.machine in benched:
+            yield Finding(
+                "sender_benched",
+                Level.WARNING,
+                f"{each.machine} has not been able to reach receivers since {since}. It sends "
+                "nothing until it can; other machines send for it.",
+                WHERE_TO_LOOK,
+            )
+        else:
+            one = each.webhooks == 1
+            which = "one receiver" if one else f"{each.webhooks} receivers"
+            yield Finding(
+                "sender_unreached",
+                Level.WARNING,
+                f"{each.machine} has not been able to reach {which} since {since}. Other machines "
+                f"reach {'it' if one else 'them'}, and send for it.",
+                WHERE_TO_LOOK,
+            )
+
+
+def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """In time, and with the first question out of the way."""
+    status = facts.alerts
+    if status is not None and status.is_late and not facts.trouble:
+        late = in_words((now - status.last_due_at).total_seconds())
+        yield Finding(
+            "alerts_late",
+            Level.DANGER,
+            f"Alerts are late: the daily check for them was due {late} ago and has not ended.",
+            f"Start {facts.settings.command('scheduler')} and "
+            f"{facts.settings.command('worker background')}, or look in their logs. The next run "
+            "makes up for it.",
+        )
+    if status is not None and status.needs_first_answer:
+        yield Finding(
+            "alerts_wait",
+            Level.WARNING,
+            "Alerts wait for an answer: nobody has decided what becomes of what is due already.",
+            "Answer under Settings → Alerts. Until then no scheduled alert is sent.",
+        )
+
 
 # Seconds. Each worker for deliveries looks every two.
 SWEEP_IS_LATE: Final = 30.0

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -13,9 +14,9 @@ from typing import Any, Final
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from portal.config.settings import ROOT, Settings
@@ -23,18 +24,102 @@ from portal.database.engine import brief_engine, database_now, shown
 from portal.database.trouble import Kind, Trouble, book, of_error, words_of
 from portal.extensions import settings
 from portal.lib.clock import ahead, common_now, utcnow
+from portal.lib.redaction import Redactor
+from portal.models.operations import SendingSwitch
 from portal.queue.redis_state import RedisState, RedisTrouble, read_state
+from portal.queue.schedule import ensure_schedule
 from portal.services.alerts.queries import RunStatus, run_status
 from portal.services.core import heartbeats, vault
 from portal.services.core.erasures import label_of, stuck_erasures
-from portal.services.core.heartbeats import Life, lives
+from portal.services.core.heartbeats import Life, lives, lives_on
 from portal.services.core.unit_of_work import session
 from portal.services.operations.backlog import Backlog, read_backlog
-from portal.services.operations.database.beat import examine
-from portal.services.operations.database.blockers import Blocker, open_transactions, writer_of
-from portal.services.outbox.reach_rows import RefutedDoubts, find_refuted
-from portal.services.outbox.sending_switch import SendingStop, find_stop
-from portal.services.webhooks.keys.lost_keys import closed_names, lost_names
+from portal.services.operations.readiness import Pulse, Ready, Surroundings, examine, pulse
+from portal.services.outbox.due import SendingStop, find_stop
+from portal.services.outbox.reach import RefutedDoubts, find_refuted
+from portal.services.webhooks.keys import closed_names, lost_names
+
+OPEN_TOO_LONG: Final = 10.0  # seconds
+MOST: Final = 5
+LONGEST_QUERY: Final = 120
+# What is read alone holds nobody up, however long it takes.
+OPEN_TRANSACTIONS: Final = text("""
+SELECT a.pid, a.usename, a.application_name, host(a.client_addr) AS client, a.query,
+    extract(epoch FROM statement_timestamp() - a.xact_start)::float AS seconds
+FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.backend_type = 'client backend'
+    AND a.pid <> pg_backend_pid()
+    AND a.xact_start < statement_timestamp() - make_interval(secs => :seconds)
+    AND (a.backend_xid IS NOT NULL OR EXISTS (
+        SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation'
+        AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+    ))
+ORDER BY a.xact_start LIMIT :most
+""")
+# https://sqlite.org/walformat.html#wal_locks: whoever writes has locked this byte of the -shm.
+WRITER: Final = 120
+LOCKS: Final = Path("/proc/locks")
+redact: Final = Redactor()
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """`pid`: at the server, or on this machine; 0: in another container. `seconds`: how long
+    already, None where nobody can tell. `doing`: its statement, or its command."""
+
+    pid: int
+    who: str
+    doing: str
+    seconds: float | None = None
+
+
+def open_transactions(connection: Connection) -> Sequence[Blocker]:
+    """PostgreSQL's that have written or locked something, and not ended for `OPEN_TOO_LONG`."""
+    rows = connection.execute(OPEN_TRANSACTIONS, {"seconds": OPEN_TOO_LONG, "most": MOST})
+    return [
+        Blocker(
+            pid=row.pid,
+            who=", ".join(filter(None, (row.usename, row.application_name, row.client))),
+            doing=redact(" ".join(str(row.query or "").split()))[:LONGEST_QUERY],
+            seconds=row.seconds,
+        )
+        for row in rows
+    ]
+
+
+def writer_of(url: str) -> Sequence[Blocker]:
+    """The process that writes to this SQLite at the moment, found without opening its files:
+    to close one would give up the locks of this process."""
+    try:
+        file = os.stat(f"{make_url(url).database}-shm")
+        lines = LOCKS.read_text().splitlines()
+    except OSError:
+        return []
+    place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    return [Blocker(pid, "", _command_of(pid)) for pid in _holders(lines, place)][:1]
+
+
+def _holders(lines: Sequence[str], place: str) -> Iterator[int]:
+    """As in `1: POSIX  ADVISORY  WRITE 4711 08:01:5678 120 120`."""
+    for line in lines:
+        words = line.split()
+        with suppress(ValueError, IndexError):
+            is_it = words[1] == "POSIX" and words[3] == "WRITE" and words[5] == place
+            if is_it and int(words[6]) <= WRITER <= _last(words[7]):
+                yield max(0, int(words[4]))
+
+
+def _last(word: str) -> int:
+    return 2**63 if word == "EOF" else int(word)
+
+
+def _command_of(pid: int) -> str:
+    try:
+        said = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ""
+    return redact(said.replace(b"\0", b" ").decode(errors="replace").strip())[:LONGEST_QUERY]
+
 
 CLOSED_IS_RECENT: Final = timedelta(minutes=3)  # a sender tries once a minute
 PRODUCTS: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -239,3 +324,41 @@ def _postgresql(current: Session) -> tuple[str, int]:
 
 def _revision(current: Session) -> str | None:
     return MigrationContext.configure(current.connection()).get_current_revision()
+
+
+def read_ready() -> Ready:
+    """How things stand: from memory, or by a look of now where this process has no beats (`flask
+    run`, a command). Never raises."""
+    return pulse.read() if pulse.is_beating else _look_once()
+
+
+def look_around(engine: Engine) -> Surroundings:
+    """Read tables, signs of life and Redis, whose schedule is repaired with it."""
+    redis = read_state(settings().redis_url)
+    if isinstance(redis, RedisState):
+        ensure_schedule()
+    why_not = None if isinstance(redis, RedisState) else redis.reason
+    try:
+        with engine.connect() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+            if revision != newest_revision():
+                return Surroundings(False, redis=why_not)
+            lives = lives_on(connection, database_now(connection))
+            stopped_at = connection.execute(select(SendingSwitch.stopped_at)).scalar()
+    except SQLAlchemyError:
+        return Surroundings(redis=why_not)
+    return Surroundings(True, lives, why_not, stopped_at)
+
+
+def _look_once() -> Ready:
+    current = Pulse()
+    engine = brief_engine(settings().database_url, settings().database_options)
+    try:
+        found = examine(engine)
+        current.begin()
+        for _ in range(2 if found else 1):  # it will not be asked again
+            current.beat(found)
+        current.look = look_around(engine)
+        return current.read()
+    finally:
+        engine.dispose()

@@ -7,12 +7,12 @@ from sqlalchemy import select
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.core.counting import capped
+from portal.services.core.queries import capped
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import StatusFilter
-from portal.services.deliveries.problems.queries import Problem, find_problems
-from portal.services.webhooks.draft_rows import draft_ids
+from portal.services.deliveries.problems import Problem, find_problems
+from portal.services.webhooks.rows import draft_ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,20 +15,26 @@ from sqlalchemy.orm import Session
 
 from portal.engine.reason_keys import Reason
 from portal.extensions import settings
+from portal.lib.clock import learn, told
 from portal.lib.durations import DAY, in_words
 from portal.models.deliveries import (
     Delivery,
     DeliveryStatus,
     Event,
+    Rollup,
     has_no_live_lease,
 )
-from portal.models.rollups import Rollup
-from portal.models.webhooks import Webhook
+from portal.models.operations import Submission
+from portal.models.people import Link
+from portal.models.tasks import Task, TaskState
+from portal.models.webhooks import InboxMessage, Webhook
+from portal.services.core.queries import remove_in_steps
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.operations import cleanup, clock_check
 from portal.services.outbox import leases, rollups
-from portal.services.outbox.removal import remove_deliveries
-from portal.services.webhooks import draft_rows
+from portal.services.outbox.rollups import remove_deliveries
+from portal.services.people import sessions, sign_in_throttle
+from portal.services.webhooks import rows as webhook_rows
+from portal.services.webhooks.inbox import KEPT_FOR
 from portal.services.webhooks.secrets import forget_replaced
 
 BATCH: Final = 200
@@ -59,7 +65,7 @@ def prune(seconds: float | None = None) -> dict[str, int]:
     Returns how many of what. What is left when the time is over is the next run's. Goes by the
     database's clock. Raises `WrongClock`.
     """
-    clock_check.trust()
+    trust()
     until = time.monotonic() + seconds if seconds is not None else None
     before = _before()
     done = {
@@ -69,10 +75,10 @@ def prune(seconds: float | None = None) -> dict[str, int]:
         HOURS: _repeat(partial(_forget, _of_charts(before)), 0, until),
     }
     with writing() as current:
-        done[DRAFTS] = draft_rows.let_go(current)
+        done[DRAFTS] = webhook_rows.let_go(current)
         done[SECRETS] = forget_replaced(current)
         done[WEBHOOKS] = _let_go_webhooks(current)
-    cleanup.clear(before, database_time(session()))
+    clear(before, database_time(session()))
     return done
 
 
@@ -85,7 +91,7 @@ def count() -> dict[str, int]:
         DELIVERIES: _how_many(select(Delivery.id).where(_is_over(before), _is_free())),
         EVENTS: _repeat(partial(_count_unheard, before), 0, None),
         HOURS: _how_many(select(Rollup.hour).where(Rollup.hour < _of_charts(before)).distinct()),
-        DRAFTS: _how_many(draft_rows.long_left(session())),
+        DRAFTS: _how_many(webhook_rows.long_left(session())),
         SECRETS: _how_many(select(Webhook.id).where(Webhook.old_until <= database_time(session()))),
         WEBHOOKS: _how_many(select(Webhook.id).where(_is_long_deleted(), ~is_used)),
     }
@@ -246,3 +252,40 @@ def _how_many(wanted: Select[Any]) -> int:
 
 def _has_deliveries() -> ColumnElement[bool]:
     return exists().where(Delivery.event_id == Event.id)
+
+
+FORM_KEPT: Final = timedelta(hours=24)
+
+
+def clear(before: datetime, now: datetime) -> None:
+    """Remove forms, failed sign-ins and the inbox after a day, sessions that have ended, links and
+    ended or forgotten work `before`. `now`: the database's."""
+    remove_in_steps(Submission.id, Submission.created_at < now - FORM_KEPT)
+    remove_in_steps(Link.id, Link.expires_at < before)
+    sign_in_throttle.remove_old()
+    sessions.remove_old()
+    # A file that nobody said how to read was never begun.
+    is_forgotten = and_(
+        Task.state == TaskState.PAUSED, Task.started_at.is_(None), Task.created_at < before
+    )
+    remove_in_steps(Task.id, or_(Task.finished_at < before, is_forgotten))
+    remove_in_steps(InboxMessage.id, InboxMessage.received_at < now - KEPT_FOR)
+
+
+DISTRUSTED: Final = timedelta(minutes=5)
+
+
+class WrongClock(Exception):
+    """This machine's clock is too far from the database's; the message is a sentence."""
+
+
+def trust() -> None:
+    """Compare the two clocks. Raises `WrongClock`."""
+    session().rollback()
+    ahead = learn(database_time(session()))
+    if told() is None and abs(ahead) > DISTRUSTED:
+        order = "behind" if ahead > timedelta() else "ahead of"
+        raise WrongClock(
+            f"The clock of this machine is {in_words(abs(ahead.total_seconds()))} {order} the "
+            "database's: nothing is removed from here until both agree."
+        )

@@ -14,9 +14,9 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from portal.models.deliveries import Priority
-from portal.services.core.runs import own_run
+from portal.services.core.heartbeats import own_run
 from portal.services.outbox.due import Claimable
-from portal.services.outbox.reach_rows import Machines
+from portal.services.outbox.reach import Machines
 
 PATIENCE: Final = 0.3  # seconds that something due may lie at a webhook of another process
 

@@ -5,6 +5,7 @@ statement of its own: one that does both sees the leases as they were before it 
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -21,7 +22,9 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     literal_column,
+    null,
     select,
     tuple_,
     update,
@@ -31,12 +34,28 @@ from sqlalchemy.sql.dml import Insert, ReturningDelete, Update
 
 from portal.database.engine import NOW, AnyRow, UtcDateTime
 from portal.engine.reasons import Reason
-from portal.engine.retry_policy import AttemptKind, Outcome, Repeat, RetryAt, decide
+from portal.engine.retry_policy import (
+    AttemptKind,
+    Decision,
+    Delivered,
+    Outcome,
+    Repeat,
+    Restore,
+    RetryAt,
+    decide,
+)
 from portal.extensions import settings
-from portal.models.deliveries import OPEN, Attempt, AttemptOutcome, Delivery, Lease
-from portal.services.core.rowset import Rowset, as_json, given_ids
+from portal.models.deliveries import (
+    OPEN,
+    Attempt,
+    AttemptOutcome,
+    Delivery,
+    DeliveryStatus,
+    Lease,
+    Priority,
+)
+from portal.services.core.queries import Rowset, as_json, given_ids
 from portal.services.outbox import rollups
-from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of
 
 # What ended an attempt without an answer, or any word of the receiver.
 NO_END: Final = (AttemptOutcome.INTERRUPTED, AttemptOutcome.UNREACHED)
@@ -254,3 +273,98 @@ def _count_interrupted(dialect: str) -> Update:
         .where(Delivery.id == given["id"])
         .values(attempts=next_number(given["number"]), tries=Delivery.tries + given["tries"])
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDelivery:
+    """What a decision needs to know of the delivery."""
+
+    due_at: datetime
+    priority: int
+    prior_status: str | None
+    prior_due_at: datetime | None
+    requested_by: str | None
+    stopped_by: str | None
+
+
+# The columns that `open_delivery_of` reads.
+OPEN_DELIVERY: Final[tuple[Any, ...]] = (
+    Delivery.due_at,
+    Delivery.priority,
+    Delivery.prior_status,
+    Delivery.prior_due_at,
+    Delivery.requested_by,
+    Delivery.stopped_by,
+)
+
+
+def open_delivery_of(row: AnyRow) -> OpenDelivery:
+    """From a row that has these columns."""
+    return OpenDelivery(
+        row.due_at,
+        row.priority,
+        row.prior_status,
+        row.prior_due_at,
+        row.requested_by,
+        row.stopped_by,
+    )
+
+
+def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[str, Any]:
+    """The new values of status, due time and what belongs to a person's extra attempt.
+
+    Always the same keys, so that many rows go into one statement.
+    """
+    values: dict[str, Any] = {
+        "status": DeliveryStatus.FAILED,
+        "due_at": delivery.due_at,
+        "priority": Priority.NORMAL if delivery.priority != Priority.TEST else Priority.TEST,
+        "prior_status": None,
+        "prior_due_at": None,
+        "requested_by": None,
+        "stopped_by": None,
+        "finished_at": now,
+    }
+    match decision:
+        case Delivered():
+            values |= {"status": DeliveryStatus.DELIVERED}
+        case RetryAt(at):
+            values |= {"status": DeliveryStatus.RETRYING, "due_at": at, "finished_at": None}
+        case Restore() if delivery.prior_status:
+            values |= {
+                "status": delivery.prior_status,
+                "due_at": delivery.prior_due_at or delivery.due_at,
+                "stopped_by": delivery.stopped_by,
+                "finished_at": None if delivery.prior_status in OPEN else now,
+            }
+        case Repeat():
+            values |= {
+                "status": DeliveryStatus.WAITING,
+                "due_at": now,
+                "priority": delivery.priority,
+                "prior_status": delivery.prior_status,
+                "prior_due_at": delivery.prior_due_at,
+                "requested_by": delivery.requested_by,
+                "finished_at": None,
+            }
+    return values
+
+
+def rest_values(now: datetime, stopped_by: str | None) -> dict[str, Any]:
+    """The columns of a delivery at rest: Held, or Stopped by a person."""
+    earlier = func.coalesce(Delivery.prior_status, Delivery.status)
+    was_open = earlier.in_([str(status) for status in (*OPEN, DeliveryStatus.HELD)])
+    status = DeliveryStatus.STOPPED if stopped_by else DeliveryStatus.HELD
+    ended = literal(now, Delivery.finished_at.type)
+    return {
+        "status": case((was_open, str(status)), else_=earlier),
+        "due_at": func.coalesce(Delivery.prior_due_at, Delivery.due_at),
+        "priority": case(
+            (Delivery.priority == Priority.TEST, int(Priority.TEST)), else_=int(Priority.NORMAL)
+        ),
+        "stopped_by": case((was_open, stopped_by), else_=Delivery.stopped_by),
+        "finished_at": case((was_open, ended if stopped_by else null()), else_=ended),
+        "prior_status": None,
+        "prior_due_at": None,
+        "requested_by": None,
+    }

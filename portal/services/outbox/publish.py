@@ -29,7 +29,7 @@ from portal.extensions import Base, settings
 from portal.lib.ids import public_id
 from portal.models.deliveries import Delivery, DeliveryStatus, Event, Priority
 from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
-from portal.services.core.rowset import Rowset, as_json
+from portal.services.core.queries import Rowset, as_json
 from portal.services.core.unit_of_work import database_time, ring
 
 LISTENING = (WebhookState.ACTIVE, WebhookState.OFF)

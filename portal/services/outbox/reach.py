@@ -4,26 +4,248 @@ Each beat reads it anew, and so does whoever records a failure. One machine alon
 leaves nothing to anybody.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Final, Protocol, TypeVar
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import Delete
 
 from portal.database.engine import database_now
 from portal.engine.reach import (
+    FIRST_PAUSE,
     LONG_PATIENCE,
     REFUTED_DOUBTS,
     SHORT_PATIENCE,
     WARY_PATIENCE,
     Doubt,
     goes_back,
+    is_refuted,
+    is_sick,
     left_to_others,
+    next_pause,
 )
 from portal.extensions import settings
-from portal.services.outbox import reach_rows
-from portal.services.outbox.reach_rows import Machines
+from portal.models.operations import Process, Reach
+from portal.models.webhooks import Webhook
+from portal.queue.names import DELIVERIES
+from portal.services.core.heartbeats import FORGOTTEN_AFTER, SILENT_AFTER, worker_of
+from portal.services.core.queries import as_json, given_ids, insert_many
+
+SENDS: Final = Process.kind == worker_of(DELIVERIES)
+ROWS: Final = ("webhook_id", "machine", "since", "failed_at", "pause", "until", "refuted")
+A_SECOND: Final = timedelta(seconds=1)
+PROBES_AT_ONCE: Final = 50
+# No longer than two bare probes take: then another process of the machine may take its turn.
+TURN: Final = timedelta(seconds=15)
+
+
+class Machines(NamedTuple):
+    """The machines that send, and live. `benched`: those of them that send nothing now; `runs`:
+    the processes of the others."""
+
+    living: frozenset[str]
+    benched: frozenset[str]
+    runs: frozenset[UUID] = frozenset()
+
+    def others_than(self, machine: str) -> frozenset[str]:
+        """Those that may take something over from it."""
+        return self.living - self.benched - {machine}
+
+
+def find_machines(connection: Connection, now: datetime) -> Machines:
+    """Whoever has a living process that sends; one of its processes on the bench is all of them."""
+    rows = connection.execute(_living(), {"since": now - SILENT_AFTER}).all()
+    living = frozenset(row.host for row in rows)
+    benched = frozenset(row.host for row in rows if row.benched_at is not None)
+    runs = frozenset(row.run for row in rows if row.run and row.host not in benched)
+    return Machines(living, benched, runs)
+
+
+def find_doubts(
+    connection: Connection, ids: Collection[int] | None = None
+) -> dict[int, list[Doubt]]:
+    """All doubts about the receivers of these webhooks, or about any."""
+    columns = [getattr(Reach, name) for name in Doubt._fields]
+    wanted = select(*columns).order_by(Reach.webhook_id)
+    if ids is not None:
+        wanted = wanted.where(Reach.webhook_id.in_(ids))
+    found: dict[int, list[Doubt]] = defaultdict(list)
+    for row in connection.execute(wanted):
+        found[row[0]].append(Doubt._make(row))
+    return found
+
+
+class RefutedDoubts(NamedTuple):
+    """A machine, since when it has not reached receivers that others have, and how many."""
+
+    machine: str
+    since: datetime
+    webhooks: int
+
+
+def find_refuted(connection: Connection) -> list[RefutedDoubts]:
+    """The machines whose doubts were refuted, by name."""
+    columns = (Reach.machine, func.min(Reach.since), func.count())
+    wanted = select(*columns).where(Reach.refuted).group_by(Reach.machine).order_by(Reach.machine)
+    return [RefutedDoubts._make(row) for row in connection.execute(wanted)]
+
+
+def write_failures(connection: Connection, machine: str, ids: Iterable[int], now: datetime) -> None:
+    """Store that the machine could not connect to these. Their webhooks are locked."""
+    rows = [
+        {
+            "webhook_id": each,
+            "machine": machine,
+            "since": now,
+            "failed_at": now,
+            "pause": FIRST_PAUSE,
+            "until": now + FIRST_PAUSE * A_SECOND,
+            "refuted": False,
+        }
+        for each in sorted(ids)
+    ]
+    connection.execute(_upsert(connection.dialect.name), {"rows": as_json(rows)})
+
+
+def forget(connection: Connection, machine: str, ids: Iterable[int]) -> None:
+    """The machine has connected to these."""
+    given = {"ids": as_json(sorted(ids)), "machine": machine}
+    connection.execute(_forget(connection.dialect.name), given)
+
+
+def forget_webhook(connection: Connection, webhook_id: int) -> None:
+    """Its address has changed: what anybody knows of the way there says nothing any more."""
+    connection.execute(delete(Reach).where(Reach.webhook_id == webhook_id))
+
+
+def forget_gone(connection: Connection) -> None:
+    """Take out the doubts of machines that have had no process for an hour."""
+    is_there = exists().where(SENDS, Process.host == Reach.machine)
+    long_ago = database_now(connection) - FORGOTTEN_AFTER
+    connection.execute(delete(Reach).where(Reach.failed_at < long_ago, ~is_there))
+
+
+class Knock(NamedTuple):
+    """A receiver that is to be probed. `address`: the columns of its webhook that say where."""
+
+    webhook_id: int
+    pause: int
+    public_id: Any
+    kind: str
+    url: str
+
+
+def take_turns(connection: Connection, machine: str) -> Sequence[Knock]:
+    """Whom this process is to probe now, in place of all processes of its machine.
+
+    Nobody until one is due; then those along with it that would be within a second. A round ends
+    with its slowest probe, and a machine has to be judged in seconds.
+    """
+    now = database_now(connection)
+    first = aliased(Reach)
+    is_time = exists().where(first.machine == machine, first.until <= now)
+    due = (
+        select(Reach.webhook_id, Reach.pause, Webhook.public_id, Webhook.kind, Webhook.url)
+        .join(Webhook, Webhook.id == Reach.webhook_id)
+        .where(Reach.machine == machine, Reach.until <= now + A_SECOND, is_time)
+        .order_by(Reach.until)
+        .limit(PROBES_AT_ONCE)
+        .with_for_update(of=Reach, skip_locked=True)
+    )
+    taken = [Knock._make(row) for row in connection.execute(due)]
+    turn = update(Reach).where(
+        Reach.machine == machine, Reach.webhook_id.in_([each.webhook_id for each in taken])
+    )
+    if taken:
+        connection.execute(turn.values(until=now + TURN))
+    return taken
+
+
+def note_knocks(
+    connection: Connection, machine: str, reached: Collection[int], failed: Collection[int]
+) -> None:
+    """Store what came of bare probes: who was reached is doubted no more; of the others it is seen
+    whether somebody else has delivered there meanwhile."""
+    now = database_now(connection)
+    if reached:
+        forget(connection, machine, reached)
+    if not failed:
+        return
+    mine = select(Reach.webhook_id, Reach.pause, Webhook.last_delivered_at)
+    rows = connection.execute(
+        mine.join(Webhook, Webhook.id == Reach.webhook_id)
+        .where(Reach.machine == machine, Reach.webhook_id.in_(failed))
+        .order_by(Reach.webhook_id)
+        .with_for_update(of=Reach)
+    ).all()
+    doubts = find_doubts(connection, [row.webhook_id for row in rows])
+    for row in rows:
+        about = doubts[row.webhook_id]
+        own = next(each for each in about if each.machine == machine)
+        others = [each for each in about if each.machine != machine]
+        pause = next_pause(row.pause)
+        changed = {
+            "failed_at": now,
+            "pause": pause,
+            "until": now + pause * A_SECOND,
+            "refuted": own.refuted or is_refuted(own, others, row.last_delivered_at),
+        }
+        is_own = (Reach.machine == machine, Reach.webhook_id == row.webhook_id)
+        connection.execute(update(Reach).where(*is_own).values(**changed))
+
+
+def judge_machine(connection: Connection, machine: str) -> bool | None:
+    """Put the machine on the bench, or take it off. True: it is on it from now on, False: it is no
+    more, None: nothing has changed."""
+    now = database_now(connection)
+    # All of them, in one order: two that judge themselves at once must not both sit down.
+    rows = connection.execute(
+        select(Process.host, Process.benched_at, Process.seen_at)
+        .where(SENDS)
+        .order_by(Process.name)
+        .with_for_update()
+    )
+    living = [row for row in rows if row.seen_at > now - SILENT_AFTER]
+    benched = frozenset(row.host for row in living if row.benched_at is not None)
+    machines = Machines(frozenset(row.host for row in living), benched)
+    refuted = select(func.count()).where(Reach.machine == machine, Reach.refuted)
+    is_over = is_sick(connection.execute(refuted).scalar_one(), machines.others_than(machine))
+    if is_over is (machine in benched):
+        return None
+    own = update(Process).where(SENDS, Process.host == machine)
+    connection.execute(own.values(benched_at=now if is_over else None))
+    return is_over
+
+
+@cache
+def _living() -> Select[*tuple[Any, ...]]:
+    since = bindparam("since", type_=Process.seen_at.type)
+    return select(Process.host, Process.benched_at, Process.run).where(
+        SENDS, Process.seen_at > since
+    )
+
+
+@cache
+def _upsert(dialect: str) -> postgresql.Insert | sqlite.Insert:
+    insert = insert_many(dialect, Reach, ROWS)
+    return insert.on_conflict_do_update(
+        index_elements=[Reach.webhook_id, Reach.machine],
+        set_={"failed_at": insert.excluded["failed_at"]},
+    )
+
+
+@cache
+def _forget(dialect: str) -> Delete:
+    return delete(Reach).where(
+        Reach.machine == bindparam("machine"), Reach.webhook_id.in_(given_ids(dialect))
+    )
 
 
 class OfWebhook(Protocol):
@@ -124,12 +346,12 @@ class OwnReach:
     def refresh(self, connection: Connection) -> Machines:
         """Look how things stand; return who sends. Two statements; one where this machine is
         alone."""
-        machines = reach_rows.find_machines(connection, database_now(connection))
+        machines = find_machines(connection, database_now(connection))
         others = machines.others_than(self.machine)
         if not others and not self._known.own and self.machine not in machines.benched:
             self._known = NOTHING
             return machines
-        doubts = reach_rows.find_doubts(connection)
+        doubts = find_doubts(connection)
         seen = self._seen(doubts, others)
         self._known = replace(seen, is_benched=self.machine in machines.benched)
         if not seen.left:
@@ -144,17 +366,17 @@ class OwnReach:
     ) -> set[int]:
         """Store that there was no connection to these webhooks, which are locked; return those
         whose deliveries go back. `failed`: with the time when anything last arrived at each."""
-        others = reach_rows.find_machines(connection, now).others_than(self.machine)
+        others = find_machines(connection, now).others_than(self.machine)
         if not others:
             return set()
-        doubts = reach_rows.find_doubts(connection, list(failed))
+        doubts = find_doubts(connection, list(failed))
         back = set()
         for webhook_id, delivered_at in failed.items():
             of_others = [each for each in doubts[webhook_id] if each.machine != self.machine]
             if goes_back(of_others, others, delivered_at):
                 back.add(webhook_id)
             doubts[webhook_id] = [*of_others, Doubt(webhook_id, self.machine, now, now)]
-        reach_rows.write_failures(connection, self.machine, failed, now)
+        write_failures(connection, self.machine, failed, now)
         seen, known = self._seen(doubts, others), self._known
         self._known = replace(
             known,
@@ -170,7 +392,7 @@ class OwnReach:
         if self._known.left:
             self._heard = self._heard.union(webhook_ids)
         if reached := self._known.own.intersection(webhook_ids):
-            reach_rows.forget(connection, self.machine, reached)
+            forget(connection, self.machine, reached)
             self.note_reached(reached)
 
     def note_reached(self, webhook_ids: Collection[int]) -> None:

@@ -4,17 +4,25 @@ Charts read them, never the log.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Select, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
 
-from portal.models.deliveries import DeliveryStatus, Priority
-from portal.models.rollups import Rollup
-from portal.services.core.rowset import as_json, insert_many
+from portal.models.deliveries import (
+    Attempt,
+    AttemptBody,
+    Delivery,
+    DeliveryStatus,
+    Lease,
+    Priority,
+    Rollup,
+)
+from portal.services.core.queries import as_json, insert_many
 
 HOURS_A_STEP: Final = 6
 # What arrives longer than this after its event is late.
@@ -98,3 +106,16 @@ def _upsert(dialect: str, names: tuple[str, ...]) -> postgresql.Insert | sqlite.
         index_elements=[Rollup.hour, Rollup.webhook_id],
         set_={name: getattr(Rollup, name) + insert.excluded[name] for name in COUNTS},
     )
+
+
+def remove_deliveries(current: Session, ids: Collection[int] | Select[*tuple[Any, ...]]) -> None:
+    """Remove these, by their row ids: nothing else removes what attempts have left.
+
+    The caller has locked them, or their webhooks, so that no attempt is stored meanwhile.
+    """
+    theirs = Attempt.delivery_id.in_(ids)
+    current.execute(delete(Lease).where(Lease.delivery_id.in_(ids)))
+    bodies = AttemptBody.attempt_id.in_(select(Attempt.id).where(theirs))
+    current.execute(delete(AttemptBody).where(bodies))
+    current.execute(delete(Attempt).where(theirs))
+    current.execute(delete(Delivery).where(Delivery.id.in_(ids)))

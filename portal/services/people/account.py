@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from sqlalchemy.orm import Session
 
 from portal.models.people import User
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.time_zones import refuse_unknown_zone
@@ -71,7 +71,7 @@ def change_details(actor: Actor, details: Details) -> bool:
         user.name, user.time_zone = details.name, details.time_zone
         user.version += 1
         target = ("person", user.public_id, user.name)
-        trail.record(current, actor, "person.changed", target=target, changes=changes)
+        audit.record(current, actor, "person.changed", target=target, changes=changes)
     return True
 
 
@@ -93,7 +93,7 @@ def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVI
         sessions.cut_off(current, user)
         one_time_links.forget_resets(current, proof.email)
         target = ("person", user.public_id, user.name)
-        trail.record(current, actor, "person.password_changed", target=target)
+        audit.record(current, actor, "person.password_changed", target=target)
         return sessions.begin(current, user, device)
 
 
@@ -108,7 +108,7 @@ def confirm(actor: Actor, session_id: UUID, password: str) -> None:
         if user is None or not sessions.confirm(current, actor, session_id):
             raise NotAllowed("You were signed out meanwhile. Sign in again.")
         wrong = {"wrong_tries_before": {"from": None, "to": proof.wrong_tries}}
-        trail.record(
+        audit.record(
             current,
             actor,
             "person.identity_confirmed",
@@ -125,7 +125,7 @@ def sign_out_elsewhere(actor: Actor, session_id: UUID) -> tuple[User, int]:
         ended = sessions.cut_off(current, user, session_id)
         changes = {"sessions": {"from": ended, "to": 0}}
         target = ("person", user.public_id, user.name)
-        trail.record(current, actor, "person.signed_out_elsewhere", target=target, changes=changes)
+        audit.record(current, actor, "person.signed_out_elsewhere", target=target, changes=changes)
     return user, ended
 
 
@@ -155,7 +155,7 @@ def _count(actor: Actor, key: sign_in_throttle.Key) -> None:
             user = current.get_one(User, actor.user_id)
             target = ("person", user.public_id, user.name)
             tries = {"tries": {"from": None, "to": key.limit}}
-            trail.record(current, actor, SLOWED, target=target, changes=tries)
+            audit.record(current, actor, SLOWED, target=target, changes=tries)
 
 
 def _own(current: Session, actor: Actor) -> User:

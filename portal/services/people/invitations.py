@@ -8,10 +8,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
-from portal.lib.emails import tidy_email
 from portal.lib.ids import public_id as new_id
+from portal.lib.typed_values import tidy_email
 from portal.models.people import Link, LinkKind, Role
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
@@ -73,7 +73,7 @@ def renew(actor: Actor, public_id: UUID) -> None:
         link = _open(current, public_id)
         one_time_links.start(link, actor.user_id, database_time(current))
         target = ("invitation", link.public_id, link.email or "")
-        trail.record(current, actor, "person.invited_again", target=target)
+        audit.record(current, actor, "person.invited_again", target=target)
 
 
 def cancel(actor: Actor, public_id: UUID) -> None:
@@ -82,7 +82,7 @@ def cancel(actor: Actor, public_id: UUID) -> None:
         require(current, actor, "people.manage")
         link = _open(current, public_id)
         target = ("invitation", link.public_id, link.email or "")
-        trail.record(current, actor, "person.invitation_cancelled", target=target)
+        audit.record(current, actor, "person.invitation_cancelled", target=target)
         current.execute(delete(Link).where(Link.id == link.id))
 
 
@@ -96,7 +96,7 @@ def _invite(actor: Actor, email: str, role: Role) -> Link:
         current.add(link)
         changes = {"role": {"from": None, "to": role}}
         target = ("invitation", link.public_id, email)
-        trail.record(current, actor, "person.invited", target=target, changes=changes)
+        audit.record(current, actor, "person.invited", target=target, changes=changes)
         return link
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from portal.database.engine import database_now
 from portal.extensions import settings
 from portal.models.people import Link, LinkKind, Role, User
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import Actor, allows
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, once_only, session, writing
@@ -122,7 +122,7 @@ def revoke(current: Session, actor: Actor, user: User) -> None:
     for link in current.scalars(wanted.order_by(Link.id).with_for_update()).all():
         if link.kind == LinkKind.INVITE:
             target = ("invitation", link.public_id, link.email or "")
-            trail.record(current, actor, "person.invitation_cancelled", target=target)
+            audit.record(current, actor, "person.invitation_cancelled", target=target)
         current.delete(link)
 
 

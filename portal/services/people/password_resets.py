@@ -12,7 +12,7 @@ from portal.database.engine import database_now
 from portal.engine.events.body import ActorKind, Origin
 from portal.lib.ids import public_id as new_id
 from portal.models.people import Link, LinkKind, User
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
@@ -101,7 +101,7 @@ def _offer(current: Session, actor: Actor, user: User) -> Link:
     one_time_links.start(link, actor.user_id, database_time(current), LASTS)
     current.add(link)
     target = ("person", user.public_id, user.name)
-    trail.record(current, actor, "person.new_password_offered", target=target)
+    audit.record(current, actor, "person.new_password_offered", target=target)
     return link
 
 
@@ -118,7 +118,7 @@ def _use(token: str, email: str, password_hash: str, address: str | None, device
         actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
         target = ("person", user.public_id, user.name)
         changes = {"by": {"from": None, "to": "a link for a new password"}}
-        trail.record(current, actor, "person.password_changed", target=target, changes=changes)
+        audit.record(current, actor, "person.password_changed", target=target, changes=changes)
         one_time_links.revoke(current, actor, user)
         network = sign_in_throttle.network_of(address)
         sign_in_throttle.forgive(sign_in_throttle.for_pair(email, network))

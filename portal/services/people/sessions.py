@@ -4,23 +4,28 @@ What ends a session deletes its row, in the transaction of what ends it; a cooki
 is worth nothing. Times are by the clock of the web machine, by which cookies end as well.
 """
 
+import hmac
+import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from threading import Lock
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import ColumnElement, case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.extensions import settings
 from portal.lib.clock import common_now
+from portal.lib.ids import public_id
 from portal.models.people import User, UserSession
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import Actor
-from portal.services.core.removal import remove_in_steps
+from portal.services.core.queries import remove_in_steps
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import devices
 
 BY_PASSWORD: Final = "password"  # noqa: S105 - the way in, not one
 UNKNOWN_DEVICE: Final = "Unknown browser"
@@ -143,7 +148,7 @@ def end(actor: Actor, session_id: UUID) -> None:
         user = current.get_one(User, actor.user_id)
         target = ("person", user.public_id, user.name)
         changes = {"device": {"from": device, "to": None}}
-        trail.record(current, actor, "person.signed_out", target=target, changes=changes)
+        audit.record(current, actor, "person.signed_out", target=target, changes=changes)
 
 
 def end_all(current: Session, user: User, but: UUID | None = None) -> int:
@@ -158,7 +163,7 @@ def end_all(current: Session, user: User, but: UUID | None = None) -> int:
 def cut_off(current: Session, user: User, but: UUID | None = None) -> int:
     """End the user's sessions as `end_all` does, and know none of their browsers any more: for one
     whose password others may have."""
-    devices.forget_devices(current, user)
+    forget_devices(current, user)
     return end_all(current, user, but)
 
 
@@ -190,3 +195,64 @@ def _oldest() -> datetime:
 
 def _today() -> date:
     return common_now().astimezone(settings().timezone).date()
+
+
+LASTS: Final = timedelta(days=180)
+MOST: Final = 5
+ENTRY: Final = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{32})\.[0-9a-f]{64}")
+BETWEEN: Final = "-"
+LONGEST: Final = MOST * (32 + 1 + 32 + 1 + 64) + MOST - 1
+
+
+def recognized(cookie: str, user: User) -> UUID | None:
+    """The device of the entry for this user; None where no entry is ours, or none is good still.
+
+    Whatever else stands in the cookie is passed over: anybody may write one.
+    """
+    for entry in _entries(cookie):
+        owner, device, _ = entry.split(".")
+        if owner != user.public_id.hex:
+            continue
+        found = UUID(hex=device)
+        if hmac.compare_digest(entry, _entry(user, found)) and not _is_old(found):
+            return found
+    return None
+
+
+def with_new(cookie: str, user: User) -> str:
+    """The cookie with a new device for this user. Those of others stay, the latest four of them.
+
+    New at every sign-in: who has a copy of the old one uses up the tries of that one alone.
+    """
+    others = [entry for entry in _entries(cookie) if not entry.startswith(user.public_id.hex)]
+    return BETWEEN.join([_entry(user, public_id()), *others[: MOST - 1]])
+
+
+def forget_devices(current: Session, user: User) -> None:
+    """No browser is known as this user's any more. In the transaction of what it belongs to."""
+    moved = update(User).where(User.id == user.id)
+    current.execute(moved.values(devices_version=User.devices_version + 1))
+
+
+def _entries(cookie: str) -> list[str]:
+    if len(cookie) > LONGEST:
+        return []
+    return [part for part in cookie.split(BETWEEN) if ENTRY.fullmatch(part)]
+
+
+def _entry(user: User, device: UUID) -> str:
+    text = f"{user.public_id.hex}.{device.hex}"
+    signed = f"{text}.{user.devices_version}".encode()
+    mac = hmac.digest(_key(settings().secret_key), signed, "sha256")
+    return f"{text}.{mac.hex()}"
+
+
+def _is_old(device: UUID) -> bool:
+    """Its id is of version 7: it begins with the milliseconds since 1970 when it was made."""
+    made_at = datetime.fromtimestamp((device.int >> 80) / 1000, UTC)
+    return common_now() - made_at > LASTS
+
+
+@lru_cache(maxsize=8)
+def _key(secret_key: str) -> bytes:
+    return HKDF(SHA256(), length=32, salt=None, info=b"device cookie").derive(secret_key.encode())

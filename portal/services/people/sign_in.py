@@ -7,13 +7,13 @@ from uuid import UUID
 from sqlalchemy import update
 
 from portal.engine.events.body import ActorKind, Origin
-from portal.lib.emails import tidy_email
+from portal.lib.typed_values import tidy_email
 from portal.models.people import User
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import devices, passwords, sessions, sign_in_throttle
+from portal.services.people import passwords, sessions, sign_in_throttle
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 from portal.services.people.sign_in_throttle import Key
 from portal.services.people.signup import find_user
@@ -85,7 +85,7 @@ def _attempt(email: str, address: str | None, known: str) -> Attempt:
     else can use them up. A stranger's, and every try for nobody's account, count for the rest."""
     email, network = tidy_email(email), sign_in_throttle.network_of(address)
     user = find_user(session(), email) if known else None
-    device = devices.recognized(known, user) if user else None
+    device = sessions.recognized(known, user) if user else None
     if user and device:
         return Attempt(network, sign_in_throttle.for_device(user.id, device))
     shared = (sign_in_throttle.for_network(network), sign_in_throttle.for_account(email))
@@ -103,10 +103,10 @@ def _count(attempt: Attempt, email: str) -> None:
         for key in reached:
             if key == sign_in_throttle.for_network(attempt.network):
                 target = ("address", attempt.network, attempt.network)
-                trail.record(current, NOBODY, "address.sign_in_slowed_down", target=target)
+                audit.record(current, NOBODY, "address.sign_in_slowed_down", target=target)
             elif user := find_user(current, email):
                 tries = {"tries": {"from": None, "to": key.limit}, **_from(attempt)}
-                trail.record(current, NOBODY, SLOWED, target=_person(user), changes=tries)
+                audit.record(current, NOBODY, SLOWED, target=_person(user), changes=tries)
 
 
 def _let_in(user_id: int, stored: str, attempt: Attempt, device: str) -> Admission:
@@ -123,7 +123,7 @@ def _let_in(user_id: int, stored: str, attempt: Attempt, device: str) -> Admissi
         if attempt.is_new_browser:
             changes["new_browser"] = {"from": None, "to": True}
         actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
-        trail.record(current, actor, "person.signed_in", target=_person(user), changes=changes)
+        audit.record(current, actor, "person.signed_in", target=_person(user), changes=changes)
         return sessions.begin(current, user, device)
 
 

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 
 from portal.lib.durations import MINUTE, in_words
 from portal.models.people import SignInThrottle, User
+from portal.services.core.queries import remove_in_steps
 from portal.services.core.refusals import Refusal
-from portal.services.core.removal import remove_in_steps
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
 
 FIRST_PAUSE: Final = 30  # seconds

@@ -8,9 +8,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.engine.events.body import ActorKind, Origin
-from portal.lib.emails import tidy_email
+from portal.lib.typed_values import tidy_email
 from portal.models.people import LinkKind, Role, User
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import refuse_unknown_zone
@@ -81,7 +81,7 @@ def add_user(
     actor = by or Actor(ActorKind.USER, user.id, user.name, Origin.UI)
     changes = {"role": {"from": None, "to": role}}
     target = ("person", user.public_id, user.name)
-    trail.record(current, actor, "person.joined", target=target, changes=changes)
+    audit.record(current, actor, "person.joined", target=target, changes=changes)
     return user
 
 

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from portal.models.audit import ErasedKind
 from portal.models.people import Role, User
-from portal.services.audit import trail
+from portal.models.webhooks import Webhook
+from portal.services import audit
 from portal.services.core.erasures import erased_among, refuse_erased
-from portal.services.core.permissions import Actor, require
+from portal.services.core.permissions import PERMISSIONS, Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import sessions, sign_in_throttle
@@ -136,7 +137,7 @@ def _change(
             raise Refusal("You cannot change your own access. Ask another administrator to do it.")
         user.version += 1
         sessions.end_all(current, user)
-        trail.record(
+        audit.record(
             current, actor, action, target=("person", user.public_id, user.name), changes=changes
         )
         revoke(current, actor, user)
@@ -187,3 +188,32 @@ def _person(user: User, *, is_erased: bool) -> Person:
         created_at=user.created_at,
         is_erased=is_erased,
     )
+
+
+MOST_NAMED: Final = 2
+
+
+class Contacts(NamedTuple):
+    """The names of some who may; `has_more`: there are others. None where there is nobody."""
+
+    names: tuple[str, ...]
+    has_more: bool
+
+
+def who_may(permission: str, webhook: UUID | None = None) -> Contacts:
+    """Those who have `permission` and can sign in: the webhook's owner first, then whoever looks
+    after less than everything, then by how long they are here."""
+    owner = select(Webhook.owner_id).where(Webhook.public_id == webhook).scalar_subquery()
+    roles = PERMISSIONS.get(permission, frozenset())
+    wanted = (
+        select(User.name)
+        .where(User.is_active.is_(True), User.role.in_(sorted(roles)))
+        .order_by(
+            case((User.id == owner, 0), else_=1),
+            case((User.role == Role.ADMIN, 1), else_=0),
+            User.id,
+        )
+        .limit(MOST_NAMED + 1)
+    )
+    found = tuple(session().scalars(wanted))
+    return Contacts(found[:MOST_NAMED], len(found) > MOST_NAMED)

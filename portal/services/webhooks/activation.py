@@ -26,16 +26,15 @@ from portal.models.deliveries import (
     is_open,
 )
 from portal.models.webhooks import OffReason, Webhook, WebhookState
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import SYSTEM, Actor, require
+from portal.services.core.queries import as_json, given_ids
 from portal.services.core.refusals import Refusal
-from portal.services.core.rowset import as_json, given_ids
 from portal.services.core.unit_of_work import database_time, ring, writing
 from portal.services.outbox import leases
-from portal.services.outbox.sending_switch import refuse_while_stopped
-from portal.services.outbox.transitions import rest_values
-from portal.services.webhooks.keys.sealed_values import refuse_closed
-from portal.services.webhooks.rows import TARGET, count_held, lock_webhook, target_of
+from portal.services.outbox.due import refuse_while_stopped
+from portal.services.outbox.leases import rest_values
+from portal.services.webhooks.rows import TARGET, count_held, lock_webhook, refuse_closed, target_of
 
 DELETED: Final = "webhook.deleted"
 # In one transaction: behind it wait the results of all the other webhooks.
@@ -59,7 +58,7 @@ def turn_off(actor: Actor, public_id: UUID) -> str:
             set_off(current, webhook, OffReason.PERSON)
             changes = {"status": {"from": "Active", "to": "Off"}}
             target = target_of(webhook)
-            trail.record(current, actor, "webhook.turned_off", target=target, changes=changes)
+            audit.record(current, actor, "webhook.turned_off", target=target, changes=changes)
         return webhook.name
 
 
@@ -107,7 +106,7 @@ def record_decided(
         changes = {"status": {"from": "Off", "to": "Active"}, **changes}
     if changes:
         action = "webhook.turned_on" if was_off else "webhook.decided_about_held"
-        trail.record(current, actor, action, target=target_of(webhook), changes=changes)
+        audit.record(current, actor, action, target=target_of(webhook), changes=changes)
 
 
 def set_on(webhook: Webhook) -> None:

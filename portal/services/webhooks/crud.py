@@ -10,22 +10,23 @@ from sqlalchemy.orm import Session
 from portal.engine.http.address_mask import masked_address
 from portal.lib.clock import common_now
 from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookKind, WebhookState
-from portal.services.audit import trail
-from portal.services.core.counting import COUNT_LIMIT
+from portal.services import audit
 from portal.services.core.permissions import Actor, require
+from portal.services.core.queries import COUNT_LIMIT
 from portal.services.core.refusals import Refusal, Stale
-from portal.services.core.uniqueness import keep_unique
-from portal.services.core.unit_of_work import ring, writing
-from portal.services.outbox import reach_rows
+from portal.services.core.unit_of_work import keep_unique, ring, writing
+from portal.services.outbox import reach
 from portal.services.webhooks import activation
-from portal.services.webhooks.draft_rows import hand_over, lock_draft, made_secret
 from portal.services.webhooks.rows import (
     Facts,
     as_made,
     count_held,
     count_unsent,
     facts_of,
+    hand_over,
+    lock_draft,
     lock_webhook,
+    made_secret,
     set_address,
     target_of,
 )
@@ -63,7 +64,7 @@ def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) ->
         set_headers(webhook, values.headers)
         hand_over(current, draft, webhook)
         target, changes = target_of(webhook), as_made(webhook)
-        trail.record(current, actor, "webhook.created", target=target, changes=changes)
+        audit.record(current, actor, "webhook.created", target=target, changes=changes)
         return webhook.public_id
 
 
@@ -97,7 +98,7 @@ def edit(
         changes = _differences(before, webhook, values, actor, made, stays=stays)
         if webhook.url != address:
             changes["url"] = _moved(before, address, webhook, was_secret)
-            reach_rows.forget_webhook(current.connection(), webhook.id)
+            reach.forget_webhook(current.connection(), webhook.id)
         hand_over(current, draft, webhook)
         asks = _switch(current, webhook, values)
         if (now_on := facts_of(webhook)["status"]) != before["status"]:
@@ -109,7 +110,7 @@ def edit(
             webhook.version += 1
             webhook.updated_at = common_now()
             target = target_of(webhook)
-            trail.record(current, actor, "webhook.changed", target=target, changes=changes)
+            audit.record(current, actor, "webhook.changed", target=target, changes=changes)
         return Edited(bool(changes), asks)
 
 
@@ -127,7 +128,7 @@ def delete(actor: Actor, public_id: UUID) -> str:
         count = count_unsent(current, webhook.id)
         many = f"{COUNT_LIMIT}+" if count > COUNT_LIMIT else str(count)
         changes = {"deliveries_stopped": {"from": None, "to": many}} if count else {}
-        trail.record(current, actor, activation.DELETED, target=target_of(webhook), changes=changes)
+        audit.record(current, actor, activation.DELETED, target=target_of(webhook), changes=changes)
         current.flush()
         activation.hold_open(current, webhook.id)
         return webhook.name

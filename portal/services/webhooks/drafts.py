@@ -12,22 +12,27 @@ from portal.engine.http.address_mask import masked_address
 from portal.lib.clock import common_now
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
-from portal.services.core.uniqueness import keep_unique
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import keep_unique, session, writing
 from portal.services.webhooks.crud import refuse_taken_name
-from portal.services.webhooks.draft_rows import form_of, lock_draft, made_secret, own_draft
-from portal.services.webhooks.inbox.address import shown_url
-from portal.services.webhooks.keys.sealed_values import (
+from portal.services.webhooks.rows import (
     HEADERS,
     SECRET,
     SecretsClosed,
     closed_parts,
+    find_webhook,
+    form_of,
+    lock_draft,
+    made_secret,
     open_secret,
+    own_draft,
+    set_address,
+    shown_url,
+    stored_headers,
+    target_of,
 )
-from portal.services.webhooks.rows import find_webhook, set_address, stored_headers, target_of
 from portal.services.webhooks.sample_deliveries import event_to_test, queue_test, running_test
 from portal.services.webhooks.secrets import (
     check_place,
@@ -202,5 +207,5 @@ def _send(
     is_secret = draft.url_is_secret or (edited is not None and edited.url_is_secret)
     shown = masked_address(draft.url, is_secret=is_secret) if draft.url else shown_url(draft)
     changes = {"url": {"from": None, "to": shown}}
-    trail.record(current, actor, TESTED, target=target, changes=changes)
+    audit.record(current, actor, TESTED, target=target, changes=changes)
     return True

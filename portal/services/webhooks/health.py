@@ -13,9 +13,9 @@ from portal.engine.health import End, Health, health_after, is_hopeless
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import told
 from portal.models.webhooks import Webhook
-from portal.services.core.rowset import as_json, given_ids, update_rows
+from portal.services.core.queries import as_json, given_ids, update_rows
 from portal.services.webhooks import activation
-from portal.services.webhooks.waiting_deliveries import reopen
+from portal.services.webhooks.held_deliveries import reopen
 
 # Nobody is told more exactly when something last arrived; and its row is not written each time.
 A_MOMENT: Final = timedelta(seconds=1)

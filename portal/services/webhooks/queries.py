@@ -3,30 +3,32 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from portal.engine.events.names import EventName
 from portal.lib.clock import common_now
 from portal.lib.paging import Page
 from portal.models.audit import AuditEntry
 from portal.models.people import User
-from portal.models.webhooks import Webhook, WebhookKind, WebhookState
-from portal.services.audit.queries import shown_changes
+from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.services.audit import shown_changes
 from portal.services.core.keyset import by_name
 from portal.services.core.unit_of_work import session
-from portal.services.outbox.next_try import count_behind
-from portal.services.webhooks.inbox.address import shown_url
-from portal.services.webhooks.keys.sealed_values import closed_parts
+from portal.services.outbox.due import count_behind
+from portal.services.webhooks.held_deliveries import count_waiting
 from portal.services.webhooks.rows import (
     TARGET,
     called,
+    closed_parts,
     count_held,
     count_unsent,
     find_webhook,
     is_shown,
     place,
+    shown_url,
     stored_headers,
 )
 from portal.services.webhooks.secrets import old_secret
@@ -46,7 +48,6 @@ from portal.services.webhooks.summary import (
     youngest,
 )
 from portal.services.webhooks.values import EVENT_VALUES
-from portal.services.webhooks.waiting_deliveries import count_waiting
 
 HISTORY: Final = 100
 
@@ -226,3 +227,26 @@ def history(public_id: UUID) -> list[HistoryEntry]:
     )
     found = shown_changes(current, current.scalars(entries).all())
     return [HistoryEntry(each.at, each.actor_name, each.action, seen) for each, seen in found]
+
+
+class Listeners(NamedTuple):
+    """How many webhooks hear of something: `on` at once, `off` once they are turned on."""
+
+    on: int
+    off: int
+
+
+def count_listeners(*events: EventName) -> Listeners:
+    """How many webhooks asked for one of these events."""
+    one = Webhook.id.distinct()
+    wanted = (
+        select(
+            func.count(one).filter(Webhook.state == WebhookState.ACTIVE),
+            func.count(one).filter(Webhook.state == WebhookState.OFF),
+        )
+        .select_from(Webhook)
+        .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
+        .where(WebhookEvent.event.in_(events), Webhook.deleted_at.is_(None))
+    )
+    on, off = session().execute(wanted).one()
+    return Listeners(on, off)

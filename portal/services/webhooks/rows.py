@@ -1,22 +1,33 @@
 """A webhook's row as the verbs take it: locked and alive; what the audit trail says of it; how much
 is held for it; which are called so."""
 
-from typing import Any, Final
+import hashlib
+import hmac
+import socket
+from datetime import timedelta
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
 from portal.engine.http.address_guard import check_url, host_of
-from portal.models.deliveries import Delivery, DeliveryStatus, is_open
+from portal.engine.http.address_mask import MASK, masked_address
+from portal.extensions import settings
+from portal.lib.clock import common_now
+from portal.models.deliveries import Delivery, DeliveryStatus, Event, Lease, is_open
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
-from portal.services.core.counting import capped
-from portal.services.core.refusals import NotFound
-from portal.services.core.search import any_holds
-from portal.services.webhooks.inbox.address import shown_url
-from portal.services.webhooks.keys.sealed_values import open_headers
-from portal.services.webhooks.values import EVENT_VALUES, Headers, WebhookValues
+from portal.services.core import vault
+from portal.services.core.permissions import Actor
+from portal.services.core.queries import any_holds, capped
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import database_time
+from portal.services.outbox.rollups import remove_deliveries
+from portal.services.webhooks.values import EVENT_VALUES, Headers, SecretMode, WebhookValues
 
 Facts = dict[str, Any]
 
@@ -126,3 +137,223 @@ def called(current: Session, text: str) -> list[int]:
 def place(webhook: Webhook | AnyRow) -> str:
     """Where it leads, as people should read it."""
     return INBOX if webhook.kind == WebhookKind.INBOX else host_of(webhook.url)
+
+
+# After the last test; then whoever left the form has left it for good.
+KEPT: Final = timedelta(hours=24)
+DRAFTS_A_STEP: Final = 50
+
+
+def draft_ids(current: Session) -> list[int]:
+    """The row ids of all drafts, for whoever leaves their deliveries out."""
+    return list(current.scalars(select(Webhook.id).where(Webhook.state == WebhookState.DRAFT)))
+
+
+def own_draft(actor: Actor, public_id: UUID) -> Select[Webhook]:
+    """The draft of this form, if it is this person's."""
+    return select(Webhook).where(
+        Webhook.public_id == public_id,
+        Webhook.state == WebhookState.DRAFT,
+        Webhook.owner_id == actor.user_id,
+    )
+
+
+def lock_draft(current: Session, actor: Actor, public_id: UUID | None) -> Webhook | None:
+    """The person's draft, locked until the transaction ends; None where nothing was tested."""
+    if public_id is None:
+        return None
+    locked = own_draft(actor, public_id).with_for_update(key_share=True)
+    return current.scalars(locked.execution_options(populate_existing=True)).one_or_none()
+
+
+def form_of(draft: Webhook) -> dict[str, Any]:
+    """What the draft's form says beside its columns."""
+    return draft.draft_form or {}
+
+
+def made_secret(draft: Webhook | None, mode: SecretMode) -> str | None:
+    """The secret that we made for the draft's test, if the form still wants one of ours."""
+    if draft is None or draft.secret_enc is None or mode is not SecretMode.GENERATE:
+        return None
+    if form_of(draft).get("secret_mode") != SecretMode.GENERATE:
+        return None
+    return open_secret(draft.id, draft.secret_enc)
+
+
+def hand_over(current: Session, draft: Webhook | None, webhook: Webhook) -> None:
+    """What was saved takes over the tests that were made of it; its draft is gone."""
+    if draft is None:
+        return
+    current.flush()
+    theirs = update(Delivery).where(Delivery.webhook_id == draft.id)
+    moved = theirs.values(webhook_id=webhook.id)
+    current.execute(moved.execution_options(synchronize_session=False))
+    # What is being sent now is recorded by whoever sends it, as what it was claimed as.
+    leased = update(Lease).where(Lease.webhook_id == draft.id).values(webhook_id=webhook.id)
+    current.execute(leased.execution_options(synchronize_session=False))
+    current.delete(draft)
+    current.flush()
+
+
+def long_left(current: Session) -> Select[int]:
+    """The drafts that nobody has tested for `KEPT`, and whose deliveries nobody is sending."""
+    is_draft = Webhook.state == WebhookState.DRAFT
+    is_left = Webhook.updated_at < database_time(current) - KEPT
+    return select(Webhook.id).where(is_draft, is_left, ~_is_sent(current))
+
+
+def let_go(current: Session) -> int:
+    """Remove drafts that nobody has tested for `KEPT`, with their deliveries; return how many.
+
+    One that is being sent is left to the next time.
+    """
+    return _remove(current, long_left(current).order_by(Webhook.id).limit(DRAFTS_A_STEP))
+
+
+def remove_of(current: Session, user_id: int) -> int:
+    """Remove a person's drafts, but for one that is being sent: the clean-up takes that."""
+    is_draft = Webhook.state == WebhookState.DRAFT
+    return _remove(
+        current, select(Webhook.id).where(is_draft, Webhook.owner_id == user_id, ~_is_sent(current))
+    )
+
+
+def _is_sent(current: Session) -> ColumnElement[bool]:
+    now = database_time(current)
+    return exists().where(Lease.webhook_id == Webhook.id, Lease.until > now)
+
+
+def _remove(current: Session, wanted: Select[int]) -> int:
+    ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
+    theirs = select(Delivery.id).where(Delivery.webhook_id.in_(ids))
+    samples = select(Delivery.event_id).where(Delivery.webhook_id.in_(ids))
+    events = current.scalars(samples).all()
+    remove_deliveries(current, theirs)
+    current.execute(delete(Event).where(Event.id.in_(events)))
+    current.execute(delete(Webhook).where(Webhook.id.in_(ids)))
+    return len(ids)
+
+
+ID_LENGTH: Final = 32  # a uuid in hex
+MAC_LENGTH: Final = 40  # 160 bits
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Addressed(Protocol):
+    """What has an address: a webhook, whole or some of its columns."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def url_is_secret(self) -> bool: ...
+
+
+def token_of(public_id: UUID) -> str:
+    """The unguessable end of an inbox's address."""
+    return public_id.hex + _mac(public_id)
+
+
+def public_id_of(token: str) -> UUID | None:
+    """The webhook that a token belongs to; None when it is none of ours. Asks no database."""
+    if len(token) != ID_LENGTH + MAC_LENGTH or not token.isascii():
+        return None
+    try:
+        public_id = UUID(hex=token[:ID_LENGTH])
+    except ValueError:
+        return None
+    return public_id if hmac.compare_digest(token_of(public_id), token) else None
+
+
+def inbox_url(public_id: UUID) -> str:
+    """Where the worker delivers to."""
+    return f"{settings().inbox_origin}/inbox/{token_of(public_id)}"
+
+
+def shown_url(webhook: Addressed) -> str:
+    """A webhook's address as it is shown and stored beside attempts: an inbox's without its token,
+    any other without what is secret in it."""
+    if webhook.kind == WebhookKind.INBOX:
+        return f"{settings().inbox_origin}/inbox/{MASK}"
+    return masked_address(webhook.url, is_secret=webhook.url_is_secret)
+
+
+def opening() -> tuple[str, int] | None:
+    """The one address and port that a delivery to an inbox may reach; None if it has no address."""
+    return _opening(settings().inbox_origin)
+
+
+@lru_cache(maxsize=8)
+def _opening(origin: str) -> tuple[str, int] | None:
+    parts = urlsplit(origin)
+    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
+    try:
+        return str(ip_address(host)), port
+    except ValueError:
+        pass
+    try:
+        # Once a process: the one who runs the portal chose this name, and it seldom moves.
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return None
+    return str(found[0][4][0]), port
+
+
+def _mac(public_id: UUID) -> str:
+    key, text = settings().secret_key.encode(), f"inbox:{public_id}".encode()
+    return hmac.new(key, text, hashlib.sha256).hexdigest()[:MAC_LENGTH]
+
+
+SECRET: Final = "secret key"  # noqa: S105 - what a person reads
+HEADERS: Final = "custom headers"
+
+
+class SecretsClosed(Refusal):
+    """Something that a webhook is sent with does not open."""
+
+    def __init__(self, parts: list[str]) -> None:
+        """`parts`: as `closed_parts` names them."""
+        what = " and ".join(parts)
+        super().__init__(
+            f"The stored {what} cannot be opened with the keys of this portal. An administrator "
+            f"enters new ones (Edit), or sets the earlier ENCRYPTION_KEYS again."
+        )
+
+
+def closed_parts(webhook: Webhook) -> list[str]:
+    """Which parts do not open: none where all is well."""
+    overlaps = webhook.old_until is not None and webhook.old_until > common_now()
+    secrets = [webhook.secret_enc, webhook.old_secret_enc if overlaps else None]
+    closed = [SECRET] if any(not _opens_secret(webhook.id, each) for each in secrets) else []
+    return [*closed, HEADERS] if open_headers(webhook) is None else closed
+
+
+def refuse_closed(webhook: Webhook) -> None:
+    """Raise `SecretsClosed` unless all that the webhook is sent with opens."""
+    if parts := closed_parts(webhook):
+        raise SecretsClosed(parts)
+
+
+def open_secret(webhook_id: int, sealed: bytes | None) -> str | None:
+    """A secret in the clear; None where there is none, or it does not open."""
+    if sealed is None:
+        return None
+    try:
+        return vault.open_secret(webhook_id, sealed)
+    except vault.VaultError:
+        return None
+
+
+def open_headers(webhook: Webhook) -> tuple[tuple[str, str], ...] | None:
+    """The custom headers in the clear; None where they do not open."""
+    if webhook.headers_enc is None:
+        return ()
+    try:
+        return tuple(vault.open_headers(webhook.id, webhook.headers_enc))
+    except vault.VaultError:
+        return None
+
+
+def _opens_secret(webhook_id: int, sealed: bytes | None) -> bool:
+    return sealed is None or open_secret(webhook_id, sealed) is not None

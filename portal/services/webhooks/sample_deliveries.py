@@ -15,9 +15,8 @@ from portal.models.webhooks import Webhook
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, ring, writing
-from portal.services.outbox.sending_switch import refuse_while_stopped
-from portal.services.webhooks.keys.sealed_values import refuse_closed
-from portal.services.webhooks.rows import lock_webhook
+from portal.services.outbox.due import refuse_while_stopped
+from portal.services.webhooks.rows import lock_webhook, refuse_closed
 from portal.services.webhooks.values import EVENT_VALUES
 
 

@@ -11,14 +11,19 @@ from sqlalchemy.orm import Session
 from portal.engine.signing.signatures import generate_secret, hint
 from portal.lib.clock import common_now
 from portal.models.webhooks import Webhook
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core import vault
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, ring, session, writing
 from portal.services.webhooks import activation
-from portal.services.webhooks.keys.sealed_values import open_headers, open_secret
-from portal.services.webhooks.rows import lock_webhook, stored_headers, target_of
+from portal.services.webhooks.rows import (
+    lock_webhook,
+    open_headers,
+    open_secret,
+    stored_headers,
+    target_of,
+)
 from portal.services.webhooks.values import (
     HEADER_STAYS,
     KEY_STAYS,
@@ -110,7 +115,7 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
         webhook.old_secret_enc = webhook.old_until = None
         webhook.version += 1
         activation.end_pause(webhook)
-        trail.record(current, actor, "webhook.secret_switched", target=target_of(webhook))
+        audit.record(current, actor, "webhook.secret_switched", target=target_of(webhook))
         ring(current)
         return True
 

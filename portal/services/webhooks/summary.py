@@ -32,9 +32,7 @@ from portal.lib.clock import common_now
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
 from portal.models.webhooks import OURS, Webhook, WebhookEvent, WebhookState
 from portal.services.core.keyset import FIRST_ID, LAST_ID
-from portal.services.outbox.due import head_of
-from portal.services.outbox.next_try import paused_until, seen_statuses
-from portal.services.outbox.status import ShownStatus
+from portal.services.outbox.due import ShownStatus, head_of, paused_until, seen_statuses
 from portal.services.webhooks.rows import place
 
 FAILING: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)

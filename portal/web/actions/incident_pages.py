@@ -1,5 +1,7 @@
 """The pages of moving, losing, breaking, claiming and disposing of an asset."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -9,15 +11,22 @@ from wtforms.validators import InputRequired
 from wtforms.widgets import DateInput
 
 from portal.lib.typed_values import read_amount, read_day
-from portal.models.assets import Action, Asset, AssetStatus
-from portal.services.actions import incidents
-from portal.services.actions.incident_values import ClaimValues, DisposalValues, Method
+from portal.models.assets import Action, Asset, AssetStatus, Condition
+from portal.services.actions import incidents, return_to_service
+from portal.services.actions.incidents import ClaimValues, DisposalValues, Method
 from portal.services.actions.planning.queries import plans_of
 from portal.services.core.permissions import Actor
-from portal.web.actions.action_page import ActionPage, doing
-from portal.web.actions.forms import ActionForm, line_field, location_field, note_field
-from portal.web.forms.datetime_field import MomentField
-from portal.web.forms.fields import TypedField
+from portal.web.actions.forms import (
+    ActionForm,
+    ActionPage,
+    Doing,
+    condition_field,
+    doing,
+    line_field,
+    location_field,
+    note_field,
+)
+from portal.web.forms.fields import MomentField, TypedField
 
 METHOD_WORDS: Final[dict[str, str]] = {
     Method.SOLD: "Sold",
@@ -170,5 +179,96 @@ PAGES: Final = (
         run=doing(_liquidate),
         kind="danger",
         main=frozenset({AssetStatus.BROKEN, AssetStatus.LOST}),
+    ),
+)
+
+
+class BackForm(ActionForm):
+    """How it came back, and where it is now."""
+
+    condition = condition_field()
+    location_id = location_field("Where it is now")
+    note = note_field()
+
+
+class RepairedForm(BackForm):
+    """How it is after the repair."""
+
+    @classmethod
+    def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
+        """What was damaged and is repaired is good."""
+        return {"condition": Condition.GOOD.value}
+
+
+class NoteForm(ActionForm):
+    """Only a note."""
+
+    note = note_field()
+
+
+def _back_by(action: Action) -> Callable[[Doing], object]:
+    return doing(partial(return_to_service.come_back, action=action))
+
+
+RETURN_PAGES: Final = (
+    ActionPage(
+        action=Action.RECEIVE_BACK,
+        slug="receive-back",
+        label="Receive back",
+        icon="box-arrow-in-down",
+        title="Receive {name} back",
+        lede="The warranty claim is over, and it can be used again.",
+        done="{tag} is back.",
+        form=RepairedForm,
+        run=_back_by(Action.RECEIVE_BACK),
+        main=frozenset({AssetStatus.WARRANTY}),
+    ),
+    ActionPage(
+        action=Action.REPAIR,
+        slug="repair",
+        label="Mark as repaired",
+        icon="wrench-adjustable",
+        title="Mark {name} as repaired",
+        lede="It can be used again.",
+        done="{tag} is repaired.",
+        form=RepairedForm,
+        run=_back_by(Action.REPAIR),
+        main=frozenset({AssetStatus.BROKEN}),
+    ),
+    ActionPage(
+        action=Action.FIND,
+        slug="find",
+        label="Mark as found",
+        icon="search",
+        title="Mark {name} as found",
+        lede="It is there again and can be used.",
+        done="{tag} is found.",
+        form=BackForm,
+        run=_back_by(Action.FIND),
+        main=frozenset({AssetStatus.LOST}),
+    ),
+    ActionPage(
+        action=Action.UNDO_LIQUIDATION,
+        slug="undo-liquidation",
+        label="Undo the disposal",
+        icon="arrow-counterclockwise",
+        title="Undo the disposal of {name}",
+        lede="It was disposed of by mistake. It gets back the status that it had before.",
+        done="{tag} is back in the register.",
+        form=NoteForm,
+        run=doing(return_to_service.undo_liquidation),
+        main=frozenset({AssetStatus.LIQUIDATED}),
+    ),
+    ActionPage(
+        action=Action.RESTORE,
+        slug="restore",
+        label="Restore",
+        icon="arrow-counterclockwise",
+        title="Restore {name}",
+        lede="It comes back into the register, as it was.",
+        done="{tag} is back in the register.",
+        form=NoteForm,
+        run=doing(return_to_service.restore),
+        main=frozenset(AssetStatus),
     ),
 )

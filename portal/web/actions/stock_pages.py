@@ -8,12 +8,10 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.validators import InputRequired
 
 from portal.lib.typed_values import read_count
-from portal.models.assets import Action, Asset, AssetStatus
-from portal.models.stock import MoveKind
+from portal.models.assets import Action, Asset, AssetStatus, MoveKind
 from portal.services.actions import stock
 from portal.services.core.permissions import Actor
-from portal.web.actions.action_page import ActionPage, doing
-from portal.web.actions.forms import ActionForm, note_field
+from portal.web.actions.forms import ActionForm, ActionPage, doing, note_field
 from portal.web.forms.fields import TypedField
 
 MAIN: Final = frozenset({AssetStatus.AVAILABLE})

@@ -1,6 +1,6 @@
 """Every action of the register as a page: one view, one form frame, one table.
 
-To add an action: its row in `status_rules.py`, its verb, and an `ActionPage` in one of the tables
+To add an action: its row in `rules.py`, its verb, and an `ActionPage` in one of the tables
 below. The button on the asset's page, the route, the permission, the guard, the double submit and
 "This will notify 2 webhooks" come from here.
 """
@@ -16,24 +16,15 @@ from werkzeug.wrappers import Response
 from portal.engine.next_steps import ASK
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.services.actions import lifecycle
-from portal.services.actions.status_rules import RULES
-from portal.services.actions.why_not import UNDO, why_not
+from portal.services.actions.rules import RULES, UNDO, why_not
 from portal.services.assets import named_lists
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import once_only
-from portal.services.webhooks.subscribers import count_listeners
-from portal.web.actions import (
-    assignment_pages,
-    incident_pages,
-    planning_pages,
-    return_to_service_pages,
-    stock_pages,
-)
-from portal.web.actions.action_page import ActionPage, Doing
-from portal.web.actions.forms import ActionForm
+from portal.services.webhooks.queries import count_listeners
+from portal.web.actions import assignment_pages, incident_pages, planning_pages, stock_pages
+from portal.web.actions.forms import ActionForm, ActionPage, Doing
 from portal.web.forms.additions import add_typed
-from portal.web.forms.confirmation import UNHEARD, say_whether_changed
-from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.base import UNHEARD, refusals_in, say_whether_changed, status_of
 from portal.web.frame.access import actor, can, owner, requires
 from portal.web.help.advice import for_reader
 
@@ -43,7 +34,7 @@ View = Callable[..., Answer]
 # In the order of the buttons.
 PAGES: Final[tuple[ActionPage, ...]] = (
     *assignment_pages.PAGES,
-    *return_to_service_pages.RETURN_PAGES,
+    *incident_pages.RETURN_PAGES,
     *incident_pages.PAGES,
     *planning_pages.PAGES,
     *stock_pages.PAGES,

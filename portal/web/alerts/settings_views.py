@@ -14,13 +14,12 @@ from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.settings import TARGET
 from portal.services.core.refusals import Stale
-from portal.web.alerts import run_words
-from portal.web.alerts import words as alert_words
+from portal.web.alerts import wording
+from portal.web.alerts import wording as alert_words
 from portal.web.alerts.forms import AlertSettingsForm
-from portal.web.alerts.words import KINDS
-from portal.web.forms.confirmation import say_whether_changed
+from portal.web.alerts.wording import KINDS
+from portal.web.forms.base import refusals_flashed, refusals_in, say_whether_changed, status_of
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
-from portal.web.forms.refusals import refusals_flashed, refusals_in, status_of
 from portal.web.frame.access import actor, requires
 
 blueprint = Blueprint("alert_settings", __name__, url_prefix="/settings/alerts")
@@ -54,7 +53,7 @@ def index() -> Page:
 @requires("alerts.settings")
 def live() -> Response:
     """How the looking goes: the part of the page that changes."""
-    shown = run_words.looking(utcnow())
+    shown = wording.looking(utcnow())
     html = render_template("alerts/_settings_live.html", looking=shown)
     return jsonify(html=html, stop=not shown.is_live, announce=shown.announcement)
 
@@ -69,7 +68,7 @@ def preview() -> str:
         coming=coming,
         kinds=KINDS,
         words=alert_words.sentence_of,
-        fired=run_words.fired_words({str(event): n for event, n in coming.counts.items()}),
+        fired=wording.fired_words({str(event): n for event, n in coming.counts.items()}),
         told=_would_hear(coming.counts),
         is_answered=alert_settings.read().is_answered,
     )
@@ -102,7 +101,7 @@ def mark() -> Answer:
 
 def _page(form: AlertSettingsForm) -> tuple[str, int]:
     now = utcnow()
-    shown = run_words.looking(now)
+    shown = wording.looking(now)
     counts = control.preview(now, 0).counts if shown.status.needs_first_answer else {}
     page = render_template(
         "alerts/settings.html",
@@ -118,7 +117,7 @@ def _page(form: AlertSettingsForm) -> tuple[str, int]:
 def _would_hear(counts: Mapping[EventName, int]) -> str:
     """Who would hear of what is due now."""
     audiences = alert_queries.audiences_of(counts)
-    return run_words.told_words(audiences, "Goes", "Nobody asks for it")
+    return wording.told_words(audiences, "Goes", "Nobody asks for it")
 
 
 def _save(form: AlertSettingsForm) -> Answer:

@@ -16,15 +16,13 @@ from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter, Made, Which
 from portal.services.core.refusals import NotFound
-from portal.web.alerts import words as alert_words
-from portal.web.alerts.due_words import due_words
-from portal.web.alerts.words import KINDS
+from portal.web.alerts import wording as alert_words
+from portal.web.alerts.wording import KINDS, due_words
+from portal.web.forms.base import status_of
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, RowField
-from portal.web.forms.refusals import status_of
 from portal.web.frame.access import actor, local_path, requires
 from portal.web.frame.page_frame import page_url
-from portal.web.frame.status_tags import Tag, delivery_tag
-from portal.web.frame.tabs import Tab
+from portal.web.frame.status_tags import Tab, Tag, delivery_tag
 from portal.web.frame.wording import counted
 from portal.web.help.advice import for_reader, whom
 

@@ -13,18 +13,18 @@ from werkzeug.wrappers import Response
 from portal.models.assets import Action
 from portal.models.tasks import Task
 from portal.services.actions import bulk, lifecycle
-from portal.services.actions.status_rules import RULES
+from portal.services.actions.rules import RULES
 from portal.services.core.unit_of_work import once_only
-from portal.services.webhooks.subscribers import count_listeners
+from portal.services.webhooks.queries import count_listeners
 from portal.web.actions.assignment_pages import AllocateForm, CheckInForm, RevokeForm
 from portal.web.actions.forms import ActionForm, line_field
 from portal.web.actions.incident_pages import TransferForm
-from portal.web.actions.planning_forms import ScheduleForm
+from portal.web.actions.planning_pages import ScheduleForm
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.assets.views import list_page
 from portal.web.forms.additions import add_typed
+from portal.web.forms.base import refusals_in, status_of
 from portal.web.forms.query_values import number_or_none
-from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
 from portal.web.frame.wording import plural
 

@@ -15,8 +15,7 @@ from wtforms import (
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.widgets import DateInput
 
-from portal.lib.calendar_months import last_day
-from portal.lib.typed_values import read_amount, read_count, read_day
+from portal.lib.typed_values import last_day, read_amount, read_count, read_day
 from portal.models.assets import AssetKind, AssetStatus, Condition
 from portal.services.assets import named_lists
 from portal.services.assets.queries import AssetFilter, Shown

@@ -4,16 +4,24 @@ from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
+from wtforms import StringField
 
 from portal.services.assets import named_lists
 from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
-from portal.web.assets.named_list_forms import NameForm
-from portal.web.forms.confirmation import say_whether_changed
+from portal.web.forms.base import PortalForm, refusals_in, say_whether_changed, status_of
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
-from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.fields import VersionField
 from portal.web.frame.access import actor, owner, requires
+
+
+class NameForm(PortalForm):
+    """One name; `version` is the one that the person saw."""
+
+    version = VersionField()
+    name = StringField("Name")
+
 
 Answer = Response | str | tuple[str, int]
 

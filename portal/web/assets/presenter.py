@@ -1,22 +1,40 @@
 """An asset in words: its state, its facts, what happened to it, and what narrows the list."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
-from flask import current_app
+from flask import current_app, render_template, request, url_for
+from markupsafe import Markup
 from wtforms import Field
 
 from portal.engine.events.names import EventName
-from portal.lib.excerpts import excerpts
-from portal.models.assets import Action, Activity, Asset, AssetKind
+from portal.lib.clock import utcnow
+from portal.lib.durations import relative
+from portal.lib.typed_text import excerpts
+from portal.models.assets import Action, Activity, Asset, AssetKind, AssetStatus
+from portal.models.assignments import Assignment, Incident
+from portal.models.planning import ReservationState
+from portal.services.actions.planning.queries import Plans, is_at_risk, plans_of
+from portal.services.actions.planning_rows import STANDING_KINDS, open_incidents
+from portal.services.actions.rules import RULES, STANDING
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.rules import GONE, Moment, ends_soon, is_due, is_low
+from portal.services.assets.snapshots import open_assignment
+from portal.services.core.unit_of_work import session
+from portal.web.actions.incident_pages import METHOD_WORDS
+from portal.web.actions.views import Button, action_buttons, obstacle
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.forms.edit_conflict import shown
+from portal.web.forms.list_address import list_back
+from portal.web.frame.access import can
 from portal.web.frame.page_frame import page_url
-from portal.web.frame.status_tags import ASSET
-from portal.web.frame.wording import zone
+from portal.web.frame.status_tags import ASSET, RESERVATION, Tab, Tag
+from portal.web.frame.wording import day_words, moment, number, zone
+from portal.web.planning.wording import LATE, day_in_words, due_badge
 
 # The words, and the colour of the dot.
 DONE: Final[Mapping[str, tuple[str, str]]] = {
@@ -178,3 +196,371 @@ def in_words(name: str, value: Any) -> str:
     if name == "status":
         return ASSET[str(value)].word
     return str(value)
+
+
+OVERDUE: Final = Tag("Overdue", "alarm", "danger")
+RESERVED: Final = RESERVATION[ReservationState.APPROVED]._replace(word="Reserved", tone="info")
+MAINTENANCE_DUE: Final = Tag("Maintenance due", "wrench", "warning")
+WARRANTY_SOON: Final = Tag("Warranty ends soon", "shield-exclamation", "warning")
+LOW_STOCK: Final = Tag("Low stock", "boxes", "warning")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An asset with what is known of where it stands."""
+
+    asset: Asset
+    held: Assignment | None
+    incident: Incident | None
+    plans: Plans
+    moment: Moment
+
+    @property
+    def now(self) -> datetime:
+        """The instant at which it was looked at."""
+        return self.moment.now
+
+    @property
+    def sentence(self) -> str:
+        """Where it stands, in one or two sentences; its times are elements of the page."""
+        if self.asset.deleted_at is not None:
+            return "It is no longer in the register. Its timeline and its deliveries are kept."
+        words = _SENTENCES[AssetStatus(self.asset.status)](self)
+        if self.asset.kind == AssetKind.STOCK:
+            unit = f" ({self.asset.unit})" if self.asset.unit else ""
+            words = f"{number(self.asset.quantity or 0)} in stock{unit}."
+        return words + self._place
+
+    @property
+    def badges(self) -> list[Tag]:
+        """What its dates and its number say of it."""
+        if self.asset.deleted_at is not None:
+            return []
+        states = {each.state for each in self.plans.reservations}
+        found = {
+            OVERDUE: self.late is not None,
+            RESERVED: ReservationState.APPROVED in states,
+            MAINTENANCE_DUE: any(
+                is_due(self.moment, each.due_on, each.state) for each in self.plans.maintenances
+            ),
+            WARRANTY_SOON: self.warranty_ends_soon,
+            LOW_STOCK: self.is_low,
+        }
+        return [badge for badge, holds in found.items() if holds]
+
+    @property
+    def is_low(self) -> bool:
+        """Whether there are fewer of it than there should be."""
+        return is_low(self.asset.quantity, self.asset.min_quantity)
+
+    @property
+    def warranty_ends_soon(self) -> bool:
+        """Whether its warranty ends as soon as alerts tell of it."""
+        return ends_soon(self.moment, self.asset.warranty_expires, self.asset.status)
+
+    @property
+    def expected_back(self) -> date | None:
+        """The day on which a warranty claim should be over; no other incident has one."""
+        day = self.incident.details.get("expected_back_on") if self.incident else None
+        return date.fromisoformat(day) if day else None
+
+    @property
+    def late(self) -> str | None:
+        """How late it is: "3 days"; None while it is not."""
+        due_at = self.held.due_at if self.held else None
+        if due_at is None or due_at >= self.now:
+            return None
+        return relative(due_at, self.now).removesuffix(" ago")
+
+    @property
+    def _place(self) -> str:
+        at = self.asset.location
+        elsewhere = {*GONE, AssetStatus.WARRANTY, AssetStatus.CHECKED_OUT}
+        shown = self.asset.status not in elsewhere
+        return f" It is at {at.name}." if at and shown else ""
+
+
+def urgent_badges(asset: Asset, held: Assignment | None, now: datetime) -> list[Tag]:
+    """What the list says beside a status: that it is late, that there is too little of it."""
+    is_late = held is not None and held.due_at is not None and held.due_at < now
+    found = {OVERDUE: is_late, LOW_STOCK: is_low(asset.quantity, asset.min_quantity)}
+    return [badge for badge, holds in found.items() if holds]
+
+
+def standing_of(asset: Asset) -> Standing:
+    """What is known now."""
+    found = open_incidents(session(), asset.id, *STANDING_KINDS)
+    kind = _KINDS.get(asset.status)
+    incident = next((each for each in found if each.kind == kind), None)
+    plans = plans_of(asset.id) if asset.kind == AssetKind.ITEM else Plans()
+    moment = alert_settings.moment(utcnow())
+    return Standing(asset, open_assignment(asset.id), incident, plans, moment)
+
+
+def moment_words(at: datetime, now: datetime) -> str:
+    """A time in the person's zone: "12 Mar 16:00", with the year where it is another."""
+    local = at.astimezone(zone())
+    return f"{day_words(local.date(), now)} {local:%H:%M}"
+
+
+def _timed(at: datetime, now: datetime) -> Markup:
+    """The same as an element of the page."""
+    it = moment(at, now)
+    tag = Markup('<time datetime="{}" title="{}">{}</time>')
+    return tag.format(it.iso, it.exact, moment_words(at, now))
+
+
+def _since_when(held: Assignment, now: datetime) -> Markup:
+    return Markup("With {} since {}").format(held.staff.name, _timed(held.started_at, now))
+
+
+def _with(standing: Standing) -> str:
+    if standing.held is None:
+        return "Given to somebody."
+    return Markup("{}.").format(_since_when(standing.held, standing.now))
+
+
+def _lent(standing: Standing) -> str:
+    if standing.held is None or standing.held.due_at is None:
+        return "Lent to somebody."
+    since = _since_when(standing.held, standing.now)
+    until = _timed(standing.held.due_at, standing.now)
+    late = f", {standing.late} late" if standing.late else ""
+    return Markup("{}, until {}{}.").format(since, until, late)
+
+
+def _since(words: str, otherwise: str, told: str) -> Callable[[Standing], str]:
+    def sentence(standing: Standing) -> str:
+        incident = standing.incident
+        if incident is None:
+            return otherwise
+        description = str(incident.details.get(told) or "").strip()
+        more = f" “{description}”" if description else ""
+        return f"{words} since {moment_words(incident.at, standing.now)}.{more}"
+
+    return sentence
+
+
+def _away(standing: Standing) -> str:
+    incident = standing.incident
+    supplier = incident.details.get("supplier") if incident else None
+    expected = standing.expected_back
+    until = f", expected back on {day_words(expected, standing.now)}" if expected else ""
+    return f"{'At ' + str(supplier) if supplier else 'Away'} for a warranty claim{until}."
+
+
+def _disposed(standing: Standing) -> str:
+    details: Mapping[str, Any] = standing.incident.details if standing.incident else {}
+    words = METHOD_WORDS.get(str(details.get("method")), "Disposed of").partition(":")[0]
+    to = f" to {details['recipient']}" if details.get("recipient") else ""
+    when = standing.incident.at if standing.incident else None
+    on = f" on {day_words(when.astimezone(zone()).date(), standing.now)}" if when else ""
+    return f"{words}{to}{on}. Only its notes can be changed."
+
+
+_KINDS: Final[Mapping[str, str]] = {
+    AssetStatus.BROKEN: "broken",
+    AssetStatus.LOST: "lost",
+    AssetStatus.WARRANTY: "warranty",
+    AssetStatus.LIQUIDATED: "liquidation",
+}
+_SENTENCES: Final[Mapping[AssetStatus, Callable[[Standing], str]]] = {
+    AssetStatus.AVAILABLE: lambda _: "Free to be given out.",
+    AssetStatus.ALLOCATED: _with,
+    AssetStatus.CHECKED_OUT: _lent,
+    AssetStatus.MAINTENANCE: lambda _: "Being worked on.",
+    AssetStatus.WARRANTY: _away,
+    AssetStatus.BROKEN: _since("Broken", "Not usable until it is repaired.", "description"),
+    AssetStatus.LOST: _since("Lost", "Nobody knows where it is.", "description"),
+    AssetStatus.LIQUIDATED: _disposed,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AssetNeed:
+    """One thing that needs doing, with the button that does it."""
+
+    text: str
+    tone: str
+    label: str
+    url: str
+
+
+def needs_of(standing: Standing) -> list[AssetNeed]:
+    """Everything that needs doing, the most urgent first; nothing about what is deleted."""
+    if standing.asset.deleted_at is not None:
+        return []
+    kinds = (_late, _at_risk, _wishes, _work, _back_from_claim, _warranty, _low)
+    return [need for kind in kinds for need in kind(standing)]
+
+
+def _late(standing: Standing) -> Iterator[AssetNeed]:
+    held = standing.held
+    if standing.late and held and held.due_at:
+        due = relative(held.due_at, standing.now)
+        text = f"{held.staff.name} should have brought it back {due}."
+        yield AssetNeed(text, "danger", "Check in", _url(standing, Action.CHECK_IN))
+
+
+def _at_risk(standing: Standing) -> Iterator[AssetNeed]:
+    for each in standing.plans.reservations:
+        if each.state == ReservationState.APPROVED and is_at_risk(each, standing.asset):
+            since = moment_words(each.starts_at, standing.now)
+            state = STANDING[AssetStatus(standing.asset.status)][0]
+            text = f"{each.staff.name} counts on it from {since}, but it is {state}."
+            yield AssetNeed(text, "warning", "See reservations", _tab(standing, "reservations"))
+            return  # the soonest; the tab has all of them
+
+
+def _wishes(standing: Standing) -> Iterator[AssetNeed]:
+    found = [each for each in standing.plans.reservations if each.state == ReservationState.PENDING]
+    if found:
+        who = found[0].staff.name if len(found) == 1 else f"{len(found)} people"
+        since = moment_words(found[0].starts_at, standing.now)
+        begins = f"from {since}" if len(found) == 1 else f"the first from {since}"
+        text = f"{who} asked to have it, {begins}. Nobody has decided yet."
+        yield AssetNeed(text, "info", "Decide", _tab(standing, "reservations"))
+
+
+def _work(standing: Standing) -> Iterator[AssetNeed]:
+    for each in standing.plans.maintenances:
+        badge = due_badge(each, standing.moment)
+        if badge:
+            was = "was" if badge is LATE else "is"
+            text = f"“{each.title}” {was} due on {day_in_words(each.due_on)}."
+            url = _url(standing, Action.COMPLETE_MAINTENANCE, subject=each.public_id)
+            yield AssetNeed(text, "warning", "Complete", url)
+
+
+def _back_from_claim(standing: Standing) -> Iterator[AssetNeed]:
+    expected = standing.expected_back
+    if expected and expected < standing.now.astimezone(zone()).date():
+        text = f"It was expected back on {day_words(expected, standing.now)}."
+        yield AssetNeed(text, "warning", "Receive back", _url(standing, Action.RECEIVE_BACK))
+
+
+def _warranty(standing: Standing) -> Iterator[AssetNeed]:
+    ends = standing.asset.warranty_expires
+    if ends is None or not standing.warranty_ends_soon:
+        return
+    if standing.asset.status == AssetStatus.WARRANTY:
+        return
+    is_today = ends == standing.moment.today
+    left = "today" if is_today else f"on {day_words(ends, standing.now)}"
+    text = f"Its warranty ends {left}. If something is wrong with it, claim it now."
+    yield AssetNeed(text, "warning", "Send to warranty", _url(standing, Action.SEND_TO_WARRANTY))
+
+
+def _low(standing: Standing) -> Iterator[AssetNeed]:
+    asset = standing.asset
+    if standing.is_low:
+        left = f"Only {number(asset.quantity)}" if asset.quantity else "Nothing"
+        unit = f" ({asset.unit})" if asset.unit else ""
+        text = f"{left} left{unit}. It counts as low below {number(asset.min_quantity or 0)}."
+        yield AssetNeed(text, "warning", "Receive", _url(standing, Action.RECEIVE_STOCK))
+
+
+def _url(standing: Standing, action: Action, subject: UUID | None = None) -> str:
+    return url_for(f"actions.{action}", asset_id=standing.asset.id, subject=subject)
+
+
+def _tab(standing: Standing, name: str) -> str:
+    return url_for(f"asset_parts.{name}", asset_id=standing.asset.id)
+
+
+MOST_BESIDE_EDIT: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Buttons:
+    """What stands in front and what under More; there, what is off stands last."""
+
+    front: Sequence[Button]
+    more: Sequence[Button]
+
+
+def buttons_of(asset: Asset) -> Buttons:
+    """What the signed-in person may ever do with the asset; off with the reason where not now."""
+    found = action_buttons(asset)
+    edit = _plain(Action.EDIT, "Edit", "pencil", "assets.edit", asset)
+    copy = _copy(asset)
+    delete = _plain(Action.DELETE, "Delete", "trash", "assets.delete", asset)
+    if asset.deleted_at is not None:
+        return Buttons([each for each in found if each.why_not is None], [])
+    front = [each for each in found if each.is_main][:MOST_BESIDE_EDIT] + edit
+    more = [each for each in (*found, *copy, *delete) if each not in front]
+    return Buttons(front, sorted(more, key=lambda each: each.why_not is not None))
+
+
+def _plain(action: Action, label: str, icon: str, endpoint: str, asset: Asset) -> list[Button]:
+    if not can(RULES[action].permission):
+        return []
+    url, reason = url_for(endpoint, asset_id=asset.id), obstacle(action, asset)
+    return [Button(label, icon, url, reason, is_main=reason is None)]
+
+
+def _copy(asset: Asset) -> list[Button]:
+    """It adds another one, so it asks nothing of this one."""
+    if not can(RULES[Action.CREATE].permission):
+        return []
+    url = url_for("assets.new", copy=asset.id)
+    return [Button("Copy this asset", "files", url, None, is_main=False)]
+
+
+DETAILS: Final = "assets.show"
+TIMELINE: Final = "asset_parts.timeline"
+RESERVATIONS: Final = "asset_parts.reservations"
+MAINTENANCE: Final = "asset_parts.maintenance"
+STOCK: Final = "stock.moves"
+DELIVERIES: Final = "asset_parts.deliveries"
+
+# The tabs of each kind, by the name of their route.
+TABS: Final = {
+    AssetKind.ITEM: (DETAILS, TIMELINE, RESERVATIONS, MAINTENANCE, DELIVERIES),
+    AssetKind.STOCK: (DETAILS, TIMELINE, STOCK, DELIVERIES),
+}
+TAB_LABELS: Final = {
+    DETAILS: "Details",
+    TIMELINE: "Timeline",
+    RESERVATIONS: "Reservations",
+    MAINTENANCE: "Maintenance",
+    STOCK: "Stock",
+    DELIVERIES: "Webhook deliveries",
+}
+
+
+def show_tab(template: str, asset: Asset, standing: Standing | None = None, **values: Any) -> str:
+    """The tab that this request is for, in the frame that all tabs share."""
+    standing = standing or standing_of(asset)
+    tabs = tabs_of(standing)
+    return render_template(
+        template,
+        asset=asset,
+        standing=standing,
+        # A button that would lead to where one is already says nothing.
+        needs=[need for need in needs_of(standing) if need.url.partition("?")[0] != request.path],
+        buttons=buttons_of(asset),
+        tabs_of_asset=tabs,
+        part=next(tab.label for tab in tabs if tab.is_here),
+        list_url=list_back("assets.index", f"asset-{asset.id}"),
+        **values,
+    )
+
+
+def tabs_of(standing: Standing) -> list[Tab]:
+    """The tabs that make sense for the asset and that the signed-in person may open."""
+    asset, counts = standing.asset, _counts(standing.plans)
+    return [
+        Tab(
+            label=TAB_LABELS[name],
+            url=url_for(name, asset_id=asset.id),
+            is_here=name == request.endpoint,
+            count=number(counts[name]) if counts.get(name) else None,
+        )
+        for name in TABS[AssetKind(asset.kind)]
+        if name != DELIVERIES or can("deliveries.read")
+    ]
+
+
+def _counts(plans: Plans) -> dict[str, int]:
+    return {RESERVATIONS: len(plans.reservations), MAINTENANCE: len(plans.maintenances)}

@@ -5,20 +5,62 @@ from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
+from wtforms import EmailField, StringField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from portal.lib.paging import Page
 from portal.models.assignments import Staff
 from portal.models.audit import ErasedKind
-from portal.services.assets import staff, staff_queries
-from portal.services.assets.staff_queries import ListedStaff
+from portal.services.assets import staff
+from portal.services.assets.staff import LENGTHS, ListedStaff, StaffValues
 from portal.services.core.erasures import find_erasure
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only, session
-from portal.web.assets.staff_forms import StaffFilterForm, StaffForm
-from portal.web.forms.confirmation import say_whether_changed
+from portal.web.forms.base import PortalForm, refusals_in, say_whether_changed, status_of, typed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
-from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.fields import VersionField
+from portal.web.forms.filter_form import ChosenField, FilterForm, SearchField
 from portal.web.frame.access import actor, owner, requires
+
+WHO = [SelectChoice("", "Working here"), SelectChoice("left", "Have left")]
+
+
+def _line(name: str, label: str, hint: str = "") -> StringField:
+    kept = {"maxlength": LENGTHS[name], "autocomplete": "off"}
+    return StringField(label, description=hint, render_kw=kept)
+
+
+class StaffForm(PortalForm):
+    """What a person may say of a member of staff. The fields are named as the columns."""
+
+    version = VersionField()
+    name = _line("name", "Name")
+    email = EmailField(
+        "E-mail address",
+        description="Other systems know people by it. Nobody gets mail from here",
+        render_kw={"maxlength": LENGTHS["email"], "autocomplete": "off", "spellcheck": "false"},
+    )
+    employee_no = _line("employee_no", "Employee number")
+    department = _line("department", "Department")
+    phone = _line("phone", "Phone")
+
+    def values(self) -> StaffValues:
+        """What was typed, as the service takes it."""
+        return StaffValues(
+            name=typed(self["name"]),
+            email=typed(self.email),
+            employee_no=typed(self.employee_no) or None,
+            department=typed(self.department) or None,
+            phone=typed(self.phone) or None,
+        )
+
+
+class StaffFilterForm(FilterForm):
+    """The filter above the list; it lives in the address."""
+
+    q = SearchField("Name, e-mail address or department")
+    who = ChosenField("Show", choices=WHO)
+
 
 Answer = Response | str | tuple[str, int]
 
@@ -33,8 +75,8 @@ def index() -> Answer:
     page: Page[ListedStaff] = Page([])
     if form.validate():
         left, search = form.who.data == "left", form.q.data or ""
-        page = staff_queries.listing(search, left=left, cursor=request.args.get("cursor"))
-    has_any = bool(page.rows) or staff_queries.has_staff()
+        page = staff.listing(search, left=left, cursor=request.args.get("cursor"))
+    has_any = bool(page.rows) or staff.has_staff()
     html = render_template("assets/staff/index.html", filter=form, page=page, has_any=has_any)
     return html, status_of(form)
 
@@ -111,8 +153,8 @@ def _shown(row: Staff, form: StaffForm | None = None) -> str:
         row=row,
         form=form,
         is_erased=find_erasure(session(), ErasedKind.STAFF, row.id) is not None,
-        has_now=staff_queries.has_now(row.id),
-        has_reserved=staff_queries.has_reserved(row.id),
+        has_now=staff.has_now(row.id),
+        has_reserved=staff.has_reserved(row.id),
     )
 
 

@@ -5,17 +5,14 @@ from typing import Final
 from flask import Blueprint, request
 
 from portal.engine.next_steps import ASK
-from portal.models.assets import Asset, AssetKind
-from portal.models.stock import MoveKind
+from portal.models.assets import Asset, AssetKind, MoveKind
 from portal.services.actions import lifecycle, stock
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.assets import timeline as timelines
 from portal.services.core.refusals import NotFound
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
-from portal.web.assets.page import show_tab
-from portal.web.assets.presenter import lines
-from portal.web.assets.state import standing_of
+from portal.web.assets.presenter import lines, show_tab, standing_of
 from portal.web.deliveries import log_presenter
 from portal.web.frame.access import requires
 from portal.web.help.advice import for_reader

@@ -1,6 +1,8 @@
 """The register's pages: the list, one asset, and the forms that create, edit and delete it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -11,7 +13,7 @@ from portal.lib.paging import Page
 from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.services.actions import lifecycle
 from portal.services.actions.bulk import MOST_ASSETS
-from portal.services.actions.why_not import why_not
+from portal.services.actions.rules import why_not
 from portal.services.assets import timeline
 from portal.services.assets.pages import AssetOrder, in_order
 from portal.services.assets.queries import (
@@ -20,28 +22,57 @@ from portal.services.assets.queries import (
     counts,
     has_assets,
     holders,
+    limit_of,
 )
 from portal.services.assets.snapshots import open_assignment
 from portal.services.assets.tag_numbers import likely_tag
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import once_only, session
-from portal.services.webhooks.subscribers import count_listeners
-from portal.web.assets.filter_tabs import BULK_LABELS, asset_tabs
+from portal.services.webhooks.queries import count_listeners
 from portal.web.assets.forms import AssetFilterForm, AssetForm, DeleteAssetForm
-from portal.web.assets.list_orders import FALLS, ORDERS
-from portal.web.assets.page import show_tab
-from portal.web.assets.presenter import facts_of, filter_chips, lines
-from portal.web.assets.state import urgent_badges
+from portal.web.assets.presenter import facts_of, filter_chips, lines, show_tab, urgent_badges
 from portal.web.forms.additions import add_typed
-from portal.web.forms.confirmation import UNHEARD, say_whether_changed
+from portal.web.forms.base import UNHEARD, refusals_in, say_whether_changed, status_of
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.fields import row_id
-from portal.web.forms.filter_form import answer_as
+from portal.web.forms.filter_form import answer_as, order_in
 from portal.web.forms.list_address import list_back, list_here
-from portal.web.forms.list_order import order_in
 from portal.web.forms.query_values import UnreadableAddress
-from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
+from portal.web.frame.page_frame import page_url
+from portal.web.frame.status_tags import Tab
+from portal.web.frame.wording import counted
+
+# The headings that sort, and whether theirs falls when it is pressed first.
+FALLS: Final[Mapping[str, bool]] = {
+    AssetOrder.NAME: False,
+    AssetOrder.TAG: False,
+    AssetOrder.STATUS: True,
+    AssetOrder.HOLDER: False,
+    AssetOrder.CATEGORY: False,
+    AssetOrder.LOCATION: False,
+    AssetOrder.SERIAL: False,
+    AssetOrder.CHANGED: True,
+}
+ORDERS: Final = (
+    ("", "Newest first"),
+    ("name", "Name, A to Z"),
+    ("-name", "Name, Z to A"),
+    ("tag", "Tag, A to Z"),
+    ("-tag", "Tag, Z to A"),
+    ("-status", "Needs attention first"),
+    ("status", "Needs attention last"),
+    ("holder", "Who has it, A to Z"),
+    ("-holder", "Who has it, Z to A"),
+    ("category", "Category, A to Z"),
+    ("-category", "Category, Z to A"),
+    ("location", "Location, A to Z"),
+    ("-location", "Location, Z to A"),
+    ("serial", "Serial number, A to Z"),
+    ("-serial", "Serial number, Z to A"),
+    ("-changed", "Last changed first"),
+    ("changed", "Longest unchanged first"),
+)
 
 # As large as the column's ids can be: anything longer is no asset.
 ASSET: str = "/<int(max=2147483647):asset_id>"
@@ -224,3 +255,41 @@ def _stale(asset_id: int, form: AssetForm) -> tuple[str, int]:
         version=asset.version,
         keep_url=url_for("assets.show", asset_id=asset_id),
     )
+
+
+LABELS: Final[Mapping[Shown | None, str]] = {
+    None: "All",
+    Shown.FREE: "Free",
+    Shown.OUT: "Out",
+    Shown.OVERDUE: "Overdue",
+    Shown.MAINTENANCE: "In maintenance",
+    Shown.BROKEN: "Broken or at warranty",
+    Shown.LOST: "Lost",
+    Shown.LOW: "Low stock",
+}
+
+# What can be done with many at once (`portal.web.assets.bulk_views`), as the list offers it.
+BULK_LABELS: Final = (
+    (Action.ALLOCATE, "Give permanently"),
+    (Action.REVOKE, "Take back"),
+    (Action.CHECK_IN, "Check in"),
+    (Action.TRANSFER, "Move to another place"),
+    (Action.SCHEDULE_MAINTENANCE, "Schedule maintenance"),
+    (Action.DELETE, "Delete"),
+)
+
+
+def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int | None]) -> list[Tab]:
+    """All of them, with what was counted; what would show nothing only while it is chosen."""
+    limit = limit_of(chosen)
+    return [
+        Tab(
+            label,
+            page_url(show=each, cursor=None),
+            each is chosen.shown,
+            None if (number := found[each]) is None else counted(number, limit),
+            is_bad=each is Shown.OVERDUE,
+        )
+        for each, label in LABELS.items()
+        if each is None or each is chosen.shown or found[each] != 0
+    ]

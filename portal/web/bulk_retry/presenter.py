@@ -7,17 +7,17 @@ from typing import Final
 from flask_login import current_user
 
 from portal.engine.reasons import Reason, title
-from portal.models.batches import RowOutcome
+from portal.models.deliveries import RowOutcome
 from portal.models.tasks import Task, TaskState
+from portal.services.bulk_retry import batches
 from portal.services.bulk_retry import queries as bulk_retry_queries
-from portal.services.bulk_retry import runs
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.queries import HaltedWebhook, ReportRow
 from portal.services.bulk_retry.selection import Count, Selection, Skip
-from portal.services.core import counting
-from portal.web.deliveries.bulk_retries import lines as bulk_retry_lines
-from portal.web.deliveries.bulk_retries.lines import OUTCOMES, BulkRetryLine
-from portal.web.deliveries.rows.row_words import event_name
+from portal.services.core import queries as core_queries
+from portal.web.deliveries import bulk_retries as bulk_retry_lines
+from portal.web.deliveries.bulk_retries import OUTCOMES, BulkRetryLine
+from portal.web.deliveries.rows import event_name
 from portal.web.frame.wording import number, plural
 from portal.web.tasks import presenter as task_presenter
 from portal.web.tasks.presenter import TaskPage
@@ -77,7 +77,7 @@ class BatchPage:
         """How many of those that failed or were skipped have arrived in another way."""
         counts = self.base.task.counts
         ended = sum(counts.get(each, 0) for each in bulk_retry_queries.NOT_ARRIVED)
-        is_counted = self.not_arrived_count <= counting.COUNT_LIMIT
+        is_counted = self.not_arrived_count <= core_queries.COUNT_LIMIT
         return max(0, ended - self.not_arrived_count) if is_counted else 0
 
     @property
@@ -111,7 +111,7 @@ def page_of(task: Task) -> BatchPage:
 
 def others(count: Count) -> list[tuple[str, BulkRetryLine]]:
     """The bulk retries that some of a choice are in now, each with how many: those stay there."""
-    found = runs.named(list(count.taken))
+    found = batches.named(list(count.taken))
     more = " more" if count.total or count.arrived else ""
     lines = bulk_retry_lines.lines_of(found)
     return [
@@ -122,7 +122,7 @@ def others(count: Count) -> list[tuple[str, BulkRetryLine]]:
 
 def beginning(choice: Selection) -> list[tuple[str, BulkRetryLine]]:
     """Those that are only looking for their deliveries, which may be some of these."""
-    found = [each for each in runs.under_way() if _may_meet(each, choice)]
+    found = [each for each in batches.under_way() if _may_meet(each, choice)]
     just = "just started another bulk retry. What it takes is left out of this one:"
     return [
         (f"{'You have' if _is_mine(task) else f'{line.sender} has'} {just}", line)
@@ -141,7 +141,7 @@ def _taken_words(task: Task, line: BulkRetryLine, many: int, more: str) -> str:
 
 
 def _is_mine(task: Task) -> bool:
-    by = runs.sender(task).user_id
+    by = batches.sender(task).user_id
     return by is not None and by == current_user.user_id
 
 

@@ -17,20 +17,19 @@ from flask import (
 from werkzeug.wrappers import Response as Answer
 from wtforms import BooleanField, HiddenField
 
-from portal.services.bulk_retry import runs, selection
+from portal.services.bulk_retry import batches, selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import once_only
 from portal.web.bulk_retry import presenter as bulk_retry_presenter
+from portal.web.deliveries import bulk_retries as bulk_retry_lines
 from portal.web.deliveries import log_presenter
-from portal.web.deliveries.bulk_retries import lines as bulk_retry_lines
-from portal.web.deliveries.bulk_retries.words import Names, choice_words
+from portal.web.deliveries.bulk_retries import Names, choice_words
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.views import log_page
-from portal.web.forms.base import PortalForm
+from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in, status_of
 from portal.web.forms.csv_download import csv_download
 from portal.web.forms.query_values import uuid_or_none
-from portal.web.forms.refusals import refusals_flashed, refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
 
 blueprint = Blueprint("batches", __name__)
@@ -91,7 +90,7 @@ def confirm() -> Answer | tuple[str, int]:
 @requires("deliveries.read")
 def index() -> str:
     """All of them: who, what, how far."""
-    page = runs.find_page(request.args.get("cursor"))
+    page = batches.find_page(request.args.get("cursor"))
     lines = bulk_retry_lines.lines_of(page.rows)
     return render_template(
         "bulk_retry/index.html",

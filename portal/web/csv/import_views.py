@@ -16,14 +16,13 @@ from portal.models.tasks import Task, TaskState
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import once_only
 from portal.services.csv import import_file, import_task
-from portal.services.csv.columns import COLUMNS
+from portal.services.csv.export import COLUMNS
 from portal.services.csv.import_rows import Verdict
-from portal.services.webhooks.subscribers import count_listeners
+from portal.services.webhooks.queries import count_listeners
 from portal.web.csv import import_words
-from portal.web.forms.base import PortalForm
+from portal.web.forms.base import PortalForm, refusals_in, status_of
 from portal.web.forms.csv_download import csv_download
 from portal.web.forms.query_values import UnreadableAddress, linked, number_or_none
-from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
 
 blueprint = Blueprint("importing", __name__, url_prefix="/assets/import")

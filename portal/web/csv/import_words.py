@@ -9,13 +9,10 @@ from portal.models.tasks import Task, TaskRow, TaskState
 from portal.services.assets.named_lists import NamedList
 from portal.services.assets.queries import holders
 from portal.services.csv import import_task
-from portal.services.csv.import_lookups import LISTS
-from portal.services.csv.import_notes import COUNTED, SINGLE, Notes
-from portal.services.csv.import_rows import Verdict
+from portal.services.csv.import_rows import COUNTED, LISTS, SINGLE, Notes, Verdict
 from portal.web.assets.presenter import FieldChange, differences
 from portal.web.frame.page_frame import page_url
-from portal.web.frame.status_tags import Tag
-from portal.web.frame.tabs import Tab
+from portal.web.frame.status_tags import Tab, Tag
 from portal.web.frame.wording import number, plural
 
 MAY_CHANGE: Final = "May change existing assets"

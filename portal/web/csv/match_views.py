@@ -1,16 +1,143 @@
 """Import, the second step: what the headings and words of the file become."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
 from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
+from wtforms import BooleanField, Field
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from portal.models.tasks import Task, TaskState
 from portal.services.csv import import_answers, import_matches, import_task
+from portal.services.csv.export import COLUMNS
+from portal.services.csv.import_answers import FileAnswer, FileColumn, FileWord, Question
+from portal.services.csv.import_matches import Matches, field_of
+from portal.web.assets.presenter import LABELS
 from portal.web.csv.import_words import origin_notes
-from portal.web.csv.match_forms import MatchForm, chosen_matches, form_of
-from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.base import PortalForm, refusals_in, status_of
+from portal.web.forms.filter_form import ChosenField
 from portal.web.frame.access import actor, requires
+
+# As the page calls our columns; the others as on the form of an asset.
+NAMES: Final[Mapping[str, str]] = {
+    **LABELS,
+    "asset_tag": "Tag",
+    "kind": "Kind (item or stock)",
+    "reservable": "May be reserved",
+    "quantity": "Quantity",
+    "assigned_to_email": "Holder's e-mail address",
+}
+LEAVE_OUT: Final = SelectChoice("", "Leave out")
+# What a word becomes: itself, nothing, or one of ours, before which this stands.
+KEEP, BLANK, OURS = "keep", "blank", "to:"
+ADDED: Final = frozenset({"category", "location"})
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnLine:
+    """A heading with its choice."""
+
+    field: Field
+    about: FileColumn
+
+
+@dataclass(frozen=True, slots=True)
+class WordLine:
+    """A word with its choice."""
+
+    field: Field
+    about: FileWord
+
+
+class MatchForm(PortalForm):
+    """Its choices depend on the file: `form_of` makes it with them."""
+
+    may_add = BooleanField("Add categories and locations that are not there yet")
+    remembers = BooleanField("Remember for files like this one", default=True)
+    asked: Question
+
+    @property
+    def columns(self) -> list[ColumnLine]:
+        """The headings in the order of the file."""
+        each = enumerate(self.asked.columns)
+        return [ColumnLine(self[field_of(number)], about) for number, about in each]
+
+    @property
+    def words(self) -> list[WordLine]:
+        """The words that the register does not know."""
+        return [WordLine(self[_name_of(about)], about) for about in self.asked.words]
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether everything on it was there to be answered: other headings have other words."""
+        return all(_name_of(about) in request.form for about in self.asked.words)
+
+    def answer(self) -> FileAnswer:
+        """What the person says."""
+        words: dict[str, dict[str, str]] = {}
+        for line in self.words:
+            if line.field.data != KEEP:
+                becomes = str(line.field.data).removeprefix(OURS)
+                said = "" if line.field.data == BLANK else becomes
+                words.setdefault(line.about.ours, {})[line.about.word.lower()] = said
+        return FileAnswer(
+            matches={
+                line.about.column: line.field.data for line in self.columns if line.field.data
+            },
+            words=words,
+            may_add=bool(self.may_add.data),
+            remembers=bool(self.remembers.data),
+        )
+
+
+def form_of(asked: Question, *, may_add: bool) -> MatchForm:
+    """The form that asks this."""
+    fields = dict(_fields(asked))
+    made: MatchForm = type("FileMatchForm", (MatchForm,), fields)(data={"may_add": may_add})
+    made.asked = asked
+    return made
+
+
+def chosen_matches(check_params: Mapping[str, Any]) -> Matches:
+    """The matches that were sent, whatever the words below them."""
+    sent = {
+        name: request.form.get(field_of(number), "")
+        for number, (name, _) in enumerate(check_params["headings"])
+    }
+    return {name: ours for name, ours in sent.items() if ours in COLUMNS}
+
+
+def _fields(asked: Question) -> Iterator[tuple[str, object]]:
+    ours = [LEAVE_OUT, *(SelectChoice(name, NAMES[name]) for name in COLUMNS)]
+    for number, column in enumerate(asked.columns):
+        field = ChosenField(f"{column.heading} becomes", choices=ours, default=column.ours)
+        yield field_of(number), field
+    for word in asked.words:
+        choices = [SelectChoice(f"{OURS}{name}", _in_words(word, name)) for name in word.choices]
+        keep = f"Keep “{word.word}”" if word.ours in ADDED else "Keep it: its rows fail"
+        choices = [SelectChoice(KEEP, keep), *choices, SelectChoice(BLANK, "Leave blank")]
+        label = f"{word.word} becomes"
+        yield _name_of(word), ChosenField(label, choices=choices, default=_chosen(word))
+
+
+def _chosen(word: FileWord) -> str:
+    if word.becomes is None:
+        return KEEP
+    return f"{OURS}{word.becomes}" if word.becomes else BLANK
+
+
+def _in_words(word: FileWord, name: str) -> str:
+    return name if word.ours in ADDED else name.capitalize()
+
+
+def _name_of(word: FileWord) -> str:
+    """The same for the same word, whatever else is asked."""
+    return f"word_{sha256(f'{word.ours} {word.word.lower()}'.encode()).hexdigest()[:16]}"
+
 
 blueprint = Blueprint("import_match", __name__, url_prefix="/assets/import")
 

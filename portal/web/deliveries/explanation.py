@@ -7,14 +7,12 @@ from portal.engine.health import has_asked
 from portal.engine.http.url import host_of
 from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
 from portal.engine.reasons import Explanation, Reason, Side, explain
-from portal.services.deliveries.attempt_detail import AttemptDetail
-from portal.services.deliveries.detail import DeliveryDetail, find_delivery
-from portal.services.outbox.status import ShownStatus
+from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, find_delivery
+from portal.services.outbox.due import ShownStatus
 from portal.web.deliveries.progress import ONE_FIRST, earlier_of
-from portal.web.deliveries.rows.row_words import held_end
+from portal.web.deliveries.rows import held_end
 from portal.web.frame.wording import moment, zone
-from portal.web.help.advice import Advice, Link, Matter, advise, whom
-from portal.web.help.reason_advice import advice_after, webhook_links
+from portal.web.help.advice import Advice, Link, Matter, advice_after, advise, webhook_links, whom
 
 
 def explanation_of(delivery: DeliveryDetail) -> Explanation | None:

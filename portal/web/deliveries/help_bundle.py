@@ -11,8 +11,8 @@ from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.lib.typed_text import harmless
-from portal.services.deliveries.attempt_detail import AttemptDetail
-from portal.services.outbox.status import ShownStatus
+from portal.services.deliveries.detail import AttemptDetail
+from portal.services.outbox.due import ShownStatus
 from portal.web.deliveries.presenter import DeliveryPage
 from portal.web.deliveries.request import MOST_SHOWN, pretty
 from portal.web.deliveries.steps import phases_in_words, taken_over, who

@@ -12,10 +12,9 @@ from portal.services.deliveries.signature_checks import check_signature
 from portal.services.people.sign_in_throttle import Throttled
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.help_bundle import bundle_of
-from portal.web.deliveries.place.list_place import carried
+from portal.web.deliveries.list_place import carried
 from portal.web.deliveries.presenter import DeliveryPage
-from portal.web.forms.base import PortalForm, typed
-from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.base import PortalForm, refusals_in, status_of, typed
 from portal.web.frame.access import actor, requires
 
 LONGEST_SIGNATURE = 2000

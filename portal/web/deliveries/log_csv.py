@@ -10,10 +10,8 @@ from portal.engine.reasons import Reason, title
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.pages import EXPORT_CHUNK
-from portal.services.deliveries.log.rows import LogRow
-from portal.web.deliveries.rows.remarks import remarks
-from portal.web.deliveries.rows.row_words import event_name, result, why_paused
+from portal.services.deliveries.log.pages import EXPORT_CHUNK, LogRow
+from portal.web.deliveries.rows import event_name, remarks, result, why_paused
 from portal.web.frame.status_tags import delivery_tag
 from portal.web.frame.wording import zone
 

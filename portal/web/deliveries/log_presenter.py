@@ -8,34 +8,37 @@ from uuid import UUID
 from flask import request, url_for
 
 from portal.models.deliveries import DeliveryStatus
-from portal.services.bulk_retry import runs
+from portal.services.bulk_retry import batches
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.pages import EXPORT_LIMIT
-from portal.services.deliveries.log.rows import LogRow
-from portal.web.deliveries.bulk_retries.taken import taken_words
+from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
+from portal.web.deliveries.bulk_retries import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
-from portal.web.deliveries.place.list_place import delivery_url
-from portal.web.deliveries.rows.remarks import doubtful, remarks
-from portal.web.deliveries.rows.retried_row import here, retried, row_id, row_url
-from portal.web.deliveries.rows.row_words import (
+from portal.web.deliveries.list_place import delivery_url
+from portal.web.deliveries.rows import (
+    doubtful,
     event_name,
     held_end,
+    here,
     may_overtake,
     may_retry,
     next_try,
     not_before,
+    remarks,
     result,
     result_url,
+    retried,
+    row_id,
+    row_url,
     status_note,
     took,
     tries,
     why_paused,
 )
 from portal.web.forms.edit_conflict import shown
-from portal.web.forms.list_order import SORT
+from portal.web.forms.filter_form import SORT
 from portal.web.frame.page_frame import RETRIED, page_url
-from portal.web.frame.tabs import Tab
+from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted, number, zone
 
 # With what the list's templates ask of it.
@@ -122,7 +125,7 @@ def tabs_elsewhere() -> list[Tab]:
 
 def _bulk_retries(*, is_here: bool) -> Tab:
     """All bulk retries, with how many of them have not ended."""
-    running = len(runs.under_way())
+    running = len(batches.under_way())
     return Tab(
         label="Bulk retries",
         url=url_for("batches.index"),

@@ -9,10 +9,9 @@ from portal.engine.reasons import Reason, title
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.durations import is_now
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.delays import Delay, find_delay
-from portal.services.deliveries.detail import DeliveryDetail
-from portal.services.deliveries.earlier_reasons import earlier_reasons
-from portal.services.outbox.status import PausedFor, ShownStatus
+from portal.services.deliveries.answers import earlier_reasons
+from portal.services.deliveries.detail import Delay, DeliveryDetail, find_delay
+from portal.services.outbox.due import PausedFor, ShownStatus
 from portal.web.frame.wording import moment, near_time, plural, to_the_second
 
 # A retry this near is worth waiting for on the page.

@@ -1,7 +1,8 @@
 """What we sent, for people and their developers: address, headers, body, and a curl command."""
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +10,75 @@ from portal.engine.http.address_mask import MASK, may_stand_for
 from portal.engine.reason_keys import NEVER_LEFT
 from portal.lib.typed_text import storable
 from portal.services.deliveries.detail import DeliveryDetail
-from portal.web.deliveries.curl_command import HOUSE, LONGEST_BODY, STANDARD, curl_of
+
+HOUSE: Final = "x-asset-webhook-signature"
+STANDARD, STAMP, ID = "webhook-signature", "webhook-timestamp", "webhook-id"
+# It needs a second key; a request made by hand does without.
+NOT_BY_HAND: Final = f"{HOUSE}-next"
+YOURS: Final = "FILL-THIS-IN"
+# More is not put into a command line; the body is read from its file then.
+LONGEST_BODY: Final = 64_000
+# Both headers are made anew: the one holds the moment of sending, and the other is made over it.
+COMPUTED: Final = {HOUSE: "$SIGNATURE", STAMP: "$NOW", STANDARD: "v1,$STANDARD"}
+HMAC: Final = 'openssl dgst -sha256 -mac HMAC -macopt "hexkey:$KEY"'
+# Standard Webhooks: what follows "whsec_" is base64, any other key is its own text.
+KEY: Final = (
+    """KEY=$(if [ "${SECRET#whsec_}" = "$SECRET" ]; then printf '%s' "$SECRET";"""
+    """ else printf '%s' "${SECRET#whsec_}" | openssl base64 -d -A; fi | od -An -v -tx1"""
+    """ | tr -d ' \\n')"""
+)
+
+Headers = Sequence[tuple[str, str]]
+
+
+def curl_of(url: str, headers: Headers, body: bytes) -> str:
+    """The request as a command; where a value was masked, its place is marked.
+
+    A signed one first computes the signatures that it carries, from a secret that whoever runs it
+    puts in.
+    """
+    text = body.decode(errors="replace")
+    is_short = len(text) <= LONGEST_BODY
+    sent = {name.lower(): value for name, value in headers}
+    before = list(_signing(sent, shlex.quote(text) if is_short else ""))
+    data = shlex.quote(text) if is_short else "@delivery.json"
+    if before and is_short:
+        data = '"$BODY"'
+    address = shlex.quote(url.replace(MASK, YOURS))
+    lines = [f"curl --request POST {address}", *_header_options(headers)]
+    lines.append(f"--data-binary {data}")
+    return "\n".join([*before, " \\\n  ".join(lines)])
+
+
+def _signing(sent: dict[str, str], body: str) -> Iterator[str]:
+    """How the signatures are made that were `sent`: HMAC-SHA256, as hex of the exact body and as
+    base64 of id, time and body. `body` is quoted; without it, it is in a file."""
+    if not sent.keys() & {HOUSE, STANDARD}:
+        return
+    yield "SECRET='THE SECRET KEY OF THIS WEBHOOK'"
+    if body:
+        yield f"BODY={body}"
+    source = "printf '%s' \"$BODY\"" if body else "cat delivery.json"
+    if HOUSE in sent:
+        sign = """openssl dgst -sha256 -hmac "$SECRET" | sed 's/^.* //'"""
+        yield f"SIGNATURE=$({source} | {sign})"
+    if STANDARD in sent:
+        yield "NOW=$(date +%s)"
+        yield KEY
+        begin = f"printf '%s.%s.' {shlex.quote(sent.get(ID, ''))} \"$NOW\""
+        yield f"STANDARD=$({{ {begin}; {source}; }} | {HMAC} -binary | openssl base64 -A)"
+
+
+def _header_options(headers: Headers) -> Iterator[str]:
+    names = {name.lower() for name, _ in headers}
+    computed = {name for name in COMPUTED if name in names and (name != STAMP or STANDARD in names)}
+    for name, value in headers or [("Content-Type", "application/json")]:
+        if name.lower() in computed:
+            yield f'--header "{name}: {COMPUTED[name.lower()]}"'
+        elif name.lower() != NOT_BY_HAND:
+            shown = value.replace(MASK, f"YOUR VALUE OF {name}")
+            yield f"--header {shlex.quote(f'{name}: {shown}')}"
+
 
 # Right for this body alone. Still nobody is shown one: beside the body it is all that it takes to
 # try out short secrets, of which people choose some, without asking anybody.

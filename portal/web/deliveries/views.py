@@ -18,25 +18,24 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.services.bulk_retry import taking_out
+from portal.services.bulk_retry import task
 from portal.services.core.refusals import Refusal
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.detail import find_body, find_delivery
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogPage
+from portal.web.deliveries import bulk_retries as run_lines
 from portal.web.deliveries import log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter
-from portal.web.deliveries.bulk_retries import lines as run_lines
+from portal.web.deliveries import problems as problem_lines
+from portal.web.deliveries import rows as delivery_rows
 from portal.web.deliveries.forms import LogFilterForm
-from portal.web.deliveries.place.list_place import carried, place_of
-from portal.web.deliveries.place.log_order import log_order
-from portal.web.deliveries.problems import lines as problem_lines
-from portal.web.deliveries.problems.lines import NO_PROBLEMS
-from portal.web.deliveries.rows import retried_row
+from portal.web.deliveries.list_place import carried, log_order, place_of
+from portal.web.deliveries.problems import NO_PROBLEMS
+from portal.web.forms.base import HAS_A_PAGE, refusals_flashed, status_of
 from portal.web.forms.csv_download import csv_download, excel_separator
 from portal.web.forms.filter_form import answer_as
-from portal.web.forms.refusals import HAS_A_PAGE, refusals_flashed, status_of
 from portal.web.frame.access import actor, local_path, requires
 
 # So many problems stand above the log, and leave room for it; the others are folded away.
@@ -60,7 +59,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
     if form.validate():
         wanted, cursor = form.chosen(), request.args.get("cursor")
         found = log_pages.find_page(wanted, cursor, oldest_first=order.is_reversed)
-        rows = retried_row.with_retried(found.page, oldest_first=order.is_reversed)
+        rows = delivery_rows.with_retried(found.page, oldest_first=order.is_reversed)
         shown = replace(found.page, rows=rows)
         problems = NO_PROBLEMS if cursor else problem_lines.problems_beside(wanted, IN_SIGHT)
     page = render_template(
@@ -126,7 +125,7 @@ def live(public_id: UUID) -> Response:
 @requires("deliveries.read")
 def row(public_id: UUID) -> Response:
     """The cells of its line in a list, for as long as its Retry is under way."""
-    line, stands = retried_row.find_row(public_id), retried_row.stand_of(public_id)
+    line, stands = delivery_rows.find_row(public_id), delivery_rows.stand_of(public_id)
     html = render_template(
         "deliveries/_row.html",
         row=line,
@@ -198,11 +197,11 @@ def stop(public_id: UUID) -> Answer:
 
 
 @blueprint.post("/<uuid:public_id>/take-out")
-@requires(taking_out.STOP_PERMISSION)
+@requires(task.STOP_PERMISSION)
 def take_out(public_id: UUID) -> Answer:
     """Leave it out of the bulk retry in which it waits."""
     with refusals_flashed("warning"):
-        taking_out.take_out(actor(), public_id)
+        task.take_out(actor(), public_id)
         flash("Taken out of the bulk retry. It stays as it is.", "success")
     return redirect(_place(public_id, None))
 
@@ -229,5 +228,5 @@ def _stay(public_id: UUID, back: str | None) -> Answer:
 def _place(public_id: UUID, back: str | None) -> str:
     """Where a delivery is looked at: in the list that `back` is the address of, or on its page."""
     if back:
-        return retried_row.place_in(back, public_id)
+        return delivery_rows.place_in(back, public_id)
     return url_for("deliveries.show", public_id=public_id, **carried())

@@ -1,26 +1,29 @@
 """Erase a user or a member of staff. `/settings/people/<id>/erase`, `/staff/<id>/erase`."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
+from wtforms import SelectMultipleField, StringField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import DataRequired
 
 from portal.lib.clock import utcnow
 from portal.models.audit import ErasedKind
+from portal.services import tasks
 from portal.services.core.erasures import find_erasure
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import session
 from portal.services.erasure import erase as erasing
-from portal.services.erasure.person import person_to_be
-from portal.services.erasure.preview import preview
-from portal.services.tasks import tasks
-from portal.web.erasure.forms import EraseForm
-from portal.web.erasure.presenter import in_words, places_in_words
-from portal.web.forms.refusals import refusals_in, status_of
+from portal.services.erasure.person import KnownPerson, person_to_be
+from portal.services.erasure.preview import MOST_READ, Mention, preview
+from portal.web.forms.base import PortalForm, refusals_in, status_of
+from portal.web.forms.fields import VersionField
 from portal.web.frame.access import actor, always, requires
-from portal.web.frame.wording import day_of, days_kept
+from portal.web.frame.wording import day_of, days_kept, number, plural
 
 blueprint = Blueprint("erasure", __name__)
 
@@ -127,3 +130,67 @@ def _common(kind: ErasedKind, row: Any) -> dict[str, object]:
         "back": url_for(page, public_id=row.public_id),
         "other_page": other[1],
     }
+
+
+class EraseForm(PortalForm):
+    """What is looked for in texts, and the person's e-mail address, typed: nobody is erased by a
+    slip. `shown` is the version of the person whose names the list has."""
+
+    shown = VersionField()
+    sought = SelectMultipleField(
+        "Replace in texts",
+        validate_choice=False,
+        description="Clear what also means something or somebody else. A name of one word, or "
+        "that somebody else has, is off at first",
+    )
+    typed = StringField(
+        "Their e-mail address",
+        validators=[DataRequired("Type the e-mail address as it stands above")],
+        render_kw={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"},
+    )
+
+    @classmethod
+    def about(cls, person: KnownPerson, version: int) -> "EraseForm":
+        """Return the form for this person; names are sent by their place in the list."""
+        usual = [str(n) for n, text in enumerate(person.texts) if text in person.usual]
+        form = cls(data={"shown": version, "sought": usual})
+        form.sought.choices = [SelectChoice(str(n), each) for n, each in enumerate(person.texts)]
+        return form
+
+    def ticked(self, person: KnownPerson) -> list[str]:
+        """Return the names and addresses that are looked for; what is not in the list is not."""
+        sent = self.sought.data or ()
+        return [text for n, text in enumerate(person.texts) if str(n) in sent]
+
+
+# table → one of its rows, many of them
+ROWS: Final[Mapping[str, tuple[str, str]]] = {
+    "activities": ("line of a timeline", "lines of timelines"),
+    "stock_moves": ("move of stock", "moves of stock"),
+    "assignments": ("loan or allocation", "loans and allocations"),
+    "reservations": ("reservation", "reservations"),
+    "maintenances": ("maintenance job", "maintenance jobs"),
+    "incidents": ("report of a loss, damage or transfer", "reports of losses, damage or transfers"),
+    "alerts": ("alert", "alerts"),
+    "alert_runs": ("check for alerts", "checks for alerts"),
+    "deliveries": ("delivery", "deliveries"),
+    "attempts": ("attempt", "attempts"),
+    "tasks": ("import or bulk action", "imports and bulk actions"),
+    "task_rows": ("row of an import or a bulk action", "rows of imports and bulk actions"),
+    "audit_entries": ("entry of the audit trail", "entries of the audit trail"),
+}
+
+
+def in_words(rows: Mapping[str, int]) -> list[str]:
+    """ "12 lines of timelines", "1 alert", … in the order of the table above."""
+    return [plural(rows[table], *words) for table, words in ROWS.items() if rows.get(table)]
+
+
+def places_in_words(found: Mention) -> str:
+    """ "3 places, for example “the battery burns” (line of a timeline)" """
+    whose = "Somebody else has this name. " if found.is_shared else ""
+    if not found.places:
+        none = f"none of the first {number(MOST_READ)} texts" if found.is_more else "no text"
+        return f"{whose}In {none}"
+    many = f"{'At least ' if found.is_more else ''}{plural(found.places, 'place')}"
+    return f"{whose}{many}, for example “{found.example}” ({ROWS[found.table][0]})"

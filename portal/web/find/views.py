@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,13 +11,15 @@ from werkzeug.wrappers import Response
 
 from portal.lib.clock import utcnow
 from portal.lib.typed_text import tidy
-from portal.services.assets.queries import holders
-from portal.services.find import queries
-from portal.services.find.queries import EverythingFound, FoundKind
-from portal.web.assets.state import urgent_badges
+from portal.services import find
+from portal.services.assets.queries import COUNTED_BESIDE, holders
+from portal.services.deliveries.log.plan import MOST_BEGUN
+from portal.services.find import EverythingFound, FoundKind, Hits
+from portal.web.assets.presenter import urgent_badges
 from portal.web.deliveries import log_presenter
-from portal.web.find.words import answers_url, lists, short
+from portal.web.forms.filter_form import LONGEST_SEARCH
 from portal.web.frame.access import can, requires
+from portal.web.frame.wording import counted
 from portal.web.help.views import open_entries
 
 MOST_OF_HELP: Final = 3
@@ -38,7 +41,7 @@ blueprint = Blueprint("find", __name__, url_prefix="/find")
 def index() -> Response | str:
     """What the text names or describes; at once its page, if that is one thing beyond doubt."""
     text = tidy(request.args.get("q") or "")
-    found = queries.find(text, can) if text else EverythingFound()
+    found = find.find(text, can) if text else EverythingFound()
     if found.sure:
         return redirect(_address(*found.sure))
     return render_template(
@@ -60,3 +63,45 @@ def _address(kind: FoundKind, id_: int | UUID) -> str:
     endpoint, name = PAGES[kind]
     values: dict[str, Any] = {name: id_}
     return url_for(endpoint, **values)
+
+
+SHORT: Final = 60  # characters of a text that stand in a heading
+
+
+@dataclass(frozen=True, slots=True)
+class WholeList:
+    """A link to all of one kind that were found."""
+
+    words: str
+    url: str
+
+
+def short(text: str) -> str:
+    """The text on one line, cut off where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHORT else f"{line[:SHORT].rstrip()}…"
+
+
+def answers_url(text: str) -> str:
+    """The log's filter that finds the words in what receivers answered; blank where the text is
+    too long for it."""
+    is_line = text and len(text) <= LONGEST_SEARCH
+    return url_for("deliveries.index", answer=text) if is_line else ""
+
+
+def lists(text: str, found: EverythingFound) -> dict[str, WholeList]:
+    """For each group of which there is more than its few rows, the list that shows all of it."""
+    more: dict[str, tuple[Hits[Any], str, int | None]] = {
+        "assets": (found.assets, "assets.index", COUNTED_BESIDE),
+        "people": (found.people, "staff.index", None),
+        "webhooks": (found.webhooks, "webhooks.index", None),
+        "deliveries": (found.deliveries, "deliveries.index", MOST_BEGUN - 1),
+    }
+    return {
+        name: WholeList(
+            f"All {counted(group.total, limit)} {name} with “{short(text)}”",
+            url_for(endpoint, q=text),
+        )
+        for name, (group, endpoint, limit) in more.items()
+        if group.total is not None and group.total > len(group.rows)
+    }

@@ -1,17 +1,21 @@
 """What every form of the portal has: tidy text, a `once` token, room for a refusal."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from flask import flash
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from wtforms import Field, HiddenField, PasswordField, StringField
+from wtforms import Field, Form, HiddenField, PasswordField, StringField
 from wtforms.fields.core import UnboundField
 from wtforms.validators import Length
 
 from portal.lib import typed_text
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.web.frame.page_frame import problems
 
 LONGEST_NAME: Final = 100  # characters, of a field
 LONGEST_TEXT: Final = 10_000  # characters, in a field that says no other limit
@@ -93,3 +97,47 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
             self.form_errors = [*self.form_errors, refusal.sentence]
         else:
             field.errors = [*field.errors, refusal.sentence]
+
+
+HAS_A_PAGE: Final = (NotFound, NotAllowed, Stale)
+
+
+@contextmanager
+def refusals_in(form: PortalForm) -> Iterator[None]:
+    """Put a refusal into the form, so that the page comes back with what was typed.
+
+    What has a page of its own passes through: not found, not allowed, stale.
+    """
+    try:
+        yield
+    except HAS_A_PAGE:
+        raise
+    except Refusal as refusal:
+        form.refuse(refusal)
+
+
+@contextmanager
+def refusals_flashed(kind: str = "info") -> Iterator[None]:
+    """Tell a refusal above the page that comes next; the same passes through."""
+    try:
+        yield
+    except HAS_A_PAGE:
+        raise
+    except Refusal as refusal:
+        flash(refusal.sentence, kind)
+
+
+def status_of(form: Form) -> int:
+    """400 for a form that comes back with something to change, else 200."""
+    return 400 if problems(form) else 200
+
+
+# Of what webhooks tell.
+UNHEARD: Final = "Nothing was changed, so nobody was notified."
+
+
+def say_whether_changed(
+    changed: object, saved: str = "Saved.", unchanged: str = "Nothing was changed."
+) -> None:
+    """Have the next page say `saved`; where nothing was changed that, which is no success."""
+    flash(saved if changed else unchanged, "success" if changed else "info")

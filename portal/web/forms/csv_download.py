@@ -7,7 +7,7 @@ from flask import Response, request, stream_with_context
 
 from portal.lib.csv_cells import write_csv
 from portal.lib.file_lock import FileLock
-from portal.services.csv.export_slots import take_slot
+from portal.services.csv.export import take_slot
 from portal.web.frame.access import actor
 
 # In the others the comma stands in numbers. No language is a program's, which reads ours.

@@ -9,8 +9,8 @@ from flask import render_template, request
 from wtforms import BooleanField, Field, Form, FormField, SelectField
 
 from portal.lib.clock import utcnow
-from portal.services.audit.queries import last_change
-from portal.web.frame.form_rendering import is_hidden
+from portal.services.audit import last_change
+from portal.web.frame.page_frame import is_hidden
 from portal.web.frame.wording import zone
 
 # Sent with every form and made anew by the page.

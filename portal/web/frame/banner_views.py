@@ -12,8 +12,8 @@ from werkzeug.wrappers import Response
 
 from portal.engine.health import PATIENCE_IN_WORDS
 from portal.models.people import Role
-from portal.services.outbox.sending_switch import SendingStop, find_stop
-from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
+from portal.services.outbox.due import SendingStop, find_stop
+from portal.services.webhooks.banners import WebhookTrouble, troubles
 from portal.web.frame.access import local_path, requires
 
 HIDDEN: Final = "hidden_troubles"

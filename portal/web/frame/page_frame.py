@@ -1,21 +1,26 @@
 """What every page stands in: our template helpers, navigation and security headers."""
 
-from typing import Any, Final
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, cast
 
 from flask import Flask, Response, current_app, g, request, url_for
+from markupsafe import Markup, escape
+from wtforms import Field, FieldList, Form, FormField, RadioField, SelectMultipleField
 
 from portal.config.settings import Settings
 from portal.lib.typed_text import harmless
-from portal.web.frame import form_rendering, status_tags
-from portal.web.frame.icons import icon
-from portal.web.frame.navigation import navigation, section_here
-from portal.web.frame.security_headers import add_security_headers
-from portal.web.frame.static_files import static_url
+from portal.web.frame import status_tags
 from portal.web.frame.wording import WORDS
 
 # What an address says of a person's last press alone: links on the page do not carry it on.
 RETRIED: Final = "retried"
-# The browser's own choice; without one the system decides (portal/web/people/theme_views.py).
+# The browser's own choice; without one the system decides (portal/web/people/account_views.py).
 THEME_COOKIE: Final = "theme"
 THEMES: Final = ("light", "dark")
 
@@ -41,19 +46,19 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters["harmless"] = harmless
     app.jinja_env.globals.update(
         {
-            "as_hint": form_rendering.as_hint,
-            "blank_row": form_rendering.blank_row,
-            "described_by": form_rendering.described_by,
+            "as_hint": as_hint,
+            "blank_row": blank_row,
+            "described_by": described_by,
             "icon_svg": icon,
-            "is_hidden": form_rendering.is_hidden,
+            "is_hidden": is_hidden,
             "local_trial": local_trial,
-            "messages_of": form_rendering.messages,
+            "messages_of": messages,
             "navigation": navigation,
             "page_url": page_url,
-            "problems": form_rendering.problems,
+            "problems": problems,
             "section_here": section_here,
             "static_url": static_url,
-            "target_id": form_rendering.target_id,
+            "target_id": target_id,
             "theme_chosen": theme_chosen,
             "delivery_tag": status_tags.delivery_tag,
             "webhook_tag": status_tags.webhook_tag,
@@ -92,3 +97,280 @@ def local_trial() -> str:
 
 def _deny(permission: str) -> bool:
     return False
+
+
+# Where a new row's number goes; static/js/rows.js puts the number there.
+ROW_NUMBER: Final = "__row__"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One line of the error summary; `target` is the id of the control it links to, if any."""
+
+    message: str
+    target: str
+
+
+def problems(form: Form | None) -> list[Problem]:
+    """Everything that keeps the form from being saved, in the order of its fields."""
+    if form is None:
+        return []
+    whole = [Problem(as_hint(str(message)), "") for message in form.form_errors]
+    return whole + [problem for field in form for problem in _of_field(field)]
+
+
+def messages(field: Field) -> list[str]:
+    """The field's own messages, without those of fields inside it."""
+    errors: Sequence[object] = field.errors  # of a list of fields: also what its entries found
+    own = (error for error in errors if error and not isinstance(error, dict | list | tuple))
+    return [as_hint(str(error)) for error in own]
+
+
+def as_hint(sentence: str) -> str:
+    """Hints and errors at a field end without a full stop (docs/words.md)."""
+    return sentence.removesuffix(".")
+
+
+def target_id(field: Field) -> str:
+    """The id of the control that a link to this field must go to: a group's first control."""
+    if isinstance(field, RadioField | SelectMultipleField):
+        return f"{field.id}-0" if field.choices else field.id
+    if isinstance(field, FieldList):
+        return target_id(field.entries[0]) if field.entries else field.id
+    if isinstance(field, FormField):
+        return target_id(next(iter(field.form)))
+    return str(field.id)
+
+
+def is_hidden(field: Field) -> bool:
+    """Whether the field has no visible control."""
+    return getattr(field.widget, "input_type", "") == "hidden"
+
+
+def described_by(field: Field, hint: str | None) -> str | None:
+    """The ids of the hint and the error, in the order they are read out."""
+    ids = [f"{field.id}-hint"] if hint else []
+    ids += [f"{field.id}-error"] if messages(field) else []
+    return " ".join(ids) or None
+
+
+def blank_row(fields: "FieldList[Any]") -> Field:
+    """An unfilled entry of the list, numbered `ROW_NUMBER`, for rows.js to copy."""
+    options = {
+        "name": f"{fields.name}-{ROW_NUMBER}",
+        "id": f"{fields.id}-{ROW_NUMBER}",
+        "_meta": fields.meta,
+    }
+    row: Field = fields.meta.bind_field(Form(), fields.unbound_field, options)
+    row.process(None)
+    return row
+
+
+def _of_field(field: Field) -> Iterator[Problem]:
+    if isinstance(field, FormField):
+        yield from problems(field.form)
+        return
+    target = "" if is_hidden(field) else target_id(field)
+    yield from (Problem(message, target) for message in messages(field))
+    if isinstance(field, FieldList):
+        for entry in field.entries:
+            yield from _of_field(entry)
+
+
+SPRITE: Final = "static/bootstrap5/icons/bootstrap-icons.svg"
+SYMBOL: Final = re.compile(r'<symbol [^>]*\bid="([^"]+)"[^>]*>(.*?)</symbol>', re.DOTALL)
+
+
+@lru_cache(maxsize=1)
+def _shapes() -> dict[str, str]:
+    sprite = files("flask_bootstrap").joinpath(SPRITE).read_text(encoding="utf-8")
+    return dict(SYMBOL.findall(sprite))
+
+
+@lru_cache(maxsize=512)
+def icon(name: str, label: str = "") -> Markup:
+    """The icon as an inline `<svg>`: hidden from screen readers unless it has a label.
+
+    `name` is a Bootstrap icon's name ("check-circle"); an unknown one raises `KeyError`.
+    """
+    shape = _shapes()[name]
+    voice = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
+    return Markup(  # noqa: S704 - the shapes come from an installed package, the label is escaped
+        f'<svg class="icon" viewBox="0 0 16 16" width="16" height="16" fill="currentColor"'
+        f' focusable="false" {voice}>{shape}</svg>'
+    )
+
+
+KEEP: Final = "public, max-age=31536000, immutable"
+# The modules that main.js imports have plain addresses: kept, but asked about each time (ETag).
+ASK: Final = "no-cache"
+
+
+@lru_cache(maxsize=256)
+def _version(path: Path, changed_ns: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _version_now(path: Path) -> str:
+    return _version(path, path.stat().st_mtime_ns)
+
+
+def static_url(filename: str) -> str:
+    """The address of one of our static files, with its content's hash as version."""
+    path = Path(current_app.static_folder or "static") / filename
+    return url_for("static", filename=filename, v=_version_now(path))
+
+
+def is_static() -> bool:
+    """Whether this request asks for a static file."""
+    return request.endpoint == "static"
+
+
+def keep_static(response: Response) -> None:
+    """Let browsers keep a file for ever when its address names its version."""
+    versioned = "v" in request.args and response.status_code == 200
+    response.headers["Cache-Control"] = KEEP if versioned else ASK
+
+
+POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def add_security_headers(response: Response) -> Response:
+    """Add the headers that a view did not set itself; pages are never stored by anyone."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if is_static():
+        keep_static(response)
+    else:
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One page to go to: its label, its stable address and the permission it needs.
+
+    `also`: addresses outside its own that belong to it.
+    """
+
+    label: str
+    path: str
+    permission: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """The address as the browser must ask for it, also below a prefix."""
+        return request.script_root + self.path
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the page being shown is this one or lies under it, and under no nearer one."""
+        return _nearest(request.path) in (self.path, *self.also)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One entry of the main navigation, with its tabs.
+
+    A page belongs to the first section that names it; a later one may have a tab that leads there.
+    """
+
+    label: str
+    places: tuple[Place, ...]
+
+    @property
+    def url(self) -> str:
+        """The address of its first own page."""
+        return self.own[0].url
+
+    @property
+    def own(self) -> tuple[Place, ...]:
+        """The places that no earlier section has."""
+        return tuple(place for place in self.places if _home(place) == self.label)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether one of its own pages is being shown."""
+        return any(place.is_here for place in self.own)
+
+
+WEBHOOKS: Final = Place("Webhooks", "/settings/webhooks", "webhooks.read", also=("/inbox",))
+
+SECTIONS: Final = (
+    Section(
+        "Assets",
+        (
+            Place("Assets", "/assets", "assets.read", also=("/tasks",)),
+            Place("Reservations", "/reservations", "assets.read"),
+            Place("Maintenance", "/maintenance", "assets.read"),
+            Place("Staff", "/staff", "assets.read"),
+            Place("Categories", "/categories", "assets.read"),
+            Place("Locations", "/locations", "assets.read"),
+        ),
+    ),
+    Section(
+        "Deliveries",
+        (Place("Deliveries", "/deliveries", "deliveries.read", also=("/batches",)),),
+    ),
+    Section("Webhooks", (WEBHOOKS,)),
+    Section("Alerts", (Place("Alerts", "/alerts", "alerts.read"),)),
+    Section(
+        "Settings",
+        (
+            WEBHOOKS,
+            Place("Alerts", "/settings/alerts", "alerts.settings"),
+            Place("Users", "/settings/people", "people.manage"),
+            Place("Audit", "/settings/audit", "audit.read"),
+            Place("System", "/settings/system", "system.read"),
+        ),
+    ),
+    Section("Help", (Place("Help", "/help", "home.read"),)),
+)
+
+
+def navigation() -> list[Section]:
+    """The sections that hold something the signed-in person may read, with those tabs alone."""
+    can = cast(Callable[[str], bool], current_app.jinja_env.globals["can"])
+    sections = (
+        Section(each.label, tuple(p for p in each.places if can(p.permission))) for each in SECTIONS
+    )
+    return [section for section in sections if section.own]
+
+
+def section_here() -> Section | None:
+    """The section that the page being shown belongs to."""
+    return next((section for section in navigation() if section.is_here), None)
+
+
+def _home(place: Place) -> str:
+    return next(section.label for section in SECTIONS if place in section.places)
+
+
+def _nearest(path: str) -> str:
+    places = (place for section in SECTIONS for place in section.places)
+    paths = (path for place in places for path in (place.path, *place.also))
+    above = (known for known in paths if path == known or path.startswith(f"{known}/"))
+    return max(above, key=len, default="")

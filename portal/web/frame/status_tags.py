@@ -1,6 +1,7 @@
 """Statuses as people see them: a word, an icon and a colour. The only place that pairs them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 
@@ -150,3 +151,17 @@ def reservation_tag(state: str) -> Tag:
 def maintenance_tag(state: str) -> Tag:
     """The tag of how far maintenance is."""
     return MAINTENANCE[state]
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One part; the other filters stay as they are. `count`: what it holds, in words.
+
+    `is_bad`: whatever it holds waits for a person.
+    """
+
+    label: str
+    url: str
+    is_here: bool
+    count: str | None = None
+    is_bad: bool = False

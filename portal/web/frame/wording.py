@@ -13,8 +13,8 @@ from markupsafe import Markup
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative
-from portal.services.core import counting
-from portal.services.outbox.sending_switch import SendingStop
+from portal.services.core import queries
+from portal.services.outbox.due import SendingStop
 
 THIN_SPACE: Final = "\u202f"  # a narrow space that does not break
 A_DAY: Final = timedelta(days=1)
@@ -129,7 +129,7 @@ def number(value: int) -> str:
 
 def counted(count: int, limit: int | None = None) -> str:
     """A count that stops at its limit (`COUNT_LIMIT`): "312", "10 000+" where there are more."""
-    most = counting.COUNT_LIMIT if limit is None else limit
+    most = queries.COUNT_LIMIT if limit is None else limit
     return f"{number(most)}+" if count > most else number(count)
 
 

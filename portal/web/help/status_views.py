@@ -7,7 +7,7 @@ from typing import Final
 from flask import Blueprint, render_template
 
 from portal.engine.reasons import Explanation, Reason, ReasonGroup, explain, reasons_in
-from portal.services.outbox.status import ShownStatus
+from portal.services.outbox.due import ShownStatus
 from portal.services.webhooks.summary import Standing
 from portal.web.frame.access import requires
 from portal.web.frame.status_tags import Tag, delivery_tag, webhook_tag

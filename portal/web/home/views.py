@@ -8,17 +8,15 @@ from flask import Blueprint, render_template, request
 from portal.services.assets.queries import AssetFilter, Shown, count
 from portal.services.deliveries import trends
 from portal.services.operations.overview import Overview, overview
-from portal.services.outbox.sending_switch import find_stop
-from portal.web.deliveries.bulk_retries import lines as run_lines
+from portal.services.outbox.due import find_stop
+from portal.web.deliveries import bulk_retries as run_lines
+from portal.web.deliveries import problems as problem_lines
 from portal.web.deliveries.log_presenter import failures_url
-from portal.web.deliveries.problems import lines as problem_lines
 from portal.web.frame import charts
 from portal.web.frame.access import can, requires
 from portal.web.frame.wording import counted
 from portal.web.help.advice import whom
-from portal.web.home.needs import needs
-from portal.web.home.our_side import our_side
-from portal.web.home.register_needs import register_needs
+from portal.web.home.needs import needs, our_side, register_needs
 
 # So many problems stand on the page; the others are folded away.
 IN_SIGHT: Final = 5

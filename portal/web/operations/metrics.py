@@ -11,9 +11,9 @@ from prometheus_client.registry import Collector
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.operations import findings, metrics
-from portal.services.operations.finding import Level
+from portal.services.operations.findings import Level
 from portal.services.operations.health import Facts, read_facts
-from portal.services.operations.process_roles import DUTIES
+from portal.services.operations.report import DUTIES
 
 PREFIX: Final = "asset_webhooks"
 SILENT: Final = int(heartbeats.SILENT_AFTER.total_seconds())

@@ -2,15 +2,18 @@
 
 import hmac
 from dataclasses import asdict
+from datetime import timedelta
 from ipaddress import ip_address
+from typing import Final
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Flask, Response, abort, jsonify, request
 
 from portal.extensions import settings
-from portal.services.operations.database.look import read_ready
-from portal.services.operations.database.pulse import Need
+from portal.lib.clock import utcnow
+from portal.services.core import heartbeats
+from portal.services.operations.health import read_ready
+from portal.services.operations.readiness import Need
 from portal.web.frame.access import PUBLIC, requires
-from portal.web.operations.forwarded_headers import is_passed_on
 from portal.web.operations.metrics import exposition
 
 blueprint = Blueprint("operations", __name__)
@@ -72,3 +75,51 @@ def _is_this_machine() -> bool:
         return False
     # A socket for both kinds tells IPv4 addresses as IPv6 ones, which Python 3.11 calls special.
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+
+
+# The standard header, and what proxies have written since before it (RFC 7239). Any will do: many
+# pass on no more than X-Forwarded-Proto.
+FORWARDED = ("forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "cf-", "true-client-ip")
+
+
+def init_app(app: Flask) -> None:
+    """Notice proxies that are not trusted, so that System can name them."""
+    app.before_request(_notice)
+
+
+def is_passed_on() -> bool:
+    """Whether this request says that a proxy passed it on. Anybody may say so."""
+    return any(name.lower().startswith(FORWARDED) for name, _ in request.headers)
+
+
+def _notice() -> None:
+    # In memory alone: the heartbeat writes it, so that nobody makes us write by asking.
+    if not settings().trusted_proxies and is_passed_on():
+        heartbeats.note(heartbeats.PROXY)
+
+
+security_txt_blueprint = Blueprint("security_txt", __name__)
+
+PATH: Final = "/.well-known/security.txt"
+# RFC 9116, 2.5.5: less than a year. Each answer is new, so that it never runs out where it is asked
+# for; a copy that somebody kept does.
+LASTS: Final = timedelta(days=180)
+
+
+@security_txt_blueprint.get(PATH)
+@requires(PUBLIC)
+def show() -> Response:
+    """The contact that `SECURITY_CONTACT` names; 404 where nobody set one."""
+    contact = settings().security_contact
+    if not contact:
+        abort(404)
+    ends = (utcnow() + LASTS).replace(hour=0, minute=0, second=0, microsecond=0)
+    lines = [
+        f"Contact: {contact}",
+        f"Expires: {ends:%Y-%m-%dT%H:%M:%SZ}",
+        "Preferred-Languages: en",
+    ]
+    # An address on the web has to be https there (2.5.2); another one says nothing about itself.
+    if settings().base_url.startswith("https://"):
+        lines.append(f"Canonical: {settings().base_url}{PATH}")
+    return Response("".join(f"{line}\n" for line in lines), mimetype="text/plain")

@@ -5,10 +5,9 @@ from typing import Final
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from portal.services.operations import findings, report
+from portal.services.operations import findings, report, sending
 from portal.services.operations.health import read_facts
-from portal.services.operations.process_roles import read_duties
-from portal.services.operations.sending import switch
+from portal.services.operations.report import read_duties
 from portal.web.frame.access import actor, requires
 from portal.web.frame.status_tags import process_tag
 
@@ -41,20 +40,20 @@ def index() -> str:
 
 
 @blueprint.route("/stop-sending", methods=["GET", "POST"])
-@requires(switch.PERMISSION)
+@requires(sending.PERMISSION)
 def stop_sending() -> Response | str:
     """Ask, then send nothing more to any webhook."""
     if request.method == "POST":
-        is_new = switch.stop(actor())
+        is_new = sending.stop(actor())
         flash(*(STOPPED, "success") if is_new else ("Sending was stopped already.", "info"))
         return redirect(url_for("system.index"))
     return render_template("operations/stop_sending.html")
 
 
 @blueprint.post("/start-sending")
-@requires(switch.PERMISSION)
+@requires(sending.PERMISSION)
 def start_sending() -> Response:
     """Send again."""
-    is_new = switch.start(actor())
+    is_new = sending.start(actor())
     flash(*(STARTED, "success") if is_new else ("Sending was on already.", "info"))
     return redirect(url_for("system.index"))

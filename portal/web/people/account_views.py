@@ -1,8 +1,9 @@
 """The own account: name, time zone, password, and where one is signed in."""
 
+from typing import Final
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -14,10 +15,10 @@ from portal.services.core.time_zones import today
 from portal.services.people import account
 from portal.services.people import sessions as open_sessions
 from portal.services.people.account import Details
-from portal.web.forms.base import typed
-from portal.web.forms.confirmation import say_whether_changed
-from portal.web.frame import sessions
-from portal.web.frame.access import actor, requires
+from portal.web.forms.base import say_whether_changed, typed
+from portal.web.frame import access
+from portal.web.frame.access import PUBLIC, actor, local_path, requires
+from portal.web.frame.page_frame import THEME_COOKIE, THEMES
 from portal.web.frame.wording import day_words, plural
 from portal.web.people.browsers import browser_words
 from portal.web.people.forms import DetailsForm, PasswordForm, zone_choices
@@ -67,7 +68,7 @@ def change_password() -> Answer:
     except Refusal as refusal:
         form.refuse(refusal)
         return _page(_details_form(saved=True), form, form), refusal.status
-    sessions.begin(admission)
+    access.begin(admission)
     flash("Your password is changed. You are signed out everywhere else.", "success")
     return redirect(url_for("account.index"))
 
@@ -86,7 +87,7 @@ def end_session(session_id: UUID) -> Answer:
 def end_other_sessions() -> Answer:
     """Sign out everywhere but here."""
     user, ended = account.sign_out_elsewhere(actor(), current_user.session_id)
-    sessions.remember_device(user)
+    access.remember_device(user)
     verb = "is" if ended == 1 else "are"
     flash(f"{plural(ended, 'other browser')} {verb} signed out.", "success")
     return redirect(url_for("account.index"))
@@ -115,3 +116,24 @@ def _page(details: DetailsForm, password: PasswordForm, failed: object = None) -
             "Today" if each.last_seen_on == today() else day_words(each.last_seen_on, utcnow())
         ),
     )
+
+
+# Browsers keep no cookie longer than 400 days.
+LASTS: Final = 365 * 24 * 3600
+
+theme_blueprint = Blueprint("themes", __name__)
+
+
+@theme_blueprint.post("/theme")
+@requires(PUBLIC)
+def choose() -> Response:
+    """Keep the choice and go back to the page; whatever is no theme means the system's."""
+    answer = redirect(local_path(request.form.get("back")))
+    wanted, is_https = request.form.get("theme"), bool(current_app.config["SESSION_COOKIE_SECURE"])
+    if wanted in THEMES:
+        answer.set_cookie(
+            THEME_COOKIE, wanted, max_age=LASTS, httponly=True, secure=is_https, samesite="Lax"
+        )
+    else:
+        answer.delete_cookie(THEME_COOKIE, httponly=True, secure=is_https, samesite="Lax")
+    return answer

@@ -14,7 +14,7 @@ from wtforms import (
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from portal.extensions import settings
-from portal.lib.emails import is_email, tidy_email
+from portal.lib.typed_values import is_email, tidy_email
 from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
 from portal.services.people.account import time_zones

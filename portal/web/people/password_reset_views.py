@@ -8,9 +8,8 @@ from werkzeug.wrappers import Response
 from portal.models.people import LinkKind
 from portal.services.core.refusals import Refusal
 from portal.services.people import one_time_links, password_resets, users
-from portal.web.forms.base import typed
-from portal.web.forms.refusals import refusals_flashed
-from portal.web.frame import sessions
+from portal.web.forms.base import refusals_flashed, typed
+from portal.web.frame import access
 from portal.web.frame.access import PUBLIC, actor, always, requires
 from portal.web.people import signup_views
 from portal.web.people.browsers import browser_words
@@ -77,7 +76,7 @@ def save() -> Answer:
         return _page(form, refusal.status)
     if admission is None:
         return signup_views.leads_on()
-    sessions.begin(admission)
+    access.begin(admission)
     flash("Your new password is saved. Everywhere else you are signed out.", "success")
     return redirect(url_for("home.index"))
 

@@ -8,7 +8,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.people.sign_in import sign_in as check
 from portal.services.people.sign_in_throttle import Throttled
 from portal.web.forms.base import typed
-from portal.web.frame import sessions
+from portal.web.frame import access
 from portal.web.frame.access import PUBLIC, local_path, requires
 from portal.web.people.browsers import browser_words
 from portal.web.people.forms import SignInForm
@@ -29,7 +29,7 @@ def sign_in() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     if not form.validate():
         return _page(form, 400)
     try:
-        known, words = sessions.known_devices(), browser_words()
+        known, words = access.known_devices(), browser_words()
         admission = check(
             typed(form.email), typed(form.password), request.remote_addr, known, words
         )
@@ -39,7 +39,7 @@ def sign_in() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     except Refusal as refusal:
         form.refuse(refusal)
         return _page(form, refusal.status)
-    sessions.begin(admission)
+    access.begin(admission)
     return redirect(onward)
 
 
@@ -47,7 +47,7 @@ def sign_in() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
 @requires("account.edit")
 def sign_out() -> Response:
     """End this session, and whatever copy of its cookie there may be."""
-    sessions.end()
+    access.end()
     flash("You are signed out.", "success")
     return redirect(url_for("auth.sign_in"))
 

@@ -10,7 +10,7 @@ from portal.services.people import one_time_links, signup
 from portal.services.people.signup import NewPerson
 from portal.services.people.users import ROLE_NAMES
 from portal.web.forms.base import typed
-from portal.web.frame import sessions
+from portal.web.frame import access
 from portal.web.frame.access import PUBLIC, requires
 from portal.web.people.browsers import browser_words
 from portal.web.people.forms import JoinForm, SetUpForm
@@ -65,7 +65,7 @@ def set_up() -> Answer:
         return _setup_page(form, refusal.status)
     if admission is None:
         return leads_on()
-    sessions.begin(admission)
+    access.begin(admission)
     flash(f"Welcome, {admission.user.name}. The portal is yours.", "success")
     return redirect(url_for("home.index"))
 
@@ -103,7 +103,7 @@ def accept() -> Answer:
         )
     if admission is None:
         return leads_on()
-    sessions.begin(admission)
+    access.begin(admission)
     flash(f"Welcome, {admission.user.name}.", "success")
     return redirect(url_for("home.index"))
 

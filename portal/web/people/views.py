@@ -9,8 +9,8 @@ from portal.models.people import Role
 from portal.services.core.refusals import Stale
 from portal.services.people import invitations, users
 from portal.services.people.users import ROLE_NAMES, Person
+from portal.web.forms.base import refusals_in, status_of
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
-from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, always, requires
 from portal.web.people.forms import ROLE_HINTS, RoleForm
 

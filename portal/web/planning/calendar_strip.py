@@ -13,7 +13,7 @@ from portal.models.assignments import Assignment
 from portal.models.planning import Reservation, ReservationState
 from portal.services.actions.planning.queries import Plans
 from portal.web.frame.wording import zone
-from portal.web.planning.words import day_in_words, span_in_words
+from portal.web.planning.wording import day_in_words, span_in_words
 
 DAYS: Final = 60
 DAY_WIDTH: Final = 10

@@ -18,10 +18,10 @@ from portal.web.forms.fields import row_id
 from portal.web.forms.query_values import linked
 from portal.web.frame.access import requires
 from portal.web.frame.page_frame import page_url
-from portal.web.frame.tabs import Tab
+from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted
-from portal.web.planning import presenter as planning_presenter
-from portal.web.planning import words as planning_words
+from portal.web.planning import wording as planning_presenter
+from portal.web.planning import wording as planning_words
 
 WANTED = {
     ReservationList.PENDING: "Waiting for approval",

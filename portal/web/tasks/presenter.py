@@ -1,17 +1,139 @@
 """A piece of long work in words: what it is, how far it got, and what comes after it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from flask import url_for
+
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
+from portal.models.deliveries import RowOutcome
 from portal.models.tasks import Task, TaskState
+from portal.services.actions import bulk
+from portal.services.alerts import runs as alert_runs
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.csv import import_task
+from portal.services.csv.import_rows import Verdict
+from portal.services.erasure import walk as erasure_walk
 from portal.services.task_kinds import KINDS
-from portal.services.tasks.tasks import ENDED
-from portal.web.frame.status_tags import PARTLY, Tag
+from portal.services.tasks import ENDED
+from portal.web.assets.bulk_views import title_of
+from portal.web.frame.status_tags import BULK_RETRY, PARTLY, TASK, Tag
 from portal.web.frame.wording import number, plural
-from portal.web.tasks.kinds import WORDS, Link, TaskWords
+
+Link = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskWords:
+    """How the page of one kind speaks.
+
+    `outcomes`: what became of rows, by the names in `counts`, in the order of the sentence.
+    `failures`: those that a person would not call finished, and `undone`: how `finished`, "1 …" and
+    "3 …" go on. `after`: (label, address) of what a person may look at when it
+    has ended, or waits for them. `tags`: by state.
+    """
+
+    title: Callable[[Task], str]
+    outcomes: Mapping[str, str]
+    failures: Sequence[str] = ()
+    finished: str = "Finished, but"
+    undone: tuple[str, str] = ("was not done", "were not done")
+    counts: Callable[[Task], Mapping[str, int]] = lambda task: task.counts
+    after: Callable[[Task], list[Link]] = lambda _task: []
+    tags: Mapping[str, Tag] = field(default_factory=lambda: TASK)
+
+
+def _after_check(task: Task) -> list[Link]:
+    if task.state == TaskState.PAUSED:
+        return [("Match the headings", url_for("import_match.match", public_id=task.public_id))]
+    if task.state != TaskState.DONE:
+        return [("Choose a file", url_for("importing.upload"))]
+    return [("See what each row would do", url_for("importing.check", public_id=task.public_id))]
+
+
+def _of_the_file(task: Task) -> Mapping[str, int]:
+    """What became of every row of the file, also of those that the check ruled out."""
+    left: Mapping[str, int] = task.params.get("left", {})
+    counts = {**left, **task.counts}
+    failed = left.get(Verdict.ERROR, 0) + task.counts.get(Verdict.FAILED, 0)
+    return {**counts, Verdict.FAILED: failed}
+
+
+def _after_import(task: Task) -> list[Link]:
+    check, assets = task.params["check"], ("Go to the assets", url_for("assets.index"))
+    every = url_for("importing.check", public_id=check)
+    if not _of_the_file(task)[Verdict.FAILED]:
+        return [("See every row", every), assets]
+    failed = url_for("importing.check", public_id=check, show=Verdict.FAILED)
+    download = url_for("importing.failed", public_id=check)
+    return [("See the rows that failed", failed), ("Download them", download), assets]
+
+
+def _after_bulk(task: Task) -> list[Link]:
+    every = url_for("bulk.show", public_id=task.public_id)
+    return [("See every asset", every), ("Go to the assets", url_for("assets.index"))]
+
+
+def _after_alerts(_task: Task) -> list[Link]:
+    return [
+        ("See the alerts", url_for("alerts.index")),
+        ("Alert settings", url_for("alert_settings.index")),
+    ]
+
+
+# A kind that is not here is told in general words.
+WORDS: Final[Mapping[str, TaskWords]] = {
+    import_task.CHECK_NAME: TaskWords(
+        title=lambda _task: "Check the file",
+        outcomes={
+            Verdict.CREATE: "to add",
+            Verdict.UPDATE: "to change",
+            Verdict.UNCHANGED: "unchanged",
+            Verdict.SKIPPED: "skipped",
+            Verdict.ERROR: "not possible",
+        },
+        failures=(Verdict.ERROR,),
+        finished="Checked; nothing is imported yet:",
+        undone=("row cannot be imported", "rows cannot be imported"),
+        after=_after_check,
+    ),
+    import_task.NAME: TaskWords(
+        title=lambda _task: "Import assets",
+        outcomes={
+            Verdict.CREATED: "added",
+            Verdict.UPDATED: "changed",
+            Verdict.UNCHANGED: "unchanged",
+            Verdict.SKIPPED: "skipped",
+            Verdict.FAILED: "failed",
+        },
+        failures=(Verdict.FAILED,),
+        undone=("was not imported", "were not imported"),
+        counts=_of_the_file,
+        after=_after_import,
+    ),
+    bulk.NAME: TaskWords(
+        title=title_of,
+        outcomes={bulk.DONE: "done", bulk.REFUSED: "not done"},
+        failures=(bulk.REFUSED,),
+        after=_after_bulk,
+    ),
+    bulk_retry_task.NAME: TaskWords(
+        title=lambda _task: "Bulk retry",
+        outcomes={RowOutcome.DELIVERED: "delivered", RowOutcome.FAILED: "failed"},
+        failures=(RowOutcome.FAILED,),
+        undone=("did not arrive", "did not arrive"),
+        tags=BULK_RETRY,
+    ),
+    erasure_walk.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),
+    alert_runs.NAME: TaskWords(
+        title=lambda _task: "Check for alerts",
+        outcomes={alert_runs.FIRED: "entered", alert_runs.PASSED: "no longer due"},
+        after=_after_alerts,
+    ),
+}
 
 
 def _plain(task: Task) -> str:

@@ -5,11 +5,11 @@ from uuid import UUID
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, url_for
 from werkzeug.wrappers import Response as Answer
 
+from portal.services import tasks
 from portal.services.core.refusals import NotAllowed, NotFound
 from portal.services.task_kinds import KINDS
-from portal.services.tasks import tasks
-from portal.services.tasks.tasks import Kind
-from portal.web.forms.refusals import refusals_flashed
+from portal.services.tasks import Kind
+from portal.web.forms.base import refusals_flashed
 from portal.web.frame.access import actor, can, requires
 from portal.web.tasks.presenter import TaskPage, page_of
 

@@ -13,13 +13,11 @@ from portal.services.webhooks.drafts import Draft
 from portal.services.webhooks.values import SecretMode
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.help_views import as_file, signature_page
+from portal.web.forms.base import refusals_in
 from portal.web.forms.query_values import uuid_or_none
-from portal.web.forms.refusals import refusals_in
 from portal.web.frame.access import actor, always, requires
-from portal.web.webhooks.draft_form import form_of
 from portal.web.webhooks.edit_views import changes_address, edit_form, form_page
-from portal.web.webhooks.forms import EditWebhookForm, WebhookForm
-from portal.web.webhooks.header_forms import brings_values
+from portal.web.webhooks.forms import EditWebhookForm, WebhookForm, brings_values, form_of
 from portal.web.webhooks.views import WEBHOOK, Answer
 
 STILL_ON_ITS_WAY: Final = (

@@ -8,30 +8,28 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from portal.engine.events.catalogue import GROUPS
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
-from portal.services.outbox.sending_switch import SendingStopped, find_stop
+from portal.services.outbox.due import SendingStopped, find_stop
 from portal.services.webhooks import crud
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import TARGET
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.services.webhooks.values import SecretMode, place_of
-from portal.web.forms.base import tidy
-from portal.web.forms.confirmation import say_whether_changed
+from portal.web.forms.base import refusals_in, say_whether_changed, status_of, tidy
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.query_values import number_or_none
-from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, posted, requires
 from portal.web.help.figures import overlap_words
-from portal.web.webhooks.draft_form import tested_form
 from portal.web.webhooks.forms import (
     CONFIRMED,
     SAVE_AND_TEST,
     EditWebhookForm,
     WebhookForm,
+    brings_values,
+    tested_form,
 )
-from portal.web.webhooks.header_forms import brings_values
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
-from portal.web.webhooks.words import held_count
+from portal.web.webhooks.wording import held_count
 
 ITS_ADDRESS_IS_HIDDEN: Final = (
     "Only administrators see its address whole, because a part of it looks like a key."

@@ -1,13 +1,16 @@
 """The webhook's form. What is secret in it is sealed on the way back, and never printed."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from flask import request
 from wtforms import (
     BooleanField,
     Field,
     FieldList,
+    Form,
     FormField,
     HiddenField,
     PasswordField,
@@ -18,12 +21,14 @@ from wtforms import (
     ValidationError,
 )
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
-from wtforms.widgets import PasswordInput
+from wtforms.widgets import PasswordInput, TextInput
 
 from portal.engine.events.catalogue import CATALOGUE, GROUPS
 from portal.engine.http.address_mask import looks_secret
 from portal.engine.http.custom_headers import refuse_header
 from portal.services.core import vault
+from portal.services.webhooks import drafts
+from portal.services.webhooks.drafts import Draft
 from portal.services.webhooks.values import (
     EVENT_VALUES,
     HEADER_STAYS,
@@ -39,9 +44,107 @@ from portal.services.webhooks.values import (
     secret_problem,
     url_problem,
 )
-from portal.web.forms.base import PortalForm, as_uuid
+from portal.web.forms.base import PortalForm, as_uuid, tidy
 from portal.web.forms.fields import VersionField
-from portal.web.webhooks.header_forms import HeaderForm, opened, person
+from portal.web.forms.query_values import uuid_or_none
+from portal.web.frame.access import actor
+
+# Around the place that a stored value is for. No header has it in its value.
+MARK: Final = "\0"
+# The box for the value of a custom header, and what keeps the value while the box is empty.
+BOX: Final = re.compile(r"headers-(\d+)-(value|kept)")
+
+
+def person() -> int:
+    """For whom secrets are sealed on their way back."""
+    return actor().user_id or 0
+
+
+def opened(field: Field) -> str | None:
+    """What a hidden field kept sealed."""
+    return vault.open_typed(person(), field.data) if field.data else None
+
+
+def brings_values(stored: Headers, *, typed: bool = True) -> bool:
+    """Whether the form that is sent has a header's value typed into it, or kept from before (from a
+    test, or a mistake) that is not the one in `stored`. Without `typed` only those count that were
+    stored before, for whatever webhook."""
+    values = {name.lower(): value for name, value in stored}
+    for name, sent in request.form.items(multi=True):
+        if not sent or not (box := BOX.fullmatch(name)):
+            continue
+        row, kind = box.groups()
+        place, value = _parts(vault.open_typed(person(), sent)) if kind == "kept" else ("", sent)
+        header = tidy(request.form.get(f"headers-{row}-name")) or ""
+        is_new = kind == "value" or (value and values.get(header.lower()) != value)
+        if is_new and (typed or place):
+            return True
+    return False
+
+
+class Unprinted(TextInput):
+    """A text box that never shows what is in it."""
+
+    def __call__(self, field: Field, **kwargs: Any) -> Any:
+        """Print the box, empty."""
+        return super().__call__(field, **{**kwargs, "value": "", "autocomplete": "off"})
+
+
+class HeaderForm(Form):
+    """One custom header. `kept` is its value, sealed, while the box for it is empty.
+
+    A value that was stored is sealed with its place, and goes to no other (`values.place_of`).
+    """
+
+    name = StringField("Header name", filters=[tidy])
+    value = StringField("Value", filters=[tidy], widget=Unprinted())
+    kept = HiddenField()
+
+    @property
+    def resolved(self) -> str:
+        """What was typed, or else what was kept; empty when there is neither."""
+        return self.value.data or _parts(opened(self.kept))[1]
+
+    @property
+    def name_data(self) -> str:
+        """The name as it is compared."""
+        return (self.name.data or "").lower()
+
+    @property
+    def place(self) -> str:
+        """The place that the kept value is for; empty where it was typed."""
+        return "" if self.value.data else _parts(opened(self.kept))[0]
+
+    @property
+    def is_blank(self) -> bool:
+        """A row that nobody filled in."""
+        return not (self.name.data or self.value.data or self.kept.data)
+
+    def forget(self) -> None:
+        """The kept value may not go where the form says."""
+        self.kept.data = ""
+
+    def seal(self, whence: str = "", place: str = "") -> None:
+        """Take the value out of the page and say by what it can be told, and where it is from.
+
+        `place`: where the values were stored for that fill the form.
+        """
+        value, bound = self.resolved, self.place or place
+        text = f"{MARK}{bound}{MARK}{value}" if bound else value
+        self.kept.data = vault.seal_typed(person(), text) if value else ""
+        self.value.data = ""
+        told = f"{vault.masked(value)}{whence}. Leave empty to keep it."
+        self.value.description = told if value else ""
+
+
+def _parts(kept: str | None) -> tuple[str, str]:
+    """The place that a kept value is for, and the value."""
+    text = kept or ""
+    if not text.startswith(MARK):
+        return "", text
+    place, _, value = text.removeprefix(MARK).partition(MARK)
+    return place, value
+
 
 MODES: Final = {
     SecretMode.GENERATE: "Create one for me",
@@ -287,3 +390,39 @@ class EditWebhookForm(WebhookForm):
 def _complain(sentence: str | None) -> None:
     if sentence:
         raise ValidationError(sentence)
+
+
+FROM_TEST = ", kept from your test"
+
+
+def tested_form(edits: UUID | None) -> WebhookForm | None:
+    """The form whose draft the address names, if it is for a new webhook or for this one."""
+    asked = uuid_or_none(request.args.get("draft"))
+    draft = drafts.find(actor(), asked) if asked else None
+    return form_of(draft) if draft and draft.edits == edits else None
+
+
+def form_of(draft: Draft) -> WebhookForm:
+    """The form as it was tested last."""
+    values = draft.values
+    kind = EditWebhookForm if draft.edits else WebhookForm
+    form = kind(
+        name=values.name,
+        url=values.url,
+        url_is_secret=values.url_is_secret,
+        decided_url=values.url,
+        events=list(values.events),
+        secret_mode=values.secret_mode,
+        secret=values.secret,
+        headers=[{"name": name, "value": value} for name, value in values.headers],
+        in_order=values.in_order,
+        active="yes" if values.is_active else "no",
+        test_event=draft.event,
+        draft=str(draft.public_id),
+        version=str(draft.version),
+    )
+    form.whence = FROM_TEST
+    form.filled_place = place_of(values.url) or ""
+    if values.secret_mode is SecretMode.GENERATE:
+        form.made_hint = draft.secret_hint
+    return form

@@ -9,18 +9,17 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from portal.lib.paging import Page
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.rows import LogRow
+from portal.services.deliveries.log.pages import LogRow
 from portal.services.webhooks import held_deliveries
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest, Seen
 from portal.web.deliveries import log_presenter
-from portal.web.forms.base import PortalForm
+from portal.web.forms.base import PortalForm, refusals_in, status_of
 from portal.web.forms.query_values import uuid_or_none
-from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, requires
 from portal.web.frame.wording import plural
 from portal.web.webhooks.views import WEBHOOK, Answer
-from portal.web.webhooks.words import held_count, held_until_words
+from portal.web.webhooks.wording import held_count, held_until_words
 
 blueprint = Blueprint("webhook_held", __name__, url_prefix="/settings/webhooks")
 

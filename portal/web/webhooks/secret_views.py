@@ -4,9 +4,8 @@ from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
+from portal.services.webhooks import keys, secrets
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks import secrets
-from portal.services.webhooks.keys import lost_keys
 from portal.web.frame.access import actor, always, local_path, posted, requires
 from portal.web.webhooks.views import WEBHOOK, Answer
 
@@ -39,7 +38,7 @@ def switch(public_id: UUID) -> Answer:
 def erase(public_id: UUID) -> Answer:
     """Ask, then erase what cannot be opened, so that the webhook can be turned on without it."""
     if request.method == "POST":
-        parts = lost_keys.forget_closed(actor(), public_id)
+        parts = keys.forget_closed(actor(), public_id)
         flash(*("Erased.", "success") if parts else ("Everything can be opened.", "info"))
         return redirect(url_for("webhooks.show", public_id=public_id))
     return render_template("webhooks/erase.html", webhook=webhook_queries.show(public_id))

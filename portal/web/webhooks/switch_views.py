@@ -13,15 +13,13 @@ from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks import activation
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks.held_deliveries import send_waiting
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
-from portal.services.webhooks.waiting_deliveries import send_waiting
-from portal.web.forms.base import PortalForm
-from portal.web.forms.refusals import HAS_A_PAGE, refusals_flashed, refusals_in, status_of
+from portal.web.forms.base import HAS_A_PAGE, PortalForm, refusals_flashed, refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
-from portal.web.webhooks.history import has_moved
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
-from portal.web.webhooks.words import held_count, held_for, held_until_words
+from portal.web.webhooks.wording import has_moved, held_count, held_for, held_until_words
 
 CHOOSE: Final = "choose"
 

@@ -2,44 +2,50 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Final
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID, uuid4
 
 from flask import Blueprint, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.engine.events.catalogue import CATALOGUE, GROUPS
+from portal.engine.http.address_mask import MASK
 from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.lib.durations import in_words
 from portal.lib.paging import Page
+from portal.models.webhooks import OffReason
 from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail, WebhookOrder
 from portal.services.webhooks.summary import ListedWebhook
+from portal.web.deliveries.forms import status_words
+from portal.web.deliveries.list_place import delivery_url
 from portal.web.deliveries.log_presenter import failures_url
-from portal.web.deliveries.place.list_place import delivery_url
-from portal.web.deliveries.rows.retried_row import here
-from portal.web.deliveries.rows.row_words import event_name, status_note
-from portal.web.forms.filter_form import FilterForm, SearchField
+from portal.web.deliveries.request import YOURS
+from portal.web.deliveries.rows import event_name, here, status_note
+from portal.web.forms.base import status_of
+from portal.web.forms.filter_form import FilterForm, SearchField, order_in
 from portal.web.forms.list_address import list_back, list_here
-from portal.web.forms.list_order import order_in
-from portal.web.forms.refusals import status_of
 from portal.web.frame import charts
-from portal.web.frame.access import requires
-from portal.web.webhooks import advice as webhook_advice
-from portal.web.webhooks import overview
-from portal.web.webhooks.history import history_lines
-from portal.web.webhooks.receiver_code import snippets
-from portal.web.webhooks.words import (
+from portal.web.frame.access import actor, can, requires
+from portal.web.frame.wording import counted, near_day
+from portal.web.webhooks import wording as webhook_advice
+from portal.web.webhooks.wording import (
     event_choices,
     events_of,
+    failures_began,
     going_on,
     held_count,
     held_for,
     held_until_words,
+    history_lines,
     on_and_off,
     result_of,
     state_sentence,
@@ -110,12 +116,12 @@ def show(public_id: UUID) -> Answer:
     return render_template(
         "webhooks/show.html",
         webhook=webhook,
-        address=overview.address_of(webhook),
+        address=address_of(webhook),
         advice=webhook_advice,
         places=page_tabs(webhook, "webhooks.show"),
         list_url=list_url(webhook),
-        state=state_sentence(webhook, latest, utcnow(), day, overview.off_by(webhook)),
-        began=overview.began(webhook),
+        state=state_sentence(webhook, latest, utcnow(), day, off_by(webhook)),
+        began=began(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
         held_until=held_until_words(webhook),
         held_for=held_for("While it is off, events"),
@@ -125,7 +131,7 @@ def show(public_id: UUID) -> Answer:
         event_total=len(CATALOGUE),
         choices=event_choices(webhook.events),
         latest=latest,
-        figures=overview.figures_of(webhook),
+        figures=figures_of(webhook),
         charts=[
             charts.hours_chart(day, partial(failures_url, webhook=public_id)),
             charts.days_chart(
@@ -134,12 +140,12 @@ def show(public_id: UUID) -> Answer:
             ),
         ],
         event_name=event_name,
-        log_path=overview.log_path,
+        log_path=log_path,
         delivery_url=delivery_url,
         here=here,
         result_of=result_of,
         status_note=status_note,
-        shows_secret=overview.shows_secret(webhook),
+        shows_secret=shows_secret(webhook),
         new_once=new_once,
     )
 
@@ -149,7 +155,7 @@ def show(public_id: UUID) -> Answer:
 def receiver(public_id: UUID) -> Answer:
     """How the other side is set up, with code that verifies our signature."""
     webhook = webhook_queries.show(public_id)
-    url = EXAMPLE if webhook.is_inbox else overview.address_of(webhook)
+    url = EXAMPLE if webhook.is_inbox else address_of(webhook)
     return render_template(
         "webhooks/receiver.html",
         webhook=webhook,
@@ -207,7 +213,7 @@ def page_tabs(webhook: WebhookDetail, here: str) -> list[dict[str, object]]:
     ]
     deliveries = {
         "label": "Deliveries",
-        "url": overview.log_path(webhook.public_id),
+        "url": log_path(webhook.public_id),
         "is_here": False,
     }
     return [tabs[0], deliveries, *tabs[1:]]
@@ -226,3 +232,107 @@ def delivery_path(delivery: UUID) -> str:
 def new_once() -> str:
     """A token for a button that creates something."""
     return str(uuid4())
+
+
+UNDER_WAY: Final = (
+    StatusFilter.WAITING,
+    StatusFilter.RETRYING,
+    StatusFilter.PAUSED,
+    StatusFilter.HELD,
+)
+
+
+def log_path(webhook: UUID, **narrowed: str) -> str:
+    """The log of one webhook (the address is stable)."""
+    return f"{request.script_root}/deliveries?{urlencode({'webhook': webhook, **narrowed})}"
+
+
+def address_of(webhook: WebhookDetail) -> str:
+    """Whole for those who may edit it, and without what is secret for everybody else."""
+    is_whole = can("webhooks.edit") and not webhook.is_inbox
+    return webhook_queries.address(webhook.public_id) if is_whole else webhook.url
+
+
+def figures_of(webhook: WebhookDetail) -> list[tuple[str, str, str, datetime | None]]:
+    """What is under way for it: a number, its word, and where the deliveries are; then how long
+    the oldest has waited, and since when it is off, each with its time."""
+    figures: list[tuple[str, str, str, datetime | None]] = [
+        (
+            counted(log_pages.count(each, webhook.public_id)),
+            status_words(each).lower(),
+            log_path(webhook.public_id, status=each),
+            None,
+        )
+        for each in UNDER_WAY
+    ]
+    if oldest := webhook.oldest_open:
+        length = in_words(max(0.0, (utcnow() - oldest.created_at).total_seconds()))
+        where = delivery_url(oldest.public_id, here())
+        figures.append((length, "oldest not delivered", where, oldest.created_at))
+    if webhook.off_at and not webhook.is_active:
+        where = url_for("webhooks.history", public_id=webhook.public_id)
+        figures.append((near_day(webhook.off_at), "off since", where, webhook.off_at))
+    return figures
+
+
+def began(webhook: WebhookDetail) -> str:
+    """What was changed shortly before it began to fail."""
+    if webhook.failing_since is None:
+        return ""
+    return failures_began(webhook.failing_since, webhook_queries.history(webhook.public_id))
+
+
+def off_by(webhook: WebhookDetail) -> str:
+    """Which person turned it off; blank where none did, or it is long ago."""
+    if webhook.is_active or webhook.off_reason not in (None, OffReason.PERSON):
+        return ""
+    past = webhook_queries.history(webhook.public_id)
+    return next((each.by for each in past if each.action == "webhook.turned_off"), "")
+
+
+def shows_secret(webhook: WebhookDetail) -> bool:
+    """Whether this person made the secret and may still see it."""
+    until = webhook.secret_shown_until
+    is_maker = webhook.secret_made_by_id == actor().user_id
+    return bool(webhook.has_secret and is_maker and until and until > utcnow())
+
+
+LANGUAGES: Final = (
+    ("python", "Python", "receiver.py"),
+    ("node", "Node", "receiver.mjs"),
+    ("php", "PHP", "receiver.php"),
+    ("csharp", "C#", "Program.cs"),
+    ("java", "Java", "Receiver.java"),
+    ("go", "Go", "receiver.go"),
+    ("curl", "curl", "send-a-test.sh"),
+)
+# What no URL needs unescaped, and what could end a comment or a string in one of the languages.
+HARMLESS: Final = "/:?&=%+,;@!()~-._[]"
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """One file of code. `language` is a short word for ids."""
+
+    language: str
+    label: str
+    filename: str
+    code: str
+
+
+def snippets(url: str) -> list[Snippet]:
+    """The code in every language, for the webhook at `url`; it never contains a secret key.
+
+    A part of the address that is masked is the developer's to fill in.
+    """
+    safe = quote(url.replace(MASK, YOURS), safe=HARMLESS)
+    parts = urlsplit(safe)
+    words = {"url": safe, "path": parts.path or "/"}
+    return [
+        Snippet(language, label, filename, _render(language, words))
+        for language, label, filename in LANGUAGES
+    ]
+
+
+def _render(language: str, words: dict[str, str]) -> str:
+    return render_template(f"webhooks/receivers/{language}.txt", **words).strip() + "\n"

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page
 
-from portal.services.webhooks.inbox import messages
-from portal.services.webhooks.inbox.address import token_of
+from portal.services.webhooks import inbox
+from portal.services.webhooks.rows import token_of
 from tests.browser.support.accessibility import watch
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
@@ -70,8 +70,8 @@ def _filled() -> list[str]:
         location=f"javascript:{CORPUS[0]}",
         detail=CORPUS[3],
     )
-    box = messages.open_inbox(by)
-    assert messages.receive(token_of(box), [("X-Odd", CORPUS[4])], ALL.encode())
+    box = inbox.open_inbox(by)
+    assert inbox.receive(token_of(box), [("X-Odd", CORPUS[4])], ALL.encode())
     one = f"/assets/{things[0]}"
     return [
         *("/assets", one, f"{one}/edit", f"{one}/timeline", "/staff", "/categories"),

@@ -14,7 +14,7 @@ from portal.models.planning import Maintenance, MaintenanceState, Reservation, R
 from portal.models.tasks import Task
 from portal.models.webhooks import OffReason, Webhook
 from portal.services.actions import bulk
-from portal.services.actions.status_rules import RULES
+from portal.services.actions.rules import RULES
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.core.unit_of_work import session
 from portal.services.demo import seed

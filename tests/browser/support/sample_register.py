@@ -34,9 +34,8 @@ from portal.services.csv import import_task
 from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange
 from portal.services.people import invitations
-from portal.services.webhooks import activation, crud, drafts
-from portal.services.webhooks.inbox import messages
-from portal.services.webhooks.inbox.address import token_of
+from portal.services.webhooks import activation, crud, drafts, inbox
+from portal.services.webhooks.rows import token_of
 from portal.services.webhooks.values import WebhookValues
 from tests.services.alerts.due_things import decided, lent, with_maintenance, with_warranty
 from tests.support.deliveries import change, make_attempt, make_delivery
@@ -231,9 +230,9 @@ def _alerts(by: Actor) -> None:
 
 def _inbox(by: Actor) -> None:
     """The built-in inbox, with a message that nobody signed."""
-    token, body = token_of(messages.open_inbox(by)), sample_body(LIFE[0], test=True)
+    token, body = token_of(inbox.open_inbox(by)), sample_body(LIFE[0], test=True)
     headers = [("Content-Type", "application/json"), ("X-Asset-Webhook-Event", LIFE[0])]
-    assert messages.receive(token, headers, body)
+    assert inbox.receive(token, headers, body)
 
 
 def _webhooks(by: Actor) -> dict[str, Hook]:

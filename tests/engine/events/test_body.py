@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.engine.events import asset_details
-from portal.engine.events.asset_details import UpdateReason
+from portal.engine.events import details as event_details
 from portal.engine.events.body import (
     Actor,
     ActorKind,
@@ -22,11 +21,12 @@ from portal.engine.events.body import (
     as_json_object,
     build_body,
     changes,
+    encode,
     event_data,
     wire_time,
 )
+from portal.engine.events.details import UpdateReason
 from portal.engine.events.names import EventName
-from portal.engine.events.wire import encode
 
 NOON = datetime(2025, 2, 4, 12, 0, tzinfo=UTC)
 ANA = Actor(ActorKind.USER, 2, "Ana Novak")
@@ -188,7 +188,7 @@ def test_the_id_cannot_be_wrong_about_a_deletion(event: EventName) -> None:
 def test_a_deletion_names_the_id_in_its_data() -> None:
     with pytest.raises(ValueError, match="deleted asset"):
         body(event=EventName.DELETED, asset_id=None)
-    gone = asset_details.deleted(ASSET, "Sold")
+    gone = event_details.deleted(ASSET, "Sold")
     data = event_data(ANA, Origin.UI, status_from="available", **gone)
     sent = json.loads(body(event=EventName.DELETED, asset_id=None, data=data))
     assert sent["asset_id"] is None
@@ -198,12 +198,12 @@ def test_a_deletion_names_the_id_in_its_data() -> None:
 
 def test_new_stock_says_with_how_much_it_begins() -> None:
     stock = replace(ASSET, kind="stock", quantity=3)
-    assert asset_details.created(stock) == {"initial_quantity": 3}
-    assert asset_details.created(ASSET) == {}
+    assert event_details.created(stock) == {"initial_quantity": 3}
+    assert event_details.created(ASSET) == {}
 
 
 def test_an_update_says_why_and_what_changed() -> None:
-    details = asset_details.updated(
+    details = event_details.updated(
         UpdateReason.MAINTENANCE_STARTED, {"a": 1}, {"a": 2}, maintenance=Ref(7, "Check")
     )
     assert list(details) == ["reason", "changed_fields", "changes", "maintenance"]

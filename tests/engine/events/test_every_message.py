@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from jobs import tasks as job
-from portal.engine.events.asset_details import UpdateReason
+from portal.engine.events.details import UpdateReason
 from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.lib.csv_upload import read_csv
@@ -19,11 +19,11 @@ from portal.models.assets import Action, AssetStatus
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.services.actions import bulk, incidents, lifecycle, stock
-from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.actions.planning import maintenance as planning_maintenance
-from portal.services.actions.planning import reservation_expiry
+from portal.services.actions.planning import reservations
 from portal.services.actions.planning.rules import PlanValues, WorkValues
-from portal.services.actions.status_rules import RULES
+from portal.services.actions.rules import RULES
 from portal.services.alerts import control
 from portal.services.assets.rules import AssetValues
 from portal.services.core.permissions import SYSTEM, Actor
@@ -104,7 +104,7 @@ def every_plan() -> None:
         past = utcnow() - timedelta(days=1)
         times = {"starts_at": past - timedelta(hours=1), "ends_at": past}
         current.execute(update(Reservation).values(times))
-    assert reservation_expiry.expire_due(utcnow())
+    assert reservations.expire_due(utcnow())
 
 
 def every_move(by: Actor) -> None:

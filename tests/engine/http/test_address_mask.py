@@ -2,12 +2,13 @@
 
 import pytest
 
-from portal.engine.chat_hosts import CHAT_HOSTS, product_at
 from portal.engine.http.address_mask import (
+    CHAT_HOSTS,
     MASK,
     looks_secret,
     masked_address,
     may_stand_for,
+    product_at,
     secrets_in,
 )
 from portal.engine.http.url import MAX_URL_LENGTH

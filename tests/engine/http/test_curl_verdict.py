@@ -7,7 +7,7 @@ import pytest
 
 from portal.engine.http import curl_outcome
 from portal.engine.http.curl_handle import CurlHandle
-from portal.engine.http.curl_verdict import Progress, exception_for, reason_for_curl
+from portal.engine.http.curl_outcome import Progress, exception_for, reason_for_curl
 from portal.engine.http.transport import prepare
 from portal.engine.reason_keys import Reason
 from tests.engine.http.real_receivers.send import open_guard

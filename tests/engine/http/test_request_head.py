@@ -3,7 +3,7 @@
 import pytest
 
 from portal.engine.http.custom_headers import HeaderError
-from portal.engine.http.request_head import header_lines
+from portal.engine.http.transport import header_lines
 
 
 def test_lines_are_in_the_order_given_and_keep_libcurl_from_adding_its_own() -> None:

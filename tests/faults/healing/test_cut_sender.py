@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.models.deliveries import Attempt, Delivery
+from portal.models.deliveries import Attempt, Delivery, Rollup
 from portal.models.operations import Process, Reach
-from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
 from portal.queue.names import DELIVERIES
 from portal.services.core.heartbeats import worker_of

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from portal.services.core.permissions import SYSTEM
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
 from tests.faults.support.delivery_ledger import assert_ledger, settled
 from tests.faults.support.durations import IS_FULL
 from tests.faults.support.load import burst, has_received
@@ -25,7 +25,7 @@ def test_off_under_load_and_on_again(portal: RunningPortal, receiver: Receiver) 
     del portal
     stored = burst(receiver, delay=0.8)  # to one webhook, eight at a time
     assert has_received(receiver)
-    switch.stop(SYSTEM)
+    sending.stop(SYSTEM)
     time.sleep(IN_FLIGHT_ENDS)
     arrived = len(receiver.received)
     assert arrived < stored
@@ -33,6 +33,6 @@ def test_off_under_load_and_on_again(portal: RunningPortal, receiver: Receiver) 
         publish(asset_id=1000 + number)
     time.sleep(QUIET)
     assert len(receiver.received) == arrived
-    switch.start(SYSTEM)
+    sending.start(SYSTEM)
     assert settled(60)
     assert_ledger(receiver, stored + 10)

@@ -9,7 +9,7 @@ import sys
 from jobs.processes.plan import Plan, become
 from jobs.processes.up import all_programs, migrate
 from portal.base_app import create_base_app
-from portal.commands import migrations
+from portal.commands import cli
 from portal.config.settings import load_settings
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     """Bring the database up to date, then become the supervisor of the named programs."""
     settings = load_settings()
     app = create_base_app(settings)
-    migrations.init_migrations(app)
+    cli.init_migrations(app)
     with app.app_context():
         migrate(settings)
     wanted = {"valkey", *sys.argv[1:]}

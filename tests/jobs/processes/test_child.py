@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from jobs.processes import child
-from jobs.processes.child import Child, LineReader
+from jobs.processes import supervisor
 from jobs.processes.plan import Program
+from jobs.processes.supervisor import Child, LineReader
 from tests.support.processes import is_alive, until
 
 
@@ -35,7 +35,7 @@ def test_one_that_was_well_for_a_while_is_started_at_once_again(
     dying: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert [dying.plan_restart() for _ in range(3)] == [0.0, 0.5, 1.0]
-    monkeypatch.setattr(child, "WELL_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "WELL_SECONDS", 0.0)
     assert dying.plan_restart() == 0.0
     monkeypatch.undo()
     assert dying.plan_restart() == 0.5

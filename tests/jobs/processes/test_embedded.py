@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs.processes import embedded_valkey
+from jobs.processes import up
 from portal.config.settings import valkey_socket
 from portal.config.values import SettingsError
 
@@ -21,7 +21,7 @@ from portal.config.values import SettingsError
 @contextmanager
 def running(instance_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], Redis]]:
     instance_dir.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(embedded_valkey.command(instance_dir), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(up.valkey(instance_dir), stdout=subprocess.DEVNULL)
     client = Redis(unix_socket_path=str(valkey_socket(instance_dir)), protocol=2)
     try:
         wait_for(valkey_socket(instance_dir))
@@ -77,7 +77,7 @@ def test_it_keeps_nothing_on_disk_but_its_log(tmp_path: Path) -> None:
         client.set("key", "value")
         process.terminate()
         process.wait(timeout=5)
-        assert [path.name for path in (tmp_path / "instance").iterdir()] == [embedded_valkey.LOG]
+        assert [path.name for path in (tmp_path / "instance").iterdir()] == [up.LOG]
 
 
 def test_a_killed_one_starts_again_over_its_old_socket(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_long_path_moves_the_socket_into_a_private_folder_and_says_where(
         ).read_text() == f"The embedded Valkey listens on {valkey_socket(long_instance)}\n"
     log = long_instance / "valkey.log"
     assert "Ready to accept connections" not in log.read_text(), "no line for what is usual"
-    assert embedded_valkey.command(long_instance), "its own folder is good a second time"
+    assert up.valkey(long_instance), "its own folder is good a second time"
     assert not log.exists(), "it is begun anew"
 
 
@@ -109,14 +109,14 @@ def test_a_folder_that_others_can_open_is_refused(long_instance: Path) -> None:
     folder.mkdir()
     folder.chmod(0o755)
     with pytest.raises(SettingsError, match="must belong to you alone"):
-        embedded_valkey.command(long_instance)
+        up.valkey(long_instance)
 
 
 def test_a_link_in_place_of_the_folder_is_refused(long_instance: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     valkey_socket(long_instance).parent.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(SettingsError, match="must belong to you alone"):
-        embedded_valkey.command(long_instance)
+        up.valkey(long_instance)
     valkey_socket(long_instance).parent.unlink()
 
 
@@ -126,4 +126,4 @@ def test_a_strangers_folder_is_refused(long_instance: Path) -> None:
     folder.mkdir(mode=0o700)
     os.chown(folder, 12345, 12345)
     with pytest.raises(SettingsError, match="must belong to you alone"):
-        embedded_valkey.command(long_instance)
+        up.valkey(long_instance)

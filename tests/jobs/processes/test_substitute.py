@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import event, select
 
-from jobs.duty import at_work
+from jobs.periodic import at_work
 from jobs.processes import substitute
 from jobs.processes.substitute import Substitute
 from jobs.stop_flag import stop

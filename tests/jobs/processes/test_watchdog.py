@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.processes.watchdog import MOST, TICK, Watchdog
+from jobs.processes.heartbeat import MOST, TICK, Watchdog
 from jobs.turns import Turns
 from tests.conftest import ENVIRONMENT
 from tests.support.processes import Process
 
 HANGING = """
 import threading, time
-from jobs.processes.watchdog import Watchdog
+from jobs.processes.heartbeat import Watchdog
 from jobs.turns import Turns
 
 turns, ended = Turns(), threading.Event()

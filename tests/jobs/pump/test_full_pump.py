@@ -17,7 +17,7 @@ from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
 from portal.extensions import settings
 from portal.queue import bell
-from portal.services.dispatch import address_guard
+from portal.services.dispatch import request
 from portal.services.webhooks import sample_deliveries
 from tests.jobs.pump.delivery_clock import claim, deliveries
 from tests.support.factories import make_user, make_webhook, publish
@@ -76,7 +76,7 @@ def test_what_is_about_to_be_started_has_its_place_already(
         for number in range(6):
             publish(asset_id=number)
         engine = impatient_engine(small.database_url)
-        transport = Transport(address_guard.guard(small), max_in_flight=PLACES)
+        transport = Transport(request.guard(small), max_in_flight=PLACES)
         Pump(
             settings=small,
             engine=engine,

@@ -19,7 +19,7 @@ from portal.models.deliveries import Priority
 from portal.queue import bell
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
-from portal.services.dispatch import address_guard
+from portal.services.dispatch import request
 from portal.services.webhooks import sample_deliveries
 from tests.jobs.pump.delivery_clock import (
     ask_for_retry,
@@ -188,7 +188,7 @@ def pump_alone(app: Flask) -> None:
     """A pump with its own connections, as another process has."""
     with app.app_context():
         engine = impatient_engine(settings().database_url)
-        transport = Transport(address_guard.guard(settings()))
+        transport = Transport(request.guard(settings()))
         Pump(
             settings=settings(),
             engine=engine,

@@ -22,8 +22,7 @@ from jobs.pump.wake import Wake
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
 from portal.extensions import db, settings
-from portal.models.deliveries import AttemptBody, Delivery
-from portal.models.rollups import Rollup
+from portal.models.deliveries import AttemptBody, Delivery, Rollup
 from portal.models.webhooks import Webhook
 from portal.queue import bell
 from portal.services.core.unit_of_work import writing

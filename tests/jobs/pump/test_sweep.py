@@ -11,15 +11,12 @@ from flask import Flask
 from sqlalchemy import Connection, event, select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from jobs.alerts import look_for_alerts
 from jobs.context import job
 from jobs.deliver import equip
+from jobs.periodic import expire_reservations, look_for_alerts, prune, sweep
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk
 from jobs.pump.duties import Duties
-from jobs.reservations import expire_reservations
-from jobs.retention import prune
-from jobs.sweep import sweep
 from jobs.tasks import run_tasks
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings

@@ -22,10 +22,9 @@ from portal.extensions import db, settings
 from portal.models.operations import Process, Reach
 from portal.models.webhooks import Webhook, WebhookKind
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox import reach_rows
-from portal.services.outbox.reach import OwnReach
-from portal.services.outbox.reach_rows import Knock
-from portal.services.webhooks.inbox.address import inbox_url, opening
+from portal.services.outbox import reach
+from portal.services.outbox.reach import Knock, OwnReach
+from portal.services.webhooks.rows import inbox_url, opening
 from tests.engine.http.real_receivers.hostile import HostileServer, Visit
 from tests.jobs.outage import refused
 from tests.jobs.pump.delivery_clock import attempts
@@ -61,7 +60,7 @@ def doubt_these(ids: list[int]) -> None:
     with writing() as current:
         connection = current.connection()
         now = database_now(connection)
-        reach_rows.write_failures(connection, "m1", ids, now - 60 * SECOND)
+        reach.write_failures(connection, "m1", ids, now - 60 * SECOND)
 
 
 def others_deliver() -> None:
@@ -139,14 +138,14 @@ def test_beside_the_pump_it_goes_round_by_itself_and_knocks_at_the_inbox_as_well
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Whatever becomes of one round."""
-    take_turns, errors = reach_rows.take_turns, iter([RuntimeError("the lamp is broken")])
+    take_turns, errors = reach.take_turns, iter([RuntimeError("the lamp is broken")])
 
     def fail_once(connection: Connection, machine: str) -> Sequence[Knock]:
         for error in errors:
             raise error
         return take_turns(connection, machine)
 
-    monkeypatch.setattr(reach_rows, "take_turns", fail_once)
+    monkeypatch.setattr(reach, "take_turns", fail_once)
     monkeypatch.setattr(prober_module, "LOOK_EVERY", 0.02)
     doubt(receiver.url)
     inbox = make_webhook("", kind="inbox").id

@@ -9,8 +9,8 @@ from redis import Redis
 from sqlalchemy import delete, event, update
 
 from jobs.deliver import deliver_due, equip
+from jobs.periodic import sweep
 from jobs.pump import pump
-from jobs.sweep import sweep
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
 from portal.extensions import settings

@@ -17,10 +17,10 @@ from rq import Queue
 from jobs.deliver import equip
 from jobs.pump import bell_listener, looks
 from jobs.pump.bell_listener import BellListener
-from portal.queue import bell, bell_watch
+from portal.queue import bell
 from portal.queue.bell import Bell
-from portal.queue.clients import quick_client
 from portal.queue.names import DELIVERIES
+from portal.queue.redis_state import quick_client
 from tests.jobs.outage import Clock
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.factories import make_webhook, publish
@@ -158,7 +158,7 @@ def test_an_error_of_the_system_is_a_lost_subscription_too() -> None:
             raise OSError(EBADF, "Bad file descriptor")
 
     with closing(Broken.connection._sock):
-        assert bell_watch.BellWatch(Broken()).has_rung() is None
+        assert bell.BellWatch(Broken()).has_rung() is None
 
 
 def asked_twice(listener: BellListener) -> list[bool]:
@@ -327,9 +327,9 @@ class Hesitant(socketserver.BaseRequestHandler):
 
 
 def test_a_subscription_that_nobody_confirms_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bell_watch, "ANSWER_TIMEOUT", 0.05)
+    monkeypatch.setattr(bell, "ANSWER_TIMEOUT", 0.05)
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Hesitant) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         with quick_client(f"redis://127.0.0.1:{server.server_address[1]}") as redis:
-            assert bell_watch.watch(redis, bell.BELL) is None
+            assert bell.watch(redis, bell.BELL) is None
         server.shutdown()

@@ -13,8 +13,8 @@ from jobs.deliver import deliver_due
 from portal.lib import request_id
 from portal.logs import JsonFormatter, LineFormatter, secrets_of
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox import journal
-from portal.services.outbox.journal import FailedAttempt, Journal
+from portal.services.dispatch import results
+from portal.services.dispatch.results import FailedAttempt, Journal
 from tests.jobs.pump.delivery_clock import deliveries, end_pause, make_due
 from tests.jobs.pump.test_pump_and_database import Locker
 from tests.support.factories import make_webhook, publish
@@ -42,9 +42,9 @@ class Lines(logging.Handler):
 @pytest.fixture
 def lines(app: Flask) -> Iterator[Lines]:
     handler = Lines(app)
-    journal.log.addHandler(handler)
+    results.log.addHandler(handler)
     yield handler
-    journal.log.removeHandler(handler)
+    results.log.removeHandler(handler)
     request_id.carry_on("")
 
 

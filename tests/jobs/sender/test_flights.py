@@ -17,10 +17,10 @@ from portal.engine.retry_policy import AttemptKind
 from portal.extensions import db, settings
 from portal.models.deliveries import AttemptBody
 from portal.services.core import heartbeats
-from portal.services.dispatch import address_guard
+from portal.services.dispatch import request
 from portal.services.dispatch.claim_types import Claim
 from portal.services.outbox.reach import Known, own_reach
-from portal.services.webhooks.inbox.address import opening
+from portal.services.webhooks.rows import opening
 from tests.jobs.outage import Clock
 from tests.jobs.pump.delivery_clock import attempts, claim, only_delivery
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
@@ -31,7 +31,7 @@ from tests.support.factories import make_webhook, publish
 def transport(app: Flask) -> Iterator[Transport]:
     """One that nobody drives: what is begun goes nowhere."""
     del app
-    made = Transport(address_guard.guard(settings()), max_in_flight=32)
+    made = Transport(request.guard(settings()), max_in_flight=32)
     yield made
     made.close()
 

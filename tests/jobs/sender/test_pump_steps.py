@@ -16,7 +16,7 @@ from jobs.pump.wake import Wake
 from portal.engine.http.transport import Transport
 from portal.extensions import settings
 from portal.queue import bell
-from portal.services.dispatch import address_guard
+from portal.services.dispatch import request
 from portal.services.dispatch.claim_types import Claim
 from portal.services.outbox.reach import own_reach
 from tests.jobs.outage import Clock
@@ -37,7 +37,7 @@ def claims(count: int) -> list[Claim]:
 @contextmanager
 def a_pump(places: int = 20, **changed: Any) -> Iterator[Pump]:
     """One that nobody drives: what it begins goes nowhere."""
-    with closing(Transport(address_guard.guard(settings()), max_in_flight=places)) as transport:
+    with closing(Transport(request.guard(settings()), max_in_flight=places)) as transport:
         pump = Pump(
             settings=replace(settings(), **changed),
             engine=equip().engine,

@@ -14,12 +14,12 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import deliver_due, equip
-from jobs.processes import shutdown, supervisor
+from jobs.periodic import sweep
+from jobs.processes import supervisor, worker
 from jobs.pump import bell_listener, pump
 from jobs.pump import looks as looks_module
 from jobs.pump import sender as sender_module
 from jobs.stop_flag import stop
-from jobs.sweep import sweep
 from portal.extensions import db, settings
 from portal.queue import bell, names
 from tests.jobs.pump.delivery_clock import attempts, deliveries, leases
@@ -136,7 +136,7 @@ def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.Monk
 
 def test_a_worker_waits_as_long_as_its_supervisor_lets_it() -> None:
     """Less what the database and the goodbye take."""
-    assert 12 < pump.LAST_WAIT < pump.LAST_RECORD < shutdown.PATIENCE < supervisor.STOP_SECONDS
+    assert 12 < pump.LAST_WAIT < pump.LAST_RECORD < worker.PATIENCE < supervisor.STOP_SECONDS
 
 
 @contextmanager

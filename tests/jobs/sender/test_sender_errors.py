@@ -18,7 +18,7 @@ from jobs.pump.sender import Sender
 from jobs.stop_flag import stop
 from portal.lib.clock import utcnow
 from portal.queue import names
-from portal.services.core.runs import own_run
+from portal.services.core.heartbeats import own_run
 from portal.services.outbox.reach import own_reach
 from tests.jobs.outage import Clock, refused
 from tests.jobs.pump.delivery_clock import leases

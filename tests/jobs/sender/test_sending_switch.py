@@ -14,7 +14,7 @@ from portal.models.operations import SendingSwitch
 from portal.models.webhooks import Webhook
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
 from portal.services.outbox import due
 from portal.services.webhooks.sample_deliveries import send_test
 from tests.jobs.pump.delivery_clock import ask_for_retry, deliveries, leases, webhook
@@ -43,7 +43,7 @@ def test_it_is_stopped_under_load_and_goes_on_where_it_was(app: Flask, receiver:
     running = threading.Thread(target=pump)
     running.start()
     receiver.wait_for(8)  # as many as one webhook gets at once
-    switch.stop(SYSTEM)
+    sending.stop(SYSTEM)
     running.join(timeout=10)
     assert not running.is_alive()
     publish(asset_id=21)
@@ -52,7 +52,7 @@ def test_it_is_stopped_under_load_and_goes_on_where_it_was(app: Flask, receiver:
     assert sorted({each.status for each in deliveries()}) == ["delivered", "waiting"]
     assert leases() == []
     assert not due.has_claimable(by_anybody=True)
-    switch.start(SYSTEM)
+    sending.start(SYSTEM)
     receiver.calm()
     deliver_due()
     assert {each.status for each in deliveries()} == {"delivered"}
@@ -68,10 +68,10 @@ def test_what_a_person_asked_for_waits_as_well(receiver: Receiver) -> None:
     ask_for_retry(deliveries()[1].id, priority=Priority.BULK)
     send_test(ana.actor, hook.public_id)
     send_test(ana.actor, in_turn.public_id)
-    switch.stop(ana.actor)
+    sending.stop(ana.actor)
     deliver_due()
     assert receiver.received == []
-    switch.start(ana.actor)
+    sending.start(ana.actor)
     deliver_due()
     assert len(receiver.received) == 4
 
@@ -80,11 +80,11 @@ def test_what_a_person_asked_for_waits_as_well(receiver: Receiver) -> None:
 def test_nobody_is_turned_off_for_days_in_which_nothing_was_sent(receiver: Receiver) -> None:
     failing = {"failures_in_row": 9, "failing_since": None}
     hook, well = make_webhook(receiver.url, **failing), make_webhook(receiver.url)
-    switch.stop(SYSTEM)
+    sending.stop(SYSTEM)
     let_pass(days=6)
     with writing() as current:
         current.get_one(Webhook, well.id).failing_since = None
-    switch.start(SYSTEM)
+    sending.start(SYSTEM)
     receiver.answer(status=503)
     publish()
     deliver_due()
@@ -95,14 +95,14 @@ def test_nobody_is_turned_off_for_days_in_which_nothing_was_sent(receiver: Recei
 @pytest.mark.usefixtures("app")
 def test_since_when_it_fails_stays_true(receiver: Receiver) -> None:
     hook = make_webhook(receiver.url, failures_in_row=9, failing_since=None)
-    switch.stop(SYSTEM)
+    sending.stop(SYSTEM)
     let_pass(days=6)
     since = webhook(hook.id).failing_since
-    switch.start(SYSTEM)
+    sending.start(SYSTEM)
     assert webhook(hook.id).failing_since == since
     assert webhook(hook.id).stopped_for == pytest.approx(6 * 86_400, abs=60)
-    switch.stop(SYSTEM)
-    switch.start(SYSTEM)
+    sending.stop(SYSTEM)
+    sending.start(SYSTEM)
     assert webhook(hook.id).stopped_for == pytest.approx(6 * 86_400, abs=60)
     publish()
     deliver_due()

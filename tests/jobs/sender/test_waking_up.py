@@ -17,11 +17,11 @@ from portal.database.trouble import Kind, Trouble, book
 from portal.extensions import db
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
-from portal.services.core import heartbeats, runs
+from portal.services.core import heartbeats
 from portal.services.core.heartbeats import BROKEN_AFTER
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep
-from portal.services.operations.database.pulse import Pulse
+from portal.services.operations.readiness import Pulse
 from tests.jobs.pump.delivery_clock import claim, leases
 from tests.jobs.test_pump_parts import looks_with
 from tests.services.core.test_silent_runs import heard, pass_by
@@ -53,7 +53,7 @@ def stand_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def own_age() -> float:
     """Seconds since this process was heard of."""
     db.session.rollback()
-    own = db.session.query(Process).filter_by(run=runs.own_run()).one()
+    own = db.session.query(Process).filter_by(run=heartbeats.own_run()).one()
     return (database_now(db.session.connection()) - own.seen_at).total_seconds()
 
 
@@ -83,7 +83,7 @@ def test_it_still_says_what_is_wrong_with_its_database(
     stand_still(MISSED + 1)
     book.note(Trouble(Kind.CROWDED, "too many connections"))
     deliver_due()
-    own = db.session.query(Process).filter_by(run=runs.own_run()).one()
+    own = db.session.query(Process).filter_by(run=heartbeats.own_run()).one()
     assert own.trouble == "crowded: too many connections"
 
 
@@ -129,7 +129,7 @@ def test_whoever_is_heard_of_between_the_look_and_the_end_keeps_what_it_has(
     publish()
     claim()
     stand_still(20)
-    own = runs.own_run()
+    own = heartbeats.own_run()
     others_judge()
     assert sweep.is_anybody_silent(db.session.connection())
     heard(own)

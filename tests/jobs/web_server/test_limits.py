@@ -16,7 +16,7 @@ from gunicorn.config import Config
 from waitress import wasyncore
 from waitress.task import ThreadedTaskDispatcher
 
-from jobs.processes.open_files import raise_limit_of_open_files
+from jobs.processes.process_setup import raise_limit_of_open_files
 from jobs.web_server import channel
 from jobs.web_server import worker as web_worker
 from jobs.web_server.channel import Connection, Listener

@@ -2,9 +2,8 @@
 
 import pytest
 
-from portal.lib.csv_upload import read_csv
+from portal.lib.csv_upload import CUT_OFF, NO_TEXT, WINDOWS, read_csv, read_text
 from portal.lib.spreadsheets.sheets import UnreadableError
-from portal.lib.spreadsheets.text_encodings import CUT_OFF, NO_TEXT, WINDOWS, read_text
 
 TEXT = "name;Größe\nBürostuhl;5 €\n"
 

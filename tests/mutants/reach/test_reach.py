@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.engine.events.wire import wire_time
+from portal.engine.events.body import wire_time
 from portal.lib.clock import utcnow
 from tests.mutants.caches import forget_what_is_kept
 from tests.mutants.reach import probes

@@ -7,7 +7,7 @@ from typing import Final
 from portal.lib.clock import utcnow
 from portal.models.assets import Action, AssetStatus
 from portal.services.actions import assignments, incidents, lifecycle, return_to_service
-from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import PlanValues
 from portal.services.assets.rules import AssetValues

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from portal.models.assets import Action, AssetStatus
-from portal.services.actions.status_rules import RULES
+from portal.services.actions.rules import RULES
 from tests.services.actions.every_action import WAY_TO, act
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
 from tests.support.factories import make_asset, make_staff

@@ -20,17 +20,16 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select
 
 from portal.lib.clock import utcnow
-from portal.models.assets import Action, Activity, Asset
+from portal.models.assets import Action, Activity, Asset, StockMove
 from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
 from portal.models.planning import Maintenance
-from portal.models.stock import StockMove
 from portal.services.actions import lifecycle, stock
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.queries import plans_of
 from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
-from portal.services.actions.status_rules import RULES, is_legal
+from portal.services.actions.rules import RULES, is_legal
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today

@@ -12,8 +12,7 @@ from portal.models.assets import Action, Activity, AssetStatus
 from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
 from portal.services.actions import lifecycle
-from portal.services.actions.status_rules import RULES
-from portal.services.actions.why_not import why_not
+from portal.services.actions.rules import RULES, why_not
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session
 from tests.engine.events.message_schema import faults

@@ -10,8 +10,7 @@ from portal.services.actions import lifecycle
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.rules import PlanValues, WorkValues
-from portal.services.actions.status_rules import RULES
-from portal.services.actions.why_not import why_not
+from portal.services.actions.rules import RULES, why_not
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today

@@ -16,7 +16,7 @@ from portal.models.assets import AssetStatus
 from portal.models.assignments import Incident, Staff
 from portal.models.deliveries import Event
 from portal.models.planning import Maintenance, MaintenanceState
-from portal.services.actions import incidents, lifecycle, maintenance_rows
+from portal.services.actions import incidents, lifecycle, planning_rows
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import PlanValues, WorkValues
 from portal.services.assets.timeline import timeline
@@ -334,9 +334,9 @@ def test_what_is_open_is_cancelled_together_and_quietly() -> None:
     ids = [make_maintenance(asset_id, started=True), make_maintenance(asset_id)]
     before = told()
     with writing() as current:
-        assert maintenance_rows.in_progress(current, asset_id)
-        cancelled = maintenance_rows.cancel_open_maintenance(current, SYSTEM, asset_id)
-        assert not maintenance_rows.in_progress(current, asset_id)
+        assert planning_rows.in_progress(current, asset_id)
+        cancelled = planning_rows.cancel_open_maintenance(current, SYSTEM, asset_id)
+        assert not planning_rows.in_progress(current, asset_id)
     assert cancelled == [plan_examples.maintenance(each).id for each in ids]
     assert {state_of(each) for each in ids} == {MaintenanceState.CANCELLED}
     assert told() == before

@@ -14,8 +14,7 @@ from portal.lib.paging import Cursor, UnreadableCursor
 from portal.models.assets import AssetStatus
 from portal.models.assignments import Assignment, Staff
 from portal.models.planning import ReservationState
-from portal.services.actions import lifecycle, reservation_rows
-from portal.services.actions.planning import reservation_expiry
+from portal.services.actions import lifecycle, planning_rows
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.queries import ReservationList, list_reservations
 from portal.services.assets.timeline import timeline
@@ -265,9 +264,9 @@ def test_what_nobody_collected_runs_out_once_and_is_told() -> None:
     both = [make_reservation(asset_id, make_staff(), approved=n == 0) for n in range(1)]
     both.append(make_reservation(make_asset(), make_staff()))
     later = make_reservation(make_asset(), make_staff(), 0, 9)
-    assert reservation_expiry.expire_due(at(8) - timedelta(seconds=1)) == 0
-    assert reservation_expiry.expire_due(at(8)) == 2
-    assert reservation_expiry.expire_due(at(8)) == 0
+    assert planning_reservations.expire_due(at(8) - timedelta(seconds=1)) == 0
+    assert planning_reservations.expire_due(at(8)) == 2
+    assert planning_reservations.expire_due(at(8)) == 0
     assert [reservation(each).state for each in (*both, later)] == ["expired"] * 2 + ["pending"]
     body = last_body()
     assert body["data"]["reason"] == "reservation_expired"
@@ -279,20 +278,20 @@ def test_what_nobody_collected_runs_out_once_and_is_told() -> None:
 
 def test_the_one_that_ended_first_is_closed_first_whenever_it_was_asked_for() -> None:
     later, sooner = (make_reservation(make_asset(), make_staff(), 0, n) for n in (8, 7))
-    assert reservation_expiry.expire_due(at(8), most=1) == 1
+    assert planning_reservations.expire_due(at(8), most=1) == 1
     assert [reservation(each).state for each in (later, sooner)] == ["pending", "expired"]
 
 
 def test_of_two_that_ended_together_the_one_that_was_asked_for_first_is_closed_first() -> None:
     first, second = (make_reservation(make_asset(), make_staff()) for _ in range(2))
     planning_reservations.approve(SYSTEM, first)  # its row moves behind the other's
-    assert reservation_expiry.expire_due(at(8), most=1) == 1
+    assert planning_reservations.expire_due(at(8), most=1) == 1
     assert [reservation(each).state for each in (first, second)] == ["expired", "pending"]
 
 
 def test_two_clocks_close_a_reservation_once(app: Flask) -> None:
     make_reservation(make_asset(), make_staff())
-    results = at_once(app, [lambda: reservation_expiry.expire_due(at(8))] * 2)
+    results = at_once(app, [lambda: planning_reservations.expire_due(at(8))] * 2)
     assert sum(int(str(each)) for each in results) == 1
     assert told() == ["asset.reserved", "asset.updated"]
 
@@ -305,9 +304,7 @@ def test_others_find_the_conflict_and_not_ones_own() -> None:
     def found(start: float, end: float | None, staff_id: int | None) -> str | None:
         with writing() as current:
             until = None if end is None else at(end)
-            row = reservation_rows.conflict(
-                current, asset_id, at(start), until, for_staff_id=staff_id
-            )
+            row = planning_rows.conflict(current, asset_id, at(start), until, for_staff_id=staff_id)
             return row.staff.name if row else None
 
     assert found(-9, None, None) == "Maria"
@@ -325,7 +322,7 @@ def test_ones_own_reservation_is_fulfilled_when_it_is_collected() -> None:
     def collect(staff_id: int, hours: float, until: float | None = None) -> int | None:
         with writing() as current:
             end = None if until is None else at(until)
-            return reservation_rows.fulfil(current, asset_id, staff_id, at(hours), until=end)
+            return planning_rows.fulfil(current, asset_id, staff_id, at(hours), until=end)
 
     assert collect(ben, 1) is None
     assert collect(maria, -1) is None
@@ -343,8 +340,8 @@ def test_what_is_open_is_cancelled_together_and_quietly() -> None:
     ids = [make_reservation(asset_id, make_staff(), n, n + 1, approved=n == 1) for n in range(2)]
     before = told()
     with writing() as current:
-        assert reservation_rows.has_open(current, asset_id)
-        cancelled = reservation_rows.cancel_open_reservations(current, SYSTEM, asset_id)
-        assert not reservation_rows.has_open(current, asset_id)
+        assert planning_rows.has_open(current, asset_id)
+        cancelled = planning_rows.cancel_open_reservations(current, SYSTEM, asset_id)
+        assert not planning_rows.has_open(current, asset_id)
     closed = [each.id for each in map(reservation, ids) if each.closed_at]
     assert (cancelled, told()) == (closed, before)

@@ -3,8 +3,7 @@
 import pytest
 
 from portal.models.assets import Action, AssetKind, AssetStatus
-from portal.services.actions.status_rules import RULES
-from portal.services.actions.why_not import why_not
+from portal.services.actions.rules import RULES, why_not
 
 # available, allocated, checked_out, maintenance, warranty, broken, lost, liquidated
 TABLE = {

@@ -9,9 +9,8 @@ from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from portal.models.assets import Asset
+from portal.models.assets import Asset, StockMove
 from portal.models.deliveries import Event
-from portal.models.stock import StockMove
 from portal.services.actions import lifecycle, stock
 from portal.services.assets.rules import MOST_IN_STOCK, AssetValues
 from portal.services.core.permissions import SYSTEM

@@ -15,13 +15,13 @@ from portal.models.assets import Asset
 from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
+from portal.services import tasks
 from portal.services.alerts import control, sources
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.sources import BY_EVENT
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.tasks import leases
 from tests.services.actions.plan_examples import put_in
 from tests.services.alerts.due_things import (
     decided,
@@ -177,16 +177,16 @@ def test_what_has_passed_since_it_was_looked_for_is_told_of_no_more(app: Flask) 
     decided()
     gone, renewed, due = (with_warranty(days) for days in (1, 2, 3))
     control.request_run(SYSTEM)
-    turn = leases.claim()
+    turn = tasks.claim()
     assert turn is not None
     task = session().scalars(select(Task)).one()
     while not task.cursor.get("todo"):
-        assert leases.advance(turn, alert_runs.KIND)
+        assert tasks.advance(turn, alert_runs.KIND)
         session().rollback()
     assert (task.cursor["todo"], task.total) == ([gone, renewed, due], 3)
     delete(gone)
     put_in(renewed, "available", warranty_expires=None)
-    while leases.advance(turn, alert_runs.KIND):
+    while tasks.advance(turn, alert_runs.KIND):
         pass
     session().rollback()
     assert (task.counts, task.done) == ({"passed": 2, "fired": 1}, 3)

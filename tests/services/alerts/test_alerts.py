@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, select, update
 
-from jobs.alerts import look_for_alerts
+from jobs.periodic import look_for_alerts
 from portal.engine.events.catalogue import event_type
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
@@ -17,6 +17,7 @@ from portal.models.assets import Activity, Asset
 from portal.models.deliveries import Delivery, Event
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
+from portal.services import tasks
 from portal.services.actions import assignments, lifecycle
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import WorkValues
@@ -28,7 +29,6 @@ from portal.services.alerts.sources import SOURCES
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
-from portal.services.tasks import leases
 from tests.services.actions.plan_examples import make_maintenance
 from tests.services.alerts.due_things import (
     bodies,
@@ -223,10 +223,10 @@ def test_killed_half_way_it_goes_on_where_it_was(app: Flask) -> None:
     decided()
     expected = [(WARRANTY, with_warranty(days)) for days in range(6)]
     begin()
-    turn = leases.claim()
+    turn = tasks.claim()
     assert turn is not None
     while len(fired()) < 3:
-        assert leases.advance(turn, alert_runs.KIND)
+        assert tasks.advance(turn, alert_runs.KIND)
     # The worker is gone, and its lease runs out.
     with writing() as current:
         current.execute(update(Task).values(lease_until=Task.created_at))
@@ -245,13 +245,13 @@ def test_one_that_fails_again_and_again_stands_in_nobodys_way(
     decided()
     broken, sound = with_warranty(1), with_warranty(2)
     begin()
-    turn = leases.claim()
+    turn = tasks.claim()
     assert turn is not None
     for _ in range(len(SOURCES) * 2):
         task = session().scalars(select(Task)).one()
         if task.cursor.get("todo"):
             break
-        leases.advance(turn, alert_runs.KIND)
+        tasks.advance(turn, alert_runs.KIND)
     assert task.cursor["todo"] == [broken, sound]
     with writing() as current:
         current.execute(update(Task).values(failures=failures, lease_until=Task.created_at))
@@ -303,9 +303,9 @@ def test_a_run_that_failed_is_repeated_within_the_day(app: Flask) -> None:
     now = utcnow()
     it_is_just_after_the_run(now)
     control.start_due(now)
-    turn = leases.claim()
+    turn = tasks.claim()
     assert turn is not None
-    leases.give_up(turn, alert_runs.KIND)
+    tasks.give_up(turn, alert_runs.KIND)
     assert alert_queries.run_status(now + timedelta(minutes=20)).last.outcome == "failed"  # type: ignore[union-attr]  # just ended
     with writing() as current:  # it took two hours
         current.execute(update(AlertRun).values(started_at=now - timedelta(hours=2)))

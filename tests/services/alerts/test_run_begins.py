@@ -12,18 +12,18 @@ from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind, RunOutcome
 from portal.models.assets import Action, Asset
 from portal.models.tasks import Task
+from portal.services import tasks
 from portal.services.actions import bulk, lifecycle
 from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.runs import Place
-from portal.services.alerts.schedule import GRACE
+from portal.services.alerts.settings import GRACE
 from portal.services.alerts.sources import SOURCES
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.tasks import tasks
 from tests.services.alerts.due_things import (
     a_run_is_missing,
     decided,

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal.services.alerts.schedule import is_late, last_slot, next_slot, slot_of
+from portal.services.alerts.settings import is_late, last_slot, next_slot, slot_of
 
 VIENNA = ZoneInfo("Europe/Vienna")
 SEVEN, HALF_PAST_TWO = time(7, 0), time(2, 30)

@@ -12,8 +12,15 @@ from portal.models.assets import Asset
 from portal.models.assignments import Assignment, Staff
 from portal.services.actions import assignments, lifecycle
 from portal.services.assets import queries
-from portal.services.assets.queries import COUNTED_BESIDE, AssetFilter, Shown, counts, list_assets
-from portal.services.assets.search import by_holder, by_words
+from portal.services.assets.queries import (
+    COUNTED_BESIDE,
+    AssetFilter,
+    Shown,
+    by_holder,
+    by_words,
+    counts,
+    list_assets,
+)
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from tests.support.database.statements import asked
@@ -119,7 +126,7 @@ def test_beside_a_search_it_counts_to_a_limit_and_says_so(many: None) -> None:
 def test_the_whole_register_is_counted_no_further_than_the_limit(
     many: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.core.counting.COUNT_LIMIT", 20)
+    monkeypatch.setattr("portal.services.core.queries.COUNT_LIMIT", 20)
     found = counts(AssetFilter())
     assert (found[None], found[Shown.LOST], found[Shown.OVERDUE]) == (21, 21, 1)
     assert queries.count(AssetFilter(shown=Shown.LOST)) == 21
@@ -135,7 +142,7 @@ def test_to_count_what_is_late_the_loans_are_read_and_no_asset(many: None) -> No
 def test_what_is_found_in_two_ways_and_what_has_two_statuses_is_counted_to_the_limit_too(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.core.counting.COUNT_LIMIT", 2)
+    monkeypatch.setattr("portal.services.core.queries.COUNT_LIMIT", 2)
     monkeypatch.setattr(queries, "COUNTED_BESIDE", 2)
     zoe = make_staff("Zoe Winter")
     for _ in range(2):

@@ -9,7 +9,7 @@ from portal.models.assignments import Staff
 from portal.models.audit import AuditEntry
 from portal.services.actions import assignments, lifecycle
 from portal.services.actions.planning import reservations as planning_reservations
-from portal.services.assets import staff, staff_queries
+from portal.services.assets import staff
 from portal.services.assets.staff import StaffValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, Refusal, Stale
@@ -31,18 +31,18 @@ def row_id(values: StaffValues = MARIA) -> int:
 def test_people_are_listed_by_name_and_found_by_what_is_known() -> None:
     for name in ("maria", "Ben", "Zoe"):
         make_staff(name)
-    assert [line.name for line in staff_queries.listing().rows] == ["Ben", "maria", "Zoe"]
+    assert [line.name for line in staff.listing().rows] == ["Ben", "maria", "Zoe"]
     staff.create(SYSTEM, MARIA)
-    assert [line.name for line in staff_queries.listing("sales").rows] == ["Maria Lopez"]
-    assert list(staff_queries.listing("50%").rows) == []
+    assert [line.name for line in staff.listing("sales").rows] == ["Maria Lopez"]
+    assert list(staff.listing("50%").rows) == []
 
 
 def test_to_know_whether_there_is_anybody_one_row_is_read() -> None:
-    assert not staff_queries.has_staff()
+    assert not staff.has_staff()
     for name in ("Ben", "Zoe"):
         make_staff(name)
     with asked(db.engine, "SELECT") as statements:
-        assert staff_queries.has_staff()
+        assert staff.has_staff()
     assert [" LIMIT " in each for each in statements] == [True]
 
 
@@ -113,7 +113,7 @@ def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
     sentence = r"Maria Lopez has reserved AST-00001 \(ThinkPad\). Cancel that reservation first."
     with pytest.raises(Refusal, match=sentence):
         staff.deactivate(SYSTEM, maria)
-    assert [each.public_id for each in staff_queries.has_reserved(holder)] == asked
+    assert [each.public_id for each in staff.has_reserved(holder)] == asked
     for public_id in asked:
         planning_reservations.cancel(SYSTEM, public_id)
     staff.deactivate(SYSTEM, maria)
@@ -152,21 +152,21 @@ def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     told = [f"staff.{verb}" for verb in ("created", "deactivated", "reactivated")]
     assert session().scalars(wanted.order_by(AuditEntry.id)).all() == told
     assignments.allocate(SYSTEM, asset_id, staff_id=holder)
-    assert [each.asset_id for each in staff_queries.has_now(holder)] == [asset_id]
+    assert [each.asset_id for each in staff.has_now(holder)] == [asset_id]
 
 
 def test_what_somebody_has_comes_in_the_order_in_which_they_got_it() -> None:
     holder, things = row_id(), [make_asset(name) for name in ("A", "B", "C")]
     for asset_id in (things[1], things[2], things[0]):
         assignments.allocate(SYSTEM, asset_id, staff_id=holder)
-    assert [each.name for each in staff_queries.has_now(holder)] == ["B", "C", "A"]
+    assert [each.name for each in staff.has_now(holder)] == ["B", "C", "A"]
     assert [each.name for each in staff.holdings_of(holder)] == ["A", "B", "C"]
 
 
 def test_what_somebody_reserved_comes_by_its_time() -> None:
     holder = row_id()
     asked = [make_reservation(make_asset(), holder, start, start + 1) for start in (4, 2, 6)]
-    found = [each.public_id for each in staff_queries.has_reserved(holder)]
+    found = [each.public_id for each in staff.has_reserved(holder)]
     assert found == [asked[n] for n in (1, 0, 2)]
 
 
@@ -174,9 +174,9 @@ def test_people_are_found_by_their_employee_number_and_counted_without_those_who
     for name, is_active in (("Ana", True), ("Ben", True), ("Cleo", False)):
         make_staff(name, employee_no=f"E-7{name[0]}", is_active=is_active)
     make_staff("Dora", employee_no="X-1")
-    assert [line.name for line in staff_queries.listing("e-7b").rows] == ["Ben"]
-    assert [line.name for line in staff_queries.listing("E-7", left=True).rows] == ["Cleo"]
-    assert staff_queries.count("e-7") == 2
+    assert [line.name for line in staff.listing("e-7b").rows] == ["Ben"]
+    assert [line.name for line in staff.listing("E-7", left=True).rows] == ["Cleo"]
+    assert staff.count("e-7") == 2
 
 
 def test_people_are_found_however_the_letters_of_their_names_are_written() -> None:
@@ -184,7 +184,7 @@ def test_people_are_found_however_the_letters_of_their_names_are_written() -> No
     for name in names:
         make_staff(name)
     for search in (*names, "åse zoË öberg"):
-        assert {each.name for each in staff_queries.listing(search).rows} == set(names)
+        assert {each.name for each in staff.listing(search).rows} == set(names)
 
 
 def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:
@@ -199,7 +199,7 @@ def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:
     )
     assert sum(isinstance(each, Refusal) for each in results) == 1
     session().rollback()
-    assert staff.find(maria).is_active is bool(staff_queries.has_now(holder))
+    assert staff.find(maria).is_active is bool(staff.has_now(holder))
 
 
 def test_an_edit_is_audited_and_one_that_came_too_late_is_refused() -> None:

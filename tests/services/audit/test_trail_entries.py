@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.services.audit import queries, trail
-from portal.services.audit.queries import LastChange, TrailEntry, TrailFilter
+from portal.services import audit
+from portal.services.audit import LastChange, TrailEntry, TrailFilter
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from tests.support.factories import Person, make_user, make_webhook
@@ -22,12 +22,12 @@ def note(kind: str, target_id: object, by: Person | None = None, **changes: Any)
     with writing() as current:
         actor = by.actor if by else SYSTEM
         target = (kind, target_id, "Thing")
-        trail.record(current, actor, f"{kind}.changed", target=target, changes=changes)
+        audit.record(current, actor, f"{kind}.changed", target=target, changes=changes)
 
 
 def shown() -> list[dict[str, Any]]:
     rows = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
-    return [changes for _, changes in queries.shown_changes(session(), rows)]
+    return [changes for _, changes in audit.shown_changes(session(), rows)]
 
 
 def test_the_last_change_of_a_thing_is_the_youngest_of_its_own_kind() -> None:
@@ -35,10 +35,10 @@ def test_the_last_change_of_a_thing_is_the_youngest_of_its_own_kind() -> None:
     for kind, target_id, by in (("asset", 7, ana), ("asset", 7, ben), ("category", 7, cleo)):
         note(kind, target_id, by)
     note("asset", 8, cleo)
-    found = queries.last_change("asset", 7)
+    found = audit.last_change("asset", 7)
     assert found is not None
     assert found.by == "Ben"
-    assert queries.last_change("location", 7) is None
+    assert audit.last_change("location", 7) is None
 
 
 def test_of_addresses_those_are_hidden_that_are_secret() -> None:
@@ -71,30 +71,30 @@ def test_of_an_entry_every_fact_is_told() -> None:
         target_name="Thing",
         changes=change,
     )
-    assert queries.find_page(TrailFilter()).rows == [told]
-    assert list(queries.every(TrailFilter())) == [told]
-    assert queries.last_change("category", 7) == LastChange("Ana", row.at)
+    assert audit.find_page(TrailFilter()).rows == [told]
+    assert list(audit.every(TrailFilter())) == [told]
+    assert audit.last_change("category", 7) == LastChange("Ana", row.at)
 
 
 def test_people_are_chosen_by_name_whatever_its_letters() -> None:
     made = [make_user(name=name) for name in ("Cleo", "ben", "Ana")]
-    assert queries.people_names() == [(each.public_id, each.name) for each in made[::-1]]
+    assert audit.people_names() == [(each.public_id, each.name) for each in made[::-1]]
 
 
 def test_while_entries_are_written_to_a_file_no_transaction_is_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(queries, "EXPORT_CHUNK", 2)
+    monkeypatch.setattr(audit, "EXPORT_CHUNK", 2)
     for number in range(3):
         note("asset", number)
-    told = [session().in_transaction() for _ in queries.every(TrailFilter())]
+    told = [session().in_transaction() for _ in audit.every(TrailFilter())]
     assert told == [False] * 3
 
 
 def test_entries_of_one_moment_are_written_to_a_file_once_each_the_youngest_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(queries, "EXPORT_CHUNK", 2)
+    monkeypatch.setattr(audit, "EXPORT_CHUNK", 2)
     at = utcnow()
     ago = (0, 1, 0, 1, 0, 1)
     with writing() as current:
@@ -104,4 +104,4 @@ def test_entries_of_one_moment_are_written_to_a_file_once_each_the_youngest_firs
             entry.at = at - timedelta(minutes=minutes)
             current.add(entry)
             current.flush()
-    assert [each.target_id for each in queries.every(TrailFilter())] == list("420531")
+    assert [each.target_id for each in audit.every(TrailFilter())] == list("420531")

@@ -10,13 +10,12 @@ from sqlalchemy import select, update
 from jobs import tasks as job
 from portal.extensions import db
 from portal.models.audit import AuditEntry
-from portal.models.batches import BatchRow
-from portal.models.deliveries import Priority
+from portal.models.deliveries import BatchRow, Priority
 from portal.models.people import User
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
-from portal.services.bulk_retry import handover, selection, stored_choice
 from portal.services.bulk_retry import queries as bulk_retry_queries
+from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection, Skip
 from portal.services.core.permissions import Actor
@@ -122,15 +121,15 @@ def test_a_choice_survives_being_stored(ana: Actor) -> None:
     choice = all_that(
         LogFilter(status=StatusFilter.ATTENTION, search="AST", codes=(500, 599)), again=True
     )
-    assert stored_choice.from_params(stored_choice.as_params(choice)) == choice
+    assert selection.from_params(selection.as_params(choice)) == choice
     ticked = Selection(ticked=(make_delivery(),))
-    assert stored_choice.from_params(stored_choice.as_params(ticked)) == ticked
+    assert selection.from_params(selection.as_params(ticked)) == ticked
 
 
 def test_at_most_so_many_are_with_the_workers_at_once(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 4)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 4)
     erp, desk = make_webhook(), make_webhook()
     made, others = some(5, erp), some(5, desk)
     batch = bulk_retry_task.start(ana, all_that(FAILED))
@@ -188,7 +187,7 @@ def test_what_arrived_meanwhile_goes_once_more_only_if_that_was_asked_for(
 def test_stop_gives_back_what_nobody_is_sending(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 3)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 3)
     made = some(5, make_webhook())
     before = [stored(each) for each in made]
     batch = bulk_retry_task.start(ana, all_that(FAILED))

@@ -6,10 +6,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.models.batches import BatchRow, RowOutcome
-from portal.models.deliveries import Delivery
+from portal.models.deliveries import BatchRow, Delivery, RowOutcome
 from portal.models.tasks import TaskState
-from portal.services.bulk_retry import handover, rows, runs, selection, stored_choice
+from portal.services.bulk_retry import batches, selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection, Skip
 from portal.services.core.permissions import Actor
@@ -42,7 +41,7 @@ def sam(app: Flask) -> Actor:
 
 def stopped_after_one(actor: Actor, made: list[UUID], monkeypatch: pytest.MonkeyPatch) -> UUID:
     """A bulk retry of all that failed, of which one arrived before it was stopped."""
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
     batch = bulk_retry_task.start(actor, all_that(FAILED))
     work()
     finish(made[0], "delivered")
@@ -60,15 +59,15 @@ def test_all_are_listed_the_newest_first_and_those_under_way_apart(ana: Actor, s
         finish(each, "failed")
     work()
     second = bulk_retry_task.start(ana, Selection(ticked=tuple(good)))
-    assert [each.public_id for each in runs.find_page().rows] == [second, first]
-    assert [each.public_id for each in runs.under_way()] == [second, first]
+    assert [each.public_id for each in batches.find_page().rows] == [second, first]
+    assert [each.public_id for each in batches.under_way()] == [second, first]
     assert fresh(first).state == TaskState.PAUSED
-    assert runs.remaining(fresh(first)) == 2
+    assert batches.remaining(fresh(first)) == 2
     work()
     finish(good[0], "delivered")
     work()
-    assert [each.public_id for each in runs.under_way()] == [first]
-    assert len(runs.find_page().rows) == 2
+    assert [each.public_id for each in batches.under_way()] == [first]
+    assert len(batches.find_page().rows) == 2
 
 
 def test_the_rest_of_one_that_was_stopped_is_what_it_did_not_send(
@@ -76,15 +75,15 @@ def test_the_rest_of_one_that_was_stopped_is_what_it_did_not_send(
 ) -> None:
     made = some(4, make_webhook())
     batch = stopped_after_one(ana, made, monkeypatch)
-    assert runs.remaining(fresh(batch)) == 3
+    assert batches.remaining(fresh(batch)) == 3
     choice = Selection(rest_of=batch)
-    assert (selection.count(choice).total, runs.taken_up([fresh(batch)])) == (3, set())
+    assert (selection.count(choice).total, batches.taken_up([fresh(batch)])) == (3, set())
     rest = bulk_retry_task.start(sam, choice)
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 9)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 9)
     work()
     assert handed(made) == made[1:]
     assert fresh(rest).total == 3
-    assert runs.taken_up([fresh(batch), fresh(rest)]) == {batch}
+    assert batches.taken_up([fresh(batch), fresh(rest)]) == {batch}
 
 
 @pytest.mark.parametrize(("most", "is_found"), [(1, False), (2, True)])
@@ -94,8 +93,8 @@ def test_who_took_up_a_rest_is_looked_for_among_so_many_later_ones_and_no_more(
     batch = stopped_after_one(ana, some(3, make_webhook()), monkeypatch)
     bulk_retry_task.start(ana, Selection(ticked=tuple(some(1, make_webhook()))))
     bulk_retry_task.start(ana, Selection(rest_of=batch))
-    monkeypatch.setattr(runs, "LATER", most)
-    assert runs.taken_up([fresh(batch)]) == ({batch} if is_found else set())
+    monkeypatch.setattr(batches, "LATER", most)
+    assert batches.taken_up([fresh(batch)]) == ({batch} if is_found else set())
 
 
 def test_what_has_arrived_meanwhile_is_not_in_the_rest(
@@ -152,15 +151,15 @@ def test_what_one_that_has_ended_had_taken_is_free_again(ana: Actor) -> None:
     for each in made:
         finish(each, "failed")
     work()
-    assert runs.under_way() == []
+    assert batches.under_way() == []
     assert selection.count(all_that(FAILED)).total == 2
 
 
 def test_a_choice_of_a_rest_survives_being_stored() -> None:
     choice = Selection(rest_of=uuid4(), again=True)
-    assert stored_choice.from_params(stored_choice.as_params(choice)) == choice
+    assert selection.from_params(selection.as_params(choice)) == choice
     untried = Selection(wanted=LogFilter(untried=True), newest=7)
-    assert stored_choice.from_params(stored_choice.as_params(untried)) == untried
+    assert selection.from_params(selection.as_params(untried)) == untried
 
 
 def test_a_try_that_was_cut_off_before_is_no_result_of_the_bulk_retry(ana: Actor) -> None:
@@ -190,5 +189,5 @@ def test_of_each_webhook_it_counts_what_waits_and_what_is_tried(ana: Actor) -> N
     task_id = current.scalars(select(BatchRow.task_id)).first()
     assert task_id is not None
     now = database_time(current)
-    assert rows.count_tried(current, task_id, [hook.id], now) == {hook.id: 1}
-    assert rows.count_waiting(current, task_id, [hook.id]) == {hook.id: 3}
+    assert batches.count_tried(current, task_id, [hook.id], now) == {hook.id: 1}
+    assert batches.count_waiting(current, task_id, [hook.id]) == {hook.id: 3}

@@ -5,7 +5,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.models.tasks import Task
-from portal.services.bulk_retry import handover, rows
+from portal.services.bulk_retry import batches
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
@@ -24,8 +24,8 @@ def ana(app: Flask) -> Actor:
 def test_a_webhook_that_failed_too_often_leaves_its_share_to_the_others(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 4)
-    monkeypatch.setattr(rows, "MOST_FAILURES", 2)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 4)
+    monkeypatch.setattr(batches, "MOST_FAILURES", 2)
     ill, well = some(3, make_webhook()), some(6, make_webhook())
     bulk_retry_task.start(ana, all_that(FAILED))
     work()
@@ -40,7 +40,7 @@ def test_a_webhook_that_failed_too_often_leaves_its_share_to_the_others(
 def test_more_webhooks_than_places_get_one_each_in_turn(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 2)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 2)
     # A set of these three is walked in another order.
     made = [some(1, make_webhook(id=each))[0] for each in (33, 42, 48)]
     bulk_retry_task.start(ana, all_that(FAILED))
@@ -54,7 +54,7 @@ def test_more_webhooks_than_places_get_one_each_in_turn(
 def test_so_many_are_handed_over_in_one_step_and_no_more(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "A_STEP", 3)
+    monkeypatch.setattr(bulk_retry_task, "A_STEP", 3)
     made = some(5, make_webhook())
     bulk_retry_task.start(ana, Selection(ticked=tuple(made)))
     for expected in ([], made[:3], made):

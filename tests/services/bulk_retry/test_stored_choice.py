@@ -10,7 +10,7 @@ import pytest
 
 from portal.engine.events.names import EventName
 from portal.engine.reason_keys import Reason
-from portal.services.bulk_retry import stored_choice
+from portal.services.bulk_retry import selection
 from portal.services.bulk_retry.selection import Selection
 from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 
@@ -34,7 +34,7 @@ FULL = LogFilter(
 
 def again(choice: Selection) -> Selection:
     """What comes back from the database, which keeps JSON."""
-    return stored_choice.from_params(json.loads(json.dumps(stored_choice.as_params(choice))))
+    return selection.from_params(json.loads(json.dumps(selection.as_params(choice))))
 
 
 def test_no_part_of_a_filter_is_lost() -> None:
@@ -64,9 +64,9 @@ def test_ticked_deliveries_keep_their_order_and_whether_they_go_once_more(
 
 
 def test_what_an_earlier_edition_kept_is_still_read() -> None:
-    kept = stored_choice.as_params(Selection(wanted=LogFilter(search="x"), newest=9))
+    kept = selection.as_params(Selection(wanted=LogFilter(search="x"), newest=9))
     for name in ("codes", "untried", "failed", "answer"):
         del kept["filter"][name]
-    assert stored_choice.filter_of(kept) == LogFilter(search="x")
+    assert selection.filter_of(kept) == LogFilter(search="x")
     kept["filter"]["code"] = 404
-    assert stored_choice.filter_of(kept) == LogFilter(search="x", codes=(404, 404))
+    assert selection.filter_of(kept) == LogFilter(search="x", codes=(404, 404))

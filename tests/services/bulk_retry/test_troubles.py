@@ -13,18 +13,17 @@ from portal.engine.events.names import EventName
 from portal.engine.health import LONGEST_PAUSE
 from portal.extensions import db
 from portal.lib.clock import utcnow
-from portal.models.batches import BatchRow
-from portal.models.deliveries import Delivery, Event, Priority
+from portal.models.deliveries import BatchRow, Delivery, Event, Priority
 from portal.models.tasks import Task, TaskState
-from portal.services.bulk_retry import handover, queries, rows, selection, standstill
+from portal.services.bulk_retry import batches, queries, selection
 from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.batches import Standstill
 from portal.services.bulk_retry.selection import Selection, Skip
-from portal.services.bulk_retry.standstill import Standstill
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import walk
 from portal.services.deliveries.log.filters import LogFilter
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
     all_that,
@@ -83,7 +82,7 @@ def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor)
 def test_it_waits_for_what_is_being_sent_before_it_is_interrupted(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "MOST_FAILURES", 2)
+    monkeypatch.setattr(batches, "MOST_FAILURES", 2)
     made = some(6, make_webhook(name="Sync"))
     batch = bulk_retry_task.start(ana, all_that(FAILED))
     work()
@@ -104,14 +103,14 @@ def test_it_waits_for_what_is_being_sent_before_it_is_interrupted(
 
 def still(batch: UUID, *hooks: Hook) -> Sequence[Standstill | None]:
     task = fresh(batch)
-    found = standstill.standstills([task], {each.public_id for each in hooks})
+    found = batches.standstills([task], {each.public_id for each in hooks})
     return [found.get((task.id, each.public_id)) for each in hooks]
 
 
 def test_why_nothing_goes_out_is_the_first_of_three_reasons(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "MOST_FAILURES", 1)
+    monkeypatch.setattr(batches, "MOST_FAILURES", 1)
     ill, slow, waits, well = (make_webhook() for _ in range(4))
     set_webhook(slow, throttled=True)
     set_webhook(waits, not_before=utcnow() + SOON)
@@ -130,10 +129,10 @@ def test_why_nothing_goes_out_is_the_first_of_three_reasons(
     assert still(batch, ill, well) == [broken, broken]
     with writing() as current:
         current.execute(update(Task).values(state=TaskState.RUNNING))
-    switch.stop(make_user("admin").actor)
+    sending.stop(make_user("admin").actor)
     assert still(batch, ill, slow, well) == [broken, Standstill.STOPPED, Standstill.STOPPED]
     with asked(db.engine) as statements:
-        assert standstill.standstills([], {ill.public_id}) == {}
+        assert batches.standstills([], {ill.public_id}) == {}
     assert not statements, "a log without a bulk retry asks for none"
 
 
@@ -212,7 +211,7 @@ def test_the_report_names_the_attempt_that_was_made_here(ana: Actor) -> None:
 
 
 def test_two_that_wait_are_worked_at_apart(ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
     hook = make_webhook()
     made = some(4, hook)
     for part in (made[:2], made[2:]):

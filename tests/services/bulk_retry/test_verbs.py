@@ -18,16 +18,16 @@ from portal.models.people import User
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
 from portal.queue import bell, task_bell
-from portal.services.bulk_retry import queries, rows, runs, selection
+from portal.services import tasks
+from portal.services.bulk_retry import batches, queries, selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
-from portal.services.bulk_retry.taking_out import take_out
+from portal.services.bulk_retry.task import take_out
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_task
-from portal.services.operations.sending import switch
-from portal.services.tasks import tasks
+from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
     all_that,
@@ -53,7 +53,7 @@ def ana(app: Flask) -> Actor:
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many failures in a row interrupt one."""
-    monkeypatch.setattr(rows, "MOST_FAILURES", FEW)
+    monkeypatch.setattr(batches, "MOST_FAILURES", FEW)
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_what_goes_to_a_webhook_that_is_deleted_meanwhile_is_skipped(ana: Actor)
 
 def test_nothing_is_started_or_continued_while_all_sending_is_stopped(ana: Actor) -> None:
     batch, made = interrupted(ana)
-    switch.stop(make_user("admin").actor)
+    sending.stop(make_user("admin").actor)
     for verb in (
         lambda: bulk_retry_task.start(ana, Selection(ticked=tuple(made[:1]))),
         lambda: bulk_retry_task.go_on(ana, batch),
@@ -302,11 +302,11 @@ def test_whoever_has_it_continue_sends_it_and_a_name_that_is_gone_is_that_of_the
 ) -> None:
     batch, _ = interrupted(ana)
     sam = make_user("support", name="Sam")
-    assert runs.sender(fresh(batch)) == (ana.user_id, "Ana")
+    assert batches.sender(fresh(batch)) == (ana.user_id, "Ana")
     bulk_retry_task.go_on(sam.actor, batch)
-    assert runs.sender(fresh(batch)) == (sam.id, "Sam")
+    assert batches.sender(fresh(batch)) == (sam.id, "Sam")
     with writing() as current:
         task = current.scalars(select(Task)).one()
-        task.cursor = {**task.cursor, runs.SENDER: 999_999}
-    assert runs.sender(fresh(batch)) == (999_999, "Ana")
-    assert runs.remaining(fresh(batch)) == 2
+        task.cursor = {**task.cursor, batches.SENDER: 999_999}
+    assert batches.sender(fresh(batch)) == (999_999, "Ana")
+    assert batches.remaining(fresh(batch)) == 2

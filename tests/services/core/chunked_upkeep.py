@@ -16,19 +16,17 @@ from portal.engine.events.names import EventName
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.assignments import Staff
-from portal.models.deliveries import Delivery, Event
-from portal.models.inbox import InboxMessage
+from portal.models.deliveries import Delivery, Event, Rollup
 from portal.models.operations import Submission
 from portal.models.people import Link, SignInThrottle
 from portal.models.planning import Reservation
-from portal.models.rollups import Rollup
 from portal.models.tasks import Task
-from portal.models.webhooks import Webhook
-from portal.services.actions.planning import reservation_expiry
+from portal.models.webhooks import InboxMessage, Webhook
+from portal.services.actions.planning import reservations
 from portal.services.core.unit_of_work import session, writing
 from portal.services.dispatch import sweep
 from portal.services.operations import retention
-from portal.services.webhooks import activation, crud, held_deliveries, key_rotation
+from portal.services.webhooks import activation, crud, held_deliveries, keys
 from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest
 from tests.services.core.keyset_walk import every, of_two_assets, store
@@ -167,11 +165,11 @@ def a_new_key() -> Any:
     extensions["settings"] = replace(before, encryption_keys=(NEW_KEY, *before.encryption_keys))
     try:
         said: list[int] = []
-        counted = key_rotation.count_stale()
+        counted = keys.count_stale()
         # The canary comes last, and is told of with the whole.
-        assert key_rotation.rotate(said.append) == counted == 3 * MANY + 1
+        assert keys.rotate(said.append) == counted == 3 * MANY + 1
         assert said[-1] == 3 * MANY
-        return key_rotation.count_stale()
+        return keys.count_stale()
     finally:
         extensions["settings"] = before
 
@@ -185,8 +183,8 @@ def reservations_that_run_out() -> Any:
         starts = now - timedelta(days=2 + number)
         ends = starts + timedelta(hours=1 if number % 2 else 999)
         store(Reservation(asset_id=one, staff_id=ana.id, starts_at=starts, ends_at=ends))
-    most = reservation_expiry.EXPIRED_A_RUN
-    closed = sum(reservation_expiry.expire_due(now, most) for _ in range(2 * MANY))
+    most = reservations.EXPIRED_A_RUN
+    closed = sum(reservations.expire_due(now, most) for _ in range(2 * MANY))
     assert closed == MANY
     return closed
 

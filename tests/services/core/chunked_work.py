@@ -16,11 +16,12 @@ from portal.models.assets import Action, Asset
 from portal.models.assignments import Assignment, Staff
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
+from portal.services import audit as audit_queries
+from portal.services import tasks
 from portal.services.actions import assignments, bulk
 from portal.services.alerts import control
 from portal.services.assets.queries import AssetFilter
-from portal.services.audit import queries as audit_queries
-from portal.services.audit.queries import TrailFilter
+from portal.services.audit import TrailFilter
 from portal.services.bulk_retry import queries as bulk_retry_queries
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
@@ -32,7 +33,6 @@ from portal.services.csv import import_task
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.task_kinds import KINDS
-from portal.services.tasks import tasks
 from tests.jobs.pump.delivery_clock import end_pause
 from tests.services.alerts.due_things import decided, in_days
 from tests.services.core.keyset_walk import store

@@ -32,7 +32,6 @@ PAGING = {
 MECHANISM = {
     "portal.lib.paging",
     "portal.services.core.keyset",
-    "portal.services.assets.named_pages",
 }
 MENTION = re.compile("paging|keyset")
 

@@ -9,12 +9,12 @@ from portal.models.alerts import Alert
 from portal.models.assignments import Staff
 from portal.models.audit import AuditEntry
 from portal.models.planning import OPEN_MAINTENANCES, OPEN_RESERVATIONS, Maintenance, Reservation
+from portal.services import audit as audit_queries
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.queries import MaintenanceList, ReservationList
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter, Which
-from portal.services.audit import queries as audit_queries
-from portal.services.audit.queries import TrailFilter
+from portal.services.audit import TrailFilter
 from tests.services.core.keyset_walk import NOON, Case, by_id, every, newest, of_two_assets, store
 from tests.support.factories import make_user
 

@@ -10,13 +10,13 @@ from sqlalchemy import func, select
 
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.models.assets import Activity, Asset, AssetStatus, Category, Location
+from portal.models.assets import Activity, Asset, AssetStatus, Category, Location, StockMove
 from portal.models.assignments import Assignment, Staff
-from portal.models.stock import StockMove
 from portal.services.actions import stock
-from portal.services.assets import named_lists, staff_queries, timeline
+from portal.services.assets import named_lists, timeline
 from portal.services.assets import pages as asset_pages
 from portal.services.assets import queries as asset_queries
+from portal.services.assets import staff as asset_staff
 from portal.services.assets.pages import AssetOrder
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.core.unit_of_work import session
@@ -212,7 +212,7 @@ def staff() -> Iterator[Case]:
             expected = list(session().scalars(wanted.order_by(key, Staff.id)))
             yield Case(
                 f"staff {left} {search}",
-                lambda cursor, left=left, search=search: staff_queries.listing(
+                lambda cursor, left=left, search=search: asset_staff.listing(
                     search, left=left, cursor=cursor
                 ),
                 lambda line: line.public_id,

@@ -15,12 +15,13 @@ from flask import Flask
 from jobs.pump import recorder
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
-from portal.services.actions.planning import reservation_expiry
+from portal.services import audit as audit_queries
+from portal.services import tasks
+from portal.services.actions.planning import reservations
 from portal.services.alerts import sources
-from portal.services.audit import queries as audit_queries
-from portal.services.bulk_retry import handover, selection
 from portal.services.bulk_retry import queries as bulk_retry_queries
-from portal.services.core import removal
+from portal.services.bulk_retry import selection, task
+from portal.services.core import queries as core_queries
 from portal.services.core.time_zones import moment_words
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
@@ -28,8 +29,7 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.dispatch import sweep
 from portal.services.operations import retention
 from portal.services.outbox import rollups
-from portal.services.tasks import tasks
-from portal.services.webhooks import activation, draft_rows, held_deliveries, key_rotation
+from portal.services.webhooks import activation, held_deliveries, keys, rows
 from tests.conftest import put_equipment_away
 from tests.services.core import chunked_upkeep, chunked_work
 from tests.services.core.keyset_walk import ROOT
@@ -42,8 +42,8 @@ Bound = tuple[ModuleType, str]
 OFF: Sequence[Bound] = ((activation, "RESTED_A_STEP"), (activation, "A_STATEMENT"))
 RETRIED: Sequence[Bound] = (
     (selection, "CHUNK"),
-    (handover, "MOST_UNDER_WAY"),
-    (handover, "A_STEP"),
+    (task, "MOST_UNDER_WAY"),
+    (task, "A_STEP"),
     (bulk_retry_queries, "CHUNK"),
 )
 # What is done, and the bounds that cut it into pieces.
@@ -62,16 +62,16 @@ WALKS: dict[Callable[[], Any], Sequence[Bound]] = {
         (retention, "BATCH"),
         (retention, "WINDOW"),
         (rollups, "HOURS_A_STEP"),
-        (removal, "ROWS_A_STEP"),
-        (draft_rows, "DRAFTS_A_STEP"),
+        (core_queries, "ROWS_A_STEP"),
+        (rows, "DRAFTS_A_STEP"),
     ],
     chunked_upkeep.off_and_on_again: OFF,
     chunked_upkeep.on_again_in_the_middle: OFF,
     chunked_upkeep.deleted: OFF,
     chunked_upkeep.chosen_one_by_one: [(held_deliveries, "CHUNK"), (activation, "A_STATEMENT")],
     chunked_upkeep.spread: [(sweep, "SPREAD_A_STEP")],
-    chunked_upkeep.a_new_key: [(key_rotation, "BATCH")],
-    chunked_upkeep.reservations_that_run_out: [(reservation_expiry, "EXPIRED_A_RUN")],
+    chunked_upkeep.a_new_key: [(keys, "BATCH")],
+    chunked_upkeep.reservations_that_run_out: [(reservations, "EXPIRED_A_RUN")],
     chunked_upkeep.recording: [(recorder, "FLUSH_AT"), (recorder, "RESULTS_A_WRITE")],
 }
 BOUND = re.compile(

@@ -16,18 +16,18 @@ from sqlalchemy import event
 from portal.extensions import db
 from portal.lib.paging import Cursor, UnreadableCursor
 from portal.models.assets import Asset
+from portal.services import audit as audit_queries
 from portal.services.actions import stock
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter
-from portal.services.assets import named_lists, staff_queries, timeline
+from portal.services.assets import named_lists, staff, timeline
 from portal.services.assets import pages as asset_pages
 from portal.services.assets import queries as asset_queries
 from portal.services.assets.pages import AssetOrder
 from portal.services.assets.queries import AssetFilter
-from portal.services.audit import queries as audit_queries
-from portal.services.audit.queries import TrailFilter
-from portal.services.bulk_retry import runs
+from portal.services.audit import TrailFilter
+from portal.services.bulk_retry import batches
 from portal.services.core import keyset
 from portal.services.webhooks import queries as webhook_queries
 from tests.services.core import planned_lists, register_lists, webhook_lists
@@ -43,7 +43,7 @@ from tests.support.factories import make_asset
 LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     asset_queries.list_assets: register_lists.assets,
     asset_pages.in_order: register_lists.sorted_assets,
-    staff_queries.listing: register_lists.staff,
+    staff.listing: register_lists.staff,
     named_lists.page: register_lists.names,
     planning_queries.list_reservations: planned_lists.reservations,
     planning_queries.list_maintenances: planned_lists.maintenances,
@@ -54,12 +54,12 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     audit_queries.find_page: planned_lists.trail,
     alert_queries.list_alerts: planned_lists.alerts,
     webhook_queries.list_webhooks: webhook_lists.webhooks,
-    runs.find_page: webhook_lists.bulk_retries,
+    batches.find_page: webhook_lists.bulk_retries,
 }
 # In a way of their own, with tests of their own.
 APART = {
     "portal.services.deliveries.log.pages.find_page",  # test_log_walks.py
-    "portal.services.deliveries.log.neighbours.find_neighbours",  # test_neighbours.py
+    "portal.services.deliveries.log.pages.find_neighbours",  # test_neighbours.py
     "portal.services.csv.import_task.rows_page",  # test_import_agreement.py
 }
 FILTERS = {

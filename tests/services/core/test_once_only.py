@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models.audit import AuditEntry
-from portal.services.audit import trail
+from portal.services import audit
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import once_only, session, writing
@@ -18,7 +18,7 @@ from portal.services.core.unit_of_work import once_only, session, writing
 
 def note_something() -> int:
     with writing() as current:
-        trail.record(current, SYSTEM, "noted", target=("note", 1, "Note"))
+        audit.record(current, SYSTEM, "noted", target=("note", 1, "Note"))
         return 7
 
 

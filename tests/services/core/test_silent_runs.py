@@ -16,12 +16,12 @@ from portal.models.deliveries import Lease
 from portal.models.operations import Process
 from portal.models.tasks import Task
 from portal.queue.names import DELIVERIES
-from portal.services.core import heartbeats, runs
+from portal.services import tasks
+from portal.services import tasks as task_leases
+from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep
-from portal.services.tasks import leases as task_leases
-from portal.services.tasks import tasks
 from tests.jobs.pump.delivery_clock import attempts, claim, leases, only_delivery
 from tests.support.factories import make_webhook, publish
 from tests.support.receiver import Receiver
@@ -78,7 +78,7 @@ def begin() -> UUID:
 def test_what_a_silent_one_holds_is_due_again_and_stays_its_own_until_somebody_has_it() -> None:
     other = begin()
     (before,) = leases()
-    heard(runs.own_run())
+    heard(heartbeats.own_run())
     heard(other, ago=14)
     assert free() == 0
     heard(other, ago=16)
@@ -88,7 +88,7 @@ def test_what_a_silent_one_holds_is_due_again_and_stays_its_own_until_somebody_h
 
 
 def test_one_that_has_no_sign_has_ended_and_one_whose_name_is_not_known_runs_out() -> None:
-    heard(runs.own_run())
+    heard(heartbeats.own_run())
     begin()
     with writing() as current:
         current.execute(update(Lease).values(run=None))
@@ -101,9 +101,9 @@ def test_whoever_may_have_been_deaf_ends_nothing() -> None:
     begin()
     assert free() == 0  # it has never signed
     for ago, steady in ((0, 14), (8, HOUR), (16, HOUR)):
-        heard(runs.own_run(), ago=ago, steady=steady)
+        heard(heartbeats.own_run(), ago=ago, steady=steady)
         assert free() == 0, (ago, steady)
-    heard(runs.own_run(), ago=7, steady=9)
+    heard(heartbeats.own_run(), ago=7, steady=9)
     assert free() == 1
 
 
@@ -111,7 +111,7 @@ def test_signs_come_without_a_break_as_long_as_none_is_missed() -> None:
     def since() -> timedelta:
         db.session.rollback()
         own = db.session.query(Process).one()
-        assert own.run == runs.own_run()
+        assert own.run == heartbeats.own_run()
         assert own.steady_since is not None
         return own.seen_at - own.steady_since
 
@@ -127,7 +127,7 @@ def test_signs_come_without_a_break_as_long_as_none_is_missed() -> None:
 
 def test_a_database_that_was_away_for_half_a_minute_makes_nobody_silent() -> None:
     living = begin()
-    for each in (runs.own_run(), living):
+    for each in (heartbeats.own_run(), living):
         heard(each)
     pass_by(30)
     heartbeats.record_own(WORKER)  # the first one back
@@ -145,9 +145,9 @@ def test_a_database_that_was_away_for_half_a_minute_makes_nobody_silent() -> Non
 def test_two_with_the_same_host_and_number_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in containers: the one's signs are not the other's."""
     first = begin()
-    second = runs.own_run()
+    second = heartbeats.own_run()
     for run in (first, second):
-        monkeypatch.setitem(runs._own, os.getpid(), run)
+        monkeypatch.setitem(heartbeats._own, os.getpid(), run)
         heartbeats.record_own(WORKER)
     db.session.rollback()
     assert {each.run for each in db.session.query(Process)} == {first, second}
@@ -160,7 +160,7 @@ def test_two_with_the_same_host_and_number_are_two(monkeypatch: pytest.MonkeyPat
 
 def test_the_sweep_ends_them_and_long_work_goes_on_elsewhere() -> None:
     begin()
-    heard(runs.own_run())
+    heard(heartbeats.own_run())
     with writing() as current:
         made = tasks.start(current, SYSTEM, "counting", total=1)
     assert task_leases.claim() is not None
@@ -180,7 +180,7 @@ def test_a_pump_ends_them_and_sends_it(app: Flask) -> None:
         publish()
         claim()
         hold(uuid4())
-        heard(runs.own_run())
+        heard(heartbeats.own_run())
         deliver_due()
         assert len(receiver.received) == 1
     assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]

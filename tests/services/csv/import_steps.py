@@ -11,10 +11,10 @@ from jobs import tasks as job
 from portal.lib.csv_upload import read_csv
 from portal.models.deliveries import Event
 from portal.models.tasks import Task, TaskRow
+from portal.services import tasks
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
 from portal.services.task_kinds import KINDS
-from portal.services.tasks import tasks
 from tests.support.factories import Person
 
 

@@ -10,7 +10,7 @@ from flask import Flask
 
 from portal.extensions import settings
 from portal.lib.file_lock import FileLock
-from portal.services.csv.export_slots import FOLDER, MOST, TooManyExports, take_slot
+from portal.services.csv.export import FOLDER, MOST, TooManyExports, take_slot
 from tests.support.database.rivals import at_once
 
 ANA, BEN = 7, 8

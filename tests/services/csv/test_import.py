@@ -13,6 +13,8 @@ from portal.lib.csv_cells import write_csv
 from portal.lib.csv_upload import read_csv
 from portal.models.assets import Asset, Category
 from portal.models.tasks import Task, TaskState
+from portal.services import tasks
+from portal.services import tasks as task_leases
 from portal.services.actions import assignments
 from portal.services.assets.queries import AssetFilter
 from portal.services.core.permissions import SYSTEM
@@ -21,8 +23,6 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
 from portal.services.task_kinds import KINDS
-from portal.services.tasks import leases as task_leases
-from portal.services.tasks import tasks
 from tests.services.actions.plan_examples import make_reservation
 from tests.services.csv.import_steps import bodies, check, found, run
 from tests.support.factories import make_asset, make_category, make_staff, make_user

@@ -24,7 +24,7 @@ from portal.services.actions import lifecycle
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
-from portal.services.csv.columns import COLUMNS
+from portal.services.csv.export import COLUMNS
 from portal.services.task_kinds import KINDS
 from tests.services.core.keyset_walk import every, store
 from tests.support.factories import make_asset

@@ -14,15 +14,15 @@ from portal.lib.csv_upload import read_csv
 from portal.models.assets import Category
 from portal.models.audit import AuditEntry
 from portal.models.tasks import ImportMatch, Task, TaskRow, TaskState
+from portal.services import tasks
 from portal.services.assets import named_lists
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_answers, import_task, remembered_matches
+from portal.services.csv import import_answers, import_matches, import_task
 from portal.services.csv.import_answers import FileAnswer, Question
-from portal.services.operations import cleanup
+from portal.services.operations import retention
 from portal.services.task_kinds import KINDS
-from portal.services.tasks import tasks
 from tests.services.csv.import_steps import found, rows_of, run, shown
 from tests.support.factories import Person, make_asset, make_category, make_user
 
@@ -214,7 +214,7 @@ def test_who_wants_nothing_remembered_is_obeyed_and_both_stand_in_the_trail(ana:
     say(ana, public_id, remembers=True)
     say(ana, public_id, remembers=False)
     assert session().scalar(select(func.count()).select_from(ImportMatch)) == 0
-    wanted = select(AuditEntry).where(AuditEntry.target_kind == remembered_matches.TARGET)
+    wanted = select(AuditEntry).where(AuditEntry.target_kind == import_matches.TARGET)
     entries = session().scalars(wanted.order_by(AuditEntry.id)).all()
     assert [entry.action.rpartition(".")[2] for entry in entries] == ["remembered", "forgotten"]
     assert "preis: purchase_cost" in entries[0].changes["matches"]["to"]
@@ -258,11 +258,11 @@ def test_while_the_rows_are_checked_nobody_changes_how_they_are_read(ana: Person
 def test_a_question_that_nobody_answers_is_removed_with_its_rows(ana: Person) -> None:
     old, answered = asked(ana), asked(ana)
     say(ana, answered)
-    cleanup.clear(utcnow() - timedelta(hours=1), utcnow())
+    retention.clear(utcnow() - timedelta(hours=1), utcnow())
     assert tasks.find(old).state == TaskState.PAUSED
     with writing() as current:
         current.execute(update(Task).values(created_at=utcnow() - timedelta(days=2)))
-    cleanup.clear(utcnow() - timedelta(days=1), utcnow())
+    retention.clear(utcnow() - timedelta(days=1), utcnow())
     with pytest.raises(NotFound):
         tasks.find(old)
     assert tasks.find(answered).total == 4

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import select
 
-from portal.lib.excerpts import LONGEST
+from portal.lib.typed_text import LONGEST
 from portal.models.assets import Activity
 from portal.services.core.unit_of_work import session
 from tests.services.csv.import_steps import check, found, run, shown, sides

@@ -9,6 +9,7 @@ from flask import Flask
 
 from portal.models.assets import Asset
 from portal.models.assignments import Staff
+from portal.services import tasks
 from portal.services.actions import assignments, lifecycle
 from portal.services.assets import named_lists
 from portal.services.assets import staff as staff_list
@@ -16,7 +17,6 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
-from portal.services.tasks import tasks
 from tests.services.csv.import_steps import bodies, check, found, run, shown
 from tests.support.factories import make_asset, make_category, make_staff, make_user
 

@@ -4,8 +4,10 @@ import pytest
 
 from portal.lib.csv_upload import read_csv
 from portal.services.core.refusals import Refusal
-from portal.services.csv.columns import COLUMNS
+from portal.services.csv.export import COLUMNS
 from portal.services.csv.import_matches import (
+    HEADINGS,
+    WORDS,
     cells_by,
     cells_of,
     guess,
@@ -14,7 +16,6 @@ from portal.services.csv.import_matches import (
     refuse_unfit,
 )
 from portal.services.csv.import_sheet import OURS, unknown_columns
-from portal.services.csv.import_spellings import HEADINGS, WORDS
 
 
 def test_the_headings_of_a_german_list_are_guessed() -> None:

@@ -4,9 +4,9 @@ import pytest
 from flask import Flask
 
 from portal.lib.csv_upload import read_csv
+from portal.services import tasks
 from portal.services.core.refusals import Refusal
-from portal.services.csv import import_notes, import_task
-from portal.services.tasks import tasks
+from portal.services.csv import import_rows, import_task
 from tests.services.csv.import_steps import check, found, run
 from tests.support.factories import make_asset, make_category, make_user
 
@@ -71,7 +71,7 @@ def test_what_is_left_out_of_a_row_is_said_there_and_counted(app: Flask) -> None
 def test_a_sheet_with_a_name_in_every_row_is_noted_in_bounds(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_notes, "MOST_NAMES", 3)
+    monkeypatch.setattr(import_rows, "MOST_NAMES", 3)
     lines = "".join(f"A,Serial {number}\n" for number in range(60)) + "A,Serial 1\n"
     public_id = check(make_user(), f"name,category\n{lines}", may_add=True)
     assert tasks.find(public_id).params["notes"] == {
@@ -85,9 +85,9 @@ def test_a_sheet_with_a_name_in_every_row_is_noted_in_bounds(
 
 
 def test_a_hundred_names_are_noted_each_for_itself() -> None:
-    notes: import_notes.Notes = {}
+    notes: import_rows.Notes = {}
     for number in range(102):
-        notes = import_notes.noted(notes, {"location": f"Room {number}"}, "item", {})
+        notes = import_rows.noted(notes, {"location": f"Room {number}"}, "item", {})
     assert (len(notes["location"]), notes["location"][""]) == (101, ["", 2])
 
 
@@ -138,7 +138,7 @@ def test_what_cannot_be_found_is_told_no_longer_than_one_can_read(app: Flask) ->
 
 
 def test_of_a_long_cell_that_is_left_out_the_beginning_is_told() -> None:
-    told = import_notes.remark({"quantity": "9" * 50, "unit": "box"})
+    told = import_rows.remark({"quantity": "9" * 50, "unit": "box"})
     assert told == f"Left out: quantity {'9' * 40}, unit box"
 
 

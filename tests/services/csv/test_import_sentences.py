@@ -8,7 +8,7 @@ from flask import Flask
 from portal.lib.clock import utcnow
 from portal.lib.csv_upload import read_csv
 from portal.services.actions import assignments, incidents
-from portal.services.actions.incident_values import DisposalValues
+from portal.services.actions.incidents import DisposalValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.csv import import_task

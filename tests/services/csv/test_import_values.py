@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from portal.services.assets.rules import AssetValues
-from portal.services.csv.columns import COLUMNS
-from portal.services.csv.import_values import CellError, filled, kind_of, quantity_of
+from portal.services.csv.export import COLUMNS
+from portal.services.csv.import_rows import CellError, filled, kind_of, quantity_of
 
 BEFORE = AssetValues(name="Lamp", notes="By the door", condition="fair", min_quantity=2)
 

@@ -12,23 +12,23 @@ from portal.models.audit import AuditEntry
 from portal.models.tasks import ImportMatch
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import remembered_matches
+from portal.services.csv import import_matches
 
 
 def test_what_is_remembered_is_found_by_the_headings_in_whatever_order(app: Flask) -> None:
     names = [*"dbacfe"]
     with writing() as current:
-        remembered_matches.keep(current, SYSTEM, names, {"a": "name"}, {})
+        import_matches.keep(current, SYSTEM, names, {"a": "name"}, {})
         # Another process has to come to the same, whatever the order in which it keeps a set.
         (key,) = current.scalars(select(ImportMatch.headings))
         assert key == hashlib.sha256(b"a\nb\nc\nd\ne\nf").hexdigest()
-        assert remembered_matches.recall([*reversed(names), "problem"])[0] == {"a": "name"}
+        assert import_matches.recall([*reversed(names), "problem"])[0] == {"a": "name"}
 
 
 def test_of_very_many_matches_the_trail_keeps_the_beginning(app: Flask) -> None:
     names = [f"a heading of the file, number {number}" for number in range(30)]
     with writing() as current:
-        remembered_matches.keep(current, SYSTEM, names, dict.fromkeys(names, "name"), {})
+        import_matches.keep(current, SYSTEM, names, dict.fromkeys(names, "name"), {})
         (entry,) = current.scalars(select(AuditEntry))
         assert entry.changes["matches"]["from"] is None
         assert len(entry.changes["matches"]["to"]) == 500
@@ -43,7 +43,7 @@ def test_of_many_sets_of_headings_the_five_hundred_used_last_are_kept(app: Flask
             used_at = now - timedelta(minutes=number + 1)
             current.add(ImportMatch(headings=f"{number}", matches={}, words={}, used_at=used_at))
     keep(["name"], {})
-    assert remembered_matches.recall(["name"])[0] == {"name": "name"}
+    assert import_matches.recall(["name"])[0] == {"name": "name"}
     kept = set(session().scalars(select(ImportMatch.headings)))
     assert (len(kept), "498" in kept, "499" in kept) == (500, True, False)
 
@@ -51,16 +51,16 @@ def test_of_many_sets_of_headings_the_five_hundred_used_last_are_kept(app: Flask
 def keep(names: list[str], words: dict[str, str]) -> None:
     with writing() as current:
         said = {"condition": words}
-        remembered_matches.keep(current, SYSTEM, names, {"name": "name"}, said)
+        import_matches.keep(current, SYSTEM, names, {"name": "name"}, said)
 
 
 def test_a_set_of_headings_that_is_used_again_is_kept_before_one_that_is_not(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remembered_matches, "MOST_KEPT", 2)
+    monkeypatch.setattr(import_matches, "MOST_KEPT", 2)
     for number in (0, 1, 0, 2):
         keep(["name", f"x{number}"], {})
-    kept = [bool(remembered_matches.recall(["name", f"x{number}"])[0]) for number in range(3)]
+    kept = [bool(import_matches.recall(["name", f"x{number}"])[0]) for number in range(3)]
     assert kept == [True, False, True]
 
 
@@ -68,5 +68,5 @@ def test_of_many_words_the_two_hundred_said_last_are_kept(app: Flask) -> None:
     words = [f"w{number}" for number in range(200)]
     keep(["name"], dict.fromkeys(words, "good"))
     keep(["name"], {"w0": "poor", "x": "fair"})
-    _, known = remembered_matches.recall(["name"])
+    _, known = import_matches.recall(["name"])
     assert known == {"condition": {**dict.fromkeys(words[2:], "good"), "w0": "poor", "x": "fair"}}

@@ -18,13 +18,11 @@ from portal.services.core import heartbeats
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries import delays, signature_checks
+from portal.services.deliveries import detail, signature_checks
 from portal.services.deliveries.answers import Said, answers_with, doubtful_among
-from portal.services.deliveries.delays import Delay, find_delay
-from portal.services.deliveries.detail import find_delivery
-from portal.services.deliveries.siblings import siblings_of
+from portal.services.deliveries.detail import Delay, find_delay, find_delivery, siblings_of
 from portal.services.deliveries.signature_checks import check_signature
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
 from portal.services.webhooks import crud
 from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.support.deliveries import BODY, change, lease, make_attempt, make_delivery
@@ -129,21 +127,21 @@ def test_a_webhook_is_full_when_it_is_sent_as_many_as_it_gets_at_once(
 
 def test_it_is_long_due_after_more_than_a_quarter_of_a_minute() -> None:
     found = find_delivery(make_delivery())
-    for late, delay in ((delays.SLOW, None), (delays.SLOW + A_MOMENT, Delay.NO_WORKER)):
+    for late, delay in ((detail.SLOW, None), (detail.SLOW + A_MOMENT, Delay.NO_WORKER)):
         assert find_delay(replace(found, now=found.due_at + late)) is delay
 
 
 def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
     off = make_webhook(state="off")
     for made in (
-        make_delivery(due_at=utcnow() - delays.SLOW + timedelta(seconds=5)),
+        make_delivery(due_at=utcnow() - detail.SLOW + timedelta(seconds=5)),
         make_delivery(off, due_at=late()),
         make_delivery(status="retrying", due_at=late()),
     ):
         assert find_delay(find_delivery(made)) is None
     made = make_delivery(due_at=late())
     assert find_delay(find_delivery(made)) is Delay.NO_WORKER
-    switch.stop(make_user("admin").actor)
+    sending.stop(make_user("admin").actor)
     assert find_delay(find_delivery(made)) is None
 
 
@@ -166,7 +164,7 @@ def test_what_is_open_comes_to_rest_where_nothing_is_sent_any_more_or_waits_for_
     made = make_delivery(make_webhook(**hook), **delivery)
     found = find_delivery(made)
     assert (found.comes_to_rest, found.waits_for_start) == (comes_to_rest, False)
-    switch.stop(make_user("admin").actor)
+    sending.stop(make_user("admin").actor)
     is_open = delivery.get("status", "waiting") in ("waiting", "retrying")
     assert find_delivery(made).waits_for_start is (is_open and not comes_to_rest)
 

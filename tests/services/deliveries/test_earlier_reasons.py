@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Flask
 
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.earlier_reasons import earlier_reasons
+from portal.services.deliveries.answers import earlier_reasons
 from tests.support.deliveries import make_attempt, make_delivery, stored
 
 SERVER, BUSY = ("scheduled", "server", 500), ("scheduled", "server", 503)

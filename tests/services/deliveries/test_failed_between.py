@@ -6,12 +6,11 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.services.bulk_retry.selection import Selection
-from portal.services.bulk_retry.stored_choice import as_params, from_params
+from portal.services.bulk_retry.selection import Selection, as_params, from_params
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import answers
-from portal.services.deliveries.log import failures
 from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log import plan
 from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 from tests.services.deliveries.test_log_plans import explained
 from tests.support.deliveries import make_attempt, make_delivery, stored
@@ -39,14 +38,14 @@ def found(**more: object) -> set[UUID]:
 
 @pytest.mark.parametrize(
     ("most", "attempts"),
-    [(failures.MOST_TOLD, failures.MOST_ATTEMPTS), (0, 9), (9, 1), (9, 3), (9, 4)],
+    [(plan.MOST_TOLD, plan.MOST_ATTEMPTS), (0, 9), (9, 1), (9, 3), (9, 4)],
     ids=["few", "many", "many attempts", "some", "just few enough"],
 )
 def test_what_failed_then_is_listed_whatever_became_of_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch, most: int, attempts: int
 ) -> None:
-    monkeypatch.setattr(failures, "MOST_TOLD", most)
-    monkeypatch.setattr(failures, "MOST_ATTEMPTS", attempts)
+    monkeypatch.setattr(plan, "MOST_TOLD", most)
+    monkeypatch.setattr(plan, "MOST_ATTEMPTS", attempts)
     hook = make_webhook(name="Helpdesk")
     arrived = failed_at(NIGHT, status="delivered", webhook=hook)
     make_attempt(arrived, started_at=NIGHT + 5 * HOUR, outcome="delivered", code=200)
@@ -83,9 +82,9 @@ def test_as_many_are_told_as_may_be_and_of_one_more_none(
     make_attempt(twice, started_at=NIGHT, finished_at=NIGHT, reason="server", code=500)
     both = {stored(twice)["id"], stored(once)["id"]}
     for most, attempts, told in ((2, 3, both), (1, 3, None), (2, 2, None)):
-        monkeypatch.setattr(failures, "MOST_TOLD", most)
-        monkeypatch.setattr(failures, "MOST_ATTEMPTS", attempts)
-        few = failures.few(session(), FailedBetween(NIGHT, NIGHT + HOUR))
+        monkeypatch.setattr(plan, "MOST_TOLD", most)
+        monkeypatch.setattr(plan, "MOST_ATTEMPTS", attempts)
+        few = plan.few(session(), FailedBetween(NIGHT, NIGHT + HOUR))
         assert (few if few is None else set(few)) == told
 
 
@@ -107,9 +106,9 @@ def test_how_the_rows_of_a_page_failed_and_what_was_answered_is_told_of_them_alo
         make_attempt(failed, finished_at=NIGHT, reason="server", code=500, **said)
         make_attempt(arrived, finished_at=NIGHT, outcome="delivered", code=200, **said)
     one, other = stored(failed)["id"], stored(arrived)["id"]
-    failure = failures.Failure(NIGHT, "server", 500, said["response_text"])
+    failure = plan.Failure(NIGHT, "server", 500, said["response_text"])
     night = FailedBetween(NIGHT, NIGHT + HOUR)
-    assert failures.last_failures(session(), night, [one, other]) == {one: failure}
+    assert plan.last_failures(session(), night, [one, other]) == {one: failure}
     assert answers.answers_of([one, other]) == {one: said["response_text"]}
     found = answers.Said(said["response_text"], is_last=True)
     assert answers.answers_with("order", [one, other], []) == {one: found, other: found}
@@ -128,7 +127,7 @@ def test_an_answer_is_looked_for_among_those_of_attempts_that_failed_then(app: F
     ):
         make_attempt(made, finished_at=at, response_text=said, outcome=outcome)
     assert found(answer="order") == {then}
-    row_id, night = stored(then)["id"], failures.failed_between(FailedBetween(NIGHT, NIGHT + HOUR))
+    row_id, night = stored(then)["id"], plan.failed_between(FailedBetween(NIGHT, NIGHT + HOUR))
     said_then = answers.Said("Out of order", is_last=False)
     assert answers.answers_with("order", [row_id], night) == {row_id: said_then}
 
@@ -137,7 +136,7 @@ def test_an_answer_is_looked_for_among_those_of_attempts_that_failed_then(app: F
 def test_the_attempts_are_found_in_an_index_of_those_that_failed(app: Flask) -> None:
     for _ in range(3):
         failed_at(NIGHT, status="failed")
-    wanted = failures.failed_attempts(FailedBetween(NIGHT - HOUR, NIGHT + HOUR))
+    wanted = plan.failed_attempts(FailedBetween(NIGHT - HOUR, NIGHT + HOUR))
     whole, _ = explained(session(), wanted)
     assert "ix_attempts_failures" in whole
     assert "Sort" not in whole, whole

@@ -13,13 +13,13 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
-from portal.services.core import counting
+from portal.services.core import queries
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.outbox.status import PausedFor, ShownStatus
+from portal.services.outbox.due import PausedFor, ShownStatus
 from tests.support.deliveries import lease, make_attempt, make_delivery, make_many
 from tests.support.factories import make_asset, make_webhook
 
@@ -292,7 +292,7 @@ def test_the_newest_of_an_asset_are_counted_by_status_without_those_of_an_open_f
 
 
 def test_of_many_that_go_in_order_the_oldest_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "COUNT_LIMIT", 2)
+    monkeypatch.setattr(queries, "COUNT_LIMIT", 2)
     hook = make_webhook(in_order=True)
     for _ in range(8):
         make_delivery(hook)

@@ -18,12 +18,19 @@ from portal.engine.events.catalogue import EventName
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Lease, Priority
-from portal.models.dismissals import Dismissal
+from portal.models.deliveries import (
+    Attempt,
+    AttemptBody,
+    Delivery,
+    Dismissal,
+    Event,
+    Lease,
+    Priority,
+)
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries.log import failures, plan
 from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
 from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import LogPage
@@ -241,7 +248,7 @@ def test_several_parts_leave_each_row_once(rows: list[Delivery], seed: int) -> N
 def test_more_failures_than_are_told_leave_each_row_once(
     rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(failures, "MOST_TOLD", 3)
+    monkeypatch.setattr(plan, "MOST_TOLD", 3)
     between = FailedBetween(since=min(row.created_at for row in rows))
     of_many = case(rows, ({"failed": between}, lambda row: failed_in(row, between)))
     assert len(of_many.expected) > 3

@@ -9,7 +9,7 @@ from portal.models.deliveries import Delivery
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import walk as log_walk
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.neighbours import Neighbours, find_neighbours
+from portal.services.deliveries.log.pages import Neighbours, find_neighbours
 from tests.services.core.keyset_walk import every
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_webhook

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 from sqlalchemy import insert
 
-from portal.models.rollups import Rollup
+from portal.models.deliveries import Rollup
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries.trends import trend, trends
 from tests.support.factories import make_webhook

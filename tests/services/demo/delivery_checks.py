@@ -9,28 +9,28 @@ from sqlalchemy import func, select
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import (
     Attempt,
     AttemptBody,
+    BatchRow,
     Delivery,
     DeliveryStatus,
     Event,
     Lease,
     Priority,
+    Rollup,
+    RowOutcome,
 )
-from portal.models.inbox import Verdict
-from portal.models.rollups import Rollup
 from portal.models.tasks import Task, TaskState
-from portal.models.webhooks import OffReason, Webhook
+from portal.models.webhooks import OffReason, Verdict, Webhook
 from portal.services.bulk_retry import queries as bulk_retry_queries
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.operations import retention
-from portal.services.outbox.status import PausedFor
+from portal.services.outbox.due import PausedFor
+from portal.services.webhooks import inbox as webhook_inbox
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.inbox import messages
 from portal.services.webhooks.queries import Standing
 from tests.support.deliveries import lease
 
@@ -151,8 +151,8 @@ def a_bulk_retry_is_interrupted_and_one_is_done() -> None:
 
 
 def there_are_messages_in_the_inbox() -> None:
-    inbox = messages.find_inbox()
+    inbox = webhook_inbox.find_inbox()
     assert inbox is not None
-    kept = messages.messages(inbox.public_id)
+    kept = webhook_inbox.messages(inbox.public_id)
     assert len(kept) > 10
     assert {(each.house, each.standard) for each in kept} == {(Verdict.GOOD, Verdict.GOOD)}

@@ -6,10 +6,9 @@ from sqlalchemy import func, select
 
 from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
-from portal.models.assets import Activity, Asset, AssetStatus
+from portal.models.assets import Activity, Asset, AssetStatus, StockMove
 from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance, Reservation
-from portal.models.stock import StockMove
 from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter

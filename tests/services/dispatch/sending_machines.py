@@ -16,7 +16,7 @@ from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import record
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.results import Result
-from portal.services.outbox import reach_rows
+from portal.services.outbox import reach
 from portal.services.outbox.reach import OwnReach
 from tests.jobs.pump.delivery_clock import ended
 
@@ -68,12 +68,12 @@ class Machine:
         with writing() as current:
             ids = [each.webhook_id for each in doubts(self.name)]
             both = (ids, []) if reached else ([], ids)
-            reach_rows.note_knocks(current.connection(), self.name, *both)
+            reach.note_knocks(current.connection(), self.name, *both)
 
     def judge(self) -> bool | None:
         """Whether it goes on the bench, or off it."""
         with writing() as current:
-            return reach_rows.judge_machine(current.connection(), self.name)
+            return reach.judge_machine(current.connection(), self.name)
 
 
 def machines(count: int) -> list[Machine]:

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from portal.extensions import settings
-from portal.services.dispatch.address_guard import guard
+from portal.services.dispatch.request import guard
 
 NOBODY = ".".join(["nobody"] * 40)  # a name too long for anybody to have it
 EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))

@@ -12,13 +12,13 @@ import pytest
 from flask import Flask
 
 from portal.extensions import db
+from portal.services import tasks as task_leases
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.tasks import leases as task_leases
 from portal.services.webhooks import activation, crud
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, make_delivery, stored

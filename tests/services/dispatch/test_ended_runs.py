@@ -12,13 +12,13 @@ from portal.database.engine import database_now
 from portal.extensions import db, settings
 from portal.models.deliveries import Lease
 from portal.models.tasks import Task
-from portal.services.core import runs
+from portal.services import tasks
+from portal.services import tasks as task_leases
+from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import release, sweep
+from portal.services.dispatch import claim_types, sweep
 from portal.services.outbox.due import has_claimable
-from portal.services.tasks import leases as task_leases
-from portal.services.tasks import tasks
 from tests.jobs.pump.delivery_clock import (
     attempts,
     claim,
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("app")
 @pytest.fixture
 def marked(app: Flask) -> Iterator[Callable[[], UUID]]:
     """Makes a run that is over: its mark is there, and nobody holds it."""
-    folder = settings().instance_dir / runs.FOLDER
+    folder = settings().instance_dir / heartbeats.FOLDER
     folder.mkdir()
 
     def make() -> UUID:
@@ -54,7 +54,7 @@ def held_by(run: UUID | None) -> None:
 
 
 def marks() -> int:
-    return len(list((settings().instance_dir / runs.FOLDER).iterdir()))
+    return len(list((settings().instance_dir / heartbeats.FOLDER).iterdir()))
 
 
 def test_what_it_was_sending_is_interrupted_and_due_again(
@@ -98,7 +98,7 @@ def test_what_a_living_run_or_another_machine_holds_is_left_to_it(
     publish()
     claim()
     marked()
-    for run in (runs.own_run(), uuid4(), None):
+    for run in (heartbeats.own_run(), uuid4(), None):
         held_by(run)
         sweep.settle()
         (lease,) = leases()
@@ -129,7 +129,7 @@ def test_a_sender_that_begins_anew_ends_what_its_own_run_sent_and_nobody_elses()
     mine, theirs = (each.delivery_id for each in leases())
     with writing() as current:
         current.execute(update(Lease).where(Lease.delivery_id == theirs).values(run=uuid4()))
-        assert release.interrupt(current.connection(), runs.own_run())
+        assert claim_types.interrupt(current.connection(), heartbeats.own_run())
     sweep.settle()
     assert [each.delivery_id for each in attempts()] == [mine]
     assert [each.delivery_id for each in leases()] == [theirs]
@@ -142,7 +142,7 @@ def test_long_work_that_it_had_begun_goes_on_elsewhere_and_no_other_does(
         made = [tasks.start(current, SYSTEM, "counting", total=1).id for _ in range(2)]
     assert [turn and turn.task_id for turn in (task_leases.claim(), task_leases.claim())] == made
     assert not task_leases.has_due()
-    assert db.session.scalars(select(Task.run)).all() == [runs.own_run()] * 2
+    assert db.session.scalars(select(Task.run)).all() == [heartbeats.own_run()] * 2
     with writing() as current:
         current.execute(update(Task).where(Task.id == made[0]).values(run=marked()))
     marked_since = []

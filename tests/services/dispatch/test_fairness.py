@@ -1,7 +1,7 @@
 """Receivers that hang never take all of a pump's places."""
 
 from portal.models.deliveries import Priority
-from portal.services.dispatch.fairness import kept_of, share_out
+from portal.services.dispatch.claim import kept_of, share_out
 from portal.services.outbox.due import Claimable
 
 PLACES, KEPT = 512, kept_of(512)

@@ -8,8 +8,7 @@ from sqlalchemy import delete, update
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import Outcome
 from portal.extensions import db
-from portal.models.deliveries import AttemptBody, Lease, Priority
-from portal.models.rollups import Rollup
+from portal.models.deliveries import AttemptBody, Lease, Priority, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.operations import metrics

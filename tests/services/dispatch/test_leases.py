@@ -8,12 +8,11 @@ from sqlalchemy import delete, update
 
 from portal.engine.reasons import Reason
 from portal.extensions import db
-from portal.models.deliveries import AttemptBody, Lease
-from portal.models.rollups import Rollup
+from portal.models.deliveries import AttemptBody, Lease, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import retry as delivery_retry
-from portal.services.dispatch import release, sweep
+from portal.services.dispatch import claim_types, sweep
 from portal.services.outbox.due import has_claimable
 from portal.services.webhooks import activation
 from tests.jobs.pump.delivery_clock import (
@@ -295,7 +294,7 @@ def test_what_was_never_sent_leaves_nothing_when_it_is_given_back() -> None:
     before = row()
     claims = claim()
     with writing() as current:
-        release.release(current.connection(), sent=[], unsent=claims)
+        claim_types.release(current.connection(), sent=[], unsent=claims)
     assert (row(), attempts(), leases()) == (before, [], [])
 
 
@@ -311,7 +310,7 @@ def test_what_is_given_back_after_its_lease_ran_out_has_an_end(was_sent: bool) -
     for _ in range(2):
         with writing() as current:
             given = {"sent": late, "unsent": []} if was_sent else {"sent": [], "unsent": late}
-            release.release(current.connection(), **given)
+            claim_types.release(current.connection(), **given)
         ends.append([(each.outcome, each.finished_at) for each in attempts()])
     assert [each.token for each in leases()] == [newer.token]
     crashed, (outcome, end) = ends[0]

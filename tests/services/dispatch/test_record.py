@@ -10,11 +10,10 @@ from portal.database.engine import UtcDateTime
 from portal.engine.reasons import Reason
 from portal.extensions import Base, db
 from portal.models.audit import AuditEntry
-from portal.models.deliveries import Priority
-from portal.models.rollups import Rollup
+from portal.models.deliveries import Priority, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import release
+from portal.services.dispatch import claim_types
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import (
     SECOND,
@@ -159,7 +158,7 @@ def test_what_is_given_back_is_due_at_once_and_counts_as_nothing() -> None:
 def give_back(*claims: Claim) -> None:
     """A worker that goes gives back what it has not sent."""
     with writing() as current:
-        release.release(current.connection(), claims)
+        claim_types.release(current.connection(), claims)
 
 
 def test_when_something_last_arrived_is_written_once_a_second() -> None:

@@ -20,6 +20,7 @@ from portal.models.assets import Action
 from portal.models.assignments import Assignment, Staff
 from portal.models.people import Link, Role, User
 from portal.models.planning import MaintenanceOutcome
+from portal.services import tasks
 from portal.services.actions import assignments, bulk, incidents, stock
 from portal.services.actions.planning import maintenance, reservations
 from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
@@ -29,7 +30,7 @@ from portal.services.assets.staff import StaffValues
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
 from portal.services.people import (
     account,
     invitations,
@@ -41,7 +42,6 @@ from portal.services.people import (
 )
 from portal.services.people.account import Details
 from portal.services.people.signup import NewPerson
-from portal.services.tasks import tasks
 from portal.services.webhooks import drafts
 from portal.services.webhooks.values import WebhookValues
 from tests.services.alerts.due_things import decided, work
@@ -96,7 +96,7 @@ def _fill() -> Filled:
     _alerts(quentin, zoe)
     _deliveries(quentin, webhook)
     _account(admin, quentin)
-    switch.stop(quentin.actor)
+    sending.stop(quentin.actor)
     public_id = session().scalars(select(Staff.public_id).where(Staff.id == zoe)).one()
     return Filled(admin, public_id, zoe, quentin.public_id, quentin.id)
 

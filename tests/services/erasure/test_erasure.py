@@ -19,6 +19,7 @@ from portal.models.people import Link, SignInThrottle, User, UserSession
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services import tasks as service_tasks
 from portal.services.actions import assignments, incidents
 from portal.services.actions.planning import reservations
 from portal.services.assets import staff
@@ -28,7 +29,6 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.erasure import erase, places, walk
 from portal.services.people import sign_in_throttle
 from portal.services.task_kinds import KINDS
-from portal.services.tasks import leases
 from tests.services.actions.plan_examples import last_body, make_reservation, wish
 from tests.services.alerts.due_things import work
 from tests.services.erasure.filled_portal import (
@@ -207,16 +207,16 @@ def test_a_user_who_is_erased_is_shut_out_at_once(app: Flask) -> None:
 
 def step_by_step(trouble: Callable[[int], bool]) -> int:
     """Take the steps one by one, each under a new lease where `trouble` says so; how many."""
-    steps, turn = 0, leases.claim()
+    steps, turn = 0, service_tasks.claim()
     for steps in range(1, 200):
         if turn is None:
             break
-        more = leases.advance(turn, walk.KIND)
+        more = service_tasks.advance(turn, walk.KIND)
         if not more:
             break
         if trouble(steps):
-            leases.release(turn)
-            turn = leases.claim()
+            service_tasks.release(turn)
+            turn = service_tasks.claim()
     return steps
 
 

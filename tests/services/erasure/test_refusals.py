@@ -14,6 +14,7 @@ from portal.models.audit import ErasedKind, Erasure
 from portal.models.deliveries import Delivery
 from portal.models.people import Role, User
 from portal.models.tasks import Task, TaskState
+from portal.services import tasks
 from portal.services.actions import assignments
 from portal.services.actions.planning import reservations
 from portal.services.actions.planning.rules import ReservationValues
@@ -24,7 +25,6 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry
 from portal.services.erasure import erase, walk
 from portal.services.people import password_resets, users
-from portal.services.tasks import tasks
 from tests.services.alerts.due_things import work
 from tests.support.database.rivals import at_once
 from tests.support.deliveries import make_delivery

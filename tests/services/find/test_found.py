@@ -8,11 +8,11 @@ from sqlalchemy import insert
 from portal.lib.clock import utcnow
 from portal.lib.ids import public_id
 from portal.models.deliveries import Delivery, Event
+from portal.services import find as service_find
 from portal.services.actions import lifecycle
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.find import queries
-from portal.services.find.queries import EverythingFound, FoundKind
+from portal.services.find import EverythingFound, FoundKind
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_staff, make_webhook
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("app")
 
 def find(text: str) -> EverythingFound:
     session().rollback()
-    return queries.find(text, lambda _: True)
+    return service_find.find(text, lambda _: True)
 
 
 def names(rows: Iterable[object]) -> list[str]:

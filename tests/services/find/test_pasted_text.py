@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from portal.lib.ids import ids_beginning
-from portal.services.find import pasted_text
-from portal.services.find.pasted_text import read
+from portal.services import find
+from portal.services.find import read
 
 ONE = UUID("019ab3c4-d5e6-7f01-8234-56789abcdef0")
 OTHER = UUID("019ab3c4-d5e6-7f01-8234-56789abcdef1")
@@ -91,4 +91,4 @@ def test_of_a_long_text_no_more_is_read_than_is_looked_for(text: str) -> None:
     assert time.process_time() - began < 1
     assert max(len(found.ids), len(found.beginnings), len(found.asset_ids)) <= 10
     assert len(found.words) <= 100
-    assert all(len(word) <= pasted_text.LONGEST_WORD for word in found.words)
+    assert all(len(word) <= find.LONGEST_WORD for word in found.words)

@@ -17,7 +17,7 @@ from portal.models.deliveries import Delivery
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
 from portal.services.actions import assignments, bulk, incidents, return_to_service, stock
-from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.actions.planning import maintenance, reservations
 from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
 from portal.services.alerts import settings as alert_settings
@@ -27,10 +27,9 @@ from portal.services.assets.staff import StaffValues
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
-from portal.services.deliveries import retry
-from portal.services.deliveries.problems import chosen, dismissal
+from portal.services.deliveries import dismissals, retry
 from portal.services.erasure import erase
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
 from portal.services.people import (
     account,
     invitations,
@@ -62,7 +61,7 @@ def live_a_day(by: Actor) -> None:
     look_after_webhooks(by, webhook)
     look_after_people(by)
     do_many(by)
-    switch.stop(by)
+    sending.stop(by)
 
 
 def connect(by: Actor) -> UUID:
@@ -203,8 +202,8 @@ def send(by: Actor, webhook: UUID) -> None:
     room = session().scalars(select(Webhook).where(Webhook.name == "Room booking")).one().public_id
     failed = session().scalars(select(Delivery.public_id).where(Delivery.code == 500)).all()
     session().rollback()
-    chosen.dismiss_chosen(by, failed)
-    dismissal.dismiss(by, room, Reason.BLOCKED, utcnow())
+    dismissals.dismiss_chosen(by, failed)
+    dismissals.dismiss(by, room, Reason.BLOCKED, utcnow())
 
 
 def look_after_webhooks(by: Actor, webhook: UUID) -> None:
@@ -226,8 +225,8 @@ def look_after_webhooks(by: Actor, webhook: UUID) -> None:
     activation.turn_on(by, webhook, activation.HeldChoice.DISCARD)
     gone = WebhookValues(name="Gone", url="https://gone.example.com/", events=ANSWERED)
     crud.delete(by, crud.create(by, gone))
-    switch.stop(by)
-    switch.start(by)
+    sending.stop(by)
+    sending.start(by)
 
 
 def look_after_people(by: Actor) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from portal.lib.clock import utcnow
 from portal.models.assets import Action, Activity, AssetStatus
 from portal.services.actions import assignments, incidents, lifecycle, return_to_service
-from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session

@@ -9,7 +9,7 @@ from flask import Flask
 
 from portal.models.assets import AssetKind
 from portal.services.actions import incidents, lifecycle, stock
-from portal.services.actions.incident_values import DisposalValues
+from portal.services.actions.incidents import DisposalValues
 from portal.services.actions.planning import maintenance, reservations
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules

@@ -28,10 +28,9 @@ from portal.extensions import db, settings
 from portal.models.operations import Process
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
-from portal.services.operations.database import beat as beat_module
-from portal.services.operations.database.beat import Beat, examine
-from portal.services.operations.database.pulse import SILENT, Need, Pulse, Surroundings
+from portal.services.operations import readiness as beat_module
 from portal.services.operations.health import read_facts
+from portal.services.operations.readiness import SILENT, Beat, Need, Pulse, Surroundings, examine
 from tests.support.database.statements import asked
 from tests.support.factories import make_asset
 from tests.support.processes import until

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.services.operations.database import blockers
-from portal.services.operations.database.blockers import Blocker, writer_of
+from portal.services.operations import health
+from portal.services.operations.health import Blocker, writer_of
 from tests.support.processes import command_line, until
 
 
@@ -32,7 +32,7 @@ class Locks:
 @pytest.fixture
 def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Locks:
     made = Locks(tmp_path)
-    monkeypatch.setattr(blockers, "LOCKS", made.list)
+    monkeypatch.setattr(health, "LOCKS", made.list)
     return made
 
 

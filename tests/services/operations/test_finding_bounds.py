@@ -13,11 +13,9 @@ from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import Life, worker_of
 from portal.services.operations.backlog import Backlog
-from portal.services.operations.database.blockers import Blocker
-from portal.services.operations.finding import Level
-from portal.services.operations.findings import find, lives_of
-from portal.services.operations.health import Disk, Facts
-from portal.services.outbox.reach_rows import RefutedDoubts
+from portal.services.operations.findings import Level, find, lives_of
+from portal.services.operations.health import Blocker, Disk, Facts
+from portal.services.outbox.reach import RefutedDoubts
 from tests.conftest import ENVIRONMENT
 from tests.services.operations.test_findings import (
     DATABASE,

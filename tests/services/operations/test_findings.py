@@ -9,17 +9,15 @@ import pytest
 
 from portal.config.settings import Settings, load_settings
 from portal.database.trouble import Kind, Trouble
-from portal.lib.sizes import size_in_words
+from portal.lib.durations import size_in_words
 from portal.queue.redis_state import RedisFault, RedisState, RedisTrouble
 from portal.services.alerts.queries import RunStatus
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.settings import Stored
 from portal.services.core.heartbeats import Life
 from portal.services.operations.backlog import Backlog
-from portal.services.operations.database.blockers import Blocker
-from portal.services.operations.finding import Level
-from portal.services.operations.findings import find
-from portal.services.operations.health import DatabaseFacts, Disk, Facts
+from portal.services.operations.findings import Level, find
+from portal.services.operations.health import Blocker, DatabaseFacts, Disk, Facts
 from tests.conftest import ENVIRONMENT
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

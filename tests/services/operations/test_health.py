@@ -24,9 +24,9 @@ from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import findings, health
 from portal.services.operations.backlog import read_backlog
-from portal.services.operations.database.look import read_ready
-from portal.services.operations.database.pulse import Ready
+from portal.services.operations.health import read_ready
 from portal.services.operations.metrics import Recent, read_deliveries, read_recent
+from portal.services.operations.readiness import Ready
 from tests.support.database.duties import begin_duty
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_webhook

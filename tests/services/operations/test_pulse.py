@@ -9,7 +9,7 @@ from portal.database.trouble import Kind, Trouble, book
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import BROKEN_AFTER, Life, worker_of
-from portal.services.operations.database.pulse import SILENT, Need, Pulse, Surroundings
+from portal.services.operations.readiness import SILENT, Need, Pulse, Surroundings
 from tests.services.operations.test_beat import Clock
 
 AWAY = Trouble(Kind.AWAY, "the road is gone")

@@ -6,10 +6,9 @@ import pytest
 from flask import Flask
 
 from portal.services.core.unit_of_work import writing
-from portal.services.operations.finding import Finding
-from portal.services.operations.findings import find
+from portal.services.operations.findings import Finding, find
 from portal.services.operations.health import read_facts
-from portal.services.outbox import reach_rows
+from portal.services.outbox import reach
 from portal.web.operations.metrics import exposition
 from tests.services.dispatch.sending_machines import Machine, machines
 from tests.support.factories import make_webhook, publish
@@ -81,8 +80,8 @@ def test_the_doubts_of_one_webhook_go_when_its_address_changes() -> None:
     first, second = machines(2)
     unreached(first, second, 1)
     with writing() as current:
-        (webhook_id,) = reach_rows.find_doubts(current.connection())
-        reach_rows.forget_webhook(current.connection(), webhook_id)
+        (webhook_id,) = reach.find_doubts(current.connection())
+        reach.forget_webhook(current.connection(), webhook_id)
     assert found() == {}
 
 
@@ -90,6 +89,6 @@ def test_of_some_webhooks_only_their_own_doubts_are_read() -> None:
     first, second = machines(2)
     unreached(first, second, 3)
     with writing() as current:
-        every = sorted(reach_rows.find_doubts(current.connection()))
-        some = reach_rows.find_doubts(current.connection(), every[1:])
+        every = sorted(reach.find_doubts(current.connection()))
+        some = reach.find_doubts(current.connection(), every[1:])
     assert (len(every), sorted(some)) == (3, every[1:])

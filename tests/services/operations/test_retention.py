@@ -8,13 +8,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from jobs.retention import prune
+from jobs.periodic import prune
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.assets import Activity
-from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority, Rollup
 from portal.models.operations import Submission
-from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.operations import retention

@@ -16,14 +16,12 @@ from portal.database.engine import impatient_engine
 from portal.engine.events.names import EventName
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Delivery, Event, Priority
-from portal.models.inbox import InboxMessage
+from portal.models.deliveries import Delivery, Event, Priority, Rollup
 from portal.models.operations import Submission
 from portal.models.people import Link, SignInThrottle
-from portal.models.rollups import Rollup
 from portal.models.tasks import Task
-from portal.models.webhooks import Webhook
-from portal.services.core import removal
+from portal.models.webhooks import InboxMessage, Webhook
+from portal.services.core import queries
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import retention
 from portal.services.outbox import rollups
@@ -268,7 +266,7 @@ def test_the_person_reads_how_long_it_was_kept() -> None:
 
 
 def test_small_things_go_in_bits_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(removal, "ROWS_A_STEP", 2)
+    monkeypatch.setattr(queries, "ROWS_A_STEP", 2)
     for _ in range(4):
         add(Submission(owner="user:1", once=uuid4(), created_at=utcnow() - 2 * DAY))
     retention.prune()

@@ -16,9 +16,9 @@ from jobs.processes.heartbeat import Heartbeat
 from portal.extensions import settings
 from portal.models.operations import Process
 from portal.services.core import heartbeats
-from portal.services.core.runs import own_run
+from portal.services.core.heartbeats import own_run
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.operations.database.pulse import Pulse, Surroundings
+from portal.services.operations.readiness import Pulse, Surroundings
 from tests.services.operations.test_beat import on, somebody_else
 from tests.support.processes import until
 

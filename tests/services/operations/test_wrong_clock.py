@@ -25,7 +25,7 @@ from portal.services.alerts import control
 from portal.services.core import heartbeats
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import NOW, database_time, session, writing
-from portal.services.operations import clock_check, health
+from portal.services.operations import health, retention
 from tests.conftest import ENVIRONMENT
 from tests.services.actions.plan_examples import make_reservation
 from tests.services.alerts.due_things import decided, it_is_just_after_the_run, with_warranty, work
@@ -160,7 +160,7 @@ def test_a_transaction_that_has_stood_open_is_no_clock_that_is_behind(app: Flask
     facts = health.read_facts().database
     assert facts is not None
     assert abs(facts.skew) < 2
-    clock_check.trust()
+    retention.trust()
     assert database_time(session()) > began + timedelta(minutes=9)
 
 

@@ -12,8 +12,8 @@ from portal.extensions import db
 from portal.models.operations import Process, Reach
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox import reach_rows
-from portal.services.outbox.reach_rows import Knock
+from portal.services.outbox import reach
+from portal.services.outbox.reach import Knock
 from tests.jobs.pump.delivery_clock import ended, only_delivery
 from tests.services.dispatch.sending_machines import Machine, doubts, machines, unreached
 from tests.support.factories import Hook, make_webhook, publish
@@ -58,7 +58,7 @@ def make_knocks_due(seconds: float = -1, *hooks: Hook) -> None:
 
 def take_turns(machine: Machine) -> list[Knock]:
     with writing() as current:
-        return list(reach_rows.take_turns(current.connection(), machine.name))
+        return list(reach.take_turns(current.connection(), machine.name))
 
 
 @pytest.mark.parametrize(("count", "is_benched"), [(2, None), (3, True)])
@@ -205,7 +205,7 @@ def test_who_is_not_due_yet_is_probed_only_beside_one_who_is(
     one, other, later = webhooks(3)
     publish()
     first.fail()
-    monkeypatch.setattr(reach_rows, "A_SECOND", timedelta(minutes=1))
+    monkeypatch.setattr(reach, "A_SECOND", timedelta(minutes=1))
     make_knocks_due(30)
     make_knocks_due(90, later)
     with writing() as current:  # what another one is to do now
@@ -237,7 +237,7 @@ def test_doubts_go_with_their_webhook() -> None:
     first, _ = machines(2)
     hook = make_webhook(state="draft")
     with writing() as current:
-        reach_rows.write_failures(
+        reach.write_failures(
             current.connection(), first.name, [hook.id], database_now(current.connection())
         )
     with writing() as current:

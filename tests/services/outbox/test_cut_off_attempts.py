@@ -8,8 +8,7 @@ import pytest
 from portal.database.engine import database_now
 from portal.extensions import db
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Priority
-from portal.models.rollups import Rollup
+from portal.models.deliveries import Priority, Rollup
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import leases
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored

@@ -15,13 +15,13 @@ from portal.models.deliveries import Lease, Priority
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.runs import own_run
+from portal.services.core.heartbeats import own_run
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.outbox import division, reach_rows
+from portal.services.outbox import division, reach
 from portal.services.outbox.division import Division, Share
 from portal.services.outbox.due import find_wanted
-from portal.services.outbox.reach_rows import Machines
+from portal.services.outbox.reach import Machines
 from tests.jobs.pump.delivery_clock import ask_for_retry, attempts, deliveries, make_due
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook, publish
@@ -81,7 +81,7 @@ class Sender:
 
 
 def see(connection: Connection, division: Division) -> None:
-    machines = reach_rows.find_machines(connection, database_now(connection))
+    machines = reach.find_machines(connection, database_now(connection))
     division.refresh(connection, machines)
 
 

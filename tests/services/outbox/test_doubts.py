@@ -13,8 +13,8 @@ from portal.models.operations import Process, Reach
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core.heartbeats import WEB, worker_of
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox import reach_rows
-from portal.services.outbox.reach_rows import Machines, RefutedDoubts
+from portal.services.outbox import reach
+from portal.services.outbox.reach import Machines, RefutedDoubts
 from tests.jobs.pump.delivery_clock import ended
 from tests.services.dispatch.sending_machines import doubts, machines, unreached
 from tests.support.factories import make_webhook, publish
@@ -41,13 +41,13 @@ def doubt(machine: str, *, since: datetime, refuted: bool = True) -> int:
 def test_of_more_than_it_can_knock_at_those_go_first_whose_turn_came_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reach_rows, "PROBES_AT_ONCE", 2)
+    monkeypatch.setattr(reach, "PROBES_AT_ONCE", 2)
     at = now()
     last, first, second = (doubt("m1", since=at - number * MINUTE) for number in (1, 3, 2))
     began = now()
     with writing() as current:
         turns = [
-            [each.webhook_id for each in reach_rows.take_turns(current.connection(), "m1")]
+            [each.webhook_id for each in reach.take_turns(current.connection(), "m1")]
             for _ in range(3)
         ]
     assert turns == [[first, second], [last], []]
@@ -90,7 +90,7 @@ def test_another_delivery_that_fails_leaves_the_beginning_and_the_turn_as_they_w
     begin = now() - 10 * MINUTE
     for at in (begin, begin + MINUTE):
         with writing() as current:
-            reach_rows.write_failures(current.connection(), "m1", [hook.id], at)
+            reach.write_failures(current.connection(), "m1", [hook.id], at)
     (known,) = doubts()
     assert (known.since, known.failed_at) == (begin, begin + MINUTE)
     assert (known.until, known.pause) == (begin, 0)
@@ -139,7 +139,7 @@ def test_a_machine_is_where_a_process_that_sends_was_heard_of_in_the_last_fiftee
             current.add(Process(name=f"{kind} {number}", kind=kind, **values))
         current.add(Process(name="of an earlier release", kind=sends, host="m6", **seen))
         current.flush()
-        found = reach_rows.find_machines(current.connection(), at)
+        found = reach.find_machines(current.connection(), at)
     on = frozenset({runs[0], runs[1], runs[7]})
     assert found == Machines(frozenset({"m1", "m2", "m5", "m6"}), frozenset({"m2"}), on)
     assert found.others_than("m1") == {"m5", "m6"}
@@ -152,7 +152,7 @@ def test_a_machine_is_told_of_with_its_first_doubt_and_how_many_were_refuted() -
     doubt("m1", since=at - 2 * MINUTE)
     doubt("m1", since=at - 9 * MINUTE, refuted=False)
     with writing() as current:
-        found = reach_rows.find_refuted(current.connection())
+        found = reach.find_refuted(current.connection())
     assert found == [
         RefutedDoubts("m1", at - 2 * MINUTE, 2),
         RefutedDoubts("m2", at - 3 * MINUTE, 1),

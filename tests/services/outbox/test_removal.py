@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from portal.models.deliveries import Attempt, AttemptBody, Delivery, Lease
 from portal.services.core.unit_of_work import session, writing
-from portal.services.outbox.removal import remove_deliveries
+from portal.services.outbox.rollups import remove_deliveries
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 
 KINDS = (Delivery, Attempt, AttemptBody, Lease)

@@ -23,9 +23,8 @@ from portal.services.deliveries import retry as delivery_retry
 from portal.services.task_kinds import KINDS
 from portal.services.webhooks import activation, held_deliveries, secrets
 from portal.services.webhooks.activation import HeldChoice
-from portal.services.webhooks.held_deliveries import HeldDecision, Rest
+from portal.services.webhooks.held_deliveries import HeldDecision, Rest, send_waiting
 from portal.services.webhooks.sample_deliveries import send_test
-from portal.services.webhooks.waiting_deliveries import send_waiting
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
 

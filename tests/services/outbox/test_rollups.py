@@ -7,8 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.models.deliveries import DeliveryStatus, Priority
-from portal.models.rollups import Rollup
+from portal.models.deliveries import DeliveryStatus, Priority, Rollup
 from portal.services.core.unit_of_work import session, writing
 from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange

@@ -19,7 +19,7 @@ from portal.engine.retry_policy import (
 )
 from portal.models.deliveries import Delivery, Priority
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox.transitions import OpenDelivery, columns, rest_values
+from portal.services.outbox.leases import OpenDelivery, columns, rest_values
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_webhook
 

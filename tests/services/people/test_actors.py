@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from portal.models.people import Role, User
 from portal.services.core.permissions import SYSTEM, require
+from portal.services.core.queries import any_holds
 from portal.services.core.refusals import NotAllowed, Refusal
-from portal.services.core.search import any_holds
 from portal.services.core.time_zones import refuse_unknown_zone, zone_of
 from portal.services.core.unit_of_work import session, writing
 from tests.support.factories import make_user

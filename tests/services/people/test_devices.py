@@ -13,7 +13,7 @@ from portal.lib.clock import as_if, utcnow
 from portal.models.audit import AuditEntry
 from portal.models.people import Role, User
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import account, devices, password_resets, sign_in_throttle, users
+from portal.services.people import account, password_resets, sessions, sign_in_throttle, users
 from portal.services.people.sign_in import WrongPassword, sign_in
 from portal.services.people.sign_in_throttle import Throttled
 from tests.services.people.test_people_sign_in import HERE, fail, failed_everywhere, let_time_pass
@@ -29,7 +29,7 @@ def row(person: Person) -> User:
 
 
 def is_known(cookie: str, person: Person) -> bool:
-    return devices.recognized(cookie, row(person)) is not None
+    return sessions.recognized(cookie, row(person)) is not None
 
 
 def entries(cookie: str) -> list[str]:
@@ -44,10 +44,10 @@ def guess(person: Person, cookie: str, times: int, address: str = STRANGER) -> N
 
 def test_it_is_known_as_the_browser_of_whom_it_was_given_to(app: Flask) -> None:
     ana, ben = make_user(), make_user()
-    cookie = devices.with_new("", row(ana))
+    cookie = sessions.with_new("", row(ana))
     assert is_known(cookie, ana)
     assert not is_known(cookie, ben)
-    cookie = devices.with_new(cookie, row(ben))
+    cookie = sessions.with_new(cookie, row(ben))
     assert is_known(cookie, ana)
     assert is_known(cookie, ben)
 
@@ -56,7 +56,7 @@ def test_it_holds_the_last_five_people_each_once(app: Flask) -> None:
     people = [make_user() for _ in range(6)]
     cookie = ""
     for person in [*people, people[-1], people[2]]:
-        cookie = devices.with_new(cookie, row(person))
+        cookie = sessions.with_new(cookie, row(person))
     assert len(entries(cookie)) == 5
     assert len(cookie) < 1000
     assert [is_known(cookie, person) for person in people] == [False, *[True] * 5]
@@ -64,16 +64,16 @@ def test_it_holds_the_last_five_people_each_once(app: Flask) -> None:
 
 def test_each_sign_in_makes_it_another_device(app: Flask) -> None:
     ana = make_user()
-    first = devices.with_new("", row(ana))
-    second = devices.with_new(first, row(ana))
-    assert devices.recognized(first, row(ana)) != devices.recognized(second, row(ana))
+    first = sessions.with_new("", row(ana))
+    second = sessions.with_new(first, row(ana))
+    assert sessions.recognized(first, row(ana)) != sessions.recognized(second, row(ana))
 
 
 def test_what_was_tampered_with_is_passed_over(app: Flask) -> None:
     ana, ben = make_user(), make_user()
-    good = devices.with_new("", row(ana))
+    good = sessions.with_new("", row(ana))
     owner, device, mac = good.split(".")
-    other_mac = devices.with_new("", row(ana)).split(".")[2]
+    other_mac = sessions.with_new("", row(ana)).split(".")[2]
     bad = [
         f"{row(ben).public_id.hex}.{device}.{mac}",
         f"{owner}.{uuid4().hex}.{mac}",
@@ -93,13 +93,13 @@ def test_what_was_tampered_with_is_passed_over(app: Flask) -> None:
     for cookie in bad:
         assert not is_known(cookie, ana), cookie
         assert not is_known(cookie, ben), cookie
-        assert is_known(devices.with_new(cookie, row(ana)), ana), cookie
+        assert is_known(sessions.with_new(cookie, row(ana)), ana), cookie
     assert is_known("-".join(["a.b.c", "", good]), ana), "nothing else in it does any harm"
 
 
 def test_one_that_is_longer_than_five_entries_is_passed_over(app: Flask) -> None:
     ana = make_user()
-    good = devices.with_new("", row(ana))
+    good = sessions.with_new("", row(ana))
     foreign = "-".join([good.replace(good[:32], uuid4().hex)] * 4)
     assert is_known(f"{foreign}-{good}", ana)
     assert not is_known(f"{foreign}-{good}-", ana)
@@ -108,8 +108,8 @@ def test_one_that_is_longer_than_five_entries_is_passed_over(app: Flask) -> None
 
 def test_after_half_a_year_it_is_a_new_one(app: Flask) -> None:
     ana, now = make_user(), utcnow()
-    cookie = devices.with_new("", row(ana))
-    made = devices.recognized(cookie, row(ana))
+    cookie = sessions.with_new("", row(ana))
+    made = sessions.recognized(cookie, row(ana))
     assert made is not None
     made_at = datetime.fromtimestamp((made.int >> 80) / 1000, UTC)
     assert abs(made_at - now) < timedelta(minutes=1)
@@ -121,7 +121,7 @@ def test_after_half_a_year_it_is_a_new_one(app: Flask) -> None:
 
 def test_another_secret_key_knows_none(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     ana = make_user()
-    cookie = devices.with_new("", row(ana))
+    cookie = sessions.with_new("", row(ana))
     changed = replace(settings(), secret_key="a key that somebody else knows")
     monkeypatch.setitem(app.extensions, "settings", changed)
     assert not is_known(cookie, ana)
@@ -129,38 +129,38 @@ def test_another_secret_key_knows_none(app: Flask, monkeypatch: pytest.MonkeyPat
 
 def test_a_new_password_or_forgetting_them_ends_those_of_one_person(app: Flask) -> None:
     ana, ben = make_user(), make_user()
-    shared = devices.with_new(devices.with_new("", row(ana)), row(ben))
+    shared = sessions.with_new(sessions.with_new("", row(ana)), row(ben))
     account.change_password(ana.actor, ana.password, NEW)
     assert not is_known(shared, ana)
-    assert is_known(devices.with_new(shared, row(ana)), ana)
+    assert is_known(sessions.with_new(shared, row(ana)), ana)
     assert is_known(shared, ben)
 
     token = password_resets.offer_by_email(ana.actor, ben.email).partition("token=")[2]
     assert password_resets.use(token, uuid4(), NEW) is not None
     assert not is_known(shared, ben)
 
-    cookie = devices.with_new("", row(ben))
+    cookie = sessions.with_new("", row(ben))
     account.sign_out_elsewhere(ben.actor, uuid4())
     assert not is_known(cookie, ben)
 
-    cookie = devices.with_new("", row(ben))
+    cookie = sessions.with_new("", row(ben))
     with writing() as current:
         user = current.get_one(User, ben.id)
-        devices.forget_devices(current, user)
-        assert devices.recognized(cookie, user) is None, "in the transaction already"
+        sessions.forget_devices(current, user)
+        assert sessions.recognized(cookie, user) is None, "in the transaction already"
     assert not is_known(cookie, ben)
 
 
 def test_another_role_leaves_the_browser_known(app: Flask) -> None:
     ana, ben = make_user(), make_user()
-    cookie = devices.with_new("", row(ben))
+    cookie = sessions.with_new("", row(ben))
     users.change_role(ana.actor, ben.public_id, Role.SUPPORT, row(ben).version)
     assert is_known(cookie, ben)
 
 
 def test_after_a_new_password_tries_from_the_old_browser_count_as_a_strangers(app: Flask) -> None:
     ana = make_user()
-    cookie = devices.with_new("", row(ana))
+    cookie = sessions.with_new("", row(ana))
     account.change_password(ana.actor, ana.password, NEW)
     fail(ana.email, 5, HERE)
     with pytest.raises(Throttled):
@@ -169,7 +169,7 @@ def test_after_a_new_password_tries_from_the_old_browser_count_as_a_strangers(ap
 
 def test_a_copied_cookie_is_good_for_five_tries_and_then_each_costs_a_pause(app: Flask) -> None:
     ana = make_user()
-    copied = devices.with_new("", row(ana))
+    copied = sessions.with_new("", row(ana))
     guess(ana, copied, 5)
     for address in (STRANGER, ELSEWHERE):
         with pytest.raises(Throttled, match=r"Wait (30|29) seconds"):
@@ -179,13 +179,13 @@ def test_a_copied_cookie_is_good_for_five_tries_and_then_each_costs_a_pause(app:
     with pytest.raises(Throttled, match=r"Wait (1 minute|59 seconds)"):
         sign_in(ana.email, ana.password, STRANGER, copied)
     # The owner has signed in since with the original, and so has another device.
-    newer = devices.with_new(copied, row(ana))
+    newer = sessions.with_new(copied, row(ana))
     assert sign_in(ana.email, ana.password, HERE, newer).user.id == ana.id
 
 
 def test_nobody_else_uses_up_the_tries_of_a_known_browser(app: Flask) -> None:
     ana = make_user()
-    cookie = devices.with_new("", row(ana))
+    cookie = sessions.with_new("", row(ana))
     failed_everywhere(ana.email, 99)
     fail(ana.email, 1, STRANGER)
     for address in (HERE, STRANGER):
@@ -197,13 +197,13 @@ def test_nobody_else_uses_up_the_tries_of_a_known_browser(app: Flask) -> None:
 
 def test_tries_from_a_known_browser_count_for_no_other_key_nor_free_one(app: Flask) -> None:
     ana, mallory = make_user(), make_user()
-    mallorys = devices.with_new("", row(mallory))
+    mallorys = sessions.with_new("", row(mallory))
     for number in range(20):
         fail(f"person{number}@example.com", 1, STRANGER)
     assert sign_in(mallory.email, mallory.password, STRANGER, mallorys).user.id == mallory.id
     with pytest.raises(Throttled):
         sign_in(ana.email, "x", STRANGER)
-    anas = devices.with_new("", row(ana))
+    anas = sessions.with_new("", row(ana))
     guess(ana, anas, 5, ELSEWHERE)
     fail(ana.email, 4, ELSEWHERE)
     pair = sign_in_throttle.for_pair(ana.email, ELSEWHERE)
@@ -212,7 +212,7 @@ def test_tries_from_a_known_browser_count_for_no_other_key_nor_free_one(app: Fla
 
 def test_the_audit_trail_says_which_sign_in_was_from_a_new_browser(app: Flask) -> None:
     ana = make_user()
-    cookie = devices.with_new("", row(ana))
+    cookie = sessions.with_new("", row(ana))
     sign_in(ana.email, ana.password, HERE)
     sign_in(ana.email, ana.password, HERE, "of.no.use")
     guess(ana, cookie, 2, HERE)

@@ -9,7 +9,7 @@ from portal.models.audit import AuditEntry
 from portal.models.tasks import ImportMatch
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_rows, remembered_matches
+from portal.services.csv import import_matches, import_rows
 from portal.services.csv.import_rows import Ticks
 from tests.support.database.rivals import Rival, meanwhile
 from tests.support.factories import make_asset, make_user
@@ -20,7 +20,7 @@ GERAET = {"Gerät": "name"}
 
 def keep(actor: Actor, matches: dict[str, str], **words: dict[str, str]) -> None:
     with writing() as current:
-        remembered_matches.keep(current, actor, HEADINGS, matches, words)
+        import_matches.keep(current, actor, HEADINGS, matches, words)
 
 
 def test_words_of_both_are_remembered(app: Flask) -> None:
@@ -32,9 +32,9 @@ def test_words_of_both_are_remembered(app: Flask) -> None:
         # What is there is read, and not written yet.
         current.execute(select(ImportMatch).with_for_update())
         rival.begin()
-        remembered_matches.keep(current, ben, HEADINGS, GERAET, {"status": {"neu": "new"}})
+        import_matches.keep(current, ben, HEADINGS, GERAET, {"status": {"neu": "new"}})
     rival.finish()
-    _, words = remembered_matches.recall(HEADINGS)
+    _, words = import_matches.recall(HEADINGS)
     assert words == {"status": {"neu": "new", "alt": "old"}}
 
 
@@ -45,13 +45,13 @@ def test_what_is_forgotten_is_told_as_the_other_left_it(app: Flask) -> None:
 
     def forget() -> None:
         with writing() as current:
-            remembered_matches.forget(current, ana, HEADINGS)
+            import_matches.forget(current, ana, HEADINGS)
 
     def say_more(current: Session) -> None:
-        remembered_matches.keep(current, ben, HEADINGS, both, {})
+        import_matches.keep(current, ben, HEADINGS, both, {})
 
     meanwhile(app, forget, say_more)
-    assert remembered_matches.recall(HEADINGS) == ({}, {})
+    assert import_matches.recall(HEADINGS) == ({}, {})
     wanted = select(AuditEntry.changes).where(AuditEntry.action == "import_headings.forgotten")
     told = {"from": "Gerät: name; Zustand: status", "to": None}
     assert session().scalars(wanted).one() == {"matches": told}

@@ -16,20 +16,18 @@ from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.models.batches import BatchRow
-from portal.models.deliveries import Delivery
+from portal.models.deliveries import BatchRow, Delivery
 from portal.models.webhooks import Webhook
+from portal.services import tasks as task_leases
 from portal.services.bulk_retry import selection as bulk_retry_selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.dismissals import dismiss, dismiss_chosen
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.problems.chosen import dismiss_chosen
-from portal.services.deliveries.problems.dismissal import dismiss
-from portal.services.outbox.removal import remove_deliveries
-from portal.services.tasks import leases as task_leases
+from portal.services.outbox.rollups import remove_deliveries
 from portal.services.webhooks import activation, sample_deliveries
 from portal.services.webhooks.activation import HeldChoice
 from tests.support.database.rivals import Rival, meanwhile

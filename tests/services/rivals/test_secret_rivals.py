@@ -13,8 +13,8 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core import vault
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.webhooks import activation, key_rotation
-from portal.services.webhooks.keys import lost_keys
+from portal.services.webhooks import activation
+from portal.services.webhooks import keys as webhook_keys
 from portal.services.webhooks.secrets import forget_replaced
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
 from tests.support.database.rivals import Rival, meanwhile
@@ -44,7 +44,7 @@ def test_it_is_not_replaced_by_the_old_one_sealed_anew(
     def replace_it(row: Webhook) -> None:
         row.secret_enc = vault.seal_secret(row.id, "the secret of now")
 
-    row = changed_meanwhile(app, hook, lambda: key_rotation.rotate(lambda _: None), replace_it)
+    row = changed_meanwhile(app, hook, lambda: webhook_keys.rotate(lambda _: None), replace_it)
     assert vault.open_secret(row.id, row.secret_enc or b"") == "the secret of now"
 
 
@@ -59,7 +59,7 @@ def test_a_webhook_whose_lost_secret_is_erased_meanwhile_is_not_turned_off(
     def erase_it(row: Webhook) -> None:
         row.secret_enc = None
 
-    row = changed_meanwhile(app, hook, lambda: lost_keys.forget(SYSTEM), erase_it)
+    row = changed_meanwhile(app, hook, lambda: webhook_keys.forget(SYSTEM), erase_it)
     assert row.state == WebhookState.ACTIVE
 
 

@@ -10,10 +10,10 @@ from flask import Flask
 
 from portal.lib.clock import common_now
 from portal.models.tasks import Task, TaskState
+from portal.services import tasks
+from portal.services import tasks as task_leases
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import database_time, writing
-from portal.services.tasks import leases as task_leases
-from portal.services.tasks import tasks
 from tests.services.tasks.test_tasks import Counting, fresh, start
 from tests.support.database.rivals import Rival, answer_of
 

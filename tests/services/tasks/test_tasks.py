@@ -11,19 +11,19 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from jobs import tasks as job
+from jobs.periodic import sweep
 from jobs.stop_flag import stop
-from jobs.sweep import sweep
 from portal.database.engine import database_now
 from portal.extensions import db
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
 from portal.queue import names, task_bell
+from portal.services import tasks
+from portal.services import tasks as task_leases
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import writing
-from portal.services.tasks import leases as task_leases
-from portal.services.tasks import tasks
-from portal.services.tasks.tasks import Kind, Step
+from portal.services.tasks import Kind, Step
 from tests.support.database.duties import let_duties_age
 from tests.support.database.rivals import at_once
 from tests.support.factories import make_user

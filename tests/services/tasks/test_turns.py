@@ -12,10 +12,10 @@ from portal.database.engine import database_now
 from portal.extensions import db, settings
 from portal.lib.clock import common_now
 from portal.models.tasks import Task
+from portal.services import tasks
+from portal.services import tasks as task_leases
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.services.tasks import leases as task_leases
-from portal.services.tasks import tasks
 from tests.services.tasks.test_tasks import Counting, be_due, fresh, start
 
 

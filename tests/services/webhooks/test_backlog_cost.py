@@ -12,7 +12,7 @@ from bench.support import database_pages
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Event
-from portal.services.core import counting
+from portal.services.core import queries as core_queries
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import StatusFilter
@@ -33,7 +33,7 @@ STANDINGS = {
 def test_a_long_backlog_costs_no_more_than_a_short_one(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "COUNT_LIMIT", 50)
+    monkeypatch.setattr(core_queries, "COUNT_LIMIT", 50)
     monkeypatch.setattr(database_pages, "STEPS", 10)
     made = [
         (name, status, *(backlog(make_webhook(**columns), status, many) for many in (FEW, MANY)))

@@ -16,7 +16,8 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Event, Priority
 from portal.models.webhooks import Webhook
-from portal.services.core import counting, vault
+from portal.services.core import queries as core_queries
+from portal.services.core import vault
 from portal.services.core.refusals import NotAllowed, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import crud, sample_deliveries, secrets
@@ -271,7 +272,7 @@ def last_changes() -> dict[str, Any]:
 def test_the_trail_says_how_many_waited_for_a_webhook_that_was_deleted(
     monkeypatch: pytest.MonkeyPatch, count: int, told: str
 ) -> None:
-    for module in (counting, crud):
+    for module in (core_queries, crud):
         monkeypatch.setattr(module, "COUNT_LIMIT", 2)
     hook = make_webhook()
     for _ in range(count):

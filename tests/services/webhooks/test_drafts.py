@@ -15,8 +15,7 @@ from jobs.deliver import deliver_due
 from portal.engine.signing.signatures import verify
 from portal.extensions import db
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event
-from portal.models.rollups import Rollup
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.bulk_retry import selection
 from portal.services.core import vault

@@ -19,10 +19,9 @@ from portal.queue import bell
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.webhooks import health, queries
-from portal.services.webhooks.queries import WebhookOrder, list_webhooks
-from portal.services.webhooks.subscribers import count_listeners
+from portal.services.webhooks.held_deliveries import reopen, send_waiting
+from portal.services.webhooks.queries import WebhookOrder, count_listeners, list_webhooks
 from portal.services.webhooks.values import place_of, url_problem
-from portal.services.webhooks.waiting_deliveries import reopen, send_waiting
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 

@@ -13,23 +13,15 @@ from portal.engine.signing.signatures import standard_signature
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.models.inbox import InboxMessage
 from portal.models.people import Role
-from portal.models.webhooks import Webhook
+from portal.models.webhooks import InboxMessage, Webhook
 from portal.services.core import vault
 from portal.services.core.refusals import NotAllowed
 from portal.services.core.unit_of_work import writing
-from portal.services.operations import cleanup
-from portal.services.webhooks import crud
-from portal.services.webhooks.inbox import messages, signatures
-from portal.services.webhooks.inbox.address import (
-    inbox_url,
-    opening,
-    public_id_of,
-    shown_url,
-    token_of,
-)
-from portal.services.webhooks.inbox.messages import KEPT, InboxItem
+from portal.services.operations import retention
+from portal.services.webhooks import crud, inbox
+from portal.services.webhooks.inbox import KEPT, InboxItem
+from portal.services.webhooks.rows import inbox_url, opening, public_id_of, shown_url, token_of
 from portal.services.webhooks.values import WebhookValues
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.inbox import BODY, row_of, secret_of, signed
@@ -46,13 +38,13 @@ def ana() -> Person:
 
 @pytest.fixture
 def opened(ana: Person) -> UUID:
-    return messages.open_inbox(ana.actor)
+    return inbox.open_inbox(ana.actor)
 
 
 def receive(public_id: UUID, headers: Sequence[tuple[str, str]], body: bytes = BODY) -> InboxItem:
     """Send one to the inbox; what it kept of it."""
-    assert messages.receive(token_of(public_id), headers, body)
-    return messages.messages(public_id)[0]
+    assert inbox.receive(token_of(public_id), headers, body)
+    return inbox.messages(public_id)[0]
 
 
 def test_it_hears_every_event_and_has_a_secret_of_its_own(opened: UUID) -> None:
@@ -64,15 +56,15 @@ def test_it_hears_every_event_and_has_a_secret_of_its_own(opened: UUID) -> None:
 
 
 def test_asked_for_twice_there_is_still_one(ana: Person, opened: UUID) -> None:
-    assert messages.open_inbox(ana.actor) == opened
+    assert inbox.open_inbox(ana.actor) == opened
     crud.delete(ana.actor, opened)
-    assert messages.find_inbox() is None
-    assert messages.open_inbox(ana.actor) != opened
+    assert inbox.find_inbox() is None
+    assert inbox.open_inbox(ana.actor) != opened
 
 
 def test_a_webhook_that_has_its_name_already_is_left_alone(ana: Person) -> None:
-    make_webhook(name=messages.NAME.upper())
-    assert row_of(messages.open_inbox(ana.actor)).name == f"{messages.NAME} 2"
+    make_webhook(name=inbox.NAME.upper())
+    assert row_of(inbox.open_inbox(ana.actor)).name == f"{inbox.NAME} 2"
 
 
 def test_where_it_was_is_told_in_the_audit_trail_once_it_leads_elsewhere(
@@ -93,7 +85,7 @@ def test_where_it_was_is_told_in_the_audit_trail_once_it_leads_elsewhere(
 @pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
 def test_only_an_administrator_makes_one(role: Role) -> None:
     with pytest.raises(NotAllowed):
-        messages.open_inbox(make_user(role).actor)
+        inbox.open_inbox(make_user(role).actor)
 
 
 def test_its_address_cannot_be_guessed_and_is_shown_nowhere(opened: UUID) -> None:
@@ -140,7 +132,7 @@ def test_nothing_is_taken_for_a_webhook_that_is_gone_or_is_no_inbox(
     plain = make_webhook()
     crud.delete(ana.actor, opened)
     for public_id in (opened, plain.public_id, uuid4()):
-        assert not messages.receive(token_of(public_id), signed(None), BODY)
+        assert not inbox.receive(token_of(public_id), signed(None), BODY)
     assert db.session.query(InboxMessage).count() == 0
 
 
@@ -162,7 +154,7 @@ def test_a_time_of_sending_has_eleven_figures_at_most(sent_at: int, standard: st
         ("Webhook-Id", "m"),
         ("Webhook-Timestamp", str(sent_at)),
     ]
-    assert signatures.judge_standard(headers, BODY, ["not this one", OTHER]) == standard
+    assert inbox.judge_standard(headers, BODY, ["not this one", OTHER]) == standard
 
 
 @pytest.mark.parametrize("sent", ["", "soon", "-1", "9" * 40, "١٢"])
@@ -182,15 +174,15 @@ def test_values_of_custom_headers_are_not_kept(opened: UUID) -> None:
 
 def test_what_a_stranger_sends_is_bounded(opened: UUID) -> None:
     kept = receive(opened, [(f"X-{number}", "v" * 5000) for number in range(500)], b"\0\xff<b>")
-    assert len(kept.headers) == messages.MOST_HEADERS
-    assert {len(value) for _, value in kept.headers} == {messages.LONGEST_HEADER}
+    assert len(kept.headers) == inbox.MOST_HEADERS
+    assert {len(value) for _, value in kept.headers} == {inbox.LONGEST_HEADER}
     assert kept.body == b"\0\xff<b>"
 
 
 def test_the_last_fifty_are_kept(opened: UUID) -> None:
     for number in range(KEPT + 3):
-        assert messages.receive(token_of(opened), [], str(number).encode())
-    assert [each.body for each in messages.messages(opened)][::49] == [b"52", b"3"]
+        assert inbox.receive(token_of(opened), [], str(number).encode())
+    assert [each.body for each in inbox.messages(opened)][::49] == [b"52", b"3"]
     assert db.session.query(InboxMessage).count() == KEPT
 
 
@@ -199,12 +191,12 @@ def test_they_are_kept_for_a_day(opened: UUID) -> None:
     with writing() as current:
         current.execute(update(InboxMessage).values(received_at=utcnow() - timedelta(hours=25)))
     receive(opened, [("X-Node", "7")])
-    assert len(messages.messages(opened)) == 1
-    cleanup.clear(utcnow(), utcnow())
+    assert len(inbox.messages(opened)) == 1
+    retention.clear(utcnow(), utcnow())
     db.session.rollback()
     assert db.session.query(InboxMessage).count() == 1
 
 
 def test_who_makes_it_looks_after_it(app: Flask) -> None:
     ana = make_user()
-    assert row_of(messages.open_inbox(ana.actor)).owner_id == ana.actor.user_id
+    assert row_of(inbox.open_inbox(ana.actor)).owner_id == ana.actor.user_id

@@ -16,7 +16,7 @@ from portal.models.operations import Canary
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session, writing
-from portal.services.webhooks import key_rotation
+from portal.services.webhooks import keys as webhook_keys
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
 from tests.support.database.empty_database import path_of
 from tests.support.factories import make_webhook
@@ -38,12 +38,12 @@ def test_after_the_rotation_the_old_key_is_not_needed(keys: Keys) -> None:
     vault.check_canary()
     hooks = [make_webhook(secret=f"the secret {n} of it") for n in range(30)]
     keys.become(NEW_KEY, *keys.old)
-    assert key_rotation.count_stale() == 31
-    assert key_rotation.rotate(lambda _: None) == 31
+    assert webhook_keys.count_stale() == 31
+    assert webhook_keys.rotate(lambda _: None) == 31
     keys.become(NEW_KEY)
     vault.check_canary()
     assert secret_of(hooks[29].id) == "the secret 29 of it"
-    assert key_rotation.rotate(lambda _: None) == 0
+    assert webhook_keys.rotate(lambda _: None) == 0
 
 
 def test_without_the_old_key_before_the_rotation_it_refuses_to_start(keys: Keys) -> None:
@@ -64,10 +64,10 @@ def test_ended_half_way_it_goes_on_where_it_was(keys: Keys) -> None:
         raise Killed
 
     with pytest.raises(Killed):
-        key_rotation.rotate(kill)
-    left = 30 - key_rotation.BATCH + 1  # and the canary
-    assert key_rotation.count_stale() == left
-    assert key_rotation.rotate(lambda _: None) == left
+        webhook_keys.rotate(kill)
+    left = 30 - webhook_keys.BATCH + 1  # and the canary
+    assert webhook_keys.count_stale() == left
+    assert webhook_keys.rotate(lambda _: None) == left
     assert secret_of(hooks[0].id) == "the secret 0 of it"
 
 
@@ -81,7 +81,7 @@ def test_a_new_webhook_uses_the_new_key_at_once(keys: Keys) -> None:
 def test_everything_that_is_sealed_is_sealed_anew_and_the_progress_is_told(
     keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_rotation, "BATCH", 2)
+    monkeypatch.setattr(webhook_keys, "BATCH", 2)
     vault.check_canary()
     pairs = [("X-Site", "north")]
     bare, headed, replaced, both = (make_webhook() for _ in range(4))
@@ -92,11 +92,11 @@ def test_everything_that_is_sealed_is_sealed_anew_and_the_progress_is_told(
         for hook in (replaced, both):
             rows[hook.id].old_secret_enc = vault.seal_secret(hook.id, "the one before it")
     keys.become(NEW_KEY, *keys.old)
-    assert key_rotation.count_stale() == 4
+    assert webhook_keys.count_stale() == 4
     told: list[int] = []
-    assert key_rotation.rotate(told.append) == 4
+    assert webhook_keys.rotate(told.append) == 4
     assert told == [1, 3, 3]
-    assert key_rotation.count_stale() == 0
+    assert webhook_keys.count_stale() == 0
     keys.become(NEW_KEY)
     session().rollback()
     rows = {each.id: each for each in session().scalars(select(Webhook))}
@@ -112,7 +112,7 @@ def test_without_a_canary_there_is_none_to_seal(keys: Keys) -> None:
     keys.become(NEW_KEY, *keys.old)
     with writing() as current:
         current.execute(delete(Canary))
-    assert (key_rotation.count_stale(), key_rotation.rotate(lambda _: None)) == (0, 0)
+    assert (webhook_keys.count_stale(), webhook_keys.rotate(lambda _: None)) == (0, 0)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import trustme
 from flask import Flask
 
 from portal.extensions import settings
-from portal.services.webhooks.notices import emails, mailer, smtp
+from portal.services.webhooks import mailer, notices
 from tests.support.mail_server import MailServer, Session
 
 
@@ -84,7 +84,7 @@ def test_it_is_looked_for_where_the_setting_says_for_ten_seconds(
 
 
 def test_one_run_takes_less_time_than_a_scheduled_job_may() -> None:
-    assert emails.SECONDS + smtp.SMTP_SECONDS < 60
+    assert notices.SECONDS + mailer.SECONDS < 60
 
 
 def test_a_host_that_is_no_name_is_a_server_that_does_not_take_it(app: Flask) -> None:
@@ -116,9 +116,9 @@ def test_when_the_time_of_a_conversation_is_over_nothing_more_of_it_is_read() ->
     ours, theirs = socketpair()
     with ours, theirs:
         theirs.sendall(b"250 fine\r\n250 fine\r\n")
-        assert smtp._Answers(ours, monotonic() + 60).readline(99) == b"250 fine\r\n"
+        assert mailer._Answers(ours, monotonic() + 60).readline(99) == b"250 fine\r\n"
         with pytest.raises(TimeoutError, match="the mail server took too long"):
-            smtp._Answers(ours, monotonic()).readline(99)
+            mailer._Answers(ours, monotonic()).readline(99)
 
 
 def test_what_a_server_has_taken_is_sent_although_it_hangs_up_at_the_good_bye(app: Flask) -> None:

@@ -17,7 +17,7 @@ from portal.models.webhooks import Webhook
 from portal.queue import bell
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.outbox import reach_rows
+from portal.services.outbox import reach
 from portal.services.webhooks import activation, crud, held_deliveries, secrets
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.activation import HeldChoice
@@ -139,7 +139,7 @@ def test_at_another_address_nothing_is_known_of_the_way_there(ada: Person) -> No
     hook, other = row(public_id).id, make_webhook().id
     with writing() as current:
         now = database_time(current)
-        reach_rows.write_failures(current.connection(), "m1", [hook, other], now)
+        reach.write_failures(current.connection(), "m1", [hook, other], now)
 
     def doubted() -> set[int]:
         session().rollback()

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from portal.models.webhooks import Notice, Webhook
-from portal.services.webhooks.notices import emails
+from portal.services.webhooks import notices
 
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 ILL: dict[str, Any] = {"failures_in_row": 6, "failing_since": NOW - timedelta(minutes=10)}
 GONE: dict[str, Any] = {"state": "off", "off_reason": "gone"}
 BY_ANA: dict[str, Any] = {"state": "off", "off_reason": "person"}
-BEFORE = NOW - emails.QUIET
+BEFORE = NOW - notices.QUIET
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_what_there_is_to_tell_follows_from_what_was_told_last(
 ) -> None:
     webhook = Webhook(**{"state": "active", "failures_in_row": 0, **columns})
     notice = Notice(told=told, told_at=BEFORE) if told else None
-    assert emails.news_of(webhook, notice, NOW) == news
+    assert notices.news_of(webhook, notice, NOW) == news
     if told:
         sooner = Notice(told=told, told_at=BEFORE + timedelta(seconds=1))
-        assert emails.news_of(webhook, sooner, NOW) is None
+        assert notices.news_of(webhook, sooner, NOW) is None

@@ -19,8 +19,8 @@ from portal.models.people import User
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
-from portal.services.operations.sending import switch
-from portal.services.webhooks.notices import emails, smtp
+from portal.services.operations import sending
+from portal.services.webhooks import mailer, notices
 from tests.support.database.rivals import Rival, at_once
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.mail_server import MailServer, Session
@@ -63,23 +63,23 @@ def subjects(server: MailServer) -> list[str]:
 def test_the_owner_is_told_once_that_a_webhook_needs_attention(server: MailServer) -> None:
     owner, _other = make_user(email="ana@example.com"), make_user()
     hook = failing(name="Sync to ERP", owner_id=owner.id)
-    assert emails.send_due() == 1
+    assert notices.send_due() == 1
     (message,) = server.messages
     assert message["To"] == "ana@example.com"
     assert message["From"] == "portal@example.com"
     assert message["Subject"] == "“Sync to ERP” needs attention"
     assert f"/settings/webhooks/{hook.public_id}" in message.get_content()
     let_time_pass()
-    assert emails.send_due() == 0
+    assert notices.send_due() == 0
 
 
 def test_nobody_is_told_while_all_sending_is_stopped(server: MailServer) -> None:
     ana = make_user()
     failing()
-    switch.stop(ana.actor)
-    assert emails.send_due() == 0
-    switch.start(ana.actor)
-    assert emails.send_due() == 1
+    sending.stop(ana.actor)
+    assert notices.send_due() == 0
+    sending.start(ana.actor)
+    assert notices.send_due() == 1
     assert len(server.messages) == 1
 
 
@@ -91,23 +91,23 @@ def test_every_administrator_is_told_when_the_owner_is_gone(server: MailServer) 
     with writing() as current:  # whose row was changed last is not read last
         current.execute(update(User).where(User.email == "ana@example.com").values(name="Ana"))
     failing(owner_id=owner.id)
-    emails.send_due()
+    notices.send_due()
     assert [each["To"] for each in server.messages] == ["ana@example.com, ben@example.com"]
 
 
 def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailServer) -> None:
     make_user()
     hook = failing(name="Sync")
-    emails.send_due()
+    notices.send_due()
     off = {"state": WebhookState.OFF, "off_reason": OffReason.FAILING}
     change(hook, **off)
-    assert emails.send_due() == 0
+    assert notices.send_due() == 0
     let_time_pass()
-    assert emails.send_due() == 1
+    assert notices.send_due() == 1
     let_time_pass()
     well = {"failures_in_row": 0, "failing_since": None, "last_delivered_at": utcnow()}
     change(hook, state=WebhookState.ACTIVE, off_reason=None, **well)
-    assert emails.send_due() == 1
+    assert notices.send_due() == 1
     assert subjects(server) == [
         "“Sync” needs attention",
         "“Sync” was turned off",
@@ -136,7 +136,7 @@ def test_it_says_why_we_turned_it_off_and_how_long_events_are_held(
 ) -> None:
     make_user()
     failing(name="Sync {cause}", state=WebhookState.OFF, off_reason=reason)
-    emails.send_due()
+    notices.send_due()
     text = " ".join(server.messages[0].get_content().split())
     assert f"We turned the webhook “Sync {{cause}}” off, because {because}." in text
     assert "held until it is turned on, at most 30 days." in text
@@ -150,14 +150,14 @@ def test_nothing_is_told_of_the_well_the_deleted_drafts_and_those_that_a_person_
     failing(deleted_at=utcnow())
     failing(state=WebhookState.DRAFT)
     failing(state=WebhookState.OFF, off_reason=OffReason.PERSON)
-    assert emails.send_due() == 0
+    assert notices.send_due() == 0
     assert server.messages == []
 
 
 def test_a_name_cannot_add_headers(server: MailServer) -> None:
     make_user()
     failing(name="Sync\r\nBcc: eve@example.com {link}")
-    assert emails.send_due() == 1
+    assert notices.send_due() == 1
     assert server.messages[0]["Bcc"] is None
     assert "{link}" in subjects(server)[0]
 
@@ -167,12 +167,12 @@ def test_a_dead_mailbox_keeps_nobody_else_in_the_dark(server: MailServer) -> Non
     failing(name="First", owner_id=gone.id)
     failing(name="Second", owner_id=here.id)
     server.refused.add("gone@example.com")
-    assert emails.send_due() == 1
+    assert notices.send_due() == 1
     assert subjects(server) == ["“Second” needs attention"]
     server.refused.clear()
-    assert emails.send_due() == 0  # a mailbox that refuses is not asked again every minute
+    assert notices.send_due() == 0  # a mailbox that refuses is not asked again every minute
     let_time_pass()
-    assert emails.send_due() == 1
+    assert notices.send_due() == 1
 
 
 def test_a_message_that_is_refused_or_has_a_strange_address_keeps_no_other_back(
@@ -192,9 +192,9 @@ def test_a_message_that_is_refused_or_has_a_strange_address_keeps_no_other_back(
             talk._keep()
 
     server.odd_answers["DATA"] = refuse
-    assert emails.send_due() == 1
+    assert notices.send_due() == 1
     assert subjects(server) == ["“Third” needs attention"]
-    assert emails.send_due() == 0
+    assert notices.send_due() == 0
 
 
 def test_without_a_sender_in_its_address_it_comes_from_the_portals_own(
@@ -205,7 +205,7 @@ def test_without_a_sender_in_its_address_it_comes_from_the_portals_own(
     monkeypatch.setitem(app.extensions, "settings", changed)
     make_user()
     failing()
-    assert emails.send_due() == 1
+    assert notices.send_due() == 1
     assert server.messages[0]["From"] == "asset-register@assets.example.org"
 
 
@@ -216,8 +216,8 @@ def test_what_cannot_be_told_in_time_is_told_by_the_next_run(
     for _ in range(3):
         failing()
     tens = count(0, 10)
-    monkeypatch.setattr(emails, "monotonic", lambda: next(tens))
-    assert [emails.send_due() for _ in range(3)] == [2, 1, 0]
+    monkeypatch.setattr(notices, "monotonic", lambda: next(tens))
+    assert [notices.send_due() for _ in range(3)] == [2, 1, 0]
     assert len(server.messages) == 3
 
 
@@ -228,16 +228,16 @@ def test_a_mail_server_that_is_down_is_asked_again_later(
     make_user()
     hook, here = failing(name="Sync"), app.extensions["settings"]
     if was_told:
-        emails.send_due()
+        notices.send_due()
         let_time_pass()
         change(hook, state=WebhookState.OFF, off_reason=OffReason.FAILING)
     with MailServer() as gone:
         away = replace(here, smtp_url=gone.url)
     monkeypatch.setitem(app.extensions, "settings", away)
-    assert [emails.send_due() for _ in range(2)] == [0, 0]
+    assert [notices.send_due() for _ in range(2)] == [0, 0]
     assert heartbeats.age(heartbeats.MAIL_FAILED) is not None
     monkeypatch.setitem(app.extensions, "settings", here)
-    assert emails.send_due() == 1
+    assert notices.send_due() == 1
     assert subjects(server)[-1] == f"“Sync” {'was turned off' if was_told else 'needs attention'}"
 
 
@@ -246,9 +246,9 @@ def test_a_rude_good_bye_does_not_have_it_told_again(server: MailServer, word: s
     make_user()
     failing()
     server.odd_answers[word] = Session.be_rude
-    assert emails.send_due() == 1
+    assert notices.send_due() == 1
     let_time_pass()
-    assert emails.send_due() == 0
+    assert notices.send_due() == 0
     assert len(server.messages) == 1
 
 
@@ -257,12 +257,12 @@ def test_what_may_have_arrived_is_not_told_again_within_the_hour(server: MailSer
     failing(name="First")
     failing(name="Second")
     server.odd_answers["DATA"] = Session.hang_up
-    assert emails.send_due() == 0
-    assert emails.send_due() == 0
+    assert notices.send_due() == 0
+    assert notices.send_due() == 0
     assert subjects(server) == ["“First” needs attention", "“Second” needs attention"]
     server.odd_answers.clear()
     let_time_pass()
-    assert emails.send_due() == 2
+    assert notices.send_due() == 2
 
 
 def test_no_transaction_is_open_while_the_mail_server_is_talked_to(server: MailServer) -> None:
@@ -275,7 +275,7 @@ def test_no_transaction_is_open_while_the_mail_server_is_talked_to(server: MailS
         talk.be_rude()
 
     server.odd_answers["MAIL"] = look
-    assert emails.send_due() == 0
+    assert notices.send_due() == 0
     assert seen == [False]
 
 
@@ -285,9 +285,9 @@ def test_an_answer_that_never_ends_is_left(
     make_user()
     failing()
     server.odd_answers["MAIL"] = Session.drip
-    monkeypatch.setattr(smtp, "SMTP_SECONDS", 0.5)
+    monkeypatch.setattr(mailer, "SECONDS", 0.5)
     began = monotonic()
-    assert emails.send_due() == 0
+    assert notices.send_due() == 0
     assert monotonic() - began < 9
 
 
@@ -298,7 +298,7 @@ def test_a_mail_server_that_says_nothing_is_left(
     make_user()
     failing()
     for each in ("STEP_SECONDS", "SECONDS"):
-        monkeypatch.setattr(smtp, each, 0.1 if each == patience else 3600.0)
+        monkeypatch.setattr(mailer, each, 0.1 if each == patience else 3600.0)
     is_left = Event()
 
     def be_silent(talk: Session) -> None:
@@ -307,24 +307,24 @@ def test_a_mail_server_that_says_nothing_is_left(
             talk.wfile.write(b"250 fine\r\n")
 
     server.odd_answers["MAIL"] = be_silent
-    assert emails.send_due() == 0
+    assert notices.send_due() == 0
     is_left.set()
 
 
 def test_two_at_once_tell_once(server: MailServer, app: Flask) -> None:
     make_user()
     failing()
-    assert sorted(at_once(app, [emails.send_due] * 2)) == [0, 1]
+    assert sorted(at_once(app, [notices.send_due] * 2)) == [0, 1]
     assert len(server.messages) == 1
 
 
 def test_what_somebody_else_is_about_to_tell_is_not_told(server: MailServer, app: Flask) -> None:
     make_user()
     hook = failing()
-    emails.send_due()
+    notices.send_due()
     let_time_pass()
     change(hook, state=WebhookState.OFF, off_reason=OffReason.FAILING)
-    rival = Rival(app, emails.send_due)
+    rival = Rival(app, notices.send_due)
     with writing() as current:
         current.get(Webhook, hook.id, with_for_update={"key_share": True})
         current.execute(update(Notice).values(told_at=utcnow()))
@@ -336,7 +336,7 @@ def test_what_somebody_else_is_about_to_tell_is_not_told(server: MailServer, app
 def test_a_message_is_one_that_servers_trust(server: MailServer) -> None:
     make_user()
     failing()
-    emails.send_due()
+    notices.send_due()
     (message,) = server.messages
     assert abs(message["Date"].datetime - utcnow()) < timedelta(minutes=1)
     assert message["Message-ID"].endswith("@example.com>")
@@ -346,5 +346,5 @@ def test_a_message_is_one_that_servers_trust(server: MailServer) -> None:
 def test_without_a_mail_server_nothing_is_tried(app: Flask) -> None:
     make_user()
     failing()
-    assert emails.send_due() == 0
-    assert len(emails.find_due()) == 1
+    assert notices.send_due() == 0
+    assert len(notices.find_due()) == 1

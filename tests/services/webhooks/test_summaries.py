@@ -8,8 +8,7 @@ from flask import Flask
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import OffReason, WebhookState
-from portal.services.webhooks import queries
-from portal.services.webhooks.notices import banners
+from portal.services.webhooks import banners, queries
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
 

@@ -15,9 +15,8 @@ from portal.models.deliveries import Delivery, Event
 from portal.models.webhooks import Webhook
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.webhooks import crud, draft_rows, drafts, sample_deliveries, secrets
-from portal.services.webhooks.draft_rows import KEPT
-from portal.services.webhooks.keys.sealed_values import open_secret
+from portal.services.webhooks import crud, drafts, rows, sample_deliveries, secrets
+from portal.services.webhooks.rows import KEPT, open_secret
 from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.support.deliveries import change, lease
 from tests.support.factories import Person, make_user, make_webhook
@@ -133,7 +132,7 @@ def test_one_that_is_tested_again_is_kept_for_another_day(ada: Person) -> None:
     assert drafts.send_again(ada.actor, first)
     end_tests()
     with writing() as current:
-        assert draft_rows.let_go(current) == 1
+        assert rows.let_go(current) == 1
     assert session().scalars(select(Webhook.public_id)).all() == [first]
     # The samples of the other one went with it.
     assert len(session().scalars(select(Event)).all()) == 2
@@ -151,7 +150,7 @@ def test_of_somebody_who_goes_only_what_is_being_sent_stays(ada: Person) -> None
     )
     lease(under_way.one(), kind="test")
     with writing() as current:
-        assert draft_rows.remove_of(current, ada.id) == 1
+        assert rows.remove_of(current, ada.id) == 1
     left = set(session().scalars(select(Webhook.public_id)))
     assert left == {sent, others}
     assert quiet not in left

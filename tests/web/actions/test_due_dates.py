@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from portal.models.assignments import Assignment
 from portal.services.core.unit_of_work import session
-from portal.web.actions import due_dates
+from portal.web.actions import assignment_pages
 from tests.support.factories import make_asset, make_staff
 from tests.support.pages import Page
 from tests.web.signed_in import visit
@@ -20,7 +20,7 @@ VIENNA = "Europe/Vienna"
 def noon(monkeypatch: pytest.MonkeyPatch) -> datetime:
     """Friday before the day on which the clocks in Vienna go forward."""
     now = datetime(2030, 3, 29, 11, 0, tzinfo=UTC)
-    monkeypatch.setattr(due_dates, "utcnow", lambda: now)
+    monkeypatch.setattr(assignment_pages, "utcnow", lambda: now)
     return now
 
 
@@ -52,7 +52,7 @@ def test_after_midnight_there_today_is_the_day_there(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime(2030, 3, 28, 23, 30, tzinfo=UTC)
-    monkeypatch.setattr(due_dates, "utcnow", lambda: now)
+    monkeypatch.setattr(assignment_pages, "utcnow", lambda: now)
     page = visit(app, time_zone=VIENNA).get(f"/assets/{make_asset()}/check-out")
     assert radios(page)["Today 17:00"][0] == "2030-03-29T17:00"
 
@@ -84,7 +84,7 @@ def test_in_the_evening_today_is_meant_to_its_end(
         (22, 59, "Tomorrow Fri 11 Jan 17:00"),
     ):
         now = datetime(2030, 1, 10, hour, minute, tzinfo=UTC)
-        monkeypatch.setattr(due_dates, "utcnow", lambda now=now: now)
+        monkeypatch.setattr(assignment_pages, "utcnow", lambda now=now: now)
         assert next(iter(radios(pages.get(f"/assets/{asset_id}/check-out")))) == first
 
 

@@ -9,8 +9,7 @@ from sqlalchemy import func, select
 from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.models.deliveries import Event
 from portal.services.actions import lifecycle
-from portal.services.actions.status_rules import RULES
-from portal.services.actions.why_not import why_not
+from portal.services.actions.rules import RULES, why_not
 from portal.services.core.unit_of_work import session
 from portal.web.actions.views import BY_ACTION
 from tests.services.actions.every_action import act, asset_in

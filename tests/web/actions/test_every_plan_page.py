@@ -8,8 +8,7 @@ import pytest
 from flask import Flask
 
 from portal.models.assets import Action, AssetStatus
-from portal.services.actions.status_rules import RULES
-from portal.services.actions.why_not import why_not
+from portal.services.actions.rules import RULES, why_not
 from portal.services.core.time_zones import today
 from portal.web.actions.views import BY_ACTION
 from tests.services.actions.plan_examples import at, told

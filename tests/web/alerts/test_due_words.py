@@ -14,10 +14,10 @@ from portal.models.tasks import Task
 from portal.services.alerts import control
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
-from portal.services.core import counting
+from portal.services.core import queries
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.web.alerts.due_words import OFF, due_words
+from portal.web.alerts.wording import OFF, due_words
 from tests.services.alerts.due_things import (
     a_run_is_missing,
     decided,
@@ -72,7 +72,7 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
 def test_where_counting_stops_it_says_that_there_are_more(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "COUNT_LIMIT", 2)
+    monkeypatch.setattr(queries, "COUNT_LIMIT", 2)
     decided()
     for _ in range(3):
         with_maintenance(2)

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from portal.models.assets import Asset
 from portal.models.deliveries import Event
 from portal.services.actions import incidents, lifecycle, stock
-from portal.services.actions.incident_values import DisposalValues
+from portal.services.actions.incidents import DisposalValues
 from portal.services.assets import named_lists
 from portal.services.assets.rules import AssetValues
 from portal.services.core.unit_of_work import session, writing

@@ -9,7 +9,7 @@ from flask import Flask
 from portal.lib.paging import PAGE_SIZE
 from portal.models.assets import Action
 from portal.services.actions import assignments, incidents, lifecycle, return_to_service, stock
-from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.alerts import settings as alert_settings

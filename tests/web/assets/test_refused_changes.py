@@ -8,8 +8,7 @@ from portal.services.assets import named_lists
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session
-from portal.web.forms.base import PortalForm
-from portal.web.forms.refusals import refusals_flashed, refusals_in
+from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
 from tests.support.factories import make_asset, make_staff
 from tests.support.pages import Pages

@@ -11,12 +11,12 @@ from portal.extensions import settings
 from portal.models.assets import Action, Asset
 from portal.models.assignments import Assignment
 from portal.services.actions import assignments, incidents, return_to_service
-from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
-from portal.web.assets import state
+from portal.web.assets import presenter
 from portal.web.frame.status_tags import Tag
 from tests.services.actions.plan_examples import make_maintenance, make_reservation, put_in
 from tests.services.alerts.due_things import lent
@@ -44,7 +44,7 @@ def test_what_should_be_back_says_how_late_it_is_and_asks_for_it(app: Flask) -> 
     assert "late" not in page_of(app, lent(-3.5))
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0, []), (1, [state.OVERDUE])])
+@pytest.mark.parametrize(("seconds", "expected"), [(0, []), (1, [presenter.OVERDUE])])
 def test_the_list_calls_it_late_from_the_moment_after(
     app: Flask, seconds: int, expected: list[Tag]
 ) -> None:
@@ -53,7 +53,7 @@ def test_the_list_calls_it_late_from_the_moment_after(
     assert held is not None
     assert held.due_at is not None
     asset, now = session().get_one(Asset, asset_id), held.due_at + timedelta(seconds=seconds)
-    assert state.urgent_badges(asset, held, now) == expected
+    assert presenter.urgent_badges(asset, held, now) == expected
 
 
 def test_of_those_who_count_on_it_the_first_that_was_promised_it_is_named(app: Flask) -> None:

@@ -6,8 +6,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.services.bulk_retry import handover
-from portal.services.bulk_retry import runs as all_runs
+from portal.services.bulk_retry import batches as all_runs
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import FAILED, all_that, finish, some, work
@@ -187,7 +186,7 @@ def test_a_second_one_hears_of_one_that_was_interrupted_and_takes_the_others(
 def test_it_says_you_where_the_first_one_is_ones_own(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
     some(2, make_webhook())
     confirm(support, "all=1")
     page = support.get("/deliveries/retry?all=1")

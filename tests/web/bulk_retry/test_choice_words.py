@@ -11,12 +11,10 @@ from portal.engine.reason_keys import Reason, ReasonGroup
 from portal.engine.reasons import alike, reasons_in
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task, TaskState
-from portal.services.bulk_retry.selection import Selection
-from portal.services.bulk_retry.stored_choice import as_params
+from portal.services.bulk_retry.selection import Selection, as_params
 from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 from portal.web.bulk_retry import presenter
-from portal.web.deliveries.bulk_retries.lines import line_of
-from portal.web.deliveries.bulk_retries.words import Names, filter_words, heading
+from portal.web.deliveries.bulk_retries import Names, filter_words, heading, line_of
 from portal.web.tasks import presenter as task_presenter
 from tests.support.factories import make_webhook
 

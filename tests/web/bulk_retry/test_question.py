@@ -12,15 +12,14 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal.lib.clock import utcnow
-from portal.models.batches import BatchRow, RowOutcome
-from portal.models.deliveries import Delivery, Priority
+from portal.models.deliveries import BatchRow, Delivery, Priority, RowOutcome
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries.log.filters import LogFilter
-from portal.services.operations.sending import switch
-from portal.services.outbox.sending_switch import REFUSED
+from portal.services.operations import sending as operation_sending
+from portal.services.outbox.due import REFUSED
 from tests.services.bulk_retry.test_bulk_retry import all_that, finish, handed, some, work
 from tests.support.deliveries import change, lease, make_delivery
 from tests.support.factories import make_user, make_webhook
@@ -44,7 +43,7 @@ def test_while_all_sending_is_stopped_the_question_comes_again_and_says_so(suppo
     hook = make_webhook()
     (made,), (arrived,) = some(1, hook), some(1, hook, status="delivered")
     page = ask(support, f"delivery={made}&delivery={arrived}")
-    switch.stop(make_user().actor)
+    operation_sending.stop(make_user().actor)
     told, page = page, support.submit(page.form(), again="y")
     assert (page.status, page.path) == (400, told.path)
     assert page.errors == [REFUSED.removesuffix(".")]

@@ -10,7 +10,7 @@ from portal.lib.clock import utcnow
 from portal.models.tasks import Task
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
-from portal.services.bulk_retry.taking_out import take_out
+from portal.services.bulk_retry.task import take_out
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import writing
 from tests.services.bulk_retry.test_bulk_retry import finish, fresh, some, work
@@ -26,7 +26,7 @@ BUTTON = "Take it out"
 def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.bulk_retry.handover.MOST_UNDER_WAY", 1)
+    monkeypatch.setattr("portal.services.bulk_retry.task.MOST_UNDER_WAY", 1)
     made = some(3, make_webhook(name="Sync"), reason="server", code=500)
     for each in made:
         make_attempt(each, reason="server", code=500)

@@ -10,8 +10,8 @@ from flask import Flask
 from portal.lib.clock import utcnow
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
-from portal.services.deliveries.problems import chosen
-from portal.services.operations.sending import switch
+from portal.services.deliveries import dismissals
+from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook, some, work
 from tests.support.deliveries import free, lease, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
@@ -111,7 +111,7 @@ def test_what_waits_in_a_bulk_retry_is_not_said_to_be_sent_now(app: Flask) -> No
     assert told(own, last)[0].endswith("It waits in your bulk retry, which was interrupted")
     row, page = told(pages, other)
     assert (row.endswith(WHO), NOW in page) == (True, True)
-    switch.stop(make_user("admin").actor)
+    sending.stop(make_user("admin").actor)
     row, page = told(pages, other)
     assert row.endswith("It waits in the bulk retry of Sam Okoro")
     assert "We have stopped all sending for now. It is going to be sent again, in a bulk" in page
@@ -156,14 +156,14 @@ def test_a_problem_says_one_number_for_each_person_and_now_only_where_it_is_so(
     (link,) = page.links("the bulk retry of Ana Gruber")
     assert pages.get(link).h1 == "Retry 2 selected deliveries"
     assert page.links("your bulk retries") == []
-    chosen.dismiss_chosen(sam.actor, [made[2], made[5]])
+    dismissals.dismiss_chosen(sam.actor, [made[2], made[5]])
     parts = problems(pages.get("/deliveries"))[0].split(" · ")
     assert [parts[2], *parts[4:6]] == [
         "10 deliveries",
         "8 of these wait in your bulk retries",
         "1 of these waits in the bulk retry of Ana Gruber",
     ]
-    chosen.bring_back_chosen(sam.actor, [made[2], made[5]])
+    dismissals.bring_back_chosen(sam.actor, [made[2], made[5]])
     back(sync)
     parts = problems(pages.get("/deliveries"))[0].split(" · ")
     assert parts[4:6] == [

@@ -18,7 +18,7 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.web.frame import error_pages, page_frame
 from portal.web.frame.status_tags import DELIVERY
-from portal.web.people import theme_views
+from portal.web.people import account_views
 from tests.web.component_gallery.form import GROUPS, GalleryForm
 
 
@@ -53,7 +53,7 @@ def make_gallery(*, local_trial: bool = True, opens: bool = True) -> Flask:
     app.jinja_env.globals["can"] = lambda permission: permission != request.args.get("without")
     page_frame.init_app(app)
     error_pages.init_app(app)
-    app.register_blueprint(theme_views.theme_blueprint)
+    app.register_blueprint(account_views.theme_blueprint)
     _add_pages(app)
     return app
 

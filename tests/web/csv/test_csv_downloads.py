@@ -9,7 +9,7 @@ from flask import Flask, Response, request_finished
 from werkzeug.test import TestResponse
 
 from portal.lib.file_lock import FileLock
-from portal.services.csv.export_slots import TooManyExports, take_slot
+from portal.services.csv.export import TooManyExports, take_slot
 from tests.support.factories import Person, make_asset, make_user
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit

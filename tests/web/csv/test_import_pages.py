@@ -10,7 +10,7 @@ from jobs import tasks as job
 from portal.engine.events.names import EventName
 from portal.services.actions import assignments
 from portal.services.core.permissions import SYSTEM
-from portal.services.csv import import_notes
+from portal.services.csv import import_rows
 from portal.services.task_kinds import KINDS
 from tests.services.core.whole_database import whole_database
 from tests.support.factories import make_asset, make_staff, make_webhook
@@ -197,7 +197,7 @@ def test_what_holds_for_many_rows_stands_above_them_once(app: Flask) -> None:
 def test_a_column_of_wrong_things_does_not_fill_the_page(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_notes, "MOST_NAMES", 12)
+    monkeypatch.setattr(import_rows, "MOST_NAMES", 12)
     pages = visit(app)
     lines = "".join(f"Chair,Serial {number}\n" for number in range(40))
     page = send(pages, f"name,category\n{lines}".encode(), may_add="y")

@@ -242,7 +242,7 @@ def test_big_counts_are_cut(support: Pages, monkeypatch: pytest.MonkeyPatch) -> 
     webhook = make_webhook()
     for _ in range(4):
         make_delivery(webhook, status="failed")
-    monkeypatch.setattr("portal.services.core.counting.COUNT_LIMIT", 2)
+    monkeypatch.setattr("portal.services.core.queries.COUNT_LIMIT", 2)
     assert support.get("/deliveries").links("Needs attention 2+")
 
 

@@ -328,7 +328,7 @@ def test_a_webhook_that_was_deleted_keeps_its_name(support: Pages) -> None:
 def test_only_the_newest_of_very_many_attempts_are_shown(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.deliveries.attempt_detail.MOST_ATTEMPTS", 2)
+    monkeypatch.setattr("portal.services.deliveries.detail.MOST_ATTEMPTS", 2)
     made = make_delivery(status="failed")
     for _ in range(3):
         make_attempt(made, reason="server", code=500)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries import siblings
+from portal.services.deliveries import detail
 from portal.web.deliveries.request import MOST_SHOWN, pretty
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook, publish
@@ -200,7 +200,7 @@ def test_beside_a_failure_in_the_list_stands_how_its_last_answer_began(support: 
 def test_of_many_others_that_the_event_goes_to_the_rest_is_counted(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(siblings, "MOST_SHOWN", 2)
+    monkeypatch.setattr(detail, "MOST_SHOWN", 2)
     for name in ("Doors", "Finance", "Helpdesk", "Payroll"):
         make_webhook(name=name)
     publish()
@@ -208,7 +208,7 @@ def test_of_many_others_that_the_event_goes_to_the_rest_is_counted(
     page = support.get(f"/deliveries/{one}")
     assert "And 1 more" in page.main
     assert "Payroll" not in page.main
-    monkeypatch.setattr(siblings, "MOST_SHOWN", 3)
+    monkeypatch.setattr(detail, "MOST_SHOWN", 3)
     assert "And 1 more" not in support.get(f"/deliveries/{one}").main
 
 

@@ -8,10 +8,10 @@ from flask import Flask
 
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery, Event
+from portal.services import find
 from portal.services.actions import assignments, lifecycle
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.find import queries
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_staff, make_webhook
 from tests.support.pages import Page, Pages
@@ -115,7 +115,7 @@ def test_the_id_of_an_event_shows_its_deliveries(pages: Pages) -> None:
 def test_ids_and_addresses_of_other_things_lead_there_too(pages: Pages) -> None:
     hook, asset_id = make_webhook(), make_asset("Lamp")
     make_staff("Maria Lopez")
-    public_id = queries.find("Maria", lambda _: True).people.rows[0].public_id
+    public_id = find.find("Maria", lambda _: True).people.rows[0].public_id
     for line, path in {
         f"/settings/webhooks/{hook.public_id}/history": f"/settings/webhooks/{hook.public_id}",
         f"see https://portal.example.com/assets/{asset_id}/timeline": f"/assets/{asset_id}",
@@ -268,12 +268,12 @@ def test_what_may_not_be_seen_is_not_found(app: Flask, permission: str) -> None:
     )
     shown = set()
     for text in texts:
-        everything = queries.find(text, ALL.__contains__)
-        found = queries.find(text, (ALL - {permission}).__contains__)
+        everything = find.find(text, ALL.__contains__)
+        found = find.find(text, (ALL - {permission}).__contains__)
         for name in groups_of[permission]:
             shown |= {name} if getattr(everything, name).rows else set()
             assert getattr(found, name).rows == (), (text, name)
-        assert queries.find(text, lambda _: False).is_empty
+        assert find.find(text, lambda _: False).is_empty
     assert shown >= set(groups_of[permission]) - {"people"}
 
 
@@ -298,4 +298,4 @@ def test_it_costs_a_few_queries_however_much_is_pasted(app: Flask) -> None:
     with writing() as current:
         current.add_all(Asset(asset_tag=f"T-{n}", name="Lamp") for n in range(50))
     line = " ".join(f"T-{n} {uuid4()} {uuid4().hex[:8]}" for n in range(200))
-    assert len(queries.find(line, ALL.__contains__).assets.rows) == queries.FEW
+    assert len(find.find(line, ALL.__contains__).assets.rows) == find.FEW

@@ -8,8 +8,8 @@ from flask import Flask
 
 from portal.services.assets.queries import COUNTED_BESIDE
 from portal.services.deliveries.log.plan import MOST_BEGUN
-from portal.services.find.queries import EverythingFound, Hits
-from portal.web.find.words import answers_url, lists, short
+from portal.services.find import EverythingFound, Hits
+from portal.web.find.views import answers_url, lists, short
 from portal.web.frame.wording import number
 
 

@@ -15,7 +15,7 @@ from portal.engine.reason_keys import Reason
 from portal.services.dispatch.request import Composer
 from portal.services.dispatch.results import of_exchange
 from portal.services.task_kinds import KINDS
-from portal.services.webhooks.inbox import address, messages
+from portal.services.webhooks import inbox, rows
 from tests.jobs.pump.delivery_clock import claim, write_down
 from tests.support.factories import make_asset, make_user, make_webhook
 from tests.support.pages import Pages
@@ -75,7 +75,7 @@ def test_every_page_opens_that_shows_an_answer(app: Flask, body: bytes, header: 
 @given(BYTES, BYTES)
 def test_so_does_the_inbox(app: Flask, body: bytes, header: bytes) -> None:
     admin = make_user("admin")
-    place = f"/inbox/{address.token_of(messages.open_inbox(admin.actor))}"
+    place = f"/inbox/{rows.token_of(inbox.open_inbox(admin.actor))}"
     odd = header.decode("latin-1").replace("\r", "").replace("\n", "").replace("\0", "")
     headers = {"X-Odd": odd, "X-Asset-Webhook-Event": odd, "User-Agent": odd}
     app.test_client().post(place, data=body, headers=headers)

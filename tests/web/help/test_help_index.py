@@ -8,7 +8,7 @@ from flask import Flask
 from portal.engine.reason_keys import Reason, ReasonGroup, reason_for_code
 from portal.models.deliveries import DeliveryStatus
 from portal.models.people import Role
-from portal.services.outbox.status import ShownStatus
+from portal.services.outbox.due import ShownStatus
 from portal.services.webhooks.queries import Standing
 from portal.web.help.anchors import anchor_of, in_words
 from portal.web.help.topics import SUBJECTS, TOPICS

@@ -12,9 +12,9 @@ from sqlalchemy import insert, text
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.services.audit import queries as audit_queries
-from portal.services.audit import trail
-from portal.services.audit.queries import TrailFilter
+from portal.services import audit
+from portal.services import audit as audit_queries
+from portal.services.audit import TrailFilter
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import activation, crud
@@ -31,7 +31,7 @@ def note(action: str, name: str, by: Person | None = None, **changes: Any) -> No
     kind = action.partition(".")[0]
     with writing() as current:
         actor = by.actor if by else SYSTEM
-        trail.record(current, actor, action, target=(kind, "7", name), changes=changes)
+        audit.record(current, actor, action, target=(kind, "7", name), changes=changes)
 
 
 def read_csv(pages: Pages, query: str = "") -> list[list[str]]:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal.services.audit.queries import TrailEntry
-from portal.web.operations.audit_words import TrailLine, line_of, plain_value
+from portal.services.audit import TrailEntry
+from portal.web.operations.audit_views import TrailLine, line_of, plain_value
 from tests.support.pages import Pages
 from tests.web.operations.test_audit import AUDIT, many, note
 from tests.web.signed_in import visit

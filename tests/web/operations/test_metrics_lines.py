@@ -10,9 +10,9 @@ from portal.models.operations import Process
 from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.operations.sending import switch
-from portal.web.operations.forwarded_headers import is_passed_on
+from portal.services.operations import sending
 from portal.web.operations.metrics import exposition
+from portal.web.operations.probe_views import is_passed_on
 from tests.services.dispatch.sending_machines import Machine
 from tests.support.database.duties import begin_duty
 from tests.support.deliveries import make_delivery
@@ -45,7 +45,7 @@ def test_of_each_machine_that_sends_it_is_told_whether_it_is_on_the_bench() -> N
 
 def test_a_stop_of_all_sending_is_told() -> None:
     assert figures("sending_stopped") == {"sending_stopped": 0.0}
-    switch.stop(SYSTEM)
+    sending.stop(SYSTEM)
     assert figures("sending_stopped") == {"sending_stopped": 1.0}
 
 

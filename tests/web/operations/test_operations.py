@@ -13,7 +13,7 @@ from portal.queue.names import DELIVERIES, QUEUES
 from portal.queue.schedule import ENTRIES
 from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
 from tests.support.database.duties import begin_duty
 from tests.support.deliveries import make_delivery
 from tests.support.servers import ValkeyServer
@@ -77,7 +77,7 @@ def test_without_redis_it_is_ready_and_says_so(app: Flask, monkeypatch: pytest.M
 def test_a_stop_is_told_and_nothing_is_missed_for_it(app: Flask) -> None:
     somebody_sends()
     assert samples(app)["sending_stopped",] == 0
-    switch.stop(SYSTEM)
+    sending.stop(SYSTEM)
     answer = app.test_client().get("/readyz")
     assert (answer.status_code, answer.json["ready"]) == (200, True)
     assert answer.json["switch"].startswith("a person stopped all sending at 20")

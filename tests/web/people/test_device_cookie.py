@@ -14,7 +14,7 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.people import User
 from portal.services.core.unit_of_work import session
-from portal.services.people import devices, one_time_links, password_resets
+from portal.services.people import one_time_links, password_resets, sessions
 from tests.conftest import ENVIRONMENT
 from tests.support.factories import PASSWORD, Person, make_user
 from tests.support.pages import Pages
@@ -43,7 +43,7 @@ def cookie(pages: Pages) -> str:
 
 def is_known(pages: Pages, person: Person) -> bool:
     session().rollback()
-    return devices.recognized(cookie(pages), session().get_one(User, person.id)) is not None
+    return sessions.recognized(cookie(pages), session().get_one(User, person.id)) is not None
 
 
 def test_it_lasts_half_a_year_and_is_out_of_reach_of_scripts(app: Flask) -> None:
@@ -115,7 +115,7 @@ def test_who_chooses_a_password_behind_a_link_is_known_from_then_on(app: Flask) 
     form = pages.get(address.removeprefix("http://127.0.0.1:9")).form()
     pages.submit(form, name="Ana", email="ana@example.com", password=PASSWORD)
     user = session().scalars(select(User)).one()
-    assert devices.recognized(cookie(pages), user) is not None
+    assert sessions.recognized(cookie(pages), user) is not None
 
     ben, other = make_user(), Pages(app)
     by = Person(user.id, user.public_id, user.name, user.email, user.role, PASSWORD).actor
@@ -142,7 +142,7 @@ def test_who_is_slowed_down_learns_not_whether_there_is_such_an_account(
     app: Flask, known: bool
 ) -> None:
     email, pages = make_user().email if known else "nobody@example.com", Pages(app)
-    pages.client.set_cookie(PLAIN, devices.with_new("", session().get_one(User, make_user().id)))
+    pages.client.set_cookie(PLAIN, sessions.with_new("", session().get_one(User, make_user().id)))
     answers = [pages.sign_in(email, "not the pass phrase") for _ in range(6)]
     assert [page.status for page in answers] == [400] * 5 + [429]
     assert answers[-1].errors[0].startswith("There were too many attempts. Wait ")

@@ -11,14 +11,13 @@ from sqlalchemy import select
 from jobs import tasks as job
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task
-from portal.services import task_kinds
+from portal.services import task_kinds, tasks
+from portal.services import tasks as task_leases
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.services.tasks import leases as task_leases
-from portal.services.tasks import tasks
-from portal.services.tasks.tasks import Kind, Step
+from portal.services.tasks import Kind, Step
 from portal.web.tasks import presenter as task_presenter
-from portal.web.tasks.kinds import TaskWords
+from portal.web.tasks.presenter import TaskWords
 from tests.support.pages import Page
 from tests.web.signed_in import visit
 

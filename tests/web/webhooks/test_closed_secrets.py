@@ -5,7 +5,7 @@ from flask import Flask
 
 from portal.services.core import vault
 from portal.services.core.permissions import SYSTEM
-from portal.services.webhooks.keys import lost_keys
+from portal.services.webhooks import keys
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
 from tests.support.factories import Hook, make_webhook
 from tests.web.signed_in import visit
@@ -20,7 +20,7 @@ def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     vault.check_canary()
     made = make_webhook(name="Sync", secret="the secret of it", headers=[("X-Key", "theirs")])
     Keys(app, monkeypatch).become(NEW_KEY)
-    lost_keys.forget(SYSTEM)
+    keys.forget(SYSTEM)
     return made
 
 

@@ -12,16 +12,15 @@ from flask import Flask
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
-from portal.models.inbox import InboxMessage, Verdict
 from portal.models.people import Role
-from portal.models.webhooks import Webhook
-from portal.services.dispatch.address_guard import guard
-from portal.services.operations.sending import switch
-from portal.services.outbox.sending_switch import REFUSED
-from portal.services.webhooks.inbox import messages
-from portal.services.webhooks.inbox.address import token_of
-from portal.services.webhooks.inbox.messages import Inbox, InboxItem
-from portal.web.webhooks.inbox import presenter as inbox_presenter
+from portal.models.webhooks import InboxMessage, Verdict, Webhook
+from portal.services.dispatch.request import guard
+from portal.services.operations import sending
+from portal.services.outbox.due import REFUSED
+from portal.services.webhooks import inbox as webhook_inbox
+from portal.services.webhooks.inbox import Inbox, InboxItem
+from portal.services.webhooks.rows import token_of
+from portal.web.webhooks import inbox_views as inbox_presenter
 from tests.support.factories import make_user, publish
 from tests.support.inbox import BODY, row_of, secret_of, signed
 from tests.support.pages import Pages
@@ -39,7 +38,7 @@ def pages(app: Flask) -> Pages:
 
 @pytest.fixture
 def opened(app: Flask) -> UUID:
-    return messages.open_inbox(make_user().actor)
+    return webhook_inbox.open_inbox(make_user().actor)
 
 
 def post(app: Flask, token: str, body: bytes, **options: object) -> tuple[int, str]:
@@ -69,7 +68,7 @@ def test_others_read_it_and_make_none(app: Flask, role: Role) -> None:
     assert "An administrator can make one under Webhooks" in page.main
     assert not [form for form in page.forms if form.action == "/inbox"]
     assert pages.post("/inbox").status == 403
-    messages.open_inbox(make_user().actor)
+    webhook_inbox.open_inbox(make_user().actor)
     page = pages.get("/inbox")
     assert ("/inbox/test" in [form.action for form in page.forms]) == (role is Role.SUPPORT)
 
@@ -80,7 +79,7 @@ def test_it_takes_what_is_sent_to_its_address_without_a_session(app: Flask, open
         200,
         "The built-in inbox has it.\n",
     )
-    (kept,) = messages.messages(opened)
+    (kept,) = webhook_inbox.messages(opened)
     assert (kept.body, kept.house, kept.standard) == (BODY, "good", "good")
 
 
@@ -88,8 +87,8 @@ def test_a_stranger_is_turned_away_in_plain_text(app: Flask, opened: UUID) -> No
     token = token_of(opened)
     for wrong in ("nothing", token[:-1], "0" * len(token), "%00", "x" * 3000):
         assert post(app, wrong, BODY)[0] == 404
-    assert post(app, token, b"x" * (messages.LARGEST + 1))[0] == 413
-    assert post(app, token, b"x" * messages.LARGEST)[0] == 200
+    assert post(app, token, b"x" * (webhook_inbox.LARGEST + 1))[0] == 413
+    assert post(app, token, b"x" * webhook_inbox.LARGEST)[0] == 200
     assert app.test_client().get(f"/inbox/{token}").status_code == 405
     assert db.session.query(InboxMessage).count() == 1
 
@@ -99,7 +98,7 @@ def test_what_comes_in_chunks_is_taken_whole_or_not_at_all(
     app: Flask, opened: UUID, more: int
 ) -> None:
     """Nobody has said how long it is: a part of it must not pass for the whole."""
-    body = b"x" * (messages.LARGEST + more)
+    body = b"x" * (webhook_inbox.LARGEST + more)
     sent = io.BytesIO(body)
     answer = app.test_client().post(
         f"/inbox/{token_of(opened)}",
@@ -108,8 +107,10 @@ def test_what_comes_in_chunks_is_taken_whole_or_not_at_all(
         environ_overrides={"wsgi.input_terminated": True},
     )
     assert answer.status_code == (413 if more else 200)
-    assert sent.tell() <= messages.LARGEST + 1  # of the rest nothing is read
-    assert [len(each.body) for each in messages.messages(opened)] == ([] if more else [len(body)])
+    assert sent.tell() <= webhook_inbox.LARGEST + 1  # of the rest nothing is read
+    assert [len(each.body) for each in webhook_inbox.messages(opened)] == (
+        [] if more else [len(body)]
+    )
 
 
 def test_the_page_shows_each_message_and_its_signature(
@@ -117,9 +118,9 @@ def test_the_page_shows_each_message_and_its_signature(
 ) -> None:
     good = list(signed(secret_of(opened)))
     body = b'{"event":"asset.created","asset":{"asset_tag":"AST-00001","name":"Projector"}}'
-    messages.receive(token_of(opened), good, BODY)
-    messages.receive(token_of(opened), good, BODY)
-    messages.receive(token_of(opened), list(signed(None)), body)
+    webhook_inbox.receive(token_of(opened), good, BODY)
+    webhook_inbox.receive(token_of(opened), good, BODY)
+    webhook_inbox.receive(token_of(opened), list(signed(None)), body)
     main = pages.get("/inbox").main
     assert "3 deliveries have arrived in the last 24 hours." in main
     assert main.count("Signature is good") == 2
@@ -149,7 +150,7 @@ HOSTILE = {
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID, body: bytes) -> None:
     headers = [("X-Asset-Webhook-Event", "<b>"), ("X-Asset-Webhook-Id", "<i>"), ("X-\xff", "\xfe")]
-    messages.receive(token_of(opened), headers, body)
+    webhook_inbox.receive(token_of(opened), headers, body)
     page = pages.get("/inbox")
     assert page.status == 200
     assert "Something else" in page.main
@@ -159,7 +160,7 @@ def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID, body: 
 def test_of_a_long_body_the_page_shows_the_beginning_and_how_long_it_is(
     pages: Pages, opened: UUID
 ) -> None:
-    messages.receive(token_of(opened), [], b"x" * 15_999 + b"yz")
+    webhook_inbox.receive(token_of(opened), [], b"x" * 15_999 + b"yz")
     page = pages.get("/inbox")
     shown = "x" * 15_999 + "y"
     assert shown in page.html
@@ -171,10 +172,10 @@ def test_it_is_tested_once_at_a_time_and_not_while_nothing_is_sent(
     pages: Pages, opened: UUID
 ) -> None:
     form, admin = pages.get("/inbox").form("/inbox/test"), make_user().actor
-    switch.stop(admin)
+    sending.stop(admin)
     page = pages.submit(form)
     assert (page.path, REFUSED in page.text) == ("/inbox", True)
-    switch.start(admin)
+    sending.start(admin)
     for _ in range(2):  # the second press of the same button
         page = pages.submit(form)
         assert (page.path, "A test is on its way" in page.text) == ("/inbox", False)
@@ -228,7 +229,7 @@ def test_it_is_edited_like_any_other_and_keeps_its_address(pages: Pages, opened:
     assert (webhook.kind, webhook.url, webhook.in_order) == ("inbox", "", True)
     assert secret_of(opened) == "a key that we give to both"
     assert "2 of 21" in page.main
-    messages.receive(token_of(opened), list(signed(secret_of(opened))), BODY)
+    webhook_inbox.receive(token_of(opened), list(signed(secret_of(opened))), BODY)
     assert "Signature is good" in pages.get("/inbox").main
 
 
@@ -240,8 +241,8 @@ def test_its_form_is_tested_with_the_new_key_before_it_is_saved(pages: Pages, op
     assert page.h1 == "Test before saving"
     draft = UUID(page.path.rpartition("/")[2])
     assert (row_of(draft).kind, row_of(draft).draft_of) == ("inbox", opened)
-    assert messages.receive(token_of(draft), list(signed(secret_of(draft))), BODY)
-    assert [each.house for each in messages.messages(opened)] == ["good"]
+    assert webhook_inbox.receive(token_of(draft), list(signed(secret_of(draft))), BODY)
+    assert [each.house for each in webhook_inbox.messages(opened)] == ["good"]
     assert secret_of(opened) != secret_of(draft)
     assert "tested the form" in pages.get(f"{LIST}/{opened}/history").main
 
@@ -257,7 +258,7 @@ def test_it_can_be_moved_to_an_address_with_a_key_for_it_and_not_back(
     page = pages.submit(pages.get(path).form(path), **moved)
     assert page.path == f"{LIST}/{opened}"
     assert (row_of(opened).kind, row_of(opened).url) == ("http", url)
-    assert not messages.receive(token_of(opened), list(signed(None)), BODY)
+    assert not webhook_inbox.receive(token_of(opened), list(signed(None)), BODY)
     assert "There is no inbox yet" in pages.get("/inbox").main
     history = pages.get(f"{LIST}/{opened}/history").main
     assert "/inbox/••••" in history

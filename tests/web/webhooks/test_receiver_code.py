@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from portal.engine.signing.signatures import generate_secret
-from portal.web.webhooks.receiver_code import LANGUAGES, Snippet, snippets
+from portal.web.webhooks.views import LANGUAGES, Snippet, snippets
 from tests.support.required import needs
 from tests.web.webhooks.running_code import (
     BODY,

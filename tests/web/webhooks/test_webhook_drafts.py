@@ -12,8 +12,8 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session
-from portal.services.operations.sending import switch
-from portal.services.outbox.sending_switch import REFUSED
+from portal.services.operations import sending
+from portal.services.outbox.due import REFUSED
 from portal.services.webhooks import queries as webhook_queries
 from portal.web.webhooks.draft_views import STILL_ON_ITS_WAY
 from tests.support.factories import make_user, make_webhook
@@ -199,7 +199,7 @@ def test_what_only_the_register_can_refuse_is_told_in_the_form(pages: Pages) -> 
     assert page.form(NEW).fields["url"] == ["https://erp.example.com/"]
     page = try_out(pages, page, name="sync to dms")
     assert page.errors == [taken.format("Sync to DMS")]
-    switch.stop(make_user().actor)
+    sending.stop(make_user().actor)
     page = try_out(pages, page, name="Sync")
     assert (page.status, page.errors) == (400, [REFUSED.removesuffix(".")])
     assert session().scalars(select(Delivery)).all() == []

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from portal.lib.clock import utcnow
-from portal.models.rollups import Rollup
+from portal.models.deliveries import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import activation, crud

@@ -7,7 +7,7 @@ import pytest
 
 from portal.services.core.permissions import SYSTEM
 from portal.services.webhooks.queries import HistoryEntry
-from portal.web.webhooks import history
+from portal.web.webhooks import wording
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
 MINUTE = timedelta(minutes=1)
@@ -44,30 +44,30 @@ def entry(action: str, before: timedelta = MINUTE, by: str = "Ana", **changes: A
 def test_failures_are_blamed_on_what_a_receiver_notices_and_was_changed_shortly_before(
     change: HistoryEntry, blamed: str
 ) -> None:
-    told = history.failures_began(AT, [change])
+    told = wording.failures_began(AT, [change])
     assert told.endswith(f"after {blamed}.") if blamed else told == ""
-    assert history.failures_began(None, [change]) == ""
+    assert wording.failures_began(None, [change]) == ""
 
 
 def test_of_several_changes_the_last_one_before_is_blamed() -> None:
     later = entry("changed", before=-MINUTE, url=("a", "b"))
     last = entry("secret_switched", before=MINUTE)
     earlier = entry("created", before=HOUR)
-    told = history.failures_began(AT, [later, last, earlier])
+    told = wording.failures_began(AT, [later, last, earlier])
     assert told == "Failures began 1 minute after the new secret key took over."
-    lines = history.history_lines([later, last, earlier], AT)
+    lines = wording.history_lines([later, last, earlier], AT)
     assert [line.at for line in lines] == [AT + MINUTE, AT, AT - MINUTE, AT - HOUR]
     assert (lines[1].sentence, lines[1].tone) == (told.rstrip("."), "danger")
-    (line,) = history.history_lines([], AT)
+    (line,) = wording.history_lines([], AT)
     assert line.sentence == "Failures began"
 
 
 def test_only_a_new_address_after_that_moment_is_a_move() -> None:
     moved, named = entry("changed", url=("a", "b")), entry("changed", name=("a", "b"))
     tested = entry("tested_before_saving", url=(None, "b"))
-    assert history.has_moved(AT - HOUR, [named, moved])
+    assert wording.has_moved(AT - HOUR, [named, moved])
     for since, changes in ((AT, [moved]), (moved.at, [moved]), (AT - HOUR, [named, tested])):
-        assert not history.has_moved(since, changes)
+        assert not wording.has_moved(since, changes)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_only_a_new_address_after_that_moment_is_a_move() -> None:
 def test_the_history_tells_each_change_and_no_secret(
     change: dict[str, Any], detail: tuple[str, str, str]
 ) -> None:
-    (line,) = history.history_lines([entry("changed", **change)])
+    (line,) = wording.history_lines([entry("changed", **change)])
     assert line.details == [detail]
 
 
@@ -106,5 +106,5 @@ def test_the_history_tells_each_change_and_no_secret(
     ],
 )
 def test_the_history_says_who_did_what(change: HistoryEntry, sentence: str, tone: str) -> None:
-    (line,) = history.history_lines([change])
+    (line,) = wording.history_lines([change])
     assert (line.sentence, line.tone) == (sentence, tone)

@@ -15,7 +15,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import activation
 from portal.services.webhooks import queries as webhook_queries
 from portal.web.frame.wording import dated
-from portal.web.webhooks.words import state_sentence
+from portal.web.webhooks.wording import state_sentence
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Pages
@@ -232,7 +232,7 @@ def test_turning_on_in_the_form_asks_about_what_is_held(pages: Pages) -> None:
 def test_more_held_than_we_count_are_shown_so(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.core.counting.COUNT_LIMIT", 1)
+    monkeypatch.setattr("portal.services.core.queries.COUNT_LIMIT", 1)
     hook = make_webhook(state="off")
     publish()
     publish()

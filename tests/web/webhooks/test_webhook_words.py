@@ -17,14 +17,14 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.trends import Span, Trend
-from portal.services.operations.sending import switch
-from portal.services.outbox.status import ShownStatus
+from portal.services.operations import sending
+from portal.services.outbox.due import ShownStatus
 from portal.services.webhooks import queries
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import find_webhook
 from portal.services.webhooks.summary import Latest, ListedWebhook, Standing
 from portal.web.frame.wording import exact_day, near_time
-from portal.web.webhooks import words
+from portal.web.webhooks import wording
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 
@@ -46,7 +46,7 @@ def trend(delivered: int = 0, late: int = 0, failed: int = 0) -> Trend:
 
 
 def said(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
-    return words.state_sentence(replace(webhook, **changes), [], NOW, *more)
+    return wording.state_sentence(replace(webhook, **changes), [], NOW, *more)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_of_one_that_is_well_the_day_tells_what_went_wrong(
 def test_before_any_event_it_tells_how_the_last_test_went(well: WebhookDetail) -> None:
     def told() -> str:
         latest = log_pages.latest(LogFilter(webhook=well.public_id))
-        return words.state_sentence(well, latest, utcnow())
+        return wording.state_sentence(well, latest, utcnow())
 
     hook = Hook(find_webhook(session(), well.public_id).id, well.public_id, "", "", None)
     assert told() == "Nothing has been sent yet."
@@ -102,7 +102,7 @@ def test_one_that_is_off_says_why_since_when_and_what_becomes_of_events(
     told = said(well, None, "Ana", **off)
     assert told.startswith(start)
     assert "turned it off 5 minutes ago." in told or "turned off 5 minutes ago." in told
-    assert told.endswith(words.held_for())
+    assert told.endswith(wording.held_for())
     if reason is None:
         assert said(well, **off).startswith("A person turned it off")
         assert said(well, **{**off, "off_at": None}).startswith("A person turned it off.")
@@ -180,7 +180,7 @@ def test_in_order_it_says_how_many_wait_behind_the_oldest(well: WebhookDetail) -
 
 
 def test_while_all_sending_is_stopped_no_attempt_is_announced(well: WebhookDetail) -> None:
-    switch.stop(make_user("admin").actor)
+    sending.stop(make_user("admin").actor)
     assert "Next attempt" not in said(well, **FAILS)
 
 
@@ -254,27 +254,27 @@ LAST = Latest(UUID(int=2), ShownStatus.DELIVERED, NOW)
 def test_the_list_says_in_a_few_words_how_it_goes(
     changes: dict[str, Any], week: Trend | None, told: str
 ) -> None:
-    found = words.going_on(replace(LISTED, **changes), week, NOW)
+    found = wording.going_on(replace(LISTED, **changes), week, NOW)
     day = exact_day(NOW + HOUR)
     assert found == told.replace(DAY, day)
 
 
 def test_that_we_will_turn_it_off_is_said_with_its_day() -> None:
-    assert words.turning_off(None, NOW) == ""
-    assert words.turning_off(NOW, NOW) == "It will be turned off when the next attempt fails."
-    later = words.turning_off(NOW + HOUR, NOW)
+    assert wording.turning_off(None, NOW) == ""
+    assert wording.turning_off(NOW, NOW) == "It will be turned off when the next attempt fails."
+    later = wording.turning_off(NOW + HOUR, NOW)
     day = exact_day(NOW + HOUR)
     assert later == f"It will be turned off on {day}, if nothing arrives until then."
 
 
 def test_until_when_what_is_held_is_kept_is_said_of_the_oldest(well: WebhookDetail) -> None:
-    assert words.held_until_words(well) == ""
+    assert wording.held_until_words(well) == ""
     one = replace(well, held=1, oldest_held_at=NOW)
-    assert words.held_until_words(one).startswith("It is kept until ")
-    several = words.held_until_words(replace(one, held=2))
+    assert wording.held_until_words(one).startswith("It is kept until ")
+    several = wording.held_until_words(replace(one, held=2))
     assert several.startswith("Each is kept for ")
     assert ", the oldest until " in several
-    counts = [words.held_count(many) for many in (1, 2)]
+    counts = [wording.held_count(many) for many in (1, 2)]
     assert counts == ["1 delivery", "2 deliveries"]
 
 
@@ -288,24 +288,24 @@ def test_until_when_what_is_held_is_kept_is_said_of_the_oldest(well: WebhookDeta
     ],
 )
 def test_how_many_are_on_and_off_is_said(on: int, off: int, told: str) -> None:
-    assert words.on_and_off(on, off) == told
+    assert wording.on_and_off(on, off) == told
 
 
 def test_what_can_be_tested_begins_with_what_was_asked_for() -> None:
-    (first, asked), (second, others) = words.event_choices(["asset.lost"])
+    (first, asked), (second, others) = wording.event_choices(["asset.lost"])
     assert (first, asked) == ("Asked for", [("asset.lost", event_type("asset.lost").name)])
     assert second == "Other events"
     assert "asset.lost" not in [value for value, _ in others]
-    ((only, every),) = words.event_choices([])
+    ((only, every),) = wording.event_choices([])
     assert only == "Other events"
-    assert [label for label, _ in words.event_choices([value for value, _ in every])] == [
+    assert [label for label, _ in wording.event_choices([value for value, _ in every])] == [
         "Asked for"
     ]
 
 
 def test_the_events_that_it_asked_for_stand_in_their_groups() -> None:
     chosen = ["alert.low_stock", "asset.lost", "asset.created", "asset.broken"]
-    assert [(group, [each.name for each in of]) for group, of in words.events_of(chosen)] == [
+    assert [(group, [each.name for each in of]) for group, of in wording.events_of(chosen)] == [
         ("Asset lifecycle", ["Asset created"]),
         ("Loss, damage, disposal", ["Asset lost", "Asset broken"]),
         ("Scheduled alerts", ["Low stock"]),

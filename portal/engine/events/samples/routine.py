@@ -5,20 +5,22 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
-from portal.engine.events import asset_details, assignment_details, planning_details
-from portal.engine.events.asset_details import UpdateReason
-from portal.engine.events.assignment_details import (
+from portal.engine.events import details
+from portal.engine.events.body import Ref
+from portal.engine.events.details import (
     Allocation,
     Checkout,
+    PlanFacts,
+    ReservationFacts,
     Return,
     Revocation,
     StaffRef,
+    Transfer,
+    UpdateReason,
+    WorkFacts,
+    plain,
 )
-from portal.engine.events.body import Ref
-from portal.engine.events.facts import plain
-from portal.engine.events.incident_details import Transfer
 from portal.engine.events.names import EventName
-from portal.engine.events.planning_details import PlanFacts, ReservationFacts, WorkFacts
 from portal.engine.events.samples.assets import (
     BEFORE,
     DUE,
@@ -77,12 +79,10 @@ _WORK: Final = WorkFacts(
 )
 
 _LIFECYCLE: Final = {
-    EventName.CREATED: Sample(
-        asset=_NEW, moved=(None, "available"), details=asset_details.created(_NEW)
-    ),
+    EventName.CREATED: Sample(asset=_NEW, moved=(None, "available"), details=details.created(_NEW)),
     EventName.UPDATED: Sample(
         asset=LAPTOP,
-        details=asset_details.updated(
+        details=details.updated(
             UpdateReason.EDIT,
             {"name": "ThinkPad", "warranty_expires": None},
             {"name": LAPTOP.name, "warranty_expires": LAPTOP.warranty_expires},
@@ -91,7 +91,7 @@ _LIFECYCLE: Final = {
     EventName.DELETED: Sample(
         asset=LAPTOP,
         moved=("available", None),
-        details=asset_details.deleted(LAPTOP, "Entered twice"),
+        details=details.deleted(LAPTOP, "Entered twice"),
     ),
 }
 
@@ -99,13 +99,13 @@ _HOLDINGS: Final = {
     EventName.ALLOCATED: Sample(
         asset=laptop("allocated"),
         moved=("available", "allocated"),
-        details=assignment_details.allocated(replace(_ALLOCATION, allocated_at=NOW)),
+        details=details.allocated(replace(_ALLOCATION, allocated_at=NOW)),
         note="With charger and bag",
     ),
     EventName.REVOKED: Sample(
         asset=replace(LAPTOP, location=STORE),
         moved=("allocated", "available"),
-        details=assignment_details.revoked(
+        details=details.revoked(
             _ALLOCATION,
             Revocation(
                 revoked_at=NOW,
@@ -119,12 +119,12 @@ _HOLDINGS: Final = {
     EventName.CHECKED_OUT: Sample(
         asset=laptop("checked_out", DUE),
         moved=("available", "checked_out"),
-        details=assignment_details.checked_out(replace(_CHECKOUT, checked_out_at=NOW)),
+        details=details.checked_out(replace(_CHECKOUT, checked_out_at=NOW)),
     ),
     EventName.CHECKED_IN: Sample(
         asset=replace(LAPTOP, condition="fair"),
         moved=("checked_out", "available"),
-        details=assignment_details.checked_in(
+        details=details.checked_in(
             replace(_CHECKOUT, due_at=NOW - timedelta(days=2)),
             Return(
                 returned_at=NOW,
@@ -135,27 +135,25 @@ _HOLDINGS: Final = {
             ),
         ),
     ),
-    EventName.RESERVED: Sample(asset=LAPTOP, details=planning_details.reserved(_WANTED)),
+    EventName.RESERVED: Sample(asset=LAPTOP, details=details.reserved(_WANTED)),
     EventName.RESERVATION_APPROVED: Sample(
         asset=LAPTOP,
-        details=planning_details.decided(replace(_WANTED, state="approved"), _DECIDER, NOW),
+        details=details.decided(replace(_WANTED, state="approved"), _DECIDER, NOW),
     ),
     EventName.RESERVATION_REJECTED: Sample(
         asset=LAPTOP,
-        details=planning_details.rejected(
+        details=details.rejected(
             replace(_WANTED, state="rejected"), _DECIDER, NOW, "Needed for the audit that week"
         ),
     ),
 }
 
 _CARE: Final = {
-    EventName.MAINTENANCE_SCHEDULED: Sample(
-        asset=LAPTOP, details=planning_details.scheduled(_PLAN)
-    ),
+    EventName.MAINTENANCE_SCHEDULED: Sample(asset=LAPTOP, details=details.scheduled(_PLAN)),
     EventName.MAINTENANCE_COMPLETED: Sample(
         asset=LAPTOP,
         moved=("maintenance", "available"),
-        details=planning_details.completed(_PLAN, _WORK),
+        details=details.completed(_PLAN, _WORK),
     ),
     EventName.TRANSFERRED: Sample(
         asset=replace(LAPTOP, location=STORE),

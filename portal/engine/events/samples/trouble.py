@@ -5,18 +5,22 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from portal.engine.events.alert_details import (
+from portal.engine.events.body import AssetSnapshot, Origin
+from portal.engine.events.details import (
     AlertFacts,
     CheckoutOverdue,
+    ClosedAssignment,
+    Damage,
+    Liquidation,
+    Loss,
     LowStock,
     MaintenanceDue,
+    StaffRef,
+    WarrantyClaim,
     WarrantyExpiring,
     alerted,
+    plain,
 )
-from portal.engine.events.assignment_details import ClosedAssignment, StaffRef
-from portal.engine.events.body import AssetSnapshot, Origin
-from portal.engine.events.facts import plain
-from portal.engine.events.incident_details import Damage, Liquidation, Loss, WarrantyClaim
 from portal.engine.events.names import EventName
 from portal.engine.events.samples.assets import (
     BEFORE,

@@ -9,9 +9,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.engine.events import asset_details, planning_details
-from portal.engine.events.asset_details import UpdateReason
-from portal.engine.events.planning_details import WorkFacts
+from portal.engine.events import details
+from portal.engine.events.details import UpdateReason, WorkFacts
 from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.planning import (
@@ -21,13 +20,12 @@ from portal.models.planning import (
     MaintenanceState,
 )
 from portal.services.actions import transition
-from portal.services.actions.assignment_rows import active_staff
-from portal.services.actions.incident_rows import TROUBLE, close_incidents
+from portal.services.actions.assignments import active_staff
 from portal.services.actions.planning.reservations import refuse_first
-from portal.services.actions.planning.rows import asset_of, lock_row
 from portal.services.actions.planning.rules import PlanValues, WorkValues, plan_faults, work_faults
+from portal.services.actions.planning_rows import TROUBLE, asset_of, close_incidents, lock_row
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.event_facts import named, plan_facts
+from portal.services.assets.snapshots import named, plan_facts
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
@@ -148,7 +146,7 @@ def _scheduling(
     return Change(
         action=Action.SCHEDULE_MAINTENANCE,
         make=make,
-        tell=lambda moved: planning_details.scheduled(plan_facts(moved.made)),
+        tell=lambda moved: details.scheduled(plan_facts(moved.made)),
         note=note,
         remark=title,
     )
@@ -157,8 +155,8 @@ def _scheduling(
 def _update(reason: UpdateReason) -> Callable[[Moved], Mapping[str, Any]]:
     def tell(moved: Moved) -> Mapping[str, Any]:
         found: Maintenance = moved.made
-        concerned = {**planning_details.scheduled(plan_facts(found)), "state": found.state}
-        return asset_details.updated(reason, moved.before, moved.after, maintenance=concerned)
+        concerned = {**details.scheduled(plan_facts(found)), "state": found.state}
+        return details.updated(reason, moved.before, moved.after, maintenance=concerned)
 
     return tell
 
@@ -173,7 +171,7 @@ def _told_of_work(found: Maintenance, following: list[Maintenance]) -> Mapping[s
         performed_by=named(found.performed_by),
         next_maintenance=next(({"id": each.id, "due_on": each.due_on} for each in following), None),
     )
-    return planning_details.completed(plan_facts(found), work)
+    return details.completed(plan_facts(found), work)
 
 
 def _store(current: Session, planned: Maintenance) -> Maintenance:

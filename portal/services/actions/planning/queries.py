@@ -22,8 +22,8 @@ from portal.models.planning import (
 )
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.sources import BY_EVENT
-from portal.services.core.counting import capped
 from portal.services.core.keyset import newest_first, soonest_first
+from portal.services.core.queries import capped
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
 

@@ -9,27 +9,24 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.engine.events import asset_details, planning_details
-from portal.engine.events.asset_details import UpdateReason
+from portal.engine.events import details
 from portal.engine.events.body import Ref
-from portal.engine.events.planning_details import ReservationFacts
+from portal.engine.events.details import ReservationFacts, UpdateReason
 from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.assignments import Staff
 from portal.models.planning import OPEN_RESERVATIONS, Reservation, ReservationState
 from portal.services.actions import transition
-from portal.services.actions.assignment_rows import active_staff
-from portal.services.actions.planning.rows import asset_of, lock_row
+from portal.services.actions.assignments import active_staff
 from portal.services.actions.planning.rules import ReservationValues, reservation_faults
-from portal.services.actions.reservation_rows import conflict
+from portal.services.actions.planning_rows import asset_of, conflict, lock_row
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.event_facts import wanted_facts
 from portal.services.assets.rules import Fault
-from portal.services.assets.snapshots import open_assignment
-from portal.services.core.permissions import Actor
+from portal.services.assets.snapshots import open_assignment, wanted_facts
+from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import moment_words, zone_of
-from portal.services.core.unit_of_work import writing
+from portal.services.core.unit_of_work import session, writing
 
 LONGEST_REASON: Final = 200
 
@@ -42,7 +39,7 @@ def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
         change = Change(
             action=Action.RESERVE,
             make=lambda current, asset: _ask(current, actor, asset, made),
-            tell=lambda _: planning_details.reserved(wanted_facts(made)),
+            tell=lambda _: details.reserved(wanted_facts(made)),
             note=values.note,
             remark=_described(current, actor, values),
         )
@@ -68,7 +65,7 @@ def approve(actor: Actor, public_id: UUID) -> int:
         return found
 
     def tell(moved: Moved) -> dict[str, Any]:
-        return planning_details.decided(*_decision(moved))
+        return details.decided(*_decision(moved))
 
     return _change(actor, public_id, Action.APPROVE_RESERVATION, agree, tell)
 
@@ -86,7 +83,7 @@ def reject(actor: Actor, public_id: UUID, reason: str) -> int:
         return found
 
     def tell(moved: Moved) -> dict[str, Any]:
-        return planning_details.rejected(*_decision(moved), reason)
+        return details.rejected(*_decision(moved), reason)
 
     return _change(actor, public_id, Action.REJECT_RESERVATION, turn_down, tell, remark=reason)
 
@@ -113,8 +110,8 @@ def cancel(actor: Actor, public_id: UUID, reason: str = "") -> int:
 
 def told_of_update(moved: Moved, reason: UpdateReason) -> dict[str, Any]:
     """The `data` of an asset.updated that is about a reservation."""
-    concerned = planning_details.reserved(wanted_facts(moved.made))
-    return asset_details.updated(reason, moved.before, moved.after, reservation=concerned)
+    concerned = details.reserved(wanted_facts(moved.made))
+    return details.updated(reason, moved.before, moved.after, reservation=concerned)
 
 
 def described(current: Session, actor: Actor, public_id: UUID) -> str:
@@ -225,3 +222,44 @@ def _described(current: Session, actor: Actor, wish: ReservationValues) -> str:
 
 def _in_words(name: str, starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
     return f"{name}: {moment_words(starts_at, zone)} to {moment_words(ends_at, zone)} ({zone.key})"
+
+
+EXPIRED_A_RUN: Final = 200
+
+
+def expire_due(now: datetime, most: int = EXPIRED_A_RUN) -> int:
+    """Close what ended before `now` uncollected (asset.updated, reason reservation_expired).
+
+    Each in a transaction of its own, the oldest first, at most `most`; how many they were. May run
+    twice at once: whoever comes second finds it done.
+    """
+    wanted = (
+        select(Reservation.public_id)
+        .where(Reservation.state.in_(OPEN_RESERVATIONS), Reservation.ends_at <= now)
+        .order_by(Reservation.ends_at, Reservation.id)
+        .limit(most)
+    )
+    return sum(_expire(public_id, now) for public_id in session().scalars(wanted).all())
+
+
+def _expire(public_id: UUID, now: datetime) -> bool:
+    def close(current: Session, _asset: Asset) -> Reservation:
+        found = lock_row(current, Reservation, public_id)
+        if found.state not in OPEN_RESERVATIONS or found.ends_at > now:
+            raise Refusal("Somebody else has decided about it meanwhile.")
+        found.state, found.closed_at = ReservationState.EXPIRED, now
+        return found
+
+    try:
+        with writing() as current:
+            asset_id = asset_of(current, Reservation, public_id, "reservation")
+            change = Change(
+                action=Action.EXPIRE_RESERVATION,
+                make=close,
+                tell=lambda moved: told_of_update(moved, UpdateReason.RESERVATION_EXPIRED),
+                remark=described(current, SYSTEM, public_id),
+            )
+            transition.perform(SYSTEM, asset_id, change)
+    except Refusal:  # decided, or deleted with its asset, between the list and the lock
+        return False
+    return True

@@ -1,15 +1,26 @@
 """How what people see as a status is stored, and what else makes it one."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, not_, select
+from sqlalchemy import ColumnElement, Subquery, and_, func, literal, not_, or_, select
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import OPEN, Delivery, DeliveryStatus, Lease, Priority, is_open
-from portal.services.deliveries.log.attention import nobody_sends, paused_webhooks, wants_attention
+from portal.database.engine import UtcDateTime
+from portal.models.deliveries import (
+    OPEN,
+    Delivery,
+    DeliveryStatus,
+    Dismissal,
+    DismissedDelivery,
+    Lease,
+    Priority,
+    is_open,
+)
+from portal.models.webhooks import Webhook
 from portal.services.deliveries.log.filters import StatusFilter
 from portal.services.deliveries.log.walk import matches
-from portal.services.outbox.next_try import is_paused
+from portal.services.outbox.due import is_behind, is_left_alone, is_paused, is_where_nothing_arrives
 
 Stored = DeliveryStatus | tuple[DeliveryStatus, ...]
 
@@ -47,3 +58,114 @@ def stored_as(
             return DeliveryStatus(status), [nobody_sends(now), not_(is_paused(now))]
         case _:
             return DeliveryStatus(status), []
+
+
+# So many tries without success want a person's look.
+TRIES_BEFORE_A_LOOK: Final = 3
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def wants_attention(now: datetime) -> ColumnElement[bool]:
+    """A person should look, unless one has dismissed it; see `StatusFilter`.
+
+    Of deliveries that are failed or open. `now`: the database's clock.
+    """
+    # What failed at a receiver that is left alone is the reason why others wait there.
+    enough = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, is_where_nothing_arrives(now))
+    failing = and_(Delivery.status == DeliveryStatus.RETRYING, enough, not_(is_behind()))
+    open_ones = and_(nobody_sends(now), or_(is_left_alone(now), failing))
+    failed = Delivery.status == DeliveryStatus.FAILED
+    return and_(Delivery.priority != Priority.TEST, or_(failed, open_ones))
+
+
+def nobody_sends(now: datetime) -> ColumnElement[bool]:
+    """`has_no_live_lease`, asked of each row as it is walked by, and in words that PostgreSQL takes
+    for nearly always true: it would take half of the rows for leased, and read all of them."""
+    live = select(func.count()).where(Lease.delivery_id == Delivery.id, Lease.until > now)
+    return func.nullif(live.correlate(Delivery).scalar_subquery(), 1).is_not(None)
+
+
+def is_undismissed(row: Any) -> ColumnElement[bool]:
+    """It has not failed, or later than a problem of its kind was dismissed. `row`: a delivery."""
+    until = (
+        select(Dismissal.until)
+        .where(
+            Dismissal.webhook_id == row.webhook_id,
+            Dismissal.reason == func.coalesce(row.reason, ""),
+        )
+        .scalar_subquery()
+    )
+    since = func.coalesce(until, literal(LONG_AGO, UtcDateTime()))
+    ended = func.coalesce(row.finished_at, row.created_at)
+    return or_(row.status != DeliveryStatus.FAILED, ended > since)
+
+
+def has_dismissals(current: Session, webhook_id: int | None = None) -> bool:
+    """Whether anything was ever dismissed, at one webhook if given."""
+    wanted = select(Dismissal.webhook_id)
+    if webhook_id is not None:
+        wanted = wanted.where(Dismissal.webhook_id == webhook_id)
+    return current.execute(wanted.limit(1)).first() is not None
+
+
+def paused_webhooks(current: Session, now: datetime, webhook_id: int | None = None) -> list[int]:
+    """The row ids of the webhooks that are left alone now; of one, if given."""
+    wanted = select(Webhook.id).where(Webhook.not_before > now)
+    if webhook_id is not None:
+        wanted = wanted.where(Webhook.id == webhook_id)
+    return list(current.scalars(wanted))
+
+
+def marked(current: Session) -> frozenset[tuple[int, str]]:
+    """(webhook, reason or blank) of all that bear a mark, whether it holds or not."""
+    each = marks()
+    wanted = select(each.c.webhook_id, each.c.reason).distinct()
+    return frozenset((row.webhook_id, row.reason) for row in current.execute(wanted))
+
+
+def is_marked(current: Session, webhook_id: int | None = None) -> bool:
+    """Whether any delivery bears a mark, of one webhook if given."""
+    found = marked(current)
+    return bool(found) if webhook_id is None else any(owner == webhook_id for owner, _ in found)
+
+
+def marks() -> Subquery:
+    """Each mark with its delivery: `reason` (blank for none), `status`, and `ended_at`."""
+    ended = func.coalesce(Delivery.finished_at, Delivery.created_at, type_=UtcDateTime())
+    return (
+        select(
+            DismissedDelivery.delivery_id,
+            DismissedDelivery.at,
+            DismissedDelivery.actor_id,
+            Delivery.webhook_id,
+            func.coalesce(Delivery.reason, "").label("reason"),
+            Delivery.status,
+            ended.label("ended_at"),
+        )
+        .outerjoin(Delivery, Delivery.id == DismissedDelivery.delivery_id)
+        # No planner turns it round, nor looks into it: it would begin at the deliveries.
+        .offset(0)
+        .subquery("marks")
+    )
+
+
+def holds(each: Subquery) -> ColumnElement[bool]:
+    """Whether a mark still dismisses its delivery: it has not ended later. `each`: `marks`."""
+    failed: ColumnElement[bool] = each.c.status == DeliveryStatus.FAILED
+    return failed & (each.c.at >= each.c.ended_at)
+
+
+def marked_until(row: Any) -> ColumnElement[Any]:
+    """When a delivery was marked last; long ago where it never was."""
+    at = (
+        select(DismissedDelivery.at)
+        .where(DismissedDelivery.delivery_id == row.id)
+        .scalar_subquery()
+    )
+    return func.coalesce(at, literal(LONG_AGO, UtcDateTime()))
+
+
+def is_unmarked(row: Any) -> ColumnElement[bool]:
+    """It has not failed, or later than a person dismissed it by itself. `row`: a delivery."""
+    ended = func.coalesce(row.finished_at, row.created_at)
+    return or_(row.status != DeliveryStatus.FAILED, ended > marked_until(row))

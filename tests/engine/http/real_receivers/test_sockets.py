@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pycurl
 import pytest
 
-from portal.engine.http.sockets import Acknowledgements, Sockets
+from portal.engine.http.curl_handle import Acknowledgements, Sockets
 
 Pair = tuple[socket.socket, socket.socket]
 

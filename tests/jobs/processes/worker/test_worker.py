@@ -16,14 +16,14 @@ from rq import Queue
 from sqlalchemy import create_engine, text
 
 from jobs.processes.plan import Plan, Program
-from jobs.processes.redis_wait import wait_for_redis
+from jobs.processes.scheduler import wait_for_redis
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.database.engine import engine_options
 from portal.extensions import db
-from portal.queue.clients import quick_client
 from portal.queue.names import DELIVERIES
 from portal.queue.portal_job import PortalJob
+from portal.queue.redis_state import quick_client
 from portal.services.core import vault
 from tests.jobs.processes.worker.conftest import Start, enqueue
 from tests.jobs.processes.worker.sample_worker import COMMAND
@@ -32,7 +32,7 @@ from tests.support.valkey import PrivateValkey
 
 # A worker whose watchdog looks more often.
 IMPATIENT = """
-from jobs.processes.watchdog import Watchdog
+from jobs.processes.heartbeat import Watchdog
 from tests.jobs.processes.worker.sample_worker import main
 
 Watchdog.__init__.__defaults__ = (0.1,)

@@ -20,7 +20,7 @@ from tests.support.valkey import PrivateValkey
 HASTY = """
 import os, signal, time
 from jobs.__main__ import main
-from jobs.processes.watchdog import Watchdog
+from jobs.processes.heartbeat import Watchdog
 begin = Watchdog.begin
 def begin_late(watchdog):
     os.kill(os.getpid(), signal.SIGTERM)

@@ -10,27 +10,28 @@ from sqlalchemy import func, select, update
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.models.deliveries import Delivery, Priority
-from portal.models.dismissals import DismissedDelivery
+from portal.models.deliveries import Delivery, DismissedDelivery, Priority
 from portal.models.people import User
-from portal.services.bulk_retry import handover
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries import retry as delivery_retry
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.problems import queries as problems
-from portal.services.deliveries.problems.chosen import (
+from portal.services.deliveries.dismissals import (
     BroughtBack,
     ChosenCount,
+    bring_back,
     bring_back_chosen,
+    bring_back_chosen_by,
+    dismiss,
     dismiss_chosen,
+    dismissed,
+    standing_of_failed,
 )
-from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
-from portal.services.deliveries.problems.dismissed_failures import dismissed, standing_of_failed
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import work
 from tests.services.deliveries.problems.test_problems import fail, told
 from tests.support.deliveries import change, make_delivery, stored
@@ -71,7 +72,7 @@ def test_those_chosen_leave_every_figure_of_their_problem_and_stay_failed(
     before = [stored(each) for each in made]
     assert dismiss_chosen(sam, [made[0], made[3]]) == ChosenCount(2, 0, 0)
     assert [stored(each) for each in made] == before
-    (problem,) = problems.find_problems()
+    (problem,) = delivery_problems.find_problems()
     assert (problem.count, problem.failed, problem.retryable, problem.code) == (2, 2, 2, 500)
     assert (problem.first_at, problem.last_at) == (now - 8 * MINUTE, now - 7 * MINUTE)
     assert problem.failed_at == now - 7 * MINUTE
@@ -81,7 +82,7 @@ def test_those_chosen_leave_every_figure_of_their_problem_and_stay_failed(
     assert len(rows(StatusFilter.FAILED)) == 4
 
     assert dismiss_chosen(sam, made) == ChosenCount(2, 0, 2)
-    assert (told(), problems.count(), rows(StatusFilter.ATTENTION)) == ([], 0, [])
+    assert (told(), delivery_problems.count(), rows(StatusFilter.ATTENTION)) == ([], 0, [])
     delivery_retry.retry(sam, made[0], seen=0)
     assert told() == []
 
@@ -212,7 +213,7 @@ def test_each_webhook_has_its_line_in_the_audit_trail(sam: Actor, finance: Hook)
             "selected_deliveries": {"from": None, "to": 2},
         },
     ]
-    assert problems.count() == 0
+    assert delivery_problems.count() == 0
     assert bring_back_chosen(sam, made) == BroughtBack(4, 0)
     entries = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
     found = [
@@ -252,7 +253,7 @@ def test_what_is_no_problem_is_refused_and_leaves_no_trace(sam: Actor, finance: 
 def test_what_waits_in_a_bulk_retry_is_told_apart_and_what_is_on_its_way_left_out(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
     made = [fail(finance) for _ in range(3)]
     batch = bulk_retry_task.start(sam, Selection(ticked=tuple(made[:2])))
     work()

@@ -10,17 +10,21 @@ from sqlalchemy import select, update
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.models.deliveries import Priority
-from portal.models.dismissals import Dismissal
+from portal.models.deliveries import Dismissal, Priority
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import dismissals
+from portal.services.deliveries import problems as delivery_problems
+from portal.services.deliveries.dismissals import (
+    bring_back,
+    bring_back_chosen,
+    bring_back_chosen_by,
+    dismiss,
+    dismiss_chosen,
+)
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.problems import dismissal, dismissed_failures
-from portal.services.deliveries.problems import queries as problems
-from portal.services.deliveries.problems.chosen import bring_back_chosen, dismiss_chosen
-from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
 from tests.services.deliveries.problems.test_problems import fail, told
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import change, make_delivery, stored
@@ -79,7 +83,7 @@ def test_what_fails_later_is_a_problem_again_however_old_it_is(sam: Actor, finan
 def test_what_failed_after_the_person_looked_stays_a_problem(sam: Actor, finance: Hook) -> None:
     now = utcnow()
     fail(finance, finished_at=now - timedelta(minutes=5))
-    seen = problems.find_problems()[0].failed_at
+    seen = delivery_problems.find_problems()[0].failed_at
     assert seen is not None
     fresh = fail(finance, finished_at=now)
     assert dismiss(sam, finance.public_id, Reason.SERVER, seen).count == 1
@@ -98,7 +102,7 @@ def test_reasons_that_read_the_same_are_dismissed_together(sam: Actor, finance: 
     fail(finance, "no_reply", None)
     assert dismiss(sam, finance.public_id, Reason.RESET, utcnow()).count == 2
     assert told() == []
-    assert [(each.count, each.by) for each in dismissed_failures.dismissed()] == [(2, "Sam")]
+    assert [(each.count, each.by) for each in dismissals.dismissed()] == [(2, "Sam")]
 
 
 def test_what_failed_for_no_known_reason_is_told_as_dismissed_without_one(
@@ -106,7 +110,7 @@ def test_what_failed_for_no_known_reason_is_told_as_dismissed_without_one(
 ) -> None:
     make_delivery(finance, status="failed")
     assert dismiss(sam, finance.public_id, None, utcnow()).count == 1
-    (line,) = dismissed_failures.dismissed()
+    (line,) = dismissals.dismissed()
     assert (line.reason, line.count, line.by) == (None, 1, "Sam")
 
 
@@ -119,10 +123,7 @@ def test_reasons_that_read_the_same_are_one_line_with_whoever_dismissed_either_l
         assert dismiss(who, finance.public_id, Reason.RESET, utcnow()).count == 1
     for who, reason in ((sam, "no_reply"), (ana, "reset"), (sam, "reset")):
         dismiss_chosen(who, [fail(finance, reason, None)])
-    lines = [
-        (each.reason, each.count, each.by, each.is_chosen)
-        for each in dismissed_failures.dismissed()
-    ]
+    lines = [(each.reason, each.count, each.by, each.is_chosen) for each in dismissals.dismissed()]
     assert lines == [
         (Reason.RESET, 2, "Sam", True),
         (Reason.RESET, 1, "Ana", True),
@@ -133,14 +134,14 @@ def test_reasons_that_read_the_same_are_one_line_with_whoever_dismissed_either_l
 def test_of_more_than_can_be_counted_it_is_told_that_there_are_more(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dismissal, "COUNT_LIMIT", 2)
-    monkeypatch.setattr(dismissed_failures, "MOST", 3)
+    monkeypatch.setattr(dismissals, "COUNT_LIMIT", 2)
+    monkeypatch.setattr(dismissals, "MOST", 3)
     made = [fail(finance, reason, None) for reason in ("reset", "no_reply") for _ in range(2)]
-    standing = dismissed_failures.standing_of_failed(made[0])
+    standing = dismissals.standing_of_failed(made[0])
     assert standing is not None
     assert standing.count == 3
     assert dismiss(sam, finance.public_id, Reason.RESET, utcnow()).count == 3
-    assert [each.count for each in dismissed_failures.dismissed()] == [3]
+    assert [each.count for each in dismissals.dismissed()] == [3]
     assert bring_back(sam, finance.public_id, Reason.RESET) == 3
     changes = session().scalars(select(AuditEntry.changes).order_by(AuditEntry.id))
     assert [each["failed_deliveries"]["to"] for each in changes] == [3, 3]
@@ -156,8 +157,8 @@ def test_of_many_that_were_dismissed_the_last_are_listed(
     dismiss(sam, finance.public_id, Reason.DNS, earlier)
     for reason in ("gone", "auth"):
         dismiss_chosen(sam, [fail(finance, reason, None)])
-    monkeypatch.setattr(dismissed_failures, "LISTED", 1)
-    listed = [(each.reason, each.is_chosen) for each in dismissed_failures.dismissed()]
+    monkeypatch.setattr(dismissals, "LISTED", 1)
+    listed = [(each.reason, each.is_chosen) for each in dismissals.dismissed()]
     assert listed == [(Reason.AUTH, True), (Reason.DNS, False)]
 
 
@@ -171,7 +172,7 @@ def test_of_those_whose_moment_was_not_kept_the_ones_that_reach_further_come_fir
         dismiss(sam, finance.public_id, Reason(reason), until)
     with writing() as current:
         current.execute(update(Dismissal).values(dismissed_at=None))
-    listed = [each.reason for each in dismissed_failures.dismissed()]
+    listed = [each.reason for each in dismissals.dismissed()]
     assert listed == [Reason.SERVER, Reason.GONE, Reason.DNS]
 
 
@@ -196,7 +197,7 @@ def test_what_failed_at_a_deleted_webhook_can_be_dismissed(sam: Actor) -> None:
     gone = make_webhook(deleted_at=utcnow())
     fail(gone)
     assert dismiss(sam, gone.public_id, Reason.SERVER, utcnow()).count == 1
-    assert problems.count() == 0
+    assert delivery_problems.count() == 0
 
 
 def test_who_may_not_dismisses_nothing_nor_what_is_not_there(sam: Actor, finance: Hook) -> None:
@@ -219,7 +220,7 @@ def test_who_may_not_dismisses_nothing_nor_what_is_not_there(sam: Actor, finance
     make_delivery(finance, status="failed", reason="dns", priority=Priority.TEST)
     with pytest.raises(Refusal):
         dismiss(sam, finance.public_id, Reason.DNS, utcnow())
-    assert problems.count() == 1
+    assert delivery_problems.count() == 1
 
 
 def test_while_somebody_dismisses_what_happens_is_stored_for_the_webhook(

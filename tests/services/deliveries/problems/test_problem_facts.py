@@ -11,19 +11,23 @@ from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.tasks import Task, TaskState
-from portal.services.bulk_retry import handover
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import queued_rows
-from portal.services.deliveries.problems import queries as problems
-from portal.services.deliveries.problems.chosen import dismiss_chosen
-from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
-from portal.services.deliveries.problems.dismissed_failures import dismissed, standing_of_failed
-from portal.services.deliveries.problems.queries import Problem
-from portal.services.deliveries.queued_rows import Queued
+from portal.services.deliveries import problems as delivery_problems
+from portal.services.deliveries import retry
+from portal.services.deliveries.dismissals import (
+    bring_back,
+    bring_back_chosen_by,
+    dismiss,
+    dismiss_chosen,
+    dismissed,
+    standing_of_failed,
+)
+from portal.services.deliveries.problems import Problem
+from portal.services.deliveries.retry import Queued
 from tests.services.bulk_retry.test_bulk_retry import some, work
 from tests.services.deliveries.problems.test_problems import fail, told
 from tests.support.deliveries import change, make_attempt, make_delivery, stored
@@ -45,7 +49,7 @@ def retried(hook: Hook, reason: str, code: int | None = None, **columns: object)
 
 
 def problem(hook: Hook) -> Problem:
-    (found,) = problems.find_problems(hook.public_id)
+    (found,) = delivery_problems.find_problems(hook.public_id)
     return found
 
 
@@ -151,12 +155,17 @@ def test_what_was_sent_as_a_test_or_arrived_is_no_part_of_a_number() -> None:
     hook = make_webhook()
     fail(hook)
     fail(hook, priority=Priority.TEST)
-    assert problem(hook).count == problems.count() == problems.count(hook.public_id) == 1
+    assert (
+        problem(hook).count
+        == delivery_problems.count()
+        == delivery_problems.count(hook.public_id)
+        == 1
+    )
 
 
 def waiting() -> int:
     """How many problems' deliveries are about to go out in bulk retries."""
-    found = queued_rows.queued(session())
+    found = retry.queued(session())
     return sum(each.waiting for of_one in found.values() for each in of_one.values())
 
 
@@ -168,17 +177,17 @@ def test_of_two_bulk_retries_what_waits_and_what_is_handed_over_are_added_each_b
 def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
     sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
     hook = make_webhook()
     made = [fail(hook) for _ in range(4)]
     bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
     work()
 
-    assert waiting() == queued_rows.count_queued(session(), hook.id) == 3
+    assert waiting() == retry.count_queued(session(), hook.id) == 3
     with monkeypatch.context() as few:
-        few.setattr(queued_rows, "MOST_QUEUED", 2)
+        few.setattr(retry, "MOST_QUEUED", 2)
         assert waiting() < 3
-        assert queued_rows.count_queued(session(), hook.id) == 2
+        assert retry.count_queued(session(), hook.id) == 2
     dismiss_chosen(sam, [made[1]])
     assert waiting() == 2
     dismiss(sam, hook.public_id, Reason.SERVER, utcnow())
@@ -190,7 +199,7 @@ def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
 def test_what_a_bulk_retry_left_when_it_was_given_up_is_not_about_to_go_out(
     sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
     for is_over in (True, False):
         made = [fail(make_webhook()) for _ in range(3)]
         batch = bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
@@ -199,14 +208,14 @@ def test_what_a_bulk_retry_left_when_it_was_given_up_is_not_about_to_go_out(
             mine = update(Task).where(Task.public_id == batch)
             current.execute(mine.values(state=TaskState.FAILED)) if is_over else None
         ids = [stored(each)["id"] for each in made]
-        assert sorted(queued_rows.taken(session(), ids)) == ([] if is_over else ids)
+        assert sorted(retry.taken(session(), ids)) == ([] if is_over else ids)
     assert waiting() == 2
 
 
 def test_what_is_handed_over_is_no_more_among_those_that_go_out_all_the_same(
     sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
     _, hook, other = (make_webhook() for _ in range(3))
     made = [*(fail(hook) for _ in range(2)), fail(other), fail(other)]
     bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
@@ -232,7 +241,7 @@ def test_a_mark_is_no_earlier_than_the_end_that_it_dismisses(sam: Actor) -> None
     later = utcnow() + MINUTE
     made = fail(make_webhook(), finished_at=later)
     dismiss_chosen(sam, [made])
-    assert problems.find_problems() == []
+    assert delivery_problems.find_problems() == []
     standing = standing_of_failed(made)
     assert standing is not None
     assert (standing.is_dismissed, standing.at, standing.by) == (True, later, "Sam")

@@ -7,16 +7,15 @@ from flask import Flask
 from sqlalchemy import func, insert, select
 
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Delivery
-from portal.models.dismissals import Dismissal, DismissedDelivery
+from portal.models.deliveries import Delivery, Dismissal, DismissedDelivery
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import problems
 from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.marks import holds, marks
+from portal.services.deliveries.log.statuses import holds, marks
 from portal.services.deliveries.log.walk import page_statement
-from portal.services.deliveries.problems import groups
-from portal.services.deliveries.problems.groups import LATEST, LONG_AGO
+from portal.services.deliveries.problems import LATEST, LONG_AGO
 from tests.services.deliveries.test_log_plans import explained
 from tests.support.database.kept_filling import told_once
 from tests.support.deliveries import make_delivery, make_many
@@ -61,7 +60,7 @@ def test_the_groups_are_found_step_by_step_in_the_index_of_what_failed(hook: Hoo
     current = session()
     dialect = current.get_bind().dialect.name
     for with_reason in (True, False):
-        found = groups._pairs(dialect, with_reason=with_reason, of_one=False)
+        found = problems._pairs(dialect, with_reason=with_reason, of_one=False)
         whole, lines = explained(current, found)
         assert not reads_the_log(lines), whole
         assert "Bitmap" not in whole, whole
@@ -76,7 +75,7 @@ def test_they_are_those_that_there_are_each_with_the_time_of_its_last_failure(ho
     dialect, columns = current.get_bind().dialect.name, (Delivery.webhook_id, Delivery.reason)
     failed = select(*columns, func.max(Delivery.finished_at)).where(Delivery.status == "failed")
     there_are = {tuple(row) for row in current.execute(failed.group_by(*columns))}
-    found = current.execute(groups._pairs(dialect, with_reason=True, of_one=False))
+    found = current.execute(problems._pairs(dialect, with_reason=True, of_one=False))
     assert {tuple(row) for row in found if row.last} == there_are
     assert len(there_are) >= 3
 
@@ -85,7 +84,7 @@ def test_each_group_is_counted_along_that_index(hook: Hook) -> None:
     current = session()
     given = {"webhook": hook.id, "since": LONG_AGO, "until": LATEST, "reason": "server"}
     for is_untried, without_marked in ((False, False), (True, False), (False, True), (True, True)):
-        wanted = groups._failures(is_untried=is_untried, without_marked=without_marked)
+        wanted = problems._failures(is_untried=is_untried, without_marked=without_marked)
         mine = {name: given[name] for name in given if name != "reason" or not is_untried}
         whole, lines = explained(current, wanted.params(**mine))
         assert ("dismissed_deliveries" in lines) is without_marked, whole

@@ -13,15 +13,13 @@ from portal.engine.reasons import alike, title
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
-from portal.services.core import counting
+from portal.services.core import queries as core_queries
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import problems as delivery_problems
+from portal.services.deliveries.dismissals import dismiss, dismiss_chosen
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.problems import groups
-from portal.services.deliveries.problems import queries as problems
-from portal.services.deliveries.problems.chosen import dismiss_chosen
-from portal.services.deliveries.problems.dismissal import dismiss
-from portal.services.deliveries.problems.queries import Problem
+from portal.services.deliveries.problems import Problem
 from tests.support.deliveries import change, lease, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 
@@ -31,7 +29,8 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 def told(*, webhook: UUID | None = None) -> list[tuple[str, str, int]]:
     """Webhook, reason with its code, and how many: of each problem, in their order."""
     return [
-        (each.webhook_name, words(each), each.count) for each in problems.find_problems(webhook)
+        (each.webhook_name, words(each), each.count)
+        for each in delivery_problems.find_problems(webhook)
     ]
 
 
@@ -80,7 +79,7 @@ def test_it_failed_last_when_either_of_them_did(later: str) -> None:
     hook, now = make_webhook(), utcnow()
     for reason in ("reset", "no_reply"):
         fail(hook, reason, None, finished_at=now - timedelta(minutes=1 if reason == later else 9))
-    (problem,) = problems.find_problems()
+    (problem,) = delivery_problems.find_problems()
     assert problem.failed_at == now - timedelta(minutes=1)
 
 
@@ -96,15 +95,15 @@ def test_tests_drafts_and_what_is_all_right_are_none() -> None:
 
 def test_it_resolves_when_what_failed_has_arrived() -> None:
     made = fail(make_webhook())
-    assert problems.count() == 1
+    assert delivery_problems.count() == 1
     change(made, status="delivered", reason=None, code=200)
-    assert (told(), problems.count()) == ([], 0)
+    assert (told(), delivery_problems.count()) == ([], 0)
 
 
 def test_what_is_tried_again_and_again_counts_from_the_third_attempt_until_it_is_sent() -> None:
     hook = make_webhook(name="Desk")
     made = make_delivery(hook, status="retrying", reason="refused", tries=3)
-    (problem,) = problems.find_problems()
+    (problem,) = delivery_problems.find_problems()
     assert (problem.count, problem.failed, problem.retryable) == (1, 0, 1)
     lease(made)
     assert told() == []
@@ -121,7 +120,7 @@ def test_what_waits_for_a_receiver_that_is_left_alone_is_a_problem_with_its_time
     for _ in range(3):
         make_delivery(door)
     make_delivery(make_webhook())
-    first, second = problems.find_problems()
+    first, second = delivery_problems.find_problems()
     assert (words(first), first.count, first.retryable) == ("none", 3, 0)
     assert (words(second), second.count, second.retryable) == ("Connection refused", 2, 2)
     assert first.next_retry_at == second.next_retry_at == until
@@ -153,7 +152,7 @@ def test_those_that_are_as_bad_stand_in_the_same_order_each_time() -> None:
         (finance, "dns"),
     ):
         fail(hook, reason, None)
-    found = [(each.webhook_name, each.reason) for each in problems.find_problems()]
+    found = [(each.webhook_name, each.reason) for each in delivery_problems.find_problems()]
     assert found == [
         ("Desk", "server"),
         ("finance", "auth"),
@@ -165,20 +164,20 @@ def test_those_that_are_as_bad_stand_in_the_same_order_each_time() -> None:
 def test_nobody_can_retry_what_goes_to_a_webhook_that_is_off_or_deleted() -> None:
     fail(make_webhook(name="Off", state="off"))
     fail(make_webhook(name="Deleted", deleted_at=utcnow()))
-    found = {each.webhook_name: each for each in problems.find_problems()}
+    found = {each.webhook_name: each for each in delivery_problems.find_problems()}
     assert {name: each.retryable for name, each in found.items()} == {"Off": 0, "Deleted": 0}
     assert found["Deleted"].is_deleted
 
 
 def test_a_count_that_stops_is_one_more_than_is_told_as_a_number() -> None:
-    assert groups.MOST == counting.COUNT_LIMIT + 1
+    assert delivery_problems.MOST == core_queries.COUNT_LIMIT + 1
 
 
 @pytest.fixture
 def three_at_most(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Counts stop at three: the statements that are kept are built anew."""
-    kept = groups._failures, groups._retrying, groups._waiting
-    monkeypatch.setattr(groups, "MOST", 3)
+    kept = delivery_problems._failures, delivery_problems._retrying, delivery_problems._waiting
+    monkeypatch.setattr(delivery_problems, "MOST", 3)
     for each in kept:
         each.cache_clear()
     yield
@@ -191,7 +190,7 @@ def test_a_count_stops_at_its_limit_and_says_so() -> None:
     hook = make_webhook()
     for _ in range(5):
         fail(hook)
-    (problem,) = problems.find_problems()
+    (problem,) = delivery_problems.find_problems()
     assert (problem.count, problem.failed, problem.first_at) == (3, 3, None)
 
 
@@ -207,7 +206,10 @@ def test_of_more_than_can_be_counted_the_newest_are() -> None:
         make_delivery(away, created_at=at + minute)
     # Stored last, and the first that failed.
     fail(old, code=502, finished_at=now - 10 * minute)
-    found = [*problems.find_problems(old.public_id), *problems.find_problems(away.public_id)]
+    found = [
+        *delivery_problems.find_problems(old.public_id),
+        *delivery_problems.find_problems(away.public_id),
+    ]
     assert {(each.count, each.reason, each.code) for each in found[1:]} == {
         (3, "server", 500),
         (3, None, None),
@@ -244,14 +246,14 @@ def test_the_figures_are_what_the_log_shows_when_one_follows_them(app: Flask, se
         )
         if not number % 9:
             lease(made)
-    for each in problems.find_problems()[::4]:
+    for each in delivery_problems.find_problems()[::4]:
         if each.failed_at:
             seen = now - timedelta(minutes=30)
             dismiss(support, each.webhook_id, each.reason, max(seen, each.failed_at))
     failed = log_pages.latest(LogFilter(status=StatusFilter.FAILED), 50)
     chosen = dismiss_chosen(support, [row.public_id for row in failed[::2]])
     assert chosen.dismissed > 1
-    found = problems.find_problems()
+    found = delivery_problems.find_problems()
     assert len(found) > 5
     for each in found:
         rows = list(log_pages.every(opened(each)))
@@ -262,9 +264,9 @@ def test_the_figures_are_what_the_log_shows_when_one_follows_them(app: Flask, se
         if each.code:
             assert {row.code for row in rows} == {each.code}
     every = list(log_pages.every(LogFilter(status=StatusFilter.ATTENTION)))
-    assert len(every) == problems.count() == log_pages.count(StatusFilter.ATTENTION)
+    assert len(every) == delivery_problems.count() == log_pages.count(StatusFilter.ATTENTION)
     assert {row.id for row in every} == {
         row.id for each in found for row in log_pages.every(opened(each))
     }
-    assert problems.count() < counting.COUNT_LIMIT
+    assert delivery_problems.count() < core_queries.COUNT_LIMIT
     assert session().scalars(select(Webhook.id)).all()

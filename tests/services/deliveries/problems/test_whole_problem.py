@@ -7,17 +7,16 @@ import pytest
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.problems import groups as problem_groups
-from portal.services.deliveries.problems import queries as problems
-from portal.services.deliveries.problems.dismissal import dismiss
-from portal.services.deliveries.problems.dismissed_failures import (
+from portal.services.deliveries import problems as delivery_problems
+from portal.services.deliveries import problems as problem_groups
+from portal.services.deliveries.dismissals import (
     Dismissed,
     FailedDelivery,
+    dismiss,
     dismissed,
     standing_of_failed,
 )
-from portal.services.deliveries.problems.groups import Group
-from portal.services.deliveries.problems.queries import Problem
+from portal.services.deliveries.problems import Group, Problem
 from portal.services.webhooks.summary import Standing
 from tests.services.deliveries.problems.test_problems import fail
 from tests.support.deliveries import make_delivery, stored
@@ -35,7 +34,7 @@ def test_of_a_problem_every_fact_is_told() -> None:
     retried = {"status": "retrying", "reason": "server", "code": 500, "tries": 3}
     make_delivery(hook, **retried, created_at=now - 7 * MINUTE, due_at=now + 10 * MINUTE)
     last = make_delivery(hook, **retried, created_at=now - 6 * MINUTE, due_at=now + MINUTE)
-    assert problems.find_problems() == [
+    assert delivery_problems.find_problems() == [
         Problem(
             webhook_id=hook.public_id,
             webhook_name="ERP",

@@ -19,11 +19,11 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.operations import sending
 from portal.services.operations.findings import find
 from portal.services.operations.health import read_facts
-from portal.services.operations.sending import switch
-from portal.services.outbox.sending_switch import find_stop
-from portal.services.webhooks import activation, drafts, held_deliveries, waiting_deliveries
+from portal.services.outbox.due import find_stop
+from portal.services.webhooks import activation, drafts, held_deliveries
 from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest
 from portal.services.webhooks.sample_deliveries import send_test
@@ -43,18 +43,18 @@ def entries() -> list[AuditEntry]:
 
 def test_an_administrator_stops_and_starts_it_and_the_trail_says_so_once() -> None:
     ana, ben, sam = make_user(name="Ana"), make_user(name="Ben"), make_user("support")
-    for verb in (switch.stop, switch.start):
+    for verb in (sending.stop, sending.start):
         with pytest.raises(NotAllowed):
             verb(sam.actor)
-    assert not switch.start(ana.actor)
+    assert not sending.start(ana.actor)
     assert find_stop() is None
-    assert switch.stop(ana.actor)
-    assert not switch.stop(ben.actor)
+    assert sending.stop(ana.actor)
+    assert not sending.stop(ben.actor)
     stop = find_stop()
     assert stop is not None
     assert stop.by == "Ana"
-    assert switch.start(ben.actor)
-    assert not switch.start(ben.actor)
+    assert sending.start(ben.actor)
+    assert not sending.start(ben.actor)
     assert find_stop() is None
     assert [(each.action, each.actor_name) for each in entries()] == [
         ("sending.stopped", "Ana"),
@@ -69,10 +69,10 @@ def test_the_time_that_it_was_stopped_counts_for_whoever_still_fails(app: Flask)
     since = {"failures_in_row": 3, "failing_since": utcnow() - 2 * hour}
     failing, recovers = make_webhook(**since), make_webhook(**since)
     new = make_webhook(failures_in_row=1, failing_since=utcnow() - hour / 4)
-    switch.stop(ana.actor)
+    sending.stop(ana.actor)
     with writing() as current:
         current.execute(update(SendingSwitch).values(stopped_at=utcnow() - hour))
-    rival = Rival(app, lambda: switch.start(ana.actor))
+    rival = Rival(app, lambda: sending.start(ana.actor))
     with writing() as current:
         row = current.get_one(Webhook, recovers.id, with_for_update={"key_share": True})
         row.failures_in_row, row.failing_since = 0, None
@@ -87,8 +87,8 @@ def test_whoever_starts_it_waits_for_no_webhook_that_does_not_fail(app: Flask) -
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")
     ana, hook = make_user(), make_webhook()
-    switch.stop(ana.actor)
-    rival = Rival(app, lambda: switch.start(ana.actor))
+    sending.stop(ana.actor)
+    rival = Rival(app, lambda: sending.start(ana.actor))
     with writing() as current:
         current.get_one(Webhook, hook.id, with_for_update=True)
         rival.pass_by()
@@ -113,24 +113,24 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
         lambda: delivery_retry.retry(ana, later),
         lambda: bulk_retry_task.start(ana, Selection(ticked=(failed,))),
         lambda: bulk_retry_task.go_on(ana, halted),
-        lambda: waiting_deliveries.send_waiting(ana, hook.public_id),
+        lambda: held_deliveries.send_waiting(ana, hook.public_id),
         lambda: activation.turn_on(ana, off.public_id, HeldChoice.SEND),
         lambda: held_deliveries.decide(ana, off.public_id, choice),
     ]
-    switch.stop(ana)
+    sending.stop(ana)
     for verb in verbs:
         with pytest.raises(Refusal, match=r"^Sending is stopped for all webhooks\. .+ System\.$"):
             verb()
     assert session().scalars(select(Task.public_id)).all() == [halted]
     activation.turn_on(ana, off.public_id, HeldChoice.DISCARD)  # sends nothing
-    switch.start(ana)
+    sending.start(ana)
     for verb in verbs[:5]:
         verb()
 
 
 def test_it_is_a_warning_with_who_and_since_when_and_the_way_back(app: Flask) -> None:
     ana = make_user(name="Ana Admin")
-    switch.stop(ana.actor)
+    sending.stop(ana.actor)
     facts = read_facts()
     (finding,) = [each for each in find(facts, facts.at) if each.key == "sending_stopped"]
     assert finding.level == "warning"

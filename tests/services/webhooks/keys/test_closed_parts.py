@@ -13,8 +13,8 @@ from portal.models.webhooks import Webhook
 from portal.services.core import heartbeats, vault
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.webhooks.keys import lost_keys
-from portal.services.webhooks.keys.sealed_values import closed_parts, open_secret
+from portal.services.webhooks import keys as webhook_keys
+from portal.services.webhooks.rows import closed_parts, open_secret
 from portal.services.webhooks.values import SecretMode
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
 from tests.services.webhooks.keys.test_lost_keys import HEADERS, edit, stored
@@ -60,7 +60,7 @@ def test_a_replaced_key_that_does_not_open_is_erased_alone(keys: Keys, ada: Pers
     before = stored(hook)
     present, version, hint = before.secret_enc, before.version, before.secret_hint
     assert closed_parts(before) == ["secret key"]
-    assert lost_keys.forget_closed(ada.actor, hook.public_id) == ["secret key"]
+    assert webhook_keys.forget_closed(ada.actor, hook.public_id) == ["secret key"]
     after = stored(hook)
     assert (after.secret_enc, after.secret_hint) == (present, hint)
     assert (after.old_secret_enc, after.old_until) == (None, None)
@@ -80,7 +80,7 @@ def test_a_replaced_key_that_signs_no_more_is_missed_by_nobody(keys: Keys, ada: 
         current.execute(update(Webhook).values(old_until=over))
     assert closed_parts(stored(hook)) == []
     version = stored(hook).version
-    assert lost_keys.forget_closed(ada.actor, hook.public_id) == []
+    assert webhook_keys.forget_closed(ada.actor, hook.public_id) == []
     assert stored(hook).version == version
 
 
@@ -89,10 +89,10 @@ def test_headers_that_do_not_open_are_erased_and_a_key_that_opens_stays(
 ) -> None:
     hook = make_webhook(headers=HEADERS, state="off")
     keys.become(NEW_KEY)
-    lost_keys.forget(SYSTEM)
+    webhook_keys.forget(SYSTEM)
     edit(ada, hook, secret_mode=SecretMode.GENERATE)
     present = stored(hook).secret_enc
-    assert lost_keys.forget_closed(ada.actor, hook.public_id) == ["custom headers"]
+    assert webhook_keys.forget_closed(ada.actor, hook.public_id) == ["custom headers"]
     assert (stored(hook).secret_enc, stored(hook).headers_enc) == (present, None)
     assert told()[-1][2] == {"custom_headers": {"from": "closed", "to": "none"}}
 
@@ -107,9 +107,9 @@ def test_what_is_no_process_of_the_portal_keeps_nobody_from_forgetting(
         heartbeats.sign(current.connection(), heartbeats.MAIL_FAILED, heartbeats.MAIL_FAILED)
     assert session().scalars(select(Process.name)).all() == [heartbeats.MAIL_FAILED]
     keys.become(NEW_KEY)
-    assert lost_keys.closed_names() == ["Off", "On"]
-    lost_keys.forget(SYSTEM)
-    assert lost_keys.lost_names() == ["On"]
+    assert webhook_keys.closed_names() == ["Off", "On"]
+    webhook_keys.forget(SYSTEM)
+    assert webhook_keys.lost_names() == ["On"]
     reasons = [stored(each).off_reason for each in (on, off, well)]
     assert reasons == ["lost_key", "person", None]
     assert [action for _, action, _ in told()] == ["webhook.turned_off", "keys.forgotten"]

@@ -19,9 +19,9 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.operations.findings import find
 from portal.services.operations.health import read_facts
 from portal.services.webhooks import activation, crud, drafts, secrets
+from portal.services.webhooks import keys as webhook_keys
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.keys import lost_keys
-from portal.services.webhooks.keys.sealed_values import SecretsClosed
+from portal.services.webhooks.rows import SecretsClosed
 from portal.services.webhooks.sample_deliveries import send_test
 from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
@@ -74,7 +74,7 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
     keys.become(NEW_KEY)
     with pytest.raises(SettingsError):
         vault.check_canary()
-    found = lost_keys.look()
+    found = webhook_keys.look()
     assert found.canary
     assert sorted((each.name, *each.parts) for each in found.webhooks) == sorted(
         [
@@ -85,16 +85,16 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
     )
     heartbeats.record_own(heartbeats.WEB)
     with pytest.raises(Refusal, match=r"^Stop the portal everywhere first: web on "):
-        lost_keys.forget(SYSTEM)
+        webhook_keys.forget(SYSTEM)
     assert stored(signed).state == "active"
     with writing() as current:
         current.execute(update(Process).values(seen_at=utcnow() - timedelta(minutes=1)))
-    assert lost_keys.forget(SYSTEM) == found
+    assert webhook_keys.forget(SYSTEM) == found
     vault.check_canary()
     assert [stored(each).off_reason for each in (signed, headed)] == ["lost_key", "lost_key"]
     assert (stored(bare).state, stored(off).off_reason) == ("active", None)
     assert [sealed(each) for each in (signed, headed, off)] == before
-    assert not lost_keys.forget(SYSTEM).canary  # twice does no harm
+    assert not webhook_keys.forget(SYSTEM).canary  # twice does no harm
     trail = session().scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
     assert sorted(trail) == ["keys.forgotten", "webhook.turned_off", "webhook.turned_off"]
     for each in (signed, headed, off):
@@ -113,7 +113,7 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
 def test_the_form_survives_it_and_new_ones_replace_what_is_closed(keys: Keys, ana: Person) -> None:
     hook = make_webhook(secret="the secret of it", headers=HEADERS, state="off")
     keys.become(NEW_KEY)
-    lost_keys.forget(SYSTEM)
+    webhook_keys.forget(SYSTEM)
     before = sealed(hook)
     assert webhook_queries.show(hook.public_id).closed == ("secret key", "custom headers")
     edit(ana, hook, in_order=True)  # nothing entered: it stays for keys that are found
@@ -139,11 +139,14 @@ def test_what_is_closed_goes_to_no_other_place_and_can_be_erased(keys: Keys, ana
     moved = make_webhook(headers=HEADERS, state="off")
     erased = make_webhook(secret="the secret of it", headers=HEADERS, state="off")
     keys.become(NEW_KEY)
-    lost_keys.forget(SYSTEM)
+    webhook_keys.forget(SYSTEM)
     edit(ana, moved, url="https://elsewhere.example.com/")
     assert sealed(moved) == (None, None)
-    assert lost_keys.forget_closed(ana.actor, erased.public_id) == ["secret key", "custom headers"]
-    assert lost_keys.forget_closed(ana.actor, erased.public_id) == []
+    assert webhook_keys.forget_closed(ana.actor, erased.public_id) == [
+        "secret key",
+        "custom headers",
+    ]
+    assert webhook_keys.forget_closed(ana.actor, erased.public_id) == []
     assert sealed(erased) == (None, None)
     activation.turn_on(ana.actor, erased.public_id)
 

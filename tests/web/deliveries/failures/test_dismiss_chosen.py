@@ -11,7 +11,7 @@ from portal.models.deliveries import Priority
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import SYSTEM
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import work
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
@@ -35,7 +35,7 @@ def broken(count: int = 12) -> list[UUID]:
 
 def in_part_retried(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     """Five, of which Sam retries the first three: one is on its way, two wait for it."""
-    monkeypatch.setattr("portal.services.bulk_retry.handover.MOST_UNDER_WAY", 1)
+    monkeypatch.setattr("portal.services.bulk_retry.task.MOST_UNDER_WAY", 1)
     made = broken(5)
     sam = make_user("support", name="Sam").actor
     bulk_retry_task.start(sam, Selection(ticked=tuple(made[:3])))
@@ -175,7 +175,7 @@ def test_who_may_not_is_offered_nothing_and_a_list_without_a_failed_one_neither(
     pages = visit(app, "support")
     make_delivery(status="delivered")
     assert SELECTED not in pages.get("/deliveries?status=delivered").main
-    switch.stop(SYSTEM)
+    sending.stop(SYSTEM)
     page = pages.get("/deliveries")
     assert (bar(page).buttons[:1], "Retry selected" in page.main) == ([SELECTED], False)
     assert "Dismissed. 1 delivery" in press(pages, [made]).text

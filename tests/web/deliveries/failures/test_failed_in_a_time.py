@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from flask import Flask
 
-from portal.models.rollups import Rollup
+from portal.models.deliveries import Rollup
 from portal.services.core.unit_of_work import writing
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_webhook

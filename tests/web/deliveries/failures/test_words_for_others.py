@@ -90,7 +90,7 @@ def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
 
 
 def test_the_page_of_one_says_so_too(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal.services.bulk_retry.handover.MOST_UNDER_WAY", 1)
+    monkeypatch.setattr("portal.services.bulk_retry.task.MOST_UNDER_WAY", 1)
     hook = make_webhook(name="Sync")
     made = [make_delivery(hook, status="failed", reason="server", code=500) for _ in range(2)]
     for each in made:

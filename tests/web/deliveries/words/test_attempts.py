@@ -9,14 +9,13 @@ import pytest
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from portal.services.deliveries import attempt_detail
+from portal.services.deliveries import detail
 from portal.services.deliveries.detail import find_delivery
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
 from portal.web.deliveries.explanation import advice_while_off, for_the_caller
-from portal.web.deliveries.presenter import page_of
+from portal.web.deliveries.presenter import page_of, repeat_warning, times_of
 from portal.web.deliveries.request import sent_of
 from portal.web.deliveries.steps import phases_in_words, steps_of
-from portal.web.deliveries.times import repeat_warning, times_of
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 
@@ -76,7 +75,7 @@ def test_since_its_last_attempt_it_waits_for_the_retry_while_there_is_one(
 def test_where_early_attempts_are_left_out_no_sums_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attempt_detail, "MOST_ATTEMPTS", 2)
+    monkeypatch.setattr(detail, "MOST_ATTEMPTS", 2)
     made = make_delivery(status="failed", created_at=start())
     for minutes in (1, 2, 3):
         attempt(made, minutes)
@@ -208,7 +207,7 @@ def test_our_side_is_not_said_to_work_while_it_sends_nothing() -> None:
     assert for_the_caller(find_delivery(made)).startswith("Our side is working.")
     retried = make_delivery(status="retrying", reason="server", code=500)
     make_attempt(retried, reason="server", code=500)
-    switch.stop(make_user("admin").actor)
+    sending.stop(make_user("admin").actor)
     assert "Our side is working" not in for_the_caller(find_delivery(made))
     assert "once somebody presses Retry" in for_the_caller(find_delivery(made))
     assert "once that is started again" in for_the_caller(find_delivery(retried))

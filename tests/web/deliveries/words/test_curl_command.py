@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from portal.engine.signing.signatures import generate_secret, sign_headers, verify, verify_standard
-from portal.web.deliveries.curl_command import curl_of
+from portal.web.deliveries.request import curl_of
 from tests.support.receiver import Received, Receiver
 from tests.support.required import needs
 

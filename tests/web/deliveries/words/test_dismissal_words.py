@@ -3,10 +3,9 @@ the same."""
 
 import pytest
 
-from portal.services.core.counting import COUNT_LIMIT
-from portal.services.deliveries.problems.chosen import BroughtBack, ChosenCount
-from portal.services.deliveries.problems.dismissal import ProblemCount
-from portal.web.deliveries.problems import words
+from portal.services.core.queries import COUNT_LIMIT
+from portal.services.deliveries.dismissals import BroughtBack, ChosenCount, ProblemCount
+from portal.web.deliveries import problems
 from portal.web.frame.wording import counted
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
@@ -62,7 +61,7 @@ AGAIN = "what fails again is a problem again."
 def test_of_a_problem_that_was_dismissed_it_is_said_how_many_stay_as_they_are(
     count: int, queued: int, said: str
 ) -> None:
-    assert words.dismissed(ProblemCount(count, queued)) == f"Dismissed. {said}{SHOWN}"
+    assert problems.dismissed(ProblemCount(count, queued)) == f"Dismissed. {said}{SHOWN}"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +87,7 @@ def test_of_a_problem_that_was_dismissed_it_is_said_how_many_stay_as_they_are(
 def test_of_deliveries_that_were_selected_it_is_said_which_were_left_out(
     done: ChosenCount, said: str
 ) -> None:
-    assert words.chosen_dismissed(done) == f"Dismissed. {said}{SHOWN}"
+    assert problems.chosen_dismissed(done) == f"Dismissed. {said}{SHOWN}"
 
 
 @pytest.mark.parametrize(
@@ -111,6 +110,6 @@ def test_of_deliveries_that_were_selected_it_is_said_which_were_left_out(
 def test_of_what_was_brought_back_it_is_said_what_stays_dismissed(
     done: BroughtBack, said: str
 ) -> None:
-    assert words.chosen_brought_back(done) == f"Brought back. {said}"
+    assert problems.chosen_brought_back(done) == f"Brought back. {said}"
     if not done.with_others:
-        assert words.brought_back(done.count) == f"Brought back. {said}"
+        assert problems.brought_back(done.count) == f"Brought back. {said}"

@@ -8,7 +8,7 @@ import pytest
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries.detail import find_delivery
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
 from portal.web.deliveries.explanation import explanation_of
 from portal.web.frame.wording import moment
 from tests.support.deliveries import make_attempt, make_delivery
@@ -73,5 +73,5 @@ def test_whoever_was_asked_to_slow_down_learns_when_it_is_retried() -> None:
     assert behind == at.replace("retry at", "retry not before")  # the one above is tried first
     assert explained(rate)[2] == SLOWER.format("Retry")
     assert explained(rate, priority=Priority.TEST)[2] == SLOWER.format("test again")
-    switch.stop(make_user().actor)
+    sending.stop(make_user().actor)
     assert explained(rate, **retrying)[2] == SLOWER.format("Retry")

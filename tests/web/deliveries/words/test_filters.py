@@ -16,7 +16,7 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.forms import FAILED_IN, PERIODS, LogFilterForm, read_codes, time_words
-from portal.web.deliveries.place.list_place import delivery_url, place_of
+from portal.web.deliveries.list_place import delivery_url, place_of
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 

@@ -11,13 +11,13 @@ from flask import Flask
 from portal.engine.health import LONGEST_PAUSE
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
-from portal.services.deliveries.earlier_reasons import EarlierReason
+from portal.services.deliveries.answers import EarlierReason
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.problems.queries import Problem, find_problems
-from portal.services.operations.sending import switch
+from portal.services.deliveries.problems import Problem, find_problems
+from portal.services.operations import sending
 from portal.services.webhooks.summary import Standing
-from portal.web.deliveries.problems import line_words, lines
-from portal.web.deliveries.problems.lines import ProblemLine, ProblemList, problems_beside
+from portal.web.deliveries import problems
+from portal.web.deliveries.problems import ProblemLine, ProblemList, problems_beside
 from portal.web.frame.wording import near_time
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
@@ -42,7 +42,7 @@ def plain(told: str) -> str:
 
 
 def goes_on(problem: Problem, **changes: Any) -> list[str]:
-    return [plain(each) for each in line_words.how_it_goes_on(replace(problem, **changes))]
+    return [plain(each) for each in problems.how_it_goes_on(replace(problem, **changes))]
 
 
 def test_how_it_goes_on_says_what_comes_first_of_what_holds_it_up(problem: Problem) -> None:
@@ -64,7 +64,7 @@ def test_how_it_goes_on_says_what_comes_first_of_what_holds_it_up(problem: Probl
 
 
 def test_while_all_sending_is_stopped_it_waits_for_that(problem: Problem) -> None:
-    switch.stop(make_user("admin").actor)
+    sending.stop(make_user("admin").actor)
     assert goes_on(problem, next_retry_at=utcnow()) == ["waits until sending is started"]
     assert goes_on(problem, standing=Standing.OFF) == ["webhook off"]
 
@@ -79,7 +79,7 @@ def test_since_when_is_told_from_the_first_to_the_last(problem: Problem) -> None
         (last_year, last_year + timedelta(hours=1), None),
         (last_year, now, f"{near_time(last_year)} to today {near_time(now)}"),
     ):
-        told = plain(line_words.span_of(replace(problem, first_at=first, last_at=last)))
+        told = plain(problems.span_of(replace(problem, first_at=first, last_at=last)))
         if said is None:
             assert "today" not in told
             assert " to " in told
@@ -99,18 +99,18 @@ def test_why_it_failed_before_is_counted_of_one_alone(
     problem: Problem, columns: dict[str, Any], said: str
 ) -> None:
     earlier = EarlierReason(Reason.BAD_REQUEST, 422, 3)
-    assert list(line_words.earlier_of(replace(problem, earlier=earlier, **columns))) == [said]
-    assert list(line_words.earlier_of(problem)) == []
+    assert list(problems.earlier_of(replace(problem, earlier=earlier, **columns))) == [said]
+    assert list(problems.earlier_of(problem)) == []
 
 
 def test_what_waits_behind_it_is_counted_and_what_was_not_tried_says_why(problem: Problem) -> None:
-    told = [line_words.behind_of(replace(problem, waits_behind=many)) for many in (0, 1, 2)]
+    told = [problems.behind_of(replace(problem, waits_behind=many)) for many in (0, 1, 2)]
     assert told == ["", "and 1 waits behind it, in order", "and 2 wait behind it, in order"]
     near, far = (utcnow() + timedelta(seconds=each) for each in (60, LONGEST_PAUSE + 60))
-    assert line_words.why_untried(problem) == "not attempted yet"
+    assert problems.why_untried(problem) == "not attempted yet"
     for at, words in ((near, "isn't responding"), (far, "asked us to wait")):
         paused = replace(problem, is_paused=True, next_retry_at=at)
-        assert line_words.why_untried(paused) == f"paused: the receiver {words}"
+        assert problems.why_untried(paused) == f"paused: the receiver {words}"
 
 
 def some(*names: str, total: int = 2) -> list[ProblemLine]:
@@ -121,13 +121,13 @@ def some(*names: str, total: int = 2) -> list[ProblemLine]:
     ("count", "in_sight", "rest"), [(1, 1, 0), (2, 2, 0), (3, 3, 0), (4, 2, 2), (5, 2, 3)]
 )
 def test_one_is_never_folded_away_alone(count: int, in_sight: int, rest: int) -> None:
-    found = lines._folded(some(*"abcde"[:count]), 2)
+    found = problems._folded(some(*"abcde"[:count]), 2)
     assert (len(found.first), len(found.rest), found.left_out) == (in_sight, rest, 0)
 
 
 def test_what_has_no_line_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "MOST_LINES", 4)
-    found = lines._folded(some(*"abcdef"), 2)
+    monkeypatch.setattr(problems, "MOST_LINES", 4)
+    found = problems._folded(some(*"abcdef"), 2)
     assert (len(found.first), len(found.rest), found.left_out) == (2, 2, 2)
     assert found.summary == "4 more problems: c 2, d 2, …"
 

@@ -12,9 +12,9 @@ from portal.engine.health import LONGEST_PAUSE
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries.detail import DeliveryDetail, find_delivery
-from portal.services.operations.sending import switch
+from portal.services.operations import sending
+from portal.web.deliveries.presenter import sentence_of
 from portal.web.deliveries.progress import again_of, is_live, under_way
-from portal.web.deliveries.sentences import sentence_of
 from portal.web.deliveries.steps import steps_of
 from portal.web.frame.wording import near_time
 from tests.support.deliveries import lease, make_delivery
@@ -54,7 +54,7 @@ def due_in(seconds: int) -> UUID:
 
 
 def while_stopped(**columns: Any) -> UUID:
-    switch.stop(make_user("admin", name="Ada").actor)
+    sending.stop(make_user("admin", name="Ada").actor)
     return make_delivery(**columns)
 
 

@@ -9,7 +9,7 @@ from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries.detail import find_delivery
-from portal.web.deliveries.trial_steps import STEPS, State, TestStep, steps_of_test
+from portal.web.deliveries.steps import STEPS, State, TestStep, steps_of_test
 from tests.support.deliveries import lease, make_attempt, make_delivery
 
 pytestmark = pytest.mark.usefixtures("in_a_request")

@@ -1,0 +1,46 @@
+"""Set up a process: its limit of open files, its signals, and its end with its parent."""
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Final
+
+OPEN_FILES: Final = 65_536
+PR_SET_PDEATHSIG: Final = 1
+
+
+def raise_limit_of_open_files() -> None:
+    """Let this process open `OPEN_FILES`, or as many as the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def signal_sockets() -> tuple[socket.socket, socket.socket]:
+    """One to be waited for, into which Python writes the number of each signal that has a handler,
+    a byte each, the moment it comes; and its other end, which has to be kept.
+
+    The last pair that was made is the one that hears. For the main thread; else `ValueError`.
+    """
+    reader, writer = socket.socketpair()
+    reader.setblocking(False)
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    return reader, writer
+
+
+def dies_with(parent: int) -> Callable[[], None]:
+    """What a fresh child calls so that it is killed when the process `parent` ends (Linux)."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+    def bind() -> None:
+        if libc is not None:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it ended before we could ask
+                os._exit(1)
+
+    return bind

@@ -1,0 +1,346 @@
+"""The `data` of each event: typed facts, as the wire contract names them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from portal.engine.events.body import AssetSnapshot, Holder, Ref, changes
+
+
+class UpdateReason(StrEnum):
+    """Which action an asset.updated tells of."""
+
+    EDIT = "edit"
+    MAINTENANCE_STARTED = "maintenance_started"
+    MAINTENANCE_CANCELLED = "maintenance_cancelled"
+    WARRANTY_RETURNED = "warranty_returned"
+    REPAIRED = "repaired"
+    FOUND = "found"
+    RESTORED = "restored"
+    LIQUIDATION_UNDONE = "liquidation_undone"
+    RESERVATION_CANCELLED = "reservation_cancelled"
+    RESERVATION_EXPIRED = "reservation_expired"
+    DUE_DATE_CHANGED = "due_date_changed"
+    STOCK_RECEIVED = "stock_received"
+    STOCK_ISSUED = "stock_issued"
+    STOCK_ADJUSTED = "stock_adjusted"
+
+
+def created(asset: AssetSnapshot) -> dict[str, Any]:
+    """asset.created: stock says with how much it begins."""
+    return {"initial_quantity": asset.quantity} if asset.kind == "stock" else {}
+
+
+def updated(
+    reason: UpdateReason,
+    before: Mapping[str, object],
+    after: Mapping[str, object],
+    **concerned: object,
+) -> dict[str, Any]:
+    """asset.updated: what changed, and the object concerned (`maintenance=…`) if there is one."""
+    changed_fields, changed = changes(before, after)
+    return {"reason": reason, "changed_fields": changed_fields, "changes": changed, **concerned}
+
+
+def deleted(asset: AssetSnapshot, reason: str) -> dict[str, Any]:
+    """asset.deleted: what is gone, for receivers that look at `data` alone."""
+    return {
+        "deleted_asset_id": asset.id,
+        "asset_tag": asset.asset_tag,
+        "name": asset.name,
+        "reason": reason,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class StaffRef:
+    """A member of staff, named."""
+
+    id: int
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedAssignment:
+    """A holding that another action ended; `type` is allocation or checkout."""
+
+    id: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """How an asset was given; `location` is where it was then."""
+
+    allocation_id: int
+    staff: StaffRef
+    allocated_at: datetime
+    location: Ref | None
+    condition_out: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """How it was taken back. `held_days`: whole days."""
+
+    revoked_at: datetime
+    held_days: int
+    condition_in: str
+    return_location: Ref | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """How an asset was lent. `reservation_id`: the reservation that this fulfilled."""
+
+    checkout_id: int
+    staff: StaffRef
+    checked_out_at: datetime
+    due_at: datetime
+    purpose: str
+    condition_out: str
+    reservation_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return:
+    """How it came back. `days_overdue`: whole days, 0 when it was late by less than one."""
+
+    returned_at: datetime
+    was_overdue: bool
+    days_overdue: int
+    condition_in: str
+    return_location: Ref | None
+
+
+def allocated(allocation: Allocation) -> dict[str, Any]:
+    """asset.allocated."""
+    return plain(allocation)
+
+
+def revoked(allocation: Allocation, revocation: Revocation) -> dict[str, Any]:
+    """asset.revoked."""
+    return plain(allocation, revocation)
+
+
+def checked_out(checkout: Checkout) -> dict[str, Any]:
+    """asset.checked_out."""
+    return plain(checkout)
+
+
+def checked_in(checkout: Checkout, returned: Return) -> dict[str, Any]:
+    """asset.checked_in."""
+    return plain(checkout, returned)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """asset.transferred. `holder` keeps the asset."""
+
+    transfer_id: int
+    from_location: Ref | None
+    to_location: Ref
+    transferred_at: datetime
+    reason: str
+    holder: Holder | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """asset.lost. What was planned with the asset is cancelled."""
+
+    incident_id: int
+    lost_at: datetime
+    description: str
+    last_location: Ref | None
+    previous_holder: StaffRef | None
+    closed_assignment: ClosedAssignment | None
+    under_warranty: bool
+    cancelled_reservation_ids: Sequence[int]
+    cancelled_maintenance_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """asset.broken."""
+
+    incident_id: int
+    broken_at: datetime
+    description: str
+    last_location: Ref | None
+    previous_holder: StaffRef | None
+    closed_assignment: ClosedAssignment | None
+    under_warranty: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarrantyClaim:
+    """asset.warranty. `rma_number`: the supplier's own number for the return."""
+
+    claim_id: int
+    sent_at: datetime
+    supplier: str | None
+    rma_number: str | None
+    expected_back_on: date | None
+    problem: str
+    under_warranty: bool
+    previous_holder: StaffRef | None
+    closed_assignment: ClosedAssignment | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liquidation:
+    """asset.liquidated. `method`: sold, donated, recycled, scrapped or written_off."""
+
+    liquidation_id: int
+    liquidated_at: datetime
+    method: str
+    proceeds: Decimal | None
+    currency: str
+    recipient: str | None
+    purchase_cost: Decimal | None
+    cancelled_reservation_ids: Sequence[int]
+    cancelled_maintenance_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationFacts:
+    """A reservation as receivers see it. `staff` wants the asset."""
+
+    reservation_id: int
+    staff: StaffRef
+    starts_at: datetime
+    ends_at: datetime
+    purpose: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFacts:
+    """A maintenance as it was planned. Costs are in the installation's currency."""
+
+    maintenance_id: int
+    title: str
+    type: str
+    due_on: date
+    repeat_every_days: int | None
+    assignee: Ref | None
+    supplier: str | None
+    estimated_cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkFacts:
+    """How a maintenance ended, and the next one where it repeats."""
+
+    completed_on: date
+    was_late: bool
+    outcome: str
+    cost: Decimal | None
+    performed_by: Ref | None
+    next_maintenance: Mapping[str, Any] | None
+
+
+def reserved(reservation: ReservationFacts) -> dict[str, Any]:
+    """asset.reserved, and the `reservation` of an asset.updated."""
+    return plain(reservation)
+
+
+def decided(
+    reservation: ReservationFacts, decided_by: Ref | None, decided_at: datetime
+) -> dict[str, Any]:
+    """asset.reservation_approved. `decided_by` is null where the portal itself decided."""
+    return {**plain(reservation), "decided_by": decided_by, "decided_at": decided_at}
+
+
+def rejected(
+    reservation: ReservationFacts, decided_by: Ref | None, decided_at: datetime, reason: str
+) -> dict[str, Any]:
+    """asset.reservation_rejected."""
+    return {**decided(reservation, decided_by, decided_at), "rejection_reason": reason}
+
+
+def scheduled(plan: PlanFacts) -> dict[str, Any]:
+    """asset.maintenance_scheduled, and the `maintenance` of an asset.updated."""
+    return plain(plan)
+
+
+def completed(plan: PlanFacts, work: WorkFacts) -> dict[str, Any]:
+    """asset.maintenance_completed."""
+    return plain(plan, work)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarrantyExpiring:
+    """A warranty that ends in `days_left` days; 0: today is its last day."""
+
+    warranty_expires: date
+    days_left: int
+    threshold_days: int
+    supplier: str | None
+    holder: Holder | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceDue:
+    """Planned work; `days_left` is negative once it is `overdue`."""
+
+    maintenance_id: int
+    title: str
+    type: str
+    due_on: date
+    days_left: int
+    overdue: bool
+    threshold_days: int
+    assignee: Ref | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckoutOverdue:
+    """A check-out that is late. `days_overdue`: whole days, 0 when it is late by less than one."""
+
+    checkout_id: int
+    staff: StaffRef
+    checked_out_at: datetime
+    due_at: datetime
+    days_overdue: int
+    reminder_no: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LowStock:
+    """A consumable below its threshold; `last_move` is what brought it there, where that is known.
+
+    `shortfall`: how many are missing to the threshold.
+    """
+
+    quantity: int
+    min_quantity: int
+    unit: str | None
+    shortfall: int
+    location: Ref | None
+    last_move: Mapping[str, Any] | None
+
+
+AlertFacts = WarrantyExpiring | MaintenanceDue | CheckoutOverdue | LowStock
+
+
+def alerted(alert_id: int, facts: AlertFacts) -> dict[str, Any]:
+    """What any of the four alerts adds. `alert_id`: its line of the ledger."""
+    return {"alert_id": alert_id, **plain(facts)}
+
+
+class Facts(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+def plain(*parts: Facts) -> dict[str, Any]:
+    """The parts' fields by name, one part after the other; the values stay as they are."""
+    return {name: getattr(part, name) for part in parts for name in part.__dataclass_fields__}

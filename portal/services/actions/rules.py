@@ -1,0 +1,266 @@
+"""Say what may be done with an asset in which status, why not, and how long texts may be. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from portal.engine.events.names import EventName
+from portal.models.assets import Action, AssetKind, AssetStatus
+from portal.services.assets.rules import YEARS
+from portal.services.core.refusals import Refusal
+
+ANY: Final = frozenset(AssetStatus)
+ITEMS: Final = frozenset({AssetKind.ITEM})
+STOCK: Final = frozenset({AssetKind.STOCK})
+BOTH: Final = ITEMS | STOCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One row: what the action tells receivers, and where it is legal.
+
+    `also`: the further events of a named double, told after `event` in the same transaction;
+    of a completed maintenance only where it repeats. `on_deleted`: legal on a deleted asset, and
+    on no other.
+    """
+
+    event: EventName
+    legal: frozenset[AssetStatus]
+    kinds: frozenset[AssetKind] = ITEMS
+    permission: str = "assets.edit"
+    also: tuple[EventName, ...] = ()
+    on_deleted: bool = False
+
+    @property
+    def events(self) -> tuple[EventName, ...]:
+        """Everything that it can tell, in order."""
+        return (self.event, *self.also)
+
+
+def _in(*statuses: AssetStatus) -> frozenset[AssetStatus]:
+    return frozenset(statuses)
+
+
+def _but(*statuses: AssetStatus) -> frozenset[AssetStatus]:
+    return ANY - frozenset(statuses)
+
+
+def _update(legal: frozenset[AssetStatus], permission: str = "assets.edit") -> Rule:
+    return Rule(event=EventName.UPDATED, legal=legal, permission=permission)
+
+
+def _move_of_stock() -> Rule:
+    return Rule(event=EventName.UPDATED, legal=_in(AVAILABLE), kinds=STOCK)
+
+
+(AVAILABLE, ALLOCATED, CHECKED_OUT, MAINTENANCE, WARRANTY, BROKEN, LOST, LIQUIDATED) = AssetStatus
+
+_LIFECYCLE: Final[Mapping[Action, Rule]] = {
+    # Nothing is created twice.
+    Action.CREATE: Rule(event=EventName.CREATED, legal=frozenset(), kinds=BOTH),
+    # What was disposed of is read-only but for its notes: `edit_asset` sees to that.
+    Action.EDIT: Rule(event=EventName.UPDATED, legal=ANY, kinds=BOTH),
+    Action.DELETE: Rule(
+        event=EventName.DELETED, legal=_in(AVAILABLE, BROKEN, LOST, LIQUIDATED), kinds=BOTH
+    ),
+    Action.RESTORE: Rule(event=EventName.UPDATED, legal=ANY, kinds=BOTH, on_deleted=True),
+}
+
+_HOLDINGS: Final[Mapping[Action, Rule]] = {
+    Action.ALLOCATE: Rule(event=EventName.ALLOCATED, legal=_in(AVAILABLE)),
+    Action.REVOKE: Rule(event=EventName.REVOKED, legal=_in(ALLOCATED)),
+    Action.REASSIGN: Rule(
+        event=EventName.REVOKED, also=(EventName.ALLOCATED,), legal=_in(ALLOCATED)
+    ),
+    Action.CHECK_OUT: Rule(event=EventName.CHECKED_OUT, legal=_in(AVAILABLE)),
+    Action.CHECK_IN: Rule(event=EventName.CHECKED_IN, legal=_in(CHECKED_OUT)),
+    Action.CHANGE_DUE_DATE: _update(_in(CHECKED_OUT)),
+}
+
+# Checked out: only a reservation that starts at or after the due time, which its verb checks.
+_RESERVABLE: Final = _in(AVAILABLE, CHECKED_OUT, MAINTENANCE)
+_PLANNING: Final[Mapping[Action, Rule]] = {
+    Action.RESERVE: Rule(event=EventName.RESERVED, legal=_RESERVABLE),
+    Action.APPROVE_RESERVATION: Rule(event=EventName.RESERVATION_APPROVED, legal=_RESERVABLE),
+    Action.REJECT_RESERVATION: Rule(
+        event=EventName.RESERVATION_REJECTED, legal=_but(LOST, LIQUIDATED)
+    ),
+    Action.CANCEL_RESERVATION: _update(ANY),
+    Action.EXPIRE_RESERVATION: _update(ANY),
+    Action.SCHEDULE_MAINTENANCE: Rule(
+        event=EventName.MAINTENANCE_SCHEDULED, legal=_but(WARRANTY, LOST, LIQUIDATED)
+    ),
+    Action.START_MAINTENANCE: _update(_in(AVAILABLE, BROKEN)),
+    Action.COMPLETE_MAINTENANCE: Rule(
+        event=EventName.MAINTENANCE_COMPLETED,
+        also=(EventName.MAINTENANCE_SCHEDULED,),
+        legal=_but(LOST, LIQUIDATED),
+    ),
+    Action.CANCEL_MAINTENANCE: _update(ANY),
+}
+
+_INCIDENTS: Final[Mapping[Action, Rule]] = {
+    Action.TRANSFER: Rule(
+        event=EventName.TRANSFERRED,
+        legal=_in(AVAILABLE, ALLOCATED, MAINTENANCE, BROKEN),
+        kinds=BOTH,
+    ),
+    Action.REPORT_LOST: Rule(event=EventName.LOST, legal=_but(LOST, LIQUIDATED)),
+    Action.REPORT_BROKEN: Rule(
+        event=EventName.BROKEN, legal=_in(AVAILABLE, ALLOCATED, CHECKED_OUT, MAINTENANCE)
+    ),
+    Action.SEND_TO_WARRANTY: Rule(
+        event=EventName.WARRANTY, legal=_in(AVAILABLE, ALLOCATED, CHECKED_OUT, BROKEN)
+    ),
+    Action.LIQUIDATE: Rule(event=EventName.LIQUIDATED, legal=_in(AVAILABLE, BROKEN, LOST)),
+    Action.RECEIVE_BACK: _update(_in(WARRANTY)),
+    Action.REPAIR: _update(_in(BROKEN)),
+    Action.FIND: _update(_in(LOST)),
+    Action.UNDO_LIQUIDATION: _update(_in(LIQUIDATED), "assets.undo_liquidation"),
+}
+
+_STOCK: Final[Mapping[Action, Rule]] = {
+    Action.RECEIVE_STOCK: _move_of_stock(),
+    Action.ISSUE_STOCK: _move_of_stock(),
+    Action.ADJUST_STOCK: _move_of_stock(),
+}
+
+RULES: Final[Mapping[Action, Rule]] = {
+    **_LIFECYCLE,
+    **_HOLDINGS,
+    **_PLANNING,
+    **_INCIDENTS,
+    **_STOCK,
+}
+
+
+def is_legal(action: Action, status: str, kind: str = AssetKind.ITEM, *, deleted: bool) -> bool:
+    """Whether the table allows `action` on an asset of this status and kind."""
+    rule = RULES[action]
+    fits = AssetKind(kind) in rule.kinds and AssetStatus(status) in rule.legal
+    return fits and rule.on_deleted is deleted
+
+
+LONGEST: Final = {
+    "reason": 200,
+    "rejection_reason": 200,
+    "purpose": 200,
+    "title": 120,
+    "supplier": 120,
+    "recipient": 120,
+}
+LONGEST_NUMBER: Final = 60
+LONGEST_OTHER: Final = 1000
+CALLED: Final = {"rma_number": "return number"}
+
+
+def longest(name: str) -> int:
+    """How many characters the text of this name may have."""
+    return LONGEST_NUMBER if name.endswith("_number") else LONGEST.get(name, LONGEST_OTHER)
+
+
+def refuse_long(**texts: str | None) -> None:
+    """Refuse the first text that is longer than its column, at the field of its name."""
+    for name, text in texts.items():
+        if len(text or "") > longest(name):
+            called = CALLED.get(name, name.replace("_", " "))
+            raise Refusal(f"Use at most {longest(name):,} characters in the {called}", field=name)
+
+
+def refuse_odd_year(**days: date | None) -> None:
+    """Refuse the first day or time whose year nobody meant, at the field of its name.
+
+    A year at the end of the calendar could not even be shown in every time zone.
+    """
+    for name, day in days.items():
+        if day is not None and day.year not in YEARS:
+            raise Refusal("Check the year", field=name)
+
+
+# Of those who may not; whoever knows the reader says otherwise.
+UNDO: Final = "An administrator can undo that"
+
+# How each status reads in "AST-00007 is …", and what to do about it first.
+STANDING: Final[Mapping[AssetStatus, tuple[str, str]]] = {
+    AssetStatus.AVAILABLE: ("available", "Give it to somebody first"),
+    AssetStatus.ALLOCATED: ("given to somebody", "Take it back first"),
+    AssetStatus.CHECKED_OUT: ("lent", "Check it in first"),
+    AssetStatus.MAINTENANCE: ("in maintenance", "Complete the maintenance first"),
+    AssetStatus.WARRANTY: ("away for a warranty claim", "Receive it back first"),
+    AssetStatus.BROKEN: ("broken", "Have it repaired first"),
+    AssetStatus.LOST: ("lost", "Report it as found first"),
+    AssetStatus.LIQUIDATED: ("disposed of", UNDO),
+}
+
+# Actions that end a state: outside it there is nothing to end.
+NOTHING_TO_END: Final[Mapping[Action, str]] = {
+    Action.REVOKE: "It is not given to anybody, so there is nothing to take back",
+    Action.REASSIGN: "It is not given to anybody, so it cannot go from one to another",
+    Action.CHECK_IN: "It is not lent to anybody, so there is nothing to check in",
+    Action.CHANGE_DUE_DATE: "It is not lent to anybody, so it has no due date",
+    Action.RECEIVE_BACK: "It is not away for a warranty claim",
+    Action.REPAIR: "It is not broken",
+    Action.FIND: "It is not lost",
+    Action.UNDO_LIQUIDATION: "It has not been disposed of",
+}
+
+# Where another way out than the status's own helps.
+INSTEAD: Final[Mapping[tuple[Action, AssetStatus], str]] = {
+    (Action.REVOKE, AssetStatus.CHECKED_OUT): "Check it in instead",
+    (Action.CHECK_IN, AssetStatus.ALLOCATED): "Take it back instead",
+    (Action.ALLOCATE, AssetStatus.ALLOCATED): "Take it back first, or pass it on",
+    (Action.REASSIGN, AssetStatus.CHECKED_OUT): "Check it in, then give it permanently",
+    (Action.REASSIGN, AssetStatus.AVAILABLE): "Give it permanently instead",
+    (
+        Action.CHANGE_DUE_DATE,
+        AssetStatus.ALLOCATED,
+    ): "It was given permanently: it is never due",
+    (Action.REPORT_BROKEN, AssetStatus.BROKEN): "That has been reported already",
+    (Action.REPORT_BROKEN, AssetStatus.LOST): "Report it as found first",
+    (Action.REPORT_LOST, AssetStatus.LOST): "That has been reported already",
+    (Action.SEND_TO_WARRANTY, AssetStatus.WARRANTY): "It has been sent already",
+    (Action.LIQUIDATE, AssetStatus.LIQUIDATED): "There is nothing left to dispose of",
+    (Action.REJECT_RESERVATION, AssetStatus.LOST): "Its reservations were cancelled by that",
+    (Action.REJECT_RESERVATION, AssetStatus.LIQUIDATED): "Its reservations were cancelled by that",
+    (Action.COMPLETE_MAINTENANCE, AssetStatus.LOST): "Its maintenance was cancelled by that",
+    (Action.COMPLETE_MAINTENANCE, AssetStatus.LIQUIDATED): "Its maintenance was cancelled by that",
+}
+
+
+def why_not(
+    action: Action,
+    status: str,
+    kind: str = AssetKind.ITEM,
+    *,
+    deleted: bool = False,
+    holder: str | None = None,
+    undo: str = UNDO,
+) -> str | None:
+    """What stands in the way and the way out, to follow an asset's tag; None where it is legal.
+
+    `holder`: who has it, where the caller knows that; named then. `undo`: the way back from
+    disposed of, as the reader may go it.
+    """
+    if is_legal(action, status, kind, deleted=deleted):
+        return None
+    rule = RULES[action]
+    if deleted:
+        return "has been deleted. Restore it first."
+    if rule.on_deleted:
+        return "has not been deleted."
+    if AssetKind(kind) not in rule.kinds:
+        return _of_the_other_kind(AssetKind(kind))
+    standing = AssetStatus(status)
+    state, usual = STANDING[standing]
+    usual = undo if standing is AssetStatus.LIQUIDATED else usual
+    way_out = INSTEAD.get((action, standing)) or NOTHING_TO_END.get(action, usual)
+    if holder and standing in (AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT):
+        state = f"{state.removesuffix(' to somebody')} to {holder}"
+    return f"is {state}. {way_out}."
+
+
+def _of_the_other_kind(kind: AssetKind) -> str:
+    if kind is AssetKind.STOCK:
+        return "is stock. It is received, issued and adjusted by number instead."
+    return "is a single item, so it has no number to change."

@@ -1,0 +1,218 @@
+"""Record who did what, in rows that cannot be altered, and read them for pages."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from portal.engine.http.address_mask import masked_address
+from portal.lib.paging import Page
+from portal.models.audit import AuditEntry
+from portal.models.people import User
+from portal.models.webhooks import Webhook
+from portal.services.core.keyset import latest_first
+from portal.services.core.permissions import Actor
+from portal.services.core.unit_of_work import session
+
+EXPORT_CHUNK: Final = 500
+WEBHOOK, ADDRESS = "webhook", "url"  # a kind of thing, and the field of its changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailFilter:
+    """Each part narrows further. `nobody`: what the portal itself did, and the command line."""
+
+    person: UUID | None = None
+    nobody: bool = False
+    kind: str | None = None
+    target_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailEntry:
+    """One line: who did what to which thing. `changes`: {field: {from, to}}."""
+
+    id: int
+    at: datetime
+    by: str
+    origin: str
+    action: str
+    kind: str
+    target_id: str
+    target_name: str
+    changes: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LastChange:
+    """By whom and when."""
+
+    by: str
+    at: datetime
+
+
+def find_page(wanted: TrailFilter, cursor: str | None = None) -> Page[TrailEntry]:
+    """The entries that match beside the cursor. Reads only."""
+    page = latest_first(_matching(wanted), AuditEntry.at, AuditEntry.id, cursor)
+    return Page(_entries(session(), page.rows), page.newer, page.older)
+
+
+def every(wanted: TrailFilter) -> Iterator[TrailEntry]:
+    """All that match, the newest first, read in chunks that each are a transaction of their own."""
+    last: tuple[datetime, int] | None = None
+    while True:
+        chunk = _chunk(wanted, last)
+        yield from chunk
+        if len(chunk) < EXPORT_CHUNK:
+            return
+        last = (chunk[-1].at, chunk[-1].id)
+
+
+def kinds() -> Sequence[str]:
+    """The kinds of things that occur, by a skip scan of their index."""
+    first = select(func.min(AuditEntry.target_kind).label("kind")).cte("kinds", recursive=True)
+    following = (
+        select(func.min(AuditEntry.target_kind))
+        .where(AuditEntry.target_kind > first.c.kind)
+        .scalar_subquery()
+    )
+    walk = first.union_all(select(following).where(first.c.kind.is_not(None)))
+    found = session().scalars(select(walk.c.kind).where(walk.c.kind.is_not(None)))
+    return sorted(str(kind) for kind in found)
+
+
+def people_names() -> Sequence[tuple[UUID, str]]:
+    """(public id, name) of everybody who can have done something, by name."""
+    rows = session().execute(
+        select(User.public_id, User.name).order_by(func.lower(User.name), User.id)
+    )
+    return [(row.public_id, row.name) for row in rows]
+
+
+def last_change(kind: str, target_id: object) -> LastChange | None:
+    """The youngest entry of the audit trail about this thing."""
+    wanted = (
+        select(AuditEntry.actor_name, AuditEntry.at)
+        .where(AuditEntry.target_kind == kind, AuditEntry.target_id == str(target_id))
+        .order_by(AuditEntry.id.desc())
+        .limit(1)
+    )
+    found = session().execute(wanted).first()
+    return LastChange(*found) if found else None
+
+
+def shown_changes(
+    current: Session, rows: Sequence[AuditEntry]
+) -> list[tuple[AuditEntry, dict[str, Any]]]:
+    """Each entry with its changes as people may see them: addresses of webhooks are masked.
+
+    They are stored so now; earlier ones were not, and an entry is never changed.
+    """
+    addressed = set(filter(None, (_webhook_id(row) for row in rows if _has_address(row))))
+    if not addressed:
+        return [(row, row.changes) for row in rows]
+    said_so = select(Webhook.public_id).where(
+        Webhook.url_is_secret.is_(True), Webhook.public_id.in_(addressed)
+    )
+    secret = set(map(str, current.scalars(said_so)))
+    return [(row, _masked(row, is_secret=row.target_id in secret)) for row in rows]
+
+
+def _webhook_id(row: AuditEntry) -> UUID | None:
+    """None where the thing has another id: no entry may keep the page from being read."""
+    try:
+        return UUID(row.target_id)
+    except ValueError:
+        return None
+
+
+def _has_address(row: AuditEntry) -> bool:
+    return row.target_kind == WEBHOOK and ADDRESS in row.changes
+
+
+def _masked(row: AuditEntry, *, is_secret: bool) -> dict[str, Any]:
+    if not _has_address(row):
+        return row.changes
+    sides = row.changes[ADDRESS].items()
+    shown = {side: url and masked_address(url, is_secret=is_secret) for side, url in sides}
+    return {**row.changes, ADDRESS: shown}
+
+
+def _chunk(wanted: TrailFilter, last: tuple[datetime, int] | None) -> list[TrailEntry]:
+    newest = (AuditEntry.at.desc(), AuditEntry.id.desc())
+    statement = _matching(wanted).order_by(*newest).limit(EXPORT_CHUNK)
+    if last is not None:
+        at, id_ = last
+        same = and_(AuditEntry.at == at, AuditEntry.id < id_)
+        statement = statement.where(or_(AuditEntry.at < at, same))
+    current = session()
+    try:
+        return _entries(current, current.scalars(statement).all())
+    finally:
+        current.rollback()
+
+
+def _matching(wanted: TrailFilter) -> Select[AuditEntry]:
+    statement = select(AuditEntry)
+    if wanted.person is not None:
+        person = select(User.id).where(User.public_id == wanted.person).scalar_subquery()
+        statement = statement.where(AuditEntry.actor_id == person)
+    elif wanted.nobody:
+        statement = statement.where(AuditEntry.actor_id.is_(None))
+    if wanted.kind is not None:
+        statement = statement.where(AuditEntry.target_kind == wanted.kind)
+    if wanted.target_id is not None:
+        statement = statement.where(AuditEntry.target_id == wanted.target_id)
+    if wanted.since is not None:
+        statement = statement.where(AuditEntry.at >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(AuditEntry.at < wanted.until)
+    return statement
+
+
+def _entries(current: Session, rows: Sequence[AuditEntry]) -> list[TrailEntry]:
+    return [_entry(row, changes) for row, changes in shown_changes(current, rows)]
+
+
+def _entry(row: AuditEntry, changes: dict[str, Any]) -> TrailEntry:
+    return TrailEntry(
+        id=row.id,
+        at=row.at,
+        by=row.actor_name,
+        origin=row.origin,
+        action=row.action,
+        kind=row.target_kind,
+        target_id=row.target_id,
+        target_name=row.target_name,
+        changes=changes,
+    )
+
+
+def record(
+    current: Session,
+    actor: Actor,
+    action: str,
+    *,
+    target: tuple[str, object, str],
+    changes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write who did `action` to `target` (kind, id, name). `changes`: {field: {from, to}}."""
+    kind, target_id, name = target
+    current.add(
+        AuditEntry(
+            actor_id=actor.user_id,
+            actor_name=actor.name,
+            origin=actor.origin,
+            action=action,
+            target_kind=kind,
+            target_id=str(target_id),
+            target_name=name,
+            changes=dict(changes or {}),
+        )
+    )

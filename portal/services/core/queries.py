@@ -1,0 +1,228 @@
+"""Parts of statements: rows of values, bounded counts, words in columns, bounded removal."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Select,
+    Text,
+    TextualSelect,
+    Update,
+    Uuid,
+    bindparam,
+    cast,
+    column,
+    delete,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.types import TypeEngine
+
+from portal.extensions import Base
+from portal.services.core.unit_of_work import writing
+
+# What a statement that reads them is given when it runs: `as_json` of a list of dicts, of numbers.
+ROWS: Final[Any] = bindparam("rows", type_=Text())
+IDS: Final[Any] = bindparam("ids", type_=Text())
+
+
+class Rowset:
+    """A table made of `ROWS`; `rowset["name"]` is a column. `source` stands in FROM."""
+
+    def __init__(self, dialect: str, **types: TypeEngine[Any]) -> None:
+        self.source: FromClause
+        self._columns: dict[str, ColumnElement[Any]]
+        if dialect == "sqlite":
+            # `json_each` would write each row as text, for every column to read that again.
+            each = func.jsonb_each(ROWS).table_valued("value", name="given")
+            self.source = each
+            self._columns = {
+                name: _extract(each.c.value, name, kind) for name, kind in types.items()
+            }
+        else:
+            columns = [column(name, kind) for name, kind in types.items()]
+            made = func.json_to_recordset(cast(ROWS, postgresql.JSON)).table_valued(
+                *columns, name="given"
+            )
+            self.source = made.render_derived(with_types=True)
+            self._columns = dict(self.source.c)
+
+    def __getitem__(self, name: str) -> ColumnElement[Any]:
+        return self._columns[name]
+
+
+def _extract(row: ColumnElement[Any], name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    found = func.json_extract(row, literal_column(f"'$.{name}'"), type_=kind)
+    if isinstance(kind, Uuid):  # SQLite keeps them without the hyphens that JSON has
+        return func.replace(found, literal_column("'-'"), literal_column("''"), type_=kind)
+    return found
+
+
+def given_ids(dialect: str) -> Select[int]:
+    """The numbers in `IDS`, for an IN whose text is the same however many there are."""
+    if dialect == "sqlite":
+        each = func.json_each(IDS).table_valued(column("value", BigInteger()), name="ids_given")
+        return select(each.c.value)
+    found = func.json_array_elements_text(cast(IDS, postgresql.JSON)).table_valued(
+        "value", name="ids_given"
+    )
+    return select(cast(found.c.value, BigInteger()))
+
+
+def update_rows(
+    connection: Connection,
+    model: type[Base],
+    rows: Iterable[dict[str, Any]],
+    cleared: tuple[str, ...] = (),
+) -> None:
+    """Write `rows`, whose first key says which row is meant: a statement for each set of columns.
+
+    `cleared` become NULL in all of them.
+    """
+    by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_columns[tuple(row)].append(row)
+    for names, some in by_columns.items():
+        statement = _update(connection.dialect.name, model, names, cleared)
+        connection.execute(statement, {"rows": as_json(some)})
+
+
+@cache
+def _update(
+    dialect: str, model: type[Base], names: tuple[str, ...], cleared: tuple[str, ...]
+) -> Update:
+    table = Base.metadata.tables[model.__tablename__]
+    given = Rowset(dialect, **{name: table.c[name].type for name in names})
+    key, *others = names
+    values = {name: given[name] for name in others} | dict.fromkeys(cleared)
+    return update(table).where(table.c[key] == given[key]).values(values)
+
+
+@cache
+def insert_many(
+    dialect: str, model: type[Base], names: tuple[str, ...]
+) -> postgresql.Insert | sqlite.Insert:
+    """`INSERT` of `ROWS` with these columns; it takes an ON CONFLICT."""
+    table = Base.metadata.tables[model.__tablename__]
+    given = Rowset(dialect, **{name: table.c[name].type for name in names})
+    # SQLite reads the ON of ON CONFLICT as a join's unless there is a WHERE before it.
+    rows = select(*(given[name] for name in names)).select_from(given.source).where(true())
+    make = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return make(table).from_select(list(names), rows)
+
+
+def as_json(values: Iterable[Mapping[str, Any] | int]) -> str:
+    """The text for `ROWS` or `IDS`. Times become UTC as both databases read them.
+
+    Raises TypeError for what JSON does not have, lone surrogates included.
+    """
+    return orjson.dumps(list(values), _plain, orjson.OPT_PASSTHROUGH_DATETIME).decode()
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return _time(value)
+    raise TypeError(f"{type(value).__name__} cannot be sent to the database as JSON")
+
+
+@lru_cache(maxsize=64)  # one moment often stands in many rows
+def _time(value: datetime) -> str:
+    # SQLite keeps exactly this text; a session of PostgreSQL reads it in its zone, UTC.
+    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return utc.isoformat(" ", "microseconds")[:26]
+
+
+ROWS_A_STEP: Final = 1000
+
+
+def remove_in_steps(
+    key: InstrumentedAttribute[int] | InstrumentedAttribute[str] | InstrumentedAttribute[UUID],
+    is_old: ColumnElement[bool],
+) -> None:
+    """Each step a transaction of its own; rows in use are left to the next time."""
+    while True:
+        with writing() as current:
+            wanted = select(key).where(is_old).limit(ROWS_A_STEP)
+            keys = current.scalars(wanted.with_for_update(skip_locked=True)).all()
+            current.execute(delete(key.class_).where(key.in_(keys)))
+        if len(keys) < ROWS_A_STEP:
+            return
+
+
+def any_holds(
+    columns: Iterable[ColumnElement[Any] | InstrumentedAttribute[Any]], words: str
+) -> ColumnElement[bool]:
+    """Whether one of the columns contains `words`; `%` and `_` stand for themselves.
+
+    SQLite knows the case of ASCII letters alone: others are looked for as people write them.
+    """
+    spellings = {words}
+    if not words.isascii():
+        spellings |= {words.lower(), words.upper(), words.capitalize(), words.title()}
+    return or_(
+        *(
+            column.icontains(each, autoescape=True)
+            for column in columns
+            for each in sorted(spellings)
+        )
+    )
+
+
+# Counting further costs time and tells nobody more; pages write "10 000+".
+COUNT_LIMIT: Final = 10_000
+
+
+def capped(current: Session, rows: Select[Any]) -> int:
+    """How many rows `rows` selects, up to one more than `COUNT_LIMIT`. Reads no more of them."""
+    some = rows.limit(COUNT_LIMIT + 1).subquery()
+    return current.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def up_to(rows: Select[Any], most: int | None = None) -> ColumnElement[int]:
+    """The same as a part of a query, up to one more than `most` (`COUNT_LIMIT`).
+
+    It looks for the row beyond the limit first, which is less work than counting the rows before
+    it, and most of what is counted on one page has either few rows or more than the limit.
+    """
+    limit = COUNT_LIMIT if most is None else most
+    beyond = rows.with_only_columns(literal(limit + 1), maintain_column_froms=True)
+    beyond = beyond.order_by(None).offset(limit).limit(1)
+    every = select(func.count()).select_from(rows.order_by(None).subquery())
+    return func.coalesce(beyond.scalar_subquery(), every.scalar_subquery())
+
+
+_WALK = """WITH RECURSIVE walk(id) AS (
+  SELECT min({column}) FROM {table} {by} WHERE {where}
+  UNION ALL
+  SELECT (SELECT min({column}) FROM {table} {by} WHERE {where} AND {column} > walk.id)
+  FROM walk WHERE walk.id IS NOT NULL)
+SELECT id FROM walk WHERE id IS NOT NULL"""
+
+
+def skip_scan(table: str, which: str, where: str, *, by: str = "") -> TextualSelect:
+    """The different numbers in the column `which` of the rows for which `where` holds.
+
+    Steps from one to the next through an index that begins with what `where` asks for, then
+    `which`: the cost grows with the numbers, never with the rows. `by` names the index where the
+    planner has to be told (`INDEXED BY`, SQLite). All four are ours, never anybody's input.
+    """
+    walk = _WALK.format(table=table, column=which, where=where, by=by)
+    return text(walk).columns(column("id", Integer()))

@@ -1,0 +1,463 @@
+"""Group what needs attention by webhook and reason, and count each group."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.orm import Session
+
+from portal.database.engine import NOW, AnyRow, UtcDateTime
+from portal.engine.reasons import Reason, alike
+from portal.models.deliveries import (
+    IS_FAILURE,
+    Delivery,
+    DeliveryStatus,
+    Dismissal,
+    DismissedDelivery,
+    is_failure,
+)
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.queries import COUNT_LIMIT, skip_scan
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries.answers import EarlierReason, earlier_reasons
+from portal.services.deliveries.log.statuses import (
+    LONG_AGO,
+    TRIES_BEFORE_A_LOOK,
+    marked,
+    paused_webhooks,
+    wants_attention,
+)
+from portal.services.outbox.due import count_behind, with_open_rows
+from portal.services.webhooks.summary import Standing, standing_of
+
+MOST: Final = COUNT_LIMIT + 1
+SINCE: Final[Any] = bindparam("since", type_=UtcDateTime())
+UNTIL: Final[Any] = bindparam("until", type_=UtcDateTime())
+WEBHOOK: Final[Any] = bindparam("webhook", type_=Delivery.webhook_id.type)
+LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Deliveries of one webhook that need attention for one reason (None: not attempted so far).
+
+    `reason`: the first of those that read the same. `failed`: for good. `waiting`: what is about to
+    be sent once its receiver is not left alone any more. `count` and its parts stop at `MOST`.
+    `codes`: the lowest and the highest; None where some have none. `failed_at`: the last time.
+    `due_at`: of what is still open, the first.
+    """
+
+    webhook_id: int
+    reason: Reason | None
+    count: int
+    failed: int = 0
+    waiting: int = 0
+    first_id: int
+    last_id: int
+    codes: tuple[int, int] | None
+    failed_at: datetime | None = None
+    due_at: datetime | None = None
+
+    def with_more(self, other: "Group") -> "Group":
+        """Both as one group."""
+        times = [each for each in (self.failed_at, other.failed_at) if each]
+        codes = (*(self.codes or ()), *(other.codes or ()))
+        return replace(
+            self,
+            count=min(MOST, self.count + other.count),
+            failed=min(MOST, self.failed + other.failed),
+            waiting=min(MOST, self.waiting + other.waiting),
+            first_id=min(self.first_id, other.first_id),
+            last_id=max(self.last_id, other.last_id),
+            codes=(min(codes), max(codes)) if self.codes and other.codes else None,
+            failed_at=max(times, default=None),
+            due_at=min(filter(None, (self.due_at, other.due_at)), default=None),
+        )
+
+
+def find_groups(current: Session, now: datetime, webhook_id: int | None = None) -> list[Group]:
+    """All of them, or those of one webhook, in no order. `now`: the database's clock."""
+    found: dict[tuple[int, Reason | None], Group] = {}
+    for each in (*_failed(current, webhook_id), *_open(current, now, webhook_id)):
+        key = each.webhook_id, each.reason
+        found[key] = found[key].with_more(each) if key in found else each
+    return list(found.values())
+
+
+def count_failures(
+    current: Session,
+    webhook_id: int,
+    reason: str | None,
+    since: datetime,
+    until: datetime = LATEST,
+    *,
+    without_marked: bool = False,
+) -> AnyRow:
+    """What failed for good for this very reason after `since`, up to `until`; see `_failures`.
+
+    `without_marked`: without those that a person has dismissed one by one.
+    """
+    given = {"webhook": webhook_id, "since": since, "until": until}
+    given |= {"reason": reason} if reason else {}
+    wanted = _failures(is_untried=reason is None, without_marked=without_marked)
+    return current.execute(wanted, given).one()
+
+
+def _failed(current: Session, webhook_id: int | None) -> Iterator[Group]:
+    """One statement finds the groups and their last failures, then one counts each of them."""
+    dialect = current.get_bind().dialect.name
+    dismissed, with_marks = _dismissed(current, webhook_id), marked(current)
+    given = {"webhook": webhook_id} if webhook_id is not None else {}
+    for with_reason in (True, False):
+        pairs = _pairs(dialect, with_reason=with_reason, of_one=webhook_id is not None)
+        for owner, reason, failed_at in current.execute(pairs, given).all():
+            key = owner, reason or ""
+            until = dismissed.get(key, LONG_AGO)
+            if failed_at is None or failed_at <= until:
+                continue
+            row = count_failures(current, owner, reason, until, without_marked=key in with_marks)
+            if row.many:
+                yield _group(owner, reason, row, failed=row.many, failed_at=row.failed_at)
+
+
+def _dismissed(current: Session, webhook_id: int | None) -> dict[tuple[int, str], datetime]:
+    wanted = select(Dismissal.webhook_id, Dismissal.reason, Dismissal.until)
+    if webhook_id is not None:
+        wanted = wanted.where(Dismissal.webhook_id == webhook_id)
+    return {(row.webhook_id, row.reason): row.until for row in current.execute(wanted)}
+
+
+@cache
+def _pairs(dialect: str, *, with_reason: bool, of_one: bool) -> Select[Any]:
+    """(webhook, reason, when the last of them failed or None) of all webhooks where any failed."""
+    by = "INDEXED BY ix_deliveries_failures" if dialect == "sqlite" else ""
+    if of_one:
+        webhooks: Any = select(bindparam("webhook", type_=Delivery.id.type).label("id")).cte("one")
+    else:
+        webhooks = skip_scan("deliveries", "webhook_id", IS_FAILURE, by=by).cte("failing")
+    if not with_reason:
+        is_one = Delivery.reason.is_(None)
+        return select(webhooks.c.id, literal(None), _last(webhooks.c.id, is_one))
+    reasons = union_all(*(select(literal(str(each)).label("reason")) for each in Reason)).cte("why")
+    last = _last(webhooks.c.id, Delivery.reason == reasons.c.reason).label("last")
+    return select(webhooks.c.id, reasons.c.reason, last).join_from(webhooks, reasons, true())
+
+
+def _last(
+    webhook_id: ColumnElement[int], is_one: ColumnElement[bool]
+) -> ScalarSelect[datetime | None]:
+    """One step of the index. Not max(): for that, PostgreSQL may read the whole group."""
+    return (
+        select(Delivery.finished_at)
+        .where(
+            Delivery.webhook_id == webhook_id,
+            is_one,
+            is_failure(),
+            Delivery.finished_at.is_not(None),
+        )
+        .order_by(Delivery.webhook_id.desc(), Delivery.reason.desc(), Delivery.finished_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+@cache
+def _failures(*, is_untried: bool, without_marked: bool = False) -> Select[Any]:
+    """The newest `MOST` that failed after `since`, counted along the index: `_tally`, and
+    `failed_at`, when the last of them did."""
+    reason = bindparam("reason", type_=Delivery.reason.type)
+    some = select(Delivery.id, Delivery.code, Delivery.finished_at)
+    if without_marked:
+        # An outer join: the few marks are read once, beside the walk along the index.
+        until = func.coalesce(DismissedDelivery.at, literal(LONG_AGO, UtcDateTime()))
+        some = some.outerjoin(DismissedDelivery, DismissedDelivery.delivery_id == Delivery.id)
+        some = some.where(Delivery.finished_at > until)
+    newest = (
+        some.where(
+            Delivery.webhook_id == bindparam("webhook", type_=Delivery.id.type),
+            Delivery.reason.is_(None) if is_untried else Delivery.reason == reason,
+            is_failure(),
+            Delivery.finished_at > SINCE,
+            Delivery.finished_at <= UNTIL,
+        )
+        .order_by(Delivery.webhook_id.desc(), Delivery.reason.desc(), Delivery.finished_at.desc())
+        .limit(MOST)
+        .subquery()
+    )
+    last = func.max(newest.c.finished_at).label("failed_at")
+    return select(*_tally(newest), last).select_from(newest)
+
+
+def _open(current: Session, now: datetime, webhook_id: int | None) -> Iterator[Group]:
+    paused = paused_webhooks(current, now, webhook_id)
+    of_one = {"now": now, "paused": paused}
+    if webhook_id is not None:
+        yield from _counted(current, _retrying(of_one=True), {**of_one, "webhook": webhook_id})
+    else:
+        found = list(_counted(current, _retrying(of_one=False), of_one))
+        if sum(each.count for each in found) >= MOST:
+            # One of them has so many that others were not counted.
+            dialect = current.get_bind().dialect.name
+            busy = current.execute(with_open_rows(dialect)).scalars().all()
+            for one in busy:
+                yield from _counted(current, _retrying(of_one=True), {**of_one, "webhook": one})
+        else:
+            yield from found
+    for one in paused:
+        for each in _counted(current, _waiting(), {"now": now, "webhook": one}):
+            yield replace(each, waiting=each.count)
+
+
+def _counted(current: Session, statement: Select[Any], given: dict[str, Any]) -> Iterator[Group]:
+    for row in current.execute(statement, given):
+        yield _group(row.webhook_id, row.reason, row, due_at=row.due_at)
+
+
+# Built once: building one costs more than running it.
+@cache
+def _retrying(*, of_one: bool) -> Select[Any]:
+    """What was tried often enough for a person to look, and what else waits for a receiver that is
+    left alone."""
+    is_paused = Delivery.webhook_id.in_(bindparam("paused", expanding=True))
+    often = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, is_paused)
+    status = Delivery.status == DeliveryStatus.RETRYING
+    mine = [Delivery.webhook_id == WEBHOOK] if of_one else []
+    return _by_reason(status, often, wants_attention(NOW), *mine)
+
+
+@cache
+def _waiting() -> Select[Any]:
+    """What is about to be sent once its receiver is not left alone any more."""
+    status = Delivery.status == DeliveryStatus.WAITING
+    return _by_reason(Delivery.webhook_id == WEBHOOK, status, wants_attention(NOW))
+
+
+def _by_reason(*wanted: ColumnElement[bool]) -> Select[Any]:
+    """By webhook and reason, of at most `MOST` rows, the newest of those in one status."""
+    some = (
+        select(Delivery.id, Delivery.code, Delivery.webhook_id, Delivery.reason, Delivery.due_at)
+        .where(*wanted)
+        .order_by(Delivery.status.desc(), Delivery.id.desc())
+        .limit(MOST)
+        .subquery()
+    )
+    due = func.min(some.c.due_at).label("due_at")
+    grouped = select(some.c.webhook_id, some.c.reason, *_tally(some), due)
+    return grouped.group_by(some.c.webhook_id, some.c.reason)
+
+
+def _tally(some: Any) -> Sequence[ColumnElement[Any]]:
+    return (
+        func.count().label("many"),
+        func.min(some.c.id).label("first"),
+        func.max(some.c.id).label("last"),
+        func.min(some.c.code).label("lowest"),
+        func.max(some.c.code).label("highest"),
+        func.count(some.c.code).label("coded"),
+    )
+
+
+def _group(webhook_id: int, reason: str | None, row: AnyRow, **more: Any) -> Group:
+    return Group(
+        webhook_id=webhook_id,
+        reason=alike(Reason(reason))[0] if reason else None,
+        count=row.many,
+        first_id=row.first,
+        last_id=row.last,
+        codes=(row.lowest, row.highest) if row.coded == row.many else None,
+        **more,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Deliveries of one webhook that need attention for one reason; `reason` as in `Group`.
+
+    `count`: of which `failed` for good, and `retryable` by a person now; each like `capped`.
+    `code`: the answer, where all have the same. `first_at` (None where there are too many) and
+    `last_at`: when they were stored, as the log tells it. `failed_at`: when the last of them
+    failed for good. `has_recovered`: something has arrived there since. `next_retry_at`: of what is
+    still retried automatically, while its receiver is left alone. `waits_behind`: how many wait for
+    it, for their webhook gets one at a time, in order (`capped`). `earlier`: why all that was
+    looked at, or with `is_earlier_of_some` a part of it, failed before a Retry failed for this
+    reason.
+    """
+
+    webhook_id: UUID
+    webhook_name: str
+    is_deleted: bool
+    standing: Standing
+    reason: Reason | None
+    code: int | None
+    count: int
+    failed: int
+    retryable: int
+    first_at: datetime | None
+    last_at: datetime | None
+    failed_at: datetime | None
+    has_recovered: bool
+    is_paused: bool
+    next_retry_at: datetime | None
+    waits_behind: int
+    earlier: EarlierReason | None
+    is_earlier_of_some: bool
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether none has arrived since."""
+        return self.standing in (Standing.FAILING, Standing.PAUSED)
+
+
+def find_problems(webhook: UUID | None = None) -> list[Problem]:
+    """All problems, or those of one webhook, the worst first. Reads only."""
+    current = session()
+    now = database_time(current)
+    groups = _groups(current, now, webhook)
+    hooks = _webhooks(current, [each.webhook_id for each in groups])
+    times = _times(current, groups)
+    earlier = earlier_reasons(current, [end for each in groups for end in _ends(each)])
+    found = [
+        _problem(
+            each,
+            hooks[each.webhook_id],
+            times,
+            now,
+            waits_behind=_waits_behind(current, each, hooks[each.webhook_id]),
+            earlier=_earlier(each, earlier),
+        )
+        for each in groups
+    ]
+    return sorted(found, key=_severity)
+
+
+def count(webhook: UUID | None = None) -> int:
+    """How many deliveries need attention, at one webhook if given (`capped`)."""
+    current = session()
+    return total_of(_groups(current, database_time(current), webhook))
+
+
+def total_of(found: Iterable[Problem | Group]) -> int:
+    """How many deliveries they are together (`capped`)."""
+    return min(MOST, sum(each.count for each in found))
+
+
+def _groups(current: Session, now: datetime, webhook: UUID | None) -> list[Group]:
+    if webhook is None:
+        return find_groups(current, now)
+    one = current.scalar(select(Webhook.id).where(Webhook.public_id == webhook))
+    return find_groups(current, now, one) if one is not None else []
+
+
+def _webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
+    wanted = select(
+        Webhook.id,
+        Webhook.public_id,
+        Webhook.name,
+        Webhook.state,
+        Webhook.deleted_at,
+        Webhook.throttled,
+        Webhook.failing_since,
+        Webhook.not_before,
+        Webhook.last_delivered_at,
+        Webhook.in_order,
+    ).where(Webhook.id.in_(set(ids)))
+    return {row.id: row for row in current.execute(wanted)}
+
+
+def _times(current: Session, groups: Sequence[Group]) -> dict[int, datetime]:
+    ends = {end for each in groups for end in _ends(each)}
+    wanted = select(Delivery.id, Delivery.created_at).where(Delivery.id.in_(ends))
+    return {row.id: row.created_at for row in current.execute(wanted)}
+
+
+def _ends(group: Group) -> tuple[int, int]:
+    return group.first_id, group.last_id
+
+
+def _waits_behind(current: Session, group: Group, hook: AnyRow) -> int:
+    """In order, what is open of a problem is the one that goes first."""
+    if not hook.in_order or group.count == group.failed:
+        return 0
+    return count_behind(current, hook.id)
+
+
+def _earlier(group: Group, known: dict[int, EarlierReason]) -> tuple[EarlierReason | None, bool]:
+    """The oldest and the youngest stand for all: what both say counts for all of them, what one
+    says for some. Nothing, where each says something else."""
+    first, last = (known.get(end) for end in _ends(group))
+    if first and last:
+        return (first, False) if first.words == last.words else (None, False)
+    return first or last, bool(first or last)
+
+
+def _problem(
+    group: Group,
+    hook: AnyRow,
+    times: dict[int, datetime],
+    now: datetime,
+    *,
+    waits_behind: int,
+    earlier: tuple[EarlierReason | None, bool],
+) -> Problem:
+    lowest, highest = group.codes or (None, None)
+    is_gone = hook.deleted_at is not None
+    is_on = hook.state == WebhookState.ACTIVE and not is_gone
+    is_paused = hook.not_before is not None and hook.not_before > now
+    return Problem(
+        webhook_id=hook.public_id,
+        webhook_name=hook.name,
+        is_deleted=is_gone,
+        standing=Standing.OFF if is_gone else standing_of(hook),
+        reason=group.reason,
+        code=lowest if lowest == highest else None,
+        count=group.count,
+        failed=group.failed,
+        retryable=group.count - group.waiting if is_on else 0,
+        first_at=times.get(group.first_id) if group.count < MOST else None,
+        last_at=times.get(group.last_id),
+        failed_at=group.failed_at,
+        has_recovered=hook.failing_since is None
+        and _is_later(hook.last_delivered_at, group.failed_at),
+        is_paused=is_paused and is_on,
+        next_retry_at=_next_retry(group, hook) if is_paused and is_on else None,
+        waits_behind=waits_behind,
+        earlier=earlier[0],
+        is_earlier_of_some=earlier[1],
+    )
+
+
+def _next_retry(group: Group, hook: AnyRow) -> datetime | None:
+    """None: what failed for good is not retried automatically. In order, the head probes at its own
+    time."""
+    if group.due_at is None:
+        return None
+    return group.due_at if hook.in_order else max(group.due_at, hook.not_before)
+
+
+def _is_later(arrived: datetime | None, failed: datetime | None) -> bool:
+    return arrived is not None and failed is not None and arrived > failed
+
+
+def _severity(problem: Problem) -> tuple[Any, ...]:
+    """What stands still (failed for good, or holding others up) before what is still retried; of
+    these what goes on, then most. None is left to the database: a list that is looked at again
+    stands as it stood."""
+    is_moving = not (problem.failed or problem.waits_behind)
+    many = problem.count + problem.waits_behind
+    where = problem.webhook_name.lower(), problem.webhook_id
+    return is_moving, not problem.is_failing, -many, *where, problem.reason or ""

@@ -1,0 +1,71 @@
+"""Stop all sending, to every webhook at once, and start it again."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from portal.lib.clock import common_now
+from portal.lib.durations import in_words
+from portal.models.operations import SendingSwitch
+from portal.models.webhooks import Webhook
+from portal.services import audit
+from portal.services.core.permissions import Actor, require
+from portal.services.core.queries import update_rows
+from portal.services.core.unit_of_work import database_time, insert_or_ignore, ring, writing
+from portal.services.outbox.due import THE_ROW
+
+PERMISSION: Final = "sending.switch"
+TARGET: Final = ("sending", THE_ROW, "All webhooks")
+
+
+def stop(actor: Actor) -> bool:
+    """Send nothing more to any webhook; False: it was stopped already, and stays the earlier
+    person's."""
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        make = insert_or_ignore(current.connection())
+        row = make(SendingSwitch).values(
+            id=THE_ROW,
+            stopped_at=common_now(),
+            stopped_by=actor.name,
+            stopped_by_id=actor.user_id,
+        )
+        made = current.execute(row.on_conflict_do_nothing().returning(SendingSwitch.id))
+        if made.scalar_one_or_none() is None:
+            return False
+        audit.record(current, actor, "sending.stopped", target=TARGET)
+        return True
+
+
+def start(actor: Actor) -> bool:
+    """Send again, at once; False: it was on.
+
+    Webhooks that were failing remember for how long: nobody is turned off for days in which
+    nothing was sent.
+    """
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        gone = delete(SendingSwitch).returning(SendingSwitch.stopped_at)
+        stopped_at = current.execute(gone).scalar_one_or_none()
+        if stopped_at is None:
+            return False
+        _remember(current, stopped_at)
+        stopped = in_words((database_time(current) - stopped_at).total_seconds())
+        changes = {"stopped_for": {"from": None, "to": stopped}}
+        audit.record(current, actor, "sending.started", target=TARGET, changes=changes)
+        ring(current)
+        return True
+
+
+def _remember(current: Session, stopped_at: datetime) -> None:
+    """Of each webhook that fails: how much longer all sending was stopped since it does."""
+    now = database_time(current)
+    wanted = select(Webhook.id, Webhook.failing_since, Webhook.stopped_for)
+    failing = wanted.where(Webhook.failing_since.is_not(None)).order_by(Webhook.id)
+    changes = []
+    for row_id, since, before in current.execute(failing.with_for_update(key_share=True)):
+        stopped = now - max(stopped_at, since or now)
+        changes.append({"id": row_id, "stopped_for": before + int(stopped.total_seconds())})
+    update_rows(current.connection(), Webhook, changes)

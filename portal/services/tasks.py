@@ -1,0 +1,290 @@
+"""Long work in rows: begin it, lease it to one worker, and write how far it is."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias, TypeVar
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, Connection, Select, literal_column, or_, select, update
+from sqlalchemy.orm import Session
+
+from portal.database.engine import database_now
+from portal.engine.events.body import ActorKind, Origin
+from portal.extensions import settings
+from portal.lib.clock import common_now
+from portal.models.tasks import IS_UNDER_WAY, Task, TaskState
+from portal.queue import task_bell
+from portal.services.core import heartbeats
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import database_time, session, writing
+
+T = TypeVar("T")
+
+ROWS: Final = 25
+SECONDS: Final = 0.1
+ENDED: Final = frozenset({TaskState.DONE, TaskState.STOPPED, TaskState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What becomes of a task after one transaction of its work; see `MORE`, `later`, …"""
+
+    state: TaskState
+    wait: timedelta | None = None
+
+
+MORE: Final = Step(TaskState.RUNNING)
+DONE: Final = Step(TaskState.DONE)
+# Until somebody has it continue.
+PAUSED: Final = Step(TaskState.PAUSED)
+
+
+def later(wait: timedelta) -> Step:
+    """Nothing to do at the moment: look again after `wait`."""
+    return Step(TaskState.RUNNING, wait)
+
+
+def _nothing(_current: Session, _task: Task) -> None:
+    """Most kinds leave nothing behind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of long work (`task_kinds.KINDS` lists them).
+
+    `step` does the next few rows in the caller's writing transaction and moves `task.cursor`,
+    `done` and `counts` with them; what it raises rolls all of that back, and it is tried again.
+    `ended` clears up, in the transaction that stops the task or gives it up; it must be short.
+    `permission`: who may see the task and stop it; not `can_stop`: nobody may stop it.
+    """
+
+    name: str
+    permission: str
+    step: Callable[[Session, Task], Step]
+    ended: Callable[[Session, Task], None] = _nothing
+    can_stop: bool = True
+
+
+def start(
+    current: Session,
+    actor: Actor,
+    kind: str,
+    *,
+    total: int,
+    params: Mapping[str, Any] | None = None,
+) -> Task:
+    """Store a piece of work in the caller's transaction; it begins right after the commit."""
+    task = Task(
+        kind=kind,
+        params=dict(params or {}),
+        total=total,
+        due_at=database_time(current),
+        actor_kind=actor.kind,
+        actor_id=actor.user_id,
+        actor_name=actor.name,
+        origin=actor.origin,
+    )
+    current.add(task)
+    current.flush()
+    task_bell.ring_after_commit(current)
+    return task
+
+
+def find(public_id: UUID) -> Task:
+    """The task, for its page."""
+    wanted = select(Task).where(Task.public_id == public_id)
+    task = session().execute(wanted).scalar_one_or_none()
+    if task is None:
+        raise NotFound("There is no such task at this address.")
+    return task
+
+
+def actor_of(task: Task, origin: Origin | None = None) -> Actor:
+    """Whoever started it: its rows are done in that person's name, with that person's rights."""
+    kind = ActorKind(task.actor_kind)
+    return Actor(kind, task.actor_id, task.actor_name, origin or Origin(task.origin))
+
+
+def stop(actor: Actor, public_id: UUID, kind: Kind) -> None:
+    """End the task where it is. What is done stays done; nothing else will be."""
+    with writing() as current:
+        require(current, actor, kind.permission)
+        if not kind.can_stop:
+            raise Refusal("This cannot be stopped half-way. It continues until it is finished.")
+        task = locked(current, public_id)
+        if task.state in ENDED:
+            raise Refusal("This has ended already. There is nothing left to stop.")
+        task.stopped_by = actor.name
+        end(current, task, kind, TaskState.STOPPED)
+
+
+def begin_again(current: Session, task: Task) -> None:
+    """Let a task that the caller has locked, and nobody works at, start from its first row."""
+    task.state = TaskState.RUNNING
+    task.cursor, task.counts, task.done, task.failures = {}, {}, 0, 0
+    task.error, task.stopped_by, task.finished_at = "", None, None
+    task.due_at = database_time(current)
+    task_bell.ring_after_commit(current)
+
+
+def end(current: Session, task: Task, kind: Kind, state: TaskState, error: str = "") -> None:
+    """Stop or give up a task that the caller has locked."""
+    task.state = state
+    task.error = error
+    task.lease_token = task.lease_until = None
+    task.finished_at = common_now()
+    kind.ended(current, task)
+
+
+def locked(current: Session, public_id: UUID) -> Task:
+    """The task's row for update: no step of it runs meanwhile."""
+    wanted = select(Task).where(Task.public_id == public_id).with_for_update()
+    task = current.execute(wanted.execution_options(populate_existing=True)).scalar_one_or_none()
+    if task is None:
+        raise NotFound("There is no such task at this address.")
+    return task
+
+
+def few(rows: Iterable[T]) -> Iterator[T]:
+    """As many of `rows` as one transaction may take: at most `ROWS`, for about `SECONDS`."""
+    until = time.monotonic() + SECONDS
+    for number, row in enumerate(rows):
+        if number and (number >= ROWS or time.monotonic() >= until):
+            return
+        yield row
+
+
+def refusal_of(current: Session, verb: Callable[[], object]) -> Refusal | None:
+    """Run one row's verb; a refusal undoes this row alone and is returned."""
+    try:
+        with current.begin_nested():
+            verb()
+    except Refusal as refusal:
+        return refusal
+    return None
+
+
+# So many turns without one committed step, by errors or kills, and it is given up.
+MOST_FAILURES: Final = 5
+GIVEN_UP: Final = (
+    "This stopped several times at the same place, because of a problem in this portal. "
+    "Tell your administrator."
+)
+
+# Runs, told by name or by the question that finds them.
+Over: TypeAlias = Collection[UUID] | Select[UUID | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A task that is ours to work at while its lease lives. `failures` counts this turn, too."""
+
+    task_id: int
+    public_id: UUID
+    kind: str
+    token: UUID
+    failures: int
+
+
+def has_due() -> bool:
+    """Whether somebody should be working at a task and nobody is."""
+    return has_due_on(session().connection())
+
+
+def has_due_on(connection: Connection) -> bool:
+    """The same on a connection of the caller's."""
+    wanted = select(Task.id).where(*_is_due(database_now(connection))).limit(1)
+    return connection.execute(wanted).first() is not None
+
+
+def has_overdue(wait: timedelta) -> bool:
+    """Whether something has been due for so long already. Reads only."""
+    connection = session().connection()
+    wanted = select(Task.id).where(*_is_due(database_now(connection) - wait)).limit(1)
+    return connection.execute(wanted).first() is not None
+
+
+def claim() -> Turn | None:
+    """The task that has been due for longest, under a new lease; None when nothing is due."""
+    with writing() as current:
+        now = database_time(current)
+        wanted = select(Task).where(*_is_due(now)).order_by(Task.due_at, Task.id).limit(1)
+        task = current.scalars(wanted.with_for_update(skip_locked=True)).first()
+        if task is None:
+            return None
+        task.state = TaskState.RUNNING
+        task.started_at = task.started_at or common_now()
+        task.failures += 1
+        task.lease_token, task.lease_until = uuid4(), now + _lease()
+        task.run = heartbeats.own_run()
+        return Turn(task.id, task.public_id, task.kind, task.lease_token, task.failures)
+
+
+def advance(turn: Turn, kind: Kind) -> bool:
+    """Do one step and save how far it got. False when the turn is over."""
+    with writing() as current:
+        task = _own(current, turn)
+        if task is None:
+            return False
+        step = kind.step(current, task)
+        task.failures = 0
+        task.state = step.state
+        if step == MORE:
+            task.lease_until = database_now(current.connection()) + _lease()
+            return True
+        if step == DONE:
+            task.finished_at = common_now()
+        _let_go(current, task, step.wait or timedelta())
+        return False
+
+
+def release(turn: Turn, wait: timedelta = timedelta()) -> None:
+    """End the turn; the task is due again after `wait`, behind the others."""
+    with writing() as current:
+        task = _own(current, turn)
+        if task is not None:
+            _let_go(current, task, wait)
+
+
+def give_up(turn: Turn, kind: Kind | None) -> None:
+    """End the task as failed. Without its kind (a version that knows it no more) as it is."""
+    with writing() as current:
+        task = _own(current, turn)
+        if task is not None:
+            known = kind or Kind(name=turn.kind, permission="", step=lambda *_: DONE)
+            end(current, task, known, TaskState.FAILED, GIVEN_UP)
+
+
+def held_by(now: datetime) -> Select[UUID | None]:
+    """The runs that work at something."""
+    return select(Task.run).where(Task.run.is_not(None), Task.lease_until > now)
+
+
+def free_of(connection: Connection, over: Over, now: datetime) -> Iterable[UUID | None]:
+    """End the leases of runs that are over; whose they were. What was done before has been kept."""
+    theirs = update(Task).where(Task.run.in_(over), Task.lease_until > now).values(lease_until=now)
+    return connection.execute(theirs.returning(Task.run)).scalars().all()
+
+
+def _own(current: Session, turn: Turn) -> Task | None:
+    """The row while it is still this turn's: not stopped, not taken over by another worker."""
+    wanted = select(Task).where(Task.id == turn.task_id, Task.lease_token == turn.token)
+    return current.scalars(wanted.with_for_update()).first()
+
+
+def _let_go(current: Session, task: Task, wait: timedelta) -> None:
+    task.lease_token = task.lease_until = task.run = None
+    task.due_at = database_now(current.connection()) + wait
+
+
+def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    is_free = or_(Task.lease_until.is_(None), Task.lease_until <= now)
+    # Literally as in the partial index, so that both databases use it.
+    return literal_column(f"({IS_UNDER_WAY})"), Task.due_at <= now, is_free
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings().lease_margin)

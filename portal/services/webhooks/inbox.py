@@ -1,0 +1,252 @@
+"""The built-in receiver: a webhook of kind `inbox`, and the messages that arrived at it.
+
+There is one at a time. It takes messages from anybody who knows its address, so everything in
+them is a stranger's: bounded here, and escaped where it is shown.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Select, delete, func, select
+from sqlalchemy.orm import Session
+
+from portal.engine.signing.signatures import verify, verify_standard
+from portal.lib.clock import common_now
+from portal.lib.typed_text import storable
+from portal.models.webhooks import (
+    InboxMessage,
+    Verdict,
+    Webhook,
+    WebhookEvent,
+    WebhookKind,
+    WebhookState,
+)
+from portal.services import audit
+from portal.services.core.permissions import Actor, require
+from portal.services.core.unit_of_work import keep_unique, session, writing
+from portal.services.core.vault import DOTS
+from portal.services.webhooks.rows import (
+    as_made,
+    open_secret,
+    public_id_of,
+    stored_headers,
+    target_of,
+)
+from portal.services.webhooks.secrets import old_secret, set_secret
+from portal.services.webhooks.values import EVENT_VALUES, WebhookValues
+
+Headers = Sequence[tuple[str, str]]
+
+
+def secrets_of(webhook: Webhook) -> list[str]:
+    """The secret, and the one it replaced while that still signs, as far as they open."""
+    sealed = (webhook.secret_enc, old_secret(webhook, common_now()))
+    return [each for one in sealed if (each := open_secret(webhook.id, one)) is not None]
+
+
+def judge_house(headers: Headers, body: bytes, secrets: Sequence[str]) -> Verdict:
+    """The hex HMAC of the body."""
+    signature = header(headers, "X-Asset-Webhook-Signature")
+    if not signature:
+        return Verdict.MISSING
+    good = any(verify(body=body, signature=signature, secret=each) for each in secrets)
+    return Verdict.GOOD if good else Verdict.WRONG
+
+
+def judge_standard(headers: Headers, body: bytes, secrets: Sequence[str]) -> Verdict:
+    """Standard Webhooks 1.0. Its age is not judged: what is looked at is minutes old."""
+    names = ("webhook-signature", "webhook-id", "webhook-timestamp")
+    signatures, message_id, sent = (header(headers, name) for name in names)
+    if not signatures:
+        return Verdict.MISSING
+    if not (sent.isascii() and sent.isdigit() and len(sent) < 12):
+        return Verdict.WRONG
+    good = any(
+        verify_standard(
+            body=body, message_id=message_id, sent_at=int(sent), signatures=signatures, secret=each
+        )
+        for each in secrets
+    )
+    return Verdict.GOOD if good else Verdict.WRONG
+
+
+def header(headers: Headers, name: str) -> str:
+    """The first header of that name, whatever its capitals; blank when there is none."""
+    return next((value for each, value in headers if each.lower() == name.lower()), "")
+
+
+NAME: Final = "Built-in inbox"
+LARGEST: Final = 64 * 1024  # bytes of one message
+KEPT: Final = 50  # messages
+KEPT_FOR: Final = timedelta(hours=24)
+MOST_HEADERS: Final = 60
+LONGEST_HEADER: Final = 1000  # characters
+IS_INBOX: Final = (Webhook.kind == WebhookKind.INBOX, Webhook.deleted_at.is_(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """The living inbox. `count`: how many messages of the last `KEPT_FOR` are kept."""
+
+    public_id: UUID
+    name: str
+    is_active: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """One message as it arrived; values of custom headers are masked."""
+
+    id: int
+    received_at: datetime
+    headers: Headers
+    body: bytes
+    house: Verdict
+    standard: Verdict
+
+    def header(self, name: str) -> str:
+        """The first header of that name, whatever its capitals; blank when there is none."""
+        return header(self.headers, name)
+
+
+def open_inbox(actor: Actor) -> UUID:
+    """Make the inbox, with every event and a secret key of its own; return its public id.
+
+    Where one lives already, it is that one: pressed twice, there is still one.
+    """
+    with writing() as current:
+        require(current, actor, "webhooks.edit")
+        return keep_unique(current, lambda: None, lambda: _living_or_new(current, actor)).public_id
+
+
+def make_inbox(
+    current: Session, actor: Actor, name: str, events: Sequence[str], *, in_order: bool = False
+) -> Webhook:
+    """Store a webhook that delivers into this portal, with a secret key of its own."""
+    webhook = Webhook(
+        kind=WebhookKind.INBOX, name=name, owner_id=actor.user_id, version=1, in_order=in_order
+    )
+    webhook.subscriptions = [WebhookEvent(event=event) for event in events]
+    current.add(webhook)
+    current.flush()
+    set_secret(webhook, WebhookValues(name=name, url="", events=EVENT_VALUES), actor)
+    # Sender and receiver are both here: nobody has to copy it anywhere.
+    webhook.secret_shown_until = webhook.secret_made_by_id = None
+    target, changes = target_of(webhook), as_made(webhook)
+    audit.record(current, actor, "webhook.created", target=target, changes=changes)
+    return webhook
+
+
+def find_inbox() -> Inbox | None:
+    """The living inbox; None before anybody made one."""
+    current = session()
+    webhook = _living(current)
+    if webhook is None:
+        return None
+    kept = current.execute(select(func.count()).select_from(_kept(webhook.id).subquery()))
+    is_active = webhook.state == WebhookState.ACTIVE
+    return Inbox(webhook.public_id, webhook.name, is_active, kept.scalar_one())
+
+
+def messages(public_id: UUID) -> list[InboxItem]:
+    """What arrived within `KEPT_FOR`, the youngest first, at most `KEPT`."""
+    current = session()
+    webhook_id = select(Webhook.id).where(Webhook.public_id == public_id).scalar_subquery()
+    rows = current.scalars(_kept(webhook_id).order_by(InboxMessage.id.desc()).limit(KEPT))
+    return [
+        InboxItem(
+            row.id,
+            row.received_at,
+            [(str(name), str(value)) for name, value in row.headers],
+            row.body,
+            Verdict(row.house),
+            Verdict(row.standard),
+        )
+        for row in rows
+    ]
+
+
+def receive(token: str, headers: Headers, body: bytes) -> bool:
+    """Keep a message that came to the address with this token; False: no inbox has it."""
+    public_id = public_id_of(token)
+    webhook = _addressed(session(), public_id) if public_id else None
+    # What a form sends as a test before saving stands among what comes to the webhook it edits.
+    shelf = _addressed(session(), webhook.draft_of) if webhook and webhook.draft_of else webhook
+    if webhook is None or shelf is None:
+        return False
+    webhook_id, secrets = shelf.id, secrets_of(webhook)
+    hidden = {name.lower() for name, _ in stored_headers(webhook)}
+    message = InboxMessage(
+        webhook_id=webhook_id,
+        headers=[[name, value] for name, value in _shown(headers, hidden)],
+        body=body,
+        house=judge_house(headers, body, secrets),
+        standard=judge_standard(headers, body, secrets),
+    )
+    with writing() as current:
+        current.add(message)
+        current.flush()
+        _let_go(current, webhook_id)
+    return True
+
+
+def _living_or_new(current: Session, actor: Actor) -> Webhook:
+    return _living(current) or make_inbox(current, actor, _free_name(current), EVENT_VALUES)
+
+
+def _free_name(current: Session) -> str:
+    names = (NAME if number == 1 else f"{NAME} {number}" for number in count(1))
+    return next(name for name in names if not _is_taken(current, name))
+
+
+def _is_taken(current: Session, name: str) -> bool:
+    wanted = select(Webhook.id).where(
+        func.lower(Webhook.name) == func.lower(name),
+        Webhook.deleted_at.is_(None),
+        Webhook.state != WebhookState.DRAFT,
+    )
+    return current.execute(wanted.limit(1)).first() is not None
+
+
+def _living(current: Session) -> Webhook | None:
+    wanted = select(Webhook).where(*IS_INBOX, Webhook.state != WebhookState.DRAFT)
+    return current.scalars(wanted.order_by(Webhook.id).limit(1)).first()
+
+
+def _addressed(current: Session, public_id: UUID) -> Webhook | None:
+    return current.scalars(
+        select(Webhook).where(*IS_INBOX, Webhook.public_id == public_id)
+    ).one_or_none()
+
+
+def _kept(webhook_id: object) -> Select[InboxMessage]:
+    return select(InboxMessage).where(
+        InboxMessage.webhook_id == webhook_id, InboxMessage.received_at > common_now() - KEPT_FOR
+    )
+
+
+def _let_go(current: Session, webhook_id: int) -> None:
+    """Keep the youngest `KEPT`; what another message's transaction lets go is left to it."""
+    mine = InboxMessage.webhook_id == webhook_id
+    youngest = select(InboxMessage.id).where(mine).order_by(InboxMessage.id.desc())
+    last = current.execute(youngest.offset(KEPT).limit(1)).scalar()
+    if last is None:
+        return
+    older = select(InboxMessage.id).where(mine, InboxMessage.id <= last)
+    ids = current.scalars(older.with_for_update(skip_locked=True)).all()
+    current.execute(delete(InboxMessage).where(InboxMessage.id.in_(ids)))
+
+
+def _shown(headers: Headers, hidden: set[str]) -> Iterator[tuple[str, str]]:
+    for name, value in headers[:MOST_HEADERS]:
+        shown = DOTS if name.lower() in hidden else _clean(value)
+        yield _clean(name), shown
+
+
+def _clean(text: str) -> str:
+    return storable(text[:LONGEST_HEADER])

@@ -1,0 +1,225 @@
+"""Seal all secrets with the newest key, and turn off webhooks whose secrets no key opens."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import Session
+
+from portal.extensions import db
+from portal.lib.durations import in_words
+from portal.models.operations import Canary
+from portal.models.webhooks import OffReason, Webhook, WebhookState
+from portal.services import audit
+from portal.services.core import heartbeats, vault
+from portal.services.core.heartbeats import Life
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.webhooks.activation import set_off
+from portal.services.webhooks.rows import (
+    HEADERS,
+    SECRET,
+    closed_parts,
+    is_shown,
+    lock_webhook,
+    open_secret,
+    target_of,
+)
+from portal.services.webhooks.secrets import erase_secret
+
+CAUSE: Final = "Its {parts} cannot be opened with the keys of this portal"
+KEYS: Final = ("keys", 1, "Encryption keys")
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedWebhook:
+    """A webhook of which something does not open. `parts`: "secret key", "custom headers"."""
+
+    name: str
+    parts: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LostKeys:
+    """What does not open. `canary`: the line by which a start knows its keys does not, either."""
+
+    webhooks: Sequence[ClosedWebhook]
+    canary: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything opens."""
+        return not (self.webhooks or self.canary)
+
+
+def look() -> LostKeys:
+    """Try everything that is stored sealed. Reads only."""
+    current = session()
+    found = [(each, closed_parts(each)) for each in current.scalars(_all())]
+    closed = [ClosedWebhook(each.name, parts) for each, parts in found if parts]
+    return LostKeys(closed, vault.why_closed() is not None)
+
+
+def closed_names() -> list[str]:
+    """The names of the webhooks of which something does not open, by name. Reads only."""
+    return sorted(each.name for each in look().webhooks)
+
+
+def lost_names() -> list[str]:
+    """The names of those that were turned off for it, by name. Reads only."""
+    is_lost = (Webhook.state == WebhookState.OFF, Webhook.off_reason == OffReason.LOST_KEY)
+    wanted = select(Webhook.name).where(*is_shown(), *is_lost).order_by(Webhook.name)
+    return list(session().scalars(wanted))
+
+
+def forget(actor: Actor) -> LostKeys:
+    """Turn off every webhook of which something does not open, and make the present keys those by
+    which a start is judged; return what did not open.
+
+    Raises `Refusal` while a process of the portal lives: it may have the keys that are thought to
+    be lost, and would seal with them.
+    """
+    with writing() as current:
+        _refuse_while_alive(current)
+        found = look()
+        for webhook in current.scalars(_all().with_for_update(key_share=True)):
+            if parts := closed_parts(webhook):
+                _turn_off(current, actor, webhook, parts)
+        if found.canary:
+            vault.renew_canary(current)
+            audit.record(current, actor, "keys.forgotten", target=KEYS)
+        return found
+
+
+def forget_closed(actor: Actor, public_id: UUID) -> list[str]:
+    """Erase what does not open of one webhook, which then goes without; return which parts. Twice
+    does no harm."""
+    with writing() as current:
+        require(current, actor, "webhooks.secret")
+        webhook = lock_webhook(current, public_id)
+        parts = closed_parts(webhook)
+        if SECRET in parts and open_secret(webhook.id, webhook.secret_enc) is None:
+            erase_secret(webhook)
+        elif SECRET in parts:  # the one that was replaced
+            webhook.old_secret_enc = webhook.old_until = None
+        if HEADERS in parts:
+            webhook.headers_enc = None
+        if parts:
+            webhook.version += 1
+            changes = {each.replace(" ", "_"): {"from": "closed", "to": "none"} for each in parts}
+            target = target_of(webhook)
+            audit.record(current, actor, "webhook.secrets_erased", target=target, changes=changes)
+        return parts
+
+
+def _all() -> Select[Webhook]:
+    return select(Webhook).where(*is_shown()).order_by(Webhook.id)
+
+
+def _turn_off(current: Session, actor: Actor, webhook: Webhook, parts: Sequence[str]) -> None:
+    """One that is off already keeps its reason, and is not turned on before all opens."""
+    if webhook.state != WebhookState.ACTIVE:
+        return
+    set_off(current, webhook, OffReason.LOST_KEY)
+    changes = {
+        "status": {"from": "Active", "to": "Off"},
+        "cause": {"from": None, "to": CAUSE.format(parts=" and ".join(parts))},
+    }
+    target = target_of(webhook)
+    audit.record(current, actor, "webhook.turned_off", target=target, changes=changes)
+
+
+def _refuse_while_alive(current: Session) -> None:
+    now = database_time(current)
+    alive = [each for each in heartbeats.lives() if each.is_alive and each.name != each.kind]
+    if alive:
+        seen = in_words((now - alive[0].seen_at).total_seconds())
+        raise Refusal(
+            f"Stop the portal everywhere first: {_called(alive[0])} was seen {seen} ago. One that "
+            f"was killed counts as running for {in_words(heartbeats.SILENT_AFTER.total_seconds())}."
+        )
+
+
+def _called(life: Life) -> str:
+    return f"{life.kind} on {life.host} (process {life.pid})"
+
+
+BATCH: Final = 25
+SEALED: Final = ("secret_enc", "old_secret_enc", "headers_enc")
+
+
+def count_stale() -> int:
+    """How many rows are still sealed with another than the first key. Reads only."""
+    current = session()
+    webhooks = current.scalars(select(Webhook).order_by(Webhook.id))
+    stale = sum(bool(_stale_columns(webhook)) for webhook in webhooks)
+    canaries = current.scalars(select(Canary.sealed))
+    return stale + sum(not vault.is_current(sealed) for sealed in canaries)
+
+
+def rotate(say: Callable[[int], None]) -> int:
+    """Seal anew what is not sealed with the first key; return how many rows that were.
+
+    A batch a transaction, each row looked at again under its lock: ended half-way and begun again,
+    it goes on where it was. `say` is called with the count so far. Raises `VaultError` when a
+    ciphertext opens with none of the keys.
+    """
+    done, last_id = 0, 0
+    while True:
+        with writing() as current:
+            webhooks = _next(current, last_id)
+            done += sum(_seal_anew(webhook) for webhook in webhooks)
+        say(done)
+        if len(webhooks) < BATCH:
+            break
+        last_id = webhooks[-1].id
+    return done + _rotate_canary()
+
+
+def rebuild_file() -> str | None:
+    """Rebuild SQLite's file, lest what older keys sealed stays in it; return why it did not work.
+
+    Others wait meanwhile. Nothing is done on PostgreSQL.
+    """
+    if db.engine.dialect.name != "sqlite":
+        return None
+    session().rollback()
+    sqlite: Any = db.engine.dialect.dbapi
+    # VACUUM runs outside of any transaction, which ours would begin by themselves.
+    with closing(db.engine.raw_connection()) as connection:
+        try:
+            connection.cursor().execute("VACUUM")
+            left = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite.Error as error:
+            return str(error)
+    return "somebody reads it" if left[0] else None
+
+
+def _next(current: Session, last_id: int) -> list[Webhook]:
+    wanted = select(Webhook).where(Webhook.id > last_id).order_by(Webhook.id).limit(BATCH)
+    return list(current.scalars(wanted.with_for_update(key_share=True)))
+
+
+def _seal_anew(webhook: Webhook) -> bool:
+    columns = _stale_columns(webhook)
+    for column in columns:
+        setattr(webhook, column, vault.seal_anew(getattr(webhook, column)))
+    return bool(columns)
+
+
+def _stale_columns(webhook: Webhook) -> list[str]:
+    sealed = {column: getattr(webhook, column) for column in SEALED}
+    return [name for name, value in sealed.items() if value and not vault.is_current(value)]
+
+
+def _rotate_canary() -> int:
+    with writing() as current:
+        sealed = current.scalars(select(Canary.sealed)).one_or_none()
+        if sealed is None or vault.is_current(sealed):
+            return 0
+        current.execute(update(Canary).values(sealed=vault.seal_anew(sealed)))
+        return 1

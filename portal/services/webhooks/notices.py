@@ -1,0 +1,209 @@
+"""Tell owners by e-mail of webhooks in trouble."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from portal.engine.health import PATIENCE_IN_WORDS, needs_attention
+from portal.extensions import settings
+from portal.lib.durations import DAY, in_words
+from portal.models.people import Role, User
+from portal.models.webhooks import OURS, Notice, OffReason, Webhook, WebhookState
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.outbox.due import find_stop
+from portal.services.webhooks import mailer
+
+log = logging.getLogger(__name__)
+
+QUIET: Final = timedelta(hours=1)
+SECONDS: Final = 25.0  # after these no other e-mail is begun
+
+
+class News(StrEnum):
+    """What there is to tell."""
+
+    ATTENTION = "attention"
+    OFF = "off"
+    WELL = "well"
+
+
+@dataclass(frozen=True, slots=True)
+class DueNotice:
+    """One notice to be sent. `off_reason`: why we turned it off, where that is the news."""
+
+    webhook_id: int
+    public_id: UUID
+    name: str
+    news: News
+    owner_id: int | None
+    off_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was told last, and when; None: nothing ever was."""
+
+    told: str
+    told_at: datetime | None
+
+
+# news → (subject, what happened, what to do); {name} is the webhook's.
+WORDS: Final = {
+    News.ATTENTION: (
+        "“{name}” needs attention",
+        "Deliveries to the webhook “{name}” keep failing. They are kept and retried.",
+        "See why, and what to do",
+    ),
+    News.OFF: (
+        "“{name}” was turned off",
+        "We turned the webhook “{name}” off, because {cause}. Events that happen now are held "
+        "until it is turned on, at most {days}.",
+        "See why, and how to turn it on again",
+    ),
+    News.WELL: (
+        "“{name}” works again",
+        "Deliveries to the webhook “{name}” arrive again.",
+        "See what is left to be sent again",
+    ),
+}
+
+CAUSES: Final[Mapping[str | None, str]] = {
+    OffReason.FAILING: f"nothing arrived there for {PATIENCE_IN_WORDS}",
+    OffReason.GONE: "its receiver said that the address is closed for good (410)",
+    OffReason.LOST_KEY: "the keys to its secret key or its custom headers are lost",
+}
+
+
+def send_due() -> int:
+    """Send every notice that is due; how many were sent. Without SMTP_URL nothing is, nor while
+    all sending is stopped: how webhooks stand says little then.
+
+    Ends in less than a scheduled job may take, whatever the mail server does; the rest is the next
+    run's.
+    """
+    if not settings().smtp_url or find_stop():
+        return 0
+    sent, last_start = 0, monotonic() + SECONDS
+    for due in find_due():
+        if monotonic() > last_start:
+            break
+        before = _begin_hour(due)
+        if before is None:
+            continue
+        try:
+            mailer.send(settings(), _recipients(due), *_message(due))
+        except mailer.MailError as error:
+            if isinstance(error, mailer.MessageError):
+                # One dead mailbox keeps nobody else in the dark.
+                log.warning("A notice was not sent (%.300s); it is tried again in an hour.", error)
+                continue
+            log.warning("A notice was not sent (%.300s); the next run tries again.", error)
+            _give_back(due, before)
+            break
+        _remember(due)
+        sent += 1
+    return sent
+
+
+def find_due() -> list[DueNotice]:
+    """What there is to tell now."""
+    current = session()
+    now = database_time(current)
+    rows = current.execute(
+        select(Webhook, Notice)
+        .outerjoin(Notice, Notice.webhook_id == Webhook.id)
+        .where(Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT)
+        .order_by(Webhook.id)
+    )
+    found = ((webhook, news_of(webhook, notice, now)) for webhook, notice in rows)
+    return [
+        DueNotice(
+            webhook.id,
+            webhook.public_id,
+            webhook.name,
+            news,
+            webhook.owner_id,
+            webhook.off_reason,
+        )
+        for webhook, news in found
+        if news is not None
+    ]
+
+
+def news_of(webhook: Webhook, notice: Notice | None, now: datetime) -> News | None:
+    """What is to be told about this webhook, if anything."""
+    if notice is not None and now - notice.told_at < QUIET:
+        return None
+    told = News(notice.told) if notice else News.WELL
+    if webhook.state == WebhookState.OFF:
+        is_ours = webhook.off_reason in OURS
+        return News.OFF if is_ours and told is not News.OFF else None
+    if needs_attention(webhook.failures_in_row, webhook.failing_since, now):
+        return News.ATTENTION if told is not News.ATTENTION else None
+    arrived = webhook.last_delivered_at
+    has_recovered = notice is not None and arrived is not None and arrived > notice.told_at
+    return News.WELL if told is not News.WELL and has_recovered else None
+
+
+def recipients(owner_id: int | None) -> Sequence[str]:
+    """The owner's address; every administrator's where the owner is gone."""
+    current = session()
+    is_here = User.is_active.is_(True)
+    owner = current.scalars(select(User.email).where(User.id == owner_id, is_here)).all()
+    admins = select(User.email).where(User.role == Role.ADMIN, is_here).order_by(User.id)
+    return owner or current.scalars(admins).all()
+
+
+def _message(due: DueNotice) -> tuple[str, str]:
+    subject, happened, todo = WORDS[due.news]
+    link = f"{settings().base_url}/settings/webhooks/{due.public_id}"
+    days = in_words(settings().retention_days * DAY)
+    told = happened.replace("{cause}", CAUSES.get(due.off_reason, "")).replace("{days}", days)
+    # The name last: whatever it holds stays as it is.
+    text = f"{told.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
+    return subject.replace("{name}", due.name), text
+
+
+def _recipients(due: DueNotice) -> Sequence[str]:
+    to = recipients(due.owner_id)
+    session().rollback()  # no transaction is open while the mail server is talked to
+    return to
+
+
+def _begin_hour(due: DueNotice) -> Before | None:
+    """Take the notice upon us; None when somebody else has, or it is not due any more."""
+    with writing() as current:
+        now = database_time(current)
+        webhook = current.get(Webhook, due.webhook_id, with_for_update={"key_share": True})
+        notice = current.get(Notice, due.webhook_id)
+        if webhook is None or news_of(webhook, notice, now) is not due.news:
+            return None
+        before = Before(notice.told, notice.told_at) if notice else Before(News.WELL, None)
+        current.merge(Notice(webhook_id=webhook.id, told=before.told, told_at=now))
+        return before
+
+
+def _give_back(due: DueNotice, before: Before) -> None:
+    """Nothing was told: it is due as it was. And System may say that e-mail does not work."""
+    with writing() as current:
+        notice = current.get(Notice, due.webhook_id)
+        if notice is not None and before.told_at is not None:
+            notice.told_at = before.told_at
+        elif notice is not None:
+            current.delete(notice)
+        heartbeats.sign(current.connection(), heartbeats.MAIL_FAILED, heartbeats.MAIL_FAILED)
+
+
+def _remember(due: DueNotice) -> None:
+    with writing() as current:
+        current.execute(
+            update(Notice).where(Notice.webhook_id == due.webhook_id).values(told=due.news)
+        )

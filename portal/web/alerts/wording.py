@@ -1,0 +1,362 @@
+"""Sentences about alerts: their rules, what is due, and what a run did."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from flask import url_for
+
+from portal.engine.events.names import EventName
+from portal.engine.next_steps import ASK
+from portal.lib.clock import utcnow
+from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome
+from portal.models.assets import Action
+from portal.models.tasks import Task, TaskState
+from portal.services import tasks
+from portal.services.actions.planning.queries import MaintenanceList
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts.queries import DueNow, RunStatus
+from portal.services.alerts.rules import AlertRules
+from portal.services.alerts.runs import Audience, audiences
+from portal.services.assets.queries import Shown
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.time_zones import today
+from portal.services.outbox.publish import Heard
+from portal.web.assets.presenter import moment_words
+from portal.web.frame.status_tags import ALERT, ALERT_RUN, Tag
+from portal.web.frame.wording import counted, number, plural, zone_name
+from portal.web.planning.calendar_strip import span_end
+from portal.web.planning.wording import day_in_words
+
+Details = Mapping[str, Any]
+
+KINDS: Final[Mapping[str, Tag]] = {
+    EventName.CHECKOUT_OVERDUE: Tag("Overdue", "alarm", "danger"),
+    EventName.MAINTENANCE_DUE: Tag("Maintenance due", "wrench", "warning"),
+    EventName.LOW_STOCK: Tag("Low stock", "box-seam", "warning"),
+    EventName.WARRANTY_EXPIRING: Tag("Warranty ends soon", "shield-exclamation", "warning"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do about one kind of alert. `label`: of the link to where it is done.
+
+    `others`: for those who may not change the register, see `web/help/advice.py`.
+    """
+
+    words: str
+    others: str
+    label: str
+    action: Action | None
+
+
+REMEDIES: Final[Mapping[str, Remedy]] = {
+    EventName.CHECKOUT_OVERDUE: Remedy(
+        "Ask for it. Check it in when it is back, or give it more time.",
+        f"Ask for it. Then {ASK} to check it in, or to give it more time.",
+        "Check in",
+        Action.CHECK_IN,
+    ),
+    EventName.MAINTENANCE_DUE: Remedy(
+        "Have it done, then enter how it ended.",
+        f"Have it done, then {ASK} to enter how it ended.",
+        "See maintenance",
+        None,
+    ),
+    EventName.LOW_STOCK: Remedy(
+        "Order more, and enter what comes in.",
+        f"Order more, and {ASK} to enter what comes in.",
+        "Receive",
+        Action.RECEIVE_STOCK,
+    ),
+    EventName.WARRANTY_EXPIRING: Remedy(
+        "If something is wrong with it, claim it now.",
+        f"If something is wrong with it, {ASK} to claim it now.",
+        "Send to warranty",
+        Action.SEND_TO_WARRANTY,
+    ),
+}
+
+
+def sentence_of(event: str, details: Details) -> str:
+    """What happened, as of now: what was still to come when it fired may be past."""
+    return _SENTENCES[event](details)
+
+
+def remedy_url(alert: Alert) -> str:
+    """Where a person does something about it."""
+    action = REMEDIES[alert.event].action
+    if action is None:
+        return url_for("planning.maintenance", asset=alert.asset_id)
+    return url_for(f"actions.{action}", asset_id=alert.asset_id)
+
+
+def state_of(alert: Alert) -> Tag:
+    """Open, acknowledged, or over because its matter has passed."""
+    if alert.resolved_at is not None:
+        return ALERT["over"]
+    return ALERT["open" if alert.acknowledged_at is None else "acknowledged"]
+
+
+def _overdue(details: Details) -> str:
+    due = moment_words(datetime.fromisoformat(details["due_at"]), utcnow())
+    earlier = details["reminder_no"] - 1
+    reminder = f" This is reminder {earlier}." if earlier else ""
+    return f"{details['staff']['name']} should have brought it back by {due}.{reminder}"
+
+
+def _maintenance(details: Details) -> str:
+    return f"“{details['title']}” {_is_or_was(details['due_on'])} due on {_day(details['due_on'])}."
+
+
+def _warranty(details: Details) -> str:
+    verb = "ends" if _is_or_was(details["warranty_expires"]) == "is" else "ended"
+    return f"Its warranty {verb} on {_day(details['warranty_expires'])}."
+
+
+def _low(details: Details) -> str:
+    quantity, unit = details["quantity"], details.get("unit")
+    left = f"{number(quantity)} {unit or ''}".strip() if quantity else "Nothing"
+    return f"{left} left. It counts as low below {number(details['min_quantity'])}."
+
+
+def _is_or_was(day: str) -> str:
+    return "was" if date.fromisoformat(day) < today() else "is"
+
+
+def _day(day: str) -> str:
+    return day_in_words(date.fromisoformat(day))
+
+
+_SENTENCES: Final[Mapping[str, Callable[[Details], str]]] = {
+    EventName.CHECKOUT_OVERDUE: _overdue,
+    EventName.MAINTENANCE_DUE: _maintenance,
+    EventName.LOW_STOCK: _low,
+    EventName.WARRANTY_EXPIRING: _warranty,
+}
+
+OFF: Final = "Never: it is switched off"
+
+
+@dataclass(frozen=True, slots=True)
+class KindLine:
+    """One kind of alert: when it is sent, how many are due, how many the next check sends."""
+
+    kind: Tag
+    rule: str
+    due: str
+    due_url: str
+    coming: str
+
+
+@dataclass(frozen=True, slots=True)
+class DueWords:
+    """What the list of alerts says of those that are still to come."""
+
+    status: RunStatus
+    found: DueNow
+    lines: list[KindLine]
+
+    @property
+    def next_look(self) -> str:
+        """When the next check is, and what it sends."""
+        if self.status.running is not None:
+            return "A check is running."
+        coming = self.found.total_coming
+        sent = f" {plural(coming, 'more alert goes', 'more alerts go')} out then."
+        at = f"{span_end(self.status.next_at)} ({zone_name()})"
+        return f"Next check: {at}.{sent if coming and not self.waits else ''}"
+
+    @property
+    def waits(self) -> int:
+        """How many alerts wait until an administrator has decided about them."""
+        return self.found.total_coming if self.status.needs_first_answer else 0
+
+    @property
+    def late_since(self) -> datetime | None:
+        """Since when a check is overdue; None while none is."""
+        return self.status.last_due_at if self.status.is_late else None
+
+
+def due_words(now: datetime) -> DueWords:
+    """How it is at `now`. Ends its transactions: ask before anything else is read."""
+    found, status = alert_queries.due_now(now), alert_queries.run_status(now)
+    lines = [_kind_line(event, found, status.stored.rules) for event in KINDS]
+    return DueWords(status, found, lines)
+
+
+def _kind_line(event: str, found: DueNow, rules: AlertRules) -> KindLine:
+    name = EventName(event)
+    return KindLine(
+        kind=KINDS[event],
+        rule=_RULES[name](rules),
+        due=counted(found.due[name]),
+        due_url=_lists().get(name, ""),
+        coming=counted(found.coming.get(name, 0)),
+    )
+
+
+def _lists() -> Mapping[EventName, str]:
+    """Where the things themselves are listed."""
+    return {
+        EventName.CHECKOUT_OVERDUE: url_for("assets.index", show=Shown.OVERDUE),
+        EventName.MAINTENANCE_DUE: url_for("planning.maintenance", show=MaintenanceList.DUE),
+        EventName.LOW_STOCK: url_for("assets.index", show=Shown.LOW),
+    }
+
+
+def _overdue_rule(rules: AlertRules) -> str:
+    if not rules.overdue_on:
+        return OFF
+    days = rules.repeat_every_days
+    again = f", and again every {plural(days, 'day') if days > 1 else 'day'}" if days else ""
+    return f"At the first check after it was due back{again}"
+
+
+def _maintenance_rule(rules: AlertRules) -> str:
+    if not rules.maintenance_on:
+        return OFF
+    return f"{_before(rules.maintenance_days)} it is due, or later, unless it has been started"
+
+
+def _low_rule(rules: AlertRules) -> str:
+    return "As soon as there is less than its threshold" if rules.low_stock_on else OFF
+
+
+def _warranty_rule(rules: AlertRules) -> str:
+    return f"{_before(rules.warranty_days)} it ends" if rules.warranty_on else OFF
+
+
+def _before(days: int) -> str:
+    return f"{plural(days, 'day')} before" if days else "On the day"
+
+
+_RULES: Final[Mapping[EventName, Callable[[AlertRules], str]]] = {
+    EventName.CHECKOUT_OVERDUE: _overdue_rule,
+    EventName.MAINTENANCE_DUE: _maintenance_rule,
+    EventName.LOW_STOCK: _low_rule,
+    EventName.WARRANTY_EXPIRING: _warranty_rule,
+}
+
+# A run that waits for longer than this has nobody to do it.
+PATIENCE: Final = timedelta(seconds=15)
+NOBODY: Final = "Nobody asked for it"
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run in the list of the latest. `task`: its progress, where it was long work."""
+
+    at: datetime
+    by: str
+    tag: Tag
+    fired: str
+    task: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Everything that the page says of the runs; `is_live` while one is at work."""
+
+    status: RunStatus
+    lines: list[RunLine]
+    tag: Tag
+    working: str
+    is_slow: bool
+
+    @property
+    def next_run(self) -> str:
+        """When the clock starts the next one: "3 May 2026, 07:00 (Europe/Vienna)"."""
+        return f"{span_end(self.status.next_at)} ({zone_name()})"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what is shown may change by itself."""
+        return self.status.running is not None
+
+    @property
+    def announcement(self) -> str:
+        """What is read out: how the run ended."""
+        if self.is_live or not self.lines:
+            return ""
+        return f"{self.lines[0].tag.word}. {self.lines[0].fired}."
+
+
+def looking(now: datetime) -> Looking:
+    """How it goes at `now`."""
+    status = alert_queries.run_status(now)
+    task = tasks.find(status.running) if status.running else None
+    is_queued = task is not None and task.state == TaskState.WAITING
+    tag = ALERT_RUN["queued" if is_queued else "working"]
+    return Looking(
+        status=status,
+        lines=[_run_line(run, tag) for run in alert_queries.runs()],
+        tag=tag,
+        working=_working(task) if task else "",
+        is_slow=is_queued and task is not None and now - task.created_at > PATIENCE,
+    )
+
+
+def fired_words(counts: Mapping[str, int]) -> str:
+    """What fired: "2 overdue, 1 low stock"."""
+    told = [
+        f"{number(counts[event])} {tag.word.lower()}"
+        for event, tag in KINDS.items()
+        if counts.get(event)
+    ]
+    return ", ".join(told)
+
+
+def told_words(audiences: Sequence[Audience], verb: str = "Sent", nobody: str = NOBODY) -> str:
+    """ "Sent to 2 webhooks: 4 overdue. Nobody asked for it: 1 low stock"."""
+    return ". ".join(
+        f"{_audience(heard, verb) or nobody}: {fired_words(counts)}" for heard, counts in audiences
+    )
+
+
+def _audience(heard: Heard, verb: str) -> str:
+    """ "Sent to 2 webhooks, held for 1 that is off"; empty: nobody."""
+    off = "that is off" if heard.held == 1 else "that are off"
+    if heard.sent and heard.held:
+        return f"{verb} to {plural(heard.sent, 'webhook')}, held for {number(heard.held)} {off}"
+    if heard.held:
+        return f"Held for {plural(heard.held, 'webhook')} {off}"
+    return f"{verb} to {plural(heard.sent, 'webhook')}" if heard.sent else ""
+
+
+def _run_line(run: AlertRun, at_work: Tag) -> RunLine:
+    return RunLine(
+        at=run.started_at,
+        by=_by(run),
+        tag=ALERT_RUN[run.outcome] if run.outcome else at_work,
+        fired=_fired(run),
+        task=run.task_public_id,
+    )
+
+
+def _by(run: AlertRun) -> str:
+    if run.kind == RunKind.SCHEDULED:
+        return "On schedule"
+    return "By the portal" if run.actor_name == SYSTEM.name else f"By {run.actor_name}"
+
+
+def _fired(run: AlertRun) -> str:
+    if run.outcome == RunOutcome.ASKED:
+        waited = plural(run.waiting, "alert waited", "alerts waited")
+        return f"Nothing was sent: {waited} for a decision"
+    words = fired_words(run.counts)
+    if not words:
+        return "Nothing so far" if run.outcome is None else "Nothing had become due"
+    if run.is_marking:
+        return f"Marked as already sent: {words}"
+    return told_words(audiences(run)) or words
+
+
+def _working(task: Task) -> str:
+    if task.state == TaskState.WAITING:
+        return "A run begins in a moment."
+    so_far = plural(task.counts.get("fired", 0), "alert")
+    return f"{so_far} so far."

@@ -1,0 +1,141 @@
+"""A delivery's place in the list in which it was found: previous, next, and the way back."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+from flask import request, url_for
+
+from portal.services.deliveries.detail import DeliveryDetail
+from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.log.pages import find_neighbours
+from portal.web.deliveries.forms import FILTERS, LogFilterForm
+from portal.web.deliveries.rows import list_of, row_id
+from portal.web.forms.edit_conflict import shown
+from portal.web.forms.filter_form import SORT, ListOrder, order_in
+from portal.web.forms.list_address import LIST, LONGEST
+from portal.web.frame.access import local_path
+
+CURSOR: Final = "cursor"
+LONGEST_LABEL: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class OtherList:
+    """A list that is not the log. `path`: its own; `wanted`: what is in it, by what the path names,
+    None where no filter tells; `label`: what it is called beside one of its deliveries."""
+
+    path: re.Pattern[str]
+    wanted: Callable[[str], LogFilter] | None
+    label: Callable[[DeliveryDetail], str]
+
+
+OTHERS: Final = (
+    OtherList(
+        re.compile(r"/assets/(?P<named>\d{1,9})/deliveries"),
+        lambda named: LogFilter(asset_id=int(named)),
+        lambda delivery: f"Deliveries of {delivery.asset_tag}",
+    ),
+    OtherList(
+        re.compile(r"/settings/webhooks/(?P<named>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"),
+        lambda named: LogFilter(webhook=UUID(named)),
+        lambda delivery: delivery.standing.webhook_name,
+    ),
+    OtherList(re.compile(r"/batches/.*"), None, lambda _: "Bulk retry"),
+    OtherList(re.compile(r"/find"), None, lambda _: "Search"),
+    OtherList(re.compile(r"/.*"), None, lambda _: "Back"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPlace:
+    """`label` and `url` lead back; `previous` and `following` are addresses, empty where the list
+    ends. `carried`: what every further address of this delivery says as well."""
+
+    label: str
+    url: str
+    previous: str = ""
+    following: str = ""
+    carried: Mapping[str, Any] | None = None
+
+
+def place_of(delivery: DeliveryDetail) -> ListPlace:
+    """Where the delivery whose page is asked for stands in the list that the address tells of."""
+    form = LogFilterForm(request.args)
+    if not form.validate():
+        return ListPlace("Deliveries", url_for("deliveries.index"))
+    if other := request.args.get(LIST):
+        return _in_other(delivery, local_path(other))
+    wanted, order, kept = form.chosen(), log_order(), carried()
+    found = find_neighbours(wanted, delivery.row_id, oldest_first=order.is_reversed)
+    back = {**kept, CURSOR: kept.get(CURSOR, found.page)}
+    return ListPlace(
+        _label(form, delivery),
+        url_for("deliveries.index", **back, _anchor=row_id(delivery.public_id)),
+        _beside(found.previous),
+        _beside(found.following),
+        kept,
+    )
+
+
+def carried() -> dict[str, Any]:
+    """What the address of a delivery says of its list."""
+    return _of_list(request.args.to_dict(flat=False))
+
+
+def delivery_url(public_id: UUID, back: str) -> str:
+    """The address of a delivery that stands in the list whose address is `back`."""
+    address = list_of(back)
+    parts = urlsplit(address)
+    kept: dict[str, Any] = {} if len(address) > LONGEST else {LIST: address}
+    if parts.path == url_for("deliveries.index"):
+        kept = _of_list(parse_qs(parts.query))
+    return url_for("deliveries.show", public_id=public_id, **kept)
+
+
+def _in_other(delivery: DeliveryDetail, address: str) -> ListPlace:
+    path = urlsplit(address).path.removeprefix(request.script_root)
+    known, match = next(
+        (each, match) for each in OTHERS if (match := each.path.fullmatch(path)) is not None
+    )
+    label, url = known.label(delivery), f"{address}#{row_id(delivery.public_id)}"
+    if known.wanted is None:
+        return ListPlace(label, url, carried=carried())
+    found = find_neighbours(known.wanted(match["named"]), delivery.row_id)
+    beside = (_beside(found.previous), _beside(found.following))
+    return ListPlace(label, url, *beside, carried())
+
+
+def _of_list(asked: Mapping[str, list[str]]) -> dict[str, Any]:
+    names = {*FILTERS, SORT, CURSOR, LIST}
+    return {name: values for name, values in asked.items() if name in names and any(values)}
+
+
+def _beside(public_id: UUID | None) -> str:
+    """The page of a neighbour: on which page of the list that one is, it finds out itself."""
+    if public_id is None:
+        return ""
+    onward = {name: value for name, value in carried().items() if name != CURSOR}
+    return url_for("deliveries.show", public_id=public_id, **onward)
+
+
+def _label(form: LogFilterForm, delivery: DeliveryDetail) -> str:
+    """The filters in force in a few words."""
+    words = [
+        delivery.asset_tag if field.name == "asset" else shown(field)
+        for field in form
+        if field.data and shown(field)
+    ]
+    label = ", ".join(words) or "Deliveries"
+    return label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…"
+
+
+WHEN: Final = "when"
+
+
+def log_order(text: str | None = None) -> ListOrder:
+    """As the address asks for it, or as this `text` does."""
+    return order_in({WHEN: True}, WHEN, text)

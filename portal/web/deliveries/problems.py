@@ -1,0 +1,367 @@
+"""Sentences about problems, and the line of each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from uuid import UUID
+
+from flask import url_for
+from markupsafe import Markup
+
+from portal.engine.health import PATIENCE_IN_WORDS, has_asked
+from portal.engine.reasons import title
+from portal.lib.clock import utcnow
+from portal.models.webhooks import OffReason
+from portal.services.core.queries import COUNT_LIMIT
+from portal.services.deliveries.dismissals import BroughtBack, ChosenCount, ProblemCount
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.problems import Problem, find_problems, total_of
+from portal.services.operations.retention import held_until
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.banners import WebhookTrouble, troubles
+from portal.services.webhooks.notices import News
+from portal.services.webhooks.summary import Standing
+from portal.web.deliveries.bulk_retries import QueuedDeliveries, queued
+from portal.web.deliveries.forms import UNTRIED
+from portal.web.frame.access import can
+from portal.web.frame.banner_views import sending_stop
+from portal.web.frame.wording import counted, day_of, near_time, plural, time_tag
+
+AGAIN: Final = "what fails again is a problem again."
+
+
+def dismissed(done: ProblemCount) -> str:
+    """Of a whole problem. What goes out all the same is told apart: it does not stay as it is."""
+    queued = done.in_bulk_retry
+    stay = done.count - queued if done.count <= COUNT_LIMIT else done.count
+    return _with_link(_parts(stay, queued, "a problem"))
+
+
+def chosen_dismissed(done: ChosenCount) -> str:
+    """Of deliveries that were selected, and what was left out of them."""
+    what = "a problem" if (done.dismissed or done.in_bulk_retry) == 1 else "problems"
+    parts = _parts(done.dismissed, done.in_bulk_retry, what)
+    if done.others:
+        were = "was not listed as a problem" if done.others == 1 else "were not listed as problems"
+        parts.append(f"{done.others} {were}.")
+    return _with_link(parts)
+
+
+def brought_back(count: int) -> str:
+    """How many are problems again."""
+    if not count:
+        return "Brought back. What was selected by itself stays dismissed."
+    which = "1 delivery is" if count == 1 else f"{counted(count)} deliveries are"
+    return f"Brought back. {which} listed as a problem again."
+
+
+def chosen_brought_back(done: BroughtBack) -> str:
+    """The same of those that were selected, and what was left out of them."""
+    words = brought_back(done.count)
+    if not done.with_others:
+        return words
+    were = "was dismissed with a whole problem, and is"
+    if done.with_others > 1:
+        were = "were dismissed with a whole problem, and are"
+    return f"{words} {done.with_others} {were} still dismissed."
+
+
+def _parts(stay: int, queued: int, what: str) -> list[str]:
+    """How many stay as they are, and how many are sent again all the same."""
+    parts = [f"{_stay(stay)} no longer listed as {what}."] if stay else []
+    if queued:
+        which, they = ("1", "is") if queued == 1 else (counted(queued), "are")
+        if stay:
+            parts.append(f"{which} more {they} being retried in a bulk retry: {AGAIN}")
+        else:
+            more = "delivery" if queued == 1 else "deliveries"
+            still = "It is" if queued == 1 else "They are"
+            parts.append(f"{which} {more} {they} no longer listed as {what}.")
+            parts.append(f"{still} still being retried in a bulk retry: {AGAIN}")
+    return parts
+
+
+def _stay(count: int) -> str:
+    if count == 1:
+        return "1 delivery stays Failed, and is"
+    return f"{counted(count)} deliveries stay Failed, and are"
+
+
+def _with_link(parts: list[str]) -> str:
+    link = Markup('<a href="{}">Show dismissed</a>').format(url_for("problems.index"))
+    return Markup("{} {}").format(" ".join(["Dismissed.", *parts]), link)
+
+
+PAUSED: Final = "paused: the receiver isn't responding"
+ASKED: Final = "paused: the receiver asked us to wait"
+
+
+def why_untried(problem: Problem) -> str:
+    """What is told in place of a reason."""
+    if not problem.is_paused:
+        return "not attempted yet"
+    return ASKED if has_asked(problem.next_retry_at, utcnow()) else PAUSED
+
+
+def filter_of(problem: Problem) -> dict[str, Any]:
+    """The filter of the log that shows exactly these."""
+    return {
+        "status": str(StatusFilter.ATTENTION),
+        "webhook": problem.webhook_id,
+        "reason": str(problem.reason or UNTRIED),
+        "code": problem.code,
+    }
+
+
+def span_of(problem: Problem) -> str:
+    """ "03:11 to 13:11": when they were stored."""
+    first, last = problem.first_at, problem.last_at
+    if last is None:
+        return ""
+    if first is None:
+        return Markup("until {}").format(time_tag(last))
+    begin, end = near_time(first), near_time(last)
+    if begin == end:
+        return time_tag(first)
+    is_later_day = " " in begin and " " not in end
+    today = "today " if is_later_day else ""
+    return Markup("{} to {}{}").format(time_tag(first), today, time_tag(last))
+
+
+def earlier_of(problem: Problem) -> Iterator[str]:
+    """Why they failed before a Retry failed for another reason."""
+    if problem.earlier:
+        times = f", {plural(problem.earlier.count, 'time')}" if problem.count == 1 else ""
+        some = "some " if problem.is_earlier_of_some else ""
+        yield f"{some}earlier: {problem.earlier.words}{times}"
+
+
+def behind_of(problem: Problem) -> str:
+    """How many an order holds up."""
+    if not problem.waits_behind:
+        return ""
+    waits = "waits" if problem.waits_behind == 1 else "wait"
+    return f"and {counted(problem.waits_behind)} {waits} behind it, in order"
+
+
+def how_it_goes_on(problem: Problem) -> Iterator[str]:
+    """How it goes on there."""
+    if problem.is_deleted:
+        yield "webhook deleted"
+    elif problem.standing is Standing.OFF:
+        yield "webhook off"
+    elif sending_stop():
+        yield "waits until sending is started"
+    elif problem.next_retry_at:
+        what = "next automatic retry" if problem.reason else "first attempt not before"
+        yield Markup("{} {}").format(what, time_tag(problem.next_retry_at))
+    elif problem.is_failing:
+        yield "none has arrived since"
+        if problem.is_paused:  # others there are retried automatically
+            yield "not retried automatically"
+    elif problem.has_recovered:
+        yield "deliveries arrive again"
+
+
+MOST_LINES: Final = 40
+# Troubles are few; each of these is looked up by itself.
+MOST_TROUBLES: Final = 10
+WHY_OFF: Final = {
+    OffReason.GONE: "address closed for good (410)",
+    OffReason.FAILING: f"nothing arrived for {PATIENCE_IN_WORDS}",
+    OffReason.LOST_KEY: "its secrets cannot be opened",
+}
+# Under any other filter the log shows something else than problems.
+LISTED_UNDER: Final = (None, StatusFilter.ATTENTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissible:
+    """What *Dismiss* is pressed for: `count` deliveries, as the page's form says it."""
+
+    count: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemLine:
+    """One line: name, `told`, `why`, the strong `figure` with its `end`, and `more`. A narrow
+    screen leaves out `why` and `more`. `total`: how many stand still for it (`capped`).
+    `name_url`: the webhook's page. `label` and `url`: where one looks at it.
+    """
+
+    name: str
+    name_url: str
+    told: str
+    why: str = ""
+    figure: str = ""
+    end: str = ""
+    more: Sequence[str] = field(default=())
+    icon: str = "x-octagon-fill"
+    tone: str = "danger"
+    label: str = "Open"
+    url: str
+    retry_url: str = ""
+    retry_count: str = ""
+    total: int = 0
+    dismissible: Dismissible | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemList:
+    """The lines of a page: `first` in sight, `rest` folded away; `left_out` have no line.
+
+    `deliveries`: how many need attention (`capped`), with those that other filters leave out; None
+    where nobody looked.
+    """
+
+    first: Sequence[ProblemLine]
+    rest: Sequence[ProblemLine]
+    left_out: int = 0
+    deliveries: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.first)
+
+    @property
+    def summary(self) -> str:
+        """What the rest is: "2 more problems: Helpdesk 212, Door 16"."""
+        count = len(self.rest) + self.left_out
+        totals: dict[str, int] = {}
+        for each in self.rest:
+            totals[each.name] = totals.get(each.name, 0) + each.total
+        short = [f"{name} {counted(many)}" if many else name for name, many in totals.items()]
+        names = ", ".join(short[:3])
+        more = ", …" if len(short) > 3 or self.left_out else ""
+        return f"{count} more {'problem' if count == 1 else 'problems'}: {names}{more}"
+
+
+NO_PROBLEMS: Final = ProblemList((), ())
+
+
+def problems_of(found: Sequence[Problem], in_sight: int) -> ProblemList:
+    """All problems, and the webhooks in trouble that need a person although no delivery does."""
+    return _folded([*_lines(found, troubles())], in_sight)
+
+
+def problems_beside(wanted: LogFilter, in_sight: int) -> ProblemList:
+    """Those that stand above the log under this filter: none where it asks for something else."""
+    plain = LogFilter(
+        status=wanted.status,
+        webhook=wanted.webhook,
+        reasons=wanted.reasons,
+        untried=wanted.untried,
+        codes=wanted.codes,
+    )
+    if wanted != plain or wanted.status not in LISTED_UNDER:
+        return NO_PROBLEMS
+    every = find_problems(wanted.webhook)
+    found = [each for each in every if _fits(each, wanted)]
+    is_narrow = bool(wanted.reasons or wanted.untried or wanted.codes)
+    known = [] if is_narrow else troubles()
+    mine = [each for each in known if wanted.webhook in (None, each.webhook)]
+    return replace(_folded([*_lines(found, mine)], in_sight), deliveries=total_of(every))
+
+
+def _fits(problem: Problem, wanted: LogFilter) -> bool:
+    """Whether the log shows all of it: a part would be a problem with another number."""
+    if wanted.reasons and problem.reason not in wanted.reasons:
+        return False
+    if wanted.untried and problem.reason is not None:
+        return False
+    first, last = wanted.codes or (0, 999)
+    return wanted.codes is None or (problem.code is not None and first <= problem.code <= last)
+
+
+def _folded(lines: Sequence[ProblemLine], in_sight: int) -> ProblemList:
+    # What is folded away alone takes as much room as its line.
+    first = lines[: in_sight if len(lines) > in_sight + 1 else in_sight + 1]
+    rest = lines[len(first) : MOST_LINES]
+    return ProblemList(first, rest, len(lines) - len(first) - len(rest))
+
+
+def _lines(found: Sequence[Problem], known: Sequence[WebhookTrouble]) -> Iterator[ProblemLine]:
+    with_problems = {each.webhook_id for each in found}
+    off = [each for each in known if each.news is News.OFF]
+    failing = [each for each in known if each.news is not News.OFF and each.is_urgent]
+    yield from map(_off, off[:MOST_TROUBLES])
+    in_runs = queued()
+    yield from (_of_deliveries(each, in_runs) for each in found)
+    others = [each for each in failing if each.webhook not in with_problems]
+    yield from map(_failing, others[:MOST_TROUBLES])
+
+
+def _off(trouble: WebhookTrouble) -> ProblemLine:
+    webhook = webhook_queries.show(trouble.webhook)
+    why = WHY_OFF.get(trouble.off_reason or OffReason.PERSON, "")
+    oldest = webhook.oldest_held_at
+    day = day_of(held_until(oldest, webhook.off_at)) if oldest else ""
+    until = f"(the first until {day})" if webhook.held > 1 else f"until {day}"
+    return ProblemLine(
+        name=trouble.name,
+        name_url=_page(trouble.webhook),
+        told=Markup("off since {}").format(time_tag(trouble.since)),
+        why=why,
+        figure=f"{counted(webhook.held)} held" if webhook.held else "",
+        total=webhook.held,
+        end=until if day else "",
+        icon="power",
+        label="Fix" if can("webhooks.switch") else "Open",
+        url=_page(trouble.webhook),
+    )
+
+
+def _failing(trouble: WebhookTrouble) -> ProblemLine:
+    return ProblemLine(
+        name=trouble.name,
+        name_url=_page(trouble.webhook),
+        told=Markup("failing since {}").format(time_tag(trouble.since)),
+        more=["each delivery is still retried automatically"],
+        icon="exclamation-triangle-fill",
+        tone="warning",
+        url=_page(trouble.webhook),
+    )
+
+
+def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
+    taken = in_runs.count(problem.webhook_id, problem.reason)
+    to_retry = problem.retryable - taken
+    words = title(problem.reason, problem.code) if problem.reason else why_untried(problem)
+    which = "delivery" if problem.count == 1 else "deliveries"
+    may_retry = to_retry > 0 and can("deliveries.retry") and not sending_stop()
+    return ProblemLine(
+        name=problem.webhook_name,
+        name_url="" if problem.is_deleted else _page(problem.webhook_id),
+        told=words,
+        figure=f"{counted(problem.count)} {which}",
+        more=[
+            span_of(problem),
+            *earlier_of(problem),
+            *in_runs.words(problem.webhook_id, problem.reason),
+            *how_it_goes_on(problem),
+        ],
+        end=behind_of(problem),
+        icon="pause-fill" if problem.is_paused and not problem.failed else "x-octagon-fill",
+        tone="danger" if problem.failed else "warning",
+        url=url_for("deliveries.index", **filter_of(problem)),
+        retry_url=url_for("batches.confirm", **filter_of(problem), all="1") if may_retry else "",
+        retry_count=counted(to_retry),
+        total=problem.count + problem.waits_behind,
+        dismissible=_dismissible(problem),
+    )
+
+
+def _dismissible(problem: Problem) -> Dismissible | None:
+    if not problem.failed or problem.failed_at is None or not can("deliveries.dismiss"):
+        return None
+    fields = {
+        "webhook": str(problem.webhook_id),
+        "reason": str(problem.reason or UNTRIED),
+        "seen": problem.failed_at.isoformat(),
+    }
+    return Dismissible(counted(problem.failed), fields)
+
+
+def _page(webhook: UUID) -> str:
+    return url_for("webhooks.show", public_id=webhook)

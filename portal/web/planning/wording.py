@@ -1,0 +1,135 @@
+"""Sentences about reservations and maintenance, and what their lists show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from flask import url_for
+
+from portal.models.assets import Action, Asset
+from portal.models.planning import (
+    OPEN_MAINTENANCES,
+    OPEN_RESERVATIONS,
+    Maintenance,
+    MaintenanceOutcome,
+    MaintenanceState,
+    MaintenanceType,
+    Reservation,
+    ReservationState,
+)
+from portal.services.actions.planning.queries import is_at_risk
+from portal.services.actions.rules import why_not
+from portal.services.alerts.rules import Moment, is_due_soon
+from portal.web.frame.access import can
+from portal.web.frame.status_tags import Tag, maintenance_tag, reservation_tag
+from portal.web.frame.wording import plural, zone
+
+TYPES: Final[Mapping[str, str]] = {
+    MaintenanceType.PREVENTIVE: "Regular care",
+    MaintenanceType.CORRECTIVE: "Repair",
+    MaintenanceType.INSPECTION: "Inspection",
+    MaintenanceType.CALIBRATION: "Calibration",
+    MaintenanceType.UPGRADE: "Upgrade",
+}
+OUTCOMES: Final[Mapping[str, str]] = {
+    MaintenanceOutcome.OK: "All is well",
+    MaintenanceOutcome.REPAIRED: "It was repaired",
+    MaintenanceOutcome.FAILED: "It could not be put right",
+}
+LATE: Final = Tag("Late", "alarm", "danger")
+DUE_SOON: Final = Tag("Due soon", "alarm", "warning")
+AT_RISK: Final = Tag("At risk", "exclamation-triangle-fill", "warning")
+
+
+def day_in_words(day: date | None) -> str:
+    """A date for people: "3 May 2026"."""
+    return f"{day.day} {day:%b %Y}" if day else ""
+
+
+def span_in_words(starts: datetime, ends: datetime) -> str:
+    """From when until when, in the person's zone; the day once if it is the same."""
+    here, there = starts.astimezone(zone()), ends.astimezone(zone())
+    begin = f"{day_in_words(here.date())}, {here:%H:%M}"
+    if here.date() == there.date():
+        return f"{begin} to {there:%H:%M}"
+    return f"{begin} to {day_in_words(there.date())}, {there:%H:%M}"
+
+
+def due_badge(maintenance: Maintenance, moment: Moment) -> Tag | None:
+    """Late, or due as soon as alerts tell of it; None while there is time, and once it is over."""
+    if maintenance.state not in OPEN_MAINTENANCES:
+        return None
+    if maintenance.due_on < moment.today:
+        return LATE
+    return DUE_SOON if is_due_soon(moment, maintenance.due_on) else None
+
+
+def cycle_in_words(days: int | None) -> str:
+    """How often it comes again."""
+    return f"every {plural(days, 'day')}" if days else "once"
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """A link to what can be done next; `why_not` says why it is off now, to follow "It"."""
+
+    label: str
+    url: str
+    why_not: str | None
+
+
+def reservation_tags(reservation: Reservation, asset: Asset) -> list[Tag]:
+    """Its state, and whether it can be kept as things stand."""
+    return [reservation_tag(reservation.state)] + [AT_RISK] * is_at_risk(reservation, asset)
+
+
+def maintenance_tags(maintenance: Maintenance, moment: Moment) -> list[Tag]:
+    """Its state, and whether it is late or due soon."""
+    badge = due_badge(maintenance, moment)
+    return [maintenance_tag(maintenance.state), *([badge] if badge else [])]
+
+
+def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[NextStep]:
+    """What the signed-in person may do with it now."""
+    if reservation.state not in OPEN_RESERVATIONS:
+        return []
+    steps = [Action.REJECT_RESERVATION, Action.CANCEL_RESERVATION]
+    if reservation.state == ReservationState.PENDING:
+        steps.insert(0, Action.APPROVE_RESERVATION)
+    return _steps(steps, asset, reservation)
+
+
+def maintenance_steps(maintenance: Maintenance, asset: Asset) -> Sequence[NextStep]:
+    """What the signed-in person may do with it now."""
+    if maintenance.state not in OPEN_MAINTENANCES:
+        return []
+    steps = [Action.COMPLETE_MAINTENANCE, Action.CANCEL_MAINTENANCE]
+    if maintenance.state == MaintenanceState.SCHEDULED:
+        steps.insert(0, Action.START_MAINTENANCE)
+    return _steps(steps, asset, maintenance)
+
+
+LABELS = {
+    Action.APPROVE_RESERVATION: "Approve",
+    Action.REJECT_RESERVATION: "Reject",
+    Action.CANCEL_RESERVATION: "Cancel",
+    Action.START_MAINTENANCE: "Start",
+    Action.COMPLETE_MAINTENANCE: "Complete",
+    Action.CANCEL_MAINTENANCE: "Cancel",
+}
+
+
+def _steps(
+    actions: Sequence[Action], asset: Asset, concerned: Reservation | Maintenance
+) -> Sequence[NextStep]:
+    if not can("assets.edit") or asset.deleted_at is not None:
+        return []
+    return [
+        NextStep(
+            LABELS[action],
+            url_for(f"actions.{action}", asset_id=asset.id, subject=concerned.public_id),
+            why_not(action, asset.status, asset.kind),
+        )
+        for action in actions
+    ]

@@ -1,0 +1,220 @@
+"""The built-in inbox: what arrived, and whether its signatures are good. `/inbox`."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Response as Answer
+
+from portal.engine.events.names import EventName
+from portal.extensions import csrf
+from portal.lib.typed_text import storable
+from portal.models.webhooks import Verdict
+from portal.services.core.unit_of_work import once_only
+from portal.services.outbox.due import SendingStopped
+from portal.services.webhooks import inbox as webhook_inbox
+from portal.services.webhooks.inbox import LARGEST, Inbox, InboxItem
+from portal.services.webhooks.rows import public_id_of
+from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
+from portal.web.deliveries.request import pretty
+from portal.web.deliveries.rows import event_name
+from portal.web.forms.base import PortalForm
+from portal.web.frame.access import PUBLIC, actor, owner, requires
+from portal.web.frame.status_tags import Tag, signature_tag
+from portal.web.frame.wording import number, plural
+from portal.web.webhooks.views import new_once
+
+JUDGED: Final = {
+    Verdict.GOOD: "Good: made with this webhook's secret key, over exactly these bytes",
+    Verdict.WRONG: "Wrong: a receiver should refuse this delivery",
+    Verdict.MISSING: "There is none: anybody could have sent this",
+}
+MOST_SHOWN: Final = 16_000  # characters; ours are a tenth of it
+EVENTS: Final = frozenset(EventName)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """One message. `number` counts from the first; `delivery` is known where it is surely ours."""
+
+    id: int
+    title: str
+    about: str
+    received_at: datetime
+    tag: Tag
+    is_test: bool
+    is_repeat: bool
+    signatures: list[tuple[str, str]]
+    headers: Sequence[tuple[str, str]]
+    body: str
+    size: str
+    delivery: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """What the page shows of the inbox, the youngest message first."""
+
+    inbox: Inbox
+    sentence: str
+    messages: list[Arrived]
+
+
+def page_of(inbox: Inbox, messages: Sequence[InboxItem]) -> InboxPage:
+    """Put everything into words."""
+    ids = Counter(message.header("X-Asset-Webhook-Id") for message in messages)
+    shown = []
+    for message in messages:
+        message_id = message.header("X-Asset-Webhook-Id")
+        ids[message_id] -= 1  # what is left came before this one
+        shown.append(_arrived(message, is_repeat=bool(message_id) and ids[message_id] > 0))
+    return InboxPage(inbox, _sentence(inbox), shown)
+
+
+def _sentence(inbox: Inbox) -> str:
+    if not inbox.count:
+        return "Nothing has arrived yet." if inbox.is_active else "It is off: only tests arrive."
+    return f"{plural(inbox.count, 'delivery has', 'deliveries have')} arrived in the last 24 hours."
+
+
+def _arrived(message: InboxItem, *, is_repeat: bool) -> Arrived:
+    read = _read(message.body)
+    event = message.header("X-Asset-Webhook-Event")
+    return Arrived(
+        id=message.id,
+        title=event_name(event) if event in EVENTS else "Something else",
+        about=_about(read),
+        received_at=message.received_at,
+        tag=signature_tag(message.house),
+        is_test=_part(_part(read, "data"), "test") is True,
+        is_repeat=is_repeat,
+        signatures=[
+            ("X-Asset-Webhook-Signature", JUDGED[message.house]),
+            ("webhook-signature (Standard Webhooks)", JUDGED[message.standard]),
+        ],
+        headers=message.headers,
+        body=pretty(message.body)[:MOST_SHOWN],
+        size=f"{number(len(message.body))} bytes",
+        delivery=_delivery(message),
+    )
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _part(read: Any, name: str) -> Any:
+    return read.get(name) if isinstance(read, dict) else None
+
+
+def _about(read: Any) -> str:
+    """Tag and name of the asset that it is about."""
+    asset = _part(read, "asset")
+    words = [_part(asset, "asset_tag"), _part(asset, "name")]
+    return storable(" ".join(word for word in words if isinstance(word, str)))[:200]
+
+
+def _delivery(message: InboxItem) -> UUID | None:
+    if message.house is not Verdict.GOOD:
+        return None
+    try:
+        return UUID(message.header("X-Asset-Webhook-Id"))
+    except ValueError:
+        return None
+
+
+NOBODY: Final = "There is no inbox at this address.\n"
+TOO_LARGE: Final = "The inbox takes at most 64 KB.\n"
+
+blueprint = Blueprint("inbox", __name__, url_prefix="/inbox")
+
+
+@blueprint.get("")
+@requires("webhooks.read")
+def index() -> str:
+    """What arrived, followed while more comes."""
+    return render_template("webhooks/inbox/index.html", page=_page(), new_once=new_once)
+
+
+@blueprint.get("/live")
+@requires("webhooks.read")
+def live() -> Response:
+    """The part of it that changes."""
+    page = _page()
+    if page is None:
+        return jsonify(stop=True)
+    html = render_template("webhooks/inbox/_live.html", page=page)
+    return jsonify(html=html, stop=False, announce=page.sentence)
+
+
+@blueprint.post("")
+@requires("webhooks.edit")
+def start() -> Answer:
+    """“Try it without a receiver”: make the inbox, or come back to the one there is."""
+    once = PortalForm().once_value
+    path = once_only(
+        owner(), once, lambda: webhook_inbox.open_inbox(actor()), lambda _made: _path()
+    )
+    return redirect(path)
+
+
+@blueprint.post("/test")
+@requires("webhooks.test")
+def test() -> Answer:
+    """Send a test to the inbox, and stay to see it arrive."""
+    found = webhook_inbox.find_inbox()
+    if found is not None:
+        try:
+            once_only(owner(), PortalForm().once_value, lambda: _send(found), lambda _made: _path())
+        except (TestUnderWay, SendingStopped) as refusal:
+            flash(refusal.sentence, "warning")
+    return redirect(_path())
+
+
+@blueprint.post("/<token>")
+@requires(PUBLIC)
+def receive(token: str) -> Response:
+    """Take a message, as any receiver would. Answers in plain text; nobody reads a page here."""
+    if public_id_of(token) is None:
+        return _plain(NOBODY, 404)  # whoever guesses is not even listened to
+    # One more than fits: what comes in chunks is read up to this limit, and then cut in silence.
+    request.max_content_length = LARGEST + 1
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        return _plain(TOO_LARGE, 413)
+    if len(body) > LARGEST:
+        return _plain(TOO_LARGE, 413)
+    if not webhook_inbox.receive(token, list(request.headers), body):
+        return _plain(NOBODY, 404)
+    return _plain("The built-in inbox has it.\n", 200)
+
+
+# Whoever sends a message has no page of ours, and no token from one.
+csrf.exempt(receive)
+
+
+def _page() -> InboxPage | None:
+    found = webhook_inbox.find_inbox()
+    return page_of(found, webhook_inbox.messages(found.public_id)) if found else None
+
+
+def _send(found: Inbox) -> UUID:
+    return send_test(actor(), found.public_id)
+
+
+def _path() -> str:
+    return url_for("inbox.index")
+
+
+def _plain(text: str, status: int) -> Response:
+    return Response(text, status, mimetype="text/plain")

@@ -1,0 +1,467 @@
+"""Sentences about a webhook: its status, what to do, and its history."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
+from portal.engine.health import PATIENCE_IN_WORDS, has_asked
+from portal.engine.next_steps import ASK, EDIT, SWITCH
+from portal.engine.reasons import Explanation, Reason, Side, explain, title
+from portal.lib.durations import in_words, is_now, relative
+from portal.models.webhooks import OffReason
+from portal.services.core.permissions import SYSTEM
+from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries.trends import Trend
+from portal.services.operations.retention import held_until
+from portal.services.outbox.due import ShownStatus
+from portal.services.webhooks.queries import HistoryEntry, WebhookDetail
+from portal.services.webhooks.summary import ListedWebhook, Standing
+from portal.web.frame.access import can
+from portal.web.frame.banner_views import sending_stop
+from portal.web.frame.wording import (
+    counted,
+    day_of,
+    days_kept,
+    exact_day,
+    moment,
+    near_time,
+    plural,
+)
+from portal.web.help.advice import Advice, Matter, advice_after, advise, for_reader, webhook_links
+
+OFF_NOTES: Final[Mapping[str, str]] = {
+    OffReason.PERSON: "Turned off by a person",
+    OffReason.GONE: "Turned off by us: closed for good (410)",
+    OffReason.FAILING: f"Turned off by us: nothing arrived for {PATIENCE_IN_WORDS}",
+    OffReason.LOST_KEY: "Turned off by us: its secrets cannot be opened",
+}
+
+
+def state_sentence(
+    webhook: WebhookDetail,
+    latest: Sequence[LogRow],
+    now: datetime,
+    day: Trend | None = None,
+    off_by: str = "",
+) -> str:
+    """What stands first on the webhook's page, after its status. `day`: its last 24 hours;
+    `off_by`: which person turned it off, where that is known."""
+    if webhook.standing is Standing.OFF:
+        return _off(webhook, now, off_by or "A person")
+    if webhook.standing is not Standing.ACTIVE:
+        return _failing(webhook, now)
+    if webhook.last_delivered_at:
+        arrived = f"The last delivery arrived {relative(webhook.last_delivered_at, now)}."
+        return arrived + (_last_day(day) if day else "")
+    return _before_any_event(latest, now)
+
+
+def held_for(events: str = "Events that happen now") -> str:
+    """What becomes of events while a webhook is off."""
+    days = plural(days_kept(), "day")
+    until = f"until it is turned on, at most {days}; after that only Retry sends them"
+    return f"{events} are held {until}."
+
+
+def off_note(webhook: ListedWebhook, now: datetime) -> str:
+    """What stands under its status in the list: why it is off, or when we turn it off."""
+    at = webhook.turns_off_at
+    if at is not None:
+        return (
+            f"Off on {exact_day(at)}, if nothing arrives" if at > now else "Off at its next failure"
+        )
+    return OFF_NOTES[webhook.off_reason or OffReason.PERSON] if _is_off(webhook) else ""
+
+
+def going_on(webhook: ListedWebhook, week: Trend | None, now: datetime) -> str:
+    """What the list says of it beside its status. `week`: the trend that stands beside it."""
+    note = off_note(webhook, now)
+    if note:
+        return note
+    if webhook.standing is Standing.PAUSED:
+        asked = has_asked(webhook.paused_until, now)
+        return "The receiver asked us to wait" if asked else "The receiver isn't responding"
+    if webhook.standing is Standing.FAILING:
+        return "The last delivery to it failed"
+    if not webhook.last:
+        return "Nothing has been sent yet"
+    if not (week and week.failed_attempts):
+        return "Everything arrives"
+    failed = plural(week.failed_attempts, "attempt")
+    if webhook.has_missing:
+        return f"Deliveries arrive, after {failed} failed"
+    return f"Everything has arrived; {failed} failed first"
+
+
+def turning_off(at: datetime | None, now: datetime) -> str:
+    """That we will turn it off, and when; empty while that is not near."""
+    if at is None:
+        return ""
+    if at <= now:
+        return "It will be turned off when the next attempt fails."
+    return f"It will be turned off on {exact_day(at)}, if nothing arrives until then."
+
+
+def held_until_words(webhook: WebhookDetail) -> str:
+    """Until when what is held is kept; empty where nothing is."""
+    if webhook.oldest_held_at is None:
+        return ""
+    until = day_of(held_until(webhook.oldest_held_at, webhook.off_at))
+    if webhook.held == 1:
+        return f"It is kept until {until}; then it is stopped."
+    days = plural(days_kept(), "day")
+    return f"Each is kept for {days}, the oldest until {until}; then it is stopped."
+
+
+def on_and_off(on: int, off: int) -> str:
+    """How many of each: "5 webhooks are on, 1 is off."; nothing without any."""
+    is_off = f", {plural(off, 'is', 'are')} off" if off else ""
+    return f"{plural(on, 'webhook is', 'webhooks are')} on{is_off}." if on or off else ""
+
+
+def held_count(count: int) -> str:
+    """A count that stops at its limit, in words: "37 deliveries", "10 000+ deliveries"."""
+    return f"{counted(count)} {'delivery' if count == 1 else 'deliveries'}"
+
+
+def result_of(row: LogRow) -> str:
+    """What came of the last attempt, briefly; empty before there is any."""
+    if row.reason:
+        return title(Reason(row.reason), row.code)
+    return f"Answered {row.code}" if row.code else ""
+
+
+def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What can be tested: (group, [(value, name)]), those asked for first."""
+    others = [(str(each.value), each.name) for each in CATALOGUE if each.value not in chosen]
+    asked_for = [(value, event_type(value).name) for value in chosen]
+    groups = [("Asked for", asked_for), ("Other events", others)]
+    return [group for group in groups if group[1]]
+
+
+def events_of(chosen: Iterable[str]) -> list[tuple[str, list[EventType]]]:
+    """The chosen events in their groups."""
+    wanted = set(chosen)
+    groups = [(g.label, [each for each in events if each.value in wanted]) for g, events in GROUPS]
+    return [(label, events) for label, events in groups if events]
+
+
+def _is_off(webhook: ListedWebhook) -> bool:
+    return webhook.standing is Standing.OFF
+
+
+def _last_day(day: Trend) -> str:
+    """What went wrong in the last 24 hours although it is well now."""
+    failed = f"{plural(day.failed_attempts, 'attempt')} failed" if day.failed_attempts else ""
+    late = f"{plural(day.late, 'delivery', 'deliveries')} arrived late" if day.late else ""
+    told = " and ".join(filter(None, (failed, late)))
+    return f" In the last 24 hours {told}." if told else ""
+
+
+def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
+    if any(not row.is_test for row in latest):
+        return "Nothing has arrived yet."
+    test = next((row for row in latest if row.is_test), None)
+    if test is None:
+        press = " Press Test webhook to try it." if can("webhooks.test") else ""
+        return f"Nothing has been sent yet.{press}"
+    arrived = "arrived" if test.status is ShownStatus.DELIVERED else "has not arrived"
+    was = f"The last test, {relative(test.created_at, now)}, {arrived}."
+    return f"No event has been sent yet. {was}"
+
+
+def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
+    """Who turned it off, and why; what becomes of events meanwhile."""
+    ago = f" {relative(webhook.off_at, now)}" if webhook.off_at else ""
+    happened = {
+        OffReason.GONE: f"{webhook.host} said that this address is closed for good (410), "
+        f"so we turned it off{ago}.",
+        OffReason.FAILING: f"Nothing arrived at {webhook.host} for {PATIENCE_IN_WORDS}, "
+        f"so we turned it off{ago}.",
+        OffReason.LOST_KEY: "Its secret key or its custom headers cannot be opened, because the "
+        f"keys of this portal were lost, so it was turned off{ago}.",
+    }
+    who = happened.get(OffReason(webhook.off_reason or OffReason.PERSON))
+    return f"{who or f'{by} turned it off{ago}.'} {held_for()}"
+
+
+def _failing(webhook: WebhookDetail, now: datetime) -> str:
+    # Attempts are counted: one message that is tried again and again fails as many times.
+    count = webhook.failures_in_row
+    if not count:
+        reason, code = webhook.fails_for
+        # Without a name: the address may be what was changed.
+        told = f" Before that: {title(Reason(reason), code)}." if reason else ""
+        unknown = "Nothing has arrived since its settings were changed."
+        return f"{unknown}{told}{_next_try(webhook, now)}{_behind(webhook)}"
+    which = f"last {plural(count, 'attempt')}" if count > 1 else "last attempt"
+    asked = _asked(webhook, now)
+    cause = asked or _cause(webhook)
+    return f"The {which} failed.{cause}{_next_try(webhook, now)}{_behind(webhook)}"
+
+
+def _asked(webhook: WebhookDetail, now: datetime) -> str:
+    """That the receiver wants to be left alone, and until when; empty where it has not said so."""
+    reason, code = webhook.fails_for
+    at = webhook.next_try_at
+    if reason not in (Reason.RATE, Reason.UNAVAILABLE) or at is None:
+        return ""
+    is_long = webhook.is_left_alone and has_asked(at, now)
+    if not is_long:
+        return ""
+    return f" {webhook.host} answered {code}, and asked us to wait until {near_time(at)}."
+
+
+def _behind(webhook: WebhookDetail) -> str:
+    """That one delivery holds others up, where they go in order."""
+    many, oldest = webhook.waits_behind, webhook.oldest_open
+    if not many or oldest is None:
+        return ""
+    waits = "delivery waits" if many == 1 else "deliveries wait"
+    return (
+        f" This webhook gets one at a time, in order: the one of {near_time(oldest.created_at)} has"
+        f" not arrived, and {counted(many)} {waits} behind it until it has, or is stopped."
+    )
+
+
+def _cause(webhook: WebhookDetail) -> str:
+    reason, code = webhook.fails_for
+    if reason is None:
+        return ""
+    return " " + explain(Reason(reason), host=webhook.host, code=code).what_happened
+
+
+def _next_try(webhook: WebhookDetail, now: datetime) -> str:
+    at = webhook.next_try_at
+    if at is None or sending_stop():
+        return ""
+    return f" Next attempt {'now' if is_now(at, now) else relative(at, now)}."
+
+
+def advice_of(webhook: WebhookDetail) -> Advice | None:
+    """The next step for a webhook that needs one; None while it is well."""
+    reason = _reason(webhook)
+    if reason is None:
+        return None
+    return advice_after(
+        reason,
+        lambda retry: _explained(webhook, reason, retry),
+        _matter(webhook, _explained(webhook, reason).what_happened),
+        webhook_links(webhook.public_id),
+    )
+
+
+def who_acts(webhook: WebhookDetail, advice: Advice) -> str:
+    """Who has to do something now, as the heading above the next step."""
+    if advice.message:
+        return "Next: a colleague"
+    reason = _reason(webhook)
+    side = _explained(webhook, reason).side if reason else Side.YOU
+    is_theirs = side is Side.RECEIVER and not advice.links
+    return "Next: the receiver's owner" if is_theirs else "Next: you"
+
+
+def advice_about_held(webhook: WebhookDetail) -> Advice:
+    """What becomes of what is held while the webhook is on."""
+    return advise(
+        SWITCH,
+        "Send or discard what is held.",
+        f"{ASK} to send or discard what is held.",
+        matter=_matter(webhook, "Deliveries to this webhook are held."),
+    )
+
+
+def advice_about_key(webhook: WebhookDetail) -> Advice:
+    """Who gives the receiver the key that takes over."""
+    return advise(
+        "webhooks.secret",
+        "Give the receiver the new key before then.",
+        f"{ASK} to give the receiver the new key before then.",
+        matter=_matter(webhook, "The secret key was replaced, and the earlier one ends soon."),
+    )
+
+
+def about_closed(webhook: WebhookDetail) -> str:
+    """What to do about what cannot be opened, or whom to ask."""
+    own = "Edit the webhook and enter new ones, or set the earlier ENCRYPTION_KEYS again."
+    others = f"{ASK} to enter new ones."
+    todo = for_reader(EDIT, own, others, webhook.public_id)
+    what = " and ".join(webhook.closed)
+    return f"The stored {what} cannot be opened with the keys of this portal. {todo}"
+
+
+def about_plain_address(webhook: WebhookDetail) -> str:
+    """What goes to http:// is read by anyone on the way, and who may change that."""
+    own, others = "Use https:// if they offer it.", f"{ASK} to use https:// if they offer it."
+    todo = for_reader(EDIT, own, others, webhook.public_id)
+    return f"Anyone on the way can read what goes to an http:// address. {todo}"
+
+
+def _reason(webhook: WebhookDetail) -> Reason | None:
+    if webhook.standing is Standing.OFF:
+        if webhook.off_reason == OffReason.GONE:
+            return Reason.GONE
+        # Who may turn it on has the button for it.
+        return None if can(SWITCH) else Reason.WEBHOOK_OFF
+    reason, _ = webhook.fails_for
+    # What was wrong may have been changed since: the next attempt tells.
+    fails = webhook.standing is not Standing.ACTIVE and webhook.failures_in_row > 0
+    return Reason(reason) if reason and fails else None
+
+
+def _explained(webhook: WebhookDetail, reason: Reason, retry: str = "") -> Explanation:
+    again = moment(webhook.next_try_at).exact if webhook.next_try_at else ""
+    code = webhook.fails_for[1]
+    return explain(reason, host=webhook.host, code=code, again=again, retry=retry)
+
+
+def _matter(webhook: WebhookDetail, happened: str) -> Matter:
+    return Matter(
+        webhook=webhook.public_id,
+        name=webhook.name,
+        happened=happened,
+        held=f"{held_count(webhook.held)}. {held_until_words(webhook)}" if webhook.held else "",
+        since=webhook.off_at or webhook.failing_since,
+        path=f"/settings/webhooks/{webhook.public_id}",
+    )
+
+
+ACTIONS: Final = {
+    "webhook.created": "created this webhook",
+    "webhook.changed": "changed this webhook",
+    "webhook.turned_on": "turned this webhook on",
+    "webhook.turned_off": "turned this webhook off",
+    "webhook.decided_about_held": "decided about what was held",
+    "webhook.secret_switched": "switched to the new secret key",
+    "webhook.tested_before_saving": "tested the form of this webhook before saving",
+    "webhook.waiting_sent": "sent what was waiting for a retry",
+    "webhook.problem_dismissed": "dismissed a problem of this webhook",
+    "webhook.problem_brought_back": "brought back a dismissed problem of this webhook",
+}
+FIELDS: Final = {
+    "name": "Name",
+    "url": "URL",
+    "url_is_secret": "This address is a secret",
+    "events": "Events",
+    "secret_key": "Secret key",
+    "custom_headers": "Custom headers",
+    "in_order": "One at a time, in order",
+    "status": "Status",
+    "cause": "Cause",
+    "deliveries_send": "Held deliveries sent",
+    "deliveries_discard": "Held deliveries discarded",
+    "deliveries_stopped": "Deliveries stopped with it",
+    "reason": "Reason",
+    "failed_deliveries": "Failed deliveries",
+    "selected_deliveries": "Selected deliveries",
+}
+# Of an address that reads the same before and after.
+UNSEEN_PART: Final = "a secret part was changed"
+# What a receiver notices when it is changed, and in which words the change is blamed.
+BLAMED: Final = {
+    "url": "the URL was edited",
+    "secret_key": "the secret key was changed",
+    "custom_headers": "the custom headers were edited",
+    "in_order": "“One at a time, in order” was changed",
+}
+BLAMED_ACTIONS: Final = {
+    "webhook.created": "it was made",
+    "webhook.turned_on": "it was turned on",
+    "webhook.secret_switched": "the new secret key took over",
+}
+# Failures that begin later have a cause of their own.
+SUSPECT_FOR: Final = timedelta(hours=24)
+TONES: Final = {
+    "webhook.turned_on": "success",
+    "webhook.turned_off": "warning",
+    "webhook.created": "info",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One entry of the history; `details` are (label, before, after), before may be blank."""
+
+    at: datetime
+    sentence: str
+    tone: str
+    details: list[tuple[str, str, str]]
+
+
+def failures_began(failing_since: datetime | None, changes: Sequence[HistoryEntry]) -> str:
+    """ "Failures began 4 minutes after the URL was edited": blank unless a change came before."""
+    if failing_since is None:
+        return ""
+    for change in changes:  # the youngest first
+        blamed = _blamed(change)
+        if blamed and timedelta() <= failing_since - change.at < SUSPECT_FOR:
+            after = in_words((failing_since - change.at).total_seconds())
+            return f"Failures began {after} after {blamed}."
+    return ""
+
+
+def has_moved(since: datetime, changes: Sequence[HistoryEntry]) -> bool:
+    """Whether the address was changed after that moment."""
+    return any(
+        each.at > since and each.action == "webhook.changed" and "url" in each.changes
+        for each in changes
+    )
+
+
+def history_lines(
+    changes: Sequence[HistoryEntry], failing_since: datetime | None = None
+) -> list[HistoryLine]:
+    """The audit trail of one webhook for people; the beginning of its failures in its place."""
+    lines = [
+        HistoryLine(
+            at=each.at,
+            sentence=f"{_who(each)} {ACTIONS.get(each.action, 'changed this webhook')}",
+            tone=TONES.get(each.action, "neutral"),
+            details=[_detail(name, change) for name, change in each.changes.items()],
+        )
+        for each in changes
+    ]
+    if failing_since is not None:
+        words = failures_began(failing_since, changes).rstrip(".") or "Failures began"
+        lines.append(HistoryLine(failing_since, words, "danger", []))
+    return sorted(lines, key=lambda line: line.at, reverse=True)
+
+
+def _who(change: HistoryEntry) -> str:
+    """Pages of webhooks call what the portal does by itself ours."""
+    return "We" if change.by == SYSTEM.name else change.by
+
+
+def _blamed(change: HistoryEntry) -> str:
+    if change.action in BLAMED_ACTIONS:
+        return BLAMED_ACTIONS[change.action]
+    if change.action != "webhook.changed":
+        return ""
+    return " and ".join(words for name, words in BLAMED.items() if name in change.changes)
+
+
+def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:
+    before, after = change.get("from"), change.get("to")
+    if name == "events":
+        return _events_detail(before or [], after or [])
+    if name == "url" and before == after:
+        return FIELDS[name], "", f"{after} ({UNSEEN_PART})"
+    if name == "custom_headers" and before == after:
+        return FIELDS[name], "", "a value was changed"
+    return FIELDS.get(name, name), _shown(before), _shown(after)
+
+
+def _events_detail(before: list[str], after: list[str]) -> tuple[str, str, str]:
+    if not before:
+        return FIELDS["events"], "", ", ".join(event_type(value).name for value in after)
+    added = [f"added {event_type(value).name}" for value in after if value not in before]
+    removed = [f"removed {event_type(value).name}" for value in before if value not in after]
+    return FIELDS["events"], "", ", ".join(added + removed)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
