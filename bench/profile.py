@@ -1,7 +1,8 @@
-"""Where a worker's time goes: one pump under a profiler, in this process.
+"""Where a worker's time goes: one dispatcher under a profiler, in this process.
 
 `python -m bench.profile [sqlite|postgres]`. The profiler itself slows everything; read the shares.
-It sees one thread only, so what the pump hands to its database writer is done in this one here.
+It sees one thread only, so what the dispatcher hands to its database writer is done in this one
+here.
 """
 
 import cProfile
@@ -16,7 +17,7 @@ from sqlalchemy import Connection
 
 from bench.support.world import publish_at_once, webhooks, world
 from jobs.deliver import deliver_due
-from jobs.pump.database_writer import DatabaseWriter
+from jobs.dispatcher.database_writer import DatabaseWriter
 
 WEBHOOKS = 50
 EVENTS = 100

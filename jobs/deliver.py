@@ -1,4 +1,4 @@
-"""`deliver_due`: what a ring of the bell queues where no pump is listening."""
+"""`deliver_due`: what a ring of the bell queues where no dispatcher is listening."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from flask import Flask, current_app
 from sqlalchemy import Engine
 
 from jobs.context import job
-from jobs.pump.pump import Pump
-from jobs.pump.sender import Sender
-from jobs.pump.wake import Wake
+from jobs.dispatcher.loop import Dispatcher
+from jobs.dispatcher.sender import Sender
+from jobs.dispatcher.wake import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
@@ -20,7 +20,8 @@ from portal.services.dispatch import request
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """What outlives a pump, so that the next one starts warm: connections, names, certificates."""
+    """What outlives a dispatcher, so that the next one starts warm: connections, names,
+    certificates."""
 
     engine: Engine
     transport: Transport
@@ -38,13 +39,13 @@ def deliver_due() -> None:
     if sender is not None:
         sender.have_sent()
     else:
-        new_pump(stop.is_set).run_until_rest()
+        new_dispatcher(stop.is_set).run_until_rest()
 
 
-def new_pump(is_stopping: Callable[[], bool]) -> Pump:
-    """A pump with this process's equipment. One at a time."""
+def new_dispatcher(is_stopping: Callable[[], bool]) -> Dispatcher:
+    """A dispatcher with this process's equipment. One at a time."""
     equipment = equip()
-    return Pump(
+    return Dispatcher(
         settings=settings(),
         engine=equipment.engine,
         transport=equipment.transport,
@@ -58,7 +59,7 @@ def new_sender(app: Flask) -> Sender:
     """The sender of a process that has none yet."""
     with app.app_context():
         equipment = equip()
-    return Sender(app, new_pump, equipment.wake, equipment.engine)
+    return Sender(app, new_dispatcher, equipment.wake, equipment.engine)
 
 
 def equip() -> Equipment:

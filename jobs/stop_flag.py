@@ -27,7 +27,7 @@ class StopFlag:
         return self._sign
 
     def clear(self) -> None:
-        """Forget the request (tests run several pumps in one process)."""
+        """Forget the request (tests run several dispatchers in one process)."""
         self._is_set = False
         with suppress(BlockingIOError):
             os.eventfd_read(self._sign)

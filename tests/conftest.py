@@ -241,7 +241,7 @@ def usual_hashing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def put_equipment_away(app: Flask) -> None:
-    """Connections and sockets of one test's pump do not live on into the next."""
+    """Connections and sockets of one test's dispatcher do not live on into the next."""
     stop.clear()
     equipment = app.extensions.pop("equipment", None)
     if equipment is not None:

@@ -56,5 +56,6 @@ class Arrivals:
             return len(arrived) == len(event_of)
 
         wait_until(all_there, 20, "arrival of all")
-        # A pump that happens to look may have sent it before we have seen our own commit return.
+        # A dispatcher that happens to look may have sent it before we have seen our own commit
+        # return.
         return [max(0.0, at - self._stored[event_of[each]]) for each, at in arrived.items()]

@@ -25,11 +25,11 @@ from sqlalchemy.orm import configure_mappers
 
 from jobs.context import application, job
 from jobs.deliver import equip, new_sender
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.prober import Prober
 from jobs.processes.heartbeat import GOODBYE, Heartbeat, Watchdog
 from jobs.processes.process_setup import raise_limit_of_open_files, signal_sockets
 from jobs.processes.substitute import Substitute
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.prober import Prober
 from jobs.stop_flag import stop
 from jobs.turns import turns
 from portal.config.settings import Settings

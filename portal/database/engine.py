@@ -181,10 +181,10 @@ def engine_options(url: str, options: str = FULL) -> dict[str, Any]:
 
 
 def impatient_engine(url: str, options: str = FULL) -> Engine:
-    """An engine whose connections wait at most 100 ms for a lock: for the pump, whose sockets must
-    not wait for the database. One that stands still does not keep its own locks for long.
+    """An engine whose connections wait at most 100 ms for a lock: for the dispatcher, whose sockets
+    must not wait for the database. One that stands still does not keep its own locks for long.
 
-    No connection is asked whether it is alive before its use: the pump tries again anyway.
+    No connection is asked whether it is alive before its use: the dispatcher tries again anyway.
     """
     engine = create_engine(url, **(engine_options(url, options) | {"pool_pre_ping": False}))
     prepare_engine(engine)

@@ -5,8 +5,8 @@ Redis does not answer, the bell stays silent, and says so once in the log. Each 
 table twice a second anyhow.
 
 Two keys keep a burst from leaving a trail of empty jobs without losing a wake-up:
-`deliveries:awake` exists while a pump is looking at `deliveries:bell`, and `deliveries:queued`
-while a `deliver_due` waits to be picked up.
+`deliveries:awake` exists while a dispatcher is looking at `deliveries:bell`, and
+`deliveries:queued` while a `deliver_due` waits to be picked up.
 """
 
 import logging
@@ -84,7 +84,7 @@ QUEUED_SECONDS: Final = 5  # a worker killed between pop and start silences the 
 AWAKE_SECONDS: Final = 2
 QUIET_SECONDS: Final = 5  # how long a Redis that did not answer is left alone
 
-# In one step, or a pump that falls asleep between the two keys would leave the latch set and
+# In one step, or a dispatcher that falls asleep between the two keys would leave the latch set and
 # nobody coming. Returns 1 when a job has to be queued. Who may not publish rings all the same.
 RING_SCRIPT: Final = """
 redis.call('INCR', KEYS[1])
@@ -118,7 +118,7 @@ class Bell:
         self._client.close()
 
     def ring(self) -> None:
-        """Make sure that a pump looks at the table after this moment."""
+        """Make sure that a dispatcher looks at the table after this moment."""
         self.ask(self._ring_or_enqueue)
 
     def answer(self) -> None:
@@ -134,19 +134,20 @@ class Bell:
         return self.ask(lambda redis: watch(redis, BELL))
 
     def stay_awake(self) -> None:
-        """A pump with free places watches the bell for the next `AWAKE_SECONDS`."""
+        """A dispatcher with free places watches the bell for the next `AWAKE_SECONDS`."""
         self.ask(lambda redis: redis.set(AWAKE, 1, ex=AWAKE_SECONDS))
 
     def fall_asleep(self) -> None:
-        """A pump stops watching. Its last look at the table comes after this."""
+        """A dispatcher stops watching. Its last look at the table comes after this."""
         self.ask(lambda redis: redis.delete(AWAKE))
 
     def requeue(self) -> None:
-        """A full pump stops watching and calls for another one, under the same latch."""
+        """A full dispatcher stops watching and calls for another one, under the same latch."""
         self.ask(self._hand_over)
 
     def drop_queued_sweeps(self) -> None:
-        """A running pump is the sweep: those that queued up behind it would find nothing to do."""
+        """A running dispatcher is the sweep: those that queued up behind it would find nothing to
+        do."""
         self.ask(lambda redis: redis.lrem(self._queue.key, 0, SWEEP_ID))
 
     @property

@@ -108,7 +108,7 @@ ANSWER_TIMEOUT: Final = 0.5
 
 
 def quick_client(url: str) -> Redis:
-    """A client that gives up fast, for web requests and the pump: no retries, short waits."""
+    """A client that gives up fast, for web requests and the dispatcher: no retries, short waits."""
     return Redis.from_url(
         url,
         protocol=2,

@@ -43,7 +43,7 @@ from portal.services.webhooks.sample_deliveries import send_test
 from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.faults.support.durations import IS_FULL
 from tests.faults.support.engine_world import EVENTS, WELL, World, health_of, look
-from tests.jobs.pump.delivery_clock import claim, ended, write_down
+from tests.jobs.dispatcher.delivery_clock import claim, ended, write_down
 
 WHICH = st.sampled_from([0, 1])
 PICK = st.integers(0, 50)

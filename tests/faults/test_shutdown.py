@@ -19,7 +19,7 @@ from tests.support.processes import is_alive, until
 from tests.support.receiver import Receiver
 
 CAP = 8
-# How leases are given back is tested on both databases by the pump's own tests.
+# How leases are given back is tested on both databases by the dispatcher's own tests.
 pytestmark = pytest.mark.parametrize("running_portal", ["sqlite"], indirect=True)
 
 

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import equip
-from jobs.pump import database_writer
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
+from jobs.dispatcher import database_writer
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk
 from tests.support.receiver import Receiver
 from tests.support.valkey import PrivateValkey
 
@@ -40,7 +40,7 @@ def writer(app: Flask, monkeypatch: pytest.MonkeyPatch) -> DatabaseWriter:
 
 @pytest.fixture
 def desk() -> Iterator[Desk]:
-    """One that does all at once, in the pump's own thread."""
+    """One that does all at once, in the dispatcher's own thread."""
     made = Desk(lambda: None, works_beside=False)
     yield made
     made.close()

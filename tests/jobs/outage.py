@@ -11,7 +11,8 @@ from jobs.deliver import equip
 
 @contextmanager
 def refused(engine: Engine | None = None) -> Iterator[None]:
-    """The database takes nothing for a while. `engine`: from whom; the pump's, if not said."""
+    """The database takes nothing for a while. `engine`: from whom; the dispatcher's, if not
+    said."""
     asked = engine or equip().engine
 
     def refuse(_connection: Connection) -> None:

@@ -1,4 +1,5 @@
-"""Bulk retry with a real pump and a real receiver: each once, and new events go before them."""
+"""Bulk retry with a real dispatcher and a real receiver: each once, and new events go before
+them."""
 
 from uuid import UUID
 

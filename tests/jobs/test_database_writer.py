@@ -1,11 +1,11 @@
-"""The pump's way to a database that is locked or down."""
+"""The dispatcher's way to a database that is locked or down."""
 
 import pytest
 from flask import Flask
 
 from jobs.deliver import equip
-from jobs.pump import database_writer
-from jobs.pump.database_writer import DatabaseWriter
+from jobs.dispatcher import database_writer
+from jobs.dispatcher.database_writer import DatabaseWriter
 from portal.extensions import db
 from tests.jobs.outage import Clock, refused
 

@@ -1,4 +1,5 @@
-"""The one piece of work that a pump has for the database: who does it, and who waits for it."""
+"""The one piece of work that a dispatcher has for the database: who does it, and who waits for
+it."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from jobs.pump.desk import Desk, Done
+from jobs.dispatcher.desk import Desk, Done
 from tests.support.processes import until
 
 SAID = ContextVar("said", default=0.0)

@@ -1,4 +1,4 @@
-"""What a pump does now and then beside sending: when, and what is left alone meanwhile."""
+"""What a dispatcher does now and then beside sending: when, and what is left alone meanwhile."""
 
 import shutil
 import threading
@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import update
 
 from jobs.deliver import equip
-from jobs.pump import duties as duties_module
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk, Done
-from jobs.pump.duties import Duties
+from jobs.dispatcher import duties as duties_module
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk, Done
+from jobs.dispatcher.duties import Duties
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Lease
@@ -26,8 +26,8 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import activation
+from tests.jobs.dispatcher.delivery_clock import leases, only_delivery
 from tests.jobs.outage import Clock, refused
-from tests.jobs.pump.delivery_clock import leases, only_delivery
 from tests.support.database.duties import let_duties_age
 from tests.support.database.statements import asked
 from tests.support.deliveries import lease, make_delivery, stored
@@ -49,7 +49,7 @@ def do(duties: Duties, *, without: set[int] | None = None, is_behind: bool = Fal
 
 def has_signed() -> bool:
     db.session.rollback()
-    return heartbeats.age(heartbeats.PUMP) is not None
+    return heartbeats.age(heartbeats.DISPATCHER) is not None
 
 
 def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Duties) -> None:
@@ -61,8 +61,8 @@ def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Dutie
     assert not has_signed()
     do(duties)
     assert has_signed()
-    signed = [each.name for each in heartbeats.lives() if each.kind == heartbeats.PUMP]
-    assert signed == [heartbeats.own_name(heartbeats.PUMP)], "its goodbye takes it away"
+    signed = [each.name for each in heartbeats.lives() if each.kind == heartbeats.DISPATCHER]
+    assert signed == [heartbeats.own_name(heartbeats.DISPATCHER)], "its goodbye takes it away"
 
 
 def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
@@ -87,7 +87,7 @@ def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
     desk.close()
 
 
-def test_what_one_pump_has_looked_at_no_other_does_so_soon(
+def test_what_one_dispatcher_has_looked_at_no_other_does_so_soon(
     writer: DatabaseWriter, desk: Desk
 ) -> None:
     first, second = (Duties(bell.bell(), writer, desk, every=3600.0) for _ in range(2))

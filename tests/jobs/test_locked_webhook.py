@@ -16,16 +16,16 @@ from flask import Flask
 from sqlalchemy import Connection, create_engine, event, func, select, update
 
 from jobs.deliver import deliver_due, equip
-from jobs.pump import pump, recorder
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
-from jobs.pump.recorder import Recorder
+from jobs.dispatcher import loop, recorder
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk
+from jobs.dispatcher.recorder import Recorder
 from jobs.stop_flag import stop
 from portal.database.engine import database_now, engine_options
 from portal.extensions import db, settings
 from portal.models.deliveries import Delivery, DeliveryStatus, Lease
 from portal.models.webhooks import Webhook
-from tests.jobs.pump.delivery_clock import claim, ended
+from tests.jobs.dispatcher.delivery_clock import claim, ended
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver
@@ -50,7 +50,7 @@ def locked(hook: Hook) -> Iterator[Connection]:
 
 @contextmanager
 def pumping(app: Flask) -> Iterator[Thread]:
-    """A pump at work beside us."""
+    """A dispatcher at work beside us."""
 
     def run() -> None:
         with app.app_context():
@@ -90,7 +90,7 @@ def test_others_are_recorded_and_claimed_for_meanwhile(app: Flask, receiver: Rec
 def test_what_arrived_does_not_go_again_though_its_lease_ran_out_meanwhile(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when the pump looks for new work before it records what it keeps."""
+    """Also when the dispatcher looks for new work before it records what it keeps."""
     monkeypatch.setattr(recorder, "FLUSH_AFTER", 2.0)
     receiver.answer(delay=0.3)
     first, second = make_webhook(f"{receiver.url}1"), make_webhook(f"{receiver.url}2")
@@ -150,7 +150,7 @@ def _note(asked: list[float], _connection: Any, _cursor: Any, statement: str, *_
 def test_a_worker_that_stops_does_not_wait_for_it_for_ever(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "LAST_RECORD", 0.5)
+    monkeypatch.setattr(loop, "LAST_RECORD", 0.5)
     receiver.answer(delay=0.3)
     hook = make_webhook(receiver.url)
     publish()

@@ -1,4 +1,4 @@
-"""What a pump gives back: of what it claimed too late, and of what its end cut off."""
+"""What a dispatcher gives back: of what it claimed too late, and of what its end cut off."""
 
 from uuid import uuid4
 
@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy import Connection, event
 
 from jobs.deliver import equip
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
-from jobs.pump.returns import Returns
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk
+from jobs.dispatcher.returns import Returns
 from portal.services.dispatch.claim_types import Claim
+from tests.jobs.dispatcher.delivery_clock import attempts, claim, deliveries, leases, only_delivery
 from tests.jobs.outage import refused
-from tests.jobs.pump.delivery_clock import attempts, claim, deliveries, leases, only_delivery
 from tests.support.factories import make_webhook, publish
 
 

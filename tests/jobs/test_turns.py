@@ -99,7 +99,7 @@ def test_a_job_has_its_turn_until_it_ends_however_it_does(
 def test_who_asks_whether_to_stop_has_come_round(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pump asks in each of its turns, and long work before each step."""
+    """The dispatcher asks in each of its turns, and long work before each step."""
     turns = Turns()
     monkeypatch.setattr("jobs.stop_flag.turns", turns)
     turns.begin()

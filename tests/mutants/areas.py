@@ -53,8 +53,8 @@ AREAS: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
     "recording and masking": (
         20,
         (
-            "jobs/pump/database_writer.py",
-            "jobs/pump/recorder.py",
+            "jobs/dispatcher/database_writer.py",
+            "jobs/dispatcher/recorder.py",
             "portal/lib/redaction.py",
             "portal/logs.py",
             "portal/services/deliveries/detail.py",
@@ -68,7 +68,7 @@ AREAS: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
         26,
         (
             "jobs/deliver.py",
-            "jobs/pump/pump.py",
+            "jobs/dispatcher/loop.py",
             "jobs/periodic.py",
             "portal/queue/bell.py",
             "portal/services/core/queries.py",
@@ -96,7 +96,7 @@ AREAS: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
     "jobs": (
         26,
         (
-            "jobs/*",  # folders too: jobs/web_server, jobs/pump where no area above names it
+            "jobs/*",  # folders too: jobs/web_server, jobs/dispatcher where no area above names it
             "portal/queue/*",
             "portal/services/core/heartbeats.py",
             "portal/services/operations/health.py",

@@ -84,7 +84,7 @@ def test_every_area_has_files_and_the_shares_add_up() -> None:
         ("portal/services/erasure/walk.py", "sign-in and vault"),
         ("portal/web/erasure/views.py", "sign-in and vault"),
         ("jobs/web_server/worker.py", "jobs"),
-        ("jobs/pump/pump.py", "claiming and dispatch"),
+        ("jobs/dispatcher/loop.py", "claiming and dispatch"),
     ],
 )
 def test_a_file_is_scored_in_the_first_area_that_names_it(path: str, area: str) -> None:

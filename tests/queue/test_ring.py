@@ -70,7 +70,7 @@ def test_every_job_name_imports_what_opens_a_context_where_there_is_none(name: s
     assert import_attribute(name).__code__ is job(lambda: None).__code__
 
 
-def test_it_queues_a_pump_at_the_front_with_the_agreed_life(app: Flask, redis: Redis) -> None:
+def test_it_queues_a_dispatcher_at_the_front_with_the_agreed_life(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:deliveries", "something-else")
     made = request_id.begin()
     try:
@@ -106,14 +106,14 @@ def test_a_burst_of_a_thousand_rings_leaves_one_job(app: Flask, redis: Redis) ->
     assert 0 < redis.ttl(bell.QUEUED) <= 5
 
 
-def test_a_ring_is_queued_again_once_a_pump_has_answered(app: Flask, redis: Redis) -> None:
+def test_a_ring_is_queued_again_once_a_dispatcher_has_answered(app: Flask, redis: Redis) -> None:
     bell.ring()
     bell.bell().answer()
     bell.ring()
     assert len(queued(redis)) == 2
 
 
-def test_no_job_is_queued_while_a_pump_is_awake_but_the_bell_counts(
+def test_no_job_is_queued_while_a_dispatcher_is_awake_but_the_bell_counts(
     app: Flask, redis: Redis
 ) -> None:
     bell.bell().stay_awake()
@@ -125,7 +125,7 @@ def test_no_job_is_queued_while_a_pump_is_awake_but_the_bell_counts(
     assert 0 < redis.ttl(bell.AWAKE) <= 2
 
 
-def test_no_wake_up_is_lost_when_the_pump_falls_asleep_between_two_rings(
+def test_no_wake_up_is_lost_when_the_dispatcher_falls_asleep_between_two_rings(
     app: Flask, redis: Redis
 ) -> None:
     bell.bell().stay_awake()
@@ -135,7 +135,7 @@ def test_no_wake_up_is_lost_when_the_pump_falls_asleep_between_two_rings(
     assert len(queued(redis)) == 1
 
 
-def test_a_full_pump_calls_for_another_one_only_once(app: Flask, redis: Redis) -> None:
+def test_a_full_dispatcher_calls_for_another_one_only_once(app: Flask, redis: Redis) -> None:
     bell.bell().stay_awake()
     bell.bell().requeue()
     bell.bell().requeue()

@@ -31,7 +31,7 @@ class CertificateDates:
         """The end date for a finished request; `is_new` when it shook hands itself."""
         if is_new:
             return self._remember(curl.getinfo(pycurl.CONN_ID), _end_shown(curl))
-        # Most receivers of a plain http pump never come this far.
+        # Most receivers of a plain http dispatcher never come this far.
         return (
             self._by_connection.get(curl.getinfo(pycurl.CONN_ID)) if self._by_connection else None
         )

@@ -164,7 +164,7 @@ def verify_standard(
     return any(hmac.compare_digest(expected, each) for each in given)
 
 
-@lru_cache(maxsize=256)  # a pump signs with the same few again and again
+@lru_cache(maxsize=256)  # a dispatcher signs with the same few again and again
 def standard_key(secret: str) -> bytes:
     """The key bytes for the standard form: `whsec_…` is base64, anything else is UTF-8 text."""
     if not secret.startswith(STANDARD_PREFIX):

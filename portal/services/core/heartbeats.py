@@ -22,7 +22,7 @@ from portal.models.operations import Process
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
 
 SWEEP: Final = "sweep"
-PUMP: Final = "pump"
+DISPATCHER: Final = "dispatcher"
 WEB: Final = "web"
 SCHEDULER: Final = "scheduler"
 # Not a sign of life: when the mail server last took nothing.
@@ -89,7 +89,7 @@ def sign_own(
 
 def say_goodbye(connection: Connection, kind: str) -> None:
     """This process ends in peace: nobody is to miss it, nor those in whose place it came."""
-    own, mine = Process.name.in_((own_name(kind), own_name(PUMP))), aliased(Process)
+    own, mine = Process.name.in_((own_name(kind), own_name(DISPATCHER))), aliased(Process)
     replaced = exists().where(
         mine.name == own_name(kind),
         Process.kind == mine.kind,

@@ -346,7 +346,7 @@ def _behind(current: Session, delivery: Delivery) -> int:
 
 
 SLOW: Final = timedelta(seconds=15)
-SENDERS: Final = (heartbeats.worker_of(DELIVERIES), heartbeats.PUMP)
+SENDERS: Final = (heartbeats.worker_of(DELIVERIES), heartbeats.DISPATCHER)
 
 
 class Delay(StrEnum):

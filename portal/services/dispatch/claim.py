@@ -88,7 +88,7 @@ def claim(
     claims: list[Claim] = []
     while wanted and len(claims) < places:
         room = places - len(claims)
-        # No more than it takes: another pump gets nothing of what is locked here.
+        # No more than it takes: another dispatcher gets nothing of what is locked here.
         some = _as_many_as_fill(room, wanted)
         wanted = wanted[len(some) :]
         locked = _lock(connection, some)
@@ -122,7 +122,7 @@ def _as_many_as_fill(room: int, wanted: Sequence[Claimable]) -> Sequence[Claimab
 
 
 def _lock(connection: Connection, some: Sequence[Claimable]) -> dict[int, Locked]:
-    """Lock the webhooks that no other pump is claiming for."""
+    """Lock the webhooks that no other dispatcher is claiming for."""
     statement = locked_webhooks(connection.dialect.name)
     found = connection.execute(statement, {"ids": as_json(each.webhook_id for each in some)})
     return {row[0]: Locked._make(row) for row in found.all()}
@@ -400,8 +400,8 @@ def _first_due(portions: AliasedReturnsRows) -> Select[*tuple[Any, ...]]:
 
 
 def _portion_rows(dialect: str) -> AliasedReturnsRows:
-    """What each webhook may have of each priority: no more than its share of the pump's places,
-    and on PostgreSQL no more than its leases leave, as they are under its lock."""
+    """What each webhook may have of each priority: no more than its share of the dispatcher's
+    places, and on PostgreSQL no more than its leases leave, as they are under its lock."""
     columns: dict[str, Any] = dict.fromkeys(("webhook", "priority", "places", "cap"), Integer())
     given = Rowset(dialect, **columns, turn=Integer(), url=String())
     told = [given[name].label(name) for name in ("webhook", "priority", "turn", "url")]
@@ -503,7 +503,7 @@ SHARE: Final = 8
 
 
 def kept_of(most: int) -> int:
-    """How many of a pump's places are kept for webhooks to which nothing is being sent."""
+    """How many of a dispatcher's places are kept for webhooks to which nothing is being sent."""
     return most // SHARE
 
 

@@ -99,7 +99,7 @@ Leased: TypeAlias = tuple[DueDelivery, StoredEvent]
 
 
 class Portion(NamedTuple):
-    """What a webhook may have of one priority. `cap`: what all pumps together may have."""
+    """What a webhook may have of one priority. `cap`: what all dispatchers together may have."""
 
     webhook: int
     priority: Priority
@@ -177,7 +177,7 @@ def give_back_unknown(connection: Connection, run: UUID, held: Collection[UUID])
 
 
 def interrupt(connection: Connection, run: UUID) -> bool:
-    """End the leases of this run, whose pump failed: what it sent may have arrived. True, as
+    """End the leases of this run, whose dispatcher failed: what it sent may have arrived. True, as
     `release`."""
     now = database_now(connection)
     mine = update(Lease).where(Lease.run == run, Lease.until > now)

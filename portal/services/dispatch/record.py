@@ -392,8 +392,9 @@ def record(
 
 
 def _one_of_each(results: Sequence[Result]) -> Iterator[Sequence[Result]]:
-    """Nearly always all at once. A pump that stood still beyond its lease may bring an attempt and
-    the next one of the same delivery: one after the other, as each is a result of the other."""
+    """Nearly always all at once. A dispatcher that stood still beyond its lease may bring an
+    attempt and the next one of the same delivery: one after the other, as each is a result of the
+    other."""
     while results:
         first: dict[int, Result] = {}
         for each in results:

@@ -78,7 +78,7 @@ class Opened(NamedTuple):
 
 
 class Composer:
-    """Builds requests, and keeps what it has decrypted for as long as one pump runs."""
+    """Builds requests, and keeps what it has decrypted for as long as one dispatcher runs."""
 
     def __init__(self, version: str) -> None:
         self._version = version

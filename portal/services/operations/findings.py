@@ -412,7 +412,7 @@ DUE_IS_LATE: Final = 60.0
 MAIL_IS_TRIED_AGAIN: Final = 180.0
 DISK_IS_SHORT: Final = 1024**3  # bytes
 DISK_IS_FULL: Final = 200 * 1024**2
-# Those that beat; what a pump or a sweep writes beside it ends without a word.
+# Those that beat; what a dispatcher or a sweep writes beside it ends without a word.
 BEATING: Final = (
     heartbeats.WEB,
     worker_of(DELIVERIES),
@@ -447,7 +447,7 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
     if not is_readable(facts):
         return
     command = facts.settings.command
-    if not lives_of(facts, worker_of(DELIVERIES), heartbeats.PUMP):
+    if not lives_of(facts, worker_of(DELIVERIES), heartbeats.DISPATCHER):
         yield Finding(
             "no_sender",
             Level.DANGER,
@@ -500,7 +500,7 @@ def _is_replaced(lost: Life, facts: Facts) -> bool:
 
 
 def _sweep(facts: Facts, now: datetime) -> Iterator[Finding]:
-    senders = lives_of(facts, worker_of(DELIVERIES), heartbeats.PUMP)
+    senders = lives_of(facts, worker_of(DELIVERIES), heartbeats.DISPATCHER)
     if facts.trouble or not is_readable(facts) or not senders:
         return
     swept_at = last_sweep(facts)

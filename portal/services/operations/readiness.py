@@ -23,7 +23,7 @@ OVERDUE: Final = BROKEN_AFTER.total_seconds()  # one was
 OK: Final = "ok"
 # Nothing that passes by itself: said at once.
 CERTAIN: Final = {Kind.FULL, Kind.READ_ONLY, Kind.DISK}
-SENDERS: Final = (worker_of(DELIVERIES), heartbeats.PUMP)
+SENDERS: Final = (worker_of(DELIVERIES), heartbeats.DISPATCHER)
 
 
 class Need(StrEnum):
@@ -145,7 +145,7 @@ def _sending(lives: Sequence[Life]) -> str:
     senders = [each for each in lives if each.kind in SENDERS and each.is_alive]
     if not senders:
         return "no process is sending"
-    troubles = [each.trouble for each in senders if each.kind != heartbeats.PUMP]
+    troubles = [each.trouble for each in senders if each.kind != heartbeats.DISPATCHER]
     return str(troubles[0]) if troubles and all(troubles) else OK
 
 

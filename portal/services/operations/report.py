@@ -129,7 +129,7 @@ class Duty:
 # name, the kinds of processes that do it
 DUTIES: Final = (
     ("Showing pages", (heartbeats.WEB,)),
-    ("Sending deliveries", (worker_of(DELIVERIES), heartbeats.PUMP)),
+    ("Sending deliveries", (worker_of(DELIVERIES), heartbeats.DISPATCHER)),
     ("Background work", (worker_of(BACKGROUND),)),
     ("Starting what is scheduled", (heartbeats.SCHEDULER,)),
 )

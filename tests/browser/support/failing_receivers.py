@@ -26,7 +26,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.operations import retention
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import HostileServer, Script
-from tests.jobs.pump.delivery_clock import crash_after_claim, make_due
+from tests.jobs.dispatcher.delivery_clock import crash_after_claim, make_due
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.support.receiver import Answer, Received, Receiver
@@ -57,7 +57,7 @@ SCRIPTS: Final[dict[Reason, Script]] = {
 LONG_AGO: Final = timedelta(days=31)
 # Without a name server and without a route; what waits there must not go out from here.
 OUTSIDE: Final = {Reason.DNS: "http://erp.example.com/", Reason.UNREACHABLE: "http://93.184.215.14"}
-PUMP: Final = "from jobs.deliver import deliver_due; deliver_due()"
+DISPATCHER: Final = "from jobs.deliver import deliver_due; deliver_due()"
 
 
 @contextmanager
@@ -98,11 +98,11 @@ def unsendable() -> Made:
 
 
 def outside() -> Made:
-    """Send where no packet can leave: a second pump under `unshare`, with `lo` alone."""
+    """Send where no packet can leave: a second dispatcher under `unshare`, with `lo` alone."""
     made = deliveries_to(OUTSIDE)
     world = json.dumps({"addresses": [], "hosts": {}, "disks": {}})
     apart = ["unshare", "-m", "-n", sys.executable, "-m", "tests.support.netns", world]
-    command = [*apart, sys.executable, "-c", PUMP]
+    command = [*apart, sys.executable, "-c", DISPATCHER]
     environment = {**os.environ, **_environment(settings())}
     subprocess.run(command, cwd=ROOT, env=environment, timeout=60, check=True, capture_output=True)
     rest(made)

@@ -78,5 +78,5 @@ def are_steady() -> bool:
 def have_pumped(*portals: RunningPortal) -> bool:
     """Whether the workers of all of them have sent something, by their signs of life."""
     look_again()
-    pumps = select(SignOfLife.pid).where(SignOfLife.kind == heartbeats.PUMP)
-    return {portal.pid_of(WORKER) for portal in portals} <= set(db.session.scalars(pumps))
+    dispatchers = select(SignOfLife.pid).where(SignOfLife.kind == heartbeats.DISPATCHER)
+    return {portal.pid_of(WORKER) for portal in portals} <= set(db.session.scalars(dispatchers))

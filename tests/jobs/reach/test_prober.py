@@ -13,8 +13,8 @@ import trustme
 from flask import Flask
 from sqlalchemy import Connection, delete, update
 
-from jobs.pump import prober as prober_module
-from jobs.pump.prober import Prober, _door
+from jobs.dispatcher import prober as prober_module
+from jobs.dispatcher.prober import Prober, _door
 from portal.database.engine import database_now
 from portal.engine.http.bare_probe import Door
 from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE
@@ -26,8 +26,8 @@ from portal.services.outbox import reach
 from portal.services.outbox.reach import Knock, OwnReach
 from portal.services.webhooks.rows import inbox_url, opening
 from tests.engine.http.real_receivers.hostile import HostileServer, Visit
+from tests.jobs.dispatcher.delivery_clock import attempts
 from tests.jobs.outage import refused
-from tests.jobs.pump.delivery_clock import attempts
 from tests.services.dispatch.sending_machines import Machine, doubts
 from tests.support.database.statements import asked
 from tests.support.factories import make_webhook
@@ -131,7 +131,7 @@ def test_it_benches_its_machine_and_takes_it_back(
     assert prober._reach.takes(4711)
 
 
-def test_beside_the_pump_it_goes_round_by_itself_and_knocks_at_the_inbox_as_well(
+def test_beside_the_dispatcher_it_goes_round_by_itself_and_knocks_at_the_inbox_as_well(
     prober: Prober,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,

@@ -15,8 +15,8 @@ from redis import Redis
 from rq import Queue
 
 from jobs.deliver import equip
-from jobs.pump import bell_listener, looks
-from jobs.pump.bell_listener import BellListener
+from jobs.dispatcher import bell_listener, looks
+from jobs.dispatcher.bell_listener import BellListener
 from portal.queue import bell
 from portal.queue.bell import Bell
 from portal.queue.names import DELIVERIES
@@ -65,7 +65,9 @@ def test_a_message_needs_no_job_and_no_look_at_the_table(app: Flask, redis: Redi
         assert queued(redis) == 0
 
 
-def test_a_pump_that_is_late_by_three_of_its_turns_is_still_awake(app: Flask, redis: Redis) -> None:
+def test_a_dispatcher_that_is_late_by_three_of_its_turns_is_still_awake(
+    app: Flask, redis: Redis
+) -> None:
     del app
     bell.bell().stay_awake()
     assert redis.exists(bell.AWAKE)

@@ -15,8 +15,8 @@ from portal.logs import JsonFormatter, LineFormatter, secrets_of
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import results
 from portal.services.dispatch.results import FailedAttempt, Journal
-from tests.jobs.pump.delivery_clock import deliveries, end_pause, make_due
-from tests.jobs.pump.test_pump_and_database import Locker
+from tests.jobs.dispatcher.delivery_clock import deliveries, end_pause, make_due
+from tests.jobs.dispatcher.test_dispatcher_and_database import Locker
 from tests.support.factories import make_webhook, publish
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver

@@ -1,15 +1,16 @@
-"""What a pump asks of the transport for each claim, and what it says of those that never leave."""
+"""What a dispatcher asks of the transport for each claim, and what it says of those that never
+leave."""
 
 from collections.abc import Iterator
 
 import pytest
 from flask import Flask
 
-from jobs.pump import flights as flights_module
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
-from jobs.pump.flights import Flights
-from jobs.pump.recorder import Recorder
+from jobs.dispatcher import flights as flights_module
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk
+from jobs.dispatcher.flights import Flights
+from jobs.dispatcher.recorder import Recorder
 from portal.engine.http import transport as transport_module
 from portal.engine.http.transport import Transport
 from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE, WARY_PATIENCE
@@ -21,8 +22,8 @@ from portal.services.dispatch import request
 from portal.services.dispatch.claim_types import Claim
 from portal.services.outbox.reach import Known, own_reach
 from portal.services.webhooks.rows import opening
+from tests.jobs.dispatcher.delivery_clock import attempts, claim, only_delivery
 from tests.jobs.outage import Clock
-from tests.jobs.pump.delivery_clock import attempts, claim, only_delivery
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
 from tests.support.factories import make_webhook, publish
 

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import deliver_due, equip
-from jobs.pump import bell_listener, looks
+from jobs.dispatcher import bell_listener, looks
 from tests.jobs.outage import refused
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.processes import until

@@ -14,15 +14,15 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import deliver_due, equip
+from jobs.dispatcher import bell_listener, dispatcher
+from jobs.dispatcher import looks as looks_module
+from jobs.dispatcher import sender as sender_module
 from jobs.periodic import sweep
 from jobs.processes import supervisor, worker
-from jobs.pump import bell_listener, pump
-from jobs.pump import looks as looks_module
-from jobs.pump import sender as sender_module
 from jobs.stop_flag import stop
 from portal.extensions import db, settings
 from portal.queue import bell, names
-from tests.jobs.pump.delivery_clock import attempts, deliveries, leases
+from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
@@ -136,7 +136,13 @@ def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.Monk
 
 def test_a_worker_waits_as_long_as_its_supervisor_lets_it() -> None:
     """Less what the database and the goodbye take."""
-    assert 12 < pump.LAST_WAIT < pump.LAST_RECORD < worker.PATIENCE < supervisor.STOP_SECONDS
+    assert (
+        12
+        < dispatcher.LAST_WAIT
+        < dispatcher.LAST_RECORD
+        < worker.PATIENCE
+        < supervisor.STOP_SECONDS
+    )
 
 
 @contextmanager
@@ -191,7 +197,7 @@ def test_one_look_that_takes_long_among_others_holds_nothing_up(
         receiver.wait_for(1, LONG)
 
 
-def test_an_error_of_ours_ends_one_pump_and_what_it_was_sending_goes_again(
+def test_an_error_of_ours_ends_one_dispatcher_and_what_it_was_sending_goes_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sender_module, "FIRST_PAUSE", 0.1)

@@ -1,4 +1,4 @@
-"""A sender whose pump fails, or whose database takes nothing, rests and begins anew."""
+"""A sender whose dispatcher fails, or whose database takes nothing, rests and begins anew."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,16 +12,16 @@ from sqlalchemy import Connection, event
 
 from jobs import turns as turns_module
 from jobs.deliver import equip
-from jobs.pump import sender as sender_module
-from jobs.pump.pump import Pump
-from jobs.pump.sender import Sender
+from jobs.dispatcher import sender as sender_module
+from jobs.dispatcher.loop import Dispatcher
+from jobs.dispatcher.sender import Sender
 from jobs.stop_flag import stop
 from portal.lib.clock import utcnow
 from portal.queue import names
 from portal.services.core.heartbeats import own_run
 from portal.services.outbox.reach import own_reach
+from tests.jobs.dispatcher.delivery_clock import leases
 from tests.jobs.outage import Clock, refused
-from tests.jobs.pump.delivery_clock import leases
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.deliveries import lease, make_delivery
 from tests.support.processes import until
@@ -31,7 +31,7 @@ LONG = 10.0  # seconds that something may take, however slow the machine is
 IsStopping = Callable[[], bool]
 
 
-def sender_of(app: Flask, work: Callable[[IsStopping], Pump]) -> Sender:
+def sender_of(app: Flask, work: Callable[[IsStopping], Dispatcher]) -> Sender:
     return Sender(app, work, equip().wake, equip().engine)
 
 
@@ -57,7 +57,7 @@ def test_after_each_further_error_of_ours_it_rests_twice_as_long(
     monkeypatch.setattr(sender_module, "LONGEST_PAUSE", 0.4)
     begun: list[float] = []
 
-    def fail(_is_stopping: IsStopping) -> Pump:
+    def fail(_is_stopping: IsStopping) -> Dispatcher:
         begun.append(time.monotonic())
         raise RuntimeError("the lamp is broken")
 
@@ -78,7 +78,7 @@ def test_after_a_minute_that_went_well_it_rests_as_briefly_as_at_first_and_is_no
     turns = iter([(60.1, 0.01), (59.9, 3600.0), (60.1, 3600.0)])
     marks = list[float | None]()
 
-    def fail(is_stopping: IsStopping) -> Pump:
+    def fail(is_stopping: IsStopping) -> Dispatcher:
         lasted, pause = next(turns)
         monkeypatch.setattr(sender_module, "FIRST_PAUSE", pause)
         before = sender.turns.last
@@ -97,7 +97,7 @@ def test_after_a_minute_that_went_well_it_rests_as_briefly_as_at_first_and_is_no
 def test_nothing_is_claimed_before_the_database_has_its_sign(app: Flask) -> None:
     begun = list[None]()
 
-    def work(_is_stopping: IsStopping) -> Pump:
+    def work(_is_stopping: IsStopping) -> Dispatcher:
         begun.append(None)
         stop.wait()
         raise RuntimeError("the lamp is broken")
@@ -114,13 +114,13 @@ def test_nothing_is_claimed_before_the_database_has_its_sign(app: Flask) -> None
             assert until(lambda: len(begun) == 1, LONG)
 
 
-def test_what_a_pump_has_left_goes_again_as_soon_as_the_database_lets_it(
+def test_what_a_dispatcher_has_left_goes_again_as_soon_as_the_database_lets_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender_module, "FIRST_PAUSE", 0.01)
     begun, outage = list[None](), ExitStack()
 
-    def work(_is_stopping: IsStopping) -> Pump:
+    def work(_is_stopping: IsStopping) -> Dispatcher:
         begun.append(None)
         if len(begun) == 1:
             lease(make_delivery(), 3600, run=own_run())
@@ -150,7 +150,7 @@ def test_sweeps_are_dropped_only_by_who_leaves_nothing_to_other_machines(
     begun, redis = list[None](), valkey_server.client()
     queue = f"rq:queue:{names.DELIVERIES}"
 
-    def work(_is_stopping: IsStopping) -> Pump:
+    def work(_is_stopping: IsStopping) -> Dispatcher:
         begun.append(None)
         stop.wait()
         raise RuntimeError("the lamp is broken")

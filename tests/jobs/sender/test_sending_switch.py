@@ -17,7 +17,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.operations import sending
 from portal.services.outbox import due
 from portal.services.webhooks.sample_deliveries import send_test
-from tests.jobs.pump.delivery_clock import ask_for_retry, deliveries, leases, webhook
+from tests.jobs.dispatcher.delivery_clock import ask_for_retry, deliveries, leases, webhook
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.receiver import Receiver
 
@@ -36,11 +36,11 @@ def test_it_is_stopped_under_load_and_goes_on_where_it_was(app: Flask, receiver:
     for number in range(20):
         publish(asset_id=number + 1)
 
-    def pump() -> None:
+    def dispatcher() -> None:
         with app.app_context():
             deliver_due()
 
-    running = threading.Thread(target=pump)
+    running = threading.Thread(target=dispatcher)
     running.start()
     receiver.wait_for(8)  # as many as one webhook gets at once
     sending.stop(SYSTEM)

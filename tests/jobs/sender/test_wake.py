@@ -1,4 +1,4 @@
-"""Who waits for a pump to rest, and what ends its own waiting."""
+"""Who waits for a dispatcher to rest, and what ends its own waiting."""
 
 import os
 import select
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jobs.pump.wake import Wake
+from jobs.dispatcher.wake import Wake
 from tests.support.processes import until
 
 

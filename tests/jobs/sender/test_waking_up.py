@@ -8,10 +8,10 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import deliver_due, equip
-from jobs.pump import looks
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
-from jobs.pump.recorder import Recorder
+from jobs.dispatcher import looks
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk
+from jobs.dispatcher.recorder import Recorder
 from portal.database.engine import database_now
 from portal.database.trouble import Kind, Trouble, book
 from portal.extensions import db
@@ -22,8 +22,8 @@ from portal.services.core.heartbeats import BROKEN_AFTER
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep
 from portal.services.operations.readiness import Pulse
-from tests.jobs.pump.delivery_clock import claim, leases
-from tests.jobs.test_pump_parts import looks_with
+from tests.jobs.dispatcher.delivery_clock import claim, leases
+from tests.jobs.test_dispatcher_parts import looks_with
 from tests.services.core.test_silent_runs import heard, pass_by
 from tests.services.operations.test_beat import Clock
 from tests.support.factories import make_webhook, publish

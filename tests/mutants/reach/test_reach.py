@@ -135,12 +135,12 @@ def test_two_recordings_go_together_though_they_number_their_places_otherwise(
         ("tests/services/alerts/test_rules.py", FILE, 0),
         ("tests/services/alerts/test_alerts.py", FILE, 1),
         ("tests/services/limits/test_values.py", FILE, 1),
-        ("tests/jobs/sender/test_bell_listener.py", "jobs/pump/bell_listener.py", 1),
+        ("tests/jobs/sender/test_bell_listener.py", "jobs/dispatcher/bell_listener.py", 1),
         ("tests/web/alerts/test_alert_pages.py", FILE, 2),
         ("tests/web/home/test_home.py", FILE, 3),
         ("tests/browser/test_alerts.py", FILE, 4),
         ("tests/database/test_database.py", "portal/models/audit.py", 1),
-        ("tests/jobs/pump/test_pump.py", "jobs/pump/pump.py", 0),
+        ("tests/jobs/dispatcher/test_dispatcher.py", "jobs/dispatcher/loop.py", 0),
     ],
 )
 def test_near_is_what_has_the_same_words_in_its_path(test: str, path: str, far: int) -> None:

@@ -33,7 +33,7 @@ from portal.services.csv import import_task
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.task_kinds import KINDS
-from tests.jobs.pump.delivery_clock import end_pause
+from tests.jobs.dispatcher.delivery_clock import end_pause
 from tests.services.alerts.due_things import decided, in_days
 from tests.services.core.keyset_walk import store
 from tests.support.deliveries import make_delivery

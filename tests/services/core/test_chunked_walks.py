@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from jobs.pump import recorder
+from jobs.dispatcher import recorder
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.services import audit as audit_queries

@@ -22,7 +22,7 @@ from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep
-from tests.jobs.pump.delivery_clock import attempts, claim, leases, only_delivery
+from tests.jobs.dispatcher.delivery_clock import attempts, claim, leases, only_delivery
 from tests.support.factories import make_webhook, publish
 from tests.support.receiver import Receiver
 
@@ -173,7 +173,7 @@ def test_the_sweep_ends_them_and_long_work_goes_on_elsewhere() -> None:
     assert [each.outcome for each in attempts()] == ["interrupted"]
 
 
-def test_a_pump_ends_them_and_sends_it(app: Flask) -> None:
+def test_a_dispatcher_ends_them_and_sends_it(app: Flask) -> None:
     del app
     with Receiver() as receiver:
         make_webhook(receiver.url)

@@ -101,7 +101,7 @@ def test_what_does_not_send_is_not_taken_for_a_sender() -> None:
     for kind in (heartbeats.SCHEDULER, heartbeats.WEB, heartbeats.worker_of("background")):
         heartbeats.record_own(kind)
         assert find_delay(find_delivery(made)) is Delay.NO_WORKER
-    heartbeats.record_own(heartbeats.PUMP)
+    heartbeats.record_own(heartbeats.DISPATCHER)
     assert find_delay(find_delivery(made)) is Delay.TURN
 
 

@@ -18,7 +18,7 @@ from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.results import Result
 from portal.services.outbox import reach
 from portal.services.outbox.reach import OwnReach
-from tests.jobs.pump.delivery_clock import ended
+from tests.jobs.dispatcher.delivery_clock import ended
 
 
 class Machine:

@@ -14,7 +14,7 @@ from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
-from tests.jobs.pump.delivery_clock import ask_for_retry, deliveries, leases
+from tests.jobs.dispatcher.delivery_clock import ask_for_retry, deliveries, leases
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_webhook
 

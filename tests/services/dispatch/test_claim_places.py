@@ -19,7 +19,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim_types import Claim
 from portal.services.outbox.due import has_claimable
-from tests.jobs.pump.delivery_clock import (
+from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     attempts,
     claim,
@@ -179,7 +179,7 @@ def test_a_queue_has_nothing_to_claim_until_its_head_is_due_and_free(app: Flask)
     assert seen == [False, True, False]
 
 
-def test_a_test_takes_no_turn_of_a_queue_in_order_but_a_place_of_the_pump(app: Flask) -> None:
+def test_a_test_takes_no_turn_of_a_queue_in_order_but_a_place_of_the_dispatcher(app: Flask) -> None:
     del app
     queue = make_webhook(in_order=True)
     make_delivery(queue, status="failed")

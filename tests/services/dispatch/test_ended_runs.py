@@ -19,7 +19,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim_types, sweep
 from portal.services.outbox.due import has_claimable
-from tests.jobs.pump.delivery_clock import (
+from tests.jobs.dispatcher.delivery_clock import (
     attempts,
     claim,
     ended,

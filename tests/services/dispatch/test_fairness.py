@@ -1,4 +1,4 @@
-"""Receivers that hang never take all of a pump's places."""
+"""Receivers that hang never take all of a dispatcher's places."""
 
 from portal.models.deliveries import Priority
 from portal.services.dispatch.claim import kept_of, share_out

@@ -13,7 +13,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.operations import metrics
 from portal.services.outbox import due
-from tests.jobs.pump.delivery_clock import (
+from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     attempts,
     claim,

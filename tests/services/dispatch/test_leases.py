@@ -15,7 +15,7 @@ from portal.services.deliveries import retry as delivery_retry
 from portal.services.dispatch import claim_types, sweep
 from portal.services.outbox.due import has_claimable
 from portal.services.webhooks import activation
-from tests.jobs.pump.delivery_clock import (
+from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     attempts,
     claim,

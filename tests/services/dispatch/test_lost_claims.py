@@ -11,7 +11,7 @@ from portal.models.deliveries import Lease
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim_types import Claim
-from tests.jobs.pump.delivery_clock import attempts, claim, deliveries, ended, write_down
+from tests.jobs.dispatcher.delivery_clock import attempts, claim, deliveries, ended, write_down
 from tests.support.factories import make_webhook, publish
 from tests.support.servers import PostgresServer
 
@@ -32,7 +32,7 @@ def crash(app: Flask, postgres_server: PostgresServer) -> Callable[[], None]:
 
 
 def claim_alone() -> list[Claim]:
-    """As a pump that does nothing else in its transaction."""
+    """As a dispatcher that does nothing else in its transaction."""
     with db.engine.connect() as connection, connection.begin():
         return sorted(dispatch_claim.claim(connection, 8, is_alone=True))
 

@@ -200,7 +200,7 @@ def test_an_error_of_ours_does_not_repeat_the_address() -> None:
 
 
 def one_claim(hook: Hook) -> Claim:
-    """What a pump would claim for this webhook."""
+    """What a dispatcher would claim for this webhook."""
     make_delivery(hook)
     with db.engine.connect().execution_options(writing=True) as connection, connection.begin():
         (found,) = claim(connection, 1)

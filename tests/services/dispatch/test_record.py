@@ -15,7 +15,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim_types
 from portal.services.dispatch.claim_types import Claim
-from tests.jobs.pump.delivery_clock import (
+from tests.jobs.dispatcher.delivery_clock import (
     SECOND,
     ask_for_retry,
     attempts,

@@ -19,7 +19,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Composer
 from portal.services.dispatch.results import FailedAttempt, Result, of_exchange, unsent
-from tests.jobs.pump.delivery_clock import claim, ended, make_due, only_delivery, write_down
+from tests.jobs.dispatcher.delivery_clock import claim, ended, make_due, only_delivery, write_down
 from tests.support.factories import make_webhook, publish
 
 KEY, DOTS = "a-key-of-theirs", "••••"

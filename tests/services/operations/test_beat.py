@@ -233,7 +233,7 @@ def test_a_lock_that_a_page_met_is_no_missed_beat(engine: Engine) -> None:
 
 
 def test_a_lock_of_100_ms_says_nothing(app: Flask) -> None:
-    """The pump gives up waiting all the time."""
+    """The dispatcher gives up waiting all the time."""
     impatient = impatient_engine(app.extensions["settings"].database_url)
     with somebody_else() as other:
         if db.engine.dialect.name == "postgresql":

@@ -104,7 +104,7 @@ def test_what_lasts_too_long_or_is_too_much_is_told_and_nothing_before(
 
 
 def test_what_a_dead_process_has_said_is_told_no_more(settings: Settings) -> None:
-    lost: Life = replace(life("pump", seconds=400, is_alive=False), pid=9, host="m2")
+    lost: Life = replace(life("dispatcher", seconds=400, is_alive=False), pid=9, host="m2")
     for said in ({"trouble": LOCKED}, {"skew": 90.0}):
         assert told(settings, lives=[*LIVES, replace(lost, **said)]) == []
         assert len(told(settings, lives=[*LIVES, replace(lost, is_alive=True, **said)])) == 1
@@ -166,7 +166,7 @@ def test_a_machine_that_is_gone_is_on_no_bench_and_times_are_those_of_the_clock_
     sender = replace(life(worker_of(DELIVERIES), pid=9), host="m2", benched_at=NOW)
     (title,) = titles(settings, lives=[*LIVES, sender], **doubts)
     assert "receivers since 1 March 13:00 (Europe/Vienna). It sends nothing" in title
-    gone = replace(sender, is_alive=False, started_at=NOW, kind=heartbeats.PUMP)
+    gone = replace(sender, is_alive=False, started_at=NOW, kind=heartbeats.DISPATCHER)
     (title,) = titles(settings, lives=[*LIVES, gone], **doubts)
     assert "3 receivers since 1 March 13:00 (Europe/Vienna). Other machines reach them" in title
     long_ago = {"refuted": [RefutedDoubts("m2", NOW - timedelta(days=61), 3)]}
@@ -191,7 +191,7 @@ def test_a_redis_that_is_not_open_to_others_is_not_told(settings: Settings, url:
 
 
 def test_a_process_that_does_two_things_is_one_and_two_machines_have_two() -> None:
-    kinds = (worker_of(DELIVERIES), heartbeats.PUMP)
+    kinds = (worker_of(DELIVERIES), heartbeats.DISPATCHER)
     lives = [life(kind, pid=7) for kind in kinds] + [
         replace(life(kinds[0], pid=7), name="another", host="m2")
     ]

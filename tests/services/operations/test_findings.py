@@ -199,7 +199,7 @@ def test_each_fault_is_one_finding(
 
 
 def test_a_worker_that_is_busy_sending_counts_as_one(settings: Settings) -> None:
-    assert titles(settings, lives=[life("pump"), *LIVES[1:]]) == []
+    assert titles(settings, lives=[life("dispatcher"), *LIVES[1:]]) == []
 
 
 def test_a_process_that_was_started_anew_is_not_missed(settings: Settings) -> None:

@@ -202,7 +202,7 @@ def test_who_says_goodbye_is_missed_by_nobody(app: Flask) -> None:
     kind = heartbeats.worker_of(DELIVERIES)
     begin_duty(heartbeats.SWEEP, 0)
     heartbeats.record_own(kind)
-    heartbeats.record_own(heartbeats.PUMP)
+    heartbeats.record_own(heartbeats.DISPATCHER)
     heartbeats.record_own(heartbeats.WEB)
     with writing() as current:
         heartbeats.say_goodbye(current.connection(), kind)

@@ -86,9 +86,9 @@ SENDER, OTHER = life(worker_of(DELIVERIES)), life(worker_of(DELIVERIES), AWAY)
     ("lives", "sending"),
     [
         ([SENDER], "ok"),
-        ([life(heartbeats.PUMP)], "ok"),
+        ([life(heartbeats.DISPATCHER)], "ok"),
         ([SENDER, OTHER], "ok"),
-        ([OTHER, life(heartbeats.PUMP)], "away: the road is gone"),
+        ([OTHER, life(heartbeats.DISPATCHER)], "away: the road is gone"),
         ([OTHER, OTHER], "away: the road is gone"),
         ([life(worker_of(BACKGROUND)), life(heartbeats.WEB)], "no process is sending"),
         ([life(worker_of(DELIVERIES), is_alive=False)], "no process is sending"),

@@ -38,7 +38,7 @@ def test_of_each_kind_the_one_that_was_seen_last_comes_first() -> None:
     for kind, name, minutes in (
         ("web", "a", 3),
         ("web", "b", 1),
-        ("pump", "c", 9),
+        ("dispatcher", "c", 9),
         ("web", "d", 2),
     ):
         sign(kind, name, minutes=minutes)
@@ -47,7 +47,7 @@ def test_of_each_kind_the_one_that_was_seen_last_comes_first() -> None:
 
 def test_who_says_goodbye_takes_the_sign_of_its_sending_with_it() -> None:
     kind = "worker deliveries"
-    for each in (kind, heartbeats.PUMP):
+    for each in (kind, heartbeats.DISPATCHER):
         sign(each, heartbeats.own_name(each))
     sign(kind, "another")
     with writing() as current:
@@ -95,8 +95,8 @@ def test_the_age_is_that_of_the_latest_and_never_less_than_nothing() -> None:
     sign("web", "a", minutes=9)
     sign("web", "b", minutes=-1)
     assert heartbeats.age("web") == 0.0
-    sign("pump", "c", minutes=2)
-    assert heartbeats.age("pump") == pytest.approx(120, abs=5)
+    sign("dispatcher", "c", minutes=2)
+    assert heartbeats.age("dispatcher") == pytest.approx(120, abs=5)
 
 
 def test_what_was_noted_is_told_once_with_the_next_sign() -> None:

@@ -14,7 +14,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import reach
 from portal.services.outbox.reach import Knock
-from tests.jobs.pump.delivery_clock import ended, only_delivery
+from tests.jobs.dispatcher.delivery_clock import ended, only_delivery
 from tests.services.dispatch.sending_machines import Machine, doubts, machines, unreached
 from tests.support.factories import Hook, make_webhook, publish
 

@@ -22,7 +22,7 @@ from portal.services.outbox import division, reach
 from portal.services.outbox.division import Division, Share
 from portal.services.outbox.due import find_wanted
 from portal.services.outbox.reach import Machines
-from tests.jobs.pump.delivery_clock import ask_for_retry, attempts, deliveries, make_due
+from tests.jobs.dispatcher.delivery_clock import ask_for_retry, attempts, deliveries, make_due
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook, publish
 
@@ -244,7 +244,7 @@ def test_other_processes_and_one_without_a_sign_of_its_own_divide_nothing() -> N
     (first,) = senders(1)
     with writing() as current:
         heartbeats.sign(current.connection(), heartbeats.WEB, "web 1", run=uuid4())
-        heartbeats.sign(current.connection(), heartbeats.PUMP, "pump 1", run=uuid4())
+        heartbeats.sign(current.connection(), heartbeats.DISPATCHER, "dispatcher 1", run=uuid4())
     first.look()
     stranger = Division(uuid4())
     with writing() as current:

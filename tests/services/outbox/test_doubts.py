@@ -15,7 +15,7 @@ from portal.services.core.heartbeats import WEB, worker_of
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import reach
 from portal.services.outbox.reach import Machines, RefutedDoubts
-from tests.jobs.pump.delivery_clock import ended
+from tests.jobs.dispatcher.delivery_clock import ended
 from tests.services.dispatch.sending_machines import doubts, machines, unreached
 from tests.support.factories import make_webhook, publish
 

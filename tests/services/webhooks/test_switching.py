@@ -39,7 +39,7 @@ def statuses(hook: Hook) -> list[str]:
 
 
 def change(hook: Hook, **columns: Any) -> None:
-    """Bring the webhook's deliveries into a state that takes a pump to reach."""
+    """Bring the webhook's deliveries into a state that takes a dispatcher to reach."""
     with writing() as current:
         current.execute(update(Delivery).where(Delivery.webhook_id == hook.id).values(**columns))
 

@@ -16,7 +16,7 @@ from portal.services.dispatch.request import Composer
 from portal.services.dispatch.results import of_exchange
 from portal.services.task_kinds import KINDS
 from portal.services.webhooks import inbox, rows
-from tests.jobs.pump.delivery_clock import claim, write_down
+from tests.jobs.dispatcher.delivery_clock import claim, write_down
 from tests.support.factories import make_asset, make_user, make_webhook
 from tests.support.pages import Pages
 from tests.web.signed_in import signed_in, visit

@@ -67,7 +67,7 @@ def test_the_longest_wait_is_told_and_nothing_where_nothing_is_due() -> None:
 def test_a_kind_of_process_that_never_started_has_its_line_as_well() -> None:
     Machine("m1"), Machine("m2"), Machine("m3", silent=60)
     assert figures("processes") == {
-        'processes{kind="pump"}': 0.0,
+        'processes{kind="dispatcher"}': 0.0,
         'processes{kind="scheduler"}': 0.0,
         'processes{kind="web"}': 0.0,
         'processes{kind="worker background"}': 0.0,

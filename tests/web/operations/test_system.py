@@ -90,7 +90,7 @@ def test_page_and_doctor_say_of_each_duty_how_many_do_it_or_since_when_nobody_do
     for kind, name, minutes in (
         *((heartbeats.WEB, "a", 0), (heartbeats.WEB, "b", 0), (heartbeats.WEB, "c", 9)),
         # A sender signs for itself and for what it sends; either is enough.
-        *((heartbeats.PUMP, "d of it", 30), (sender, "d", 0), (sender, "e", 5)),
+        *((heartbeats.DISPATCHER, "d of it", 30), (sender, "d", 0), (sender, "e", 5)),
         *((worker_of(BACKGROUND), "f", 50), (worker_of(BACKGROUND), "g", 20)),
     ):
         signed(kind, name, minutes)
@@ -110,7 +110,7 @@ def test_page_and_doctor_say_of_each_duty_how_many_do_it_or_since_when_nobody_do
         "never started",
     ]
     signed(sender, "d", 5)
-    signed(heartbeats.PUMP, "d of it", 0)
+    signed(heartbeats.DISPATCHER, "d of it", 0)
     assert duties(pages)[1] == ["Sending deliveries", "Running", "1", "lately"]
 
 

@@ -11,7 +11,7 @@ from portal.extensions import db
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.webhooks import activation
-from tests.jobs.pump.delivery_clock import claim, ended, write_down
+from tests.jobs.dispatcher.delivery_clock import claim, ended, write_down
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit

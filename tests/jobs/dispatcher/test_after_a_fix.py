@@ -21,7 +21,7 @@ from portal.services.webhooks import activation, crud, secrets
 from portal.services.webhooks.held_deliveries import count_waiting, send_waiting
 from portal.services.webhooks.sample_deliveries import send_test
 from portal.services.webhooks.values import SecretMode, WebhookValues
-from tests.jobs.pump.delivery_clock import claim, deliveries, ended, webhook, write_down
+from tests.jobs.dispatcher.delivery_clock import claim, deliveries, ended, webhook, write_down
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")

@@ -10,9 +10,9 @@ from typing import Final
 from flask import Flask
 from sqlalchemy import Connection, Engine
 
-from jobs.pump.database_writer import PAUSE, DatabaseWriter
-from jobs.pump.pump import Pump
-from jobs.pump.wake import Wake
+from jobs.dispatcher.database_writer import PAUSE, DatabaseWriter
+from jobs.dispatcher.loop import Dispatcher
+from jobs.dispatcher.wake import Wake
 from jobs.stop_flag import stop
 from jobs.turns import Turns
 from portal.queue import bell
@@ -32,19 +32,24 @@ WELL_AFTER: Final = 60.0
 
 
 class Sender:
-    """Runs a pump for as long as the process lives; after an error of ours, another one.
+    """Runs a dispatcher for as long as the process lives; after an error of ours, another one.
 
-    `new_pump` makes one, of `wake` and `engine`. `turns`: whether it gets on.
+    `new_dispatcher` makes one, of `wake` and `engine`. `turns`: whether it gets on.
     """
 
     def __init__(
         self,
         app: Flask,
-        new_pump: Callable[[Callable[[], bool]], Pump],
+        new_dispatcher: Callable[[Callable[[], bool]], Dispatcher],
         wake: Wake,
         engine: Engine,
     ) -> None:
-        self._app, self._new_pump, self._wake, self._engine = app, new_pump, wake, engine
+        self._app, self._new_dispatcher, self._wake, self._engine = (
+            app,
+            new_dispatcher,
+            wake,
+            engine,
+        )
         self.turns = Turns()
         self._thread = Thread(target=self._run, name="sender", daemon=True)
 
@@ -85,7 +90,7 @@ class Sender:
                     if not is_first:
                         self._let_go()
                     self._sign()
-                    self._new_pump(self._is_stopping).run()
+                    self._new_dispatcher(self._is_stopping).run()
                 except Exception:
                     log.exception("Sending failed; it begins anew.")
                     is_first = False
@@ -106,7 +111,7 @@ class Sender:
             self._rest(PAUSE)
 
     def _let_go(self) -> None:
-        """What the last pump was sending may go again."""
+        """What the last dispatcher was sending may go again."""
         writer = DatabaseWriter(self._engine)
         work = partial(claim_types.interrupt, run=own_run())
         while not (self._is_stopping() or writer.write(work)):

@@ -1,5 +1,5 @@
-"""How a pump hears of new work: by a subscription to the bell, whose socket is one more that it
-waits for; without one by asking again and again."""
+"""How a dispatcher hears of new work: by a subscription to the bell, whose socket is one more that
+it waits for; without one by asking again and again."""
 
 from math import inf
 from time import monotonic
@@ -14,7 +14,7 @@ AWAKE_EVERY: Final = 0.5
 
 
 class BellListener:
-    """The listening of one pump, from `begin` to `end`."""
+    """The listening of one dispatcher, from `begin` to `end`."""
 
     def __init__(self, bell: Bell, transport: Transport) -> None:
         self._bell, self._transport = bell, transport
@@ -29,7 +29,7 @@ class BellListener:
         self._rung = self._bell.count()
 
     def patience(self, *, is_awake: bool) -> float:
-        """Seconds for which the pump may wait for sockets, as far as the bell is concerned.
+        """Seconds for which the dispatcher may wait for sockets, as far as the bell is concerned.
 
         `is_awake`: whether it will stay awake. Who will not has nothing to say in time.
         """
@@ -48,7 +48,7 @@ class BellListener:
         self._has_rung = self._has_rung or rang is not False
 
     def stay_awake(self) -> None:
-        """There are free places: whoever rings need not queue another pump."""
+        """There are free places: whoever rings need not queue another dispatcher."""
         now = monotonic()
         if self._is_awake and now < self._awake_at:
             return
@@ -70,7 +70,7 @@ class BellListener:
         return rang
 
     def fall_asleep(self) -> None:
-        """Whoever rings from now on queues a new pump."""
+        """Whoever rings from now on queues a new dispatcher."""
         self._bell.fall_asleep()
         self._is_awake = False
 

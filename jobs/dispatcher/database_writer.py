@@ -1,4 +1,5 @@
-"""The pump's way to the database: short writing transactions that give up instead of waiting."""
+"""The dispatcher's way to the database: short writing transactions that give up instead of
+waiting."""
 
 import logging
 import time

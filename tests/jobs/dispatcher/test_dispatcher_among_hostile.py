@@ -1,4 +1,5 @@
-"""One pump among hostile receivers: each ends with its own reason, and healthy ones do not wait."""
+"""One dispatcher among hostile receivers: each ends with its own reason, and healthy ones do not
+wait."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The pump delivers what is due, records what came of it, and loses nothing."""
+"""The dispatcher delivers what is due, records what came of it, and loses nothing."""
 
 import hmac
 import json
@@ -16,9 +16,9 @@ from rq.timeouts import JobTimeoutException
 from sqlalchemy import update
 
 from jobs import context
-from jobs.deliver import deliver_due, equip, new_pump
-from jobs.pump.pump import Pump
-from jobs.pump.wake import Wake
+from jobs.deliver import deliver_due, equip, new_dispatcher
+from jobs.dispatcher.loop import Dispatcher
+from jobs.dispatcher.wake import Wake
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
 from portal.extensions import db, settings
@@ -27,7 +27,7 @@ from portal.models.webhooks import Webhook
 from portal.queue import bell
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import due
-from tests.jobs.pump.delivery_clock import (
+from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     attempts,
     crash_after_claim,
@@ -250,7 +250,9 @@ def test_what_ends_is_counted_by_the_hour(receiver: Receiver) -> None:
     assert (counted.webhook_id, counted.delivered, counted.failed) == (hook.id, 1, 1)
 
 
-def test_what_a_pump_left_open_when_it_broke_is_nothing_to_the_next(receiver: Receiver) -> None:
+def test_what_a_dispatcher_left_open_when_it_broke_is_nothing_to_the_next(
+    receiver: Receiver,
+) -> None:
     """RQ's fuse is an exception in the middle of whatever runs."""
     make_webhook(receiver.url)
     receiver.answer(delay=0.2)
@@ -263,7 +265,7 @@ def test_what_a_pump_left_open_when_it_broke_is_nothing_to_the_next(receiver: Re
         return False
 
     with pytest.raises(JobTimeoutException):
-        Pump(
+        Dispatcher(
             settings=settings(),
             engine=equip().engine,
             transport=transport,
@@ -287,7 +289,7 @@ def test_one_that_has_nothing_to_do_waits_until_it_is_woken() -> None:
         asked += 1
         return monotonic() - began > 0.3
 
-    new_pump(is_over).run()
+    new_dispatcher(is_over).run()
     assert asked < 30
 
 

@@ -11,16 +11,16 @@ from flask import Flask
 from sqlalchemy import Connection, ExceptionContext, create_engine, event, text, update
 
 from jobs.deliver import deliver_due, equip
-from jobs.pump import pump, recorder
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk, Done
+from jobs.dispatcher import loop, recorder
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk, Done
 from portal.database.engine import database_now, engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Lease
 from portal.services.core import heartbeats
 from portal.services.dispatch.claim_types import Claim
-from tests.jobs.pump.delivery_clock import claim, ended
+from tests.jobs.dispatcher.delivery_clock import claim, ended
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Received, Receiver
@@ -105,8 +105,8 @@ def test_a_claim_that_took_too_long_is_given_back_unsent(
 ) -> None:
     """Others may have taken this process for dead: somebody else would send it meanwhile."""
     del app
-    assert heartbeats.SILENT_AFTER.total_seconds() >= 3 * pump.FRESH
-    monkeypatch.setattr(pump, "FRESH", fresh := 2.0)
+    assert heartbeats.SILENT_AFTER.total_seconds() >= 3 * loop.FRESH
+    monkeypatch.setattr(loop, "FRESH", fresh := 2.0)
     make_webhook(receiver.url)
     publish()
     stalls = iter([fresh + 0.1])
@@ -207,7 +207,7 @@ def test_duties_that_hang_make_no_timeout_of_an_answer(app: Flask, receiver: Rec
 def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_outage(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a pump keeps is written down before it claims anything."""
+    """Whatever a dispatcher keeps is written down before it claims anything."""
     monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), webhook_timeout=10))
     refused: list[object] = []

@@ -1,4 +1,4 @@
-"""The parts of a pump one by one: its looks, and what it keeps to record."""
+"""The parts of a dispatcher one by one: its looks, and what it keeps to record."""
 
 from contextlib import closing, nullcontext
 from itertools import accumulate, count
@@ -8,21 +8,21 @@ import pytest
 from sqlalchemy import Connection, event, select
 
 from jobs.deliver import equip
-from jobs.pump import looks as looks_module
-from jobs.pump import recorder
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
-from jobs.pump.flights import Flights
-from jobs.pump.looks import Looks
-from jobs.pump.recorder import Recorder
+from jobs.dispatcher import looks as looks_module
+from jobs.dispatcher import recorder
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk
+from jobs.dispatcher.flights import Flights
+from jobs.dispatcher.looks import Looks
+from jobs.dispatcher.recorder import Recorder
 from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
 from portal.models.webhooks import Webhook
 from portal.services.dispatch import request
 from portal.services.dispatch.claim_types import Claim
 from portal.services.outbox.division import own_division
+from tests.jobs.dispatcher.delivery_clock import claim, deliveries, ended, leases
 from tests.jobs.outage import Clock, refused
-from tests.jobs.pump.delivery_clock import claim, deliveries, ended, leases
 from tests.support.factories import make_webhook, publish
 
 

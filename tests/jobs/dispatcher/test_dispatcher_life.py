@@ -1,4 +1,5 @@
-"""A pump from its first look to its end: what wakes it, what else it does, and how it goes."""
+"""A dispatcher from its first look to its end: what wakes it, what else it does, and how it
+goes."""
 
 import threading
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from redis import Redis
 from rq import Queue
 from sqlalchemy import event, select
 
-from jobs.deliver import deliver_due, equip, new_pump
-from jobs.pump import looks, pump
+from jobs.deliver import deliver_due, equip, new_dispatcher
+from jobs.dispatcher import dispatcher, looks
 from jobs.stop_flag import stop
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
@@ -29,7 +30,7 @@ from portal.services.core import heartbeats
 from portal.services.webhooks import activation
 from portal.services.webhooks.sample_deliveries import send_test
 from tests.engine.http.real_receivers.hostile import HostileServer, Visit
-from tests.jobs.pump.delivery_clock import attempts, deliveries, leases
+from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.processes import until
@@ -136,7 +137,7 @@ def test_what_takes_too_long_at_the_end_is_given_back_and_counts_as_nothing(
     having: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     having(webhook_timeout=60)
-    monkeypatch.setattr(pump, "LAST_WAIT", 0.1)
+    monkeypatch.setattr(dispatcher, "LAST_WAIT", 0.1)
     told = threading.Event()
 
     def stop_and_hang(_received: Received) -> None:
@@ -159,9 +160,9 @@ def test_what_is_claimed_after_it_has_hung_up_is_given_back_as_it_was(
     app: Flask, having: Set, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if db.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite works in the pump's own thread")
+        pytest.skip("SQLite works in the dispatcher's own thread")
     having(webhook_timeout=60)
-    monkeypatch.setattr(pump, "LAST_WAIT", 0.1)
+    monkeypatch.setattr(dispatcher, "LAST_WAIT", 0.1)
     has_hung_up = threading.Event()
 
     def publish_and_hang(visit: Visit) -> None:
@@ -216,7 +217,7 @@ def test_what_an_error_leaves_in_flight_is_no_answer_to_what_the_next_sends(havi
         make_webhook(receiver.url)
         publish(asset_id=1)
         with pytest.raises(RuntimeError, match="broken"):
-            new_pump(broken).run_until_rest()
+            new_dispatcher(broken).run_until_rest()
         assert equip().transport.in_flight == 0
         may_end.set()
         publish(asset_id=2)
@@ -224,7 +225,9 @@ def test_what_an_error_leaves_in_flight_is_no_answer_to_what_the_next_sends(havi
     assert [each.status for each in deliveries()] == ["waiting", "delivered"]
 
 
-def test_a_ring_after_a_pump_has_begun_calls_the_next(redis: Redis, receiver: Receiver) -> None:
+def test_a_ring_after_a_dispatcher_has_begun_calls_the_next(
+    redis: Redis, receiver: Receiver
+) -> None:
     """The job that rang for this one is gone: another has to be queued, at once."""
     make_webhook(receiver.url)
     publish()
@@ -235,7 +238,7 @@ def test_a_ring_after_a_pump_has_begun_calls_the_next(redis: Redis, receiver: Re
     assert queued(redis) == [names.DELIVER_DUE]
 
 
-def test_a_pump_that_ends_because_nothing_is_left_calls_nobody(
+def test_a_dispatcher_that_ends_because_nothing_is_left_calls_nobody(
     redis: Redis, receiver: Receiver
 ) -> None:
     make_webhook(receiver.url)
@@ -258,7 +261,7 @@ def test_while_it_watches_the_bell_nobody_else_is_called(app: Flask, redis: Redi
     assert seen == [True]
 
 
-def test_a_full_pump_calls_another_that_may_have_places(having: Set, redis: Redis) -> None:
+def test_a_full_dispatcher_calls_another_that_may_have_places(having: Set, redis: Redis) -> None:
     having(worker_max_in_flight=1, webhook_timeout=LONG)
     seen: list[tuple[bool, int]] = []
 
@@ -300,7 +303,9 @@ def test_the_portals_own_port_is_open_to_what_goes_to_the_inbox_alone(app: Flask
     assert [each.reason for each in deliveries()] == ["blocked", "refused"]
 
 
-def test_while_a_pump_runs_it_is_the_sweep(app: Flask, redis: Redis, receiver: Receiver) -> None:
+def test_while_a_dispatcher_runs_it_is_the_sweep(
+    app: Flask, redis: Redis, receiver: Receiver
+) -> None:
     ana = make_user().actor
     slipped_in = make_delivery(make_webhook(state="off"))
     later = utcnow() + timedelta(hours=5)
@@ -317,7 +322,7 @@ def test_while_a_pump_runs_it_is_the_sweep(app: Flask, redis: Redis, receiver: R
     assert db.session.get_one(Webhook, recovered.id).reopened_at is None
     assert redis.exists(task_bell.QUEUED)
     db.session.rollback()
-    assert {each.kind for each in heartbeats.lives()} == {heartbeats.SWEEP, heartbeats.PUMP}
+    assert {each.kind for each in heartbeats.lives()} == {heartbeats.SWEEP, heartbeats.DISPATCHER}
 
 
 def test_a_long_queue_is_put_to_rest_without_the_usual_pause(

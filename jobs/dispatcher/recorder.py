@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk, Done
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk, Done
 from portal.lib.clock import since_boot
 from portal.services.dispatch import record
 from portal.services.dispatch.claim_types import Claim

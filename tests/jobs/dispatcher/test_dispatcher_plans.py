@@ -1,5 +1,5 @@
-"""What the pump asks of its database walks indexes, whatever that one believes of its tables, and
-is asked once."""
+"""What the dispatcher asks of its database walks indexes, whatever that one believes of its tables,
+and is asked once."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import Connection, event, update
 
 from jobs.deliver import deliver_due, equip
-from jobs.pump import looks
+from jobs.dispatcher import looks
 from portal.engine.reasons import Reason
 from portal.extensions import Base
 from portal.lib.clock import utcnow
@@ -21,7 +21,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import record
 from portal.services.dispatch import sweep as dispatch_sweep
-from tests.jobs.pump.delivery_clock import ended, only_delivery
+from tests.jobs.dispatcher.delivery_clock import ended, only_delivery
 from tests.support.database.statements import asked
 from tests.support.deliveries import make_many
 from tests.support.factories import make_webhook, publish
@@ -93,7 +93,7 @@ def test_no_statement_reads_a_whole_table() -> None:
 
 @pytest.fixture
 def looked(app: Flask) -> Iterator[list[str]]:
-    """What this process's pump has looked for."""
+    """What this process's dispatcher has looked for."""
     with asked(equip().engine, about="due_0") as found:
         yield found
 

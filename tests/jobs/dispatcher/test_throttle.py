@@ -11,7 +11,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.outbox import due
-from tests.jobs.pump.delivery_clock import (
+from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     deliveries,
     end_pause,

@@ -1,4 +1,4 @@
-"""The one piece of work that a pump has for the database at a time."""
+"""The one piece of work that a dispatcher has for the database at a time."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -47,7 +47,7 @@ class Desk:
     def give(
         self, work: Callable[[], T], then: Callable[[T], Done | None], *, beside: bool
     ) -> Done | None:
-        """What `then` makes of the answer. It is called in the pump's thread: here, or, where
+        """What `then` makes of the answer. It is called in the dispatcher's thread: here, or, where
         `work` is done `beside` the sockets, by `take_up`."""
         if not (beside and self.works_beside):
             return then(work())

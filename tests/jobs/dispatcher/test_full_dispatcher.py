@@ -1,4 +1,4 @@
-"""A pump whose places are all taken claims no more than it can start."""
+"""A dispatcher whose places are all taken claims no more than it can start."""
 
 import threading
 from collections import Counter
@@ -8,10 +8,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import Connection, event
 
-from jobs.deliver import deliver_due, equip, new_pump
-from jobs.pump import bell_listener, looks, recorder
-from jobs.pump.pump import Pump
-from jobs.pump.wake import Wake
+from jobs.deliver import deliver_due, equip, new_dispatcher
+from jobs.dispatcher import bell_listener, looks, recorder
+from jobs.dispatcher.loop import Dispatcher
+from jobs.dispatcher.wake import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
@@ -19,7 +19,7 @@ from portal.extensions import settings
 from portal.queue import bell
 from portal.services.dispatch import request
 from portal.services.webhooks import sample_deliveries
-from tests.jobs.pump.delivery_clock import claim, deliveries
+from tests.jobs.dispatcher.delivery_clock import claim, deliveries
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Received, Receiver
@@ -36,7 +36,7 @@ def no_lease_runs_out(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("app")
 def test_a_test_and_an_event_for_one_place_are_one_claim() -> None:
-    """A test has a place of its own at its webhook, and none at the pump."""
+    """A test has a place of its own at its webhook, and none at the dispatcher."""
     hook = make_webhook()
     sample_deliveries.send_test(make_user().actor, hook.public_id)
     publish()
@@ -77,7 +77,7 @@ def test_what_is_about_to_be_started_has_its_place_already(
             publish(asset_id=number)
         engine = impatient_engine(small.database_url)
         transport = Transport(request.guard(small), max_in_flight=PLACES)
-        Pump(
+        Dispatcher(
             settings=small,
             engine=engine,
             transport=transport,
@@ -110,11 +110,11 @@ def test_while_it_is_full_it_waits_for_answers_alone(
         receiver.answer(delay=0.3)
         make_webhook(receiver.url)
         publish()
-        new_pump(is_stopping).run_until_rest()
+        new_dispatcher(is_stopping).run_until_rest()
     assert 0 < rounds.count(0) < 1000
 
 
-def test_it_calls_another_pump_when_it_becomes_full_and_not_again_while_it_is(
+def test_it_calls_another_dispatcher_when_it_becomes_full_and_not_again_while_it_is(
     app: Flask, monkeypatch: pytest.MonkeyPatch, valkey_server: ValkeyServer
 ) -> None:
     small = replace(settings(), worker_max_in_flight=1, webhook_timeout=20)
@@ -145,7 +145,7 @@ def test_it_calls_another_pump_when_it_becomes_full_and_not_again_while_it_is(
         make_webhook(receiver.url)
         publish()
         redis.flushall()
-        new_pump(is_stopping).run_until_rest()
+        new_dispatcher(is_stopping).run_until_rest()
     assert seen == [True, True, False]
 
 

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import deliver_due
-from jobs.pump.pump import Pump
-from jobs.pump.wake import Wake
+from jobs.dispatcher.loop import Dispatcher
+from jobs.dispatcher.wake import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
@@ -21,7 +21,7 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.dispatch import request
 from portal.services.webhooks import sample_deliveries
-from tests.jobs.pump.delivery_clock import (
+from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     claim,
     crash_after_claim,
@@ -168,15 +168,15 @@ def test_a_test_is_never_the_head_of_the_queue(is_being_sent: bool) -> None:
     assert (head.kind, head.delivery_id) == ("scheduled", deliveries()[1].id)
 
 
-def test_several_pumps_keep_the_order(app: Flask, receiver: Receiver) -> None:
+def test_several_dispatchers_keep_the_order(app: Flask, receiver: Receiver) -> None:
     make_webhook(receiver.url, in_order=True)
     make_webhook(receiver.url + "other", in_order=True)
     receiver.answer(delay=0.005)
     publish_many(15)
-    pumps = [threading.Thread(target=pump_alone, args=[app]) for _ in range(3)]
-    for each in pumps:
+    dispatchers = [threading.Thread(target=dispatcher_alone, args=[app]) for _ in range(3)]
+    for each in dispatchers:
         each.start()
-    for each in pumps:
+    for each in dispatchers:
         each.join(timeout=20)
     deliver_due()
     for path in ("/", "/other"):
@@ -184,12 +184,12 @@ def test_several_pumps_keep_the_order(app: Flask, receiver: Receiver) -> None:
         assert seen == list(range(1, 16))
 
 
-def pump_alone(app: Flask) -> None:
-    """A pump with its own connections, as another process has."""
+def dispatcher_alone(app: Flask) -> None:
+    """A dispatcher with its own connections, as another process has."""
     with app.app_context():
         engine = impatient_engine(settings().database_url)
         transport = Transport(request.guard(settings()))
-        Pump(
+        Dispatcher(
             settings=settings(),
             engine=engine,
             transport=transport,

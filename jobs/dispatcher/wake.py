@@ -1,4 +1,4 @@
-"""How other threads end a pump's waiting, and learn that it has looked since."""
+"""How other threads end a dispatcher's waiting, and learn that it has looked since."""
 
 import os
 from contextlib import suppress
@@ -6,10 +6,10 @@ from threading import Condition
 
 
 class Wake:
-    """A file that the pump waits for beside its sockets, and what was asked of it.
+    """A file that the dispatcher waits for beside its sockets, and what was asked of it.
 
     `ask` and `wait` are for whoever has something sent, `ring` is for everybody; the rest is the
-    pump's.
+    dispatcher's.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,8 @@ class Wake:
         os.eventfd_write(self.fileno, 1)
 
     def ask(self) -> int:
-        """Have the pump look, and rest when it finds nothing more. Returns what to `wait` for."""
+        """Have the dispatcher look, and rest when it finds nothing more. Returns what to `wait`
+        for."""
         with self._condition:
             self._asked += 1
             number = self._asked

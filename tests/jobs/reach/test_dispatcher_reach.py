@@ -1,4 +1,5 @@
-"""A pump that could not connect gives back, leaves it to another machine, and has that one hear."""
+"""A dispatcher that could not connect gives back, leaves it to another machine, and has that one
+hear."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,8 +10,8 @@ from redis import Redis
 from sqlalchemy import delete, event, update
 
 from jobs.deliver import deliver_due, equip
+from jobs.dispatcher import loop
 from jobs.periodic import sweep
-from jobs.pump import pump
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
 from portal.extensions import settings
@@ -21,8 +22,8 @@ from portal.queue.names import DELIVER_DUE
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.due import has_claimable
 from portal.services.outbox.reach import own_reach
-from tests.jobs.pump.delivery_clock import attempts, only_delivery
-from tests.jobs.pump.test_pump_life import queued
+from tests.jobs.dispatcher.delivery_clock import attempts, only_delivery
+from tests.jobs.dispatcher.test_dispatcher_life import queued
 from tests.jobs.sender.running_sender import running_sender
 from tests.services.dispatch.sending_machines import Machine, doubts
 from tests.support.factories import Hook, make_webhook, publish
@@ -69,7 +70,7 @@ def unreached(other: Machine) -> Hook:
 def test_it_gives_back_and_rings_for_the_other_machine_until_that_has_it(
     app: Flask, other: Machine, unreached: Hook, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(loop, "LOOK_EVERY", 0.05)
 
     def rung() -> int:
         return bell.bell().count() or 0
@@ -79,10 +80,10 @@ def test_it_gives_back_and_rings_for_the_other_machine_until_that_has_it(
         redis.flushall()  # who published it has rung as well
         assert until(lambda: DELIVER_DUE in queued(redis), 5)
         assert not redis.exists(bell.AWAKE)
-        redis.set(bell.AWAKE, "another pump")
+        redis.set(bell.AWAKE, "another dispatcher")
         before = rung()
         assert until(lambda: rung() > before + 1, 5)
-        assert redis.getdel(bell.AWAKE) == b"another pump"
+        assert redis.getdel(bell.AWAKE) == b"another dispatcher"
         assert [each.outcome for each in attempts()] == ["unreached"]
         assert (only_delivery().status, only_delivery().tries) == ("waiting", 0)
         assert [each.webhook_id for each in doubts()] == [unreached.id]

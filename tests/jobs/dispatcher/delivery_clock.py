@@ -1,4 +1,4 @@
-"""Moving the clock of deliveries and webhooks, and looking at them, for tests of the pump."""
+"""Moving the clock of deliveries and webhooks, and looking at them, for tests of the dispatcher."""
 
 from datetime import timedelta
 

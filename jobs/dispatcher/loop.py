@@ -1,4 +1,4 @@
-"""The pump: claims what is due, sends many at once, records in batches.
+"""The dispatcher: claims what is due, sends many at once, records in batches.
 
 One thread drives the sockets. On PostgreSQL nothing is asked of the database in it while an answer
 is waited for; on SQLite that takes 100 ms at most. While the database is locked or down the results
@@ -14,15 +14,15 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from jobs.pump.bell_listener import BELL_EVERY, BellListener
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk, Done
-from jobs.pump.duties import Duties
-from jobs.pump.flights import Flights
-from jobs.pump.looks import LOOK_AGAIN, LOOK_EVERY, Looks
-from jobs.pump.recorder import Recorder
-from jobs.pump.returns import Returns
-from jobs.pump.wake import Wake
+from jobs.dispatcher.bell_listener import BELL_EVERY, BellListener
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk, Done
+from jobs.dispatcher.duties import Duties
+from jobs.dispatcher.flights import Flights
+from jobs.dispatcher.looks import LOOK_AGAIN, LOOK_EVERY, Looks
+from jobs.dispatcher.recorder import Recorder
+from jobs.dispatcher.returns import Returns
+from jobs.dispatcher.wake import Wake
 from portal.config.settings import Settings
 from portal.engine.http.transport import Transport
 from portal.lib.clock import since_boot
@@ -39,7 +39,7 @@ LAST_WAIT: Final = 13.0  # seconds that a warm shutdown gives to what is in flig
 LAST_RECORD: Final = 13.7  # … and in all: the database is then told the rest; see `worker.py`
 
 
-class Pump:
+class Dispatcher:
     """Sends what is due, in the one thread that calls it."""
 
     def __init__(
@@ -115,14 +115,15 @@ class Pump:
 
     @property
     def _is_awake(self) -> bool:
-        """Whether whoever rings need not queue another pump, as long as there are free places."""
+        """Whether whoever rings need not queue another dispatcher, as long as there are free
+        places."""
         return not (self._reach.leaves_some or self._is_drowsy or self._looks.are_blind)
 
     def _listen(self) -> None:
         """Notice new work: by the bell or who asks at once, by the table within half a second."""
         is_full = self._looks.is_full
         if is_full and not self._was_full:
-            self._bell.requeue()  # another pump may have places
+            self._bell.requeue()  # another dispatcher may have places
         self._was_full = is_full
         if self._transport.free <= 0:
             return
@@ -148,7 +149,7 @@ class Pump:
         """Have other machines hear of what this one leaves to them."""
         if monotonic() >= self._pass_on_at:
             self._pass_on_at = monotonic() + LOOK_EVERY
-            if self._listener.is_awake:  # the key may be another pump's
+            if self._listener.is_awake:  # the key may be another dispatcher's
                 self._listener.fall_asleep()
             self._bell.ring()
 

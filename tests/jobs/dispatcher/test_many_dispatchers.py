@@ -1,4 +1,4 @@
-"""Many pumps at once: each delivery is sent by one of them, and the caps hold over all."""
+"""Many dispatchers at once: each delivery is sent by one of them, and the caps hold over all."""
 
 import threading
 from collections import Counter
@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from jobs.pump.database_writer import DatabaseWriter
+from jobs.dispatcher.database_writer import DatabaseWriter
 from portal.database.engine import impatient_engine
 from portal.engine.events.names import EventName
 from portal.extensions import db, settings
@@ -21,7 +21,7 @@ from tests.support.processes import until
 
 
 def claim_on_its_own_connection(app: Flask, places: int, start: threading.Barrier) -> list[Claim]:
-    """What one pump claims when all begin at the same moment."""
+    """What one dispatcher claims when all begin at the same moment."""
     with app.app_context():
         engine = impatient_engine(settings().database_url)
         writer = DatabaseWriter(engine)
@@ -39,10 +39,12 @@ def claim_on_its_own_connection(app: Flask, places: int, start: threading.Barrie
         return claims[0]
 
 
-def claim_together(app: Flask, pumps: int) -> list[Claim]:
-    start = threading.Barrier(pumps)
-    with ThreadPoolExecutor(pumps) as pool:
-        runs = [pool.submit(claim_on_its_own_connection, app, 100, start) for _ in range(pumps)]
+def claim_together(app: Flask, dispatchers: int) -> list[Claim]:
+    start = threading.Barrier(dispatchers)
+    with ThreadPoolExecutor(dispatchers) as pool:
+        runs = [
+            pool.submit(claim_on_its_own_connection, app, 100, start) for _ in range(dispatchers)
+        ]
         return [claim for run in runs for claim in run.result(timeout=15)]
 
 
@@ -58,7 +60,7 @@ def test_no_delivery_is_claimed_twice(app: Flask) -> None:
     assert sorted(leased) == sorted(claim.delivery_id for claim in claims)
 
 
-def test_the_cap_of_a_webhook_holds_over_all_pumps(app: Flask) -> None:
+def test_the_cap_of_a_webhook_holds_over_all_dispatchers(app: Flask) -> None:
     make_webhook()
     for number in range(30):
         publish(asset_id=number + 1)

@@ -1,4 +1,4 @@
-"""The requests that a pump has under way."""
+"""The requests that a dispatcher has under way."""
 
 import logging
 from collections.abc import Sequence, Set
@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Final
 from uuid import UUID
 
-from jobs.pump.recorder import Recorder
+from jobs.dispatcher.recorder import Recorder
 from portal.config.settings import Settings
 from portal.engine.http.custom_headers import HeaderError
 from portal.engine.http.transport import Transport, prepare

@@ -15,7 +15,7 @@ from portal.extensions import settings
 from portal.queue.names import SWEEP_ID
 from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import ENTRIES, reconcile, table
-from tests.jobs.pump.delivery_clock import only_delivery
+from tests.jobs.dispatcher.delivery_clock import only_delivery
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver

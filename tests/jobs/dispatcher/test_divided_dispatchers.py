@@ -1,4 +1,5 @@
-"""A pump leaves a part of what is due to another process, and sends it when that one does not."""
+"""A dispatcher leaves a part of what is due to another process, and sends it when that one does
+not."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,8 +9,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete
 
-from jobs.pump import looks
-from jobs.pump.prober import Prober
+from jobs.dispatcher import looks
+from jobs.dispatcher.prober import Prober
 from portal.extensions import db, settings
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES

@@ -1,18 +1,19 @@
-"""Leases that a pump gives back: of what was claimed too late, and of what a shutdown cut off."""
+"""Leases that a dispatcher gives back: of what was claimed too late, and of what a shutdown cut
+off."""
 
 from collections.abc import Sequence, Set
 from functools import partial
 from time import monotonic
 from uuid import UUID
 
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk
 from portal.services.dispatch import claim_types
 from portal.services.dispatch.claim_types import Claim
 
 
 class Returns:
-    """Those of one pump."""
+    """Those of one dispatcher."""
 
     def __init__(self, writer: DatabaseWriter, desk: Desk) -> None:
         self._writer, self._desk = writer, desk

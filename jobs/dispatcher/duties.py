@@ -1,5 +1,5 @@
-"""What a pump does now and then beside sending: for itself, for this machine, and, whoever comes
-first, for all."""
+"""What a dispatcher does now and then beside sending: for itself, for this machine, and, whoever
+comes first, for all."""
 
 from collections.abc import Set
 from functools import partial
@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk
 from portal.queue import task_bell
 from portal.queue.bell import Bell
 from portal.services import tasks as task_leases
@@ -22,7 +22,7 @@ from portal.services.webhooks import activation
 
 MORE: Final = 0.25  # seconds, where the last ones left something to be put to rest
 AGAIN: Final = 0.5  # … where the database could not do them
-# Timers differ a little; without it one pump alone would put right every second time.
+# Timers differ a little; without it one dispatcher alone would put right every second time.
 SHARE: Final = 0.9
 
 
@@ -36,11 +36,11 @@ NOTHING: Final = _Found(has_tasks=False, rested=0, is_anybody_silent=False)
 
 
 class Duties:
-    """Those of one pump. `at`: when they are due next, by the monotonic clock."""
+    """Those of one dispatcher. `at`: when they are due next, by the monotonic clock."""
 
     def __init__(self, bell: Bell, writer: DatabaseWriter, desk: Desk, every: float) -> None:
         self._bell, self._writer, self._desk, self._every = bell, writer, desk, every
-        self._name = heartbeats.own_name(heartbeats.PUMP)
+        self._name = heartbeats.own_name(heartbeats.DISPATCHER)
         self._has_sent = self._was_unsure = self._has_more = False
         self.at = 0.0
 
@@ -51,8 +51,8 @@ class Duties:
     def do(self, held: Set[UUID], without: Set[int], *, is_behind: bool, beside: bool) -> None:
         """Do them if they are due and nothing else is being written.
 
-        `held`: the tokens of all leases that the pump knows of. `without`: webhooks of which it
-        still has results to be recorded. `is_behind`: so it has of any, and has had for a while:
+        `held`: the tokens of all leases that the dispatcher knows of. `without`: webhooks of which
+        it still has results to be recorded. `is_behind`: so it has of any, and has had for a while:
         their leases may have run out, and nothing is put right until they are written.
         """
         if self._writer.is_unsure and not self._was_unsure:
@@ -75,7 +75,7 @@ class Duties:
             if is_unsure:
                 claim_types.give_back_unknown(connection, own_run(), held)
             if has_sent:
-                heartbeats.sign(connection, heartbeats.PUMP, self._name)
+                heartbeats.sign(connection, heartbeats.DISPATCHER, self._name)
             if is_behind or not heartbeats.take_duty(connection, heartbeats.SWEEP, pause):
                 return NOTHING
             rested = dispatch_sweep.settle_on(connection, without)

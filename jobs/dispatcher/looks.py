@@ -1,4 +1,4 @@
-"""How a pump looks for what is due, and claims it."""
+"""How a dispatcher looks for what is due, and claims it."""
 
 from collections import deque
 from collections.abc import Callable, Set
@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk, Done
-from jobs.pump.flights import Flights
-from jobs.pump.recorder import Claiming, Recorder
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk, Done
+from jobs.dispatcher.flights import Flights
+from jobs.dispatcher.recorder import Claiming, Recorder
 from portal.database.trouble import book
 from portal.engine.http.transport import Transport
 from portal.lib.clock import since_boot
@@ -35,8 +35,8 @@ LOOK_AGAIN: Final = 0.05  # while the database cannot say
 
 
 class Looks:
-    """Those of one pump. `at`: when the next one is due, by the monotonic clock, if nothing is left
-    to others sooner (`due_at`). `are_blind`: the last one failed."""
+    """Those of one dispatcher. `at`: when the next one is due, by the monotonic clock, if nothing
+    is left to others sooner (`due_at`). `are_blind`: the last one failed."""
 
     def __init__(
         self,

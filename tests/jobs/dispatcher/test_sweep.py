@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.context import job
 from jobs.deliver import equip
+from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.desk import Desk
+from jobs.dispatcher.duties import Duties
 from jobs.periodic import expire_reservations, look_for_alerts, prune, sweep
-from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
-from jobs.pump.duties import Duties
 from jobs.tasks import run_tasks
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
@@ -120,7 +120,7 @@ def test_it_rings_for_what_is_due_and_for_nothing_else(
     assert [redis.exists(key) for key in (bell.QUEUED, task_bell.QUEUED)] == [is_due, is_due]
 
 
-def test_a_pump_does_its_duties_in_their_time_and_sooner_while_much_is_left_to_rest(
+def test_a_dispatcher_does_its_duties_in_their_time_and_sooner_while_much_is_left_to_rest(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
