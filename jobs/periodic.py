@@ -27,12 +27,13 @@ from portal.services.webhooks import notices
 # rq-scheduler is not exact, and what comes a little early must not wait for the time after next.
 SHARE: Final = 0.5
 
-# Held by the one thread of this process that does a duty, or works at tasks.
-at_work: Final = RLock()
+Task = Callable[[], None]
+
+# Held by the one thread of this process that does a periodic task, or works at tasks.
 at_work: Final = RLock()
 
 
-def duty(share: float = SHARE, job: str = "") -> Callable[[Callable[[], None]], Callable[[], None]]:
+def periodic(share: float = SHARE, job: str = "") -> Callable[[Task], Task]:
     """Do it unless somebody has begun it within a `share` of the interval at which it is scheduled.
 
     `job`: of which it is a part, where it is not the job itself.
@@ -40,7 +41,7 @@ def duty(share: float = SHARE, job: str = "") -> Callable[[Callable[[], None]], 
     So it does not matter who starts it: rq-scheduler, two of them, or who does without.
     """
 
-    def decorate(function: Callable[[], None]) -> Callable[[], None]:
+    def decorate(function: Task) -> Task:
         name = job or f"{function.__module__}.{function.__name__}"
 
         @wraps(function)
@@ -49,7 +50,7 @@ def duty(share: float = SHARE, job: str = "") -> Callable[[Callable[[], None]], 
             with at_work:
                 with writing() as current:
                     pause = share * entry.interval
-                    is_due = heartbeats.take_duty(current.connection(), entry.id, pause)
+                    is_due = heartbeats.take_periodic_task(current.connection(), entry.id, pause)
                 if is_due:
                     function()
 
@@ -59,21 +60,21 @@ def duty(share: float = SHARE, job: str = "") -> Callable[[Callable[[], None]], 
 
 
 @job
-@duty()
+@periodic()
 def look_for_alerts() -> None:
     """Begin the run of the latest time of day that has none. May run twice at once."""
     control.start_due(database_time(session()))
 
 
 @job
-@duty()
+@periodic()
 def send_notices() -> None:
     """Send what is due. Run twice at once, somebody may be told twice."""
     notices.send_due()
 
 
 @job
-@duty()
+@periodic()
 def expire_reservations() -> None:
     """Close what has run out. May run twice at once; what is too much for one run is left to the
     next."""
@@ -87,7 +88,7 @@ SECONDS: Final = 30.0
 
 
 @job
-@duty()
+@periodic()
 def prune() -> None:
     """Let go of old deliveries and what belongs to them. May run twice at once."""
     try:
@@ -108,6 +109,6 @@ def sweep() -> None:
         task_bell.ring()
 
 
-@duty(share=1.0, job=SWEEP)
+@periodic(share=1.0, job=SWEEP)
 def _settle() -> None:
     dispatch_sweep.settle()

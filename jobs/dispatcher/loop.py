@@ -17,9 +17,9 @@ from sqlalchemy import Engine
 from jobs.dispatcher.bell_listener import BELL_EVERY, BellListener
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.desk import Desk, Done
-from jobs.dispatcher.duties import Duties
 from jobs.dispatcher.flights import Flights
 from jobs.dispatcher.looks import LOOK_AGAIN, LOOK_EVERY, Looks
+from jobs.dispatcher.maintenance import Maintenance
 from jobs.dispatcher.recorder import Recorder
 from jobs.dispatcher.returns import Returns
 from jobs.dispatcher.wake import Wake
@@ -61,7 +61,7 @@ class Dispatcher:
         self._looks = Looks(
             self._writer, self._desk, self._recorder, self._flights, transport, most
         )
-        self._duties = Duties(bell, self._writer, self._desk, settings.sweep_seconds)
+        self._maintenance = Maintenance(bell, self._writer, self._desk, settings.sweep_seconds)
         self._returns = Returns(self._writer, self._desk)
         self._listener = BellListener(bell, transport)
         self._transport, self._bell, self._wake = transport, bell, wake
@@ -169,7 +169,7 @@ class Dispatcher:
             log.warning("Claiming took too long; %s deliveries are given back.", len(late))
         self._returns.add([*late, *closed])
         if claims:
-            self._duties.note_claims()
+            self._maintenance.note_claims()
 
     def _turn(self) -> None:
         """Serve the sockets and write down what has ended.
@@ -181,7 +181,7 @@ class Dispatcher:
         done = self._desk.take_up()
         claims = (done.claims or []) if done else []
         if not self._is_stopping():
-            self._do_duties(claims)
+            self._do_maintenance(claims)
         if self._returns.give_back(beside=bool(self._flights.count)):
             self._looks.at = 0.0
         self._flush(held=len(claims))
@@ -198,7 +198,7 @@ class Dispatcher:
         """Seconds for which there is nothing to do but to wait for sockets and whoever wakes us."""
         if self._is_stopping():
             return LOOK_AGAIN
-        until = self._duties.at - monotonic()
+        until = self._maintenance.at - monotonic()
         if self._transport.free > 0:
             heard_at = self._listener.patience(is_awake=self._is_awake)
             until = min(until, self._looks.due_at - monotonic(), heard_at)
@@ -224,15 +224,15 @@ class Dispatcher:
             self._looks.at = 0.0
         self._begin(done.claims or [], done.began)
 
-    def _do_duties(self, claims: list[Claim]) -> None:
+    def _do_maintenance(self, claims: list[Claim]) -> None:
         """`claims`: those that are about to be started."""
-        if monotonic() < self._duties.at and not self._writer.is_unsure:
+        if monotonic() < self._maintenance.at and not self._writer.is_unsure:
             return
         known = {each.token for each in claims} | self._returns.tokens
         held = known | self._flights.tokens | self._recorder.tokens
         is_busy = bool(self._flights.count or claims)
         is_behind = self._recorder.is_behind
-        self._duties.do(held, self._recorder.waits_for, is_behind=is_behind, beside=is_busy)
+        self._maintenance.do(held, self._recorder.waits_for, is_behind=is_behind, beside=is_busy)
 
     def _leave(self) -> None:
         """A warm shutdown: let what is in flight end, record it, give the rest back."""

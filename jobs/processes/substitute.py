@@ -25,9 +25,9 @@ from portal.services.task_kinds import KINDS
 log = logging.getLogger(__name__)
 
 LOOK_EVERY: Final = 1.0  # seconds, for tasks
-DUTIES_EVERY: Final = 5.0
+PERIODIC_EVERY: Final = 5.0
 GRACE: Final = timedelta(seconds=1)  # in which the bell has usually called somebody
-# A duty that is so many intervals and seconds late will not be started by the schedule.
+# A periodic task that is so many intervals and seconds late will not be started by the schedule.
 LATE: Final = 2
 LATE_SECONDS: Final = 10.0
 
@@ -42,7 +42,7 @@ class Substitute:
         self._app = app
         settings: Settings = app.extensions["settings"]
         self._entries = [entry for entry in table(settings) if entry.queue == BACKGROUND]
-        self._began = self._duties_at = monotonic()
+        self._began = self._periodic_at = monotonic()
         self.turns = Turns()
         self._thread = Thread(target=self._run, name="substitute", daemon=True)
 
@@ -73,11 +73,11 @@ class Substitute:
                 tasks.work(KINDS)
             finally:
                 at_work.release()
-        if monotonic() >= self._duties_at:
-            self._duties_at = monotonic() + DUTIES_EVERY
-            self._do_duties()
+        if monotonic() >= self._periodic_at:
+            self._periodic_at = monotonic() + PERIODIC_EVERY
+            self._start_late()
 
-    def _do_duties(self) -> None:
+    def _start_late(self) -> None:
         for entry in self._entries:
             age = heartbeats.age(entry.id)
             if age is None:

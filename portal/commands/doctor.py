@@ -12,15 +12,15 @@ from portal.lib.durations import relative
 from portal.services.operations import findings, report
 from portal.services.operations.findings import Finding, Level
 from portal.services.operations.health import Facts, read_facts
-from portal.services.operations.report import Duty, DutyState, read_duties
+from portal.services.operations.report import Role, RoleState, read_roles
 
 EXIT_WARNING: Final = 1
 EXIT_DANGER: Final = 2
 MARKS: Final = {Level.WARNING: "WARNING", Level.DANGER: "DANGER "}
 STATES: Final = {
-    DutyState.RUNNING: "running",
-    DutyState.SILENT: "not responding",
-    DutyState.NEVER: "never started",
+    RoleState.RUNNING: "running",
+    RoleState.SILENT: "not responding",
+    RoleState.NEVER: "never started",
 }
 
 
@@ -50,16 +50,16 @@ def _lines(facts: Facts) -> Iterator[str]:
     parts = [*report.version_lines(facts), *report.queue_lines(facts)]
     parts += [*report.sending_lines(facts, now), *report.alert_lines(facts, now)]
     if findings.is_readable(facts):
-        parts += [(duty.name, _duty(duty, now)) for duty in read_duties(facts)]
+        parts += [(role.name, _role(role, now)) for role in read_roles(facts)]
     width = max(len(label) for label, _ in parts)
     yield from (f"{label:<{width}}  {value}" for label, value in parts)
     yield ""
 
 
-def _duty(duty: Duty, now: datetime) -> str:
-    many = f" ({duty.count} processes)" if duty.count > 1 else ""
-    seen = f", last {relative(duty.seen_at, now)}" if duty.seen_at else ""
-    return f"{STATES[duty.state]}{many}{seen}"
+def _role(role: Role, now: datetime) -> str:
+    many = f" ({role.count} processes)" if role.count > 1 else ""
+    seen = f", last {relative(role.seen_at, now)}" if role.seen_at else ""
+    return f"{STATES[role.state]}{many}{seen}"
 
 
 def _exit_code(found: list[Finding]) -> int:

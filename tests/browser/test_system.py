@@ -14,7 +14,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from tests.browser.support.accessibility import check_page, watch
 from tests.browser.support.serve_app import served
-from tests.support.database.duties import begin_duty
+from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.web.signed_in import visit
 
 EVERYBODY = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.SCHEDULER)
@@ -37,7 +37,7 @@ def test_system_can_be_used_by_everyone_in_trouble_and_well(page: Page, portal: 
     check_page(page, "system in trouble")
     for kind in EVERYBODY:
         heartbeats.record_own(kind)
-    begin_duty(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.SWEEP, 0)
     page.reload()
     expect(page.get_by_text("All systems running.")).to_be_visible()
     page.get_by_text("Each process on its own").first.click()

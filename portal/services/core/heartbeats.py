@@ -1,4 +1,4 @@
-"""Signs of life: which processes and recurring duties did something, and when."""
+"""Signs of life: which processes and periodic tasks did something, and when."""
 
 import logging
 import os
@@ -49,7 +49,7 @@ _notes: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A process, or a recurring duty (named like its kind), and when it was last seen.
+    """A process, or a periodic task (named like its kind), and when it was last seen.
 
     `host`: its machine's name. `trouble`: what the database refuses it. `skew`: seconds that the
     database's clock is ahead of its own. `benched_at`: since then its machine sends nothing.
@@ -111,7 +111,8 @@ def take_notes() -> tuple[str, ...]:
 
 
 def forget_the_dead() -> None:
-    """Take out the processes that nobody has seen for an hour; duties keep their last time."""
+    """Take out the processes that nobody has seen for an hour; periodic tasks keep their last
+    time."""
     with writing() as current:
         long_ago = database_time(current) - FORGOTTEN_AFTER
         current.execute(
@@ -120,7 +121,7 @@ def forget_the_dead() -> None:
 
 
 def lives() -> Sequence[Life]:
-    """Every process and duty that left a sign of life, by kind, the latest seen first."""
+    """Every process and periodic task that left a sign of life, by kind, the latest seen first."""
     current = session()
     return lives_on(current.connection(), database_time(current))
 
@@ -201,18 +202,19 @@ def sign(
     connection.execute(row.on_conflict_do_update(index_elements=[Process.name], set_=renewed))
 
 
-def take_duty(connection: Connection, duty: str, pause: float) -> bool:
-    """Whether the caller is to do this duty now, which nobody has begun for `pause` seconds. In a
-    writing transaction: until its commit nobody else takes it, and nobody waits for that."""
+def take_periodic_task(connection: Connection, task: str, pause: float) -> bool:
+    """Return whether the caller is to do this periodic task now, which nobody has begun for `pause`
+    seconds. In a writing transaction: until its commit nobody else takes it, and nobody waits for
+    that."""
     now = database_now(connection)
-    mine = Process.name == duty
+    mine = Process.name == task
     last = select(Process.seen_at).where(mine).with_for_update(skip_locked=True)
     seen_at = connection.execute(last).scalar_one_or_none()
     if seen_at is not None and seen_at > now - timedelta(seconds=pause):
         return False
     if seen_at is None and connection.execute(select(Process.name).where(mine)).first():
         return False  # another takes it at this moment
-    sign(connection, duty, duty)
+    sign(connection, task, task)
     return True
 
 

@@ -182,7 +182,7 @@ class Facts:
     here: str = field(default_factory=gethostname)
 
     def last_seen(self, kind: str) -> datetime | None:
-        """When somebody of this kind last gave a sign, or did this duty."""
+        """When somebody of this kind last gave a sign, or did this periodic task."""
         return next((each.seen_at for each in self.lives if each.kind == kind), None)
 
 

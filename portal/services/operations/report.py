@@ -108,7 +108,7 @@ def _disk(disk: Disk) -> str:
     return f"{size_in_words(disk.free)} of {size_in_words(disk.total)} free under {disk.path}"
 
 
-class DutyState(StrEnum):
+class RoleState(StrEnum):
     """`SILENT`: there was a sign of life once."""
 
     RUNNING = "running"
@@ -117,17 +117,17 @@ class DutyState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
-    """One duty. `count`: living processes that do it."""
+class Role:
+    """One role. `count`: living processes that do it."""
 
     name: str
-    state: DutyState
+    state: RoleState
     count: int
     seen_at: datetime | None
 
 
 # name, the kinds of processes that do it
-DUTIES: Final = (
+ROLES: Final = (
     ("Showing pages", (heartbeats.WEB,)),
     ("Sending deliveries", (worker_of(DELIVERIES), heartbeats.DISPATCHER)),
     ("Background work", (worker_of(BACKGROUND),)),
@@ -135,13 +135,13 @@ DUTIES: Final = (
 )
 
 
-def read_duties(facts: Facts) -> list[Duty]:
-    """Every duty, in a fixed order."""
-    return [_duty(facts, *each) for each in DUTIES]
+def read_roles(facts: Facts) -> list[Role]:
+    """Every role, in a fixed order."""
+    return [_role(facts, *each) for each in ROLES]
 
 
-def _duty(facts: Facts, name: str, kinds: tuple[str, ...]) -> Duty:
+def _role(facts: Facts, name: str, kinds: tuple[str, ...]) -> Role:
     seen = [each.seen_at for each in facts.lives if each.kind in kinds]
     count = len(lives_of(facts, *kinds))
-    state = DutyState.RUNNING if count else DutyState.SILENT if seen else DutyState.NEVER
-    return Duty(name, state, count, max(seen, default=None))
+    state = RoleState.RUNNING if count else RoleState.SILENT if seen else RoleState.NEVER
+    return Role(name, state, count, max(seen, default=None))

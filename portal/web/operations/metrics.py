@@ -13,7 +13,7 @@ from portal.services.core import heartbeats
 from portal.services.operations import findings, metrics
 from portal.services.operations.findings import Level
 from portal.services.operations.health import Facts, read_facts
-from portal.services.operations.report import DUTIES
+from portal.services.operations.report import ROLES
 
 PREFIX: Final = "asset_webhooks"
 SILENT: Final = int(heartbeats.SILENT_AFTER.total_seconds())
@@ -82,7 +82,7 @@ def _delivering(facts: Facts) -> Iterator[Metric]:
     yield stopped
     alive = _gauge("processes", f"Processes seen in the last {SILENT} s", ("kind",))
     # Those that never started, too: an alarm needs a series.
-    for kind in sorted(kind for _, kinds in DUTIES for kind in kinds):
+    for kind in sorted(kind for _, kinds in ROLES for kind in kinds):
         alive.add_metric([kind], len(findings.lives_of(facts, kind)))
     yield alive
     benched = _gauge(

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from portal.services.operations import findings, report, sending
 from portal.services.operations.health import read_facts
-from portal.services.operations.report import read_duties
+from portal.services.operations.report import read_roles
 from portal.web.frame.access import actor, requires
 from portal.web.frame.status_tags import process_tag
 
@@ -26,7 +26,7 @@ def index() -> str:
     return render_template(
         "operations/system.html",
         found=findings.find(facts, now),
-        duties=read_duties(facts),
+        roles=read_roles(facts),
         processes=[each for each in facts.lives if each.name != each.kind],
         process_tag=process_tag,
         doctor=facts.settings.command("doctor"),

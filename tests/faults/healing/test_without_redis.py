@@ -22,7 +22,7 @@ from tests.faults.support.delivery_ledger import assert_ledger, settled
 from tests.faults.support.durations import IS_FULL, REDIS_AWAY
 from tests.faults.support.load import look_again
 from tests.faults.support.running_portal import BACKGROUND, WORKER, RunningPortal
-from tests.support.database.duties import begin_duty
+from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.processes import is_alive, until
@@ -168,7 +168,7 @@ def assert_ends_in_peace(portal: RunningPortal, words: str, name: str) -> None:
 
 def assert_work_begins() -> None:
     """A bulk retry, and what should have been started by the clock long ago."""
-    begin_duty("alerts", 200)
+    begin_periodic_task("alerts", 200)
     with Receiver() as other:
         failed = make_delivery(make_webhook(other.url, events=[EventName.LOST]), status="failed")
         bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))

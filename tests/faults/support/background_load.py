@@ -43,10 +43,10 @@ class Crew:
         self.published: list[int] = []
         self.saved: list[str] = []
         self.faults: list[BaseException] = []
-        duties = [self._publish, self._press, self._upset_receiver]
+        actions = [self._publish, self._press, self._upset_receiver]
         if visitor is not None:
-            duties.append(self._save)
-        self._threads = [threading.Thread(target=self._work, args=(duty,)) for duty in duties]
+            actions.append(self._save)
+        self._threads = [threading.Thread(target=self._work, args=(action,)) for action in actions]
 
     def start(self) -> None:
         """Everybody begins."""
@@ -62,11 +62,11 @@ class Crew:
         if self.faults:
             raise self.faults[0]
 
-    def _work(self, duty: Any) -> None:
+    def _work(self, action: Any) -> None:
         with self._app.app_context():
             try:
                 while not self._home_time.is_set():
-                    self._home_time.wait(duty())
+                    self._home_time.wait(action())
             except BaseException as error:
                 self.faults.append(error)  # the test raises it
             finally:

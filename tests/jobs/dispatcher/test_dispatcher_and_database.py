@@ -181,7 +181,7 @@ def test_a_look_that_hangs_makes_no_timeout_of_an_answer(app: Flask, receiver: R
     assert len(receiver.received) == 1
 
 
-def test_duties_that_hang_make_no_timeout_of_an_answer(app: Flask, receiver: Receiver) -> None:
+def test_maintenance_that_hang_make_no_timeout_of_an_answer(app: Flask, receiver: Receiver) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there nothing hangs for longer than 100 ms")
     engine, transport = equip().engine, equip().transport

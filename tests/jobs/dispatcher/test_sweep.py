@@ -15,7 +15,7 @@ from jobs.context import job
 from jobs.deliver import equip
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.desk import Desk
-from jobs.dispatcher.duties import Duties
+from jobs.dispatcher.maintenance import Maintenance
 from jobs.periodic import expire_reservations, look_for_alerts, prune, sweep
 from jobs.tasks import run_tasks
 from portal.base_app import create_base_app
@@ -120,18 +120,18 @@ def test_it_rings_for_what_is_due_and_for_nothing_else(
     assert [redis.exists(key) for key in (bell.QUEUED, task_bell.QUEUED)] == [is_due, is_due]
 
 
-def test_a_dispatcher_does_its_duties_in_their_time_and_sooner_while_much_is_left_to_rest(
+def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_is_left_to_rest(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
     desk = Desk(lambda: None, works_beside=False)
-    duties = Duties(bell.bell(), DatabaseWriter(equip().engine), desk, every=3600.0)
+    maintenance = Maintenance(bell.bell(), DatabaseWriter(equip().engine), desk, every=3600.0)
     off, seen = make_webhook(state="off"), []
     made = [make_delivery(off) for _ in range(3)]
     for _ in range(2):
-        duties.at = 0.0
-        duties.do(set(), set(), is_behind=False, beside=False)
-        seen.append(duties.at - monotonic() > 3000)
+        maintenance.at = 0.0
+        maintenance.do(set(), set(), is_behind=False, beside=False)
+        seen.append(maintenance.at - monotonic() > 3000)
     assert seen == [False, True]
     assert {stored(each)["status"] for each in made} == {"held"}
 
@@ -140,7 +140,9 @@ def test_what_a_claim_took_whose_answer_was_lost_is_given_back_and_what_is_held_
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine, writer = equip().engine, DatabaseWriter(equip().engine)
-    duties = Duties(bell.bell(), writer, Desk(lambda: None, works_beside=False), every=3600.0)
+    maintenance = Maintenance(
+        bell.bell(), writer, Desk(lambda: None, works_beside=False), every=3600.0
+    )
     held, kept = make_delivery(), writer.write(claim_one)
     assert kept
     lost = make_delivery()
@@ -157,8 +159,8 @@ def test_what_a_claim_took_whose_answer_was_lost_is_given_back_and_what_is_held_
     finally:
         event.remove(engine, "commit", lose)
     assert leased() == {held, lost}
-    duties.at = monotonic() + 3600.0  # they are not due for an hour, but for that
-    assert until(lambda: has_given_back(duties, kept))
+    maintenance.at = monotonic() + 3600.0  # they are not due for an hour, but for that
+    assert until(lambda: has_given_back(maintenance, kept))
     assert leased() == {held}
     assert stored(lost)["attempts"] == 0
     assert "The answer to a claim was lost. Given back: 1" in caplog.text
@@ -168,9 +170,9 @@ def claim_one(connection: Connection) -> list[Claim]:
     return dispatch_claim.claim(connection, 1)
 
 
-def has_given_back(duties: Duties, kept: list[Claim]) -> bool:
+def has_given_back(maintenance: Maintenance, kept: list[Claim]) -> bool:
     """The writer waits for a moment once the database did not take something."""
-    duties.do({each.token for each in kept}, set(), is_behind=False, beside=False)
+    maintenance.do({each.token for each in kept}, set(), is_behind=False, beside=False)
     return len(leased()) == 1
 
 

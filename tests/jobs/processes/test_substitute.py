@@ -20,8 +20,8 @@ from portal.queue import bell
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
-from tests.support.database.duties import begin_duty
 from tests.support.database.statements import asked
+from tests.support.database.tasks import begin_periodic_task
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user
 from tests.support.processes import until
@@ -101,7 +101,7 @@ def test_what_is_long_overdue_is_done(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(substitute, "LOOK_EVERY", 0.1)
-    begin_duty("alerts", 200)
+    begin_periodic_task("alerts", 200)
     with running(app):
         assert until(lambda: age("alerts") < 20, 15)
         assert until(lambda: bool(runs()), 10)
@@ -111,20 +111,25 @@ def test_what_is_long_overdue_is_done(
 def test_what_nobody_has_ever_done_is_done_at_last_and_the_sweep_is_not(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name, less in (("LOOK_EVERY", 0.05), ("DUTIES_EVERY", 0), ("LATE", 0), ("LATE_SECONDS", 0)):
+    for name, less in (
+        ("LOOK_EVERY", 0.05),
+        ("PERIODIC_EVERY", 0),
+        ("LATE", 0),
+        ("LATE_SECONDS", 0),
+    ):
         monkeypatch.setattr(substitute, name, less)
     caplog.set_level("INFO", substitute.log.name)
-    duties = ("alerts", "expire-reservations", "notices", "prune")
-    said = {f"Started {name} without the schedule." for name in duties}
+    tasks = ("alerts", "expire-reservations", "notices", "prune")
+    said = {f"Started {name} without the schedule." for name in tasks}
     with running(app):
         assert until(lambda: said <= set(caplog.messages), 20)
     db.session.rollback()
-    assert sorted(each.kind for each in heartbeats.lives()) == sorted(duties)
+    assert sorted(each.kind for each in heartbeats.lives()) == sorted(tasks)
 
 
 def test_what_the_schedule_starts_in_time_is_left_to_it(app: Flask) -> None:
     for name in ("alerts", "notices", "expire-reservations"):
-        begin_duty(name, 100)
+        begin_periodic_task(name, 100)
     with running(app):
         time.sleep(3)
         assert age("alerts") > 100

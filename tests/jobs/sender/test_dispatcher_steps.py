@@ -69,10 +69,10 @@ def test_what_was_claimed_too_long_ago_is_given_back_unsent(
     in_time, late = claims(2)
     with a_dispatcher(lease_margin=margin) as dispatcher:
         dispatcher._begin([], clock.now)
-        assert not dispatcher._duties._has_sent
+        assert not dispatcher._maintenance._has_sent
         dispatcher._begin([in_time], clock.now - fresh)
         assert (dispatcher._flights.tokens, dispatcher._returns.tokens) == ({in_time.token}, set())
-        assert (dispatcher._duties._has_sent, caplog.messages) == (True, [])
+        assert (dispatcher._maintenance._has_sent, caplog.messages) == (True, [])
         dispatcher._begin([in_time, late], clock.now - fresh - 0.1)
         assert dispatcher._flights.count == 1
         assert dispatcher._returns.tokens == {in_time.token, late.token}
@@ -101,7 +101,7 @@ def test_it_wakes_up_in_time_to_say_that_it_is_awake_if_it_will(
     with a_dispatcher() as dispatcher:
         dispatcher._listener.stay_awake()
         dispatcher._listener._awake_at = 0.0
-        dispatcher._duties.at = dispatcher._looks.at = inf
+        dispatcher._maintenance.at = dispatcher._looks.at = inf
         dispatcher._looks.are_blind = why_not == "it is blind"
         dispatcher._is_drowsy = why_not == "it falls asleep"
         monkeypatch.setattr(own_reach, "leaves_some", why_not == "it leaves some")
@@ -152,13 +152,13 @@ def test_what_it_knows_of_is_not_given_back_when_an_answer_was_lost(app: Flask) 
         assert dispatcher._flights.start(flying)
         dispatcher._returns.add([unsent])
         dispatcher._recorder.add(ended(arrived))
-        dispatcher._writer._unsure_until = dispatcher._duties.at = inf
-        dispatcher._do_duties([new])
+        dispatcher._writer._unsure_until = dispatcher._maintenance.at = inf
+        dispatcher._do_maintenance([new])
         dispatcher._desk.take_up(20)
         assert {each.token for each in leases()} == {each.token for each in made[:4]}
 
 
-def test_its_duties_leave_alone_what_it_has_still_to_write(app: Flask) -> None:
+def test_its_maintenance_leave_alone_what_it_has_still_to_write(app: Flask) -> None:
     del app
     kept, other = make_webhook(), make_webhook()
     for each in (kept, other):
@@ -167,7 +167,7 @@ def test_its_duties_leave_alone_what_it_has_still_to_write(app: Flask) -> None:
         seen = []
         for is_behind in (True, False):
             dispatcher._recorder.is_behind, dispatcher._recorder.waits_for = is_behind, {kept.id}
-            dispatcher._duties.at = 0.0
-            dispatcher._do_duties([])
+            dispatcher._maintenance.at = 0.0
+            dispatcher._do_maintenance([])
             seen.append([each.webhook_id for each in leases()])
     assert seen == [[kept.id, other.id], [kept.id]]

@@ -110,7 +110,7 @@ def test_what_a_dead_process_has_said_is_told_no_more(settings: Settings) -> Non
         assert len(told(settings, lives=[*LIVES, replace(lost, is_alive=True, **said)])) == 1
 
 
-def test_a_duty_has_no_clock_of_its_own(settings: Settings) -> None:
+def test_a_periodic_task_has_no_clock_of_its_own(settings: Settings) -> None:
     assert (
         told(settings, lives=[*LIVES, replace(life("sweep"), host="m9", pid=None, skew=90.0)]) == []
     )

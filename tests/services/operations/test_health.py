@@ -27,7 +27,7 @@ from portal.services.operations.backlog import read_backlog
 from portal.services.operations.health import read_ready
 from portal.services.operations.metrics import Recent, read_deliveries, read_recent
 from portal.services.operations.readiness import Ready
-from tests.support.database.duties import begin_duty
+from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_webhook
 
@@ -175,7 +175,7 @@ def test_the_facts_say_why_a_redis_is_of_no_use(
 
 def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
     kind = heartbeats.worker_of(DELIVERIES)
-    begin_duty(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.SWEEP, 0)
     heartbeats.record_own(kind)
     found = {each.kind: each for each in heartbeats.lives()}
     assert found[kind].is_alive
@@ -186,8 +186,8 @@ def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
     assert not any(each.is_alive for each in heartbeats.lives())
 
 
-def test_the_dead_are_forgotten_after_an_hour_and_duties_never(app: Flask) -> None:
-    begin_duty(heartbeats.SWEEP, 0)
+def test_the_dead_are_forgotten_after_an_hour_and_periodic_tasks_never(app: Flask) -> None:
+    begin_periodic_task(heartbeats.SWEEP, 0)
     heartbeats.record_own(heartbeats.WEB)
     for minutes in (0, 59):
         age_by(timedelta(minutes=minutes))
@@ -200,7 +200,7 @@ def test_the_dead_are_forgotten_after_an_hour_and_duties_never(app: Flask) -> No
 
 def test_who_says_goodbye_is_missed_by_nobody(app: Flask) -> None:
     kind = heartbeats.worker_of(DELIVERIES)
-    begin_duty(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.SWEEP, 0)
     heartbeats.record_own(kind)
     heartbeats.record_own(heartbeats.DISPATCHER)
     heartbeats.record_own(heartbeats.WEB)

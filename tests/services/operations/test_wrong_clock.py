@@ -43,7 +43,7 @@ FORTY_DAYS = 40 * 24 * 3600
 
 @pytest.fixture
 def elsewhere(app: Flask, tmp_path: Path) -> Elsewhere:
-    """Runs the duties on a machine with that clock; what it logs."""
+    """Runs the periodic tasks on a machine with that clock; what it logs."""
     settings = app.extensions["settings"]
     environ = {
         **ENVIRONMENT,
@@ -53,7 +53,7 @@ def elsewhere(app: Flask, tmp_path: Path) -> Elsewhere:
     }
 
     def run(shift: int, *words: str) -> str:
-        arguments = ["-m", "tests.support.clocks.clock_duties", *words]
+        arguments = ["-m", "tests.support.clocks.clock_tasks", *words]
         done = Process(tmp_path / "output.txt", arguments, environ | wrong_clock(shift))
         code, said = done.wait(60), done.output.read_text()
         assert code == 0, said

@@ -24,7 +24,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import writing
 from portal.services.tasks import Kind, Step
-from tests.support.database.duties import let_duties_age
+from tests.support.database.periodic_tasks import let_periodic_tasks_age
 from tests.support.database.rivals import at_once
 from tests.support.factories import make_user
 from tests.support.servers import ValkeyServer
@@ -129,7 +129,7 @@ def test_the_sweep_rings_for_what_is_due_and_for_nothing_else(redis: Redis) -> N
     start()
     redis.flushall()
     for _ in range(2):
-        let_duties_age(10)
+        let_periodic_tasks_age(10)
         sweep()
     assert queued(redis) == 1
 

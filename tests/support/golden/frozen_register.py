@@ -31,7 +31,7 @@ from tests.browser.support.sample_register import Filled, fill
 from tests.browser.support.screenshot import register
 from tests.services.bulk_retry.test_bulk_retry import finish
 from tests.support import factories
-from tests.support.database.duties import begin_duty
+from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.servers import ValkeyServer
@@ -105,7 +105,7 @@ def frozen_register(valkey: ValkeyServer) -> Iterator[FrozenRegister]:
             filled = fill(person)
             for kind in AT_WORK:
                 heartbeats.record_own(kind)
-            begin_duty(heartbeats.SWEEP, 0)
+            begin_periodic_task(heartbeats.SWEEP, 0)
             yield FrozenRegister(app, person, filled, _retry_under_way(person.actor, filled))
         finally:
             factories._numbers = numbers

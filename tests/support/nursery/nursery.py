@@ -24,7 +24,7 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 KNOWN: Final = {
     *("jobs", "flask", "gunicorn"),
     *("tests.faults.support.partial_portal", "tests.jobs.processes.worker.sample_worker"),
-    "tests.support.clocks.clock_duties",
+    "tests.support.clocks.clock_tasks",
 }
 # What is obeyed when a process starts, or reads what we import.
 STARTING: Final = ("LD_", "COVERAGE_", "PYTHON", "SSLKEYLOGFILE")

@@ -14,7 +14,7 @@ from portal.services.operations import sending
 from portal.web.operations.metrics import exposition
 from portal.web.operations.probe_views import is_passed_on
 from tests.services.dispatch.sending_machines import Machine
-from tests.support.database.duties import begin_duty
+from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import make_delivery
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
@@ -52,7 +52,7 @@ def test_a_stop_of_all_sending_is_told() -> None:
 @pytest.mark.parametrize(("seconds_ago", "age"), [(90, 90), (-90, 0)])
 def test_the_age_of_the_last_check_is_told_once_there_was_one(seconds_ago: int, age: int) -> None:
     assert figures("sweep_age") == {}
-    begin_duty(heartbeats.SWEEP, seconds_ago)
+    begin_periodic_task(heartbeats.SWEEP, seconds_ago)
     assert figures("sweep_age") == {"sweep_age_seconds": pytest.approx(age, abs=5)}
 
 
@@ -77,7 +77,7 @@ def test_a_kind_of_process_that_never_started_has_its_line_as_well() -> None:
 
 def test_findings_are_counted_by_level_and_by_key() -> None:
     Machine("m1")
-    begin_duty(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.SWEEP, 0)
     found = figures("finding")
     assert found['findings{level="danger"}'] == 0.0
     assert found['finding{key="no_background",level="warning"}'] == 1.0
@@ -104,11 +104,11 @@ def test_a_proxy_is_known_by_what_proxies_write(app: Flask, header: str, is_a_pr
         assert is_passed_on() is is_a_proxys
 
 
-def test_system_lists_processes_and_no_duties(app: Flask) -> None:
+def test_system_lists_processes_and_no_periodic_tasks(app: Flask) -> None:
     pages: Pages = visit(app)
     Machine("m1")
-    begin_duty(heartbeats.SWEEP, 0)
-    begin_duty("a duty", 0)
+    begin_periodic_task(heartbeats.SWEEP, 0)
+    begin_periodic_task("a periodic task", 0)
     text = pages.get("/settings/system").main
     assert "m1" in text
-    assert "a duty" not in text.lower()
+    assert "a periodic task" not in text.lower()

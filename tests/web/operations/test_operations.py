@@ -14,7 +14,7 @@ from portal.queue.schedule import ENTRIES
 from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.operations import sending
-from tests.support.database.duties import begin_duty
+from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import make_delivery
 from tests.support.servers import ValkeyServer
 
@@ -150,7 +150,7 @@ def test_a_token_opens_from_anywhere_and_then_nothing_else_does(
 
 def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
     make_delivery(status="failed", reason="server")
-    begin_duty(heartbeats.SWEEP, 600)
+    begin_periodic_task(heartbeats.SWEEP, 600)
     heartbeats.record_own(heartbeats.SCHEDULER)
     found = samples(app)
     assert found["deliveries", "failed", "server"] == 1
@@ -168,7 +168,7 @@ def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
 def test_metrics_keep_the_rules_of_prometheus(app: Flask) -> None:
     make_delivery(status="failed", reason="server", code=500)
     somebody_sends()
-    begin_duty(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.SWEEP, 0)
     text = app.test_client().get("/metrics").text
     families = list(text_string_to_metric_families(text))
     assert len(families) > 10

@@ -24,7 +24,7 @@ from portal.services.core.unit_of_work import database_time, writing
 from tests.conftest import ENVIRONMENT
 from tests.services.alerts.due_things import a_run_is_missing
 from tests.support.clocks.wrong_clock import wrong_clock
-from tests.support.database.duties import begin_duty
+from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_asset
 from tests.support.pages import Pages
@@ -38,7 +38,7 @@ ALL = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.
 def everybody_signs() -> None:
     for kind in ALL:
         heartbeats.record_own(kind)
-    begin_duty(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.SWEEP, 0)
 
 
 def test_it_says_that_everything_is_at_work(app: Flask) -> None:
@@ -78,12 +78,12 @@ def lately(text: str) -> str:
     return re.sub(r"just now|\d seconds? ago", "lately", text)
 
 
-def duties(pages: Pages) -> list[list[str]]:
+def roles(pages: Pages) -> list[list[str]]:
     rows = pages.get("/settings/system").rows()[: len(DUTY_NAMES)]
     return [[lately(each) for each in row] for row in rows]
 
 
-def test_page_and_doctor_say_of_each_duty_how_many_do_it_or_since_when_nobody_does(
+def test_page_and_doctor_say_of_each_role_how_many_do_it_or_since_when_nobody_does(
     app: Flask,
 ) -> None:
     sender = worker_of(DELIVERIES)
@@ -95,7 +95,7 @@ def test_page_and_doctor_say_of_each_duty_how_many_do_it_or_since_when_nobody_do
     ):
         signed(kind, name, minutes)
     pages = visit(app)
-    assert duties(pages) == [
+    assert roles(pages) == [
         ["Showing pages", "Running", "2", "lately"],
         ["Sending deliveries", "Running", "1", "lately"],
         ["Background work", "Not responding", "0", "20 minutes ago"],
@@ -111,7 +111,7 @@ def test_page_and_doctor_say_of_each_duty_how_many_do_it_or_since_when_nobody_do
     ]
     signed(sender, "d", 5)
     signed(heartbeats.DISPATCHER, "d of it", 0)
-    assert duties(pages)[1] == ["Sending deliveries", "Running", "1", "lately"]
+    assert roles(pages)[1] == ["Sending deliveries", "Running", "1", "lately"]
 
 
 def test_it_names_the_networks_and_ports_that_were_closed(

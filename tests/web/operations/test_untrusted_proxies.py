@@ -14,7 +14,7 @@ from portal.lib.clock import utcnow
 from portal.models.operations import Process
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
-from tests.support.database.duties import begin_duty
+from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.processes import until
 from tests.web.operations.test_system import everybody_signs
 from tests.web.signed_in import visit
@@ -91,5 +91,5 @@ def test_nothing_is_said_without_such_a_header_or_with_proxies_that_are_trusted(
     ask(app, X_Forwarded_For="203.0.113.5")
     assert heartbeats.take_notes() == ()
     # Noted before the setting was made.
-    begin_duty(heartbeats.PROXY, 0)
+    begin_periodic_task(heartbeats.PROXY, 0)
     assert TITLE not in visit(app).get("/settings/system").main

@@ -35,7 +35,7 @@ class _Found(NamedTuple):
 NOTHING: Final = _Found(has_tasks=False, rested=0, is_anybody_silent=False)
 
 
-class Duties:
+class Maintenance:
     """Those of one dispatcher. `at`: when they are due next, by the monotonic clock."""
 
     def __init__(self, bell: Bell, writer: DatabaseWriter, desk: Desk, every: float) -> None:
@@ -76,7 +76,7 @@ class Duties:
                 claim_types.give_back_unknown(connection, own_run(), held)
             if has_sent:
                 heartbeats.sign(connection, heartbeats.DISPATCHER, self._name)
-            if is_behind or not heartbeats.take_duty(connection, heartbeats.SWEEP, pause):
+            if is_behind or not heartbeats.take_periodic_task(connection, heartbeats.SWEEP, pause):
                 return NOTHING
             rested = dispatch_sweep.settle_on(connection, without)
             is_anybody_silent = dispatch_sweep.is_anybody_silent(connection)

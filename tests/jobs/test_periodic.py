@@ -1,4 +1,4 @@
-"""A duty is done by one process for all, whoever starts it, and once in its time."""
+"""A periodic task is done by one process for all, whoever starts it, and once in its time."""
 
 import threading
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from portal.queue.names import BACKGROUND
 from portal.queue.schedule import table
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
-from tests.support.database.duties import begin_duty
+from tests.support.database.periodic_tasks import begin_periodic_task
 
 DUTIES = {
     "sweep": sweep,
@@ -45,20 +45,23 @@ def test_each_entry_of_the_schedule_is_one(app: Flask) -> None:
 def test_it_is_done_again_when_its_time_has_come(app: Flask, name: str) -> None:
     DUTIES[name]()
     assert age(name) < 20
-    begin_duty(name, 5000)
+    begin_periodic_task(name, 5000)
     DUTIES[name]()
     assert age(name) < 20
 
 
 @pytest.mark.parametrize("name", DUTIES)
 def test_begun_a_moment_ago_it_is_not_done(app: Flask, name: str) -> None:
-    begin_duty(name, 0.2)
+    begin_periodic_task(name, 0.2)
     before = session().scalars(select(Process.seen_at)).one()
     DUTIES[name]()
     db.session.rollback()
     assert session().scalars(select(Process.seen_at)).one() == before
     with writing() as current:
-        taken = [heartbeats.take_duty(current.connection(), name, pause) for pause in (60, 0, 60)]
+        taken = [
+            heartbeats.take_periodic_task(current.connection(), name, pause)
+            for pause in (60, 0, 60)
+        ]
     assert taken == [False, True, False]
 
 
@@ -66,7 +69,7 @@ def test_begun_a_moment_ago_it_is_not_done(app: Flask, name: str) -> None:
 def test_what_comes_early_is_done_and_what_comes_in_the_first_half_of_its_minute_is_not() -> None:
     done = []
     for seconds in (24, 36):
-        begin_duty("alerts", seconds)
+        begin_periodic_task("alerts", seconds)
         look_for_alerts()
         done.append(age("alerts") < 20)
     assert done == [False, True]
@@ -78,7 +81,7 @@ def test_a_sweep_is_due_again_once_its_whole_interval_is_over(
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=60))
     done = []
     for seconds in (40, 80):
-        begin_duty("sweep", seconds)
+        begin_periodic_task("sweep", seconds)
         sweep()
         done.append(age("sweep") < 20)
     assert done == [False, True]
@@ -88,13 +91,13 @@ def test_a_sweep_is_due_again_once_its_whole_interval_is_over(
 def test_nobody_waits_for_whoever_takes_it() -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there everybody waits for everybody")
-    begin_duty("sweep", 60)
+    begin_periodic_task("sweep", 60)
     with db.engine.begin() as other:
         other.execute(select(Process).where(Process.name == "sweep").with_for_update())
         with writing() as current:
-            assert not heartbeats.take_duty(current.connection(), "sweep", 0)
+            assert not heartbeats.take_periodic_task(current.connection(), "sweep", 0)
     with writing() as current:
-        assert heartbeats.take_duty(current.connection(), "sweep", 0)
+        assert heartbeats.take_periodic_task(current.connection(), "sweep", 0)
 
 
 def test_two_threads_of_a_process_do_not_work_together(app: Flask) -> None:

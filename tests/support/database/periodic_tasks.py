@@ -1,4 +1,4 @@
-"""Time that goes by between two turns at a duty."""
+"""Time that goes by between two turns at a periodic task."""
 
 from datetime import timedelta
 
@@ -8,14 +8,14 @@ from portal.models.operations import Process
 from portal.services.core.unit_of_work import database_time, writing
 
 
-def let_duties_age(seconds: float) -> None:
+def let_periodic_tasks_age(seconds: float) -> None:
     """Whatever was done was done that much earlier."""
     with writing() as current:
         for row in current.scalars(select(Process).where(Process.name == Process.kind)):
             row.seen_at -= timedelta(seconds=seconds)
 
 
-def begin_duty(name: str, seconds_ago: float) -> None:
+def begin_periodic_task(name: str, seconds_ago: float) -> None:
     """Somebody began it then."""
     with writing() as current:
         at = database_time(current) - timedelta(seconds=seconds_ago)

@@ -1,4 +1,4 @@
-"""What the clock brings about: `python -m tests.support.clocks.clock_duties`, with `trusting` even
+"""What the clock brings about: `python -m tests.support.clocks.clock_tasks`, with `trusting` even
 where it distrusts its own clock."""
 
 import sys
@@ -12,7 +12,7 @@ from tests.support.factories import make_asset
 
 
 def main() -> None:
-    """Make an asset, tell what this machine takes for the time, then do each duty once."""
+    """Make an asset, tell what this machine takes for the time, then do each periodic task once."""
     if "trusting" in sys.argv:
         retention.DISTRUSTED = timedelta(days=1000)
     with application().app_context():
@@ -20,8 +20,8 @@ def main() -> None:
         make_asset("Made there")
         facts = health.read_facts()
         sys.stderr.write(f"Facts: {facts.at.isoformat()} {facts.database.skew}\n")
-    for duty in (look_for_alerts, expire_reservations, prune):
-        duty()
+    for task in (look_for_alerts, expire_reservations, prune):
+        task()
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import update
 
 from jobs.deliver import equip
-from jobs.dispatcher import duties as duties_module
+from jobs.dispatcher import maintenance as maintenance_module
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.desk import Desk, Done
-from jobs.dispatcher.duties import Duties
+from jobs.dispatcher.maintenance import Maintenance
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Lease
@@ -28,7 +28,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import activation
 from tests.jobs.dispatcher.delivery_clock import leases, only_delivery
 from tests.jobs.outage import Clock, refused
-from tests.support.database.duties import let_duties_age
+from tests.support.database.periodic_tasks import let_periodic_tasks_age
 from tests.support.database.statements import asked
 from tests.support.deliveries import lease, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
@@ -38,13 +38,15 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def duties(writer: DatabaseWriter, desk: Desk) -> Duties:
-    return Duties(bell.bell(), writer, desk, every=0.0)
+def maintenance(writer: DatabaseWriter, desk: Desk) -> Maintenance:
+    return Maintenance(bell.bell(), writer, desk, every=0.0)
 
 
-def do(duties: Duties, *, without: set[int] | None = None, is_behind: bool = False) -> None:
-    duties.at = 0.0
-    duties.do(set(), without or set(), is_behind=is_behind, beside=False)
+def do(
+    maintenance: Maintenance, *, without: set[int] | None = None, is_behind: bool = False
+) -> None:
+    maintenance.at = 0.0
+    maintenance.do(set(), without or set(), is_behind=is_behind, beside=False)
 
 
 def has_signed() -> bool:
@@ -52,28 +54,30 @@ def has_signed() -> bool:
     return heartbeats.age(heartbeats.DISPATCHER) is not None
 
 
-def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Duties) -> None:
-    do(duties)
+def test_who_has_sent_something_gives_a_sign_of_it_with_its_maintenance(
+    maintenance: Maintenance,
+) -> None:
+    do(maintenance)
     assert not has_signed()
-    duties.note_claims()
+    maintenance.note_claims()
     with refused():
-        do(duties)
+        do(maintenance)
     assert not has_signed()
-    do(duties)
+    do(maintenance)
     assert has_signed()
     signed = [each.name for each in heartbeats.lives() if each.kind == heartbeats.DISPATCHER]
     assert signed == [heartbeats.own_name(heartbeats.DISPATCHER)], "its goodbye takes it away"
 
 
-def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
+def test_maintenance_wait_for_their_time_and_for_what_the_database_is_at(
     writer: DatabaseWriter,
 ) -> None:
     may_end, desk = threading.Event(), Desk(lambda: None, works_beside=True)
-    duties = Duties(bell.bell(), writer, desk, every=3600.0)
+    maintenance = Maintenance(bell.bell(), writer, desk, every=3600.0)
 
     def are_done() -> bool:
         with asked(equip().engine) as statements:
-            duties.do(set(), set(), is_behind=False, beside=False)
+            maintenance.do(set(), set(), is_behind=False, beside=False)
         return bool(statements)
 
     assert desk.give(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
@@ -90,11 +94,11 @@ def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
 def test_what_one_dispatcher_has_looked_at_no_other_does_so_soon(
     writer: DatabaseWriter, desk: Desk
 ) -> None:
-    first, second = (Duties(bell.bell(), writer, desk, every=3600.0) for _ in range(2))
+    first, second = (Maintenance(bell.bell(), writer, desk, every=3600.0) for _ in range(2))
     do(first)
     open_one, seen = make_delivery(make_webhook(state="off")), []
     for aged in (0, 0.95 * 3600):
-        let_duties_age(aged)
+        let_periodic_tasks_age(aged)
         do(second)
         seen.append(stored(open_one)["status"])
     assert seen == ["waiting", "held"]
@@ -104,16 +108,16 @@ def test_when_they_are_due_again_follows_from_what_they_have_done(
     writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(duties_module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(maintenance_module, "monotonic", clock.monotonic)
     monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
-    duties, off = Duties(bell.bell(), writer, desk, every=60.0), make_webhook(state="off")
+    maintenance, off = Maintenance(bell.bell(), writer, desk, every=60.0), make_webhook(state="off")
     made = [make_delivery(off) for _ in range(5)]
     seen = []
     for is_refused in (False, True, False, False, False):
         with refused() if is_refused else nullcontext():
-            do(duties)
+            do(maintenance)
         held = sum(stored(each)["status"] == "held" for each in made)
-        seen.append((held, duties.at - clock.now))
+        seen.append((held, maintenance.at - clock.now))
     assert seen == [(2, 0.25), (2, 0.5), (4, 0.25), (5, 60.0), (5, 60.0)]
 
 
@@ -121,18 +125,18 @@ def test_what_was_sent_while_the_database_was_at_it_is_a_sign_that_is_kept(
     writer: DatabaseWriter,
 ) -> None:
     desk = Desk(lambda: None, works_beside=True)
-    duties = Duties(bell.bell(), writer, desk, every=0.0)
+    maintenance = Maintenance(bell.bell(), writer, desk, every=0.0)
     for is_refused in (True, False):
         with refused() if is_refused else nullcontext():
-            duties.at = 0.0
-            duties.do(set(), set(), is_behind=False, beside=True)
-            duties.note_claims()
+            maintenance.at = 0.0
+            maintenance.do(set(), set(), is_behind=False, beside=True)
+            maintenance.note_claims()
             desk.take_up(20)
     assert has_signed()
     desk.close()
 
 
-def test_what_a_process_held_that_is_over_is_due_again(duties: Duties) -> None:
+def test_what_a_process_held_that_is_over_is_due_again(maintenance: Maintenance) -> None:
     over, folder = uuid4(), settings().instance_dir / heartbeats.FOLDER
     lease(make_delivery(), 60)
     with writing() as current:
@@ -140,25 +144,25 @@ def test_what_a_process_held_that_is_over_is_due_again(duties: Duties) -> None:
     folder.mkdir()
     try:
         (folder / str(over)).touch()
-        do(duties)
+        do(maintenance)
     finally:
         shutil.rmtree(folder)
     assert (leases(), only_delivery().tries) == ([], 1)
 
 
-def test_what_a_process_holds_of_which_nobody_hears_is_due_again(duties: Duties) -> None:
+def test_what_a_process_holds_of_which_nobody_hears_is_due_again(maintenance: Maintenance) -> None:
     lease(make_delivery(), 60, run=uuid4())
     with writing() as current:
         heartbeats.sign_own(current.connection(), heartbeats.worker_of(DELIVERIES))
         current.execute(update(Process).values(steady_since=utcnow() - MINUTE))
     seen = []
     for _ in range(2):
-        do(duties)
+        do(maintenance)
         seen.append((len(leases()), only_delivery().tries))
     assert seen == [(1, 0), (0, 1)]
 
 
-def test_nothing_is_put_right_while_results_are_not_written(duties: Duties) -> None:
+def test_nothing_is_put_right_while_results_are_not_written(maintenance: Maintenance) -> None:
     later = utcnow() + timedelta(hours=5)
     open_one, cut_off = make_delivery(make_webhook(state="off")), make_delivery()
     lease(cut_off, -1)
@@ -172,25 +176,25 @@ def test_nothing_is_put_right_while_results_are_not_written(duties: Duties) -> N
             stored(retried)["due_at"] == later,
         )
 
-    do(duties, is_behind=True)
+    do(maintenance, is_behind=True)
     assert standing() == ("waiting", 0, True)
-    do(duties)
+    do(maintenance)
     assert standing() == ("held", 1, False)
 
 
-def test_leases_of_webhooks_whose_results_are_kept_are_left_alone(duties: Duties) -> None:
+def test_leases_of_webhooks_whose_results_are_kept_are_left_alone(maintenance: Maintenance) -> None:
     kept, other = make_webhook(), make_webhook()
     made = [make_delivery(kept), make_delivery(other)]
     for each in made:
         lease(each, -1)
-    do(duties, without={kept.id})
+    do(maintenance, without={kept.id})
     assert [each.webhook_id for each in leases()] == [kept.id]
     assert [stored(each)["tries"] for each in made] == [0, 1]
 
 
 @pytest.mark.parametrize("is_due", [True, False])
 def test_it_rings_for_long_work_that_is_due(
-    duties: Duties, valkey_server: ValkeyServer, is_due: bool
+    maintenance: Maintenance, valkey_server: ValkeyServer, is_due: bool
 ) -> None:
     failed = make_delivery(status="failed")
     batch = bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
@@ -198,7 +202,7 @@ def test_it_rings_for_long_work_that_is_due(
     with writing() as current:
         current.execute(update(Task).where(Task.public_id == batch).values(due_at=due_at))
     valkey_server.empty_out()  # whoever stored it has rung
-    do(duties, is_behind=True)
+    do(maintenance, is_behind=True)
     assert not valkey_server.client().exists(task_bell.QUEUED)  # others look after it
-    do(duties)
+    do(maintenance)
     assert valkey_server.client().exists(task_bell.QUEUED) == is_due
