@@ -219,7 +219,7 @@ def app(
     valkey_server.empty_out()
     heartbeats.take_notes()
     book.forget()
-    clock.learn(clock.utcnow())  # a test before it may have learnt of another time
+    clock.note_skew(clock.utcnow())  # a test before it may have learnt of another time
     with session_app.app_context():
         empty_out(db.engine)
         yield session_app

@@ -31,7 +31,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
 from portal.database import trouble
-from portal.lib.clock import learn, told, utcnow
+from portal.lib.clock import frozen_at, note_skew, utcnow
 
 FULL: Final = "full"
 PLAIN: Final = "plain"
@@ -277,13 +277,13 @@ NOW: Final[Any] = bindparam("now", type_=UtcDateTime())
 
 
 def clock(dialect: str) -> ColumnElement[datetime]:
-    """The database's clock as a column of a statement that is given `told()` as `now`."""
+    """The database's clock as a column of a statement that is given `frozen_at()` as `now`."""
     return func.coalesce(NOW, CLOCK[dialect], type_=UtcDateTime())
 
 
 def database_now(connection: Connection) -> datetime:
     """The database's clock: due times, leases and pauses are judged by it on every machine."""
-    if (moment := told()) is not None:
+    if (moment := frozen_at()) is not None:
         return moment
     asked_at = utcnow()
     value = connection.execute(select(CLOCK[connection.dialect.name])).scalar_one()
@@ -291,7 +291,7 @@ def database_now(connection: Connection) -> datetime:
         now = value.astimezone(UTC)
     else:
         now = datetime.fromisoformat(value).replace(tzinfo=UTC)
-    learn(now, asked_at)
+    note_skew(now, asked_at)
     return now
 
 
@@ -302,7 +302,7 @@ def in_words(command: click.Command) -> click.Command:
         raise TypeError(f"{command.name} does nothing by itself")
 
     @functools.wraps(run)
-    def told(*args: Any, **kwargs: Any) -> Any:
+    def frozen_at(*args: Any, **kwargs: Any) -> Any:
         try:
             return run(*args, **kwargs)
         except DBAPIError as error:
@@ -312,7 +312,7 @@ def in_words(command: click.Command) -> click.Command:
                 "to do."
             ) from None
 
-    command.callback = told
+    command.callback = frozen_at
     return command
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Final
 
-_told: ContextVar[datetime | None] = ContextVar("told", default=None)
+_frozen_at: ContextVar[datetime | None] = ContextVar("frozen_at", default=None)
 
 # Clocks that are in order differ by less: then each machine goes by its own.
 TOLERATED: Final = timedelta(seconds=1)
@@ -20,10 +20,10 @@ _ahead = timedelta()
 
 def utcnow() -> datetime:
     """The present moment by this machine, aware, in UTC: for what people see, and receivers."""
-    return _told.get() or datetime.now(UTC)
+    return _frozen_at.get() or datetime.now(UTC)
 
 
-def learn(said: datetime, asked_at: datetime | None = None) -> timedelta:
+def note_skew(said: datetime, asked_at: datetime | None = None) -> timedelta:
     """Note what the database's clock says at this moment; how far ahead of ours it is.
 
     `asked_at`: it was read at any time since then. What the answer's way may explain is no
@@ -45,7 +45,7 @@ def ahead() -> timedelta:
 def common_now() -> datetime:
     """The present moment that all machines agree on: the database's, as far as this process has
     asked it; each sign of life does."""
-    return _told.get() or datetime.now(UTC) + _ahead
+    return _frozen_at.get() or datetime.now(UTC) + _ahead
 
 
 def since_boot() -> float:
@@ -54,16 +54,16 @@ def since_boot() -> float:
     return clock_gettime(CLOCK_BOOTTIME)
 
 
-def told() -> datetime | None:
-    """The moment that `as_if` says it is; None outside of it, that is, always but in the demo."""
-    return _told.get()
+def frozen_at() -> datetime | None:
+    """The moment that `frozen` says it is; None outside of it, that is, always but in the demo."""
+    return _frozen_at.get()
 
 
 @contextmanager
-def as_if(at: datetime) -> Iterator[None]:
+def frozen(at: datetime) -> Iterator[None]:
     """For this block alone `at` is the present moment: to tell a past, as the demo does."""
-    token = _told.set(at)
+    token = _frozen_at.set(at)
     try:
         yield
     finally:
-        _told.reset(token)
+        _frozen_at.reset(token)

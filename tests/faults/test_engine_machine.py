@@ -230,7 +230,7 @@ class Engine(RuleBasedStateMachine):
             crud.edit(self.world.admin, hook.public_id, now.version, values)
             assert health_of(look().hooks[hook.id]) == (0, now.failing_since, *WELL[2:])
             if is_told and secrets.switch_now(self.world.admin, hook.public_id):
-                self.world.learn(hook.id)
+                self.world.note_skew(hook.id)
 
     @invariant()
     def everything_is_in_order(self) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
 from portal.extensions import db
-from portal.lib.clock import common_now, told
+from portal.lib.clock import common_now, frozen_at
 from portal.models.operations import Submission
 from portal.queue.bell import ring_after_commit
 from portal.services.core.refusals import Refusal
@@ -56,7 +56,7 @@ def writing() -> Iterator[Session]:
 
 def database_time(current: Session) -> datetime:
     """The database's clock, read once a transaction: what is due is judged by it."""
-    if (moment := told()) is not None:
+    if (moment := frozen_at()) is not None:
         return moment
     connection = current.connection()
     transaction, now = current.info.get(NOW, (None, None))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from portal.lib.clock import as_if
+from portal.lib.clock import frozen
 
 Act = Callable[[], object]
 
@@ -24,7 +24,7 @@ class Diary:
         """Do all of it, each at its time. `before` is given the time of each act before it."""
         for at, _, act in sorted(self._noted, key=lambda each: each[:2]):
             before(at)
-            with as_if(at):
+            with frozen(at):
                 act()
                 current.flush()  # rows get their time when they are written
 

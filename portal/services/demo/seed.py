@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.lib.typed_values import last_day
 from portal.models.alerts import Alert
 from portal.models.assets import Asset, Condition
@@ -97,7 +97,7 @@ def seed(actor: Actor) -> Seeded:
 def _tell(current: Session, actor: Actor) -> Seeded:
     chance = Random(SEED)  # noqa: S311 - a likeness of chance, the same every time
     diary, now = Diary(), utcnow()
-    with as_if(working_hour(chance, OLDEST + 1)):
+    with frozen(working_hour(chance, OLDEST + 1)):
         team, categories, locations = _beginnings(actor)
         current.flush()
     common = Common(current, actor, chance, diary)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from portal.engine.reason_keys import Reason
 from portal.engine.retry_policy import Outcome
 from portal.extensions import settings
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.models.deliveries import Delivery, is_open
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services import tasks
@@ -70,7 +70,7 @@ class Sender:
             at = max(due_at + PICKED_UP_AFTER, self._clock)
             if at >= until:
                 return
-            with as_if(at):
+            with frozen(at):
                 self._clock = self._turn(at)
 
     def leave_one_under_way(self) -> None:
@@ -111,7 +111,7 @@ class Sender:
         self._is_restless = bool(failed or self._failing)
         self._failing = (self._failing | failed) - arrived
         end = max(each.finished_at for each in results)
-        with as_if(end):
+        with frozen(end):
             record.record(connection, results, partial(self._chance.uniform, -1, 1))
         return end
 
@@ -121,7 +121,7 @@ class Sender:
         seconds = self._seconds(answer)
         sent, end = self._composer.compose(claimed), at + timedelta(seconds=seconds)
         if claimed.webhook.kind == WebhookKind.INBOX and answer.reason is None:
-            with as_if(end):
+            with frozen(end):
                 self._take_in(claimed, sent)
         is_answered = answer.code is not None
         is_connected = is_answered or answer.broken_by is Reason.READ_TIMEOUT

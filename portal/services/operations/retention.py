@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.reason_keys import Reason
 from portal.extensions import settings
-from portal.lib.clock import learn, told
+from portal.lib.clock import frozen_at, note_skew
 from portal.lib.durations import DAY, in_words
 from portal.models.deliveries import (
     Delivery,
@@ -282,8 +282,8 @@ class WrongClock(Exception):
 def trust() -> None:
     """Compare the two clocks. Raises `WrongClock`."""
     session().rollback()
-    ahead = learn(database_time(session()))
-    if told() is None and abs(ahead) > DISTRUSTED:
+    ahead = note_skew(database_time(session()))
+    if frozen_at() is None and abs(ahead) > DISTRUSTED:
         order = "behind" if ahead > timedelta() else "ahead of"
         raise WrongClock(
             f"The clock of this machine is {in_words(abs(ahead.total_seconds()))} {order} the "

@@ -33,7 +33,7 @@ from sqlalchemy.orm import Session, aliased
 from portal.database.engine import clock
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
-from portal.lib.clock import told
+from portal.lib.clock import frozen_at
 from portal.models.deliveries import (
     IS_OPEN,
     OPEN,
@@ -139,7 +139,7 @@ def find_wanted(connection: Connection, *, may_be_lost: bool = False) -> Look:
     """
     statement = _looking(connection.dialect.name, may_be_lost=may_be_lost)
     most = settings().webhook_max_in_flight
-    given = {"now": told(), "most": most}
+    given = {"now": frozen_at(), "most": most}
     flags = [Flags._make(row) for row in connection.execute(statement, given).all()]
     wanted = [_free_places(each, most) for each in flags]
     now = flags[0].now if flags else None

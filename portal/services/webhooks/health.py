@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, select
 from portal.database.engine import clock
 from portal.engine.health import End, Health, health_after, is_hopeless
 from portal.engine.retry_policy import AttemptKind
-from portal.lib.clock import told
+from portal.lib.clock import frozen_at
 from portal.models.webhooks import Webhook
 from portal.services.core.queries import as_json, given_ids, update_rows
 from portal.services.webhooks import activation
@@ -50,7 +50,7 @@ def lock_webhooks(
 
     And the database's clock, read by the way; None where there is none of them.
     """
-    statement, given = _locked(connection.dialect.name), {"ids": as_json(ids), "now": told()}
+    statement, given = _locked(connection.dialect.name), {"ids": as_json(ids), "now": frozen_at()}
     rows = connection.execute(statement, given).all()
     moment = rows[0][-1] if rows else None
     return moment, {row[0]: HealthRow._make(row[:-1]) for row in rows}

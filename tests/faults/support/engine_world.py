@@ -272,7 +272,7 @@ class World:
             assert now.failures_in_row == was.failures_in_row + 1
             assert now.state == "off" or reason is not Reason.GONE
 
-    def learn(self, hook_id: int) -> None:
+    def note_skew(self, hook_id: int) -> None:
         """Its receiver is given the newest key."""
         sealed = look().hooks[hook_id].secret_enc
         self.known[hook_id] = vault.open_secret(hook_id, sealed)

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
@@ -111,7 +111,7 @@ def test_a_return_is_late_from_the_moment_on_that_follows_and_by_whole_days(
 ) -> None:
     asset_id, due_at = make_asset(), in_days(3)
     assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
-    with as_if(due_at + timedelta(hours=hours)):
+    with frozen(due_at + timedelta(hours=hours)):
         assignments.check_in(SYSTEM, asset_id)
     data = told()[-1]["data"]
     assert (data["was_overdue"], data["days_overdue"]) == (was_overdue, days)
@@ -120,7 +120,7 @@ def test_a_return_is_late_from_the_moment_on_that_follows_and_by_whole_days(
 def test_what_is_taken_back_says_how_many_days_it_was_with_the_person() -> None:
     asset_id = make_asset()
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
-    with as_if(in_days(4.5)):
+    with frozen(in_days(4.5)):
         assignments.revoke(SYSTEM, asset_id)
     assert told()[-1]["data"]["held_days"] == 4
 
@@ -185,7 +185,7 @@ def test_a_loan_needs_an_end_in_the_future(due_at: datetime | None) -> None:
 
 def test_a_loan_ends_after_the_moment_at_which_it_begins() -> None:
     asset_id, ana, now = make_asset(), make_staff(), in_days(0)
-    with as_if(now):
+    with frozen(now):
         with pytest.raises(Refusal, match="Choose a return time in the future"):
             assignments.check_out(SYSTEM, asset_id, staff_id=ana, due_at=now)
         soon = now + timedelta(microseconds=1)
@@ -215,10 +215,10 @@ def test_a_reservation_that_begins_at_this_moment_is_told_with_its_end_and_can_b
     asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
     starts_at = in_days(2)
     wanted = approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
-    with as_if(starts_at), pytest.raises(Refusal, match="Ana has reserved this until ") as refused:
+    with frozen(starts_at), pytest.raises(Refusal, match="Ana has reserved this until ") as refused:
         assignments.allocate(SYSTEM, asset_id, staff_id=ben)
     assert refused.value.sentence.endswith("Wait until then, or reject the reservation of Ana")
-    with as_if(starts_at):
+    with frozen(starts_at):
         assignments.allocate(SYSTEM, asset_id, staff_id=ana)
     assert session().get_one(Reservation, wanted).state == "fulfilled"
 
@@ -239,7 +239,7 @@ def test_a_refusal_names_the_year_of_a_time_where_it_is_another() -> None:
     # In Vienna the year ends an hour earlier.
     for minute, words in ((59, "from 3 May 2150 11:00"), (60, "from 3 May 11:00")):
         now = datetime(2149, 12, 31, 22, tzinfo=UTC) + timedelta(minutes=minute)
-        with as_if(now), pytest.raises(Refusal, match=words):
+        with frozen(now), pytest.raises(Refusal, match=words):
             assignments.allocate(SYSTEM, asset_id, staff_id=ben)
 
 

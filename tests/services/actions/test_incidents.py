@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.models.assets import Action, Activity
 from portal.models.assignments import Incident
 from portal.models.deliveries import Event
@@ -166,7 +166,7 @@ def test_a_warranty_runs_to_the_end_of_its_last_day_on_the_clock_of_the_installa
     late = datetime(2030, 6, 1, 21, 59, tzinfo=UTC)  # a minute before midnight in Vienna
     for at, is_under in ((late, True), (late + timedelta(minutes=1), False)):
         asset_id = make_asset(warranty_expires=date(2030, 6, 1))
-        with as_if(at):
+        with frozen(at):
             incidents.report_broken(SYSTEM, asset_id, description="It fell")
         assert last()["data"]["under_warranty"] is is_under
 
@@ -288,7 +288,7 @@ def test_what_happened_cannot_lie_in_the_future_or_stay_untold() -> None:
 def test_it_may_have_happened_at_this_moment() -> None:
     now = utcnow()
     asset_id = make_asset()
-    with as_if(now):
+    with frozen(now):
         incidents.report_lost(SYSTEM, asset_id, description="Gone", lost_at=now)
     assert last()["data"]["lost_at"] == now.isoformat(timespec="seconds")
 

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal.extensions import db
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
@@ -60,7 +60,7 @@ def test_at_the_moment_at_which_it_ends_a_lease_has_run_out(app: Flask) -> None:
     """It may be freed and settled at one moment: the clock of SQLite counts milliseconds."""
     del app
     made = make_delivery()
-    with as_if(utcnow()):
+    with frozen(utcnow()):
         lease(made, 0)
         assert dispatch_sweep.settle() == 1
     assert (find_lease(made), stored(made)["attempts"]) == (None, 1)

@@ -168,15 +168,15 @@ def test_a_clock_is_not_off_by_the_time_that_an_answer_took(app: Flask) -> None:
     del app
     asked_at, second = utcnow() - timedelta(seconds=12), timedelta(seconds=1)
     for said, ahead in ((11, 0), (1, 0), (15, -3), (-4, 4)):
-        found = clock.learn(utcnow() - said * second, asked_at)
+        found = clock.note_skew(utcnow() - said * second, asked_at)
         assert abs(found - ahead * second) < second / 2
 
 
 def test_clocks_that_are_in_order_are_each_ones_own(app: Flask) -> None:
     del app
-    assert abs(clock.learn(utcnow() + timedelta(seconds=0.9))) < timedelta(seconds=1)
+    assert abs(clock.note_skew(utcnow() + timedelta(seconds=0.9))) < timedelta(seconds=1)
     assert abs(clock.common_now() - utcnow()) < timedelta(seconds=0.5)
-    clock.learn(utcnow() - timedelta(days=40))
+    clock.note_skew(utcnow() - timedelta(days=40))
     assert abs(clock.common_now() - (utcnow() - timedelta(days=40))) < timedelta(seconds=5)
     with writing() as current:
         heartbeats.sign(current.connection(), heartbeats.SWEEP, heartbeats.SWEEP)

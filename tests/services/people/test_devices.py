@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.extensions import settings
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.models.audit import AuditEntry
 from portal.models.people import Role, User
 from portal.services.core.unit_of_work import session, writing
@@ -115,7 +115,7 @@ def test_after_half_a_year_it_is_a_new_one(app: Flask) -> None:
     assert abs(made_at - now) < timedelta(minutes=1)
     end = made_at + timedelta(days=180)
     for at, known in ((end, True), (end + timedelta(microseconds=1), False)):
-        with as_if(at):
+        with frozen(at):
             assert is_known(cookie, ana) is known
 
 

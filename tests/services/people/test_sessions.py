@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from jobs.processes.heartbeat import Heartbeat
 from portal.extensions import settings
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.models.audit import AuditEntry
 from portal.models.people import Role, User, UserSession
 from portal.services.core import heartbeats
@@ -304,6 +304,6 @@ def test_a_proof_counts_for_the_session_that_brought_it_and_not_after_its_end(ap
 
 def test_a_proof_counts_for_a_quarter_of_an_hour_and_not_at_its_end() -> None:
     now = datetime(2026, 5, 4, 12, 15, tzinfo=UTC)
-    with as_if(now):
+    with frozen(now):
         assert sessions.is_confirmed(now - timedelta(minutes=14, seconds=59))
         assert not sessions.is_confirmed(now - timedelta(minutes=15))

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal.extensions import db
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.lib.ids import public_id
 from portal.models.people import SignInThrottle
 from portal.services.core.unit_of_work import session, writing
@@ -208,7 +208,7 @@ def test_the_wait_is_over_at_its_end(app: Flask) -> None:
     until = found.blocked_until
     assert until is not None
     for at, seconds in ((until, 0), (until - timedelta(microseconds=1), 1)):
-        with as_if(at):
+        with frozen(at):
             assert waits(key) == seconds
 
 

@@ -97,7 +97,7 @@ def frozen_register(valkey: ValkeyServer) -> Iterator[FrozenRegister]:
         # Of every engine: a page looks for itself how the portal is, by one of its own.
         event.listen(Engine, "connect", _stop_the_clock)
         db.engine.dispose()
-        clock.learn(NOW)  # whatever was learnt before, of other clocks
+        clock.note_skew(NOW)  # whatever was learnt before, of other clocks
         request_id.carry_on("")  # whatever was asked before
         numbers, factories._numbers = factories._numbers, count(1)
         try:

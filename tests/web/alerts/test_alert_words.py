@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from portal.engine.events.names import EventName
-from portal.lib.clock import as_if
+from portal.lib.clock import frozen
 from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome
 from portal.models.assets import Asset
 from portal.models.tasks import Task
@@ -29,7 +29,7 @@ NOW = datetime(2026, 3, 10, 11, 0, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def _asked(app: Flask) -> Iterator[None]:
     """Somebody opens a page at noon, in Vienna."""
-    with app.test_request_context(), as_if(NOW):
+    with app.test_request_context(), frozen(NOW):
         yield
 
 

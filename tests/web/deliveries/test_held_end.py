@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from flask import Flask
 
-from portal.lib.clock import as_if
+from portal.lib.clock import frozen
 from portal.models.deliveries import Delivery
 from portal.services.core.unit_of_work import session
 from portal.services.operations import retention
@@ -44,10 +44,10 @@ def test_it_is_stopped_when_it_says_and_not_before(
     make_delivery(make_webhook(**state), status="held", created_at=created)
     end = retention.held_until(created, off_since)
     assert end == NOW + 28 * DAY
-    with as_if(end - timedelta(minutes=1)):
+    with frozen(end - timedelta(minutes=1)):
         retention.prune()
     assert status_of_one() == "held"
-    with as_if(end + timedelta(minutes=1)):
+    with frozen(end + timedelta(minutes=1)):
         retention.prune()
     assert status_of_one() == "stopped"
 

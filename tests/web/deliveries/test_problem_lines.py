@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.lib.paging import Cursor
 from portal.models.audit import AuditEntry
 from portal.services.core.unit_of_work import session
@@ -47,7 +47,7 @@ def broken(name: str = "Finance depreciation", **columns: object) -> None:
 
 def test_a_line_says_where_why_how_many_when_and_how_it_goes_on(app: Flask) -> None:
     pages = visit(app, "support")
-    with as_if(NOON + timedelta(hours=1)):
+    with frozen(NOON + timedelta(hours=1)):
         broken()
         page = pages.get("/deliveries")
     (line,) = problems(page)

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from portal.config.settings import Settings
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from tests.support.pages import Pages
 
 PATH = "/.well-known/security.txt"
@@ -59,7 +59,7 @@ def test_it_is_good_for_180_days_and_renews_itself(
 ) -> None:
     now = utcnow()
     for later in (timedelta(), timedelta(days=400)):
-        with as_if(now + later):
+        with frozen(now + later):
             fields = told(app, monkeypatch, security_contact="https://example.com/report")
         ends = datetime.strptime(fields["Expires"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         assert ends.date() - (now + later).date() == timedelta(days=180)

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from flask import Flask
 
-from portal.lib.clock import as_if
+from portal.lib.clock import frozen
 from portal.models.assignments import Assignment, Staff
 from portal.models.planning import Maintenance, Reservation
 from portal.services.actions.planning.queries import Plans
@@ -22,7 +22,7 @@ END = datetime(2026, 5, 8, 22, 0, tzinfo=UTC)  # the clocks have moved on an hou
 @pytest.fixture(autouse=True)
 def _asked(app: Flask) -> Iterator[None]:
     """Somebody opens the page at noon."""
-    with app.test_request_context(), as_if(NOW):
+    with app.test_request_context(), frozen(NOW):
         yield
 
 
@@ -91,7 +91,7 @@ def test_each_stretch_says_whose_it_is_and_whether_that_is_decided() -> None:
 
 
 def strip_on(day: date) -> Strip:
-    with as_if(datetime(day.year, day.month, day.day, 12, tzinfo=UTC)):
+    with frozen(datetime(day.year, day.month, day.day, 12, tzinfo=UTC)):
         return strip_of(Plans(), None)
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from portal.lib.clock import as_if
+from portal.lib.clock import frozen
 from portal.models.planning import Maintenance, ReservationState
 from portal.services.actions import assignments
 from portal.services.actions.planning import maintenance as planning_maintenance
@@ -34,9 +34,9 @@ pytestmark = pytest.mark.usefixtures("app")
 
 def test_what_is_over_can_only_be_rejected() -> None:
     public_id = make_reservation(make_asset(), make_staff(), 0, 4)
-    with as_if(at(4)), pytest.raises(Refusal, match="The time of this reservation is over"):
+    with frozen(at(4)), pytest.raises(Refusal, match="The time of this reservation is over"):
         planning_reservations.approve(SYSTEM, public_id)
-    with as_if(at(4) - timedelta(seconds=1)):
+    with frozen(at(4) - timedelta(seconds=1)):
         planning_reservations.approve(SYSTEM, public_id)
     assert reservation(public_id).state == ReservationState.APPROVED
 
@@ -53,7 +53,7 @@ def test_a_wish_is_told_with_its_note_and_closed_when_it_is_turned_down() -> Non
     asset_id = make_asset()
     public_id = planning_reservations.reserve(SYSTEM, asset_id, wish(make_staff(), note="In a bag"))
     assert last_body()["data"]["note"] == "In a bag"
-    with as_if(at(-1)):
+    with frozen(at(-1)):
         planning_reservations.reject(SYSTEM, public_id, "No")
     row = reservation(public_id)
     assert (row.reason, row.decided_at, row.closed_at) == ("No", at(-1), at(-1))
@@ -62,7 +62,7 @@ def test_a_wish_is_told_with_its_note_and_closed_when_it_is_turned_down() -> Non
 def test_at_the_moment_at_which_it_begins_it_counts_for_whoever_gets_it_for_good() -> None:
     asset_id, maria = make_asset(), make_staff()
     public_id = make_reservation(asset_id, maria, 0, 4, approved=True)
-    with as_if(at(0)):
+    with frozen(at(0)):
         assignments.allocate(SYSTEM, asset_id, staff_id=maria)
     assert reservation(public_id).state == ReservationState.FULFILLED
 

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.lib.clock import as_if, utcnow
+from portal.lib.clock import frozen, utcnow
 from portal.models.audit import AuditEntry
 from portal.models.operations import Process
 from portal.models.webhooks import Webhook
@@ -44,9 +44,9 @@ def replaced(keys: Keys, ada: Person) -> Hook:
 def test_a_replaced_key_is_missed_as_long_as_both_are_signed_with(keys: Keys, ada: Person) -> None:
     webhook = stored(replaced(keys, ada))
     assert webhook.old_until is not None
-    with as_if(webhook.old_until - timedelta(microseconds=1)):
+    with frozen(webhook.old_until - timedelta(microseconds=1)):
         assert closed_parts(webhook) == ["secret key"]
-    with as_if(webhook.old_until):
+    with frozen(webhook.old_until):
         assert closed_parts(webhook) == []
 
 
