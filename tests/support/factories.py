@@ -22,7 +22,7 @@ from portal.services.core import vault
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import publish as outbox_publish
-from portal.services.outbox.publish import Happening
+from portal.services.outbox.publish import NewEvent
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "a long pass phrase"
@@ -104,10 +104,10 @@ def make_webhook(
 def publish(event: EventName = EventName.CREATED, *, asset_id: int = 7, note: str = "") -> int:
     """Something happens to an asset: stores the event and its deliveries; returns its row id."""
     with writing() as current:
-        return outbox_publish.publish(current, happening(event, asset_id, note)).event_id
+        return outbox_publish.publish(current, new_event(event, asset_id, note)).event_id
 
 
-def happening(event: EventName, asset_id: int = 7, note: str = "") -> Happening:
+def new_event(event: EventName, asset_id: int = 7, note: str = "") -> NewEvent:
     """What happens to an asset, before it is stored."""
     now = utcnow()
     snapshot = AssetSnapshot(
@@ -121,7 +121,7 @@ def happening(event: EventName, asset_id: int = 7, note: str = "") -> Happening:
         created_at=now,
         updated_at=now,
     )
-    return Happening(
+    return NewEvent(
         event=event, asset_id=asset_id, asset=snapshot, data={"note": note}, occurred_at=now
     )
 

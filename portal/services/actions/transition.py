@@ -22,7 +22,7 @@ from portal.services.assets.snapshots import fields_of, open_assignment, snapsho
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox.publish import Happening, publish
+from portal.services.outbox.publish import NewEvent, publish
 
 Fields = Mapping[str, Any]
 Make = Callable[[Session, Asset], object]
@@ -163,14 +163,14 @@ def _conclude(
 def _publish(
     current: Session, asset: Asset, seen: AssetSnapshot, action: Action, data: Mapping[str, Any]
 ) -> int:
-    happening = Happening(
+    new_event = NewEvent(
         event=RULES[action].event,
         asset_id=None if asset.deleted_at else asset.id,
         asset=seen,
         data=data,
         occurred_at=asset.updated_at,
     )
-    return publish(current, happening).event_id
+    return publish(current, new_event).event_id
 
 
 def _audit(

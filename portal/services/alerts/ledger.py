@@ -33,28 +33,28 @@ from portal.services.assets import timeline
 from portal.services.assets.snapshots import snapshot
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import insert_or_ignore
-from portal.services.outbox.publish import Happening, Heard, Published, publish
+from portal.services.outbox.publish import Audience, NewEvent, Published, publish
 
 
 def fire(
     current: Session, asset: Asset, found: Found, moment: Moment, *, is_sent: bool = True
-) -> Heard | None:
+) -> Audience | None:
     """Enter the alert and tell of it, all in the caller's transaction; who heard of it.
 
     None: it was there. `is_sent` False enters it alone, as if it had been told already.
     """
-    heard = Heard()
+    audience = Audience()
     alert_id = _enter(current, asset, found, moment, is_sent)
     if alert_id is None:
         return None
     if found.firing.event is EventName.LOW_STOCK:
         asset.low_stock_alerted_at = moment.now
     if is_sent:
-        event_id, heard = _tell(current, asset, found, moment, alert_id)
+        event_id, audience = _tell(current, asset, found, moment, alert_id)
         current.execute(update(Alert).where(Alert.id == alert_id).values(event_id=event_id))
     if found.firing.reminder:
         _stand_for_earlier(current, asset, found, moment, alert_id)
-    return heard
+    return audience
 
 
 def due(current: Session, scanned: Scanned) -> list[int]:
@@ -112,14 +112,14 @@ def _tell(current: Session, asset: Asset, found: Found, moment: Moment, alert_id
         status_to=asset.status,
         **alerted(alert_id, found.facts),
     )
-    happening = Happening(
+    new_event = NewEvent(
         event=event,
         asset_id=asset.id,
         asset=snapshot(asset),
         data=data,
         occurred_at=moment.now,
     )
-    published = publish(current, happening)
+    published = publish(current, new_event)
     line = timeline.TimelineEntry(
         action=event,
         status_from=asset.status,

@@ -18,14 +18,14 @@ from portal.models.deliveries import Delivery
 from portal.services.alerts import control
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.runs import Audience
+from portal.services.alerts.runs import AudienceCounts
 from portal.services.alerts.settings import GRACE, Stored, is_late, last_slot, next_slot
 from portal.services.alerts.sources import BY_EVENT, SOURCES
 from portal.services.core.keyset import newest_first
 from portal.services.core.queries import capped
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
-from portal.services.outbox.publish import Heard, hearers
+from portal.services.outbox.publish import Audience, audience_of
 
 
 class Which(StrEnum):
@@ -100,11 +100,11 @@ def count_due(event: EventName, now: datetime) -> int:
     return capped(session(), BY_EVENT[event].standing(alert_settings.moment(now)))
 
 
-def audiences_of(counts: Mapping[EventName, int]) -> list[Audience]:
+def audiences_of(counts: Mapping[EventName, int]) -> list[AudienceCounts]:
     """Who would hear of these alerts now, in the form of `runs.audiences`."""
-    found: dict[Heard, dict[str, int]] = {}
+    found: dict[Audience, dict[str, int]] = {}
     for event, count in counts.items():
-        found.setdefault(hearers(session(), event), {})[event] = count
+        found.setdefault(audience_of(session(), event), {})[event] = count
     return sorted(found.items(), key=itemgetter(0), reverse=True)
 
 

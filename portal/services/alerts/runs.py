@@ -25,7 +25,7 @@ from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.sources import SOURCES
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.unit_of_work import insert_or_ignore, writing
-from portal.services.outbox.publish import Heard
+from portal.services.outbox.publish import Audience
 from portal.services.tasks import Kind, Step
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ DAYS_KEPT: Final = timedelta(days=7)
 MOST_TURNS: Final = 2
 
 # Who hears of some alerts, and how many of each event these are.
-Audience = tuple[Heard, Mapping[str, int]]
+AudienceCounts = tuple[Audience, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +125,22 @@ def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tup
     found = source.judge(current, moment, asset, thing_id)
     if found is None:
         return place, False
-    heard = ledger.fire(current, asset, found, moment, is_sent=not run.is_marking)
-    if heard is None:
+    audience = ledger.fire(current, asset, found, moment, is_sent=not run.is_marking)
+    if audience is None:
         return place, False
     run.counts = _one_more(run.counts, source.event)
     if not run.is_marking:
-        key = f"{heard.sent}+{heard.held}"
+        key = f"{audience.sent}+{audience.held}"
         run.heard = {**run.heard, key: _one_more(run.heard.get(key, {}), source.event)}
     return place, True
 
 
-def audiences(run: AlertRun) -> list[Audience]:
+def audiences(run: AlertRun) -> list[AudienceCounts]:
     """Who heard of the alerts of a run: how many by event for each audience, the widest first.
 
     Nothing of runs that an earlier version made.
     """
-    found = [(Heard(*map(int, key.split("+"))), counts) for key, counts in run.heard.items()]
+    found = [(Audience(*map(int, key.split("+"))), counts) for key, counts in run.heard.items()]
     return sorted(found, key=itemgetter(0), reverse=True)
 
 

@@ -36,7 +36,7 @@ LISTENING = (WebhookState.ACTIVE, WebhookState.OFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class NewEvent:
     """What happened to which asset. `asset_id` is None once the asset is deleted."""
 
     event: EventName
@@ -46,7 +46,7 @@ class Happening:
     occurred_at: datetime
 
 
-class Heard(NamedTuple):
+class Audience(NamedTuple):
     """How many webhooks hear of an event: those it is sent to, and those it is held for."""
 
     sent: int = 0
@@ -57,25 +57,25 @@ class Published(NamedTuple):
     """A stored event by its row id, and who hears of it."""
 
     event_id: int
-    heard: Heard
+    audience: Audience
 
 
-def publish(current: Session, happening: Happening) -> Published:
+def publish(current: Session, new_event: NewEvent) -> Published:
     """Store the event with its frozen body, fan it out, have the bell rung."""
     body = build_body(
-        happening.event,
-        occurred_at=happening.occurred_at,
+        new_event.event,
+        occurred_at=new_event.occurred_at,
         source=settings().webhook_source,
-        asset_id=happening.asset_id,
-        asset=happening.asset,
-        data=happening.data,
+        asset_id=new_event.asset_id,
+        asset=new_event.asset,
+        data=new_event.data,
     )
     event = Event(
-        event=happening.event,
-        asset_id=happening.asset.id,
-        asset_tag=happening.asset.asset_tag,
-        asset_name=happening.asset.name,
-        occurred_at=happening.occurred_at,
+        event=new_event.event,
+        asset_id=new_event.asset.id,
+        asset_tag=new_event.asset.asset_tag,
+        asset_name=new_event.asset.name,
+        occurred_at=new_event.occurred_at,
         body=body,
     )
     current.add(event)
@@ -83,14 +83,14 @@ def publish(current: Session, happening: Happening) -> Published:
     return Published(event.id, _fan_out(current, event))
 
 
-def hearers(current: Session, event: str) -> Heard:
+def audience_of(current: Session, event: str) -> Audience:
     """Who would hear of this event if it happened now."""
-    return _heard([state for _, state, _ in _subscribers(current, event)])
+    return _audience_of_states([state for _, state, _ in _subscribers(current, event)])
 
 
-def _heard(states: Sequence[str]) -> Heard:
+def _audience_of_states(states: Sequence[str]) -> Audience:
     sent = sum(state == WebhookState.ACTIVE for state in states)
-    return Heard(sent, len(states) - sent)
+    return Audience(sent, len(states) - sent)
 
 
 def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
@@ -107,11 +107,11 @@ def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
     return current.execute(wanted).all()
 
 
-def _fan_out(current: Session, event: Event) -> Heard:
+def _fan_out(current: Session, event: Event) -> Audience:
     """One delivery per subscriber: due at once, or held from the start while it is off."""
     subscribers = _subscribers(current, event.event)
     if not subscribers:
-        return Heard()
+        return Audience()
     states = _locked_states(current, subscribers)
     rows = [
         {
@@ -132,7 +132,7 @@ def _fan_out(current: Session, event: Event) -> Heard:
     }
     current.execute(_store_deliveries(current.connection().dialect.name), values)
     ring(current)
-    return _heard(list(states.values()))
+    return _audience_of_states(list(states.values()))
 
 
 @cache

@@ -286,7 +286,9 @@ class OwnReach:
     def __init__(self, machine: str = "") -> None:
         self._machine = machine
         self._known = NOTHING
-        self._heard: frozenset[int] = frozenset()  # of these, since it leaves some to others
+        self._audience_of_states: frozenset[int] = (
+            frozenset()
+        )  # of these, since it leaves some to others
         self.connecting: Collection[int] = ()
         self.leaves_some = False
 
@@ -323,7 +325,7 @@ class OwnReach:
         that is another's meanwhile, and has not heard of this one since. Then nothing is sent over
         a connection that was open before."""
         known = self._known
-        is_known = webhook_id in known.doubted or webhook_id in self._heard
+        is_known = webhook_id in known.doubted or webhook_id in self._audience_of_states
         return bool(known.left) and not is_known
 
     def takes(self, webhook_id: int) -> bool:
@@ -355,7 +357,7 @@ class OwnReach:
         seen = self._seen(doubts, others)
         self._known = replace(seen, is_benched=self.machine in machines.benched)
         if not seen.left:
-            self._heard = frozenset()
+            self._audience_of_states = frozenset()
         return machines
 
     def note_failures(
@@ -390,7 +392,7 @@ class OwnReach:
     def note_answers(self, connection: Connection, webhook_ids: Collection[int]) -> None:
         """These webhooks, which are locked, have answered this machine."""
         if self._known.left:
-            self._heard = self._heard.union(webhook_ids)
+            self._audience_of_states = self._audience_of_states.union(webhook_ids)
         if reached := self._known.own.intersection(webhook_ids):
             forget(connection, self.machine, reached)
             self.note_reached(reached)

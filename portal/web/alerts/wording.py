@@ -19,11 +19,11 @@ from portal.services.actions.planning.queries import MaintenanceList
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import DueNow, RunStatus
 from portal.services.alerts.rules import AlertRules
-from portal.services.alerts.runs import Audience, audiences
+from portal.services.alerts.runs import AudienceCounts, audiences
 from portal.services.assets.queries import Shown
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
-from portal.services.outbox.publish import Heard
+from portal.services.outbox.publish import Audience
 from portal.web.assets.presenter import moment_words
 from portal.web.frame.status_tags import ALERT, ALERT_RUN, Tag
 from portal.web.frame.wording import counted, number, plural, zone_name
@@ -310,21 +310,25 @@ def fired_words(counts: Mapping[str, int]) -> str:
     return ", ".join(told)
 
 
-def told_words(audiences: Sequence[Audience], verb: str = "Sent", nobody: str = NOBODY) -> str:
+def told_words(
+    audiences: Sequence[AudienceCounts], verb: str = "Sent", nobody: str = NOBODY
+) -> str:
     """ "Sent to 2 webhooks: 4 overdue. Nobody asked for it: 1 low stock"."""
     return ". ".join(
         f"{_audience(heard, verb) or nobody}: {fired_words(counts)}" for heard, counts in audiences
     )
 
 
-def _audience(heard: Heard, verb: str) -> str:
+def _audience(audience: Audience, verb: str) -> str:
     """ "Sent to 2 webhooks, held for 1 that is off"; empty: nobody."""
-    off = "that is off" if heard.held == 1 else "that are off"
-    if heard.sent and heard.held:
-        return f"{verb} to {plural(heard.sent, 'webhook')}, held for {number(heard.held)} {off}"
-    if heard.held:
-        return f"Held for {plural(heard.held, 'webhook')} {off}"
-    return f"{verb} to {plural(heard.sent, 'webhook')}" if heard.sent else ""
+    off = "that is off" if audience.held == 1 else "that are off"
+    if audience.sent and audience.held:
+        return (
+            f"{verb} to {plural(audience.sent, 'webhook')}, held for {number(audience.held)} {off}"
+        )
+    if audience.held:
+        return f"Held for {plural(audience.held, 'webhook')} {off}"
+    return f"{verb} to {plural(audience.sent, 'webhook')}" if audience.sent else ""
 
 
 def _run_line(run: AlertRun, at_work: Tag) -> RunLine:

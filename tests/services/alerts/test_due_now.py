@@ -20,7 +20,7 @@ from portal.services.assets import queries as asset_queries
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.outbox.publish import Heard
+from portal.services.outbox.publish import Audience
 from tests.services.actions.plan_examples import put_in
 from tests.services.alerts.due_things import (
     decided,
@@ -61,9 +61,9 @@ def test_a_run_knows_who_heard_of_what_it_sent(app: Flask) -> None:
     with_warranty(5)
     control.run(RunKind.MANUAL)
     assert alert_runs.audiences(last_run()) == [
-        (Heard(sent=2, held=1), {LATE: 2}),
-        (Heard(sent=1), {DUE: 1}),
-        (Heard(), {WARRANTY: 1}),
+        (Audience(sent=2, held=1), {LATE: 2}),
+        (Audience(sent=1), {DUE: 1}),
+        (Audience(), {WARRANTY: 1}),
     ]
 
 
@@ -89,8 +89,8 @@ def test_before_it_is_sent_the_same_is_said_of_who_would_hear(app: Flask) -> Non
         said
         == alert_runs.audiences(last_run())
         == [
-            (Heard(1, 1), {LATE: 1}),
-            (Heard(), {WARRANTY: 1}),
+            (Audience(1, 1), {LATE: 1}),
+            (Audience(), {WARRANTY: 1}),
         ]
     )
     other_way_round = dict(reversed(coming.items()))
@@ -150,7 +150,7 @@ def test_who_heard_of_a_run_is_told_the_widest_audience_first() -> None:
     run = AlertRun(heard={"0+2": {"a": 1}, "11+0": {"b": 2}, "2+0": {"c": 3}, "0+0": {"d": 4}})
     heard = [(who.sent, who.held) for who, _ in alert_runs.audiences(run)]
     assert heard == [(11, 0), (2, 0), (0, 2), (0, 0)]
-    assert dict(alert_runs.audiences(run))[Heard(11, 0)] == {"b": 2}
+    assert dict(alert_runs.audiences(run))[Audience(11, 0)] == {"b": 2}
 
 
 def test_a_loan_is_late_from_the_moment_on_that_follows_its_due_time(app: Flask) -> None:

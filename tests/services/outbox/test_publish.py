@@ -13,11 +13,11 @@ from portal.models.deliveries import Delivery, Event
 from portal.queue import bell
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import publish as outbox_publish
-from portal.services.outbox.publish import Heard, hearers
+from portal.services.outbox.publish import Audience, audience_of
 from portal.services.webhooks import activation
 from portal.services.webhooks.activation import HeldChoice
 from tests.support.database.rivals import Rival
-from tests.support.factories import happening, make_user, make_webhook, publish
+from tests.support.factories import make_user, make_webhook, new_event, publish
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -55,13 +55,13 @@ def test_it_says_how_many_webhooks_hear_of_it_before_and_after() -> None:
     make_webhook(state="draft")
     make_webhook(events=[EventName.BROKEN])
     for event, heard in (
-        (EventName.CREATED, Heard(sent=2, held=1)),
-        (EventName.BROKEN, Heard(sent=1)),
-        (EventName.LOST, Heard()),
+        (EventName.CREATED, Audience(sent=2, held=1)),
+        (EventName.BROKEN, Audience(sent=1)),
+        (EventName.LOST, Audience()),
     ):
         with writing() as current:
-            assert hearers(current, event) == heard
-            assert outbox_publish.publish(current, happening(event)).heard == heard
+            assert audience_of(current, event) == heard
+            assert outbox_publish.publish(current, new_event(event)).audience == heard
 
 
 def test_the_stored_body_is_the_wire_contract() -> None:

@@ -16,7 +16,7 @@ from portal.models.tasks import Task
 from portal.services.alerts import control
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox.publish import Heard
+from portal.services.outbox.publish import Audience
 from portal.web.alerts import wording
 from portal.web.alerts.wording import RunLine
 from portal.web.frame.status_tags import ALERT_RUN
@@ -77,16 +77,16 @@ def test_an_alert_is_resolved_acknowledged_or_open() -> None:
 @pytest.mark.parametrize(
     ("heard", "told"),
     [
-        (Heard(1, 0), "Sent to 1 webhook"),
-        (Heard(2, 0), "Sent to 2 webhooks"),
-        (Heard(2, 1), "Sent to 2 webhooks, held for 1 that is off"),
-        (Heard(1, 2), "Sent to 1 webhook, held for 2 that are off"),
-        (Heard(0, 1), "Held for 1 webhook that is off"),
-        (Heard(0, 2), "Held for 2 webhooks that are off"),
-        (Heard(0, 0), "Nobody asked for it"),
+        (Audience(1, 0), "Sent to 1 webhook"),
+        (Audience(2, 0), "Sent to 2 webhooks"),
+        (Audience(2, 1), "Sent to 2 webhooks, held for 1 that is off"),
+        (Audience(1, 2), "Sent to 1 webhook, held for 2 that are off"),
+        (Audience(0, 1), "Held for 1 webhook that is off"),
+        (Audience(0, 2), "Held for 2 webhooks that are off"),
+        (Audience(0, 0), "Nobody asked for it"),
     ],
 )
-def test_an_audience_is_told_with_those_that_are_off(heard: Heard, told: str) -> None:
+def test_an_audience_is_told_with_those_that_are_off(heard: Audience, told: str) -> None:
     assert wording.told_words([(heard, {LATE: 4})]) == f"{told}: 4 overdue"
 
 
