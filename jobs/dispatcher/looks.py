@@ -21,8 +21,8 @@ from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim import kept_of
 from portal.services.dispatch.claim_types import Claim
 from portal.services.operations.readiness import pulse
-from portal.services.outbox.division import own_division
 from portal.services.outbox.reach import own_reach
+from portal.services.outbox.sharding import own_sharding
 
 SENDER: Final = heartbeats.worker_of(DELIVERIES)
 LOOK_EVERY: Final = 0.5
@@ -61,7 +61,7 @@ class Looks:
     @property
     def due_at(self) -> float:
         """When to look again, by the monotonic clock."""
-        return self.at if self.are_blind else min(self.at, own_division.again_at)
+        return self.at if self.are_blind else min(self.at, own_sharding.again_at)
 
     def look(self, rest: Callable[[], None]) -> Done | None:
         """Claim as much as there is room for. None: what came of it is told later, or never.

@@ -19,8 +19,8 @@ from portal.engine.reach import FIRST_PAUSE, LONG_PATIENCE, SHORT_PATIENCE
 from portal.models.webhooks import WebhookKind
 from portal.services.dispatch import request
 from portal.services.outbox import reach as outbox_reach
-from portal.services.outbox.division import own_division
 from portal.services.outbox.reach import Knock, OwnReach, own_reach
+from portal.services.outbox.sharding import own_sharding
 from portal.services.webhooks.rows import inbox_url, opening
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Prober:
             self.look(self._engine)
 
     def _see(self, connection: Connection) -> None:
-        own_division.refresh(connection, self._reach.refresh(connection))
+        own_sharding.refresh(connection, self._reach.refresh(connection))
 
     def _run(self) -> None:
         while not self._ended.wait(LOOK_EVERY):

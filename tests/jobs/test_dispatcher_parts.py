@@ -20,7 +20,7 @@ from portal.extensions import db, settings
 from portal.models.webhooks import Webhook
 from portal.services.dispatch import request
 from portal.services.dispatch.claim_types import Claim
-from portal.services.outbox.division import own_division
+from portal.services.outbox.sharding import own_sharding
 from tests.jobs.dispatcher.delivery_clock import claim, deliveries, ended, leases
 from tests.jobs.outage import Clock, refused
 from tests.support.factories import make_webhook, publish
@@ -162,8 +162,8 @@ def test_when_it_looks_again_follows_from_what_a_look_found(
     assert len(rests) == int(not (finds or is_refused))
     assert (looks.are_blind, looks.at) == (is_refused, pytest.approx(clock.now + pause))
     assert looks.due_at == looks.at
-    monkeypatch.setattr(own_division, "_left", {1: 0.0})
-    assert looks.due_at == (looks.at if is_refused else own_division.again_at)
+    monkeypatch.setattr(own_sharding, "_left", {1: 0.0})
+    assert looks.due_at == (looks.at if is_refused else own_sharding.again_at)
 
 
 @pytest.mark.parametrize(

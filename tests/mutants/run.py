@@ -22,7 +22,7 @@ from tests.mutants.trials.trial import tried
 
 
 @dataclass(slots=True)
-class Share:
+class Shard:
     """The mutants of an area in their turn, of which `left` are still to be tried."""
 
     area: str
@@ -45,7 +45,7 @@ class Run:
         self._modules = {module.path: module for module in texts}
         self._mentions = Mentions(texts, {path: (ROOT / path).read_text() for path in reach.files})
         self._shares = [
-            Share(area, drawn(ROOT, areas[area], area, wanted.seed), left)
+            Shard(area, drawn(ROOT, areas[area], area, wanted.seed), left)
             for area, left in shares(wanted.count, wanted.area or list(AREAS)).items()
         ]
 
@@ -71,7 +71,7 @@ class Run:
         self.is_stopped = True
         end_all()
 
-    def _next(self) -> tuple[Share, Mutant] | None:
+    def _next(self) -> tuple[Shard, Mutant] | None:
         """The next mutant of the area that has most left; None when all have had theirs."""
         with self._lock:
             while (
@@ -92,7 +92,7 @@ class Run:
                         return share, mutant
         return None
 
-    def _keep(self, share: Share, result: Result) -> None:
+    def _keep(self, share: Shard, result: Result) -> None:
         self.results[result.key] = result
         if result.outcome is Outcome.BROKEN:
             share.left += 1

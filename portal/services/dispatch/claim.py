@@ -54,9 +54,9 @@ from portal.services.dispatch.claim_types import (
     Terms,
 )
 from portal.services.outbox import leases
-from portal.services.outbox.division import Division, own_division
 from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, head_of, most_at_once
 from portal.services.outbox.reach import OwnReach, own_reach
+from portal.services.outbox.sharding import Sharding, own_sharding
 from portal.services.webhooks.rows import shown_url
 
 
@@ -68,7 +68,7 @@ def claim(
     without: Collection[int] = (),
     is_alone: bool = False,
     reach: OwnReach = own_reach,
-    division: Division = own_division,
+    sharding: Sharding = own_sharding,
 ) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction.
 
@@ -76,12 +76,12 @@ def claim(
     `without`: webhooks of which results are still to be recorded: what has arrived would go again.
     `is_alone`: the transaction does nothing else. Then it need not wait for the disk: a lease that
     a crash of the database takes with it is a message sent twice.
-    `reach`: what this machine leaves to others, because it could not connect there; `division`:
+    `reach`: what this machine leaves to others, because it could not connect there; `sharding`:
     what this process does, because it is theirs.
     """
     look = find_wanted(connection, may_be_lost=is_alone)
     allowed = [each for each in reach.choose(look.wanted) if each.webhook_id not in without]
-    wanted: Sequence[Claimable] = share_out(division.choose(allowed), places, kept)
+    wanted: Sequence[Claimable] = share_out(sharding.choose(allowed), places, kept)
     if look.now is None:
         return []
     most = settings().webhook_max_in_flight

@@ -1,4 +1,4 @@
-"""How the processes that send divide what is due: each goes on with webhooks of its own.
+"""Shard what is due among the processes that send: each goes on with webhooks of its own.
 
 Without it, whoever comes first to a backlog holds all places of every webhook, and the others find
 nothing to do. Nobody is kept waiting by it for long: who has nothing of its own to claim takes what
@@ -21,7 +21,7 @@ from portal.services.outbox.reach import Machines
 PATIENCE: Final = 0.3  # seconds that something due may lie at a webhook of another process
 
 
-class Share(NamedTuple):
+class Shard(NamedTuple):
     """The webhooks of one process: those whose id leaves `rank` when it is divided by `senders`."""
 
     rank: int
@@ -32,18 +32,18 @@ class Share(NamedTuple):
         return webhook_id % self.senders == self.rank
 
 
-ALL: Final = Share(0, 1)
+ALL: Final = Shard(0, 1)
 
 
-class Division:
+class Sharding:
     """What one process knows of it, in memory: no claim asks for it. `own`: its run; else ours.
 
-    `share`: which webhooks are its own.
+    `shard`: which webhooks are its own.
     """
 
     def __init__(self, own: UUID | None = None) -> None:
         self._own = own
-        self.share = ALL
+        self.shard = ALL
         self._left: dict[int, float] = {}  # by webhook: since when something lies there
         self._adopted: Set[int] = frozenset()
 
@@ -59,7 +59,7 @@ class Division:
         """
         runs = [] if connection.dialect.name == "sqlite" else sorted(machines.runs)
         own = self._own or own_run()
-        self.share = Share(runs.index(own), len(runs)) if own in runs else ALL
+        self.shard = Shard(runs.index(own), len(runs)) if own in runs else ALL
         self._adopted = frozenset()
 
     def choose(self, wanted: Iterable[Claimable]) -> list[Claimable]:
@@ -74,11 +74,11 @@ class Division:
     def _lying(self, found: Sequence[Claimable]) -> dict[int, float]:
         """What is left to others, and since when. What has lain too long is not, until the next
         beat: its process may hang, or may not reach the receiver."""
-        share = self.share
-        if not any(share.has(each.webhook_id) for each in found):
+        shard = self.shard
+        if not any(shard.has(each.webhook_id) for each in found):
             return {}
         now = monotonic()
-        theirs = [each for each in found if not (share.has(each.webhook_id) or _is_urgent(each))]
+        theirs = [each for each in found if not (shard.has(each.webhook_id) or _is_urgent(each))]
         since = {each.webhook_id: self._left.get(each.webhook_id, now) for each in theirs}
         self._adopted |= {id_ for id_, at in since.items() if now - at >= PATIENCE}
         return {id_: at for id_, at in since.items() if id_ not in self._adopted}
@@ -89,4 +89,4 @@ def _is_urgent(wanted: Claimable) -> bool:
     return bool(is_asked_for or wanted.ended)
 
 
-own_division: Final = Division()
+own_sharding: Final = Sharding()

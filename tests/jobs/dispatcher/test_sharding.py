@@ -16,7 +16,7 @@ from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox.division import ALL, own_division
+from portal.services.outbox.sharding import ALL, own_sharding
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
@@ -29,7 +29,7 @@ WORKER = heartbeats.worker_of(DELIVERIES)
 def other(app: Flask, database_kind: str) -> Iterator[None]:
     """Another process that sends; this one knows of it by its own beat."""
     if database_kind == "sqlite":
-        pytest.skip("on SQLite nothing is divided")
+        pytest.skip("on SQLite nothing is sharded")
     prober = Prober(app)
     with writing() as current:
         heartbeats.sign_own(current.connection(), WORKER)
@@ -40,19 +40,19 @@ def other(app: Flask, database_kind: str) -> Iterator[None]:
         current.execute(delete(Process))
     prober.look(db.engine)
     prober.close()
-    assert own_division.share == ALL
+    assert own_sharding.shard == ALL
 
 
 @pytest.mark.usefixtures("other")
 def test_it_looks_again_in_time_for_what_the_other_leaves_lying(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert own_division.share.senders == 2
+    assert own_sharding.shard.senders == 2
     slow = replace(settings(), webhook_timeout=60, lease_margin=60)  # however slow the machine is
     monkeypatch.setitem(app.extensions, "settings", slow)
     monkeypatch.setattr(looks, "LOOK_EVERY", 3600.0)  # nothing else has it look
     hooks = {number: make_webhook(f"{receiver.url}{number}") for number in range(2)}
-    own = next(path for path, each in hooks.items() if own_division.share.has(each.id))
+    own = next(path for path, each in hooks.items() if own_sharding.shard.has(each.id))
     receiver.answer_next(delay=4.0)
     publish()
     with running_sender(app):

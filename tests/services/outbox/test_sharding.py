@@ -18,10 +18,10 @@ from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_run
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.outbox import division, reach
-from portal.services.outbox.division import Division, Share
+from portal.services.outbox import reach, sharding
 from portal.services.outbox.due import find_wanted
 from portal.services.outbox.reach import Machines
+from portal.services.outbox.sharding import Shard, Sharding
 from tests.jobs.dispatcher.delivery_clock import ask_for_retry, attempts, deliveries, make_due
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook, publish
@@ -34,11 +34,11 @@ pytestmark = pytest.mark.usefixtures("app")
 
 
 @pytest.fixture
-def divided(app: Flask, database_kind: str) -> None:
+def sharded(app: Flask, database_kind: str) -> None:
     """Where more than one can write."""
     del app
     if database_kind == "sqlite":
-        pytest.skip("on SQLite nothing is divided")
+        pytest.skip("on SQLite nothing is sharded")
 
 
 class Sender:
@@ -50,7 +50,7 @@ class Sender:
     def __init__(self) -> None:
         Sender.last += 1
         self.run, self.host = UUID(int=Sender.last), f"m{Sender.last}"
-        self.division = Division(self.run)
+        self.sharding = Sharding(self.run)
         self.sign()
 
     def sign(self, *, ago: float = 0.0, benched: bool = False) -> None:
@@ -66,23 +66,23 @@ class Sender:
     @property
     def rank(self) -> int:
         """What the ids of its webhooks leave, divided by two."""
-        return self.division.share.rank
+        return self.sharding.shard.rank
 
     def look(self) -> None:
         """See who sends, as with each beat."""
         with writing() as current:
-            see(current.connection(), self.division)
+            see(current.connection(), self.sharding)
 
     def claim(self, places: int = 512) -> list[int]:
         """The webhooks for which it claims, each once."""
         with writing() as current:
-            claims = dispatch_claim.claim(current.connection(), places, division=self.division)
+            claims = dispatch_claim.claim(current.connection(), places, sharding=self.sharding)
         return sorted({each.webhook.id for each in claims})
 
 
-def see(connection: Connection, division: Division) -> None:
+def see(connection: Connection, sharding: Sharding) -> None:
     machines = reach.find_machines(connection, database_now(connection))
-    division.refresh(connection, machines)
+    sharding.refresh(connection, machines)
 
 
 def senders(count: int) -> list[Sender]:
@@ -101,7 +101,7 @@ def backlog(webhooks: int, deliveries: int = 1) -> list[int]:
 
 
 @pytest.mark.parametrize("count", [2, 3])
-@pytest.mark.usefixtures("divided")
+@pytest.mark.usefixtures("sharded")
 def test_each_takes_its_own_and_all_together_take_everything(count: int) -> None:
     hooks = backlog(7)
     taken = [each.claim() for each in senders(count)]
@@ -109,28 +109,28 @@ def test_each_takes_its_own_and_all_together_take_everything(count: int) -> None
     assert sorted(chain.from_iterable(taken)) == hooks
 
 
-@pytest.mark.usefixtures("divided")
+@pytest.mark.usefixtures("sharded")
 def test_in_whatever_order_they_are_read_each_has_its_own() -> None:
     runs = UUID(int=1), UUID(int=9)  # a set of these two is walked in the order in which it is made
     shares = []
     for own, read in zip(runs, (runs, reversed(runs)), strict=True):
-        each = Division(own)
+        each = Sharding(own)
         with writing() as current:
             machines = Machines(frozenset({"m1", "m2"}), frozenset(), frozenset(list(read)))
             each.refresh(current.connection(), machines)
-        shares.append(each.share)
-    assert shares == [Share(0, 2), Share(1, 2)]
+        shares.append(each.shard)
+    assert shares == [Shard(0, 2), Shard(1, 2)]
 
 
-@pytest.mark.usefixtures("divided")
+@pytest.mark.usefixtures("sharded")
 def test_that_of_a_process_goes_by_the_run_of_the_process() -> None:
-    each, machines = Division(), Machines(frozenset(), frozenset(), frozenset([own_run(), NOBODY]))
+    each, machines = Sharding(), Machines(frozenset(), frozenset(), frozenset([own_run(), NOBODY]))
     with writing() as current:
         each.refresh(current.connection(), machines)
-    assert each.share == Share(1, 2)
+    assert each.shard == Shard(1, 2)
 
 
-@pytest.mark.usefixtures("divided")
+@pytest.mark.usefixtures("sharded")
 def test_whoever_finds_nothing_of_its_own_takes_what_is_there_at_once() -> None:
     hooks = backlog(4)
     first, second = senders(2)
@@ -139,65 +139,65 @@ def test_whoever_finds_nothing_of_its_own_takes_what_is_there_at_once() -> None:
     assert second.claim() == []
 
 
-@pytest.mark.usefixtures("divided")
+@pytest.mark.usefixtures("sharded")
 def test_what_its_process_leaves_lying_is_taken_and_no_sooner(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hooks = backlog(4, 2)
     first, second = senders(2)
-    monkeypatch.setattr(division, "PATIENCE", 3600.0)
+    monkeypatch.setattr(sharding, "PATIENCE", 3600.0)
     own = {each for each in hooks if each % 2 == first.rank}
     for _ in range(3):
         assert set(first.claim(1)) <= own
-    monkeypatch.setattr(division, "PATIENCE", 0.0)
+    monkeypatch.setattr(sharding, "PATIENCE", 0.0)
     assert set(first.claim()) >= {each for each in hooks if each % 2 == second.rank}
 
 
-@pytest.mark.usefixtures("divided")
+@pytest.mark.usefixtures("sharded")
 def test_it_looks_again_for_what_it_left_and_only_then() -> None:
     backlog(2, 2)
     first, second = senders(2)
-    assert first.division.again_at > monotonic() + 3600
+    assert first.sharding.again_at > monotonic() + 3600
     began = monotonic()
     first.claim()
-    assert began + division.PATIENCE <= first.division.again_at <= monotonic() + division.PATIENCE
+    assert began + sharding.PATIENCE <= first.sharding.again_at <= monotonic() + sharding.PATIENCE
     second.claim()
     assert first.claim() == []
-    assert first.division.again_at > monotonic() + 3600
+    assert first.sharding.again_at > monotonic() + 3600
 
 
-@pytest.mark.usefixtures("divided")
+@pytest.mark.usefixtures("sharded")
 def test_how_long_something_lies_counts_from_when_it_was_first_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hooks = backlog(2)
     first, _ = senders(2)
-    monkeypatch.setattr(division, "PATIENCE", 3600.0)
+    monkeypatch.setattr(sharding, "PATIENCE", 3600.0)
     assert first.claim(0) == []
-    again_at = first.division.again_at
+    again_at = first.sharding.again_at
     assert first.claim(0) == []
-    assert first.division.again_at == again_at
+    assert first.sharding.again_at == again_at
     lies_since = again_at - 3600.0
-    monkeypatch.setattr(division, "PATIENCE", monotonic() - lies_since)
+    monkeypatch.setattr(sharding, "PATIENCE", monotonic() - lies_since)
     assert first.claim() == hooks
 
 
-@pytest.mark.usefixtures("divided")
+@pytest.mark.usefixtures("sharded")
 def test_one_that_was_left_lying_is_nobodys_until_the_next_beat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hooks = backlog(2, 3)
     first, _ = senders(2)
     with monkeypatch.context() as patch:
-        patch.setattr(division, "PATIENCE", 0.0)
+        patch.setattr(sharding, "PATIENCE", 0.0)
         first.claim(0)
-    monkeypatch.setattr(division, "PATIENCE", 3600.0)
+    monkeypatch.setattr(sharding, "PATIENCE", 3600.0)
     assert first.claim(2) == hooks
     first.look()
     assert first.claim() == [each for each in hooks if each % 2 == first.rank]
 
 
-@pytest.mark.usefixtures("divided")
+@pytest.mark.usefixtures("sharded")
 def test_a_test_and_a_persons_retry_wait_for_no_process() -> None:
     hooks = [make_webhook() for _ in range(6)]
     first, _ = senders(2)
@@ -213,7 +213,7 @@ def test_a_test_and_a_persons_retry_wait_for_no_process() -> None:
     assert first.claim() == [usual.id]
 
 
-@pytest.mark.usefixtures("divided")
+@pytest.mark.usefixtures("sharded")
 def test_what_ran_out_waits_for_no_process() -> None:
     hooks = backlog(2)
     first, second = senders(2)
@@ -246,7 +246,7 @@ def test_other_processes_and_one_without_a_sign_of_its_own_divide_nothing() -> N
         heartbeats.sign(current.connection(), heartbeats.WEB, "web 1", run=uuid4())
         heartbeats.sign(current.connection(), heartbeats.DISPATCHER, "dispatcher 1", run=uuid4())
     first.look()
-    stranger = Division(uuid4())
+    stranger = Sharding(uuid4())
     with writing() as current:
         see(current.connection(), stranger)
         assert len(stranger.choose(find_wanted(current.connection()).wanted)) == len(hooks)
