@@ -48,10 +48,10 @@ from portal.services.dispatch.claim_types import (
     Claim,
     DueDelivery,
     Leased,
-    Locked,
-    Portion,
+    LeaseTerms,
+    LockedWebhook,
+    Quota,
     StoredEvent,
-    Terms,
 )
 from portal.services.outbox import leases
 from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, head_of, most_at_once
@@ -93,14 +93,14 @@ def claim(
         wanted = wanted[len(some) :]
         locked = _lock(connection, some)
         _settle(connection, some, locked, look.now)
-        portions = [
-            portion
+        quotas = [
+            quota
             for each in some
             if (webhook := locked.get(each.webhook_id))
-            for portion in _portions(each, webhook, most, look.now)
+            for quota in _quotas(each, webhook, most, look.now)
         ]
-        if portions:
-            claims += _lease(connection, portions, room, locked, look.now)
+        if quotas:
+            claims += _lease(connection, quotas, room, locked, look.now)
     return claims
 
 
@@ -110,8 +110,8 @@ def rehearse(connection: Connection) -> None:
     for is_alone in (True, False):
         find_wanted(connection, may_be_lost=is_alone)
     _lock(connection, [])
-    portion = Portion(0, Priority.NORMAL, places=1, cap=1, is_head=False)
-    _lease(connection, [portion, portion._replace(is_head=True)], 2, {}, now)
+    quota = Quota(0, Priority.NORMAL, places=1, cap=1, is_head=False)
+    _lease(connection, [quota, quota._replace(is_head=True)], 2, {}, now)
     _lease_rows(connection, [], _terms(now), {})
 
 
@@ -121,15 +121,18 @@ def _as_many_as_fill(room: int, wanted: Sequence[Claimable]) -> Sequence[Claimab
     return wanted[: next((n for n, sum_ in enumerate(total, 1) if sum_ >= room), len(wanted))]
 
 
-def _lock(connection: Connection, some: Sequence[Claimable]) -> dict[int, Locked]:
+def _lock(connection: Connection, some: Sequence[Claimable]) -> dict[int, LockedWebhook]:
     """Lock the webhooks that no other dispatcher is claiming for."""
     statement = locked_webhooks(connection.dialect.name)
     found = connection.execute(statement, {"ids": as_json(each.webhook_id for each in some)})
-    return {row[0]: Locked._make(row) for row in found.all()}
+    return {row[0]: LockedWebhook._make(row) for row in found.all()}
 
 
 def _settle(
-    connection: Connection, some: Sequence[Claimable], locked: dict[int, Locked], now: datetime
+    connection: Connection,
+    some: Sequence[Claimable],
+    locked: dict[int, LockedWebhook],
+    now: datetime,
 ) -> None:
     """What ran out becomes an attempt first; what has tries left is due again."""
     ended = [each.webhook_id for each in some if each.ended and each.webhook_id in locked]
@@ -137,11 +140,11 @@ def _settle(
         leases.settle_ended(connection, ended, now)
 
 
-def _portions(wanted: Claimable, webhook: Locked, most: int, now: datetime) -> Iterator[Portion]:
+def _quotas(wanted: Claimable, webhook: LockedWebhook, most: int, now: datetime) -> Iterator[Quota]:
     """What a webhook may have of each priority now that nobody else can claim for it or turn it
     off: the tests first, then whoever goes first."""
     if wanted.test_places and webhook.deleted_at is None:
-        yield Portion(webhook.id, Priority.TEST, wanted.test_places, TEST_PLACES, is_head=False)
+        yield Quota(webhook.id, Priority.TEST, wanted.test_places, TEST_PLACES, is_head=False)
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
         return
     cap = most_at_once(most, throttled=webhook.throttled, in_order=webhook.in_order)
@@ -150,26 +153,26 @@ def _portions(wanted: Claimable, webhook: Locked, most: int, now: datetime) -> I
         # In order, the normal one is the head of the queue, which probes at its own time.
         is_head = webhook.in_order and priority is Priority.NORMAL
         if priority is Priority.INTERACTIVE or is_head or not is_paused:
-            yield Portion(webhook.id, priority, min(wanted.places, cap), cap, is_head)
+            yield Quota(webhook.id, priority, min(wanted.places, cap), cap, is_head)
 
 
 def _lease(
     connection: Connection,
-    portions: Sequence[Portion],
+    quotas: Sequence[Quota],
     room: int,
-    locked: Mapping[int, Locked],
+    locked: Mapping[int, LockedWebhook],
     now: datetime,
 ) -> list[Claim]:
     """Lease of each webhook as many as are free: tests in their own place, then by priority,
     longest due first. At most `room`."""
     terms = _terms(now)
-    addresses = {each.webhook: "" for each in portions} | {
+    addresses = {each.webhook: "" for each in quotas} | {
         id_: shown_url(webhook.target) for id_, webhook in locked.items()
     }
-    heads = {each.webhook for each in portions if each.is_head}
-    usual: list[Portion] = []
-    behind: list[Portion] = []
-    for each in portions:
+    heads = {each.webhook for each in quotas if each.is_head}
+    usual: list[Quota] = []
+    behind: list[Quota] = []
+    for each in quotas:
         if not each.is_head:
             # What is sent again in bulk goes behind the head of its queue.
             is_behind = each.priority is Priority.BULK and each.webhook in heads
@@ -206,31 +209,31 @@ def _lease(
 
 def _lease_usual(
     connection: Connection,
-    portions: Sequence[Portion],
+    quotas: Sequence[Quota],
     room: int,
-    terms: Terms,
+    terms: LeaseTerms,
     addresses: Mapping[int, str],
 ) -> list[Leased]:
     """Whatever is no head of a queue."""
-    if not portions or not room:
+    if not quotas or not room:
         return []
     if connection.dialect.name == "sqlite":
-        taken = _pick(connection, portions, terms.now)[:room]
+        taken = _pick(connection, quotas, terms.now)[:room]
         return _lease_rows(connection, taken, terms, addresses)
-    return _lease_at_once(connection, portions, room, terms, addresses)
+    return _lease_at_once(connection, quotas, room, terms, addresses)
 
 
-def _terms(now: datetime) -> Terms:
+def _terms(now: datetime) -> LeaseTerms:
     """For a lease from this moment on."""
     until = now + timedelta(seconds=settings().lease_seconds)
-    return Terms(now, uuid4(), until, own_run(), utcnow())
+    return LeaseTerms(now, uuid4(), until, own_run(), utcnow())
 
 
 def _lease_at_once(
     connection: Connection,
-    portions: Sequence[Portion],
+    quotas: Sequence[Quota],
     room: int,
-    terms: Terms,
+    terms: LeaseTerms,
     addresses: Mapping[int, str],
 ) -> list[Leased]:
     """PostgreSQL."""
@@ -243,7 +246,7 @@ def _lease_at_once(
             "turn": turn,
             "url": addresses[each.webhook],
         }
-        for turn, each in enumerate(portions)
+        for turn, each in enumerate(quotas)
     )
     values = {"rows": rows, "room": room, "now": terms.now, **terms.given}
     found = connection.execute(lease_rows(), values).all()
@@ -252,23 +255,23 @@ def _lease_at_once(
     return [(DueDelivery._make(row[:-2]), events[row.event_id]) for row in found]
 
 
-def _pick(connection: Connection, portions: Sequence[Portion], now: datetime) -> list[DueDelivery]:
-    """SQLite: what may be leased, in the order of the portions."""
-    found: dict[Portion, list[DueDelivery]] = {}
-    by_key = {(each.webhook, each.priority): each for each in portions}
+def _pick(connection: Connection, quotas: Sequence[Quota], now: datetime) -> list[DueDelivery]:
+    """SQLite: what may be leased, in the order of the quotas."""
+    found: dict[Quota, list[DueDelivery]] = {}
+    by_key = {(each.webhook, each.priority): each for each in quotas}
     rows = as_json(
         {"webhook": each.webhook, "priority": each.priority, "places": each.places}
-        for each in portions
+        for each in quotas
     )
-    values = {"rows": rows, "now": now, "most": max(each.places for each in portions)}
+    values = {"rows": rows, "now": now, "most": max(each.places for each in quotas)}
     for row in connection.execute(due_rows(), values).all():
         due = DueDelivery._make(row)
         found.setdefault(by_key[due.webhook_id, Priority(due.priority)], []).append(due)
     taken: list[DueDelivery] = []
     so_far: Counter[tuple[int, bool]] = Counter()
-    for portion in portions:
-        for due in found.get(portion, ()):
-            counted = (portion.webhook, portion.priority is Priority.TEST)
+    for quota in quotas:
+        for due in found.get(quota, ()):
+            counted = (quota.webhook, quota.priority is Priority.TEST)
             if so_far[counted] < due.free:
                 so_far[counted] += 1
                 taken.append(due)
@@ -278,7 +281,7 @@ def _pick(connection: Connection, portions: Sequence[Portion], now: datetime) ->
 def _lease_rows(
     connection: Connection,
     taken: Sequence[DueDelivery],
-    terms: Terms,
+    terms: LeaseTerms,
     addresses: Mapping[int, str],
 ) -> list[Leased]:
     """Lease these, and read their events, of which many often share one."""
@@ -317,7 +320,7 @@ def locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
     """`FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not
     wait. In no order: who waits for no row waits for nobody in turn."""
     return (
-        select(*(getattr(Webhook, name) for name in Locked._fields))
+        select(*(getattr(Webhook, name) for name in LockedWebhook._fields))
         .where(Webhook.id.in_(given_ids(dialect)))
         .with_for_update(key_share=True, skip_locked=True)
     )
@@ -327,10 +330,10 @@ def locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
 def due_rows() -> Select[*tuple[Any, ...]]:
     """SQLite: the first rows of each webhook and priority in `ROWS`, longest due first. All are
     given the largest number of `places`."""
-    portions, chosen = _portion_rows("sqlite"), aliased(Delivery)
-    ids = _first_due(portions).limit(bindparam("most")).correlate(portions)
-    rows = select(*_columns_of(chosen, "sqlite"), portions.c.free)
-    joined = rows.join_from(portions, chosen, chosen.id.in_(ids))
+    quotas, chosen = _quota_rows("sqlite"), aliased(Delivery)
+    ids = _first_due(quotas).limit(bindparam("most")).correlate(quotas)
+    rows = select(*_columns_of(chosen, "sqlite"), quotas.c.free)
+    joined = rows.join_from(quotas, chosen, chosen.id.in_(ids))
     return joined.order_by(chosen.due_at, chosen.id)
 
 
@@ -341,18 +344,18 @@ def lease_rows() -> Select[*tuple[Any, ...]]:
 
     One statement, for what is leased would else travel here and back again.
     """
-    portions = _portion_rows("postgresql")
-    told = _first_due(portions).with_only_columns(
+    quotas = _quota_rows("postgresql")
+    told = _first_due(quotas).with_only_columns(
         *_columns_of(Delivery, "postgresql"), Delivery.due_at
     )
-    locked = told.limit(portions.c.free).with_for_update(skip_locked=True)
-    picked = locked.correlate(portions).lateral("picked")
-    in_turn = (portions.c.turn, picked.c.due_at, picked.c.id)
+    locked = told.limit(quotas.c.free).with_for_update(skip_locked=True)
+    picked = locked.correlate(quotas).lateral("picked")
+    in_turn = (quotas.c.turn, picked.c.due_at, picked.c.id)
     of_webhook = (picked.c.webhook_id, picked.c.priority == TEST)
     place = func.row_number().over(partition_by=of_webhook, order_by=in_turn).label("place")
     ranked = (
-        select(picked, portions.c.free, portions.c.turn, portions.c.url, place)
-        .select_from(portions)
+        select(picked, quotas.c.free, quotas.c.turn, quotas.c.url, place)
+        .select_from(quotas)
         .join(picked, true())
         .subquery("ranked")
     )
@@ -384,14 +387,14 @@ def lease_rows() -> Select[*tuple[Any, ...]]:
     return ordered.add_cte(leased.cte("leased"))
 
 
-def _first_due(portions: AliasedReturnsRows) -> Select[*tuple[Any, ...]]:
+def _first_due(quotas: AliasedReturnsRows) -> Select[*tuple[Any, ...]]:
     """The ids of what a portion may have, longest due first."""
     return (
         select(Delivery.id)
         .where(
-            Delivery.webhook_id == portions.c.webhook,
+            Delivery.webhook_id == quotas.c.webhook,
             is_open(),
-            Delivery.priority == portions.c.priority,
+            Delivery.priority == quotas.c.priority,
             Delivery.due_at <= NOW,
             has_no_lease(),
         )
@@ -399,7 +402,7 @@ def _first_due(portions: AliasedReturnsRows) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _portion_rows(dialect: str) -> AliasedReturnsRows:
+def _quota_rows(dialect: str) -> AliasedReturnsRows:
     """What each webhook may have of each priority: no more than its share of the dispatcher's
     places, and on PostgreSQL no more than its leases leave, as they are under its lock."""
     columns: dict[str, Any] = dict.fromkeys(("webhook", "priority", "places", "cap"), Integer())

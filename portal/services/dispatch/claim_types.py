@@ -61,7 +61,7 @@ class Target(NamedTuple):
     version: int
 
 
-class Locked(NamedTuple):
+class LockedWebhook(NamedTuple):
     """A webhook while a claim holds its row: a `Target`, and what decides what it may have now."""
 
     id: int
@@ -98,7 +98,7 @@ class StoredEvent(NamedTuple):
 Leased: TypeAlias = tuple[DueDelivery, StoredEvent]
 
 
-class Portion(NamedTuple):
+class Quota(NamedTuple):
     """What a webhook may have of one priority. `cap`: what all dispatchers together may have."""
 
     webhook: int
@@ -108,7 +108,7 @@ class Portion(NamedTuple):
     is_head: bool
 
 
-class Terms(NamedTuple):
+class LeaseTerms(NamedTuple):
     """What all leases of one claim have alike. `now` and `until` by the database's clock."""
 
     now: datetime
