@@ -9,7 +9,7 @@ from flask import Flask, has_app_context
 from rq import get_current_job
 from sqlalchemy.exc import OperationalError
 
-from jobs.turns import turns
+from jobs.progress import progress
 from portal.base_app import create_base_app
 from portal.database.engine import is_away
 from portal.lib import request_id
@@ -43,13 +43,13 @@ def job(function: Callable[P, None]) -> Callable[P, None]:
         if has_app_context():
             _try(function, *args, **kwargs)
             return
-        turns.begin()
+        progress.begin()
         try:
             with application().app_context():
                 _carry_on(function.__name__)
                 _try(function, *args, **kwargs)
         finally:
-            turns.end()
+            progress.end()
 
     return run
 

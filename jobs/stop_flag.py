@@ -4,7 +4,7 @@ import os
 import select
 from contextlib import suppress
 
-from jobs.turns import turns
+from jobs.progress import progress
 
 
 class StopFlag:
@@ -34,7 +34,7 @@ class StopFlag:
 
     def is_set(self) -> bool:
         """Whether the stop was asked for. Who asks again and again gets on."""
-        turns.note()
+        progress.note()
         return self._is_set
 
     def wait(self, seconds: float | None = None) -> bool:

@@ -12,14 +12,14 @@ from jobs.stop_flag import stop
 from portal.queue import task_bell
 from portal.services import tasks as task_leases
 from portal.services.task_kinds import KINDS
-from portal.services.tasks import MOST_FAILURES, Kind, Turn
+from portal.services.tasks import MOST_FAILURES, Kind, TaskLease
 
 log = logging.getLogger(__name__)
 
 JOB_SECONDS: Final = 20.0
 # SQLite has one writer and no queue for it: without a gap nobody else would get in between.
 PAUSE: Final = 0.03
-TURN_SECONDS: Final = 5.0  # then another task that is due has its turn
+LEASE_SECONDS: Final = 5.0  # then another task that is due has its turn
 
 
 @job
@@ -36,24 +36,24 @@ def work(kinds: Mapping[str, Kind], seconds: float = JOB_SECONDS) -> None:
     """Work until nothing is due, the time is over, or the worker is asked to stop."""
     ends_at = monotonic() + seconds
     while monotonic() < ends_at and not stop.is_set():
-        turn = task_leases.claim()
-        if turn is None:
+        lease = task_leases.claim()
+        if lease is None:
             return
-        kind = kinds.get(turn.kind)
-        if kind is None or turn.failures > MOST_FAILURES:
-            log.error("Gave up task %s (%s).", turn.public_id, turn.kind)
-            task_leases.give_up(turn, kind)
+        kind = kinds.get(lease.kind)
+        if kind is None or lease.failures > MOST_FAILURES:
+            log.error("Gave up task %s (%s).", lease.public_id, lease.kind)
+            task_leases.give_up(lease, kind)
             continue
-        _take_turn(turn, kind, min(ends_at, monotonic() + TURN_SECONDS))
+        _work_at(lease, kind, min(ends_at, monotonic() + LEASE_SECONDS))
 
 
-def _take_turn(turn: Turn, kind: Kind, ends_at: float) -> None:
+def _work_at(lease: TaskLease, kind: Kind, ends_at: float) -> None:
     try:
-        while task_leases.advance(turn, kind):
+        while task_leases.advance(lease, kind):
             sleep(PAUSE)
             if stop.is_set() or monotonic() >= ends_at:
-                task_leases.release(turn)
+                task_leases.release(lease)
                 return
     except Exception:  # one kind's error must not keep the others from their turn
-        log.exception("Task %s (%s) failed; it is tried again.", turn.public_id, turn.kind)
-        task_leases.release(turn, timedelta(seconds=2.0**turn.failures))
+        log.exception("Task %s (%s) failed; it is tried again.", lease.public_id, lease.kind)
+        task_leases.release(lease, timedelta(seconds=2.0**lease.failures))

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine
 from jobs.dispatcher.database_writer import PAUSE, DatabaseWriter
 from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.wake import Wake
+from jobs.progress import Progress
 from jobs.stop_flag import stop
-from jobs.turns import Turns
 from portal.queue import bell
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
@@ -34,7 +34,7 @@ WELL_AFTER: Final = 60.0
 class Sender:
     """Runs a dispatcher for as long as the process lives; after an error of ours, another one.
 
-    `new_dispatcher` makes one, of `wake` and `engine`. `turns`: whether it gets on.
+    `new_dispatcher` makes one, of `wake` and `engine`. `progress`: whether it gets on.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Sender:
             wake,
             engine,
         )
-        self.turns = Turns()
+        self.progress = Progress()
         self._thread = Thread(target=self._run, name="sender", daemon=True)
 
     def start(self) -> None:
@@ -81,7 +81,7 @@ class Sender:
             self._thread.join(seconds)
 
     def _run(self) -> None:
-        self.turns.begin()
+        self.progress.begin()
         pause, is_first = FIRST_PAUSE / 2, True
         with self._app.app_context():
             while not self._is_stopping():
@@ -97,7 +97,7 @@ class Sender:
                     has_been_well = monotonic() - began > WELL_AFTER
                     pause = FIRST_PAUSE if has_been_well else min(2 * pause, LONGEST_PAUSE)
                     self._rest(pause)
-        self.turns.end()
+        self.progress.end()
 
     def _sign(self) -> None:
         """Before the first claim: what is held by one without a sign is taken for nobody's."""
@@ -118,10 +118,10 @@ class Sender:
             self._rest(FIRST_PAUSE)
 
     def _rest(self, seconds: float) -> None:
-        self.turns.end()
+        self.progress.end()
         stop.wait(seconds)
-        self.turns.begin()
+        self.progress.begin()
 
     def _is_stopping(self) -> bool:
-        self.turns.note()
+        self.progress.note()
         return stop.is_set()

@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from jobs.turns import Turns
+from jobs.progress import Progress
 from portal.config.settings import Settings
 from portal.database.engine import brief_engine
 from portal.database.trouble import Kind
@@ -103,12 +103,12 @@ MOST: Final = 24
 
 
 class Watchdog:
-    """Watches threads by their turns. It says what each was doing, and waits for nobody."""
+    """Watches threads by their progress. It says what each was doing, and waits for nobody."""
 
-    def __init__(self, watched: Sequence[Turns], tick: float = TICK) -> None:
+    def __init__(self, watched: Sequence[Progress], tick: float = TICK) -> None:
         self._tick = tick
         self._missed = dict.fromkeys(watched, 0)
-        self._seen: dict[Turns, float | None] = dict.fromkeys(watched)
+        self._seen: dict[Progress, float | None] = dict.fromkeys(watched)
 
     def begin(self) -> None:
         """Watch from now on."""

@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jobs import tasks
 from jobs.periodic import at_work
+from jobs.progress import Progress
 from jobs.stop_flag import stop
-from jobs.turns import Turns
 from portal.config.settings import Settings
 from portal.queue.names import BACKGROUND
 from portal.queue.schedule import Entry, table
@@ -33,7 +33,8 @@ LATE_SECONDS: Final = 10.0
 
 
 class Substitute:
-    """Looks whether work waits, while the main thread waits for jobs. `turns`: whether it gets on.
+    """Looks whether work waits, while the main thread waits for jobs. `progress`: whether it gets
+    on.
 
     Never works while the main thread does.
     """
@@ -43,7 +44,7 @@ class Substitute:
         settings: Settings = app.extensions["settings"]
         self._entries = [entry for entry in table(settings) if entry.queue == BACKGROUND]
         self._began = self._periodic_at = monotonic()
-        self.turns = Turns()
+        self.progress = Progress()
         self._thread = Thread(target=self._run, name="substitute", daemon=True)
 
     def start(self) -> None:
@@ -57,7 +58,7 @@ class Substitute:
 
     def _run(self) -> None:
         while not stop.wait(LOOK_EVERY):
-            self.turns.begin()
+            self.progress.begin()
             try:
                 with self._app.app_context():
                     self._look()
@@ -65,7 +66,7 @@ class Substitute:
                 log.debug("Not looked: %s", error.__class__.__name__)
             except Exception:
                 log.exception("What was started without the schedule failed; it comes again.")
-            self.turns.end()
+            self.progress.end()
 
     def _look(self) -> None:
         if task_leases.has_overdue(GRACE) and at_work.acquire(blocking=False):

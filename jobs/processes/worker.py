@@ -30,8 +30,8 @@ from jobs.dispatcher.prober import Prober
 from jobs.processes.heartbeat import GOODBYE, Heartbeat, Watchdog
 from jobs.processes.process_setup import raise_limit_of_open_files, signal_sockets
 from jobs.processes.substitute import Substitute
+from jobs.progress import progress
 from jobs.stop_flag import stop
-from jobs.turns import turns
 from portal.config.settings import Settings
 from portal.config.values import SettingsError
 from portal.garbage import lasting
@@ -133,7 +133,7 @@ def _work(queue_name: str) -> NoReturn:
     beside = new_sender(app) if sends else Substitute(app)
 
     def is_well() -> bool:
-        return turns.are_taken() and beside.turns.are_taken()
+        return progress.is_going_on() and beside.progress.is_going_on()
 
     look = Prober(app).begin().look if sends else nothing_else
     kind = heartbeats.worker_of(queue_name)
@@ -142,7 +142,7 @@ def _work(queue_name: str) -> NoReturn:
     shutdown = Shutdown(beside, heartbeat, waits_for_job=not sends)
     shutdown.begin()
     heartbeat.begin()
-    Watchdog([turns, beside.turns]).begin()
+    Watchdog([progress, beside.progress]).begin()
     beside.start()
     log.info("Ready for %s.", queue_name)
     quiet = QuietFilter()
@@ -258,7 +258,7 @@ class Shutdown:
         self._wait()
         until = monotonic() + PATIENCE
         self._beside.join(PATIENCE)
-        while self._waits_for_job and turns.last is not None and monotonic() < until:
+        while self._waits_for_job and progress.last is not None and monotonic() < until:
             sleep(0.02)
         self._has_ended.wait(max(0.0, min(FAREWELL, until - monotonic())))
         if monotonic() < until:

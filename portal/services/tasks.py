@@ -179,8 +179,8 @@ Over: TypeAlias = Collection[UUID] | Select[UUID | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A task that is ours to work at while its lease lives. `failures` counts this turn, too."""
+class TaskLease:
+    """A task that is ours to work at while its lease lives. `failures` counts this lease, too."""
 
     task_id: int
     public_id: UUID
@@ -207,7 +207,7 @@ def has_overdue(wait: timedelta) -> bool:
     return connection.execute(wanted).first() is not None
 
 
-def claim() -> Turn | None:
+def claim() -> TaskLease | None:
     """The task that has been due for longest, under a new lease; None when nothing is due."""
     with writing() as current:
         now = database_time(current)
@@ -220,13 +220,13 @@ def claim() -> Turn | None:
         task.failures += 1
         task.lease_token, task.lease_until = uuid4(), now + _lease()
         task.run = heartbeats.own_run()
-        return Turn(task.id, task.public_id, task.kind, task.lease_token, task.failures)
+        return TaskLease(task.id, task.public_id, task.kind, task.lease_token, task.failures)
 
 
-def advance(turn: Turn, kind: Kind) -> bool:
-    """Do one step and save how far it got. False when the turn is over."""
+def advance(lease: TaskLease, kind: Kind) -> bool:
+    """Do one step and save how far it got. False when the lease is over."""
     with writing() as current:
-        task = _own(current, turn)
+        task = _own(current, lease)
         if task is None:
             return False
         step = kind.step(current, task)
@@ -241,20 +241,20 @@ def advance(turn: Turn, kind: Kind) -> bool:
         return False
 
 
-def release(turn: Turn, wait: timedelta = timedelta()) -> None:
-    """End the turn; the task is due again after `wait`, behind the others."""
+def release(lease: TaskLease, wait: timedelta = timedelta()) -> None:
+    """End the lease; the task is due again after `wait`, behind the others."""
     with writing() as current:
-        task = _own(current, turn)
+        task = _own(current, lease)
         if task is not None:
             _let_go(current, task, wait)
 
 
-def give_up(turn: Turn, kind: Kind | None) -> None:
+def give_up(lease: TaskLease, kind: Kind | None) -> None:
     """End the task as failed. Without its kind (a version that knows it no more) as it is."""
     with writing() as current:
-        task = _own(current, turn)
+        task = _own(current, lease)
         if task is not None:
-            known = kind or Kind(name=turn.kind, permission="", step=lambda *_: DONE)
+            known = kind or Kind(name=lease.kind, permission="", step=lambda *_: DONE)
             end(current, task, known, TaskState.FAILED, GIVEN_UP)
 
 
@@ -269,9 +269,9 @@ def free_of(connection: Connection, over: Over, now: datetime) -> Iterable[UUID 
     return connection.execute(theirs.returning(Task.run)).scalars().all()
 
 
-def _own(current: Session, turn: Turn) -> Task | None:
-    """The row while it is still this turn's: not stopped, not taken over by another worker."""
-    wanted = select(Task).where(Task.id == turn.task_id, Task.lease_token == turn.token)
+def _own(current: Session, lease: TaskLease) -> Task | None:
+    """The row while it is still this lease's: not stopped, not taken over by another worker."""
+    wanted = select(Task).where(Task.id == lease.task_id, Task.lease_token == lease.token)
     return current.scalars(wanted.with_for_update()).first()
 
 

@@ -14,7 +14,7 @@ from rq import Queue
 from sqlalchemy import event, select
 
 from jobs.deliver import deliver_due, equip, new_dispatcher
-from jobs.dispatcher import dispatcher, looks
+from jobs.dispatcher import looks, loop
 from jobs.stop_flag import stop
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
@@ -137,7 +137,7 @@ def test_what_takes_too_long_at_the_end_is_given_back_and_counts_as_nothing(
     having: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     having(webhook_timeout=60)
-    monkeypatch.setattr(dispatcher, "LAST_WAIT", 0.1)
+    monkeypatch.setattr(loop, "LAST_WAIT", 0.1)
     told = threading.Event()
 
     def stop_and_hang(_received: Received) -> None:
@@ -162,7 +162,7 @@ def test_what_is_claimed_after_it_has_hung_up_is_given_back_as_it_was(
     if db.engine.dialect.name == "sqlite":
         pytest.skip("SQLite works in the dispatcher's own thread")
     having(webhook_timeout=60)
-    monkeypatch.setattr(dispatcher, "LAST_WAIT", 0.1)
+    monkeypatch.setattr(loop, "LAST_WAIT", 0.1)
     has_hung_up = threading.Event()
 
     def publish_and_hang(visit: Visit) -> None:

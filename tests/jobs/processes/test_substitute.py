@@ -20,8 +20,8 @@ from portal.queue import bell
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
+from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.database.statements import asked
-from tests.support.database.tasks import begin_periodic_task
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user
 from tests.support.processes import until
@@ -79,7 +79,7 @@ def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
 
     def fail(*_of_a_statement: object) -> None:
         if not has_turn:
-            has_turn.append(threads[0].turns.last is not None)
+            has_turn.append(threads[0].progress.last is not None)
             raise RuntimeError("the lamp is broken")
 
     threads: list[Substitute] = []

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from jobs.processes.heartbeat import MOST, TICK, Watchdog
-from jobs.turns import Turns
+from jobs.progress import Progress
 from tests.conftest import ENVIRONMENT
 from tests.support.processes import Process
 
 HANGING = """
 import threading, time
 from jobs.processes.heartbeat import Watchdog
-from jobs.turns import Turns
+from jobs.progress import Progress
 
-turns, ended = Turns(), threading.Event()
+turns, ended = Progress(), threading.Event()
 
 def wait_for_ever():
     turns.begin()
@@ -27,30 +27,30 @@ time.sleep(30)
 
 
 @pytest.fixture
-def turns() -> Turns:
-    return Turns()
+def progress() -> Progress:
+    return Progress()
 
 
-def test_it_waits_for_two_minutes_of_its_own_ticks(turns: Turns) -> None:
-    dog = Watchdog([turns])
-    turns.begin()
+def test_it_waits_for_two_minutes_of_its_own_ticks(progress: Progress) -> None:
+    dog = Watchdog([progress])
+    progress.begin()
     assert MOST * TICK == 120
     assert not any(dog.is_stuck() for _ in range(MOST))
     assert dog.is_stuck()
 
 
-def test_who_comes_round_once_in_a_while_is_well(turns: Turns) -> None:
-    dog = Watchdog([turns])
-    turns.begin()
+def test_who_comes_round_once_in_a_while_is_well(progress: Progress) -> None:
+    dog = Watchdog([progress])
+    progress.begin()
     for _ in range(5):
         assert not any(dog.is_stuck() for _ in range(MOST))
-        turns.note()
+        progress.note()
 
 
-def test_who_has_nothing_to_do_is_well(turns: Turns) -> None:
-    dog = Watchdog([turns, Turns()])
-    turns.begin()
-    turns.end()
+def test_who_has_nothing_to_do_is_well(progress: Progress) -> None:
+    dog = Watchdog([progress, Progress()])
+    progress.begin()
+    progress.end()
     assert not any(dog.is_stuck() for _ in range(3 * MOST))
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import bell_listener, dispatcher
+from jobs.dispatcher import bell_listener, loop
 from jobs.dispatcher import looks as looks_module
 from jobs.dispatcher import sender as sender_module
 from jobs.periodic import sweep
@@ -136,13 +136,7 @@ def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.Monk
 
 def test_a_worker_waits_as_long_as_its_supervisor_lets_it() -> None:
     """Less what the database and the goodbye take."""
-    assert (
-        12
-        < dispatcher.LAST_WAIT
-        < dispatcher.LAST_RECORD
-        < worker.PATIENCE
-        < supervisor.STOP_SECONDS
-    )
+    assert 12 < loop.LAST_WAIT < loop.LAST_RECORD < worker.PATIENCE < supervisor.STOP_SECONDS
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Connection, event
 
-from jobs import turns as turns_module
+from jobs import progress as turns_module
 from jobs.deliver import equip
 from jobs.dispatcher import sender as sender_module
 from jobs.dispatcher.loop import Dispatcher
@@ -75,23 +75,23 @@ def test_after_a_minute_that_went_well_it_rests_as_briefly_as_at_first_and_is_no
         monkeypatch.setattr(module, "monotonic", clock.monotonic)
     monkeypatch.setattr(sender_module, "FIRST_PAUSE", 7200.0)
     monkeypatch.setattr(sender_module, "LONGEST_PAUSE", 3600.0)
-    turns = iter([(60.1, 0.01), (59.9, 3600.0), (60.1, 3600.0)])
+    progress = iter([(60.1, 0.01), (59.9, 3600.0), (60.1, 3600.0)])
     marks = list[float | None]()
 
     def fail(is_stopping: IsStopping) -> Dispatcher:
-        lasted, pause = next(turns)
+        lasted, pause = next(progress)
         monkeypatch.setattr(sender_module, "FIRST_PAUSE", pause)
-        before = sender.turns.last
+        before = sender.progress.last
         clock.now += lasted
         assert not is_stopping()
-        marks.extend([before, sender.turns.last])
+        marks.extend([before, sender.progress.last])
         raise RuntimeError("the lamp is broken")
 
     sender = sender_of(app, fail)
     with running_sender(app, sender):
-        assert until(lambda: len(marks) == 6 and sender.turns.last is None, LONG)
+        assert until(lambda: len(marks) == 6 and sender.progress.last is None, LONG)
     assert marks == pytest.approx([1000.0, 1060.1, 1060.1, 1120.0, 1120.0, 1180.1])
-    assert sender.turns.last is None
+    assert sender.progress.last is None
 
 
 def test_nothing_is_claimed_before_the_database_has_its_sign(app: Flask) -> None:
@@ -105,7 +105,7 @@ def test_nothing_is_claimed_before_the_database_has_its_sign(app: Flask) -> None
     with ExitStack() as outage, tried() as tries:
         outage.enter_context(refused())
         with running_sender(app, sender_of(app, work)) as sender:
-            assert until(lambda: len(tries) >= 2 and sender.turns.last is None, LONG), "it rests"
+            assert until(lambda: len(tries) >= 2 and sender.progress.last is None, LONG), "it rests"
             assert begun == []
         begun.clear()  # who is told to stop waits for no database
         with running_sender(app, sender_of(app, work)):
@@ -130,7 +130,7 @@ def test_what_a_dispatcher_has_left_goes_again_as_soon_as_the_database_lets_it(
         raise RuntimeError("the lamp is broken")
 
     with outage, running_sender(app, sender_of(app, work)) as sender, tried() as tries:
-        assert until(lambda: len(tries) >= 4 and sender.turns.last is None, LONG), "it rests"
+        assert until(lambda: len(tries) >= 4 and sender.progress.last is None, LONG), "it rests"
         assert (len(begun), len(leases())) == (1, 1)
         outage.close()
         assert until(lambda: len(begun) == 2, LONG)

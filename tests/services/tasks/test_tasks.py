@@ -206,8 +206,8 @@ def test_an_error_is_tried_again_later_and_given_up_after_five_turns(
 
 
 def test_what_begins_again_begins_at_once_with_nothing_of_what_was(redis: Redis) -> None:
-    task, turn = start(), task_leases.claim()
-    assert turn is not None  # it ends while somebody is at it
+    task, lease = start(), task_leases.claim()
+    assert lease is not None  # it ends while somebody is at it
     later = database_now(db.session.connection()) + timedelta(hours=1)
     with writing() as current:
         tasks.end(current, tasks.locked(current, task.public_id), NO_KIND, TaskState.FAILED, "Bad")
@@ -228,29 +228,29 @@ def test_an_error_now_and_then_is_forgiven(app: Flask) -> None:
     task, begun = start(200), set()
     for _ in range(8):
         be_due()
-        turn = task_leases.claim()
-        assert turn is not None
-        assert turn.failures == 1
+        lease = task_leases.claim()
+        assert lease is not None
+        assert lease.failures == 1
         begun.add(fresh(task).started_at)
-        task_leases.advance(turn, Counting().kind)
-        task_leases.release(turn)
+        task_leases.advance(lease, Counting().kind)
+        task_leases.release(lease)
     assert (fresh(task).failures, len(begun)) == (0, 1)
 
 
 def test_a_long_task_lets_another_have_its_turn(app: Flask) -> None:
     long, short = start(500), start(1)
-    turn = task_leases.claim()
-    assert turn is not None
-    assert turn.task_id == long.id
-    task_leases.advance(turn, Counting().kind)
-    task_leases.release(turn)
-    turn = task_leases.claim()
-    assert turn is not None
-    assert turn.task_id == short.id
+    lease = task_leases.claim()
+    assert lease is not None
+    assert lease.task_id == long.id
+    task_leases.advance(lease, Counting().kind)
+    task_leases.release(lease)
+    lease = task_leases.claim()
+    assert lease is not None
+    assert lease.task_id == short.id
 
 
 def test_a_worker_takes_turns_at_what_is_due(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(job, "LEASE_SECONDS", 0.0)
     long, short, counting = start(60), start(1), Counting()
     counting.work(seconds=0.0)
     assert counting.steps == 0
@@ -304,12 +304,12 @@ def test_it_waits_pauses_and_goes_on(app: Flask) -> None:
 
 def test_stopping_leaves_what_is_done_and_does_no_more(app: Flask) -> None:
     task, counting, ana = start(100), Counting(), make_user(Role.MANAGER, name="Ana")
-    turn = task_leases.claim()
-    assert turn is not None
-    task_leases.advance(turn, counting.kind)
+    lease = task_leases.claim()
+    assert lease is not None
+    task_leases.advance(lease, counting.kind)
     done = fresh(task).done
     tasks.stop(ana.actor, task.public_id, counting.kind)
-    assert task_leases.advance(turn, counting.kind) is False
+    assert task_leases.advance(lease, counting.kind) is False
     counting.work()
     stopped = fresh(task)
     assert (stopped.state, stopped.stopped_by) == (TaskState.STOPPED, "Ana")

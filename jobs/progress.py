@@ -9,7 +9,7 @@ STUCK_AFTER: Final = (
 )
 
 
-class Turns:
+class Progress:
     """Marks of one thread while it works; between two pieces of work it waits, which is well.
 
     Other threads read them: each is one assignment.
@@ -38,11 +38,11 @@ class Turns:
         """The work has ended."""
         self._at = None
 
-    def are_taken(self) -> bool:
+    def is_going_on(self) -> bool:
         """Whether it gets on."""
         at = self._at
         return at is None or monotonic() - at < STUCK_AFTER
 
 
-turns: Final = Turns()
+progress: Final = Progress()
 """Those of the main thread, in which jobs run."""

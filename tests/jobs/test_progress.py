@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 
 from jobs import context
-from jobs import turns as module
+from jobs import progress as module
+from jobs.progress import STUCK_AFTER, Progress
 from jobs.stop_flag import StopFlag
-from jobs.turns import STUCK_AFTER, Turns
 
 
 class Clock:
@@ -49,33 +49,33 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_between_jobs_it_may_wait_for_as_long_as_it_likes(clock: Clock) -> None:
-    turns = Turns()
-    turns.note()
+    progress = Progress()
+    progress.note()
     clock.now += 10 * STUCK_AFTER
-    assert turns.are_taken()
+    assert progress.is_going_on()
 
 
 def test_once_a_job_has_ended_what_its_thread_still_notes_is_no_work(clock: Clock) -> None:
-    turns = Turns()
-    turns.begin()
-    turns.end()
-    turns.note()
-    assert turns.last is None
+    progress = Progress()
+    progress.begin()
+    progress.end()
+    progress.note()
+    assert progress.last is None
     clock.now += 10 * STUCK_AFTER
-    assert turns.are_taken()
+    assert progress.is_going_on()
 
 
 def test_in_a_job_it_has_to_come_round(clock: Clock) -> None:
-    turns = Turns()
-    turns.begin()
+    progress = Progress()
+    progress.begin()
     clock.now += STUCK_AFTER - 1
-    turns.note()
+    progress.note()
     clock.now += STUCK_AFTER - 1
-    assert turns.are_taken()
+    assert progress.is_going_on()
     clock.now += 2
-    assert not turns.are_taken()
-    turns.end()
-    assert turns.are_taken()
+    assert not progress.is_going_on()
+    progress.end()
+    assert progress.is_going_on()
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -87,32 +87,32 @@ def test_a_job_has_its_turn_until_it_ends_however_it_does(
 
     @context.job
     def work() -> None:
-        seen.append(module.turns.last is not None)
+        seen.append(module.progress.last is not None)
         if fails:
             raise RuntimeError("the lamp is broken")
 
     with ThreadPoolExecutor(1) as beside:  # where no application is at work
         error = beside.submit(work).exception()
-    assert (seen, module.turns.last, error is not None) == ([True], None, fails)
+    assert (seen, module.progress.last, error is not None) == ([True], None, fails)
 
 
 def test_who_asks_whether_to_stop_has_come_round(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The dispatcher asks in each of its turns, and long work before each step."""
-    turns = Turns()
-    monkeypatch.setattr("jobs.stop_flag.turns", turns)
-    turns.begin()
+    progress = Progress()
+    monkeypatch.setattr("jobs.stop_flag.progress", progress)
+    progress.begin()
     clock.now += STUCK_AFTER + 1
     assert not StopFlag().is_set()
-    assert turns.are_taken()
+    assert progress.is_going_on()
 
 
 def test_of_a_thread_that_hangs_no_other_says_that_it_comes_round(clock: Clock) -> None:
-    turns = Turns()
-    turns.begin()
+    progress = Progress()
+    progress.begin()
     clock.now += STUCK_AFTER + 1
-    other = threading.Thread(target=turns.note)
+    other = threading.Thread(target=progress.note)
     other.start()
     other.join()
-    assert not turns.are_taken()
+    assert not progress.is_going_on()

@@ -43,9 +43,9 @@ def test_the_turn_is_of_what_has_been_due_for_longest(app: Flask) -> None:
     with writing() as current:
         long_ago = first.due_at - timedelta(hours=1)
         current.execute(update(Task).where(Task.id == first.id).values(due_at=long_ago))
-    turn = task_leases.claim()
-    assert turn is not None
-    assert turn.task_id == first.id
+    lease = task_leases.claim()
+    assert lease is not None
+    assert lease.task_id == first.id
 
 
 def test_of_those_begun_at_the_same_moment_the_first_has_its_turn_first(app: Flask) -> None:
@@ -53,8 +53,8 @@ def test_of_those_begun_at_the_same_moment_the_first_has_its_turn_first(app: Fla
         begun = [tasks.start(current, SYSTEM, "counting", total=1).id for _ in range(3)]
         for id in reversed(begun):  # what was changed lies behind the others in PostgreSQL
             current.execute(update(Task).where(Task.id == id).values(created_at=common_now()))
-    turns = [task_leases.claim() for _ in begun]
-    assert [turn and turn.task_id for turn in turns] == begun
+    leases = [task_leases.claim() for _ in begun]
+    assert [lease and lease.task_id for lease in leases] == begun
 
 
 def test_with_each_step_it_is_kept_for_as_long_as_at_first(app: Flask) -> None:
@@ -63,13 +63,13 @@ def test_with_each_step_it_is_kept_for_as_long_as_at_first(app: Flask) -> None:
         return database_now(db.session.connection())
 
     task, counting, before = start(60), Counting(), now()
-    turn = task_leases.claim()
-    assert turn is not None
+    lease = task_leases.claim()
+    assert lease is not None
     for is_first in (True, False):
         if not is_first:
             be_due(lease_until=Task.created_at)
             before = now()
-            assert task_leases.advance(turn, counting.kind)
+            assert task_leases.advance(lease, counting.kind)
         kept_until = fresh(task).lease_until
         assert kept_until is not None
         margin = timedelta(seconds=settings().lease_margin)
