@@ -27,9 +27,9 @@ from jobs.context import application, job
 from jobs.deliver import equip, new_sender
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.prober import Prober
+from jobs.processes.fallback_scheduler import FallbackScheduler
 from jobs.processes.heartbeat import GOODBYE, Heartbeat, Watchdog
 from jobs.processes.process_setup import raise_limit_of_open_files, signal_sockets
-from jobs.processes.substitute import Substitute
 from jobs.progress import progress
 from jobs.stop_flag import stop
 from portal.config.settings import Settings
@@ -130,7 +130,7 @@ def _work(queue_name: str) -> NoReturn:
     app = application()
     settings: Settings = app.extensions["settings"]
     sends = queue_name == DELIVERIES
-    beside = new_sender(app) if sends else Substitute(app)
+    beside = new_sender(app) if sends else FallbackScheduler(app)
 
     def is_well() -> bool:
         return progress.is_going_on() and beside.progress.is_going_on()

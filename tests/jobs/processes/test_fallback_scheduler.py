@@ -10,8 +10,8 @@ from flask import Flask
 from sqlalchemy import event, select
 
 from jobs.periodic import at_work
-from jobs.processes import substitute
-from jobs.processes.substitute import Substitute
+from jobs.processes import fallback_scheduler
+from jobs.processes.fallback_scheduler import FallbackScheduler
 from jobs.stop_flag import stop
 from portal.extensions import db
 from portal.models.alerts import AlertRun
@@ -34,9 +34,9 @@ def no_redis(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def running(app: Flask) -> Iterator[Substitute]:
+def running(app: Flask) -> Iterator[FallbackScheduler]:
     """A background worker's thread beside us."""
-    beside = Substitute(app)
+    beside = FallbackScheduler(app)
     beside.start()
     try:
         yield beside
@@ -73,7 +73,7 @@ def age(name: str) -> float:
 def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(substitute, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(fallback_scheduler, "LOOK_EVERY", 0.1)
     begin_task()
     has_turn: list[bool] = []
 
@@ -82,7 +82,7 @@ def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
             has_turn.append(threads[0].progress.last is not None)
             raise RuntimeError("the lamp is broken")
 
-    threads: list[Substitute] = []
+    threads: list[FallbackScheduler] = []
 
     event.listen(db.engine, "before_cursor_execute", fail)
     try:
@@ -100,7 +100,7 @@ def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
 def test_what_is_long_overdue_is_done(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(substitute, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(fallback_scheduler, "LOOK_EVERY", 0.1)
     begin_periodic_task("alerts", 200)
     with running(app):
         assert until(lambda: age("alerts") < 20, 15)
@@ -117,8 +117,8 @@ def test_what_nobody_has_ever_done_is_done_at_last_and_the_sweep_is_not(
         ("LATE", 0),
         ("LATE_SECONDS", 0),
     ):
-        monkeypatch.setattr(substitute, name, less)
-    caplog.set_level("INFO", substitute.log.name)
+        monkeypatch.setattr(fallback_scheduler, name, less)
+    caplog.set_level("INFO", fallback_scheduler.log.name)
     tasks = ("alerts", "expire-reservations", "notices", "prune")
     said = {f"Started {name} without the schedule." for name in tasks}
     with running(app):
@@ -151,7 +151,7 @@ def test_while_the_main_thread_works_it_goes_on_looking(
 ) -> None:
     """Else it would seem to be stuck."""
     for name, less in (("LOOK_EVERY", 0.05), ("GRACE", timedelta(0))):
-        monkeypatch.setattr(substitute, name, less)
+        monkeypatch.setattr(fallback_scheduler, name, less)
     with running(app), at_work:
         begin_task()
         with asked(db.engine, "SELECT", about="FROM tasks") as looks:

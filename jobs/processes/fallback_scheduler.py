@@ -32,7 +32,7 @@ LATE: Final = 2
 LATE_SECONDS: Final = 10.0
 
 
-class Substitute:
+class FallbackScheduler:
     """Looks whether work waits, while the main thread waits for jobs. `progress`: whether it gets
     on.
 
@@ -45,7 +45,7 @@ class Substitute:
         self._entries = [entry for entry in table(settings) if entry.queue == BACKGROUND]
         self._began = self._periodic_at = monotonic()
         self.progress = Progress()
-        self._thread = Thread(target=self._run, name="substitute", daemon=True)
+        self._thread = Thread(target=self._run, name="fallback-scheduler", daemon=True)
 
     def start(self) -> None:
         """Begin."""
