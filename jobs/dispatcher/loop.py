@@ -15,11 +15,11 @@ from typing import Final
 from sqlalchemy import Engine
 
 from jobs.dispatcher.bell_listener import BELL_EVERY, BellListener
+from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk, Done
-from jobs.dispatcher.flights import Flights
-from jobs.dispatcher.looks import LOOK_AGAIN, LOOK_EVERY, Looks
+from jobs.dispatcher.in_flight import InFlight
 from jobs.dispatcher.maintenance import Maintenance
+from jobs.dispatcher.poller import LOOK_AGAIN, LOOK_EVERY, Poller
 from jobs.dispatcher.recorder import Recorder
 from jobs.dispatcher.returns import Returns
 from jobs.dispatcher.wake import Wake
@@ -54,15 +54,15 @@ class Dispatcher:
     ) -> None:
         self._fresh = min(FRESH, settings.lease_margin)
         self._writer = DatabaseWriter(engine)
-        self._desk = Desk(wake.ring, works_beside=not self._writer.is_sqlite)
-        self._recorder = Recorder(self._writer, self._desk)
-        self._flights = Flights(settings, transport, self._recorder)
+        self._executor = DatabaseExecutor(wake.ring, works_beside=not self._writer.is_sqlite)
+        self._recorder = Recorder(self._writer, self._executor)
+        self._in_flight = InFlight(settings, transport, self._recorder)
         most = settings.worker_max_in_flight
-        self._looks = Looks(
-            self._writer, self._desk, self._recorder, self._flights, transport, most
+        self._poller = Poller(
+            self._writer, self._executor, self._recorder, self._in_flight, transport, most
         )
-        self._maintenance = Maintenance(bell, self._writer, self._desk, settings.sweep_seconds)
-        self._returns = Returns(self._writer, self._desk)
+        self._maintenance = Maintenance(bell, self._writer, self._executor, settings.sweep_seconds)
+        self._returns = Returns(self._writer, self._executor)
         self._listener = BellListener(bell, transport)
         self._transport, self._bell, self._wake = transport, bell, wake
         self._is_stopping = is_stopping
@@ -97,7 +97,7 @@ class Dispatcher:
             self._listener.end()
             self._transport.unwatch(self._wake.fileno)
             self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
-            self._desk.close()
+            self._executor.close()
 
     def _come_to_rest(self) -> None:
         number = self._wake.ask()
@@ -110,18 +110,18 @@ class Dispatcher:
 
     @property
     def _is_idle(self) -> bool:
-        has_more = self._flights.count or not self._returns.is_empty or self._desk.is_busy
+        has_more = self._in_flight.count or not self._returns.is_empty or self._executor.is_busy
         return not has_more and self._recorder.is_empty
 
     @property
     def _is_awake(self) -> bool:
         """Whether whoever rings need not queue another dispatcher, as long as there are free
         places."""
-        return not (self._reach.leaves_some or self._is_drowsy or self._looks.are_blind)
+        return not (self._reach.leaves_some or self._is_drowsy or self._poller.are_blind)
 
     def _listen(self) -> None:
         """Notice new work: by the bell or who asks at once, by the table within half a second."""
-        is_full = self._looks.is_full
+        is_full = self._poller.is_full
         if is_full and not self._was_full:
             self._bell.requeue()  # another dispatcher may have places
         self._was_full = is_full
@@ -131,14 +131,14 @@ class Dispatcher:
             self._pass_on()
         elif self._is_awake:
             self._listener.stay_awake()
-        if self._desk.is_busy:  # a look must wait
+        if self._executor.is_busy:  # a look must wait
             return
         if self._asked != self._wake.asked or self._listener.has_rung():
-            self._asked, self._looks.at = self._wake.asked, 0.0
-        if self._wake.is_awaited and self._is_idle and not self._looks.are_blind:
-            self._looks.at = 0.0  # whoever waits wants to know that nothing is left
-        if monotonic() >= self._looks.due_at:
-            self._go_on(self._looks.look(partial(self._rest, self._wake.asked)))
+            self._asked, self._poller.at = self._wake.asked, 0.0
+        if self._wake.is_awaited and self._is_idle and not self._poller.are_blind:
+            self._poller.at = 0.0  # whoever waits wants to know that nothing is left
+        if monotonic() >= self._poller.due_at:
+            self._go_on(self._poller.look(partial(self._rest, self._wake.asked)))
 
     def _rest(self, asked: int) -> None:
         """A look has found nothing. `asked`: what it answers."""
@@ -162,7 +162,7 @@ class Dispatcher:
         for claim in claims:
             if since_boot() - began > self._fresh:
                 late.append(claim)
-            elif not self._flights.start(claim):
+            elif not self._in_flight.start(claim):
                 closed.append(claim)
         if late:
             # Others may send it by now. If it cannot be given back either, its leases end.
@@ -178,18 +178,18 @@ class Dispatcher:
         works meanwhile.
         """
         self._drive()
-        done = self._desk.take_up()
+        done = self._executor.poll()
         claims = (done.claims or []) if done else []
         if not self._is_stopping():
             self._do_maintenance(claims)
-        if self._returns.give_back(beside=bool(self._flights.count)):
-            self._looks.at = 0.0
+        if self._returns.give_back(beside=bool(self._in_flight.count)):
+            self._poller.at = 0.0
         self._flush(held=len(claims))
         self._go_on(done)
 
     def _drive(self) -> None:
-        is_quiet = self._recorder.is_empty and not self._desk.is_busy
-        self._flights.drive(self._patience() if is_quiet else BELL_EVERY)
+        is_quiet = self._recorder.is_empty and not self._executor.is_busy
+        self._in_flight.drive(self._patience() if is_quiet else BELL_EVERY)
         if self._transport.has_rung(self._wake.fileno):
             self._wake.clear()
         self._listener.note()
@@ -201,7 +201,7 @@ class Dispatcher:
         until = self._maintenance.at - monotonic()
         if self._transport.free > 0:
             heard_at = self._listener.patience(is_awake=self._is_awake)
-            until = min(until, self._looks.due_at - monotonic(), heard_at)
+            until = min(until, self._poller.due_at - monotonic(), heard_at)
         return max(0.0, until)
 
     def _flush(self, held: int) -> None:
@@ -210,9 +210,9 @@ class Dispatcher:
         `held`: claims that are about to be started. With nothing in flight there is nothing to
         gather for.
         """
-        under_way = self._flights.count + held
+        under_way = self._in_flight.count + held
         if self._recorder.is_due(under_way) or not under_way:
-            claim = None if self._is_stopping() else self._looks.claiming(held)
+            claim = None if self._is_stopping() else self._poller.claiming(held)
             self._go_on(self._recorder.write(claim, beside=bool(under_way)))
 
     def _go_on(self, done: Done | None) -> None:
@@ -221,7 +221,7 @@ class Dispatcher:
             return
         # Else the next look keeps its time: the bell may have rung since that claim was made.
         if done.claims is None:
-            self._looks.at = 0.0
+            self._poller.at = 0.0
         self._begin(done.claims or [], done.began)
 
     def _do_maintenance(self, claims: list[Claim]) -> None:
@@ -229,8 +229,8 @@ class Dispatcher:
         if monotonic() < self._maintenance.at and not self._writer.is_unsure:
             return
         known = {each.token for each in claims} | self._returns.tokens
-        held = known | self._flights.tokens | self._recorder.tokens
-        is_busy = bool(self._flights.count or claims)
+        held = known | self._in_flight.tokens | self._recorder.tokens
+        is_busy = bool(self._in_flight.count or claims)
         is_behind = self._recorder.is_behind
         self._maintenance.do(held, self._recorder.waits_for, is_behind=is_behind, beside=is_busy)
 
@@ -238,13 +238,13 @@ class Dispatcher:
         """A warm shutdown: let what is in flight end, record it, give the rest back."""
         began = monotonic()
         until = began + LAST_WAIT
-        while (self._flights.count or self._desk.is_busy) and monotonic() < until:
+        while (self._in_flight.count or self._executor.is_busy) and monotonic() < until:
             self._turn()
         self._has_hung_up = True
-        sent = self._flights.hang_up()
+        sent = self._in_flight.abort()
         until = began + LAST_RECORD
-        while (self._desk.is_busy or not self._recorder.is_empty) and monotonic() < until:
-            self._go_on(self._desk.take_up(BELL_EVERY))
+        while (self._executor.is_busy or not self._recorder.is_empty) and monotonic() < until:
+            self._go_on(self._executor.poll(BELL_EVERY))
             if self._recorder.write(None, beside=False) is None:
                 sleep(BELL_EVERY)
         self._returns.finish(sent, until)

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk
 from portal.queue import task_bell
 from portal.queue.bell import Bell
 from portal.services import tasks as task_leases
@@ -38,8 +38,10 @@ NOTHING: Final = _Found(has_tasks=False, rested=0, is_anybody_silent=False)
 class Maintenance:
     """Those of one dispatcher. `at`: when they are due next, by the monotonic clock."""
 
-    def __init__(self, bell: Bell, writer: DatabaseWriter, desk: Desk, every: float) -> None:
-        self._bell, self._writer, self._desk, self._every = bell, writer, desk, every
+    def __init__(
+        self, bell: Bell, writer: DatabaseWriter, executor: DatabaseExecutor, every: float
+    ) -> None:
+        self._bell, self._writer, self._executor, self._every = bell, writer, executor, every
         self._name = heartbeats.own_name(heartbeats.DISPATCHER)
         self._has_sent = self._was_unsure = self._has_more = False
         self.at = 0.0
@@ -57,12 +59,12 @@ class Maintenance:
         """
         if self._writer.is_unsure and not self._was_unsure:
             self.at = 0.0
-        if monotonic() < self.at or self._desk.is_busy:
+        if monotonic() < self.at or self._executor.is_busy:
             return
         self._was_unsure = self._writer.is_unsure
         has_sent, self._has_sent = self._has_sent, False
         work = partial(self._do, held, without, has_sent, is_behind)
-        self._desk.give(work, partial(self._note, has_sent), beside=beside)
+        self._executor.submit(work, partial(self._note, has_sent), beside=beside)
 
     def _do(
         self, held: Set[UUID], without: Set[int], has_sent: bool, is_behind: bool

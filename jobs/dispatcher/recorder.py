@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk, Done
 from portal.lib.clock import since_boot
 from portal.services.dispatch import record
 from portal.services.dispatch.claim_types import Claim
@@ -38,8 +38,8 @@ class Recorder:
     whose results alone are still to be taken.
     """
 
-    def __init__(self, writer: DatabaseWriter, desk: Desk) -> None:
-        self._writer, self._desk = writer, desk
+    def __init__(self, writer: DatabaseWriter, executor: DatabaseExecutor) -> None:
+        self._writer, self._executor = writer, executor
         self._kept: list[Result] = []
         self._kept_since = 0.0
         self._again_at = 0.0
@@ -69,7 +69,7 @@ class Recorder:
         of it, the one would stand still while the other works, in turn.
         """
         kept = self._ready()
-        enough = kept * PART >= kept + in_flight if self._desk.works_beside else False
+        enough = kept * PART >= kept + in_flight if self._executor.works_beside else False
         return enough or kept >= FLUSH_AT or since_boot() - self._kept_since >= FLUSH_AFTER
 
     def write(self, claim: Claiming | None, *, beside: bool) -> Done | None:
@@ -78,12 +78,12 @@ class Recorder:
 
         `beside` the sockets: the desk tells how it ended.
         """
-        if self._desk.is_busy or not (batch := self._next()):
+        if self._executor.is_busy or not (batch := self._next()):
             return None
         claim = None if self.is_behind else claim
         work = partial(self._writer.write, partial(_write, batch, claim))
         note = partial(self._note, batch, claim is not None, since_boot())
-        return self._desk.give(work, note, beside=beside)
+        return self._executor.submit(work, note, beside=beside)
 
     def _next(self) -> list[Result]:
         """What is written next: those last that wait for another's lock, and not all the time."""

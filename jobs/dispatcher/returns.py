@@ -6,8 +6,8 @@ from functools import partial
 from time import monotonic
 from uuid import UUID
 
+from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk
 from portal.services.dispatch import claim_types
 from portal.services.dispatch.claim_types import Claim
 
@@ -15,8 +15,8 @@ from portal.services.dispatch.claim_types import Claim
 class Returns:
     """Those of one dispatcher."""
 
-    def __init__(self, writer: DatabaseWriter, desk: Desk) -> None:
-        self._writer, self._desk = writer, desk
+    def __init__(self, writer: DatabaseWriter, executor: DatabaseExecutor) -> None:
+        self._writer, self._executor = writer, executor
         self._unsent: list[Claim] = []
         self._has_given = False
 
@@ -36,10 +36,10 @@ class Returns:
 
     def give_back(self, *, beside: bool) -> bool:
         """What was not sent, if there is any. Whether some was given back since this was asked."""
-        if self._unsent and not self._desk.is_busy:
+        if self._unsent and not self._executor.is_busy:
             unsent = [*self._unsent]
             work = partial(self._writer.write, partial(claim_types.release, sent=[], unsent=unsent))
-            self._desk.give(work, partial(self._note, len(unsent)), beside=beside)
+            self._executor.submit(work, partial(self._note, len(unsent)), beside=beside)
         given, self._has_given = self._has_given, False
         return given
 

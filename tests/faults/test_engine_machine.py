@@ -153,11 +153,11 @@ class Engine(RuleBasedStateMachine):
     @precondition(any_in_flight)
     def shut_down(self, sent: bool, arrived: bool) -> None:
         """A worker stops in peace and gives back what it has not begun, or what has not ended."""
-        flights, self.in_flight = self.in_flight, []
-        for flight in flights if sent else ():
+        in_flight, self.in_flight = self.in_flight, []
+        for flight in in_flight if sent else ():
             self.world.received[flight.claim.delivery_id] += int(arrived)
             self.world.succeeded[flight.claim.delivery_id] += int(arrived)
-        self._give_back(flights, sent=sent)
+        self._give_back(in_flight, sent=sent)
 
     @rule(picks=st.sets(PICK, min_size=1, max_size=4))
     @precondition(any_in_flight)
@@ -278,9 +278,9 @@ class Engine(RuleBasedStateMachine):
         self.claim(24)
 
     def _end_all(self, reason: Reason | None) -> None:
-        flights, self.in_flight = self.in_flight, []
-        if flights:
-            self._record(flights, [reason] * len(flights))
+        in_flight, self.in_flight = self.in_flight, []
+        if in_flight:
+            self._record(in_flight, [reason] * len(in_flight))
 
     def _sweep(self) -> None:
         """It touches what rests, and what is well again."""
@@ -292,26 +292,26 @@ class Engine(RuleBasedStateMachine):
             if hook.state == "active" and not (hook.deleted_at or hook.reopened_at or is_left):
                 assert after.of(hook.id) == before.of(hook.id)
 
-    def _record(self, flights: list[Flight], reasons: list[Reason | None]) -> None:
+    def _record(self, in_flight: list[Flight], reasons: list[Reason | None]) -> None:
         before = look()
-        for flight, reason in zip(flights, reasons, strict=True):
+        for flight, reason in zip(in_flight, reasons, strict=True):
             if not flight.has_arrived:
                 self.world.received[flight.claim.delivery_id] += 1
                 self.world.succeeded[flight.claim.delivery_id] += reason is None
-        write_down(*(ended(each.claim, why) for each, why in zip(flights, reasons, strict=True)))
-        self.world.check_recorded([each.claim for each in flights], reasons, before)
+        write_down(*(ended(each.claim, why) for each, why in zip(in_flight, reasons, strict=True)))
+        self.world.check_recorded([each.claim for each in in_flight], reasons, before)
 
-    def _give_back(self, flights: list[Flight], *, sent: bool) -> None:
+    def _give_back(self, in_flight: list[Flight], *, sent: bool) -> None:
         """Due at once, counted as nothing; and nothing at all where the lease is another's."""
-        claims = [each.claim for each in flights]
+        claims = [each.claim for each in in_flight]
         before = look()
         given = {"sent": claims, "unsent": []} if sent else {"sent": [], "unsent": claims}
         with writing() as current:
             claim_types.release(current.connection(), **given)
         self.world.check_given_back(claims, before, sent=sent)
 
-    def _taken(self, flights: list[Flight], pick: int) -> Flight:
-        return flights.pop(pick % len(flights))
+    def _taken(self, in_flight: list[Flight], pick: int) -> Flight:
+        return in_flight.pop(pick % len(in_flight))
 
     def _hook(self, which: int) -> UUID:
         return self.world.hooks[which].public_id

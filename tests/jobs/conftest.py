@@ -8,8 +8,8 @@ from flask import Flask
 
 from jobs.deliver import equip
 from jobs.dispatcher import database_writer
+from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk
 from tests.support.receiver import Receiver
 from tests.support.valkey import PrivateValkey
 
@@ -39,8 +39,8 @@ def writer(app: Flask, monkeypatch: pytest.MonkeyPatch) -> DatabaseWriter:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
+def executor() -> Iterator[DatabaseExecutor]:
     """One that does all at once, in the dispatcher's own thread."""
-    made = Desk(lambda: None, works_beside=False)
+    made = DatabaseExecutor(lambda: None, works_beside=False)
     yield made
     made.close()

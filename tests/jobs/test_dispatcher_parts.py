@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Connection, event, select
 
 from jobs.deliver import equip
-from jobs.dispatcher import looks as looks_module
+from jobs.dispatcher import poller as poller_module
 from jobs.dispatcher import recorder
+from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk
-from jobs.dispatcher.flights import Flights
-from jobs.dispatcher.looks import Looks
+from jobs.dispatcher.in_flight import InFlight
+from jobs.dispatcher.poller import Poller
 from jobs.dispatcher.recorder import Recorder
 from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
@@ -34,10 +34,10 @@ def claims(count: int) -> list[Claim]:
 
 
 def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_before_the_end(
-    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    writer: DatabaseWriter, executor: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 2)
-    kept, asked = Recorder(writer, desk), []
+    kept, asked = Recorder(writer, executor), []
 
     def look(_connection: Connection, *, without: set[int]) -> list[Claim]:
         asked.append(without)
@@ -66,67 +66,73 @@ def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_bef
 
 
 def looks_with(
-    transport: Transport, most: int, kept: Recorder, writer: DatabaseWriter, desk: Desk
-) -> Looks:
-    return Looks(writer, desk, kept, Flights(settings(), transport, kept), transport, most)
+    transport: Transport,
+    most: int,
+    kept: Recorder,
+    writer: DatabaseWriter,
+    executor: DatabaseExecutor,
+) -> Poller:
+    return Poller(writer, executor, kept, InFlight(settings(), transport, kept), transport, most)
 
 
 def test_it_is_full_with_the_last_places_that_are_kept_for_webhooks_that_have_none(
-    writer: DatabaseWriter, desk: Desk
+    writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
-    kept = Recorder(writer, desk)
+    kept = Recorder(writer, executor)
     with closing(Transport(request.guard(settings()), max_in_flight=2)) as transport:
-        full = [looks_with(transport, most, kept, writer, desk).is_full for most in (15, 16, 24)]
+        full = [
+            looks_with(transport, most, kept, writer, executor).is_full for most in (15, 16, 24)
+        ]
     assert full == [False, True, True]
 
 
 def test_a_claim_is_for_the_places_that_are_free_less_those_about_to_be_taken(
-    writer: DatabaseWriter, desk: Desk
+    writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
     for _ in range(3):
         make_webhook()
     for number in range(8):
         publish(asset_id=number + 1)
-    kept = Recorder(writer, desk)
+    kept = Recorder(writer, executor)
     with closing(Transport(request.guard(settings()), max_in_flight=20)) as transport:
-        looks = looks_with(transport, 16, kept, writer, desk)
-        assert len(writer.write(looks.claiming(held=15)) or ()) == 3, "one for each"
-        assert len(writer.write(looks.claiming(held=3)) or ()) == 15, "two are kept for others"
+        poller = looks_with(transport, 16, kept, writer, executor)
+        assert len(writer.write(poller.claiming(held=15)) or ()) == 3, "one for each"
+        assert len(writer.write(poller.claiming(held=3)) or ()) == 15, "two are kept for others"
 
 
 def test_a_webhook_whose_secret_does_not_open_is_left_alone_by_every_claim(
-    writer: DatabaseWriter, desk: Desk
+    writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
-    kept, transport = Recorder(writer, desk), equip().transport
-    flights = Flights(settings(), transport, kept)
-    looks = Looks(writer, desk, kept, flights, transport, 512)
+    kept, transport = Recorder(writer, executor), equip().transport
+    in_flight = InFlight(settings(), transport, kept)
+    poller = Poller(writer, executor, kept, in_flight, transport, 512)
     closed, open_one = make_webhook(), make_webhook()
-    flights._shut[closed.id] = inf
+    in_flight._shut[closed.id] = inf
     publish()
-    done = looks.look(lambda: None)
+    done = poller.look(lambda: None)
     assert done is not None
     (first,) = done.claims or ()
     publish()
     kept.add(ended(first))
-    done = kept.write(looks.claiming(), beside=False)
+    done = kept.write(poller.claiming(), beside=False)
     assert done is not None
     (second,) = done.claims or ()
     assert {first.webhook.id, second.webhook.id} == {open_one.id}
 
 
 def test_nothing_is_claimed_while_results_wait_to_be_written(
-    writer: DatabaseWriter, desk: Desk
+    writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
-    kept = Recorder(writer, desk)
-    looks = looks_with(equip().transport, 512, kept, writer, desk)
+    kept = Recorder(writer, executor)
+    poller = looks_with(equip().transport, 512, kept, writer, executor)
     kept.add(ended(*claims(1)))
     publish()
     with refused():
         assert kept.write(None, beside=False) is None
-    assert looks.look(lambda: None) is None
+    assert poller.look(lambda: None) is None
     assert len(leases()) == 1
     assert kept.write(None, beside=False)
-    done = looks.look(lambda: None)
+    done = poller.look(lambda: None)
     assert done is not None
     assert [each.delivery_id for each in done.claims or ()] == [deliveries()[1].id]
 
@@ -141,7 +147,7 @@ def test_nothing_is_claimed_while_results_wait_to_be_written(
 )
 def test_when_it_looks_again_follows_from_what_a_look_found(
     writer: DatabaseWriter,
-    desk: Desk,
+    executor: DatabaseExecutor,
     monkeypatch: pytest.MonkeyPatch,
     finds: bool,
     is_refused: bool,
@@ -152,18 +158,18 @@ def test_when_it_looks_again_follows_from_what_a_look_found(
         make_webhook()
         publish()
     clock, ticks, rests = Clock(), count(5.0, seconds), list[None]()
-    monkeypatch.setattr(looks_module, "monotonic", clock.monotonic)
-    monkeypatch.setattr(looks_module, "since_boot", lambda: next(ticks))
-    looks = looks_with(equip().transport, 512, Recorder(writer, desk), writer, desk)
+    monkeypatch.setattr(poller_module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(poller_module, "since_boot", lambda: next(ticks))
+    poller = looks_with(equip().transport, 512, Recorder(writer, executor), writer, executor)
     with refused() if is_refused else nullcontext():
-        done = looks.look(lambda: rests.append(None))
+        done = poller.look(lambda: rests.append(None))
     assert done is not None
     assert (len(done.claims or ()), done.began) == (int(finds), 5.0)
     assert len(rests) == int(not (finds or is_refused))
-    assert (looks.are_blind, looks.at) == (is_refused, pytest.approx(clock.now + pause))
-    assert looks.due_at == looks.at
+    assert (poller.are_blind, poller.at) == (is_refused, pytest.approx(clock.now + pause))
+    assert poller.due_at == poller.at
     monkeypatch.setattr(own_sharding, "_left", {1: 0.0})
-    assert looks.due_at == (looks.at if is_refused else own_sharding.again_at)
+    assert poller.due_at == (poller.at if is_refused else own_sharding.again_at)
 
 
 @pytest.mark.parametrize(
@@ -180,28 +186,28 @@ def test_when_it_looks_again_follows_from_what_a_look_found(
 )
 def test_looks_that_find_nothing_come_seldom_where_all_of_the_last_took_long(
     writer: DatabaseWriter,
-    desk: Desk,
+    executor: DatabaseExecutor,
     monkeypatch: pytest.MonkeyPatch,
     took: list[float],
     pause: float,
 ) -> None:
     clock = Clock()
     ticks = accumulate(seconds for each in took for seconds in (0.0, each))
-    monkeypatch.setattr(looks_module, "monotonic", clock.monotonic)
-    monkeypatch.setattr(looks_module, "since_boot", lambda: next(ticks))
-    looks = looks_with(equip().transport, 512, Recorder(writer, desk), writer, desk)
+    monkeypatch.setattr(poller_module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(poller_module, "since_boot", lambda: next(ticks))
+    poller = looks_with(equip().transport, 512, Recorder(writer, executor), writer, executor)
     for _ in took:
-        assert looks.look(lambda: None) is not None
-    assert looks.at == pytest.approx(clock.now + pause)
+        assert poller.look(lambda: None) is not None
+    assert poller.at == pytest.approx(clock.now + pause)
 
 
 def test_a_claim_waits_for_the_disk_with_results_and_not_alone(
-    writer: DatabaseWriter, desk: Desk
+    writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
     if writer.is_sqlite:
         pytest.skip("SQLite writes down each commit")
-    kept, durable = Recorder(writer, desk), list[bool]()
-    looks = looks_with(equip().transport, 512, kept, writer, desk)
+    kept, durable = Recorder(writer, executor), list[bool]()
+    poller = looks_with(equip().transport, 512, kept, writer, executor)
 
     def note(connection: Connection) -> None:
         how = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
@@ -211,22 +217,22 @@ def test_a_claim_waits_for_the_disk_with_results_and_not_alone(
     publish()
     event.listen(equip().engine, "commit", note)
     try:
-        done = looks.look(lambda: None)
+        done = poller.look(lambda: None)
         assert done is not None
         kept.add(ended(*(done.claims or ())))
         publish()
-        assert kept.write(looks.claiming(), beside=False) is not None
+        assert kept.write(poller.claiming(), beside=False) is not None
     finally:
         event.remove(equip().engine, "commit", note)
     assert (len(leases()), durable) == (1, [False, True])
 
 
 def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
-    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    writer: DatabaseWriter, executor: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if writer.is_sqlite:
         pytest.skip("there nobody has a lock while somebody else writes")
-    kept = Recorder(writer, desk)
+    kept = Recorder(writer, executor)
     hooks = [make_webhook(), make_webhook()]
     publish()
     waiting, other = (ended(each) for each in claim())
@@ -253,11 +259,11 @@ def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
 
 
 def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_moment(
-    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    writer: DatabaseWriter, executor: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(recorder, "since_boot", clock.monotonic)
-    kept, (only,) = Recorder(writer, desk), claims(1)
+    kept, (only,) = Recorder(writer, executor), claims(1)
     many = ended(only)
     kept.add(many)
     clock.now += 0.049
@@ -273,12 +279,12 @@ def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_mo
 
 
 def test_what_a_batch_has_left_is_gathered_anew_from_when_it_was_begun(
-    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    writer: DatabaseWriter, executor: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(recorder, "since_boot", clock.monotonic)
     monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
-    kept = Recorder(writer, desk)
+    kept = Recorder(writer, executor)
     for each in claims(2):
         kept.add(ended(each))
     clock.now += 1

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, create_engine, event, func, select, update
 
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import loop, recorder
+from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk
 from jobs.dispatcher.recorder import Recorder
 from jobs.stop_flag import stop
 from portal.database.engine import database_now, engine_options
@@ -131,15 +131,15 @@ def test_once_it_is_let_go_nothing_waits_for_it_any_more(app: Flask) -> None:
     hook = make_webhook()
     publish()
     (sent,) = claim()
-    desk = Desk(lambda: None, works_beside=False)
-    kept = Recorder(DatabaseWriter(equip().engine), desk)
+    executor = DatabaseExecutor(lambda: None, works_beside=False)
+    kept = Recorder(DatabaseWriter(equip().engine), executor)
     kept.add(ended(sent))
     with locked(hook):
         kept.write(None, beside=False)
         assert (kept.waits_for, kept.is_empty) == ({hook.id}, False)
     assert until(lambda: kept.write(None, beside=False) is not None)
     assert (kept.waits_for, kept.is_empty) == (set(), True)
-    desk.close()
+    executor.close()
 
 
 def _note(asked: list[float], _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Connection, event
 
 from jobs.deliver import equip
+from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk
 from jobs.dispatcher.returns import Returns
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.dispatcher.delivery_clock import attempts, claim, deliveries, leases, only_delivery
@@ -23,9 +23,9 @@ def claims(count: int) -> list[Claim]:
 
 
 def test_what_was_not_sent_is_given_back_once_the_database_takes_it(
-    writer: DatabaseWriter, desk: Desk
+    writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
-    returns, (only,) = Returns(writer, desk), claims(1)
+    returns, (only,) = Returns(writer, executor), claims(1)
     assert not returns.give_back(beside=False)
     returns.add([only])
     with refused():
@@ -39,8 +39,8 @@ def test_what_was_not_sent_is_given_back_once_the_database_takes_it(
 def test_what_is_added_while_the_database_is_at_it_is_given_back_next(
     writer: DatabaseWriter,
 ) -> None:
-    desk = Desk(lambda: None, works_beside=True)
-    returns, (first, second) = Returns(writer, desk), claims(2)
+    executor = DatabaseExecutor(lambda: None, works_beside=True)
+    returns, (first, second) = Returns(writer, executor), claims(2)
     returns.add([first])
     assert not returns.give_back(beside=True)
     returns.add([second])
@@ -48,17 +48,17 @@ def test_what_is_added_while_the_database_is_at_it_is_given_back_next(
     assert returns.tokens == {first.token, second.token}
     left = [{second.token}, set()]
     for tokens in left:
-        desk.take_up(20)
+        executor.poll(20)
         assert returns.tokens == tokens
         assert returns.give_back(beside=True)
-    desk.close()
+    executor.close()
     assert leases() == []
 
 
 def test_at_the_end_what_was_cut_off_leaves_an_attempt_and_what_was_not_sent_none(
-    writer: DatabaseWriter, desk: Desk
+    writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
-    returns, (sent, unsent) = Returns(writer, desk), claims(2)
+    returns, (sent, unsent) = Returns(writer, executor), claims(2)
     returns.add([unsent])
     returns.finish([sent], until=0.0)  # no time is left
     assert len(leases()) == 2
@@ -75,22 +75,22 @@ def test_at_the_end_what_was_cut_off_leaves_an_attempt_and_what_was_not_sent_non
 
 @pytest.mark.parametrize("is_sent", [True, False])
 def test_at_the_end_either_alone_is_given_back(
-    writer: DatabaseWriter, desk: Desk, is_sent: bool
+    writer: DatabaseWriter, executor: DatabaseExecutor, is_sent: bool
 ) -> None:
-    returns, (only,) = Returns(writer, desk), claims(1)
+    returns, (only,) = Returns(writer, executor), claims(1)
     returns.add([] if is_sent else [only])
     returns.finish([only] if is_sent else [], until=float("inf"))
     assert (leases(), len(attempts())) == ([], int(is_sent))
 
 
 def test_at_the_end_nothing_is_asked_of_the_database_for_nothing(
-    writer: DatabaseWriter, desk: Desk
+    writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
     begun = list[Connection]()
     note = begun.append
     event.listen(equip().engine, "begin", note)
     try:
-        Returns(writer, desk).finish([], until=float("inf"))
+        Returns(writer, executor).finish([], until=float("inf"))
     finally:
         event.remove(equip().engine, "begin", note)
     assert begun == []

@@ -49,10 +49,10 @@ def test_a_scheduler_is_well_as_long_as_it_looks(
     monkeypatch.setattr(scheduler_module, "monotonic", lambda: now)
     scheduler = RepairingScheduler(replace(settings, redis_url=valkey.url))
     seen = []
-    for later, looks in ((29.9, False), (0.2, True), (29.9, False), (0.2, False)):
+    for later, poller in ((29.9, False), (0.2, True), (29.9, False), (0.2, False)):
         now += later
         seen.append(scheduler.is_well())
-        if looks:
+        if poller:
             scheduler.enqueue_jobs()
     scheduler.connection.close()
     assert seen == [True, False, True, False]

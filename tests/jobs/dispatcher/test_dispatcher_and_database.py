@@ -12,8 +12,8 @@ from sqlalchemy import Connection, ExceptionContext, create_engine, event, text,
 
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import loop, recorder
+from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk, Done
 from portal.database.engine import database_now, engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
@@ -243,19 +243,19 @@ def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_out
 
 def test_what_the_database_is_still_at_is_not_waited_for() -> None:
     may_end, rung = threading.Event(), threading.Event()
-    desk = Desk(rung.set, works_beside=True)
-    assert desk.give(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
+    executor = DatabaseExecutor(rung.set, works_beside=True)
+    assert executor.submit(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
     waits = []
     for _ in range(3):  # one of them may meet a busy machine
         before = time.monotonic()
-        assert desk.take_up() is None
+        assert executor.poll() is None
         waits.append(time.monotonic() - before)
     assert min(waits) < 0.2
-    assert desk.is_busy
+    assert executor.is_busy
     may_end.set()
     assert rung.wait(20)
-    assert (desk.take_up(), desk.is_busy) == (Done([], 1.0), False)
-    desk.close()
+    assert (executor.poll(), executor.is_busy) == (Done([], 1.0), False)
+    executor.close()
 
 
 def test_results_are_written_once_so_many_are_there_or_some_have_waited(
@@ -263,8 +263,11 @@ def test_results_are_written_once_so_many_are_there_or_some_have_waited(
 ) -> None:
     monkeypatch.setattr(recorder, "FLUSH_AT", 3)
     monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
-    writer, desk = DatabaseWriter(equip().engine), Desk(lambda: None, works_beside=False)
-    kept, due = recorder.Recorder(writer, desk), []
+    writer, executor = (
+        DatabaseWriter(equip().engine),
+        DatabaseExecutor(lambda: None, works_beside=False),
+    )
+    kept, due = recorder.Recorder(writer, executor), []
     make_webhook()
     for _ in range(3):
         publish()
@@ -286,20 +289,23 @@ def test_where_the_database_works_beside_a_quarter_of_what_is_under_way_is_enoug
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
-    desk = Desk(lambda: None, works_beside=True)
-    kept = recorder.Recorder(DatabaseWriter(equip().engine), desk)
+    executor = DatabaseExecutor(lambda: None, works_beside=True)
+    kept = recorder.Recorder(DatabaseWriter(equip().engine), executor)
     make_webhook()
     publish()
     kept.add(ended(*claim()))
     assert [kept.is_due(in_flight) for in_flight in (2, 3, 4)] == [True, True, False]
-    desk.close()
+    executor.close()
 
 
 def test_what_was_claimed_with_results_is_told_with_them_also_when_it_is_nothing(
     app: Flask,
 ) -> None:
-    writer, desk = DatabaseWriter(equip().engine), Desk(lambda: None, works_beside=False)
-    kept = recorder.Recorder(writer, desk)
+    writer, executor = (
+        DatabaseWriter(equip().engine),
+        DatabaseExecutor(lambda: None, works_beside=False),
+    )
+    kept = recorder.Recorder(writer, executor)
     make_webhook()
     publish()
     (first,) = claim()
@@ -320,8 +326,11 @@ def test_results_that_wait_for_anothers_lock_are_not_offered_again_and_again(
 ) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there nobody has a lock while somebody else writes")
-    writer, desk = DatabaseWriter(equip().engine), Desk(lambda: None, works_beside=False)
-    kept, hook = recorder.Recorder(writer, desk), make_webhook()
+    writer, executor = (
+        DatabaseWriter(equip().engine),
+        DatabaseExecutor(lambda: None, works_beside=False),
+    )
+    kept, hook = recorder.Recorder(writer, executor), make_webhook()
     publish()
     (only,) = claim()
     kept.add(ended(only))

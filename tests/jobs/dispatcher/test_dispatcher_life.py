@@ -14,7 +14,7 @@ from rq import Queue
 from sqlalchemy import event, select
 
 from jobs.deliver import deliver_due, equip, new_dispatcher
-from jobs.dispatcher import looks, loop
+from jobs.dispatcher import loop, poller
 from jobs.stop_flag import stop
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
@@ -83,7 +83,7 @@ def test_those_that_failed_together_come_back_one_after_the_other(
 def test_a_ring_during_the_first_look_is_news(having: Set, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was committed after the look has read the table is not among what the look has found."""
     having(webhook_timeout=LONG)
-    monkeypatch.setattr(looks, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(poller, "LOOK_EVERY", 3600.0)
     arrived = threading.Event()
     before_the_first_has_ended = []
 

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import Connection, event
 
 from jobs.deliver import deliver_due, equip, new_dispatcher
-from jobs.dispatcher import bell_listener, looks, recorder
+from jobs.dispatcher import bell_listener, poller, recorder
 from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.wake import Wake
 from jobs.stop_flag import stop
@@ -96,7 +96,7 @@ def test_what_is_about_to_be_started_has_its_place_already(
 def test_while_it_is_full_it_waits_for_answers_alone(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looks, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(poller, "LOOK_EVERY", 0.01)
     monkeypatch.setattr(bell_listener, "AWAKE_EVERY", 0.01)
     small = replace(settings(), worker_max_in_flight=1)
     monkeypatch.setitem(app.extensions, "settings", small)

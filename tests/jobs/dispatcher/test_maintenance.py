@@ -11,8 +11,8 @@ from sqlalchemy import update
 
 from jobs.deliver import equip
 from jobs.dispatcher import maintenance as maintenance_module
+from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk, Done
 from jobs.dispatcher.maintenance import Maintenance
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
@@ -38,8 +38,8 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def maintenance(writer: DatabaseWriter, desk: Desk) -> Maintenance:
-    return Maintenance(bell.bell(), writer, desk, every=0.0)
+def maintenance(writer: DatabaseWriter, executor: DatabaseExecutor) -> Maintenance:
+    return Maintenance(bell.bell(), writer, executor, every=0.0)
 
 
 def do(
@@ -72,29 +72,29 @@ def test_who_has_sent_something_gives_a_sign_of_it_with_its_maintenance(
 def test_maintenance_wait_for_their_time_and_for_what_the_database_is_at(
     writer: DatabaseWriter,
 ) -> None:
-    may_end, desk = threading.Event(), Desk(lambda: None, works_beside=True)
-    maintenance = Maintenance(bell.bell(), writer, desk, every=3600.0)
+    may_end, executor = threading.Event(), DatabaseExecutor(lambda: None, works_beside=True)
+    maintenance = Maintenance(bell.bell(), writer, executor, every=3600.0)
 
     def are_done() -> bool:
         with asked(equip().engine) as statements:
             maintenance.do(set(), set(), is_behind=False, beside=False)
         return bool(statements)
 
-    assert desk.give(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
+    assert executor.submit(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
     assert not are_done()
     may_end.set()
-    assert desk.take_up(20) == Done([], 1.0)
+    assert executor.poll(20) == Done([], 1.0)
     assert [are_done() for _ in range(2)] == [True, False]
     with refused():
         assert writer.write(lambda _: True) is None
     assert [are_done() for _ in range(2)] == [True, False], "what was committed is not known"
-    desk.close()
+    executor.close()
 
 
 def test_what_one_dispatcher_has_looked_at_no_other_does_so_soon(
-    writer: DatabaseWriter, desk: Desk
+    writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
-    first, second = (Maintenance(bell.bell(), writer, desk, every=3600.0) for _ in range(2))
+    first, second = (Maintenance(bell.bell(), writer, executor, every=3600.0) for _ in range(2))
     do(first)
     open_one, seen = make_delivery(make_webhook(state="off")), []
     for aged in (0, 0.95 * 3600):
@@ -105,12 +105,15 @@ def test_what_one_dispatcher_has_looked_at_no_other_does_so_soon(
 
 
 def test_when_they_are_due_again_follows_from_what_they_have_done(
-    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    writer: DatabaseWriter, executor: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(maintenance_module, "monotonic", clock.monotonic)
     monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
-    maintenance, off = Maintenance(bell.bell(), writer, desk, every=60.0), make_webhook(state="off")
+    maintenance, off = (
+        Maintenance(bell.bell(), writer, executor, every=60.0),
+        make_webhook(state="off"),
+    )
     made = [make_delivery(off) for _ in range(5)]
     seen = []
     for is_refused in (False, True, False, False, False):
@@ -124,16 +127,16 @@ def test_when_they_are_due_again_follows_from_what_they_have_done(
 def test_what_was_sent_while_the_database_was_at_it_is_a_sign_that_is_kept(
     writer: DatabaseWriter,
 ) -> None:
-    desk = Desk(lambda: None, works_beside=True)
-    maintenance = Maintenance(bell.bell(), writer, desk, every=0.0)
+    executor = DatabaseExecutor(lambda: None, works_beside=True)
+    maintenance = Maintenance(bell.bell(), writer, executor, every=0.0)
     for is_refused in (True, False):
         with refused() if is_refused else nullcontext():
             maintenance.at = 0.0
             maintenance.do(set(), set(), is_behind=False, beside=True)
             maintenance.note_claims()
-            desk.take_up(20)
+            executor.poll(20)
     assert has_signed()
-    desk.close()
+    executor.close()
 
 
 def test_what_a_process_held_that_is_over_is_due_again(maintenance: Maintenance) -> None:

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.context import job
 from jobs.deliver import equip
+from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk
 from jobs.dispatcher.maintenance import Maintenance
 from jobs.periodic import expire_reservations, look_for_alerts, prune, sweep
 from jobs.tasks import run_tasks
@@ -124,8 +124,8 @@ def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_i
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
-    desk = Desk(lambda: None, works_beside=False)
-    maintenance = Maintenance(bell.bell(), DatabaseWriter(equip().engine), desk, every=3600.0)
+    executor = DatabaseExecutor(lambda: None, works_beside=False)
+    maintenance = Maintenance(bell.bell(), DatabaseWriter(equip().engine), executor, every=3600.0)
     off, seen = make_webhook(state="off"), []
     made = [make_delivery(off) for _ in range(3)]
     for _ in range(2):
@@ -141,7 +141,7 @@ def test_what_a_claim_took_whose_answer_was_lost_is_given_back_and_what_is_held_
 ) -> None:
     engine, writer = equip().engine, DatabaseWriter(equip().engine)
     maintenance = Maintenance(
-        bell.bell(), writer, Desk(lambda: None, works_beside=False), every=3600.0
+        bell.bell(), writer, DatabaseExecutor(lambda: None, works_beside=False), every=3600.0
     )
     held, kept = make_delivery(), writer.write(claim_one)
     assert kept

@@ -154,6 +154,6 @@ def test_while_the_main_thread_works_it_goes_on_looking(
         monkeypatch.setattr(fallback_scheduler, name, less)
     with running(app), at_work:
         begin_task()
-        with asked(db.engine, "SELECT", about="FROM tasks") as looks:
-            assert until(lambda: len(looks) > 5, 10)
+        with asked(db.engine, "SELECT", about="FROM tasks") as poller:
+            assert until(lambda: len(poller) > 5, 10)
         assert states() == {TaskState.WAITING}

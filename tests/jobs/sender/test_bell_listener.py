@@ -15,7 +15,7 @@ from redis import Redis
 from rq import Queue
 
 from jobs.deliver import equip
-from jobs.dispatcher import bell_listener, looks
+from jobs.dispatcher import bell_listener, poller
 from jobs.dispatcher.bell_listener import BellListener
 from portal.queue import bell
 from portal.queue.bell import Bell
@@ -34,7 +34,7 @@ LONG = 60.0
 @pytest.fixture
 def only_the_bell(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table is not looked at by itself."""
-    monkeypatch.setattr(looks, "LOOK_EVERY", LONG)
+    monkeypatch.setattr(poller, "LOOK_EVERY", LONG)
 
 
 @pytest.fixture

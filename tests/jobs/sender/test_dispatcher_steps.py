@@ -51,7 +51,7 @@ def a_dispatcher(places: int = 20, **changed: Any) -> Iterator[Dispatcher]:
             yield dispatcher
         finally:
             dispatcher._listener.end()
-            dispatcher._desk.close()
+            dispatcher._executor.close()
 
 
 @pytest.mark.parametrize(("margin", "fresh"), [(60, 5.0), (2, 2.0)])
@@ -71,10 +71,13 @@ def test_what_was_claimed_too_long_ago_is_given_back_unsent(
         dispatcher._begin([], clock.now)
         assert not dispatcher._maintenance._has_sent
         dispatcher._begin([in_time], clock.now - fresh)
-        assert (dispatcher._flights.tokens, dispatcher._returns.tokens) == ({in_time.token}, set())
+        assert (dispatcher._in_flight.tokens, dispatcher._returns.tokens) == (
+            {in_time.token},
+            set(),
+        )
         assert (dispatcher._maintenance._has_sent, caplog.messages) == (True, [])
         dispatcher._begin([in_time, late], clock.now - fresh - 0.1)
-        assert dispatcher._flights.count == 1
+        assert dispatcher._in_flight.count == 1
         assert dispatcher._returns.tokens == {in_time.token, late.token}
     assert caplog.messages == ["Claiming took too long; 2 deliveries are given back."]
 
@@ -85,7 +88,7 @@ def test_it_says_that_it_is_awake_as_long_as_a_ring_needs_nobody_else(
 ) -> None:
     del app
     with a_dispatcher() as dispatcher:
-        dispatcher._looks.at, dispatcher._looks.are_blind = inf, why_not == "it is blind"
+        dispatcher._poller.at, dispatcher._poller.are_blind = inf, why_not == "it is blind"
         dispatcher._is_drowsy = why_not == "it falls asleep"
         monkeypatch.setattr(own_reach, "leaves_some", why_not == "it leaves some")
         dispatcher._listen()
@@ -101,8 +104,8 @@ def test_it_wakes_up_in_time_to_say_that_it_is_awake_if_it_will(
     with a_dispatcher() as dispatcher:
         dispatcher._listener.stay_awake()
         dispatcher._listener._awake_at = 0.0
-        dispatcher._maintenance.at = dispatcher._looks.at = inf
-        dispatcher._looks.are_blind = why_not == "it is blind"
+        dispatcher._maintenance.at = dispatcher._poller.at = inf
+        dispatcher._poller.are_blind = why_not == "it is blind"
         dispatcher._is_drowsy = why_not == "it falls asleep"
         monkeypatch.setattr(own_reach, "leaves_some", why_not == "it leaves some")
         assert dispatcher._patience() == (inf if why_not else 0.0)
@@ -115,7 +118,7 @@ def test_who_waits_for_its_rest_has_it_look_at_once_unless_the_database_cannot_s
     del app
     with a_dispatcher() as dispatcher:
         dispatcher._asked = dispatcher._wake.ask()
-        dispatcher._looks.at, dispatcher._looks.are_blind = inf, is_blind
+        dispatcher._poller.at, dispatcher._poller.are_blind = inf, is_blind
         dispatcher._listen()
         assert dispatcher._wake.wait(dispatcher._asked) is not is_blind
 
@@ -124,12 +127,12 @@ def test_what_it_has_given_back_it_looks_for_at_once(app: Flask) -> None:
     del app
     with a_dispatcher() as dispatcher:
         dispatcher._returns.add(claims(1))
-        dispatcher._looks.at = inf
+        dispatcher._poller.at = inf
         dispatcher._turn()
-        assert (dispatcher._looks.at, leases()) == (0.0, [])
-        dispatcher._looks.at = inf
+        assert (dispatcher._poller.at, leases()) == (0.0, [])
+        dispatcher._poller.at = inf
         dispatcher._turn()
-        assert dispatcher._looks.at == inf
+        assert dispatcher._poller.at == inf
 
 
 def test_with_what_it_writes_it_claims_for_the_places_that_will_be_left(app: Flask) -> None:
@@ -141,20 +144,20 @@ def test_with_what_it_writes_it_claims_for_the_places_that_will_be_left(app: Fla
         dispatcher._recorder.add(ended(first))
         dispatcher._recorder._kept_since = 0.0  # for long enough
         dispatcher._flush(held=2)
-        dispatcher._go_on(dispatcher._desk.take_up(20))
-        assert (dispatcher._flights.count, dispatcher._recorder.is_empty) == (1, True)
+        dispatcher._go_on(dispatcher._executor.poll(20))
+        assert (dispatcher._in_flight.count, dispatcher._recorder.is_empty) == (1, True)
 
 
 def test_what_it_knows_of_is_not_given_back_when_an_answer_was_lost(app: Flask) -> None:
     del app
     flying, unsent, arrived, new, _unknown = made = claims(5)
     with a_dispatcher() as dispatcher:
-        assert dispatcher._flights.start(flying)
+        assert dispatcher._in_flight.start(flying)
         dispatcher._returns.add([unsent])
         dispatcher._recorder.add(ended(arrived))
         dispatcher._writer._unsure_until = dispatcher._maintenance.at = inf
         dispatcher._do_maintenance([new])
-        dispatcher._desk.take_up(20)
+        dispatcher._executor.poll(20)
         assert {each.token for each in leases()} == {each.token for each in made[:4]}
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import bell_listener, loop
-from jobs.dispatcher import looks as looks_module
+from jobs.dispatcher import poller as poller_module
 from jobs.dispatcher import sender as sender_module
 from jobs.periodic import sweep
 from jobs.processes import supervisor, worker
@@ -62,7 +62,7 @@ def test_without_a_bell_it_looks_at_the_table(
 def test_the_job_wakes_it_and_waits_until_all_is_sent(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looks_module, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(poller_module, "LOOK_EVERY", 3600.0)
     make_webhook(receiver.url)
     receiver.answer(delay=0.3)
     with running_sender(app):
@@ -121,7 +121,7 @@ def test_the_job_waits_no_longer_than_an_hour_and_not_for_what_is_sent_at_the_en
 
 def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it would sleep for an hour."""
-    monkeypatch.setattr(looks_module, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(poller_module, "LOOK_EVERY", 3600.0)
     monkeypatch.setattr(bell_listener, "AWAKE_EVERY", 3600.0)
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=3600))
     with running_sender(app) as sender:
@@ -161,7 +161,7 @@ def looks_that_take(seconds: Iterator[float]) -> Iterator[list[float]]:
 def test_one_that_has_nothing_to_do_looks_twice_a_second(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looks_module, "LOOK_SHARE", 0)  # a busy machine looks more seldom
+    monkeypatch.setattr(poller_module, "LOOK_SHARE", 0)  # a busy machine looks more seldom
     with running_sender(app):
         for _ in range(2):  # the first look takes long
             deliver_due()
@@ -173,7 +173,7 @@ def test_one_that_has_nothing_to_do_looks_twice_a_second(
 
 def test_looks_that_take_long_come_seldom(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a database that is busy with them they are at most a fiftieth of its time."""
-    monkeypatch.setattr(looks_module, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(poller_module, "LOOK_EVERY", 0.01)
     with looks_that_take(repeat(0.02)) as ended, running_sender(app):
         assert until(lambda: len(ended) >= 4, LONG)
     assert ended[3] - ended[2] >= 1.0

@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import looks
+from jobs.dispatcher import poller
+from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk
 from jobs.dispatcher.recorder import Recorder
 from portal.database.engine import database_now
 from portal.database.trouble import Kind, Trouble, book
@@ -40,7 +40,7 @@ def stand_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     pulse = Pulse(clock)
     pulse.begin()
     pulse.beat(None)
-    monkeypatch.setattr(looks, "pulse", pulse)
+    monkeypatch.setattr(poller, "pulse", pulse)
 
     def stand_still(seconds: float) -> None:
         heartbeats.record_own(WORKER)
@@ -108,14 +108,16 @@ def under_way() -> int:
 def test_nobody_takes_what_it_claims_before_its_next_beat(
     app: Flask,
     writer: DatabaseWriter,
-    desk: Desk,
+    executor: DatabaseExecutor,
     stand_still: Callable[[float], None],
     others_judge: Callable[[], None],
 ) -> None:
     make_webhook()
     publish()
     stand_still(20)
-    claiming = looks_with(equip().transport, 10, Recorder(writer, desk), writer, desk).claiming()
+    claiming = looks_with(
+        equip().transport, 10, Recorder(writer, executor), writer, executor
+    ).claiming()
     assert len(writer.write(claiming) or ()) == 1
     others_judge()
     sweep.settle()

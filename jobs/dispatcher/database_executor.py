@@ -25,7 +25,7 @@ class _UnderWay(NamedTuple):
     then: Callable[[Any], Done | None]
 
 
-class Desk:
+class DatabaseExecutor:
     """Has work for the database done: at once, or in a thread beside the sockets.
 
     Work that hangs beside them holds up no answer of a receiver. `works_beside`: not on SQLite,
@@ -44,11 +44,11 @@ class Desk:
         """Whether the database is at work; nothing else may be given to it now."""
         return self._under_way is not None
 
-    def give(
+    def submit(
         self, work: Callable[[], T], then: Callable[[T], Done | None], *, beside: bool
     ) -> Done | None:
         """What `then` makes of the answer. It is called in the dispatcher's thread: here, or, where
-        `work` is done `beside` the sockets, by `take_up`."""
+        `work` is done `beside` the sockets, by `poll`."""
         if not (beside and self.works_beside):
             return then(work())
         answer = self._thread.submit(copy_context().run, work)
@@ -57,7 +57,7 @@ class Desk:
         answer.add_done_callback(lambda _: self._ring())
         return None
 
-    def take_up(self, patience: float = 0.0) -> Done | None:
+    def poll(self, patience: float = 0.0) -> Done | None:
         """What came of the work beside the sockets, once it has ended. None: nothing new."""
         under_way = self._under_way
         if under_way is None or not wait([under_way.answer], patience).done:

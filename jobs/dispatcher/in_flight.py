@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 SHUT_FOR: Final = 60.0  # seconds that this process leaves a webhook of which something is closed
 
 
-class Flights:
+class InFlight:
     """From a claim to the request that is sent for it, and to its result at the recorder."""
 
     def __init__(self, settings: Settings, transport: Transport, recorder: Recorder) -> None:
@@ -47,7 +47,7 @@ class Flights:
         return {claim.token for claim, _ in self._flying.values()}
 
     @property
-    def shut(self) -> Set[int]:
+    def closed(self) -> Set[int]:
         """The webhooks that this process leaves alone for a while: their secrets do not open."""
         now = monotonic()
         self._shut = {webhook: until for webhook, until in self._shut.items() if until > now}
@@ -102,7 +102,7 @@ class Flights:
             claim, request = self._flying.pop(int(str(exchange.key)))
             self._recorder.add(results.of_exchange(claim, exchange, request))
 
-    def hang_up(self) -> Sequence[Claim]:
+    def abort(self) -> Sequence[Claim]:
         """Drop them; whoever was sent these may have got them."""
         self._transport.abandon()
         sent = [claim for claim, _ in self._flying.values()]

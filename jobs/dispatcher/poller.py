@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk, Done
-from jobs.dispatcher.flights import Flights
+from jobs.dispatcher.in_flight import InFlight
 from jobs.dispatcher.recorder import Claiming, Recorder
 from portal.database.trouble import book
 from portal.engine.http.transport import Transport
@@ -34,21 +34,21 @@ LONGEST_PAUSE: Final = 5.0  # … however long they take: nobody may ring
 LOOK_AGAIN: Final = 0.05  # while the database cannot say
 
 
-class Looks:
+class Poller:
     """Those of one dispatcher. `at`: when the next one is due, by the monotonic clock, if nothing
     is left to others sooner (`due_at`). `are_blind`: the last one failed."""
 
     def __init__(
         self,
         writer: DatabaseWriter,
-        desk: Desk,
+        executor: DatabaseExecutor,
         recorder: Recorder,
-        flights: Flights,
+        in_flight: InFlight,
         transport: Transport,
         most: int,
     ) -> None:
-        self._writer, self._desk, self._recorder = writer, desk, recorder
-        self._flights, self._transport = flights, transport
+        self._writer, self._executor, self._recorder = writer, executor, recorder
+        self._in_flight, self._transport = in_flight, transport
         self._kept = kept_of(most)
         self._took = deque([0.0] * LAST_LOOKS, LAST_LOOKS)  # seconds
         self.at, self.are_blind = 0.0, False
@@ -72,16 +72,16 @@ class Looks:
             return None
         work = partial(self._writer.write, self.claiming(is_alone=True))
         note = partial(self._note, since_boot(), rest)
-        return self._desk.give(work, note, beside=bool(self._flights.count))
+        return self._executor.submit(work, note, beside=bool(self._in_flight.count))
 
     def claiming(self, held: int = 0, *, is_alone: bool = False) -> Claiming:
         """A claim for the places that are free now, less those for `held` claims."""
         if own_reach.has_others:
-            own_reach.connecting = self._flights.slow_ones()
+            own_reach.connecting = self._in_flight.slow_ones()
         return partial(
             _claim,
             without=self._recorder.waits_for,
-            shut=frozenset(self._flights.shut),
+            shut=frozenset(self._in_flight.closed),
             places=self._transport.free - held,
             kept=self._kept,
             is_alone=is_alone,

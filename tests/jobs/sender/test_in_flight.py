@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from jobs.dispatcher import flights as flights_module
+from jobs.dispatcher import in_flight as in_flight_module
+from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.desk import Desk
-from jobs.dispatcher.flights import Flights
+from jobs.dispatcher.in_flight import InFlight
 from jobs.dispatcher.recorder import Recorder
 from portal.engine.http import transport as transport_module
 from portal.engine.http.transport import Transport
@@ -38,13 +38,13 @@ def transport(app: Flask) -> Iterator[Transport]:
 
 
 @pytest.fixture
-def kept(writer: DatabaseWriter, desk: Desk) -> Recorder:
-    return Recorder(writer, desk)
+def kept(writer: DatabaseWriter, executor: DatabaseExecutor) -> Recorder:
+    return Recorder(writer, executor)
 
 
 @pytest.fixture
-def flights(transport: Transport, kept: Recorder) -> Flights:
-    return Flights(settings(), transport, kept)
+def in_flight(transport: Transport, kept: Recorder) -> InFlight:
+    return InFlight(settings(), transport, kept)
 
 
 def claims_of(*urls: str, secret: str | None = None) -> list[Claim]:
@@ -55,7 +55,7 @@ def claims_of(*urls: str, secret: str | None = None) -> list[Claim]:
 
 
 def test_how_long_a_request_may_take_and_over_what_it_goes(
-    transport: Transport, flights: Flights, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, in_flight: InFlight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (usual,) = claims_of("http://127.0.0.1:9/")
     test = usual._replace(kind=AttemptKind.TEST)
@@ -72,7 +72,7 @@ def test_how_long_a_request_may_take_and_over_what_it_goes(
         (wary, usual),
     ):
         monkeypatch.setattr(own_reach, "_known", known)
-        assert flights.start(each)
+        assert in_flight.start(each)
     asked = [each.order for each in transport._busy.values() if each.order]
     assert [(each.opens, each.is_fresh, each.patience) for each in asked] == [
         (None, False, LONG_PATIENCE),
@@ -83,72 +83,72 @@ def test_how_long_a_request_may_take_and_over_what_it_goes(
         (None, True, WARY_PATIENCE),
     ]
     assert {each.timeout for each in asked} == {settings().webhook_timeout}
-    assert (flights.count, flights.tokens) == (6, {usual.token})
+    assert (in_flight.count, in_flight.tokens) == (6, {usual.token})
 
 
 @pytest.mark.parametrize(("is_in_trouble", "waiting"), [(True, 1), (False, 0)])
 def test_the_name_of_a_receiver_in_trouble_stands_behind_others(
-    transport: Transport, flights: Flights, is_in_trouble: bool, waiting: int
+    transport: Transport, in_flight: InFlight, is_in_trouble: bool, waiting: int
 ) -> None:
     for each in claims_of(*(f"http://n{number}.example.com/" for number in range(6))):
         throttled = each.webhook._replace(throttled=is_in_trouble)
-        assert flights.start(each._replace(webhook=throttled))
+        assert in_flight.start(each._replace(webhook=throttled))
     assert transport._lookups.waiting == waiting
 
 
 def test_a_connect_is_slow_after_half_a_second(
-    flights: Flights, monkeypatch: pytest.MonkeyPatch
+    in_flight: InFlight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(transport_module, "monotonic", clock.monotonic)
     early, late = claims_of("http://127.0.0.1:9/", "http://127.0.0.1:9/")
     seen = []
     for each in (early, late):
-        assert flights.start(each)
+        assert in_flight.start(each)
         for later in (0.24, 0.24):
             clock.now += later
-            seen.append(flights.slow_ones())
+            seen.append(in_flight.slow_ones())
     own, other = early.webhook.id, late.webhook.id
     assert seen == [set(), set(), {own}, {own}]
     clock.now += 0.1
-    assert flights.slow_ones() == {own, other}
+    assert in_flight.slow_ones() == {own, other}
 
 
 def test_a_webhook_whose_secret_does_not_open_is_left_alone_for_a_minute(
     app: Flask,
-    flights: Flights,
+    in_flight: InFlight,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(flights_module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(in_flight_module, "monotonic", clock.monotonic)
     (closed,) = claims_of("http://127.0.0.1:9/", secret="the secret of it")
     Keys(app, monkeypatch).become(NEW_KEY)
     heartbeats.take_notes()
-    assert not flights.start(closed)
+    assert not in_flight.start(closed)
     assert heartbeats.take_notes() == (heartbeats.CLOSED_SECRET,)
     clock.now += 30
-    assert not flights.start(closed)
+    assert not in_flight.start(closed)
     heartbeats.take_notes()
     seen = []
     for later in (30.0, 29.9, 0.2):
         clock.now += later
-        seen.append((set(flights.shut), len(caplog.messages)))
+        seen.append((set(in_flight.closed), len(caplog.messages)))
     own = {closed.webhook.id}
     assert seen == [(own, 1), (own, 1), (set(), 1)]
-    assert not flights.start(closed)
+    assert not in_flight.start(closed)
     heartbeats.take_notes()
     said = f"Nothing is sent to webhook {closed.webhook.public_id} for a minute: "
     assert [each.startswith(said) for each in caplog.messages] == [True, True]
-    assert flights.count == 0
+    assert in_flight.count == 0
 
 
 def test_what_cannot_be_signed_is_an_attempt_that_says_why(
-    flights: Flights, kept: Recorder, caplog: pytest.LogCaptureFixture
+    in_flight: InFlight, kept: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     (unsigned,) = claims_of("http://127.0.0.1:9/", secret="whsec_no base64")
-    assert flights.start(unsigned)
-    assert flights.count == 0
+    assert in_flight.start(unsigned)
+    assert in_flight.count == 0
     assert kept.write(None, beside=False)
     (attempt,), delivery = attempts(), only_delivery()
     why = db.session.get_one(AttemptBody, attempt.id).detail

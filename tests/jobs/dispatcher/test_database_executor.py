@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from jobs.dispatcher.desk import Desk, Done
+from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from tests.support.processes import until
 
 SAID = ContextVar("said", default=0.0)
@@ -16,8 +16,8 @@ LONG = 20.0  # seconds, however slow the machine is
 
 
 @contextmanager
-def a_desk(rung: threading.Event, *, works_beside: bool) -> Iterator[Desk]:
-    made = Desk(rung.set, works_beside=works_beside)
+def a_desk(rung: threading.Event, *, works_beside: bool) -> Iterator[DatabaseExecutor]:
+    made = DatabaseExecutor(rung.set, works_beside=works_beside)
     try:
         yield made
     finally:
@@ -40,15 +40,15 @@ def test_beside_the_sockets_works_only_who_may_and_is_asked_to(
         doing.append(threading.current_thread())
         return SAID.get()
 
-    with a_desk(rung, works_beside=works_beside) as desk:
+    with a_desk(rung, works_beside=works_beside) as executor:
         before = SAID.set(7.0)
-        done = desk.give(work, note, beside=beside)
+        done = executor.submit(work, note, beside=beside)
         SAID.reset(before)
         is_elsewhere = works_beside and beside
-        assert (done is None, desk.is_busy) == (is_elsewhere, is_elsewhere)
+        assert (done is None, executor.is_busy) == (is_elsewhere, is_elsewhere)
         assert is_elsewhere is rung.wait(LONG if is_elsewhere else 0)
-        assert (done or desk.take_up()) == Done([], 7.0)
-        assert (desk.is_busy, desk.take_up()) == (False, None)
+        assert (done or executor.poll()) == Done([], 7.0)
+        assert (executor.is_busy, executor.poll()) == (False, None)
     assert noting == [threading.current_thread()]
     assert (doing != noting) is is_elsewhere
 
@@ -61,11 +61,11 @@ def test_what_has_not_ended_is_not_waited_for_by_who_takes_up_nor_by_who_leaves(
         ended.append(threading.current_thread())
         return 7.0
 
-    with a_desk(rung, works_beside=True) as desk:
-        assert desk.give(hang, lambda seconds: Done([], seconds), beside=True) is None
-        assert desk.take_up() is None
+    with a_desk(rung, works_beside=True) as executor:
+        assert executor.submit(hang, lambda seconds: Done([], seconds), beside=True) is None
+        assert executor.poll() is None
         assert not rung.is_set()
     assert ended == []
     may_end.set()
-    assert desk.take_up(LONG) == Done([], 7.0)
+    assert executor.poll(LONG) == Done([], 7.0)
     assert until(lambda: not ended[0].is_alive(), LONG)
