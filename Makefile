@@ -8,7 +8,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick check coverage golden pictures chaos mutants bench lock lock-check \
+.PHONY: help run test test-quick check coverage golden pictures chaos bench lock lock-check \
 	browser browser-support
 
 help: ## Explain the targets
@@ -70,11 +70,6 @@ coverage: ## Which lines and branches no test reaches, child processes included
 	@$(COVERAGE) run -m pytest -q -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(COVERAGE) combine --quiet
 	@$(COVERAGE) report
-
-# Resumes what was broken off. ARGS="--seed 7 --count 30 --area jobs" takes another, smaller sample.
-mutants: .venv/dev.stamp browser
-mutants: ## Put 300 small faults into the product, one at a time, and count those that tests see
-	@$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: .venv/dev.stamp
 bench: ## Measure speed and memory, and print a table (ARGS="latency web" for some)
