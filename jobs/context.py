@@ -14,7 +14,7 @@ from portal.base_app import create_base_app
 from portal.database.engine import is_away
 from portal.lib import request_id
 from portal.logs import TRAFFIC
-from portal.queue import bell
+from portal.queue import notifier
 
 log = logging.getLogger(__name__)
 traffic = logging.getLogger(TRAFFIC)
@@ -24,9 +24,9 @@ P = ParamSpec("P")
 
 @functools.cache
 def application() -> Flask:
-    """This process's application, with its bell."""
+    """This process's application, with its notifier."""
     app = create_base_app()
-    bell.init_app(app)
+    notifier.init_app(app)
     return app
 
 
@@ -67,7 +67,8 @@ def _try(function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None
 
 
 def _carry_on(name: str) -> None:
-    """Work under the id of the request that rang, until the next job: RQ logs what fails later."""
+    """Work under the id of the request that asked for it, until the next job: RQ logs what fails
+    later."""
     current = get_current_job()
     request_id.from_meta(current.meta if current else {})
     if request_id.current():

@@ -1,4 +1,4 @@
-"""`deliver_due`: what a ring of the bell queues where no dispatcher is listening."""
+"""`deliver_due`: what a notification queues where no dispatcher is listening."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
 from portal.extensions import settings
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.dispatch import request
 
 
@@ -34,7 +34,7 @@ def deliver_due() -> None:
 
     The process's sender does it; where none runs, as in a test, the caller's thread does.
     """
-    bell.bell().answer()
+    notifier.notifier().answer()
     sender: Sender | None = current_app.extensions.get("sender")
     if sender is not None:
         sender.have_sent()
@@ -49,7 +49,7 @@ def new_dispatcher(is_stopping: Callable[[], bool]) -> Dispatcher:
         settings=settings(),
         engine=equipment.engine,
         transport=equipment.transport,
-        bell=bell.bell(),
+        notifier=notifier.notifier(),
         wake=equipment.wake,
         is_stopping=is_stopping,
     )

@@ -10,7 +10,7 @@ from flask import current_app
 
 from jobs.context import job
 from portal.extensions import settings
-from portal.queue import bell, task_bell
+from portal.queue import notifier, task_notifier
 from portal.queue.names import SWEEP
 from portal.queue.schedule import entry_of
 from portal.services import tasks as task_leases
@@ -99,14 +99,14 @@ def prune() -> None:
 
 @job
 def sweep() -> None:
-    """Where no sender runs: settle, and ring if anything is claimable. May run twice at once."""
+    """Where no sender runs: settle, and notify if anything is claimable. May run twice at once."""
     if "sender" in current_app.extensions:
         return
     _settle()
-    if due.has_claimable(by_anybody=True):  # whoever hears the bell may be on another machine
-        bell.ring()
+    if due.has_claimable(by_anybody=True):  # whoever is notified may be on another machine
+        notifier.notify()
     if task_leases.has_due():
-        task_bell.ring()
+        task_notifier.notify()
 
 
 @periodic(share=1.0, job=SWEEP)

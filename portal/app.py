@@ -7,7 +7,7 @@ from portal import web
 from portal.base_app import create_base_app
 from portal.commands import cli
 from portal.config.settings import Settings
-from portal.queue import bell
+from portal.queue import notifier
 from portal.web.frame import error_pages
 
 
@@ -15,7 +15,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Build the portal as a web server runs it. Raises `SettingsError`."""
     app = create_base_app(settings)
     trust_proxies(app)
-    bell.init_app(app)
+    notifier.init_app(app)
     error_pages.init_app(app)
     web.init_app(app)
     cli.init_migrations(app)

@@ -1,6 +1,6 @@
 """Log lines: JSON, one object a line, for machines; short lines for a person at a terminal.
 
-Both carry the request id that a request gave to what it rang, and neither carries a secret.
+Both carry the request id that a request gave to what it asked for, and neither carries a secret.
 """
 
 import json
@@ -16,7 +16,7 @@ from portal.lib import request_id
 from portal.lib.redaction import Redactor
 
 JSON: Final = "json"
-# One line for each request, and for each job that a request rang: of use to machines alone.
+# One line for each request, and for each job that a request asked for: of use to machines alone.
 TRAFFIC: Final = "portal.traffic"
 # What every record has; the rest came by `extra`.
 USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}

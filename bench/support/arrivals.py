@@ -23,7 +23,7 @@ class Arrivals:
         self._stored: dict[int, float] = {}
 
     def publish(self, event: EventName, *, pause: float, counts: bool = True) -> None:
-        """Store an event, and wait `pause` seconds. Its commit is before the bell is rung."""
+        """Store an event, and wait `pause` seconds. Its commit is before anybody is notified."""
         committed: list[float] = []
 
         def note(_session: Session) -> None:

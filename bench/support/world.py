@@ -20,8 +20,8 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery
 from portal.models.webhooks import Webhook
-from portal.queue import bell
-from portal.services.core.unit_of_work import ring, writing
+from portal.queue import notifier
+from portal.services.core.unit_of_work import notify, writing
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.processes import Process, children_of, processor_seconds
 from tests.support.servers import PostgresServer, ValkeyServer
@@ -56,7 +56,7 @@ class World:
             self._servers.append(server.pid)
         self.settings = load_settings(self.environment)
         self.app: Flask = create_base_app(self.settings)
-        bell.init_app(self.app)
+        notifier.init_app(self.app)
         cli.init_migrations(self.app)
         stack.enter_context(self.app.app_context())
         stack.callback(lambda: (db.session.remove(), db.engine.dispose()))
@@ -118,7 +118,7 @@ def let_go() -> datetime:
     """Have the backlog sent from now on; return when that was committed."""
     with writing() as current:
         current.execute(update(Webhook).values(not_before=None))
-        ring(current)
+        notify(current)
     return utcnow()
 
 

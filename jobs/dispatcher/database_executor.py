@@ -33,8 +33,8 @@ class DatabaseExecutor:
     at every row, and both would lose more by it than the database can do meanwhile.
     """
 
-    def __init__(self, ring: Callable[[], None], *, works_beside: bool) -> None:
-        self._ring = ring
+    def __init__(self, notify: Callable[[], None], *, works_beside: bool) -> None:
+        self._notify = notify
         self.works_beside = works_beside
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
         self._under_way: _UnderWay | None = None
@@ -54,7 +54,7 @@ class DatabaseExecutor:
         answer = self._thread.submit(copy_context().run, work)
         self._under_way = _UnderWay(answer, then)
         # Else what was claimed waits until a socket has something to say.
-        answer.add_done_callback(lambda _: self._ring())
+        answer.add_done_callback(lambda _: self._notify())
         return None
 
     def poll(self, patience: float = 0.0) -> Done | None:

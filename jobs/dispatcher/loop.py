@@ -14,7 +14,6 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from jobs.dispatcher.bell_listener import BELL_EVERY, BellListener
 from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.in_flight import InFlight
@@ -22,11 +21,12 @@ from jobs.dispatcher.maintenance import Maintenance
 from jobs.dispatcher.poller import LOOK_AGAIN, LOOK_EVERY, Poller
 from jobs.dispatcher.recorder import Recorder
 from jobs.dispatcher.returns import Returns
+from jobs.dispatcher.subscriber import NOTIFY_EVERY, Subscriber
 from jobs.dispatcher.wake import Wake
 from portal.config.settings import Settings
 from portal.engine.http.transport import Transport
 from portal.lib.clock import since_boot
-from portal.queue.bell import Bell
+from portal.queue.notifier import Notifier
 from portal.services.dispatch.claim_types import Claim
 from portal.services.outbox.reach import own_reach
 
@@ -48,23 +48,25 @@ class Dispatcher:
         settings: Settings,
         engine: Engine,
         transport: Transport,
-        bell: Bell,
+        notifier: Notifier,
         wake: Wake,
         is_stopping: Callable[[], bool],
     ) -> None:
         self._fresh = min(FRESH, settings.lease_margin)
         self._writer = DatabaseWriter(engine)
-        self._executor = DatabaseExecutor(wake.ring, works_beside=not self._writer.is_sqlite)
+        self._executor = DatabaseExecutor(wake.notify, works_beside=not self._writer.is_sqlite)
         self._recorder = Recorder(self._writer, self._executor)
         self._in_flight = InFlight(settings, transport, self._recorder)
         most = settings.worker_max_in_flight
         self._poller = Poller(
             self._writer, self._executor, self._recorder, self._in_flight, transport, most
         )
-        self._maintenance = Maintenance(bell, self._writer, self._executor, settings.sweep_seconds)
+        self._maintenance = Maintenance(
+            notifier, self._writer, self._executor, settings.sweep_seconds
+        )
         self._returns = Returns(self._writer, self._executor)
-        self._listener = BellListener(bell, transport)
-        self._transport, self._bell, self._wake = transport, bell, wake
+        self._listener = Subscriber(notifier, transport)
+        self._transport, self._notifier, self._wake = transport, notifier, wake
         self._is_stopping = is_stopping
         self._reach, self._pass_on_at = own_reach, 0.0
         self._asked = wake.asked
@@ -80,7 +82,7 @@ class Dispatcher:
         """Until nothing is claimable and nothing is in flight, or a stop is asked for."""
         with self._at_work():
             self._come_to_rest()
-            # Look a last time: whoever rings from now on queues a job.
+            # Look a last time: whoever notifies from now on queues a job.
             self._is_drowsy = True
             self._listener.fall_asleep()
             self._come_to_rest()
@@ -115,15 +117,16 @@ class Dispatcher:
 
     @property
     def _is_awake(self) -> bool:
-        """Whether whoever rings need not queue another dispatcher, as long as there are free
+        """Whether whoever notifies need not queue another dispatcher, as long as there are free
         places."""
         return not (self._reach.leaves_some or self._is_drowsy or self._poller.are_blind)
 
     def _listen(self) -> None:
-        """Notice new work: by the bell or who asks at once, by the table within half a second."""
+        """Notice new work: by the notifier or who asks at once, by the table within half a
+        second."""
         is_full = self._poller.is_full
         if is_full and not self._was_full:
-            self._bell.requeue()  # another dispatcher may have places
+            self._notifier.requeue()  # another dispatcher may have places
         self._was_full = is_full
         if self._transport.free <= 0:
             return
@@ -133,7 +136,7 @@ class Dispatcher:
             self._listener.stay_awake()
         if self._executor.is_busy:  # a look must wait
             return
-        if self._asked != self._wake.asked or self._listener.has_rung():
+        if self._asked != self._wake.asked or self._listener.was_notified():
             self._asked, self._poller.at = self._wake.asked, 0.0
         if self._wake.is_awaited and self._is_idle and not self._poller.are_blind:
             self._poller.at = 0.0  # whoever waits wants to know that nothing is left
@@ -151,7 +154,7 @@ class Dispatcher:
             self._pass_on_at = monotonic() + LOOK_EVERY
             if self._listener.is_awake:  # the key may be another dispatcher's
                 self._listener.fall_asleep()
-            self._bell.ring()
+            self._notifier.notify()
 
     def _begin(self, claims: list[Claim], began: float) -> None:
         """Start what was claimed. `began`: when the claiming did, by `since_boot`."""
@@ -189,8 +192,8 @@ class Dispatcher:
 
     def _drive(self) -> None:
         is_quiet = self._recorder.is_empty and not self._executor.is_busy
-        self._in_flight.drive(self._patience() if is_quiet else BELL_EVERY)
-        if self._transport.has_rung(self._wake.fileno):
+        self._in_flight.drive(self._patience() if is_quiet else NOTIFY_EVERY)
+        if self._transport.is_readable(self._wake.fileno):
             self._wake.clear()
         self._listener.note()
 
@@ -219,7 +222,8 @@ class Dispatcher:
         """Start what was claimed with it; where nothing was to be claimed, look for it at once."""
         if done is None:
             return
-        # Else the next look keeps its time: the bell may have rung since that claim was made.
+        # Else the next look keeps its time: the notifier may have notified since that claim was
+        # made.
         if done.claims is None:
             self._poller.at = 0.0
         self._begin(done.claims or [], done.began)
@@ -244,9 +248,9 @@ class Dispatcher:
         sent = self._in_flight.abort()
         until = began + LAST_RECORD
         while (self._executor.is_busy or not self._recorder.is_empty) and monotonic() < until:
-            self._go_on(self._executor.poll(BELL_EVERY))
+            self._go_on(self._executor.poll(NOTIFY_EVERY))
             if self._recorder.write(None, beside=False) is None:
-                sleep(BELL_EVERY)
+                sleep(NOTIFY_EVERY)
         self._returns.finish(sent, until)
-        self._bell.fall_asleep()
-        self._bell.ring()
+        self._notifier.fall_asleep()
+        self._notifier.notify()

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from portal.queue import task_bell
-from portal.queue.bell import Bell
+from portal.queue import task_notifier
+from portal.queue.notifier import Notifier
 from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_run
@@ -39,9 +39,14 @@ class Maintenance:
     """Those of one dispatcher. `at`: when they are due next, by the monotonic clock."""
 
     def __init__(
-        self, bell: Bell, writer: DatabaseWriter, executor: DatabaseExecutor, every: float
+        self, notifier: Notifier, writer: DatabaseWriter, executor: DatabaseExecutor, every: float
     ) -> None:
-        self._bell, self._writer, self._executor, self._every = bell, writer, executor, every
+        self._notifier, self._writer, self._executor, self._every = (
+            notifier,
+            writer,
+            executor,
+            every,
+        )
         self._name = heartbeats.own_name(heartbeats.DISPATCHER)
         self._has_sent = self._was_unsure = self._has_more = False
         self.at = 0.0
@@ -97,4 +102,4 @@ class Maintenance:
         self._has_more = found.rested >= activation.RESTED_A_STEP
         self.at = monotonic() + (MORE if self._has_more else self._every)
         if found.has_tasks:
-            self._bell.ask(task_bell.enqueue)
+            self._notifier.ask(task_notifier.enqueue)

@@ -30,7 +30,7 @@ LOOK_EVERY: Final = 0.5
 # may have waited for a machine or a network that was busy with something else.
 LOOK_SHARE: Final = 50
 LAST_LOOKS: Final = 3
-LONGEST_PAUSE: Final = 5.0  # … however long they take: nobody may ring
+LONGEST_PAUSE: Final = 5.0  # … however long they take: nobody may notify
 LOOK_AGAIN: Final = 0.05  # while the database cannot say
 
 

@@ -15,7 +15,7 @@ from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.wake import Wake
 from jobs.progress import Progress
 from jobs.stop_flag import stop
-from portal.queue import bell
+from portal.queue import notifier
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_run
@@ -67,7 +67,7 @@ class Sender:
                 return
             # Those that queue up behind this job would find nothing to do.
             if not own_reach.leaves_some:
-                bell.bell().drop_queued_sweeps()
+                notifier.notifier().drop_queued_sweeps()
 
     @property
     def is_alive(self) -> bool:
@@ -76,7 +76,7 @@ class Sender:
 
     def join(self, seconds: float) -> None:
         """The stop was asked for: wait until it has ended, at most so long."""
-        self._wake.ring()
+        self._wake.notify()
         if self._thread.is_alive():  # else it has not begun yet, and ends as soon as it has
             self._thread.join(seconds)
 

@@ -8,7 +8,7 @@ from threading import Condition
 class Wake:
     """A file that the dispatcher waits for beside its sockets, and what was asked of it.
 
-    `ask` and `wait` are for whoever has something sent, `ring` is for everybody; the rest is the
+    `ask` and `wait` are for whoever has something sent, `notify` is for everybody; the rest is the
     dispatcher's.
     """
 
@@ -18,10 +18,10 @@ class Wake:
         self._asked = self._done = 0
 
     def __del__(self) -> None:
-        # Not sooner: whoever still rings would write into another's file of that number.
+        # Not sooner: whoever still notifies would write into another's file of that number.
         os.close(self.fileno)
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """End the waiting."""
         os.eventfd_write(self.fileno, 1)
 
@@ -31,7 +31,7 @@ class Wake:
         with self._condition:
             self._asked += 1
             number = self._asked
-        self.ring()
+        self.notify()
         return number
 
     def wait(self, number: int, seconds: float = 0.0) -> bool:

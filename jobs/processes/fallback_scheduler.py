@@ -1,5 +1,5 @@
 """The thread of a background worker that does what nobody has called the worker for: the schedule
-and the tasks' bell are in Redis, and the work is not."""
+and the tasks' notifier are in Redis, and the work is not."""
 
 import logging
 from datetime import timedelta
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY: Final = 1.0  # seconds, for tasks
 PERIODIC_EVERY: Final = 5.0
-GRACE: Final = timedelta(seconds=1)  # in which the bell has usually called somebody
+GRACE: Final = timedelta(seconds=1)  # in which a notification has usually called somebody
 # A periodic task that is so many intervals and seconds late will not be started by the schedule.
 LATE: Final = 2
 LATE_SECONDS: Final = 10.0

@@ -1,4 +1,4 @@
-"""The id of what is being done: made with a request, carried to the job that it rings."""
+"""The id of what is being done: made with a request, carried to the job that it asks for."""
 
 import secrets
 from contextvars import ContextVar
@@ -23,7 +23,7 @@ def carry_on(request_id: str) -> None:
 
 
 def current() -> str:
-    """The id that everything is done under; blank outside of requests and what they rang."""
+    """The id that everything is done under; blank outside of requests and what they asked for."""
     return _current.get()
 
 

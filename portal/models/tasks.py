@@ -1,4 +1,4 @@
-"""Long work: imports, bulk actions, batches. A row that the sweep rings like a delivery."""
+"""Long work: imports, bulk actions, batches. A row that the sweep notifies of as of a delivery."""
 
 import uuid
 from datetime import datetime

@@ -18,6 +18,6 @@ JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS, PRUNE, N
 # The sweep is one RQ job that rq-scheduler queues again and again under this id.
 SWEEP_ID: Final = "sweep"
 
-# Written to see whether that can be done; beside the bell's own keys, which every user of ours may
-# set.
+# Written to see whether that can be done; beside the notifier's own keys, which every user of ours
+# may set.
 PROBE: Final = "deliveries:probe"

@@ -197,7 +197,8 @@ def _readable_meta(stored: bytes, left_out: list[str]) -> bytes:
 
 
 def _clean_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What a job of ours may say of itself: the request that rang, and how often it comes again."""
+    """What a job of ours may say of itself: the request that asked for it, and how often it comes
+    again."""
     return {name: value for name, value in meta.items() if _is_own(name, value)}
 
 

@@ -19,7 +19,6 @@ from rq.exceptions import NoSuchJobError
 from rq_scheduler import Scheduler
 
 from portal.config.settings import Settings
-from portal.queue.bell import bell
 from portal.queue.names import (
     ALERTS,
     BACKGROUND,
@@ -30,6 +29,7 @@ from portal.queue.names import (
     SWEEP,
     SWEEP_ID,
 )
+from portal.queue.notifier import notifier
 from portal.queue.portal_job import PortalJob
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def entry_of(settings: Settings, job: str) -> Entry:
 def ensure_schedule() -> None:
     """Repair the current application's schedule, if Redis answers; never raises."""
     entries = table(current_app.extensions["settings"])
-    repaired = bell().ask(lambda redis: reconcile(redis, entries))
+    repaired = notifier().ask(lambda redis: reconcile(redis, entries))
     # What a stranger has put there is told of by `reconcile`, as a line may hold it.
     ours = [entry.id for entry in entries if entry.id in (repaired or ())]
     if ours:

@@ -13,7 +13,7 @@ from portal.commands import cli
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.models.people import User
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.core.unit_of_work import writing
 from portal.services.people import sessions
 from tests.conftest import ENVIRONMENT
@@ -31,7 +31,7 @@ def blank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
         server = request.getfixturevalue("postgres_server")
         environment["DATABASE_URL"] = server.new_database()
     app = create_base_app(load_settings(environment))
-    bell.init_app(app)
+    notifier.init_app(app)
     cli.init_migrations(app)
     with app.app_context():
         yield app

@@ -16,7 +16,7 @@ from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.models.assets import Asset
 from portal.models.assignments import Staff
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.assets.queries import AssetFilter, list_assets
 from portal.services.core.unit_of_work import session, writing
 from tests.conftest import ENVIRONMENT
@@ -78,7 +78,7 @@ def _true() -> str:
 def application(url: str, tmp_path: Path) -> Flask:
     environment = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "DATABASE_URL": url}
     app = create_base_app(load_settings(environment))
-    bell.init_app(app)
+    notifier.init_app(app)
     cli.init_migrations(app)
     return app
 

@@ -89,7 +89,7 @@ def test_neither_the_web_nor_the_scheduler_is_needed_to_send(
     assert_ledger(receiver, accepted)
 
 
-def test_a_ring_that_dies_with_the_worker_it_woke_is_made_up_for(
+def test_a_notification_that_dies_with_the_worker_it_woke_is_made_up_for(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     """The kill comes between RQ's pop and the claim: Redis no longer knows of the job."""

@@ -82,7 +82,7 @@ def killed_in_time(portal: RunningPortal, visitor: Visitor, name: str) -> bool:
     """Save, kill, send the same form again; whether the kill came between commit and answer."""
     draft = visitor.draft(name)
     with ThreadPoolExecutor(1) as pool, portal.hanging(VALKEY):
-        # Its ring waits for half a second, after the commit and before the answer.
+        # Its notification waits for half a second, after the commit and before the answer.
         pressed = pool.submit(is_hung_up_on, visitor, draft)
         assert until(lambda: stored(name) == (1, 1), 20)
         portal.kill(WEB)

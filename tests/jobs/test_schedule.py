@@ -15,8 +15,8 @@ from rq_scheduler import Scheduler
 from jobs.processes import scheduler as scheduler_module
 from jobs.processes.scheduler import RepairingScheduler
 from portal.config.settings import Settings, load_settings
-from portal.queue.bell import Bell
 from portal.queue.names import PRUNE
+from portal.queue.notifier import Notifier
 from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import ENTRIES, Entry, ensure_schedule, reconcile, table
 from tests.conftest import ENVIRONMENT
@@ -168,7 +168,7 @@ def test_what_a_stranger_calls_an_entry_makes_no_line_of_its_own(
     strange = "Took off the schedule what this portal did not put there: 'a\\nERROR all is lost'."
     repaired = f"Repaired the schedule: {', '.join(entry.id for entry in ours)}."
     assert caplog.messages == [strange, repaired, strange]
-    monkeypatch.setitem(app.extensions, "bell", Bell("unix:///nowhere/valkey.sock"))
+    monkeypatch.setitem(app.extensions, "notifier", Notifier("unix:///nowhere/valkey.sock"))
     ensure_schedule()
     assert ["Redis wakes nobody" in each for each in caplog.messages[3:]] == [True]
 

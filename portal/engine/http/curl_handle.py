@@ -44,17 +44,17 @@ class Sockets:
         self._registered: set[int] = set()
         self._resting: set[int] = set()
         self._watched: set[int] = set()
-        self.rung: set[int] = set()
+        self.readable: set[int] = set()
 
     def watch(self, fd: int) -> None:
-        """Wake up for one more, which is not libcurl's: `rung` says which are readable."""
+        """Wake up for one more, which is not libcurl's: `readable` says which are readable."""
         self._watched.add(fd)
         self._epoll.register(fd, select.EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
         """No more for this one."""
         self._watched.discard(fd)
-        self.rung.discard(fd)
+        self.readable.discard(fd)
         with suppress(OSError):  # closed, so forgotten
             self._epoll.unregister(fd)
 
@@ -81,7 +81,7 @@ class Sockets:
         found = []
         for fd, events in self._epoll.poll(wait, _EVENTS_A_POLL):
             if fd in self._watched:
-                self.rung.add(fd)
+                self.readable.add(fd)
                 continue
             if fd in self._resting:  # the receiver hung up; libcurl looks before it uses it again
                 self._forget(fd)

@@ -195,9 +195,9 @@ class Transport:
         """No more for this one."""
         self._sockets.unwatch(fd)
 
-    def has_rung(self, fd: int) -> bool:
+    def is_readable(self, fd: int) -> bool:
         """Whether this one was readable, the last time `drive` looked."""
-        return fd in self._sockets.rung
+        return fd in self._sockets.readable
 
     def drive(self, wait: float) -> list[Exchange]:
         """Move bytes for at most `wait` seconds; return as soon as a request has ended, or what is
@@ -206,13 +206,13 @@ class Transport:
         Returns at once when nothing is in flight and nothing is watched.
         """
         until = monotonic() if self._ended else monotonic() + wait
-        self._sockets.rung.clear()
+        self._sockets.readable.clear()
         while self._busy or self._lookups.waiting or self._sockets.is_watching:
             self._serve_sockets(until)
             self._serve_timer()
             self._collect()
             self._take_turns()
-            if self._ended or self._sockets.rung or monotonic() >= until:
+            if self._ended or self._sockets.readable or monotonic() >= until:
                 break
         ended, self._ended = self._ended, []
         return ended

@@ -15,7 +15,7 @@ from portal.database.engine import database_now
 from portal.extensions import db
 from portal.lib.clock import common_now, frozen_at
 from portal.models.operations import Submission
-from portal.queue.bell import ring_after_commit
+from portal.queue.notifier import notify_after_commit
 from portal.services.core.refusals import Refusal
 
 T = TypeVar("T")
@@ -67,9 +67,9 @@ def database_time(current: Session) -> datetime:
     return found
 
 
-def ring(current: Session) -> None:
-    """Have the bell rung after the outermost commit."""
-    ring_after_commit(current)
+def notify(current: Session) -> None:
+    """Have the senders notified after the outermost commit."""
+    notify_after_commit(current)
 
 
 def insert_or_ignore(connection: Connection) -> Callable[..., postgresql.Insert | sqlite.Insert]:
@@ -102,7 +102,7 @@ def once_only(owner: str, once: UUID, verb: Callable[[], T], path: Callable[[T],
         return result_path
 
 
-__all__ = ["database_time", "insert_or_ignore", "once_only", "ring", "session", "writing"]
+__all__ = ["database_time", "insert_or_ignore", "notify", "once_only", "session", "writing"]
 
 ROUNDS: Final = 5
 

@@ -1,7 +1,7 @@
 """Retry, Send again, Stop: what a person may do about one delivery.
 
 The webhook's row is locked before the delivery's, as everywhere. None of it sends: the row becomes
-due and the bell rings.
+due and the senders are notified.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
-from portal.services.core.unit_of_work import database_time, ring, writing
+from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.deliveries.log.statuses import is_undismissed, is_unmarked, wants_attention
 from portal.services.outbox import leases
 from portal.services.outbox.due import REFUSED, ShownStatus, find_stop, shown_status
@@ -137,7 +137,7 @@ def _send_once_more(actor: Actor, public_id: UUID, seen: int | None, *, again: b
         delivery.status, delivery.due_at = DeliveryStatus.WAITING, now
         delivery.priority, delivery.requested_by = Priority.INTERACTIVE, actor.name
         _record(current, actor, delivery, "delivery.retried", before)
-        ring(current)
+        notify(current)
 
 
 def _take_back(delivery: Delivery) -> None:

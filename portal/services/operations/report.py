@@ -48,7 +48,8 @@ def alert_lines(facts: Facts, now: datetime) -> Lines:
 
 
 def queue_lines(facts: Facts) -> Lines:
-    """The queues in Redis: bells and tasks, for the deliveries themselves are in the database."""
+    """The queues in Redis: notifications and tasks, for the deliveries themselves are in the
+    database."""
     if facts.redis is None:
         return []
     return [

@@ -13,7 +13,7 @@ from portal.models.webhooks import Webhook
 from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import update_rows
-from portal.services.core.unit_of_work import database_time, insert_or_ignore, ring, writing
+from portal.services.core.unit_of_work import database_time, insert_or_ignore, notify, writing
 from portal.services.outbox.due import THE_ROW
 
 PERMISSION: Final = "sending.switch"
@@ -55,7 +55,7 @@ def start(actor: Actor) -> bool:
         stopped = in_words((database_time(current) - stopped_at).total_seconds())
         changes = {"stopped_for": {"from": None, "to": stopped}}
         audit.record(current, actor, "sending.started", target=TARGET, changes=changes)
-        ring(current)
+        notify(current)
         return True
 
 

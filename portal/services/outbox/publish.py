@@ -30,7 +30,7 @@ from portal.lib.ids import public_id
 from portal.models.deliveries import Delivery, DeliveryStatus, Event, Priority
 from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
 from portal.services.core.queries import Rowset, as_json
-from portal.services.core.unit_of_work import database_time, ring
+from portal.services.core.unit_of_work import database_time, notify
 
 LISTENING = (WebhookState.ACTIVE, WebhookState.OFF)
 
@@ -61,7 +61,7 @@ class Published(NamedTuple):
 
 
 def publish(current: Session, new_event: NewEvent) -> Published:
-    """Store the event with its frozen body, fan it out, have the bell rung."""
+    """Store the event with its frozen body, fan it out, have the senders notified."""
     body = build_body(
         new_event.event,
         occurred_at=new_event.occurred_at,
@@ -131,7 +131,7 @@ def _fan_out(current: Session, event: Event) -> Audience:
         "created_at": now,
     }
     current.execute(_store_deliveries(current.connection().dialect.name), values)
-    ring(current)
+    notify(current)
     return _audience_of_states(list(states.values()))
 
 

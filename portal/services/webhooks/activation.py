@@ -30,7 +30,7 @@ from portal.services import audit
 from portal.services.core.permissions import SYSTEM, Actor, require
 from portal.services.core.queries import as_json, given_ids
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import database_time, ring, writing
+from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox import leases
 from portal.services.outbox.due import refuse_while_stopped
 from portal.services.outbox.leases import rest_values
@@ -212,7 +212,7 @@ def settle_held(
     held_ones = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
     count = _change_all(current.connection(), [*held_ones, *among], values, now)
     if held is HeldChoice.SEND and count:
-        ring(current)
+        notify(current)
     return count
 
 

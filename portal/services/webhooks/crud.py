@@ -14,7 +14,7 @@ from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.core.refusals import Refusal, Stale
-from portal.services.core.unit_of_work import keep_unique, ring, writing
+from portal.services.core.unit_of_work import keep_unique, notify, writing
 from portal.services.outbox import reach
 from portal.services.webhooks import activation
 from portal.services.webhooks.rows import (
@@ -105,7 +105,7 @@ def edit(
             changes["status"] = {"from": before["status"], "to": now_on}
         if changes.keys() & FIXES:
             activation.end_pause(webhook)
-            ring(current)
+            notify(current)
         if changes:
             webhook.version += 1
             webhook.updated_at = common_now()

@@ -17,7 +17,7 @@ from portal.services.core import queries
 from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import capped
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import database_time, ring, session, writing
+from portal.services.core.unit_of_work import database_time, notify, session, writing
 from portal.services.outbox.due import head_of, refuse_while_stopped
 from portal.services.webhooks.activation import (
     HeldChoice,
@@ -166,7 +166,7 @@ def send_waiting(actor: Actor, public_id: UUID) -> int:
             reopen(current.connection(), webhook.id, webhook.in_order, database_time(current))
             changes = {"deliveries": {"from": None, "to": count}}
             audit.record(current, actor, SENT, target=target_of(webhook), changes=changes)
-            ring(current)
+            notify(current)
         return count
 
 

@@ -14,7 +14,7 @@ from portal.models.deliveries import Delivery, Event, Priority, is_open
 from portal.models.webhooks import Webhook
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import database_time, ring, writing
+from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox.due import refuse_while_stopped
 from portal.services.webhooks.rows import lock_webhook, refuse_closed
 from portal.services.webhooks.values import EVENT_VALUES
@@ -95,5 +95,5 @@ def queue_test(current: Session, webhook: Webhook, event: EventName, actor: Acto
             requested_by=actor.name,
         )
     )
-    ring(current)
+    notify(current)
     return delivery

@@ -15,7 +15,7 @@ from portal.services import audit
 from portal.services.core import vault
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import database_time, ring, session, writing
+from portal.services.core.unit_of_work import database_time, notify, session, writing
 from portal.services.webhooks import activation
 from portal.services.webhooks.rows import (
     lock_webhook,
@@ -116,7 +116,7 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
         webhook.version += 1
         activation.end_pause(webhook)
         audit.record(current, actor, "webhook.secret_switched", target=target_of(webhook))
-        ring(current)
+        notify(current)
         return True
 
 

@@ -13,7 +13,7 @@ from redis import Redis
 from portal.base_app import create_base_app
 from portal.config.settings import Settings, load_settings
 from portal.extensions import db
-from portal.queue.bell import bell, init_app
+from portal.queue.notifier import init_app, notifier
 from tests.support.processes import Process, children_of, is_alive, is_stopped, until
 
 WORKER = "worker deliveries"
@@ -119,7 +119,7 @@ class RunningPortal:
         with self.app.app_context():
             db.session.remove()
             db.engine.dispose()
-            bell().close()
+            notifier().close()
         children = children_of(self.process.pid)
         # Not in peace, which takes seconds: how it ends in peace is tested elsewhere.
         self.process.close()

@@ -24,7 +24,7 @@ from portal.engine.events.names import EventName
 from portal.extensions import db, settings
 from portal.models.deliveries import AttemptBody, Delivery, Rollup
 from portal.models.webhooks import Webhook
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import due
 from tests.jobs.dispatcher.delivery_clock import (
@@ -269,7 +269,7 @@ def test_what_a_dispatcher_left_open_when_it_broke_is_nothing_to_the_next(
             settings=settings(),
             engine=equip().engine,
             transport=transport,
-            bell=bell.bell(),
+            notifier=notifier.notifier(),
             wake=Wake(),
             is_stopping=fuse,
         ).run()

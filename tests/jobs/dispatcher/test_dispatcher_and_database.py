@@ -242,8 +242,8 @@ def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_out
 
 
 def test_what_the_database_is_still_at_is_not_waited_for() -> None:
-    may_end, rung = threading.Event(), threading.Event()
-    executor = DatabaseExecutor(rung.set, works_beside=True)
+    may_end, notified = threading.Event(), threading.Event()
+    executor = DatabaseExecutor(notified.set, works_beside=True)
     assert executor.submit(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
     waits = []
     for _ in range(3):  # one of them may meet a busy machine
@@ -253,7 +253,7 @@ def test_what_the_database_is_still_at_is_not_waited_for() -> None:
     assert min(waits) < 0.2
     assert executor.is_busy
     may_end.set()
-    assert rung.wait(20)
+    assert notified.wait(20)
     assert (executor.poll(), executor.is_busy) == (Done([], 1.0), False)
     executor.close()
 

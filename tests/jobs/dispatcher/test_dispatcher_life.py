@@ -22,7 +22,7 @@ from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.queue import bell, names, task_bell
+from portal.queue import names, notifier, task_notifier
 from portal.queue.portal_job import PortalJob
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
@@ -54,7 +54,7 @@ def having(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Set:
 
 @pytest.fixture
 def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
-    """The Valkey that the bell of this test rings in."""
+    """The Valkey that the notifier of this test notifies in."""
     return valkey_server.client()
 
 
@@ -80,7 +80,9 @@ def test_those_that_failed_together_come_back_one_after_the_other(
     assert max(waits) < 1100 + 60
 
 
-def test_a_ring_during_the_first_look_is_news(having: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notification_during_the_first_look_is_news(
+    having: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was committed after the look has read the table is not among what the look has found."""
     having(webhook_timeout=LONG)
     monkeypatch.setattr(poller, "LOOK_EVERY", 3600.0)
@@ -119,7 +121,7 @@ def test_one_that_is_told_to_stop_claims_no_more_and_calls_another(
     having(webhook_timeout=LONG)
 
     def tell_it_to_stop(_received: Received) -> None:
-        assert until(lambda: bool(redis.exists(bell.AWAKE)), LONG / 2)
+        assert until(lambda: bool(redis.exists(notifier.AWAKE)), LONG / 2)
         stop.set()
 
     with Receiver(answerer=tell_it_to_stop) as receiver:
@@ -130,7 +132,7 @@ def test_one_that_is_told_to_stop_claims_no_more_and_calls_another(
         deliver_due()
     assert [each.status for each in deliveries()] == ["delivered", "waiting", "waiting"]
     assert [each.tries for each in deliveries()] == [1, 0, 0]
-    assert (queued(redis), redis.exists(bell.AWAKE)) == ([names.DELIVER_DUE], 0)
+    assert (queued(redis), redis.exists(notifier.AWAKE)) == ([names.DELIVER_DUE], 0)
 
 
 def test_what_takes_too_long_at_the_end_is_given_back_and_counts_as_nothing(
@@ -225,10 +227,10 @@ def test_what_an_error_leaves_in_flight_is_no_answer_to_what_the_next_sends(havi
     assert [each.status for each in deliveries()] == ["waiting", "delivered"]
 
 
-def test_a_ring_after_a_dispatcher_has_begun_calls_the_next(
+def test_a_notification_after_a_dispatcher_has_begun_calls_the_next(
     redis: Redis, receiver: Receiver
 ) -> None:
-    """The job that rang for this one is gone: another has to be queued, at once."""
+    """The job that asked for this one is gone: another has to be queued, at once."""
     make_webhook(receiver.url)
     publish()
     redis.delete(f"rq:queue:{names.DELIVERIES}")  # a worker has taken it
@@ -245,14 +247,14 @@ def test_a_dispatcher_that_ends_because_nothing_is_left_calls_nobody(
     publish()
     redis.flushall()
     deliver_due()
-    assert (queued(redis), redis.exists(bell.AWAKE)) == ([], 0)
+    assert (queued(redis), redis.exists(notifier.AWAKE)) == ([], 0)
 
 
-def test_while_it_watches_the_bell_nobody_else_is_called(app: Flask, redis: Redis) -> None:
+def test_while_it_watches_the_notifier_nobody_else_is_called(app: Flask, redis: Redis) -> None:
     seen = []
 
     def look(_received: Received) -> None:
-        seen.append(until(lambda: bool(redis.exists(bell.AWAKE)), LONG / 2))
+        seen.append(until(lambda: bool(redis.exists(notifier.AWAKE)), LONG / 2))
 
     with Receiver(answerer=look) as receiver:
         make_webhook(receiver.url)
@@ -267,7 +269,7 @@ def test_a_full_dispatcher_calls_another_that_may_have_places(having: Set, redis
 
     def look(_received: Received) -> Answer | None:
         called = until(lambda: queued(redis) == [names.DELIVER_DUE], LONG / 2)
-        seen.append((called, redis.exists(bell.AWAKE)))
+        seen.append((called, redis.exists(notifier.AWAKE)))
         return None
 
     with Receiver(answerer=look) as receiver:
@@ -320,7 +322,7 @@ def test_while_a_dispatcher_runs_it_is_the_sweep(
     assert stored(slipped_in)["status"] == "held"
     assert stored(waits)["due_at"] < later
     assert db.session.get_one(Webhook, recovered.id).reopened_at is None
-    assert redis.exists(task_bell.QUEUED)
+    assert redis.exists(task_notifier.QUEUED)
     db.session.rollback()
     assert {each.kind for each in heartbeats.lives()} == {heartbeats.SWEEP, heartbeats.DISPATCHER}
 

@@ -9,14 +9,14 @@ from flask import Flask
 from sqlalchemy import Connection, event
 
 from jobs.deliver import deliver_due, equip, new_dispatcher
-from jobs.dispatcher import bell_listener, poller, recorder
+from jobs.dispatcher import poller, recorder, subscriber
 from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.wake import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
 from portal.extensions import settings
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.dispatch import request
 from portal.services.webhooks import sample_deliveries
 from tests.jobs.dispatcher.delivery_clock import claim, deliveries
@@ -81,7 +81,7 @@ def test_what_is_about_to_be_started_has_its_place_already(
             settings=small,
             engine=engine,
             transport=transport,
-            bell=bell.bell(),
+            notifier=notifier.notifier(),
             wake=Wake(),
             is_stopping=lambda: waiting.append(transport.in_flight) or stop.is_set(),  # type: ignore[func-returns-value]  # notes it
         ).run_until_rest()
@@ -97,7 +97,7 @@ def test_while_it_is_full_it_waits_for_answers_alone(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(poller, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr(bell_listener, "AWAKE_EVERY", 0.01)
+    monkeypatch.setattr(subscriber, "AWAKE_EVERY", 0.01)
     small = replace(settings(), worker_max_in_flight=1)
     monkeypatch.setitem(app.extensions, "settings", small)
     transport, rounds = equip().transport, []
@@ -128,7 +128,7 @@ def test_it_calls_another_dispatcher_when_it_becomes_full_and_not_again_while_it
         return rounds[-1]
 
     def has_called() -> bool:
-        return bool(redis.exists(bell.QUEUED))
+        return bool(redis.exists(notifier.QUEUED))
 
     def look(_received: Received) -> None:
         seen.append(until(has_called, 8))
@@ -136,7 +136,7 @@ def test_it_calls_another_dispatcher_when_it_becomes_full_and_not_again_while_it
         enough = len(rounds) + 9  # it asks three times a round
 
         def has_gone_on() -> bool:
-            wake.ring()
+            wake.notify()
             return len(rounds) > enough
 
         seen.extend([until(has_gone_on, 8), has_called()])

@@ -19,7 +19,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Lease
 from portal.models.operations import Process
 from portal.models.tasks import Task
-from portal.queue import bell, task_bell
+from portal.queue import notifier, task_notifier
 from portal.queue.names import DELIVERIES
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
@@ -39,7 +39,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def maintenance(writer: DatabaseWriter, executor: DatabaseExecutor) -> Maintenance:
-    return Maintenance(bell.bell(), writer, executor, every=0.0)
+    return Maintenance(notifier.notifier(), writer, executor, every=0.0)
 
 
 def do(
@@ -73,7 +73,7 @@ def test_maintenance_wait_for_their_time_and_for_what_the_database_is_at(
     writer: DatabaseWriter,
 ) -> None:
     may_end, executor = threading.Event(), DatabaseExecutor(lambda: None, works_beside=True)
-    maintenance = Maintenance(bell.bell(), writer, executor, every=3600.0)
+    maintenance = Maintenance(notifier.notifier(), writer, executor, every=3600.0)
 
     def are_done() -> bool:
         with asked(equip().engine) as statements:
@@ -94,7 +94,9 @@ def test_maintenance_wait_for_their_time_and_for_what_the_database_is_at(
 def test_what_one_dispatcher_has_looked_at_no_other_does_so_soon(
     writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
-    first, second = (Maintenance(bell.bell(), writer, executor, every=3600.0) for _ in range(2))
+    first, second = (
+        Maintenance(notifier.notifier(), writer, executor, every=3600.0) for _ in range(2)
+    )
     do(first)
     open_one, seen = make_delivery(make_webhook(state="off")), []
     for aged in (0, 0.95 * 3600):
@@ -111,7 +113,7 @@ def test_when_they_are_due_again_follows_from_what_they_have_done(
     monkeypatch.setattr(maintenance_module, "monotonic", clock.monotonic)
     monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
     maintenance, off = (
-        Maintenance(bell.bell(), writer, executor, every=60.0),
+        Maintenance(notifier.notifier(), writer, executor, every=60.0),
         make_webhook(state="off"),
     )
     made = [make_delivery(off) for _ in range(5)]
@@ -128,7 +130,7 @@ def test_what_was_sent_while_the_database_was_at_it_is_a_sign_that_is_kept(
     writer: DatabaseWriter,
 ) -> None:
     executor = DatabaseExecutor(lambda: None, works_beside=True)
-    maintenance = Maintenance(bell.bell(), writer, executor, every=0.0)
+    maintenance = Maintenance(notifier.notifier(), writer, executor, every=0.0)
     for is_refused in (True, False):
         with refused() if is_refused else nullcontext():
             maintenance.at = 0.0
@@ -196,7 +198,7 @@ def test_leases_of_webhooks_whose_results_are_kept_are_left_alone(maintenance: M
 
 
 @pytest.mark.parametrize("is_due", [True, False])
-def test_it_rings_for_long_work_that_is_due(
+def test_it_notifies_for_long_work_that_is_due(
     maintenance: Maintenance, valkey_server: ValkeyServer, is_due: bool
 ) -> None:
     failed = make_delivery(status="failed")
@@ -204,8 +206,8 @@ def test_it_rings_for_long_work_that_is_due(
     due_at = utcnow() - MINUTE if is_due else utcnow() + MINUTE
     with writing() as current:
         current.execute(update(Task).where(Task.public_id == batch).values(due_at=due_at))
-    valkey_server.empty_out()  # whoever stored it has rung
+    valkey_server.empty_out()  # whoever stored it has notified
     do(maintenance, is_behind=True)
-    assert not valkey_server.client().exists(task_bell.QUEUED)  # others look after it
+    assert not valkey_server.client().exists(task_notifier.QUEUED)  # others look after it
     do(maintenance)
-    assert valkey_server.client().exists(task_bell.QUEUED) == is_due
+    assert valkey_server.client().exists(task_notifier.QUEUED) == is_due

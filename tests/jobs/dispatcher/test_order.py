@@ -16,7 +16,7 @@ from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.dispatch import request
@@ -193,7 +193,7 @@ def dispatcher_alone(app: Flask) -> None:
             settings=settings(),
             engine=engine,
             transport=transport,
-            bell=bell.bell(),
+            notifier=notifier.notifier(),
             wake=Wake(),
             is_stopping=stop.is_set,
         ).run_until_rest()

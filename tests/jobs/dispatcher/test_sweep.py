@@ -25,7 +25,7 @@ from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Lease
 from portal.models.tasks import Task
-from portal.queue import bell, task_bell
+from portal.queue import notifier, task_notifier
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
@@ -76,7 +76,7 @@ def test_no_job_fails_because_the_database_is_away(
     away = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"
     places = {"DATABASE_URL": away, "INSTANCE_DIR": str(tmp_path)}
     app = create_base_app(load_settings({**ENVIRONMENT, **places}))
-    bell.init_app(app)
+    notifier.init_app(app)
     with app.app_context():
         each()
     assert f"the next {each.__name__} does this one's work" in caplog.text
@@ -104,7 +104,7 @@ def test_it_puts_to_rest_what_slipped_in_while_a_webhook_was_turned_off(app: Fla
 
 
 @pytest.mark.parametrize("is_due", [True, False])
-def test_it_rings_for_what_is_due_and_for_nothing_else(
+def test_it_notifies_for_what_is_due_and_for_nothing_else(
     app: Flask, valkey_server: ValkeyServer, is_due: bool
 ) -> None:
     soon, later = utcnow() - timedelta(minutes=1), utcnow() + timedelta(hours=1)
@@ -114,10 +114,13 @@ def test_it_rings_for_what_is_due_and_for_nothing_else(
     with writing() as current:
         mine = update(Task).where(Task.public_id == batch)
         current.execute(mine.values(due_at=soon if is_due else later))
-    valkey_server.empty_out()  # whoever stored them has rung
+    valkey_server.empty_out()  # whoever stored them has notified
     sweep()
     redis = valkey_server.client()
-    assert [redis.exists(key) for key in (bell.QUEUED, task_bell.QUEUED)] == [is_due, is_due]
+    assert [redis.exists(key) for key in (notifier.QUEUED, task_notifier.QUEUED)] == [
+        is_due,
+        is_due,
+    ]
 
 
 def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_is_left_to_rest(
@@ -125,7 +128,9 @@ def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_i
 ) -> None:
     monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
     executor = DatabaseExecutor(lambda: None, works_beside=False)
-    maintenance = Maintenance(bell.bell(), DatabaseWriter(equip().engine), executor, every=3600.0)
+    maintenance = Maintenance(
+        notifier.notifier(), DatabaseWriter(equip().engine), executor, every=3600.0
+    )
     off, seen = make_webhook(state="off"), []
     made = [make_delivery(off) for _ in range(3)]
     for _ in range(2):
@@ -141,7 +146,10 @@ def test_what_a_claim_took_whose_answer_was_lost_is_given_back_and_what_is_held_
 ) -> None:
     engine, writer = equip().engine, DatabaseWriter(equip().engine)
     maintenance = Maintenance(
-        bell.bell(), writer, DatabaseExecutor(lambda: None, works_beside=False), every=3600.0
+        notifier.notifier(),
+        writer,
+        DatabaseExecutor(lambda: None, works_beside=False),
+        every=3600.0,
     )
     held, kept = make_delivery(), writer.write(claim_one)
     assert kept

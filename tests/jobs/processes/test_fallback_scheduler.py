@@ -16,7 +16,7 @@ from jobs.stop_flag import stop
 from portal.extensions import db
 from portal.models.alerts import AlertRun
 from portal.models.tasks import Task, TaskState
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
@@ -30,7 +30,9 @@ from tests.support.processes import until
 @pytest.fixture(autouse=True)
 def no_redis(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing wakes anybody."""
-    monkeypatch.setitem(app.extensions, "bell", bell.Bell("unix:///nowhere/valkey.sock"))
+    monkeypatch.setitem(
+        app.extensions, "notifier", notifier.Notifier("unix:///nowhere/valkey.sock")
+    )
 
 
 @contextmanager

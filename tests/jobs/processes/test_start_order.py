@@ -12,7 +12,7 @@ from jobs.processes.up import all_programs
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
-from portal.queue.bell import init_app
+from portal.queue.notifier import init_app
 from tests.conftest import ENVIRONMENT, migrate_to_head
 from tests.faults.support.delivery_ledger import settled
 from tests.support.factories import make_webhook, publish

@@ -221,7 +221,7 @@ def test_an_id_that_is_no_text_is_left_out_and_the_worker_goes_on(
     assert worker.stop() == 0
 
 
-def test_what_the_version_before_left_in_redis_is_rung_again(
+def test_what_the_version_before_left_in_redis_is_notified_of_again(
     start: Callable[..., Process], valkey: PrivateValkey
 ) -> None:
     """Its jobs are pickles: they are passed over, and its schedule is written anew."""

@@ -17,7 +17,7 @@ from portal.engine.events.names import EventName
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.operations import Process
-from portal.queue import bell
+from portal.queue import notifier
 from portal.queue.names import DELIVER_DUE
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.due import has_claimable
@@ -67,28 +67,28 @@ def unreached(other: Machine) -> Hook:
     return hook
 
 
-def test_it_gives_back_and_rings_for_the_other_machine_until_that_has_it(
+def test_it_gives_back_and_notifies_for_the_other_machine_until_that_has_it(
     app: Flask, other: Machine, unreached: Hook, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "LOOK_EVERY", 0.05)
 
-    def rung() -> int:
-        return bell.bell().count() or 0
+    def notified() -> int:
+        return notifier.notifier().count() or 0
 
     with running_sender(app):
         assert until(lambda: own_reach.leaves_some, 10)
-        redis.flushall()  # who published it has rung as well
+        redis.flushall()  # who published it has notified as well
         assert until(lambda: DELIVER_DUE in queued(redis), 5)
-        assert not redis.exists(bell.AWAKE)
-        redis.set(bell.AWAKE, "another dispatcher")
-        before = rung()
-        assert until(lambda: rung() > before + 1, 5)
-        assert redis.getdel(bell.AWAKE) == b"another dispatcher"
+        assert not redis.exists(notifier.AWAKE)
+        redis.set(notifier.AWAKE, "another dispatcher")
+        before = notified()
+        assert until(lambda: notified() > before + 1, 5)
+        assert redis.getdel(notifier.AWAKE) == b"another dispatcher"
         assert [each.outcome for each in attempts()] == ["unreached"]
         assert (only_delivery().status, only_delivery().tries) == ("waiting", 0)
         assert [each.webhook_id for each in doubts()] == [unreached.id]
         other.deliver()
-        assert until(lambda: bool(redis.exists(bell.AWAKE)), 5)
+        assert until(lambda: bool(redis.exists(notifier.AWAKE)), 5)
     assert only_delivery().status == DeliveryStatus.DELIVERED
 
 
@@ -181,13 +181,13 @@ def test_one_machine_alone_asks_for_nothing_more(app: Flask, receiver: Receiver)
     assert doubts() == []
 
 
-def test_the_sweep_rings_for_what_this_machine_leaves_to_another(
+def test_the_sweep_notifies_for_what_this_machine_leaves_to_another(
     other: Machine, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del other
     hook = make_webhook()
     publish()
-    redis.flushall()  # whoever stored it has rung
+    redis.flushall()  # whoever stored it has notified
     monkeypatch.setattr(own_reach, "connecting", {hook.id})
     assert not has_claimable()
     sweep()

@@ -15,7 +15,7 @@ from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.wake import Wake
 from portal.engine.http.transport import Transport
 from portal.extensions import settings
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.dispatch import request
 from portal.services.dispatch.claim_types import Claim
 from portal.services.outbox.reach import own_reach
@@ -42,7 +42,7 @@ def a_dispatcher(places: int = 20, **changed: Any) -> Iterator[Dispatcher]:
             settings=replace(settings(), **changed),
             engine=equip().engine,
             transport=transport,
-            bell=bell.bell(),
+            notifier=notifier.notifier(),
             wake=Wake(),
             is_stopping=lambda: False,
         )
@@ -83,7 +83,7 @@ def test_what_was_claimed_too_long_ago_is_given_back_unsent(
 
 
 @pytest.mark.parametrize("why_not", ["", "it falls asleep", "it is blind", "it leaves some"])
-def test_it_says_that_it_is_awake_as_long_as_a_ring_needs_nobody_else(
+def test_it_says_that_it_is_awake_as_long_as_a_notification_needs_nobody_else(
     app: Flask, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch, why_not: str
 ) -> None:
     del app
@@ -92,7 +92,7 @@ def test_it_says_that_it_is_awake_as_long_as_a_ring_needs_nobody_else(
         dispatcher._is_drowsy = why_not == "it falls asleep"
         monkeypatch.setattr(own_reach, "leaves_some", why_not == "it leaves some")
         dispatcher._listen()
-    assert bool(valkey_server.client().exists(bell.AWAKE)) is not bool(why_not)
+    assert bool(valkey_server.client().exists(notifier.AWAKE)) is not bool(why_not)
 
 
 @pytest.mark.parametrize("why_not", ["", "it falls asleep", "it is blind", "it leaves some"])

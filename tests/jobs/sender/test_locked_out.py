@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import bell_listener, poller
+from jobs.dispatcher import poller, subscriber
 from tests.jobs.outage import refused
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.processes import until
@@ -17,7 +17,7 @@ MOST = 60  # rounds in a second, in which it looks twenty times at most
 def test_while_the_database_takes_nothing_it_goes_round_as_often_as_it_looks(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name in ((bell_listener, "AWAKE_EVERY"), (poller, "LOOK_EVERY")):
+    for module, name in ((subscriber, "AWAKE_EVERY"), (poller, "LOOK_EVERY")):
         monkeypatch.setattr(module, name, 0.05)
     monkeypatch.setattr(poller, "LOOK_SHARE", 0)
     transport, rounds = equip().transport, []

@@ -14,14 +14,14 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import bell_listener, loop
+from jobs.dispatcher import loop, subscriber
 from jobs.dispatcher import poller as poller_module
 from jobs.dispatcher import sender as sender_module
 from jobs.periodic import sweep
 from jobs.processes import supervisor, worker
 from jobs.stop_flag import stop
 from portal.extensions import db, settings
-from portal.queue import bell, names
+from portal.queue import names, notifier
 from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.factories import make_webhook, publish
@@ -34,13 +34,15 @@ LONG = 10.0  # seconds that something may take, however slow the machine is
 
 @pytest.fixture
 def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
-    """The Valkey in which the bell rings."""
+    """The Valkey in which the notifier notifies."""
     return valkey_server.client()
 
 
 def silence(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on nobody has a Redis."""
-    monkeypatch.setitem(app.extensions, "bell", bell.Bell("unix:///nowhere/valkey.sock"))
+    monkeypatch.setitem(
+        app.extensions, "notifier", notifier.Notifier("unix:///nowhere/valkey.sock")
+    )
 
 
 def all_delivered() -> bool:
@@ -48,7 +50,7 @@ def all_delivered() -> bool:
     return {each.status for each in deliveries()} == {"delivered"}
 
 
-def test_without_a_bell_it_looks_at_the_table(
+def test_without_a_notifier_it_looks_at_the_table(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silence(app, monkeypatch)
@@ -122,7 +124,7 @@ def test_the_job_waits_no_longer_than_an_hour_and_not_for_what_is_sent_at_the_en
 def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it would sleep for an hour."""
     monkeypatch.setattr(poller_module, "LOOK_EVERY", 3600.0)
-    monkeypatch.setattr(bell_listener, "AWAKE_EVERY", 3600.0)
+    monkeypatch.setattr(subscriber, "AWAKE_EVERY", 3600.0)
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=3600))
     with running_sender(app) as sender:
         assert "sender" in {thread.name for thread in threading.enumerate()}
@@ -167,7 +169,7 @@ def test_one_that_has_nothing_to_do_looks_twice_a_second(
             deliver_due()
         with looks_that_take(repeat(0)) as ended:
             assert until(lambda: len(ended) >= 4, LONG)
-    # The first may still be of the bells above.
+    # The first may still be of the notifications above.
     assert ended[3] - ended[1] >= 1.0
 
 

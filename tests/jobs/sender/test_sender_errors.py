@@ -146,7 +146,7 @@ def test_sweeps_are_dropped_only_by_who_leaves_nothing_to_other_machines(
     leaves_some: bool,
     left: list[bytes],
 ) -> None:
-    """A sweep rings for what this machine leaves to others. After an hour RQ has its turn."""
+    """A sweep notifies for what this machine leaves to others. After an hour RQ has its turn."""
     begun, redis = list[None](), valkey_server.client()
     queue = f"rq:queue:{names.DELIVERIES}"
 

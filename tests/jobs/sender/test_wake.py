@@ -28,13 +28,13 @@ def test_somebody_waits_from_when_they_ask_until_it_rests() -> None:
     assert (wake.asked, wake.is_awaited, wake.wait(third)) == (third, True, False)
 
 
-def test_whoever_rings_or_asks_ends_its_waiting_once() -> None:
+def test_whoever_notifies_or_asks_ends_its_waiting_once() -> None:
     wake = Wake()
 
     def is_heard() -> bool:
         return bool(select.select([wake.fileno], [], [], 0)[0])
 
-    for call in (wake.ring, wake.ask):
+    for call in (wake.notify, wake.ask):
         assert not is_heard()
         for _ in range(2):
             call()

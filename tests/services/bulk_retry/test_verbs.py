@@ -17,7 +17,7 @@ from portal.models.deliveries import Attempt, AttemptBody, Delivery
 from portal.models.people import User
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
-from portal.queue import bell, task_bell
+from portal.queue import notifier, task_notifier
 from portal.services import tasks
 from portal.services.bulk_retry import batches, queries, selection
 from portal.services.bulk_retry import task as bulk_retry_task
@@ -106,9 +106,9 @@ def test_what_somebody_continues_goes_on_at_once_and_is_written_down(
     batch, _ = interrupted(ana)
     with writing() as current:
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
-    redis.delete(task_bell.QUEUED)
+    redis.delete(task_notifier.QUEUED)
     bulk_retry_task.go_on(make_user("support", name="Sam").actor, batch)
-    assert redis.exists(task_bell.QUEUED)
+    assert redis.exists(task_notifier.QUEUED)
     assert fresh(batch).due_at <= utcnow()
     assert told()[-1][:2] == ("Sam", "batch.went_on")
 
@@ -122,9 +122,9 @@ def test_a_stop_that_waits_for_what_is_being_sent_looks_at_once_how_that_ends(
     lease(made)
     with writing() as current:
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
-    redis.delete(task_bell.QUEUED)
+    redis.delete(task_notifier.QUEUED)
     bulk_retry_task.stop(ana, batch)
-    assert redis.exists(task_bell.QUEUED)
+    assert redis.exists(task_notifier.QUEUED)
     assert fresh(batch).due_at <= utcnow()
     assert fresh(batch).finished_at is None
 
@@ -140,11 +140,11 @@ def test_one_of_which_all_has_ended_stops_at_once(ana: Actor) -> None:
 
 def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) -> None:
     batch, made = interrupted(ana)
-    redis.delete(task_bell.QUEUED)
+    redis.delete(task_notifier.QUEUED)
     take_out(ana, made[FEW])
-    assert not redis.exists(task_bell.QUEUED)
+    assert not redis.exists(task_notifier.QUEUED)
     take_out(ana, made[-1])
-    assert redis.exists(task_bell.QUEUED)
+    assert redis.exists(task_notifier.QUEUED)
     assert told()[-1][1:] == (
         "batch.delivery_taken_out",
         {"delivery": {"from": None, "to": str(made[-1])}},
@@ -153,12 +153,12 @@ def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) ->
     assert fresh(batch).state == TaskState.DONE
 
 
-def test_what_is_handed_over_rings_for_the_workers(ana: Actor) -> None:
+def test_what_is_handed_over_notifies_for_the_workers(ana: Actor) -> None:
     some(1, make_webhook())
     bulk_retry_task.start(ana, all_that(FAILED))
-    before = bell.bell().count() or 0
+    before = notifier.notifier().count() or 0
     work()
-    assert (bell.bell().count() or 0) > before
+    assert (notifier.notifier().count() or 0) > before
 
 
 def test_it_stops_by_itself_in_the_portals_name_and_gives_back_once(ana: Actor) -> None:

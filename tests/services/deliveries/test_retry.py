@@ -10,7 +10,7 @@ from sqlalchemy import select
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session
@@ -31,14 +31,14 @@ def ana(app: Flask) -> Actor:
 def test_retry_makes_it_due_at_once_and_remembers_what_it_was(ana: Actor, status: str) -> None:
     due_at = utcnow() + timedelta(hours=5)
     made = make_delivery(status=status, due_at=due_at, tries=3)
-    before = bell.bell().count()
+    before = notifier.notifier().count()
     delivery_retry.retry(ana, made)
     row = stored(made)
     assert (row["status"], row["prior_status"]) == ("waiting", status)
     assert row["prior_due_at"] == due_at
     assert row["due_at"] < utcnow() + timedelta(seconds=2)
     assert (row["priority"], row["requested_by"], row["tries"]) == (1, "Ana", 3)
-    assert bell.bell().count() == (before or 0) + 1
+    assert notifier.notifier().count() == (before or 0) + 1
     assert session().execute(select(AuditEntry.action)).scalars().all() == ["delivery.retried"]
 
 

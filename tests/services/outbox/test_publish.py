@@ -1,4 +1,5 @@
-"""An event and its deliveries are stored together, or not at all; then the bell rings once."""
+"""An event and its deliveries are stored together, or not at all; then the notifier notifies
+once."""
 
 import json
 from functools import partial
@@ -10,7 +11,7 @@ from sqlalchemy import func, select
 from portal.engine.events.names import EventName
 from portal.extensions import db
 from portal.models.deliveries import Delivery, Event
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import publish as outbox_publish
 from portal.services.outbox.publish import Audience, audience_of
@@ -74,30 +75,30 @@ def test_the_stored_body_is_the_wire_contract() -> None:
     assert wire["timestamp"].endswith("+00:00")
 
 
-def test_a_change_that_fails_stores_neither_event_nor_delivery_and_rings_nobody() -> None:
+def test_a_change_that_fails_stores_neither_event_nor_delivery_and_notifies_nobody() -> None:
     make_webhook()
-    before = bell.bell().count()
+    before = notifier.notifier().count()
     with pytest.raises(ZeroDivisionError):
         publish_and_fail()
     assert deliveries() == []
     assert db.session.execute(select(func.count(Event.id))).scalar_one() == 0
-    assert bell.bell().count() == before
+    assert notifier.notifier().count() == before
 
 
-def test_one_transaction_rings_once_after_its_commit() -> None:
+def test_one_transaction_notifies_once_after_its_commit() -> None:
     make_webhook()
-    before = bell.bell().count() or 0
+    before = notifier.notifier().count() or 0
     with writing():
         publish(asset_id=1)
         publish(asset_id=2)
-        assert bell.bell().count() == before
-    assert bell.bell().count() == before + 1
+        assert notifier.notifier().count() == before
+    assert notifier.notifier().count() == before + 1
 
 
-def test_an_event_that_nobody_asked_for_is_stored_and_rings_nobody() -> None:
-    before = bell.bell().count()
+def test_an_event_that_nobody_asked_for_is_stored_and_notifies_nobody() -> None:
+    before = notifier.notifier().count()
     publish()
-    assert bell.bell().count() == before
+    assert notifier.notifier().count() == before
     assert deliveries() == []
 
 

@@ -17,7 +17,7 @@ from portal.database.engine import database_now
 from portal.extensions import db
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
-from portal.queue import names, task_bell
+from portal.queue import names, task_notifier
 from portal.services import tasks
 from portal.services import tasks as task_leases
 from portal.services.core.permissions import SYSTEM
@@ -104,14 +104,14 @@ def test_it_works_in_short_transactions_until_everything_is_done(app: Flask) -> 
     assert task_leases.claim() is None
 
 
-def test_it_rings_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -> None:
+def test_it_notifies_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -> None:
     with writing() as current:
         tasks.start(current, SYSTEM, "unknown", total=1)
         assert queued(redis) == 0
     assert queued(redis) == 1
-    assert 20 < redis.ttl(task_bell.QUEUED) <= 30
+    assert 20 < redis.ttl(task_notifier.QUEUED) <= 30
     job.run_tasks()
-    assert not redis.exists(task_bell.QUEUED)
+    assert not redis.exists(task_notifier.QUEUED)
 
 
 def test_a_kind_that_nobody_knows_fails_in_words_and_holds_up_no_other(app: Flask) -> None:
@@ -123,7 +123,7 @@ def test_a_kind_that_nobody_knows_fails_in_words_and_holds_up_no_other(app: Flas
     assert fresh(other).state == TaskState.DONE
 
 
-def test_the_sweep_rings_for_what_is_due_and_for_nothing_else(redis: Redis) -> None:
+def test_the_sweep_notifies_for_what_is_due_and_for_nothing_else(redis: Redis) -> None:
     sweep()
     assert queued(redis) == 0
     start()
@@ -213,7 +213,7 @@ def test_what_begins_again_begins_at_once_with_nothing_of_what_was(redis: Redis)
         tasks.end(current, tasks.locked(current, task.public_id), NO_KIND, TaskState.FAILED, "Bad")
     begun = {"cursor": {"next": 9}, "counts": {"counted": 9}, "done": 9, "failures": 5}
     be_due(due_at=later, stopped_by="Ana", **begun)
-    redis.flushall()  # whoever started it has rung
+    redis.flushall()  # whoever started it has notified
     with writing() as current:
         tasks.begin_again(current, tasks.locked(current, task.public_id))
     anew = fresh(task)
@@ -271,7 +271,7 @@ def test_a_turn_goes_on_for_a_while_though_others_wait(app: Flask) -> None:
     assert first < last
 
 
-def test_what_a_worker_leaves_when_it_stops_is_rung_for_at_once(redis: Redis) -> None:
+def test_what_a_worker_leaves_when_it_stops_is_notified_of_for_at_once(redis: Redis) -> None:
     task, stopping = start(), Counting(lambda _: stop.set())
     stopping.work()
     assert (stopping.steps, fresh(task).lease_token) == (1, None)

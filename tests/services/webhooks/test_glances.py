@@ -15,7 +15,7 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.webhooks import health, queries
@@ -153,9 +153,9 @@ def test_what_waits_for_later_is_sent_once_and_written_down() -> None:
     ben, hook = make_user("support", name="Ben").actor, make_webhook()
     for _ in range(2):
         waiting(hook)
-    rung = bell.bell().count() or 0
+    notified = notifier.notifier().count() or 0
     assert send_waiting(ben, hook.public_id) == 2
-    assert (bell.bell().count() or 0) > rung
+    assert (notifier.notifier().count() or 0) > notified
     assert row(hook).reopened_at is not None
     assert send_waiting(ben, hook.public_id) == 0
     (entry,) = session().scalars(select(AuditEntry)).all()

@@ -14,7 +14,7 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.operations import Reach
 from portal.models.webhooks import Webhook
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.outbox import reach
@@ -79,8 +79,8 @@ def made_in_trouble(by: Person) -> UUID:
     return public_id
 
 
-def rings() -> int:
-    return bell.bell().count() or 0
+def notifies() -> int:
+    return notifier.notifier().count() or 0
 
 
 def health(webhook: Webhook) -> tuple[object, ...]:
@@ -103,11 +103,11 @@ def test_what_may_have_mended_it_is_worth_an_attempt_at_once(
     ada: Person, change: Change, mends: bool
 ) -> None:
     public_id = made_in_trouble(ada)
-    before, rung = health(row(public_id)), rings()
+    before, notified = health(row(public_id)), notifies()
     change(ada, public_id)
     after = row(public_id)
     assert health(after) == ((0, False, 0, None) if mends else before)
-    assert (rings() > rung) is mends
+    assert (notifies() > notified) is mends
     # It fails until something arrives.
     assert (after.failing_since, after.stopped_for) == (LONG_AGO, 600)
 

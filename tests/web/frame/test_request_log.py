@@ -1,4 +1,4 @@
-"""Each request has an id that its log lines, its error page and the job that it rang carry."""
+"""Each request has an id that its log lines, its error page and the job that it asked for carry."""
 
 import json
 import logging
@@ -115,7 +115,7 @@ def make_webhook_by_hand(pages: Pages) -> str:
     return page.path
 
 
-def test_the_id_reaches_the_job_that_the_request_rang(
+def test_the_id_reaches_the_job_that_the_request_asked_for(
     app: Flask, valkey_server: ValkeyServer
 ) -> None:
     pages = visit(app)

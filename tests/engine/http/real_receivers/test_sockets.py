@@ -84,14 +84,14 @@ def test_who_gets_the_number_of_one_that_was_closed_is_watched_as_well(sockets: 
         assert sockets.ready(1) == [(number, pycurl.CSELECT_IN)]
 
 
-def test_one_that_is_watched_no_more_has_not_rung(sockets: Sockets, pair: Pair) -> None:
+def test_one_that_is_watched_no_more_is_not_readable(sockets: Sockets, pair: Pair) -> None:
     ours, theirs = pair
     sockets.watch(ours.fileno())
     theirs.send(b"x")
     assert sockets.ready(1) == []
-    assert sockets.rung == {ours.fileno()}
+    assert sockets.readable == {ours.fileno()}
     sockets.unwatch(ours.fileno())
-    assert sockets.rung == set()
+    assert sockets.readable == set()
     assert not sockets.is_watching
     sockets.watch(ours.fileno())  # its number may be another's by then
 

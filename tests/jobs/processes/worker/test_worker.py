@@ -74,7 +74,7 @@ def test_what_another_took_and_did_not_begin_is_run_and_is_no_failure(
     assert until((tmp_path / "note").exists), worker.output.read_text()
     assert worker.stop() == 0
     assert len(queue.failed_job_registry) == 0
-    # The sender's first ring may be what it has taken and not begun by now.
+    # The sender's first notification may be what it has taken and not begun by now.
     assert job not in taken.get_job_ids()
 
 
@@ -98,7 +98,7 @@ def test_a_failed_job_is_logged_once_with_its_cause_and_the_worker_goes_on(
     assert worker.output.read_text().count("RuntimeError: the lamp is broken") == 1
 
 
-def test_its_lines_carry_the_id_of_the_request_that_rang(
+def test_its_lines_carry_the_id_of_the_request_that_asked(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     worker = start()
@@ -108,9 +108,9 @@ def test_its_lines_carry_the_id_of_the_request_that_rang(
     worker.stop()
     lines = [json.loads(line) for line in worker.output.read_text().splitlines()]
     assert {line["process"] for line in lines} == {DELIVERIES}
-    rung = [line for line in lines if line.get("request_id") == "4f2a"]
-    assert [line["message"] for line in rung][:1] == ["Started fail"]
-    assert any("the lamp is broken" in line.get("error", "") + line["message"] for line in rung)
+    notified = [line for line in lines if line.get("request_id") == "4f2a"]
+    assert [line["message"] for line in notified][:1] == ["Started fail"]
+    assert any("the lamp is broken" in line.get("error", "") + line["message"] for line in notified)
     assert "Started note" not in {line["message"] for line in lines}
 
 

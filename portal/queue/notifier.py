@@ -1,11 +1,11 @@
-"""The doorbell: tells the workers, after a commit, that something is due.
+"""Notify: the workers, after a commit, that something is due.
 
 The database is the queue; Redis only wakes whoever reads it. So nothing here may fail a Save: when
-Redis does not answer, the bell stays silent, and says so once in the log. Each sender looks at the
+Redis does not answer, nobody is notified, and says so once in the log. Each sender looks at the
 table twice a second anyhow.
 
 Two keys keep a burst from leaving a trail of empty jobs without losing a wake-up:
-`deliveries:awake` exists while a dispatcher is looking at `deliveries:bell`, and
+`deliveries:awake` exists while a dispatcher is looking at `deliveries:notify`, and
 `deliveries:queued` while a `deliver_due` waits to be picked up.
 """
 
@@ -31,24 +31,24 @@ from portal.queue.portal_job import PortalJob
 from portal.queue.redis_state import ANSWER_TIMEOUT, quick_client
 
 
-class BellWatch:
-    """Hears each ring from the moment it was made. `fileno`: what to wait for, by poll."""
+class Subscription:
+    """Hears each notification from the moment it was made. `fileno`: what to wait for, by poll."""
 
     def __init__(self, subscription: PubSub) -> None:
         self._subscription = subscription
         self._socket = _socket_of(subscription)
         self.fileno: int = self._socket.fileno()
 
-    def has_rung(self) -> bool | None:
-        """Whether it rang since this was asked last. None: the subscription is lost."""
-        rang = False
+    def was_notified(self) -> bool | None:
+        """Return whether one came since this was asked last. None: the subscription is lost."""
+        was_notified = False
         try:
             while self._subscription.get_message() is not None:
-                rang = True
+                was_notified = True
         except (RedisError, OSError):
             return None
         # The library connects anew by itself, and then nobody waits for the socket it has now.
-        return rang if _socket_of(self._subscription) is self._socket else None
+        return was_notified if _socket_of(self._subscription) is self._socket else None
 
     def close(self) -> None:
         """Hear nothing any more."""
@@ -56,8 +56,8 @@ class BellWatch:
             self._subscription.close()
 
 
-def watch(redis: Redis, channel: str) -> BellWatch | None:
-    """Subscribe. None where that is not to be had: the bell is asked again and again then.
+def watch(redis: Redis, channel: str) -> Subscription | None:
+    """Subscribe. None where that is not to be had: the count is asked for again and again then.
 
     Raises `RedisError`.
     """
@@ -67,7 +67,7 @@ def watch(redis: Redis, channel: str) -> BellWatch | None:
     if confirmed is None or _socket_of(subscription) is None:
         subscription.close()
         return None
-    return BellWatch(subscription)
+    return Subscription(subscription)
 
 
 def _socket_of(subscription: PubSub) -> Any:
@@ -76,17 +76,19 @@ def _socket_of(subscription: PubSub) -> Any:
 
 log = logging.getLogger(__name__)
 
-BELL: Final = "deliveries:bell"
+CHANNEL: Final = "deliveries:notify"
 AWAKE: Final = "deliveries:awake"
 QUEUED: Final = "deliveries:queued"
 
-QUEUED_SECONDS: Final = 5  # a worker killed between pop and start silences the bell this long
+QUEUED_SECONDS: Final = (
+    5  # a worker killed between pop and start keeps the notifier silent this long
+)
 AWAKE_SECONDS: Final = 2
 QUIET_SECONDS: Final = 5  # how long a Redis that did not answer is left alone
 
 # In one step, or a dispatcher that falls asleep between the two keys would leave the latch set and
-# nobody coming. Returns 1 when a job has to be queued. Who may not publish rings all the same.
-RING_SCRIPT: Final = """
+# nobody coming. Returns 1 when a job has to be queued. Who may not publish notifies all the same.
+NOTIFY_SCRIPT: Final = """
 redis.call('INCR', KEYS[1])
 redis.pcall('PUBLISH', KEYS[1], '')
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
@@ -94,12 +96,13 @@ if redis.call('SET', KEYS[3], 1, 'NX', 'EX', ARGV[1]) then return 1 end
 return 0
 """
 
-_RINGS: Final = "rings_after_commit"
+_PENDING: Final = "rings_after_commit"
 T = TypeVar("T")
 
 
-class Bell:
-    """The bell of one application. No method raises because of Redis, nor waits a second for it.
+class Notifier:
+    """The notifier of one application. No method raises because of Redis, nor waits a second for
+    it.
 
     Connections are made at first use. After a failure Redis is left alone for `QUIET_SECONDS`;
     meanwhile every method returns at once.
@@ -108,7 +111,7 @@ class Bell:
     def __init__(self, url: str) -> None:
         client = quick_client(url)
         self._client = client
-        self._ring = client.register_script(RING_SCRIPT)
+        self._notify = client.register_script(NOTIFY_SCRIPT)
         self._queue = Queue(DELIVERIES, connection=client, job_class=PortalJob)
         self._silent_until = 0.0
         self._is_silent = False
@@ -117,24 +120,24 @@ class Bell:
         """Let the connections go; whatever asks next makes new ones."""
         self._client.close()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Make sure that a dispatcher looks at the table after this moment."""
-        self.ask(self._ring_or_enqueue)
+        self.ask(self._publish_or_enqueue)
 
     def answer(self) -> None:
-        """`deliver_due` has started: the next ring may queue another one."""
+        """`deliver_due` has started: the next notification may queue another one."""
         self.ask(lambda redis: redis.delete(QUEUED))
 
     def count(self) -> int | None:
-        """How often the bell has rung. None when Redis does not answer."""
-        return self.ask(lambda redis: int(redis.get(BELL) or 0))
+        """How often it has notified. None when Redis does not answer."""
+        return self.ask(lambda redis: int(redis.get(CHANNEL) or 0))
 
-    def watch(self) -> BellWatch | None:
-        """Be told of each ring instead of asking. None when Redis does not answer."""
-        return self.ask(lambda redis: watch(redis, BELL))
+    def watch(self) -> Subscription | None:
+        """Be told of each notification instead of asking. None when Redis does not answer."""
+        return self.ask(lambda redis: watch(redis, CHANNEL))
 
     def stay_awake(self) -> None:
-        """A dispatcher with free places watches the bell for the next `AWAKE_SECONDS`."""
+        """A dispatcher with free places is subscribed for the next `AWAKE_SECONDS`."""
         self.ask(lambda redis: redis.set(AWAKE, 1, ex=AWAKE_SECONDS))
 
     def fall_asleep(self) -> None:
@@ -171,8 +174,8 @@ class Bell:
             log.warning("Redis answers again.")
         return answer
 
-    def _ring_or_enqueue(self, _redis: Redis) -> None:
-        if self._ring(keys=[BELL, AWAKE, QUEUED], args=[QUEUED_SECONDS]):
+    def _publish_or_enqueue(self, _redis: Redis) -> None:
+        if self._notify(keys=[CHANNEL, AWAKE, QUEUED], args=[QUEUED_SECONDS]):
             self._enqueue()
 
     def _hand_over(self, redis: Redis) -> None:
@@ -209,44 +212,44 @@ class Bell:
 
 
 def init_app(app: Flask) -> None:
-    """Give `app` its bell, which rings by itself after a commit that asked for it."""
+    """Give `app` its notifier, which notifies by itself after a commit that asked for it."""
     settings: Settings = app.extensions["settings"]
-    app.extensions["bell"] = Bell(settings.redis_url)
+    app.extensions["notifier"] = Notifier(settings.redis_url)
 
 
-def bell() -> Bell:
-    """The bell of the current application."""
-    found: Bell = current_app.extensions["bell"]
+def notifier() -> Notifier:
+    """The notifier of the current application."""
+    found: Notifier = current_app.extensions["notifier"]
     return found
 
 
-def ring() -> None:
+def notify() -> None:
     """Ring now; for those who have nothing to commit, such as the sweep."""
-    bell().ring()
+    notifier().notify()
 
 
-def ring_after_commit(
-    session: Session | scoped_session[Session], which: Callable[[], None] = ring
+def notify_after_commit(
+    session: Session | scoped_session[Session], which: Callable[[], None] = notify
 ) -> None:
     """Ring once when the outermost transaction of `session` commits; never if it does not.
 
-    `which`: another bell than the deliveries' (`portal.queue.task_bell`).
+    `which`: another notifier than the deliveries' (`portal.queue.task_notifier`).
     """
-    session.info.setdefault(_RINGS, {})[which] = None  # each once, in this order
+    session.info.setdefault(_PENDING, {})[which] = None  # each once, in this order
 
 
 # The session is shared by all applications of a process (tests make many): who listens to it does
 # so from the import on, once.
 @event.listens_for(db.session, "after_commit")
-def _ring_if_asked(session: Session) -> None:
+def _notify_if_asked(session: Session) -> None:
     # Also called when a savepoint is released: then nothing is committed yet.
     if not session.in_nested_transaction():
-        for rung in session.info.pop(_RINGS, ()):
-            rung()
+        for notified in session.info.pop(_PENDING, ()):
+            notified()
 
 
 @event.listens_for(db.session, "after_transaction_end")
 def _forget(session: Session, transaction: SessionTransaction) -> None:
-    # Whatever has not rung when the outermost transaction ends was rolled back.
+    # Whatever has not been notified when the outermost transaction ends was rolled back.
     if transaction.parent is None:
-        session.info.pop(_RINGS, None)
+        session.info.pop(_PENDING, None)

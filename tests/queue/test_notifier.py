@@ -1,4 +1,4 @@
-"""The doorbell: after the commit, once, never in the way of a Save."""
+"""The notifier: after the commit, once, never in the way of a Save."""
 
 import socket
 import threading
@@ -20,7 +20,7 @@ from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.lib import request_id
-from portal.queue import bell, names, redis_state, task_bell
+from portal.queue import names, notifier, redis_state, task_notifier
 from portal.queue.portal_job import PortalJob
 from tests.conftest import ENVIRONMENT
 from tests.support.database.rivals import at_once
@@ -31,7 +31,7 @@ from tests.support.valkey import PrivateValkey
 def app_for(redis_url: str, folder: Path) -> Flask:
     settings = load_settings(ENVIRONMENT | {"INSTANCE_DIR": str(folder), "REDIS_URL": redis_url})
     app = create_base_app(settings)
-    bell.init_app(app)
+    notifier.init_app(app)
     return app
 
 
@@ -74,7 +74,7 @@ def test_it_queues_a_dispatcher_at_the_front_with_the_agreed_life(app: Flask, re
     redis.rpush("rq:queue:deliveries", "something-else")
     made = request_id.begin()
     try:
-        bell.ring()
+        notifier.notify()
     finally:
         request_id.carry_on("")
     job = PortalJob.fetch(queued(redis)[0], connection=redis)
@@ -89,7 +89,7 @@ def test_long_work_is_queued_behind_all_others_with_the_agreed_life(
 ) -> None:
     redis.rpush("rq:queue:background", "other")
     asked = request_id.begin()
-    task_bell.ring()
+    task_notifier.notify()
     request_id.carry_on("")
     other, own = Queue(names.BACKGROUND, connection=redis).get_job_ids()
     job = PortalJob.fetch(own, connection=redis)
@@ -98,51 +98,53 @@ def test_long_work_is_queued_behind_all_others_with_the_agreed_life(
     assert 800 < redis.ttl(job.key) <= 900
 
 
-def test_a_burst_of_a_thousand_rings_leaves_one_job(app: Flask, redis: Redis) -> None:
+def test_a_burst_of_a_thousand_notifies_leaves_one_job(app: Flask, redis: Redis) -> None:
     for _ in range(1000):
-        bell.ring()
+        notifier.notify()
     assert len(queued(redis)) == 1
-    assert bell.bell().count() == 1000
-    assert 0 < redis.ttl(bell.QUEUED) <= 5
+    assert notifier.notifier().count() == 1000
+    assert 0 < redis.ttl(notifier.QUEUED) <= 5
 
 
-def test_a_ring_is_queued_again_once_a_dispatcher_has_answered(app: Flask, redis: Redis) -> None:
-    bell.ring()
-    bell.bell().answer()
-    bell.ring()
+def test_a_notification_is_queued_again_once_a_dispatcher_has_answered(
+    app: Flask, redis: Redis
+) -> None:
+    notifier.notify()
+    notifier.notifier().answer()
+    notifier.notify()
     assert len(queued(redis)) == 2
 
 
-def test_no_job_is_queued_while_a_dispatcher_is_awake_but_the_bell_counts(
+def test_no_job_is_queued_while_a_dispatcher_is_awake_but_the_notifier_counts(
     app: Flask, redis: Redis
 ) -> None:
-    bell.bell().stay_awake()
-    before = bell.bell().count()
-    bell.ring()
+    notifier.notifier().stay_awake()
+    before = notifier.notifier().count()
+    notifier.notify()
     assert queued(redis) == []
-    assert bell.bell().count() == (before or 0) + 1
-    assert not redis.exists(bell.QUEUED)
-    assert 0 < redis.ttl(bell.AWAKE) <= 2
+    assert notifier.notifier().count() == (before or 0) + 1
+    assert not redis.exists(notifier.QUEUED)
+    assert 0 < redis.ttl(notifier.AWAKE) <= 2
 
 
-def test_no_wake_up_is_lost_when_the_dispatcher_falls_asleep_between_two_rings(
+def test_no_wake_up_is_lost_when_the_dispatcher_falls_asleep_between_two_notifications(
     app: Flask, redis: Redis
 ) -> None:
-    bell.bell().stay_awake()
-    bell.ring()
-    bell.bell().fall_asleep()
-    bell.ring()
+    notifier.notifier().stay_awake()
+    notifier.notify()
+    notifier.notifier().fall_asleep()
+    notifier.notify()
     assert len(queued(redis)) == 1
 
 
 def test_a_full_dispatcher_calls_for_another_one_only_once(app: Flask, redis: Redis) -> None:
-    bell.bell().stay_awake()
-    bell.bell().requeue()
-    bell.bell().requeue()
-    bell.ring()
+    notifier.notifier().stay_awake()
+    notifier.notifier().requeue()
+    notifier.notifier().requeue()
+    notifier.notify()
     assert len(queued(redis)) == 1
-    assert not redis.exists(bell.AWAKE)
-    assert 0 < redis.ttl(bell.QUEUED) <= 5
+    assert not redis.exists(notifier.AWAKE)
+    assert 0 < redis.ttl(notifier.QUEUED) <= 5
 
 
 def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a_job(
@@ -150,32 +152,32 @@ def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a
 ) -> None:
     def ring_and_sleep(number: int) -> None:
         for _ in range(100):
-            (bell.ring if number % 2 else bell.bell().stay_awake)()
-            (bell.ring if number % 2 else bell.bell().fall_asleep)()
+            (notifier.notify if number % 2 else notifier.notifier().stay_awake)()
+            (notifier.notify if number % 2 else notifier.notifier().fall_asleep)()
 
     at_once(app, [partial(ring_and_sleep, number) for number in range(4)])
-    assert bool(redis.exists(bell.QUEUED)) <= bool(queued(redis))
+    assert bool(redis.exists(notifier.QUEUED)) <= bool(queued(redis))
     assert len(queued(redis)) == 1
 
 
 def test_one_that_can_only_be_read_does_not_answer_again(
     app: Flask, redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A replica tells the bell's number and lets us subscribe: nobody is woken by that."""
-    monkeypatch.setattr(bell, "QUIET_SECONDS", 0.0)
+    """A replica tells the notifier's number and lets us subscribe: nobody is woken by that."""
+    monkeypatch.setattr(notifier, "QUIET_SECONDS", 0.0)
     redis.replicaof("127.0.0.1", 9)
-    bell.ring()
+    notifier.notify()
     for _ in range(3):
-        assert bell.bell().count() is None
-        assert bell.bell().watch() is None
+        assert notifier.notifier().count() is None
+        assert notifier.notifier().watch() is None
     assert ["Redis answers again." in line for line in caplog.messages] == [False]
     assert "read only replica" in caplog.text
     redis.replicaof("NO", "ONE")
     for _ in range(2):
-        assert bell.bell().count() == 0
+        assert notifier.notifier().count() == 0
     assert caplog.messages[1:] == ["Redis answers again."]
     redis.replicaof("127.0.0.1", 9)
-    bell.ring()
+    notifier.notify()
     assert "read only replica" in caplog.messages[-1]
 
 
@@ -185,68 +187,68 @@ def test_one_that_is_closed_has_no_connection_until_it_is_asked_again(
     del app
     alone = len(redis.client_list())
     for _ in range(2):
-        assert bell.bell().count() == 0
+        assert notifier.notifier().count() == 0
         assert len(redis.client_list()) == alone + 1
-        bell.bell().close()
+        notifier.notifier().close()
         assert until(lambda: len(redis.client_list()) == alone)
 
 
 def test_sweeps_that_queued_up_are_dropped_and_nothing_else(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:deliveries", "sweep", "other", "sweep")
-    bell.bell().drop_queued_sweeps()
+    notifier.notifier().drop_queued_sweeps()
     assert queued(redis) == ["other"]
 
 
-def test_it_rings_once_after_the_commit_and_not_before(app: Flask, redis: Redis) -> None:
+def test_it_notifies_once_after_the_commit_and_not_before(app: Flask, redis: Redis) -> None:
     touch()
-    bell.ring_after_commit(db.session)
-    bell.ring_after_commit(db.session)
-    assert bell.bell().count() == 0
+    notifier.notify_after_commit(db.session)
+    notifier.notify_after_commit(db.session)
+    assert notifier.notifier().count() == 0
     db.session.commit()
-    assert bell.bell().count() == 1
+    assert notifier.notifier().count() == 1
     touch()
     db.session.commit()
-    assert bell.bell().count() == 1
+    assert notifier.notifier().count() == 1
 
 
 def test_a_released_savepoint_does_not_ring(app: Flask) -> None:
     touch()
     with db.session.begin_nested():
         touch()
-        bell.ring_after_commit(db.session)
-    assert bell.bell().count() == 0
+        notifier.notify_after_commit(db.session)
+    assert notifier.notifier().count() == 0
     db.session.commit()
-    assert bell.bell().count() == 1
+    assert notifier.notifier().count() == 1
 
 
 def test_a_rolled_back_savepoint_does_not_silence_what_was_asked_outside_it(app: Flask) -> None:
     touch()
-    bell.ring_after_commit(db.session)
+    notifier.notify_after_commit(db.session)
     savepoint = db.session.begin_nested()
     touch()
     savepoint.rollback()
     db.session.commit()
-    assert bell.bell().count() == 1
+    assert notifier.notifier().count() == 1
 
 
 @pytest.mark.parametrize("end", ["rollback", "close", "remove"])
 def test_whatever_is_not_committed_does_not_ring(app: Flask, end: str) -> None:
     touch()
-    bell.ring_after_commit(db.session)
+    notifier.notify_after_commit(db.session)
     getattr(db.session, end)()
     touch()
     db.session.commit()
-    assert bell.bell().count() == 0
+    assert notifier.notifier().count() == 0
 
 
-def test_two_applications_in_one_process_ring_their_own_bell_once(
+def test_two_applications_in_one_process_notification_their_own_notifier_once(
     app: Flask, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     app_for(valkey.url, tmp_path / "other")
     touch()
-    bell.ring_after_commit(db.session)
+    notifier.notify_after_commit(db.session)
     db.session.commit()
-    assert bell.bell().count() == 1
+    assert notifier.notifier().count() == 1
 
 
 @contextmanager
@@ -277,19 +279,19 @@ def hanging_server(path: Path) -> Iterator[list[float]]:
         thread.join(timeout=5)
 
 
-def test_a_hanging_redis_holds_one_ring_for_less_than_a_second_and_then_none(
+def test_a_hanging_redis_holds_one_notification_for_less_than_a_second_and_then_none(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with hanging_server(tmp_path / "redis.sock") as connected:
         app = app_for(f"unix://{tmp_path}/redis.sock", tmp_path / "instance")
         with app.app_context():
             started = time.monotonic()
-            bell.ring()
+            notifier.notify()
             first = time.monotonic() - started
             for _ in range(100):
-                bell.ring()
+                notifier.notify()
             others = time.monotonic() - started - first
-            assert bell.bell().count() is None
+            assert notifier.notifier().count() is None
     assert redis_state.CONNECT_TIMEOUT + redis_state.ANSWER_TIMEOUT < 1
     assert 0.3 < first < 5
     assert others < 5
@@ -300,24 +302,24 @@ def test_a_hanging_redis_holds_one_ring_for_less_than_a_second_and_then_none(
 def test_a_redis_that_is_down_lets_the_commit_through(app: Flask, valkey: PrivateValkey) -> None:
     valkey.kill()
     touch()
-    bell.ring_after_commit(db.session)
+    notifier.notify_after_commit(db.session)
     started = time.monotonic()
     db.session.commit()
     assert time.monotonic() - started < 5
-    assert bell.bell().count() is None
+    assert notifier.notifier().count() is None
 
 
-def test_the_bell_works_again_after_its_rest(
+def test_the_notifier_works_again_after_its_rest(
     app: Flask, valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = 100
-    monkeypatch.setattr(bell, "monotonic", lambda: seconds)
+    monkeypatch.setattr(notifier, "monotonic", lambda: seconds)
     valkey.kill()
-    bell.ring()
+    notifier.notify()
     valkey.start()
-    seconds += bell.QUIET_SECONDS - 1
-    bell.ring()
+    seconds += notifier.QUIET_SECONDS - 1
+    notifier.notify()
     assert queued(valkey.client()) == []
     seconds += 1
-    bell.ring()
+    notifier.notify()
     assert len(queued(valkey.client())) == 1

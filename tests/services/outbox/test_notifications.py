@@ -1,4 +1,5 @@
-"""Whatever makes a delivery due rings the bell, once, with its commit; whatever else does not."""
+"""Whatever makes a delivery due notifies the notifier, once, with its commit; whatever else does
+not."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,7 +13,7 @@ from jobs import tasks as job
 from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
-from portal.queue import bell
+from portal.queue import notifier
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import vault
@@ -91,18 +92,18 @@ SILENCE: dict[str, Callable[[Scene], object]] = {
 
 
 @pytest.mark.parametrize("name", RINGS)
-def test_it_rings_once(scene: Scene, name: str) -> None:
-    before = bell.bell().count() or 0
+def test_it_notifies_once(scene: Scene, name: str) -> None:
+    before = notifier.notifier().count() or 0
     RINGS[name](scene)
-    assert bell.bell().count() == before + 1
+    assert notifier.notifier().count() == before + 1
 
 
 @pytest.mark.parametrize("name", SILENCE)
-def test_it_rings_for_nothing_else(scene: Scene, name: str) -> None:
-    before = bell.bell().count()
+def test_it_notifies_for_nothing_else(scene: Scene, name: str) -> None:
+    before = notifier.notifier().count()
     if name == "refused":
         with pytest.raises(Refusal):
             SILENCE[name](scene)
     else:
         SILENCE[name](scene)
-    assert bell.bell().count() == before
+    assert notifier.notifier().count() == before

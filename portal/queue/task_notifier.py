@@ -1,6 +1,6 @@
-"""The bell of long work: makes sure that a `run_tasks` is queued while a task is due.
+"""The notifier of long work: makes sure that a `run_tasks` is queued while a task is due.
 
-Like the deliveries' bell it only saves waiting: the sweep rings again for what is still due.
+Like the deliveries' notifier it only saves waiting: the sweep notifies again for what is still due.
 """
 
 from typing import Final
@@ -10,33 +10,34 @@ from rq import Queue
 from sqlalchemy.orm import Session, scoped_session
 
 from portal.lib import request_id
-from portal.queue import bell
+from portal.queue import notifier
 from portal.queue.names import BACKGROUND, RUN_TASKS
 from portal.queue.portal_job import PortalJob
 
 QUEUED: Final = "tasks:queued"
-# A worker killed between pop and start silences the bell this long; a job may also wait that long
-# behind the 20 seconds of another.
+# A worker killed between pop and start keeps the notifier silent this long; a job may also wait
+# that long behind the 20 seconds of another.
 QUEUED_SECONDS: Final = 30
 
 
-def ring() -> None:
+def notify() -> None:
     """Make sure that somebody looks for due tasks after this moment."""
-    bell.bell().ask(enqueue)
+    notifier.notifier().ask(enqueue)
 
 
-def ring_after_commit(session: Session | scoped_session[Session]) -> None:
+def notify_after_commit(session: Session | scoped_session[Session]) -> None:
     """Ring once when the outermost transaction of `session` commits; never if it does not."""
-    bell.ring_after_commit(session, ring)
+    notifier.notify_after_commit(session, notify)
 
 
 def answer() -> None:
-    """`run_tasks` has started: the next ring may queue another one."""
-    bell.bell().ask(lambda redis: redis.delete(QUEUED))
+    """`run_tasks` has started: the next notification may queue another one."""
+    notifier.notifier().ask(lambda redis: redis.delete(QUEUED))
 
 
 def enqueue(redis: Redis) -> None:
-    """Queue a `run_tasks` unless one is waiting. For `Bell.ask`, which outlives a Redis in need."""
+    """Queue a `run_tasks` unless one is waiting. For `Notifier.ask`, which outlives a Redis in
+    need."""
     if not redis.set(QUEUED, 1, nx=True, ex=QUEUED_SECONDS):
         return
     with redis.pipeline() as pipe:
