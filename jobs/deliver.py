@@ -20,8 +20,7 @@ from portal.services.dispatch import request
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """What outlives a dispatcher, so that the next one starts warm: connections, names,
-    certificates."""
+    """Connections, names and certificates, which outlive a dispatcher: the next one starts warm."""
 
     engine: Engine
     transport: Transport

@@ -1,5 +1,5 @@
-"""What a dispatcher does now and then beside sending: for itself, for this machine, and, whoever
-comes first, for all."""
+"""Keep things in order beside sending: for this dispatcher, for this machine, and, whoever comes
+first, for all."""
 
 from collections.abc import Set
 from functools import partial

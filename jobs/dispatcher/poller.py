@@ -1,4 +1,4 @@
-"""How a dispatcher looks for what is due, and claims it."""
+"""Look for what is due, and claim it."""
 
 from collections import deque
 from collections.abc import Callable, Set

@@ -111,7 +111,7 @@ class Sender:
             self._rest(PAUSE)
 
     def _let_go(self) -> None:
-        """What the last dispatcher was sending may go again."""
+        """Let what the last dispatcher was sending go again."""
         writer = DatabaseWriter(self._engine)
         work = partial(claim_types.interrupt, run=own_run())
         while not (self._is_stopping() or writer.write(work)):

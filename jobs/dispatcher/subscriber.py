@@ -1,5 +1,5 @@
-"""How a dispatcher hears of new work: by a subscription to the notifier, whose socket is one more
-that it waits for; without one by asking again and again."""
+"""Learn of new work by a subscription, whose socket is one more that a dispatcher waits for;
+without one by asking Redis again and again."""
 
 from math import inf
 from time import monotonic

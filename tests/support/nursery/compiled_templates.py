@@ -5,8 +5,8 @@ from typing import Final
 
 from jinja2 import FileSystemBytecodeCache
 
-# Beside the tree. Jinja's own choice is in the folder for temporary files, which the trials of
-# mutants empty: each template that is first shown after that would be an error.
+# Beside the tree. Jinja's own choice is in the folder for temporary files, which may be emptied:
+# each template that is first shown after that would be an error.
 FOLDER: Final = Path(__file__).resolve().parents[3] / "test-results" / "templates"
 
 
