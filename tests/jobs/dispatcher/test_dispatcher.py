@@ -246,8 +246,9 @@ def test_what_ends_is_counted_by_the_hour(receiver: Receiver) -> None:
     publish(asset_id=2)
     deliver_due()
     db.session.rollback()
-    (counted,) = db.session.query(Rollup)
-    assert (counted.webhook_id, counted.delivered, counted.failed) == (hook.id, 1, 1)
+    # Two rows, where the hour ends between the deliveries.
+    hours = db.session.query(Rollup).filter_by(webhook_id=hook.id).all()
+    assert sum(hour.delivered for hour in hours) == sum(hour.failed for hour in hours) == 1
 
 
 def test_what_a_dispatcher_left_open_when_it_broke_is_nothing_to_the_next(
