@@ -8,7 +8,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick check coverage golden pictures chaos bench lock lock-check \
+.PHONY: help run test test-all test-quick check coverage golden pictures chaos bench lock lock-check \
 	browser browser-support
 
 help: ## Explain the targets
@@ -29,6 +29,9 @@ test test-quick coverage: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev.stamp browser
 test: ## Install what the tests need, a browser too, and run all of them (ARGS="-k ring" for some)
 	@$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-all: ## The same, with each test that needs a database on both kinds, not those alone that differ
+	@$(MAKE) --no-print-directory test ARGS='--all-databases $(ARGS)'
 
 SLOW := browser faults jobs engine/http/real_receivers services/demo \
 	services/core/test_chunked_walks.py services/csv/test_import_agreement.py \

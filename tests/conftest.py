@@ -1,9 +1,8 @@
 """What every test stands on: a real database of each kind, a real Valkey, the real application.
 
-A test that takes `app` runs on SQLite and on PostgreSQL. Tests of pages (`PAGES`) run on SQLite
-alone: what stands below a page is tested on both by itself. A page whose route does more with the
-database than call a verb (its own query, search, paging, locks), or that shows what only the
-database knows, says `pytestmark = pytest.mark.both_databases`.
+A test that takes `app` runs on SQLite. What depends on the database (locks, SQL that differs, JSON,
+dates, paging, search, migrations, claims) says `pytestmark = pytest.mark.both_databases` and runs
+on PostgreSQL too, as all tests do with `--all-databases`.
 """
 
 import base64
@@ -68,12 +67,12 @@ ENVIRONMENT = {
     "PORT": "9",
 }
 DATABASES = ["sqlite", "postgres"]
-PAGES = {"web", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make golden` gives it."""
+    """`make golden` gives the first, `make test-all` the second."""
     parser.addoption("--renew-golden", action="store_true", help="write the expected files anew")
+    parser.addoption("--all-databases", action="store_true", help="run each test on PostgreSQL too")
 
 
 @pytest.fixture
@@ -106,9 +105,9 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Choose the databases of each test that touches one."""
     if "database_kind" in metafunc.fixturenames:
-        folder = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
-        is_on_one = folder in PAGES and not metafunc.definition.get_closest_marker("both_databases")
-        kinds = DATABASES[:1] if is_on_one else DATABASES
+        is_marked = metafunc.definition.get_closest_marker("both_databases") is not None
+        is_on_both = is_marked or metafunc.config.getoption("--all-databases")
+        kinds = DATABASES if is_on_both else DATABASES[:1]
         metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
 
 

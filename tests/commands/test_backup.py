@@ -28,6 +28,8 @@ from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_delivery, make_many
 from tests.support.factories import Hook, make_asset, make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 SECRET = "a secret key of our own"
 
 

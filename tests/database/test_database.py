@@ -16,6 +16,8 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from tests.support.factories import make_asset
 
+pytestmark = pytest.mark.both_databases
+
 
 def has_a_model(name: str | None, _kind: str, _parents: Any) -> bool:
     """The index of parts of words is the database's own (tests/database/test_asset_words.py)."""

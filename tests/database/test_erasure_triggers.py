@@ -11,6 +11,8 @@ from portal.services.actions import stock
 from portal.services.core.unit_of_work import session, writing
 from tests.support.factories import make_asset, make_user
 
+pytestmark = pytest.mark.both_databases
+
 TABLES = {
     "audit_entries": "audit entries cannot be",
     "activities": "lines of a timeline cannot be",

@@ -20,6 +20,8 @@ from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import change, lease, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook, publish
 
+pytestmark = pytest.mark.both_databases
+
 REGISTER = "0003"  # what stands before webhooks and the outbox
 
 

@@ -2,11 +2,14 @@
 
 import warnings
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
 
 from portal.extensions import Base, db
+
+pytestmark = pytest.mark.both_databases
 
 # Of each database its own, which no model could tell: the indexes for searches, and foreign keys
 # that PostgreSQL does without.

@@ -23,6 +23,8 @@ from tests.conftest import ENVIRONMENT
 from tests.support.factories import make_asset, make_staff
 from tests.support.servers import PostgresServer
 
+pytestmark = pytest.mark.both_databases
+
 INDEXES = "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'ix_%_words' ORDER BY 1"
 EXTENSION = "SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'"
 

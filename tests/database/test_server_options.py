@@ -17,6 +17,8 @@ from tests.support.database.memory_folder import memory_folder
 from tests.support.database.own_postgres import own_postgres
 from tests.support.ports import free_port
 
+pytestmark = pytest.mark.both_databases
+
 OURS = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",

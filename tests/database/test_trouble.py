@@ -10,6 +10,8 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.operations import Process
 
+pytestmark = pytest.mark.both_databases
+
 
 class DriverError(Exception):
     """As psycopg's with an SQLSTATE, and as sqlite3's with a result code."""

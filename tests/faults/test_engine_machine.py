@@ -45,6 +45,8 @@ from tests.faults.support.durations import IS_FULL
 from tests.faults.support.engine_world import EVENTS, WELL, World, health_of, look
 from tests.jobs.dispatcher.delivery_clock import claim, ended, write_down
 
+pytestmark = pytest.mark.both_databases
+
 WHICH = st.sampled_from([0, 1])
 PICK = st.integers(0, 50)
 PLACES = st.integers(1, 12)

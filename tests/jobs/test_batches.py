@@ -20,7 +20,7 @@ from tests.support.deliveries import stored
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.receiver import Receiver
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 FAILED = LogFilter(status=StatusFilter.FAILED)
 
 

@@ -9,6 +9,8 @@ from jobs.dispatcher.database_writer import DatabaseWriter
 from portal.extensions import db
 from tests.jobs.outage import Clock, refused
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.mark.parametrize(("lasted", "said"), [(5.0, 0), (5.1, 1)])
 def test_the_end_of_a_long_outage_is_told_once(

@@ -201,6 +201,7 @@ def test_looks_that_find_nothing_come_seldom_where_all_of_the_last_took_long(
     assert poller.at == pytest.approx(clock.now + pause)
 
 
+@pytest.mark.both_databases
 def test_a_claim_waits_for_the_disk_with_results_and_not_alone(
     writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:

@@ -30,6 +30,8 @@ from tests.support.factories import Hook, make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture(autouse=True)
 def rows_can_be_locked(database_kind: str) -> None:

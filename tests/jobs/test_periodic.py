@@ -18,6 +18,8 @@ from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
 from tests.support.database.periodic_tasks import begin_periodic_task
 
+pytestmark = pytest.mark.both_databases
+
 DUTIES = {
     "sweep": sweep,
     "alerts": look_for_alerts,

@@ -12,6 +12,8 @@ from jobs import progress as module
 from jobs.progress import STUCK_AFTER, Progress
 from jobs.stop_flag import StopFlag
 
+pytestmark = pytest.mark.both_databases
+
 
 class Clock:
     now = 1000.0

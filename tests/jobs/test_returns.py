@@ -14,6 +14,8 @@ from tests.jobs.dispatcher.delivery_clock import attempts, claim, deliveries, le
 from tests.jobs.outage import refused
 from tests.support.factories import make_webhook, publish
 
+pytestmark = pytest.mark.both_databases
+
 
 def claims(count: int) -> list[Claim]:
     make_webhook()

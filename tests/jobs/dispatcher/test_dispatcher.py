@@ -40,7 +40,7 @@ from tests.support.receiver import Receiver
 
 SECRET = "whsec_c2VjcmV0IGZvciB0aGUgdGVzdHMgb2YgdGhlIHB1bXA="
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def test_it_delivers_an_event_with_its_headers_and_signature(receiver: Receiver) -> None:

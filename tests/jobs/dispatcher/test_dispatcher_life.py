@@ -158,6 +158,7 @@ def test_what_takes_too_long_at_the_end_is_given_back_and_counts_as_nothing(
     assert (attempt.outcome, attempt.finished_at is None) == ("interrupted", False)
 
 
+@pytest.mark.both_databases
 def test_what_is_claimed_after_it_has_hung_up_is_given_back_as_it_was(
     app: Flask, having: Set, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

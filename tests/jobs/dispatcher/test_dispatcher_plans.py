@@ -28,6 +28,8 @@ from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Received, Receiver
 
+pytestmark = pytest.mark.both_databases
+
 BIG = ("deliveries", "attempts", "attempt_bodies", "events")
 
 

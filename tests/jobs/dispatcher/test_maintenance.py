@@ -34,6 +34,8 @@ from tests.support.deliveries import lease, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 from tests.support.servers import ValkeyServer
 
+pytestmark = pytest.mark.both_databases
+
 MINUTE = timedelta(minutes=1)
 
 

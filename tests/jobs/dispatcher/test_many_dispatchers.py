@@ -19,6 +19,8 @@ from portal.services.dispatch.claim_types import Claim
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 
+pytestmark = pytest.mark.both_databases
+
 
 def claim_on_its_own_connection(app: Flask, places: int, start: threading.Barrier) -> list[Claim]:
     """What one dispatcher claims when all begin at the same moment."""

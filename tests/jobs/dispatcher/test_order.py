@@ -34,6 +34,8 @@ from tests.support.deliveries import change
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.receiver import Receiver
 
+pytestmark = pytest.mark.both_databases
+
 
 def publish_many(count: int) -> None:
     for number in range(count):

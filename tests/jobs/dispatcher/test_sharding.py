@@ -22,6 +22,8 @@ from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver
 
+pytestmark = pytest.mark.both_databases
+
 WORKER = heartbeats.worker_of(DELIVERIES)
 
 

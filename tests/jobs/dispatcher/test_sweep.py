@@ -39,6 +39,8 @@ from tests.support.factories import make_user, make_webhook
 from tests.support.processes import until
 from tests.support.servers import ValkeyServer
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def locked(app: Flask) -> Iterator[None]:

@@ -23,7 +23,7 @@ from tests.support.factories import make_webhook, publish
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def nobody_there() -> str:

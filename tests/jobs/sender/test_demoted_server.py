@@ -13,6 +13,8 @@ from portal.models.deliveries import Lease
 from tests.support.factories import make_webhook
 from tests.support.processes import until
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture(autouse=True)
 def _on_postgresql(app: Flask) -> None:

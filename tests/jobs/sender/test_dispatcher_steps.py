@@ -25,6 +25,8 @@ from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_webhook, publish
 from tests.support.servers import ValkeyServer
 
+pytestmark = pytest.mark.both_databases
+
 
 def claims(count: int) -> list[Claim]:
     """So many, each of which was claimed alone."""

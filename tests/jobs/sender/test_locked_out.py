@@ -11,6 +11,8 @@ from tests.jobs.outage import refused
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.processes import until
 
+pytestmark = pytest.mark.both_databases
+
 MOST = 60  # rounds in a second, in which it looks twenty times at most
 
 

@@ -27,6 +27,8 @@ from tests.support.deliveries import lease, make_delivery
 from tests.support.processes import until
 from tests.support.servers import ValkeyServer
 
+pytestmark = pytest.mark.both_databases
+
 LONG = 10.0  # seconds that something may take, however slow the machine is
 IsStopping = Callable[[], bool]
 

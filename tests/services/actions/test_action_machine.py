@@ -37,7 +37,7 @@ from portal.services.core.unit_of_work import session
 from tests.services.actions.every_action import ACTS
 from tests.support.factories import make_asset, make_staff
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def reserve(actor: Actor, asset_id: int) -> None:

@@ -29,6 +29,8 @@ from tests.support.factories import (
     make_user,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 def allocate(asset_id: int, staff_id: int) -> None:
     assignments.allocate(SYSTEM, asset_id, staff_id=staff_id)

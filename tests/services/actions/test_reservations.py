@@ -33,7 +33,7 @@ from tests.services.actions.plan_examples import (
 from tests.support.database.rivals import at_once
 from tests.support.factories import make_asset, make_staff, make_user
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def keys_of(event: EventName) -> list[str]:

@@ -32,6 +32,8 @@ from tests.services.alerts.due_things import (
 )
 from tests.support.factories import make_asset
 
+pytestmark = pytest.mark.both_databases
+
 
 def make_stock(quantity: int, least: int | None) -> int:
     return make_asset("Toner", kind="stock", quantity=quantity, min_quantity=least, unit="box")

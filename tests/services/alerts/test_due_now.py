@@ -32,6 +32,8 @@ from tests.services.alerts.due_things import (
 )
 from tests.support.factories import make_asset, make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 LATE = EventName.CHECKOUT_OVERDUE
 DUE = EventName.MAINTENANCE_DUE
 LOW = EventName.LOW_STOCK

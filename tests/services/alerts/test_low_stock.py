@@ -19,6 +19,8 @@ from portal.services.core.unit_of_work import session
 from tests.services.alerts.due_things import bodies, decided, fired, ledger
 from tests.support.factories import make_asset
 
+pytestmark = pytest.mark.both_databases
+
 LOW = "alert.low_stock"
 
 

@@ -26,6 +26,8 @@ from portal.services.core.unit_of_work import session, writing
 from tests.support.database.statements import asked
 from tests.support.factories import make_asset, make_staff
 
+pytestmark = pytest.mark.both_databases
+
 MANY = COUNTED_BESIDE + 500
 LOST = MANY // 3
 

@@ -10,6 +10,8 @@ from portal.services.core.unit_of_work import session, writing
 from tests.support.database.rivals import Rival
 from tests.support.factories import make_asset, make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_only_tags_of_five_digits_and_more_could_be_given_out_as_well() -> None:
     tags = ["AST-00001", "ast-123456", "AST-0001", "AST-0000\u0661", "XAST-00001", "AST-00001x", ""]

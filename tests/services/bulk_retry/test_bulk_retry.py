@@ -27,7 +27,7 @@ from portal.services.webhooks import activation
 from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 FAILED = LogFilter(status=StatusFilter.FAILED)
 
 

@@ -13,7 +13,7 @@ from portal.services.core.unit_of_work import writing
 from tests.services.bulk_retry.test_bulk_retry import FAILED, all_that, finish, handed, some, work
 from tests.support.factories import make_user, make_webhook
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 @pytest.fixture

@@ -37,6 +37,8 @@ from tests.services.core.whole_database import differences, whole_database
 from tests.support.database.empty_database import empty_out
 from tests.support.factories import make_asset
 
+pytestmark = pytest.mark.both_databases
+
 FEW, THOUSANDS = 2, 10_000
 Bound = tuple[ModuleType, str]
 OFF: Sequence[Bound] = ((activation, "RESTED_A_STEP"), (activation, "A_STATEMENT"))

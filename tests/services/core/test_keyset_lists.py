@@ -40,6 +40,8 @@ from tests.services.core.keyset_walk import (
 from tests.support.database.statements import asked
 from tests.support.factories import make_asset
 
+pytestmark = pytest.mark.both_databases
+
 LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     asset_queries.list_assets: register_lists.assets,
     asset_pages.in_order: register_lists.sorted_assets,

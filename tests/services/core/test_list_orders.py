@@ -16,6 +16,8 @@ from tests.services.core import webhook_lists
 from tests.services.core.keyset_walk import SIZE, assert_every_row_once
 from tests.support.factories import make_asset
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_webhooks_come_once_in_each_order(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyset, "PAGE_SIZE", SIZE)

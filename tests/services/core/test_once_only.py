@@ -15,6 +15,8 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import once_only, session, writing
 
+pytestmark = pytest.mark.both_databases
+
 
 def note_something() -> int:
     with writing() as current:

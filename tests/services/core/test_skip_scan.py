@@ -10,6 +10,8 @@ from portal.services.outbox.due import with_open_rows
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_each_is_found_once_in_order_and_others_are_not(app: Flask) -> None:
     hooks = [make_webhook() for _ in range(4)]

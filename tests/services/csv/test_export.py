@@ -16,6 +16,8 @@ from portal.services.csv import export
 from tests.services.actions.plan_examples import put_in
 from tests.support.factories import make_asset, make_category, make_location, make_staff
 
+pytestmark = pytest.mark.both_databases
+
 DUE = datetime(2030, 5, 3, 7, 30, tzinfo=UTC)
 MADE = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -29,6 +29,8 @@ from portal.services.task_kinds import KINDS
 from tests.services.core.keyset_walk import every, store
 from tests.support.factories import make_asset
 
+pytestmark = pytest.mark.both_databases
+
 ROWS = 80
 DONE = {"create": "created", "update": "updated", "unchanged": "unchanged", "error": "error"}
 # What may stand in a cell, good and bad; most are left blank.

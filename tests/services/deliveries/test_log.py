@@ -23,7 +23,7 @@ from portal.services.outbox.due import PausedFor, ShownStatus
 from tests.support.deliveries import lease, make_attempt, make_delivery, make_many
 from tests.support.factories import make_asset, make_webhook
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def ids(wanted: LogFilter) -> list[object]:

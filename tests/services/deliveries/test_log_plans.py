@@ -26,6 +26,8 @@ from tests.support.database.kept_filling import told_once
 from tests.support.deliveries import make_attempt, make_delivery, make_many
 from tests.support.factories import Hook, make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 ROWS = 4000
 PRIMARY = {"sqlite": "INTEGER PRIMARY KEY", "postgresql": "pk_deliveries"}
 PLACES = {"first": None, "older": Cursor((ROWS // 2,)), "newer": Cursor((ROWS // 2,), newer=True)}

@@ -12,7 +12,7 @@ from portal.services.deliveries.log.filters import LogFilter
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 SECOND = timedelta(seconds=1)
 

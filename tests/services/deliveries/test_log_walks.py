@@ -45,6 +45,8 @@ from tests.services.core.keyset_walk import (
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_asset, make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 ROWS = 42
 AWAY = "A receiver in trouble"
 READ = 5  # rows that a page may look through

@@ -14,6 +14,8 @@ from tests.services.core.keyset_walk import every
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 FAILED = LogFilter(status=StatusFilter.FAILED)
 SIZE = 3
 

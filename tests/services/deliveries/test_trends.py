@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from flask import Flask
 from sqlalchemy import insert
 
@@ -9,6 +10,8 @@ from portal.models.deliveries import Rollup
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries.trends import trend, trends
 from tests.support.factories import make_webhook
+
+pytestmark = pytest.mark.both_databases
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

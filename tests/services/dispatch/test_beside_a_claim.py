@@ -24,6 +24,8 @@ from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 Verb = Callable[[Actor, Hook, UUID], object]
 
 

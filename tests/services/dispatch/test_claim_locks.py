@@ -18,6 +18,8 @@ from tests.jobs.dispatcher.delivery_clock import ask_for_retry, deliveries, leas
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def connection(app: Flask) -> Iterator[Connection]:

@@ -32,6 +32,8 @@ from tests.support.database.statements import asked
 from tests.support.deliveries import change, lease, make_delivery
 from tests.support.factories import Hook, make_webhook, publish
 
+pytestmark = pytest.mark.both_databases
+
 MOST = 3
 LEASE_SECONDS = 2 + 3  # WEBHOOK_TIMEOUT and LEASE_MARGIN of the tests
 

@@ -29,7 +29,7 @@ from tests.jobs.dispatcher.delivery_clock import (
 )
 from tests.support.factories import make_webhook, publish
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from tests.support.database.statements import asked
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Hook, make_webhook, publish
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 HEALTH = ("failures_in_row", "failing_since", "throttled", "pause", "not_before")
 WELL = (0, None, False, 0, None)

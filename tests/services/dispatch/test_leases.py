@@ -28,7 +28,7 @@ from tests.jobs.dispatcher.delivery_clock import (
 from tests.support.deliveries import change, stored
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 @pytest.fixture

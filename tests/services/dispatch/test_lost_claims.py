@@ -15,6 +15,8 @@ from tests.jobs.dispatcher.delivery_clock import attempts, claim, deliveries, en
 from tests.support.factories import make_webhook, publish
 from tests.support.servers import PostgresServer
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def crash(app: Flask, postgres_server: PostgresServer) -> Callable[[], None]:

@@ -30,7 +30,7 @@ from tests.jobs.dispatcher.delivery_clock import (
 from tests.support.deliveries import stored
 from tests.support.factories import make_webhook, publish
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 tables = Base.metadata.tables
 

@@ -22,6 +22,8 @@ from portal.services.dispatch.results import FailedAttempt, Result, of_exchange,
 from tests.jobs.dispatcher.delivery_clock import claim, ended, make_due, only_delivery, write_down
 from tests.support.factories import make_webhook, publish
 
+pytestmark = pytest.mark.both_databases
+
 KEY, DOTS = "a-key-of-theirs", "••••"
 
 

@@ -18,6 +18,8 @@ from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, lease, make_delivery, stored
 from tests.support.factories import make_webhook, publish
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_where_nothing_is_to_be_put_right_it_waits_for_nobody_who_writes(app: Flask) -> None:
     make_delivery()

@@ -45,6 +45,8 @@ from tests.support.database.rivals import Rival, meanwhile
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_asset, make_staff, make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 BOTH = pytest.mark.parametrize("kind", list(ErasedKind))
 # Bodies as they went out, and what came back: kept until their retention ends.
 STORED_BODIES = {"events.body", "attempt_bodies.response_text"}

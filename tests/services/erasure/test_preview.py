@@ -22,6 +22,8 @@ from portal.services.erasure import preview as module
 from portal.services.erasure.preview import ErasurePreview, preview
 from tests.support.factories import Person, make_asset, make_staff, make_user
 
+pytestmark = pytest.mark.both_databases
+
 DAY = timedelta(days=1)
 
 

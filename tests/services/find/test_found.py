@@ -16,7 +16,7 @@ from portal.services.find import EverythingFound, FoundKind
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_staff, make_webhook
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def find(text: str) -> EverythingFound:

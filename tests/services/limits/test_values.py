@@ -27,6 +27,8 @@ from portal.web.actions.planning_pages import read_days
 from portal.web.forms.fields import read_months, row_id
 from portal.web.forms.query_values import number_or_none, read_begin
 
+pytestmark = pytest.mark.both_databases
+
 NOW: Final = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 TODAY: Final = NOW.date()
 A_DAY: Final = timedelta(days=1)

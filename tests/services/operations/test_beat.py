@@ -35,7 +35,7 @@ from tests.support.database.statements import asked
 from tests.support.factories import make_asset
 from tests.support.processes import until
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 KIND = heartbeats.WEB
 
 

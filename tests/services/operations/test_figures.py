@@ -10,7 +10,7 @@ from portal.services.operations import metrics
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def test_attempts_count_that_ended_in_the_last_five_minutes_and_had_a_connection() -> None:

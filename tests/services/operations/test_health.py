@@ -118,6 +118,7 @@ def stamp(revision: str | None) -> None:
             current.execute(insert, {"revision": revision})
 
 
+@pytest.mark.both_databases
 def test_the_facts_name_what_runs_and_no_password(app: Flask, database_kind: str) -> None:
     facts = health.read_facts()
     database, redis = facts.database, facts.redis

@@ -17,7 +17,7 @@ from portal.services.operations.overview import overview
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_webhook
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 MINUTE = timedelta(minutes=1)
 

@@ -21,7 +21,7 @@ from portal.services.outbox import rollups
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_asset, make_webhook, publish
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 OLD = timedelta(days=31)
 

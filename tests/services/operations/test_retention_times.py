@@ -29,7 +29,7 @@ from tests.support.database.rivals import Rival
 from tests.support.deliveries import lease, make_delivery, stored
 from tests.support.factories import make_webhook, publish
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 MONTH = 30 * DAY  # RETENTION_DAYS, unless it is set

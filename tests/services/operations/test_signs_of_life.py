@@ -22,7 +22,7 @@ from portal.services.operations.readiness import Pulse, Surroundings
 from tests.services.operations.test_beat import on, somebody_else
 from tests.support.processes import until
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def sign(kind: str, name: str, *, minutes: float = 0) -> datetime:

@@ -35,6 +35,8 @@ from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_staff, make_user, make_webhook
 from tests.support.processes import Process
 
+pytestmark = pytest.mark.both_databases
+
 Elsewhere = Callable[..., str]
 
 MADE_THERE = {"processes", "assets", "activities", "audit_entries", "events", "deliveries"}

@@ -20,7 +20,7 @@ from portal.services.webhooks.activation import HeldChoice
 from tests.support.database.rivals import Rival
 from tests.support.factories import make_user, make_webhook, new_event, publish
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def deliveries() -> list[Delivery]:

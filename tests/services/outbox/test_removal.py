@@ -9,6 +9,8 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.outbox.rollups import remove_deliveries
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 
+pytestmark = pytest.mark.both_databases
+
 KINDS = (Delivery, Attempt, AttemptBody, Lease)
 
 

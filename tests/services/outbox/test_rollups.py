@@ -13,6 +13,8 @@ from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange
 from tests.support.factories import make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 NOW = datetime(2026, 3, 4, 9, 59, 59, 999_000, tzinfo=UTC)
 DELIVERED, FAILED = DeliveryStatus.DELIVERED, DeliveryStatus.FAILED
 

@@ -30,7 +30,7 @@ NOBODY = UUID(int=0)
 WORKER = heartbeats.worker_of(DELIVERIES)
 
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 @pytest.fixture

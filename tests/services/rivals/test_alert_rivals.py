@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,6 +21,8 @@ from portal.services.core.unit_of_work import session
 from tests.services.alerts.due_things import decided, with_warranty
 from tests.support.database.rivals import meanwhile
 from tests.support.factories import make_user
+
+pytestmark = pytest.mark.both_databases
 
 
 def run() -> None:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -18,6 +19,8 @@ from tests.services.outbox.test_bench import (
     webhooks,
 )
 from tests.support.database.rivals import Rival, meanwhile
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_not_all_machines_sit_down_at_once(app: Flask) -> None:

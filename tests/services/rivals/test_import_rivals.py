@@ -1,5 +1,6 @@
 """Two people answer for files with the same headings at once: what both said is remembered."""
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,6 +14,8 @@ from portal.services.csv import import_matches, import_rows
 from portal.services.csv.import_rows import Ticks
 from tests.support.database.rivals import Rival, meanwhile
 from tests.support.factories import make_asset, make_user
+
+pytestmark = pytest.mark.both_databases
 
 HEADINGS = ["Gerät", "Zustand"]
 GERAET = {"Gerät": "name"}

@@ -21,6 +21,8 @@ from portal.services.people.sign_in import WrongPassword, sign_in
 from tests.support.database.rivals import Rival, meanwhile
 from tests.support.factories import Person, make_user
 
+pytestmark = pytest.mark.both_databases
+
 NEW = "a pass phrase of its own"
 
 

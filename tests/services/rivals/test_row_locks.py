@@ -34,6 +34,8 @@ from tests.support.database.rivals import Rival, meanwhile
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
+pytestmark = pytest.mark.both_databases
+
 Verb = Callable[[Actor, Hook, UUID], object]
 
 

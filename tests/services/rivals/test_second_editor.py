@@ -36,6 +36,8 @@ from tests.support.factories import (
     make_webhook,
 )
 
+pytestmark = pytest.mark.both_databases
+
 # What is changed, its row, and the change as the second person saves it.
 Edited = tuple[type[Any], int, Callable[[], object]]
 

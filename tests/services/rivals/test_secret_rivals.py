@@ -21,6 +21,8 @@ from tests.support.database.rivals import Rival, meanwhile
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Hook, make_webhook, publish
 
+pytestmark = pytest.mark.both_databases
+
 
 def changed_meanwhile(
     app: Flask, hook: Hook, verb: Callable[[], object], change: Callable[[Webhook], None]

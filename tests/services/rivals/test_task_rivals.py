@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from flask import Flask
 
 from portal.lib.clock import common_now
@@ -16,6 +17,8 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import database_time, writing
 from tests.services.tasks.test_tasks import Counting, fresh, start
 from tests.support.database.rivals import Rival, answer_of
+
+pytestmark = pytest.mark.both_databases
 
 
 def changed_meanwhile(

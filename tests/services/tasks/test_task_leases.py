@@ -18,6 +18,8 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from tests.services.tasks.test_tasks import Counting, be_due, fresh, start
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_turn_ends_with_the_time_of_the_worker(
     app: Flask, monkeypatch: pytest.MonkeyPatch

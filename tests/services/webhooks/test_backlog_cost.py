@@ -19,6 +19,8 @@ from portal.services.deliveries.log.filters import StatusFilter
 from portal.services.webhooks import queries as webhook_queries
 from tests.support.factories import Hook, make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 FEW, MANY = 150, 1500
 UNDER_WAY = (StatusFilter.WAITING, StatusFilter.RETRYING, StatusFilter.PAUSED, StatusFilter.HELD)
 LATER = datetime(2999, 1, 1, tzinfo=UTC)

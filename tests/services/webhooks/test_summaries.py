@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
@@ -11,6 +12,8 @@ from portal.models.webhooks import OffReason, WebhookState
 from portal.services.webhooks import banners, queries
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_its_last_delivery_is_the_youngest_of_its_own_that_is_no_test(app: Flask) -> None:

@@ -270,6 +270,7 @@ def test_one_that_was_held_while_its_webhook_was_deleted_is_stopped_by_the_sweep
     assert (delivery.status, delivery.stopped_by) == ("stopped", "Ana")
 
 
+@pytest.mark.both_databases
 def test_an_event_is_stored_while_somebody_changes_a_webhook_that_wants_it(app: Flask) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")

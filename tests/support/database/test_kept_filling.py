@@ -13,6 +13,8 @@ from tests.support.database.empty_database import empty_out
 from tests.support.database.kept_filling import filled_once
 from tests.support.factories import make_asset, make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 
 def some() -> list[int]:
     """Assets with their history and messages that wait: the ids of the assets."""

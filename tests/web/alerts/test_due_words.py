@@ -30,8 +30,6 @@ from tests.support.factories import make_asset
 from tests.support.pages import Page
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
-
 
 def kinds(page: Page) -> dict[str, str]:
     """What the page says of each kind."""

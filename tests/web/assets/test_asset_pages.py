@@ -27,7 +27,6 @@ from tests.support.factories import (
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 EMPTY = "\N{EN DASH}"
 
 

@@ -21,7 +21,6 @@ from tests.support.factories import make_asset, make_staff, make_user, make_webh
 from tests.support.pages import Page
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 PATHS = {
     "Details": "",
     "Timeline": "/timeline",

@@ -17,7 +17,6 @@ from tests.support.pages import Page, Pages
 from tests.web.bulk_retry.test_bulk_retry_pages import confirm
 from tests.web.signed_in import signed_in, visit
 
-pytestmark = pytest.mark.both_databases
 CLOCK = re.compile(r"\d\d:\d\d")
 
 

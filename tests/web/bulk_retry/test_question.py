@@ -26,8 +26,6 @@ from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture
 def support(app: Flask) -> Pages:

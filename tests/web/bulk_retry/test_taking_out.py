@@ -19,7 +19,6 @@ from tests.support.factories import make_user, make_webhook
 from tests.web.bulk_retry.test_bulk_retry_list import interrupted
 from tests.web.signed_in import signed_in, visit
 
-pytestmark = pytest.mark.both_databases
 BUTTON = "Take it out"
 
 

@@ -15,8 +15,6 @@ from tests.support.pages import Page, Pages
 from tests.web.bulk_retry.test_bulk_retry_pages import confirm
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture
 def support(app: Flask) -> Pages:

@@ -4,7 +4,6 @@ from datetime import timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
@@ -20,7 +19,6 @@ from tests.web.deliveries.test_delivery_parts import caller_text
 from tests.web.home.test_home import problems
 from tests.web.signed_in import signed_in, visit
 
-pytestmark = pytest.mark.both_databases
 NOW = "It is being sent again now, in a bulk retry."
 WHO = "Sam Okoro is retrying it now"
 

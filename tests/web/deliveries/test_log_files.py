@@ -15,8 +15,6 @@ from tests.support.factories import make_webhook
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture
 def support(app: Flask) -> Pages:

@@ -18,7 +18,6 @@ from tests.support.pages import Page, Pages
 from tests.web.home.test_home import problems
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 NOON = datetime(2025, 5, 4, 12, 0, tzinfo=UTC)
 DISMISS = "/deliveries/problems/dismiss"
 

@@ -18,8 +18,6 @@ from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
-
 AT = datetime(2026, 3, 10, 17, 40, 11, tzinfo=UTC)  # 18:40:11 in Vienna
 FAILED = "Attempted again at 10 Mar 2026, 18:40:11 by Ana: connection refused."
 

@@ -17,8 +17,6 @@ from tests.support.factories import PASSWORD, make_asset, make_staff, make_user
 from tests.support.pages import Pages
 from tests.web.signed_in import signed_in
 
-pytestmark = pytest.mark.both_databases
-
 
 def maria(**columns: object) -> tuple[int, str]:
     """Somebody of the staff who had something once: the row id, and the address of the page."""

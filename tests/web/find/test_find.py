@@ -17,8 +17,6 @@ from tests.support.factories import make_asset, make_staff, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture
 def pages(app: Flask) -> Pages:

@@ -23,8 +23,6 @@ from tests.support.factories import make_asset, make_webhook
 from tests.support.pages import Page
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
-
 
 def needs(page: Page) -> list[str]:
     """The titles of what needs attention."""

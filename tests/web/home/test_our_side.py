@@ -1,6 +1,5 @@
 """Is everything running? The start page says so to everybody, from what `/readyz` goes by."""
 
-import pytest
 from flask import Flask
 
 from portal.queue.names import DELIVERIES
@@ -8,8 +7,6 @@ from portal.services.core import heartbeats
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.web.signed_in import visit
-
-pytestmark = pytest.mark.both_databases
 
 
 def test_support_reads_on_the_start_page_whether_our_side_is_working(app: Flask) -> None:

@@ -18,7 +18,6 @@ from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import make_delivery
 from tests.support.servers import ValkeyServer
 
-pytestmark = pytest.mark.both_databases
 RESERVED = ("_total", "_count", "_sum", "_bucket")  # of other kinds than gauges
 FAR_AWAY = {"REMOTE_ADDR": "192.0.2.7"}
 

@@ -30,7 +30,6 @@ from tests.support.factories import make_asset
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 DUTY_NAMES = ("Showing pages", "Sending deliveries", "Background work", "Starting what")
 ALL = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.SCHEDULER)
 

@@ -19,7 +19,6 @@ from tests.support.processes import until
 from tests.web.operations.test_system import everybody_signs
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 TITLE = "Requests come through a reverse proxy that the portal does not trust"
 TODO = "set TRUSTED_PROXIES to the number of proxies"
 

@@ -2,7 +2,6 @@
 
 from urllib.parse import urlsplit
 
-import pytest
 from click.testing import Result
 from flask import Flask
 from sqlalchemy import select, update
@@ -17,8 +16,6 @@ from portal.web.people.forms import ROLE_HINTS
 from tests.support.factories import PASSWORD, make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import signed_in
-
-pytestmark = pytest.mark.both_databases
 
 
 def invite(pages: Pages, email: str = "cleo@example.com", role: str = "support") -> Page:

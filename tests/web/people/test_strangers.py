@@ -1,14 +1,12 @@
 """Somebody who guesses keeps nobody out: not the owner of the account, nor the others behind the
 proxy that all of them come through."""
 
-import pytest
 from flask import Flask
 
 from tests.services.people.test_people_sign_in import let_time_pass
 from tests.support.factories import Person, make_user
 from tests.support.pages import Pages
 
-pytestmark = pytest.mark.both_databases
 OFFICE, HOME, STRANGER = "192.0.2.7", "198.51.100.9", "203.0.113.66"
 
 

@@ -16,8 +16,6 @@ from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.fixture
 def pages(app: Flask) -> Pages:

@@ -29,7 +29,7 @@ from tests.services.actions.plan_examples import (
 )
 from tests.support.factories import make_asset, make_staff
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 
 def test_what_is_over_can_only_be_rejected() -> None:

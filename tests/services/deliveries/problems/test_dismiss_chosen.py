@@ -37,7 +37,6 @@ from tests.services.deliveries.problems.test_problems import fail, told
 from tests.support.deliveries import change, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
 
-pytestmark = pytest.mark.both_databases
 MINUTE = timedelta(minutes=1)
 
 

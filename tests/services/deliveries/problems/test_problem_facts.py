@@ -33,7 +33,7 @@ from tests.services.deliveries.problems.test_problems import fail, told
 from tests.support.deliveries import change, make_attempt, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
 
-pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+pytestmark = pytest.mark.usefixtures("app")
 MINUTE = timedelta(minutes=1)
 
 

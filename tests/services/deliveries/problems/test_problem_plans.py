@@ -21,6 +21,8 @@ from tests.support.database.kept_filling import told_once
 from tests.support.deliveries import make_delivery, make_many
 from tests.support.factories import Hook, make_webhook
 
+pytestmark = pytest.mark.both_databases
+
 ROWS = 4000
 INDEX = "ix_deliveries_failures"
 

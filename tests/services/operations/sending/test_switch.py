@@ -83,6 +83,7 @@ def test_the_time_that_it_was_stopped_counts_for_whoever_still_fails(app: Flask)
     assert seconds == [pytest.approx(3600, abs=60), 0, pytest.approx(900, abs=60)]
 
 
+@pytest.mark.both_databases
 def test_whoever_starts_it_waits_for_no_webhook_that_does_not_fail(app: Flask) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("On SQLite one transaction writes at a time.")

@@ -3,7 +3,6 @@
 from urllib.parse import urlencode
 from uuid import UUID
 
-import pytest
 from flask import Flask
 
 from portal.engine.answer_words import MOST_READ
@@ -16,7 +15,6 @@ from tests.support.factories import Hook, make_webhook
 from tests.web.home.test_home import problems
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 MISSING = "asset.serial_number is missing"
 TICKED = "/deliveries/retry"
 

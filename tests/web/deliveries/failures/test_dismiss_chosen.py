@@ -19,7 +19,6 @@ from tests.support.pages import Form, Page, Pages
 from tests.web.home.test_home import problems
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 RETRY, CHOSEN = "/deliveries/retry", "/deliveries/problems/dismiss-selected"
 GROUP, BRING_BACK = "/deliveries/problems/dismiss", "/deliveries/problems/bring-back"
 SELECTED = "Dismiss selected"

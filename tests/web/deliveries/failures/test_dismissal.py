@@ -1,6 +1,5 @@
 """Dismiss says how many, is undone, and is told on the page of what it was pressed for."""
 
-import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -12,7 +11,6 @@ from tests.support.pages import Page
 from tests.web.home.test_home import problems
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 DISMISS, BRING_BACK = "/deliveries/problems/dismiss", "/deliveries/problems/bring-back"
 BOTH = ["Dismiss this one", "Dismiss the 2 that failed for this reason"]
 

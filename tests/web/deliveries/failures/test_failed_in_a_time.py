@@ -4,7 +4,6 @@ import csv
 import io
 from datetime import UTC, datetime, timedelta
 
-import pytest
 import time_machine
 from flask import Flask
 
@@ -15,7 +14,6 @@ from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Page
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 SAID = "asset.serial_number is missing\nat line 7"
 MORNING = datetime(2026, 5, 4, 7, 30, tzinfo=UTC)
 ONE = datetime(2026, 5, 3, 23, 0, tzinfo=UTC)  # 01:00 in Berlin

@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
@@ -12,7 +11,6 @@ from tests.support.factories import make_webhook
 from tests.web.home.test_home import problems
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 MINUTE = timedelta(minutes=1)
 
 
