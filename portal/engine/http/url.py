@@ -26,9 +26,9 @@ def check_url(url: str) -> str:
     Checked when a webhook is saved and again at every send. Where the host leads is not judged
     here but by `AddressGuard`, on the connected address. Raises `AddressError`.
     """
-    url = url.strip(" \t\r\n")
     if len(url) > MAX_URL_LENGTH:
         raise AddressError(f"Enter an address of at most {MAX_URL_LENGTH} characters.")
+    url = url.strip(" \t\r\n")
     if _NOT_IN_A_URL.search(url):
         raise AddressError("Remove spaces and backslashes from the address.")
     parts = _split(url)

@@ -9,7 +9,8 @@ from typing import Final
 
 from portal.models.assets import AssetKind, Condition
 
-TAG: Final = re.compile(r"[A-Za-z0-9._/-]{1,40}")
+TAG: Final = re.compile(r"[A-Za-z0-9._/-]+")
+LONGEST_TAG: Final = 40
 LONGEST_NOTES: Final = 10_000
 DEAREST: Final = Decimal("9999999999.99")  # what decimal(12,2) holds
 YEARS: Final = range(1900, 2201)
@@ -26,6 +27,12 @@ TEXTS: Final = {
 LONGEST_UNIT: Final = 40
 MOST_IN_STOCK: Final = 1_000_000_000
 LONGEST_TEXT: Final = 120
+LENGTHS: Final = {
+    **dict.fromkeys(TEXTS, LONGEST_TEXT),
+    "asset_tag": LONGEST_TAG,
+    "notes": LONGEST_NOTES,
+    "unit": LONGEST_UNIT,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +86,8 @@ def faults(values: AssetValues) -> list[Fault]:
 def _of_tag(values: AssetValues) -> Iterator[Fault]:
     if not values.asset_tag:
         return
-    if len(values.asset_tag) > 40:
-        yield Fault("asset_tag", "Use at most 40 characters in the asset tag")
+    if len(values.asset_tag) > LONGEST_TAG:
+        yield Fault("asset_tag", f"Use at most {LONGEST_TAG} characters in the asset tag")
     elif not TAG.fullmatch(values.asset_tag):
         allowed = "Use only letters without accents, digits and . _ / - in the asset tag"
         yield Fault("asset_tag", allowed)

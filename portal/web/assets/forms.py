@@ -1,7 +1,7 @@
 """The forms of the register: an asset, its deletion, and the filter of the list."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from flask import current_app
 from wtforms import (
@@ -17,9 +17,10 @@ from wtforms.widgets import DateInput
 
 from portal.lib.typed_values import last_day, read_amount, read_count, read_day
 from portal.models.assets import AssetKind, AssetStatus, Condition
+from portal.services.actions.rules import longest
 from portal.services.assets import named_lists
 from portal.services.assets.queries import AssetFilter, Shown
-from portal.services.assets.rules import AssetValues, Fault, faults
+from portal.services.assets.rules import LENGTHS, AssetValues, Fault, faults
 from portal.services.core.refusals import Refusal
 from portal.web.forms.additions import AddingForm, new_name
 from portal.web.forms.base import PortalForm
@@ -54,6 +55,8 @@ def _day(label: str, called: str = "") -> TypedField:
 
 class AssetForm(AddingForm):
     """What a person may say of an asset. The fields are named as the columns."""
+
+    lengths: ClassVar[dict[str, int]] = LENGTHS
 
     new_category = new_name()
     new_location = new_name()
@@ -153,6 +156,8 @@ class AssetForm(AddingForm):
 
 class DeleteAssetForm(PortalForm):
     """Why an asset leaves the register, for those who read of it later."""
+
+    lengths: ClassVar[dict[str, int]] = {"reason": longest("reason")}
 
     reason = StringField("Reason")
 

@@ -1,5 +1,6 @@
 """The pages of categories and of locations: one set of views for both lists."""
 
+from typing import ClassVar
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -18,6 +19,8 @@ from portal.web.frame.access import actor, owner, requires
 
 class NameForm(PortalForm):
     """One name; `version` is the one that the person saw."""
+
+    lengths: ClassVar[dict[str, int]] = {"name": named_lists.LONGEST_NAME}
 
     version = VersionField()
     name = StringField("Name")

@@ -8,6 +8,7 @@ saved: it was meant.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from flask import request, url_for
@@ -27,21 +28,24 @@ STAYS: Final = Markup(
 PRESSED: Final = "add"  # the name of their buttons
 
 
-def _kept(length: int) -> dict[str, object]:
-    return {"maxlength": length, "autocomplete": "off"}
+def _limited(length: int) -> dict[str, Any]:
+    return {
+        "filters": [partial(tidy, longest=length)],
+        "render_kw": {"maxlength": length, "autocomplete": "off"},
+    }
 
 
 class NewName(Form):
     """The name of a category or location that is not there yet."""
 
-    name = StringField("Its name", filters=[tidy], render_kw=_kept(named_lists.LONGEST_NAME))
+    name = StringField("Its name", **_limited(named_lists.LONGEST_NAME))
 
 
 class NewPerson(Form):
     """Somebody who is not on the staff list yet."""
 
-    name = StringField("Name", filters=[tidy], render_kw=_kept(LENGTHS["name"]))
-    email = EmailField("E-mail address", filters=[tidy], render_kw=_kept(LENGTHS["email"]))
+    name = StringField("Name", **_limited(LENGTHS["name"]))
+    email = EmailField("E-mail address", **_limited(LENGTHS["email"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

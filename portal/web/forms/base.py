@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID, uuid4
 
 from flask import flash
@@ -56,9 +56,11 @@ def _limit(options: dict[str, Any]) -> int:
 class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no types
     """A form whose fields are tidied, passwords apart, and to which a refusal can be added.
 
-    `once_value` goes to `once_only()`: a form that is refused keeps its token.
+    `once_value` goes to `once_only()`: a form that is refused keeps its token. `lengths`: the most
+    characters of fields whose limits the services check, and no attribute of the page says.
     """
 
+    lengths: ClassVar[dict[str, int]] = {}
     form_errors: list[str]
     once = HiddenField(default=lambda: str(uuid4()))
 
@@ -79,8 +81,11 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
             """Tidy what is typed into text fields."""
             kind = unbound_field.field_class
             if issubclass(kind, StringField) and not issubclass(kind, PasswordField):
-                tidied = partial(tidy, longest=_limit(unbound_field.kwargs))
-                options["filters"] = (tidied, *unbound_field.kwargs.get("filters", ()))
+                limit = form.lengths.get(options["name"]) or _limit(unbound_field.kwargs)
+                options["filters"] = (
+                    partial(tidy, longest=limit),
+                    *unbound_field.kwargs.get("filters", ()),
+                )
             field: Field = super().bind_field(form, unbound_field, options)
             return field
 

@@ -1,6 +1,6 @@
 """The forms about people: set-up, sign-in, invitations, roles, the own account."""
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from wtforms import (
     EmailField,
@@ -14,7 +14,7 @@ from wtforms import (
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from portal.extensions import settings
-from portal.lib.typed_values import is_email, tidy_email
+from portal.lib.typed_values import LONGEST, is_email, tidy_email
 from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
 from portal.services.people.account import time_zones
@@ -29,10 +29,12 @@ ROLE_HINTS: Final = {
     "webhooks, retries and stops deliveries, dismisses problems. Changes nothing else.",
 }
 
+EMAIL_LENGTH: Final = {"email": LONGEST}
+
 
 def looks_like_email(_form: object, field: Any) -> None:
     """Ask for an address where the text cannot be one."""
-    if not is_email(tidy_email(field.data)):
+    if len(field.data) > LONGEST or not is_email(tidy_email(field.data)):
         raise ValidationError("Enter an e-mail address, such as ana@example.com")
 
 
@@ -85,6 +87,7 @@ def _role() -> RadioField:
 class SignInForm(PortalForm):
     """Who is there?"""
 
+    lengths: ClassVar[dict[str, int]] = EMAIL_LENGTH
     email = _email("username")
     password = _password("Password", "Enter your password")
 
@@ -106,6 +109,7 @@ class ZonedForm(PortalForm):
 class SetUpForm(ZonedForm):
     """The first administrator."""
 
+    lengths: ClassVar[dict[str, int]] = EMAIL_LENGTH
     name = _name()
     email = _email("username")
     password = _new_password("Password")
@@ -134,6 +138,7 @@ class NewPasswordForm(PortalForm):
 class InvitationForm(PortalForm):
     """Whom to invite, and as what."""
 
+    lengths: ClassVar[dict[str, int]] = EMAIL_LENGTH
     email = _email("off")
     role = _role()
 

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from functools import partial
+from typing import Any, ClassVar, Final
 from uuid import UUID, uuid4
 
 from flask import request
@@ -25,7 +26,8 @@ from wtforms.widgets import PasswordInput, TextInput
 
 from portal.engine.events.catalogue import CATALOGUE, GROUPS
 from portal.engine.http.address_mask import looks_secret
-from portal.engine.http.custom_headers import refuse_header
+from portal.engine.http.custom_headers import MAX_NAME_LENGTH, MAX_VALUE_LENGTH, refuse_header
+from portal.engine.http.url import MAX_URL_LENGTH
 from portal.services.core import vault
 from portal.services.webhooks import drafts
 from portal.services.webhooks.drafts import Draft
@@ -34,6 +36,7 @@ from portal.services.webhooks.values import (
     HEADER_STAYS,
     INSIDE,
     KEY_STAYS,
+    LONGEST_NAME,
     Headers,
     SecretMode,
     WebhookValues,
@@ -96,8 +99,10 @@ class HeaderForm(Form):
     A value that was stored is sealed with its place, and goes to no other (`values.place_of`).
     """
 
-    name = StringField("Header name", filters=[tidy])
-    value = StringField("Value", filters=[tidy], widget=Unprinted())
+    name = StringField("Header name", filters=[partial(tidy, longest=MAX_NAME_LENGTH)])
+    value = StringField(
+        "Value", filters=[partial(tidy, longest=MAX_VALUE_LENGTH)], widget=Unprinted()
+    )
     kept = HiddenField()
 
     @property
@@ -165,6 +170,8 @@ TO_TEST_WITH: Final = [
 
 class WebhookForm(PortalForm):
     """Makes a webhook."""
+
+    lengths: ClassVar[dict[str, int]] = {"name": LONGEST_NAME, "url": MAX_URL_LENGTH}
 
     name = StringField("Webhook name", description="For example: Sync to ERP")
     url = StringField("Webhook URL")

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 
 from portal.models.assets import Asset
+from portal.services.assets.rules import TEXTS
 from portal.services.core.unit_of_work import session
 from tests.support.factories import make_asset
 from tests.support.pages import Page, Pages
@@ -40,3 +41,37 @@ def test_blanks_up_to_a_thousand_over_a_limit_are_only_taken_away(app: Flask) ->
     asset_id = make_asset("Lamp")
     assert report(app, asset_id, "n" + " " * 2_000).errors
     assert not report(app, asset_id, "n" + " " * 1_999).errors
+
+
+ASSET = {"name": "Desk", "kind": "item"}
+URL = "https://erp.example.com/"
+WEBHOOK = {"name": "Sync", "url": URL, "events": "asset.created"}
+HEADER = {**WEBHOOK, "headers-0-name": "X-Key", "headers-0-value": "key"}
+# Forms whose limits are a service's: where each is, what fits in it, a field of it, its limit.
+LIMITS = [
+    *(("/assets/new", {**ASSET, field: "Desk"}, field, 120) for field in TEXTS),
+    ("/assets/new", {**ASSET, "asset_tag": "D-1"}, "asset_tag", 40),
+    ("/assets/new", {**ASSET, "unit": "box"}, "unit", 40),
+    ("/assets/new", {**ASSET, "new_category-name": "Desks"}, "new_category-name", 120),
+    ("/assets/{}/delete", {"reason": "Sold"}, "reason", 200),
+    ("/categories/new", {"name": "Desks"}, "name", 120),
+    ("/settings/webhooks/new", WEBHOOK, "name", 120),
+    ("/settings/webhooks/new", WEBHOOK, "url", 2048),
+    ("/settings/webhooks/new", HEADER, "headers-0-name", 64),
+    ("/settings/webhooks/new", HEADER, "headers-0-value", 1000),
+    ("/settings/people/invite", {"email": "bo@example.com", "role": "support"}, "email", 254),
+]
+
+
+@pytest.mark.parametrize(("path", "fitting", "field", "limit"), LIMITS)
+def test_blanks_a_thousand_over_the_limit_of_a_service_are_refused(
+    app: Flask, path: str, fitting: dict[str, str], field: str, limit: int
+) -> None:
+    pages = visit(app)
+    path = path.format(make_asset("Lamp"))
+    pages.get(path)
+    text = fitting[field]
+    page = pages.post(path, {**fitting, field: text + " " * (limit + 1_001 - len(text))})
+    sentence = "Enter an e-mail address" if field == "email" else f"{limit} characters"
+    assert sentence in " ".join(page.errors)
+    assert sentence not in " ".join(pages.post(path, fitting).errors)
