@@ -1,6 +1,6 @@
 """All sending is stopped under load: what is under way ends, and nothing else goes until it is on.
 
-The short form, within one process, is `tests/jobs/sender/test_sending_switch.py`.
+The short form, within one process, is `tests/jobs/dispatcher/test_sending_switch.py`.
 """
 
 import time

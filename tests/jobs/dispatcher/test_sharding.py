@@ -17,7 +17,7 @@ from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.sharding import ALL, own_sharding
-from tests.jobs.sender.running_sender import running_sender
+from tests.jobs.dispatcher.running_sender import running_sender
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver

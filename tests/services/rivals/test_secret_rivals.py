@@ -16,7 +16,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import activation
 from portal.services.webhooks import keys as webhook_keys
 from portal.services.webhooks.secrets import forget_replaced
-from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.support.database.rivals import Rival, meanwhile
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Hook, make_webhook, publish

@@ -15,7 +15,7 @@ from portal.services import tasks
 from portal.services import tasks as task_leases
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import database_time, writing
-from tests.services.tasks.test_tasks import Counting, fresh, start
+from tests.services.test_tasks import Counting, fresh, start
 from tests.support.database.rivals import Rival, answer_of
 
 pytestmark = pytest.mark.both_databases

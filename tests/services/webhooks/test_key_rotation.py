@@ -17,7 +17,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import keys as webhook_keys
-from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.support.database.empty_database import path_of
 from tests.support.factories import make_webhook
 

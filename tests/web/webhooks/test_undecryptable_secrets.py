@@ -6,7 +6,7 @@ from flask import Flask
 from portal.services.core import vault
 from portal.services.core.permissions import SYSTEM
 from portal.services.webhooks import keys
-from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.support.factories import Hook, make_webhook
 from tests.web.signed_in import visit
 

@@ -10,7 +10,7 @@ from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import BROKEN_AFTER, Life, worker_of
 from portal.services.operations.readiness import SILENT, Need, Pulse, Surroundings
-from tests.services.operations.test_beat import Clock
+from tests.services.operations.test_readiness import Clock
 
 AWAY = Trouble(Kind.AWAY, "the road is gone")
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

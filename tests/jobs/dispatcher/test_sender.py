@@ -23,7 +23,7 @@ from jobs.stop_flag import stop
 from portal.extensions import db, settings
 from portal.queue import names, notifier
 from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
-from tests.jobs.sender.running_sender import running_sender
+from tests.jobs.dispatcher.running_sender import running_sender
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Received, Receiver

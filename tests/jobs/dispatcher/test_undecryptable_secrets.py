@@ -10,7 +10,7 @@ from portal.services.core import heartbeats, vault
 from portal.services.operations.findings import find
 from portal.services.operations.health import read_facts
 from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
-from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.support.factories import make_webhook, publish
 from tests.support.receiver import Receiver
 

@@ -29,7 +29,7 @@ from portal.services.deliveries.dismissals import (
 from portal.services.deliveries.problems import Problem
 from portal.services.deliveries.retry import Queued
 from tests.services.bulk_retry.test_bulk_retry import some, work
-from tests.services.deliveries.problems.test_problems import fail, told
+from tests.services.deliveries.test_problems import fail, told
 from tests.support.deliveries import change, make_attempt, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
 

@@ -21,8 +21,8 @@ from portal.queue import names
 from portal.services.core.heartbeats import own_run
 from portal.services.outbox.reach import own_reach
 from tests.jobs.dispatcher.delivery_clock import leases
+from tests.jobs.dispatcher.running_sender import running_sender
 from tests.jobs.outage import Clock, refused
-from tests.jobs.sender.running_sender import running_sender
 from tests.support.deliveries import lease, make_delivery
 from tests.support.processes import until
 from tests.support.servers import ValkeyServer

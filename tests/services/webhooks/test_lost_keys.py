@@ -24,7 +24,7 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.rows import SecretsClosed
 from portal.services.webhooks.sample_deliveries import send_test
 from portal.services.webhooks.values import SecretMode, WebhookValues
-from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.support.factories import Hook, Person, make_user, make_webhook
 
 URL = "https://receiver.example.com/hook"

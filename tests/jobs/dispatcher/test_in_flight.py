@@ -24,7 +24,7 @@ from portal.services.outbox.reach import Known, own_reach
 from portal.services.webhooks.rows import opening
 from tests.jobs.dispatcher.delivery_clock import attempts, claim, only_delivery
 from tests.jobs.outage import Clock
-from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.support.factories import make_webhook, publish
 
 

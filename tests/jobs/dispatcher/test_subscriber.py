@@ -22,8 +22,8 @@ from portal.queue import notifier
 from portal.queue.names import DELIVERIES
 from portal.queue.notifier import Notifier
 from portal.queue.redis_state import quick_client
+from tests.jobs.dispatcher.running_sender import running_sender
 from tests.jobs.outage import Clock
-from tests.jobs.sender.running_sender import running_sender
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver

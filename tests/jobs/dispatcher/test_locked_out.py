@@ -7,8 +7,8 @@ from flask import Flask
 
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import poller, subscriber
+from tests.jobs.dispatcher.running_sender import running_sender
 from tests.jobs.outage import refused
-from tests.jobs.sender.running_sender import running_sender
 from tests.support.processes import until
 
 pytestmark = pytest.mark.both_databases

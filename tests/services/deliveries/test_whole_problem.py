@@ -18,7 +18,7 @@ from portal.services.deliveries.dismissals import (
 )
 from portal.services.deliveries.problems import Group, Problem
 from portal.services.webhooks.summary import Standing
-from tests.services.deliveries.problems.test_problems import fail
+from tests.services.deliveries.test_problems import fail
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 

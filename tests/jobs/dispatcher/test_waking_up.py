@@ -23,9 +23,9 @@ from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep
 from portal.services.operations.readiness import Pulse
 from tests.jobs.dispatcher.delivery_clock import claim, leases
-from tests.jobs.test_dispatcher_parts import looks_with
-from tests.services.core.test_silent_runs import heard, pass_by
-from tests.services.operations.test_beat import Clock
+from tests.jobs.dispatcher.test_dispatcher_parts import looks_with
+from tests.services.core.test_silent_processes import heard, pass_by
+from tests.services.operations.test_readiness import Clock
 from tests.support.factories import make_webhook, publish
 from tests.support.receiver import Receiver
 

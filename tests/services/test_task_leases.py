@@ -16,7 +16,7 @@ from portal.services import tasks
 from portal.services import tasks as task_leases
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from tests.services.tasks.test_tasks import Counting, be_due, fresh, start
+from tests.services.test_tasks import Counting, be_due, fresh, start
 
 pytestmark = pytest.mark.both_databases
 

@@ -19,7 +19,7 @@ from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_run
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations.readiness import Pulse, Surroundings
-from tests.services.operations.test_beat import on, somebody_else
+from tests.services.operations.test_readiness import on, somebody_else
 from tests.support.processes import until
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]

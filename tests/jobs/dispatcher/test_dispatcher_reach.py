@@ -23,8 +23,8 @@ from portal.services.core.unit_of_work import writing
 from portal.services.outbox.due import has_claimable
 from portal.services.outbox.reach import own_reach
 from tests.jobs.dispatcher.delivery_clock import attempts, only_delivery
+from tests.jobs.dispatcher.running_sender import running_sender
 from tests.jobs.dispatcher.test_dispatcher_life import queued
-from tests.jobs.sender.running_sender import running_sender
 from tests.services.dispatch.sending_machines import Machine, doubts
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.ports import free_port

@@ -16,8 +16,8 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import keys as webhook_keys
 from portal.services.webhooks.rows import closed_parts, open_secret
 from portal.services.webhooks.values import SecretMode
-from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
-from tests.services.webhooks.keys.test_lost_keys import HEADERS, edit, stored
+from tests.services.webhooks.other_keys import NEW_KEY, Keys
+from tests.services.webhooks.test_lost_keys import HEADERS, edit, stored
 from tests.support.factories import Hook, Person, make_user, make_webhook
 
 

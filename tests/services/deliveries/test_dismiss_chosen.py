@@ -33,7 +33,7 @@ from portal.services.deliveries.dismissals import (
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import work
-from tests.services.deliveries.problems.test_problems import fail, told
+from tests.services.deliveries.test_problems import fail, told
 from tests.support.deliveries import change, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
 
