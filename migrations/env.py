@@ -5,10 +5,12 @@ transaction), and checked before the commit; otherwise a rebuild would delete by
 """
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 import portal.models  # noqa: F401 - registers every table
 from portal.extensions import Base, db
+from portal.services.operations.health import BEFORE_THE_RELEASE, is_before_the_release
 
 
 def run_migrations() -> None:
@@ -47,6 +49,8 @@ def _migrate(connection: Connection, *, on_sqlite: bool) -> None:
         if not on_sqlite:
             # Two machines that start at once migrate one after the other.
             connection.execute(text("SELECT pg_advisory_xact_lock(7226154001)"))
+        if is_before_the_release(context.get_context().get_current_revision()):
+            raise CommandError(BEFORE_THE_RELEASE)
         context.run_migrations()
         if on_sqlite:
             orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()

@@ -107,11 +107,13 @@ def lock_instance(instance_dir: Path) -> None:
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest schema. Raises `CannotStart` when it cannot be used."""
     try:
-        is_newer = health.is_from_the_future()
+        revision = health.current_revision()
         db.session.remove()
     except DBAPIError as error:
         raise CannotStart(unusable(settings.database_url, error)) from None
-    if is_newer:
+    if health.is_before_the_release(revision):
+        raise CannotStart(health.BEFORE_THE_RELEASE)
+    if health.is_from_the_future(revision):
         raise CannotStart(
             "A newer version of the portal has changed this database. Start that version, or "
             "restore the backup that was made before it."

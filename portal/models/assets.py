@@ -80,7 +80,7 @@ class Asset(Base):
     """One thing in the register (`item`), or one kind of consumable (`stock`).
 
     Its tag, name and serial number are found by parts through `asset_words` (SQLite) or
-    `ix_asset_words` (PostgreSQL), which only `services/assets/queries.py` and migration 0027 know.
+    `ix_asset_words` (PostgreSQL), which only `services/assets/queries.py` and the migration know.
     """
 
     __tablename__ = "assets"

@@ -120,7 +120,7 @@ def test_a_role_that_may_not_make_the_extension_migrates_and_searches_all_the_sa
         make_staff()
         assert (found("234-x"), found("LAM"), found("chair")) == ([lamp], [lamp], [])
         db.session.remove()
-        downgrade(revision="0024")
+        downgrade(revision="base")
         upgrade()
         db.session.remove()
         db.engine.dispose()
@@ -137,7 +137,7 @@ def test_an_extension_that_stands_in_another_schema_is_used(
         with db.engine.connect() as connection:
             assert connection.execute(text(INDEXES)).all() == []
         db.session.remove()
-        downgrade(revision="0024")
+        downgrade(revision="base")
         as_superuser(owner, f"GRANT USAGE ON SCHEMA extras TO {role}")
         upgrade()
         with db.engine.connect() as connection:
@@ -147,27 +147,3 @@ def test_an_extension_that_stands_in_another_schema_is_used(
         assert found("lam") == [lamp]
         db.session.remove()
         db.engine.dispose()
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_rows_that_were_there_before_are_found_after_the_migration(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    url = f"sqlite:///{tmp_path}/portal.sqlite"
-    if kind == "postgres":
-        url = request.getfixturevalue("postgres_server").new_database()
-    with application(url, tmp_path).app_context():
-        upgrade()
-        downgrade(revision="0024")
-        make_asset_below()
-        upgrade()
-        assert found("LAM") == [1]
-        db.session.remove()
-        db.engine.dispose()
-
-
-def make_asset_below() -> None:
-    """By the models, which have not changed: what stands below needs no search."""
-    with writing() as current:
-        current.add(Asset(asset_tag="T-1", name="Lamp"))
-    db.session.remove()

@@ -10,7 +10,7 @@ from portal.models.audit import ErasedKind, Erasure
 from portal.models.tasks import Task, TaskState
 from portal.services.core.refusals import Refusal
 
-# The triggers of what is append-only know these words (migration 0023).
+# The triggers of what is append-only know these words (migrations/versions/0100_first_release.py).
 LABEL: Final = "Erased person {number}"
 ENDED: Final = (TaskState.DONE, TaskState.STOPPED, TaskState.FAILED)
 

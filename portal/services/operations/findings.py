@@ -15,7 +15,14 @@ from portal.queue.redis_state import RedisFault
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import FORGOTTEN_AFTER, Life, worker_of
 from portal.services.core.time_zones import moment_words
-from portal.services.operations.health import Blocker, DatabaseFacts, Facts, has_met_closed
+from portal.services.operations.health import (
+    BEFORE_THE_RELEASE,
+    Blocker,
+    DatabaseFacts,
+    Facts,
+    has_met_closed,
+    is_before_the_release,
+)
 
 
 class Level(StrEnum):
@@ -90,6 +97,13 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
             Level.DANGER,
             f"There is no portal in the database {database.address} yet.",
             f"Check INSTANCE_DIR and DATABASE_URL. For a new portal, run {upgrade}.",
+        )
+    if is_before_the_release(database.revision):
+        return Finding(
+            "database_before_release",
+            Level.DANGER,
+            f"The database {database.address} is older than the first release.",
+            BEFORE_THE_RELEASE,
         )
     if database.is_newer:
         return Finding(

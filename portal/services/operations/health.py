@@ -252,14 +252,31 @@ def _blockers(current: Session, found: Settings, trouble: Trouble | None) -> Seq
     return writer_of(found.database_url) if is_locked else ()
 
 
+BEFORE_THE_RELEASE: Final = (
+    "This database is older than the first release, which cannot take it over. Export its assets "
+    "as CSV with the version that made it, and import that file into a new database."
+)
+
+
+def is_before_the_release(revision: str | None) -> bool:
+    """Tell a database whose tables no migration of today begins with."""
+    return revision is not None and revision < "0100"
+
+
 def newest_revision() -> str | None:
     """The migration that this version of the portal needs."""
     return _known_revisions()[0]
 
 
-def is_from_the_future() -> bool:
-    """Whether a later version of the portal has changed the tables: this one may not use them."""
-    return _is_unknown(_revision(session()))
+def current_revision() -> str | None:
+    """Read which migration the tables are at; None where there are none."""
+    return _revision(session())
+
+
+def is_from_the_future(revision: str | None) -> bool:
+    """Tell tables that a later version of the portal has changed: this one may not use them."""
+    known = (None, *_known_revisions())
+    return revision not in known and not is_before_the_release(revision)
 
 
 @lru_cache(maxsize=1)
@@ -268,10 +285,6 @@ def _known_revisions() -> tuple[str, ...]:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     return tuple(each.revision for each in ScriptDirectory.from_config(config).walk_revisions())
-
-
-def _is_unknown(revision: str | None) -> bool:
-    return revision is not None and revision not in _known_revisions()
 
 
 def read_disks(found: Settings) -> list[Disk]:
@@ -303,7 +316,7 @@ def _database(current: Session, found: Settings) -> DatabaseFacts:
         revision=revision,
         head=newest_revision(),
         skew=ahead().total_seconds(),
-        is_newer=_is_unknown(revision),
+        is_newer=is_from_the_future(revision),
     )
 
 

@@ -208,14 +208,24 @@ def test_a_file_that_is_no_database_is_one_sentence(up: Up, tmp_path: Path) -> N
     assert portal.output.read_text().endswith("cannot be used: file is not a database.\n")
 
 
-def test_a_database_of_a_newer_version_is_left_alone(up: Up, tmp_path: Path) -> None:
-    path = tmp_path / "newer.sqlite"
-    with closing(sqlite_module.connect(path)) as newer:
-        newer.executescript("CREATE TABLE alembic_version (version_num TEXT PRIMARY KEY)")
-        newer.executescript("INSERT INTO alembic_version VALUES ('9999')")
+@pytest.mark.parametrize(
+    ("revision", "sentence"),
+    [
+        ("9999", "A newer version of the portal has changed this"),
+        ("0040", "This database is older than the first release"),
+    ],
+)
+def test_a_database_of_another_version_is_left_alone(
+    up: Up, tmp_path: Path, revision: str, sentence: str
+) -> None:
+    path = tmp_path / "other.sqlite"
+    with closing(sqlite_module.connect(path)) as other:
+        other.executescript("CREATE TABLE alembic_version (version_num TEXT PRIMARY KEY)")
+        other.execute("INSERT INTO alembic_version VALUES (?)", [revision])
+        other.commit()
     portal = up(DATABASE_URL=f"sqlite:///{path}")
     assert portal.wait() == 2
-    assert portal.output.read_text().startswith("A newer version of the portal has changed this")
+    assert portal.output.read_text().startswith(sentence)
 
 
 def test_a_folder_serves_one_portal_at_a_time_and_its_own_keys_alone(up: Up) -> None:

@@ -93,7 +93,7 @@ def test_while_nobody_can_sign_nobody_is_missed_and_what_follows_is_not_said(app
 
 
 @pytest.mark.parametrize(
-    ("revision", "is_newer"), [("0001", False), ("of a later version", True), (None, False)]
+    ("revision", "is_newer"), [("0040", False), ("of a later version", True), (None, False)]
 )
 def test_a_database_of_another_version_is_not_ready(
     app: Flask, revision: str | None, is_newer: bool
