@@ -15,7 +15,7 @@ from portal.queue.names import SWEEP
 from portal.queue.schedule import entry_of
 from portal.services import tasks as task_leases
 from portal.services.actions.planning import reservations
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.dispatch import sweep as dispatch_sweep
@@ -63,7 +63,7 @@ def periodic(share: float = SHARE, job: str = "") -> Callable[[Task], Task]:
 @periodic()
 def look_for_alerts() -> None:
     """Begin the run of the latest time of day that has none. May run twice at once."""
-    control.start_due(database_time(session()))
+    runs.start_due(database_time(session()))
 
 
 @job

@@ -29,8 +29,8 @@ from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogRow
 from portal.services.deliveries.log.plan import FOLLOWED, begun
 from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.queries import ListedWebhook, listed
 from portal.services.webhooks.rows import called, is_shown
-from portal.services.webhooks.summary import ListedWebhook, listed
 
 # Of more than that nobody looks at what was found; and it is a search for each.
 MOST_IDS: Final = 10

@@ -31,13 +31,7 @@ from portal.web.people import (
 from portal.web.people import views as people_views
 from portal.web.planning import views as planning_views
 from portal.web.tasks import views as task_views
-from portal.web.webhooks import (
-    draft_views,
-    edit_views,
-    held_views,
-    secret_views,
-    switch_views,
-)
+from portal.web.webhooks import draft_views, edit_views, switch_views
 from portal.web.webhooks import inbox_views as webhook_inbox_views
 from portal.web.webhooks import views as webhook_views
 
@@ -90,9 +84,9 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     status_views.blueprint,
     webhook_views.blueprint,
     edit_views.blueprint,
-    secret_views.blueprint,
+    edit_views.secrets_blueprint,
     draft_views.blueprint,
-    held_views.blueprint,
+    switch_views.held_blueprint,
     switch_views.blueprint,
     webhook_inbox_views.blueprint,
     help_views.blueprint,

@@ -39,8 +39,8 @@ from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.dispatch.claim_types import Claim
 from portal.services.webhooks import activation, crud, secrets
 from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from portal.services.webhooks.sample_deliveries import send_test
-from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.faults.support.durations import IS_FULL
 from tests.faults.support.engine_world import EVENTS, WELL, World, health_of, look
 from tests.jobs.dispatcher.delivery_clock import claim, ended, write_down

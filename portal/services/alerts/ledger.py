@@ -6,6 +6,7 @@ asset waits for that lock.
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -14,11 +15,14 @@ from portal.engine.events import body
 from portal.engine.events.body import event_data, wire_value
 from portal.engine.events.details import AlertFacts, alerted
 from portal.engine.events.names import EventName
+from portal.lib.clock import common_now
 from portal.models.alerts import Alert
 from portal.models.assets import Asset, AssetKind
 from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance, MaintenanceState
+from portal.services import audit
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.kinds import Found, Scanned, judge_stock
 from portal.services.alerts.rules import (
     GONE,
     Moment,
@@ -28,11 +32,11 @@ from portal.services.alerts.rules import (
     stock_matter,
     warranty_matter,
 )
-from portal.services.alerts.sources import Found, Scanned, judge_stock
 from portal.services.assets import timeline
 from portal.services.assets.snapshots import snapshot
-from portal.services.core.permissions import SYSTEM
-from portal.services.core.unit_of_work import insert_or_ignore
+from portal.services.core.permissions import SYSTEM, Actor, require
+from portal.services.core.refusals import NotFound
+from portal.services.core.unit_of_work import insert_or_ignore, writing
 from portal.services.outbox.publish import Audience, NewEvent, Published, publish
 
 
@@ -189,3 +193,21 @@ def _alert_of_low_stock(current: Session, asset: Asset, before: Mapping[str, Any
     found = judge_stock(current, moment, asset, asset.id)
     if found is not None:
         fire(current, asset, found, moment)
+
+
+def acknowledge(actor: Actor, public_id: UUID) -> bool:
+    """Somebody looks after it; False when somebody did already. Raises `NotFound`."""
+    with writing() as current:
+        user = require(current, actor, "alerts.acknowledge")
+        wanted = select(Alert).where(Alert.public_id == public_id).with_for_update()
+        alert = current.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
+        if alert is None:
+            raise NotFound("There is no such alert.")
+        if alert.acknowledged_at is not None:
+            return False
+        alert.acknowledged_at = common_now()
+        alert.acknowledged_by_id = user.id if user else None
+        alert.acknowledged_by = actor.name
+        name = f"{alert.event} {alert.asset.asset_tag}"
+        audit.record(current, actor, "alert.acknowledged", target=("alert", public_id, name))
+        return True

@@ -15,12 +15,11 @@ from portal.lib.paging import Page
 from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery
-from portal.services.alerts import control
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.kinds import BY_EVENT, SOURCES
 from portal.services.alerts.runs import AudienceCounts
 from portal.services.alerts.settings import GRACE, Stored, is_late, last_slot, next_slot
-from portal.services.alerts.sources import BY_EVENT, SOURCES
 from portal.services.core.keyset import newest_first
 from portal.services.core.queries import capped
 from portal.services.core.refusals import NotFound
@@ -91,7 +90,7 @@ class DueNow:
 
 def due_now(now: datetime) -> DueNow:
     """What is due at `now`, whether anybody was told of it or not. Ends its transactions."""
-    coming = control.preview(now, 0).counts
+    coming = alert_runs.preview(now, 0).counts
     return DueNow({source.event: count_due(source.event, now) for source in SOURCES}, coming)
 
 
@@ -176,7 +175,7 @@ def run_status(now: datetime) -> RunStatus:
         last_due_at=last.due_at,
         next_at=next_slot(now, stored.rules.at, zone).due_at,
         is_late=late and _was_here(last.due_at - GRACE),
-        needs_first_answer=not stored.is_answered and control.has_due(now),
+        needs_first_answer=not stored.is_answered and alert_runs.has_due(now),
     )
 
 

@@ -1,7 +1,7 @@
-"""A run: looks for everything that has become due, each alert in a transaction of its own.
+"""Runs: begun by the clock or by hand, they fire what has become due, one alert a transaction.
 
-It is a piece of long work (`tasks`) whose cursor says where it goes on: killed at any instant it
-does, and the ledger's unique key keeps two runs at once from firing anything twice.
+A run is a piece of long work (`tasks`) whose cursor says where it goes on after being killed; the
+ledger's unique key keeps two runs at once from firing anything twice.
 """
 
 import logging
@@ -12,19 +12,24 @@ from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, literal_column, select
+from sqlalchemy import delete, literal_column, select, update
 from sqlalchemy.orm import Session
 
+from portal.engine.events.names import EventName
 from portal.lib.clock import common_now
-from portal.models.alerts import AlertRun, RunKind, RunOutcome
+from portal.models.alerts import AlertRun, FirstAnswer, RunKind, RunOutcome
 from portal.models.assets import Asset
 from portal.models.tasks import IS_UNDER_WAY, Task, TaskState
-from portal.services import tasks
-from portal.services.alerts import ledger
+from portal.services import audit, tasks
+from portal.services.alerts import kinds, ledger
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.sources import SOURCES
-from portal.services.core.permissions import SYSTEM, Actor
-from portal.services.core.unit_of_work import insert_or_ignore, writing
+from portal.services.alerts.kinds import SOURCES, Source
+from portal.services.alerts.rules import Moment
+from portal.services.alerts.settings import last_slot
+from portal.services.core.permissions import SYSTEM, Actor, require
+from portal.services.core.queries import COUNT_LIMIT
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import insert_or_ignore, session, writing
 from portal.services.outbox.publish import Audience
 from portal.services.tasks import Kind, Step
 
@@ -40,6 +45,9 @@ KEPT: Final = 100
 DAYS_KEPT: Final = timedelta(days=7)
 # An alert that fails in so many turns is left to the next run, so that it stands in nobody's way.
 MOST_TURNS: Final = 2
+SHOWN: Final = 100  # alerts of a preview
+TRY_AGAIN: Final = timedelta(hours=1)
+TARGET: Final = ("alert_settings", alert_settings.ONE_ROW, "Alerts")
 
 # Who hears of some alerts, and how many of each event these are.
 AudienceCounts = tuple[Audience, Mapping[str, int]]
@@ -57,6 +65,167 @@ class Place:
     def is_end(self) -> bool:
         """Whether everything has been looked at."""
         return self.source >= len(SOURCES)
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """An alert that a run would send. `details` as in the ledger."""
+
+    event: EventName
+    asset_id: int
+    asset_tag: str
+    asset_name: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would send: how many by event, up to `COUNT_LIMIT`, and the first of them."""
+
+    counts: Mapping[EventName, int]
+    first: list[Coming]
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether we stopped counting, so that there are more."""
+        return self.total >= COUNT_LIMIT
+
+
+def preview(now: datetime, shown: int = SHOWN) -> Preview:
+    """What a run at `now` would send. Reads only, chunk by chunk."""
+    moment = alert_settings.moment(now)
+    counts: dict[EventName, int] = {}
+    first: list[Coming] = []
+    for source, scanned in kinds.chunks(session(), moment):
+        due = ledger.due(session(), scanned)
+        if due:
+            counts[source.event] = counts.get(source.event, 0) + len(due)
+            first += _coming(source, moment, due[: shown - len(first)])
+        session().rollback()
+        if sum(counts.values()) >= COUNT_LIMIT:
+            break
+    return Preview(counts, first)
+
+
+def has_due(now: datetime) -> bool:
+    """Whether a run at `now` would send anything."""
+    moment = alert_settings.moment(now)
+    return any(ledger.due(session(), scanned) for _, scanned in kinds.chunks(session(), moment))
+
+
+def start_due(now: datetime) -> bool:
+    """Begin the daily run if its time has come; may be asked as often as one likes.
+
+    Missed days are caught up with by one run. Before the first answer it sends nothing, and says
+    how many wait; where nothing waits, there is nothing to ask.
+    """
+    stored = alert_settings.read()
+    slot = last_slot(now, stored.rules.at, alert_settings.zone())
+    if _has_begun(slot.day, now) or task_under_way(session()):
+        return False
+    waiting = 0 if stored.is_answered else preview(now, 0).total
+    with writing() as current:
+        _free(current, slot.day)
+        run = enter(current, SYSTEM, RunKind.SCHEDULED, slot=slot.day)
+        if run is None:
+            return False
+        if waiting:
+            run.waiting = waiting
+            finish(run, RunOutcome.ASKED)
+        elif stored.is_answered:
+            have_done(current, SYSTEM, run)
+        else:
+            _nothing_to_ask(current, SYSTEM, run)
+        return True
+
+
+def request_run(actor: Actor) -> UUID:
+    """Run now; the public id of the task that does it, also when one is at work already."""
+    now = common_now()
+    if not alert_settings.read().is_answered and has_due(now):
+        raise Refusal("Decide first what becomes of the alerts that are due already.")
+    with writing() as current:
+        require(current, actor, "alerts.settings")
+        return _start(current, actor, "alerts.run")
+
+
+def answer_first(actor: Actor, *, send: bool) -> UUID:
+    """Decide about everything that was due before the first run; the task that carries it out."""
+    given = FirstAnswer.SEND if send else FirstAnswer.MARK
+    with writing() as current:
+        require(current, actor, "alerts.settings")
+        if not alert_settings.answer(current, actor, given):
+            raise Refusal("This has been decided already.")
+        return _start(current, actor, "alerts.run" if send else "alerts.marked")
+
+
+def mark_as_sent(actor: Actor) -> UUID:
+    """Enter what is due now into the ledger without telling anybody; the task that does it.
+
+    Refused while a run is at work that tells of it.
+    """
+    with writing() as current:
+        require(current, actor, "alerts.settings")
+        alert_settings.answer(current, actor, FirstAnswer.MARK)
+        return _start(current, actor, "alerts.marked")
+
+
+def _has_begun(day: date, now: datetime) -> bool:
+    """Whether the day has its run; one that failed is repeated after a while."""
+    begun = session().scalars(select(AlertRun).where(AlertRun.slot == day)).first()
+    if begun is None:
+        return False
+    ended = begun.finished_at or now
+    return begun.outcome != RunOutcome.FAILED or now < ended + TRY_AGAIN
+
+
+def _free(current: Session, day: date) -> None:
+    failed = (AlertRun.slot == day, AlertRun.outcome == RunOutcome.FAILED)
+    current.execute(update(AlertRun).where(*failed).values(slot=None))
+
+
+def _nothing_to_ask(current: Session, actor: Actor, run: AlertRun) -> None:
+    """The first run found nothing: from now on what becomes due is sent. On an empty register
+    nobody has begun to work yet, so the question stays open for what will be brought in."""
+    if current.scalar(select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)) is not None:
+        alert_settings.answer(current, actor, FirstAnswer.NOTHING)
+    finish(run, RunOutcome.DONE)
+
+
+def _start(current: Session, actor: Actor, action: str) -> UUID:
+    is_marking = action == "alerts.marked"
+    alert_settings.locked(current)  # of two at once the second finds the first one's run
+    under_way = task_under_way(current)
+    if under_way is not None:
+        at_work = select(AlertRun.is_marking).where(AlertRun.task_public_id == under_way)
+        if current.scalar(at_work) is not is_marking:
+            raise Refusal("A check is running at this moment. Wait until it has ended.")
+        return under_way
+    run = enter(current, actor, RunKind.MANUAL, is_marking=is_marking)
+    if run is None:
+        raise RuntimeError("A run without a slot was taken for another")
+    audit.record(current, actor, action, target=TARGET)
+    return have_done(current, actor, run)
+
+
+def _coming(source: Source, moment: Moment, things: list[int]) -> list[Coming]:
+    return [each for thing_id in things for each in _one_coming(source, moment, thing_id)]
+
+
+def _one_coming(source: Source, moment: Moment, thing_id: int) -> list[Coming]:
+    current = session()
+    asset_id = source.asset_of(current, thing_id)
+    asset = current.get(Asset, asset_id) if asset_id else None
+    found = source.judge(current, moment, asset, thing_id) if asset else None
+    if asset is None or found is None:
+        return []
+    details = ledger.details_of(found.facts)
+    return [Coming(source.event, asset.id, asset.asset_tag, asset.name, details)]
 
 
 def enter(
@@ -87,12 +256,11 @@ def have_done(current: Session, actor: Actor, run: AlertRun) -> UUID:
     return task.public_id
 
 
-def do(
-    kind: RunKind, now: datetime, *, actor: Actor = SYSTEM, is_marking: bool = False
-) -> dict[str, int]:
-    """Do a whole run here and now; how many fired, by event. For commands."""
+def run(kind: RunKind, now: datetime | None = None) -> Mapping[str, int]:
+    """Do a whole run here and now; how many fired, by event."""
+    now = now or common_now()
     with writing() as current:
-        run = enter(current, actor, kind, is_marking=is_marking)
+        run = enter(current, SYSTEM, kind)
         run_id = run.id if run else 0
     place = Place()
     while not place.is_end:

@@ -43,7 +43,7 @@ from portal.services.deliveries.log.statuses import (
     wants_attention,
 )
 from portal.services.outbox.due import count_behind, with_open_rows
-from portal.services.webhooks.summary import Standing, standing_of
+from portal.services.webhooks.queries import Standing, standing_of
 
 MOST: Final = COUNT_LIMIT + 1
 SINCE: Final[Any] = bindparam("since", type_=UtcDateTime())

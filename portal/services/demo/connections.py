@@ -14,7 +14,7 @@ from portal.lib.clock import utcnow
 from portal.models.alerts import Alert, FirstAnswer
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import Webhook
-from portal.services.alerts import control
+from portal.services.alerts import ledger, runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
@@ -29,8 +29,8 @@ from portal.services.demo.receivers import Receiver
 from portal.services.demo.sender import Sender
 from portal.services.webhooks import activation, crud, inbox
 from portal.services.webhooks.rows import find_webhook
+from portal.services.webhooks.rules import WebhookValues, url_problem
 from portal.services.webhooks.sample_deliveries import send_test
-from portal.services.webhooks.values import WebhookValues, url_problem
 
 SUPPORT: Final = Actor(ActorKind.SYSTEM, None, "Sam Okoro", Origin.UI)
 # A port of this machine at which nobody listens; and, where we may not send there, a name that
@@ -146,14 +146,14 @@ class Connections:
         alert_settings.answer(session(), self._actor, FirstAnswer.SEND)
 
     def _look(self) -> None:
-        control.start_due(utcnow())
+        runs.start_due(utcnow())
         self._sender.work()
 
     def _acknowledge(self) -> None:
         wanted = select(Alert.public_id).where(Alert.acknowledged_at.is_(None))
         newest = session().scalars(wanted.order_by(Alert.id.desc()).limit(1)).first()
         if newest is not None:
-            control.acknowledge(self._actor, newest)
+            ledger.acknowledge(self._actor, newest)
 
 
 def days_told() -> int:

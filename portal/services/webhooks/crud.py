@@ -30,8 +30,8 @@ from portal.services.webhooks.rows import (
     set_address,
     target_of,
 )
+from portal.services.webhooks.rules import SecretMode, WebhookValues, check
 from portal.services.webhooks.secrets import check_place, erase_secret, set_headers, set_secret
-from portal.services.webhooks.values import SecretMode, WebhookValues, check
 
 # Whoever changes one of these may have mended something: it is worth an attempt at once.
 FIXES: Final = frozenset({"url", "secret_key", "custom_headers"})

@@ -33,6 +33,7 @@ from portal.services.webhooks.rows import (
     stored_headers,
     target_of,
 )
+from portal.services.webhooks.rules import SecretMode, WebhookValues, check
 from portal.services.webhooks.sample_deliveries import event_to_test, queue_test, running_test
 from portal.services.webhooks.secrets import (
     check_place,
@@ -40,7 +41,6 @@ from portal.services.webhooks.secrets import (
     set_headers,
     set_secret,
 )
-from portal.services.webhooks.values import SecretMode, WebhookValues, check
 
 TESTED: Final = "webhook.tested_before_saving"
 NOT_KEPT: Final = (

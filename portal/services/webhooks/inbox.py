@@ -36,8 +36,8 @@ from portal.services.webhooks.rows import (
     stored_headers,
     target_of,
 )
+from portal.services.webhooks.rules import EVENT_VALUES, WebhookValues
 from portal.services.webhooks.secrets import old_secret, set_secret
-from portal.services.webhooks.values import EVENT_VALUES, WebhookValues
 
 Headers = Sequence[tuple[str, str]]
 

@@ -27,7 +27,7 @@ from portal.services.core.queries import any_holds, capped
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time
 from portal.services.outbox.rollups import remove_deliveries
-from portal.services.webhooks.values import EVENT_VALUES, Headers, SecretMode, WebhookValues
+from portal.services.webhooks.rules import EVENT_VALUES, Headers, SecretMode, WebhookValues
 
 Facts = dict[str, Any]
 

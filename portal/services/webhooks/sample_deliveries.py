@@ -17,7 +17,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox.due import refuse_while_stopped
 from portal.services.webhooks.rows import lock_webhook, refuse_closed
-from portal.services.webhooks.values import EVENT_VALUES
+from portal.services.webhooks.rules import EVENT_VALUES
 
 
 class TestUnderWay(Refusal):

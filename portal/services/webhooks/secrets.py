@@ -24,7 +24,7 @@ from portal.services.webhooks.rows import (
     stored_headers,
     target_of,
 )
-from portal.services.webhooks.values import (
+from portal.services.webhooks.rules import (
     HEADER_STAYS,
     KEY_STAYS,
     Headers,

@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
-from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.settings import TARGET
 from portal.services.core.refusals import Stale
@@ -62,7 +62,7 @@ def live() -> Response:
 @requires("alerts.settings")
 def preview() -> str:
     """What a run would send now. Nothing is sent."""
-    coming = control.preview(utcnow())
+    coming = runs.preview(utcnow())
     return render_template(
         "alerts/preview.html",
         coming=coming,
@@ -78,7 +78,7 @@ def preview() -> str:
 @requires("alerts.settings")
 def run() -> Answer:
     """Look now: queues the run."""
-    return _queue(lambda: control.request_run(actor()), "Queued: the check begins now.")
+    return _queue(lambda: runs.request_run(actor()), "Queued: the check begins now.")
 
 
 @blueprint.post("/first")
@@ -89,20 +89,20 @@ def first() -> Answer:
     if answer not in ANSWERS:
         flash("Choose what becomes of the alerts that are due already.", "error")
         return redirect(url_for("alert_settings.index"))
-    return _queue(lambda: control.answer_first(actor(), send=answer == SEND), ANSWERS[answer])
+    return _queue(lambda: runs.answer_first(actor(), send=answer == SEND), ANSWERS[answer])
 
 
 @blueprint.post("/mark")
 @requires("alerts.settings")
 def mark() -> Answer:
     """Enter what is due now as already sent."""
-    return _queue(lambda: control.mark_as_sent(actor()), ANSWERS[MARK])
+    return _queue(lambda: runs.mark_as_sent(actor()), ANSWERS[MARK])
 
 
 def _page(form: AlertSettingsForm) -> tuple[str, int]:
     now = utcnow()
     shown = wording.looking(now)
-    counts = control.preview(now, 0).counts if shown.status.needs_first_answer else {}
+    counts = runs.preview(now, 0).counts if shown.status.needs_first_answer else {}
     page = render_template(
         "alerts/settings.html",
         form=form,

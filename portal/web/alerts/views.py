@@ -12,7 +12,7 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.models.alerts import Alert
 from portal.services.actions import lifecycle
-from portal.services.alerts import control
+from portal.services.alerts import ledger
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter, Made, Which
 from portal.services.core.refusals import NotFound
@@ -101,7 +101,7 @@ def index() -> tuple[str, int]:
 @requires("alerts.acknowledge")
 def acknowledge(public_id: UUID) -> Response:
     """Somebody looks after it."""
-    is_first = control.acknowledge(actor(), public_id)
+    is_first = ledger.acknowledge(actor(), public_id)
     alert = alert_queries.find(public_id)
     thing = f"{KINDS[alert.event].word}, {alert.asset.asset_tag}"
     if is_first:

@@ -18,9 +18,8 @@ from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import Problem, find_problems, total_of
 from portal.services.operations.retention import held_until
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.banners import WebhookTrouble, troubles
 from portal.services.webhooks.notices import News
-from portal.services.webhooks.summary import Standing
+from portal.services.webhooks.queries import Standing, WebhookTrouble, troubles
 from portal.web.deliveries.bulk_retries import QueuedDeliveries, queued
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.frame.access import can

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from portal.engine.health import PATIENCE_IN_WORDS
 from portal.models.people import Role
 from portal.services.outbox.due import SendingStop, find_stop
-from portal.services.webhooks.banners import WebhookTrouble, troubles
+from portal.services.webhooks.queries import WebhookTrouble, troubles
 from portal.web.frame.access import local_path, requires
 
 HIDDEN: Final = "hidden_troubles"

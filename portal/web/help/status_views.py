@@ -8,7 +8,7 @@ from flask import Blueprint, render_template
 
 from portal.engine.reasons import Explanation, Reason, ReasonGroup, explain, reasons_in
 from portal.services.outbox.due import ShownStatus
-from portal.services.webhooks.summary import Standing
+from portal.services.webhooks.queries import Standing
 from portal.web.frame.access import requires
 from portal.web.frame.status_tags import Tag, delivery_tag, webhook_tag
 from portal.web.help.anchors import codes_by_reason, in_words

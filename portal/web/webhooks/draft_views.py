@@ -10,7 +10,7 @@ from portal.services.deliveries.detail import find_delivery
 from portal.services.webhooks import drafts, secrets
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.drafts import Draft
-from portal.services.webhooks.values import SecretMode
+from portal.services.webhooks.rules import SecretMode
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.help_views import as_file, signature_page
 from portal.web.forms.base import refusals_in

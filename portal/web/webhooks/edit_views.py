@@ -9,16 +9,16 @@ from portal.engine.events.catalogue import GROUPS
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
 from portal.services.outbox.due import SendingStopped, find_stop
-from portal.services.webhooks import crud
+from portal.services.webhooks import crud, keys, secrets
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import TARGET
+from portal.services.webhooks.rules import SecretMode, place_of
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
-from portal.services.webhooks.values import SecretMode, place_of
 from portal.web.forms.base import refusals_in, say_whether_changed, status_of, tidy
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.query_values import number_or_none
-from portal.web.frame.access import actor, owner, posted, requires
+from portal.web.frame.access import actor, always, local_path, owner, posted, requires
 from portal.web.help.figures import overlap_words
 from portal.web.webhooks.forms import (
     CONFIRMED,
@@ -231,3 +231,51 @@ def _stale(form: EditWebhookForm, webhook: WebhookDetail) -> tuple[str, int]:
         withheld=("headers", "secret", "test_event"),
         kept=[pair for pair in form.carried() if pair[0] != "version"],
     )
+
+
+secrets_blueprint = Blueprint("webhook_secrets", __name__, url_prefix="/settings/webhooks")
+
+
+@secrets_blueprint.get(f"{WEBHOOK}/secret")
+@requires("webhooks.secret", again=always)
+def show(public_id: UUID) -> Answer:
+    """The secret that we made, for its maker alone and for a short time."""
+    return render_template(
+        "webhooks/secret.html",
+        webhook=webhook_queries.show(public_id),
+        shown=secrets.shown_secret(actor(), public_id),
+        after=_next(public_id),
+    )
+
+
+@secrets_blueprint.post(f"{WEBHOOK}/secret/switch")
+@requires("webhooks.secret", again=always)
+def switch(public_id: UUID) -> Answer:
+    """“Switch now”: the receiver knows the new secret, the old one signs no more."""
+    if secrets.switch_now(actor(), public_id):
+        flash("Switched. From now on only the new secret key signs.", "success")
+    return redirect(url_for("webhooks.show", public_id=public_id))
+
+
+@secrets_blueprint.route(f"{WEBHOOK}/secret/erase", methods=["GET", "POST"])
+@requires("webhooks.secret", again=posted)
+def erase(public_id: UUID) -> Answer:
+    """Ask, then erase what cannot be opened, so that the webhook can be turned on without it."""
+    if request.method == "POST":
+        parts = keys.forget_closed(actor(), public_id)
+        flash(*("Erased.", "success") if parts else ("Everything can be opened.", "info"))
+        return redirect(url_for("webhooks.show", public_id=public_id))
+    return render_template("webhooks/erase.html", webhook=webhook_queries.show(public_id))
+
+
+@secrets_blueprint.post(f"{WEBHOOK}/secret")
+@requires("webhooks.secret")
+def copied(public_id: UUID) -> Answer:
+    """“I have copied it”: the secret is not shown again."""
+    secrets.forget_shown(actor(), public_id)
+    return redirect(_next(public_id))
+
+
+def _next(public_id: UUID) -> str:
+    wanted = request.values.get("next")
+    return local_path(wanted) if wanted else url_for("webhooks.show", public_id=public_id)

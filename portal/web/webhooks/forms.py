@@ -31,7 +31,7 @@ from portal.engine.http.url import MAX_URL_LENGTH
 from portal.services.core import vault
 from portal.services.webhooks import drafts
 from portal.services.webhooks.drafts import Draft
-from portal.services.webhooks.values import (
+from portal.services.webhooks.rules import (
     EVENT_VALUES,
     HEADER_STAYS,
     INSIDE,

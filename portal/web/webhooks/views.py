@@ -23,8 +23,7 @@ from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.queries import WebhookDetail, WebhookOrder
-from portal.services.webhooks.summary import ListedWebhook
+from portal.services.webhooks.queries import ListedWebhook, WebhookDetail, WebhookOrder
 from portal.web.deliveries.forms import status_words
 from portal.web.deliveries.list_place import delivery_url
 from portal.web.deliveries.log_presenter import failures_url

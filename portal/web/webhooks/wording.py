@@ -16,8 +16,7 @@ from portal.services.deliveries.log.pages import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
 from portal.services.outbox.due import ShownStatus
-from portal.services.webhooks.queries import HistoryEntry, WebhookDetail
-from portal.services.webhooks.summary import ListedWebhook, Standing
+from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, Standing, WebhookDetail
 from portal.web.frame.access import can
 from portal.web.frame.banner_views import sending_stop
 from portal.web.frame.wording import (

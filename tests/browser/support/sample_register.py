@@ -20,7 +20,7 @@ from portal.services.actions import bulk, lifecycle, stock
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
-from portal.services.alerts import control
+from portal.services.alerts import ledger, runs
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter
 from portal.services.assets import named_lists, staff
@@ -36,7 +36,7 @@ from portal.services.outbox.rollups import StatusChange
 from portal.services.people import invitations
 from portal.services.webhooks import activation, crud, drafts, inbox
 from portal.services.webhooks.rows import token_of
-from portal.services.webhooks.values import WebhookValues
+from portal.services.webhooks.rules import WebhookValues
 from tests.services.alerts.due_things import decided, lent, with_maintenance, with_warranty
 from tests.support.deliveries import change, make_attempt, make_delivery
 from tests.support.factories import Hook, Person, make_asset, make_user
@@ -220,11 +220,11 @@ def _alerts(by: Actor) -> None:
     """Two that fired, one of them acknowledged, and one that would fire in the next run."""
     decided()
     lent(30)
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
     with_warranty(12)
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
     newest, *_ = alert_queries.list_alerts(AlertFilter()).rows
-    control.acknowledge(by, newest.public_id)
+    ledger.acknowledge(by, newest.public_id)
     with_maintenance(3)
 
 

@@ -24,7 +24,7 @@ from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations
 from portal.services.actions.planning.rules import PlanValues, WorkValues
 from portal.services.actions.rules import RULES
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.assets.rules import AssetValues
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.unit_of_work import session, writing
@@ -123,7 +123,7 @@ def every_alert() -> None:
     with_maintenance(-2)
     lent(30)
     lent(1)
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
 
 
 def with_all_that_can_be_said(by: Actor) -> None:

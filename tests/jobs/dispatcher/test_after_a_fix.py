@@ -19,8 +19,8 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.webhooks import activation, crud, secrets
 from portal.services.webhooks.held_deliveries import count_waiting, send_waiting
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from portal.services.webhooks.sample_deliveries import send_test
-from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.jobs.dispatcher.delivery_clock import claim, deliveries, ended, webhook, write_down
 from tests.support.factories import Hook, make_user, make_webhook, publish
 

@@ -12,7 +12,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import crud, secrets
-from portal.services.webhooks.values import SecretMode, WebhookValues
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.receiver import Received, Receiver
 

@@ -14,7 +14,7 @@ from portal.models.planning import Maintenance
 from portal.services.actions import assignments, incidents, lifecycle, stock
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import WorkValues
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
@@ -107,7 +107,7 @@ ENDS: dict[str, tuple[str, Callable[[int], object], set[str]]] = {
 def test_it_ends_the_alerts_of_its_own_matter_and_no_other(app: Flask, name: str) -> None:
     decided()
     first, second = make_register(), make_register()
-    control.run(RunKind.SCHEDULED)
+    runs.run(RunKind.SCHEDULED)
     assert [each.resolved_at for each in ledger()] == [None] * 8
     whose, verb, ended = ENDS[name]
     asset_id = getattr(first, whose)
@@ -123,10 +123,10 @@ def test_it_ends_the_alerts_of_its_own_matter_and_no_other(app: Flask, name: str
 def test_what_has_ended_once_keeps_the_time_at_which_it_did(app: Flask) -> None:
     decided()
     asset_id = with_warranty(10)
-    control.run(RunKind.SCHEDULED)
+    runs.run(RunKind.SCHEDULED)
     for days in (12, 14):
         give_warranty(asset_id, today() + timedelta(days=days))
-        control.run(RunKind.SCHEDULED)
+        runs.run(RunKind.SCHEDULED)
     times = [each.resolved_at for each in ledger()]
     assert times[2] is None
     assert times[0] is not None
@@ -141,12 +141,12 @@ def test_a_reminder_stands_for_those_before_it_of_its_own_check_out_alone(app: F
     alert_settings.save(SYSTEM, settings.version, rules)
     first, second = lent(3), lent(3)
     give_warranty(first, today() + timedelta(days=10))
-    control.run(RunKind.SCHEDULED)
+    runs.run(RunKind.SCHEDULED)
     earlier = {(each.asset_id, each.event): each.id for each in ledger()}
     assignments.change_due_date(SYSTEM, second, due_at=in_days(3))
     ended_at = next(each.resolved_at for each in ledger() if each.asset_id == second)
     now = in_days(1.5)
-    control.run(RunKind.SCHEDULED, now)
+    runs.run(RunKind.SCHEDULED, now)
     standing = {each.id for each in ledger() if each.resolved_at is None}
     assert standing - set(earlier.values()) == {ledger()[-1].id}
     assert standing & set(earlier.values()) == {earlier[first, WARRANTY]}
@@ -162,14 +162,14 @@ def test_each_reminder_stands_for_the_one_before_it_alone(app: Flask) -> None:
     lent(3)
     times = [in_days(days) for days in (0, 1.5, 2.5)]
     for now in times:
-        control.run(RunKind.SCHEDULED, now)
+        runs.run(RunKind.SCHEDULED, now)
     assert [each.resolved_at for each in ledger()] == [*times[1:], None]
 
 
 def test_each_alert_knows_the_event_that_told_of_it_and_what_it_is_about(app: Flask) -> None:
     decided()
     register = make_register()
-    control.run(RunKind.SCHEDULED)
+    runs.run(RunKind.SCHEDULED)
     lines = {each.event: each for each in ledger()}
     assert len({each.event_id for each in lines.values()} - {None}) == 4
     work = work_of(register.kept)

@@ -16,10 +16,10 @@ from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
 from portal.services import tasks
-from portal.services.alerts import control, sources
+from portal.services.alerts import kinds
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.sources import BY_EVENT
+from portal.services.alerts.kinds import BY_EVENT
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from tests.services.actions.plan_examples import put_in
@@ -136,41 +136,41 @@ def test_the_preview_counts_what_a_run_then_tells(app: Flask, event: EventName) 
     delete(case.due())
     expected = [case.due(), case.due()]
     before = len(fired())
-    found = control.preview(utcnow(), shown=1)
+    found = alert_runs.preview(utcnow(), shown=1)
     assert found.counts == {event: 2}
     assert [(each.event, each.asset_id) for each in found.first] == [(event, expected[0])]
-    assert control.has_due(utcnow())
-    assert control.run(RunKind.MANUAL) == {event: 2}
+    assert alert_runs.has_due(utcnow())
+    assert alert_runs.run(RunKind.MANUAL) == {event: 2}
     assert fired()[before:] == [(event, asset_id) for asset_id in expected]
-    assert not control.has_due(utcnow())
+    assert not alert_runs.has_due(utcnow())
 
 
 def test_the_preview_shows_the_first_of_each_kind_up_to_its_length(app: Flask) -> None:
     late = [lent(3), lent(4)]
     ends = [with_warranty(days) for days in (1, 2, 3)]
-    found = control.preview(utcnow(), shown=4)
+    found = alert_runs.preview(utcnow(), shown=4)
     assert [each.asset_id for each in found.first] == [*late, *ends[:2]]
     assert found.total == 5
-    assert control.preview(utcnow(), shown=0).first == []
+    assert alert_runs.preview(utcnow(), shown=0).first == []
 
 
 def test_the_preview_looks_at_every_chunk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     for days in range(4):
         with_warranty(days)
     for size in (1, 2, 3, 4, 5):
-        monkeypatch.setattr(sources, "CHUNK", size)
-        assert control.preview(utcnow()).counts == {EventName.WARRANTY_EXPIRING: 4}
+        monkeypatch.setattr(kinds, "CHUNK", size)
+        assert alert_runs.preview(utcnow()).counts == {EventName.WARRANTY_EXPIRING: 4}
 
 
 def test_it_stops_counting_where_nobody_would_read_on(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "COUNT_LIMIT", 2)
+    monkeypatch.setattr(alert_runs, "COUNT_LIMIT", 2)
     lent(3)
-    assert not control.preview(utcnow()).is_capped
+    assert not alert_runs.preview(utcnow()).is_capped
     with_maintenance(1)
     with_warranty(1)
-    found = control.preview(utcnow())
+    found = alert_runs.preview(utcnow())
     assert found.is_capped
     assert set(found.counts) == {EventName.CHECKOUT_OVERDUE, EventName.MAINTENANCE_DUE}
 
@@ -178,7 +178,7 @@ def test_it_stops_counting_where_nobody_would_read_on(
 def test_what_has_passed_since_it_was_looked_for_is_told_of_no_more(app: Flask) -> None:
     decided()
     gone, renewed, due = (with_warranty(days) for days in (1, 2, 3))
-    control.request_run(SYSTEM)
+    alert_runs.request_run(SYSTEM)
     turn = tasks.claim()
     assert turn is not None
     task = session().scalars(select(Task)).one()

@@ -12,8 +12,9 @@ from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun
 from portal.models.audit import AuditEntry
 from portal.models.tasks import Task
-from portal.services.alerts import control
+from portal.services.alerts import ledger as alert_ledger
 from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.queries import AlertFilter, Which
 from portal.services.alerts.rules import AlertRules
@@ -75,9 +76,9 @@ def test_numbers_of_days_stay_within_reason(app: Flask, rules: AlertRules, field
 
 VERBS: list[Callable[[Actor], object]] = [
     lambda actor: alert_settings.save(actor, 0, AlertRules(warranty_days=1)),
-    control.request_run,
-    control.mark_as_sent,
-    lambda actor: control.answer_first(actor, send=True),
+    runs.request_run,
+    runs.mark_as_sent,
+    lambda actor: runs.answer_first(actor, send=True),
 ]
 
 
@@ -90,9 +91,9 @@ def test_only_an_administrator_settles_and_runs_and_support_acknowledges_nothing
             with pytest.raises(NotAllowed):
                 verb(person.actor)
     with pytest.raises(NotAllowed):
-        control.acknowledge(support.actor, uuid4())
+        alert_ledger.acknowledge(support.actor, uuid4())
     with pytest.raises(NotFound):
-        control.acknowledge(manager.actor, uuid4())
+        alert_ledger.acknowledge(manager.actor, uuid4())
     assert audited() == []
     assert session().scalars(select(Task)).all() == []
 
@@ -102,25 +103,25 @@ def test_the_first_run_asks_before_it_sends(app: Flask) -> None:
     for days in (1, 2):
         with_warranty(days)
     now = utcnow()
-    assert control.start_due(now)
+    assert runs.start_due(now)
     assert (last_run().outcome, last_run().waiting, last_run().counts) == ("asked", 2, {})
     assert alert_queries.run_status(now).needs_first_answer
     with pytest.raises(Refusal, match="Decide first"):
-        control.request_run(ana.actor)
+        runs.request_run(ana.actor)
     assert fired() == []
-    found = control.preview(now, shown=1)
+    found = runs.preview(now, shown=1)
     assert (found.counts, found.total, found.is_capped) == ({WARRANTY: 2}, 2, False)
     (first,) = found.first
     assert (first.asset_tag, first.details["threshold_days"]) == ("AST-00001", 30)
-    task_id = control.answer_first(ana.actor, send=True)
+    task_id = runs.answer_first(ana.actor, send=True)
     status = alert_queries.run_status(now)
     assert (status.running, status.needs_first_answer) == (task_id, False)
-    assert control.request_run(ana.actor) == task_id  # it is at work already
+    assert runs.request_run(ana.actor) == task_id  # it is at work already
     work()
     assert len(fired()) == 2
-    assert control.preview(now).total == 0
+    assert runs.preview(now).total == 0
     with pytest.raises(Refusal, match="decided already"):
-        control.answer_first(ana.actor, send=False)
+        runs.answer_first(ana.actor, send=False)
     assert audited() == ["alert_settings.answered", "alerts.run"]
     columns = (AuditEntry.target_kind, AuditEntry.target_id, AuditEntry.target_name)
     told = select(*columns, AuditEntry.changes).where(AuditEntry.action.startswith("alert"))
@@ -134,13 +135,13 @@ def test_marked_as_sent_they_are_in_the_ledger_and_told_to_nobody(app: Flask) ->
     ana = make_user()
     with_warranty(1)
     low = make_asset("Toner", kind="stock", quantity=1, min_quantity=5)
-    control.answer_first(ana.actor, send=False)
+    runs.answer_first(ana.actor, send=False)
     work()
     assert fired() == []
     assert [(each.is_sent, each.event_id) for each in ledger()] == [(False, None)] * 2
     assert (last_run().is_marking, sum(last_run().counts.values())) == (True, 2)
     with_warranty(2)
-    control.request_run(ana.actor)
+    runs.request_run(ana.actor)
     work()
     assert [name for name, _ in fired()] == [WARRANTY]
     assert {each.asset_id for each in ledger() if not each.is_sent} >= {low}
@@ -150,11 +151,11 @@ def test_an_empty_register_asks_nothing_and_a_first_run_that_finds_nothing_settl
     app: Flask,
 ) -> None:
     now = utcnow()
-    assert control.start_due(now)
+    assert runs.start_due(now)
     assert not alert_settings.read().is_answered
     assert not alert_queries.run_status(now).needs_first_answer
     with_warranty(60)
-    assert control.start_due(now + timedelta(days=1))
+    assert runs.start_due(now + timedelta(days=1))
     assert alert_settings.read().first_answer == "nothing"
     assert last_run().outcome == "done"
     assert session().scalars(select(Task)).all() == []
@@ -164,11 +165,11 @@ def test_acknowledging_takes_it_from_the_open_ones_once(app: Flask) -> None:
     ben = make_user("manager")
     decided()
     ids = [with_warranty(days) for days in (1, 2)]
-    control.request_run(make_user().actor)
+    runs.request_run(make_user().actor)
     work()
     alert = ledger()[0]
-    assert control.acknowledge(ben.actor, alert.public_id)
-    assert not control.acknowledge(ben.actor, alert.public_id)
+    assert alert_ledger.acknowledge(ben.actor, alert.public_id)
+    assert not alert_ledger.acknowledge(ben.actor, alert.public_id)
     found = alert_queries.find(alert.public_id)
     assert (found.acknowledged_by, found.acknowledged_by_id) == (ben.name, ben.id)
     open_ones = alert_queries.list_alerts(AlertFilter()).rows

@@ -21,11 +21,10 @@ from portal.services import tasks
 from portal.services.actions import assignments, lifecycle
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import WorkValues
-from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.sources import SOURCES
+from portal.services.alerts.kinds import SOURCES
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
@@ -67,10 +66,10 @@ def test_each_fires_once_and_a_missed_week_is_caught_up_with(app: Flask) -> None
     decided()
     expected = [(LATE, lent(3)), (DUE, with_maintenance(9)), (WARRANTY, with_warranty(33))]
     with_warranty(-1)  # it had ended before it was entered
-    assert control.run(RunKind.SCHEDULED) == {LATE: 1}
+    assert alert_runs.run(RunKind.SCHEDULED) == {LATE: 1}
     # Nobody ran for a week, and the windows opened meanwhile.
-    assert control.run(RunKind.SCHEDULED, in_days(7)) == {DUE: 1, WARRANTY: 1}
-    assert control.run(RunKind.SCHEDULED, in_days(8)) == {}
+    assert alert_runs.run(RunKind.SCHEDULED, in_days(7)) == {DUE: 1, WARRANTY: 1}
+    assert alert_runs.run(RunKind.SCHEDULED, in_days(8)) == {}
     assert fired() == expected
 
 
@@ -79,7 +78,7 @@ def test_work_is_overdue_from_the_day_after_it_is_due_on(app: Flask) -> None:
     make_webhook(events=[DUE])
     for days in (-1, 0, 1):
         with_maintenance(days)
-    control.run(RunKind.SCHEDULED)
+    alert_runs.run(RunKind.SCHEDULED)
     told = [(body["data"]["days_left"], body["data"]["overdue"]) for body in bodies()]
     assert [each for each in told if each[0] <= 1] == [(-1, True), (0, False), (1, False)]
 
@@ -93,7 +92,7 @@ def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -
     make_asset("Toner", kind="stock", quantity=3, min_quantity=5, unit="box", location_id=store)
     asset_id = with_warranty(10, supplier="Datahaus")
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
-    control.run(RunKind.SCHEDULED)
+    alert_runs.run(RunKind.SCHEDULED)
     told = {body["event"]: body for body in bodies()}
     assert set(told) == {WARRANTY, DUE, LATE, LOW}
     for name, body in told.items():
@@ -158,14 +157,14 @@ def test_it_fires_again_only_once_rearmed_and_the_old_one_is_over(
 ) -> None:
     decided()
     asset_id = make()
-    control.run(RunKind.SCHEDULED)
-    control.run(RunKind.SCHEDULED, in_days(1))
+    alert_runs.run(RunKind.SCHEDULED)
+    alert_runs.run(RunKind.SCHEDULED, in_days(1))
     assert len(fired()) == 1
     rearm(asset_id)
     (first,) = ledger()
     assert first.resolved_at is not None
-    control.run(RunKind.SCHEDULED, in_days(1))
-    control.run(RunKind.SCHEDULED, in_days(2))
+    alert_runs.run(RunKind.SCHEDULED, in_days(1))
+    alert_runs.run(RunKind.SCHEDULED, in_days(2))
     assert [each.resolved_at is None for each in ledger()] == [False, True]
     assert len(fired()) == 2
 
@@ -179,7 +178,7 @@ def test_bringing_it_back_ends_the_alert_and_a_reminder_stands_for_those_before(
     rules = replace(settings.rules, repeat_every_days=2)
     alert_settings.save(SYSTEM, settings.version, rules)
     for days in (0, 1, 3, 9):
-        control.run(RunKind.SCHEDULED, in_days(days))
+        alert_runs.run(RunKind.SCHEDULED, in_days(days))
     assert [each["data"]["reminder_no"] for each in bodies()] == [1, 2, 5]
     assert [each.resolved_at is None for each in ledger()] == [False, False, True]
     assignments.check_in(SYSTEM, asset_id)
@@ -195,8 +194,8 @@ def test_a_reminder_stands_for_its_own_matter_alone(app: Flask) -> None:
     make_maintenance(asset_id, due_on=today())
     settings = alert_settings.read()
     alert_settings.save(SYSTEM, settings.version, replace(settings.rules, repeat_every_days=2))
-    control.run(RunKind.SCHEDULED)
-    control.run(RunKind.SCHEDULED, in_days(3))
+    alert_runs.run(RunKind.SCHEDULED)
+    alert_runs.run(RunKind.SCHEDULED, in_days(3))
     standing = [(each.asset_id, each.event, each.resolved_at is None) for each in ledger()]
     assert sorted(standing) == sorted(
         [
@@ -262,7 +261,7 @@ def test_one_that_fails_again_and_again_stands_in_nobodys_way(
     assert counts == ({"fired": 1, "passed": 1} if is_left else {"fired": 2})
     errors = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
     assert errors == [f"Left an alert ({WARRANTY}) to the next run."] * is_left
-    assert control.run(RunKind.SCHEDULED) == ({WARRANTY: 1} if is_left else {})
+    assert alert_runs.run(RunKind.SCHEDULED) == ({WARRANTY: 1} if is_left else {})
 
 
 def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None:
@@ -272,9 +271,9 @@ def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None
     it_is_just_after_the_run(now)
     look_for_alerts()
     work()
-    assert not control.start_due(now)
-    assert control.start_due(now + timedelta(days=7))
-    assert not control.start_due(now + timedelta(days=7))
+    assert not alert_runs.start_due(now)
+    assert alert_runs.start_due(now + timedelta(days=7))
+    assert not alert_runs.start_due(now + timedelta(days=7))
     work()
     assert [(run.kind, run.outcome) for run in runs()] == [("scheduled", "done")] * 2
     assert len(fired()) == 1
@@ -283,18 +282,18 @@ def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None
 def test_a_days_run_is_remembered_however_often_people_press_run_now(app: Flask) -> None:
     decided()
     now = utcnow()
-    assert control.start_due(now)
+    assert alert_runs.start_due(now)
     work()
     with writing() as current:
         for _ in range(alert_runs.KEPT + 1):
             alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
-    assert not control.start_due(now)
+    assert not alert_runs.start_due(now)
 
 
 def test_two_clocks_begin_one_run(app: Flask) -> None:
     decided()
     now = utcnow()
-    assert sorted(at_once(app, [partial(control.start_due, now)] * 3)) == [False, False, True]
+    assert sorted(at_once(app, [partial(alert_runs.start_due, now)] * 3)) == [False, False, True]
     assert len(runs()) == len(session().scalars(select(Task)).all()) == 1
 
 
@@ -302,7 +301,7 @@ def test_a_run_that_failed_is_repeated_within_the_day(app: Flask) -> None:
     decided()
     now = utcnow()
     it_is_just_after_the_run(now)
-    control.start_due(now)
+    alert_runs.start_due(now)
     turn = tasks.claim()
     assert turn is not None
     tasks.give_up(turn, alert_runs.KIND)
@@ -312,8 +311,8 @@ def test_a_run_that_failed_is_repeated_within_the_day(app: Flask) -> None:
     ended = runs()[-1].finished_at
     assert ended is not None
     hour = timedelta(hours=1)
-    assert not control.start_due(ended + hour - timedelta(microseconds=1))
-    assert control.start_due(ended + hour)
+    assert not alert_runs.start_due(ended + hour - timedelta(microseconds=1))
+    assert alert_runs.start_due(ended + hour)
     work()
     assert [run.outcome for run in runs()] == ["failed", "done"]
 
@@ -322,14 +321,14 @@ def test_the_ledger_outlives_its_events(app: Flask) -> None:
     decided()
     make_webhook(events=[WARRANTY])
     with_warranty(3)
-    control.run(RunKind.SCHEDULED)
+    alert_runs.run(RunKind.SCHEDULED)
     with writing() as current:
         current.execute(delete(Delivery))
         current.execute(delete(Event))
     (line,) = ledger()
     assert (line.event_id, line.is_sent) == (None, True)
     assert alert_queries.made_by([line]) == {}
-    assert control.run(RunKind.SCHEDULED) == {}
+    assert alert_runs.run(RunKind.SCHEDULED) == {}
 
 
 def test_it_is_late_when_the_day_has_no_run(app: Flask) -> None:
@@ -338,7 +337,7 @@ def test_it_is_late_when_the_day_has_no_run(app: Flask) -> None:
     now = utcnow()
     it_is_just_after_the_run(now)
     assert not alert_queries.run_status(now).is_late  # just set up
-    control.start_due(now)
+    alert_runs.start_due(now)
     running = alert_queries.run_status(now)
     assert running.running is not None
     work()

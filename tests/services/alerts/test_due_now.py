@@ -13,7 +13,6 @@ from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance
 from portal.services.actions import lifecycle
 from portal.services.actions.planning.queries import MaintenanceList, list_maintenances
-from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
 from portal.services.assets import queries as asset_queries
@@ -61,7 +60,7 @@ def test_a_run_knows_who_heard_of_what_it_sent(app: Flask) -> None:
     lent(4)
     with_maintenance(2)
     with_warranty(5)
-    control.run(RunKind.MANUAL)
+    alert_runs.run(RunKind.MANUAL)
     assert alert_runs.audiences(last_run()) == [
         (Audience(sent=2, held=1), {LATE: 2}),
         (Audience(sent=1), {DUE: 1}),
@@ -73,7 +72,7 @@ def test_what_was_only_marked_was_heard_by_nobody_and_says_nothing(app: Flask) -
     decided()
     make_webhook(events=[LATE])
     lent(3)
-    control.mark_as_sent(SYSTEM)
+    alert_runs.mark_as_sent(SYSTEM)
     work()
     assert (last_run().counts, last_run().heard) == ({LATE: 1}, {})
 
@@ -84,9 +83,9 @@ def test_before_it_is_sent_the_same_is_said_of_who_would_hear(app: Flask) -> Non
     make_webhook(events=[LATE], state="off")
     lent(3)
     with_warranty(5)
-    coming = control.preview(utcnow()).counts
+    coming = alert_runs.preview(utcnow()).counts
     said = alert_queries.audiences_of(coming)
-    control.run(RunKind.MANUAL)
+    alert_runs.run(RunKind.MANUAL)
     assert (
         said
         == alert_runs.audiences(last_run())
@@ -117,7 +116,7 @@ def test_what_is_due_is_what_the_lists_show_told_of_or_not(app: Flask) -> None:
     assert asset_queries.count(AssetFilter(shown=Shown.LOW)) == before.due[LOW]
     assert len(list_maintenances(MaintenanceList.DUE).rows) == before.due[DUE]
     assert len(list_maintenances(MaintenanceList.OPEN).rows) == 4
-    assert control.run(RunKind.MANUAL) == before.coming
+    assert alert_runs.run(RunKind.MANUAL) == before.coming
     after = alert_queries.due_now(utcnow())
     assert (after.due, after.coming) == (before.due, {})
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from portal.models.alerts import RunKind
 from portal.models.deliveries import Event
 from portal.services.actions import lifecycle, return_to_service, stock
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
 from portal.services.core.permissions import SYSTEM
@@ -54,7 +54,7 @@ def test_it_is_told_after_the_move_that_caused_it_and_once(app: Flask) -> None:
     data = told["data"]
     assert (data["quantity"], data["shortfall"], data["unit"]) == (3, 2, "box")
     assert (data["last_move"]["type"], data["last_move"]["delta"]) == ("issue", -2)
-    assert control.run(RunKind.SCHEDULED) == {}
+    assert runs.run(RunKind.SCHEDULED) == {}
 
 
 def test_enough_again_opens_the_latch_by_a_move_or_by_the_threshold(app: Flask) -> None:
@@ -95,10 +95,10 @@ def test_switched_off_it_is_silent_and_the_daily_run_catches_up(app: Flask) -> N
     alert_settings.save(SYSTEM, alert_settings.read().version, AlertRules(low_stock_on=False))
     asset_id = make_stock(5)
     stock.issue(SYSTEM, asset_id, quantity=1)
-    assert control.run(RunKind.SCHEDULED) == {}
+    assert runs.run(RunKind.SCHEDULED) == {}
     alert_settings.save(SYSTEM, alert_settings.read().version, AlertRules())
-    assert control.run(RunKind.SCHEDULED) == {LOW: 1}
-    assert control.run(RunKind.SCHEDULED) == {}
+    assert runs.run(RunKind.SCHEDULED) == {LOW: 1}
+    assert runs.run(RunKind.SCHEDULED) == {}
     assert fired() == [(LOW, asset_id)]
 
 
@@ -107,7 +107,7 @@ def test_deleting_ends_it_and_restoring_is_no_news(app: Flask) -> None:
     stock.issue(SYSTEM, asset_id, quantity=1)
     lifecycle.delete_asset(SYSTEM, asset_id)
     assert ledger()[0].resolved_at is not None
-    assert control.run(RunKind.SCHEDULED) == {}
+    assert runs.run(RunKind.SCHEDULED) == {}
     return_to_service.restore(SYSTEM, asset_id)
     assert fired() == [(LOW, asset_id)]
 

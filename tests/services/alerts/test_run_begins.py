@@ -14,13 +14,12 @@ from portal.models.assets import Action, Asset
 from portal.models.tasks import Task
 from portal.services import tasks
 from portal.services.actions import bulk, lifecycle
-from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.kinds import SOURCES
 from portal.services.alerts.runs import Place
 from portal.services.alerts.settings import GRACE
-from portal.services.alerts.sources import SOURCES
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -39,25 +38,25 @@ from tests.support.factories import make_asset, make_user
 def test_the_daily_run_waits_for_one_that_a_person_has_begun(app: Flask) -> None:
     decided()
     now = utcnow()
-    control.request_run(SYSTEM)
-    assert not control.start_due(now)
+    alert_runs.request_run(SYSTEM)
+    assert not alert_runs.start_due(now)
     work()
-    assert control.start_due(now)
+    assert alert_runs.start_due(now)
     assert [run.kind for run in runs()] == ["manual", "scheduled"]
 
 
 def test_a_check_that_is_at_work_is_not_taken_for_one_of_the_other_kind(app: Flask) -> None:
     decided()
     lent(3)
-    running = control.request_run(SYSTEM)
+    running = alert_runs.request_run(SYSTEM)
     with pytest.raises(Refusal, match="A check is running at this moment"):
-        control.mark_as_sent(SYSTEM)
-    assert control.request_run(SYSTEM) == running
+        alert_runs.mark_as_sent(SYSTEM)
+    assert alert_runs.request_run(SYSTEM) == running
     work()
-    marking = control.mark_as_sent(SYSTEM)
+    marking = alert_runs.mark_as_sent(SYSTEM)
     with pytest.raises(Refusal, match="A check is running at this moment"):
-        control.request_run(SYSTEM)
-    assert control.mark_as_sent(SYSTEM) == marking
+        alert_runs.request_run(SYSTEM)
+    assert alert_runs.mark_as_sent(SYSTEM) == marking
 
 
 def test_other_long_work_is_not_taken_for_a_run(app: Flask) -> None:
@@ -65,7 +64,7 @@ def test_other_long_work_is_not_taken_for_a_run(app: Flask) -> None:
     bulk.start(make_user().actor, Action.DELETE, [make_asset()], {"reason": ""})
     now = utcnow()
     assert alert_queries.run_status(now).running is None
-    assert control.start_due(now)
+    assert alert_runs.start_due(now)
 
 
 @pytest.mark.parametrize(("minutes", "left"), [(1, 100), (-1, 106)])
@@ -84,20 +83,20 @@ def test_the_last_hundred_runs_are_kept_and_all_of_a_week(
 
 def test_where_nothing_is_due_nobody_has_to_decide_before_a_run(app: Flask) -> None:
     make_asset()
-    control.request_run(SYSTEM)
+    alert_runs.request_run(SYSTEM)
     work()
     assert [run.outcome for run in runs()] == ["done"]
 
 
 def test_marking_what_is_due_decides_the_first_question(app: Flask) -> None:
     with_warranty(1)
-    control.mark_as_sent(SYSTEM)
+    alert_runs.mark_as_sent(SYSTEM)
     assert alert_settings.read().first_answer == "mark"
 
 
 def test_a_register_of_deleted_assets_alone_leaves_the_first_question_open(app: Flask) -> None:
     lifecycle.delete_asset(SYSTEM, make_asset())
-    assert control.start_due(utcnow())
+    assert alert_runs.start_due(utcnow())
     assert not alert_settings.read().is_answered
 
 
@@ -109,7 +108,7 @@ def renew(asset_id: int) -> None:
 BEFORE_ITS_TURN: dict[str, tuple[Callable[[int], object], int]] = {
     "it is deleted": (lambda asset_id: lifecycle.delete_asset(SYSTEM, asset_id), 0),
     "it is due no more": (renew, 0),
-    "another run tells of it": (lambda _: alert_runs.do(RunKind.MANUAL, utcnow()), 1),
+    "another run tells of it": (lambda _: alert_runs.run(RunKind.MANUAL), 1),
 }
 
 
@@ -136,10 +135,10 @@ def test_only_a_run_of_its_own_keeps_a_day_from_being_late(app: Flask) -> None:
     a_run_is_missing()
     now = utcnow()
     assert alert_queries.run_status(now).is_late
-    control.run(RunKind.MANUAL)
+    alert_runs.run(RunKind.MANUAL)
     status = alert_queries.run_status(now)
     assert (status.is_late, status.last and status.last.kind) == (True, "manual")
-    assert control.start_due(now)
+    assert alert_runs.start_due(now)
     status = alert_queries.run_status(now)
     assert (status.is_late, status.last and status.last.kind) == (True, "manual")
     task = session().scalars(select(Task).order_by(Task.id.desc())).first()
@@ -157,7 +156,7 @@ def test_a_day_is_late_until_its_run_has_ended_and_not_failed(
     make_asset()
     a_run_is_missing()
     now = utcnow()
-    assert control.start_due(now)
+    assert alert_runs.start_due(now)
     late = {}
     for outcome in (None, *RunOutcome):
         with writing() as current:
@@ -174,7 +173,7 @@ def test_what_was_brought_in_within_the_grace_of_a_run_does_not_make_it_late(
     decided()
     make_asset()
     a_run_is_missing()
-    control.run(RunKind.MANUAL)
+    alert_runs.run(RunKind.MANUAL)
     now = utcnow()
     bound = alert_queries.run_status(now).last_due_at - GRACE + timedelta(seconds=seconds)
     with writing() as current:

@@ -19,7 +19,7 @@ from portal.models.tasks import Task
 from portal.services import audit as audit_queries
 from portal.services import tasks
 from portal.services.actions import assignments, bulk
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.assets.queries import AssetFilter
 from portal.services.audit import TrailFilter
 from portal.services.bulk_retry import queries as bulk_retry_queries
@@ -80,16 +80,16 @@ def alerts_at_once() -> Any:
     """A run as commands do it, after its preview."""
     things_that_are_due()
     now = utcnow()
-    told = control.preview(now, shown=10)
+    told = runs.preview(now, shown=10)
     counts, first = dict(told.counts), [(each.event, each.asset_id) for each in told.first]
     assert list(counts.values()) == [len(DUE)] * 4
-    return counts, first, control.has_due(now), control.run(RunKind.SCHEDULED, now)
+    return counts, first, runs.has_due(now), runs.run(RunKind.SCHEDULED, now)
 
 
 def alerts_as_long_work() -> Any:
     """A run as the button does it."""
     things_that_are_due()
-    control.request_run(SYSTEM)
+    runs.request_run(SYSTEM)
     job.work(KINDS, 60)
 
 

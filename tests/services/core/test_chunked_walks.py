@@ -18,7 +18,7 @@ from portal.lib.clock import utcnow
 from portal.services import audit as audit_queries
 from portal.services import tasks
 from portal.services.actions.planning import reservations
-from portal.services.alerts import sources
+from portal.services.alerts import kinds
 from portal.services.bulk_retry import queries as bulk_retry_queries
 from portal.services.bulk_retry import selection, task
 from portal.services.core import queries as core_queries
@@ -50,8 +50,8 @@ RETRIED: Sequence[Bound] = (
 )
 # What is done, and the bounds that cut it into pieces.
 WALKS: dict[Callable[[], Any], Sequence[Bound]] = {
-    chunked_work.alerts_at_once: [(sources, "CHUNK")],
-    chunked_work.alerts_as_long_work: [(sources, "CHUNK")],
+    chunked_work.alerts_at_once: [(kinds, "CHUNK")],
+    chunked_work.alerts_as_long_work: [(kinds, "CHUNK")],
     chunked_work.an_import: [(import_task, "CHUNK"), (tasks, "ROWS")],
     chunked_work.a_bulk_action: [(tasks, "ROWS")],
     chunked_work.a_bulk_retry: RETRIED,

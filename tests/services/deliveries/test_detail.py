@@ -24,7 +24,7 @@ from portal.services.deliveries.detail import Delay, find_delay, find_delivery, 
 from portal.services.deliveries.signature_checks import check_signature
 from portal.services.operations import sending
 from portal.services.webhooks import crud
-from portal.services.webhooks.values import SecretMode, WebhookValues
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.deliveries import BODY, change, lease, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
 

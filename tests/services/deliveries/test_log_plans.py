@@ -21,7 +21,7 @@ from portal.services.deliveries.log import walk as log_walk
 from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 from portal.services.deliveries.log.plan import walk_for
 from portal.services.deliveries.log.walk import page_statement
-from portal.services.webhooks.summary import youngest
+from portal.services.webhooks.queries import youngest
 from tests.support.database.kept_filling import told_once
 from tests.support.deliveries import make_attempt, make_delivery, make_many
 from tests.support.factories import Hook, make_webhook

@@ -17,7 +17,7 @@ from portal.services.deliveries.dismissals import (
     standing_of_failed,
 )
 from portal.services.deliveries.problems import Group, Problem
-from portal.services.webhooks.summary import Standing
+from portal.services.webhooks.queries import Standing
 from tests.services.deliveries.test_problems import fail
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_user, make_webhook

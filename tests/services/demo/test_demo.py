@@ -9,8 +9,8 @@ from portal.lib.clock import utcnow
 from portal.models.assets import Activity, Asset, AssetStatus, StockMove
 from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance, Reservation
-from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import runs
 from portal.services.alerts.queries import AlertFilter
 from portal.services.assets.queries import AssetFilter, Shown, counts
 from portal.services.core.permissions import SYSTEM
@@ -67,7 +67,7 @@ def test_a_newcomer_sees_a_living_register(app: Flask) -> None:
     status = alert_queries.run_status(now)
     assert status.last is not None
     assert not status.needs_first_answer
-    assert not control.start_due(now)  # today's was
+    assert not runs.start_due(now)  # today's was
     check_deliveries()
     if session().get_bind().dialect.name == "sqlite":  # as other tests of pages
         check_pages(app)

@@ -24,7 +24,7 @@ from portal.services import tasks
 from portal.services.actions import assignments, bulk, incidents, stock
 from portal.services.actions.planning import maintenance, reservations
 from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
-from portal.services.alerts import control
+from portal.services.alerts import ledger, runs
 from portal.services.assets import staff
 from portal.services.assets.staff import StaffValues
 from portal.services.core.time_zones import today
@@ -43,7 +43,7 @@ from portal.services.people import (
 from portal.services.people.account import Details
 from portal.services.people.signup import NewPerson
 from portal.services.webhooks import drafts
-from portal.services.webhooks.values import WebhookValues
+from portal.services.webhooks.rules import WebhookValues
 from tests.services.alerts.due_things import decided, work
 from tests.services.csv.import_steps import check
 from tests.support.database.kept_filling import filled_once
@@ -198,11 +198,11 @@ def _alerts(by: Person, zoe: int) -> None:
         current.execute(update(Assignment).where(Assignment.asset_id == asset).values(late))
     plan = PlanValues(title="Clean", due_on=today(), assignee_id=zoe)
     maintenance.schedule(by.actor, make_asset(by=by.actor), plan)
-    control.request_run(by.actor)
+    runs.request_run(by.actor)
     work()
     public_id = session().scalars(select(Alert.public_id).order_by(Alert.id)).first()
     assert public_id is not None
-    control.acknowledge(by.actor, public_id)
+    ledger.acknowledge(by.actor, public_id)
     assignments.check_in(by.actor, asset)
 
 

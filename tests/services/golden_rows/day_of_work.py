@@ -42,7 +42,7 @@ from portal.services.people.account import Details
 from portal.services.people.signup import NewPerson
 from portal.services.task_kinds import KINDS
 from portal.services.webhooks import activation, crud, secrets
-from portal.services.webhooks.values import SecretMode, WebhookValues
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.jobs.dispatcher.delivery_clock import claim, ended, make_due, write_down
 from tests.services.actions.every_action import asset_in
 from tests.support.factories import make_asset, make_location, make_staff

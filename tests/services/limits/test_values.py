@@ -22,7 +22,7 @@ from portal.services.actions.planning.rules import (
 from portal.services.assets.rules import AssetValues, Fault, faults
 from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
-from portal.services.webhooks.values import name_problem
+from portal.services.webhooks.rules import name_problem
 from portal.web.actions.planning_pages import read_days
 from portal.web.forms.fields import read_months, row_id
 from portal.web.forms.query_values import number_or_none, read_begin

@@ -26,8 +26,8 @@ from portal.services.outbox.due import find_stop
 from portal.services.webhooks import activation, drafts, held_deliveries
 from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest
+from portal.services.webhooks.rules import WebhookValues
 from portal.services.webhooks.sample_deliveries import send_test
-from portal.services.webhooks.values import WebhookValues
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook

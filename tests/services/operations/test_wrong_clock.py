@@ -21,7 +21,7 @@ from portal.models.operations import Process as SignOfLife
 from portal.models.operations import Submission
 from portal.models.people import UserSession
 from portal.models.planning import Reservation
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.core import heartbeats
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import NOW, database_time, session, writing
@@ -82,7 +82,7 @@ def alerts_were_looked_for() -> None:
     now = utcnow()
     decided()
     it_is_just_after_the_run(now)
-    control.start_due(now)
+    runs.start_due(now)
     work()
 
 

@@ -12,7 +12,7 @@ from portal.lib.clock import common_now
 from portal.models.alerts import Alert, RunKind
 from portal.models.assets import Asset
 from portal.models.tasks import Task
-from portal.services.alerts import control
+from portal.services.alerts import ledger
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.core.permissions import SYSTEM
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.both_databases
 
 
 def run() -> None:
-    control.run(RunKind.SCHEDULED)
+    alert_runs.run(RunKind.SCHEDULED)
 
 
 def test_a_warranty_that_is_prolonged_meanwhile_alerts_nobody(app: Flask) -> None:
@@ -52,7 +52,7 @@ def test_one_that_somebody_looks_after_meanwhile_is_theirs(app: Flask) -> None:
         alert = current.get_one(Alert, alert_id, with_for_update=True)
         alert.acknowledged_at, alert.acknowledged_by = common_now(), "Ben"
 
-    assert meanwhile(app, lambda: control.acknowledge(ana.actor, public_id), take) is False
+    assert meanwhile(app, lambda: ledger.acknowledge(ana.actor, public_id), take) is False
     assert session().get_one(Alert, alert_id).acknowledged_by == "Ben"
 
 
@@ -66,5 +66,5 @@ def test_of_two_who_begin_a_run_the_second_is_led_to_the_first_ones(app: Flask) 
         assert entered is not None
         begun.append(alert_runs.have_done(current, SYSTEM, entered))
 
-    assert meanwhile(app, lambda: control.request_run(SYSTEM), begin) == begun[0]
+    assert meanwhile(app, lambda: alert_runs.request_run(SYSTEM), begin) == begun[0]
     assert session().scalars(select(Task.public_id)).all() == begun

@@ -22,7 +22,7 @@ from portal.services.webhooks import activation, crud, held_deliveries, secrets
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest
-from portal.services.webhooks.values import SecretMode, WebhookValues
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Person, make_user, make_webhook
 

@@ -23,8 +23,8 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import crud, sample_deliveries, secrets
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.crud import Edited
+from portal.services.webhooks.rules import SecretMode, WebhookValues, url_problem
 from portal.services.webhooks.sample_deliveries import TestUnderWay
-from portal.services.webhooks.values import SecretMode, WebhookValues, url_problem
 from tests.support.factories import make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")

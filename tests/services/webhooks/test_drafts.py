@@ -28,7 +28,7 @@ from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.operations import overview, retention
 from portal.services.webhooks import crud, drafts, secrets
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.values import SecretMode, WebhookValues
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.database.rivals import at_once
 from tests.support.deliveries import find_lease, free, lease
 from tests.support.factories import Person, make_user, make_webhook, publish

@@ -22,7 +22,7 @@ from portal.services.operations import retention
 from portal.services.webhooks import crud, inbox
 from portal.services.webhooks.inbox import KEPT, InboxItem
 from portal.services.webhooks.rows import inbox_url, opening, public_id_of, shown_url, token_of
-from portal.services.webhooks.values import WebhookValues
+from portal.services.webhooks.rules import WebhookValues
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.inbox import BODY, row_of, secret_of, signed
 

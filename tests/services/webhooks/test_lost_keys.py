@@ -22,8 +22,8 @@ from portal.services.webhooks import activation, crud, drafts, secrets
 from portal.services.webhooks import keys as webhook_keys
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.rows import SecretsClosed
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from portal.services.webhooks.sample_deliveries import send_test
-from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.support.factories import Hook, Person, make_user, make_webhook
 

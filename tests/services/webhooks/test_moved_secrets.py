@@ -14,7 +14,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks import crud, drafts
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.values import SecretMode, WebhookValues, place_of
+from portal.services.webhooks.rules import SecretMode, WebhookValues, place_of
 from tests.support.factories import Hook, Person, make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")

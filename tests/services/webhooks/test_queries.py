@@ -21,7 +21,7 @@ from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.webhooks import health, queries
 from portal.services.webhooks.held_deliveries import reopen, send_waiting
 from portal.services.webhooks.queries import WebhookOrder, count_listeners, list_webhooks
-from portal.services.webhooks.values import place_of, url_problem
+from portal.services.webhooks.rules import place_of, url_problem
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 

@@ -14,7 +14,7 @@ from portal.services.core import vault
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import crud, queries, secrets
-from portal.services.webhooks.values import SecretMode, WebhookValues
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.factories import Person, make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")

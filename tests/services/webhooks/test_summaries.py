@@ -9,7 +9,7 @@ from flask import Flask
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import OffReason, WebhookState
-from portal.services.webhooks import banners, queries
+from portal.services.webhooks import queries
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
 
@@ -68,7 +68,7 @@ def test_those_in_trouble_are_named_in_the_order_of_their_names(app: Flask) -> N
     make_webhook(name="Old", state=WebhookState.OFF, off_reason=OffReason.PERSON)
     make_webhook(name="Deleted", deleted_at=utcnow(), **off)
     make_webhook(name="Once", failures_in_row=1, failing_since=utcnow(), throttled=True)
-    found = banners.troubles()
+    found = queries.troubles()
     names = ["Archive", "Fleet", "Library", "Once", "Payroll"]
     assert [each.name for each in found] == names
     assert [each.name for each in found if not each.is_urgent] == ["Once"]
@@ -103,7 +103,7 @@ def test_a_trouble_is_told_since_it_began_with_why_and_to_its_owner(app: Flask) 
     make_webhook(name="B", owner_id=ada.id, **off)
     make_webhook(name="C", failures_in_row=9, failing_since=began, owner_id=ben.id)
     make_webhook(name="D", throttled=True, updated_at=before, owner_id=ben.id)
-    found = banners.troubles()
+    found = queries.troubles()
     assert [(each.name, each.since) for each in found] == [
         ("A", began),
         ("B", before),
@@ -115,4 +115,4 @@ def test_a_trouble_is_told_since_it_began_with_why_and_to_its_owner(app: Flask) 
     assert [each.is_urgent for each in found] == [True, True, True, False]
     assert found[0].mark == f"{found[0].webhook}/{int(began.timestamp())}"
     assert len({each.mark for each in found}) == 4
-    assert [each.name for each in banners.troubles(ben.id)] == ["C", "D"]
+    assert [each.name for each in queries.troubles(ben.id)] == ["C", "D"]

@@ -17,7 +17,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import crud, drafts, rows, sample_deliveries, secrets
 from portal.services.webhooks.rows import KEPT, open_secret
-from portal.services.webhooks.values import SecretMode, WebhookValues
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.deliveries import change, lease
 from tests.support.factories import Person, make_user, make_webhook
 

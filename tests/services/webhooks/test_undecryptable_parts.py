@@ -15,7 +15,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import keys as webhook_keys
 from portal.services.webhooks.rows import closed_parts, open_secret
-from portal.services.webhooks.values import SecretMode
+from portal.services.webhooks.rules import SecretMode
 from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.services.webhooks.test_lost_keys import HEADERS, edit, stored
 from tests.support.factories import Hook, Person, make_user, make_webhook

@@ -9,7 +9,7 @@ from portal.lib.clock import utcnow
 from portal.models.alerts import Alert, RunKind
 from portal.models.deliveries import Delivery
 from portal.services.actions import assignments
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from tests.services.alerts.due_things import decided, ledger, lent, with_maintenance, with_warranty
@@ -25,7 +25,7 @@ def everything() -> tuple[int, int, int, int]:
     decided()
     stock = make_asset("Toner", kind="stock", quantity=2, min_quantity=5, unit="boxes")
     found = lent(3), with_maintenance(3), with_warranty(10), stock
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
     return found
 
 

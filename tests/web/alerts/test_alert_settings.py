@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
 from portal.models.tasks import Task
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
 from portal.services.core.unit_of_work import session, writing
@@ -221,7 +221,7 @@ def test_a_run_that_is_late_shows_in_red(app: Flask) -> None:
     decided()
     pages = visit(app)
     assert "Alerts are late" in pages.get(PATH).main
-    control.start_due(utcnow())
+    runs.start_due(utcnow())
     work()
     page = pages.get(PATH)
     assert "Alerts are late" not in page.main
@@ -231,7 +231,7 @@ def test_a_run_that_is_late_shows_in_red(app: Flask) -> None:
 
 def test_by_the_clock_it_waits_for_the_answer_and_says_so(app: Flask) -> None:
     lent(3)
-    control.start_due(utcnow())
+    runs.start_due(utcnow())
     page = visit(app).get(PATH)
     assert "Waits for you" in page.rows()[0][1]
     assert "Nothing was sent: 1 alert waited for a decision" in page.rows()[0][2]
@@ -270,14 +270,14 @@ def test_a_run_says_who_heard_and_its_preview_who_would(
         make_webhook(events=["alert.checkout_overdue"], state=state)
     pages = visit(app)
     assert before in pages.get(f"{PATH}/preview").main
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
     assert after in pages.get(PATH).rows()[0][2]
 
 
 def test_a_run_of_an_earlier_version_claims_nothing(app: Flask) -> None:
     decided()
     lent(3)
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
     with writing() as current:
         current.execute(update(AlertRun).values(heard={}))
     assert visit(app).get(PATH).rows()[0][2] == "1 overdue"
@@ -292,7 +292,7 @@ def test_it_is_for_administrators(app: Flask, role: str) -> None:
 
 def test_a_run_that_failed_or_was_stopped_says_so(app: Flask) -> None:
     decided()
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
     for outcome, word in (("failed", "Failed"), ("stopped", "Stopped")):
         with writing() as current:
             current.execute(update(AlertRun).values(outcome=outcome))

@@ -13,7 +13,7 @@ from portal.lib.clock import frozen
 from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome
 from portal.models.assets import Asset
 from portal.models.tasks import Task
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.publish import Audience
@@ -128,7 +128,7 @@ def test_a_run_says_who_began_it() -> None:
 
 
 def test_a_queued_run_is_slow_after_a_moment_and_one_at_work_says_how_far_it_is() -> None:
-    control.request_run(SYSTEM)
+    runs.request_run(SYSTEM)
     later = NOW + timedelta(seconds=15)
     for now, is_slow in ((later, False), (later + timedelta(microseconds=1), True)):
         found = wording.looking(now)

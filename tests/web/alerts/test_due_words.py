@@ -11,7 +11,7 @@ from portal.lib.clock import utcnow
 from portal.models.alerts import RunKind
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
 from portal.services.core import queries
@@ -44,7 +44,7 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     with writing() as current:
         current.execute(update(Maintenance).values(state="in_progress"))
     told = [with_maintenance(2) for _ in range(3)]
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
     for _ in range(4):
         with_maintenance(5)
     pages = visit(app)
@@ -61,7 +61,7 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     assert "4 alerts: 4 maintenance due." in pages.get("/settings/alerts/preview").main
     assert "Maintenance due" in pages.get(f"/assets/{told[0]}").main
     assert "Maintenance due" not in pages.get(f"/assets/{begun}").main
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
     page = pages.get("/alerts")
     assert "Maintenance due 7" in page.main
     assert "more alert" not in page.main
@@ -113,7 +113,7 @@ def test_what_is_switched_off_says_so(app: Flask) -> None:
 def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask) -> None:
     lent(3)
     with_warranty(5)
-    control.start_due(utcnow())
+    runs.start_due(utcnow())
     admin, helper = visit(app), visit(app, "support")
     page = admin.get("/alerts")
     assert "2 alerts wait for a decision" in page.main
@@ -132,7 +132,7 @@ def test_a_look_that_is_late_or_under_way_is_said_to_support_as_well(app: Flask)
     decided()
     pages = visit(app, "support")
     assert "Alerts are late" in pages.get("/alerts").main
-    control.start_due(utcnow())
+    runs.start_due(utcnow())
     assert "A check is running." in pages.get("/alerts").main
     with writing() as current:
         current.execute(update(Task).values(due_at=utcnow() - timedelta(seconds=1)))

@@ -15,7 +15,7 @@ from portal.services.deliveries.answers import EarlierReason
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import Problem, find_problems
 from portal.services.operations import sending
-from portal.services.webhooks.summary import Standing
+from portal.services.webhooks.queries import Standing
 from portal.web.deliveries import problems
 from portal.web.deliveries.problems import ProblemLine, ProblemList, problems_beside
 from portal.web.frame.wording import near_time

@@ -5,7 +5,7 @@ from flask import Flask
 
 from portal.models.alerts import RunKind
 from portal.models.assets import Asset
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.core.unit_of_work import writing
 from tests.services.alerts.due_things import decided, lent, with_maintenance, with_warranty
 from tests.support.factories import make_asset, make_user
@@ -27,7 +27,7 @@ def test_on_the_alerts_and_the_start_page(app: Flask, role: str) -> None:
     with_maintenance(2)
     with_warranty(5)
     make_asset("Toner", kind="stock", quantity=1, min_quantity=5)
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
     pages = visit(app, role)
     asked = "ask a manager or an administrator (Mia Manager"
     alerts, start = pages.get("/alerts").main, pages.get("/").main

@@ -9,7 +9,8 @@ from portal.lib.clock import utcnow
 from portal.models.alerts import RunKind
 from portal.models.deliveries import Priority
 from portal.models.people import Role
-from portal.services.alerts import control
+from portal.services.alerts import ledger as alert_ledger
+from portal.services.alerts import runs
 from portal.services.core.permissions import SYSTEM
 from tests.services.alerts.due_things import (
     a_run_is_missing,
@@ -164,12 +165,12 @@ def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:
 def test_open_alerts_lead_to_their_list_until_they_are_acknowledged(app: Flask) -> None:
     decided()
     lent(3)
-    control.run(RunKind.MANUAL)
+    runs.run(RunKind.MANUAL)
     pages = visit(app, Role.MANAGER)
     assert needs(pages.get("/")) == ["1 asset is overdue", "1 alert is open"]
     assert pages.page
     assert pages.page.links("See the alerts") == ["/alerts"]
-    control.acknowledge(SYSTEM, ledger()[0].public_id)
+    alert_ledger.acknowledge(SYSTEM, ledger()[0].public_id)
     assert needs(pages.get("/")) == ["1 asset is overdue"]
 
 

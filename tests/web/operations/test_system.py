@@ -17,7 +17,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.operations import Process
 from portal.queue.names import BACKGROUND, DELIVERIES
-from portal.services.alerts import control
+from portal.services.alerts import runs
 from portal.services.core import heartbeats, vault
 from portal.services.core.heartbeats import worker_of
 from portal.services.core.unit_of_work import database_time, writing
@@ -193,7 +193,7 @@ def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
     assert result.exit_code == 2
     assert "DANGER  Alerts are late" in result.output
     assert "Next check for alerts" in result.output
-    control.start_due(utcnow())
+    runs.start_due(utcnow())
     assert "All systems running." in pages.get("/settings/system").main
 
 

@@ -12,7 +12,7 @@ from portal.models.deliveries import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import activation, crud
-from portal.services.webhooks.values import SecretMode, WebhookValues
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.pages import Page, Pages

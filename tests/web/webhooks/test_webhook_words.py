@@ -20,9 +20,8 @@ from portal.services.deliveries.trends import Span, Trend
 from portal.services.operations import sending
 from portal.services.outbox.due import ShownStatus
 from portal.services.webhooks import queries
-from portal.services.webhooks.queries import WebhookDetail
+from portal.services.webhooks.queries import Latest, ListedWebhook, Standing, WebhookDetail
 from portal.services.webhooks.rows import find_webhook
-from portal.services.webhooks.summary import Latest, ListedWebhook, Standing
 from portal.web.frame.wording import exact_day, near_time
 from portal.web.webhooks import wording
 from tests.support.deliveries import make_delivery

@@ -21,7 +21,7 @@ from portal.models.planning import (
     ReservationState,
 )
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.sources import BY_EVENT
+from portal.services.alerts.kinds import BY_EVENT
 from portal.services.core.keyset import newest_first, soonest_first
 from portal.services.core.queries import capped
 from portal.services.core.refusals import NotFound
