@@ -27,11 +27,12 @@ CLONE_NEWNET: Final = 0x40000000
 
 
 class Cable:
-    """Number 1 to 250. `is_cut`: nothing is carried, and nobody is told. `far`: the address of the
-    machine's end."""
+    """Number 1 to 250. `is_cut`: nothing is carried, and nobody is told. `cut_after`: it is cut
+    after the first packet with these bytes. `far`: the address of the machine's end."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self.is_cut = False
+        self.cut_after = b""
         self.far = f"10.98.{number}.2"
         self._number = number
         self._path = folder / f"cable{number}.sock"
@@ -69,6 +70,7 @@ class Cable:
                     packet = os.read(handle, LONGEST)
                     if not self.is_cut:
                         os.write(ways[handle], packet)
+                        self.is_cut = bool(self.cut_after) and self.cut_after in packet
         except OSError:  # the machine is gone, and its end with it
             pass
         finally:

@@ -52,13 +52,15 @@ class RunningPortal:
     @property
     def url(self) -> str:
         """Where its pages are."""
-        return f"http://127.0.0.1:{self.settings.port}"
+        return f"http://{self.settings.host}:{self.settings.port}"
 
     def starts(self) -> bool:
         """Whether all of it ran in time."""
-        if "web" in self._parts:
+        if self._parts == tuple(WORDS):
             return self.process.says("Press Ctrl-C to stop", 100)
-        return self.process.says("Ready for deliveries.", 100) and until(self.is_whole, 20)
+        if "deliveries" in self._parts and not self.process.says("Ready for deliveries.", 100):
+            return False
+        return until(self.is_whole, 30)
 
     def pids_of(self, words: str) -> list[int]:
         """The processes whose command line contains `words`; the oldest is the first."""
@@ -93,7 +95,7 @@ class RunningPortal:
         """Whether somebody accepts connections at the pages' address."""
         with socket.socket() as probe:
             probe.settimeout(1)
-            return probe.connect_ex(("127.0.0.1", self.settings.port)) == 0
+            return probe.connect_ex((self.settings.host, self.settings.port)) == 0
 
     @contextlib.contextmanager
     def hanging(self, words: str) -> Iterator[int]:
