@@ -223,10 +223,11 @@ class Listening(dict[str, str]):
         return super().__contains__(key)
 
 
-def test_the_readme_lists_every_setting_and_no_other(tmp_path: Path) -> None:
+def test_readme_and_deployment_list_every_setting_once_and_no_other(tmp_path: Path) -> None:
     environment = Listening({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)})
     load_settings(environment)
-    listed = re.findall(r"^\| `([A-Z_]+)` \|", README.read_text(), re.MULTILINE)
+    tables = README.read_text() + (ROOT / "docs/deployment.md").read_text()
+    listed = re.findall(r"^\| `([A-Z_]+)` \|", tables, re.MULTILINE)
     assert sorted(listed) == sorted(environment.asked)
 
 

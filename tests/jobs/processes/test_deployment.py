@@ -143,7 +143,8 @@ def test_commands_by_the_wrapper_see_the_database_of_the_units(tmp_path: Path) -
 
 
 def test_every_setting_of_the_guide_exists() -> None:
-    known = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    tables = (ROOT / "README.md").read_text() + GUIDE.read_text()
+    known = set(re.findall(r"^\| `([A-Z_]+)` \|", tables, re.MULTILINE))
     named = set(re.findall(r"^([A-Z_]{4,})=", GUIDE.read_text(), re.MULTILINE))
     assert named
     assert named <= known
