@@ -13,28 +13,14 @@ from portal.models.assets import Action, Asset, AssetKind, AssetStatus, Category
 from portal.services.actions import planning_rows, stock, transition
 from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.rules import AssetValues, faults
+from portal.services.assets.rules import ASSET_FIELDS, AssetValues, FieldType, faults
 from portal.services.assets.tag_numbers import next_tag, refuse_taken
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import keep_unique, session, writing
 
-# What goes from the values into columns as it is; the tag, category and location need a look.
-PLAIN: Final = (
-    "name",
-    "manufacturer",
-    "model",
-    "serial_number",
-    "condition",
-    "supplier",
-    "order_number",
-    "purchase_date",
-    "purchase_cost",
-    "warranty_expires",
-    "reservable",
-    "notes",
-)
-OF_STOCK: Final = ("min_quantity", "unit")
+# No edit changes these as it does the others: the tag is checked, the kind stays, stock is moved.
+APART: Final = frozenset({"asset_tag", "kind", "quantity"})
 
 
 def find_asset(asset_id: int) -> Asset:
@@ -145,7 +131,7 @@ def _look(current: Session, values: AssetValues, own_id: int | None) -> Callable
 
 
 def _fill(current: Session, asset: Asset, values: AssetValues) -> None:
-    for column in (*PLAIN, *(OF_STOCK if asset.kind == AssetKind.STOCK else ())):
+    for column in plain_columns(asset.kind):
         setattr(asset, column, getattr(values, column))
     # A shared lock: neither can be deleted before this transaction has committed.
     asset.category = _chosen(current, Category, values.category_id, "category")
@@ -167,11 +153,19 @@ def _refuse_more_than_notes(asset: Asset, values: AssetValues) -> None:
         raise Refusal(f"{asset.asset_tag} is disposed of. Only its notes can be changed.")
 
 
+def plain_columns(kind: str) -> list[str]:
+    """Return the columns that an edit fills with the values of the same name."""
+    return [
+        field.name
+        for field in ASSET_FIELDS
+        if field.type is not FieldType.LISTED
+        and field.name not in APART
+        # Whether people may reserve it is kept of stock as well, unasked.
+        and (field.kind is not AssetKind.STOCK or kind == AssetKind.STOCK)
+    ]
+
+
 def values_of(asset: Asset) -> AssetValues:
-    """What the asset's form would hold."""
-    return AssetValues(
-        asset_tag=asset.asset_tag,
-        category_id=asset.category_id,
-        location_id=asset.location_id,
-        **{column: getattr(asset, column) for column in (*PLAIN, *OF_STOCK, "kind", "quantity")},
-    )
+    """Return what the asset's form would hold."""
+    names = AssetValues.__dataclass_fields__
+    return AssetValues(**{name: getattr(asset, name) for name in names})

@@ -1,38 +1,235 @@
-"""What an asset's own values must be like, one sentence a fault. Pure: no database."""
+"""The fields of an asset, and what their values must be like, one sentence a fault. Pure."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from enum import Enum, auto
 from typing import Final
 
 from portal.models.assets import AssetKind, Condition
 
-TAG: Final = re.compile(r"[A-Za-z0-9._/-]+")
-LONGEST_TAG: Final = 40
-LONGEST_NOTES: Final = 10_000
 DEAREST: Final = Decimal("9999999999.99")  # what decimal(12,2) holds
 YEARS: Final = range(1900, 2201)
-
-# The short texts, how a sentence calls them, and their longest length.
-TEXTS: Final = {
-    "name": "name",
-    "manufacturer": "manufacturer",
-    "model": "model",
-    "serial_number": "serial number",
-    "supplier": "supplier",
-    "order_number": "order number",
-}
-LONGEST_UNIT: Final = 40
 MOST_IN_STOCK: Final = 1_000_000_000
-LONGEST_TEXT: Final = 120
-LENGTHS: Final = {
-    **dict.fromkeys(TEXTS, LONGEST_TEXT),
-    "asset_tag": LONGEST_TAG,
-    "notes": LONGEST_NOTES,
-    "unit": LONGEST_UNIT,
-}
+TAG: Final = re.compile(r"[A-Za-z0-9._/-]+")
+
+
+class FieldType(Enum):
+    """How a field is entered, checked, imported and written."""
+
+    LINE = auto()
+    TEXT = auto()
+    CHOICE = auto()
+    LISTED = auto()  # a row of another table; its column is `<name>_id`
+    YES_NO = auto()
+    DAY = auto()
+    MONEY = auto()
+    COUNT = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetField:
+    """One field of an asset. What is not entered, such as the status, is no row here.
+
+    `called`: its name within a sentence, where that is not its label. `column`: its place in CSV
+    files. `limit`: the most characters. `choices`: its values. `kind`: the only kind of asset that
+    has it. `in_event`: receivers get it. `names_people`: an erasure looks there for a person's
+    name. `spellings`: the headings of other programs, in small letters, without blanks, points and
+    dashes.
+    """
+
+    name: str
+    label: str
+    type: FieldType = FieldType.LINE
+    column: int
+    called: str = ""
+    limit: int | None = None
+    choices: tuple[str, ...] = ()
+    kind: AssetKind | None = None
+    in_event: bool = True
+    names_people: bool = False
+    spellings: str = ""
+
+    @property
+    def value_name(self) -> str:
+        """Return its name in forms and in `AssetValues`."""
+        return f"{self.name}_id" if self.type is FieldType.LISTED else self.name
+
+    @property
+    def in_sentence(self) -> str:
+        """Return its name within a sentence."""
+        return self.called or self.label.lower()
+
+
+# In the order of the pages.
+ASSET_FIELDS: Final = (
+    AssetField(
+        name="name",
+        label="Name",
+        column=2,
+        limit=120,
+        names_people=True,
+        spellings="bezeichnung gerät artikel gegenstand item itemname assetname title description "
+        "désignation nom nombre denominazione beschreibung",
+    ),
+    AssetField(
+        name="asset_tag",
+        label="Asset tag",
+        column=1,
+        limit=40,
+        spellings="tag assettag inventarnummer inventarnr inventorynumber inventoryno barcode "
+        "numéroinventaire numeroinventaire etiqueta inventar anlagennummer anlagennr assetid",
+    ),
+    AssetField(
+        name="kind",
+        label="What it is",
+        type=FieldType.CHOICE,
+        column=3,
+        choices=tuple(AssetKind),
+        spellings="art typ type",
+    ),
+    AssetField(
+        name="category",
+        label="Category",
+        type=FieldType.LISTED,
+        column=4,
+        spellings="kategorie gruppe warengruppe assettype catégorie categoría categoria group",
+    ),
+    AssetField(
+        name="location",
+        label="Location",
+        type=FieldType.LISTED,
+        column=8,
+        spellings="standort ort raum room site place building lieu emplacement ubicación ubicacion "
+        "lagerort abteilungsraum",
+    ),
+    AssetField(
+        name="quantity",
+        label="How many there are",
+        type=FieldType.COUNT,
+        column=16,
+        called="number",
+        kind=AssetKind.STOCK,
+        spellings="menge anzahl bestand qty stock amount stück quantité cantidad",
+    ),
+    AssetField(
+        name="min_quantity",
+        label="Low below",
+        type=FieldType.COUNT,
+        column=17,
+        called="number",
+        kind=AssetKind.STOCK,
+        spellings="mindestbestand mindestmenge minimum reorderlevel minqty",
+    ),
+    AssetField(
+        name="unit",
+        label="Unit",
+        column=18,
+        limit=40,
+        kind=AssetKind.STOCK,
+        spellings="einheit unité unidad uom",
+    ),
+    AssetField(
+        name="condition",
+        label="Condition",
+        type=FieldType.CHOICE,
+        column=14,
+        choices=tuple(Condition),
+        spellings="zustand state état estado",
+    ),
+    AssetField(
+        name="reservable",
+        label="People may reserve it",
+        type=FieldType.YES_NO,
+        column=15,
+        kind=AssetKind.ITEM,
+        in_event=False,
+        spellings="reservierbar ausleihbar bookable",
+    ),
+    AssetField(
+        name="manufacturer",
+        label="Manufacturer",
+        column=5,
+        limit=120,
+        spellings="hersteller marke brand make fabricant fabricante maker",
+    ),
+    AssetField(
+        name="model",
+        label="Model",
+        column=6,
+        limit=120,
+        spellings="modell modelname modelnumber modelno modèle modelo modello",
+    ),
+    AssetField(
+        name="serial_number",
+        label="Serial number",
+        column=7,
+        limit=120,
+        spellings="serial serialno sn seriennummer seriennr serien numérodesérie numerodeserie "
+        "númerodeserie fabriknummer",
+    ),
+    AssetField(
+        name="supplier",
+        label="Supplier",
+        column=9,
+        limit=120,
+        names_people=True,
+        spellings="lieferant vendor händler fournisseur proveedor",
+    ),
+    AssetField(
+        name="order_number",
+        label="Order number",
+        column=10,
+        limit=120,
+        names_people=True,
+        spellings="bestellnummer bestellnr order orderno ponumber po purchaseorder "
+        "numérodecommande auftragsnummer",
+    ),
+    AssetField(
+        name="purchase_date",
+        label="Purchase date",
+        type=FieldType.DAY,
+        column=11,
+        spellings="anschaffung anschaffungsdatum kaufdatum gekauftam boughton purchased "
+        "datepurchased dateachat dated'achat fechadecompra kauf",
+    ),
+    AssetField(
+        name="purchase_cost",
+        label="Purchase cost",
+        type=FieldType.MONEY,
+        column=12,
+        spellings="preis kosten anschaffungspreis anschaffungskosten kaufpreis price cost value "
+        "wert prix precio betrag",
+    ),
+    AssetField(
+        name="warranty_expires",
+        label="Warranty ends on",
+        type=FieldType.DAY,
+        column=13,
+        called="end of the warranty",
+        spellings="garantie garantiebis garantieende gewährleistungbis warranty warrantyuntil "
+        "warrantyends warrantyexpiration findegarantie",
+    ),
+    AssetField(
+        name="notes",
+        label="Notes",
+        type=FieldType.TEXT,
+        column=19,
+        limit=10_000,
+        in_event=False,
+        names_people=True,
+        spellings="bemerkung bemerkungen notiz notizen anmerkung kommentar comment comments "
+        "remarks note remarque",
+    ),
+)
+LENGTHS: Final = {field.name: field.limit for field in ASSET_FIELDS if field.limit}
+
+
+def fields_of_type(*types: FieldType) -> list[AssetField]:
+    """Return the fields of these types, in the order of the pages."""
+    return [field for field in ASSET_FIELDS if field.type in types]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,65 +270,67 @@ class Fault:
 
 
 def faults(values: AssetValues) -> list[Fault]:
-    """Everything that keeps these values out of the register, in the order of the form."""
+    """Return everything that keeps these values out of the register."""
     return [
         *_of_texts(values),
         *_of_tag(values),
         *_of_choices(values),
-        *_of_numbers(values),
-        *_of_stock(values),
+        *_of_money(values),
+        *_of_days(values),
+        *_of_counts(values),
     ]
-
-
-def _of_tag(values: AssetValues) -> Iterator[Fault]:
-    if not values.asset_tag:
-        return
-    if len(values.asset_tag) > LONGEST_TAG:
-        yield Fault("asset_tag", f"Use at most {LONGEST_TAG} characters in the asset tag")
-    elif not TAG.fullmatch(values.asset_tag):
-        allowed = "Use only letters without accents, digits and . _ / - in the asset tag"
-        yield Fault("asset_tag", allowed)
 
 
 def _of_texts(values: AssetValues) -> Iterator[Fault]:
     if not values.name:
         yield Fault("name", "Enter the name of the asset")
-    for field, called in TEXTS.items():
-        if len(getattr(values, field) or "") > LONGEST_TEXT:
-            yield Fault(field, f"Use at most {LONGEST_TEXT} characters in the {called}")
-    if len(values.notes or "") > LONGEST_NOTES:
-        yield Fault("notes", f"Use at most {LONGEST_NOTES:,} characters in the notes")
+    for field in fields_of_type(FieldType.LINE, FieldType.TEXT):
+        limit = field.limit
+        if limit and len(getattr(values, field.name) or "") > limit:
+            sentence = f"Use at most {limit:,} characters in the {field.in_sentence}"
+            yield Fault(field.name, sentence)
+
+
+def _of_tag(values: AssetValues) -> Iterator[Fault]:
+    tag = values.asset_tag
+    if tag and len(tag) <= LENGTHS["asset_tag"] and not TAG.fullmatch(tag):
+        allowed = "Use only letters without accents, digits and . _ / - in the asset tag"
+        yield Fault("asset_tag", allowed)
 
 
 def _of_choices(values: AssetValues) -> Iterator[Fault]:
     if values.kind not in set(AssetKind):
         yield Fault("kind", "Choose whether it is a single item or stock")
-    if values.condition not in set(Condition):
-        yield Fault("condition", "Choose the condition from the list")
+    for field in fields_of_type(FieldType.CHOICE):
+        if field.name != "kind" and getattr(values, field.name) not in field.choices:
+            yield Fault(field.name, f"Choose the {field.in_sentence} from the list")
 
 
-def _of_numbers(values: AssetValues) -> Iterator[Fault]:
-    cost = values.purchase_cost
-    if cost is not None and not (cost.is_finite() and 0 <= cost <= DEAREST):
-        yield Fault("purchase_cost", f"Enter a purchase cost from 0 to {DEAREST:,}")
-    elif cost is not None and cost != round(cost, 2):
-        yield Fault("purchase_cost", "Use at most two decimals in the purchase cost")
-    bought, ends = values.purchase_date, values.warranty_expires
-    for field, called, day in (
-        ("purchase_date", "purchase date", bought),
-        ("warranty_expires", "end of the warranty", ends),
-    ):
+def _of_money(values: AssetValues) -> Iterator[Fault]:
+    for field in fields_of_type(FieldType.MONEY):
+        amount: Decimal | None = getattr(values, field.name)
+        if amount is None:
+            continue
+        if not (amount.is_finite() and 0 <= amount <= DEAREST):
+            yield Fault(field.name, f"Enter a {field.in_sentence} from 0 to {DEAREST:,}")
+        elif amount != round(amount, 2):
+            yield Fault(field.name, f"Use at most two decimals in the {field.in_sentence}")
+
+
+def _of_days(values: AssetValues) -> Iterator[Fault]:
+    for field in fields_of_type(FieldType.DAY):
+        day: date | None = getattr(values, field.name)
         if day and day.year not in YEARS:
-            yield Fault(field, f"Check the year of the {called}")
+            yield Fault(field.name, f"Check the year of the {field.in_sentence}")
+    bought, ends = values.purchase_date, values.warranty_expires
     if bought and ends and ends < bought:
         yield Fault("warranty_expires", "The warranty cannot end before the purchase date")
 
 
-def _of_stock(values: AssetValues) -> Iterator[Fault]:
+def _of_counts(values: AssetValues) -> Iterator[Fault]:
     if values.kind == AssetKind.STOCK and values.quantity is None:
         yield Fault("quantity", "Enter how many there are")
-    for field, number in (("quantity", values.quantity), ("min_quantity", values.min_quantity)):
+    for field in fields_of_type(FieldType.COUNT):
+        number: int | None = getattr(values, field.name)
         if number is not None and not 0 <= number <= MOST_IN_STOCK:
-            yield Fault(field, f"Enter a number from 0 to {MOST_IN_STOCK:,}")
-    if len(values.unit or "") > LONGEST_UNIT:
-        yield Fault("unit", f"Use at most {LONGEST_UNIT} characters in the unit")
+            yield Fault(field.name, f"Enter a number from 0 to {MOST_IN_STOCK:,}")

@@ -14,10 +14,14 @@ from portal.extensions import settings
 from portal.models.assets import Asset, AssetStatus, Category, Location, StockMove
 from portal.models.assignments import Assignment, Staff
 from portal.models.planning import Maintenance, Reservation
+from portal.services.assets.rules import ASSET_FIELDS
 from portal.services.core.unit_of_work import session
 
-# Fields whose change is told under their own name, besides those of the snapshot.
-QUIET_FIELDS: Final = ("reservable", "notes", "deleted_at")
+# What receivers get of a change, and never of an asset.
+QUIET_FIELDS: Final = (
+    *(field.name for field in ASSET_FIELDS if not field.in_event),
+    "deleted_at",
+)
 WITH_SOMEBODY: Final = frozenset({AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT})
 
 
@@ -26,32 +30,14 @@ def snapshot(asset: Asset) -> AssetSnapshot:
 
     Money is in the installation's currency; it is named even where no cost is known.
     """
-    return AssetSnapshot(
-        id=asset.id,
-        asset_tag=asset.asset_tag,
-        name=asset.name,
-        kind=asset.kind,
-        category=ref(asset.category),
-        manufacturer=asset.manufacturer,
-        model=asset.model,
-        serial_number=asset.serial_number,
-        status=asset.status,
-        condition=asset.condition,
-        location=ref(asset.location),
-        holder=_holder(asset),
-        supplier=asset.supplier,
-        order_number=asset.order_number,
-        purchase_date=asset.purchase_date,
-        purchase_cost=asset.purchase_cost,
-        currency=settings().currency,
-        warranty_expires=asset.warranty_expires,
-        quantity=asset.quantity,
-        min_quantity=asset.min_quantity,
-        unit=asset.unit,
-        version=asset.version,
-        created_at=asset.created_at,
-        updated_at=asset.updated_at,
-    )
+    made: dict[str, Any] = {
+        "category": ref(asset.category),
+        "location": ref(asset.location),
+        "holder": _holder(asset),
+        "currency": settings().currency,
+    }
+    columns = [name for name in AssetSnapshot.__dataclass_fields__ if name not in made]
+    return AssetSnapshot(**{name: getattr(asset, name) for name in columns}, **made)
 
 
 def fields_of(asset: Asset, seen: AssetSnapshot | None = None) -> dict[str, Any]:

@@ -11,30 +11,13 @@ from portal.lib.file_lock import FileLock
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment
 from portal.services.assets.queries import AssetFilter, holders, matching
+from portal.services.assets.rules import ASSET_FIELDS, FieldType, fields_of_type
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 
 # In the order of the file; an import knows these, in any order.
 COLUMNS: Final = (
-    "asset_tag",
-    "name",
-    "kind",
-    "category",
-    "manufacturer",
-    "model",
-    "serial_number",
-    "location",
-    "supplier",
-    "order_number",
-    "purchase_date",
-    "purchase_cost",
-    "warranty_expires",
-    "condition",
-    "reservable",
-    "quantity",
-    "min_quantity",
-    "unit",
-    "notes",
+    *(field.name for field in sorted(ASSET_FIELDS, key=lambda field: field.column)),
     "assigned_to_email",
 )
 # What only actions change.
@@ -73,18 +56,19 @@ def _chunk(chosen: AssetFilter, after: int) -> list[tuple[int, list[object]]]:
 
 
 def _row(asset: Asset, held: Assignment | None) -> list[object]:
-    special = {
-        "category": asset.category.name if asset.category else None,
-        "location": asset.location.name if asset.location else None,
+    cells: dict[str, object] = {
         "status": "deleted" if asset.deleted_at else asset.status,
-        "reservable": "yes" if asset.reservable else "no",
         "assigned_to_email": held.staff.email if held else None,
         "assigned_to": held.staff.name if held else None,
         "due_at": held.due_at if held else None,
     }
+    for field in fields_of_type(FieldType.LISTED):
+        row = getattr(asset, field.name)
+        cells[field.name] = row.name if row else None
+    for field in fields_of_type(FieldType.YES_NO):
+        cells[field.name] = "yes" if getattr(asset, field.name) else "no"
     return [
-        special[name] if name in special else getattr(asset, name)
-        for name in (*COLUMNS, *READ_ONLY)
+        cells[name] if name in cells else getattr(asset, name) for name in (*COLUMNS, *READ_ONLY)
     ]
 
 

@@ -9,10 +9,10 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from portal.lib.spreadsheets.sheets import Row
-from portal.models.assets import AssetKind, Condition
 from portal.models.tasks import Task, TaskRow, TaskState
 from portal.services import tasks
 from portal.services.assets import named_lists
+from portal.services.assets.rules import FieldType, fields_of_type
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -27,9 +27,8 @@ LONGEST_WORD: Final = 120
 LOOKED_AT: Final = 20  # rows, for examples
 MOST_EXAMPLES: Final = 3
 FIXED: Final[Mapping[str, Sequence[str]]] = {
-    "condition": [str(each) for each in Condition],
-    "kind": [str(each) for each in AssetKind],
-    "reservable": ["yes", "no"],
+    **{field.name: list(field.choices) for field in fields_of_type(FieldType.CHOICE)},
+    **{field.name: ["yes", "no"] for field in fields_of_type(FieldType.YES_NO)},
 }
 
 

@@ -12,45 +12,20 @@ from sqlalchemy.orm import Session
 from portal.lib.clock import common_now
 from portal.models.tasks import ImportMatch
 from portal.services import audit
+from portal.services.assets.rules import ASSET_FIELDS, FieldType, fields_of_type
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import insert_or_ignore, session
 from portal.services.csv.export import COLUMNS, PROBLEM
 
-# Without blanks, points and dashes, in small letters.
-_OTHERS: Final[Mapping[str, str]] = {
-    "asset_tag": "tag assettag inventarnummer inventarnr inventorynumber inventoryno barcode "
-    "numéroinventaire numeroinventaire etiqueta inventar anlagennummer anlagennr assetid",
-    "name": "bezeichnung gerät artikel gegenstand item itemname assetname title description "
-    "désignation nom nombre denominazione beschreibung",
-    "kind": "art typ type",
-    "category": "kategorie gruppe warengruppe assettype catégorie categoría categoria group",
-    "manufacturer": "hersteller marke brand make fabricant fabricante maker",
-    "model": "modell modelname modelnumber modelno modèle modelo modello",
-    "serial_number": "serial serialno sn seriennummer seriennr serien numérodesérie "
-    "numerodeserie númerodeserie fabriknummer",
-    "location": "standort ort raum room site place building lieu emplacement ubicación ubicacion "
-    "lagerort abteilungsraum",
-    "supplier": "lieferant vendor händler fournisseur proveedor",
-    "order_number": "bestellnummer bestellnr order orderno ponumber po purchaseorder "
-    "numérodecommande auftragsnummer",
-    "purchase_date": "anschaffung anschaffungsdatum kaufdatum gekauftam boughton purchased "
-    "datepurchased dateachat dated'achat fechadecompra kauf",
-    "purchase_cost": "preis kosten anschaffungspreis anschaffungskosten kaufpreis price cost "
-    "value wert prix precio betrag",
-    "warranty_expires": "garantie garantiebis garantieende gewährleistungbis warranty "
-    "warrantyuntil warrantyends warrantyexpiration findegarantie",
-    "condition": "zustand state état estado",
-    "reservable": "reservierbar ausleihbar bookable",
-    "quantity": "menge anzahl bestand qty stock amount stück quantité cantidad",
-    "min_quantity": "mindestbestand mindestmenge minimum reorderlevel minqty",
-    "unit": "einheit unité unidad uom",
-    "notes": "bemerkung bemerkungen notiz notizen anmerkung kommentar comment comments remarks "
-    "note remarque",
-    "assigned_to_email": "email mail emailadresse holdersemail assignedtoemail inhaberemail "
-    "nutzeremail useremail",
+HOLDERS_EMAIL: Final = (
+    "email mail emailadresse holdersemail assignedtoemail inhaberemail nutzeremail useremail"
+)
+# {another program's heading, in small letters, without blanks, points and dashes: ours}
+HEADINGS: Final[Mapping[str, str]] = {
+    **{word: field.name for field in ASSET_FIELDS for word in field.spellings.split()},
+    **dict.fromkeys(HOLDERS_EMAIL.split(), "assigned_to_email"),
 }
-HEADINGS: Final = {word: ours for ours, words in _OTHERS.items() for word in words.split()}
 
 # {column: {another's word: ours}}
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -80,7 +55,9 @@ Params = Mapping[str, Any]
 
 NEEDED: Final = ("asset_tag", "name")  # one of them
 # Columns whose words the register knows, or does not.
-WORDED: Final = ("condition", "category", "location", "kind", "reservable")
+WORDED: Final = [
+    field.name for field in fields_of_type(FieldType.CHOICE, FieldType.LISTED, FieldType.YES_NO)
+]
 ALIKE: Final = 0.82  # Laptop is close to Laptops, and Desk to nothing
 # Our columns, as sentences about cells name them.
 _NAMED: Final = re.compile(

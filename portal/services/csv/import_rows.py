@@ -20,15 +20,20 @@ from portal.models.assets import (
     AssetKind,
     AssetStatus,
     Category,
-    Condition,
     Location,
 )
 from portal.models.assignments import Assignment, Staff
 from portal.services.actions import assignments, lifecycle, planning_rows
-from portal.services.actions.lifecycle import OF_STOCK, PLAIN
 from portal.services.actions.rules import why_not
 from portal.services.assets import named_lists
-from portal.services.assets.rules import MOST_IN_STOCK, AssetValues, faults
+from portal.services.assets.rules import (
+    ASSET_FIELDS,
+    MOST_IN_STOCK,
+    AssetValues,
+    FieldType,
+    faults,
+    fields_of_type,
+)
 from portal.services.assets.snapshots import fields_of, open_assignment, ref
 from portal.services.assets.tag_numbers import holder_of_serial, next_tag, refuse_taken
 from portal.services.core.permissions import Actor
@@ -78,17 +83,6 @@ def remark(left_out: Cells) -> str:
 
 YES: Final = frozenset({"yes", "y", "true", "1"})
 NO: Final = frozenset({"no", "n", "false", "0"})
-TEXTS: Final = (
-    "asset_tag",
-    "name",
-    "manufacturer",
-    "model",
-    "serial_number",
-    "supplier",
-    "order_number",
-    "unit",
-    "notes",
-)
 
 
 class CellError(ValueError):
@@ -101,11 +95,12 @@ def filled(values: AssetValues, cells: Cells) -> AssetValues:
     Category, location and person are looked up by the caller; kind and quantity count for new
     rows alone.
     """
-    found: dict[str, Any] = {name: cells[name] for name in TEXTS if cells.get(name)}
-    for name, read in READERS.items():
-        if cells.get(name):
-            found[name] = read(name, cells[name])
-    return replace(values, **found)
+    read = {
+        field.name: READERS[field.type](field.name, cells[field.name])
+        for field in ASSET_FIELDS
+        if field.type in READERS and field.name not in NEW_ONLY and cells.get(field.name)
+    }
+    return replace(values, **read)
 
 
 def kind_of(cells: Cells) -> str:
@@ -145,21 +140,29 @@ def _answer(name: str, text: str) -> bool:
     raise CellError(f"Enter yes or no in {name}, not “{text[:40]}”")
 
 
-def _condition(name: str, text: str) -> str:
-    if text.lower() in set(Condition):
+def _choice(name: str, text: str) -> str:
+    if text.lower() in CHOICES[name]:
         return text.lower()
-    raise CellError(f"Enter one of {', '.join(Condition)} in {name}, not “{text[:40]}”")
+    raise CellError(f"Enter one of {', '.join(CHOICES[name])} in {name}, not “{text[:40]}”")
 
 
-DAY: Final = _typed(read_day)
-READERS: Final[Mapping[str, Callable[[str, str], Any]]] = {
-    "purchase_date": DAY,
-    "purchase_cost": _typed(read_amount),
-    "warranty_expires": DAY,
-    "condition": _condition,
-    "reservable": _answer,
-    "min_quantity": _count,
+def _text(_name: str, text: str) -> str:
+    return text
+
+
+CHOICES: Final = {field.name: field.choices for field in fields_of_type(FieldType.CHOICE)}
+# What a cell of this type says, by its column's name and its text.
+READERS: Final[Mapping[FieldType, Callable[[str, str], Any]]] = {
+    FieldType.LINE: _text,
+    FieldType.TEXT: _text,
+    FieldType.CHOICE: _choice,
+    FieldType.YES_NO: _answer,
+    FieldType.DAY: _typed(read_day),
+    FieldType.MONEY: _typed(read_amount),
+    FieldType.COUNT: _count,
 }
+# Said of rows that add an asset, and of no others.
+NEW_ONLY: Final = frozenset({"kind", "quantity"})
 
 Changes = dict[str, dict[str, Any]]
 MODELS: Final[Mapping[str, type[Any]]] = {"category": Category, "location": Location}
@@ -177,7 +180,7 @@ def changes_of(
     `wanted`: categories and locations that are still to be added, by name; `staff`: who gets it.
     """
     before = fields_of(asset)
-    columns = (*PLAIN, *(OF_STOCK if asset.kind == AssetKind.STOCK else ()), "asset_tag")
+    columns = (*lifecycle.plain_columns(asset.kind), "asset_tag")
     after = before | {name: getattr(values, name) for name in columns}
     for name, model in MODELS.items():
         row_id = getattr(values, f"{name}_id")

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from portal.lib.spreadsheets.sheets import Row, Sheet
-from portal.models.assets import AssetKind, Condition
+from portal.services.assets.rules import FieldType, fields_of_type
 from portal.services.assets.tag_numbers import of_the_series
 from portal.services.core.refusals import Refusal
 from portal.services.csv.export import COLUMNS, PROBLEM, READ_ONLY
@@ -14,9 +14,8 @@ from portal.services.csv.import_rows import NO, YES, Verdict
 
 # Columns in which nothing else can be kept than these words.
 OURS: Final[Mapping[str, frozenset[str]]] = {
-    "condition": frozenset(Condition),
-    "kind": frozenset(AssetKind),
-    "reservable": YES | NO,
+    **{field.name: frozenset(field.choices) for field in fields_of_type(FieldType.CHOICE)},
+    **{field.name: YES | NO for field in fields_of_type(FieldType.YES_NO)},
 }
 NOT_SHARED: Final = ("asset_tag", "serial_number")
 MOST_TOLD: Final = 3  # headings in a sentence

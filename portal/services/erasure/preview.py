@@ -14,6 +14,7 @@ from portal.models.assignments import Assignment, Staff
 from portal.models.audit import ErasedKind
 from portal.models.people import Role, User
 from portal.models.planning import Maintenance, Reservation
+from portal.services.assets.rules import ASSET_FIELDS
 from portal.services.assets.staff import holdings_of, reserved_by
 from portal.services.core.permissions import Actor
 from portal.services.core.queries import any_holds, capped
@@ -129,7 +130,7 @@ def _told(row: Staff | User) -> Select[int]:
 
 
 def _typed(current: Session, row: Staff | User) -> list[AssetName]:
-    columns = (Asset.name, Asset.notes, Asset.supplier, Asset.order_number)
+    columns = [getattr(Asset, field.name) for field in ASSET_FIELDS if field.names_people]
     says = or_(*(any_holds(columns, text) for text in (row.name, row.email)))
     wanted = select(Asset).where(says).order_by(Asset.id).limit(MOST_NAMED)
     return _things(current.scalars(wanted).all())

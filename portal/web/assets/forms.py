@@ -1,6 +1,6 @@
 """The forms of the register: an asset, its deletion, and the filter of the list."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from flask import current_app
@@ -16,11 +16,20 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.widgets import DateInput
 
 from portal.lib.typed_values import last_day, read_amount, read_count, read_day
-from portal.models.assets import AssetKind, AssetStatus, Condition
+from portal.models.assets import AssetKind, AssetStatus
 from portal.services.actions.rules import longest
 from portal.services.assets import named_lists
 from portal.services.assets.queries import AssetFilter, Shown
-from portal.services.assets.rules import LENGTHS, AssetValues, Fault, faults
+from portal.services.assets.rules import (
+    ASSET_FIELDS,
+    LENGTHS,
+    AssetField,
+    AssetValues,
+    Fault,
+    FieldType,
+    faults,
+    fields_of_type,
+)
 from portal.services.core.refusals import Refusal
 from portal.web.forms.additions import AddingForm, new_name
 from portal.web.forms.base import PortalForm
@@ -29,7 +38,6 @@ from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, S
 from portal.web.forms.query_values import uuid_or_none
 from portal.web.frame.status_tags import ASSET
 
-CONDITIONS: Final = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
 # No status of an asset, but a choice among them: where to find again what was deleted.
 DELETED: Final = "deleted"
 KINDS: Final = [
@@ -37,24 +45,40 @@ KINDS: Final = [
     SelectChoice(AssetKind.STOCK.value, "Stock, counted by number"),
 ]
 NUMERIC: Final = {"inputmode": "numeric", "autocomplete": "off"}
-# Texts that are absent, not empty, when nothing is typed.
-OPTIONAL_TEXTS: Final = (
-    "manufacturer",
-    "model",
-    "serial_number",
-    "supplier",
-    "order_number",
-    "notes",
-    "unit",
-)
 
 
-def _day(label: str, called: str = "") -> TypedField:
-    return TypedField(label, read=read_day, called=called, widget=DateInput())
+# The form's field of each type of field.
+MAKERS: Final[Mapping[FieldType, Callable[[AssetField], Any]]] = {
+    FieldType.LINE: lambda field: StringField(
+        field.label, render_kw={"maxlength": field.limit, "autocomplete": "off"}
+    ),
+    FieldType.TEXT: lambda field: TextAreaField(field.label),
+    FieldType.CHOICE: lambda field: SelectField(
+        field.label,
+        choices=[SelectChoice(value, value.capitalize()) for value in field.choices],
+        default=str(_default(field)),
+        validate_choice=False,
+    ),
+    FieldType.LISTED: lambda field: SelectField(field.label, coerce=row_id, validate_choice=False),
+    FieldType.YES_NO: lambda field: BooleanField(field.label, default=_default(field)),
+    FieldType.DAY: lambda field: TypedField(
+        field.label, read=read_day, called=field.in_sentence, widget=DateInput()
+    ),
+    FieldType.MONEY: lambda field: TypedField(
+        field.label, read=read_amount, render_kw={"inputmode": "decimal"}
+    ),
+    FieldType.COUNT: lambda field: TypedField(
+        field.label, read=read_count, called=field.in_sentence, render_kw=NUMERIC
+    ),
+}
+
+
+def _default(field: AssetField) -> Any:
+    return AssetValues.__dataclass_fields__[field.value_name].default
 
 
 class AssetForm(AddingForm):
-    """What a person may say of an asset. The fields are named as the columns."""
+    """Everything that a person may say of an asset. The fields are named as the columns."""
 
     lengths: ClassVar[dict[str, int]] = LENGTHS
 
@@ -62,36 +86,15 @@ class AssetForm(AddingForm):
     new_location = new_name()
 
     version = VersionField()
-    name = StringField("Name")
-    asset_tag = StringField("Asset tag")
-    category_id = SelectField("Category", coerce=row_id, validate_choice=False)
-    location_id = SelectField("Location", coerce=row_id, validate_choice=False)
-    condition = SelectField(
-        "Condition", choices=CONDITIONS, default=Condition.GOOD.value, validate_choice=False
-    )
-    reservable = BooleanField("People may reserve it", default=True)
-    manufacturer = StringField("Manufacturer")
-    model = StringField("Model")
-    serial_number = StringField("Serial number")
-    supplier = StringField("Supplier")
-    order_number = StringField("Order number")
-    purchase_date = _day("Purchase date")
-    purchase_cost = TypedField(
-        "Purchase cost", read=read_amount, render_kw={"inputmode": "decimal"}
-    )
-    warranty_expires = _day("Warranty ends on", "end of the warranty")
-    warranty_months = TypedField(
-        "Or the warranty in months from the purchase date",
-        read=read_months,
-        render_kw={"inputmode": "numeric"},
-    )
-    notes = TextAreaField("Notes")
-    kind = RadioField(
-        "What it is", choices=KINDS, default=AssetKind.ITEM.value, validate_choice=False
-    )
-    quantity = TypedField("How many there are", read=read_count, called="number", render_kw=NUMERIC)
-    min_quantity = TypedField("Low below", read=read_count, called="number", render_kw=NUMERIC)
-    unit = StringField("Unit")
+    # `_add_fields` makes these and all others of the table.
+    category_id: SelectField
+    location_id: SelectField
+    kind: RadioField
+    quantity: TypedField
+    reservable: BooleanField
+    purchase_date: TypedField
+    warranty_expires: TypedField
+    warranty_months: TypedField
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -115,7 +118,10 @@ class AssetForm(AddingForm):
     def values(self) -> AssetValues:
         """What was typed, as the service takes it."""
         plain = {name: self[name].data for name in AssetValues.__dataclass_fields__}
-        texts = {name: plain[name] or None for name in OPTIONAL_TEXTS}
+        texts = {
+            field.name: plain[field.name] or None
+            for field in fields_of_type(FieldType.LINE, FieldType.TEXT)
+        }
         needed = {name: plain[name] or "" for name in ("asset_tag", "name", "condition")}
         needed["kind"] = plain["kind"] or AssetKind.ITEM.value
         ends = self._end_by_months() or self.warranty_expires.data
@@ -152,6 +158,22 @@ class AssetForm(AddingForm):
                 f"Clear the months, or the date above"
             )
             yield Fault("warranty_months", sentence)
+
+
+def _add_fields() -> None:
+    for field in ASSET_FIELDS:
+        setattr(AssetForm, field.value_name, MAKERS[field.type](field))
+    AssetForm.kind = RadioField(
+        "What it is", choices=KINDS, default=AssetKind.ITEM.value, validate_choice=False
+    )
+    AssetForm.warranty_months = TypedField(
+        "Or the warranty in months from the purchase date",
+        read=read_months,
+        render_kw={"inputmode": "numeric"},
+    )
+
+
+_add_fields()
 
 
 class DeleteAssetForm(PortalForm):

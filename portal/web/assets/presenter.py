@@ -15,7 +15,15 @@ from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative
 from portal.lib.typed_text import excerpts
-from portal.models.assets import Action, Activity, Asset, AssetKind, AssetStatus
+from portal.models.assets import (
+    Action,
+    Activity,
+    Asset,
+    AssetKind,
+    AssetStatus,
+    Category,
+    Location,
+)
 from portal.models.assignments import Assignment, Incident
 from portal.models.planning import ReservationState
 from portal.services.actions.planning.queries import Plans, is_at_risk, plans_of
@@ -23,6 +31,7 @@ from portal.services.actions.planning_rows import STANDING_KINDS, open_incidents
 from portal.services.actions.rules import RULES, STANDING
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import GONE, Moment, ends_soon, is_due, is_low
+from portal.services.assets.rules import ASSET_FIELDS, FieldType
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import session
 from portal.web.actions.incident_pages import METHOD_WORDS
@@ -78,29 +87,9 @@ DONE: Final[Mapping[str, tuple[str, str]]] = {
 MOVED: Final[dict[str, str]] = {"status": "Status", "holder": "With", "due_at": "Due back"}
 
 # The fields of an asset, as its page and its timeline call them.
-LABELS: Final[dict[str, str]] = {
-    "name": "Name",
-    "asset_tag": "Asset tag",
-    "category": "Category",
-    "location": "Location",
-    "quantity": "How many there are",
-    "min_quantity": "Low below",
-    "unit": "Unit",
-    "condition": "Condition",
-    "reservable": "People may reserve it",
-    "manufacturer": "Manufacturer",
-    "model": "Model",
-    "serial_number": "Serial number",
-    "supplier": "Supplier",
-    "order_number": "Order number",
-    "purchase_date": "Purchase date",
-    "purchase_cost": "Purchase cost",
-    "warranty_expires": "Warranty ends on",
-    "notes": "Notes",
-}
-OF_STOCK: Final = frozenset({"quantity", "min_quantity", "unit"})
-OF_ITEMS: Final = frozenset({"reservable"})
-DATES: Final = frozenset({"purchase_date", "warranty_expires"})
+LABELS: Final = {field.name: field.label for field in ASSET_FIELDS}
+TYPES: Final = {field.name: field.type for field in ASSET_FIELDS}
+IN_TITLE: Final = frozenset({"name", "asset_tag", "kind"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +115,10 @@ class TimelineLine:
 
 
 def facts_of(asset: Asset) -> list[tuple[str, str]]:
-    """Everything known of the asset but its tag and name, in the order of the form."""
-    named = {"category": asset.category, "location": asset.location}
-    left_out = {"asset_tag", "name"} | (OF_ITEMS if asset.kind == AssetKind.STOCK else OF_STOCK)
-    names = [name for name in LABELS if name not in left_out]
-    return [(LABELS[name], _known(asset, name, named)) for name in names]
+    """Return everything known of the asset but what the title says, in the order of the form."""
+    kinds = (None, asset.kind)
+    shown = [field for field in ASSET_FIELDS if field.kind in kinds and field.name not in IN_TITLE]
+    return [(field.label, in_words(field.name, getattr(asset, field.name))) for field in shown]
 
 
 def lines(activities: Sequence[Activity]) -> list[TimelineLine]:
@@ -154,12 +142,6 @@ def _short(field: Field) -> str:
     return "Search" if field.name == "q" else str(field.label.text)
 
 
-def _known(asset: Asset, name: str, named: Mapping[str, Any]) -> str:
-    if name in named:
-        return named[name].name if named[name] else ""
-    return in_words(name, getattr(asset, name))
-
-
 def _line(activity: Activity) -> TimelineLine:
     title, tone = DONE.get(activity.action, (activity.action.replace("_", " ").capitalize(), ""))
     changed = list(differences(activity.changes))
@@ -179,19 +161,22 @@ def in_words(name: str, value: Any) -> str:
     """A field's value for people: dates and money as they are written, choices as words, names."""
     if value is None:
         return ""
+    if isinstance(value, Category | Location):
+        return value.name
     if isinstance(value, Mapping):
         return str(value.get("name", ""))
     if isinstance(value, bool):
         return "Yes" if value else "No"
-    if name in DATES:
+    kind = TYPES.get(name)
+    if kind is FieldType.DAY:
         day = value if isinstance(value, date) else date.fromisoformat(str(value))
         return f"{day.day} {day:%B %Y}"
     if name == "due_at":
         local = datetime.fromisoformat(str(value)).astimezone(zone())
         return f"{local.day} {local:%B %Y %H:%M}"
-    if name == "purchase_cost":
+    if kind is FieldType.MONEY:
         return f"{Decimal(value):,.2f} {current_app.extensions['settings'].currency}"
-    if name == "condition":
+    if kind is FieldType.CHOICE:
         return str(value).capitalize()
     if name == "status":
         return ASSET[str(value)].word

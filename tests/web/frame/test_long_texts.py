@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from portal.models.assets import Asset
-from portal.services.assets.rules import TEXTS
+from portal.services.assets.rules import LENGTHS
 from portal.services.core.unit_of_work import session
 from tests.support.factories import make_asset
 from tests.support.pages import Page, Pages
@@ -49,9 +49,11 @@ WEBHOOK = {"name": "Sync", "url": URL, "events": "asset.created"}
 HEADER = {**WEBHOOK, "headers-0-name": "X-Key", "headers-0-value": "key"}
 # Forms whose limits are a service's: where each is, what fits in it, a field of it, its limit.
 LIMITS = [
-    *(("/assets/new", {**ASSET, field: "Desk"}, field, 120) for field in TEXTS),
-    ("/assets/new", {**ASSET, "asset_tag": "D-1"}, "asset_tag", 40),
-    ("/assets/new", {**ASSET, "unit": "box"}, "unit", 40),
+    *(
+        ("/assets/new", {**ASSET, name: "Desk"}, name, most)
+        for name, most in LENGTHS.items()
+        if name != "notes"
+    ),
     ("/assets/new", {**ASSET, "new_category-name": "Desks"}, "new_category-name", 120),
     ("/assets/{}/delete", {"reason": "Sold"}, "reason", 200),
     ("/categories/new", {"name": "Desks"}, "name", 120),

@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import Final
 
 from portal.models.planning import MaintenanceOutcome, MaintenanceType
-from portal.services.assets.rules import DEAREST, LONGEST_TEXT, YEARS, Fault
+from portal.services.assets.rules import DEAREST, YEARS, Fault
 
+LONGEST_LINE: Final = 120
 LONGEST_PURPOSE: Final = 200
 LONGEST_NOTE: Final = 1000
 LONGEST_CYCLE: Final = 3650  # days; ten years
@@ -63,7 +64,7 @@ def plan_faults(values: PlanValues) -> list[Fault]:
         *_of_choice("type", values.type, MaintenanceType, "Choose what sort of work it is"),
         *_of_day("due_on", values.due_on, "day on which it is due"),
         *_of_cycle(values.repeat_every_days),
-        *_too_long("supplier", values.supplier or "", LONGEST_TEXT),
+        *_too_long("supplier", values.supplier or "", LONGEST_LINE),
         *_of_cost("estimated_cost", values.estimated_cost, "estimated cost"),
         *_too_long("note", values.note, LONGEST_NOTE),
     ]
@@ -104,7 +105,7 @@ def _of_times(values: ReservationValues, now: datetime) -> Iterator[Fault]:
 def _of_title(values: PlanValues) -> Iterator[Fault]:
     if not values.title:
         yield Fault("title", "Enter what is to be done")
-    yield from _too_long("title", values.title, LONGEST_TEXT)
+    yield from _too_long("title", values.title, LONGEST_LINE)
 
 
 def _of_day(field: str, day: date | None, called: str) -> Iterator[Fault]:
