@@ -8,8 +8,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all test-quick check coverage golden pictures chaos bench lock lock-check \
-	browser browser-support
+.PHONY: help run test test-all test-quick check coverage golden pictures chaos bench lock lock-check browser
 
 help: ## Explain the targets
 	@awk -F ': ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2 }' \
@@ -85,10 +84,6 @@ lock: ## Write requirements*.txt from requirements*.in (ARGS=--upgrade takes wha
 lock-check: .venv/dev.stamp
 lock-check: ## Ask the registry whether they are current, and fit every machine we run on
 	@.ci/locks check
-
-browser-support: .venv/dev.stamp
-browser-support: ## Look up since when browsers have what our styles and scripts use (needs npm)
-	@$(BIN)/python -m tests.project.browser_support.renew $(ARGS)
 
 browser:
 	@.ci/browser

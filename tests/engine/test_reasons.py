@@ -51,29 +51,23 @@ CODES = [
 FULL = {"host": "erp.example.com", "seconds": 5, "time": "10:42", "again": "10:47"}
 
 
-@pytest.mark.parametrize(("code", "reason"), CODES)
-def test_each_code_has_its_reason(code: int, reason: Reason | None) -> None:
-    assert reason_for_code(code) is reason
+def test_each_code_has_its_reason() -> None:
+    assert [(code, reason_for_code(code)) for code, _ in CODES] == CODES
 
 
 @pytest.mark.parametrize("reason", Reason)
-@pytest.mark.parametrize("facts", [FULL, {"host": ""}], ids=["full", "bare"])
-def test_every_reason_reads_as_finished_sentences(reason: Reason, facts: dict[str, str]) -> None:
-    told = explain(reason, **facts)
-    for sentence in (told.what_happened, told.next_step):
-        assert re.fullmatch(r"\S.*\.", sentence), sentence
-        assert "{" not in sentence
-        assert "  " not in sentence
-    assert told.title
-    assert told.side in Side
-    assert told.group in ReasonGroup
-
-
-@pytest.mark.parametrize("reason", Reason)
-def test_no_reason_uses_a_word_that_we_never_use(reason: Reason) -> None:
-    told = explain(reason, **FULL)
-    text = f"{told.title} {told.what_happened} {told.next_step}".lower()
-    assert not re.search(r"\b(invalid|please|sorry|error occurred|oops)\b", text)
+def test_every_reason_reads_as_finished_sentences(reason: Reason) -> None:
+    for facts in (FULL, {"host": ""}):
+        told = explain(reason, **facts)
+        for sentence in (told.what_happened, told.next_step):
+            assert re.fullmatch(r"\S.*\.", sentence), sentence
+            assert "{" not in sentence
+            assert "  " not in sentence
+        assert told.title
+        assert told.side in Side
+        assert told.group in ReasonGroup
+        text = f"{told.title} {told.what_happened} {told.next_step}".lower()
+        assert not re.search(r"\b(invalid|please|sorry|error occurred|oops)\b", text)
 
 
 def test_it_fills_in_what_it_is_given() -> None:

@@ -1,13 +1,7 @@
-"""A page as a small tree; strict about nesting.
+"""A page as a small tree; strict about nesting."""
 
-What is written as our templates write is read piece by piece, in a third of the time; of anything
-else, or wrong, the standard library's parser makes what there is and says what is wrong.
-"""
-
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from html import unescape
 from html.parser import HTMLParser
 
 VOID = frozenset(
@@ -18,14 +12,6 @@ VOID = frozenset(
 INLINE = frozenset(
     {"a", "abbr", "b", "code", "em", "i", "span", "strong", "sub", "sup", "time", "u"}
 )
-# What stands between a script's tags is no text of the page, and need not look like one.
-RAW = frozenset({"script", "style"})
-# The type of document, a tag that begins something, one that ends it, or text.
-PIECE = re.compile(
-    r'<!doctype html>|<([a-z][a-z0-9]*)((?:\s+[a-zA-Z-]+(?:="[^"]*")?)*)\s*(/?)>'
-    r"|</([a-z][a-z0-9]*)>|([^<]+)"
-)
-ATTRIBUTE = re.compile(r'([a-zA-Z-]+)(?:="([^"]*)")?')
 
 
 @dataclass(slots=True)
@@ -133,53 +119,8 @@ class _Builder(HTMLParser):
 
 def parse(html: str) -> tuple[Node, list[str]]:
     """The page's tree, and what is wrong with its nesting."""
-    plain = _read_plain(html)
-    return (plain, []) if plain is not None else read_anything(html)
-
-
-def read_anything(html: str) -> tuple[Node, list[str]]:
-    """The same as `parse`, by the standard library's parser alone."""
     builder = _Builder()
     builder.feed(html)
     builder.close()
     unclosed = [f"<{node.tag}> is never closed" for node in builder.never_closed()]
     return builder.root, builder.faults + unclosed
-
-
-def _read_plain(html: str) -> Node | None:
-    """The tree of a page without any fault; None where there may be one."""
-    root = here = Node("#document")
-    order: list[Node] = []
-    begun = [0]
-    place = 0
-    for piece in PIECE.finditer(html):
-        if piece.start() != place:
-            return None
-        place = piece.end()
-        tag, attributes, slash, ended, text = piece.groups()
-        if text:
-            here.children.append(unescape(text))
-        elif ended:
-            if ended != here.tag or here.parent is None:
-                return None
-            here.inside = order[begun.pop() :]
-            here = here.parent
-        elif tag:
-            if tag in RAW and not html.startswith(f"</{tag}>", place):
-                return None
-            attrs = {}
-            if attributes:
-                named = ATTRIBUTE.findall(attributes)
-                attrs = {name.lower(): unescape(value) for name, value in named}
-                if len(attrs) < len(named):
-                    return None
-            node = Node(tag, attrs, [], here)
-            here.children.append(node)
-            order.append(node)
-            if tag not in VOID and not slash:
-                here = node
-                begun.append(len(order))
-    if place < len(html):
-        return None
-    root.inside = order
-    return root if here is root else None

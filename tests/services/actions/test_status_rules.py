@@ -37,18 +37,13 @@ TABLE = {
 }
 STOCK_ONLY = {Action.RECEIVE_STOCK, Action.ISSUE_STOCK, Action.ADJUST_STOCK}
 FOR_STOCK = STOCK_ONLY | {Action.EDIT, Action.TRANSFER, Action.DELETE}
-CASES = [
-    (action, status, mark == "Y")
-    for action, marks in TABLE.items()
-    for status, mark in zip(AssetStatus, marks, strict=True)
-]
 
 
-@pytest.mark.parametrize(("action", "status", "is_legal"), CASES)
-def test_it_allows_what_the_table_allows(
-    action: Action, status: AssetStatus, is_legal: bool
-) -> None:
-    assert (why_not(action, status) is None) is is_legal
+def test_it_allows_what_the_table_allows() -> None:
+    def marks(action: Action) -> str:
+        return "".join("-" if why_not(action, status) else "Y" for status in AssetStatus)
+
+    assert {action: marks(action) for action in TABLE} == TABLE
 
 
 def test_every_action_has_its_rule() -> None:
@@ -60,16 +55,16 @@ def test_stock_is_moved_by_number_and_never_lent() -> None:
     assert allowed == FOR_STOCK
 
 
-@pytest.mark.parametrize("action", sorted(STOCK_ONLY))
-def test_a_single_item_has_no_number_to_move(action: Action) -> None:
-    assert why_not(action, "available") == "is a single item, so it has no number to change."
+def test_a_single_item_has_no_number_to_move() -> None:
+    sentences = {why_not(action, "available") for action in STOCK_ONLY}
+    assert sentences == {"is a single item, so it has no number to change."}
 
 
-@pytest.mark.parametrize("status", AssetStatus)
-def test_a_deleted_asset_can_be_restored_and_nothing_else(status: AssetStatus) -> None:
-    allowed = {each for each in Action if why_not(each, status, deleted=True) is None}
-    assert allowed == {Action.RESTORE}
-    assert why_not(Action.RESTORE, status) == "has not been deleted."
+def test_a_deleted_asset_can_be_restored_and_nothing_else() -> None:
+    for status in AssetStatus:
+        allowed = {action for action in Action if why_not(action, status, deleted=True) is None}
+        assert allowed == {Action.RESTORE}
+        assert why_not(Action.RESTORE, status) == "has not been deleted."
 
 
 def test_only_the_named_doubles_tell_more_than_one_event() -> None:
