@@ -19,8 +19,7 @@ from portal.engine.answer_words import line_with, sentence_in, speaks_of_error
 from portal.engine.http.address_mask import looks_secret, masked_address, secrets_in
 from portal.engine.http.url import check_url, host_of
 from portal.engine.retry_policy import parse_retry_after
-from portal.engine.signing.pasted_body import PastedBody
-from portal.engine.signing.pasted_signature import read_pieces, read_signatures
+from portal.engine.signing.pasted import PastedBody, read_signatures
 from portal.engine.signing.signatures import check_secret
 from portal.lib.clock import utcnow
 from portal.lib.csv_cells import plain_cell, safe_cell
@@ -62,7 +61,6 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "retry_after": lambda text: parse_retry_after(text, utcnow()),
     "pasted_body": lambda text: PastedBody.of(text, b'{"a": 1}'),
     "signatures": read_signatures,
-    "pieces": read_pieces,
     "safe_cell": safe_cell,
     "plain_cell": plain_cell,
     "csv": lambda text: read_csv(text.encode()),

@@ -1,32 +1,96 @@
-"""A receiver's signature is not ours: which part differs? Says it without showing the right one.
+"""A receiver's signature is not ours: say which part differs, without showing the right one.
 
-Whoever pastes a signature learns whether it is ours, and if not, what was probably done
-differently: key, content, method, moment, writing. The right signature is never shown: beside the
-body it is all that it takes to try out short secrets without asking anybody.
+Beside the body, the right signature is all that it takes to try out short secrets without asking
+anybody.
 """
 
 import hmac
-from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from typing import Final
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import product
+from typing import Final, NamedTuple
 
-from portal.engine.signing import words
-from portal.engine.signing.body_mistakes import other_bodies
-from portal.engine.signing.candidates import Candidate, Scheme, candidates
-from portal.engine.signing.differences import Part
-from portal.engine.signing.message import Message
-from portal.engine.signing.pasted_body import PastedBody
-from portal.engine.signing.pasted_signature import Given, as_base64, read_pieces, read_signatures
-from portal.engine.signing.words import Diagnosis
+from portal.engine.signing import mistakes as tables
+from portal.engine.signing.mistakes import Mistake
+from portal.engine.signing.pasted import (
+    ALGORITHMS,
+    PastedBody,
+    PastedSignature,
+    read_signatures,
+)
+from portal.engine.signing.signatures import (
+    HOUSE_HEADER,
+    NEXT_HEADER,
+    STANDARD_HEADER,
+    STANDARD_PREFIX,
+    standard_key,
+)
 
-__all__ = ["Diagnosis", "Message", "Part", "diagnose"]
+# Bytes hashed for one key and one form: a fraction of a second, whatever is compared.
+MOST_HASHED: Final = 16_000_000
+COST: Final = 300  # of one more signature, in bytes
 
-# Characters. One that is cut off is recognised; but from a piece that can be guessed the rest could
-# be found out, character by character. 64 bits cannot be guessed.
-SHORTEST_PIECE: Final = 16
+# Who is right, where that is certain; it goes on with what differs.
+RIGHT: Final = "Our signature is right; at the receiver"
+FITS: Final = "The signature fits, but"
+SAME_REQUEST: Final = "Compare a signature with the header of the same request"
 
-_Match = tuple[Candidate, Given]
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A delivery as it was signed. `stamps`: (number, unix seconds) of each attempt.
+
+    `secret` makes the house signature; `next_secret` replaces it once the overlap is over. `sent`:
+    (number, signature) of each attempt, by whichever key there was then. `others`: (id, signature)
+    of other deliveries to the same webhook.
+    """
+
+    body: bytes
+    id: str
+    stamps: Sequence[tuple[int, int]] = ()
+    secret: str | None = field(default=None, repr=False)
+    next_secret: str | None = field(default=None, repr=False)
+    sent: Sequence[tuple[int, str]] = field(default=(), repr=False)
+    others: Sequence[tuple[str, str]] = field(default=(), repr=False)
+
+
+class Diagnosis(NamedTuple):
+    """Which part differs, in a sentence, and what to change, a sentence each.
+
+    Contains no secret and no signature. `delivery`: the id of the one that the signature belongs
+    to, where that is another.
+    """
+
+    part: str
+    sentence: str
+    steps: Sequence[str]
+    verdict: str = ""
+    delivery: str = ""
+
+
+class Candidate(NamedTuple):
+    """A signature that a receiver may have computed. `age`: of its key, while two overlap."""
+
+    header: str
+    age: str
+    attempt: int | None  # whose time is in it
+    mistakes: tuple[Mistake, ...]
+    digest: bytes
+
+    @property
+    def name(self) -> str:
+        """The header, and whose time is in it."""
+        if self.header == HOUSE_HEADER:
+            return NEXT_HEADER if self.age == "new" else HOUSE_HEADER
+        return f"{self.header} of attempt {self.attempt}" if self.attempt else self.header
+
+    def with_writing(self, signature: PastedSignature) -> tuple[Mistake, ...]:
+        """All mistakes, with those in how it is written."""
+        return self.mistakes + tuple(signature.miswritten(self.header == HOUSE_HEADER))
 
 
 def diagnose(text: str, message: Message, received: str = "") -> Diagnosis:
@@ -34,78 +98,225 @@ def diagnose(text: str, message: Message, received: str = "") -> Diagnosis:
 
     `received`: the body that the receiver checked, if it was pasted as well.
     """
-    given = read_signatures(text)
-    pasted = PastedBody.of(received, message.body)
-    found = _match(given, message, pasted) if given else None
-    found = found or _piece(read_pieces(text), message)
-    if found:
-        return found
-    if not message.secret and not message.sent:
-        return words.NO_KEY
-    return words.of_nothing_known(given, len(text.strip()), pasted.note, pasted.is_ours)
+    signatures = read_signatures(text)
+    body = PastedBody.of(received, message.body)
+    return (
+        _match(signatures, message, body, 0, 1)
+        or _match_sent(signatures, message)
+        or _match(signatures, message, body, 2)
+        or _unknown(signatures, message, body, len(text.strip()))
+    )
 
 
-def _match(given: Sequence[Given], message: Message, pasted: PastedBody) -> Diagnosis | None:
-    bodies = other_bodies(message.body, pasted)
-    near = _best(given, chain(*(candidates(message, bodies, count) for count in (0, 1))))
-    if near and not near[0].differences:
-        return _ours(near, message, pasted)
-    if known := _sent(given, message):
-        return known
-    near = near or _best(given, candidates(message, bodies, 2))
-    return words.of_mistakes(*near, pasted.note) if near else None
-
-
-def _ours(near: _Match, message: Message, pasted: PastedBody) -> Diagnosis:
-    found, given = near
-    if any(words.writing_differences(given, found.scheme)):
-        return words.of_mistakes(found, given, pasted.note)
-    return words.of_ours(found, message, pasted.note, pasted.says_the_same)
-
-
-def _sent(given: Sequence[Given], message: Message) -> Diagnosis | None:
-    digests = [each.digest for each in given]
-    for number, text in message.sent:
-        if any(each.digest in digests for each in read_signatures(text)):
-            return words.of_an_earlier_key(number)
-    for public_id, text in message.others:
-        if any(each.digest in digests for each in read_signatures(text)):
-            return words.of_another_delivery(public_id)
-    return None
-
-
-def _best(given: Sequence[Given], made: Iterable[Candidate]) -> _Match | None:
-    """The one with the fewest differences, how it is written among them."""
+def _match(
+    signatures: Sequence[PastedSignature], message: Message, body: PastedBody, *counts: int
+) -> Diagnosis | None:
+    """It is ours with so many mistakes. Of several matches, the one with the fewest counts."""
+    bodies = other_bodies(message.body, body)
     found = [
-        (candidate, each)
-        for candidate in made
-        for each in given
-        if hmac.compare_digest(candidate.digest, each.digest)
+        (candidate, signature)
+        for count in (counts if signatures else ())
+        for candidate in candidates(message, bodies, count)
+        for signature in signatures
+        if hmac.compare_digest(candidate.digest, signature.digest)
     ]
-    return min(found, key=_rank, default=None)
+    if not found:
+        return None
+    candidate, signature = min(found, key=_rank)
+    mistakes = candidate.with_writing(signature)
+    return _mistaken(candidate, mistakes, body) if mistakes else _ours(candidate, message, body)
 
 
-def _rank(match: _Match) -> tuple[int, int, bool]:
-    candidate, given = match
-    written = len(list(words.writing_differences(given, candidate.scheme)))
-    known = len(candidate.differences)
-    is_house = candidate.scheme is Scheme.HOUSE
-    return known + written, known, given.writing.is_hex is not is_house
+def _rank(match: tuple[Candidate, PastedSignature]) -> tuple[int, int, bool]:
+    candidate, signature = match
+    is_as_written = signature.is_hex is (candidate.header == HOUSE_HEADER)
+    return len(candidate.with_writing(signature)), len(candidate.mistakes), not is_as_written
 
 
-def _piece(pieces: Sequence[str], message: Message) -> Diagnosis | None:
-    for candidate in candidates(message, (), 0):
-        is_house = candidate.scheme is Scheme.HOUSE
-        whole = candidate.digest.hex() if is_house else b64encode(candidate.digest).decode()
-        for piece in pieces:
-            plain = piece.lower() if is_house else as_base64(piece)
-            for end, part in _ends(whole, len(plain)):
-                if hmac.compare_digest(part, plain):
-                    return words.of_a_piece(candidate, end, len(plain), len(whole))
+def other_bodies(body: bytes, theirs: PastedBody) -> Mapping[bytes, Mistake]:
+    """Wrong bodies; the pasted one is one of them, where it is not ours."""
+    bodies: dict[bytes, Mistake] = {}
+    for mistake, other in (
+        *_made(tables.BODIES, body),
+        *product([theirs.mistake], theirs.readings),
+    ):
+        bodies.setdefault(other, mistake)
+    bodies.pop(body, None)
+    return bodies
+
+
+def _made(mistakes: Iterable[Mistake], right: object) -> Iterator[tuple[Mistake, bytes]]:
+    for mistake in mistakes:
+        with suppress(*tables.NOT_MADE):
+            made = mistake.make(right)
+            yield mistake, made.encode(errors="replace") if isinstance(made, str) else made
+
+
+def candidates(
+    message: Message, bodies: Mapping[bytes, Mistake], count: int
+) -> Iterator[Candidate]:
+    """All with exactly so many mistakes (0 to 2), the likely ones first."""
+    ages = ("earlier", "new") if message.next_secret else ("", "")
+    secrets = zip(ages, filter(None, (message.secret, message.next_secret)), strict=False)
+    for (age, secret), header in product(secrets, (HOUSE_HEADER, STANDARD_HEADER)):
+        ways, left = _ways(secret, header), MOST_HASHED
+        for attempt, wrong, content in _contents(message, header, bodies):
+            for mistakes, key, method in ways.get(count - len(wrong), ()):
+                left -= len(content) + COST
+                if left < 0:
+                    break
+                yield Candidate(header, age, attempt, mistakes + wrong, method(key, content))
+
+
+Way = tuple[tuple[Mistake, ...], bytes, Callable[[bytes, bytes], bytes]]
+
+
+def _ways(secret: str, header: str) -> Mapping[int, Sequence[Way]]:
+    """Keys with methods, by how many mistakes are in them."""
+    right, table = secret.encode(), tables.OWN_KEYS
+    if secret.startswith(STANDARD_PREFIX):
+        table = tables.TEXT_KEYS
+        if header == STANDARD_HEADER:
+            right, table = standard_key(secret), tables.DECODED_KEYS
+    method = partial(hmac.digest, digest="sha256")
+    wrong: list[Way] = [((row,), key, method) for row, key in _made(table, secret) if key != right]
+    wrong += [((row,), right, row.make) for row in tables.METHODS]
+    return {0: [((), right, method)], 1: wrong}
+
+
+def _contents(
+    message: Message, header: str, bodies: Mapping[bytes, Mistake]
+) -> Iterator[tuple[int | None, tuple[Mistake, ...], bytes]]:
+    """What may be signed, what is wrong with it, and whose time is in it, the newest first."""
+    known = {"id": message.id} | _event_times(message.body)
+    stamps: list[tuple[int | None, int]] = sorted(message.stamps, reverse=True)
+    stamps.insert(0 if header == HOUSE_HEADER else len(stamps), (None, 0))
+    for (attempt, at), (form, mistake) in product(stamps, tables.BEFORE[header].items()):
+        with suppress(KeyError):
+            if ("{at}" in form) is (attempt is not None):
+                before = form.format(at=at, **known).encode()
+                yield attempt, (mistake,) if mistake else (), before + message.body
+                for body, other in () if mistake else bodies.items():
+                    yield attempt, (other,), before + body
+
+
+def _event_times(body: bytes) -> dict[str, object]:
+    """When the event happened, as the body says it, and in unix seconds."""
+    times: dict[str, object] = {}
+    with suppress(*tables.NOT_MADE, TypeError, OverflowError):
+        times["event_time"] = text = json.loads(body)["timestamp"]
+        times["event_seconds"] = int(datetime.fromisoformat(text).timestamp())
+    return times
+
+
+def _match_sent(signatures: Sequence[PastedSignature], message: Message) -> Diagnosis | None:
+    """It went out with another key, or with another delivery."""
+    digests = {signature.digest for signature in signatures}
+    for number, header in message.sent:
+        if digests & {sent.digest for sent in read_signatures(header)}:
+            sentence = (
+                f"This is what we sent with attempt {number}, made with a secret key that has been "
+                "replaced or removed since."
+            )
+            step = "Give the receiver the present secret key, which signs what is sent from now on."
+            return Diagnosis("key", sentence, (step,))
+    for public_id, header in message.others:
+        if digests & {sent.digest for sent in read_signatures(header)}:
+            sentence = (
+                f"This is the signature of another delivery, {public_id}, to the same webhook."
+            )
+            step = f"{SAME_REQUEST}: X-Asset-Webhook-Id names the delivery."
+            return Diagnosis("delivery", sentence, (step,), delivery=public_id)
     return None
 
 
-def _ends(whole: str, length: int) -> Iterator[tuple[str, str]]:
-    if SHORTEST_PIECE <= length < len(whole):
-        yield "first", whole[:length]
-        yield "last", whole[-length:]
+def _mistaken(candidate: Candidate, mistakes: Sequence[Mistake], body: PastedBody) -> Diagnosis:
+    """It is ours but for some mistakes."""
+    *others, last = (mistake.words for mistake in mistakes)
+    words = f"{', '.join(others)}, and {last}" if others else last
+    steps = list(dict.fromkeys(mistake.fix for mistake in mistakes))
+    if body.note and all(mistake.part != "body" for mistake in mistakes):
+        steps.append(f"Besides, the body you pasted {body.note}.")
+    part = "several" if others else mistakes[0].part
+    # Our key made it, so what else differs is the receiver's doing.
+    verdict = RIGHT if candidate.mistakes else FITS
+    return Diagnosis(part, f"This is our {candidate.name}, but {words}.", tuple(steps), verdict)
+
+
+def _ours(candidate: Candidate, message: Message, body: PastedBody) -> Diagnosis:
+    """It is ours: say what is wrong all the same, if anything is."""
+    name, age = candidate.name, candidate.age
+    exactly = f"This is exactly our {name}"
+    newest = max((number for number, _ in message.stamps), default=None)
+    if body.note:
+        steps: tuple[str, ...] = (f"{SAME_REQUEST}, and compute it over the body of that request.",)
+        if body.says_the_same:
+            steps = tables.RAW_BYTES, "If it was only formatted for reading, paste it as it came."
+        return Diagnosis("body", f"{exactly}, but the body you pasted {body.note}.", steps, FITS)
+    if candidate.attempt and candidate.attempt != newest:
+        sentence = (
+            f"This is our {name}, computed with its timestamp, and attempt {newest}, the newest, "
+            "has another."
+        )
+        step = "Take webhook-timestamp and webhook-signature from the same request."
+        return Diagnosis("moment", sentence, (step,), FITS)
+    if not age:
+        step = "If the receiver still refuses it, look at which header of which request it reads."
+        return Diagnosis("nothing", f"{exactly}.", (step,))
+    exactly = f"{exactly}, made with the {age} secret key"
+    if age == "earlier":
+        step = "Give the receiver the new secret key before the earlier one expires."
+        sentence = f"{exactly}, which signs until the new one takes over."
+        return Diagnosis("nothing", sentence, (step,))
+    if candidate.header == STANDARD_HEADER:
+        step = f"{SAME_REQUEST}, which carries two: one of them has to match."
+        return Diagnosis("nothing", f"{exactly}.", (step,))
+    step = (
+        "If the receiver has the new secret key, an administrator can press Switch now on the "
+        "webhook's page."
+    )
+    sentence = f"{exactly}, while {HOUSE_HEADER} is still made with the earlier one."
+    return Diagnosis("key", sentence, (step,), FITS)
+
+
+def _unknown(
+    signatures: Sequence[PastedSignature], message: Message, body: PastedBody, length: int
+) -> Diagnosis:
+    """Nobody knows. `length`: of what was pasted."""
+    part, sentence = "unknown", "We could not tell what made it"
+    if not message.secret and not message.sent:
+        part = "key"
+        sentence = "This webhook has no secret key, so its deliveries carry no signature."
+        steps: tuple[str, ...] = (
+            "An administrator can add a secret key to the webhook, which the receiver then needs "
+            "too.",
+        )
+    elif not signatures:
+        sentence += f": it has {length} characters and is no signature that we know."
+        steps = (
+            "Paste the value alone: X-Asset-Webhook-Signature has 64 characters, 0 to 9 and a to "
+            "f, and webhook-signature has “v1,” and 44 characters.",
+        )
+    elif signatures[0].is_hex and (size := len(signatures[0].digest)) != 32:
+        sentence += f", but it is as long as {ALGORITHMS[size]}, and ours is SHA-256."
+        steps = ("Compute HMAC-SHA256 with the secret key, then check the new signature here.",)
+    elif body.is_ours:
+        sentence += (
+            ", but the body you pasted is ours, so most likely the receiver has another secret "
+            "key, perhaps an earlier one."
+        )
+        steps = (
+            "Put the present secret key into the receiver.",
+            "If nobody has it any more, an administrator can replace it on the webhook's page.",
+        )
+    elif body.note:
+        sentence += f", and the body you pasted {body.note}."
+        steps = (tables.RAW_BYTES, "If it still differs, look at the secret key.")
+    else:
+        sentence += ": it is not ours, and no mistake that we know of gives it."
+        steps = (
+            "Paste the body that the receiver checked as well: then we can tell whether it is "
+            "ours.",
+            "If it is, look at the secret key, and at how the receiver computes the signature.",
+        )
+    return Diagnosis(part, sentence, steps)

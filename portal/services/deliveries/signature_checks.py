@@ -1,6 +1,6 @@
-"""Is this the signature of this delivery? Reads the secret, and hands out words alone."""
+"""Check a pasted signature against a delivery: reads the secret, and hands out words alone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from portal.engine.signing.check import Diagnosis, Message, diagnose
+from portal.engine.signing.signatures import SIGNATURE_HEADERS
 from portal.lib.clock import common_now
 from portal.models.deliveries import Attempt, AttemptBody, Delivery
 from portal.models.webhooks import Webhook
@@ -21,9 +22,8 @@ from portal.services.people import sign_in_throttle
 from portal.services.people.sign_in_throttle import Key
 from portal.services.webhooks.secrets import old_secret
 
-HOUSE: Final = "x-asset-webhook-signature"
-SIGNATURES: Final = (HOUSE, f"{HOUSE}-next", "webhook-signature")
-STAMP: Final = "webhook-timestamp"
+SIGNATURES: Final = frozenset(name.lower() for name in SIGNATURE_HEADERS)
+STAMP: Final = frozenset({"webhook-timestamp"})
 # Deliveries before this one, after it, and at the end of the log: whoever pastes the signature of
 # another one takes it from a log beside the right one, or from the newest request.
 NEIGHBOURS: Final = 40
@@ -44,12 +44,13 @@ def check_signature(
     """
     _count(actor, delivery)
     secret, following = _secrets(delivery.webhook_id)
+    stamps = _headers(delivery.attempts, STAMP)
     message = Message(
         body=delivery.body,
         id=str(delivery.public_id),
-        stamps=tuple(_stamps(delivery.attempts)),
-        sent=tuple(_sent(delivery.attempts)),
-        others=tuple(_others(delivery.public_id)),
+        stamps=[(number, int(text)) for number, text in stamps if text.isdecimal()],
+        sent=tuple(_headers(delivery.attempts, SIGNATURES)),
+        others=tuple(_sent_with_others(delivery.public_id)),
         secret=secret,
         next_secret=following,
     )
@@ -57,8 +58,8 @@ def check_signature(
 
 
 def _count(actor: Actor, delivery: DeliveryDetail) -> None:
-    """Whoever can ask quickly enough may guess a short key by asking: so it is counted, and told
-    without what was pasted."""
+    """Count and audit the check, without what was pasted: whoever asks quickly enough may guess a
+    short key by asking."""
     key = Key(f"signature:{actor.user_id}", CHECKS, QUIET)
     sign_in_throttle.check([key])
     with writing() as current:
@@ -82,36 +83,30 @@ def _secrets(webhook_id: UUID) -> tuple[str | None, str | None]:
     return (earlier, present) if earlier else (present, None)
 
 
-def _stamps(attempts: Sequence[AttemptDetail]) -> Iterator[tuple[int, int]]:
-    for each in attempts:
-        for name, value in each.request_headers:
-            if name.lower() == STAMP and value.isascii() and value.isdigit():
-                yield each.number, int(value)
+def _headers(
+    attempts: Sequence[AttemptDetail], names: Collection[str]
+) -> Iterator[tuple[int, str]]:
+    for attempt in attempts:
+        for name, value in attempt.request_headers:
+            if name.lower() in names:
+                yield attempt.number, value
 
 
-def _sent(attempts: Sequence[AttemptDetail]) -> Iterator[tuple[int, str]]:
-    for each in attempts:
-        for value in _signatures(each.request_headers):
-            yield each.number, value
-
-
-def _others(public_id: UUID) -> Iterator[tuple[str, str]]:
+def _sent_with_others(public_id: UUID) -> Iterator[tuple[str, str]]:
     """Signatures that went out with other deliveries to the same webhook."""
     current = session()
     own = select(Delivery.id, Delivery.webhook_id).where(Delivery.public_id == public_id)
-    found = current.execute(own).one_or_none()
-    if found is None:
+    delivery = current.execute(own).one_or_none()
+    if delivery is None:
         return
-    place, webhook_id = found
-    same = select(Delivery.id).where(Delivery.webhook_id == webhook_id)
+    same = select(Delivery.id).where(Delivery.webhook_id == delivery.webhook_id)
+    before, behind = same.where(Delivery.id < delivery.id), same.where(Delivery.id > delivery.id)
     older, newer = Delivery.id.desc(), Delivery.id.asc()
-    ids: set[int] = set()
-    for wanted in (
-        same.where(Delivery.id < place).order_by(older).limit(NEIGHBOURS),
-        same.where(Delivery.id > place).order_by(newer).limit(NEIGHBOURS),
-        same.where(Delivery.id > place).order_by(older).limit(NEWEST),
-    ):
-        ids.update(current.scalars(wanted))
+    ids = {
+        *current.scalars(before.order_by(older).limit(NEIGHBOURS)),
+        *current.scalars(behind.order_by(newer).limit(NEIGHBOURS)),
+        *current.scalars(behind.order_by(older).limit(NEWEST)),
+    }
     requests = (
         select(Delivery.public_id, AttemptBody.request_headers)
         .join(Attempt, Attempt.delivery_id == Delivery.id)
@@ -119,9 +114,6 @@ def _others(public_id: UUID) -> Iterator[tuple[str, str]]:
         .where(Delivery.id.in_(ids), Attempt.number > Delivery.attempts - ATTEMPTS)
     )
     for other, headers in current.execute(requests):
-        for value in _signatures(headers):
-            yield str(other), value
-
-
-def _signatures(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
-    return (value for name, value in headers if name.lower() in SIGNATURES)
+        for name, value in headers:
+            if name.lower() in SIGNATURES:
+                yield str(other), value

@@ -7,12 +7,9 @@ from collections import Counter
 
 import pytest
 
-from portal.engine.signing import candidates as candidates_module
-from portal.engine.signing.body_mistakes import other_bodies
-from portal.engine.signing.candidates import MOST_HASHED, candidates
-from portal.engine.signing.check import Message, Part, diagnose
-from portal.engine.signing.pasted_body import PastedBody
-from portal.engine.signing.pasted_signature import Writing, read_signatures
+from portal.engine.signing import check
+from portal.engine.signing.check import MOST_HASHED, Message, candidates, diagnose, other_bodies
+from portal.engine.signing.pasted import PastedBody, read_signatures
 from portal.engine.signing.signatures import house_signature, standard_signature
 
 SECRET = "whsec_c2VjcmV0IGZvciB0aGUgdGVzdHMgb2YgdGhlIHB1bXA="
@@ -45,18 +42,18 @@ def hexed(body: bytes, key: str = SECRET) -> str:
     ],
 )
 def test_what_stands_around_a_signature_does_not_matter(pasted: str) -> None:
-    assert diagnose(pasted, MESSAGE).part is Part.NOTHING
+    assert diagnose(pasted, MESSAGE).part == "nothing"
 
 
 def test_of_several_that_were_pasted_the_best_counts() -> None:
     pasted = f"{hexed(b'x')} {RIGHT.upper()} {RIGHT}"
-    assert diagnose(pasted, MESSAGE).part is Part.NOTHING
+    assert diagnose(pasted, MESSAGE).part == "nothing"
 
 
 def test_no_more_than_eight_are_read() -> None:
     wrong = [hexed(b"%d" % number) for number in range(8)]
-    assert diagnose(" ".join([*wrong[:7], RIGHT]), MESSAGE).part is Part.NOTHING
-    assert diagnose(" ".join([*wrong, RIGHT]), MESSAGE).part is Part.UNKNOWN
+    assert diagnose(" ".join([*wrong[:7], RIGHT]), MESSAGE).part == "nothing"
+    assert diagnose(" ".join([*wrong, RIGHT]), MESSAGE).part == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +65,7 @@ def test_no_more_than_eight_are_read() -> None:
     ],
 )
 def test_blanks_around_a_pasted_body_do_not_matter(pasted: bytes) -> None:
-    assert diagnose(RIGHT, MESSAGE, pasted.decode()).part is Part.NOTHING
+    assert diagnose(RIGHT, MESSAGE, pasted.decode()).part == "nothing"
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
@@ -95,12 +92,6 @@ def test_a_pasted_body_that_lacks_its_end_or_has_more_differs_behind_what_both_h
     assert f"it differs from byte {shorter + 1} on (ours has {len(BODY)} bytes" in found.sentence
 
 
-def test_a_pasted_body_says_the_same_in_any_order_of_its_keys() -> None:
-    theirs = json.dumps(json.loads(BODY), sort_keys=True)
-    assert PastedBody.of(theirs, BODY).says_the_same
-    assert not PastedBody.of(theirs.replace("a/b", "c/d"), BODY).says_the_same
-
-
 @pytest.mark.parametrize(
     ("how", "name"),
     [("md5", "MD5"), ("sha1", "SHA-1"), ("sha384", "SHA-384"), ("sha512", "SHA-512")],
@@ -121,10 +112,10 @@ def test_a_number_is_not_the_same_as_a_truth() -> None:
 def test_a_mistake_beside_another_body_is_told_with_both() -> None:
     other = BODY.decode().replace("a/b", "c/d")
     found = diagnose(hexed(BODY, f"{SECRET}\n"), MESSAGE, other)
-    assert found.part is Part.KEY
+    assert found.part == "key"
     assert "Besides, the body you pasted is not ours" in " ".join(found.steps)
     found = diagnose(hexed(other.encode(), f"{SECRET}\n"), MESSAGE, other)
-    assert found.part is Part.SEVERAL
+    assert found.part == "several"
     assert "after the secret key, and computed over the body you pasted" in found.sentence
     assert "Besides" not in " ".join(found.steps)
 
@@ -157,37 +148,13 @@ def test_the_earlier_keys_of_what_was_sent_are_known_and_no_others() -> None:
     assert "sent with attempt 1" in diagnose(earlier, sent).sentence
     others = Message(BODY, ID, secret=SECRET, others=(("another id", earlier),))
     assert "of another delivery, another id" in diagnose(earlier, others).sentence
-    assert diagnose(hexed(b"x"), others).part is Part.UNKNOWN
-    assert diagnose(hexed(b"x"), sent).part is Part.UNKNOWN
-    assert diagnose(earlier, MESSAGE).part is Part.UNKNOWN
+    assert diagnose(hexed(b"x"), others).part == "unknown"
+    assert diagnose(hexed(b"x"), sent).part == "unknown"
+    assert diagnose(earlier, MESSAGE).part == "unknown"
 
 
 def test_without_a_key_there_is_nothing_to_compare() -> None:
     assert "no secret key" in diagnose(RIGHT, Message(BODY, ID)).sentence
-
-
-@pytest.mark.parametrize("length", [0, 1, 15])
-def test_a_piece_that_could_be_guessed_is_not_recognised(length: int) -> None:
-    """Else the rest could be found out from it, character by character."""
-    for whole in (RIGHT, STANDARD[3:].rstrip("=")):
-        for piece in (whole[:length], whole[len(whole) - length :]):
-            assert diagnose(piece, MESSAGE).part is Part.UNKNOWN
-            assert diagnose(f"v1,{piece}", MESSAGE).part is Part.UNKNOWN
-    assert diagnose(RIGHT[:16], MESSAGE).part is Part.LENGTH
-    assert diagnose(f"v1,{STANDARD[3:][:16]}", MESSAGE).part is Part.LENGTH
-    assert diagnose(RIGHT[8:40], MESSAGE).part is Part.UNKNOWN
-
-
-def test_a_piece_is_recognised_in_whichever_letters_it_is_written() -> None:
-    assert diagnose(RIGHT[:40].upper(), MESSAGE).part is Part.LENGTH
-    times = range(AT, AT + 50)
-    made = {at: standard_signature(BODY, SECRET, message_id=ID, sent_at=at) for at in times}
-    at, piece = next((at, each[3:40]) for at, each in made.items() if {"+", "/"} <= {*each[3:40]})
-    message = Message(BODY, ID, ((1, at),), SECRET)
-    for letters in (piece, piece.replace("+", "-").replace("/", "_")):
-        assert diagnose(letters, message).part is Part.LENGTH
-    # Its capitals are letters of their own.
-    assert diagnose(piece.lower(), message).part is Part.UNKNOWN
 
 
 @pytest.mark.parametrize("hex_text", [hexed(b"x")[:4], hexed(b"x")[:30]])
@@ -195,15 +162,15 @@ def test_hex_of_another_length_is_no_signature_however_it_is_written(hex_text: s
     assert read_signatures(hex_text) == []
     assert read_signatures(base64.b64encode(hex_text.encode()).decode()) == []
     (whole,) = read_signatures(base64.b64encode(hexed(b"x").encode()).decode())
-    assert (whole.digest.hex(), whole.writing) == (hexed(b"x"), Writing.BASE64_OF_HEX)
+    assert (whole.digest.hex(), whole.writing) == (hexed(b"x"), "base64 of its hex text")
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b"\xff\xfe", b"[1]", b"[" * 100_000, LONE, b""])
 @pytest.mark.parametrize("pasted", ["", "{", "[" * 100_000, "1" * 10_000, '"\\ud800"', "\ud800"])
 def test_whatever_is_pasted_there_is_an_answer(body: bytes, pasted: str) -> None:
     message = Message(body, ID, ((1, AT),), SECRET)
-    assert diagnose(hexed(b"x"), message, pasted).part is Part.UNKNOWN
-    assert diagnose(hexed(body), message).part is Part.NOTHING
+    assert diagnose(hexed(b"x"), message, pasted).part == "unknown"
+    assert diagnose(hexed(body), message).part == "nothing"
 
 
 @pytest.mark.parametrize(
@@ -212,7 +179,7 @@ def test_whatever_is_pasted_there_is_an_answer(body: bytes, pasted: str) -> None
 )
 def test_hostile_text_is_no_signature_and_is_not_repeated(pasted: str) -> None:
     found = diagnose(pasted, MESSAGE)
-    assert found.part is Part.UNKNOWN
+    assert found.part == "unknown"
     assert pasted not in f"{found.sentence} {' '.join(found.steps)}"
 
 
@@ -223,7 +190,7 @@ def test_the_work_is_bounded_whatever_is_compared() -> None:
     most = MOST_HASHED // len(body)
     for count in (0, 1, 2):
         made = candidates(message, bodies, count)
-        found = Counter((each.age, each.scheme) for each in made)
+        found = Counter((each.age, each.header) for each in made)
         # What is much shorter than the body costs next to nothing: an empty one, a part of it.
         assert max(found.values()) <= most + 500
 
@@ -231,15 +198,15 @@ def test_the_work_is_bounded_whatever_is_compared() -> None:
 def test_one_more_signature_is_work_however_little_it_signs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(candidates_module, "MOST_HASHED", 3 * candidates_module.COST)
-    found = Counter((each.age, each.scheme) for each in candidates(MESSAGE, (), 2))
+    monkeypatch.setattr(check, "MOST_HASHED", 3 * check.COST)
+    found = Counter((each.age, each.header) for each in candidates(MESSAGE, {}, 1))
     assert 0 < max(found.values()) < 3
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_those_that_are_compared_at_once_differ_from_ours_in_as_many_ways(count: int) -> None:
     bodies = other_bodies(BODY, PastedBody(is_ours=False))
-    assert {len(each.differences) for each in candidates(MESSAGE, bodies, count)} == {count}
+    assert {len(each.mistakes) for each in candidates(MESSAGE, bodies, count)} == {count}
 
 
 @pytest.mark.parametrize("pasted", ["no JSON", '{"event":', "[" * 100_000, ""])

@@ -1,0 +1,137 @@
+"""What is pasted: a signature with how it is written, and the body that the receiver checked."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+from portal.engine.signing.mistakes import RAW_BYTES, Mistake
+
+MOST_READ: Final = 8  # signatures; a request carries four at most, while two keys overlap
+# By their bytes.
+ALGORITHMS: Final = {16: "MD5", 20: "SHA-1", 32: "SHA-256", 48: "SHA-384", 64: "SHA-512"}
+HEX, UPPER_HEX, BASE64 = "hex", "upper-case hex", "base64"
+_HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+_BASE64: Final = re.compile(r"[0-9A-Za-z+/_-]+={0,2}")
+_HEADER_NAME: Final = re.compile(r"(?i)^[a-z-]{0,40}signature[a-z-]{0,40}\s*:\s*")
+_PREFIX: Final = re.compile(
+    r"(?i)^(?:v\d{1,2}[a-z]?[,=:]|(?:(?:hmac-?)?(?:sha-?\d{1,3}|md5)|signature)[=:])"
+)
+_QUOTES: Final = "\"'"
+
+
+class PastedSignature(NamedTuple):
+    """`writing`: "base64", for sentences. `prefix`: what stood before it, as in “sha256=”."""
+
+    digest: bytes
+    writing: str
+    prefix: str
+
+    @property
+    def is_hex(self) -> bool:
+        """Whether it is hex, large or small."""
+        return self.writing in {HEX, UPPER_HEX}
+
+    def miswritten(self, as_hex: bool) -> Iterator[Mistake]:
+        """How it is written otherwise than in its header."""
+        right, fix = BASE64, "Write the HMAC in base64, with “v1,” before it."
+        if as_hex:
+            right, fix = HEX, "Write the HMAC as lower-case hex before comparing."
+        if self.writing != right:
+            name = f"lower-case {right}" if as_hex and self.is_hex else right
+            yield Mistake("encoding", f"written in {self.writing} instead of {name}", fix)
+        if as_hex and self.prefix:
+            fix = "Our header has no prefix: compare the 64 characters alone."
+            yield Mistake("prefix", f"with “{self.prefix}” before it", fix)
+        elif not as_hex and self.prefix != "v1," and (self.prefix or not self.is_hex):
+            other = f"with “{self.prefix}” before it instead of “v1,”"
+            fix = "Take “v1,” off the header's value before comparing, or put it before yours."
+            yield Mistake("prefix", other if self.prefix else "without “v1,” before it", fix)
+
+
+def read_signatures(text: str) -> list[PastedSignature]:
+    """Several where a header carries several, none where it is no signature."""
+    read = ((prefix, _read(bare)) for prefix, bare in _words(text))
+    return [PastedSignature(*found, prefix) for prefix, found in read if found]
+
+
+def _words(text: str) -> Iterator[tuple[str, str]]:
+    """Each word as what stands before its signature, and the signature."""
+    text = _HEADER_NAME.sub("", text.strip().strip(_QUOTES)).strip()
+    for word in islice(text.split(), MOST_READ):
+        bare = word.strip(_QUOTES)
+        prefix = found[0] if (found := _PREFIX.match(bare)) else ""
+        yield prefix, bare[len(prefix) :]
+
+
+def _read(bare: str) -> tuple[bytes, str] | None:
+    if _is_hex(bare):
+        return bytes.fromhex(bare), HEX if bare == bare.lower() else UPPER_HEX
+    if not _BASE64.fullmatch(bare):
+        return None
+    plain = bare.replace("-", "+").replace("_", "/").rstrip("=")
+    whole = plain + "=" * (-len(plain) % 4)
+    try:
+        digest = base64.b64decode(whole, validate=True)
+    except ValueError:
+        return None
+    if _is_hex(inner := digest.decode("latin-1")):
+        return bytes.fromhex(inner), "base64 of its hex text"
+    if len(digest) not in ALGORITHMS:
+        return None
+    if {"-", "_"} & set(bare):
+        return digest, "base64url"
+    return digest, BASE64 if bare == whole else "base64 that lacks the “=” at its end"
+
+
+def _is_hex(text: str) -> bool:
+    return len(text) // 2 in ALGORITHMS and bool(_HEX.fullmatch(text))
+
+
+class PastedBody(NamedTuple):
+    """`note`: how it differs from ours, for “the body you pasted …”; blank where it does not.
+
+    `readings`: the bytes that it may have been: forms change line breaks, and ends get lost.
+    """
+
+    is_ours: bool
+    says_the_same: bool = False
+    note: str = ""
+    readings: Sequence[bytes] = ()
+
+    @classmethod
+    def of(cls, text: str, ours: bytes) -> "PastedBody":
+        """Compare what was pasted, perhaps nothing, with our body."""
+        plain = text.replace("\r\n", "\n").strip()
+        theirs = plain.encode(errors="replace")
+        if not theirs or theirs == ours.strip():
+            return cls(is_ours=bool(theirs))
+        windows = theirs.replace(b"\n", b"\r\n")
+        same = _is_same_json(ours, plain)
+        pairs = enumerate(zip(ours, theirs, strict=False), 1)
+        shorter = min(len(ours), len(theirs)) + 1
+        at = next((place for place, (a, b) in pairs if a != b), shorter)
+        what = "says the same as ours in other bytes" if same else "is not ours"
+        sizes = f"ours has {len(ours)} bytes, the pasted one {len(theirs)}"
+        note = f"{what}: it differs from byte {at} on ({sizes})"
+        return cls(False, same, note, (theirs, theirs + b"\n", windows, windows + b"\r\n"))
+
+    @property
+    def mistake(self) -> Mistake:
+        """How a signature over it differs from ours."""
+        what, fix = "is not ours", "Compute the signature over the body of the same request."
+        if self.says_the_same:
+            what, fix = "says the same as ours in other bytes", RAW_BYTES
+        return Mistake("body", f"computed over the body you pasted, which {what}", fix)
+
+
+def _is_same_json(ours: bytes, theirs: str) -> bool:
+    try:
+        bodies = json.loads(ours), json.loads(theirs.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        return False
+    # As texts: Python holds 1, 1.0 and true for equal.
+    one, other = (json.dumps(body, sort_keys=True) for body in bodies)
+    return one == other
