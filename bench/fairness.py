@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from bench.support.arrivals import Arrivals
 from bench.support.report import Line, milliseconds, quantile
 from bench.support.world import SECRET, World, settle, world
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, DeliveryStatus

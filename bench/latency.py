@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.support.arrivals import Arrivals
 from bench.support.report import Line, milliseconds, p50_p99
 from bench.support.world import DATABASES, SECRET, settle, webhooks, world
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from tests.support.factories import make_webhook
 
 WARM, ALONE = 10, 110

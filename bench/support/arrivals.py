@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bench.support.world import wait_until
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import db
 from portal.models.deliveries import Delivery
 from tests.support.factories import publish

@@ -10,7 +10,7 @@ from uuid import UUID
 from argon2 import PasswordHasher
 
 from portal.engine.events.body import ActorKind, AssetSnapshot, Origin
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.models.assignments import Staff
 from portal.models.people import Role, User

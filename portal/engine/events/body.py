@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 
 __all__ = [
     "Actor",

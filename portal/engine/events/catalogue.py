@@ -1,20 +1,62 @@
 """The catalogue: every event there is, in the words and the order that people see."""
 
-import json
 from dataclasses import dataclass
-from typing import Any, Final
+from enum import StrEnum
+from typing import Final
 
-from portal.engine.events import samples
-from portal.engine.events.names import EventGroup, EventName
 
-__all__ = [
-    "CATALOGUE",
-    "GROUPS",
-    "EventGroup",
-    "EventName",
-    "EventType",
-    "event_type",
-]
+class EventName(StrEnum):
+    """What stands on the wire; receivers compare it, so that a value is never renamed."""
+
+    CREATED = "asset.created"
+    UPDATED = "asset.updated"
+    DELETED = "asset.deleted"
+    ALLOCATED = "asset.allocated"
+    REVOKED = "asset.revoked"
+    CHECKED_OUT = "asset.checked_out"
+    CHECKED_IN = "asset.checked_in"
+    RESERVED = "asset.reserved"
+    RESERVATION_APPROVED = "asset.reservation_approved"
+    RESERVATION_REJECTED = "asset.reservation_rejected"
+    MAINTENANCE_SCHEDULED = "asset.maintenance_scheduled"
+    MAINTENANCE_COMPLETED = "asset.maintenance_completed"
+    TRANSFERRED = "asset.transferred"
+    LOST = "asset.lost"
+    BROKEN = "asset.broken"
+    WARRANTY = "asset.warranty"
+    LIQUIDATED = "asset.liquidated"
+    WARRANTY_EXPIRING = "alert.warranty_expiring"
+    MAINTENANCE_DUE = "alert.maintenance_due"
+    CHECKOUT_OVERDUE = "alert.checkout_overdue"
+    LOW_STOCK = "alert.low_stock"
+
+
+class EventGroup(StrEnum):
+    """The groups in which people choose events."""
+
+    LIFECYCLE = "lifecycle"
+    ALLOCATION = "allocation"
+    CHECKOUT = "checkout"
+    RESERVATIONS = "reservations"
+    MAINTENANCE = "maintenance"
+    LOSS = "loss"
+    ALERTS = "alerts"
+
+    @property
+    def label(self) -> str:
+        """The group in plain words."""
+        return _LABELS[self]
+
+
+_LABELS: Final = {
+    EventGroup.LIFECYCLE: "Asset lifecycle",
+    EventGroup.ALLOCATION: "Allocation & assignment",
+    EventGroup.CHECKOUT: "Check-in / check-out",
+    EventGroup.RESERVATIONS: "Reservations",
+    EventGroup.MAINTENANCE: "Maintenance & transfers",
+    EventGroup.LOSS: "Loss, damage, disposal",
+    EventGroup.ALERTS: "Scheduled alerts",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +67,6 @@ class EventType:
     name: str
     explanation: str
     group: EventGroup
-
-    def sample(self, *, test: bool = False, source: str = samples.SOURCE) -> dict[str, Any]:
-        """An example body, read back from the bytes that a real one would be sent as."""
-        body: dict[str, Any] = json.loads(samples.sample_body(self.value, test=test, source=source))
-        return body
 
 
 _LIFECYCLE, _ALLOCATION, _CHECKOUT, _RESERVATIONS, _MAINTENANCE, _LOSS, _ALERTS = EventGroup

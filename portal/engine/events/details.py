@@ -118,26 +118,6 @@ class Return:
     return_location: Ref | None
 
 
-def allocated(allocation: Allocation) -> dict[str, Any]:
-    """asset.allocated."""
-    return plain(allocation)
-
-
-def revoked(allocation: Allocation, revocation: Revocation) -> dict[str, Any]:
-    """asset.revoked."""
-    return plain(allocation, revocation)
-
-
-def checked_out(checkout: Checkout) -> dict[str, Any]:
-    """asset.checked_out."""
-    return plain(checkout)
-
-
-def checked_in(checkout: Checkout, returned: Return) -> dict[str, Any]:
-    """asset.checked_in."""
-    return plain(checkout, returned)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
     """asset.transferred. `holder` keeps the asset."""
@@ -246,16 +226,11 @@ class WorkFacts:
     next_maintenance: Mapping[str, Any] | None
 
 
-def reserved(reservation: ReservationFacts) -> dict[str, Any]:
-    """asset.reserved, and the `reservation` of an asset.updated."""
-    return plain(reservation)
-
-
 def decided(
     reservation: ReservationFacts, decided_by: Ref | None, decided_at: datetime
 ) -> dict[str, Any]:
     """asset.reservation_approved. `decided_by` is null where the portal itself decided."""
-    return {**plain(reservation), "decided_by": decided_by, "decided_at": decided_at}
+    return {**data_of(reservation), "decided_by": decided_by, "decided_at": decided_at}
 
 
 def rejected(
@@ -263,16 +238,6 @@ def rejected(
 ) -> dict[str, Any]:
     """asset.reservation_rejected."""
     return {**decided(reservation, decided_by, decided_at), "rejection_reason": reason}
-
-
-def scheduled(plan: PlanFacts) -> dict[str, Any]:
-    """asset.maintenance_scheduled, and the `maintenance` of an asset.updated."""
-    return plain(plan)
-
-
-def completed(plan: PlanFacts, work: WorkFacts) -> dict[str, Any]:
-    """asset.maintenance_completed."""
-    return plain(plan, work)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,7 +297,7 @@ AlertFacts = WarrantyExpiring | MaintenanceDue | CheckoutOverdue | LowStock
 
 def alerted(alert_id: int, facts: AlertFacts) -> dict[str, Any]:
     """What any of the four alerts adds. `alert_id`: its line of the ledger."""
-    return {"alert_id": alert_id, **plain(facts)}
+    return {"alert_id": alert_id, **data_of(facts)}
 
 
 class Facts(Protocol):
@@ -341,6 +306,6 @@ class Facts(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-def plain(*parts: Facts) -> dict[str, Any]:
+def data_of(*parts: Facts) -> dict[str, Any]:
     """The parts' fields by name, one part after the other; the values stay as they are."""
     return {name: getattr(part, name) for part in parts for name in part.__dataclass_fields__}

@@ -37,7 +37,7 @@ def allocate(actor: Actor, asset_id: int, *, staff_id: int | None, note: str = "
         return begin(current, asset, staff, AssignmentKind.ALLOCATION, note=note)
 
     def tell(moved: Moved) -> dict[str, Any]:
-        return details.allocated(allocation_facts(moved.made))
+        return details.data_of(allocation_facts(moved.made))
 
     transition.perform(actor, asset_id, Change(Action.ALLOCATE, make, tell, note=note))
 
@@ -60,7 +60,7 @@ def revoke(
     def tell(moved: Moved) -> dict[str, Any]:
         asset, ended = moved.made
         facts = revocation_facts(asset, ended, reason)
-        return details.revoked(allocation_facts(ended), facts)
+        return details.data_of(allocation_facts(ended), facts)
 
     change = Change(Action.REVOKE, make, tell, note=note, remark=reason)
     transition.perform(actor, asset_id, change)
@@ -102,7 +102,7 @@ def check_out(
         return lent
 
     def tell(moved: Moved) -> dict[str, Any]:
-        return details.checked_out(checkout_facts(moved.made))
+        return details.data_of(checkout_facts(moved.made))
 
     change = Change(Action.CHECK_OUT, make, tell, note=note, remark=purpose)
     transition.perform(actor, asset_id, change)
@@ -124,7 +124,7 @@ def check_in(
 
     def tell(moved: Moved) -> dict[str, Any]:
         asset, ended = moved.made
-        return details.checked_in(checkout_facts(ended), return_facts(asset, ended))
+        return details.data_of(checkout_facts(ended), return_facts(asset, ended))
 
     transition.perform(actor, asset_id, Change(Action.CHECK_IN, make, tell, note=note))
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from portal.engine.events.body import Ref
-from portal.engine.events.details import Damage, Liquidation, Loss, Transfer, WarrantyClaim, plain
+from portal.engine.events.details import Damage, Liquidation, Loss, Transfer, WarrantyClaim, data_of
 from portal.extensions import settings
 from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.models.assignments import IncidentKind
@@ -103,7 +103,7 @@ def transfer(
     change = Change(
         Action.TRANSFER,
         make,
-        lambda moved: plain(replace(moved.made, holder=moved.asset.holder)),
+        lambda moved: data_of(replace(moved.made, holder=moved.asset.holder)),
         note=note,
         remark=reason,
     )
@@ -237,7 +237,7 @@ def liquidate(actor: Actor, asset_id: int, values: DisposalValues) -> None:
 
 
 def _told(action: Action, make: transition.Make, note: str, remark: str = "") -> Change:
-    return Change(action, make, lambda moved: plain(moved.made), note=note, remark=remark)
+    return Change(action, make, lambda moved: data_of(moved.made), note=note, remark=remark)
 
 
 def _cancelled(made: Loss | Liquidation) -> str:

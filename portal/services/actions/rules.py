@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.services.assets.rules import YEARS
 from portal.services.core.refusals import Refusal

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from portal.engine.events.catalogue import EventName
 from portal.engine.events.details import (
     AlertFacts,
     CheckoutOverdue,
@@ -20,7 +21,6 @@ from portal.engine.events.details import (
     MaintenanceDue,
     WarrantyExpiring,
 )
-from portal.engine.events.names import EventName
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance, MaintenanceState

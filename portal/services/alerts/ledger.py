@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from portal.engine.events import body
 from portal.engine.events.body import event_data, wire_value
+from portal.engine.events.catalogue import EventName
 from portal.engine.events.details import AlertFacts, alerted
-from portal.engine.events.names import EventName
 from portal.lib.clock import common_now
 from portal.models.alerts import Alert
 from portal.models.assets import Asset, AssetKind

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.models.assets import AssetStatus
 from portal.models.planning import MaintenanceState
 

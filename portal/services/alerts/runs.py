@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import delete, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.lib.clock import common_now
 from portal.models.alerts import AlertRun, FirstAnswer, RunKind, RunOutcome
 from portal.models.assets import Asset

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason, reason_for_code
 
 EVERY: Final = tuple(EventName)

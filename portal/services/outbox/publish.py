@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import UtcDateTime
 from portal.engine.events.body import AssetSnapshot, build_body
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import Base, settings
 from portal.lib.ids import public_id
 from portal.models.deliveries import Delivery, DeliveryStatus, Event, Priority

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_body
 from portal.extensions import settings
 from portal.lib.clock import common_now

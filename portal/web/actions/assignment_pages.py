@@ -168,6 +168,7 @@ class DueDateForm(DueForm):
 PAGES: Final = (
     ActionPage(
         action=Action.CHECK_OUT,
+        timeline=("Lent", "info"),
         slug="check-out",
         label="Lend",
         icon="box-arrow-up-right",
@@ -181,6 +182,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.ALLOCATE,
+        timeline=("Given permanently", "info"),
         slug="allocate",
         label="Give permanently",
         icon="person-plus",
@@ -193,6 +195,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.CHECK_IN,
+        timeline=("Checked in", "success"),
         slug="check-in",
         label="Check in",
         icon="box-arrow-in-down-left",
@@ -205,6 +208,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.CHANGE_DUE_DATE,
+        timeline=("Due date changed", "info"),
         slug="change-due-date",
         label="Change due date",
         icon="calendar-event",
@@ -218,6 +222,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.REVOKE,
+        timeline=("Taken back", "success"),
         slug="revoke",
         label="Take back",
         icon="person-dash",

@@ -137,6 +137,7 @@ def doing(verb: Callable[..., object]) -> Callable[[Doing], object]:
 class ActionPage:
     """One action with its form at `/assets/<id>/<slug>`, or `/assets/<id>/<slug>/<subject>`.
 
+    `timeline`: title and colour of the line that it leaves there; None where it is two actions.
     `run` calls the one service verb. `title` and `done`, the flash, may name {tag}, {name} and
     {holder}. `main` are the statuses in which its button stands in front; elsewhere it is under
     More. `tab`: the route of the asset's tab to which it leads back. With a subject (a reservation,
@@ -152,6 +153,7 @@ class ActionPage:
     done: str
     form: type[ActionForm]
     run: Callable[[Doing], object]
+    timeline: tuple[str, str] | None = None
     lede: str = ""
     submit: str = ""
     kind: str = "primary"

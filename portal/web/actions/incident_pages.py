@@ -115,6 +115,7 @@ def _plans(asset: Asset, _subject: UUID | None) -> dict[str, Any]:
 PAGES: Final = (
     ActionPage(
         action=Action.TRANSFER,
+        timeline=("Moved to another place", "info"),
         slug="transfer",
         label="Transfer",
         icon="geo-alt",
@@ -127,6 +128,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.REPORT_BROKEN,
+        timeline=("Reported broken", "danger"),
         slug="report-broken",
         label="Report broken",
         icon="x-octagon",
@@ -140,6 +142,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.REPORT_LOST,
+        timeline=("Reported lost", "danger"),
         slug="report-lost",
         label="Report lost",
         icon="question-circle",
@@ -154,6 +157,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.SEND_TO_WARRANTY,
+        timeline=("Sent for a warranty claim", "warning"),
         slug="send-to-warranty",
         label="Send to warranty",
         icon="shield-check",
@@ -166,6 +170,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.LIQUIDATE,
+        timeline=("Disposed of", "danger"),
         slug="liquidate",
         label="Dispose of asset",
         icon="archive",
@@ -213,6 +218,7 @@ def _back_by(action: Action) -> Callable[[Doing], object]:
 RETURN_PAGES: Final = (
     ActionPage(
         action=Action.RECEIVE_BACK,
+        timeline=("Received back", "success"),
         slug="receive-back",
         label="Receive back",
         icon="box-arrow-in-down",
@@ -225,6 +231,7 @@ RETURN_PAGES: Final = (
     ),
     ActionPage(
         action=Action.REPAIR,
+        timeline=("Repaired", "success"),
         slug="repair",
         label="Mark as repaired",
         icon="wrench-adjustable",
@@ -237,6 +244,7 @@ RETURN_PAGES: Final = (
     ),
     ActionPage(
         action=Action.FIND,
+        timeline=("Found", "success"),
         slug="find",
         label="Mark as found",
         icon="search",
@@ -249,6 +257,7 @@ RETURN_PAGES: Final = (
     ),
     ActionPage(
         action=Action.UNDO_LIQUIDATION,
+        timeline=("Disposal undone", "success"),
         slug="undo-liquidation",
         label="Undo the disposal",
         icon="arrow-counterclockwise",
@@ -261,6 +270,7 @@ RETURN_PAGES: Final = (
     ),
     ActionPage(
         action=Action.RESTORE,
+        timeline=("Restored", "success"),
         slug="restore",
         label="Restore",
         icon="arrow-counterclockwise",

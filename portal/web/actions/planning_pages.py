@@ -347,6 +347,7 @@ MAINTENANCE_TAB: Final = "asset_parts.maintenance"
 PAGES: Final = (
     ActionPage(
         action=Action.RESERVE,
+        timeline=("Reservation requested", "info"),
         slug="reserve",
         label="Reserve",
         icon="calendar-plus",
@@ -360,6 +361,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.SCHEDULE_MAINTENANCE,
+        timeline=("Maintenance scheduled", "info"),
         slug="schedule-maintenance",
         label="Schedule maintenance",
         icon="calendar-event",
@@ -373,6 +375,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.APPROVE_RESERVATION,
+        timeline=("Reservation approved", "success"),
         slug="approve-reservation",
         label="Approve",
         icon="calendar-check",
@@ -388,6 +391,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.REJECT_RESERVATION,
+        timeline=("Reservation rejected", "warning"),
         slug="reject-reservation",
         label="Reject",
         icon="calendar-x",
@@ -404,6 +408,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.CANCEL_RESERVATION,
+        timeline=("Reservation cancelled", "warning"),
         slug="cancel-reservation",
         label="Cancel",
         icon="slash-circle",
@@ -422,6 +427,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.START_MAINTENANCE,
+        timeline=("Maintenance started", "warning"),
         slug="start-maintenance",
         label="Start",
         icon="wrench",
@@ -438,6 +444,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.COMPLETE_MAINTENANCE,
+        timeline=("Maintenance completed", "success"),
         slug="complete-maintenance",
         label="Complete",
         icon="check-circle",
@@ -453,6 +460,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.CANCEL_MAINTENANCE,
+        timeline=("Maintenance cancelled", "warning"),
         slug="cancel-maintenance",
         label="Cancel",
         icon="slash-circle",

@@ -65,6 +65,7 @@ def _adjust(actor: Actor, asset_id: int, *, quantity: int, kind: str, note: str)
 PAGES: Final = (
     ActionPage(
         action=Action.ISSUE_STOCK,
+        timeline=("Stock issued", "info"),
         slug="issue",
         label="Issue",
         icon="box-arrow-up-right",
@@ -78,6 +79,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.RECEIVE_STOCK,
+        timeline=("Stock received", "success"),
         slug="receive",
         label="Receive",
         icon="box-arrow-in-down-left",
@@ -91,6 +93,7 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.ADJUST_STOCK,
+        timeline=("Stock counted", "info"),
         slug="adjust",
         label="Adjust the number",
         icon="123",

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from flask import url_for
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.next_steps import ASK
 from portal.lib.clock import utcnow
 from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome

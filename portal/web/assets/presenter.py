@@ -11,7 +11,7 @@ from flask import current_app, render_template, request, url_for
 from markupsafe import Markup
 from wtforms import Field
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative
 from portal.lib.typed_text import excerpts
@@ -35,7 +35,7 @@ from portal.services.assets.rules import ASSET_FIELDS, FieldType
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import session
 from portal.web.actions.incident_pages import METHOD_WORDS
-from portal.web.actions.views import Button, action_buttons, obstacle
+from portal.web.actions.views import PAGES, Button, action_buttons, obstacle
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.forms.edit_conflict import shown
 from portal.web.forms.list_address import list_back
@@ -45,38 +45,13 @@ from portal.web.frame.status_tags import ASSET, RESERVATION, Tab, Tag
 from portal.web.frame.wording import day_words, moment, number, zone
 from portal.web.planning.wording import LATE, day_in_words, due_badge
 
-# The words, and the colour of the dot.
-DONE: Final[Mapping[str, tuple[str, str]]] = {
+# The title of a line of the timeline, and the colour of its dot.
+TIMELINE_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    **{page.action: page.timeline for page in PAGES if page.timeline},
     Action.CREATE: ("Added to the register", "success"),
     Action.EDIT: ("Changed", "info"),
     Action.DELETE: ("Deleted", "danger"),
-    Action.RESTORE: ("Restored", "success"),
-    Action.ALLOCATE: ("Given permanently", "info"),
-    Action.REVOKE: ("Taken back", "success"),
-    Action.CHECK_OUT: ("Lent", "info"),
-    Action.CHECK_IN: ("Checked in", "success"),
-    Action.CHANGE_DUE_DATE: ("Due date changed", "info"),
-    Action.RESERVE: ("Reservation requested", "info"),
-    Action.APPROVE_RESERVATION: ("Reservation approved", "success"),
-    Action.REJECT_RESERVATION: ("Reservation rejected", "warning"),
-    Action.CANCEL_RESERVATION: ("Reservation cancelled", "warning"),
     Action.EXPIRE_RESERVATION: ("Reservation ran out: nobody collected it", "warning"),
-    Action.SCHEDULE_MAINTENANCE: ("Maintenance scheduled", "info"),
-    Action.START_MAINTENANCE: ("Maintenance started", "warning"),
-    Action.COMPLETE_MAINTENANCE: ("Maintenance completed", "success"),
-    Action.CANCEL_MAINTENANCE: ("Maintenance cancelled", "warning"),
-    Action.TRANSFER: ("Moved to another place", "info"),
-    Action.REPORT_LOST: ("Reported lost", "danger"),
-    Action.REPORT_BROKEN: ("Reported broken", "danger"),
-    Action.SEND_TO_WARRANTY: ("Sent for a warranty claim", "warning"),
-    Action.LIQUIDATE: ("Disposed of", "danger"),
-    Action.RECEIVE_BACK: ("Received back", "success"),
-    Action.REPAIR: ("Repaired", "success"),
-    Action.FIND: ("Found", "success"),
-    Action.UNDO_LIQUIDATION: ("Disposal undone", "success"),
-    Action.RECEIVE_STOCK: ("Stock received", "success"),
-    Action.ISSUE_STOCK: ("Stock issued", "info"),
-    Action.ADJUST_STOCK: ("Stock counted", "info"),
     EventName.WARRANTY_EXPIRING: ("Alert: the warranty ends soon", "warning"),
     EventName.MAINTENANCE_DUE: ("Alert: maintenance is due", "warning"),
     EventName.CHECKOUT_OVERDUE: ("Alert: not returned in time", "danger"),
@@ -143,7 +118,7 @@ def _short(field: Field) -> str:
 
 
 def _line(activity: Activity) -> TimelineLine:
-    title, tone = DONE.get(activity.action, (activity.action.replace("_", " ").capitalize(), ""))
+    title, tone = TIMELINE_WORDS[activity.action]
     changed = list(differences(activity.changes))
     return TimelineLine(title, tone, activity.actor_name, activity.at, activity.note, changed)
 

@@ -9,7 +9,7 @@ from flask_wtf.file import FileField
 from werkzeug.wrappers import Response as Answer
 from wtforms import BooleanField
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.lib.csv_cells import write_csv
 from portal.lib.spreadsheets.sheets import Sheet
 from portal.models.tasks import Task, TaskState

@@ -6,7 +6,7 @@ from typing import Final
 
 from flask import request, url_for
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.next_steps import ASK, SYSTEM
 from portal.lib.clock import utcnow
 from portal.services.actions.planning.queries import MaintenanceList

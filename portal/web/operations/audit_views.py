@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, render_template, request
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.services import audit as audit_queries

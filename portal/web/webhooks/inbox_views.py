@@ -12,7 +12,7 @@ from flask import Blueprint, Response, flash, jsonify, redirect, render_template
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as Answer
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import csrf
 from portal.lib.typed_text import storable
 from portal.models.webhooks import Verdict

@@ -12,7 +12,8 @@ from uuid import UUID, uuid4
 from flask import Blueprint, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from portal.engine.events.catalogue import CATALOGUE, GROUPS
+from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventName
+from portal.engine.events.samples import sample_message
 from portal.engine.http.address_mask import MASK
 from portal.extensions import settings
 from portal.lib.clock import utcnow
@@ -189,9 +190,8 @@ def events() -> Answer:
     """Every event there is, with an example of its message."""
     source = settings().webhook_source
     examples = {
-        str(each.value): json.dumps(each.sample(source=source), indent=2, ensure_ascii=False)
-        for _, events in GROUPS
-        for each in events
+        str(event): json.dumps(sample_message(event, source=source), indent=2, ensure_ascii=False)
+        for event in EventName
     }
     return render_template("webhooks/events.html", groups=GROUPS, examples=examples)
 

@@ -25,8 +25,8 @@ from portal.engine.events.body import (
     event_data,
     wire_time,
 )
+from portal.engine.events.catalogue import EventName
 from portal.engine.events.details import UpdateReason
-from portal.engine.events.names import EventName
 
 NOON = datetime(2025, 2, 4, 12, 0, tzinfo=UTC)
 ANA = Actor(ActorKind.USER, 2, "Ana Novak")

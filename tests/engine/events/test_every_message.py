@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from jobs import tasks as job
+from portal.engine.events.catalogue import EventName
 from portal.engine.events.details import UpdateReason
-from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.lib.csv_upload import read_csv
 from portal.models.alerts import RunKind

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 import pytest
 from redis import Redis
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import db
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection

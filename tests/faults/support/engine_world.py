@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, select, update
 
 from portal.database.engine import database_now
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.engine.signing.signatures import house_signature

@@ -20,7 +20,7 @@ from jobs.deliver import deliver_due, equip, new_dispatcher
 from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.wake import Wake
 from portal.database.engine import database_now
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
 from portal.models.deliveries import AttemptBody, Delivery, Rollup
 from portal.models.webhooks import Webhook

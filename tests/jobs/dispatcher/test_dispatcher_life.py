@@ -17,7 +17,7 @@ from jobs.deliver import deliver_due, equip, new_dispatcher
 from jobs.dispatcher import loop, poller
 from jobs.stop_flag import stop
 from portal.database.engine import database_now
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery

@@ -13,7 +13,7 @@ from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import loop
 from jobs.periodic import sweep
 from portal.database.engine import database_now
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.operations import Process

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobs.dispatcher.database_writer import DatabaseWriter
 from portal.database.engine import impatient_engine
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
 from portal.models.deliveries import Lease
 from portal.services.dispatch import claim as dispatch_claim

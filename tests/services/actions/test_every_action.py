@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_body
 from portal.models.assets import Action, Activity, AssetStatus
 from portal.models.assignments import Assignment

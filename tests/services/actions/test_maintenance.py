@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_body
 from portal.models.assets import AssetStatus
 from portal.models.assignments import Incident, Staff

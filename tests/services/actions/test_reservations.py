@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from flask import Flask
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_body
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor, UnreadableCursor

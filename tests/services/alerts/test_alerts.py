@@ -10,7 +10,8 @@ from flask import Flask
 from sqlalchemy import delete, select, update
 
 from jobs.periodic import look_for_alerts
-from portal.engine.events.catalogue import event_type
+from portal.engine.events.catalogue import EventName
+from portal.engine.events.samples import sample_message
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
 from portal.models.assets import Activity, Asset
@@ -96,7 +97,7 @@ def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -
     told = {body["event"]: body for body in bodies()}
     assert set(told) == {WARRANTY, DUE, LATE, LOW}
     for name, body in told.items():
-        sample = event_type(name).sample()
+        sample = sample_message(EventName(name))
         assert list(body) == list(sample)
         assert list(body["data"]) == list(sample["data"])
         assert list(body["asset"]) == list(sample["asset"])

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, select, update
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind, RunOutcome
 from portal.models.assets import Action, Asset

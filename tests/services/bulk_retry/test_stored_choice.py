@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.reason_keys import Reason
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry.selection import Selection

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, select, update
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.health import LONGEST_PAUSE
 from portal.extensions import db
 from portal.lib.clock import utcnow

@@ -12,7 +12,7 @@ from flask import current_app
 from sqlalchemy import func, select, update
 
 from jobs.deliver import deliver_due
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.assignments import Staff

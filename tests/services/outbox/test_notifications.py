@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from jobs import tasks as job
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
 from portal.queue import notifier

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.extensions import db
 from portal.models.deliveries import Delivery, Event
 from portal.queue import notifier

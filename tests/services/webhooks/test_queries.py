@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.health import ATTENTION_FAILURES, End
 from portal.engine.reason_keys import Reason
 from portal.engine.retry_policy import AttemptKind

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, update
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.models.alerts import Alert, RunKind
 from portal.models.deliveries import Delivery

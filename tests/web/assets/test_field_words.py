@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal.engine.events.catalogue import CATALOGUE
-from portal.engine.events.names import EventGroup
+from portal.engine.events.catalogue import CATALOGUE, EventGroup
 from portal.models.assets import Action, Activity, Asset, AssetKind
 from portal.web.assets.presenter import FieldChange, differences, facts_of, in_words, lines
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.engine.reason_keys import Reason, ReasonGroup
 from portal.engine.reasons import alike, reasons_in
 from portal.lib.clock import utcnow

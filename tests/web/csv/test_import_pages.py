@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from jobs import tasks as job
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.services.actions import assignments
 from portal.services.core.permissions import SYSTEM
 from portal.services.csv import import_rows

@@ -146,7 +146,7 @@ def _scheduling(
     return Change(
         action=Action.SCHEDULE_MAINTENANCE,
         make=make,
-        tell=lambda moved: details.scheduled(plan_facts(moved.made)),
+        tell=lambda moved: details.data_of(plan_facts(moved.made)),
         note=note,
         remark=title,
     )
@@ -155,7 +155,7 @@ def _scheduling(
 def _update(reason: UpdateReason) -> Callable[[Moved], Mapping[str, Any]]:
     def tell(moved: Moved) -> Mapping[str, Any]:
         found: Maintenance = moved.made
-        concerned = {**details.scheduled(plan_facts(found)), "state": found.state}
+        concerned = {**details.data_of(plan_facts(found)), "state": found.state}
         return details.updated(reason, moved.before, moved.after, maintenance=concerned)
 
     return tell
@@ -171,7 +171,7 @@ def _told_of_work(found: Maintenance, following: list[Maintenance]) -> Mapping[s
         performed_by=named(found.performed_by),
         next_maintenance=next(({"id": each.id, "due_on": each.due_on} for each in following), None),
     )
-    return details.completed(plan_facts(found), work)
+    return details.data_of(plan_facts(found), work)
 
 
 def _store(current: Session, planned: Maintenance) -> Maintenance:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
-from portal.engine.events.names import EventName
+from portal.engine.events.catalogue import EventName
 from portal.lib.clock import common_now
 from portal.lib.paging import Page
 from portal.models.assets import Asset, AssetStatus

@@ -39,7 +39,7 @@ def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
         change = Change(
             action=Action.RESERVE,
             make=lambda current, asset: _ask(current, actor, asset, made),
-            tell=lambda _: details.reserved(wanted_facts(made)),
+            tell=lambda _: details.data_of(wanted_facts(made)),
             note=values.note,
             remark=_described(current, actor, values),
         )
@@ -110,7 +110,7 @@ def cancel(actor: Actor, public_id: UUID, reason: str = "") -> int:
 
 def told_of_update(moved: Moved, reason: UpdateReason) -> dict[str, Any]:
     """The `data` of an asset.updated that is about a reservation."""
-    concerned = details.reserved(wanted_facts(moved.made))
+    concerned = details.data_of(wanted_facts(moved.made))
     return details.updated(reason, moved.before, moved.after, reservation=concerned)
 
 
