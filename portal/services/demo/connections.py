@@ -91,9 +91,10 @@ class Connections:
     def _add(self, receiver: Receiver) -> None:
         current, events = session(), tuple(map(str, receiver.events))
         if receiver.is_inside:
-            webhook = inbox.make_inbox(
-                current, self._actor, receiver.name, events, in_order=receiver.in_order
+            values = WebhookValues(
+                name=receiver.name, url="", events=events, in_order=receiver.in_order
             )
+            webhook = inbox.make_inbox(current, self._actor, values)
         else:
             url = f"{self._nobody}/{receiver.name.lower().replace(' ', '-')}"
             values = WebhookValues(name=receiver.name, url=url, events=events)

@@ -27,14 +27,14 @@ from portal.services.webhooks.rows import (
     lock_draft,
     lock_webhook,
     made_secret,
-    set_address,
+    set_values,
     target_of,
 )
-from portal.services.webhooks.rules import SecretMode, WebhookValues, check
+from portal.services.webhooks.rules import WEBHOOK_FIELDS, SecretMode, WebhookValues, check
 from portal.services.webhooks.secrets import check_place, erase_secret, set_headers, set_secret
 
 # Whoever changes one of these may have mended something: it is worth an attempt at once.
-FIXES: Final = frozenset({"url", "secret_key", "custom_headers"})
+FIXES: Final = frozenset(field.name for field in WEBHOOK_FIELDS if field.fixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def edit(
         keep_unique(
             current,
             lambda: refuse_taken_name(current, values.name, webhook.id),
-            lambda: _rename(current, webhook, values),
+            lambda: _store(current, webhook, values),
         )
         _set_events(webhook, values)
         draft = lock_draft(current, actor, draft_id)
@@ -135,8 +135,8 @@ def delete(actor: Actor, public_id: UUID) -> str:
 
 
 def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
-    webhook = Webhook(name=values.name, in_order=values.in_order, owner_id=actor.user_id)
-    set_address(webhook, values)
+    webhook = Webhook(owner_id=actor.user_id)
+    set_values(webhook, values)
     if not values.is_active:
         webhook.state, webhook.off_reason = WebhookState.OFF, OffReason.PERSON
         webhook.off_at = common_now()
@@ -145,9 +145,8 @@ def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
     return webhook
 
 
-def _rename(current: Session, webhook: Webhook, values: WebhookValues) -> None:
-    webhook.name, webhook.in_order = values.name, values.in_order
-    set_address(webhook, values)
+def _store(current: Session, webhook: Webhook, values: WebhookValues) -> None:
+    set_values(webhook, values)
     current.flush()
 
 

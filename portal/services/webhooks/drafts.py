@@ -27,8 +27,9 @@ from portal.services.webhooks.rows import (
     lock_draft,
     made_secret,
     open_secret,
+    options_of,
     own_draft,
-    set_address,
+    set_values,
     shown_url,
     stored_headers,
     target_of,
@@ -148,8 +149,7 @@ def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: Webhoo
 def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: Actor) -> None:
     """Make the draft sign and send as what would be saved. A secret of ours stays the same."""
     made = made_secret(draft, values.secret_mode)
-    draft.name, draft.in_order = values.name, values.in_order
-    set_address(draft, values)
+    set_values(draft, values)
     draft.draft_of = edited.public_id if edited else None
     draft.updated_at = common_now()
     stays = edited is not None and check_place(edited, values)
@@ -184,14 +184,12 @@ def _values(draft: Webhook, form: dict[str, Any]) -> WebhookValues:
     mode = SecretMode(form["secret_mode"])
     own = draft.secret_enc if mode is SecretMode.OWN else None
     return WebhookValues(
-        name=draft.name,
+        **options_of(draft),
         url=draft.url,
-        url_is_secret=draft.url_is_secret,
         events=tuple(form["events"]),
         secret_mode=mode,
         secret=open_secret(draft.id, own) or "",
         headers=stored_headers(draft),
-        in_order=draft.in_order,
         is_active=form["active"],
     )
 

@@ -33,6 +33,7 @@ from portal.services.webhooks.rows import (
     as_made,
     open_secret,
     public_id_of,
+    set_values,
     stored_headers,
     target_of,
 )
@@ -124,17 +125,14 @@ def open_inbox(actor: Actor) -> UUID:
         return keep_unique(current, lambda: None, lambda: _living_or_new(current, actor)).public_id
 
 
-def make_inbox(
-    current: Session, actor: Actor, name: str, events: Sequence[str], *, in_order: bool = False
-) -> Webhook:
-    """Store a webhook that delivers into this portal, with a secret key of its own."""
-    webhook = Webhook(
-        kind=WebhookKind.INBOX, name=name, owner_id=actor.user_id, version=1, in_order=in_order
-    )
-    webhook.subscriptions = [WebhookEvent(event=event) for event in events]
+def make_inbox(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
+    """Store a webhook without an address, which delivers into this portal."""
+    webhook = Webhook(owner_id=actor.user_id, version=1)
+    set_values(webhook, values)
+    webhook.subscriptions = [WebhookEvent(event=event) for event in values.events]
     current.add(webhook)
     current.flush()
-    set_secret(webhook, WebhookValues(name=name, url="", events=EVENT_VALUES), actor)
+    set_secret(webhook, values, actor)
     # Sender and receiver are both here: nobody has to copy it anywhere.
     webhook.secret_shown_until = webhook.secret_made_by_id = None
     target, changes = target_of(webhook), as_made(webhook)
@@ -196,7 +194,8 @@ def receive(token: str, headers: Headers, body: bytes) -> bool:
 
 
 def _living_or_new(current: Session, actor: Actor) -> Webhook:
-    return _living(current) or make_inbox(current, actor, _free_name(current), EVENT_VALUES)
+    values = WebhookValues(name=_free_name(current), url="", events=EVENT_VALUES)
+    return _living(current) or make_inbox(current, actor, values)
 
 
 def _free_name(current: Session) -> str:

@@ -50,13 +50,15 @@ from portal.services.webhooks.rows import (
     closed_parts,
     count_held,
     count_unsent,
+    events_of,
     find_webhook,
     is_shown,
+    options_of,
     place,
     shown_url,
     stored_headers,
 )
-from portal.services.webhooks.rules import EVENT_VALUES
+from portal.services.webhooks.rules import SecretMode, WebhookOptions, WebhookValues
 from portal.services.webhooks.secrets import old_secret
 
 FAILING: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
@@ -310,7 +312,7 @@ def _soonest(webhook_id: int, priority: Priority) -> ScalarSelect[datetime]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookDetail:
+class WebhookDetail(WebhookOptions):
     """A webhook on its page and in its form. `url` is without what is secret in it, see `address`;
     `held` is `capped`; `oldest_held_at`: of these.
 
@@ -323,9 +325,7 @@ class WebhookDetail:
     """
 
     public_id: UUID
-    name: str
     url: str
-    url_is_secret: bool
     host: str
     is_inbox: bool
     standing: Standing
@@ -342,7 +342,6 @@ class WebhookDetail:
     old_secret_until: datetime | None
     header_names: tuple[str, ...]
     closed: tuple[str, ...]
-    in_order: bool
     failures_in_row: int
     failing_since: datetime | None
     turns_off_at: datetime | None
@@ -415,12 +414,10 @@ def show(public_id: UUID) -> WebhookDetail:
     current = session()
     webhook = find_webhook(current, public_id)
     owner = current.get(User, webhook.owner_id) if webhook.owner_id else None
-    chosen = {each.event for each in webhook.subscriptions}
     return WebhookDetail(
+        **options_of(webhook),
         public_id=webhook.public_id,
-        name=webhook.name,
         url=shown_url(webhook),
-        url_is_secret=webhook.url_is_secret,
         host=place(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
         standing=standing_of(webhook),
@@ -428,7 +425,7 @@ def show(public_id: UUID) -> WebhookDetail:
         is_active=webhook.state == WebhookState.ACTIVE,
         off_reason=webhook.off_reason,
         off_at=webhook.off_at,
-        events=tuple(value for value in EVENT_VALUES if value in chosen),
+        events=events_of(webhook),
         has_secret=webhook.secret_enc is not None,
         secret_hint=webhook.secret_hint,
         secret_set_at=webhook.secret_set_at,
@@ -437,7 +434,6 @@ def show(public_id: UUID) -> WebhookDetail:
         old_secret_until=webhook.old_until if old_secret(webhook, common_now()) else None,
         header_names=tuple(name for name, _ in stored_headers(webhook)),
         closed=tuple(closed_parts(webhook)),
-        in_order=webhook.in_order,
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
         turns_off_at=turns_off_at(webhook, common_now()),
@@ -462,9 +458,18 @@ def address(public_id: UUID) -> str:
     return find_webhook(session(), public_id).url
 
 
-def header_values(public_id: UUID) -> tuple[tuple[str, str], ...]:
-    """The custom headers in the clear, for the form that keeps them sealed. Never to be printed."""
-    return stored_headers(find_webhook(session(), public_id))
+def stored_values(public_id: UUID) -> WebhookValues:
+    """A webhook as it was entered, its custom headers in the clear: for the form, which keeps them
+    sealed, and never to be printed."""
+    webhook = find_webhook(session(), public_id)
+    return WebhookValues(
+        **options_of(webhook),
+        url=webhook.url,
+        events=events_of(webhook),
+        secret_mode=SecretMode.KEEP,
+        headers=stored_headers(webhook),
+        is_active=webhook.state == WebhookState.ACTIVE,
+    )
 
 
 def count_open(public_id: UUID) -> int:

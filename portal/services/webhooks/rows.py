@@ -27,7 +27,14 @@ from portal.services.core.queries import any_holds, capped
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time
 from portal.services.outbox.rollups import remove_deliveries
-from portal.services.webhooks.rules import EVENT_VALUES, Headers, SecretMode, WebhookValues
+from portal.services.webhooks.rules import (
+    EVENT_VALUES,
+    OPTIONS,
+    WEBHOOK_FIELDS,
+    Headers,
+    SecretMode,
+    WebhookValues,
+)
 
 Facts = dict[str, Any]
 
@@ -68,19 +75,21 @@ def target_of(webhook: Webhook) -> tuple[str, UUID, str]:
 
 
 def facts_of(webhook: Webhook) -> Facts:
-    """What the audit trail says about it: no secret, in its address neither, and no header
+    """Each field as the audit trail says it: no secret, in its address neither, and no header
     value."""
-    events = {each.event for each in webhook.subscriptions}
-    return {
-        "name": webhook.name,
+    facts = {
+        **{name: _fact(value) for name, value in options_of(webhook).items()},
         "url": shown_url(webhook),
-        "url_is_secret": "yes" if webhook.url_is_secret else "no",
-        "events": [event for event in EVENT_VALUES if event in events],
+        "events": list(events_of(webhook)),
         "secret_key": "set" if webhook.secret_enc else "none",
         "custom_headers": [name for name, _ in stored_headers(webhook)],
-        "in_order": "yes" if webhook.in_order else "no",
         "status": "Active" if webhook.state == WebhookState.ACTIVE else "Off",
     }
+    return {field.name: facts[field.name] for field in WEBHOOK_FIELDS}
+
+
+def _fact(value: Any) -> Any:
+    return value if not isinstance(value, bool) else "yes" if value else "no"
 
 
 def as_made(webhook: Webhook) -> Facts:
@@ -93,12 +102,23 @@ def stored_headers(webhook: Webhook) -> Headers:
     return open_headers(webhook) or ()
 
 
-def set_address(webhook: Webhook, values: WebhookValues) -> None:
-    """Where it delivers to from now on: to an address, or, where none was entered, to the built-in
-    inbox."""
+def events_of(webhook: Webhook) -> tuple[str, ...]:
+    """The events that it asked for, in the catalogue's order."""
+    chosen = {subscription.event for subscription in webhook.subscriptions}
+    return tuple(value for value in EVENT_VALUES if value in chosen)
+
+
+def options_of(webhook: Webhook) -> dict[str, Any]:
+    """`WebhookOptions` of a webhook, by name."""
+    return {name: getattr(webhook, name) for name in OPTIONS}
+
+
+def set_values(webhook: Webhook, values: WebhookValues) -> None:
+    """Store the options and the address: without any it delivers to the built-in inbox."""
+    for name in OPTIONS:
+        setattr(webhook, name, getattr(values, name))
     webhook.kind = WebhookKind.HTTP if values.url else WebhookKind.INBOX
     webhook.url = check_url(values.url) if values.url else ""
-    webhook.url_is_secret = values.url_is_secret
 
 
 def _alive(public_id: UUID) -> Select[Webhook]:

@@ -1,4 +1,4 @@
-"""What a person may enter for a webhook, and in which words anything else is refused."""
+"""The fields of a webhook: what may be entered, and how anything else is refused."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -39,18 +39,54 @@ class SecretMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookValues:
+class WebhookOptions:
+    """What is stored as it was entered, in the webhook's column of the same name."""
+
+    name: str
+    url_is_secret: bool = False
+    in_order: bool = False
+
+
+OPTIONS: Final = tuple(WebhookOptions.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookField:
+    """A field by its name in the audit trail. `label`: what history and audit trail call it.
+
+    `blamed`: how failures that begin afterwards are blamed on its change, where a receiver notices
+    it. `fixes`: a change may mend what failed, so that it is worth an attempt at once.
+    """
+
+    name: str
+    label: str
+    blamed: str = ""
+    fixes: bool = False
+
+
+# In the order of the audit trail.
+WEBHOOK_FIELDS: Final = (
+    WebhookField("name", "Name"),
+    WebhookField("url", "URL", "the URL was edited", fixes=True),
+    WebhookField("url_is_secret", "This address is a secret"),
+    WebhookField("events", "Events"),
+    WebhookField("secret_key", "Secret key", "the secret key was changed", fixes=True),
+    WebhookField("custom_headers", "Custom headers", "the custom headers were edited", fixes=True),
+    WebhookField("in_order", "One at a time, in order", "“One at a time, in order” was changed"),
+    WebhookField("status", "Status"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookValues(WebhookOptions):
     """A webhook as entered. On edit a header with an empty value keeps the stored one; an inbox
     without a URL stays one, and with a URL becomes any other webhook."""
 
-    name: str
     url: str = field(repr=False)
     events: tuple[str, ...]
-    url_is_secret: bool = False
     secret_mode: SecretMode = SecretMode.GENERATE
     secret: str = field(default="", repr=False)
     headers: Headers = field(default=(), repr=False)
-    in_order: bool = False
     is_active: bool = True
 
 

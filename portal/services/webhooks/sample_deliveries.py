@@ -16,7 +16,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox.due import refuse_while_stopped
-from portal.services.webhooks.rows import lock_webhook, refuse_closed
+from portal.services.webhooks.rows import events_of, lock_webhook, refuse_closed
 from portal.services.webhooks.rules import EVENT_VALUES
 
 
@@ -53,11 +53,8 @@ def event_to_test(event: str) -> EventName:
 
 
 def _chosen(webhook: Webhook, event: str | None) -> EventName:
-    asked_for = {each.event for each in webhook.subscriptions}
     if event is None:
-        return EventName(
-            next((value for value in EVENT_VALUES if value in asked_for), EVENT_VALUES[0])
-        )
+        return EventName(next(iter(events_of(webhook)), EVENT_VALUES[0]))
     return event_to_test(event)
 
 

@@ -31,8 +31,6 @@ from portal.web.webhooks.wording import FIELDS, UNSEEN_PART
 LONGEST_VALUE: Final = 200
 # What reads otherwise than it is stored.
 NAMED: Final = {
-    "url": "URL",
-    "url_is_secret": "This address is a secret",
     "liquidated": "Disposed of",
 }
 ORIGINS: Final = {
@@ -105,7 +103,7 @@ def plain_value(value: Any) -> str:
 
 
 def _detail(kind: str, name: str, change: Any) -> tuple[str, str, str]:
-    label = (FIELDS.get(name) if kind == "webhook" else None) or _sentence(name)
+    label = (FIELDS.get(name) if kind in ("webhook", "draft") else None) or _sentence(name)
     sides = (change.get("from"), change.get("to")) if isinstance(change, dict) else ("", change)
     if name == "url" and sides[0] == sides[1]:
         return label, "", f"{plain_value(sides[1])} ({UNSEEN_PART})"

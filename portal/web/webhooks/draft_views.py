@@ -32,7 +32,7 @@ def sends_elsewhere() -> bool:
     edited = uuid_or_none(request.args.get("webhook"))
     if edited is None:
         return brings_values((), typed=False)
-    stored = webhook_queries.header_values(edited)
+    stored = webhook_queries.stored_values(edited).headers
     return changes_address(edited) or brings_values(stored, typed=False)
 
 

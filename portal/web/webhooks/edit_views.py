@@ -1,5 +1,6 @@
 """Making, changing and deleting a webhook."""
 
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from portal.web.webhooks.forms import (
     EditWebhookForm,
     WebhookForm,
     brings_values,
+    form_data,
     tested_form,
 )
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
@@ -47,7 +49,9 @@ def enters_secrets() -> bool:
     if request.form.get("secret_mode", SecretMode.KEEP) != SecretMode.KEEP:
         return True
     public_id = (request.view_args or {})["public_id"]
-    return changes_address(public_id) or brings_values(webhook_queries.header_values(public_id))
+    return changes_address(public_id) or brings_values(
+        webhook_queries.stored_values(public_id).headers
+    )
 
 
 def changes_address(public_id: UUID) -> bool:
@@ -171,21 +175,11 @@ def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
 
 def _filled(webhook: WebhookDetail) -> EditWebhookForm:
     """As it is stored, whatever was sent."""
-    values = webhook_queries.header_values(webhook.public_id)
-    address = webhook_queries.address(webhook.public_id)
-    form = EditWebhookForm(
-        formdata=None,
-        name=webhook.name,
-        url=address,
-        url_is_secret=webhook.url_is_secret,
-        events=list(webhook.events),
-        secret_mode=SecretMode.GENERATE if "replace" in request.args else SecretMode.KEEP,
-        headers=[{"name": name, "value": value} for name, value in values],
-        in_order=webhook.in_order,
-        active="yes" if webhook.is_active else "no",
-        version=str(webhook.version),
-    )
-    form.filled_place = place_of(address) or ""
+    values = webhook_queries.stored_values(webhook.public_id)
+    if "replace" in request.args:
+        values = replace(values, secret_mode=SecretMode.GENERATE)
+    form = EditWebhookForm(formdata=None, **form_data(values), version=str(webhook.version))
+    form.filled_place = place_of(values.url) or ""
     return form
 
 

@@ -37,6 +37,7 @@ from portal.services.webhooks.rules import (
     INSIDE,
     KEY_STAYS,
     LONGEST_NAME,
+    OPTIONS,
     Headers,
     SecretMode,
     WebhookValues,
@@ -47,7 +48,7 @@ from portal.services.webhooks.rules import (
     secret_problem,
     url_problem,
 )
-from portal.web.forms.base import PortalForm, as_uuid, tidy
+from portal.web.forms.base import PortalForm, as_uuid, tidy, typed
 from portal.web.forms.fields import VersionField
 from portal.web.forms.query_values import uuid_or_none
 from portal.web.frame.access import actor
@@ -158,6 +159,8 @@ MODES: Final = {
 }
 SAVE_AND_TEST: Final = "save_and_test"
 CONFIRMED: Final = "confirmed"
+# Fields that `carried` does not take as they are: secrets, and what each page adds itself.
+NOT_CARRIED: Final = frozenset({"secret", "secret_mode", "headers", "test_event", "csrf_token"})
 TO_TEST_WITH: Final = [
     SelectChoice("", "The first that is ticked above"),
     *(
@@ -276,14 +279,12 @@ class WebhookForm(PortalForm):
     def values(self) -> WebhookValues:
         """What was entered, for the service."""
         return WebhookValues(
-            name=self.name.data or "",
+            **{name: _entered(self[name]) for name in OPTIONS},
             url=self.url.data or "",
-            url_is_secret=bool(self.url_is_secret.data),
             events=tuple(self.events.data or ()),
             secret_mode=self.mode,
             secret=self.own_secret if self.mode is SecretMode.OWN else "",
             headers=self.pairs,
-            in_order=bool(self.in_order.data),
             is_active=self.active.data != "no",
         )
 
@@ -327,15 +328,10 @@ class WebhookForm(PortalForm):
     def carried(self) -> list[tuple[str, str]]:
         """Everything that was entered, as hidden fields; secrets sealed."""
         self.seal()
-        plain = (self.once, self.draft, self.name, self.url, self.decided_url, self.secret_kept)
-        pairs = [(field.name, field.data or "") for field in (*plain, self.active)]
-        pairs += [("events", value) for value in self.events.data or ()]
-        pairs.append(("secret_mode", str(self.mode)))
-        ticks = (self.url_is_secret, self.in_order)
-        pairs += [(field.name, "y") for field in ticks if field.data]
-        for row in self.rows:
-            pairs += [(row.name.name, row.name.data), (row.kept.name, row.kept.data)]
-        return pairs
+        fields = [field for field in self if field.name not in NOT_CARRIED]
+        fields += [part for row in self.rows for part in (row.name, row.kept)]
+        pairs = [pair for field in fields for pair in _hidden(field)]
+        return [*pairs, ("secret_mode", str(self.mode))]
 
     @property
     def moves(self) -> bool:
@@ -389,9 +385,18 @@ class EditWebhookForm(WebhookForm):
 
     modes = frozenset(SecretMode)
 
-    def carried(self) -> list[tuple[str, str]]:
-        """With the version."""
-        return [*super().carried(), ("version", str(self.version.data or ""))]
+
+def _entered(field: Field) -> Any:
+    return field.data if isinstance(field, BooleanField) else typed(field)
+
+
+def _hidden(field: Field) -> list[tuple[str, str]]:
+    """The field as a browser would send it."""
+    if isinstance(field, BooleanField):
+        return [(field.name, "y")] if field.data else []
+    if isinstance(field, SelectMultipleField):
+        return [(field.name, value) for value in field.data or ()]
+    return [(field.name, typed(field))]
 
 
 def _complain(sentence: str | None) -> None:
@@ -411,25 +416,29 @@ def tested_form(edits: UUID | None) -> WebhookForm | None:
 
 def form_of(draft: Draft) -> WebhookForm:
     """The form as it was tested last."""
-    values = draft.values
     kind = EditWebhookForm if draft.edits else WebhookForm
     form = kind(
-        name=values.name,
-        url=values.url,
-        url_is_secret=values.url_is_secret,
-        decided_url=values.url,
-        events=list(values.events),
-        secret_mode=values.secret_mode,
-        secret=values.secret,
-        headers=[{"name": name, "value": value} for name, value in values.headers],
-        in_order=values.in_order,
-        active="yes" if values.is_active else "no",
+        **form_data(draft.values),
+        decided_url=draft.values.url,
         test_event=draft.event,
         draft=str(draft.public_id),
         version=str(draft.version),
     )
     form.whence = FROM_TEST
-    form.filled_place = place_of(values.url) or ""
-    if values.secret_mode is SecretMode.GENERATE:
+    form.filled_place = place_of(draft.values.url) or ""
+    if draft.values.secret_mode is SecretMode.GENERATE:
         form.made_hint = draft.secret_hint
     return form
+
+
+def form_data(values: WebhookValues) -> dict[str, Any]:
+    """These values by the names of the form's fields."""
+    return {
+        **{name: getattr(values, name) for name in OPTIONS},
+        "url": values.url,
+        "events": list(values.events),
+        "secret_mode": values.secret_mode,
+        "secret": values.secret,
+        "headers": [{"name": name, "value": value} for name, value in values.headers],
+        "active": "yes" if values.is_active else "no",
+    }

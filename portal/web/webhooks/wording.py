@@ -17,6 +17,7 @@ from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
 from portal.services.outbox.due import ShownStatus
 from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, Standing, WebhookDetail
+from portal.services.webhooks.rules import WEBHOOK_FIELDS
 from portal.web.frame.access import can
 from portal.web.frame.banner_views import sending_stop
 from portal.web.frame.wording import (
@@ -340,14 +341,7 @@ ACTIONS: Final = {
     "webhook.problem_brought_back": "brought back a dismissed problem of this webhook",
 }
 FIELDS: Final = {
-    "name": "Name",
-    "url": "URL",
-    "url_is_secret": "This address is a secret",
-    "events": "Events",
-    "secret_key": "Secret key",
-    "custom_headers": "Custom headers",
-    "in_order": "One at a time, in order",
-    "status": "Status",
+    **{field.name: field.label for field in WEBHOOK_FIELDS},
     "cause": "Cause",
     "deliveries_send": "Held deliveries sent",
     "deliveries_discard": "Held deliveries discarded",
@@ -358,13 +352,6 @@ FIELDS: Final = {
 }
 # Of an address that reads the same before and after.
 UNSEEN_PART: Final = "a secret part was changed"
-# What a receiver notices when it is changed, and in which words the change is blamed.
-BLAMED: Final = {
-    "url": "the URL was edited",
-    "secret_key": "the secret key was changed",
-    "custom_headers": "the custom headers were edited",
-    "in_order": "“One at a time, in order” was changed",
-}
 BLAMED_ACTIONS: Final = {
     "webhook.created": "it was made",
     "webhook.turned_on": "it was turned on",
@@ -438,7 +425,8 @@ def _blamed(change: HistoryEntry) -> str:
         return BLAMED_ACTIONS[change.action]
     if change.action != "webhook.changed":
         return ""
-    return " and ".join(words for name, words in BLAMED.items() if name in change.changes)
+    fields = [field for field in WEBHOOK_FIELDS if field.name in change.changes]
+    return " and ".join(field.blamed for field in fields if field.blamed)
 
 
 def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:

@@ -97,7 +97,7 @@ def test_in_the_same_place_they_stay(ana: Person, hook: Hook, url: str) -> None:
     crud.edit(ana.actor, hook.public_id, 1, values(url), form)
     webhook = stored(hook)
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == KEY
-    assert webhook_queries.header_values(hook.public_id) == (("x-key", VALUE),)
+    assert webhook_queries.stored_values(hook.public_id).headers == (("x-key", VALUE),)
 
 
 @pytest.mark.parametrize("mode", [SecretMode.OWN, SecretMode.GENERATE])

@@ -35,7 +35,7 @@ def hook(app: Flask) -> Hook:
 
 def headers(hook: Hook) -> tuple[tuple[str, str], ...]:
     session().rollback()
-    return webhook_queries.header_values(hook.public_id)
+    return webhook_queries.stored_values(hook.public_id).headers
 
 
 def count() -> int:

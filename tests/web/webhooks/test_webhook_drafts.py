@@ -88,7 +88,7 @@ def test_a_test_is_followed_step_by_step_and_then_saved(pages: Pages, receiver: 
     webhook = the_webhook()
     assert (webhook.name, webhook.url, webhook.state) == ("Sync to ERP", receiver.url, "off")
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
-    assert webhook_queries.header_values(webhook.public_id) == (("X-Key", VALUE),)
+    assert webhook_queries.stored_values(webhook.public_id).headers == (("X-Key", VALUE),)
     assert webhook_queries.show(webhook.public_id).events == ("asset.lost",)
 
 
@@ -165,7 +165,7 @@ def test_an_edit_is_tested_and_saved_with_what_was_not_touched(
     assert page.h1 == hook.name
     stored = webhook_queries.show(hook.public_id)
     assert (stored.url, stored.version) == (receiver.url, 2)
-    assert webhook_queries.header_values(hook.public_id) == (("X-Key", VALUE),)
+    assert webhook_queries.stored_values(hook.public_id).headers == (("X-Key", VALUE),)
 
 
 def test_replacing_the_secret_of_a_tested_edit_still_asks(pages: Pages) -> None:

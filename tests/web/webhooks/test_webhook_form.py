@@ -162,7 +162,7 @@ def test_what_was_typed_stays_and_no_secret_is_printed(pages: Pages) -> None:
     page = pages.submit(form, name="Sync")
     webhook = the_webhook()
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == secrets["secret"]
-    stored = webhook_queries.header_values(webhook.public_id)
+    stored = webhook_queries.stored_values(webhook.public_id).headers
     assert stored == (("Authorization", secrets["headers-0-value"]),)
     assert webhook.state == "off"
 
@@ -192,7 +192,7 @@ def test_rows_of_headers_are_added_and_removed_without_scripts(pages: Pages) -> 
     assert "X-Gone" not in page.html
     add_values = {"url": URL, "events": ["asset.created"], "secret_mode": "none"}
     pages.submit(page.form(NEW), "Save webhook", **add_values)
-    assert webhook_queries.header_values(the_webhook().public_id) == (("X-B", "secret b"),)
+    assert webhook_queries.stored_values(the_webhook().public_id).headers == (("X-B", "secret b"),)
 
 
 @pytest.mark.parametrize(("row", "removed"), [("\u00b2", "0"), ("9" * 5000, "9" * 5000)])
@@ -220,14 +220,16 @@ def test_editing_keeps_secret_and_header_values_that_nobody_touched(pages: Pages
     assert page.h1 == "Renamed"
     webhook = the_webhook()
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the old secret"
-    assert webhook_queries.header_values(hook.public_id) == (("X-Other", "value of the key"),)
+    assert webhook_queries.stored_values(hook.public_id).headers == (
+        ("X-Other", "value of the key"),
+    )
 
 
 def test_a_script_keeps_a_header_by_its_name_alone(pages: Pages) -> None:
     hook = make_webhook(headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     pages.submit(pages.get(path).form(path), **{"headers-0-kept": "", "headers-0-name": "x-key"})
-    assert webhook_queries.header_values(hook.public_id) == (("x-key", "value of the key"),)
+    assert webhook_queries.stored_values(hook.public_id).headers == (("x-key", "value of the key"),)
 
 
 def test_a_header_whose_name_was_emptied_is_not_dropped_unseen(pages: Pages) -> None:
@@ -235,7 +237,7 @@ def test_a_header_whose_name_was_emptied_is_not_dropped_unseen(pages: Pages) -> 
     path = f"/settings/webhooks/{hook.public_id}/edit"
     page = pages.submit(pages.get(path).form(path), **{"headers-0-name": ""})
     assert (page.status, len(page.errors)) == (400, 1)
-    assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
+    assert webhook_queries.stored_values(hook.public_id).headers == (("X-Key", "value of the key"),)
 
 
 def test_replacing_the_secret_asks_first(pages: Pages) -> None:
@@ -251,7 +253,7 @@ def test_replacing_the_secret_asks_first(pages: Pages) -> None:
     assert page.h1 == "Renamed"
     webhook = the_webhook()
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the new secret of theirs"
-    assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
+    assert webhook_queries.stored_values(hook.public_id).headers == (("X-Key", "value of the key"),)
 
 
 @pytest.mark.parametrize("ticked", [("url_is_secret",), ("in_order",), ()])
@@ -300,7 +302,7 @@ def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: P
     assert (edited.path, the_webhook().version) == (path, 2)
     page = pages.submit(page.form(path), "Save my version")
     assert page.h1 == "Sync with the ERP"
-    assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
+    assert webhook_queries.stored_values(hook.public_id).headers == (("X-Key", "value of the key"),)
 
 
 def test_saving_without_a_change_says_so(pages: Pages) -> None:
