@@ -1,16 +1,11 @@
-"""Where alerts come from: for each of the four, what is due, and whether one thing really is.
+"""The kinds of alert: for each what is in its state, what fires, and what receivers are told."""
 
-`standing` is everything in that state, told of or not: whoever counts it counts this. `scan` reads
-a chunk without locks and goes by the rules; `judge` looks at one thing again, with its asset's row
-locked, and says what receivers are told.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.engine.events.catalogue import EventName
@@ -33,8 +28,8 @@ CHUNK: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """An alert that is due, with what is told of it."""
+class DueAlert:
+    """An alert that fires, with what is told of it."""
 
     firing: Firing
     facts: AlertFacts
@@ -46,18 +41,35 @@ Scanned = Sequence[tuple[int, Firing | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """One kind of alert. Its things are assets, maintenances or assignments, by their row ids.
+class AlertKind:
+    """One kind of alert, about assets, maintenances or assignments: its subjects.
 
-    `standing(moment)`: the ids of those in that state. `scan(current, moment, after)`: at most
-    `CHUNK` of them, in the order of their ids.
+    `id`, `asset_id`: columns of the subject. `in_state(moment)`: the ids of all subjects in that
+    state, told of or not. `fires(moment, id, *columns)`: the rule, with these columns of the
+    subject; `unless` leaves out what is known to be told of. `judge(current, moment, asset, id)`:
+    one subject again, with its asset's row locked. `matters(current, asset)`: what alerts of this
+    asset may still stand for.
     """
 
     event: EventName
-    standing: Callable[[Moment], Select[int]]
-    scan: Callable[[Session, Moment, int], Scanned]
-    asset_of: Callable[[Session, int], int | None]
-    judge: Callable[[Session, Moment, Asset, int], Found | None]
+    id: InstrumentedAttribute[int]
+    asset_id: InstrumentedAttribute[int]
+    columns: tuple[InstrumentedAttribute[Any], ...]
+    in_state: Callable[[Moment], Select[int]]
+    fires: Callable[..., Firing | None]
+    judge: Callable[[Session, Moment, Asset, int], DueAlert | None]
+    matters: Callable[[Session, Asset], Iterable[str]]
+    unless: tuple[ColumnElement[bool], ...] = ()
+
+    def scan(self, current: Session, moment: Moment, after: int) -> Scanned:
+        """At most `CHUNK` subjects in the order of their ids, each with what fires, unlocked."""
+        due = self.in_state(moment).add_columns(*self.columns).where(*self.unless, self.id > after)
+        rows = current.execute(due.order_by(self.id).limit(CHUNK)).all()
+        return [(row[0], self.fires(moment, *row)) for row in rows]
+
+    def asset_of(self, current: Session, subject_id: int) -> int | None:
+        """The asset that a subject belongs to; None where the subject is gone."""
+        return current.scalar(select(self.asset_id).where(self.id == subject_id))
 
 
 def _ending_warranties(moment: Moment) -> Select[int]:
@@ -69,15 +81,7 @@ def _ending_warranties(moment: Moment) -> Select[int]:
     )
 
 
-def _scan_warranties(current: Session, moment: Moment, after: int) -> Scanned:
-    told = (Asset.warranty_expires, Asset.status)
-    rows = current.execute(_chunk(_ending_warranties(moment), Asset.id, after, *told))
-    return [(id_, alert_rules.warranty(moment, id_, ends, status)) for id_, ends, status in rows]
-
-
-def _judge_warranty(
-    _current: Session, moment: Moment, asset: Asset, _thing_id: int
-) -> Found | None:
+def _judge_warranty(_current: Session, moment: Moment, asset: Asset, _id: int) -> DueAlert | None:
     ends = asset.warranty_expires
     firing = alert_rules.warranty(moment, asset.id, ends, asset.status)
     if firing is None or ends is None:
@@ -89,7 +93,12 @@ def _judge_warranty(
         supplier=asset.supplier,
         holder=snapshot(asset).holder,
     )
-    return Found(firing=firing, facts=facts)
+    return DueAlert(firing=firing, facts=facts)
+
+
+def _warranty_matters(_current: Session, asset: Asset) -> Iterator[str]:
+    if asset.warranty_expires is not None and asset.status not in GONE:
+        yield alert_rules.warranty_matter(asset.id, asset.warranty_expires)
 
 
 def _due_maintenances(moment: Moment) -> Select[int]:
@@ -99,31 +108,33 @@ def _due_maintenances(moment: Moment) -> Select[int]:
     return planned.where(is_open, Maintenance.due_on <= last)
 
 
-def _scan_maintenances(current: Session, moment: Moment, after: int) -> Scanned:
-    columns = (Maintenance.due_on, Maintenance.state)
-    rows = current.execute(_chunk(_due_maintenances(moment), Maintenance.id, after, *columns))
-    return [(id_, alert_rules.maintenance(moment, id_, due, state)) for id_, due, state in rows]
-
-
 def _judge_maintenance(
-    current: Session, moment: Moment, _asset: Asset, thing_id: int
-) -> Found | None:
-    found = current.get_one(Maintenance, thing_id, populate_existing=True)
-    firing = alert_rules.maintenance(moment, found.id, found.due_on, found.state)
+    current: Session, moment: Moment, _asset: Asset, maintenance_id: int
+) -> DueAlert | None:
+    plan = current.get_one(Maintenance, maintenance_id, populate_existing=True)
+    firing = alert_rules.maintenance(moment, plan.id, plan.due_on, plan.state)
     if firing is None:
         return None
-    days_left = (found.due_on - moment.today).days
+    days_left = (plan.due_on - moment.today).days
     facts = MaintenanceDue(
-        maintenance_id=found.id,
-        title=found.title,
-        type=found.type,
-        due_on=found.due_on,
+        maintenance_id=plan.id,
+        title=plan.title,
+        type=plan.type,
+        due_on=plan.due_on,
         days_left=days_left,
         overdue=days_left < 0,
         threshold_days=moment.rules.maintenance_days,
-        assignee=named(found.assignee),
+        assignee=named(plan.assignee),
     )
-    return Found(firing=firing, facts=facts, maintenance_id=found.id)
+    return DueAlert(firing=firing, facts=facts, maintenance_id=plan.id)
+
+
+def _maintenance_matters(current: Session, asset: Asset) -> Iterator[str]:
+    planned = select(Maintenance.id, Maintenance.due_on).where(
+        Maintenance.asset_id == asset.id, Maintenance.state == MaintenanceState.SCHEDULED
+    )
+    for id_, due_on in current.execute(planned):
+        yield alert_rules.maintenance_matter(id_, due_on)
 
 
 def _late_checkouts(moment: Moment) -> Select[int]:
@@ -131,117 +142,116 @@ def _late_checkouts(moment: Moment) -> Select[int]:
     return late.where(asset_queries.is_overdue(moment.now))
 
 
-def _scan_checkouts(current: Session, moment: Moment, after: int) -> Scanned:
-    due_at = Assignment.due_at
-    rows = current.execute(_chunk(_late_checkouts(moment), Assignment.id, after, due_at))
-    return [(id_, alert_rules.overdue(moment, id_, due_at)) for id_, due_at in rows]
-
-
-def _judge_checkout(current: Session, moment: Moment, _asset: Asset, thing_id: int) -> Found | None:
-    lent = current.get_one(Assignment, thing_id, populate_existing=True)
-    if lent.ended_at is not None or lent.due_at is None:
+def _judge_checkout(
+    current: Session, moment: Moment, _asset: Asset, assignment_id: int
+) -> DueAlert | None:
+    checkout = current.get_one(Assignment, assignment_id, populate_existing=True)
+    if checkout.ended_at is not None or checkout.due_at is None:
         return None
-    firing = alert_rules.overdue(moment, lent.id, lent.due_at)
+    firing = alert_rules.overdue(moment, checkout.id, checkout.due_at)
     if firing is None:
         return None
     facts = CheckoutOverdue(
-        checkout_id=lent.id,
-        staff=staff_ref(lent.staff),
-        checked_out_at=lent.started_at,
-        due_at=lent.due_at,
-        days_overdue=(moment.now - lent.due_at).days,
+        checkout_id=checkout.id,
+        staff=staff_ref(checkout.staff),
+        checked_out_at=checkout.started_at,
+        due_at=checkout.due_at,
+        days_overdue=(moment.now - checkout.due_at).days,
         reminder_no=firing.reminder + 1,
     )
-    return Found(firing=firing, facts=facts, assignment_id=lent.id)
+    return DueAlert(firing=firing, facts=facts, assignment_id=checkout.id)
+
+
+def _checkout_matters(current: Session, asset: Asset) -> Iterator[str]:
+    lent = select(Assignment.id, Assignment.due_at).where(
+        Assignment.asset_id == asset.id, Assignment.ended_at.is_(None)
+    )
+    for id_, due_at in current.execute(lent):
+        if due_at is not None:
+            yield alert_rules.checkout_matter(id_, due_at)
 
 
 def _low_stock(_moment: Moment) -> Select[int]:
     return select(Asset.id).where(Asset.deleted_at.is_(None), asset_queries.is_low())
 
 
-def _scan_stock(current: Session, moment: Moment, after: int) -> Scanned:
-    numbers = (Asset.quantity, Asset.min_quantity, Asset.low_stock_alerted_at)
-    untold = _low_stock(moment).where(Asset.low_stock_alerted_at.is_(None))
-    rows = current.execute(_chunk(untold, Asset.id, after, *numbers))
-    return [(row[0], alert_rules.low_stock(moment, *row)) for row in rows]
-
-
-def judge_stock(current: Session, moment: Moment, asset: Asset, _thing_id: int) -> Found | None:
-    """Also asked right after each change of the asset itself."""
-    quantity, least = asset.quantity or 0, asset.min_quantity
-    firing = alert_rules.low_stock(moment, asset.id, quantity, least, asset.low_stock_alerted_at)
-    if firing is None or least is None:
+def judge_stock(current: Session, moment: Moment, asset: Asset, _id: int) -> DueAlert | None:
+    """The low stock of one asset; also asked right after each change of the asset itself."""
+    quantity, threshold = asset.quantity or 0, asset.min_quantity
+    alerted_at = asset.low_stock_alerted_at
+    firing = alert_rules.low_stock(moment, asset.id, quantity, threshold, alerted_at)
+    if firing is None or threshold is None:
         return None
     move = last_move(current, asset.id)
     facts = LowStock(
         quantity=quantity,
-        min_quantity=least,
+        min_quantity=threshold,
         unit=asset.unit,
-        shortfall=least - quantity,
+        shortfall=threshold - quantity,
         location=ref(asset.location),
         last_move=as_told(move) if move else None,
     )
-    return Found(firing=firing, facts=facts)
+    return DueAlert(firing=firing, facts=facts)
 
 
-def _chunk(
-    standing: Select[int], ids: InstrumentedAttribute[int], after: int, *columns: Any
-) -> Select[*tuple[Any, ...]]:
-    return standing.add_columns(*columns).where(ids > after).order_by(ids).limit(CHUNK)
+def _stock_matters(_current: Session, asset: Asset) -> Iterator[str]:
+    if asset.low_stock_alerted_at is not None:
+        yield alert_rules.stock_matter(asset.id, asset.low_stock_alerted_at)
 
 
-def _itself(_current: Session, asset_id: int) -> int | None:
-    return asset_id
-
-
-def _of_maintenance(current: Session, thing_id: int) -> int | None:
-    return current.scalar(select(Maintenance.asset_id).where(Maintenance.id == thing_id))
-
-
-def _of_assignment(current: Session, thing_id: int) -> int | None:
-    return current.scalar(select(Assignment.asset_id).where(Assignment.id == thing_id))
-
-
-SOURCES: Final = (
-    Source(
+KINDS: Final = (
+    AlertKind(
         event=EventName.CHECKOUT_OVERDUE,
-        standing=_late_checkouts,
-        scan=_scan_checkouts,
-        asset_of=_of_assignment,
+        id=Assignment.id,
+        asset_id=Assignment.asset_id,
+        columns=(Assignment.due_at,),
+        in_state=_late_checkouts,
+        fires=alert_rules.overdue,
         judge=_judge_checkout,
+        matters=_checkout_matters,
     ),
-    Source(
+    AlertKind(
         event=EventName.MAINTENANCE_DUE,
-        standing=_due_maintenances,
-        scan=_scan_maintenances,
-        asset_of=_of_maintenance,
+        id=Maintenance.id,
+        asset_id=Maintenance.asset_id,
+        columns=(Maintenance.due_on, Maintenance.state),
+        in_state=_due_maintenances,
+        fires=alert_rules.maintenance,
         judge=_judge_maintenance,
+        matters=_maintenance_matters,
     ),
-    Source(
+    AlertKind(
         event=EventName.LOW_STOCK,
-        standing=_low_stock,
-        scan=_scan_stock,
-        asset_of=_itself,
+        id=Asset.id,
+        asset_id=Asset.id,
+        columns=(Asset.quantity, Asset.min_quantity, Asset.low_stock_alerted_at),
+        in_state=_low_stock,
+        fires=alert_rules.low_stock,
         judge=judge_stock,
+        matters=_stock_matters,
+        unless=(Asset.low_stock_alerted_at.is_(None),),
     ),
-    Source(
+    AlertKind(
         event=EventName.WARRANTY_EXPIRING,
-        standing=_ending_warranties,
-        scan=_scan_warranties,
-        asset_of=_itself,
+        id=Asset.id,
+        asset_id=Asset.id,
+        columns=(Asset.warranty_expires, Asset.status),
+        in_state=_ending_warranties,
+        fires=alert_rules.warranty,
         judge=_judge_warranty,
+        matters=_warranty_matters,
     ),
 )
-BY_EVENT: Final[Mapping[EventName, Source]] = {source.event: source for source in SOURCES}
+BY_EVENT: Final[Mapping[EventName, AlertKind]] = {kind.event: kind for kind in KINDS}
 
 
-def chunks(current: Session, moment: Moment) -> Iterator[tuple[Source, Scanned]]:
+def chunks(current: Session, moment: Moment) -> Iterator[tuple[AlertKind, Scanned]]:
     """Everything that may be due, chunk by chunk; the caller ends its transaction between them."""
-    for source in SOURCES:
+    for kind in KINDS:
         after = 0
         while True:
-            scanned = source.scan(current, moment, after)
-            yield source, scanned
+            scanned = kind.scan(current, moment, after)
+            yield kind, scanned
             if len(scanned) < CHUNK:
                 break
             after = scanned[-1][0]

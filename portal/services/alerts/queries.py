@@ -1,4 +1,4 @@
-"""Alerts as lists, and how the looking for them goes: for pages, System and the dashboard."""
+"""Alerts as lists, and the state of their runs: for pages, System and the dashboard."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from portal.models.assets import Asset
 from portal.models.deliveries import Delivery
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.kinds import BY_EVENT, SOURCES
+from portal.services.alerts.kinds import BY_EVENT, KINDS
 from portal.services.alerts.runs import AudienceCounts
 from portal.services.alerts.settings import GRACE, Stored, is_late, last_slot, next_slot
 from portal.services.core.keyset import newest_first
@@ -38,7 +38,7 @@ class Which(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
-    """What is asked for; None is all."""
+    """Which alerts; None is all."""
 
     which: Which = Which.OPEN
     event: str | None = None
@@ -46,7 +46,7 @@ class AlertFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class AlertDeliveries:
     """The deliveries of one alert's event, by stored status; `only`: its one delivery's id."""
 
     counts: Mapping[str, int]
@@ -54,13 +54,13 @@ class Made:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """How many, whatever their status."""
         return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """How the looking goes. `last`: the latest run that ended; `running`: its task's public id.
+    """`last`: the latest run that ended; `running`: the public id of the task of one at work.
 
     `is_late`: the daily run should have ended long ago. `needs_first_answer`: a person has to
     decide first what becomes of what is due already.
@@ -77,7 +77,7 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class DueNow:
-    """Of each kind how many things are due now (`capped`), and how many the next run tells of."""
+    """Of each kind how many are in its state now (`capped`), and how many the next run sends."""
 
     due: Mapping[EventName, int]
     coming: Mapping[EventName, int]
@@ -89,28 +89,28 @@ class DueNow:
 
 
 def due_now(now: datetime) -> DueNow:
-    """What is due at `now`, whether anybody was told of it or not. Ends its transactions."""
+    """What is due at `now`, sent or not. Ends its transactions."""
     coming = alert_runs.preview(now, 0).counts
-    return DueNow({source.event: count_due(source.event, now) for source in SOURCES}, coming)
+    return DueNow({kind.event: count_due(kind.event, now) for kind in KINDS}, coming)
 
 
 def count_due(event: EventName, now: datetime) -> int:
-    """How many things are in the state that this alert tells of (`capped`)."""
-    return capped(session(), BY_EVENT[event].standing(alert_settings.moment(now)))
+    """How many subjects are in the state that this alert tells of (`capped`)."""
+    return capped(session(), BY_EVENT[event].in_state(alert_settings.moment(now)))
 
 
 def audiences_of(counts: Mapping[EventName, int]) -> list[AudienceCounts]:
-    """Who would hear of these alerts now, in the form of `runs.audiences`."""
-    found: dict[Audience, dict[str, int]] = {}
+    """Who would get these alerts now, in the form of `runs.audiences`."""
+    by_audience: dict[Audience, dict[str, int]] = {}
     for event, count in counts.items():
-        found.setdefault(audience_of(session(), event), {})[event] = count
-    return sorted(found.items(), key=itemgetter(0), reverse=True)
+        by_audience.setdefault(audience_of(session(), event), {})[event] = count
+    return sorted(by_audience.items(), key=itemgetter(0), reverse=True)
 
 
 def list_alerts(chosen: AlertFilter, cursor: str | None = None) -> Page[Alert]:
     """A page with their assets, the newest first."""
-    wanted = select(Alert).where(*_matching(chosen)).options(joinedload(Alert.asset))
-    return newest_first(wanted, Alert.id, cursor)
+    alerts = select(Alert).where(*_matching(chosen)).options(joinedload(Alert.asset))
+    return newest_first(alerts, Alert.id, cursor)
 
 
 def count_alerts(chosen: AlertFilter) -> int:
@@ -125,30 +125,30 @@ def has_any() -> bool:
 
 def find(public_id: UUID) -> Alert:
     """One alert with its asset. Raises `NotFound`."""
-    wanted = select(Alert).where(Alert.public_id == public_id).options(joinedload(Alert.asset))
-    found = session().scalars(wanted).one_or_none()
-    if found is None:
+    with_asset = select(Alert).where(Alert.public_id == public_id).options(joinedload(Alert.asset))
+    alert = session().scalars(with_asset).one_or_none()
+    if alert is None:
         raise NotFound("There is no such alert.")
-    return found
+    return alert
 
 
-def made_by(listed: Sequence[Alert]) -> Mapping[int, Made]:
-    """The deliveries that each alert made, by the alert's row id; none for those without any."""
+def deliveries_of(listed: Sequence[Alert]) -> Mapping[int, AlertDeliveries]:
+    """The deliveries of each alert's event, by the alert's row id; none for those without any."""
     events = {alert.event_id: alert.id for alert in listed if alert.event_id is not None}
-    wanted = (
+    grouped = (
         select(Delivery.event_id, Delivery.status, func.count(), func.min(Delivery.id))
         .where(Delivery.event_id.in_(events))
         .group_by(Delivery.event_id, Delivery.status)
     )
     counts: dict[int, dict[str, int]] = {}
     ids: dict[int, int] = {}
-    for event_id, status, count, delivery_id in session().execute(wanted):
+    for event_id, status, count, delivery_id in session().execute(grouped):
         counts.setdefault(event_id, {})[status] = count
         ids[event_id] = delivery_id
     single = [ids[event_id] for event_id, by in counts.items() if sum(by.values()) == 1]
     rows = select(Delivery.event_id, Delivery.public_id).where(Delivery.id.in_(single))
     only = {row[0]: row[1] for row in session().execute(rows)}
-    return {events[id_]: Made(by, only.get(id_)) for id_, by in counts.items()}
+    return {events[id_]: AlertDeliveries(by, only.get(id_)) for id_, by in counts.items()}
 
 
 def runs(most: int = 10) -> Sequence[AlertRun]:
@@ -157,7 +157,7 @@ def runs(most: int = 10) -> Sequence[AlertRun]:
 
 
 def run_status(now: datetime) -> RunStatus:
-    """How the looking goes at `now`."""
+    """The state of the runs at `now`."""
     current, stored, zone = session(), alert_settings.read(), alert_settings.zone()
     last = last_slot(now, stored.rules.at, zone)
     ended = select(AlertRun).where(AlertRun.outcome.is_not(None))
@@ -180,7 +180,7 @@ def run_status(now: datetime) -> RunStatus:
 
 
 def _was_here(at: datetime) -> bool:
-    """Whether there was anything to look at by then: a portal that is just set up is not late."""
+    """Whether there was anything to check by then: a portal that is just set up is not late."""
     ran = select(AlertRun.id).where(AlertRun.kind == RunKind.SCHEDULED).limit(1)
     old = select(Asset.id).where(Asset.created_at < at).limit(1)
     current = session()

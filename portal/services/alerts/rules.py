@@ -1,7 +1,7 @@
-"""When an alert fires, and under which key: the rules alone, without clock, database or network.
+"""When an alert fires, and under which key: pure.
 
-All of them are windows, never "on the day": a run that was missed catches up. A key is used once;
-what makes an alert possible again is whatever changes its key.
+All rules are windows, never "on the day", so that a missed run catches up. A key is used once; an
+alert fires again when something changes its key.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ GONE: Final = frozenset({AssetStatus.LOST, AssetStatus.LIQUIDATED})
 class AlertRules:
     """What the organisation wants to be alerted of. Days are counted in its time zone.
 
-    `repeat_every_days`: an overdue check-out is reminded of so often; None: it is told once.
-    `at`: the time of day of the daily run.
+    `repeat_every_days`: how often of an overdue check-out; None: once. `at`: the time of day of the
+    daily run.
     """
 
     warranty_on: bool = True
@@ -34,9 +34,18 @@ class AlertRules:
     at: time = time(7, 0)
 
 
+MOST_DAYS: Final = 365
+# What counts days: the least of them, and how anything else is refused.
+DAYS: Final = {
+    "warranty_days": (0, "Enter a number of days from 0 to 365"),
+    "maintenance_days": (0, "Enter a number of days from 0 to 365"),
+    "repeat_every_days": (1, "Enter a number of days from 1 to 365, or leave it blank"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The rules, and the instant at which they are asked."""
+    """The rules, and the instant at which they are applied."""
 
     rules: AlertRules
     now: datetime
@@ -44,7 +53,7 @@ class Moment:
 
     @property
     def today(self) -> date:
-        """The day it is for the organisation."""
+        """The organisation's date."""
         return self.now.astimezone(self.zone).date()
 
 
@@ -58,12 +67,12 @@ class Firing:
 
     @property
     def key(self) -> str:
-        """What is unique in the ledger."""
+        """The dedupe key of the ledger."""
         return f"{self.matter}:{self.reminder}" if self.reminder else self.matter
 
 
 def warranty(moment: Moment, asset_id: int, expires: date | None, status: str) -> Firing | None:
-    """What has expired already is not worth a word."""
+    """Fire for a warranty that ends soon, not for one that has ended."""
     if not moment.rules.warranty_on or expires is None or not ends_soon(moment, expires, status):
         return None
     return Firing(EventName.WARRANTY_EXPIRING, warranty_matter(asset_id, expires))
@@ -77,7 +86,7 @@ def ends_soon(moment: Moment, expires: date | None, status: str) -> bool:
 
 
 def maintenance(moment: Moment, maintenance_id: int, due_on: date, state: str) -> Firing | None:
-    """Due within the window, or late; what has been begun needs no reminder."""
+    """Fire for work that is due soon or late, unless somebody has begun it."""
     if not moment.rules.maintenance_on or not is_due(moment, due_on, state):
         return None
     return Firing(EventName.MAINTENANCE_DUE, maintenance_matter(maintenance_id, due_on))
@@ -94,9 +103,9 @@ def is_due_soon(moment: Moment, due_on: date) -> bool:
 
 
 def overdue(moment: Moment, checkout_id: int, due_at: datetime) -> Firing | None:
-    """Past its due time; with reminders, again every so many days from then on.
+    """Fire for a check-out past its due time, and again for each reminder.
 
-    After missed runs only the latest reminder is due, not one for each.
+    After missed runs only the latest reminder fires, not one for each.
     """
     rules = moment.rules
     if not rules.overdue_on or moment.now <= due_at:
@@ -116,7 +125,7 @@ def low_stock(
     min_quantity: int | None,
     alerted_at: datetime | None,
 ) -> Firing | None:
-    """Fewer than the threshold, and not told of since there were enough."""
+    """Fire for stock below its threshold, once until there is enough again."""
     if not moment.rules.low_stock_on or alerted_at is not None:
         return None
     if not is_low(quantity, min_quantity):
@@ -130,22 +139,22 @@ def is_low(quantity: int | None, min_quantity: int | None) -> bool:
 
 
 def warranty_matter(asset_id: int, expires: date) -> str:
-    """A new date is a new matter."""
+    """The matter of a warranty: a new date is a new one."""
     return f"warranty:{asset_id}:{expires.isoformat()}"
 
 
 def maintenance_matter(maintenance_id: int, due_on: date) -> str:
-    """So is a new day; each repetition is a maintenance of its own."""
+    """The matter of planned work: a new day is a new one."""
     return f"maintenance:{maintenance_id}:{due_on.isoformat()}"
 
 
 def checkout_matter(checkout_id: int, due_at: datetime) -> str:
-    """So is a new due time."""
+    """The matter of a check-out: a new due time is a new one."""
     return f"checkout:{checkout_id}:{due_at.astimezone(UTC).isoformat()}"
 
 
 def stock_matter(asset_id: int, alerted_at: datetime) -> str:
-    """Each time that the latch falls."""
+    """The matter of low stock: a new one each time that it is alerted of."""
     return f"stock:{asset_id}:{alerted_at.astimezone(UTC).isoformat()}"
 
 

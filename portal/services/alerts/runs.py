@@ -1,4 +1,4 @@
-"""Runs: begun by the clock or by hand, they fire what has become due, one alert a transaction.
+"""Runs, begun by the clock or by hand: they fire what has become due, one alert a transaction.
 
 A run is a piece of long work (`tasks`) whose cursor says where it goes on after being killed; the
 ledger's unique key keeps two runs at once from firing anything twice.
@@ -21,9 +21,9 @@ from portal.models.alerts import AlertRun, FirstAnswer, RunKind, RunOutcome
 from portal.models.assets import Asset
 from portal.models.tasks import IS_UNDER_WAY, Task, TaskState
 from portal.services import audit, tasks
-from portal.services.alerts import kinds, ledger
+from portal.services.alerts import ledger
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.kinds import SOURCES, Source
+from portal.services.alerts.kinds import KINDS, AlertKind, chunks
 from portal.services.alerts.rules import Moment
 from portal.services.alerts.settings import last_slot
 from portal.services.core.permissions import SYSTEM, Actor, require
@@ -43,32 +43,32 @@ PASSED: Final = "passed"
 # forgotten by pressing Run now, or it would begin again.
 KEPT: Final = 100
 DAYS_KEPT: Final = timedelta(days=7)
-# An alert that fails in so many turns is left to the next run, so that it stands in nobody's way.
-MOST_TURNS: Final = 2
+# An alert that fails so often is left to the next run, so that it stands in nobody's way.
+MOST_FAILURES: Final = 2
 SHOWN: Final = 100  # alerts of a preview
 TRY_AGAIN: Final = timedelta(hours=1)
 TARGET: Final = ("alert_settings", alert_settings.ONE_ROW, "Alerts")
 
-# Who hears of some alerts, and how many of each event these are.
+# Who gets some alerts, and how many of each event these are.
 AudienceCounts = tuple[Audience, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a run is: which source, after which thing, and what of that chunk is still to do."""
+    """Where a run is: which of `KINDS`, after which subject, and what is left of that chunk."""
 
-    source: int = 0
+    kind: int = 0
     after: int = 0
     todo: tuple[int, ...] = ()
 
     @property
     def is_end(self) -> bool:
-        """Whether everything has been looked at."""
-        return self.source >= len(SOURCES)
+        """Whether every kind is done."""
+        return self.kind >= len(KINDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
+class ComingAlert:
     """An alert that a run would send. `details` as in the ledger."""
 
     event: EventName
@@ -83,29 +83,30 @@ class Preview:
     """What a run would send: how many by event, up to `COUNT_LIMIT`, and the first of them."""
 
     counts: Mapping[EventName, int]
-    first: list[Coming]
+    first: list[ComingAlert]
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """How many, all kinds together."""
         return sum(self.counts.values())
 
     @property
     def is_capped(self) -> bool:
-        """Whether we stopped counting, so that there are more."""
+        """Whether the count stopped at its limit, so that there may be more."""
         return self.total >= COUNT_LIMIT
 
 
 def preview(now: datetime, shown: int = SHOWN) -> Preview:
-    """What a run at `now` would send. Reads only, chunk by chunk."""
+    """Read what a run at `now` would send, chunk by chunk, each a transaction."""
     moment = alert_settings.moment(now)
     counts: dict[EventName, int] = {}
-    first: list[Coming] = []
-    for source, scanned in kinds.chunks(session(), moment):
+    first: list[ComingAlert] = []
+    for kind, scanned in chunks(session(), moment):
         due = ledger.due(session(), scanned)
         if due:
-            counts[source.event] = counts.get(source.event, 0) + len(due)
-            first += _coming(source, moment, due[: shown - len(first)])
+            counts[kind.event] = counts.get(kind.event, 0) + len(due)
+            coming = (_coming(kind, moment, id_) for id_ in due[: shown - len(first)])
+            first += [alert for alert in coming if alert is not None]
         session().rollback()
         if sum(counts.values()) >= COUNT_LIMIT:
             break
@@ -115,14 +116,14 @@ def preview(now: datetime, shown: int = SHOWN) -> Preview:
 def has_due(now: datetime) -> bool:
     """Whether a run at `now` would send anything."""
     moment = alert_settings.moment(now)
-    return any(ledger.due(session(), scanned) for _, scanned in kinds.chunks(session(), moment))
+    return any(ledger.due(session(), scanned) for _, scanned in chunks(session(), moment))
 
 
 def start_due(now: datetime) -> bool:
-    """Begin the daily run if its time has come; may be asked as often as one likes.
+    """Begin the daily run if its time has come; return whether it did.
 
-    Missed days are caught up with by one run. Before the first answer it sends nothing, and says
-    how many wait; where nothing waits, there is nothing to ask.
+    One run makes up for missed days. Before the first question is answered it sends nothing and
+    notes how many wait; where none does, there is nothing to ask.
     """
     stored = alert_settings.read()
     slot = last_slot(now, stored.rules.at, alert_settings.zone())
@@ -130,7 +131,8 @@ def start_due(now: datetime) -> bool:
         return False
     waiting = 0 if stored.is_answered else preview(now, 0).total
     with writing() as current:
-        _free(current, slot.day)
+        failed = (AlertRun.slot == slot.day, AlertRun.outcome == RunOutcome.FAILED)
+        current.execute(update(AlertRun).where(*failed).values(slot=None))
         run = enter(current, SYSTEM, RunKind.SCHEDULED, slot=slot.day)
         if run is None:
             return False
@@ -145,7 +147,7 @@ def start_due(now: datetime) -> bool:
 
 
 def request_run(actor: Actor) -> UUID:
-    """Run now; the public id of the task that does it, also when one is at work already."""
+    """Queue a run; return the public id of its task, or of the one that is at work already."""
     now = common_now()
     if not alert_settings.read().is_answered and has_due(now):
         raise Refusal("Decide first what becomes of the alerts that are due already.")
@@ -155,7 +157,7 @@ def request_run(actor: Actor) -> UUID:
 
 
 def answer_first(actor: Actor, *, send: bool) -> UUID:
-    """Decide about everything that was due before the first run; the task that carries it out."""
+    """Decide about everything that was due before the first run; return its task's public id."""
     given = FirstAnswer.SEND if send else FirstAnswer.MARK
     with writing() as current:
         require(current, actor, "alerts.settings")
@@ -165,9 +167,9 @@ def answer_first(actor: Actor, *, send: bool) -> UUID:
 
 
 def mark_as_sent(actor: Actor) -> UUID:
-    """Enter what is due now into the ledger without telling anybody; the task that does it.
+    """Queue that what is due now is entered without being sent; return its task's public id.
 
-    Refused while a run is at work that tells of it.
+    Refused while a run is at work that sends it.
     """
     with writing() as current:
         require(current, actor, "alerts.settings")
@@ -177,21 +179,16 @@ def mark_as_sent(actor: Actor) -> UUID:
 
 def _has_begun(day: date, now: datetime) -> bool:
     """Whether the day has its run; one that failed is repeated after a while."""
-    begun = session().scalars(select(AlertRun).where(AlertRun.slot == day)).first()
-    if begun is None:
+    run = session().scalars(select(AlertRun).where(AlertRun.slot == day)).first()
+    if run is None:
         return False
-    ended = begun.finished_at or now
-    return begun.outcome != RunOutcome.FAILED or now < ended + TRY_AGAIN
-
-
-def _free(current: Session, day: date) -> None:
-    failed = (AlertRun.slot == day, AlertRun.outcome == RunOutcome.FAILED)
-    current.execute(update(AlertRun).where(*failed).values(slot=None))
+    ended = run.finished_at or now
+    return run.outcome != RunOutcome.FAILED or now < ended + TRY_AGAIN
 
 
 def _nothing_to_ask(current: Session, actor: Actor, run: AlertRun) -> None:
-    """The first run found nothing: from now on what becomes due is sent. On an empty register
-    nobody has begun to work yet, so the question stays open for what will be brought in."""
+    """End a first run that found nothing: from now on what becomes due is sent. On an empty
+    register nobody has begun to work yet, so the question stays open for what will be imported."""
     if current.scalar(select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)) is not None:
         alert_settings.answer(current, actor, FirstAnswer.NOTHING)
     finish(run, RunOutcome.DONE)
@@ -213,19 +210,15 @@ def _start(current: Session, actor: Actor, action: str) -> UUID:
     return have_done(current, actor, run)
 
 
-def _coming(source: Source, moment: Moment, things: list[int]) -> list[Coming]:
-    return [each for thing_id in things for each in _one_coming(source, moment, thing_id)]
-
-
-def _one_coming(source: Source, moment: Moment, thing_id: int) -> list[Coming]:
+def _coming(kind: AlertKind, moment: Moment, subject_id: int) -> ComingAlert | None:
     current = session()
-    asset_id = source.asset_of(current, thing_id)
+    asset_id = kind.asset_of(current, subject_id)
     asset = current.get(Asset, asset_id) if asset_id else None
-    found = source.judge(current, moment, asset, thing_id) if asset else None
-    if asset is None or found is None:
-        return []
-    details = ledger.details_of(found.facts)
-    return [Coming(source.event, asset.id, asset.asset_tag, asset.name, details)]
+    alert = kind.judge(current, moment, asset, subject_id) if asset else None
+    if asset is None or alert is None:
+        return None
+    details = ledger.details_of(alert.facts)
+    return ComingAlert(kind.event, asset.id, asset.asset_tag, asset.name, details)
 
 
 def enter(
@@ -236,7 +229,7 @@ def enter(
     slot: date | None = None,
     is_marking: bool = False,
 ) -> AlertRun | None:
-    """Enter a run; None when this day's has been entered by somebody else."""
+    """Store a run; None where somebody else has stored that of its day. Forgets old ones."""
     row = insert_or_ignore(current.connection())(AlertRun).values(
         kind=kind, slot=slot, is_marking=is_marking, actor_name=actor.name
     )
@@ -250,7 +243,7 @@ def enter(
 
 
 def have_done(current: Session, actor: Actor, run: AlertRun) -> UUID:
-    """Have the run done as long work, from the commit on; the public id of its task."""
+    """Queue the run as long work, after the commit; return the public id of its task."""
     task = tasks.start(current, actor, NAME, total=0, params={"run_id": run.id})
     run.task_public_id = task.public_id
     return task.public_id
@@ -273,54 +266,48 @@ def run(kind: RunKind, now: datetime | None = None) -> Mapping[str, int]:
 
 
 def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tuple[Place, bool]:
-    """Do the next bit: fire one alert, or find out what the next chunk holds.
-
-    Returns where the run is then, and whether an alert fired.
-    """
-    source, moment = SOURCES[place.source], alert_settings.moment(now)
+    """Fire one alert, or scan the next chunk; return the place then, and whether one fired."""
+    kind, moment = KINDS[place.kind], alert_settings.moment(now)
     if not place.todo:
-        scanned = source.scan(current, moment, place.after)
+        scanned = kind.scan(current, moment, place.after)
         if not scanned:
-            return Place(place.source + 1), False
+            return Place(place.kind + 1), False
         todo = tuple(ledger.due(current, scanned))
         return replace(place, after=scanned[-1][0], todo=todo), False
-    thing_id, *rest = place.todo
+    subject_id, *rest = place.todo
     place = replace(place, todo=tuple(rest))
-    asset_id = source.asset_of(current, thing_id)
+    asset_id = kind.asset_of(current, subject_id)
     asset = current.get(Asset, asset_id, with_for_update=True) if asset_id else None
     if asset is None or asset.deleted_at is not None:
         return place, False
-    found = source.judge(current, moment, asset, thing_id)
-    if found is None:
+    alert = kind.judge(current, moment, asset, subject_id)
+    if alert is None:
         return place, False
-    audience = ledger.fire(current, asset, found, moment, is_sent=not run.is_marking)
+    audience = ledger.fire(current, asset, alert, moment, is_sent=not run.is_marking)
     if audience is None:
         return place, False
-    run.counts = _one_more(run.counts, source.event)
+    run.counts = _one_more(run.counts, kind.event)
     if not run.is_marking:
         key = f"{audience.sent}+{audience.held}"
-        run.heard = {**run.heard, key: _one_more(run.heard.get(key, {}), source.event)}
+        run.heard = {**run.heard, key: _one_more(run.heard.get(key, {}), kind.event)}
     return place, True
 
 
 def audiences(run: AlertRun) -> list[AudienceCounts]:
-    """Who heard of the alerts of a run: how many by event for each audience, the widest first.
-
-    Nothing of runs that an earlier version made.
-    """
-    found = [(Audience(*map(int, key.split("+"))), counts) for key, counts in run.heard.items()]
-    return sorted(found, key=itemgetter(0), reverse=True)
+    """Who got the alerts of a run: how many by event for each audience, the widest first."""
+    counts_of = [(Audience(*map(int, key.split("+"))), counts) for key, counts in run.heard.items()]
+    return sorted(counts_of, key=itemgetter(0), reverse=True)
 
 
 def finish(run: AlertRun, outcome: RunOutcome) -> None:
-    """The run has ended."""
+    """Note how the run ended, and when."""
     run.outcome, run.finished_at = outcome, common_now()
 
 
 def task_under_way(current: Session) -> UUID | None:
     """The public id of the task of the run that is at work, or about to be."""
-    wanted = select(Task.public_id).where(literal_column(f"({IS_UNDER_WAY})"), Task.kind == NAME)
-    return current.scalars(wanted.order_by(Task.id.desc()).limit(1)).first()
+    tasks_ = select(Task.public_id).where(literal_column(f"({IS_UNDER_WAY})"), Task.kind == NAME)
+    return current.scalars(tasks_.order_by(Task.id.desc()).limit(1)).first()
 
 
 def _one_more(counts: Mapping[str, int], event: str) -> dict[str, int]:
@@ -333,13 +320,13 @@ def _step(current: Session, task: Task) -> Step:
     if place.is_end:
         finish(run, RunOutcome.DONE)
         return tasks.DONE
-    if task.failures > MOST_TURNS and place.todo:
-        log.error("Left an alert (%s) to the next run.", SOURCES[place.source].event)
+    if task.failures > MOST_FAILURES and place.todo:
+        log.error("Left an alert (%s) to the next run.", KINDS[place.kind].event)
         place = replace(place, todo=place.todo[1:])
         task.count(PASSED)
     else:
         place = _go_on(current, task, run, place)
-    task.cursor = {"source": place.source, "after": place.after, "todo": list(place.todo)}
+    task.cursor = {"kind": place.kind, "after": place.after, "todo": list(place.todo)}
     return tasks.MORE
 
 
@@ -365,7 +352,7 @@ def _locked(current: Session, run_id: int) -> AlertRun:
 
 def _read(cursor: dict[str, Any]) -> Place:
     todo = tuple(cursor.get("todo", ()))
-    return Place(cursor.get("source", 0), cursor.get("after", 0), todo)
+    return Place(cursor.get("kind", 0), cursor.get("after", 0), todo)
 
 
 KIND: Final = Kind(name=NAME, permission=PERMISSION, step=_step, ended=_ended)

@@ -11,19 +11,15 @@ from portal.extensions import settings
 from portal.lib.clock import common_now
 from portal.models.alerts import AlertSettings, FirstAnswer
 from portal.services import audit
-from portal.services.alerts.rules import AlertRules, Moment
+from portal.services.alerts.rules import DAYS, MOST_DAYS, AlertRules, Moment
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import insert_or_ignore, session, writing
 
 ONE_ROW: Final = 1
-MOST_DAYS: Final = 365
+GRACE: Final = timedelta(minutes=15)  # for a run to end
+ONE_DAY: Final = timedelta(days=1)
 TARGET: Final = ("alert_settings", ONE_ROW, "Alerts")
-DAYS: Final = {
-    "warranty_days": (0, "Enter a number of days from 0 to 365"),
-    "maintenance_days": (0, "Enter a number of days from 0 to 365"),
-    "repeat_every_days": (1, "Enter a number of days from 1 to 365, or leave it blank"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +33,13 @@ class Stored:
 
     @property
     def is_answered(self) -> bool:
-        """Whether it is decided what became of everything that was due before the first run."""
+        """Whether somebody has decided about everything that was due before the first run."""
         return self.first_answer_at is not None
 
 
 def read() -> Stored:
     """The settings in force."""
-    return read_in(session())
-
-
-def read_in(current: Session) -> Stored:
-    """The same in a session of the caller's."""
-    return _stored(current.get(AlertSettings, ONE_ROW, populate_existing=True))
+    return _stored(session().get(AlertSettings, ONE_ROW, populate_existing=True))
 
 
 def moment(now: datetime, rules: AlertRules | None = None) -> Moment:
@@ -57,7 +48,7 @@ def moment(now: datetime, rules: AlertRules | None = None) -> Moment:
 
 
 def zone() -> ZoneInfo:
-    """The organisation's time zone: days and times of day are counted in it."""
+    """The organisation's time zone, in which days and times of day are counted."""
     return settings().timezone
 
 
@@ -130,10 +121,6 @@ def _refuse_unfit(rules: AlertRules) -> None:
             raise Refusal(sentence, field=name)
 
 
-GRACE: Final = timedelta(minutes=15)
-ONE_DAY: Final = timedelta(days=1)
-
-
 @dataclass(frozen=True, slots=True)
 class Slot:
     """One day's run: the day it belongs to, and the instant from which on it is due."""
@@ -145,8 +132,8 @@ class Slot:
 def last_slot(now: datetime, at: time, zone: ZoneInfo) -> Slot:
     """The latest run that should have begun by `now`."""
     today = now.astimezone(zone).date()
-    found = slot_of(today, at, zone)
-    return found if found.due_at <= now else slot_of(today - ONE_DAY, at, zone)
+    slot = slot_of(today, at, zone)
+    return slot if slot.due_at <= now else slot_of(today - ONE_DAY, at, zone)
 
 
 def next_slot(now: datetime, at: time, zone: ZoneInfo) -> Slot:
@@ -157,7 +144,7 @@ def next_slot(now: datetime, at: time, zone: ZoneInfo) -> Slot:
 
 def slot_of(day: date, at: time, zone: ZoneInfo) -> Slot:
     """The run of a day."""
-    # Of a time that the clocks pass over, this is the same distance after the gap.
+    # A time that the clocks skip becomes the one as long after the gap.
     return Slot(day, datetime.combine(day, at, zone).astimezone(UTC))
 
 

@@ -1,58 +1,60 @@
 """The form of Settings → Alerts. The fields are named as the columns."""
 
-from collections.abc import Callable
 from datetime import time
 from typing import Any, Final
 
-from wtforms import BooleanField
+from wtforms import BooleanField, Field
 from wtforms.validators import InputRequired
 from wtforms.widgets import TimeInput
 
-from portal.services.alerts.rules import AlertRules
-from portal.services.alerts.settings import MOST_DAYS, Stored
+from portal.services.alerts.rules import MOST_DAYS, AlertRules
+from portal.services.alerts.settings import Stored
 from portal.web.forms.base import PortalForm
 from portal.web.forms.fields import TypedField, VersionField
 from portal.web.forms.query_values import number_or_none
 
-COLUMNS: Final = (
-    "warranty_on",
-    "warranty_days",
-    "maintenance_on",
-    "maintenance_days",
-    "overdue_on",
-    "repeat_every_days",
-    "low_stock_on",
+# The fields that are named as the columns; the time of day is not.
+COLUMNS: Final = tuple(name for name in AlertRules.__dataclass_fields__ if name != "at")
+# What belongs together on the page.
+PARTS: Final = (
+    ("Late returns", "overdue_on", "repeat_every_days"),
+    ("Maintenance", "maintenance_on", "maintenance_days"),
+    ("Warranties", "warranty_on", "warranty_days"),
+    ("Low stock", "low_stock_on"),
 )
-
-
-def _reads(least: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        days = number_or_none(text)
-        if days is None or not least <= days <= MOST_DAYS:
-            raise ValueError(f"in digits, from {least} to {MOST_DAYS}")
-        return days
-
-    return read
 
 
 def read_time(text: str) -> time:
     """A time of day as browsers send it; seconds do not count."""
     try:
-        found = time.fromisoformat(text)
+        moment = time.fromisoformat(text)
     except ValueError:
         raise ValueError("as hours and minutes, such as 07:00") from None
-    return time(found.hour, found.minute)
+    return time(moment.hour, moment.minute)
 
 
-def _days(label: str, *, called: str, least: int, is_needed: bool = True) -> TypedField:
-    needed = [InputRequired(f"Enter the {called} in digits, from {least} to {MOST_DAYS}")]
-    return TypedField(
-        label,
-        read=_reads(least),
-        called=called,
-        validators=needed if is_needed else [],
-        render_kw={"autocomplete": "off", "inputmode": "numeric", "maxlength": 3},
-    )
+class DaysField(TypedField):
+    """A number of days. `called`: in the sentences about what cannot be read."""
+
+    def __init__(
+        self, label: str, *, called: str, least: int, is_needed: bool = True, **options: Any
+    ) -> None:
+        limits = f"in digits, from {least} to {MOST_DAYS}"
+
+        def read(text: str) -> int:
+            days = number_or_none(text)
+            if days is None or not least <= days <= MOST_DAYS:
+                raise ValueError(limits)
+            return days
+
+        super().__init__(
+            label,
+            read=read,
+            called=called,
+            validators=[InputRequired(f"Enter the {called} {limits}")] if is_needed else [],
+            render_kw={"autocomplete": "off", "inputmode": "numeric", "maxlength": 3},
+            **options,
+        )
 
 
 class TimeField(TypedField):
@@ -69,27 +71,36 @@ class AlertSettingsForm(PortalForm):
 
     version = VersionField()
     overdue_on = BooleanField("A lent asset was not returned in time")
-    repeat_every_days = _days(
+    repeat_every_days = DaysField(
         "Remind again every so many days",
         called="number of days between reminders",
         least=1,
         is_needed=False,
+        description="Leave it blank to alert once",
     )
     maintenance_on = BooleanField("Planned maintenance is due, or late")
-    maintenance_days = _days(
+    maintenance_days = DaysField(
         "How many days before it is due", called="days before maintenance", least=0
     )
     warranty_on = BooleanField("A warranty ends soon")
-    warranty_days = _days(
+    warranty_days = DaysField(
         "How many days before it ends", called="days before a warranty ends", least=0
     )
-    low_stock_on = BooleanField("There is less of a consumable than its threshold")
+    low_stock_on = BooleanField(
+        "There is less of a consumable than its threshold",
+        description="Sent at once, when the stock changes. The daily run checks again",
+    )
     time_of_day = TimeField(
         "Time of day",
         read=read_time,
         widget=TimeInput(),
         validators=[InputRequired("Enter the time of day as hours and minutes, such as 07:00")],
     )
+
+    @property
+    def parts(self) -> list[tuple[str, list[Field]]]:
+        """(legend, fields) of each kind of alert."""
+        return [(legend, [self[name] for name in names]) for legend, *names in PARTS]
 
     @classmethod
     def of(cls, stored: Stored, **options: Any) -> "AlertSettingsForm":

@@ -1,4 +1,4 @@
-"""Settings → Alerts: what is alerted of, when we look, what fired, and looking by hand."""
+"""Settings → Alerts: what is alerted of and when, the latest runs, and a run by hand."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -15,7 +15,6 @@ from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.settings import TARGET
 from portal.services.core.refusals import Stale
 from portal.web.alerts import wording
-from portal.web.alerts import wording as alert_words
 from portal.web.alerts.forms import AlertSettingsForm
 from portal.web.alerts.wording import KINDS
 from portal.web.forms.base import refusals_flashed, refusals_in, say_whether_changed, status_of
@@ -38,7 +37,7 @@ ANSWERS: Final = {
 @blueprint.route("", methods=["GET", "POST"])
 @requires("alerts.settings")
 def index() -> Page:
-    """What is alerted of, and how the looking goes."""
+    """Show and save what is alerted of; show the runs."""
     form = AlertSettingsForm.of(alert_settings.read())
     if not goes_on_editing() and form.validate_on_submit():
         try:
@@ -52,22 +51,21 @@ def index() -> Page:
 @blueprint.get("/live")
 @requires("alerts.settings")
 def live() -> Response:
-    """How the looking goes: the part of the page that changes."""
-    shown = wording.looking(utcnow())
-    html = render_template("alerts/_settings_live.html", looking=shown)
+    """Return the part of the page that changes: the runs."""
+    shown = wording.runs_panel(utcnow())
+    html = render_template("alerts/_settings_live.html", runs=shown)
     return jsonify(html=html, stop=not shown.is_live, announce=shown.announcement)
 
 
 @blueprint.get("/preview")
 @requires("alerts.settings")
 def preview() -> str:
-    """What a run would send now. Nothing is sent."""
+    """Show what a run would send now; nothing is sent."""
     coming = runs.preview(utcnow())
     return render_template(
         "alerts/preview.html",
         coming=coming,
         kinds=KINDS,
-        words=alert_words.sentence_of,
         fired=wording.fired_words({str(event): n for event, n in coming.counts.items()}),
         told=_would_hear(coming.counts),
         is_answered=alert_settings.read().is_answered,
@@ -77,14 +75,14 @@ def preview() -> str:
 @blueprint.post("/run")
 @requires("alerts.settings")
 def run() -> Answer:
-    """Look now: queues the run."""
+    """Queue a run."""
     return _queue(lambda: runs.request_run(actor()), "Queued: the check begins now.")
 
 
 @blueprint.post("/first")
 @requires("alerts.settings")
 def first() -> Answer:
-    """What becomes of everything that was due before the first run."""
+    """Decide about everything that was due before the first run."""
     answer = request.form.get("answer")
     if answer not in ANSWERS:
         flash("Choose what becomes of the alerts that are due already.", "error")
@@ -95,18 +93,18 @@ def first() -> Answer:
 @blueprint.post("/mark")
 @requires("alerts.settings")
 def mark() -> Answer:
-    """Enter what is due now as already sent."""
+    """Queue that what is due now is entered as already sent."""
     return _queue(lambda: runs.mark_as_sent(actor()), ANSWERS[MARK])
 
 
 def _page(form: AlertSettingsForm) -> tuple[str, int]:
     now = utcnow()
-    shown = wording.looking(now)
+    shown = wording.runs_panel(now)
     counts = runs.preview(now, 0).counts if shown.status.needs_first_answer else {}
     page = render_template(
         "alerts/settings.html",
         form=form,
-        looking=shown,
+        runs=shown,
         due=sum(counts.values()),
         told=_would_hear(counts),
         zone=alert_settings.zone().key,
@@ -115,9 +113,9 @@ def _page(form: AlertSettingsForm) -> tuple[str, int]:
 
 
 def _would_hear(counts: Mapping[EventName, int]) -> str:
-    """Who would hear of what is due now."""
+    """Who would get the alerts that are due now."""
     audiences = alert_queries.audiences_of(counts)
-    return wording.told_words(audiences, "Goes", "Nobody asks for it")
+    return wording.audience_words(audiences, "Goes", "Nobody asks for it")
 
 
 def _save(form: AlertSettingsForm) -> Answer:

@@ -14,10 +14,9 @@ from portal.models.alerts import Alert
 from portal.services.actions import lifecycle
 from portal.services.alerts import ledger
 from portal.services.alerts import queries as alert_queries
-from portal.services.alerts.queries import AlertFilter, Made, Which
+from portal.services.alerts.queries import AlertDeliveries, AlertFilter, Which
 from portal.services.core.refusals import NotFound
-from portal.web.alerts import wording as alert_words
-from portal.web.alerts.wording import KINDS, due_words
+from portal.web.alerts.wording import KINDS, due_words, state_of
 from portal.web.forms.base import status_of
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, RowField
 from portal.web.frame.access import actor, local_path, requires
@@ -43,7 +42,7 @@ class AlertFilterForm(FilterForm):
     asset = RowField("Asset")
 
     def chosen(self) -> AlertFilter:
-        """What the list is narrowed to, once `validate` has said that all can be read."""
+        """The filter, once `validate` has said that all can be read."""
         asset_id = self.asset.row_id
         otherwise = Which.ALL if asset_id else Which.OPEN
         return AlertFilter(
@@ -72,7 +71,7 @@ class AlertLine:
 @blueprint.get("")
 @requires("alerts.read")
 def index() -> tuple[str, int]:
-    """What fired, the newest first."""
+    """Show what fired, the newest first."""
     due = due_words(utcnow())
     form, chosen = AlertFilterForm(request.args), AlertFilter()
     page: Page[Alert] = Page([])
@@ -80,7 +79,7 @@ def index() -> tuple[str, int]:
         chosen = form.chosen()
         page = alert_queries.list_alerts(chosen, request.args.get("cursor"))
         form.show.data = chosen.which
-    made = alert_queries.made_by(page.rows)
+    made = alert_queries.deliveries_of(page.rows)
     html = render_template(
         "alerts/index.html",
         due=due,
@@ -100,10 +99,10 @@ def index() -> tuple[str, int]:
 @blueprint.post("/<uuid:public_id>/acknowledge")
 @requires("alerts.acknowledge")
 def acknowledge(public_id: UUID) -> Response:
-    """Somebody looks after it."""
+    """Note that the person looks after it."""
     is_first = ledger.acknowledge(actor(), public_id)
     alert = alert_queries.find(public_id)
-    thing = f"{KINDS[alert.event].word}, {alert.asset.asset_tag}"
+    thing = f"{KINDS[alert.event].tag.word}, {alert.asset.asset_tag}"
     if is_first:
         flash(f"Acknowledged: {thing}.", "success")
     else:
@@ -114,7 +113,7 @@ def acknowledge(public_id: UUID) -> Response:
 
 def _chips(chosen: AlertFilter) -> list[Tab]:
     return [_chip(None, "All kinds", chosen)] + [
-        _chip(str(event), tag.word, chosen) for event, tag in KINDS.items()
+        _chip(str(event), words.tag.word, chosen) for event, words in KINDS.items()
     ]
 
 
@@ -124,24 +123,24 @@ def _chip(event: str | None, label: str, chosen: AlertFilter) -> Tab:
     return Tab(label, page_url(event=event, cursor=None), is_here, counted(count))
 
 
-def _line(alert: Alert, made: Mapping[int, Made]) -> AlertLine:
-    remedy = alert_words.REMEDIES[alert.event]
+def _line(alert: Alert, made: Mapping[int, AlertDeliveries]) -> AlertLine:
+    words = KINDS[alert.event]
     is_open = alert.resolved_at is None and alert.asset.deleted_at is None
     sent, sent_url = _sent(alert, made.get(alert.id))
     return AlertLine(
         alert=alert,
-        kind=KINDS[alert.event],
-        sentence=alert_words.sentence_of(alert.event, alert.details),
-        todo=for_reader("assets.edit", remedy.words, remedy.others) if is_open else "",
-        label=remedy.label,
-        url=alert_words.remedy_url(alert),
-        state=alert_words.state_of(alert),
+        kind=words.tag,
+        sentence=words.sentence(alert.details),
+        todo=for_reader("assets.edit", words.todo, words.others) if is_open else "",
+        label=words.label,
+        url=words.url_of(alert),
+        state=state_of(alert),
         sent=sent,
         sent_url=sent_url,
     )
 
 
-def _sent(alert: Alert, made: Made | None) -> tuple[str, str]:
+def _sent(alert: Alert, made: AlertDeliveries | None) -> tuple[str, str]:
     """What became of its deliveries, and where they can be seen."""
     if not alert.is_sent:
         return "Nobody was told: it was marked as already sent", ""

@@ -31,74 +31,7 @@ from portal.web.planning.calendar_strip import span_end
 from portal.web.planning.wording import day_in_words
 
 Details = Mapping[str, Any]
-
-KINDS: Final[Mapping[str, Tag]] = {
-    EventName.CHECKOUT_OVERDUE: Tag("Overdue", "alarm", "danger"),
-    EventName.MAINTENANCE_DUE: Tag("Maintenance due", "wrench", "warning"),
-    EventName.LOW_STOCK: Tag("Low stock", "box-seam", "warning"),
-    EventName.WARRANTY_EXPIRING: Tag("Warranty ends soon", "shield-exclamation", "warning"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Remedy:
-    """What to do about one kind of alert. `label`: of the link to where it is done.
-
-    `others`: for those who may not change the register, see `web/help/advice.py`.
-    """
-
-    words: str
-    others: str
-    label: str
-    action: Action | None
-
-
-REMEDIES: Final[Mapping[str, Remedy]] = {
-    EventName.CHECKOUT_OVERDUE: Remedy(
-        "Ask for it. Check it in when it is back, or give it more time.",
-        f"Ask for it. Then {ASK} to check it in, or to give it more time.",
-        "Check in",
-        Action.CHECK_IN,
-    ),
-    EventName.MAINTENANCE_DUE: Remedy(
-        "Have it done, then enter how it ended.",
-        f"Have it done, then {ASK} to enter how it ended.",
-        "See maintenance",
-        None,
-    ),
-    EventName.LOW_STOCK: Remedy(
-        "Order more, and enter what comes in.",
-        f"Order more, and {ASK} to enter what comes in.",
-        "Receive",
-        Action.RECEIVE_STOCK,
-    ),
-    EventName.WARRANTY_EXPIRING: Remedy(
-        "If something is wrong with it, claim it now.",
-        f"If something is wrong with it, {ASK} to claim it now.",
-        "Send to warranty",
-        Action.SEND_TO_WARRANTY,
-    ),
-}
-
-
-def sentence_of(event: str, details: Details) -> str:
-    """What happened, as of now: what was still to come when it fired may be past."""
-    return _SENTENCES[event](details)
-
-
-def remedy_url(alert: Alert) -> str:
-    """Where a person does something about it."""
-    action = REMEDIES[alert.event].action
-    if action is None:
-        return url_for("planning.maintenance", asset=alert.asset_id)
-    return url_for(f"actions.{action}", asset_id=alert.asset_id)
-
-
-def state_of(alert: Alert) -> Tag:
-    """Open, acknowledged, or over because its matter has passed."""
-    if alert.resolved_at is not None:
-        return ALERT["over"]
-    return ALERT["open" if alert.acknowledged_at is None else "acknowledged"]
+OFF: Final = "Never: it is switched off"
 
 
 def _overdue(details: Details) -> str:
@@ -131,83 +64,6 @@ def _day(day: str) -> str:
     return day_in_words(date.fromisoformat(day))
 
 
-_SENTENCES: Final[Mapping[str, Callable[[Details], str]]] = {
-    EventName.CHECKOUT_OVERDUE: _overdue,
-    EventName.MAINTENANCE_DUE: _maintenance,
-    EventName.LOW_STOCK: _low,
-    EventName.WARRANTY_EXPIRING: _warranty,
-}
-
-OFF: Final = "Never: it is switched off"
-
-
-@dataclass(frozen=True, slots=True)
-class KindLine:
-    """One kind of alert: when it is sent, how many are due, how many the next check sends."""
-
-    kind: Tag
-    rule: str
-    due: str
-    due_url: str
-    coming: str
-
-
-@dataclass(frozen=True, slots=True)
-class DueWords:
-    """What the list of alerts says of those that are still to come."""
-
-    status: RunStatus
-    found: DueNow
-    lines: list[KindLine]
-
-    @property
-    def next_look(self) -> str:
-        """When the next check is, and what it sends."""
-        if self.status.running is not None:
-            return "A check is running."
-        coming = self.found.total_coming
-        sent = f" {plural(coming, 'more alert goes', 'more alerts go')} out then."
-        at = f"{span_end(self.status.next_at)} ({zone_name()})"
-        return f"Next check: {at}.{sent if coming and not self.waits else ''}"
-
-    @property
-    def waits(self) -> int:
-        """How many alerts wait until an administrator has decided about them."""
-        return self.found.total_coming if self.status.needs_first_answer else 0
-
-    @property
-    def late_since(self) -> datetime | None:
-        """Since when a check is overdue; None while none is."""
-        return self.status.last_due_at if self.status.is_late else None
-
-
-def due_words(now: datetime) -> DueWords:
-    """How it is at `now`. Ends its transactions: ask before anything else is read."""
-    found, status = alert_queries.due_now(now), alert_queries.run_status(now)
-    lines = [_kind_line(event, found, status.stored.rules) for event in KINDS]
-    return DueWords(status, found, lines)
-
-
-def _kind_line(event: str, found: DueNow, rules: AlertRules) -> KindLine:
-    name = EventName(event)
-    return KindLine(
-        kind=KINDS[event],
-        rule=_RULES[name](rules),
-        due=counted(found.due[name]),
-        due_url=_lists().get(name, ""),
-        coming=counted(found.coming.get(name, 0)),
-    )
-
-
-def _lists() -> Mapping[EventName, str]:
-    """Where the things themselves are listed."""
-    return {
-        EventName.CHECKOUT_OVERDUE: url_for("assets.index", show=Shown.OVERDUE),
-        EventName.MAINTENANCE_DUE: url_for("planning.maintenance", show=MaintenanceList.DUE),
-        EventName.LOW_STOCK: url_for("assets.index", show=Shown.LOW),
-    }
-
-
 def _overdue_rule(rules: AlertRules) -> str:
     if not rules.overdue_on:
         return OFF
@@ -234,12 +90,137 @@ def _before(days: int) -> str:
     return f"{plural(days, 'day')} before" if days else "On the day"
 
 
-_RULES: Final[Mapping[EventName, Callable[[AlertRules], str]]] = {
-    EventName.CHECKOUT_OVERDUE: _overdue_rule,
-    EventName.MAINTENANCE_DUE: _maintenance_rule,
-    EventName.LOW_STOCK: _low_rule,
-    EventName.WARRANTY_EXPIRING: _warranty_rule,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindWords:
+    """What one kind of alert is called, and what to do about it.
+
+    `sentence`: what happened, as of now: what was still to come when it fired may be past. `rule`:
+    when it is sent. `todo`: the remedy, `others` for those who may not change the register, in
+    which `ASK` stands; `label` leads to `action`, or to the asset's maintenance. `in_state`: the
+    endpoint and arguments of the list of what is in that state.
+    """
+
+    tag: Tag
+    sentence: Callable[[Details], str]
+    rule: Callable[[AlertRules], str]
+    todo: str
+    others: str
+    label: str
+    action: Action | None = None
+    in_state: tuple[str, str] | None = None
+
+    def url_of(self, alert: Alert) -> str:
+        """Where a person does something about it."""
+        if self.action is None:
+            return url_for("planning.maintenance", asset=alert.asset_id)
+        return url_for(f"actions.{self.action}", asset_id=alert.asset_id)
+
+
+# In the order of the pages.
+KINDS: Final[Mapping[str, KindWords]] = {
+    EventName.CHECKOUT_OVERDUE: KindWords(
+        tag=Tag("Overdue", "alarm", "danger"),
+        sentence=_overdue,
+        rule=_overdue_rule,
+        todo="Ask for it. Check it in when it is back, or give it more time.",
+        others=f"Ask for it. Then {ASK} to check it in, or to give it more time.",
+        label="Check in",
+        action=Action.CHECK_IN,
+        in_state=("assets.index", Shown.OVERDUE),
+    ),
+    EventName.MAINTENANCE_DUE: KindWords(
+        tag=Tag("Maintenance due", "wrench", "warning"),
+        sentence=_maintenance,
+        rule=_maintenance_rule,
+        todo="Have it done, then enter how it ended.",
+        others=f"Have it done, then {ASK} to enter how it ended.",
+        label="See maintenance",
+        in_state=("planning.maintenance", MaintenanceList.DUE),
+    ),
+    EventName.LOW_STOCK: KindWords(
+        tag=Tag("Low stock", "box-seam", "warning"),
+        sentence=_low,
+        rule=_low_rule,
+        todo="Order more, and enter what comes in.",
+        others=f"Order more, and {ASK} to enter what comes in.",
+        label="Receive",
+        action=Action.RECEIVE_STOCK,
+        in_state=("assets.index", Shown.LOW),
+    ),
+    EventName.WARRANTY_EXPIRING: KindWords(
+        tag=Tag("Warranty ends soon", "shield-exclamation", "warning"),
+        sentence=_warranty,
+        rule=_warranty_rule,
+        todo="If something is wrong with it, claim it now.",
+        others=f"If something is wrong with it, {ASK} to claim it now.",
+        label="Send to warranty",
+        action=Action.SEND_TO_WARRANTY,
+    ),
 }
+
+
+def state_of(alert: Alert) -> Tag:
+    """Open, acknowledged, or over because its matter has passed."""
+    if alert.resolved_at is not None:
+        return ALERT["over"]
+    return ALERT["open" if alert.acknowledged_at is None else "acknowledged"]
+
+
+@dataclass(frozen=True, slots=True)
+class KindLine:
+    """One kind of alert: when it is sent, how many are due, how many the next check sends."""
+
+    kind: Tag
+    rule: str
+    due: str
+    due_url: str
+    coming: str
+
+
+@dataclass(frozen=True, slots=True)
+class DueWords:
+    """What the list of alerts says of those that are still to come."""
+
+    status: RunStatus
+    due: DueNow
+    lines: list[KindLine]
+
+    @property
+    def next_look(self) -> str:
+        """When the next check is, and what it sends."""
+        if self.status.running is not None:
+            return "A check is running."
+        coming = self.due.total_coming
+        sent = f" {plural(coming, 'more alert goes', 'more alerts go')} out then."
+        at = f"{span_end(self.status.next_at)} ({zone_name()})"
+        return f"Next check: {at}.{sent if coming and not self.waits else ''}"
+
+    @property
+    def waits(self) -> int:
+        """How many alerts wait until an administrator has decided about them."""
+        return self.due.total_coming if self.status.needs_first_answer else 0
+
+    @property
+    def late_since(self) -> datetime | None:
+        """Since when a check is overdue; None while none is."""
+        return self.status.last_due_at if self.status.is_late else None
+
+
+def due_words(now: datetime) -> DueWords:
+    """What is due at `now`. Ends its transactions: ask before anything else is read."""
+    due, status = alert_queries.due_now(now), alert_queries.run_status(now)
+    lines = [
+        KindLine(
+            kind=words.tag,
+            rule=words.rule(status.stored.rules),
+            due=counted(due.due[EventName(event)]),
+            due_url=url_for(words.in_state[0], show=words.in_state[1]) if words.in_state else "",
+            coming=counted(due.coming.get(EventName(event), 0)),
+        )
+        for event, words in KINDS.items()
+    ]
+    return DueWords(status, due, lines)
+
 
 # A run that waits for longer than this has nobody to do it.
 PATIENCE: Final = timedelta(seconds=15)
@@ -258,8 +239,8 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
-    """Everything that the page says of the runs; `is_live` while one is at work."""
+class RunsPanel:
+    """Everything that the page says of the runs."""
 
     status: RunStatus
     lines: list[RunLine]
@@ -274,24 +255,24 @@ class Looking:
 
     @property
     def is_live(self) -> bool:
-        """Whether what is shown may change by itself."""
+        """Whether a run is at work."""
         return self.status.running is not None
 
     @property
     def announcement(self) -> str:
-        """What is read out: how the run ended."""
+        """How the run ended, for screen readers."""
         if self.is_live or not self.lines:
             return ""
         return f"{self.lines[0].tag.word}. {self.lines[0].fired}."
 
 
-def looking(now: datetime) -> Looking:
-    """How it goes at `now`."""
+def runs_panel(now: datetime) -> RunsPanel:
+    """The runs as of `now`."""
     status = alert_queries.run_status(now)
     task = tasks.find(status.running) if status.running else None
     is_queued = task is not None and task.state == TaskState.WAITING
     tag = ALERT_RUN["queued" if is_queued else "working"]
-    return Looking(
+    return RunsPanel(
         status=status,
         lines=[_run_line(run, tag) for run in alert_queries.runs()],
         tag=tag,
@@ -302,20 +283,20 @@ def looking(now: datetime) -> Looking:
 
 def fired_words(counts: Mapping[str, int]) -> str:
     """What fired: "2 overdue, 1 low stock"."""
-    told = [
-        f"{number(counts[event])} {tag.word.lower()}"
-        for event, tag in KINDS.items()
+    return ", ".join(
+        f"{number(counts[event])} {words.tag.word.lower()}"
+        for event, words in KINDS.items()
         if counts.get(event)
-    ]
-    return ", ".join(told)
+    )
 
 
-def told_words(
+def audience_words(
     audiences: Sequence[AudienceCounts], verb: str = "Sent", nobody: str = NOBODY
 ) -> str:
     """ "Sent to 2 webhooks: 4 overdue. Nobody asked for it: 1 low stock"."""
     return ". ".join(
-        f"{_audience(heard, verb) or nobody}: {fired_words(counts)}" for heard, counts in audiences
+        f"{_audience(audience, verb) or nobody}: {fired_words(counts)}"
+        for audience, counts in audiences
     )
 
 
@@ -356,7 +337,7 @@ def _fired(run: AlertRun) -> str:
         return "Nothing so far" if run.outcome is None else "Nothing had become due"
     if run.is_marking:
         return f"Marked as already sent: {words}"
-    return told_words(audiences(run)) or words
+    return audience_words(audiences(run)) or words
 
 
 def _working(task: Task) -> str:

@@ -25,7 +25,7 @@ from portal.services.actions.planning.rules import WorkValues
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.kinds import SOURCES
+from portal.services.alerts.kinds import KINDS
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
@@ -119,7 +119,7 @@ def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -
     )
     assert (latest := line.first()) is not None
     assert (latest.action, latest.actor_name, latest.origin) == (WARRANTY, "Asset register", "cron")
-    made = alert_queries.made_by(ledger())
+    made = alert_queries.deliveries_of(ledger())
     assert {each.total for each in made.values()} == {1}
     assert len(made) == 4
     ids = set(session().scalars(select(Delivery.public_id).where(Delivery.webhook_id == hook.id)))
@@ -247,7 +247,7 @@ def test_one_that_fails_again_and_again_stands_in_nobodys_way(
     begin()
     turn = tasks.claim()
     assert turn is not None
-    for _ in range(len(SOURCES) * 2):
+    for _ in range(len(KINDS) * 2):
         task = session().scalars(select(Task)).one()
         if task.cursor.get("todo"):
             break
@@ -328,7 +328,7 @@ def test_the_ledger_outlives_its_events(app: Flask) -> None:
         current.execute(delete(Event))
     (line,) = ledger()
     assert (line.event_id, line.is_sent) == (None, True)
-    assert alert_queries.made_by([line]) == {}
+    assert alert_queries.deliveries_of([line]) == {}
     assert alert_runs.run(RunKind.SCHEDULED) == {}
 
 

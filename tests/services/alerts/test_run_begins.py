@@ -17,7 +17,7 @@ from portal.services.actions import bulk, lifecycle
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.kinds import SOURCES
+from portal.services.alerts.kinds import KINDS
 from portal.services.alerts.runs import Place
 from portal.services.alerts.settings import GRACE
 from portal.services.core.permissions import SYSTEM
@@ -117,7 +117,7 @@ def test_what_is_over_before_its_turn_comes_is_passed_by(
     app: Flask, happens: Callable[[int], object], told: int
 ) -> None:
     asset_id, now = with_warranty(5), utcnow()
-    (source,) = (n for n, each in enumerate(SOURCES) if each.event is EventName.WARRANTY_EXPIRING)
+    (source,) = (n for n, each in enumerate(KINDS) if each.event is EventName.WARRANTY_EXPIRING)
     with writing() as current:
         run = alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
         assert run is not None

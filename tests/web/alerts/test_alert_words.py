@@ -18,7 +18,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.publish import Audience
 from portal.web.alerts import wording
-from portal.web.alerts.wording import RunLine
+from portal.web.alerts.wording import KINDS, RunLine
 from portal.web.frame.status_tags import ALERT_RUN
 
 LATE, LOW = EventName.CHECKOUT_OVERDUE, EventName.LOW_STOCK
@@ -35,7 +35,7 @@ def _asked(app: Flask) -> Iterator[None]:
 
 def overdue(**details: Any) -> str:
     known = {"due_at": "2026-03-09T16:00:00+00:00", "staff": {"name": "Maria"}, "reminder_no": 1}
-    return wording.sentence_of(LATE, known | details)
+    return KINDS[LATE].sentence(known | details)
 
 
 def test_a_reminder_says_the_how_manieth_it_is() -> None:
@@ -51,8 +51,8 @@ def test_a_reminder_says_the_how_manieth_it_is() -> None:
 def test_what_was_to_come_when_it_was_told_may_be_past(day: int, work: str, warranty: str) -> None:
     iso, told = f"2026-03-{day:02}", f"{day} Mar 2026"
     details = {"title": "Oil", "due_on": iso, "warranty_expires": iso}
-    assert wording.sentence_of(DUE, details) == f"“Oil” {work} due on {told}."
-    assert wording.sentence_of(WARRANTY, details) == f"Its warranty {warranty} on {told}."
+    assert KINDS[DUE].sentence(details) == f"“Oil” {work} due on {told}."
+    assert KINDS[WARRANTY].sentence(details) == f"Its warranty {warranty} on {told}."
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_was_to_come_when_it_was_told_may_be_past(day: int, work: str, warr
 )
 def test_of_low_stock_it_says_what_is_left(quantity: int, unit: str | None, left: str) -> None:
     details = {"quantity": quantity, "unit": unit, "min_quantity": 5}
-    assert wording.sentence_of(LOW, details) == f"{left} left. It counts as low below 5."
+    assert KINDS[LOW].sentence(details) == f"{left} left. It counts as low below 5."
 
 
 def test_an_alert_is_resolved_acknowledged_or_open() -> None:
@@ -87,7 +87,7 @@ def test_an_alert_is_resolved_acknowledged_or_open() -> None:
     ],
 )
 def test_an_audience_is_told_with_those_that_are_off(heard: Audience, told: str) -> None:
-    assert wording.told_words([(heard, {LATE: 4})]) == f"{told}: 4 overdue"
+    assert wording.audience_words([(heard, {LATE: 4})]) == f"{told}: 4 overdue"
 
 
 def line(**columns: Any) -> RunLine:
@@ -95,7 +95,7 @@ def line(**columns: Any) -> RunLine:
     known: dict[str, Any] = {"kind": RunKind.MANUAL, "actor_name": "Ana"}
     with writing() as current:
         current.add(AlertRun(**known | {"outcome": RunOutcome.DONE} | columns))
-    return wording.looking(NOW).lines[0]
+    return wording.runs_panel(NOW).lines[0]
 
 
 def run(**columns: Any) -> str:
@@ -131,12 +131,12 @@ def test_a_queued_run_is_slow_after_a_moment_and_one_at_work_says_how_far_it_is(
     runs.request_run(SYSTEM)
     later = NOW + timedelta(seconds=15)
     for now, is_slow in ((later, False), (later + timedelta(microseconds=1), True)):
-        found = wording.looking(now)
+        found = wording.runs_panel(now)
         assert (found.working, found.tag.word) == ("A run begins in a moment.", "Queued")
         assert (found.is_slow, found.is_live, found.announcement) == (is_slow, True, "")
     for counts, told in (({}, "0 alerts"), ({"fired": 1, "passed": 3}, "1 alert")):
         with writing() as current:
             current.execute(update(Task).values(state="running", counts=counts))
-        found = wording.looking(later + timedelta(hours=1))
+        found = wording.runs_panel(later + timedelta(hours=1))
         assert (found.working, found.is_slow) == (f"{told} so far.", False)
         assert (found.tag, found.lines[0].tag) == (ALERT_RUN["working"], ALERT_RUN["working"])

@@ -86,7 +86,7 @@ def list_maintenances(
         return newest_first(wanted, Maintenance.id, cursor)
     wanted = wanted.where(Maintenance.state.in_(OPEN_MAINTENANCES))
     if which is MaintenanceList.DUE:
-        due = BY_EVENT[EventName.MAINTENANCE_DUE].standing(alert_settings.moment(common_now()))
+        due = BY_EVENT[EventName.MAINTENANCE_DUE].in_state(alert_settings.moment(common_now()))
         wanted = wanted.where(Maintenance.id.in_(due))
     return soonest_first(wanted, Maintenance.due_on, Maintenance.id, cursor)
 
