@@ -2,8 +2,9 @@
 
 Two TUN devices, one at each end, and a thread that carries packets between them. The machine's end
 is made by `python -m tests.faults.healing.cable SOCKET NUMBER WORDS…`, which hands its device over
-and becomes `python WORDS…` in a namespace where nothing but the cable leads anywhere. What listens
-on a unix socket is reached as before.
+and becomes `python WORDS…` in a namespace where nothing but the cable leads anywhere; with `beside
+PID WORDS…` it becomes them in the namespace of that process. What listens on a unix socket is
+reached as before.
 """
 
 import array
@@ -28,11 +29,13 @@ CLONE_NEWNET: Final = 0x40000000
 
 class Cable:
     """Number 1 to 250. `is_cut`: nothing is carried, and nobody is told. `cut_after`: it is cut
-    after the first packet with these bytes. `far`: the address of the machine's end."""
+    after the first packet with these bytes. `lost`: addresses to and from which nothing is carried.
+    `far`: the address of the machine's end."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self.is_cut = False
         self.cut_after = b""
+        self.lost: set[str] = set()
         self.far = f"10.98.{number}.2"
         self._number = number
         self._path = folder / f"cable{number}.sock"
@@ -68,14 +71,19 @@ class Cable:
             while not self._ended.is_set():
                 for handle in select.select(list(ways), [], [], 0.1)[0]:
                     packet = os.read(handle, LONGEST)
-                    if not self.is_cut:
+                    if not (self.is_cut or self._is_lost(packet)):
                         os.write(ways[handle], packet)
-                        self.is_cut = bool(self.cut_after) and self.cut_after in packet
+                        if self.cut_after and self.cut_after in packet:
+                            self.is_cut = True
         except OSError:  # the machine is gone, and its end with it
             pass
         finally:
             for handle in ways:
                 os.close(handle)
+
+    def _is_lost(self, packet: bytes) -> bool:
+        ends = {socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])}
+        return packet[0] >> 4 == 4 and not ends.isdisjoint(self.lost)
 
 
 def device(name: str) -> int:
@@ -85,8 +93,16 @@ def device(name: str) -> int:
     return handle
 
 
+def beside(pid: int) -> list[str]:
+    """Return what Python is started with on the machine of a process; its own words follow."""
+    return ["-m", "tests.faults.healing.cable", "beside", str(pid)]
+
+
 def main(path: str, number: str, *words: str) -> None:
     """The machine's end."""
+    if path == "beside":
+        os.setns(os.open(f"/proc/{number}/ns/net", os.O_RDONLY), CLONE_NEWNET)
+        os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - as a machine starts
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "no network namespace")
     own_address("lo", "127.0.0.1", "255.0.0.0")
