@@ -17,7 +17,7 @@ with lasting():
     from portal.config.settings import SettingsError, load_settings
     from portal.extensions import db
     from portal.services.core import heartbeats, vault
-    from portal.services.operations.health import look_around
+    from portal.services.operations.health import read_snapshot
     from portal.services.people import sessions
 
 # What gunicorn takes as: starting again will not help. It ends the server, not one process of it.
@@ -60,8 +60,8 @@ def post_fork(server: Any, _worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """The web's start is one of the moments that check the keys and, with the first beat, repair
-    the schedule. Who connects waits until it is known how things stand."""
+    """Check the keys and, with the first heartbeat, repair the schedule: each start does. Whoever
+    connects waits until it is known how things stand."""
     with worker.wsgi.app_context():
         if not _are_keys_known(worker):
             worker.log.warning("The database does not answer yet.")
@@ -70,9 +70,9 @@ def post_worker_init(worker: Any) -> None:
         heartbeats.WEB,
         is_well=worker.is_turning,
         write=sessions.write_seen,
-        look=look_around,
+        look=read_snapshot,
     ).begin()
-    worker.heartbeat.known.wait(10)  # two beats that wait for their database are over by then
+    worker.heartbeat.known.wait(10)  # two heartbeats that wait for their database are over by then
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

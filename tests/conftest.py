@@ -26,7 +26,7 @@ from portal.app import create_app
 from portal.base_app import create_base_app
 from portal.commands import cli
 from portal.config.settings import Settings, load_settings
-from portal.database.trouble import book
+from portal.database.trouble import observed
 from portal.extensions import db
 from portal.lib import clock
 from portal.services.core import heartbeats
@@ -217,7 +217,7 @@ def app(
     monkeypatch.setattr(passwords, "NOBODYS_HASH", cheap_hash("of nobody"))
     valkey_server.empty_out()
     heartbeats.take_notes()
-    book.forget()
+    observed.trouble = None
     clock.note_skew(clock.utcnow())  # a test before it may have learnt of another time
     with session_app.app_context():
         empty_out(db.engine)

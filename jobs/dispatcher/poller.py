@@ -12,7 +12,7 @@ from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.in_flight import InFlight
 from jobs.dispatcher.recorder import Claiming, Recorder
-from portal.database.trouble import book
+from portal.database.trouble import observed
 from portal.engine.http.transport import Transport
 from portal.lib.clock import since_boot
 from portal.queue.names import DELIVERIES
@@ -20,7 +20,7 @@ from portal.services.core import heartbeats
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim import kept_of
 from portal.services.dispatch.claim_types import Claim
-from portal.services.operations.readiness import pulse
+from portal.services.operations.readiness import readiness
 from portal.services.outbox.reach import own_reach
 from portal.services.outbox.sharding import own_sharding
 
@@ -109,6 +109,6 @@ def _claim(
     """`without`: a recorder, which claims with what it writes, knows better which results wait."""
     claims = dispatch_claim.claim(connection, without=without | shut, **room)
     # Others may take us for gone who have stood still, and would free and send these as well.
-    if claims and pulse.is_overdue:
-        heartbeats.sign_own(connection, SENDER, trouble=book.present())
+    if claims and readiness.is_overdue:
+        heartbeats.sign_own(connection, SENDER, trouble=observed.trouble)
     return claims

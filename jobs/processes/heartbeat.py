@@ -21,7 +21,7 @@ from portal.config.settings import Settings
 from portal.database.engine import brief_engine
 from portal.database.trouble import Kind
 from portal.services.core import heartbeats
-from portal.services.operations.readiness import Beat, Surroundings, pulse
+from portal.services.operations.readiness import DatabaseCheck, HealthSnapshot, readiness
 
 AGAIN = 1.0  # seconds to the next beat while something is wrong
 GOODBYE = 1.0  # seconds for the last beat and the goodbye
@@ -44,7 +44,7 @@ class Heartbeat:
         *,
         is_well: Callable[[], bool] = lambda: True,
         write: Callable[[], None] = lambda: None,
-        look: Callable[[Engine], Surroundings] | None = None,
+        look: Callable[[Engine], HealthSnapshot] | None = None,
         beside: Callable[[Engine], None] = lambda _: None,
     ) -> None:
         self._app, self._kind = app, kind
@@ -54,27 +54,27 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         settings: Settings = app.extensions["settings"]
         self._engine = brief_engine(settings.database_url, settings.database_options)
-        self._beat = Beat(self._engine, kind)
+        self._check = DatabaseCheck(self._engine, kind)
 
     def begin(self) -> "Heartbeat":
         """Take the first one now."""
-        pulse.begin()
+        readiness.begin()
         self._thread.start()
         return self
 
     def end(self, goodbye_within: float) -> None:
         """Take no further one, and say goodbye if that is done in so many seconds."""
         self._ended.set()
-        pulse.end()
+        readiness.end()
         self._thread.join(goodbye_within)
         # One under way would sign again after the goodbye.
         if not self._thread.is_alive():
-            self._beat.say_goodbye()
+            self._check.deregister()
 
     def _run(self) -> None:
         while not self._ended.is_set():
             is_good = not self._is_well() or self._take()
-            if pulse.is_known:
+            if readiness.is_known:
                 self.known.set()
             self._ended.wait(heartbeats.BEAT_EVERY if is_good else AGAIN)
         self._engine.dispose()
@@ -82,10 +82,10 @@ class Heartbeat:
     def _take(self) -> bool:
         """One beat; whether all is well."""
         with self._app.app_context():
-            found = self._beat.take(heartbeats.take_notes())
-            pulse.beat(found)
+            found = self._check.sign(heartbeats.take_notes())
+            readiness.note(found)
             if self._look and (found is None or found.kind is not Kind.AWAY):
-                pulse.look = self._look(self._engine)
+                readiness.snapshot = self._look(self._engine)
             if found is not None:
                 return False
             try:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, SelectBase, case, delete, exists, fun
 from sqlalchemy.orm import aliased
 
 from portal.database.engine import database_now
-from portal.database.trouble import Trouble, book
+from portal.database.trouble import Trouble, observed
 from portal.extensions import settings
 from portal.lib.clock import ahead
 from portal.lib.file_lock import FileLock
@@ -134,7 +134,7 @@ def lives_on(connection: Connection, now: datetime) -> Sequence[Life]:
     """
     wanted = select(Process.__table__).order_by(Process.kind, Process.seen_at.desc())
     rows = connection.execute(wanted).all()
-    if book.present():
+    if observed.trouble:
         now = max((row.seen_at for row in rows), default=now)
     return [
         Life(

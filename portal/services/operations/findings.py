@@ -426,7 +426,7 @@ DUE_IS_LATE: Final = 60.0
 MAIL_IS_TRIED_AGAIN: Final = 180.0
 DISK_IS_SHORT: Final = 1024**3  # bytes
 DISK_IS_FULL: Final = 200 * 1024**2
-# Those that beat; what a dispatcher or a sweep writes beside it ends without a word.
+# Those with heartbeats; what a dispatcher or a sweep writes beside it ends without a word.
 BEATING: Final = (
     heartbeats.WEB,
     worker_of(DELIVERIES),

@@ -2,8 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -21,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from portal.config.settings import ROOT, Settings
 from portal.database.engine import brief_engine, database_now, shown
-from portal.database.trouble import Kind, Trouble, book, of_error, words_of
+from portal.database.trouble import Kind, Trouble, observed, of_error, words_of
 from portal.extensions import settings
 from portal.lib.clock import ahead, common_now, utcnow
 from portal.lib.redaction import Redactor
@@ -34,7 +33,13 @@ from portal.services.core.erasures import label_of, stuck_erasures
 from portal.services.core.heartbeats import Life, lives, lives_on
 from portal.services.core.unit_of_work import session
 from portal.services.operations.backlog import Backlog, read_backlog
-from portal.services.operations.readiness import Pulse, Ready, Surroundings, examine, pulse
+from portal.services.operations.readiness import (
+    HealthSnapshot,
+    Readiness,
+    Ready,
+    examine,
+    readiness,
+)
 from portal.services.outbox.due import SendingStop, find_stop
 from portal.services.outbox.reach import RefutedDoubts, find_refuted
 from portal.services.webhooks.keys import closed_names, lost_names
@@ -96,21 +101,14 @@ def writer_of(url: str) -> Sequence[Blocker]:
     except OSError:
         return []
     place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
-    return [Blocker(pid, "", _command_of(pid)) for pid in _holders(lines, place)][:1]
-
-
-def _holders(lines: Sequence[str], place: str) -> Iterator[int]:
-    """As in `1: POSIX  ADVISORY  WRITE 4711 08:01:5678 120 120`."""
-    for line in lines:
-        words = line.split()
-        with suppress(ValueError, IndexError):
-            is_it = words[1] == "POSIX" and words[3] == "WRITE" and words[5] == place
-            if is_it and int(words[6]) <= WRITER <= _last(words[7]):
-                yield max(0, int(words[4]))
-
-
-def _last(word: str) -> int:
-    return 2**63 if word == "EOF" else int(word)
+    for line in lines:  # as 1: POSIX  ADVISORY  WRITE 4711 08:01:5678 120 120
+        words = line.replace("EOF", str(2**63)).split()
+        if len(words) != 8 or (words[1], words[3], words[5]) != ("POSIX", "WRITE", place):
+            continue
+        if int(words[6]) <= WRITER <= int(words[7]):
+            pid = max(0, int(words[4]))
+            return [Blocker(pid, "", _command_of(pid))]
+    return []
 
 
 def _command_of(pid: int) -> str:
@@ -189,7 +187,7 @@ class Facts:
 def read_facts(*, examines: bool = False) -> Facts:
     """Everything that can be found out now. Never raises because a part is down.
 
-    `examines`: try what a Save would meet, for a process that has no beats of its own.
+    `examines`: try what a Save would meet, for a process that has no heartbeats of its own.
     """
     found = settings()
     redis = read_state(found.redis_url)
@@ -202,7 +200,7 @@ def read_facts(*, examines: bool = False) -> Facts:
     }
     try:
         database = _database(session(), found)
-        rest |= {"trouble": _trouble(found) if examines else book.present()}
+        rest |= {"trouble": _trouble(found) if examines else observed.trouble}
         rest |= {"blockers": _blockers(session(), found, rest["trouble"])}
         if database.revision != database.head:  # the tables to be read may not be there
             return Facts(database=database, **rest)
@@ -238,7 +236,7 @@ def _trouble(found: Settings) -> Trouble | None:
     engine = brief_engine(found.database_url, found.database_options)
     try:
         if trouble := examine(engine):
-            book.note(trouble)
+            observed.trouble = trouble
         return trouble
     finally:
         engine.dispose()
@@ -340,13 +338,13 @@ def _revision(current: Session) -> str | None:
 
 
 def read_ready() -> Ready:
-    """How things stand: from memory, or by a look of now where this process has no beats (`flask
-    run`, a command). Never raises."""
-    return pulse.read() if pulse.is_beating else _look_once()
+    """Return how things stand: from memory, or as it is now where this process has no heartbeats
+    (`flask run`, a command). Never raises."""
+    return readiness.read() if readiness.has_heartbeats else _read_once()
 
 
-def look_around(engine: Engine) -> Surroundings:
-    """Read tables, signs of life and Redis, whose schedule is repaired with it."""
+def read_snapshot(engine: Engine) -> HealthSnapshot:
+    """Read tables, heartbeats and Redis, whose schedule is repaired with it."""
     redis = read_state(settings().redis_url)
     if isinstance(redis, RedisState):
         ensure_schedule()
@@ -355,23 +353,23 @@ def look_around(engine: Engine) -> Surroundings:
         with engine.connect() as connection:
             revision = MigrationContext.configure(connection).get_current_revision()
             if revision != newest_revision():
-                return Surroundings(False, redis=why_not)
+                return HealthSnapshot(False, redis=why_not)
             lives = lives_on(connection, database_now(connection))
             stopped_at = connection.execute(select(SendingSwitch.stopped_at)).scalar()
     except SQLAlchemyError:
-        return Surroundings(redis=why_not)
-    return Surroundings(True, lives, why_not, stopped_at)
+        return HealthSnapshot(redis=why_not)
+    return HealthSnapshot(True, lives, why_not, stopped_at)
 
 
-def _look_once() -> Ready:
-    current = Pulse()
+def _read_once() -> Ready:
+    current = Readiness()
     engine = brief_engine(settings().database_url, settings().database_options)
     try:
         found = examine(engine)
         current.begin()
         for _ in range(2 if found else 1):  # it will not be asked again
-            current.beat(found)
-        current.look = look_around(engine)
+            current.note(found)
+        current.snapshot = read_snapshot(engine)
         return current.read()
     finally:
         engine.dispose()

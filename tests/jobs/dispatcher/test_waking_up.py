@@ -13,7 +13,7 @@ from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.recorder import Recorder
 from portal.database.engine import database_now
-from portal.database.trouble import Kind, Trouble, book
+from portal.database.trouble import Kind, Trouble, observed
 from portal.extensions import db
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
@@ -21,7 +21,7 @@ from portal.services.core import heartbeats
 from portal.services.core.heartbeats import BROKEN_AFTER
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep
-from portal.services.operations.readiness import Pulse
+from portal.services.operations.readiness import Readiness
 from tests.jobs.dispatcher.delivery_clock import claim, leases
 from tests.jobs.dispatcher.test_dispatcher_parts import looks_with
 from tests.services.core.test_silent_processes import heard, pass_by
@@ -37,10 +37,10 @@ MISSED = BROKEN_AFTER.total_seconds()
 def stand_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """This process has beaten, and no beat has come for so long since."""
     clock = Clock()
-    pulse = Pulse(clock)
-    pulse.begin()
-    pulse.beat(None)
-    monkeypatch.setattr(poller, "pulse", pulse)
+    readiness = Readiness(clock)
+    readiness.begin()
+    readiness.note(None)
+    monkeypatch.setattr(poller, "readiness", readiness)
 
     def stand_still(seconds: float) -> None:
         heartbeats.record_own(WORKER)
@@ -81,7 +81,7 @@ def test_it_still_says_what_is_wrong_with_its_database(
     make_webhook(receiver.url)
     publish()
     stand_still(MISSED + 1)
-    book.note(Trouble(Kind.CROWDED, "too many connections"))
+    observed.trouble = Trouble(Kind.CROWDED, "too many connections")
     deliver_due()
     own = db.session.query(Process).filter_by(run=heartbeats.own_run()).one()
     assert own.trouble == "crowded: too many connections"

@@ -13,7 +13,7 @@ from sqlalchemy import text, update
 
 from jobs.processes.worker import keep_going
 from portal.database import engine
-from portal.database.trouble import Kind, Trouble, book
+from portal.database.trouble import Kind, Trouble, observed
 from portal.extensions import settings
 from portal.models.deliveries import Priority
 from portal.models.operations import Process
@@ -88,7 +88,7 @@ def test_while_nobody_can_sign_nobody_is_missed_and_what_follows_is_not_said(app
         return [each.key for each in findings.find(facts, facts.at)]
 
     assert {"no_sender", "no_background", "no_scheduler", "process_silent", "late"} <= {*found()}
-    book.note(Trouble(Kind.READ_ONLY, "so it is"))
+    observed.trouble = Trouble(Kind.READ_ONLY, "so it is")
     assert found() == ["database_read_only", "process_silent"]  # who was lost before
 
 

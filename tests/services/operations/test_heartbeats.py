@@ -18,7 +18,7 @@ from portal.models.operations import Process
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_run
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.operations.readiness import Pulse, Surroundings
+from portal.services.operations.readiness import HealthSnapshot, Readiness
 from tests.services.operations.test_readiness import on, somebody_else
 from tests.support.processes import until
 
@@ -161,8 +161,8 @@ def test_a_process_that_is_not_well_gives_no_sign_and_is_asked_again(
 def test_each_beat_tells_what_it_found_and_does_what_stands_beside_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own, around = Pulse(), Surroundings(has_tables=True)
-    monkeypatch.setattr(heartbeat, "pulse", own)
+    own, around = Readiness(), HealthSnapshot(has_tables=True)
+    monkeypatch.setattr(heartbeat, "readiness", own)
     monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
     monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)  # what is not written is no trouble
     heartbeats.note("noticed")
@@ -182,25 +182,25 @@ def test_each_beat_tells_what_it_found_and_does_what_stands_beside_it(
     try:
         assert until(lambda: len(done) >= 3, 10)
         assert done[:3] == ["write", "write", "beside"]
-        assert own.look is around
-        assert (own.is_beating, own.read().database) == (True, "ok")
+        assert own.snapshot is around
+        assert (own.has_heartbeats, own.read().database) == (True, "ok")
     finally:
         beats.end(10)
-    assert not own.is_beating
+    assert not own.has_heartbeats
     assert heartbeats.age("noticed") is not None
 
 
 def looks_in_trouble(app: Flask, monkeypatch: pytest.MonkeyPatch) -> tuple[str, int]:
-    """What the pulse says of the database after two bad beats, and how often one looked around."""
-    own, written = Pulse(), list[None]()
-    monkeypatch.setattr(heartbeat, "pulse", own)
+    """Return what is said of the database after two bad heartbeats, and how often one looked."""
+    own, written = Readiness(), list[None]()
+    monkeypatch.setattr(heartbeat, "readiness", own)
     monkeypatch.setattr(heartbeats, "BEAT_EVERY", 3600.0)
     monkeypatch.setattr(heartbeat, "AGAIN", 0.01)
     looks: list[Engine] = []
 
-    def look(engine: Engine) -> Surroundings:
+    def look(engine: Engine) -> HealthSnapshot:
         looks.append(engine)
-        return Surroundings()
+        return HealthSnapshot()
 
     beats = Heartbeat(app, heartbeats.WEB, write=lambda: written.append(None), look=look).begin()
     try:

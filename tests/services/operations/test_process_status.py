@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from portal.database.trouble import Kind, Trouble, book
+from portal.database.trouble import Kind, Trouble, observed
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import BROKEN_AFTER, Life, worker_of
-from portal.services.operations.readiness import SILENT, Need, Pulse, Surroundings
+from portal.services.operations.readiness import SILENT, HealthSnapshot, Need, Readiness
 from tests.services.operations.test_readiness import Clock
 
 AWAY = Trouble(Kind.AWAY, "the road is gone")
@@ -18,7 +18,7 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def nothing_is_wrong() -> None:
-    book.forget()
+    observed.trouble = None
 
 
 @pytest.fixture
@@ -30,34 +30,34 @@ def life(kind: str, trouble: Trouble | None = None, *, is_alive: bool = True) ->
     return Life(kind, kind, "host", 7, AT, is_alive, trouble=trouble)
 
 
-def beating(clock: Clock, **seen: Any) -> Pulse:
-    pulse = Pulse(clock)
-    pulse.begin()
-    pulse.beat(None)
-    pulse.look = Surroundings(has_tables=True, **seen)
-    return pulse
+def beating(clock: Clock, **seen: Any) -> Readiness:
+    readiness = Readiness(clock)
+    readiness.begin()
+    readiness.note(None)
+    readiness.snapshot = HealthSnapshot(has_tables=True, **seen)
+    return readiness
 
 
 @pytest.mark.parametrize("kind", [Kind.FULL, Kind.DISK])
 def test_a_beat_that_found_no_room_came_all_the_same(clock: Clock, kind: Kind) -> None:
-    pulse = beating(clock)
+    readiness = beating(clock)
     clock.now += SILENT
-    pulse.beat(AWAY)
-    pulse.beat(Trouble(kind, "no"))
+    readiness.note(AWAY)
+    readiness.note(Trouble(kind, "no"))
     clock.now += SILENT
-    pulse.beat(AWAY)
-    assert pulse.read().database == "ok"
+    readiness.note(AWAY)
+    assert readiness.read().database == "ok"
 
 
 def test_before_the_first_beat_there_is_no_answer_yet_and_after_two_none(clock: Clock) -> None:
-    pulse = Pulse(clock)
-    assert (pulse.is_beating, pulse.read().database) == (False, "no answer")
-    pulse.begin()
-    assert (pulse.is_beating, pulse.read().database) == (True, "no answer yet")
+    readiness = Readiness(clock)
+    assert (readiness.has_heartbeats, readiness.read().database) == (False, "no answer")
+    readiness.begin()
+    assert (readiness.has_heartbeats, readiness.read().database) == (True, "no answer yet")
     clock.now += SILENT + 0.1
-    assert pulse.read().database == "no answer"
-    pulse.end()
-    assert not pulse.is_beating
+    assert readiness.read().database == "no answer"
+    readiness.end()
+    assert not readiness.has_heartbeats
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_what_does_not_pass_is_told_of_another_living_process(
     clock: Clock, kind: Kind, is_alive: bool, is_told: bool
 ) -> None:
     other = life(worker_of(BACKGROUND), Trouble(kind, "no"), is_alive=is_alive)
-    pulse = beating(clock, lives=[life(worker_of(DELIVERIES)), other])
-    assert pulse.read().database == (f"{kind}: no" if is_told else "ok")
+    readiness = beating(clock, lives=[life(worker_of(DELIVERIES)), other])
+    assert readiness.read().database == (f"{kind}: no" if is_told else "ok")
 
 
 SENDER, OTHER = life(worker_of(DELIVERIES)), life(worker_of(DELIVERIES), AWAY)
@@ -108,30 +108,31 @@ def test_redis_and_a_stop_are_told_and_not_missed(clock: Clock) -> None:
     ready = beating(clock, lives=[SENDER], redis="no such file", stopped_at=AT).read()
     assert (ready.redis, ready.is_ready()) == ("no such file", True)
     assert ready.switch == "a person stopped all sending at 2026-03-01T12:00:00+00:00"
-    pulse = beating(clock, lives=[SENDER])
-    assert (pulse.read().redis, pulse.read().switch) == ("ok", "ok")
-    pulse.look = Surroundings(lives=[SENDER])
-    assert (pulse.read().migrations, pulse.read().is_ready(Need.PAGES)) == ("not known", False)
+    readiness = beating(clock, lives=[SENDER])
+    assert (readiness.read().redis, readiness.read().switch) == ("ok", "ok")
+    readiness.snapshot = HealthSnapshot(lives=[SENDER])
+    ready = readiness.read()
+    assert (ready.migrations, ready.is_ready(Need.PAGES)) == ("not known", False)
 
 
 def test_it_is_overdue_once_a_beat_was_missed_and_one_that_found_no_room_is_none(
     clock: Clock,
 ) -> None:
     late = BROKEN_AFTER.total_seconds()
-    pulse = Pulse(clock)
+    readiness = Readiness(clock)
     clock.now += 2 * late
-    assert not pulse.is_overdue  # it has no beats
-    pulse.begin()
+    assert not readiness.is_overdue  # it has no beats
+    readiness.begin()
     clock.now += late
-    assert not pulse.is_overdue
+    assert not readiness.is_overdue
     clock.now += 0.1
-    assert pulse.is_overdue
+    assert readiness.is_overdue
     for found in (None, Trouble(Kind.FULL, "no")):
-        pulse.beat(found)
+        readiness.note(found)
         clock.now += late
-        assert not pulse.is_overdue
-        pulse.beat(AWAY)
+        assert not readiness.is_overdue
+        readiness.note(AWAY)
         clock.now += 0.1
-        assert pulse.is_overdue
-    pulse.end()
-    assert not pulse.is_overdue
+        assert readiness.is_overdue
+    readiness.end()
+    assert not readiness.is_overdue

@@ -12,25 +12,31 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, Engine, create_engine, insert, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from portal.database.engine import (
     brief_engine,
-    database_now,
     engine_options,
     impatient_engine,
     prepare_engine,
 )
-from portal.database.trouble import Kind, Trouble, book, of_error
+from portal.database.trouble import Kind, Trouble, observed, of_error
 from portal.extensions import db, settings
 from portal.models.operations import Process
 from portal.services.core import heartbeats
-from portal.services.core.unit_of_work import session, writing
-from portal.services.operations import readiness as beat_module
+from portal.services.core.unit_of_work import session
+from portal.services.operations import readiness as readiness_module
 from portal.services.operations.health import read_facts
-from portal.services.operations.readiness import SILENT, Beat, Need, Pulse, Surroundings, examine
+from portal.services.operations.readiness import (
+    SILENT,
+    DatabaseCheck,
+    HealthSnapshot,
+    Need,
+    Readiness,
+    examine,
+)
 from tests.support.database.statements import asked
 from tests.support.factories import make_asset
 from tests.support.processes import until
@@ -72,7 +78,7 @@ def own_row() -> Process:
 
 
 def test_a_beat_signs_and_says_how_the_clock_stands(engine: Engine) -> None:
-    assert Beat(engine, KIND).take(["noticed"]) is None
+    assert DatabaseCheck(engine, KIND).sign(["noticed"]) is None
     assert own_row().trouble is None
     assert abs(own_row().skew) < 2
     assert heartbeats.age("noticed") is not None
@@ -81,23 +87,23 @@ def test_a_beat_signs_and_says_how_the_clock_stands(engine: Engine) -> None:
 def test_the_next_beat_tells_that_a_connection_was_cut(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(book, "is_cut", True)
-    assert Beat(engine, KIND).take() is None
+    monkeypatch.setattr(observed, "is_cut", True)
+    assert DatabaseCheck(engine, KIND).sign() is None
     assert heartbeats.age(heartbeats.CUT) is not None
-    assert not book.is_cut
+    assert not observed.is_cut
 
 
 @pytest.mark.parametrize("table", ["events", "deliveries", "webhooks"])
 def test_a_lock_that_stops_saves_is_told_at_once_in_its_row(engine: Engine, table: str) -> None:
     on("postgresql")
-    beat = Beat(engine, KIND)
+    check = DatabaseCheck(engine, KIND)
     with somebody_else() as other:
         other.execute(text(f"LOCK TABLE {table} IN SHARE MODE"))
-        found = beat.take()
+        found = check.sign()
         assert found == Trouble(Kind.LOCKED, f'could not obtain lock on relation "{table}"')
         assert own_row().trouble == f'locked: could not obtain lock on relation "{table}"'
         assert examine(engine) == found
-    assert beat.take() is None
+    assert check.sign() is None
     assert own_row().trouble is None
 
 
@@ -106,12 +112,12 @@ def test_a_beat_looks_for_room_once_a_minute(
 ) -> None:
     on("postgresql")
     clock, seen = Clock(), []
-    monkeypatch.setattr(beat_module, "monotonic", clock)
-    beat = Beat(engine, KIND)
+    monkeypatch.setattr(readiness_module, "monotonic", clock)
+    check = DatabaseCheck(engine, KIND)
     with asked(engine, "CREATE TEMP TABLE") as tries:
         for later in (0, 59.9, 0.2, 59.9, 0.2):
             clock.now += later
-            assert beat.take() is None
+            assert check.sign() is None
             seen.append(len(tries))
     assert seen == [1, 1, 2, 2, 3]
 
@@ -121,7 +127,7 @@ def test_a_table_that_is_only_read_or_saved_to_stops_nobody(engine: Engine) -> N
     with somebody_else() as other:
         other.execute(text("LOCK TABLE events, deliveries, webhooks IN ROW EXCLUSIVE MODE"))
         other.execute(text("SELECT count(*) FROM deliveries"))
-        assert Beat(engine, KIND).take() is None
+        assert DatabaseCheck(engine, KIND).sign() is None
 
 
 def test_a_database_that_takes_no_changes_is_told_as_the_driver_says_it(engine: Engine) -> None:
@@ -132,7 +138,7 @@ def test_a_database_that_takes_no_changes_is_told_as_the_driver_says_it(engine: 
     with server.connect() as connection:
         connection.execute(change)
     try:
-        found = Beat(engine, KIND).take()
+        found = DatabaseCheck(engine, KIND).sign()
         assert found is not None
         assert found.kind is Kind.READ_ONLY
         assert "read-only transaction" in found.reason
@@ -145,7 +151,7 @@ def test_a_database_that_takes_no_changes_is_told_as_the_driver_says_it(engine: 
             connection.execute(text(f"ALTER DATABASE {name} RESET default_transaction_read_only"))
         server.dispose()
         engine.dispose()
-    assert Beat(engine, KIND).take() is None
+    assert DatabaseCheck(engine, KIND).sign() is None
 
 
 def test_a_writer_of_sqlite_is_named_by_its_process(engine: Engine, tmp_path: Path) -> None:
@@ -162,7 +168,7 @@ def test_a_writer_of_sqlite_is_named_by_its_process(engine: Engine, tmp_path: Pa
         assert writer.stdout is not None
         assert writer.stdout.readline() == "has it\n"
         unnoticed, examined = read_facts(), read_facts(examines=True)
-        found = Beat(engine, KIND).take()
+        found = DatabaseCheck(engine, KIND).sign()
         facts = read_facts()
         writer.communicate()
     assert found == Trouble(Kind.LOCKED, "database is locked")
@@ -172,7 +178,7 @@ def test_a_writer_of_sqlite_is_named_by_its_process(engine: Engine, tmp_path: Pa
     (blocker,) = facts.blockers
     assert blocker.pid == writer.pid
     assert "sqlite3" in blocker.doing
-    assert Beat(engine, KIND).take() is None
+    assert DatabaseCheck(engine, KIND).sign() is None
 
 
 def test_a_transaction_that_was_forgotten_is_named_with_user_and_query() -> None:
@@ -194,8 +200,7 @@ def test_a_transaction_that_was_forgotten_is_named_with_user_and_query() -> None
     assert 9 < found.seconds < 20
 
 
-def test_what_a_page_was_refused_is_known_until_rows_are_committed_again(app: Flask) -> None:
-    del app
+def test_what_a_page_was_refused_is_known_until_a_heartbeat_finds_room(engine: Engine) -> None:
     refused = {
         "postgresql": "DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$",
         "sqlite": "PRAGMA max_page_count = 1",
@@ -205,31 +210,19 @@ def test_what_a_page_was_refused_is_known_until_rows_are_committed_again(app: Fl
         connection.execute(text(refused[dialect]))
         if dialect == "sqlite":
             connection.execute(text("CREATE TABLE filled AS SELECT zeroblob(9000000)"))
-    found = book.present()
+    found = observed.trouble
     db.engine.dispose()
     assert found is not None
     assert found.kind is Kind.FULL
-    with suppress(ZeroDivisionError), writing() as current:
-        add_a_row(current.connection())
-        raise ZeroDivisionError
-    with writing() as current:  # a row that is changed in its place proves nothing
-        current.execute(text("UPDATE processes SET kind = kind"))
-    assert book.present() == found
-    with writing() as current:
-        add_a_row(current.connection())
-    assert book.present() is None
-
-
-def add_a_row(connection: Connection) -> None:
-    now = database_now(connection)
-    row = {"name": "a row", "kind": "row", "started_at": now, "seen_at": now}
-    connection.execute(insert(Process).values(row))
+    assert DatabaseCheck(engine, KIND).sign() is None
+    assert own_row().trouble == str(found)  # it was written before room was looked for
+    assert observed.trouble is None
 
 
 def test_a_lock_that_a_page_met_is_no_missed_beat(engine: Engine) -> None:
-    beat = Beat(engine, KIND)
-    book.note(Trouble(Kind.LOCKED, "one row"))
-    assert beat.take() is None
+    check = DatabaseCheck(engine, KIND)
+    observed.trouble = Trouble(Kind.LOCKED, "one row")
+    assert check.sign() is None
 
 
 def test_a_lock_of_100_ms_says_nothing(app: Flask) -> None:
@@ -244,7 +237,7 @@ def test_a_lock_of_100_ms_says_nothing(app: Flask) -> None:
     told = of_error(refused.value.orig)
     assert told is not None
     assert told.kind is Kind.LOCKED
-    assert book.present() is None
+    assert observed.trouble is None
 
 
 def delete_all(engine: Engine) -> None:
@@ -255,10 +248,10 @@ def delete_all(engine: Engine) -> None:
 
 @pytest.mark.parametrize("kind", [Kind.FULL, Kind.DISK])
 def test_room_that_is_there_again_is_found_by_the_next_beat(engine: Engine, kind: Kind) -> None:
-    beat = Beat(engine, KIND)
+    check = DatabaseCheck(engine, KIND)
     for _ in range(2):
-        book.note(Trouble(kind, "no space left"))
-        assert (beat.take(), book.present()) == (None, None)
+        observed.trouble = Trouble(kind, "no space left")
+        assert (check.sign(), observed.trouble) == (None, None)
 
 
 class Clock:
@@ -268,45 +261,45 @@ class Clock:
         return self.now
 
 
-def beating(clock: Clock) -> Pulse:
-    pulse = Pulse(clock)
-    pulse.begin()
-    pulse.beat(None)
-    pulse.look = Surroundings(has_tables=True)
-    return pulse
+def beating(clock: Clock) -> Readiness:
+    readiness = Readiness(clock)
+    readiness.begin()
+    readiness.note(None)
+    readiness.snapshot = HealthSnapshot(has_tables=True)
+    return readiness
 
 
 def test_one_missed_beat_is_nothing_and_two_are(app: Flask) -> None:
     del app
-    pulse = beating(Clock())
+    readiness = beating(Clock())
     away = Trouble(Kind.AWAY, "the road is gone")
-    pulse.beat(away)
-    assert pulse.read().is_ready(Need.PAGES)
-    pulse.beat(away)
-    assert pulse.read().database == "away: the road is gone"
-    assert not pulse.read().is_ready(Need.PAGES)
-    pulse.beat(None)
-    assert pulse.read().is_ready(Need.PAGES)
-    pulse.beat(away)
-    assert pulse.read().is_ready(Need.PAGES)  # those before are forgotten
+    readiness.note(away)
+    assert readiness.read().is_ready(Need.PAGES)
+    readiness.note(away)
+    assert readiness.read().database == "away: the road is gone"
+    assert not readiness.read().is_ready(Need.PAGES)
+    readiness.note(None)
+    assert readiness.read().is_ready(Need.PAGES)
+    readiness.note(away)
+    assert readiness.read().is_ready(Need.PAGES)  # those before are forgotten
 
 
 def test_beats_that_hang_are_missed_too(app: Flask) -> None:
     del app
     clock = Clock()
-    pulse = beating(clock)
+    readiness = beating(clock)
     clock.now += SILENT - 0.1
-    assert pulse.read().is_ready(Need.PAGES)
+    assert readiness.read().is_ready(Need.PAGES)
     clock.now += 0.2
-    assert pulse.read().database == "no answer"
+    assert readiness.read().database == "no answer"
 
 
 @pytest.mark.parametrize("kind", [Kind.FULL, Kind.READ_ONLY, Kind.DISK])
 def test_what_does_not_pass_is_said_at_once(app: Flask, kind: Kind) -> None:
     del app
-    pulse = beating(Clock())
-    book.note(Trouble(kind, "no"))
-    assert pulse.read().database == f"{kind}: no"
+    readiness = beating(Clock())
+    observed.trouble = Trouble(kind, "no")
+    assert readiness.read().database == f"{kind}: no"
 
 
 def test_a_file_that_may_not_be_written_to_is_told() -> None:
@@ -321,7 +314,7 @@ def test_a_file_that_may_not_be_written_to_is_told() -> None:
     engine = brief_engine(f"sqlite:///{path}")
     os.seteuid(nobody if me == 0 else me)
     try:
-        found = Beat(engine, KIND).take()
+        found = DatabaseCheck(engine, KIND).sign()
     finally:
         os.seteuid(me)
         engine.dispose()
@@ -332,10 +325,11 @@ def test_a_file_that_may_not_be_written_to_is_told() -> None:
 def test_at_its_end_it_takes_its_sign_back_and_lets_go_of_the_database(
     engine: Engine, tmp_path: Path
 ) -> None:
-    beat = Beat(engine, KIND)
-    assert beat.take() is None
-    beat.say_goodbye()
+    check = DatabaseCheck(engine, KIND)
+    assert check.sign() is None
+    check.deregister()
     assert heartbeats.lives() == []
     assert isinstance(engine.pool, QueuePool)
     assert engine.pool.checkedin() == 0
-    Beat(brief_engine(f"sqlite:///{tmp_path}/away/portal"), KIND).say_goodbye()  # nobody hears it
+    away = brief_engine(f"sqlite:///{tmp_path}/away/portal")
+    DatabaseCheck(away, KIND).deregister()  # nobody hears it
