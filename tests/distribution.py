@@ -35,7 +35,7 @@ WAITING: Final = (
 )
 LONG_FIRST: Final = (
     "faults/",
-    "browser/every_page/test_every_page.py",
+    "browser/test_pages.py",
     "jobs/processes/",
     "browser/",
     "jobs/",

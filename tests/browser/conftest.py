@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.support.accessibility import heard_from
+
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 QUIET = [
     "--no-sandbox",
@@ -39,11 +41,13 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A fresh page: no cookies, 1280 px wide."""
+    """A fresh page: no cookies, 1280 px wide. What is wrong with what it says fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
-    yield context.new_page()
+    page = context.new_page()
+    yield page
     context.close()
+    assert heard_from(page) == []
 
 
 @pytest.fixture

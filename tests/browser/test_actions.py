@@ -13,7 +13,7 @@ from portal.lib.clock import utcnow
 from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
 from portal.services.core.unit_of_work import session, writing
-from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.accessibility import watch
 from tests.browser.support.serve_app import served
 from tests.browser.support.user_steps import press
 from tests.support.factories import make_asset, make_location, make_user, make_webhook
@@ -105,7 +105,6 @@ def lend(page: Page) -> None:
     says(page, "3 days late")
     says(page, "Maria Lopez should have brought it back 3 days ago.")
     expect(page.locator(".state")).to_contain_text("Overdue")
-    check_page(page, "an asset that is late")
     act(page, "Check in", condition_in="Fair", location_id="Store")
     says(page, "Free to be given out. It is at Store.")
 
@@ -167,7 +166,6 @@ def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) 
 def each_was_sent(page: Page) -> list[str]:
     """What the asset's own tab says of its messages, the newest first."""
     open_tab(page, "Webhook deliveries")
-    check_page(page, "the deliveries of one asset")
     texts = page.locator("tbody th a").all_inner_texts()
     return [text.partition("\n")[0] for text in texts]
 

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.accessibility import watch
 from tests.browser.support.serve_app import served
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import make_delivery
@@ -35,10 +35,8 @@ def test_a_person_retries_the_page_and_stops(page: Page, app: Flask, portal: str
     page.goto(f"{portal}/deliveries")
     page.get_by_label("Choose all on this page").check()
     expect(page.get_by_text("13 of 13 selected")).to_be_visible()
-    check_page(page, "log with everything chosen")
     page.get_by_role("button", name="Retry selected").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Retry 12 deliveries?")
-    check_page(page, "bulk retry, the question")
     page.get_by_role("button", name="Retry", exact=True).click()
     expect(page.get_by_text("Looking for what is to be sent")).to_be_visible()
     work()
@@ -46,18 +44,5 @@ def test_a_person_retries_the_page_and_stops(page: Page, app: Flask, portal: str
         finish(each, "failed")
     work()
     expect(page.get_by_text("10 in a row failed")).to_be_visible(timeout=15_000)
-    check_page(page, "bulk retry that waits")
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("What was not sent is as before")).to_be_visible()
-    check_page(page, "bulk retry, stopped")
-
-
-def test_what_cannot_be_retried_says_so(page: Page, app: Flask, portal: str) -> None:
-    make_delivery(status="delivered")
-    sign_in(page, app, portal)
-    page.goto(f"{portal}/deliveries/retry?all=1")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Send these again?")
-    check_page(page, "bulk retry of what arrived")
-    page.goto(f"{portal}/deliveries/retry?all=1&status=held")
-    expect(page.get_by_text("None of these can be sent")).to_be_visible()
-    check_page(page, "bulk retry of nothing")

@@ -9,7 +9,6 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from jobs.deliver import deliver_due
-from tests.browser.support.accessibility import check_page
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.factories import publish
@@ -38,7 +37,6 @@ def test_a_newcomer_sees_the_whole_thing_work(page: Page, app: Flask, portal: st
     page.get_by_role("button", name="Try it without a receiver").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Built-in inbox")
     expect(page.locator(".inbox-count")).to_have_text("Nothing has arrived yet.")
-    check_page(page, "inbox without messages")
     page.get_by_role("button", name="Send a test").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Built-in inbox")
     deliver_due()
@@ -49,7 +47,6 @@ def test_a_newcomer_sees_the_whole_thing_work(page: Page, app: Flask, portal: st
     deliver_due()
     expect(page.locator(".inbox-count")).to_contain_text("2 deliveries", timeout=PATIENCE_MS)
     expect(message.get_by_text("AST-00007 Projector").first).to_be_visible()
-    check_page(page, "inbox with messages")
     # Closed it is three lines.
     height = """each => {
       each.querySelectorAll("details").forEach(part => { part.open = false; });
@@ -60,13 +57,3 @@ def test_a_newcomer_sees_the_whole_thing_work(page: Page, app: Flask, portal: st
     expect(page.locator(".state .tag")).to_have_text("Delivered")
     expect(page.get_by_role("main")).to_contain_text("The built-in inbox has it.")
     expect(page.get_by_role("main")).to_contain_text("/inbox/••••")
-
-
-def test_it_works_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
-    sign_in(plain_page, app, portal)
-    plain_page.goto(f"{portal}/inbox")
-    plain_page.get_by_role("button", name="Try it without a receiver").click()
-    plain_page.get_by_role("button", name="Send a test").click()
-    deliver_due()
-    plain_page.get_by_role("link", name="Refresh this page").click()
-    expect(plain_page.get_by_text("Signature is good")).to_be_visible()

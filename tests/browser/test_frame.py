@@ -25,21 +25,11 @@ def form(page: Page, gallery: str) -> Page:
     return page
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        NEW,
-        "/deliveries",
-        "/deliveries/1",
-        "/settings/webhooks/1/delete",
-        "/broken/404",
-        "/broken/500",
-    ],
-)
-def test_every_part_can_be_used_by_everyone(page: Page, gallery: str, path: str) -> None:
+def test_every_part_can_be_used_by_everyone(page: Page, gallery: str) -> None:
     watch(page, gallery)
-    page.goto(gallery + path)
-    check_page(page, path)
+    for path in ("/deliveries/1", "/settings/webhooks/1/delete", "/broken/500"):
+        page.goto(gallery + path)
+        check_page(page, path)
 
 
 def test_a_form_with_mistakes_can_be_used_by_everyone(form: Page, gallery: str) -> None:

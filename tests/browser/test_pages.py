@@ -1,0 +1,146 @@
+"""About twenty pages in a real browser, filled, with and without scripts; forms with mistakes."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+from sqlalchemy import update
+
+from portal.lib.clock import utcnow
+from portal.models.people import Role, UserSession
+from portal.services.core.unit_of_work import writing
+from portal.services.people import one_time_links
+from tests.browser.support.accessibility import NARROW, check_page, watch
+from tests.browser.support.page_list import address, rules
+from tests.browser.support.sample_register import Filled, fill
+from tests.browser.support.serve_app import served
+from tests.support.database.kept_filling import filled_once
+from tests.support.factories import Person, make_user
+from tests.support.pages import Pages
+
+# Many pages in one test, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(300)
+# Of each kind of page one: a list, a thing, a form, an action, a chart, a question, help.
+PAGES: Final = (
+    *("home.index", "account.index", "alerts.index", "alert_settings.index", "audit.index"),
+    *("assets.index", "assets.show", "assets.new", "asset_parts.timeline", "actions.check_out"),
+    *("planning.reservations", "importing.check", "bulk.show", "staff.show", "people.show"),
+    *("deliveries.index", "deliveries.show", "delivery_help.signature", "batches.show"),
+    *("webhooks.index", "webhooks.show", "webhook_forms.new", "webhook_drafts.show"),
+    *("inbox.index", "system.index", "help.webhooks"),
+)
+MISTAKEN: Final = ("assets.new", "invitations.new", "webhook_forms.new")
+TYPED: Final = (
+    ":is(input:not([type=hidden], [type=checkbox], [type=radio], [type=file]), textarea):visible"
+)
+
+
+@pytest.fixture
+def portal(app: Flask) -> Iterator[str]:
+    with served(app) as url:
+        yield url
+
+
+def _filled() -> tuple[Person, Filled]:
+    person = make_user(name="Ana Gruber")
+    return person, fill(person)
+
+
+def addresses(app: Flask, filled: Filled, *names: str) -> dict[str, str]:
+    """The path of each of these pages by its endpoint."""
+    by_name = {rule.endpoint: rule for rule in rules(app)}
+    return {name: address(by_name[name], filled) for name in names}
+
+
+def sign_in_as(page: Page, app: Flask, portal: str, person: Person) -> None:
+    """Carry the session of this person, who signed in elsewhere."""
+    pages = Pages(app)
+    pages.sign_in(person.email, person.password)
+    cookie = pages.client.get_cookie("session")
+    assert cookie is not None
+    page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
+    watch(page, portal)
+
+
+def open_whole(page: Page, url: str) -> None:
+    """Open it, and whatever is folded away on it."""
+    page.goto(url)
+    page.evaluate("document.querySelectorAll('main details').forEach(each => each.open = true)")
+
+
+def test_a_page_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> None:
+    person, filled = filled_once(_filled)
+    sign_in_as(page, app, portal, person)
+    for name, path in addresses(app, filled, *PAGES).items():
+        open_whole(page, portal + path)
+        check_page(page, name)
+    for path in ("/nowhere", "/assets?q=nothing"):
+        page.goto(portal + path)
+        check_page(page, path)
+
+
+def test_a_page_is_whole_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
+    person, filled = filled_once(_filled)
+    page = plain_page
+    page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+    sign_in_as(page, app, portal, person)
+    for name, path in addresses(app, filled, *PAGES).items():
+        page.goto(portal + path)
+        expect(page.get_by_role("heading", level=1), name).to_be_visible()
+        beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert beyond <= 0, name
+        for form in page.locator("main form:visible").all():
+            expect(form.locator("button:not([type=button])").first, name).to_be_attached()
+
+
+def test_a_page_of_an_empty_register_can_be_used_by_everyone(
+    page: Page, app: Flask, portal: str
+) -> None:
+    sign_in_as(page, app, portal, make_user())
+    for path in ("/", "/assets", "/deliveries", "/settings/webhooks"):
+        page.goto(portal + path)
+        check_page(page, f"empty {path}")
+
+
+def test_a_form_with_mistakes_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> None:
+    person, filled = filled_once(_filled)
+    sign_in_as(page, app, portal, person)
+    for name, path in addresses(app, filled, *MISTAKEN).items():
+        open_whole(page, portal + path)
+        mistake(page, name)
+    with writing() as current:
+        current.execute(update(UserSession).values(confirmed_at=utcnow() - timedelta(minutes=16)))
+    open_whole(page, f"{portal}/settings/people/invite")
+    expect(page.locator("h1")).to_have_text("Confirm it is you")
+    mistake(page, "confirmation")
+
+
+def test_the_ways_in_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> None:
+    watch(page, portal)
+    setup = one_time_links.setup_link()
+    assert setup
+    way = f"{portal}/setup?token={setup.partition('=')[2]}"
+    page.goto(way)
+    mistake(page, "set-up")
+    make_user(Role.ADMIN)
+    page.goto(f"{portal}/sign-in")
+    mistake(page, "sign-in")
+    page.goto(way)
+    check_page(page, "dead link")
+
+
+def mistake(page: Page, name: str) -> None:
+    """Send the page's form with everything emptied."""
+    form = page.locator("main form.form").first
+    # The last one first: which is the second goes by which are still ticked.
+    for box in reversed(form.locator("input[type=checkbox]:checked:visible").all()):
+        box.uncheck()
+    for box in form.locator(TYPED).all():
+        box.fill("")
+    form.locator(".form-buttons button").first.click()
+    expect(page.locator(".error-summary"), name).to_be_focused()
+    assert page.title().startswith("Error: "), name
+    check_page(page, f"{name} with mistakes")
