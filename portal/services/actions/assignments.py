@@ -1,16 +1,15 @@
-"""Give, lend, take back and return: the verbs that say who has an asset."""
+"""Allocate, revoke, check out and check in: the verbs that say who has an asset."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from portal.engine.events import details
-from portal.engine.events.details import ClosedAssignment, StaffRef, UpdateReason
+from portal.engine.events.details import ClosedAssignment, data_of
 from portal.models.assets import Action, Asset, AssetStatus, Condition, Location
 from portal.models.assignments import Assignment, AssignmentKind, Staff
-from portal.services.actions import planning_rows, transition
+from portal.services.actions import transition
+from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import refuse_long, refuse_odd_year
 from portal.services.actions.transition import Change, Moved
 from portal.services.assets.snapshots import (
@@ -28,7 +27,7 @@ from portal.services.core.unit_of_work import writing
 
 
 def allocate(actor: Actor, asset_id: int, *, staff_id: int | None, note: str = "") -> None:
-    """Give the asset to a person, until it is taken back (asset.allocated)."""
+    """Give the asset to a person until it is revoked (asset.allocated)."""
     refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> Assignment:
@@ -37,7 +36,7 @@ def allocate(actor: Actor, asset_id: int, *, staff_id: int | None, note: str = "
         return begin(current, asset, staff, AssignmentKind.ALLOCATION, note=note)
 
     def tell(moved: Moved) -> dict[str, Any]:
-        return details.data_of(allocation_facts(moved.made))
+        return data_of(allocation_facts(moved.made))
 
     transition.perform(actor, asset_id, Change(Action.ALLOCATE, make, tell, note=note))
 
@@ -55,12 +54,11 @@ def revoke(
     refuse_long(note=note, reason=reason)
 
     def make(current: Session, asset: Asset) -> tuple[Asset, Assignment]:
-        return asset, _take_back(current, asset, Action.REVOKE, condition_in, location_id)
+        return asset, _end(current, asset, Action.REVOKE, condition_in, location_id)
 
     def tell(moved: Moved) -> dict[str, Any]:
         asset, ended = moved.made
-        facts = revocation_facts(asset, ended, reason)
-        return details.data_of(allocation_facts(ended), facts)
+        return data_of(allocation_facts(ended), revocation_facts(asset, ended, reason))
 
     change = Change(Action.REVOKE, make, tell, note=note, remark=reason)
     transition.perform(actor, asset_id, change)
@@ -97,12 +95,12 @@ def check_out(
         until = _in_future(asset, due_at)
         refuse_reserved(current, actor, asset, until, staff, "due_at")
         kind = AssignmentKind.CHECKOUT
-        lent = begin(current, asset, staff, kind, note=note, due_at=until)
-        lent.purpose = purpose
-        return lent
+        checkout = begin(current, asset, staff, kind, note=note, due_at=until)
+        checkout.purpose = purpose
+        return checkout
 
     def tell(moved: Moved) -> dict[str, Any]:
-        return details.data_of(checkout_facts(moved.made))
+        return data_of(checkout_facts(moved.made))
 
     change = Change(Action.CHECK_OUT, make, tell, note=note, remark=purpose)
     transition.perform(actor, asset_id, change)
@@ -120,11 +118,11 @@ def check_in(
     refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> tuple[Asset, Assignment]:
-        return asset, _take_back(current, asset, Action.CHECK_IN, condition_in, location_id)
+        return asset, _end(current, asset, Action.CHECK_IN, condition_in, location_id)
 
     def tell(moved: Moved) -> dict[str, Any]:
         asset, ended = moved.made
-        return details.data_of(checkout_facts(ended), return_facts(asset, ended))
+        return data_of(checkout_facts(ended), return_facts(asset, ended))
 
     transition.perform(actor, asset_id, Change(Action.CHECK_IN, make, tell, note=note))
 
@@ -136,37 +134,34 @@ def change_due_date(
     refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> Assignment:
-        lent = _held(asset)
+        checkout = _holding(asset)
         until = _in_future(asset, due_at)
-        refuse_reserved(current, actor, asset, until, lent.staff, "due_at")
-        lent.due_at = until
-        return lent
+        refuse_reserved(current, actor, asset, until, checkout.staff, "due_at")
+        checkout.due_at = until
+        return checkout
 
     def tell(moved: Moved) -> dict[str, Any]:
-        lent = moved.made
-        checkout = {"id": lent.id, "due_at": lent.due_at}
-        reason = UpdateReason.DUE_DATE_CHANGED
-        return details.updated(reason, moved.before, moved.after, checkout=checkout)
+        return {"checkout": {"id": moved.made.id, "due_at": moved.made.due_at}}
 
     change = Change(Action.CHANGE_DUE_DATE, make, tell, note=note, may_change_nothing=True)
     return transition.perform(actor, asset_id, change)
 
 
-def _take_back(
+def _end(
     current: Session, asset: Asset, action: Action, condition: str | None, location_id: int | None
 ) -> Assignment:
     location = chosen_location(current, location_id)
-    ended = end(asset, action, condition) or _held(asset)
+    ended = end(asset, action, condition) or _holding(asset)
     asset.location = location or asset.location
     asset.status = AssetStatus.AVAILABLE
     return ended
 
 
-def _held(asset: Asset) -> Assignment:
-    found = open_assignment(asset.id)
-    if found is None:  # the status says that somebody has it, so somebody does
+def _holding(asset: Asset) -> Assignment:
+    holding = open_assignment(asset.id)
+    if holding is None:  # the status says that somebody has it, so somebody does
         raise RuntimeError(f"Asset {asset.id} is {asset.status}, but nobody has it")
-    return found
+    return holding
 
 
 def _in_future(asset: Asset, due_at: datetime | None) -> datetime:
@@ -176,14 +171,6 @@ def _in_future(asset: Asset, due_at: datetime | None) -> datetime:
         raise Refusal("Choose a return time in the future", field="due_at")
     refuse_odd_year(due_at=due_at)
     return due_at
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What a closing event tells of the holding that it ended; nothing where nobody had it."""
-
-    previous_holder: StaffRef | None = None
-    closed_assignment: ClosedAssignment | None = None
 
 
 def active_staff(current: Session, staff_id: int | None, *, field: str = "staff_id") -> Staff:
@@ -224,7 +211,7 @@ def refuse_reserved(
     Times are told in the zone in which the actor types them.
     """
     now = asset.updated_at
-    rival = planning_rows.conflict(current, asset.id, now, until, for_staff_id=staff.id)
+    rival = planning_queries.conflict(current, asset.id, now, until, for_staff_id=staff.id)
     if rival is None:
         return
     name, starts, zone = rival.staff.name, rival.starts_at, zone_of(current, actor)
@@ -257,7 +244,7 @@ def begin(
         location={"id": at.id, "name": at.name} if at else None,
         condition_out=asset.condition,
         notes=note,
-        reservation_id=planning_rows.fulfil(current, asset.id, staff.id, now, until=due_at),
+        reservation_id=planning_queries.fulfil(current, asset.id, staff.id, now, until=due_at),
     )
     current.add(assignment)
     allocated = kind is AssignmentKind.ALLOCATION
@@ -277,9 +264,10 @@ def end(asset: Asset, action: Action, condition: str | None = None) -> Assignmen
     return assignment
 
 
-def end_by_the_way(asset: Asset, action: Action) -> Ended:
-    """End the holding that may stand in the way of `action`, and say whose it was."""
+def end_if_held(asset: Asset, action: Action) -> dict[str, Any]:
+    """End the holding that there may be; return what the closing event tells of it."""
     ended = end(asset, action)
-    if ended is None:
-        return Ended()
-    return Ended(staff_ref(ended.staff), ClosedAssignment(ended.id, ended.kind))
+    return {
+        "previous_holder": staff_ref(ended.staff) if ended else None,
+        "closed_assignment": ClosedAssignment(ended.id, ended.kind) if ended else None,
+    }

@@ -32,9 +32,6 @@ MOST_ASSETS: Final = 500
 DONE: Final = "done"
 REFUSED: Final = "refused"
 
-# Who, which asset, and what was typed, by the names of the verb's own arguments.
-Verb = Callable[[Actor, int, Mapping[str, Any]], object]
-
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -115,7 +112,7 @@ def _step(current: Session, task: Task) -> Step:
     )
     rows = current.scalars(wanted.order_by(TaskRow.number).limit(tasks.ROWS)).all()
     for row in tasks.few(rows):
-        refusal = tasks.refusal_of(current, partial(verb, actor, row.asset_id or 0, values))
+        refusal = tasks.refusal_of(current, partial(verb, actor, row.asset_id or 0, **values))
         row.outcome, row.message = DONE, ""
         if refusal:
             row.outcome, row.message = REFUSED, refusal.sentence
@@ -124,7 +121,7 @@ def _step(current: Session, task: Task) -> Step:
     return tasks.DONE if task.done >= task.total else tasks.MORE
 
 
-def _schedule(actor: Actor, asset_id: int, values: Mapping[str, Any]) -> object:
+def _schedule(actor: Actor, asset_id: int, **values: Any) -> object:
     due_on, cost = values.get("due_on"), values.get("estimated_cost")
     read = {
         "due_on": date.fromisoformat(due_on) if due_on else None,
@@ -133,13 +130,14 @@ def _schedule(actor: Actor, asset_id: int, values: Mapping[str, Any]) -> object:
     return planning_maintenance.schedule(actor, asset_id, PlanValues(**{**values, **read}))
 
 
-VERBS: Final[Mapping[Action, Verb]] = {
-    Action.ALLOCATE: lambda actor, of, values: assignments.allocate(actor, of, **values),
-    Action.REVOKE: lambda actor, of, values: assignments.revoke(actor, of, **values),
-    Action.CHECK_IN: lambda actor, of, values: assignments.check_in(actor, of, **values),
-    Action.TRANSFER: lambda actor, of, values: incidents.transfer(actor, of, **values),
+# The verb of each action, which takes what was typed by the names of its arguments.
+VERBS: Final[Mapping[Action, Callable[..., object]]] = {
+    Action.ALLOCATE: assignments.allocate,
+    Action.REVOKE: assignments.revoke,
+    Action.CHECK_IN: assignments.check_in,
+    Action.TRANSFER: incidents.transfer,
     Action.SCHEDULE_MAINTENANCE: _schedule,
-    Action.DELETE: lambda actor, of, values: lifecycle.delete_asset(actor, of, **values),
+    Action.DELETE: lifecycle.delete_asset,
 }
 
 BULK: Final = Kind(name=NAME, permission=PERMISSION, step=_step)

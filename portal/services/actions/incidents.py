@@ -1,25 +1,40 @@
-"""Move an asset, report it lost or broken, claim its warranty, dispose of it."""
+"""Move an asset, report it lost or broken, claim its warranty, dispose of it; and take it back
+into use: received back, repaired, found, restored."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any, Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.engine.events.body import Ref
-from portal.engine.events.details import Damage, Liquidation, Loss, Transfer, WarrantyClaim, data_of
+from portal.engine.events.body import Ref, wire_value
+from portal.engine.events.details import (
+    Damage,
+    Facts,
+    Liquidation,
+    Loss,
+    Transfer,
+    WarrantyClaim,
+    data_of,
+)
 from portal.extensions import settings
 from portal.models.assets import Action, Asset, AssetStatus, Condition
-from portal.models.assignments import IncidentKind
-from portal.services.actions import assignments, planning_rows, transition
-from portal.services.actions.planning_rows import keep_details, open_incident, under_warranty
+from portal.models.assignments import Incident, IncidentKind
+from portal.services.actions import assignments, transition
+from portal.services.actions.assignments import chosen_location
+from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import refuse_long, refuse_odd_year
-from portal.services.actions.transition import Change
+from portal.services.actions.transition import Change, Moved, made_facts
 from portal.services.assets.rules import DEAREST
 from portal.services.assets.snapshots import ref
+from portal.services.assets.tag_numbers import refuse_taken
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import keep_unique
 
 
 class Method(StrEnum):
@@ -81,7 +96,7 @@ def transfer(
 
     def make(current: Session, asset: Asset) -> Transfer:
         before, now = ref(asset.location), asset.updated_at
-        asset.location = assignments.chosen_location(current, location_id)
+        asset.location = chosen_location(current, location_id)
         if asset.location is None:
             raise Refusal("Choose where it goes", field="location_id")
         place = Ref(asset.location.id, asset.location.name)
@@ -100,13 +115,10 @@ def transfer(
         keep_details(incident, facts)
         return facts
 
-    change = Change(
-        Action.TRANSFER,
-        make,
-        lambda moved: data_of(replace(moved.made, holder=moved.asset.holder)),
-        note=note,
-        remark=reason,
-    )
+    def tell(moved: Moved) -> Mapping[str, Any]:
+        return data_of(replace(moved.made, holder=moved.asset.holder))
+
+    change = Change(Action.TRANSFER, make, tell, note=note, remark=reason)
     transition.perform(actor, asset_id, change)
 
 
@@ -124,28 +136,25 @@ def report_lost(
     def make(current: Session, asset: Asset) -> Loss:
         at = _not_later(asset, lost_at, "lost_at")
         incident = open_incident(current, asset, IncidentKind.LOST, at)
-        ended = assignments.end_by_the_way(asset, Action.REPORT_LOST)
+        ended = assignments.end_if_held(asset, Action.REPORT_LOST)
         asset.status = AssetStatus.LOST
         facts = Loss(
             incident_id=incident.id,
             lost_at=at,
             description=description,
             last_location=ref(asset.location),
-            previous_holder=ended.previous_holder,
-            closed_assignment=ended.closed_assignment,
+            **ended,
             under_warranty=under_warranty(asset),
-            cancelled_reservation_ids=planning_rows.cancel_open_reservations(
-                current, actor, asset.id
-            ),
-            cancelled_maintenance_ids=planning_rows.cancel_open_maintenance(
-                current, actor, asset.id
-            ),
+            cancelled_reservation_ids=planning_queries.cancel_open_reservations(current, asset.id),
+            cancelled_maintenance_ids=planning_queries.cancel_open_maintenance(current, asset.id),
         )
         keep_details(incident, facts)
         return facts
 
-    change = _told(Action.REPORT_LOST, make, note, description)
-    transition.perform(actor, asset_id, replace(change, aside=_cancelled))
+    change = Change(
+        Action.REPORT_LOST, make, made_facts, note=note, remark=description, aside=_cancelled
+    )
+    transition.perform(actor, asset_id, change)
 
 
 def report_broken(
@@ -162,21 +171,21 @@ def report_broken(
     def make(current: Session, asset: Asset) -> Damage:
         at = _not_later(asset, broken_at, "broken_at")
         incident = open_incident(current, asset, IncidentKind.BROKEN, at)
-        ended = assignments.end_by_the_way(asset, Action.REPORT_BROKEN)
+        ended = assignments.end_if_held(asset, Action.REPORT_BROKEN)
         asset.status, asset.condition = AssetStatus.BROKEN, Condition.DAMAGED
         facts = Damage(
             incident_id=incident.id,
             broken_at=at,
             description=description,
             last_location=ref(asset.location),
-            previous_holder=ended.previous_holder,
-            closed_assignment=ended.closed_assignment,
+            **ended,
             under_warranty=under_warranty(asset),
         )
         keep_details(incident, facts)
         return facts
 
-    transition.perform(actor, asset_id, _told(Action.REPORT_BROKEN, make, note, description))
+    change = Change(Action.REPORT_BROKEN, make, made_facts, note=note, remark=description)
+    transition.perform(actor, asset_id, change)
 
 
 def send_to_warranty(actor: Actor, asset_id: int, values: ClaimValues) -> None:
@@ -187,7 +196,7 @@ def send_to_warranty(actor: Actor, asset_id: int, values: ClaimValues) -> None:
 
     def make(current: Session, asset: Asset) -> WarrantyClaim:
         incident = open_incident(current, asset, IncidentKind.WARRANTY, asset.updated_at)
-        ended = assignments.end_by_the_way(asset, Action.SEND_TO_WARRANTY)
+        ended = assignments.end_if_held(asset, Action.SEND_TO_WARRANTY)
         asset.status = AssetStatus.WARRANTY
         facts = WarrantyClaim(
             claim_id=incident.id,
@@ -197,13 +206,13 @@ def send_to_warranty(actor: Actor, asset_id: int, values: ClaimValues) -> None:
             expected_back_on=values.expected_back_on,
             problem=values.problem,
             under_warranty=under_warranty(asset),
-            previous_holder=ended.previous_holder,
-            closed_assignment=ended.closed_assignment,
+            **ended,
         )
         keep_details(incident, facts)
         return facts
 
-    change = _told(Action.SEND_TO_WARRANTY, make, values.note, values.remark)
+    action = Action.SEND_TO_WARRANTY
+    change = Change(action, make, made_facts, note=values.note, remark=values.remark)
     transition.perform(actor, asset_id, change)
 
 
@@ -222,22 +231,21 @@ def liquidate(actor: Actor, asset_id: int, values: DisposalValues) -> None:
             currency=settings().currency,
             recipient=values.recipient or None,
             purchase_cost=asset.purchase_cost,
-            cancelled_reservation_ids=planning_rows.cancel_open_reservations(
-                current, actor, asset.id
-            ),
-            cancelled_maintenance_ids=planning_rows.cancel_open_maintenance(
-                current, actor, asset.id
-            ),
+            cancelled_reservation_ids=planning_queries.cancel_open_reservations(current, asset.id),
+            cancelled_maintenance_ids=planning_queries.cancel_open_maintenance(current, asset.id),
         )
         keep_details(incident, facts)
         return facts
 
-    change = _told(Action.LIQUIDATE, make, values.note, values.remark)
-    transition.perform(actor, asset_id, replace(change, aside=_cancelled))
-
-
-def _told(action: Action, make: transition.Make, note: str, remark: str = "") -> Change:
-    return Change(action, make, lambda moved: data_of(moved.made), note=note, remark=remark)
+    change = Change(
+        Action.LIQUIDATE,
+        make,
+        made_facts,
+        note=values.note,
+        remark=values.remark,
+        aside=_cancelled,
+    )
+    transition.perform(actor, asset_id, change)
 
 
 def _cancelled(made: Loss | Liquidation) -> str:
@@ -270,3 +278,131 @@ def _refuse_unfit(values: DisposalValues) -> None:
     if values.proceeds is not None and not 0 <= values.proceeds <= DEAREST:
         raise Refusal(f"Enter an amount from 0 to {DEAREST:,}", field="proceeds")
     refuse_long(recipient=values.recipient, note=values.note)
+
+
+# What each way back into use ends, and how receivers call that.
+WAYS_BACK: Final[Mapping[Action, tuple[IncidentKind, str]]] = {
+    Action.RECEIVE_BACK: (IncidentKind.WARRANTY, "claim"),
+    Action.REPAIR: (IncidentKind.BROKEN, "incident"),
+    Action.FIND: (IncidentKind.LOST, "incident"),
+}
+
+
+def come_back(
+    actor: Actor,
+    asset_id: int,
+    action: Action,
+    *,
+    condition: str | None = None,
+    location_id: int | None = None,
+    note: str = "",
+) -> None:
+    """Take the asset back into use (asset.updated); `action` is one of `WAYS_BACK`."""
+    refuse_long(note=note)
+    kind, called = WAYS_BACK[action]
+
+    def make(current: Session, asset: Asset) -> Incident | None:
+        if condition and condition not in set(Condition):
+            raise Refusal("Choose a condition from the list", field="condition")
+        asset.location = chosen_location(current, location_id) or asset.location
+        asset.status = AssetStatus.AVAILABLE
+        asset.condition = condition or asset.condition
+        closed = close_incidents(current, asset, *TROUBLE)
+        return next((incident for incident in closed if incident.kind == kind), None)
+
+    transition.perform(actor, asset_id, _closing(action, called, make, note))
+
+
+def undo_liquidation(actor: Actor, asset_id: int, *, note: str = "") -> None:
+    """It was disposed of by mistake: it is again what it was before (asset.updated)."""
+    refuse_long(note=note)
+
+    def make(current: Session, asset: Asset) -> Incident | None:
+        closed = close_incidents(current, asset, IncidentKind.LIQUIDATION)
+        asset.status = closed[0].status_from if closed else AssetStatus.AVAILABLE
+        return closed[0] if closed else None
+
+    change = _closing(Action.UNDO_LIQUIDATION, "liquidation", make, note)
+    transition.perform(actor, asset_id, change)
+
+
+def restore(actor: Actor, asset_id: int, *, note: str = "") -> None:
+    """Bring a deleted asset back into the register (asset.updated).
+
+    Refused when its tag or serial number has gone to another asset meanwhile.
+    """
+    refuse_long(note=note)
+    transition.perform(actor, asset_id, Change(Action.RESTORE, _restore, note=note))
+
+
+def _restore(current: Session, asset: Asset) -> None:
+    tag, serial = asset.asset_tag, asset.serial_number
+
+    def look() -> None:
+        try:
+            refuse_taken(current, tag, serial, asset.id)
+        except Refusal as taken:
+            way_out = "Change that one first, then restore this one."
+            raise Refusal(f"{taken.sentence}. {way_out}") from None
+
+    def store() -> None:
+        asset.deleted_at = None
+        current.flush()
+
+    keep_unique(current, look, store)
+
+
+def _closing(action: Action, called: str, make: transition.Make, note: str) -> Change:
+    def tell(moved: Moved) -> Mapping[str, Any]:
+        closed: Incident | None = moved.made
+        return {called: {"id": closed.id, "closed_at": closed.closed_at} if closed else None}
+
+    return Change(action, make, tell, note=note)
+
+
+# What is over when an asset is fit for use again.
+TROUBLE = (IncidentKind.LOST, IncidentKind.BROKEN, IncidentKind.WARRANTY)
+STANDING_KINDS = (*TROUBLE, IncidentKind.LIQUIDATION)
+
+
+def open_incident(current: Session, asset: Asset, kind: IncidentKind, at: datetime) -> Incident:
+    """Note that it happened; flushed, so that it has its id. Call it before the status moves."""
+    incident = Incident(asset_id=asset.id, kind=kind, at=at, status_from=asset.status)
+    if kind is IncidentKind.TRANSFER:
+        incident.closed_at = at
+    current.add(incident)
+    current.flush()
+    return incident
+
+
+def keep_details(incident: Incident, facts: Facts) -> None:
+    """Keep what its event tells, for the asset's page."""
+    incident.details = wire_value(facts)
+
+
+def close_incidents(current: Session, asset: Asset, *kinds: IncidentKind) -> list[Incident]:
+    """What was open of these kinds is over; the latest first."""
+    found = open_incidents(current, asset.id, *kinds)
+    for incident in found:
+        incident.closed_at = asset.updated_at
+    return found
+
+
+def open_incidents(current: Session, asset_id: int, *kinds: IncidentKind) -> list[Incident]:
+    """What is not over yet, of these kinds; the latest first."""
+    wanted = (
+        select(Incident)
+        .where(
+            Incident.asset_id == asset_id,
+            Incident.kind.in_(kinds),
+            Incident.closed_at.is_(None),
+        )
+        .order_by(Incident.id.desc())
+    )
+    return list(current.scalars(wanted))
+
+
+def under_warranty(asset: Asset) -> bool:
+    """Whether the warranty still runs on the installation's today."""
+    today = asset.updated_at.astimezone(settings().timezone).date()
+    return asset.warranty_expires is not None and asset.warranty_expires >= today

@@ -7,13 +7,13 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from portal.engine.events import details
-from portal.engine.events.details import UpdateReason
 from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset, AssetKind, AssetStatus, Category, Location
-from portal.services.actions import planning_rows, stock, transition
+from portal.services.actions import stock, transition
+from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import refuse_long
-from portal.services.actions.transition import Change, Moved
-from portal.services.assets.rules import ASSET_FIELDS, AssetValues, FieldType, faults
+from portal.services.actions.transition import Change
+from portal.services.assets.rules import ASSET_FIELDS, AssetValues, FieldType, faults, refuse_first
 from portal.services.assets.tag_numbers import next_tag, refuse_taken
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
@@ -35,7 +35,7 @@ def create_asset(actor: Actor, values: AssetValues) -> int:
     """Add an item, or a kind of stock, to the register (asset.created); return its id."""
     with writing() as current:
         require(current, actor, "assets.edit")
-        _refuse_faulty(values)
+        refuse_first(faults(values))
         asset = _store_new(current, values)
         if asset.kind == AssetKind.STOCK:
             stock.begin(current, actor, asset, values.quantity or 0)
@@ -50,13 +50,12 @@ def create_asset(actor: Actor, values: AssetValues) -> int:
 
 def edit_asset(actor: Actor, asset_id: int, version: int, values: AssetValues) -> bool:
     """Change what is known of an asset (asset.updated); False when nothing changed."""
-    _refuse_faulty(values)
+    refuse_first(faults(values))
     if not values.asset_tag:
         raise Refusal("Enter the asset tag", field="asset_tag")
     change = Change(
         action=Action.EDIT,
         make=lambda current, asset: _edit(current, asset, values),
-        tell=_edited,
         version=version,
         may_change_nothing=True,
     )
@@ -68,31 +67,21 @@ def delete_asset(actor: Actor, asset_id: int, reason: str = "") -> None:
     refuse_long(reason=reason)
     change = Change(
         action=Action.DELETE,
-        make=lambda current, asset: _mark_deleted(current, actor, asset),
+        make=_mark_deleted,
         tell=lambda moved: details.deleted(moved.asset, reason),
         remark=reason,
     )
     transition.perform(actor, asset_id, change)
 
 
-def _edited(moved: Moved) -> dict[str, Any]:
-    return details.updated(UpdateReason.EDIT, moved.before, moved.after)
-
-
-def _mark_deleted(current: Session, actor: Actor, asset: Asset) -> None:
-    if planning_rows.has_open(current, asset.id):
+def _mark_deleted(current: Session, asset: Asset) -> None:
+    if planning_queries.has_open(current, asset.id):
         blocker = "is still reserved by somebody. Reject or cancel the reservation first."
         raise Refusal(f"{asset.asset_tag} {blocker}")
-    if planning_rows.in_progress(current, asset.id):
+    if planning_queries.in_progress(current, asset.id):
         raise Refusal(f"{asset.asset_tag} is being worked on. Complete the maintenance first.")
-    planning_rows.cancel_open_maintenance(current, actor, asset.id)
+    planning_queries.cancel_open_maintenance(current, asset.id)
     asset.deleted_at = asset.updated_at
-
-
-def _refuse_faulty(values: AssetValues) -> None:
-    found = faults(values)
-    if found:
-        raise Refusal(found[0].sentence, field=found[0].field)
 
 
 def _store_new(current: Session, values: AssetValues) -> Asset:

@@ -1,11 +1,12 @@
-"""Say what may be done with an asset in which status, why not, and how long texts may be. Pure."""
+"""Rules of the actions: in which status each is legal, why not, how long texts may be. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from portal.engine.events.catalogue import EventName
+from portal.engine.events.details import UpdateReason
 from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.services.assets.rules import YEARS
 from portal.services.core.refusals import Refusal
@@ -20,15 +21,16 @@ BOTH: Final = ITEMS | STOCK
 class Rule:
     """One row: what the action tells receivers, and where it is legal.
 
-    `also`: the further events of a named double, told after `event` in the same transaction;
-    of a completed maintenance only where it repeats. `on_deleted`: legal on a deleted asset, and
-    on no other.
+    `reason`: of an asset.updated. `also`: the further events of a named double, told after `event`
+    in the same transaction; of a completed maintenance only where it repeats. `on_deleted`: legal
+    on a deleted asset, and on no other.
     """
 
     event: EventName
     legal: frozenset[AssetStatus]
     kinds: frozenset[AssetKind] = ITEMS
     permission: str = "assets.edit"
+    reason: UpdateReason | None = None
     also: tuple[EventName, ...] = ()
     on_deleted: bool = False
 
@@ -46,12 +48,8 @@ def _but(*statuses: AssetStatus) -> frozenset[AssetStatus]:
     return ANY - frozenset(statuses)
 
 
-def _update(legal: frozenset[AssetStatus], permission: str = "assets.edit") -> Rule:
-    return Rule(event=EventName.UPDATED, legal=legal, permission=permission)
-
-
-def _move_of_stock() -> Rule:
-    return Rule(event=EventName.UPDATED, legal=_in(AVAILABLE), kinds=STOCK)
+def _update(reason: UpdateReason, legal: frozenset[AssetStatus], **more: Any) -> Rule:
+    return Rule(event=EventName.UPDATED, reason=reason, legal=legal, **more)
 
 
 (AVAILABLE, ALLOCATED, CHECKED_OUT, MAINTENANCE, WARRANTY, BROKEN, LOST, LIQUIDATED) = AssetStatus
@@ -60,11 +58,11 @@ _LIFECYCLE: Final[Mapping[Action, Rule]] = {
     # Nothing is created twice.
     Action.CREATE: Rule(event=EventName.CREATED, legal=frozenset(), kinds=BOTH),
     # What was disposed of is read-only but for its notes: `edit_asset` sees to that.
-    Action.EDIT: Rule(event=EventName.UPDATED, legal=ANY, kinds=BOTH),
+    Action.EDIT: _update(UpdateReason.EDIT, ANY, kinds=BOTH),
     Action.DELETE: Rule(
         event=EventName.DELETED, legal=_in(AVAILABLE, BROKEN, LOST, LIQUIDATED), kinds=BOTH
     ),
-    Action.RESTORE: Rule(event=EventName.UPDATED, legal=ANY, kinds=BOTH, on_deleted=True),
+    Action.RESTORE: _update(UpdateReason.RESTORED, ANY, kinds=BOTH, on_deleted=True),
 }
 
 _HOLDINGS: Final[Mapping[Action, Rule]] = {
@@ -75,7 +73,7 @@ _HOLDINGS: Final[Mapping[Action, Rule]] = {
     ),
     Action.CHECK_OUT: Rule(event=EventName.CHECKED_OUT, legal=_in(AVAILABLE)),
     Action.CHECK_IN: Rule(event=EventName.CHECKED_IN, legal=_in(CHECKED_OUT)),
-    Action.CHANGE_DUE_DATE: _update(_in(CHECKED_OUT)),
+    Action.CHANGE_DUE_DATE: _update(UpdateReason.DUE_DATE_CHANGED, _in(CHECKED_OUT)),
 }
 
 # Checked out: only a reservation that starts at or after the due time, which its verb checks.
@@ -86,18 +84,18 @@ _PLANNING: Final[Mapping[Action, Rule]] = {
     Action.REJECT_RESERVATION: Rule(
         event=EventName.RESERVATION_REJECTED, legal=_but(LOST, LIQUIDATED)
     ),
-    Action.CANCEL_RESERVATION: _update(ANY),
-    Action.EXPIRE_RESERVATION: _update(ANY),
+    Action.CANCEL_RESERVATION: _update(UpdateReason.RESERVATION_CANCELLED, ANY),
+    Action.EXPIRE_RESERVATION: _update(UpdateReason.RESERVATION_EXPIRED, ANY),
     Action.SCHEDULE_MAINTENANCE: Rule(
         event=EventName.MAINTENANCE_SCHEDULED, legal=_but(WARRANTY, LOST, LIQUIDATED)
     ),
-    Action.START_MAINTENANCE: _update(_in(AVAILABLE, BROKEN)),
+    Action.START_MAINTENANCE: _update(UpdateReason.MAINTENANCE_STARTED, _in(AVAILABLE, BROKEN)),
     Action.COMPLETE_MAINTENANCE: Rule(
         event=EventName.MAINTENANCE_COMPLETED,
         also=(EventName.MAINTENANCE_SCHEDULED,),
         legal=_but(LOST, LIQUIDATED),
     ),
-    Action.CANCEL_MAINTENANCE: _update(ANY),
+    Action.CANCEL_MAINTENANCE: _update(UpdateReason.MAINTENANCE_CANCELLED, ANY),
 }
 
 _INCIDENTS: Final[Mapping[Action, Rule]] = {
@@ -114,16 +112,18 @@ _INCIDENTS: Final[Mapping[Action, Rule]] = {
         event=EventName.WARRANTY, legal=_in(AVAILABLE, ALLOCATED, CHECKED_OUT, BROKEN)
     ),
     Action.LIQUIDATE: Rule(event=EventName.LIQUIDATED, legal=_in(AVAILABLE, BROKEN, LOST)),
-    Action.RECEIVE_BACK: _update(_in(WARRANTY)),
-    Action.REPAIR: _update(_in(BROKEN)),
-    Action.FIND: _update(_in(LOST)),
-    Action.UNDO_LIQUIDATION: _update(_in(LIQUIDATED), "assets.undo_liquidation"),
+    Action.RECEIVE_BACK: _update(UpdateReason.WARRANTY_RETURNED, _in(WARRANTY)),
+    Action.REPAIR: _update(UpdateReason.REPAIRED, _in(BROKEN)),
+    Action.FIND: _update(UpdateReason.FOUND, _in(LOST)),
+    Action.UNDO_LIQUIDATION: _update(
+        UpdateReason.LIQUIDATION_UNDONE, _in(LIQUIDATED), permission="assets.undo_liquidation"
+    ),
 }
 
 _STOCK: Final[Mapping[Action, Rule]] = {
-    Action.RECEIVE_STOCK: _move_of_stock(),
-    Action.ISSUE_STOCK: _move_of_stock(),
-    Action.ADJUST_STOCK: _move_of_stock(),
+    Action.RECEIVE_STOCK: _update(UpdateReason.STOCK_RECEIVED, _in(AVAILABLE), kinds=STOCK),
+    Action.ISSUE_STOCK: _update(UpdateReason.STOCK_ISSUED, _in(AVAILABLE), kinds=STOCK),
+    Action.ADJUST_STOCK: _update(UpdateReason.STOCK_ADJUSTED, _in(AVAILABLE), kinds=STOCK),
 }
 
 RULES: Final[Mapping[Action, Rule]] = {

@@ -4,29 +4,21 @@
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.engine.events import details
-from portal.engine.events.details import UpdateReason
 from portal.lib.paging import Page
 from portal.models.assets import Action, Asset, MoveKind, StockMove
 from portal.services.actions import transition
 from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change, Moved
 from portal.services.assets.rules import MOST_IN_STOCK
-from portal.services.assets.snapshots import as_told
+from portal.services.assets.snapshots import move_facts
 from portal.services.core.keyset import newest_first
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-
-REASONS: Final = {
-    Action.RECEIVE_STOCK: UpdateReason.STOCK_RECEIVED,
-    Action.ISSUE_STOCK: UpdateReason.STOCK_ISSUED,
-    Action.ADJUST_STOCK: UpdateReason.STOCK_ADJUSTED,
-}
 
 # How many more (or fewer) there are, worked out from the locked row.
 Delta = Callable[[Asset], int]
@@ -91,10 +83,9 @@ def _perform(
         return _move(current, actor, asset, kind, number, note) if number else None
 
     def tell(moved: Moved) -> dict[str, Any]:
-        move = as_told(moved.made)
-        return details.updated(REASONS[action], moved.before, moved.after, stock_move=move)
+        return {"stock_move": move_facts(moved.made)}
 
-    change = Change(action=action, make=make, tell=tell, note=note, may_change_nothing=True)
+    change = Change(action, make, tell, note=note, may_change_nothing=True)
     return transition.perform(actor, asset_id, change)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from portal.engine.events import body
+from portal.engine.events import body, details
 from portal.engine.events.body import AssetSnapshot, event_data
+from portal.engine.events.details import data_of
 from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset
 from portal.services import audit
@@ -47,16 +48,16 @@ class Change:
 
     `make` changes the locked row and whatever belongs to it, or refuses; `asset.updated_at` is
     already the time at which it happens, `asset.version` the next one. What it returns reaches
-    `tell` as `moved.made`; `tell` gives the event's own keys of `data`.
-    `version` is the one that the person saw; None where it does not matter. `note` goes to
-    receivers and timeline, `remark` to the timeline alone, and what `aside` says of what `make`
-    returned. `may_change_nothing`: then it is told
-    only if the asset's own fields changed.
+    `tell` as `moved.made`; `tell` gives the event's own keys of `data`, of an asset.updated the
+    object concerned. `version` is the one that the person saw; None where it does not matter.
+    `note` goes to receivers and timeline, `remark` to the timeline alone, and what `aside` says of
+    what `make` returned. `may_change_nothing`: then it is told only if the asset's own fields
+    changed.
     """
 
     action: Action
     make: Make
-    tell: Callable[[Moved], Mapping[str, Any]]
+    tell: Callable[[Moved], Mapping[str, Any]] = lambda _moved: {}
     _: KW_ONLY
     version: int | None = None
     note: str = ""
@@ -145,7 +146,7 @@ def _conclude(
         status_from=status_from,
         status_to=status_to,
         note=change.note,
-        **change.tell(moved),
+        **_details(change, moved),
     )
     entry = timeline.TimelineEntry(
         action=change.action,
@@ -158,6 +159,16 @@ def _conclude(
     timeline.write(current, actor, asset.id, asset.updated_at, entry)
     _audit(current, actor, asset, change.action, differences)
     ledger.after_change(current, asset, before)
+
+
+def _details(change: Change, moved: Moved) -> Mapping[str, Any]:
+    reason, told = RULES[change.action].reason, change.tell(moved)
+    return details.updated(reason, moved.before, moved.after, **told) if reason else told
+
+
+def made_facts(moved: Moved) -> Mapping[str, Any]:
+    """Tell the facts that `make` has returned."""
+    return data_of(moved.made)
 
 
 def _publish(

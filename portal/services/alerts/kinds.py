@@ -22,7 +22,7 @@ from portal.models.planning import Maintenance, MaintenanceState
 from portal.services.alerts import rules as alert_rules
 from portal.services.alerts.rules import GONE, Firing, Moment
 from portal.services.assets import queries as asset_queries
-from portal.services.assets.snapshots import as_told, last_move, named, ref, snapshot, staff_ref
+from portal.services.assets.snapshots import last_move, move_facts, named, ref, snapshot, staff_ref
 
 CHUNK: Final = 500
 
@@ -189,7 +189,7 @@ def judge_stock(current: Session, moment: Moment, asset: Asset, _id: int) -> Due
         unit=asset.unit,
         shortfall=threshold - quantity,
         location=ref(asset.location),
-        last_move=as_told(move) if move else None,
+        last_move=move_facts(move) if move else None,
     )
     return DueAlert(firing=firing, facts=facts)
 

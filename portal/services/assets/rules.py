@@ -1,7 +1,7 @@
 """The fields of an asset, and what their values must be like, one sentence a fault. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 from portal.models.assets import AssetKind, Condition
+from portal.services.core.refusals import Refusal
 
 DEAREST: Final = Decimal("9999999999.99")  # what decimal(12,2) holds
 YEARS: Final = range(1900, 2201)
@@ -279,6 +280,12 @@ def faults(values: AssetValues) -> list[Fault]:
         *_of_days(values),
         *_of_counts(values),
     ]
+
+
+def refuse_first(faults: Iterable[Fault]) -> None:
+    """Refuse for the first fault, at its field."""
+    for fault in faults:
+        raise Refusal(fault.sentence, field=fault.field)
 
 
 def _of_texts(values: AssetValues) -> Iterator[Fault]:

@@ -144,7 +144,7 @@ def return_facts(asset: Asset, ended: Assignment) -> details.Return:
     )
 
 
-def wanted_facts(reservation: Reservation) -> ReservationFacts:
+def reservation_facts(reservation: Reservation) -> ReservationFacts:
     """A reservation for receivers. Flush first."""
     return ReservationFacts(
         reservation_id=reservation.id,
@@ -175,7 +175,7 @@ def named(staff: Staff | None) -> Ref | None:
     return Ref(staff.id, staff.name) if staff else None
 
 
-def as_told(move: StockMove) -> dict[str, Any]:
+def move_facts(move: StockMove) -> dict[str, Any]:
     """A move as receivers get it."""
     return {
         "id": move.id,

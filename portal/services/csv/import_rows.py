@@ -23,7 +23,8 @@ from portal.models.assets import (
     Location,
 )
 from portal.models.assignments import Assignment, Staff
-from portal.services.actions import assignments, lifecycle, planning_rows
+from portal.services.actions import assignments, lifecycle
+from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import why_not
 from portal.services.assets import named_lists
 from portal.services.assets.rules import (
@@ -491,6 +492,6 @@ def _refuse_not_free(asset: Asset, held: Assignment | None) -> None:
 
 
 def _refuse_reserved(current: Session, asset: Asset, staff: Staff) -> None:
-    rival = planning_rows.conflict(current, asset.id, utcnow(), None, for_staff_id=staff.id)
+    rival = planning_queries.conflict(current, asset.id, utcnow(), None, for_staff_id=staff.id)
     if rival:
         raise Refusal(f"{rival.staff.name} has reserved it. Reject that reservation first")

@@ -115,8 +115,8 @@ NOWHERE: Final[frozenset[AssetStatus]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Doing:
-    """One submission: who does it with which asset, what was typed, and the further subject."""
+class Submission:
+    """Who acts on which asset, what was typed, and the further subject, such as a reservation."""
 
     actor: Actor
     asset_id: int
@@ -124,11 +124,17 @@ class Doing:
     subject: UUID | None = None
 
 
-def doing(verb: Callable[..., object]) -> Callable[[Doing], object]:
-    """Do it by a verb of the services, whose arguments are named as the fields of the form."""
+def doing(
+    verb: Callable[..., object], values: Callable[..., object] | None = None
+) -> Callable[[Submission], object]:
+    """Call a verb of the services with the subject's id, else the asset's, and what was typed: by
+    the names of the form's fields, or as one object of `values`."""
 
-    def run(it: Doing) -> object:
-        return verb(it.actor, it.asset_id, **it.form.filled())
+    def run(sent: Submission) -> object:
+        target, typed = sent.subject or sent.asset_id, sent.form.filled()
+        if values:
+            return verb(sent.actor, target, values(**typed))
+        return verb(sent.actor, target, **typed)
 
     return run
 
@@ -152,7 +158,7 @@ class ActionPage:
     title: str
     done: str
     form: type[ActionForm]
-    run: Callable[[Doing], object]
+    run: Callable[[Submission], object]
     timeline: tuple[str, str] | None = None
     lede: str = ""
     submit: str = ""

@@ -1,6 +1,5 @@
 """The pages of moving, losing, breaking, claiming and disposing of an asset."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -12,14 +11,12 @@ from wtforms.widgets import DateInput
 
 from portal.lib.typed_values import read_amount, read_day
 from portal.models.assets import Action, Asset, AssetStatus, Condition
-from portal.services.actions import incidents, return_to_service
+from portal.services.actions import incidents
 from portal.services.actions.incidents import ClaimValues, DisposalValues, Method
 from portal.services.actions.planning.queries import plans_of
-from portal.services.core.permissions import Actor
 from portal.web.actions.forms import (
     ActionForm,
     ActionPage,
-    Doing,
     condition_field,
     doing,
     line_field,
@@ -99,14 +96,6 @@ class DisposalForm(ActionForm):
     note = note_field()
 
 
-def _send_to_warranty(actor: Actor, asset_id: int, **filled: Any) -> None:
-    incidents.send_to_warranty(actor, asset_id, ClaimValues(**filled))
-
-
-def _liquidate(actor: Actor, asset_id: int, **filled: Any) -> None:
-    incidents.liquidate(actor, asset_id, DisposalValues(**filled))
-
-
 def _plans(asset: Asset, _subject: UUID | None) -> dict[str, Any]:
     """What is cancelled with it."""
     return {"plans": plans_of(asset.id)}
@@ -165,7 +154,7 @@ PAGES: Final = (
         lede="It goes away to be repaired, and is taken from whoever has it.",
         done="{tag} is away for a warranty claim.",
         form=ClaimForm,
-        run=doing(_send_to_warranty),
+        run=doing(incidents.send_to_warranty, ClaimValues),
         main=frozenset({AssetStatus.BROKEN}),
     ),
     ActionPage(
@@ -181,7 +170,7 @@ PAGES: Final = (
         submit="Dispose of asset",
         done="{tag} is disposed of.",
         form=DisposalForm,
-        run=doing(_liquidate),
+        run=doing(incidents.liquidate, DisposalValues),
         kind="danger",
         main=frozenset({AssetStatus.BROKEN, AssetStatus.LOST}),
     ),
@@ -211,10 +200,6 @@ class NoteForm(ActionForm):
     note = note_field()
 
 
-def _back_by(action: Action) -> Callable[[Doing], object]:
-    return doing(partial(return_to_service.come_back, action=action))
-
-
 RETURN_PAGES: Final = (
     ActionPage(
         action=Action.RECEIVE_BACK,
@@ -226,7 +211,7 @@ RETURN_PAGES: Final = (
         lede="The warranty claim is over, and it can be used again.",
         done="{tag} is back.",
         form=RepairedForm,
-        run=_back_by(Action.RECEIVE_BACK),
+        run=doing(partial(incidents.come_back, action=Action.RECEIVE_BACK)),
         main=frozenset({AssetStatus.WARRANTY}),
     ),
     ActionPage(
@@ -239,7 +224,7 @@ RETURN_PAGES: Final = (
         lede="It can be used again.",
         done="{tag} is repaired.",
         form=RepairedForm,
-        run=_back_by(Action.REPAIR),
+        run=doing(partial(incidents.come_back, action=Action.REPAIR)),
         main=frozenset({AssetStatus.BROKEN}),
     ),
     ActionPage(
@@ -252,7 +237,7 @@ RETURN_PAGES: Final = (
         lede="It is there again and can be used.",
         done="{tag} is found.",
         form=BackForm,
-        run=_back_by(Action.FIND),
+        run=doing(partial(incidents.come_back, action=Action.FIND)),
         main=frozenset({AssetStatus.LOST}),
     ),
     ActionPage(
@@ -265,7 +250,7 @@ RETURN_PAGES: Final = (
         lede="It was disposed of by mistake. It gets back the status that it had before.",
         done="{tag} is back in the register.",
         form=NoteForm,
-        run=doing(return_to_service.undo_liquidation),
+        run=doing(incidents.undo_liquidation),
         main=frozenset({AssetStatus.LIQUIDATED}),
     ),
     ActionPage(
@@ -278,7 +263,7 @@ RETURN_PAGES: Final = (
         lede="It comes back into the register, as it was.",
         done="{tag} is back in the register.",
         form=NoteForm,
-        run=doing(return_to_service.restore),
+        run=doing(incidents.restore),
         main=frozenset(AssetStatus),
     ),
 )

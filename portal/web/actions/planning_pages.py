@@ -1,6 +1,5 @@
 """The pages of reserving and maintaining: the rows of the table of actions."""
 
-from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -33,12 +32,12 @@ from portal.services.actions.planning.rules import (
 )
 from portal.services.assets import staff
 from portal.services.assets.rules import Fault
-from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
 from portal.web.actions.forms import (
     ActionForm,
     ActionPage,
-    Doing,
+    doing,
     line_field,
     note_field,
     staff_field,
@@ -71,19 +70,19 @@ def _in_currency() -> str:
 
 
 class RuledForm(ActionForm):
-    """A form whose values the services' own rules look at, all of them at once."""
+    """A form whose values the services' own rules check, all of them at once."""
 
     widths: ClassVar[dict[str, str]] = {"title": "", "purpose": "", "supplier": ""}
 
-    def found(self) -> Iterable[Fault]:
-        """What the rules say of what was typed."""
-        return ()
+    def faults(self) -> list[Fault]:
+        """Return what the rules find wrong with what was typed."""
+        raise NotImplementedError
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Read every field, then ask the rules; one sentence a field is enough."""
         read_well = bool(super().validate(extra_validators))
         wrong = {field.name for field in self if field.errors}
-        faults = [each for each in self.found() if each.field not in wrong]
+        faults = [fault for fault in self.faults() if fault.field not in wrong]
         for fault in faults:
             self.refuse(Refusal(fault.sentence, field=fault.field))
         return read_well and not faults
@@ -105,18 +104,9 @@ class ReserveForm(RuledForm):
     )
     purpose = line_field("purpose", "What for")
 
-    def values(self) -> ReservationValues:
-        """What was typed, as the service takes it."""
-        return ReservationValues(
-            staff_id=self.staff_id.data,
-            starts_at=self.starts_at.data,
-            ends_at=self.ends_at.data,
-            purpose=self.text("purpose"),
-        )
-
-    def found(self) -> Iterable[Fault]:
-        """What the rules say."""
-        return reservation_faults(self.values(), utcnow())
+    def faults(self) -> list[Fault]:
+        """Return what the rules find wrong."""
+        return reservation_faults(ReservationValues(**self.filled()), utcnow())
 
 
 class ReservationForm(ActionForm):
@@ -175,22 +165,9 @@ class ScheduleForm(RuledForm):
         self.assignee_id.choices = people()
         self.estimated_cost.description = _in_currency()
 
-    def values(self) -> PlanValues:
-        """What was typed, as the service takes it."""
-        return PlanValues(
-            title=self.text("title"),
-            type=self.type.data or "",
-            due_on=self.due_on.data,
-            repeat_every_days=self.repeat_every_days.data,
-            assignee_id=self.assignee_id.data,
-            supplier=self.text("supplier") or None,
-            estimated_cost=self.estimated_cost.data,
-            note=self.text("note"),
-        )
-
-    def found(self) -> Iterable[Fault]:
-        """What the rules say."""
-        return plan_faults(self.values())
+    def faults(self) -> list[Fault]:
+        """Return what the rules find wrong."""
+        return plan_faults(PlanValues(**self.filled()))
 
 
 class MaintenanceForm(ActionForm):
@@ -240,31 +217,15 @@ class CompleteForm(RuledForm):
         self.performed_by_id.choices = people()
         self.cost.description = _in_currency()
 
-    def values(self) -> WorkValues:
-        """What was typed, as the service takes it."""
-        return WorkValues(
-            outcome=self.outcome.data or "",
-            completed_on=self.completed_on.data,
-            cost=self.cost.data,
-            performed_by_id=self.performed_by_id.data,
-            note=self.text("note"),
-        )
-
-    def found(self) -> Iterable[Fault]:
-        """What the rules say."""
-        return work_faults(self.values(), today())
+    def faults(self) -> list[Fault]:
+        """Return what the rules find wrong."""
+        return work_faults(WorkValues(**self.filled()), today())
 
 
 def people() -> list[SelectChoice]:
     """Everybody who has not left, or nobody in particular."""
     nobody = SelectChoice("", "Nobody in particular")
     return [nobody, *(SelectChoice(str(each.id), each.label) for each in staff.choices())]
-
-
-def _subject(doing: Doing) -> UUID:
-    if doing.subject is None:  # its route always has one
-        raise NotFound("There is nothing at this address.")
-    return doing.subject
 
 
 def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:
@@ -304,42 +265,6 @@ def _maintenance(asset: Asset, subject: UUID | None) -> dict[str, Any]:
     return {"concerned": facts}
 
 
-def _reserve(doing: Doing) -> object:
-    form: ReserveForm = doing.form
-    return planning_reservations.reserve(doing.actor, doing.asset_id, form.values())
-
-
-def _approve(doing: Doing) -> object:
-    return planning_reservations.approve(doing.actor, _subject(doing))
-
-
-def _reject(doing: Doing) -> object:
-    reason = doing.form.text("rejection_reason")
-    return planning_reservations.reject(doing.actor, _subject(doing), reason)
-
-
-def _cancel(doing: Doing) -> object:
-    return planning_reservations.cancel(doing.actor, _subject(doing), doing.form.text("note"))
-
-
-def _schedule(doing: Doing) -> object:
-    form: ScheduleForm = doing.form
-    return planning_maintenance.schedule(doing.actor, doing.asset_id, form.values())
-
-
-def _start(doing: Doing) -> object:
-    return planning_maintenance.start(doing.actor, _subject(doing), doing.form.text("note"))
-
-
-def _complete(doing: Doing) -> object:
-    form: CompleteForm = doing.form
-    return planning_maintenance.complete(doing.actor, _subject(doing), form.values())
-
-
-def _call_off(doing: Doing) -> object:
-    return planning_maintenance.call_off(doing.actor, _subject(doing), doing.form.text("note"))
-
-
 ABOUT: Final = "actions/planning_form.html"
 RESERVATIONS_TAB: Final = "asset_parts.reservations"
 MAINTENANCE_TAB: Final = "asset_parts.maintenance"
@@ -356,7 +281,7 @@ PAGES: Final = (
         done="{tag}: reservation requested; waiting for approval.",
         submit="Request reservation",
         form=ReserveForm,
-        run=_reserve,
+        run=doing(planning_reservations.reserve, ReservationValues),
         tab=RESERVATIONS_TAB,
     ),
     ActionPage(
@@ -369,7 +294,7 @@ PAGES: Final = (
         lede="Plan what is to be done. The asset stays in use until the work is started.",
         done="Maintenance of {tag} is scheduled.",
         form=ScheduleForm,
-        run=_schedule,
+        run=doing(planning_maintenance.schedule, PlanValues),
         tab=MAINTENANCE_TAB,
         main=frozenset({AssetStatus.BROKEN}),
     ),
@@ -383,7 +308,7 @@ PAGES: Final = (
         done="The reservation of {tag} is approved.",
         submit="Approve reservation",
         form=ReservationForm,
-        run=_approve,
+        run=doing(planning_reservations.approve),
         tab=RESERVATIONS_TAB,
         with_subject=True,
         template=ABOUT,
@@ -400,7 +325,7 @@ PAGES: Final = (
         submit="Reject reservation",
         kind="danger",
         form=RejectForm,
-        run=_reject,
+        run=doing(planning_reservations.reject),
         tab=RESERVATIONS_TAB,
         with_subject=True,
         template=ABOUT,
@@ -419,7 +344,7 @@ PAGES: Final = (
         kind="danger",
         way_back="Keep the reservation",
         form=CancelReservationForm,
-        run=_cancel,
+        run=doing(planning_reservations.cancel),
         tab=RESERVATIONS_TAB,
         with_subject=True,
         template=ABOUT,
@@ -436,7 +361,7 @@ PAGES: Final = (
         done="{tag} is in maintenance.",
         submit="Start maintenance",
         form=MaintenanceForm,
-        run=_start,
+        run=doing(planning_maintenance.start),
         tab=MAINTENANCE_TAB,
         with_subject=True,
         template=ABOUT,
@@ -452,7 +377,7 @@ PAGES: Final = (
         done="The maintenance of {tag} is completed.",
         submit="Complete maintenance",
         form=CompleteForm,
-        run=_complete,
+        run=doing(planning_maintenance.complete, WorkValues),
         tab=MAINTENANCE_TAB,
         with_subject=True,
         template=ABOUT,
@@ -471,7 +396,7 @@ PAGES: Final = (
         kind="danger",
         way_back="Keep the maintenance",
         form=CallOffForm,
-        run=_call_off,
+        run=doing(planning_maintenance.cancel),
         tab=MAINTENANCE_TAB,
         with_subject=True,
         template=ABOUT,

@@ -22,7 +22,7 @@ from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks.queries import count_listeners
 from portal.web.actions import assignment_pages, incident_pages, planning_pages, stock_pages
-from portal.web.actions.forms import ActionForm, ActionPage, Doing
+from portal.web.actions.forms import ActionForm, ActionPage, Submission
 from portal.web.forms.additions import add_typed
 from portal.web.forms.base import UNHEARD, refusals_in, say_whether_changed, status_of
 from portal.web.frame.access import actor, can, owner, requires
@@ -111,20 +111,20 @@ def _view(page: ActionPage) -> View:
         form.prepare(asset, subject)
         if form.is_submitted() and not add_typed(form, actor()) and form.validate():
             with refusals_in(form):
-                return _done(page, Doing(actor(), asset_id, form, subject))
+                return _done(page, Submission(actor(), asset_id, form, subject))
         return _shown(page, asset, form, subject)
 
     view.__doc__ = f"{page.label}."
     return view
 
 
-def _done(page: ActionPage, doing: Doing) -> Response:
+def _done(page: ActionPage, sent: Submission) -> Response:
     def path(changed: object) -> str:
-        words = page.done.format(**_names(lifecycle.find_asset(doing.asset_id)))
+        words = page.done.format(**_names(lifecycle.find_asset(sent.asset_id)))
         say_whether_changed(changed is not False, words, UNHEARD)
-        return url_for(page.tab, asset_id=doing.asset_id)
+        return url_for(page.tab, asset_id=sent.asset_id)
 
-    return redirect(once_only(owner(), doing.form.once_value, lambda: page.run(doing), path))
+    return redirect(once_only(owner(), sent.form.once_value, lambda: page.run(sent), path))
 
 
 def _shown(page: ActionPage, asset: Asset, form: ActionForm, subject: UUID | None) -> Answer:

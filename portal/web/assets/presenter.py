@@ -26,8 +26,12 @@ from portal.models.assets import (
 )
 from portal.models.assignments import Assignment, Incident
 from portal.models.planning import ReservationState
-from portal.services.actions.planning.queries import Plans, is_at_risk, plans_of
-from portal.services.actions.planning_rows import STANDING_KINDS, open_incidents
+from portal.services.actions.incidents import STANDING_KINDS, open_incidents
+from portal.services.actions.planning.queries import (
+    Plans,
+    is_at_risk,
+    plans_of,
+)
 from portal.services.actions.rules import RULES, STANDING
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import GONE, Moment, ends_soon, is_due, is_low

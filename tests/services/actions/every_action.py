@@ -6,7 +6,7 @@ from typing import Final
 
 from portal.lib.clock import utcnow
 from portal.models.assets import Action, AssetStatus
-from portal.services.actions import assignments, incidents, lifecycle, return_to_service
+from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import PlanValues
@@ -51,7 +51,7 @@ def edit(actor: Actor, asset_id: int) -> None:
 ACTS: Final[Mapping[Action, Act]] = {
     Action.EDIT: edit,
     Action.DELETE: lambda actor, asset_id: lifecycle.delete_asset(actor, asset_id, "Entered twice"),
-    Action.RESTORE: lambda actor, asset_id: return_to_service.restore(actor, asset_id),
+    Action.RESTORE: lambda actor, asset_id: incidents.restore(actor, asset_id),
     Action.ALLOCATE: lambda actor, asset_id: assignments.allocate(
         actor, asset_id, staff_id=make_staff()
     ),
@@ -76,16 +76,12 @@ ACTS: Final[Mapping[Action, Act]] = {
     ),
     Action.LIQUIDATE: lambda actor, asset_id: incidents.liquidate(actor, asset_id, DISPOSAL),
     Action.START_MAINTENANCE: start_maintenance,
-    Action.RECEIVE_BACK: lambda actor, asset_id: return_to_service.come_back(
+    Action.RECEIVE_BACK: lambda actor, asset_id: incidents.come_back(
         actor, asset_id, Action.RECEIVE_BACK
     ),
-    Action.REPAIR: lambda actor, asset_id: return_to_service.come_back(
-        actor, asset_id, Action.REPAIR
-    ),
-    Action.FIND: lambda actor, asset_id: return_to_service.come_back(actor, asset_id, Action.FIND),
-    Action.UNDO_LIQUIDATION: lambda actor, asset_id: return_to_service.undo_liquidation(
-        actor, asset_id
-    ),
+    Action.REPAIR: lambda actor, asset_id: incidents.come_back(actor, asset_id, Action.REPAIR),
+    Action.FIND: lambda actor, asset_id: incidents.come_back(actor, asset_id, Action.FIND),
+    Action.UNDO_LIQUIDATION: lambda actor, asset_id: incidents.undo_liquidation(actor, asset_id),
 }
 
 # The action that brings a new asset into each status.

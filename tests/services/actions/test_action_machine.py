@@ -102,7 +102,7 @@ DOINGS: dict[Action, Callable[[Actor, int], object]] = {
         actor, work_on(of).public_id
     ),
     Action.COMPLETE_MAINTENANCE: complete,
-    Action.CANCEL_MAINTENANCE: lambda actor, of: planning_maintenance.call_off(
+    Action.CANCEL_MAINTENANCE: lambda actor, of: planning_maintenance.cancel(
         actor, work_on(of).public_id
     ),
     Action.RECEIVE_STOCK: lambda actor, of: stock.receive(actor, of, quantity=5),

@@ -40,7 +40,7 @@ STEPS: Final[Mapping[Action, Callable[[Planned], object]]] = {
     Action.COMPLETE_MAINTENANCE: lambda it: planning_maintenance.complete(
         SYSTEM, it.work, WorkValues(outcome="ok", completed_on=today())
     ),
-    Action.CANCEL_MAINTENANCE: lambda it: planning_maintenance.call_off(SYSTEM, it.work),
+    Action.CANCEL_MAINTENANCE: lambda it: planning_maintenance.cancel(SYSTEM, it.work),
 }
 
 

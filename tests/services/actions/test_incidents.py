@@ -15,7 +15,7 @@ from portal.models.assets import Action, Activity
 from portal.models.assignments import Incident
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
-from portal.services.actions import assignments, incidents, lifecycle, return_to_service
+from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
@@ -83,7 +83,7 @@ def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
     make_maintenance(make_asset())
     rejected, off = make_reservation(asset_id, maria), make_maintenance(asset_id)
     planning_reservations.reject(SYSTEM, rejected, "Not this week")
-    planning_maintenance.call_off(SYSTEM, off)
+    planning_maintenance.cancel(SYSTEM, off)
     over = [(row.state, row.closed_at) for row in (reservation(rejected), maintenance(off))]
     wanted, planned = wanted_by(asset_id, maria), make_maintenance(asset_id)
     assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=utcnow() + timedelta(days=1))
@@ -150,7 +150,7 @@ def test_a_claim_goes_to_the_supplier_and_comes_back() -> None:
     data = last()["data"]
     assert (data["supplier"], data["rma_number"]) == ("Northwind", "RMA-1")
     assert (data["expected_back_on"], data["under_warranty"]) == ("2030-02-18", False)
-    return_to_service.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK, condition="good")
+    incidents.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK, condition="good")
     back = last()["data"]
     assert (back["reason"], back["claim"]["id"]) == ("warranty_returned", data["claim_id"])
     assert back["changed_fields"] == ["status"]
@@ -178,13 +178,13 @@ def test_a_transfer_is_over_at_once_and_other_incidents_when_it_is_back() -> Non
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
     kinds = [(each.kind, each.closed_at is not None) for each in kept()]
     assert kinds == [("transfer", True), ("broken", False), ("lost", False)]
-    return_to_service.come_back(SYSTEM, asset_id, Action.FIND)
+    incidents.come_back(SYSTEM, asset_id, Action.FIND)
     back = last()["data"]
     assert back["incident"]["id"] == kept()[-1].id
     assert all(each.closed_at for each in kept())
     closed = [each.closed_at for each in kept()]
     incidents.report_lost(SYSTEM, asset_id, description="Gone again")
-    return_to_service.come_back(SYSTEM, asset_id, Action.FIND)
+    incidents.come_back(SYSTEM, asset_id, Action.FIND)
     assert last()["data"]["incident"]["id"] == kept()[-1].id
     assert [each.closed_at for each in kept()][:3] == closed
 
@@ -194,7 +194,7 @@ def test_of_what_broke_twice_the_repair_tells_the_latter_and_ends_both() -> None
     incidents.report_broken(SYSTEM, asset_id, description="It fell")
     make_maintenance(asset_id, started=True)
     incidents.report_broken(SYSTEM, asset_id, description="It burned")
-    return_to_service.come_back(SYSTEM, asset_id, Action.REPAIR)
+    incidents.come_back(SYSTEM, asset_id, Action.REPAIR)
     first, second = kept()
     assert last()["data"]["incident"]["id"] == second.id
     assert first.closed_at == second.closed_at is not None
@@ -204,14 +204,14 @@ def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> Non
     room, store = make_location("Room 204"), make_location("Store")
     asset_id = make_asset(location_id=room, condition="fair")
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
-    return_to_service.come_back(SYSTEM, asset_id, Action.FIND)
+    incidents.come_back(SYSTEM, asset_id, Action.FIND)
     body = last()["asset"]
     assert (body["location"]["id"], body["condition"]) == (room, "fair")
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
     with pytest.raises(Refusal, match="Choose a condition from the list") as refused:
-        return_to_service.come_back(SYSTEM, asset_id, Action.FIND, condition="odd")
+        incidents.come_back(SYSTEM, asset_id, Action.FIND, condition="odd")
     assert refused.value.field == "condition"
-    return_to_service.come_back(SYSTEM, asset_id, Action.FIND, condition="poor", location_id=store)
+    incidents.come_back(SYSTEM, asset_id, Action.FIND, condition="poor", location_id=store)
     body = last()["asset"]
     assert (body["location"]["id"], body["condition"]) == (store, "poor")
 
@@ -243,8 +243,8 @@ def test_a_disposal_is_undone_by_an_administrator_alone() -> None:
         "Second Life",
     )
     with pytest.raises(NotAllowed):
-        return_to_service.undo_liquidation(make_user("manager").actor, asset_id)
-    return_to_service.undo_liquidation(make_user("admin").actor, asset_id)
+        incidents.undo_liquidation(make_user("manager").actor, asset_id)
+    incidents.undo_liquidation(make_user("admin").actor, asset_id)
     undone = last()["data"]
     assert (undone["reason"], undone["status_to"]) == ("liquidation_undone", "lost")
 
@@ -311,14 +311,14 @@ def test_a_deleted_asset_comes_back_unless_its_tag_is_taken() -> None:
     lifecycle.delete_asset(SYSTEM, asset_id)
     rival = make_asset("Second", asset_tag="lap-1")
     with pytest.raises(Refusal) as caught:
-        return_to_service.restore(SYSTEM, asset_id)
+        incidents.restore(SYSTEM, asset_id)
     assert caught.value.sentence == (
         "“Second” already has the tag lap-1. Change that one first, then restore this one."
     )
     lifecycle.delete_asset(SYSTEM, rival)
-    return_to_service.restore(SYSTEM, asset_id)
+    incidents.restore(SYSTEM, asset_id)
     data = last()["data"]
     assert data["reason"] == "restored"
     assert (data["status_from"], data["status_to"]) == (None, "available")
     with pytest.raises(Refusal, match="has not been deleted"):
-        return_to_service.restore(SYSTEM, asset_id)
+        incidents.restore(SYSTEM, asset_id)

@@ -16,8 +16,9 @@ from portal.models.assets import AssetStatus
 from portal.models.assignments import Incident, Staff
 from portal.models.deliveries import Event
 from portal.models.planning import Maintenance, MaintenanceState
-from portal.services.actions import incidents, lifecycle, planning_rows
+from portal.services.actions import incidents, lifecycle
 from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.rules import PlanValues, WorkValues
 from portal.services.assets.timeline import timeline
 from portal.services.core.permissions import SYSTEM
@@ -194,7 +195,7 @@ def test_calling_off_what_was_begun_makes_the_asset_what_it_was() -> None:
         asset_id = make_asset()
         put_in(asset_id, status)
         public_id = make_maintenance(asset_id, started=True)
-        planning_maintenance.call_off(SYSTEM, public_id, "The technician is ill")
+        planning_maintenance.cancel(SYSTEM, public_id, "The technician is ill")
         data = last_body()["data"]
         assert status_of(asset_id) == status
         assert (data["reason"], data["note"]) == ("maintenance_cancelled", "The technician is ill")
@@ -206,7 +207,7 @@ def test_calling_off_a_plan_leaves_the_asset_alone() -> None:
     put_in(asset_id, "warranty")
     put_in(asset_id, "available")
     public_id = make_maintenance(asset_id)
-    planning_maintenance.call_off(SYSTEM, public_id)
+    planning_maintenance.cancel(SYSTEM, public_id)
     assert last_body()["data"]["changed_fields"] == []
     assert state_of(public_id) == "cancelled"
 
@@ -214,7 +215,7 @@ def test_calling_off_a_plan_leaves_the_asset_alone() -> None:
 def test_calling_off_what_was_only_planned_ends_no_other_work() -> None:
     asset_id = make_asset()
     make_maintenance(asset_id, started=True)
-    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id))
+    planning_maintenance.cancel(SYSTEM, make_maintenance(asset_id))
     assert status_of(asset_id) == "maintenance"
 
 
@@ -222,7 +223,7 @@ def test_calling_off_work_on_what_broke_meanwhile_mends_nothing() -> None:
     asset_id = make_asset()
     public_id = make_maintenance(asset_id, started=True)
     incidents.report_broken(SYSTEM, asset_id, description="It fell")
-    planning_maintenance.call_off(SYSTEM, public_id)
+    planning_maintenance.cancel(SYSTEM, public_id)
     assert (status_of(asset_id), state_of(public_id)) == ("broken", "cancelled")
 
 
@@ -254,7 +255,7 @@ def test_two_begin_at_once_and_one_wins(app: Flask) -> None:
     assert told().count("asset.updated") == 1
 
 
-@pytest.mark.parametrize("twice", [planning_maintenance.start, planning_maintenance.call_off])
+@pytest.mark.parametrize("twice", [planning_maintenance.start, planning_maintenance.cancel])
 def test_doing_it_twice_tells_it_once(twice: Any) -> None:
     public_id = make_maintenance(make_asset())
     twice(SYSTEM, public_id)
@@ -266,7 +267,7 @@ def test_doing_it_twice_tells_it_once(twice: Any) -> None:
 def test_what_is_completed_stays_completed() -> None:
     public_id = make_maintenance(make_asset())
     planning_maintenance.complete(SYSTEM, public_id, done())
-    for verb in (planning_maintenance.start, planning_maintenance.call_off):
+    for verb in (planning_maintenance.start, planning_maintenance.cancel):
         with pytest.raises(Refusal, match="“Battery check” has been completed already"):
             verb(SYSTEM, public_id)
     with pytest.raises(Refusal, match="has been completed already"):
@@ -318,7 +319,7 @@ def test_support_may_look_and_not_work() -> None:
     public_id = make_maintenance(asset_id)
     with pytest.raises(NotAllowed):
         make_maintenance(asset_id, by=eva.actor)
-    for verb in (planning_maintenance.start, planning_maintenance.call_off):
+    for verb in (planning_maintenance.start, planning_maintenance.cancel):
         with pytest.raises(NotAllowed):
             verb(eva.actor, public_id)
 
@@ -334,9 +335,9 @@ def test_what_is_open_is_cancelled_together_and_quietly() -> None:
     ids = [make_maintenance(asset_id, started=True), make_maintenance(asset_id)]
     before = told()
     with writing() as current:
-        assert planning_rows.in_progress(current, asset_id)
-        cancelled = planning_rows.cancel_open_maintenance(current, SYSTEM, asset_id)
-        assert not planning_rows.in_progress(current, asset_id)
+        assert planning_queries.in_progress(current, asset_id)
+        cancelled = planning_queries.cancel_open_maintenance(current, asset_id)
+        assert not planning_queries.in_progress(current, asset_id)
     assert cancelled == [plan_examples.maintenance(each).id for each in ids]
     assert {state_of(each) for each in ids} == {MaintenanceState.CANCELLED}
     assert told() == before

@@ -132,7 +132,7 @@ def test_the_note_of_a_plan_stays_where_nothing_else_is_said() -> None:
         done, off = (make_maintenance(asset_id, note="Bring the tester") for _ in range(2))
         values = WorkValues(outcome="ok", completed_on=today(), note=said)
         planning_maintenance.complete(SYSTEM, done, values)
-        planning_maintenance.call_off(SYSTEM, off, said)
+        planning_maintenance.cancel(SYSTEM, off, said)
         assert [maintenance(each).note for each in (done, off)] == [kept, kept]
 
 

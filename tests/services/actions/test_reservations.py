@@ -14,7 +14,8 @@ from portal.lib.paging import Cursor, UnreadableCursor
 from portal.models.assets import AssetStatus
 from portal.models.assignments import Assignment, Staff
 from portal.models.planning import ReservationState
-from portal.services.actions import lifecycle, planning_rows
+from portal.services.actions import lifecycle
+from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.queries import ReservationList, list_reservations
 from portal.services.assets.timeline import timeline
@@ -232,7 +233,7 @@ def test_support_may_look_and_not_decide() -> None:
     eva, public_id = make_user("support"), make_reservation(make_asset(), make_staff())
     for verb in (
         planning_reservations.approve,
-        partial(planning_reservations.reject, reason="No"),
+        partial(planning_reservations.reject, rejection_reason="No"),
         planning_reservations.cancel,
     ):
         with pytest.raises(NotAllowed):
@@ -245,7 +246,7 @@ def test_what_is_decided_stays_decided() -> None:
     planning_reservations.reject(SYSTEM, public_id, "No")
     for verb in (
         planning_reservations.approve,
-        partial(planning_reservations.reject, reason="No"),
+        partial(planning_reservations.reject, rejection_reason="No"),
         planning_reservations.cancel,
     ):
         with pytest.raises(Refusal, match="has been rejected already"):
@@ -304,7 +305,9 @@ def test_others_find_the_conflict_and_not_ones_own() -> None:
     def found(start: float, end: float | None, staff_id: int | None) -> str | None:
         with writing() as current:
             until = None if end is None else at(end)
-            row = planning_rows.conflict(current, asset_id, at(start), until, for_staff_id=staff_id)
+            row = planning_queries.conflict(
+                current, asset_id, at(start), until, for_staff_id=staff_id
+            )
             return row.staff.name if row else None
 
     assert found(-9, None, None) == "Maria"
@@ -322,7 +325,7 @@ def test_ones_own_reservation_is_fulfilled_when_it_is_collected() -> None:
     def collect(staff_id: int, hours: float, until: float | None = None) -> int | None:
         with writing() as current:
             end = None if until is None else at(until)
-            return planning_rows.fulfil(current, asset_id, staff_id, at(hours), until=end)
+            return planning_queries.fulfil(current, asset_id, staff_id, at(hours), until=end)
 
     assert collect(ben, 1) is None
     assert collect(maria, -1) is None
@@ -340,8 +343,8 @@ def test_what_is_open_is_cancelled_together_and_quietly() -> None:
     ids = [make_reservation(asset_id, make_staff(), n, n + 1, approved=n == 1) for n in range(2)]
     before = told()
     with writing() as current:
-        assert planning_rows.has_open(current, asset_id)
-        cancelled = planning_rows.cancel_open_reservations(current, SYSTEM, asset_id)
-        assert not planning_rows.has_open(current, asset_id)
+        assert planning_queries.has_open(current, asset_id)
+        cancelled = planning_queries.cancel_open_reservations(current, asset_id)
+        assert not planning_queries.has_open(current, asset_id)
     closed = [each.id for each in map(reservation, ids) if each.closed_at]
     assert (cancelled, told()) == (closed, before)

@@ -78,7 +78,7 @@ ENDS: dict[str, tuple[str, Callable[[int], object], set[str]]] = {
     "the work done": ("kept", complete, {DUE}),
     "the work called off": (
         "kept",
-        lambda a: planning_maintenance.call_off(SYSTEM, work_of(a).public_id),
+        lambda a: planning_maintenance.cancel(SYSTEM, work_of(a).public_id),
         {DUE},
     ),
     "what is kept lost": (

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from portal.models.alerts import RunKind
 from portal.models.deliveries import Event
-from portal.services.actions import lifecycle, return_to_service, stock
+from portal.services.actions import incidents, lifecycle, stock
 from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
@@ -108,7 +108,7 @@ def test_deleting_ends_it_and_restoring_is_no_news(app: Flask) -> None:
     lifecycle.delete_asset(SYSTEM, asset_id)
     assert ledger()[0].resolved_at is not None
     assert runs.run(RunKind.SCHEDULED) == {}
-    return_to_service.restore(SYSTEM, asset_id)
+    incidents.restore(SYSTEM, asset_id)
     assert fired() == [(LOW, asset_id)]
 
 

@@ -16,7 +16,7 @@ from portal.models.audit import ErasedKind
 from portal.models.deliveries import Delivery
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
-from portal.services.actions import assignments, bulk, incidents, return_to_service, stock
+from portal.services.actions import assignments, bulk, incidents, stock
 from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.actions.planning import maintenance, reservations
 from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
@@ -96,7 +96,7 @@ def move(by: Actor) -> None:
     assignments.check_in(by, lent, condition_in="fair", location_id=studio, note="Late")
     incidents.transfer(by, moved, location_id=store, reason="Move", note="By car")
     incidents.report_lost(by, lost, description="On the train", lost_at=now - day, note="Told them")
-    return_to_service.come_back(
+    incidents.come_back(
         by, lost, Action.FIND, condition="fair", location_id=studio, note="It was there"
     )
     incidents.report_broken(
@@ -110,10 +110,10 @@ def move(by: Actor) -> None:
         note="In its box",
     )
     incidents.send_to_warranty(by, lost, claim_)
-    return_to_service.come_back(by, lost, Action.RECEIVE_BACK, condition="good", location_id=store)
+    incidents.come_back(by, lost, Action.RECEIVE_BACK, condition="good", location_id=store)
     sold = DisposalValues(method="sold", proceeds=Decimal(180), recipient="Ben Fox", note="Cash")
     incidents.liquidate(by, moved, sold)
-    return_to_service.undo_liquidation(by, moved, note="It was the other one")
+    incidents.undo_liquidation(by, moved, note="It was the other one")
 
 
 def plan(by: Actor) -> None:
@@ -157,7 +157,7 @@ def plan(by: Actor) -> None:
         note="As new",
     )
     maintenance.complete(by, works[0], done)
-    maintenance.call_off(by, works[1], "Not worth it")
+    maintenance.cancel(by, works[1], "Not worth it")
 
 
 def count(by: Actor) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from portal.lib.clock import utcnow
 from portal.models.assets import Action, Activity, AssetStatus
-from portal.services.actions import assignments, incidents, lifecycle, return_to_service
+from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
@@ -70,7 +70,7 @@ def deleted() -> int:
 
 
 def back(action: Action) -> Do:
-    return lambda asset_id, **texts: return_to_service.come_back(SYSTEM, asset_id, action, **texts)
+    return lambda asset_id, **texts: incidents.come_back(SYSTEM, asset_id, action, **texts)
 
 
 def given(asset_id: int, **texts: Any) -> None:
@@ -106,12 +106,12 @@ ACTIONS: Final[dict[Action, tuple[Do, AssetStatus | None, dict[str, tuple[str, i
     Action.REPAIR: (back(Action.REPAIR), AssetStatus.BROKEN, NOTE),
     Action.FIND: (back(Action.FIND), AssetStatus.LOST, NOTE),
     Action.UNDO_LIQUIDATION: (
-        lambda asset_id, **texts: return_to_service.undo_liquidation(SYSTEM, asset_id, **texts),
+        lambda asset_id, **texts: incidents.undo_liquidation(SYSTEM, asset_id, **texts),
         AssetStatus.LIQUIDATED,
         NOTE,
     ),
     Action.RESTORE: (
-        lambda asset_id, **texts: return_to_service.restore(SYSTEM, asset_id, **texts),
+        lambda asset_id, **texts: incidents.restore(SYSTEM, asset_id, **texts),
         None,
         NOTE,
     ),

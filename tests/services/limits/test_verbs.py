@@ -51,7 +51,7 @@ TEXTS: Final[dict[str, tuple[Do, int, str]]] = {
         200, "Use at most 200 characters in the reason",
     ),
     "why work is cancelled": (
-        lambda text: maintenance.call_off(SYSTEM, make_maintenance(make_asset()), text),
+        lambda text: maintenance.cancel(SYSTEM, make_maintenance(make_asset()), text),
         200, "Use at most 200 characters",
     ),
     "why a reservation is rejected": (

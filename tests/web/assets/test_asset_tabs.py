@@ -8,7 +8,7 @@ from flask import Flask
 
 from portal.lib.paging import PAGE_SIZE
 from portal.models.assets import Action
-from portal.services.actions import assignments, incidents, lifecycle, return_to_service, stock
+from portal.services.actions import assignments, incidents, lifecycle, stock
 from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
@@ -119,7 +119,7 @@ def test_tabs_count_what_is_open(app: Flask) -> None:
     for start in (0, 24):
         make_reservation(asset_id, make_staff(), start, start + 8)
     planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff(), 48, 50), "No")
-    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id))
+    planning_maintenance.cancel(SYSTEM, make_maintenance(asset_id))
     assert {"Reservations 2", "Maintenance"} <= set(tabs(pages.get(f"/assets/{asset_id}")))
 
 
@@ -129,7 +129,7 @@ def test_what_is_over_is_listed_after_what_is_open(app: Flask) -> None:
     planning_reservations.reject(
         SYSTEM, make_reservation(asset_id, make_staff("Ben Novak"), 9, 12), "Needed"
     )
-    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id, title="Clean it"))
+    planning_maintenance.cancel(SYSTEM, make_maintenance(asset_id, title="Clean it"))
     rows = pages.get(f"/assets/{asset_id}/reservations").rows()
     assert [row[0] for row in rows] == ["Cleo Marin", "Ben Novak"]
     (row,) = pages.get(f"/assets/{asset_id}/maintenance").rows()
@@ -194,9 +194,9 @@ def test_an_incident_can_be_read_in_the_timeline_when_it_is_over(app: Flask) -> 
     main = pages.get(f"/assets/{asset_id}/timeline").main
     assert "No picture. At Northwind. Return number R-17. By parcel" in main
     assert "With: Maria Lopez → nobody" in main
-    return_to_service.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK)
+    incidents.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK)
     sold = DisposalValues(method="sold", recipient="Second Life", proceeds=Decimal(180))
     incidents.liquidate(SYSTEM, asset_id, sold)
-    return_to_service.undo_liquidation(SYSTEM, asset_id)
+    incidents.undo_liquidation(SYSTEM, asset_id)
     main = pages.get(f"/assets/{asset_id}/timeline").main
     assert "Sold to Second Life for 180.00 EUR" in main

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from portal.extensions import settings
 from portal.models.assets import Action, Asset
 from portal.models.assignments import Assignment
-from portal.services.actions import assignments, incidents, return_to_service
+from portal.services.actions import assignments, incidents
 from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.permissions import SYSTEM
@@ -105,7 +105,7 @@ def test_a_claim_says_where_it_is_and_when_it_is_expected(app: Flask) -> None:
     asset_id = make_asset()
     incidents.send_to_warranty(SYSTEM, asset_id, CLAIM)
     assert "At Northwind for a warranty claim. " in page_of(app, asset_id)
-    return_to_service.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK)
+    incidents.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK)
     values = ClaimValues(problem="Dark", expected_back_on=today() + timedelta(days=9))
     incidents.send_to_warranty(SYSTEM, asset_id, values)
     expected = f"Away for a warranty claim, expected back on {day(9)}."

@@ -263,7 +263,7 @@ def test_lists_say_when_they_are_empty_and_lead_on(app: Flask) -> None:
     assert "No maintenance yet" in pages.get("/maintenance").main
     asset_id = make_asset()
     planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff()), "No")
-    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id))
+    planning_maintenance.cancel(SYSTEM, make_maintenance(asset_id))
     assert "Nothing to decide" in pages.get("/reservations").main
     assert "Nothing to be done" in pages.get("/maintenance").main
     other = make_asset()
@@ -278,7 +278,7 @@ def test_narrowed_to_an_asset_a_list_shows_all_of_it_and_counts_nothing_else(app
     make_reservation(asset_id, make_staff("Ben Fox"), 9, 12)
     for start in (0, 12):
         make_reservation(other, make_staff("Cleo Fox"), start, start + 2)
-    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id, due_on=today()))
+    planning_maintenance.cancel(SYSTEM, make_maintenance(asset_id, due_on=today()))
     make_maintenance(asset_id, due_on=today())
     page = pages.get(f"/reservations?asset={asset_id}")
     assert [row[1] for row in page.rows()] == ["Ben Fox", "Ana Fox"]

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.engine.events import details
-from portal.engine.events.details import UpdateReason, WorkFacts
+from portal.engine.events.details import WorkFacts, data_of
 from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.planning import (
@@ -21,24 +20,28 @@ from portal.models.planning import (
 )
 from portal.services.actions import transition
 from portal.services.actions.assignments import active_staff
-from portal.services.actions.planning.reservations import refuse_first
-from portal.services.actions.planning.rules import PlanValues, WorkValues, plan_faults, work_faults
-from portal.services.actions.planning_rows import TROUBLE, asset_of, close_incidents, lock_row
+from portal.services.actions.incidents import TROUBLE, close_incidents
+from portal.services.actions.planning.queries import asset_of, lock_row
+from portal.services.actions.planning.rules import (
+    PlanValues,
+    WorkValues,
+    plan_faults,
+    refuse_long_reason,
+    work_faults,
+)
 from portal.services.actions.transition import Change, Moved
+from portal.services.assets.rules import refuse_first
 from portal.services.assets.snapshots import named, plan_facts
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import writing
 
-LONGEST_REASON: Final = 200
-
 
 def schedule(actor: Actor, asset_id: int, values: PlanValues) -> UUID:
     """Plan work for a day (asset.maintenance_scheduled); return its public id."""
     refuse_first(plan_faults(values))
-    plan = {name: value for name, value in asdict(values).items() if name != "note"}
-    made = Maintenance(asset_id=asset_id, note=values.note, **plan)
+    made = Maintenance(asset_id=asset_id, **asdict(values) | {"supplier": values.supplier or None})
 
     def put_down(current: Session, _asset: Asset) -> Maintenance:
         if made.assignee_id is not None:
@@ -62,8 +65,7 @@ def start(actor: Actor, public_id: UUID, note: str = "") -> int:
         found.status_before, asset.status = asset.status, AssetStatus.MAINTENANCE
         return found
 
-    tell = _update(UpdateReason.MAINTENANCE_STARTED)
-    return _change(actor, public_id, Action.START_MAINTENANCE, begin, tell, note)
+    return _change(actor, public_id, Action.START_MAINTENANCE, begin, _maintenance, note)
 
 
 def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
@@ -96,22 +98,20 @@ def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
         return asset_id
 
 
-def call_off(actor: Actor, public_id: UUID, reason: str = "") -> int:
+def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
     """Cancel planned work, or work that was begun: then the asset is again what it was before
     (asset.updated, reason maintenance_cancelled). The asset's id."""
-    if len(reason) > LONGEST_REASON:
-        raise Refusal(f"Use at most {LONGEST_REASON} characters", field="note")
+    refuse_long_reason(note, "note")
 
     def stop(current: Session, asset: Asset) -> Maintenance:
         found = _open_one(current, public_id)
         if found.state == MaintenanceState.IN_PROGRESS and asset.status == AssetStatus.MAINTENANCE:
             asset.status = found.status_before or AssetStatus.AVAILABLE
         found.state, found.closed_at = MaintenanceState.CANCELLED, common_now()
-        found.note = reason or found.note
+        found.note = note or found.note
         return found
 
-    tell = _update(UpdateReason.MAINTENANCE_CANCELLED)
-    return _change(actor, public_id, Action.CANCEL_MAINTENANCE, stop, tell, reason)
+    return _change(actor, public_id, Action.CANCEL_MAINTENANCE, stop, _maintenance, note)
 
 
 def status_after(status: str, state: str, outcome: str) -> str:
@@ -146,19 +146,15 @@ def _scheduling(
     return Change(
         action=Action.SCHEDULE_MAINTENANCE,
         make=make,
-        tell=lambda moved: details.data_of(plan_facts(moved.made)),
+        tell=lambda moved: data_of(plan_facts(moved.made)),
         note=note,
         remark=title,
     )
 
 
-def _update(reason: UpdateReason) -> Callable[[Moved], Mapping[str, Any]]:
-    def tell(moved: Moved) -> Mapping[str, Any]:
-        found: Maintenance = moved.made
-        concerned = {**details.data_of(plan_facts(found)), "state": found.state}
-        return details.updated(reason, moved.before, moved.after, maintenance=concerned)
-
-    return tell
+def _maintenance(moved: Moved) -> Mapping[str, Any]:
+    facts = data_of(plan_facts(moved.made))
+    return {"maintenance": {**facts, "state": moved.made.state}}
 
 
 def _told_of_work(found: Maintenance, following: list[Maintenance]) -> Mapping[str, Any]:
@@ -171,7 +167,7 @@ def _told_of_work(found: Maintenance, following: list[Maintenance]) -> Mapping[s
         performed_by=named(found.performed_by),
         next_maintenance=next(({"id": each.id, "due_on": each.due_on} for each in following), None),
     )
-    return details.data_of(plan_facts(found), work)
+    return data_of(plan_facts(found), work)
 
 
 def _store(current: Session, planned: Maintenance) -> Maintenance:

@@ -1,6 +1,6 @@
 """Ask for an asset, and decide about it; each step tells its event."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -11,24 +11,26 @@ from sqlalchemy.orm import Session
 
 from portal.engine.events import details
 from portal.engine.events.body import Ref
-from portal.engine.events.details import ReservationFacts, UpdateReason
+from portal.engine.events.details import ReservationFacts, data_of
 from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.assignments import Staff
 from portal.models.planning import OPEN_RESERVATIONS, Reservation, ReservationState
 from portal.services.actions import transition
 from portal.services.actions.assignments import active_staff
-from portal.services.actions.planning.rules import ReservationValues, reservation_faults
-from portal.services.actions.planning_rows import asset_of, conflict, lock_row
+from portal.services.actions.planning.queries import asset_of, conflict, lock_row
+from portal.services.actions.planning.rules import (
+    ReservationValues,
+    refuse_long_reason,
+    reservation_faults,
+)
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.rules import Fault
-from portal.services.assets.snapshots import open_assignment, wanted_facts
+from portal.services.assets.rules import refuse_first
+from portal.services.assets.snapshots import open_assignment, reservation_facts
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import moment_words, zone_of
 from portal.services.core.unit_of_work import session, writing
-
-LONGEST_REASON: Final = 200
 
 
 def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
@@ -39,7 +41,7 @@ def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
         change = Change(
             action=Action.RESERVE,
             make=lambda current, asset: _ask(current, actor, asset, made),
-            tell=lambda _: details.data_of(wanted_facts(made)),
+            tell=lambda _: data_of(reservation_facts(made)),
             note=values.note,
             remark=_described(current, actor, values),
         )
@@ -70,11 +72,12 @@ def approve(actor: Actor, public_id: UUID) -> int:
     return _change(actor, public_id, Action.APPROVE_RESERVATION, agree, tell)
 
 
-def reject(actor: Actor, public_id: UUID, reason: str) -> int:
+def reject(actor: Actor, public_id: UUID, rejection_reason: str) -> int:
     """Turn down what is pending or was approved (asset.reservation_rejected). The asset's id."""
+    reason = rejection_reason
     if not reason:
         raise Refusal("Enter why, for whoever asked for it", field="rejection_reason")
-    _refuse_long(reason, "rejection_reason")
+    refuse_long_reason(reason, "rejection_reason")
 
     def turn_down(current: Session, _asset: Asset) -> Reservation:
         found = _open_one(current, public_id)
@@ -88,13 +91,13 @@ def reject(actor: Actor, public_id: UUID, reason: str) -> int:
     return _change(actor, public_id, Action.REJECT_RESERVATION, turn_down, tell, remark=reason)
 
 
-def cancel(actor: Actor, public_id: UUID, reason: str = "") -> int:
-    """Take back a wish (asset.updated, reason reservation_cancelled). The asset's id."""
-    _refuse_long(reason, "note")
+def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
+    """Cancel a reservation (asset.updated, reason reservation_cancelled). The asset's id."""
+    refuse_long_reason(note, "note")
 
     def take_back(current: Session, _asset: Asset) -> Reservation:
         found = _open_one(current, public_id)
-        found.state, found.reason = ReservationState.CANCELLED, reason
+        found.state, found.reason = ReservationState.CANCELLED, note
         found.closed_at = common_now()
         return found
 
@@ -103,15 +106,13 @@ def cancel(actor: Actor, public_id: UUID, reason: str = "") -> int:
         public_id,
         Action.CANCEL_RESERVATION,
         take_back,
-        lambda moved: told_of_update(moved, UpdateReason.RESERVATION_CANCELLED),
-        note=reason,
+        _reservation,
+        note=note,
     )
 
 
-def told_of_update(moved: Moved, reason: UpdateReason) -> dict[str, Any]:
-    """The `data` of an asset.updated that is about a reservation."""
-    concerned = details.data_of(wanted_facts(moved.made))
-    return details.updated(reason, moved.before, moved.after, reservation=concerned)
+def _reservation(moved: Moved) -> dict[str, Any]:
+    return {"reservation": data_of(reservation_facts(moved.made))}
 
 
 def described(current: Session, actor: Actor, public_id: UUID) -> str:
@@ -123,12 +124,6 @@ def described(current: Session, actor: Actor, public_id: UUID) -> str:
     )
     name, starts_at, ends_at = current.execute(wanted).one()
     return _in_words(name, starts_at, ends_at, zone_of(current, actor))
-
-
-def refuse_first(found: Iterable[Fault]) -> None:
-    """Refuse for the first fault, at its field."""
-    for fault in found:
-        raise Refusal(fault.sentence, field=fault.field)
 
 
 def _change(
@@ -205,12 +200,7 @@ def _decide(reservation: Reservation, actor: Actor, state: ReservationState) -> 
 def _decision(moved: Moved) -> tuple[ReservationFacts, Ref | None, datetime]:
     found: Reservation = moved.made
     decided_by = Ref(found.decided_by.id, found.decided_by.name) if found.decided_by else None
-    return wanted_facts(found), decided_by, found.decided_at or moved.asset.updated_at
-
-
-def _refuse_long(text: str, field: str) -> None:
-    if len(text) > LONGEST_REASON:
-        raise Refusal(f"Use at most {LONGEST_REASON} characters", field=field)
+    return reservation_facts(found), decided_by, found.decided_at or moved.asset.updated_at
 
 
 def _described(current: Session, actor: Actor, wish: ReservationValues) -> str:
@@ -256,7 +246,7 @@ def _expire(public_id: UUID, now: datetime) -> bool:
             change = Change(
                 action=Action.EXPIRE_RESERVATION,
                 make=close,
-                tell=lambda moved: told_of_update(moved, UpdateReason.RESERVATION_EXPIRED),
+                tell=_reservation,
                 remark=described(current, SYSTEM, public_id),
             )
             transition.perform(SYSTEM, asset_id, change)

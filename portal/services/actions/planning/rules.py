@@ -9,10 +9,12 @@ from typing import Final
 
 from portal.models.planning import MaintenanceOutcome, MaintenanceType
 from portal.services.assets.rules import DEAREST, YEARS, Fault
+from portal.services.core.refusals import Refusal
 
 LONGEST_LINE: Final = 120
 LONGEST_PURPOSE: Final = 200
 LONGEST_NOTE: Final = 1000
+LONGEST_REASON: Final = 200
 LONGEST_CYCLE: Final = 3650  # days; ten years
 
 
@@ -50,6 +52,12 @@ class WorkValues:
     cost: Decimal | None = None
     performed_by_id: int | None = None
     note: str = ""
+
+
+def refuse_long_reason(text: str, field: str) -> None:
+    """Refuse a reason that is longer than its column, at the field of this name."""
+    if len(text) > LONGEST_REASON:
+        raise Refusal(f"Use at most {LONGEST_REASON} characters", field=field)
 
 
 def reservation_faults(values: ReservationValues, now: datetime) -> list[Fault]:
