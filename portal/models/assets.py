@@ -22,7 +22,7 @@ class AssetKind(StrEnum):
 
 
 class AssetStatus(StrEnum):
-    """Where an asset is in its life; only actions move it."""
+    """The statuses of an asset; only actions change them."""
 
     AVAILABLE = "available"
     ALLOCATED = "allocated"
@@ -35,7 +35,7 @@ class AssetStatus(StrEnum):
 
 
 class Condition(StrEnum):
-    """How worn an asset is."""
+    """The conditions of an asset."""
 
     EXCELLENT = "excellent"
     GOOD = "good"
@@ -45,7 +45,7 @@ class Condition(StrEnum):
 
 
 class Category(Base):
-    """What sort of thing an asset is. Not deletable while used."""
+    """A category of assets. Not deletable while used."""
 
     __tablename__ = "categories"
 
@@ -59,7 +59,7 @@ class Category(Base):
 
 
 class Location(Base):
-    """Where an asset can be. Not deletable while used."""
+    """A place of assets. Not deletable while used."""
 
     __tablename__ = "locations"
 
@@ -201,7 +201,7 @@ class Activity(Base):
 
 
 class Action(StrEnum):
-    """What a person does with an asset. The timeline keeps these values."""
+    """The actions on an asset. The timeline keeps these values."""
 
     CREATE = "create"
     EDIT = "edit"
@@ -237,7 +237,7 @@ class Action(StrEnum):
 
 
 class MoveKind(StrEnum):
-    """Why the number changed."""
+    """The reasons for a change of a stock's number."""
 
     RECEIVE = "receive"
     ISSUE = "issue"

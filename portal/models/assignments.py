@@ -22,7 +22,7 @@ class AssignmentKind(StrEnum):
 
 
 class IncidentKind(StrEnum):
-    """What an incident is; its id goes to receivers under a name of the kind's own."""
+    """The kinds of incidents; receivers get the id under a name of the kind's own."""
 
     TRANSFER = "transfer"
     LOST = "lost"

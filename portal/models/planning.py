@@ -18,7 +18,7 @@ from portal.models.people import User
 
 
 class ReservationState(StrEnum):
-    """What became of a wish to have an asset for a time."""
+    """The states of a reservation."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -29,7 +29,7 @@ class ReservationState(StrEnum):
 
 
 class MaintenanceType(StrEnum):
-    """What sort of work it is."""
+    """The types of maintenance."""
 
     PREVENTIVE = "preventive"
     CORRECTIVE = "corrective"
@@ -39,7 +39,7 @@ class MaintenanceType(StrEnum):
 
 
 class MaintenanceState(StrEnum):
-    """How far the work is."""
+    """The states of a maintenance."""
 
     SCHEDULED = "scheduled"
     IN_PROGRESS = "in_progress"
@@ -48,7 +48,7 @@ class MaintenanceState(StrEnum):
 
 
 class MaintenanceOutcome(StrEnum):
-    """How the work ended: nothing was wrong, it was put right, or it could not be."""
+    """The outcomes of a maintenance: nothing was wrong, it was repaired, or it could not be."""
 
     OK = "ok"
     REPAIRED = "repaired"

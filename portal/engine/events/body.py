@@ -32,7 +32,7 @@ STOCK_FIELDS: Final = ("quantity", "min_quantity", "unit")
 
 
 class ActorKind(StrEnum):
-    """Who acts."""
+    """The kinds of actors."""
 
     USER = "user"
     SYSTEM = "system"
@@ -41,7 +41,7 @@ class ActorKind(StrEnum):
 
 
 class Origin(StrEnum):
-    """By which way an action came."""
+    """The ways by which actions come."""
 
     UI = "ui"
     BULK = "bulk"
@@ -52,7 +52,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who brought an event about; the name as it was then."""
+    """The person or program that brought an event about; the name as it was then."""
 
     type: ActorKind
     id: int | None
@@ -69,7 +69,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has the asset; `due_at` only when it was lent with a due time."""
+    """The person who has the asset; `due_at` only when it was lent with a due time."""
 
     id: int
     name: str
@@ -112,7 +112,7 @@ class AssetSnapshot:
 
 
 def as_json_object(snapshot: AssetSnapshot) -> dict[str, Any]:
-    """The `asset` of a body."""
+    """Return the `asset` of a body."""
     asset: dict[str, Any] = wire_value(snapshot)
     if snapshot.kind != "stock":
         for name in STOCK_FIELDS:
@@ -130,7 +130,8 @@ def event_data(
     note: str = "",
     **extra: object,
 ) -> dict[str, Any]:
-    """The `data` of a body: the six keys that every event has, then its own, in their order."""
+    """Return the `data` of a body: the six keys that every event has, then its own, in their
+    order."""
     always = {
         "actor": actor,
         "origin": origin,
@@ -146,7 +147,7 @@ def event_data(
 def changes(
     before: Mapping[str, object], after: Mapping[str, object]
 ) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """`changed_fields` and `changes {field: {from, to}}`, in the order of `after`.
+    """Return `changed_fields` and `changes {field: {from, to}}`, in the order of `after`.
 
     A field that is only in one of the two counts as null in the other.
     """
@@ -167,7 +168,8 @@ def build_body(
     asset: AssetSnapshot | Mapping[str, object],
     data: Mapping[str, object],
 ) -> bytes:
-    """The body, exactly as it will be sent on every attempt: six keys in the contract's order.
+    """Return the body, exactly as it will be sent on every attempt: six keys in the contract's
+    order.
 
     `asset_id` is None for asset.deleted and for no other event.
     """
@@ -193,14 +195,14 @@ def _check_id(event: EventName, asset_id: int | None, data: Mapping[str, object]
 
 @lru_cache(maxsize=256)
 def wire_time(at: datetime) -> str:
-    """ISO 8601 in whole seconds, UTC written as `+00:00`. Refuses a time without a zone."""
+    """Return ISO 8601 in whole seconds, UTC written as `+00:00`. Refuses a time without a zone."""
     if at.tzinfo is None:
         raise ValueError("A time on the wire needs its zone")
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def wire_value(value: object) -> Any:
-    """Anything that an event carries, as JSON knows it.
+    """Return anything that an event carries, as JSON knows it.
 
     Times as `wire_time`, dates `YYYY-MM-DD`, Decimal (money, always) as text with two places,
     dataclasses as objects in the order of their fields. Raises TypeError for other kinds.
@@ -219,11 +221,11 @@ def wire_value(value: object) -> Any:
 
 
 def encode(value: object) -> bytes:
-    """The JSON bytes of a body: one line, no spaces, plain ASCII.
+    """Return the JSON bytes of a body: one line, no spaces, plain ASCII.
 
-    Every other character is written as `\\uXXXX`, as PHP's own encoder does. The content type
-    names no character set, and ASCII reads the same under any that a receiver may assume.
-    Raises ValueError for NaN and infinity, which JSON does not have.
+    Every other character is written as `\\uXXXX`, as PHP's own encoder does. The content type names
+    no character set, and ASCII reads the same under any that a receiver may assume. Raises
+    ValueError for NaN and infinity, which JSON does not have.
     """
     return json.dumps(wire_value(value), separators=(",", ":"), allow_nan=False).encode("ascii")
 
@@ -255,5 +257,5 @@ def _key(key: object) -> str:
 
 
 def _whole_text(text: str) -> str:
-    """Text with lone halves of surrogate pairs replaced: strict JSON readers refuse those."""
+    """Replace lone halves of surrogate pairs: strict JSON readers refuse those."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

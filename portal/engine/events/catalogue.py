@@ -6,7 +6,7 @@ from typing import Final
 
 
 class EventName(StrEnum):
-    """What stands on the wire; receivers compare it, so that a value is never renamed."""
+    """The names on the wire; receivers compare them, so that none is ever renamed."""
 
     CREATED = "asset.created"
     UPDATED = "asset.updated"
@@ -44,7 +44,6 @@ class EventGroup(StrEnum):
 
     @property
     def label(self) -> str:
-        """The group in plain words."""
         return _LABELS[self]
 
 
@@ -126,5 +125,5 @@ _BY_VALUE: Final = {event.value: event for event in CATALOGUE}
 
 
 def event_type(value: str) -> EventType:
-    """The event with this name on the wire. Raises ValueError for any other text."""
+    """Return the event with this name on the wire. Raises ValueError for any other text."""
     return _BY_VALUE[EventName(value)]

@@ -11,7 +11,7 @@ from portal.engine.events.body import AssetSnapshot, Holder, Ref, changes
 
 
 class UpdateReason(StrEnum):
-    """Which action an asset.updated tells of."""
+    """The actions that are an asset.updated."""
 
     EDIT = "edit"
     MAINTENANCE_STARTED = "maintenance_started"
@@ -30,7 +30,7 @@ class UpdateReason(StrEnum):
 
 
 def created(asset: AssetSnapshot) -> dict[str, Any]:
-    """asset.created: stock says with how much it begins."""
+    """Return the data of asset.created: stock says with how much it begins."""
     return {"initial_quantity": asset.quantity} if asset.kind == "stock" else {}
 
 
@@ -40,13 +40,13 @@ def updated(
     after: Mapping[str, object],
     **concerned: object,
 ) -> dict[str, Any]:
-    """asset.updated: what changed, and the object concerned (`maintenance=…`) if there is one."""
+    """Return the data of asset.updated; `concerned`: an object such as `maintenance=…`."""
     changed_fields, changed = changes(before, after)
     return {"reason": reason, "changed_fields": changed_fields, "changes": changed, **concerned}
 
 
 def deleted(asset: AssetSnapshot, reason: str) -> dict[str, Any]:
-    """asset.deleted: what is gone, for receivers that look at `data` alone."""
+    """Return the data of asset.deleted, for receivers that look at `data` alone."""
     return {
         "deleted_asset_id": asset.id,
         "asset_tag": asset.asset_tag,
@@ -74,7 +74,7 @@ class ClosedAssignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """How an asset was given; `location` is where it was then."""
+    """An asset was given; `location` is where it was then."""
 
     allocation_id: int
     staff: StaffRef
@@ -85,7 +85,7 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """How it was taken back. `held_days`: whole days."""
+    """It was taken back. `held_days`: whole days."""
 
     revoked_at: datetime
     held_days: int
@@ -96,7 +96,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
-    """How an asset was lent. `reservation_id`: the reservation that this fulfilled."""
+    """An asset was lent. `reservation_id`: the reservation that this fulfilled."""
 
     checkout_id: int
     staff: StaffRef
@@ -109,7 +109,7 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return:
-    """How it came back. `days_overdue`: whole days, 0 when it was late by less than one."""
+    """It came back. `days_overdue`: whole days, 0 when it was late by less than one."""
 
     returned_at: datetime
     was_overdue: bool
@@ -216,7 +216,7 @@ class PlanFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkFacts:
-    """How a maintenance ended, and the next one where it repeats."""
+    """The end of a maintenance, and the next one where it repeats."""
 
     completed_on: date
     was_late: bool
@@ -229,14 +229,14 @@ class WorkFacts:
 def decided(
     reservation: ReservationFacts, decided_by: Ref | None, decided_at: datetime
 ) -> dict[str, Any]:
-    """asset.reservation_approved. `decided_by` is null where the portal itself decided."""
+    """Return the data of asset.reservation_approved; `decided_by` is null for the portal itself."""
     return {**data_of(reservation), "decided_by": decided_by, "decided_at": decided_at}
 
 
 def rejected(
     reservation: ReservationFacts, decided_by: Ref | None, decided_at: datetime, reason: str
 ) -> dict[str, Any]:
-    """asset.reservation_rejected."""
+    """Return the data of asset.reservation_rejected."""
     return {**decided(reservation, decided_by, decided_at), "rejection_reason": reason}
 
 
@@ -296,7 +296,7 @@ AlertFacts = WarrantyExpiring | MaintenanceDue | CheckoutOverdue | LowStock
 
 
 def alerted(alert_id: int, facts: AlertFacts) -> dict[str, Any]:
-    """What any of the four alerts adds. `alert_id`: its line of the ledger."""
+    """Return the data of an alert. `alert_id`: its line of the ledger."""
     return {"alert_id": alert_id, **data_of(facts)}
 
 
@@ -307,5 +307,5 @@ class Facts(Protocol):
 
 
 def data_of(*parts: Facts) -> dict[str, Any]:
-    """The parts' fields by name, one part after the other; the values stay as they are."""
+    """Return the parts' fields by name, one part after the other; the values stay as they are."""
     return {name: getattr(part, name) for part in parts for name in part.__dataclass_fields__}

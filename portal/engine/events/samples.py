@@ -126,7 +126,7 @@ class Sample:
 
 
 def laptop(status: str, due_at: datetime | None = None) -> AssetSnapshot:
-    """The laptop in another status; with Maria while that status means a holder."""
+    """Return the laptop in another status; with Maria while that status means a holder."""
     held = status in {"allocated", "checked_out"}
     return replace(LAPTOP, status=status, holder=Holder(**MARIA, due_at=due_at) if held else None)
 
@@ -407,7 +407,7 @@ SAMPLES: Final[Mapping[EventName, Sample]] = {
 def sample_body(
     event: EventName, *, occurred_at: datetime = NOW, source: str = SOURCE, test: bool = False
 ) -> bytes:
-    """An example body; what Test webhook sends is marked by `"test": true` at the end of `data`."""
+    """Return an example body; that of a test is marked by `"test": true` at the end of `data`."""
     sample = SAMPLES[event]
     marked = {**sample.details, "test": True} if test else sample.details
     status_from, status_to = sample.moved

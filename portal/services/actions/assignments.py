@@ -174,7 +174,7 @@ def _in_future(asset: Asset, due_at: datetime | None) -> datetime:
 
 
 def active_staff(current: Session, staff_id: int | None, *, field: str = "staff_id") -> Staff:
-    """The person who is to have the asset, kept from leaving until this transaction ends."""
+    """Return the person who is to have the asset, kept from leaving until this transaction ends."""
     if staff_id is None:
         raise Refusal("Choose who gets it", field=field)
     shared = {"read": True, "key_share": True}
@@ -187,7 +187,7 @@ def active_staff(current: Session, staff_id: int | None, *, field: str = "staff_
 
 
 def chosen_location(current: Session, location_id: int | None) -> Location | None:
-    """The location, kept from being deleted until this transaction ends."""
+    """Return the location, kept from being deleted until this transaction ends."""
     if location_id is None:
         return None
     shared = {"read": True, "key_share": True}
@@ -233,7 +233,7 @@ def begin(
     note: str,
     due_at: datetime | None = None,
 ) -> Assignment:
-    """The person has the asset from now on; their own reservation for this time is fulfilled."""
+    """Give the person the asset from now on; fulfil their own reservation for this time."""
     now, at = asset.updated_at, asset.location
     assignment = Assignment(
         asset_id=asset.id,
@@ -253,7 +253,7 @@ def begin(
 
 
 def end(asset: Asset, action: Action, condition: str | None = None) -> Assignment | None:
-    """Nobody has the asset any more; its new status is the caller's business."""
+    """End the holding; the asset's new status is the caller's business."""
     assignment = open_assignment(asset.id)
     if assignment is None:
         return None

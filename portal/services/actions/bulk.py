@@ -44,14 +44,14 @@ class Chosen:
 
 
 def look(action: Action, ids: Sequence[int]) -> list[Chosen]:
-    """What the action would come to for each of the assets, as they are now."""
+    """Return what the action would come to for each of the assets, as they are now."""
     wanted = select(Asset).where(Asset.id.in_(ids[:MOST_ASSETS])).order_by(Asset.id)
     held = holders(ids[:MOST_ASSETS])
     return [_chosen(action, asset, held.get(asset.id)) for asset in session().scalars(wanted)]
 
 
 def matching_ids(chosen: AssetFilter) -> list[int]:
-    """Everything that the list shows with this filter; one more than `MOST_ASSETS`: too many."""
+    """Return what the list shows with this filter; one more than `MOST_ASSETS`: too many."""
     return matching(chosen, MOST_ASSETS + 1)
 
 
@@ -80,7 +80,6 @@ def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str,
 
 
 def find(public_id: UUID) -> Task:
-    """The bulk action with this public id."""
     task = tasks.find(public_id)
     if task.kind != NAME:
         raise NotFound("There is no bulk action at this address.")
@@ -88,7 +87,7 @@ def find(public_id: UUID) -> Task:
 
 
 def results(task: Task) -> list[tuple[TaskRow, Asset]]:
-    """Every asset of it with what became of it, the refused ones first."""
+    """Return every asset of it with what became of it, the refused ones first."""
     wanted = (
         select(TaskRow, Asset)
         .join(Asset, Asset.id == TaskRow.asset_id)

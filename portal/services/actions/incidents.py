@@ -38,7 +38,7 @@ from portal.services.core.unit_of_work import keep_unique
 
 
 class Method(StrEnum):
-    """What becomes of an asset that is disposed of."""
+    """The ways to dispose of an asset."""
 
     SOLD = "sold"
     DONATED = "donated"
@@ -49,7 +49,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimValues:
-    """What is known of a warranty claim; the asset's own supplier where none is named."""
+    """A warranty claim; at the asset's own supplier where none is named."""
 
     problem: str
     supplier: str = ""
@@ -59,7 +59,7 @@ class ClaimValues:
 
     @property
     def remark(self) -> str:
-        """All of it but the note: "No picture. At Northwind. Return number R-17"."""
+        """Return all but the note: "No picture. At Northwind. Return number R-17"."""
         day = self.expected_back_on
         said = (
             self.problem,
@@ -72,7 +72,7 @@ class ClaimValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisposalValues:
-    """How an asset is disposed of. `proceeds` are in the installation's currency."""
+    """A disposal. `proceeds` are in the installation's currency."""
 
     method: str
     proceeds: Decimal | None = None
@@ -81,7 +81,7 @@ class DisposalValues:
 
     @property
     def remark(self) -> str:
-        """All of it but the note: "Sold to Second Life for 180.00 EUR"."""
+        """Return all but the note: "Sold to Second Life for 180.00 EUR"."""
         words = self.method.replace("_", " ").capitalize()
         to = f" to {self.recipient}" if self.recipient else ""
         price = f" for {self.proceeds:,.2f} {settings().currency}" if self.proceeds else ""
@@ -130,7 +130,7 @@ def report_lost(
     lost_at: datetime | None = None,
     note: str = "",
 ) -> None:
-    """Nobody knows where it is (asset.lost): ends the holding, cancels what was planned."""
+    """Report it lost (asset.lost): end the holding, cancel what was planned."""
     _refuse_untold("description", description, note)
 
     def make(current: Session, asset: Asset) -> Loss:
@@ -165,7 +165,7 @@ def report_broken(
     broken_at: datetime | None = None,
     note: str = "",
 ) -> None:
-    """It cannot be used (asset.broken): ends the holding; reservations stay, at risk."""
+    """Report it broken (asset.broken): end the holding; reservations stay, at risk."""
     _refuse_untold("description", description, note)
 
     def make(current: Session, asset: Asset) -> Damage:
@@ -249,7 +249,7 @@ def liquidate(actor: Actor, asset_id: int, values: DisposalValues) -> None:
 
 
 def _cancelled(made: Loss | Liquidation) -> str:
-    """What ended with it: "Cancelled with it: 2 reservations, 1 maintenance job". Nobody's name."""
+    """Return "Cancelled with it: 2 reservations, 1 maintenance job", and nobody's name."""
     counts = {
         "reservation": len(made.cancelled_reservation_ids),
         "maintenance job": len(made.cancelled_maintenance_ids),
@@ -314,7 +314,7 @@ def come_back(
 
 
 def undo_liquidation(actor: Actor, asset_id: int, *, note: str = "") -> None:
-    """It was disposed of by mistake: it is again what it was before (asset.updated)."""
+    """Give back the status from before a disposal that was a mistake (asset.updated)."""
     refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> Incident | None:
@@ -381,7 +381,7 @@ def keep_details(incident: Incident, facts: Facts) -> None:
 
 
 def close_incidents(current: Session, asset: Asset, *kinds: IncidentKind) -> list[Incident]:
-    """What was open of these kinds is over; the latest first."""
+    """Close what is open of these kinds; the latest first."""
     found = open_incidents(current, asset.id, *kinds)
     for incident in found:
         incident.closed_at = asset.updated_at
@@ -389,7 +389,7 @@ def close_incidents(current: Session, asset: Asset, *kinds: IncidentKind) -> lis
 
 
 def open_incidents(current: Session, asset_id: int, *kinds: IncidentKind) -> list[Incident]:
-    """What is not over yet, of these kinds; the latest first."""
+    """Return what is not over yet, of these kinds; the latest first."""
     wanted = (
         select(Incident)
         .where(
@@ -403,6 +403,6 @@ def open_incidents(current: Session, asset_id: int, *kinds: IncidentKind) -> lis
 
 
 def under_warranty(asset: Asset) -> bool:
-    """Whether the warranty still runs on the installation's today."""
+    """Return whether the warranty still runs on the installation's today."""
     today = asset.updated_at.astimezone(settings().timezone).date()
     return asset.warranty_expires is not None and asset.warranty_expires >= today

@@ -24,7 +24,7 @@ APART: Final = frozenset({"asset_tag", "kind", "quantity"})
 
 
 def find_asset(asset_id: int) -> Asset:
-    """The asset, also once it is deleted: its timeline and its deliveries stay."""
+    """Return the asset, also once it is deleted: its timeline and its deliveries stay."""
     asset = session().get(Asset, asset_id)
     if asset is None:
         raise NotFound("There is no asset at this address.")

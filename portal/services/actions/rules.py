@@ -36,7 +36,7 @@ class Rule:
 
     @property
     def events(self) -> tuple[EventName, ...]:
-        """Everything that it can tell, in order."""
+        """Return everything that it can tell, in order."""
         return (self.event, *self.also)
 
 
@@ -136,7 +136,7 @@ RULES: Final[Mapping[Action, Rule]] = {
 
 
 def is_legal(action: Action, status: str, kind: str = AssetKind.ITEM, *, deleted: bool) -> bool:
-    """Whether the table allows `action` on an asset of this status and kind."""
+    """Return whether the table allows `action` on an asset of this status and kind."""
     rule = RULES[action]
     fits = AssetKind(kind) in rule.kinds and AssetStatus(status) in rule.legal
     return fits and rule.on_deleted is deleted
@@ -156,7 +156,7 @@ CALLED: Final = {"rma_number": "return number"}
 
 
 def longest(name: str) -> int:
-    """How many characters the text of this name may have."""
+    """Return the most characters that the text of this name may have."""
     return LONGEST_NUMBER if name.endswith("_number") else LONGEST.get(name, LONGEST_OTHER)
 
 
@@ -237,7 +237,7 @@ def why_not(
     holder: str | None = None,
     undo: str = UNDO,
 ) -> str | None:
-    """What stands in the way and the way out, to follow an asset's tag; None where it is legal.
+    """Return the obstacle and the way out, to follow an asset's tag; None where it is legal.
 
     `holder`: who has it, where the caller knows that; named then. `undo`: the way back from
     disposed of, as the reader may go it.

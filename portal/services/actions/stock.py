@@ -25,13 +25,13 @@ Delta = Callable[[Asset], int]
 
 
 def receive(actor: Actor, asset_id: int, *, quantity: int, note: str = "") -> None:
-    """So many more came in (asset.updated, stock_received)."""
+    """Add what came in (asset.updated, stock_received)."""
     _refuse_none(quantity)
     _perform(actor, asset_id, Action.RECEIVE_STOCK, MoveKind.RECEIVE, lambda _: quantity, note)
 
 
 def issue(actor: Actor, asset_id: int, *, quantity: int, note: str = "") -> None:
-    """So many were given out (asset.updated, stock_issued). Refused where there are fewer."""
+    """Take off what was given out (asset.updated, stock_issued). Refused where there are fewer."""
     _refuse_none(quantity)
     _perform(actor, asset_id, Action.ISSUE_STOCK, MoveKind.ISSUE, lambda _: -quantity, note)
 
@@ -39,7 +39,7 @@ def issue(actor: Actor, asset_id: int, *, quantity: int, note: str = "") -> None
 def adjust(
     actor: Actor, asset_id: int, *, quantity: int, is_loss: bool = False, note: str = ""
 ) -> bool:
-    """So many are there, as counted (asset.updated, stock_adjusted); False if that was known.
+    """Set the number to what was counted (asset.updated, stock_adjusted); False if that was known.
 
     `is_loss`: the missing ones were lost or damaged.
     """
@@ -56,19 +56,19 @@ def adjust(
 
 
 def begin(current: Session, actor: Actor, asset: Asset, quantity: int) -> None:
-    """The number that a new kind of stock begins with, as its first move."""
+    """Set the number that a new kind of stock begins with, as its first move."""
     asset.quantity = 0
     if quantity:
         _move(current, actor, asset, MoveKind.RECEIVE, quantity, "")
 
 
 def balance(asset: Asset) -> int:
-    """How many there are; every stock has a number."""
+    """Return the number of a stock; every stock has one."""
     return asset.quantity or 0
 
 
 def moves(asset_id: int, cursor: str | None = None) -> Page[StockMove]:
-    """One page of the asset's moves, the newest first."""
+    """Return one page of the asset's moves, the newest first."""
     wanted = select(StockMove).where(StockMove.asset_id == asset_id)
     return newest_first(wanted, StockMove.id, cursor)
 

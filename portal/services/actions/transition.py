@@ -97,7 +97,7 @@ def follow(current: Session, actor: Actor, asset: Asset, change: Change) -> bool
 def locked_for(
     current: Session, asset_id: int, action: Action, version: int | None = None
 ) -> Asset:
-    """The asset's row for update, once `action` is known to be legal on it."""
+    """Lock the asset's row. Refuses an action that is not legal on it."""
     asset = lock(current, asset_id, even_deleted=RULES[action].on_deleted)
     if version is not None and version != asset.version:
         raise Stale(f"{asset.asset_tag} was changed since you opened it.")
@@ -116,7 +116,7 @@ def begin(current: Session, actor: Actor, asset: Asset, change: Change) -> None:
 
 
 def lock(current: Session, asset_id: int, *, even_deleted: bool = False) -> Asset:
-    """The asset's row for update: whoever comes second waits, and sees what the first did."""
+    """Lock the asset's row: whoever comes second waits, and sees what the first did."""
     asset = current.get(Asset, asset_id, with_for_update=True)
     if asset is None:
         raise NotFound("There is no such asset.")

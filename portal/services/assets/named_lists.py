@@ -22,7 +22,7 @@ Named = Category | Location
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedList:
-    """What differs between the two lists."""
+    """The differences between the two lists."""
 
     model: type[Category] | type[Location]
     used_by: InstrumentedAttribute[int | None]
@@ -50,7 +50,6 @@ class ListedName:
 
 
 def find(kind: NamedList, public_id: UUID) -> Any:
-    """The category or location."""
     row = session().scalar(select(kind.model).where(kind.model.public_id == public_id))
     if row is None:
         raise NotFound(f"This {kind.one} has been deleted.")
@@ -58,14 +57,14 @@ def find(kind: NamedList, public_id: UUID) -> Any:
 
 
 def choices(kind: NamedList) -> list[tuple[int, UUID, str]]:
-    """All of them by name (row id, public id, name), to choose from."""
+    """Return all of them by name (row id, public id, name), to choose from."""
     model = kind.model
     wanted = select(model.id, model.public_id, model.name).order_by(func.lower(model.name))
     return [(row.id, row.public_id, row.name) for row in session().execute(wanted)]
 
 
 def page(kind: NamedList, cursor: str | None = None) -> Page[ListedName]:
-    """One page of the list by name, each with its number of undeleted assets."""
+    """Return one page of the list by name, each with its number of undeleted assets."""
     model = kind.model
     count = select(func.count()).where(kind.used_by == model.id, Asset.deleted_at.is_(None))
     wanted = select(model.id, model.public_id, model.name, count.scalar_subquery().label("assets"))
@@ -85,7 +84,7 @@ def create(kind: NamedList, actor: Actor, name: str) -> UUID:
 
 
 def found_or_added(kind: NamedList, actor: Actor, name: str) -> int:
-    """The row id of this name, however its letters are written; it is added if it is not there."""
+    """Return the row id of this name, whatever its capitals; it is added if it is not there."""
     _refuse_unfit(kind, name)
     with writing() as current:
         require(current, actor, "assets.edit")
@@ -131,7 +130,7 @@ def delete(kind: NamedList, actor: Actor, public_id: UUID) -> None:
 
 
 def in_use(kind: NamedList, name: str, count: int) -> str:
-    """Why a name cannot be deleted, and the way out."""
+    """Return why a name cannot be deleted, and the way out."""
     assets = "1 asset is" if count == 1 else f"{count:,} assets are"
     them = "it" if count == 1 else "them"
     return (
@@ -141,7 +140,7 @@ def in_use(kind: NamedList, name: str, count: int) -> str:
 
 
 def count_used(kind: NamedList, row_id: int) -> int:
-    """How many undeleted assets refer to it."""
+    """Count the undeleted assets that refer to it."""
     return _used(kind, session(), row_id)
 
 

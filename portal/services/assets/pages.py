@@ -89,7 +89,7 @@ def by_naming(
     *,
     reverse: bool = False,
 ) -> Page[T]:
-    """The page at `cursor` of the entities that `wanted` selects: by the name whatever its
+    """Return the page at `cursor` of the entities that `wanted` selects: by the name whatever its
     capitals, then by the group, then by the id. `reverse`: the other way round, but for those
     without a name, which stay at the end."""
 
@@ -108,7 +108,7 @@ def by_naming(
 
 
 def _parts(naming: Naming, cursor: Cursor | None, reverse: bool) -> Iterator[Select[Any]]:
-    """What is read in turn until the page is full, each in its order."""
+    """Yield what is read in turn until the page is full, each in its order."""
     is_on = cursor is None or not cursor.newer
     is_up = is_on is not reverse
     place = None if cursor is None else _Place(*cursor.key)  # type: ignore[arg-type]  # as decoded
@@ -150,7 +150,7 @@ def _named(naming: Naming, place: _Place | None, is_up: bool) -> Iterator[Select
 
 
 def _among_first(members: Select[int], naming: Naming, is_up: bool) -> ColumnElement[bool]:
-    """Of each group no more than a page: up to the id of the row after it."""
+    """Keep a page of each group at most: up to the id of the row after it."""
     (ids,) = members.selected_columns
     table = naming.groups.class_
     after = members.order_by(ids.asc() if is_up else ids.desc()).offset(one_more() - 1).limit(1)
@@ -168,7 +168,7 @@ def _key(rank: int, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
 def _beside(
     lines: Select[Any], key: list[Any], place: list[Any] | None, is_up: bool
 ) -> Select[Any]:
-    """In the order of the key, from beside the place on."""
+    """Sort by the key, from beside the place on."""
     if place is not None:
         types = [String if isinstance(each, str) else BigInteger for each in place]
         here, there = tuple_(*key), tuple_(*place, types=types)
@@ -180,9 +180,7 @@ def _beside(
 
 
 class AssetOrder(StrEnum):
-    """What the list is sorted by: the newest first, by name or tag whatever the capitals, what
-    needs somebody most first, or what was changed last first; by the names of category, location or
-    holder, or by serial number, what has none last."""
+    """The orders of the list. Capitals do not count; what has nothing to be sorted by is last."""
 
     ADDED = "added"
     NAME = "name"
@@ -219,9 +217,9 @@ def in_order(
     *,
     reverse: bool = False,
 ) -> Page[Asset]:
-    """One page of the assets that match, with their category and location. `reverse`: the other
-    way round, of every order but `ADDED`; what has no name to be sorted by stays at the end. Reads
-    only."""
+    """Return one page of the assets that match, with their category and location. `reverse`: the
+    other way round, of every order but `ADDED`; what has no name to be sorted by stays at the
+    end."""
     if order is AssetOrder.ADDED:
         return list_assets(chosen, cursor)
     wanted = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
@@ -249,7 +247,7 @@ def _asset(asset: Asset) -> Asset:
 
 
 def _few(chosen: AssetFilter, order: AssetOrder) -> Sequence[int] | None:
-    """The ids of what matches; None: more than are sorted, or all of an index."""
+    """Return the ids of what matches; None: more than are sorted, or all of an index."""
     is_alone = chosen == AssetFilter(shown=chosen.shown)
     has_walks = order is AssetOrder.NAME and chosen.shown in STATUSES
     if is_alone and (chosen.shown is None or has_walks):
@@ -261,7 +259,7 @@ def _few(chosen: AssetFilter, order: AssetOrder) -> Sequence[int] | None:
 def _matching(
     chosen: AssetFilter, few: Sequence[int] | None, *, of_any_status: bool = False
 ) -> list[ColumnElement[bool]]:
-    """What a row that is walked by has to be."""
+    """Return what a row that is walked by has to be."""
     if few is not None:
         return [Asset.id.in_(few)]
     wanted = conditions(chosen)
@@ -274,7 +272,7 @@ def _matching(
 
 
 def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Select[Any]]]:
-    """The walks of each rank, along the index of statuses; none of one that is left out."""
+    """Return the walks of each rank, along the index of statuses; none of one that is left out."""
     among = STATUSES.get(chosen.shown, RANKS) if chosen.shown else RANKS
     found = _matching(chosen, few, of_any_status=True)
     walk, status = ASSETS, Asset.status.expression
@@ -288,7 +286,7 @@ def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Sele
 
 
 def _by_name(chosen: AssetFilter) -> list[Select[int]]:
-    """A walk of each status that is wanted, along the index of statuses and names."""
+    """Return a walk of each status that is wanted, along the index of statuses and names."""
     among = STATUSES.get(chosen.shown, ()) if chosen.shown else ()
     if chosen.deleted or not among:
         return []
@@ -299,7 +297,7 @@ def _by_name(chosen: AssetFilter) -> list[Select[int]]:
 def _grouped(
     column: InstrumentedAttribute[int | None], kind: type[Category] | type[Location]
 ) -> Callable[[list[ColumnElement[bool]], bool], Naming]:
-    """Sorted by what the column names."""
+    """Sort by what the column names."""
 
     def naming(wanted: list[ColumnElement[bool]], is_walked: bool) -> Naming:
         # Of few, in words that no index has, as above.
@@ -316,7 +314,7 @@ def _grouped(
 
 
 def _held(wanted: list[ColumnElement[bool]], is_walked: bool) -> Naming:
-    """Sorted by who has it."""
+    """Sort by who has it."""
     is_open = Assignment.ended_at.is_(None)
     holding = select(Assignment.asset_id).join(Asset, Asset.id == Assignment.asset_id)
     return Naming(
@@ -329,7 +327,7 @@ def _held(wanted: list[ColumnElement[bool]], is_walked: bool) -> Naming:
 
 
 def _numbered(wanted: list[ColumnElement[bool]], is_walked: bool) -> Naming:
-    """Sorted by its serial number: every one is a group of its own."""
+    """Sort by serial number: every one is a group of its own."""
     has_one = Asset.serial_number.is_not(None)
     return Naming(
         names=Asset.serial_number,

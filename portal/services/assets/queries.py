@@ -34,7 +34,7 @@ from portal.services.core.unit_of_work import database_time, session
 
 
 class Shown(StrEnum):
-    """What a chip above the list shows."""
+    """The chips above the list."""
 
     FREE = "free"
     OUT = "out"
@@ -61,7 +61,7 @@ ASSETS: Final = select(Asset.id)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetFilter:
-    """What narrows the list.
+    """The filter of the list.
 
     `search` looks into tag, name, serial number, and the name and address of whoever has it.
     `deleted`: what was deleted, and nothing else; otherwise nothing that was.
@@ -76,27 +76,27 @@ class AssetFilter:
 
 
 def list_assets(chosen: AssetFilter, cursor: str | None = None) -> Page[Asset]:
-    """One page of the assets that match, with their category and location."""
+    """Return one page of the assets that match, with their category and location."""
     wanted = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
     return newest_of(wanted, Asset.id, cursor, _walks(chosen))
 
 
 def matching(chosen: AssetFilter, most: int, after: int | None = None) -> list[int]:
-    """The ids of the first `most` that match: the newest first, or, where the id is given that
-    they come `after`, the oldest first."""
+    """Return the ids of the first `most` that match: the newest first, or the oldest first from
+    `after` this id on."""
     is_ascending = after is not None
     found = side_by_side(_walks(chosen), most, after, ascending=is_ascending)
     return sorted(session().scalars(found), reverse=not is_ascending)[:most]
 
 
 def has_assets() -> bool:
-    """Whether the register holds anything at all."""
+    """Return whether the register holds anything at all."""
     wanted = select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)
     return session().execute(wanted).first() is not None
 
 
 def counts(chosen: AssetFilter) -> dict[Shown | None, int | None]:
-    """How many assets each chip would show beside the other filters.
+    """Count the assets that each chip would show beside the other filters.
 
     Without any, `capped`, each from its index. Beside some, what they leave is read and counted, up
     to one more than `COUNTED_BESIDE`: then only all of them, and the chip that is chosen, have a
@@ -116,14 +116,14 @@ def counts(chosen: AssetFilter) -> dict[Shown | None, int | None]:
 
 
 def holders(ids: Sequence[int]) -> dict[int, Assignment]:
-    """Who has which of these assets, each with the person."""
+    """Return who has which of these assets, each with the person."""
     wanted = select(Assignment).where(Assignment.asset_id.in_(ids), Assignment.ended_at.is_(None))
     rows = session().scalars(wanted.options(joinedload(Assignment.staff)))
     return {row.asset_id: row for row in rows}
 
 
 def count(chosen: AssetFilter) -> int:
-    """How many match, up to one more than `limit_of` it."""
+    """Count what matches, up to one more than `limit_of` it."""
     most = limit_of(chosen)
     if chosen == AssetFilter(shown=Shown.OVERDUE):
         # What somebody has cannot be deleted: no asset need be looked at.
@@ -133,7 +133,7 @@ def count(chosen: AssetFilter) -> int:
 
 
 def limit_of(chosen: AssetFilter) -> int:
-    """How far is counted: not as far beside a search or another filter than a chip."""
+    """Return how far to count: not as far beside a search or another filter than a chip."""
     return queries.COUNT_LIMIT if _is_whole(chosen) else COUNTED_BESIDE
 
 
@@ -142,17 +142,17 @@ def _is_whole(chosen: AssetFilter) -> bool:
 
 
 def is_overdue(now: datetime) -> ColumnElement[bool]:
-    """Whether a loan should have ended by `now`, as a condition on assignments."""
+    """Return whether a loan should have ended by `now`, as a condition on assignments."""
     return and_(Assignment.ended_at.is_(None), Assignment.due_at < now)
 
 
 def is_low() -> ColumnElement[bool]:
-    """Whether there are fewer than there should be, as a condition on assets."""
+    """Return whether there are fewer than there should be, as a condition on assets."""
     return and_(Asset.min_quantity.is_not(None), Asset.quantity < Asset.min_quantity)
 
 
 def _walks(chosen: AssetFilter) -> list[Select[int]]:
-    """Ways to the ids of what matches, each along an index: by words, by who has it, by status."""
+    """Return queries for the ids of what matches, each along an index: words, holder or status."""
     ways = [by_words(chosen.search), by_holder(chosen.search)] if chosen.search else [ASSETS]
     wanted = conditions(chosen)
     statuses = STATUSES.get(chosen.shown, ()) if chosen.shown else ()
@@ -164,7 +164,7 @@ def _walks(chosen: AssetFilter) -> list[Select[int]]:
 
 
 def conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
-    """What the filter asks of an asset, apart from the search and the chips of statuses."""
+    """Return what the filter asks of an asset, apart from the search and the chips of statuses."""
     gone = Asset.deleted_at.is_not(None) if chosen.deleted else Asset.deleted_at.is_(None)
     found: list[ColumnElement[bool]] = [gone]
     if chosen.category:
@@ -207,7 +207,7 @@ def _counts_of_all() -> dict[Shown | None, int | None]:
 
 
 def _counted(chosen: AssetFilter) -> dict[frozenset[Shown], int]:
-    """How many of the newest that match belong to the same chips."""
+    """Count the newest that match by the chips that they belong to."""
     ids = side_by_side(_walks(chosen), COUNTED_BESIDE + 1)
     read = select(ids.limit(COUNTED_BESIDE + 1).subquery())
     low, late = func.coalesce(is_low(), False), Asset.id.in_(_overdue())
@@ -231,7 +231,7 @@ TRIGRAM: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """What is searched in one table.
+    """The search in one table.
 
     `trigrams`: SQLite's table, which is no model, since its rows are the database's own. `joined`:
     the expression of PostgreSQL's index, to the letter, or it would not be used.
@@ -244,7 +244,7 @@ class Searched:
 
 
 def _trigrams(name: str) -> Table:
-    """The column that is named as its table is what MATCH asks."""
+    """Make the table. MATCH asks the column that is named as the table."""
     columns = Column("rowid", Integer, key="id", primary_key=True), Column(name, Text, key="words")
     return Table(name, MetaData(), *columns)
 
@@ -268,7 +268,7 @@ STAFF: Final = Searched(
 
 
 def by_words(text: str) -> Select[int]:
-    """The ids of the assets whose tag, name or serial number holds the text, deleted ones too.
+    """Return the ids of assets whose tag, name or serial number holds the text, deleted ones too.
 
     Joined with the assets, for whatever else is asked of them.
     """
@@ -276,12 +276,12 @@ def by_words(text: str) -> Select[int]:
 
 
 def holds_words(text: str) -> ColumnElement[bool]:
-    """The same as `by_words`, asked of a row of assets that another index has led to."""
+    """Return the same as `by_words`, asked of a row of assets that another index has led to."""
     return any_holds(ASSET_WORDS.texts, _words(text))
 
 
 def by_holder(text: str) -> Select[int]:
-    """The ids of the assets that somebody has now whose name or address holds the text."""
+    """Return the ids of the assets that somebody has now whose name or address holds the text."""
     return (
         select(Assignment.asset_id)
         .join(Asset, Asset.id == Assignment.asset_id)

@@ -18,7 +18,7 @@ TAG: Final = re.compile(r"[A-Za-z0-9._/-]+")
 
 
 class FieldType(Enum):
-    """How a field is entered, checked, imported and written."""
+    """The types of fields: how they are entered, checked, imported and written."""
 
     LINE = auto()
     TEXT = auto()
@@ -235,7 +235,7 @@ def fields_of_type(*types: FieldType) -> list[AssetField]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetValues:
-    """What a person may say of an asset; only actions move status, holder and quantity.
+    """An asset as it is entered; only actions change status, holder and quantity.
 
     An empty `asset_tag` asks for the next number. Money is in the installation's currency. `kind`
     and `quantity` count when the asset is added, and never again.
@@ -264,7 +264,7 @@ class AssetValues:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one field, in words that say what to change."""
+    """A fault of one field, in words that say what to change."""
 
     field: str
     sentence: str

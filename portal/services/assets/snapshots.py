@@ -26,7 +26,7 @@ WITH_SOMEBODY: Final = frozenset({AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT
 
 
 def snapshot(asset: Asset) -> AssetSnapshot:
-    """The asset as receivers see it. Flush first: ids, numbers and times must be the stored ones.
+    """Return the asset as receivers see it. Flush first: ids, numbers and times must be stored.
 
     Money is in the installation's currency; it is named even where no cost is known.
     """
@@ -41,7 +41,7 @@ def snapshot(asset: Asset) -> AssetSnapshot:
 
 
 def fields_of(asset: Asset, seen: AssetSnapshot | None = None) -> dict[str, Any]:
-    """Everything whose change is worth telling, by its name on the wire. `seen`: its snapshot.
+    """Return what may be told as changed, by its name on the wire. `seen`: the snapshot.
 
     The due time stands apart from the holder, so that a new one is no new holder.
     """
@@ -55,12 +55,11 @@ def fields_of(asset: Asset, seen: AssetSnapshot | None = None) -> dict[str, Any]
 
 
 def ref(named: Category | Location | None) -> Ref | None:
-    """A category or a location as receivers see it."""
     return Ref(named.id, named.name) if named else None
 
 
 def open_assignment(asset_id: int) -> Assignment | None:
-    """Who has the asset now, with the person; None while nobody does."""
+    """Return who has the asset now, with the person; None while nobody does."""
     wanted = (
         select(Assignment)
         .join(Assignment.staff)
@@ -71,7 +70,7 @@ def open_assignment(asset_id: int) -> Assignment | None:
 
 
 def holder_of(assignment: Assignment) -> Holder:
-    """The person of an assignment as the holder in a snapshot."""
+    """Return the person of an assignment as the holder in a snapshot."""
     staff = assignment.staff
     return Holder(staff.id, staff.name, staff.email, assignment.due_at)
 
@@ -84,12 +83,10 @@ def _holder(asset: Asset) -> Holder | None:
 
 
 def staff_ref(staff: Staff) -> StaffRef:
-    """A member of staff as receivers see them."""
     return StaffRef(staff.id, staff.name, staff.email)
 
 
 def allocation_facts(assignment: Assignment) -> details.Allocation:
-    """An allocation as receivers see it."""
     return details.Allocation(
         allocation_id=assignment.id,
         staff=staff_ref(assignment.staff),
@@ -100,7 +97,6 @@ def allocation_facts(assignment: Assignment) -> details.Allocation:
 
 
 def checkout_facts(assignment: Assignment) -> details.Checkout:
-    """A check-out as receivers see it."""
     return details.Checkout(
         checkout_id=assignment.id,
         staff=staff_ref(assignment.staff),
@@ -113,14 +109,14 @@ def checkout_facts(assignment: Assignment) -> details.Checkout:
 
 
 def due(assignment: Assignment) -> datetime:
-    """When a check-out is due back; every check-out is."""
+    """Return when a check-out is due back; every check-out is."""
     if assignment.due_at is None:
         raise ValueError(f"Assignment {assignment.id} is no check-out")
     return assignment.due_at
 
 
 def revocation_facts(asset: Asset, ended: Assignment, reason: str) -> details.Revocation:
-    """How an allocation ended, as receivers see it."""
+    """Return the end of an allocation as receivers see it."""
     at = ended.ended_at or asset.updated_at
     return details.Revocation(
         revoked_at=at,
@@ -132,7 +128,7 @@ def revocation_facts(asset: Asset, ended: Assignment, reason: str) -> details.Re
 
 
 def return_facts(asset: Asset, ended: Assignment) -> details.Return:
-    """How a check-out ended, as receivers see it."""
+    """Return the end of a check-out as receivers see it."""
     at = ended.ended_at or asset.updated_at
     late = at - due(ended)
     return details.Return(
@@ -145,7 +141,7 @@ def return_facts(asset: Asset, ended: Assignment) -> details.Return:
 
 
 def reservation_facts(reservation: Reservation) -> ReservationFacts:
-    """A reservation for receivers. Flush first."""
+    """Return a reservation as receivers see it. Flush first."""
     return ReservationFacts(
         reservation_id=reservation.id,
         staff=staff_ref(reservation.staff),
@@ -157,7 +153,7 @@ def reservation_facts(reservation: Reservation) -> ReservationFacts:
 
 
 def plan_facts(maintenance: Maintenance) -> PlanFacts:
-    """A maintenance for receivers. Flush first."""
+    """Return a maintenance as receivers see it. Flush first."""
     return PlanFacts(
         maintenance_id=maintenance.id,
         title=maintenance.title,
@@ -171,12 +167,10 @@ def plan_facts(maintenance: Maintenance) -> PlanFacts:
 
 
 def named(staff: Staff | None) -> Ref | None:
-    """A colleague by id and name."""
     return Ref(staff.id, staff.name) if staff else None
 
 
 def move_facts(move: StockMove) -> dict[str, Any]:
-    """A move as receivers get it."""
     return {
         "id": move.id,
         "type": move.kind,
@@ -187,6 +181,5 @@ def move_facts(move: StockMove) -> dict[str, Any]:
 
 
 def last_move(current: Session, asset_id: int) -> StockMove | None:
-    """The latest one."""
     wanted = select(StockMove).where(StockMove.asset_id == asset_id)
     return current.scalars(wanted.order_by(StockMove.id.desc()).limit(1)).first()

@@ -32,7 +32,7 @@ MOST_NAMED: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffValues:
-    """What a person may say of a member of staff."""
+    """A member of staff as they are entered."""
 
     name: str
     email: str
@@ -50,7 +50,6 @@ class StaffChoice:
 
 
 def find(public_id: UUID) -> Staff:
-    """The member of staff."""
     row = session().scalar(select(Staff).where(Staff.public_id == public_id))
     if row is None:
         raise NotFound("There is nobody at this address.")
@@ -58,7 +57,7 @@ def find(public_id: UUID) -> Staff:
 
 
 def choices() -> list[StaffChoice]:
-    """Everybody who has not left, by name."""
+    """Return everybody who has not left, by name."""
     wanted = (
         select(Staff.id, Staff.name, Staff.email, Staff.department)
         .where(Staff.is_active)
@@ -69,7 +68,7 @@ def choices() -> list[StaffChoice]:
 
 
 def values_of(row: Staff) -> StaffValues:
-    """What the form of this person would hold."""
+    """Return what the form of this person would hold."""
     return StaffValues(**{name: getattr(row, name) for name in LENGTHS})
 
 
@@ -86,7 +85,7 @@ def create(actor: Actor, values: StaffValues) -> UUID:
 
 
 def found_or_added(actor: Actor, values: StaffValues) -> int:
-    """The row id of this person, who is added if they are not on the list. Refused where the
+    """Return the row id of this person, who is added if they are not on the list. Refused where the
     address is somebody else's, or of somebody who has left."""
     _refuse_faulty(values)
     with writing() as current:
@@ -124,7 +123,7 @@ def edit(actor: Actor, public_id: UUID, version: int, values: StaffValues) -> bo
 
 
 def deactivate(actor: Actor, public_id: UUID) -> None:
-    """The person leaves. Refused while they hold or have reserved something; it is listed."""
+    """Note that the person has left. Refused while they hold or have reserved something."""
     with writing() as current:
         require(current, actor, "assets.edit")
         row = _lock(current, public_id)
@@ -135,8 +134,8 @@ def deactivate(actor: Actor, public_id: UUID) -> None:
 
 
 def let_go(current: Session, actor: Actor, public_id: UUID) -> Staff:
-    """The person leaves for good, in the caller's transaction, to be erased. Refused while they
-    hold or have reserved something, and a second time."""
+    """Note in the caller's transaction that a person to be erased has left. Refused while they hold
+    or have reserved something, and a second time."""
     require(current, actor, "people.erase")
     row = _lock(current, public_id)
     refuse_erased(current, ErasedKind.STAFF, row.id)
@@ -148,14 +147,14 @@ def let_go(current: Session, actor: Actor, public_id: UUID) -> Staff:
 
 
 def reactivate(actor: Actor, public_id: UUID) -> None:
-    """The person is back and can get assets again."""
+    """Note that the person is back and can get assets again."""
     with writing() as current:
         require(current, actor, "assets.edit")
         _switch(current, actor, _lock(current, public_id), is_active=True)
 
 
 def holdings_of(staff_id: int) -> list[Asset]:
-    """What the person has now, by tag."""
+    """Return what the person has now, by tag."""
     wanted = (
         select(Asset)
         .join(Assignment, Assignment.asset_id == Asset.id)
@@ -166,7 +165,7 @@ def holdings_of(staff_id: int) -> list[Asset]:
 
 
 def reserved_by(staff_id: int) -> list[Asset]:
-    """What the person asked for or was promised, by tag."""
+    """Return what the person asked for or was promised, by tag."""
     wanted = (
         select(Asset)
         .join(Reservation, Reservation.asset_id == Asset.id)
@@ -177,7 +176,7 @@ def reserved_by(staff_id: int) -> list[Asset]:
 
 
 def cannot_leave(name: str, held: list[Asset], reserved: list[Asset]) -> str:
-    """Why a person cannot leave yet, and the way out: what they have first."""
+    """Return why a person cannot leave yet, and the way out: what they have first."""
     if not held:
         those = "that reservation" if len(reserved) == 1 else "those reservations"
         return f"{name} has reserved {_all_of(reserved)}. Cancel {those} first."
@@ -265,7 +264,7 @@ class Holding:
 def listing(
     search: str = "", *, left: bool = False, cursor: str | None = None
 ) -> Page[ListedStaff]:
-    """One page by name; of those who have left, if asked. Searched by name, e-mail, department."""
+    """Return one page by name, of those who have left or of the others, that match the search."""
     wanted = _listed().where(Staff.is_active.is_(not left))
     if search:
         wanted = wanted.where(_holds(search))
@@ -273,23 +272,22 @@ def listing(
 
 
 def find_listed(public_id: UUID) -> ListedStaff | None:
-    """One of them as the list shows them, whether here or not."""
+    """Return one of them as the list shows them, whether here or not."""
     row = session().execute(_listed().where(Staff.public_id == public_id)).one_or_none()
     return ListedStaff(*row) if row else None
 
 
 def count(search: str) -> int:
-    """How many of those who have not left the list would show (`capped`)."""
+    """Count those who have not left and match (`capped`)."""
     return capped(session(), select(Staff.id).where(Staff.is_active, _holds(search)))
 
 
 def has_staff() -> bool:
-    """Whether there is anybody at all."""
     return session().execute(select(Staff.id).limit(1)).first() is not None
 
 
 def has_now(staff_id: int) -> list[Holding]:
-    """What the person has, the longest held first."""
+    """Return what the person has, the longest held first."""
     wanted = (
         select(Assignment)
         .join(Assignment.asset)
@@ -304,7 +302,7 @@ def has_now(staff_id: int) -> list[Holding]:
 
 
 def has_reserved(staff_id: int) -> Sequence[Reservation]:
-    """What the person asked for or was promised, the soonest first, with asset and person."""
+    """Return the person's open reservations, the soonest first, with asset and person."""
     wanted = (
         select(Reservation)
         .where(Reservation.staff_id == staff_id, Reservation.state.in_(OPEN_RESERVATIONS))

@@ -18,7 +18,7 @@ GIVEN: Final = re.compile(r"ast-\d{5,}", re.ASCII)
 
 
 def next_tag(current: Session, besides: Collection[str] = ()) -> str:
-    """The next tag that no asset has or had, and none of `besides` (in small letters).
+    """Return the next tag that no asset has or had, and none of `besides` (in small letters).
 
     It is gone when the transaction fails: nobody waits for the end of that to get the next.
     """
@@ -29,7 +29,7 @@ def next_tag(current: Session, besides: Collection[str] = ()) -> str:
 
 
 def likely_tag(current: Session) -> str | None:
-    """The tag that `next_tag` would give now, unless many after the last are taken. Reads only."""
+    """Return the tag that `next_tag` would give, unless many after the last are taken."""
     last = current.scalar(select(Counter.value).where(Counter.name == SERIES)) or 0
     tags = [f"AST-{last + step:05d}" for step in range(1, LOOKED_AT + 1)]
     same = func.lower(Asset.asset_tag)
@@ -38,7 +38,7 @@ def likely_tag(current: Session) -> str | None:
 
 
 def of_the_series(tags: Collection[str]) -> set[str]:
-    """Those, in small letters, that could be given out as well."""
+    """Return those, in small letters, that could be given out as well."""
     return {tag.lower() for tag in tags if GIVEN.fullmatch(tag.lower())}
 
 
@@ -58,7 +58,7 @@ def _next_number(current: Session) -> int:
 
 
 def _is_used(current: Session, tag: str) -> bool:
-    """Whether a person gave this tag to an asset, deleted ones included."""
+    """Return whether a person gave this tag to an asset, deleted ones included."""
     same = select(Asset.id).where(func.lower(Asset.asset_tag) == tag.lower()).limit(1)
     return current.execute(same).first() is not None
 
@@ -78,7 +78,7 @@ def refuse_taken(current: Session, tag: str | None, serial: str | None, own_id: 
 def holder_of_serial(
     current: Session, serial: str | None, own_id: int | None = None
 ) -> Asset | None:
-    """The asset that has this serial number, other than the one with `own_id`."""
+    """Return the asset that has this serial number, other than the one with `own_id`."""
     return _holder(current, Asset.serial_number, serial, own_id)
 
 

@@ -18,7 +18,7 @@ from portal.services.core.unit_of_work import session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEntry:
-    """What one line of the timeline says beyond who and when."""
+    """A line of the timeline without who and when."""
 
     action: Action | EventName
     status_from: str | None
@@ -50,12 +50,10 @@ def write(
 
 
 def timeline(asset_id: int, cursor: str | None = None) -> Page[Activity]:
-    """One page of the asset's timeline."""
     wanted = select(Activity).where(Activity.asset_id == asset_id)
     return newest_first(wanted, Activity.id, cursor)
 
 
 def latest(asset_id: int, count: int) -> Sequence[Activity]:
-    """The newest few lines."""
     wanted = select(Activity).where(Activity.asset_id == asset_id)
     return session().scalars(wanted.order_by(Activity.id.desc()).limit(count)).all()

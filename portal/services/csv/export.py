@@ -31,7 +31,7 @@ CHUNK: Final = 500
 
 
 def rows(chosen: AssetFilter) -> Iterator[Sequence[object]]:
-    """The header, then every asset that matches, the oldest first."""
+    """Yield the header, then every asset that matches, the oldest first."""
     yield (*COLUMNS, *READ_ONLY)
     after = 0
     while True:
@@ -89,7 +89,7 @@ class TooManyExports(Refusal):
 
 
 def take_slot(user_id: int) -> FileLock:
-    """A place for one more export of this person. Raises `TooManyExports`."""
+    """Return a place for one more export of this person. Raises `TooManyExports`."""
     folder = settings().instance_dir / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     for number in range(MOST):

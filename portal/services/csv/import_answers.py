@@ -60,7 +60,7 @@ class FileWord:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What there is to say; `more_words`: different ones beyond those that are asked about."""
+    """The questions about a file; `more_words`: how many words are not asked about."""
 
     columns: Sequence[FileColumn]
     words: Sequence[FileWord]
@@ -69,7 +69,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileAnswer:
-    """What a person says. `remembers`: the same holds for the next file with these headings."""
+    """The answers. `remembers`: the same holds for the next file with these headings."""
 
     matches: Matches
     words: Words
@@ -78,7 +78,7 @@ class FileAnswer:
 
 
 def question(check: Task, matches: Matches | None = None) -> Question:
-    """What is asked. `matches`: those chosen now; else of before, of the last file, or guessed."""
+    """Return the questions. `matches`: chosen now; else of before, of the last file, or guessed."""
     headings = dict(check.params["headings"])
     kept, words = import_matches.recall(list(headings))
     if matches is None:
@@ -138,7 +138,7 @@ def _refuse_late(check: Task) -> None:
 
 
 def _rows(check: Task) -> Iterator[Row]:
-    """The rows as the file has them."""
+    """Yield the rows as the file has them."""
     after, more = 0, True
     while more:
         wanted = select(TaskRow.number, TaskRow.data).where(
@@ -164,7 +164,7 @@ def _ruled_out(
 
 
 def _examples(check: Task) -> dict[str, list[str]]:
-    """The first few different texts below each heading."""
+    """Return the first few different texts below each heading."""
     wanted = import_task.rows_of(check.id).limit(LOOKED_AT)
     cells = [row.data["cells"] for row in session().scalars(wanted)]
     names = [name for name, _ in check.params["headings"]]
@@ -175,7 +175,7 @@ def _examples(check: Task) -> dict[str, list[str]]:
 
 
 def _unknown_words(check: Task, matches: Matches, words: Words) -> tuple[list[FileWord], int]:
-    """The words that the register does not know, the most frequent first; how many are left out."""
+    """Return unknown words, the most frequent first, and how many are left out."""
     theirs = {ours: name for name, ours in matches.items() if ours in WORDED}
     if not theirs:
         return [], 0
@@ -210,7 +210,7 @@ def _unknown_words(check: Task, matches: Matches, words: Words) -> tuple[list[Fi
 
 
 def _known(ours: str) -> list[str]:
-    """The register's own words in this column."""
+    """Return the register's own words in this column."""
     if ours in FIXED:
         return list(FIXED[ours])
     kind = named_lists.CATEGORIES if ours == "category" else named_lists.LOCATIONS

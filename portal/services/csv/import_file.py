@@ -15,7 +15,7 @@ FIELD: Final = "file"
 
 
 def read(file: IO[bytes]) -> Sheet:
-    """What is in the file: CSV, Excel or OpenDocument. Refuses what cannot be read at its field."""
+    """Read a file: CSV, Excel or OpenDocument. Refuses what cannot be read at its field."""
     slot = _slot()
     try:
         return read_file(file)
@@ -26,7 +26,7 @@ def read(file: IO[bytes]) -> Sheet:
 
 
 def _slot() -> FileLock:
-    """A place for one more file, told among all processes of this machine by locked files."""
+    """Take a place for one more file among all processes of this machine."""
     folder = settings().instance_dir / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     for number in range(MOST_OPEN):

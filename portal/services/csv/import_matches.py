@@ -68,7 +68,7 @@ _NAMED: Final = re.compile(
 
 
 def guess(columns: Sequence[str]) -> dict[str, str]:
-    """What the headings probably are: by our own names first, then by those of other programs."""
+    """Guess what the headings are: by our own names first, then by those of other programs."""
     found = {column: column for column in columns if column in COLUMNS}
     for column in columns:
         ours = HEADINGS.get(_plain(column), "")
@@ -78,7 +78,7 @@ def guess(columns: Sequence[str]) -> dict[str, str]:
 
 
 def guess_word(field: str, word: str, known: Sequence[str]) -> str | None:
-    """Which of the `known` words of ours it probably is; None where nothing is near."""
+    """Return which of the `known` words of ours it probably is; None where nothing is near."""
     by_letters = {each.lower(): each for each in known}
     said = WORDS.get(field, {}).get(word.lower(), "")
     if said in by_letters:
@@ -88,7 +88,7 @@ def guess_word(field: str, word: str, known: Sequence[str]) -> str | None:
 
 
 def cells_by(matches: Matches, words: Words, cells: Mapping[str, str]) -> dict[str, str]:
-    """The cells of a row of the file by our columns, in our words; blank ones are left out."""
+    """Return a row's cells by our columns, in our words; blank ones are left out."""
     found = {}
     for column, ours in matches.items():
         text = cells.get(column, "")
@@ -114,20 +114,20 @@ def refuse_unfit(columns: Sequence[str], matches: Matches) -> None:
 
 
 def field_of(number: int) -> str:
-    """What the form calls its choice for the heading with this number."""
+    """Return what the form calls its choice for the heading with this number."""
     return f"column_{number}"
 
 
 def cells_of(params: Params, cells: Mapping[str, str]) -> dict[str, str]:
-    """The cells of a row by our columns and in our words, as the check with these `params` was
-    told to read it."""
+    """Return a row's cells by our columns, in our words, as the check with these `params` was told
+    to read them."""
     # A check of before there was a choice has the cells of our own columns alone.
     matches = params.get("matches") or {name: name for name in params["columns"]}
     return cells_by(matches, params.get("words", {}), cells)
 
 
 def in_their_words(sentence: str, params: Params) -> str:
-    """A sentence about a cell, by the headings of the file that the check is of."""
+    """Return a sentence about a cell, by the headings of the file that the check is of."""
     spelt = dict(params.get("headings", ()))
     theirs = {ours: spelt.get(name, ours) for name, ours in params.get("matches", {}).items()}
     theirs = {ours: name for ours, name in theirs.items() if "_".join(name.lower().split()) != ours}
@@ -135,7 +135,7 @@ def in_their_words(sentence: str, params: Params) -> str:
 
 
 def _plain(column: str) -> str:
-    """A heading without what is written one way or another: "serien-nr." and "seriennr"."""
+    """Return a heading without what is written one way or another: "serien-nr." and "seriennr"."""
     return re.sub(r"[\W_]+", "", column)
 
 
@@ -146,7 +146,7 @@ TARGET: Final = "import_headings"
 
 
 def recall(columns: Sequence[str]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Matches and words of the last file with this set of headings; nothing of none."""
+    """Return matches and words of the last file with this set of headings; nothing of none."""
     row = session().get(ImportMatch, _key(columns))
     if row is None:
         return {}, {}
@@ -181,7 +181,7 @@ def forget(current: Session, actor: Actor, columns: Sequence[str]) -> None:
 
 
 def _key(columns: Sequence[str]) -> str:
-    """The set of headings, in whatever order; rows that failed come back with one more."""
+    """Return the set of headings, in whatever order; rows that failed come back with one more."""
     names = sorted(set(columns) - {PROBLEM})
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 

@@ -51,7 +51,7 @@ Notes = dict[str, Any]
 
 
 def noted(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells) -> Notes:
-    """The notes with those of one more row."""
+    """Return the notes with those of one more row."""
     after = deepcopy(notes)
     for called, name in adds.items():
         names = after.setdefault(called, {})
@@ -67,7 +67,7 @@ def noted(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells) -> 
 
 
 def left_out(values: AssetValues, cells: Cells) -> dict[str, str]:
-    """The cells of a row that an asset with these values does not take over."""
+    """Return the cells of a row that an asset with these values does not take over."""
     said = {name: cells[name] for name in STOCK_NOTES if cells.get(name)}
     quantity = said.get("quantity", "")
     if values.kind == AssetKind.ITEM:  # there is one of it
@@ -77,7 +77,7 @@ def left_out(values: AssetValues, cells: Cells) -> dict[str, str]:
 
 
 def remark(left_out: Cells) -> str:
-    """The same in words; nothing where nothing is left out."""
+    """Return the same in words; nothing where nothing is left out."""
     said = ", ".join(f"{name} {text[:40]}" for name, text in left_out.items())
     return f"Left out: {said}" if said else ""
 
@@ -87,11 +87,11 @@ NO: Final = frozenset({"no", "n", "false", "0"})
 
 
 class CellError(ValueError):
-    """What stands in one cell cannot be kept; the text says what is expected."""
+    """A cell that cannot be kept; the text says what is expected."""
 
 
 def filled(values: AssetValues, cells: Cells) -> AssetValues:
-    """`values` with what the cells say; a blank cell leaves its value alone. Raises `CellError`.
+    """Return `values` with what the cells say; a blank cell changes nothing. Raises `CellError`.
 
     Category, location and person are looked up by the caller; kind and quantity count for new
     rows alone.
@@ -105,17 +105,17 @@ def filled(values: AssetValues, cells: Cells) -> AssetValues:
 
 
 def kind_of(cells: Cells) -> str:
-    """Item unless the row says otherwise."""
+    """Return the kind: item unless the row says otherwise."""
     return cells.get("kind", "").lower() or "item"
 
 
 def quantity_of(cells: Cells) -> int | None:
-    """How many a new stock begins with."""
+    """Return how many a new stock begins with."""
     return _count("quantity", cells["quantity"]) if cells.get("quantity") else None
 
 
 def _typed(read: Callable[[str], Any]) -> Callable[[str, str], Any]:
-    """The reader of a cell, from one of a text."""
+    """Return the reader of a cell, from one of a text."""
 
     def read_cell(name: str, text: str) -> Any:
         try:
@@ -176,7 +176,7 @@ def changes_of(
     wanted: Mapping[str, str],
     staff: Staff | None,
 ) -> Changes:
-    """{field: {from, to}} as the asset's timeline would say it; long texts where they differ.
+    """Return {field: {from, to}} as a timeline would; of long texts where they differ.
 
     `wanted`: categories and locations that are still to be added, by name; `staff`: who gets it.
     """
@@ -193,7 +193,7 @@ def changes_of(
 
 
 def handover(staff: Staff | None) -> Changes:
-    """Who gets an asset that is only just added."""
+    """Return who gets an asset that is only just added."""
     return body.changes({"holder": None}, {"holder": _holder(staff)})[1] if staff else {}
 
 
@@ -202,7 +202,7 @@ def _holder(staff: Staff) -> Holder:
 
 
 def _brief(change: dict[str, Any]) -> dict[str, Any]:
-    """`change`, whose new value is there: a blank cell changes nothing."""
+    """Shorten the texts of a change. Its new value is there: a blank cell changes nothing."""
     old, new = change["from"], change["to"]
     if not isinstance(new, str):
         return change
@@ -211,7 +211,7 @@ def _brief(change: dict[str, Any]) -> dict[str, Any]:
 
 
 class Verdict(StrEnum):
-    """What would become of a row, and what became of it."""
+    """The verdicts on a row before the import, and after it."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -225,7 +225,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """What the person allowed: new categories and locations, changes of assets that exist."""
+    """The ticks of the person: new categories and locations, changes of existing assets."""
 
     may_add: bool
     change_existing: bool
@@ -233,7 +233,7 @@ class Ticks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownRow:
-    """What the check shows of a row, and the asset that it was shown of.
+    """A row as the check shows it, and the asset that it was shown of.
 
     `adds`: categories and locations that are to be added first. `changes`: {field: {from, to}}.
     """
@@ -247,7 +247,7 @@ class ShownRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a row comes to: what is shown of it, and what it takes to do that.
+    """The plan for a row: what is shown of it, and what it takes to do that.
 
     `left_out`: the cells that are not taken over.
     """
@@ -264,7 +264,7 @@ AGAIN: Final = "Check the file again"
 
 
 def plan(current: Session, cells: Cells, ticks: Ticks) -> Plan:
-    """What the row would do to the register as it is now. Raises `Refusal` with what is wrong."""
+    """Plan the row for the register as it is now. Raises `Refusal` with what is wrong."""
     asset = existing(current, cells)
     if asset is None or ticks.change_existing:
         return _plan(current, asset, cells, ticks)
@@ -279,7 +279,7 @@ def plan(current: Session, cells: Cells, ticks: Ticks) -> Plan:
 
 
 def plan_as_shown(current: Session, cells: Cells, ticks: Ticks, shown: ShownRow) -> Plan:
-    """The same plan again, its asset locked. Refuses whatever the check has not shown."""
+    """Plan the row again, its asset locked. Refuses whatever the check has not shown."""
     asset = existing(current, cells, locked=True)
     if asset is not None and shown.asset_id is None:
         raise Refusal(f"An asset with this tag was added after the check. {AGAIN}")
@@ -361,13 +361,13 @@ def _no_plan(asset: Asset) -> Plan:
 
 
 def _is_as_shown(now: ShownRow, then: ShownRow) -> bool:
-    """Ids may differ: a name that was to be added is there once another row has added it."""
+    """Compare two plans. Ids may differ: another row may have added the name meanwhile."""
     is_same = now.verdict == then.verdict and now.adds.keys() <= then.adds.keys()
     return is_same and _names(now.changes) == _names(then.changes)
 
 
 def _names(changes: Changes) -> dict[str, list[Any]]:
-    """The changes without ids; names in small letters, since that is how they are found."""
+    """Return the changes without ids; names in small letters, since that is how they are found."""
     return {
         name: [
             side.get("name", "").lower() if isinstance(side, Mapping) else side
@@ -411,7 +411,7 @@ LISTS: Final[Mapping[str, tuple[type[Any], named_lists.NamedList]]] = {
 
 
 def existing(current: Session, cells: Cells, *, locked: bool = False) -> Asset | None:
-    """The asset that the row is about: the undeleted one with its tag; `locked` for a change."""
+    """Find the asset of the row: the undeleted one with its tag; `locked` for a change."""
     tag = cells.get("asset_tag")
     if not tag:
         return None
@@ -425,7 +425,7 @@ def existing(current: Session, cells: Cells, *, locked: bool = False) -> Asset |
 def placed(
     current: Session, values: AssetValues, cells: Cells, *, may_add: bool
 ) -> tuple[AssetValues, dict[str, str]]:
-    """The values with category and location; and the names of those that are to be added first."""
+    """Add category and location to the values; return the names of those to be added first, too."""
     wanted = {}
     for called, (model, _) in LISTS.items():
         name = cells.get(called)
@@ -447,7 +447,7 @@ def placed(
 def person(
     current: Session, asset: Asset | None, values: AssetValues, cells: Cells
 ) -> Staff | None:
-    """Who is to get the asset; None where nobody is, or that person has it already."""
+    """Return who is to get the asset; None where nobody is, or that person has it already."""
     email = cells.get("assigned_to_email")
     if not email:
         return None

@@ -24,7 +24,7 @@ ALIKE: Final = 0.75  # so that serial_numer is close to serial_number, and asset
 
 
 def known_columns(sheet: Sheet) -> list[str]:
-    """The columns that an import reads. Refuses a sheet that names no assets."""
+    """Return the columns that an import reads. Refuses a sheet that names no assets."""
     columns = [column for column in sheet.columns if column in COLUMNS]
     if set(NEEDED) & set(columns):
         return columns
@@ -36,7 +36,7 @@ def known_columns(sheet: Sheet) -> list[str]:
 
 
 def unknown_columns(sheet: Sheet) -> dict[str, str]:
-    """The columns that nobody knows, each with the one that was probably meant, or nothing."""
+    """Return the unknown columns, each with the one that was probably meant, or nothing."""
     known = (*COLUMNS, *READ_ONLY, PROBLEM)
     free = [column for column in COLUMNS if column not in sheet.columns]
     unknown = [column for column in sheet.columns if column not in known]
@@ -44,7 +44,7 @@ def unknown_columns(sheet: Sheet) -> dict[str, str]:
 
 
 def needs_matching(sheet: Sheet) -> bool:
-    """Whether a person should say what its headings, or the words below them, are to become."""
+    """Return whether a person has to match its headings, or the words below them."""
     if unknown_columns(sheet) or not set(NEEDED) & set(sheet.columns):
         return True
     return any(
@@ -57,7 +57,7 @@ def needs_matching(sheet: Sheet) -> bool:
 def rows_with_problems(
     rows: Iterable[Row], matches: Matches, words: Words
 ) -> Iterator[tuple[Row, str]]:
-    """Each row of the file, and why the file alone already rules it out."""
+    """Yield each row of the file, and why the file alone already rules it out."""
     seen: dict[tuple[str, str], int] = {}
     for row in rows:
         cells = cells_by(matches, words, row.cells)
@@ -65,7 +65,7 @@ def rows_with_problems(
 
 
 def stored_rows(task_id: int, rows: Iterable[Row], matches: Matches) -> Iterator[dict[str, Any]]:
-    """The rows as they are stored: the cells that say something, as the file has them."""
+    """Yield the rows as they are stored: the cells that say something, as the file has them."""
     for row, problem in rows_with_problems(rows, matches, {}):
         data: dict[str, Any] = {"cells": {name: text for name, text in row.cells.items() if text}}
         if row.problem:
@@ -81,13 +81,13 @@ def stored_rows(task_id: int, rows: Iterable[Row], matches: Matches) -> Iterator
 
 
 def numbered(tags: Iterable[str]) -> list[str]:
-    """The file's own tags that rows without one must not get; nothing where each row has a tag."""
+    """Return the file's own tags that rows without one must not get."""
     said = set(tags)
     return sorted(of_the_series(said)) if "" in said else []
 
 
 def _said_before(seen: dict[tuple[str, str], int], cells: Mapping[str, str], number: int) -> str:
-    """What two rows of one file cannot share."""
+    """Return what two rows of one file cannot share."""
     for name in NOT_SHARED:
         key = (name, cells.get(name, "").lower())
         if key[1] and (first := seen.setdefault(key, number)) != number:

@@ -99,7 +99,6 @@ def confirm(actor: Actor, public_id: UUID) -> UUID:
 
 
 def find_check(public_id: UUID) -> Task:
-    """The check with this public id."""
     task = tasks.find(public_id)
     refuse_other(task)
     return task
@@ -108,7 +107,7 @@ def find_check(public_id: UUID) -> Task:
 def rows_page(
     check: Task, outcomes: Sequence[str], after: int
 ) -> tuple[Sequence[TaskRow], int | None]:
-    """One page of rows in the order of the file, and the number that the next one begins after.
+    """Return one page of rows in the order of the file, and after which number the next one begins.
 
     `outcomes`: only rows with one of these; none for all.
     """
@@ -120,19 +119,19 @@ def rows_page(
 
 
 def outcome_counts(check: Task) -> dict[str, int]:
-    """How many rows stand at each outcome now."""
+    """Count the rows at each outcome."""
     wanted = select(TaskRow.outcome, func.count()).where(TaskRow.task_id == check.id)
     rows = session().execute(wanted.group_by(TaskRow.outcome))
     return {outcome: count for outcome, count in rows if outcome}
 
 
 def cells_of(check: Task, row: TaskRow) -> dict[str, str]:
-    """What the row says, by our columns and in our words; blank cells are left out."""
+    """Return what the row says, by our columns and in our words; blank cells are left out."""
     return import_matches.cells_of(check.params, row.data["cells"])
 
 
 def failed_rows(check: Task) -> Iterator[Sequence[object]]:
-    """The rows that were not imported, as they came, and why; ready to be mended and sent again."""
+    """Yield the rows that were not imported, as they came, and why; ready to be mended."""
     columns: list[str] = check.params["columns"]
     headings = check.params.get("headings") or [(name, name) for name in columns]
     kept = [(name, heading) for name, heading in headings if name != PROBLEM]
@@ -159,7 +158,6 @@ def refuse_other(task: Task) -> None:
 
 
 def rows_of(task_id: int) -> Select[TaskRow]:
-    """The file's rows in its order."""
     return select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
 
 
@@ -199,7 +197,7 @@ def _told(check: Task, refusal: Refusal) -> str:
 
 
 def _shown(row: TaskRow) -> ShownRow:
-    """What the check has shown of the row."""
+    """Return what the check has shown of the row."""
     return ShownRow(
         verdict=row.outcome or "",
         asset_id=row.asset_id,
@@ -239,7 +237,7 @@ def _carry_out(
 
 
 def _actor(task: Task) -> Actor:
-    """The person who said yes, by way of an import; the portal itself stays what it is."""
+    """Return the person who said yes, by way of an import; the portal itself stays what it is."""
     actor = tasks.actor_of(task, Origin.IMPORT)
     return actor if actor.user_id is None else replace(actor, kind=ActorKind.IMPORT)
 

@@ -35,13 +35,13 @@ USUAL: Final = "1 week"
 
 
 def due_fields() -> tuple[RadioField, MomentField]:
-    """The choice, `due`, and what is typed for any other time, `due_at`."""
+    """Make the choice, `due`, and what is typed for any other time, `due_at`."""
     typed = MomentField("Date and time", called="time when it is due back")
     return RadioField("Due back", validate_choice=False), typed
 
 
 def due_times(now: datetime | None = None) -> dict[str, datetime]:
-    """The times to choose from by their names, in the person's zone."""
+    """Return the times to choose from by their names, in the person's zone."""
     here = (now or utcnow()).astimezone(zone())
     found = {}
     for name, days in DAYS.items():
@@ -63,7 +63,7 @@ class DueForm(ActionForm):
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """A week is meant most often."""
+        """Choose a week: it is meant most often."""
         return {"due": f"{due_times()[USUAL]:{AS_TYPED}}"}
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
@@ -91,14 +91,14 @@ class DueForm(ActionForm):
         return is_well
 
     def filled(self) -> dict[str, Any]:
-        """Everything that was filled in, with one time when it is due."""
+        """Return what was filled in, with one time when it is due."""
         found = super().filled()
         del found["due"]
         return found | {"due_at": self._due_at}
 
 
 def _moment(sent: list[Any] | None) -> datetime | None:
-    """The time that a chip stands for; None where none was pressed, or the one for others."""
+    """Return the time that was chosen; None where none was, or the one for others."""
     try:
         return read_moment(str(sent[0])) if sent else None
     except ValueError:
@@ -106,29 +106,23 @@ def _moment(sent: list[Any] | None) -> datetime | None:
 
 
 def _words(name: str, at: datetime) -> str:
-    """ "Tomorrow, Sat 28 Nov 17:00"; today needs no date."""
+    """Return "Tomorrow, Sat 28 Nov 17:00"; today needs no date."""
     clock = f"{at:%H:%M}"
     return f"{name}, {clock}" if name == "Today" else f"{name}, {at:%a} {at.day} {at:%b} {clock}"
 
 
 class AllocateForm(ActionForm):
-    """Who gets it."""
-
     staff_id = staff_field()
     note = note_field()
 
 
 class ReassignForm(ActionForm):
-    """Who gets it after whom, and why."""
-
     staff_id = staff_field()
     reason = line_field("reason", "Reason")
     note = note_field()
 
 
 class RevokeForm(ActionForm):
-    """How it came back, and why."""
-
     condition_in = condition_field()
     location_id = location_field("Where it goes")
     reason = line_field("reason", "Reason")
@@ -136,8 +130,6 @@ class RevokeForm(ActionForm):
 
 
 class CheckOutForm(DueForm):
-    """Who borrows it, and until when."""
-
     staff_id = staff_field("Who borrows it", "Choose who borrows it")
     due, due_at = due_fields()
     purpose = line_field("purpose", "What for")
@@ -145,22 +137,17 @@ class CheckOutForm(DueForm):
 
 
 class CheckInForm(ActionForm):
-    """How it came back."""
-
     condition_in = condition_field()
     location_id = location_field("Where it goes")
     note = note_field()
 
 
 class DueDateForm(DueForm):
-    """Until when the person may keep it."""
-
     due, due_at = due_fields()
     note = note_field()
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """The due time as it is."""
         lent = open_assignment(asset.id)
         return {"due": OTHER, "due_at": lent.due_at if lent else None}
 

@@ -37,7 +37,7 @@ class ActionForm(AddingForm):
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """What stands in the fields before anything is typed."""
+        """Return what stands in the fields before anything is typed."""
         return {}
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
@@ -50,11 +50,11 @@ class ActionForm(AddingForm):
     no_location: ClassVar[str] = "Where it was"
 
     def text(self, name: str) -> str:
-        """What was typed into a field."""
+        """Return what was typed into a field."""
         return typed(self[name])
 
     def filled(self) -> dict[str, Any]:
-        """Everything that was filled in, by the names of the fields; texts as `text` gives them."""
+        """Return what was filled in, by the names of the fields."""
         return {
             field.name: self.text(field.name) if isinstance(field, StringField) else field.data
             for field in self
@@ -63,31 +63,31 @@ class ActionForm(AddingForm):
 
 
 def staff_field(label: str = "Who gets it", missing: str = "Choose who gets it") -> SelectField:
-    """A person from the staff list, by row id."""
+    """Make the choice of a person, by row id."""
     needed = [DataRequired(missing)]
     return SelectField(label, coerce=row_id, validate_choice=False, validators=needed)
 
 
 def location_field(label: str, missing: str = "") -> SelectField:
-    """A place from the list of locations, by row id."""
+    """Make the choice of a location, by row id."""
     needed = [DataRequired(missing)] if missing else []
     return SelectField(label, coerce=row_id, validate_choice=False, validators=needed)
 
 
 def condition_field(label: str = "Condition now") -> SelectField:
-    """How worn it is; as it was, if nothing is chosen."""
+    """Make the choice of a condition; as it was, if nothing is chosen."""
     choices = [AS_IT_WAS, *CONDITIONS]
     return SelectField(label, choices=choices, coerce=_or_none, validate_choice=False)
 
 
 def line_field(name: str, label: str, missing: str = "", **options: Any) -> StringField:
-    """One line of text; `name` is the field's, by which its length is known."""
+    """Make one line of text; `name` is the field's, by which its length is known."""
     options["render_kw"] = {"maxlength": longest(name), "autocomplete": "off"}
     return StringField(label, validators=_checks(name, label, missing), **options)
 
 
 def note_field(name: str = "note", label: str = "Note", missing: str = "") -> TextAreaField:
-    """Some lines of text."""
+    """Make some lines of text."""
     kept = {"rows": 3, "maxlength": longest(name)}
     return TextAreaField(label, validators=_checks(name, label, missing), render_kw=kept)
 
@@ -116,7 +116,7 @@ NOWHERE: Final[frozenset[AssetStatus]] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Who acts on which asset, what was typed, and the further subject, such as a reservation."""
+    """An action as it was sent. `subject`: a reservation or a maintenance that it is about."""
 
     actor: Actor
     asset_id: int
@@ -172,15 +172,12 @@ class ActionPage:
 
     @property
     def rule(self) -> Rule:
-        """Where it is legal, and what it tells."""
         return RULES[self.action]
 
     @property
     def endpoint(self) -> str:
-        """The name of its route."""
         return f"actions.{self.action}"
 
     @property
     def submit_label(self) -> str:
-        """The words on the button that does it."""
         return self.submit or self.label

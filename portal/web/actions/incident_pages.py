@@ -35,8 +35,6 @@ METHOD_WORDS: Final[dict[str, str]] = {
 
 
 class TransferForm(ActionForm):
-    """Where it goes, and why."""
-
     no_location: ClassVar[str] = "Choose a location"
     location_id = location_field("Where it goes", "Choose where it goes")
     reason = line_field("reason", "Reason")
@@ -44,22 +42,16 @@ class TransferForm(ActionForm):
 
 
 class LostForm(ActionForm):
-    """What happened, and when."""
-
     description = note_field("description", "What happened", "Describe what happened")
     lost_at = MomentField("When, if not now", called="time when it was lost")
 
 
 class BrokenForm(ActionForm):
-    """What happened, and when."""
-
     description = note_field("description", "What happened", "Describe what happened")
     broken_at = MomentField("When, if not now", called="time when it broke")
 
 
 class ClaimForm(ActionForm):
-    """What is wrong, and who repairs it."""
-
     problem = note_field("problem", "What is wrong", "Describe what is wrong")
     supplier = line_field("supplier", "Who repairs it")
     rma_number = line_field(
@@ -72,13 +64,10 @@ class ClaimForm(ActionForm):
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """Whoever supplied it."""
         return {"supplier": asset.supplier}
 
 
 class DisposalForm(ActionForm):
-    """What becomes of it."""
-
     method = RadioField(
         "What becomes of it",
         choices=[SelectChoice(value, words) for value, words in METHOD_WORDS.items()],
@@ -97,7 +86,6 @@ class DisposalForm(ActionForm):
 
 
 def _plans(asset: Asset, _subject: UUID | None) -> dict[str, Any]:
-    """What is cancelled with it."""
     return {"plans": plans_of(asset.id)}
 
 
@@ -178,25 +166,19 @@ PAGES: Final = (
 
 
 class BackForm(ActionForm):
-    """How it came back, and where it is now."""
-
     condition = condition_field()
     location_id = location_field("Where it is now")
     note = note_field()
 
 
 class RepairedForm(BackForm):
-    """How it is after the repair."""
-
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """What was damaged and is repaired is good."""
+        """Choose good for what was damaged and is repaired."""
         return {"condition": Condition.GOOD.value}
 
 
 class NoteForm(ActionForm):
-    """Only a note."""
-
     note = note_field()
 
 

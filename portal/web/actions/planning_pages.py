@@ -51,7 +51,7 @@ ENDS = [SelectChoice(str(value), words) for value, words in OUTCOMES.items()]
 
 
 def read_days(text: str) -> int:
-    """A number of days, up to ten years."""
+    """Read a number of days, up to ten years."""
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 3650):
         raise ValueError("in digits, from 1 to 3650")
     return int(text)
@@ -89,8 +89,6 @@ class RuledForm(ActionForm):
 
 
 class ReserveForm(RuledForm):
-    """Who wants it, from when until when, and what for."""
-
     staff_id = staff_field("Who wants it", "Choose who wants the asset")
     starts_at = MomentField(
         "From",
@@ -110,30 +108,22 @@ class ReserveForm(RuledForm):
 
 
 class ReservationForm(ActionForm):
-    """A step of one reservation."""
-
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """It must be a reservation of this asset."""
+        """Refuse what is no reservation of this asset."""
         find_reservation(asset.id, subject)
 
 
 class RejectForm(ReservationForm):
-    """Why not, for whoever asked."""
-
     rejection_reason = note_field(
         "rejection_reason", "Reason", "Enter why, for whoever asked for it"
     )
 
 
 class CancelReservationForm(ReservationForm):
-    """Why it is taken back."""
-
     note = note_field("reason", "Reason")
 
 
 class ScheduleForm(RuledForm):
-    """What is to be done, by when, by whom, and how often."""
-
     title = line_field("title", "What is to be done", "Enter what is to be done")
     type = SelectField(
         "Type of work",
@@ -161,7 +151,7 @@ class ScheduleForm(RuledForm):
     note = note_field()
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """Everybody who has not left."""
+        """Fill the choices."""
         self.assignee_id.choices = people()
         self.estimated_cost.description = _in_currency()
 
@@ -171,23 +161,19 @@ class ScheduleForm(RuledForm):
 
 
 class MaintenanceForm(ActionForm):
-    """A step of one maintenance, with a note."""
-
     note = note_field()
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """It must be a maintenance of this asset."""
+        """Refuse what is no maintenance of this asset."""
         find_maintenance(asset.id, subject)
 
 
 class CallOffForm(MaintenanceForm):
-    """Why it is not to be done."""
-
     note = note_field("reason", "Reason")
 
 
 class CompleteForm(RuledForm):
-    """How the work ended."""
+    """The end of a maintenance as it is entered."""
 
     outcome = RadioField(
         "How it ended",
@@ -208,12 +194,11 @@ class CompleteForm(RuledForm):
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """Today, and whoever was to do it."""
         found = find_maintenance(asset.id, subject)
         return {"completed_on": today(), "performed_by_id": found.assignee_id}
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """Everybody who has not left."""
+        """Fill the choices."""
         self.performed_by_id.choices = people()
         self.cost.description = _in_currency()
 
@@ -223,13 +208,13 @@ class CompleteForm(RuledForm):
 
 
 def people() -> list[SelectChoice]:
-    """Everybody who has not left, or nobody in particular."""
+    """Return everybody who has not left, or nobody in particular."""
     nobody = SelectChoice("", "Nobody in particular")
     return [nobody, *(SelectChoice(str(each.id), each.label) for each in staff.choices())]
 
 
 def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:
-    """What the page shows of it; what is decided already has no page."""
+    """Return what the page shows of it. Refuses what is decided already."""
     found = find_reservation(asset.id, subject)
     if found.state not in OPEN_RESERVATIONS:
         became = RESERVATION[found.state].word.lower()

@@ -28,24 +28,18 @@ def _number(label: str, missing: str) -> TypedField:
 
 
 class ReceiveForm(ActionForm):
-    """How many came in."""
-
     widths = {"quantity": "short"}  # noqa: RUF012 - read by the template alone
     quantity = _number("How many came in", "Enter how many came in")
     note = note_field()
 
 
 class IssueForm(ActionForm):
-    """How many go out."""
-
     widths = {"quantity": "short"}  # noqa: RUF012 - read by the template alone
     quantity = _number("How many go out", "Enter how many go out")
     note = note_field()
 
 
 class AdjustForm(ActionForm):
-    """How many there are, as counted."""
-
     widths = {"quantity": "short"}  # noqa: RUF012 - read by the template alone
     quantity = _number("How many there are", "Enter how many there are")
     kind = SelectField("Why the number changes", choices=WHY)
@@ -53,7 +47,6 @@ class AdjustForm(ActionForm):
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        """What is on record."""
         return {"quantity": stock.balance(asset)}
 
 

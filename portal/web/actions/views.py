@@ -56,7 +56,7 @@ class Button:
 
 
 def action_buttons(asset: Asset) -> list[Button]:
-    """Every action that the signed-in person may ever take with a thing of this kind."""
+    """Return every action that the signed-in person may ever take with a thing of this kind."""
     deleted = asset.deleted_at is not None
     fit = [
         page
@@ -69,7 +69,7 @@ def action_buttons(asset: Asset) -> list[Button]:
 
 
 def obstacle(action: Action, asset: Asset, holder: str | None = None) -> str | None:
-    """Why the action is not legal now, or leads nowhere, to follow the asset's tag."""
+    """Return why the action is not legal now, or leads nowhere, to follow the asset's tag."""
     deleted = asset.deleted_at is not None
     undo = _undo_words(asset.status)
     illegal = why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder, undo=undo)
@@ -77,7 +77,7 @@ def obstacle(action: Action, asset: Asset, holder: str | None = None) -> str | N
 
 
 def _undo_words(status: str) -> str:
-    """The way back from disposed of, for this reader; whom to ask is looked up there alone."""
+    """Return the way back from disposed of, for this reader."""
     if status != AssetStatus.LIQUIDATED:
         return UNDO
     permission = RULES[Action.UNDO_LIQUIDATION].permission

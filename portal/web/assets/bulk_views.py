@@ -34,8 +34,6 @@ Answer = Response | tuple[str, int]
 
 
 class DeleteForm(ActionForm):
-    """Why they leave the register."""
-
     reason = line_field("reason", "Reason")
 
 
@@ -68,7 +66,7 @@ PAGES: Final[Mapping[Action, BulkPage]] = {
 @blueprint.route("", methods=["GET", "POST"])
 @requires(bulk.PERMISSION)
 def confirm() -> Answer:
-    """How many can and which cannot, what the action needs to know, and the button."""
+    """Show which assets can and which cannot, ask what the action needs, and start it."""
     listed = AssetFilterForm(request.args)
     if "all" in request.args and not listed.validate():
         return list_page(listed)
@@ -99,7 +97,7 @@ def confirm() -> Answer:
 @blueprint.get("/<uuid:public_id>")
 @requires(bulk.PERMISSION)
 def show(public_id: UUID) -> str:
-    """What became of each asset."""
+    """Show what became of each asset."""
     task = bulk.find(public_id)
     return render_template(
         "assets/bulk/result.html", task=task, title=title_of(task), results=bulk.results(task)
@@ -107,7 +105,7 @@ def show(public_id: UUID) -> str:
 
 
 def title_of(task: Task) -> str:
-    """What it does, in the words of the page that asked for it: "Take back 4 assets"."""
+    """Return what it does, in the words of the page that asked for it: "Take back 4 assets"."""
     return PAGES[Action(task.params["action"])].titled(task.total)
 
 
@@ -142,7 +140,7 @@ def _page(action: Action, chosen: list[bulk.Chosen], form: ActionForm) -> str:
 
 
 def _plain(form: ActionForm) -> dict[str, Any]:
-    """What was typed, as a task can keep it."""
+    """Return what was typed, as a task can keep it."""
     return {name: _kept(value) for name, value in form.filled().items()}
 
 

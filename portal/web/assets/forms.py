@@ -116,7 +116,7 @@ class AssetForm(AddingForm):
         return bool(read_well) and not found
 
     def values(self) -> AssetValues:
-        """What was typed, as the service takes it."""
+        """Return what was typed, as the service takes it."""
         plain = {name: self[name].data for name in AssetValues.__dataclass_fields__}
         texts = {
             field.name: plain[field.name] or None
@@ -128,7 +128,7 @@ class AssetForm(AddingForm):
         return AssetValues(**plain | texts | needed | {"warranty_expires": ends})
 
     def unasked(self) -> dict[str, str]:
-        """What an untouched form sends, for a page that asks for nothing but the notes."""
+        """Return what an untouched form sends, for a page that asks for nothing but the notes."""
         asked = {"csrf_token", "once", "version", "notes", "kind", "quantity"}
         return {
             field.name: _sent(field) for field in self if field.name not in asked and _sent(field)
@@ -136,7 +136,7 @@ class AssetForm(AddingForm):
 
     @property
     def currency(self) -> str:
-        """What amounts are in."""
+        """Return what amounts are in."""
         return str(current_app.extensions["settings"].currency)
 
     def _end_by_months(self) -> Any:
@@ -177,8 +177,6 @@ _add_fields()
 
 
 class DeleteAssetForm(PortalForm):
-    """Why an asset leaves the register, for those who read of it later."""
-
     lengths: ClassVar[dict[str, int]] = {"reason": longest("reason")}
 
     reason = StringField("Reason")
@@ -204,7 +202,7 @@ class AssetFilterForm(FilterForm):
         ]
 
     def chosen(self) -> AssetFilter:
-        """What the list is narrowed by, once `validate` has said that all can be read."""
+        """Return what the list is narrowed by, once `validate` has said that all can be read."""
         status = self.status.data
         return AssetFilter(
             search=self.q.data or "",

@@ -30,14 +30,14 @@ Answer = Response | str | tuple[str, int]
 
 
 def pages_of(kind: NamedList) -> Blueprint:
-    """The blueprint of one list: index, new, edit, delete."""
+    """Return the blueprint of one list: index, new, edit, delete."""
     blueprint = Blueprint(kind.many, __name__, url_prefix=f"/{kind.many}")
     home = f"{kind.many}.index"
 
     @blueprint.get("")
     @requires("assets.read")
     def index() -> Answer:
-        """The list, by name."""
+        """Show the list, by name."""
         page = named_lists.page(kind, request.args.get("cursor"))
         return render_template("assets/named_lists/index.html", kind=kind, page=page)
 

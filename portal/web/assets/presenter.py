@@ -101,12 +101,12 @@ def facts_of(asset: Asset) -> list[tuple[str, str]]:
 
 
 def lines(activities: Sequence[Activity]) -> list[TimelineLine]:
-    """The timeline's rows as people read them."""
+    """Return the timeline's rows as people read them."""
     return [_line(activity) for activity in activities]
 
 
 def filter_chips(form: AssetFilterForm) -> list[dict[str, str]]:
-    """The filters in force, each with the address without it."""
+    """Return the filters in force, each with the address without it."""
     return [
         {
             "label": f"{_short(field)}: {shown(field)}",
@@ -128,7 +128,7 @@ def _line(activity: Activity) -> TimelineLine:
 
 
 def differences(changes: Mapping[str, Any]) -> Iterator[FieldChange]:
-    """The changed fields, {field: {from, to}}, as people read them."""
+    """Yield the changed fields, {field: {from, to}}, as people read them."""
     for name, change in changes.items():
         label = (LABELS | MOVED).get(name, name.replace("_", " ").capitalize())
         none = "nobody" if name == "holder" else "nothing"
@@ -137,7 +137,7 @@ def differences(changes: Mapping[str, Any]) -> Iterator[FieldChange]:
 
 
 def in_words(name: str, value: Any) -> str:
-    """A field's value for people: dates and money as they are written, choices as words, names."""
+    """Return a field's value as people write it: dates, money, choices, names."""
     if value is None:
         return ""
     if isinstance(value, Category | Location):
@@ -181,12 +181,12 @@ class Standing:
 
     @property
     def now(self) -> datetime:
-        """The instant at which it was looked at."""
+        """Return the instant at which it was looked at."""
         return self.moment.now
 
     @property
     def sentence(self) -> str:
-        """Where it stands, in one or two sentences; its times are elements of the page."""
+        """Return its state in one or two sentences; its times are elements of the page."""
         if self.asset.deleted_at is not None:
             return "It is no longer in the register. Its timeline and its deliveries are kept."
         words = _SENTENCES[AssetStatus(self.asset.status)](self)
@@ -197,7 +197,7 @@ class Standing:
 
     @property
     def badges(self) -> list[Tag]:
-        """What its dates and its number say of it."""
+        """Return what its dates and its number say of it."""
         if self.asset.deleted_at is not None:
             return []
         states = {each.state for each in self.plans.reservations}
@@ -214,23 +214,23 @@ class Standing:
 
     @property
     def is_low(self) -> bool:
-        """Whether there are fewer of it than there should be."""
+        """Return whether there are fewer of it than there should be."""
         return is_low(self.asset.quantity, self.asset.min_quantity)
 
     @property
     def warranty_ends_soon(self) -> bool:
-        """Whether its warranty ends as soon as alerts tell of it."""
+        """Return whether its warranty ends as soon as alerts tell of it."""
         return ends_soon(self.moment, self.asset.warranty_expires, self.asset.status)
 
     @property
     def expected_back(self) -> date | None:
-        """The day on which a warranty claim should be over; no other incident has one."""
+        """Return the day on which a warranty claim should be over; no other incident has one."""
         day = self.incident.details.get("expected_back_on") if self.incident else None
         return date.fromisoformat(day) if day else None
 
     @property
     def late(self) -> str | None:
-        """How late it is: "3 days"; None while it is not."""
+        """Return how late it is: "3 days"; None while it is not."""
         due_at = self.held.due_at if self.held else None
         if due_at is None or due_at >= self.now:
             return None
@@ -245,14 +245,13 @@ class Standing:
 
 
 def urgent_badges(asset: Asset, held: Assignment | None, now: datetime) -> list[Tag]:
-    """What the list says beside a status: that it is late, that there is too little of it."""
+    """Return what the list says beside a status: late, low."""
     is_late = held is not None and held.due_at is not None and held.due_at < now
     found = {OVERDUE: is_late, LOW_STOCK: is_low(asset.quantity, asset.min_quantity)}
     return [badge for badge, holds in found.items() if holds]
 
 
 def standing_of(asset: Asset) -> Standing:
-    """What is known now."""
     found = open_incidents(session(), asset.id, *STANDING_KINDS)
     kind = _KINDS.get(asset.status)
     incident = next((each for each in found if each.kind == kind), None)
@@ -262,13 +261,13 @@ def standing_of(asset: Asset) -> Standing:
 
 
 def moment_words(at: datetime, now: datetime) -> str:
-    """A time in the person's zone: "12 Mar 16:00", with the year where it is another."""
+    """Return a time in the person's zone: "12 Mar 16:00", with the year where it is another."""
     local = at.astimezone(zone())
     return f"{day_words(local.date(), now)} {local:%H:%M}"
 
 
 def _timed(at: datetime, now: datetime) -> Markup:
-    """The same as an element of the page."""
+    """Return the same as an element of the page."""
     it = moment(at, now)
     tag = Markup('<time datetime="{}" title="{}">{}</time>')
     return tag.format(it.iso, it.exact, moment_words(at, now))
@@ -351,7 +350,7 @@ class AssetNeed:
 
 
 def needs_of(standing: Standing) -> list[AssetNeed]:
-    """Everything that needs doing, the most urgent first; nothing about what is deleted."""
+    """Return everything that needs doing, the most urgent first; nothing about what is deleted."""
     if standing.asset.deleted_at is not None:
         return []
     kinds = (_late, _at_risk, _wishes, _work, _back_from_claim, _warranty, _low)
@@ -437,14 +436,14 @@ MOST_BESIDE_EDIT: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Buttons:
-    """What stands in front and what under More; there, what is off stands last."""
+    """The buttons in front and those under More; there, those that are off stand last."""
 
     front: Sequence[Button]
     more: Sequence[Button]
 
 
 def buttons_of(asset: Asset) -> Buttons:
-    """What the signed-in person may ever do with the asset; off with the reason where not now."""
+    """Return what the signed-in person may do with the asset; off with the reason where not now."""
     found = action_buttons(asset)
     edit = _plain(Action.EDIT, "Edit", "pencil", "assets.edit", asset)
     copy = _copy(asset)
@@ -464,7 +463,7 @@ def _plain(action: Action, label: str, icon: str, endpoint: str, asset: Asset) -
 
 
 def _copy(asset: Asset) -> list[Button]:
-    """It adds another one, so it asks nothing of this one."""
+    """Return the button that adds another one, so that it asks nothing of this one."""
     if not can(RULES[Action.CREATE].permission):
         return []
     url = url_for("assets.new", copy=asset.id)
@@ -494,7 +493,7 @@ TAB_LABELS: Final = {
 
 
 def show_tab(template: str, asset: Asset, standing: Standing | None = None, **values: Any) -> str:
-    """The tab that this request is for, in the frame that all tabs share."""
+    """Return the tab that this request is for, in the frame that all tabs share."""
     standing = standing or standing_of(asset)
     tabs = tabs_of(standing)
     return render_template(
@@ -512,7 +511,7 @@ def show_tab(template: str, asset: Asset, standing: Standing | None = None, **va
 
 
 def tabs_of(standing: Standing) -> list[Tab]:
-    """The tabs that make sense for the asset and that the signed-in person may open."""
+    """Return the tabs that make sense for the asset and that the signed-in person may open."""
     asset, counts = standing.asset, _counts(standing.plans)
     return [
         Tab(

@@ -31,7 +31,7 @@ def _line(name: str, label: str, hint: str = "") -> StringField:
 
 
 class StaffForm(PortalForm):
-    """What a person may say of a member of staff. The fields are named as the columns."""
+    """A member of staff as they are entered. The fields are named as the columns."""
 
     version = VersionField()
     name = _line("name", "Name")
@@ -45,7 +45,7 @@ class StaffForm(PortalForm):
     phone = _line("phone", "Phone")
 
     def values(self) -> StaffValues:
-        """What was typed, as the service takes it."""
+        """Return what was typed, as the service takes it."""
         return StaffValues(
             name=typed(self["name"]),
             email=typed(self.email),
@@ -70,7 +70,7 @@ blueprint = Blueprint("staff", __name__, url_prefix="/staff")
 @blueprint.get("")
 @requires("assets.read")
 def index() -> Answer:
-    """The list by name, filtered by its address."""
+    """Show the list by name, filtered by its address."""
     form = StaffFilterForm(request.args)
     page: Page[ListedStaff] = Page([])
     if form.validate():
@@ -104,7 +104,7 @@ def new() -> Answer:
 @blueprint.get("/<uuid:public_id>")
 @requires("assets.read")
 def show(public_id: UUID) -> Answer:
-    """One person, what they have, and what they reserved."""
+    """Show one person, what they have, and what they reserved."""
     return _shown(staff.find(public_id))
 
 
@@ -127,7 +127,7 @@ def edit(public_id: UUID) -> Answer:
 @blueprint.post("/<uuid:public_id>/leave")
 @requires("assets.edit")
 def leave(public_id: UUID) -> Answer:
-    """The person leaves; what they still have stands in the way."""
+    """Note that the person has left; what they still have stands in the way."""
     form = StaffForm()
     with refusals_in(form):
         staff.deactivate(actor(), public_id)
@@ -141,7 +141,7 @@ def leave(public_id: UUID) -> Answer:
 @blueprint.post("/<uuid:public_id>/return")
 @requires("assets.edit")
 def come_back(public_id: UUID) -> Answer:
-    """The person is back."""
+    """Note that the person is back."""
     staff.reactivate(actor(), public_id)
     flash(f"{staff.find(public_id).name} can get assets again.", "success")
     return redirect(url_for("staff.show", public_id=public_id))

@@ -33,7 +33,7 @@ stock_blueprint = Blueprint("stock", __name__, url_prefix=ONE_ASSET)
 @blueprint.get("/timeline")
 @requires("assets.read")
 def timeline(asset_id: int) -> str:
-    """Everything that was done with it, the newest first."""
+    """Show the timeline, the newest first."""
     asset = lifecycle.find_asset(asset_id)
     page = timelines.timeline(asset_id, _cursor())
     return show_tab("assets/timeline.html", asset, page=page, lines=lines(page.rows))
@@ -42,7 +42,7 @@ def timeline(asset_id: int) -> str:
 @blueprint.get("/reservations")
 @requires("assets.read")
 def reservations(asset_id: int) -> str:
-    """Who wants it when: the next weeks, what is open, and what was."""
+    """Show who wants it when: the next weeks, what is open, and what was."""
     asset = _item(asset_id)
     standing = standing_of(asset)
     return show_tab(
@@ -62,7 +62,7 @@ def reservations(asset_id: int) -> str:
 @blueprint.get("/maintenance")
 @requires("assets.read")
 def maintenance(asset_id: int) -> str:
-    """What is to be done to it, and what was done."""
+    """Show what is to be done to it, and what was done."""
     asset = _item(asset_id)
     earlier = planning_queries.past_maintenances(asset_id, _cursor())
     return show_tab("assets/maintenance.html", asset, earlier=earlier)
@@ -71,7 +71,7 @@ def maintenance(asset_id: int) -> str:
 @blueprint.get("/deliveries")
 @requires("deliveries.read")
 def deliveries(asset_id: int) -> str:
-    """What was sent about it to other systems, the newest first."""
+    """Show the deliveries about it, the newest first."""
     asset = lifecycle.find_asset(asset_id)
     found = log_pages.find_page(LogFilter(asset_id=asset_id), _cursor())
     counts = log_presenter.counts_of_asset(asset_id)
@@ -83,7 +83,7 @@ def deliveries(asset_id: int) -> str:
 @stock_blueprint.get("/stock")
 @requires("assets.read")
 def moves(asset_id: int) -> str:
-    """The moves of one stock, the newest first."""
+    """Show the moves of a stock, the newest first."""
     asset = lifecycle.find_asset(asset_id)
     if asset.kind != AssetKind.STOCK:
         raise NotFound(f"{asset.asset_tag} is a single item, so it has no number.")

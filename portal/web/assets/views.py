@@ -85,12 +85,12 @@ blueprint = Blueprint("assets", __name__, url_prefix="/assets")
 @blueprint.get("")
 @requires("assets.read")
 def index() -> Answer:
-    """The list, filtered by its address."""
+    """Show the list, filtered by its address."""
     return list_page(AssetFilterForm(request.args))
 
 
 def list_page(form: AssetFilterForm) -> tuple[str, int]:
-    """The list under its filter; without a row, and with 400, while that cannot be read."""
+    """Show the list under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("assets.index")
     page: Page[Asset] = Page([])
     chosen = AssetFilter()
@@ -143,7 +143,7 @@ def new() -> Answer:
 
 
 def _copied() -> Asset | None:
-    """The asset that the address says to copy. Raises `NotFound`, `UnreadableAddress`."""
+    """Return the asset that the address says to copy. Raises `NotFound`, `UnreadableAddress`."""
     asked = row_id(request.args.get("copy"))
     if asked == 0:
         raise UnreadableAddress
@@ -151,14 +151,14 @@ def _copied() -> Asset | None:
 
 
 def _as(asset: Asset) -> dict[str, object]:
-    """What its copy begins with: everything but what each asset has of its own."""
+    """Return what its copy begins with: everything but what each asset has of its own."""
     own: dict[str, object] = {"asset_tag": "", "serial_number": "", "quantity": None}
     own["condition"] = Condition.GOOD.value
     return asdict(lifecycle.values_of(asset)) | own
 
 
 def _next(asset_id: int) -> str:
-    """Where a person goes on from an asset that was just added."""
+    """Return where a person goes on from an asset that was just added."""
     if "another" in request.form:
         return url_for("assets.new", copy=asset_id)
     return url_for("assets.show", asset_id=asset_id)
@@ -167,7 +167,7 @@ def _next(asset_id: int) -> str:
 @blueprint.get(ASSET)
 @requires("assets.read")
 def show(asset_id: int) -> Answer:
-    """One asset: what is known of it, and what happened last; a deleted one keeps its page."""
+    """Show one asset and what happened last; a deleted one keeps its page."""
     asset = lifecycle.find_asset(asset_id)
     newest = lines(timeline.latest(asset_id, NEWEST))
     return show_tab("assets/show.html", asset, facts=facts_of(asset), lines=newest)
@@ -280,7 +280,7 @@ BULK_LABELS: Final = (
 
 
 def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int | None]) -> list[Tab]:
-    """All of them, with what was counted; what would show nothing only while it is chosen."""
+    """Return the chips with their numbers; one that shows nothing only while it is chosen."""
     limit = limit_of(chosen)
     return [
         Tab(

@@ -15,7 +15,7 @@ blueprint = Blueprint("exporting", __name__, url_prefix="/assets")
 @blueprint.get("/export.csv")
 @requires("assets.read")
 def export() -> Response | tuple[str, int]:
-    """What the list shows with the same filters, as CSV; it is sent while it is being read."""
+    """Send what the list shows with the same filters as CSV, while it is being read."""
     form = AssetFilterForm(request.args)
     if not form.validate():
         return list_page(form)

@@ -36,7 +36,7 @@ class UploadForm(PortalForm):
     may_add = BooleanField("Add categories and locations that are not there yet")
 
     def sheet(self) -> Sheet:
-        """What is in the file. Refuses what cannot be read, at its field."""
+        """Read the file. Refuses what cannot be read, at its field."""
         if not self.file.data or not self.file.data.filename:
             raise Refusal("Choose a file", field=import_file.FIELD)
         return import_file.read(self.file.data.stream)
@@ -68,7 +68,7 @@ def upload() -> Answer | tuple[str, int]:
 
 
 def _next_path(public_id: UUID) -> str:
-    """Where a file is matched first, if it speaks otherwise than the register; else its check."""
+    """Return where the file's headings are matched, if they have to be; else its check."""
     is_asked = import_task.find_check(public_id).state == TaskState.PAUSED
     return url("import_match.match" if is_asked else "tasks.show", public_id=public_id)
 
@@ -76,7 +76,7 @@ def _next_path(public_id: UUID) -> str:
 @blueprint.route("/<uuid:public_id>", methods=["GET", "POST"])
 @requires(import_task.PERMISSION)
 def check(public_id: UUID) -> Answer | tuple[str, int]:
-    """What each row would do; the one button that does it."""
+    """Show what each row would do, and do it."""
     form = PortalForm()
     if form.validate_on_submit():
         with refusals_in(form):
@@ -112,7 +112,7 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
 
 
 def _begin() -> int:
-    """The row after which the page begins."""
+    """Return the row after which the page begins."""
     text = request.args.get("after")
     begin = number_or_none(text) if text else 0
     if begin is None:
@@ -121,7 +121,7 @@ def _begin() -> int:
 
 
 def _events(check: Task, counts: Mapping[str, int]) -> Iterator[EventName]:
-    """What the import would tell of."""
+    """Yield what the import would tell of."""
     if counts.get(Verdict.CREATE):
         yield EventName.CREATED
     if counts.get(Verdict.UPDATE):
@@ -133,7 +133,7 @@ def _events(check: Task, counts: Mapping[str, int]) -> Iterator[EventName]:
 @blueprint.get("/<uuid:public_id>/failed.csv")
 @requires(import_task.PERMISSION)
 def failed(public_id: UUID) -> Response:
-    """The rows that were not imported, with a column that says why."""
+    """Send the rows that were not imported, with a column that says why."""
     check = import_task.find_check(public_id)
     between = check.params.get("origin", {}).get("separator") or ","
     return csv_download("failed-rows.csv", import_task.failed_rows(check), between)
@@ -142,7 +142,7 @@ def failed(public_id: UUID) -> Response:
 @blueprint.get("/example.csv")
 @requires(import_task.PERMISSION)
 def example() -> Response:
-    """A file with the right heading and two rows, to begin with."""
+    """Send a file with the right heading and two rows, to begin with."""
     rows = [COLUMNS, *EXAMPLES]
     response = Response("".join(write_csv(rows)), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="assets-example.csv"'

@@ -52,7 +52,7 @@ class ImportLine:
 
 
 def lines(check: Task, rows: Sequence[TaskRow]) -> list[ImportLine]:
-    """The rows as people read them."""
+    """Return the rows as people read them."""
     changed = [row.asset_id for row in rows if row.asset_id and row.data.get("changes")]
     held = holders(changed)
     return [
@@ -61,12 +61,12 @@ def lines(check: Task, rows: Sequence[TaskRow]) -> list[ImportLine]:
 
 
 def outcomes_of(shown: str | None) -> Sequence[str]:
-    """The outcomes that one of the page's tabs stands for; none for all rows."""
+    """Return the outcomes that one of the page's tabs stands for; none for all rows."""
     return [each for each in TAGS if shown in (each, *_together(each))]
 
 
 def chips(counts: Mapping[str, int], chosen: Sequence[str]) -> list[Tab]:
-    """All rows, then each outcome that there is; what reads the same is one."""
+    """Return all rows, then each outcome that there is; what reads the same is one."""
     everything = number(sum(counts.values()))
     here = [Tab("All rows", page_url(show=None, after=None), not chosen, everything)]
     for tag in dict.fromkeys(TAGS.values()):
@@ -79,7 +79,7 @@ def chips(counts: Mapping[str, int], chosen: Sequence[str]) -> list[Tab]:
 
 
 def would_do(counts: Mapping[str, int]) -> str:
-    """What one yes brings: "12 assets are added and 1 is changed."."""
+    """Return what one yes brings: "12 assets are added and 1 is changed."."""
     added, changed = counts.get(Verdict.CREATE, 0), counts.get(Verdict.UPDATE, 0)
     parts = [plural(added, "asset is added", "assets are added")] if added else []
     if changed:
@@ -88,12 +88,12 @@ def would_do(counts: Mapping[str, int]) -> str:
 
 
 def notes(task: Task, counts: Mapping[str, int]) -> list[str]:
-    """What holds for the file, or for many of its rows: each once, with how many they are."""
+    """Return what holds for the file, or for many of its rows, once each."""
     return list(_notes(task, counts))
 
 
 def why_not_confirm(task: Task) -> str:
-    """Why the button is not there; nothing where it is."""
+    """Return why the button is not there; nothing where it is."""
     if task.params.get("import"):
         return "This file has been imported."
     if task.state != TaskState.DONE:
@@ -133,7 +133,7 @@ def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
 
 
 def origin_notes(task: Task) -> Iterator[str]:
-    """What had to be guessed of the file, and what of it nobody looked at."""
+    """Yield what had to be guessed of the file, and what of it nobody looked at."""
     origin: Mapping[str, Any] = task.params.get("origin", {})
     if encoding := origin.get("encoding"):
         doubt = "The file does not say how its letters are stored, so it was read as"
@@ -144,7 +144,7 @@ def origin_notes(task: Task) -> Iterator[str]:
 
 
 def _new(kind: NamedList, names: Sequence[tuple[str, int]]) -> str:
-    """ "2 new categories: Chairs (118 rows), Desks (1 row)", the most frequent first."""
+    """Return "2 new categories: Chairs (118 rows), Desks (1 row)", the most frequent first."""
     known = sorted((each for each in names if each[0]), key=lambda each: -each[1])
     others = sum(count for name, count in names if not name)
     told = [f"{name} ({plural(count, 'row')})" for name, count in known[:MOST_TOLD]]
@@ -157,7 +157,7 @@ def _new(kind: NamedList, names: Sequence[tuple[str, int]]) -> str:
 
 
 def _together(verdict: str) -> Sequence[str]:
-    """The outcomes that read as this one does."""
+    """Return the outcomes that read as this one does."""
     return [each for each, tag in TAGS.items() if tag == TAGS[verdict]]
 
 

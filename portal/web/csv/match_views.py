@@ -62,22 +62,22 @@ class MatchForm(PortalForm):
 
     @property
     def columns(self) -> list[ColumnLine]:
-        """The headings in the order of the file."""
+        """Return the headings in the order of the file."""
         each = enumerate(self.asked.columns)
         return [ColumnLine(self[field_of(number)], about) for number, about in each]
 
     @property
     def words(self) -> list[WordLine]:
-        """The words that the register does not know."""
+        """Return the words that the register does not know."""
         return [WordLine(self[_name_of(about)], about) for about in self.asked.words]
 
     @property
     def is_answered(self) -> bool:
-        """Whether everything on it was there to be answered: other headings have other words."""
+        """Return whether all its words were asked about: other headings have other words."""
         return all(_name_of(about) in request.form for about in self.asked.words)
 
     def answer(self) -> FileAnswer:
-        """What the person says."""
+        """Return what the person says."""
         words: dict[str, dict[str, str]] = {}
         for line in self.words:
             if line.field.data != KEEP:
@@ -95,7 +95,7 @@ class MatchForm(PortalForm):
 
 
 def form_of(asked: Question, *, may_add: bool) -> MatchForm:
-    """The form that asks this."""
+    """Return the form that asks this."""
     fields = dict(_fields(asked))
     made: MatchForm = type("FileMatchForm", (MatchForm,), fields)(data={"may_add": may_add})
     made.asked = asked
@@ -103,7 +103,7 @@ def form_of(asked: Question, *, may_add: bool) -> MatchForm:
 
 
 def chosen_matches(check_params: Mapping[str, Any]) -> Matches:
-    """The matches that were sent, whatever the words below them."""
+    """Return the matches that were sent, whatever the words below them."""
     sent = {
         name: request.form.get(field_of(number), "")
         for number, (name, _) in enumerate(check_params["headings"])
@@ -135,7 +135,7 @@ def _in_words(word: FileWord, name: str) -> str:
 
 
 def _name_of(word: FileWord) -> str:
-    """The same for the same word, whatever else is asked."""
+    """Return the same for the same word, whatever else is asked."""
     return f"word_{sha256(f'{word.ours} {word.word.lower()}'.encode()).hexdigest()[:16]}"
 
 

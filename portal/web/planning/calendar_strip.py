@@ -33,7 +33,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """What the template draws. `months`: (x, label) of the days that begin a month."""
+    """The strip as the template draws it. `months`: (x, label) of the days that begin a month."""
 
     begins: str
     ends: str
@@ -42,7 +42,7 @@ class Strip:
 
 
 def strip_of(plans: Plans, held: Assignment | None) -> Strip:
-    """Today, as it is for the person who looks, and the 59 days after it."""
+    """Return the strip from the reader's today on."""
     first = utcnow().astimezone(zone()).date()
     spans = [*_held(first, held), *_wanted(first, plans), *_due(first, plans)]
     last = first + timedelta(days=DAYS - 1)
@@ -79,7 +79,7 @@ def _due(first: date, plans: Plans) -> Iterator[Span]:
 
 
 def span_end(at: datetime) -> str:
-    """The end of a holding: "3 May 2026, 09:00"."""
+    """Return the end of a holding: "3 May 2026, 09:00"."""
     return f"{day_in_words(_day(at))}, {at.astimezone(zone()):%H:%M}"
 
 

@@ -41,7 +41,7 @@ blueprint = Blueprint("planning", __name__)
 @blueprint.get("/reservations")
 @requires("assets.read")
 def reservations() -> str:
-    """Who has asked for what, to be decided; and what was agreed to."""
+    """Show the reservations to be decided; and those that were agreed to."""
     asset = _asset()
     usual = ReservationList.ALL if asset else ReservationList.PENDING
     which = linked("show", ReservationList, usual)
@@ -60,7 +60,7 @@ def reservations() -> str:
 @blueprint.get("/maintenance")
 @requires("assets.read")
 def maintenance() -> str:
-    """What is to be done to what, the soonest first."""
+    """Show what is to be done to what, the soonest first."""
     asset = _asset()
     usual = MaintenanceList.ALL if asset else MaintenanceList.OPEN
     which = linked("show", MaintenanceList, usual)
@@ -78,7 +78,7 @@ def maintenance() -> str:
 
 @blueprint.record_once
 def _give_words(state: BlueprintSetupState) -> None:
-    """What the templates call."""
+    """Give the templates what they call."""
     state.app.jinja_env.globals.update(
         {
             "reservation_tags": planning_presenter.reservation_tags,
@@ -108,7 +108,7 @@ def _wanted_tabs(which: ReservationList, pending: int) -> Sequence[Tab]:
 
 
 def _work_tabs(which: MaintenanceList, *, is_narrowed: bool) -> Sequence[Tab]:
-    """A number says what its tab shows: there is none beside an asset's filter."""
+    """Return a number says what its tab shows: there is none beside an asset's filter."""
     due = alert_queries.count_due(EventName.MAINTENANCE_DUE, utcnow())
     counts = {} if is_narrowed else {MaintenanceList.DUE: counted(due)}
     return [
@@ -118,6 +118,6 @@ def _work_tabs(which: MaintenanceList, *, is_narrowed: bool) -> Sequence[Tab]:
 
 
 def _asset() -> Asset | None:
-    """The one asset that the address narrows the list to. Raises `NotFound`."""
+    """Return the one asset that the address narrows the list to. Raises `NotFound`."""
     asset_id = row_id(request.args.get("asset"))
     return lifecycle.find_asset(asset_id) if asset_id is not None else None

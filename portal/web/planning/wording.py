@@ -43,12 +43,12 @@ AT_RISK: Final = Tag("At risk", "exclamation-triangle-fill", "warning")
 
 
 def day_in_words(day: date | None) -> str:
-    """A date for people: "3 May 2026"."""
+    """Return a date for people: "3 May 2026"."""
     return f"{day.day} {day:%b %Y}" if day else ""
 
 
 def span_in_words(starts: datetime, ends: datetime) -> str:
-    """From when until when, in the person's zone; the day once if it is the same."""
+    """Return from when until when, in the person's zone; the day once if it is the same."""
     here, there = starts.astimezone(zone()), ends.astimezone(zone())
     begin = f"{day_in_words(here.date())}, {here:%H:%M}"
     if here.date() == there.date():
@@ -57,7 +57,7 @@ def span_in_words(starts: datetime, ends: datetime) -> str:
 
 
 def due_badge(maintenance: Maintenance, moment: Moment) -> Tag | None:
-    """Late, or due as soon as alerts tell of it; None while there is time, and once it is over."""
+    """Return late, or due as soon as alerts tell of it; None before that, and once it is over."""
     if maintenance.state not in OPEN_MAINTENANCES:
         return None
     if maintenance.due_on < moment.today:
@@ -66,7 +66,7 @@ def due_badge(maintenance: Maintenance, moment: Moment) -> Tag | None:
 
 
 def cycle_in_words(days: int | None) -> str:
-    """How often it comes again."""
+    """Return how often it comes again."""
     return f"every {plural(days, 'day')}" if days else "once"
 
 
@@ -80,18 +80,18 @@ class NextStep:
 
 
 def reservation_tags(reservation: Reservation, asset: Asset) -> list[Tag]:
-    """Its state, and whether it can be kept as things stand."""
+    """Return its state, and whether it can be kept as things stand."""
     return [reservation_tag(reservation.state)] + [AT_RISK] * is_at_risk(reservation, asset)
 
 
 def maintenance_tags(maintenance: Maintenance, moment: Moment) -> list[Tag]:
-    """Its state, and whether it is late or due soon."""
+    """Return its state, and whether it is late or due soon."""
     badge = due_badge(maintenance, moment)
     return [maintenance_tag(maintenance.state), *([badge] if badge else [])]
 
 
 def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[NextStep]:
-    """What the signed-in person may do with it now."""
+    """Return what the signed-in person may do with it now."""
     if reservation.state not in OPEN_RESERVATIONS:
         return []
     steps = [Action.REJECT_RESERVATION, Action.CANCEL_RESERVATION]
@@ -101,7 +101,7 @@ def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[NextSt
 
 
 def maintenance_steps(maintenance: Maintenance, asset: Asset) -> Sequence[NextStep]:
-    """What the signed-in person may do with it now."""
+    """Return what the signed-in person may do with it now."""
     if maintenance.state not in OPEN_MAINTENANCES:
         return []
     steps = [Action.COMPLETE_MAINTENANCE, Action.CANCEL_MAINTENANCE]

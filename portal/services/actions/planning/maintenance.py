@@ -115,7 +115,7 @@ def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
 
 
 def status_after(status: str, state: str, outcome: str) -> str:
-    """What the asset is once work on it, in `state` until now, ended with `outcome`."""
+    """Return what the asset is once work on it, in `state` until now, ended with `outcome`."""
     if status == AssetStatus.MAINTENANCE and state == MaintenanceState.IN_PROGRESS:
         failed = outcome == MaintenanceOutcome.FAILED
         return AssetStatus.BROKEN if failed else AssetStatus.AVAILABLE
@@ -177,7 +177,7 @@ def _store(current: Session, planned: Maintenance) -> Maintenance:
 
 
 def _next_of(done: Maintenance) -> list[Maintenance]:
-    """The same again, counted from the day on which it was done; nothing where it does not
+    """Return the same again, counted from the day on which it was done; nothing where it does not
     repeat. Whoever left meanwhile is not asked again."""
     if done.repeat_every_days is None or done.completed_on is None:
         return []

@@ -36,7 +36,7 @@ FIT: Final = (AssetStatus.AVAILABLE, AssetStatus.CHECKED_OUT, AssetStatus.MAINTE
 
 
 class ReservationList(StrEnum):
-    """Which reservations: those to decide about, those agreed to, or all that ever were."""
+    """The lists of reservations: those to decide about, those agreed to, or all that ever were."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -44,8 +44,7 @@ class ReservationList(StrEnum):
 
 
 class MaintenanceList(StrEnum):
-    """Which maintenance: what is still to be done, of that what is due or late and not begun, or
-    all that ever was. What is due is what alerts tell of."""
+    """The lists of maintenance: open, of that what alerts call due, or all that ever was."""
 
     OPEN = "open"
     DUE = "due"
@@ -54,7 +53,7 @@ class MaintenanceList(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """What is planned with one asset: all that is open, by its time."""
+    """The open reservations and maintenances of one asset, by their times."""
 
     reservations: Sequence[Reservation] = ()
     maintenances: Sequence[Maintenance] = ()
@@ -63,7 +62,7 @@ class Plans:
 def list_reservations(
     which: ReservationList, asset_id: int | None = None, cursor: str | None = None
 ) -> Page[Reservation]:
-    """A page with assets and people; what is open by its start, all by the newest wish."""
+    """Return a page with assets and people; what is open by its start, all by the newest wish."""
     wanted = select(Reservation).options(
         joinedload(Reservation.asset), joinedload(Reservation.staff)
     )
@@ -78,7 +77,7 @@ def list_reservations(
 def list_maintenances(
     which: MaintenanceList, asset_id: int | None = None, cursor: str | None = None
 ) -> Page[Maintenance]:
-    """A page with assets and people; what is open by its due day, all by the newest plan."""
+    """Return a page with assets and people; what is open by its due day, all by the newest plan."""
     wanted = select(Maintenance).options(
         joinedload(Maintenance.asset), joinedload(Maintenance.assignee)
     )
@@ -94,7 +93,7 @@ def list_maintenances(
 
 
 def count_pending(asset_id: int | None = None) -> int:
-    """How many reservations wait for a decision (`capped`)."""
+    """Count the reservations that wait for a decision (`capped`)."""
     wanted = select(Reservation.id).where(Reservation.state == ReservationState.PENDING)
     if asset_id is not None:
         wanted = wanted.where(Reservation.asset_id == asset_id)
@@ -102,7 +101,6 @@ def count_pending(asset_id: int | None = None) -> int:
 
 
 def plans_of(asset_id: int) -> Plans:
-    """What is planned with one asset."""
     wishes, works = _of_asset(asset_id)
     return Plans(
         _all(
@@ -119,19 +117,19 @@ def plans_of(asset_id: int) -> Plans:
 
 
 def past_reservations(asset_id: int, cursor: str | None = None) -> Page[Reservation]:
-    """A page of what is closed, the newest wish first."""
+    """Return a page of what is closed, the newest wish first."""
     wanted = _of_asset(asset_id)[0].where(Reservation.state.not_in(OPEN_RESERVATIONS))
     return newest_first(wanted, Reservation.id, cursor)
 
 
 def past_maintenances(asset_id: int, cursor: str | None = None) -> Page[Maintenance]:
-    """A page of what is closed, the newest plan first."""
+    """Return a page of what is closed, the newest plan first."""
     wanted = _of_asset(asset_id)[1].where(Maintenance.state.not_in(OPEN_MAINTENANCES))
     return newest_first(wanted, Maintenance.id, cursor)
 
 
 def find_reservation(asset_id: int, public_id: UUID | None) -> Reservation:
-    """One reservation of this asset. Raises `NotFound`."""
+    """Return one reservation of this asset. Raises `NotFound`."""
     wanted = select(Reservation).where(
         Reservation.public_id == public_id, Reservation.asset_id == asset_id
     )
@@ -142,7 +140,7 @@ def find_reservation(asset_id: int, public_id: UUID | None) -> Reservation:
 
 
 def find_maintenance(asset_id: int, public_id: UUID | None) -> Maintenance:
-    """One maintenance of this asset. Raises `NotFound`."""
+    """Return one maintenance of this asset. Raises `NotFound`."""
     wanted = select(Maintenance).where(
         Maintenance.public_id == public_id, Maintenance.asset_id == asset_id
     )
@@ -153,12 +151,11 @@ def find_maintenance(asset_id: int, public_id: UUID | None) -> Maintenance:
 
 
 def is_at_risk(reservation: Reservation, asset: Asset) -> bool:
-    """Whether somebody counts on an asset that cannot be had as it is now."""
+    """Return whether somebody counts on an asset that cannot be had as it is now."""
     return reservation.state in OPEN_RESERVATIONS and asset.status not in FIT
 
 
 def has_any(kind: type[Reservation] | type[Maintenance]) -> bool:
-    """Whether there ever was one."""
     return session().execute(select(kind.id).limit(1)).first() is not None
 
 
@@ -194,7 +191,7 @@ def cancel_open_maintenance(current: Session, asset_id: int) -> list[int]:
 
 
 def in_progress(current: Session, asset_id: int) -> bool:
-    """Whether somebody is working on the asset."""
+    """Return whether somebody is working on the asset."""
     wanted = select(Maintenance.id).where(
         Maintenance.asset_id == asset_id, Maintenance.state == MaintenanceState.IN_PROGRESS
     )
@@ -209,7 +206,7 @@ def conflict(
     *,
     for_staff_id: int | None = None,
 ) -> Reservation | None:
-    """The first approved reservation, by somebody else than `for_staff_id`, that overlaps.
+    """Return the first approved reservation, by somebody else than `for_staff_id`, that overlaps.
 
     Half-open: one that begins when another ends does not overlap. `ends_at` None: for good.
     """
@@ -234,7 +231,7 @@ def fulfil(
     *,
     until: datetime | None = None,
 ) -> int | None:
-    """The person gets the asset at `at`: close their approved reservation; return its row id.
+    """Close the person's approved reservation, since they get the asset at `at`; return its row id.
 
     That is the one in force at `at`; with `until` also one that begins before then, so that
     somebody who comes a little early is not asked for it twice. The first one, if there are many.
@@ -266,7 +263,7 @@ def cancel_open_reservations(current: Session, asset_id: int) -> list[int]:
 
 
 def has_open(current: Session, asset_id: int) -> bool:
-    """Whether anything is pending or approved."""
+    """Return whether anything is pending or approved."""
     wanted = select(Reservation.id).where(*_open(asset_id)).limit(1)
     return current.execute(wanted).first() is not None
 
@@ -289,7 +286,7 @@ def _approved(
 
 
 def asset_of(current: Session, kind: type[Row], public_id: UUID, called: str) -> int:
-    """The id of the asset that a reservation or a maintenance is about. Raises `NotFound`."""
+    """Return the asset's id of a reservation or a maintenance. Raises `NotFound`."""
     found = current.scalar(select(kind.asset_id).where(kind.public_id == public_id))
     if found is None:
         raise NotFound(f"There is no such {called}.")
@@ -297,7 +294,7 @@ def asset_of(current: Session, kind: type[Row], public_id: UUID, called: str) ->
 
 
 def lock_row(current: Session, kind: type[Row], public_id: UUID) -> Row:
-    """The row for update, as it is now. Lock its asset first: everybody goes in that order."""
+    """Lock the row and read it anew. Lock its asset first: everybody goes in that order."""
     wanted = select(kind).where(kind.public_id == public_id)
     fresh = wanted.with_for_update().execution_options(populate_existing=True)
     return current.scalars(fresh).one()

@@ -116,7 +116,7 @@ def _reservation(moved: Moved) -> dict[str, Any]:
 
 
 def described(current: Session, actor: Actor, public_id: UUID) -> str:
-    """For the timeline: who wants it and when, in the zone of whoever acts."""
+    """Say for the timeline who wants it and when, in the zone of whoever acts."""
     wanted = (
         select(Staff.name, Reservation.starts_at, Reservation.ends_at)
         .join(Reservation, Reservation.staff_id == Staff.id)

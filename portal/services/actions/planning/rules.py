@@ -20,7 +20,7 @@ LONGEST_CYCLE: Final = 3650  # days; ten years
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReservationValues:
-    """Who wants the asset, from when until when (half-open), and what for."""
+    """A reservation as it is entered, half-open."""
 
     staff_id: int | None
     starts_at: datetime | None
@@ -31,7 +31,7 @@ class ReservationValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanValues:
-    """What is to be done by when; `assignee_id` is a member of staff."""
+    """A maintenance as it is entered; `assignee_id` is a member of staff."""
 
     title: str
     type: str = MaintenanceType.PREVENTIVE
@@ -45,7 +45,7 @@ class PlanValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkValues:
-    """How the work ended."""
+    """The end of a maintenance as it is entered."""
 
     outcome: str
     completed_on: date | None
@@ -61,12 +61,12 @@ def refuse_long_reason(text: str, field: str) -> None:
 
 
 def reservation_faults(values: ReservationValues, now: datetime) -> list[Fault]:
-    """Everything that keeps this from being asked for, in the order of the form."""
+    """Return everything that keeps this from being asked for, in the order of the form."""
     return [*_of_times(values, now), *_too_long("purpose", values.purpose, LONGEST_PURPOSE)]
 
 
 def plan_faults(values: PlanValues) -> list[Fault]:
-    """Everything that keeps this from being planned, in the order of the form."""
+    """Return everything that keeps this from being planned, in the order of the form."""
     return [
         *_of_title(values),
         *_of_choice("type", values.type, MaintenanceType, "Choose what sort of work it is"),
@@ -79,7 +79,7 @@ def plan_faults(values: PlanValues) -> list[Fault]:
 
 
 def work_faults(values: WorkValues, today: date) -> list[Fault]:
-    """Everything that keeps this from being completed, in the order of the form."""
+    """Return everything that keeps this from being completed, in the order of the form."""
     day = values.completed_on
     found = [
         *_of_choice("outcome", values.outcome, MaintenanceOutcome, "Choose how the work ended"),
