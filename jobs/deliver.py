@@ -1,14 +1,16 @@
-"""`deliver_due`: what a notification queues where no dispatcher is listening."""
+"""`deliver_due`: the job that is queued with a commit that makes something due."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 
 from flask import Flask, current_app
+from rq import get_current_job
 from sqlalchemy import Engine
 
 from jobs.context import job
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.sender import Sender
+from jobs.dispatcher.thread import Sender
 from jobs.dispatcher.wake import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
@@ -29,16 +31,17 @@ class Equipment:
 
 @job
 def deliver_due() -> None:
-    """Have everything sent that is claimable. May run twice, on any number of machines.
+    """Wake the sender of this process; without one, as under RQ's own worker, deliver everything
+    that is due. May run twice, on any number of machines.
 
-    The process's sender does it; where none runs, as in a test, the caller's thread does.
+    Commits in the second after this job was queued queue none of their own: it waits for them.
     """
-    notifier.notifier().answer()
     sender: Sender | None = current_app.extensions.get("sender")
     if sender is not None:
-        sender.have_sent()
+        sender.poll()
     else:
-        new_dispatcher(stop.is_set).run_until_rest()
+        waits = notifier.QUEUED_SECONDS if get_current_job() else 0
+        new_dispatcher(stop.is_set).run_until_idle(monotonic() + waits)
 
 
 def new_dispatcher(is_stopping: Callable[[], bool]) -> Dispatcher:

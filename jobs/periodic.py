@@ -10,7 +10,7 @@ from flask import current_app
 
 from jobs.context import job
 from portal.extensions import settings
-from portal.queue import notifier, task_notifier
+from portal.queue import notifier
 from portal.queue.names import SWEEP
 from portal.queue.schedule import entry_of
 from portal.services import tasks as task_leases
@@ -106,7 +106,7 @@ def sweep() -> None:
     if due.has_claimable(by_anybody=True):  # whoever is notified may be on another machine
         notifier.notify()
     if task_leases.has_due():
-        task_notifier.notify()
+        notifier.notify_tasks()
 
 
 @periodic(share=1.0, job=SWEEP)

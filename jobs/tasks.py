@@ -9,7 +9,7 @@ from typing import Final
 from jobs.context import job
 from jobs.periodic import at_work
 from jobs.stop_flag import stop
-from portal.queue import task_notifier
+from portal.queue import notifier
 from portal.services import tasks as task_leases
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import MOST_FAILURES, Kind, TaskLease
@@ -25,11 +25,11 @@ LEASE_SECONDS: Final = 5.0  # then another task that is due has its turn
 @job
 def run_tasks() -> None:
     """Take turns at the due tasks. May run twice, on any number of machines."""
-    task_notifier.answer()
+    notifier.notifier().begin_tasks()
     with at_work:
         work(KINDS)
     if task_leases.has_due():
-        task_notifier.notify()
+        notifier.notify_tasks()
 
 
 def work(kinds: Mapping[str, Kind], seconds: float = JOB_SECONDS) -> None:

@@ -8,7 +8,6 @@ are kept and the sockets go on.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from time import monotonic, sleep
 from typing import Final
 
@@ -18,17 +17,16 @@ from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.in_flight import InFlight
 from jobs.dispatcher.maintenance import Maintenance
-from jobs.dispatcher.poller import LOOK_AGAIN, LOOK_EVERY, Poller
+from jobs.dispatcher.poller import LOOK_AGAIN, Poller
 from jobs.dispatcher.recorder import Recorder
 from jobs.dispatcher.returns import Returns
-from jobs.dispatcher.subscriber import NOTIFY_EVERY, Subscriber
+from jobs.dispatcher.subscription import TOGETHER, Notifications
 from jobs.dispatcher.wake import Wake
 from portal.config.settings import Settings
 from portal.engine.http.transport import Transport
 from portal.lib.clock import since_boot
 from portal.queue.notifier import Notifier
 from portal.services.dispatch.claim_types import Claim
-from portal.services.outbox.reach import own_reach
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ class Dispatcher:
     ) -> None:
         self._fresh = min(FRESH, settings.lease_margin)
         self._writer = DatabaseWriter(engine)
-        self._executor = DatabaseExecutor(wake.notify, works_beside=not self._writer.is_sqlite)
+        self._executor = DatabaseExecutor(wake.wake, works_beside=not self._writer.is_sqlite)
         self._recorder = Recorder(self._writer, self._executor)
         self._in_flight = InFlight(settings, transport, self._recorder)
         most = settings.worker_max_in_flight
@@ -65,96 +63,59 @@ class Dispatcher:
             notifier, self._writer, self._executor, settings.sweep_seconds
         )
         self._returns = Returns(self._writer, self._executor)
-        self._listener = Subscriber(notifier, transport)
+        self._notifications = Notifications(notifier, transport)
         self._transport, self._notifier, self._wake = transport, notifier, wake
         self._is_stopping = is_stopping
-        self._reach, self._pass_on_at = own_reach, 0.0
-        self._asked = wake.asked
-        self._was_full = self._has_hung_up = self._is_drowsy = False
+        self._has_hung_up = False
 
     def run(self) -> None:
         """Until a stop is asked for."""
         with self._at_work():
             while not self._is_stopping():
-                self._go_round()
+                self._listen()
+                self._turn()
 
-    def run_until_rest(self) -> None:
-        """Until nothing is claimable and nothing is in flight, or a stop is asked for."""
+    def run_until_idle(self, until: float = 0.0) -> None:
+        """Until nothing is claimable and nothing is in flight, though not before `until`, by the
+        monotonic clock; or until a stop is asked for."""
         with self._at_work():
-            self._come_to_rest()
-            # Look a last time: whoever notifies from now on queues a job.
-            self._is_drowsy = True
-            self._listener.fall_asleep()
-            self._come_to_rest()
+            while not self._is_stopping():
+                began = monotonic()
+                if self._is_idle and not self._poller.are_blind:
+                    self._poller.at = min(self._poller.at, until)
+                self._listen()
+                if self._is_idle and self._poller.last_empty_at >= max(began, until):
+                    break
+                self._turn()
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
         self._transport.watch(self._wake.fileno)
-        self._listener.begin()
+        self._notifications.start()
         try:
             yield
             if self._is_stopping():
                 self._leave()
         finally:
-            self._listener.end()
+            self._notifications.stop()
             self._transport.unwatch(self._wake.fileno)
             self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
             self._executor.close()
-
-    def _come_to_rest(self) -> None:
-        number = self._wake.ask()
-        while not (self._is_stopping() or self._wake.wait(number)):
-            self._go_round()
-
-    def _go_round(self) -> None:
-        self._listen()
-        self._turn()
 
     @property
     def _is_idle(self) -> bool:
         has_more = self._in_flight.count or not self._returns.is_empty or self._executor.is_busy
         return not has_more and self._recorder.is_empty
 
-    @property
-    def _is_awake(self) -> bool:
-        """Whether whoever notifies need not queue another dispatcher, as long as there are free
-        places."""
-        return not (self._reach.leaves_some or self._is_drowsy or self._poller.are_blind)
-
     def _listen(self) -> None:
         """Notice new work: by the notifier or who asks at once, by the table within half a
         second."""
-        is_full = self._poller.is_full
-        if is_full and not self._was_full:
-            self._notifier.requeue()  # another dispatcher may have places
-        self._was_full = is_full
-        if self._transport.free <= 0:
+        if self._transport.free <= 0 or self._executor.is_busy:
             return
-        if self._reach.leaves_some:
-            self._pass_on()
-        elif self._is_awake:
-            self._listener.stay_awake()
-        if self._executor.is_busy:  # a look must wait
-            return
-        if self._asked != self._wake.asked or self._listener.was_notified():
-            self._asked, self._poller.at = self._wake.asked, 0.0
-        if self._wake.is_awaited and self._is_idle and not self._poller.are_blind:
-            self._poller.at = 0.0  # whoever waits wants to know that nothing is left
+        if self._notifications.take():
+            self._poller.at = 0.0
         if monotonic() >= self._poller.due_at:
-            self._go_on(self._poller.look(partial(self._rest, self._wake.asked)))
-
-    def _rest(self, asked: int) -> None:
-        """A look has found nothing. `asked`: what it answers."""
-        if self._is_idle:
-            self._wake.rest(asked)
-
-    def _pass_on(self) -> None:
-        """Have other machines hear of what this one leaves to them."""
-        if monotonic() >= self._pass_on_at:
-            self._pass_on_at = monotonic() + LOOK_EVERY
-            if self._listener.is_awake:  # the key may be another dispatcher's
-                self._listener.fall_asleep()
-            self._notifier.notify()
+            self._go_on(self._poller.look(self._wake.polled))
 
     def _begin(self, claims: list[Claim], began: float) -> None:
         """Start what was claimed. `began`: when the claiming did, by `since_boot`."""
@@ -192,10 +153,10 @@ class Dispatcher:
 
     def _drive(self) -> None:
         is_quiet = self._recorder.is_empty and not self._executor.is_busy
-        self._in_flight.drive(self._patience() if is_quiet else NOTIFY_EVERY)
-        if self._transport.is_readable(self._wake.fileno):
-            self._wake.clear()
-        self._listener.note()
+        self._in_flight.drive(self._patience() if is_quiet else TOGETHER)
+        if self._transport.is_readable(self._wake.fileno) and self._wake.read():
+            self._poller.at = 0.0
+        self._notifications.receive()
 
     def _patience(self) -> float:
         """Seconds for which there is nothing to do but to wait for sockets and whoever wakes us."""
@@ -203,8 +164,7 @@ class Dispatcher:
             return LOOK_AGAIN
         until = self._maintenance.at - monotonic()
         if self._transport.free > 0:
-            heard_at = self._listener.patience(is_awake=self._is_awake)
-            until = min(until, self._poller.due_at - monotonic(), heard_at)
+            until = min(until, self._poller.due_at - monotonic(), self._notifications.patience)
         return max(0.0, until)
 
     def _flush(self, held: int) -> None:
@@ -248,9 +208,8 @@ class Dispatcher:
         sent = self._in_flight.abort()
         until = began + LAST_RECORD
         while (self._executor.is_busy or not self._recorder.is_empty) and monotonic() < until:
-            self._go_on(self._executor.poll(NOTIFY_EVERY))
+            self._go_on(self._executor.poll(TOGETHER))
             if self._recorder.write(None, beside=False) is None:
-                sleep(NOTIFY_EVERY)
+                sleep(TOGETHER)
         self._returns.finish(sent, until)
-        self._notifier.fall_asleep()
-        self._notifier.notify()
+        self._notifier.notify()  # others may send what was given back

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 
 from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
-from portal.queue import task_notifier
 from portal.queue.notifier import Notifier
 from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
@@ -102,4 +101,4 @@ class Maintenance:
         self._has_more = found.rested >= activation.RESTED_A_STEP
         self.at = monotonic() + (MORE if self._has_more else self._every)
         if found.has_tasks:
-            self._notifier.ask(task_notifier.enqueue)
+            self._notifier.notify_tasks()

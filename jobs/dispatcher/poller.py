@@ -36,7 +36,8 @@ LOOK_AGAIN: Final = 0.05  # while the database cannot say
 
 class Poller:
     """Those of one dispatcher. `at`: when the next one is due, by the monotonic clock, if nothing
-    is left to others sooner (`due_at`). `are_blind`: the last one failed."""
+    is left to others sooner (`due_at`). `are_blind`: the last one failed. `last_empty_at`: when the
+    last one began that found nothing."""
 
     def __init__(
         self,
@@ -51,27 +52,22 @@ class Poller:
         self._in_flight, self._transport = in_flight, transport
         self._kept = kept_of(most)
         self._took = deque([0.0] * LAST_LOOKS, LAST_LOOKS)  # seconds
-        self.at, self.are_blind = 0.0, False
-
-    @property
-    def is_full(self) -> bool:
-        """Whether only webhooks to which nothing is being sent find a place."""
-        return self._transport.free <= self._kept
+        self.at, self.last_empty_at, self.are_blind = 0.0, 0.0, False
 
     @property
     def due_at(self) -> float:
         """When to look again, by the monotonic clock."""
         return self.at if self.are_blind else min(self.at, own_sharding.again_at)
 
-    def look(self, rest: Callable[[], None]) -> Done | None:
+    def look(self, polled: Callable[[], None]) -> Done | None:
         """Claim as much as there is room for. None: what came of it is told later, or never.
 
-        `rest` is called when nothing is due. Nobody's answer can wait with none under way.
+        `polled` is called with the answer. Nobody's answer can wait with none under way.
         """
         if self._recorder.is_behind:
             return None
         work = partial(self._writer.write, self.claiming(is_alone=True))
-        note = partial(self._note, since_boot(), rest)
+        note = partial(self._note, since_boot(), monotonic(), polled)
         return self._executor.submit(work, note, beside=bool(self._in_flight.count))
 
     def claiming(self, held: int = 0, *, is_alone: bool = False) -> Claiming:
@@ -87,11 +83,18 @@ class Poller:
             is_alone=is_alone,
         )
 
-    def _note(self, began: float, rest: Callable[[], None], claims: list[Claim] | None) -> Done:
+    def _note(
+        self,
+        began: float,
+        at: float,
+        polled: Callable[[], None],
+        claims: list[Claim] | None,
+    ) -> Done:
         self.are_blind = claims is None
+        polled()
         if claims == []:
             self._took.append(since_boot() - began)
-            rest()
+            self.last_empty_at = at
         self.at = monotonic() + self._pause(claims)
         return Done(claims or [], began)
 

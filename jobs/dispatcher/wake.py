@@ -1,62 +1,43 @@
-"""How other threads end a dispatcher's waiting, and learn that it has looked since."""
+"""End a dispatcher's waiting from another thread."""
 
 import os
+from collections import deque
 from contextlib import suppress
-from threading import Condition
+from threading import Event
 
 
 class Wake:
-    """A file that the dispatcher waits for beside its sockets, and what was asked of it.
-
-    `ask` and `wait` are for whoever has something sent, `notify` is for everybody; the rest is the
-    dispatcher's.
-    """
+    """A file that the dispatcher waits for beside its sockets, and requests to poll."""
 
     def __init__(self) -> None:
         self.fileno = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._condition = Condition()
-        self._asked = self._done = 0
+        self._requests, self._read = deque[Event](), deque[Event]()
 
     def __del__(self) -> None:
-        # Not sooner: whoever still notifies would write into another's file of that number.
+        # Not sooner: whoever still writes would write into another's file of that number.
         os.close(self.fileno)
 
-    def notify(self) -> None:
+    def wake(self) -> None:
         """End the waiting."""
         os.eventfd_write(self.fileno, 1)
 
-    def ask(self) -> int:
-        """Have the dispatcher look, and rest when it finds nothing more. Returns what to `wait`
-        for."""
-        with self._condition:
-            self._asked += 1
-            number = self._asked
-        self.notify()
-        return number
+    def poll(self, seconds: float) -> bool:
+        """Have the dispatcher poll now. Returns whether it has, within so many seconds."""
+        request = Event()
+        self._requests.append(request)
+        self.wake()
+        return request.wait(seconds)
 
-    def wait(self, number: int, seconds: float = 0.0) -> bool:
-        """Whether it rested, in time, after it had been asked that."""
-        with self._condition:
-            return self._condition.wait_for(lambda: self._done >= number, seconds)
-
-    @property
-    def asked(self) -> int:
-        """The number of what was asked last."""
-        return self._asked
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits for it to rest."""
-        return self._asked > self._done
-
-    def clear(self) -> None:
-        """It was heard: wait again."""
+    def read(self) -> bool:
+        """Wait again. Returns whether a poll was asked for since this was read last."""
         with suppress(BlockingIOError):
             os.eventfd_read(self.fileno)
+        before = len(self._read)
+        while self._requests:
+            self._read.append(self._requests.popleft())
+        return len(self._read) > before
 
-    def rest(self, number: int) -> None:
-        """Nothing is left of what was due when that was asked."""
-        if number > self._done:
-            with self._condition:
-                self._done = number
-                self._condition.notify_all()
+    def polled(self) -> None:
+        """A poll was answered: so are the requests that were read before it."""
+        while self._read:
+            self._read.popleft().set()

@@ -15,7 +15,7 @@ from portal.engine.events.body import ActorKind, Origin
 from portal.extensions import settings
 from portal.lib.clock import common_now
 from portal.models.tasks import IS_UNDER_WAY, Task, TaskState
-from portal.queue import task_notifier
+from portal.queue.notifier import notify_after_commit, notify_tasks
 from portal.services.core import heartbeats
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
@@ -89,7 +89,7 @@ def start(
     )
     current.add(task)
     current.flush()
-    task_notifier.notify_after_commit(current)
+    notify_after_commit(current, notify_tasks)
     return task
 
 
@@ -127,7 +127,7 @@ def begin_again(current: Session, task: Task) -> None:
     task.cursor, task.counts, task.done, task.failures = {}, {}, 0, 0
     task.error, task.stopped_by, task.finished_at = "", None, None
     task.due_at = database_time(current)
-    task_notifier.notify_after_commit(current)
+    notify_after_commit(current, notify_tasks)
 
 
 def end(current: Session, task: Task, kind: Kind, state: TaskState, error: str = "") -> None:

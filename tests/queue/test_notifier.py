@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,10 +19,10 @@ from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.lib import request_id
-from portal.queue import names, notifier, redis_state, task_notifier
+from portal.queue import names, notifier, redis_state
 from portal.queue.portal_job import PortalJob
 from tests.conftest import ENVIRONMENT
-from tests.support.database.rivals import at_once
+from tests.support.notifications import notifications
 from tests.support.processes import until
 from tests.support.valkey import PrivateValkey
 
@@ -70,7 +69,9 @@ def test_every_job_name_imports_what_opens_a_context_where_there_is_none(name: s
     assert import_attribute(name).__code__ is job(lambda: None).__code__
 
 
-def test_it_queues_a_dispatcher_at_the_front_with_the_agreed_life(app: Flask, redis: Redis) -> None:
+def test_it_queues_the_job_that_delivers_at_the_front_with_the_agreed_life(
+    app: Flask, redis: Redis
+) -> None:
     redis.rpush("rq:queue:deliveries", "something-else")
     made = request_id.begin()
     try:
@@ -80,7 +81,7 @@ def test_it_queues_a_dispatcher_at_the_front_with_the_agreed_life(app: Flask, re
     job = PortalJob.fetch(queued(redis)[0], connection=redis)
     assert job.meta == {"request_id": made}
     assert (job.func_name, job.args, job.kwargs) == (names.DELIVER_DUE, (), {})
-    assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (86_400, 0, 86_400, 900)
+    assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (86_400, 600, 86_400, 900)
     assert 800 < redis.ttl(job.key) <= 900
 
 
@@ -89,92 +90,65 @@ def test_long_work_is_queued_behind_all_others_with_the_agreed_life(
 ) -> None:
     redis.rpush("rq:queue:background", "other")
     asked = request_id.begin()
-    task_notifier.notify()
+    notifier.notify_tasks()
     request_id.carry_on("")
     other, own = Queue(names.BACKGROUND, connection=redis).get_job_ids()
     job = PortalJob.fetch(own, connection=redis)
     assert (other, job.func_name, job.meta) == ("other", names.RUN_TASKS, {"request_id": asked})
-    assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (3600, 0, 86_400, 900)
+    assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (3600, 600, 86_400, 900)
     assert 800 < redis.ttl(job.key) <= 900
 
 
-def test_a_burst_of_a_thousand_notifies_leaves_one_job(app: Flask, redis: Redis) -> None:
+def test_a_burst_of_a_thousand_publishes_each_and_queues_one_job_a_second(
+    app: Flask, redis: Redis
+) -> None:
+    began, before = time.monotonic(), notifications()
     for _ in range(1000):
         notifier.notify()
-    assert len(queued(redis)) == 1
-    assert notifier.notifier().count() == 1000
-    assert 0 < redis.ttl(notifier.QUEUED) <= 5
+    assert notifications() == before + 1000
+    assert 1 <= len(queued(redis)) <= 1 + (time.monotonic() - began) / notifier.QUEUED_SECONDS
 
 
-def test_a_notification_is_queued_again_once_a_dispatcher_has_answered(
-    app: Flask, redis: Redis
-) -> None:
+def test_the_second_ends_by_itself_whatever_the_job_does(app: Flask, redis: Redis) -> None:
     notifier.notify()
-    notifier.notifier().answer()
-    notifier.notify()
-    assert len(queued(redis)) == 2
-
-
-def test_no_job_is_queued_while_a_dispatcher_is_awake_but_the_notifier_counts(
-    app: Flask, redis: Redis
-) -> None:
-    notifier.notifier().stay_awake()
-    before = notifier.notifier().count()
+    redis.delete("rq:queue:deliveries")  # a worker has taken it, and is done
     notifier.notify()
     assert queued(redis) == []
-    assert notifier.notifier().count() == (before or 0) + 1
-    assert not redis.exists(notifier.QUEUED)
-    assert 0 < redis.ttl(notifier.AWAKE) <= 2
-
-
-def test_no_wake_up_is_lost_when_the_dispatcher_falls_asleep_between_two_notifications(
-    app: Flask, redis: Redis
-) -> None:
-    notifier.notifier().stay_awake()
-    notifier.notify()
-    notifier.notifier().fall_asleep()
+    assert 0 < redis.pttl(notifier.QUEUED) <= 1000
+    assert until(lambda: not redis.exists(notifier.QUEUED))
     notifier.notify()
     assert len(queued(redis)) == 1
 
 
-def test_a_full_dispatcher_calls_for_another_one_only_once(app: Flask, redis: Redis) -> None:
-    notifier.notifier().stay_awake()
-    notifier.notifier().requeue()
-    notifier.notifier().requeue()
+def test_a_listening_sender_keeps_no_job_from_being_queued(app: Flask, redis: Redis) -> None:
+    subscription = notifier.notifier().subscribe()
+    assert subscription is not None
     notifier.notify()
+    assert subscription.get_message(timeout=10)
     assert len(queued(redis)) == 1
-    assert not redis.exists(notifier.AWAKE)
-    assert 0 < redis.ttl(notifier.QUEUED) <= 5
+    subscription.close()
 
 
-def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a_job(
-    app: Flask, redis: Redis
-) -> None:
-    def ring_and_sleep(number: int) -> None:
-        for _ in range(100):
-            (notifier.notify if number % 2 else notifier.notifier().stay_awake)()
-            (notifier.notify if number % 2 else notifier.notifier().fall_asleep)()
-
-    at_once(app, [partial(ring_and_sleep, number) for number in range(4)])
-    assert bool(redis.exists(notifier.QUEUED)) <= bool(queued(redis))
+def test_who_may_not_publish_queues_the_job_all_the_same(app: Flask, redis: Redis) -> None:
+    redis.execute_command("ACL", "SETUSER", "default", "resetchannels")
+    notifier.notify()
     assert len(queued(redis)) == 1
 
 
 def test_one_that_can_only_be_read_does_not_answer_again(
     app: Flask, redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A replica tells the notifier's number and lets us subscribe: nobody is woken by that."""
-    monkeypatch.setattr(notifier, "QUIET_SECONDS", 0.0)
+    """A replica lets us subscribe: nobody is woken by that."""
+    monkeypatch.setattr(notifier, "BACKOFF_SECONDS", 0.0)
     redis.replicaof("127.0.0.1", 9)
     notifier.notify()
     for _ in range(3):
-        assert notifier.notifier().count() is None
-        assert notifier.notifier().watch() is None
+        assert notifier.notifier().subscribe() is None
     assert ["Redis answers again." in line for line in caplog.messages] == [False]
     assert "read only replica" in caplog.text
     redis.replicaof("NO", "ONE")
     for _ in range(2):
-        assert notifier.notifier().count() == 0
+        assert notifier.notifier().ask(Redis.ping)
     assert caplog.messages[1:] == ["Redis answers again."]
     redis.replicaof("127.0.0.1", 9)
     notifier.notify()
@@ -187,68 +161,67 @@ def test_one_that_is_closed_has_no_connection_until_it_is_asked_again(
     del app
     alone = len(redis.client_list())
     for _ in range(2):
-        assert notifier.notifier().count() == 0
+        assert notifier.notifier().ask(Redis.ping)
         assert len(redis.client_list()) == alone + 1
         notifier.notifier().close()
         assert until(lambda: len(redis.client_list()) == alone)
 
 
-def test_sweeps_that_queued_up_are_dropped_and_nothing_else(app: Flask, redis: Redis) -> None:
-    redis.rpush("rq:queue:deliveries", "sweep", "other", "sweep")
-    notifier.notifier().drop_queued_sweeps()
-    assert queued(redis) == ["other"]
-
-
 def test_it_notifies_once_after_the_commit_and_not_before(app: Flask, redis: Redis) -> None:
+    before = notifications()
     touch()
     notifier.notify_after_commit(db.session)
     notifier.notify_after_commit(db.session)
-    assert notifier.notifier().count() == 0
+    assert notifications() == before
     db.session.commit()
-    assert notifier.notifier().count() == 1
+    assert notifications() == before + 1
     touch()
     db.session.commit()
-    assert notifier.notifier().count() == 1
+    assert notifications() == before + 1
 
 
 def test_a_released_savepoint_does_not_ring(app: Flask) -> None:
+    before = notifications()
     touch()
     with db.session.begin_nested():
         touch()
         notifier.notify_after_commit(db.session)
-    assert notifier.notifier().count() == 0
+    assert notifications() == before
     db.session.commit()
-    assert notifier.notifier().count() == 1
+    assert notifications() == before + 1
 
 
 def test_a_rolled_back_savepoint_does_not_silence_what_was_asked_outside_it(app: Flask) -> None:
+    before = notifications()
     touch()
     notifier.notify_after_commit(db.session)
     savepoint = db.session.begin_nested()
     touch()
     savepoint.rollback()
     db.session.commit()
-    assert notifier.notifier().count() == 1
+    assert notifications() == before + 1
 
 
 @pytest.mark.parametrize("end", ["rollback", "close", "remove"])
 def test_whatever_is_not_committed_does_not_ring(app: Flask, end: str) -> None:
+    before = notifications()
     touch()
     notifier.notify_after_commit(db.session)
     getattr(db.session, end)()
     touch()
     db.session.commit()
-    assert notifier.notifier().count() == 0
+    assert notifications() == before
 
 
 def test_two_applications_in_one_process_notification_their_own_notifier_once(
     app: Flask, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
+    before = notifications()
     app_for(valkey.url, tmp_path / "other")
     touch()
     notifier.notify_after_commit(db.session)
     db.session.commit()
-    assert notifier.notifier().count() == 1
+    assert notifications() == before + 1
 
 
 @contextmanager
@@ -291,7 +264,7 @@ def test_a_hanging_redis_holds_one_notification_for_less_than_a_second_and_then_
             for _ in range(100):
                 notifier.notify()
             others = time.monotonic() - started - first
-            assert notifier.notifier().count() is None
+            assert notifier.notifier().ask(Redis.ping) is None
     assert redis_state.CONNECT_TIMEOUT + redis_state.ANSWER_TIMEOUT < 1
     assert 0.3 < first < 5
     assert others < 5
@@ -306,7 +279,7 @@ def test_a_redis_that_is_down_lets_the_commit_through(app: Flask, valkey: Privat
     started = time.monotonic()
     db.session.commit()
     assert time.monotonic() - started < 5
-    assert notifier.notifier().count() is None
+    assert notifier.notifier().ask(Redis.ping) is None
 
 
 def test_the_notifier_works_again_after_its_rest(
@@ -317,7 +290,7 @@ def test_the_notifier_works_again_after_its_rest(
     valkey.kill()
     notifier.notify()
     valkey.start()
-    seconds += notifier.QUIET_SECONDS - 1
+    seconds += notifier.BACKOFF_SECONDS - 1
     notifier.notify()
     assert queued(valkey.client()) == []
     seconds += 1

@@ -17,7 +17,7 @@ from portal.database.engine import database_now
 from portal.extensions import db
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
-from portal.queue import names, task_notifier
+from portal.queue import names, notifier
 from portal.services import tasks
 from portal.services import tasks as task_leases
 from portal.services.core.permissions import SYSTEM
@@ -109,9 +109,9 @@ def test_it_notifies_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -
         tasks.start(current, SYSTEM, "unknown", total=1)
         assert queued(redis) == 0
     assert queued(redis) == 1
-    assert 20 < redis.ttl(task_notifier.QUEUED) <= 30
+    assert 20 < redis.ttl(notifier.TASKS_QUEUED) <= 30
     job.run_tasks()
-    assert not redis.exists(task_notifier.QUEUED)
+    assert not redis.exists(notifier.TASKS_QUEUED)
 
 
 def test_a_kind_that_nobody_knows_fails_in_words_and_holds_up_no_other(app: Flask) -> None:

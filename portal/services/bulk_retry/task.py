@@ -25,7 +25,7 @@ from portal.models.deliveries import (
 )
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook, WebhookState
-from portal.queue import task_notifier
+from portal.queue.notifier import notify_after_commit, notify_tasks
 from portal.services import audit, tasks
 from portal.services.bulk_retry import batches, selection
 from portal.services.bulk_retry import batches as bulk_retry_rows
@@ -95,7 +95,7 @@ def go_on(actor: Actor, public_id: UUID) -> None:
         refuse_while_stopped()
         task.cursor = {**task.cursor, "failures": {}, batches.SENDER: actor.user_id}
         task.state, task.due_at = TaskState.RUNNING, database_time(current)
-        task_notifier.notify_after_commit(current)
+        notify_after_commit(current, notify_tasks)
         _record(current, actor, task, "batch.went_on", {})
 
 
@@ -142,7 +142,7 @@ def _see_off(current: Session, task: Task) -> None:
     task.cursor = {**task.cursor, STOPPING: True}
     task.state, task.finished_at = TaskState.RUNNING, None
     task.due_at = database_time(current)
-    task_notifier.notify_after_commit(current)
+    notify_after_commit(current, notify_tasks)
 
 
 def _wait_for_the_last(current: Session, task: Task) -> Step:
@@ -397,7 +397,7 @@ def take_out(actor: Actor, public_id: UUID) -> None:
         if not left_by_webhook(current, task.id):
             # It may be interrupted, and nobody has anything to continue now.
             task.state, task.due_at = TaskState.RUNNING, database_time(current)
-            task_notifier.notify_after_commit(current)
+            notify_after_commit(current, notify_tasks)
         changes = {"delivery": {"from": None, "to": str(public_id)}}
         target = ("batch", task.public_id, "Bulk retry")
         audit.record(current, actor, "batch.delivery_taken_out", target=target, changes=changes)

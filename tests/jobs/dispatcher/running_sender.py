@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from flask import Flask
 
 from jobs.deliver import new_sender
-from jobs.dispatcher.sender import Sender
+from jobs.dispatcher.thread import Sender
 from jobs.stop_flag import stop
 
 

@@ -22,7 +22,7 @@ from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.queue import names, notifier, task_notifier
+from portal.queue import names, notifier
 from portal.queue.portal_job import PortalJob
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
@@ -121,18 +121,17 @@ def test_one_that_is_told_to_stop_claims_no_more_and_calls_another(
     having(webhook_timeout=LONG)
 
     def tell_it_to_stop(_received: Received) -> None:
-        assert until(lambda: bool(redis.exists(notifier.AWAKE)), LONG / 2)
+        redis.flushall()  # the second of the job that called it is over
         stop.set()
 
     with Receiver(answerer=tell_it_to_stop) as receiver:
         make_webhook(receiver.url, in_order=True)
         for number in range(3):
             publish(asset_id=number + 1)
-        redis.flushall()
         deliver_due()
     assert [each.status for each in deliveries()] == ["delivered", "waiting", "waiting"]
     assert [each.tries for each in deliveries()] == [1, 0, 0]
-    assert (queued(redis), redis.exists(notifier.AWAKE)) == ([names.DELIVER_DUE], 0)
+    assert queued(redis) == [names.DELIVER_DUE]
 
 
 def test_what_takes_too_long_at_the_end_is_given_back_and_counts_as_nothing(
@@ -220,65 +219,12 @@ def test_what_an_error_leaves_in_flight_is_no_answer_to_what_the_next_sends(havi
         make_webhook(receiver.url)
         publish(asset_id=1)
         with pytest.raises(RuntimeError, match="broken"):
-            new_dispatcher(broken).run_until_rest()
+            new_dispatcher(broken).run_until_idle()
         assert equip().transport.in_flight == 0
         may_end.set()
         publish(asset_id=2)
         deliver_due()
     assert [each.status for each in deliveries()] == ["waiting", "delivered"]
-
-
-def test_a_notification_after_a_dispatcher_has_begun_calls_the_next(
-    redis: Redis, receiver: Receiver
-) -> None:
-    """The job that asked for this one is gone: another has to be queued, at once."""
-    make_webhook(receiver.url)
-    publish()
-    redis.delete(f"rq:queue:{names.DELIVERIES}")  # a worker has taken it
-    deliver_due()
-    assert queued(redis) == []
-    publish()
-    assert queued(redis) == [names.DELIVER_DUE]
-
-
-def test_a_dispatcher_that_ends_because_nothing_is_left_calls_nobody(
-    redis: Redis, receiver: Receiver
-) -> None:
-    make_webhook(receiver.url)
-    publish()
-    redis.flushall()
-    deliver_due()
-    assert (queued(redis), redis.exists(notifier.AWAKE)) == ([], 0)
-
-
-def test_while_it_watches_the_notifier_nobody_else_is_called(app: Flask, redis: Redis) -> None:
-    seen = []
-
-    def look(_received: Received) -> None:
-        seen.append(until(lambda: bool(redis.exists(notifier.AWAKE)), LONG / 2))
-
-    with Receiver(answerer=look) as receiver:
-        make_webhook(receiver.url)
-        publish()
-        deliver_due()
-    assert seen == [True]
-
-
-def test_a_full_dispatcher_calls_another_that_may_have_places(having: Set, redis: Redis) -> None:
-    having(worker_max_in_flight=1, webhook_timeout=LONG)
-    seen: list[tuple[bool, int]] = []
-
-    def look(_received: Received) -> Answer | None:
-        called = until(lambda: queued(redis) == [names.DELIVER_DUE], LONG / 2)
-        seen.append((called, redis.exists(notifier.AWAKE)))
-        return None
-
-    with Receiver(answerer=look) as receiver:
-        make_webhook(receiver.url)
-        publish()
-        redis.flushall()
-        deliver_due()
-    assert seen == [(True, 0)]
 
 
 def test_a_test_goes_through_every_phase_and_an_event_over_what_is_open(
@@ -323,7 +269,7 @@ def test_while_a_dispatcher_runs_it_is_the_sweep(
     assert stored(slipped_in)["status"] == "held"
     assert stored(waits)["due_at"] < later
     assert db.session.get_one(Webhook, recovered.id).reopened_at is None
-    assert redis.exists(task_notifier.QUEUED)
+    assert redis.exists(notifier.TASKS_QUEUED)
     db.session.rollback()
     assert {each.kind for each in heartbeats.lives()} == {heartbeats.SWEEP, heartbeats.DISPATCHER}
 

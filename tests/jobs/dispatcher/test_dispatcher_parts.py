@@ -75,17 +75,6 @@ def looks_with(
     return Poller(writer, executor, kept, InFlight(settings(), transport, kept), transport, most)
 
 
-def test_it_is_full_with_the_last_places_that_are_kept_for_webhooks_that_have_none(
-    writer: DatabaseWriter, executor: DatabaseExecutor
-) -> None:
-    kept = Recorder(writer, executor)
-    with closing(Transport(request.guard(settings()), max_in_flight=2)) as transport:
-        full = [
-            looks_with(transport, most, kept, writer, executor).is_full for most in (15, 16, 24)
-        ]
-    assert full == [False, True, True]
-
-
 def test_a_claim_is_for_the_places_that_are_free_less_those_about_to_be_taken(
     writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
@@ -157,15 +146,16 @@ def test_when_it_looks_again_follows_from_what_a_look_found(
     if finds:
         make_webhook()
         publish()
-    clock, ticks, rests = Clock(), count(5.0, seconds), list[None]()
+    clock, ticks, polls = Clock(), count(5.0, seconds), list[None]()
     monkeypatch.setattr(poller_module, "monotonic", clock.monotonic)
     monkeypatch.setattr(poller_module, "since_boot", lambda: next(ticks))
     poller = looks_with(equip().transport, 512, Recorder(writer, executor), writer, executor)
     with refused() if is_refused else nullcontext():
-        done = poller.look(lambda: rests.append(None))
+        done = poller.look(lambda: polls.append(None))
     assert done is not None
     assert (len(done.claims or ()), done.began) == (int(finds), 5.0)
-    assert len(rests) == int(not (finds or is_refused))
+    assert len(polls) == 1
+    assert (poller.last_empty_at > 0) == (not (finds or is_refused))
     assert (poller.are_blind, poller.at) == (is_refused, pytest.approx(clock.now + pause))
     assert poller.due_at == poller.at
     monkeypatch.setattr(own_sharding, "_left", {1: 0.0})

@@ -10,14 +10,12 @@ from redis import Redis
 from sqlalchemy import delete, event, update
 
 from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import loop
 from jobs.periodic import sweep
 from portal.database.engine import database_now
 from portal.engine.events.catalogue import EventName
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.operations import Process
-from portal.queue import notifier
 from portal.queue.names import DELIVER_DUE
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.due import has_claimable
@@ -67,28 +65,15 @@ def unreached(other: Machine) -> Hook:
     return hook
 
 
-def test_it_gives_back_and_notifies_for_the_other_machine_until_that_has_it(
-    app: Flask, other: Machine, unreached: Hook, redis: Redis, monkeypatch: pytest.MonkeyPatch
+def test_it_gives_back_and_the_other_machine_sends(
+    app: Flask, other: Machine, unreached: Hook
 ) -> None:
-    monkeypatch.setattr(loop, "LOOK_EVERY", 0.05)
-
-    def notified() -> int:
-        return notifier.notifier().count() or 0
-
     with running_sender(app):
         assert until(lambda: own_reach.leaves_some, 10)
-        redis.flushall()  # who published it has notified as well
-        assert until(lambda: DELIVER_DUE in queued(redis), 5)
-        assert not redis.exists(notifier.AWAKE)
-        redis.set(notifier.AWAKE, "another dispatcher")
-        before = notified()
-        assert until(lambda: notified() > before + 1, 5)
-        assert redis.getdel(notifier.AWAKE) == b"another dispatcher"
         assert [each.outcome for each in attempts()] == ["unreached"]
         assert (only_delivery().status, only_delivery().tries) == ("waiting", 0)
         assert [each.webhook_id for each in doubts()] == [unreached.id]
         other.deliver()
-        assert until(lambda: bool(redis.exists(notifier.AWAKE)), 5)
     assert only_delivery().status == DeliveryStatus.DELIVERED
 
 

@@ -18,12 +18,10 @@ from portal.extensions import settings
 from portal.queue import notifier
 from portal.services.dispatch import request
 from portal.services.dispatch.claim_types import Claim
-from portal.services.outbox.reach import own_reach
 from tests.jobs.dispatcher.delivery_clock import claim, ended, leases
 from tests.jobs.outage import Clock
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_webhook, publish
-from tests.support.servers import ValkeyServer
 
 pytestmark = pytest.mark.both_databases
 
@@ -48,11 +46,11 @@ def a_dispatcher(places: int = 20, **changed: Any) -> Iterator[Dispatcher]:
             wake=Wake(),
             is_stopping=lambda: False,
         )
-        dispatcher._listener.begin()
+        dispatcher._notifications.start()
         try:
             yield dispatcher
         finally:
-            dispatcher._listener.end()
+            dispatcher._notifications.stop()
             dispatcher._executor.close()
 
 
@@ -82,47 +80,6 @@ def test_what_was_claimed_too_long_ago_is_given_back_unsent(
         assert dispatcher._in_flight.count == 1
         assert dispatcher._returns.tokens == {in_time.token, late.token}
     assert caplog.messages == ["Claiming took too long; 2 deliveries are given back."]
-
-
-@pytest.mark.parametrize("why_not", ["", "it falls asleep", "it is blind", "it leaves some"])
-def test_it_says_that_it_is_awake_as_long_as_a_notification_needs_nobody_else(
-    app: Flask, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch, why_not: str
-) -> None:
-    del app
-    with a_dispatcher() as dispatcher:
-        dispatcher._poller.at, dispatcher._poller.are_blind = inf, why_not == "it is blind"
-        dispatcher._is_drowsy = why_not == "it falls asleep"
-        monkeypatch.setattr(own_reach, "leaves_some", why_not == "it leaves some")
-        dispatcher._listen()
-    assert bool(valkey_server.client().exists(notifier.AWAKE)) is not bool(why_not)
-
-
-@pytest.mark.parametrize("why_not", ["", "it falls asleep", "it is blind", "it leaves some"])
-def test_it_wakes_up_in_time_to_say_that_it_is_awake_if_it_will(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, why_not: str
-) -> None:
-    """Who would wake up for what it does not do would wake up for it again at once."""
-    del app
-    with a_dispatcher() as dispatcher:
-        dispatcher._listener.stay_awake()
-        dispatcher._listener._awake_at = 0.0
-        dispatcher._maintenance.at = dispatcher._poller.at = inf
-        dispatcher._poller.are_blind = why_not == "it is blind"
-        dispatcher._is_drowsy = why_not == "it falls asleep"
-        monkeypatch.setattr(own_reach, "leaves_some", why_not == "it leaves some")
-        assert dispatcher._patience() == (inf if why_not else 0.0)
-
-
-@pytest.mark.parametrize("is_blind", [True, False])
-def test_who_waits_for_its_rest_has_it_look_at_once_unless_the_database_cannot_say(
-    app: Flask, is_blind: bool
-) -> None:
-    del app
-    with a_dispatcher() as dispatcher:
-        dispatcher._asked = dispatcher._wake.ask()
-        dispatcher._poller.at, dispatcher._poller.are_blind = inf, is_blind
-        dispatcher._listen()
-        assert dispatcher._wake.wait(dispatcher._asked) is not is_blind
 
 
 def test_what_it_has_given_back_it_looks_for_at_once(app: Flask) -> None:

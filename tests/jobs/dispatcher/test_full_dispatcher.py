@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import Connection, event
 
 from jobs.deliver import deliver_due, equip, new_dispatcher
-from jobs.dispatcher import poller, recorder, subscriber
+from jobs.dispatcher import poller, recorder
 from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.wake import Wake
 from jobs.stop_flag import stop
@@ -22,8 +22,7 @@ from portal.services.webhooks import sample_deliveries
 from tests.jobs.dispatcher.delivery_clock import claim, deliveries
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.processes import until
-from tests.support.receiver import Received, Receiver
-from tests.support.servers import ValkeyServer
+from tests.support.receiver import Receiver
 
 PLACES = 3
 
@@ -84,7 +83,7 @@ def test_what_is_about_to_be_started_has_its_place_already(
             notifier=notifier.notifier(),
             wake=Wake(),
             is_stopping=lambda: waiting.append(transport.in_flight) or stop.is_set(),  # type: ignore[func-returns-value]  # notes it
-        ).run_until_rest()
+        ).run_until_idle()
         transport.close()
         engine.dispose()
         ids = Counter(each.header("X-Asset-Webhook-Id") for each in receiver.received)
@@ -97,7 +96,6 @@ def test_while_it_is_full_it_waits_for_answers_alone(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(poller, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr(subscriber, "AWAKE_EVERY", 0.01)
     small = replace(settings(), worker_max_in_flight=1)
     monkeypatch.setitem(app.extensions, "settings", small)
     transport, rounds = equip().transport, []
@@ -110,43 +108,8 @@ def test_while_it_is_full_it_waits_for_answers_alone(
         receiver.answer(delay=0.3)
         make_webhook(receiver.url)
         publish()
-        new_dispatcher(is_stopping).run_until_rest()
+        new_dispatcher(is_stopping).run_until_idle()
     assert 0 < rounds.count(0) < 1000
-
-
-def test_it_calls_another_dispatcher_when_it_becomes_full_and_not_again_while_it_is(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, valkey_server: ValkeyServer
-) -> None:
-    small = replace(settings(), worker_max_in_flight=1, webhook_timeout=20)
-    monkeypatch.setitem(app.extensions, "settings", small)
-    redis, wake = valkey_server.client(), equip().wake
-    rounds: list[bool] = []
-    seen: list[bool] = []
-
-    def is_stopping() -> bool:
-        rounds.append(stop.is_set())
-        return rounds[-1]
-
-    def has_called() -> bool:
-        return bool(redis.exists(notifier.QUEUED))
-
-    def look(_received: Received) -> None:
-        seen.append(until(has_called, 8))
-        redis.flushall()  # the other one has begun
-        enough = len(rounds) + 9  # it asks three times a round
-
-        def has_gone_on() -> bool:
-            wake.notify()
-            return len(rounds) > enough
-
-        seen.extend([until(has_gone_on, 8), has_called()])
-
-    with Receiver(answerer=look) as receiver:
-        make_webhook(receiver.url)
-        publish()
-        redis.flushall()
-        new_dispatcher(is_stopping).run_until_rest()
-    assert seen == [True, True, False]
 
 
 def test_places_for_what_was_claimed_are_not_claimed_for_again(

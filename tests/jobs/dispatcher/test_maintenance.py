@@ -19,7 +19,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Lease
 from portal.models.operations import Process
 from portal.models.tasks import Task
-from portal.queue import notifier, task_notifier
+from portal.queue import notifier
 from portal.queue.names import DELIVERIES
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
@@ -210,6 +210,6 @@ def test_it_notifies_for_long_work_that_is_due(
         current.execute(update(Task).where(Task.public_id == batch).values(due_at=due_at))
     valkey_server.empty_out()  # whoever stored it has notified
     do(maintenance, is_behind=True)
-    assert not valkey_server.client().exists(task_notifier.QUEUED)  # others look after it
+    assert not valkey_server.client().exists(notifier.TASKS_QUEUED)  # others look after it
     do(maintenance)
-    assert valkey_server.client().exists(task_notifier.QUEUED) == is_due
+    assert valkey_server.client().exists(notifier.TASKS_QUEUED) == is_due

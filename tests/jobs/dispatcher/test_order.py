@@ -198,7 +198,7 @@ def dispatcher_alone(app: Flask) -> None:
             notifier=notifier.notifier(),
             wake=Wake(),
             is_stopping=stop.is_set,
-        ).run_until_rest()
+        ).run_until_idle()
         transport.close()
         engine.dispose()
         db.session.remove()

@@ -14,14 +14,13 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import loop, subscriber
+from jobs.dispatcher import loop, thread
 from jobs.dispatcher import poller as poller_module
-from jobs.dispatcher import sender as sender_module
 from jobs.periodic import sweep
 from jobs.processes import supervisor, worker
 from jobs.stop_flag import stop
 from portal.extensions import db, settings
-from portal.queue import names, notifier
+from portal.queue import notifier
 from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
 from tests.jobs.dispatcher.running_sender import running_sender
 from tests.support.factories import make_webhook, publish
@@ -61,70 +60,53 @@ def test_without_a_notifier_it_looks_at_the_table(
             assert until(lambda count=count: len(receiver.received) == count)
 
 
-def test_the_job_wakes_it_and_waits_until_all_is_sent(
-    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+def test_the_job_wakes_it_and_returns_when_it_has_looked(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Without a notification, and long before all is sent."""
     monkeypatch.setattr(poller_module, "LOOK_EVERY", 3600.0)
-    make_webhook(receiver.url)
-    receiver.answer(delay=0.3)
-    with running_sender(app):
-        deliver_due()  # nothing to do: it has begun, and rests
-        silence(app, monkeypatch)
-        for _ in range(2):
-            publish()
-            deliver_due()
-            assert all_delivered()
-
-
-def test_sweeps_that_queue_up_behind_the_job_are_dropped(
-    app: Flask, redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(app.extensions, "settings", replace(settings(), webhook_timeout=10))
+    monkeypatch.setattr(thread, "POLL_SECONDS", LONG)
+    job_has_ended = threading.Event()
     seen = []
-    queue = f"rq:queue:{names.DELIVERIES}"
 
-    def look(_received: Received) -> None:
-        redis.rpush(queue, names.SWEEP_ID)
-        seen.append(until(lambda: names.SWEEP_ID.encode() not in redis.lrange(queue, 0, -1), 5))
+    def hang(_received: Received) -> None:
+        seen.append(job_has_ended.wait(LONG))
 
-    with Receiver(answerer=look) as receiver:
+    with Receiver(answerer=hang) as receiver, running_sender(app):
+        deliver_due()  # it has begun
+        silence(app, monkeypatch)
         make_webhook(receiver.url)
         publish()
-        with running_sender(app):
-            deliver_due()
+        deliver_due()
+        assert len(leases()) == 1
+        job_has_ended.set()
+        assert until(all_delivered, LONG)
     assert seen == [True]
 
 
-@pytest.mark.parametrize("is_stopping", [False, True])
-def test_the_job_waits_no_longer_than_an_hour_and_not_for_what_is_sent_at_the_end(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, is_stopping: bool
+def test_the_job_waits_for_a_full_sender_no_longer_than_half_a_second(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender_module, "STEP", 0.05)
-    if not is_stopping:
-        monkeypatch.setattr(sender_module, "LONGEST_WAIT", 0.1)
-    monkeypatch.setitem(app.extensions, "settings", replace(settings(), webhook_timeout=60))
+    small = replace(settings(), worker_max_in_flight=1, webhook_timeout=60)
+    monkeypatch.setitem(app.extensions, "settings", small)
     has_come, job_has_ended, seen = threading.Event(), threading.Event(), []
 
     def hang(_received: Received) -> None:
         has_come.set()
-        if is_stopping:
-            stop.set()
         seen.append(job_has_ended.wait(LONG))
 
-    with Receiver(answerer=hang) as receiver:
+    with Receiver(answerer=hang) as receiver, running_sender(app):
         make_webhook(receiver.url)
         publish()
-        with running_sender(app):
-            deliver_due()
-            assert has_come.wait(LONG)
-            job_has_ended.set()
+        assert has_come.wait(LONG)
+        deliver_due()
+        job_has_ended.set()
     assert seen == [True]
 
 
 def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it would sleep for an hour."""
     monkeypatch.setattr(poller_module, "LOOK_EVERY", 3600.0)
-    monkeypatch.setattr(subscriber, "AWAKE_EVERY", 3600.0)
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=3600))
     with running_sender(app) as sender:
         assert "sender" in {thread.name for thread in threading.enumerate()}
@@ -196,7 +178,7 @@ def test_one_look_that_takes_long_among_others_holds_nothing_up(
 def test_an_error_of_ours_ends_one_dispatcher_and_what_it_was_sending_goes_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sender_module, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(thread, "FIRST_PAUSE", 0.1)
     slow = replace(settings(), webhook_timeout=60, lease_margin=60)
     monkeypatch.setitem(app.extensions, "settings", slow)
     transport, is_first = equip().transport, iter([True])

@@ -12,20 +12,17 @@ from sqlalchemy import Connection, event
 
 from jobs import progress as turns_module
 from jobs.deliver import equip
-from jobs.dispatcher import sender as sender_module
+from jobs.dispatcher import thread
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.sender import Sender
+from jobs.dispatcher.thread import Sender
 from jobs.stop_flag import stop
 from portal.lib.clock import utcnow
-from portal.queue import names
 from portal.services.core.heartbeats import own_run
-from portal.services.outbox.reach import own_reach
 from tests.jobs.dispatcher.delivery_clock import leases
 from tests.jobs.dispatcher.running_sender import running_sender
 from tests.jobs.outage import Clock, refused
 from tests.support.deliveries import lease, make_delivery
 from tests.support.processes import until
-from tests.support.servers import ValkeyServer
 
 pytestmark = pytest.mark.both_databases
 
@@ -55,8 +52,8 @@ def tried() -> Iterator[list[None]]:
 def test_after_each_further_error_of_ours_it_rests_twice_as_long(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender_module, "FIRST_PAUSE", 0.2)
-    monkeypatch.setattr(sender_module, "LONGEST_PAUSE", 0.4)
+    monkeypatch.setattr(thread, "FIRST_PAUSE", 0.2)
+    monkeypatch.setattr(thread, "LONGEST_PAUSE", 0.4)
     begun: list[float] = []
 
     def fail(_is_stopping: IsStopping) -> Dispatcher:
@@ -73,16 +70,16 @@ def test_after_a_minute_that_went_well_it_rests_as_briefly_as_at_first_and_is_no
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    for module in (sender_module, turns_module):
+    for module in (thread, turns_module):
         monkeypatch.setattr(module, "monotonic", clock.monotonic)
-    monkeypatch.setattr(sender_module, "FIRST_PAUSE", 7200.0)
-    monkeypatch.setattr(sender_module, "LONGEST_PAUSE", 3600.0)
+    monkeypatch.setattr(thread, "FIRST_PAUSE", 7200.0)
+    monkeypatch.setattr(thread, "LONGEST_PAUSE", 3600.0)
     progress = iter([(60.1, 0.01), (59.9, 3600.0), (60.1, 3600.0)])
     marks = list[float | None]()
 
     def fail(is_stopping: IsStopping) -> Dispatcher:
         lasted, pause = next(progress)
-        monkeypatch.setattr(sender_module, "FIRST_PAUSE", pause)
+        monkeypatch.setattr(thread, "FIRST_PAUSE", pause)
         before = sender.progress.last
         clock.now += lasted
         assert not is_stopping()
@@ -119,7 +116,7 @@ def test_nothing_is_claimed_before_the_database_has_its_sign(app: Flask) -> None
 def test_what_a_dispatcher_has_left_goes_again_as_soon_as_the_database_lets_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(thread, "FIRST_PAUSE", 0.01)
     begun, outage = list[None](), ExitStack()
 
     def work(_is_stopping: IsStopping) -> Dispatcher:
@@ -138,37 +135,3 @@ def test_what_a_dispatcher_has_left_goes_again_as_soon_as_the_database_lets_it(
         assert until(lambda: len(begun) == 2, LONG)
         (left,) = leases()
         assert left.until <= utcnow() + timedelta(minutes=1)
-
-
-@pytest.mark.parametrize(("leaves_some", "left"), [(True, [b"sweep"]), (False, [])])
-def test_sweeps_are_dropped_only_by_who_leaves_nothing_to_other_machines(
-    app: Flask,
-    valkey_server: ValkeyServer,
-    monkeypatch: pytest.MonkeyPatch,
-    leaves_some: bool,
-    left: list[bytes],
-) -> None:
-    """A sweep notifies for what this machine leaves to others. After an hour RQ has its turn."""
-    begun, redis = list[None](), valkey_server.client()
-    queue = f"rq:queue:{names.DELIVERIES}"
-
-    def work(_is_stopping: IsStopping) -> Dispatcher:
-        begun.append(None)
-        stop.wait()
-        raise RuntimeError("the lamp is broken")
-
-    monkeypatch.setattr(sender_module, "STEP", 0.01)
-    monkeypatch.setattr(own_reach, "leaves_some", leaves_some)
-    sender = sender_of(app, work)
-    redis.rpush(queue, names.SWEEP_ID)
-    sender.join(0)
-    sender.have_sent()  # nobody sends here
-    assert redis.lrange(queue, 0, -1) == [b"sweep"]
-    with running_sender(app, sender):
-        assert until(lambda: len(begun) == 1, LONG)
-        times = iter([0.0, 0.0, 3600.0, 3600.1])
-        monkeypatch.setattr(sender_module, "monotonic", lambda: next(times))
-        sender.have_sent()
-        assert list(times) == []
-        assert redis.lrange(queue, 0, -1) == left
-        monkeypatch.undo()

@@ -25,7 +25,7 @@ from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Lease
 from portal.models.tasks import Task
-from portal.queue import notifier, task_notifier
+from portal.queue import notifier
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
@@ -119,7 +119,7 @@ def test_it_notifies_for_what_is_due_and_for_nothing_else(
     valkey_server.empty_out()  # whoever stored them has notified
     sweep()
     redis = valkey_server.client()
-    assert [redis.exists(key) for key in (notifier.QUEUED, task_notifier.QUEUED)] == [
+    assert [redis.exists(key) for key in (notifier.QUEUED, notifier.TASKS_QUEUED)] == [
         is_due,
         is_due,
     ]

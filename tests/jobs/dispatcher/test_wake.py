@@ -1,4 +1,4 @@
-"""Who waits for a dispatcher to rest, and what ends its own waiting."""
+"""What ends a dispatcher's waiting, and who learns that it has polled."""
 
 import os
 import select
@@ -10,54 +10,41 @@ from jobs.dispatcher.wake import Wake
 from tests.support.processes import until
 
 
-def test_somebody_waits_from_when_they_ask_until_it_rests() -> None:
-    wake = Wake()
-    assert not wake.is_awaited
-    first, second = wake.ask(), wake.ask()
-
-    def standing() -> tuple[bool, bool, bool]:
-        return wake.is_awaited, wake.wait(first), wake.wait(second)
-
-    seen = [standing()]
-    for number in (first, second, first):
-        wake.rest(number)
-        seen.append(standing())
-    rested = (False, True, True)
-    assert seen == [(True, False, False), (True, True, False), rested, rested]
-    third = wake.ask()
-    assert (wake.asked, wake.is_awaited, wake.wait(third)) == (third, True, False)
-
-
-def test_whoever_notifies_or_asks_ends_its_waiting_once() -> None:
+def test_whoever_wakes_it_or_has_it_poll_ends_its_waiting_once() -> None:
     wake = Wake()
 
-    def is_heard() -> bool:
+    def is_awake() -> bool:
         return bool(select.select([wake.fileno], [], [], 0)[0])
 
-    for call in (wake.notify, wake.ask):
-        assert not is_heard()
+    for call, is_request in ((wake.wake, False), (lambda: wake.poll(0), True)):
+        assert not is_awake()
         for _ in range(2):
             call()
-        assert is_heard()
-        for _ in range(2):
-            wake.clear()
-    assert not is_heard()
+        assert is_awake()
+        assert [wake.read() for _ in range(2)] == [is_request, False]
+    assert not is_awake()
 
 
-def test_all_who_wait_for_it_hear_at_once_that_it_rests() -> None:
-    wake, heard = Wake(), list[bool]()
-    number = wake.ask()
+def test_who_asked_for_a_poll_waits_for_the_answer_to_one_that_began_after_it() -> None:
+    wake, polled = Wake(), list[bool]()
     waiting = [
-        threading.Thread(target=lambda: heard.append(wake.wait(number, 120)), daemon=True)
+        threading.Thread(target=lambda: polled.append(wake.poll(120)), daemon=True)
         for _ in range(2)
     ]
-    for each in waiting:
-        each.start()
-    assert until(lambda: len(wake._condition._waiters) == 2)  # type: ignore[attr-defined]
-    wake.rest(number)
-    for each in waiting:
-        each.join(20)
-    assert heard == [True, True]
+    for thread in waiting:
+        thread.start()
+    assert until(lambda: len(wake._requests) == 2)
+    wake.polled()
+    assert wake.read()
+    assert polled == []
+    wake.polled()
+    for thread in waiting:
+        thread.join(20)
+    assert polled == [True, True]
+
+
+def test_nobody_waits_longer_than_they_said() -> None:
+    assert not Wake().poll(0.01)
 
 
 def test_its_file_is_for_its_own_process_and_goes_with_it() -> None:

@@ -17,7 +17,7 @@ from portal.models.deliveries import Attempt, AttemptBody, Delivery
 from portal.models.people import User
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
-from portal.queue import notifier, task_notifier
+from portal.queue import notifier
 from portal.services import tasks
 from portal.services.bulk_retry import batches, queries, selection
 from portal.services.bulk_retry import task as bulk_retry_task
@@ -39,6 +39,7 @@ from tests.services.bulk_retry.test_bulk_retry import (
 )
 from tests.support.deliveries import lease, make_attempt, stored
 from tests.support.factories import make_user, make_webhook
+from tests.support.notifications import notifications
 from tests.support.servers import ValkeyServer
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -106,9 +107,9 @@ def test_what_somebody_continues_goes_on_at_once_and_is_written_down(
     batch, _ = interrupted(ana)
     with writing() as current:
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
-    redis.delete(task_notifier.QUEUED)
+    redis.delete(notifier.TASKS_QUEUED)
     bulk_retry_task.go_on(make_user("support", name="Sam").actor, batch)
-    assert redis.exists(task_notifier.QUEUED)
+    assert redis.exists(notifier.TASKS_QUEUED)
     assert fresh(batch).due_at <= utcnow()
     assert told()[-1][:2] == ("Sam", "batch.went_on")
 
@@ -122,9 +123,9 @@ def test_a_stop_that_waits_for_what_is_being_sent_looks_at_once_how_that_ends(
     lease(made)
     with writing() as current:
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
-    redis.delete(task_notifier.QUEUED)
+    redis.delete(notifier.TASKS_QUEUED)
     bulk_retry_task.stop(ana, batch)
-    assert redis.exists(task_notifier.QUEUED)
+    assert redis.exists(notifier.TASKS_QUEUED)
     assert fresh(batch).due_at <= utcnow()
     assert fresh(batch).finished_at is None
 
@@ -140,11 +141,11 @@ def test_one_of_which_all_has_ended_stops_at_once(ana: Actor) -> None:
 
 def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) -> None:
     batch, made = interrupted(ana)
-    redis.delete(task_notifier.QUEUED)
+    redis.delete(notifier.TASKS_QUEUED)
     take_out(ana, made[FEW])
-    assert not redis.exists(task_notifier.QUEUED)
+    assert not redis.exists(notifier.TASKS_QUEUED)
     take_out(ana, made[-1])
-    assert redis.exists(task_notifier.QUEUED)
+    assert redis.exists(notifier.TASKS_QUEUED)
     assert told()[-1][1:] == (
         "batch.delivery_taken_out",
         {"delivery": {"from": None, "to": str(made[-1])}},
@@ -156,9 +157,9 @@ def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) ->
 def test_what_is_handed_over_notifies_for_the_workers(ana: Actor) -> None:
     some(1, make_webhook())
     bulk_retry_task.start(ana, all_that(FAILED))
-    before = notifier.notifier().count() or 0
+    before = notifications()
     work()
-    assert (notifier.notifier().count() or 0) > before
+    assert notifications() > before
 
 
 def test_it_stops_by_itself_in_the_portals_name_and_gives_back_once(ana: Actor) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy import select
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority
-from portal.queue import notifier
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session
@@ -18,6 +17,7 @@ from portal.services.deliveries import retry as delivery_retry
 from tests.support.database.rivals import at_once
 from tests.support.deliveries import change, find_lease, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
+from tests.support.notifications import notifications
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -31,14 +31,14 @@ def ana(app: Flask) -> Actor:
 def test_retry_makes_it_due_at_once_and_remembers_what_it_was(ana: Actor, status: str) -> None:
     due_at = utcnow() + timedelta(hours=5)
     made = make_delivery(status=status, due_at=due_at, tries=3)
-    before = notifier.notifier().count()
+    before = notifications()
     delivery_retry.retry(ana, made)
     row = stored(made)
     assert (row["status"], row["prior_status"]) == ("waiting", status)
     assert row["prior_due_at"] == due_at
     assert row["due_at"] < utcnow() + timedelta(seconds=2)
     assert (row["priority"], row["requested_by"], row["tries"]) == (1, "Ana", 3)
-    assert notifier.notifier().count() == (before or 0) + 1
+    assert notifications() == before + 1
     assert session().execute(select(AuditEntry.action)).scalars().all() == ["delivery.retried"]
 
 

@@ -13,7 +13,6 @@ from jobs import tasks as job
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
-from portal.queue import notifier
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import vault
@@ -28,6 +27,7 @@ from portal.services.webhooks.held_deliveries import HeldDecision, Rest, send_wa
 from portal.services.webhooks.sample_deliveries import send_test
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
+from tests.support.notifications import notifications
 
 
 class Scene(NamedTuple):
@@ -93,17 +93,17 @@ SILENCE: dict[str, Callable[[Scene], object]] = {
 
 @pytest.mark.parametrize("name", RINGS)
 def test_it_notifies_once(scene: Scene, name: str) -> None:
-    before = notifier.notifier().count() or 0
+    before = notifications()
     RINGS[name](scene)
-    assert notifier.notifier().count() == before + 1
+    assert notifications() == before + 1
 
 
 @pytest.mark.parametrize("name", SILENCE)
 def test_it_notifies_for_nothing_else(scene: Scene, name: str) -> None:
-    before = notifier.notifier().count()
+    before = notifications()
     if name == "refused":
         with pytest.raises(Refusal):
             SILENCE[name](scene)
     else:
         SILENCE[name](scene)
-    assert notifier.notifier().count() == before
+    assert notifications() == before

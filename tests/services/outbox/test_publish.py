@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db
 from portal.models.deliveries import Delivery, Event
-from portal.queue import notifier
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import publish as outbox_publish
 from portal.services.outbox.publish import Audience, audience_of
@@ -19,6 +18,7 @@ from portal.services.webhooks import activation
 from portal.services.webhooks.activation import HeldChoice
 from tests.support.database.rivals import Rival
 from tests.support.factories import make_user, make_webhook, new_event, publish
+from tests.support.notifications import notifications
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
@@ -77,28 +77,28 @@ def test_the_stored_body_is_the_wire_contract() -> None:
 
 def test_a_change_that_fails_stores_neither_event_nor_delivery_and_notifies_nobody() -> None:
     make_webhook()
-    before = notifier.notifier().count()
+    before = notifications()
     with pytest.raises(ZeroDivisionError):
         publish_and_fail()
     assert deliveries() == []
     assert db.session.execute(select(func.count(Event.id))).scalar_one() == 0
-    assert notifier.notifier().count() == before
+    assert notifications() == before
 
 
 def test_one_transaction_notifies_once_after_its_commit() -> None:
     make_webhook()
-    before = notifier.notifier().count() or 0
+    before = notifications()
     with writing():
         publish(asset_id=1)
         publish(asset_id=2)
-        assert notifier.notifier().count() == before
-    assert notifier.notifier().count() == before + 1
+        assert notifications() == before
+    assert notifications() == before + 1
 
 
 def test_an_event_that_nobody_asked_for_is_stored_and_notifies_nobody() -> None:
-    before = notifier.notifier().count()
+    before = notifications()
     publish()
-    assert notifier.notifier().count() == before
+    assert notifications() == before
     assert deliveries() == []
 
 

@@ -14,7 +14,6 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.operations import Reach
 from portal.models.webhooks import Webhook
-from portal.queue import notifier
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.outbox import reach
@@ -25,6 +24,7 @@ from portal.services.webhooks.held_deliveries import HeldDecision, Rest
 from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Person, make_user, make_webhook
+from tests.support.notifications import notifications
 
 pytestmark = pytest.mark.usefixtures("app")
 HEADERS = (("X-Site", "north"),)
@@ -79,10 +79,6 @@ def made_in_trouble(by: Person) -> UUID:
     return public_id
 
 
-def notifies() -> int:
-    return notifier.notifier().count() or 0
-
-
 def health(webhook: Webhook) -> tuple[object, ...]:
     return webhook.failures_in_row, webhook.throttled, webhook.pause, webhook.not_before
 
@@ -103,11 +99,11 @@ def test_what_may_have_mended_it_is_worth_an_attempt_at_once(
     ada: Person, change: Change, mends: bool
 ) -> None:
     public_id = made_in_trouble(ada)
-    before, notified = health(row(public_id)), notifies()
+    before, notified = health(row(public_id)), notifications()
     change(ada, public_id)
     after = row(public_id)
     assert health(after) == ((0, False, 0, None) if mends else before)
-    assert (notifies() > notified) is mends
+    assert (notifications() > notified) is mends
     # It fails until something arrives.
     assert (after.failing_since, after.stopped_for) == (LONG_AGO, 600)
 

@@ -15,7 +15,6 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
-from portal.queue import notifier
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.webhooks import health, queries
@@ -24,6 +23,7 @@ from portal.services.webhooks.queries import WebhookOrder, count_listeners, list
 from portal.services.webhooks.rules import place_of, url_problem
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
+from tests.support.notifications import notifications
 
 pytestmark = pytest.mark.usefixtures("app")
 HOUR = timedelta(hours=1)
@@ -153,9 +153,9 @@ def test_what_waits_for_later_is_sent_once_and_written_down() -> None:
     ben, hook = make_user("support", name="Ben").actor, make_webhook()
     for _ in range(2):
         waiting(hook)
-    notified = notifier.notifier().count() or 0
+    notified = notifications()
     assert send_waiting(ben, hook.public_id) == 2
-    assert (notifier.notifier().count() or 0) > notified
+    assert notifications() > notified
     assert row(hook).reopened_at is not None
     assert send_waiting(ben, hook.public_id) == 0
     (entry,) = session().scalars(select(AuditEntry)).all()

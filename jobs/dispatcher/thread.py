@@ -15,17 +15,14 @@ from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.wake import Wake
 from jobs.progress import Progress
 from jobs.stop_flag import stop
-from portal.queue import notifier
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_run
 from portal.services.dispatch import claim_types
-from portal.services.outbox.reach import own_reach
 
 log = logging.getLogger(__name__)
 
-LONGEST_WAIT: Final = 3600.0  # seconds; then RQ has its turn
-STEP: Final = 1.0  # seconds of it at a time, between which it may be told to stop
+POLL_SECONDS: Final = 0.5  # a full sender polls when it has places, and a poll comes by itself
 FIRST_PAUSE: Final = 1.0  # seconds after an error of ours, doubled by each further one
 LONGEST_PAUSE: Final = 10.0
 WELL_AFTER: Final = 60.0
@@ -58,16 +55,9 @@ class Sender:
         self._app.extensions["sender"] = self
         self._thread.start()
 
-    def have_sent(self) -> None:
-        """Have it look at once; wait until it rests, so that others get the next job meanwhile."""
-        number = self._wake.ask()
-        until = monotonic() + LONGEST_WAIT
-        while self.is_alive and not self._wake.wait(number, STEP):
-            if stop.is_set() or monotonic() > until:
-                return
-            # Those that queue up behind this job would find nothing to do.
-            if not own_reach.leaves_some:
-                notifier.notifier().drop_queued_sweeps()
+    def poll(self) -> None:
+        """Have it poll now, and return when it has."""
+        self._wake.poll(POLL_SECONDS)
 
     @property
     def is_alive(self) -> bool:
@@ -76,7 +66,7 @@ class Sender:
 
     def join(self, seconds: float) -> None:
         """The stop was asked for: wait until it has ended, at most so long."""
-        self._wake.notify()
+        self._wake.wake()
         if self._thread.is_alive():  # else it has not begun yet, and ends as soon as it has
             self._thread.join(seconds)
 
