@@ -229,8 +229,10 @@ def in_order(
     if order in NAMINGS:
         naming = NAMINGS[order](_matching(chosen, few), few is None)
         return by_naming(wanted, Asset.id, cursor, naming, reverse=reverse)
-    if order is AssetOrder.NAME and few is None and (walks := _by_name(chosen)):
-        return by_name(wanted, Asset.name, Asset.id, cursor, _asset, reverse=reverse, walks=walks)
+    if order is AssetOrder.NAME and few is None and (branches := _by_name(chosen)):
+        return by_name(
+            wanted, Asset.name, Asset.id, cursor, _asset, reverse=reverse, branches=branches
+        )
     wanted = wanted.where(*_matching(chosen, few))
     # Of few the order is said in words that no index has, or it would be walked for them.
     if order is AssetOrder.CHANGED:

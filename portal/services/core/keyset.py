@@ -49,14 +49,14 @@ def newest_of(
     wanted: Select[T],
     ids: InstrumentedAttribute[int],
     cursor: str | None,
-    walks: Sequence[Select[int]],
+    branches: Sequence[Select[int]],
 ) -> Page[T]:
-    """The page at `cursor` of what any of several walks finds (`side_by_side`)."""
+    """The page at `cursor` of what any of several branches finds (`side_by_side`)."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         newer = place is not None and place.newer
         beside = int(place.key[0]) if place is not None else None
-        found = side_by_side(walks, one_more(), beside, ascending=newer)
+        found = side_by_side(branches, one_more(), beside, ascending=newer)
         order = ids.asc() if newer else ids.desc()
         return _some(wanted.where(ids.in_(found)).order_by(order))
 
@@ -64,21 +64,26 @@ def newest_of(
 
 
 def side_by_side(
-    walks: Sequence[Select[int]], most: int, beside: int | None = None, *, ascending: bool = False
+    branches: Sequence[Select[int]],
+    most: int,
+    beside: int | None = None,
+    *,
+    ascending: bool = False,
 ) -> Select[int]:
-    """The ids that any of the walks finds: of each the first `most`, newest first or `ascending`.
+    """The ids that any of the branches finds: of each the first `most`, newest first or
+    `ascending`.
 
-    A walk selects one column of ids, and reads in their order without sorting all that there is.
+    A branch selects one column of ids, and reads in their order without sorting all that there is.
     `beside`: only what comes after this id.
     """
     parts = []
-    for walk in walks:
-        (ids,) = walk.selected_columns
+    for branch in branches:
+        (ids,) = branch.selected_columns
         if beside is not None:
             # As wide as a cursor can be: a number typed into the address must not overflow.
             place = literal(beside, BigInteger)
-            walk = walk.where(ids > place if ascending else ids < place)
-        ordered = walk.order_by(ids.asc() if ascending else ids.desc()).limit(most)
+            branch = branch.where(ids > place if ascending else ids < place)
+        ordered = branch.order_by(ids.asc() if ascending else ids.desc()).limit(most)
         parts.append(select(ordered.subquery()))
     return select(union(*parts).subquery()) if len(parts) > 1 else parts[0]
 
@@ -92,17 +97,17 @@ def in_ranks(
     reverse: bool = False,
 ) -> Page[T]:
     """The page at `cursor` rank by rank, each of them the newest first; `reverse`: all of it the
-    other way round. `ranks`: of each, the walks that find it (`side_by_side`), if any does.
+    other way round. `ranks`: of each, the branches that find it (`side_by_side`), if any does.
     """
 
     def read(place: Cursor | None) -> Sequence[tuple[int, T]]:
         is_up = reverse if place is None else place.newer is not reverse
         parts = []
-        for rank, walks in enumerate(ranks):
+        for rank, branches in enumerate(ranks):
             here = rank if place is None else int(place.key[0])
-            if walks and (rank == here or (rank < here) is is_up):
+            if branches and (rank == here or (rank < here) is is_up):
                 beside = int(place.key[1]) if place is not None and rank == here else None
-                found = side_by_side(walks, one_more(), beside, ascending=is_up).subquery()
+                found = side_by_side(branches, one_more(), beside, ascending=is_up).subquery()
                 parts.append(select(literal(rank).label("rank"), *found.c))
         if not parts:
             return []
@@ -184,12 +189,12 @@ def by_name(
     rank: ColumnElement[int] | None = None,
     *,
     reverse: bool = False,
-    walks: Sequence[Select[int]] = (),
+    branches: Sequence[Select[int]] = (),
 ) -> Page[T]:
     """The page at `cursor`, by name whatever its capitals, then by id; by `rank` before either.
 
     `line` makes a line out of the columns that `wanted` selects. `reverse`: the other way round.
-    `walks`: ways to the ids of its parts, where no index has the whole in this order.
+    `branches`: queries for the ids of its parts, where no index has the whole in this order.
     """
     ranks = [] if rank is None else [rank]
     key = [*ranks, func.lower(names), ids]
@@ -206,8 +211,10 @@ def by_name(
             # The bound by itself as well, as above.
             first: ColumnElement[Any] = literal(place.key[0], types[0])
             bounds = [key[0] >= first, here > there] if is_up else [key[0] <= first, here < there]
-        if walks:
-            parts = [walk.where(*bounds).order_by(*order).limit(one_more()) for walk in walks]
+        if branches:
+            parts = [
+                branch.where(*bounds).order_by(*order).limit(one_more()) for branch in branches
+            ]
             bounds = [ids.in_(union_all(*(select(part.subquery()) for part in parts)))]
         lines = wanted.where(*bounds).order_by(*order).limit(one_more())
         return session().execute(lines).all()

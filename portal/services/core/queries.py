@@ -209,12 +209,12 @@ def up_to(rows: Select[Any], most: int | None = None) -> ColumnElement[int]:
     return func.coalesce(beyond.scalar_subquery(), every.scalar_subquery())
 
 
-_WALK = """WITH RECURSIVE walk(id) AS (
+_SKIP_SCAN = """WITH RECURSIVE scan(id) AS (
   SELECT min({column}) FROM {table} {by} WHERE {where}
   UNION ALL
-  SELECT (SELECT min({column}) FROM {table} {by} WHERE {where} AND {column} > walk.id)
-  FROM walk WHERE walk.id IS NOT NULL)
-SELECT id FROM walk WHERE id IS NOT NULL"""
+  SELECT (SELECT min({column}) FROM {table} {by} WHERE {where} AND {column} > scan.id)
+  FROM scan WHERE scan.id IS NOT NULL)
+SELECT id FROM scan WHERE id IS NOT NULL"""
 
 
 def skip_scan(table: str, which: str, where: str, *, by: str = "") -> TextualSelect:
@@ -224,5 +224,5 @@ def skip_scan(table: str, which: str, where: str, *, by: str = "") -> TextualSel
     `which`: the cost grows with the numbers, never with the rows. `by` names the index where the
     planner has to be told (`INDEXED BY`, SQLite). All four are ours, never anybody's input.
     """
-    walk = _WALK.format(table=table, column=which, where=where, by=by)
-    return text(walk).columns(column("id", Integer()))
+    scan = _SKIP_SCAN.format(table=table, column=which, where=where, by=by)
+    return text(scan).columns(column("id", Integer()))

@@ -183,7 +183,7 @@ def _failures(*, is_untried: bool, without_marked: bool = False) -> Select[Any]:
     reason = bindparam("reason", type_=Delivery.reason.type)
     some = select(Delivery.id, Delivery.code, Delivery.finished_at)
     if without_marked:
-        # An outer join: the few marks are read once, beside the walk along the index.
+        # An outer join: the few marks are read once, beside the scan of the index.
         until = func.coalesce(DismissedDelivery.at, literal(LONG_AGO, UtcDateTime()))
         some = some.outerjoin(DismissedDelivery, DismissedDelivery.delivery_id == Delivery.id)
         some = some.where(Delivery.finished_at > until)

@@ -1,6 +1,6 @@
 """Every list, with every filter, turned to older and back to newer: each row once, ties included.
 
-The log, whose pages are found in a way of their own, has its walks beside its other tests.
+The log, whose pages are found in a way of their own, has its scans beside its other tests.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
 }
 # In a way of their own, with tests of their own.
 APART = {
-    "portal.services.deliveries.log.pages.find_page",  # test_log_walks.py
+    "portal.services.deliveries.log.pages.find_page",  # test_log_scans.py
     "portal.services.deliveries.log.pages.find_neighbours",  # test_neighbours.py
     "portal.services.csv.import_task.rows_page",  # test_import_agreement.py
 }

@@ -17,7 +17,7 @@ from portal.services.core import queries
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import plan
-from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log import walk as index_scan
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.outbox.due import PausedFor, ShownStatus
 from tests.support.deliveries import lease, make_attempt, make_delivery, make_many
@@ -248,7 +248,7 @@ def test_while_a_chunk_is_written_out_no_transaction_is_open() -> None:
 def test_a_search_that_no_index_covers_stops_and_says_where_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(log_walk, "MOST_READ", 20)
+    monkeypatch.setattr(index_scan, "MOST_READ", 20)
     webhook = make_webhook()
     wanted = make_delivery(webhook, event="asset.deleted", asset_id=None)
     make_many([webhook], 30, utcnow())
@@ -327,8 +327,8 @@ def test_what_needs_attention_is_looked_for_along_the_narrowest_part(
 ) -> None:
     webhook = {"webhook": make_webhook().public_id} if "webhook" in asked else {}
     wanted = LogFilter(status=StatusFilter.ATTENTION, **{**asked, **webhook})
-    walk = plan.walk_for(session(), wanted, None, utcnow())
-    assert walk is not None
-    fan = [walk.fan[0].key] if walk.fan else []
-    assert bool(fan) is is_side_by_side
-    assert ([each.key for each in walk.along] or fan) == along
+    scan = plan.scan_for(session(), wanted, None, utcnow())
+    assert scan is not None
+    branches = [scan.branches[0].key] if scan.branches else []
+    assert bool(branches) is is_side_by_side
+    assert ([each.key for each in scan.along] or branches) == along

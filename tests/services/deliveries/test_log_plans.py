@@ -1,4 +1,4 @@
-"""Each page of the log walks the index that was made for it, on both databases."""
+"""Each page of the log scans the index that was made for it, on both databases."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,9 +17,9 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log import walk as index_scan
 from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
-from portal.services.deliveries.log.plan import walk_for
+from portal.services.deliveries.log.plan import scan_for
 from portal.services.deliveries.log.walk import page_statement
 from portal.services.webhooks.queries import youngest
 from tests.support.database.kept_filling import told_once
@@ -37,7 +37,7 @@ PLACES = {"first": None, "older": Cursor((ROWS // 2,)), "newer": Cursor((ROWS //
 def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """A webhook among four, with thousands of deliveries that the planner has been told about."""
     # As small beside this table as the real limit beside a real one.
-    monkeypatch.setattr(log_walk, "MOST_READ", 200)
+    monkeypatch.setattr(index_scan, "MOST_READ", 200)
     return told_once(_fill)
 
 
@@ -48,7 +48,7 @@ def _fill() -> Hook:
 
 
 TABLES = {"deliveries", "leases", "attempts", "attempt_bodies", "events"}
-# Each stored status that the shown one may have is walked by itself.
+# Each stored status that the shown one may have is a branch of its own.
 WALKS = {"attention": 3, "paused": 2}
 
 
@@ -90,10 +90,10 @@ def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
 
 def plan(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[str, str]:
     """The plan of a page of the log, and its lines about reading deliveries."""
-    walk = walk_for(current, wanted, place, database_time(current))
-    assert walk is not None
+    scan = scan_for(current, wanted, place, database_time(current))
+    assert scan is not None
     newer = place is not None and place.newer
-    return explained(current, page_statement(walk, newer=newer, limit=51))
+    return explained(current, page_statement(scan, newer=newer, limit=51))
 
 
 def explained(current: Session, statement: Select[Any]) -> tuple[str, str]:
@@ -112,7 +112,7 @@ def explained(current: Session, statement: Select[Any]) -> tuple[str, str]:
     return "\n".join(lines), "\n".join(line for line in lines if "deliveries" in line)
 
 
-def test_each_filter_walks_its_index_and_sorts_nothing_of_the_table(hook: Hook) -> None:
+def test_each_filter_scans_its_index_and_sorts_nothing_of_the_table(hook: Hook) -> None:
     current = session()
     name = current.get_bind().dialect.name
     faults = []
@@ -126,7 +126,7 @@ def test_each_filter_walks_its_index_and_sorts_nothing_of_the_table(hook: Hook) 
             if expected not in lines or searched not in lines or any(b in whole for b in bad):
                 faults.append(f"{words}, {where}:\n{whole}")
             sorts = whole.count("TEMP B-TREE") + whole.count("Sort Key")
-            # What was found among the rows of a window, or along several walks, is put in order.
+            # What was found among the rows of a window, or in several branches, is put in order.
             several = len(wanted.reasons) if len(wanted.reasons) > 1 else WALKS.get(words, 0)
             if sorts > (several or (1 if wanted.event and wanted.webhook else 0)):
                 faults.append(f"{words}, {where} sorts:\n{whole}")

@@ -7,7 +7,7 @@ from flask import Flask
 
 from portal.models.deliveries import Delivery
 from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log import walk as index_scan
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import Neighbours, find_neighbours
 from tests.services.core.keyset_walk import every
@@ -28,7 +28,7 @@ def rows(app: Flask) -> list[Delivery]:
     return every(Delivery)
 
 
-def walked(wanted: LogFilter, *, oldest_first: bool, start: Delivery) -> Iterator[Neighbours]:
+def scanned(wanted: LogFilter, *, oldest_first: bool, start: Delivery) -> Iterator[Neighbours]:
     """Press Next until there is none."""
     by_id = {each.public_id: each for each in every(Delivery)}
     here = start
@@ -49,7 +49,7 @@ def test_next_and_previous_lead_through_the_whole_list_and_no_further(
     kept = [row for row in rows if wanted.status is None or row.status == "failed"]
     kept = kept if oldest_first else kept[::-1]
     ids = [row.public_id for row in kept]
-    found = list(walked(wanted, oldest_first=oldest_first, start=kept[0]))
+    found = list(scanned(wanted, oldest_first=oldest_first, start=kept[0]))
     assert [each.following for each in found] == [*ids[1:], None]
     assert [each.previous for each in found] == [None, *ids[:-1]]
 
@@ -85,7 +85,7 @@ def test_the_only_one_has_no_neighbours(app: Flask) -> None:
 def test_a_search_that_reads_no_further_claims_no_neighbour_and_no_first_page(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_walk, "MOST_READ", 2)
+    monkeypatch.setattr(index_scan, "MOST_READ", 2)
     hook = make_webhook()
     for event in ("asset.lost", *["asset.created"] * 5, "asset.lost", *["asset.created"] * 5):
         make_delivery(hook, event=event)

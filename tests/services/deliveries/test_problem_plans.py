@@ -11,7 +11,7 @@ from portal.models.deliveries import Delivery, Dismissal, DismissedDelivery
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import problems
 from portal.services.deliveries.log import plan
-from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log import walk as index_scan
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.statuses import holds, marks
 from portal.services.deliveries.log.walk import page_statement
@@ -30,7 +30,7 @@ INDEX = "ix_deliveries_failures"
 @pytest.fixture
 def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """A webhook among four, with thousands of deliveries that the planner has been told about."""
-    monkeypatch.setattr(log_walk, "MOST_READ", 200)
+    monkeypatch.setattr(index_scan, "MOST_READ", 200)
     return told_once(_fill)
 
 
@@ -117,11 +117,11 @@ def test_what_a_problem_opens_walks_the_statuses_of_its_webhook(
     webhook = hook.public_id if is_of_one else None
     wanted = LogFilter(status=StatusFilter.ATTENTION, webhook=webhook)
     if is_of_one:
-        monkeypatch.setattr(log_walk, "MOST_READ", 20_000)
-    walk = plan.walk_for(current, wanted, None, utcnow())
-    assert walk is not None
-    assert walk.has_window
-    whole, lines = explained(current, page_statement(walk, newer=False, limit=51))
+        monkeypatch.setattr(index_scan, "MOST_READ", 20_000)
+    scan = plan.scan_for(current, wanted, None, utcnow())
+    assert scan is not None
+    assert scan.has_window
+    whole, lines = explained(current, page_statement(scan, newer=False, limit=51))
     assert "dismissed_deliveries" in lines, whole
     assert not reads_the_log(lines), whole
     # However long its log is: not along all that the webhook was ever sent.

@@ -32,11 +32,11 @@ from portal.services.deliveries.log.plan import (
     Failure,
     failed_between,
     last_failures,
-    walk_for,
+    scan_for,
     without_drafts,
 )
 from portal.services.deliveries.log.statuses import nobody_sends, of_status
-from portal.services.deliveries.log.walk import Walk, end_of_window, page_statement
+from portal.services.deliveries.log.walk import IndexScan, end_of_window, page_statement
 from portal.services.outbox.due import (
     PausedFor,
     ShownStatus,
@@ -205,15 +205,15 @@ def find_page(
     now = database_time(current)
     is_back = place is not None and place.newer
     is_up = is_back is not oldest_first  # along rising ids
-    walk = walk_for(current, wanted, replace(place, newer=is_up) if place else None, now)
-    if walk is None:
+    scan = scan_for(current, wanted, replace(place, newer=is_up) if place else None, now)
+    if scan is None:
         return LogPage(Page([]))
-    found = current.execute(page_statement(walk, newer=is_up, limit=size + 1)).all()
+    found = current.execute(page_statement(scan, newer=is_up, limit=size + 1)).all()
     last = None
-    if walk.has_window and (walk.fan or len(found) <= size):
-        last = end_of_window(current, walk, newer=is_up)
+    if scan.has_window and (scan.branches or len(found) <= size):
+        last = end_of_window(current, scan, newer=is_up)
     if last is not None:
-        # Of several walks another one may have come further: not past what this one left unread.
+        # Another branch may have come further: not past what this one left unread.
         found = [row for row in found if (row.id <= last if is_up else row.id >= last)]
         last = None if len(found) > size else last
     if is_back and not found and last is None:
@@ -250,8 +250,8 @@ def of_ids(ids: Sequence[int]) -> Sequence[LogRow]:
     current = session()
     is_one = (Delivery.id.in_(ids), *without_drafts(current))
     as_tuple = current.get_bind().dialect.name != "sqlite"
-    walk = Walk({}, None, {}, is_one, min(ids), max(ids), as_tuple)
-    found = current.execute(page_statement(walk, newer=False, limit=len(ids))).all()
+    scan = IndexScan({}, None, {}, is_one, min(ids), max(ids), as_tuple)
+    found = current.execute(page_statement(scan, newer=False, limit=len(ids))).all()
     newest_first = sorted(found, key=lambda row: row.id, reverse=True)
     return rows_of(current, newest_first, database_time(current))
 

@@ -1,7 +1,7 @@
-"""What a page of the log walks: the index, the ids between two times, and the assets meant.
+"""Plan a page of the log: the index to scan, the ids between two times, the assets searched for.
 
-Unfiltered, any single filter, and webhook with status are flat: their walk drops few rows. Any
-other combination walks the index of its narrowest part and looks for the rest among what it reads.
+Unfiltered, any single filter, and webhook with status scan an index that drops few rows. Any
+other combination scans the index of its narrowest part and looks for the rest among what it reads.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,10 +37,10 @@ from portal.services.deliveries.log.statuses import (
     stored_as,
     to_look_at,
 )
-from portal.services.deliveries.log.walk import Check, Column, Walk, matches
+from portal.services.deliveries.log.walk import Check, Column, IndexScan, matches
 from portal.services.webhooks.rows import draft_ids
 
-# The first whose columns are all asked for is walked; each ends in the id.
+# The first whose columns are all asked for is scanned; each ends in the id.
 INDEXES: Final[tuple[tuple[Column, ...], ...]] = (
     (Delivery.asset_id,),
     (Delivery.webhook_id, Delivery.status),
@@ -62,16 +62,16 @@ Asked = dict[Column, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
-    """The ids of the assets that are meant, or, for many, the query that finds them."""
+class SearchTerm:
+    """The ids of the assets that a search finds, or, for many, the query that finds them."""
 
     ids: tuple[int, ...]
     query: Select[int] | None = None
 
 
-def walk_for(
+def scan_for(
     current: Session, wanted: LogFilter, place: Cursor | None, now: datetime
-) -> Walk | None:
+) -> IndexScan | None:
     """Choose the index and the ids. None: nothing can match. `now`: the database's clock."""
     beginning = _begun(current, wanted)
     failing = few(current, wanted.failed) if wanted.failed else None
@@ -81,7 +81,7 @@ def walk_for(
     if asked is None:
         return None
     ends = (*between, current.get_bind().dialect.name != "sqlite")
-    status, seldom = stored_as(wanted.status, now)
+    status, filters = stored_as(wanted.status, now)
     if wanted.status is StatusFilter.ATTENTION:
         status = to_look_at(current, now, asked.get(Delivery.webhook_id))
     if status is not None:
@@ -91,29 +91,33 @@ def walk_for(
         checks += (has_failed_between(wanted.failed),)
     if wanted.answer:
         checks += (has_answer(wanted.answer, failed_between(wanted.failed)),)
-    seldom += [*times(wanted), *without_drafts(current)]
-    seldom += [Delivery.priority != Priority.TEST] if wanted.failed else []
-    seldom += _unmarked(current, wanted, asked.get(Delivery.webhook_id))
+    filters += [*times(wanted), *without_drafts(current)]
+    filters += [Delivery.priority != Priority.TEST] if wanted.failed else []
+    filters += _unmarked(current, wanted, asked.get(Delivery.webhook_id))
     if named or wanted.status is StatusFilter.SENDING:
         # A handful of rows, found without the log's indexes.
-        seldom += [*named, *(matches(column, value) for column, value in asked.items())]
-        return Walk({}, None, {}, tuple(seldom), *ends, checks)
-    fan = _fan(asked)
+        filters += [*named, *(matches(column, value) for column, value in asked.items())]
+        return IndexScan({}, None, {}, tuple(filters), *ends, checks)
+    branches = _branches(asked)
     equal = {column for column, value in asked.items() if isinstance(value, int | str)}
     index = next(each for each in INDEXES if equal.issuperset(each))
-    along = {column: asked.pop(column) for column in index} if fan is None else _beside(asked, fan)
-    return Walk(along, fan, asked, tuple(seldom), *ends, checks)
+    along = (
+        {column: asked.pop(column) for column in index}
+        if branches is None
+        else _beside(asked, branches)
+    )
+    return IndexScan(along, branches, asked, tuple(filters), *ends, checks)
 
 
-def assets_meant(current: Session, text: str) -> Meant:
-    """An exact tag means that asset alone, also a deleted one; else whatever contains the text."""
+def search_term(current: Session, text: str) -> SearchTerm:
+    """Find an exact tag alone, also of a deleted asset; else whatever contains the text."""
     exact = select(Asset.id).where(func.lower(Asset.asset_tag) == text.lower())
     ids = _few(current, exact) or ()
     if ids:
-        return Meant(ids)
+        return SearchTerm(ids)
     similar = by_words(text)
     found = _few(current, similar)
-    return Meant((), similar) if found is None else Meant(found)
+    return SearchTerm((), similar) if found is None else SearchTerm(found)
 
 
 def begun(current: Session, text: str) -> tuple[int, ...]:
@@ -171,7 +175,7 @@ def _last_until(current: Session, until: datetime) -> int:
 
 def times(wanted: LogFilter) -> list[ColumnElement[bool]]:
     """The exact times, which `bounds` knows only nearly."""
-    # Hidden from the planner, lest it leaves the walk for the index of times.
+    # Hidden from the planner, lest it leaves the scan for the index of times.
     at = func.coalesce(Delivery.created_at, Delivery.created_at)
     since = [at >= wanted.since] if wanted.since else []
     until = [at < wanted.until] if wanted.until else []
@@ -198,9 +202,9 @@ def _asked(current: Session, wanted: LogFilter) -> Asked | None:
         found = select(Webhook.id).where(Webhook.public_id == wanted.webhook)
         asked[Delivery.webhook_id] = current.execute(found).scalar_one_or_none()
     if wanted.search and wanted.asset_id is None:
-        meant = assets_meant(current, wanted.search)
-        several = _one_or_more(meant.ids)
-        asked[Delivery.asset_id] = meant.query if meant.query is not None else several
+        term = search_term(current, wanted.search)
+        several = _one_or_more(term.ids)
+        asked[Delivery.asset_id] = term.query if term.query is not None else several
     return None if any(value is None or value == () for value in asked.values()) else asked
 
 
@@ -216,8 +220,8 @@ def _one_or_more(values: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _fan(asked: Asked) -> tuple[Column, tuple[Any, ...]] | None:
-    """Several values that are walked side by side: those of a single column, or of the status
+def _branches(asked: Asked) -> tuple[Column, tuple[Any, ...]] | None:
+    """Several values, each a branch of the scan: those of a single column, or of the status
     beside the webhook, unless an asset is narrower."""
     has_webhook, has_asset = (each in asked for each in (Delivery.webhook_id, Delivery.asset_id))
     column = Delivery.status if has_webhook else next(iter(asked), None)
@@ -227,9 +231,9 @@ def _fan(asked: Asked) -> tuple[Column, tuple[Any, ...]] | None:
     return (column, value) if isinstance(value, tuple) else None
 
 
-def _beside(asked: Asked, fan: tuple[Column, tuple[Any, ...]]) -> Asked:
-    """What the fan walks along with each of its values; both are asked for no more."""
-    del asked[fan[0]]
+def _beside(asked: Asked, branches: tuple[Column, tuple[Any, ...]]) -> Asked:
+    """Take the branches out of what is asked for, and return what each of them has besides."""
+    del asked[branches[0]]
     return {Delivery.webhook_id: asked.pop(Delivery.webhook_id)} if asked else {}
 
 
@@ -246,7 +250,7 @@ def _checks(current: Session, wanted: LogFilter, webhook_id: int | None) -> Iter
 def _unmarked(
     current: Session, wanted: LogFilter, webhook_id: int | None
 ) -> list[ColumnElement[bool]]:
-    """Without what was dismissed one by one: few rows, which the walk drops on its way."""
+    """Without what was dismissed one by one: few rows, which the scan drops on its way."""
     asks = wanted.status is StatusFilter.ATTENTION and is_marked(current, webhook_id)
     return [is_unmarked(Delivery)] if asks else []
 

@@ -41,7 +41,7 @@ def to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Store
 def stored_as(
     status: StatusFilter | None, now: datetime
 ) -> tuple[Stored | None, list[ColumnElement[bool]]]:
-    """The stored status to walk along, or several, and what else makes it what people see."""
+    """The stored status to scan along, or several, and what else makes it what people see."""
     match status:
         case None:
             return None, []
@@ -79,7 +79,7 @@ def wants_attention(now: datetime) -> ColumnElement[bool]:
 
 
 def nobody_sends(now: datetime) -> ColumnElement[bool]:
-    """`has_no_live_lease`, asked of each row as it is walked by, and in words that PostgreSQL takes
+    """`has_no_live_lease`, asked of each row as it is scanned, and in words that PostgreSQL takes
     for nearly always true: it would take half of the rows for leased, and read all of them."""
     live = select(func.count()).where(Lease.delivery_id == Delivery.id, Lease.until > now)
     return func.nullif(live.correlate(Delivery).scalar_subquery(), 1).is_not(None)

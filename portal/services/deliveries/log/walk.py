@@ -1,8 +1,8 @@
 """How a page of the log is read, as quick on the ten millionth row as on the first.
 
-A page walks one index from the cursor, and no planner may be tempted to walk the whole table by id
+A page scans one index from the cursor, and no planner may be tempted to scan the whole table by id
 and hope for hits. On PostgreSQL the bounds compare the index's columns as one tuple. SQLite would
-search by the first column of a tuple alone: it is told each, and how seldom each is true
+search by the first column of a tuple alone: it is told each, and how selective each is
 (https://sqlite.org/lang_corefunc.html#likelihood). What the index does not know is filtered from at
 most `MOST_READ` rows.
 """
@@ -27,8 +27,8 @@ from portal.models.deliveries import Delivery, Event, Lease
 from portal.models.webhooks import Webhook, WebhookState
 
 MOST_READ: Final = 20_000
-SELDOM: Final[ColumnElement[float]] = literal_column("0.0001")
-OFTEN: Final[ColumnElement[float]] = literal_column("0.99")
+SELECTIVE: Final[ColumnElement[float]] = literal_column("0.0001")
+UNSELECTIVE: Final[ColumnElement[float]] = literal_column("0.99")
 
 Column = InstrumentedAttribute[Any]
 # A condition on a row, given as the columns of a delivery.
@@ -36,18 +36,18 @@ Check = Callable[[Any], ColumnElement[bool]]
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class IndexScan:
     """Along the index whose columns are `along`, from id `low` to `high`.
 
-    `fan`: several such walks side by side, one for each value of a column. `seldom` drops few rows
-    on the way, `rest` (values as for `matches`) and `checks` may drop nearly all of them.
+    `branches`: one such scan for each of several values of a column. `filters` drop few rows
+    on the way, `selective` (values as for `matches`) and `checks` may drop nearly all of them.
     `as_tuple`: how the bounds are said.
     """
 
     along: dict[Column, Any]
-    fan: tuple[Column, tuple[Any, ...]] | None
-    rest: dict[Column, Any]
-    seldom: tuple[ColumnElement[bool], ...]
+    branches: tuple[Column, tuple[Any, ...]] | None
+    selective: dict[Column, Any]
+    filters: tuple[ColumnElement[bool], ...]
     low: int
     high: int
     as_tuple: bool
@@ -56,7 +56,7 @@ class Walk:
     @property
     def has_window(self) -> bool:
         """Whether a page looks for its rows among those that are read, so many and no more."""
-        return bool(self.rest or self.checks)
+        return bool(self.selective or self.checks)
 
 
 def matches(column: Any, value: Any) -> ColumnElement[bool]:
@@ -66,9 +66,9 @@ def matches(column: Any, value: Any) -> ColumnElement[bool]:
     return found
 
 
-def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any, ...]]:
+def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple[Any, ...]]:
     """One query: the rows of the page, then the names of their webhooks and assets. In no order."""
-    row = _page_of(walk, newer=newer, limit=limit).subquery("page")
+    row = _page_of(scan, newer=newer, limit=limit).subquery("page")
     its = row.c
     is_active = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
     return (
@@ -101,17 +101,17 @@ def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any,
             is_active.label("is_webhook_active"),
         )
         .select_from(row)
-        # Outer joins: a planner may not turn the walk round and begin at the webhooks.
+        # Outer joins: a planner may not turn the scan round and begin at the webhooks.
         .outerjoin(Event, Event.id == its.event_id)
         .outerjoin(Webhook, Webhook.id == its.webhook_id)
         .outerjoin(Lease, Lease.delivery_id == its.id)
     )
 
 
-def end_of_window(current: Session, walk: Walk, *, newer: bool) -> int | None:
-    """The last id to which all was read for a page with a window; None when every walk came to its
-    end."""
-    ends = [_end_of(current, each, newer=newer) for each in _walks(walk, newer=newer)]
+def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | None:
+    """The last id to which all was read for a page with a window; None when every branch came to
+    its end."""
+    ends = [_end_of(current, each, newer=newer) for each in _branch_scans(scan, newer=newer)]
     cut_off = [end for end in ends if end is not None]
     return (min if newer else max)(cut_off, default=None)
 
@@ -123,51 +123,57 @@ def _end_of(current: Session, along: Select[Delivery], *, newer: bool) -> int | 
     return found if count == MOST_READ else None
 
 
-def _walks(walk: Walk, *, newer: bool) -> list[Select[Delivery]]:
-    if walk.fan is None:
-        return [_along(walk, newer=newer)]
-    column, values = walk.fan
-    return [_along(walk, {column: value}, newer=newer) for value in values]
+def _branch_scans(scan: IndexScan, *, newer: bool) -> list[Select[Delivery]]:
+    if scan.branches is None:
+        return [_along(scan, newer=newer)]
+    column, values = scan.branches
+    return [_along(scan, {column: value}, newer=newer) for value in values]
 
 
-def _page_of(walk: Walk, *, newer: bool, limit: int) -> Select[Delivery]:
-    """Of several walks a page of each; the page is the first of all of them."""
-    pages = [_found(walk, each, newer=newer, limit=limit) for each in _walks(walk, newer=newer)]
+def _page_of(scan: IndexScan, *, newer: bool, limit: int) -> Select[Delivery]:
+    """Of several branches a page of each; the page is the first of all of them."""
+    pages = [
+        _found(scan, each, newer=newer, limit=limit) for each in _branch_scans(scan, newer=newer)
+    ]
     if len(pages) == 1:
         return pages[0]
-    side_by_side = union_all(*(select(each.subquery()) for each in pages)).subquery("walks")
+    side_by_side = union_all(*(select(each.subquery()) for each in pages)).subquery("branches")
     at = side_by_side.c.id
     return select(side_by_side).order_by(at.asc() if newer else at.desc()).limit(limit)
 
 
-def _found(walk: Walk, along: Select[Delivery], *, newer: bool, limit: int) -> Select[Delivery]:
-    if not walk.has_window:
+def _found(
+    scan: IndexScan, along: Select[Delivery], *, newer: bool, limit: int
+) -> Select[Delivery]:
+    if not scan.has_window:
         return along.limit(limit)
-    walked = along.limit(MOST_READ).subquery("walked")
-    its = walked.c
-    found = [matches(its[column.key], value) for column, value in walk.rest.items()]
-    found += [check(its) for check in walk.checks]
+    scanned = along.limit(MOST_READ).subquery("scanned")
+    its = scanned.c
+    found = [matches(its[column.key], value) for column, value in scan.selective.items()]
+    found += [check(its) for check in scan.checks]
     order = its.id.asc() if newer else its.id.desc()
-    return select(walked).where(*found).order_by(order).limit(limit)
+    return select(scanned).where(*found).order_by(order).limit(limit)
 
 
-def _along(walk: Walk, more: dict[Column, Any] | None = None, *, newer: bool) -> Select[Delivery]:
-    equal = walk.along | (more or {})
+def _along(
+    scan: IndexScan, more: dict[Column, Any] | None = None, *, newer: bool
+) -> Select[Delivery]:
+    equal = scan.along | (more or {})
     columns = (*equal, Delivery.id)
     order = [column.asc() if newer else column.desc() for column in columns]
-    inside = _inside(walk, equal)
-    return select(Delivery).where(*inside, *walk.seldom).order_by(*order)
+    inside = _inside(scan, equal)
+    return select(Delivery).where(*inside, *scan.filters).order_by(*order)
 
 
-def _inside(walk: Walk, equal: dict[Column, Any]) -> list[ColumnElement[bool]]:
-    """From the lower to the upper end of the walk."""
-    if not walk.as_tuple:
-        ends = [Delivery.id >= walk.low, Delivery.id <= walk.high]
-        same = [func.likelihood(column == value, SELDOM) for column, value in equal.items()]
-        return [*same, *(func.likelihood(end, OFTEN) for end in ends)] if same else ends
+def _inside(scan: IndexScan, equal: dict[Column, Any]) -> list[ColumnElement[bool]]:
+    """From the lower to the upper end of the scan."""
+    if not scan.as_tuple:
+        ends = [Delivery.id >= scan.low, Delivery.id <= scan.high]
+        same = [func.likelihood(column == value, SELECTIVE) for column, value in equal.items()]
+        return [*same, *(func.likelihood(end, UNSELECTIVE) for end in ends)] if same else ends
     key, values = tuple_(*equal, Delivery.id), tuple(equal.values())
-    ends = [key >= (*values, walk.low), key <= (*values, walk.high)]
-    if walk.has_window and len(equal) > 1:
+    ends = [key >= (*values, scan.low), key <= (*values, scan.high)]
+    if scan.has_window and len(equal) > 1:
         # Of a tuple the planner weighs the first column alone. Where it takes a window for more
         # than there is, it would read all of that column's rows and sort them.
         ends += [column == value for column, value in equal.items()]

@@ -31,7 +31,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import plan
-from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log import walk as index_scan
 from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import LogPage
 from tests.services.core.keyset_walk import (
@@ -58,7 +58,7 @@ Part = tuple[dict[str, Any], Callable[[Delivery], bool]]
 @pytest.fixture
 def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
     """A log with some of everything; what an open form tested is not shown."""
-    monkeypatch.setattr(log_walk, "MOST_READ", READ)
+    monkeypatch.setattr(index_scan, "MOST_READ", READ)
     now = utcnow()
     assets = [make_asset(f"Dock {n}", asset_tag=f"D-{n}") for n in range(4)]
     away = make_webhook(name=AWAY, throttled=True, not_before=now + timedelta(hours=1))
@@ -231,9 +231,9 @@ def test_each_part_of_the_filter_leaves_each_row_once(
 def test_a_page_reads_no_more_rows_than_it_was_asked_for(rows: list[Delivery], newer: bool) -> None:
     del rows
     for status in (None, StatusFilter.FAILED, StatusFilter.ATTENTION, StatusFilter.PAUSED):
-        walk = plan.walk_for(session(), LogFilter(status=status), None, utcnow())
-        assert walk is not None
-        page = log_walk.page_statement(walk, newer=newer, limit=2)
+        scan = plan.scan_for(session(), LogFilter(status=status), None, utcnow())
+        assert scan is not None
+        page = index_scan.page_statement(scan, newer=newer, limit=2)
         assert len(session().execute(page).all()) == 2
 
 
@@ -261,9 +261,9 @@ def test_more_assets_than_are_followed_leave_each_row_once(
     rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "FOLLOWED", 4)
-    assert len(plan.assets_meant(session(), "ock").ids) == 4
+    assert len(plan.search_term(session(), "ock").ids) == 4
     monkeypatch.setattr(plan, "FOLLOWED", 3)
-    assert plan.assets_meant(session(), "ock").query is not None
+    assert plan.search_term(session(), "ock").query is not None
     many: Part = ({"search": "ock"}, lambda _: True)
     failed: Part = ({"status": StatusFilter.FAILED}, lambda row: row.status == "failed")
     assert_every_row_once(case(rows, many))
@@ -276,7 +276,7 @@ def test_more_assets_than_are_followed_leave_each_row_once(
 def test_stretches_without_a_match_are_crossed_in_both_directions(
     app: Flask, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
-    monkeypatch.setattr(log_walk, "MOST_READ", 3)
+    monkeypatch.setattr(index_scan, "MOST_READ", 3)
     hook = make_webhook()
     for each in pattern:
         make_delivery(hook, event="asset.lost" if each == "x" else "asset.created")
@@ -292,7 +292,7 @@ def test_stretches_without_a_match_are_crossed_in_both_directions(
 def test_of_two_codes_neither_is_shown_further_than_the_other_was_read(
     app: Flask, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
-    monkeypatch.setattr(log_walk, "MOST_READ", 3)
+    monkeypatch.setattr(index_scan, "MOST_READ", 3)
     hook = make_webhook()
     for each in pattern:
         made = make_delivery(hook, status="failed", code=500 if each in "aA" else 502)
@@ -308,7 +308,7 @@ def test_of_two_codes_neither_is_shown_further_than_the_other_was_read(
 def test_a_page_without_a_match_leads_back_to_the_match_before_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch, oldest_first: bool
 ) -> None:
-    monkeypatch.setattr(log_walk, "MOST_READ", 3)
+    monkeypatch.setattr(index_scan, "MOST_READ", 3)
     hook = make_webhook()
     # Each is the last of what a page reads, from either end.
     for each in "..x........x........x..":
