@@ -16,7 +16,7 @@ from portal.models.people import Role
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.support.deliveries import make_many
 from tests.support.factories import make_user, make_webhook, publish
 

@@ -23,11 +23,11 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries import trends
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.pages import find_neighbours
+from portal.services.deliveries.log import find_neighbours
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import overview, retention
 from portal.services.outbox import due
 from portal.services.webhooks import queries as webhook_queries

@@ -27,7 +27,7 @@ from portal.services.core import vault
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.demo import seed
 from portal.services.operations import retention
 from portal.services.operations import sending as operation_sending

@@ -11,7 +11,7 @@ from portal.lib.clock import utcnow
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.statuses import LogFilter
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work

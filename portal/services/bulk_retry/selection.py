@@ -17,10 +17,10 @@ from portal.lib.paging import Cursor
 from portal.models.deliveries import Delivery
 from portal.services.bulk_retry import batches
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
-from portal.services.deliveries.log.pages import RETRYABLE, LogRow
+from portal.services.deliveries.log import RETRYABLE, LogRow
+from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from portal.services.outbox.due import ShownStatus
 
 CHUNK: Final = 500

@@ -15,7 +15,7 @@ from portal.engine.reasons import Reason, title
 from portal.engine.retry_policy import AttemptKind
 from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome, Delivery
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.log.walk import Check
+from portal.services.deliveries.statuses import Check
 
 MOST_SAID: Final = 300  # characters
 

@@ -26,15 +26,9 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.deliveries.log.statuses import (
-    LONG_AGO,
-    holds,
-    is_undismissed,
-    is_unmarked,
-    marks,
-)
 from portal.services.deliveries.problems import MOST, count_failures
 from portal.services.deliveries.retry import count_queued, taken
+from portal.services.deliveries.statuses import LONG_AGO, holds, is_undismissed, is_unmarked, marks
 
 LISTED: Final = 100
 

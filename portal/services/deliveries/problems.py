@@ -35,7 +35,7 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.queries import COUNT_LIMIT, skip_scan
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.answers import EarlierReason, earlier_reasons
-from portal.services.deliveries.log.statuses import (
+from portal.services.deliveries.statuses import (
     LONG_AGO,
     TRIES_BEFORE_A_LOOK,
     marked,

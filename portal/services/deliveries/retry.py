@@ -19,7 +19,7 @@ from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
-from portal.services.deliveries.log.statuses import is_undismissed, is_unmarked, wants_attention
+from portal.services.deliveries.statuses import is_undismissed, is_unmarked, wants_attention
 from portal.services.outbox import leases
 from portal.services.outbox.due import REFUSED, ShownStatus, find_stop, shown_status
 

@@ -9,9 +9,9 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.queries import capped
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import StatusFilter
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.problems import Problem, find_problems
+from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks.rows import draft_ids
 
 

@@ -10,8 +10,8 @@ from portal.services.actions import lifecycle, stock
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.assets import timeline as timelines
 from portal.services.core.refusals import NotFound
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import LogFilter
 from portal.web.assets.presenter import lines, show_tab, standing_of
 from portal.web.deliveries import log_presenter
 from portal.web.frame.access import requires

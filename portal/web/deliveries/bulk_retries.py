@@ -19,12 +19,12 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.batches import MOST_FAILURES, Retrier, Standstill, standstills
 from portal.services.bulk_retry.selection import Selection, filter_of
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry
 from portal.services.deliveries.detail import DeliveryDetail
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.retry import Queued
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.due import ShownStatus
 from portal.services.tasks import ENDED
 from portal.web.deliveries.forms import status_words

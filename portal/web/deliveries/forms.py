@@ -13,8 +13,8 @@ from wtforms.validators import ValidationError
 from portal.engine.events.catalogue import CATALOGUE, EventName
 from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in, title
 from portal.lib.clock import utcnow
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from portal.web.forms.fields import TypedField
 from portal.web.forms.filter_form import ChosenField, FilterForm, RowField, SearchField
 from portal.web.forms.query_values import (

@@ -10,8 +10,8 @@ from uuid import UUID
 from flask import request, url_for
 
 from portal.services.deliveries.detail import DeliveryDetail
-from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.pages import find_neighbours
+from portal.services.deliveries.log import find_neighbours
+from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries.forms import FILTERS, LogFilterForm
 from portal.web.deliveries.rows import list_of, row_id
 from portal.web.forms.edit_conflict import shown

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from portal.engine.reasons import Reason, title
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.pages import EXPORT_CHUNK, LogRow
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.log import EXPORT_CHUNK, LogRow
+from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries.rows import event_name, remarks, result, why_paused
 from portal.web.frame.status_tags import delivery_tag
 from portal.web.frame.wording import zone

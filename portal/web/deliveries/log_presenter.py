@@ -9,9 +9,9 @@ from flask import request, url_for
 
 from portal.models.deliveries import DeliveryStatus
 from portal.services.bulk_retry import batches
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.log import EXPORT_LIMIT, LogRow
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.web.deliveries.bulk_retries import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.list_place import delivery_url

@@ -14,8 +14,8 @@ from portal.lib.clock import utcnow
 from portal.models.webhooks import OffReason
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.deliveries.dismissals import BroughtBack, ChosenCount, ProblemCount
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import Problem, find_problems, total_of
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations.retention import held_until
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.notices import News

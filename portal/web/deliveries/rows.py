@@ -20,11 +20,11 @@ from portal.lib.paging import Page
 from portal.lib.typed_text import harmless
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.answers import Said, answers_of, doubtful_among, earlier_reasons
 from portal.services.deliveries.detail import find_delivery
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries.log import LogRow
+from portal.services.deliveries.statuses import LogFilter
 from portal.services.operations.retention import held_until
 from portal.services.outbox.due import PausedFor, ShownStatus
 from portal.web.deliveries.progress import RetryOutcome, is_live, outcome_of, under_way

@@ -20,11 +20,11 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.services.bulk_retry import task
 from portal.services.core.refusals import Refusal
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.detail import find_body, find_delivery
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.pages import LogPage
+from portal.services.deliveries.log import LogPage
+from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries import bulk_retries as run_lines
 from portal.web.deliveries import log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter

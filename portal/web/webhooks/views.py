@@ -20,9 +20,9 @@ from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.lib.paging import Page
 from portal.models.webhooks import OffReason
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import trends
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import ListedWebhook, WebhookDetail, WebhookOrder
 from portal.web.deliveries.forms import status_words

@@ -12,7 +12,7 @@ from portal.engine.reasons import Explanation, Reason, Side, explain, title
 from portal.lib.durations import in_words, is_now, relative
 from portal.models.webhooks import OffReason
 from portal.services.core.permissions import SYSTEM
-from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
 from portal.services.outbox.due import ShownStatus

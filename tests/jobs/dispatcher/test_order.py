@@ -17,8 +17,8 @@ from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.queue import notifier
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import LogFilter
 from portal.services.dispatch import request
 from portal.services.webhooks import sample_deliveries
 from tests.jobs.dispatcher.delivery_clock import (

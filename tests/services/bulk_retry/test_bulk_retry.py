@@ -22,7 +22,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry as delivery_retry
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import activation
 from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook

@@ -13,7 +13,7 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection, Skip
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
     all_that,

@@ -12,7 +12,7 @@ from portal.engine.events.catalogue import EventName
 from portal.engine.reason_keys import Reason
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry.selection import Selection
-from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
+from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 
 EARLY, LATE = datetime(2026, 3, 1, 8, tzinfo=UTC), datetime(2026, 3, 2, 9, tzinfo=UTC)
 FULL = LogFilter(

@@ -21,8 +21,8 @@ from portal.services.bulk_retry.batches import Standstill
 from portal.services.bulk_retry.selection import Selection, Skip
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries.log import walk
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries.statuses import LogFilter
 from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
@@ -181,7 +181,7 @@ def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Fla
 def test_a_search_that_ends_early_goes_on_where_it_was(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walk, "MOST_READ", 2)
+    monkeypatch.setattr(index_scan, "MOST_READ", 2)
     hook = make_webhook()
     found = []
     for event in ("asset.lost", *["asset.created"] * 3, "asset.lost", *["asset.created"] * 3):

@@ -30,8 +30,8 @@ from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.task_kinds import KINDS
 from tests.jobs.dispatcher.delivery_clock import end_pause
 from tests.services.alerts.due_things import decided, in_days

@@ -25,7 +25,7 @@ from portal.services.core import queries as core_queries
 from portal.services.core.time_zones import moment_words
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
-from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries import log as log_pages
 from portal.services.dispatch import sweep
 from portal.services.operations import retention
 from portal.services.outbox import rollups

@@ -60,8 +60,8 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
 }
 # In a way of their own, with tests of their own.
 APART = {
-    "portal.services.deliveries.log.pages.find_page",  # test_log_scans.py
-    "portal.services.deliveries.log.pages.find_neighbours",  # test_neighbours.py
+    "portal.services.deliveries.log.find_page",  # test_log_scans.py
+    "portal.services.deliveries.log.find_neighbours",  # test_neighbours.py
     "portal.services.csv.import_task.rows_page",  # test_import_agreement.py
 }
 FILTERS = {

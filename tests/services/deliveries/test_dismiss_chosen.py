@@ -17,6 +17,7 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.dismissals import (
@@ -30,8 +31,7 @@ from portal.services.deliveries.dismissals import (
     dismissed,
     standing_of_failed,
 )
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import work
 from tests.services.deliveries.test_problems import fail, told
 from tests.support.deliveries import change, make_delivery, stored

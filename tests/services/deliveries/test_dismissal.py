@@ -23,8 +23,8 @@ from portal.services.deliveries.dismissals import (
     dismiss,
     dismiss_chosen,
 )
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.deliveries.test_problems import fail, told
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import change, make_delivery, stored

@@ -15,10 +15,9 @@ from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
 from portal.services.core import queries
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log import plan
-from portal.services.deliveries.log import walk as index_scan
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.due import PausedFor, ShownStatus
 from tests.support.deliveries import lease, make_attempt, make_delivery, make_many
 from tests.support.factories import make_asset, make_webhook
@@ -221,7 +220,7 @@ def test_pages_of_several_reasons_turn_in_both_directions() -> None:
 def test_an_exact_tag_means_one_asset_and_many_similar_ones_are_searched_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plan, "FOLLOWED", 2)
+    monkeypatch.setattr(index_scan, "FOLLOWED", 2)
     assets = [make_asset(f"Dock {number}", asset_tag=f"D-{number}") for number in range(12)]
     made = [make_delivery(asset_id=each) for each in assets]
     assert ids(LogFilter(search="d-1")) == [made[1]]
@@ -327,7 +326,7 @@ def test_what_needs_attention_is_looked_for_along_the_narrowest_part(
 ) -> None:
     webhook = {"webhook": make_webhook().public_id} if "webhook" in asked else {}
     wanted = LogFilter(status=StatusFilter.ATTENTION, **{**asked, **webhook})
-    scan = plan.scan_for(session(), wanted, None, utcnow())
+    scan = index_scan.scan_for(session(), wanted, None, utcnow())
     assert scan is not None
     branches = [scan.branches[0].key] if scan.branches else []
     assert bool(branches) is is_side_by_side

@@ -29,11 +29,10 @@ from portal.models.deliveries import (
 )
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log import plan
-from portal.services.deliveries.log import walk as index_scan
-from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
-from portal.services.deliveries.log.pages import LogPage
+from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.log import LogPage
+from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from tests.services.core.keyset_walk import (
     SIZE,
     Case,
@@ -231,7 +230,7 @@ def test_each_part_of_the_filter_leaves_each_row_once(
 def test_a_page_reads_no_more_rows_than_it_was_asked_for(rows: list[Delivery], newer: bool) -> None:
     del rows
     for status in (None, StatusFilter.FAILED, StatusFilter.ATTENTION, StatusFilter.PAUSED):
-        scan = plan.scan_for(session(), LogFilter(status=status), None, utcnow())
+        scan = index_scan.scan_for(session(), LogFilter(status=status), None, utcnow())
         assert scan is not None
         page = index_scan.page_statement(scan, newer=newer, limit=2)
         assert len(session().execute(page).all()) == 2
@@ -250,7 +249,7 @@ def test_several_parts_leave_each_row_once(rows: list[Delivery], seed: int) -> N
 def test_more_failures_than_are_told_leave_each_row_once(
     rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "MOST_TOLD", 3)
+    monkeypatch.setattr(index_scan, "MOST_TOLD", 3)
     between = FailedBetween(since=min(row.created_at for row in rows))
     of_many = case(rows, ({"failed": between}, lambda row: failed_in(row, between)))
     assert len(of_many.expected) > 3
@@ -260,10 +259,10 @@ def test_more_failures_than_are_told_leave_each_row_once(
 def test_more_assets_than_are_followed_leave_each_row_once(
     rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "FOLLOWED", 4)
-    assert len(plan.search_term(session(), "ock").ids) == 4
-    monkeypatch.setattr(plan, "FOLLOWED", 3)
-    assert plan.search_term(session(), "ock").query is not None
+    monkeypatch.setattr(index_scan, "FOLLOWED", 4)
+    assert len(index_scan.search_term(session(), "ock").ids) == 4
+    monkeypatch.setattr(index_scan, "FOLLOWED", 3)
+    assert index_scan.search_term(session(), "ock").query is not None
     many: Part = ({"search": "ock"}, lambda _: True)
     failed: Part = ({"status": StatusFilter.FAILED}, lambda row: row.status == "failed")
     assert_every_row_once(case(rows, many))

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from portal.lib.clock import utcnow
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import LogFilter
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 

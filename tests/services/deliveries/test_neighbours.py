@@ -6,10 +6,10 @@ import pytest
 from flask import Flask
 
 from portal.models.deliveries import Delivery
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log import walk as index_scan
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.pages import Neighbours, find_neighbours
+from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.log import Neighbours, find_neighbours
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.core.keyset_walk import every
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_webhook

@@ -9,13 +9,11 @@ from sqlalchemy import func, insert, select
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Dismissal, DismissedDelivery
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import index_scan as index_scan
 from portal.services.deliveries import problems
-from portal.services.deliveries.log import plan
-from portal.services.deliveries.log import walk as index_scan
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.statuses import holds, marks
-from portal.services.deliveries.log.walk import page_statement
+from portal.services.deliveries.index_scan import page_statement
 from portal.services.deliveries.problems import LATEST, LONG_AGO
+from portal.services.deliveries.statuses import LogFilter, StatusFilter, holds, marks
 from tests.services.deliveries.test_log_plans import explained
 from tests.support.database.kept_filling import told_once
 from tests.support.deliveries import make_delivery, make_many
@@ -118,7 +116,7 @@ def test_what_a_problem_opens_walks_the_statuses_of_its_webhook(
     wanted = LogFilter(status=StatusFilter.ATTENTION, webhook=webhook)
     if is_of_one:
         monkeypatch.setattr(index_scan, "MOST_READ", 20_000)
-    scan = plan.scan_for(current, wanted, None, utcnow())
+    scan = index_scan.scan_for(current, wanted, None, utcnow())
     assert scan is not None
     assert scan.has_window
     whole, lines = explained(current, page_statement(scan, newer=False, limit=51))

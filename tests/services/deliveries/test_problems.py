@@ -15,11 +15,11 @@ from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
 from portal.services.core import queries as core_queries
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries.dismissals import dismiss, dismiss_chosen
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import Problem
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.support.deliveries import change, lease, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 

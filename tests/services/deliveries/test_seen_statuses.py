@@ -16,8 +16,8 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.due import PausedFor, ShownStatus, seen_statuses
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_webhook

@@ -5,11 +5,11 @@ from uuid import UUID
 
 import pytest
 
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, find_delivery
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.retry import RetryState
+from portal.services.deliveries.statuses import LogFilter
 from portal.services.outbox.due import ShownStatus
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import Hook, make_webhook

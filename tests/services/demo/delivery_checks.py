@@ -25,8 +25,8 @@ from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import OffReason, Verdict, Webhook
 from portal.services.bulk_retry import queries as bulk_retry_queries
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import retention
 from portal.services.outbox.due import PausedFor
 from portal.services.webhooks import inbox as webhook_inbox

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 
-from portal.services.deliveries.log.filters import StatusFilter
+from portal.services.deliveries.statuses import StatusFilter
 from tests.services.demo.delivery_checks import hold_the_lease
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit

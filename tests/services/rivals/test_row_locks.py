@@ -26,7 +26,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.dismissals import dismiss, dismiss_chosen
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.rollups import remove_deliveries
 from portal.services.webhooks import activation, sample_deliveries
 from portal.services.webhooks.activation import HeldChoice

@@ -14,8 +14,8 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Event
 from portal.services.core import queries as core_queries
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import StatusFilter
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks import queries as webhook_queries
 from tests.support.factories import Hook, make_webhook
 

@@ -22,9 +22,9 @@ from portal.services.core import vault
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import detail as delivery_detail
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry as delivery_retry
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import overview, retention
 from portal.services.webhooks import crud, drafts, secrets
 from portal.services.webhooks import queries as webhook_queries

@@ -12,7 +12,7 @@ from portal.engine.reasons import alike, reasons_in
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task, TaskState
 from portal.services.bulk_retry.selection import Selection, as_params
-from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
+from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from portal.web.bulk_retry import presenter
 from portal.web.deliveries.bulk_retries import Names, filter_words, heading, line_of
 from portal.web.tasks import presenter as task_presenter

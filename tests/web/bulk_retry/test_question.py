@@ -17,7 +17,7 @@ from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import writing
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.statuses import LogFilter
 from portal.services.operations import sending as operation_sending
 from portal.services.outbox.due import REFUSED
 from tests.services.bulk_retry.test_bulk_retry import all_that, finish, handed, some, work

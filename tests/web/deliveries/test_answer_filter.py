@@ -9,7 +9,7 @@ from portal.engine.answer_words import MOST_READ
 from portal.models.deliveries import Delivery
 from portal.services.bulk_retry.selection import Selection, as_params, from_params
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.statuses import LogFilter
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.web.home.test_home import problems

@@ -11,9 +11,9 @@ import pytest
 from flask import Flask, request
 
 from portal.lib.clock import utcnow
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.detail import find_delivery
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.forms import FAILED_IN, PERIODS, LogFilterForm, read_codes, time_words
 from portal.web.deliveries.list_place import delivery_url, place_of

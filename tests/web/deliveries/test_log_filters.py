@@ -8,7 +8,7 @@ from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.web.deliveries import log_csv
 from portal.web.deliveries.forms import PERIODS
 from tests.support.deliveries import make_delivery

@@ -10,9 +10,9 @@ from flask import Flask
 from portal.engine.health import LONGEST_PAUSE
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import FailedBetween, LogFilter
-from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.log import LogRow
+from portal.services.deliveries.statuses import FailedBetween, LogFilter
 from portal.services.operations import sending as operation_sending
 from portal.web.deliveries import log_csv
 from portal.web.deliveries import rows as delivery_rows

@@ -12,8 +12,8 @@ from portal.engine.health import LONGEST_PAUSE
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.services.deliveries.answers import EarlierReason
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import Problem, find_problems
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import sending
 from portal.services.webhooks.queries import Standing
 from portal.web.deliveries import problems

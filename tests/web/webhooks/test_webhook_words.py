@@ -14,8 +14,8 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import OffReason
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import LogFilter
 from portal.services.deliveries.trends import Span, Trend
 from portal.services.operations import sending
 from portal.services.outbox.due import ShownStatus

@@ -1,12 +1,18 @@
-"""How what people see as a status is stored, and what else makes it one."""
+"""Filter the log: statuses as people see them, how they are stored, and dismissals."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Subquery, and_, func, literal, not_, or_, select
 from sqlalchemy.orm import Session
 
 from portal.database.engine import UtcDateTime
+from portal.engine.events.catalogue import EventName
+from portal.engine.reason_keys import Reason
 from portal.models.deliveries import (
     OPEN,
     Delivery,
@@ -18,9 +24,74 @@ from portal.models.deliveries import (
     is_open,
 )
 from portal.models.webhooks import Webhook
-from portal.services.deliveries.log.filters import StatusFilter
-from portal.services.deliveries.log.walk import matches
 from portal.services.outbox.due import is_behind, is_left_alone, is_paused, is_where_nothing_arrives
+
+
+class StatusFilter(StrEnum):
+    """What the log can be narrowed to.
+
+    `attention`: failed for good, paused because its receiver is in trouble, or tried without
+    success, three times or at a receiver that is left alone; tests apart, and what a person has
+    dismissed after it failed. What waits for its turn, or for pace, wants nobody. `dismissed`:
+    failed for good, and a person has dismissed it, by itself or with others.
+    """
+
+    ATTENTION = "attention"
+    WAITING = "waiting"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    RETRYING = "retrying"
+    FAILED = "failed"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    HELD = "held"
+    DISMISSED = "dismissed"
+
+
+class FailedBetween(NamedTuple):
+    """From `since` until just before `until`; None: without that end."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Each part narrows the log further; None (or empty) leaves it alone.
+
+    `reasons` and `codes` (the first and the last) are of the last attempt; `untried`: there was
+    none so far. `search` is an asset's tag, or part of its tag, name or serial number, or the
+    beginning of a delivery's id; `asset_id` goes before it. `since` and `until` are of being
+    stored; `failed`: an attempt failed in that time, whatever became of the delivery; tests
+    apart. `answer`: a part of what the receiver wrote back to one of its attempts, or, beside
+    `failed`, to one that failed in that time.
+    """
+
+    status: StatusFilter | None = None
+    webhook: UUID | None = None
+    event: EventName | None = None
+    asset_id: int | None = None
+    search: str = ""
+    reasons: tuple[Reason, ...] = ()
+    untried: bool = False
+    codes: tuple[int, int] | None = None
+    delivery: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    failed: FailedBetween | None = None
+    answer: str = ""
+
+
+# A condition on a row, given as the columns of a delivery.
+Check = Callable[[Any], ColumnElement[bool]]
+
+
+def matches(column: Any, value: Any) -> ColumnElement[bool]:
+    """Equal to one value, or among several (a tuple, or a query that finds them)."""
+    is_one = isinstance(value, int | str)
+    found: ColumnElement[bool] = column == value if is_one else column.in_(value)
+    return found
+
 
 Stored = DeliveryStatus | tuple[DeliveryStatus, ...]
 

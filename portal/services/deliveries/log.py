@@ -27,16 +27,17 @@ from portal.services.core.queries import COUNT_LIMIT, capped
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries.answers import Said, answers_with
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.plan import (
+from portal.services.deliveries.index_scan import (
     Failure,
+    IndexScan,
+    end_of_window,
     failed_between,
     last_failures,
+    page_statement,
     scan_for,
     without_drafts,
 )
-from portal.services.deliveries.log.statuses import nobody_sends, of_status
-from portal.services.deliveries.log.walk import IndexScan, end_of_window, page_statement
+from portal.services.deliveries.statuses import LogFilter, StatusFilter, nobody_sends, of_status
 from portal.services.outbox.due import (
     PausedFor,
     ShownStatus,
