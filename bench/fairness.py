@@ -13,9 +13,8 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Role
-from portal.services.bulk_retry import selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.support.deliveries import make_many
 from tests.support.factories import make_user, make_webhook, publish
@@ -79,8 +78,9 @@ def _again(here: World, url: str) -> None:
     _make_all(DeliveryStatus.FAILED)
     here.start("-m", "jobs", "worker", "background", ready="Ready for")
     failed = LogFilter(status=StatusFilter.FAILED)
-    bulk_retry_task.start(
-        make_user(Role.SUPPORT).actor, Selection(wanted=failed, newest=selection.newest_now())
+    bulk_retry.start(
+        make_user(Role.SUPPORT).actor,
+        Selection(wanted=failed, newest=bulk_retry_selection.newest_now()),
     )
 
 

@@ -21,11 +21,10 @@ from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
-from portal.services.bulk_retry import selection
-from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries import bulk_retry_selection, trends
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import problems as delivery_problems
-from portal.services.deliveries import trends
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.log import find_neighbours
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import overview, retention
@@ -108,7 +107,7 @@ def _others(hooks: list[Hook], rows: int) -> dict[str, Callable[[], object]]:
         "Page of a webhook with a hundredth waiting": partial(webhook_queries.show, busy),
         "First 500 lines of an export": lambda: list(islice(log_pages.every(failed), 500)),
         "Counting before a bulk retry": partial(
-            selection.count, Selection(wanted=failed, newest=rows)
+            bulk_retry_selection.count, Selection(wanted=failed, newest=rows)
         ),
         "Is anything claimable": due.has_claimable,
         "A clean-up that finds nothing old": retention.prune,

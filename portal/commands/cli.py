@@ -20,13 +20,12 @@ from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.lib.typed_values import is_email, tidy_email
 from portal.models.people import Role
-from portal.services.bulk_retry import selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Count, Selection
 from portal.services.core import vault
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries.bulk_retry_selection import Count, Selection
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.demo import seed
 from portal.services.operations import retention
@@ -86,13 +85,13 @@ def retry(failed: bool, since: timedelta, dry_run: bool) -> None:
     They go behind everything that is new. The address where it can be followed is printed.
     """
     wanted = LogFilter(status=StatusFilter.FAILED if failed else None, since=utcnow() - since)
-    choice = Selection(wanted=wanted, newest=selection.newest_now())
-    counted = selection.count(choice)
+    choice = Selection(wanted=wanted, newest=bulk_retry_selection.newest_now())
+    counted = bulk_retry_selection.count(choice)
     _tell(counted)
     if dry_run or not counted.total:
         return
     try:
-        batch = bulk_retry_task.start(COMMAND_LINE, choice)
+        batch = bulk_retry.start(COMMAND_LINE, choice)
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
     click.echo(f"Started: {settings().base_url}/batches/{batch}")

@@ -5,8 +5,8 @@ from typing import Final
 
 from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
-from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.csv import import_task
+from portal.services.deliveries import bulk_retry
 from portal.services.erasure import walk as erasure_walk
 from portal.services.tasks import Kind
 
@@ -14,7 +14,7 @@ _ALL: Final[tuple[Kind, ...]] = (
     import_task.CHECK,
     import_task.IMPORT,
     bulk.BULK,
-    bulk_retry_task.KIND,
+    bulk_retry.KIND,
     alert_runs.KIND,
     erasure_walk.KIND,
 )

@@ -7,8 +7,8 @@ from portal.web.alerts import settings_views
 from portal.web.alerts import views as alert_views
 from portal.web.assets import bulk_views, named_list_views, staff_views, tab_views
 from portal.web.assets import views as asset_views
-from portal.web.bulk_retry import views as bulk_retry_views
 from portal.web.csv import export_views, import_views, match_views
+from portal.web.deliveries import bulk_retry_views
 from portal.web.deliveries import help_views as delivery_help_views
 from portal.web.deliveries import problem_views as delivery_problem_views
 from portal.web.deliveries import views as delivery_views

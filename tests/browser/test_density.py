@@ -8,9 +8,8 @@ from flask import Flask
 from playwright.sync_api import Page, ViewportSize, expect
 
 from portal.lib.clock import utcnow
-from portal.services.bulk_retry import selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
@@ -108,8 +107,8 @@ def test_a_row_of_the_log_has_two_lines_however_much_there_is_to_say(
     page.goto(f"{portal}/deliveries")
     expect(page.get_by_text("no such centre")).to_be_visible()
     assert {round(row["height"]) for row in rows(page)} == {44}
-    everything = Selection(wanted=LogFilter(), newest=selection.newest_now())
-    bulk_retry_task.start(make_user("support").actor, everything)
+    everything = Selection(wanted=LogFilter(), newest=bulk_retry_selection.newest_now())
+    bulk_retry.start(make_user("support").actor, everything)
     work()
     for each in others:
         finish(each, "failed")

@@ -29,11 +29,11 @@ from portal.extensions import db
 from portal.extensions import settings as portal_settings
 from portal.models.deliveries import OPEN, Attempt
 from portal.services import tasks as task_leases
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.dispatch import claim_types
 from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.dispatch.claim_types import Claim
@@ -182,7 +182,7 @@ class Engine(RuleBasedStateMachine):
     def choose_for_bulk_retry(self, which: int, picks: set[int], again: bool) -> None:
         rows = {row.public_id: row.id for row in (self._some(which, pick) for pick in picks)}
         choice = Selection(ticked=tuple(rows), again=again)
-        self.batches.append(bulk_retry_task.start(self.world.admin, choice))
+        self.batches.append(bulk_retry.start(self.world.admin, choice))
         self.world.wanted_again |= set(rows.values()) if again else set()
 
     @rule(steps=st.integers(0, 4), pick=PICK)
@@ -192,10 +192,10 @@ class Engine(RuleBasedStateMachine):
         Instead of none, somebody stops one."""
         if not steps:
             with suppress(Refusal):
-                bulk_retry_task.stop(self.world.admin, self.batches[pick % len(self.batches)])
+                bulk_retry.stop(self.world.admin, self.batches[pick % len(self.batches)])
             return
         turn = task_leases.claim()
-        while turn and steps and task_leases.advance(turn, bulk_retry_task.KIND):
+        while turn and steps and task_leases.advance(turn, bulk_retry.KIND):
             steps -= 1
         if turn and not steps:
             task_leases.release(turn)

@@ -28,7 +28,7 @@ from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.deliveries.retry import GONE, RetryState
+from portal.services.deliveries.retry import GONE, RetryEligibility
 from portal.services.outbox import leases
 from portal.services.outbox.due import (
     PausedFor,
@@ -177,7 +177,7 @@ class DeliveryDetail:
     occurred_at: datetime
     created_at: datetime
     body: bytes
-    standing: RetryState
+    standing: RetryEligibility
     is_manual: bool
     webhook_id: UUID
     webhook_url: str
@@ -283,7 +283,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         occurred_at=event.occurred_at,
         created_at=delivery.created_at,
         body=event.body,
-        standing=RetryState(
+        standing=RetryEligibility(
             status=status,
             is_test=is_test,
             webhook_name=webhook.name,

@@ -237,13 +237,13 @@ def dismiss_chosen(actor: Actor, public_ids: Sequence[UUID]) -> ChosenCount:
     with writing() as current:
         hooks = _lock_chosen(current, actor, ids)
         kept = current.scalars(select(Delivery.id).where(Delivery.public_id.in_(ids))).all()
-        in_runs, rows = taken(current, kept), _listed(current, ids)
+        in_bulk_retries, rows = taken(current, kept), _listed(current, ids)
         if not rows:
-            raise Refusal(ALL_ON_THE_WAY if len(in_runs) == len(ids) else NOTHING)
+            raise Refusal(ALL_ON_THE_WAY if len(in_bulk_retries) == len(ids) else NOTHING)
         _mark(current, actor, rows)
         for hook in hooks:
             _record_chosen(current, actor, hook, [row for row in rows if row.webhook_id == hook.id])
-        queued = sum(row.id in in_runs for row in rows)
+        queued = sum(row.id in in_bulk_retries for row in rows)
         return ChosenCount(len(rows) - queued, queued, len(ids) - len(rows))
 
 

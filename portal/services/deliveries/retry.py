@@ -50,7 +50,7 @@ class AlreadyArrived(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
-class RetryState:
+class RetryEligibility:
     """What decides whether a delivery may be retried or stopped.
 
     `is_sending_stopped`: to all webhooks, by a person. A bulk retry that runs does not ask: what
@@ -65,7 +65,7 @@ class RetryState:
     is_sending_stopped: bool = False
 
 
-def why_not_retry(at: RetryState, *, again: bool = False) -> str | None:
+def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
     """The sentence that refuses Retry, or Send again; None when it may be done."""
     if at.is_test:
         return "This is a test. Press Test webhook again to send a new one."
@@ -82,7 +82,7 @@ def why_not_retry(at: RetryState, *, again: bool = False) -> str | None:
     return ARRIVED if at.status is ShownStatus.DELIVERED and not again else None
 
 
-def why_not_stop(at: RetryState) -> str | None:
+def why_not_stop(at: RetryEligibility) -> str | None:
     """The sentence that refuses Stop; None when it may be done."""
     return _NOT_STOPPABLE.get(at.status)
 
@@ -147,7 +147,7 @@ def _take_back(delivery: Delivery) -> None:
     delivery.prior_status = delivery.prior_due_at = delivery.requested_by = None
 
 
-def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryState]:
+def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility]:
     """The delivery and how it stands, its webhook's row locked before its own.
 
     A lease that ran out becomes an attempt first: whoever had it may no longer record its end here.
@@ -172,7 +172,7 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryState]:
     if delivery is None:
         raise NotFound(GONE)
     leased_until = leases.ends(current, [delivery.id]).get(delivery.id)
-    return delivery, RetryState(
+    return delivery, RetryEligibility(
         status=shown_status(delivery.status, leased_until, now),
         is_test=delivery.priority == Priority.TEST,
         webhook_name=webhook.name,

@@ -16,12 +16,11 @@ from portal.models.deliveries import Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import Webhook
 from portal.services.alerts import ledger, runs
 from portal.services.alerts import settings as alert_settings
-from portal.services.bulk_retry import selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import dismiss_chosen
 from portal.services.demo import receivers
 from portal.services.demo.diary import Act, Diary, ago
@@ -111,9 +110,9 @@ class Connections:
     def _retry_all(self, name: str, but: int = 0) -> None:
         """All that did not arrive, but some of the oldest."""
         missing = self._of(name, DeliveryStatus.FAILED, DeliveryStatus.RETRYING)
-        chosen = missing[: min(selection.MOST_TICKED, len(missing) - but)]
+        chosen = missing[: min(bulk_retry_selection.MOST_TICKED, len(missing) - but)]
         if chosen:
-            bulk_retry_task.start(SUPPORT, Selection(ticked=tuple(chosen)))
+            bulk_retry.start(SUPPORT, Selection(ticked=tuple(chosen)))
         self._sender.work()
 
     def _retry(self, name: str) -> None:

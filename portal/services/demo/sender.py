@@ -17,7 +17,7 @@ from portal.models.deliveries import Delivery, is_open
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services import tasks
 from portal.services.alerts import runs as alert_runs
-from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.deliveries import bulk_retry
 from portal.services.demo.receivers import Answer, Receiver
 from portal.services.dispatch import record, sweep
 from portal.services.dispatch.claim import claim
@@ -42,7 +42,7 @@ FIRST_DUE: Final = (
     .where(is_open(), Webhook.state == WebhookState.ACTIVE)
     .group_by(Webhook.id, Webhook.in_order, Webhook.not_before)
 )
-KINDS: Final = {each.name: each for each in (bulk_retry_task.KIND, alert_runs.KIND)}
+KINDS: Final = {each.name: each for each in (bulk_retry.KIND, alert_runs.KIND)}
 A_LOOK: Final = timedelta(seconds=2)  # where nothing could be claimed, the next is so much later
 
 

@@ -8,11 +8,11 @@ from uuid import UUID
 from flask import request, url_for
 
 from portal.models.deliveries import DeliveryStatus
-from portal.services.bulk_retry import batches
+from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.log import EXPORT_LIMIT, LogRow
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.web.deliveries.bulk_retries import taken_words
+from portal.web.deliveries.bulk_retry_wording import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.list_place import delivery_url
 from portal.web.deliveries.rows import (
@@ -125,7 +125,7 @@ def tabs_elsewhere() -> list[Tab]:
 
 def _bulk_retries(*, is_here: bool) -> Tab:
     """All bulk retries, with how many of them have not ended."""
-    running = len(batches.under_way())
+    running = len(bulk_retry.under_way())
     return Tab(
         label="Bulk retries",
         url=url_for("batches.index"),

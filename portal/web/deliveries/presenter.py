@@ -17,7 +17,7 @@ from portal.services.deliveries.dismissals import FailedDelivery, standing_of_fa
 from portal.services.deliveries.retry import why_not_retry, why_not_stop
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.due import PausedFor, ShownStatus
-from portal.web.deliveries.bulk_retries import TakenDelivery, taken_now
+from portal.web.deliveries.bulk_retry_wording import TakenDelivery, taken_now
 from portal.web.deliveries.explanation import (
     advice_of,
     advice_while_off,

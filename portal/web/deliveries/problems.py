@@ -20,7 +20,7 @@ from portal.services.operations.retention import held_until
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.notices import News
 from portal.services.webhooks.queries import Standing, WebhookTrouble, troubles
-from portal.web.deliveries.bulk_retries import QueuedDeliveries, queued
+from portal.web.deliveries.bulk_retry_wording import QueuedDeliveries, queued
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.frame.access import can
 from portal.web.frame.banner_views import sending_stop
@@ -285,8 +285,8 @@ def _lines(found: Sequence[Problem], known: Sequence[WebhookTrouble]) -> Iterato
     off = [each for each in known if each.news is News.OFF]
     failing = [each for each in known if each.news is not News.OFF and each.is_urgent]
     yield from map(_off, off[:MOST_TROUBLES])
-    in_runs = queued()
-    yield from (_of_deliveries(each, in_runs) for each in found)
+    in_bulk_retries = queued()
+    yield from (_of_deliveries(each, in_bulk_retries) for each in found)
     others = [each for each in failing if each.webhook not in with_problems]
     yield from map(_failing, others[:MOST_TROUBLES])
 
@@ -323,8 +323,8 @@ def _failing(trouble: WebhookTrouble) -> ProblemLine:
     )
 
 
-def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
-    taken = in_runs.count(problem.webhook_id, problem.reason)
+def _of_deliveries(problem: Problem, in_bulk_retries: QueuedDeliveries) -> ProblemLine:
+    taken = in_bulk_retries.count(problem.webhook_id, problem.reason)
     to_retry = problem.retryable - taken
     words = title(problem.reason, problem.code) if problem.reason else why_untried(problem)
     which = "delivery" if problem.count == 1 else "deliveries"
@@ -337,7 +337,7 @@ def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
         more=[
             span_of(problem),
             *earlier_of(problem),
-            *in_runs.words(problem.webhook_id, problem.reason),
+            *in_bulk_retries.words(problem.webhook_id, problem.reason),
             *how_it_goes_on(problem),
         ],
         end=behind_of(problem),

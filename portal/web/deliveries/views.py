@@ -18,15 +18,14 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.services.bulk_retry import task
 from portal.services.core.refusals import Refusal
+from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.detail import find_body, find_delivery
 from portal.services.deliveries.log import LogPage
 from portal.services.deliveries.statuses import LogFilter
-from portal.web.deliveries import bulk_retries as run_lines
-from portal.web.deliveries import log_csv, log_presenter
+from portal.web.deliveries import bulk_retry_wording, log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries import problems as problem_lines
 from portal.web.deliveries import rows as delivery_rows
@@ -68,7 +67,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         found=found,
         page=shown,
         problem_lines=problems,
-        run_lines=run_lines.under_way(),
+        bulk_retry_lines=bulk_retry_wording.under_way(),
         tabs_of_log=log_presenter.tabs(wanted, problems.deliveries),
         chips_in_force=log_presenter.chips(form, found.page.rows),
         view=log_presenter,
@@ -197,11 +196,11 @@ def stop(public_id: UUID) -> Answer:
 
 
 @blueprint.post("/<uuid:public_id>/take-out")
-@requires(task.STOP_PERMISSION)
+@requires(bulk_retry.STOP_PERMISSION)
 def take_out(public_id: UUID) -> Answer:
     """Leave it out of the bulk retry in which it waits."""
     with refusals_flashed("warning"):
-        task.take_out(actor(), public_id)
+        bulk_retry.take_out(actor(), public_id)
         flash("Taken out of the bulk retry. It stays as it is.", "success")
     return redirect(_place(public_id, None))
 

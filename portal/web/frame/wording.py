@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.lib.durations import relative
+from portal.lib.durations import in_words, relative
+from portal.models.tasks import Task, TaskState
 from portal.services.core import queries
 from portal.services.outbox.due import SendingStop
 
@@ -136,6 +137,15 @@ def counted(count: int, limit: int | None = None) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """The number with its word: "1 delivery", "312 deliveries". `many` defaults to one + "s"."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def time_left(task: Task) -> str:
+    """Say "About 3 minutes left."; nothing before it has a pace."""
+    if task.state != TaskState.RUNNING or not task.done or task.started_at is None:
+        return ""
+    taken = (utcnow() - task.started_at).total_seconds()
+    left = taken / task.done * (task.total - task.done)
+    return f"About {in_words(max(left, 1.0))} left."
 
 
 def days_kept() -> int:

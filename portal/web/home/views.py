@@ -9,7 +9,7 @@ from portal.services.assets.queries import AssetFilter, Shown, count
 from portal.services.deliveries import trends
 from portal.services.operations.overview import Overview, overview
 from portal.services.outbox.due import find_stop
-from portal.web.deliveries import bulk_retries as run_lines
+from portal.web.deliveries import bulk_retry_wording
 from portal.web.deliveries import problems as problem_lines
 from portal.web.deliveries.log_presenter import failures_url
 from portal.web.frame import charts
@@ -66,7 +66,7 @@ def index() -> str:
         "home/index.html",
         steps=[] if all(step.is_done for step in steps) else steps,
         problem_lines=problem_lines.problems_of(now.problems, IN_SIGHT),
-        run_lines=run_lines.under_way(),
+        bulk_retry_lines=bulk_retry_wording.under_way(),
         now=now,
         our_side=our_side(),
         delivery_needs=needs(now),

@@ -2,26 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 
 from flask import url_for
 
-from portal.lib.clock import utcnow
-from portal.lib.durations import in_words
 from portal.models.deliveries import RowOutcome
 from portal.models.tasks import Task, TaskState
 from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
-from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.csv import import_task
 from portal.services.csv.import_rows import Verdict
+from portal.services.deliveries import bulk_retry
 from portal.services.erasure import walk as erasure_walk
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import ENDED
 from portal.web.assets.bulk_views import title_of
 from portal.web.frame.status_tags import BULK_RETRY, PARTLY, TASK, Tag
-from portal.web.frame.wording import number, plural
+from portal.web.frame.wording import number, plural, time_left
 
 Link = tuple[str, str]
 
@@ -120,7 +117,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         failures=(bulk.REFUSED,),
         after=_after_bulk,
     ),
-    bulk_retry_task.NAME: TaskWords(
+    bulk_retry.NAME: TaskWords(
         title=lambda _task: "Bulk retry",
         outcomes={RowOutcome.DELIVERED: "delivered", RowOutcome.FAILED: "failed"},
         failures=(RowOutcome.FAILED,),
@@ -180,7 +177,7 @@ def page_of(task: Task) -> TaskPage:
         headline=headline,
         sentence=_sentence(task),
         details=_details(task, words),
-        time_left=_time_left(task, utcnow()),
+        time_left=time_left(task),
         after=words.after(task) if task.state in {*ENDED, TaskState.PAUSED} else [],
         is_live=is_live,
         can_stop=task.kind not in KINDS or KINDS[task.kind].can_stop,
@@ -215,11 +212,3 @@ def _details(task: Task, words: TaskWords) -> str:
     known = {name: counts.get(name, 0) for name in words.outcomes}
     told = [f"{number(count)} {words.outcomes[name]}" for name, count in known.items() if count]
     return f"{', '.join(told)}." if told else ""
-
-
-def _time_left(task: Task, now: datetime) -> str:
-    if task.state != TaskState.RUNNING or not task.done or task.started_at is None:
-        return ""
-    taken = (now - task.started_at).total_seconds()
-    left = taken / task.done * (task.total - task.done)
-    return f"About {in_words(max(left, 1.0))} left."

@@ -12,8 +12,8 @@ from portal.models.webhooks import OffReason
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import once_only
 from portal.services.deliveries import log as log_pages
-from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.deliveries.log import LogRow
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import activation, held_deliveries
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.activation import HeldChoice

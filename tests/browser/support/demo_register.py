@@ -15,8 +15,8 @@ from portal.models.tasks import Task
 from portal.models.webhooks import OffReason, Webhook
 from portal.services.actions import bulk
 from portal.services.actions.rules import RULES
-from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import bulk_retry
 from portal.services.demo import seed
 from portal.services.people import invitations
 from tests.browser.support.sample_register import Filled, checked_import, tested_draft
@@ -54,7 +54,7 @@ def filled_of_demo(by: Person) -> Filled:
         tasks=many,
         importing=checked,
         bulk=many,
-        batches=_one(Task.public_id, Task.kind == bulk_retry_task.NAME),
+        batches=_one(Task.public_id, Task.kind == bulk_retry.NAME),
         staff=_one(Staff.public_id),
         reservation=_one(Reservation.public_id, Reservation.state == ReservationState.PENDING),
         maintenance=_one(Maintenance.public_id, Maintenance.state == MaintenanceState.SCHEDULED),

@@ -25,12 +25,12 @@ from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter
 from portal.services.assets import named_lists, staff
 from portal.services.assets.staff import StaffValues
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_task
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange
 from portal.services.people import invitations
@@ -140,7 +140,7 @@ def fill(by: Person) -> Filled:
         tasks=many,
         importing=checked,
         bulk=many,
-        batches=bulk_retry_task.start(by.actor, Selection(ticked=tuple(made))),
+        batches=bulk_retry.start(by.actor, Selection(ticked=tuple(made))),
         staff=maria,
         reservation=reservation,
         maintenance=maintenance,

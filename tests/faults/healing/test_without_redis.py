@@ -13,9 +13,9 @@ from redis import Redis
 
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.conftest import DATABASES
 from tests.faults.conftest import new_portal
 from tests.faults.support.delivery_ledger import assert_ledger, settled
@@ -171,7 +171,7 @@ def assert_work_begins() -> None:
     begin_periodic_task("alerts", 200)
     with Receiver() as other:
         failed = make_delivery(make_webhook(other.url, events=[EventName.LOST]), status="failed")
-        bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
+        bulk_retry.start(make_user().actor, Selection(ticked=(failed,)))
         other.wait_for(1, 20)
 
     def are_looked_for() -> bool:

@@ -10,10 +10,9 @@ from jobs.deliver import deliver_due
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
 from portal.services import task_kinds
-from portal.services.bulk_retry import selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import fresh, some, work
 from tests.support.deliveries import stored
@@ -26,7 +25,7 @@ FAILED = LogFilter(status=StatusFilter.FAILED)
 
 def start() -> UUID:
     ana = make_user(Role.SUPPORT, name="Ana").actor
-    return bulk_retry_task.start(ana, Selection(wanted=FAILED, newest=selection.newest_now()))
+    return bulk_retry.start(ana, Selection(wanted=FAILED, newest=bulk_retry_selection.newest_now()))
 
 
 def finish_all(batch: UUID, rounds: int = 12) -> Task:
@@ -41,7 +40,7 @@ def finish_all(batch: UUID, rounds: int = 12) -> Task:
 def test_it_delivers_each_once_a_few_at_a_time(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 5)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 5)
     made = some(12, make_webhook(receiver.url))
     task = finish_all(start())
     assert (task.state, task.counts) == (TaskState.DONE, {"delivered": 12})
@@ -71,4 +70,4 @@ def test_a_receiver_that_breaks_keeps_the_rest_as_it_was(receiver: Receiver) -> 
 
 
 def test_the_background_worker_knows_the_kind() -> None:
-    assert task_kinds.KINDS[bulk_retry_task.NAME] is bulk_retry_task.KIND
+    assert task_kinds.KINDS[bulk_retry.NAME] is bulk_retry.KIND

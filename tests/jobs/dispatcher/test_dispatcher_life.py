@@ -24,9 +24,9 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.queue import names, notifier
 from portal.queue.portal_job import PortalJob
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.webhooks import activation
 from portal.services.webhooks.sample_deliveries import send_test
 from tests.engine.http.real_receivers.hostile import HostileServer, Visit
@@ -261,7 +261,7 @@ def test_while_a_dispatcher_runs_it_is_the_sweep(
     recovered = make_webhook(reopened_at=utcnow())
     waits = make_delivery(recovered, status="retrying", due_at=later)
     failed = make_delivery(make_webhook(), status="failed")
-    bulk_retry_task.start(ana, Selection(ticked=(failed,)))
+    bulk_retry.start(ana, Selection(ticked=(failed,)))
     make_webhook(receiver.url)
     publish()
     redis.flushall()

@@ -21,10 +21,10 @@ from portal.models.operations import Process
 from portal.models.tasks import Task
 from portal.queue import notifier
 from portal.queue.names import DELIVERIES
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.webhooks import activation
 from tests.jobs.dispatcher.delivery_clock import leases, only_delivery
 from tests.jobs.outage import Clock, refused
@@ -204,7 +204,7 @@ def test_it_notifies_for_long_work_that_is_due(
     maintenance: Maintenance, valkey_server: ValkeyServer, is_due: bool
 ) -> None:
     failed = make_delivery(status="failed")
-    batch = bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
+    batch = bulk_retry.start(make_user().actor, Selection(ticked=(failed,)))
     due_at = utcnow() - MINUTE if is_due else utcnow() + MINUTE
     with writing() as current:
         current.execute(update(Task).where(Task.public_id == batch).values(due_at=due_at))

@@ -26,10 +26,10 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Lease
 from portal.models.tasks import Task
 from portal.queue import notifier
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim_types import Claim
 from portal.services.webhooks import activation
@@ -112,7 +112,7 @@ def test_it_notifies_for_what_is_due_and_for_nothing_else(
     soon, later = utcnow() - timedelta(minutes=1), utcnow() + timedelta(hours=1)
     make_delivery(due_at=soon if is_due else later)
     failed = make_delivery(status="failed")
-    batch = bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
+    batch = bulk_retry.start(make_user().actor, Selection(ticked=(failed,)))
     with writing() as current:
         mine = update(Task).where(Task.public_id == batch)
         current.execute(mine.values(due_at=soon if is_due else later))

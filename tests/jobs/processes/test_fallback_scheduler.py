@@ -17,9 +17,9 @@ from portal.extensions import db
 from portal.models.alerts import AlertRun
 from portal.models.tasks import Task, TaskState
 from portal.queue import notifier
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.database.statements import asked
 from tests.support.deliveries import make_delivery
@@ -52,7 +52,7 @@ def running(app: Flask) -> Iterator[FallbackScheduler]:
 
 def begin_task() -> None:
     failed = make_delivery(status="failed")
-    bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
+    bulk_retry.start(make_user().actor, Selection(ticked=(failed,)))
 
 
 def states() -> set[str]:

@@ -14,14 +14,12 @@ from portal.models.deliveries import BatchRow, Priority
 from portal.models.people import User
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
-from portal.services.bulk_retry import queries as bulk_retry_queries
-from portal.services.bulk_retry import selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection, Skip
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import activation
 from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
@@ -45,7 +43,7 @@ def work() -> None:
     with writing() as current:
         due = Task.state.in_(["waiting", "running"])
         current.execute(update(Task).where(due).values(due_at=Task.created_at))
-    job.work({bulk_retry_task.NAME: bulk_retry_task.KIND})
+    job.work({bulk_retry.NAME: bulk_retry.KIND})
 
 
 def fresh(public_id: UUID) -> Task:
@@ -55,7 +53,7 @@ def fresh(public_id: UUID) -> Task:
 
 
 def all_that(wanted: LogFilter, *, again: bool = False) -> Selection:
-    return Selection(wanted=wanted, newest=selection.newest_now(), again=again)
+    return Selection(wanted=wanted, newest=bulk_retry_selection.newest_now(), again=again)
 
 
 def finish(made: UUID, outcome: str) -> None:
@@ -81,7 +79,7 @@ def test_all_that_match_go_out_behind_what_is_new_and_end_counted(ana: Actor) ->
     erp = make_webhook(name="ERP")
     made = some(3, erp)
     other = make_delivery(erp, status="delivered")
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     later = make_delivery(erp, status="failed")
     work()
     row = stored(made[0])
@@ -107,32 +105,32 @@ def test_the_count_says_per_webhook_per_reason_and_what_is_skipped(ana: Actor) -
     make_delivery(erp, status="failed", priority=Priority.TEST)
     make_delivery(off, status="failed")
     make_delivery(off, status="held")
-    counted = selection.count(all_that(LogFilter()))
+    counted = bulk_retry_selection.count(all_that(LogFilter()))
     assert (counted.total, counted.arrived, counted.is_more) == (3, 1, False)
     assert counted.by_webhook == {"ERP": 3}
     assert counted.by_reason == {("server", 500): 2, ("refused", None): 1}
     assert counted.skipped == dict.fromkeys(
         [Skip.SENDING, Skip.WAITING, Skip.ARRIVED, Skip.TEST, Skip.OFF, Skip.HELD], 1
     )
-    assert selection.count(all_that(LogFilter(), again=True)).total == 4
+    assert bulk_retry_selection.count(all_that(LogFilter(), again=True)).total == 4
 
 
 def test_a_choice_survives_being_stored(ana: Actor) -> None:
     choice = all_that(
         LogFilter(status=StatusFilter.ATTENTION, search="AST", codes=(500, 599)), again=True
     )
-    assert selection.from_params(selection.as_params(choice)) == choice
+    assert bulk_retry_selection.from_params(bulk_retry_selection.as_params(choice)) == choice
     ticked = Selection(ticked=(make_delivery(),))
-    assert selection.from_params(selection.as_params(ticked)) == ticked
+    assert bulk_retry_selection.from_params(bulk_retry_selection.as_params(ticked)) == ticked
 
 
 def test_at_most_so_many_are_with_the_workers_at_once(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 4)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 4)
     erp, desk = make_webhook(), make_webhook()
     made, others = some(5, erp), some(5, desk)
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     assert (handed(made), handed(others)) == (made[:2], others[:2])
     finish(made[0], "delivered")
@@ -144,10 +142,10 @@ def test_at_most_so_many_are_with_the_workers_at_once(
 def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
     erp = make_webhook(name="ERP")
     first, second = some(2, erp)
-    batch = bulk_retry_task.start(ana, Selection(ticked=(first, second)))
+    batch = bulk_retry.start(ana, Selection(ticked=(first, second)))
     with writing() as current:
         task = current.execute(select(Task).where(Task.public_id == batch)).scalar_one()
-        bulk_retry_task.step(current, task)
+        bulk_retry.step(current, task)
     delivery_retry.retry(ana, first)
     work()
     finish(second, "delivered")
@@ -167,19 +165,19 @@ def test_what_arrived_meanwhile_goes_once_more_only_if_that_was_asked_for(
     erp = make_webhook(name="ERP")
     arrives, waits = some(2, erp)
     choice = all_that(FAILED, again=again)
-    batch = bulk_retry_task.start(
+    batch = bulk_retry.start(
         ana, Selection(ticked=(arrives, waits), again=again) if is_ticked else choice
     )
     with writing() as current:
         task = current.execute(select(Task).where(Task.public_id == batch)).scalar_one()
-        bulk_retry_task.step(current, task)
+        bulk_retry.step(current, task)
     assert fresh(batch).total == 2
     change(arrives, status="delivered")
     before = stored(arrives)
     work()
     assert handed([arrives, waits]) == ([arrives, waits] if again else [waits])
     assert (stored(arrives) == before) is not again
-    skipped = [row for row in bulk_retry_queries.every(fresh(batch)) if row.outcome == "skipped"]
+    skipped = [row for row in bulk_retry.report_rows(fresh(batch)) if row.outcome == "skipped"]
     assert [row.public_id for row in skipped] == ([] if again else [arrives])
     assert all(row.message for row in skipped)
 
@@ -187,21 +185,21 @@ def test_what_arrived_meanwhile_goes_once_more_only_if_that_was_asked_for(
 def test_stop_gives_back_what_nobody_is_sending(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 3)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 3)
     made = some(5, make_webhook())
     before = [stored(each) for each in made]
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     finish(made[0], "delivered")
     lease(made[1])
-    bulk_retry_task.stop(ana, batch)
+    bulk_retry.stop(ana, batch)
     assert [stored(each) for each in made[2:]] == before[2:]
     assert stored(made[1])["prior_status"] == "failed"
-    assert bulk_retry_task.is_stopping(fresh(batch))
+    assert bulk_retry.is_stopping(fresh(batch))
     with pytest.raises(Refusal, match="stopped already"):
-        bulk_retry_task.stop(ana, batch)
+        bulk_retry.stop(ana, batch)
     with pytest.raises(Refusal, match="ended already"):
-        bulk_retry_task.go_on(ana, batch)
+        bulk_retry.go_on(ana, batch)
     work()
     assert (fresh(batch).state, fresh(batch).counts) == (TaskState.RUNNING, {"delivered": 1})
     finish(made[1], "failed")
@@ -209,11 +207,11 @@ def test_stop_gives_back_what_nobody_is_sending(
     assert fresh(batch).state == TaskState.STOPPED
     assert fresh(batch).counts == {"delivered": 1, "failed": 1}
     assert fresh(batch).finished_at
-    outcomes = [row.outcome for row in bulk_retry_queries.every(fresh(batch))]
+    outcomes = [row.outcome for row in bulk_retry.report_rows(fresh(batch))]
     assert outcomes == ["delivered", "failed", "unsent", "unsent", "unsent"]
     assert [stored(each) for each in made[2:]] == before[2:]
     with pytest.raises(Refusal, match="ended already"):
-        bulk_retry_task.stop(ana, batch)
+        bulk_retry.stop(ana, batch)
     actions = select(AuditEntry.action).where(AuditEntry.target_kind == "batch")
     told = session().execute(actions.order_by(AuditEntry.id)).scalars().all()
     assert told == ["batch.started", "batch.stopped"]
@@ -222,7 +220,7 @@ def test_stop_gives_back_what_nobody_is_sending(
 def test_a_throttled_webhook_gets_one_at_a_time(ana: Actor) -> None:
     erp, desk = make_webhook(), make_webhook()
     made, others = some(4, erp), some(2, desk)
-    bulk_retry_task.start(ana, all_that(FAILED))
+    bulk_retry.start(ana, all_that(FAILED))
     work()
     assert handed(made) == made
     set_webhook(erp, throttled=True)
@@ -241,7 +239,7 @@ def test_a_throttled_webhook_gets_one_at_a_time(ana: Actor) -> None:
 def test_ten_failures_in_a_row_pause_one_webhook_until_somebody_says_go_on(ana: Actor) -> None:
     erp, desk = make_webhook(), make_webhook()
     made, others = some(13, erp), some(1, desk)
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     for each in made[:10]:
         finish(each, "failed")
@@ -252,7 +250,7 @@ def test_ten_failures_in_a_row_pause_one_webhook_until_somebody_says_go_on(ana: 
     finish(others[0], "delivered")
     work()
     assert fresh(batch).state == TaskState.PAUSED
-    bulk_retry_task.go_on(ana, batch)
+    bulk_retry.go_on(ana, batch)
     work()
     assert handed(made) == made[10:]
 
@@ -260,7 +258,7 @@ def test_ten_failures_in_a_row_pause_one_webhook_until_somebody_says_go_on(ana: 
 def test_one_that_is_halted_gets_no_probe_either_while_it_is_throttled(ana: Actor) -> None:
     erp = make_webhook()
     made = some(12, erp)
-    bulk_retry_task.start(ana, all_that(FAILED))
+    bulk_retry.start(ana, all_that(FAILED))
     work()
     for each in made[:10]:
         finish(each, "failed")
@@ -272,7 +270,7 @@ def test_one_that_is_halted_gets_no_probe_either_while_it_is_throttled(ana: Acto
 def test_a_retry_from_before_it_was_handed_over_is_not_its_end(ana: Actor) -> None:
     _, made = make_delivery(), *some(1, make_webhook())  # its id is not the task's
     make_attempt(made, kind="manual", outcome="failed")
-    batch = bulk_retry_task.start(ana, Selection(ticked=(made,)))
+    batch = bulk_retry.start(ana, Selection(ticked=(made,)))
     for _ in range(2):
         work()
         assert (handed([made]), fresh(batch).done) == ([made], 0)
@@ -283,7 +281,7 @@ def test_a_retry_from_before_it_was_handed_over_is_not_its_end(ana: Actor) -> No
 
 def test_a_delivery_between_failures_begins_the_count_anew(ana: Actor) -> None:
     made = some(13, make_webhook())
-    bulk_retry_task.start(ana, all_that(FAILED))
+    bulk_retry.start(ana, all_that(FAILED))
     work()
     for each in made[:10]:
         finish(each, "delivered" if each == made[5] else "failed")
@@ -293,7 +291,7 @@ def test_a_delivery_between_failures_begins_the_count_anew(ana: Actor) -> None:
 
 def test_a_webhook_gets_few_until_one_arrives(ana: Actor) -> None:
     made = some(30, make_webhook())
-    bulk_retry_task.start(ana, all_that(FAILED))
+    bulk_retry.start(ana, all_that(FAILED))
     work()
     assert handed(made) == made[:10]
     finish(made[0], "failed")
@@ -307,7 +305,7 @@ def test_a_webhook_gets_few_until_one_arrives(ana: Actor) -> None:
 def test_a_webhook_that_is_turned_off_gives_its_rows_back(ana: Actor) -> None:
     erp = make_webhook()
     made = some(2, erp)
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     activation.turn_off(make_user("admin").actor, erp.public_id)
     work()
@@ -317,7 +315,7 @@ def test_a_webhook_that_is_turned_off_gives_its_rows_back(ana: Actor) -> None:
 
 def test_what_was_cut_off_for_good_counts_as_failed_and_else_by_its_end(ana: Actor) -> None:
     made, other = some(2, make_webhook())
-    batch = bulk_retry_task.start(ana, Selection(ticked=(made, other)))
+    batch = bulk_retry.start(ana, Selection(ticked=(made, other)))
     work()
     finish(made, "interrupted")
     make_attempt(other, kind="manual", outcome="interrupted")
@@ -328,7 +326,7 @@ def test_what_was_cut_off_for_good_counts_as_failed_and_else_by_its_end(ana: Act
 
 def test_it_ends_when_whoever_started_it_may_no_longer_retry(ana: Actor) -> None:
     made = some(2, make_webhook())
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     with writing() as current:
         current.execute(update(User).values(is_active=False))
@@ -337,12 +335,12 @@ def test_it_ends_when_whoever_started_it_may_no_longer_retry(ana: Actor) -> None
 
 
 def test_nothing_or_too_many_ticked_or_nobody_allowed_starts_nothing(ana: Actor) -> None:
-    ticked = tuple(uuid4() for _ in range(selection.MOST_TICKED + 1))
+    ticked = tuple(uuid4() for _ in range(bulk_retry_selection.MOST_TICKED + 1))
     with pytest.raises(Refusal, match="at most 100 deliveries"):
-        bulk_retry_task.start(ana, Selection(ticked=ticked))
+        bulk_retry.start(ana, Selection(ticked=ticked))
     with pytest.raises(Refusal, match="Tick the deliveries"):
-        bulk_retry_task.start(ana, Selection())
+        bulk_retry.start(ana, Selection())
     with pytest.raises(NotAllowed):
-        bulk_retry_task.start(make_user("manager").actor, all_that(FAILED))
+        bulk_retry.start(make_user("manager").actor, all_that(FAILED))
     assert session().execute(select(Task.id)).first() is None
-    bulk_retry_task.start(ana, Selection(ticked=ticked[1:]))
+    bulk_retry.start(ana, Selection(ticked=ticked[1:]))

@@ -4,15 +4,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from portal.models.deliveries import BatchRow, Delivery, RowOutcome
+from portal.models.deliveries import BatchRow
 from portal.models.tasks import TaskState
-from portal.services.bulk_retry import batches, selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection, Skip
 from portal.services.core.permissions import Actor
-from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
@@ -41,11 +40,11 @@ def sam(app: Flask) -> Actor:
 
 def stopped_after_one(actor: Actor, made: list[UUID], monkeypatch: pytest.MonkeyPatch) -> UUID:
     """A bulk retry of all that failed, of which one arrived before it was stopped."""
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
-    batch = bulk_retry_task.start(actor, all_that(FAILED))
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
+    batch = bulk_retry.start(actor, all_that(FAILED))
     work()
     finish(made[0], "delivered")
-    bulk_retry_task.stop(actor, batch)
+    bulk_retry.stop(actor, batch)
     work()
     return batch
 
@@ -53,21 +52,21 @@ def stopped_after_one(actor: Actor, made: list[UUID], monkeypatch: pytest.Monkey
 def test_all_are_listed_the_newest_first_and_those_under_way_apart(ana: Actor, sam: Actor) -> None:
     ill, well = make_webhook(), make_webhook()
     broken, good = some(12, ill), some(1, well)
-    first = bulk_retry_task.start(sam, all_that(LogFilter(webhook=ill.public_id)))
+    first = bulk_retry.start(sam, all_that(LogFilter(webhook=ill.public_id)))
     work()
     for each in broken[:10]:
         finish(each, "failed")
     work()
-    second = bulk_retry_task.start(ana, Selection(ticked=tuple(good)))
-    assert [each.public_id for each in batches.find_page().rows] == [second, first]
-    assert [each.public_id for each in batches.under_way()] == [second, first]
+    second = bulk_retry.start(ana, Selection(ticked=tuple(good)))
+    assert [each.public_id for each in bulk_retry.find_page().rows] == [second, first]
+    assert [each.public_id for each in bulk_retry.under_way()] == [second, first]
     assert fresh(first).state == TaskState.PAUSED
-    assert batches.remaining(fresh(first)) == 2
+    assert bulk_retry.remaining(fresh(first)) == 2
     work()
     finish(good[0], "delivered")
     work()
-    assert [each.public_id for each in batches.under_way()] == [first]
-    assert len(batches.find_page().rows) == 2
+    assert [each.public_id for each in bulk_retry.under_way()] == [first]
+    assert len(bulk_retry.find_page().rows) == 2
 
 
 def test_the_rest_of_one_that_was_stopped_is_what_it_did_not_send(
@@ -75,15 +74,18 @@ def test_the_rest_of_one_that_was_stopped_is_what_it_did_not_send(
 ) -> None:
     made = some(4, make_webhook())
     batch = stopped_after_one(ana, made, monkeypatch)
-    assert batches.remaining(fresh(batch)) == 3
+    assert bulk_retry.remaining(fresh(batch)) == 3
     choice = Selection(rest_of=batch)
-    assert (selection.count(choice).total, batches.taken_up([fresh(batch)])) == (3, set())
-    rest = bulk_retry_task.start(sam, choice)
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 9)
+    assert (
+        bulk_retry_selection.count(choice).total,
+        bulk_retry.taken_up([fresh(batch)]),
+    ) == (3, set())
+    rest = bulk_retry.start(sam, choice)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 9)
     work()
     assert handed(made) == made[1:]
     assert fresh(rest).total == 3
-    assert batches.taken_up([fresh(batch), fresh(rest)]) == {batch}
+    assert bulk_retry.taken_up([fresh(batch), fresh(rest)]) == {batch}
 
 
 @pytest.mark.parametrize(("most", "is_found"), [(1, False), (2, True)])
@@ -91,10 +93,10 @@ def test_who_took_up_a_rest_is_looked_for_among_so_many_later_ones_and_no_more(
     ana: Actor, monkeypatch: pytest.MonkeyPatch, most: int, is_found: bool
 ) -> None:
     batch = stopped_after_one(ana, some(3, make_webhook()), monkeypatch)
-    bulk_retry_task.start(ana, Selection(ticked=tuple(some(1, make_webhook()))))
-    bulk_retry_task.start(ana, Selection(rest_of=batch))
-    monkeypatch.setattr(batches, "LATER", most)
-    assert batches.taken_up([fresh(batch)]) == ({batch} if is_found else set())
+    bulk_retry.start(ana, Selection(ticked=tuple(some(1, make_webhook()))))
+    bulk_retry.start(ana, Selection(rest_of=batch))
+    monkeypatch.setattr(bulk_retry, "MOST_LATER", most)
+    assert bulk_retry.taken_up([fresh(batch)]) == ({batch} if is_found else set())
 
 
 def test_what_has_arrived_meanwhile_is_not_in_the_rest(
@@ -104,39 +106,39 @@ def test_what_has_arrived_meanwhile_is_not_in_the_rest(
     batch = stopped_after_one(ana, made, monkeypatch)
     finish_alone = stored(made[1])
     assert finish_alone["status"] == "failed"
-    bulk_retry_task.start(ana, Selection(ticked=(made[1],)))
+    bulk_retry.start(ana, Selection(ticked=(made[1],)))
     work()
     finish(made[1], "delivered")
     work()
-    assert selection.count(Selection(rest_of=batch)).total == 1
+    assert bulk_retry_selection.count(Selection(rest_of=batch)).total == 1
 
 
 def test_a_long_rest_is_read_in_chunks(ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     made = some(6, make_webhook())
     batch = stopped_after_one(ana, made, monkeypatch)
-    monkeypatch.setattr(selection, "CHUNK", 2)
+    monkeypatch.setattr(bulk_retry_selection, "CHUNK", 2)
     choice = Selection(rest_of=batch)
-    found = [row.public_id for rows, _ in selection.pages(choice) for row in rows]
+    found = [row.public_id for rows in bulk_retry_selection.pages(choice) for row in rows]
     assert found == made[:0:-1]
-    rest = bulk_retry_task.start(ana, choice)
+    rest = bulk_retry.start(ana, choice)
     for _ in range(4):
         work()
     assert fresh(rest).total == 5
-    assert selection.count(Selection(rest_of=uuid4())).total == 0
+    assert bulk_retry_selection.count(Selection(rest_of=uuid4())).total == 0
 
 
 def test_a_second_one_leaves_to_the_first_what_that_has_taken(ana: Actor, sam: Actor) -> None:
     hook = make_webhook()
     made = some(12, hook)
-    first = bulk_retry_task.start(sam, all_that(LogFilter(status=StatusFilter.FAILED)))
+    first = bulk_retry.start(sam, all_that(LogFilter(status=StatusFilter.FAILED)))
     work()
     later = some(2, hook)
-    counted = selection.count(all_that(FAILED))
+    counted = bulk_retry_selection.count(all_that(FAILED))
     assert (counted.total, counted.skipped[Skip.TAKEN]) == (2, 2)
     assert (counted.taken, counted.arrived) == ({fresh(first).id: 2}, 0)
-    counted = selection.count(all_that(LogFilter()))
+    counted = bulk_retry_selection.count(all_that(LogFilter()))
     assert counted.taken == {fresh(first).id: 12}
-    second = bulk_retry_task.start(ana, all_that(FAILED))
+    second = bulk_retry.start(ana, all_that(FAILED))
     work()
     rows = session().execute(select(BatchRow.task_id, BatchRow.delivery_id)).all()
     assert len({row.delivery_id for row in rows}) == len(rows) == 14
@@ -146,48 +148,27 @@ def test_a_second_one_leaves_to_the_first_what_that_has_taken(ana: Actor, sam: A
 
 def test_what_one_that_has_ended_had_taken_is_free_again(ana: Actor) -> None:
     made = some(2, make_webhook())
-    bulk_retry_task.start(ana, all_that(FAILED))
+    bulk_retry.start(ana, all_that(FAILED))
     work()
     for each in made:
         finish(each, "failed")
     work()
-    assert batches.under_way() == []
-    assert selection.count(all_that(FAILED)).total == 2
+    assert bulk_retry.under_way() == []
+    assert bulk_retry_selection.count(all_that(FAILED)).total == 2
 
 
 def test_a_choice_of_a_rest_survives_being_stored() -> None:
     choice = Selection(rest_of=uuid4(), again=True)
-    assert selection.from_params(selection.as_params(choice)) == choice
+    assert bulk_retry_selection.from_params(bulk_retry_selection.as_params(choice)) == choice
     untried = Selection(wanted=LogFilter(untried=True), newest=7)
-    assert selection.from_params(selection.as_params(untried)) == untried
+    assert bulk_retry_selection.from_params(bulk_retry_selection.as_params(untried)) == untried
 
 
 def test_a_try_that_was_cut_off_before_is_no_result_of_the_bulk_retry(ana: Actor) -> None:
     (made,) = some(1, make_webhook(), status="retrying", attempts=1, tries=1)
     lease(made, -1)
-    bulk_retry_task.start(ana, all_that(LogFilter()))
+    bulk_retry.start(ana, all_that(LogFilter()))
     work()
     assert find_lease(made) is None
     assert stored(made)["attempts"] == 2
     assert session().scalars(select(BatchRow.attempts)).all() == [2]
-
-
-def test_of_each_webhook_it_counts_what_waits_and_what_is_tried(ana: Actor) -> None:
-    other, *_ = [make_webhook() for _ in range(9)]  # no id of the webhook is a delivery's
-    hook = make_webhook()
-    made = [*some(5, hook), *some(2, other)]
-    bulk_retry_task.start(ana, Selection(ticked=tuple(made)))
-    work()
-    with writing() as current:
-        current.execute(update(BatchRow).values(outcome=RowOutcome.WAITING))
-        ids = select(Delivery.id).where(Delivery.public_id.in_([made[0], made[1], made[5]]))
-        taken = update(BatchRow).where(BatchRow.delivery_id.in_(ids))
-        current.execute(taken.values(outcome=RowOutcome.SENT))
-    for each in (made[0], made[5]):
-        lease(each)
-    current = session()
-    task_id = current.scalars(select(BatchRow.task_id)).first()
-    assert task_id is not None
-    now = database_time(current)
-    assert batches.count_tried(current, task_id, [hook.id], now) == {hook.id: 1}
-    assert batches.count_waiting(current, task_id, [hook.id]) == {hook.id: 3}

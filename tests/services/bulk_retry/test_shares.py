@@ -5,11 +5,10 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.models.tasks import Task
-from portal.services.bulk_retry import batches
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import FAILED, all_that, finish, handed, some, work
 from tests.support.factories import make_user, make_webhook
 
@@ -24,10 +23,10 @@ def ana(app: Flask) -> Actor:
 def test_a_webhook_that_failed_too_often_leaves_its_share_to_the_others(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 4)
-    monkeypatch.setattr(batches, "MOST_FAILURES", 2)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 4)
+    monkeypatch.setattr(bulk_retry, "MOST_FAILURES", 2)
     ill, well = some(3, make_webhook()), some(6, make_webhook())
-    bulk_retry_task.start(ana, all_that(FAILED))
+    bulk_retry.start(ana, all_that(FAILED))
     work()
     assert (handed(ill), handed(well)) == (ill[:2], well[:2])
     for each in ill[:2]:
@@ -40,10 +39,10 @@ def test_a_webhook_that_failed_too_often_leaves_its_share_to_the_others(
 def test_more_webhooks_than_places_get_one_each_in_turn(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 2)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 2)
     # A set of these three is walked in another order.
     made = [some(1, make_webhook(id=each))[0] for each in (33, 42, 48)]
-    bulk_retry_task.start(ana, all_that(FAILED))
+    bulk_retry.start(ana, all_that(FAILED))
     work()
     assert handed(made) == made[:2]
     finish(made[0], "delivered")
@@ -54,11 +53,11 @@ def test_more_webhooks_than_places_get_one_each_in_turn(
 def test_so_many_are_handed_over_in_one_step_and_no_more(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "A_STEP", 3)
+    monkeypatch.setattr(bulk_retry, "A_STEP", 3)
     made = some(5, make_webhook())
-    bulk_retry_task.start(ana, Selection(ticked=tuple(made)))
+    bulk_retry.start(ana, Selection(ticked=tuple(made)))
     for expected in ([], made[:3], made):
         with writing() as current:
             task = current.scalars(select(Task)).one()
-            bulk_retry_task.step(current, task)
+            bulk_retry.step(current, task)
         assert handed(made) == expected

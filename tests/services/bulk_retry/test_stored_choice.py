@@ -10,8 +10,8 @@ import pytest
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.reason_keys import Reason
-from portal.services.bulk_retry import selection
-from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries import bulk_retry_selection
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 
 EARLY, LATE = datetime(2026, 3, 1, 8, tzinfo=UTC), datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -34,7 +34,9 @@ FULL = LogFilter(
 
 def again(choice: Selection) -> Selection:
     """What comes back from the database, which keeps JSON."""
-    return selection.from_params(json.loads(json.dumps(selection.as_params(choice))))
+    return bulk_retry_selection.from_params(
+        json.loads(json.dumps(bulk_retry_selection.as_params(choice)))
+    )
 
 
 def test_no_part_of_a_filter_is_lost() -> None:
@@ -61,12 +63,3 @@ def test_ticked_deliveries_keep_their_order_and_whether_they_go_once_more(
 ) -> None:
     choice = Selection(ticked=(UUID(int=5), UUID(int=3)), again=once_more)
     assert again(choice) == choice
-
-
-def test_what_an_earlier_edition_kept_is_still_read() -> None:
-    kept = selection.as_params(Selection(wanted=LogFilter(search="x"), newest=9))
-    for name in ("codes", "untried", "failed", "answer"):
-        del kept["filter"][name]
-    assert selection.filter_of(kept) == LogFilter(search="x")
-    kept["filter"]["code"] = 404
-    assert selection.filter_of(kept) == LogFilter(search="x", codes=(404, 404))

@@ -15,13 +15,11 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import BatchRow, Delivery, Event, Priority
 from portal.models.tasks import Task, TaskState
-from portal.services.bulk_retry import batches, queries, selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.batches import Standstill
-from portal.services.bulk_retry.selection import Selection, Skip
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries import bulk_retry, bulk_retry_selection, index_scan
+from portal.services.deliveries.bulk_retry import Standstill
+from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import (
@@ -50,7 +48,7 @@ def ana(app: Flask) -> Actor:
 def told(batch: UUID) -> list[tuple[str, int, int, bool, datetime | None, bool]]:
     return [
         (each.webhook_name, each.waiting, each.trying, each.is_halted, each.until, each.has_asked)
-        for each in queries.troubles(fresh(batch))
+        for each in bulk_retry.troubles(fresh(batch))
     ]
 
 
@@ -67,7 +65,7 @@ def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor)
     hooks = {name: make_webhook(name=name, **columns) for name, columns in away.items()}
     made = {name: some(2, hook) for name, hook in hooks.items()}
     ticked = tuple(each for of_one in made.values() for each in of_one)
-    batch = bulk_retry_task.start(ana, Selection(ticked=ticked))
+    batch = bulk_retry.start(ana, Selection(ticked=ticked))
     work()
     lease(handed(made["Sync"])[0])
     lease(handed(made["Desk"])[0], -1)  # nobody sends it any more
@@ -82,9 +80,9 @@ def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor)
 def test_it_waits_for_what_is_being_sent_before_it_is_interrupted(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "MOST_FAILURES", 2)
+    monkeypatch.setattr(bulk_retry, "MOST_FAILURES", 2)
     made = some(6, make_webhook(name="Sync"))
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     finish(made[0], "delivered")
     work()
@@ -103,14 +101,14 @@ def test_it_waits_for_what_is_being_sent_before_it_is_interrupted(
 
 def still(batch: UUID, *hooks: Hook) -> Sequence[Standstill | None]:
     task = fresh(batch)
-    found = batches.standstills([task], {each.public_id for each in hooks})
+    found = bulk_retry.standstills([task], {each.public_id for each in hooks})
     return [found.get((task.id, each.public_id)) for each in hooks]
 
 
 def test_why_nothing_goes_out_is_the_first_of_three_reasons(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "MOST_FAILURES", 1)
+    monkeypatch.setattr(bulk_retry, "MOST_FAILURES", 1)
     ill, slow, waits, well = (make_webhook() for _ in range(4))
     set_webhook(slow, throttled=True)
     set_webhook(waits, not_before=utcnow() + SOON)
@@ -118,7 +116,7 @@ def test_why_nothing_goes_out_is_the_first_of_three_reasons(
     some(2, ill)
     for hook in (slow, waits, well):
         some(1, hook)
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     finish(made, "failed")
     work()
@@ -132,7 +130,7 @@ def test_why_nothing_goes_out_is_the_first_of_three_reasons(
     sending.stop(make_user("admin").actor)
     assert still(batch, ill, slow, well) == [broken, Standstill.STOPPED, Standstill.STOPPED]
     with asked(db.engine) as statements:
-        assert batches.standstills([], {ill.public_id}) == {}
+        assert bulk_retry.standstills([], {ill.public_id}) == {}
     assert not statements, "a log without a bulk retry asks for none"
 
 
@@ -142,20 +140,22 @@ def test_what_arrived_counts_where_it_could_be_sent_once_more(app: Flask) -> Non
     make_delivery(hook, status="delivered", priority=Priority.TEST)
     make_delivery(off, status="delivered")
     make_delivery(make_webhook(deleted_at=utcnow()), status="delivered")
-    counted = selection.count(all_that(LogFilter()))
+    counted = bulk_retry_selection.count(all_that(LogFilter()))
     assert (counted.arrived, counted.total, counted.in_order) == (1, 0, set())
     assert counted.skipped == {Skip.ARRIVED: 1, Skip.TEST: 1, Skip.OFF: 2}
-    counted = selection.count(all_that(LogFilter(), again=True))
+    counted = bulk_retry_selection.count(all_that(LogFilter(), again=True))
     assert (counted.total, counted.in_order) == (1, {"Sync"})
     make_delivery(make_webhook(name="Door"), status="failed")
-    counted = selection.count(all_that(LogFilter(), again=True))
+    counted = bulk_retry_selection.count(all_that(LogFilter(), again=True))
     assert (counted.total, counted.in_order) == (2, {"Sync"})
 
 
 def test_of_more_than_ten_thousand_no_more_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "COUNT_SECONDS", 3600.0)  # however slow the machine is
+    monkeypatch.setattr(
+        bulk_retry_selection, "COUNT_SECONDS", 3600.0
+    )  # however slow the machine is
     many_failed(make_webhook(), 10_001)
-    counted = selection.count(all_that(FAILED))
+    counted = bulk_retry_selection.count(all_that(FAILED))
     assert (counted.total, counted.is_more) == (10_000, True)
 
 
@@ -174,7 +174,7 @@ def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Fla
     hook = make_webhook(throttled=True, not_before=utcnow() + SOON)
     make_delivery(hook)
     make_delivery(hook, status="retrying", tries=1)
-    counted = selection.count(all_that(LogFilter()))
+    counted = bulk_retry_selection.count(all_that(LogFilter()))
     assert (counted.total, counted.skipped) == (1, {Skip.WAITING: 1})
 
 
@@ -188,14 +188,15 @@ def test_a_search_that_ends_early_goes_on_where_it_was(
         made = make_delivery(hook, event=event, status="failed")
         found += [made] if event == "asset.lost" else []
     wanted = LogFilter(webhook=hook.public_id, event=EventName.LOST)
-    chosen = [row.public_id for some, _ in selection.pages(all_that(wanted)) for row in some]
+    pages = bulk_retry_selection.pages(all_that(wanted))
+    chosen = [row.public_id for rows in pages for row in rows]
     assert chosen == found[::-1]
 
 
 def test_the_report_names_the_attempt_that_was_made_here(ana: Actor) -> None:
     (made,) = some(1, make_webhook(), reason="server", code=500)
     make_attempt(made, kind="manual", outcome="failed", reason="dns")
-    batch = bulk_retry_task.start(ana, Selection(ticked=(made,)))
+    batch = bulk_retry.start(ana, Selection(ticked=(made,)))
     work()
     for reason, outcome, kind in (
         ("auth", "failed", "scheduled"),
@@ -205,17 +206,17 @@ def test_the_report_names_the_attempt_that_was_made_here(ana: Actor) -> None:
     ):
         make_attempt(made, kind=kind, outcome=outcome, reason=reason, code=422)
     work()
-    (row,) = queries.every(fresh(batch))
+    (row,) = bulk_retry.report_rows(fresh(batch))
     assert (row.reason, row.code) == ("bad_request", 422)
-    assert queries.count_not_arrived(fresh(batch)) == 1
+    assert bulk_retry.not_arrived(fresh(batch))[1] == 1
 
 
 def test_two_that_wait_are_worked_at_apart(ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
     hook = make_webhook()
     made = some(4, hook)
     for part in (made[:2], made[2:]):
-        bulk_retry_task.start(ana, Selection(ticked=tuple(part)))
+        bulk_retry.start(ana, Selection(ticked=tuple(part)))
     work()
     assert handed(made) == [made[0], made[2]]
     taken = session().execute(select(BatchRow.task_id, BatchRow.outcome)).all()

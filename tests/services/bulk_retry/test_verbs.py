@@ -19,14 +19,13 @@ from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
 from portal.queue import notifier
 from portal.services import tasks
-from portal.services.bulk_retry import batches, queries, selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
-from portal.services.bulk_retry.task import take_out
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_task
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries.bulk_retry import take_out
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
@@ -54,7 +53,7 @@ def ana(app: Flask) -> Actor:
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many failures in a row interrupt one."""
-    monkeypatch.setattr(batches, "MOST_FAILURES", FEW)
+    monkeypatch.setattr(bulk_retry, "MOST_FAILURES", FEW)
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
 def interrupted(actor: Actor) -> tuple[UUID, list[UUID]]:
     """One of which a few failed in a row, and two remain."""
     made = some(FEW + 2, make_webhook())
-    batch = bulk_retry_task.start(actor, all_that(FAILED))
+    batch = bulk_retry.start(actor, all_that(FAILED))
     work()
     for each in made[:FEW]:
         finish(each, "failed")
@@ -78,7 +77,7 @@ def collect(batch: UUID) -> None:
     """The first step of it: what it is for is found."""
     with writing() as current:
         task = current.scalars(select(Task).where(Task.public_id == batch)).one()
-        bulk_retry_task.step(current, task)
+        bulk_retry.step(current, task)
 
 
 def forget(made: UUID) -> None:
@@ -92,7 +91,7 @@ def forget(made: UUID) -> None:
 
 
 def messages(batch: UUID) -> list[tuple[str, str]]:
-    return [(row.outcome, row.message) for row in queries.every(fresh(batch))]
+    return [(row.outcome, row.message) for row in bulk_retry.report_rows(fresh(batch))]
 
 
 def told() -> list[tuple[str, str, Any]]:
@@ -108,8 +107,11 @@ def test_what_somebody_continues_goes_on_at_once_and_is_written_down(
     with writing() as current:
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
     redis.delete(notifier.TASKS_QUEUED)
-    bulk_retry_task.go_on(make_user("support", name="Sam").actor, batch)
+    bulk_retry.go_on(make_user("support", name="Sam").actor, batch)
     assert redis.exists(notifier.TASKS_QUEUED)
+    redis.delete(task_notifier.QUEUED)
+    bulk_retry.go_on(make_user("support", name="Sam").actor, batch)
+    assert redis.exists(task_notifier.QUEUED)
     assert fresh(batch).due_at <= utcnow()
     assert told()[-1][:2] == ("Sam", "batch.went_on")
 
@@ -118,24 +120,27 @@ def test_a_stop_that_waits_for_what_is_being_sent_looks_at_once_how_that_ends(
     ana: Actor, redis: Redis
 ) -> None:
     (made,) = some(1, make_webhook())
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     lease(made)
     with writing() as current:
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
     redis.delete(notifier.TASKS_QUEUED)
-    bulk_retry_task.stop(ana, batch)
+    bulk_retry.stop(ana, batch)
     assert redis.exists(notifier.TASKS_QUEUED)
+    redis.delete(task_notifier.QUEUED)
+    bulk_retry.stop(ana, batch)
+    assert redis.exists(task_notifier.QUEUED)
     assert fresh(batch).due_at <= utcnow()
     assert fresh(batch).finished_at is None
 
 
 def test_one_of_which_all_has_ended_stops_at_once(ana: Actor) -> None:
     (made,) = some(1, make_webhook())
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     finish(made, "delivered")
-    bulk_retry_task.stop(ana, batch)
+    bulk_retry.stop(ana, batch)
     assert (fresh(batch).state, fresh(batch).counts) == (TaskState.STOPPED, {"delivered": 1})
 
 
@@ -156,15 +161,17 @@ def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) ->
 
 def test_what_is_handed_over_notifies_for_the_workers(ana: Actor) -> None:
     some(1, make_webhook())
-    bulk_retry_task.start(ana, all_that(FAILED))
+    bulk_retry.start(ana, all_that(FAILED))
     before = notifications()
+    bulk_retry.start(ana, all_that(FAILED))
+    before = notifier.notifier().count() or 0
     work()
     assert notifications() > before
 
 
 def test_it_stops_by_itself_in_the_portals_name_and_gives_back_once(ana: Actor) -> None:
     first, second = some(2, make_webhook())
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     lease(first)
     with writing() as current:
@@ -181,10 +188,10 @@ def test_it_stops_by_itself_in_the_portals_name_and_gives_back_once(ana: Actor) 
 
 def test_who_stopped_it_stays_who_did_though_they_may_no_longer(ana: Actor) -> None:
     (made,) = some(1, make_webhook())
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     lease(made)
-    bulk_retry_task.stop(ana, batch)
+    bulk_retry.stop(ana, batch)
     with writing() as current:
         current.execute(update(User).values(is_active=False))
     work()
@@ -195,7 +202,7 @@ def test_who_stopped_it_stays_who_did_though_they_may_no_longer(ana: Actor) -> N
 
 def test_what_is_no_longer_kept_when_its_turn_comes_is_skipped_and_says_so(ana: Actor) -> None:
     made = some(FEW + 1, make_webhook())
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     forget(made[3])  # it waits
     forget(made[2])  # it was handed over
@@ -210,7 +217,7 @@ def test_what_is_no_longer_kept_when_its_turn_comes_is_skipped_and_says_so(ana: 
 def test_what_goes_to_a_webhook_that_is_deleted_meanwhile_is_skipped(ana: Actor) -> None:
     hook = make_webhook(name="Sync")
     (made,) = some(1, hook)
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     collect(batch)
     with writing() as current:
         current.execute(update(Webhook).values(deleted_at=utcnow()))
@@ -224,8 +231,8 @@ def test_nothing_is_started_or_continued_while_all_sending_is_stopped(ana: Actor
     batch, made = interrupted(ana)
     sending.stop(make_user("admin").actor)
     for verb in (
-        lambda: bulk_retry_task.start(ana, Selection(ticked=tuple(made[:1]))),
-        lambda: bulk_retry_task.go_on(ana, batch),
+        lambda: bulk_retry.start(ana, Selection(ticked=tuple(made[:1]))),
+        lambda: bulk_retry.go_on(ana, batch),
     ):
         with pytest.raises(Refusal, match="stopped"):
             verb()
@@ -237,7 +244,7 @@ def test_work_of_another_kind_is_neither_continued_nor_stopped_from_here(ana: Ac
         asked = tasks.start(current, ana, import_task.CHECK_NAME, total=1)
         asked.state = TaskState.PAUSED
         check = asked.public_id
-    for verb in (bulk_retry_task.go_on, bulk_retry_task.stop):
+    for verb in (bulk_retry.go_on, bulk_retry.stop):
         with pytest.raises(NotFound):
             verb(ana, check)
     session().rollback()
@@ -258,7 +265,7 @@ def test_what_was_asked_for_is_written_down(
     ana: Actor, make: Callable[[list[UUID]], Selection], changes: dict[str, Any] | None
 ) -> None:
     ids = some(2, make_webhook())
-    bulk_retry_task.start(ana, make(ids))
+    bulk_retry.start(ana, make(ids))
     ((by, action, found),) = told()
     expected = {"rest_of": str(ids[0])} if changes is None else changes
     assert (by, action) == ("Ana", "batch.started")
@@ -267,15 +274,15 @@ def test_what_was_asked_for_is_written_down(
 
 def test_one_that_was_ticked_twice_is_not_missing(app: Flask) -> None:
     (made,) = some(1, make_webhook())
-    counted = selection.count(Selection(ticked=(made, made)))
+    counted = bulk_retry_selection.count(Selection(ticked=(made, made)))
     assert (counted.total, counted.skipped) == (1, {})
-    counted = selection.count(Selection(ticked=(made, uuid4())))
-    assert (counted.total, counted.skipped) == (1, {selection.Skip.GONE: 1})
+    counted = bulk_retry_selection.count(Selection(ticked=(made, uuid4())))
+    assert (counted.total, counted.skipped) == (1, {bulk_retry_selection.Skip.GONE: 1})
 
 
 def test_failures_are_counted_in_the_order_in_which_they_ended(ana: Actor) -> None:
     made = some(FEW, make_webhook())
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     finish(made[2], "delivered")  # before the others, and after them by its id
     for each in made[:2]:
@@ -287,7 +294,7 @@ def test_failures_are_counted_in_the_order_in_which_they_ended(ana: Actor) -> No
 
 def test_an_automatic_try_and_one_that_reached_nobody_are_not_how_it_ended(ana: Actor) -> None:
     (made,) = some(1, make_webhook())
-    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     make_attempt(made, kind="scheduled", outcome="delivered", code=200)
     make_attempt(made, kind="manual", outcome="unreached", reason="refused", sender="one")
@@ -303,11 +310,11 @@ def test_whoever_has_it_continue_sends_it_and_a_name_that_is_gone_is_that_of_the
 ) -> None:
     batch, _ = interrupted(ana)
     sam = make_user("support", name="Sam")
-    assert batches.sender(fresh(batch)) == (ana.user_id, "Ana")
-    bulk_retry_task.go_on(sam.actor, batch)
-    assert batches.sender(fresh(batch)) == (sam.id, "Sam")
+    assert bulk_retry.sender(fresh(batch)) == (ana.user_id, "Ana")
+    bulk_retry.go_on(sam.actor, batch)
+    assert bulk_retry.sender(fresh(batch)) == (sam.id, "Sam")
     with writing() as current:
         task = current.scalars(select(Task)).one()
-        task.cursor = {**task.cursor, batches.SENDER: 999_999}
-    assert batches.sender(fresh(batch)) == (999_999, "Ana")
-    assert batches.remaining(fresh(batch)) == 2
+        task.cursor = {**task.cursor, bulk_retry.SENDER: 999_999}
+    assert bulk_retry.sender(fresh(batch)) == (999_999, "Ana")
+    assert bulk_retry.remaining(fresh(batch)) == 2

@@ -22,14 +22,12 @@ from portal.services.actions import assignments, bulk
 from portal.services.alerts import runs
 from portal.services.assets.queries import AssetFilter
 from portal.services.audit import TrailFilter
-from portal.services.bulk_retry import queries as bulk_retry_queries
-from portal.services.bulk_retry import selection
-from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.task_kinds import KINDS
@@ -157,9 +155,11 @@ def a_bulk_retry() -> Any:
         hooks = [make_webhook(receiver.url + path) for path in ("fine", "broken", "other")]
         made = [make_delivery(hooks[n % 3], status="failed") for n in range(4 * MANY)]
         make_delivery(hooks[0], status="delivered")
-        choice = selection.Selection(wanted=FAILED, newest=selection.newest_now())
-        counted = selection.count(choice)
-        batch = bulk_retry_task.start(SYSTEM, choice)
+        choice = bulk_retry_selection.Selection(
+            wanted=FAILED, newest=bulk_retry_selection.newest_now()
+        )
+        counted = bulk_retry_selection.count(choice)
+        batch = bulk_retry.start(SYSTEM, choice)
         make_delivery(hooks[0], status="failed")  # it came later, and was not meant
         for _ in range(40):
             _as_if_time_had_passed()
@@ -171,7 +171,7 @@ def a_bulk_retry() -> Any:
                 break
         got = [each.header("X-Asset-Webhook-Id") for each, _ in receiver.answered]
     task = tasks.find(batch)
-    report = [(row.outcome, row.public_id) for row in bulk_retry_queries.every(task)]
+    report = [(row.outcome, row.public_id) for row in bulk_retry.report_rows(task)]
     ends = ["failed" if n % 3 == 1 else "delivered" for n in range(4 * MANY)]
     assert report == list(zip(ends, made, strict=True))
     assert len(got) == len(set(got)) == counted.total == task.total == 4 * MANY

@@ -19,12 +19,11 @@ from portal.services import audit as audit_queries
 from portal.services import tasks
 from portal.services.actions.planning import reservations
 from portal.services.alerts import kinds
-from portal.services.bulk_retry import queries as bulk_retry_queries
-from portal.services.bulk_retry import selection, task
 from portal.services.core import queries as core_queries
 from portal.services.core.time_zones import moment_words
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries import log as log_pages
 from portal.services.dispatch import sweep
 from portal.services.operations import retention
@@ -43,10 +42,10 @@ FEW, THOUSANDS = 2, 10_000
 Bound = tuple[ModuleType, str]
 OFF: Sequence[Bound] = ((activation, "RESTED_A_STEP"), (activation, "A_STATEMENT"))
 RETRIED: Sequence[Bound] = (
-    (selection, "CHUNK"),
-    (task, "MOST_UNDER_WAY"),
-    (task, "A_STEP"),
-    (bulk_retry_queries, "CHUNK"),
+    (bulk_retry_selection, "CHUNK"),
+    (bulk_retry, "MOST_UNDER_WAY"),
+    (bulk_retry, "A_STEP"),
+    (bulk_retry, "CHUNK"),
 )
 # What is done, and the bounds that cut it into pieces.
 WALKS: dict[Callable[[], Any], Sequence[Bound]] = {

@@ -27,8 +27,8 @@ from portal.services.assets import queries as asset_queries
 from portal.services.assets.pages import AssetOrder
 from portal.services.assets.queries import AssetFilter
 from portal.services.audit import TrailFilter
-from portal.services.bulk_retry import batches
 from portal.services.core import keyset
+from portal.services.deliveries import bulk_retry
 from portal.services.webhooks import queries as webhook_queries
 from tests.services.core import planned_lists, register_lists, webhook_lists
 from tests.services.core.keyset_walk import (
@@ -56,7 +56,7 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     audit_queries.find_page: planned_lists.trail,
     alert_queries.list_alerts: planned_lists.alerts,
     webhook_queries.list_webhooks: webhook_lists.webhooks,
-    batches.find_page: webhook_lists.bulk_retries,
+    bulk_retry.find_page: webhook_lists.bulk_retries,
 }
 # In a way of their own, with tests of their own.
 APART = {

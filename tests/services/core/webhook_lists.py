@@ -10,10 +10,9 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
 from portal.services import tasks
-from portal.services.bulk_retry import batches
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import retry
+from portal.services.deliveries import bulk_retry, retry
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookOrder
 from tests.services.core.keyset_walk import Case, every, store
@@ -100,4 +99,4 @@ def bulk_retries() -> Iterator[Case]:
         for _ in range(5):
             made.append(tasks.start(current, SYSTEM, retry.NAME, total=1).public_id)
             tasks.start(current, SYSTEM, "another", total=1)
-    yield Case("bulk retries", batches.find_page, lambda task: task.public_id, made[::-1])
+    yield Case("bulk retries", bulk_retry.find_page, lambda task: task.public_id, made[::-1])

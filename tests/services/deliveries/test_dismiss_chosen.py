@@ -12,14 +12,14 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, DismissedDelivery, Priority
 from portal.models.people import User
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import (
     BroughtBack,
     ChosenCount,
@@ -252,9 +252,9 @@ def test_what_is_no_problem_is_refused_and_leaves_no_trace(sam: Actor, finance: 
 def test_what_waits_in_a_bulk_retry_is_told_apart_and_what_is_on_its_way_left_out(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
     made = [fail(finance) for _ in range(3)]
-    batch = bulk_retry_task.start(sam, Selection(ticked=tuple(made[:2])))
+    batch = bulk_retry.start(sam, Selection(ticked=tuple(made[:2])))
     work()
     assert [stored(each)["status"] for each in made] == ["waiting", "failed", "failed"]
     with pytest.raises(Refusal, match="being sent again at this moment"):
@@ -265,7 +265,7 @@ def test_what_waits_in_a_bulk_retry_is_told_apart_and_what_is_on_its_way_left_ou
     assert bring_back(sam, finance.public_id, Reason.SERVER) == 2
     assert dismiss_chosen(sam, made) == ChosenCount(1, 1, 1)
 
-    bulk_retry_task.stop(sam, batch)
+    bulk_retry.stop(sam, batch)
     work()
     assert bring_back_chosen(sam, made).count == 2
     assert dismiss_chosen(sam, made) == ChosenCount(3, 0, 0)

@@ -15,6 +15,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import dismissals
+from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries.dismissals import (
     bring_back,
@@ -23,7 +24,6 @@ from portal.services.deliveries.dismissals import (
     dismiss,
     dismiss_chosen,
 )
-from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.deliveries.test_problems import fail, told
 from tests.support.database.rivals import Rival

@@ -6,11 +6,10 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.services.bulk_retry.selection import Selection, as_params, from_params
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries import answers
-from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries import answers, index_scan
 from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.bulk_retry_selection import Selection, as_params, from_params
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from tests.services.deliveries.test_log_plans import explained
 from tests.support.deliveries import make_attempt, make_delivery, stored

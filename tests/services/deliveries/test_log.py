@@ -15,7 +15,7 @@ from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
 from portal.services.core import queries
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.due import PausedFor, ShownStatus

@@ -16,11 +16,10 @@ from portal.lib.paging import Cursor
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import index_scan
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.index_scan import page_statement, scan_for
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
-from portal.services.deliveries.index_scan import scan_for
-from portal.services.deliveries.index_scan import page_statement
 from portal.services.webhooks.queries import youngest
 from tests.support.database.kept_filling import told_once
 from tests.support.deliveries import make_attempt, make_delivery, make_many

@@ -29,7 +29,7 @@ from portal.models.deliveries import (
 )
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.log import LogPage
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from portal.models.deliveries import Delivery
-from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.log import Neighbours, find_neighbours
 from portal.services.deliveries.statuses import LogFilter, StatusFilter

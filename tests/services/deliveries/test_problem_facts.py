@@ -11,13 +11,12 @@ from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.tasks import Task, TaskState
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import bulk_retry, retry
 from portal.services.deliveries import problems as delivery_problems
-from portal.services.deliveries import retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import (
     bring_back,
     bring_back_chosen_by,
@@ -177,10 +176,10 @@ def test_of_two_bulk_retries_what_waits_and_what_is_handed_over_are_added_each_b
 def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
     sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
     hook = make_webhook()
     made = [fail(hook) for _ in range(4)]
-    bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
+    bulk_retry.start(sam, Selection(ticked=tuple(made)))
     work()
 
     assert waiting() == retry.count_queued(session(), hook.id) == 3
@@ -199,10 +198,10 @@ def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
 def test_what_a_bulk_retry_left_when_it_was_given_up_is_not_about_to_go_out(
     sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
     for is_over in (True, False):
         made = [fail(make_webhook()) for _ in range(3)]
-        batch = bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
+        batch = bulk_retry.start(sam, Selection(ticked=tuple(made)))
         work()
         with writing() as current:
             mine = update(Task).where(Task.public_id == batch)
@@ -215,10 +214,10 @@ def test_what_a_bulk_retry_left_when_it_was_given_up_is_not_about_to_go_out(
 def test_what_is_handed_over_is_no_more_among_those_that_go_out_all_the_same(
     sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
     _, hook, other = (make_webhook() for _ in range(3))
     made = [*(fail(hook) for _ in range(2)), fail(other), fail(other)]
-    bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
+    bulk_retry.start(sam, Selection(ticked=tuple(made)))
     work()
     change(made[0], status="failed")  # its attempt has ended, and nobody has looked yet
     done = dismiss(sam, hook.public_id, Reason.SERVER, utcnow())
@@ -228,7 +227,7 @@ def test_what_is_handed_over_is_no_more_among_those_that_go_out_all_the_same(
 def test_nothing_is_dismissed_of_what_is_on_its_way_or_has_not_failed(sam: Actor) -> None:
     hook = make_webhook()
     (sent,) = some(1, hook)
-    bulk_retry_task.start(sam, Selection(ticked=(sent,)))
+    bulk_retry.start(sam, Selection(ticked=(sent,)))
     work()
     arrived = make_delivery(hook, status="delivered")
     with pytest.raises(Refusal, match="being sent again at this moment"):

@@ -9,8 +9,7 @@ from sqlalchemy import func, insert, select
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Dismissal, DismissedDelivery
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import index_scan as index_scan
-from portal.services.deliveries import problems
+from portal.services.deliveries import index_scan, problems
 from portal.services.deliveries.index_scan import page_statement
 from portal.services.deliveries.problems import LATEST, LONG_AGO
 from portal.services.deliveries.statuses import LogFilter, StatusFilter, holds, marks

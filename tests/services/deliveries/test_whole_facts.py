@@ -8,7 +8,7 @@ import pytest
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, find_delivery
 from portal.services.deliveries.log import LogRow
-from portal.services.deliveries.retry import RetryState
+from portal.services.deliveries.retry import RetryEligibility
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.outbox.due import ShownStatus
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
@@ -155,7 +155,7 @@ def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
         occurred_at=HAPPENED,
         created_at=STORED,
         body=b"{}",
-        standing=RetryState(
+        standing=RetryEligibility(
             status=ShownStatus.FAILED,
             is_test=False,
             webhook_name="ERP",

@@ -13,11 +13,11 @@ from flask import Flask
 
 from portal.extensions import db
 from portal.services import tasks as task_leases
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
+from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.webhooks import activation, crud
 from tests.support.database.rivals import Rival
@@ -48,11 +48,11 @@ def delete(actor: Actor, hook: Hook, _made: UUID) -> None:
 
 
 def retry_in_bulk(actor: Actor, _hook: Hook, made: UUID) -> None:
-    bulk_retry_task.start(actor, Selection(ticked=(made,)))
+    bulk_retry.start(actor, Selection(ticked=(made,)))
     turn = task_leases.claim()
     assert turn is not None
     for _ in range(9):
-        if not task_leases.advance(turn, bulk_retry_task.KIND):
+        if not task_leases.advance(turn, bulk_retry.KIND):
             break
 
 

@@ -14,11 +14,11 @@ from portal.models.audit import AuditEntry
 from portal.models.operations import SendingSwitch
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.operations import sending
 from portal.services.operations.findings import find
 from portal.services.operations.health import read_facts
@@ -102,7 +102,7 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
     failed, arrived = (make_delivery(hook, status=each) for each in ("failed", "delivered"))
     later = make_delivery(hook, status="retrying")
     held = make_delivery(off, status="held")
-    halted = bulk_retry_task.start(ana, Selection(ticked=(failed,)))
+    halted = bulk_retry.start(ana, Selection(ticked=(failed,)))
     seen = held_deliveries.look(off.public_id)
     choice = HeldDecision(send=[held], rest=Rest.KEEP, seen=seen)
     values = WebhookValues(name="New", url="https://a.example.com/", events=("asset.created",))
@@ -112,8 +112,8 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
         lambda: delivery_retry.retry(ana, failed),
         lambda: delivery_retry.send_again(ana, arrived),
         lambda: delivery_retry.retry(ana, later),
-        lambda: bulk_retry_task.start(ana, Selection(ticked=(failed,))),
-        lambda: bulk_retry_task.go_on(ana, halted),
+        lambda: bulk_retry.start(ana, Selection(ticked=(failed,))),
+        lambda: bulk_retry.go_on(ana, halted),
         lambda: held_deliveries.send_waiting(ana, hook.public_id),
         lambda: activation.turn_on(ana, off.public_id, HeldChoice.SEND),
         lambda: held_deliveries.decide(ana, off.public_id, choice),

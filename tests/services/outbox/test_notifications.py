@@ -13,13 +13,13 @@ from jobs import tasks as job
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core import vault
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.task_kinds import KINDS
 from portal.services.webhooks import activation, held_deliveries, secrets
 from portal.services.webhooks.activation import HeldChoice
@@ -48,7 +48,7 @@ class Scene(NamedTuple):
 
     def retry_in_bulk(self) -> None:
         """The task collects, then hands over."""
-        bulk_retry_task.start(self.ana, Selection(ticked=(self.failed,)))
+        bulk_retry.start(self.ana, Selection(ticked=(self.failed,)))
         job.work(KINDS, 60)
 
 

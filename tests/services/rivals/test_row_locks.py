@@ -19,12 +19,11 @@ from portal.models.audit import AuditEntry
 from portal.models.deliveries import BatchRow, Delivery
 from portal.models.webhooks import Webhook
 from portal.services import tasks as task_leases
-from portal.services.bulk_retry import selection as bulk_retry_selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import dismiss, dismiss_chosen
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.rollups import remove_deliveries
@@ -44,11 +43,11 @@ def retry(actor: Actor, _hook: Hook, failed: UUID) -> None:
 
 
 def retry_in_bulk(actor: Actor, _hook: Hook, failed: UUID) -> None:
-    bulk_retry_task.start(actor, Selection(ticked=(failed,)))
+    bulk_retry.start(actor, Selection(ticked=(failed,)))
     turn = task_leases.claim()
     assert turn is not None
     while stored(failed)["status"] == "failed":
-        assert task_leases.advance(turn, bulk_retry_task.KIND)
+        assert task_leases.advance(turn, bulk_retry.KIND)
 
 
 def dismiss_it(actor: Actor, _hook: Hook, failed: UUID) -> None:
@@ -125,11 +124,11 @@ def a_bulk_retry_goes_on() -> Callable[[], object]:
     """Of all that failed; it has collected already."""
     failed = LogFilter(status=StatusFilter.FAILED)
     choice = Selection(wanted=failed, newest=bulk_retry_selection.newest_now())
-    bulk_retry_task.start(make_user().actor, choice)
+    bulk_retry.start(make_user().actor, choice)
     turn = task_leases.claim()
     assert turn is not None
-    assert task_leases.advance(turn, bulk_retry_task.KIND)
-    return partial(task_leases.advance, turn, bulk_retry_task.KIND)
+    assert task_leases.advance(turn, bulk_retry.KIND)
+    return partial(task_leases.advance, turn, bulk_retry.KIND)
 
 
 def test_what_is_removed_meanwhile_is_not_handed_over_by_a_bulk_retry(app: Flask) -> None:

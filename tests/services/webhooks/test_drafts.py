@@ -17,10 +17,10 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Rollup
 from portal.models.webhooks import Webhook
-from portal.services.bulk_retry import selection
 from portal.services.core import vault
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import bulk_retry_selection
 from portal.services.deliveries import detail as delivery_detail
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry as delivery_retry
@@ -225,7 +225,10 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
     (made,) = draft_of(ana, form).tests
     for wanted in (LogFilter(), LogFilter(webhook=form), LogFilter(delivery=made)):
         assert list(log_pages.every(wanted)) == []
-    assert list(selection.page(selection.Selection(ticked=(made,)), None)[0]) == []
+    assert (
+        list(bulk_retry_selection.page(bulk_retry_selection.Selection(ticked=(made,)), None)[0])
+        == []
+    )
     assert log_pages.webhook_names() == []
     assert webhook_queries.list_webhooks().rows == []
     assert count(Rollup) == 0

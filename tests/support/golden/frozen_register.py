@@ -22,11 +22,11 @@ from portal.models.deliveries import Delivery
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.queue.names import BACKGROUND, DELIVERIES
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.browser.support.sample_register import Filled, fill
 from tests.browser.support.screenshot import register
 from tests.services.bulk_retry.test_bulk_retry import finish
@@ -117,15 +117,15 @@ def _retry_under_way(by: Actor, filled: Filled) -> UUID:
     hook, at = make_webhook(name="Stocktaking"), NOW - timedelta(minutes=2)
     failed = {"status": "failed", "reason": "server", "code": 500, "tries": 10}
     made = [make_delivery(hook, created_at=at, occurred_at=at, **failed) for _ in range(3)]
-    retry = bulk_retry_task.start(by, Selection(ticked=tuple(made)))
+    retry = bulk_retry.start(by, Selection(ticked=tuple(made)))
     for outcome in ("delivered", "failed"):
-        job.work({bulk_retry_task.NAME: bulk_retry_task.KIND})
+        job.work({bulk_retry.NAME: bulk_retry.KIND})
         tried = made.pop()
         finish(tried, outcome)
         if outcome == "delivered":
             change(tried, reason=None, code=204, took_ms=98)
         _due(NOW, retry)
-    job.work({bulk_retry_task.NAME: bulk_retry_task.KIND})
+    job.work({bulk_retry.NAME: bulk_retry.KIND})
     return retry
 
 

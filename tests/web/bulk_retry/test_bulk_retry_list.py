@@ -6,9 +6,8 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.services.bulk_retry import batches as all_runs
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import FAILED, all_that, finish, some, work
 from tests.services.bulk_retry.test_runs import stopped_after_one
 from tests.support.deliveries import stored
@@ -34,7 +33,7 @@ def sam(app: Flask) -> Person:
 def interrupted(sam: Person) -> tuple[UUID, list[UUID]]:
     """Sam's, of which ten failed in a row and two remain."""
     made = some(12, make_webhook(name="Sync to ERP"), reason="server", code=500)
-    batch = bulk_retry_task.start(sam.actor, all_that(FAILED))
+    batch = bulk_retry.start(sam.actor, all_that(FAILED))
     work()
     for each in made[:10]:
         finish(each, "failed")
@@ -132,7 +131,7 @@ def test_what_a_stopped_one_left_is_retried_through_the_question_once(
     support: Pages, sam: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch, made = interrupted(sam)
-    bulk_retry_task.stop(sam.actor, batch)
+    bulk_retry.stop(sam.actor, batch)
     work()
     page = support.get("/batches")
     assert page.rows()[0][2:5] == ["Stopped", "10 of 12 10 of 12", "2 were not sent"]
@@ -159,7 +158,7 @@ def test_who_may_not_retry_sees_what_remains_and_no_button(app: Flask, sam: Pers
 
 def test_a_second_one_hears_who_retries_these_now(support: Pages, sam: Person) -> None:
     made = some(3, make_webhook(name="Sync to ERP"), reason="server", code=500)
-    bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made)))
+    bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     page = support.get("/deliveries/retry?all=1&status=failed")
     assert "Sam Okoro has just started another bulk retry." in page.main
     work()
@@ -185,7 +184,7 @@ def test_a_second_one_hears_of_one_that_was_interrupted_and_takes_the_others(
 def test_it_says_you_where_the_first_one_is_ones_own(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry_task, "MOST_UNDER_WAY", 1)
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
     some(2, make_webhook())
     confirm(support, "all=1")
     page = support.get("/deliveries/retry?all=1")
@@ -218,8 +217,8 @@ def test_the_heading_says_the_filter_in_words(support: Pages, query: str, words:
 def test_one_under_way_that_is_older_hides_nothing_of_who_took_up_a_rest(
     support: Pages, sam: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bulk_retry_task.start(sam.actor, Selection(ticked=tuple(some(1, make_webhook()))))
+    bulk_retry.start(sam.actor, Selection(ticked=tuple(some(1, make_webhook()))))
     batch = stopped_after_one(sam.actor, some(3, make_webhook()), monkeypatch)
-    bulk_retry_task.start(sam.actor, Selection(rest_of=batch))
-    monkeypatch.setattr(all_runs, "LATER", 1)
+    bulk_retry.start(sam.actor, Selection(rest_of=batch))
+    monkeypatch.setattr(bulk_retry, "MOST_LATER", 1)
     assert "Retry the remaining" not in support.get("/batches").main

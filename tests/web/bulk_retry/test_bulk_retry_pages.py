@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
@@ -184,7 +184,7 @@ def test_it_says_when_a_receiver_that_wants_to_be_left_alone_is_sent_to_again(
         until = utcnow() + timedelta(minutes=minutes)
         hook = make_webhook(throttled=True, not_before=until, pause=300)
         made = make_delivery(hook, status="failed", reason="unavailable", code=503)
-        batch = bulk_retry_task.start(make_user("support").actor, Selection(ticked=(made,)))
+        batch = bulk_retry.start(make_user("support").actor, Selection(ticked=(made,)))
         work()
         page = support.get(f"/batches/{batch}")
         assert said in page.main

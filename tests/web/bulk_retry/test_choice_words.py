@@ -11,11 +11,10 @@ from portal.engine.reason_keys import Reason, ReasonGroup
 from portal.engine.reasons import alike, reasons_in
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task, TaskState
-from portal.services.bulk_retry.selection import Selection, as_params
+from portal.services.deliveries.bulk_retry_selection import Selection, as_params
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
-from portal.web.bulk_retry import presenter
-from portal.web.deliveries.bulk_retries import Names, filter_words, heading, line_of
-from portal.web.tasks import presenter as task_presenter
+from portal.web.deliveries import bulk_retry_wording
+from portal.web.deliveries.bulk_retry_wording import Names, filter_words, heading, line_of
 from tests.support.factories import make_webhook
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
@@ -103,18 +102,18 @@ LINES = [
 ]
 
 
-@pytest.mark.parametrize(("run", "progress", "note"), LINES)
+@pytest.mark.parametrize(("batch", "progress", "note"), LINES)
 def test_a_line_says_how_far_it_got_and_why_it_does_not_go_on(
-    run: Task, progress: str, note: str
+    batch: Task, progress: str, note: str
 ) -> None:
-    line = line_of(run, Names(), is_taken_up=False)
+    line = line_of(batch, Names(), is_taken_up=False)
     assert (line.progress, line.note) == (progress, note)
-    is_partly = run.state == TaskState.DONE and "failed" in run.counts
-    assert (line.tag.tone == "warning") is (is_partly or run.state == TaskState.PAUSED)
+    is_partly = batch.state == TaskState.DONE and "failed" in batch.counts
+    assert (line.tag.tone == "warning") is (is_partly or batch.state == TaskState.PAUSED)
 
 
 @pytest.mark.parametrize(
-    ("run", "sentence"),
+    ("batch", "sentence"),
     [
         (task(TaskState.RUNNING, 0, 2, cursor={}), "Looking for what is to be sent: 2 so far."),
         (task(TaskState.RUNNING, 1, 2), "1 of 2 finished."),
@@ -131,5 +130,5 @@ def test_a_line_says_how_far_it_got_and_why_it_does_not_go_on(
         ),
     ],
 )
-def test_its_page_says_in_a_sentence_how_it_stands(run: Task, sentence: str) -> None:
-    assert presenter._sentence(run, task_presenter.page_of(run)) == sentence
+def test_its_page_says_in_a_sentence_how_it_stands(batch: Task, sentence: str) -> None:
+    assert bulk_retry_wording._sentence(batch) == sentence

@@ -13,10 +13,9 @@ from sqlalchemy import select, update
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import BatchRow, Delivery, Priority, RowOutcome
-from portal.services.bulk_retry import selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.operations import sending as operation_sending
 from portal.services.outbox.due import REFUSED
@@ -64,7 +63,7 @@ def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(suppo
     sending = make_delivery(sync)
     lease(sending)
     in_another = some(1, sync)
-    bulk_retry_task.start(make_user("support").actor, Selection(ticked=tuple(in_another)))
+    bulk_retry.start(make_user("support").actor, Selection(ticked=tuple(in_another)))
     work()
     change(in_another[0], status="failed")
     ticked = [*ids, sending, *in_another]
@@ -104,11 +103,11 @@ def test_a_count_that_ended_early_says_at_least(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some(3, make_webhook())
-    monkeypatch.setattr(selection, "MOST_COUNTED", 3)
+    monkeypatch.setattr(bulk_retry_selection, "MOST_COUNTED", 3)
     assert ask(support, "all=1").h1 == "Retry at least 3 deliveries?"
-    monkeypatch.setattr(selection, "MOST_COUNTED", 4)
+    monkeypatch.setattr(bulk_retry_selection, "MOST_COUNTED", 4)
     assert ask(support, "all=1").h1 == "Retry 3 deliveries?"
-    monkeypatch.setattr(selection, "COUNT_SECONDS", -1.0)
+    monkeypatch.setattr(bulk_retry_selection, "COUNT_SECONDS", -1.0)
     assert ask(support, "all=1").h1 == "Retry at least 3 deliveries?"
 
 
@@ -131,7 +130,7 @@ def test_one_that_has_just_begun_is_told_only_where_it_may_want_the_same(support
     for hook in (sync, door):
         some(1, hook)
     wanted = LogFilter(webhook=sync.public_id)
-    bulk_retry_task.start(make_user("support", name="Sam").actor, all_that(wanted))
+    bulk_retry.start(make_user("support", name="Sam").actor, all_that(wanted))
     told = "Sam has just started another bulk retry"
     for query, is_told in (
         ("all=1", True),
@@ -162,7 +161,7 @@ def test_it_leads_back_to_the_log_under_its_filter(
 def test_the_report_names_what_became_of_each(app: Flask, support: Pages) -> None:
     hook = make_webhook(name="Sync")
     made = some(6, hook, reason="server", code=500, asset_tag="AST-1", asset_name="Saw")
-    batch = bulk_retry_task.start(make_user("support").actor, Selection(ticked=tuple(made)))
+    batch = bulk_retry.start(make_user("support").actor, Selection(ticked=tuple(made)))
     work()
     finish(made[3], "failed")
     change(made[0], created_at=utcnow() - timedelta(days=1))

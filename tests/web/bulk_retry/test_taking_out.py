@@ -8,11 +8,11 @@ from sqlalchemy import update
 
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
-from portal.services.bulk_retry.task import take_out
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry import take_out
+from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import finish, fresh, some, work
 from tests.support.deliveries import make_attempt, stored
 from tests.support.factories import make_user, make_webhook
@@ -25,12 +25,12 @@ BUTTON = "Take it out"
 def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.bulk_retry.task.MOST_UNDER_WAY", 1)
+    monkeypatch.setattr("portal.services.deliveries.bulk_retry.MOST_UNDER_WAY", 1)
     made = some(3, make_webhook(name="Sync"), reason="server", code=500)
     for each in made:
         make_attempt(each, reason="server", code=500)
     sam = make_user("support", name="Sam Okoro")
-    batch = bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made)))
+    batch = bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     work()
     sent = next(each for each in made if stored(each)["status"] == "waiting")
     gone, other = (each for each in made if each != sent)

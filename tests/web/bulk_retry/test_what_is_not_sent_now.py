@@ -7,9 +7,8 @@ from zoneinfo import ZoneInfo
 from flask import Flask
 
 from portal.lib.clock import utcnow
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
-from portal.services.deliveries import dismissals
+from portal.services.deliveries import bulk_retry, dismissals
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook, some, work
 from tests.support.deliveries import free, lease, make_attempt, make_delivery
@@ -36,7 +35,7 @@ def back(hook: Hook) -> None:
 def test_what_is_finished_waits_and_is_tried_comes_to_the_whole(app: Flask) -> None:
     sync = away("Sync")
     made = some(9, sync, reason="unavailable", code=503)
-    batch = bulk_retry_task.start(make_user("support").actor, Selection(ticked=tuple(made)))
+    batch = bulk_retry.start(make_user("support").actor, Selection(ticked=tuple(made)))
     pages = visit(app, "support")
 
     def said() -> str:
@@ -82,7 +81,7 @@ def test_what_waits_in_a_bulk_retry_is_not_said_to_be_sent_now(app: Flask) -> No
         make_attempt(each, reason="server", code=500)
     last, other = made[-2:]
     sam = make_user("support", name="Sam Okoro")
-    batch = bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made)))
+    batch = bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     work()
     pages, own = visit(app, "support"), signed_in(app, sam)
     row, page = told(pages, last)
@@ -123,7 +122,7 @@ def test_the_caller_is_told_what_becomes_of_one_that_is_retried_anyhow(app: Flas
     for each in (failed, retried):
         make_attempt(each, reason="server", code=500)
     ticked = Selection(ticked=(*others, failed, retried))
-    bulk_retry_task.start(make_user("support").actor, ticked)
+    bulk_retry.start(make_user("support").actor, ticked)
     work()
     pages = visit(app, "support")
     for each, is_retried in ((failed, False), (retried, True)):
@@ -140,7 +139,7 @@ def test_a_problem_says_one_number_for_each_person_and_now_only_where_it_is_so(
     sam, ana = (make_user("support", name=name) for name in ("Sam Okoro", "Ana Gruber"))
     parts_of = ((sam, made[:4]), (ana, made[4:6]), (sam, made[6:11]))
     for person, part in parts_of:
-        bulk_retry_task.start(person.actor, Selection(ticked=tuple(part)))
+        bulk_retry.start(person.actor, Selection(ticked=tuple(part)))
         work()
     pages = signed_in(app, sam)
     # One of each is handed over: it waits like the others, and is tried once the receiver responds.

@@ -7,8 +7,8 @@ from flask import Flask
 
 from portal.engine.answer_words import MOST_READ
 from portal.models.deliveries import Delivery
-from portal.services.bulk_retry.selection import Selection, as_params, from_params
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries.bulk_retry_selection import Selection, as_params, from_params
 from portal.services.deliveries.statuses import LogFilter
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_webhook

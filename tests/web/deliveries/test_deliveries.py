@@ -10,7 +10,7 @@ from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
 from portal.web.frame.wording import moment
 from tests.support.deliveries import change, lease, make_attempt, make_delivery, make_many, stored

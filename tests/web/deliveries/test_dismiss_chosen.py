@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 
 from portal.models.deliveries import Priority
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import SYSTEM
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import work
 from tests.support.deliveries import make_delivery
@@ -34,10 +34,10 @@ def broken(count: int = 12) -> list[UUID]:
 
 def in_part_retried(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     """Five, of which Sam retries the first three: one is on its way, two wait for it."""
-    monkeypatch.setattr("portal.services.bulk_retry.task.MOST_UNDER_WAY", 1)
+    monkeypatch.setattr("portal.services.deliveries.bulk_retry.MOST_UNDER_WAY", 1)
     made = broken(5)
     sam = make_user("support", name="Sam").actor
-    bulk_retry_task.start(sam, Selection(ticked=tuple(made[:3])))
+    bulk_retry.start(sam, Selection(ticked=tuple(made[:3])))
     work()
     return made
 
@@ -110,7 +110,7 @@ def test_one_is_dismissed_on_its_page_and_the_other_is_not(app: Flask) -> None:
 def test_what_cannot_be_dismissed_is_left_out_in_words(app: Flask) -> None:
     made = broken(4)
     sam = make_user("support", name="Sam").actor
-    bulk_retry_task.start(sam, Selection(ticked=tuple(made[:1])))
+    bulk_retry.start(sam, Selection(ticked=tuple(made[:1])))
     work()
     pages = visit(app, "support")
     arrived = make_delivery(status="delivered")

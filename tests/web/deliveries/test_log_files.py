@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
-from portal.services.deliveries import index_scan as index_scan
+from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
 from tests.support.deliveries import make_attempt, make_delivery, make_many
 from tests.support.factories import make_webhook

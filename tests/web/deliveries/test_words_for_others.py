@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.web.bulk_retry.test_bulk_retry_pages import work
@@ -75,7 +75,7 @@ def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
         make_delivery(hook, status="failed", reason="server", code=500, tries=10) for _ in range(5)
     ]
     sam = make_user("support", name="Sam Okoro")
-    batch = bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made[:2])))
+    batch = bulk_retry.start(sam.actor, Selection(ticked=tuple(made[:2])))
     work()
     pages = visit(app, "support")
     page = pages.get("/deliveries")
@@ -90,13 +90,13 @@ def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
 
 
 def test_the_page_of_one_says_so_too(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal.services.bulk_retry.task.MOST_UNDER_WAY", 1)
+    monkeypatch.setattr("portal.services.deliveries.bulk_retry.MOST_UNDER_WAY", 1)
     hook = make_webhook(name="Sync")
     made = [make_delivery(hook, status="failed", reason="server", code=500) for _ in range(2)]
     for each in made:
         make_attempt(each, reason="server", code=500)
     sam = make_user("support", name="Sam Okoro")
-    bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made)))
+    bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     work()
     pages = visit(app, "support")
     shown = [pages.get(f"/deliveries/{each}") for each in made]

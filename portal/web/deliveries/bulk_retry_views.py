@@ -17,14 +17,11 @@ from flask import (
 from werkzeug.wrappers import Response as Answer
 from wtforms import BooleanField, HiddenField
 
-from portal.services.bulk_retry import batches, selection
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import once_only
-from portal.web.bulk_retry import presenter as bulk_retry_presenter
-from portal.web.deliveries import bulk_retries as bulk_retry_lines
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.web.deliveries import bulk_retry_wording as wording
 from portal.web.deliveries import log_presenter
-from portal.web.deliveries.bulk_retries import Names, choice_words
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.views import log_page
 from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in, status_of
@@ -46,11 +43,11 @@ class BatchForm(PortalForm):
         """The id up to which a person saw the count."""
         text = self.newest.data or ""
         is_id = text.isascii() and text.isdigit() and len(text) < 19
-        return int(text) if is_id else selection.newest_now()
+        return int(text) if is_id else bulk_retry_selection.newest_now()
 
 
 @blueprint.route("/deliveries/retry", methods=["GET", "POST"])
-@requires(bulk_retry_task.PERMISSION)
+@requires(bulk_retry.PERMISSION)
 def confirm() -> Answer | tuple[str, int]:
     """How many, to whom, why they failed, what is left out; then the button."""
     form, wanted = BatchForm(), LogFilterForm(request.args)
@@ -65,23 +62,23 @@ def confirm() -> Answer | tuple[str, int]:
             path = once_only(
                 owner(),
                 form.once_value,
-                lambda: bulk_retry_task.start(actor(), choice),
+                lambda: bulk_retry.start(actor(), choice),
                 lambda public_id: url_for("batches.show", public_id=public_id),
             )
             return redirect(path)
     form.newest.data = str(choice.newest)
-    count = selection.count(replace(choice, again=False))
+    count = bulk_retry_selection.count(replace(choice, again=False))
     back_label, back_url = _back(choice)
     page = render_template(
         "bulk_retry/confirm.html",
         back_label=back_label,
         back_url=back_url,
         form=form,
-        words=choice_words(choice, Names()),
+        words=wording.choice_words(choice, wording.Names()),
         count=count,
-        others=bulk_retry_presenter.others(count),
-        beginning=bulk_retry_presenter.beginning(choice),
-        view=bulk_retry_presenter,
+        others=wording.others(count),
+        beginning=wording.beginning(choice),
+        view=wording,
     )
     return page, status_of(form)
 
@@ -90,8 +87,8 @@ def confirm() -> Answer | tuple[str, int]:
 @requires("deliveries.read")
 def index() -> str:
     """All of them: who, what, how far."""
-    page = batches.find_page(request.args.get("cursor"))
-    lines = bulk_retry_lines.lines_of(page.rows)
+    page = bulk_retry.find_page(request.args.get("cursor"))
+    lines = wording.lines_of(page.rows)
     return render_template(
         "bulk_retry/index.html",
         page=page,
@@ -104,35 +101,31 @@ def index() -> str:
 @requires("deliveries.read")
 def show(public_id: UUID) -> str:
     """How far it got, where it waits, and how it ended."""
-    page = bulk_retry_presenter.page_of(bulk_retry_task.find(public_id))
-    return render_template(
-        "bulk_retry/show.html", page=page, view=bulk_retry_presenter, log_view=log_presenter
-    )
+    page = wording.page_of(bulk_retry.find(public_id))
+    return render_template("bulk_retry/show.html", page=page, view=wording, log_view=log_presenter)
 
 
 @blueprint.get("/batches/<uuid:public_id>/live")
 @requires("deliveries.read")
 def live(public_id: UUID) -> Response:
     """The changing part of the page."""
-    page = bulk_retry_presenter.page_of(bulk_retry_task.find(public_id))
-    html = render_template(
-        "bulk_retry/_live.html", page=page, view=bulk_retry_presenter, log_view=log_presenter
-    )
-    return jsonify(html=html, stop=not page.base.is_live, announce=page.announcement)
+    page = wording.page_of(bulk_retry.find(public_id))
+    html = render_template("bulk_retry/_live.html", page=page, view=wording, log_view=log_presenter)
+    return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
 
 
 @blueprint.post("/batches/<uuid:public_id>/stop")
 @requires("deliveries.stop")
 def stop(public_id: UUID) -> Answer:
     """End it: what is not being sent yet is as it was before."""
-    return _done(public_id, "Stopped.", bulk_retry_task.stop)
+    return _done(public_id, "Stopped.", bulk_retry.stop)
 
 
 @blueprint.get("/batches/<uuid:public_id>/go-on")
-@requires(bulk_retry_task.PERMISSION)
+@requires(bulk_retry.PERMISSION)
 def ask_go_on(public_id: UUID) -> Answer | str:
     """Ask before continuing what another person sends: from then on it is this one's."""
-    page = bulk_retry_presenter.page_of(bulk_retry_task.find(public_id))
+    page = wording.page_of(bulk_retry.find(public_id))
     if page.way_on is None:
         flash("There is nothing to continue: see how it stands below.", "info")
         return redirect(url_for("batches.show", public_id=public_id))
@@ -141,18 +134,18 @@ def ask_go_on(public_id: UUID) -> Answer | str:
 
 
 @blueprint.post("/batches/<uuid:public_id>/go-on")
-@requires(bulk_retry_task.PERMISSION)
+@requires(bulk_retry.PERMISSION)
 def go_on(public_id: UUID) -> Answer:
     """Try the webhooks that failed too often once more."""
-    return _done(public_id, "It continues.", bulk_retry_task.go_on)
+    return _done(public_id, "It continues.", bulk_retry.go_on)
 
 
 @blueprint.get("/batches/<uuid:public_id>/report.csv")
 @requires("deliveries.read")
 def report(public_id: UUID) -> Response:
     """Every delivery of it, and what became of it, as a file."""
-    found = bulk_retry_task.find(public_id)
-    return csv_download("bulk-retry.csv", bulk_retry_presenter.lines(found))
+    found = bulk_retry.find(public_id)
+    return csv_download("bulk-retry.csv", wording.report_lines(found))
 
 
 def _chosen(form: BatchForm, filter_: LogFilterForm) -> Selection:

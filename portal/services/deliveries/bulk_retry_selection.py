@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 from portal.engine.events.catalogue import EventName
 from portal.engine.reason_keys import Reason
 from portal.lib.paging import Cursor
-from portal.models.deliveries import Delivery
-from portal.services.bulk_retry import batches
+from portal.models.deliveries import BatchRow, Delivery, RowOutcome
+from portal.models.tasks import Task
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry
@@ -85,7 +85,8 @@ class Count:
             self.taken[taken_by] += 1
             self.skipped[Skip.TAKEN] += 1
             return
-        self.arrived += _is_arrived(row)
+        is_sent_to = row.is_webhook_active and not row.is_test
+        self.arrived += is_sent_to and row.status is ShownStatus.DELIVERED
         if skip := why_skipped(row, again):
             self.skipped[skip] += 1
             return
@@ -97,12 +98,12 @@ class Count:
 
 
 def newest_now() -> int:
-    """The id of the newest delivery: what comes later was not meant."""
+    """Return the id of the newest delivery: what comes later was not chosen."""
     return session().execute(select(func.max(Delivery.id))).scalar_one() or 0
 
 
 def why_skipped(row: LogRow, again: bool) -> Skip | None:
-    """Why this delivery is not retried; None when it is."""
+    """Return why this delivery is not retried; None when it is."""
     if row.is_test:
         return Skip.TEST
     if row.unpaused not in (*RETRYABLE, ShownStatus.DELIVERED):
@@ -116,7 +117,7 @@ def count(choice: Selection) -> Count:
     """Count per webhook, per reason, and what is skipped and why. Bounded in rows and in time."""
     counted, until = Count(), time.monotonic() + COUNT_SECONDS
     read = 0
-    for rows, _ in pages(choice):
+    for rows in pages(choice):
         taken = retry.taken(session(), [row.id for row in rows])
         for row in rows:
             counted.add(row, choice.again, taken.get(row.id))
@@ -131,108 +132,93 @@ def count(choice: Selection) -> Count:
     return counted
 
 
-def pages(choice: Selection) -> Iterator[tuple[Sequence[LogRow], str | None]]:
-    """The log's lines of a choice in chunks, each with the cursor behind it."""
-    cursor: str | None = None
-    while True:
+def pages(choice: Selection) -> Iterator[Sequence[LogRow]]:
+    """Read all of a choice, in chunks."""
+    rows, cursor = page(choice, None)
+    yield rows
+    while cursor is not None:
         rows, cursor = page(choice, cursor)
-        yield rows, cursor
-        if cursor is None:
-            return
+        yield rows
 
 
 def page(choice: Selection, cursor: str | None) -> tuple[Sequence[LogRow], str | None]:
-    """One chunk of a choice, the newest first, and the cursor behind it; None at the end."""
+    """Read one chunk of a choice, the newest first, and the cursor behind it; None at the end."""
     if choice.rest_of is not None:
-        return _rest(choice.rest_of, cursor)
+        ids = _unsent(choice.rest_of, int(cursor) if cursor else None)
+        return log_pages.of_ids(ids), str(ids[-1]) if len(ids) == CHUNK else None
     if choice.wanted is None:
-        ids = select(Delivery.id).where(Delivery.public_id.in_(choice.ticked))
-        return log_pages.of_ids(session().scalars(ids).all()), None
+        ticked = select(Delivery.id).where(Delivery.public_id.in_(choice.ticked))
+        return log_pages.of_ids(session().scalars(ticked).all()), None
     start = cursor or Cursor((choice.newest + 1,)).encode()
-    found = log_pages.find_page(choice.wanted, start, CHUNK)
-    return found.page.rows, found.page.older or found.further
+    chunk = log_pages.find_page(choice.wanted, start, CHUNK)
+    return chunk.page.rows, chunk.page.older or chunk.further
 
 
-def _rest(batch: UUID, cursor: str | None) -> tuple[Sequence[LogRow], str | None]:
-    ids = batches.unsent(session(), batch, int(cursor) if cursor else None, CHUNK)
-    return log_pages.of_ids(ids), str(ids[-1]) if len(ids) == CHUNK else None
-
-
-def _is_arrived(row: LogRow) -> bool:
-    is_free = row.is_webhook_active and not row.is_test
-    return is_free and row.status is ShownStatus.DELIVERED
+def _unsent(batch: UUID, below: int | None) -> Sequence[int]:
+    """Find the row ids of deliveries that a stopped one did not send, the newest first."""
+    wanted = (
+        select(BatchRow.delivery_id)
+        .join(Task, Task.id == BatchRow.task_id)
+        .where(
+            Task.public_id == batch, Task.kind == retry.NAME, BatchRow.outcome == RowOutcome.UNSENT
+        )
+        .order_by(BatchRow.delivery_id.desc())
+        .limit(CHUNK)
+    )
+    if below is not None:
+        wanted = wanted.where(BatchRow.delivery_id < below)
+    return session().scalars(wanted).all()
 
 
 def as_params(choice: Selection) -> dict[str, Any]:
-    """A choice as a task keeps it."""
+    """Write a choice as a task keeps it."""
     kept: dict[str, Any] = {"again": choice.again, "newest": choice.newest}
     if choice.rest_of is not None:
         return {**kept, "rest": str(choice.rest_of)}
     if choice.wanted is None:
-        return {**kept, "ticked": [str(each) for each in choice.ticked]}
-    return {**kept, "filter": _as_words(choice.wanted)}
+        return {**kept, "ticked": [str(public_id) for public_id in choice.ticked]}
+    values = {name: (getattr(choice.wanted, name), write) for name, (write, _) in KEPT.items()}
+    words = {name: write(value) for name, (value, write) in values.items() if value}
+    return {**kept, "filter": words}
 
 
 def from_params(params: Mapping[str, Any]) -> Selection:
-    """The choice that a task kept."""
+    """Read the choice that a task kept."""
+    again = params["again"]
     if "rest" in params:
-        return Selection(rest_of=UUID(params["rest"]), again=params["again"])
-    if "filter" not in params:
-        ticked = tuple(UUID(each) for each in params["ticked"])
-        return Selection(ticked=ticked, again=params["again"])
-    wanted = filter_of(params)
-    return Selection(wanted=wanted, newest=params["newest"], again=params["again"])
-
-
-def _as_words(wanted: LogFilter) -> dict[str, Any]:
-    return {
-        "status": wanted.status,
-        "webhook": str(wanted.webhook) if wanted.webhook else None,
-        "event": wanted.event,
-        "asset_id": wanted.asset_id,
-        "search": wanted.search,
-        "reasons": [str(each) for each in wanted.reasons],
-        "untried": wanted.untried,
-        "codes": wanted.codes,
-        "delivery": str(wanted.delivery) if wanted.delivery else None,
-        "since": wanted.since.isoformat() if wanted.since else None,
-        "until": wanted.until.isoformat() if wanted.until else None,
-        "failed": [each.isoformat() if each else None for each in wanted.failed]
-        if wanted.failed
-        else None,
-        "answer": wanted.answer,
-    }
-
-
-def _codes(kept: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Tasks of an earlier edition kept one code."""
-    if one := kept.get("code"):
-        return one, one
-    return tuple(kept["codes"]) if kept.get("codes") else None
+        return Selection(rest_of=UUID(params["rest"]), again=again)
+    if "filter" in params:
+        return Selection(wanted=filter_of(params), newest=params["newest"], again=again)
+    return Selection(ticked=tuple(map(UUID, params["ticked"])), again=again)
 
 
 def filter_of(params: Mapping[str, Any]) -> LogFilter:
-    """The filter that a task kept."""
+    """Read the filter that a task kept."""
     kept = params["filter"]
-    return LogFilter(
-        status=StatusFilter(kept["status"]) if kept["status"] else None,
-        webhook=UUID(kept["webhook"]) if kept["webhook"] else None,
-        event=EventName(kept["event"]) if kept["event"] else None,
-        asset_id=kept["asset_id"],
-        search=kept["search"],
-        reasons=tuple(Reason(each) for each in kept["reasons"]),
-        untried=bool(kept.get("untried")),
-        codes=_codes(kept),
-        delivery=UUID(kept["delivery"]) if kept["delivery"] else None,
-        since=datetime.fromisoformat(kept["since"]) if kept["since"] else None,
-        until=datetime.fromisoformat(kept["until"]) if kept["until"] else None,
-        failed=_failed(kept),
-        answer=kept.get("answer", ""),
-    )
+    return LogFilter(**{name: read(kept[name]) for name, (_, read) in KEPT.items() if name in kept})
 
 
-def _failed(kept: Mapping[str, Any]) -> FailedBetween | None:
-    """Tasks of an earlier edition have no such filter."""
-    if not kept.get("failed"):
-        return None
-    return FailedBetween(*(datetime.fromisoformat(at) if at else None for at in kept["failed"]))
+def _write_times(failed: FailedBetween) -> list[str | None]:
+    return [at.isoformat() if at else None for at in failed]
+
+
+def _read_times(times: Sequence[str | None]) -> FailedBetween:
+    return FailedBetween(*(datetime.fromisoformat(at) if at else None for at in times))
+
+
+# How each part of a filter is written as JSON, and read again.
+KEPT: Final[Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]]] = {
+    "status": (str, StatusFilter),
+    "webhook": (str, UUID),
+    "event": (str, EventName),
+    "asset_id": (int, int),
+    "search": (str, str),
+    "reasons": (lambda reasons: [*map(str, reasons)], lambda kept: tuple(map(Reason, kept))),
+    "untried": (bool, bool),
+    "codes": (list, tuple),
+    "delivery": (str, UUID),
+    "since": (datetime.isoformat, datetime.fromisoformat),
+    "until": (datetime.isoformat, datetime.fromisoformat),
+    "failed": (_write_times, _read_times),
+    "answer": (str, str),
+}

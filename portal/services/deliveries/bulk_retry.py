@@ -1,0 +1,766 @@
+"""Bulk retry: many deliveries once more, a few at a time, behind everything that is new.
+
+A task (`tasks`) that collects its rows, hands at most `MOST_UNDER_WAY` of them to the workers at
+priority bulk, and watches how they end. It sends nothing itself.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session, aliased
+
+from portal.database.engine import AnyRow
+from portal.engine.health import has_asked
+from portal.engine.retry_policy import AttemptKind
+from portal.lib.clock import common_now
+from portal.lib.paging import Page
+from portal.models.deliveries import (
+    Attempt,
+    AttemptOutcome,
+    BatchRow,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Lease,
+    Priority,
+    RowOutcome,
+    has_no_live_lease,
+)
+from portal.models.people import User
+from portal.models.tasks import Task, TaskState
+from portal.models.webhooks import Webhook, WebhookState
+from portal.queue.notifier import notify_after_commit, notify_tasks
+from portal.services import audit, tasks
+from portal.services.core.keyset import newest_first
+from portal.services.core.permissions import Actor, require
+from portal.services.core.queries import capped, skip_scan
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.unit_of_work import database_time, notify, session, writing
+from portal.services.deliveries import bulk_retry_selection as selection
+from portal.services.deliveries import retry
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.retry import UNDER_WAY, RetryEligibility, why_not_retry
+from portal.services.outbox import leases
+from portal.services.outbox.due import ShownStatus, find_stop, refuse_while_stopped, shown_status
+from portal.services.tasks import Kind, Step
+
+NAME: Final = retry.NAME
+PERMISSION: Final = "deliveries.retry"
+STOP_PERMISSION: Final = "deliveries.stop"
+MOST_UNDER_WAY: Final = 200
+A_STEP: Final = 100
+MOST_FAILURES: Final = 10
+LOOK_AGAIN: Final = timedelta(seconds=0.5)
+# In the cursor once somebody pressed Stop: only what is on its way is still waited for.
+STOPPING: Final = "stopping"
+# In the cursor: the row id of who had it continue after an interruption.
+SENDER: Final = "sender"
+WAITING_AT: Final = skip_scan("batch_rows", "webhook_id", "task_id = :task AND outcome = :outcome")
+
+TAKEN_BACK: Final = "It was taken back before it was sent."
+NOT_KEPT: Final = "It is no longer kept."
+CUT_OFF: Final = "It was cut off several times while it was being sent."
+# Without a name, which is in the audit trail: an erasure looks for names there.
+TAKEN_OUT: Final = "It was taken out before it was sent."
+TOO_LATE: Final = "It waits in no bulk retry any more: see how it stands."
+
+
+def start(actor: Actor, choice: Selection) -> UUID:
+    """Store the choice and have it worked at; return the batch's public id. Raises `Refusal`."""
+    if choice.is_blank:
+        raise Refusal("Tick the deliveries to retry first.")
+    if len(choice.ticked) > selection.MOST_TICKED:
+        raise Refusal(f"Tick at most {selection.MOST_TICKED} deliveries at a time.")
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        refuse_while_stopped()
+        params = selection.as_params(choice)
+        task = tasks.start(current, actor, NAME, total=0, params=params)
+        _record(current, actor, task, "batch.started", _audited(params))
+        return task.public_id
+
+
+def stop(actor: Actor, public_id: UUID) -> None:
+    """End it: what is not being sent yet gets its earlier status back. Raises `Refusal`.
+
+    What is being sent at this moment is waited for, so that the report says how it ended.
+    """
+    with writing() as current:
+        require(current, actor, STOP_PERMISSION)
+        task = find(public_id)
+        if is_stopping(task):
+            raise Refusal("This is stopped already. What is being sent now is waited for.")
+        tasks.stop(actor, public_id, KIND)
+        if left_by_webhook(current, task.id):
+            task.cursor, task.finished_at = {**task.cursor, STOPPING: True}, None
+            _wake(current, task)
+        _record(current, actor, task, "batch.stopped", {})
+
+
+def go_on(actor: Actor, public_id: UUID) -> None:
+    """Give the webhooks that failed too often another chance. Raises `Refusal`."""
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        find(public_id)  # what is of another kind is not continued from here
+        task = tasks.locked(current, public_id)
+        if task.state in tasks.ENDED or is_stopping(task):
+            raise Refusal("This has ended already. Start a new one for what is left.")
+        refuse_while_stopped()
+        task.cursor = {**task.cursor, "failures": {}, SENDER: actor.user_id}
+        _wake(current, task)
+        _record(current, actor, task, "batch.went_on", {})
+
+
+def take_out(actor: Actor, public_id: UUID) -> None:
+    """Leave this delivery out of the bulk retry in which it waits. Raises `Refusal`."""
+    with writing() as current:
+        require(current, actor, STOP_PERMISSION)
+        row_id = current.scalar(select(Delivery.id).where(Delivery.public_id == public_id))
+        if row_id is None:
+            raise NotFound("There is no delivery at this address.")
+        task_id = retry.taken(current, [row_id]).get(row_id)
+        if task_id is None:
+            raise Refusal(TOO_LATE)
+        task = tasks.locked(current, current.get_one(Task, task_id).public_id)
+        mine = BatchRow.task_id == task.id, BatchRow.delivery_id == row_id
+        left = update(BatchRow).where(*mine, BatchRow.outcome == RowOutcome.WAITING)
+        gone = left.values(outcome=RowOutcome.SKIPPED, message=TAKEN_OUT)
+        # What is handed over is on its way; Stop takes that back.
+        if not current.execute(gone.returning(BatchRow.delivery_id)).all():
+            raise Refusal(TOO_LATE)
+        task.count(RowOutcome.SKIPPED)
+        if not left_by_webhook(current, task.id):
+            # It may be interrupted, and nobody has anything to continue now.
+            _wake(current, task)
+        _record(current, actor, task, "batch.delivery_taken_out", {"delivery": str(public_id)})
+
+
+def find(public_id: UUID) -> Task:
+    """Find the batch, for its page. Raises `NotFound`."""
+    task = tasks.find(public_id)
+    if task.kind != NAME:
+        raise NotFound("There is no bulk retry at this address.")
+    return task
+
+
+def is_stopping(task: Task) -> bool:
+    """Whether somebody pressed Stop, and something is still being sent."""
+    return bool(task.cursor.get(STOPPING)) and task.state not in tasks.ENDED
+
+
+def _wake(current: Session, task: Task) -> None:
+    task.state, task.due_at = TaskState.RUNNING, database_time(current)
+    notify_after_commit(current, notify_tasks)
+
+
+def _audited(params: dict[str, Any]) -> dict[str, Any]:
+    """Describe a choice for the audit trail: how many were ticked, or the filter in force."""
+    if "rest" in params:
+        return {"rest_of": params["rest"]}
+    if "ticked" in params:
+        return {"deliveries": len(params["ticked"])}
+    kept = {name: value for name, value in params["filter"].items() if value}
+    return kept | ({"with_what_arrived": True} if params["again"] else {})
+
+
+def _record(
+    current: Session, actor: Actor, task: Task, action: str, values: dict[str, Any]
+) -> None:
+    changes = {name: {"from": None, "to": value} for name, value in values.items()}
+    target = ("batch", task.public_id, "Bulk retry")
+    audit.record(current, actor, action, target=target, changes=changes)
+
+
+def step(current: Session, task: Task) -> Step:
+    """Collect, or watch and hand over: one short transaction."""
+    try:
+        require(current, tasks.actor_of(task), PERMISSION)
+    except NotAllowed:  # whoever started it may no longer do so
+        if not is_stopping(task):
+            take_back_all(current, task)
+            task.stopped_by = "The portal"
+            task.cursor = {**task.cursor, STOPPING: True}
+    if is_stopping(task):
+        return _wait_for_the_last(current, task)
+    if not task.cursor.get("collected"):
+        _collect(current, task)
+        return tasks.MORE
+    return _work(current, task)
+
+
+def _wait_for_the_last(current: Session, task: Task) -> Step:
+    settle(current, task)
+    if left_by_webhook(current, task.id):
+        return tasks.later(LOOK_AGAIN)
+    task.finished_at = common_now()
+    return Step(TaskState.STOPPED)
+
+
+def _work(current: Session, task: Task) -> Step:
+    ended, moved = settle(current, task), hand_over(current, task)
+    left = left_by_webhook(current, task.id)
+    if not left:
+        return tasks.DONE
+    if ended or moved:
+        return tasks.MORE
+    stopped = halted(task)
+    is_stuck = all(part.webhook_id in stopped and not part.sent for part in left)
+    return tasks.PAUSED if is_stuck else tasks.later(LOOK_AGAIN)
+
+
+def _collect(current: Session, task: Task) -> None:
+    choice = selection.from_params(task.params)
+    rows, cursor = selection.page(choice, task.cursor.get("after"))
+    mine = [row.id for row in rows if selection.why_skipped(row, choice.again) is None]
+    # What another one has taken is left to it: nothing is sent twice because two people press.
+    taken = retry.taken(current, mine)
+    if ids := [row_id for row_id in mine if row_id not in taken]:
+        blank = literal(str(RowOutcome.WAITING)), literal(0), literal("")
+        chosen = select(literal(task.id), Delivery.id, Delivery.webhook_id, *blank)
+        names = ["task_id", "delivery_id", "webhook_id", "outcome", "attempts", "message"]
+        made = insert(BatchRow).from_select(names, chosen.where(Delivery.id.in_(ids)))
+        current.execute(made)
+    task.total += len(ids)
+    task.cursor = {"after": cursor, "collected": cursor is None}
+
+
+class Left(NamedTuple):
+    """What a batch still has to do for one webhook: whether rows wait, how many are sent."""
+
+    webhook_id: int
+    waits: bool
+    sent: int
+
+
+def left_by_webhook(current: Session, task_id: int) -> list[Left]:
+    """Find the webhooks with rows that have not ended, by their ids.
+
+    Does not count what waits: that is most of a long batch, and this is asked at every step.
+    """
+    given = {"task": task_id, "outcome": RowOutcome.WAITING}
+    waiting = set(current.execute(WAITING_AT, given).scalars())
+    sent = _counted(current, task_id, BatchRow.outcome == RowOutcome.SENT)
+    return [Left(id_, id_ in waiting, sent.get(id_, 0)) for id_ in sorted(waiting | sent.keys())]
+
+
+def _counted(current: Session, task_id: int, *wanted: ColumnElement[bool]) -> dict[int, int]:
+    """Count the rows of a batch for which all of this is so, by webhook."""
+    mine = BatchRow.task_id == task_id
+    counts = select(BatchRow.webhook_id, func.count()).where(mine, *wanted)
+    rows = current.execute(counts.group_by(BatchRow.webhook_id))
+    return {row[0]: row[1] for row in rows}
+
+
+def halted(task: Task) -> set[int]:
+    """Find the webhooks at which so many in a row failed that a person has to continue."""
+    failures: dict[str, int] = task.cursor.get("failures", {})
+    return {int(webhook_id) for webhook_id, count in failures.items() if count >= MOST_FAILURES}
+
+
+def hand_over(current: Session, task: Task) -> int:
+    """Make the next rows due; return how many were handed over or taken back or skipped."""
+    left = left_by_webhook(current, task.id)
+    webhooks = _lock_webhooks(current, [part.webhook_id for part in left])
+    stopped, moved = halted(task), 0
+    running = sum(part.webhook_id not in stopped for part in left)
+    share = max(1, MOST_UNDER_WAY // max(1, running))
+    places = min(A_STEP, MOST_UNDER_WAY - sum(part.sent for part in left))
+    for part in left:
+        webhook = webhooks[part.webhook_id]
+        limit = _limit(task, webhook, share)
+        if part.sent > limit:
+            moved += _take_back(current, task, webhook.id, part.sent - limit)
+        fits = min(places, limit - part.sent)
+        if part.waits and fits > 0:
+            handed = _hand(current, task, webhook, fits)
+            moved, places = moved + handed, places - handed
+    return moved
+
+
+def _limit(task: Task, webhook: AnyRow, share: int) -> int:
+    """Return how many of a webhook's rows may be with the workers.
+
+    A few until one arrives, so that a broken receiver gets no more than it takes to notice; one,
+    the probe, while the webhook is throttled.
+    """
+    failures: dict[str, int] = task.cursor.get("failures", {})
+    in_row = failures.get(str(webhook.id))
+    if in_row != 0:  # none arrived so far, or some failed since
+        share = min(share, max(0, MOST_FAILURES - (in_row or 0)))
+    return min(share, 1) if webhook.throttled else share
+
+
+def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
+    wanted = (
+        select(BatchRow.delivery_id)
+        .where(
+            BatchRow.task_id == task.id,
+            BatchRow.outcome == RowOutcome.WAITING,
+            BatchRow.webhook_id == webhook.id,
+        )
+        .order_by(BatchRow.delivery_id)
+        .limit(most)
+    )
+    ids = current.execute(wanted).scalars().all()
+    locked = (
+        select(Delivery.id, Delivery.status, Delivery.priority)
+        .where(Delivery.id.in_(ids))
+        .order_by(Delivery.id)
+        .with_for_update()
+    )
+    rows = {row.id: row for row in current.execute(locked)}
+    now, leased = database_time(current), leases.ends(current, ids)
+    refused: dict[str, list[int]] = defaultdict(list)
+    for row_id in ids:
+        row = rows.get(row_id)
+        status = shown_status(row.status, leased.get(row_id), now) if row else None
+        why = _why_not(webhook, row, status, task) if row and status else NOT_KEPT
+        refused[why].append(row_id)
+    handed = refused.pop("", [])
+    for sentence, skipped in refused.items():
+        set_rows(current, task, skipped, outcome=RowOutcome.SKIPPED, message=sentence)
+        task.count(RowOutcome.SKIPPED, len(skipped))
+    if handed:
+        _make_due(current, task, handed, now)
+    return len(ids)
+
+
+def _why_not(webhook: AnyRow, row: AnyRow, status: ShownStatus, task: Task) -> str:
+    eligibility = RetryEligibility(
+        status=status,
+        is_test=row.priority == Priority.TEST,
+        webhook_name=webhook.name,
+        is_webhook_off=webhook.state != WebhookState.ACTIVE,
+        is_webhook_deleted=webhook.deleted_at is not None,
+    )
+    return why_not_retry(eligibility, again=bool(task.params.get("again"))) or ""
+
+
+def _make_due(current: Session, task: Task, ids: Sequence[int], now: datetime) -> None:
+    attempts = select(Delivery.attempts).where(Delivery.id == BatchRow.delivery_id)
+    before = attempts.scalar_subquery()
+    set_rows(current, task, ids, outcome=RowOutcome.SENT, attempts=before)
+    current.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(ids))
+        .values(
+            prior_status=Delivery.status,
+            prior_due_at=Delivery.due_at,
+            status=DeliveryStatus.WAITING,
+            due_at=now,
+            priority=Priority.BULK,
+            requested_by=sender(task).name,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    notify(current)
+
+
+def take_back_all(current: Session, task: Task) -> None:
+    """Stop: what nobody is sending yet gets its earlier status back, and is not sent."""
+    settle(current, task)
+    left = left_by_webhook(current, task.id)
+    _lock_webhooks(current, [part.webhook_id for part in left])
+    for part in left:
+        _take_back(current, task, part.webhook_id, part.sent)
+    waiting = [BatchRow.task_id == task.id, BatchRow.outcome == RowOutcome.WAITING]
+    current.execute(update(BatchRow).where(*waiting).values(outcome=RowOutcome.UNSENT))
+
+
+def _take_back(current: Session, task: Task, webhook_id: int, most: int) -> int:
+    """Take back what is handed over and not being sent, the last first; return how many."""
+    now = database_time(current)
+    wanted = (
+        select(Delivery.id)
+        .join(BatchRow, BatchRow.delivery_id == Delivery.id)
+        .where(
+            BatchRow.task_id == task.id,
+            BatchRow.outcome == RowOutcome.SENT,
+            BatchRow.webhook_id == webhook_id,
+            Delivery.priority == Priority.BULK,
+            Delivery.prior_status.is_not(None),
+            has_no_live_lease(now),
+        )
+        .order_by(Delivery.id.desc())
+        .limit(most)
+        .with_for_update(of=Delivery)
+    )
+    ids = leases.free_among(current, current.execute(wanted).scalars().all(), now)
+    if ids:
+        current.execute(
+            update(Delivery)
+            .where(Delivery.id.in_(ids))
+            .values(
+                status=Delivery.prior_status,
+                due_at=func.coalesce(Delivery.prior_due_at, Delivery.due_at),
+                priority=Priority.NORMAL,
+                prior_status=None,
+                prior_due_at=None,
+                requested_by=None,
+            )
+            .execution_options(synchronize_session=False)
+        )
+        set_rows(current, task, ids, outcome=RowOutcome.WAITING, attempts=0)
+    return len(ids)
+
+
+def _lock_webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
+    """Lock them. What ran out becomes an attempt first: nobody may record its end any more."""
+    columns = Webhook.id, Webhook.name, Webhook.state, Webhook.deleted_at, Webhook.throttled
+    wanted = select(*columns).where(Webhook.id.in_(ids)).order_by(Webhook.id)
+    rows = current.execute(wanted.with_for_update(key_share=True)).all()
+    leases.settle_ended(current, ids, database_time(current))
+    return {row.id: row for row in rows}
+
+
+def set_rows(current: Session, task: Task, ids: Iterable[int], **values: Any) -> None:
+    """Change rows of a batch by their deliveries' ids."""
+    mine = [BatchRow.task_id == task.id, BatchRow.delivery_id.in_(list(ids))]
+    statement = update(BatchRow).where(*mine).values(**values)
+    current.execute(statement.execution_options(synchronize_session=False))
+
+
+def settle(current: Session, task: Task) -> int:
+    """Note how rows ended since the last look; return how many did."""
+    wanted = (
+        select(
+            BatchRow.delivery_id,
+            BatchRow.webhook_id,
+            BatchRow.attempts,
+            Delivery.id,
+            Delivery.priority,
+            Delivery.prior_status,
+        )
+        .outerjoin(Delivery, Delivery.id == BatchRow.delivery_id)
+        .where(BatchRow.task_id == task.id, BatchRow.outcome == RowOutcome.SENT)
+    )
+    rows = current.execute(wanted).all()
+    ends = _ends(current, rows)
+    failures: dict[str, int] = dict(task.cursor.get("failures", {}))
+    ended: dict[tuple[RowOutcome, str], list[int]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: _at(ends.get(row.delivery_id))):
+        if (end := _outcome(row, ends.get(row.delivery_id))) is None:
+            continue
+        ended[end].append(row.delivery_id)
+        webhook = str(row.webhook_id)
+        if end[0] == RowOutcome.FAILED:
+            failures[webhook] = failures.get(webhook, 0) + 1
+        elif end[0] == RowOutcome.DELIVERED:
+            failures[webhook] = 0
+    for (outcome, message), ids in ended.items():
+        set_rows(current, task, ids, outcome=outcome, message=message)
+        task.count(outcome, len(ids))
+    task.cursor = {**task.cursor, "failures": failures}
+    return sum(map(len, ended.values()))
+
+
+def _ends(current: Session, rows: Sequence[AnyRow]) -> dict[int, AnyRow]:
+    """Find the first manual attempt since each row was handed over that came to an end of its own.
+
+    Where there is none, the last that was cut off.
+    """
+    before = {row.delivery_id: row.attempts for row in rows}
+    if not before:
+        return {}
+    attempts = current.execute(
+        select(Attempt.delivery_id, Attempt.number, Attempt.outcome, Attempt.finished_at).where(
+            Attempt.delivery_id.in_(before),
+            Attempt.kind == AttemptKind.MANUAL,
+            Attempt.outcome != AttemptOutcome.UNREACHED,
+        )
+    )
+    later = [attempt for attempt in attempts if attempt.number > before[attempt.delivery_id]]
+    later.sort(key=lambda row: (row.outcome != AttemptOutcome.INTERRUPTED, -row.number))
+    return {attempt.delivery_id: attempt for attempt in later}
+
+
+def _at(end: AnyRow | None) -> float:
+    return end.finished_at.timestamp() if end is not None and end.finished_at else 0.0
+
+
+def _outcome(row: AnyRow, end: AnyRow | None) -> tuple[RowOutcome, str] | None:
+    """Return how a row ended, and why; None while it is under way."""
+    if end is not None and end.outcome != AttemptOutcome.INTERRUPTED:
+        return RowOutcome(end.outcome), ""
+    if row.priority == Priority.BULK and row.prior_status is not None:
+        return None
+    if row.id is None:
+        return RowOutcome.SKIPPED, NOT_KEPT
+    return (RowOutcome.FAILED, CUT_OFF) if end is not None else (RowOutcome.SKIPPED, TAKEN_BACK)
+
+
+KIND: Final = Kind(name=NAME, permission=PERMISSION, step=step, ended=take_back_all)
+
+MOST_LISTED: Final = 50
+MOST_LATER: Final = 1000  # bulk retries that are looked through for one that took up the rest
+
+
+def find_page(cursor: str | None = None) -> Page[Task]:
+    """Read all of them beside the cursor, the newest first."""
+    return newest_first(_all(), Task.id, cursor)
+
+
+def under_way() -> Sequence[Task]:
+    """Read those that run, wait, or were interrupted, the newest `MOST_LISTED` first."""
+    wanted = _all().where(Task.state.in_(UNDER_WAY)).order_by(Task.id.desc())
+    return session().scalars(wanted.limit(MOST_LISTED)).all()
+
+
+def named(ids: Sequence[int]) -> Sequence[Task]:
+    """Read these, by their row ids."""
+    return session().scalars(_all().where(Task.id.in_(ids)).order_by(Task.id)).all()
+
+
+def _all() -> Select[Task]:
+    return select(Task).where(Task.kind == NAME)
+
+
+class Retrier(NamedTuple):
+    """Who sends a bulk retry: whoever started it, or had it continue last."""
+
+    user_id: int | None
+    name: str
+
+
+def sender(task: Task) -> Retrier:
+    """Return who sends this one. Reads a name where that is not who started it."""
+    by = task.cursor.get(SENDER)
+    if by is None or by == task.actor_id:
+        return Retrier(task.actor_id, task.actor_name)
+    name = session().scalar(select(User.name).where(User.id == by))
+    return Retrier(by, name or task.actor_name)
+
+
+def remaining(task: Task) -> int:
+    """Count its deliveries that have not been sent and ended, of those that were found."""
+    return max(0, task.total - task.done)
+
+
+def taken_up(tasks: Sequence[Task]) -> set[UUID]:
+    """Find those of these whose rest a later one has taken up, by public id."""
+    if not tasks:
+        return set()
+    oldest = min(task.id for task in tasks)
+    later = select(Task.params).where(Task.kind == NAME, Task.id > oldest).order_by(Task.id)
+    kept = session().scalars(later.limit(MOST_LATER)).all()
+    return {UUID(params["rest"]) for params in kept if "rest" in params}
+
+
+class Standstill(StrEnum):
+    """What is waited for: that somebody continues it, that all sending is started again, or that
+    a receiver responds that is left alone meanwhile."""
+
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+    RECEIVER = "receiver"
+
+
+def standstills(
+    tasks: Sequence[Task], webhooks: Collection[UUID]
+) -> dict[tuple[int, UUID], Standstill]:
+    """Find where these send nothing now, and why: by the task's row id and the webhook."""
+    if not tasks:
+        return {}
+    current = session()
+    alone = or_(Webhook.throttled, Webhook.not_before > database_time(current)).label("is_alone")
+    wanted = select(Webhook.id, Webhook.public_id, alone).where(Webhook.public_id.in_(webhooks))
+    rows, is_stopped = current.execute(wanted).all(), find_stop() is not None
+    found: dict[tuple[int, UUID], Standstill] = {}
+    for task in tasks:
+        broken = halted(task)
+        for row in rows:
+            if task.state == TaskState.PAUSED or row.id in broken:
+                found[task.id, row.public_id] = Standstill.INTERRUPTED
+            elif is_stopped:
+                found[task.id, row.public_id] = Standstill.STOPPED
+            elif row.is_alone:
+                found[task.id, row.public_id] = Standstill.RECEIVER
+    return found
+
+
+CHUNK: Final = 500
+MOST_SHOWN: Final = 50
+NOT_ARRIVED: Final = (RowOutcome.FAILED, RowOutcome.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class HaltedWebhook:
+    """A webhook at which the batch waits. `waiting` and `trying` are all that is left for it.
+
+    `is_halted`: until a person has it continue. `until`: so long it is left alone, where that is
+    ahead; `has_asked`: for it said so.
+    """
+
+    webhook_id: UUID
+    webhook_name: str
+    waiting: int
+    trying: int
+    is_halted: bool
+    until: datetime | None
+    has_asked: bool
+
+
+def troubles(task: Task) -> list[HaltedWebhook]:
+    """Find where it waits now, and why."""
+    current, stopped = session(), halted(task)
+    now = database_time(current)
+    left = left_by_webhook(current, task.id)
+    waiting = [part.webhook_id for part in left if part.waits]
+    wanted = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.not_before).where(
+        or_(
+            and_(Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))),
+            and_(Webhook.id.in_(part.webhook_id for part in left), Webhook.not_before > now),
+        )
+    )
+    rows = current.execute(wanted.order_by(Webhook.name)).all()
+    mine = BatchRow.webhook_id.in_([row.id for row in rows])
+    counts = _counted(current, task.id, BatchRow.outcome == RowOutcome.WAITING, mine)
+    is_leased = exists().where(Lease.delivery_id == BatchRow.delivery_id, Lease.until > now)
+    trying = _counted(current, task.id, BatchRow.outcome == RowOutcome.SENT, mine, is_leased)
+    handed = {part.webhook_id: part.sent for part in left}
+    return [
+        HaltedWebhook(
+            row.public_id,
+            row.name,
+            # What is handed over waits as well until it is being sent.
+            counts.get(row.id, 0) + handed[row.id] - trying.get(row.id, 0),
+            trying.get(row.id, 0),
+            is_halted=row.id in stopped,
+            until=row.not_before if row.not_before and row.not_before > now else None,
+            has_asked=has_asked(row.not_before, now),
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRow:
+    """One delivery of a batch. What is no longer kept has no more than its outcome.
+
+    `has_arrived`: it failed or was skipped here, and has arrived by now, in another way.
+    `reason` and `code`: of the attempt that was made here; where that is no longer kept, of the
+    last one.
+    """
+
+    id: int
+    outcome: RowOutcome
+    has_arrived: bool
+    message: str
+    public_id: UUID | None
+    event: str | None
+    asset_tag: str | None
+    asset_name: str | None
+    webhook_name: str | None
+    stored_at: datetime | None
+    reason: str | None
+    code: int | None
+
+
+def not_arrived(task: Task) -> tuple[Sequence[ReportRow], int]:
+    """Read the first that failed or were skipped, and have not arrived since; with how many there
+    are (`capped`)."""
+    if not any(task.counts.get(outcome) for outcome in NOT_ARRIVED):
+        return [], 0
+    current, missing = session(), (BatchRow.outcome.in_(NOT_ARRIVED), not_(_has_arrived()))
+    rows = current.execute(_report(task.id).where(*missing).limit(MOST_SHOWN))
+    counted = select(literal(1)).outerjoin_from(
+        BatchRow, Delivery, Delivery.id == BatchRow.delivery_id
+    )
+    many = capped(current, counted.where(BatchRow.task_id == task.id, *missing))
+    return [_report_row(row) for row in rows], many
+
+
+def report_rows(task: Task) -> Iterator[ReportRow]:
+    """Read all deliveries of a batch, the oldest first, in chunks that are a transaction each."""
+    task_id, after = task.id, 0
+    while True:
+        wanted = _report(task_id).where(BatchRow.delivery_id > after).limit(CHUNK)
+        chunk = [_report_row(row) for row in session().execute(wanted)]
+        session().rollback()
+        yield from chunk
+        if len(chunk) < CHUNK:
+            return
+        after = chunk[-1].id
+
+
+def _report(task_id: int) -> Select[*tuple[Any, ...]]:
+    is_here = Attempt.id.is_not(None)
+    return (
+        select(
+            BatchRow.delivery_id.label("id"),
+            BatchRow.outcome,
+            BatchRow.message,
+            _has_arrived().label("has_arrived"),
+            Delivery.public_id,
+            Delivery.event,
+            Delivery.created_at.label("stored_at"),
+            case((is_here, Attempt.reason), else_=Delivery.reason).label("reason"),
+            case((is_here, Attempt.code), else_=Delivery.code).label("code"),
+            Event.asset_tag,
+            Event.asset_name,
+            Webhook.name.label("webhook_name"),
+        )
+        .outerjoin(Delivery, Delivery.id == BatchRow.delivery_id)
+        .outerjoin(Event, Event.id == Delivery.event_id)
+        .outerjoin(Webhook, Webhook.id == BatchRow.webhook_id)
+        .outerjoin(
+            Attempt,
+            and_(Attempt.delivery_id == BatchRow.delivery_id, Attempt.number == _number_here()),
+        )
+        .where(BatchRow.task_id == task_id)
+        .order_by(BatchRow.delivery_id)
+    )
+
+
+def _number_here() -> ScalarSelect[int]:
+    """Return the number of the attempt by which a row ended, as `settle` takes it."""
+    mine = aliased(Attempt)
+    ended = select(func.min(mine.number)).where(
+        mine.delivery_id == BatchRow.delivery_id,
+        mine.number > BatchRow.attempts,
+        mine.kind == AttemptKind.MANUAL,
+        mine.outcome.in_((AttemptOutcome.DELIVERED, AttemptOutcome.FAILED)),
+    )
+    return ended.correlate(BatchRow).scalar_subquery()
+
+
+def _has_arrived() -> ColumnElement[bool]:
+    """Sent again, one that had arrived before counts by what came of that alone."""
+    other = aliased(Attempt)
+    later = exists().where(
+        other.delivery_id == BatchRow.delivery_id,
+        other.number > BatchRow.attempts,
+        other.outcome == AttemptOutcome.DELIVERED,
+    )
+    is_there = and_(
+        BatchRow.outcome.in_(NOT_ARRIVED),
+        Delivery.status == DeliveryStatus.DELIVERED,
+        or_(BatchRow.outcome == RowOutcome.SKIPPED, later),
+    )
+    # What is no longer kept has no status.
+    return func.coalesce(is_there, false())
+
+
+def _report_row(row: AnyRow) -> ReportRow:
+    return ReportRow(**{**row._mapping, "outcome": RowOutcome(row.outcome)})
