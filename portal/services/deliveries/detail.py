@@ -1,7 +1,7 @@
 """One delivery with everything that is known about it, as plain values for its page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -54,28 +54,31 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptDetail:
-    """One request and its answer. `phases`: milliseconds; header values are redacted already."""
+    """One request and its answer. `phases`: milliseconds; header values are redacted already.
+
+    `sender`: the machine of one that could not connect, where another took over.
+    """
 
     number: int
     kind: str
     actor: str | None
     url: str
-    is_being_sent: bool
-    is_delivered: bool
-    is_interrupted: bool
-    reason: str | None
-    code: int | None
-    phases: dict[str, Any]
-    peer: str | None
-    certificate_ends_at: datetime | None
+    is_being_sent: bool = False
+    is_delivered: bool = False
+    is_interrupted: bool = False
+    reason: str | None = None
+    code: int | None = None
+    phases: dict[str, Any] = field(default_factory=dict)
+    peer: str | None = None
+    certificate_ends_at: datetime | None = None
     started_at: datetime
-    finished_at: datetime | None
-    request_headers: Headers
-    response_headers: Headers
-    response_text: str
-    is_truncated: bool
-    location: str
-    detail: str
+    finished_at: datetime | None = None
+    request_headers: Headers = ()
+    response_headers: Headers = ()
+    response_text: str = ""
+    is_truncated: bool = False
+    location: str = ""
+    detail: str = ""
     sender: str | None = None
 
     @property
@@ -87,7 +90,7 @@ class AttemptDetail:
 def attempts_of(
     current: Session, delivery: Delivery, webhook: Webhook, lease: Lease | None, now: datetime
 ) -> Sequence[AttemptDetail]:
-    """The newest, oldest first; `lease`: of the one under way, if any."""
+    """Read the newest, oldest first; `lease`: of the one under way, if any."""
     rows = current.execute(
         select(Attempt, AttemptBody)
         .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)
@@ -96,44 +99,29 @@ def attempts_of(
         .limit(MOST_ATTEMPTS)
     ).all()
     ended = [_attempt(attempt, body, webhook) for attempt, body in reversed(rows)]
-    return [*ended, _under_way(lease, webhook, now)] if lease else ended
-
-
-def _under_way(lease: Lease, webhook: Webhook, now: datetime) -> AttemptDetail:
-    """The attempt that a lease stands for; interrupted, if that ran out."""
+    if lease is None:
+        return ended
+    # It stands for an attempt, which is interrupted if the lease ran out.
     is_live = lease.until > now
-    return AttemptDetail(
+    under_way = AttemptDetail(
         number=lease.number,
         kind=lease.kind,
         actor=lease.actor,
         url=masked_address(lease.url, is_secret=webhook.url_is_secret),
         is_being_sent=is_live,
-        is_delivered=False,
         is_interrupted=not is_live,
-        reason=None,
-        code=None,
-        phases={},
-        peer=None,
-        certificate_ends_at=None,
         started_at=lease.started_at,
-        finished_at=None,
-        request_headers=(),
-        response_headers=(),
-        response_text="",
-        is_truncated=False,
-        location="",
-        detail="",
     )
+    return [*ended, under_way]
 
 
 def _attempt(attempt: Attempt, body: AttemptBody | None, webhook: Webhook) -> AttemptDetail:
-    return AttemptDetail(
+    detail = AttemptDetail(
         number=attempt.number,
         kind=attempt.kind,
         actor=attempt.actor,
         # Stored before addresses were masked, or before an administrator said that it is a secret.
         url=masked_address(attempt.url, is_secret=webhook.url_is_secret),
-        is_being_sent=False,
         is_delivered=attempt.outcome == AttemptOutcome.DELIVERED,
         is_interrupted=attempt.outcome == AttemptOutcome.INTERRUPTED,
         reason=attempt.reason,
@@ -143,13 +131,18 @@ def _attempt(attempt: Attempt, body: AttemptBody | None, webhook: Webhook) -> At
         certificate_ends_at=attempt.certificate_ends_at,
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
-        request_headers=_pairs(body.request_headers) if body else (),
-        response_headers=_pairs(body.response_headers) if body else (),
-        response_text=body.response_text if body else "",
-        is_truncated=bool(body and body.is_truncated),
-        location=(body.location or "") if body else "",
-        detail=body.detail if body else "",
         sender=attempt.sender,
+    )
+    if body is None:
+        return detail
+    return replace(
+        detail,
+        request_headers=_pairs(body.request_headers),
+        response_headers=_pairs(body.response_headers),
+        response_text=body.response_text,
+        is_truncated=body.is_truncated,
+        location=body.location or "",
+        detail=body.detail,
     )
 
 
@@ -177,9 +170,13 @@ class DeliveryDetail:
     occurred_at: datetime
     created_at: datetime
     body: bytes
-    standing: RetryEligibility
+    unpaused: ShownStatus
+    is_test: bool
     is_manual: bool
     webhook_id: UUID
+    webhook_name: str
+    is_webhook_off: bool
+    is_webhook_deleted: bool
     webhook_url: str
     is_inbox: bool
     webhook_off_at: datetime | None
@@ -201,19 +198,31 @@ class DeliveryDetail:
     now: datetime
 
     @property
+    def eligibility(self) -> RetryEligibility:
+        """What decides whether it may be retried or stopped."""
+        return RetryEligibility(
+            status=self.unpaused,
+            is_test=self.is_test,
+            webhook_name=self.webhook_name,
+            is_webhook_off=self.is_webhook_off,
+            is_webhook_deleted=self.is_webhook_deleted,
+            is_sending_stopped=self.stop is not None,
+        )
+
+    @property
     def waits_behind(self) -> bool:
         """Whether an older one must go first."""
         return self.ahead is not None
 
     @property
     def status(self) -> ShownStatus:
-        """The status as people see it; verbs go by the one in `standing`."""
-        return ShownStatus.PAUSED if self.paused_for else self.standing.status
+        """The status as people see it; verbs go by `unpaused`."""
+        return ShownStatus.PAUSED if self.paused_for else self.unpaused
 
     @property
     def paused_for(self) -> PausedFor | None:
         """What holds it up beyond its own time."""
-        status, pause = self.standing.status, self.paused_until
+        status, pause = self.unpaused, self.paused_until
         return paused_for(status, self.due_at, pause, is_behind=self.waits_behind)
 
     @property
@@ -224,10 +233,9 @@ class DeliveryDetail:
     @property
     def comes_to_rest(self) -> bool:
         """Whether it is still to be held or stopped, as many are for a while once theirs is off."""
-        standing = self.standing
-        is_off = standing.is_webhook_off and not standing.is_test
-        is_open = standing.status in (ShownStatus.WAITING, ShownStatus.RETRYING)
-        return is_open and (is_off or standing.is_webhook_deleted)
+        is_off = self.is_webhook_off and not self.is_test
+        is_open = self.unpaused in (ShownStatus.WAITING, ShownStatus.RETRYING)
+        return is_open and (is_off or self.is_webhook_deleted)
 
     @property
     def waits_for_start(self) -> bool:
@@ -271,7 +279,6 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     delivery, event, webhook = row
     now, lease = database_time(current), leases.lease_of(current, delivery.id)
     status = shown_status(delivery.status, lease.until if lease else None, now)
-    is_test, stop = delivery.priority == Priority.TEST, find_stop()
     pause = paused_until(delivery.priority, webhook.not_before, now, in_order=webhook.in_order)
     return DeliveryDetail(
         row_id=delivery.id,
@@ -283,16 +290,13 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         occurred_at=event.occurred_at,
         created_at=delivery.created_at,
         body=event.body,
-        standing=RetryEligibility(
-            status=status,
-            is_test=is_test,
-            webhook_name=webhook.name,
-            is_webhook_off=webhook.state != WebhookState.ACTIVE,
-            is_webhook_deleted=webhook.deleted_at is not None,
-            is_sending_stopped=stop is not None,
-        ),
+        unpaused=status,
+        is_test=delivery.priority == Priority.TEST,
         is_manual=delivery.prior_status is not None,
         webhook_id=webhook.public_id,
+        webhook_name=webhook.name,
+        is_webhook_off=webhook.state != WebhookState.ACTIVE,
+        is_webhook_deleted=webhook.deleted_at is not None,
         webhook_url=shown_url(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
         webhook_off_at=webhook.off_at,
@@ -310,7 +314,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         is_probe=pause is not None and probe_of(current, webhook.id, pause) == delivery.id,
         ahead=_ahead(current, delivery) if webhook.in_order else None,
         behind=_behind(current, delivery) if webhook.in_order else 0,
-        stop=stop,
+        stop=find_stop(),
         now=now,
     )
 
@@ -375,7 +379,7 @@ def _is_full(delivery: DeliveryDetail) -> bool:
     )
     webhook = connection.execute(wanted).one()
     tests, others = leases.count_live(connection, webhook.id, delivery.now)
-    if delivery.standing.is_test:
+    if delivery.is_test:
         return tests > 0
     most = most_at_once(
         settings().webhook_max_in_flight, throttled=webhook.throttled, in_order=webhook.in_order

@@ -153,8 +153,8 @@ def _both(one: Dismissed, other: Dismissed) -> Dismissed:
     return replace(last, count=min(MOST, one.count + other.count))
 
 
-def standing_of_failed(public_id: UUID) -> FailedDelivery | None:
-    """How a failed delivery stands; None where it has not failed, and of a test."""
+def dismissal_of(public_id: UUID) -> FailedDelivery | None:
+    """How a failed delivery failed; None where it has not failed, and of a test."""
     current = session()
     row = current.execute(
         select(Delivery, Webhook.public_id)
@@ -167,7 +167,7 @@ def standing_of_failed(public_id: UUID) -> FailedDelivery | None:
     if delivery.status != DeliveryStatus.FAILED or delivery.priority == Priority.TEST:
         return None
     reason = Reason(delivery.reason) if delivery.reason else None
-    stands = FailedDelivery(
+    failed = FailedDelivery(
         webhook_id=webhook,
         reason=reason,
         is_dismissed=False,
@@ -180,13 +180,13 @@ def standing_of_failed(public_id: UUID) -> FailedDelivery | None:
     if mark is not None and ended <= mark.at:
         by = _name(current, mark.actor_id)
         alone = last is None or ended > last.until
-        return replace(stands, is_dismissed=True, by=by, at=mark.at, is_chosen=alone)
+        return replace(failed, is_dismissed=True, by=by, at=mark.at, is_chosen=alone)
     if last is None or ended > last.until:
-        return replace(stands, count=_alike(current, delivery.webhook_id, reason))
+        return replace(failed, count=_alike(current, delivery.webhook_id, reason))
     if last.since is not None and ended <= last.since:
-        return replace(stands, is_dismissed=True)
+        return replace(failed, is_dismissed=True)
     by = _name(current, last.actor_id)
-    return replace(stands, is_dismissed=True, by=by, at=last.dismissed_at)
+    return replace(failed, is_dismissed=True, by=by, at=last.dismissed_at)
 
 
 def _name(current: Session, user_id: int | None) -> str | None:

@@ -108,9 +108,9 @@ def stop(actor: Actor, public_id: UUID) -> bool:
     """
     with writing() as current:
         require(current, actor, "deliveries.stop")
-        delivery, standing = _lock(current, public_id)
+        delivery, eligibility = _lock(current, public_id)
         now = database_time(current)
-        if sentence := why_not_stop(standing):
+        if sentence := why_not_stop(eligibility):
             raise Refusal(sentence)
         before = delivery.status
         was_retry = delivery.prior_status is not None
@@ -126,9 +126,9 @@ def stop(actor: Actor, public_id: UUID) -> bool:
 def _send_once_more(actor: Actor, public_id: UUID, seen: int | None, *, again: bool) -> None:
     with writing() as current:
         require(current, actor, "deliveries.retry")
-        delivery, standing = _lock(current, public_id)
+        delivery, eligibility = _lock(current, public_id)
         now = database_time(current)
-        if sentence := why_not_retry(standing, again=again):
+        if sentence := why_not_retry(eligibility, again=again):
             raise AlreadyArrived(sentence) if sentence == ARRIVED else Refusal(sentence)
         if seen is not None and seen != delivery.attempts:
             raise Refusal(STALE)
@@ -148,7 +148,7 @@ def _take_back(delivery: Delivery) -> None:
 
 
 def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility]:
-    """The delivery and how it stands, its webhook's row locked before its own.
+    """The delivery and its eligibility, its webhook's row locked before its own.
 
     A lease that ran out becomes an attempt first: whoever had it may no longer record its end here.
     """

@@ -111,8 +111,8 @@ class ListedWebhook:
 def youngest() -> ScalarSelect[int]:
     """The row id of the youngest delivery of the webhook in the enclosing query, tests apart.
 
-    The bounds are one tuple, as in `index_scan.py`: told that the webhook is one, PostgreSQL may read
-    the whole log backwards for another that has been quiet for long.
+    The bounds are one tuple, as in `index_scan.py`: told that the webhook is one, PostgreSQL may
+    read the whole log backwards for another that has been quiet for long.
     """
     key = tuple_(Delivery.webhook_id, Delivery.id)
     return (

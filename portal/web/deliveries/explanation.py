@@ -35,15 +35,15 @@ def advice_of(delivery: DeliveryDetail, *, is_draft: bool = False) -> Advice | N
         _matter(delivery, _explained(delivery, reason).what_happened),
         {} if is_draft else _links(delivery),
         reference=str(delivery.public_id),
-        is_test=delivery.standing.is_test,
+        is_test=delivery.is_test,
     )
 
 
 def advice_while_off(delivery: DeliveryDetail) -> Advice | None:
     """What lets it go out while its webhook is off; None where that would not help."""
-    at = delivery.standing
-    has_no_use = at.is_test or at.is_webhook_deleted or delivery.status is ShownStatus.DELIVERED
-    if has_no_use or not at.is_webhook_off:
+    is_over = delivery.status is ShownStatus.DELIVERED
+    has_no_use = delivery.is_test or delivery.is_webhook_deleted or is_over
+    if has_no_use or not delivery.is_webhook_off:
         return None
     return advise(
         SWITCH,
@@ -92,7 +92,7 @@ def _explained(
         location=last.location,
         code=last.code,
         reference=str(delivery.public_id),
-        is_test=delivery.standing.is_test,
+        is_test=delivery.is_test,
         retry=retry,
     )
 
@@ -100,7 +100,7 @@ def _explained(
 def _matter(delivery: DeliveryDetail, happened: str) -> Matter:
     return Matter(
         webhook=delivery.webhook_id,
-        name=delivery.standing.webhook_name,
+        name=delivery.webhook_name,
         happened=happened,
         held=_held(delivery),
         since=delivery.created_at,
@@ -117,7 +117,7 @@ def _held(delivery: DeliveryDetail) -> str:
 def _links(delivery: DeliveryDetail) -> dict[str, Link]:
     """Where the steps are done: of a webhook that was deleted only System is left."""
     links = webhook_links(delivery.webhook_id)
-    is_gone = delivery.standing.is_webhook_deleted
+    is_gone = delivery.is_webhook_deleted
     return {name: link for name, link in links.items() if name == SYSTEM or not is_gone}
 
 
@@ -128,8 +128,8 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
     Nothing of what is about to be sent for the first time, and nothing of a test. `taken`: what
     happens next to one that is in a bulk retry now.
     """
-    last, name = delivery.last_attempt, f"“{delivery.standing.webhook_name}”"
-    if delivery.standing.is_test or (last and last.is_being_sent):
+    last, name = delivery.last_attempt, f"“{delivery.webhook_name}”"
+    if delivery.is_test or (last and last.is_being_sent):
         return ""
     check = f"Ask the receiver's owner to check their log for delivery {delivery.public_id}."
     if last and last.is_delivered:

@@ -78,7 +78,7 @@ def _next(page: DeliveryPage) -> str:
 def _message(page: DeliveryPage) -> Iterator[str]:
     delivery = page.delivery
     yield f"Id:       {delivery.public_id}"
-    yield f"Webhook:  {delivery.standing.webhook_name}"
+    yield f"Webhook:  {delivery.webhook_name}"
     yield f"Event:    {delivery.event}"
     yield f"Asset:    {delivery.asset_tag or 'none'}"
     yield f"Happened: {wire_time(delivery.occurred_at)}"

@@ -42,7 +42,7 @@ OTHERS: Final = (
     OtherList(
         re.compile(r"/settings/webhooks/(?P<named>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"),
         lambda named: LogFilter(webhook=UUID(named)),
-        lambda delivery: delivery.standing.webhook_name,
+        lambda delivery: delivery.webhook_name,
     ),
     OtherList(re.compile(r"/batches/.*"), None, lambda _: "Bulk retry"),
     OtherList(re.compile(r"/find"), None, lambda _: "Search"),

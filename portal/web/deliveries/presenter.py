@@ -13,7 +13,7 @@ from portal.engine.reasons import Explanation, title
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, Siblings, siblings_of
-from portal.services.deliveries.dismissals import FailedDelivery, standing_of_failed
+from portal.services.deliveries.dismissals import FailedDelivery, dismissal_of
 from portal.services.deliveries.retry import why_not_retry, why_not_stop
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.due import PausedFor, ShownStatus
@@ -93,8 +93,8 @@ def repeat_warning(delivery: DeliveryDetail) -> str:
 
 def held_sentence(delivery: DeliveryDetail) -> str:
     """Why a held delivery is kept, and until when."""
-    name = delivery.standing.webhook_name
-    is_off = delivery.standing.is_webhook_off
+    name = delivery.webhook_name
+    is_off = delivery.is_webhook_off
     why = f"Held because the webhook “{name}” is off."
     if not is_off:
         why = f"Still held since the webhook “{name}” was turned on: nobody has decided about it."
@@ -269,7 +269,7 @@ class DeliveryPage:
 
 def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
     """Put a delivery into words. `draft`: whose test before saving it is."""
-    is_test, taken = delivery.standing.is_test, taken_now(delivery)
+    is_test, taken = delivery.is_test, taken_now(delivery)
     return DeliveryPage(
         delivery=delivery,
         heading=f"Test: {event_name(delivery.event)}" if is_test else event_name(delivery.event),
@@ -285,17 +285,15 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         earlier_attempts=delivery.attempts_made - len(delivery.attempts),
         answered=_answered(delivery),
         sent=sent_of(delivery),
-        why_not_retry=why_not_retry(delivery.standing, again=True),
-        why_not_stop=why_not_stop(delivery.standing),
+        why_not_retry=why_not_retry(delivery.eligibility, again=True),
+        why_not_stop=why_not_stop(delivery.eligibility),
         is_live=is_live(delivery),
         delay=delay_of(delivery),
         retry=outcome_of(delivery),
         out_of_turn=delivery.waits_behind,
         test_steps=steps_of_test(delivery),
         siblings=Siblings() if is_test else siblings_of(delivery.public_id),
-        failed=standing_of_failed(delivery.public_id)
-        if delivery.status is ShownStatus.FAILED
-        else None,
+        failed=dismissal_of(delivery.public_id) if delivery.status is ShownStatus.FAILED else None,
         earlier=earlier_of(delivery),
         draft=draft,
         taken=taken,
@@ -310,7 +308,7 @@ def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:
 def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
     """How it stands, in one sentence or two. `is_taken`: it is in a bulk retry now."""
     if delivery.comes_to_rest:
-        is_gone = delivery.standing.is_webhook_deleted
+        is_gone = delivery.is_webhook_deleted
         return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
     if delivery.stop and delivery.waits_for_start:
         return f"{stop_sentence(delivery.stop)} This goes out once it is started again."
@@ -375,7 +373,7 @@ def _delivered(delivery: DeliveryDetail) -> str:
 
 
 def _failed(delivery: DeliveryDetail, *, is_taken: bool) -> str:
-    if delivery.standing.is_test:
+    if delivery.is_test:
         how = "was not accepted" if delivery.code else "did not arrive"
         return f"The test {how}. Nothing else is affected by it."
     made = " and ".join(filter(None, (plural(delivery.tries, "attempt"), _retries(delivery))))

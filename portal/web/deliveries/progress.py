@@ -92,7 +92,7 @@ def earlier_of(delivery: DeliveryDetail) -> str:
 def again_of(delivery: DeliveryDetail) -> str:
     """When it is retried automatically, or why it is not."""
     if delivery.comes_to_rest:
-        is_gone = delivery.standing.is_webhook_deleted
+        is_gone = delivery.is_webhook_deleted
         return NO_RETRY if is_gone else ONCE_ON
     if delivery.waits_for_start:
         return ONCE_STARTED
@@ -107,7 +107,7 @@ def again_of(delivery: DeliveryDetail) -> str:
             return _capital(f"{next_attempt(delivery)}, or soon after")
         case ShownStatus.WAITING | ShownStatus.SENDING:
             return "Now"
-        case ShownStatus.HELD if delivery.standing.is_webhook_off:
+        case ShownStatus.HELD if delivery.is_webhook_off:
             return ONCE_ON
         case _:
             return NO_RETRY
@@ -139,7 +139,7 @@ def next_attempt(delivery: DeliveryDetail) -> str:
 
 def _why_waiting(delivery: DeliveryDetail) -> str:
     if delivery.comes_to_rest:
-        is_gone = delivery.standing.is_webhook_deleted
+        is_gone = delivery.is_webhook_deleted
         return f": its webhook {'was deleted' if is_gone else 'is off'}."
     if delivery.waits_for_start:
         return ": all sending is stopped."

@@ -195,10 +195,10 @@ class Retried:
 
 def retried(row: LogRow) -> Retried | None:
     """How the Retry of this line stands; None where the address names another one, or none."""
-    return stand_of(row.public_id) if row.public_id == _named() else None
+    return find_retried(row.public_id) if row.public_id == _named() else None
 
 
-def stand_of(public_id: UUID) -> Retried | None:
+def find_retried(public_id: UUID) -> Retried | None:
     """The same of a delivery that is meant; None where it is no longer kept."""
     try:
         delivery = find_delivery(public_id)

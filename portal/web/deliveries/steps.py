@@ -45,7 +45,7 @@ def steps_of(delivery: DeliveryDetail) -> list[DeliveryStep]:
     """From what happened to what comes next."""
     what = event_name(delivery.event)
     asset = " ".join(filter(None, (delivery.asset_tag, delivery.asset_name)))
-    sample = "A person pressed Test webhook" if delivery.standing.is_test else what
+    sample = "A person pressed Test webhook" if delivery.is_test else what
     return [
         DeliveryStep(
             "Happened", delivery.occurred_at, text=": ".join(filter(None, (sample, asset)))
@@ -152,7 +152,7 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
             yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")
         case ShownStatus.HELD:
             until = held_end(delivery.created_at, delivery.webhook_off_at)
-            why = "Its webhook is off. " if delivery.standing.is_webhook_off else ""
+            why = "Its webhook is off. " if delivery.is_webhook_off else ""
             yield DeliveryStep("Held", None, text=f"{why}{until}.")
         case ShownStatus.STOPPED:
             by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
@@ -222,7 +222,7 @@ IN_THE_CLEAR: Final = (
 
 def steps_of_test(delivery: DeliveryDetail) -> list[TestStep]:
     """The steps of a test's newest attempt; a delivery that is no test has none."""
-    if not delivery.standing.is_test:
+    if not delivery.is_test:
         return []
     counted = [each for each in delivery.attempts if not each.is_unreached]
     attempt = counted[-1] if counted else None

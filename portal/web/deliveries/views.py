@@ -124,17 +124,17 @@ def live(public_id: UUID) -> Response:
 @requires("deliveries.read")
 def row(public_id: UUID) -> Response:
     """The cells of its line in a list, for as long as its Retry is under way."""
-    line, stands = delivery_rows.find_row(public_id), delivery_rows.stand_of(public_id)
+    line, retried = delivery_rows.find_row(public_id), delivery_rows.find_retried(public_id)
     html = render_template(
         "deliveries/_row.html",
         row=line,
         view=log_presenter,
         back=local_path(request.args.get("back")),
         choose=request.args.get("choose", ""),
-        retried=stands,
+        retried=retried,
     )
-    is_over = stands is None or not stands.is_live
-    news = stands.outcome.sentence if is_over and stands and stands.outcome else ""
+    is_over = retried is None or not retried.is_live
+    news = retried.outcome.sentence if is_over and retried and retried.outcome else ""
     return jsonify(html=html, stop=is_over, announce=news)
 
 
@@ -152,7 +152,7 @@ def body(public_id: UUID) -> Response:
 def ask_retry(public_id: UUID) -> Answer | str:
     """Ask before sending once more: what arrived already may act twice."""
     delivery, back = find_delivery(public_id), request.args.get("back")
-    if sentence := delivery_retry.why_not_retry(delivery.standing, again=True):
+    if sentence := delivery_retry.why_not_retry(delivery.eligibility, again=True):
         flash(sentence, "warning")
         return redirect(_place(public_id, back))
     return render_template(

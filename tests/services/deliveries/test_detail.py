@@ -174,7 +174,7 @@ def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
         make_webhook(name=name)
     publish()
     rows = {
-        find_delivery(each).standing.webhook_name: each
+        find_delivery(each).webhook_name: each
         for each in session().scalars(select(Delivery.public_id))
     }
     change(rows["Auction"], status="delivered")

@@ -28,8 +28,8 @@ from portal.services.deliveries.dismissals import (
     bring_back_chosen_by,
     dismiss,
     dismiss_chosen,
+    dismissal_of,
     dismissed,
-    standing_of_failed,
 )
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import work
@@ -123,7 +123,7 @@ def test_what_failed_at_the_moment_up_to_which_all_were_dismissed_is_one_of_them
     ana = make_user("support", name="Ana").actor
     dismiss(ana, finance.public_id, Reason.SERVER, at)
     for each in (chosen, other):
-        standing = standing_of_failed(each)
+        standing = dismissal_of(each)
         assert standing is not None
         assert (standing.is_dismissed, standing.is_chosen) == (True, False)
     assert lines() == [(Reason.SERVER, 2, "Ana", False)]
@@ -149,13 +149,13 @@ def test_what_one_person_chose_is_brought_back_apart_from_what_was_dismissed_las
         (Reason.SERVER, 2, "Ana", False),
     ]
     for each in (made[1], made[3]):
-        standing = standing_of_failed(each)
+        standing = dismissal_of(each)
         assert standing is not None
         assert (standing.is_dismissed, standing.by) == (True, "Sam")
         # What Ana dismissed later takes the one in; the other failed after it.
         assert standing.is_chosen is (each == made[3])
         assert standing.at is not None
-    standing = standing_of_failed(made[4])
+    standing = dismissal_of(made[4])
     assert standing is not None
     assert (standing.is_dismissed, standing.count) == (False, 1)
 
@@ -233,7 +233,7 @@ def test_what_is_no_problem_is_refused_and_leaves_no_trace(sam: Actor, finance: 
         uuid4(),
     ]
     for each in others[:-1]:
-        assert standing_of_failed(each) is None
+        assert dismissal_of(each) is None
     for ids, words in (
         (others, "only failed deliveries that are listed as problems"),
         ([], "Tick the deliveries"),

@@ -137,7 +137,7 @@ def test_of_more_than_can_be_counted_it_is_told_that_there_are_more(
     monkeypatch.setattr(dismissals, "COUNT_LIMIT", 2)
     monkeypatch.setattr(dismissals, "MOST", 3)
     made = [fail(finance, reason, None) for reason in ("reset", "no_reply") for _ in range(2)]
-    standing = dismissals.standing_of_failed(made[0])
+    standing = dismissals.dismissal_of(made[0])
     assert standing is not None
     assert standing.count == 3
     assert dismiss(sam, finance.public_id, Reason.RESET, utcnow()).count == 3

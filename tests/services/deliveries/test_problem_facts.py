@@ -22,8 +22,8 @@ from portal.services.deliveries.dismissals import (
     bring_back_chosen_by,
     dismiss,
     dismiss_chosen,
+    dismissal_of,
     dismissed,
-    standing_of_failed,
 )
 from portal.services.deliveries.problems import Problem
 from portal.services.deliveries.retry import Queued
@@ -241,7 +241,7 @@ def test_a_mark_is_no_earlier_than_the_end_that_it_dismisses(sam: Actor) -> None
     made = fail(make_webhook(), finished_at=later)
     dismiss_chosen(sam, [made])
     assert delivery_problems.find_problems() == []
-    standing = standing_of_failed(made)
+    standing = dismissal_of(made)
     assert standing is not None
     assert (standing.is_dismissed, standing.at, standing.by) == (True, later, "Sam")
     assert [(each.count, each.by, each.at) for each in dismissed()] == [(1, "Sam", later)]
@@ -254,7 +254,7 @@ def test_what_was_dismissed_before_the_last_time_names_nobody(sam: Actor) -> Non
     dismiss(sam, hook.public_id, Reason.SERVER, now - 9 * MINUTE)
     last = fail(hook, finished_at=now - 5 * MINUTE)
     dismiss(make_user("support", name="Ana").actor, hook.public_id, Reason.SERVER, now)
-    names = {each: standing_of_failed(each) for each in (first, last)}
+    names = {each: dismissal_of(each) for each in (first, last)}
     assert {each and each.by for each in names.values()} == {None, "Ana"}
     assert all(each and each.is_dismissed for each in names.values())
     bring_back(sam, hook.public_id, Reason.SERVER)
@@ -270,7 +270,7 @@ def test_what_lies_under_a_whole_problem_as_well_is_not_brought_back_with_those_
     assert done.count == 1
     reason = Reason.SERVER
     assert bring_back_chosen_by(sam.actor, hook.public_id, reason, sam.public_id) == 1
-    stands = {each: standing_of_failed(each) for each in (early, other, late)}
+    stands = {each: dismissal_of(each) for each in (early, other, late)}
     assert [found and found.is_dismissed for found in stands.values()] == [True, True, False]
     with pytest.raises(Refusal, match="nothing to bring back"):
         bring_back_chosen_by(sam.actor, hook.public_id, reason, sam.public_id)

@@ -8,7 +8,6 @@ import pytest
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, find_delivery
 from portal.services.deliveries.log import LogRow
-from portal.services.deliveries.retry import RetryEligibility
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.outbox.due import ShownStatus
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
@@ -155,15 +154,13 @@ def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
         occurred_at=HAPPENED,
         created_at=STORED,
         body=b"{}",
-        standing=RetryEligibility(
-            status=ShownStatus.FAILED,
-            is_test=False,
-            webhook_name="ERP",
-            is_webhook_off=True,
-            is_webhook_deleted=False,
-        ),
+        unpaused=ShownStatus.FAILED,
+        is_test=False,
         is_manual=False,
         webhook_id=hook.public_id,
+        webhook_name="ERP",
+        is_webhook_off=True,
+        is_webhook_deleted=False,
         webhook_url=ADDRESS,
         is_inbox=False,
         webhook_off_at=OFF,

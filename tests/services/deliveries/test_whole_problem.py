@@ -13,8 +13,8 @@ from portal.services.deliveries.dismissals import (
     Dismissed,
     FailedDelivery,
     dismiss,
+    dismissal_of,
     dismissed,
-    standing_of_failed,
 )
 from portal.services.deliveries.problems import Group, Problem
 from portal.services.webhooks.queries import Standing
@@ -74,7 +74,7 @@ def test_of_a_problem_every_fact_is_told() -> None:
 def test_of_what_was_dismissed_every_fact_is_told() -> None:
     sam, hook, now = make_user("support", name="Sam"), make_webhook(name="ERP"), utcnow()
     made = fail(hook, finished_at=now - 3 * MINUTE)
-    standing = standing_of_failed(made)
+    standing = dismissal_of(made)
     assert standing is not None
     assert standing == FailedDelivery(
         webhook_id=hook.public_id,
@@ -95,7 +95,7 @@ def test_of_what_was_dismissed_every_fact_is_told() -> None:
         at=line.at,
         is_chosen=False,
     )
-    standing = standing_of_failed(made)
+    standing = dismissal_of(made)
     assert standing is not None
     assert standing == FailedDelivery(
         webhook_id=hook.public_id,
