@@ -36,7 +36,7 @@ from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.due import ShownStatus
 from portal.services.tasks import ENDED
 from portal.web.deliveries.forms import status_words
-from portal.web.deliveries.rows import event_name
+from portal.web.deliveries.wording import event_name
 from portal.web.frame.access import can
 from portal.web.frame.banner_views import sending_stop
 from portal.web.frame.status_tags import BULK_RETRY, PARTLY, Tag

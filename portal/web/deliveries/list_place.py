@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import UUID
 
 from flask import request, url_for
@@ -13,11 +13,11 @@ from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.deliveries.log import find_neighbours
 from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries.forms import FILTERS, LogFilterForm
-from portal.web.deliveries.rows import list_of, row_id
 from portal.web.forms.edit_conflict import shown
 from portal.web.forms.filter_form import SORT, ListOrder, order_in
 from portal.web.forms.list_address import LIST, LONGEST
 from portal.web.frame.access import local_path
+from portal.web.frame.page_frame import RETRIED
 
 CURSOR: Final = "cursor"
 LONGEST_LABEL: Final = 60
@@ -139,3 +139,27 @@ WHEN: Final = "when"
 def log_order(text: str | None = None) -> ListOrder:
     """As the address asks for it, or as this `text` does."""
     return order_in({WHEN: True}, WHEN, text)
+
+
+def here() -> str:
+    """The address of the list that is being shown."""
+    return request.script_root + request.full_path.rstrip("?")
+
+
+def place_in(back: str, public_id: UUID) -> str:
+    """The address of a list (`local_path` of it) at the line of this delivery."""
+    parts = urlsplit(list_of(back))
+    query = urlencode([*parse_qsl(parts.query), (RETRIED, str(public_id))])
+    return urlunsplit(("", "", parts.path, query, row_id(public_id)))
+
+
+def list_of(back: str) -> str:
+    """The address of a list (`local_path` of it) without anybody's last press in it."""
+    parts = urlsplit(local_path(back))
+    kept = [each for each in parse_qsl(parts.query) if each[0] != RETRIED]
+    return urlunsplit(("", "", parts.path, urlencode(kept), ""))
+
+
+def row_id(public_id: UUID) -> str:
+    """The id of a line in its page."""
+    return f"delivery-{public_id}"

@@ -11,7 +11,8 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.log import EXPORT_CHUNK, LogRow
 from portal.services.deliveries.statuses import LogFilter
-from portal.web.deliveries.rows import event_name, remarks, result, why_paused
+from portal.web.deliveries.log_presenter import remarks, result, why_paused
+from portal.web.deliveries.wording import event_name
 from portal.web.frame.status_tags import delivery_tag
 from portal.web.frame.wording import zone
 

@@ -1,16 +1,13 @@
 """One delivery in words: how it stands, why, what to do, and what may be pressed."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 from uuid import UUID, uuid4
 
-from portal.engine.http.url import host_of
-from portal.engine.reason_keys import UNCLEAR, Reason
-from portal.engine.reasons import Explanation, title
-from portal.engine.retry_policy import AttemptKind
+from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Explanation
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, Siblings, siblings_of
 from portal.services.deliveries.dismissals import FailedDelivery, dismissal_of
@@ -18,31 +15,29 @@ from portal.services.deliveries.retry import why_not_retry, why_not_stop
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.due import PausedFor, ShownStatus
 from portal.web.deliveries.bulk_retry_wording import TakenDelivery, taken_now
-from portal.web.deliveries.explanation import (
+from portal.web.deliveries.log_presenter import same_answer_url
+from portal.web.deliveries.request import Sent, sent_of
+from portal.web.deliveries.steps import DeliveryStep, TestStep, steps_of, steps_of_test, who
+from portal.web.deliveries.wording import (
+    RetryOutcome,
     advice_of,
     advice_while_off,
     advice_while_slow,
-    explanation_of,
-    for_the_caller,
-    is_doubtful,
-)
-from portal.web.deliveries.progress import (
-    RetryOutcome,
     again_label,
     again_of,
     delay_of,
     earlier_of,
+    event_name,
+    explanation_of,
+    for_the_caller,
+    is_doubtful,
     is_live,
-    left_alone,
-    next_attempt,
     outcome_of,
+    repeat_warning,
+    sentence_of,
 )
-from portal.web.deliveries.request import Sent, sent_of
-from portal.web.deliveries.rows import event_name, held_end, same_answer_url, took, tries
-from portal.web.deliveries.steps import DeliveryStep, TestStep, steps_of, steps_of_test, who
-from portal.web.frame.access import can
 from portal.web.frame.status_tags import Tag, delivery_tag
-from portal.web.frame.wording import counted, moment, near_time, plural, stop_sentence
+from portal.web.frame.wording import counted, near_time
 from portal.web.help.advice import Advice
 from portal.web.help.anchors import help_url
 
@@ -73,40 +68,6 @@ def times_of(delivery: DeliveryDetail) -> list[tuple[str, str]]:
             ("Until somebody pressed Retry", _sum(gaps, is_manual=True)),
         ]
     )
-
-
-def repeat_warning(delivery: DeliveryDetail) -> str:
-    """What to know where the receiver has the message more than once, or may have."""
-    arrived = [each for each in delivery.attempts if each.is_delivered]
-    unclear = list(_unclear(delivery.attempts))
-    if len(arrived) > 1:
-        return f"It has arrived {len(arrived)} times."
-    for each in delivery.attempts:
-        if each.phases.get("again") is not None:
-            return f"It may have arrived more than once: attempt {each.number} went out twice."
-    if len(arrived) + len(unclear) < 2:
-        return ""
-    first = unclear[0]
-    why = title(Reason(first.reason) if first.reason else Reason.INTERRUPTED).lower()
-    return f"It may have arrived more than once: after attempt {first.number} nobody knows ({why})."
-
-
-def held_sentence(delivery: DeliveryDetail) -> str:
-    """Why a held delivery is kept, and until when."""
-    name = delivery.webhook_name
-    is_off = delivery.is_webhook_off
-    why = f"Held because the webhook “{name}” is off."
-    if not is_off:
-        why = f"Still held since the webhook “{name}” was turned on: nobody has decided about it."
-    return f"{why} {held_end(delivery.created_at, delivery.webhook_off_at)}; then it is stopped."
-
-
-def _unclear(attempts: Sequence[AttemptDetail]) -> Iterator[AttemptDetail]:
-    for each in attempts:
-        if not (each.is_delivered or each.is_being_sent):
-            reason = Reason(each.reason) if each.reason else Reason.INTERRUPTED
-            if reason in UNCLEAR:
-                yield each
 
 
 def _end(attempt: AttemptDetail) -> datetime:
@@ -303,85 +264,3 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
 def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:
     answered = [each for each in delivery.attempts if each.code or each.response_headers]
     return answered[-1] if answered else None
-
-
-def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
-    """How it stands, in one sentence or two. `is_taken`: it is in a bulk retry now."""
-    if delivery.comes_to_rest:
-        is_gone = delivery.is_webhook_deleted
-        return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
-    if delivery.stop and delivery.waits_for_start:
-        return f"{stop_sentence(delivery.stop)} This goes out once it is started again."
-    match delivery.status:
-        case ShownStatus.WAITING:
-            return f"{_asked(delivery)}It is about to be sent."
-        case ShownStatus.PAUSED:
-            return _paused(delivery)
-        case ShownStatus.SENDING:
-            return f"It is being sent to {_host(delivery)} now."
-        case ShownStatus.DELIVERED:
-            return _delivered(delivery)
-        case ShownStatus.RETRYING:
-            return f"Not delivered yet: {_made(delivery)} Next attempt: {next_attempt(delivery)}."
-        case ShownStatus.FAILED:
-            return _failed(delivery, is_taken=is_taken)
-        case ShownStatus.STOPPED:
-            by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
-            return f"Stopped{by}. It is not retried automatically."
-        case _:
-            return held_sentence(delivery)
-
-
-def _asked(delivery: DeliveryDetail) -> str:
-    is_retry = bool(delivery.requested_by and delivery.is_manual)
-    return f"{delivery.requested_by} pressed Retry. " if is_retry else ""
-
-
-def _paused(delivery: DeliveryDetail) -> str:
-    if delivery.paused_for is PausedFor.ORDER:
-        return "An older delivery goes first: this webhook gets one at a time, in order."
-    if delivery.is_manual:
-        # Planned attempts may be over: this one is apart from them.
-        retried = "" if delivery.may_go_later else f" Retried: {next_attempt(delivery)}."
-        return f"{_asked(delivery)}{left_alone(delivery)}{retried}"
-    made = f" {_made(delivery)}" if delivery.tries else ""
-    if delivery.may_go_later:
-        return f"{left_alone(delivery)}{made}"
-    label = "First attempt" if delivery.is_untried else "Next attempt"
-    return f"{left_alone(delivery)}{made} {label}: {next_attempt(delivery)}."
-
-
-def _made(delivery: DeliveryDetail) -> str:
-    """ "4 of 10 attempts made, and 1 Retry.": a person's count apart."""
-    retries = _retries(delivery)
-    return f"{tries(delivery.tries)} attempts made{f', and {retries}' if retries else ''}."
-
-
-def _retries(delivery: DeliveryDetail) -> str:
-    by_people = sum(each.kind == AttemptKind.MANUAL for each in delivery.attempts)
-    return plural(by_people, "Retry", "Retries") if by_people else ""
-
-
-def _delivered(delivery: DeliveryDetail) -> str:
-    arrived = [each for each in delivery.attempts if each.is_delivered]
-    if not arrived:
-        return "It has arrived."
-    last = arrived[-1]
-    when = moment(last.finished_at or last.started_at).text
-    total = took(round(last.phases["total"])) if last.phases.get("total") else ""
-    return f"{host_of(last.url)} answered {last.code}{f' in {total}' if total else ''}, {when}."
-
-
-def _failed(delivery: DeliveryDetail, *, is_taken: bool) -> str:
-    if delivery.is_test:
-        how = "was not accepted" if delivery.code else "did not arrive"
-        return f"The test {how}. Nothing else is affected by it."
-    made = " and ".join(filter(None, (plural(delivery.tries, "attempt"), _retries(delivery))))
-    if is_taken:
-        return f"Not delivered after {made}."
-    then = " Fix the cause, then Retry." if can("deliveries.retry") else ""
-    return f"Not delivered after {made}, and not retried automatically.{then}"
-
-
-def _host(delivery: DeliveryDetail) -> str:
-    return host_of(delivery.webhook_url) or "the receiver"

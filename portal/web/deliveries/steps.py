@@ -14,7 +14,7 @@ from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.outbox.due import ShownStatus
-from portal.web.deliveries.rows import event_name, held_end
+from portal.web.deliveries.wording import event_name, held_end
 from portal.web.frame.wording import moment
 
 PHASES: Final = {

@@ -28,9 +28,8 @@ from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries import bulk_retry_wording, log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries import problems as problem_lines
-from portal.web.deliveries import rows as delivery_rows
 from portal.web.deliveries.forms import LogFilterForm
-from portal.web.deliveries.list_place import carried, log_order, place_of
+from portal.web.deliveries.list_place import carried, log_order, place_in, place_of
 from portal.web.deliveries.problems import NO_PROBLEMS
 from portal.web.forms.base import HAS_A_PAGE, refusals_flashed, status_of
 from portal.web.forms.csv_download import csv_download, excel_separator
@@ -58,7 +57,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
     if form.validate():
         wanted, cursor = form.chosen(), request.args.get("cursor")
         found = log_pages.find_page(wanted, cursor, oldest_first=order.is_reversed)
-        rows = delivery_rows.with_retried(found.page, oldest_first=order.is_reversed)
+        rows = log_presenter.with_retried(found.page, oldest_first=order.is_reversed)
         shown = replace(found.page, rows=rows)
         problems = NO_PROBLEMS if cursor else problem_lines.problems_beside(wanted, IN_SIGHT)
     page = render_template(
@@ -124,7 +123,7 @@ def live(public_id: UUID) -> Response:
 @requires("deliveries.read")
 def row(public_id: UUID) -> Response:
     """The cells of its line in a list, for as long as its Retry is under way."""
-    line, retried = delivery_rows.find_row(public_id), delivery_rows.find_retried(public_id)
+    line, retried = log_presenter.find_row(public_id), log_presenter.find_retried(public_id)
     html = render_template(
         "deliveries/_row.html",
         row=line,
@@ -227,5 +226,5 @@ def _stay(public_id: UUID, back: str | None) -> Answer:
 def _place(public_id: UUID, back: str | None) -> str:
     """Where a delivery is looked at: in the list that `back` is the address of, or on its page."""
     if back:
-        return delivery_rows.place_in(back, public_id)
+        return place_in(back, public_id)
     return url_for("deliveries.show", public_id=public_id, **carried())

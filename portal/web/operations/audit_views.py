@@ -16,7 +16,7 @@ from portal.services import audit as audit_queries
 from portal.services.audit import TrailEntry, TrailFilter
 from portal.services.core.permissions import SYSTEM
 from portal.web.assets.presenter import in_words
-from portal.web.deliveries.rows import event_name
+from portal.web.deliveries.wording import event_name
 from portal.web.forms.base import status_of
 from portal.web.forms.csv_download import csv_download
 from portal.web.forms.edit_conflict import shown

@@ -23,7 +23,7 @@ from portal.services.webhooks.inbox import LARGEST, Inbox, InboxItem
 from portal.services.webhooks.rows import public_id_of
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.web.deliveries.request import pretty
-from portal.web.deliveries.rows import event_name
+from portal.web.deliveries.wording import event_name
 from portal.web.forms.base import PortalForm
 from portal.web.frame.access import PUBLIC, actor, owner, requires
 from portal.web.frame.status_tags import Tag, signature_tag

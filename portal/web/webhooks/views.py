@@ -26,10 +26,10 @@ from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import ListedWebhook, WebhookDetail, WebhookOrder
 from portal.web.deliveries.forms import status_words
-from portal.web.deliveries.list_place import delivery_url
-from portal.web.deliveries.log_presenter import failures_url
+from portal.web.deliveries.list_place import delivery_url, here
+from portal.web.deliveries.log_presenter import failures_url, status_note
 from portal.web.deliveries.request import YOURS
-from portal.web.deliveries.rows import event_name, here, status_note
+from portal.web.deliveries.wording import event_name
 from portal.web.forms.base import status_of
 from portal.web.forms.filter_form import FilterForm, SearchField, order_in
 from portal.web.forms.list_address import list_back, list_here

@@ -12,10 +12,10 @@ from portal.models.deliveries import Priority
 from portal.services.deliveries import detail
 from portal.services.deliveries.detail import find_delivery
 from portal.services.operations import sending
-from portal.web.deliveries.explanation import advice_while_off, for_the_caller
-from portal.web.deliveries.presenter import page_of, repeat_warning, times_of
+from portal.web.deliveries.presenter import page_of, times_of
 from portal.web.deliveries.request import sent_of
 from portal.web.deliveries.steps import phases_in_words, steps_of
+from portal.web.deliveries.wording import advice_while_off, for_the_caller, repeat_warning
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 

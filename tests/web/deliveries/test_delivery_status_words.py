@@ -13,9 +13,8 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries.detail import DeliveryDetail, find_delivery
 from portal.services.operations import sending
-from portal.web.deliveries.presenter import sentence_of
-from portal.web.deliveries.progress import again_of, is_live, under_way
 from portal.web.deliveries.steps import steps_of
+from portal.web.deliveries.wording import again_of, is_live, sentence_of, under_way
 from portal.web.frame.wording import near_time
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_user, make_webhook

@@ -9,7 +9,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries.detail import find_delivery
 from portal.services.operations import sending
-from portal.web.deliveries.explanation import explanation_of
+from portal.web.deliveries.wording import explanation_of
 from portal.web.frame.wording import moment
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook

@@ -14,9 +14,8 @@ from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.statuses import FailedBetween, LogFilter
 from portal.services.operations import sending as operation_sending
-from portal.web.deliveries import log_csv
-from portal.web.deliveries import rows as delivery_rows
-from portal.web.deliveries.rows import Remark, remarks
+from portal.web.deliveries import log_csv, log_presenter
+from portal.web.deliveries.log_presenter import Remark, remarks
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
 
@@ -44,8 +43,8 @@ def row_of(made: UUID) -> LogRow:
 )
 def test_a_result_is_how_the_last_attempt_ended(columns: dict[str, Any], said: str) -> None:
     row = row_of(make_delivery(**columns))
-    assert delivery_rows.result(row) == said
-    assert bool(delivery_rows.result_url(row)) is ("reason" in columns)
+    assert log_presenter.result(row) == said
+    assert bool(log_presenter.result_url(row)) is ("reason" in columns)
 
 
 def test_the_next_attempt_is_a_time_or_a_word_and_nothing_where_there_is_none() -> None:
@@ -57,11 +56,11 @@ def test_the_next_attempt_is_a_time_or_a_word_and_nothing_where_there_is_none() 
     behind = make_delivery(in_order)
     due = make_delivery(hook, status="retrying", due_at=later)
     now = make_delivery(hook)
-    told = [delivery_rows.next_try(row_of(each)) for each in (sending, behind, due, now)]
+    told = [log_presenter.next_try(row_of(each)) for each in (sending, behind, due, now)]
     assert told == ["", "after an older one", later, "now"]
     off = make_delivery(make_webhook(state="off"))
     test = make_delivery(make_webhook(state="off"), priority=Priority.TEST)
-    assert [delivery_rows.next_try(row_of(each)) for each in (off, test)] == ["", "now"]
+    assert [log_presenter.next_try(row_of(each)) for each in (off, test)] == ["", "now"]
 
 
 def test_while_all_sending_is_stopped_nothing_goes_and_nothing_is_offered() -> None:
@@ -77,9 +76,9 @@ def test_while_all_sending_is_stopped_nothing_goes_and_nothing_is_offered() -> N
         make_delivery(make_webhook(state="off")),
         make_delivery(status="failed"),
     ]
-    told = [delivery_rows.next_try(row_of(each)) for each in every]
+    told = [log_presenter.next_try(row_of(each)) for each in every]
     assert told == ["", "after an older one", "when sending starts", "", ""]
-    assert not any(delivery_rows.may_retry(row_of(each)) for each in every)
+    assert not any(log_presenter.may_retry(row_of(each)) for each in every)
 
 
 def test_a_retry_is_offered_where_it_would_be_taken() -> None:
@@ -91,7 +90,7 @@ def test_a_retry_is_offered_where_it_would_be_taken() -> None:
         make_delivery(make_webhook(state="off"), status="failed"),
         make_delivery(make_webhook(deleted_at=utcnow()), status="failed"),
     ]
-    offered = [delivery_rows.may_retry(row_of(each)) for each in (failed, *others)]
+    offered = [log_presenter.may_retry(row_of(each)) for each in (failed, *others)]
     assert offered == [True] + [False] * len(others)
 
 
@@ -101,7 +100,7 @@ def test_it_is_asked_about_first_only_where_it_could_overtake_another_one() -> N
     behind = make_delivery(in_order, status="retrying", tries=1)
     failed = make_delivery(in_order, status="failed")
     alone = make_delivery(free, status="failed")
-    found = [delivery_rows.may_overtake(row_of(each)) for each in (head, behind, failed, alone)]
+    found = [log_presenter.may_overtake(row_of(each)) for each in (head, behind, failed, alone)]
     assert found == [False, True, True, False]
 
 
@@ -115,16 +114,16 @@ def test_it_is_asked_about_first_only_where_it_could_overtake_another_one() -> N
 def test_what_is_paused_says_why_and_from_when_it_may_go(minutes: int, why: str) -> None:
     until = utcnow() + timedelta(minutes=minutes)
     row = row_of(make_delivery(make_webhook(throttled=True, not_before=until)))
-    assert (delivery_rows.status_note(row), delivery_rows.not_before(row)) == (why, "from")
+    assert (log_presenter.status_note(row), log_presenter.not_before(row)) == (why, "from")
     in_order = make_webhook(in_order=True)
     make_delivery(in_order)
     row = row_of(make_delivery(in_order))
-    assert (delivery_rows.status_note(row), delivery_rows.not_before(row)) == (
+    assert (log_presenter.status_note(row), log_presenter.not_before(row)) == (
         "An older one goes first",
         "",
     )
     row = row_of(make_delivery())
-    assert (delivery_rows.status_note(row), delivery_rows.not_before(row)) == ("", "")
+    assert (log_presenter.status_note(row), log_presenter.not_before(row)) == ("", "")
 
 
 def test_it_counts_what_was_tried_and_what_may_have_been_received() -> None:

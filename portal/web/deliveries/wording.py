@@ -1,0 +1,560 @@
+"""Sentences about one delivery: how it is, why, what comes next, what its owner is told."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from portal.engine.answer_words import speaks_of_error
+from portal.engine.events.catalogue import event_type
+from portal.engine.health import has_asked
+from portal.engine.http.url import host_of
+from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
+from portal.engine.reason_keys import UNCLEAR
+from portal.engine.reasons import Explanation, Reason, Side, explain, title
+from portal.engine.retry_policy import AttemptKind
+from portal.extensions import settings
+from portal.lib.durations import in_words, is_now
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.answers import earlier_reasons
+from portal.services.deliveries.detail import (
+    AttemptDetail,
+    Delay,
+    DeliveryDetail,
+    find_delay,
+    find_delivery,
+)
+from portal.services.operations.retention import held_until
+from portal.services.outbox.due import PausedFor, ShownStatus
+from portal.web.frame.access import can
+from portal.web.frame.wording import (
+    day_of,
+    moment,
+    near_time,
+    plural,
+    stop_sentence,
+    to_the_second,
+    zone,
+)
+from portal.web.help.advice import Advice, Link, Matter, advice_after, advise, webhook_links, whom
+
+
+def event_name(event: str) -> str:
+    """The plain name of an event."""
+    return event_type(event).name
+
+
+def held_end(created_at: datetime, off_at: datetime | None) -> str:
+    """ "Kept until 24 Dec": what becomes of a held delivery by itself. As `held_until` takes it."""
+    return f"Kept until {day_of(held_until(created_at, off_at))}"
+
+
+def tries(made: int) -> str:
+    """ "2 of 10": the scheduled tries that were made."""
+    return f"{made} of {len(settings().webhook_retry_schedule)}"
+
+
+def took(milliseconds: int | None) -> str:
+    """How long the last attempt took."""
+    return "" if milliseconds is None else in_words(milliseconds / 1000)
+
+
+def repeat_warning(delivery: DeliveryDetail) -> str:
+    """What to know where the receiver has the message more than once, or may have."""
+    arrived = [each for each in delivery.attempts if each.is_delivered]
+    unclear = list(_unclear(delivery.attempts))
+    if len(arrived) > 1:
+        return f"It has arrived {len(arrived)} times."
+    for each in delivery.attempts:
+        if each.phases.get("again") is not None:
+            return f"It may have arrived more than once: attempt {each.number} went out twice."
+    if len(arrived) + len(unclear) < 2:
+        return ""
+    first = unclear[0]
+    why = title(Reason(first.reason) if first.reason else Reason.INTERRUPTED).lower()
+    return f"It may have arrived more than once: after attempt {first.number} nobody knows ({why})."
+
+
+def held_sentence(delivery: DeliveryDetail) -> str:
+    """Why a held delivery is kept, and until when."""
+    name = delivery.webhook_name
+    is_off = delivery.is_webhook_off
+    why = f"Held because the webhook “{name}” is off."
+    if not is_off:
+        why = f"Still held since the webhook “{name}” was turned on: nobody has decided about it."
+    return f"{why} {held_end(delivery.created_at, delivery.webhook_off_at)}; then it is stopped."
+
+
+def _unclear(attempts: Sequence[AttemptDetail]) -> Iterator[AttemptDetail]:
+    for each in attempts:
+        if not (each.is_delivered or each.is_being_sent):
+            reason = Reason(each.reason) if each.reason else Reason.INTERRUPTED
+            if reason in UNCLEAR:
+                yield each
+
+
+def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
+    """How it stands, in one sentence or two. `is_taken`: it is in a bulk retry now."""
+    if delivery.comes_to_rest:
+        is_gone = delivery.is_webhook_deleted
+        return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
+    if delivery.stop and delivery.waits_for_start:
+        return f"{stop_sentence(delivery.stop)} This goes out once it is started again."
+    match delivery.status:
+        case ShownStatus.WAITING:
+            return f"{_asked(delivery)}It is about to be sent."
+        case ShownStatus.PAUSED:
+            return _paused(delivery)
+        case ShownStatus.SENDING:
+            return f"It is being sent to {_host(delivery)} now."
+        case ShownStatus.DELIVERED:
+            return _delivered(delivery)
+        case ShownStatus.RETRYING:
+            return f"Not delivered yet: {_made(delivery)} Next attempt: {next_attempt(delivery)}."
+        case ShownStatus.FAILED:
+            return _failed(delivery, is_taken=is_taken)
+        case ShownStatus.STOPPED:
+            by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
+            return f"Stopped{by}. It is not retried automatically."
+        case _:
+            return held_sentence(delivery)
+
+
+def _asked(delivery: DeliveryDetail) -> str:
+    is_retry = bool(delivery.requested_by and delivery.is_manual)
+    return f"{delivery.requested_by} pressed Retry. " if is_retry else ""
+
+
+def _paused(delivery: DeliveryDetail) -> str:
+    if delivery.paused_for is PausedFor.ORDER:
+        return "An older delivery goes first: this webhook gets one at a time, in order."
+    if delivery.is_manual:
+        # Planned attempts may be over: this one is apart from them.
+        retried = "" if delivery.may_go_later else f" Retried: {next_attempt(delivery)}."
+        return f"{_asked(delivery)}{left_alone(delivery)}{retried}"
+    made = f" {_made(delivery)}" if delivery.tries else ""
+    if delivery.may_go_later:
+        return f"{left_alone(delivery)}{made}"
+    label = "First attempt" if delivery.is_untried else "Next attempt"
+    return f"{left_alone(delivery)}{made} {label}: {next_attempt(delivery)}."
+
+
+def _made(delivery: DeliveryDetail) -> str:
+    """ "4 of 10 attempts made, and 1 Retry.": a person's count apart."""
+    retries = _retries(delivery)
+    return f"{tries(delivery.tries)} attempts made{f', and {retries}' if retries else ''}."
+
+
+def _retries(delivery: DeliveryDetail) -> str:
+    by_people = sum(each.kind == AttemptKind.MANUAL for each in delivery.attempts)
+    return plural(by_people, "Retry", "Retries") if by_people else ""
+
+
+def _delivered(delivery: DeliveryDetail) -> str:
+    arrived = [each for each in delivery.attempts if each.is_delivered]
+    if not arrived:
+        return "It has arrived."
+    last = arrived[-1]
+    when = moment(last.finished_at or last.started_at).text
+    total = took(round(last.phases["total"])) if last.phases.get("total") else ""
+    return f"{host_of(last.url)} answered {last.code}{f' in {total}' if total else ''}, {when}."
+
+
+def _failed(delivery: DeliveryDetail, *, is_taken: bool) -> str:
+    if delivery.is_test:
+        how = "was not accepted" if delivery.code else "did not arrive"
+        return f"The test {how}. Nothing else is affected by it."
+    made = " and ".join(filter(None, (plural(delivery.tries, "attempt"), _retries(delivery))))
+    if is_taken:
+        return f"Not delivered after {made}."
+    then = " Fix the cause, then Retry." if can("deliveries.retry") else ""
+    return f"Not delivered after {made}, and not retried automatically.{then}"
+
+
+def _host(delivery: DeliveryDetail) -> str:
+    return host_of(delivery.webhook_url) or "the receiver"
+
+
+# A retry this near is worth waiting for on the page.
+SOON: Final = timedelta(seconds=15)
+
+
+NO_RETRY: Final = "None left"
+
+
+ONCE_ON: Final = "Only once the webhook is on"
+
+
+ONCE_STARTED: Final = "Once sending is started again"
+
+
+ONE_FIRST: Final = "one delivery is tried, and the others go once it arrives"
+
+
+DELAYS: Final = {
+    Delay.NO_WORKER: "no worker is running, so nothing is sent",
+    Delay.PLACES: "this webhook is being sent as many as it gets at once",
+    Delay.TURN: "our side is working, and others go first",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOutcome:
+    """`lead`, the time `at` and `end` make the sentence. Tones: success, danger, info."""
+
+    lead: str
+    at: datetime
+    end: str
+    tone: str
+
+    @property
+    def sentence(self) -> str:
+        """All of it as plain text."""
+        return f"{self.lead} {to_the_second(self.at)}{self.end}"
+
+
+def is_live(delivery: DeliveryDetail) -> bool:
+    """Whether its status is likely to change while a person looks."""
+    is_behind = delivery.paused_for is PausedFor.ORDER
+    if delivery.comes_to_rest or delivery.waits_for_start or is_behind:
+        return False
+    if delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED):
+        return delivery.next_try_at - delivery.now < SOON
+    return delivery.status in (ShownStatus.WAITING, ShownStatus.SENDING)
+
+
+def delay_of(delivery: DeliveryDetail) -> str:
+    """Why it has not gone yet though it is long due; empty where it is not."""
+    delay = find_delay(delivery)
+    return DELAYS[delay] if delay else ""
+
+
+def outcome_of(delivery: DeliveryDetail) -> RetryOutcome | None:
+    """What came of the Retry, by its attempt; None while it is under way, and where the last
+    attempt was none."""
+    last = delivery.last_attempt
+    if delivery.is_manual or last is None or last.kind != AttemptKind.MANUAL:
+        return None
+    if last.is_delivered:
+        return RetryOutcome("Arrived at", last.finished_at or last.started_at, ".", "success")
+    words = title(Reason(last.reason) if last.reason else Reason.INTERRUPTED, last.code)
+    end = f"{f' by {last.actor}' if last.actor else ''}: {words[:1].lower()}{words[1:]}."
+    return RetryOutcome("Attempted again at", last.started_at, end, "danger")
+
+
+def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
+    """How a Retry that has not ended stands: when it was asked for, and what it waits for."""
+    if not delivery.is_manual:
+        return None
+    if delivery.status is ShownStatus.SENDING:
+        since = delivery.attempts[-1].started_at if delivery.attempts else delivery.due_at
+        return RetryOutcome("Being sent since", since, ".", "info")
+    return RetryOutcome("Waiting to be sent since", delivery.due_at, _why_waiting(delivery), "info")
+
+
+def earlier_of(delivery: DeliveryDetail) -> str:
+    """Why it failed again and again before a Retry failed for another reason; else empty."""
+    found = earlier_reasons(session(), [delivery.row_id]).get(delivery.row_id)
+    if not found:
+        return ""
+    return f"Before the last retry: {found.words}, {plural(found.count, 'time')}."
+
+
+def again_of(delivery: DeliveryDetail) -> str:
+    """When it is retried automatically, or why it is not."""
+    if delivery.comes_to_rest:
+        is_gone = delivery.is_webhook_deleted
+        return NO_RETRY if is_gone else ONCE_ON
+    if delivery.waits_for_start:
+        return ONCE_STARTED
+    match delivery.status:
+        case ShownStatus.RETRYING:
+            return _capital(next_attempt(delivery))
+        case ShownStatus.PAUSED if delivery.waits_behind:
+            return "Once the older ones have arrived"
+        case ShownStatus.PAUSED if delivery.may_go_later:
+            return f"Not before {near_time(delivery.next_try_at)}"
+        case ShownStatus.PAUSED:
+            return _capital(f"{next_attempt(delivery)}, or soon after")
+        case ShownStatus.WAITING | ShownStatus.SENDING:
+            return "Now"
+        case ShownStatus.HELD if delivery.is_webhook_off:
+            return ONCE_ON
+        case _:
+            return NO_RETRY
+
+
+def again_label(delivery: DeliveryDetail) -> str:
+    """What `again_of` is the time of."""
+    return "First attempt" if delivery.is_untried else "Next automatic retry"
+
+
+def left_alone(delivery: DeliveryDetail) -> str:
+    """Why its receiver gets nothing for a while, and that another one may be tried first then."""
+    if delivery.may_go_later:
+        asked = has_asked(delivery.next_try_at, delivery.now)
+        why = "asked us to wait" if asked else "isn't responding and is left alone"
+        until = near_time(delivery.next_try_at)
+        return f"The receiver {why} until {until}; then {ONE_FIRST}."
+    if has_asked(delivery.next_try_at, delivery.now):
+        until = near_time(delivery.next_try_at)
+        return f"The receiver asked us to wait until {until}, so we pause before the next attempt."
+    return "The receiver isn't responding, so we pause before the next attempt."
+
+
+def next_attempt(delivery: DeliveryDetail) -> str:
+    """When the next attempt is due: "now", "in 4 minutes", or the time."""
+    at = delivery.next_try_at
+    return "now" if is_now(at, delivery.now) else moment(at, delivery.now).text
+
+
+def _why_waiting(delivery: DeliveryDetail) -> str:
+    if delivery.comes_to_rest:
+        is_gone = delivery.is_webhook_deleted
+        return f": its webhook {'was deleted' if is_gone else 'is off'}."
+    if delivery.waits_for_start:
+        return ": all sending is stopped."
+    if delivery.paused_for is PausedFor.RECEIVER:
+        until = to_the_second(delivery.next_try_at)
+        if has_asked(delivery.next_try_at, delivery.now):
+            return f": the receiver asked us to wait until {until}."
+        return f": the receiver isn't responding and is left alone until {until}."
+    why = delay_of(delivery)
+    return f": {why}." if why else "."
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
+    """Why the last attempt failed, or why there was none; None when all is well."""
+    reason = _reason(delivery)
+    return _explained(delivery, reason) if reason else None
+
+
+def advice_of(delivery: DeliveryDetail, *, is_draft: bool = False) -> Advice | None:
+    """What the reader may do about it, or whom to ask; None when all is well.
+
+    `is_draft`: a test before saving, whose form is no webhook that could be edited.
+    """
+    reason = _reason(delivery)
+    if reason is None:
+        return None
+    return advice_after(
+        reason,
+        lambda retry: _explained(delivery, reason, retry),
+        _matter(delivery, _explained(delivery, reason).what_happened),
+        {} if is_draft else _links(delivery),
+        reference=str(delivery.public_id),
+        is_test=delivery.is_test,
+    )
+
+
+def advice_while_off(delivery: DeliveryDetail) -> Advice | None:
+    """What lets it go out while its webhook is off; None where that would not help."""
+    is_over = delivery.status is ShownStatus.DELIVERED
+    has_no_use = delivery.is_test or delivery.is_webhook_deleted or is_over
+    if has_no_use or not delivery.is_webhook_off:
+        return None
+    return advise(
+        SWITCH,
+        "Turn the webhook on, and choose what becomes of what is held.",
+        f"{ASK} to turn the webhook on.",
+        matter=_matter(delivery, "The webhook is off, so this is not sent."),
+        link=_links(delivery).get(SWITCH),
+    )
+
+
+def advice_while_slow(delivery: DeliveryDetail) -> Advice:
+    """Where to look when nobody seems to send."""
+    return advise(
+        SYSTEM,
+        "Look under System for what is running.",
+        f"{ASK} to look under System for what is running.",
+        matter=_matter(delivery, "A delivery waits for longer than usual to be sent."),
+        link=_links(delivery).get(SYSTEM),
+    )
+
+
+def _reason(delivery: DeliveryDetail) -> Reason | None:
+    last = delivery.last_attempt
+    if last is None:
+        return Reason(delivery.reason) if delivery.reason else None
+    if last.is_delivered:
+        return None
+    return Reason(last.reason) if last.reason else Reason.INTERRUPTED
+
+
+def _explained(
+    delivery: DeliveryDetail, reason: Reason, retry: str = "", host: str = ""
+) -> Explanation:
+    last = delivery.last_attempt
+    if last is None:
+        return explain(reason, host="", retry=retry)
+    total = last.phases.get("total")
+    earliest = "not before" if delivery.may_go_later else "at"
+    waits = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED) and not delivery.stop
+    return explain(
+        reason,
+        host=host or host_of(last.url),
+        seconds=round(total / 1000, 1) if total else None,
+        time=moment(last.started_at).exact,
+        again=f"{earliest} {moment(delivery.next_try_at).exact}" if waits else "",
+        location=last.location,
+        code=last.code,
+        reference=str(delivery.public_id),
+        is_test=delivery.is_test,
+        retry=retry,
+    )
+
+
+def _matter(delivery: DeliveryDetail, happened: str) -> Matter:
+    return Matter(
+        webhook=delivery.webhook_id,
+        name=delivery.webhook_name,
+        happened=happened,
+        held=_held(delivery),
+        since=delivery.created_at,
+        path=f"/deliveries/{delivery.public_id}",
+    )
+
+
+def _held(delivery: DeliveryDetail) -> str:
+    if delivery.status is not ShownStatus.HELD:
+        return ""
+    return f"This delivery. {held_end(delivery.created_at, delivery.webhook_off_at)}."
+
+
+def _links(delivery: DeliveryDetail) -> dict[str, Link]:
+    """Where the steps are done: of a webhook that was deleted only System is left."""
+    links = webhook_links(delivery.webhook_id)
+    is_gone = delivery.is_webhook_deleted
+    return {name: link for name, link in links.items() if name == SYSTEM or not is_gone}
+
+
+def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
+    """What to say to whoever asks about it: what came of it and since when, that nothing is lost,
+    what happens next, who must act, and its id.
+
+    Nothing of what is about to be sent for the first time, and nothing of a test. `taken`: what
+    happens next to one that is in a bulk retry now.
+    """
+    last, name = delivery.last_attempt, f"“{delivery.webhook_name}”"
+    if delivery.is_test or (last and last.is_being_sent):
+        return ""
+    check = f"Ask the receiver's owner to check their log for delivery {delivery.public_id}."
+    if last and last.is_delivered:
+        at = _for_both(last.finished_at or last.started_at)
+        return f"{name} has received it: it answered {last.code} at {at}. {check}"
+    if delivery.status is ShownStatus.DELIVERED:
+        return ""
+    if last is None:
+        told = _untried(delivery, name)
+        return f"{told} The delivery is {delivery.public_id}." if told else ""
+    reason = _reason(delivery) or Reason.INTERRUPTED
+    explained = _explained(delivery, reason, host=name)
+    is_theirs = explained.side is Side.RECEIVER
+    sentences = (
+        "Our side is working." if is_theirs and not delivery.stop else "",
+        f"{explained.what_happened} The last attempt was at {_for_both(_end(last))}.",
+        _since(delivery),
+        earlier_of(delivery),
+        "Nothing is lost: it is kept here.",
+        taken,
+        "" if taken and not _goes_by_itself(delivery) else _what_next(delivery),
+        _who_acts(delivery, reason, explained.side),
+        # What never came so far as to be answered is in nobody's log.
+        check if is_theirs and last.code else f"The delivery is {delivery.public_id}.",
+        "A retry has the same id." if is_theirs else "",
+    )
+    return " ".join(filter(None, sentences))
+
+
+def _goes_by_itself(delivery: DeliveryDetail) -> bool:
+    """Whether it is retried automatically all the same, whatever becomes of a bulk retry."""
+    return delivery.status is ShownStatus.RETRYING and not delivery.stop
+
+
+def _untried(delivery: DeliveryDetail, name: str) -> str:
+    """Of what was never attempted."""
+    kept = "This one has not been attempted yet. Nothing is lost: it is kept here."
+    match delivery.status:
+        case ShownStatus.PAUSED if delivery.waits_behind:
+            why = f"{name} gets its deliveries in order. {_the_first(delivery, name)}"
+        case ShownStatus.PAUSED if has_asked(delivery.next_try_at, delivery.now):
+            why = f"{name} asked us to wait."
+        case ShownStatus.PAUSED:
+            why = f"{name} isn't responding."
+        case ShownStatus.HELD:
+            why = f"{name} is turned off."
+        case _:
+            return ""
+    return f"{why} {kept} {_what_next(delivery)}"
+
+
+def _the_first(delivery: DeliveryDetail, name: str) -> str:
+    """Why the one that goes first has not arrived, and who must act."""
+    first = find_delivery(delivery.ahead) if delivery.ahead else delivery
+    told = f"The one of {_for_both(first.created_at)} goes first"
+    reason = _reason(first)
+    if reason is None:
+        return f"{told}."
+    explained = _explained(first, reason, host=name)
+    acts = _who_acts(first, reason, explained.side)
+    return f"{told}, and has not arrived: {explained.what_happened} {acts}"
+
+
+def _what_next(delivery: DeliveryDetail) -> str:
+    if delivery.stop and delivery.waits_for_start:
+        return "We have stopped all sending for now. It goes out once that is started again."
+    match delivery.status:
+        case ShownStatus.HELD:
+            until = held_end(delivery.created_at, delivery.webhook_off_at)
+            return f"It goes out once the webhook is on. {until}."
+        case ShownStatus.PAUSED if delivery.waits_behind:
+            return "It goes out automatically once the older ones have arrived."
+        case ShownStatus.PAUSED | ShownStatus.RETRYING:
+            at = _for_both(delivery.next_try_at)
+            rest = f"not before {at}: then {ONE_FIRST}"
+            when = rest if delivery.may_go_later else f"at {at} or soon after"
+            return f"It is {'sent' if delivery.is_untried else 'retried'} automatically, {when}."
+        case ShownStatus.WAITING:
+            return "It is about to be sent again."
+        case _:
+            return "It is not retried automatically: it goes out once somebody presses Retry."
+
+
+def _who_acts(delivery: DeliveryDetail, reason: Reason, side: Side) -> str:
+    step = step_after(reason, is_test=False)
+    if reason is Reason.RATE:
+        return "Nobody has to act."
+    if side in (Side.RECEIVER, Side.NETWORK) and not (step and step.permission == EDIT):
+        return "The receiver's owner must act."
+    who = whom(step.permission if step else SYSTEM, delivery.webhook_id)
+    return f"{who[:1].upper()}{who[1:]} must act."
+
+
+def _since(delivery: DeliveryDetail) -> str:
+    """Since when its attempts have failed, where there was more than one."""
+    failed = [each for each in delivery.attempts if not (each.is_being_sent or each.is_unreached)]
+    if len(failed) < 2 or delivery.attempts[0].number != 1:
+        return ""
+    return f"Its attempts have failed since {moment(failed[0].started_at).exact}."
+
+
+def _end(attempt: AttemptDetail) -> datetime:
+    return attempt.finished_at or attempt.started_at
+
+
+def _for_both(at: datetime) -> str:
+    """The time for the reader, and in UTC for whoever is elsewhere."""
+    is_other = at.astimezone(zone()).utcoffset()
+    utc = f", that is {at.astimezone(UTC):%H:%M:%S} UTC" if is_other else ""
+    return f"{moment(at).exact}{utc}"
+
+
+def is_doubtful(attempt: AttemptDetail | None) -> bool:
+    """Whether an answer that counts as a success says in its text that it is none."""
+    is_success = attempt is not None and attempt.is_delivered
+    return bool(is_success and attempt and speaks_of_error(attempt.response_text))
