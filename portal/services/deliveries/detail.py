@@ -10,7 +10,9 @@ from uuid import UUID
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from portal.engine.health import has_asked
 from portal.engine.http.address_mask import masked_address
+from portal.engine.reason_keys import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.models.deliveries import (
@@ -85,6 +87,16 @@ class AttemptDetail:
     def is_unreached(self) -> bool:
         """Whether the machine `sender` could not connect, and another took over."""
         return self.sender is not None
+
+    @property
+    def ended_at(self) -> datetime:
+        """When it ended; when it began, as long as nobody has recorded an end."""
+        return self.finished_at or self.started_at
+
+    @property
+    def failed_for(self) -> Reason:
+        """Why it failed, if it did; interrupted where nobody has recorded why."""
+        return Reason(self.reason or Reason.INTERRUPTED)
 
 
 def attempts_of(
@@ -247,6 +259,11 @@ class DeliveryDetail:
     def next_try_at(self) -> datetime:
         """When it is due, and its receiver is not left alone any more."""
         return max(self.due_at, self.paused_until or self.due_at)
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether its receiver asked us to wait until then."""
+        return has_asked(self.next_try_at, self.now)
 
     @property
     def is_untried(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 from portal.engine.events.body import wire_time
 from portal.engine.http.address_mask import MASK
-from portal.engine.reasons import Reason, title
+from portal.engine.reasons import title
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
@@ -108,8 +108,7 @@ def _end(attempt: AttemptDetail) -> str:
         return f"answered {attempt.code}{took}"
     if attempt.is_unreached:
         return taken_over(attempt)
-    reason = Reason(attempt.reason) if attempt.reason else Reason.INTERRUPTED
-    return f"{title(reason, attempt.code)}{took}"
+    return f"{title(attempt.failed_for, attempt.code)}{took}"
 
 
 def _sent(page: DeliveryPage) -> Iterator[str]:
@@ -131,7 +130,7 @@ def _came_back(page: DeliveryPage) -> Iterator[str]:
         yield "No answer."
         return
     if page.answer_note:
-        at = wire_time(attempt.finished_at or attempt.started_at)
+        at = wire_time(attempt.ended_at)
         yield f"Nothing to the last attempt. This came back to number {attempt.number}, {at}."
     yield f"Status code {attempt.code}"
     for name, value in attempt.response_headers:

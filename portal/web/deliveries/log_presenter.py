@@ -46,9 +46,6 @@ from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted, number, zone
 from portal.web.help.anchors import help_url
 
-# With what the list's templates ask of it.
-__all__ = ["delivery_url", "event_name", "here", "row_id", "taken_words", "tries"]
-
 TABS: Final = (
     None,
     StatusFilter.ATTENTION,
@@ -57,13 +54,9 @@ TABS: Final = (
     StatusFilter.DELIVERED,
     StatusFilter.HELD,
 )
-
-
 COUNTED: Final = frozenset(
     {StatusFilter.ATTENTION, StatusFilter.WAITING, StatusFilter.PAUSED, StatusFilter.HELD}
 )
-
-
 # Of an asset's deliveries: those that are shown as they are stored.
 ASKED_FOR: Final = (
     DeliveryStatus.FAILED,
@@ -71,19 +64,20 @@ ASKED_FOR: Final = (
     DeliveryStatus.STOPPED,
     DeliveryStatus.DELIVERED,
 )
-
-
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
-
-
 OF_A_PROBLEM: Final = frozenset({"status", "webhook", "reason", "code"})
-
-
 # The orders of the log, as its address says them.
 ORDERS: Final = (("", "Newest first"), ("when", "Oldest first"))
-
-
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
+PAUSED_FOR: Final = {
+    PausedFor.RECEIVER: "The receiver isn't responding",
+    PausedFor.ORDER: "An older one goes first",
+}
+MOST_REMARKED: Final = 120  # characters
+
+
+# With what the list's templates ask of it.
+__all__ = ["delivery_url", "event_name", "here", "row_id", "taken_words", "tries"]
 
 
 def tabs(wanted: LogFilter, attention: int | None) -> list[Tab]:
@@ -221,12 +215,6 @@ def filters_in_force() -> dict[str, Any]:
     return {name: request.args.getlist(name) for name in request.args if name not in NO_FILTERS}
 
 
-PAUSED_FOR: Final = {
-    PausedFor.RECEIVER: "The receiver isn't responding",
-    PausedFor.ORDER: "An older one goes first",
-}
-
-
 def result(row: LogRow) -> str:
     """How the last attempt ended, in a few words; blank before the first. Of what failed in a time,
     why it did then."""
@@ -287,9 +275,6 @@ def may_retry(row: LogRow) -> bool:
 def may_overtake(row: LogRow) -> bool:
     """Whether a Retry could go out of turn, which has to be asked about first."""
     return row.is_in_order and row.next_try_at is None  # nor has one that waits for an older one
-
-
-MOST_REMARKED: Final = 120  # characters
 
 
 def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:

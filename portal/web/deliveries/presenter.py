@@ -56,8 +56,10 @@ def times_of(delivery: DeliveryDetail) -> list[tuple[str, str]]:
         is_open = delivery.status in (ShownStatus.WAITING, ShownStatus.PAUSED)
         waits = delivery.now - delivery.created_at if is_open else NOTHING
         return _words([("Waiting here, so far", waits)])
-    gaps = [(later.kind, later.started_at - _end(earlier)) for earlier, later in pairwise(attempts)]
-    last = _end(attempts[-1])
+    gaps = [
+        (later.kind, later.started_at - earlier.ended_at) for earlier, later in pairwise(attempts)
+    ]
+    last = attempts[-1].ended_at
     is_retrying = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED)
     so_far = max(NOTHING, delivery.now - last) if is_retrying else NOTHING
     return _words(
@@ -68,10 +70,6 @@ def times_of(delivery: DeliveryDetail) -> list[tuple[str, str]]:
             ("Until somebody pressed Retry", _sum(gaps, is_manual=True)),
         ]
     )
-
-
-def _end(attempt: AttemptDetail) -> datetime:
-    return attempt.finished_at or attempt.started_at
 
 
 def _length(attempt: AttemptDetail) -> timedelta:
@@ -135,7 +133,7 @@ class DeliveryPage:
         """To which attempt the answer belongs, where later ones got none."""
         if self.answered is None or self.answered is self.delivery.last_attempt:
             return ""
-        then = near_time(self.answered.finished_at or self.answered.started_at)
+        then = near_time(self.answered.ended_at)
         return (
             "Nothing came back to the last attempt. "
             f"This came back to “{who(self.answered)}”, {then}."

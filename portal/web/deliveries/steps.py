@@ -8,7 +8,6 @@ from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from portal.engine.health import has_asked
 from portal.engine.http.url import host_of
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
@@ -115,11 +114,7 @@ def _has_no_side(attempt: AttemptDetail) -> bool:
 
 
 def _side(attempt: AttemptDetail) -> str:
-    return explain(_reason(attempt), host="").side.label
-
-
-def _reason(attempt: AttemptDetail) -> Reason:
-    return Reason(attempt.reason) if attempt.reason else Reason.INTERRUPTED
+    return explain(attempt.failed_for, host="").side.label
 
 
 def _ending(attempt: AttemptDetail) -> tuple[str, str]:
@@ -129,7 +124,7 @@ def _ending(attempt: AttemptDetail) -> tuple[str, str]:
         return "success", f"Delivered. The receiver answered {attempt.code}."
     if attempt.is_unreached:
         return "warning", taken_over(attempt)
-    words = f"{title(_reason(attempt), attempt.code)}."
+    words = f"{title(attempt.failed_for, attempt.code)}."
     return ("warning" if attempt.is_interrupted else "danger"), words
 
 
@@ -143,7 +138,7 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
         case ShownStatus.PAUSED if delivery.waits_behind:
             yield DeliveryStep("Paused", None, "warning", "An older delivery goes first.")
         case ShownStatus.PAUSED:
-            asked = has_asked(delivery.next_try_at, delivery.now)
+            asked = delivery.has_asked
             why = "The receiver asked us to wait." if asked else "The receiver isn't responding."
             label = "First attempt" if delivery.is_untried else "Next attempt"
             earliest = " not before" if delivery.may_go_later else ""
@@ -292,8 +287,7 @@ def _done(name: str, attempt: AttemptDetail) -> TestStep:
 
 
 def _failed(name: str, attempt: AttemptDetail) -> TestStep:
-    reason = Reason(attempt.reason) if attempt.reason else Reason.INTERRUPTED
-    why = f"{title(reason)}."
+    why = f"{title(attempt.failed_for)}."
     if name == "answer" and attempt.code:
         return TestStep(f"Answered {attempt.code} in {_total(attempt)}", State.FAILED, why)
     return TestStep(WORDS[name].failed, State.FAILED, why, _total(attempt))

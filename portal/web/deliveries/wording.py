@@ -7,7 +7,6 @@ from typing import Final
 
 from portal.engine.answer_words import speaks_of_error
 from portal.engine.events.catalogue import event_type
-from portal.engine.health import has_asked
 from portal.engine.http.url import host_of
 from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
 from portal.engine.reason_keys import UNCLEAR
@@ -37,6 +36,18 @@ from portal.web.frame.wording import (
     zone,
 )
 from portal.web.help.advice import Advice, Link, Matter, advice_after, advise, webhook_links, whom
+
+# A retry this near is worth waiting for on the page.
+SOON: Final = timedelta(seconds=15)
+NO_RETRY: Final = "None left"
+ONCE_ON: Final = "Only once the webhook is on"
+ONCE_STARTED: Final = "Once sending is started again"
+ONE_FIRST: Final = "one delivery is tried, and the others go once it arrives"
+DELAYS: Final = {
+    Delay.NO_WORKER: "no worker is running, so nothing is sent",
+    Delay.PLACES: "this webhook is being sent as many as it gets at once",
+    Delay.TURN: "our side is working, and others go first",
+}
 
 
 def event_name(event: str) -> str:
@@ -71,7 +82,7 @@ def repeat_warning(delivery: DeliveryDetail) -> str:
     if len(arrived) + len(unclear) < 2:
         return ""
     first = unclear[0]
-    why = title(Reason(first.reason) if first.reason else Reason.INTERRUPTED).lower()
+    why = title(first.failed_for).lower()
     return f"It may have arrived more than once: after attempt {first.number} nobody knows ({why})."
 
 
@@ -86,11 +97,10 @@ def held_sentence(delivery: DeliveryDetail) -> str:
 
 
 def _unclear(attempts: Sequence[AttemptDetail]) -> Iterator[AttemptDetail]:
-    for each in attempts:
-        if not (each.is_delivered or each.is_being_sent):
-            reason = Reason(each.reason) if each.reason else Reason.INTERRUPTED
-            if reason in UNCLEAR:
-                yield each
+    for attempt in attempts:
+        has_failed = not (attempt.is_delivered or attempt.is_being_sent)
+        if has_failed and attempt.failed_for in UNCLEAR:
+            yield attempt
 
 
 def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
@@ -155,7 +165,7 @@ def _delivered(delivery: DeliveryDetail) -> str:
     if not arrived:
         return "It has arrived."
     last = arrived[-1]
-    when = moment(last.finished_at or last.started_at).text
+    when = moment(last.ended_at).text
     total = took(round(last.phases["total"])) if last.phases.get("total") else ""
     return f"{host_of(last.url)} answered {last.code}{f' in {total}' if total else ''}, {when}."
 
@@ -173,29 +183,6 @@ def _failed(delivery: DeliveryDetail, *, is_taken: bool) -> str:
 
 def _host(delivery: DeliveryDetail) -> str:
     return host_of(delivery.webhook_url) or "the receiver"
-
-
-# A retry this near is worth waiting for on the page.
-SOON: Final = timedelta(seconds=15)
-
-
-NO_RETRY: Final = "None left"
-
-
-ONCE_ON: Final = "Only once the webhook is on"
-
-
-ONCE_STARTED: Final = "Once sending is started again"
-
-
-ONE_FIRST: Final = "one delivery is tried, and the others go once it arrives"
-
-
-DELAYS: Final = {
-    Delay.NO_WORKER: "no worker is running, so nothing is sent",
-    Delay.PLACES: "this webhook is being sent as many as it gets at once",
-    Delay.TURN: "our side is working, and others go first",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +223,8 @@ def outcome_of(delivery: DeliveryDetail) -> RetryOutcome | None:
     if delivery.is_manual or last is None or last.kind != AttemptKind.MANUAL:
         return None
     if last.is_delivered:
-        return RetryOutcome("Arrived at", last.finished_at or last.started_at, ".", "success")
-    words = title(Reason(last.reason) if last.reason else Reason.INTERRUPTED, last.code)
+        return RetryOutcome("Arrived at", last.ended_at, ".", "success")
+    words = title(last.failed_for, last.code)
     end = f"{f' by {last.actor}' if last.actor else ''}: {words[:1].lower()}{words[1:]}."
     return RetryOutcome("Attempted again at", last.started_at, end, "danger")
 
@@ -292,11 +279,11 @@ def again_label(delivery: DeliveryDetail) -> str:
 def left_alone(delivery: DeliveryDetail) -> str:
     """Why its receiver gets nothing for a while, and that another one may be tried first then."""
     if delivery.may_go_later:
-        asked = has_asked(delivery.next_try_at, delivery.now)
+        asked = delivery.has_asked
         why = "asked us to wait" if asked else "isn't responding and is left alone"
         until = near_time(delivery.next_try_at)
         return f"The receiver {why} until {until}; then {ONE_FIRST}."
-    if has_asked(delivery.next_try_at, delivery.now):
+    if delivery.has_asked:
         until = near_time(delivery.next_try_at)
         return f"The receiver asked us to wait until {until}, so we pause before the next attempt."
     return "The receiver isn't responding, so we pause before the next attempt."
@@ -316,7 +303,7 @@ def _why_waiting(delivery: DeliveryDetail) -> str:
         return ": all sending is stopped."
     if delivery.paused_for is PausedFor.RECEIVER:
         until = to_the_second(delivery.next_try_at)
-        if has_asked(delivery.next_try_at, delivery.now):
+        if delivery.has_asked:
             return f": the receiver asked us to wait until {until}."
         return f": the receiver isn't responding and is left alone until {until}."
     why = delay_of(delivery)
@@ -381,9 +368,7 @@ def _reason(delivery: DeliveryDetail) -> Reason | None:
     last = delivery.last_attempt
     if last is None:
         return Reason(delivery.reason) if delivery.reason else None
-    if last.is_delivered:
-        return None
-    return Reason(last.reason) if last.reason else Reason.INTERRUPTED
+    return None if last.is_delivered else last.failed_for
 
 
 def _explained(
@@ -445,7 +430,7 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
         return ""
     check = f"Ask the receiver's owner to check their log for delivery {delivery.public_id}."
     if last and last.is_delivered:
-        at = _for_both(last.finished_at or last.started_at)
+        at = _for_both(last.ended_at)
         return f"{name} has received it: it answered {last.code} at {at}. {check}"
     if delivery.status is ShownStatus.DELIVERED:
         return ""
@@ -457,7 +442,7 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
     is_theirs = explained.side is Side.RECEIVER
     sentences = (
         "Our side is working." if is_theirs and not delivery.stop else "",
-        f"{explained.what_happened} The last attempt was at {_for_both(_end(last))}.",
+        f"{explained.what_happened} The last attempt was at {_for_both(last.ended_at)}.",
         _since(delivery),
         earlier_of(delivery),
         "Nothing is lost: it is kept here.",
@@ -482,7 +467,7 @@ def _untried(delivery: DeliveryDetail, name: str) -> str:
     match delivery.status:
         case ShownStatus.PAUSED if delivery.waits_behind:
             why = f"{name} gets its deliveries in order. {_the_first(delivery, name)}"
-        case ShownStatus.PAUSED if has_asked(delivery.next_try_at, delivery.now):
+        case ShownStatus.PAUSED if delivery.has_asked:
             why = f"{name} asked us to wait."
         case ShownStatus.PAUSED:
             why = f"{name} isn't responding."
@@ -541,10 +526,6 @@ def _since(delivery: DeliveryDetail) -> str:
     if len(failed) < 2 or delivery.attempts[0].number != 1:
         return ""
     return f"Its attempts have failed since {moment(failed[0].started_at).exact}."
-
-
-def _end(attempt: AttemptDetail) -> datetime:
-    return attempt.finished_at or attempt.started_at
 
 
 def _for_both(at: datetime) -> str:
