@@ -6,7 +6,7 @@ to everybody else; "{ask}" is where whoever prints it says whom to ask.
 
 from typing import Final, NamedTuple
 
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 
 ASK: Final = "{ask}"
 EDIT, SWITCH = "webhooks.edit", "webhooks.switch"

@@ -14,7 +14,7 @@ from portal.web.deliveries import problem_views as delivery_problem_views
 from portal.web.deliveries import views as delivery_views
 from portal.web.erasure import views as erasure_views
 from portal.web.find import views as find_views
-from portal.web.forms import list_address
+from portal.web.forms import filter_form
 from portal.web.frame import access, banner_views, page_frame, request_log
 from portal.web.help import status_views
 from portal.web.help import views as help_views
@@ -43,7 +43,7 @@ def init_app(app: Flask) -> None:
     page_frame.init_app(app)
     access.init_app(app)
     access.init_sessions(app)
-    list_address.init_app(app)
+    filter_form.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
 

@@ -13,7 +13,7 @@ import requests
 from portal.engine.http.curl_handle import CurlHandle, Order
 from portal.engine.http.exchange import Exchange, Phases, one_line, read_head
 from portal.engine.http.url import host_of, is_named
-from portal.engine.reason_keys import NEVER_LEFT, Reason, reason_for_code
+from portal.engine.reasons import NEVER_LEFT, Reason, reason_for_code
 
 
 class CertificateDates:

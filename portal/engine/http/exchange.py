@@ -9,7 +9,7 @@ from typing import NamedTuple
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.lib.typed_text import storable
 
 MAX_TEXT = 16 * 1024

@@ -26,7 +26,7 @@ from portal.engine.http.exchange import Exchange, Phases
 from portal.engine.http.name_lookups import Lookups, Name, name_of
 from portal.engine.http.url import AddressError, check_url
 from portal.engine.reach import WARY_PATIENCE
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 
 # What HTTP/1.1 itself needs (RFC 9112): a second one would let the receiver misread the request.
 _OURS = frozenset({"host", "transfer-encoding", "connection", "expect", "te", "upgrade"})

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from portal.engine.events.catalogue import EventName
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.lib.paging import Cursor
 from portal.models.deliveries import BatchRow, Delivery, RowOutcome
 from portal.models.tasks import Task

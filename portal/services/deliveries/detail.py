@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.health import has_asked
 from portal.engine.http.address_mask import masked_address
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.models.deliveries import (

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, and_, func, literal, or_, select
 from sqlalchemy.orm import Session
 
-from portal.engine.reason_keys import NEVER_LEFT
+from portal.engine.reasons import NEVER_LEFT
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
 from portal.models.deliveries import (

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import UtcDateTime
 from portal.engine.events.catalogue import EventName
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.models.deliveries import (
     OPEN,
     Delivery,

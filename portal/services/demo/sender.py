@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.engine.retry_policy import Outcome
 from portal.extensions import settings
 from portal.lib.clock import frozen, utcnow

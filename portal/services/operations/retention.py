@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.extensions import settings
 from portal.lib.clock import frozen_at, note_skew
 from portal.lib.durations import DAY, in_words

@@ -42,7 +42,7 @@ from portal.web.actions.incident_pages import METHOD_WORDS
 from portal.web.actions.views import PAGES, Button, action_buttons, obstacle
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.forms.edit_conflict import shown
-from portal.web.forms.list_address import list_back
+from portal.web.forms.filter_form import list_back
 from portal.web.frame.access import can
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import ASSET, RESERVATION, Tab, Tag

@@ -14,8 +14,7 @@ from portal.services.deliveries.log import find_neighbours
 from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries.forms import FILTERS, LogFilterForm
 from portal.web.forms.edit_conflict import shown
-from portal.web.forms.filter_form import SORT, ListOrder, order_in
-from portal.web.forms.list_address import LIST, LONGEST
+from portal.web.forms.filter_form import LIST, LONGEST_ADDRESS, SORT, ListOrder, order_in
 from portal.web.frame.access import local_path
 from portal.web.frame.page_frame import RETRIED
 
@@ -90,7 +89,7 @@ def delivery_url(public_id: UUID, back: str) -> str:
     """The address of a delivery that stands in the list whose address is `back`."""
     address = list_of(back)
     parts = urlsplit(address)
-    kept: dict[str, Any] = {} if len(address) > LONGEST else {LIST: address}
+    kept: dict[str, Any] = {} if len(address) > LONGEST_ADDRESS else {LIST: address}
     if parts.path == url_for("deliveries.index"):
         kept = _of_list(parse_qs(parts.query))
     return url_for("deliveries.show", public_id=public_id, **kept)

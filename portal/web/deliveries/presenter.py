@@ -6,8 +6,7 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID, uuid4
 
-from portal.engine.reason_keys import Reason
-from portal.engine.reasons import Explanation
+from portal.engine.reasons import Explanation, Reason
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, Siblings, siblings_of
 from portal.services.deliveries.dismissals import FailedDelivery, dismissal_of

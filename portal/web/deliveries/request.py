@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from portal.engine.http.address_mask import MASK, may_stand_for
-from portal.engine.reason_keys import NEVER_LEFT
+from portal.engine.reasons import NEVER_LEFT
 from portal.lib.typed_text import storable
 from portal.services.deliveries.detail import DeliveryDetail
 

@@ -9,8 +9,7 @@ from portal.engine.answer_words import speaks_of_error
 from portal.engine.events.catalogue import event_type
 from portal.engine.http.url import host_of
 from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
-from portal.engine.reason_keys import UNCLEAR
-from portal.engine.reasons import Explanation, Reason, Side, explain, title
+from portal.engine.reasons import UNCLEAR, Explanation, Reason, Side, explain, title
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.durations import in_words, is_now

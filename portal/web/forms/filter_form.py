@@ -1,18 +1,23 @@
-"""Filters that live in the address. What cannot be read is refused at its field and shows no rows:
-whoever is shown all of them under a filter takes them for what it leaves.
+"""Filters, orders and lists that live in the address.
+
+A filter that cannot be read is refused at its field and shows no rows: whoever is shown all of them
+under a filter takes them for what it leaves. `?list=` carries the address of the list from which
+one came to a thing, filters and all.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from flask import g, request
+from flask import Flask, g, has_request_context, request, url_for
 from wtforms import Form, HiddenField, SelectField, StringField
 from wtforms.validators import ValidationError
 
 from portal.web.forms.base import tidy
 from portal.web.forms.fields import row_id
+from portal.web.frame.access import local_path
 from portal.web.frame.page_frame import page_url
 
 LONGEST_SEARCH: Final = 120
@@ -128,3 +133,41 @@ def order_in(
 
 def _value(name: str, falls: bool) -> str:
     return f"-{name}" if falls else name
+
+
+LIST: Final = "list"
+# What is found in a list: how its routes name it, and how their own names begin.
+THINGS: Final = {"asset_id": "", "public_id": "webhook"}
+# Characters; a longer address, such as of a pasted log, is not carried.
+LONGEST_ADDRESS: Final = 500
+
+
+def list_here() -> str | None:
+    """The address of this list, for links to what stands in it; None where it asks for nothing."""
+    address = request.script_root + request.full_path
+    return address if request.query_string and len(address) <= LONGEST_ADDRESS else None
+
+
+def list_back(endpoint: str, anchor: str) -> str:
+    """The way back to the list of this endpoint, as it was, at the line `anchor`."""
+    usual, address = url_for(endpoint), local_path(request.args.get(LIST))
+    parts = urlsplit(address)
+    is_it = parts.path == usual and not parts.fragment
+    return f"{address if is_it else usual}#{anchor}"
+
+
+def init_app(app: Flask) -> None:
+    """Have every address of the thing whose page is open carry its list on: what is done with it
+    leads back to the place where it was found."""
+    app.url_defaults(_carry_on)
+
+
+def _carry_on(endpoint: str, values: dict[str, Any]) -> None:
+    address = request.args.get(LIST) if has_request_context() else None
+    if not address or len(address) > LONGEST_ADDRESS or local_path(address) != address:
+        return
+    here = request.view_args or {}
+    for name, family in THINGS.items():
+        is_of_it = endpoint.startswith(family) and (request.endpoint or "").startswith(family)
+        if is_of_it and name in here and values.get(name) == here[name]:
+            values.setdefault(LIST, address)

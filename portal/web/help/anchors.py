@@ -8,7 +8,7 @@ from typing import Final
 
 from flask import url_for
 
-from portal.engine.reason_keys import Reason, reason_for_code
+from portal.engine.reasons import Reason, reason_for_code
 
 CODES: Final = range(100, 1000)  # three digits, as the line of an answer has them
 

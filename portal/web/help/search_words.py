@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 
 REASON_WORDS: Final = {
     Reason.DNS: "dns name hostname host lookup nxdomain resolve domain typo",

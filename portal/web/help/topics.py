@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.web.help.delivery_texts import DELIVERY_TOPICS
 from portal.web.help.register_texts import REGISTER_TOPICS
 from portal.web.help.texts import Link, Topic

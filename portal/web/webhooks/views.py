@@ -31,8 +31,7 @@ from portal.web.deliveries.log_presenter import failures_url, status_note
 from portal.web.deliveries.request import YOURS
 from portal.web.deliveries.wording import event_name
 from portal.web.forms.base import status_of
-from portal.web.forms.filter_form import FilterForm, SearchField, order_in
-from portal.web.forms.list_address import list_back, list_here
+from portal.web.forms.filter_form import FilterForm, SearchField, list_back, list_here, order_in
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
 from portal.web.frame.wording import counted, near_day

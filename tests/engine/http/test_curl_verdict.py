@@ -9,7 +9,7 @@ from portal.engine.http import curl_outcome
 from portal.engine.http.curl_handle import CurlHandle
 from portal.engine.http.curl_outcome import Progress, exception_for, reason_for_curl
 from portal.engine.http.transport import prepare
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers.send import open_guard
 
 # By number, as libcurl documents them: https://curl.se/libcurl/c/libcurl-errors.html

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from portal.engine.events.catalogue import EventName
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.services.deliveries import bulk_retry_selection
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter

@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import insert, select
 
 from portal.engine.events.catalogue import EventName
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.models.deliveries import (

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.tasks import Task, TaskState

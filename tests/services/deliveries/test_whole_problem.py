@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import problems as delivery_problems

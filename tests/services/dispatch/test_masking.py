@@ -11,7 +11,7 @@ from sqlalchemy import select
 from jobs.deliver import deliver_due
 from portal.engine.http.exchange import Exchange
 from portal.engine.http.transport import prepare
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, AttemptBody

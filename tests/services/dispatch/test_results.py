@@ -10,7 +10,7 @@ from sqlalchemy import delete
 
 from portal.engine.http.exchange import Exchange, Phases
 from portal.engine.http.transport import prepare
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.engine.retry_policy import Outcome
 from portal.extensions import db
 from portal.lib.clock import utcnow

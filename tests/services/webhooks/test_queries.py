@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.health import ATTENTION_FAILURES, End
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry

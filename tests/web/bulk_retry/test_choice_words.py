@@ -7,8 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from portal.engine.events.catalogue import EventName
-from portal.engine.reason_keys import Reason, ReasonGroup
-from portal.engine.reasons import alike, reasons_in
+from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task, TaskState
 from portal.services.deliveries.bulk_retry_selection import Selection, as_params

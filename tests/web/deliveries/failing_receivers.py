@@ -17,7 +17,7 @@ import trustme
 from sqlalchemy import update
 
 from portal.config.settings import ROOT, Settings
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries import detail

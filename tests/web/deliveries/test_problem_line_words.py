@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from portal.engine.health import LONGEST_PAUSE
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.services.deliveries.answers import EarlierReason
 from portal.services.deliveries.problems import Problem, find_problems

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries.detail import find_delivery

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jobs import tasks as job
 from portal.engine.http.exchange import Exchange, read_head
 from portal.engine.http.transport import prepare
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.services.dispatch.request import Composer
 from portal.services.dispatch.results import of_exchange
 from portal.services.task_kinds import KINDS

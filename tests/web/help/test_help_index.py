@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from portal.engine.reason_keys import Reason, ReasonGroup, reason_for_code
+from portal.engine.reasons import Reason, ReasonGroup, reason_for_code
 from portal.models.deliveries import DeliveryStatus
 from portal.models.people import Role
 from portal.services.outbox.due import ShownStatus

@@ -11,7 +11,7 @@ import trustme
 
 from portal.engine.http.bare_probe import BareProbes, Door
 from portal.engine.http.transport import Transport
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import HostileServer

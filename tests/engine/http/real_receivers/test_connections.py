@@ -16,7 +16,7 @@ from portal.engine.http import name_lookups
 from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.curl_handle import CurlHandle, Order
 from portal.engine.http.transport import Phases, Transport
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import OK_HEAD, HostileServer, Visit
 from tests.engine.http.real_receivers.send import (

@@ -20,7 +20,7 @@ from portal.engine.http.exchange import (
     MAX_TEXT,
 )
 from portal.engine.http.transport import Exchange, Transport, prepare
-from portal.engine.reason_keys import Reason, reason_for_code
+from portal.engine.reasons import Reason, reason_for_code
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import Base, db
 from portal.models.operations import Canary

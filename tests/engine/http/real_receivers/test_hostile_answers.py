@@ -8,7 +8,7 @@ import pytest
 from portal.engine.http.curl_handle import MAX_BODY
 from portal.engine.http.exchange import MAX_TEXT
 from portal.engine.http.transport import Transport
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import MEGABYTE, OK_HEAD, HostileServer, Script
 from tests.engine.http.real_receivers.send import send

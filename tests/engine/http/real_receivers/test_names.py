@@ -11,7 +11,7 @@ import pytest
 from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.bare_probe import BareProbes, Door
 from portal.engine.http.transport import Transport, prepare
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers.name_server import NameServer
 from tests.engine.http.real_receivers.send import drive_all, send
 from tests.support.receiver import Receiver

@@ -9,7 +9,7 @@ from requests.structures import CaseInsensitiveDict
 
 from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.transport import Transport, prepare
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers.send import BODY, drive_all, send
 from tests.support.receiver import Receiver
 

@@ -15,7 +15,7 @@ from portal.engine.http.bare_probe import BareProbes, Door
 from portal.engine.http.exchange import Exchange
 from portal.engine.http.transport import Transport, prepare
 from portal.engine.reach import SHORT_PATIENCE
-from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import HostileServer
 from tests.engine.http.real_receivers.send import BODY, HEADERS, drive_all, send
