@@ -14,7 +14,7 @@ from portal.lib.paging import Page
 from portal.models.audit import AuditEntry
 from portal.models.people import User
 from portal.models.webhooks import Webhook
-from portal.services.core.keyset import latest_first
+from portal.services.core.keyset import by_time
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session
 
@@ -59,7 +59,7 @@ class LastChange:
 
 def find_page(wanted: TrailFilter, cursor: str | None = None) -> Page[TrailEntry]:
     """The entries that match beside the cursor. Reads only."""
-    page = latest_first(_matching(wanted), AuditEntry.at, AuditEntry.id, cursor)
+    page = by_time(_matching(wanted), AuditEntry.at, AuditEntry.id, cursor, newest=True)
     return Page(_entries(session(), page.rows), page.newer, page.older)
 
 

@@ -42,11 +42,10 @@ from portal.services.core.keyset import (
     FIRST_ID,
     LAST_ID,
     by_name,
+    by_time,
     in_ranks,
-    latest_first,
     one_more,
     page_at,
-    soonest_first,
 )
 from portal.services.core.unit_of_work import session
 
@@ -237,8 +236,8 @@ def in_order(
     # Of few the order is said in words that no index has, or it would be walked for them.
     if order is AssetOrder.CHANGED:
         at = None if few is None else func.coalesce(Asset.updated_at, Asset.updated_at)
-        by_time = soonest_first if reverse else latest_first
-        return by_time(wanted, Asset.updated_at, Asset.id, cursor, at)
+        newest = not reverse
+        return by_time(wanted, Asset.updated_at, Asset.id, cursor, by=at, newest=newest)
     column = Asset.name if order is AssetOrder.NAME else Asset.asset_tag
     names = column if few is None else func.coalesce(column, column)
     return by_name(wanted, names, Asset.id, cursor, _asset, reverse=reverse)

@@ -124,40 +124,19 @@ def in_ranks(
     return Page([row for _, row in page.rows], page.newer, page.older)
 
 
-def soonest_first(
+def by_time(
     wanted: Select[T],
     times: TimeColumn,
     ids: InstrumentedAttribute[int],
     cursor: str | None,
+    *,
     by: ColumnElement[Any] | None = None,
+    newest: bool = False,
 ) -> Page[T]:
-    """The page at `cursor` in the order of a date or time, then of the id.
+    """Read the page at `cursor` in the order of a date or time, then of the id; `newest`: first.
 
     `by`: the time in other words, where its index should not be used.
     """
-    return _by_time(wanted, times, ids, cursor, by, newest=False)
-
-
-def latest_first(
-    wanted: Select[T],
-    times: TimeColumn,
-    ids: InstrumentedAttribute[int],
-    cursor: str | None,
-    by: ColumnElement[Any] | None = None,
-) -> Page[T]:
-    """The page at `cursor` in the opposite order, `by` as in `soonest_first`."""
-    return _by_time(wanted, times, ids, cursor, by, newest=True)
-
-
-def _by_time(
-    wanted: Select[T],
-    times: TimeColumn,
-    ids: InstrumentedAttribute[int],
-    cursor: str | None,
-    by: ColumnElement[Any] | None,
-    *,
-    newest: bool,
-) -> Page[T]:
     column: Any = times if by is None else by
     down, up = [column.desc(), ids.desc()], [column.asc(), ids.asc()]
 

@@ -22,8 +22,7 @@ MOST_PAGES = 400
 PAGING = {
     "newest_first",
     "newest_of",
-    "soonest_first",
-    "latest_first",
+    "by_time",
     "by_name",
     "by_naming",
     "page_of",

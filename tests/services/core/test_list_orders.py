@@ -33,7 +33,7 @@ def test_a_place_at_no_time_that_can_be_told_is_no_place(app: Flask, time: str) 
     del app
     place = Cursor((time, 7)).encode()
     with pytest.raises(UnreadableCursor):
-        keyset.latest_first(select(AuditEntry), AuditEntry.at, AuditEntry.id, place)
+        keyset.by_time(select(AuditEntry), AuditEntry.at, AuditEntry.id, place, newest=True)
 
 
 @pytest.mark.parametrize(

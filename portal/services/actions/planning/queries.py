@@ -24,7 +24,7 @@ from portal.models.planning import (
 )
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.kinds import BY_EVENT
-from portal.services.core.keyset import newest_first, soonest_first
+from portal.services.core.keyset import by_time, newest_first
 from portal.services.core.queries import capped
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
@@ -71,7 +71,7 @@ def list_reservations(
     if which is ReservationList.ALL:
         return newest_first(wanted, Reservation.id, cursor)
     wanted = wanted.where(Reservation.state == which.value)
-    return soonest_first(wanted, Reservation.starts_at, Reservation.id, cursor)
+    return by_time(wanted, Reservation.starts_at, Reservation.id, cursor)
 
 
 def list_maintenances(
@@ -89,7 +89,7 @@ def list_maintenances(
     if which is MaintenanceList.DUE:
         due = BY_EVENT[EventName.MAINTENANCE_DUE].in_state(alert_settings.moment(common_now()))
         wanted = wanted.where(Maintenance.id.in_(due))
-    return soonest_first(wanted, Maintenance.due_on, Maintenance.id, cursor)
+    return by_time(wanted, Maintenance.due_on, Maintenance.id, cursor)
 
 
 def count_pending(asset_id: int | None = None) -> int:
