@@ -21,7 +21,7 @@ from portal.web.forms.base import status_of
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, RowField
 from portal.web.frame.access import actor, local_path, requires
 from portal.web.frame.page_frame import page_url
-from portal.web.frame.status_tags import Tab, Tag, delivery_tag
+from portal.web.frame.status_tags import DELIVERY, Tab, Tag
 from portal.web.frame.wording import counted
 from portal.web.help.advice import for_reader, whom
 
@@ -156,10 +156,8 @@ def _sent(alert: Alert, made: AlertDeliveries | None) -> tuple[str, str]:
 
 def _counted(counts: Mapping[str, int]) -> str:
     if sum(counts.values()) == 1:
-        return delivery_tag(next(iter(counts))).word
-    parts: Sequence[str] = [
-        f"{n} {delivery_tag(status).word.lower()}" for status, n in counts.items()
-    ]
+        return DELIVERY[next(iter(counts))].word
+    parts: Sequence[str] = [f"{n} {DELIVERY[status].word.lower()}" for status, n in counts.items()]
     return ", ".join(parts)
 
 

@@ -23,7 +23,7 @@ from portal.web.forms.query_values import (
     read_end,
     uuid_or_none,
 )
-from portal.web.frame.status_tags import delivery_tag
+from portal.web.frame.status_tags import DELIVERY
 from portal.web.frame.wording import day_of, zone
 
 E = TypeVar("E", bound=StrEnum)
@@ -153,7 +153,7 @@ FILTERS: Final = frozenset(
 
 def status_words(status: StatusFilter) -> str:
     """What the log calls a status that it can be narrowed to."""
-    return NO_STATUSES.get(status) or delivery_tag(status).word
+    return NO_STATUSES.get(status) or DELIVERY[status].word
 
 
 def _time_choices() -> dict[str, list[tuple[str, str]]]:

@@ -13,7 +13,7 @@ from portal.services.deliveries.log import EXPORT_CHUNK, LogRow
 from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries.log_presenter import remarks, result, why_paused
 from portal.web.deliveries.wording import event_name
-from portal.web.frame.status_tags import delivery_tag
+from portal.web.frame.status_tags import DELIVERY
 from portal.web.frame.wording import zone
 
 COLUMNS: Final = (
@@ -88,7 +88,7 @@ def _for_people(row: LogRow, said: str, local: ZoneInfo) -> Sequence[object]:
         row.asset_tag,
         row.asset_name,
         row.webhook_name,
-        delivery_tag(row.status).word,
+        DELIVERY[row.status].word,
         result(row) or why_paused(row),
         said,
         row.tries,
@@ -115,7 +115,7 @@ def _line(row: LogRow) -> Sequence[object]:
         row.asset_tag,
         row.asset_name,
         row.webhook_name,
-        delivery_tag(row.status).word,
+        DELIVERY[row.status].word,
         why_paused(row),
         "yes" if row.is_test else "no",
         row.reason,

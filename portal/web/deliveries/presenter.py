@@ -35,7 +35,7 @@ from portal.web.deliveries.wording import (
     repeat_warning,
     sentence_of,
 )
-from portal.web.frame.status_tags import Tag, delivery_tag
+from portal.web.frame.status_tags import DELIVERY, Tag
 from portal.web.frame.wording import counted, near_time
 from portal.web.help.advice import Advice
 from portal.web.help.anchors import help_url
@@ -231,7 +231,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
     return DeliveryPage(
         delivery=delivery,
         heading=f"Test: {event_name(delivery.event)}" if is_test else event_name(delivery.event),
-        tag=delivery_tag(delivery.status),
+        tag=DELIVERY[delivery.status],
         sentence=sentence_of(delivery, is_taken=taken is not None),
         explanation=explanation_of(delivery),
         advice=advice_of(delivery, is_draft=draft is not None),

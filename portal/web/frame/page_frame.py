@@ -60,10 +60,10 @@ def init_app(app: Flask) -> None:
             "static_url": static_url,
             "target_id": target_id,
             "theme_chosen": theme_chosen,
-            "delivery_tag": status_tags.delivery_tag,
+            "delivery_tag": status_tags.DELIVERY.__getitem__,
             "webhook_tag": status_tags.webhook_tag,
-            "asset_tag_of": status_tags.asset_tag_of,
-            "person_tag": status_tags.person_tag,
+            "asset_tag_of": status_tags.ASSET.__getitem__,
+            "person_tag": status_tags.PERSON.__getitem__,
         }
     )
     app.after_request(add_security_headers)

@@ -112,45 +112,10 @@ SIGNATURE: Final[Mapping[str, Tag]] = {
 }
 
 
-def signature_tag(verdict: str) -> Tag:
-    """The tag of a signature in the built-in inbox: good, wrong or missing."""
-    return SIGNATURE[verdict]
-
-
-def delivery_tag(status: str) -> Tag:
-    """The tag of a delivery's status, "sending" included."""
-    return DELIVERY[status]
-
-
 def webhook_tag(status: str, needs_attention: bool = False) -> Tag:
-    """The tag of a webhook: active, failing, paused or off; in red when we turned it off."""
+    """Return the tag of a webhook, in red when we turned it off."""
     tag = WEBHOOK[status]
     return tag._replace(tone="danger") if needs_attention and tag is WEBHOOK["off"] else tag
-
-
-def asset_tag_of(status: str) -> Tag:
-    """The tag of an asset's status."""
-    return ASSET[status]
-
-
-def person_tag(status: str) -> Tag:
-    """The tag of a person: active, invited or disabled; of staff: active or left."""
-    return PERSON[status]
-
-
-def process_tag(state: str) -> Tag:
-    """The tag of what a process does: running, silent or never."""
-    return PROCESS[state]
-
-
-def reservation_tag(state: str) -> Tag:
-    """The tag of what became of a reservation."""
-    return RESERVATION[state]
-
-
-def maintenance_tag(state: str) -> Tag:
-    """The tag of how far maintenance is."""
-    return MAINTENANCE[state]
 
 
 @dataclass(frozen=True, slots=True)

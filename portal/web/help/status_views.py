@@ -10,7 +10,7 @@ from portal.engine.reasons import Explanation, Reason, ReasonGroup, explain, rea
 from portal.services.outbox.due import ShownStatus
 from portal.services.webhooks.queries import Standing
 from portal.web.frame.access import requires
-from portal.web.frame.status_tags import Tag, delivery_tag, webhook_tag
+from portal.web.frame.status_tags import DELIVERY, Tag, webhook_tag
 from portal.web.help.anchors import codes_by_reason, in_words
 from portal.web.help.figures import figures
 
@@ -124,7 +124,7 @@ def statuses() -> list[StatusHelp]:
     return [
         StatusHelp(
             status,
-            delivery_tag(status),
+            DELIVERY[status],
             meaning.format_map(known),
             to_do.format_map(known),
             codes.get(status, ()),

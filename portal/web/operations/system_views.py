@@ -9,7 +9,7 @@ from portal.services.operations import findings, report, sending
 from portal.services.operations.health import read_facts
 from portal.services.operations.report import read_roles
 from portal.web.frame.access import actor, requires
-from portal.web.frame.status_tags import process_tag
+from portal.web.frame.status_tags import PROCESS
 
 STOPPED: Final = "Sending is stopped. What is being sent now still ends."
 STARTED: Final = "Sending is on. What waited goes out now."
@@ -28,7 +28,7 @@ def index() -> str:
         found=findings.find(facts, now),
         roles=read_roles(facts),
         processes=[each for each in facts.lives if each.name != each.kind],
-        process_tag=process_tag,
+        process_tag=PROCESS.__getitem__,
         doctor=facts.settings.command("doctor"),
         sending=report.sending_lines(facts, now),
         queues=report.queue_lines(facts),

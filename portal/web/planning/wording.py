@@ -22,7 +22,7 @@ from portal.services.actions.planning.queries import is_at_risk
 from portal.services.actions.rules import why_not
 from portal.services.alerts.rules import Moment, is_due_soon
 from portal.web.frame.access import can
-from portal.web.frame.status_tags import Tag, maintenance_tag, reservation_tag
+from portal.web.frame.status_tags import MAINTENANCE, RESERVATION, Tag
 from portal.web.frame.wording import plural, zone
 
 TYPES: Final[Mapping[str, str]] = {
@@ -82,12 +82,14 @@ class NextStep:
 def reservation_tags(reservation: Reservation, asset: Asset) -> list[Tag]:
     """Return its state, and whether it can be kept as things stand."""
     return [reservation_tag(reservation.state)] + [AT_RISK] * is_at_risk(reservation, asset)
+    """Its state, and whether it can be kept as things stand."""
+    return [RESERVATION[reservation.state]] + [AT_RISK] * is_at_risk(reservation, asset)
 
 
 def maintenance_tags(maintenance: Maintenance, moment: Moment) -> list[Tag]:
     """Return its state, and whether it is late or due soon."""
     badge = due_badge(maintenance, moment)
-    return [maintenance_tag(maintenance.state), *([badge] if badge else [])]
+    return [MAINTENANCE[maintenance.state], *([badge] if badge else [])]
 
 
 def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[NextStep]:

@@ -26,7 +26,7 @@ from portal.web.deliveries.request import pretty
 from portal.web.deliveries.wording import event_name
 from portal.web.forms.base import PortalForm
 from portal.web.frame.access import PUBLIC, actor, owner, requires
-from portal.web.frame.status_tags import Tag, signature_tag
+from portal.web.frame.status_tags import SIGNATURE, Tag
 from portal.web.frame.wording import number, plural
 from portal.web.webhooks.views import new_once
 
@@ -91,7 +91,7 @@ def _arrived(message: InboxItem, *, is_repeat: bool) -> Arrived:
         title=event_name(event) if event in EVENTS else "Something else",
         about=_about(read),
         received_at=message.received_at,
-        tag=signature_tag(message.house),
+        tag=SIGNATURE[message.house],
         is_test=_part(_part(read, "data"), "test") is True,
         is_repeat=is_repeat,
         signatures=[
