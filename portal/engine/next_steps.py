@@ -1,4 +1,4 @@
-"""What the next step after a failure asks of somebody here: the permission, and the words.
+"""Say what the next step after a failure asks of somebody here: the permission, and the words.
 
 `reasons.py` says what to do to those who may do it. Here stands what that takes, and what is said
 to everybody else; "{ask}" is where whoever prints it says whom to ask.
@@ -14,7 +14,7 @@ SYSTEM, RETRY = "system.read", "deliveries.retry"
 
 
 class ReasonStep(NamedTuple):
-    """What a next step takes: a permission of `services/core/permissions.py`.
+    """Requirement of a next step: a permission of `services/core/permissions.py`.
 
     `others`: the sentence for those who do not have it; blank where the reason's own sentence needs
     no more than another word for Retry. `own`: the sentence for those who have it, where the
@@ -70,7 +70,8 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
 
 
 def step_after(reason: Reason, *, reference: str = "", is_test: bool = False) -> ReasonStep | None:
-    """What the next step takes; None where anybody may do it. The values are as in `explain`."""
+    """Return what the next step takes; None where anybody may do it. The values are as in
+    `explain`."""
     step = _STEPS.get(reason)
     if step is None:
         return None

@@ -128,7 +128,7 @@ _BY_CLASS: Final = {3: Reason.REDIRECT, 4: Reason.OTHER_4XX, 5: Reason.SERVER}
 
 
 def reason_for_code(code: int) -> Reason | None:
-    """The reason that an HTTP status code stands for; None for 2xx, which is success."""
+    """Return the reason that an HTTP status code stands for; None for 2xx, which is success."""
     if 200 <= code <= 299:
         return None
     return _BY_CODE.get(code) or _BY_CLASS.get(code // 100, Reason.BAD_REPLY)
@@ -272,7 +272,8 @@ _TABLE: Final[dict[Reason, _Row]] = {
 
 
 def title(reason: Reason, code: int | None = None) -> str:
-    """The few words of the log's Result column: the plain reason, then the code if one came."""
+    """Return the few words of the log's Result column: the plain reason, then the code if one
+    came."""
     words = _TABLE[reason].title
     return f"{words} ({code})" if code is not None else words
 
@@ -324,12 +325,12 @@ def explain(
 
 
 def reasons_in(group: ReasonGroup) -> Iterator[Reason]:
-    """The reasons of one group, in the order of the table."""
+    """Yield the reasons of one group, in the order of the table."""
     return (reason for reason, row in _TABLE.items() if row.group is group)
 
 
 def alike(reason: Reason) -> tuple[Reason, ...]:
-    """The reasons that read the same as this one, itself among them, in their order."""
+    """Return the reasons that read the same as this one, itself among them, in their order."""
     words = title(reason)
     return tuple(each for each in Reason if title(each) == words)
 

@@ -25,7 +25,8 @@ from portal.lib.ids import public_id
 
 
 class DeliveryStatus(StrEnum):
-    """What is stored. Sending is waiting or retrying with a live `Lease`, and never stored."""
+    """Statuses that are stored. Sending is waiting or retrying with a live `Lease`, and never
+    stored."""
 
     WAITING = "waiting"
     RETRYING = "retrying"
@@ -56,7 +57,7 @@ class Priority(IntEnum):
 
 
 class AttemptOutcome(StrEnum):
-    """How a request ended; interrupted: nobody has recorded that it did. Unreached: its machine
+    """Ends of a request; interrupted: nobody has recorded that it did. Unreached: its machine
     could not connect, and gave the delivery back for another; it counts as nothing."""
 
     INTERRUPTED = "interrupted"
@@ -269,7 +270,8 @@ def is_failed_attempt() -> ColumnElement[bool]:
 
 
 class AttemptBody(Base):
-    """What went out and what came back with one attempt; header values are redacted."""
+    """The headers and bodies that went out and came back with one attempt; header values are
+    redacted."""
 
     __tablename__ = "attempt_bodies"
 
@@ -322,7 +324,8 @@ class DismissedDelivery(Base):
 
 
 class Rollup(Base):
-    """How many deliveries to one webhook became Delivered and Failed in one hour, tests apart.
+    """Counts of deliveries to one webhook that became Delivered and Failed in one hour, tests
+    apart.
 
     `hour`: its beginning, UTC, by the database's clock. `late`: of those delivered, the ones that
     arrived more than five minutes after their event. `failed_attempts`: every one that did not
@@ -344,7 +347,7 @@ class Rollup(Base):
 
 
 class RowOutcome(StrEnum):
-    """How one delivery of a batch stands. The first two are under way, the others are final."""
+    """States of one delivery of a batch. The first two are under way, the others are final."""
 
     WAITING = "waiting"
     SENT = "sent"

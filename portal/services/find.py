@@ -83,7 +83,7 @@ May = Callable[[str], bool]
 
 
 class FoundKind(StrEnum):
-    """What can be found."""
+    """Kinds of things that can be found."""
 
     ASSET = "asset"
     PERSON = "person"
@@ -101,7 +101,8 @@ class Hits(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class EverythingFound:
-    """What was found. `sure`: the one thing that the text names by its id, tag or serial number."""
+    """All that was found. `sure`: the one thing that the text names by its id, tag or serial
+    number."""
 
     assets: Hits[Asset] = field(default_factory=Hits)
     people: Hits[ListedStaff] = field(default_factory=Hits)
@@ -111,14 +112,14 @@ class EverythingFound:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to show."""
+        """Return whether there is nothing to show."""
         return not (
             self.assets.rows or self.people.rows or self.webhooks.rows or self.deliveries.rows
         )
 
 
 def find(text: str, may: May) -> EverythingFound:
-    """What the text, without blanks around it, names or describes, of what `may` be seen."""
+    """Return what the text, without blanks around it, names or describes, of what `may` be seen."""
     pasted = read(text)
     found = _by_ids(pasted, may)
     if found.is_empty and len(text) <= LONGEST_WORDS:
@@ -170,7 +171,8 @@ def _by_words(text: str, may: May) -> EverythingFound:
 
 
 def _exactly(words: Sequence[str]) -> EverythingFound:
-    """The assets that have one of the words for their tag or serial number, deleted ones last."""
+    """Return the assets that have one of the words for their tag or serial number, deleted ones
+    last."""
     wanted = {word.lower() for word in words}
     tagged = select(Asset.id).where(func.lower(Asset.asset_tag).in_(wanted))
     numbered = select(Asset.id).where(
@@ -200,7 +202,7 @@ def _webhooks(ids: Sequence[UUID]) -> Sequence[ListedWebhook]:
 
 
 def _deliveries(pasted: Pasted) -> Hits[LogRow]:
-    """Those of the ids, of the events whose ids they are, and those that begin so."""
+    """Return those of the ids, of the events whose ids they are, and those that begin so."""
     asked = [LogFilter(delivery=each) for each in pasted.ids]
     if pasted.ids:
         theirs = select(Delivery.public_id).join(Event, Event.id == Delivery.event_id)

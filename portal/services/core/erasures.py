@@ -16,24 +16,24 @@ ENDED: Final = (TaskState.DONE, TaskState.STOPPED, TaskState.FAILED)
 
 
 def label_of(erasure: Erasure) -> str:
-    """What is written in place of the name and of the e-mail address."""
+    """Return what is written in place of the name and of the e-mail address."""
     return LABEL.format(number=erasure.id)
 
 
 def find_erasure(current: Session, kind: ErasedKind, person_id: int) -> Erasure | None:
-    """The erasure of this person, under way or finished."""
+    """Return the erasure of this person, under way or finished."""
     wanted = select(Erasure).where(Erasure.kind == kind, Erasure.person_id == person_id)
     return current.scalar(wanted)
 
 
 def erased_among(current: Session, kind: ErasedKind, ids: Sequence[int]) -> Collection[int]:
-    """Those of the row ids whose people were erased."""
+    """Return those of the row ids whose people were erased."""
     wanted = select(Erasure.person_id).where(Erasure.kind == kind, Erasure.person_id.in_(ids))
     return set(current.scalars(wanted))
 
 
 def stuck_erasures(current: Session) -> Sequence[Erasure]:
-    """Those that are not finished and that nobody works at any more."""
+    """Return those that are not finished and that nobody works at any more."""
     wanted = (
         select(Erasure)
         .outerjoin(Task, Task.public_id == Erasure.task_public_id)

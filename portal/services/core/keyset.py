@@ -31,7 +31,8 @@ TimeColumn = InstrumentedAttribute[date] | InstrumentedAttribute[datetime]
 
 
 def newest_first(wanted: Select[T], ids: InstrumentedAttribute[int], cursor: str | None) -> Page[T]:
-    """The page at `cursor` of the entities that `wanted` selects; `ids` is their id column."""
+    """Return the page at `cursor` of the entities that `wanted` selects; `ids` is their id
+    column."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         if place is None:
@@ -51,7 +52,7 @@ def newest_of(
     cursor: str | None,
     branches: Sequence[Select[int]],
 ) -> Page[T]:
-    """The page at `cursor` of what any of several branches finds (`side_by_side`)."""
+    """Return the page at `cursor` of what any of several branches finds (`side_by_side`)."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         newer = place is not None and place.newer
@@ -70,7 +71,7 @@ def side_by_side(
     *,
     ascending: bool = False,
 ) -> Select[int]:
-    """The ids that any of the branches finds: of each the first `most`, newest first or
+    """Return the ids that any of the branches finds: of each the first `most`, newest first or
     `ascending`.
 
     A branch selects one column of ids, and reads in their order without sorting all that there is.
@@ -96,8 +97,8 @@ def in_ranks(
     *,
     reverse: bool = False,
 ) -> Page[T]:
-    """The page at `cursor` rank by rank, each of them the newest first; `reverse`: all of it the
-    other way round. `ranks`: of each, the branches that find it (`side_by_side`), if any does.
+    """Return the page at `cursor` rank by rank, each of them the newest first; `reverse`: all of it
+    the other way round. `ranks`: of each, the branches that find it (`side_by_side`), if any does.
     """
 
     def read(place: Cursor | None) -> Sequence[tuple[int, T]]:
@@ -170,7 +171,8 @@ def by_name(
     reverse: bool = False,
     branches: Sequence[Select[int]] = (),
 ) -> Page[T]:
-    """The page at `cursor`, by name whatever its capitals, then by id; by `rank` before either.
+    """Return the page at `cursor`, by name whatever its capitals, then by id; by `rank` before
+    either.
 
     `line` makes a line out of the columns that `wanted` selects. `reverse`: the other way round.
     `branches`: queries for the ids of its parts, where no index has the whole in this order.
@@ -205,8 +207,8 @@ def by_name(
 def page_at(
     read: Callable[[Cursor | None], Sequence[T]], place: Cursor | None, key: Callable[[T], Key]
 ) -> Page[T]:
-    """The page at `place`; the first one where nothing newer is left: it is off the list now, or
-    was on its first page all along."""
+    """Return the page at `place`; the first one where nothing newer is left: it is off the list
+    now, or was on its first page all along."""
     rows = read(place)
     if place is not None and place.newer and not rows:
         place, rows = None, read(None)
@@ -223,7 +225,7 @@ def _some(wanted: Select[T]) -> Sequence[T]:
 
 
 def _time_of(place: Cursor, kind: type[Any]) -> date | datetime:
-    """The time in a key of ours, with its zone. Raises `UnreadableCursor`."""
+    """Return the time in a key of ours, with its zone. Raises `UnreadableCursor`."""
     try:
         value: date | datetime = kind.fromisoformat(place.key[0])
         if not isinstance(value, datetime):

@@ -61,7 +61,7 @@ SYSTEM: Final = Actor(ActorKind.SYSTEM, None, "Asset register", Origin.CRON)
 
 
 def allows(role: str, permission: str) -> bool:
-    """Whether `role` has `permission`; deny by default."""
+    """Return whether `role` has `permission`; deny by default."""
     return role in PERMISSIONS.get(permission, frozenset())
 
 

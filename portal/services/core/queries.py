@@ -77,7 +77,7 @@ def _extract(row: ColumnElement[Any], name: str, kind: TypeEngine[Any]) -> Colum
 
 
 def given_ids(dialect: str) -> Select[int]:
-    """The numbers in `IDS`, for an IN whose text is the same however many there are."""
+    """Return the numbers in `IDS`, for an IN whose text is the same however many there are."""
     if dialect == "sqlite":
         each = func.json_each(IDS).table_valued(column("value", BigInteger()), name="ids_given")
         return select(each.c.value)
@@ -120,7 +120,7 @@ def _update(
 def insert_many(
     dialect: str, model: type[Base], names: tuple[str, ...]
 ) -> postgresql.Insert | sqlite.Insert:
-    """`INSERT` of `ROWS` with these columns; it takes an ON CONFLICT."""
+    """Build the `INSERT` of `ROWS` with these columns; it takes an ON CONFLICT."""
     table = Base.metadata.tables[model.__tablename__]
     given = Rowset(dialect, **{name: table.c[name].type for name in names})
     # SQLite reads the ON of ON CONFLICT as a join's unless there is a WHERE before it.
@@ -130,7 +130,7 @@ def insert_many(
 
 
 def as_json(values: Iterable[Mapping[str, Any] | int]) -> str:
-    """The text for `ROWS` or `IDS`. Times become UTC as both databases read them.
+    """Return the text for `ROWS` or `IDS`. Times become UTC as both databases read them.
 
     Raises TypeError for what JSON does not have, lone surrogates included.
     """
@@ -157,7 +157,8 @@ def remove_in_steps(
     key: InstrumentedAttribute[int] | InstrumentedAttribute[str] | InstrumentedAttribute[UUID],
     is_old: ColumnElement[bool],
 ) -> None:
-    """Each step a transaction of its own; rows in use are left to the next time."""
+    """Delete what is old, each step a transaction of its own; rows in use are left to the next
+    time."""
     while True:
         with writing() as current:
             wanted = select(key).where(is_old).limit(ROWS_A_STEP)
@@ -170,7 +171,7 @@ def remove_in_steps(
 def any_holds(
     columns: Iterable[ColumnElement[Any] | InstrumentedAttribute[Any]], words: str
 ) -> ColumnElement[bool]:
-    """Whether one of the columns contains `words`; `%` and `_` stand for themselves.
+    """Return whether one of the columns contains `words`; `%` and `_` stand for themselves.
 
     SQLite knows the case of ASCII letters alone: others are looked for as people write them.
     """
@@ -191,13 +192,14 @@ COUNT_LIMIT: Final = 10_000
 
 
 def capped(current: Session, rows: Select[Any]) -> int:
-    """How many rows `rows` selects, up to one more than `COUNT_LIMIT`. Reads no more of them."""
+    """Count the rows that `rows` selects, up to one more than `COUNT_LIMIT`. Reads no more of
+    them."""
     some = rows.limit(COUNT_LIMIT + 1).subquery()
     return current.execute(select(func.count()).select_from(some)).scalar_one()
 
 
 def up_to(rows: Select[Any], most: int | None = None) -> ColumnElement[int]:
-    """The same as a part of a query, up to one more than `most` (`COUNT_LIMIT`).
+    """Return the same as a part of a query, up to one more than `most` (`COUNT_LIMIT`).
 
     It looks for the row beyond the limit first, which is less work than counting the rows before
     it, and most of what is counted on one page has either few rows or more than the limit.
@@ -218,7 +220,7 @@ SELECT id FROM scan WHERE id IS NOT NULL"""
 
 
 def skip_scan(table: str, which: str, where: str, *, by: str = "") -> TextualSelect:
-    """The different numbers in the column `which` of the rows for which `where` holds.
+    """Return the different numbers in the column `which` of the rows for which `where` holds.
 
     Steps from one to the next through an index that begins with what `where` asks for, then
     `which`: the cost grows with the numbers, never with the rows. `by` names the index where the

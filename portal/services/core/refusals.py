@@ -1,4 +1,4 @@
-"""How a service says no: one sentence for a person, and the field it is about."""
+"""Exceptions by which a service says no: one sentence for a person, and the field it is about."""
 
 
 class Refusal(Exception):

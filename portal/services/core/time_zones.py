@@ -13,7 +13,7 @@ from portal.services.core.refusals import Refusal
 
 
 def zone_of(current: Session, actor: Actor) -> ZoneInfo:
-    """The actor's own time zone, or the portal's."""
+    """Return the actor's own time zone, or the portal's."""
     user = current.get(User, actor.user_id) if actor.user_id is not None else None
     try:
         return ZoneInfo(user.time_zone) if user and user.time_zone else settings().timezone
@@ -22,13 +22,13 @@ def zone_of(current: Session, actor: Actor) -> ZoneInfo:
 
 
 def today() -> date:
-    """The day it is in the portal's own time zone: what is due and late is judged by it."""
+    """Return the day it is in the portal's own time zone: what is due and late is judged by it."""
     return common_now().astimezone(settings().timezone).date()
 
 
 def moment_words(at: datetime, zone: ZoneInfo, now: datetime | None = None) -> str:
-    """A time in `zone`: "3 May 09:00", with the year where it is another than `now`, or than it is
-    at this moment."""
+    """Return a time in `zone`: "3 May 09:00", with the year where it is another than `now`, or than
+    it is at this moment."""
     local, today = at.astimezone(zone), (now or common_now()).astimezone(zone)
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {local:%B}{year} {local:%H:%M}"

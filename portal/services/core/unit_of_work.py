@@ -25,14 +25,14 @@ NOW = "now"
 
 
 def session() -> Session:
-    """The session of the current application context."""
+    """Return the session of the current application context."""
     current: Session = db.session()
     return current
 
 
 @contextmanager
 def writing() -> Iterator[Session]:
-    """Everything inside is one transaction: it commits at the end, or nothing of it happened.
+    """Make everything inside one transaction: it commits at the end, or nothing of it happened.
 
     Ends the open read transaction first, so that whatever is checked is read again under the
     writing one. Inside another `writing()` it joins the outer one.
@@ -55,7 +55,7 @@ def writing() -> Iterator[Session]:
 
 
 def database_time(current: Session) -> datetime:
-    """The database's clock, read once a transaction: what is due is judged by it."""
+    """Return the database's clock, read once a transaction: what is due is judged by it."""
     if (moment := frozen_at()) is not None:
         return moment
     connection = current.connection()
@@ -73,7 +73,7 @@ def notify(current: Session) -> None:
 
 
 def insert_or_ignore(connection: Connection) -> Callable[..., postgresql.Insert | sqlite.Insert]:
-    """The `INSERT` of this database that can say ON CONFLICT DO NOTHING."""
+    """Return the `INSERT` of this database that can say ON CONFLICT DO NOTHING."""
     return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
@@ -108,7 +108,7 @@ ROUNDS: Final = 5
 
 
 def keep_unique(current: Session, look: Callable[[], None], store: Callable[[], T]) -> T:
-    """`look` refuses what is taken, then `store` writes; again if a rival committed in between.
+    """Have `look` refuse what is taken, then `store` write; again if a rival committed in between.
 
     The unique indexes decide: whoever loses looks again and now sees whom it lost to.
     """

@@ -34,7 +34,7 @@ OTHER_KEYS: Final = (
 
 
 class Purpose(StrEnum):
-    """What a ciphertext is for. A replaced secret keeps its purpose while it overlaps."""
+    """Purposes of a ciphertext. A replaced secret keeps its purpose while it overlaps."""
 
     SIGNING = "signing"
     HEADERS = "headers"
@@ -47,7 +47,7 @@ class VaultError(Exception):
 
 
 class WrongKeys(Refusal):
-    """What would be stored could not be opened beside what is stored already."""
+    """A refusal: what would be stored could not be opened beside what is stored already."""
 
     status = 503
 
@@ -86,7 +86,8 @@ def seal_typed(user_id: int, text: str) -> str:
 
 
 def open_typed(user_id: int, token: str) -> str | None:
-    """What `seal_typed` kept; None when it is too old, another person's, or no token of ours."""
+    """Return what `seal_typed` kept; None when it is too old, another person's, or no token of
+    ours."""
     try:
         return _open(Purpose.TYPED, user_id, token.encode(), ttl=TYPED_SECONDS)
     except VaultError:
@@ -94,7 +95,7 @@ def open_typed(user_id: int, token: str) -> str | None:
 
 
 def is_current(sealed: bytes) -> bool:
-    """Whether it is sealed with the first of the keys."""
+    """Return whether it is sealed with the first of the keys."""
     try:
         _cipher(settings().encryption_keys[:1]).decrypt(sealed)
     except InvalidToken:
@@ -103,7 +104,7 @@ def is_current(sealed: bytes) -> bool:
 
 
 def seal_anew(sealed: bytes) -> bytes:
-    """The same, sealed with the first of the keys. Raises `VaultError`."""
+    """Return the same, sealed with the first of the keys. Raises `VaultError`."""
     try:
         return _cipher(settings().encryption_keys).rotate(sealed)
     except InvalidToken:
@@ -111,12 +112,13 @@ def seal_anew(sealed: bytes) -> bytes:
 
 
 def masked(secret: str) -> str:
-    """How a secret is shown once it is stored: "•••• 4f2a"; a short one gives nothing away."""
+    """Return how a secret is shown once it is stored: "•••• 4f2a"; a short one gives nothing
+    away."""
     return masked_hint(hint(secret))
 
 
 def masked_hint(last_four: str) -> str:
-    """The same from the stored last four characters."""
+    """Return the same from the stored last four characters."""
     return f"{DOTS} {last_four}".rstrip()
 
 
@@ -144,7 +146,8 @@ def refuse_other_keys() -> None:
 
 
 def why_closed() -> str | None:
-    """Why our keys do not open what is stored, in a sentence; None where they do. Reads only."""
+    """Return why our keys do not open what is stored, in a sentence; None where they do. Reads
+    only."""
     sealed = _stored_canary()
     return None if sealed is None or _opens(sealed) else OTHER_KEYS
 

@@ -1,4 +1,4 @@
-"""What receivers answered, for lists: to what failed, where a success speaks of an error, and who
+"""Answers of receivers, for lists: to what failed, where a success speaks of an error, and who
 said what somebody looks for."""
 
 from collections import Counter
@@ -21,7 +21,7 @@ MOST_SAID: Final = 300  # characters
 
 
 def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
-    """Which of these, a page of a list at most, ended so. Reads only."""
+    """Return which of these, a page of a list at most, ended so. Reads only."""
     if not public_ids:
         return frozenset()
     last = and_(Attempt.delivery_id == Delivery.id, Attempt.number == Delivery.attempts)
@@ -41,8 +41,8 @@ def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
 
 
 def answers_of(row_ids: Sequence[int]) -> dict[int, str]:
-    """How the text begins that came back to the last attempt of these, where that failed. A page
-    of a list at most. Reads only."""
+    """Return how the text begins that came back to the last attempt of these, where that failed. A
+    page of a list at most. Reads only."""
     if not row_ids:
         return {}
     last = and_(Attempt.delivery_id == Delivery.id, Attempt.number == Delivery.attempts)
@@ -64,7 +64,8 @@ class Said(NamedTuple):
 
 
 def has_answer(words: str, among: Sequence[ColumnElement[bool]]) -> Check:
-    """Whether an answer to one of its attempts contains the words; `among`: of which attempts."""
+    """Return whether an answer to one of its attempts contains the words; `among`: of which
+    attempts."""
 
     def check(row: Any) -> ColumnElement[bool]:
         said = (
@@ -80,7 +81,7 @@ def has_answer(words: str, among: Sequence[ColumnElement[bool]]) -> Check:
 def answers_with(
     words: str, row_ids: Sequence[int], among: Sequence[ColumnElement[bool]]
 ) -> dict[int, Said]:
-    """The newest such answer to each of these, a page of a list at most. Reads only."""
+    """Return the newest such answer to each of these, a page of a list at most. Reads only."""
     if not row_ids:
         return {}
     is_last = Attempt.number == Delivery.attempts
@@ -108,7 +109,7 @@ class EarlierReason:
 
     @property
     def words(self) -> str:
-        """ "Content not accepted (422)"."""
+        """Say "Content not accepted (422)"."""
         return title(self.reason, self.code)
 
 

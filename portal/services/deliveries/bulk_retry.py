@@ -165,7 +165,7 @@ def find(public_id: UUID) -> Task:
 
 
 def is_stopping(task: Task) -> bool:
-    """Whether somebody pressed Stop, and something is still being sent."""
+    """Return whether somebody pressed Stop, and something is still being sent."""
     return bool(task.cursor.get(STOPPING)) and task.state not in tasks.ENDED
 
 
@@ -246,7 +246,7 @@ def _collect(current: Session, task: Task) -> None:
 
 
 class Left(NamedTuple):
-    """What a batch still has to do for one webhook: whether rows wait, how many are sent."""
+    """The rest that a batch has to do for one webhook: whether rows wait, how many are sent."""
 
     webhook_id: int
     waits: bool
@@ -568,8 +568,8 @@ def taken_up(tasks: Sequence[Task]) -> set[UUID]:
 
 
 class Standstill(StrEnum):
-    """What is waited for: that somebody continues it, that all sending is started again, or that
-    a receiver responds that is left alone meanwhile."""
+    """The three things that are waited for: that somebody continues it, that all sending is started
+    again, or that a receiver responds that is left alone meanwhile."""
 
     INTERRUPTED = "interrupted"
     STOPPED = "stopped"

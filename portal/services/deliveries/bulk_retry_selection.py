@@ -1,4 +1,5 @@
-"""What a bulk retry is for: ticked deliveries or all that match, counted before it starts."""
+"""Choose what a bulk retry is for: ticked deliveries or all that match, counted before it
+starts."""
 
 import time
 from collections import Counter
@@ -58,13 +59,13 @@ class Selection:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was chosen."""
+        """Return whether nothing was chosen."""
         return not self.ticked and self.wanted is None and self.rest_of is None
 
 
 @dataclass(slots=True)
 class Count:
-    """What a choice comes to now. `is_more`: counting ended before the log did.
+    """The numbers of a choice as it is now. `is_more`: counting ended before the log did.
 
     `in_order`: the names of the webhooks that get something out of turn. `taken`: how many are in
     another bulk retry now, by its row id.

@@ -85,17 +85,17 @@ class AttemptDetail:
 
     @property
     def is_unreached(self) -> bool:
-        """Whether the machine `sender` could not connect, and another took over."""
+        """Return whether the machine `sender` could not connect, and another took over."""
         return self.sender is not None
 
     @property
     def ended_at(self) -> datetime:
-        """When it ended; when it began, as long as nobody has recorded an end."""
+        """Return when it ended; when it began, as long as nobody has recorded an end."""
         return self.finished_at or self.started_at
 
     @property
     def failed_for(self) -> Reason:
-        """Why it failed, if it did; interrupted where nobody has recorded why."""
+        """Return why it failed, if it did; interrupted where nobody has recorded why."""
         return Reason(self.reason or Reason.INTERRUPTED)
 
 
@@ -211,7 +211,7 @@ class DeliveryDetail:
 
     @property
     def eligibility(self) -> RetryEligibility:
-        """What decides whether it may be retried or stopped."""
+        """Return what decides whether it may be retried or stopped."""
         return RetryEligibility(
             status=self.unpaused,
             is_test=self.is_test,
@@ -223,7 +223,7 @@ class DeliveryDetail:
 
     @property
     def waits_behind(self) -> bool:
-        """Whether an older one must go first."""
+        """Return whether an older one must go first."""
         return self.ahead is not None
 
     @property
@@ -233,41 +233,43 @@ class DeliveryDetail:
 
     @property
     def paused_for(self) -> PausedFor | None:
-        """What holds it up beyond its own time."""
+        """Return what holds it up beyond its own time."""
         status, pause = self.unpaused, self.paused_until
         return paused_for(status, self.due_at, pause, is_behind=self.waits_behind)
 
     @property
     def may_go_later(self) -> bool:
-        """Whether `next_try_at` is no more than the earliest: another one is tried first then."""
+        """Return whether `next_try_at` is no more than the earliest: another one is tried first
+        then."""
         return self.paused_for is PausedFor.RECEIVER and not self.is_probe
 
     @property
     def comes_to_rest(self) -> bool:
-        """Whether it is still to be held or stopped, as many are for a while once theirs is off."""
+        """Return whether it is still to be held or stopped, as many are for a while once theirs is
+        off."""
         is_off = self.is_webhook_off and not self.is_test
         is_open = self.unpaused in (ShownStatus.WAITING, ShownStatus.RETRYING)
         return is_open and (is_off or self.is_webhook_deleted)
 
     @property
     def waits_for_start(self) -> bool:
-        """Whether it goes once a person starts sending again."""
+        """Return whether it goes once a person starts sending again."""
         waits = self.status in (ShownStatus.WAITING, ShownStatus.RETRYING, ShownStatus.PAUSED)
         return self.stop is not None and waits and not self.comes_to_rest
 
     @property
     def next_try_at(self) -> datetime:
-        """When it is due, and its receiver is not left alone any more."""
+        """Return when it is due, and its receiver is not left alone any more."""
         return max(self.due_at, self.paused_until or self.due_at)
 
     @property
     def has_asked(self) -> bool:
-        """Whether its receiver asked us to wait until then."""
+        """Return whether its receiver asked us to wait until then."""
         return has_asked(self.next_try_at, self.now)
 
     @property
     def is_untried(self) -> bool:
-        """Whether what comes next is its first attempt."""
+        """Return whether what comes next is its first attempt."""
         return not self.tries and self.last_attempt is None
 
     @property
@@ -337,7 +339,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
 
 
 def find_body(public_id: UUID) -> bytes:
-    """The body of a delivery, byte for byte as it is sent. Raises `NotFound`."""
+    """Return the body of a delivery, byte for byte as it is sent. Raises `NotFound`."""
     wanted = (
         select(Event.body)
         .join(Delivery, Delivery.event_id == Event.id)
@@ -351,7 +353,7 @@ def find_body(public_id: UUID) -> bytes:
 
 
 def _ahead(current: Session, delivery: Delivery) -> UUID | None:
-    """A test has a place of its own, and a person's Retry goes out of turn."""
+    """Find the older one that goes first: of no test, and of no Retry, which go out of turn."""
     if delivery.priority == Priority.TEST or delivery.prior_status is not None:
         return None
     head = heads(current, [delivery.webhook_id])[delivery.webhook_id]
@@ -380,7 +382,8 @@ class Delay(StrEnum):
 
 
 def find_delay(delivery: DeliveryDetail) -> Delay | None:
-    """What holds up a delivery that waits longer than `SLOW`; None for any other. Reads only."""
+    """Return what holds up a delivery that waits longer than `SLOW`; None for any other. Reads
+    only."""
     is_waiting = delivery.status is ShownStatus.WAITING and not delivery.comes_to_rest
     if not is_waiting or delivery.stop or delivery.now - delivery.due_at <= SLOW:
         return None
@@ -426,7 +429,7 @@ class Siblings:
 
 
 def siblings_of(public_id: UUID) -> Siblings:
-    """The deliveries of the same event to other webhooks. Reads only."""
+    """Return the deliveries of the same event to other webhooks. Reads only."""
     current = session()
     event = select(Delivery.event_id).where(Delivery.public_id == public_id).scalar_subquery()
     arrived = Delivery.status == DeliveryStatus.DELIVERED

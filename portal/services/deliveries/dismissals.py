@@ -35,8 +35,9 @@ LISTED: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dismissed:
-    """What was dismissed last at one webhook for one reason (the first of those that read alike),
-    or with `is_chosen` what one person has chosen there by itself: what *Bring back* lists again.
+    """A line of what was dismissed last at one webhook for one reason (the first of those that read
+    alike), or with `is_chosen` what one person has chosen there by itself: what *Bring back* lists
+    again.
 
     `count` is `capped`; `by`, with `by_id`, and `at`, the last time, are None where nobody noted
     them.
@@ -54,7 +55,7 @@ class Dismissed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedDelivery:
-    """Whether a failed delivery was dismissed, by itself (`is_chosen`: so it can be brought back),
+    """A failed delivery that was dismissed, by itself (`is_chosen`: so it can be brought back),
     or with others; else with how many it can be.
 
     `count`: those that failed for the same reason and are not dismissed (`capped`). `seen`: when
@@ -72,7 +73,8 @@ class FailedDelivery:
 
 
 def dismissed() -> Sequence[Dismissed]:
-    """All that was dismissed and is still kept, the last first; at most `LISTED` are looked at."""
+    """Return all that was dismissed and is still kept, the last first; at most `LISTED` are looked
+    at."""
     current = session()
     found: dict[tuple[Any, ...], Dismissed] = {}
     for each in (*_of_problems(current), *_chosen(current)):
@@ -97,7 +99,8 @@ def _of_problems(current: Session) -> Iterator[Dismissed]:
 
 
 def _chosen(current: Session) -> Iterator[Dismissed]:
-    """Those that failed later than what was dismissed of their problem: that one takes in all."""
+    """Yield those that failed later than what was dismissed of their problem: that one takes in
+    all."""
     each = marks()
     until = func.coalesce(Dismissal.until, literal(LONG_AGO, UtcDateTime()))
     last = func.max(each.c.at).label("last")
@@ -154,7 +157,7 @@ def _both(one: Dismissed, other: Dismissed) -> Dismissed:
 
 
 def dismissal_of(public_id: UUID) -> FailedDelivery | None:
-    """How a failed delivery failed; None where it has not failed, and of a test."""
+    """Return how a failed delivery failed; None where it has not failed, and of a test."""
     current = session()
     row = current.execute(
         select(Delivery, Webhook.public_id)
@@ -222,9 +225,9 @@ WITH_OTHERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ChosenCount:
-    """How many of those chosen were dismissed; `in_bulk_retry`: so many more, that go out again all
-    the same. Left out were `others`: they have not failed, are tests, are dismissed already, or are
-    no longer kept."""
+    """Count of those chosen that were dismissed; `in_bulk_retry`: so many more, that go out again
+    all the same. Left out were `others`: they have not failed, are tests, are dismissed already, or
+    are no longer kept."""
 
     dismissed: int
     in_bulk_retry: int
@@ -249,7 +252,7 @@ def dismiss_chosen(actor: Actor, public_ids: Sequence[UUID]) -> ChosenCount:
 
 @dataclass(frozen=True, slots=True)
 class BroughtBack:
-    """How many of those chosen are problems again; `with_others`: so many were dismissed with a
+    """Count of those chosen that are problems again; `with_others`: so many were dismissed with a
     whole problem, and can only be brought back with it."""
 
     count: int
@@ -274,7 +277,7 @@ def bring_back_chosen(actor: Actor, public_ids: Sequence[UUID]) -> BroughtBack:
 
 
 def _lock_chosen(current: Session, actor: Actor, ids: set[UUID]) -> Sequence[Webhook]:
-    """The webhooks of these, one after the other as everywhere. Raises `Refusal`."""
+    """Return the webhooks of these, one after the other as everywhere. Raises `Refusal`."""
     require(current, actor, PERMISSION)
     if not ids or len(ids) > MOST_CHOSEN:
         raise Refusal(TOO_MANY if ids else NONE_CHOSEN)
@@ -285,7 +288,7 @@ def _lock_chosen(current: Session, actor: Actor, ids: set[UUID]) -> Sequence[Web
 
 
 def _listed(current: Session, ids: set[UUID]) -> Sequence[AnyRow]:
-    """Those that failed, are no tests, and that nobody has dismissed."""
+    """Return those that failed, are no tests, and that nobody has dismissed."""
     return _failed(current, ids, is_undismissed(Delivery), is_unmarked(Delivery))
 
 
@@ -338,7 +341,7 @@ OVER: Final = "There is nothing to dismiss: this is resolved, or somebody has di
 
 @dataclass(frozen=True, slots=True)
 class ProblemCount:
-    """How many were dismissed (`capped`); of which so many are still sent in a bulk retry."""
+    """Count of what was dismissed (`capped`); of which so many are still sent in a bulk retry."""
 
     count: int
     in_bulk_retry: int
@@ -381,7 +384,7 @@ def bring_back(actor: Actor, webhook: UUID, reason: Reason | None) -> int:
 def bring_back_chosen_by(
     actor: Actor, webhook: UUID, reason: Reason | None, by: UUID | None
 ) -> int:
-    """The same of what one person has chosen there by itself. `by`: None where nobody was noted."""
+    """Bring back what one person has chosen there by itself. `by`: None where nobody was noted."""
     with writing() as current:
         require(current, actor, PERMISSION)
         hook = _lock(current, webhook)
@@ -394,7 +397,7 @@ def bring_back_chosen_by(
 
 
 def _keys(reason: Reason | None) -> list[str | None]:
-    """The reason, and those that read the same."""
+    """Return the reason, and those that read the same."""
     return [str(each) for each in alike(reason)] if reason else [None]
 
 
@@ -441,7 +444,7 @@ def _count_queued(current: Session, webhook_id: int, reason: str | None, until: 
 
 
 def _bring_back(current: Session, webhook_id: int, reason: str | None) -> int | None:
-    """How many are problems again; None where nothing was dismissed."""
+    """Count how many are problems again; None where nothing was dismissed."""
     row = current.get(Dismissal, (webhook_id, reason or ""))
     if row is None:
         return None

@@ -86,7 +86,8 @@ class IndexScan:
 
     @property
     def has_window(self) -> bool:
-        """Whether a page looks for its rows among those that are read, so many and no more."""
+        """Return whether a page looks for its rows among those that are read, so many and no
+        more."""
         return bool(self.selective or self.checks)
 
 
@@ -133,8 +134,8 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
 
 
 def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | None:
-    """The last id to which all was read for a page with a window; None when every branch came to
-    its end."""
+    """Return the last id to which all was read for a page with a window; None when every branch
+    came to its end."""
     ends = [_end_of(current, each, newer=newer) for each in _branch_scans(scan, newer=newer)]
     cut_off = [end for end in ends if end is not None]
     return (min if newer else max)(cut_off, default=None)
@@ -285,7 +286,8 @@ def search_term(current: Session, text: str) -> SearchTerm:
 
 
 def begun(current: Session, text: str) -> tuple[int, ...]:
-    """The row ids of the deliveries whose id begins with the text, the newest `MOST_BEGUN`."""
+    """Return the row ids of the deliveries whose id begins with the text, the newest
+    `MOST_BEGUN`."""
     ends = ids_beginning(text)
     if ends is None:
         return ()
@@ -294,7 +296,7 @@ def begun(current: Session, text: str) -> tuple[int, ...]:
 
 
 def _begun(current: Session, wanted: LogFilter) -> list[ColumnElement[bool]]:
-    """Which deliveries are asked for by their ids; none where they are not."""
+    """Return which deliveries are asked for by their ids; none where they are not."""
     if wanted.delivery:
         return [Delivery.public_id == wanted.delivery]
     ids = begun(current, wanted.search) if wanted.asset_id is None else ()
@@ -302,7 +304,7 @@ def _begun(current: Session, wanted: LogFilter) -> list[ColumnElement[bool]]:
 
 
 def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[int, int]:
-    """(lowest id, highest id) of what can match."""
+    """Return (lowest id, highest id) of what can match."""
     low, high = FIRST_ID, LAST_ID
     if place is not None:
         beside = int(place.key[0])
@@ -316,7 +318,7 @@ def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[i
 
 
 def _first_since(current: Session, since: datetime) -> int:
-    """The lowest id that may be of this time or later.
+    """Return the lowest id that may be of this time or later.
 
     Told by the nearest before it: of those after it, the first in time need not be the first by its
     id. Where a clock was set back by more than `SLACK`, that one may be, and reaches further.
@@ -329,7 +331,7 @@ def _first_since(current: Session, since: datetime) -> int:
 
 
 def _last_until(current: Session, until: datetime) -> int:
-    """The highest id that may be of this time or earlier, told in the same way."""
+    """Return the highest id that may be of this time or earlier, told in the same way."""
     after = _id_near(current, Delivery.created_at > until, ascending=True)
     if after is None:
         return LAST_ID
@@ -338,7 +340,7 @@ def _last_until(current: Session, until: datetime) -> int:
 
 
 def times(wanted: LogFilter) -> list[ColumnElement[bool]]:
-    """The exact times, which `bounds` knows only nearly."""
+    """Return the exact times, which `bounds` knows only nearly."""
     # Hidden from the planner, lest it leaves the scan for the index of times.
     at = func.coalesce(Delivery.created_at, Delivery.created_at)
     since = [at >= wanted.since] if wanted.since else []
@@ -353,7 +355,7 @@ def without_drafts(current: Session) -> list[ColumnElement[bool]]:
 
 
 def _asked(current: Session, wanted: LogFilter) -> Asked | None:
-    """What each column must be: one value, several, or a query. None: nothing can match."""
+    """Return what each column must be: one value, several, or a query. None: nothing can match."""
     asked: Asked = {
         Delivery.asset_id: wanted.asset_id,
         Delivery.event: wanted.event,
@@ -373,7 +375,7 @@ def _asked(current: Session, wanted: LogFilter) -> Asked | None:
 
 
 def _codes(current: Session, first: int, last: int) -> tuple[int, ...]:
-    """The codes of the log that lie between the two."""
+    """Return the codes of the log that lie between the two."""
     if first == last:
         return (first,)
     given = {"first": first, "last": last}
@@ -402,7 +404,7 @@ def _beside(asked: Asked, branches: tuple[Column, tuple[Any, ...]]) -> Asked:
 
 
 def _checks(current: Session, wanted: LogFilter, webhook_id: int | None) -> Iterator[Check]:
-    """What each row that is read has to pass, and what many in a row may fail."""
+    """Yield what each row that is read has to pass, and what many in a row may fail."""
     if wanted.untried:
         yield lambda row: row.reason.is_(None)
     if wanted.status is StatusFilter.ATTENTION and has_dismissals(current, webhook_id):
@@ -420,7 +422,7 @@ def _unmarked(
 
 
 def _few(current: Session, wanted: Select[int]) -> tuple[int, ...] | None:
-    """The ids, newest first; None: more than can be followed."""
+    """Return the ids, newest first; None: more than can be followed."""
     ids = tuple(current.scalars(side_by_side([wanted], FOLLOWED + 1)))
     return ids if len(ids) <= FOLLOWED else None
 
@@ -445,14 +447,14 @@ class Failure(NamedTuple):
 
 
 def few(current: Session, wanted: FailedBetween) -> tuple[int, ...] | None:
-    """The row ids of the deliveries; None: more than can be told."""
+    """Return the row ids of the deliveries; None: more than can be told."""
     found = current.scalars(failed_attempts(wanted)).all()
     ids = tuple(set(found))
     return ids if len(found) <= MOST_ATTEMPTS and len(ids) <= MOST_TOLD else None
 
 
 def failed_attempts(wanted: FailedBetween) -> Select[int]:
-    """Whose attempts failed, the last first: one more than is told."""
+    """Return whose attempts failed, the last first: one more than is told."""
     return (
         select(Attempt.delivery_id)
         .where(*failed_between(wanted))
@@ -462,7 +464,7 @@ def failed_attempts(wanted: FailedBetween) -> Select[int]:
 
 
 def has_failed_between(wanted: FailedBetween) -> Check:
-    """The same, asked of each delivery that is read."""
+    """Return the same, asked of each delivery that is read."""
 
     def check(row: Any) -> ColumnElement[bool]:
         # What arrived at once is most of a log, and has no other attempt to look for.
@@ -475,14 +477,15 @@ def has_failed_between(wanted: FailedBetween) -> Check:
 
 
 def failed_between(wanted: FailedBetween | None) -> list[ColumnElement[bool]]:
-    """What makes an attempt one that failed in that time; nothing where none is asked for."""
+    """Return what makes an attempt one that failed in that time; nothing where none is asked
+    for."""
     return [is_failed_attempt(), *_times(wanted)] if wanted else []
 
 
 def last_failures(
     current: Session, wanted: FailedBetween, ids: Sequence[int]
 ) -> dict[int, Failure]:
-    """The last attempt of each of these deliveries that failed in that time."""
+    """Return the last attempt of each of these deliveries that failed in that time."""
     if not ids:
         return {}
     said = func.substr(AttemptBody.response_text, 1, MOST_SAID)

@@ -92,22 +92,22 @@ class LogRow:
 
     @property
     def is_retryable(self) -> bool:
-        """Whether Retry can be pressed right here, without a question first."""
+        """Return whether Retry can be pressed right here, without a question first."""
         return self.unpaused in RETRYABLE and self.is_webhook_active and not self.is_test
 
 
 def rows_of(
     current: Session, found: Sequence[Row[*tuple[Any, ...]]], now: datetime
 ) -> list[LogRow]:
-    """What `page_statement` found; how often it was sent, and what goes first, take another look.
-    `now`: the database's clock."""
+    """Return what `page_statement` found; how often it was sent, and what goes first, take another
+    look. `now`: the database's clock."""
     sent = _sent(current, [each.id for each in found if _may_have_failed(each)])
     ahead = heads(current, (each.webhook_id for each in found if _waits_its_turn(each)))
     return [_row(each, now, sent, ahead) for each in found]
 
 
 def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
-    """How many attempts of each may have reached the receiver."""
+    """Count the attempts of each that may have reached the receiver."""
     if not ids:
         return {}
     left = or_(Attempt.reason.is_(None), Attempt.reason.not_in(map(str, NEVER_LEFT)))
@@ -121,13 +121,14 @@ def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
 
 
 def _may_have_failed(row: Row[*tuple[Any, ...]]) -> bool:
-    """Whether an attempt may not have left; not what arrived at once, which is most of a log."""
+    """Return whether an attempt may not have left; not what arrived at once, which is most of a
+    log."""
     has_arrived_at_once = row.attempts == 1 and row.status == DeliveryStatus.DELIVERED
     return row.attempts > 0 and not has_arrived_at_once
 
 
 def _waits_its_turn(row: Row[*tuple[Any, ...]]) -> bool:
-    """Whether it may have to wait for an older one."""
+    """Return whether it may have to wait for an older one."""
     is_usual = row.priority != Priority.TEST and row.prior_status is None
     return row.status in OPEN and row.in_order and is_usual
 
@@ -197,7 +198,7 @@ def find_page(
     *,
     oldest_first: bool = False,
 ) -> LogPage:
-    """The deliveries that match, newest first, beside the cursor. Reads only.
+    """Return the deliveries that match, newest first, beside the cursor. Reads only.
 
     `oldest_first`: the other way round; `newer` of a page then leads to its beginning as well.
     """
@@ -245,7 +246,7 @@ def _blank(place: Cursor | None, step: int) -> Page[LogRow]:
 
 
 def of_ids(ids: Sequence[int]) -> Sequence[LogRow]:
-    """These deliveries by their row ids, the newest first; a few hundred at most."""
+    """Return these deliveries by their row ids, the newest first; a few hundred at most."""
     if not ids:
         return []
     current = session()
@@ -258,12 +259,12 @@ def of_ids(ids: Sequence[int]) -> Sequence[LogRow]:
 
 
 def latest(wanted: LogFilter, count: int = 10) -> Sequence[LogRow]:
-    """The newest few that match, for other pages."""
+    """Return the newest few that match, for other pages."""
     return find_page(wanted, None, count).page.rows
 
 
 def every(wanted: LogFilter, most: int | None = None) -> Iterator[LogRow]:
-    """All that match, the newest first, at most `most` (`EXPORT_LIMIT`).
+    """Yield all that match, the newest first, at most `most` (`EXPORT_LIMIT`).
 
     Read in chunks that are a transaction each: a long download holds nothing up.
     """
@@ -279,7 +280,7 @@ def every(wanted: LogFilter, most: int | None = None) -> Iterator[LogRow]:
 
 
 def count(status: StatusFilter, webhook: UUID | None = None) -> int:
-    """How many the log has with this status, of one webhook if given (`capped`).
+    """Count how many the log has with this status, of one webhook if given (`capped`).
 
     Tests before saving are in no list. What needs attention is the sum of the problems.
     """
@@ -294,7 +295,7 @@ def count(status: StatusFilter, webhook: UUID | None = None) -> int:
 
 
 def count_of_asset(asset_id: int) -> dict[DeliveryStatus, int]:
-    """How many of an asset's newest `COUNT_LIMIT` deliveries have which stored status."""
+    """Count how many of an asset's newest `COUNT_LIMIT` deliveries have which stored status."""
     current = session()
     some = (
         select(Delivery.status)
@@ -308,7 +309,7 @@ def count_of_asset(asset_id: int) -> dict[DeliveryStatus, int]:
 
 
 def webhook_names() -> Sequence[tuple[UUID, str, bool]]:
-    """(public id, name, is deleted) of every webhook that may stand in the log, by name."""
+    """Return (public id, name, is deleted) of every webhook that may stand in the log, by name."""
     rows = session().execute(
         select(Webhook.public_id, Webhook.name, Webhook.deleted_at)
         .where(Webhook.state != WebhookState.DRAFT)
@@ -332,7 +333,7 @@ class Neighbours:
 def find_neighbours(
     wanted: LogFilter, row_id: int, *, oldest_first: bool = False, size: int = PAGE_SIZE
 ) -> Neighbours:
-    """What stands beside this delivery, which need not match any more itself. Reads only.
+    """Return what stands beside this delivery, which need not match any more itself. Reads only.
 
     `size`: of the list's pages.
     """
@@ -355,8 +356,8 @@ PAUSABLE: Final = (StatusFilter.WAITING, StatusFilter.RETRYING, StatusFilter.PAU
 
 
 def count_of_webhook(current: Session, status: StatusFilter, webhook: UUID, now: datetime) -> int:
-    """How many (`capped`). While it is paused or wants them in order, each has to be looked at: the
-    oldest that are open, up to twice the limit. `now`: the database's clock."""
+    """Count how many (`capped`). While it is paused or wants them in order, each has to be looked
+    at: the oldest that are open, up to twice the limit. `now`: the database's clock."""
     columns = (Webhook.id, Webhook.state, Webhook.not_before, Webhook.in_order)
     hook = current.execute(select(*columns).where(Webhook.public_id == webhook)).one_or_none()
     if hook is None or hook.state == WebhookState.DRAFT:

@@ -91,7 +91,7 @@ class Group:
 
 
 def find_groups(current: Session, now: datetime, webhook_id: int | None = None) -> list[Group]:
-    """All of them, or those of one webhook, in no order. `now`: the database's clock."""
+    """Return all of them, or those of one webhook, in no order. `now`: the database's clock."""
     found: dict[tuple[int, Reason | None], Group] = {}
     for each in (*_failed(current, webhook_id), *_open(current, now, webhook_id)):
         key = each.webhook_id, each.reason
@@ -108,7 +108,8 @@ def count_failures(
     *,
     without_marked: bool = False,
 ) -> AnyRow:
-    """What failed for good for this very reason after `since`, up to `until`; see `_failures`.
+    """Return what failed for good for this very reason after `since`, up to `until`; see
+    `_failures`.
 
     `without_marked`: without those that a person has dismissed one by one.
     """
@@ -144,7 +145,8 @@ def _dismissed(current: Session, webhook_id: int | None) -> dict[tuple[int, str]
 
 @cache
 def _pairs(dialect: str, *, with_reason: bool, of_one: bool) -> Select[Any]:
-    """(webhook, reason, when the last of them failed or None) of all webhooks where any failed."""
+    """Return (webhook, reason, when the last of them failed or None) of all webhooks where any
+    failed."""
     by = "INDEXED BY ix_deliveries_failures" if dialect == "sqlite" else ""
     if of_one:
         webhooks: Any = select(bindparam("webhook", type_=Delivery.id.type).label("id")).cte("one")
@@ -178,7 +180,7 @@ def _last(
 
 @cache
 def _failures(*, is_untried: bool, without_marked: bool = False) -> Select[Any]:
-    """The newest `MOST` that failed after `since`, counted along the index: `_tally`, and
+    """Return the newest `MOST` that failed after `since`, counted along the index: `_tally`, and
     `failed_at`, when the last of them did."""
     reason = bindparam("reason", type_=Delivery.reason.type)
     some = select(Delivery.id, Delivery.code, Delivery.finished_at)
@@ -231,8 +233,8 @@ def _counted(current: Session, statement: Select[Any], given: dict[str, Any]) ->
 # Built once: building one costs more than running it.
 @cache
 def _retrying(*, of_one: bool) -> Select[Any]:
-    """What was tried often enough for a person to look, and what else waits for a receiver that is
-    left alone."""
+    """Return what was tried often enough for a person to look, and what else waits for a receiver
+    that is left alone."""
     is_paused = Delivery.webhook_id.in_(bindparam("paused", expanding=True))
     often = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, is_paused)
     status = Delivery.status == DeliveryStatus.RETRYING
@@ -242,7 +244,7 @@ def _retrying(*, of_one: bool) -> Select[Any]:
 
 @cache
 def _waiting() -> Select[Any]:
-    """What is about to be sent once its receiver is not left alone any more."""
+    """Return what is about to be sent once its receiver is not left alone any more."""
     status = Delivery.status == DeliveryStatus.WAITING
     return _by_reason(Delivery.webhook_id == WEBHOOK, status, wants_attention(NOW))
 
@@ -319,12 +321,12 @@ class Problem:
 
     @property
     def is_failing(self) -> bool:
-        """Whether none has arrived since."""
+        """Return whether none has arrived since."""
         return self.standing in (Standing.FAILING, Standing.PAUSED)
 
 
 def find_problems(webhook: UUID | None = None) -> list[Problem]:
-    """All problems, or those of one webhook, the worst first. Reads only."""
+    """Return all problems, or those of one webhook, the worst first. Reads only."""
     current = session()
     now = database_time(current)
     groups = _groups(current, now, webhook)
@@ -346,13 +348,13 @@ def find_problems(webhook: UUID | None = None) -> list[Problem]:
 
 
 def count(webhook: UUID | None = None) -> int:
-    """How many deliveries need attention, at one webhook if given (`capped`)."""
+    """Count the deliveries that need attention, at one webhook if given (`capped`)."""
     current = session()
     return total_of(_groups(current, database_time(current), webhook))
 
 
 def total_of(found: Iterable[Problem | Group]) -> int:
-    """How many deliveries they are together (`capped`)."""
+    """Add the deliveries of all (`capped`)."""
     return min(MOST, sum(each.count for each in found))
 
 
@@ -397,8 +399,8 @@ def _waits_behind(current: Session, group: Group, hook: AnyRow) -> int:
 
 
 def _earlier(group: Group, known: dict[int, EarlierReason]) -> tuple[EarlierReason | None, bool]:
-    """The oldest and the youngest stand for all: what both say counts for all of them, what one
-    says for some. Nothing, where each says something else."""
+    """Take the oldest and the youngest for all: what both say counts for all of them, what
+    one says for some. Nothing, where each says something else."""
     first, last = (known.get(end) for end in _ends(group))
     if first and last:
         return (first, False) if first.words == last.words else (None, False)
@@ -454,9 +456,9 @@ def _is_later(arrived: datetime | None, failed: datetime | None) -> bool:
 
 
 def _severity(problem: Problem) -> tuple[Any, ...]:
-    """What stands still (failed for good, or holding others up) before what is still retried; of
-    these what goes on, then most. None is left to the database: a list that is looked at again
-    stands as it stood."""
+    """Sort what stands still (failed for good, or holding others up) before what is still
+    retried; of these what goes on, then most. None is left to the database: a list that is looked
+    at again stands as it stood."""
     is_moving = not (problem.failed or problem.waits_behind)
     many = problem.count + problem.waits_behind
     where = problem.webhook_name.lower(), problem.webhook_id

@@ -51,7 +51,7 @@ class AlreadyArrived(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class RetryEligibility:
-    """What decides whether a delivery may be retried or stopped.
+    """The facts that decide whether a delivery may be retried or stopped.
 
     `is_sending_stopped`: to all webhooks, by a person. A bulk retry that runs does not ask: what
     it hands over waits like everything else.
@@ -66,7 +66,7 @@ class RetryEligibility:
 
 
 def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
-    """The sentence that refuses Retry, or Send again; None when it may be done."""
+    """Return the sentence that refuses Retry, or Send again; None when it may be done."""
     if at.is_test:
         return "This is a test. Press Test webhook again to send a new one."
     if at.is_webhook_deleted:
@@ -83,7 +83,7 @@ def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
 
 
 def why_not_stop(at: RetryEligibility) -> str | None:
-    """The sentence that refuses Stop; None when it may be done."""
+    """Return the sentence that refuses Stop; None when it may be done."""
     return _NOT_STOPPABLE.get(at.status)
 
 
@@ -148,7 +148,7 @@ def _take_back(delivery: Delivery) -> None:
 
 
 def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility]:
-    """The delivery and its eligibility, its webhook's row locked before its own.
+    """Return the delivery and its eligibility, its webhook's row locked before its own.
 
     A lease that ran out becomes an attempt first: whoever had it may no longer record its end here.
     """
@@ -200,8 +200,8 @@ MOST_QUEUED: Final = 5000
 
 
 class Queued(NamedTuple):
-    """How many of a problem are in one bulk retry: `waiting`, and `handed_over` to be sent, though
-    nothing goes there at this moment."""
+    """The numbers of a problem that are in one bulk retry: `waiting`, and `handed_over` to be sent,
+    though nothing goes there at this moment."""
 
     waiting: int = 0
     handed_over: int = 0
@@ -212,12 +212,12 @@ class Queued(NamedTuple):
         return self.waiting + self.handed_over
 
     def with_more(self, other: "Queued") -> "Queued":
-        """Those of both."""
+        """Return those of both."""
         return Queued(self.waiting + other.waiting, self.handed_over + other.handed_over)
 
 
 def taken(current: Session, ids: Sequence[int]) -> dict[int, int]:
-    """Which of these deliveries are in a bulk retry now: the row id of each one's task."""
+    """Return which of these deliveries are in a bulk retry now: the row id of each one's task."""
     if not ids:
         return {}
     wanted = select(BatchRow.delivery_id, BatchRow.task_id).where(
@@ -229,9 +229,9 @@ def taken(current: Session, ids: Sequence[int]) -> dict[int, int]:
 
 
 def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]:
-    """What is still to be sent in bulk retries now, and wants attention meanwhile: by webhook and
-    the reason of the last attempt, how many of which task (its row id). Of many the first
-    `MOST_QUEUED`."""
+    """Return what is still to be sent in bulk retries now, and wants attention meanwhile: by
+    webhook and the reason of the last attempt, how many of which task (its row id). Of many the
+    first `MOST_QUEUED`."""
     ids = _running(current)
     if not ids:
         return {}
@@ -265,8 +265,8 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
 
 
 def count_queued(current: Session, webhook_id: int, *wanted: ColumnElement[bool]) -> int:
-    """How many deliveries of one webhook are still to be sent in bulk retries now, of those that
-    are as `wanted`. Of many the first `MOST_QUEUED` are looked at."""
+    """Count the deliveries of one webhook that are still to be sent in bulk retries now, of those
+    that are as `wanted`. Of many the first `MOST_QUEUED` are looked at."""
     ids = _running(current)
     if not ids:
         return 0

@@ -28,7 +28,7 @@ from portal.services.outbox.due import is_behind, is_left_alone, is_paused, is_w
 
 
 class StatusFilter(StrEnum):
-    """What the log can be narrowed to.
+    """Statuses that the log can be narrowed to.
 
     `attention`: failed for good, paused because its receiver is in trouble, or tried without
     success, three times or at a receiver that is left alone; tests apart, and what a person has
@@ -97,14 +97,14 @@ Stored = DeliveryStatus | tuple[DeliveryStatus, ...]
 
 
 def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
-    """What makes a delivery one of this status, as a condition by itself."""
+    """Return what makes a delivery one of this status, as a condition by itself."""
     stored, others = stored_as(status, now)
     return [*others, *([matches(Delivery.status, stored)] if stored is not None else [])]
 
 
 def to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Stored:
-    """Where what needs attention is found. What waits does so only while a receiver is left alone:
-    else it may be a million that nobody has to look at."""
+    """Return where what needs attention is found. What waits does so only while a receiver is left
+    alone: else it may be a million that nobody has to look at."""
     waits = (DeliveryStatus.WAITING,) if paused_webhooks(current, now, webhook_id) else ()
     return (DeliveryStatus.FAILED, *waits, DeliveryStatus.RETRYING)
 
@@ -112,7 +112,8 @@ def to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Store
 def stored_as(
     status: StatusFilter | None, now: datetime
 ) -> tuple[Stored | None, list[ColumnElement[bool]]]:
-    """The stored status to scan along, or several, and what else makes it what people see."""
+    """Return the stored status to scan along, or several, and what else makes it what people
+    see."""
     match status:
         case None:
             return None, []
@@ -137,7 +138,7 @@ LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def wants_attention(now: datetime) -> ColumnElement[bool]:
-    """A person should look, unless one has dismissed it; see `StatusFilter`.
+    """Select what a person should look at, unless one has dismissed it; see `StatusFilter`.
 
     Of deliveries that are failed or open. `now`: the database's clock.
     """
@@ -150,7 +151,7 @@ def wants_attention(now: datetime) -> ColumnElement[bool]:
 
 
 def nobody_sends(now: datetime) -> ColumnElement[bool]:
-    """`has_no_live_lease`, asked of each row as it is scanned, and in words that PostgreSQL takes
+    """Say `has_no_live_lease` of each row as it is scanned, and in words that PostgreSQL takes
     for nearly always true: it would take half of the rows for leased, and read all of them."""
     live = select(func.count()).where(Lease.delivery_id == Delivery.id, Lease.until > now)
     return func.nullif(live.correlate(Delivery).scalar_subquery(), 1).is_not(None)
@@ -172,7 +173,7 @@ def is_undismissed(row: Any) -> ColumnElement[bool]:
 
 
 def has_dismissals(current: Session, webhook_id: int | None = None) -> bool:
-    """Whether anything was ever dismissed, at one webhook if given."""
+    """Return whether anything was ever dismissed, at one webhook if given."""
     wanted = select(Dismissal.webhook_id)
     if webhook_id is not None:
         wanted = wanted.where(Dismissal.webhook_id == webhook_id)
@@ -180,7 +181,7 @@ def has_dismissals(current: Session, webhook_id: int | None = None) -> bool:
 
 
 def paused_webhooks(current: Session, now: datetime, webhook_id: int | None = None) -> list[int]:
-    """The row ids of the webhooks that are left alone now; of one, if given."""
+    """Return the row ids of the webhooks that are left alone now; of one, if given."""
     wanted = select(Webhook.id).where(Webhook.not_before > now)
     if webhook_id is not None:
         wanted = wanted.where(Webhook.id == webhook_id)
@@ -188,20 +189,20 @@ def paused_webhooks(current: Session, now: datetime, webhook_id: int | None = No
 
 
 def marked(current: Session) -> frozenset[tuple[int, str]]:
-    """(webhook, reason or blank) of all that bear a mark, whether it holds or not."""
+    """Return (webhook, reason or blank) of all that bear a mark, whether it holds or not."""
     each = marks()
     wanted = select(each.c.webhook_id, each.c.reason).distinct()
     return frozenset((row.webhook_id, row.reason) for row in current.execute(wanted))
 
 
 def is_marked(current: Session, webhook_id: int | None = None) -> bool:
-    """Whether any delivery bears a mark, of one webhook if given."""
+    """Return whether any delivery bears a mark, of one webhook if given."""
     found = marked(current)
     return bool(found) if webhook_id is None else any(owner == webhook_id for owner, _ in found)
 
 
 def marks() -> Subquery:
-    """Each mark with its delivery: `reason` (blank for none), `status`, and `ended_at`."""
+    """Return each mark with its delivery: `reason` (blank for none), `status`, and `ended_at`."""
     ended = func.coalesce(Delivery.finished_at, Delivery.created_at, type_=UtcDateTime())
     return (
         select(
@@ -221,13 +222,14 @@ def marks() -> Subquery:
 
 
 def holds(each: Subquery) -> ColumnElement[bool]:
-    """Whether a mark still dismisses its delivery: it has not ended later. `each`: `marks`."""
+    """Return whether a mark still dismisses its delivery: it has not ended later. `each`:
+    `marks`."""
     failed: ColumnElement[bool] = each.c.status == DeliveryStatus.FAILED
     return failed & (each.c.at >= each.c.ended_at)
 
 
 def marked_until(row: Any) -> ColumnElement[Any]:
-    """When a delivery was marked last; long ago where it never was."""
+    """Return when a delivery was marked last; long ago where it never was."""
     at = (
         select(DismissedDelivery.at)
         .where(DismissedDelivery.delivery_id == row.id)

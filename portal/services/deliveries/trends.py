@@ -1,4 +1,4 @@
-"""What arrived and what failed, hour by hour or day by day: read from the roll-ups."""
+"""Count what arrived and what failed, hour by hour or day by day: read from the roll-ups."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ COUNTED: Final = (Rollup.delivered, Rollup.late, Rollup.failed_attempts)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What happened from `begins` until just before `ends`, tests apart.
+    """Counts from `begins` until just before `ends`, tests apart.
 
     `late`: of those delivered. `failed_attempts`: each one that did not arrive, so that a delivery
     counts as often as it was tried.
@@ -43,22 +43,22 @@ class Trend:
 
     @property
     def delivered(self) -> int:
-        """How many arrived in all."""
+        """Return how many arrived in all."""
         return sum(span.delivered for span in self.spans)
 
     @property
     def late(self) -> int:
-        """How many of them arrived late."""
+        """Return how many of them arrived late."""
         return sum(span.late for span in self.spans)
 
     @property
     def failed_attempts(self) -> int:
-        """How many attempts failed in all."""
+        """Return how many attempts failed in all."""
         return sum(span.failed_attempts for span in self.spans)
 
 
 def trend(edges: Sequence[datetime], webhook: UUID | None = None) -> Trend:
-    """The spans between `edges` (full hours, ascending), of one webhook or of all."""
+    """Return the spans between `edges` (full hours, ascending), of one webhook or of all."""
     wanted = _sums(edges)
     if webhook is not None:
         wanted = wanted.join(Webhook).where(Webhook.public_id == webhook)
@@ -66,7 +66,7 @@ def trend(edges: Sequence[datetime], webhook: UUID | None = None) -> Trend:
 
 
 def trends(edges: Sequence[datetime]) -> dict[UUID, Trend]:
-    """The same for every webhook that had any; by its public id."""
+    """Return the same for every webhook that had any; by its public id."""
     wanted = _sums(edges).join(Webhook).add_columns(Webhook.public_id).group_by(Webhook.public_id)
     found: dict[UUID, dict[int, Counts]] = defaultdict(dict)
     for place, *counts, public_id in session().execute(wanted):
@@ -75,7 +75,7 @@ def trends(edges: Sequence[datetime]) -> dict[UUID, Trend]:
 
 
 def _sums(edges: Sequence[datetime]) -> Select[*tuple[Any, ...]]:
-    """The place of each span that had any, and what was counted in it."""
+    """Return the place of each span that had any, and what was counted in it."""
     ends = enumerate(edges[1:])
     place = case(*((Rollup.hour < end, place) for place, end in ends)).label("place")
     wanted = select(place, *(func.sum(count) for count in COUNTED)).select_from(Rollup)

@@ -49,7 +49,7 @@ class BatchForm(PortalForm):
 @blueprint.route("/deliveries/retry", methods=["GET", "POST"])
 @requires(bulk_retry.PERMISSION)
 def confirm() -> Answer | tuple[str, int]:
-    """How many, to whom, why they failed, what is left out; then the button."""
+    """Ask first: how many, to whom, why they failed, what is left out; then the button."""
     form, wanted = BatchForm(), LogFilterForm(request.args)
     if "all" in request.args and not wanted.validate():
         return log_page(wanted)
@@ -86,7 +86,7 @@ def confirm() -> Answer | tuple[str, int]:
 @blueprint.get("/batches")
 @requires("deliveries.read")
 def index() -> str:
-    """All of them: who, what, how far."""
+    """List all of them: who, what, how far."""
     page = bulk_retry.find_page(request.args.get("cursor"))
     lines = wording.lines_of(page.rows)
     return render_template(
@@ -100,7 +100,7 @@ def index() -> str:
 @blueprint.get("/batches/<uuid:public_id>")
 @requires("deliveries.read")
 def show(public_id: UUID) -> str:
-    """How far it got, where it waits, and how it ended."""
+    """Show how far it got, where it waits, and how it ended."""
     page = wording.page_of(bulk_retry.find(public_id))
     return render_template("bulk_retry/show.html", page=page, view=wording, log_view=log_presenter)
 
@@ -108,7 +108,7 @@ def show(public_id: UUID) -> str:
 @blueprint.get("/batches/<uuid:public_id>/live")
 @requires("deliveries.read")
 def live(public_id: UUID) -> Response:
-    """The changing part of the page."""
+    """Return the changing part of the page."""
     page = wording.page_of(bulk_retry.find(public_id))
     html = render_template("bulk_retry/_live.html", page=page, view=wording, log_view=log_presenter)
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
@@ -143,14 +143,14 @@ def go_on(public_id: UUID) -> Answer:
 @blueprint.get("/batches/<uuid:public_id>/report.csv")
 @requires("deliveries.read")
 def report(public_id: UUID) -> Response:
-    """Every delivery of it, and what became of it, as a file."""
+    """Download every delivery of it, and what became of it, as a file."""
     found = bulk_retry.find(public_id)
     return csv_download("bulk-retry.csv", wording.report_lines(found))
 
 
 def _chosen(form: BatchForm, filter_: LogFilterForm) -> Selection:
-    """What the address names: ticked deliveries, with `all` its filters, with `rest` what a bulk
-    retry that was stopped did not send."""
+    """Return what the address names: ticked deliveries, with `all` its filters, with `rest` what a
+    bulk retry that was stopped did not send."""
     again = bool(form.again.data)
     newest = form.counted_to
     if "all" in request.args:
@@ -162,7 +162,7 @@ def _chosen(form: BatchForm, filter_: LogFilterForm) -> Selection:
 
 
 def _back(choice: Selection) -> tuple[str, str]:
-    """Where it was pressed: the log under its filter, or the bulk retry that was stopped."""
+    """Return where it was pressed: the log under its filter, or the bulk retry that was stopped."""
     if choice.rest_of:
         return "Bulk retry", url_for("batches.show", public_id=choice.rest_of)
     filters = log_presenter.filters_in_force() if choice.wanted else {}

@@ -1,4 +1,4 @@
-"""What pages say of bulk retries: their lines in lists, the question, the page, the report."""
+"""Sentences about bulk retries: their lines in lists, the question, the page, the report."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -114,7 +114,7 @@ def _parts(wanted: LogFilter, names: Names) -> Iterator[str]:
 
 
 def _failed(since: datetime | None, until: datetime | None) -> str:
-    """ "an attempt failed since 18:00 until 08:00"."""
+    """Say "an attempt failed since 18:00 until 08:00"."""
     begin = f" since {near_time(since)}" if since else ""
     end = f" until {near_time(until)}" if until else ""
     return f"an attempt failed{begin}{end}"
@@ -371,8 +371,8 @@ def _url(task: Task) -> str:
 def _words(
     by: Retrier, still: Standstill | None, *, many: int = 0, batches: int = 1, url: str = ""
 ) -> Markup:
-    """`many`: of a problem, in so many bulk retries of this person; 0: it is one delivery. `url`:
-    of the bulk retry, to be linked."""
+    """Say who sends it. `many`: of a problem, in so many bulk retries of this person; 0: it is one
+    delivery. `url`: of the bulk retry, to be linked."""
     is_mine = _is_me(by)
     which = f"{counted(many)} of these" if many else "it"
     if still is None:
@@ -442,19 +442,19 @@ class BatchPage:
 
     @property
     def announcement(self) -> str:
-        """What is read out: only how it ends, not each row."""
+        """Return what is read out: only how it ends, not each row."""
         return "" if self.is_live else f"{self.sentence} {self.details}".strip()
 
     @property
     def arrived_since(self) -> int:
-        """How many of those that failed or were skipped have arrived in another way."""
+        """Return how many of those that failed or were skipped have arrived in another way."""
         ended = sum(self.task.counts.get(outcome, 0) for outcome in NOT_ARRIVED)
         is_counted = self.not_arrived_count <= COUNT_LIMIT
         return max(0, ended - self.not_arrived_count) if is_counted else 0
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it was stopped and only waits for what is being sent."""
+        """Return whether it was stopped and only waits for what is being sent."""
         return is_stopping(self.task)
 
     @property
@@ -500,7 +500,7 @@ def beginning(choice: Selection) -> list[tuple[str, BulkRetryLine]]:
 
 
 def _taken_words(task: Task, line: BulkRetryLine, many: int, more: str) -> str:
-    """ "14 more are in a bulk retry of Sam, which sends them": beside what is asked about."""
+    """Say "14 more are in a bulk retry of Sam, which sends them": beside what is asked about."""
     whose = "yours" if _is_me(bulk_retry.sender(task)) else line.sender
     is_one = many == 1
     sends = f"sends {'it' if is_one else 'them'}"
@@ -510,7 +510,7 @@ def _taken_words(task: Task, line: BulkRetryLine, many: int, more: str) -> str:
 
 
 def how_many(count: Count) -> str:
-    """ "312 deliveries"; "at least 10 000" when counting ended early."""
+    """Say "312 deliveries"; "at least 10 000" when counting ended early."""
     at_least = "at least " if count.is_more else ""
     return at_least + plural(count.total, "delivery", "deliveries")
 

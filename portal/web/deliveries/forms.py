@@ -47,7 +47,8 @@ def _yesterday() -> Span:
 
 
 def _last_night() -> Span:
-    """The one from yesterday to today: in the evening nobody means the one that has just begun."""
+    """Return the one from yesterday to today: in the evening nobody means the one that has just
+    begun."""
     today = utcnow().astimezone(zone()).date()
     begin = datetime.combine(today - A_DAY, EVENING, zone())
     return begin.astimezone(UTC), datetime.combine(today, MORNING, zone()).astimezone(UTC)
@@ -77,7 +78,7 @@ FAILED_IN: Final[dict[str, str]] = {
 
 
 def read_codes(text: str) -> tuple[int, int]:
-    """The first and the last code that is meant: 404, 50x, 5xx."""
+    """Return the first and the last code that is meant: 404, 50x, 5xx."""
     found = text.lower()
     if not CODE.fullmatch(found):
         raise ValueError("as three digits, such as 404, or 5xx for all that begin with 5")
@@ -113,7 +114,7 @@ class LogFilterForm(FilterForm):
         self.reason.choices = _reason_choices()
 
     def chosen(self) -> LogFilter:
-        """What the log is narrowed to, once `validate` has said that all can be read."""
+        """Return what the log is narrowed to, once `validate` has said that all can be read."""
         since, until = self._times()
         by_failure = (self.time.data or "").startswith(FAILED)
         return LogFilter(
@@ -140,7 +141,7 @@ class LogFilterForm(FilterForm):
         return since, min(filter(None, (end, self.until.data)), default=None)
 
     def validate_until(self, field: TypedField) -> None:
-        """The second time comes after the first."""
+        """Check that the second time comes after the first."""
         if self.since.data and field.data and field.data <= self.since.data:
             raise ValidationError("Enter a time after the one in From")
 
@@ -152,12 +153,12 @@ FILTERS: Final = frozenset(
 
 
 def status_words(status: StatusFilter) -> str:
-    """What the log calls a status that it can be narrowed to."""
+    """Return what the log calls a status that it can be narrowed to."""
     return NO_STATUSES.get(status) or DELIVERY[status].word
 
 
 def _time_choices() -> dict[str, list[tuple[str, str]]]:
-    """Each span twice: what was stored in it, and of what an attempt failed in it."""
+    """Return each span twice: what was stored in it, and of what an attempt failed in it."""
     failed = [(failed_in(span), words) for span, words in FAILED_IN.items()]
     return {
         "Any": [("", "Any time")],
@@ -167,13 +168,14 @@ def _time_choices() -> dict[str, list[tuple[str, str]]]:
 
 
 def failed_in(span: str = "") -> str:
-    """What an address calls the time in which an attempt failed, for one that it calls `span`."""
+    """Return what an address calls the time in which an attempt failed, for one that it calls
+    `span`."""
     return f"{FAILED}-{span}" if span else FAILED
 
 
 def time_words(choice: str) -> str:
-    """Which time a choice of *When* is just now, where it has an end: "Failed last night (27 Nov
-    18:00 to 28 Nov 08:00)"; blank where it is said by its choice."""
+    """Return which time a choice of *When* is just now, where it has an end: "Failed last night (27
+    Nov 18:00 to 28 Nov 08:00)"; blank where it is said by its choice."""
     span = choice.removeprefix(f"{FAILED}-")
     words, between = PERIODS.get(span, ("", None))
     begin, end = between() if between else (None, None)
@@ -193,7 +195,7 @@ def _webhook_choice(webhook: tuple[UUID, str, bool]) -> tuple[str, str]:
 
 
 def _reason_choices() -> dict[str, list[tuple[str, str]]]:
-    """Each group whole, then its reasons; two reasons with the same words are one choice."""
+    """Return each group whole, then its reasons; two reasons with the same words are one choice."""
     choices = {"Any": [("", "Any reason"), (UNTRIED, "No attempt yet")]}
     for group in ReasonGroup:
         named: dict[str, str] = {}
@@ -205,7 +207,7 @@ def _reason_choices() -> dict[str, list[tuple[str, str]]]:
 
 
 def _reasons(text: str | None) -> tuple[Reason, ...]:
-    """A group stands for its reasons, and a reason for all that read the same."""
+    """Return the reasons of a choice: those of its group, or all that read the same."""
     if group := _one_of(ReasonGroup, text):
         return tuple(reasons_in(group))
     chosen = _one_of(Reason, text)

@@ -36,7 +36,7 @@ ABOUT_REPEATS: Final = (
 
 
 def bundle_of(page: DeliveryPage) -> str:
-    """The whole file."""
+    """Return the whole file."""
     parts = [
         ("Help bundle for one delivery", [f"Made {wire_time(utcnow())}.", LEFT_OUT]),
         ("What happened", list(_happened(page))),
@@ -66,7 +66,7 @@ def _happened(page: DeliveryPage) -> Iterator[str]:
 
 
 def _next(page: DeliveryPage) -> str:
-    """A file is read later: it says no "in 4 minutes"."""
+    """Return when it is retried: as a time, for a file is read later."""
     delivery = page.delivery
     has_time = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED)
     if has_time and not delivery.waits_behind:

@@ -62,7 +62,8 @@ class ListPlace:
 
 
 def place_of(delivery: DeliveryDetail) -> ListPlace:
-    """Where the delivery whose page is asked for stands in the list that the address tells of."""
+    """Return where the delivery whose page is asked for stands in the list that the address tells
+    of."""
     form = LogFilterForm(request.args)
     if not form.validate():
         return ListPlace("Deliveries", url_for("deliveries.index"))
@@ -81,12 +82,12 @@ def place_of(delivery: DeliveryDetail) -> ListPlace:
 
 
 def carried() -> dict[str, Any]:
-    """What the address of a delivery says of its list."""
+    """Return what the address of a delivery says of its list."""
     return _of_list(request.args.to_dict(flat=False))
 
 
 def delivery_url(public_id: UUID, back: str) -> str:
-    """The address of a delivery that stands in the list whose address is `back`."""
+    """Return the address of a delivery that stands in the list whose address is `back`."""
     address = list_of(back)
     parts = urlsplit(address)
     kept: dict[str, Any] = {} if len(address) > LONGEST_ADDRESS else {LIST: address}
@@ -114,7 +115,8 @@ def _of_list(asked: Mapping[str, list[str]]) -> dict[str, Any]:
 
 
 def _beside(public_id: UUID | None) -> str:
-    """The page of a neighbour: on which page of the list that one is, it finds out itself."""
+    """Return the page of a neighbour: on which page of the list that one is, it finds out
+    itself."""
     if public_id is None:
         return ""
     onward = {name: value for name, value in carried().items() if name != CURSOR}
@@ -122,7 +124,7 @@ def _beside(public_id: UUID | None) -> str:
 
 
 def _label(form: LogFilterForm, delivery: DeliveryDetail) -> str:
-    """The filters in force in a few words."""
+    """Return the filters in force in a few words."""
     words = [
         delivery.asset_tag if field.name == "asset" else shown(field)
         for field in form
@@ -141,24 +143,24 @@ def log_order(text: str | None = None) -> ListOrder:
 
 
 def here() -> str:
-    """The address of the list that is being shown."""
+    """Return the address of the list that is being shown."""
     return request.script_root + request.full_path.rstrip("?")
 
 
 def place_in(back: str, public_id: UUID) -> str:
-    """The address of a list (`local_path` of it) at the line of this delivery."""
+    """Return the address of a list (`local_path` of it) at the line of this delivery."""
     parts = urlsplit(list_of(back))
     query = urlencode([*parse_qsl(parts.query), (RETRIED, str(public_id))])
     return urlunsplit(("", "", parts.path, query, row_id(public_id)))
 
 
 def list_of(back: str) -> str:
-    """The address of a list (`local_path` of it) without anybody's last press in it."""
+    """Return the address of a list (`local_path` of it) without anybody's last press in it."""
     parts = urlsplit(local_path(back))
     kept = [each for each in parse_qsl(parts.query) if each[0] != RETRIED]
     return urlunsplit(("", "", parts.path, urlencode(kept), ""))
 
 
 def row_id(public_id: UUID) -> str:
-    """The id of a line in its page."""
+    """Return the id of a line in its page."""
     return f"delivery-{public_id}"

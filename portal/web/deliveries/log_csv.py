@@ -57,14 +57,15 @@ HEADINGS: Final = (
 
 
 def lines(wanted: LogFilter) -> Iterator[Sequence[object]]:
-    """The headings, then a line for each delivery."""
+    """Yield the headings, then a line for each delivery."""
     yield COLUMNS
     for row in log_pages.every(wanted):
         yield _line(row)
 
 
 def lines_for_people(wanted: LogFilter) -> Iterator[Sequence[object]]:
-    """The same with the page's own words, and times in the reader's zone as Excel takes them."""
+    """Yield the same with the page's own words, and times in the reader's zone as Excel takes
+    them."""
     # Who reads is known now, and no more when the lines are sent.
     return _lines_for_people(wanted, zone())
 
@@ -102,7 +103,7 @@ def _for_people(row: LogRow, said: str, local: ZoneInfo) -> Sequence[object]:
 
 
 def _local(at: datetime | None, local: ZoneInfo) -> str:
-    """ "2026-05-03 18:00:12": a time to any spreadsheet, whatever its language."""
+    """Say "2026-05-03 18:00:12": a time to any spreadsheet, whatever its language."""
     return f"{at.astimezone(local):%Y-%m-%d %H:%M:%S}" if at else ""
 
 

@@ -81,7 +81,8 @@ __all__ = ["delivery_url", "event_name", "here", "row_id", "taken_words", "tries
 
 
 def tabs(wanted: LogFilter, attention: int | None) -> list[Tab]:
-    """All, Needs attention, Waiting …, then Bulk retries; what somebody waits for with its number.
+    """Return all, Needs attention, Waiting …, then Bulk retries; what somebody waits for with its
+    number.
 
     A number says what its tab shows: there is none beside other filters. `attention`: how many need
     it, where that is known already.
@@ -101,7 +102,7 @@ def tabs(wanted: LogFilter, attention: int | None) -> list[Tab]:
 
 
 def tabs_elsewhere() -> list[Tab]:
-    """The same on the page of bulk retries: without numbers, which are the log's own."""
+    """Return the same on the page of bulk retries: without numbers, which are the log's own."""
     parts = [
         Tab(
             label=status_words(each) if each else "All",
@@ -114,7 +115,7 @@ def tabs_elsewhere() -> list[Tab]:
 
 
 def _bulk_retries(*, is_here: bool) -> Tab:
-    """All bulk retries, with how many of them have not ended."""
+    """Return all bulk retries, with how many of them have not ended."""
     running = len(bulk_retry.under_way())
     return Tab(
         label="Bulk retries",
@@ -131,7 +132,7 @@ def _count(status: StatusFilter, wanted: LogFilter, attention: int | None) -> st
 
 
 def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
-    """The filters in force, each with the address without it."""
+    """Return the filters in force, each with the address without it."""
     asset = rows[0].asset_tag if rows else form.asset.data
     told = {form.asset.name: asset, form.time.name: time_words(form.time.data or "")}
     return [
@@ -145,13 +146,13 @@ def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
 
 
 def is_by_failure(form: LogFilterForm) -> bool:
-    """Whether the time that is asked for is the one at which an attempt failed."""
+    """Return whether the time that is asked for is the one at which an attempt failed."""
     return (form.time.data or "").startswith(FAILED)
 
 
 def failed_url(form: LogFilterForm) -> str:
-    """Where what failed in a time is listed, in place of what was stored in it; blank where the
-    filter asks for no time, or for that already."""
+    """Return where what failed in a time is listed, in place of what was stored in it; blank where
+    the filter asks for no time, or for that already."""
     span = form.time.data or ""
     if is_by_failure(form) or not (span or form.since.data or form.until.data):
         return ""
@@ -159,13 +160,14 @@ def failed_url(form: LogFilterForm) -> str:
 
 
 def answers_url(form: LogFilterForm) -> str:
-    """Where what receivers answered is looked through for a search that found no delivery."""
+    """Return where what receivers answered is looked through for a search that found no
+    delivery."""
     text = form.q.data or ""
     return page_url(q=None, answer=text, cursor=None) if text and not form.answer.data else ""
 
 
 def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
-    """ "3 held", with where they are listed: of each status that one looks for."""
+    """Say "3 held", with where they are listed: of each status that one looks for."""
     counts = log_pages.count_of_asset(asset_id)
     return [
         (
@@ -178,46 +180,47 @@ def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
 
 
 def failures_url(begins: datetime, ends: datetime, webhook: UUID | None = None) -> str:
-    """Where the deliveries are listed of which an attempt failed in between, to one if given."""
+    """Return where the deliveries are listed of which an attempt failed in between, to one if
+    given."""
     since, until = (f"{at.astimezone(zone()):%Y-%m-%d %H:%M}" for at in (begins, ends))
     return url_for("deliveries.index", time=failed_in(), since=since, until=until, webhook=webhook)
 
 
 def export_url() -> str:
-    """Where what the filters leave can be had as a file: all pages of it."""
+    """Return where what the filters leave can be had as a file: all pages of it."""
     return url_for("deliveries.export", **filters_in_force())
 
 
 def excel_url() -> str:
-    """The same for people who open it in a spreadsheet."""
+    """Return the same for people who open it in a spreadsheet."""
     return url_for("deliveries.export_for_excel", **filters_in_force())
 
 
 def retry_all_url() -> str:
-    """Where people are asked before all that the filters leave is retried."""
+    """Return where people are asked before all that the filters leave is retried."""
     return url_for("batches.confirm", **{**filters_in_force(), "all": "1"})
 
 
 def is_searched() -> bool:
-    """Whether the address asks for anything but the whole log from its beginning."""
+    """Return whether the address asks for anything but the whole log from its beginning."""
     return any(value for name, value in request.args.items() if name not in NO_FILTERS)
 
 
 def looks_for_problems() -> bool:
-    """Whether the address asks for what needs attention, and beside it for no more than a problem
-    does: its webhook and its reason."""
+    """Return whether the address asks for what needs attention, and beside it for no more than a
+    problem does: its webhook and its reason."""
     asked = {name for name, value in request.args.items() if value and name not in NO_FILTERS}
     return request.args.get("status") == StatusFilter.ATTENTION and asked <= OF_A_PROBLEM
 
 
 def filters_in_force() -> dict[str, Any]:
-    """What the address asks for, as the values of another one."""
+    """Return what the address asks for, as the values of another one."""
     return {name: request.args.getlist(name) for name in request.args if name not in NO_FILTERS}
 
 
 def result(row: LogRow) -> str:
-    """How the last attempt ended, in a few words; blank before the first. Of what failed in a time,
-    why it did then."""
+    """Return how the last attempt ended, in a few words; blank before the first. Of what failed in
+    a time, why it did then."""
     if row.failure:
         return title(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
     if row.reason is None and row.code:
@@ -230,34 +233,34 @@ def result(row: LogRow) -> str:
 
 
 def result_url(row: LogRow) -> str:
-    """Where the help explains why the last attempt failed; blank where it did not."""
+    """Return where the help explains why the last attempt failed; blank where it did not."""
     if row.failure:
         return help_url(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
     return help_url(Reason(row.reason), row.code) if row.reason else ""
 
 
 def why_paused(row: LogRow) -> str:
-    """What a paused delivery waits for; empty for any other."""
+    """Return what a paused delivery waits for; empty for any other."""
     if row.paused_for is PausedFor.RECEIVER and has_asked(row.next_try_at, utcnow()):
         return "The receiver asked us to wait"
     return PAUSED_FOR[row.paused_for] if row.paused_for else ""
 
 
 def status_note(row: LogRow) -> str:
-    """What stands under a status: why it is paused, or until when it is held."""
+    """Return what stands under a status: why it is paused, or until when it is held."""
     if row.status is ShownStatus.HELD:
         return held_end(row.created_at, row.webhook_off_at)
     return why_paused(row)
 
 
 def not_before(row: LogRow) -> str:
-    """What stands before that time: another one may be tried first then; else blank."""
+    """Return what stands before that time: another one may be tried first then; else blank."""
     is_earliest = row.paused_for is PausedFor.RECEIVER and isinstance(next_try(row), datetime)
     return "from" if is_earliest else ""
 
 
 def next_try(row: LogRow) -> datetime | str:
-    """When it goes by itself: a time to come, or words; empty when it does not."""
+    """Return when it goes by itself: a time to come, or words; empty when it does not."""
     if row.waits_behind:
         return "after an older one"
     if row.next_try_at is None or row.status is ShownStatus.SENDING:
@@ -268,17 +271,17 @@ def next_try(row: LogRow) -> datetime | str:
 
 
 def may_retry(row: LogRow) -> bool:
-    """Whether a Retry is offered: where it would be taken."""
+    """Return whether a Retry is offered: where it would be taken."""
     return row.is_retryable and not sending_stop()
 
 
 def may_overtake(row: LogRow) -> bool:
-    """Whether a Retry could go out of turn, which has to be asked about first."""
+    """Return whether a Retry could go out of turn, which has to be asked about first."""
     return row.is_in_order and row.next_try_at is None  # nor has one that waits for an older one
 
 
 def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
-    """Those that count as delivered although the answer's text speaks of an error."""
+    """Return those that count as delivered although the answer's text speaks of an error."""
     arrived = [
         row
         for row in rows
@@ -289,15 +292,15 @@ def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What stands beside a result; `is_earlier`: in a line of its own, for it is told whole."""
+    """Text beside a result; `is_earlier`: in a line of its own, for it is told whole."""
 
     text: str
     is_earlier: bool = False
 
 
 def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
-    """What stands beside the results of a page: the answer that was looked for, else why it failed
-    before a Retry failed for another reason, else what the receiver said in its answer."""
+    """Return what stands beside the results of a page: the answer that was looked for, else why it
+    failed before a Retry failed for another reason, else what the receiver said in its answer."""
     sought = {row.public_id: _sought(row.said) for row in rows if row.said}
     then = {row.public_id: _sentence(row.failure.said) for row in rows if row.failure}
     rows = [row for row in rows if not (row.failure or row.said)]
@@ -315,7 +318,8 @@ def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
 
 
 def same_answer_url(webhook: UUID, text: str) -> str:
-    """Where the log lists what its receiver answered so; blank where that could not be found."""
+    """Return where the log lists what its receiver answered so; blank where that could not be
+    found."""
     said = _sentence(text)
     # What was put together of two lines, or had escapes, stands nowhere in it like this.
     is_there = said and said in text
@@ -338,19 +342,20 @@ def _short(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """How the Retry of a line stands. `is_live`: it is likely to change soon."""
+    """State of the Retry of a line. `is_live`: it is likely to change soon."""
 
     outcome: RetryOutcome | None
     is_live: bool
 
 
 def retried(row: LogRow) -> Retried | None:
-    """How the Retry of this line stands; None where the address names another one, or none."""
+    """Return how the Retry of this line stands; None where the address names another one, or
+    none."""
     return find_retried(row.public_id) if row.public_id == _named() else None
 
 
 def find_retried(public_id: UUID) -> Retried | None:
-    """The same of a delivery that is meant; None where it is no longer kept."""
+    """Return the same of a delivery that is meant; None where it is no longer kept."""
     try:
         delivery = find_delivery(public_id)
     except NotFound:
@@ -359,7 +364,7 @@ def find_retried(public_id: UUID) -> Retried | None:
 
 
 def with_retried(page: Page[LogRow], *, oldest_first: bool = False) -> list[LogRow]:
-    """The lines of a page, and the one that was retried, whatever it is by now."""
+    """Return the lines of a page, and the one that was retried, whatever it is by now."""
     rows, named = list(page.rows), _named()
     if named is not None and all(row.public_id != named for row in rows):
         rows += log_pages.latest(LogFilter(delivery=named), 1)
@@ -367,7 +372,7 @@ def with_retried(page: Page[LogRow], *, oldest_first: bool = False) -> list[LogR
 
 
 def find_row(public_id: UUID) -> LogRow:
-    """The line of a delivery. Raises `NotFound`."""
+    """Return the line of a delivery. Raises `NotFound`."""
     rows = log_pages.latest(LogFilter(delivery=public_id), 1)
     if not rows:
         raise NotFound("There is no such delivery, or it is no longer kept.")
@@ -375,7 +380,7 @@ def find_row(public_id: UUID) -> LogRow:
 
 
 def row_url(row: LogRow, back: str, choose: str) -> str:
-    """Where the cells of a line can be had anew. `choose`: as in the table."""
+    """Return where the cells of a line can be had anew. `choose`: as in the table."""
     return url_for("deliveries.row", public_id=row.public_id, back=back, choose=choose or None)
 
 

@@ -140,12 +140,12 @@ class DeliveryPage:
 
     @property
     def caller_text(self) -> str:
-        """What to tell whoever asks about it."""
+        """Return what to tell whoever asks about it."""
         return for_the_caller(self.delivery, self.taken.to_the_caller if self.taken else "")
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether it counts as delivered although the answer speaks of an error."""
+        """Return whether it counts as delivered although the answer speaks of an error."""
         return is_doubtful(self.answered)
 
     @property
@@ -156,14 +156,14 @@ class DeliveryPage:
 
     @property
     def behind(self) -> str:
-        """ "13 deliveries wait": those that go after it, in order."""
+        """Say "13 deliveries wait": those that go after it, in order."""
         many = self.delivery.behind
         return f"{counted(many)} {'delivery waits' if many == 1 else 'deliveries wait'}"
 
     @property
     def same_answer_url(self) -> str:
-        """Where the log lists all to its webhook that were answered so; blank where nothing is
-        wrong with the answer, or nothing was said."""
+        """Return where the log lists all to its webhook that were answered so; blank where nothing
+        is wrong with the answer, or nothing was said."""
         is_well = self.answered and self.answered.is_delivered and not self.is_doubtful
         if self.answered is None or self.draft or is_well:
             return ""
@@ -176,12 +176,12 @@ class DeliveryPage:
 
     @property
     def milestones(self) -> list[DeliveryStep]:
-        """What happened to it besides its attempts."""
+        """Return what happened to it besides its attempts."""
         return [step for step in self.steps if not step.attempt]
 
     @property
     def announcement(self) -> str:
-        """What a screen reader says when the status changes."""
+        """Return what a screen reader says when the status changes."""
         if self.is_live:
             return self.tag.word
         news = [f"{self.tag.word}.", self.retry.sentence if self.retry else "", self.sentence]
@@ -189,7 +189,7 @@ class DeliveryPage:
 
     @property
     def help_url(self) -> str:
-        """Where the help explains why it did not arrive."""
+        """Return where the help explains why it did not arrive."""
         last = self.delivery.last_attempt
         key, code = (last.reason, last.code) if last else (self.delivery.reason, None)
         return help_url(Reason(key) if key else Reason.INTERRUPTED, code)
@@ -201,27 +201,28 @@ class DeliveryPage:
 
     @property
     def kept_until(self) -> datetime | None:
-        """When it goes, once it is not retried any more."""
+        """Return when it goes, once it is not retried any more."""
         return kept_until(self.delivery.finished_at)
 
     @property
     def slow_advice(self) -> Advice:
-        """Where to look, or whom to ask, while there is a `delay`."""
+        """Return where to look, or whom to ask, while there is a `delay`."""
         return advice_while_slow(self.delivery)
 
     @property
     def again_label(self) -> str:
-        """What `again` is the time of."""
+        """Return what `again` is the time of."""
         return again_label(self.delivery)
 
     @property
     def is_left_alone(self) -> bool:
-        """Whether it waits, untried as it may be, because others failed at the same receiver."""
+        """Return whether it waits, untried as it may be, because others failed at the same
+        receiver."""
         return self.delivery.paused_for is PausedFor.RECEIVER
 
     @property
     def is_delivered(self) -> bool:
-        """Whether sending it once more has to be asked about first."""
+        """Return whether sending it once more has to be asked about first."""
         return self.delivery.status is ShownStatus.DELIVERED
 
 

@@ -23,7 +23,7 @@ blueprint = Blueprint("problems", __name__, url_prefix="/deliveries/problems")
 @blueprint.get("/dismissed")
 @requires("deliveries.read")
 def index() -> str:
-    """What was dismissed, by whom and when; it can be brought back."""
+    """List what was dismissed, by whom and when; it can be brought back."""
     return render_template(
         "deliveries/dismissed.html", rows=dismissed(), words=title, untried=UNTRIED
     )
@@ -73,7 +73,7 @@ def bring_back_chosen() -> Response:
 
 
 def _ticked() -> list[UUID]:
-    """Those that our own form names."""
+    """Return those that our own form names."""
     named = request.form.getlist("delivery")
     ids = [each for each in map(uuid_or_none, named) if each]
     if len(ids) != len(named):
@@ -82,7 +82,7 @@ def _ticked() -> list[UUID]:
 
 
 def _problem() -> tuple[UUID, Reason | None]:
-    """Which problem our own form names."""
+    """Return which problem our own form names."""
     webhook, reason = uuid_or_none(request.form.get("webhook")), request.form.get("reason")
     if webhook is None or reason not in {UNTRIED, *map(str, Reason)}:
         raise UnreadableAddress
@@ -96,7 +96,7 @@ def _done(verb: Callable[[], str]) -> Response:
 
 
 def _time(text: str) -> datetime | None:
-    """The time that our own form carries; None where it was typed over."""
+    """Return the time that our own form carries; None where it was typed over."""
     try:
         at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo is not None else None

@@ -47,7 +47,7 @@ def chosen_dismissed(done: ChosenCount) -> str:
 
 
 def brought_back(count: int) -> str:
-    """How many are problems again."""
+    """Say how many are problems again."""
     if not count:
         return "Brought back. What was selected by itself stays dismissed."
     which = "1 delivery is" if count == 1 else f"{counted(count)} deliveries are"
@@ -55,7 +55,7 @@ def brought_back(count: int) -> str:
 
 
 def chosen_brought_back(done: BroughtBack) -> str:
-    """The same of those that were selected, and what was left out of them."""
+    """Return the same of those that were selected, and what was left out of them."""
     words = brought_back(done.count)
     if not done.with_others:
         return words
@@ -66,7 +66,7 @@ def chosen_brought_back(done: BroughtBack) -> str:
 
 
 def _parts(stay: int, queued: int, what: str) -> list[str]:
-    """How many stay as they are, and how many are sent again all the same."""
+    """Say how many stay as they are, and how many are sent again all the same."""
     parts = [f"{_stay(stay)} no longer listed as {what}."] if stay else []
     if queued:
         which, they = ("1", "is") if queued == 1 else (counted(queued), "are")
@@ -96,14 +96,14 @@ ASKED: Final = "paused: the receiver asked us to wait"
 
 
 def why_untried(problem: Problem) -> str:
-    """What is told in place of a reason."""
+    """Return what is told in place of a reason."""
     if not problem.is_paused:
         return "not attempted yet"
     return ASKED if has_asked(problem.next_retry_at, utcnow()) else PAUSED
 
 
 def filter_of(problem: Problem) -> dict[str, Any]:
-    """The filter of the log that shows exactly these."""
+    """Return the filter of the log that shows exactly these."""
     return {
         "status": str(StatusFilter.ATTENTION),
         "webhook": problem.webhook_id,
@@ -113,7 +113,7 @@ def filter_of(problem: Problem) -> dict[str, Any]:
 
 
 def span_of(problem: Problem) -> str:
-    """ "03:11 to 13:11": when they were stored."""
+    """Say "03:11 to 13:11": when they were stored."""
     first, last = problem.first_at, problem.last_at
     if last is None:
         return ""
@@ -128,7 +128,7 @@ def span_of(problem: Problem) -> str:
 
 
 def earlier_of(problem: Problem) -> Iterator[str]:
-    """Why they failed before a Retry failed for another reason."""
+    """Yield why they failed before a Retry failed for another reason."""
     if problem.earlier:
         times = f", {plural(problem.earlier.count, 'time')}" if problem.count == 1 else ""
         some = "some " if problem.is_earlier_of_some else ""
@@ -136,7 +136,7 @@ def earlier_of(problem: Problem) -> Iterator[str]:
 
 
 def behind_of(problem: Problem) -> str:
-    """How many an order holds up."""
+    """Say how many an order holds up."""
     if not problem.waits_behind:
         return ""
     waits = "waits" if problem.waits_behind == 1 else "wait"
@@ -144,7 +144,7 @@ def behind_of(problem: Problem) -> str:
 
 
 def how_it_goes_on(problem: Problem) -> Iterator[str]:
-    """How it goes on there."""
+    """Yield how it goes on there."""
     if problem.is_deleted:
         yield "webhook deleted"
     elif problem.standing is Standing.OFF:
@@ -176,7 +176,7 @@ LISTED_UNDER: Final = (None, StatusFilter.ATTENTION)
 
 @dataclass(frozen=True, slots=True)
 class Dismissible:
-    """What *Dismiss* is pressed for: `count` deliveries, as the page's form says it."""
+    """The subject of *Dismiss*: `count` deliveries, as the page's form says it."""
 
     count: str
     fields: dict[str, str]
@@ -220,12 +220,12 @@ class ProblemList:
     deliveries: int | None = None
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
+        """Return whether there is any."""
         return bool(self.first)
 
     @property
     def summary(self) -> str:
-        """What the rest is: "2 more problems: Helpdesk 212, Door 16"."""
+        """Return what the rest is: "2 more problems: Helpdesk 212, Door 16"."""
         count = len(self.rest) + self.left_out
         totals: dict[str, int] = {}
         for each in self.rest:
@@ -240,12 +240,14 @@ NO_PROBLEMS: Final = ProblemList((), ())
 
 
 def problems_of(found: Sequence[Problem], in_sight: int) -> ProblemList:
-    """All problems, and the webhooks in trouble that need a person although no delivery does."""
+    """Return all problems, and the webhooks in trouble that need a person although no delivery
+    does."""
     return _folded([*_lines(found, troubles())], in_sight)
 
 
 def problems_beside(wanted: LogFilter, in_sight: int) -> ProblemList:
-    """Those that stand above the log under this filter: none where it asks for something else."""
+    """Return those that stand above the log under this filter: none where it asks for something
+    else."""
     plain = LogFilter(
         status=wanted.status,
         webhook=wanted.webhook,
@@ -264,7 +266,7 @@ def problems_beside(wanted: LogFilter, in_sight: int) -> ProblemList:
 
 
 def _fits(problem: Problem, wanted: LogFilter) -> bool:
-    """Whether the log shows all of it: a part would be a problem with another number."""
+    """Return whether the log shows all of it: a part would be a problem with another number."""
     if wanted.reasons and problem.reason not in wanted.reasons:
         return False
     if wanted.untried and problem.reason is not None:

@@ -1,4 +1,5 @@
-"""What we sent, for people and their developers: address, headers, body, and a curl command."""
+"""Describe what we sent, for people and their developers: address, headers, body, and a curl
+command."""
 
 import json
 import shlex
@@ -32,7 +33,7 @@ Headers = Sequence[tuple[str, str]]
 
 
 def curl_of(url: str, headers: Headers, body: bytes) -> str:
-    """The request as a command; where a value was masked, its place is marked.
+    """Return the request as a command; where a value was masked, its place is marked.
 
     A signed one first computes the signatures that it carries, from a secret that whoever runs it
     puts in.
@@ -51,8 +52,8 @@ def curl_of(url: str, headers: Headers, body: bytes) -> str:
 
 
 def _signing(sent: dict[str, str], body: str) -> Iterator[str]:
-    """How the signatures are made that were `sent`: HMAC-SHA256, as hex of the exact body and as
-    base64 of id, time and body. `body` is quoted; without it, it is in a file."""
+    """Yield how the signatures are made that were `sent`: HMAC-SHA256, as hex of the exact body and
+    as base64 of id, time and body. `body` is quoted; without it, it is in a file."""
     if not sent.keys() & {HOUSE, STANDARD}:
         return
     yield "SECRET='THE SECRET KEY OF THIS WEBHOOK'"
@@ -101,7 +102,7 @@ class Sent:
 
     @property
     def is_signed(self) -> bool:
-        """Whether it carries a signature."""
+        """Return whether it carries a signature."""
         return any(name.lower() in SIGNATURES for name, _ in self.headers)
 
 
@@ -124,7 +125,7 @@ def sent_of(delivery: DeliveryDetail) -> Sent:
 
 
 def pretty(body: bytes) -> str:
-    """The body with one value a line; as it is when it is no JSON."""
+    """Return the body with one value a line; as it is when it is no JSON."""
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -134,5 +135,6 @@ def pretty(body: bytes) -> str:
 
 
 def masked(headers: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-    """The headers without signatures; values of custom headers are masked since they were sent."""
+    """Return the headers without signatures; values of custom headers are masked since they were
+    sent."""
     return [(name, MASK if name.lower() in SIGNATURES else value) for name, value in headers]

@@ -57,12 +57,12 @@ def steps_of(delivery: DeliveryDetail) -> list[DeliveryStep]:
 
 
 def _safe(delivery: DeliveryDetail) -> str:
-    """What that means, as long as nothing else has happened."""
+    """Return what that means, as long as nothing else has happened."""
     return "" if delivery.attempts else "From here on it cannot be lost."
 
 
 def _picked_up(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
-    """When a worker took it first; unknown where the first attempt is no longer shown."""
+    """Yield when a worker took it first; unknown where the first attempt is no longer shown."""
     if delivery.attempts and delivery.attempts[0].number == 1:
         at = delivery.attempts[0].started_at
         waited = (at - delivery.created_at).total_seconds()
@@ -86,7 +86,8 @@ def attempt_step(attempt: AttemptDetail) -> DeliveryStep:
 
 
 def phases_in_words(phases: dict[str, Any]) -> str:
-    """When each phase was over, counted from the start; a phase that was not needed is left out."""
+    """Return when each phase was over, counted from the start; a phase that was not needed is left
+    out."""
     known = [(words, phases.get(key)) for key, words in PHASES.items()]
     return ", ".join(
         f"{words} after {in_words(at / 1000)}" for words, at in known if at is not None
@@ -94,7 +95,7 @@ def phases_in_words(phases: dict[str, Any]) -> str:
 
 
 def who(attempt: AttemptDetail) -> str:
-    """What the timeline calls an attempt."""
+    """Return what the timeline calls an attempt."""
     match attempt.kind:
         case "manual":
             return f"Retry by {attempt.actor}" if attempt.actor else "Retry"
@@ -105,7 +106,7 @@ def who(attempt: AttemptDetail) -> str:
 
 
 def taken_over(attempt: AttemptDetail) -> str:
-    """What became of one whose machine could not connect."""
+    """Return what became of one whose machine could not connect."""
     return f"{attempt.sender} could not connect; another machine took over."
 
 
@@ -157,7 +158,7 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
 
 
 class State(StrEnum):
-    """How far a step is. `noted`: done, with something to know; `later`: its turn has not come, or
+    """States of a step. `noted`: done, with something to know; `later`: its turn has not come, or
     did not come any more."""
 
     DONE = "done"
@@ -216,7 +217,7 @@ IN_THE_CLEAR: Final = (
 
 
 def steps_of_test(delivery: DeliveryDetail) -> list[TestStep]:
-    """The steps of a test's newest attempt; a delivery that is no test has none."""
+    """Return the steps of a test's newest attempt; a delivery that is no test has none."""
     if not delivery.is_test:
         return []
     counted = [each for each in delivery.attempts if not each.is_unreached]
@@ -254,7 +255,7 @@ def _ended(delivery: DeliveryDetail, attempt: AttemptDetail) -> Iterator[TestSte
 
 
 def _ahead(url: str, names: Sequence[str]) -> Iterator[str]:
-    """Those of the steps that this address would come to."""
+    """Yield those of the steps that this address would come to."""
     return (name for name in names if name != "tls" or _is_secure(url))
 
 

@@ -45,12 +45,12 @@ blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 @blueprint.get("")
 @requires("deliveries.read")
 def index() -> tuple[str, int]:
-    """The log, filtered by its address."""
+    """Show the log, filtered by its address."""
     return log_page(LogFilterForm(request.args))
 
 
 def log_page(form: LogFilterForm) -> tuple[str, int]:
-    """The log under its filter; without a row, and with 400, while that cannot be read."""
+    """Return the log under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("deliveries.index")
     wanted, found, problems = LogFilter(), LogPage(Page([])), NO_PROBLEMS
     shown, order = found.page, log_order()
@@ -78,7 +78,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
 @blueprint.get("/export.csv")
 @requires("deliveries.read")
 def export() -> Response | tuple[str, int]:
-    """What the filters in the address leave, as a file, the newest first."""
+    """Download what the filters in the address leave, as a file, the newest first."""
     form = LogFilterForm(request.args)
     if not form.validate():
         return log_page(form)
@@ -89,7 +89,7 @@ def export() -> Response | tuple[str, int]:
 @blueprint.get("/export-for-excel.csv")
 @requires("deliveries.read")
 def export_for_excel() -> Response | tuple[str, int]:
-    """The same for people: headings and times as on the page."""
+    """Download the same for people: headings and times as on the page."""
     form = LogFilterForm(request.args)
     if not form.validate():
         return log_page(form)
@@ -113,7 +113,7 @@ def show(public_id: UUID) -> str:
 @blueprint.get("/<uuid:public_id>/live")
 @requires("deliveries.read")
 def live(public_id: UUID) -> Response:
-    """The changing part of the page, for as long as something is under way."""
+    """Return the changing part of the page, for as long as something is under way."""
     page = delivery_presenter.page_of(find_delivery(public_id))
     html = render_template("deliveries/_live.html", page=page, carried=carried())
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
@@ -122,7 +122,7 @@ def live(public_id: UUID) -> Response:
 @blueprint.get("/<uuid:public_id>/row")
 @requires("deliveries.read")
 def row(public_id: UUID) -> Response:
-    """The cells of its line in a list, for as long as its Retry is under way."""
+    """Return the cells of its line in a list, for as long as its Retry is under way."""
     line, retried = log_presenter.find_row(public_id), log_presenter.find_retried(public_id)
     html = render_template(
         "deliveries/_row.html",
@@ -140,7 +140,7 @@ def row(public_id: UUID) -> Response:
 @blueprint.get("/<uuid:public_id>/body")
 @requires("deliveries.read")
 def body(public_id: UUID) -> Response:
-    """The exact bytes that are sent, as a file."""
+    """Download the exact bytes that are sent, as a file."""
     response = Response(find_body(public_id), mimetype="application/json")
     response.headers["Content-Disposition"] = f'attachment; filename="delivery-{public_id}.json"'
     return response
@@ -213,7 +213,7 @@ def _go(address: str) -> Answer:
 
 
 def _stay(public_id: UUID, back: str | None) -> Answer:
-    """Where the part of the page is had anew, and what the address of the page becomes."""
+    """Return where the part of the page is had anew, and what the address of the page becomes."""
     choose = request.form.get("choose") or None
     live = (
         url_for("deliveries.row", public_id=public_id, back=back, choose=choose)
@@ -224,7 +224,8 @@ def _stay(public_id: UUID, back: str | None) -> Answer:
 
 
 def _place(public_id: UUID, back: str | None) -> str:
-    """Where a delivery is looked at: in the list that `back` is the address of, or on its page."""
+    """Return where a delivery is looked at: in the list that `back` is the address of, or on its
+    page."""
     if back:
         return place_in(back, public_id)
     return url_for("deliveries.show", public_id=public_id, **carried())

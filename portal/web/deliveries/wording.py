@@ -50,27 +50,28 @@ DELAYS: Final = {
 
 
 def event_name(event: str) -> str:
-    """The plain name of an event."""
+    """Return the plain name of an event."""
     return event_type(event).name
 
 
 def held_end(created_at: datetime, off_at: datetime | None) -> str:
-    """ "Kept until 24 Dec": what becomes of a held delivery by itself. As `held_until` takes it."""
+    """Say "Kept until 24 Dec": what becomes of a held delivery by itself. As `held_until` takes
+    it."""
     return f"Kept until {day_of(held_until(created_at, off_at))}"
 
 
 def tries(made: int) -> str:
-    """ "2 of 10": the scheduled tries that were made."""
+    """Say "2 of 10": the scheduled tries that were made."""
     return f"{made} of {len(settings().webhook_retry_schedule)}"
 
 
 def took(milliseconds: int | None) -> str:
-    """How long the last attempt took."""
+    """Return how long the last attempt took."""
     return "" if milliseconds is None else in_words(milliseconds / 1000)
 
 
 def repeat_warning(delivery: DeliveryDetail) -> str:
-    """What to know where the receiver has the message more than once, or may have."""
+    """Return what to know where the receiver has the message more than once, or may have."""
     arrived = [each for each in delivery.attempts if each.is_delivered]
     unclear = list(_unclear(delivery.attempts))
     if len(arrived) > 1:
@@ -86,7 +87,7 @@ def repeat_warning(delivery: DeliveryDetail) -> str:
 
 
 def held_sentence(delivery: DeliveryDetail) -> str:
-    """Why a held delivery is kept, and until when."""
+    """Return why a held delivery is kept, and until when."""
     name = delivery.webhook_name
     is_off = delivery.is_webhook_off
     why = f"Held because the webhook “{name}” is off."
@@ -103,7 +104,7 @@ def _unclear(attempts: Sequence[AttemptDetail]) -> Iterator[AttemptDetail]:
 
 
 def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
-    """How it stands, in one sentence or two. `is_taken`: it is in a bulk retry now."""
+    """Return how it stands, in one sentence or two. `is_taken`: it is in a bulk retry now."""
     if delivery.comes_to_rest:
         is_gone = delivery.is_webhook_deleted
         return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
@@ -149,7 +150,7 @@ def _paused(delivery: DeliveryDetail) -> str:
 
 
 def _made(delivery: DeliveryDetail) -> str:
-    """ "4 of 10 attempts made, and 1 Retry.": a person's count apart."""
+    """Say "4 of 10 attempts made, and 1 Retry.": a person's count apart."""
     retries = _retries(delivery)
     return f"{tries(delivery.tries)} attempts made{f', and {retries}' if retries else ''}."
 
@@ -200,7 +201,7 @@ class RetryOutcome:
 
 
 def is_live(delivery: DeliveryDetail) -> bool:
-    """Whether its status is likely to change while a person looks."""
+    """Return whether its status is likely to change while a person looks."""
     is_behind = delivery.paused_for is PausedFor.ORDER
     if delivery.comes_to_rest or delivery.waits_for_start or is_behind:
         return False
@@ -210,13 +211,13 @@ def is_live(delivery: DeliveryDetail) -> bool:
 
 
 def delay_of(delivery: DeliveryDetail) -> str:
-    """Why it has not gone yet though it is long due; empty where it is not."""
+    """Return why it has not gone yet though it is long due; empty where it is not."""
     delay = find_delay(delivery)
     return DELAYS[delay] if delay else ""
 
 
 def outcome_of(delivery: DeliveryDetail) -> RetryOutcome | None:
-    """What came of the Retry, by its attempt; None while it is under way, and where the last
+    """Return what came of the Retry, by its attempt; None while it is under way, and where the last
     attempt was none."""
     last = delivery.last_attempt
     if delivery.is_manual or last is None or last.kind != AttemptKind.MANUAL:
@@ -229,7 +230,8 @@ def outcome_of(delivery: DeliveryDetail) -> RetryOutcome | None:
 
 
 def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
-    """How a Retry that has not ended stands: when it was asked for, and what it waits for."""
+    """Return how a Retry that has not ended stands: when it was asked for, and what it waits
+    for."""
     if not delivery.is_manual:
         return None
     if delivery.status is ShownStatus.SENDING:
@@ -239,7 +241,7 @@ def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
 
 
 def earlier_of(delivery: DeliveryDetail) -> str:
-    """Why it failed again and again before a Retry failed for another reason; else empty."""
+    """Return why it failed again and again before a Retry failed for another reason; else empty."""
     found = earlier_reasons(session(), [delivery.row_id]).get(delivery.row_id)
     if not found:
         return ""
@@ -247,7 +249,7 @@ def earlier_of(delivery: DeliveryDetail) -> str:
 
 
 def again_of(delivery: DeliveryDetail) -> str:
-    """When it is retried automatically, or why it is not."""
+    """Return when it is retried automatically, or why it is not."""
     if delivery.comes_to_rest:
         is_gone = delivery.is_webhook_deleted
         return NO_RETRY if is_gone else ONCE_ON
@@ -271,12 +273,13 @@ def again_of(delivery: DeliveryDetail) -> str:
 
 
 def again_label(delivery: DeliveryDetail) -> str:
-    """What `again_of` is the time of."""
+    """Return what `again_of` is the time of."""
     return "First attempt" if delivery.is_untried else "Next automatic retry"
 
 
 def left_alone(delivery: DeliveryDetail) -> str:
-    """Why its receiver gets nothing for a while, and that another one may be tried first then."""
+    """Return why its receiver gets nothing for a while, and that another one may be tried first
+    then."""
     if delivery.may_go_later:
         asked = delivery.has_asked
         why = "asked us to wait" if asked else "isn't responding and is left alone"
@@ -289,7 +292,7 @@ def left_alone(delivery: DeliveryDetail) -> str:
 
 
 def next_attempt(delivery: DeliveryDetail) -> str:
-    """When the next attempt is due: "now", "in 4 minutes", or the time."""
+    """Return when the next attempt is due: "now", "in 4 minutes", or the time."""
     at = delivery.next_try_at
     return "now" if is_now(at, delivery.now) else moment(at, delivery.now).text
 
@@ -314,13 +317,13 @@ def _capital(words: str) -> str:
 
 
 def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
-    """Why the last attempt failed, or why there was none; None when all is well."""
+    """Return why the last attempt failed, or why there was none; None when all is well."""
     reason = _reason(delivery)
     return _explained(delivery, reason) if reason else None
 
 
 def advice_of(delivery: DeliveryDetail, *, is_draft: bool = False) -> Advice | None:
-    """What the reader may do about it, or whom to ask; None when all is well.
+    """Return what the reader may do about it, or whom to ask; None when all is well.
 
     `is_draft`: a test before saving, whose form is no webhook that could be edited.
     """
@@ -338,7 +341,7 @@ def advice_of(delivery: DeliveryDetail, *, is_draft: bool = False) -> Advice | N
 
 
 def advice_while_off(delivery: DeliveryDetail) -> Advice | None:
-    """What lets it go out while its webhook is off; None where that would not help."""
+    """Return what lets it go out while its webhook is off; None where that would not help."""
     is_over = delivery.status is ShownStatus.DELIVERED
     has_no_use = delivery.is_test or delivery.is_webhook_deleted or is_over
     if has_no_use or not delivery.is_webhook_off:
@@ -353,7 +356,7 @@ def advice_while_off(delivery: DeliveryDetail) -> Advice | None:
 
 
 def advice_while_slow(delivery: DeliveryDetail) -> Advice:
-    """Where to look when nobody seems to send."""
+    """Return where to look when nobody seems to send."""
     return advise(
         SYSTEM,
         "Look under System for what is running.",
@@ -411,15 +414,15 @@ def _held(delivery: DeliveryDetail) -> str:
 
 
 def _links(delivery: DeliveryDetail) -> dict[str, Link]:
-    """Where the steps are done: of a webhook that was deleted only System is left."""
+    """Return where the steps are done: of a webhook that was deleted only System is left."""
     links = webhook_links(delivery.webhook_id)
     is_gone = delivery.is_webhook_deleted
     return {name: link for name, link in links.items() if name == SYSTEM or not is_gone}
 
 
 def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
-    """What to say to whoever asks about it: what came of it and since when, that nothing is lost,
-    what happens next, who must act, and its id.
+    """Return what to say to whoever asks about it: what came of it and since when, that nothing is
+    lost, what happens next, who must act, and its id.
 
     Nothing of what is about to be sent for the first time, and nothing of a test. `taken`: what
     happens next to one that is in a bulk retry now.
@@ -456,7 +459,7 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
 
 
 def _goes_by_itself(delivery: DeliveryDetail) -> bool:
-    """Whether it is retried automatically all the same, whatever becomes of a bulk retry."""
+    """Return whether it is retried automatically all the same, whatever becomes of a bulk retry."""
     return delivery.status is ShownStatus.RETRYING and not delivery.stop
 
 
@@ -478,7 +481,7 @@ def _untried(delivery: DeliveryDetail, name: str) -> str:
 
 
 def _the_first(delivery: DeliveryDetail, name: str) -> str:
-    """Why the one that goes first has not arrived, and who must act."""
+    """Return why the one that goes first has not arrived, and who must act."""
     first = find_delivery(delivery.ahead) if delivery.ahead else delivery
     told = f"The one of {_for_both(first.created_at)} goes first"
     reason = _reason(first)
@@ -528,13 +531,13 @@ def _since(delivery: DeliveryDetail) -> str:
 
 
 def _for_both(at: datetime) -> str:
-    """The time for the reader, and in UTC for whoever is elsewhere."""
+    """Return the time for the reader, and in UTC for whoever is elsewhere."""
     is_other = at.astimezone(zone()).utcoffset()
     utc = f", that is {at.astimezone(UTC):%H:%M:%S} UTC" if is_other else ""
     return f"{moment(at).exact}{utc}"
 
 
 def is_doubtful(attempt: AttemptDetail | None) -> bool:
-    """Whether an answer that counts as a success says in its text that it is none."""
+    """Return whether an answer that counts as a success says in its text that it is none."""
     is_success = attempt is not None and attempt.is_delivered
     return bool(is_success and attempt and speaks_of_error(attempt.response_text))

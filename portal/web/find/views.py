@@ -39,7 +39,8 @@ blueprint = Blueprint("find", __name__, url_prefix="/find")
 @blueprint.get("")
 @requires("home.read")
 def index() -> Response | str:
-    """What the text names or describes; at once its page, if that is one thing beyond doubt."""
+    """Show what the text names or describes; at once its page, if that is one thing beyond
+    doubt."""
     text = tidy(request.args.get("q") or "")
     found = find.find(text, can) if text else EverythingFound()
     if found.sure:
@@ -77,14 +78,14 @@ class WholeList:
 
 
 def short(text: str) -> str:
-    """The text on one line, cut off where it is long."""
+    """Return the text on one line, cut off where it is long."""
     line = " ".join(text.split())
     return line if len(line) <= SHORT else f"{line[:SHORT].rstrip()}…"
 
 
 def answers_url(text: str) -> str:
-    """The log's filter that finds the words in what receivers answered; blank where the text is
-    too long for it."""
+    """Return the log's filter that finds the words in what receivers answered; blank where the text
+    is too long for it."""
     is_line = text and len(text) <= LONGEST_SEARCH
     return url_for("deliveries.index", answer=text) if is_line else ""
 

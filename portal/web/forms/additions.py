@@ -1,4 +1,4 @@
-"""What a choice lacks is added inside the form that asks: nothing that was typed is lost.
+"""Add what a choice lacks inside the form that asks: nothing that was typed is lost.
 
 A form has a part for each kind of thing (`new_category`, `new_location`, `new_person`) beside the
 choice that gets it. Its button sends the whole form; the page that comes back has everything that
@@ -63,7 +63,7 @@ class Addition:
     list_route: str
 
     def shown(self, part: Any) -> str:
-        """The new thing as the choice names it."""
+        """Return the new thing as the choice names it."""
         email = f" ({part.email.data})" if "email" in part else ""
         return f"{part['name'].data}{email}"
 
@@ -115,12 +115,12 @@ PARTS: Final = frozenset(each.part for each in ADDITIONS)
 
 
 def new_name() -> "FormField[NewName]":
-    """The part of a form for a category or location."""
+    """Return the part of a form for a category or location."""
     return FormField(NewName)
 
 
 def new_person() -> "FormField[NewPerson]":
-    """The part of a form for a person."""
+    """Return the part of a form for a person."""
     return FormField(NewPerson)
 
 
@@ -134,7 +134,7 @@ class AddingForm(PortalForm):
                 del self[each.part]
 
     def addition_of(self, choice: str) -> Addition | None:
-        """What can be added to this choice."""
+        """Return what can be added to this choice."""
         fit = (each for each in ADDITIONS if each.choice == choice and each.part in self)
         return next(fit, None)
 

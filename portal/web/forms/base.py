@@ -1,4 +1,4 @@
-"""What every form of the portal has: tidy text, a `once` token, room for a refusal."""
+"""The base of every form of the portal: tidy text, a `once` token, room for a refusal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,12 +31,12 @@ def tidy(text: Any, longest: int = LONGEST_TEXT) -> Any:
 
 
 def typed(field: Field) -> str:
-    """What was typed into a text field; nothing where it was not sent."""
+    """Return what was typed into a text field; nothing where it was not sent."""
     return str(field.data or "")
 
 
 def as_uuid(text: str | None) -> UUID:
-    """The uuid that this is; a new one where it is none."""
+    """Return the uuid that this is; a new one where it is none."""
     try:
         return UUID(text or "")
     except ValueError:
@@ -65,7 +65,7 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
     once = HiddenField(default=lambda: str(uuid4()))
 
     class Meta(FlaskForm.Meta):  # type: ignore[misc]  # flask-wtf publishes no types
-        """How fields are made, and what they are given."""
+        """Make fields that tidy what is typed."""
 
         def wrap_formdata(self, form: Any, formdata: Any) -> Any:
             """Leave out what no field of ours is called: rows are counted by their names, and
@@ -133,7 +133,7 @@ def refusals_flashed(kind: str = "info") -> Iterator[None]:
 
 
 def status_of(form: Form) -> int:
-    """400 for a form that comes back with something to change, else 200."""
+    """Return 400 for a form that comes back with something to change, else 200."""
     return 400 if problems(form) else 200
 
 

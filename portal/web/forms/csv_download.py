@@ -15,8 +15,8 @@ COMMA_LANGUAGES: Final = frozenset({"", "en", "he", "ja", "ko", "th", "zh"})
 
 
 def csv_download(name: str, rows: Iterable[Sequence[object]], between: str = ",") -> Response:
-    """The file `name` of `rows`, with `between` between cells. Raises `TooManyExports`, which has
-    a page of its own."""
+    """Return the file `name` of `rows`, with `between` between cells. Raises `TooManyExports`,
+    which has a page of its own."""
     # Nobody closes the answer to a HEAD. The place comes first: a refusal leaves nothing open.
     slot = take_slot(actor().user_id or 0) if request.method == "GET" else None
     text = cast("Generator[str, None, None]", stream_with_context(write_csv(rows, between)))
@@ -26,8 +26,8 @@ def csv_download(name: str, rows: Iterable[Sequence[object]], between: str = ","
 
 
 def excel_separator() -> str:
-    """What the reader's Excel takes for the end of a cell: it goes by the language of the computer,
-    as the browser does. Our import reads either."""
+    """Return what the reader's Excel takes for the end of a cell: it goes by the language of the
+    computer, as the browser does. Our import reads either."""
     language = (request.accept_languages.best or "").partition("-")[0].lower()
     return "," if language in COMMA_LANGUAGES else ";"
 
@@ -46,6 +46,7 @@ class _Held(Iterator[str]):
             raise
 
     def close(self) -> None:
-        """The server is done with it: the browser went away, perhaps before the first line."""
+        """Free the place, for the server is done with it: the browser went away, perhaps before the
+        first line."""
         self._slot.release()
         self._text.close()

@@ -61,12 +61,13 @@ def stale_page(
 
 
 def goes_on_editing() -> bool:
-    """Whether a person came back from the page to edit further: show the form, save nothing."""
+    """Return whether a person came back from the page to edit further: show the form, save
+    nothing."""
     return request.method == "POST" and KEEP_EDITING in request.form
 
 
 def clock_words(at: datetime) -> str:
-    """When, by the person's clock: "at 10:42", with the day where it was not today."""
+    """Return when, by the person's clock: "at 10:42", with the day where it was not today."""
     local, today = at.astimezone(zone()), utcnow().astimezone(zone()).date()
     day = "" if local.date() == today else f"on {local.day} {local:%B %Y} "
     return f"{day}at {local:%H:%M}"
@@ -91,7 +92,7 @@ def _kept(withheld: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 
 def shown(field: Field) -> str:
-    """A field's value as a person reads it."""
+    """Return a field's value as a person reads it."""
     if isinstance(field, BooleanField):
         return "Yes" if field.data else "No"
     if isinstance(field, SelectField):  # one of several, or several of many

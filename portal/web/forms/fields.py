@@ -64,14 +64,14 @@ class VersionField(HiddenField):
 
 
 def read_months(text: str) -> int:
-    """A length of time in months, up to fifty years."""
+    """Return a length of time in months, up to fifty years."""
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 600):
         raise ValueError("in digits, from 1 to 600")
     return int(text)
 
 
 def row_id(value: Any) -> int | None:
-    """A choice from a list of rows: None for none of them, 0 for what cannot be one."""
+    """Return a choice from a list of rows: None for none of them, 0 for what cannot be one."""
     text = str(value or "")
     if not text:
         return None
@@ -98,8 +98,8 @@ class MomentField(TypedField):
 
 
 def read_moment(text: str) -> datetime:
-    """A local date and time (ISO 8601, or 03.05.2026 09:00 with the day first); of an hour that the
-    clocks repeat, the first.
+    """Return a local date and time (ISO 8601, or 03.05.2026 09:00 with the day first); of an hour
+    that the clocks repeat, the first.
 
     An hour that they skip is no time at all: taken for another one, it would be wrong unsaid.
     """

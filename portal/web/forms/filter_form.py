@@ -97,12 +97,12 @@ class ListOrder:
 
     @property
     def is_reversed(self) -> bool:
-        """Whether it is the other way round than the column's own."""
+        """Return whether it is the other way round than the column's own."""
         return bool(self.by) and self.falls is not self.columns[self.by]
 
     @property
     def value(self) -> str:
-        """What the address says; nothing of the usual order."""
+        """Return what the address says; nothing of the usual order."""
         return "" if self._is_usual(self.by, falls=self.falls) else _value(self.by, self.falls)
 
     def heading(self, name: str) -> dict[str, str]:
@@ -122,8 +122,8 @@ class ListOrder:
 def order_in(
     columns: Mapping[str, bool], otherwise: str = "", text: str | None = None
 ) -> ListOrder:
-    """The order that the address asks for, or this `text`; the usual one where it says nothing
-    that is known. `columns`, `otherwise`: as in `ListOrder`."""
+    """Return the order that the address asks for, or this `text`; the usual one where it says
+    nothing that is known. `columns`, `otherwise`: as in `ListOrder`."""
     text = request.args.get(SORT, "") if text is None else text
     name = text.removeprefix("-")
     if name in columns:
@@ -143,13 +143,14 @@ LONGEST_ADDRESS: Final = 500
 
 
 def list_here() -> str | None:
-    """The address of this list, for links to what stands in it; None where it asks for nothing."""
+    """Return the address of this list, for links to what stands in it; None where it asks for
+    nothing."""
     address = request.script_root + request.full_path
     return address if request.query_string and len(address) <= LONGEST_ADDRESS else None
 
 
 def list_back(endpoint: str, anchor: str) -> str:
-    """The way back to the list of this endpoint, as it was, at the line `anchor`."""
+    """Return the way back to the list of this endpoint, as it was, at the line `anchor`."""
     usual, address = url_for(endpoint), local_path(request.args.get(LIST))
     parts = urlsplit(address)
     is_it = parts.path == usual and not parts.fragment

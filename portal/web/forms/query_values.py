@@ -32,7 +32,7 @@ EXPECTED: Final = "as a day, or a day and a time, such as 2026-05-03 18:00"
 
 
 def uuid_or_none(text: str | None) -> UUID | None:
-    """The uuid that the text is."""
+    """Return the uuid that the text is."""
     try:
         return UUID(text or "")
     except ValueError:
@@ -49,7 +49,7 @@ class UnreadableAddress(Refusal):
 
 
 def linked(name: str, among: type[Choice], otherwise: Default) -> Choice | Default:
-    """What a tab or a link of ours narrows the list to. Raises `UnreadableAddress`."""
+    """Return what a tab or a link of ours narrows the list to. Raises `UnreadableAddress`."""
     text = request.args.get(name)
     if not text:
         return otherwise
@@ -59,29 +59,30 @@ def linked(name: str, among: type[Choice], otherwise: Default) -> Choice | Defau
 
 
 def number_or_none(text: str | None) -> int | None:
-    """The number that the text is, if a column can hold it."""
+    """Return the number that the text is, if a column can hold it."""
     if not text or not text.isascii() or not text.isdigit() or len(text) > LONGEST_NUMBER:
         return None
     return int(text)
 
 
 def read_begin(text: str) -> datetime:
-    """When the day begins for the person who looks, or that time of it. ValueError: not a time."""
+    """Return when the day begins for the person who looks, or that time of it. ValueError: not a
+    time."""
     return _read(text)[0]
 
 
 def read_end(text: str) -> datetime:
-    """When the day is over, or that time of it. ValueError: not a time."""
+    """Return when the day is over, or that time of it. ValueError: not a time."""
     return _read(text)[1]
 
 
 def day_begins(day: date) -> datetime:
-    """When the day begins for the person who looks."""
+    """Return when the day begins for the person who looks."""
     return datetime.combine(day, time(), zone()).astimezone(UTC)
 
 
 def _read(text: str) -> tuple[datetime, datetime]:
-    """The first and the last instant that the text can mean."""
+    """Return the first and the last instant that the text can mean."""
     found = next((match for form in _TIMES if (match := form.fullmatch(text))), None)
     if found is None:
         missing = impossible_day(text.partition(" ")[0])

@@ -48,21 +48,21 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login publishes no typ
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether they proved a short time ago who they are."""
+        """Return whether they proved a short time ago who they are."""
         return sessions.is_confirmed(self.confirmed_at)
 
     def get_id(self) -> str:
-        """What the cookie keeps: the session's id, which is worth as much as its row."""
+        """Return what the cookie keeps: the session's id, which is worth as much as its row."""
         return str(self.session_id)
 
 
 def always() -> bool:
-    """The condition of a view that asks for the password whatever is sent."""
+    """Return the condition of a view that asks for the password whatever is sent."""
     return True
 
 
 def posted() -> bool:
-    """The condition of a view that asks for the password before it changes something."""
+    """Return the condition of a view that asks for the password before it changes something."""
     return request.method == "POST"
 
 
@@ -88,7 +88,7 @@ def init_app(app: Flask) -> None:
 
 
 def permission_of(endpoint: str) -> str | None:
-    """The permission that an endpoint declared, None where it declared none."""
+    """Return the permission that an endpoint declared, None where it declared none."""
     if endpoint in PUBLIC_ENDPOINTS:
         return PUBLIC
     view = current_app.view_functions[endpoint]
@@ -96,27 +96,27 @@ def permission_of(endpoint: str) -> str | None:
 
 
 def condition_of(endpoint: str) -> Condition | None:
-    """When an endpoint asks for the password again; None where it never does."""
+    """Return when an endpoint asks for the password again; None where it never does."""
     return getattr(current_app.view_functions.get(endpoint), AGAIN, None)
 
 
 def can(permission: str) -> bool:
-    """Whether the signed-in person has this permission."""
+    """Return whether the signed-in person has this permission."""
     return bool(current_user.is_authenticated) and allows(current_user.role, permission)
 
 
 def actor() -> Actor:
-    """The signed-in person as the actor of a service's verb."""
+    """Return the signed-in person as the actor of a service's verb."""
     return Actor(ActorKind.USER, current_user.user_id, current_user.name, Origin.UI)
 
 
 def owner() -> str:
-    """Whose forms are being sent: the owner of `once` tokens."""
+    """Return whose forms are being sent: the owner of `once` tokens."""
     return f"user:{current_user.user_id}"
 
 
 def local_path(target: str | None) -> str:
-    """`target` if it is a path on this portal, else the start page: no open redirects, and
+    """Return `target` if it is a path on this portal, else the start page: no open redirects, and
     nothing that a header cannot carry."""
     path = (target or "").partition("#")[0].partition("?")[0]
     is_here = path.startswith("/") and not path.startswith("//") and "\\" not in path
@@ -206,7 +206,7 @@ def end() -> None:
 
 
 def known_devices() -> str:
-    """The device cookie that this request brought; anybody may have written it."""
+    """Return the device cookie that this request brought; anybody may have written it."""
     return request.cookies.get(_device_cookie(), "")
 
 

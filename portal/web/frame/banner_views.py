@@ -35,14 +35,14 @@ def hide() -> Response:
 
 @blueprint.record_once
 def _give_words(state: BlueprintSetupState) -> None:
-    """What the frame of all pages calls."""
+    """Give templates what the frame of all pages calls."""
     state.app.jinja_env.globals["troubles"] = shown
     state.app.jinja_env.globals["patience"] = PATIENCE_IN_WORDS
     state.app.jinja_env.globals["sending_stop"] = sending_stop
 
 
 def sending_stop() -> SendingStop | None:
-    """The stop of all sending, asked once a page."""
+    """Return the stop of all sending, asked once a page."""
     if "sending_stop" not in g:
         g.sending_stop = find_stop()
     stop: SendingStop | None = g.sending_stop
@@ -50,8 +50,8 @@ def sending_stop() -> SendingStop | None:
 
 
 def shown() -> list[WebhookTrouble]:
-    """What needs attention: all of it, as the list of webhooks counts it; nothing on a page where
-    all that is urgent was hidden, or is the webhook that is open."""
+    """Return what needs attention: all of it, as the list of webhooks counts it; nothing on a page
+    where all that is urgent was hidden, or is the webhook that is open."""
     hidden, open_one = session.get(HIDDEN, []), (request.view_args or {}).get("public_id")
     known = _known()
     is_new = (

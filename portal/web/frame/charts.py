@@ -26,7 +26,7 @@ LINE: Final = 14.0  # what a number beside a line needs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """How wide and high, in the units of the drawing; `left` and `below`: what the numbers and
+    """Width and height, in the units of the drawing; `left` and `below`: what the numbers and
     the labels of the axes take of it. `every`: each so-many-th bar has its label; 0: none has."""
 
     css: str
@@ -64,15 +64,15 @@ class Drawing:
 
     @property
     def right(self) -> int:
-        """Where the lines end."""
+        """Return where the lines end."""
         return self.frame.width - self.frame.right
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What the template draws. `delivered`, `late`, `failed`: "29 arrived", "3 of them late" or
-    nothing, "11 failed attempts". `total`: what arrived and what failed, if any, for where there is
-    little room. `unit`: "One bar an hour"."""
+    """A chart as the template draws it. `delivered`, `late`, `failed`: "29 arrived", "3 of them
+    late" or nothing, "11 failed attempts". `total`: what arrived and what failed, if any, for where
+    there is little room. `unit`: "One bar an hour"."""
 
     title: str
     unit: str
@@ -85,7 +85,7 @@ class Chart:
 
     @property
     def numbers(self) -> list[Bar]:
-        """Each span, for its words."""
+        """Return each span, for its words."""
         return self.drawings[0].bars
 
 
@@ -101,13 +101,13 @@ def _large(every: int, every_on_phones: int) -> tuple[Frame, ...]:
 
 
 def last_hours() -> list[datetime]:
-    """The edges of the last 24 hours, the present one included."""
+    """Return the edges of the last 24 hours, the present one included."""
     end = utcnow().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     return [end - timedelta(hours=HOURS - each) for each in range(HOURS + 1)]
 
 
 def last_days() -> list[datetime]:
-    """The edges of the last 7 days, today included, as days are for the person who looks."""
+    """Return the edges of the last 7 days, today included, as days are for the person who looks."""
     today = utcnow().astimezone(zone()).date()
     first = today - timedelta(days=DAYS - 1)
     days = [first + timedelta(days=each) for each in range(DAYS + 1)]
@@ -115,7 +115,7 @@ def last_days() -> list[datetime]:
 
 
 def hours_chart(trend: Trend, failures: Place | None = None) -> Chart:
-    """The last 24 hours. `failures`: where they are listed."""
+    """Return the last 24 hours. `failures`: where they are listed."""
     words = _hour, _hour
     return _chart("the last 24 hours", "One bar an hour", trend, _large(4, 8), words, failures)
 
@@ -123,7 +123,7 @@ def hours_chart(trend: Trend, failures: Place | None = None) -> Chart:
 def days_chart(
     trend: Trend | None, frames: Sequence[Frame] | None = None, failures: Place | None = None
 ) -> Chart:
-    """The last 7 days; None: nothing happened in them."""
+    """Return the last 7 days; None: nothing happened in them."""
     frames, words = frames or _large(1, 1), (_day, _weekday)
     known = trend or Trend(())
     return _chart("the last 7 days", "One bar a day", known, frames, words, failures)
@@ -193,7 +193,7 @@ def _lines(up: int, down: int, axis: float, unit: float) -> list[tuple[float, st
 
 
 def _end(most: int) -> int:
-    """Where the axis ends: a round number that nothing is above."""
+    """Return where the axis ends: a round number that nothing is above."""
     power = 1
     while most > STEPS[-1] * power:
         power *= 10

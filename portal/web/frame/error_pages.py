@@ -1,4 +1,4 @@
-"""What a person sees when something goes wrong: one layout, plain words, the right code."""
+"""Show what a person sees when something goes wrong: one layout, plain words, the right code."""
 
 import logging
 
@@ -67,7 +67,7 @@ def _http(error: HTTPException) -> tuple[str, int, dict[str, str]] | HTTPExcepti
 
 
 def _allow(error: HTTPException) -> dict[str, str]:
-    """What a 405 has to say (RFC 9110, 15.5.6)."""
+    """Return what a 405 has to say (RFC 9110, 15.5.6)."""
     methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
     return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
@@ -92,7 +92,7 @@ def _cursor(_error: UnreadableCursor) -> tuple[str, int]:
 
 
 def _database(error: DBAPIError) -> tuple[str, int]:
-    """The transaction was rolled back, so nothing is half-written."""
+    """Return the page of an outage. The transaction was rolled back, so nothing is half-written."""
     # A database that takes no changes at all says so by an error of another class.
     is_away = isinstance(error, OperationalError) or of_error(error.orig) is not None
     if is_away and getattr(error.orig, "sqlite_errorcode", None) != OUR_MISTAKE:

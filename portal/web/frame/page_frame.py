@@ -1,4 +1,4 @@
-"""What every page stands in: our template helpers, navigation and security headers."""
+"""The frame of every page: our template helpers, navigation and security headers."""
 
 import hashlib
 import re
@@ -81,13 +81,13 @@ def page_url(**changes: Any) -> str:
 
 
 def theme_chosen() -> str:
-    """What this browser\'s reader chose, light or dark; nothing where the system decides."""
+    """Return what this browser\'s reader chose, light or dark; nothing where the system decides."""
     chosen = request.cookies.get(THEME_COOKIE)
     return chosen if chosen in THEMES else ""
 
 
 def local_trial() -> str:
-    """What every page says of a local trial; nothing where this is none."""
+    """Return what every page says of a local trial; nothing where this is none."""
     settings: Settings = current_app.extensions["settings"]
     if not settings.local_trial:
         return ""
@@ -112,7 +112,7 @@ class Problem:
 
 
 def problems(form: Form | None) -> list[Problem]:
-    """Everything that keeps the form from being saved, in the order of its fields."""
+    """Return everything that keeps the form from being saved, in the order of its fields."""
     if form is None:
         return []
     whole = [Problem(as_hint(str(message)), "") for message in form.form_errors]
@@ -120,7 +120,7 @@ def problems(form: Form | None) -> list[Problem]:
 
 
 def messages(field: Field) -> list[str]:
-    """The field's own messages, without those of fields inside it."""
+    """Return the field's own messages, without those of fields inside it."""
     errors: Sequence[object] = field.errors  # of a list of fields: also what its entries found
     own = (error for error in errors if error and not isinstance(error, dict | list | tuple))
     return [as_hint(str(error)) for error in own]
@@ -132,7 +132,8 @@ def as_hint(sentence: str) -> str:
 
 
 def target_id(field: Field) -> str:
-    """The id of the control that a link to this field must go to: a group's first control."""
+    """Return the id of the control that a link to this field must go to: a group's first
+    control."""
     if isinstance(field, RadioField | SelectMultipleField):
         return f"{field.id}-0" if field.choices else field.id
     if isinstance(field, FieldList):
@@ -143,19 +144,19 @@ def target_id(field: Field) -> str:
 
 
 def is_hidden(field: Field) -> bool:
-    """Whether the field has no visible control."""
+    """Return whether the field has no visible control."""
     return getattr(field.widget, "input_type", "") == "hidden"
 
 
 def described_by(field: Field, hint: str | None) -> str | None:
-    """The ids of the hint and the error, in the order they are read out."""
+    """Return the ids of the hint and the error, in the order they are read out."""
     ids = [f"{field.id}-hint"] if hint else []
     ids += [f"{field.id}-error"] if messages(field) else []
     return " ".join(ids) or None
 
 
 def blank_row(fields: "FieldList[Any]") -> Field:
-    """An unfilled entry of the list, numbered `ROW_NUMBER`, for rows.js to copy."""
+    """Return an unfilled entry of the list, numbered `ROW_NUMBER`, for rows.js to copy."""
     options = {
         "name": f"{fields.name}-{ROW_NUMBER}",
         "id": f"{fields.id}-{ROW_NUMBER}",
@@ -189,7 +190,7 @@ def _shapes() -> dict[str, str]:
 
 @lru_cache(maxsize=512)
 def icon(name: str, label: str = "") -> Markup:
-    """The icon as an inline `<svg>`: hidden from screen readers unless it has a label.
+    """Return the icon as an inline `<svg>`: hidden from screen readers unless it has a label.
 
     `name` is a Bootstrap icon's name ("check-circle"); an unknown one raises `KeyError`.
     """
@@ -216,13 +217,13 @@ def _version_now(path: Path) -> str:
 
 
 def static_url(filename: str) -> str:
-    """The address of one of our static files, with its content's hash as version."""
+    """Return the address of one of our static files, with its content's hash as version."""
     path = Path(current_app.static_folder or "static") / filename
     return url_for("static", filename=filename, v=_version_now(path))
 
 
 def is_static() -> bool:
-    """Whether this request asks for a static file."""
+    """Return whether this request asks for a static file."""
     return request.endpoint == "static"
 
 
@@ -287,7 +288,8 @@ class Place:
 
     @property
     def is_here(self) -> bool:
-        """Whether the page being shown is this one or lies under it, and under no nearer one."""
+        """Return whether the page being shown is this one or lies under it, and under no nearer
+        one."""
         return _nearest(request.path) in (self.path, *self.also)
 
 
@@ -313,7 +315,7 @@ class Section:
 
     @property
     def is_here(self) -> bool:
-        """Whether one of its own pages is being shown."""
+        """Return whether one of its own pages is being shown."""
         return any(place.is_here for place in self.own)
 
 
@@ -352,7 +354,8 @@ SECTIONS: Final = (
 
 
 def navigation() -> list[Section]:
-    """The sections that hold something the signed-in person may read, with those tabs alone."""
+    """Return the sections that hold something the signed-in person may read, with those tabs
+    alone."""
     can = cast(Callable[[str], bool], current_app.jinja_env.globals["can"])
     sections = (
         Section(each.label, tuple(p for p in each.places if can(p.permission))) for each in SECTIONS
@@ -361,7 +364,7 @@ def navigation() -> list[Section]:
 
 
 def section_here() -> Section | None:
-    """The section that the page being shown belongs to."""
+    """Return the section that the page being shown belongs to."""
     return next((section for section in navigation() if section.is_here), None)
 
 

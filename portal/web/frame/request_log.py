@@ -46,6 +46,7 @@ def _end(answer: Response) -> Response:
 
 
 def _person() -> int | None:
-    """The signed-in person's number, if the request looked; nothing is read for the log alone."""
+    """Return the signed-in person's number, if the request looked; nothing is read for the log
+    alone."""
     found = g.get("_login_user")
     return getattr(found, "user_id", None)

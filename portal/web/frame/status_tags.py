@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class Tag(NamedTuple):
-    """What `status_tag(*tag)` prints. Tones: success, danger, warning, info, neutral."""
+    """A status as `status_tag(*tag)` prints it. Tones: success, danger, warning, info, neutral."""
 
     word: str
     icon: str

@@ -35,7 +35,7 @@ class Moment:
 
 
 def zone() -> ZoneInfo:
-    """The signed-in person's time zone, or the portal's."""
+    """Return the signed-in person's time zone, or the portal's."""
     own = getattr(current_user, "time_zone", None)
     fallback: ZoneInfo = current_app.extensions["settings"].timezone
     try:
@@ -45,7 +45,7 @@ def zone() -> ZoneInfo:
 
 
 def zone_name() -> str:
-    """The name of `zone()`, as in "Europe/Vienna"."""
+    """Return the name of `zone()`, as in "Europe/Vienna"."""
     return zone().key
 
 
@@ -65,19 +65,20 @@ def moment(at: datetime, now: datetime | None = None) -> Moment:
 
 
 def to_the_second(at: datetime, now: datetime | None = None) -> str:
-    """The time of day in `zone()`, "18:40:11", after the date where that is another day."""
+    """Return the time of day in `zone()`, "18:40:11", after the date where that is another day."""
     local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
     clock = f"{local:%H:%M:%S}"
     return clock if local.date() == today else f"{local.day} {local:%b %Y}, {clock}"
 
 
 def day_of(at: datetime, now: datetime | None = None) -> str:
-    """The day of a time in the person's zone: "24 Dec", with the year where it is another."""
+    """Return the day of a time in the person's zone: "24 Dec", with the year where it is
+    another."""
     return day_words(at.astimezone(zone()).date(), now or utcnow())
 
 
 def near_time(at: datetime, now: datetime | None = None) -> str:
-    """A time near by, briefly: "13:11", "yesterday 16:40", "24 Nov, 16:40"."""
+    """Return a time near by, briefly: "13:11", "yesterday 16:40", "24 Nov, 16:40"."""
     local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
     clock = f"{local:%H:%M}"
     if local.date() == today:
@@ -87,21 +88,21 @@ def near_time(at: datetime, now: datetime | None = None) -> str:
 
 
 def dated(at: datetime, now: datetime | None = None) -> str:
-    """A time in a history: "15 hours ago, yesterday 16:40", "24 Nov 2026, 16:40"."""
+    """Return a time in a history: "15 hours ago, yesterday 16:40", "24 Nov 2026, 16:40"."""
     now = now or utcnow()
     text = moment(at, now).text
     return f"{text}, {near_time(at, now)}" if abs(now - at) < A_DAY else text
 
 
 def time_tag(at: datetime) -> Markup:
-    """The same as an element of a page, exact for machines and on hover."""
+    """Return the same as an element of a page, exact for machines and on hover."""
     it = moment(at)
     tag = Markup('<time datetime="{}" title="{}">{}</time>')
     return tag.format(it.iso, it.exact, near_time(at))
 
 
 def exact_day(at: datetime) -> str:
-    """A day near by with its time, in the person's zone: "Fri 27 Nov, 14:10"."""
+    """Return a day near by with its time, in the person's zone: "Fri 27 Nov, 14:10"."""
     local = at.astimezone(zone())
     return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
 
@@ -112,13 +113,13 @@ def stop_sentence(stop: SendingStop) -> str:
 
 
 def near_day(at: datetime, now: datetime | None = None) -> str:
-    """A day in a column: "today 17:00", or "24 Dec"."""
+    """Return a day in a column: "today 17:00", or "24 Dec"."""
     local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
     return f"today {local:%H:%M}" if local.date() == today else day_of(at, now)
 
 
 def day_words(day: date, now: datetime) -> str:
-    """A day: "12 Mar", with the year where it is another."""
+    """Return a day: "12 Mar", with the year where it is another."""
     year = "" if day.year == now.astimezone(zone()).year else f" {day.year}"
     return f"{day.day} {day:%b}{year}"
 
@@ -129,13 +130,15 @@ def number(value: int) -> str:
 
 
 def counted(count: int, limit: int | None = None) -> str:
-    """A count that stops at its limit (`COUNT_LIMIT`): "312", "10 000+" where there are more."""
+    """Return a count that stops at its limit (`COUNT_LIMIT`): "312", "10 000+" where there are
+    more."""
     most = queries.COUNT_LIMIT if limit is None else limit
     return f"{number(most)}+" if count > most else number(count)
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
-    """The number with its word: "1 delivery", "312 deliveries". `many` defaults to one + "s"."""
+    """Return the number with its word: "1 delivery", "312 deliveries". `many` defaults to one +
+    "s"."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
@@ -149,7 +152,7 @@ def time_left(task: Task) -> str:
 
 
 def days_kept() -> int:
-    """How long a delivery is kept after it has ended, and a held one while it waits."""
+    """Return how long a delivery is kept after it has ended, and a held one while it waits."""
     return settings().retention_days
 
 

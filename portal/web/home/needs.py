@@ -1,4 +1,5 @@
-"""What needs attention beside the problems, for the start page: one line each, with its way out."""
+"""List what needs attention beside the problems, for the start page: one line each, with its way
+out."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,12 +37,13 @@ class Need:
 
 
 def needs(now: Overview) -> list[Need]:
-    """Everything that wants a look and is no problem of deliveries, the most pressing first."""
+    """Return everything that wants a look and is no problem of deliveries, the most pressing
+    first."""
     return [need for source in SOURCES for need in source(now)]
 
 
 def held_deliveries(now: Overview) -> Iterator[Need]:
-    """What is kept because its webhook is off."""
+    """Yield what is kept because its webhook is off."""
     if not now.held:
         return
     one = now.held == 1
@@ -77,7 +79,7 @@ class OurSide:
 
 
 def our_side() -> OurSide:
-    """How the portal itself is, for people who may not see System too. Never raises."""
+    """Return how the portal itself is, for people who may not see System too. Never raises."""
     ready = read_ready()
     works = WORKS if ready.switch == OK else STOPPED
     sentence = works if ready.is_ready() else f"Our side is not working: {_missing(ready)}."
@@ -109,7 +111,7 @@ def _parts(ready: Ready) -> Iterator[str]:
 
 
 def register_needs() -> list[Need]:
-    """Everything that wants a look, the most pressing first."""
+    """Return everything that wants a look, the most pressing first."""
     return [need for source in REGISTER_NEEDS for need in source()]
 
 

@@ -38,12 +38,12 @@ class FirstStep:
 
     @property
     def may(self) -> bool:
-        """Whether the reader may take it."""
+        """Return whether the reader may take it."""
         return can(self.permission)
 
     @property
     def others(self) -> str:
-        """Who takes it, where the reader may not."""
+        """Return who takes it, where the reader may not."""
         return f"Ask {whom(self.permission)}."
 
 
@@ -81,7 +81,7 @@ def index() -> str:
 
 
 def first_steps(now: Overview) -> list[FirstStep]:
-    """The way to the first message."""
+    """Return the way to the first message."""
     root = request.script_root
     return [
         FirstStep(
@@ -113,8 +113,8 @@ def first_steps(now: Overview) -> list[FirstStep]:
 
 
 def delivery_figures(now: Overview) -> list[Figure]:
-    """What else there is of deliveries, each as the page that it leads to counts it. What needs
-    attention and what is held stand above them already."""
+    """Return what else there is of deliveries, each as the page that it leads to counts it. What
+    needs attention and what is held stand above them already."""
     log = f"{request.script_root}/deliveries"
     off = f", {counted(now.webhooks_off)} off" if now.webhooks_off else ""
     return [
@@ -129,7 +129,8 @@ def delivery_figures(now: Overview) -> list[Figure]:
 
 
 def thing_figures(now: Overview) -> list[Figure]:
-    """What else there is in the register. What is late, due or low stands above it already."""
+    """Return what else there is in the register. What is late, due or low stands above it
+    already."""
     assets = f"{request.script_root}/assets"
     return [
         Figure(counted(now.assets), "asset" if now.assets == 1 else "assets", assets),
