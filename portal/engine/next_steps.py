@@ -82,5 +82,5 @@ def step_after(reason: Reason, *, reference: str = "", is_test: bool = False) ->
     }
     texts = {"others": step.others, "own": step.own, "needed": step.needed}
     for place, text in words.items():
-        texts = {name: each.replace(place, text) for name, each in texts.items()}
+        texts = {name: sentence.replace(place, text) for name, sentence in texts.items()}
     return step._replace(**texts)

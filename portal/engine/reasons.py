@@ -332,7 +332,7 @@ def reasons_in(group: ReasonGroup) -> Iterator[Reason]:
 def alike(reason: Reason) -> tuple[Reason, ...]:
     """Return the reasons that read the same as this one, itself among them, in their order."""
     words = title(reason)
-    return tuple(each for each in Reason if title(each) == words)
+    return tuple(other for other in Reason if title(other) == words)
 
 
 def _next_try(again: str, retry: str) -> str:

@@ -61,11 +61,13 @@ class Pasted:
 
 def read(text: str) -> Pasted:
     """Read it."""
-    ids = dict.fromkeys(UUID(found) for found in _ID.findall(text))
+    ids = dict.fromkeys(UUID(match) for match in _ID.findall(text))
     rest = _ID.sub(" ", text)
-    beginnings = dict.fromkeys(each for each in _BEGINNING.findall(rest) if ids_beginning(each))
+    beginnings = dict.fromkeys(
+        beginning for beginning in _BEGINNING.findall(rest) if ids_beginning(beginning)
+    )
     assets = dict.fromkeys(map(int, _ASSET.findall(text)))
-    words = dict.fromkeys(each.strip(_AROUND) for each in _BETWEEN.split(rest))
+    words = dict.fromkeys(word.strip(_AROUND) for word in _BETWEEN.split(rest))
     usable = [word for word in words if 1 < len(word) <= LONGEST_WORD]
     return Pasted(
         ids=tuple(ids)[:MOST_IDS],
@@ -154,7 +156,7 @@ def _by_words(text: str, may: May) -> EverythingFound:
         chosen = AssetFilter(search=text)
         page = asset_queries.list_assets(chosen)
         total = asset_queries.count(chosen) if page.rows else 0
-        here, left = (staff.listing(text, left=each).rows for each in (False, True))
+        here, left = (staff.listing(text, left=has_left).rows for has_left in (False, True))
         found = replace(
             found,
             assets=Hits(page.rows[:FEW], total) if page.rows else exact.assets,
@@ -173,10 +175,10 @@ def _by_words(text: str, may: May) -> EverythingFound:
 def _exactly(words: Sequence[str]) -> EverythingFound:
     """Return the assets that have one of the words for their tag or serial number, deleted ones
     last."""
-    wanted = {word.lower() for word in words}
-    tagged = select(Asset.id).where(func.lower(Asset.asset_tag).in_(wanted))
+    statement = {word.lower() for word in words}
+    tagged = select(Asset.id).where(func.lower(Asset.asset_tag).in_(statement))
     numbered = select(Asset.id).where(
-        func.lower(Asset.serial_number).in_(wanted),
+        func.lower(Asset.serial_number).in_(statement),
         Asset.serial_number.is_not(None),
         Asset.deleted_at.is_(None),
     )
@@ -187,29 +189,29 @@ def _exactly(words: Sequence[str]) -> EverythingFound:
 
 
 def _assets(ids: Sequence[int]) -> Sequence[Asset]:
-    wanted = select(Asset).where(Asset.id.in_(ids)).options(joinedload(Asset.location))
+    statement = select(Asset).where(Asset.id.in_(ids)).options(joinedload(Asset.location))
     order = (Asset.deleted_at.is_not(None), Asset.id.desc())
-    return session().scalars(wanted.order_by(*order).limit(FEW)).all() if ids else ()
+    return session().scalars(statement.order_by(*order).limit(FEW)).all() if ids else ()
 
 
 def _people(ids: Sequence[UUID]) -> Sequence[ListedStaff]:
-    return [each for each in map(staff.find_listed, ids) if each]
+    return [person for person in map(staff.find_listed, ids) if person]
 
 
 def _webhooks(ids: Sequence[UUID]) -> Sequence[ListedWebhook]:
-    wanted = select(Webhook.id).where(*is_shown(), Webhook.public_id.in_(ids))
-    return listed(session(), session().scalars(wanted).all()) if ids else ()
+    statement = select(Webhook.id).where(*is_shown(), Webhook.public_id.in_(ids))
+    return listed(session(), session().scalars(statement).all()) if ids else ()
 
 
 def _deliveries(pasted: Pasted) -> Hits[LogRow]:
     """Return those of the ids, of the events whose ids they are, and those that begin so."""
-    asked = [LogFilter(delivery=each) for each in pasted.ids]
+    asked = [LogFilter(delivery=public_id) for public_id in pasted.ids]
     if pasted.ids:
         theirs = select(Delivery.public_id).join(Event, Event.id == Delivery.event_id)
         of_events = theirs.where(Event.public_id.in_(pasted.ids)).order_by(Delivery.id.desc())
-        found = session().scalars(of_events.limit(MOST_IDS))
-        asked += [LogFilter(delivery=each) for each in found]
-    begun_so = {each: begun(session(), each) for each in pasted.beginnings}
-    asked += [LogFilter(search=each) for each, ids in begun_so.items() if ids]
-    rows = {row.id: row for each in asked for row in log_pages.latest(each, FEW)}
+        their_ids = session().scalars(of_events.limit(MOST_IDS))
+        asked += [LogFilter(delivery=public_id) for public_id in their_ids]
+    begun_so = {beginning: begun(session(), beginning) for beginning in pasted.beginnings}
+    asked += [LogFilter(search=beginning) for beginning, ids in begun_so.items() if ids]
+    rows = {row.id: row for log_filter in asked for row in log_pages.latest(log_filter, FEW)}
     return Hits(list(rows.values())[:MOST_IDS], sum(map(len, begun_so.values())) or None)

@@ -22,24 +22,24 @@ def label_of(erasure: Erasure) -> str:
 
 def find_erasure(current: Session, kind: ErasedKind, person_id: int) -> Erasure | None:
     """Return the erasure of this person, under way or finished."""
-    wanted = select(Erasure).where(Erasure.kind == kind, Erasure.person_id == person_id)
-    return current.scalar(wanted)
+    statement = select(Erasure).where(Erasure.kind == kind, Erasure.person_id == person_id)
+    return current.scalar(statement)
 
 
 def erased_among(current: Session, kind: ErasedKind, ids: Sequence[int]) -> Collection[int]:
     """Return those of the row ids whose people were erased."""
-    wanted = select(Erasure.person_id).where(Erasure.kind == kind, Erasure.person_id.in_(ids))
-    return set(current.scalars(wanted))
+    statement = select(Erasure.person_id).where(Erasure.kind == kind, Erasure.person_id.in_(ids))
+    return set(current.scalars(statement))
 
 
 def stuck_erasures(current: Session) -> Sequence[Erasure]:
     """Return those that are not finished and that nobody works at any more."""
-    wanted = (
+    statement = (
         select(Erasure)
         .outerjoin(Task, Task.public_id == Erasure.task_public_id)
         .where(Erasure.finished_at.is_(None), or_(Task.id.is_(None), Task.state.in_(ENDED)))
     )
-    return current.scalars(wanted.order_by(Erasure.id)).all()
+    return current.scalars(statement.order_by(Erasure.id)).all()
 
 
 def refuse_erased(current: Session, kind: ErasedKind, person_id: int) -> None:

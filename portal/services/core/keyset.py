@@ -30,24 +30,26 @@ T = TypeVar("T")
 TimeColumn = InstrumentedAttribute[date] | InstrumentedAttribute[datetime]
 
 
-def newest_first(wanted: Select[T], ids: InstrumentedAttribute[int], cursor: str | None) -> Page[T]:
+def newest_first(
+    statement: Select[T], ids: InstrumentedAttribute[int], cursor: str | None
+) -> Page[T]:
     """Return the page at `cursor` of the entities that `wanted` selects; `ids` is their id
     column."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         if place is None:
-            return _some(wanted.order_by(ids.desc()))
+            return _some(statement.order_by(ids.desc()))
         # As wide as a cursor can be: a number typed into the address must not overflow the column.
         beside = literal(place.key[0], BigInteger)
         if place.newer:
-            return _some(wanted.where(ids > beside).order_by(ids.asc()))
-        return _some(wanted.where(ids < beside).order_by(ids.desc()))
+            return _some(statement.where(ids > beside).order_by(ids.asc()))
+        return _some(statement.where(ids < beside).order_by(ids.desc()))
 
     return page_at(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
 
 
 def newest_of(
-    wanted: Select[T],
+    statement: Select[T],
     ids: InstrumentedAttribute[int],
     cursor: str | None,
     branches: Sequence[Select[int]],
@@ -57,9 +59,9 @@ def newest_of(
     def read(place: Cursor | None) -> Sequence[T]:
         newer = place is not None and place.newer
         beside = int(place.key[0]) if place is not None else None
-        found = side_by_side(branches, one_more(), beside, ascending=newer)
+        page_ids = side_by_side(branches, one_more(), beside, ascending=newer)
         order = ids.asc() if newer else ids.desc()
-        return _some(wanted.where(ids.in_(found)).order_by(order))
+        return _some(statement.where(ids.in_(page_ids)).order_by(order))
 
     return page_at(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
 
@@ -90,7 +92,7 @@ def side_by_side(
 
 
 def in_ranks(
-    wanted: Select[T],
+    statement: Select[T],
     ids: InstrumentedAttribute[int],
     cursor: str | None,
     ranks: Sequence[Sequence[Select[int]]],
@@ -108,15 +110,15 @@ def in_ranks(
             here = rank if place is None else int(place.key[0])
             if branches and (rank == here or (rank < here) is is_up):
                 beside = int(place.key[1]) if place is not None and rank == here else None
-                found = side_by_side(branches, one_more(), beside, ascending=is_up).subquery()
-                parts.append(select(literal(rank).label("rank"), *found.c))
+                page_ids = side_by_side(branches, one_more(), beside, ascending=is_up).subquery()
+                parts.append(select(literal(rank).label("rank"), *page_ids.c))
         if not parts:
             return []
         several = union_all(*parts).subquery()
         rank_of, id_of = several.c
         order = (rank_of.desc(), id_of.asc()) if is_up else (rank_of.asc(), id_of.desc())
         lines = session().execute(select(several).order_by(*order).limit(one_more())).all()
-        rows = session().scalars(wanted.where(ids.in_([id_ for _, id_ in lines])))
+        rows = session().scalars(statement.where(ids.in_([id_ for _, id_ in lines])))
         by_id = {getattr(row, ids.key): row for row in rows}
         return [(rank, by_id[id_]) for rank, id_ in lines]
 
@@ -126,7 +128,7 @@ def in_ranks(
 
 
 def by_time(
-    wanted: Select[T],
+    statement: Select[T],
     times: TimeColumn,
     ids: InstrumentedAttribute[int],
     cursor: str | None,
@@ -143,15 +145,15 @@ def by_time(
 
     def read(place: Cursor | None) -> Sequence[T]:
         if place is None:
-            return _some(wanted.order_by(*(down if newest else up)))
+            return _some(statement.order_by(*(down if newest else up)))
         beside = _time_of(place, times.type.python_type)
         id_ = literal(place.key[1], BigInteger)
         # The bound by itself as well: by it SQLite enters the index at the place.
         if place.newer is newest:
             later = or_(column > beside, and_(column == beside, ids > id_))
-            return _some(wanted.where(column >= beside, later).order_by(*up))
+            return _some(statement.where(column >= beside, later).order_by(*up))
         earlier = or_(column < beside, and_(column == beside, ids < id_))
-        return _some(wanted.where(column <= beside, earlier).order_by(*down))
+        return _some(statement.where(column <= beside, earlier).order_by(*down))
 
     return page_at(
         read,
@@ -161,7 +163,7 @@ def by_time(
 
 
 def by_name(
-    wanted: Select[Any],
+    statement: Select[Any],
     names: InstrumentedAttribute[str] | ColumnElement[str],
     ids: InstrumentedAttribute[int],
     cursor: str | None,
@@ -179,7 +181,7 @@ def by_name(
     """
     ranks = [] if rank is None else [rank]
     key = [*ranks, func.lower(names), ids]
-    wanted = wanted.add_columns(*key)
+    statement = statement.add_columns(*key)
     types = [*(BigInteger for _ in ranks), String, BigInteger]
     shape = (*(int for _ in ranks), str, int)
 
@@ -197,7 +199,7 @@ def by_name(
                 branch.where(*bounds).order_by(*order).limit(one_more()) for branch in branches
             ]
             bounds = [ids.in_(union_all(*(select(part.subquery()) for part in parts)))]
-        lines = wanted.where(*bounds).order_by(*order).limit(one_more())
+        lines = statement.where(*bounds).order_by(*order).limit(one_more())
         return session().execute(lines).all()
 
     page = page_at(read, Cursor.decode(cursor, shape), lambda row: tuple(row[-len(key) :]))
@@ -220,8 +222,8 @@ def one_more() -> int:
     return PAGE_SIZE + 1
 
 
-def _some(wanted: Select[T]) -> Sequence[T]:
-    return session().scalars(wanted.limit(one_more())).all()
+def _some(statement: Select[T]) -> Sequence[T]:
+    return session().scalars(statement.limit(one_more())).all()
 
 
 def _time_of(place: Cursor, kind: type[Any]) -> date | datetime:

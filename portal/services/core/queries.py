@@ -52,10 +52,10 @@ class Rowset:
         self._columns: dict[str, ColumnElement[Any]]
         if dialect == "sqlite":
             # `json_each` would write each row as text, for every column to read that again.
-            each = func.jsonb_each(ROWS).table_valued("value", name="given")
-            self.source = each
+            elements = func.jsonb_each(ROWS).table_valued("value", name="given")
+            self.source = elements
             self._columns = {
-                name: _extract(each.c.value, name, kind) for name, kind in types.items()
+                name: _extract(elements.c.value, name, kind) for name, kind in types.items()
             }
         else:
             columns = [column(name, kind) for name, kind in types.items()]
@@ -70,21 +70,21 @@ class Rowset:
 
 
 def _extract(row: ColumnElement[Any], name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:
-    found = func.json_extract(row, literal_column(f"'$.{name}'"), type_=kind)
+    value = func.json_extract(row, literal_column(f"'$.{name}'"), type_=kind)
     if isinstance(kind, Uuid):  # SQLite keeps them without the hyphens that JSON has
-        return func.replace(found, literal_column("'-'"), literal_column("''"), type_=kind)
-    return found
+        return func.replace(value, literal_column("'-'"), literal_column("''"), type_=kind)
+    return value
 
 
 def given_ids(dialect: str) -> Select[int]:
     """Return the numbers in `IDS`, for an IN whose text is the same however many there are."""
     if dialect == "sqlite":
-        each = func.json_each(IDS).table_valued(column("value", BigInteger()), name="ids_given")
-        return select(each.c.value)
-    found = func.json_array_elements_text(cast(IDS, postgresql.JSON)).table_valued(
+        elements = func.json_each(IDS).table_valued(column("value", BigInteger()), name="ids_given")
+        return select(elements.c.value)
+    elements = func.json_array_elements_text(cast(IDS, postgresql.JSON)).table_valued(
         "value", name="ids_given"
     )
-    return select(cast(found.c.value, BigInteger()))
+    return select(cast(elements.c.value, BigInteger()))
 
 
 def update_rows(
@@ -100,9 +100,9 @@ def update_rows(
     by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_columns[tuple(row)].append(row)
-    for names, some in by_columns.items():
+    for names, alike in by_columns.items():
         statement = _update(connection.dialect.name, model, names, cleared)
-        connection.execute(statement, {"rows": as_json(some)})
+        connection.execute(statement, {"rows": as_json(alike)})
 
 
 @cache
@@ -161,8 +161,8 @@ def remove_in_steps(
     time."""
     while True:
         with writing() as current:
-            wanted = select(key).where(is_old).limit(ROWS_A_STEP)
-            keys = current.scalars(wanted.with_for_update(skip_locked=True)).all()
+            statement = select(key).where(is_old).limit(ROWS_A_STEP)
+            keys = current.scalars(statement.with_for_update(skip_locked=True)).all()
             current.execute(delete(key.class_).where(key.in_(keys)))
         if len(keys) < ROWS_A_STEP:
             return
@@ -180,9 +180,9 @@ def any_holds(
         spellings |= {words.lower(), words.upper(), words.capitalize(), words.title()}
     return or_(
         *(
-            column.icontains(each, autoescape=True)
+            column.icontains(spelling, autoescape=True)
             for column in columns
-            for each in sorted(spellings)
+            for spelling in sorted(spellings)
         )
     )
 
@@ -194,8 +194,8 @@ COUNT_LIMIT: Final = 10_000
 def capped(current: Session, rows: Select[Any]) -> int:
     """Count the rows that `rows` selects, up to one more than `COUNT_LIMIT`. Reads no more of
     them."""
-    some = rows.limit(COUNT_LIMIT + 1).subquery()
-    return current.execute(select(func.count()).select_from(some)).scalar_one()
+    limited = rows.limit(COUNT_LIMIT + 1).subquery()
+    return current.execute(select(func.count()).select_from(limited)).scalar_one()
 
 
 def up_to(rows: Select[Any], most: int | None = None) -> ColumnElement[int]:

@@ -63,8 +63,8 @@ def database_time(current: Session) -> datetime:
     if transaction is not current.get_transaction() or now is None:
         now = database_now(connection)
         current.info[NOW] = (current.get_transaction(), now)
-    found: datetime = now
-    return found
+    read_at: datetime = now
+    return read_at
 
 
 def notify(current: Session) -> None:

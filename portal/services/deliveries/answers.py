@@ -136,9 +136,9 @@ def earlier_reasons(current: Session, row_ids: Sequence[int]) -> dict[int, Earli
             usual[row_id] = EarlierReason(Reason(reason), code, count)
     # The last Retry reads otherwise: whatever reads the same came before it.
     return {
-        row_id: replace(each, count=alike[row_id, each.words])
-        for row_id, each in usual.items()
-        if _is_hidden(each, *newest[row_id])
+        row_id: replace(earlier, count=alike[row_id, earlier.words])
+        for row_id, earlier in usual.items()
+        if _is_hidden(earlier, *newest[row_id])
     }
 
 

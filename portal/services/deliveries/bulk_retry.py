@@ -264,10 +264,10 @@ def left_by_webhook(current: Session, task_id: int) -> list[Left]:
     return [Left(id_, id_ in waiting, sent.get(id_, 0)) for id_ in sorted(waiting | sent.keys())]
 
 
-def _counted(current: Session, task_id: int, *wanted: ColumnElement[bool]) -> dict[int, int]:
+def _counted(current: Session, task_id: int, *conditions: ColumnElement[bool]) -> dict[int, int]:
     """Count the rows of a batch for which all of this is so, by webhook."""
     mine = BatchRow.task_id == task_id
-    counts = select(BatchRow.webhook_id, func.count()).where(mine, *wanted)
+    counts = select(BatchRow.webhook_id, func.count()).where(mine, *conditions)
     rows = current.execute(counts.group_by(BatchRow.webhook_id))
     return {row[0]: row[1] for row in rows}
 
@@ -312,7 +312,7 @@ def _limit(task: Task, webhook: AnyRow, share: int) -> int:
 
 
 def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
-    wanted = (
+    statement = (
         select(BatchRow.delivery_id)
         .where(
             BatchRow.task_id == task.id,
@@ -322,7 +322,7 @@ def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
         .order_by(BatchRow.delivery_id)
         .limit(most)
     )
-    ids = current.execute(wanted).scalars().all()
+    ids = current.execute(statement).scalars().all()
     locked = (
         select(Delivery.id, Delivery.status, Delivery.priority)
         .where(Delivery.id.in_(ids))
@@ -391,7 +391,7 @@ def take_back_all(current: Session, task: Task) -> None:
 def _take_back(current: Session, task: Task, webhook_id: int, most: int) -> int:
     """Take back what is handed over and not being sent, the last first; return how many."""
     now = database_time(current)
-    wanted = (
+    statement = (
         select(Delivery.id)
         .join(BatchRow, BatchRow.delivery_id == Delivery.id)
         .where(
@@ -406,7 +406,7 @@ def _take_back(current: Session, task: Task, webhook_id: int, most: int) -> int:
         .limit(most)
         .with_for_update(of=Delivery)
     )
-    ids = leases.free_among(current, current.execute(wanted).scalars().all(), now)
+    ids = leases.free_among(current, current.execute(statement).scalars().all(), now)
     if ids:
         current.execute(
             update(Delivery)
@@ -428,8 +428,8 @@ def _take_back(current: Session, task: Task, webhook_id: int, most: int) -> int:
 def _lock_webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
     """Lock them. What ran out becomes an attempt first: nobody may record its end any more."""
     columns = Webhook.id, Webhook.name, Webhook.state, Webhook.deleted_at, Webhook.throttled
-    wanted = select(*columns).where(Webhook.id.in_(ids)).order_by(Webhook.id)
-    rows = current.execute(wanted.with_for_update(key_share=True)).all()
+    statement = select(*columns).where(Webhook.id.in_(ids)).order_by(Webhook.id)
+    rows = current.execute(statement.with_for_update(key_share=True)).all()
     leases.settle_ended(current, ids, database_time(current))
     return {row.id: row for row in rows}
 
@@ -443,7 +443,7 @@ def set_rows(current: Session, task: Task, ids: Iterable[int], **values: Any) ->
 
 def settle(current: Session, task: Task) -> int:
     """Note how rows ended since the last look; return how many did."""
-    wanted = (
+    statement = (
         select(
             BatchRow.delivery_id,
             BatchRow.webhook_id,
@@ -455,7 +455,7 @@ def settle(current: Session, task: Task) -> int:
         .outerjoin(Delivery, Delivery.id == BatchRow.delivery_id)
         .where(BatchRow.task_id == task.id, BatchRow.outcome == RowOutcome.SENT)
     )
-    rows = current.execute(wanted).all()
+    rows = current.execute(statement).all()
     ends = _ends(current, rows)
     failures: dict[str, int] = dict(task.cursor.get("failures", {}))
     ended: dict[tuple[RowOutcome, str], list[int]] = defaultdict(list)
@@ -523,8 +523,8 @@ def find_page(cursor: str | None = None) -> Page[Task]:
 
 def under_way() -> Sequence[Task]:
     """Read those that run, wait, or were interrupted, the newest `MOST_LISTED` first."""
-    wanted = _all().where(Task.state.in_(UNDER_WAY)).order_by(Task.id.desc())
-    return session().scalars(wanted.limit(MOST_LISTED)).all()
+    statement = _all().where(Task.state.in_(UNDER_WAY)).order_by(Task.id.desc())
+    return session().scalars(statement.limit(MOST_LISTED)).all()
 
 
 def named(ids: Sequence[int]) -> Sequence[Task]:
@@ -584,8 +584,8 @@ def standstills(
         return {}
     current = session()
     alone = or_(Webhook.throttled, Webhook.not_before > database_time(current)).label("is_alone")
-    wanted = select(Webhook.id, Webhook.public_id, alone).where(Webhook.public_id.in_(webhooks))
-    rows, is_stopped = current.execute(wanted).all(), find_stop() is not None
+    statement = select(Webhook.id, Webhook.public_id, alone).where(Webhook.public_id.in_(webhooks))
+    rows, is_stopped = current.execute(statement).all(), find_stop() is not None
     found: dict[tuple[int, UUID], Standstill] = {}
     for task in tasks:
         broken = halted(task)
@@ -627,13 +627,13 @@ def troubles(task: Task) -> list[HaltedWebhook]:
     now = database_time(current)
     left = left_by_webhook(current, task.id)
     waiting = [part.webhook_id for part in left if part.waits]
-    wanted = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.not_before).where(
+    statement = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.not_before).where(
         or_(
             and_(Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))),
             and_(Webhook.id.in_(part.webhook_id for part in left), Webhook.not_before > now),
         )
     )
-    rows = current.execute(wanted.order_by(Webhook.name)).all()
+    rows = current.execute(statement.order_by(Webhook.name)).all()
     mine = BatchRow.webhook_id.in_([row.id for row in rows])
     counts = _counted(current, task.id, BatchRow.outcome == RowOutcome.WAITING, mine)
     is_leased = exists().where(Lease.delivery_id == BatchRow.delivery_id, Lease.until > now)
@@ -695,8 +695,8 @@ def report_rows(task: Task) -> Iterator[ReportRow]:
     """Read all deliveries of a batch, the oldest first, in chunks that are a transaction each."""
     task_id, after = task.id, 0
     while True:
-        wanted = _report(task_id).where(BatchRow.delivery_id > after).limit(CHUNK)
-        chunk = [_report_row(row) for row in session().execute(wanted)]
+        statement = _report(task_id).where(BatchRow.delivery_id > after).limit(CHUNK)
+        chunk = [_report_row(row) for row in session().execute(statement)]
         session().rollback()
         yield from chunk
         if len(chunk) < CHUNK:

@@ -157,7 +157,7 @@ def page(choice: Selection, cursor: str | None) -> tuple[Sequence[LogRow], str |
 
 def _unsent(batch: UUID, below: int | None) -> Sequence[int]:
     """Find the row ids of deliveries that a stopped one did not send, the newest first."""
-    wanted = (
+    statement = (
         select(BatchRow.delivery_id)
         .join(Task, Task.id == BatchRow.task_id)
         .where(
@@ -167,8 +167,8 @@ def _unsent(batch: UUID, below: int | None) -> Sequence[int]:
         .limit(CHUNK)
     )
     if below is not None:
-        wanted = wanted.where(BatchRow.delivery_id < below)
-    return session().scalars(wanted).all()
+        statement = statement.where(BatchRow.delivery_id < below)
+    return session().scalars(statement).all()
 
 
 def as_params(choice: Selection) -> dict[str, Any]:

@@ -273,10 +273,14 @@ class DeliveryDetail:
         return not self.tries and self.last_attempt is None
 
     @property
+    def ended_attempts(self) -> Sequence[AttemptDetail]:
+        """Its attempts that have ended, and that count."""
+        return [part for part in self.attempts if not (part.is_being_sent or part.is_unreached)]
+
+    @property
     def last_attempt(self) -> AttemptDetail | None:
         """The newest attempt that has ended, and that counts."""
-        ended = [each for each in self.attempts if not (each.is_being_sent or each.is_unreached)]
-        return ended[-1] if ended else None
+        return self.ended_attempts[-1] if self.ended_attempts else None
 
 
 def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDetail:
@@ -340,13 +344,13 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
 
 def find_body(public_id: UUID) -> bytes:
     """Return the body of a delivery, byte for byte as it is sent. Raises `NotFound`."""
-    wanted = (
+    statement = (
         select(Event.body)
         .join(Delivery, Delivery.event_id == Event.id)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
         .where(Delivery.public_id == public_id, Webhook.state != WebhookState.DRAFT)
     )
-    body = session().execute(wanted).scalar_one_or_none()
+    body = session().execute(statement).scalar_one_or_none()
     if body is None:
         raise NotFound(GONE)
     return body
@@ -387,17 +391,17 @@ def find_delay(delivery: DeliveryDetail) -> Delay | None:
     is_waiting = delivery.status is ShownStatus.WAITING and not delivery.comes_to_rest
     if not is_waiting or delivery.stop or delivery.now - delivery.due_at <= SLOW:
         return None
-    if not any(each.is_alive for each in heartbeats.lives() if each.kind in SENDERS):
+    if not any(process.is_alive for process in heartbeats.lives() if process.kind in SENDERS):
         return Delay.NO_WORKER
     return Delay.PLACES if _is_full(delivery) else Delay.TURN
 
 
 def _is_full(delivery: DeliveryDetail) -> bool:
     connection = session().connection()
-    wanted = select(Webhook.id, Webhook.throttled, Webhook.in_order).where(
+    statement = select(Webhook.id, Webhook.throttled, Webhook.in_order).where(
         Webhook.public_id == delivery.webhook_id
     )
-    webhook = connection.execute(wanted).one()
+    webhook = connection.execute(statement).one()
     tests, others = leases.count_live(connection, webhook.id, delivery.now)
     if delivery.is_test:
         return tests > 0
@@ -433,7 +437,7 @@ def siblings_of(public_id: UUID) -> Siblings:
     current = session()
     event = select(Delivery.event_id).where(Delivery.public_id == public_id).scalar_subquery()
     arrived = Delivery.status == DeliveryStatus.DELIVERED
-    wanted = (
+    statement = (
         select(Delivery, Webhook)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
         .where(
@@ -443,8 +447,12 @@ def siblings_of(public_id: UUID) -> Siblings:
         )
         .order_by(arrived, func.lower(Webhook.name), Delivery.id)
     )
-    total = current.scalar(select(func.count()).select_from(wanted.order_by(None).subquery())) or 0
-    found = [(row[0], row[1]) for row in current.execute(wanted.limit(MOST_SHOWN))]
-    statuses = seen_statuses(current, found, database_time(current))
-    rows = tuple(Sibling(each.public_id, hook.name, statuses[each.id]) for each, hook in found)
+    total = (
+        current.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
+    )
+    siblings = [(row[0], row[1]) for row in current.execute(statement.limit(MOST_SHOWN))]
+    statuses = seen_statuses(current, siblings, database_time(current))
+    rows = tuple(
+        Sibling(delivery.public_id, hook.name, statuses[delivery.id]) for delivery, hook in siblings
+    )
     return Siblings(rows, total - len(rows))

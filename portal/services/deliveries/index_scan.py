@@ -136,7 +136,7 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
 def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | None:
     """Return the last id to which all was read for a page with a window; None when every branch
     came to its end."""
-    ends = [_end_of(current, each, newer=newer) for each in _branch_scans(scan, newer=newer)]
+    ends = [_end_of(current, branch, newer=newer) for branch in _branch_scans(scan, newer=newer)]
     cut_off = [end for end in ends if end is not None]
     return (min if newer else max)(cut_off, default=None)
 
@@ -144,8 +144,8 @@ def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | No
 def _end_of(current: Session, along: Select[Delivery], *, newer: bool) -> int | None:
     read = along.limit(MOST_READ).with_only_columns(Delivery.id).subquery()
     last = func.max(read.c.id) if newer else func.min(read.c.id)
-    found, count = current.execute(select(last, func.count(read.c.id))).one()
-    return found if count == MOST_READ else None
+    end, count = current.execute(select(last, func.count(read.c.id))).one()
+    return end if count == MOST_READ else None
 
 
 def _branch_scans(scan: IndexScan, *, newer: bool) -> list[Select[Delivery]]:
@@ -158,11 +158,12 @@ def _branch_scans(scan: IndexScan, *, newer: bool) -> list[Select[Delivery]]:
 def _page_of(scan: IndexScan, *, newer: bool, limit: int) -> Select[Delivery]:
     """Of several branches a page of each; the page is the first of all of them."""
     pages = [
-        _found(scan, each, newer=newer, limit=limit) for each in _branch_scans(scan, newer=newer)
+        _found(scan, branch, newer=newer, limit=limit)
+        for branch in _branch_scans(scan, newer=newer)
     ]
     if len(pages) == 1:
         return pages[0]
-    side_by_side = union_all(*(select(each.subquery()) for each in pages)).subquery("branches")
+    side_by_side = union_all(*(select(page.subquery()) for page in pages)).subquery("branches")
     at = side_by_side.c.id
     return select(side_by_side).order_by(at.asc() if newer else at.desc()).limit(limit)
 
@@ -174,10 +175,10 @@ def _found(
         return along.limit(limit)
     scanned = along.limit(MOST_READ).subquery("scanned")
     its = scanned.c
-    found = [matches(its[column.key], value) for column, value in scan.selective.items()]
-    found += [check(its) for check in scan.checks]
+    conditions = [matches(its[column.key], value) for column, value in scan.selective.items()]
+    conditions += [check(its) for check in scan.checks]
     order = its.id.asc() if newer else its.id.desc()
-    return select(scanned).where(*found).order_by(order).limit(limit)
+    return select(scanned).where(*conditions).order_by(order).limit(limit)
 
 
 def _along(
@@ -235,37 +236,37 @@ class SearchTerm:
 
 
 def scan_for(
-    current: Session, wanted: LogFilter, place: Cursor | None, now: datetime
+    current: Session, log_filter: LogFilter, place: Cursor | None, now: datetime
 ) -> IndexScan | None:
     """Choose the index and the ids. None: nothing can match. `now`: the database's clock."""
-    beginning = _begun(current, wanted)
-    failing = few(current, wanted.failed) if wanted.failed else None
+    beginning = _begun(current, log_filter)
+    failing = few(current, log_filter.failed) if log_filter.failed else None
     named = [*beginning, *([Delivery.id.in_(failing)] if failing is not None else [])]
-    between = bounds(current, wanted, place)
-    asked = _asked(current, replace(wanted, search="") if beginning else wanted)
+    between = bounds(current, log_filter, place)
+    asked = _asked(current, replace(log_filter, search="") if beginning else log_filter)
     if asked is None:
         return None
     ends = (*between, current.get_bind().dialect.name != "sqlite")
-    status, filters = stored_as(wanted.status, now)
-    if wanted.status is StatusFilter.ATTENTION:
+    status, filters = stored_as(log_filter.status, now)
+    if log_filter.status is StatusFilter.ATTENTION:
         status = to_look_at(current, now, asked.get(Delivery.webhook_id))
     if status is not None:
         asked[Delivery.status] = status
-    checks = tuple(_checks(current, wanted, asked.get(Delivery.webhook_id)))
-    if wanted.failed and failing is None:
-        checks += (has_failed_between(wanted.failed),)
-    if wanted.answer:
-        checks += (has_answer(wanted.answer, failed_between(wanted.failed)),)
-    filters += [*times(wanted), *without_drafts(current)]
-    filters += [Delivery.priority != Priority.TEST] if wanted.failed else []
-    filters += _unmarked(current, wanted, asked.get(Delivery.webhook_id))
-    if named or wanted.status is StatusFilter.SENDING:
+    checks = tuple(_checks(current, log_filter, asked.get(Delivery.webhook_id)))
+    if log_filter.failed and failing is None:
+        checks += (has_failed_between(log_filter.failed),)
+    if log_filter.answer:
+        checks += (has_answer(log_filter.answer, failed_between(log_filter.failed)),)
+    filters += [*times(log_filter), *without_drafts(current)]
+    filters += [Delivery.priority != Priority.TEST] if log_filter.failed else []
+    filters += _unmarked(current, log_filter, asked.get(Delivery.webhook_id))
+    if named or log_filter.status is StatusFilter.SENDING:
         # A handful of rows, found without the log's indexes.
         filters += [*named, *(matches(column, value) for column, value in asked.items())]
         return IndexScan({}, None, {}, tuple(filters), *ends, checks)
     branches = _branches(asked)
     equal = {column for column, value in asked.items() if isinstance(value, int | str)}
-    index = next(each for each in INDEXES if equal.issuperset(each))
+    index = next(columns for columns in INDEXES if equal.issuperset(columns))
     along = (
         {column: asked.pop(column) for column in index}
         if branches is None
@@ -281,8 +282,8 @@ def search_term(current: Session, text: str) -> SearchTerm:
     if ids:
         return SearchTerm(ids)
     similar = by_words(text)
-    found = _few(current, similar)
-    return SearchTerm((), similar) if found is None else SearchTerm(found)
+    few = _few(current, similar)
+    return SearchTerm((), similar) if few is None else SearchTerm(few)
 
 
 def begun(current: Session, text: str) -> tuple[int, ...]:
@@ -291,27 +292,27 @@ def begun(current: Session, text: str) -> tuple[int, ...]:
     ends = ids_beginning(text)
     if ends is None:
         return ()
-    found = select(Delivery.id).where(Delivery.public_id.between(*ends))
-    return tuple(current.scalars(found.order_by(Delivery.public_id.desc()).limit(MOST_BEGUN)))
+    rows = select(Delivery.id).where(Delivery.public_id.between(*ends))
+    return tuple(current.scalars(rows.order_by(Delivery.public_id.desc()).limit(MOST_BEGUN)))
 
 
-def _begun(current: Session, wanted: LogFilter) -> list[ColumnElement[bool]]:
+def _begun(current: Session, log_filter: LogFilter) -> list[ColumnElement[bool]]:
     """Return which deliveries are asked for by their ids; none where they are not."""
-    if wanted.delivery:
-        return [Delivery.public_id == wanted.delivery]
-    ids = begun(current, wanted.search) if wanted.asset_id is None else ()
+    if log_filter.delivery:
+        return [Delivery.public_id == log_filter.delivery]
+    ids = begun(current, log_filter.search) if log_filter.asset_id is None else ()
     return [Delivery.id.in_(ids)] if ids else []
 
 
-def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[int, int]:
+def bounds(current: Session, log_filter: LogFilter, place: Cursor | None) -> tuple[int, int]:
     """Return (lowest id, highest id) of what can match."""
     low, high = FIRST_ID, LAST_ID
     if place is not None:
         beside = int(place.key[0])
         low, high = (beside + 1, high) if place.newer else (low, beside - 1)
-    if wanted.since:
-        low = max(low, _first_since(current, wanted.since - SLACK))
-    ends = filter(None, (wanted.until, wanted.failed.until if wanted.failed else None))
+    if log_filter.since:
+        low = max(low, _first_since(current, log_filter.since - SLACK))
+    ends = filter(None, (log_filter.until, log_filter.failed.until if log_filter.failed else None))
     if (until := min(ends, default=None)) is not None:
         high = min(high, _last_until(current, until + SLACK))
     return low, high
@@ -339,12 +340,12 @@ def _last_until(current: Session, until: datetime) -> int:
     return after - 1 if before is None else max(after - 1, before)
 
 
-def times(wanted: LogFilter) -> list[ColumnElement[bool]]:
+def times(log_filter: LogFilter) -> list[ColumnElement[bool]]:
     """Return the exact times, which `bounds` knows only nearly."""
     # Hidden from the planner, lest it leaves the scan for the index of times.
     at = func.coalesce(Delivery.created_at, Delivery.created_at)
-    since = [at >= wanted.since] if wanted.since else []
-    until = [at < wanted.until] if wanted.until else []
+    since = [at >= log_filter.since] if log_filter.since else []
+    until = [at < log_filter.until] if log_filter.until else []
     return [*since, *until]
 
 
@@ -354,21 +355,21 @@ def without_drafts(current: Session) -> list[ColumnElement[bool]]:
     return [Delivery.webhook_id.not_in(drafts)] if drafts else []
 
 
-def _asked(current: Session, wanted: LogFilter) -> Asked | None:
+def _asked(current: Session, log_filter: LogFilter) -> Asked | None:
     """Return what each column must be: one value, several, or a query. None: nothing can match."""
     asked: Asked = {
-        Delivery.asset_id: wanted.asset_id,
-        Delivery.event: wanted.event,
-        Delivery.reason: _one_or_more(tuple(map(str, wanted.reasons))) or None,
+        Delivery.asset_id: log_filter.asset_id,
+        Delivery.event: log_filter.event,
+        Delivery.reason: _one_or_more(tuple(map(str, log_filter.reasons))) or None,
     }
     asked = {column: value for column, value in asked.items() if value is not None}
-    if wanted.codes is not None:
-        asked[Delivery.code] = _one_or_more(_codes(current, *wanted.codes))
-    if wanted.webhook is not None:
-        found = select(Webhook.id).where(Webhook.public_id == wanted.webhook)
-        asked[Delivery.webhook_id] = current.execute(found).scalar_one_or_none()
-    if wanted.search and wanted.asset_id is None:
-        term = search_term(current, wanted.search)
+    if log_filter.codes is not None:
+        asked[Delivery.code] = _one_or_more(_codes(current, *log_filter.codes))
+    if log_filter.webhook is not None:
+        webhook = select(Webhook.id).where(Webhook.public_id == log_filter.webhook)
+        asked[Delivery.webhook_id] = current.execute(webhook).scalar_one_or_none()
+    if log_filter.search and log_filter.asset_id is None:
+        term = search_term(current, log_filter.search)
         several = _one_or_more(term.ids)
         asked[Delivery.asset_id] = term.query if term.query is not None else several
     return None if any(value is None or value == () for value in asked.values()) else asked
@@ -389,7 +390,9 @@ def _one_or_more(values: tuple[Any, ...]) -> Any:
 def _branches(asked: Asked) -> tuple[Column, tuple[Any, ...]] | None:
     """Several values, each a branch of the scan: those of a single column, or of the status
     beside the webhook, unless an asset is narrower."""
-    has_webhook, has_asset = (each in asked for each in (Delivery.webhook_id, Delivery.asset_id))
+    has_webhook, has_asset = (
+        column in asked for column in (Delivery.webhook_id, Delivery.asset_id)
+    )
     column = Delivery.status if has_webhook else next(iter(asked), None)
     if column is None or (len(asked) > 1 and (has_asset or not has_webhook)):
         return None
@@ -403,34 +406,36 @@ def _beside(asked: Asked, branches: tuple[Column, tuple[Any, ...]]) -> Asked:
     return {Delivery.webhook_id: asked.pop(Delivery.webhook_id)} if asked else {}
 
 
-def _checks(current: Session, wanted: LogFilter, webhook_id: int | None) -> Iterator[Check]:
+def _checks(current: Session, log_filter: LogFilter, webhook_id: int | None) -> Iterator[Check]:
     """Yield what each row that is read has to pass, and what many in a row may fail."""
-    if wanted.untried:
+    if log_filter.untried:
         yield lambda row: row.reason.is_(None)
-    if wanted.status is StatusFilter.ATTENTION and has_dismissals(current, webhook_id):
+    if log_filter.status is StatusFilter.ATTENTION and has_dismissals(current, webhook_id):
         yield is_undismissed
-    if wanted.status is StatusFilter.DISMISSED:
+    if log_filter.status is StatusFilter.DISMISSED:
         yield lambda row: not_(and_(is_undismissed(row), is_unmarked(row)))
 
 
 def _unmarked(
-    current: Session, wanted: LogFilter, webhook_id: int | None
+    current: Session, log_filter: LogFilter, webhook_id: int | None
 ) -> list[ColumnElement[bool]]:
     """Without what was dismissed one by one: few rows, which the scan drops on its way."""
-    asks = wanted.status is StatusFilter.ATTENTION and is_marked(current, webhook_id)
+    asks = log_filter.status is StatusFilter.ATTENTION and is_marked(current, webhook_id)
     return [is_unmarked(Delivery)] if asks else []
 
 
-def _few(current: Session, wanted: Select[int]) -> tuple[int, ...] | None:
+def _few(current: Session, statement: Select[int]) -> tuple[int, ...] | None:
     """Return the ids, newest first; None: more than can be followed."""
-    ids = tuple(current.scalars(side_by_side([wanted], FOLLOWED + 1)))
+    ids = tuple(current.scalars(side_by_side([statement], FOLLOWED + 1)))
     return ids if len(ids) <= FOLLOWED else None
 
 
 def _id_near(current: Session, side: ColumnElement[bool], *, ascending: bool) -> int | None:
     at = Delivery.created_at
-    found = select(Delivery.id).where(side).order_by(at.asc() if ascending else at.desc()).limit(1)
-    return current.execute(found).scalar_one_or_none()
+    nearest = (
+        select(Delivery.id).where(side).order_by(at.asc() if ascending else at.desc()).limit(1)
+    )
+    return current.execute(nearest).scalar_one_or_none()
 
 
 MOST_ATTEMPTS: Final = 10_000
@@ -446,62 +451,62 @@ class Failure(NamedTuple):
     said: str
 
 
-def few(current: Session, wanted: FailedBetween) -> tuple[int, ...] | None:
+def few(current: Session, failed: FailedBetween) -> tuple[int, ...] | None:
     """Return the row ids of the deliveries; None: more than can be told."""
-    found = current.scalars(failed_attempts(wanted)).all()
-    ids = tuple(set(found))
-    return ids if len(found) <= MOST_ATTEMPTS and len(ids) <= MOST_TOLD else None
+    owners = current.scalars(failed_attempts(failed)).all()
+    ids = tuple(set(owners))
+    return ids if len(owners) <= MOST_ATTEMPTS and len(ids) <= MOST_TOLD else None
 
 
-def failed_attempts(wanted: FailedBetween) -> Select[int]:
+def failed_attempts(failed: FailedBetween) -> Select[int]:
     """Return whose attempts failed, the last first: one more than is told."""
     return (
         select(Attempt.delivery_id)
-        .where(*failed_between(wanted))
+        .where(*failed_between(failed))
         .order_by(Attempt.finished_at.desc())
         .limit(MOST_ATTEMPTS + 1)
     )
 
 
-def has_failed_between(wanted: FailedBetween) -> Check:
+def has_failed_between(failed: FailedBetween) -> Check:
     """Return the same, asked of each delivery that is read."""
 
     def check(row: Any) -> ColumnElement[bool]:
         # What arrived at once is most of a log, and has no other attempt to look for.
         arrived = and_(row.status == DeliveryStatus.DELIVERED, row.reason.is_(None))
         may_have = and_(row.attempts > 0, or_(row.attempts > 1, ~arrived))
-        failed = select(Attempt.id).where(Attempt.delivery_id == row.id, *failed_between(wanted))
-        return and_(may_have, failed.exists())
+        attempt = select(Attempt.id).where(Attempt.delivery_id == row.id, *failed_between(failed))
+        return and_(may_have, attempt.exists())
 
     return check
 
 
-def failed_between(wanted: FailedBetween | None) -> list[ColumnElement[bool]]:
+def failed_between(failed: FailedBetween | None) -> list[ColumnElement[bool]]:
     """Return what makes an attempt one that failed in that time; nothing where none is asked
     for."""
-    return [is_failed_attempt(), *_times(wanted)] if wanted else []
+    return [is_failed_attempt(), *_times(failed)] if failed else []
 
 
 def last_failures(
-    current: Session, wanted: FailedBetween, ids: Sequence[int]
+    current: Session, failed: FailedBetween, ids: Sequence[int]
 ) -> dict[int, Failure]:
     """Return the last attempt of each of these deliveries that failed in that time."""
     if not ids:
         return {}
     said = func.substr(AttemptBody.response_text, 1, MOST_SAID)
-    found = (
+    attempts = (
         select(Attempt.delivery_id, Attempt.finished_at, Attempt.reason, Attempt.code, said)
         .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)
-        .where(Attempt.delivery_id.in_(ids), *failed_between(wanted))
+        .where(Attempt.delivery_id.in_(ids), *failed_between(failed))
         .order_by(Attempt.delivery_id, Attempt.number)
     )
-    rows = current.execute(found)
+    rows = current.execute(attempts)
     return {
         row_id: Failure(at, why, code, text or "") for row_id, at, why, code, text in rows if at
     }
 
 
-def _times(wanted: FailedBetween) -> list[ColumnElement[bool]]:
-    since = [Attempt.finished_at >= wanted.since] if wanted.since else []
-    until = [Attempt.finished_at < wanted.until] if wanted.until else []
+def _times(failed: FailedBetween) -> list[ColumnElement[bool]]:
+    since = [Attempt.finished_at >= failed.since] if failed.since else []
+    until = [Attempt.finished_at < failed.until] if failed.until else []
     return [*since, *until]

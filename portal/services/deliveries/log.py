@@ -97,13 +97,13 @@ class LogRow:
 
 
 def rows_of(
-    current: Session, found: Sequence[Row[*tuple[Any, ...]]], now: datetime
+    current: Session, lines: Sequence[Row[*tuple[Any, ...]]], now: datetime
 ) -> list[LogRow]:
     """Return what `page_statement` found; how often it was sent, and what goes first, take another
     look. `now`: the database's clock."""
-    sent = _sent(current, [each.id for each in found if _may_have_failed(each)])
-    ahead = heads(current, (each.webhook_id for each in found if _waits_its_turn(each)))
-    return [_row(each, now, sent, ahead) for each in found]
+    sent = _sent(current, [line.id for line in lines if _may_have_failed(line)])
+    ahead = heads(current, (line.webhook_id for line in lines if _waits_its_turn(line)))
+    return [_row(line, now, sent, ahead) for line in lines]
 
 
 def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
@@ -192,7 +192,7 @@ class LogPage:
 
 
 def find_page(
-    wanted: LogFilter,
+    log_filter: LogFilter,
     cursor: str | None = None,
     size: int = PAGE_SIZE,
     *,
@@ -207,27 +207,27 @@ def find_page(
     now = database_time(current)
     is_back = place is not None and place.newer
     is_up = is_back is not oldest_first  # along rising ids
-    scan = scan_for(current, wanted, replace(place, newer=is_up) if place else None, now)
+    scan = scan_for(current, log_filter, replace(place, newer=is_up) if place else None, now)
     if scan is None:
         return LogPage(Page([]))
-    found = current.execute(page_statement(scan, newer=is_up, limit=size + 1)).all()
+    lines = current.execute(page_statement(scan, newer=is_up, limit=size + 1)).all()
     last = None
-    if scan.has_window and (scan.branches or len(found) <= size):
+    if scan.has_window and (scan.branches or len(lines) <= size):
         last = end_of_window(current, scan, newer=is_up)
     if last is not None:
         # Another branch may have come further: not past what this one left unread.
-        found = [row for row in found if (row.id <= last if is_up else row.id >= last)]
-        last = None if len(found) > size else last
-    if is_back and not found and last is None:
-        return find_page(wanted, None, size, oldest_first=oldest_first)
-    found = sorted(found, key=lambda row: row.id, reverse=not is_up)
-    rows = rows_of(current, found, now)
-    if wanted.failed:
-        failures = last_failures(current, wanted.failed, [row.id for row in rows])
+        lines = [row for row in lines if (row.id <= last if is_up else row.id >= last)]
+        last = None if len(lines) > size else last
+    if is_back and not lines and last is None:
+        return find_page(log_filter, None, size, oldest_first=oldest_first)
+    lines = sorted(lines, key=lambda row: row.id, reverse=not is_up)
+    rows = rows_of(current, lines, now)
+    if log_filter.failed:
+        failures = last_failures(current, log_filter.failed, [row.id for row in rows])
         rows = [replace(row, failure=failures.get(row.id)) for row in rows]
-    if wanted.answer:
-        among = failed_between(wanted.failed)
-        said = answers_with(wanted.answer, [row.id for row in rows], among)
+    if log_filter.answer:
+        among = failed_between(log_filter.failed)
+        said = answers_with(log_filter.answer, [row.id for row in rows], among)
         rows = [replace(row, said=said.get(row.id)) for row in rows]
     step = 1 if is_up else -1
     page = page_of(rows, place, lambda row: (row.id,), size) if rows else _blank(place, step)
@@ -253,28 +253,28 @@ def of_ids(ids: Sequence[int]) -> Sequence[LogRow]:
     is_one = (Delivery.id.in_(ids), *without_drafts(current))
     as_tuple = current.get_bind().dialect.name != "sqlite"
     scan = IndexScan({}, None, {}, is_one, min(ids), max(ids), as_tuple)
-    found = current.execute(page_statement(scan, newer=False, limit=len(ids))).all()
-    newest_first = sorted(found, key=lambda row: row.id, reverse=True)
+    lines = current.execute(page_statement(scan, newer=False, limit=len(ids))).all()
+    newest_first = sorted(lines, key=lambda row: row.id, reverse=True)
     return rows_of(current, newest_first, database_time(current))
 
 
-def latest(wanted: LogFilter, count: int = 10) -> Sequence[LogRow]:
+def latest(log_filter: LogFilter, count: int = 10) -> Sequence[LogRow]:
     """Return the newest few that match, for other pages."""
-    return find_page(wanted, None, count).page.rows
+    return find_page(log_filter, None, count).page.rows
 
 
-def every(wanted: LogFilter, most: int | None = None) -> Iterator[LogRow]:
+def every(log_filter: LogFilter, most: int | None = None) -> Iterator[LogRow]:
     """Yield all that match, the newest first, at most `most` (`EXPORT_LIMIT`).
 
     Read in chunks that are a transaction each: a long download holds nothing up.
     """
     left, cursor = most or EXPORT_LIMIT, None
     while True:
-        found = find_page(wanted, cursor, min(left, EXPORT_CHUNK))
+        part = find_page(log_filter, cursor, min(left, EXPORT_CHUNK))
         session().rollback()
-        yield from found.page.rows
-        left -= len(found.page.rows)
-        cursor = found.page.older or found.further
+        yield from part.page.rows
+        left -= len(part.page.rows)
+        cursor = part.page.older or part.further
         if not left or cursor is None:
             return
 
@@ -290,21 +290,21 @@ def count(status: StatusFilter, webhook: UUID | None = None) -> int:
     now = database_time(current)
     if webhook is not None:
         return count_of_webhook(current, status, webhook, now)
-    wanted = of_status(status, now) + without_drafts(current)
-    return capped(current, select(literal(1)).where(*wanted))
+    statement = of_status(status, now) + without_drafts(current)
+    return capped(current, select(literal(1)).where(*statement))
 
 
 def count_of_asset(asset_id: int) -> dict[DeliveryStatus, int]:
     """Count how many of an asset's newest `COUNT_LIMIT` deliveries have which stored status."""
     current = session()
-    some = (
+    newest = (
         select(Delivery.status)
         .where(Delivery.asset_id == asset_id, *without_drafts(current))
         .order_by(Delivery.asset_id.desc(), Delivery.id.desc())
         .limit(COUNT_LIMIT)
         .subquery()
     )
-    rows = current.execute(select(some.c.status, func.count()).group_by(some.c.status))
+    rows = current.execute(select(newest.c.status, func.count()).group_by(newest.c.status))
     return {DeliveryStatus(status): many for status, many in rows}
 
 
@@ -331,7 +331,7 @@ class Neighbours:
 
 
 def find_neighbours(
-    wanted: LogFilter, row_id: int, *, oldest_first: bool = False, size: int = PAGE_SIZE
+    log_filter: LogFilter, row_id: int, *, oldest_first: bool = False, size: int = PAGE_SIZE
 ) -> Neighbours:
     """Return what stands beside this delivery, which need not match any more itself. Reads only.
 
@@ -339,8 +339,8 @@ def find_neighbours(
     """
     step = -1 if oldest_first else 1
     back, on = (Cursor((row_id,), newer=is_back).encode() for is_back in (True, False))
-    before = find_page(wanted, back, size, oldest_first=oldest_first).page
-    after = find_page(wanted, on, 1, oldest_first=oldest_first).page.rows
+    before = find_page(log_filter, back, size, oldest_first=oldest_first).page
+    after = find_page(log_filter, on, 1, oldest_first=oldest_first).page.rows
     # Where nothing comes before it, the first page has come in its place.
     rows = [row for row in before.rows if (row.id - row_id) * step > 0]
     is_on_first = len(rows) < size and before.newer is None
@@ -371,5 +371,5 @@ def count_of_webhook(current: Session, status: StatusFilter, webhook: UUID, now:
         of_it = (mine, Delivery.status == status, nobody_sends(now))
         return capped(current, select(literal(1)).where(*of_it))
     oldest = select(Delivery.id).where(mine, is_open()).order_by(Delivery.id)
-    some = Delivery.id.in_(oldest.limit(2 * (core_queries.COUNT_LIMIT + 1)))
-    return capped(current, select(literal(1)).where(some, *of_status(status, now)))
+    among = Delivery.id.in_(oldest.limit(2 * (core_queries.COUNT_LIMIT + 1)))
+    return capped(current, select(literal(1)).where(among, *of_status(status, now)))

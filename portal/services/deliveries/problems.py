@@ -75,7 +75,7 @@ class Group:
 
     def with_more(self, other: "Group") -> "Group":
         """Both as one group."""
-        times = [each for each in (self.failed_at, other.failed_at) if each]
+        times = [at for at in (self.failed_at, other.failed_at) if at]
         codes = (*(self.codes or ()), *(other.codes or ()))
         return replace(
             self,
@@ -92,11 +92,11 @@ class Group:
 
 def find_groups(current: Session, now: datetime, webhook_id: int | None = None) -> list[Group]:
     """Return all of them, or those of one webhook, in no order. `now`: the database's clock."""
-    found: dict[tuple[int, Reason | None], Group] = {}
-    for each in (*_failed(current, webhook_id), *_open(current, now, webhook_id)):
-        key = each.webhook_id, each.reason
-        found[key] = found[key].with_more(each) if key in found else each
-    return list(found.values())
+    by_key: dict[tuple[int, Reason | None], Group] = {}
+    for group in (*_failed(current, webhook_id), *_open(current, now, webhook_id)):
+        key = group.webhook_id, group.reason
+        by_key[key] = by_key[key].with_more(group) if key in by_key else group
+    return list(by_key.values())
 
 
 def count_failures(
@@ -115,8 +115,8 @@ def count_failures(
     """
     given = {"webhook": webhook_id, "since": since, "until": until}
     given |= {"reason": reason} if reason else {}
-    wanted = _failures(is_untried=reason is None, without_marked=without_marked)
-    return current.execute(wanted, given).one()
+    statement = _failures(is_untried=reason is None, without_marked=without_marked)
+    return current.execute(statement, given).one()
 
 
 def _failed(current: Session, webhook_id: int | None) -> Iterator[Group]:
@@ -137,10 +137,10 @@ def _failed(current: Session, webhook_id: int | None) -> Iterator[Group]:
 
 
 def _dismissed(current: Session, webhook_id: int | None) -> dict[tuple[int, str], datetime]:
-    wanted = select(Dismissal.webhook_id, Dismissal.reason, Dismissal.until)
+    statement = select(Dismissal.webhook_id, Dismissal.reason, Dismissal.until)
     if webhook_id is not None:
-        wanted = wanted.where(Dismissal.webhook_id == webhook_id)
-    return {(row.webhook_id, row.reason): row.until for row in current.execute(wanted)}
+        statement = statement.where(Dismissal.webhook_id == webhook_id)
+    return {(row.webhook_id, row.reason): row.until for row in current.execute(statement)}
 
 
 @cache
@@ -155,7 +155,9 @@ def _pairs(dialect: str, *, with_reason: bool, of_one: bool) -> Select[Any]:
     if not with_reason:
         is_one = Delivery.reason.is_(None)
         return select(webhooks.c.id, literal(None), _last(webhooks.c.id, is_one))
-    reasons = union_all(*(select(literal(str(each)).label("reason")) for each in Reason)).cte("why")
+    reasons = union_all(*(select(literal(str(reason)).label("reason")) for reason in Reason)).cte(
+        "why"
+    )
     last = _last(webhooks.c.id, Delivery.reason == reasons.c.reason).label("last")
     return select(webhooks.c.id, reasons.c.reason, last).join_from(webhooks, reasons, true())
 
@@ -183,14 +185,16 @@ def _failures(*, is_untried: bool, without_marked: bool = False) -> Select[Any]:
     """Return the newest `MOST` that failed after `since`, counted along the index: `_tally`, and
     `failed_at`, when the last of them did."""
     reason = bindparam("reason", type_=Delivery.reason.type)
-    some = select(Delivery.id, Delivery.code, Delivery.finished_at)
+    failures = select(Delivery.id, Delivery.code, Delivery.finished_at)
     if without_marked:
         # An outer join: the few marks are read once, beside the scan of the index.
         until = func.coalesce(DismissedDelivery.at, literal(LONG_AGO, UtcDateTime()))
-        some = some.outerjoin(DismissedDelivery, DismissedDelivery.delivery_id == Delivery.id)
-        some = some.where(Delivery.finished_at > until)
+        failures = failures.outerjoin(
+            DismissedDelivery, DismissedDelivery.delivery_id == Delivery.id
+        )
+        failures = failures.where(Delivery.finished_at > until)
     newest = (
-        some.where(
+        failures.where(
             Delivery.webhook_id == bindparam("webhook", type_=Delivery.id.type),
             Delivery.reason.is_(None) if is_untried else Delivery.reason == reason,
             is_failure(),
@@ -211,18 +215,18 @@ def _open(current: Session, now: datetime, webhook_id: int | None) -> Iterator[G
     if webhook_id is not None:
         yield from _counted(current, _retrying(of_one=True), {**of_one, "webhook": webhook_id})
     else:
-        found = list(_counted(current, _retrying(of_one=False), of_one))
-        if sum(each.count for each in found) >= MOST:
+        groups = list(_counted(current, _retrying(of_one=False), of_one))
+        if sum(group.count for group in groups) >= MOST:
             # One of them has so many that others were not counted.
             dialect = current.get_bind().dialect.name
             busy = current.execute(with_open_rows(dialect)).scalars().all()
             for one in busy:
                 yield from _counted(current, _retrying(of_one=True), {**of_one, "webhook": one})
         else:
-            yield from found
+            yield from groups
     for one in paused:
-        for each in _counted(current, _waiting(), {"now": now, "webhook": one}):
-            yield replace(each, waiting=each.count)
+        for group in _counted(current, _waiting(), {"now": now, "webhook": one}):
+            yield replace(group, waiting=group.count)
 
 
 def _counted(current: Session, statement: Select[Any], given: dict[str, Any]) -> Iterator[Group]:
@@ -249,28 +253,28 @@ def _waiting() -> Select[Any]:
     return _by_reason(Delivery.webhook_id == WEBHOOK, status, wants_attention(NOW))
 
 
-def _by_reason(*wanted: ColumnElement[bool]) -> Select[Any]:
+def _by_reason(*conditions: ColumnElement[bool]) -> Select[Any]:
     """By webhook and reason, of at most `MOST` rows, the newest of those in one status."""
-    some = (
+    newest = (
         select(Delivery.id, Delivery.code, Delivery.webhook_id, Delivery.reason, Delivery.due_at)
-        .where(*wanted)
+        .where(*conditions)
         .order_by(Delivery.status.desc(), Delivery.id.desc())
         .limit(MOST)
         .subquery()
     )
-    due = func.min(some.c.due_at).label("due_at")
-    grouped = select(some.c.webhook_id, some.c.reason, *_tally(some), due)
-    return grouped.group_by(some.c.webhook_id, some.c.reason)
+    due = func.min(newest.c.due_at).label("due_at")
+    grouped = select(newest.c.webhook_id, newest.c.reason, *_tally(newest), due)
+    return grouped.group_by(newest.c.webhook_id, newest.c.reason)
 
 
-def _tally(some: Any) -> Sequence[ColumnElement[Any]]:
+def _tally(rows: Any) -> Sequence[ColumnElement[Any]]:
     return (
         func.count().label("many"),
-        func.min(some.c.id).label("first"),
-        func.max(some.c.id).label("last"),
-        func.min(some.c.code).label("lowest"),
-        func.max(some.c.code).label("highest"),
-        func.count(some.c.code).label("coded"),
+        func.min(rows.c.id).label("first"),
+        func.max(rows.c.id).label("last"),
+        func.min(rows.c.code).label("lowest"),
+        func.max(rows.c.code).label("highest"),
+        func.count(rows.c.code).label("coded"),
     )
 
 
@@ -330,21 +334,21 @@ def find_problems(webhook: UUID | None = None) -> list[Problem]:
     current = session()
     now = database_time(current)
     groups = _groups(current, now, webhook)
-    hooks = _webhooks(current, [each.webhook_id for each in groups])
+    hooks = _webhooks(current, [group.webhook_id for group in groups])
     times = _times(current, groups)
-    earlier = earlier_reasons(current, [end for each in groups for end in _ends(each)])
-    found = [
+    earlier = earlier_reasons(current, [end for group in groups for end in _ends(group)])
+    problems = [
         _problem(
-            each,
-            hooks[each.webhook_id],
+            group,
+            hooks[group.webhook_id],
             times,
             now,
-            waits_behind=_waits_behind(current, each, hooks[each.webhook_id]),
-            earlier=_earlier(each, earlier),
+            waits_behind=_waits_behind(current, group, hooks[group.webhook_id]),
+            earlier=_earlier(group, earlier),
         )
-        for each in groups
+        for group in groups
     ]
-    return sorted(found, key=_severity)
+    return sorted(problems, key=_severity)
 
 
 def count(webhook: UUID | None = None) -> int:
@@ -353,9 +357,9 @@ def count(webhook: UUID | None = None) -> int:
     return total_of(_groups(current, database_time(current), webhook))
 
 
-def total_of(found: Iterable[Problem | Group]) -> int:
+def total_of(parts: Iterable[Problem | Group]) -> int:
     """Add the deliveries of all (`capped`)."""
-    return min(MOST, sum(each.count for each in found))
+    return min(MOST, sum(part.count for part in parts))
 
 
 def _groups(current: Session, now: datetime, webhook: UUID | None) -> list[Group]:
@@ -366,7 +370,7 @@ def _groups(current: Session, now: datetime, webhook: UUID | None) -> list[Group
 
 
 def _webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
-    wanted = select(
+    statement = select(
         Webhook.id,
         Webhook.public_id,
         Webhook.name,
@@ -378,13 +382,13 @@ def _webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
         Webhook.last_delivered_at,
         Webhook.in_order,
     ).where(Webhook.id.in_(set(ids)))
-    return {row.id: row for row in current.execute(wanted)}
+    return {row.id: row for row in current.execute(statement)}
 
 
 def _times(current: Session, groups: Sequence[Group]) -> dict[int, datetime]:
-    ends = {end for each in groups for end in _ends(each)}
-    wanted = select(Delivery.id, Delivery.created_at).where(Delivery.id.in_(ends))
-    return {row.id: row.created_at for row in current.execute(wanted)}
+    ends = {end for group in groups for end in _ends(group)}
+    statement = select(Delivery.id, Delivery.created_at).where(Delivery.id.in_(ends))
+    return {row.id: row.created_at for row in current.execute(statement)}
 
 
 def _ends(group: Group) -> tuple[int, int]:

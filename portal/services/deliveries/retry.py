@@ -220,12 +220,12 @@ def taken(current: Session, ids: Sequence[int]) -> dict[int, int]:
     """Return which of these deliveries are in a bulk retry now: the row id of each one's task."""
     if not ids:
         return {}
-    wanted = select(BatchRow.delivery_id, BatchRow.task_id).where(
+    statement = select(BatchRow.delivery_id, BatchRow.task_id).where(
         BatchRow.task_id.in_(_running(current)),
         BatchRow.delivery_id.in_(ids),
         BatchRow.outcome.in_(NOT_ENDED),
     )
-    return {row.delivery_id: row.task_id for row in current.execute(wanted)}
+    return {row.delivery_id: row.task_id for row in current.execute(statement)}
 
 
 def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]:
@@ -235,7 +235,7 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
     ids = _running(current)
     if not ids:
         return {}
-    some = (
+    rows_left = (
         select(BatchRow.task_id, BatchRow.delivery_id)
         .where(BatchRow.task_id.in_(ids), BatchRow.outcome.in_(NOT_ENDED))
         .limit(MOST_QUEUED)
@@ -249,32 +249,32 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
     # Failed or retried, it waits for its turn; waiting itself, it is handed over.
     is_handed = Delivery.status == DeliveryStatus.WAITING
     rows = current.execute(
-        select(Webhook.public_id, Delivery.reason, some.c.task_id, is_handed, func.count())
-        .select_from(some)
-        .join(Delivery, Delivery.id == some.c.delivery_id)
+        select(Webhook.public_id, Delivery.reason, rows_left.c.task_id, is_handed, func.count())
+        .select_from(rows_left)
+        .join(Delivery, Delivery.id == rows_left.c.delivery_id)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
         .where(*stands)
-        .group_by(Webhook.public_id, Delivery.reason, some.c.task_id, is_handed)
+        .group_by(Webhook.public_id, Delivery.reason, rows_left.c.task_id, is_handed)
     )
-    found: dict[tuple[UUID, str | None], dict[int, Queued]] = {}
+    by_problem: dict[tuple[UUID, str | None], dict[int, Queued]] = {}
     for webhook, reason, task_id, is_over, many in rows:
         more = Queued(handed_over=many) if is_over else Queued(waiting=many)
-        of_one = found.setdefault((webhook, reason), {})
+        of_one = by_problem.setdefault((webhook, reason), {})
         of_one[task_id] = of_one.get(task_id, Queued()).with_more(more)
-    return found
+    return by_problem
 
 
-def count_queued(current: Session, webhook_id: int, *wanted: ColumnElement[bool]) -> int:
+def count_queued(current: Session, webhook_id: int, *conditions: ColumnElement[bool]) -> int:
     """Count the deliveries of one webhook that are still to be sent in bulk retries now, of those
     that are as `wanted`. Of many the first `MOST_QUEUED` are looked at."""
     ids = _running(current)
     if not ids:
         return 0
     mine = BatchRow.task_id.in_(ids), BatchRow.webhook_id == webhook_id
-    some = select(BatchRow.delivery_id).where(*mine, BatchRow.outcome == RowOutcome.WAITING)
-    ids_of = some.limit(MOST_QUEUED).subquery()
+    waiting = select(BatchRow.delivery_id).where(*mine, BatchRow.outcome == RowOutcome.WAITING)
+    ids_of = waiting.limit(MOST_QUEUED).subquery()
     rows = select(func.count(Delivery.id.distinct())).select_from(ids_of)
-    rows = rows.join(Delivery, Delivery.id == ids_of.c.delivery_id).where(*wanted)
+    rows = rows.join(Delivery, Delivery.id == ids_of.c.delivery_id).where(*conditions)
     return current.execute(rows).scalar_one()
 
 

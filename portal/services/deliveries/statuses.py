@@ -89,8 +89,8 @@ Check = Callable[[Any], ColumnElement[bool]]
 def matches(column: Any, value: Any) -> ColumnElement[bool]:
     """Equal to one value, or among several (a tuple, or a query that finds them)."""
     is_one = isinstance(value, int | str)
-    found: ColumnElement[bool] = column == value if is_one else column.in_(value)
-    return found
+    is_among: ColumnElement[bool] = column == value if is_one else column.in_(value)
+    return is_among
 
 
 Stored = DeliveryStatus | tuple[DeliveryStatus, ...]
@@ -174,31 +174,31 @@ def is_undismissed(row: Any) -> ColumnElement[bool]:
 
 def has_dismissals(current: Session, webhook_id: int | None = None) -> bool:
     """Return whether anything was ever dismissed, at one webhook if given."""
-    wanted = select(Dismissal.webhook_id)
+    statement = select(Dismissal.webhook_id)
     if webhook_id is not None:
-        wanted = wanted.where(Dismissal.webhook_id == webhook_id)
-    return current.execute(wanted.limit(1)).first() is not None
+        statement = statement.where(Dismissal.webhook_id == webhook_id)
+    return current.execute(statement.limit(1)).first() is not None
 
 
 def paused_webhooks(current: Session, now: datetime, webhook_id: int | None = None) -> list[int]:
     """Return the row ids of the webhooks that are left alone now; of one, if given."""
-    wanted = select(Webhook.id).where(Webhook.not_before > now)
+    statement = select(Webhook.id).where(Webhook.not_before > now)
     if webhook_id is not None:
-        wanted = wanted.where(Webhook.id == webhook_id)
-    return list(current.scalars(wanted))
+        statement = statement.where(Webhook.id == webhook_id)
+    return list(current.scalars(statement))
 
 
 def marked(current: Session) -> frozenset[tuple[int, str]]:
     """Return (webhook, reason or blank) of all that bear a mark, whether it holds or not."""
-    each = marks()
-    wanted = select(each.c.webhook_id, each.c.reason).distinct()
-    return frozenset((row.webhook_id, row.reason) for row in current.execute(wanted))
+    mark = marks()
+    statement = select(mark.c.webhook_id, mark.c.reason).distinct()
+    return frozenset((row.webhook_id, row.reason) for row in current.execute(statement))
 
 
 def is_marked(current: Session, webhook_id: int | None = None) -> bool:
     """Return whether any delivery bears a mark, of one webhook if given."""
-    found = marked(current)
-    return bool(found) if webhook_id is None else any(owner == webhook_id for owner, _ in found)
+    pairs = marked(current)
+    return bool(pairs) if webhook_id is None else any(owner == webhook_id for owner, _ in pairs)
 
 
 def marks() -> Subquery:
@@ -221,11 +221,11 @@ def marks() -> Subquery:
     )
 
 
-def holds(each: Subquery) -> ColumnElement[bool]:
+def holds(mark: Subquery) -> ColumnElement[bool]:
     """Return whether a mark still dismisses its delivery: it has not ended later. `each`:
     `marks`."""
-    failed: ColumnElement[bool] = each.c.status == DeliveryStatus.FAILED
-    return failed & (each.c.at >= each.c.ended_at)
+    failed: ColumnElement[bool] = mark.c.status == DeliveryStatus.FAILED
+    return failed & (mark.c.at >= mark.c.ended_at)
 
 
 def marked_until(row: Any) -> ColumnElement[Any]:

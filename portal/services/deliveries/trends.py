@@ -59,28 +59,30 @@ class Trend:
 
 def trend(edges: Sequence[datetime], webhook: UUID | None = None) -> Trend:
     """Return the spans between `edges` (full hours, ascending), of one webhook or of all."""
-    wanted = _sums(edges)
+    statement = _sums(edges)
     if webhook is not None:
-        wanted = wanted.join(Webhook).where(Webhook.public_id == webhook)
-    return _trend(edges, {place: counts for place, *counts in session().execute(wanted)})
+        statement = statement.join(Webhook).where(Webhook.public_id == webhook)
+    return _trend(edges, {place: counts for place, *counts in session().execute(statement)})
 
 
 def trends(edges: Sequence[datetime]) -> dict[UUID, Trend]:
     """Return the same for every webhook that had any; by its public id."""
-    wanted = _sums(edges).join(Webhook).add_columns(Webhook.public_id).group_by(Webhook.public_id)
-    found: dict[UUID, dict[int, Counts]] = defaultdict(dict)
-    for place, *counts, public_id in session().execute(wanted):
-        found[public_id][place] = counts
-    return {public_id: _trend(edges, sums) for public_id, sums in found.items()}
+    statement = (
+        _sums(edges).join(Webhook).add_columns(Webhook.public_id).group_by(Webhook.public_id)
+    )
+    by_webhook: dict[UUID, dict[int, Counts]] = defaultdict(dict)
+    for place, *counts, public_id in session().execute(statement):
+        by_webhook[public_id][place] = counts
+    return {public_id: _trend(edges, sums) for public_id, sums in by_webhook.items()}
 
 
 def _sums(edges: Sequence[datetime]) -> Select[*tuple[Any, ...]]:
     """Return the place of each span that had any, and what was counted in it."""
     ends = enumerate(edges[1:])
     place = case(*((Rollup.hour < end, place) for place, end in ends)).label("place")
-    wanted = select(place, *(func.sum(count) for count in COUNTED)).select_from(Rollup)
+    statement = select(place, *(func.sum(count) for count in COUNTED)).select_from(Rollup)
     inside = Rollup.hour >= edges[0], Rollup.hour < edges[-1]
-    return wanted.where(*inside).group_by(place)
+    return statement.where(*inside).group_by(place)
 
 
 def _trend(edges: Sequence[datetime], sums: Mapping[int, Counts]) -> Trend:

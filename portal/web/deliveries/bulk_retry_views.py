@@ -50,10 +50,10 @@ class BatchForm(PortalForm):
 @requires(bulk_retry.PERMISSION)
 def confirm() -> Answer | tuple[str, int]:
     """Ask first: how many, to whom, why they failed, what is left out; then the button."""
-    form, wanted = BatchForm(), LogFilterForm(request.args)
-    if "all" in request.args and not wanted.validate():
-        return log_page(wanted)
-    choice = _chosen(form, wanted)
+    form, log_filter = BatchForm(), LogFilterForm(request.args)
+    if "all" in request.args and not log_filter.validate():
+        return log_page(log_filter)
+    choice = _chosen(form, log_filter)
     if choice.is_blank:
         flash("Tick the deliveries to retry first.", "info")
         return redirect(url_for("deliveries.index"))
@@ -129,7 +129,7 @@ def ask_go_on(public_id: UUID) -> Answer | str:
     if page.way_on is None:
         flash("There is nothing to continue: see how it stands below.", "info")
         return redirect(url_for("batches.show", public_id=public_id))
-    names = [each.webhook_name for each in page.troubles if each.is_halted]
+    names = [webhook.webhook_name for webhook in page.troubles if webhook.is_halted]
     return render_template("bulk_retry/ask_go_on.html", page=page, line=page.way_on, names=names)
 
 
@@ -144,8 +144,8 @@ def go_on(public_id: UUID) -> Answer:
 @requires("deliveries.read")
 def report(public_id: UUID) -> Response:
     """Download every delivery of it, and what became of it, as a file."""
-    found = bulk_retry.find(public_id)
-    return csv_download("bulk-retry.csv", wording.report_lines(found))
+    task = bulk_retry.find(public_id)
+    return csv_download("bulk-retry.csv", wording.report_lines(task))
 
 
 def _chosen(form: BatchForm, filter_: LogFilterForm) -> Selection:
@@ -158,7 +158,9 @@ def _chosen(form: BatchForm, filter_: LogFilterForm) -> Selection:
     if rest_of := uuid_or_none(request.args.get("rest")):
         return Selection(rest_of=rest_of, again=again)
     ticked = dict.fromkeys(map(uuid_or_none, request.args.getlist("delivery")))
-    return Selection(ticked=tuple(each for each in ticked if each), newest=newest, again=again)
+    return Selection(
+        ticked=tuple(ticked_id for ticked_id in ticked if ticked_id), newest=newest, again=again
+    )
 
 
 def _back(choice: Selection) -> tuple[str, str]:

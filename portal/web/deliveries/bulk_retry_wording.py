@@ -79,38 +79,40 @@ def heading(params: Mapping[str, Any], names: Names) -> str:
     return f"Retry {'to ' if is_to_one else ''}{kept_words(params, names)}"
 
 
-def filter_words(wanted: LogFilter, names: Names) -> str:
+def filter_words(log_filter: LogFilter, names: Names) -> str:
     """Put a filter of the log into words."""
-    return ", ".join(_parts(wanted, names)) or EVERYTHING
+    return ", ".join(_parts(log_filter, names)) or EVERYTHING
 
 
-def _parts(wanted: LogFilter, names: Names) -> Iterator[str]:
-    if wanted.webhook:
-        yield names.of(wanted.webhook)
-    if wanted.status and not (wanted.status is StatusFilter.ATTENTION and _has_reason(wanted)):
-        yield f"all with status {status_words(wanted.status)}"
-    if wanted.reasons:
-        yield _reasons(wanted)
-    elif wanted.codes:
-        yield f"code {_code(wanted.codes)}"
-    if wanted.untried:
+def _parts(log_filter: LogFilter, names: Names) -> Iterator[str]:
+    if log_filter.webhook:
+        yield names.of(log_filter.webhook)
+    if log_filter.status and not (
+        log_filter.status is StatusFilter.ATTENTION and _has_reason(log_filter)
+    ):
+        yield f"all with status {status_words(log_filter.status)}"
+    if log_filter.reasons:
+        yield _reasons(log_filter)
+    elif log_filter.codes:
+        yield f"code {_code(log_filter.codes)}"
+    if log_filter.untried:
         yield "no attempt yet"
-    if wanted.event:
-        yield event_type(wanted.event).name
-    if wanted.asset_id:
+    if log_filter.event:
+        yield event_type(log_filter.event).name
+    if log_filter.asset_id:
         yield "one asset"
-    if wanted.search:
-        yield f"“{wanted.search}”"
-    if wanted.delivery:
+    if log_filter.search:
+        yield f"“{log_filter.search}”"
+    if log_filter.delivery:
         yield "one delivery"
-    if wanted.answer:
-        yield f"answered “{wanted.answer}”"
-    if wanted.failed:
-        yield _failed(*wanted.failed)
-    if wanted.since:
-        yield f"since {near_time(wanted.since)}"
-    if wanted.until:
-        yield f"until {near_time(wanted.until)}"
+    if log_filter.answer:
+        yield f"answered “{log_filter.answer}”"
+    if log_filter.failed:
+        yield _failed(*log_filter.failed)
+    if log_filter.since:
+        yield f"since {near_time(log_filter.since)}"
+    if log_filter.until:
+        yield f"until {near_time(log_filter.until)}"
 
 
 def _failed(since: datetime | None, until: datetime | None) -> str:
@@ -120,13 +122,13 @@ def _failed(since: datetime | None, until: datetime | None) -> str:
     return f"an attempt failed{begin}{end}"
 
 
-def _has_reason(wanted: LogFilter) -> bool:
-    return bool(wanted.reasons or wanted.untried or wanted.codes)
+def _has_reason(log_filter: LogFilter) -> bool:
+    return bool(log_filter.reasons or log_filter.untried or log_filter.codes)
 
 
-def _reasons(wanted: LogFilter) -> str:
-    words = _reason_words(wanted.reasons)
-    return f"{words} ({_code(wanted.codes)})" if wanted.codes else words
+def _reasons(log_filter: LogFilter) -> str:
+    words = _reason_words(log_filter.reasons)
+    return f"{words} ({_code(log_filter.codes)})" if log_filter.codes else words
 
 
 def _reason_words(reasons: Sequence[Reason]) -> str:
@@ -349,15 +351,15 @@ def _taken(places: Mapping[int, tuple[UUID, ShownStatus]]) -> dict[int, TakenDel
     taken = retry.taken(session(), list(places))
     tasks = bulk_retry.named(list(set(taken.values())))
     all_still = standstills(tasks, {places[row_id][0] for row_id in taken})
-    sending, found = _sending(tasks), {}
+    sending, by_row = _sending(tasks), {}
     for row_id, task_id in taken.items():
         webhook, status = places[row_id]
         is_sent = status is ShownStatus.SENDING
         still = None if is_sent else all_still.get((task_id, webhook))
         by, url = sending[task_id]
         linked = _words(by, still, url=url)
-        found[row_id] = TakenDelivery(_words(by, still), linked, TO_THE_CALLER[still])
-    return found
+        by_row[row_id] = TakenDelivery(_words(by, still), linked, TO_THE_CALLER[still])
+    return by_row
 
 
 def _sending(tasks: Sequence[Task]) -> dict[int, _Sending]:

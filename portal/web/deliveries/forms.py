@@ -79,10 +79,10 @@ FAILED_IN: Final[dict[str, str]] = {
 
 def read_codes(text: str) -> tuple[int, int]:
     """Return the first and the last code that is meant: 404, 50x, 5xx."""
-    found = text.lower()
-    if not CODE.fullmatch(found):
+    code = text.lower()
+    if not CODE.fullmatch(code):
         raise ValueError("as three digits, such as 404, or 5xx for all that begin with 5")
-    return int(found.replace("x", "0")), int(found.replace("x", "9"))
+    return int(code.replace("x", "0")), int(code.replace("x", "9"))
 
 
 class LogFilterForm(FilterForm):

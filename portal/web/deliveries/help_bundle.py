@@ -86,13 +86,13 @@ def _message(page: DeliveryPage) -> Iterator[str]:
 
 
 def _attempts(page: DeliveryPage) -> Iterator[str]:
-    for each in page.delivery.attempts:
-        at = each.started_at.isoformat(timespec="milliseconds")
-        yield f"{each.number}  {at}  {_kind(each)}: {_end(each)}"
-        if phases := phases_in_words(each.phases):
+    for attempt in page.delivery.attempts:
+        at = attempt.started_at.isoformat(timespec="milliseconds")
+        yield f"{attempt.number}  {at}  {_kind(attempt)}: {_end(attempt)}"
+        if phases := phases_in_words(attempt.phases):
             yield f"   {phases}"
-        if each.peer:
-            yield f"   connected to {each.peer}"
+        if attempt.peer:
+            yield f"   connected to {attempt.peer}"
 
 
 def _kind(attempt: AttemptDetail) -> str:

@@ -69,14 +69,14 @@ def place_of(delivery: DeliveryDetail) -> ListPlace:
         return ListPlace("Deliveries", url_for("deliveries.index"))
     if other := request.args.get(LIST):
         return _in_other(delivery, local_path(other))
-    wanted, order, kept = form.chosen(), log_order(), carried()
-    found = find_neighbours(wanted, delivery.row_id, oldest_first=order.is_reversed)
-    back = {**kept, CURSOR: kept.get(CURSOR, found.page)}
+    log_filter, order, kept = form.chosen(), log_order(), carried()
+    neighbours = find_neighbours(log_filter, delivery.row_id, oldest_first=order.is_reversed)
+    back = {**kept, CURSOR: kept.get(CURSOR, neighbours.page)}
     return ListPlace(
         _label(form, delivery),
         url_for("deliveries.index", **back, _anchor=row_id(delivery.public_id)),
-        _beside(found.previous),
-        _beside(found.following),
+        _beside(neighbours.previous),
+        _beside(neighbours.following),
         kept,
     )
 
@@ -99,13 +99,13 @@ def delivery_url(public_id: UUID, back: str) -> str:
 def _in_other(delivery: DeliveryDetail, address: str) -> ListPlace:
     path = urlsplit(address).path.removeprefix(request.script_root)
     known, match = next(
-        (each, match) for each in OTHERS if (match := each.path.fullmatch(path)) is not None
+        (other, match) for other in OTHERS if (match := other.path.fullmatch(path)) is not None
     )
     label, url = known.label(delivery), f"{address}#{row_id(delivery.public_id)}"
     if known.wanted is None:
         return ListPlace(label, url, carried=carried())
-    found = find_neighbours(known.wanted(match["named"]), delivery.row_id)
-    beside = (_beside(found.previous), _beside(found.following))
+    neighbours = find_neighbours(known.wanted(match["named"]), delivery.row_id)
+    beside = (_beside(neighbours.previous), _beside(neighbours.following))
     return ListPlace(label, url, *beside, carried())
 
 
@@ -157,7 +157,7 @@ def place_in(back: str, public_id: UUID) -> str:
 def list_of(back: str) -> str:
     """Return the address of a list (`local_path` of it) without anybody's last press in it."""
     parts = urlsplit(local_path(back))
-    kept = [each for each in parse_qsl(parts.query) if each[0] != RETRIED]
+    kept = [pair for pair in parse_qsl(parts.query) if pair[0] != RETRIED]
     return urlunsplit(("", "", parts.path, urlencode(kept), ""))
 
 

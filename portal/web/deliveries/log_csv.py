@@ -56,28 +56,28 @@ HEADINGS: Final = (
 )
 
 
-def lines(wanted: LogFilter) -> Iterator[Sequence[object]]:
+def lines(log_filter: LogFilter) -> Iterator[Sequence[object]]:
     """Yield the headings, then a line for each delivery."""
     yield COLUMNS
-    for row in log_pages.every(wanted):
+    for row in log_pages.every(log_filter):
         yield _line(row)
 
 
-def lines_for_people(wanted: LogFilter) -> Iterator[Sequence[object]]:
+def lines_for_people(log_filter: LogFilter) -> Iterator[Sequence[object]]:
     """Yield the same with the page's own words, and times in the reader's zone as Excel takes
     them."""
     # Who reads is known now, and no more when the lines are sent.
-    return _lines_for_people(wanted, zone())
+    return _lines_for_people(log_filter, zone())
 
 
-def _lines_for_people(wanted: LogFilter, local: ZoneInfo) -> Iterator[Sequence[object]]:
-    failed = ("Failed ({zone})",) if wanted.failed else ()
+def _lines_for_people(log_filter: LogFilter, local: ZoneInfo) -> Iterator[Sequence[object]]:
+    failed = ("Failed ({zone})",) if log_filter.failed else ()
     yield [heading.format(zone=local.key) for heading in (*failed, *HEADINGS)]
-    rows = log_pages.every(wanted)
-    while some := list(islice(rows, EXPORT_CHUNK)):
-        said = {row_id: each.text for row_id, each in remarks(some).items()}
+    rows = log_pages.every(log_filter)
+    while chunk := list(islice(rows, EXPORT_CHUNK)):
+        said = {row_id: remark.text for row_id, remark in remarks(chunk).items()}
         session().rollback()
-        for row in some:
+        for row in chunk:
             when = (_local(row.failure and row.failure.at, local),) if failed else ()
             yield (*when, *_for_people(row, said.get(row.public_id, ""), local))
 

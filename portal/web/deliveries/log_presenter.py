@@ -80,23 +80,25 @@ MOST_REMARKED: Final = 120  # characters
 __all__ = ["delivery_url", "event_name", "here", "row_id", "taken_words", "tries"]
 
 
-def tabs(wanted: LogFilter, attention: int | None) -> list[Tab]:
+def tabs(log_filter: LogFilter, attention: int | None) -> list[Tab]:
     """Return all, Needs attention, Waiting …, then Bulk retries; what somebody waits for with its
     number.
 
     A number says what its tab shows: there is none beside other filters. `attention`: how many need
     it, where that is known already.
     """
-    is_narrowed = wanted != LogFilter(status=wanted.status, webhook=wanted.webhook)
+    is_narrowed = log_filter != LogFilter(status=log_filter.status, webhook=log_filter.webhook)
     parts = [
         Tab(
-            label=status_words(each) if each else "All",
-            url=page_url(status=each, cursor=None),
-            is_here=each is wanted.status,
-            count=_count(each, wanted, attention) if each in COUNTED and not is_narrowed else None,
-            is_bad=each is StatusFilter.ATTENTION,
+            label=status_words(status) if status else "All",
+            url=page_url(status=status, cursor=None),
+            is_here=status is log_filter.status,
+            count=_count(status, log_filter, attention)
+            if status in COUNTED and not is_narrowed
+            else None,
+            is_bad=status is StatusFilter.ATTENTION,
         )
-        for each in TABS
+        for status in TABS
     ]
     return [*parts, _bulk_retries(is_here=False)]
 
@@ -105,11 +107,11 @@ def tabs_elsewhere() -> list[Tab]:
     """Return the same on the page of bulk retries: without numbers, which are the log's own."""
     parts = [
         Tab(
-            label=status_words(each) if each else "All",
-            url=url_for("deliveries.index", status=each),
+            label=status_words(status) if status else "All",
+            url=url_for("deliveries.index", status=status),
             is_here=False,
         )
-        for each in TABS
+        for status in TABS
     ]
     return [*parts, _bulk_retries(is_here=True)]
 
@@ -125,19 +127,19 @@ def _bulk_retries(*, is_here: bool) -> Tab:
     )
 
 
-def _count(status: StatusFilter, wanted: LogFilter, attention: int | None) -> str | None:
+def _count(status: StatusFilter, log_filter: LogFilter, attention: int | None) -> str | None:
     is_known = status is StatusFilter.ATTENTION and attention is not None
-    found = attention if is_known else log_pages.count(status, wanted.webhook)
-    return counted(found) if found else None
+    many = attention if is_known else log_pages.count(status, log_filter.webhook)
+    return counted(many) if many else None
 
 
 def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
     """Return the filters in force, each with the address without it."""
     asset = rows[0].asset_tag if rows else form.asset.data
-    told = {form.asset.name: asset, form.time.name: time_words(form.time.data or "")}
+    values = {form.asset.name: asset, form.time.name: time_words(form.time.data or "")}
     return [
         {
-            "label": f"{field.label.text}: {told.get(field.name) or shown(field)}",
+            "label": f"{field.label.text}: {values.get(field.name) or shown(field)}",
             "url": page_url(**{field.name: None, "cursor": None}),
         }
         for field in form
@@ -308,12 +310,12 @@ def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
     tried = [row.id for row in rows if row.reason and row.attempts > 1]
     earlier = earlier_reasons(session(), tried)
     said = answers_of([row_id for row_id in failed if row_id not in earlier])
-    told = {
-        row_id: Remark(f"earlier: {each.words}", is_earlier=True)
-        for row_id, each in earlier.items()
+    by_row = {
+        row_id: Remark(f"earlier: {reason.words}", is_earlier=True)
+        for row_id, reason in earlier.items()
     }
-    told |= {row_id: Remark(line) for row_id, text in said.items() if (line := _sentence(text))}
-    now = {failed[row_id]: remark for row_id, remark in told.items()}
+    by_row |= {row_id: Remark(line) for row_id, text in said.items() if (line := _sentence(text))}
+    now = {failed[row_id]: remark for row_id, remark in by_row.items()}
     return now | {row_id: Remark(line) for row_id, line in then.items() if line} | sought
 
 

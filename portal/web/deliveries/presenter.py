@@ -64,7 +64,7 @@ def times_of(delivery: DeliveryDetail) -> list[tuple[str, str]]:
     return _words(
         [
             ("Waiting here", attempts[0].started_at - delivery.created_at),
-            ("At their server", sum((_length(each) for each in attempts), NOTHING)),
+            ("At their server", sum((_length(attempt) for attempt in attempts), NOTHING)),
             ("Waiting for the retry", _sum(gaps, is_manual=False) + so_far),
             ("Until somebody pressed Retry", _sum(gaps, is_manual=True)),
         ]
@@ -260,5 +260,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
 
 
 def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:
-    answered = [each for each in delivery.attempts if each.code or each.response_headers]
+    answered = [
+        attempt for attempt in delivery.attempts if attempt.code or attempt.response_headers
+    ]
     return answered[-1] if answered else None

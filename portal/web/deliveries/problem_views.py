@@ -75,7 +75,7 @@ def bring_back_chosen() -> Response:
 def _ticked() -> list[UUID]:
     """Return those that our own form names."""
     named = request.form.getlist("delivery")
-    ids = [each for each in map(uuid_or_none, named) if each]
+    ids = [public_id for public_id in map(uuid_or_none, named) if public_id]
     if len(ids) != len(named):
         raise UnreadableAddress
     return ids

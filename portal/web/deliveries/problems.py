@@ -131,8 +131,8 @@ def earlier_of(problem: Problem) -> Iterator[str]:
     """Yield why they failed before a Retry failed for another reason."""
     if problem.earlier:
         times = f", {plural(problem.earlier.count, 'time')}" if problem.count == 1 else ""
-        some = "some " if problem.is_earlier_of_some else ""
-        yield f"{some}earlier: {problem.earlier.words}{times}"
+        part = "some " if problem.is_earlier_of_some else ""
+        yield f"{part}earlier: {problem.earlier.words}{times}"
 
 
 def behind_of(problem: Problem) -> str:
@@ -228,8 +228,8 @@ class ProblemList:
         """Return what the rest is: "2 more problems: Helpdesk 212, Door 16"."""
         count = len(self.rest) + self.left_out
         totals: dict[str, int] = {}
-        for each in self.rest:
-            totals[each.name] = totals.get(each.name, 0) + each.total
+        for line in self.rest:
+            totals[line.name] = totals.get(line.name, 0) + line.total
         short = [f"{name} {counted(many)}" if many else name for name, many in totals.items()]
         names = ", ".join(short[:3])
         more = ", …" if len(short) > 3 or self.left_out else ""
@@ -239,40 +239,40 @@ class ProblemList:
 NO_PROBLEMS: Final = ProblemList((), ())
 
 
-def problems_of(found: Sequence[Problem], in_sight: int) -> ProblemList:
+def problems_of(problems: Sequence[Problem], in_sight: int) -> ProblemList:
     """Return all problems, and the webhooks in trouble that need a person although no delivery
     does."""
-    return _folded([*_lines(found, troubles())], in_sight)
+    return _folded([*_lines(problems, troubles())], in_sight)
 
 
-def problems_beside(wanted: LogFilter, in_sight: int) -> ProblemList:
+def problems_beside(log_filter: LogFilter, in_sight: int) -> ProblemList:
     """Return those that stand above the log under this filter: none where it asks for something
     else."""
     plain = LogFilter(
-        status=wanted.status,
-        webhook=wanted.webhook,
-        reasons=wanted.reasons,
-        untried=wanted.untried,
-        codes=wanted.codes,
+        status=log_filter.status,
+        webhook=log_filter.webhook,
+        reasons=log_filter.reasons,
+        untried=log_filter.untried,
+        codes=log_filter.codes,
     )
-    if wanted != plain or wanted.status not in LISTED_UNDER:
+    if log_filter != plain or log_filter.status not in LISTED_UNDER:
         return NO_PROBLEMS
-    every = find_problems(wanted.webhook)
-    found = [each for each in every if _fits(each, wanted)]
-    is_narrow = bool(wanted.reasons or wanted.untried or wanted.codes)
+    every = find_problems(log_filter.webhook)
+    listed = [problem for problem in every if _fits(problem, log_filter)]
+    is_narrow = bool(log_filter.reasons or log_filter.untried or log_filter.codes)
     known = [] if is_narrow else troubles()
-    mine = [each for each in known if wanted.webhook in (None, each.webhook)]
-    return replace(_folded([*_lines(found, mine)], in_sight), deliveries=total_of(every))
+    mine = [trouble for trouble in known if log_filter.webhook in (None, trouble.webhook)]
+    return replace(_folded([*_lines(listed, mine)], in_sight), deliveries=total_of(every))
 
 
-def _fits(problem: Problem, wanted: LogFilter) -> bool:
+def _fits(problem: Problem, log_filter: LogFilter) -> bool:
     """Return whether the log shows all of it: a part would be a problem with another number."""
-    if wanted.reasons and problem.reason not in wanted.reasons:
+    if log_filter.reasons and problem.reason not in log_filter.reasons:
         return False
-    if wanted.untried and problem.reason is not None:
+    if log_filter.untried and problem.reason is not None:
         return False
-    first, last = wanted.codes or (0, 999)
-    return wanted.codes is None or (problem.code is not None and first <= problem.code <= last)
+    first, last = log_filter.codes or (0, 999)
+    return log_filter.codes is None or (problem.code is not None and first <= problem.code <= last)
 
 
 def _folded(lines: Sequence[ProblemLine], in_sight: int) -> ProblemList:
@@ -282,14 +282,14 @@ def _folded(lines: Sequence[ProblemLine], in_sight: int) -> ProblemList:
     return ProblemList(first, rest, len(lines) - len(first) - len(rest))
 
 
-def _lines(found: Sequence[Problem], known: Sequence[WebhookTrouble]) -> Iterator[ProblemLine]:
-    with_problems = {each.webhook_id for each in found}
-    off = [each for each in known if each.news is News.OFF]
-    failing = [each for each in known if each.news is not News.OFF and each.is_urgent]
+def _lines(problems: Sequence[Problem], known: Sequence[WebhookTrouble]) -> Iterator[ProblemLine]:
+    with_problems = {problem.webhook_id for problem in problems}
+    off = [trouble for trouble in known if trouble.news is News.OFF]
+    failing = [trouble for trouble in known if trouble.news is not News.OFF and trouble.is_urgent]
     yield from map(_off, off[:MOST_TROUBLES])
     in_bulk_retries = queued()
-    yield from (_of_deliveries(each, in_bulk_retries) for each in found)
-    others = [each for each in failing if each.webhook not in with_problems]
+    yield from (_of_deliveries(problem, in_bulk_retries) for problem in problems)
+    others = [trouble for trouble in failing if trouble.webhook not in with_problems]
     yield from map(_failing, others[:MOST_TROUBLES])
 
 

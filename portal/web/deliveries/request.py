@@ -111,7 +111,7 @@ def sent_of(delivery: DeliveryDetail) -> Sent:
     a part that is not masked."""
     tried = delivery.attempts[-1] if delivery.attempts else None
     url = tried.url if tried else delivery.webhook_url
-    known = [each.request_headers for each in delivery.attempts if each.request_headers]
+    known = [attempt.request_headers for attempt in delivery.attempts if attempt.request_headers]
     headers = masked(known[-1]) if known else ()
     return Sent(
         url=url,
@@ -120,7 +120,7 @@ def sent_of(delivery: DeliveryDetail) -> Sent:
         body=pretty(delivery.body),
         size=len(delivery.body),
         curl=curl_of(url, headers, delivery.body),
-        was_sent=any(each.reason not in NEVER_LEFT for each in delivery.attempts),
+        was_sent=any(attempt.reason not in NEVER_LEFT for attempt in delivery.attempts),
     )
 
 

@@ -51,7 +51,7 @@ def steps_of(delivery: DeliveryDetail) -> list[DeliveryStep]:
         ),
         DeliveryStep("Stored", delivery.created_at, text=_safe(delivery)),
         *_picked_up(delivery),
-        *(attempt_step(each) for each in delivery.attempts),
+        *(attempt_step(attempt) for attempt in delivery.attempts),
         *_last(delivery),
     ]
 
@@ -220,7 +220,7 @@ def steps_of_test(delivery: DeliveryDetail) -> list[TestStep]:
     """Return the steps of a test's newest attempt; a delivery that is no test has none."""
     if not delivery.is_test:
         return []
-    counted = [each for each in delivery.attempts if not each.is_unreached]
+    counted = [ended for ended in delivery.attempts if not ended.is_unreached]
     attempt = counted[-1] if counted else None
     if attempt is None or attempt.is_being_sent:
         return list(_under_way(delivery, attempt))

@@ -52,23 +52,23 @@ def index() -> tuple[str, int]:
 def log_page(form: LogFilterForm) -> tuple[str, int]:
     """Return the log under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("deliveries.index")
-    wanted, found, problems = LogFilter(), LogPage(Page([])), NO_PROBLEMS
-    shown, order = found.page, log_order()
+    log_filter, log, problems = LogFilter(), LogPage(Page([])), NO_PROBLEMS
+    shown, order = log.page, log_order()
     if form.validate():
-        wanted, cursor = form.chosen(), request.args.get("cursor")
-        found = log_pages.find_page(wanted, cursor, oldest_first=order.is_reversed)
-        rows = log_presenter.with_retried(found.page, oldest_first=order.is_reversed)
-        shown = replace(found.page, rows=rows)
-        problems = NO_PROBLEMS if cursor else problem_lines.problems_beside(wanted, IN_SIGHT)
+        log_filter, cursor = form.chosen(), request.args.get("cursor")
+        log = log_pages.find_page(log_filter, cursor, oldest_first=order.is_reversed)
+        rows = log_presenter.with_retried(log.page, oldest_first=order.is_reversed)
+        shown = replace(log.page, rows=rows)
+        problems = NO_PROBLEMS if cursor else problem_lines.problems_beside(log_filter, IN_SIGHT)
     page = render_template(
         "deliveries/index.html",
         filter=form,
-        found=found,
+        found=log,
         page=shown,
         problem_lines=problems,
         bulk_retry_lines=bulk_retry_wording.under_way(),
-        tabs_of_log=log_presenter.tabs(wanted, problems.deliveries),
-        chips_in_force=log_presenter.chips(form, found.page.rows),
+        tabs_of_log=log_presenter.tabs(log_filter, problems.deliveries),
+        chips_in_force=log_presenter.chips(form, log.page.rows),
         view=log_presenter,
         order=order,
     )
@@ -82,8 +82,8 @@ def export() -> Response | tuple[str, int]:
     form = LogFilterForm(request.args)
     if not form.validate():
         return log_page(form)
-    wanted = form.chosen()
-    return csv_download(f"deliveries-{utcnow():%Y-%m-%d}.csv", log_csv.lines(wanted))
+    log_filter = form.chosen()
+    return csv_download(f"deliveries-{utcnow():%Y-%m-%d}.csv", log_csv.lines(log_filter))
 
 
 @blueprint.get("/export-for-excel.csv")

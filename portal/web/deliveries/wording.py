@@ -72,13 +72,13 @@ def took(milliseconds: int | None) -> str:
 
 def repeat_warning(delivery: DeliveryDetail) -> str:
     """Return what to know where the receiver has the message more than once, or may have."""
-    arrived = [each for each in delivery.attempts if each.is_delivered]
+    arrived = [attempt for attempt in delivery.attempts if attempt.is_delivered]
     unclear = list(_unclear(delivery.attempts))
     if len(arrived) > 1:
         return f"It has arrived {len(arrived)} times."
-    for each in delivery.attempts:
-        if each.phases.get("again") is not None:
-            return f"It may have arrived more than once: attempt {each.number} went out twice."
+    for attempt in delivery.attempts:
+        if attempt.phases.get("again") is not None:
+            return f"It may have arrived more than once: attempt {attempt.number} went out twice."
     if len(arrived) + len(unclear) < 2:
         return ""
     first = unclear[0]
@@ -156,12 +156,12 @@ def _made(delivery: DeliveryDetail) -> str:
 
 
 def _retries(delivery: DeliveryDetail) -> str:
-    by_people = sum(each.kind == AttemptKind.MANUAL for each in delivery.attempts)
+    by_people = sum(attempt.kind == AttemptKind.MANUAL for attempt in delivery.attempts)
     return plural(by_people, "Retry", "Retries") if by_people else ""
 
 
 def _delivered(delivery: DeliveryDetail) -> str:
-    arrived = [each for each in delivery.attempts if each.is_delivered]
+    arrived = [attempt for attempt in delivery.attempts if attempt.is_delivered]
     if not arrived:
         return "It has arrived."
     last = arrived[-1]
@@ -242,10 +242,10 @@ def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
 
 def earlier_of(delivery: DeliveryDetail) -> str:
     """Return why it failed again and again before a Retry failed for another reason; else empty."""
-    found = earlier_reasons(session(), [delivery.row_id]).get(delivery.row_id)
-    if not found:
+    earlier = earlier_reasons(session(), [delivery.row_id]).get(delivery.row_id)
+    if not earlier:
         return ""
-    return f"Before the last retry: {found.words}, {plural(found.count, 'time')}."
+    return f"Before the last retry: {earlier.words}, {plural(earlier.count, 'time')}."
 
 
 def again_of(delivery: DeliveryDetail) -> str:
@@ -437,8 +437,8 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
     if delivery.status is ShownStatus.DELIVERED:
         return ""
     if last is None:
-        told = _untried(delivery, name)
-        return f"{told} The delivery is {delivery.public_id}." if told else ""
+        sentence = _untried(delivery, name)
+        return f"{sentence} The delivery is {delivery.public_id}." if sentence else ""
     reason = _reason(delivery) or Reason.INTERRUPTED
     explained = _explained(delivery, reason, host=name)
     is_theirs = explained.side is Side.RECEIVER
@@ -483,13 +483,13 @@ def _untried(delivery: DeliveryDetail, name: str) -> str:
 def _the_first(delivery: DeliveryDetail, name: str) -> str:
     """Return why the one that goes first has not arrived, and who must act."""
     first = find_delivery(delivery.ahead) if delivery.ahead else delivery
-    told = f"The one of {_for_both(first.created_at)} goes first"
+    sentence = f"The one of {_for_both(first.created_at)} goes first"
     reason = _reason(first)
     if reason is None:
-        return f"{told}."
+        return f"{sentence}."
     explained = _explained(first, reason, host=name)
     acts = _who_acts(first, reason, explained.side)
-    return f"{told}, and has not arrived: {explained.what_happened} {acts}"
+    return f"{sentence}, and has not arrived: {explained.what_happened} {acts}"
 
 
 def _what_next(delivery: DeliveryDetail) -> str:
@@ -523,8 +523,8 @@ def _who_acts(delivery: DeliveryDetail, reason: Reason, side: Side) -> str:
 
 
 def _since(delivery: DeliveryDetail) -> str:
-    """Since when its attempts have failed, where there was more than one."""
-    failed = [each for each in delivery.attempts if not (each.is_being_sent or each.is_unreached)]
+    """Return since when its attempts have failed, where there was more than one."""
+    failed = delivery.ended_attempts
     if len(failed) < 2 or delivery.attempts[0].number != 1:
         return ""
     return f"Its attempts have failed since {moment(failed[0].started_at).exact}."

@@ -111,7 +111,7 @@ ADDITIONS: Final = (
         list_route="staff.index",
     ),
 )
-PARTS: Final = frozenset(each.part for each in ADDITIONS)
+PARTS: Final = frozenset(addition.part for addition in ADDITIONS)
 
 
 def new_name() -> "FormField[NewName]":
@@ -129,13 +129,17 @@ class AddingForm(PortalForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for each in ADDITIONS:
-            if each.part in self and each.choice not in self:
-                del self[each.part]
+        for addition in ADDITIONS:
+            if addition.part in self and addition.choice not in self:
+                del self[addition.part]
 
     def addition_of(self, choice: str) -> Addition | None:
         """Return what can be added to this choice."""
-        fit = (each for each in ADDITIONS if each.choice == choice and each.part in self)
+        fit = (
+            addition
+            for addition in ADDITIONS
+            if addition.choice == choice and addition.part in self
+        )
         return next(fit, None)
 
 
@@ -143,31 +147,31 @@ def add_typed(form: AddingForm, actor: Actor) -> bool:
     """Add what was typed into the parts, and choose it. Whether the form is to be shown again
     rather than saved: the button of a part was pressed, or something could not be added."""
     is_over = False
-    for each in ADDITIONS:
-        if each.part not in form:
+    for addition in ADDITIONS:
+        if addition.part not in form:
             continue
-        part = form[each.part].form
-        is_pressed = request.form.get(PRESSED) == each.kind
+        part = form[addition.part].form
+        is_pressed = request.form.get(PRESSED) == addition.kind
         if is_pressed or any(field.data for field in part):
-            is_over = _refused(form, each, actor) or is_pressed or is_over
+            is_over = _refused(form, addition, actor) or is_pressed or is_over
     return is_over
 
 
-def _refused(form: AddingForm, each: Addition, actor: Actor) -> bool:
-    part = form[each.part].form
+def _refused(form: AddingForm, addition: Addition, actor: Actor) -> bool:
+    part = form[addition.part].form
     try:
-        row_id = each.add(actor, part)
+        row_id = addition.add(actor, part)
     except NotAllowed:
         raise
     except Refusal as refusal:
         field = part[refusal.field if refusal.field in part else "name"]
         field.errors = [*field.errors, refusal.sentence]
         return True
-    choice, name = form[each.choice], each.shown(part)
+    choice, name = form[addition.choice], addition.shown(part)
     if all(value != str(row_id) for value, *_ in choice.choices):
         choice.choices = [*choice.choices, SelectChoice(str(row_id), name)]
     choice.data = row_id
-    choice.description = each.saved(name)
+    choice.description = addition.saved(name)
     for field in part:
         field.data = ""
     return False

@@ -49,7 +49,11 @@ def _is_name(name: str) -> bool:
 
 def _limit(options: dict[str, Any]) -> int:
     """Return the most characters that a field made with these options takes."""
-    lengths = [each.max for each in options.get("validators", ()) if isinstance(each, Length)]
+    lengths = [
+        validator.max
+        for validator in options.get("validators", ())
+        if isinstance(validator, Length)
+    ]
     return max([*lengths, (options.get("render_kw") or {}).get("maxlength", 0)]) or LONGEST_TEXT
 
 

@@ -83,11 +83,11 @@ def day_begins(day: date) -> datetime:
 
 def _read(text: str) -> tuple[datetime, datetime]:
     """Return the first and the last instant that the text can mean."""
-    found = next((match for form in _TIMES if (match := form.fullmatch(text))), None)
-    if found is None:
+    parsed = next((match for form in _TIMES if (match := form.fullmatch(text))), None)
+    if parsed is None:
         missing = impossible_day(text.partition(" ")[0])
         raise ValueError(f"with a day that exists: there is no {missing}" if missing else EXPECTED)
-    given = found.groupdict()
+    given = parsed.groupdict()
     name = (given.get("name") or "").lower()[:3]
     if name and name not in MONTHS:
         raise ValueError(EXPECTED)

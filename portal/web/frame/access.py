@@ -142,8 +142,8 @@ def _load(kept: str) -> SignedIn | None:
         this = UUID(kept)
     except ValueError:
         return None
-    found = sessions.find(this)
-    return SignedIn(found[0], this, found[1].confirmed_at) if found else None
+    known = sessions.find(this)
+    return SignedIn(known[0], this, known[1].confirmed_at) if known else None
 
 
 # So much may the clocks of two machines differ, as for what is sealed (Fernet allows as much).

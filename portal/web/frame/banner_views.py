@@ -27,7 +27,7 @@ blueprint = Blueprint("banners", __name__, url_prefix="/banners")
 @requires("home.read")
 def hide() -> Response:
     """Hide the troubles that this person has seen, until they change or the session ends."""
-    standing = {each.mark for each in _known()}
+    standing = {trouble.mark for trouble in _known()}
     seen = [*session.get(HIDDEN, []), *request.form.get("marks", "").split()]
     session[HIDDEN] = [mark for mark in dict.fromkeys(seen) if mark in standing][-MOST_HIDDEN:]
     return redirect(local_path(request.form.get("back")))
@@ -55,7 +55,8 @@ def shown() -> list[WebhookTrouble]:
     hidden, open_one = session.get(HIDDEN, []), (request.view_args or {}).get("public_id")
     known = _known()
     is_new = (
-        each.is_urgent and each.mark not in hidden and each.webhook != open_one for each in known
+        trouble.is_urgent and trouble.mark not in hidden and trouble.webhook != open_one
+        for trouble in known
     )
     return known if any(is_new) else []
 

@@ -103,14 +103,14 @@ def _large(every: int, every_on_phones: int) -> tuple[Frame, ...]:
 def last_hours() -> list[datetime]:
     """Return the edges of the last 24 hours, the present one included."""
     end = utcnow().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    return [end - timedelta(hours=HOURS - each) for each in range(HOURS + 1)]
+    return [end - timedelta(hours=HOURS - hour) for hour in range(HOURS + 1)]
 
 
 def last_days() -> list[datetime]:
     """Return the edges of the last 7 days, today included, as days are for the person who looks."""
     today = utcnow().astimezone(zone()).date()
     first = today - timedelta(days=DAYS - 1)
-    days = [first + timedelta(days=each) for each in range(DAYS + 1)]
+    days = [first + timedelta(days=day) for day in range(DAYS + 1)]
     return [datetime.combine(day, time(), zone()).astimezone(UTC) for day in days]
 
 
@@ -182,11 +182,11 @@ def _drawing(
 
 def _lines(up: int, down: int, axis: float, unit: float) -> list[tuple[float, str]]:
     """Zero, both ends and the middle of what arrived, where there is room for them."""
-    wanted = [(axis, 0), (axis - up * unit, up), (axis + down * unit, down)]
+    statement = [(axis, 0), (axis - up * unit, up), (axis + down * unit, down)]
     if up % 2 == 0:
-        wanted.append((axis - up * unit / 2, up // 2))
+        statement.append((axis - up * unit / 2, up // 2))
     shown: list[tuple[float, str]] = []
-    for y, count in wanted:
+    for y, count in statement:
         if all(abs(y - other) >= LINE for other, _ in shown):
             shown.append((round(y, 2), number(count)))
     return shown

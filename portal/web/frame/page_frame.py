@@ -358,7 +358,8 @@ def navigation() -> list[Section]:
     alone."""
     can = cast(Callable[[str], bool], current_app.jinja_env.globals["can"])
     sections = (
-        Section(each.label, tuple(p for p in each.places if can(p.permission))) for each in SECTIONS
+        Section(section.label, tuple(p for p in section.places if can(p.permission)))
+        for section in SECTIONS
     )
     return [section for section in sections if section.own]
 

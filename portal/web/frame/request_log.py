@@ -48,5 +48,5 @@ def _end(answer: Response) -> Response:
 def _person() -> int | None:
     """Return the signed-in person's number, if the request looked; nothing is read for the log
     alone."""
-    found = g.get("_login_user")
-    return getattr(found, "user_id", None)
+    person = g.get("_login_user")
+    return getattr(person, "user_id", None)

@@ -135,7 +135,7 @@ def thing_figures(now: Overview) -> list[Figure]:
     return [
         Figure(counted(now.assets), "asset" if now.assets == 1 else "assets", assets),
         *(
-            Figure(counted(count(AssetFilter(shown=each))), words, f"{assets}?show={each}")
-            for each, words in ((Shown.OUT, "out"), (Shown.LOST, "lost"))
+            Figure(counted(count(AssetFilter(shown=shown))), words, f"{assets}?show={shown}")
+            for shown, words in ((Shown.OUT, "out"), (Shown.LOST, "lost"))
         ),
     ]

@@ -81,8 +81,6 @@ class NextStep:
 
 def reservation_tags(reservation: Reservation, asset: Asset) -> list[Tag]:
     """Return its state, and whether it can be kept as things stand."""
-    return [reservation_tag(reservation.state)] + [AT_RISK] * is_at_risk(reservation, asset)
-    """Its state, and whether it can be kept as things stand."""
     return [RESERVATION[reservation.state]] + [AT_RISK] * is_at_risk(reservation, asset)
 
 

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 import trustme
 from flask import Flask
-from portal.engine.reason_keys import Reason
 
 from jobs.deliver import deliver_due
 from portal.engine.reasons import Reason
-from tests.browser.support import failing_receivers
 from tests.conftest import put_equipment_away
 from tests.support.deliveries import stored
 from tests.web.deliveries import failing_receivers
