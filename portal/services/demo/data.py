@@ -3,87 +3,19 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-LOCATIONS: Final = (
-    "Head office, room 117",
-    "Head office, room 204",
-    "Head office, reception",
-    "Training centre",
-    "Workshop",
-    "Studio",
-    "Warehouse",
-)
-
+PLACES: Final = ("Head office", "Training centre", "Workshop", "Studio", "Warehouse")
 DEPARTMENTS: Final = ("Sales", "Design", "Finance", "Workshop", "Training", "IT")
-
-PEOPLE: Final = (
-    "Maria Lopez",
-    "Ana Gruber",
-    "Ben Novak",
-    "Cleo Marin",
-    "Dan Hofer",
-    "Eva Lindt",
-    "Finn Olsen",
-    "Gita Rao",
-    "Hugo Weiss",
-    "Ida Berg",
-    "Jonas Falk",
-    "Kira Petrov",
-    "Leo Brandt",
-    "Mina Haddad",
-    "Nils Aden",
-    "Olga Kovac",
-    "Paul Reiter",
-    "Rosa Conti",
-    "Sami Aalto",
-    "Tara Quinn",
-    "Uli Moser",
-    "Vera Sand",
-    "Will Archer",
-    "Zoe Martel",
+PEOPLE: Final = (  # between commas
+    "Maria Lopez,Ana Gruber,Ben Novak,Cleo Marin,Dan Hofer,Eva Lindt,Finn Olsen,Gita Rao,"
+    "Hugo Weiss,Ida Berg,Jonas Falk,Kira Petrov,Leo Brandt,Mina Haddad,Nils Aden,Olga Kovac,"
+    "Paul Reiter,Rosa Conti,Sami Aalto,Tara Quinn,Uli Moser,Vera Sand,Will Archer,Zoe Martel"
 )
 
-
-# So many of a hundred things are …
-FATES: Final = (
-    ("free", 36),
-    ("allocated", 34),
-    ("lent", 10),
-    ("late", 4),
-    ("planned", 5),
-    ("worked_on", 2),
-    ("reserved", 4),
-    ("broken", 3),
-    ("warranty", 1),
-    ("lost", 1),
-)
-
-
-# What for things are lent, and why they are given back.
-PURPOSES: Final = (
-    "Client visit",
-    "Trade fair",
-    "Training day",
-    "Photo shoot",
-    "Working from home",
-    "Stocktaking",
-    "Open house",
-)
+PURPOSES: Final = ("Client visit", "Trade fair", "Training day", "Photo shoot", "Open house")
 REASONS: Final = ("Changed teams", "Got a newer one", "On parental leave", "Project ended")
-
-# What is done to things of some categories again and again: its title, and every how many days.
-CARE: Final[Mapping[str, tuple[str, int]]] = {
-    "Tools": ("Electrical safety check", 365),
-    "Vehicles": ("Brakes and tyres", 180),
-    "Printers": ("Clean the rollers", 90),
-    "Projectors": ("Clean the filter", 180),
-}
-
-# What is given to one person for good, and never reserved.
-KEPT: Final = frozenset({"Furniture", "Phones"})
-
-# How things of each category fail.
-FAULTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Laptops": ("It does not charge any more", "The display flickers", "Coffee in the keyboard"),
+TAKEN_FOR: Final = ("Restocked the offices", "For the workshop", "For the training centre")
+FAULTS: Final[Mapping[str, tuple[str, str]]] = {
+    "Laptops": ("It does not charge any more", "Coffee in the keyboard"),
     "Monitors": ("The display flickers", "No picture on the USB-C input"),
     "Phones": ("The screen is cracked", "The battery is empty by noon"),
     "Accessories": ("It does not recognise a screen", "The plug is bent"),
@@ -94,6 +26,15 @@ FAULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "Furniture": ("It stays down", "One leg is bent"),
     "Vehicles": ("The rear brake does not hold", "A spoke is broken"),
 }
+# What is done to things of some categories again and again: its title, and every how many days.
+CARE: Final[Mapping[str, tuple[str, int]]] = {
+    "Tools": ("Electrical safety check", 365),
+    "Vehicles": ("Brakes and tyres", 180),
+    "Printers": ("Clean the rollers", 90),
+    "Projectors": ("Clean the filter", 180),
+}
+# What is given to one person for good, and never lent or reserved.
+KEPT: Final = frozenset({"Furniture", "Phones"})
 
 
 class Product(NamedTuple):
@@ -125,34 +66,21 @@ PRODUCTS: Final = (
     Product("Height-adjustable desk", "Furniture", "Steelcase", "Migration", "Sitzgut", 759, 5, 11),
     Product("Cargo bike", "Vehicles", "Urban Arrow", "Cargo L", "Radhof", 5490, 2, 3),
 )
-
-
-class Consumable(NamedTuple):
-    """A kind of stock."""
-
-    name: str
-    unit: str
-    quantity: int
-    min_quantity: int
-
-
-# What stock is taken for.
-TAKEN_FOR: Final = ("Restocked the offices", "For the workshop", "For the training centre")
-
+# name, unit, quantity, low below
 STOCK: Final = (
-    Consumable("Toner TK-1248", "pieces", 14, 4),
-    Consumable("Label roll 62 mm", "rolls", 40, 10),
-    Consumable("USB-C cable 2 m", "pieces", 36, 12),
-    Consumable("AA batteries", "packs", 25, 8),
-    Consumable("Copy paper A4", "boxes", 30, 10),
-    Consumable("Safety gloves", "pairs", 60, 20),
-    Consumable("HDMI adapter", "pieces", 9, 6),
-    Consumable("Whiteboard markers", "packs", 18, 6),
-    Consumable("Cleaning wipes", "packs", 22, 8),
-    Consumable("Drill bits 6 mm", "pieces", 48, 15),
-    Consumable("Packing tape", "rolls", 32, 10),
-    Consumable("Notebook A5", "pieces", 75, 25),
-    Consumable("Visitor badges", "pieces", 120, 40),
-    Consumable("Coffee beans", "kg", 20, 6),
-    Consumable("First aid refill", "set", 6, 3),
+    ("Toner TK-1248", "pieces", 14, 4),
+    ("Label roll 62 mm", "rolls", 40, 10),
+    ("USB-C cable 2 m", "pieces", 36, 12),
+    ("AA batteries", "packs", 25, 8),
+    ("Copy paper A4", "boxes", 30, 10),
+    ("Safety gloves", "pairs", 60, 20),
+    ("HDMI adapter", "pieces", 9, 6),
+    ("Whiteboard markers", "packs", 18, 6),
+    ("Cleaning wipes", "packs", 22, 8),
+    ("Drill bits 6 mm", "pieces", 48, 15),
+    ("Packing tape", "rolls", 32, 10),
+    ("Notebook A5", "pieces", 75, 25),
+    ("Visitor badges", "pieces", 120, 40),
+    ("Coffee beans", "kg", 20, 6),
+    ("First aid refill", "set", 6, 3),
 )

@@ -1,0 +1,286 @@
+"""The systems that the demo is connected to, what was sent to them in a month, and what people did
+about it. The engine claims, judges and records; only the answers are made up."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from portal.engine.events.body import ActorKind, Origin
+from portal.engine.events.catalogue import EventName
+from portal.engine.http.exchange import Exchange, Phases
+from portal.engine.http.transport import prepare
+from portal.engine.reasons import Reason, reason_for_code
+from portal.extensions import settings
+from portal.lib.clock import frozen, utcnow
+from portal.models.alerts import Alert, FirstAnswer
+from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
+from portal.models.tasks import Task, TaskState
+from portal.models.webhooks import Webhook, WebhookKind
+from portal.services.alerts import ledger, runs
+from portal.services.alerts import settings as alert_settings
+from portal.services.core.permissions import Actor
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import MOST_TICKED, Selection
+from portal.services.deliveries.dismissals import dismiss_chosen
+from portal.services.demo.register import Story
+from portal.services.dispatch import record, sweep
+from portal.services.dispatch.claim import claim
+from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.request import Composer
+from portal.services.dispatch.results import Result, of_exchange
+from portal.services.webhooks import activation, crud, inbox
+from portal.services.webhooks.rows import find_webhook, token_of
+from portal.services.webhooks.rules import WebhookValues, url_problem
+from portal.services.webhooks.sample_deliveries import send_test
+
+SUPPORT: Final = Actor(ActorKind.SYSTEM, None, "Sam Okoro", Origin.UI)
+# A port of this machine at which nobody listens; and, where we may not send there, a name that
+# stands for none (RFC 2606).
+CLOSED: Final = "http://127.0.0.1:9"
+NOWHERE: Final = "https://receiver.invalid"
+LONGEST: Final = 29  # days of deliveries
+PLACES: Final = 64
+PICKED_UP_AFTER: Final = timedelta(milliseconds=35)
+
+
+class Answer(NamedTuple):
+    """What came back, after about so many seconds; without a code, nothing."""
+
+    code: int | None
+    text: str = ""
+    seconds: float = 0.05
+    retry_after: int | None = None
+
+
+OK: Final = Answer(200, '{"status": "ok"}', 0.12)
+INSIDE: Final = Answer(200, "The built-in inbox has it.\n", 0.02)
+BROKEN: Final = Answer(500, "NullPointerException at ErpSink.java:118", 0.21)
+NOT_UNDERSTOOD: Final = Answer(422, '{"error": "asset.serial_number is missing"}', 0.09)
+
+
+class Receiver(NamedTuple):
+    """One webhook of the demo.
+
+    `usual`: from the built-in inbox it is inside, else at an address at which nobody listens.
+    `spells`: from so many hours ago to so many hours ago it gave another answer. `odd`: every
+    so-manieth delivery is one that it never accepts.
+    """
+
+    name: str
+    events: Sequence[EventName]
+    usual: Answer = OK
+    spells: Sequence[tuple[float, float, Answer]] = ()
+    odd: int = 0
+    in_order: bool = False
+
+    def answer(self, delivery_id: int, hours_ago: float) -> Answer:
+        """What it said then."""
+        for begins, ends, answer in self.spells:
+            if ends <= hours_ago < begins:
+                return answer
+        return NOT_UNDERSTOOD if self.odd and delivery_id % self.odd == 0 else self.usual
+
+
+FINANCE, WAREHOUSE, CRM = "Finance depreciation", "Warehouse sheet", "Old CRM"
+FINANCE_WELL_AGAIN: Final = 16.2 * 24  # hours ago
+
+
+def _events(names: str) -> tuple[EventName, ...]:
+    return tuple(EventName(f"asset.{name}") for name in names.split())
+
+
+LENDING: Final = _events("created allocated revoked checked_out liquidated")
+TROUBLE: Final = _events("broken lost warranty maintenance_scheduled maintenance_completed")
+MOVES: Final = _events("updated transferred checked_in")
+RECEIVERS: Final = (
+    Receiver("Built-in inbox", tuple(EventName), INSIDE),
+    Receiver(
+        "Helpdesk tickets",
+        (*TROUBLE, *MOVES),
+        INSIDE,
+        (
+            (260, 254, Answer(503, "Service Unavailable")),
+            (100, 92, Answer(None)),
+            (9, 8.2, Answer(429, "Too many requests")),
+        ),
+    ),
+    Receiver(
+        "Accounting export",
+        (*LENDING, *MOVES),
+        INSIDE,
+        ((6, -1, Answer(401, '{"error": "signature does not match"}')),),
+        in_order=True,
+    ),
+    Receiver(
+        FINANCE,
+        LENDING,
+        spells=((20 * 24, FINANCE_WELL_AGAIN, BROKEN), (13, -1, BROKEN)),
+        odd=29,
+    ),
+    Receiver(
+        WAREHOUSE, MOVES, spells=((5, -1, Answer(503, "Down for maintenance", retry_after=7200)),)
+    ),
+    Receiver(CRM, LENDING),
+    Receiver(
+        "Label service",
+        LENDING,
+        spells=((4 * 24, -1, Answer(410, "Gone")),),
+    ),
+)
+
+
+class Sender:
+    """Sends what is due, up to a moment; in one transaction with the whole story."""
+
+    def __init__(self, story: Story) -> None:
+        self._story, self._current = story, story.current
+        self._composer = Composer(settings().version)
+        self._receivers: dict[int, Receiver] = {}
+        self._clock = story.now - timedelta(days=LONGEST + 1)
+
+    def connect(self, actor: Actor, receiver: Receiver) -> UUID:
+        """Add the webhook; from now on this is how its receiver answers."""
+        events = tuple(map(str, receiver.events))
+        is_inside, url = receiver.usual is INSIDE, ""
+        if not is_inside:
+            base = CLOSED if url_problem(CLOSED) is None else NOWHERE
+            url = f"{base}/{receiver.name.lower().replace(' ', '-')}"
+        values = WebhookValues(
+            name=receiver.name, url=url, events=events, in_order=receiver.in_order
+        )
+        if is_inside:
+            webhook = inbox.make_inbox(self._current, actor, values)
+        else:
+            webhook = find_webhook(self._current, crud.create(actor, values))
+        self._receivers[webhook.id] = receiver
+        return webhook.public_id
+
+    def send_until(self, moment: datetime) -> None:
+        """Do what workers do until `moment`, each thing when it is due."""
+        until = min(moment, self._story.now - timedelta(seconds=3))  # what is newer waits
+        while self._receivers and (due_at := self._next_due()) is not None:
+            if due_at + PICKED_UP_AFTER >= until:
+                return
+            self._clock = due_at + PICKED_UP_AFTER
+            with frozen(self._clock):
+                self._story.work()
+                sweep.settle_on(self._current.connection())
+            while self._send():
+                pass
+
+    def leave_one_under_way(self) -> None:
+        """One is being sent at this moment."""
+        claim(self._current.connection(), 1)
+
+    def _next_due(self) -> datetime | None:
+        """The first moment after the last at which something may have become due."""
+        at, is_under_way = self._clock, Task.state.in_([TaskState.WAITING, TaskState.RUNNING])
+        due = (
+            select(func.min(Delivery.due_at)).where(is_open(), Delivery.due_at > at),
+            select(func.min(Webhook.not_before)).where(Webhook.not_before > at),
+            select(func.min(Task.due_at)).where(is_under_way, Task.due_at > at),
+        )
+        return min(filter(None, map(self._current.scalar, due)), default=None)
+
+    def _send(self) -> bool:
+        """Claim, answer, record; whether there was anything."""
+        connection = self._current.connection()
+        with frozen(self._clock):
+            results = [self._result(claimed) for claimed in claim(connection, PLACES)]
+        if results:
+            self._clock = max(result.finished_at for result in results)
+            with frozen(self._clock):
+                record.record(connection, results, partial(self._story.chance.uniform, -1, 1))
+        return bool(results)
+
+    def _result(self, claimed: Claim) -> Result:
+        receiver, sent = self._receivers[claimed.webhook.id], self._composer.compose(claimed)
+        ago = self._story.now - utcnow()
+        answer = receiver.answer(claimed.delivery_id, ago / timedelta(hours=1))
+        seconds, first_byte, headers = settings().webhook_timeout * 1.0, None, []
+        if answer.code:
+            seconds = answer.seconds * self._story.chance.uniform(0.7, 1.6)
+            first_byte, headers = seconds * 0.9, [("Content-Type", "text/plain")]
+        if answer.retry_after:
+            headers.append(("Retry-After", str(answer.retry_after)))
+        exchange = Exchange(
+            key=None,
+            request=prepare(sent.url, sent.headers, sent.body),
+            reason=reason_for_code(answer.code) if answer.code else Reason.READ_TIMEOUT,
+            code=answer.code,
+            phases=Phases(connect=seconds / 9, first_byte=first_byte, total=seconds),
+            peer=f"127.0.0.1:{settings().port}",
+            response_headers=tuple(headers),
+            body=answer.text.encode(),
+        )
+        with frozen(utcnow() + timedelta(seconds=seconds)):
+            is_taken = claimed.webhook.kind == WebhookKind.INBOX and exchange.reason is None
+            if is_taken and ago < inbox.KEPT_FOR:
+                token = token_of(claimed.webhook.public_id)
+                inbox.receive(token, list(sent.headers.items()), claimed.body)
+            return of_exchange(claimed, exchange, sent)
+
+
+def note_deliveries(story: Story, sender: Sender) -> None:
+    """Note how the webhooks were connected, and what people did about their deliveries."""
+    days = max(1, min(LONGEST, settings().retention_days - 1))  # no more than are kept
+    hooks: dict[str, UUID] = {}
+
+    def at(hours_ago: float, act: Callable[[Actor], object]) -> None:
+        if hours_ago <= 24 * days:
+            story.at(story.now - timedelta(hours=hours_ago), act)
+
+    def add(receiver: Receiver, actor: Actor) -> None:
+        hooks[receiver.name] = sender.connect(actor, receiver)
+
+    def test(name: str, actor: Actor) -> None:
+        send_test(actor, hooks[name])
+
+    def finance(*statuses: DeliveryStatus) -> list[UUID]:
+        """Its deliveries with these statuses, the newest first."""
+        wanted = (
+            select(Delivery.public_id)
+            .join(Webhook, Webhook.id == Delivery.webhook_id)
+            .where(Webhook.public_id == hooks[FINANCE], Delivery.status.in_(statuses))
+            .where(Delivery.priority != Priority.TEST)
+        )
+        return list(story.current.scalars(wanted.order_by(Delivery.id.desc())))
+
+    def retry_all(but: int, _actor: Actor) -> None:
+        missing = finance(DeliveryStatus.FAILED, DeliveryStatus.RETRYING)
+        chosen = missing[: min(MOST_TICKED, len(missing) - but)]
+        bulk_retry.start(SUPPORT, Selection(ticked=tuple(chosen)))
+
+    def care_for_some(_actor: Actor) -> None:
+        newest, *_, older, oldest = finance(DeliveryStatus.RETRYING)
+        delivery_retry.stop(SUPPORT, older)
+        delivery_retry.stop(SUPPORT, oldest)
+        delivery_retry.retry(SUPPORT, newest)
+        dismiss_chosen(SUPPORT, finance(DeliveryStatus.FAILED)[-1:])
+
+    def acknowledge(actor: Actor) -> None:
+        wanted = select(Alert.public_id).where(Alert.acknowledged_at.is_(None))
+        for public_id in story.current.scalars(wanted.order_by(Alert.id.desc()).limit(1)).all():
+            ledger.acknowledge(actor, public_id)
+
+    def answer(actor: Actor) -> None:
+        alert_settings.answer(story.current, actor, FirstAnswer.SEND)
+
+    story.at(story.now - timedelta(days=days + 1), answer)
+    for number, receiver in enumerate(RECEIVERS):
+        at(24 * days - number / 60, partial(add, receiver))
+        at(24 * days - 1 - number / 60, partial(test, receiver.name))
+    for day in range(days):
+        at(24 * day + 0.1, lambda _: runs.start_due(utcnow()))
+        if day % 4 == 2:
+            at(24 * day - 2, acknowledge)
+    at(FINANCE_WELL_AGAIN - 2, partial(retry_all, 4))  # four that nobody retried
+    at(9 * 24, lambda actor: activation.turn_off(actor, hooks[CRM]))
+    at(4.2, partial(test, WAREHOUSE))
+    at(0.8, partial(retry_all, 0))
+    at(0.2, care_for_some)
