@@ -15,8 +15,8 @@ from jobs.context import application
 from jobs.processes.heartbeat import GOODBYE, Heartbeat
 from portal.config.settings import Settings
 from portal.garbage import lasting
+from portal.queue.connection import patient_client
 from portal.queue.portal_job import PortalJob
-from portal.queue.redis_state import patient_client
 from portal.queue.schedule import reconcile, table
 from portal.services.core import heartbeats
 

@@ -13,10 +13,10 @@ import sys
 from contextlib import suppress
 from threading import Event, Thread
 from time import monotonic, sleep
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol, cast
 
 from redis.exceptions import RedisError
-from rq import SimpleWorker
+from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 from rq.utils import import_attribute
 from sqlalchemy import Engine
@@ -35,9 +35,9 @@ from jobs.stop_flag import stop
 from portal.config.settings import Settings
 from portal.config.values import SettingsError
 from portal.garbage import lasting
+from portal.queue.connection import patient_client
 from portal.queue.names import DELIVERIES, JOB_NAMES
-from portal.queue.portal_job import PortalJob, put_back_untaken, remove_odd_ids
-from portal.queue.redis_state import patient_client
+from portal.queue.portal_job import LONGEST_SHOWN, PortalJob
 from portal.queue.schedule import ensure_schedule
 from portal.services.core import heartbeats, vault
 from portal.services.core.unit_of_work import writing
@@ -76,6 +76,29 @@ class PortalWorker(SimpleWorker):
             keep_going()
         except SQLAlchemyError as error:
             log.warning("The database does not answer: %s", error.__class__.__name__)
+
+
+def remove_odd_ids(queue: Queue) -> None:
+    """Take out of a queue what RQ cannot read as an id, and would end over each time anew."""
+    redis = queue.connection
+    for key in (queue.key, queue.intermediate_queue_key):
+        for id_ in cast("list[bytes]", redis.lrange(key, 0, -1)):
+            if id_ != id_.decode(errors="ignore").encode():
+                redis.lrem(key, 0, cast("str", id_))
+                log.warning("Left out a job with an odd id: %r.", id_[:LONGEST_SHOWN])
+
+
+def put_back_untaken(queue: Queue) -> None:
+    """Queue again what a worker took and ended before it began: RQ would call it failed after a
+    minute, without a line in any log, though every job may run twice."""
+    redis, taken = queue.connection, queue.intermediate_queue
+    for id_ in taken.get_job_ids():
+        if taken.should_be_cleaned_up(id_) and id_ not in queue.started_job_registry:
+            with redis.pipeline() as at_once:
+                at_once.lrem(taken.key, 0, id_)
+                at_once.delete(taken.get_first_seen_key(id_))
+                at_once.rpush(queue.key, id_)
+                at_once.execute()
 
 
 class QuietFilter(logging.Filter):

@@ -25,9 +25,9 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 from portal.config.settings import Settings
 from portal.extensions import db
 from portal.lib import request_id
+from portal.queue.connection import ANSWER_TIMEOUT, quick_client
 from portal.queue.names import BACKGROUND, DELIVER_DUE, DELIVERIES, PROBE, RUN_TASKS
 from portal.queue.portal_job import PortalJob
-from portal.queue.redis_state import ANSWER_TIMEOUT, quick_client
 
 log = logging.getLogger(__name__)
 

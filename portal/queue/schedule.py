@@ -105,7 +105,6 @@ def _is_right(redis: Redis, entry: Entry, due: float | None) -> bool:
     job = _read(redis, entry.id.encode())
     return (
         job is not None
-        and not job.left_out
         and (job.func_name, job.origin) == (entry.job, entry.queue)
         and job.meta.get("interval") == entry.interval
         # Any other result_ttl or a ttl deletes the entry after a run or a quiet while.

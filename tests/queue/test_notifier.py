@@ -19,7 +19,7 @@ from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.lib import request_id
-from portal.queue import names, notifier, redis_state
+from portal.queue import connection, names, notifier
 from portal.queue.portal_job import PortalJob
 from tests.conftest import ENVIRONMENT
 from tests.support.notifications import notifications
@@ -265,7 +265,7 @@ def test_a_hanging_redis_holds_one_notification_for_less_than_a_second_and_then_
                 notifier.notify()
             others = time.monotonic() - started - first
             assert notifier.notifier().ask(Redis.ping) is None
-    assert redis_state.CONNECT_TIMEOUT + redis_state.ANSWER_TIMEOUT < 1
+    assert connection.CONNECT_TIMEOUT + connection.ANSWER_TIMEOUT < 1
     assert 0.3 < first < 5
     assert others < 5
     assert len(connected) == 1

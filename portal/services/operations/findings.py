@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from portal.database.trouble import Kind, Trouble
 from portal.lib.durations import in_words, size_in_words
+from portal.queue.connection import RedisFault
 from portal.queue.names import BACKGROUND, DELIVERIES
-from portal.queue.redis_state import RedisFault
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import FORGOTTEN_AFTER, Life, worker_of
 from portal.services.core.time_zones import moment_words

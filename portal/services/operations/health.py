@@ -25,7 +25,7 @@ from portal.extensions import settings
 from portal.lib.clock import ahead, common_now, utcnow
 from portal.lib.redaction import Redactor
 from portal.models.operations import SendingSwitch
-from portal.queue.redis_state import RedisState, RedisTrouble, read_state
+from portal.queue.connection import RedisState, RedisTrouble, read_state
 from portal.queue.schedule import ensure_schedule
 from portal.services.alerts.queries import RunStatus, run_status
 from portal.services.core import heartbeats, vault

@@ -10,7 +10,7 @@ import pytest
 from portal.config.settings import Settings, load_settings
 from portal.database.trouble import Kind, Trouble
 from portal.lib.durations import size_in_words
-from portal.queue.redis_state import RedisFault, RedisState, RedisTrouble
+from portal.queue.connection import RedisFault, RedisState, RedisTrouble
 from portal.services.alerts.queries import RunStatus
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.settings import Stored

@@ -18,8 +18,8 @@ from portal.extensions import settings
 from portal.models.deliveries import Priority
 from portal.models.operations import Process
 from portal.models.webhooks import WebhookState
+from portal.queue.connection import RedisFault
 from portal.queue.names import BACKGROUND, DELIVERIES
-from portal.queue.redis_state import RedisFault
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import findings, health

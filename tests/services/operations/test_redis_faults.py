@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from portal.queue.connection import RedisFault, RedisState, RedisTrouble, read_state
 from portal.queue.names import PROBE
-from portal.queue.redis_state import RedisFault, RedisState, RedisTrouble, read_state
 from tests.support.valkey import PrivateValkey
 
 

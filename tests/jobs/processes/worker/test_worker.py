@@ -17,13 +17,14 @@ from sqlalchemy import create_engine, text
 
 from jobs.processes.plan import Plan, Program
 from jobs.processes.scheduler import wait_for_redis
+from jobs.processes.worker import put_back_untaken, remove_odd_ids
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.database.engine import engine_options
 from portal.extensions import db
+from portal.queue.connection import quick_client
 from portal.queue.names import DELIVERIES
 from portal.queue.portal_job import PortalJob
-from portal.queue.redis_state import quick_client
 from portal.services.core import vault
 from tests.jobs.processes.worker.conftest import Start, enqueue
 from tests.jobs.processes.worker.sample_worker import COMMAND
@@ -76,6 +77,35 @@ def test_what_another_took_and_did_not_begin_is_run_and_is_no_failure(
     assert len(queue.failed_job_registry) == 0
     # The sender's first notification may be what it has taken and not begun by now.
     assert job not in taken.get_job_ids()
+
+
+def test_ids_that_are_no_text_are_taken_out_of_a_queue_and_the_others_stay(
+    valkey: PrivateValkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis = valkey.client()
+    queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
+    kept = {queue.key: [b"one", b"two"], queue.intermediate_queue_key: [b"three"]}
+    for key, ids in kept.items():
+        redis.rpush(key, b"\xff", *ids, b"\xff", b"x" * 300 + b"\xff")
+    remove_odd_ids(queue)
+    assert {key: redis.lrange(key, 0, -1) for key in kept} == kept
+    odd = [r"b'\xff'", r"b'\xff'", f"b'{'x' * 80}'"]
+    assert caplog.messages == [f"Left out a job with an odd id: {each}." for each in odd * 2]
+
+
+def test_what_was_taken_and_is_being_run_is_not_queued_again(valkey: PrivateValkey) -> None:
+    redis = valkey.client()
+    queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
+    taken = queue.intermediate_queue
+    redis.rpush(queue.key, "other")
+    for id_ in ("run", "left", "new"):
+        redis.rpush(taken.key, id_)
+        redis.set(taken.get_first_seen_key(id_), time.time() - (1 if id_ == "new" else 61))
+    redis.zadd(queue.started_job_registry.key, {"run:1": time.time() + 600})
+    put_back_untaken(queue)
+    assert redis.lrange(queue.key, 0, -1) == [b"other", b"left"]
+    assert not redis.exists(taken.get_first_seen_key("left"))
+    assert redis.lrange(taken.key, 0, -1) == [b"run", b"new"]
 
 
 def test_a_job_that_hangs_ends_its_worker_which_says_where(

@@ -1,4 +1,4 @@
-"""What Redis says about itself and our queues, for health checks, System and metrics."""
+"""Connections to Redis, and what it says about itself: for health checks, System and metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from portal.queue.redis_state import patient_client, quick_client
+from portal.queue.connection import patient_client, quick_client
 
 
 @pytest.mark.parametrize(
