@@ -43,7 +43,7 @@ from portal.services.deliveries.statuses import (
     wants_attention,
 )
 from portal.services.outbox.due import count_behind, with_open_rows
-from portal.services.webhooks.queries import Standing, standing_of
+from portal.services.webhooks.queries import WebhookStatus, webhook_status
 
 MOST: Final = COUNT_LIMIT + 1
 SINCE: Final[Any] = bindparam("since", type_=UtcDateTime())
@@ -307,7 +307,7 @@ class Problem:
     webhook_id: UUID
     webhook_name: str
     is_deleted: bool
-    standing: Standing
+    standing: WebhookStatus
     reason: Reason | None
     code: int | None
     count: int
@@ -326,7 +326,7 @@ class Problem:
     @property
     def is_failing(self) -> bool:
         """Return whether none has arrived since."""
-        return self.standing in (Standing.FAILING, Standing.PAUSED)
+        return self.standing in (WebhookStatus.FAILING, WebhookStatus.PAUSED)
 
 
 def find_problems(webhook: UUID | None = None) -> list[Problem]:
@@ -428,7 +428,7 @@ def _problem(
         webhook_id=hook.public_id,
         webhook_name=hook.name,
         is_deleted=is_gone,
-        standing=Standing.OFF if is_gone else standing_of(hook),
+        standing=WebhookStatus.OFF if is_gone else webhook_status(hook),
         reason=group.reason,
         code=lowest if lowest == highest else None,
         count=group.count,

@@ -66,7 +66,7 @@ LEAST_NEED: Final = 2  # of `severity`: it fails
 HISTORY: Final = 100  # entries
 
 
-class Standing(StrEnum):
+class WebhookStatus(StrEnum):
     """How a webhook fares, as people see it, the worst first.
 
     Failing: from the first failure that no success has followed. Paused: its receiver does not
@@ -98,7 +98,7 @@ class ListedWebhook:
     public_id: UUID
     name: str
     host: str
-    standing: Standing
+    status: WebhookStatus
     needs_attention: bool
     off_reason: str | None
     turns_off_at: datetime | None
@@ -190,13 +190,13 @@ def next_try(current: Session, webhook: Webhook) -> datetime | None:
     return min(times, default=None)
 
 
-def standing_of(webhook: Webhook | AnyRow) -> Standing:
+def webhook_status(webhook: Webhook | AnyRow) -> WebhookStatus:
     """How it fares."""
     if webhook.state != WebhookState.ACTIVE:
-        return Standing.OFF
+        return WebhookStatus.OFF
     if webhook.throttled:
-        return Standing.PAUSED
-    return Standing.FAILING if webhook.failing_since else Standing.ACTIVE
+        return WebhookStatus.PAUSED
+    return WebhookStatus.FAILING if webhook.failing_since else WebhookStatus.ACTIVE
 
 
 def wants_a_look(webhook: Webhook | AnyRow) -> bool:
@@ -212,7 +212,7 @@ def is_in_need() -> ColumnElement[bool]:
 
 
 def severity() -> ColumnElement[int]:
-    """The worst first: what we turned off, then as `Standing` has it."""
+    """The worst first: what we turned off, then as `WebhookStatus` has it."""
     is_on = Webhook.state == WebhookState.ACTIVE
     return case(
         (and_(not_(is_on), Webhook.off_reason.in_(OURS)), 0),
@@ -251,7 +251,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             public_id=row.public_id,
             name=row.name,
             host=place(row),
-            standing=standing_of(row),
+            status=webhook_status(row),
             needs_attention=wants_a_look(row),
             off_reason=row.off_reason,
             turns_off_at=turns_off_at(row, common_now()),
@@ -328,7 +328,7 @@ class WebhookDetail(WebhookOptions):
     url: str
     host: str
     is_inbox: bool
-    standing: Standing
+    status: WebhookStatus
     needs_attention: bool
     is_active: bool
     off_reason: str | None
@@ -420,7 +420,7 @@ def show(public_id: UUID) -> WebhookDetail:
         url=shown_url(webhook),
         host=place(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
-        standing=standing_of(webhook),
+        status=webhook_status(webhook),
         needs_attention=wants_a_look(webhook),
         is_active=webhook.state == WebhookState.ACTIVE,
         off_reason=webhook.off_reason,

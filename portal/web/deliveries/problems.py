@@ -19,7 +19,7 @@ from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations.retention import held_until
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.notices import News
-from portal.services.webhooks.queries import Standing, WebhookTrouble, troubles
+from portal.services.webhooks.queries import WebhookStatus, WebhookTrouble, troubles
 from portal.web.deliveries.bulk_retry_wording import QueuedDeliveries, queued
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.frame.access import can
@@ -147,7 +147,7 @@ def how_it_goes_on(problem: Problem) -> Iterator[str]:
     """Yield how it goes on there."""
     if problem.is_deleted:
         yield "webhook deleted"
-    elif problem.standing is Standing.OFF:
+    elif problem.standing is WebhookStatus.OFF:
         yield "webhook off"
     elif sending_stop():
         yield "waits until sending is started"

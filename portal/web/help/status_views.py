@@ -8,7 +8,7 @@ from flask import Blueprint, render_template
 
 from portal.engine.reasons import Explanation, Reason, ReasonGroup, explain, reasons_in
 from portal.services.outbox.due import ShownStatus
-from portal.services.webhooks.queries import Standing
+from portal.services.webhooks.queries import WebhookStatus
 from portal.web.frame.access import requires
 from portal.web.frame.status_tags import DELIVERY, Tag, webhook_tag
 from portal.web.help.anchors import codes_by_reason, in_words
@@ -57,22 +57,22 @@ MEANINGS: Final = {
     ),
 }
 STANDINGS: Final = {
-    Standing.ACTIVE: (
+    WebhookStatus.ACTIVE: (
         "It is on, and its last delivery, if there was one, arrived.",
         "Nothing.",
     ),
-    Standing.FAILING: (
+    WebhookStatus.FAILING: (
         "It is on, and what was sent to it last did not arrive. New deliveries still go out.",
         "Look at the reason on its page.",
     ),
-    Standing.PAUSED: (
+    WebhookStatus.PAUSED: (
         "It is on, but its receiver isn't responding. We leave it alone, for 5 seconds at first "
         "and 5 minutes at most, or for as long as it asks, and then attempt one delivery at a "
         "time.",
         "Ask the receiver's owner. Once it works again, press Test webhook: when the test arrives, "
         "everything that waits goes out.",
     ),
-    Standing.OFF: (
+    WebhookStatus.OFF: (
         "Nothing is sent to it; its deliveries are held. A person turned it off, or we did: "
         "because the receiver closed the address for good (410), or because nothing arrived for 5 "
         "days.",

@@ -16,7 +16,12 @@ from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
 from portal.services.outbox.due import ShownStatus
-from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, Standing, WebhookDetail
+from portal.services.webhooks.queries import (
+    HistoryEntry,
+    ListedWebhook,
+    WebhookDetail,
+    WebhookStatus,
+)
 from portal.services.webhooks.rules import WEBHOOK_FIELDS
 from portal.web.frame.access import can
 from portal.web.frame.banner_views import sending_stop
@@ -48,9 +53,9 @@ def state_sentence(
 ) -> str:
     """What stands first on the webhook's page, after its status. `day`: its last 24 hours;
     `off_by`: which person turned it off, where that is known."""
-    if webhook.standing is Standing.OFF:
+    if webhook.status is WebhookStatus.OFF:
         return _off(webhook, now, off_by or "A person")
-    if webhook.standing is not Standing.ACTIVE:
+    if webhook.status is not WebhookStatus.ACTIVE:
         return _failing(webhook, now)
     if webhook.last_delivered_at:
         arrived = f"The last delivery arrived {relative(webhook.last_delivered_at, now)}."
@@ -80,10 +85,10 @@ def going_on(webhook: ListedWebhook, week: Trend | None, now: datetime) -> str:
     note = off_note(webhook, now)
     if note:
         return note
-    if webhook.standing is Standing.PAUSED:
+    if webhook.status is WebhookStatus.PAUSED:
         asked = has_asked(webhook.paused_until, now)
         return "The receiver asked us to wait" if asked else "The receiver isn't responding"
-    if webhook.standing is Standing.FAILING:
+    if webhook.status is WebhookStatus.FAILING:
         return "The last delivery to it failed"
     if not webhook.last:
         return "Nothing has been sent yet"
@@ -149,7 +154,7 @@ def events_of(chosen: Iterable[str]) -> list[tuple[str, list[EventType]]]:
 
 
 def _is_off(webhook: ListedWebhook) -> bool:
-    return webhook.standing is Standing.OFF
+    return webhook.status is WebhookStatus.OFF
 
 
 def _last_day(day: Trend) -> str:
@@ -300,14 +305,14 @@ def about_plain_address(webhook: WebhookDetail) -> str:
 
 
 def _reason(webhook: WebhookDetail) -> Reason | None:
-    if webhook.standing is Standing.OFF:
+    if webhook.status is WebhookStatus.OFF:
         if webhook.off_reason == OffReason.GONE:
             return Reason.GONE
         # Who may turn it on has the button for it.
         return None if can(SWITCH) else Reason.WEBHOOK_OFF
     reason, _ = webhook.fails_for
     # What was wrong may have been changed since: the next attempt tells.
-    fails = webhook.standing is not Standing.ACTIVE and webhook.failures_in_row > 0
+    fails = webhook.status is not WebhookStatus.ACTIVE and webhook.failures_in_row > 0
     return Reason(reason) if reason and fails else None
 
 

@@ -17,7 +17,7 @@ from portal.services.deliveries.dismissals import (
     dismissed,
 )
 from portal.services.deliveries.problems import Group, Problem
-from portal.services.webhooks.queries import Standing
+from portal.services.webhooks.queries import WebhookStatus
 from tests.services.deliveries.test_problems import fail
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_user, make_webhook
@@ -39,7 +39,7 @@ def test_of_a_problem_every_fact_is_told() -> None:
             webhook_id=hook.public_id,
             webhook_name="ERP",
             is_deleted=False,
-            standing=Standing.PAUSED,
+            standing=WebhookStatus.PAUSED,
             reason=Reason.SERVER,
             code=500,
             count=3,

@@ -31,7 +31,7 @@ from portal.services.operations import retention
 from portal.services.outbox.due import PausedFor
 from portal.services.webhooks import inbox as webhook_inbox
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.queries import Standing
+from portal.services.webhooks.queries import WebhookStatus
 from tests.support.deliveries import lease
 
 
@@ -129,7 +129,7 @@ def _failed_before(webhook_id: int) -> int:
 
 def webhooks_stand_in_every_way() -> None:
     listed = webhook_queries.list_webhooks().rows
-    assert {each.standing for each in listed} == set(Standing)
+    assert {each.status for each in listed} == set(WebhookStatus)
     reasons = set(session().scalars(select(Webhook.off_reason)))
     assert {OffReason.PERSON, OffReason.GONE} <= reasons
 

@@ -15,7 +15,7 @@ from portal.services.deliveries.answers import EarlierReason
 from portal.services.deliveries.problems import Problem, find_problems
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import sending
-from portal.services.webhooks.queries import Standing
+from portal.services.webhooks.queries import WebhookStatus
 from portal.web.deliveries import problems
 from portal.web.deliveries.problems import ProblemLine, ProblemList, problems_beside
 from portal.web.frame.wording import near_time
@@ -47,15 +47,15 @@ def goes_on(problem: Problem, **changes: Any) -> list[str]:
 
 def test_how_it_goes_on_says_what_comes_first_of_what_holds_it_up(problem: Problem) -> None:
     at = utcnow() + timedelta(minutes=4)
-    later = {"next_retry_at": at, "is_paused": True, "standing": Standing.PAUSED}
+    later = {"next_retry_at": at, "is_paused": True, "standing": WebhookStatus.PAUSED}
     assert goes_on(problem, is_deleted=True, **later) == ["webhook deleted"]
-    assert goes_on(problem, **{**later, "standing": Standing.OFF}) == ["webhook off"]
+    assert goes_on(problem, **{**later, "standing": WebhookStatus.OFF}) == ["webhook off"]
     (retry,) = goes_on(problem, **later)
     assert retry.startswith("next automatic retry ")
     (first,) = goes_on(problem, reason=None, **later)
     assert first.startswith("first attempt not before ")
-    assert goes_on(problem, standing=Standing.FAILING) == ["none has arrived since"]
-    assert goes_on(problem, standing=Standing.PAUSED, is_paused=True) == [
+    assert goes_on(problem, standing=WebhookStatus.FAILING) == ["none has arrived since"]
+    assert goes_on(problem, standing=WebhookStatus.PAUSED, is_paused=True) == [
         "none has arrived since",
         "not retried automatically",
     ]
@@ -66,7 +66,7 @@ def test_how_it_goes_on_says_what_comes_first_of_what_holds_it_up(problem: Probl
 def test_while_all_sending_is_stopped_it_waits_for_that(problem: Problem) -> None:
     sending.stop(make_user("admin").actor)
     assert goes_on(problem, next_retry_at=utcnow()) == ["waits until sending is started"]
-    assert goes_on(problem, standing=Standing.OFF) == ["webhook off"]
+    assert goes_on(problem, standing=WebhookStatus.OFF) == ["webhook off"]
 
 
 def test_since_when_is_told_from_the_first_to_the_last(problem: Problem) -> None:

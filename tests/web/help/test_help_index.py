@@ -9,7 +9,7 @@ from portal.engine.reasons import Reason, ReasonGroup, reason_for_code
 from portal.models.deliveries import DeliveryStatus
 from portal.models.people import Role
 from portal.services.outbox.due import ShownStatus
-from portal.services.webhooks.queries import Standing
+from portal.services.webhooks.queries import WebhookStatus
 from portal.web.help.anchors import anchor_of, in_words
 from portal.web.help.topics import SUBJECTS, TOPICS
 from tests.support.deliveries import make_attempt, make_delivery
@@ -42,7 +42,7 @@ def test_every_reason_status_and_code_has_an_anchor(support: Pages) -> None:
     there = ids(support.get(STATUS_PAGE))
     assert {str(each) for each in Reason} - there == set()
     assert {str(each) for each in (*ShownStatus, *DeliveryStatus)} - there == set()
-    assert {f"webhook-{each}" for each in Standing} - there == set()
+    assert {f"webhook-{each}" for each in WebhookStatus} - there == set()
     assert {str(each) for each in ReasonGroup} - there == set()
     assert {str(code) for code in range(100, 1000)} - there == set()
 

@@ -20,7 +20,7 @@ from portal.services.deliveries.trends import Span, Trend
 from portal.services.operations import sending
 from portal.services.outbox.due import ShownStatus
 from portal.services.webhooks import queries
-from portal.services.webhooks.queries import Latest, ListedWebhook, Standing, WebhookDetail
+from portal.services.webhooks.queries import Latest, ListedWebhook, WebhookDetail, WebhookStatus
 from portal.services.webhooks.rows import find_webhook
 from portal.web.frame.wording import exact_day, near_time
 from portal.web.webhooks import wording
@@ -97,7 +97,7 @@ def test_before_any_event_it_tells_how_the_last_test_went(well: WebhookDetail) -
 def test_one_that_is_off_says_why_since_when_and_what_becomes_of_events(
     well: WebhookDetail, reason: OffReason | None, start: str
 ) -> None:
-    off = {"standing": Standing.OFF, "off_reason": reason, "off_at": NOW - 5 * MINUTE}
+    off = {"status": WebhookStatus.OFF, "off_reason": reason, "off_at": NOW - 5 * MINUTE}
     told = said(well, None, "Ana", **off)
     assert told.startswith(start)
     assert "turned it off 5 minutes ago." in told or "turned off 5 minutes ago." in told
@@ -108,7 +108,7 @@ def test_one_that_is_off_says_why_since_when_and_what_becomes_of_events(
 
 
 FAILS: dict[str, Any] = {
-    "standing": Standing.FAILING,
+    "status": WebhookStatus.FAILING,
     "failures_in_row": 3,
     "fails_for": ("server", 500),
     "next_try_at": NOW + 5 * MINUTE,
@@ -161,7 +161,7 @@ def test_a_receiver_that_asked_for_time_is_told_from_one_that_is_silent(
 ) -> None:
     asks = {
         **FAILS,
-        "standing": Standing.PAUSED,
+        "status": WebhookStatus.PAUSED,
         "is_left_alone": True,
         "fails_for": ("unavailable", 503),
         "next_try_at": NOW + timedelta(seconds=LONGEST_PAUSE + 60),
@@ -187,7 +187,7 @@ LISTED = ListedWebhook(
     public_id=UUID(int=1),
     name="Sync",
     host="sync.example.com",
-    standing=Standing.ACTIVE,
+    status=WebhookStatus.ACTIVE,
     needs_attention=False,
     off_reason=None,
     turns_off_at=None,
@@ -216,35 +216,35 @@ LAST = Latest(UUID(int=2), ShownStatus.DELIVERED, NOW)
             "Deliveries arrive, after 2 attempts failed",
         ),
         ({"last": LAST, "has_missing": True}, trend(9), "Everything arrives"),
-        ({"standing": Standing.FAILING}, None, "The last delivery to it failed"),
+        ({"status": WebhookStatus.FAILING}, None, "The last delivery to it failed"),
         (
-            {"standing": Standing.PAUSED, "paused_until": NOW + MINUTE},
+            {"status": WebhookStatus.PAUSED, "paused_until": NOW + MINUTE},
             None,
             "The receiver isn't responding",
         ),
         (
-            {"standing": Standing.PAUSED, "paused_until": NOW + timedelta(LONGEST_PAUSE)},
+            {"status": WebhookStatus.PAUSED, "paused_until": NOW + timedelta(LONGEST_PAUSE)},
             None,
             "The receiver asked us to wait",
         ),
         (
-            {"standing": Standing.OFF, "off_reason": OffReason.GONE},
+            {"status": WebhookStatus.OFF, "off_reason": OffReason.GONE},
             None,
             "Turned off by us: closed for good (410)",
         ),
         (
-            {"standing": Standing.OFF, "off_reason": OffReason.LOST_KEY},
+            {"status": WebhookStatus.OFF, "off_reason": OffReason.LOST_KEY},
             None,
             "Turned off by us: its secrets cannot be opened",
         ),
-        ({"standing": Standing.OFF}, None, "Turned off by a person"),
+        ({"status": WebhookStatus.OFF}, None, "Turned off by a person"),
         (
-            {"standing": Standing.FAILING, "turns_off_at": NOW},
+            {"status": WebhookStatus.FAILING, "turns_off_at": NOW},
             None,
             "Off at its next failure",
         ),
         (
-            {"standing": Standing.FAILING, "turns_off_at": NOW + HOUR},
+            {"status": WebhookStatus.FAILING, "turns_off_at": NOW + HOUR},
             None,
             f"Off on {DAY}, if nothing arrives",
         ),
