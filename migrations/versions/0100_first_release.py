@@ -361,7 +361,7 @@ def _make_webhooks() -> None:
         sa.Column("received_at", UtcDateTime(), nullable=False),
         sa.Column("headers", sa.JSON(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("house", sa.String(length=8), nullable=False),
+        sa.Column("legacy", sa.String(length=8), nullable=False),
         sa.Column("standard", sa.String(length=8), nullable=False),
         sa.ForeignKeyConstraint(
             ["webhook_id"],

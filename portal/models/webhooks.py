@@ -136,7 +136,7 @@ class Verdict(StrEnum):
 
 
 class InboxMessage(Base):
-    """One message as it arrived. `house` and `standard` judge its two signatures."""
+    """One message as it arrived. `legacy` and `standard`: the verdicts on its two signatures."""
 
     __tablename__ = "inbox_messages"
 
@@ -145,7 +145,7 @@ class InboxMessage(Base):
     received_at: Mapped[datetime] = mapped_column(default=common_now)
     headers: Mapped[list[Any]]
     body: Mapped[bytes]
-    house: Mapped[str] = mapped_column(String(8))
+    legacy: Mapped[str] = mapped_column(String(8))
     standard: Mapped[str] = mapped_column(String(8))
 
     __table_args__ = (

@@ -99,7 +99,7 @@ def _shut_out(current: Session, actor: Actor, kind: ErasedKind, public_id: UUID)
     if kind is ErasedKind.STAFF:
         return staff.let_go(current, actor, public_id)
     user = users.close(current, actor, public_id)
-    rows.remove_of(current, user.id)
+    rows.remove_drafts_of(current, user.id)
     return user
 
 

@@ -42,7 +42,7 @@ from portal.services.operations.readiness import (
 )
 from portal.services.outbox.due import SendingStop, find_stop
 from portal.services.outbox.reach import RefutedDoubts, find_refuted
-from portal.services.webhooks.keys import closed_names, lost_names
+from portal.services.webhooks.keys import lost_names, undecryptable_names
 
 OPEN_TOO_LONG: Final = 10.0  # seconds
 MOST: Final = 5
@@ -210,7 +210,7 @@ def read_facts(*, examines: bool = False) -> Facts:
             database=database,
             lives=signs,
             lost=lost_names(),
-            closed=closed_names() if has_met_closed(signs, now) else (),
+            closed=undecryptable_names() if has_met_closed(signs, now) else (),
             refuted=find_refuted(session().connection()),
             stop=find_stop(),
             backlog=read_backlog(),

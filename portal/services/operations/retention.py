@@ -75,7 +75,7 @@ def prune(seconds: float | None = None) -> dict[str, int]:
         HOURS: _repeat(partial(_forget, _of_charts(before)), 0, until),
     }
     with writing() as current:
-        done[DRAFTS] = webhook_rows.let_go(current)
+        done[DRAFTS] = webhook_rows.prune_drafts(current)
         done[SECRETS] = forget_replaced(current)
         done[WEBHOOKS] = _let_go_webhooks(current)
     clear(before, database_time(session()))
@@ -91,7 +91,7 @@ def count() -> dict[str, int]:
         DELIVERIES: _how_many(select(Delivery.id).where(_is_over(before), _is_free())),
         EVENTS: _repeat(partial(_count_unheard, before), 0, None),
         HOURS: _how_many(select(Rollup.hour).where(Rollup.hour < _of_charts(before)).distinct()),
-        DRAFTS: _how_many(webhook_rows.long_left(session())),
+        DRAFTS: _how_many(webhook_rows.old_drafts(session())),
         SECRETS: _how_many(select(Webhook.id).where(Webhook.old_until <= database_time(session()))),
         WEBHOOKS: _how_many(select(Webhook.id).where(_is_long_deleted(), ~is_used)),
     }

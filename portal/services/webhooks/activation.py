@@ -1,7 +1,7 @@
-"""Turning webhooks off and on, and what becomes of the deliveries that wait meanwhile.
+"""Turn webhooks off and on, and hold, send or discard the deliveries that wait meanwhile.
 
-The webhook's row is locked before its deliveries, as everywhere. Rows that are being sent finish;
-their recorder reads the webhook again. Tests are left alone: they work while a webhook is off.
+The webhook's row is locked before its deliveries, as everywhere. Deliveries that are being sent
+finish; recording them reads the webhook again. Tests are sent while a webhook is off, too.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,13 @@ from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox import leases
 from portal.services.outbox.due import refuse_while_stopped
 from portal.services.outbox.leases import rest_values
-from portal.services.webhooks.rows import TARGET, count_held, lock_webhook, refuse_closed, target_of
+from portal.services.webhooks.rows import (
+    TARGET,
+    count_held,
+    lock_webhook,
+    refuse_undecryptable,
+    target_of,
+)
 
 DELETED: Final = "webhook.deleted"
 # In one transaction: behind it wait the results of all the other webhooks.
@@ -50,7 +56,7 @@ class HeldChoice(StrEnum):
 
 
 def turn_off(actor: Actor, public_id: UUID) -> str:
-    """Stop sending to a webhook and hold what waits; return its name. Twice does no harm."""
+    """Stop sending to a webhook and hold what waits; return its name."""
     with writing() as current:
         require(current, actor, "webhooks.switch")
         webhook = lock_webhook(current, public_id)
@@ -86,19 +92,19 @@ def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> st
         was_off = webhook.state == WebhookState.OFF
         set_on(webhook)
         count = settle_held(current, webhook.id, held, actor) if held else 0
-        record_decided(current, actor, webhook, was_off, {held: count} if held else {})
+        record_turned_on(current, actor, webhook, was_off, {held: count} if held else {})
         return webhook.name
 
 
-def record_decided(
+def record_turned_on(
     current: Session,
     actor: Actor,
     webhook: Webhook,
     was_off: bool,
     counts: Mapping[HeldChoice, int],
 ) -> None:
-    """Say in the audit trail that it was turned on, and what became of what was held. One that
-    was on already, pressed twice, says only the latter, or nothing."""
+    """Record in the audit trail that it was turned on, unless it was on already, and how many held
+    deliveries were sent or discarded."""
     changes: dict[str, Any] = {
         f"deliveries_{held}": {"from": None, "to": n} for held, n in counts.items() if n
     }
@@ -110,29 +116,27 @@ def record_decided(
 
 
 def set_on(webhook: Webhook) -> None:
-    """Turn a locked webhook on; what went wrong before counts no more. Raises `SecretsClosed`."""
-    refuse_closed(webhook)
+    """Turn a locked webhook on and forget its failures. Raises `UndecryptableSecrets`."""
+    refuse_undecryptable(webhook)
     webhook.state, webhook.off_reason, webhook.off_at = WebhookState.ACTIVE, None, None
     webhook.failing_since, webhook.stopped_for = None, 0
-    end_pause(webhook)
+    end_backoff(webhook)
 
 
-def end_pause(webhook: Webhook) -> None:
-    """Whatever was changed about a locked webhook may have mended it: its receiver is left alone
-    no longer, and failures are counted anew. It fails until something arrives."""
+def end_backoff(webhook: Webhook) -> None:
+    """Send to a locked webhook at once, because what was changed may have mended it. Failures are
+    counted anew; it fails until something arrives."""
     webhook.failures_in_row = 0
     webhook.throttled, webhook.pause, webhook.not_before = False, 0, None
 
 
 def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool = False) -> int:
-    """Put open deliveries of a webhook that is off or deleted to rest; return how many.
+    """Hold the open deliveries of a webhook that is off, or stop those of a deleted one, tests too;
+    return how many.
 
-    The oldest `RESTED_A_STEP`: the rest is the next sweep's, and nobody claims it meanwhile. Who
-    turns it on has `every` one put to rest before, so that none goes unasked.
-
-    Held while it is off, Stopped once it is deleted, tests too; a waiting manual attempt first gets
-    its earlier status back. Nothing changes for an active webhook, what is being sent, and tests
-    of one that is off.
+    The oldest `RESTED_A_STEP`, or `every` one: the rest is the sweep's, and nobody claims it
+    meanwhile. A waiting manual attempt first gets its earlier status back. Nothing changes for an
+    active webhook, for what is being sent, and for tests of a webhook that is off.
     """
     webhook = connection.execute(_state_of(webhook_id)).one_or_none()
     if webhook is None or (webhook.deleted_at is None and webhook.state == WebhookState.ACTIVE):
@@ -142,26 +146,24 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     leases.settle_ended(plain, [webhook_id], now)
     stops = webhook.deleted_at is not None
     values = rest_values(now, _deleted_by(connection, webhook) if stops else None)
-    wanted = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
+    conditions = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
     if stops:
         # Stored as held by somebody who had not yet seen the end of the webhook.
-        wanted.append(Delivery.status.in_((*OPEN, DeliveryStatus.HELD)))
+        conditions.append(Delivery.status.in_((*OPEN, DeliveryStatus.HELD)))
     else:
-        wanted += [is_open(), Delivery.priority != Priority.TEST]
-    return (
-        _change_all(plain, wanted, values, now)
-        if every
-        else _change(plain, wanted, values, now, RESTED_A_STEP)
-    )
+        conditions += [is_open(), Delivery.priority != Priority.TEST]
+    if every:
+        return _change_all(plain, conditions, values, now)
+    return _change(plain, conditions, values, now, RESTED_A_STEP)
 
 
 def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
-    """The receiver said 410 Gone: turn the webhook off until a person turns it on again."""
+    """Turn off a webhook whose receiver answered 410 Gone, until a person turns it on again."""
     _turn_off_by_us(connection, webhook_id, OffReason.GONE, "The receiver answered 410 Gone")
 
 
 def turn_off_failing(connection: Session | Connection, webhook_id: int) -> None:
-    """Nothing has arrived for days: turn the webhook off until a person turns it on again."""
+    """Turn off a webhook at which nothing has arrived for days."""
     cause = f"Nothing arrived for {PATIENCE_IN_WORDS}"
     _turn_off_by_us(connection, webhook_id, OffReason.FAILING, cause)
 
@@ -200,7 +202,7 @@ def _turn_off_by_us(
 def settle_held(
     current: Session, webhook_id: int, held: HeldChoice, actor: Actor, *among: ColumnElement[bool]
 ) -> int:
-    """Send or discard what is held for a locked webhook (`among` these); return how many."""
+    """Send or discard what is held for a locked webhook, where `among` holds; return how many."""
     now = database_time(current)
     values: dict[str, Any] = {"status": DeliveryStatus.WAITING, "due_at": now}
     if held is HeldChoice.DISCARD:
@@ -209,8 +211,8 @@ def settle_held(
             "stopped_by": actor.name,
             "finished_at": now,
         }
-    held_ones = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
-    count = _change_all(current.connection(), [*held_ones, *among], values, now)
+    is_held = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
+    count = _change_all(current.connection(), [*is_held, *among], values, now)
     if held is HeldChoice.SEND and count:
         notify(current)
     return count
@@ -218,26 +220,26 @@ def settle_held(
 
 def _change_all(
     connection: Connection,
-    wanted: list[ColumnElement[bool]],
+    conditions: list[ColumnElement[bool]],
     values: dict[str, Any],
     now: datetime,
 ) -> int:
-    """Write `values` to all that are `wanted`, which they are no more afterwards."""
+    """Write `values`, with which `conditions` hold no more, to all deliveries."""
     changed = 0
-    while part := _change(connection, wanted, values, now, A_STATEMENT):
-        changed += part
+    while count := _change(connection, conditions, values, now, A_STATEMENT):
+        changed += count
     return changed
 
 
 def _change(
     connection: Connection,
-    wanted: list[ColumnElement[bool]],
+    conditions: list[ColumnElement[bool]],
     values: dict[str, Any],
     now: datetime,
-    most: int,
+    limit: int,
 ) -> int:
-    some = select(Delivery.id).where(*wanted).order_by(Delivery.id).limit(most)
-    locked = connection.execute(some.with_for_update()).scalars().all()
+    oldest = select(Delivery.id).where(*conditions).order_by(Delivery.id).limit(limit)
+    locked = connection.execute(oldest.with_for_update()).scalars().all()
     ids = leases.free_among(connection, locked, now)
     chosen = update(Delivery).where(Delivery.id.in_(given_ids(connection.dialect.name)))
     connection.execute(chosen.values(values), {"ids": as_json(ids)})
@@ -256,7 +258,7 @@ def _deleted_by(
     connection: Session | Connection, webhook: Row[UUID, str, str, datetime | None]
 ) -> str:
     """The person who deleted the webhook, by the audit trail."""
-    found = connection.execute(
+    name = connection.execute(
         select(AuditEntry.actor_name)
         .where(
             AuditEntry.target_kind == TARGET,
@@ -266,7 +268,7 @@ def _deleted_by(
         .order_by(AuditEntry.id.desc())
         .limit(1)
     ).scalar_one_or_none()
-    return found or SYSTEM.name
+    return name or SYSTEM.name
 
 
 def _plain(connection: Session | Connection) -> Connection:

@@ -1,4 +1,4 @@
-"""Creating, editing and deleting webhooks."""
+"""Create, edit and delete webhooks."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -23,10 +23,10 @@ from portal.services.webhooks.rows import (
     count_held,
     count_unsent,
     facts_of,
-    hand_over,
     lock_draft,
     lock_webhook,
     made_secret,
+    replace_draft,
     set_values,
     target_of,
 )
@@ -39,7 +39,7 @@ FIXES: Final = frozenset(field.name for field in WEBHOOK_FIELDS if field.fixes)
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """What an edit came to. `asks_about_held`: it stays off until a person decides about them."""
+    """`asks_about_held`: it stays off until a person decides about its held deliveries."""
 
     is_changed: bool
     asks_about_held: bool
@@ -62,7 +62,7 @@ def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) ->
         draft = lock_draft(current, actor, draft_id)
         set_secret(webhook, values, actor, made_secret(draft, values.secret_mode))
         set_headers(webhook, values.headers)
-        hand_over(current, draft, webhook)
+        replace_draft(current, draft, webhook)
         target, changes = target_of(webhook), as_made(webhook)
         audit.record(current, actor, "webhook.created", target=target, changes=changes)
         return webhook.public_id
@@ -99,12 +99,12 @@ def edit(
         if webhook.url != address:
             changes["url"] = _moved(before, address, webhook, was_secret)
             reach.forget_webhook(current.connection(), webhook.id)
-        hand_over(current, draft, webhook)
+        replace_draft(current, draft, webhook)
         asks = _switch(current, webhook, values)
         if (now_on := facts_of(webhook)["status"]) != before["status"]:
             changes["status"] = {"from": before["status"], "to": now_on}
         if changes.keys() & FIXES:
-            activation.end_pause(webhook)
+            activation.end_backoff(webhook)
             notify(current)
         if changes:
             webhook.version += 1
@@ -152,14 +152,14 @@ def _store(current: Session, webhook: Webhook, values: WebhookValues) -> None:
 
 def _set_events(webhook: Webhook, values: WebhookValues) -> None:
     """Keep the rows of events that stay; order does not matter."""
-    wanted = set(values.events)
-    kept = [each for each in webhook.subscriptions if each.event in wanted]
-    added = wanted - {each.event for each in kept}
+    events = set(values.events)
+    kept = [row for row in webhook.subscriptions if row.event in events]
+    added = events - {row.event for row in kept}
     webhook.subscriptions = [*kept, *(WebhookEvent(event=event) for event in sorted(added))]
 
 
 def _switch(current: Session, webhook: Webhook, values: WebhookValues) -> bool:
-    """Turn it on or off as chosen; whether the held deliveries have to be decided about first."""
+    """Turn it on or off as chosen; return whether a person has to decide about held deliveries."""
     is_active = webhook.state == WebhookState.ACTIVE
     if is_active and not values.is_active:
         activation.set_off(current, webhook, OffReason.PERSON)
@@ -203,7 +203,7 @@ def _differences(
     *,
     stays: bool,
 ) -> Facts:
-    """Set secret and headers, and say what differs from `before`."""
+    """Set secret and headers; return what differs from `before`."""
     # How an address is shown may change without it, and it may change unseen.
     after = facts_of(webhook)
     names = [name for name in before if before[name] != after[name] and name != "url"]

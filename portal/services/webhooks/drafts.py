@@ -1,4 +1,4 @@
-"""Test before saving: a form becomes a draft, and its sample goes the way that every event goes."""
+"""Test before saving: store a form as a draft and send a sample by the usual way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,8 +20,7 @@ from portal.services.webhooks.crud import refuse_taken_name
 from portal.services.webhooks.rows import (
     HEADERS,
     SECRET,
-    SecretsClosed,
-    closed_parts,
+    UndecryptableSecrets,
     find_webhook,
     form_of,
     lock_draft,
@@ -33,6 +32,7 @@ from portal.services.webhooks.rows import (
     shown_url,
     stored_headers,
     target_of,
+    undecryptable_parts,
 )
 from portal.services.webhooks.rules import SecretMode, WebhookValues, check
 from portal.services.webhooks.sample_deliveries import event_to_test, queue_test, running_test
@@ -52,10 +52,8 @@ NOT_KEPT: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A form as it was tested last. `edits`: the webhook that it changes, as seen at `version`.
-
-    `tests`: the public ids of its deliveries, the newest first.
-    """
+    """A form as it was tested last. `edits`: the webhook that it changes, as seen at `version`;
+    `tests`: the public ids of its deliveries, the newest first."""
 
     public_id: UUID
     edits: UUID | None
@@ -75,10 +73,10 @@ def send_test(
     edits: UUID | None = None,
     version: int = 0,
 ) -> bool:
-    """Keep what a form says, and send a sample with it.
+    """Store a form and send a sample with it; False while the test before has not ended.
 
-    `draft_id` is the open form's own: testing again changes its draft. False: the test before has
-    not ended, so nothing more is sent. Raises `Refusal` for what could not be saved either.
+    `draft_id` is the open form's own: testing again changes its draft. Raises `Refusal` for what
+    could not be saved either.
     """
     chosen = event_to_test(event)
     with writing() as current:
@@ -93,7 +91,7 @@ def send_test(
 
 
 def send_again(actor: Actor, draft_id: UUID) -> bool:
-    """The same once more. Raises `NotFound`."""
+    """Send the sample of a form again. Raises `NotFound`."""
     with writing() as current:
         require(current, actor, "webhooks.edit")
         draft = lock_draft(current, actor, draft_id)
@@ -108,7 +106,7 @@ def send_again(actor: Actor, draft_id: UUID) -> bool:
 
 
 def find(actor: Actor, draft_id: UUID) -> Draft:
-    """The person's draft, as its page and its form show it. Raises `NotFound`."""
+    """The person's draft. Raises `NotFound`."""
     current = session()
     draft = current.scalars(own_draft(actor, draft_id)).one_or_none()
     if draft is None:
@@ -127,7 +125,7 @@ def find(actor: Actor, draft_id: UUID) -> Draft:
 
 
 def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: WebhookValues) -> Webhook:
-    """The form's draft, locked; made by whoever is first, also when the button is pressed twice."""
+    """The form's draft, locked, and made where there is none."""
 
     def look() -> None:
         is_taken = exists().where(Webhook.public_id == draft_id)
@@ -135,8 +133,8 @@ def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: Webhoo
             raise Refusal("This form cannot be tested any more. Open it again.")
 
     def store() -> Webhook:
-        if found := lock_draft(current, actor, draft_id):
-            return found
+        if draft := lock_draft(current, actor, draft_id):
+            return draft
         draft = Webhook(public_id=draft_id, name=values.name, state=WebhookState.DRAFT)
         draft.owner_id = actor.user_id
         current.add(draft)
@@ -147,27 +145,24 @@ def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: Webhoo
 
 
 def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: Actor) -> None:
-    """Make the draft sign and send as what would be saved. A secret of ours stays the same."""
+    """Make the draft sign and send as what would be saved. A generated secret stays the same."""
     made = made_secret(draft, values.secret_mode)
     set_values(draft, values)
     draft.draft_of = edited.public_id if edited else None
     draft.updated_at = common_now()
     stays = edited is not None and check_place(edited, values)
-    _refuse_what_is_closed(edited if stays else None, values)
+    _refuse_undecryptable(edited if stays else None, values)
     copy_secrets(edited if stays else None, draft)
     set_secret(draft, values, actor, made)
     set_headers(draft, values.headers)
 
 
-def _refuse_what_is_closed(edited: Webhook | None, values: WebhookValues) -> None:
-    """The test would go without what cannot be opened, and say that all is well."""
-    closed = closed_parts(edited) if edited else []
-    replaced = [
-        *([SECRET] if values.secret_mode is not SecretMode.KEEP else []),
-        *([HEADERS] if values.headers else []),
-    ]
-    if missing := [each for each in closed if each not in replaced]:
-        raise SecretsClosed(missing)
+def _refuse_undecryptable(edited: Webhook | None, values: WebhookValues) -> None:
+    """Refuse a test that would go without what cannot be opened, and seem to be good."""
+    replaced = {SECRET: values.secret_mode is not SecretMode.KEEP, HEADERS: bool(values.headers)}
+    parts = undecryptable_parts(edited) if edited else []
+    if missing := [part for part in parts if not replaced[part]]:
+        raise UndecryptableSecrets(missing)
 
 
 def _form(values: WebhookValues, event: str, version: int) -> dict[str, Any]:
@@ -197,7 +192,7 @@ def _values(draft: Webhook, form: dict[str, Any]) -> WebhookValues:
 def _send(
     current: Session, draft: Webhook, event: Any, actor: Actor, edited: Webhook | None
 ) -> bool:
-    """Send the sample, and write down where to: in the history of the webhook that is edited."""
+    """Send the sample, and record its address in the history of the webhook that is edited."""
     if running_test(current, draft.id) is not None:
         return False
     queue_test(current, draft, event, actor)

@@ -1,4 +1,4 @@
-"""How webhooks stand: their health is read and written under their rows' locks."""
+"""The health of webhooks, read and written under their rows' locks."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,12 +17,12 @@ from portal.services.core.queries import as_json, given_ids, update_rows
 from portal.services.webhooks import activation
 from portal.services.webhooks.held_deliveries import reopen
 
-# Nobody is told more exactly when something last arrived; and its row is not written each time.
+# Pages show no more exactly when something last arrived; so its row is not written each time.
 A_MOMENT: Final = timedelta(seconds=1)
 
 
 class HealthRow(NamedTuple):
-    """What a webhook's health is reckoned from; its columns of the same names."""
+    """A webhook's columns from which its health is reckoned."""
 
     id: int
     state: str
@@ -37,19 +37,16 @@ class HealthRow(NamedTuple):
     version: int
     last_delivered_at: datetime | None
 
-    def is_told(self, now: datetime) -> bool:
-        """Whether it is known already, to the second, that something arrived."""
+    def is_up_to_date(self, now: datetime) -> bool:
+        """Whether its last delivery is stored already, to the second."""
         return self.last_delivered_at is not None and now - self.last_delivered_at < A_MOMENT
 
 
 def lock_webhooks(
     connection: Connection, ids: Iterable[int]
 ) -> tuple[datetime | None, dict[int, HealthRow]]:
-    """The webhooks as they are now, locked in the order of their ids, before their deliveries;
-    without those that somebody else has locked.
-
-    And the database's clock, read by the way; None where there is none of them.
-    """
+    """Lock webhooks in the order of their ids, before their deliveries, and return them, but for
+    those that somebody else has locked; and the database's time, None where none is returned."""
     statement, given = _locked(connection.dialect.name), {"ids": as_json(ids), "now": frozen_at()}
     rows = connection.execute(statement, given).all()
     moment = rows[0][-1] if rows else None
@@ -57,7 +54,7 @@ def lock_webhooks(
 
 
 def still_there(connection: Connection, ids: Collection[int]) -> Collection[int]:
-    """Those of these webhooks that exist, whoever has locked them."""
+    """The ids of those that exist, whoever has locked them."""
     if not ids:
         return ()
     return connection.execute(select(Webhook.id).where(Webhook.id.in_(ids))).scalars().all()
@@ -79,11 +76,11 @@ def write_health(
     ends: Mapping[int, Sequence[End]],
     now: datetime,
 ) -> Mapping[int, int]:
-    """Write what the attempts that ended say about their webhooks, and turn off the hopeless.
+    """Write what ended attempts say about their webhooks, and turn off the hopeless.
 
-    Returns which of them are left alone from now on, and for how many seconds.
+    Returns by id for how many seconds webhooks back off from now on.
     """
-    changes, pauses = [], {}
+    changes, backoffs = [], {}
     for webhook_id in sorted(ends.keys() & webhooks.keys()):
         webhook = webhooks[webhook_id]
         before = after = _health_of(webhook)
@@ -91,18 +88,18 @@ def write_health(
             after = health_after(after, end, now)
         changed = asdict(after) if after != before else {}
         arrived = (end.reason is None and end.kind != AttemptKind.TEST for end in ends[webhook_id])
-        if any(arrived) and not webhook.is_told(now):
+        if any(arrived) and not webhook.is_up_to_date(now):
             changed["last_delivered_at"] = now
         if changed:
             changes.append({"id": webhook_id, **changed})
         if after.not_before is not None and after.not_before != before.not_before:
-            pauses[webhook_id] = round((after.not_before - now).total_seconds())
+            backoffs[webhook_id] = round((after.not_before - now).total_seconds())
         if before.throttled and not after.throttled:
             reopen(connection, webhook.id, webhook.in_order, now)
         if after.failures_in_row > before.failures_in_row and is_hopeless(after, now):
             activation.turn_off_failing(connection, webhook_id)
     update_rows(connection, Webhook, changes)
-    return pauses
+    return backoffs
 
 
 def _health_of(webhook: HealthRow) -> Health:

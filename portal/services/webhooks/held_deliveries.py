@@ -1,4 +1,4 @@
-"""Deciding one by one about what was held while a webhook was off."""
+"""Held deliveries, decided about one by one, and waiting ones that are sent after a fix."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -22,27 +22,30 @@ from portal.services.outbox.due import head_of, refuse_while_stopped
 from portal.services.webhooks.activation import (
     HeldChoice,
     hold_open,
-    record_decided,
+    record_turned_on,
     set_on,
     settle_held,
 )
 from portal.services.webhooks.rows import find_webhook, lock_webhook, target_of
 
 CHUNK: Final = 500
+# What a receiver that has just recovered gets at once is spread over this, lest it falls again.
+SPREAD: Final = timedelta(minutes=1)
+SENT: Final = "webhook.waiting_sent"
 NEWER: Final = (
     "More happened while you were choosing. It is on the list now: look at it, then turn it on."
 )
 
 
 class Rest(StrEnum):
-    """What becomes of those that were not chosen."""
+    """The fate of held deliveries that were not chosen."""
 
     KEEP = "keep"
     DISCARD = "discard"
 
 
 class Seen(NamedTuple):
-    """What was held when the person looked: the row id of the newest, and how many they were."""
+    """The row id of the newest held delivery when the person looked, and how many there were."""
 
     newest: int
     total: int
@@ -50,7 +53,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldDecision:
-    """`send`: public ids of deliveries. `seen`: what the person could have looked at."""
+    """`send`: public ids of deliveries. `seen`: what was on the person's list."""
 
     send: Collection[UUID]
     rest: Rest
@@ -59,7 +62,7 @@ class HeldDecision:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What came of it, by the webhook's name."""
+    """How many were sent and discarded, with the webhook's name."""
 
     name: str
     sent: int
@@ -67,18 +70,17 @@ class Decided:
 
 
 def look(public_id: UUID) -> Seen:
-    """What is held now. Reads only."""
+    """Count what is held now. Reads only."""
     current = session()
     return _look(current, find_webhook(current, public_id).id)
 
 
 def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> Decided:
-    """Send the chosen ones, discard or keep the rest, and turn the webhook on: all at once.
+    """Send the chosen ones, discard or keep the rest, and turn the webhook on.
 
-    Raises `Refusal` when something was held that the person has not seen: the webhook stays as it
-    is, so that nothing goes ahead of it, and nothing is discarded with it. It may be older than
-    what was seen: it was being sent when the webhook was turned off, and did not arrive. Nothing
-    is chosen to be sent while all sending is stopped, either.
+    Raises `Refusal` when something is held that the person has not seen, which may also be older
+    than what was seen: it was being sent when the webhook was turned off, and failed. Then nothing
+    changes. Raises `SendingStopped` for what is to be sent.
     """
     with writing() as current:
         require(current, actor, "webhooks.switch")
@@ -92,20 +94,20 @@ def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> Decided:
         was_off = webhook.state == WebhookState.OFF
         set_on(webhook)
         sent = sum(
-            settle_held(current, webhook.id, HeldChoice.SEND, actor, Delivery.public_id.in_(some))
-            for some in _chunks(choice.send)
+            settle_held(current, webhook.id, HeldChoice.SEND, actor, Delivery.public_id.in_(ids))
+            for ids in _chunks(choice.send)
         )
         discarded = 0
         if choice.rest is Rest.DISCARD:
             discarded = settle_held(current, webhook.id, HeldChoice.DISCARD, actor)
         counts = {HeldChoice.SEND: sent, HeldChoice.DISCARD: discarded}
-        record_decided(current, actor, webhook, was_off, counts)
+        record_turned_on(current, actor, webhook, was_off, counts)
         return Decided(webhook.name, sent, discarded)
 
 
 def _chunks(ids: Collection[UUID]) -> Iterator[list[UUID]]:
-    every = sorted(ids)
-    yield from (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
+    ordered = sorted(ids)
+    yield from (ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK))
 
 
 def _look(current: Session, webhook_id: int) -> Seen:
@@ -114,16 +116,11 @@ def _look(current: Session, webhook_id: int) -> Seen:
     return Seen(row[0] or 0, row[1])
 
 
-# What a receiver that has just recovered gets at once is spread over this, lest it falls again.
-SPREAD: Final = timedelta(minutes=1)
-SENT: Final = "webhook.waiting_sent"
-
-
 def waiting_for_later(
     webhook_id: int, now: datetime, status: ColumnElement[str] | None = None
 ) -> list[ColumnElement[bool]]:
-    """Its deliveries that wait for a retry which the schedule has set for later. `status`: in other
-    words, where its index should not be used."""
+    """Conditions of its deliveries whose retry is due later. `status`: the column by another
+    expression, where its index should not be used."""
     status = Delivery.status.expression if status is None else status
     return [
         Delivery.webhook_id == webhook_id,
@@ -144,17 +141,14 @@ def count_waiting(current: Session, webhook: Webhook) -> int:
     later = select(Delivery.id).where(
         *waiting_for_later(webhook.id, database_time(current), status)
     )
-    most = queries.COUNT_LIMIT + 1
-    walks = (later.where(Delivery.priority == each).limit(most) for each in Priority)
-    every = union_all(*(select(walk.subquery()) for walk in walks)).subquery()
-    return capped(current, select(every))
+    limit = queries.COUNT_LIMIT + 1
+    scans = (later.where(Delivery.priority == priority).limit(limit) for priority in Priority)
+    union = union_all(*(select(scan.subquery()) for scan in scans)).subquery()
+    return capped(current, select(union))
 
 
 def send_waiting(actor: Actor, public_id: UUID) -> int:
-    """Have what waits for a retry go within a minute; return how many. Raises `Refusal`.
-
-    Twice does no harm: the second finds none left, or those of the first on their way.
-    """
+    """Send what waits for a later retry within a minute; return how many. Raises `Refusal`."""
     with writing() as current:
         require(current, actor, "deliveries.retry")
         webhook = lock_webhook(current, public_id)
@@ -171,7 +165,7 @@ def send_waiting(actor: Actor, public_id: UUID) -> int:
 
 
 def reopen(connection: Connection, webhook_id: int, in_order: bool, now: datetime) -> None:
-    """The receiver is well again: what waits for a retry goes soon, in order the head at once."""
+    """Send soon what waits for a retry, in order the head at once: the receiver has recovered."""
     if in_order:
         connection.execute(
             update(Delivery)

@@ -7,6 +7,7 @@ them is a stranger's: bounded here, and escaped where it is shown.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Final
 from uuid import UUID
@@ -46,38 +47,41 @@ Headers = Sequence[tuple[str, str]]
 def secrets_of(webhook: Webhook) -> list[str]:
     """The secret, and the one it replaced while that still signs, as far as they open."""
     sealed = (webhook.secret_enc, old_secret(webhook, common_now()))
-    return [each for one in sealed if (each := open_secret(webhook.id, one)) is not None]
+    secrets = (open_secret(webhook.id, secret) for secret in sealed)
+    return [secret for secret in secrets if secret is not None]
 
 
-def judge_house(headers: Headers, body: bytes, secrets: Sequence[str]) -> Verdict:
-    """The hex HMAC of the body."""
+def judge_legacy(headers: Headers, body: bytes, secrets: Sequence[str]) -> Verdict:
+    """Judge the hex HMAC of the body."""
     signature = header(headers, "X-Asset-Webhook-Signature")
     if not signature:
         return Verdict.MISSING
-    good = any(verify(body=body, signature=signature, secret=each) for each in secrets)
+    good = any(verify(body=body, signature=signature, secret=secret) for secret in secrets)
     return Verdict.GOOD if good else Verdict.WRONG
 
 
 def judge_standard(headers: Headers, body: bytes, secrets: Sequence[str]) -> Verdict:
-    """Standard Webhooks 1.0. Its age is not judged: what is looked at is minutes old."""
-    names = ("webhook-signature", "webhook-id", "webhook-timestamp")
-    signatures, message_id, sent = (header(headers, name) for name in names)
+    """Judge the signature of Standard Webhooks 1.0, whatever its age."""
+    signatures = header(headers, "webhook-signature")
+    message_id, sent = header(headers, "webhook-id"), header(headers, "webhook-timestamp")
     if not signatures:
         return Verdict.MISSING
     if not (sent.isascii() and sent.isdigit() and len(sent) < 12):
         return Verdict.WRONG
-    good = any(
-        verify_standard(
-            body=body, message_id=message_id, sent_at=int(sent), signatures=signatures, secret=each
-        )
-        for each in secrets
+    verified = partial(
+        verify_standard,
+        body=body,
+        message_id=message_id,
+        sent_at=int(sent),
+        signatures=signatures,
     )
+    good = any(verified(secret=secret) for secret in secrets)
     return Verdict.GOOD if good else Verdict.WRONG
 
 
 def header(headers: Headers, name: str) -> str:
     """The first header of that name, whatever its capitals; blank when there is none."""
-    return next((value for each, value in headers if each.lower() == name.lower()), "")
+    return next((value for key, value in headers if key.lower() == name.lower()), "")
 
 
 NAME: Final = "Built-in inbox"
@@ -91,7 +95,7 @@ IS_INBOX: Final = (Webhook.kind == WebhookKind.INBOX, Webhook.deleted_at.is_(Non
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """The living inbox. `count`: how many messages of the last `KEPT_FOR` are kept."""
+    """`count`: how many messages of the last `KEPT_FOR` are kept."""
 
     public_id: UUID
     name: str
@@ -107,7 +111,7 @@ class InboxItem:
     received_at: datetime
     headers: Headers
     body: bytes
-    house: Verdict
+    legacy: Verdict
     standard: Verdict
 
     def header(self, name: str) -> str:
@@ -116,10 +120,7 @@ class InboxItem:
 
 
 def open_inbox(actor: Actor) -> UUID:
-    """Make the inbox, with every event and a secret key of its own; return its public id.
-
-    Where one lives already, it is that one: pressed twice, there is still one.
-    """
+    """Make the inbox where there is none, with every event; return its public id."""
     with writing() as current:
         require(current, actor, "webhooks.edit")
         return keep_unique(current, lambda: None, lambda: _living_or_new(current, actor)).public_id
@@ -141,7 +142,7 @@ def make_inbox(current: Session, actor: Actor, values: WebhookValues) -> Webhook
 
 
 def find_inbox() -> Inbox | None:
-    """The living inbox; None before anybody made one."""
+    """The inbox; None where there is none."""
     current = session()
     webhook = _living(current)
     if webhook is None:
@@ -162,7 +163,7 @@ def messages(public_id: UUID) -> list[InboxItem]:
             row.received_at,
             [(str(name), str(value)) for name, value in row.headers],
             row.body,
-            Verdict(row.house),
+            Verdict(row.legacy),
             Verdict(row.standard),
         )
         for row in rows
@@ -173,23 +174,23 @@ def receive(token: str, headers: Headers, body: bytes) -> bool:
     """Keep a message that came to the address with this token; False: no inbox has it."""
     public_id = public_id_of(token)
     webhook = _addressed(session(), public_id) if public_id else None
-    # What a form sends as a test before saving stands among what comes to the webhook it edits.
-    shelf = _addressed(session(), webhook.draft_of) if webhook and webhook.draft_of else webhook
-    if webhook is None or shelf is None:
+    # A form's test before saving is shown with the messages of the webhook that it edits.
+    keeper = _addressed(session(), webhook.draft_of) if webhook and webhook.draft_of else webhook
+    if webhook is None or keeper is None:
         return False
-    webhook_id, secrets = shelf.id, secrets_of(webhook)
+    webhook_id, secrets = keeper.id, secrets_of(webhook)
     hidden = {name.lower() for name, _ in stored_headers(webhook)}
     message = InboxMessage(
         webhook_id=webhook_id,
         headers=[[name, value] for name, value in _shown(headers, hidden)],
         body=body,
-        house=judge_house(headers, body, secrets),
+        legacy=judge_legacy(headers, body, secrets),
         standard=judge_standard(headers, body, secrets),
     )
     with writing() as current:
         current.add(message)
         current.flush()
-        _let_go(current, webhook_id)
+        _prune(current, webhook_id)
     return True
 
 
@@ -204,17 +205,17 @@ def _free_name(current: Session) -> str:
 
 
 def _is_taken(current: Session, name: str) -> bool:
-    wanted = select(Webhook.id).where(
+    others = select(Webhook.id).where(
         func.lower(Webhook.name) == func.lower(name),
         Webhook.deleted_at.is_(None),
         Webhook.state != WebhookState.DRAFT,
     )
-    return current.execute(wanted.limit(1)).first() is not None
+    return current.execute(others.limit(1)).first() is not None
 
 
 def _living(current: Session) -> Webhook | None:
-    wanted = select(Webhook).where(*IS_INBOX, Webhook.state != WebhookState.DRAFT)
-    return current.scalars(wanted.order_by(Webhook.id).limit(1)).first()
+    inboxes = select(Webhook).where(*IS_INBOX, Webhook.state != WebhookState.DRAFT)
+    return current.scalars(inboxes.order_by(Webhook.id).limit(1)).first()
 
 
 def _addressed(current: Session, public_id: UUID) -> Webhook | None:
@@ -229,8 +230,8 @@ def _kept(webhook_id: object) -> Select[InboxMessage]:
     )
 
 
-def _let_go(current: Session, webhook_id: int) -> None:
-    """Keep the youngest `KEPT`; what another message's transaction lets go is left to it."""
+def _prune(current: Session, webhook_id: int) -> None:
+    """Delete all but the youngest `KEPT`, and what another transaction deletes already."""
     mine = InboxMessage.webhook_id == webhook_id
     youngest = select(InboxMessage.id).where(mine).order_by(InboxMessage.id.desc())
     last = current.execute(youngest.offset(KEPT).limit(1)).scalar()

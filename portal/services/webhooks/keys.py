@@ -15,7 +15,6 @@ from portal.models.operations import Canary
 from portal.models.webhooks import OffReason, Webhook, WebhookState
 from portal.services import audit
 from portal.services.core import heartbeats, vault
-from portal.services.core.heartbeats import Life
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
@@ -23,21 +22,23 @@ from portal.services.webhooks.activation import set_off
 from portal.services.webhooks.rows import (
     HEADERS,
     SECRET,
-    closed_parts,
     is_shown,
     lock_webhook,
     open_secret,
     target_of,
+    undecryptable_parts,
 )
 from portal.services.webhooks.secrets import erase_secret
 
 CAUSE: Final = "Its {parts} cannot be opened with the keys of this portal"
 KEYS: Final = ("keys", 1, "Encryption keys")
+BATCH: Final = 25
+SEALED: Final = ("secret_enc", "old_secret_enc", "headers_enc")
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedWebhook:
-    """A webhook of which something does not open. `parts`: "secret key", "custom headers"."""
+class UndecryptableWebhook:
+    """`parts` that do not open: "secret key", "custom headers"."""
 
     name: str
     parts: Sequence[str]
@@ -45,9 +46,9 @@ class ClosedWebhook:
 
 @dataclass(frozen=True, slots=True)
 class LostKeys:
-    """What does not open. `canary`: the line by which a start knows its keys does not, either."""
+    """What does not open. `canary`: nor does the row by which a start checks its keys."""
 
-    webhooks: Sequence[ClosedWebhook]
+    webhooks: Sequence[UndecryptableWebhook]
     canary: bool
 
     @property
@@ -57,51 +58,50 @@ class LostKeys:
 
 
 def look() -> LostKeys:
-    """Try everything that is stored sealed. Reads only."""
+    """Try to open everything that is stored sealed. Reads only."""
     current = session()
-    found = [(each, closed_parts(each)) for each in current.scalars(_all())]
-    closed = [ClosedWebhook(each.name, parts) for each, parts in found if parts]
-    return LostKeys(closed, vault.why_closed() is not None)
+    parts_of = [(webhook.name, undecryptable_parts(webhook)) for webhook in current.scalars(_all())]
+    webhooks = [UndecryptableWebhook(name, parts) for name, parts in parts_of if parts]
+    return LostKeys(webhooks, vault.why_closed() is not None)
 
 
-def closed_names() -> list[str]:
+def undecryptable_names() -> list[str]:
     """The names of the webhooks of which something does not open, by name. Reads only."""
-    return sorted(each.name for each in look().webhooks)
+    return sorted(webhook.name for webhook in look().webhooks)
 
 
 def lost_names() -> list[str]:
     """The names of those that were turned off for it, by name. Reads only."""
     is_lost = (Webhook.state == WebhookState.OFF, Webhook.off_reason == OffReason.LOST_KEY)
-    wanted = select(Webhook.name).where(*is_shown(), *is_lost).order_by(Webhook.name)
-    return list(session().scalars(wanted))
+    names = select(Webhook.name).where(*is_shown(), *is_lost).order_by(Webhook.name)
+    return list(session().scalars(names))
 
 
 def forget(actor: Actor) -> LostKeys:
-    """Turn off every webhook of which something does not open, and make the present keys those by
-    which a start is judged; return what did not open.
+    """Turn off every webhook of which something does not open, and let a start check for the
+    present keys; return what did not open.
 
     Raises `Refusal` while a process of the portal lives: it may have the keys that are thought to
     be lost, and would seal with them.
     """
     with writing() as current:
         _refuse_while_alive(current)
-        found = look()
+        lost = look()
         for webhook in current.scalars(_all().with_for_update(key_share=True)):
-            if parts := closed_parts(webhook):
+            if parts := undecryptable_parts(webhook):
                 _turn_off(current, actor, webhook, parts)
-        if found.canary:
+        if lost.canary:
             vault.renew_canary(current)
             audit.record(current, actor, "keys.forgotten", target=KEYS)
-        return found
+        return lost
 
 
-def forget_closed(actor: Actor, public_id: UUID) -> list[str]:
-    """Erase what does not open of one webhook, which then goes without; return which parts. Twice
-    does no harm."""
+def erase_undecryptable(actor: Actor, public_id: UUID) -> list[str]:
+    """Erase what does not open of one webhook; return which parts."""
     with writing() as current:
         require(current, actor, "webhooks.secret")
         webhook = lock_webhook(current, public_id)
-        parts = closed_parts(webhook)
+        parts = undecryptable_parts(webhook)
         if SECRET in parts and open_secret(webhook.id, webhook.secret_enc) is None:
             erase_secret(webhook)
         elif SECRET in parts:  # the one that was replaced
@@ -110,7 +110,7 @@ def forget_closed(actor: Actor, public_id: UUID) -> list[str]:
             webhook.headers_enc = None
         if parts:
             webhook.version += 1
-            changes = {each.replace(" ", "_"): {"from": "closed", "to": "none"} for each in parts}
+            changes = {part.replace(" ", "_"): {"from": "closed", "to": "none"} for part in parts}
             target = target_of(webhook)
             audit.record(current, actor, "webhook.secrets_erased", target=target, changes=changes)
         return parts
@@ -135,21 +135,15 @@ def _turn_off(current: Session, actor: Actor, webhook: Webhook, parts: Sequence[
 
 def _refuse_while_alive(current: Session) -> None:
     now = database_time(current)
-    alive = [each for each in heartbeats.lives() if each.is_alive and each.name != each.kind]
+    alive = [life for life in heartbeats.lives() if life.is_alive and life.name != life.kind]
     if alive:
         seen = in_words((now - alive[0].seen_at).total_seconds())
+        process = f"{alive[0].kind} on {alive[0].host} (process {alive[0].pid})"
+        killed = in_words(heartbeats.SILENT_AFTER.total_seconds())
         raise Refusal(
-            f"Stop the portal everywhere first: {_called(alive[0])} was seen {seen} ago. One that "
-            f"was killed counts as running for {in_words(heartbeats.SILENT_AFTER.total_seconds())}."
+            f"Stop the portal everywhere first: {process} was seen {seen} ago. One that was killed "
+            f"counts as running for {killed}."
         )
-
-
-def _called(life: Life) -> str:
-    return f"{life.kind} on {life.host} (process {life.pid})"
-
-
-BATCH: Final = 25
-SEALED: Final = ("secret_enc", "old_secret_enc", "headers_enc")
 
 
 def count_stale() -> int:
@@ -162,11 +156,10 @@ def count_stale() -> int:
 
 
 def rotate(say: Callable[[int], None]) -> int:
-    """Seal anew what is not sealed with the first key; return how many rows that were.
+    """Seal anew what is not sealed with the first key, a batch a transaction; return how many rows.
 
-    A batch a transaction, each row looked at again under its lock: ended half-way and begun again,
-    it goes on where it was. `say` is called with the count so far. Raises `VaultError` when a
-    ciphertext opens with none of the keys.
+    `say` is called with the count so far. Raises `VaultError` when a ciphertext opens with none of
+    the keys.
     """
     done, last_id = 0, 0
     while True:
@@ -181,9 +174,9 @@ def rotate(say: Callable[[int], None]) -> int:
 
 
 def rebuild_file() -> str | None:
-    """Rebuild SQLite's file, lest what older keys sealed stays in it; return why it did not work.
+    """Rebuild SQLite's file, which keeps what older keys sealed; return why it did not work.
 
-    Others wait meanwhile. Nothing is done on PostgreSQL.
+    Others wait meanwhile. Does nothing on PostgreSQL.
     """
     if db.engine.dialect.name != "sqlite":
         return None
@@ -200,8 +193,8 @@ def rebuild_file() -> str | None:
 
 
 def _next(current: Session, last_id: int) -> list[Webhook]:
-    wanted = select(Webhook).where(Webhook.id > last_id).order_by(Webhook.id).limit(BATCH)
-    return list(current.scalars(wanted.with_for_update(key_share=True)))
+    batch = select(Webhook).where(Webhook.id > last_id).order_by(Webhook.id).limit(BATCH)
+    return list(current.scalars(batch.with_for_update(key_share=True)))
 
 
 def _seal_anew(webhook: Webhook) -> bool:

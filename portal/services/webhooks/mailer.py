@@ -1,7 +1,6 @@
-"""One e-mail on its way out, by the server that SMTP_URL names.
+"""Send one e-mail by the server that SMTP_URL names, within `SECONDS`.
 
-smtplib's own timeout is per read, so that an answer which drips or never ends holds it for ever:
-its clients get an end here. A server may be slow, silent or endless, and still we are back.
+smtplib's own timeout is per read: an answer that drips or never ends would hold it for ever.
 """
 
 import smtplib
@@ -23,13 +22,13 @@ SECONDS: Final = 20.0  # for everything
 
 
 class MayHaveArrived(smtplib.SMTPException):
-    """The server hung up, or said nothing, when it had been given the message."""
+    """The server closed the connection without an answer to the message."""
 
 
 class _Answers:
-    """What the server says, line by line, until the conversation's time is over.
+    """The server's answers by line, until the conversation's time is over.
 
-    Byte by byte: nothing that came before TLS is left in a buffer and read after it.
+    Read byte by byte: nothing that came before TLS is left in a buffer and read after it.
     """
 
     def __init__(self, connection: socket.socket, ends_at: float) -> None:
@@ -50,7 +49,7 @@ class _Answers:
         return bytes(line)
 
     def close(self) -> None:
-        """Nothing to close: the connection is the client's."""
+        """Leave the connection to the client."""
 
 
 class InTime(smtplib.SMTP):
@@ -78,10 +77,9 @@ class InTimeTLS(InTime, smtplib.SMTP_SSL):
     """TLS from the beginning. Takes `context`."""
 
 
-# What a server (smtplib's are of the first kind) or the way to it may answer with, a host name that
-# is none included.
+# smtplib's errors are of the first kind; an impossible host name is of the second.
 MailError = (OSError, UnicodeError)
-# Of these, what is about one message or its addresses: the next one may be taken.
+# Those about one message or its addresses: the next one may be taken.
 MessageError = (
     smtplib.SMTPRecipientsRefused,
     smtplib.SMTPDataError,
@@ -100,7 +98,7 @@ def send(settings: Settings, to: Sequence[str], subject: str, text: str) -> None
     message = _mail(settings, url, to, subject, text)
     with closing(_signed_in(url)) as server:
         server.send_message(message)
-        # It is taken. However the server says good-bye, nothing changes that any more.
+        # It is taken, however the server says good-bye.
         with suppress(OSError):
             server.quit()
 

@@ -28,7 +28,7 @@ SECONDS: Final = 25.0  # after these no other e-mail is begun
 
 
 class News(StrEnum):
-    """What there is to tell."""
+    """The subject of a notice."""
 
     ATTENTION = "attention"
     OFF = "off"
@@ -37,7 +37,7 @@ class News(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DueNotice:
-    """One notice to be sent. `off_reason`: why we turned it off, where that is the news."""
+    """A notice to be sent. `off_reason`: why we turned the webhook off, where that is the news."""
 
     webhook_id: int
     public_id: UUID
@@ -48,8 +48,8 @@ class DueNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
-    """What was told last, and when; None: nothing ever was."""
+class LastNotice:
+    """The last notice before this one. `told_at` None: there was none."""
 
     told: str
     told_at: datetime | None
@@ -83,11 +83,10 @@ CAUSES: Final[Mapping[str | None, str]] = {
 
 
 def send_due() -> int:
-    """Send every notice that is due; how many were sent. Without SMTP_URL nothing is, nor while
-    all sending is stopped: how webhooks stand says little then.
+    """Send every notice that is due; return how many. None without SMTP_URL, nor while all sending
+    is stopped: the health of webhooks says little then.
 
-    Ends in less than a scheduled job may take, whatever the mail server does; the rest is the next
-    run's.
+    Ends within the time of a scheduled job, whatever the mail server does; the next run goes on.
     """
     if not settings().smtp_url or find_stop():
         return 0
@@ -95,18 +94,18 @@ def send_due() -> int:
     for due in find_due():
         if monotonic() > last_start:
             break
-        before = _begin_hour(due)
+        before = _claim(due)
         if before is None:
             continue
         try:
             mailer.send(settings(), _recipients(due), *_message(due))
         except mailer.MailError as error:
             if isinstance(error, mailer.MessageError):
-                # One dead mailbox keeps nobody else in the dark.
+                # One dead mailbox keeps no notice from others.
                 log.warning("A notice was not sent (%.300s); it is tried again in an hour.", error)
                 continue
             log.warning("A notice was not sent (%.300s); the next run tries again.", error)
-            _give_back(due, before)
+            _release(due, before)
             break
         _remember(due)
         sent += 1
@@ -114,7 +113,7 @@ def send_due() -> int:
 
 
 def find_due() -> list[DueNotice]:
-    """What there is to tell now."""
+    """The notices that are due now."""
     current = session()
     now = database_time(current)
     rows = current.execute(
@@ -123,7 +122,7 @@ def find_due() -> list[DueNotice]:
         .where(Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT)
         .order_by(Webhook.id)
     )
-    found = ((webhook, news_of(webhook, notice, now)) for webhook, notice in rows)
+    news_by_webhook = ((webhook, news_of(webhook, notice, now)) for webhook, notice in rows)
     return [
         DueNotice(
             webhook.id,
@@ -133,13 +132,13 @@ def find_due() -> list[DueNotice]:
             webhook.owner_id,
             webhook.off_reason,
         )
-        for webhook, news in found
+        for webhook, news in news_by_webhook
         if news is not None
     ]
 
 
 def news_of(webhook: Webhook, notice: Notice | None, now: datetime) -> News | None:
-    """What is to be told about this webhook, if anything."""
+    """The notice that is due about this webhook, if any."""
     if notice is not None and now - notice.told_at < QUIET:
         return None
     told = News(notice.told) if notice else News.WELL
@@ -166,9 +165,9 @@ def _message(due: DueNotice) -> tuple[str, str]:
     subject, happened, todo = WORDS[due.news]
     link = f"{settings().base_url}/settings/webhooks/{due.public_id}"
     days = in_words(settings().retention_days * DAY)
-    told = happened.replace("{cause}", CAUSES.get(due.off_reason, "")).replace("{days}", days)
+    text = happened.replace("{cause}", CAUSES.get(due.off_reason, "")).replace("{days}", days)
     # The name last: whatever it holds stays as it is.
-    text = f"{told.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
+    text = f"{text.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
     return subject.replace("{name}", due.name), text
 
 
@@ -178,21 +177,23 @@ def _recipients(due: DueNotice) -> Sequence[str]:
     return to
 
 
-def _begin_hour(due: DueNotice) -> Before | None:
-    """Take the notice upon us; None when somebody else has, or it is not due any more."""
+def _claim(due: DueNotice) -> LastNotice | None:
+    """Claim the notice for an hour; return the last one, or None where it is not due any more."""
     with writing() as current:
         now = database_time(current)
         webhook = current.get(Webhook, due.webhook_id, with_for_update={"key_share": True})
         notice = current.get(Notice, due.webhook_id)
         if webhook is None or news_of(webhook, notice, now) is not due.news:
             return None
-        before = Before(notice.told, notice.told_at) if notice else Before(News.WELL, None)
+        before = LastNotice(News.WELL, None)
+        if notice:
+            before = LastNotice(notice.told, notice.told_at)
         current.merge(Notice(webhook_id=webhook.id, told=before.told, told_at=now))
         return before
 
 
-def _give_back(due: DueNotice, before: Before) -> None:
-    """Nothing was told: it is due as it was. And System may say that e-mail does not work."""
+def _release(due: DueNotice, before: LastNotice) -> None:
+    """Make an unsent notice due again, and note for System that e-mail does not work."""
     with writing() as current:
         notice = current.get(Notice, due.webhook_id)
         if notice is not None and before.told_at is not None:

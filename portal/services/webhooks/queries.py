@@ -47,7 +47,6 @@ from portal.services.webhooks.notices import News
 from portal.services.webhooks.rows import (
     TARGET,
     called,
-    closed_parts,
     count_held,
     count_unsent,
     events_of,
@@ -57,20 +56,21 @@ from portal.services.webhooks.rows import (
     place,
     shown_url,
     stored_headers,
+    undecryptable_parts,
 )
 from portal.services.webhooks.rules import SecretMode, WebhookOptions, WebhookValues
 from portal.services.webhooks.secrets import old_secret
 
 FAILING: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
-LEAST_NEED: Final = 2  # of `severity`: it fails
+LEAST_TROUBLE: Final = 2  # of `severity`: it fails
 HISTORY: Final = 100  # entries
 
 
 class WebhookStatus(StrEnum):
-    """How a webhook fares, as people see it, the worst first.
+    """A webhook's status as people see it, the worst first.
 
-    Failing: from the first failure that no success has followed. Paused: its receiver does not
-    respond, so only a probe goes now and then.
+    Failing: from the first failure that no success has followed. Paused: backing off, because its
+    receiver does not respond; only probes are sent.
     """
 
     PAUSED = "paused"
@@ -81,7 +81,7 @@ class WebhookStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """The youngest real delivery of a webhook, or another one of its, briefly."""
+    """One delivery of a webhook, briefly."""
 
     public_id: UUID
     status: ShownStatus
@@ -92,7 +92,7 @@ class Latest:
 class ListedWebhook:
     """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon.
 
-    `has_missing`: there is a delivery that failed, for good or so far.
+    `has_missing`: a delivery failed, for good or so far.
     """
 
     public_id: UUID
@@ -134,35 +134,33 @@ def latest_of(current: Session, ids: Sequence[int], now: datetime) -> dict[int, 
     if not ids:
         return {}
     joined = select(Delivery, Webhook).join(Webhook, Webhook.id == Delivery.webhook_id)
-    found = current.execute(joined.where(Delivery.id.in_(ids))).all()
-    rows = [(row[0], row[1]) for row in found]
+    rows = [(row[0], row[1]) for row in current.execute(joined.where(Delivery.id.in_(ids)))]
     statuses = seen_statuses(current, rows, now)
     return {row.id: Latest(row.public_id, statuses[row.id], row.created_at) for row, _ in rows}
 
 
 def last_failure(current: Session, webhook: Webhook) -> tuple[str | None, int | None]:
-    """Reason and code of its youngest delivery that did not arrive, tests apart.
+    """Reason and code of its youngest delivery that failed, tests apart; nothing while it is well.
 
-    Nothing while it is well. What waits until a receiver is left alone no longer has no reason of
-    its own, so the youngest few of the log would not do.
+    What waits for the end of a back-off has no reason of its own, so the youngest few of the log
+    would not do.
     """
     if webhook.failing_since is None:
         return None, None
-    rows = [_youngest_with(current, webhook.id, each) for each in FAILING]
-    found = max((row for row in rows if row), default=None)
-    return (found[1], found[2]) if found else (None, None)
+    rows = [_youngest_with(current, webhook.id, status) for status in FAILING]
+    youngest_row = max((row for row in rows if row), default=None)
+    return (youngest_row[1], youngest_row[2]) if youngest_row else (None, None)
 
 
 def oldest_held(current: Session, webhook_id: int) -> datetime | None:
-    """Since when the oldest of what is held is there; None while nothing is."""
+    """When the oldest held delivery was created; None while nothing is held."""
     is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
     first = select(Delivery.created_at).where(*is_held).order_by(Delivery.id).limit(1)
     return current.scalar(first)
 
 
 def oldest_open(current: Session, webhook_id: int) -> Latest | None:
-    """The oldest delivery that is still to be sent, tests too, by its row's status; None where
-    nothing is."""
+    """The oldest delivery that is still to be sent, tests too, by its row's status."""
     first = (
         select(Delivery.public_id, Delivery.status, Delivery.created_at)
         .where(Delivery.webhook_id == webhook_id, is_open())
@@ -173,25 +171,24 @@ def oldest_open(current: Session, webhook_id: int) -> Latest | None:
     return Latest(row.public_id, ShownStatus(row.status), row.created_at) if row else None
 
 
-def next_try(current: Session, webhook: Webhook) -> datetime | None:
-    """When something goes next: at its own time, or later while the receiver is left alone. In
-    order, the rest waits for its head."""
-    firsts = {each: _soonest(webhook.id, each) for each in Priority}
+def next_attempt(current: Session, webhook: Webhook) -> datetime | None:
+    """When the next delivery is due, not before the end of a back-off. In order, the head's."""
+    firsts = {priority: _soonest(webhook.id, priority) for priority in Priority}
     if webhook.in_order:
         head = select(Delivery.due_at).where(Delivery.id == head_of(webhook.id))
         firsts[Priority.NORMAL] = head.scalar_subquery()
-    found = zip(firsts, current.execute(select(*firsts.values())).one(), strict=True)
+    dues = zip(firsts, current.execute(select(*firsts.values())).one(), strict=True)
     now, pause = database_now(current.connection()), webhook.not_before
     times = [
-        max(due_at, paused_until(each, pause, now, in_order=webhook.in_order) or due_at)
-        for each, due_at in found
+        max(due_at, paused_until(priority, pause, now, in_order=webhook.in_order) or due_at)
+        for priority, due_at in dues
         if due_at is not None
     ]
     return min(times, default=None)
 
 
 def webhook_status(webhook: Webhook | AnyRow) -> WebhookStatus:
-    """How it fares."""
+    """The status of a webhook, by the columns that it is made of."""
     if webhook.state != WebhookState.ACTIVE:
         return WebhookStatus.OFF
     if webhook.throttled:
@@ -199,34 +196,34 @@ def webhook_status(webhook: Webhook | AnyRow) -> WebhookStatus:
     return WebhookStatus.FAILING if webhook.failing_since else WebhookStatus.ACTIVE
 
 
-def wants_a_look(webhook: Webhook | AnyRow) -> bool:
-    """Failing, paused, or off, unless a person turned it off."""
+def is_in_trouble(webhook: Webhook | AnyRow) -> bool:
+    """Whether it fails, backs off, or was turned off by us."""
     if webhook.state != WebhookState.ACTIVE:
         return webhook.off_reason in OURS
     return bool(webhook.throttled or webhook.failing_since)
 
 
-def is_in_need() -> ColumnElement[bool]:
-    """`wants_a_look` as a condition on webhooks that are shown."""
-    return severity() <= LEAST_NEED
+def in_trouble() -> ColumnElement[bool]:
+    """`is_in_trouble` as a condition on webhooks that are shown."""
+    return severity() <= LEAST_TROUBLE
 
 
 def severity() -> ColumnElement[int]:
-    """The worst first: what we turned off, then as `WebhookStatus` has it."""
+    """The rank of a status, the worst first: what we turned off, then as in `WebhookStatus`."""
     is_on = Webhook.state == WebhookState.ACTIVE
     return case(
         (and_(not_(is_on), Webhook.off_reason.in_(OURS)), 0),
         (not_(is_on), 4),
         (Webhook.throttled, 1),
-        (Webhook.failing_since.is_not(None), LEAST_NEED),
+        (Webhook.failing_since.is_not(None), LEAST_TROUBLE),
         else_=3,
     )
 
 
 def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
-    """These webhooks as the list shows them, in this order."""
+    """Webhooks as the list shows them, in the order of `ids`."""
     events = select(func.count()).where(WebhookEvent.webhook_id == Webhook.id).scalar_subquery()
-    wanted = select(
+    shown = select(
         Webhook.id,
         Webhook.public_id,
         Webhook.name,
@@ -243,7 +240,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
         youngest().label("last_id"),
         _missing().label("has_missing"),
     ).where(Webhook.id.in_(ids))
-    rows = {row.id: row for row in current.execute(wanted)}
+    rows = {row.id: row for row in current.execute(shown)}
     last_ids = [row.last_id for row in rows.values() if row.last_id]
     latest = latest_of(current, last_ids, database_now(current.connection()))
     return [
@@ -252,7 +249,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             name=row.name,
             host=place(row),
             status=webhook_status(row),
-            needs_attention=wants_a_look(row),
+            needs_attention=is_in_trouble(row),
             off_reason=row.off_reason,
             turns_off_at=turns_off_at(row, common_now()),
             paused_until=row.not_before,
@@ -274,12 +271,12 @@ def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
 
 def _missing() -> ColumnElement[bool]:
     """Whether any of its deliveries failed, for good or so far, tests apart."""
-    any_one: Select[Any] = select(literal_column("1")).where(
+    failed: Select[Any] = select(literal_column("1")).where(
         Delivery.webhook_id == Webhook.id,
         Delivery.status.in_(FAILING),
         Delivery.priority != Priority.TEST,
     )
-    return any_one.limit(1).correlate(Webhook).scalar_subquery().is_not(None)
+    return failed.limit(1).correlate(Webhook).scalar_subquery().is_not(None)
 
 
 def _youngest_with(
@@ -299,7 +296,7 @@ def _youngest_with(
 
 
 def _soonest(webhook_id: int, priority: Priority) -> ScalarSelect[datetime]:
-    """The first of the open rows' index: across priorities it is in no order of time."""
+    """The earliest due time by the index of open rows, which has no order across priorities."""
     return (
         select(func.min(Delivery.due_at))
         .where(
@@ -313,15 +310,14 @@ def _soonest(webhook_id: int, priority: Priority) -> ScalarSelect[datetime]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDetail(WebhookOptions):
-    """A webhook on its page and in its form. `url` is without what is secret in it, see `address`;
-    `held` is `capped`; `oldest_held_at`: of these.
+    """A webhook on its page. `url` is without its secret parts; `held` and `waits_behind` are
+    `capped`, `waits` too: what waits for a later retry although the webhook is well.
 
-    `fails_for`: reason and code of what failed last, while it fails. `is_left_alone`: its receiver
-    is in trouble, so that only a probe goes now and then, until anything arrives, a test too.
-    `turns_off_at`: when we turn it off, once that is near. `waits`: what waits for a later retry
-    although the webhook is well (`capped`). `oldest_open`: of all that is still to be sent.
-    `closed`: which parts of what is stored sealed cannot be opened. `waits_behind`: how many wait
-    for an older one, in order (`capped`).
+    `fails_for`: reason and code of what failed last, while it fails. `is_backing_off`: its receiver
+    does not respond, so that only probes are sent until anything arrives, a test too.
+    `turns_off_at`: when we turn it off, once that is near. `oldest_open`: of all that is still to
+    be sent. `undecryptable`: which stored parts cannot be opened. `waits_behind`: how many wait for
+    an older one, in order.
     """
 
     public_id: UUID
@@ -341,14 +337,14 @@ class WebhookDetail(WebhookOptions):
     secret_made_by_id: int | None
     old_secret_until: datetime | None
     header_names: tuple[str, ...]
-    closed: tuple[str, ...]
+    undecryptable: tuple[str, ...]
     failures_in_row: int
     failing_since: datetime | None
     turns_off_at: datetime | None
     fails_for: tuple[str | None, int | None]
-    is_left_alone: bool
+    is_backing_off: bool
     last_delivered_at: datetime | None
-    next_try_at: datetime | None
+    next_attempt_at: datetime | None
     held: int
     oldest_held_at: datetime | None
     waits: int
@@ -362,7 +358,7 @@ class WebhookDetail(WebhookOptions):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One entry of a webhook's history. `changes`: {field: {from, to}}."""
+    """One entry of the audit trail. `changes`: {field: {from, to}}."""
 
     at: datetime
     by: str
@@ -371,7 +367,7 @@ class HistoryEntry:
 
 
 class WebhookOrder(StrEnum):
-    """What the list is sorted by: the worst first, by name, or what was sent last first."""
+    """Orders of the list: the worst first, by name, or the latest delivery first."""
 
     STATUS = "status"
     NAME = "name"
@@ -385,18 +381,17 @@ def list_webhooks(
     *,
     reverse: bool = False,
 ) -> Page[ListedWebhook]:
-    """One page; of two alike by name. `search`: only those whose name or host holds it. `reverse`:
-    the other way round."""
-    wanted = select(Webhook.id).where(*is_shown())
+    """One page, equals by name. `search`: only those whose name or host holds it."""
+    listed_ids = select(Webhook.id).where(*is_shown())
     if search:
-        wanted = wanted.where(Webhook.id.in_(called(session(), search)))
+        listed_ids = listed_ids.where(Webhook.id.in_(called(session(), search)))
     ranks = {
         WebhookOrder.STATUS: severity(),
         WebhookOrder.NAME: None,
         WebhookOrder.LAST: -func.coalesce(youngest(), 0),
     }
     page = by_name(
-        wanted, Webhook.name, Webhook.id, cursor, int, rank=ranks[order], reverse=reverse
+        listed_ids, Webhook.name, Webhook.id, cursor, int, rank=ranks[order], reverse=reverse
     )
     return Page(listed(session(), page.rows), page.newer, page.older)
 
@@ -404,8 +399,8 @@ def list_webhooks(
 def count_on_and_off() -> tuple[int, int]:
     """How many webhooks are on, and how many are off."""
     is_on = Webhook.state == WebhookState.ACTIVE
-    wanted = select(func.count(), func.count().filter(is_on)).where(*is_shown())
-    total, on = session().execute(wanted).one()
+    counts = select(func.count(), func.count().filter(is_on)).where(*is_shown())
+    total, on = session().execute(counts).one()
     return on, total - on
 
 
@@ -421,7 +416,7 @@ def show(public_id: UUID) -> WebhookDetail:
         host=place(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
         status=webhook_status(webhook),
-        needs_attention=wants_a_look(webhook),
+        needs_attention=is_in_trouble(webhook),
         is_active=webhook.state == WebhookState.ACTIVE,
         off_reason=webhook.off_reason,
         off_at=webhook.off_at,
@@ -433,14 +428,14 @@ def show(public_id: UUID) -> WebhookDetail:
         secret_made_by_id=webhook.secret_made_by_id,
         old_secret_until=webhook.old_until if old_secret(webhook, common_now()) else None,
         header_names=tuple(name for name, _ in stored_headers(webhook)),
-        closed=tuple(closed_parts(webhook)),
+        undecryptable=tuple(undecryptable_parts(webhook)),
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
         turns_off_at=turns_off_at(webhook, common_now()),
         fails_for=last_failure(current, webhook),
-        is_left_alone=webhook.throttled,
+        is_backing_off=webhook.throttled,
         last_delivered_at=webhook.last_delivered_at,
-        next_try_at=next_try(current, webhook),
+        next_attempt_at=next_attempt(current, webhook),
         held=count_held(current, webhook.id),
         oldest_held_at=oldest_held(current, webhook.id),
         waits=count_waiting(current, webhook),
@@ -454,7 +449,7 @@ def show(public_id: UUID) -> WebhookDetail:
 
 
 def address(public_id: UUID) -> str:
-    """The address as it is sent to: for those who may edit it. Raises `NotFound`."""
+    """The whole address, for those who may edit it. Raises `NotFound`."""
     return find_webhook(session(), public_id).url
 
 
@@ -479,7 +474,7 @@ def count_open(public_id: UUID) -> int:
 
 
 def history(public_id: UUID) -> list[HistoryEntry]:
-    """Who changed what, the youngest first."""
+    """The entries of the audit trail about a webhook, the newest first."""
     current = session()
     entries = (
         select(AuditEntry)
@@ -487,12 +482,12 @@ def history(public_id: UUID) -> list[HistoryEntry]:
         .order_by(AuditEntry.id.desc())
         .limit(HISTORY)
     )
-    found = shown_changes(current, current.scalars(entries).all())
-    return [HistoryEntry(each.at, each.actor_name, each.action, seen) for each, seen in found]
+    shown = shown_changes(current, current.scalars(entries).all())
+    return [HistoryEntry(row.at, row.actor_name, row.action, changes) for row, changes in shown]
 
 
 class Listeners(NamedTuple):
-    """How many webhooks hear of something: `on` at once, `off` once they are turned on."""
+    """How many webhooks get something: `on` at once, `off` once they are turned on."""
 
     on: int
     off: int
@@ -500,24 +495,24 @@ class Listeners(NamedTuple):
 
 def count_listeners(*events: EventName) -> Listeners:
     """How many webhooks asked for one of these events."""
-    one = Webhook.id.distinct()
-    wanted = (
+    ids = Webhook.id.distinct()
+    counts = (
         select(
-            func.count(one).filter(Webhook.state == WebhookState.ACTIVE),
-            func.count(one).filter(Webhook.state == WebhookState.OFF),
+            func.count(ids).filter(Webhook.state == WebhookState.ACTIVE),
+            func.count(ids).filter(Webhook.state == WebhookState.OFF),
         )
         .select_from(Webhook)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
         .where(WebhookEvent.event.in_(events), Webhook.deleted_at.is_(None))
     )
-    on, off = session().execute(wanted).one()
+    on, off = session().execute(counts).one()
     return Listeners(on, off)
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookTrouble:
-    """One webhook that needs a person. `news`: ATTENTION, or OFF when we turned it off, for
-    `off_reason`. `is_urgent`: its owner is told, too; until then it may pass.
+    """A webhook that needs a person. `news`: ATTENTION, or OFF when we turned it off, for
+    `off_reason`. `is_urgent`: its owner gets an e-mail; until then it may pass by itself.
     """
 
     webhook: UUID
@@ -529,17 +524,17 @@ class WebhookTrouble:
 
     @property
     def mark(self) -> str:
-        """Tells this trouble from an earlier or later one of the same webhook."""
+        """A key that differs for an earlier or later trouble of the same webhook."""
         return f"{self.webhook}/{int(self.since.timestamp())}"
 
 
 def troubles(owner_id: int | None = None) -> list[WebhookTrouble]:
-    """What needs attention now, by name; with an owner, of that person's webhooks alone."""
+    """The webhooks in trouble, by name; with an owner, that person's alone."""
     current = session()
-    wanted = select(Webhook).where(*is_shown(), is_in_need())
+    webhooks = select(Webhook).where(*is_shown(), in_trouble())
     if owner_id is not None:
-        wanted = wanted.where(Webhook.owner_id == owner_id)
-    rows = current.scalars(wanted.order_by(Webhook.name, Webhook.id)).all()
+        webhooks = webhooks.where(Webhook.owner_id == owner_id)
+    rows = current.scalars(webhooks.order_by(Webhook.name, Webhook.id)).all()
     now = database_now(current.connection()) if rows else None
     return [_trouble(row, now) for row in rows if now is not None]
 

@@ -1,5 +1,4 @@
-"""A webhook's row as the verbs take it: locked and alive; what the audit trail says of it; how much
-is held for it; which are called so."""
+"""Rows of webhooks and drafts: found, locked, filled, described for the audit trail, opened."""
 
 import hashlib
 import hmac
@@ -93,7 +92,7 @@ def _fact(value: Any) -> Any:
 
 
 def as_made(webhook: Webhook) -> Facts:
-    """All that the audit trail says about it as what has just been made."""
+    """`facts_of` as the changes of a new webhook."""
     return {name: {"from": None, "to": value} for name, value in facts_of(webhook).items()}
 
 
@@ -136,26 +135,26 @@ def _existing(webhook: Webhook | None) -> Webhook:
 
 
 def is_shown() -> tuple[ColumnElement[bool], ...]:
-    """What makes a row a webhook that people see."""
+    """Conditions of a webhook that people see: neither deleted nor a draft."""
     return Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT
 
 
 def called(current: Session, text: str) -> list[int]:
     """The row ids of those whose name or host holds the text.
 
-    The rest of an address may be secret: who could search for it would find it out bit by bit.
+    The rest of an address may be secret, and a search would find it out letter by letter.
     """
-    wanted = select(Webhook.id, Webhook.name, Webhook.kind, Webhook.url).where(
+    candidates = select(Webhook.id, Webhook.name, Webhook.kind, Webhook.url).where(
         *is_shown(),
         or_(any_holds((Webhook.name, Webhook.url), text), Webhook.kind == WebhookKind.INBOX),
     )
     part = text.lower()
-    found = current.execute(wanted).all()
-    return [row.id for row in found if part in row.name.lower() or part in place(row).lower()]
+    rows = current.execute(candidates).all()
+    return [row.id for row in rows if part in row.name.lower() or part in place(row).lower()]
 
 
 def place(webhook: Webhook | AnyRow) -> str:
-    """Where it leads, as people should read it."""
+    """Its host as people read it."""
     return INBOX if webhook.kind == WebhookKind.INBOX else host_of(webhook.url)
 
 
@@ -165,7 +164,7 @@ DRAFTS_A_STEP: Final = 50
 
 
 def draft_ids(current: Session) -> list[int]:
-    """The row ids of all drafts, for whoever leaves their deliveries out."""
+    """The row ids of all drafts, whose deliveries lists leave out."""
     return list(current.scalars(select(Webhook.id).where(Webhook.state == WebhookState.DRAFT)))
 
 
@@ -187,12 +186,12 @@ def lock_draft(current: Session, actor: Actor, public_id: UUID | None) -> Webhoo
 
 
 def form_of(draft: Webhook) -> dict[str, Any]:
-    """What the draft's form says beside its columns."""
+    """The fields of a draft's form that have no column."""
     return draft.draft_form or {}
 
 
 def made_secret(draft: Webhook | None, mode: SecretMode) -> str | None:
-    """The secret that we made for the draft's test, if the form still wants one of ours."""
+    """The secret that was generated for the draft's test, if the form still asks for one."""
     if draft is None or draft.secret_enc is None or mode is not SecretMode.GENERATE:
         return None
     if form_of(draft).get("secret_mode") != SecretMode.GENERATE:
@@ -200,38 +199,33 @@ def made_secret(draft: Webhook | None, mode: SecretMode) -> str | None:
     return open_secret(draft.id, draft.secret_enc)
 
 
-def hand_over(current: Session, draft: Webhook | None, webhook: Webhook) -> None:
-    """What was saved takes over the tests that were made of it; its draft is gone."""
+def replace_draft(current: Session, draft: Webhook | None, webhook: Webhook) -> None:
+    """Give the tests of a draft to the webhook that was saved from it, and delete the draft."""
     if draft is None:
         return
     current.flush()
-    theirs = update(Delivery).where(Delivery.webhook_id == draft.id)
-    moved = theirs.values(webhook_id=webhook.id)
-    current.execute(moved.execution_options(synchronize_session=False))
-    # What is being sent now is recorded by whoever sends it, as what it was claimed as.
-    leased = update(Lease).where(Lease.webhook_id == draft.id).values(webhook_id=webhook.id)
-    current.execute(leased.execution_options(synchronize_session=False))
+    # Leases too: who sends a delivery now records it as it was claimed.
+    for table in (Delivery, Lease):
+        moved = update(table).where(table.webhook_id == draft.id).values(webhook_id=webhook.id)
+        current.execute(moved.execution_options(synchronize_session=False))
     current.delete(draft)
     current.flush()
 
 
-def long_left(current: Session) -> Select[int]:
-    """The drafts that nobody has tested for `KEPT`, and whose deliveries nobody is sending."""
+def old_drafts(current: Session) -> Select[int]:
+    """The ids of drafts that were not tested for `KEPT` and of which nothing is being sent."""
     is_draft = Webhook.state == WebhookState.DRAFT
     is_left = Webhook.updated_at < database_time(current) - KEPT
     return select(Webhook.id).where(is_draft, is_left, ~_is_sent(current))
 
 
-def let_go(current: Session) -> int:
-    """Remove drafts that nobody has tested for `KEPT`, with their deliveries; return how many.
-
-    One that is being sent is left to the next time.
-    """
-    return _remove(current, long_left(current).order_by(Webhook.id).limit(DRAFTS_A_STEP))
+def prune_drafts(current: Session) -> int:
+    """Remove the oldest drafts that `old_drafts` finds, with their deliveries; return how many."""
+    return _remove(current, old_drafts(current).order_by(Webhook.id).limit(DRAFTS_A_STEP))
 
 
-def remove_of(current: Session, user_id: int) -> int:
-    """Remove a person's drafts, but for one that is being sent: the clean-up takes that."""
+def remove_drafts_of(current: Session, user_id: int) -> int:
+    """Remove a person's drafts, but for those that are being sent, which the clean-up takes."""
     is_draft = Webhook.state == WebhookState.DRAFT
     return _remove(
         current, select(Webhook.id).where(is_draft, Webhook.owner_id == user_id, ~_is_sent(current))
@@ -243,8 +237,8 @@ def _is_sent(current: Session) -> ColumnElement[bool]:
     return exists().where(Lease.webhook_id == Webhook.id, Lease.until > now)
 
 
-def _remove(current: Session, wanted: Select[int]) -> int:
-    ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
+def _remove(current: Session, drafts: Select[int]) -> int:
+    ids = current.scalars(drafts.with_for_update(skip_locked=True)).all()
     theirs = select(Delivery.id).where(Delivery.webhook_id.in_(ids))
     samples = select(Delivery.event_id).where(Delivery.webhook_id.in_(ids))
     events = current.scalars(samples).all()
@@ -260,7 +254,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Addressed(Protocol):
-    """What has an address: a webhook, whole or some of its columns."""
+    """A webhook, whole or some of its columns."""
 
     @property
     def kind(self) -> str: ...
@@ -271,12 +265,12 @@ class Addressed(Protocol):
 
 
 def token_of(public_id: UUID) -> str:
-    """The unguessable end of an inbox's address."""
+    """The secret end of an inbox's address."""
     return public_id.hex + _mac(public_id)
 
 
 def public_id_of(token: str) -> UUID | None:
-    """The webhook that a token belongs to; None when it is none of ours. Asks no database."""
+    """The webhook that a token was made for; None for another. Reads no database."""
     if len(token) != ID_LENGTH + MAC_LENGTH or not token.isascii():
         return None
     try:
@@ -287,20 +281,19 @@ def public_id_of(token: str) -> UUID | None:
 
 
 def inbox_url(public_id: UUID) -> str:
-    """Where the worker delivers to."""
+    """The address to which an inbox's deliveries are sent."""
     return f"{settings().inbox_origin}/inbox/{token_of(public_id)}"
 
 
 def shown_url(webhook: Addressed) -> str:
-    """A webhook's address as it is shown and stored beside attempts: an inbox's without its token,
-    any other without what is secret in it."""
+    """A webhook's address without its secret parts, an inbox's without its token."""
     if webhook.kind == WebhookKind.INBOX:
         return f"{settings().inbox_origin}/inbox/{MASK}"
     return masked_address(webhook.url, is_secret=webhook.url_is_secret)
 
 
 def opening() -> tuple[str, int] | None:
-    """The one address and port that a delivery to an inbox may reach; None if it has no address."""
+    """The address and port that a delivery to an inbox may reach; None if its name has none."""
     return _opening(settings().inbox_origin)
 
 
@@ -313,11 +306,11 @@ def _opening(origin: str) -> tuple[str, int] | None:
     except ValueError:
         pass
     try:
-        # Once a process: the one who runs the portal chose this name, and it seldom moves.
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # Once a process: who runs the portal chose this name, and its address seldom changes.
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         return None
-    return str(found[0][4][0]), port
+    return str(addresses[0][4][0]), port
 
 
 def _mac(public_id: UUID) -> str:
@@ -329,30 +322,29 @@ SECRET: Final = "secret key"  # noqa: S105 - what a person reads
 HEADERS: Final = "custom headers"
 
 
-class SecretsClosed(Refusal):
+class UndecryptableSecrets(Refusal):
     """Something that a webhook is sent with does not open."""
 
     def __init__(self, parts: list[str]) -> None:
-        """`parts`: as `closed_parts` names them."""
-        what = " and ".join(parts)
+        """`parts`: as `undecryptable_parts` names them."""
         super().__init__(
-            f"The stored {what} cannot be opened with the keys of this portal. An administrator "
-            f"enters new ones (Edit), or sets the earlier ENCRYPTION_KEYS again."
+            f"The stored {' and '.join(parts)} cannot be opened with the keys of this portal. An "
+            f"administrator enters new ones (Edit), or sets the earlier ENCRYPTION_KEYS again."
         )
 
 
-def closed_parts(webhook: Webhook) -> list[str]:
-    """Which parts do not open: none where all is well."""
+def undecryptable_parts(webhook: Webhook) -> list[str]:
+    """The names of the stored parts that do not open."""
     overlaps = webhook.old_until is not None and webhook.old_until > common_now()
     secrets = [webhook.secret_enc, webhook.old_secret_enc if overlaps else None]
-    closed = [SECRET] if any(not _opens_secret(webhook.id, each) for each in secrets) else []
-    return [*closed, HEADERS] if open_headers(webhook) is None else closed
+    parts = [] if all(_opens_secret(webhook.id, sealed) for sealed in secrets) else [SECRET]
+    return [*parts, HEADERS] if open_headers(webhook) is None else parts
 
 
-def refuse_closed(webhook: Webhook) -> None:
-    """Raise `SecretsClosed` unless all that the webhook is sent with opens."""
-    if parts := closed_parts(webhook):
-        raise SecretsClosed(parts)
+def refuse_undecryptable(webhook: Webhook) -> None:
+    """Raise `UndecryptableSecrets` unless all that the webhook is sent with opens."""
+    if parts := undecryptable_parts(webhook):
+        raise UndecryptableSecrets(parts)
 
 
 def open_secret(webhook_id: int, sealed: bytes | None) -> str | None:

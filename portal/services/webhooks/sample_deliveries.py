@@ -1,4 +1,4 @@
-"""Test webhook: a real, signed sample on the same way that every event goes."""
+"""Test webhook: send a real, signed sample by the usual way."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox.due import refuse_while_stopped
-from portal.services.webhooks.rows import events_of, lock_webhook, refuse_closed
+from portal.services.webhooks.rows import events_of, lock_webhook, refuse_undecryptable
 from portal.services.webhooks.rules import EVENT_VALUES
 
 
@@ -39,9 +39,9 @@ def send_test(actor: Actor, public_id: UUID, event: str | None = None) -> UUID:
     with writing() as current:
         require(current, actor, "webhooks.test")
         webhook = lock_webhook(current, public_id)
-        found = running_test(current, webhook.id)
-        if found is not None:
-            raise TestUnderWay(found)
+        running = running_test(current, webhook.id)
+        if running is not None:
+            raise TestUnderWay(running)
         return queue_test(current, webhook, _chosen(webhook, event), actor)
 
 
@@ -69,12 +69,12 @@ def running_test(current: Session, webhook_id: int) -> UUID | None:
 
 
 def queue_test(current: Session, webhook: Webhook, event: EventName, actor: Actor) -> UUID:
-    """Store the sample as an event of its own, have it sent; return its delivery's public id.
+    """Store a sample as an event that names no asset, and send it; return its delivery's public id.
 
-    It names no asset of the register. Raises `SendingStopped` and `SecretsClosed`.
+    Raises `SendingStopped` and `UndecryptableSecrets`.
     """
     refuse_while_stopped()
-    refuse_closed(webhook)
+    refuse_undecryptable(webhook)
     now = common_now()
     body = sample_body(event, occurred_at=now, source=settings().webhook_source, test=True)
     stored = Event(event=event, asset_id=None, occurred_at=now, body=body, is_test=True)

@@ -1,4 +1,4 @@
-"""A webhook's secret key and custom headers: set, replaced, shown once, erased."""
+"""Set, replace, show once and erase a webhook's secret key and custom headers."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ OVERLAP: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class ShownSecret:
-    """A secret that we made, for its maker's eyes, until a moment."""
+    """A generated secret, which its maker may see until a moment."""
 
     name: str
     secret: str = field(repr=False)
@@ -48,9 +48,9 @@ class ShownSecret:
 
 
 def check_place(webhook: Webhook, values: WebhookValues) -> bool:
-    """Whether the address that was entered is in the same place as the webhook's stored one.
+    """Whether the entered address has the scheme, host and port of the stored one.
 
-    Raises `Refusal` where it is not, and a stored key or header value would go there: whoever may
+    Raises `Refusal` where it has not, and a stored key or header value would go there: whoever may
     change an address may not read what is sent to it.
     """
     if place_of(values.url) == place_of(webhook.url):
@@ -71,13 +71,12 @@ def set_secret(
     *,
     stays: bool = True,
 ) -> bool:
-    """Give a flushed, locked webhook the secret that was chosen; whether that changed anything.
+    """Give a flushed, locked webhook the chosen secret; return whether that changed anything.
 
-    `made`: one that we made already, for a test before saving, in the place of a new one.
-
-    One that is replaced goes on signing for `OVERLAP`, so that a receiver nobody has touched goes
-    on working. Replaced twice meanwhile, the earliest stays: it is the one the receiver knows.
-    Not so where the address moved (`stays` is false): it does not sign for another receiver.
+    `made`: one that was generated already, for a test before saving. A replaced secret goes on
+    signing for `OVERLAP`, so that its receiver goes on working; of two replaced meanwhile the
+    earlier one, which the receiver knows. Not where the address moved (`stays` is false): it does
+    not sign for another receiver.
     """
     if values.secret_mode is SecretMode.KEEP:
         return False
@@ -106,7 +105,8 @@ def old_secret(webhook: Webhook, now: datetime) -> bytes | None:
 
 
 def switch_now(actor: Actor, public_id: UUID) -> bool:
-    """The receiver knows the new secret: the old one is forgotten; whether there was one."""
+    """Erase the replaced secret, because the receiver knows the new one; return whether there was
+    one."""
     with writing() as current:
         require(current, actor, "webhooks.secret")
         webhook = lock_webhook(current, public_id)
@@ -114,7 +114,7 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
             return False
         webhook.old_secret_enc = webhook.old_until = None
         webhook.version += 1
-        activation.end_pause(webhook)
+        activation.end_backoff(webhook)
         audit.record(current, actor, "webhook.secret_switched", target=target_of(webhook))
         notify(current)
         return True
@@ -122,15 +122,15 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
 
 def forget_replaced(current: Session) -> int:
     """Erase replaced secrets that no longer sign, in the caller's transaction; return how many."""
-    wanted = select(Webhook).where(Webhook.old_until <= database_time(current)).order_by(Webhook.id)
-    webhooks = current.scalars(wanted.with_for_update(key_share=True)).all()
+    ended = select(Webhook).where(Webhook.old_until <= database_time(current)).order_by(Webhook.id)
+    webhooks = current.scalars(ended.with_for_update(key_share=True)).all()
     for webhook in webhooks:
         webhook.old_secret_enc = webhook.old_until = None
     return len(webhooks)
 
 
 def erase_secret(webhook: Webhook) -> None:
-    """Forget the secret and everything about it."""
+    """Erase the secret, the one it replaced, and everything about them."""
     webhook.secret_enc = webhook.old_secret_enc = None
     webhook.secret_hint = ""
     webhook.secret_set_at = webhook.old_until = None
@@ -138,9 +138,9 @@ def erase_secret(webhook: Webhook) -> None:
 
 
 def copy_secrets(source: Webhook | None, target: Webhook) -> None:
-    """Give `target` (a draft, flushed) the secrets and headers of `source`, sealed anew; or none.
+    """Give `target` (a draft, flushed) the secrets and headers of `source` that open, or none.
 
-    A ciphertext opens for its own row alone; one that does not open is left out.
+    They are sealed anew: a ciphertext opens for its own row alone.
     """
     erase_secret(target)
     target.headers_enc = None
@@ -156,11 +156,11 @@ def copy_secrets(source: Webhook | None, target: Webhook) -> None:
 
 
 def set_headers(webhook: Webhook, entered: Headers, *, stays: bool = True) -> bool:
-    """Store the custom headers; whether that changed anything.
+    """Store the custom headers; return whether that changed anything.
 
-    An empty value keeps the stored one of that name. Those that do not open stay as they are until
-    others are entered, or the address moves (`stays` is false). Raises `Refusal` for what may not
-    be sent.
+    An empty value keeps the stored one of that name. Stored headers that do not open stay until
+    others are entered or the address moves (`stays` is false). Raises `Refusal` for what may not be
+    sent.
     """
     if stays and not entered and open_headers(webhook) is None:
         return False
@@ -174,7 +174,7 @@ def set_headers(webhook: Webhook, entered: Headers, *, stays: bool = True) -> bo
 
 
 def shown_secret(actor: Actor, public_id: UUID) -> ShownSecret | None:
-    """The secret that we made, while its maker may still see it. Reads only."""
+    """The generated secret, while its maker may still see it. Reads only."""
     webhook = _made_by(session(), actor, public_id)
     if webhook is None or webhook.secret_shown_until is None:
         return None
@@ -185,7 +185,7 @@ def shown_secret(actor: Actor, public_id: UUID) -> ShownSecret | None:
 
 
 def forget_shown(actor: Actor, public_id: UUID) -> None:
-    """The maker has copied it: it is not shown again. Twice does no harm."""
+    """Show the secret no more: its maker has copied it."""
     with writing() as current:
         require(current, actor, "webhooks.secret")
         webhook = lock_webhook(current, public_id)
@@ -194,9 +194,9 @@ def forget_shown(actor: Actor, public_id: UUID) -> None:
 
 
 def _made_by(current: Session, actor: Actor, public_id: UUID) -> Webhook | None:
-    wanted = select(Webhook).where(
+    made_by = select(Webhook).where(
         Webhook.public_id == public_id,
         Webhook.deleted_at.is_(None),
         Webhook.secret_made_by_id == actor.user_id,
     )
-    return current.execute(wanted).scalar_one_or_none()
+    return current.execute(made_by).scalar_one_or_none()

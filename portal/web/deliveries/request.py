@@ -12,15 +12,15 @@ from portal.engine.reasons import NEVER_LEFT
 from portal.lib.typed_text import storable
 from portal.services.deliveries.detail import DeliveryDetail
 
-HOUSE: Final = "x-asset-webhook-signature"
+LEGACY: Final = "x-asset-webhook-signature"
 STANDARD, STAMP, ID = "webhook-signature", "webhook-timestamp", "webhook-id"
 # It needs a second key; a request made by hand does without.
-NOT_BY_HAND: Final = f"{HOUSE}-next"
+NOT_BY_HAND: Final = f"{LEGACY}-next"
 YOURS: Final = "FILL-THIS-IN"
 # More is not put into a command line; the body is read from its file then.
 LONGEST_BODY: Final = 64_000
 # Both headers are made anew: the one holds the moment of sending, and the other is made over it.
-COMPUTED: Final = {HOUSE: "$SIGNATURE", STAMP: "$NOW", STANDARD: "v1,$STANDARD"}
+COMPUTED: Final = {LEGACY: "$SIGNATURE", STAMP: "$NOW", STANDARD: "v1,$STANDARD"}
 HMAC: Final = 'openssl dgst -sha256 -mac HMAC -macopt "hexkey:$KEY"'
 # Standard Webhooks: what follows "whsec_" is base64, any other key is its own text.
 KEY: Final = (
@@ -54,13 +54,13 @@ def curl_of(url: str, headers: Headers, body: bytes) -> str:
 def _signing(sent: dict[str, str], body: str) -> Iterator[str]:
     """Yield how the signatures are made that were `sent`: HMAC-SHA256, as hex of the exact body and
     as base64 of id, time and body. `body` is quoted; without it, it is in a file."""
-    if not sent.keys() & {HOUSE, STANDARD}:
+    if not sent.keys() & {LEGACY, STANDARD}:
         return
     yield "SECRET='THE SECRET KEY OF THIS WEBHOOK'"
     if body:
         yield f"BODY={body}"
     source = "printf '%s' \"$BODY\"" if body else "cat delivery.json"
-    if HOUSE in sent:
+    if LEGACY in sent:
         sign = """openssl dgst -sha256 -hmac "$SECRET" | sed 's/^.* //'"""
         yield f"SIGNATURE=$({source} | {sign})"
     if STANDARD in sent:
@@ -83,7 +83,7 @@ def _header_options(headers: Headers) -> Iterator[str]:
 
 # Right for this body alone. Still nobody is shown one: beside the body it is all that it takes to
 # try out short secrets, of which people choose some, without asking anybody.
-SIGNATURES: Final = frozenset({HOUSE, f"{HOUSE}-next", STANDARD})
+SIGNATURES: Final = frozenset({LEGACY, f"{LEGACY}-next", STANDARD})
 # A page is no place for more; the file has all of it.
 MOST_SHOWN: Final = LONGEST_BODY
 

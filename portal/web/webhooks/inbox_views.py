@@ -91,11 +91,11 @@ def _arrived(message: InboxItem, *, is_repeat: bool) -> Arrived:
         title=event_name(event) if event in EVENTS else "Something else",
         about=_about(read),
         received_at=message.received_at,
-        tag=SIGNATURE[message.house],
+        tag=SIGNATURE[message.legacy],
         is_test=_part(_part(read, "data"), "test") is True,
         is_repeat=is_repeat,
         signatures=[
-            ("X-Asset-Webhook-Signature", JUDGED[message.house]),
+            ("X-Asset-Webhook-Signature", JUDGED[message.legacy]),
             ("webhook-signature (Standard Webhooks)", JUDGED[message.standard]),
         ],
         headers=message.headers,
@@ -124,7 +124,7 @@ def _about(read: Any) -> str:
 
 
 def _delivery(message: InboxItem) -> UUID | None:
-    if message.house is not Verdict.GOOD:
+    if message.legacy is not Verdict.GOOD:
         return None
     try:
         return UUID(message.header("X-Asset-Webhook-Id"))

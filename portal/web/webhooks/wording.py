@@ -200,20 +200,20 @@ def _failing(webhook: WebhookDetail, now: datetime) -> str:
         # Without a name: the address may be what was changed.
         told = f" Before that: {title(Reason(reason), code)}." if reason else ""
         unknown = "Nothing has arrived since its settings were changed."
-        return f"{unknown}{told}{_next_try(webhook, now)}{_behind(webhook)}"
+        return f"{unknown}{told}{_next_attempt(webhook, now)}{_behind(webhook)}"
     which = f"last {plural(count, 'attempt')}" if count > 1 else "last attempt"
     asked = _asked(webhook, now)
     cause = asked or _cause(webhook)
-    return f"The {which} failed.{cause}{_next_try(webhook, now)}{_behind(webhook)}"
+    return f"The {which} failed.{cause}{_next_attempt(webhook, now)}{_behind(webhook)}"
 
 
 def _asked(webhook: WebhookDetail, now: datetime) -> str:
     """That the receiver wants to be left alone, and until when; empty where it has not said so."""
     reason, code = webhook.fails_for
-    at = webhook.next_try_at
+    at = webhook.next_attempt_at
     if reason not in (Reason.RATE, Reason.UNAVAILABLE) or at is None:
         return ""
-    is_long = webhook.is_left_alone and has_asked(at, now)
+    is_long = webhook.is_backing_off and has_asked(at, now)
     if not is_long:
         return ""
     return f" {webhook.host} answered {code}, and asked us to wait until {near_time(at)}."
@@ -238,8 +238,8 @@ def _cause(webhook: WebhookDetail) -> str:
     return " " + explain(Reason(reason), host=webhook.host, code=code).what_happened
 
 
-def _next_try(webhook: WebhookDetail, now: datetime) -> str:
-    at = webhook.next_try_at
+def _next_attempt(webhook: WebhookDetail, now: datetime) -> str:
+    at = webhook.next_attempt_at
     if at is None or sending_stop():
         return ""
     return f" Next attempt {'now' if is_now(at, now) else relative(at, now)}."
@@ -288,12 +288,12 @@ def advice_about_key(webhook: WebhookDetail) -> Advice:
     )
 
 
-def about_closed(webhook: WebhookDetail) -> str:
+def about_undecryptable(webhook: WebhookDetail) -> str:
     """What to do about what cannot be opened, or whom to ask."""
     own = "Edit the webhook and enter new ones, or set the earlier ENCRYPTION_KEYS again."
     others = f"{ASK} to enter new ones."
     todo = for_reader(EDIT, own, others, webhook.public_id)
-    what = " and ".join(webhook.closed)
+    what = " and ".join(webhook.undecryptable)
     return f"The stored {what} cannot be opened with the keys of this portal. {todo}"
 
 
@@ -317,7 +317,7 @@ def _reason(webhook: WebhookDetail) -> Reason | None:
 
 
 def _explained(webhook: WebhookDetail, reason: Reason, retry: str = "") -> Explanation:
-    again = moment(webhook.next_try_at).exact if webhook.next_try_at else ""
+    again = moment(webhook.next_attempt_at).exact if webhook.next_attempt_at else ""
     code = webhook.fails_for[1]
     return explain(reason, host=webhook.host, code=code, again=again, retry=retry)
 

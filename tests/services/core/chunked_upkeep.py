@@ -67,7 +67,7 @@ def letting_go() -> Any:
             SignInThrottle(key=f"email:{number}", last_failed_at=at),
             Task(kind="bulk", due_at=at, finished_at=at, state="done", actor_kind="system",
                  actor_name="Asset register", origin="system"),
-            InboxMessage(webhook_id=hook.id, received_at=at, headers=[], body=b"{}", house="good",
+            InboxMessage(webhook_id=hook.id, received_at=at, headers=[], body=b"{}", legacy="good",
                          standard="good"),
             Rollup(hour=(at - timedelta(hours=number)).replace(minute=0, second=0, microsecond=0),
                    webhook_id=hook.id, delivered=1),

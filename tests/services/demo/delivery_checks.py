@@ -155,4 +155,4 @@ def there_are_messages_in_the_inbox() -> None:
     assert inbox is not None
     kept = webhook_inbox.messages(inbox.public_id)
     assert len(kept) > 10
-    assert {(each.house, each.standard) for each in kept} == {(Verdict.GOOD, Verdict.GOOD)}
+    assert {(each.legacy, each.standard) for each in kept} == {(Verdict.GOOD, Verdict.GOOD)}

@@ -44,7 +44,7 @@ NOBODY = """
     canary.sealed counters.name
     deliveries.event deliveries.prior_status deliveries.reason deliveries.status
     dismissals.reason erasures.counts erasures.kind events.event events.request_id
-    inbox_messages.house inbox_messages.standard
+    inbox_messages.legacy inbox_messages.standard
     import_matches.headings incidents.kind incidents.status_from leases.kind
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type
     notices.told processes.host processes.kind processes.name processes.trouble

@@ -79,7 +79,7 @@ def message(then: datetime) -> None:
             received_at=then,
             headers=[],
             body=b"{}",
-            house="good",
+            legacy="good",
             standard="good",
         )
     )

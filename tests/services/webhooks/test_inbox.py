@@ -138,13 +138,13 @@ def test_nothing_is_taken_for_a_webhook_that_is_gone_or_is_no_inbox(
 
 def test_it_says_whether_both_signatures_are_good(opened: UUID) -> None:
     good = receive(opened, signed(secret_of(opened)))
-    assert (good.house, good.standard) == ("good", "good")
+    assert (good.legacy, good.standard) == ("good", "good")
     wrong = receive(opened, signed(OTHER))
-    assert (wrong.house, wrong.standard) == ("wrong", "wrong")
+    assert (wrong.legacy, wrong.standard) == ("wrong", "wrong")
     changed = receive(opened, signed(secret_of(opened)), BODY + b" ")
-    assert (changed.house, changed.standard) == ("wrong", "wrong")
+    assert (changed.legacy, changed.standard) == ("wrong", "wrong")
     unsigned = receive(opened, signed(None))
-    assert (unsigned.house, unsigned.standard) == ("missing", "missing")
+    assert (unsigned.legacy, unsigned.standard) == ("missing", "missing")
 
 
 @pytest.mark.parametrize(("sent_at", "standard"), [(10**11 - 1, "good"), (10**11, "wrong")])

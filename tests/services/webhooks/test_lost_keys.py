@@ -21,7 +21,7 @@ from portal.services.operations.health import read_facts
 from portal.services.webhooks import activation, crud, drafts, secrets
 from portal.services.webhooks import keys as webhook_keys
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.rows import SecretsClosed
+from portal.services.webhooks.rows import UndecryptableSecrets
 from portal.services.webhooks.rules import SecretMode, WebhookValues
 from portal.services.webhooks.sample_deliveries import send_test
 from tests.services.webhooks.other_keys import NEW_KEY, Keys
@@ -98,9 +98,11 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
     trail = session().scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
     assert sorted(trail) == ["keys.forgotten", "webhook.turned_off", "webhook.turned_off"]
     for each in (signed, headed, off):
-        with pytest.raises(SecretsClosed, match=r"cannot be opened with the keys of this portal"):
+        with pytest.raises(
+            UndecryptableSecrets, match=r"cannot be opened with the keys of this portal"
+        ):
             activation.turn_on(ana.actor, each.public_id)
-        with pytest.raises(SecretsClosed):
+        with pytest.raises(UndecryptableSecrets):
             send_test(ana.actor, each.public_id)
 
     keys.become(NEW_KEY, *keys.old)
@@ -115,7 +117,7 @@ def test_the_form_survives_it_and_new_ones_replace_what_is_closed(keys: Keys, an
     keys.become(NEW_KEY)
     webhook_keys.forget(SYSTEM)
     before = sealed(hook)
-    assert webhook_queries.show(hook.public_id).closed == ("secret key", "custom headers")
+    assert webhook_queries.show(hook.public_id).undecryptable == ("secret key", "custom headers")
     edit(ana, hook, in_order=True)  # nothing entered: it stays for keys that are found
     assert sealed(hook) == before
     for entered, missing in (
@@ -123,15 +125,15 @@ def test_the_form_survives_it_and_new_ones_replace_what_is_closed(keys: Keys, an
         ({"secret_mode": SecretMode.GENERATE}, "custom headers"),
         ({"headers": HEADERS}, "secret key"),
     ):
-        with pytest.raises(SecretsClosed, match=f"^The stored {missing} cannot"):
+        with pytest.raises(UndecryptableSecrets, match=f"^The stored {missing} cannot"):
             try_form(ana, hook, **entered)
     assert try_form(ana, hook, headers=HEADERS, secret_mode=SecretMode.NONE)
     edit(ana, hook, secret_mode=SecretMode.GENERATE)
     assert stored(hook).old_secret_enc is None  # what does not open does not go on signing
-    with pytest.raises(SecretsClosed, match=r"^The stored custom headers cannot"):
+    with pytest.raises(UndecryptableSecrets, match=r"^The stored custom headers cannot"):
         edit(ana, hook, is_active=True)
     edit(ana, hook, headers=(("X-Api-Key", "a new one"),), is_active=True)
-    assert webhook_queries.show(hook.public_id).closed == ()
+    assert webhook_queries.show(hook.public_id).undecryptable == ()
     assert stored(hook).state == "active"
 
 
@@ -142,11 +144,11 @@ def test_what_is_closed_goes_to_no_other_place_and_can_be_erased(keys: Keys, ana
     webhook_keys.forget(SYSTEM)
     edit(ana, moved, url="https://elsewhere.example.com/")
     assert sealed(moved) == (None, None)
-    assert webhook_keys.forget_closed(ana.actor, erased.public_id) == [
+    assert webhook_keys.erase_undecryptable(ana.actor, erased.public_id) == [
         "secret key",
         "custom headers",
     ]
-    assert webhook_keys.forget_closed(ana.actor, erased.public_id) == []
+    assert webhook_keys.erase_undecryptable(ana.actor, erased.public_id) == []
     assert sealed(erased) == (None, None)
     activation.turn_on(ana.actor, erased.public_id)
 

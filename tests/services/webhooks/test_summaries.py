@@ -81,15 +81,15 @@ def test_in_order_the_next_attempt_is_the_heads_and_a_retry_waits_for_nobody(app
     ordered = make_webhook(in_order=True, failures_in_row=1, failing_since=utcnow())
     make_delivery(ordered, status="retrying", due_at=hour)
     make_delivery(ordered)
-    assert queries.show(ordered.public_id).next_try_at == hour
+    assert queries.show(ordered.public_id).next_attempt_at == hour
     paused = make_webhook(throttled=True, not_before=minute)
     make_delivery(paused)
-    assert queries.show(paused.public_id).next_try_at == minute
+    assert queries.show(paused.public_id).next_attempt_at == minute
     late = make_webhook(throttled=True, not_before=minute)
     make_delivery(late, status="retrying", due_at=hour)
-    assert queries.show(late.public_id).next_try_at == hour
+    assert queries.show(late.public_id).next_attempt_at == hour
     make_delivery(paused, status="waiting", prior_status="failed", priority=Priority.INTERACTIVE)
-    soon = queries.show(paused.public_id).next_try_at
+    soon = queries.show(paused.public_id).next_attempt_at
     assert soon is not None
     assert soon < minute
 

@@ -132,7 +132,7 @@ def test_one_that_is_tested_again_is_kept_for_another_day(ada: Person) -> None:
     assert drafts.send_again(ada.actor, first)
     end_tests()
     with writing() as current:
-        assert rows.let_go(current) == 1
+        assert rows.prune_drafts(current) == 1
     assert session().scalars(select(Webhook.public_id)).all() == [first]
     # The samples of the other one went with it.
     assert len(session().scalars(select(Event)).all()) == 2
@@ -150,7 +150,7 @@ def test_of_somebody_who_goes_only_what_is_being_sent_stays(ada: Person) -> None
     )
     lease(under_way.one(), kind="test")
     with writing() as current:
-        assert rows.remove_of(current, ada.id) == 1
+        assert rows.remove_drafts_of(current, ada.id) == 1
     left = set(session().scalars(select(Webhook.public_id)))
     assert left == {sent, others}
     assert quiet not in left

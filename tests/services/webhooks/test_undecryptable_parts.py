@@ -14,7 +14,7 @@ from portal.services.core import heartbeats, vault
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import keys as webhook_keys
-from portal.services.webhooks.rows import closed_parts, open_secret
+from portal.services.webhooks.rows import open_secret, undecryptable_parts
 from portal.services.webhooks.rules import SecretMode
 from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.services.webhooks.test_lost_keys import HEADERS, edit, stored
@@ -45,9 +45,9 @@ def test_a_replaced_key_is_missed_as_long_as_both_are_signed_with(keys: Keys, ad
     webhook = stored(replaced(keys, ada))
     assert webhook.old_until is not None
     with frozen(webhook.old_until - timedelta(microseconds=1)):
-        assert closed_parts(webhook) == ["secret key"]
+        assert undecryptable_parts(webhook) == ["secret key"]
     with frozen(webhook.old_until):
-        assert closed_parts(webhook) == []
+        assert undecryptable_parts(webhook) == []
 
 
 def told() -> list[tuple[str, str, object]]:
@@ -59,8 +59,8 @@ def test_a_replaced_key_that_does_not_open_is_erased_alone(keys: Keys, ada: Pers
     hook = replaced(keys, ada)
     before = stored(hook)
     present, version, hint = before.secret_enc, before.version, before.secret_hint
-    assert closed_parts(before) == ["secret key"]
-    assert webhook_keys.forget_closed(ada.actor, hook.public_id) == ["secret key"]
+    assert undecryptable_parts(before) == ["secret key"]
+    assert webhook_keys.erase_undecryptable(ada.actor, hook.public_id) == ["secret key"]
     after = stored(hook)
     assert (after.secret_enc, after.secret_hint) == (present, hint)
     assert (after.old_secret_enc, after.old_until) == (None, None)
@@ -78,9 +78,9 @@ def test_a_replaced_key_that_signs_no_more_is_missed_by_nobody(keys: Keys, ada: 
     with writing() as current:
         over = utcnow() - timedelta(minutes=1)
         current.execute(update(Webhook).values(old_until=over))
-    assert closed_parts(stored(hook)) == []
+    assert undecryptable_parts(stored(hook)) == []
     version = stored(hook).version
-    assert webhook_keys.forget_closed(ada.actor, hook.public_id) == []
+    assert webhook_keys.erase_undecryptable(ada.actor, hook.public_id) == []
     assert stored(hook).version == version
 
 
@@ -92,7 +92,7 @@ def test_headers_that_do_not_open_are_erased_and_a_key_that_opens_stays(
     webhook_keys.forget(SYSTEM)
     edit(ada, hook, secret_mode=SecretMode.GENERATE)
     present = stored(hook).secret_enc
-    assert webhook_keys.forget_closed(ada.actor, hook.public_id) == ["custom headers"]
+    assert webhook_keys.erase_undecryptable(ada.actor, hook.public_id) == ["custom headers"]
     assert (stored(hook).secret_enc, stored(hook).headers_enc) == (present, None)
     assert told()[-1][2] == {"custom_headers": {"from": "closed", "to": "none"}}
 
@@ -107,7 +107,7 @@ def test_what_is_no_process_of_the_portal_keeps_nobody_from_forgetting(
         heartbeats.sign(current.connection(), heartbeats.MAIL_FAILED, heartbeats.MAIL_FAILED)
     assert session().scalars(select(Process.name)).all() == [heartbeats.MAIL_FAILED]
     keys.become(NEW_KEY)
-    assert webhook_keys.closed_names() == ["Off", "On"]
+    assert webhook_keys.undecryptable_names() == ["Off", "On"]
     webhook_keys.forget(SYSTEM)
     assert webhook_keys.lost_names() == ["On"]
     reasons = [stored(each).off_reason for each in (on, off, well)]

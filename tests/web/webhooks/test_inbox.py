@@ -80,7 +80,7 @@ def test_it_takes_what_is_sent_to_its_address_without_a_session(app: Flask, open
         "The built-in inbox has it.\n",
     )
     (kept,) = webhook_inbox.messages(opened)
-    assert (kept.body, kept.house, kept.standard) == (BODY, "good", "good")
+    assert (kept.body, kept.legacy, kept.standard) == (BODY, "good", "good")
 
 
 def test_a_stranger_is_turned_away_in_plain_text(app: Flask, opened: UUID) -> None:
@@ -242,7 +242,7 @@ def test_its_form_is_tested_with_the_new_key_before_it_is_saved(pages: Pages, op
     draft = UUID(page.path.rpartition("/")[2])
     assert (row_of(draft).kind, row_of(draft).draft_of) == ("inbox", opened)
     assert webhook_inbox.receive(token_of(draft), list(signed(secret_of(draft))), BODY)
-    assert [each.house for each in webhook_inbox.messages(opened)] == ["good"]
+    assert [each.legacy for each in webhook_inbox.messages(opened)] == ["good"]
     assert secret_of(opened) != secret_of(draft)
     assert "tested the form" in pages.get(f"{LIST}/{opened}/history").main
 
@@ -290,7 +290,7 @@ def arrived(number: int, **changes: Any) -> InboxItem:
         "received_at": utcnow(),
         "headers": headers,
         "body": b"{}",
-        "house": Verdict.GOOD,
+        "legacy": Verdict.GOOD,
         "standard": Verdict.GOOD,
     }
     return InboxItem(**{**values, **changes})
@@ -306,8 +306,8 @@ def test_what_came_before_under_the_same_id_makes_a_repeat_of_the_later_ones(app
 def test_only_what_is_surely_ours_leads_to_its_delivery(app: Flask) -> None:
     items = [
         arrived(0),
-        arrived(0, house=Verdict.WRONG),
-        arrived(0, house=Verdict.MISSING),
+        arrived(0, legacy=Verdict.WRONG),
+        arrived(0, legacy=Verdict.MISSING),
         arrived(0, headers=[("X-Asset-Webhook-Id", "none of ours")]),
     ]
     shown = inbox_presenter.page_of(INBOX, items).messages

@@ -127,7 +127,7 @@ def test_what_is_due_within_a_second_is_tried_now(app: Flask) -> None:
     hook = make_webhook(failures_in_row=1, failing_since=utcnow())
     make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(minutes=4))
     webhook = webhook_queries.show(hook.public_id)
-    at = webhook.next_try_at
+    at = webhook.next_attempt_at
     assert at is not None
     for early in (0, 0.9):
         sentence = state_sentence(webhook, [], at - timedelta(seconds=early))

@@ -111,7 +111,7 @@ FAILS: dict[str, Any] = {
     "status": WebhookStatus.FAILING,
     "failures_in_row": 3,
     "fails_for": ("server", 500),
-    "next_try_at": NOW + 5 * MINUTE,
+    "next_attempt_at": NOW + 5 * MINUTE,
 }
 
 
@@ -124,17 +124,17 @@ FAILS: dict[str, Any] = {
             "Next attempt in 5 minutes.",
         ),
         (
-            {"failures_in_row": 1, "next_try_at": NOW},
+            {"failures_in_row": 1, "next_attempt_at": NOW},
             "The last attempt failed. sync.example.com returned a server error. Next attempt now.",
         ),
-        ({"fails_for": (None, None), "next_try_at": None}, "The last 3 attempts failed."),
+        ({"fails_for": (None, None), "next_attempt_at": None}, "The last 3 attempts failed."),
         (
             {"failures_in_row": 0},
             "Nothing has arrived since its settings were changed. Before that: Server error (500). "
             "Next attempt in 5 minutes.",
         ),
         (
-            {"failures_in_row": 0, "fails_for": (None, None), "next_try_at": None},
+            {"failures_in_row": 0, "fails_for": (None, None), "next_attempt_at": None},
             "Nothing has arrived since its settings were changed.",
         ),
     ],
@@ -151,9 +151,9 @@ def test_one_that_fails_says_how_often_why_and_when_it_is_tried_again(
         ({}, True),
         ({"fails_for": ("rate", 429)}, True),
         ({"fails_for": ("server", 500)}, False),
-        ({"is_left_alone": False}, False),
-        ({"next_try_at": NOW + 5 * MINUTE}, False),
-        ({"next_try_at": None}, False),
+        ({"is_backing_off": False}, False),
+        ({"next_attempt_at": NOW + 5 * MINUTE}, False),
+        ({"next_attempt_at": None}, False),
     ],
 )
 def test_a_receiver_that_asked_for_time_is_told_from_one_that_is_silent(
@@ -162,9 +162,9 @@ def test_a_receiver_that_asked_for_time_is_told_from_one_that_is_silent(
     asks = {
         **FAILS,
         "status": WebhookStatus.PAUSED,
-        "is_left_alone": True,
+        "is_backing_off": True,
         "fails_for": ("unavailable", 503),
-        "next_try_at": NOW + timedelta(seconds=LONGEST_PAUSE + 60),
+        "next_attempt_at": NOW + timedelta(seconds=LONGEST_PAUSE + 60),
     }
     assert ("asked us to wait until" in said(well, **{**asks, **changes})) is has_asked
 
