@@ -32,7 +32,7 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
 workers = 2
-worker_class = "jobs.web_server.worker.WebWorker"
+worker_class = "jobs.web_server.WebWorker"
 threads = 8
 timeout = 60
 graceful_timeout = 10

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.web_server.channel import IDLE
-from jobs.web_server.request import PATIENCE
+from jobs.web_server import IDLE, PATIENCE
 from tests.faults.support.durations import IS_FULL, SLOW_SOCKETS
 from tests.faults.support.slow_sockets import SlowSockets
 from tests.support.web_server import WebServer, web_server

@@ -9,9 +9,8 @@ import pytest
 from waitress import wasyncore
 from waitress.task import ThreadedTaskDispatcher
 
-from jobs.web_server import channel
-from jobs.web_server.channel import Listener
-from jobs.web_server.worker import Rules
+from jobs import web_server as web_server_module
+from jobs.web_server import Listener, Rules
 
 KB, MB = 1024, 1024 * 1024
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
@@ -112,7 +111,7 @@ def test_of_what_is_too_long_nothing_is_kept(server: Server) -> None:
 def test_of_too_many_the_first_begun_are_closed(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel, "MOST_KEPT", 250_000)
+    monkeypatch.setattr(web_server_module, "MOST_KEPT", 250_000)
     with (
         server.send(MB, b"") as bare,
         server.send(MB, b"x" * 100_000) as first,
@@ -122,7 +121,7 @@ def test_of_too_many_the_first_begun_are_closed(
         server.listener.maintenance(time.time())
         server.turn_until(lambda: True)
         assert not any(map(is_closed, (first, second, bare, third))), "there is room for all"
-        monkeypatch.setattr(channel, "MOST_KEPT", 150_000)
+        monkeypatch.setattr(web_server_module, "MOST_KEPT", 150_000)
         server.listener.maintenance(time.time())
         server.turn_until(lambda: len(server.listener.connections()) == 3)
         assert [is_closed(each) for each in (first, second, bare, third)] == [

@@ -16,12 +16,9 @@ from gunicorn.config import Config
 from waitress import wasyncore
 from waitress.task import ThreadedTaskDispatcher
 
+from jobs import web_server as web_server_module
 from jobs.processes.process_setup import raise_limit_of_open_files
-from jobs.web_server import channel
-from jobs.web_server import worker as web_worker
-from jobs.web_server.channel import Connection, Listener
-from jobs.web_server.request import IncomingRequest
-from jobs.web_server.worker import Rules
+from jobs.web_server import Connection, IncomingRequest, Listener, Rules
 from tests.support.processes import until
 from tests.support.web_server import WebServer, web_server
 
@@ -157,8 +154,8 @@ def reader() -> Iterator[Reader]:
 def test_of_too_many_bodies_under_way_those_that_began_first_are_given_up(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert channel.MOST_KEPT == 512 * 1024 * 1024
-    monkeypatch.setattr(channel, "MOST_KEPT", 2 * len(PART))
+    assert web_server_module.MOST_KEPT == 512 * 1024 * 1024
+    monkeypatch.setattr(web_server_module, "MOST_KEPT", 2 * len(PART))
     with ExitStack() as all_of_them:
         senders = []
         for number in range(1, 4):
@@ -286,16 +283,16 @@ def test_what_the_application_could_not_answer_is_not_told_as_refused(
             assert until(lambda: reader.turn() and not reader.listener.connections(), 10)
             codes.append(client.recv(100).partition(b"\r\n")[0])
     assert codes == [b"HTTP/1.1 500 Internal Server Error", b"HTTP/1.0 400 Bad Request"]
-    told = [each.getMessage() for each in caplog.records if each.name == channel.log.name]
+    told = [each.getMessage() for each in caplog.records if each.name == web_server_module.log.name]
     assert told == ["Refused from 127.0.0.1: 400 Bad Request"]
 
 
 @contextmanager
-def web_process(application: Any) -> Iterator[tuple[web_worker.WebWorker, Any]]:
+def web_process(application: Any) -> Iterator[tuple[web_server_module.WebWorker, Any]]:
     """One in a thread, and its address."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         log, sockets = logging.getLogger(__name__), [SimpleNamespace(sock=server)]
-        made = web_worker.WebWorker(1, os.getppid(), sockets, None, 30, Config(), log)
+        made = web_server_module.WebWorker(1, os.getppid(), sockets, None, 30, Config(), log)
         made.wsgi = application
         assert made.is_turning()  # its first beat may come before its first turn
         thread = threading.Thread(target=made.run, daemon=True)
@@ -314,9 +311,9 @@ def web_process(application: Any) -> Iterator[tuple[web_worker.WebWorker, Any]]:
 def test_who_says_nothing_for_long_is_looked_for_and_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert channel.IDLE == 130.0
-    monkeypatch.setattr(channel, "IDLE", 0.0)
-    monkeypatch.setattr(web_worker, "LOOK_EVERY", 0.02)
+    assert web_server_module.IDLE == 130.0
+    monkeypatch.setattr(web_server_module, "IDLE", 0.0)
+    monkeypatch.setattr(web_server_module, "LOOK_EVERY", 0.02)
     with (
         web_process(lambda *_: []) as (_, address),
         socket.create_connection(address, timeout=10) as silent,
@@ -327,7 +324,7 @@ def test_who_says_nothing_for_long_is_looked_for_and_closed(
 def test_a_process_that_ends_says_in_an_answer_under_way_that_it_is_the_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(web_worker, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(web_server_module, "LOOK_EVERY", 0.02)
     has_begun, may_end = threading.Event(), threading.Event()
 
     def answer(asked: Any, start: Any) -> list[bytes]:

@@ -1,0 +1,390 @@
+"""gunicorn's worker that reads requests whole, by waitress, before a thread takes them.
+
+gunicorn's own reads in its threads: as many slow connections as there are threads silence every
+page. Waitress reads in one loop. gunicorn stays the master, with its hooks and signals.
+"""
+
+import logging
+import os
+import re
+import time
+from contextlib import suppress
+from io import BytesIO
+from math import inf
+from socket import MSG_PEEK, SHUT_RDWR, socket
+from time import monotonic
+from types import FrameType
+from typing import Any, Final
+
+from gunicorn.workers.base import Worker
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.utilities import BadRequest, RequestEntityTooLarge
+
+from jobs.processes.process_setup import raise_limit_of_open_files
+
+log = logging.getLogger(__name__)
+
+# What anybody may take, and what each 64 KB of a body add to it.
+PATIENCE: Final = 30.0
+BYTES_A_SECOND: Final = 64 * 1024
+MOST_FIELDS: Final = 100
+# Waitress sets no end to the line before a chunk, to what follows the last one, and to chunks of
+# a byte each, on which it spends a hundred times as long.
+LONGEST_CHUNK_LINE: Final = 8 * 1024
+MOST_FRAMING: Final = 64 * 1024
+
+_FIRST_LINE: Final = re.compile(rb"[!-~]+ [!-~]+ HTTP/1\.[01]")
+_CODINGS: Final = re.compile(rb"^transfer-encoding:[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M)
+_HOST: Final = re.compile(rb"^host:", re.I | re.M)
+# A field that goes on in the next line; and what takes waitress's pattern seconds, at 32 KB.
+_STRANGE_SPACE: Final = re.compile(rb"\r\n[ \t]|[ \t]{200}")
+
+
+class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publishes no types
+    """What waitress's loop collects of one request before a thread takes it.
+
+    Raises nothing: what cannot be read as one request in one way alone is answered with 400.
+    """
+
+    error: Any = None
+    path = ""  # waitress logs it, also of a request that could not be read
+
+    def __init__(self, adj: Any) -> None:
+        super().__init__(adj)
+        self.began = monotonic()
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of its body we hold."""
+        return 0 if self.body_rcv is None or self._is_too_long else len(self.body_rcv.buf)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it has taken longer than `PATIENCE`, and what the length of its body adds."""
+        length = self.body_bytes_received if self.chunked else self.content_length
+        longest = min(length, self.adj.max_request_body_size)
+        return bool(monotonic() > self.began + PATIENCE + longest / BYTES_A_SECOND)
+
+    def received(self, data: bytes) -> int:
+        """Take what has come; returns how many bytes of it were this request's."""
+        used: int = super().received(data)
+        if isinstance(self.error, RequestEntityTooLarge):
+            self._drop_body()
+        elif self.chunked and self._is_mostly_framing():
+            self.error, self.completed = BadRequest("The chunks are not sensible"), True
+        if self.completed:
+            # Waitress would ask for a body that is here already, and wait for it.
+            self.expect_continue = False
+            if self.adj.is_ending:
+                self.headers["CONNECTION"] = "close"
+        return used
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the head. Raises `ParsingError`, and waitress's for other codings."""
+        if header_plus.count(b"\r\n") > MOST_FIELDS + 2 or _STRANGE_SPACE.search(header_plus):
+            raise ParsingError("Too many header fields, or one in several lines")
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # an address, or a number, that Python refuses
+            raise ParsingError("Malformed request") from error
+        if not _FIRST_LINE.fullmatch(self.first_line):
+            raise ParsingError("Malformed first line")
+        # Waitress would serve it as the path with one.
+        if self.path[:1] != "/" or self.path[:2] == "//":
+            raise ParsingError("The path does not begin with one slash")
+        hosts = len(_HOST.findall(header_plus))
+        if hosts > 1 or (hosts == 0 and self.version == "1.1"):
+            raise ParsingError("Not one host")
+        # Where its body ends must not depend on who reads it.
+        codings = [each.lower() for each in _CODINGS.findall(header_plus)]
+        has_both = self.version != "1.1" or "CONTENT_LENGTH" in self.headers
+        if codings and (codings != [b"chunked"] or has_both):
+            raise ParsingError("The length of the body is not clear")
+
+    @property
+    def _is_too_long(self) -> bool:
+        """Of one that has a body."""
+        return isinstance(self.body_rcv.buf, Dropped)
+
+    def _drop_body(self) -> None:
+        """Read the rest and keep none of it: who still sends would not see the answer.
+
+        The application learns the length, and says in its own words that it is too much.
+        """
+        body = self.body_rcv
+        if not self._is_too_long:
+            body.buf.close()
+            body.buf = Dropped()
+        if self.chunked:
+            self.headers["CONTENT_LENGTH"] = str(self.body_bytes_received)
+        self.error = body.error
+        self.completed = bool(body.error or body.completed)
+
+    def _is_mostly_framing(self) -> bool:
+        body = self.body_rcv
+        framing = self.body_bytes_received - len(body.buf)
+        longest = max(len(body.control_line), len(body.trailer))
+        return longest > LONGEST_CHUNK_LINE or framing > MOST_FRAMING + len(body.buf)
+
+
+class Dropped:
+    """In place of waitress's buffer for a body that nobody will read: it stays empty."""
+
+    def append(self, data: bytes) -> None:
+        """Leave it."""
+
+    def getfile(self) -> BytesIO:
+        """Nothing to read."""
+        return BytesIO()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+# Seconds; longer than proxies keep what they do not use: none sends on a connection just closed.
+IDLE: Final = 130.0
+# Requests sent before the first is answered; browsers and proxies wait.
+MOST_AT_ONCE: Final = 8
+# Bytes of all bodies under way, which lie in memory and in temporary files.
+MOST_KEPT: Final = 512 * 1024 * 1024
+# What these ask lies in memory.
+PROBES: Final = {"/healthz", "/readyz"}
+
+
+class Refusal(ErrorTask):  # type: ignore[misc]  # waitress publishes no types
+    """The answer to a request that the application does not get."""
+
+    def execute(self) -> None:
+        """Answer, and leave a line; what was sent is not in it."""
+        error = self.request.error
+        if error.code != 500:  # then the application had it, and the reason is in the log
+            log.warning("Refused from %s: %d %s", self.channel.addr[0], error.code, error.reason)
+        super().execute()
+
+
+class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no types
+    """A connection, read and written by waitress's loop."""
+
+    parser_class = IncomingRequest
+    error_task_class = Refusal
+    request: IncomingRequest | None
+    _is_writing = False
+
+    def __init__(self, server: Any, sock: socket, addr: Any, adj: Any, map: Any = None) -> None:
+        super().__init__(server, sock, addr, adj, map)
+        # Most often the request has come along: read now, it does not wait for another turn.
+        with suppress(OSError):
+            sock.recv(1, MSG_PEEK)
+            wasyncore.read(self)
+
+    @property
+    def began(self) -> float:
+        """When the request that comes in began (monotonic seconds); 0 where none does."""
+        return 0.0 if self.request is None else self.request.began
+
+    @property
+    def kept(self) -> int:
+        """How many bytes we hold of the body that comes in."""
+        return 0 if self.request is None else self.request.kept
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the answer to its first request waits for nothing, nor for who takes it."""
+        request = self.requests[0]
+        is_asked = request.path in PROBES and request.command in {"GET", "HEAD"}
+        return is_asked and not self.total_outbufs_len
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether it has had its time; `now` is what waitress goes by, `time.time()`."""
+        is_idle = bool(self.last_activity < now - IDLE)
+        if self.requests:  # a thread may wait until its answer is taken
+            return is_idle and self.total_outbufs_len > 0
+        return is_idle or (self.request is not None and self.request.is_late)
+
+    def received(self, data: bytes) -> bool:
+        """Take what has come; whether it was wanted."""
+        is_wanted = bool(super().received(data))
+        if len(self.requests) > MOST_AT_ONCE:
+            self.will_close = True
+        return is_wanted
+
+    def end(self) -> None:
+        """Keep it for no further request: those that wait for their answer are the last."""
+        for request in self.requests[-1:]:  # waitress drops those behind one that closes
+            request.headers["CONNECTION"] = "close"
+
+    def give_up(self) -> None:
+        """Close it in the next turn of the loop."""
+        self.will_close = True
+        if self.total_outbufs_len:  # the loop would wait until somebody takes it
+            with suppress(OSError):
+                self.socket.shutdown(SHUT_RDWR)
+
+    def close_if_idle(self) -> None:
+        """Close it, unless a request comes in, waits or is being answered."""
+        if not (self.requests or self.request or self.total_outbufs_len):
+            self.will_close = True
+
+    def writable(self) -> bool:
+        """Whether the loop has something to write.
+
+        Not while a thread writes: the loop would ask for the lock again and again, and take from
+        the thread the processor that it waits for.
+        """
+        if self._is_writing and self.total_outbufs_len <= self.adj.outbuf_high_watermark:
+            return False
+        return bool(super().writable())
+
+    def write_soon(self, data: Any) -> int:
+        """A thread writes what fits and leaves the rest to the loop; returns the length."""
+        self._is_writing = True
+        try:
+            count: int = super().write_soon(data)
+        finally:
+            self._is_writing = False
+            if self.total_outbufs_len:
+                self.server.pull_trigger()
+        return count
+
+
+class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no types
+    """A socket of gunicorn's that waitress serves."""
+
+    channel_class = Connection
+
+    def connections(self) -> list[Connection]:
+        """All of this moment: threads close some meanwhile."""
+        return list(self.active_channels.values())
+
+    def handle_accept(self) -> None:
+        """Take one more; where room for the next is needed, close the one idle longest."""
+        # At the limit waitress takes none until the loop has turned again.
+        if len(self._map) >= self.adj.connection_limit - 2:
+            idle = [each for each in self.connections() if not (each.requests or each.will_close)]
+            for longest in sorted(idle, key=lambda each: each.last_activity)[:1]:
+                longest.give_up()
+        super().handle_accept()
+
+    def maintenance(self, now: float) -> None:
+        """Close what has had its time, and of too many bodies those that began first."""
+        connections = self.connections()
+        for each in connections:
+            if each.is_overdue(now):
+                each.give_up()
+        kept = 0
+        for each in sorted(connections, key=lambda each: each.began, reverse=True):
+            kept += each.kept
+            if each.kept and kept > MOST_KEPT:
+                each.give_up()
+
+
+# Seconds that idle connections stay after SIGTERM: a request may be on its way.
+LINGER: Final = 2.0
+LOOK_EVERY: Final = 1.0
+STUCK_AFTER: Final = 10.0
+
+
+class Rules(Adjustments):  # type: ignore[misc]  # waitress publishes no types
+    """What waitress goes by. `is_ending`: no connection is kept for a further request."""
+
+    is_ending = False
+    connection_limit = 800
+    max_request_header_size = 32 * 1024
+    # Above what the application takes, which says in its own words that it is too much.
+    max_request_body_size = 17 * 1024 * 1024
+    # Which proxies are believed is decided by a middleware of ours.
+    clear_untrusted_proxy_headers = False
+    ident = None
+
+
+class Threads(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress publishes no types
+    """Those that answer: so many for pages, and one for probes, whatever pages wait for."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._for_probes = ThreadedTaskDispatcher()
+        self._for_probes.set_thread_count(1)
+        self.set_thread_count(count)
+
+    def add_task(self, task: Connection) -> None:
+        """Have the first request of a connection answered."""
+        if task.is_probe:
+            self._for_probes.add_task(task)
+        else:
+            super().add_task(task)
+
+
+class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
+    """A web process."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._map: dict[int, Any] = {}
+        self._listeners: list[Listener] = []
+        self._turned_at = inf  # gunicorn itself ends a process that does not begin
+
+    def is_turning(self) -> bool:
+        """Whether the loop that reads requests still turns."""
+        return monotonic() - self._turned_at < STUCK_AFTER
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM: the loop wakes, and finishes what is under way."""
+        super().handle_exit(sig, frame)
+        for listener in self._listeners:
+            listener.pull_trigger()
+
+    def run(self) -> None:
+        """Serve until a signal or the master's end, then finish."""
+        # For each connection its socket, and files for a long body and a long answer.
+        raise_limit_of_open_files()
+        rules = Rules(backlog=self.cfg.backlog)
+        threads = Threads(self.cfg.threads)
+        self._listeners = [self._listener(each.sock, rules, threads) for each in self.sockets]
+        look_at = 0.0
+        while self.alive and self.ppid == os.getppid():
+            self._turn(LOOK_EVERY)
+            # Waitress's own look goes by the time of day, which may be set.
+            if monotonic() >= look_at:
+                look_at = monotonic() + LOOK_EVERY
+                for listener in self._listeners:
+                    listener.maintenance(time.time())
+        # Those that come in from now on; for the others each connection is told.
+        rules.is_ending = True
+        self._finish()
+
+    def _listener(self, sock: Any, rules: Rules, threads: Threads) -> Listener:
+        info = (sock.family, sock.type, sock.proto, sock.getsockname())
+        return Listener(
+            *(self.wsgi, self._map, True, sock, threads, rules), sockinfo=info, bind_socket=False
+        )
+
+    def _finish(self) -> None:
+        """Answer what has begun. Who connects now waits for another process."""
+        for listener in self._listeners:
+            listener.accepting = False
+        for connection in self._connections():
+            connection.end()
+        began = monotonic()
+        while (waited := monotonic() - began) < self.cfg.graceful_timeout:
+            connections = self._connections()
+            if not connections:
+                return
+            if waited >= LINGER:
+                for connection in connections:
+                    connection.close_if_idle()
+            self._turn(0.1)
+
+    def _connections(self) -> list[Connection]:
+        return [each for listener in self._listeners for each in listener.connections()]
+
+    def _turn(self, seconds: float) -> None:
+        """Tell the master that we are alive, then read and write what can be, in so much time."""
+        self.notify()
+        self._turned_at = monotonic()
+        # Not `select`, which ends at 1024 open files.
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)

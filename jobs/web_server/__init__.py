@@ -1,1 +1,0 @@
-"""The web process: gunicorn is the master, waitress reads requests and answers them."""
