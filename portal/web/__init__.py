@@ -5,9 +5,9 @@ from flask import Blueprint, Flask
 from portal.web.actions import views as action_views
 from portal.web.alerts import settings_views
 from portal.web.alerts import views as alert_views
-from portal.web.assets import bulk_views, named_list_views, staff_views, tab_views
+from portal.web.assets import bulk_views, named_list_views, staff_views
 from portal.web.assets import views as asset_views
-from portal.web.csv import export_views, import_views, match_views
+from portal.web.csv import views as csv_views
 from portal.web.deliveries import bulk_retry_views
 from portal.web.deliveries import help_views as delivery_help_views
 from portal.web.deliveries import problem_views as delivery_problem_views
@@ -63,11 +63,11 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     password_reset_views.blueprint,
     erasure_views.blueprint,
     asset_views.blueprint,
-    tab_views.blueprint,
-    export_views.blueprint,
+    asset_views.tabs_blueprint,
+    csv_views.export_blueprint,
     bulk_views.blueprint,
-    import_views.blueprint,
-    match_views.blueprint,
+    csv_views.blueprint,
+    csv_views.match_blueprint,
     action_views.blueprint,
     planning_views.blueprint,
     alert_views.blueprint,
@@ -80,7 +80,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     delivery_problem_views.blueprint,
     bulk_retry_views.blueprint,
     task_views.blueprint,
-    tab_views.stock_blueprint,
+    asset_views.stock_blueprint,
     status_views.blueprint,
     webhook_views.blueprint,
     edit_views.blueprint,

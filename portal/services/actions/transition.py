@@ -14,7 +14,7 @@ from portal.engine.events import body, details
 from portal.engine.events.body import AssetSnapshot, event_data
 from portal.engine.events.details import data_of
 from portal.lib.clock import common_now
-from portal.models.assets import Action, Asset
+from portal.models.assets import Action, Activity, Asset
 from portal.services import audit
 from portal.services.actions.rules import RULES, is_legal, why_not
 from portal.services.alerts import ledger
@@ -148,7 +148,9 @@ def _conclude(
         note=change.note,
         **_details(change, moved),
     )
-    entry = timeline.TimelineEntry(
+    line = Activity(
+        asset_id=asset.id,
+        at=asset.updated_at,
         action=change.action,
         status_from=status_from,
         status_to=status_to,
@@ -156,7 +158,7 @@ def _conclude(
         note=". ".join(filter(None, (change.remark, change.note, change.aside(made)))),
         event_id=_publish(current, asset, moved.asset, change.action, data),
     )
-    timeline.write(current, actor, asset.id, asset.updated_at, entry)
+    timeline.write(current, actor, line)
     _audit(current, actor, asset, change.action, differences)
     ledger.after_change(current, asset, before)
 

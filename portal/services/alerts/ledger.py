@@ -17,7 +17,7 @@ from portal.engine.events.catalogue import EventName
 from portal.engine.events.details import AlertFacts, alerted
 from portal.lib.clock import common_now
 from portal.models.alerts import Alert
-from portal.models.assets import Asset, AssetKind
+from portal.models.assets import Activity, Asset, AssetKind
 from portal.services import audit
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.kinds import KINDS, DueAlert, Scanned, judge_stock
@@ -149,15 +149,15 @@ def _publish(
         occurred_at=moment.now,
     )
     published = publish(current, new_event)
-    line = timeline.TimelineEntry(
+    line = Activity(
+        asset_id=asset.id,
+        at=moment.now,
         action=event,
         status_from=asset.status,
         status_to=asset.status,
-        changes={},
-        note="",
         event_id=published.event_id,
     )
-    timeline.write(current, SYSTEM, asset.id, moment.now, line)
+    timeline.write(current, SYSTEM, line)
     return published
 
 

@@ -1,12 +1,11 @@
 """Staff: the people who can hold assets. They do not sign in; they leave, and are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, String, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
@@ -155,24 +154,16 @@ def reactivate(actor: Actor, public_id: UUID) -> None:
 
 def holdings_of(staff_id: int) -> list[Asset]:
     """Return what the person has now, by tag."""
-    wanted = (
-        select(Asset)
-        .join(Assignment, Assignment.asset_id == Asset.id)
-        .where(Assignment.staff_id == staff_id, Assignment.ended_at.is_(None))
-        .order_by(func.lower(Asset.asset_tag, type_=String))
-    )
-    return list(session().scalars(wanted))
+    return _by_tag(row.asset for row in has_now(staff_id))
 
 
 def reserved_by(staff_id: int) -> list[Asset]:
     """Return what the person asked for or was promised, by tag."""
-    wanted = (
-        select(Asset)
-        .join(Reservation, Reservation.asset_id == Asset.id)
-        .where(Reservation.staff_id == staff_id, Reservation.state.in_(OPEN_RESERVATIONS))
-        .order_by(func.lower(Asset.asset_tag, type_=String))
-    )
-    return list(session().scalars(wanted).unique())
+    return _by_tag(row.asset for row in has_reserved(staff_id))
+
+
+def _by_tag(assets: Iterable[Asset]) -> list[Asset]:
+    return sorted(set(assets), key=lambda asset: asset.asset_tag.lower())
 
 
 def cannot_leave(name: str, held: list[Asset], reserved: list[Asset]) -> str:
@@ -250,17 +241,6 @@ class ListedStaff:
     assets: int
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """One asset that somebody has."""
-
-    asset_id: int
-    asset_tag: str
-    name: str
-    since: datetime
-    due_at: datetime | None
-
-
 def listing(
     search: str = "", *, left: bool = False, cursor: str | None = None
 ) -> Page[ListedStaff]:
@@ -286,8 +266,8 @@ def has_staff() -> bool:
     return session().execute(select(Staff.id).limit(1)).first() is not None
 
 
-def has_now(staff_id: int) -> list[Holding]:
-    """Return what the person has, the longest held first."""
+def has_now(staff_id: int) -> Sequence[Assignment]:
+    """Return what the person has, each with its asset, the longest held first."""
     wanted = (
         select(Assignment)
         .join(Assignment.asset)
@@ -295,10 +275,7 @@ def has_now(staff_id: int) -> list[Holding]:
         .options(contains_eager(Assignment.asset))
         .order_by(Assignment.id)
     )
-    return [
-        Holding(each.asset_id, each.asset.asset_tag, each.asset.name, each.started_at, each.due_at)
-        for each in session().scalars(wanted)
-    ]
+    return session().scalars(wanted).all()
 
 
 def has_reserved(staff_id: int) -> Sequence[Reservation]:

@@ -7,15 +7,18 @@ works at the rows of the check and plans each of them again, for the register ha
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
-from typing import Final
+from typing import IO, Final
 from uuid import UUID
 
 from sqlalchemy import Select, func, insert, select
 from sqlalchemy.orm import Session
 
 from portal.engine.events.body import ActorKind, Origin
+from portal.extensions import settings
+from portal.lib.file_lock import FileLock
 from portal.lib.paging import PAGE_SIZE
-from portal.lib.spreadsheets.sheets import Sheet
+from portal.lib.spreadsheets.files import read_file
+from portal.lib.spreadsheets.sheets import Sheet, UnreadableError
 from portal.models.tasks import Task, TaskRow, TaskState
 from portal.services import tasks
 from portal.services.core.permissions import Actor, require
@@ -33,6 +36,33 @@ TO_DO: Final = (Verdict.CREATE, Verdict.UPDATE)
 WRONG: Final = (Verdict.ERROR, Verdict.FAILED)
 CHUNK: Final = 500
 DONE_AS: Final = {Verdict.CREATE: Verdict.CREATED, Verdict.UPDATE: Verdict.UPDATED}
+
+# Files that are read at a time on a machine: each may take its child's memory.
+MOST_READ: Final = 2
+READING_FOLDER: Final = "imports"
+FILE_FIELD: Final = "file"
+
+
+def read_upload(file: IO[bytes]) -> Sheet:
+    """Read a file: CSV, Excel or OpenDocument. Refuses what cannot be read at its field."""
+    slot = _reading_slot()
+    try:
+        return read_file(file)
+    except UnreadableError as error:
+        raise Refusal(str(error), field=FILE_FIELD) from None
+    finally:
+        slot.release()
+
+
+def _reading_slot() -> FileLock:
+    """Take a place for one more file among all processes of this machine."""
+    folder = settings().instance_dir / READING_FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for number in range(MOST_READ):
+        if slot := FileLock.take(folder / str(number)):
+            return slot
+    sentence = "Other files are being read at this moment. Wait half a minute, then try again"
+    raise Refusal(sentence, field=FILE_FIELD)
 
 
 def upload(

@@ -156,7 +156,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.CHECK_OUT,
         timeline=("Lent", "info"),
-        slug="check-out",
         label="Lend",
         icon="box-arrow-up-right",
         title="Lend {name}",
@@ -170,7 +169,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.ALLOCATE,
         timeline=("Given permanently", "info"),
-        slug="allocate",
         label="Give permanently",
         icon="person-plus",
         title="Give {name} permanently",
@@ -183,7 +181,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.CHECK_IN,
         timeline=("Checked in", "success"),
-        slug="check-in",
         label="Check in",
         icon="box-arrow-in-down-left",
         title="Check in {name}",
@@ -196,7 +193,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.CHANGE_DUE_DATE,
         timeline=("Due date changed", "info"),
-        slug="change-due-date",
         label="Change due date",
         icon="calendar-event",
         title="Change when {name} is due back",
@@ -210,7 +206,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.REVOKE,
         timeline=("Taken back", "success"),
-        slug="revoke",
         label="Take back",
         icon="person-dash",
         title="Take back {name}",
@@ -222,7 +217,6 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.REASSIGN,
-        slug="reassign",
         label="Reassign",
         icon="arrow-left-right",
         title="Pass {name} on to somebody else",

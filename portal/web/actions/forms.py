@@ -152,7 +152,6 @@ class ActionPage:
     """
 
     action: Action
-    slug: str
     label: str
     icon: str
     title: str
@@ -168,7 +167,13 @@ class ActionPage:
     tab: str = "assets.show"
     with_subject: bool = False
     template: str = "actions/form.html"
+    address: str = ""
     context: Callable[[Asset, UUID | None], dict[str, Any]] | None = None
+
+    @property
+    def slug(self) -> str:
+        """Return its last part of the address."""
+        return self.address or self.action.replace("_", "-")
 
     @property
     def rule(self) -> Rule:

@@ -93,7 +93,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.TRANSFER,
         timeline=("Moved to another place", "info"),
-        slug="transfer",
         label="Transfer",
         icon="geo-alt",
         title="Transfer {name}",
@@ -106,7 +105,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.REPORT_BROKEN,
         timeline=("Reported broken", "danger"),
-        slug="report-broken",
         label="Report broken",
         icon="x-octagon",
         title="Report {name} as broken",
@@ -120,7 +118,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.REPORT_LOST,
         timeline=("Reported lost", "danger"),
-        slug="report-lost",
         label="Report lost",
         icon="question-circle",
         title="Report {name} as lost",
@@ -135,7 +132,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.SEND_TO_WARRANTY,
         timeline=("Sent for a warranty claim", "warning"),
-        slug="send-to-warranty",
         label="Send to warranty",
         icon="shield-check",
         title="Send {name} for a warranty claim",
@@ -148,7 +144,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.LIQUIDATE,
         timeline=("Disposed of", "danger"),
-        slug="liquidate",
         label="Dispose of asset",
         icon="archive",
         title="Dispose of {name}",
@@ -186,7 +181,6 @@ RETURN_PAGES: Final = (
     ActionPage(
         action=Action.RECEIVE_BACK,
         timeline=("Received back", "success"),
-        slug="receive-back",
         label="Receive back",
         icon="box-arrow-in-down",
         title="Receive {name} back",
@@ -199,7 +193,6 @@ RETURN_PAGES: Final = (
     ActionPage(
         action=Action.REPAIR,
         timeline=("Repaired", "success"),
-        slug="repair",
         label="Mark as repaired",
         icon="wrench-adjustable",
         title="Mark {name} as repaired",
@@ -212,7 +205,6 @@ RETURN_PAGES: Final = (
     ActionPage(
         action=Action.FIND,
         timeline=("Found", "success"),
-        slug="find",
         label="Mark as found",
         icon="search",
         title="Mark {name} as found",
@@ -225,7 +217,6 @@ RETURN_PAGES: Final = (
     ActionPage(
         action=Action.UNDO_LIQUIDATION,
         timeline=("Disposal undone", "success"),
-        slug="undo-liquidation",
         label="Undo the disposal",
         icon="arrow-counterclockwise",
         title="Undo the disposal of {name}",
@@ -238,7 +229,6 @@ RETURN_PAGES: Final = (
     ActionPage(
         action=Action.RESTORE,
         timeline=("Restored", "success"),
-        slug="restore",
         label="Restore",
         icon="arrow-counterclockwise",
         title="Restore {name}",

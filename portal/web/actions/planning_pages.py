@@ -15,13 +15,15 @@ from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.planning import (
     OPEN_MAINTENANCES,
     OPEN_RESERVATIONS,
+    Maintenance,
     MaintenanceOutcome,
     MaintenanceType,
+    Reservation,
     ReservationState,
 )
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
-from portal.services.actions.planning.queries import find_maintenance, find_reservation
+from portal.services.actions.planning.queries import find
 from portal.services.actions.planning.rules import (
     PlanValues,
     ReservationValues,
@@ -110,7 +112,7 @@ class ReserveForm(RuledForm):
 class ReservationForm(ActionForm):
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         """Refuse what is no reservation of this asset."""
-        find_reservation(asset.id, subject)
+        find(Reservation, asset.id, subject)
 
 
 class RejectForm(ReservationForm):
@@ -165,7 +167,7 @@ class MaintenanceForm(ActionForm):
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         """Refuse what is no maintenance of this asset."""
-        find_maintenance(asset.id, subject)
+        find(Maintenance, asset.id, subject)
 
 
 class CallOffForm(MaintenanceForm):
@@ -194,7 +196,7 @@ class CompleteForm(RuledForm):
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        found = find_maintenance(asset.id, subject)
+        found = find(Maintenance, asset.id, subject)
         return {"completed_on": today(), "performed_by_id": found.assignee_id}
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
@@ -215,7 +217,7 @@ def people() -> list[SelectChoice]:
 
 def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:
     """Return what the page shows of it. Refuses what is decided already."""
-    found = find_reservation(asset.id, subject)
+    found = find(Reservation, asset.id, subject)
     if found.state not in OPEN_RESERVATIONS:
         became = RESERVATION[found.state].word.lower()
         raise Refusal(f"This reservation is closed already: {became}.")
@@ -230,13 +232,13 @@ def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:
 
 def _to_approve(asset: Asset, subject: UUID | None) -> dict[str, Any]:
     shown = _reservation(asset, subject)
-    if find_reservation(asset.id, subject).state == ReservationState.APPROVED:
+    if find(Reservation, asset.id, subject).state == ReservationState.APPROVED:
         raise Refusal("This reservation has been approved already.")
     return shown
 
 
 def _maintenance(asset: Asset, subject: UUID | None) -> dict[str, Any]:
-    found = find_maintenance(asset.id, subject)
+    found = find(Maintenance, asset.id, subject)
     if found.state not in OPEN_MAINTENANCES:
         became = MAINTENANCE[found.state].word.lower()
         raise Refusal(f"“{found.title}” is closed already: {became}.")
@@ -258,7 +260,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.RESERVE,
         timeline=("Reservation requested", "info"),
-        slug="reserve",
         label="Reserve",
         icon="calendar-plus",
         title="Reserve {name}",
@@ -272,7 +273,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.SCHEDULE_MAINTENANCE,
         timeline=("Maintenance scheduled", "info"),
-        slug="schedule-maintenance",
         label="Schedule maintenance",
         icon="calendar-event",
         title="Schedule maintenance of {name}",
@@ -286,7 +286,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.APPROVE_RESERVATION,
         timeline=("Reservation approved", "success"),
-        slug="approve-reservation",
         label="Approve",
         icon="calendar-check",
         title="Approve the reservation of {name}?",
@@ -302,7 +301,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.REJECT_RESERVATION,
         timeline=("Reservation rejected", "warning"),
-        slug="reject-reservation",
         label="Reject",
         icon="calendar-x",
         title="Reject the reservation of {name}",
@@ -319,7 +317,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.CANCEL_RESERVATION,
         timeline=("Reservation cancelled", "warning"),
-        slug="cancel-reservation",
         label="Cancel",
         icon="slash-circle",
         title="Cancel the reservation of {name}",
@@ -338,7 +335,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.START_MAINTENANCE,
         timeline=("Maintenance started", "warning"),
-        slug="start-maintenance",
         label="Start",
         icon="wrench",
         title="Start maintenance of {name}",
@@ -355,7 +351,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.COMPLETE_MAINTENANCE,
         timeline=("Maintenance completed", "success"),
-        slug="complete-maintenance",
         label="Complete",
         icon="check-circle",
         title="Complete maintenance of {name}",
@@ -371,7 +366,6 @@ PAGES: Final = (
     ActionPage(
         action=Action.CANCEL_MAINTENANCE,
         timeline=("Maintenance cancelled", "warning"),
-        slug="cancel-maintenance",
         label="Cancel",
         icon="slash-circle",
         title="Cancel maintenance of {name}",

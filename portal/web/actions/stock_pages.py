@@ -59,7 +59,7 @@ PAGES: Final = (
     ActionPage(
         action=Action.ISSUE_STOCK,
         timeline=("Stock issued", "info"),
-        slug="issue",
+        address="issue",
         label="Issue",
         icon="box-arrow-up-right",
         title="Issue {name}",
@@ -73,7 +73,7 @@ PAGES: Final = (
     ActionPage(
         action=Action.RECEIVE_STOCK,
         timeline=("Stock received", "success"),
-        slug="receive",
+        address="receive",
         label="Receive",
         icon="box-arrow-in-down-left",
         title="Receive {name}",
@@ -87,7 +87,7 @@ PAGES: Final = (
     ActionPage(
         action=Action.ADJUST_STOCK,
         timeline=("Stock counted", "info"),
-        slug="adjust",
+        address="adjust",
         label="Adjust the number",
         icon="123",
         title="Adjust the number of {name}",

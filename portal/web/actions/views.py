@@ -39,7 +39,6 @@ PAGES: Final[tuple[ActionPage, ...]] = (
     *planning_pages.PAGES,
     *stock_pages.PAGES,
 )
-BY_ACTION: Final = {page.action: page for page in PAGES}
 
 blueprint = Blueprint("actions", __name__, url_prefix="/assets/<int(max=2147483647):asset_id>")
 

@@ -1,4 +1,4 @@
-"""The register's pages: the list, one asset, and the forms that create, edit and delete it."""
+"""The register's pages: the list, one asset with its tabs, and the forms that change it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -8,13 +8,15 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.engine.events.catalogue import EventName
+from portal.engine.next_steps import ASK
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.models.assets import Action, Asset, AssetStatus, Condition
-from portal.services.actions import lifecycle
+from portal.models.assets import Action, Asset, AssetKind, AssetStatus, Condition, MoveKind
+from portal.services.actions import lifecycle, stock
 from portal.services.actions.bulk import MOST_ASSETS
+from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import why_not
-from portal.services.assets import timeline
+from portal.services.assets import timeline as timelines
 from portal.services.assets.pages import AssetOrder, in_order
 from portal.services.assets.queries import (
     AssetFilter,
@@ -28,9 +30,19 @@ from portal.services.assets.snapshots import open_assignment
 from portal.services.assets.tag_numbers import likely_tag
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import once_only, session
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.statuses import LogFilter
 from portal.services.webhooks.queries import count_listeners
 from portal.web.assets.forms import AssetFilterForm, AssetForm, DeleteAssetForm
-from portal.web.assets.presenter import facts_of, filter_chips, lines, show_tab, urgent_badges
+from portal.web.assets.presenter import (
+    facts_of,
+    filter_chips,
+    lines,
+    show_tab,
+    standing_of,
+    urgent_badges,
+)
+from portal.web.deliveries import log_presenter
 from portal.web.forms.additions import add_typed
 from portal.web.forms.base import UNHEARD, refusals_in, say_whether_changed, status_of
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
@@ -41,6 +53,8 @@ from portal.web.frame.access import actor, owner, requires
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted
+from portal.web.help.advice import for_reader
+from portal.web.planning.calendar_strip import strip_of
 
 # The headings that sort, and whether theirs falls when it is pressed first.
 FALLS: Final[Mapping[str, bool]] = {
@@ -168,7 +182,7 @@ def _next(asset_id: int) -> str:
 def show(asset_id: int) -> Answer:
     """Show one asset and what happened last; a deleted one keeps its page."""
     asset = lifecycle.find_asset(asset_id)
-    newest = lines(timeline.latest(asset_id, NEWEST))
+    newest = lines(timelines.latest(asset_id, NEWEST))
     return show_tab("assets/show.html", asset, facts=facts_of(asset), lines=newest)
 
 
@@ -292,3 +306,87 @@ def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int | None]) ->
         for each, label in LABELS.items()
         if each is None or each is chosen.shown or found[each] != 0
     ]
+
+
+ONE_ASSET: Final = "/assets/<int(max=2147483647):asset_id>"
+MOVE_KINDS: Final = {
+    MoveKind.RECEIVE: "Received",
+    MoveKind.ISSUE: "Issued",
+    MoveKind.ADJUST: "Counted again",
+    MoveKind.LOSS: "Lost or damaged",
+}
+
+tabs_blueprint = Blueprint("asset_parts", __name__, url_prefix=ONE_ASSET)
+stock_blueprint = Blueprint("stock", __name__, url_prefix=ONE_ASSET)
+
+
+@tabs_blueprint.get("/timeline")
+@requires("assets.read")
+def timeline(asset_id: int) -> str:
+    """Show the timeline, the newest first."""
+    asset = lifecycle.find_asset(asset_id)
+    page = timelines.timeline(asset_id, _cursor())
+    return show_tab("assets/timeline.html", asset, page=page, lines=lines(page.rows))
+
+
+@tabs_blueprint.get("/reservations")
+@requires("assets.read")
+def reservations(asset_id: int) -> str:
+    """Show who wants it when: the next weeks, what is open, and what was."""
+    asset = _item(asset_id)
+    standing = standing_of(asset)
+    return show_tab(
+        "assets/reservations.html",
+        asset,
+        standing,
+        strip=strip_of(standing.plans, standing.held),
+        earlier=planning_queries.past_reservations(asset_id, _cursor()),
+        to_allow_it=for_reader(
+            "assets.edit",
+            "To allow it, tick “People may reserve it” under Edit.",
+            f"{ASK} to allow it.",
+        ),
+    )
+
+
+@tabs_blueprint.get("/maintenance")
+@requires("assets.read")
+def maintenance(asset_id: int) -> str:
+    """Show what is to be done to it, and what was done."""
+    asset = _item(asset_id)
+    earlier = planning_queries.past_maintenances(asset_id, _cursor())
+    return show_tab("assets/maintenance.html", asset, earlier=earlier)
+
+
+@tabs_blueprint.get("/deliveries")
+@requires("deliveries.read")
+def deliveries(asset_id: int) -> str:
+    """Show the deliveries about it, the newest first."""
+    asset = lifecycle.find_asset(asset_id)
+    found = log_pages.find_page(LogFilter(asset_id=asset_id), _cursor())
+    counts = log_presenter.counts_of_asset(asset_id)
+    return show_tab(
+        "assets/deliveries.html", asset, page=found.page, view=log_presenter, counts=counts
+    )
+
+
+@stock_blueprint.get("/stock")
+@requires("assets.read")
+def moves(asset_id: int) -> str:
+    """Show the moves of a stock, the newest first."""
+    asset = lifecycle.find_asset(asset_id)
+    if asset.kind != AssetKind.STOCK:
+        raise NotFound(f"{asset.asset_tag} is a single item, so it has no number.")
+    page = stock.moves(asset_id, _cursor())
+    return show_tab("assets/stock.html", asset, page=page, kinds=MOVE_KINDS)
+
+
+def _item(asset_id: int) -> Asset:
+    asset = lifecycle.find_asset(asset_id)
+    if asset.kind != AssetKind.ITEM:
+        raise NotFound(f"{asset.asset_tag} is stock: nobody reserves or maintains it.")
+    return asset
+
+
+def _cursor() -> str | None:
+    return request.args.get("cursor")

@@ -1,6 +1,8 @@
 """The lists of reservations and of maintenance, and what an asset's page shows of both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final
 
 from flask import Blueprint, render_template, request
 from flask.blueprints import BlueprintSetupState
@@ -20,15 +22,14 @@ from portal.web.frame.access import requires
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted
-from portal.web.planning import wording as planning_presenter
-from portal.web.planning import wording as planning_words
+from portal.web.planning import wording
 
-WANTED = {
+RESERVATION_LISTS: Final = {
     ReservationList.PENDING: "Waiting for approval",
     ReservationList.APPROVED: "Approved",
     ReservationList.ALL: "All",
 }
-WORK = {
+MAINTENANCE_LISTS: Final = {
     MaintenanceList.OPEN: "To be done",
     MaintenanceList.DUE: "Due",
     MaintenanceList.ALL: "All",
@@ -52,7 +53,11 @@ def reservations() -> str:
         page=page,
         asset=asset,
         which=which,
-        tabs_of_list=_wanted_tabs(which, planning_queries.count_pending(asset_id)),
+        tabs_of_list=_tabs(
+            RESERVATION_LISTS,
+            which,
+            {ReservationList.PENDING: planning_queries.count_pending(asset_id)},
+        ),
         has_any=bool(page.rows) or planning_queries.has_any(Reservation),
     )
 
@@ -66,12 +71,14 @@ def maintenance() -> str:
     which = linked("show", MaintenanceList, usual)
     asset_id = asset.id if asset else None
     page = planning_queries.list_maintenances(which, asset_id, request.args.get("cursor"))
+    # A number says what its tab shows: there is none beside an asset's filter.
+    due = alert_queries.count_due(EventName.MAINTENANCE_DUE, utcnow()) if asset is None else None
     return render_template(
         "planning/maintenance.html",
         page=page,
         asset=asset,
         which=which,
-        tabs_of_list=_work_tabs(which, is_narrowed=asset is not None),
+        tabs_of_list=_tabs(MAINTENANCE_LISTS, which, {MaintenanceList.DUE: due}),
         has_any=bool(page.rows) or planning_queries.has_any(Maintenance),
     )
 
@@ -81,39 +88,31 @@ def _give_words(state: BlueprintSetupState) -> None:
     """Give the templates what they call."""
     state.app.jinja_env.globals.update(
         {
-            "reservation_tags": planning_presenter.reservation_tags,
-            "maintenance_tags": planning_presenter.maintenance_tags,
+            "reservation_tags": wording.reservation_tags,
+            "maintenance_tags": wording.maintenance_tags,
             "alert_moment": lambda: alert_settings.moment(utcnow()),
-            "reservation_steps": planning_presenter.reservation_steps,
-            "maintenance_steps": planning_presenter.maintenance_steps,
-            "span_in_words": planning_words.span_in_words,
-            "day_in_words": planning_words.day_in_words,
-            "cycle_in_words": planning_words.cycle_in_words,
-            "types_of_work": planning_words.TYPES,
-            "outcomes_of_work": planning_words.OUTCOMES,
+            "reservation_steps": wording.reservation_steps,
+            "maintenance_steps": wording.maintenance_steps,
+            "span_in_words": wording.span_in_words,
+            "day_in_words": wording.day_in_words,
+            "cycle_in_words": wording.cycle_in_words,
+            "types_of_work": wording.TYPES,
+            "outcomes_of_work": wording.OUTCOMES,
         }
     )
 
 
-def _wanted_tabs(which: ReservationList, pending: int) -> Sequence[Tab]:
+def _tabs(
+    labels: Mapping[Any, str], which: StrEnum, counts: Mapping[Any, int | None]
+) -> Sequence[Tab]:
     return [
         Tab(
             label,
             page_url(show=each, cursor=None),
             each is which,
-            counted(pending) if each is ReservationList.PENDING else None,
+            None if (number := counts.get(each)) is None else counted(number),
         )
-        for each, label in WANTED.items()
-    ]
-
-
-def _work_tabs(which: MaintenanceList, *, is_narrowed: bool) -> Sequence[Tab]:
-    """Return a number says what its tab shows: there is none beside an asset's filter."""
-    due = alert_queries.count_due(EventName.MAINTENANCE_DUE, utcnow())
-    counts = {} if is_narrowed else {MaintenanceList.DUE: counted(due)}
-    return [
-        Tab(label, page_url(show=each, cursor=None), each is which, counts.get(each))
-        for each, label in WORK.items()
+        for each, label in labels.items()
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.lib.clock import frozen
-from portal.models.planning import Maintenance, ReservationState
+from portal.models.planning import Maintenance, Reservation, ReservationState
 from portal.services.actions import assignments
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import queries as planning_queries
@@ -98,12 +98,12 @@ def test_what_is_planned_with_an_asset_comes_by_its_time() -> None:
 def test_a_plan_is_found_on_its_own_asset_alone() -> None:
     asset_id, other = make_asset(), make_asset()
     asked, planned = make_reservation(asset_id, make_staff()), make_maintenance(asset_id)
-    assert planning_queries.find_reservation(asset_id, asked).public_id == asked
-    assert planning_queries.find_maintenance(asset_id, planned).public_id == planned
+    assert planning_queries.find(Reservation, asset_id, asked).public_id == asked
+    assert planning_queries.find(Maintenance, asset_id, planned).public_id == planned
     with pytest.raises(NotFound, match="no such reservation"):
-        planning_queries.find_reservation(other, asked)
+        planning_queries.find(Reservation, other, asked)
     with pytest.raises(NotFound, match="no such maintenance"):
-        planning_queries.find_maintenance(other, planned)
+        planning_queries.find(Maintenance, other, planned)
 
 
 @pytest.mark.parametrize(

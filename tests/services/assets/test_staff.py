@@ -159,7 +159,7 @@ def test_what_somebody_has_comes_in_the_order_in_which_they_got_it() -> None:
     holder, things = row_id(), [make_asset(name) for name in ("A", "B", "C")]
     for asset_id in (things[1], things[2], things[0]):
         assignments.allocate(SYSTEM, asset_id, staff_id=holder)
-    assert [each.name for each in staff.has_now(holder)] == ["B", "C", "A"]
+    assert [each.asset.name for each in staff.has_now(holder)] == ["B", "C", "A"]
     assert [each.name for each in staff.holdings_of(holder)] == ["A", "B", "C"]
 
 

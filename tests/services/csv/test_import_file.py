@@ -12,7 +12,7 @@ from portal.extensions import settings
 from portal.lib.file_lock import FileLock
 from portal.lib.spreadsheets.sheets import Sheet
 from portal.services.core.refusals import Refusal
-from portal.services.csv import import_file
+from portal.services.csv import import_task
 from tests.lib.spreadsheets.workbook_files import cells_of, ods, xlsx
 
 ROWS = [["name", "notes"], ["Chair", "red"]]
@@ -22,7 +22,7 @@ WIDEST = b",".join(b"c%d" % number for number in range(200)) + (b"\n" + b"ab," *
 
 
 def read(content: bytes) -> Sheet:
-    return import_file.read(io.BytesIO(content))
+    return import_task.read_upload(io.BytesIO(content))
 
 
 @pytest.mark.parametrize("content", [CSV, EXCEL, ods(ROWS)])
@@ -36,7 +36,7 @@ def test_they_all_read_the_same(app: Flask, content: bytes) -> None:
 
 @contextmanager
 def both_places_taken() -> Iterator[FileLock]:
-    folder = settings().instance_dir / import_file.FOLDER
+    folder = settings().instance_dir / import_task.READING_FOLDER
     folder.mkdir(exist_ok=True)
     first, second = (FileLock.take(folder / str(number)) for number in range(2))
     assert first is not None
@@ -75,9 +75,9 @@ def test_a_large_text_takes_no_memory_of_ours(
     try:
         if count is None:
             with pytest.raises(Refusal, match="more than 200 columns"):
-                import_file.read(file)
+                import_task.read_upload(file)
         else:
-            assert sum(1 for _ in import_file.read(file).rows) == count
+            assert sum(1 for _ in import_task.read_upload(file).rows) == count
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -11,12 +11,11 @@ from portal.models.deliveries import Event
 from portal.services.actions import lifecycle
 from portal.services.actions.rules import RULES, why_not
 from portal.services.core.unit_of_work import session
-from portal.web.actions.views import BY_ACTION
 from tests.services.actions.every_action import act, asset_in
 from tests.support.factories import make_asset, make_location, make_staff
 from tests.support.pages import Pages
 from tests.web.actions.test_action_pages import in_days
-from tests.web.actions.test_every_plan_page import STEPS
+from tests.web.actions.test_every_plan_page import BY_ACTION, STEPS
 from tests.web.signed_in import visit
 
 # What a person fills in; a callable makes what the choice is about.

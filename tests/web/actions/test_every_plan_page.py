@@ -10,7 +10,7 @@ from flask import Flask
 from portal.models.assets import Action, AssetStatus
 from portal.services.actions.rules import RULES, why_not
 from portal.services.core.time_zones import today
-from portal.web.actions.views import BY_ACTION
+from portal.web.actions.views import PAGES
 from tests.services.actions.plan_examples import at, told
 from tests.services.actions.planned_asset import LATER, Planned, is_to_be_taken, planned_in
 from tests.support.factories import make_asset, make_staff
@@ -23,6 +23,7 @@ def moment(hours: float) -> str:
     return f"{at(LATER + hours):%Y-%m-%dT%H:%M}"
 
 
+BY_ACTION: Final = {page.action: page for page in PAGES}
 # What each step is about, and what a person fills in.
 Step = tuple[Callable[[Planned], UUID | None], Callable[[], dict[str, Any]]]
 STEPS: Final[Mapping[Action, Step]] = {

@@ -6,11 +6,11 @@ import pytest
 from flask import Flask
 
 from portal.models.tasks import Task, TaskState
-from portal.web.csv import import_words
+from portal.web.csv import wording
 
 
 def said(counts: dict[str, int] | None = None, **params: Any) -> list[str]:
-    return import_words.notes(Task(params=params), counts or {})
+    return wording.notes(Task(params=params), counts or {})
 
 
 def categories(many: int) -> dict[str, tuple[str, int]]:
@@ -54,7 +54,7 @@ def test_what_a_row_brings_is_told_in_numbers(app: Flask) -> None:
         ({"update": 2}, "2 assets are changed."),
         ({"create": 2, "update": 1}, "2 assets are added and 1 asset is changed."),
     ):
-        assert import_words.would_do(counts) == sentence
+        assert wording.would_do(counts) == sentence
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_why_a_file_cannot_be_imported_is_told(
     state: TaskState, counts: dict[str, int], params: dict[str, str], sentence: str
 ) -> None:
     task = Task(state=state, counts=counts, params=params)
-    assert import_words.why_not_confirm(task) == sentence
+    assert wording.why_not_confirm(task) == sentence

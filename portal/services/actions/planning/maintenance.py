@@ -21,7 +21,7 @@ from portal.models.planning import (
 from portal.services.actions import transition
 from portal.services.actions.assignments import active_staff
 from portal.services.actions.incidents import TROUBLE, close_incidents
-from portal.services.actions.planning.queries import asset_of, lock_row
+from portal.services.actions.planning.queries import asset_id_of, lock_row
 from portal.services.actions.planning.rules import (
     PlanValues,
     WorkValues,
@@ -133,7 +133,7 @@ def _change(
     note: str,
 ) -> int:
     with writing() as current:
-        asset_id = asset_of(current, Maintenance, public_id, "maintenance")
+        asset_id = asset_id_of(current, Maintenance, public_id)
         title = current.scalar(select(Maintenance.title).where(Maintenance.public_id == public_id))
         change = Change(action=action, make=make, tell=tell, note=note, remark=title or "")
         transition.perform(actor, asset_id, change)

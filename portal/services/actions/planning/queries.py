@@ -101,53 +101,31 @@ def count_pending(asset_id: int | None = None) -> int:
 
 
 def plans_of(asset_id: int) -> Plans:
-    wishes, works = _of_asset(asset_id)
+    reservations = _of_asset(Reservation, asset_id, is_open=True)
+    maintenances = _of_asset(Maintenance, asset_id, is_open=True)
     return Plans(
-        _all(
-            wishes.where(Reservation.state.in_(OPEN_RESERVATIONS)).order_by(
-                Reservation.starts_at, Reservation.id
-            )
-        ),
-        _all(
-            works.where(Maintenance.state.in_(OPEN_MAINTENANCES)).order_by(
-                Maintenance.due_on, Maintenance.id
-            )
-        ),
+        _all(reservations.order_by(Reservation.starts_at, Reservation.id)),
+        _all(maintenances.order_by(Maintenance.due_on, Maintenance.id)),
     )
 
 
 def past_reservations(asset_id: int, cursor: str | None = None) -> Page[Reservation]:
     """Return a page of what is closed, the newest wish first."""
-    wanted = _of_asset(asset_id)[0].where(Reservation.state.not_in(OPEN_RESERVATIONS))
-    return newest_first(wanted, Reservation.id, cursor)
+    return newest_first(_of_asset(Reservation, asset_id, is_open=False), Reservation.id, cursor)
 
 
 def past_maintenances(asset_id: int, cursor: str | None = None) -> Page[Maintenance]:
     """Return a page of what is closed, the newest plan first."""
-    wanted = _of_asset(asset_id)[1].where(Maintenance.state.not_in(OPEN_MAINTENANCES))
-    return newest_first(wanted, Maintenance.id, cursor)
+    return newest_first(_of_asset(Maintenance, asset_id, is_open=False), Maintenance.id, cursor)
 
 
-def find_reservation(asset_id: int, public_id: UUID | None) -> Reservation:
-    """Return one reservation of this asset. Raises `NotFound`."""
-    wanted = select(Reservation).where(
-        Reservation.public_id == public_id, Reservation.asset_id == asset_id
-    )
-    found = session().scalars(wanted.options(joinedload(Reservation.staff))).one_or_none()
-    if found is None:
-        raise NotFound("There is no such reservation.")
-    return found
-
-
-def find_maintenance(asset_id: int, public_id: UUID | None) -> Maintenance:
-    """Return one maintenance of this asset. Raises `NotFound`."""
-    wanted = select(Maintenance).where(
-        Maintenance.public_id == public_id, Maintenance.asset_id == asset_id
-    )
-    found = session().scalars(wanted).one_or_none()
-    if found is None:
-        raise NotFound("There is no such maintenance.")
-    return found
+def find(kind: type[Row], asset_id: int, public_id: UUID | None) -> Row:
+    """Return a reservation or a maintenance of this asset. Raises `NotFound`."""
+    wanted = select(kind).where(kind.public_id == public_id, kind.asset_id == asset_id)
+    row = session().scalars(wanted).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no such {kind.__name__.lower()}.")
+    return row
 
 
 def is_at_risk(reservation: Reservation, asset: Asset) -> bool:
@@ -159,13 +137,11 @@ def has_any(kind: type[Reservation] | type[Maintenance]) -> bool:
     return session().execute(select(kind.id).limit(1)).first() is not None
 
 
-def _of_asset(asset_id: int) -> tuple[Select[Reservation], Select[Maintenance]]:
-    wishes = select(Reservation).where(Reservation.asset_id == asset_id)
-    works = select(Maintenance).where(Maintenance.asset_id == asset_id)
-    return (
-        wishes.options(joinedload(Reservation.staff)),
-        works.options(joinedload(Maintenance.assignee)),
-    )
+def _of_asset(kind: type[Row], asset_id: int, *, is_open: bool) -> Select[Row]:
+    states = OPEN_RESERVATIONS if kind is Reservation else OPEN_MAINTENANCES
+    person = Reservation.staff if kind is Reservation else Maintenance.assignee
+    fits = kind.state.in_(states) if is_open else kind.state.not_in(states)
+    return select(kind).where(kind.asset_id == asset_id, fits).options(joinedload(person))
 
 
 def _all(wanted: Select[Row]) -> Sequence[Row]:
@@ -285,12 +261,12 @@ def _approved(
     )
 
 
-def asset_of(current: Session, kind: type[Row], public_id: UUID, called: str) -> int:
+def asset_id_of(current: Session, kind: type[Row], public_id: UUID) -> int:
     """Return the asset's id of a reservation or a maintenance. Raises `NotFound`."""
-    found = current.scalar(select(kind.asset_id).where(kind.public_id == public_id))
-    if found is None:
-        raise NotFound(f"There is no such {called}.")
-    return found
+    asset_id = current.scalar(select(kind.asset_id).where(kind.public_id == public_id))
+    if asset_id is None:
+        raise NotFound(f"There is no such {kind.__name__.lower()}.")
+    return asset_id
 
 
 def lock_row(current: Session, kind: type[Row], public_id: UUID) -> Row:

@@ -18,7 +18,7 @@ from portal.models.assignments import Staff
 from portal.models.planning import OPEN_RESERVATIONS, Reservation, ReservationState
 from portal.services.actions import transition
 from portal.services.actions.assignments import active_staff
-from portal.services.actions.planning.queries import asset_of, conflict, lock_row
+from portal.services.actions.planning.queries import asset_id_of, conflict, lock_row
 from portal.services.actions.planning.rules import (
     ReservationValues,
     refuse_long_reason,
@@ -137,7 +137,7 @@ def _change(
     remark: str = "",
 ) -> int:
     with writing() as current:
-        asset_id = asset_of(current, Reservation, public_id, "reservation")
+        asset_id = asset_id_of(current, Reservation, public_id)
         about = described(current, actor, public_id)
         words = ". ".join(each for each in (about, remark) if each)
         change = Change(action=action, make=make, tell=tell, note=note, remark=words)
@@ -242,7 +242,7 @@ def _expire(public_id: UUID, now: datetime) -> bool:
 
     try:
         with writing() as current:
-            asset_id = asset_of(current, Reservation, public_id, "reservation")
+            asset_id = asset_id_of(current, Reservation, public_id)
             change = Change(
                 action=Action.EXPIRE_RESERVATION,
                 make=close,

@@ -1,26 +1,40 @@
-"""Import, the second step: what the headings and words of the file become."""
+"""The forms of an import: the file, and what its headings and words become."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
-from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response
+from flask import request
+from flask_wtf.file import FileField
 from wtforms import BooleanField, Field
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
-from portal.models.tasks import Task, TaskState
-from portal.services.csv import import_answers, import_matches, import_task
+from portal.lib.spreadsheets.sheets import Sheet
+from portal.services.core.refusals import Refusal
+from portal.services.csv import import_task
 from portal.services.csv.export import COLUMNS
 from portal.services.csv.import_answers import FileAnswer, FileColumn, FileWord, Question
 from portal.services.csv.import_matches import Matches, field_of
 from portal.web.assets.presenter import LABELS
-from portal.web.csv.import_words import origin_notes
-from portal.web.forms.base import PortalForm, refusals_in, status_of
+from portal.web.csv import wording
+from portal.web.forms.base import PortalForm
 from portal.web.forms.filter_form import ChosenField
-from portal.web.frame.access import actor, requires
+
+
+class UploadForm(PortalForm):
+    """The file, and what it may do beyond adding assets."""
+
+    file = FileField("File")
+    change_existing = BooleanField(wording.MAY_CHANGE)
+    may_add = BooleanField("Add categories and locations that are not there yet")
+
+    def sheet(self) -> Sheet:
+        """Read the file. Refuses what cannot be read, at its field."""
+        if not self.file.data or not self.file.data.filename:
+            raise Refusal("Choose a file", field=import_task.FILE_FIELD)
+        return import_task.read_upload(self.file.data.stream)
+
 
 # As the page calls our columns; the others as on the form of an asset.
 NAMES: Final[Mapping[str, str]] = {
@@ -137,40 +151,3 @@ def _in_words(word: FileWord, name: str) -> str:
 def _name_of(word: FileWord) -> str:
     """Return the same for the same word, whatever else is asked."""
     return f"word_{sha256(f'{word.ours} {word.word.lower()}'.encode()).hexdigest()[:16]}"
-
-
-blueprint = Blueprint("import_match", __name__, url_prefix="/assets/import")
-
-
-@blueprint.route("/<uuid:public_id>/match", methods=["GET", "POST"])
-@requires(import_task.PERMISSION)
-def match(public_id: UUID) -> Response | tuple[str, int]:
-    """Say what each heading becomes, and each word that the register does not know."""
-    check = import_task.find_check(public_id)
-    if check.state in {TaskState.WAITING, TaskState.RUNNING}:
-        return redirect(url_for("tasks.show", public_id=public_id))
-    if check.params.get("import") or "headings" not in check.params:
-        return redirect(url_for("importing.check", public_id=public_id))
-    form = _form(check)
-    if form.validate_on_submit():
-        with refusals_in(form):
-            columns = [name for name, _ in check.params["headings"]]
-            import_matches.refuse_unfit(columns, form.answer().matches)
-            if form.is_answered:
-                import_answers.answer(actor(), public_id, form.answer())
-                return redirect(url_for("tasks.show", public_id=public_id))
-    asks_more = form.is_submitted() and not form.is_answered and status_of(form) == 200
-    page = render_template(
-        "csv/import_match.html",
-        task=check,
-        form=form,
-        asks_more=asks_more,
-        notes=list(origin_notes(check)),
-    )
-    return page, status_of(form)
-
-
-def _form(check: Task) -> MatchForm:
-    chosen = chosen_matches(check.params) if request.method == "POST" else None
-    asked = import_answers.question(check, chosen)
-    return form_of(asked, may_add=bool(check.params["may_add"]))

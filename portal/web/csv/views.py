@@ -1,45 +1,34 @@
-"""Import: choose a file, see what each row would do, say yes once."""
+"""The register as a file, and a file into the register: what each row would do, then one yes."""
 
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
-from flask import Blueprint, Response, redirect, render_template, request
-from flask import url_for as url
-from flask_wtf.file import FileField
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
-from wtforms import BooleanField
 
 from portal.engine.events.catalogue import EventName
+from portal.lib.clock import utcnow
 from portal.lib.csv_cells import write_csv
-from portal.lib.spreadsheets.sheets import Sheet
 from portal.models.tasks import Task, TaskState
-from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import once_only
-from portal.services.csv import import_file, import_task
+from portal.services.csv import export as csv_export
+from portal.services.csv import import_answers, import_matches, import_task
 from portal.services.csv.export import COLUMNS
 from portal.services.csv.import_rows import Verdict
 from portal.services.webhooks.queries import count_listeners
-from portal.web.csv import import_words
+from portal.web.assets.forms import AssetFilterForm
+from portal.web.assets.views import list_page
+from portal.web.csv import wording
+from portal.web.csv.forms import MatchForm, UploadForm, chosen_matches, form_of
+from portal.web.csv.wording import origin_notes
 from portal.web.forms.base import PortalForm, refusals_in, status_of
 from portal.web.forms.csv_download import csv_download
 from portal.web.forms.query_values import UnreadableAddress, linked, number_or_none
 from portal.web.frame.access import actor, owner, requires
 
 blueprint = Blueprint("importing", __name__, url_prefix="/assets/import")
-
-
-class UploadForm(PortalForm):
-    """The file, and what it may do beyond adding assets."""
-
-    file = FileField("File")
-    change_existing = BooleanField(import_words.MAY_CHANGE)
-    may_add = BooleanField("Add categories and locations that are not there yet")
-
-    def sheet(self) -> Sheet:
-        """Read the file. Refuses what cannot be read, at its field."""
-        if not self.file.data or not self.file.data.filename:
-            raise Refusal("Choose a file", field=import_file.FIELD)
-        return import_file.read(self.file.data.stream)
+match_blueprint = Blueprint("import_match", __name__, url_prefix="/assets/import")
+export_blueprint = Blueprint("exporting", __name__, url_prefix="/assets")
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -70,7 +59,7 @@ def upload() -> Answer | tuple[str, int]:
 def _next_path(public_id: UUID) -> str:
     """Return where the file's headings are matched, if they have to be; else its check."""
     is_asked = import_task.find_check(public_id).state == TaskState.PAUSED
-    return url("import_match.match" if is_asked else "tasks.show", public_id=public_id)
+    return url_for("import_match.match" if is_asked else "tasks.show", public_id=public_id)
 
 
 @blueprint.route("/<uuid:public_id>", methods=["GET", "POST"])
@@ -80,17 +69,19 @@ def check(public_id: UUID) -> Answer | tuple[str, int]:
     form = PortalForm()
     if form.validate_on_submit():
         with refusals_in(form):
-            return redirect(url("tasks.show", public_id=import_task.confirm(actor(), public_id)))
+            return redirect(
+                url_for("tasks.show", public_id=import_task.confirm(actor(), public_id))
+            )
     return _checked(public_id, form)
 
 
 def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
     task = import_task.find_check(public_id)
     if task.state == TaskState.PAUSED:
-        return redirect(url("import_match.match", public_id=public_id))
+        return redirect(url_for("import_match.match", public_id=public_id))
     if task.state in {TaskState.WAITING, TaskState.RUNNING}:
-        return redirect(url("tasks.show", public_id=public_id))
-    chosen = import_words.outcomes_of(linked("show", Verdict, None))
+        return redirect(url_for("tasks.show", public_id=public_id))
+    chosen = wording.outcomes_of(linked("show", Verdict, None))
     begin = _begin()
     rows, after = import_task.rows_page(task, chosen, begin)
     counts = import_task.outcome_counts(task)
@@ -98,15 +89,15 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
         "csv/import_check.html",
         task=task,
         form=form,
-        lines=import_words.lines(task, rows),
+        lines=wording.lines(task, rows),
         after=after,
-        chips=import_words.chips(counts, chosen),
+        chips=wording.chips(counts, chosen),
         wrong=sum(counts.get(verdict, 0) for verdict in import_task.WRONG),
-        notes=import_words.notes(task, counts),
-        would_do=import_words.would_do(counts),
+        notes=wording.notes(task, counts),
+        would_do=wording.would_do(counts),
         to_do=sum(counts.get(verdict, 0) for verdict in import_task.TO_DO),
         listeners=count_listeners(*_events(task, counts)),
-        why_not=import_words.why_not_confirm(task),
+        why_not=wording.why_not_confirm(task),
     )
     return page, status_of(form)
 
@@ -163,3 +154,48 @@ _ITEM = {
 }
 _STOCK = {"name": "Toner", "kind": "stock", "quantity": "12", "min_quantity": "4", "unit": "pieces"}
 EXAMPLES = [[row.get(name, "") for name in COLUMNS] for row in (_ITEM, _STOCK)]
+
+
+@match_blueprint.route("/<uuid:public_id>/match", methods=["GET", "POST"])
+@requires(import_task.PERMISSION)
+def match(public_id: UUID) -> Answer | tuple[str, int]:
+    """Say what each heading becomes, and each word that the register does not know."""
+    check = import_task.find_check(public_id)
+    if check.state in {TaskState.WAITING, TaskState.RUNNING}:
+        return redirect(url_for("tasks.show", public_id=public_id))
+    if check.params.get("import") or "headings" not in check.params:
+        return redirect(url_for("importing.check", public_id=public_id))
+    form = _form(check)
+    if form.validate_on_submit():
+        with refusals_in(form):
+            columns = [name for name, _ in check.params["headings"]]
+            import_matches.refuse_unfit(columns, form.answer().matches)
+            if form.is_answered:
+                import_answers.answer(actor(), public_id, form.answer())
+                return redirect(url_for("tasks.show", public_id=public_id))
+    asks_more = form.is_submitted() and not form.is_answered and status_of(form) == 200
+    page = render_template(
+        "csv/import_match.html",
+        task=check,
+        form=form,
+        asks_more=asks_more,
+        notes=list(origin_notes(check)),
+    )
+    return page, status_of(form)
+
+
+def _form(check: Task) -> MatchForm:
+    chosen = chosen_matches(check.params) if request.method == "POST" else None
+    asked = import_answers.question(check, chosen)
+    return form_of(asked, may_add=bool(check.params["may_add"]))
+
+
+@export_blueprint.get("/export.csv")
+@requires("assets.read")
+def export() -> Response | tuple[str, int]:
+    """Send what the list shows with the same filters as CSV, while it is being read."""
+    form = AssetFilterForm(request.args)
+    if not form.validate():
+        return list_page(form)
+    wanted = form.chosen()
+    return csv_download(f"assets-{utcnow():%Y-%m-%d}.csv", csv_export.rows(wanted))
