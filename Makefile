@@ -22,8 +22,7 @@ run: ## Start the portal for a trial on this machine; Ctrl-C ends everything
 	@$(BIN)/python -m flask --app wsgi up
 
 # More processes than there are cores, for many tests wait for servers (tests/distribution.py); files
-# that take long come first (tests/conftest.py). What pytest has made of each file of tests is kept:
-# to make it anew costs eight seconds.
+# that take long come first (tests/conftest.py). What pytest has made of each file is kept.
 test test-quick coverage: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev.stamp browser
 test: ## Install what the tests need, a browser too, and run all of them (ARGS="-k ring" for some)

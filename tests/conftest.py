@@ -9,8 +9,7 @@ import base64
 import gc
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib import import_module
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,19 +31,16 @@ from portal.lib import clock
 from portal.services.core import heartbeats
 from portal.services.people import passwords
 from portal.services.people.passwords import HASHER, NOBODYS_HASH
-from tests.distribution import TogetherScheduling, own_share, place
+from tests.distribution import TogetherScheduling, place
 from tests.support.database.empty_database import empty_out, fill_gaps, keep_empty_copy, leave
 from tests.support.database.memory_folder import memory_folder
 from tests.support.factories import CHEAP, cheap_hash
 from tests.support.golden.expected_file import Golden
 from tests.support.lint.template_values import Absent
-from tests.support.nursery.compiled_templates import compiled_templates
-from tests.support.processes import ROOT
 from tests.support.servers import PostgresServer, ValkeyServer
 
 # A page says nothing where its template was not given what it prints: here that is an error.
-# What it was compiled to is kept for all processes, and for the next run.
-Flask.jinja_options = {"undefined": Absent, "bytecode_cache": compiled_templates()}
+Flask.jinja_options = {"undefined": Absent}
 
 # How long an example takes says nothing where the machine is busy.
 hypothesis_settings.register_profile(
@@ -117,17 +113,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place(item.path.relative_to(root).as_posix()))
 
 
-def pytest_collection(session: pytest.Session) -> None:
-    """Thousands of tests last as long as the process: no collection of garbage need look through
-    them, neither while they are read nor later."""
+def pytest_collection() -> None:
+    """Let no collection of garbage look through thousands of tests while they are read."""
     gc.disable()
-    for path in own_share(session.config.args, session.config.option.ignore or ()):
-        with suppress(Exception):  # told of when it is collected
-            import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
 def pytest_collection_finish() -> None:
-    """They are read."""
+    """Nor later: they last as long as the process."""
     gc.enable()
     gc.freeze()
 

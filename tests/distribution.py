@@ -16,8 +16,6 @@ from typing import Any, Final
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
-from tests.support.processes import ROOT
-
 CORES: Final = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 # Files of faults that one running portal on each database serves.
 SHARING: Final = {
@@ -30,7 +28,7 @@ WAITING: Final = (
     *("faults/", "portal on ", "jobs/", "engine/http/", "queue/"),
     *("browser/test_first_run.py", "browser/test_deliveries.py"),
     *("services/erasure/", "services/rivals/", "services/dispatch/"),
-    *("services/core/test_chunked_walks.py", "services/operations/test_beat.py"),
+    *("services/core/test_chunked_walks.py", "services/operations/test_readiness.py"),
     *("services/webhooks/test_drafts.py", "web/webhooks/test_webhook_drafts.py"),
 )
 LONG_FIRST: Final = (
@@ -54,23 +52,6 @@ def place(path: str) -> int:
     process ends with it alone."""
     places = (n for n, start in enumerate(LONG_FIRST) if path.startswith(start))
     return next(places, len(LONG_FIRST))
-
-
-def own_share(wanted: Sequence[str], unwanted: Sequence[str]) -> list[Path]:
-    """The files of tests that this process reads first, one of several. What pytest makes of a file
-    is kept: the others, who have another share, need not make it as well."""
-    number, count = (os.environ.get(f"PYTEST_XDIST_WORKER{word}", "") for word in ("", "_COUNT"))
-    if not number:
-        return []
-    paths = sorted(_tests_in(wanted) - _tests_in(unwanted))
-    return paths[int(number.removeprefix("gw")) :: int(count)]
-
-
-def _tests_in(places: Sequence[str]) -> set[Path]:
-    found = [ROOT / place.partition("::")[0] for place in places]
-    return {
-        path for each in found for path in ([each] if each.is_file() else each.rglob("test_*.py"))
-    }
 
 
 class TogetherScheduling(LoadFileScheduling):

@@ -16,10 +16,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Final, NamedTuple
 
-from flask import Flask
-
 import portal
-from tests.support.nursery.compiled_templates import compiled_templates
 from tests.support.nursery.supervised import (
     Forked,
     ForkingPopen,
@@ -118,8 +115,6 @@ def _modules_of(package: ModuleType) -> Iterator[str]:
 def main() -> None:
     """Read, then serve."""
     gc.disable()
-    # What a template was compiled to is read as well, by whoever shows it first.
-    Flask.jinja_options = {"bytecode_cache": compiled_templates()}
     for name in (*OTHERS, *_modules_of(portal)):
         importlib.import_module(name)
     gc.freeze()
