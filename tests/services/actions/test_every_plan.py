@@ -24,7 +24,7 @@ from tests.services.actions.planned_asset import (
 )
 from tests.support.factories import make_staff
 
-pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+pytestmark = pytest.mark.usefixtures("app")
 
 STEPS: Final[Mapping[Action, Callable[[Planned], object]]] = {
     Action.RESERVE: lambda it: planning_reservations.reserve(
