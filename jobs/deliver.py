@@ -9,6 +9,7 @@ from rq import get_current_job
 from sqlalchemy import Engine
 
 from jobs.context import job
+from jobs.dispatcher.connectivity import Connectivity
 from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.thread import Sender
 from jobs.dispatcher.wake import Wake
@@ -27,6 +28,7 @@ class Equipment:
     engine: Engine
     transport: Transport
     wake: Wake
+    connectivity: Connectivity
 
 
 @job
@@ -53,6 +55,7 @@ def new_dispatcher(is_stopping: Callable[[], bool]) -> Dispatcher:
         transport=equipment.transport,
         notifier=notifier.notifier(),
         wake=equipment.wake,
+        connectivity=equipment.connectivity,
         is_stopping=is_stopping,
     )
 
@@ -69,6 +72,7 @@ def equip() -> Equipment:
     extensions = current_app.extensions
     if "equipment" not in extensions:
         current = settings()
+        wake = Wake()
         extensions["equipment"] = Equipment(
             impatient_engine(current.database_url, current.database_options),
             Transport(
@@ -76,7 +80,8 @@ def equip() -> Equipment:
                 ca_bundle=current.webhook_ca_bundle or None,
                 max_in_flight=current.worker_max_in_flight,
             ),
-            Wake(),
+            wake,
+            Connectivity(current, wake.wake),
         )
     made: Equipment = extensions["equipment"]
     return made

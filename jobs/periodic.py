@@ -103,7 +103,7 @@ def sweep() -> None:
     if "sender" in current_app.extensions:
         return
     _settle()
-    if due.has_claimable(by_anybody=True):  # whoever is notified may be on another machine
+    if due.has_claimable():
         notifier.notify()
     if task_leases.has_due():
         notifier.notify_tasks()

@@ -238,3 +238,4 @@ def put_equipment_away(app: Flask) -> None:
     if equipment is not None:
         equipment.transport.close()
         equipment.engine.dispose()
+        equipment.connectivity.close()

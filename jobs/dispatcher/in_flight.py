@@ -6,11 +6,12 @@ from time import monotonic
 from typing import Final
 from uuid import UUID
 
+from jobs.dispatcher.connectivity import Connectivity, is_judged
 from jobs.dispatcher.recorder import Recorder
 from portal.config.settings import Settings
+from portal.engine.connectivity import SUSPECT_AFTER
 from portal.engine.http.custom_headers import HeaderError
 from portal.engine.http.transport import Transport, prepare
-from portal.engine.reach import SLOW_CONNECT
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.services.core import heartbeats
@@ -18,7 +19,7 @@ from portal.services.core.vault import VaultError
 from portal.services.dispatch import results
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Composer, Outgoing
-from portal.services.outbox.reach import own_reach
+from portal.services.outbox.sharding import own_sharding
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +29,17 @@ SHUT_FOR: Final = 60.0  # seconds that this process leaves a webhook of which so
 class InFlight:
     """From a claim to the request that is sent for it, and to its result at the recorder."""
 
-    def __init__(self, settings: Settings, transport: Transport, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport,
+        recorder: Recorder,
+        connectivity: Connectivity,
+    ) -> None:
         self._timeout = settings.webhook_timeout
         self._composer = Composer(settings.version)
         self._transport, self._recorder = transport, recorder
+        self._connectivity = connectivity
         self._flying: dict[int, tuple[Claim, Outgoing]] = {}
         self._started = 0  # the key of the last request
         self._shut: dict[int, float] = {}  # webhooks that cannot be signed for, until when
@@ -76,11 +84,7 @@ class InFlight:
                 opens=request.opens,
                 doubted=claim.webhook.throttled,
                 # A test goes through every phase: name, connection, certificate.
-                is_fresh=claim.kind is AttemptKind.TEST or own_reach.is_wary_of(claim.webhook.id),
-                patience=own_reach.patience_with(
-                    claim.webhook.id, throttled=claim.webhook.throttled
-                ),
-                has_others=own_reach.has_others,
+                is_fresh=claim.kind is AttemptKind.TEST,
             )
         return True
 
@@ -91,18 +95,32 @@ class InFlight:
             log.error("Nothing is sent to webhook %s for a minute: %s", webhook.public_id, error)
         self._shut[webhook.id] = monotonic() + SHUT_FOR
 
-    def slow_ones(self) -> set[int]:
-        """The webhooks to which a connect lasts long: another machine may be quicker."""
-        keys = map(str, self._transport.unheard(SLOW_CONNECT))
-        return {self._flying[int(key)][0].webhook.id for key in keys}
+    def unheard(self) -> dict[int, Claim]:
+        """Those of receivers that were well, which have had no connection for a while."""
+        found = {}
+        for key in map(int, map(str, self._transport.unheard(SUSPECT_AFTER))):
+            claim = self._flying[key][0]
+            if is_judged(claim) and not claim.webhook.throttled:
+                found[key] = claim
+        return found
+
+    def abort(self, keys: Set[int]) -> tuple[list[Claim], list[Claim]]:
+        """Drop these; return those that may have arrived, and those that were not sent."""
+        arrived = self._transport.abort(keys)
+        claims = {key: self._flying.pop(key)[0] for key in keys}
+        sent = [claim for key, claim in claims.items() if key in arrived]
+        return sent, [claim for key, claim in claims.items() if key not in arrived]
 
     def drive(self, patience: float) -> None:
         """Move bytes for so many seconds at most; hand in what has ended."""
         for exchange in self._transport.drive(patience):
             claim, request = self._flying.pop(int(str(exchange.key)))
-            self._recorder.add(results.of_exchange(claim, exchange, request))
+            own_sharding.note(claim.webhook.id, has_connected=not exchange.is_unreached)
+            result = results.of_exchange(claim, exchange, request)
+            if not self._connectivity.keeps(result):
+                self._recorder.add(result)
 
-    def abort(self) -> Sequence[Claim]:
+    def abort_all(self) -> Sequence[Claim]:
         """Drop them; whoever was sent these may have got them."""
         self._transport.abandon()
         sent = [claim for claim, _ in self._flying.values()]

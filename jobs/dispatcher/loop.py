@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+from jobs.dispatcher.connectivity import Connectivity
 from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.in_flight import InFlight
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 # Seconds from a claim to its requests: whoever was not heard of for three times as long has had its
 # leases ended, and others send what it still holds.
 FRESH: Final = 5.0
+UNHEARD_EVERY: Final = 0.5  # seconds between two looks for requests without a connection
 LAST_WAIT: Final = 13.0  # seconds that a warm shutdown gives to what is in flight
 LAST_RECORD: Final = 13.7  # … and in all: the database is then told the rest; see `worker.py`
 
@@ -48,16 +50,23 @@ class Dispatcher:
         transport: Transport,
         notifier: Notifier,
         wake: Wake,
+        connectivity: Connectivity,
         is_stopping: Callable[[], bool],
     ) -> None:
         self._fresh = min(FRESH, settings.lease_margin)
         self._writer = DatabaseWriter(engine)
         self._executor = DatabaseExecutor(wake.wake, works_beside=not self._writer.is_sqlite)
         self._recorder = Recorder(self._writer, self._executor)
-        self._in_flight = InFlight(settings, transport, self._recorder)
-        most = settings.worker_max_in_flight
+        self._in_flight = InFlight(settings, transport, self._recorder, connectivity)
+        self._connectivity, self._unheard_at = connectivity, 0.0
         self._poller = Poller(
-            self._writer, self._executor, self._recorder, self._in_flight, transport, most
+            self._writer,
+            self._executor,
+            self._recorder,
+            self._in_flight,
+            transport,
+            connectivity,
+            settings.worker_max_in_flight,
         )
         self._maintenance = Maintenance(
             notifier, self._writer, self._executor, settings.sweep_seconds
@@ -100,12 +109,13 @@ class Dispatcher:
             self._notifications.stop()
             self._transport.unwatch(self._wake.fileno)
             self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
+            self._connectivity.take_pending()
             self._executor.close()
 
     @property
     def _is_idle(self) -> bool:
         has_more = self._in_flight.count or not self._returns.is_empty or self._executor.is_busy
-        return not has_more and self._recorder.is_empty
+        return not (has_more or self._connectivity.tokens) and self._recorder.is_empty
 
     def _listen(self) -> None:
         """Notice new work: by the notifier or who asks at once, by the table within half a
@@ -142,12 +152,14 @@ class Dispatcher:
         works meanwhile.
         """
         self._drive()
+        self._judge_connectivity()
         done = self._executor.poll()
         claims = (done.claims or []) if done else []
         if not self._is_stopping():
             self._do_maintenance(claims)
         if self._returns.give_back(beside=bool(self._in_flight.count)):
             self._poller.at = 0.0
+            self._notifier.notify()  # another machine may have a way there, or the keys
         self._flush(held=len(claims))
         self._go_on(done)
 
@@ -162,7 +174,7 @@ class Dispatcher:
         """Seconds for which there is nothing to do but to wait for sockets and whoever wakes us."""
         if self._is_stopping():
             return LOOK_AGAIN
-        until = self._maintenance.at - monotonic()
+        until = min(self._maintenance.at - monotonic(), self._connectivity.timeout)
         if self._transport.free > 0:
             until = min(until, self._poller.due_at - monotonic(), self._notifications.patience)
         return max(0.0, until)
@@ -188,12 +200,32 @@ class Dispatcher:
             self._poller.at = 0.0
         self._begin(done.claims or [], done.began)
 
+    def _judge_connectivity(self) -> None:
+        """Record what is a receiver's failure; release what this sender could not connect to."""
+        unheard: dict[int, Claim] = {}
+        if monotonic() >= self._unheard_at:
+            self._unheard_at = monotonic() + UNHEARD_EVERY
+            unheard = self._in_flight.unheard()
+        verdict = self._connectivity.judge(unheard.values())
+        offline = self._connectivity.offline_webhooks
+        if lost := {key for key, each in unheard.items() if each.webhook.id in offline}:
+            sent, unsent = self._in_flight.abort(lost)
+            self._returns.add(unsent, sent)
+        if verdict is None:
+            return
+        for result in verdict.record:
+            self._recorder.add(result)
+        sent = [each.claim for each in verdict.release if each.may_have_arrived]
+        unsent = [each.claim for each in verdict.release if not each.may_have_arrived]
+        self._returns.add(unsent, sent)
+        self._poller.at = 0.0
+
     def _do_maintenance(self, claims: list[Claim]) -> None:
         """`claims`: those that are about to be started."""
         if monotonic() < self._maintenance.at and not self._writer.is_unsure:
             return
         known = {each.token for each in claims} | self._returns.tokens
-        held = known | self._in_flight.tokens | self._recorder.tokens
+        held = known | self._in_flight.tokens | self._recorder.tokens | self._connectivity.tokens
         is_busy = bool(self._in_flight.count or claims)
         is_behind = self._recorder.is_behind
         self._maintenance.do(held, self._recorder.waits_for, is_behind=is_behind, beside=is_busy)
@@ -205,7 +237,12 @@ class Dispatcher:
         while (self._in_flight.count or self._executor.is_busy) and monotonic() < until:
             self._turn()
         self._has_hung_up = True
-        sent = self._in_flight.abort()
+        pending = self._connectivity.take_pending()
+        sent = [
+            *self._in_flight.abort_all(),
+            *(each.claim for each in pending if each.may_have_arrived),
+        ]
+        self._returns.add([each.claim for each in pending if not each.may_have_arrived])
         until = began + LAST_RECORD
         while (self._executor.is_busy or not self._recorder.is_empty) and monotonic() < until:
             self._go_on(self._executor.poll(TOGETHER))

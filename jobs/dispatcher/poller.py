@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from jobs.dispatcher.connectivity import Connectivity
 from jobs.dispatcher.database_executor import DatabaseExecutor, Done
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.in_flight import InFlight
@@ -21,7 +22,6 @@ from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim import kept_of
 from portal.services.dispatch.claim_types import Claim
 from portal.services.operations.readiness import readiness
-from portal.services.outbox.reach import own_reach
 from portal.services.outbox.sharding import own_sharding
 
 SENDER: Final = heartbeats.worker_of(DELIVERIES)
@@ -46,10 +46,12 @@ class Poller:
         recorder: Recorder,
         in_flight: InFlight,
         transport: Transport,
+        connectivity: Connectivity,
         most: int,
     ) -> None:
         self._writer, self._executor, self._recorder = writer, executor, recorder
         self._in_flight, self._transport = in_flight, transport
+        self._connectivity = connectivity
         self._kept = kept_of(most)
         self._took = deque([0.0] * LAST_LOOKS, LAST_LOOKS)  # seconds
         self.at, self.last_empty_at, self.are_blind = 0.0, 0.0, False
@@ -72,12 +74,10 @@ class Poller:
 
     def claiming(self, held: int = 0, *, is_alone: bool = False) -> Claiming:
         """A claim for the places that are free now, less those for `held` claims."""
-        if own_reach.has_others:
-            own_reach.connecting = self._in_flight.slow_ones()
         return partial(
             _claim,
             without=self._recorder.waits_for,
-            shut=frozenset(self._in_flight.closed),
+            shut=frozenset(self._in_flight.closed) | self._connectivity.offline_webhooks,
             places=self._transport.free - held,
             kept=self._kept,
             is_alone=is_alone,

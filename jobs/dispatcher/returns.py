@@ -18,40 +18,45 @@ class Returns:
     def __init__(self, writer: DatabaseWriter, executor: DatabaseExecutor) -> None:
         self._writer, self._executor = writer, executor
         self._unsent: list[Claim] = []
+        self._interrupted: list[Claim] = []
         self._has_given = False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits to be given back."""
-        return not self._unsent
+        return not (self._unsent or self._interrupted)
 
     @property
     def tokens(self) -> Set[UUID]:
         """Of the leases that wait for that."""
-        return {each.token for each in self._unsent}
+        return {each.token for each in (*self._unsent, *self._interrupted)}
 
-    def add(self, claims: Sequence[Claim]) -> None:
-        """These are not sent."""
+    def add(self, claims: Sequence[Claim], interrupted: Sequence[Claim] = ()) -> None:
+        """These are not sent; the `interrupted` ones may have arrived."""
         self._unsent += claims
+        self._interrupted += interrupted
 
     def give_back(self, *, beside: bool) -> bool:
         """What was not sent, if there is any. Whether some was given back since this was asked."""
-        if self._unsent and not self._executor.is_busy:
-            unsent = [*self._unsent]
-            work = partial(self._writer.write, partial(claim_types.release, sent=[], unsent=unsent))
-            self._executor.submit(work, partial(self._note, len(unsent)), beside=beside)
+        if not (self.is_empty or self._executor.is_busy):
+            sent, unsent = [*self._interrupted], [*self._unsent]
+            release = partial(claim_types.release, sent=sent, unsent=unsent)
+            note = partial(self._note, len(sent), len(unsent))
+            self._executor.submit(partial(self._writer.write, release), note, beside=beside)
         given, self._has_given = self._has_given, False
         return given
 
     def finish(self, sent: Sequence[Claim], until: float) -> None:
         """At the end: all that is left, and what was `sent` and cut off. Until that time at most,
         by the monotonic clock."""
+        sent = [*sent, *self._interrupted]
         work = partial(claim_types.release, sent=sent, unsent=self._unsent)
         while (sent or self._unsent) and monotonic() < until:
             if self._writer.write(work):
                 break
 
-    def _note(self, count: int, is_done: bool | None) -> None:
+    def _note(self, sent: int, unsent: int, is_done: bool | None) -> None:
         if is_done:
-            del self._unsent[:count]
+            del self._interrupted[:sent]
+            del self._unsent[:unsent]
             self._has_given = True

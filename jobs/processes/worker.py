@@ -26,7 +26,6 @@ from sqlalchemy.orm import configure_mappers
 from jobs.context import application, job
 from jobs.deliver import equip, new_sender
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.prober import Prober
 from jobs.processes.fallback_scheduler import FallbackScheduler
 from jobs.processes.heartbeat import GOODBYE, Heartbeat, Watchdog
 from jobs.processes.process_setup import raise_limit_of_open_files, signal_sockets
@@ -40,9 +39,8 @@ from portal.queue.names import DELIVERIES, JOB_NAMES
 from portal.queue.portal_job import LONGEST_SHOWN, PortalJob
 from portal.queue.schedule import ensure_schedule
 from portal.services.core import heartbeats, vault
-from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.outbox import reach
+from portal.services.outbox.sharding import own_sharding
 
 log = logging.getLogger(__name__)
 
@@ -127,8 +125,6 @@ def keep_going() -> None:
     """Repair the schedule, and forget who is gone."""
     ensure_schedule()
     heartbeats.forget_the_dead()
-    with writing() as current:
-        reach.forget_gone(current.connection())
 
 
 def run_worker(queue_name: str) -> NoReturn:
@@ -158,9 +154,8 @@ def _work(queue_name: str) -> NoReturn:
     def is_well() -> bool:
         return progress.is_going_on() and beside.progress.is_going_on()
 
-    look = Prober(app).begin().look if sends else nothing_else
     kind = heartbeats.worker_of(queue_name)
-    heartbeat = Heartbeat(app, kind, is_well=is_well, beside=look)
+    heartbeat = Heartbeat(app, kind, is_well=is_well, beside=look_around if sends else nothing_else)
     # A job of the deliveries' queue only waits for the sender.
     shutdown = Shutdown(beside, heartbeat, waits_for_job=not sends)
     shutdown.begin()
@@ -208,7 +203,14 @@ def share_one_arena() -> None:
 
 
 def nothing_else(_engine: Engine) -> None:
-    """With each beat: only those who send have to know whom they reach."""
+    """With each beat: only those who send have to know who else does."""
+
+
+def look_around(engine: Engine) -> None:
+    """With each beat of a sender: see who else sends, and say to whom this one cannot connect."""
+    with engine.connect() as connection:
+        own_sharding.refresh(connection)
+    equip().connectivity.write_status(engine)
 
 
 def warm_up(queue_name: str) -> None:

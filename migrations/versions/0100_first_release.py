@@ -65,7 +65,6 @@ TABLES = (
     "processes",
     "submissions",
     "sending_switch",
-    "reach",
 )
 
 # table -> what an error calls its rows, its unique columns, the columns that never change, those in
@@ -762,7 +761,6 @@ def _make_deliveries() -> None:
         sa.Column("certificate_ends_at", UtcDateTime(), nullable=True),
         sa.Column("started_at", UtcDateTime(), nullable=False),
         sa.Column("finished_at", UtcDateTime(), nullable=True),
-        sa.Column("sender", sa.String(length=120), nullable=True),
         *_on_sqlite(
             sa.ForeignKeyConstraint(
                 ["delivery_id"], ["deliveries.id"], name=op.f("fk_attempts_delivery_id")
@@ -1059,7 +1057,8 @@ def _make_operations() -> None:
         sa.Column("seen_at", UtcDateTime(), nullable=False),
         sa.Column("trouble", sa.Text(), nullable=True),
         sa.Column("skew", sa.Double(), nullable=False),
-        sa.Column("benched_at", UtcDateTime(), nullable=True),
+        sa.Column("offline_since", UtcDateTime(), nullable=True),
+        sa.Column("offline_hosts", sa.Text(), nullable=True),
         sa.Column("run", sa.Uuid(), nullable=True),
         sa.Column("steady_since", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_processes")),
@@ -1087,20 +1086,6 @@ def _make_operations() -> None:
             ["stopped_by_id"], ["users.id"], name=op.f("fk_sending_switch_stopped_by_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sending_switch")),
-    )
-    op.create_table(
-        "reach",
-        sa.Column("webhook_id", sa.Integer(), nullable=False),
-        sa.Column("machine", sa.String(length=120), nullable=False),
-        sa.Column("since", UtcDateTime(), nullable=False),
-        sa.Column("failed_at", UtcDateTime(), nullable=False),
-        sa.Column("pause", sa.Integer(), nullable=False),
-        sa.Column("until", UtcDateTime(), nullable=False),
-        sa.Column("refuted", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["webhook_id"], ["webhooks.id"], name=op.f("fk_reach_webhook_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("webhook_id", "machine", name=op.f("pk_reach")),
     )
 
 

@@ -57,13 +57,11 @@ class Priority(IntEnum):
 
 
 class AttemptOutcome(StrEnum):
-    """Ends of a request; interrupted: nobody has recorded that it did. Unreached: its machine
-    could not connect, and gave the delivery back for another; it counts as nothing."""
+    """Ends of a request; interrupted: nobody has recorded that it did."""
 
     INTERRUPTED = "interrupted"
     DELIVERED = "delivered"
     FAILED = "failed"
-    UNREACHED = "unreached"
 
 
 def _request() -> str | None:
@@ -230,7 +228,7 @@ class Attempt(Base):
 
     Inserted when it has ended; until then there is a `Lease`, and one that ran out becomes an
     attempt that was interrupted. `phases` are milliseconds: name, connect, tls, first_byte, total,
-    and again, if it was sent twice. `sender`: the machine of one that was unreached.
+    and again, if it was sent twice.
     """
 
     __tablename__ = "attempts"
@@ -249,7 +247,6 @@ class Attempt(Base):
     certificate_ends_at: Mapped[datetime | None]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
-    sender: Mapped[str | None] = mapped_column(String(120))
 
     __table_args__ = (
         UniqueConstraint("delivery_id", "number"),

@@ -1,5 +1,5 @@
-"""What keeps the portal honest: submitted forms, the key canary, processes, whom their machines
-could not reach, and whether anything is sent at all."""
+"""What keeps the portal honest: submitted forms, the key canary, processes, and whether anything is
+sent at all."""
 
 import uuid
 from datetime import datetime
@@ -42,9 +42,9 @@ class Process(Base):
 
     `trouble`: what the database refuses it, as `portal.database.trouble` writes it. `skew`: how
     many seconds the database's clock is ahead of its own. `host`: its machine, by the setting
-    MACHINE. `benched_at`: since then its machine sends nothing, for it reaches no receivers. `run`:
-    its leases bear the same (`services/core/heartbeats.py`). `steady_since`: since when its signs
-    have come without a break.
+    MACHINE. `offline_since`: since then it cannot connect to the `offline_hosts`, which a space
+    parts. `run`: its leases bear the same (`services/core/heartbeats.py`). `steady_since`: since
+    when its signs have come without a break.
     """
 
     __tablename__ = "processes"
@@ -57,30 +57,10 @@ class Process(Base):
     seen_at: Mapped[datetime]
     trouble: Mapped[str | None]
     skew: Mapped[float] = mapped_column(default=0.0)
-    benched_at: Mapped[datetime | None]
+    offline_since: Mapped[datetime | None]
+    offline_hosts: Mapped[str | None]
     run: Mapped[uuid.UUID | None]
     steady_since: Mapped[datetime | None]
-
-
-class Reach(Base):
-    """A sending machine that could not connect to a webhook's receiver, `since` when, and when it
-    last could not. The row goes once it can.
-
-    `until`: no bare probe before; `pause`: the present wait in seconds. `refuted`: others have
-    delivered there meanwhile, and it still could not connect. All by the database's clock.
-    """
-
-    __tablename__ = "reach"
-
-    webhook_id: Mapped[int] = mapped_column(
-        ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
-    )
-    machine: Mapped[str] = mapped_column(String(120), primary_key=True)
-    since: Mapped[datetime]
-    failed_at: Mapped[datetime]
-    pause: Mapped[int]
-    until: Mapped[datetime]
-    refuted: Mapped[bool] = mapped_column(default=False)
 
 
 class SendingSwitch(Base):

@@ -1,28 +1,26 @@
-"""Connecting to receivers without sending them anything: by the transport's handle and guard."""
+"""Connect to receivers without sending them anything, by the transport's handle and guard."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from time import monotonic
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pycurl
 
+from portal.engine.connectivity import PROBE_TIMEOUT
 from portal.engine.http.address_guard import AddressError, AddressGuard
 from portal.engine.http.curl_handle import CurlHandle, Order, TrustStore
 from portal.engine.http.transport import prepare
 from portal.engine.http.url import check_url
-from portal.engine.reach import LONG_PATIENCE
 
-A_TURN = 0.1
-LONGEST = 2 * LONG_PATIENCE  # libcurl ends each of them sooner
+LONGEST_WAIT: Final = 0.1  # seconds between two looks at the clock
+AT_MOST: Final = 2 * PROBE_TIMEOUT  # libcurl ends each of them sooner
 
 
-class Door(NamedTuple):
-    """Where to knock: a webhook's address; `opens` is for the guard, `patience` in seconds."""
+class Connected(NamedTuple):
+    """Whether a URL's host could be connected to, and the first address that was tried."""
 
-    key: Hashable
-    url: str
-    opens: tuple[str, int] | None = None
-    patience: float = LONG_PATIENCE
+    is_open: bool
+    address: str | None
 
 
 class BareProbes:
@@ -34,47 +32,45 @@ class BareProbes:
         # It outlives a round: to close it waits for each look-up that hangs, for many seconds.
         self._multi = pycurl.CurlMulti()
 
-    def knock(self, doors: Iterable[Door]) -> set[Hashable]:
-        """The keys of those that could be connected to in time, all at once.
-
-        Names are looked up anew, and no connection is kept.
-        """
+    def connect(self, urls: Iterable[str], timeout: float = PROBE_TIMEOUT) -> dict[str, Connected]:
+        """Connect to all of these at once. Names are looked up anew, and no connection is kept."""
         multi = self._multi
         busy: dict[pycurl.Curl, CurlHandle] = {}
-        for door in doors:
-            if handle := self._handle_for(door):
+        found: dict[str, Connected] = {}
+        for url in urls:
+            found[url] = Connected(is_open=False, address=None)
+            if handle := self._handle_for(url, timeout):
                 busy[handle.curl] = handle
                 multi.add_handle(handle.curl)
-        open_doors: set[Hashable] = set()
-        until = monotonic() + LONGEST
+        until = monotonic() + AT_MOST
         while busy and monotonic() < until:
             multi.perform()
             _, good, bad = multi.info_read()
-            open_doors |= {busy[curl].key for curl in good}
-            for curl in (*good, *(each[0] for each in bad)):
+            ended = dict.fromkeys(good, True) | {each[0]: False for each in bad}
+            for curl, is_open in ended.items():
                 multi.remove_handle(curl)
-                busy.pop(curl).curl.close()
-            if busy and not (good or bad):
-                multi.select(A_TURN)
+                handle = busy.pop(curl)
+                found[str(handle.key)] = Connected(is_open, handle.address)
+                curl.close()
+            if busy and not ended:
+                multi.select(LONGEST_WAIT)
         for curl in busy:
             multi.remove_handle(curl)
             curl.close()
-        return open_doors
+        return found
 
     def close(self) -> None:
-        """Give back the sockets, and take the joined certificates away."""
+        """Give back the sockets, and remove the joined certificates."""
         self._multi.close()
         self._trust.close()
 
-    def _handle_for(self, door: Door) -> CurlHandle | None:
+    def _handle_for(self, given: str, timeout: float) -> CurlHandle | None:
         try:
-            url = check_url(door.url)
+            url = check_url(given)
         except AddressError:
             return None
         handle = CurlHandle(self._guard, self._trust.ca_file)
         handle.only_connect()
         request, began = prepare(url, {}, b""), monotonic()
-        patience = door.patience
-        order = Order(door.key, request, url, [], began, patience, door.opens, True, patience)
-        handle.load(order, waited=0.0)
+        handle.load(Order(given, request, url, [], began, timeout, None, True, timeout), waited=0.0)
         return handle

@@ -179,8 +179,7 @@ class Order(NamedTuple):
 
     `url` and `headers` are checked and as libcurl takes them; `opens` is passed to the guard.
     `is_fresh`: over a connection of its own, so that every phase is gone through. `patience`:
-    seconds for connecting, and for the other side to acknowledge what it was sent. `until`: how
-    long it may wait for its name's turn (monotonic).
+    seconds for connecting, and for the other side to acknowledge what it was sent.
     """
 
     key: Hashable
@@ -191,8 +190,7 @@ class Order(NamedTuple):
     timeout: float
     opens: tuple[str, int] | None
     is_fresh: bool
-    patience: float
-    until: float = 0.0
+    patience: float = CONNECT_TIMEOUT
 
 
 class CurlHandle:
@@ -200,6 +198,7 @@ class CurlHandle:
 
     __slots__ = (
         "acknowledgements",
+        "address",
         "again",
         "began",
         "body",
@@ -258,6 +257,7 @@ class CurlHandle:
         self.local: Local | None = None
         self.file = -1
         self.refusal: str | None = None
+        self.address: str | None = None
         self.order: Order | None = None
         self.opened = self.truncated = self.has_given_up = self.wants_fresh = False
         self.head_size = self.socket_errno = 0
@@ -321,11 +321,17 @@ class CurlHandle:
         """Whether the request has no connection, or lost the one that was open already."""
         return self.peer is None or self.reopened is not None
 
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether anything of the request has gone out over a connection."""
+        return self.peer is not None
+
     def _open_socket(self, _purpose: int, wanted: pycurl.CurlSockAddr) -> int:
         """Vet each address before a packet goes there; libcurl then tries the host's next one."""
         host, port = str(wanted.addr[0]), int(wanted.addr[1])
         if self.peer is not None:  # the connection that was open already has ended
             self.reopened = monotonic() - self.began
+        self.address = self.address or host
         refusal = self.guard.refusal(host, port, opens=self.opens)
         if refusal is not None:
             self.refusal = refusal

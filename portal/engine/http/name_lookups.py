@@ -148,6 +148,10 @@ class Lookups(Generic[T]):
             self._waiting = [each for each in self._waiting if each.until > now]
         return late
 
+    def remove(self, is_gone: Callable[[T], bool]) -> None:
+        """Let those that wait, and of which that is true, wait no more."""
+        self._waiting = [each for each in self._waiting if not is_gone(each.item)]
+
     def abandon(self) -> list[T]:
         """Forget who waits and who went; return those who wait."""
         items = self.queued()

@@ -4,7 +4,7 @@ Not thread-safe: one transport belongs to one thread.
 """
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import lru_cache
 from time import monotonic
 
@@ -25,7 +25,6 @@ from portal.engine.http.custom_headers import HeaderError
 from portal.engine.http.exchange import Exchange, Phases
 from portal.engine.http.name_lookups import Lookups, Name, name_of
 from portal.engine.http.url import AddressError, check_url
-from portal.engine.reach import WARY_PATIENCE
 from portal.engine.reasons import Reason
 
 # What HTTP/1.1 itself needs (RFC 9112): a second one would let the receiver misread the request.
@@ -140,14 +139,12 @@ class Transport:
         doubted: bool = False,
         is_fresh: bool = False,
         patience: float = CONNECT_TIMEOUT,
-        has_others: bool = False,
     ) -> None:
         """Begin a request; `drive` hands it back under `key`.
 
         `timeout` in seconds covers all of it, connecting (at most `patience`) and the whole answer.
         `opens` is passed to the guard. `doubted`: the receiver is in trouble, its name goes behind
-        others until it answers. `is_fresh`: no open connection is used again. `has_others`: another
-        machine may bring it, so that it waits for its name no longer than for a connection.
+        others until it answers. `is_fresh`: no open connection is used again.
         Whatever is wrong ends as an Exchange. Raises RuntimeError when no place is free, ValueError
         for no POST.
         """
@@ -166,14 +163,11 @@ class Transport:
             self._ended.append(unsendable(key, request, Reason.BAD_HEADERS, refused))
         else:
             began = monotonic()
-            until = began + (min(timeout, patience) if has_others else timeout)
-            order = Order(
-                key, request, url, lines, began, timeout, opens, is_fresh, patience, until
-            )
+            order = Order(key, request, url, lines, began, timeout, opens, is_fresh, patience)
             name = name_of(url)
             if name is None or self._lookups.is_known(name):
                 self._begin(order)
-            elif self._lookups.ask(name, until, order, doubted=doubted):
+            elif self._lookups.ask(name, began + timeout, order, doubted=doubted):
                 self._begin(order, name)
 
     def unheard(self, seconds: float) -> list[Hashable]:
@@ -216,6 +210,18 @@ class Transport:
                 break
         ended, self._ended = self._ended, []
         return ended
+
+    def abort(self, keys: Collection[Hashable]) -> set[Hashable]:
+        """Drop these; return the keys of those that may have arrived."""
+        self._lookups.remove(lambda order: order.key in keys)
+        sent = set()
+        for handle in [each for each in self._busy.values() if each.key in keys]:
+            if handle.may_have_arrived:
+                sent.add(handle.key)
+            if handle in self._looking_up:
+                self._note_name(handle, hangs=True)
+            self._release(handle)
+        return sent
 
     def abandon(self) -> list[Hashable]:
         """Drop everything that has not been handed back; return its keys."""
@@ -268,8 +274,6 @@ class Transport:
             self._ended.append(without_turn(order))
         for order in self._lookups.ready():
             name = name_of(order.url)
-            left = max(order.until - monotonic(), WARY_PATIENCE)
-            order = order._replace(patience=min(order.patience, left))
             self._begin(order, None if name and self._lookups.is_known(name) else name)
 
     def _note_name(self, handle: CurlHandle, *, hangs: bool = False) -> None:

@@ -52,7 +52,8 @@ class Life:
     """A process, or a periodic task (named like its kind), and when it was last seen.
 
     `host`: its machine's name. `trouble`: what the database refuses it. `skew`: seconds that the
-    database's clock is ahead of its own. `benched_at`: since then its machine sends nothing.
+    database's clock is ahead of its own. `offline_since`: since then it cannot connect to the
+    `offline_hosts`.
     """
 
     kind: str
@@ -64,7 +65,8 @@ class Life:
     started_at: datetime | None = None
     trouble: Trouble | None = None
     skew: float = 0.0
-    benched_at: datetime | None = None
+    offline_since: datetime | None = None
+    offline_hosts: Sequence[str] = ()
 
 
 def worker_of(queue: str) -> str:
@@ -147,7 +149,8 @@ def lives_on(connection: Connection, now: datetime) -> Sequence[Life]:
             started_at=row.started_at,
             trouble=Trouble.read(row.trouble) if row.trouble else None,
             skew=row.skew,
-            benched_at=row.benched_at,
+            offline_since=row.offline_since,
+            offline_hosts=(row.offline_hosts or "").split(),
         )
         for row in rows
     ]

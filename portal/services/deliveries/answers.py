@@ -120,7 +120,7 @@ def earlier_reasons(current: Session, row_ids: Sequence[int]) -> dict[int, Earli
     last = func.max(Attempt.number).label("last")
     rows = current.execute(
         select(Attempt.delivery_id, Attempt.kind, Attempt.reason, Attempt.code, func.count(), last)
-        .where(Attempt.delivery_id.in_(row_ids), Attempt.outcome != AttemptOutcome.UNREACHED)
+        .where(Attempt.delivery_id.in_(row_ids))
         .group_by(Attempt.delivery_id, Attempt.kind, Attempt.reason, Attempt.code)
         .order_by(last)
     )

@@ -487,7 +487,6 @@ def _ends(current: Session, rows: Sequence[AnyRow]) -> dict[int, AnyRow]:
         select(Attempt.delivery_id, Attempt.number, Attempt.outcome, Attempt.finished_at).where(
             Attempt.delivery_id.in_(before),
             Attempt.kind == AttemptKind.MANUAL,
-            Attempt.outcome != AttemptOutcome.UNREACHED,
         )
     )
     later = [attempt for attempt in attempts if attempt.number > before[attempt.delivery_id]]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.health import has_asked
 from portal.engine.http.address_mask import masked_address
+from portal.engine.http.url import host_of
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
@@ -32,6 +33,7 @@ from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.retry import GONE, RetryEligibility
 from portal.services.outbox import leases
+from portal.services.outbox.connectivity import OfflineSender, find_offline
 from portal.services.outbox.due import (
     PausedFor,
     SendingStop,
@@ -81,12 +83,6 @@ class AttemptDetail:
     is_truncated: bool = False
     location: str = ""
     detail: str = ""
-    sender: str | None = None
-
-    @property
-    def is_unreached(self) -> bool:
-        """Return whether the machine `sender` could not connect, and another took over."""
-        return self.sender is not None
 
     @property
     def ended_at(self) -> datetime:
@@ -143,7 +139,6 @@ def _attempt(attempt: Attempt, body: AttemptBody | None, webhook: Webhook) -> At
         certificate_ends_at=attempt.certificate_ends_at,
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
-        sender=attempt.sender,
     )
     if body is None:
         return detail
@@ -170,7 +165,8 @@ class DeliveryDetail:
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
     is left alone until then; `is_probe`: this one goes then, the others once it has arrived.
     `ahead`: the older one that must go first, for its webhook wants them in order; `behind`: how
-    many wait for this one (`capped`). `stop`: a person has stopped all sending.
+    many wait for this one (`capped`). `stop`: a person has stopped all sending. `offline`: a
+    machine that cannot connect to its host, as no other can.
     """
 
     row_id: int
@@ -207,6 +203,7 @@ class DeliveryDetail:
     ahead: UUID | None
     behind: int
     stop: SendingStop | None
+    offline: OfflineSender | None
     now: datetime
 
     @property
@@ -258,6 +255,13 @@ class DeliveryDetail:
         return self.stop is not None and waits and not self.comes_to_rest
 
     @property
+    def waits_for_connection(self) -> bool:
+        """Whether it is due, and goes once its host can be connected to."""
+        waits = self.status in (ShownStatus.WAITING, ShownStatus.RETRYING)
+        is_due = self.due_at <= self.now and not (self.comes_to_rest or self.waits_for_start)
+        return self.offline is not None and waits and is_due
+
+    @property
     def next_try_at(self) -> datetime:
         """Return when it is due, and its receiver is not left alone any more."""
         return max(self.due_at, self.paused_until or self.due_at)
@@ -274,12 +278,12 @@ class DeliveryDetail:
 
     @property
     def ended_attempts(self) -> Sequence[AttemptDetail]:
-        """Its attempts that have ended, and that count."""
-        return [part for part in self.attempts if not (part.is_being_sent or part.is_unreached)]
+        """Its attempts that have ended."""
+        return [attempt for attempt in self.attempts if not attempt.is_being_sent]
 
     @property
     def last_attempt(self) -> AttemptDetail | None:
-        """The newest attempt that has ended, and that counts."""
+        """The newest attempt that has ended."""
         return self.ended_attempts[-1] if self.ended_attempts else None
 
 
@@ -338,8 +342,16 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         ahead=_ahead(current, delivery) if webhook.in_order else None,
         behind=_behind(current, delivery) if webhook.in_order else 0,
         stop=find_stop(),
+        offline=_offline(webhook),
         now=now,
     )
+
+
+def _offline(webhook: Webhook) -> OfflineSender | None:
+    if webhook.kind == WebhookKind.INBOX:
+        return None
+    host = host_of(webhook.url)
+    return next((each for each in find_offline() if host in each.hosts), None)
 
 
 def find_body(public_id: UUID) -> bytes:
@@ -389,7 +401,8 @@ def find_delay(delivery: DeliveryDetail) -> Delay | None:
     """Return what holds up a delivery that waits longer than `SLOW`; None for any other. Reads
     only."""
     is_waiting = delivery.status is ShownStatus.WAITING and not delivery.comes_to_rest
-    if not is_waiting or delivery.stop or delivery.now - delivery.due_at <= SLOW:
+    is_explained = delivery.stop or delivery.waits_for_connection
+    if not is_waiting or is_explained or delivery.now - delivery.due_at <= SLOW:
         return None
     if not any(process.is_alive for process in heartbeats.lives() if process.kind in SENDERS):
         return Delay.NO_WORKER

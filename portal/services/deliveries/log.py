@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, literal, or_, select
+from sqlalchemy import Row, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from portal.engine.reasons import NEVER_LEFT
@@ -15,7 +15,6 @@ from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
 from portal.models.deliveries import (
     OPEN,
     Attempt,
-    AttemptOutcome,
     Delivery,
     DeliveryStatus,
     Priority,
@@ -111,10 +110,9 @@ def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
     if not ids:
         return {}
     left = or_(Attempt.reason.is_(None), Attempt.reason.not_in(map(str, NEVER_LEFT)))
-    went = and_(left, Attempt.outcome != AttemptOutcome.UNREACHED)
     counted = (
         select(Attempt.delivery_id, func.count())
-        .where(Attempt.delivery_id.in_(ids), went)
+        .where(Attempt.delivery_id.in_(ids), left)
         .group_by(Attempt.delivery_id)
     )
     return {row[0]: row[1] for row in current.execute(counted)}

@@ -55,7 +55,6 @@ from portal.services.dispatch.claim_types import (
 )
 from portal.services.outbox import leases
 from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, head_of, most_at_once
-from portal.services.outbox.reach import OwnReach, own_reach
 from portal.services.outbox.sharding import Sharding, own_sharding
 from portal.services.webhooks.rows import shown_url
 
@@ -67,7 +66,6 @@ def claim(
     *,
     without: Collection[int] = (),
     is_alone: bool = False,
-    reach: OwnReach = own_reach,
     sharding: Sharding = own_sharding,
 ) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction.
@@ -76,11 +74,10 @@ def claim(
     `without`: webhooks of which results are still to be recorded: what has arrived would go again.
     `is_alone`: the transaction does nothing else. Then it need not wait for the disk: a lease that
     a crash of the database takes with it is a message sent twice.
-    `reach`: what this machine leaves to others, because it could not connect there; `sharding`:
-    what this process does, because it is theirs.
+    `sharding`: what this process leaves to others, because it is theirs.
     """
     look = find_wanted(connection, may_be_lost=is_alone)
-    allowed = [each for each in reach.choose(look.wanted) if each.webhook_id not in without]
+    allowed = [each for each in look.wanted if each.webhook_id not in without]
     wanted: Sequence[Claimable] = share_out(sharding.choose(allowed), places, kept)
     if look.now is None:
         return []

@@ -3,7 +3,6 @@
 May run twice with the same results: a commit whose answer was lost is simply made again.
 """
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
@@ -46,9 +45,8 @@ from portal.models.deliveries import (
 from portal.models.webhooks import WebhookState
 from portal.services.core.queries import Rowset, as_json, given_ids, insert_many, update_rows
 from portal.services.dispatch.results import Journal, Result
-from portal.services.outbox import leases, rollups
+from portal.services.outbox import rollups
 from portal.services.outbox.leases import OPEN_DELIVERY, columns, next_number, open_delivery_of
-from portal.services.outbox.reach import OwnReach, own_reach
 from portal.services.webhooks import activation
 from portal.services.webhooks.health import HealthRow, lock_webhooks, still_there, write_health
 
@@ -356,15 +354,13 @@ def record(
     connection: Connection,
     results: Sequence[Result],
     jitter: Callable[[], float],
-    reach: OwnReach = own_reach,
     journal: Journal | None = None,
 ) -> Sequence[Result]:
     """Write down `results`; return those whose webhook somebody else has locked: they are to come
     again, and hold up nobody else's.
 
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
-    attempt: then only our attempt is written (`late_results`). What `reach` leaves to another
-    machine goes back, and is no result of its delivery. `journal` is told what failed.
+    attempt: then only our attempt is written (`is_settled`). `journal` is told what failed.
     """
     # Whoever sends, retries, stops or rests a delivery has its webhook's lock: nobody does now.
     wanted = {result.claim.webhook.id for result in results}
@@ -374,8 +370,6 @@ def record(
     later = [each for each in results if each.claim.webhook.id in locked]
     if later:
         results = [each for each in results if each.claim.webhook.id not in locked]
-    if reach.has_others:
-        results = hand_over(connection, results, webhooks, reach, now)
     judged = [
         each for some in _one_of_each(results) for each in _end(connection, some, jitter, now)
     ]
@@ -494,7 +488,6 @@ def write_attempts(connection: Connection, ended: Sequence[tuple[Result, int]]) 
             "url": result.claim.shown_url,
             "started_at": result.claim.started_at,
             **end_of(result),
-            "sender": result.sender,
         }
         for result, number in ended
     ]
@@ -505,7 +498,7 @@ def write_attempts(connection: Connection, ended: Sequence[tuple[Result, int]]) 
 
 def complete(connection: Connection, result: Result, attempt_id: int) -> None:
     """Say of a stored attempt that was taken for interrupted how it did end."""
-    row = {"id": attempt_id, **end_of(result), "sender": result.sender}
+    row = {"id": attempt_id, **end_of(result)}
     update_rows(connection, Attempt, [row])
     write_bodies(connection, [(result, attempt_id)])
 
@@ -519,9 +512,8 @@ def write_bodies(connection: Connection, ended: Iterable[tuple[Result, int]]) ->
 def end_of(result: Result) -> dict[str, Any]:
     """The values of `END`."""
     failed, arrived = AttemptOutcome.FAILED, AttemptOutcome.DELIVERED
-    ended = AttemptOutcome.UNREACHED if result.sender else failed
     return {
-        "outcome": ended if result.outcome.reason else arrived,
+        "outcome": failed if result.outcome.reason else arrived,
         "reason": result.outcome.reason,
         "code": result.outcome.code,
         "phases": result.phases,
@@ -545,7 +537,7 @@ def body_of(result: Result) -> dict[str, Any]:
 
 @cache
 def _insert_attempts(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
-    made = insert_many(dialect, Attempt, (*BEGUN, *END, "sender"))
+    made = insert_many(dialect, Attempt, (*BEGUN, *END))
     return made.returning(Attempt.delivery_id, Attempt.id)
 
 
@@ -601,63 +593,3 @@ def _is_next(connection: Connection, result: Result, delivery: AnyRow) -> bool:
         return False
     lease = select(Lease.delivery_id).where(Lease.delivery_id == claim.delivery_id)
     return connection.execute(lease).one_or_none() is None
-
-
-log = logging.getLogger(__name__)
-
-
-def hand_over(
-    connection: Connection,
-    results: Sequence[Result],
-    webhooks: Mapping[int, HealthRow],
-    reach: OwnReach,
-    now: datetime,
-) -> Sequence[Result]:
-    """Give back what another machine may bring to its receiver; return the rest of `results`.
-
-    Also notes whom this machine has reached, and whom it has not. The webhooks are locked.
-    """
-    answered = {each.claim.webhook.id for each in results if each.outcome.code is not None}
-    reach.note_answers(connection, answered)
-    unreached = [each for each in results if each.is_unreached and _is_current(each, webhooks)]
-    if not unreached:
-        return results
-    ids = {each.claim.webhook.id for each in unreached}
-    failed = {each: webhooks[each].last_delivered_at for each in ids}
-    back = reach.note_failures(connection, failed, now)
-    given = [each for each in unreached if each.claim.webhook.id in back]
-    if not given:
-        return results
-    _give_back(connection, [each._replace(sender=reach.machine) for each in given])
-    gone = set(map(id, given))
-    return [each for each in results if id(each) not in gone]
-
-
-def _is_current(result: Result, webhooks: Mapping[int, HealthRow]) -> bool:
-    """Whether it says something of the present address: that was not changed meanwhile."""
-    sent_to = result.claim.webhook
-    return sent_to.id in webhooks and webhooks[sent_to.id].version == sent_to.version
-
-
-def _give_back(connection: Connection, given: Sequence[Result]) -> None:
-    """Status, due time and tries stay as they are; the attempt takes a number."""
-    held = [(each.claim.delivery_id, each.claim.token) for each in given]
-    taken = {row.delivery_id for row in leases.take(connection, held)}
-    standings = read(connection, sorted(taken))
-    numbered = []
-    for each in given:
-        if (before := standings.pop(each.claim.delivery_id, None)) is not None:
-            numbered.append((each, max(each.claim.number, before.attempts + 1)))
-        elif each.claim.delivery_id not in taken:
-            is_settled(connection, each)
-    if numbered:
-        write_attempts(connection, numbered)
-        rows = [{"id": each.claim.delivery_id, "attempts": number} for each, number in numbered]
-        update_rows(connection, Delivery, rows)
-    for each in given:
-        log.warning(
-            "Could not connect to webhook %s for delivery %s (%s); another machine takes over.",
-            each.claim.webhook.public_id,
-            each.claim.public_id,
-            each.outcome.reason,
-        )

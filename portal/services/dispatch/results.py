@@ -114,7 +114,7 @@ _PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
 class Result(NamedTuple):
     """How one attempt ended. `phases`: milliseconds since its start. Everything is bounded.
 
-    `is_unreached`: there was no connection. `sender`: the machine that gave it back for that.
+    `is_unreached`: there was no connection.
     """
 
     claim: Claim
@@ -130,7 +130,11 @@ class Result(NamedTuple):
     detail: str
     finished_at: datetime
     is_unreached: bool = False
-    sender: str | None = None
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether it may have been read over a connection that ended, where it has no answer."""
+        return self.phases.get("again") is not None
 
     @property
     def is_late(self) -> bool:

@@ -23,6 +23,7 @@ from portal.services.operations.health import (
     has_met_closed,
     is_before_the_release,
 )
+from portal.services.outbox.connectivity import hosts_in_words
 
 
 class Level(StrEnum):
@@ -372,30 +373,23 @@ WHERE_TO_LOOK = (
 )
 
 
-def senders_reach(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """A machine that sends nothing for it, and one that others only send a part for."""
-    benched = {each.host for each in facts.lives if each.is_alive and each.benched_at}
-    zone = facts.settings.timezone
-    for each in facts.refuted:
-        since = f"{moment_words(each.since, zone, now)} ({zone.key})"
-        if each.machine in benched:
-            yield Finding(
-                "sender_benched",
-                Level.WARNING,
-                f"{each.machine} has not been able to reach receivers since {since}. It sends "
-                "nothing until it can; other machines send for it.",
-                WHERE_TO_LOOK,
-            )
-        else:
-            one = each.webhooks == 1
-            which = "one receiver" if one else f"{each.webhooks} receivers"
-            yield Finding(
-                "sender_unreached",
-                Level.WARNING,
-                f"{each.machine} has not been able to reach {which} since {since}. Other machines "
-                f"reach {'it' if one else 'them'}, and send for it.",
-                WHERE_TO_LOOK,
-            )
+def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """A machine that cannot connect to receivers through no fault of theirs."""
+    machines: dict[str, list[Life]] = {}
+    for each in facts.lives:
+        if each.is_alive and each.offline_since:
+            machines.setdefault(each.host, []).append(each)
+    for machine, lives in machines.items():
+        since = min(each.offline_since for each in lives if each.offline_since)
+        hosts = sorted({host for each in lives for host in each.offline_hosts})
+        zone = facts.settings.timezone
+        yield Finding(
+            "sender_offline",
+            Level.WARNING,
+            f"{machine} cannot connect to {hosts_in_words(hosts)} since "
+            f"{moment_words(since, zone, now)} ({zone.key}); no attempt is spent.",
+            WHERE_TO_LOOK,
+        )
 
 
 def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
@@ -587,7 +581,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     redis_wakes,
     _workers,
     _silent,
-    senders_reach,
+    senders_connect,
     _sweep,
     _late,
     alerts_are_looked_for,

@@ -41,7 +41,6 @@ from portal.services.operations.readiness import (
     readiness,
 )
 from portal.services.outbox.due import SendingStop, find_stop
-from portal.services.outbox.reach import RefutedDoubts, find_refuted
 from portal.services.webhooks.keys import lost_names, undecryptable_names
 
 OPEN_TOO_LONG: Final = 10.0  # seconds
@@ -153,10 +152,10 @@ class Facts:
 
     `at`: that moment by the database's clock, which every sign of life goes by; by ours where it
     does not answer, for the reason in `database_error`. `trouble`: what it refuses this process.
-    `here`: this machine. `refuted`: machines that could not connect where others have. `blockers`:
-    who may hold up Saves. `keys_error`: why the keys do not fit what is stored. `stop`: who has
-    stopped all sending. `lost`: the names of webhooks that are off because their secrets did not
-    open; `closed`: of those whose secrets do not, where a sender has met one lately, else none.
+    `here`: this machine. `blockers`: who may hold up Saves. `keys_error`: why the keys do not fit
+    what is stored. `stop`: who has stopped all sending. `lost`: the names of webhooks that are off
+    because their secrets did not open; `closed`: of those whose secrets do not, where a sender has
+    met one lately, else none.
     """
 
     settings: Settings
@@ -168,7 +167,6 @@ class Facts:
     blockers: Sequence[Blocker] = ()
     keys_error: str = ""
     lives: Sequence[Life] = ()
-    refuted: Sequence[RefutedDoubts] = ()
     stop: SendingStop | None = None
     lost: Sequence[str] = ()
     closed: Sequence[str] = ()
@@ -211,7 +209,6 @@ def read_facts(*, examines: bool = False) -> Facts:
             lives=signs,
             lost=lost_names(),
             closed=undecryptable_names() if has_met_closed(signs, now) else (),
-            refuted=find_refuted(session().connection()),
             stop=find_stop(),
             backlog=read_backlog(),
             alerts=run_status(now),

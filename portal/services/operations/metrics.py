@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import func, select
 
-from portal.models.deliveries import Attempt, AttemptOutcome, Delivery, DeliveryStatus
+from portal.models.deliveries import Attempt, Delivery, DeliveryStatus
 from portal.services.core.unit_of_work import database_time, session
 
 # Of each status only the newest are counted, or a scrape would cost more with every month.
@@ -63,8 +63,6 @@ def read_recent() -> Recent:
         .limit(RECENT_ATTEMPTS)
         .subquery()
     )
-    # What another machine took over is no attempt to whoever asks how receivers do.
-    counts = newest.c.outcome != AttemptOutcome.UNREACHED
-    rows = current.execute(select(newest).where(newest.c.finished_at > since, counts)).all()
+    rows = current.execute(select(newest).where(newest.c.finished_at > since)).all()
     seconds = sorted((row.finished_at - row.started_at).total_seconds() for row in rows)
     return Recent(Counter((row.outcome, row.reason or "") for row in rows), seconds)

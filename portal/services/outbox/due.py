@@ -49,7 +49,6 @@ from portal.services.core.queries import capped, skip_scan
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.outbox import leases
-from portal.services.outbox.reach import own_reach
 
 
 class ShownStatus(StrEnum):
@@ -122,13 +121,9 @@ class Flags(NamedTuple):
     ended: int | None
 
 
-def has_claimable(*, by_anybody: bool = False) -> bool:
-    """Whether a claim made now would get anything. Reads only.
-
-    `by_anybody`: on any machine; else what this one leaves to others does not count.
-    """
-    wanted = find_wanted(session().connection()).wanted
-    return any(by_anybody or own_reach.takes(each.webhook_id) for each in wanted)
+def has_claimable() -> bool:
+    """Whether a claim made now would get anything. Reads only."""
+    return bool(find_wanted(session().connection()).wanted)
 
 
 def find_wanted(connection: Connection, *, may_be_lost: bool = False) -> Look:

@@ -57,9 +57,6 @@ from portal.models.deliveries import (
 from portal.services.core.queries import Rowset, as_json, given_ids
 from portal.services.outbox import rollups
 
-# What ended an attempt without an answer, or any word of the receiver.
-NO_END: Final = (AttemptOutcome.INTERRUPTED, AttemptOutcome.UNREACHED)
-
 # The attempt that a lease stands for.
 LEASE: Final[tuple[Any, ...]] = (
     Lease.delivery_id,
@@ -192,7 +189,7 @@ def _interruptions(connection: Connection, delivery_id: int, kind: AttemptKind) 
         select(func.coalesce(func.max(Attempt.number), 0))
         .where(
             Attempt.delivery_id == delivery_id,
-            Attempt.outcome.not_in(NO_END) | (Attempt.kind != kind),
+            (Attempt.outcome != AttemptOutcome.INTERRUPTED) | (Attempt.kind != kind),
         )
         .scalar_subquery()
     )

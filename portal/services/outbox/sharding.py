@@ -11,14 +11,18 @@ from time import monotonic
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
+from portal.database.engine import database_now
 from portal.models.deliveries import Priority
-from portal.services.core.heartbeats import own_run
+from portal.models.operations import Process
+from portal.queue.names import DELIVERIES
+from portal.services.core.heartbeats import SILENT_AFTER, own_run, worker_of
 from portal.services.outbox.due import Claimable
-from portal.services.outbox.reach import Machines
 
 PATIENCE: Final = 0.3  # seconds that something due may lie at a webhook of another process
+# … or at one to which this process could not connect: another may have a way there.
+UNCONNECTED_PATIENCE: Final = 2.0
 
 
 class Shard(NamedTuple):
@@ -46,21 +50,31 @@ class Sharding:
         self.shard = ALL
         self._left: dict[int, float] = {}  # by webhook: since when something lies there
         self._adopted: Set[int] = frozenset()
+        self._unconnected: set[int] = set()
 
     @property
     def again_at(self) -> float:
         """When to look again for what was left to others, by the monotonic clock."""
-        return min(self._left.values(), default=inf) + PATIENCE
+        return min((at + self._patience(id_) for id_, at in self._left.items()), default=inf)
 
-    def refresh(self, connection: Connection, machines: Machines) -> None:
+    def note(self, webhook_id: int, *, has_connected: bool) -> None:
+        """Note whether this process could connect to the webhook's receiver."""
+        if not has_connected and self.shard.senders > 1:
+            self._unconnected.add(webhook_id)
+        elif self._unconnected:
+            self._unconnected.discard(webhook_id)
+
+    def refresh(self, connection: Connection) -> None:
         """Note who sends: with each beat.
 
         On SQLite one alone writes at a time: dividing would only make its batches smaller.
         """
-        runs = [] if connection.dialect.name == "sqlite" else sorted(machines.runs)
+        runs = [] if connection.dialect.name == "sqlite" else _sending_runs(connection)
         own = self._own or own_run()
         self.shard = Shard(runs.index(own), len(runs)) if own in runs else ALL
         self._adopted = frozenset()
+        if self.shard.senders == 1:
+            self._unconnected.clear()
 
     def choose(self, wanted: Iterable[Claimable]) -> list[Claimable]:
         """Those of what is due that this process claims now.
@@ -71,17 +85,38 @@ class Sharding:
         self._left = self._lying(found)
         return [each for each in found if each.webhook_id not in self._left]
 
+    def _patience(self, webhook_id: int) -> float:
+        return UNCONNECTED_PATIENCE if webhook_id in self._unconnected else PATIENCE
+
     def _lying(self, found: Sequence[Claimable]) -> dict[int, float]:
         """What is left to others, and since when. What has lain too long is not, until the next
         beat: its process may hang, or may not reach the receiver."""
-        shard = self.shard
-        if not any(shard.has(each.webhook_id) for each in found):
-            return {}
-        now = monotonic()
-        theirs = [each for each in found if not (shard.has(each.webhook_id) or _is_urgent(each))]
-        since = {each.webhook_id: self._left.get(each.webhook_id, now) for each in theirs}
-        self._adopted |= {id_ for id_, at in since.items() if now - at >= PATIENCE}
-        return {id_: at for id_, at in since.items() if id_ not in self._adopted}
+        shard, now = self.shard, monotonic()
+        has_own = any(shard.has(each.webhook_id) for each in found)
+        left = {}
+        for each in found:
+            id_ = each.webhook_id
+            is_theirs = has_own and not (shard.has(id_) or _is_urgent(each))
+            is_unconnected = id_ in self._unconnected
+            if not (is_unconnected or (is_theirs and id_ not in self._adopted)):
+                continue
+            since = self._left.get(id_, now)
+            if now - since < self._patience(id_):
+                left[id_] = since
+            elif not is_unconnected:
+                self._adopted |= {id_}
+        return left
+
+
+def _sending_runs(connection: Connection) -> list[UUID]:
+    """The processes that send, live, and can connect."""
+    since = database_now(connection) - SILENT_AFTER
+    living = select(Process.run).where(
+        Process.kind == worker_of(DELIVERIES),
+        Process.seen_at > since,
+        Process.offline_since.is_(None),
+    )
+    return sorted(each for each in connection.scalars(living) if each)
 
 
 def _is_urgent(wanted: Claimable) -> bool:

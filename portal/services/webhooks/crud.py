@@ -15,7 +15,6 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import keep_unique, notify, writing
-from portal.services.outbox import reach
 from portal.services.webhooks import activation
 from portal.services.webhooks.rows import (
     Facts,
@@ -98,7 +97,6 @@ def edit(
         changes = _differences(before, webhook, values, actor, made, stays=stays)
         if webhook.url != address:
             changes["url"] = _moved(before, address, webhook, was_secret)
-            reach.forget_webhook(current.connection(), webhook.id)
         replace_draft(current, draft, webhook)
         asks = _switch(current, webhook, values)
         if (now_on := facts_of(webhook)["status"]) != before["status"]:

@@ -15,7 +15,7 @@ from portal.services.deliveries.detail import AttemptDetail
 from portal.services.outbox.due import ShownStatus
 from portal.web.deliveries.presenter import DeliveryPage
 from portal.web.deliveries.request import MOST_SHOWN, pretty
-from portal.web.deliveries.steps import phases_in_words, taken_over, who
+from portal.web.deliveries.steps import phases_in_words, who
 
 # Of the answer: what would let somebody in at the receiver.
 HIDDEN_ANSWERS: Final = frozenset({"set-cookie", "set-cookie2", "authorization"})
@@ -106,8 +106,6 @@ def _end(attempt: AttemptDetail) -> str:
     took = f" in {in_words(total / 1000)}" if total else ""
     if attempt.is_delivered:
         return f"answered {attempt.code}{took}"
-    if attempt.is_unreached:
-        return taken_over(attempt)
     return f"{title(attempt.failed_for, attempt.code)}{took}"
 
 

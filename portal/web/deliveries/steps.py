@@ -14,7 +14,7 @@ from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.outbox.due import ShownStatus
 from portal.web.deliveries.wording import event_name, held_end
-from portal.web.frame.wording import moment
+from portal.web.frame.wording import moment, offline_sentence
 
 PHASES: Final = {
     "again": "sent once more, because the connection kept open had ended,",
@@ -105,13 +105,8 @@ def who(attempt: AttemptDetail) -> str:
             return f"Attempt {attempt.number}"
 
 
-def taken_over(attempt: AttemptDetail) -> str:
-    """Return what became of one whose machine could not connect."""
-    return f"{attempt.sender} could not connect; another machine took over."
-
-
 def _has_no_side(attempt: AttemptDetail) -> bool:
-    return attempt.is_being_sent or attempt.is_delivered or attempt.is_unreached
+    return attempt.is_being_sent or attempt.is_delivered
 
 
 def _side(attempt: AttemptDetail) -> str:
@@ -123,8 +118,6 @@ def _ending(attempt: AttemptDetail) -> tuple[str, str]:
         return "info", "Being sent now."
     if attempt.is_delivered:
         return "success", f"Delivered. The receiver answered {attempt.code}."
-    if attempt.is_unreached:
-        return "warning", taken_over(attempt)
     words = f"{title(attempt.failed_for, attempt.code)}."
     return ("warning" if attempt.is_interrupted else "danger"), words
 
@@ -132,6 +125,9 @@ def _ending(attempt: AttemptDetail) -> tuple[str, str]:
 def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
     if delivery.stop and delivery.waits_for_start:
         yield DeliveryStep("Waiting", None, "warning", "All sending is stopped.")
+        return
+    if delivery.offline and delivery.waits_for_connection:
+        yield DeliveryStep("Waiting", None, "warning", offline_sentence(delivery.offline))
         return
     match delivery.status:
         case ShownStatus.RETRYING:
@@ -220,8 +216,7 @@ def steps_of_test(delivery: DeliveryDetail) -> list[TestStep]:
     """Return the steps of a test's newest attempt; a delivery that is no test has none."""
     if not delivery.is_test:
         return []
-    counted = [ended for ended in delivery.attempts if not ended.is_unreached]
-    attempt = counted[-1] if counted else None
+    attempt = delivery.attempts[-1] if delivery.attempts else None
     if attempt is None or attempt.is_being_sent:
         return list(_under_way(delivery, attempt))
     return list(_ended(delivery, attempt))

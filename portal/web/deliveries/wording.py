@@ -29,6 +29,7 @@ from portal.web.frame.wording import (
     day_of,
     moment,
     near_time,
+    offline_sentence,
     plural,
     stop_sentence,
     to_the_second,
@@ -110,6 +111,8 @@ def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
         return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
     if delivery.stop and delivery.waits_for_start:
         return f"{stop_sentence(delivery.stop)} This goes out once it is started again."
+    if delivery.offline and delivery.waits_for_connection:
+        return f"{offline_sentence(delivery.offline)} It goes out once it can."
     match delivery.status:
         case ShownStatus.WAITING:
             return f"{_asked(delivery)}It is about to be sent."
@@ -495,6 +498,8 @@ def _the_first(delivery: DeliveryDetail, name: str) -> str:
 def _what_next(delivery: DeliveryDetail) -> str:
     if delivery.stop and delivery.waits_for_start:
         return "We have stopped all sending for now. It goes out once that is started again."
+    if delivery.offline and delivery.waits_for_connection:
+        return f"{offline_sentence(delivery.offline)} It goes out once it can."
     match delivery.status:
         case ShownStatus.HELD:
             until = held_end(delivery.created_at, delivery.webhook_off_at)

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from portal.engine.health import PATIENCE_IN_WORDS
 from portal.models.people import Role
+from portal.services.outbox.connectivity import find_offline
 from portal.services.outbox.due import SendingStop, find_stop
 from portal.services.webhooks.queries import WebhookTrouble, troubles
 from portal.web.frame.access import local_path, requires
@@ -39,6 +40,7 @@ def _give_words(state: BlueprintSetupState) -> None:
     state.app.jinja_env.globals["troubles"] = shown
     state.app.jinja_env.globals["patience"] = PATIENCE_IN_WORDS
     state.app.jinja_env.globals["sending_stop"] = sending_stop
+    state.app.jinja_env.globals["offline_senders"] = find_offline
 
 
 def sending_stop() -> SendingStop | None:

@@ -42,6 +42,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.setdefault("can", _deny)
     app.jinja_env.globals.setdefault("troubles", list)
     app.jinja_env.globals.setdefault("sending_stop", lambda: None)
+    app.jinja_env.globals.setdefault("offline_senders", list)
     app.jinja_env.globals.update(WORDS)
     app.jinja_env.filters["harmless"] = harmless
     app.jinja_env.globals.update(

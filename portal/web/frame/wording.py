@@ -15,6 +15,7 @@ from portal.lib.clock import utcnow
 from portal.lib.durations import in_words, relative
 from portal.models.tasks import Task, TaskState
 from portal.services.core import queries
+from portal.services.outbox.connectivity import OfflineSender, hosts_in_words
 from portal.services.outbox.due import SendingStop
 
 THIN_SPACE: Final = "\u202f"  # a narrow space that does not break
@@ -112,6 +113,13 @@ def stop_sentence(stop: SendingStop) -> str:
     return f"Sending is stopped for all webhooks since {exact_day(stop.since)}, by {stop.by}."
 
 
+def offline_sentence(sender: OfflineSender) -> str:
+    """To which hosts a machine cannot connect, and since when."""
+    since = exact_day(sender.since)
+    hosts = hosts_in_words(sender.hosts)
+    return f"{sender.machine} cannot connect to {hosts} since {since}; no attempt is spent."
+
+
 def near_day(at: datetime, now: datetime | None = None) -> str:
     """Return a day in a column: "today 17:00", or "24 Dec"."""
     local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
@@ -165,6 +173,7 @@ WORDS: Final[dict[str, Callable[..., object]]] = {
     "near_day": near_day,
     "to_the_second": to_the_second,
     "stop_sentence": stop_sentence,
+    "offline_sentence": offline_sentence,
     "days_kept": days_kept,
     "zone_name": zone_name,
 }

@@ -85,14 +85,12 @@ def _delivering(facts: Facts) -> Iterator[Metric]:
     for kind in sorted(kind for _, kinds in ROLES for kind in kinds):
         alive.add_metric([kind], len(findings.lives_of(facts, kind)))
     yield alive
-    benched = _gauge(
-        "benched", "Whether this machine sends nothing, for want of a way", ("machine",)
-    )
+    offline = _gauge("offline", "Whether this machine cannot connect to receivers", ("machine",))
     senders = findings.lives_of(facts, heartbeats.worker_of(DELIVERIES))
     for machine in sorted({each.host for each in senders}):
-        is_benched = any(each.host == machine and each.benched_at for each in senders)
-        benched.add_metric([machine], float(is_benched))
-    yield benched
+        is_offline = any(each.host == machine and each.offline_since for each in senders)
+        offline.add_metric([machine], float(is_offline))
+    yield offline
     swept_at = findings.last_sweep(facts)
     if swept_at is not None:
         age = _gauge(f"{heartbeats.SWEEP}_age_seconds", "Since somebody looked for what is due")

@@ -272,6 +272,7 @@ def test_what_a_dispatcher_left_open_when_it_broke_is_nothing_to_the_next(
             transport=transport,
             notifier=notifier.notifier(),
             wake=Wake(),
+            connectivity=equip().connectivity,
             is_stopping=fuse,
         ).run()
     assert (transport.in_flight, transport._sockets.is_watching) == (0, False)

@@ -72,7 +72,9 @@ def looks_with(
     writer: DatabaseWriter,
     executor: DatabaseExecutor,
 ) -> Poller:
-    return Poller(writer, executor, kept, InFlight(settings(), transport, kept), transport, most)
+    connectivity = equip().connectivity
+    in_flight = InFlight(settings(), transport, kept, connectivity)
+    return Poller(writer, executor, kept, in_flight, transport, connectivity, most)
 
 
 def test_a_claim_is_for_the_places_that_are_free_less_those_about_to_be_taken(
@@ -93,8 +95,8 @@ def test_a_webhook_whose_secret_does_not_open_is_left_alone_by_every_claim(
     writer: DatabaseWriter, executor: DatabaseExecutor
 ) -> None:
     kept, transport = Recorder(writer, executor), equip().transport
-    in_flight = InFlight(settings(), transport, kept)
-    poller = Poller(writer, executor, kept, in_flight, transport, 512)
+    in_flight = InFlight(settings(), transport, kept, equip().connectivity)
+    poller = Poller(writer, executor, kept, in_flight, transport, equip().connectivity, 512)
     closed, open_one = make_webhook(), make_webhook()
     in_flight._shut[closed.id] = inf
     publish()

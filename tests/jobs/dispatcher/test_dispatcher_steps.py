@@ -44,6 +44,7 @@ def a_dispatcher(places: int = 20, **changed: Any) -> Iterator[Dispatcher]:
             transport=transport,
             notifier=notifier.notifier(),
             wake=Wake(),
+            connectivity=equip().connectivity,
             is_stopping=lambda: False,
         )
         dispatcher._notifications.start()

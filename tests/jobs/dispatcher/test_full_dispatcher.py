@@ -82,6 +82,7 @@ def test_what_is_about_to_be_started_has_its_place_already(
             transport=transport,
             notifier=notifier.notifier(),
             wake=Wake(),
+            connectivity=equip().connectivity,
             is_stopping=lambda: waiting.append(transport.in_flight) or stop.is_set(),  # type: ignore[func-returns-value]  # notes it
         ).run_until_idle()
         transport.close()

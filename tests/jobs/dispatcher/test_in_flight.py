@@ -6,21 +6,21 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
+from jobs.deliver import equip
 from jobs.dispatcher import in_flight as in_flight_module
 from jobs.dispatcher.database_executor import DatabaseExecutor
 from jobs.dispatcher.database_writer import DatabaseWriter
 from jobs.dispatcher.in_flight import InFlight
 from jobs.dispatcher.recorder import Recorder
 from portal.engine.http import transport as transport_module
+from portal.engine.http.curl_handle import CONNECT_TIMEOUT
 from portal.engine.http.transport import Transport
-from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE, WARY_PATIENCE
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import db, settings
 from portal.models.deliveries import AttemptBody
 from portal.services.core import heartbeats
 from portal.services.dispatch import request
 from portal.services.dispatch.claim_types import Claim
-from portal.services.outbox.reach import Known, own_reach
 from portal.services.webhooks.rows import opening
 from tests.jobs.dispatcher.delivery_clock import attempts, claim, only_delivery
 from tests.jobs.outage import Clock
@@ -44,7 +44,7 @@ def kept(writer: DatabaseWriter, executor: DatabaseExecutor) -> Recorder:
 
 @pytest.fixture
 def in_flight(transport: Transport, kept: Recorder) -> InFlight:
-    return InFlight(settings(), transport, kept)
+    return InFlight(settings(), transport, kept, equip().connectivity)
 
 
 def claims_of(*urls: str, secret: str | None = None) -> list[Claim]:
@@ -55,35 +55,21 @@ def claims_of(*urls: str, secret: str | None = None) -> list[Claim]:
 
 
 def test_how_long_a_request_may_take_and_over_what_it_goes(
-    transport: Transport, in_flight: InFlight, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, in_flight: InFlight
 ) -> None:
     (usual,) = claims_of("http://127.0.0.1:9/")
     test = usual._replace(kind=AttemptKind.TEST)
-    probe = usual._replace(webhook=usual.webhook._replace(throttled=True))
     inbox = usual._replace(webhook=usual.webhook._replace(kind="inbox"))
-    others = frozenset({"m2"})
-    wary = Known(others, left=frozenset({usual.webhook.id + 1}))
-    for known, each in (
-        (Known(), usual),
-        (Known(), inbox),
-        (Known(others), test),
-        (Known(others), usual),
-        (Known(others), probe),
-        (wary, usual),
-    ):
-        monkeypatch.setattr(own_reach, "_known", known)
+    for each in (usual, inbox, test):
         assert in_flight.start(each)
     asked = [each.order for each in transport._busy.values() if each.order]
     assert [(each.opens, each.is_fresh, each.patience) for each in asked] == [
-        (None, False, LONG_PATIENCE),
-        (opening(), False, LONG_PATIENCE),
-        (None, True, SHORT_PATIENCE),
-        (None, False, SHORT_PATIENCE),
-        (None, False, LONG_PATIENCE),
-        (None, True, WARY_PATIENCE),
+        (None, False, CONNECT_TIMEOUT),
+        (opening(), False, CONNECT_TIMEOUT),
+        (None, True, CONNECT_TIMEOUT),
     ]
     assert {each.timeout for each in asked} == {settings().webhook_timeout}
-    assert (in_flight.count, in_flight.tokens) == (6, {usual.token})
+    assert (in_flight.count, in_flight.tokens) == (3, {usual.token})
 
 
 @pytest.mark.parametrize(("is_in_trouble", "waiting"), [(True, 1), (False, 0)])
@@ -96,22 +82,30 @@ def test_the_name_of_a_receiver_in_trouble_stands_behind_others(
     assert transport._lookups.waiting == waiting
 
 
-def test_a_connect_is_slow_after_half_a_second(
+def test_a_request_is_unheard_that_has_had_no_connection_for_a_second(
     in_flight: InFlight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """But for tests, the inbox, and receivers that are in trouble already."""
     clock = Clock()
     monkeypatch.setattr(transport_module, "monotonic", clock.monotonic)
     early, late = claims_of("http://127.0.0.1:9/", "http://127.0.0.1:9/")
     seen = []
     for each in (early, late):
-        assert in_flight.start(each)
-        for later in (0.24, 0.24):
+        for other in (
+            each,
+            each._replace(kind=AttemptKind.TEST),
+            each._replace(webhook=each.webhook._replace(kind="inbox")),
+            each._replace(webhook=each.webhook._replace(throttled=True)),
+        ):
+            assert in_flight.start(other)
+        for later in (0.49, 0.49):
             clock.now += later
-            seen.append(in_flight.slow_ones())
-    own, other = early.webhook.id, late.webhook.id
-    assert seen == [set(), set(), {own}, {own}]
+            seen.append(in_flight.unheard())
+    assert seen == [{}, {}, {1: early}, {1: early}]
     clock.now += 0.1
-    assert in_flight.slow_ones() == {own, other}
+    assert in_flight.unheard() == {1: early, 5: late}
+    assert in_flight.abort({1}) == ([], [early])
+    assert in_flight.unheard() == {5: late}
 
 
 def test_a_webhook_whose_secret_does_not_open_is_left_alone_for_a_minute(

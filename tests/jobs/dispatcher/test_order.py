@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from jobs.deliver import deliver_due
+from jobs.deliver import deliver_due, equip
 from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.wake import Wake
 from jobs.stop_flag import stop
@@ -197,6 +197,7 @@ def dispatcher_alone(app: Flask) -> None:
             transport=transport,
             notifier=notifier.notifier(),
             wake=Wake(),
+            connectivity=equip().connectivity,
             is_stopping=stop.is_set,
         ).run_until_idle()
         transport.close()

@@ -51,7 +51,7 @@ def test_it_is_stopped_under_load_and_goes_on_where_it_was(app: Flask, receiver:
     assert len(receiver.received) == 8
     assert sorted({each.status for each in deliveries()}) == ["delivered", "waiting"]
     assert leases() == []
-    assert not due.has_claimable(by_anybody=True)
+    assert not due.has_claimable()
     sending.start(SYSTEM)
     receiver.calm()
     deliver_due()

@@ -10,7 +10,6 @@ from flask import Flask
 from sqlalchemy import delete
 
 from jobs.dispatcher import poller
-from jobs.dispatcher.prober import Prober
 from portal.extensions import db, settings
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
@@ -27,21 +26,24 @@ pytestmark = pytest.mark.both_databases
 WORKER = heartbeats.worker_of(DELIVERIES)
 
 
+def see() -> None:
+    with db.engine.connect() as connection:
+        own_sharding.refresh(connection)
+
+
 @pytest.fixture
 def other(app: Flask, database_kind: str) -> Iterator[None]:
     """Another process that sends; this one knows of it by its own beat."""
     if database_kind == "sqlite":
         pytest.skip("on SQLite nothing is sharded")
-    prober = Prober(app)
     with writing() as current:
         heartbeats.sign_own(current.connection(), WORKER)
         heartbeats.sign(current.connection(), WORKER, f"{WORKER} 2", run=uuid4())
-    prober.look(db.engine)
+    see()
     yield
     with writing() as current:
         current.execute(delete(Process))
-    prober.look(db.engine)
-    prober.close()
+    see()
     assert own_sharding.shard == ALL
 
 

@@ -200,7 +200,6 @@ def test_the_report_names_the_attempt_that_was_made_here(ana: Actor) -> None:
     work()
     for reason, outcome, kind in (
         ("auth", "failed", "scheduled"),
-        ("refused", "unreached", "manual"),
         ("bad_request", "failed", "manual"),
         ("gone", "failed", "manual"),
     ):

@@ -284,12 +284,11 @@ def test_failures_are_counted_in_the_order_in_which_they_ended(ana: Actor) -> No
     assert list(cursor.values()) == [2]
 
 
-def test_an_automatic_try_and_one_that_reached_nobody_are_not_how_it_ended(ana: Actor) -> None:
+def test_an_automatic_try_is_not_how_it_ended(ana: Actor) -> None:
     (made,) = some(1, make_webhook())
     batch = bulk_retry.start(ana, all_that(FAILED))
     work()
     make_attempt(made, kind="scheduled", outcome="delivered", code=200)
-    make_attempt(made, kind="manual", outcome="unreached", reason="refused", sender="one")
     work()
     assert (fresh(batch).state, fresh(batch).done) == (TaskState.RUNNING, 0)
     finish(made, "failed")

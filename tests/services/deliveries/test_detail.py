@@ -60,10 +60,6 @@ def test_what_is_being_sent_is_an_attempt_and_planned_only_if_nobody_asked(
 def test_a_first_attempt_is_one_that_nothing_counts_before() -> None:
     assert find_delivery(make_delivery()).is_untried
     assert not find_delivery(make_delivery(tries=1)).is_untried
-    made = make_delivery()
-    make_attempt(made, outcome="unreached", reason="refused", sender="one")
-    assert find_delivery(made).is_untried
-    assert find_delivery(made).last_attempt is None
 
 
 def test_the_address_of_attempts_is_masked_where_it_is_a_secret_by_now() -> None:

@@ -51,11 +51,3 @@ def test_nothing_is_read_of_what_nobody_asked_about(app: Flask) -> None:
     assert told() == {}
     assert list(told(one)) == [one]
     assert list(told(other)) == [other]
-
-
-def test_what_could_not_connect_at_all_was_no_attempt_of_the_receivers(app: Flask) -> None:
-    made = failed([SERVER])
-    for _ in range(2):
-        make_attempt(made, reason="connect_timeout", outcome="unreached")
-    make_attempt(made, kind="manual", reason="auth", code=401)
-    assert told(made) == {made: "Server error (500), 1"}

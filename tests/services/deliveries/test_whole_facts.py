@@ -65,7 +65,6 @@ def attempted(made: UUID) -> None:
         certificate_ends_at=DUE,
         started_at=STARTED,
         finished_at=ENDED,
-        sender="one",
         request_headers=[["X-Number", 7]],
         response_headers=[["Server", "theirs"]],
         response_text="busy",
@@ -96,7 +95,6 @@ ATTEMPT = AttemptDetail(
     is_truncated=True,
     location="/elsewhere",
     detail="in detail",
-    sender="one",
 )
 
 
@@ -179,6 +177,7 @@ def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
         ahead=None,
         behind=0,
         stop=None,
+        offline=None,
         now=found.now,
     )
 

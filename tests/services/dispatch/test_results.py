@@ -88,7 +88,6 @@ def test_all_that_came_back_is_in_the_result_without_what_is_secret(claimed: Cla
         request_headers=result.request_headers,
         finished_at=result.finished_at,
         is_unreached=True,
-        sender=None,
         **BODY,
     )
     assert result.as_failed == FailedAttempt(
@@ -163,7 +162,6 @@ def test_all_of_a_result_is_stored_whenever_it_comes(
         "certificate_ends_at": result.certificate_ends_at,
         "started_at": claimed.started_at,
         "finished_at": result.finished_at,
-        "sender": None,
     }
 
 

@@ -38,7 +38,7 @@ NOBODY = """
     alerts.dedupe_key alerts.event alerts.matter
     assets.status
     assignments.condition_in assignments.condition_out assignments.end_reason assignments.kind
-    attempts.kind attempts.outcome attempts.peer attempts.phases attempts.reason attempts.sender
+    attempts.kind attempts.outcome attempts.peer attempts.phases attempts.reason
     audit_entries.action audit_entries.origin audit_entries.target_id audit_entries.target_kind
     batch_rows.message batch_rows.outcome
     canary.sealed counters.name
@@ -47,8 +47,9 @@ NOBODY = """
     inbox_messages.legacy inbox_messages.standard
     import_matches.headings incidents.kind incidents.status_from leases.kind
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type
-    notices.told processes.host processes.kind processes.name processes.trouble
-    reach.machine reservations.state stock_moves.kind submissions.owner submissions.result_path
+    notices.told processes.host processes.kind processes.name processes.offline_hosts
+    processes.trouble
+    reservations.state stock_moves.kind submissions.owner submissions.result_path
     task_rows.outcome tasks.actor_kind tasks.counts tasks.cursor tasks.error tasks.kind
     tasks.origin tasks.state users.role
     webhook_events.event webhooks.headers_enc webhooks.kind webhooks.off_reason

@@ -15,7 +15,6 @@ from portal.services.core.heartbeats import Life, worker_of
 from portal.services.operations.backlog import Backlog
 from portal.services.operations.findings import Level, find, lives_of
 from portal.services.operations.health import Blocker, Disk, Facts
-from portal.services.outbox.reach import RefutedDoubts
 from tests.conftest import ENVIRONMENT
 from tests.services.operations.test_findings import (
     DATABASE,
@@ -159,19 +158,21 @@ def test_jobs_that_failed_are_counted_over_all_queues(settings: Settings) -> Non
     assert title.startswith("3 jobs of the workers")
 
 
-def test_a_machine_that_is_gone_is_on_no_bench_and_times_are_those_of_the_clock_on_the_wall(
+def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_lives(
     settings: Settings,
 ) -> None:
-    doubts = {"refuted": [RefutedDoubts("m2", NOW, 3)]}
-    sender = replace(life(worker_of(DELIVERIES), pid=9), host="m2", benched_at=NOW)
-    (title,) = titles(settings, lives=[*LIVES, sender], **doubts)
-    assert "receivers since 1 March 13:00 (Europe/Vienna). It sends nothing" in title
+    hosts = [f"{letter}.example" for letter in "abcdef"]
+    sender = replace(life(worker_of(DELIVERIES), pid=9), host="m2", offline_since=NOW)
+    (title,) = titles(settings, lives=[*LIVES, replace(sender, offline_hosts=hosts)])
+    assert title == (
+        "m2 cannot connect to a.example, b.example, c.example, d.example, e.example and 1 more "
+        "since 1 March 13:00 (Europe/Vienna); no attempt is spent."
+    )
+    long_ago = replace(sender, offline_since=NOW - timedelta(days=61), offline_hosts=hosts[:1])
+    (title,) = titles(settings, lives=[*LIVES, long_ago])
+    assert "a.example since 30 December 2025 13:00 (Europe/Vienna)" in title
     gone = replace(sender, is_alive=False, started_at=NOW, kind=heartbeats.DISPATCHER)
-    (title,) = titles(settings, lives=[*LIVES, gone], **doubts)
-    assert "3 receivers since 1 March 13:00 (Europe/Vienna). Other machines reach them" in title
-    long_ago = {"refuted": [RefutedDoubts("m2", NOW - timedelta(days=61), 3)]}
-    (title,) = titles(settings, lives=[*LIVES, gone], **long_ago)
-    assert "since 30 December 2025 13:00 (Europe/Vienna)" in title
+    assert titles(settings, lives=[*LIVES, gone]) == []
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,10 @@ def test_of_who_lives_all_is_told_that_was_written(app: Flask) -> None:
     with writing() as current:
         heartbeats.sign_own(current.connection(), heartbeats.WEB, ["noticed"], full)
         now = database_time(current)
-        current.execute(update(Process).values(seen_at=now, started_at=now, skew=7, benched_at=now))
+        times = {"seen_at": now, "started_at": now, "offline_since": now}
+        current.execute(
+            update(Process).values(**times, skew=7, offline_hosts="a.example b.example")
+        )
     both: dict[str, Any] = {
         "host": settings().machine,
         "pid": os.getpid(),
@@ -63,7 +66,8 @@ def test_of_who_lives_all_is_told_that_was_written(app: Flask) -> None:
         "started_at": now,
         "is_alive": True,
         "skew": 7.0,
-        "benched_at": now,
+        "offline_since": now,
+        "offline_hosts": ["a.example", "b.example"],
     }
     own = heartbeats.own_name(heartbeats.WEB)
     assert heartbeats.lives() == [

@@ -86,15 +86,6 @@ def test_nor_are_those_that_a_shutdown_ended(hook: Hook) -> None:
     assert stored(delivery)["status"] == "waiting"
 
 
-def test_one_that_was_handed_to_another_machine_does_not_begin_the_count_anew(hook: Hook) -> None:
-    delivery = retried(hook)
-    interrupted(delivery)
-    interrupted(delivery)
-    make_attempt(delivery, kind="manual", outcome="unreached")
-    cut_off(delivery, hook)
-    assert stored(delivery)["status"] == "failed"
-
-
 def test_a_retry_that_is_cut_off_spends_no_try_of_the_schedule(hook: Hook) -> None:
     delivery = retried(hook)
     cut_off(delivery, hook)

@@ -18,11 +18,11 @@ from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_run
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.outbox import reach, sharding
+from portal.services.outbox import sharding
 from portal.services.outbox.due import find_wanted
-from portal.services.outbox.reach import Machines
 from portal.services.outbox.sharding import Shard, Sharding
 from tests.jobs.dispatcher.delivery_clock import ask_for_retry, attempts, deliveries, make_due
+from tests.jobs.outage import Clock
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook, publish
 
@@ -53,14 +53,14 @@ class Sender:
         self.sharding = Sharding(self.run)
         self.sign()
 
-    def sign(self, *, ago: float = 0.0, benched: bool = False) -> None:
+    def sign(self, *, ago: float = 0.0, offline: bool = False) -> None:
         """Its last sign of life."""
         with writing() as current:
             now = database_now(current.connection())
             process = Process(name=f"{WORKER} {self.run}", kind=WORKER, host=self.host, pid=1)
             process.run, process.started_at = self.run, now
             process.seen_at = now - timedelta(seconds=ago)
-            process.benched_at = now if benched else None
+            process.offline_since = now if offline else None
             current.merge(process)
 
     @property
@@ -81,8 +81,7 @@ class Sender:
 
 
 def see(connection: Connection, sharding: Sharding) -> None:
-    machines = reach.find_machines(connection, database_now(connection))
-    sharding.refresh(connection, machines)
+    sharding.refresh(connection)
 
 
 def senders(count: int) -> list[Sender]:
@@ -110,24 +109,47 @@ def test_each_takes_its_own_and_all_together_take_everything(count: int) -> None
 
 
 @pytest.mark.usefixtures("sharded")
-def test_in_whatever_order_they_are_read_each_has_its_own() -> None:
-    runs = UUID(int=1), UUID(int=9)  # a set of these two is walked in the order in which it is made
-    shares = []
-    for own, read in zip(runs, (runs, reversed(runs)), strict=True):
-        each = Sharding(own)
-        with writing() as current:
-            machines = Machines(frozenset({"m1", "m2"}), frozenset(), frozenset(list(read)))
-            each.refresh(current.connection(), machines)
-        shares.append(each.shard)
-    assert shares == [Shard(0, 2), Shard(1, 2)]
+def test_that_of_a_process_goes_by_the_run_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    each = Sharding()
+    runs = sorted([own_run(), NOBODY])
+    monkeypatch.setattr(sharding, "_sending_runs", lambda _connection: runs)
+    with writing() as current:
+        each.refresh(current.connection())
+    assert each.shard == Shard(1, 2)
 
 
 @pytest.mark.usefixtures("sharded")
-def test_that_of_a_process_goes_by_the_run_of_the_process() -> None:
-    each, machines = Sharding(), Machines(frozenset(), frozenset(), frozenset([own_run(), NOBODY]))
-    with writing() as current:
-        each.refresh(current.connection(), machines)
-    assert each.shard == Shard(1, 2)
+def test_one_that_could_not_be_connected_to_is_left_to_others_for_two_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each time, whoever's it is, and also what a person asked for."""
+    clock = Clock()
+    monkeypatch.setattr(sharding, "monotonic", clock.monotonic)
+    first, _ = senders(2)
+    hook = next(
+        each for each in (make_webhook() for _ in range(2)) if first.sharding.shard.has(each.id)
+    )
+    first.sharding.note(hook.id, has_connected=False)
+    for _ in range(2):
+        make_delivery(hook)
+        ask_for_retry(deliveries()[-1].id)
+        assert first.claim() == []
+        assert first.sharding.again_at == pytest.approx(clock.now + 2.0)
+        clock.now += 1.9
+        assert first.claim() == []
+        clock.now += 0.2
+        assert first.claim() == [hook.id]
+    make_delivery(hook)
+    first.sharding.note(hook.id, has_connected=True)
+    assert first.claim() == [hook.id]
+
+
+def test_one_process_alone_leaves_nothing_to_others() -> None:
+    (first,) = senders(1)
+    hook = make_webhook()
+    first.sharding.note(hook.id, has_connected=False)
+    make_delivery(hook)
+    assert first.claim() == [hook.id]
 
 
 @pytest.mark.usefixtures("sharded")
@@ -226,7 +248,7 @@ def test_what_ran_out_waits_for_no_process() -> None:
     assert [each.outcome for each in attempts()] == ["interrupted"]
 
 
-@pytest.mark.parametrize("gone", ["silent", "benched", "ended"])
+@pytest.mark.parametrize("gone", ["silent", "offline", "ended"])
 def test_with_those_that_do_not_send_nothing_is_divided(gone: str) -> None:
     hooks = backlog(4)
     first, second = senders(2)
@@ -234,7 +256,7 @@ def test_with_those_that_do_not_send_nothing_is_divided(gone: str) -> None:
         with writing() as current:
             current.execute(delete(Process).where(Process.run == second.run))
     else:
-        second.sign(ago=16.0 if gone == "silent" else 0.0, benched=gone == "benched")
+        second.sign(ago=16.0 if gone == "silent" else 0.0, offline=gone == "offline")
     first.look()
     assert first.claim() == hooks
 

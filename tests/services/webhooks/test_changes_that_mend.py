@@ -12,11 +12,9 @@ from sqlalchemy import select, update
 
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.models.operations import Reach
 from portal.models.webhooks import Webhook
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.outbox import reach
+from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import activation, crud, held_deliveries, secrets
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.activation import HeldChoice
@@ -128,23 +126,6 @@ def test_turned_on_it_begins_as_if_nothing_had_gone_wrong(ada: Person) -> None:
     assert health(after) == (0, False, 0, None)
     assert (after.failing_since, after.stopped_for) == (None, 0)
     assert (after.state, after.off_reason, after.off_at) == ("active", None, None)
-
-
-def test_at_another_address_nothing_is_known_of_the_way_there(ada: Person) -> None:
-    public_id = made_in_trouble(ada)
-    hook, other = row(public_id).id, make_webhook().id
-    with writing() as current:
-        now = database_time(current)
-        reach.write_failures(current.connection(), "m1", [hook, other], now)
-
-    def doubted() -> set[int]:
-        session().rollback()
-        return set(session().scalars(select(Reach.webhook_id)))
-
-    edit(name="ERP 2")(ada, public_id)
-    assert doubted() == {hook, other}
-    edit(name="ERP 2", url="https://erp.example.com/other")(ada, public_id)
-    assert doubted() == {other}
 
 
 @pytest.mark.parametrize("was_secret", [False, True])

@@ -122,19 +122,6 @@ def test_where_the_problem_is_ours_the_owner_is_not_sent_to_the_log(support: Pag
     assert "check their log" not in words
 
 
-def test_what_another_machine_took_over_says_so_and_is_nobodys_failure(support: Pages) -> None:
-    made = make_delivery(status="delivered", tries=1, code=204)
-    given = {"outcome": "unreached", "reason": "connect_timeout", "sender": "m2"}
-    make_attempt(made, **given, started_at=AT, finished_at=AT)
-    make_attempt(made, outcome="delivered", code=204, started_at=AT, finished_at=AT)
-    page = support.get(f"/deliveries/{made}")
-    words = "m2 could not connect; another machine took over"
-    assert words in page.main
-    assert "The receiver's side" not in page.main
-    assert "It may have arrived more than once" not in page.main
-    assert words in support.client.get(f"/deliveries/{made}/help-bundle").text
-
-
 def test_before_the_first_attempt_there_is_nothing_to_tell(support: Pages) -> None:
     page = support.get(f"/deliveries/{make_delivery()}")
     assert "Tell the caller" not in page.main

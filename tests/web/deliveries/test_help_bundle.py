@@ -66,14 +66,12 @@ def test_each_end_of_an_attempt_has_its_words() -> None:
     made = make_delivery()
     make_attempt(made, outcome="delivered", code=204, phases={"total": 20})
     make_attempt(made, outcome="interrupted")
-    make_attempt(made, outcome="unreached", reason="refused", sender="one")
     lease(made)
     ends = [line.rpartition("Z")[2] or line for line in bundle(made) if line[:3].strip().isdigit()]
     told = [each.partition("automatic: ")[2] for each in ends]
     assert told == [
         "answered 204 in 20 ms",
         "Interrupted",
-        "one could not connect; another machine took over.",
         "being sent",
     ]
 

@@ -49,13 +49,13 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
     at, hook = datetime(2026, 5, 3, 16, 0, 12, tzinfo=UTC), make_webhook(name="ERP")
     ended = {"status": "failed", "reason": "server", "code": 503}
     sent = make_delivery(hook, created_at=at, **ended, took_ms=1230, tries=1)
-    for kind, outcome in (("scheduled", "failed"), ("manual", "failed"), ("manual", "unreached")):
+    for kind, outcome in (("scheduled", "failed"), ("manual", "failed")):
         make_attempt(sent, kind=kind, outcome=outcome)
     asset = ["AST-00007", "Projector", "ERP", "Failed"]
     headings, line = file_of(support, "export.csv")
     iso, why = "2026-05-03T16:00:12+00:00", "Server error (503)"
     begin = [iso, str(sent), "asset.created", "Asset created", *asset, "", "no"]
-    values = [*begin, "server", why, "503", "1", "3", "2", "", "1230", iso]
+    values = [*begin, "server", why, "503", "1", "2", "2", "", "1230", iso]
     names = (
         "stored_at delivery_id event event_name asset_tag asset_name webhook status paused_because"
         " is_test reason result code tries attempts times_sent next_try_at took_ms ended_at"

@@ -102,10 +102,3 @@ def test_what_is_no_test_has_no_steps() -> None:
     made = make_delivery(status="failed")
     make_attempt(made, reason="dns")
     assert steps_of_test(find_delivery(made)) == []
-
-
-def test_a_machine_that_could_not_connect_ended_no_step() -> None:
-    made = make_delivery(status="delivered", priority=Priority.TEST)
-    make_attempt(made, kind="test", outcome="delivered", code=200)
-    make_attempt(made, kind="test", outcome="unreached", reason="refused", sender="one")
-    assert steps_of_test(find_delivery(made))[-1].title.startswith("Answered 200")

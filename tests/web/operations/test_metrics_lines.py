@@ -4,16 +4,15 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
 
 from portal.models.operations import Process
+from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import sending
 from portal.web.operations.metrics import exposition
 from portal.web.operations.probe_views import is_passed_on
-from tests.services.dispatch.sending_machines import Machine
 from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import make_delivery
 from tests.support.pages import Pages
@@ -30,16 +29,25 @@ def figures(beginning: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in pairs if name.startswith(beginning)}
 
 
-def test_of_each_machine_that_sends_it_is_told_whether_it_is_on_the_bench() -> None:
-    for host in ("m6", "m2", "m5", "m1", "m4"):
-        Machine(host)
-    Machine("m3", silent=60)
+def sender(host: str, *, silent: float = 0.0, is_offline: bool = False) -> None:
+    """A process that sends, on a machine of its own."""
+    kind = heartbeats.worker_of(DELIVERIES)
     with writing() as current:
-        of_some = update(Process).where(Process.host.in_(["m1", "m3"]))
-        current.execute(of_some.values(benched_at=database_time(current)))
-    assert list(figures("benched").items()) == [
-        ('benched{machine="m1"}', 1.0),
-        *((f'benched{{machine="m{number}"}}', 0.0) for number in (2, 4, 5, 6)),
+        now = database_time(current)
+        process = Process(name=f"{kind} {host}:1", kind=kind, host=host, pid=1, started_at=now)
+        process.seen_at = now - timedelta(seconds=silent)
+        process.offline_since = now if is_offline else None
+        current.add(process)
+
+
+def test_of_each_machine_that_sends_it_is_told_whether_it_cannot_connect() -> None:
+    for host in ("m6", "m2", "m5", "m4"):
+        sender(host)
+    sender("m1", is_offline=True)
+    sender("m3", silent=60, is_offline=True)
+    assert list(figures("offline").items()) == [
+        ('offline{machine="m1"}', 1.0),
+        *((f'offline{{machine="m{number}"}}', 0.0) for number in (2, 4, 5, 6)),
     ]
 
 
@@ -65,7 +73,7 @@ def test_the_longest_wait_is_told_and_nothing_where_nothing_is_due() -> None:
 
 
 def test_a_kind_of_process_that_never_started_has_its_line_as_well() -> None:
-    Machine("m1"), Machine("m2"), Machine("m3", silent=60)
+    sender("m1"), sender("m2"), sender("m3", silent=60)
     assert figures("processes") == {
         'processes{kind="dispatcher"}': 0.0,
         'processes{kind="scheduler"}': 0.0,
@@ -76,7 +84,7 @@ def test_a_kind_of_process_that_never_started_has_its_line_as_well() -> None:
 
 
 def test_findings_are_counted_by_level_and_by_key() -> None:
-    Machine("m1")
+    sender("m1")
     begin_periodic_task(heartbeats.SWEEP, 0)
     found = figures("finding")
     assert found['findings{level="danger"}'] == 0.0
@@ -106,7 +114,7 @@ def test_a_proxy_is_known_by_what_proxies_write(app: Flask, header: str, is_a_pr
 
 def test_system_lists_processes_and_no_periodic_tasks(app: Flask) -> None:
     pages: Pages = visit(app)
-    Machine("m1")
+    sender("m1")
     begin_periodic_task(heartbeats.SWEEP, 0)
     begin_periodic_task("a periodic task", 0)
     text = pages.get("/settings/system").main

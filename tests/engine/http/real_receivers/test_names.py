@@ -9,7 +9,7 @@ import time
 import pytest
 
 from portal.engine.http.address_guard import AddressGuard
-from portal.engine.http.bare_probe import BareProbes, Door
+from portal.engine.http.bare_probe import BareProbes, Connected
 from portal.engine.http.transport import Transport, prepare
 from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers.name_server import NameServer
@@ -178,22 +178,21 @@ def test_a_name_that_was_being_looked_up_when_all_was_dropped_is_not_known() -> 
         drive_all(transport)
 
 
-@pytest.mark.netns
-def test_where_another_machine_may_bring_it_a_name_is_waited_for_as_a_connection_is() -> None:
+@pytest.mark.netns(addresses=[PUBLIC])
+def test_what_is_aborted_while_its_name_hangs_holds_nobody_up() -> None:
+    """Also the one that waits for its turn to look the name up."""
     transport = Transport(AddressGuard())
     request = prepare(f"http://{HANGING[0]}/", (), b"")
-    ended = []
-    with NameServer({}, silent=HANGING):
+    with NameServer({}, silent=HANGING), Receiver(host=PUBLIC) as receiver:
+        for number in range(3):
+            transport.start(number, request, timeout=20)
+        transport.drive(0.1)
         began = time.monotonic()
-        transport.start("alone", request, timeout=0.3)
-        transport.start("alone, later", request, timeout=20)
-        for number in range(6):
-            transport.start(number, request, timeout=20, patience=0.7, has_others=True)
-        while len(ended) < 7 and time.monotonic() - began < 3:
-            ended += transport.drive(0.1)
-        transport.abandon()
-    assert {each.key for each in ended} == {"alone", *range(6)}
-    assert {(each.reason, each.is_unreached) for each in ended} == {(Reason.DNS, True)}
+        assert transport.abort({0, 2}) == set(), "nothing was sent"
+        assert set(transport.unheard(0)) == {1}
+        assert transport.abort({1}) == set()
+        assert send(transport, receiver.url).reason is None
+        assert (transport.in_flight, time.monotonic() - began < 3) == (0, True)
 
 
 @pytest.mark.netns
@@ -204,7 +203,8 @@ def test_a_bare_probe_does_not_wait_for_a_resolver_that_answers_nothing(
     probes = BareProbes(AddressGuard())
     with NameServer({}, silent=HANGING):
         began = time.monotonic()
-        assert probes.knock([Door(1, f"http://{HANGING[0]}/", patience=0.3)]) == set()
+        url = f"http://{HANGING[0]}/"
+        assert probes.connect([url], timeout=0.3) == {url: Connected(is_open=False, address=None)}
         assert time.monotonic() - began < 4
     probes.close()
 

@@ -11,10 +11,9 @@ from time import monotonic
 import pytest
 
 from portal.engine.http.address_guard import AddressGuard
-from portal.engine.http.bare_probe import BareProbes, Door
+from portal.engine.http.bare_probe import BareProbes, Connected
 from portal.engine.http.exchange import Exchange
 from portal.engine.http.transport import Transport, prepare
-from portal.engine.reach import SHORT_PATIENCE
 from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import HostileServer
@@ -23,6 +22,8 @@ from tests.faults.support.lossy_wire import CLIENTS, FAR, NEAR, lossy_wire
 from tests.support.ports import free_port
 from tests.support.processes import until
 from tests.support.receiver import Receiver
+
+SHORT_PATIENCE = 2.0
 
 
 def closed_port() -> int:
@@ -216,29 +217,48 @@ def test_with_many_open_connections_that_have_ended_it_takes_no_longer(is_told: 
     transport.close()
 
 
-def test_a_bare_probe_knocks_at_no_address_that_is_none(receiver: Receiver) -> None:
+def opened(found: dict[str, Connected]) -> set[str]:
+    """Those that could be connected to."""
+    return {url for url, each in found.items() if each.is_open}
+
+
+def test_a_bare_probe_connects_to_no_address_that_is_none(receiver: Receiver) -> None:
     probes = BareProbes(AddressGuard([ip_network("127.0.0.0/8")]))
     local = f"127.0.0.1:{receiver.port}/"
-    odd = [Door(url, url, patience=1) for url in (f"ftp://{local}", f"http://ana@{local}")]
-    assert probes.knock([*odd, Door("good", f"http://{local}", patience=1)]) == {"good"}
+    odd, good = (f"ftp://{local}", f"http://ana@{local}"), f"http://{local}"
+    found = probes.connect([*odd, good], timeout=1)
+    assert found == {
+        **dict.fromkeys(odd, Connected(is_open=False, address=None)),
+        good: Connected(is_open=True, address="127.0.0.1"),
+    }
     probes.close()
     assert until(lambda: receiver.connections_seen > 0)
     assert receiver.connections_seen == 1
+
+
+def test_two_names_of_one_address_are_known_by_it() -> None:
+    probes = BareProbes(AddressGuard([ip_network("127.0.0.0/8")]))
+    port = closed_port()
+    found = probes.connect([f"http://localhost:{port}/", f"http://127.0.0.1:{port}/"], timeout=1)
+    assert {each.is_open for each in found.values()} == {False}
+    assert {each.address for each in found.values()} <= {"127.0.0.1", "::1"}
+    probes.close()
 
 
 @pytest.mark.netns
 def test_a_bare_probe_sends_nothing_and_goes_through_the_same_guard() -> None:
     port = free_port()
     with lossy_wire(port) as wire, Receiver(host=NEAR, port=port) as receiver:
-        door = Door("far", f"http://{FAR}:{port}/", patience=1)
+        far, closed = f"http://{FAR}:{port}/", f"http://{NEAR}:{free_port()}/"
         open_to_all = BareProbes(AddressGuard([ip_network(CLIENTS)]))
-        other = Door("closed", f"http://{NEAR}:{free_port()}/", patience=1)
-        assert open_to_all.knock([door, other]) == {"far"}
-        tls = Door("tls", f"https://{FAR}:{port}/", patience=1)
-        assert open_to_all.knock([tls]) == set(), "nobody speaks TLS there"
-        assert BareProbes(AddressGuard()).knock([door]) == set()
+        assert opened(open_to_all.connect([far, closed], timeout=1)) == {far}
+        tls = f"https://{FAR}:{port}/"
+        assert opened(open_to_all.connect([tls], timeout=1)) == set(), "nobody speaks TLS there"
+        assert opened(BareProbes(AddressGuard()).connect([far], timeout=1)) == set()
         wire.is_cut = True
         began = monotonic()
-        assert open_to_all.knock([door, other]) == set()
+        found = open_to_all.connect([far, closed], timeout=1)
+        assert found[far] == Connected(is_open=False, address=FAR)
+        assert opened(found) == set()
         assert monotonic() - began < 2.5
         assert receiver.received == []

@@ -1,0 +1,89 @@
+"""Whose failure it is that a host cannot be connected to: the rule as a table, and its memory."""
+
+from itertools import count
+
+import pytest
+
+from portal.engine.connectivity import LONGEST_OFFLINE, OfflineHosts, Probe, is_outage
+
+# Hosts by a letter each; capitals connect. "a=1": its name leads to the address 1; "?": nothing has
+# arrived there yet, or something has failed.
+TABLE = [
+    ("", False),
+    ("a", False),
+    ("a b", True),
+    ("a b C", True),
+    ("a b C D", False),
+    ("a b c C=9", True),
+    ("a B", False),
+    ("a=1 b=1", False),
+    ("a=1 b=1 c", True),
+    ("a=1 B=1 c", False),
+    ("a b C=1 D=1", True),
+    ("a? b?", False),
+    ("a b? C", False),
+    ("a b C? D?", True),
+]
+
+
+def probes(words: str) -> list[Probe]:
+    found = []
+    for word in words.split():
+        name, _, address = word.rstrip("?").partition("=")
+        is_well = not word.endswith("?")
+        found.append(Probe(name.lower(), address or None, name.isupper(), is_well))
+    return found
+
+
+@pytest.mark.parametrize(("words", "is_ours"), TABLE)
+def test_two_hosts_or_more_that_were_well_and_more_than_connect(words: str, is_ours: bool) -> None:
+    assert is_outage(probes(words)) is is_ours
+
+
+def test_an_outage_is_judged_by_all_that_was_probed_since_it_began() -> None:
+    hosts, clock = OfflineHosts(), count(1)
+    steps = [
+        ("a", ""),
+        ("a b C", "a b"),
+        ("a b", "a b"),  # while it lasts only these are probed
+        ("d", "a b d"),
+        ("A", "b d"),  # two, and as many connect: what is left is the receivers'
+    ]
+    offline = []
+    for words, _ in steps:
+        hosts.note_probes(probes(words), next(clock))
+        offline.append(" ".join(sorted(hosts.since)))
+    assert offline == ["", "a b", "a b", "a b d", ""]
+
+
+def test_a_host_that_was_failing_before_is_offline_with_the_others_and_no_evidence() -> None:
+    hosts = OfflineHosts()
+    assert hosts.note_probes(probes("a b"), 1.0)
+    assert hosts.note_probes(probes("x?"), 2.0)
+    assert hosts.since == {"a": 1.0, "b": 1.0, "x": 2.0}
+    assert not hosts.note_probes(probes("A b x?"), 3.0)
+    assert not hosts.since
+
+
+def test_since_when_a_host_is_offline_stays_as_it_was() -> None:
+    hosts = OfflineHosts()
+    for at in (1.0, 2.0):
+        hosts.note_probes(probes("a b"), at)
+    hosts.note_probes(probes("a b c"), 3.0)
+    assert hosts.since == {"a": 1.0, "b": 1.0, "c": 3.0}
+
+
+def test_after_six_hours_a_host_is_the_receivers_failure_until_it_connects() -> None:
+    hosts = OfflineHosts()
+    hosts.note_probes(probes("a b"), 0.0)
+    hosts.note_probes(probes("a b c d"), 60.0)
+    hosts.note_probes(probes("a b c d"), LONGEST_OFFLINE - 1)
+    assert not hosts.is_expired("a")
+    assert hosts.note_probes(probes("a b c d"), LONGEST_OFFLINE)
+    assert set(hosts.since) == {"c", "d"}
+    assert (hosts.is_expired("a"), hosts.is_expired("c")) == (True, False)
+    hosts.note_connected("a")
+    assert not hosts.is_expired("a")
+    assert hosts.is_expired("b")
+    hosts.note_probes(probes("B"), LONGEST_OFFLINE + 1)
+    assert not hosts.is_expired("b")

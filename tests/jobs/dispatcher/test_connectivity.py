@@ -1,0 +1,225 @@
+"""What a sender alone cannot connect to spends no attempt; what only one receiver refuses does.
+
+Each address of 127.0.0.0/8 is a host.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, update
+from sqlalchemy.exc import OperationalError
+
+from jobs.deliver import deliver_due, equip
+from jobs.dispatcher import connectivity as connectivity_module
+from jobs.dispatcher.connectivity import Connectivity
+from portal.extensions import db, settings
+from portal.models.deliveries import DeliveryStatus
+from portal.models.webhooks import Webhook
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import writing
+from portal.services.outbox.connectivity import find_offline
+from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
+from tests.jobs.dispatcher.running_sender import running_sender
+from tests.support.database.statements import asked
+from tests.support.factories import make_webhook, publish
+from tests.support.ports import free_port
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+
+HOSTS = [f"127.0.0.{number}" for number in range(2, 6)]
+
+
+@pytest.fixture
+def receivers(app: Flask) -> Iterator[list[Receiver]]:
+    """Four hosts; something has arrived at each."""
+    del app
+    with ExitStack() as stack:
+        made = [stack.enter_context(Receiver(host=host)) for host in HOSTS]
+        for each in made:
+            make_webhook(each.url)
+            each.answer(headers=[("Connection", "close")])
+        publish()
+        deliver_due()
+        assert len(attempts()) == len(HOSTS)
+        yield made
+
+
+@pytest.fixture
+def signed(app: Flask) -> None:
+    """This process has a sign of life."""
+    del app
+    with writing() as current:
+        heartbeats.sign_own(current.connection(), heartbeats.worker_of(DELIVERIES))
+
+
+def outcomes() -> list[str]:
+    return [each.outcome for each in attempts()][len(HOSTS) :]
+
+
+def statuses() -> list[str]:
+    return [each.status for each in deliveries()][len(HOSTS) :]
+
+
+def offline() -> list[str]:
+    db.session.rollback()
+    return [host for each in find_offline() for host in each.hosts]
+
+
+def failures() -> set[int]:
+    db.session.rollback()
+    return {each.failures_in_row for each in db.session.query(Webhook)}
+
+
+@pytest.mark.usefixtures("signed")
+def test_a_sender_that_cannot_connect_to_most_hosts_spends_no_attempt(
+    app: Flask, receivers: list[Receiver], caplog: pytest.LogCaptureFixture
+) -> None:
+    with running_sender(app):
+        for each in receivers[1:]:
+            each.stop()
+        publish()
+        assert until(lambda: offline() == HOSTS[1:], 10)
+        publish()
+        assert until(lambda: statuses().count("delivered") == 2, 5), "one host goes on"
+        assert (outcomes(), leases()) == (["delivered"] * 2, [])
+        assert set(statuses()) == {"waiting", "delivered"}
+        said = [each for each in caplog.messages if "connect" in each]
+        assert said == ["Cannot connect to 127.0.0.3, 127.0.0.4, 127.0.0.5; no attempt is spent."]
+        for each in receivers[1:]:
+            each.start()
+        assert until(lambda: set(statuses()) == {"delivered"}, 5)
+        assert until(lambda: offline() == [], 5)
+    assert set(outcomes()) == {"delivered"}
+    assert failures() == {0}
+    assert {each.tries for each in deliveries()} == {1}
+    assert caplog.messages[-1] == "Sending to 127.0.0.3, 127.0.0.4, 127.0.0.5 again."
+
+
+def test_what_one_receiver_refuses_is_its_failure(receivers: list[Receiver]) -> None:
+    receivers[0].stop()
+    publish()
+    deliver_due()
+    assert sorted(outcomes()) == ["delivered"] * 3 + ["failed"]
+    assert sorted(statuses()) == ["delivered"] * 3 + ["retrying"]
+
+
+def test_of_one_host_nothing_can_be_told(app: Flask) -> None:
+    """Two names, or two ports, of one address are one host."""
+    del app
+    port = free_port()
+    with Receiver() as first, Receiver() as second:
+        hooks = [make_webhook(each.url) for each in (first, second)]
+        hooks.append(make_webhook(f"http://localhost:{port}/"))
+        publish()
+        deliver_due()
+        first.stop()
+        second.stop()
+        publish()
+        deliver_due()
+    ended = [each for each in attempts() if each.outcome != "delivered"]
+    assert {each.outcome for each in ended} == {"failed"}
+    assert len(ended) == 3
+
+
+def test_tests_and_the_inbox_are_apart(receivers: list[Receiver]) -> None:
+    inbox = make_webhook("", kind="inbox").id
+    for each in receivers:
+        each.stop()
+    with writing() as current:
+        others = update(Webhook).where(Webhook.id != inbox)
+        current.execute(others.values(state="off"))
+    publish()
+    deliver_due()
+    assert outcomes() == ["failed"], "nothing listens at our own address in tests"
+
+
+@pytest.mark.usefixtures("signed")
+def test_what_may_have_been_read_is_interrupted(
+    app: Flask, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection was open and has ended, and a new one fails."""
+    for each in receivers:
+        each.answer()
+    publish()
+    deliver_due()
+    for each in receivers:
+        each.answer(delay=30.0)
+    with running_sender(app):
+        publish()
+        for each in receivers:
+            each.wait_for(3)
+        with monkeypatch.context() as patch:
+            patch.setattr(Connectivity, "judge", lambda *_: None)
+            for each in receivers:
+                each.stop()
+            assert until(lambda: len(equip().connectivity._pending) == len(HOSTS), 10)
+        assert until(lambda: offline() == HOSTS, 10)
+        assert until(lambda: leases() == [], 5)
+        assert outcomes()[len(HOSTS) :] == ["interrupted"] * len(HOSTS)
+        assert {each.finished_at is not None for each in attempts()} == {True}
+        assert statuses()[len(HOSTS) :] == ["waiting"] * len(HOSTS)
+        assert {each.tries for each in deliveries()[2 * len(HOSTS) :]} == {0}
+
+
+@pytest.mark.usefixtures("signed")
+def test_at_the_end_what_is_not_judged_yet_is_released(
+    app: Flask, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_sender(app):
+        monkeypatch.setattr(Connectivity, "judge", lambda *_: None)
+        for each in receivers:
+            each.stop()
+        publish()
+        connectivity = equip().connectivity
+        assert until(lambda: len(connectivity._pending) == len(HOSTS), 10)
+    assert (outcomes(), leases(), connectivity.tokens) == ([], [], set())
+    assert set(statuses()) == {DeliveryStatus.WAITING}
+
+
+def raise_error(_connection: Connection) -> None:
+    raise OperationalError("SELECT", {}, OSError("cut"))
+
+
+@pytest.mark.usefixtures("signed")
+def test_while_the_database_does_not_say_which_hosts_there_are_nothing_is_judged(
+    app: Flask, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connectivity_module, "PROBE_EVERY", 0.1)
+    connectivity = equip().connectivity
+    with running_sender(app):
+        with monkeypatch.context() as patch:
+            patch.setattr(connectivity_module, "find_targets", raise_error)
+            for each in receivers:
+                each.stop()
+            publish()
+            assert until(lambda: len(connectivity._pending) == len(HOSTS), 10)
+            assert not until(lambda: not connectivity.tokens, 0.5)
+        assert until(lambda: offline() == HOSTS, 10)
+    assert outcomes() == []
+
+
+def test_what_it_cannot_connect_to_is_written_where_it_has_changed(app: Flask) -> None:
+    del app
+    connectivity = Connectivity(settings(), lambda: None)
+    connectivity.write_status(db.engine)
+    with asked(db.engine) as statements:
+        connectivity.write_status(db.engine)
+    assert statements == []
+    connectivity.close()
+
+
+@pytest.mark.parametrize(("host", "status"), [("localhost", "retrying"), ("127.0.0.1", "failed")])
+def test_only_a_closed_address_in_figures_is_final_at_once(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, host: str, status: str
+) -> None:
+    nothing_open = replace(settings(), webhook_allowed_networks=())
+    monkeypatch.setitem(app.extensions, "settings", nothing_open)
+    make_webhook(f"http://{host}:81/")
+    publish()
+    deliver_due()
+    (row,) = deliveries()
+    assert (row.status, row.reason) == (status, "blocked")
