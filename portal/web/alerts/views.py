@@ -23,7 +23,7 @@ from portal.web.frame.access import actor, local_path, requires
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import DELIVERY, Tab, Tag
 from portal.web.frame.wording import counted
-from portal.web.help.advice import for_reader, whom
+from portal.web.help.advice import contact, for_reader
 
 blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
 
@@ -91,7 +91,7 @@ def index() -> tuple[str, int]:
         which=chosen.which,
         has_any=bool(page.rows) or alert_queries.has_any(),
         is_narrowed=chosen.event is not None or chosen.asset_id is not None,
-        whom=whom,
+        contact=contact,
     )
     return html, status_of(form)
 

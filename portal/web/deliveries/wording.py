@@ -35,7 +35,15 @@ from portal.web.frame.wording import (
     to_the_second,
     zone,
 )
-from portal.web.help.advice import Advice, Link, Matter, advice_after, advise, webhook_links, whom
+from portal.web.help.advice import (
+    Advice,
+    Context,
+    Link,
+    advice_after,
+    advise,
+    contact,
+    webhook_links,
+)
 
 # A retry this near is worth waiting for on the page.
 SOON: Final = timedelta(seconds=15)
@@ -353,7 +361,7 @@ def advice_while_off(delivery: DeliveryDetail) -> Advice | None:
         SWITCH,
         "Turn the webhook on, and choose what becomes of what is held.",
         f"{ASK} to turn the webhook on.",
-        matter=_matter(delivery, "The webhook is off, so this is not sent."),
+        context=_matter(delivery, "The webhook is off, so this is not sent."),
         link=_links(delivery).get(SWITCH),
     )
 
@@ -364,7 +372,7 @@ def advice_while_slow(delivery: DeliveryDetail) -> Advice:
         SYSTEM,
         "Look under System for what is running.",
         f"{ASK} to look under System for what is running.",
-        matter=_matter(delivery, "A delivery waits for longer than usual to be sent."),
+        context=_matter(delivery, "A delivery waits for longer than usual to be sent."),
         link=_links(delivery).get(SYSTEM),
     )
 
@@ -399,8 +407,8 @@ def _explained(
     )
 
 
-def _matter(delivery: DeliveryDetail, happened: str) -> Matter:
-    return Matter(
+def _matter(delivery: DeliveryDetail, happened: str) -> Context:
+    return Context(
         webhook=delivery.webhook_id,
         name=delivery.webhook_name,
         happened=happened,
@@ -523,7 +531,7 @@ def _who_acts(delivery: DeliveryDetail, reason: Reason, side: Side) -> str:
         return "Nobody has to act."
     if side in (Side.RECEIVER, Side.NETWORK) and not (step and step.permission == EDIT):
         return "The receiver's owner must act."
-    who = whom(step.permission if step else SYSTEM, delivery.webhook_id)
+    who = contact(step.permission if step else SYSTEM, delivery.webhook_id)
     return f"{who[:1].upper()}{who[1:]} must act."
 
 

@@ -33,7 +33,7 @@ Link = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Matter:
+class Context:
     """What a message to somebody else is about. `held`: what waits for it, and until when. `path`:
     the page that shows it, from the root."""
 
@@ -64,7 +64,7 @@ def advise(
     own: str,
     others: str,
     *,
-    matter: Matter,
+    context: Context,
     link: Link | None = None,
     needed: str = "",
 ) -> Advice:
@@ -75,14 +75,14 @@ def advise(
     """
     if can(permission):
         return Advice(own, [link] if link else [])
-    sentence = asking(others, permission, matter.webhook)
-    message = message_of(matter, needed or own)
-    return Advice(sentence, message=message, recipient=kind_of(permission))
+    sentence = asking(others, permission, context.webhook)
+    message = message_of(context, needed or own)
+    return Advice(sentence, message=message, recipient=contact_kind(permission))
 
 
 def asking(text: str, permission: str, webhook: UUID | None = None) -> str:
     """The text with whom to ask in the place of `ASK`: "Ask an administrator (Ada Admin) to …"."""
-    words = text.replace(ASK, f"ask {whom(permission, webhook)}")
+    words = text.replace(ASK, f"ask {contact(permission, webhook)}")
     return words[:1].upper() + words[1:] if text.startswith(ASK) else words
 
 
@@ -92,28 +92,28 @@ def for_reader(permission: str, own: str, others: str, webhook: UUID | None = No
     return own if can(permission) else asking(others, permission, webhook)
 
 
-def whom(permission: str, webhook: UUID | None = None) -> str:
+def contact(permission: str, webhook: UUID | None = None) -> str:
     """Who may: "an administrator (Ada Admin, Bo Boss or another administrator)"."""
-    known: dict[tuple[str, UUID | None], str] = g.setdefault("whom", {})
+    known: dict[tuple[str, UUID | None], str] = g.setdefault("contacts", {})
     if (permission, webhook) not in known:
         known[permission, webhook] = _named(permission, webhook)
     return known[permission, webhook]
 
 
-def kind_of(permission: str) -> str:
+def contact_kind(permission: str) -> str:
     """Who may, without names: "an administrator"."""
     return WHO[PERMISSIONS[permission]][0]
 
 
-def message_of(matter: Matter, needed: str) -> str:
+def message_of(context: Context, needed: str) -> str:
     """Plain text to copy: which webhook, what happened, since when, what is needed, and where."""
-    since = moment(matter.since).exact if matter.since else ""
-    link = f"{settings().base_url}{matter.path}" if matter.path else ""
+    since = moment(context.since).exact if context.since else ""
+    link = f"{settings().base_url}{context.path}" if context.path else ""
     lines = (
-        ("Webhook", matter.name),
-        ("What happened", matter.happened),
+        ("Webhook", context.name),
+        ("What happened", context.happened),
         ("Since", since),
-        ("What is held", matter.held),
+        ("What is held", context.held),
         ("What is needed", needed),
         ("Link", link),
     )
@@ -136,7 +136,7 @@ TEST: Final = "webhooks.test"
 def advice_after(
     reason: Reason,
     explained: Callable[[str], Explanation],
-    matter: Matter,
+    context: Context,
     links: Mapping[str, Link],
     *,
     reference: str = "",
@@ -156,17 +156,17 @@ def advice_after(
             step.permission,
             step.own or own,
             step.others,
-            matter=matter,
+            context=context,
             link=links.get(step.permission),
             needed=step.needed,
         )
     permission, verb = (TEST, "test again") if is_test else (RETRY, "retry")
     if can(permission):
         return Advice(own)
-    asked = f"ask {whom(permission, matter.webhook)} to {verb}"
+    asked = f"ask {contact(permission, context.webhook)} to {verb}"
     others = explained(asked).next_step
-    message = message_of(matter, own) if asked in others else ""
-    return Advice(others, message=message, recipient=kind_of(permission))
+    message = message_of(context, own) if asked in others else ""
+    return Advice(others, message=message, recipient=contact_kind(permission))
 
 
 def webhook_links(webhook: UUID) -> dict[str, Link]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from portal.web.help.texts import Passage, Topic
+from portal.web.help.texts import HelpEntry, Topic
 
 STATUSES: Final = ("Every status and reason", "/help/delivery-status")
 
@@ -11,7 +11,7 @@ RETRY: Final = Topic(
     "Retry, one or many",
     "One more attempt because a person asks for it, and what comes of it.",
     (
-        Passage(
+        HelpEntry(
             "one",
             "What Retry does",
             (
@@ -25,7 +25,7 @@ RETRY: Final = Topic(
             (STATUSES,),
             also="again resend repeat redeliver button",
         ),
-        Passage(
+        HelpEntry(
             "outcome",
             "What came of it",
             (
@@ -38,7 +38,7 @@ RETRY: Final = Topic(
             (("System", "/settings/system"),),
             also="result queued waiting worker slow nothing happens",
         ),
-        Passage(
+        HelpEntry(
             "no",
             "Why Retry is off",
             (
@@ -48,7 +48,7 @@ RETRY: Final = Topic(
             ),
             also="disabled greyed grey cannot press",
         ),
-        Passage(
+        HelpEntry(
             "again",
             "Send again what has arrived",
             (
@@ -58,7 +58,7 @@ RETRY: Final = Topic(
             ),
             also="duplicate twice double",
         ),
-        Passage(
+        HelpEntry(
             "problems",
             "Problems",
             (
@@ -74,7 +74,7 @@ RETRY: Final = Topic(
             (("The log", "/deliveries"),),
             also="open failures dismiss hide ignore clear",
         ),
-        Passage(
+        HelpEntry(
             "many",
             "Retry many at once",
             (
@@ -100,7 +100,7 @@ HELD: Final = Topic(
     "Held deliveries and their end",
     "What happens to deliveries while a webhook is off, and afterwards.",
     (
-        Passage(
+        HelpEntry(
             "why",
             "Why a delivery is held",
             (
@@ -111,7 +111,7 @@ HELD: Final = Topic(
             (STATUSES, ("Held deliveries in the log", "/deliveries?status=held")),
             also="off disabled hold kept",
         ),
-        Passage(
+        HelpEntry(
             "on",
             "When the webhook is turned on",
             (
@@ -122,7 +122,7 @@ HELD: Final = Topic(
             ),
             also="turn on send discard choose resume",
         ),
-        Passage(
+        HelpEntry(
             "end",
             "How long it is kept",
             (
@@ -139,7 +139,7 @@ RECEIVER: Final = Topic(
     "For the receiver's developer",
     "What a program that takes our deliveries has to do, and how to find out what is wrong.",
     (
-        Passage(
+        HelpEntry(
             "signature",
             "Check a signature",
             (
@@ -155,7 +155,7 @@ RECEIVER: Final = Topic(
             (("Webhooks", "/settings/webhooks"),),
             also="hmac sha256 verify secret key whsec standard header code python php node",
         ),
-        Passage(
+        HelpEntry(
             "answers",
             "Which answer counts as what",
             (
@@ -169,7 +169,7 @@ RECEIVER: Final = Topic(
             (("What each code means", "/help/delivery-status#reasons"),),
             also="status code response 2xx timeout retry-after rate limit schedule backoff",
         ),
-        Passage(
+        HelpEntry(
             "repeats",
             "The same delivery twice",
             (
@@ -179,7 +179,7 @@ RECEIVER: Final = Topic(
             ),
             also="duplicate idempotent idempotency at least once id",
         ),
-        Passage(
+        HelpEntry(
             "checks",
             "Find out why a delivery fails",
             (

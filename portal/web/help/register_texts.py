@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from portal.web.help.texts import Passage, Topic
+from portal.web.help.texts import HelpEntry, Topic
 
 ASSETS: Final = ("Assets", "/assets")
 
@@ -11,7 +11,7 @@ REGISTER: Final = Topic(
     "The register",
     "What can be done with an asset, and what each step is called.",
     (
-        Passage(
+        HelpEntry(
             "lend",
             "Lend and take back",
             (
@@ -23,7 +23,7 @@ REGISTER: Final = Topic(
             (ASSETS, ("Staff", "/staff")),
             also="check out checkout check in checkin return borrow loan due overdue",
         ),
-        Passage(
+        HelpEntry(
             "give",
             "Give permanently",
             (
@@ -33,7 +33,7 @@ REGISTER: Final = Topic(
             (ASSETS,),
             also="allocate allocated assign revoke hand over",
         ),
-        Passage(
+        HelpEntry(
             "reserve",
             "Reserve",
             (
@@ -45,7 +45,7 @@ REGISTER: Final = Topic(
             (("Reservations", "/reservations"),),
             also="booking book request approve reject calendar",
         ),
-        Passage(
+        HelpEntry(
             "trouble",
             "Maintenance, faults and losses",
             (
@@ -56,7 +56,7 @@ REGISTER: Final = Topic(
             (("Maintenance", "/maintenance"),),
             also="repair service inspection broken lost stolen warranty dispose liquidate scrap",
         ),
-        Passage(
+        HelpEntry(
             "stock",
             "Stock",
             (
@@ -67,7 +67,7 @@ REGISTER: Final = Topic(
             (ASSETS, ("Alerts", "/help/alerts")),
             also="consumable quantity minimum threshold low issue receive",
         ),
-        Passage(
+        HelpEntry(
             "numbers",
             "Tags that are numbers",
             (
@@ -77,7 +77,7 @@ REGISTER: Final = Topic(
             (ASSETS,),
             also="automatic asset tag sequence gap missing skipped",
         ),
-        Passage(
+        HelpEntry(
             "import",
             "Import a file",
             (
@@ -99,7 +99,7 @@ ALERTS: Final = Topic(
     "Alerts",
     "Events that a date makes due: nobody pressed anything.",
     (
-        Passage(
+        HelpEntry(
             "kinds",
             "What there is an alert for",
             (
@@ -110,7 +110,7 @@ ALERTS: Final = Topic(
             (("Alerts", "/alerts"), ("Settings of the alerts", "/settings/alerts")),
             also="threshold warranty maintenance overdue low stock reminder days",
         ),
-        Passage(
+        HelpEntry(
             "when",
             "When alerts are checked, and who gets them",
             (
@@ -122,7 +122,7 @@ ALERTS: Final = Topic(
             (("All events", "/settings/webhooks/events"),),
             also="daily run time notify notification email reminder scheduled",
         ),
-        Passage(
+        HelpEntry(
             "acknowledge",
             "Acknowledge an alert",
             (
@@ -141,7 +141,7 @@ RUNNING: Final = Topic(
     "Running it",
     "Who may do what, who did what, and whether all parts work.",
     (
-        Passage(
+        HelpEntry(
             "roles",
             "Users and roles",
             (
@@ -156,7 +156,7 @@ RUNNING: Final = Topic(
             also="user users role permission rights admin administrator support manager invite "
             "password account access denied",
         ),
-        Passage(
+        HelpEntry(
             "keys",
             "Replace a secret key, or one that leaked",
             (
@@ -171,7 +171,7 @@ RUNNING: Final = Topic(
             also="leaked leak stolen compromised secret key rotate rotation replace change new "
             "signature switch",
         ),
-        Passage(
+        HelpEntry(
             "signed-in",
             "Where you are signed in",
             (
@@ -186,7 +186,7 @@ RUNNING: Final = Topic(
             also="session sign out signed out logout log off browser device cookie stolen confirm "
             "password again",
         ),
-        Passage(
+        HelpEntry(
             "audit",
             "Who changed what",
             (
@@ -198,7 +198,7 @@ RUNNING: Final = Topic(
             (("Audit", "/settings/audit"),),
             also="audit trail history log timeline",
         ),
-        Passage(
+        HelpEntry(
             "system",
             "Is everything running?",
             (
@@ -213,7 +213,7 @@ RUNNING: Final = Topic(
             also="system status up running worker workers scheduler process health down stopped "
             "doctor redis database",
         ),
-        Passage(
+        HelpEntry(
             "stop",
             "Stop all sending",
             (
@@ -228,7 +228,7 @@ RUNNING: Final = Topic(
             (("System", "/settings/system"),),
             also="pause halt emergency switch off kill all webhooks everything start",
         ),
-        Passage(
+        HelpEntry(
             "zones",
             "Time zones",
             (
@@ -238,7 +238,7 @@ RUNNING: Final = Topic(
             (("Your account", "/account"),),
             also="timezone clock utc hours",
         ),
-        Passage(
+        HelpEntry(
             "trial",
             "This is a local trial",
             (

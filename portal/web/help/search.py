@@ -9,9 +9,9 @@ from typing import Final
 
 from portal.engine.reasons import Reason, ReasonGroup, explain, reason_for_code
 from portal.web.help.anchors import CODES, code_url, codes_by_reason, help_url
-from portal.web.help.figures import figures
 from portal.web.help.search_words import PAGES, REASON_WORDS, STATUS_WORDS
 from portal.web.help.status_views import reasons_of, standings, statuses
+from portal.web.help.texts import figures
 from portal.web.help.topics import TOPICS
 
 MOST_FOUND: Final = 20
@@ -73,7 +73,7 @@ def entries() -> Iterator[Entry]:
             text = f"{words.what_happened} {words.next_step}"
             yield Entry(words.title, text, path, f"{also} {group.label} {each.codes_in_words}")
     for topic in TOPICS.values():
-        for part in topic.passages:
+        for part in topic.entries:
             text = " ".join(part.text).format_map(known)
             also = f"{part.also} {topic.title}"
             yield Entry(part.title, text, f"/help/{topic.name}#{part.anchor}", also)

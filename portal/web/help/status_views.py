@@ -12,7 +12,7 @@ from portal.services.webhooks.queries import WebhookStatus
 from portal.web.frame.access import requires
 from portal.web.frame.status_tags import DELIVERY, Tag, webhook_tag
 from portal.web.help.anchors import codes_by_reason, in_words
-from portal.web.help.figures import figures
+from portal.web.help.texts import figures
 
 blueprint = Blueprint("help_status", __name__, url_prefix="/help")
 

@@ -1,12 +1,19 @@
-"""What a help text is made of."""
+"""What a help text is made of, and the numbers of this installation that it names."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+from portal.extensions import settings
+from portal.lib.durations import in_words
+from portal.services.alerts import settings as alert_settings
+from portal.services.webhooks.secrets import OVERLAP
+from portal.web.frame.wording import plural
 
 Link = tuple[str, str]  # words, path
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class HelpEntry:
     """One question and its answer. `text`: paragraphs, with the names of `figures` in braces.
 
     `also`: words that people may search for, and that do not stand in the text.
@@ -26,4 +33,24 @@ class Topic:
     name: str
     title: str
     lede: str
-    passages: tuple[Passage, ...]
+    entries: tuple[HelpEntry, ...]
+
+
+def overlap_words() -> str:
+    """How long a secret key that was replaced still counts: "24 hours"."""
+    return plural(int(OVERLAP / timedelta(hours=1)), "hour")
+
+
+def figures() -> dict[str, str]:
+    """By the names that stand in the texts in braces."""
+    ours, rules = settings(), alert_settings.read().rules
+    return {
+        "tries": str(len(ours.webhook_retry_schedule)),
+        "lasting": in_words(sum(ours.webhook_retry_schedule)),
+        "days": plural(ours.retention_days, "day"),
+        "timeout": in_words(ours.webhook_timeout),
+        "warranty_days": plural(rules.warranty_days, "day"),
+        "maintenance_days": plural(rules.maintenance_days, "day"),
+        "overlap": overlap_words(),
+        "alerts_at": f"{rules.at:%H:%M}",
+    }

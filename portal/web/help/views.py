@@ -10,9 +10,8 @@ from portal.extensions import settings
 from portal.lib.durations import in_words
 from portal.web.frame.access import can, permission_of, requires
 from portal.web.help.anchors import code_url, help_url
-from portal.web.help.figures import figures
 from portal.web.help.search import LONGEST, Entry, find
-from portal.web.help.texts import Link
+from portal.web.help.texts import Link, figures
 from portal.web.help.topics import CODES, REASONS, SUBJECTS, TOPICS
 
 blueprint = Blueprint("help", __name__, url_prefix="/help")
@@ -41,7 +40,7 @@ def show(topic: str) -> str:
     known = figures()
     parts = [
         (each, [text.format_map(known) for text in each.text], _open(each.links))
-        for each in found.passages
+        for each in found.entries
     ]
     return render_template("help/topic.html", topic=found, parts=parts)
 

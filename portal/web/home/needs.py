@@ -21,7 +21,7 @@ from portal.services.operations.overview import Overview
 from portal.services.operations.readiness import OK, Ready
 from portal.web.frame.access import can
 from portal.web.frame.wording import counted, plural
-from portal.web.help.advice import Advice, Matter, advise, for_reader
+from portal.web.help.advice import Advice, Context, advise, for_reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def our_side() -> OurSide:
             SYSTEM,
             "System shows every part.",
             f"Only administrators see more: {ASK}.",
-            matter=Matter(happened=sentence, path=PAGE),
+            context=Context(happened=sentence, path=PAGE),
             link=("System", url_for("system.index")),
             needed="Look under System for what is running.",
         ),

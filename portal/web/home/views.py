@@ -15,7 +15,7 @@ from portal.web.deliveries.log_presenter import failures_url
 from portal.web.frame import charts
 from portal.web.frame.access import can, requires
 from portal.web.frame.wording import counted
-from portal.web.help.advice import whom
+from portal.web.help.advice import contact
 from portal.web.home.needs import needs, our_side, register_needs
 
 # So many problems stand on the page; the others are folded away.
@@ -44,7 +44,7 @@ class FirstStep:
     @property
     def others(self) -> str:
         """Return who takes it, where the reader may not."""
-        return f"Ask {whom(self.permission)}."
+        return f"Ask {contact(self.permission)}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from portal.web.forms.base import refusals_in, say_whether_changed, status_of, t
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.query_values import number_or_none
 from portal.web.frame.access import actor, always, local_path, owner, posted, requires
-from portal.web.help.figures import overlap_words
+from portal.web.help.texts import overlap_words
 from portal.web.webhooks.forms import (
     CONFIRMED,
     SAVE_AND_TEST,

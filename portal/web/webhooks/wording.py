@@ -34,7 +34,7 @@ from portal.web.frame.wording import (
     near_time,
     plural,
 )
-from portal.web.help.advice import Advice, Matter, advice_after, advise, for_reader, webhook_links
+from portal.web.help.advice import Advice, Context, advice_after, advise, for_reader, webhook_links
 
 OFF_NOTES: Final[Mapping[str, str]] = {
     OffReason.PERSON: "Turned off by a person",
@@ -274,7 +274,7 @@ def advice_about_held(webhook: WebhookDetail) -> Advice:
         SWITCH,
         "Send or discard what is held.",
         f"{ASK} to send or discard what is held.",
-        matter=_matter(webhook, "Deliveries to this webhook are held."),
+        context=_matter(webhook, "Deliveries to this webhook are held."),
     )
 
 
@@ -284,7 +284,7 @@ def advice_about_key(webhook: WebhookDetail) -> Advice:
         "webhooks.secret",
         "Give the receiver the new key before then.",
         f"{ASK} to give the receiver the new key before then.",
-        matter=_matter(webhook, "The secret key was replaced, and the earlier one ends soon."),
+        context=_matter(webhook, "The secret key was replaced, and the earlier one ends soon."),
     )
 
 
@@ -322,8 +322,8 @@ def _explained(webhook: WebhookDetail, reason: Reason, retry: str = "") -> Expla
     return explain(reason, host=webhook.host, code=code, again=again, retry=retry)
 
 
-def _matter(webhook: WebhookDetail, happened: str) -> Matter:
-    return Matter(
+def _matter(webhook: WebhookDetail, happened: str) -> Context:
+    return Context(
         webhook=webhook.public_id,
         name=webhook.name,
         happened=happened,

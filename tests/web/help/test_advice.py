@@ -12,7 +12,7 @@ from portal.lib.clock import utcnow
 from portal.models.people import User
 from portal.services.core.unit_of_work import session, writing
 from portal.web.frame.access import SignedIn
-from portal.web.help.advice import Matter, advise, asking, message_of, whom
+from portal.web.help.advice import Context, advise, asking, contact, message_of
 from tests.support.factories import make_user, make_webhook
 
 EDIT, RETRY, CHANGE = "webhooks.edit", "deliveries.retry", "assets.edit"
@@ -51,7 +51,7 @@ def test_one_or_two_are_named(app: Flask, names: list[str], words: str) -> None:
     admins("Gone", is_active=False)
     make_user("support", name="Sue")
     with app.test_request_context():
-        assert whom(EDIT) == words
+        assert contact(EDIT) == words
 
 
 def test_the_owner_of_the_webhook_comes_first_while_they_may(app: Flask) -> None:
@@ -60,12 +60,12 @@ def test_the_owner_of_the_webhook_comes_first_while_they_may(app: Flask) -> None
     hook = make_webhook(owner_id=owner.id)
     with app.test_request_context():
         words = "an administrator (Olga Owner, Ada Admin or another administrator)"
-        assert whom(EDIT, hook.public_id) == words
+        assert contact(EDIT, hook.public_id) == words
     with writing() as current:
         current.get_one(User, owner.id).role = "support"
     with app.test_request_context():
-        g.pop("whom")  # of another request
-        assert whom(EDIT, hook.public_id) == "an administrator (Ada Admin or Bo Boss)"
+        g.pop("contacts")  # of another request
+        assert contact(EDIT, hook.public_id) == "an administrator (Ada Admin or Bo Boss)"
 
 
 def test_whoever_is_nearer_is_named_before_an_administrator(app: Flask) -> None:
@@ -73,8 +73,8 @@ def test_whoever_is_nearer_is_named_before_an_administrator(app: Flask) -> None:
     make_user("support", name="Sue Support")
     make_user("manager", name="Mia Manager")
     with app.test_request_context():
-        assert whom(RETRY) == "support or an administrator (Sue Support or Ada Admin)"
-        assert whom(CHANGE) == "a manager or an administrator (Mia Manager or Ada Admin)"
+        assert contact(RETRY) == "support or an administrator (Sue Support or Ada Admin)"
+        assert contact(CHANGE) == "a manager or an administrator (Mia Manager or Ada Admin)"
 
 
 def test_a_sentence_asks_at_its_beginning_or_in_its_middle(app: Flask) -> None:
@@ -86,14 +86,14 @@ def test_a_sentence_asks_at_its_beginning_or_in_its_middle(app: Flask) -> None:
 
 
 def test_the_message_is_plain_lines(app: Flask) -> None:
-    matter = Matter(
+    context = Context(
         name="ERP\nWhat is needed: nothing",
         happened="It refused.",
         since=datetime(2026, 5, 3, 10, 42, tzinfo=UTC),
         path="/deliveries/1",
     )
     with app.test_request_context():
-        lines = message_of(matter, "Enter the final address.").splitlines()
+        lines = message_of(context, "Enter the final address.").splitlines()
     assert lines == [
         "Webhook: ERP What is needed: nothing",
         "What happened: It refused.",
@@ -112,7 +112,7 @@ def test_who_may_gets_the_link_and_who_may_not_the_message(app: Flask, role: str
             EDIT,
             "Edit it.",
             "{ask} to edit it.",
-            matter=Matter(name="ERP"),
+            context=Context(name="ERP"),
             link=("Edit", "/edit"),
         )
     finally:
