@@ -31,7 +31,7 @@ from portal.services.demo import seed
 from portal.services.operations import retention
 from portal.services.operations import sending as operation_sending
 from portal.services.operations.retention import WrongClock
-from portal.services.people import invitations, password_resets, passwords, signup
+from portal.services.people import accounts, invitations, password_resets, passwords
 from portal.services.webhooks import keys
 from portal.services.webhooks.keys import LostKeys
 
@@ -253,7 +253,7 @@ def _make(email: str, role: Role, name: str, password: str) -> None:
     passwords.check(password, email)
     password_hash = passwords.hashed(password)
     with writing() as current:
-        signup.add_user(
+        accounts.add_user(
             current,
             name=name[:120],
             email=email,

@@ -20,14 +20,7 @@ from portal.web.help import status_views
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
 from portal.web.operations import audit_views, probe_views, system_views
-from portal.web.people import (
-    account_views,
-    confirmation_views,
-    invitation_views,
-    password_reset_views,
-    sign_in_views,
-    signup_views,
-)
+from portal.web.people import account_views, invitation_views, link_views, sign_in_views
 from portal.web.people import views as people_views
 from portal.web.planning import views as planning_views
 from portal.web.tasks import views as task_views
@@ -55,12 +48,12 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     find_views.blueprint,
     account_views.theme_blueprint,
     sign_in_views.blueprint,
-    signup_views.blueprint,
+    link_views.blueprint,
     account_views.blueprint,
-    confirmation_views.blueprint,
+    sign_in_views.confirmations_blueprint,
     people_views.blueprint,
     invitation_views.blueprint,
-    password_reset_views.blueprint,
+    link_views.new_passwords_blueprint,
     erasure_views.blueprint,
     asset_views.blueprint,
     asset_views.tabs_blueprint,

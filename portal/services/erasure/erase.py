@@ -22,7 +22,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.erasure import walk
 from portal.services.erasure.person import TARGETS, person_to_be
 from portal.services.erasure.places import places_of
-from portal.services.people import users
+from portal.services.people import accounts
 from portal.services.webhooks import rows
 
 
@@ -98,7 +98,7 @@ def _shut_out(current: Session, actor: Actor, kind: ErasedKind, public_id: UUID)
     """Lock the person's row, refuse what stands in the way, and let nothing be done meanwhile."""
     if kind is ErasedKind.STAFF:
         return staff.let_go(current, actor, public_id)
-    user = users.close(current, actor, public_id)
+    user = accounts.close(current, actor, public_id)
     rows.remove_drafts_of(current, user.id)
     return user
 

@@ -1,6 +1,6 @@
 """Invitations: a role for somebody who is not here yet, behind a one-time link."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -14,9 +14,11 @@ from portal.models.people import Link, LinkKind, Role
 from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.time_zones import refuse_unknown_zone
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.people import one_time_links
-from portal.services.people.signup import find_user
+from portal.services.people import one_time_links, sessions
+from portal.services.people.accounts import add_user, find_user
+from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +132,66 @@ def _invitation(current: Session, link: Link, address: str | None = None) -> Inv
     return Invitation(
         link.public_id, link.email or "", link.role, link.expires_at, is_over, address
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPerson:
+    """What a person says on joining. The e-mail address of an invitation is its own.
+
+    `time_zone`: None is the portal's.
+    """
+
+    name: str
+    email: str
+    password: str = field(repr=False)
+    time_zone: str | None = None
+
+
+def set_up(
+    token: str, once: UUID, values: NewPerson, device: str = UNKNOWN_DEVICE
+) -> Admission | None:
+    """Make the first administrator, sign them in, and use the set-up link up.
+
+    Sent twice, the second gets None: it is told nothing, and is nobody's way in. Raises
+    `links.DeadLink`.
+    """
+    return _join(LinkKind.SETUP, token, once, values, device)
+
+
+def accept(
+    token: str, once: UUID, values: NewPerson, device: str = UNKNOWN_DEVICE
+) -> Admission | None:
+    """Make the invited person a user, sign them in, and use the invitation up.
+
+    Sent twice, the second gets None. Raises `links.DeadLink`.
+    """
+    return _join(LinkKind.INVITE, token, once, values, device)
+
+
+def _join(
+    kind: LinkKind, token: str, once: UUID, values: NewPerson, device: str
+) -> Admission | None:
+    refuse_unknown_zone(values.time_zone)
+    password_hash = one_time_links.hash_for(kind, token, values.password, values.email)
+    return one_time_links.use_once(
+        token, once, lambda: _use(kind, token, values, password_hash, device)
+    )
+
+
+def _use(
+    kind: LinkKind, token: str, values: NewPerson, password_hash: str, device: str
+) -> Admission:
+    with writing() as current:
+        link = one_time_links.consume(current, kind, token)
+        if link.email is not None and link.email != tidy_email(values.email):
+            raise one_time_links.DeadLink
+        user = add_user(
+            current,
+            name=values.name,
+            email=values.email,
+            password_hash=password_hash,
+            role=Role(link.role),
+            by=None,
+            time_zone=values.time_zone,
+        )
+        return sessions.begin(current, user, device)

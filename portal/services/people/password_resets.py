@@ -17,8 +17,8 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.people import one_time_links, sessions, sign_in_throttle
+from portal.services.people.accounts import find_user
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
-from portal.services.people.signup import find_user
 
 LASTS: Final = timedelta(hours=24)
 

@@ -14,11 +14,10 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import passwords, sessions, sign_in_throttle
+from portal.services.people.accounts import find_user
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
-from portal.services.people.sign_in_throttle import Key
-from portal.services.people.signup import find_user
+from portal.services.people.sign_in_throttle import SLOWED, Key
 
-SLOWED: Final = "person.sign_in_slowed_down"
 NOBODY: Final = Actor(ActorKind.SYSTEM, None, "Somebody not signed in", Origin.UI)
 
 

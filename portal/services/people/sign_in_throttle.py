@@ -27,6 +27,7 @@ LONGEST_PAUSE: Final = 15 * 60
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
 KEPT_FOR: Final = timedelta(days=1)
 UNKNOWN: Final = "unknown"
+SLOWED: Final = "person.sign_in_slowed_down"  # in the audit trail
 
 
 class Throttled(Refusal):

@@ -17,7 +17,7 @@ from portal.engine.reasons import Explanation, Reason
 from portal.extensions import settings
 from portal.models.people import Role
 from portal.services.core.permissions import ADMIN, EVERYONE, MANAGERS, PERMISSIONS
-from portal.services.people.users import who_may
+from portal.services.people.accounts import who_may
 from portal.web.frame.access import can
 from portal.web.frame.wording import moment
 

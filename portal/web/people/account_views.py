@@ -12,9 +12,9 @@ from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
-from portal.services.people import account
+from portal.services.people import accounts
 from portal.services.people import sessions as open_sessions
-from portal.services.people.account import Details
+from portal.services.people.accounts import Details
 from portal.web.forms.base import say_whether_changed, typed
 from portal.web.frame import access
 from portal.web.frame.access import PUBLIC, actor, local_path, requires
@@ -43,7 +43,7 @@ def save() -> Answer:
     if not form.validate():
         return _page(form, PasswordForm(formdata=None), form), 400
     try:
-        changed = account.change_details(
+        changed = accounts.change_details(
             actor(), Details(typed(form.name), form.time_zone.data or None)
         )
     except Refusal as refusal:
@@ -62,7 +62,7 @@ def change_password() -> Answer:
     if not form.validate():
         return _page(_details_form(saved=True), form, form), 400
     try:
-        admission = account.change_password(
+        admission = accounts.change_password(
             actor(), typed(form.current_password), typed(form.password), browser_words()
         )
     except Refusal as refusal:
@@ -86,7 +86,7 @@ def end_session(session_id: UUID) -> Answer:
 @requires("account.edit")
 def end_other_sessions() -> Answer:
     """Sign out everywhere but here."""
-    user, ended = account.sign_out_elsewhere(actor(), current_user.session_id)
+    user, ended = accounts.sign_out_elsewhere(actor(), current_user.session_id)
     access.remember_device(user)
     verb = "is" if ended == 1 else "are"
     flash(f"{plural(ended, 'other browser')} {verb} signed out.", "success")
@@ -95,7 +95,7 @@ def end_other_sessions() -> Answer:
 
 def _details_form(*, saved: bool = False) -> DetailsForm:
     """The form as it was sent, or (`saved`) as it would be opened now."""
-    now = account.own_details(actor())
+    now = accounts.own_details(actor())
     values = {"name": now.name, "time_zone": now.time_zone or ""}
     form = DetailsForm(formdata=None, data=values) if saved else DetailsForm(data=values)
     form.time_zone.choices = zone_choices(settings().timezone.key)

@@ -17,8 +17,7 @@ from portal.extensions import settings
 from portal.lib.typed_values import LONGEST, is_email, tidy_email
 from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
-from portal.services.people.account import time_zones
-from portal.services.people.users import ROLE_NAMES
+from portal.services.people.accounts import ROLE_NAMES, time_zones
 from portal.web.forms.base import PortalForm
 from portal.web.forms.fields import VersionField
 

@@ -9,7 +9,7 @@ from portal.models.people import Role
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import once_only
 from portal.services.people import invitations
-from portal.services.people.users import ROLE_NAMES
+from portal.services.people.accounts import ROLE_NAMES
 from portal.web.forms.base import typed
 from portal.web.frame.access import actor, always, owner, requires
 from portal.web.people.forms import ROLE_HINTS, InvitationForm

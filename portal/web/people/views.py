@@ -7,8 +7,8 @@ from werkzeug.wrappers import Response
 
 from portal.models.people import Role
 from portal.services.core.refusals import Stale
-from portal.services.people import invitations, users
-from portal.services.people.users import ROLE_NAMES, Person
+from portal.services.people import accounts, invitations
+from portal.services.people.accounts import ROLE_NAMES, Person
 from portal.web.forms.base import refusals_in, status_of
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.frame.access import actor, always, requires
@@ -25,7 +25,7 @@ def index() -> Answer:
     """Everybody, and the invitations that nobody has accepted yet."""
     return render_template(
         "people/index.html",
-        everybody=users.listing(),
+        everybody=accounts.listing(),
         invitations=invitations.open_invitations(),
         role_names=ROLE_NAMES,
     )
@@ -47,12 +47,12 @@ def role(public_id: UUID) -> Answer:
         return _page(public_id, form), status_of(form)
     try:
         with refusals_in(form):
-            users.change_role(actor(), public_id, Role(form.role.data), form.version.seen)
+            accounts.change_role(actor(), public_id, Role(form.role.data), form.version.seen)
     except Stale:
         return _stale(public_id, form)
     if form.form_errors:
         return _page(public_id, form), 409
-    person = users.person(public_id)
+    person = accounts.person(public_id)
     flash(f"{person.name} is now: {ROLE_NAMES[Role(person.role)]}.", "success")
     return redirect(url_for("people.show", public_id=public_id))
 
@@ -61,12 +61,12 @@ def role(public_id: UUID) -> Answer:
 @requires("people.manage", again=always)
 def disable(public_id: UUID) -> Answer:
     """Keep the person out; their sessions end at once."""
-    form = _form(users.person(public_id))
+    form = _form(accounts.person(public_id))
     with refusals_in(form):
-        users.disable(actor(), public_id)
+        accounts.disable(actor(), public_id)
     if form.form_errors:
         return _page(public_id, form), 409
-    flash(f"{users.person(public_id).name} can no longer sign in.", "success")
+    flash(f"{accounts.person(public_id).name} can no longer sign in.", "success")
     return redirect(url_for("people.show", public_id=public_id))
 
 
@@ -74,8 +74,8 @@ def disable(public_id: UUID) -> Answer:
 @requires("people.manage", again=always)
 def enable(public_id: UUID) -> Answer:
     """Let the person in again."""
-    users.enable(actor(), public_id)
-    flash(f"{users.person(public_id).name} can sign in again.", "success")
+    accounts.enable(actor(), public_id)
+    flash(f"{accounts.person(public_id).name} can sign in again.", "success")
     return redirect(url_for("people.show", public_id=public_id))
 
 
@@ -85,7 +85,7 @@ def _form(person: Person) -> RoleForm:
 
 
 def _page(public_id: UUID, form: RoleForm | None = None) -> str:
-    person = users.person(public_id)
+    person = accounts.person(public_id)
     return render_template(
         "people/show.html",
         person=person,
@@ -96,7 +96,7 @@ def _page(public_id: UUID, form: RoleForm | None = None) -> str:
 
 
 def _stale(public_id: UUID, form: RoleForm) -> tuple[str, int]:
-    person = users.person(public_id)
+    person = accounts.person(public_id)
     return stale_page(
         form,
         _form(person),

@@ -31,17 +31,9 @@ from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry
 from portal.services.operations import sending
-from portal.services.people import (
-    account,
-    invitations,
-    password_resets,
-    sessions,
-    sign_in,
-    signup,
-    users,
-)
-from portal.services.people.account import Details
-from portal.services.people.signup import NewPerson
+from portal.services.people import accounts, invitations, password_resets, sessions, sign_in
+from portal.services.people.accounts import Details
+from portal.services.people.invitations import NewPerson
 from portal.services.webhooks import drafts
 from portal.services.webhooks.rules import WebhookValues
 from tests.services.alerts.due_things import decided, work
@@ -127,11 +119,11 @@ def _text_of(value: Any) -> str:
 def _joined(admin: Person) -> Person:
     address = invitations.invitation_link(admin.actor, ADDRESS, Role.ADMIN)
     values = NewPerson(name=OLD_QUENTIN, email=ADDRESS, password=PASSWORD)
-    admission = signup.accept(address.partition("token=")[2], uuid4(), values)
+    admission = invitations.accept(address.partition("token=")[2], uuid4(), values)
     assert admission is not None
     public_id, user_id = admission.user.public_id, admission.user.id
     old = Person(user_id, public_id, OLD_QUENTIN, ADDRESS, Role.ADMIN, PASSWORD)
-    account.change_details(old.actor, Details(QUENTIN, "Europe/Vienna"))
+    accounts.change_details(old.actor, Details(QUENTIN, "Europe/Vienna"))
     return Person(user_id, public_id, QUENTIN, ADDRESS, Role.ADMIN, PASSWORD)
 
 
@@ -220,8 +212,8 @@ def _account(admin: Person, by: Person) -> None:
     assert admission.user.id == by.id
     with pytest.raises(sign_in.WrongPassword):
         sign_in.sign_in(ADDRESS, "a wrong pass phrase", NETWORK)
-    users.change_role(admin.actor, by.public_id, Role.SUPPORT, 2)
-    users.change_role(admin.actor, by.public_id, Role.ADMIN, 3)
+    accounts.change_role(admin.actor, by.public_id, Role.SUPPORT, 2)
+    accounts.change_role(admin.actor, by.public_id, Role.ADMIN, 3)
     sign_in.sign_in(ADDRESS, PASSWORD, NETWORK)
     password_resets.offer(admin.actor, by.public_id)
     invitations.invite(by.actor, "newcomer@example.com", Role.SUPPORT)

@@ -24,7 +24,7 @@ from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry
 from portal.services.erasure import erase, walk
-from portal.services.people import password_resets, users
+from portal.services.people import accounts, password_resets
 from tests.services.alerts.due_things import work
 from tests.support.database.rivals import at_once
 from tests.support.deliveries import make_delivery
@@ -137,11 +137,11 @@ def test_a_user_who_was_erased_does_not_come_back(app: Flask) -> None:
     ada, ben = make_user(), make_user()
     zoe = make_user(name="Zoe")
     erase_user(ada, ben)
-    listed = [(each.public_id, each.is_erased) for each in users.listing()]
+    listed = [(each.public_id, each.is_erased) for each in accounts.listing()]
     assert listed == [(ada.public_id, False), (zoe.public_id, False), (ben.public_id, True)]
     verbs: list[Callable[[], object]] = [
-        lambda: users.enable(ada.actor, ben.public_id),
-        lambda: users.change_role(ada.actor, ben.public_id, Role.ADMIN, 2),
+        lambda: accounts.enable(ada.actor, ben.public_id),
+        lambda: accounts.change_role(ada.actor, ben.public_id, Role.ADMIN, 2),
         lambda: password_resets.offer(ada.actor, ben.public_id),
     ]
     for verb in verbs:

@@ -30,16 +30,9 @@ from portal.services.csv import import_task
 from portal.services.deliveries import dismissals, retry
 from portal.services.erasure import erase
 from portal.services.operations import sending
-from portal.services.people import (
-    account,
-    invitations,
-    password_resets,
-    sign_in,
-    signup,
-    users,
-)
-from portal.services.people.account import Details
-from portal.services.people.signup import NewPerson
+from portal.services.people import accounts, invitations, password_resets, sign_in
+from portal.services.people.accounts import Details
+from portal.services.people.invitations import NewPerson
 from portal.services.task_kinds import KINDS
 from portal.services.webhooks import activation, crud, secrets
 from portal.services.webhooks.rules import SecretMode, WebhookValues
@@ -238,17 +231,17 @@ def look_after_people(by: Actor) -> None:
         password="a long enough pass phrase",
         time_zone="Europe/Oslo",
     )
-    signup.accept(token, uuid4(), ida, "Firefox on Linux")
-    (person,) = [each for each in users.listing() if each.name == "Ida Moe"]
-    users.change_role(by, person.public_id, Role.MANAGER, person.version)
+    invitations.accept(token, uuid4(), ida, "Firefox on Linux")
+    (person,) = [each for each in accounts.listing() if each.name == "Ida Moe"]
+    accounts.change_role(by, person.public_id, Role.MANAGER, person.version)
     link = password_resets.offer_by_email(by, "ida@example.com").partition("token=")[2]
     password_resets.use(link, uuid4(), "another long pass phrase", "10.0.0.9", "Safari on iOS")
-    users.disable(by, person.public_id)
-    users.enable(by, person.public_id)
+    accounts.disable(by, person.public_id)
+    accounts.enable(by, person.public_id)
     with suppress(sign_in.WrongPassword):
         sign_in.sign_in("ida@example.com", "not this one", "10.0.0.9")
     sign_in.sign_in("ida@example.com", "another long pass phrase", "10.0.0.9", device="Edge")
-    account.change_details(by, Details("Ana Gruber", "Europe/Berlin"))
+    accounts.change_details(by, Details("Ana Gruber", "Europe/Berlin"))
     rules = AlertRules(warranty_days=45, repeat_every_days=3, low_stock_on=False)
     alert_settings.save(by, alert_settings.read().version, rules)
 

@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from portal.models.people import User
 from portal.services.core.unit_of_work import writing
-from portal.services.people.users import Contacts, who_may
+from portal.services.people.accounts import Contacts, who_may
 from tests.support.factories import Person, make_user, make_webhook
 
 

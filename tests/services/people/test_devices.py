@@ -13,7 +13,7 @@ from portal.lib.clock import frozen, utcnow
 from portal.models.audit import AuditEntry
 from portal.models.people import Role, User
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import account, password_resets, sessions, sign_in_throttle, users
+from portal.services.people import accounts, password_resets, sessions, sign_in_throttle
 from portal.services.people.sign_in import WrongPassword, sign_in
 from portal.services.people.sign_in_throttle import Throttled
 from tests.services.people.test_people_sign_in import HERE, fail, failed_everywhere, let_time_pass
@@ -130,7 +130,7 @@ def test_another_secret_key_knows_none(app: Flask, monkeypatch: pytest.MonkeyPat
 def test_a_new_password_or_forgetting_them_ends_those_of_one_person(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     shared = sessions.with_new(sessions.with_new("", row(ana)), row(ben))
-    account.change_password(ana.actor, ana.password, NEW)
+    accounts.change_password(ana.actor, ana.password, NEW)
     assert not is_known(shared, ana)
     assert is_known(sessions.with_new(shared, row(ana)), ana)
     assert is_known(shared, ben)
@@ -140,7 +140,7 @@ def test_a_new_password_or_forgetting_them_ends_those_of_one_person(app: Flask) 
     assert not is_known(shared, ben)
 
     cookie = sessions.with_new("", row(ben))
-    account.sign_out_elsewhere(ben.actor, uuid4())
+    accounts.sign_out_elsewhere(ben.actor, uuid4())
     assert not is_known(cookie, ben)
 
     cookie = sessions.with_new("", row(ben))
@@ -154,14 +154,14 @@ def test_a_new_password_or_forgetting_them_ends_those_of_one_person(app: Flask) 
 def test_another_role_leaves_the_browser_known(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     cookie = sessions.with_new("", row(ben))
-    users.change_role(ana.actor, ben.public_id, Role.SUPPORT, row(ben).version)
+    accounts.change_role(ana.actor, ben.public_id, Role.SUPPORT, row(ben).version)
     assert is_known(cookie, ben)
 
 
 def test_after_a_new_password_tries_from_the_old_browser_count_as_a_strangers(app: Flask) -> None:
     ana = make_user()
     cookie = sessions.with_new("", row(ana))
-    account.change_password(ana.actor, ana.password, NEW)
+    accounts.change_password(ana.actor, ana.password, NEW)
     fail(ana.email, 5, HERE)
     with pytest.raises(Throttled):
         sign_in(ana.email, NEW, HERE, cookie)

@@ -10,10 +10,10 @@ from argon2 import PasswordHasher
 from flask import Flask
 
 from portal.models.people import Role
-from portal.services.people import invitations, passwords, signup
+from portal.services.people import invitations, passwords
+from portal.services.people.invitations import NewPerson
 from portal.services.people.one_time_links import DeadLink
 from portal.services.people.sign_in import WrongPassword, sign_in
-from portal.services.people.signup import NewPerson
 from tests.support.factories import PASSWORD, make_user
 
 pytestmark = pytest.mark.usefixtures("usual_hashing")
@@ -67,11 +67,11 @@ def test_a_link_that_was_used_tries_no_password_out(
     address = invitations.invitation_link(ana.actor, "cleo@example.com", Role.SUPPORT)
     token = address.partition("token=")[2]
     values = NewPerson(name="Cleo", email="cleo@example.com", password=PASSWORD)
-    assert signup.accept(token, once, values) is not None
+    assert invitations.accept(token, once, values) is not None
     asked.clear()
-    assert signup.accept(token, once, values) is None
+    assert invitations.accept(token, once, values) is None
     with pytest.raises(DeadLink):
-        signup.accept(token, uuid4(), values)
+        invitations.accept(token, uuid4(), values)
     assert asked == []
 
 

@@ -15,10 +15,10 @@ from portal.models.audit import AuditEntry
 from portal.models.people import Link, LinkKind, Role, User
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import invitations, one_time_links, password_resets, signup, users
+from portal.services.people import accounts, invitations, one_time_links, password_resets
 from portal.services.people import sign_in_throttle as throttle
+from portal.services.people.invitations import NewPerson
 from portal.services.people.one_time_links import DeadLink
-from portal.services.people.signup import NewPerson
 from tests.support.factories import PASSWORD, Person, make_user
 
 NEW = "another long phrase"
@@ -40,7 +40,7 @@ def token_in(address: str) -> str:
 
 def join(token: str, email: str = CLEO) -> User:
     values = NewPerson(name="Cleo", email=email, password=PASSWORD)
-    joined = signup.accept(token, uuid4(), values)
+    joined = invitations.accept(token, uuid4(), values)
     assert joined is not None
     return joined.user
 
@@ -117,7 +117,7 @@ def test_an_invitation_is_no_link_for_a_new_password(app: Flask) -> None:
     assert password_resets.offered(ana.actor, cleo.public_id) is None
     password_resets.hide(ana.actor, cleo.public_id)
     reset_token(ana, cleo)
-    users.disable(ana.actor, cleo.public_id)
+    accounts.disable(ana.actor, cleo.public_id)
     assert one_time_links.read(LinkKind.INVITE, invitation).email == CLEO
     assert links()[0].shown_until is not None
 
@@ -163,12 +163,12 @@ def test_set_up_links_that_have_run_out_go_when_another_is_made(app: Flask) -> N
 
 def test_of_several_set_up_links_one_that_has_run_out_is_in_nobodys_way(app: Flask) -> None:
     one_time_links.setup_link()
-    token = token_in(users.setup_link() or "")
+    token = token_in(one_time_links.setup_link() or "")
     first, second = links()
     with writing() as current:
         current.get_one(Link, first.id).expires_at = utcnow() - MINUTE
     values = NewPerson(name="Cleo", email=CLEO, password=PASSWORD)
-    assert signup.set_up(token, uuid4(), values) is not None
+    assert invitations.set_up(token, uuid4(), values) is not None
     used = {each.id: each.used_at is not None for each in links()}
     assert used == {first.id: False, second.id: True}
 
@@ -336,8 +336,8 @@ def test_everybody_is_listed_by_name_whatever_its_case(app: Flask) -> None:
     for name in ("ben", "Ana", "Cleo"):
         make_user("support", name=name)
     ana = make_user("support", name="ana")
-    assert [each.name for each in users.listing()] == ["Ana", "ana", "ben", "Cleo"]
-    found = users.person(ana.public_id)
+    assert [each.name for each in accounts.listing()] == ["Ana", "ana", "ben", "Cleo"]
+    found = accounts.person(ana.public_id)
     assert (found.email, found.role, found.is_active, found.version) == (
         ana.email,
         "support",

@@ -4,7 +4,7 @@ import pytest
 
 from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
-from portal.services.people.signup import NewPerson
+from portal.services.people.invitations import NewPerson
 
 EMAIL = "ana.maria-lopez@example.com"
 

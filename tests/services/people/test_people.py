@@ -15,16 +15,9 @@ from portal.models.people import Link, LinkKind, Role, User
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import (
-    account,
-    invitations,
-    one_time_links,
-    password_resets,
-    signup,
-    users,
-)
-from portal.services.people.account import Details
-from portal.services.people.signup import NewPerson
+from portal.services.people import accounts, invitations, one_time_links, password_resets
+from portal.services.people.accounts import Details
+from portal.services.people.invitations import NewPerson
 from tests.support.database.rivals import at_once
 from tests.support.factories import PASSWORD, make_user
 
@@ -52,7 +45,7 @@ def refused_at_once(app: Flask, *verbs: Callable[[], object]) -> list[str]:
 
 def test_a_new_role_is_stored_audited_and_ends_sessions(app: Flask) -> None:
     ana, ben = make_user(name="Ana"), make_user(Role.SUPPORT, name="Ben")
-    users.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
+    accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
     user = session().get_one(User, ben.id)
     assert (user.role, user.version) == (Role.MANAGER, 2)
     entry = session().execute(select(AuditEntry)).scalar_one()
@@ -62,58 +55,58 @@ def test_a_new_role_is_stored_audited_and_ends_sessions(app: Flask) -> None:
 
 def test_the_same_role_again_changes_nothing(app: Flask) -> None:
     ana, ben = make_user(), make_user(Role.SUPPORT)
-    users.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
+    accounts.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
     assert session().get_one(User, ben.id).version == 1
     assert audited() == []
 
 
 def test_a_role_chosen_on_an_old_page_is_stale(app: Flask) -> None:
     ana, ben = make_user(), make_user(Role.SUPPORT)
-    users.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
+    accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
     with pytest.raises(Stale):
-        users.change_role(ana.actor, ben.public_id, Role.ADMIN, 1)
+        accounts.change_role(ana.actor, ben.public_id, Role.ADMIN, 1)
 
 
 def test_a_role_chosen_on_a_page_from_before_somebody_changed_their_name_is_stale(
     app: Flask,
 ) -> None:
     ana, ben = make_user(), make_user(Role.SUPPORT, name="Ben")
-    assert account.change_details(ben.actor, Details("Benedikt", None))
-    assert not account.change_details(ben.actor, Details("Benedikt", None))
+    assert accounts.change_details(ben.actor, Details("Benedikt", None))
+    assert not accounts.change_details(ben.actor, Details("Benedikt", None))
     with pytest.raises(Stale, match="Somebody changed Benedikt meanwhile"):
-        users.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
-    users.change_role(ana.actor, ben.public_id, Role.MANAGER, 2)
+        accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
+    accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 2)
 
 
 def test_the_only_administrator_stays(app: Flask) -> None:
     ana = make_user(name="Ana")
     make_user(name="Ben", is_active=False)
     with pytest.raises(Refusal, match="Ana is the only administrator"):
-        users.disable(ana.actor, ana.public_id)
+        accounts.disable(ana.actor, ana.public_id)
     with pytest.raises(Refusal, match="Ana is the only administrator"):
-        users.change_role(SYSTEM, ana.public_id, Role.SUPPORT, 1)
+        accounts.change_role(SYSTEM, ana.public_id, Role.SUPPORT, 1)
     assert admins() == 1
 
 
 def test_people_of_one_name_stay_in_the_order_of_their_accounts(app: Flask) -> None:
     zoe, first, second = make_user(name="Zoe"), make_user(name="Ana"), make_user(name="ANA")
-    users.change_role(zoe.actor, first.public_id, Role.SUPPORT, 1)
+    accounts.change_role(zoe.actor, first.public_id, Role.SUPPORT, 1)
     expected = [first.public_id, second.public_id, zoe.public_id]
-    assert [each.public_id for each in users.listing()] == expected
+    assert [each.public_id for each in accounts.listing()] == expected
 
 
 def test_nobody_locks_themselves_out(app: Flask) -> None:
     ana, _ben = make_user(), make_user()
     with pytest.raises(Refusal, match="Ask another administrator"):
-        users.disable(ana.actor, ana.public_id)
+        accounts.disable(ana.actor, ana.public_id)
 
 
 def test_two_administrators_who_demote_each_other_at_once_leave_one(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     refusals = refused_at_once(
         app,
-        lambda: users.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1),
-        lambda: users.change_role(ben.actor, ana.public_id, Role.SUPPORT, 1),
+        lambda: accounts.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1),
+        lambda: accounts.change_role(ben.actor, ana.public_id, Role.SUPPORT, 1),
     )
     assert sorted(refusals)[0] == ""
     assert "role does not allow" in sorted(refusals)[1]
@@ -124,8 +117,8 @@ def test_two_administrators_disabled_at_once_leave_one(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     refusals = refused_at_once(
         app,
-        lambda: users.disable(SYSTEM, ana.public_id),
-        lambda: users.disable(SYSTEM, ben.public_id),
+        lambda: accounts.disable(SYSTEM, ana.public_id),
+        lambda: accounts.disable(SYSTEM, ben.public_id),
     )
     assert sorted(refusals)[0] == ""
     assert "only administrator" in sorted(refusals)[1]
@@ -135,26 +128,26 @@ def test_two_administrators_disabled_at_once_leave_one(app: Flask) -> None:
 def test_somebody_disabled_may_come_back(app: Flask) -> None:
     ana, ben = make_user(name="Ana"), make_user(Role.MANAGER)
     for _ in range(2):
-        users.disable(ana.actor, ben.public_id)
-    assert not users.person(ben.public_id).is_active
+        accounts.disable(ana.actor, ben.public_id)
+    assert not accounts.person(ben.public_id).is_active
     with pytest.raises(NotAllowed):
         invitations.invite(ben.actor, "cleo@example.com", Role.SUPPORT)
     for _ in range(2):
-        users.enable(ana.actor, ben.public_id)
-    assert users.person(ben.public_id).is_active
+        accounts.enable(ana.actor, ben.public_id)
+    assert accounts.person(ben.public_id).is_active
     assert audited() == [("Ana", "person.disabled"), ("Ana", "person.enabled")]
-    assert users.person(ben.public_id).version == 3
+    assert accounts.person(ben.public_id).version == 3
 
 
 def test_only_administrators_manage_people(app: Flask) -> None:
     ben, cleo = make_user(Role.MANAGER).actor, make_user(Role.SUPPORT)
     verbs: list[Callable[[], object]] = [
-        partial(users.change_role, ben, cleo.public_id, Role.ADMIN, 1),
+        partial(accounts.change_role, ben, cleo.public_id, Role.ADMIN, 1),
         partial(invitations.invite, ben, "dan@example.com", Role.ADMIN),
         partial(invitations.invitation_link, ben, "dan@example.com", Role.ADMIN),
         partial(password_resets.offer_by_email, ben, cleo.email),
     ]
-    of_one = users.disable, users.enable, password_resets.offer, password_resets.hide
+    of_one = accounts.disable, accounts.enable, password_resets.offer, password_resets.hide
     verbs += [partial(verb, ben, cleo.public_id) for verb in of_one]
     invited = invitations.invite(make_user().actor, "eva@example.com", Role.SUPPORT)
     of_an_invitation = invitations.hide, invitations.renew, invitations.cancel
@@ -163,7 +156,7 @@ def test_only_administrators_manage_people(app: Flask) -> None:
         with pytest.raises(NotAllowed):
             verb()
     with pytest.raises(NotFound):
-        users.disable(make_user().actor, uuid4())
+        accounts.disable(make_user().actor, uuid4())
 
 
 def test_an_invitation_makes_one_account_with_its_role(app: Flask) -> None:
@@ -173,12 +166,12 @@ def test_an_invitation_makes_one_account_with_its_role(app: Flask) -> None:
     )
     token = token_in(found.address)
     values = NewPerson(name="Cleo", email=found.email, password=PASSWORD)
-    joined = signup.accept(token, uuid4(), values)
+    joined = invitations.accept(token, uuid4(), values)
     assert joined is not None
     user = joined.user
     assert (user.email, user.role) == ("cleo@example.com", Role.SUPPORT)
     with pytest.raises(one_time_links.DeadLink):
-        signup.accept(token, uuid4(), values)
+        invitations.accept(token, uuid4(), values)
     assert audited() == [("Ana", "person.invited"), ("Cleo", "person.joined")]
     assert invitations.open_invitations() == []
 
@@ -188,10 +181,10 @@ def test_an_invitation_sent_twice_makes_one_account(app: Flask) -> None:
     public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
     token = token_in(invitations.invitation(ana.actor, public_id).address)
     values = NewPerson(name="Cleo", email="cleo@example.com", password=PASSWORD)
-    joined = at_once(app, [lambda: signup.accept(token, once, values)] * 2)
+    joined = at_once(app, [lambda: invitations.accept(token, once, values)] * 2)
     assert [user is None for user in joined].count(True) == 1, "one of them makes the account"
-    assert len(users.listing()) == 2
-    assert signup.accept(token, once, values) is None
+    assert len(accounts.listing()) == 2
+    assert invitations.accept(token, once, values) is None
 
 
 def test_the_database_does_not_know_the_token(app: Flask) -> None:
@@ -244,7 +237,7 @@ def test_an_invitation_runs_out(app: Flask) -> None:
         link.token_hash = one_time_links.digest(token := one_time_links.token_of(link))
     values = NewPerson(name="Cleo", email="cleo@example.com", password=PASSWORD)
     with pytest.raises(one_time_links.DeadLink):
-        signup.accept(token, uuid4(), values)
+        invitations.accept(token, uuid4(), values)
     assert invitations.invitation(ana.actor, public_id).is_over
 
 
@@ -253,14 +246,14 @@ def test_who_may_no_longer_invite_leaves_no_open_door(app: Flask, end: str) -> N
     ana, bea = make_user(), make_user()
     token = token_in(invitations.invitation_link(bea.actor, "eve@example.com", Role.ADMIN))
     if end == "disabled":
-        users.disable(ana.actor, bea.public_id)
+        accounts.disable(ana.actor, bea.public_id)
     else:
-        users.change_role(ana.actor, bea.public_id, Role.SUPPORT, 1)
+        accounts.change_role(ana.actor, bea.public_id, Role.SUPPORT, 1)
     with pytest.raises(one_time_links.DeadLink):
         one_time_links.read(LinkKind.INVITE, token)
     eve = NewPerson(name="Eve", email="eve@example.com", password=PASSWORD)
     with pytest.raises(one_time_links.DeadLink):
-        signup.accept(token, uuid4(), eve)
+        invitations.accept(token, uuid4(), eve)
     assert invitations.open_invitations() == []
     again = invitations.invite(ana.actor, "eve@example.com", Role.SUPPORT)
     assert not invitations.invitation(ana.actor, again).is_over
@@ -287,16 +280,16 @@ def test_an_address_whose_invitation_was_accepted_is_free_when_nobody_has_it_any
 
 
 def test_of_two_set_up_links_used_at_once_one_wins(app: Flask) -> None:
-    tokens = [token_in(one_time_links.setup_link()), token_in(users.setup_link())]
+    tokens = [token_in(one_time_links.setup_link()), token_in(one_time_links.setup_link())]
     ana = NewPerson(name="Ana", email="ana@example.com", password=PASSWORD)
     ben = NewPerson(name="Ben", email="ben@example.com", password=PASSWORD)
     refusals = refused_at_once(
         app,
-        lambda: signup.set_up(tokens[0], uuid4(), ana),
-        lambda: signup.set_up(tokens[1], uuid4(), ben),
+        lambda: invitations.set_up(tokens[0], uuid4(), ana),
+        lambda: invitations.set_up(tokens[1], uuid4(), ben),
     )
     assert sorted(refusals) == ["", "This link does not work any more."]
-    assert admins() == len(users.listing()) == 1
+    assert admins() == len(accounts.listing()) == 1
 
 
 def test_once_there_is_anybody_no_set_up_link_works(app: Flask) -> None:
@@ -307,4 +300,4 @@ def test_once_there_is_anybody_no_set_up_link_works(app: Flask) -> None:
         one_time_links.read(LinkKind.SETUP, token)
     values = NewPerson(name="Eve", email="eve@example.com", password=PASSWORD)
     with pytest.raises(one_time_links.DeadLink):
-        signup.set_up(token, uuid4(), values)
+        invitations.set_up(token, uuid4(), values)

@@ -11,8 +11,8 @@ from portal.models.people import SignInThrottle, User
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.operations import retention
-from portal.services.people import account, passwords, sign_in_throttle
-from portal.services.people.account import Details
+from portal.services.people import accounts, passwords, sign_in_throttle
+from portal.services.people.accounts import Details
 from portal.services.people.sign_in import WrongPassword, sign_in
 from portal.services.people.sign_in_throttle import Throttled
 from tests.support.factories import PASSWORD, cheap_hash, make_user
@@ -215,9 +215,9 @@ def test_nobodys_password_matches_nothing() -> None:
 def test_a_new_password_ends_the_sessions_and_needs_the_old_one(app: Flask) -> None:
     ana = make_user()
     with pytest.raises(Refusal, match="not your current password") as refusal:
-        account.change_password(ana.actor, "wrong", "another long phrase")
+        accounts.change_password(ana.actor, "wrong", "another long phrase")
     assert refusal.value.field == "current_password"
-    account.change_password(ana.actor, ana.password, "another long phrase")
+    accounts.change_password(ana.actor, ana.password, "another long phrase")
     entry = session().execute(select(AuditEntry)).scalar_one()
     assert entry.action == "person.password_changed"
     assert "phrase" not in str(entry.changes)
@@ -228,17 +228,17 @@ def test_guesses_at_the_current_password_are_slowed_down(app: Flask) -> None:
     ana = make_user()
     for _ in range(5):
         with pytest.raises(Refusal, match="not your current"):
-            account.change_password(ana.actor, "wrong", "another long phrase")
+            accounts.change_password(ana.actor, "wrong", "another long phrase")
     with pytest.raises(Throttled):
-        account.change_password(ana.actor, ana.password, "another long phrase")
+        accounts.change_password(ana.actor, ana.password, "another long phrase")
 
 
 def test_name_and_time_zone_are_saved_with_their_change(app: Flask) -> None:
     ana = make_user(name="Ana")
-    assert account.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
-    assert not account.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
-    assert account.own_details(ana.actor) == Details("Ana B.", "Asia/Tokyo")
+    assert accounts.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
+    assert not accounts.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
+    assert accounts.own_details(ana.actor) == Details("Ana B.", "Asia/Tokyo")
     entry = session().execute(select(AuditEntry)).scalar_one()
     assert entry.changes["time_zone"] == {"from": None, "to": "Asia/Tokyo"}
     with pytest.raises(Refusal, match="from the list"):
-        account.change_details(ana.actor, Details("Ana", "Mars/Olympus"))
+        accounts.change_details(ana.actor, Details("Ana", "Mars/Olympus"))

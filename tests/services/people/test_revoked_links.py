@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal.models.audit import AuditEntry
 from portal.models.people import Link, LinkKind, Role, User
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import account, invitations, one_time_links, password_resets, users
+from portal.services.people import accounts, invitations, one_time_links, password_resets
 from portal.services.people.one_time_links import DeadLink
 from tests.support.database.rivals import at_once
 from tests.support.factories import Person, make_user
@@ -44,7 +44,7 @@ def version_of(person: Person) -> int:
 
 
 def change_role(by: Person, of: Person, role: Role) -> None:
-    users.change_role(by.actor, of.public_id, role, version_of(of))
+    accounts.change_role(by.actor, of.public_id, role, version_of(of))
 
 
 @pytest.mark.parametrize("end", ["disabled", "demoted"])
@@ -54,8 +54,8 @@ def test_links_of_a_former_administrator_stay_dead_when_he_comes_back(app: Flask
     for_bea = (LinkKind.RESET, offered(ana, bea))
     by_ana = (LinkKind.INVITE, invited(ana, "dan@example.com"))
     if end == "disabled":
-        users.disable(ana.actor, bea.public_id)
-        users.enable(ana.actor, bea.public_id)
+        accounts.disable(ana.actor, bea.public_id)
+        accounts.enable(ana.actor, bea.public_id)
     else:
         change_role(ana, bea, Role.SUPPORT)
         change_role(ana, bea, Role.ADMIN)
@@ -67,7 +67,7 @@ def test_each_invitation_that_ends_with_its_maker_is_on_record(app: Flask) -> No
     ana, bea = make_user(name="Ana"), make_user(name="Bea")
     offered(bea, make_user(Role.SUPPORT))
     invited(bea)
-    users.disable(ana.actor, bea.public_id)
+    accounts.disable(ana.actor, bea.public_id)
     wanted = select(AuditEntry.actor_name, AuditEntry.action, AuditEntry.target_name)
     told = [tuple(row) for row in session().execute(wanted.order_by(AuditEntry.id))]
     assert told[-2:] == [
@@ -79,7 +79,7 @@ def test_each_invitation_that_ends_with_its_maker_is_on_record(app: Flask) -> No
 def test_a_refused_change_leaves_the_links_alone(app: Flask) -> None:
     ana = make_user()
     token = invited(ana)
-    refusals = at_once(app, [lambda: users.disable(ana.actor, ana.public_id)])
+    refusals = at_once(app, [lambda: accounts.disable(ana.actor, ana.public_id)])
     assert "only administrator" in str(refusals[0])
     assert works(LinkKind.INVITE, token)
 
@@ -90,7 +90,7 @@ def test_what_slept_since_an_earlier_version_does_not_wake_either(app: Flask) ->
     with writing() as current:
         current.get_one(User, bea.id).is_active = False
     assert not works(LinkKind.INVITE, token)
-    users.enable(ana.actor, bea.public_id)
+    accounts.enable(ana.actor, bea.public_id)
     assert not works(LinkKind.INVITE, token)
 
 
@@ -108,7 +108,7 @@ def test_whoever_finds_the_old_password_needs_no_link_and_keeps_all_other_links(
     used = offered(ana, bea)
     password_resets.use(used, uuid4(), NEW)
     unused, of_another = offered(ana, bea), offered(ana, cleo)
-    account.change_password(bea.actor, NEW, f"{NEW} more")
+    accounts.change_password(bea.actor, NEW, f"{NEW} more")
     assert not works(LinkKind.RESET, unused)
     assert works(LinkKind.RESET, of_another)
     assert works(LinkKind.INVITE, invitation)
@@ -126,7 +126,7 @@ def test_disabled_and_using_a_link_at_once_neither_waits_for_ever(app: Flask) ->
     at_once(
         app,
         [
-            lambda: users.disable(ana.actor, bea.public_id),
+            lambda: accounts.disable(ana.actor, bea.public_id),
             lambda: password_resets.use(token, uuid4(), NEW),
         ],
     )

@@ -17,7 +17,7 @@ from portal.services.core import heartbeats
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.operations import retention
-from portal.services.people import account, password_resets, sessions, users
+from portal.services.people import accounts, password_resets, sessions
 from portal.services.people.sign_in import WrongPassword, sign_in
 from tests.support.database.rivals import Rival, at_once
 from tests.support.factories import PASSWORD, Person, make_user
@@ -82,17 +82,17 @@ def test_nobody_ends_a_session_of_somebody_else(app: Flask) -> None:
     ana, ben = make_user(), make_user()
     bens = begin(ben)
     sessions.end(ana.actor, bens)
-    account.sign_out_elsewhere(ana.actor, uuid4())
+    accounts.sign_out_elsewhere(ana.actor, uuid4())
     assert set(rows()) == {bens}
     assert told("person.signed_out") == []
 
 
 def disable(ana: Person, ben: Person) -> None:
-    users.disable(ana.actor, ben.public_id)
+    accounts.disable(ana.actor, ben.public_id)
 
 
 def demote(ana: Person, ben: Person) -> None:
-    users.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
+    accounts.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
 
 
 def reset(ana: Person, ben: Person) -> None:
@@ -100,7 +100,7 @@ def reset(ana: Person, ben: Person) -> None:
 
 
 def change_password(_ana: Person, ben: Person) -> None:
-    account.change_password(ben.actor, ben.password, NEW)
+    accounts.change_password(ben.actor, ben.password, NEW)
 
 
 @pytest.mark.parametrize("end", [disable, demote, reset, change_password])
@@ -121,14 +121,14 @@ def test_a_change_that_is_refused_ends_nothing(app: Flask) -> None:
     ana, ben = make_user(), make_user(Role.SUPPORT)
     kept = {begin(ana), begin(ben)}
     with pytest.raises(Refusal):
-        users.disable(ana.actor, ana.public_id)
+        accounts.disable(ana.actor, ana.public_id)
     with pytest.raises(NotAllowed):
-        users.disable(ben.actor, ana.public_id)
+        accounts.disable(ben.actor, ana.public_id)
     with pytest.raises(Refusal):
-        account.change_password(ben.actor, "wrong", NEW)
+        accounts.change_password(ben.actor, "wrong", NEW)
     with pytest.raises(Refusal, match="not your e-mail address"):
-        account.change_password(ben.actor, PASSWORD, ben.email)
-    users.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
+        accounts.change_password(ben.actor, PASSWORD, ben.email)
+    accounts.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
     assert set(rows()) == kept
 
 
@@ -137,7 +137,7 @@ def test_signed_out_everywhere_else_leaves_this_one_and_is_told_with_its_number(
     this, bens = begin(ana), begin(ben)
     for _ in range(3):
         begin(ana)
-    assert account.sign_out_elsewhere(ana.actor, this)[1] == 3
+    assert accounts.sign_out_elsewhere(ana.actor, this)[1] == 3
     assert set(rows()) == {this, bens}
     (entry,) = told("person.signed_out_elsewhere")
     assert entry.changes == {"sessions": {"from": 3, "to": 0}}
@@ -168,7 +168,7 @@ def test_disabled_and_signing_in_at_once_leave_no_session(app: Flask) -> None:
     at_once(
         app,
         [
-            lambda: users.disable(ana.actor, ben.public_id),
+            lambda: accounts.disable(ana.actor, ben.public_id),
             lambda: sign_in(ben.email, ben.password, None),
         ],
     )
@@ -292,12 +292,12 @@ def test_a_proof_counts_for_the_session_that_brought_it_and_not_after_its_end(ap
     long_ago = utcnow() - timedelta(minutes=16)
     for each in (here, elsewhere):
         change(each, confirmed_at=long_ago)
-    account.confirm(ana.actor, here, ana.password)
+    accounts.confirm(ana.actor, here, ana.password)
     assert sessions.is_confirmed(rows()[here].confirmed_at)
     assert rows()[elsewhere].confirmed_at == long_ago
     sessions.end(ana.actor, here)
     with pytest.raises(NotAllowed, match="signed out meanwhile"):
-        account.confirm(ana.actor, here, ana.password)
+        accounts.confirm(ana.actor, here, ana.password)
     assert set(rows()) == {elsewhere}
     assert len(told("person.identity_confirmed")) == 1
 

@@ -13,9 +13,9 @@ from portal.services.assets import named_lists
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import account, invitations, password_resets, users
+from portal.services.people import accounts, invitations, password_resets
 from portal.services.people import sign_in_throttle as throttle
-from portal.services.people.account import Details
+from portal.services.people.accounts import Details
 from portal.services.people.one_time_links import DeadLink
 from portal.services.people.sign_in import WrongPassword, sign_in
 from tests.support.database.rivals import Rival, meanwhile
@@ -41,7 +41,7 @@ def add_a_place(ben: Person) -> object:
 
 
 def change_the_name(ben: Person) -> object:
-    return account.change_details(ben.actor, Details(name="Benedict", time_zone="Europe/Vienna"))
+    return accounts.change_details(ben.actor, Details(name="Benedict", time_zone="Europe/Vienna"))
 
 
 def come_in(ben: Person) -> object:
@@ -70,9 +70,9 @@ def test_who_is_the_only_administrator_by_now_stays(app: Flask) -> None:
     ana, ben = make_user(), make_user(name="Ben")
 
     def disable_ana(_current: Session) -> None:
-        users.disable(SYSTEM, ana.public_id)
+        accounts.disable(SYSTEM, ana.public_id)
 
-    answer = meanwhile(app, lambda: users.disable(SYSTEM, ben.public_id), disable_ana)
+    answer = meanwhile(app, lambda: accounts.disable(SYSTEM, ben.public_id), disable_ana)
     assert answer.sentence.startswith("Ben is the only administrator who can sign in.")
 
 
@@ -83,7 +83,7 @@ def test_who_takes_the_administrators_takes_them_in_the_order_of_their_ids(
     if database_kind == "sqlite":
         pytest.skip("there one writes at a time")
     first, second, ben = make_user(), make_user(), make_user("support")
-    rival = Rival(app, lambda: users.disable(SYSTEM, ben.public_id))
+    rival = Rival(app, lambda: accounts.disable(SYSTEM, ben.public_id))
     with writing() as current:
         current.get_one(User, first.id).name = "Now the last in the table"
     with writing() as current:
@@ -119,7 +119,7 @@ def test_the_links_of_who_is_disabled_are_taken_in_the_order_of_their_ids(
     for name in ("cleo", "dan"):
         invitations.invite(ben.actor, f"{name}@example.com", Role.SUPPORT)
     first, second = session().scalars(select(Link.id).order_by(Link.id))
-    rival = Rival(app, lambda: users.disable(SYSTEM, ben.public_id))
+    rival = Rival(app, lambda: accounts.disable(SYSTEM, ben.public_id))
     with writing() as current:
         current.get_one(Link, first).role = Role.MANAGER  # now the last in the table
     with writing() as current:
@@ -145,8 +145,8 @@ def test_an_invitation_taken_back_meanwhile_is_not_renewed(app: Flask) -> None:
     "change",
     [
         lambda _ben, token: password_resets.use(token, uuid4(), NEW),
-        lambda ben, _token: users.disable(SYSTEM, ben.public_id),
-        lambda ben, _token: users.change_role(SYSTEM, ben.public_id, Role.SUPPORT, 1),
+        lambda ben, _token: accounts.disable(SYSTEM, ben.public_id),
+        lambda ben, _token: accounts.change_role(SYSTEM, ben.public_id, Role.SUPPORT, 1),
         lambda ben, _token: change_the_name(ben),
     ],
     ids=["link", "disable", "role", "name"],
@@ -170,7 +170,7 @@ def test_who_changes_their_account_waits_for_nobody_who_waits_for_them(app: Flas
     """The same person does something in another window, which shares the row and then writes."""
     ben = make_user("manager")
     details = Details(name="Benedict", time_zone="Europe/Vienna")
-    rival = Rival(app, lambda: account.change_details(ben.actor, details))
+    rival = Rival(app, lambda: accounts.change_details(ben.actor, details))
     with writing() as current:
         row = current.get_one(User, ben.id, with_for_update={"read": True})
         rival.come_to_a_lock()

@@ -24,7 +24,7 @@ from portal.services.assets.staff import StaffValues
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import users
+from portal.services.people import accounts
 from portal.services.webhooks import crud
 from tests.services.webhooks.test_crud import values
 from tests.support.database.rivals import meanwhile
@@ -70,7 +70,7 @@ def role(actor: Actor) -> Edited:
     sam = make_user("support")
     user = session().get_one(User, sam.actor.user_id)
     public_id, version = user.public_id, user.version
-    return User, user.id, lambda: users.change_role(actor, public_id, Role.MANAGER, version)
+    return User, user.id, lambda: accounts.change_role(actor, public_id, Role.MANAGER, version)
 
 
 def alerts(actor: Actor) -> Edited:

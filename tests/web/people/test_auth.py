@@ -16,7 +16,7 @@ from portal.lib.clock import utcnow
 from portal.models.operations import Submission
 from portal.models.people import User
 from portal.services.core.unit_of_work import session
-from portal.services.people import one_time_links, users
+from portal.services.people import accounts, one_time_links
 from portal.web.frame.access import local_path
 from tests.conftest import ENVIRONMENT
 from tests.support.factories import PASSWORD, make_user
@@ -45,7 +45,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
 
 def setup_path() -> str:
     """A new set-up link's address on this portal."""
-    address = users.setup_link()
+    address = one_time_links.setup_link()
     assert address is not None
     assert address.startswith("http://127.0.0.1:9/setup?token=")
     return address.removeprefix("http://127.0.0.1:9")
@@ -103,7 +103,7 @@ def test_of_two_tabs_the_second_finds_the_link_dead(app: Flask) -> None:
     assert one.submit(forms[0], **ANA).path == "/"
     for values in ({"name": "Ben", "email": "ben@example.com", "password": PASSWORD}, {}):
         assert other.submit(forms[1], **values).status == 410
-    assert len(users.listing()) == 1
+    assert len(accounts.listing()) == 1
 
 
 def test_set_up_sent_twice_makes_one_administrator_and_only_leads_on(app: Flask) -> None:
@@ -122,7 +122,7 @@ def test_set_up_sent_twice_makes_one_administrator_and_only_leads_on(app: Flask)
     token = pages.get("/account").form("/account").fields["csrf_token"]
     again = pages.submit(form, **{**ANA, "csrf_token": token[0]})
     assert (again.path, again.status) == ("/", 200), again.text
-    assert len(users.listing()) == 1
+    assert len(accounts.listing()) == 1
     assert len(session().execute(select(Submission)).all()) == 1
 
 

@@ -11,7 +11,7 @@ from portal.models.audit import AuditEntry
 from portal.models.people import Link, LinkKind, Role
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import account, one_time_links, password_resets, users
+from portal.services.people import accounts, one_time_links, password_resets
 from portal.services.people.sign_in import WrongPassword, sign_in
 from tests.support.factories import Person, make_user
 from tests.support.pages import Page, Pages
@@ -120,7 +120,7 @@ def test_only_the_newest_link_works_and_not_for_ever(app: Flask) -> None:
 def test_who_was_disabled_meanwhile_does_not_come_in(app: Flask) -> None:
     maker, cleo, here = make_user(), make_user(), Pages(app)
     form = here.get(f"/new-password?token={link_for(maker, cleo)}").form()
-    users.disable(maker.actor, cleo.public_id)
+    accounts.disable(maker.actor, cleo.public_id)
     assert here.submit(form, password=NEW).status == 410
     with pytest.raises(Refusal, match="Enable them first"):
         password_resets.offer(maker.actor, cleo.public_id)
@@ -137,7 +137,7 @@ def test_it_is_for_administrators_and_for_others(app: Flask) -> None:
 def test_who_found_the_old_password_needs_no_link(app: Flask) -> None:
     ana, cleo = make_user(), make_user()
     token = link_for(ana, cleo)
-    account.change_password(cleo.actor, cleo.password, NEW)
+    accounts.change_password(cleo.actor, cleo.password, NEW)
     assert Pages(app).get(f"/new-password?token={token}").status == 410
 
 

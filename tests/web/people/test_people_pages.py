@@ -11,7 +11,7 @@ from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Link, Role, User
 from portal.services.core.permissions import EVERYONE, PERMISSIONS
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import users
+from portal.services.people import accounts
 from portal.web.people.forms import ROLE_HINTS
 from tests.support.factories import PASSWORD, make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
@@ -52,7 +52,7 @@ def test_an_invited_person_cannot_choose_another_address(app: Flask) -> None:
     own = "Choose a password that is not your e-mail address"
     assert (page.status, page.errors) == (400, [own])
     cleo.submit(page.form(), name="Cleo", password=PASSWORD, email="boss@example.com")
-    assert "cleo@example.com" in [person.email for person in users.listing()]
+    assert "cleo@example.com" in [person.email for person in accounts.listing()]
 
 
 def test_the_link_stands_on_its_page_alone_until_it_was_copied(app: Flask) -> None:
@@ -225,7 +225,7 @@ def test_create_user_prints_a_link_that_works_once(app: Flask) -> None:
     cleo = Pages(app)
     page = cleo.get(f"{parts.path}?{parts.query}")
     assert cleo.submit(page.form(), name="Cleo", password=PASSWORD).path == "/"
-    assert [(p.email, p.role) for p in users.listing()] == [("cleo@example.com", "manager")]
+    assert [(p.email, p.role) for p in accounts.listing()] == [("cleo@example.com", "manager")]
 
 
 def test_create_user_can_take_the_password_from_standard_input(app: Flask) -> None:

@@ -14,7 +14,7 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.people import Role, User, UserSession
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import invitations, sessions, users
+from portal.services.people import accounts, invitations, sessions
 from tests.conftest import ENVIRONMENT
 from tests.support.database.rivals import at_once
 from tests.support.factories import PASSWORD, make_user
@@ -134,9 +134,9 @@ def test_somebody_who_is_disabled_is_out_at_the_next_request(app: Flask) -> None
     ana, ben = make_user(), make_user()
     browser = signed_in(app, ben)
     assert is_in(browser)
-    users.disable(ana.actor, ben.public_id)
+    accounts.disable(ana.actor, ben.public_id)
     assert not is_in(browser)
-    users.enable(ana.actor, ben.public_id)
+    accounts.enable(ana.actor, ben.public_id)
     assert not is_in(browser)
     # Even where a row was left behind: nobody who may not sign in is let in by it.
     browser = signed_in(app, ben)

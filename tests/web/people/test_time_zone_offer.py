@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from portal.models.people import Role, User
 from portal.services.core.unit_of_work import session
-from portal.services.people import invitations, users
+from portal.services.people import invitations, one_time_links
 from portal.web.people.forms import zone_choices
 from tests.support.factories import make_user
 from tests.support.pages import Page, Pages
@@ -16,7 +16,7 @@ HERE = "http://127.0.0.1:9"
 
 @pytest.fixture
 def setup_path(app: Flask) -> str:
-    return (users.setup_link() or "").removeprefix(HERE)
+    return (one_time_links.setup_link() or "").removeprefix(HERE)
 
 
 def invitation_path() -> str:

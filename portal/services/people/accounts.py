@@ -1,0 +1,407 @@
+"""The people of the portal: who there is, their roles, and whether they may sign in."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from sqlalchemy import case, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal.engine.events.body import ActorKind, Origin
+from portal.lib.typed_values import tidy_email
+from portal.models.audit import ErasedKind
+from portal.models.people import Role, User
+from portal.models.webhooks import Webhook
+from portal.services import audit
+from portal.services.core.erasures import erased_among, refuse_erased
+from portal.services.core.permissions import PERMISSIONS, Actor, require
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.time_zones import refuse_unknown_zone
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import one_time_links, passwords, sessions, sign_in_throttle
+from portal.services.people.one_time_links import forget_links, revoke
+from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
+from portal.services.people.sign_in_throttle import SLOWED
+
+ROLE_NAMES: Final = {
+    Role.ADMIN: "Administrator",
+    Role.MANAGER: "Manager",
+    Role.SUPPORT: "Support",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as Settings → Users shows them."""
+
+    public_id: UUID
+    name: str
+    email: str
+    role: str
+    is_active: bool
+    version: int
+    created_at: datetime
+    is_erased: bool
+
+
+def listing() -> list[Person]:
+    """Everybody who ever had an account, by name; who was erased comes last."""
+    wanted = select(User).order_by(func.lower(User.name), User.id)
+    people = _persons(session().execute(wanted).scalars().all())
+    return sorted(people, key=lambda person: person.is_erased)
+
+
+def person(public_id: UUID) -> Person:
+    """One of them. Raises `NotFound`."""
+    user = session().execute(select(User).where(User.public_id == public_id)).scalar_one_or_none()
+    if user is None:
+        raise NotFound("There is no such person.")
+    return _persons([user])[0]
+
+
+def change_role(actor: Actor, public_id: UUID, role: Role, version: int) -> None:
+    """Give somebody another role, and end their sessions. `version`: as the form showed them.
+
+    Refused for the last administrator and for oneself.
+    """
+
+    def change(user: User) -> dict[str, object]:
+        if user.version != version:
+            raise Stale(f"Somebody changed {user.name} meanwhile.")
+        before, user.role = user.role, role
+        return {} if before == role else {"role": {"from": before, "to": role}}
+
+    _change(actor, public_id, "person.role_changed", change)
+
+
+def disable(actor: Actor, public_id: UUID) -> None:
+    """Keep somebody out from now on. Refused for the last administrator and for oneself."""
+    _change(actor, public_id, "person.disabled", _set_active(False))
+
+
+def enable(actor: Actor, public_id: UUID) -> None:
+    """Let somebody in again, with the password they had."""
+    _change(actor, public_id, "person.enabled", _set_active(True))
+
+
+def close(current: Session, actor: Actor, public_id: UUID) -> User:
+    """Take an account away for good, in the caller's transaction: sessions, links and tries are
+    forgotten. Refused for the last administrator and for oneself, and a second time."""
+    admins = _locked_admins(current)
+    require(current, actor, "people.erase")
+    user = _locked(current, public_id)
+    if user.id == actor.user_id:
+        raise Refusal("This is you. Only another administrator can erase you.")
+    refuse_erased(current, ErasedKind.USER, user.id)
+    user.is_active = False
+    _keep_an_admin(user, admins)
+    user.version += 1
+    sessions.cut_off(current, user)
+    revoke(current, actor, user)
+    forget_links(current, user)
+    sign_in_throttle.forget(current, user)
+    return user
+
+
+def _set_active(is_active: bool) -> Callable[[User], dict[str, object]]:
+    def change(user: User) -> dict[str, object]:
+        before, user.is_active = user.is_active, is_active
+        return {} if before == is_active else {"active": {"from": before, "to": is_active}}
+
+    return change
+
+
+def _change(
+    actor: Actor, public_id: UUID, action: str, change: Callable[[User], dict[str, object]]
+) -> None:
+    """Change one user's standing; sessions and links end with it. No change: nothing written."""
+    with writing() as current:
+        admins = _locked_admins(current)
+        require(current, actor, "people.manage")
+        user = _locked(current, public_id)
+        refuse_erased(current, ErasedKind.USER, user.id)
+        changes = change(user)
+        if not changes:
+            return
+        _keep_an_admin(user, admins)
+        if user.id == actor.user_id:
+            raise Refusal("You cannot change your own access. Ask another administrator to do it.")
+        user.version += 1
+        sessions.end_all(current, user)
+        audit.record(
+            current, actor, action, target=("person", user.public_id, user.name), changes=changes
+        )
+        revoke(current, actor, user)
+
+
+def _locked_admins(current: Session) -> set[int]:
+    """The ids of all active administrators, locked in one order before anything else: two of
+    them who demote each other at once wait here, and the second finds itself alone."""
+    wanted = (
+        select(User.id)
+        .where(User.role == Role.ADMIN, User.is_active)
+        .order_by(User.id)
+        .with_for_update(key_share=True)
+    )
+    return set(current.execute(wanted).scalars())
+
+
+def _keep_an_admin(user: User, admins: set[int]) -> None:
+    still = user.is_active and user.role == Role.ADMIN
+    if not still and admins == {user.id}:
+        raise Refusal(
+            f"{user.name} is the only administrator who can sign in. "
+            "Make somebody else an administrator first."
+        )
+
+
+def _locked(current: Session, public_id: UUID) -> User:
+    wanted = select(User).where(User.public_id == public_id).with_for_update(key_share=True)
+    user = current.execute(wanted).scalar_one_or_none()
+    if user is None:
+        raise NotFound("There is no such person.")
+    return user
+
+
+def _persons(found: Sequence[User]) -> list[Person]:
+    erased = erased_among(session(), ErasedKind.USER, [user.id for user in found])
+    return [_person(user, is_erased=user.id in erased) for user in found]
+
+
+def _person(user: User, *, is_erased: bool) -> Person:
+    return Person(
+        public_id=user.public_id,
+        name=user.name,
+        email=user.email,
+        role=user.role,
+        is_active=user.is_active,
+        version=user.version,
+        created_at=user.created_at,
+        is_erased=is_erased,
+    )
+
+
+MOST_NAMED: Final = 2
+
+
+class Contacts(NamedTuple):
+    """The names of some who may; `has_more`: there are others. None where there is nobody."""
+
+    names: tuple[str, ...]
+    has_more: bool
+
+
+def who_may(permission: str, webhook: UUID | None = None) -> Contacts:
+    """Those who have `permission` and can sign in: the webhook's owner first, then whoever looks
+    after less than everything, then by how long they are here."""
+    owner = select(Webhook.owner_id).where(Webhook.public_id == webhook).scalar_subquery()
+    roles = PERMISSIONS.get(permission, frozenset())
+    wanted = (
+        select(User.name)
+        .where(User.is_active.is_(True), User.role.in_(sorted(roles)))
+        .order_by(
+            case((User.id == owner, 0), else_=1),
+            case((User.role == Role.ADMIN, 1), else_=0),
+            User.id,
+        )
+        .limit(MOST_NAMED + 1)
+    )
+    found = tuple(session().scalars(wanted))
+    return Contacts(found[:MOST_NAMED], len(found) > MOST_NAMED)
+
+
+def add_user(
+    current: Session,
+    *,
+    name: str,
+    email: str,
+    password_hash: str,
+    role: str,
+    by: Actor | None,
+    time_zone: str | None = None,
+) -> User:
+    """Store a new user and the audit entry; without `by` people made their account themselves."""
+    if find_user(current, email) is not None:
+        raise _taken(email)
+    user = User(
+        name=name,
+        email=tidy_email(email),
+        password_hash=password_hash,
+        role=role,
+        time_zone=time_zone,
+    )
+    current.add(user)
+    try:
+        current.flush()
+    except IntegrityError:  # another transaction was quicker
+        raise _taken(email) from None
+    actor = by or Actor(ActorKind.USER, user.id, user.name, Origin.UI)
+    changes = {"role": {"from": None, "to": role}}
+    target = ("person", user.public_id, user.name)
+    audit.record(current, actor, "person.joined", target=target, changes=changes)
+    return user
+
+
+def find_user(current: Session, email: str) -> User | None:
+    """The user with this address, however it is written."""
+    wanted = select(User).where(func.lower(User.email) == tidy_email(email))
+    return current.execute(wanted).scalar_one_or_none()
+
+
+def _taken(email: str) -> Refusal:
+    sentence = f"There is already an account with the address {tidy_email(email)}. Sign in with it."
+    return Refusal(sentence, field="email")
+
+
+# Choosable zones: a region and a city. The rest of the data are older names and offsets.
+REGIONS = (
+    "Africa",
+    "America",
+    "Antarctica",
+    "Arctic",
+    "Asia",
+    "Atlantic",
+    "Australia",
+    "Europe",
+    "Indian",
+    "Pacific",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """`time_zone`: None is the portal's own."""
+
+    name: str
+    time_zone: str | None
+
+
+def time_zones() -> list[str]:
+    """The zones that a person may choose, in order: "UTC", "Africa/Abidjan", …"""
+    known = available_timezones()
+    return ["UTC", *sorted(zone for zone in known if zone.partition("/")[0] in REGIONS)]
+
+
+def own_details(actor: Actor) -> Details:
+    """What the person's account says now."""
+    user = session().get(User, actor.user_id)
+    if user is None:
+        raise NotAllowed("This account does not exist any more.")
+    return Details(user.name, user.time_zone)
+
+
+def change_details(actor: Actor, details: Details) -> bool:
+    """Save name and time zone; whether anything changed."""
+    refuse_unknown_zone(details.time_zone)
+    with writing() as current:
+        user = _own(current, actor)
+        before = {"name": user.name, "time_zone": user.time_zone}
+        after = {"name": details.name, "time_zone": details.time_zone}
+        changes = {
+            key: {"from": before[key], "to": after[key]}
+            for key in before
+            if before[key] != after[key]
+        }
+        if not changes:
+            return False
+        user.name, user.time_zone = details.name, details.time_zone
+        user.version += 1
+        target = ("person", user.public_id, user.name)
+        audit.record(current, actor, "person.changed", target=target, changes=changes)
+    return True
+
+
+def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVICE) -> Admission:
+    """Save a new password, end every session that was opened with the old one, and know no
+    browser any more.
+
+    Guesses at the old one are throttled. Begins the session to go on with in this browser, whose
+    own may have been copied.
+    """
+    proof = _prove(actor, old, "current_password")
+    passwords.check(new, proof.email)
+    password_hash = passwords.hashed(new)
+    with writing() as current:
+        user = _own(current, actor)
+        if user.password_hash != proof.stored:
+            raise Refusal("Your password was changed in another window. Sign in with that one.")
+        user.password_hash = password_hash
+        sessions.cut_off(current, user)
+        one_time_links.forget_resets(current, proof.email)
+        target = ("person", user.public_id, user.name)
+        audit.record(current, actor, "person.password_changed", target=target)
+        return sessions.begin(current, user, device)
+
+
+def confirm(actor: Actor, session_id: UUID, password: str) -> None:
+    """Take the password as the proof that it is still the person who signed in.
+
+    Guesses are throttled, together with those of `change_password`. Raises `Refusal`.
+    """
+    proof = _prove(actor, password, "own_password")
+    with writing() as current:
+        user = require(current, actor, "account.edit")
+        if user is None or not sessions.confirm(current, actor, session_id):
+            raise NotAllowed("You were signed out meanwhile. Sign in again.")
+        wrong = {"wrong_tries_before": {"from": None, "to": proof.wrong_tries}}
+        audit.record(
+            current,
+            actor,
+            "person.identity_confirmed",
+            target=("person", user.public_id, user.name),
+            changes=wrong if proof.wrong_tries else {},
+        )
+
+
+def sign_out_elsewhere(actor: Actor, session_id: UUID) -> tuple[User, int]:
+    """End every session of the person but this one, and know no browser any more. Returns the
+    user, to know this browser by, and how many sessions there were."""
+    with writing() as current:
+        user = _own(current, actor)
+        ended = sessions.cut_off(current, user, session_id)
+        changes = {"sessions": {"from": ended, "to": 0}}
+        target = ("person", user.public_id, user.name)
+        audit.record(current, actor, "person.signed_out_elsewhere", target=target, changes=changes)
+    return user, ended
+
+
+class _Proof(NamedTuple):
+    stored: str
+    email: str
+    wrong_tries: int
+
+
+def _prove(actor: Actor, password: str, field: str) -> _Proof:
+    """Check the person's own password. Raises a `Refusal` at `field`, or `Throttled`."""
+    key = sign_in_throttle.Key(f"account:{actor.user_id}", 5)
+    _count(actor, key)
+    user = session().get_one(User, actor.user_id)
+    stored, email = user.password_hash, user.email
+    session().rollback()  # the database does not wait while we hash
+    if not passwords.matches(password, stored):
+        raise Refusal("This is not your current password.", field=field)
+    return _Proof(stored, email, sign_in_throttle.forgive(key)[0])
+
+
+def _count(actor: Actor, key: sign_in_throttle.Key) -> None:
+    """Count the try; where many wrong ones begin to cost a pause, the audit trail says so."""
+    sign_in_throttle.check([key])
+    with writing() as current:
+        if sign_in_throttle.count([key]):
+            user = current.get_one(User, actor.user_id)
+            target = ("person", user.public_id, user.name)
+            tries = {"tries": {"from": None, "to": key.limit}}
+            audit.record(current, actor, SLOWED, target=target, changes=tries)
+
+
+def _own(current: Session, actor: Actor) -> User:
+    """The actor's row, locked for a change before `require` shares it: no deadlock with itself."""
+    current.get(User, actor.user_id, with_for_update={"key_share": True})
+    user = require(current, actor, "account.edit")
+    if user is None:
+        raise NotAllowed("The system itself has no account.")
+    return user

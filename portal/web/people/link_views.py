@@ -1,0 +1,184 @@
+"""The pages behind one-time links: the first set-up, invitations, new passwords. Only POST uses a
+link up."""
+
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from portal.models.people import LinkKind, Role
+from portal.services.core.refusals import Refusal
+from portal.services.people import accounts, invitations, one_time_links, password_resets
+from portal.services.people.accounts import ROLE_NAMES
+from portal.services.people.invitations import NewPerson
+from portal.services.people.one_time_links import DeadLink
+from portal.services.people.sessions import Admission
+from portal.web.forms.base import PortalForm, refusals_flashed, typed
+from portal.web.frame import access
+from portal.web.frame.access import PUBLIC, actor, always, requires
+from portal.web.people.browsers import browser_words
+from portal.web.people.forms import JoinForm, NewPasswordForm, SetUpForm
+
+blueprint = Blueprint("joining", __name__)
+new_passwords_blueprint = Blueprint("new_passwords", __name__)
+
+Form = TypeVar("Form", bound=PortalForm)
+Answer = Response | tuple[str, int]
+
+
+@blueprint.errorhandler(DeadLink)
+@new_passwords_blueprint.errorhandler(DeadLink)
+def dead(_refusal: DeadLink) -> tuple[str, int]:
+    """Say that the link works no more."""
+    return render_template("people/dead_link.html"), DeadLink.status
+
+
+@blueprint.get("/setup")
+@requires(PUBLIC)
+def setup() -> Answer:
+    """Show the form that makes the first administrator."""
+    return _setup_page(SetUpForm(), 200)
+
+
+@blueprint.post("/setup")
+@requires(PUBLIC)
+def set_up() -> Answer:
+    """Make the first administrator, and sign them in."""
+    form = SetUpForm()
+
+    def use() -> Admission | None:
+        values = _new_person(form, typed(form.email))
+        return invitations.set_up(_token(), form.once_value, values, browser_words())
+
+    return _use_up(form, use, _setup_page, "Welcome, {}. The portal is yours.")
+
+
+@blueprint.get("/invitation")
+@requires(PUBLIC)
+def invitation() -> Answer:
+    """Show the form with which an invited person joins."""
+    return _invitation_page(JoinForm(), 200)
+
+
+@blueprint.post("/invitation")
+@requires(PUBLIC)
+def accept() -> Answer:
+    """Make the invited person a user, and sign them in."""
+    form = JoinForm()
+    form.own_address = one_time_links.issued(LinkKind.INVITE, _token()).email or ""
+
+    def use() -> Admission | None:
+        values = _new_person(form, form.own_address)
+        return invitations.accept(_token(), form.once_value, values, browser_words())
+
+    return _use_up(form, use, _invitation_page, "Welcome, {}.")
+
+
+@new_passwords_blueprint.get("/settings/people/<uuid:public_id>/new-password")
+@requires("people.manage", again=always)
+def show(public_id: UUID) -> str:
+    """Show the link for this person while its maker may see it, and how to make one."""
+    person, offer = accounts.person(public_id), password_resets.offered(actor(), public_id)
+    return render_template("people/new_password.html", person=person, offer=offer)
+
+
+@new_passwords_blueprint.post("/settings/people/<uuid:public_id>/new-password")
+@requires("people.manage", again=always)
+def offer(public_id: UUID) -> Response:
+    """Make a link; one that was made before is dead."""
+    then = "people.show"
+    with refusals_flashed("warning"):
+        password_resets.offer(actor(), public_id)
+        then = "new_passwords.show"
+    return redirect(url_for(then, public_id=public_id))
+
+
+@new_passwords_blueprint.post("/settings/people/<uuid:public_id>/new-password/copied")
+@requires("people.manage")
+def copied(public_id: UUID) -> Response:
+    """Show the link no more: it was copied."""
+    password_resets.hide(actor(), public_id)
+    flash("The link is not shown any more. It works once, for 24 hours.", "success")
+    return redirect(url_for("people.show", public_id=public_id))
+
+
+@new_passwords_blueprint.get("/new-password")
+@requires(PUBLIC)
+def choose() -> Answer:
+    """Show the form for a new password."""
+    return _password_page(NewPasswordForm(), 200)
+
+
+@new_passwords_blueprint.post("/new-password")
+@requires(PUBLIC)
+def save() -> Answer:
+    """Store the new password, and sign the person in."""
+    form = NewPasswordForm()
+    form.own_address = one_time_links.issued(LinkKind.RESET, _token()).email or ""
+
+    def use() -> Admission | None:
+        password, network = typed(form.password), request.remote_addr
+        return password_resets.use(_token(), form.once_value, password, network, browser_words())
+
+    saved = "Your new password is saved. Everywhere else you are signed out."
+    return _use_up(form, use, _password_page, saved)
+
+
+def _token() -> str:
+    return request.args.get("token", "")
+
+
+def _new_person(form: SetUpForm | JoinForm, email: str) -> NewPerson:
+    name, password = typed(form.name), typed(form.password)
+    return NewPerson(
+        name=name, email=email, password=password, time_zone=form.time_zone.data or None
+    )
+
+
+def _use_up(
+    form: Form,
+    use: Callable[[], Admission | None],
+    page: Callable[[Form, int], Answer],
+    welcome: str,
+) -> Answer:
+    """Sign in whom the link lets in; a form that was sent twice leads to the sign-in."""
+    if not form.validate():
+        return page(form, 400)
+    try:
+        admission = use()
+    except DeadLink:
+        raise
+    except Refusal as refusal:
+        form.refuse(refusal)
+        return page(form, refusal.status)
+    if admission is not None:
+        access.begin(admission)
+        flash(welcome.format(admission.user.name), "success")
+        return redirect(url_for("home.index"))
+    if current_user.is_authenticated:
+        return redirect(url_for("home.index"))
+    flash("This link was used already. Sign in with the password chosen then.", "info")
+    return redirect(url_for("auth.sign_in"))
+
+
+def _setup_page(form: SetUpForm, status: int) -> Answer:
+    one_time_links.read(LinkKind.SETUP, _token())
+    action = url_for("joining.set_up", token=_token())
+    return render_template("people/setup.html", form=form, action=action), status
+
+
+def _invitation_page(form: JoinForm, status: int) -> Answer:
+    link = one_time_links.read(LinkKind.INVITE, _token())
+    action, role = url_for("joining.accept", token=_token()), ROLE_NAMES[Role(link.role)]
+    values = {"form": form, "action": action, "email": link.email, "role": role}
+    return render_template("people/signup.html", **values), status
+
+
+def _password_page(form: NewPasswordForm, status: int) -> Answer:
+    link = one_time_links.read(LinkKind.RESET, _token())
+    action = url_for("new_passwords.save", token=_token())
+    values = {"form": form, "action": action, "email": link.email}
+    return render_template("people/password_reset.html", **values), status
