@@ -9,8 +9,8 @@ from portal.garbage import lasting
 with lasting():
     from sqlalchemy.exc import SQLAlchemyError
 
-    from jobs.processes.heartbeat import GOODBYE, Heartbeat
-    from jobs.processes.supervisor import dies_with
+    from jobs.heartbeat import GOODBYE, Heartbeat
+    from jobs.supervisor import dies_with
     from portal import app as _pages  # noqa: F401 - read once, here: each process begins with it
     from portal import logs
     from portal.base_app import create_base_app

@@ -19,7 +19,7 @@ def worker(queue: str) -> None:
     """Run the jobs of one queue until the process is told to stop."""
     with lasting():
         _log(queue)
-        from jobs.processes.worker import run_worker
+        from jobs.worker import run_worker
 
     run_worker(queue)
 
@@ -29,7 +29,7 @@ def scheduler() -> None:
     """Queue what the clock asks for until the process is told to stop."""
     with lasting():
         _log("scheduler")
-        from jobs.processes.scheduler import run_scheduler
+        from jobs.scheduler import run_scheduler
 
     sys.exit(run_scheduler())
 
@@ -38,7 +38,7 @@ def scheduler() -> None:
 @with_appcontext
 def up() -> None:
     """Start everything for one machine: database, Valkey, web, workers, scheduler."""
-    from jobs.processes.up import bring_up
+    from jobs.up import bring_up
 
     bring_up(current_app._get_current_object())  # type: ignore[attr-defined]  # werkzeug's proxy
 

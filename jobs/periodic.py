@@ -1,18 +1,31 @@
-"""Jobs that come again and again: whoever takes one first does it, for all."""
+"""Tasks that come again and again: whoever takes one first does it, for all.
+
+`portal.queue.schedule` says how often. rq-scheduler queues them as jobs; what it does not start in
+time is done by the thread of a background worker, by the worker's own clock.
+"""
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
-from threading import RLock
+from threading import Thread
+from time import monotonic
 from typing import Final
 
-from flask import current_app
+from flask import Flask, current_app
+from rq.utils import import_attribute
+from sqlalchemy.exc import SQLAlchemyError
 
+from jobs import tasks
 from jobs.context import job
+from jobs.progress import Progress
+from jobs.stop_flag import stop
+from jobs.tasks import at_work
+from portal.config.settings import Settings
 from portal.extensions import settings
 from portal.queue import notifier
-from portal.queue.names import SWEEP
-from portal.queue.schedule import entry_of
+from portal.queue.names import BACKGROUND, SWEEP_ID
+from portal.queue.schedule import Entry, table
 from portal.services import tasks as task_leases
 from portal.services.actions.planning import reservations
 from portal.services.alerts import runs
@@ -22,35 +35,37 @@ from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.operations import retention
 from portal.services.operations.retention import WrongClock
 from portal.services.outbox import due
+from portal.services.task_kinds import KINDS
 from portal.services.webhooks import notices
 
-# rq-scheduler is not exact, and what comes a little early must not wait for the time after next.
+log = logging.getLogger(__name__)
+
+# Of its interval: rq-scheduler is not exact, and what comes a little early must not wait for the
+# time after next.
 SHARE: Final = 0.5
+PRUNE_SECONDS: Final = 30.0  # less than a scheduled job may take; what is left is the next run's
+
+LOOK_EVERY: Final = 1.0  # seconds, for tasks
+PERIODIC_EVERY: Final = 5.0
+GRACE: Final = timedelta(seconds=1)  # in which a notification has usually called somebody
+# A periodic task that is so many intervals and seconds late will not be started by the schedule.
+LATE: Final = 2
+LATE_SECONDS: Final = 10.0
 
 Task = Callable[[], None]
 
-# Held by the one thread of this process that does a periodic task, or works at tasks.
-at_work: Final = RLock()
 
-
-def periodic(share: float = SHARE, job: str = "") -> Callable[[Task], Task]:
-    """Do it unless somebody has begun it within a `share` of the interval at which it is scheduled.
-
-    `job`: of which it is a part, where it is not the job itself.
-
-    So it does not matter who starts it: rq-scheduler, two of them, or who does without.
-    """
+def periodic(name: str) -> Callable[[Task], Task]:
+    """Do it unless somebody has begun it within a `SHARE` of its interval. `name`: its entry's."""
 
     def decorate(function: Task) -> Task:
-        name = job or f"{function.__module__}.{function.__name__}"
-
         @wraps(function)
         def run() -> None:
-            entry = entry_of(settings(), name)
+            (interval,) = (each.interval for each in table(settings()) if each.id == name)
             with at_work:
                 with writing() as current:
-                    pause = share * entry.interval
-                    is_due = heartbeats.take_periodic_task(current.connection(), entry.id, pause)
+                    pause = SHARE * interval
+                    is_due = heartbeats.take_periodic_task(current.connection(), name, pause)
                 if is_due:
                     function()
 
@@ -60,39 +75,33 @@ def periodic(share: float = SHARE, job: str = "") -> Callable[[Task], Task]:
 
 
 @job
-@periodic()
+@periodic("alerts")
 def look_for_alerts() -> None:
     """Begin the run of the latest time of day that has none. May run twice at once."""
     runs.start_due(database_time(session()))
 
 
 @job
-@periodic()
+@periodic("notices")
 def send_notices() -> None:
     """Send what is due. Run twice at once, somebody may be told twice."""
     notices.send_due()
 
 
 @job
-@periodic()
+@periodic("expire-reservations")
 def expire_reservations() -> None:
     """Close what has run out. May run twice at once; what is too much for one run is left to the
     next."""
     reservations.expire_due(database_time(session()))
 
 
-log = logging.getLogger(__name__)
-
-# Less than a scheduled job may take; what is left is the next run's.
-SECONDS: Final = 30.0
-
-
 @job
-@periodic()
+@periodic("prune")
 def prune() -> None:
     """Let go of old deliveries and what belongs to them. May run twice at once."""
     try:
-        retention.prune(SECONDS)
+        retention.prune(PRUNE_SECONDS)
     except WrongClock as error:
         log.warning("%s", error)
 
@@ -109,6 +118,61 @@ def sweep() -> None:
         notifier.notify_tasks()
 
 
-@periodic(share=1.0, job=SWEEP)
+@periodic(SWEEP_ID)
 def _settle() -> None:
     dispatch_sweep.settle()
+
+
+class FallbackScheduler:
+    """Does what nobody has called a background worker for, while its main thread waits for jobs:
+    the schedule and notifications are in Redis, and the work is not. `progress`: whether it gets
+    on.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        settings: Settings = app.extensions["settings"]
+        self._entries = [entry for entry in table(settings) if entry.queue == BACKGROUND]
+        self._began = self._periodic_at = monotonic()
+        self.progress = Progress()
+        self._thread = Thread(target=self._run, name="fallback-scheduler", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        """The stop was asked for: wait until it has ended, at most so long."""
+        if self._thread.is_alive():  # else it has not begun yet, and ends as soon as it has
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not stop.wait(LOOK_EVERY):
+            if not at_work.acquire(blocking=False):
+                continue  # the main thread works
+            self.progress.begin()
+            try:
+                with self._app.app_context():
+                    self._look()
+            except SQLAlchemyError as error:
+                log.debug("Not looked: %s", error.__class__.__name__)
+            except Exception:
+                log.exception("What was started without the schedule failed; it comes again.")
+            finally:
+                self.progress.end()
+                at_work.release()
+
+    def _look(self) -> None:
+        if task_leases.has_overdue(GRACE):
+            tasks.work(KINDS)
+        if monotonic() >= self._periodic_at:
+            self._periodic_at = monotonic() + PERIODIC_EVERY
+            for entry in filter(self._is_late, self._entries):
+                log.info("Started %s without the schedule.", entry.id)
+                import_attribute(entry.job)()
+
+    def _is_late(self, entry: Entry) -> bool:
+        age = heartbeats.age(entry.id)
+        if age is None:
+            age = monotonic() - self._began
+        return age > LATE * entry.interval + LATE_SECONDS

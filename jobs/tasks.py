@@ -1,13 +1,13 @@
-"""`run_tasks`: works at what is due for at most 20 seconds, then queues itself again."""
+"""`run_tasks`: work at what is due for at most 20 seconds, then queue it again."""
 
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from threading import RLock
 from time import monotonic, sleep
 from typing import Final
 
 from jobs.context import job
-from jobs.periodic import at_work
 from jobs.stop_flag import stop
 from portal.queue import notifier
 from portal.services import tasks as task_leases
@@ -20,6 +20,9 @@ JOB_SECONDS: Final = 20.0
 # SQLite has one writer and no queue for it: without a gap nobody else would get in between.
 PAUSE: Final = 0.03
 LEASE_SECONDS: Final = 5.0  # then another task that is due has its turn
+
+# Held by the one thread of this process that works at tasks, or does a periodic task.
+at_work: Final = RLock()
 
 
 @job

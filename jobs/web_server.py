@@ -25,7 +25,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
-from jobs.processes.process_setup import raise_limit_of_open_files
+from jobs.process_setup import raise_limit_of_open_files
 
 log = logging.getLogger(__name__)
 

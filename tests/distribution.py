@@ -34,7 +34,6 @@ WAITING: Final = (
 LONG_FIRST: Final = (
     "faults/",
     "browser/test_pages.py",
-    "jobs/processes/",
     "browser/",
     "jobs/",
     "engine/http/",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.processes.supervisor import JsonOutput, Output, output
+from jobs.supervisor import JsonOutput, Output, output
 from portal.config.settings import load_settings
 from portal.lib import request_id
 from portal.lib.redaction import Redactor

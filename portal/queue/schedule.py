@@ -62,11 +62,6 @@ def table(settings: Settings) -> tuple[Entry, ...]:
     )
 
 
-def entry_of(settings: Settings, job: str) -> Entry:
-    """The entry that starts this job, by its dotted name. Raises KeyError where none does."""
-    return {entry.job: entry for entry in table(settings)}[job]
-
-
 def ensure_schedule() -> None:
     """Repair the current application's schedule, if Redis answers; never raises."""
     entries = table(current_app.extensions["settings"])

@@ -2,15 +2,14 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from jobs.periodic import at_work, expire_reservations, look_for_alerts, prune, send_notices, sweep
-from jobs.tasks import run_tasks
-from portal.extensions import db, settings
+from jobs.periodic import expire_reservations, look_for_alerts, prune, send_notices, sweep
+from jobs.tasks import at_work, run_tasks
+from portal.extensions import db
 from portal.models.operations import Process
 from portal.queue.names import BACKGROUND
 from portal.queue.schedule import table
@@ -74,18 +73,6 @@ def test_what_comes_early_is_done_and_what_comes_in_the_first_half_of_its_minute
         begin_periodic_task("alerts", seconds)
         look_for_alerts()
         done.append(age("alerts") < 20)
-    assert done == [False, True]
-
-
-def test_a_sweep_is_due_again_once_its_whole_interval_is_over(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=60))
-    done = []
-    for seconds in (40, 80):
-        begin_periodic_task("sweep", seconds)
-        sweep()
-        done.append(age("sweep") < 20)
     assert done == [False, True]
 
 

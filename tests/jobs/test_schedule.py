@@ -12,8 +12,8 @@ from flask import Flask
 from redis import Redis
 from rq_scheduler import Scheduler
 
-from jobs.processes import scheduler as scheduler_module
-from jobs.processes.scheduler import RepairingScheduler
+from jobs import scheduler as scheduler_module
+from jobs.scheduler import RepairingScheduler
 from portal.config.settings import Settings, load_settings
 from portal.queue.names import PRUNE
 from portal.queue.notifier import Notifier

@@ -12,10 +12,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.processes import process_setup, scheduler, worker
-from jobs.processes.plan import Plan, Program
-from jobs.processes.supervisor import JsonOutput, Output, output
-from jobs.processes.up import VALKEY, WEB, WORKER, CannotStart, all_programs, free_address, greet
+from jobs import process_setup, scheduler, worker
+from jobs.supervisor import JsonOutput, Output, Plan, Program, output
+from jobs.up import VALKEY, WEB, WORKER, CannotStart, all_programs, free_address, greet
 from portal.config.settings import Settings, load_settings
 from tests.conftest import ENVIRONMENT
 

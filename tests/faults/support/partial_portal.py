@@ -6,8 +6,8 @@
 import os
 import sys
 
-from jobs.processes.plan import Plan, become
-from jobs.processes.up import all_programs, migrate
+from jobs.supervisor import Plan, become
+from jobs.up import all_programs, migrate
 from portal.base_app import create_base_app
 from portal.commands import cli
 from portal.config.settings import load_settings

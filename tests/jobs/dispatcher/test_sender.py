@@ -13,11 +13,11 @@ from redis import Redis
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
+from jobs import supervisor, worker
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import loop, thread
 from jobs.dispatcher import poller as poller_module
 from jobs.periodic import sweep
-from jobs.processes import supervisor, worker
 from jobs.stop_flag import stop
 from portal.extensions import db, settings
 from portal.queue import notifier

@@ -17,7 +17,7 @@ from waitress import wasyncore
 from waitress.task import ThreadedTaskDispatcher
 
 from jobs import web_server as web_server_module
-from jobs.processes.process_setup import raise_limit_of_open_files
+from jobs.process_setup import raise_limit_of_open_files
 from jobs.web_server import Connection, IncomingRequest, Listener, Rules
 from tests.support.processes import until
 from tests.support.web_server import WebServer, web_server

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text, update
 
-from jobs.processes.worker import keep_going
+from jobs.worker import keep_going
 from portal.database import engine
 from portal.database.trouble import Kind, Trouble, observed
 from portal.extensions import settings

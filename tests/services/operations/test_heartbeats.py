@@ -11,8 +11,8 @@ from flask import Flask
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from jobs.processes import heartbeat
-from jobs.processes.heartbeat import Heartbeat
+from jobs import heartbeat
+from jobs.heartbeat import Heartbeat
 from portal.extensions import settings
 from portal.models.operations import Process
 from portal.services.core import heartbeats

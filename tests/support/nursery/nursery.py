@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 # What the nursery has read the most of. Others may do something of their own before they read it.
 KNOWN: Final = {
     *("jobs", "flask", "gunicorn"),
-    *("tests.faults.support.partial_portal", "tests.jobs.processes.worker.sample_worker"),
+    *("tests.faults.support.partial_portal", "tests.jobs.worker.sample_worker"),
     "tests.support.clocks.clock_tasks",
 }
 # What is obeyed when a process starts, or reads what we import.

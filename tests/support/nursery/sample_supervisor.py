@@ -3,7 +3,7 @@
 import os
 import sys
 
-from jobs.processes.plan import Plan, Program, become
+from jobs.supervisor import Plan, Program, become
 
 
 def main() -> None:

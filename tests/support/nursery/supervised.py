@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
-from jobs.processes.process_setup import dies_with
+from jobs.process_setup import dies_with
 
 # Beside `flask up`.
 SUPERVISING: Final = {

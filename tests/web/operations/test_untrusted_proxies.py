@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from jobs.processes.heartbeat import Heartbeat
+from jobs.heartbeat import Heartbeat
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.operations import Process

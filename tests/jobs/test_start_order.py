@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from jobs.processes.plan import Plan
-from jobs.processes.up import all_programs
+from jobs.supervisor import Plan
+from jobs.up import all_programs
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
@@ -46,7 +46,7 @@ def parts(environ: dict[str, str], tmp_path: Path) -> Iterator[Process]:
     plan = tmp_path / "plan"
     plan.write_text(Plan(programs, "127.0.0.1", int(environ["PORT"]), ["Hello."]).to_json())
     code = "import os, sys; sys.argv[1:] = [str(os.open(sys.argv[1], os.O_RDONLY))]"
-    supervise = f"{code}; from jobs.processes.supervisor import main; main()"
+    supervise = f"{code}; from jobs.supervisor import main; main()"
     process = Process(tmp_path / "parts.log", ["-c", supervise, str(plan)], environ)
     yield process
     try:

@@ -3,16 +3,15 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import event, select
 
-from jobs.periodic import at_work
-from jobs.processes import fallback_scheduler
-from jobs.processes.fallback_scheduler import FallbackScheduler
+from jobs import periodic
+from jobs.periodic import FallbackScheduler
 from jobs.stop_flag import stop
+from jobs.tasks import at_work
 from portal.extensions import db
 from portal.models.alerts import AlertRun
 from portal.models.tasks import Task, TaskState
@@ -21,7 +20,6 @@ from portal.services.core import heartbeats
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.support.database.periodic_tasks import begin_periodic_task
-from tests.support.database.statements import asked
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user
 from tests.support.processes import until
@@ -75,7 +73,7 @@ def age(name: str) -> float:
 def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(fallback_scheduler, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(periodic, "LOOK_EVERY", 0.1)
     begin_task()
     has_turn: list[bool] = []
 
@@ -102,7 +100,7 @@ def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
 def test_what_is_long_overdue_is_done(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(fallback_scheduler, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(periodic, "LOOK_EVERY", 0.1)
     begin_periodic_task("alerts", 200)
     with running(app):
         assert until(lambda: age("alerts") < 20, 15)
@@ -119,8 +117,8 @@ def test_what_nobody_has_ever_done_is_done_at_last_and_the_sweep_is_not(
         ("LATE", 0),
         ("LATE_SECONDS", 0),
     ):
-        monkeypatch.setattr(fallback_scheduler, name, less)
-    caplog.set_level("INFO", fallback_scheduler.log.name)
+        monkeypatch.setattr(periodic, name, less)
+    caplog.set_level("INFO", periodic.log.name)
     tasks = ("alerts", "expire-reservations", "notices", "prune")
     said = {f"Started {name} without the schedule." for name in tasks}
     with running(app):
@@ -146,16 +144,3 @@ def test_while_the_main_thread_works_it_waits(app: Flask) -> None:
             time.sleep(3.5)
             assert states() == {TaskState.WAITING}
         assert until(lambda: states() != {TaskState.WAITING}, 10)
-
-
-def test_while_the_main_thread_works_it_goes_on_looking(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else it would seem to be stuck."""
-    for name, less in (("LOOK_EVERY", 0.05), ("GRACE", timedelta(0))):
-        monkeypatch.setattr(fallback_scheduler, name, less)
-    with running(app), at_work:
-        begin_task()
-        with asked(db.engine, "SELECT", about="FROM tasks") as poller:
-            assert until(lambda: len(poller) > 5, 10)
-        assert states() == {TaskState.WAITING}

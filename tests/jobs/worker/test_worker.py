@@ -15,9 +15,9 @@ from redis.exceptions import RedisError
 from rq import Queue
 from sqlalchemy import create_engine, text
 
-from jobs.processes.plan import Plan, Program
-from jobs.processes.scheduler import wait_for_redis
-from jobs.processes.worker import put_back_untaken, remove_odd_ids
+from jobs.scheduler import wait_for_redis
+from jobs.supervisor import Plan, Program
+from jobs.worker import put_back_untaken, remove_odd_ids
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.database.engine import engine_options
@@ -26,15 +26,15 @@ from portal.queue.connection import quick_client
 from portal.queue.names import DELIVERIES
 from portal.queue.portal_job import PortalJob
 from portal.services.core import vault
-from tests.jobs.processes.worker.conftest import Start, enqueue
-from tests.jobs.processes.worker.sample_worker import COMMAND
+from tests.jobs.worker.conftest import Start, enqueue
+from tests.jobs.worker.sample_worker import COMMAND
 from tests.support.processes import until
 from tests.support.valkey import PrivateValkey
 
 # A worker whose watchdog looks more often.
 IMPATIENT = """
-from jobs.processes.heartbeat import Watchdog
-from tests.jobs.processes.worker.sample_worker import main
+from jobs.heartbeat import Watchdog
+from tests.jobs.worker.sample_worker import main
 
 Watchdog.__init__.__defaults__ = (0.1,)
 main()
@@ -222,9 +222,7 @@ def test_under_the_supervisor_it_survives_the_death_of_redis(
     plan = tmp_path / "plan"
     plan.write_text(Plan([Program("w", argv, 0)], "127.0.0.1", 9, []).to_json())
     code = "import sys, os; sys.argv[1:] = [os.open(sys.argv[1], os.O_RDONLY)]"
-    supervisor = start(
-        "-c", f"{code}; from jobs.processes.supervisor import main; main()", str(plan)
-    )
+    supervisor = start("-c", f"{code}; from jobs.supervisor import main; main()", str(plan))
     assert supervisor.says("Ready for deliveries.")
     valkey.kill()
     time.sleep(0.5)
@@ -236,6 +234,6 @@ def test_under_the_supervisor_it_survives_the_death_of_redis(
 
 def test_it_loads_nothing_that_those_alone_need_who_migrate(start: Start) -> None:
     """Alembic would be a twelfth of its memory."""
-    look = "import sys; from jobs.processes.worker import warm_up; warm_up('deliveries')"
+    look = "import sys; from jobs.worker import warm_up; warm_up('deliveries')"
     process = start("-c", f"{look}; print('alembic:', 'alembic' in sys.modules)")
     assert process.says("alembic: False", 30), process.output.read_text()

@@ -4,10 +4,10 @@ from typing import Final
 
 from portal.queue import names
 
-FOLDER: Final = "tests.jobs.processes.worker.sample_jobs"
+FOLDER: Final = "tests.jobs.worker.sample_jobs"
 JOBS: Final = ("note", "until_stopped", "end_late", "hang", "fail")
 SAMPLES: Final = tuple(f"{FOLDER}.{name}" for name in JOBS)
-COMMAND: Final = ("-m", "tests.jobs.processes.worker.sample_worker", "worker", names.DELIVERIES)
+COMMAND: Final = ("-m", "tests.jobs.worker.sample_worker", "worker", names.DELIVERIES)
 
 
 def main() -> None:

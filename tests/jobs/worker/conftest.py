@@ -11,7 +11,7 @@ from portal.queue import names
 from portal.queue.names import DELIVERIES, JOB_NAMES
 from portal.queue.portal_job import PortalJob
 from tests.conftest import ENVIRONMENT, migrate_to_head
-from tests.jobs.processes.worker.sample_worker import COMMAND, FOLDER, SAMPLES
+from tests.jobs.worker.sample_worker import COMMAND, FOLDER, SAMPLES
 from tests.support.processes import Process
 from tests.support.valkey import PrivateValkey
 

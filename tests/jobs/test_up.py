@@ -14,7 +14,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from jobs.processes.up import environment
+from jobs.up import environment
 from portal.config.settings import load_settings
 from portal.database.engine import sqlite_module
 from tests.conftest import ENVIRONMENT

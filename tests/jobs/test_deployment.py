@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import jobs.cli
-from jobs.processes.up import all_programs
+from jobs.up import all_programs
 from portal.app import create_app
 from portal.config.settings import ROOT, load_settings
 from tests.conftest import ENVIRONMENT, migrate_to_head

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.processes.plan import Plan, Program
+from jobs.supervisor import Plan, Program
 from tests.support.ports import free_port
 from tests.support.processes import ROOT, end_whatever_knows, is_alive, until
 
@@ -88,7 +88,7 @@ class Running:
         plan = self.folder / "plan"
         plan.write_text(Plan(list(programs), "127.0.0.1", port, ["hello"]).to_json())
         with plan.open() as handle, self.output.open("wb") as output:
-            command = [sys.executable, "-m", "jobs.processes.supervisor", str(handle.fileno())]
+            command = [sys.executable, "-m", "jobs.supervisor", str(handle.fileno())]
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=output, stderr=output, pass_fds=[handle.fileno()]
             )
@@ -241,7 +241,7 @@ def test_a_program_that_cannot_start_is_tried_again_with_growing_pauses(
 def test_a_program_that_ignores_the_signal_is_killed_in_the_end(
     supervisor: Running, tmp_path: Path
 ) -> None:
-    code = "from jobs.processes import supervisor; supervisor.STOP_SECONDS = 0.5; supervisor.main()"
+    code = "from jobs import supervisor; supervisor.STOP_SECONDS = 0.5; supervisor.main()"
     plan = tmp_path / "plan"
     plan.write_text(Plan([supervisor.program("a", STUBBORN)], "127.0.0.1", 9, []).to_json())
     with plan.open() as handle, supervisor.output.open("wb") as output:
@@ -275,7 +275,7 @@ def test_it_says_hello_once_somebody_answers(
     plan.write_text(Plan([Program("web", argv, 0)], host, port, ["hello"]).to_json())
     with plan.open() as handle, supervisor.output.open("wb") as output:
         fd = handle.fileno()
-        command = [sys.executable, "-m", "jobs.processes.supervisor", str(fd)]
+        command = [sys.executable, "-m", "jobs.supervisor", str(fd)]
         supervisor.process = subprocess.Popen(command, cwd=ROOT, stdout=output, pass_fds=[fd])
     assert until(lambda: supervisor.output.read_bytes().splitlines() == [b"hello"])
     supervisor.send(signal.SIGTERM)

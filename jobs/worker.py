@@ -26,9 +26,9 @@ from sqlalchemy.orm import configure_mappers
 from jobs.context import application, job
 from jobs.deliver import equip, new_sender
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.processes.fallback_scheduler import FallbackScheduler
-from jobs.processes.heartbeat import GOODBYE, Heartbeat, Watchdog
-from jobs.processes.process_setup import raise_limit_of_open_files, signal_sockets
+from jobs.heartbeat import GOODBYE, Heartbeat, Watchdog
+from jobs.periodic import FallbackScheduler
+from jobs.process_setup import raise_limit_of_open_files, signal_sockets
 from jobs.progress import progress
 from jobs.stop_flag import stop
 from portal.config.settings import Settings

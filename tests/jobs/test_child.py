@@ -6,9 +6,8 @@ import time
 
 import pytest
 
-from jobs.processes import supervisor
-from jobs.processes.plan import Program
-from jobs.processes.supervisor import Child, LineReader
+from jobs import supervisor
+from jobs.supervisor import Child, LineReader, Program
 from tests.support.processes import is_alive, until
 
 

@@ -11,7 +11,7 @@ import pytest
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 from rq_scheduler import Scheduler
 
-from jobs.processes.scheduler import RepairingScheduler
+from jobs.scheduler import RepairingScheduler
 from portal.config.settings import Settings, load_settings
 from portal.queue.names import QUEUES
 from portal.queue.schedule import ENTRIES, reconcile, table

@@ -1,7 +1,7 @@
 """The supervisor: starts the portal's processes, restarts what dies, ends everything together.
 
 Standard library only, and one thread: it lives as long as the portal and should weigh nothing.
-`flask up` prepares a plan, then becomes this (`python -m jobs.processes.supervisor FD`).
+`flask up` prepares a plan, then becomes this (`python -m jobs.supervisor FD`).
 """
 
 import contextlib
@@ -13,13 +13,58 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Final
 
-from jobs.processes.plan import Plan, Program
-from jobs.processes.process_setup import dies_with, signal_sockets
+from jobs.process_setup import dies_with, signal_sockets
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process to keep alive. `stage`: the lowest is stopped first. `socket`: a path that has
+    to answer before the next program starts."""
+
+    name: str
+    argv: list[str]
+    stage: int
+    socket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run, which address shows that it runs, and what to say then."""
+
+    programs: list[Program]
+    host: str
+    port: int
+    greeting: list[str]
+
+    def to_json(self) -> str:
+        """For the way through `exec`."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """The plan that `to_json` wrote."""
+        values: dict[str, Any] = json.loads(text)
+        programs = [Program(**program) for program in values.pop("programs")]
+        return cls(programs=programs, **values)
+
+
+def become(plan: Plan, environ: Mapping[str, str]) -> None:
+    """Replace this process by the supervisor of `plan`, with none of the imports made so far.
+
+    The plan goes through a pipe: command lines are seen by every user of the machine.
+    """
+    reader, writer = os.pipe()
+    os.write(writer, plan.to_json().encode())
+    os.close(writer)
+    os.set_inheritable(reader, True)
+    argv = [sys.executable, "-m", "jobs.supervisor", str(reader)]
+    os.execve(sys.executable, argv, dict(environ))  # noqa: S606 - that is the point
 
 
 class Output:

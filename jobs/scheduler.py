@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
 from jobs.context import application
-from jobs.processes.heartbeat import GOODBYE, Heartbeat
+from jobs.heartbeat import GOODBYE, Heartbeat
 from portal.config.settings import Settings
 from portal.garbage import lasting
 from portal.queue.connection import patient_client

@@ -17,7 +17,7 @@ CONNECT = "import ssl, pycurl; ssl.create_default_context(); pycurl.Curl(); prin
         (("-m", "jobs", "worker", "deliveries"), "Ready for deliveries."),
         (("-c", f"import wsgi; {CONNECT}"), "Ready."),
         (("-c", f"import runpy; runpy.run_path('gunicorn.conf.py'); {CONNECT}"), "Ready."),
-        (("-c", f"import jobs.processes.supervisor; {CONNECT}"), "Ready."),
+        (("-c", f"import jobs.supervisor; {CONNECT}"), "Ready."),
     ],
 )
 def test_sslkeylogfile_is_not_obeyed(

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.processes.heartbeat import MOST, TICK, Watchdog
+from jobs.heartbeat import MOST, TICK, Watchdog
 from jobs.progress import Progress
 from tests.conftest import ENVIRONMENT
 from tests.support.processes import Process
 
 HANGING = """
 import threading, time
-from jobs.processes.heartbeat import Watchdog
+from jobs.heartbeat import Watchdog
 from jobs.progress import Progress
 
 turns, ended = Progress(), threading.Event()
