@@ -170,13 +170,17 @@ class Engine(RuleBasedStateMachine):
         held = [each for each in chosen if each in leased]
         self.world.lose_leases(held)
 
-    @rule(which=WHICH, pick=PICK, button=st.sampled_from(["retry", "send_again", "stop"]))
+    @rule(which=WHICH, pick=PICK, button=st.sampled_from(["retry", "send again", "stop"]))
     def press(self, which: int, pick: int, button: str) -> None:
         """A person at the log."""
         row = self._some(which, pick)
         with self.world.only(which):
-            getattr(delivery_retry, button)(self.world.admin, row.public_id)
-            self.world.wanted_again |= {row.id} if button == "send_again" else set()
+            if button == "stop":
+                delivery_retry.stop(self.world.admin, row.public_id)
+            else:
+                again = button == "send again"
+                delivery_retry.retry(self.world.admin, row.public_id, again=again)
+                self.world.wanted_again |= {row.id} if again else set()
 
     @rule(which=WHICH, picks=st.sets(PICK, min_size=1, max_size=5), again=st.booleans())
     def choose_for_bulk_retry(self, which: int, picks: set[int], again: bool) -> None:

@@ -307,6 +307,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     now, lease = database_time(current), leases.lease_of(current, delivery.id)
     status = shown_status(delivery.status, lease.until if lease else None, now)
     pause = paused_until(delivery.priority, webhook.not_before, now, in_order=webhook.in_order)
+    head = heads(current, [webhook.id])[webhook.id] if webhook.in_order else None
     return DeliveryDetail(
         row_id=delivery.id,
         public_id=delivery.public_id,
@@ -339,8 +340,9 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         attempts=attempts_of(current, delivery, webhook, lease, now),
         paused_until=pause,
         is_probe=pause is not None and probe_of(current, webhook.id, pause) == delivery.id,
-        ahead=_ahead(current, delivery) if webhook.in_order else None,
-        behind=_behind(current, delivery) if webhook.in_order else 0,
+        ahead=_ahead(current, delivery, head),
+        # Only the oldest that is to be sent holds up others.
+        behind=count_behind(current, webhook.id) if head == delivery.id else 0,
         stop=find_stop(),
         offline=_offline(webhook),
         now=now,
@@ -368,20 +370,12 @@ def find_body(public_id: UUID) -> bytes:
     return body
 
 
-def _ahead(current: Session, delivery: Delivery) -> UUID | None:
+def _ahead(current: Session, delivery: Delivery, head: int | None) -> UUID | None:
     """Find the older one that goes first: of no test, and of no Retry, which go out of turn."""
-    if delivery.priority == Priority.TEST or delivery.prior_status is not None:
-        return None
-    head = heads(current, [delivery.webhook_id])[delivery.webhook_id]
-    if head is None or head >= delivery.id:
+    is_usual = delivery.priority != Priority.TEST and delivery.prior_status is None
+    if head is None or head >= delivery.id or not is_usual:
         return None
     return current.scalar(select(Delivery.public_id).where(Delivery.id == head))
-
-
-def _behind(current: Session, delivery: Delivery) -> int:
-    """Only the oldest that is to be sent holds up others."""
-    head = heads(current, [delivery.webhook_id])[delivery.webhook_id]
-    return count_behind(current, delivery.webhook_id) if head == delivery.id else 0
 
 
 SLOW: Final = timedelta(seconds=15)

@@ -131,15 +131,6 @@ def _waits_its_turn(row: Row[*tuple[Any, ...]]) -> bool:
     return row.status in OPEN and row.in_order and is_usual
 
 
-def _next_try(row: Row[*tuple[Any, ...]], now: datetime) -> datetime | None:
-    is_sent_to = row.is_webhook_active or row.priority == Priority.TEST
-    if row.status not in OPEN or not is_sent_to:
-        return None
-    due_at: datetime = row.due_at
-    pause = paused_until(row.priority, row.not_before, now, in_order=row.in_order)
-    return max(due_at, pause or due_at)
-
-
 def _row(
     row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int], ahead: dict[int, int | None]
 ) -> LogRow:
@@ -148,6 +139,8 @@ def _row(
     is_leased = row.leased_kind is not None  # an attempt that has no row of its own yet
     pause = paused_until(row.priority, row.not_before, now, in_order=row.in_order)
     waits_for = paused_for(status, row.due_at, pause, is_behind=waits_behind)
+    is_sent_to = row.is_webhook_active or row.priority == Priority.TEST
+    goes_by_itself = row.status in OPEN and is_sent_to and not waits_behind
     return LogRow(
         id=row.id,
         public_id=row.public_id,
@@ -170,7 +163,7 @@ def _row(
         tries=row.tries + (row.leased_kind == AttemptKind.SCHEDULED),
         attempts=row.attempts + is_leased,
         sent=(sent.get(row.id, 0) if _may_have_failed(row) else row.attempts) + is_leased,
-        next_try_at=None if waits_behind else _next_try(row, now),
+        next_try_at=max(row.due_at, pause or row.due_at) if goes_by_itself else None,
         waits_behind=waits_behind,
         took_ms=row.took_ms,
         finished_at=row.finished_at,

@@ -423,7 +423,9 @@ def _problem(
     lowest, highest = group.codes or (None, None)
     is_gone = hook.deleted_at is not None
     is_on = hook.state == WebhookState.ACTIVE and not is_gone
-    is_paused = hook.not_before is not None and hook.not_before > now
+    is_paused = is_on and hook.not_before is not None and hook.not_before > now
+    arrived_at, failed_at = hook.last_delivered_at, group.failed_at
+    has_arrived = bool(arrived_at and failed_at and arrived_at > failed_at)
     return Problem(
         webhook_id=hook.public_id,
         webhook_name=hook.name,
@@ -436,11 +438,10 @@ def _problem(
         retryable=group.count - group.waiting if is_on else 0,
         first_at=times.get(group.first_id) if group.count < MOST else None,
         last_at=times.get(group.last_id),
-        failed_at=group.failed_at,
-        has_recovered=hook.failing_since is None
-        and _is_later(hook.last_delivered_at, group.failed_at),
-        is_paused=is_paused and is_on,
-        next_retry_at=_next_retry(group, hook) if is_paused and is_on else None,
+        failed_at=failed_at,
+        has_recovered=has_arrived and hook.failing_since is None,
+        is_paused=is_paused,
+        next_retry_at=_next_retry(group, hook) if is_paused else None,
         waits_behind=waits_behind,
         earlier=earlier[0],
         is_earlier_of_some=earlier[1],
@@ -453,10 +454,6 @@ def _next_retry(group: Group, hook: AnyRow) -> datetime | None:
     if group.due_at is None:
         return None
     return group.due_at if hook.in_order else max(group.due_at, hook.not_before)
-
-
-def _is_later(arrived: datetime | None, failed: datetime | None) -> bool:
-    return arrived is not None and failed is not None and arrived > failed
 
 
 def _severity(problem: Problem) -> tuple[Any, ...]:

@@ -87,43 +87,13 @@ def why_not_stop(at: RetryEligibility) -> str | None:
     return _NOT_STOPPABLE.get(at.status)
 
 
-def retry(actor: Actor, public_id: UUID, *, seen: int | None = None) -> None:
-    """Send once more what has not arrived: exactly one extra attempt.
+def retry(actor: Actor, public_id: UUID, *, seen: int | None = None, again: bool = False) -> None:
+    """Make one extra attempt. Raises `Refusal`.
 
     `seen`: how many attempts the person saw; after another one the press no longer means what it
-    did, so a double click sends once even when the first attempt ends in between. Raises `Refusal`.
+    did, so a double click sends once even when the first attempt ends in between. `again`: also
+    what has arrived, for which the receiver may act twice.
     """
-    _send_once_more(actor, public_id, seen, again=False)
-
-
-def send_again(actor: Actor, public_id: UUID, *, seen: int | None = None) -> None:
-    """Like `retry`, also for what has arrived: the receiver may act twice."""
-    _send_once_more(actor, public_id, seen, again=True)
-
-
-def stop(actor: Actor, public_id: UUID) -> bool:
-    """Send no more by ourselves. A waiting Retry is taken back instead: then True.
-
-    Raises `Refusal`.
-    """
-    with writing() as current:
-        require(current, actor, "deliveries.stop")
-        delivery, eligibility = _lock(current, public_id)
-        now = database_time(current)
-        if sentence := why_not_stop(eligibility):
-            raise Refusal(sentence)
-        before = delivery.status
-        was_retry = delivery.prior_status is not None
-        if was_retry:
-            _take_back(delivery)
-        else:
-            delivery.status = DeliveryStatus.STOPPED
-            delivery.stopped_by, delivery.finished_at = actor.name, now
-        _record(current, actor, delivery, "delivery.stopped", before)
-        return was_retry
-
-
-def _send_once_more(actor: Actor, public_id: UUID, seen: int | None, *, again: bool) -> None:
     with writing() as current:
         require(current, actor, "deliveries.retry")
         delivery, eligibility = _lock(current, public_id)
@@ -140,11 +110,29 @@ def _send_once_more(actor: Actor, public_id: UUID, seen: int | None, *, again: b
         notify(current)
 
 
-def _take_back(delivery: Delivery) -> None:
-    delivery.status = delivery.prior_status or DeliveryStatus.STOPPED
-    delivery.due_at = delivery.prior_due_at or delivery.due_at
-    delivery.priority = Priority.NORMAL
-    delivery.prior_status = delivery.prior_due_at = delivery.requested_by = None
+def stop(actor: Actor, public_id: UUID) -> bool:
+    """Send no more by ourselves. A waiting Retry is taken back instead: then True.
+
+    Raises `Refusal`.
+    """
+    with writing() as current:
+        require(current, actor, "deliveries.stop")
+        delivery, eligibility = _lock(current, public_id)
+        if sentence := why_not_stop(eligibility):
+            raise Refusal(sentence)
+        before = delivery.status
+        was_retry = delivery.prior_status is not None
+        if was_retry:
+            delivery.status = delivery.prior_status or DeliveryStatus.STOPPED
+            delivery.due_at = delivery.prior_due_at or delivery.due_at
+            delivery.priority = Priority.NORMAL
+            delivery.prior_status = delivery.prior_due_at = delivery.requested_by = None
+        else:
+            delivery.status = DeliveryStatus.STOPPED
+            delivery.stopped_by = actor.name
+            delivery.finished_at = database_time(current)
+        _record(current, actor, delivery, "delivery.stopped", before)
+        return was_retry
 
 
 def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility]:

@@ -93,7 +93,7 @@ def index() -> str:
         "bulk_retry/index.html",
         page=page,
         lines=lines,
-        tabs_of_log=log_presenter.tabs_elsewhere(),
+        tabs_of_log=log_presenter.tabs(),
     )
 
 

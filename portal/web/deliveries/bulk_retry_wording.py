@@ -1,6 +1,6 @@
 """Sentences about bulk retries: their lines in lists, the question, the page, the report."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -84,64 +84,50 @@ def filter_words(log_filter: LogFilter, names: Names) -> str:
     return ", ".join(_parts(log_filter, names)) or EVERYTHING
 
 
-def _parts(log_filter: LogFilter, names: Names) -> Iterator[str]:
-    if log_filter.webhook:
-        yield names.of(log_filter.webhook)
-    if log_filter.status and not (
-        log_filter.status is StatusFilter.ATTENTION and _has_reason(log_filter)
-    ):
-        yield f"all with status {status_words(log_filter.status)}"
-    if log_filter.reasons:
-        yield _reasons(log_filter)
-    elif log_filter.codes:
-        yield f"code {_code(log_filter.codes)}"
-    if log_filter.untried:
+def _parts(wanted: LogFilter, names: Names) -> Iterator[str]:
+    if wanted.webhook:
+        yield names.of(wanted.webhook)
+    has_reason = wanted.reasons or wanted.untried or wanted.codes
+    if wanted.status and not (wanted.status is StatusFilter.ATTENTION and has_reason):
+        yield f"all with status {status_words(wanted.status)}"
+    code = _code(*wanted.codes) if wanted.codes else ""
+    if wanted.reasons:
+        yield f"{_reasons(wanted.reasons)} ({code})" if code else _reasons(wanted.reasons)
+    elif code:
+        yield f"code {code}"
+    if wanted.untried:
         yield "no attempt yet"
-    if log_filter.event:
-        yield event_type(log_filter.event).name
-    if log_filter.asset_id:
+    if wanted.event:
+        yield event_type(wanted.event).name
+    if wanted.asset_id:
         yield "one asset"
-    if log_filter.search:
-        yield f"“{log_filter.search}”"
-    if log_filter.delivery:
+    if wanted.search:
+        yield f"“{wanted.search}”"
+    if wanted.delivery:
         yield "one delivery"
-    if log_filter.answer:
-        yield f"answered “{log_filter.answer}”"
-    if log_filter.failed:
-        yield _failed(*log_filter.failed)
-    if log_filter.since:
-        yield f"since {near_time(log_filter.since)}"
-    if log_filter.until:
-        yield f"until {near_time(log_filter.until)}"
+    if wanted.answer:
+        yield f"answered “{wanted.answer}”"
+    if wanted.failed:
+        begin, end = wanted.failed
+        since = f" since {near_time(begin)}" if begin else ""
+        yield f"an attempt failed{since}{f' until {near_time(end)}' if end else ''}"
+    if wanted.since:
+        yield f"since {near_time(wanted.since)}"
+    if wanted.until:
+        yield f"until {near_time(wanted.until)}"
 
 
-def _failed(since: datetime | None, until: datetime | None) -> str:
-    """Say "an attempt failed since 18:00 until 08:00"."""
-    begin = f" since {near_time(since)}" if since else ""
-    end = f" until {near_time(until)}" if until else ""
-    return f"an attempt failed{begin}{end}"
-
-
-def _has_reason(log_filter: LogFilter) -> bool:
-    return bool(log_filter.reasons or log_filter.untried or log_filter.codes)
-
-
-def _reasons(log_filter: LogFilter) -> str:
-    words = _reason_words(log_filter.reasons)
-    return f"{words} ({_code(log_filter.codes)})" if log_filter.codes else words
-
-
-def _reason_words(reasons: Sequence[Reason]) -> str:
+def _reasons(reasons: Sequence[Reason]) -> str:
     for group in ReasonGroup:
         if set(reasons_in(group)) == set(reasons):
             return group.label
     return " or ".join(dict.fromkeys(map(title, reasons)))
 
 
-def _code(codes: tuple[int, int]) -> str:
-    """As it is typed: 404, 50x, 5xx."""
-    first, last = str(codes[0]), str(codes[1])
-    return "".join(one if one == other else "x" for one, other in zip(first, last, strict=True))
+def _code(first: int, last: int) -> str:
+    """Write codes as they are typed: 404, 50x, 5xx."""
+    digits = zip(str(first), str(last), strict=True)
+    return "".join(one if one == other else "x" for one, other in digits)
 
 
 OUTCOMES: Final = {
@@ -200,6 +186,8 @@ def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
     continues = may and task.state == TaskState.PAUSED
     takes_up = may and is_over and not is_taken_up
     sender = bulk_retry.sender(task)
+    is_looking = task.state not in ENDED and not task.cursor.get("collected")
+    is_partly = task.state == TaskState.DONE and task.counts.get(RowOutcome.FAILED)
     line = BulkRetryLine(
         url=_url(task),
         what=kept_words(task.params, names),
@@ -207,10 +195,10 @@ def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
         by=task.actor_name,
         at=task.created_at,
         continued_by="" if sender.user_id == task.actor_id else sender.name,
-        tag=_tag(task),
+        tag=PARTLY if is_partly else BULK_RETRY[task.state],
         done=task.done,
         total=task.total,
-        progress=_progress(task),
+        progress=f"{number(task.total)} found so far" if is_looking else _so_far(task),
         note=_note(task, left),
         action_label=f"Retry the remaining {number(left)}" if continues or takes_up else "",
         ask_url=url_for("batches.confirm", rest=task.public_id) if takes_up else "",
@@ -228,18 +216,8 @@ def with_way_on(line: BulkRetryLine, task: Task) -> BulkRetryLine:
     return replace(line, action_label=label, ask_url=url)
 
 
-def _progress(task: Task) -> str:
-    is_looking = task.state not in ENDED and not task.cursor.get("collected")
-    return f"{number(task.total)} found so far" if is_looking else _so_far(task)
-
-
 def _so_far(task: Task) -> str:
     return f"{number(task.done)} of {number(task.total)}"
-
-
-def _tag(task: Task) -> Tag:
-    is_partly = task.state == TaskState.DONE and task.counts.get(RowOutcome.FAILED)
-    return PARTLY if is_partly else BULK_RETRY[task.state]
 
 
 def _note(task: Task, left: int) -> str:
@@ -414,18 +392,6 @@ IN_REPORT: Final = {
     RowOutcome.UNSENT: "Not sent: stopped before",
 }
 ARRIVED_SINCE: Final = "Arrived since"
-COLUMNS: Final = (
-    "delivery_id",
-    "outcome",
-    "reason",
-    "code",
-    "event",
-    "event_name",
-    "asset_tag",
-    "asset_name",
-    "webhook",
-    "stored_at",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,22 +504,34 @@ def why(row: ReportRow) -> str:
     return title(Reason(row.reason), row.code) if row.reason else ""
 
 
+def _became(row: ReportRow) -> str:
+    return ARRIVED_SINCE if row.has_arrived else IN_REPORT[row.outcome]
+
+
+def _reason_in_report(row: ReportRow) -> str:
+    is_missing = row.outcome in NOT_ARRIVED and not row.has_arrived
+    return why(row) if is_missing else ""
+
+
+COLUMNS: Final[Mapping[str, Callable[[ReportRow], object]]] = {
+    "delivery_id": lambda row: row.public_id,
+    "outcome": _became,
+    "reason": _reason_in_report,
+    "code": lambda row: row.code,
+    "event": lambda row: row.event,
+    "event_name": lambda row: event_name(row.event) if row.event else "",
+    "asset_tag": lambda row: row.asset_tag,
+    "asset_name": lambda row: row.asset_name,
+    "webhook": lambda row: row.webhook_name,
+    "stored_at": lambda row: row.stored_at,
+}
+
+
 def report_lines(task: Task) -> Iterator[Sequence[object]]:
     """Write the report as lines for a spreadsheet."""
-    yield COLUMNS
+    yield list(COLUMNS)
     for row in bulk_retry.report_rows(task):
-        yield (
-            row.public_id,
-            ARRIVED_SINCE if row.has_arrived else IN_REPORT[row.outcome],
-            why(row) if _is_missing(row) else "",
-            row.code,
-            row.event,
-            event_name(row.event) if row.event else "",
-            row.asset_tag,
-            row.asset_name,
-            row.webhook_name,
-            row.stored_at,
-        )
+        yield [read(row) for read in COLUMNS.values()]
 
 
 def _may_meet(task: Task, choice: Selection) -> bool:
@@ -561,10 +539,6 @@ def _may_meet(task: Task, choice: Selection) -> bool:
     mine = choice.wanted.webhook if choice.wanted else None
     is_elsewhere = kept and mine and kept != str(mine)
     return not task.cursor.get("collected") and not is_elsewhere
-
-
-def _is_missing(row: ReportRow) -> bool:
-    return row.outcome in NOT_ARRIVED and not row.has_arrived
 
 
 def _sentence(task: Task) -> str:

@@ -1,6 +1,6 @@
 """The log as lines: for programs, and for people who open it in a spreadsheet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -16,51 +16,59 @@ from portal.web.deliveries.wording import event_name
 from portal.web.frame.status_tags import DELIVERY
 from portal.web.frame.wording import zone
 
-COLUMNS: Final = (
-    "stored_at",
-    "delivery_id",
-    "event",
-    "event_name",
-    "asset_tag",
-    "asset_name",
-    "webhook",
-    "status",
-    "paused_because",
-    "is_test",
-    "reason",
-    "result",
-    "code",
-    "tries",
-    "attempts",
-    "times_sent",
-    "next_try_at",
-    "took_ms",
-    "ended_at",
-)
-HEADINGS: Final = (
-    "When ({zone})",
-    "Event",
-    "Asset tag",
-    "Asset",
-    "Webhook",
-    "Status",
-    "Result",
-    "What came back, or why it failed before",
-    "Attempts",
-    "Times sent",
-    "Next attempt ({zone})",
-    "Arrived, failed or stopped ({zone})",
-    "Took (seconds)",
-    "Test",
-    "Delivery id",
-)
+
+def _local(at: datetime | None, local: ZoneInfo) -> str:
+    """Say "2026-05-03 18:00:12": a time to any spreadsheet, whatever its language."""
+    return f"{at.astimezone(local):%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+# For programs.
+COLUMNS: Final[Mapping[str, Callable[[LogRow], object]]] = {
+    "stored_at": lambda row: row.created_at,
+    "delivery_id": lambda row: row.public_id,
+    "event": lambda row: row.event,
+    "event_name": lambda row: event_name(row.event),
+    "asset_tag": lambda row: row.asset_tag,
+    "asset_name": lambda row: row.asset_name,
+    "webhook": lambda row: row.webhook_name,
+    "status": lambda row: DELIVERY[row.status].word,
+    "paused_because": why_paused,
+    "is_test": lambda row: "yes" if row.is_test else "no",
+    "reason": lambda row: row.reason,
+    "result": lambda row: title(Reason(row.reason), row.code) if row.reason else "",
+    "code": lambda row: row.code,
+    "tries": lambda row: row.tries,
+    "attempts": lambda row: row.attempts,
+    "times_sent": lambda row: row.sent,
+    "next_try_at": lambda row: row.next_try_at,
+    "took_ms": lambda row: row.took_ms,
+    "ended_at": lambda row: row.finished_at,
+}
+# For people; the second value is what the receiver said.
+HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
+    "When ({zone})": lambda row, _, local: _local(row.created_at, local),
+    "Event": lambda row, *_: event_name(row.event),
+    "Asset tag": lambda row, *_: row.asset_tag,
+    "Asset": lambda row, *_: row.asset_name,
+    "Webhook": lambda row, *_: row.webhook_name,
+    "Status": lambda row, *_: DELIVERY[row.status].word,
+    "Result": lambda row, *_: result(row) or why_paused(row),
+    "What came back, or why it failed before": lambda _, said, __: said,
+    "Attempts": lambda row, *_: row.tries,
+    "Times sent": lambda row, *_: row.sent,
+    "Next attempt ({zone})": lambda row, _, local: _local(row.next_try_at, local),
+    "Arrived, failed or stopped ({zone})": lambda row, _, local: _local(row.finished_at, local),
+    "Took (seconds)": lambda row, *_: None if row.took_ms is None else row.took_ms / 1000,
+    "Test": lambda row, *_: "Yes" if row.is_test else "No",
+    "Delivery id": lambda row, *_: row.public_id,
+}
 
 
 def lines(log_filter: LogFilter) -> Iterator[Sequence[object]]:
     """Yield the headings, then a line for each delivery."""
-    yield COLUMNS
+    yield list(COLUMNS)
     for row in log_pages.every(log_filter):
-        yield _line(row)
+        yield [read(row) for read in COLUMNS.values()]
 
 
 def lines_for_people(log_filter: LogFilter) -> Iterator[Sequence[object]]:
@@ -79,53 +87,5 @@ def _lines_for_people(log_filter: LogFilter, local: ZoneInfo) -> Iterator[Sequen
         session().rollback()
         for row in chunk:
             when = (_local(row.failure and row.failure.at, local),) if failed else ()
-            yield (*when, *_for_people(row, said.get(row.public_id, ""), local))
-
-
-def _for_people(row: LogRow, said: str, local: ZoneInfo) -> Sequence[object]:
-    return (
-        _local(row.created_at, local),
-        event_name(row.event),
-        row.asset_tag,
-        row.asset_name,
-        row.webhook_name,
-        DELIVERY[row.status].word,
-        result(row) or why_paused(row),
-        said,
-        row.tries,
-        row.sent,
-        _local(row.next_try_at, local),
-        _local(row.finished_at, local),
-        None if row.took_ms is None else row.took_ms / 1000,
-        "Yes" if row.is_test else "No",
-        row.public_id,
-    )
-
-
-def _local(at: datetime | None, local: ZoneInfo) -> str:
-    """Say "2026-05-03 18:00:12": a time to any spreadsheet, whatever its language."""
-    return f"{at.astimezone(local):%Y-%m-%d %H:%M:%S}" if at else ""
-
-
-def _line(row: LogRow) -> Sequence[object]:
-    return (
-        row.created_at,
-        row.public_id,
-        row.event,
-        event_name(row.event),
-        row.asset_tag,
-        row.asset_name,
-        row.webhook_name,
-        DELIVERY[row.status].word,
-        why_paused(row),
-        "yes" if row.is_test else "no",
-        row.reason,
-        title(Reason(row.reason), row.code) if row.reason else "",
-        row.code,
-        row.tries,
-        row.attempts,
-        row.sent,
-        row.next_try_at,
-        row.took_ms,
-        row.finished_at,
-    )
+            remark = said.get(row.public_id, "")
+            yield (*when, *(read(row, remark, local) for read in HEADINGS.values()))

@@ -22,6 +22,7 @@ from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.answers import Said, answers_of, doubtful_among, earlier_reasons
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import EXPORT_LIMIT, LogRow
+from portal.services.deliveries.retry import GONE
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.due import PausedFor, ShownStatus
 from portal.web.deliveries.bulk_retry_wording import taken_words
@@ -54,8 +55,11 @@ TABS: Final = (
     StatusFilter.DELIVERED,
     StatusFilter.HELD,
 )
-COUNTED: Final = frozenset(
-    {StatusFilter.ATTENTION, StatusFilter.WAITING, StatusFilter.PAUSED, StatusFilter.HELD}
+COUNTED: Final = (
+    StatusFilter.ATTENTION,
+    StatusFilter.WAITING,
+    StatusFilter.PAUSED,
+    StatusFilter.HELD,
 )
 # Of an asset's deliveries: those that are shown as they are stored.
 ASKED_FOR: Final = (
@@ -80,57 +84,42 @@ MOST_REMARKED: Final = 120  # characters
 __all__ = ["delivery_url", "event_name", "here", "row_id", "taken_words", "tries"]
 
 
-def tabs(log_filter: LogFilter, attention: int | None) -> list[Tab]:
-    """Return all, Needs attention, Waiting …, then Bulk retries; what somebody waits for with its
-    number.
+def tabs(log_filter: LogFilter | None = None, attention: int | None = None) -> list[Tab]:
+    """Return All, Needs attention, Waiting …, then Bulk retries, as seen under the log's filter or,
+    without one, on the page of bulk retries.
 
-    A number says what its tab shows: there is none beside other filters. `attention`: how many need
-    it, where that is known already.
+    A number says what its tab shows: there is none beside other filters, nor elsewhere.
+    `attention`: how many need it, where that is known already.
     """
-    is_narrowed = log_filter != LogFilter(status=log_filter.status, webhook=log_filter.webhook)
+    here = log_filter or LogFilter()
+    is_narrowed = here != LogFilter(status=here.status, webhook=here.webhook)
+    numbers: dict[StatusFilter | None, int] = {}
+    if log_filter and not is_narrowed:
+        known = {StatusFilter.ATTENTION: attention} if attention is not None else {}
+        numbers = {
+            status: known[status] if status in known else log_pages.count(status, here.webhook)
+            for status in COUNTED
+        }
     parts = [
         Tab(
             label=status_words(status) if status else "All",
-            url=page_url(status=status, cursor=None),
-            is_here=status is log_filter.status,
-            count=_count(status, log_filter, attention)
-            if status in COUNTED and not is_narrowed
-            else None,
+            url=page_url(status=status, cursor=None)
+            if log_filter
+            else url_for("deliveries.index", status=status),
+            is_here=log_filter is not None and status is log_filter.status,
+            count=counted(numbers[status]) if numbers.get(status) else None,
             is_bad=status is StatusFilter.ATTENTION,
         )
         for status in TABS
     ]
-    return [*parts, _bulk_retries(is_here=False)]
-
-
-def tabs_elsewhere() -> list[Tab]:
-    """Return the same on the page of bulk retries: without numbers, which are the log's own."""
-    parts = [
-        Tab(
-            label=status_words(status) if status else "All",
-            url=url_for("deliveries.index", status=status),
-            is_here=False,
-        )
-        for status in TABS
-    ]
-    return [*parts, _bulk_retries(is_here=True)]
-
-
-def _bulk_retries(*, is_here: bool) -> Tab:
-    """Return all bulk retries, with how many of them have not ended."""
     running = len(bulk_retry.under_way())
-    return Tab(
+    last = Tab(
         label="Bulk retries",
         url=url_for("batches.index"),
-        is_here=is_here,
+        is_here=log_filter is None,
         count=number(running) if running else None,
     )
-
-
-def _count(status: StatusFilter, log_filter: LogFilter, attention: int | None) -> str | None:
-    is_known = status is StatusFilter.ATTENTION and attention is not None
-    many = attention if is_known else log_pages.count(status, log_filter.webhook)
-    return counted(many) if many else None
+    return [*parts, last]
 
 
 def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
@@ -186,16 +175,6 @@ def failures_url(begins: datetime, ends: datetime, webhook: UUID | None = None) 
     given."""
     since, until = (f"{at.astimezone(zone()):%Y-%m-%d %H:%M}" for at in (begins, ends))
     return url_for("deliveries.index", time=failed_in(), since=since, until=until, webhook=webhook)
-
-
-def export_url() -> str:
-    """Return where what the filters leave can be had as a file: all pages of it."""
-    return url_for("deliveries.export", **filters_in_force())
-
-
-def excel_url() -> str:
-    """Return the same for people who open it in a spreadsheet."""
-    return url_for("deliveries.export_for_excel", **filters_in_force())
 
 
 def retry_all_url() -> str:
@@ -377,13 +356,8 @@ def find_row(public_id: UUID) -> LogRow:
     """Return the line of a delivery. Raises `NotFound`."""
     rows = log_pages.latest(LogFilter(delivery=public_id), 1)
     if not rows:
-        raise NotFound("There is no such delivery, or it is no longer kept.")
+        raise NotFound(GONE)
     return rows[0]
-
-
-def row_url(row: LogRow, back: str, choose: str) -> str:
-    """Return where the cells of a line can be had anew. `choose`: as in the table."""
-    return url_for("deliveries.row", public_id=row.public_id, back=back, choose=choose or None)
 
 
 def _named() -> UUID | None:

@@ -45,20 +45,16 @@ def steps_of(delivery: DeliveryDetail) -> list[DeliveryStep]:
     what = event_name(delivery.event)
     asset = " ".join(filter(None, (delivery.asset_tag, delivery.asset_name)))
     sample = "A person pressed Test webhook" if delivery.is_test else what
+    safe = "" if delivery.attempts else "From here on it cannot be lost."
     return [
         DeliveryStep(
             "Happened", delivery.occurred_at, text=": ".join(filter(None, (sample, asset)))
         ),
-        DeliveryStep("Stored", delivery.created_at, text=_safe(delivery)),
+        DeliveryStep("Stored", delivery.created_at, text=safe),
         *_picked_up(delivery),
         *(attempt_step(attempt) for attempt in delivery.attempts),
         *_last(delivery),
     ]
-
-
-def _safe(delivery: DeliveryDetail) -> str:
-    """Return what that means, as long as nothing else has happened."""
-    return "" if delivery.attempts else "From here on it cannot be lost."
 
 
 def _picked_up(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
@@ -73,6 +69,7 @@ def attempt_step(attempt: AttemptDetail) -> DeliveryStep:
     """One attempt in a line, and its phases in another."""
     tone, words = _ending(attempt)
     total = attempt.phases.get("total")
+    has_no_side = attempt.is_being_sent or attempt.is_delivered
     return DeliveryStep(
         who(attempt),
         attempt.started_at,
@@ -81,7 +78,7 @@ def attempt_step(attempt: AttemptDetail) -> DeliveryStep:
         phases_in_words(attempt.phases),
         attempt,
         took="" if total is None else in_words(total / 1000),
-        side="" if _has_no_side(attempt) else _side(attempt),
+        side="" if has_no_side else explain(attempt.failed_for, host="").side.label,
     )
 
 
@@ -103,14 +100,6 @@ def who(attempt: AttemptDetail) -> str:
             return "Test"
         case _:
             return f"Attempt {attempt.number}"
-
-
-def _has_no_side(attempt: AttemptDetail) -> bool:
-    return attempt.is_being_sent or attempt.is_delivered
-
-
-def _side(attempt: AttemptDetail) -> str:
-    return explain(attempt.failed_for, host="").side.label
 
 
 def _ending(attempt: AttemptDetail) -> tuple[str, str]:

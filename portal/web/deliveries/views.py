@@ -171,9 +171,8 @@ def retry(public_id: UUID) -> Answer:
     is gets the addresses in place of a page (`static/js/in_place.js`).
     """
     seen, back = request.form.get("seen", type=int), request.form.get("back") or None
-    send = delivery_retry.send_again if "again" in request.form else delivery_retry.retry
     try:
-        send(actor(), public_id, seen=seen)
+        delivery_retry.retry(actor(), public_id, seen=seen, again="again" in request.form)
     except delivery_retry.AlreadyArrived:
         return _go(url_for("deliveries.ask_retry", public_id=public_id, back=back, **carried()))
     except HAS_A_PAGE:

@@ -94,7 +94,7 @@ class Crew:
 
     def _retry(self) -> None:
         if (public_id := self._some_delivery()) is not None:
-            delivery_retry.send_again(self._admin.actor, public_id)
+            delivery_retry.retry(self._admin.actor, public_id, again=True)
 
     def _stop(self) -> None:
         if (public_id := self._some_delivery()) is not None:

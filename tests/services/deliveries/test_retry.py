@@ -46,7 +46,7 @@ def test_what_arrived_is_sent_again_only_when_asked_for(ana: Actor) -> None:
     made = make_delivery(status="delivered")
     with pytest.raises(Refusal, match="already arrived"):
         delivery_retry.retry(ana, made)
-    delivery_retry.send_again(ana, made)
+    delivery_retry.retry(ana, made, again=True)
     assert stored(made)["prior_status"] == "delivered"
 
 
@@ -134,7 +134,7 @@ def test_it_refuses_to_stop_what_is_not_open(ana: Actor) -> None:
 def test_a_manager_may_do_neither(app: Flask) -> None:
     manager = make_user("manager").actor
     made = make_delivery(status="failed")
-    for verb in (delivery_retry.retry, delivery_retry.send_again, delivery_retry.stop):
+    for verb in (delivery_retry.retry, delivery_retry.stop):
         with pytest.raises(NotAllowed):
             verb(manager, made)
 

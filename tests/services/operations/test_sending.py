@@ -110,7 +110,7 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
         lambda: send_test(ana, hook.public_id),
         lambda: drafts.send_test(ana, uuid4(), values, "asset.created"),
         lambda: delivery_retry.retry(ana, failed),
-        lambda: delivery_retry.send_again(ana, arrived),
+        lambda: delivery_retry.retry(ana, arrived, again=True),
         lambda: delivery_retry.retry(ana, later),
         lambda: bulk_retry.start(ana, Selection(ticked=(failed,))),
         lambda: bulk_retry.go_on(ana, halted),
