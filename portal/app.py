@@ -8,7 +8,7 @@ from portal.base_app import create_base_app
 from portal.commands import cli
 from portal.config.settings import Settings
 from portal.queue import notifier
-from portal.web.frame import error_pages
+from portal.web.frame import errors
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -16,7 +16,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = create_base_app(settings)
     trust_proxies(app)
     notifier.init_app(app)
-    error_pages.init_app(app)
+    errors.init_app(app)
     web.init_app(app)
     cli.init_migrations(app)
     cli.init_app(app)

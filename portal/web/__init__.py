@@ -15,7 +15,7 @@ from portal.web.deliveries import views as delivery_views
 from portal.web.erasure import views as erasure_views
 from portal.web.find import views as find_views
 from portal.web.forms import filter_form
-from portal.web.frame import access, banner_views, page_frame, request_log
+from portal.web.frame import access, banner_views, layout, request_log
 from portal.web.help import status_views
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
@@ -33,7 +33,7 @@ def init_app(app: Flask) -> None:
     """Give the application its frame, its access check and its pages."""
     request_log.init_app(app)
     probe_views.init_app(app)
-    page_frame.init_app(app)
+    layout.init_app(app)
     access.init_app(app)
     access.init_sessions(app)
     filter_form.init_app(app)

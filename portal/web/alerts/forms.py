@@ -10,8 +10,8 @@ from wtforms.widgets import TimeInput
 from portal.services.alerts.rules import MOST_DAYS, AlertRules
 from portal.services.alerts.settings import Stored
 from portal.web.forms.base import PortalForm
-from portal.web.forms.fields import TypedField, VersionField
-from portal.web.forms.query_values import number_or_none
+from portal.web.forms.fields import TypedField, number_or_none
+from portal.web.forms.versions import VersionField
 
 # The fields that are named as the columns; the time of day is not.
 COLUMNS: Final = tuple(name for name in AlertRules.__dataclass_fields__ if name != "at")

@@ -18,7 +18,7 @@ from portal.web.alerts import wording
 from portal.web.alerts.forms import AlertSettingsForm
 from portal.web.alerts.wording import KINDS
 from portal.web.forms.base import refusals_flashed, refusals_in, say_whether_changed, status_of
-from portal.web.forms.edit_conflict import goes_on_editing, stale_page
+from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, requires
 
 blueprint = Blueprint("alert_settings", __name__, url_prefix="/settings/alerts")

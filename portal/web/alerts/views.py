@@ -20,7 +20,7 @@ from portal.web.alerts.wording import KINDS, due_words, state_of
 from portal.web.forms.base import status_of
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, RowField
 from portal.web.frame.access import actor, local_path, requires
-from portal.web.frame.page_frame import page_url
+from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import DELIVERY, Tab, Tag
 from portal.web.frame.wording import counted
 from portal.web.help.advice import contact, for_reader

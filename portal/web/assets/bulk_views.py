@@ -24,7 +24,7 @@ from portal.web.assets.forms import AssetFilterForm
 from portal.web.assets.views import list_page
 from portal.web.forms.additions import add_typed
 from portal.web.forms.base import refusals_in, status_of
-from portal.web.forms.query_values import number_or_none
+from portal.web.forms.fields import number_or_none
 from portal.web.frame.access import actor, owner, requires
 from portal.web.frame.wording import plural
 

@@ -33,9 +33,9 @@ from portal.services.assets.rules import (
 from portal.services.core.refusals import Refusal
 from portal.web.forms.additions import AddingForm, new_name
 from portal.web.forms.base import PortalForm
-from portal.web.forms.fields import TypedField, VersionField, read_months, row_id
+from portal.web.forms.fields import TypedField, read_months, row_id, uuid_or_none
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, SearchField
-from portal.web.forms.query_values import uuid_or_none
+from portal.web.forms.versions import VersionField
 from portal.web.frame.status_tags import ASSET
 
 # No status of an asset, but a choice among them: where to find again what was deleted.

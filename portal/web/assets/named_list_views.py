@@ -12,8 +12,7 @@ from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
 from portal.web.forms.base import PortalForm, refusals_in, say_whether_changed, status_of
-from portal.web.forms.edit_conflict import goes_on_editing, stale_page
-from portal.web.forms.fields import VersionField
+from portal.web.forms.versions import VersionField, goes_on_editing, stale_page
 from portal.web.frame.access import actor, owner, requires
 
 

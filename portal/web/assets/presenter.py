@@ -41,10 +41,10 @@ from portal.services.core.unit_of_work import session
 from portal.web.actions.incident_pages import METHOD_WORDS
 from portal.web.actions.views import PAGES, Button, action_buttons, obstacle
 from portal.web.assets.forms import AssetFilterForm
-from portal.web.forms.edit_conflict import shown
 from portal.web.forms.filter_form import list_back
+from portal.web.forms.versions import shown
 from portal.web.frame.access import can
-from portal.web.frame.page_frame import page_url
+from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import ASSET, RESERVATION, Tab, Tag
 from portal.web.frame.wording import day_words, moment, number, zone
 from portal.web.planning.wording import LATE, day_in_words, due_badge

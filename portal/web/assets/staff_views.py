@@ -17,9 +17,8 @@ from portal.services.core.erasures import find_erasure
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only, session
 from portal.web.forms.base import PortalForm, refusals_in, say_whether_changed, status_of, typed
-from portal.web.forms.edit_conflict import goes_on_editing, stale_page
-from portal.web.forms.fields import VersionField
 from portal.web.forms.filter_form import ChosenField, FilterForm, SearchField
+from portal.web.forms.versions import VersionField, goes_on_editing, stale_page
 from portal.web.frame.access import actor, owner, requires
 
 WHO = [SelectChoice("", "Working here"), SelectChoice("left", "Have left")]

@@ -45,12 +45,11 @@ from portal.web.assets.presenter import (
 from portal.web.deliveries import log_presenter
 from portal.web.forms.additions import add_typed
 from portal.web.forms.base import UNHEARD, refusals_in, say_whether_changed, status_of
-from portal.web.forms.edit_conflict import goes_on_editing, stale_page
-from portal.web.forms.fields import row_id
+from portal.web.forms.fields import UnreadableAddress, row_id
 from portal.web.forms.filter_form import answer_as, list_back, list_here, order_in
-from portal.web.forms.query_values import UnreadableAddress
+from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, owner, requires
-from portal.web.frame.page_frame import page_url
+from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted
 from portal.web.help.advice import for_reader

@@ -11,7 +11,7 @@ from portal.services.assets.queries import holders
 from portal.services.csv import import_task
 from portal.services.csv.import_rows import COUNTED, LISTS, SINGLE, Notes, Verdict
 from portal.web.assets.presenter import FieldChange, differences
-from portal.web.frame.page_frame import page_url
+from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import Tab, Tag
 from portal.web.frame.wording import number, plural
 

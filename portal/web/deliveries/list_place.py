@@ -13,10 +13,10 @@ from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.deliveries.log import find_neighbours
 from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries.forms import FILTERS, LogFilterForm
-from portal.web.forms.edit_conflict import shown
 from portal.web.forms.filter_form import LIST, LONGEST_ADDRESS, SORT, ListOrder, order_in
+from portal.web.forms.versions import shown
 from portal.web.frame.access import local_path
-from portal.web.frame.page_frame import RETRIED
+from portal.web.frame.layout import RETRIED
 
 CURSOR: Final = "cursor"
 LONGEST_LABEL: Final = 60

@@ -38,11 +38,11 @@ from portal.web.deliveries.wording import (
     tries,
     under_way,
 )
-from portal.web.forms.edit_conflict import shown
+from portal.web.forms.fields import uuid_or_none
 from portal.web.forms.filter_form import SORT
-from portal.web.forms.query_values import uuid_or_none
+from portal.web.forms.versions import shown
 from portal.web.frame.banner_views import sending_stop
-from portal.web.frame.page_frame import RETRIED, page_url
+from portal.web.frame.layout import RETRIED, page_url
 from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted, number, zone
 from portal.web.help.anchors import help_url

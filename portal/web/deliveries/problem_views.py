@@ -14,7 +14,7 @@ from portal.services.deliveries.dismissals import dismissed
 from portal.web.deliveries import problems
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.forms.base import refusals_flashed
-from portal.web.forms.query_values import UnreadableAddress, uuid_or_none
+from portal.web.forms.fields import UnreadableAddress, uuid_or_none
 from portal.web.frame.access import actor, local_path, requires
 
 blueprint = Blueprint("problems", __name__, url_prefix="/deliveries/problems")

@@ -21,7 +21,7 @@ from portal.services.erasure import erase as erasing
 from portal.services.erasure.person import KnownPerson, person_to_be
 from portal.services.erasure.preview import MOST_READ, Mention, preview
 from portal.web.forms.base import PortalForm, refusals_in, status_of
-from portal.web.forms.fields import VersionField
+from portal.web.forms.versions import VersionField
 from portal.web.frame.access import actor, always, requires
 from portal.web.frame.wording import day_of, days_kept, number, plural
 

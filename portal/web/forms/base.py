@@ -15,7 +15,7 @@ from wtforms.validators import Length
 
 from portal.lib import typed_text
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
-from portal.web.frame.page_frame import problems
+from portal.web.frame.layout import problems
 
 LONGEST_NAME: Final = 100  # characters, of a field
 LONGEST_TEXT: Final = 10_000  # characters, in a field that says no other limit

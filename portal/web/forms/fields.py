@@ -1,13 +1,18 @@
-"""Fields that read a value out of typed text, and say in words what they expect."""
+"""Read values out of typed text and addresses, and say in words what they expect."""
 
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime, time
-from typing import Any, Final
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+from uuid import UUID
 
-from wtforms import Field, HiddenField
+from flask import request
+from wtforms import Field
 from wtforms.widgets import DateTimeLocalInput, TextInput
 
 from portal.lib.typed_values import DOTTED, TypedValueError, impossible_day, read_day
+from portal.services.core.refusals import Refusal
 from portal.web.forms.base import tidy
 from portal.web.frame.wording import zone, zone_name
 
@@ -48,19 +53,6 @@ class TypedField(Field):
             return self.read(text)
         except ValueError as expected:
             raise ValueError(f"Enter the {self.called} {expected}") from None
-
-
-class VersionField(HiddenField):
-    """The version that a form was opened with: nobody saves over what others have saved since."""
-
-    def process_formdata(self, valuelist: list[Any]) -> None:
-        """Read what was sent. WTForms would take what is stored for what was left out."""
-        self.data = valuelist[0] if valuelist else None
-
-    @property
-    def seen(self) -> int:
-        """The version; 0, which none has, where it was left out or is no number."""
-        return row_id(self.data) or 0
 
 
 def read_months(text: str) -> int:
@@ -125,3 +117,99 @@ def _as_typed(text: str) -> datetime:
     if DOTTED.fullmatch(day) and clock:
         return datetime.combine(read_day(day), time.fromisoformat(clock.strip()))
     return datetime.fromisoformat(text)
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+Default = TypeVar("Default")
+
+# What both databases and every time zone can hold.
+FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(9998, 12, 31)
+LONGEST_NUMBER: Final = 9  # digits
+A_DAY: Final = timedelta(days=1)
+MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# As browsers send it, as it is written in much of Europe, and as our own pages print it.
+_DAY: Final = (
+    r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})",
+    r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})",
+    r"(?P<day>\d{1,2}) (?P<name>[A-Za-z]{3,9}) (?P<year>\d{4})",
+)
+_CLOCK: Final = r"(?:(?:T|,? )(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?)?"
+_TIMES: Final = [re.compile(f"{day}{_CLOCK}(?: \\(.*\\))?", re.ASCII) for day in _DAY]
+EXPECTED: Final = "as a day, or a day and a time, such as 2026-05-03 18:00"
+
+
+def uuid_or_none(text: str | None) -> UUID | None:
+    """Return the uuid that the text is."""
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None
+
+
+class UnreadableAddress(Refusal):
+    """An address that was cut off or typed over: what it asks for cannot be told."""
+
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("This address was cut off or changed, so we cannot tell what it asks for.")
+
+
+def linked(name: str, among: type[Choice], otherwise: Default) -> Choice | Default:
+    """Return what a tab or a link of ours narrows the list to. Raises `UnreadableAddress`."""
+    text = request.args.get(name)
+    if not text:
+        return otherwise
+    if text not in set(among):
+        raise UnreadableAddress
+    return among(text)
+
+
+def number_or_none(text: str | None) -> int | None:
+    """Return the number that the text is, if a column can hold it."""
+    if not text or not text.isascii() or not text.isdigit() or len(text) > LONGEST_NUMBER:
+        return None
+    return int(text)
+
+
+def read_begin(text: str) -> datetime:
+    """Return when the day begins for the person who looks, or that time of it. ValueError: not a
+    time."""
+    return _read(text)[0]
+
+
+def read_end(text: str) -> datetime:
+    """Return when the day is over, or that time of it. ValueError: not a time."""
+    return _read(text)[1]
+
+
+def day_begins(day: date) -> datetime:
+    """Return when the day begins for the person who looks."""
+    return datetime.combine(day, time(), zone()).astimezone(UTC)
+
+
+def _read(text: str) -> tuple[datetime, datetime]:
+    """Return the first and the last instant that the text can mean."""
+    parsed = next((match for form in _TIMES if (match := form.fullmatch(text))), None)
+    if parsed is None:
+        missing = impossible_day(text.partition(" ")[0])
+        raise ValueError(f"with a day that exists: there is no {missing}" if missing else EXPECTED)
+    given = parsed.groupdict()
+    name = (given.get("name") or "").lower()[:3]
+    if name and name not in MONTHS:
+        raise ValueError(EXPECTED)
+    month = MONTHS.index(name) + 1 if name else int(given["month"])
+    try:
+        day = date(int(given["year"]), month, int(given["day"]))
+    except ValueError:
+        raise ValueError(f"with a day that exists: there is no {text[:40]}") from None
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(f"with a year from {FIRST_DAY.year} to {LAST_DAY.year}")
+    if given["hour"] is None:
+        return day_begins(day), day_begins(day + A_DAY)
+    try:
+        clock = time(int(given["hour"]), int(given["minute"]), int(given["second"] or 0))
+    except ValueError:
+        raise ValueError("with a time of day from 00:00 to 23:59") from None
+    at = datetime.combine(day, clock, zone()).astimezone(UTC)
+    return at, at

@@ -18,7 +18,7 @@ from wtforms.validators import ValidationError
 from portal.web.forms.base import tidy
 from portal.web.forms.fields import row_id
 from portal.web.frame.access import local_path
-from portal.web.frame.page_frame import page_url
+from portal.web.frame.layout import page_url
 
 LONGEST_SEARCH: Final = 120
 

@@ -19,12 +19,11 @@ from portal.web.assets.presenter import in_words
 from portal.web.deliveries.wording import event_name
 from portal.web.forms.base import status_of
 from portal.web.forms.csv_download import csv_download
-from portal.web.forms.edit_conflict import shown
-from portal.web.forms.fields import TypedField
+from portal.web.forms.fields import TypedField, read_begin, read_end, uuid_or_none
 from portal.web.forms.filter_form import ChosenField, FilterForm, SearchField, answer_as
-from portal.web.forms.query_values import read_begin, read_end, uuid_or_none
+from portal.web.forms.versions import shown
 from portal.web.frame.access import requires
-from portal.web.frame.page_frame import page_url
+from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import DELIVERY
 from portal.web.webhooks.wording import FIELDS, UNSEEN_PART
 

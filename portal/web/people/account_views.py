@@ -18,7 +18,7 @@ from portal.services.people.accounts import Details
 from portal.web.forms.base import say_whether_changed, typed
 from portal.web.frame import access
 from portal.web.frame.access import PUBLIC, actor, local_path, requires
-from portal.web.frame.page_frame import THEME_COOKIE, THEMES
+from portal.web.frame.layout import THEME_COOKIE, THEMES
 from portal.web.frame.wording import day_words, plural
 from portal.web.people.browsers import browser_words
 from portal.web.people.forms import DetailsForm, PasswordForm, zone_choices

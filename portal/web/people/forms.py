@@ -19,7 +19,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
 from portal.services.people.accounts import ROLE_NAMES, time_zones
 from portal.web.forms.base import PortalForm
-from portal.web.forms.fields import VersionField
+from portal.web.forms.versions import VersionField
 
 ROLE_HINTS: Final = {
     "admin": "Everything: connects systems, invites people.",

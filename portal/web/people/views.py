@@ -10,7 +10,7 @@ from portal.services.core.refusals import Stale
 from portal.services.people import accounts, invitations
 from portal.services.people.accounts import ROLE_NAMES, Person
 from portal.web.forms.base import refusals_in, status_of
-from portal.web.forms.edit_conflict import goes_on_editing, stale_page
+from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, always, requires
 from portal.web.people.forms import ROLE_HINTS, RoleForm
 

@@ -16,10 +16,9 @@ from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.queries import MaintenanceList, ReservationList
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import settings as alert_settings
-from portal.web.forms.fields import row_id
-from portal.web.forms.query_values import linked
+from portal.web.forms.fields import linked, row_id
 from portal.web.frame.access import requires
-from portal.web.frame.page_frame import page_url
+from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted
 from portal.web.planning import wording

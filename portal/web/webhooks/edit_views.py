@@ -17,8 +17,8 @@ from portal.services.webhooks.rows import TARGET
 from portal.services.webhooks.rules import SecretMode, place_of
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.web.forms.base import refusals_in, say_whether_changed, status_of, tidy
-from portal.web.forms.edit_conflict import goes_on_editing, stale_page
-from portal.web.forms.query_values import number_or_none
+from portal.web.forms.fields import number_or_none
+from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, always, local_path, owner, posted, requires
 from portal.web.help.texts import overlap_words
 from portal.web.webhooks.forms import (

@@ -49,8 +49,8 @@ from portal.services.webhooks.rules import (
     url_problem,
 )
 from portal.web.forms.base import PortalForm, as_uuid, tidy, typed
-from portal.web.forms.fields import VersionField
-from portal.web.forms.query_values import uuid_or_none
+from portal.web.forms.fields import uuid_or_none
+from portal.web.forms.versions import VersionField
 from portal.web.frame.access import actor
 
 # Around the place that a stored value is for. No header has it in its value.

@@ -22,7 +22,7 @@ from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.web.deliveries import log_presenter
 from portal.web.forms.base import HAS_A_PAGE, PortalForm, refusals_flashed, refusals_in, status_of
-from portal.web.forms.query_values import uuid_or_none
+from portal.web.forms.fields import uuid_or_none
 from portal.web.frame.access import actor, owner, requires
 from portal.web.frame.wording import plural
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path

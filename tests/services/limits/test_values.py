@@ -24,8 +24,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
 from portal.services.webhooks.rules import name_problem
 from portal.web.actions.planning_pages import read_days
-from portal.web.forms.fields import read_months, row_id
-from portal.web.forms.query_values import number_or_none, read_begin
+from portal.web.forms.fields import number_or_none, read_begin, read_months, row_id
 
 pytestmark = pytest.mark.both_databases
 

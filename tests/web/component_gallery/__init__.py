@@ -16,7 +16,7 @@ from portal.database.engine import sqlite_module
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.web.frame import error_pages, page_frame
+from portal.web.frame import errors, layout
 from portal.web.frame.status_tags import DELIVERY
 from portal.web.people import account_views
 from tests.web.component_gallery.form import GROUPS, GalleryForm
@@ -51,8 +51,8 @@ def make_gallery(*, local_trial: bool = True, opens: bool = True) -> Flask:
     CSRFProtect(app)
     LoginManager(app).request_loader(lambda r: None if "anonymous" in r.args else Viewer())
     app.jinja_env.globals["can"] = lambda permission: permission != request.args.get("without")
-    page_frame.init_app(app)
-    error_pages.init_app(app)
+    layout.init_app(app)
+    errors.init_app(app)
     app.register_blueprint(account_views.theme_blueprint)
     _add_pages(app)
     return app

@@ -11,7 +11,7 @@ from portal.lib.clock import frozen, utcnow
 from portal.lib.paging import Cursor
 from portal.models.audit import AuditEntry
 from portal.services.core.unit_of_work import session
-from portal.web.frame.page_frame import icon
+from portal.web.frame.layout import icon
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.web.frame.page_frame import icon
+from portal.web.frame.layout import icon
 from portal.web.frame.wording import dated, moment, number, plural
 from tests.web.component_gallery import make_gallery
 

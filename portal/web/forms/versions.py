@@ -1,4 +1,4 @@
-"""The page for a form that came too late: both versions, and nothing lost."""
+"""Versions of a form: the page for one that came too late shows both, and nothing is lost."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from flask import render_template, request
-from wtforms import BooleanField, Field, Form, FormField, SelectField
+from wtforms import BooleanField, Field, Form, FormField, HiddenField, SelectField
 
 from portal.lib.clock import utcnow
 from portal.services.audit import last_change
-from portal.web.frame.page_frame import is_hidden
+from portal.web.forms.fields import row_id
+from portal.web.frame.layout import is_hidden
 from portal.web.frame.wording import zone
 
 # Sent with every form and made anew by the page.
@@ -100,3 +101,16 @@ def shown(field: Field) -> str:
         return ", ".join(chosen)
     value: Any = getattr(field, "_value", lambda: field.data)()
     return "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
+
+
+class VersionField(HiddenField):
+    """The version that a form was opened with: nobody saves over what others have saved since."""
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read what was sent. WTForms would take what is stored for what was left out."""
+        self.data = valuelist[0] if valuelist else None
+
+    @property
+    def seen(self) -> int:
+        """The version; 0, which none has, where it was left out or is no number."""
+        return row_id(self.data) or 0
