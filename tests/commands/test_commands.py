@@ -141,6 +141,7 @@ def test_a_dry_prune_counts_what_a_prune_then_removes(app: Flask) -> None:
     assert set(retention.count().values()) == {0}
 
 
+@pytest.mark.both_databases
 def test_a_dry_demo_says_how_many_assets_there_would_be(app: Flask) -> None:
     answer = run(app, "seed-demo", "--dry-run")
     assert answer.exit_code == 0

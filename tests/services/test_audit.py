@@ -30,6 +30,7 @@ def shown() -> list[dict[str, Any]]:
     return [changes for _, changes in audit.shown_changes(session(), rows)]
 
 
+@pytest.mark.both_databases
 def test_the_last_change_of_a_thing_is_the_youngest_of_its_own_kind() -> None:
     ana, ben, cleo = (make_user(name=name) for name in ("Ana", "Ben", "Cleo"))
     for kind, target_id, by in (("asset", 7, ana), ("asset", 7, ben), ("category", 7, cleo)):
@@ -41,6 +42,7 @@ def test_the_last_change_of_a_thing_is_the_youngest_of_its_own_kind() -> None:
     assert audit.last_change("location", 7) is None
 
 
+@pytest.mark.both_databases
 def test_of_addresses_those_are_hidden_that_are_secret() -> None:
     address = "https://receiver.example.com/in/abcdefgh"
     plain, secret = make_webhook(), make_webhook(url_is_secret=True)

@@ -31,6 +31,7 @@ def run(public_id: UUID) -> dict[str, Any]:
     return bulk.find(public_id).counts
 
 
+@pytest.mark.both_databases
 def test_eighteen_can_and_two_cannot(app: Flask) -> None:
     ana, maria = make_user(name="Ana"), make_staff("Maria Lopez")
     ids = [make_asset(f"Chair {number}") for number in range(20)]

@@ -161,6 +161,7 @@ def test_an_empty_register_asks_nothing_and_a_first_run_that_finds_nothing_settl
     assert session().scalars(select(Task)).all() == []
 
 
+@pytest.mark.both_databases
 def test_acknowledging_takes_it_from_the_open_ones_once(app: Flask) -> None:
     ben = make_user("manager")
     decided()

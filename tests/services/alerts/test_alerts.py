@@ -170,6 +170,7 @@ def test_it_fires_again_only_once_rearmed_and_the_old_one_is_over(
     assert len(fired()) == 2
 
 
+@pytest.mark.both_databases
 def test_bringing_it_back_ends_the_alert_and_a_reminder_stands_for_those_before(
     app: Flask,
 ) -> None:

@@ -112,6 +112,7 @@ BEFORE_ITS_TURN: dict[str, tuple[Callable[[int], object], int]] = {
 }
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(("happens", "told"), BEFORE_ITS_TURN.values(), ids=BEFORE_ITS_TURN)
 def test_what_is_over_before_its_turn_comes_is_passed_by(
     app: Flask, happens: Callable[[int], object], told: int

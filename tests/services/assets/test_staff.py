@@ -120,6 +120,7 @@ def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
     assert not staff.find(maria).is_active
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("number", "end"), [(5, " and AST-00005 (5)"), (6, " and 1 more"), (7, " and 2 more")]
 )

@@ -296,6 +296,7 @@ def test_an_automatic_try_is_not_how_it_ended(ana: Actor) -> None:
     assert fresh(batch).counts == {"failed": 1}
 
 
+@pytest.mark.both_databases
 def test_whoever_has_it_continue_sends_it_and_a_name_that_is_gone_is_that_of_the_first(
     ana: Actor,
 ) -> None:

@@ -169,6 +169,7 @@ def test_what_was_said_of_a_file_counts_for_it_before_what_was_said_of_another(a
     assert [outcome for _, outcome, _ in found(first)] == ["create", "create", "error", "error"]
 
 
+@pytest.mark.both_databases
 def test_what_was_said_of_a_word_counts_while_the_register_has_it(ana: Person) -> None:
     make_category("Laptops")
     say(ana, asked(ana), words={"category": {"laptop": "Notebooks", "telefon": "Laptops"}})

@@ -72,6 +72,7 @@ def test_the_address_of_attempts_is_masked_where_it_is_a_secret_by_now() -> None
         assert told == [not is_secret] * 2
 
 
+@pytest.mark.both_databases
 def test_only_those_after_the_oldest_wait_for_it_and_no_retry_and_no_test() -> None:
     hook = make_webhook(in_order=True)
     sent = make_delivery(hook, status="delivered")
@@ -92,6 +93,7 @@ def test_the_thirty_newest_attempts_are_told_oldest_first() -> None:
     assert found.attempts_made == 31
 
 
+@pytest.mark.both_databases
 def test_what_does_not_send_is_not_taken_for_a_sender() -> None:
     made = make_delivery(due_at=late())
     for kind in (heartbeats.SCHEDULER, heartbeats.WEB, heartbeats.worker_of("background")):
@@ -263,6 +265,7 @@ def test_who_may_not_read_deliveries_may_not_ask_about_their_signatures() -> Non
         check_signature(nobody, find_delivery(made), "v1,x")
 
 
+@pytest.mark.both_databases
 def test_while_a_replaced_key_overlaps_both_are_known_for_what_they_are(ben: Actor) -> None:
     ada = make_user("admin").actor
     entered: dict[str, Any] = {

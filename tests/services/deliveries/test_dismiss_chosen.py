@@ -249,6 +249,7 @@ def test_what_is_no_problem_is_refused_and_leaves_no_trace(sam: Actor, finance: 
     assert session().scalars(select(DismissedDelivery.delivery_id)).all() == [stored(made)["id"]]
 
 
+@pytest.mark.both_databases
 def test_what_waits_in_a_bulk_retry_is_told_apart_and_what_is_on_its_way_left_out(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +272,7 @@ def test_what_waits_in_a_bulk_retry_is_told_apart_and_what_is_on_its_way_left_ou
     assert dismiss_chosen(sam, made) == ChosenCount(3, 0, 0)
 
 
+@pytest.mark.both_databases
 def test_what_was_chosen_by_somebody_who_is_gone_is_brought_back_as_nobodys(
     sam: Actor, finance: Hook
 ) -> None:

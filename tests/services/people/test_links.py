@@ -145,6 +145,7 @@ def test_an_invitation_lasts_a_week_and_a_new_password_a_day(app: Flask) -> None
         assert link.created_by_id == ana.id
 
 
+@pytest.mark.both_databases
 def test_the_token_of_every_link_is_256_bits(app: Flask) -> None:
     set_up = token_in(one_time_links.setup_link() or "")
     ana, ben = make_user(), make_user("support")
@@ -221,6 +222,7 @@ def test_the_address_is_shown_for_a_quarter_of_an_hour_and_with_the_key_it_was_m
         assert (invitations.invitation(ana.actor, public_id).address is not None) is is_shown
 
 
+@pytest.mark.both_databases
 def test_only_its_maker_can_say_that_a_link_was_copied(app: Flask) -> None:
     ana, eva, ben = make_user(), make_user(), make_user("support")
     public_id, _ = invite(ana)
@@ -234,6 +236,7 @@ def test_only_its_maker_can_say_that_a_link_was_copied(app: Flask) -> None:
     assert not any(link.shown_until for link in links())
 
 
+@pytest.mark.both_databases
 def test_an_invitation_taken_back_is_gone_and_on_record(app: Flask) -> None:
     ana = make_user(name="Ana")
     first, token = invite(ana)
@@ -332,6 +335,7 @@ def test_offers_are_for_others_who_may_sign_in_and_the_latest_counts(app: Flask)
     assert password_resets.offered(ana.actor, ben.public_id) is None
 
 
+@pytest.mark.both_databases
 def test_everybody_is_listed_by_name_whatever_its_case(app: Flask) -> None:
     for name in ("ben", "Ana", "Cleo"):
         make_user("support", name=name)

@@ -169,6 +169,7 @@ def test_what_is_a_day_old_is_swept_out(app: Flask) -> None:
     assert kept == {key.digest for key in young}
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("usual_hashing")
 def test_a_hash_of_old_parameters_is_made_anew_for_whoever_signs_in_alone(app: Flask) -> None:
     ana, ben = make_user(), make_user()
@@ -224,6 +225,7 @@ def test_a_new_password_ends_the_sessions_and_needs_the_old_one(app: Flask) -> N
     assert sign_in(ana.email, "another long phrase", HERE).user.id == ana.id
 
 
+@pytest.mark.both_databases
 def test_guesses_at_the_current_password_are_slowed_down(app: Flask) -> None:
     ana = make_user()
     for _ in range(5):

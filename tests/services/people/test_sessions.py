@@ -214,6 +214,7 @@ def test_the_nightly_clean_up_forgets_what_has_ended_by_time_and_nothing_else(ap
     assert set(rows()) == {busy, resting}
 
 
+@pytest.mark.both_databases
 def test_the_day_of_a_visit_is_written_by_the_heartbeat_once(app: Flask) -> None:
     ana = make_user()
     seen, too, unseen = (begin(ana) for _ in range(3))
@@ -286,6 +287,7 @@ def test_a_visit_that_is_written_late_brings_no_session_back(app: Flask) -> None
     assert rows() == {}
 
 
+@pytest.mark.both_databases
 def test_a_proof_counts_for_the_session_that_brought_it_and_not_after_its_end(app: Flask) -> None:
     ana = make_user()
     here, elsewhere = begin(ana), begin(ana)

@@ -157,6 +157,7 @@ def test_a_new_secret_is_tested_as_it_will_overlap(ana: Person, receiver: Receiv
         assert verify(body=message.body, signature=signature, secret=secret)
 
 
+@pytest.mark.both_databases
 def test_saving_takes_over_what_was_tested(ana: Person, receiver: Receiver) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
@@ -217,6 +218,7 @@ def test_a_stale_edit_keeps_the_draft(ana: Person) -> None:
     assert draft_of(ana, form).tests
 
 
+@pytest.mark.both_databases
 def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: Receiver) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)

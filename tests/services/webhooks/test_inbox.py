@@ -179,6 +179,7 @@ def test_what_a_stranger_sends_is_bounded(opened: UUID) -> None:
     assert kept.body == b"\0\xff<b>"
 
 
+@pytest.mark.both_databases
 def test_the_last_fifty_are_kept(opened: UUID) -> None:
     for number in range(KEPT + 3):
         assert inbox.receive(token_of(opened), [], str(number).encode())

@@ -221,6 +221,7 @@ def test_what_cannot_be_told_in_time_is_told_by_the_next_run(
     assert len(server.messages) == 3
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("was_told", [False, True])
 def test_a_mail_server_that_is_down_is_asked_again_later(
     app: Flask, server: MailServer, monkeypatch: pytest.MonkeyPatch, was_told: bool

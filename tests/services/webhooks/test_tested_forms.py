@@ -123,6 +123,7 @@ def test_where_a_test_went_is_written_down_without_what_is_or_was_secret(
     assert ("another" in f"{entry.changes}") is not (was_secret or is_secret)
 
 
+@pytest.mark.both_databases
 def test_one_that_is_tested_again_is_kept_for_another_day(ada: Person) -> None:
     first, _ = try_out(ada, values()), try_out(ada, values(name="Other"))
     end_tests()

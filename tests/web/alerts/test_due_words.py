@@ -110,6 +110,7 @@ def test_what_is_switched_off_says_so(app: Flask) -> None:
     assert "1 due now: overdue, 0 sent by the next check." in kinds(page)["Overdue"]
 
 
+@pytest.mark.both_databases
 def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask) -> None:
     lent(3)
     with_warranty(5)

@@ -48,6 +48,7 @@ def test_a_form_sent_twice_adds_one_name(kind: NamedList, pages: Pages) -> None:
     assert len(named_lists.choices(kind)) == 1
 
 
+@pytest.mark.both_databases
 def test_what_cannot_be_saved_is_said_and_kept(kind: NamedList, pages: Pages) -> None:
     make(kind, "Tools")
     page = pages.submit(pages.get(f"/{kind.many}/new").form(), name="  ")
@@ -74,6 +75,7 @@ def test_a_late_rename_shows_both_names(kind: NamedList, pages: Pages) -> None:
     assert named_lists.choices(kind)[0][2] == "Power tools"
 
 
+@pytest.mark.both_databases
 def test_what_is_used_is_not_deleted(kind: NamedList, pages: Pages) -> None:
     public_id = make(kind, "Tools")
     form = pages.get(f"/{kind.many}/{public_id}/delete").form()

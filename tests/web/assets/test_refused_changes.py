@@ -21,6 +21,7 @@ def pages(app: Flask) -> Pages:
     return visit(app, "manager")
 
 
+@pytest.mark.both_databases
 def test_a_serial_number_or_a_tag_that_another_asset_has(pages: Pages) -> None:
     make_asset(asset_tag="L-1", serial_number="S-1")
     path = f"/assets/{make_asset('Lamp', asset_tag='L-2')}/edit"
@@ -43,6 +44,7 @@ def test_an_address_that_another_person_has(pages: Pages) -> None:
     assert page.form().fields["name"] == ["Ben"]
 
 
+@pytest.mark.both_databases
 def test_an_asset_that_is_still_needed_is_not_deleted(pages: Pages) -> None:
     reserved, repaired = make_asset(asset_tag="L-1"), make_asset(asset_tag="L-2")
     forms = [pages.get(f"/assets/{each}/delete").form() for each in (reserved, repaired)]

@@ -22,6 +22,7 @@ from tests.web.signed_in import signed_in, visit
 BUTTON = "Take it out"
 
 
+@pytest.mark.both_databases
 def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

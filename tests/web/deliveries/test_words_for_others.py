@@ -69,6 +69,7 @@ def test_the_note_about_a_closed_address_asks_for_all_that_is_needed(app: Flask)
     assert "What is held: 3 deliveries. Each is kept for 30 days, the oldest until" in page.main
 
 
+@pytest.mark.both_databases
 def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
     hook = make_webhook(name="Sync", not_before=utcnow() + timedelta(minutes=5), throttled=True)
     made = [

@@ -110,6 +110,7 @@ def test_the_id_of_an_event_shows_its_deliveries(pages: Pages) -> None:
     assert search(pages, f'"id": "{event.public_id}"').path == of_delivery(wanted)
 
 
+@pytest.mark.both_databases
 def test_ids_and_addresses_of_other_things_lead_there_too(pages: Pages) -> None:
     hook, asset_id = make_webhook(), make_asset("Lamp")
     make_staff("Maria Lopez")
@@ -233,6 +234,7 @@ STRANGE = [
 ]
 
 
+@pytest.mark.both_databases
 def test_whatever_is_pasted_is_only_text(pages: Pages) -> None:
     make_asset("Lamp")
     for text in STRANGE:

@@ -13,6 +13,7 @@ NAMES = ("category", "location", "status", "webhook", "event", "since", "until",
 UNREADABLE = "&".join([f"q={'x' * 300}", *(f"{name}=%0100" for name in (*NAMES, "kind"))])
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("is_empty", [True, False])
 def test_every_list_says_what_it_cannot_read_above_no_rows(app: Flask, is_empty: bool) -> None:
     if not is_empty:

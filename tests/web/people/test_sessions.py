@@ -165,6 +165,7 @@ def test_the_account_lists_where_one_is_signed_in_and_ends_one_of_them(app: Flas
     assert len(rows()) == 2, "somebody else's stays"
 
 
+@pytest.mark.both_databases
 def test_sign_out_everywhere_else_leaves_only_this_browser(app: Flask) -> None:
     ana = make_user()
     here, *others = [signed_in(app, ana) for _ in range(3)]
@@ -190,6 +191,7 @@ def test_of_very_many_sessions_the_newest_are_listed_and_this_one_first(app: Fla
     assert "Only the newest 50 are listed." in page.main
 
 
+@pytest.mark.both_databases
 def test_who_joins_in_a_browser_of_somebody_else_ends_that_session(app: Flask) -> None:
     ana = make_user()
     browser = signed_in(app, ana)

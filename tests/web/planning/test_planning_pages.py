@@ -207,6 +207,7 @@ def test_the_strip_says_in_words_what_it_draws(app: Flask) -> None:
     assert "Eva Beyond" not in words[0]
 
 
+@pytest.mark.both_databases
 def test_work_is_planned_begun_and_completed(app: Flask) -> None:
     pages, jonas, asset_id = visit(app), make_staff("Jonas Berg"), make_asset()
     page = pages.get(f"/assets/{asset_id}/schedule-maintenance")
