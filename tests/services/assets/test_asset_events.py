@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from portal.engine.events.catalogue import EventName
+from portal.engine.events.samples import sample_message
 from portal.models.assets import Activity
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Event
@@ -26,11 +28,7 @@ from tests.support.factories import (
 pytestmark = pytest.mark.usefixtures("app")
 
 BODY = ["event", "timestamp", "source", "asset_id", "asset", "data"]
-ASSET = [
-    *("id", "asset_tag", "name", "kind", "category", "manufacturer", "model", "serial_number"),
-    *("status", "condition", "location", "holder", "supplier", "order_number", "purchase_date"),
-    *("purchase_cost", "currency", "warranty_expires", "version", "created_at", "updated_at"),
-]
+ASSET = list(sample_message(EventName.CREATED)["asset"])
 ALWAYS = ["actor", "origin", "batch_id", "status_from", "status_to", "note"]
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from portal.services.assets.rules import AssetValues
-from portal.services.csv.export import COLUMNS
 from portal.services.csv.import_rows import CellError, filled, kind_of, quantity_of
 
 BEFORE = AssetValues(name="Lamp", notes="By the door", condition="fair", min_quantity=2)
@@ -94,11 +93,3 @@ def test_the_kind_and_how_many_there_are_count_for_new_rows_alone() -> None:
     assert quantity_of({"quantity": "012"}) == 12
     with pytest.raises(CellError, match="Enter quantity"):
         quantity_of({"quantity": "many"})
-
-
-def test_the_columns_are_those_that_people_know_from_the_export() -> None:
-    assert ",".join(COLUMNS) == (
-        "asset_tag,name,kind,category,manufacturer,model,serial_number,location,supplier,"
-        "order_number,purchase_date,purchase_cost,warranty_expires,condition,reservable,quantity,"
-        "min_quantity,unit,notes,assigned_to_email"
-    )
