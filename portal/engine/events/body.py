@@ -240,7 +240,7 @@ def _wire_object(value: object) -> Any:
     if isinstance(value, UUID):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: wire_value(getattr(value, each.name)) for each in fields(value)}
+        return {field.name: wire_value(getattr(value, field.name)) for field in fields(value)}
     raise TypeError(f"{type(value).__name__} has no form on the wire")
 
 

@@ -45,9 +45,9 @@ class Chosen:
 
 def look(action: Action, ids: Sequence[int]) -> list[Chosen]:
     """Return what the action would come to for each of the assets, as they are now."""
-    wanted = select(Asset).where(Asset.id.in_(ids[:MOST_ASSETS])).order_by(Asset.id)
+    query = select(Asset).where(Asset.id.in_(ids[:MOST_ASSETS])).order_by(Asset.id)
     held = holders(ids[:MOST_ASSETS])
-    return [_chosen(action, asset, held.get(asset.id)) for asset in session().scalars(wanted)]
+    return [_chosen(action, asset, held.get(asset.id)) for asset in session().scalars(query)]
 
 
 def matching_ids(chosen: AssetFilter) -> list[int]:
@@ -88,13 +88,13 @@ def find(public_id: UUID) -> Task:
 
 def results(task: Task) -> list[tuple[TaskRow, Asset]]:
     """Return every asset of it with what became of it, the refused ones first."""
-    wanted = (
+    query = (
         select(TaskRow, Asset)
         .join(Asset, Asset.id == TaskRow.asset_id)
         .where(TaskRow.task_id == task.id)
         .order_by((TaskRow.outcome == REFUSED).desc(), TaskRow.number)
     )
-    return [(row, asset) for row, asset in session().execute(wanted)]
+    return [(row, asset) for row, asset in session().execute(query)]
 
 
 def _chosen(action: Action, asset: Asset, held: Assignment | None) -> Chosen:
@@ -106,10 +106,10 @@ def _chosen(action: Action, asset: Asset, held: Assignment | None) -> Chosen:
 def _step(current: Session, task: Task) -> Step:
     verb, values = VERBS[Action(task.params["action"])], task.params["values"]
     actor = replace(tasks.actor_of(task, Origin.BULK), batch_id=task.public_id)
-    wanted = select(TaskRow).where(
+    query = select(TaskRow).where(
         TaskRow.task_id == task.id, TaskRow.number > task.cursor.get("number", 0)
     )
-    rows = current.scalars(wanted.order_by(TaskRow.number).limit(tasks.ROWS)).all()
+    rows = current.scalars(query.order_by(TaskRow.number).limit(tasks.ROWS)).all()
     for row in tasks.few(rows):
         refusal = tasks.refusal_of(current, partial(verb, actor, row.asset_id or 0, **values))
         row.outcome, row.message = DONE, ""

@@ -254,8 +254,8 @@ def _cancelled(made: Loss | Liquidation) -> str:
         "reservation": len(made.cancelled_reservation_ids),
         "maintenance job": len(made.cancelled_maintenance_ids),
     }
-    told = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
-    return f"Cancelled with it: {', '.join(told)}" if told else ""
+    parts = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
+    return f"Cancelled with it: {', '.join(parts)}" if parts else ""
 
 
 def _refuse_untold(name: str, text: str, note: str) -> None:
@@ -362,7 +362,7 @@ def _closing(action: Action, called: str, make: transition.Make, note: str) -> C
 
 # What is over when an asset is fit for use again.
 TROUBLE = (IncidentKind.LOST, IncidentKind.BROKEN, IncidentKind.WARRANTY)
-STANDING_KINDS = (*TROUBLE, IncidentKind.LIQUIDATION)
+LASTING_KINDS = (*TROUBLE, IncidentKind.LIQUIDATION)
 
 
 def open_incident(current: Session, asset: Asset, kind: IncidentKind, at: datetime) -> Incident:
@@ -382,15 +382,15 @@ def keep_details(incident: Incident, facts: Facts) -> None:
 
 def close_incidents(current: Session, asset: Asset, *kinds: IncidentKind) -> list[Incident]:
     """Close what is open of these kinds; the latest first."""
-    found = open_incidents(current, asset.id, *kinds)
-    for incident in found:
+    incidents = open_incidents(current, asset.id, *kinds)
+    for incident in incidents:
         incident.closed_at = asset.updated_at
-    return found
+    return incidents
 
 
 def open_incidents(current: Session, asset_id: int, *kinds: IncidentKind) -> list[Incident]:
     """Return what is not over yet, of these kinds; the latest first."""
-    wanted = (
+    query = (
         select(Incident)
         .where(
             Incident.asset_id == asset_id,
@@ -399,7 +399,7 @@ def open_incidents(current: Session, asset_id: int, *kinds: IncidentKind) -> lis
         )
         .order_by(Incident.id.desc())
     )
-    return list(current.scalars(wanted))
+    return list(current.scalars(query))
 
 
 def under_warranty(asset: Asset) -> bool:

@@ -130,11 +130,11 @@ def _fill(current: Session, asset: Asset, values: AssetValues) -> None:
 def _chosen(current: Session, kind: type[Any], chosen_id: int | None, called: str) -> Any:
     if chosen_id is None:
         return None
-    found = current.get(kind, chosen_id, with_for_update={"read": True, "key_share": True})
-    if found is None:
+    row = current.get(kind, chosen_id, with_for_update={"read": True, "key_share": True})
+    if row is None:
         sentence = f"This {called} has been deleted. Choose another {called}"
         raise Refusal(sentence, field=f"{called}_id")
-    return found
+    return row
 
 
 def _refuse_more_than_notes(asset: Asset, values: AssetValues) -> None:

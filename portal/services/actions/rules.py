@@ -182,7 +182,7 @@ def refuse_odd_year(**days: date | None) -> None:
 UNDO: Final = "An administrator can undo that"
 
 # How each status reads in "AST-00007 is …", and what to do about it first.
-STANDING: Final[Mapping[AssetStatus, tuple[str, str]]] = {
+STATUS_WORDS: Final[Mapping[AssetStatus, tuple[str, str]]] = {
     AssetStatus.AVAILABLE: ("available", "Give it to somebody first"),
     AssetStatus.ALLOCATED: ("given to somebody", "Take it back first"),
     AssetStatus.CHECKED_OUT: ("lent", "Check it in first"),
@@ -251,11 +251,11 @@ def why_not(
         return "has not been deleted."
     if AssetKind(kind) not in rule.kinds:
         return _of_the_other_kind(AssetKind(kind))
-    standing = AssetStatus(status)
-    state, usual = STANDING[standing]
-    usual = undo if standing is AssetStatus.LIQUIDATED else usual
-    way_out = INSTEAD.get((action, standing)) or NOTHING_TO_END.get(action, usual)
-    if holder and standing in (AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT):
+    asset_status = AssetStatus(status)
+    state, usual = STATUS_WORDS[asset_status]
+    usual = undo if asset_status is AssetStatus.LIQUIDATED else usual
+    way_out = INSTEAD.get((action, asset_status)) or NOTHING_TO_END.get(action, usual)
+    if holder and asset_status in (AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT):
         state = f"{state.removesuffix(' to somebody')} to {holder}"
     return f"is {state}. {way_out}."
 

@@ -69,8 +69,8 @@ def balance(asset: Asset) -> int:
 
 def moves(asset_id: int, cursor: str | None = None) -> Page[StockMove]:
     """Return one page of the asset's moves, the newest first."""
-    wanted = select(StockMove).where(StockMove.asset_id == asset_id)
-    return newest_first(wanted, StockMove.id, cursor)
+    query = select(StockMove).where(StockMove.asset_id == asset_id)
+    return newest_first(query, StockMove.id, cursor)
 
 
 def _perform(

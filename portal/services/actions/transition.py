@@ -164,8 +164,8 @@ def _conclude(
 
 
 def _details(change: Change, moved: Moved) -> Mapping[str, Any]:
-    reason, told = RULES[change.action].reason, change.tell(moved)
-    return details.updated(reason, moved.before, moved.after, **told) if reason else told
+    reason, facts = RULES[change.action].reason, change.tell(moved)
+    return details.updated(reason, moved.before, moved.after, **facts) if reason else facts
 
 
 def made_facts(moved: Moved) -> Mapping[str, Any]:

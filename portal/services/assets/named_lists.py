@@ -59,16 +59,16 @@ def find(kind: NamedList, public_id: UUID) -> Any:
 def choices(kind: NamedList) -> list[tuple[int, UUID, str]]:
     """Return all of them by name (row id, public id, name), to choose from."""
     model = kind.model
-    wanted = select(model.id, model.public_id, model.name).order_by(func.lower(model.name))
-    return [(row.id, row.public_id, row.name) for row in session().execute(wanted)]
+    query = select(model.id, model.public_id, model.name).order_by(func.lower(model.name))
+    return [(row.id, row.public_id, row.name) for row in session().execute(query)]
 
 
 def page(kind: NamedList, cursor: str | None = None) -> Page[ListedName]:
     """Return one page of the list by name, each with its number of undeleted assets."""
     model = kind.model
     count = select(func.count()).where(kind.used_by == model.id, Asset.deleted_at.is_(None))
-    wanted = select(model.id, model.public_id, model.name, count.scalar_subquery().label("assets"))
-    return by_name(wanted, model.name, model.id, cursor, ListedName)
+    query = select(model.id, model.public_id, model.name, count.scalar_subquery().label("assets"))
+    return by_name(query, model.name, model.id, cursor, ListedName)
 
 
 def create(kind: NamedList, actor: Actor, name: str) -> UUID:
@@ -89,11 +89,11 @@ def found_or_added(kind: NamedList, actor: Actor, name: str) -> int:
     with writing() as current:
         require(current, actor, "assets.edit")
         model = kind.model
-        wanted = select(model.id).where(func.lower(model.name) == func.lower(name))
-        row_id = current.scalar(wanted)
+        query = select(model.id).where(func.lower(model.name) == func.lower(name))
+        row_id = current.scalar(query)
         if row_id is None:
             create(kind, actor, name)
-            row_id = current.execute(wanted).scalar_one()
+            row_id = current.execute(query).scalar_one()
         return row_id
 
 
@@ -153,16 +153,16 @@ def _refuse_unfit(kind: NamedList, name: str) -> None:
 
 def _lock(kind: NamedList, current: Session, public_id: UUID) -> Any:
     # The lock keeps assets from choosing it until this transaction ends.
-    wanted = select(kind.model).where(kind.model.public_id == public_id).with_for_update()
-    row = current.scalar(wanted.execution_options(populate_existing=True))
+    query = select(kind.model).where(kind.model.public_id == public_id).with_for_update()
+    row = current.scalar(query.execution_options(populate_existing=True))
     if row is None:
         raise NotFound(f"This {kind.one} has been deleted.")
     return row
 
 
 def _used(kind: NamedList, current: Session, row_id: int) -> int:
-    wanted = select(func.count()).where(kind.used_by == row_id, Asset.deleted_at.is_(None))
-    return current.execute(wanted).scalar_one()
+    query = select(func.count()).where(kind.used_by == row_id, Asset.deleted_at.is_(None))
+    return current.execute(query).scalar_one()
 
 
 def _flush(kind: NamedList, current: Session, name: str) -> None:

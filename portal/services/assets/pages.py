@@ -81,7 +81,7 @@ class _Place:
 
 
 def by_naming(
-    wanted: Select[T],
+    query: Select[T],
     ids: InstrumentedAttribute[int],
     cursor: str | None,
     naming: Naming,
@@ -93,13 +93,13 @@ def by_naming(
     without a name, which stay at the end."""
 
     def read(place: Cursor | None) -> Sequence[tuple[tuple[Any, ...], T]]:
-        found: list[Any] = []
+        keys: list[Any] = []
         for part in _parts(naming, place, reverse):
-            left = one_more() - len(found)
-            found += session().execute(part.limit(left)).all() if left else []
-        rows = session().scalars(wanted.where(ids.in_([row[-1] for row in found])))
+            left = one_more() - len(keys)
+            keys += session().execute(part.limit(left)).all() if left else []
+        rows = session().scalars(query.where(ids.in_([row[-1] for row in keys])))
         by_id = {getattr(row, ids.key): row for row in rows}
-        return [(tuple(row), by_id[row[-1]]) for row in found]
+        return [(tuple(row), by_id[row[-1]]) for row in keys]
 
     place = Cursor.decode(cursor, (int, str, int, int))
     page = page_at(read, place, lambda line: line[0])
@@ -169,13 +169,13 @@ def _beside(
 ) -> Select[Any]:
     """Sort by the key, from beside the place on."""
     if place is not None:
-        types = [String if isinstance(each, str) else BigInteger for each in place]
+        types = [String if isinstance(part, str) else BigInteger for part in place]
         here, there = tuple_(*key), tuple_(*place, types=types)
         # The bound by itself as well: by it SQLite enters the index at the place.
         first: ColumnElement[Any] = literal(place[0], types[0])
         lines = lines.where(key[0] >= first if is_up else key[0] <= first)
         lines = lines.where(here > there if is_up else here < there)
-    return lines.order_by(*(each.asc() if is_up else each.desc() for each in key))
+    return lines.order_by(*(column.asc() if is_up else column.desc() for column in key))
 
 
 class AssetOrder(StrEnum):
@@ -221,26 +221,26 @@ def in_order(
     end."""
     if order is AssetOrder.ADDED:
         return list_assets(chosen, cursor)
-    wanted = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
+    query = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
     few = _few(chosen, order)
     if order is AssetOrder.STATUS:
-        return in_ranks(wanted, Asset.id, cursor, _by_status(chosen, few), reverse=reverse)
+        return in_ranks(query, Asset.id, cursor, _by_status(chosen, few), reverse=reverse)
     if order in NAMINGS:
         naming = NAMINGS[order](_matching(chosen, few), few is None)
-        return by_naming(wanted, Asset.id, cursor, naming, reverse=reverse)
+        return by_naming(query, Asset.id, cursor, naming, reverse=reverse)
     if order is AssetOrder.NAME and few is None and (branches := _by_name(chosen)):
         return by_name(
-            wanted, Asset.name, Asset.id, cursor, _asset, reverse=reverse, branches=branches
+            query, Asset.name, Asset.id, cursor, _asset, reverse=reverse, branches=branches
         )
-    wanted = wanted.where(*_matching(chosen, few))
+    query = query.where(*_matching(chosen, few))
     # Of few the order is said in words that no index has, or it would be walked for them.
     if order is AssetOrder.CHANGED:
         at = None if few is None else func.coalesce(Asset.updated_at, Asset.updated_at)
         newest = not reverse
-        return by_time(wanted, Asset.updated_at, Asset.id, cursor, by=at, newest=newest)
+        return by_time(query, Asset.updated_at, Asset.id, cursor, by=at, newest=newest)
     column = Asset.name if order is AssetOrder.NAME else Asset.asset_tag
     names = column if few is None else func.coalesce(column, column)
-    return by_name(wanted, names, Asset.id, cursor, _asset, reverse=reverse)
+    return by_name(query, names, Asset.id, cursor, _asset, reverse=reverse)
 
 
 def _asset(asset: Asset) -> Asset:
@@ -253,8 +253,8 @@ def _few(chosen: AssetFilter, order: AssetOrder) -> Sequence[int] | None:
     has_walks = order is AssetOrder.NAME and chosen.shown in STATUSES
     if is_alone and (chosen.shown is None or has_walks):
         return None
-    found = matching(chosen, COUNTED_BESIDE + 1)
-    return found if len(found) <= COUNTED_BESIDE else None
+    ids = matching(chosen, COUNTED_BESIDE + 1)
+    return ids if len(ids) <= COUNTED_BESIDE else None
 
 
 def _matching(
@@ -263,26 +263,28 @@ def _matching(
     """Return what a row that is walked by has to be."""
     if few is not None:
         return [Asset.id.in_(few)]
-    wanted = conditions(chosen)
+    asked = conditions(chosen)
     statuses = STATUSES.get(chosen.shown, ()) if chosen.shown and not of_any_status else ()
     if statuses:
-        wanted.append(Asset.status.in_(statuses))
+        asked.append(Asset.status.in_(statuses))
     if chosen.search:
-        wanted.append(or_(holds_words(chosen.search), Asset.id.in_(by_holder(chosen.search))))
-    return [_likely(each, OFTEN) for each in wanted]
+        asked.append(or_(holds_words(chosen.search), Asset.id.in_(by_holder(chosen.search))))
+    return [_likely(condition, OFTEN) for condition in asked]
 
 
 def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Select[Any]]]:
     """Return the walks of each rank, along the index of statuses; none of one that is left out."""
     among = STATUSES.get(chosen.shown, RANKS) if chosen.shown else RANKS
-    found = _matching(chosen, few, of_any_status=True)
+    asked = _matching(chosen, few, of_any_status=True)
     walk, status = ASSETS, Asset.status.expression
     if few is not None:  # in words that no index has, as above
         walk = select(func.coalesce(Asset.id, Asset.id))
         status = func.coalesce(status, status)
     return [
-        [walk.where(_likely(status == each, SELDOM), *found)] if each in among else []
-        for each in RANKS
+        [walk.where(_likely(status == status_at_rank, SELDOM), *asked)]
+        if status_at_rank in among
+        else []
+        for status_at_rank in RANKS
     ]
 
 
@@ -291,8 +293,11 @@ def _by_name(chosen: AssetFilter) -> list[Select[int]]:
     among = STATUSES.get(chosen.shown, ()) if chosen.shown else ()
     if chosen.deleted or not among:
         return []
-    found = _matching(chosen, None, of_any_status=True)
-    return [ASSETS.where(_likely(Asset.status == each, SELDOM), *found) for each in among]
+    asked = _matching(chosen, None, of_any_status=True)
+    return [
+        ASSETS.where(_likely(Asset.status == shown_status, SELDOM), *asked)
+        for shown_status in among
+    ]
 
 
 def _grouped(
@@ -300,41 +305,41 @@ def _grouped(
 ) -> Callable[[list[ColumnElement[bool]], bool], Naming]:
     """Sort by what the column names."""
 
-    def naming(wanted: list[ColumnElement[bool]], is_walked: bool) -> Naming:
+    def naming(asked: list[ColumnElement[bool]], is_walked: bool) -> Naming:
         # Of few, in words that no index has, as above.
         grouped = column if is_walked else func.coalesce(column, column)
         return Naming(
             names=kind.name,
             groups=kind.id,
-            members=lambda group: ASSETS.where(grouped == group, *wanted),
-            nameless=ASSETS.where(grouped.is_(None), *wanted),
+            members=lambda group: ASSETS.where(grouped == group, *asked),
+            nameless=ASSETS.where(grouped.is_(None), *asked),
             is_walked=is_walked,
         )
 
     return naming
 
 
-def _held(wanted: list[ColumnElement[bool]], is_walked: bool) -> Naming:
+def _held(asked: list[ColumnElement[bool]], is_walked: bool) -> Naming:
     """Sort by who has it."""
     is_open = Assignment.ended_at.is_(None)
     holding = select(Assignment.asset_id).join(Asset, Asset.id == Assignment.asset_id)
     return Naming(
         names=Staff.name,
         groups=Staff.id,
-        members=lambda group: holding.where(is_open, Assignment.staff_id == group, *wanted),
-        nameless=ASSETS.where(~exists().where(is_open, Assignment.asset_id == Asset.id), *wanted),
+        members=lambda group: holding.where(is_open, Assignment.staff_id == group, *asked),
+        nameless=ASSETS.where(~exists().where(is_open, Assignment.asset_id == Asset.id), *asked),
         is_walked=is_walked,
     )
 
 
-def _numbered(wanted: list[ColumnElement[bool]], is_walked: bool) -> Naming:
+def _numbered(asked: list[ColumnElement[bool]], is_walked: bool) -> Naming:
     """Sort by serial number: every one is a group of its own."""
     has_one = Asset.serial_number.is_not(None)
     return Naming(
         names=Asset.serial_number,
         groups=Asset.id,
-        members=lambda _: ASSETS.where(has_one, *wanted),
-        nameless=ASSETS.where(~has_one, *wanted),
+        members=lambda _: ASSETS.where(has_one, *asked),
+        nameless=ASSETS.where(~has_one, *asked),
         is_walked=False,
     )
 

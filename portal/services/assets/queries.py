@@ -77,22 +77,22 @@ class AssetFilter:
 
 def list_assets(chosen: AssetFilter, cursor: str | None = None) -> Page[Asset]:
     """Return one page of the assets that match, with their category and location."""
-    wanted = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
-    return newest_of(wanted, Asset.id, cursor, _walks(chosen))
+    query = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
+    return newest_of(query, Asset.id, cursor, _walks(chosen))
 
 
-def matching(chosen: AssetFilter, most: int, after: int | None = None) -> list[int]:
+def matching(chosen: AssetFilter, limit: int, after: int | None = None) -> list[int]:
     """Return the ids of the first `most` that match: the newest first, or the oldest first from
     `after` this id on."""
     is_ascending = after is not None
-    found = side_by_side(_walks(chosen), most, after, ascending=is_ascending)
-    return sorted(session().scalars(found), reverse=not is_ascending)[:most]
+    query = side_by_side(_walks(chosen), limit, after, ascending=is_ascending)
+    return sorted(session().scalars(query), reverse=not is_ascending)[:limit]
 
 
 def has_assets() -> bool:
     """Return whether the register holds anything at all."""
-    wanted = select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)
-    return session().execute(wanted).first() is not None
+    query = select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)
+    return session().execute(query).first() is not None
 
 
 def counts(chosen: AssetFilter) -> dict[Shown | None, int | None]:
@@ -104,11 +104,11 @@ def counts(chosen: AssetFilter) -> dict[Shown | None, int | None]:
     """
     if _is_whole(chosen):
         return _counts_of_all()
-    found = _counted(replace(chosen, shown=None))
-    total = sum(found.values())
+    numbers = _counted(replace(chosen, shown=None))
+    total = sum(numbers.values())
     if total <= COUNTED_BESIDE:
         return {
-            chip: sum(number for chips, number in found.items() if chip is None or chip in chips)
+            chip: sum(number for chips, number in numbers.items() if chip is None or chip in chips)
             for chip in (None, *Shown)
         }
     unknown: dict[Shown | None, int | None] = dict.fromkeys((None, *Shown))
@@ -117,19 +117,19 @@ def counts(chosen: AssetFilter) -> dict[Shown | None, int | None]:
 
 def holders(ids: Sequence[int]) -> dict[int, Assignment]:
     """Return who has which of these assets, each with the person."""
-    wanted = select(Assignment).where(Assignment.asset_id.in_(ids), Assignment.ended_at.is_(None))
-    rows = session().scalars(wanted.options(joinedload(Assignment.staff)))
+    query = select(Assignment).where(Assignment.asset_id.in_(ids), Assignment.ended_at.is_(None))
+    rows = session().scalars(query.options(joinedload(Assignment.staff)))
     return {row.asset_id: row for row in rows}
 
 
 def count(chosen: AssetFilter) -> int:
     """Count what matches, up to one more than `limit_of` it."""
-    most = limit_of(chosen)
+    limit = limit_of(chosen)
     if chosen == AssetFilter(shown=Shown.OVERDUE):
         # What somebody has cannot be deleted: no asset need be looked at.
-        return session().execute(select(up_to(_overdue(), most))).scalar_one()
-    found = side_by_side(_walks(chosen), most + 1)
-    return session().execute(select(up_to(found, most))).scalar_one()
+        return session().execute(select(up_to(_overdue(), limit))).scalar_one()
+    query = side_by_side(_walks(chosen), limit + 1)
+    return session().execute(select(up_to(query, limit))).scalar_one()
 
 
 def limit_of(chosen: AssetFilter) -> int:
@@ -154,30 +154,30 @@ def is_low() -> ColumnElement[bool]:
 def _walks(chosen: AssetFilter) -> list[Select[int]]:
     """Return queries for the ids of what matches, each along an index: words, holder or status."""
     ways = [by_words(chosen.search), by_holder(chosen.search)] if chosen.search else [ASSETS]
-    wanted = conditions(chosen)
+    asked = conditions(chosen)
     statuses = STATUSES.get(chosen.shown, ()) if chosen.shown else ()
     if chosen.search and statuses:
-        wanted.append(Asset.status.in_(statuses))
+        asked.append(Asset.status.in_(statuses))
     elif statuses:
-        ways = [way.where(Asset.status == each) for way in ways for each in statuses]
-    return [way.where(*wanted) for way in ways]
+        ways = [way.where(Asset.status == status) for way in ways for status in statuses]
+    return [way.where(*asked) for way in ways]
 
 
 def conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
     """Return what the filter asks of an asset, apart from the search and the chips of statuses."""
     gone = Asset.deleted_at.is_not(None) if chosen.deleted else Asset.deleted_at.is_(None)
-    found: list[ColumnElement[bool]] = [gone]
+    asked: list[ColumnElement[bool]] = [gone]
     if chosen.category:
-        found.append(Asset.category_id == _id_of(Category, chosen.category))
+        asked.append(Asset.category_id == _id_of(Category, chosen.category))
     if chosen.location:
-        found.append(Asset.location_id == _id_of(Location, chosen.location))
+        asked.append(Asset.location_id == _id_of(Location, chosen.location))
     if chosen.status:
-        found.append(Asset.status == chosen.status)
+        asked.append(Asset.status == chosen.status)
     if chosen.shown is Shown.LOW:
-        found.append(is_low())
+        asked.append(is_low())
     if chosen.shown is Shown.OVERDUE:
-        found.append(Asset.id.in_(_overdue()))
-    return found
+        asked.append(Asset.id.in_(_overdue()))
+    return asked
 
 
 def _id_of(kind: type[Category] | type[Location], public_id: UUID) -> ScalarSelect[int]:
@@ -191,19 +191,19 @@ def _overdue() -> Select[int]:
 
 def _counts_of_all() -> dict[Shown | None, int | None]:
     numbers = {
-        each: up_to(ASSETS.where(Asset.deleted_at.is_(None), Asset.status == each))
-        for each in AssetStatus
+        status: up_to(ASSETS.where(Asset.deleted_at.is_(None), Asset.status == status))
+        for status in AssetStatus
     }
     (low,) = _walks(AssetFilter(shown=Shown.LOW))
     others = {Shown.LOW: up_to(low), Shown.OVERDUE: up_to(_overdue())}
     row = session().execute(select(*numbers.values(), *others.values())).one()
     known = dict(zip((*numbers, *others), row, strict=True))
-    most = queries.COUNT_LIMIT + 1
+    limit = queries.COUNT_LIMIT + 1
     of_status = {
-        chip: min(most, sum(known[each] for each in among)) for chip, among in STATUSES.items()
+        chip: min(limit, sum(known[status] for status in among)) for chip, among in STATUSES.items()
     }
-    total = min(most, sum(known[each] for each in numbers))
-    return {None: total} | of_status | {each: known[each] for each in others}
+    total = min(limit, sum(known[status] for status in numbers))
+    return {None: total} | of_status | {chip: known[chip] for chip in others}
 
 
 def _counted(chosen: AssetFilter) -> dict[frozenset[Shown], int]:
@@ -216,14 +216,14 @@ def _counted(chosen: AssetFilter) -> dict[frozenset[Shown], int]:
         .where(Asset.id.in_(read))
         .group_by(Asset.status, low, late)
     )
-    found: dict[frozenset[Shown], int] = {}
+    numbers: dict[frozenset[Shown], int] = {}
     for status, is_low_, is_late, number in session().execute(grouped):
         chips = {chip for chip, among in STATUSES.items() if status in among}
         chips |= {Shown.LOW} if is_low_ else set()
         chips |= {Shown.OVERDUE} if is_late else set()
         key = frozenset(chips)
-        found[key] = found.get(key, 0) + number
-    return found
+        numbers[key] = numbers.get(key, 0) + number
+    return numbers
 
 
 TRIGRAM: Final = 3
@@ -297,9 +297,9 @@ def _holding(searched: Searched, text: str) -> Select[int]:
         return select(searched.ids).where(any_holds(searched.texts, words))
     trigrams = searched.trigrams
     # Said with a sign, so that each that is found is looked up, and never the other way round.
-    found = literal_column(f"+{trigrams.name}.rowid", Integer())
+    row_id = literal_column(f"+{trigrams.name}.rowid", Integer())
     phrase = '"' + words.replace('"', '""') + '"'
-    joined = select(trigrams.c.id).join(searched.ids.class_, searched.ids == found)
+    joined = select(trigrams.c.id).join(searched.ids.class_, searched.ids == row_id)
     return joined.where(trigrams.c.words.op("MATCH")(phrase))
 
 

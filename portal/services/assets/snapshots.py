@@ -60,13 +60,13 @@ def ref(named: Category | Location | None) -> Ref | None:
 
 def open_assignment(asset_id: int) -> Assignment | None:
     """Return who has the asset now, with the person; None while nobody does."""
-    wanted = (
+    query = (
         select(Assignment)
         .join(Assignment.staff)
         .where(Assignment.asset_id == asset_id, Assignment.ended_at.is_(None))
         .options(contains_eager(Assignment.staff))
     )
-    return session().scalars(wanted).first()
+    return session().scalars(query).first()
 
 
 def holder_of(assignment: Assignment) -> Holder:
@@ -78,8 +78,8 @@ def holder_of(assignment: Assignment) -> Holder:
 def _holder(asset: Asset) -> Holder | None:
     if asset.status not in WITH_SOMEBODY:
         return None
-    found = open_assignment(asset.id)
-    return holder_of(found) if found else None
+    holding = open_assignment(asset.id)
+    return holder_of(holding) if holding else None
 
 
 def staff_ref(staff: Staff) -> StaffRef:
@@ -181,5 +181,5 @@ def move_facts(move: StockMove) -> dict[str, Any]:
 
 
 def last_move(current: Session, asset_id: int) -> StockMove | None:
-    wanted = select(StockMove).where(StockMove.asset_id == asset_id)
-    return current.scalars(wanted.order_by(StockMove.id.desc()).limit(1)).first()
+    query = select(StockMove).where(StockMove.asset_id == asset_id)
+    return current.scalars(query.order_by(StockMove.id.desc()).limit(1)).first()

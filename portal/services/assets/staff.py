@@ -57,12 +57,12 @@ def find(public_id: UUID) -> Staff:
 
 def choices() -> list[StaffChoice]:
     """Return everybody who has not left, by name."""
-    wanted = (
+    query = (
         select(Staff.id, Staff.name, Staff.email, Staff.department)
         .where(Staff.is_active)
         .order_by(func.lower(Staff.name), Staff.id)
     )
-    rows = session().execute(wanted)
+    rows = session().execute(query)
     return [StaffChoice(row.id, f"{row.name} ({row.department or row.email})") for row in rows]
 
 
@@ -89,11 +89,11 @@ def found_or_added(actor: Actor, values: StaffValues) -> int:
     _refuse_faulty(values)
     with writing() as current:
         require(current, actor, "assets.edit")
-        wanted = select(Staff).where(func.lower(Staff.email) == func.lower(values.email))
-        row = current.scalar(wanted)
+        query = select(Staff).where(func.lower(Staff.email) == func.lower(values.email))
+        row = current.scalar(query)
         if row is None:
             create(actor, values)
-            row = current.execute(wanted).scalar_one()
+            row = current.execute(query).scalar_one()
         if row.name.lower() != values.name.lower():
             raise Refusal(f"{row.name} has this address already", field="email")
         if not row.is_active:
@@ -198,16 +198,16 @@ def _refuse_faulty(values: StaffValues) -> None:
     if not is_email(values.email):
         sentence = "Enter an e-mail address, such as maria@example.com"
         raise Refusal(sentence, field="email")
-    for name, most in LENGTHS.items():
-        if len(getattr(values, name) or "") > most:
+    for name, limit in LENGTHS.items():
+        if len(getattr(values, name) or "") > limit:
             called = CALLED.get(name, name)
-            raise Refusal(f"Use at most {most} characters in the {called}", field=name)
+            raise Refusal(f"Use at most {limit} characters in the {called}", field=name)
 
 
 def _lock(current: Session, public_id: UUID) -> Staff:
     # Whoever is about to give this person something waits for this transaction, or it for them.
-    wanted = select(Staff).where(Staff.public_id == public_id).with_for_update()
-    row = current.scalar(wanted.execution_options(populate_existing=True))
+    query = select(Staff).where(Staff.public_id == public_id).with_for_update()
+    row = current.scalar(query.execution_options(populate_existing=True))
     if row is None:
         raise NotFound("There is nobody at this address.")
     return row
@@ -245,10 +245,10 @@ def listing(
     search: str = "", *, left: bool = False, cursor: str | None = None
 ) -> Page[ListedStaff]:
     """Return one page by name, of those who have left or of the others, that match the search."""
-    wanted = _listed().where(Staff.is_active.is_(not left))
+    query = _listed().where(Staff.is_active.is_(not left))
     if search:
-        wanted = wanted.where(_holds(search))
-    return by_name(wanted, Staff.name, Staff.id, cursor, ListedStaff)
+        query = query.where(_holds(search))
+    return by_name(query, Staff.name, Staff.id, cursor, ListedStaff)
 
 
 def find_listed(public_id: UUID) -> ListedStaff | None:
@@ -268,25 +268,25 @@ def has_staff() -> bool:
 
 def has_now(staff_id: int) -> Sequence[Assignment]:
     """Return what the person has, each with its asset, the longest held first."""
-    wanted = (
+    query = (
         select(Assignment)
         .join(Assignment.asset)
         .where(Assignment.staff_id == staff_id, Assignment.ended_at.is_(None))
         .options(contains_eager(Assignment.asset))
         .order_by(Assignment.id)
     )
-    return session().scalars(wanted).all()
+    return session().scalars(query).all()
 
 
 def has_reserved(staff_id: int) -> Sequence[Reservation]:
     """Return the person's open reservations, the soonest first, with asset and person."""
-    wanted = (
+    query = (
         select(Reservation)
         .where(Reservation.staff_id == staff_id, Reservation.state.in_(OPEN_RESERVATIONS))
         .options(joinedload(Reservation.asset), joinedload(Reservation.staff))
         .order_by(Reservation.starts_at, Reservation.id)
     )
-    return session().scalars(wanted).all()
+    return session().scalars(query).all()
 
 
 def _listed() -> Select[Any]:

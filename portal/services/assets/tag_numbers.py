@@ -33,8 +33,8 @@ def likely_tag(current: Session) -> str | None:
     last = current.scalar(select(Counter.value).where(Counter.name == SERIES)) or 0
     tags = [f"AST-{last + step:05d}" for step in range(1, LOOKED_AT + 1)]
     same = func.lower(Asset.asset_tag)
-    taken = set(current.scalars(select(same).where(same.in_([each.lower() for each in tags]))))
-    return next((each for each in tags if each.lower() not in taken), None)
+    taken = set(current.scalars(select(same).where(same.in_([tag.lower() for tag in tags]))))
+    return next((tag for tag in tags if tag.lower() not in taken), None)
 
 
 def of_the_series(tags: Collection[str]) -> set[str]:
@@ -48,13 +48,13 @@ def _next_number(current: Session) -> int:
     counted = first.on_conflict_do_update(
         index_elements=[Counter.name], set_={"value": Counter.value + 1}
     )
-    told = counted.returning(Counter.value)
+    numbered = counted.returning(Counter.value)
     if current.connection().dialect.name == "sqlite":
-        return current.execute(told).scalar_one()
+        return current.execute(numbered).scalar_one()
     # Committed at once: a machine that is cut off in the middle of a Save would keep the row, and
     # all others waiting, until the database gave that Save up.
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as apart:
-        return apart.execute(told).scalar_one()
+        return apart.execute(numbered).scalar_one()
 
 
 def _is_used(current: Session, tag: str) -> bool:
@@ -91,7 +91,7 @@ def _holder(
     if not value:
         return None
     # lower() on both sides is the database's: Python's knows more letters than SQLite's.
-    wanted = select(Asset).where(func.lower(column) == func.lower(value), column.is_not(None))
-    others = wanted.where(Asset.deleted_at.is_(None), Asset.id != (own_id or 0))
+    query = select(Asset).where(func.lower(column) == func.lower(value), column.is_not(None))
+    others = query.where(Asset.deleted_at.is_(None), Asset.id != (own_id or 0))
     with current.no_autoflush:
         return current.scalars(others).first()

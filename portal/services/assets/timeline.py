@@ -19,10 +19,10 @@ def write(current: Session, actor: Actor, line: Activity) -> None:
 
 
 def timeline(asset_id: int, cursor: str | None = None) -> Page[Activity]:
-    wanted = select(Activity).where(Activity.asset_id == asset_id)
-    return newest_first(wanted, Activity.id, cursor)
+    query = select(Activity).where(Activity.asset_id == asset_id)
+    return newest_first(query, Activity.id, cursor)
 
 
 def latest(asset_id: int, count: int) -> Sequence[Activity]:
-    wanted = select(Activity).where(Activity.asset_id == asset_id)
-    return session().scalars(wanted.order_by(Activity.id.desc()).limit(count)).all()
+    query = select(Activity).where(Activity.asset_id == asset_id)
+    return session().scalars(query.order_by(Activity.id.desc()).limit(count)).all()

@@ -45,9 +45,9 @@ def rows(chosen: AssetFilter) -> Iterator[Sequence[object]]:
 def _chunk(chosen: AssetFilter, after: int) -> list[tuple[int, list[object]]]:
     current = session()
     ids = matching(chosen, CHUNK, after)
-    wanted = select(Asset).where(Asset.id.in_(ids)).order_by(Asset.id)
-    wanted = wanted.options(joinedload(Asset.category), joinedload(Asset.location))
-    assets = current.scalars(wanted).all()
+    query = select(Asset).where(Asset.id.in_(ids)).order_by(Asset.id)
+    query = query.options(joinedload(Asset.category), joinedload(Asset.location))
+    assets = current.scalars(query).all()
     holdings = holders([asset.id for asset in assets])
     chunk = [(asset.id, _row(asset, holdings.get(asset.id))) for asset in assets]
     # No transaction stays open while the file is being read on the other side.

@@ -141,10 +141,10 @@ def _rows(check: Task) -> Iterator[Row]:
     """Yield the rows as the file has them."""
     after, more = 0, True
     while more:
-        wanted = select(TaskRow.number, TaskRow.data).where(
+        query = select(TaskRow.number, TaskRow.data).where(
             TaskRow.task_id == check.id, TaskRow.number > after
         )
-        chunk = session().execute(wanted.order_by(TaskRow.number).limit(import_task.CHUNK)).all()
+        chunk = session().execute(query.order_by(TaskRow.number).limit(import_task.CHUNK)).all()
         for after, data in chunk:
             yield Row(after, data["cells"], data.get("problem", ""))
         more = len(chunk) == import_task.CHUNK
@@ -165,8 +165,8 @@ def _ruled_out(
 
 def _examples(check: Task) -> dict[str, list[str]]:
     """Return the first few different texts below each heading."""
-    wanted = import_task.rows_of(check.id).limit(LOOKED_AT)
-    cells = [row.data["cells"] for row in session().scalars(wanted)]
+    query = import_task.rows_of(check.id).limit(LOOKED_AT)
+    cells = [row.data["cells"] for row in session().scalars(query)]
     names = [name for name, _ in check.params["headings"]]
     return {
         name: list(dict.fromkeys(row[name][:40] for row in cells if row.get(name)))[:MOST_EXAMPLES]
@@ -179,15 +179,15 @@ def _unknown_words(check: Task, matches: Matches, words: Words) -> tuple[list[Fi
     theirs = {ours: name for name, ours in matches.items() if ours in WORDED}
     if not theirs:
         return [], 0
-    found: dict[str, Counter[str]] = {ours: Counter() for ours in theirs}
+    counters: dict[str, Counter[str]] = {ours: Counter() for ours in theirs}
     spelt: dict[str, str] = {}
     for row in _rows(check):
         for ours, name in theirs.items():
             if (word := row.cells.get(name, "")) and len(word) <= LONGEST_WORD:
-                found[ours][word.lower()] += 1
+                counters[ours][word.lower()] += 1
                 spelt.setdefault(word.lower(), word)
     headings, asked, more = dict(check.params["headings"]), [], 0
-    for ours, counts in found.items():
+    for ours, counts in counters.items():
         known = _known(ours)
         taken = import_sheet.OURS.get(ours, frozenset(name.lower() for name in known))
         missing = [(word, rows) for word, rows in counts.most_common() if word not in taken]

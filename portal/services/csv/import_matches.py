@@ -69,17 +69,17 @@ _NAMED: Final = re.compile(
 
 def guess(columns: Sequence[str]) -> dict[str, str]:
     """Guess what the headings are: by our own names first, then by those of other programs."""
-    found = {column: column for column in columns if column in COLUMNS}
+    matches = {column: column for column in columns if column in COLUMNS}
     for column in columns:
         ours = HEADINGS.get(_plain(column), "")
-        if ours and column not in found and ours not in found.values():
-            found[column] = ours
-    return found
+        if ours and column not in matches and ours not in matches.values():
+            matches[column] = ours
+    return matches
 
 
 def guess_word(field: str, word: str, known: Sequence[str]) -> str | None:
     """Return which of the `known` words of ours it probably is; None where nothing is near."""
-    by_letters = {each.lower(): each for each in known}
+    by_letters = {name.lower(): name for name in known}
     said = WORDS.get(field, {}).get(word.lower(), "")
     if said in by_letters:
         return by_letters[said]
@@ -89,13 +89,13 @@ def guess_word(field: str, word: str, known: Sequence[str]) -> str | None:
 
 def cells_by(matches: Matches, words: Words, cells: Mapping[str, str]) -> dict[str, str]:
     """Return a row's cells by our columns, in our words; blank ones are left out."""
-    found = {}
+    ours_by_column = {}
     for column, ours in matches.items():
         text = cells.get(column, "")
         text = words[ours].get(text.lower(), text) if ours in words else text
         if text:
-            found[ours] = text
-    return found
+            ours_by_column[ours] = text
+    return ours_by_column
 
 
 def refuse_unfit(columns: Sequence[str], matches: Matches) -> None:

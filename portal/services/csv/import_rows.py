@@ -173,7 +173,7 @@ def changes_of(
     current: Session,
     asset: Asset,
     values: AssetValues,
-    wanted: Mapping[str, str],
+    new_names: Mapping[str, str],
     staff: Staff | None,
 ) -> Changes:
     """Return {field: {from, to}} as a timeline would; of long texts where they differ.
@@ -186,7 +186,7 @@ def changes_of(
     for name, model in MODELS.items():
         row_id = getattr(values, f"{name}_id")
         after[name] = ref(current.get(model, row_id)) if row_id else None
-    after |= {name: {"name": called} for name, called in wanted.items()}
+    after |= {name: {"name": called} for name, called in new_names.items()}
     if staff:
         after |= {"status": AssetStatus.ALLOCATED, "holder": _holder(staff)}
     return {name: _brief(change) for name, change in body.changes(before, after)[1].items()}
@@ -416,17 +416,17 @@ def existing(current: Session, cells: Cells, *, locked: bool = False) -> Asset |
     if not tag:
         return None
     same = func.lower(Asset.asset_tag) == func.lower(tag)
-    wanted = select(Asset).where(same, Asset.deleted_at.is_(None))
+    query = select(Asset).where(same, Asset.deleted_at.is_(None))
     if locked:
-        wanted = wanted.with_for_update().execution_options(populate_existing=True)
-    return current.scalars(wanted).first()
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return current.scalars(query).first()
 
 
 def placed(
     current: Session, values: AssetValues, cells: Cells, *, may_add: bool
 ) -> tuple[AssetValues, dict[str, str]]:
     """Add category and location to the values; return the names of those to be added first, too."""
-    wanted = {}
+    new_names = {}
     for called, (model, _) in LISTS.items():
         name = cells.get(called)
         if not name:
@@ -437,11 +437,11 @@ def placed(
         if row_id is not None:
             values = replace(values, **{f"{called}_id": row_id})
         elif may_add:
-            wanted[called] = name
+            new_names[called] = name
         else:
             way_out = "Add it first, or let the import add it: choose the file again and tick that"
             raise Refusal(f"There is no {called} called “{name}”. {way_out}")
-    return values, wanted
+    return values, new_names
 
 
 def person(

@@ -28,9 +28,9 @@ def known_columns(sheet: Sheet) -> list[str]:
     columns = [column for column in sheet.columns if column in COLUMNS]
     if set(NEEDED) & set(columns):
         return columns
-    told = [column[:LONGEST_TOLD] for column in sheet.columns[:MOST_TOLD]]
+    headings = [column[:LONGEST_TOLD] for column in sheet.columns[:MOST_TOLD]]
     more = ["…"] if len(sheet.columns) > MOST_TOLD else []
-    reads = f"reads “{', '.join(told + more)}”" if told else "is blank"
+    reads = f"reads “{', '.join(headings + more)}”" if headings else "is blank"
     sentence = f"The file needs a column {' or '.join(NEEDED)}. Its first row {reads}"
     raise Refusal(sentence, field="file")
 

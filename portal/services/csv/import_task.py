@@ -141,17 +141,17 @@ def rows_page(
 
     `outcomes`: only rows with one of these; none for all.
     """
-    wanted = rows_of(check.id).where(TaskRow.number > after)
+    query = rows_of(check.id).where(TaskRow.number > after)
     if outcomes:
-        wanted = wanted.where(TaskRow.outcome.in_(outcomes))
-    rows = session().scalars(wanted.limit(PAGE_SIZE + 1)).all()
+        query = query.where(TaskRow.outcome.in_(outcomes))
+    rows = session().scalars(query.limit(PAGE_SIZE + 1)).all()
     return rows[:PAGE_SIZE], rows[PAGE_SIZE - 1].number if len(rows) > PAGE_SIZE else None
 
 
 def outcome_counts(check: Task) -> dict[str, int]:
     """Count the rows at each outcome."""
-    wanted = select(TaskRow.outcome, func.count()).where(TaskRow.task_id == check.id)
-    rows = session().execute(wanted.group_by(TaskRow.outcome))
+    query = select(TaskRow.outcome, func.count()).where(TaskRow.task_id == check.id)
+    rows = session().execute(query.group_by(TaskRow.outcome))
     return {outcome: count for outcome, count in rows if outcome}
 
 
@@ -169,8 +169,8 @@ def failed_rows(check: Task) -> Iterator[Sequence[object]]:
     yield (*(heading for _, heading in kept), PROBLEM)
     while True:
         session().rollback()
-        wanted = rows_of(task_id).where(TaskRow.number > after, TaskRow.outcome.in_(WRONG))
-        chunk = session().scalars(wanted.limit(CHUNK)).all()
+        query = rows_of(task_id).where(TaskRow.number > after, TaskRow.outcome.in_(WRONG))
+        chunk = session().scalars(query.limit(CHUNK)).all()
         lines = [
             (*(row.data["cells"].get(name, "") for name, _ in kept), row.message) for row in chunk
         ]
@@ -240,8 +240,8 @@ def _shown(row: TaskRow) -> ShownRow:
 def _import_step(current: Session, task: Task) -> Step:
     check = find_check(UUID(task.params["check"]))
     after, taken = task.cursor.get("number", 0), frozenset(check.params.get("numbered", ()))
-    wanted = rows_of(check.id).where(TaskRow.number > after, TaskRow.outcome.in_(TO_DO))
-    rows = current.scalars(wanted.limit(tasks.ROWS)).all()
+    query = rows_of(check.id).where(TaskRow.number > after, TaskRow.outcome.in_(TO_DO))
+    rows = current.scalars(query.limit(tasks.ROWS)).all()
     for row in tasks.few(rows):
         _carry_out(current, _actor(task), check, row, taken)
         task.count(row.outcome or "")

@@ -43,14 +43,14 @@ def due_fields() -> tuple[RadioField, MomentField]:
 def due_times(now: datetime | None = None) -> dict[str, datetime]:
     """Return the times to choose from by their names, in the person's zone."""
     here = (now or utcnow()).astimezone(zone())
-    found = {}
+    times = {}
     for name, days in DAYS.items():
         at = datetime.combine(here.date() + timedelta(days=days), EVENING, zone())
         if at - here < CLOSE:
             at = datetime.combine(here.date(), LAST, zone())
         if at > here:
-            found[name] = at
-    return found
+            times[name] = at
+    return times
 
 
 class DueForm(ActionForm):
@@ -92,9 +92,9 @@ class DueForm(ActionForm):
 
     def filled(self) -> dict[str, Any]:
         """Return what was filled in, with one time when it is due."""
-        found = super().filled()
-        del found["due"]
-        return found | {"due_at": self._due_at}
+        values = super().filled()
+        del values["due"]
+        return values | {"due_at": self._due_at}
 
 
 def _moment(sent: list[Any] | None) -> datetime | None:

@@ -17,7 +17,9 @@ from portal.web.forms.additions import PARTS, AddingForm, new_name, new_person
 from portal.web.forms.base import typed
 from portal.web.forms.fields import row_id
 
-CONDITIONS = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
+CONDITIONS = [
+    SelectChoice(condition.value, condition.value.capitalize()) for condition in Condition
+]
 AS_IT_WAS = SelectChoice("", "As it was")
 # What every form has of its own, and no action is about.
 OWN = frozenset({"csrf_token", "once"}) | PARTS
@@ -103,7 +105,7 @@ def _checks(name: str, label: str, missing: str) -> list[Any]:
 
 
 def _people() -> list[SelectChoice]:
-    return [SelectChoice(str(each.id), each.label) for each in staff.choices()]
+    return [SelectChoice(str(person.id), person.label) for person in staff.choices()]
 
 
 def _places() -> list[SelectChoice]:

@@ -196,8 +196,8 @@ class CompleteForm(RuledForm):
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        found = find(Maintenance, asset.id, subject)
-        return {"completed_on": today(), "performed_by_id": found.assignee_id}
+        maintenance = find(Maintenance, asset.id, subject)
+        return {"completed_on": today(), "performed_by_id": maintenance.assignee_id}
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         """Fill the choices."""
@@ -212,20 +212,20 @@ class CompleteForm(RuledForm):
 def people() -> list[SelectChoice]:
     """Return everybody who has not left, or nobody in particular."""
     nobody = SelectChoice("", "Nobody in particular")
-    return [nobody, *(SelectChoice(str(each.id), each.label) for each in staff.choices())]
+    return [nobody, *(SelectChoice(str(person.id), person.label) for person in staff.choices())]
 
 
 def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:
     """Return what the page shows of it. Refuses what is decided already."""
-    found = find(Reservation, asset.id, subject)
-    if found.state not in OPEN_RESERVATIONS:
-        became = RESERVATION[found.state].word.lower()
+    reservation = find(Reservation, asset.id, subject)
+    if reservation.state not in OPEN_RESERVATIONS:
+        became = RESERVATION[reservation.state].word.lower()
         raise Refusal(f"This reservation is closed already: {became}.")
     facts = [
-        ("Who", found.staff.name),
-        ("When", span_in_words(found.starts_at, found.ends_at)),
-        ("What for", found.purpose),
-        ("Status", RESERVATION[found.state].word),
+        ("Who", reservation.staff.name),
+        ("When", span_in_words(reservation.starts_at, reservation.ends_at)),
+        ("What for", reservation.purpose),
+        ("Status", RESERVATION[reservation.state].word),
     ]
     return {"concerned": facts}
 
@@ -238,16 +238,16 @@ def _to_approve(asset: Asset, subject: UUID | None) -> dict[str, Any]:
 
 
 def _maintenance(asset: Asset, subject: UUID | None) -> dict[str, Any]:
-    found = find(Maintenance, asset.id, subject)
-    if found.state not in OPEN_MAINTENANCES:
-        became = MAINTENANCE[found.state].word.lower()
-        raise Refusal(f"“{found.title}” is closed already: {became}.")
+    maintenance = find(Maintenance, asset.id, subject)
+    if maintenance.state not in OPEN_MAINTENANCES:
+        became = MAINTENANCE[maintenance.state].word.lower()
+        raise Refusal(f"“{maintenance.title}” is closed already: {became}.")
     facts = [
-        ("What", found.title),
-        ("Type of work", TYPES[found.type]),
-        ("Due on", day_in_words(found.due_on)),
-        ("How often", cycle_in_words(found.repeat_every_days)),
-        ("Who does it", found.assignee.name if found.assignee else ""),
+        ("What", maintenance.title),
+        ("Type of work", TYPES[maintenance.type]),
+        ("Due on", day_in_words(maintenance.due_on)),
+        ("How often", cycle_in_words(maintenance.repeat_every_days)),
+        ("Who does it", maintenance.assignee.name if maintenance.assignee else ""),
     ]
     return {"concerned": facts}
 

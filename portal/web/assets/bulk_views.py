@@ -87,7 +87,7 @@ def confirm() -> Answer:
             path = once_only(
                 owner(),
                 form.once_value,
-                lambda: bulk.start(actor(), action, [each.id for each in chosen], values),
+                lambda: bulk.start(actor(), action, [asset.id for asset in chosen], values),
                 lambda public_id: url_for("tasks.show", public_id=public_id),
             )
             return redirect(path)
@@ -111,11 +111,11 @@ def title_of(task: Task) -> str:
 
 def _asked(listed: AssetFilterForm) -> tuple[Action | None, list[int]]:
     sent = request.values
-    action = next((each for each in PAGES if each == sent.get("action")), None)
+    action = next((known for known in PAGES if known == sent.get("action")), None)
     if "all" in request.args:  # as the list shows them now; the form then names each of them
         return action, bulk.matching_ids(listed.chosen())
     ids = map(number_or_none, sent.getlist("ids"))
-    return action, [each for each in ids if each is not None]
+    return action, [asset_id for asset_id in ids if asset_id is not None]
 
 
 def _filter() -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _filter() -> dict[str, Any]:
 
 def _page(action: Action, chosen: list[bulk.Chosen], form: ActionForm) -> str:
     page = PAGES[action]
-    refused = [each for each in chosen if each.why_not]
+    refused = [asset for asset in chosen if asset.why_not]
     return render_template(
         "assets/bulk/confirm.html",
         action=action,

@@ -26,13 +26,13 @@ from portal.models.assets import (
 )
 from portal.models.assignments import Assignment, Incident
 from portal.models.planning import ReservationState
-from portal.services.actions.incidents import STANDING_KINDS, open_incidents
+from portal.services.actions.incidents import LASTING_KINDS, open_incidents
 from portal.services.actions.planning.queries import (
     Plans,
     is_at_risk,
     plans_of,
 )
-from portal.services.actions.rules import RULES, STANDING
+from portal.services.actions.rules import RULES, STATUS_WORDS
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import GONE, Moment, ends_soon, is_due, is_low
 from portal.services.assets.rules import ASSET_FIELDS, FieldType
@@ -170,8 +170,8 @@ LOW_STOCK: Final = Tag("Low stock", "boxes", "warning")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """An asset with what is known of where it stands."""
+class AssetState:
+    """An asset with what is known of its state."""
 
     asset: Asset
     held: Assignment | None
@@ -200,17 +200,18 @@ class Standing:
         """Return what its dates and its number say of it."""
         if self.asset.deleted_at is not None:
             return []
-        states = {each.state for each in self.plans.reservations}
-        found = {
+        states = {reservation.state for reservation in self.plans.reservations}
+        badges = {
             OVERDUE: self.late is not None,
             RESERVED: ReservationState.APPROVED in states,
             MAINTENANCE_DUE: any(
-                is_due(self.moment, each.due_on, each.state) for each in self.plans.maintenances
+                is_due(self.moment, maintenance.due_on, maintenance.state)
+                for maintenance in self.plans.maintenances
             ),
             WARRANTY_SOON: self.warranty_ends_soon,
             LOW_STOCK: self.is_low,
         }
-        return [badge for badge, holds in found.items() if holds]
+        return [badge for badge, holds in badges.items() if holds]
 
     @property
     def is_low(self) -> bool:
@@ -247,17 +248,17 @@ class Standing:
 def urgent_badges(asset: Asset, held: Assignment | None, now: datetime) -> list[Tag]:
     """Return what the list says beside a status: late, low."""
     is_late = held is not None and held.due_at is not None and held.due_at < now
-    found = {OVERDUE: is_late, LOW_STOCK: is_low(asset.quantity, asset.min_quantity)}
-    return [badge for badge, holds in found.items() if holds]
+    badges = {OVERDUE: is_late, LOW_STOCK: is_low(asset.quantity, asset.min_quantity)}
+    return [badge for badge, holds in badges.items() if holds]
 
 
-def standing_of(asset: Asset) -> Standing:
-    found = open_incidents(session(), asset.id, *STANDING_KINDS)
+def asset_state(asset: Asset) -> AssetState:
+    incidents = open_incidents(session(), asset.id, *LASTING_KINDS)
     kind = _KINDS.get(asset.status)
-    incident = next((each for each in found if each.kind == kind), None)
+    incident = next((incident_ for incident_ in incidents if incident_.kind == kind), None)
     plans = plans_of(asset.id) if asset.kind == AssetKind.ITEM else Plans()
     moment = alert_settings.moment(utcnow())
-    return Standing(asset, open_assignment(asset.id), incident, plans, moment)
+    return AssetState(asset, open_assignment(asset.id), incident, plans, moment)
 
 
 def moment_words(at: datetime, now: datetime) -> str:
@@ -277,47 +278,47 @@ def _since_when(held: Assignment, now: datetime) -> Markup:
     return Markup("With {} since {}").format(held.staff.name, _timed(held.started_at, now))
 
 
-def _with(standing: Standing) -> str:
-    if standing.held is None:
+def _with(state: AssetState) -> str:
+    if state.held is None:
         return "Given to somebody."
-    return Markup("{}.").format(_since_when(standing.held, standing.now))
+    return Markup("{}.").format(_since_when(state.held, state.now))
 
 
-def _lent(standing: Standing) -> str:
-    if standing.held is None or standing.held.due_at is None:
+def _lent(state: AssetState) -> str:
+    if state.held is None or state.held.due_at is None:
         return "Lent to somebody."
-    since = _since_when(standing.held, standing.now)
-    until = _timed(standing.held.due_at, standing.now)
-    late = f", {standing.late} late" if standing.late else ""
+    since = _since_when(state.held, state.now)
+    until = _timed(state.held.due_at, state.now)
+    late = f", {state.late} late" if state.late else ""
     return Markup("{}, until {}{}.").format(since, until, late)
 
 
-def _since(words: str, otherwise: str, told: str) -> Callable[[Standing], str]:
-    def sentence(standing: Standing) -> str:
-        incident = standing.incident
+def _since(words: str, otherwise: str, described_by: str) -> Callable[[AssetState], str]:
+    def sentence(state: AssetState) -> str:
+        incident = state.incident
         if incident is None:
             return otherwise
-        description = str(incident.details.get(told) or "").strip()
+        description = str(incident.details.get(described_by) or "").strip()
         more = f" “{description}”" if description else ""
-        return f"{words} since {moment_words(incident.at, standing.now)}.{more}"
+        return f"{words} since {moment_words(incident.at, state.now)}.{more}"
 
     return sentence
 
 
-def _away(standing: Standing) -> str:
-    incident = standing.incident
+def _away(state: AssetState) -> str:
+    incident = state.incident
     supplier = incident.details.get("supplier") if incident else None
-    expected = standing.expected_back
-    until = f", expected back on {day_words(expected, standing.now)}" if expected else ""
+    expected = state.expected_back
+    until = f", expected back on {day_words(expected, state.now)}" if expected else ""
     return f"{'At ' + str(supplier) if supplier else 'Away'} for a warranty claim{until}."
 
 
-def _disposed(standing: Standing) -> str:
-    details: Mapping[str, Any] = standing.incident.details if standing.incident else {}
+def _disposed(state: AssetState) -> str:
+    details: Mapping[str, Any] = state.incident.details if state.incident else {}
     words = METHOD_WORDS.get(str(details.get("method")), "Disposed of").partition(":")[0]
     to = f" to {details['recipient']}" if details.get("recipient") else ""
-    when = standing.incident.at if standing.incident else None
-    on = f" on {day_words(when.astimezone(zone()).date(), standing.now)}" if when else ""
+    when = state.incident.at if state.incident else None
+    on = f" on {day_words(when.astimezone(zone()).date(), state.now)}" if when else ""
     return f"{words}{to}{on}. Only its notes can be changed."
 
 
@@ -327,7 +328,7 @@ _KINDS: Final[Mapping[str, str]] = {
     AssetStatus.WARRANTY: "warranty",
     AssetStatus.LIQUIDATED: "liquidation",
 }
-_SENTENCES: Final[Mapping[AssetStatus, Callable[[Standing], str]]] = {
+_SENTENCES: Final[Mapping[AssetStatus, Callable[[AssetState], str]]] = {
     AssetStatus.AVAILABLE: lambda _: "Free to be given out.",
     AssetStatus.ALLOCATED: _with,
     AssetStatus.CHECKED_OUT: _lent,
@@ -349,86 +350,92 @@ class AssetNeed:
     url: str
 
 
-def needs_of(standing: Standing) -> list[AssetNeed]:
+def needs_of(state: AssetState) -> list[AssetNeed]:
     """Return everything that needs doing, the most urgent first; nothing about what is deleted."""
-    if standing.asset.deleted_at is not None:
+    if state.asset.deleted_at is not None:
         return []
     kinds = (_late, _at_risk, _wishes, _work, _back_from_claim, _warranty, _low)
-    return [need for kind in kinds for need in kind(standing)]
+    return [need for kind in kinds for need in kind(state)]
 
 
-def _late(standing: Standing) -> Iterator[AssetNeed]:
-    held = standing.held
-    if standing.late and held and held.due_at:
-        due = relative(held.due_at, standing.now)
+def _late(state: AssetState) -> Iterator[AssetNeed]:
+    held = state.held
+    if state.late and held and held.due_at:
+        due = relative(held.due_at, state.now)
         text = f"{held.staff.name} should have brought it back {due}."
-        yield AssetNeed(text, "danger", "Check in", _url(standing, Action.CHECK_IN))
+        yield AssetNeed(text, "danger", "Check in", _url(state, Action.CHECK_IN))
 
 
-def _at_risk(standing: Standing) -> Iterator[AssetNeed]:
-    for each in standing.plans.reservations:
-        if each.state == ReservationState.APPROVED and is_at_risk(each, standing.asset):
-            since = moment_words(each.starts_at, standing.now)
-            state = STANDING[AssetStatus(standing.asset.status)][0]
-            text = f"{each.staff.name} counts on it from {since}, but it is {state}."
-            yield AssetNeed(text, "warning", "See reservations", _tab(standing, "reservations"))
+def _at_risk(state: AssetState) -> Iterator[AssetNeed]:
+    for reservation in state.plans.reservations:
+        if reservation.state == ReservationState.APPROVED and is_at_risk(reservation, state.asset):
+            since = moment_words(reservation.starts_at, state.now)
+            status = STATUS_WORDS[AssetStatus(state.asset.status)][0]
+            text = f"{reservation.staff.name} counts on it from {since}, but it is {status}."
+            yield AssetNeed(text, "warning", "See reservations", _tab(state, "reservations"))
             return  # the soonest; the tab has all of them
 
 
-def _wishes(standing: Standing) -> Iterator[AssetNeed]:
-    found = [each for each in standing.plans.reservations if each.state == ReservationState.PENDING]
-    if found:
-        who = found[0].staff.name if len(found) == 1 else f"{len(found)} people"
-        since = moment_words(found[0].starts_at, standing.now)
-        begins = f"from {since}" if len(found) == 1 else f"the first from {since}"
+def _wishes(state: AssetState) -> Iterator[AssetNeed]:
+    reservations = [
+        reservation
+        for reservation in state.plans.reservations
+        if reservation.state == ReservationState.PENDING
+    ]
+    if reservations:
+        who = (
+            reservations[0].staff.name if len(reservations) == 1 else f"{len(reservations)} people"
+        )
+        since = moment_words(reservations[0].starts_at, state.now)
+        begins = f"from {since}" if len(reservations) == 1 else f"the first from {since}"
         text = f"{who} asked to have it, {begins}. Nobody has decided yet."
-        yield AssetNeed(text, "info", "Decide", _tab(standing, "reservations"))
+        yield AssetNeed(text, "info", "Decide", _tab(state, "reservations"))
 
 
-def _work(standing: Standing) -> Iterator[AssetNeed]:
-    for each in standing.plans.maintenances:
-        badge = due_badge(each, standing.moment)
+def _work(state: AssetState) -> Iterator[AssetNeed]:
+    for maintenance in state.plans.maintenances:
+        badge = due_badge(maintenance, state.moment)
         if badge:
             was = "was" if badge is LATE else "is"
-            text = f"“{each.title}” {was} due on {day_in_words(each.due_on)}."
-            url = _url(standing, Action.COMPLETE_MAINTENANCE, subject=each.public_id)
+            text = f"“{maintenance.title}” {was} due on {day_in_words(maintenance.due_on)}."
+            url = _url(state, Action.COMPLETE_MAINTENANCE, subject=maintenance.public_id)
             yield AssetNeed(text, "warning", "Complete", url)
 
 
-def _back_from_claim(standing: Standing) -> Iterator[AssetNeed]:
-    expected = standing.expected_back
-    if expected and expected < standing.now.astimezone(zone()).date():
-        text = f"It was expected back on {day_words(expected, standing.now)}."
-        yield AssetNeed(text, "warning", "Receive back", _url(standing, Action.RECEIVE_BACK))
+def _back_from_claim(state: AssetState) -> Iterator[AssetNeed]:
+    expected = state.expected_back
+    if expected and expected < state.now.astimezone(zone()).date():
+        text = f"It was expected back on {day_words(expected, state.now)}."
+        yield AssetNeed(text, "warning", "Receive back", _url(state, Action.RECEIVE_BACK))
 
 
-def _warranty(standing: Standing) -> Iterator[AssetNeed]:
-    ends = standing.asset.warranty_expires
-    if ends is None or not standing.warranty_ends_soon:
+def _warranty(state: AssetState) -> Iterator[AssetNeed]:
+    ends = state.asset.warranty_expires
+    if ends is None or not state.warranty_ends_soon:
         return
-    if standing.asset.status == AssetStatus.WARRANTY:
+    if state.asset.status == AssetStatus.WARRANTY:
         return
-    is_today = ends == standing.moment.today
-    left = "today" if is_today else f"on {day_words(ends, standing.now)}"
+    is_today = ends == state.moment.today
+    left = "today" if is_today else f"on {day_words(ends, state.now)}"
     text = f"Its warranty ends {left}. If something is wrong with it, claim it now."
-    yield AssetNeed(text, "warning", "Send to warranty", _url(standing, Action.SEND_TO_WARRANTY))
+    yield AssetNeed(text, "warning", "Send to warranty", _url(state, Action.SEND_TO_WARRANTY))
 
 
-def _low(standing: Standing) -> Iterator[AssetNeed]:
-    asset = standing.asset
-    if standing.is_low:
+def _low(state: AssetState) -> Iterator[AssetNeed]:
+    asset = state.asset
+    if state.is_low:
         left = f"Only {number(asset.quantity)}" if asset.quantity else "Nothing"
         unit = f" ({asset.unit})" if asset.unit else ""
         text = f"{left} left{unit}. It counts as low below {number(asset.min_quantity or 0)}."
-        yield AssetNeed(text, "warning", "Receive", _url(standing, Action.RECEIVE_STOCK))
+        yield AssetNeed(text, "warning", "Receive", _url(state, Action.RECEIVE_STOCK))
 
 
-def _url(standing: Standing, action: Action, subject: UUID | None = None) -> str:
-    return url_for(f"actions.{action}", asset_id=standing.asset.id, subject=subject)
+def _url(state: AssetState, action: Action, subject: UUID | None = None) -> str:
+    return url_for(f"actions.{action}", asset_id=state.asset.id, subject=subject)
 
 
-def _tab(standing: Standing, name: str) -> str:
-    return url_for(f"asset_parts.{name}", asset_id=standing.asset.id)
+def _tab(state: AssetState, name: str) -> str:
+    return url_for(f"asset_parts.{name}", asset_id=state.asset.id)
 
 
 MOST_BESIDE_EDIT: Final = 2
@@ -444,15 +451,15 @@ class Buttons:
 
 def buttons_of(asset: Asset) -> Buttons:
     """Return what the signed-in person may do with the asset; off with the reason where not now."""
-    found = action_buttons(asset)
+    buttons = action_buttons(asset)
     edit = _plain(Action.EDIT, "Edit", "pencil", "assets.edit", asset)
     copy = _copy(asset)
     delete = _plain(Action.DELETE, "Delete", "trash", "assets.delete", asset)
     if asset.deleted_at is not None:
-        return Buttons([each for each in found if each.why_not is None], [])
-    front = [each for each in found if each.is_main][:MOST_BESIDE_EDIT] + edit
-    more = [each for each in (*found, *copy, *delete) if each not in front]
-    return Buttons(front, sorted(more, key=lambda each: each.why_not is not None))
+        return Buttons([button for button in buttons if button.why_not is None], [])
+    front = [button for button in buttons if button.is_main][:MOST_BESIDE_EDIT] + edit
+    more = [button for button in (*buttons, *copy, *delete) if button not in front]
+    return Buttons(front, sorted(more, key=lambda button: button.why_not is not None))
 
 
 def _plain(action: Action, label: str, icon: str, endpoint: str, asset: Asset) -> list[Button]:
@@ -492,16 +499,16 @@ TAB_LABELS: Final = {
 }
 
 
-def show_tab(template: str, asset: Asset, standing: Standing | None = None, **values: Any) -> str:
+def show_tab(template: str, asset: Asset, state: AssetState | None = None, **values: Any) -> str:
     """Return the tab that this request is for, in the frame that all tabs share."""
-    standing = standing or standing_of(asset)
-    tabs = tabs_of(standing)
+    state = state or asset_state(asset)
+    tabs = tabs_of(state)
     return render_template(
         template,
         asset=asset,
-        standing=standing,
+        state=state,
         # A button that would lead to where one is already says nothing.
-        needs=[need for need in needs_of(standing) if need.url.partition("?")[0] != request.path],
+        needs=[need for need in needs_of(state) if need.url.partition("?")[0] != request.path],
         buttons=buttons_of(asset),
         tabs_of_asset=tabs,
         part=next(tab.label for tab in tabs if tab.is_here),
@@ -510,9 +517,9 @@ def show_tab(template: str, asset: Asset, standing: Standing | None = None, **va
     )
 
 
-def tabs_of(standing: Standing) -> list[Tab]:
+def tabs_of(state: AssetState) -> list[Tab]:
     """Return the tabs that make sense for the asset and that the signed-in person may open."""
-    asset, counts = standing.asset, _counts(standing.plans)
+    asset, counts = state.asset, _counts(state.plans)
     return [
         Tab(
             label=TAB_LABELS[name],

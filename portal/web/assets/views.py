@@ -35,11 +35,11 @@ from portal.services.deliveries.statuses import LogFilter
 from portal.services.webhooks.queries import count_listeners
 from portal.web.assets.forms import AssetFilterForm, AssetForm, DeleteAssetForm
 from portal.web.assets.presenter import (
+    asset_state,
     facts_of,
     filter_chips,
     lines,
     show_tab,
-    standing_of,
     urgent_badges,
 )
 from portal.web.deliveries import log_presenter
@@ -106,7 +106,7 @@ def list_page(form: AssetFilterForm) -> tuple[str, int]:
     answer_as("assets.index")
     page: Page[Asset] = Page([])
     chosen = AssetFilter()
-    found: dict[Shown | None, int | None] = dict.fromkeys((None, *Shown), 0)
+    numbers: dict[Shown | None, int | None] = dict.fromkeys((None, *Shown), 0)
     order = order_in(FALLS)
     if form.validate():
         chosen = form.chosen()
@@ -116,7 +116,7 @@ def list_page(form: AssetFilterForm) -> tuple[str, int]:
             AssetOrder(order.by or AssetOrder.ADDED),
             reverse=order.is_reversed,
         )
-        found = counts(chosen)
+        numbers = counts(chosen)
     html = render_template(
         "assets/index.html",
         filter=form,
@@ -125,8 +125,8 @@ def list_page(form: AssetFilterForm) -> tuple[str, int]:
         orders=ORDERS,
         list_here=list_here(),
         chips_in_force=filter_chips(form),
-        tabs_of_list=asset_tabs(chosen, found),
-        matching=found[chosen.shown],
+        tabs_of_list=asset_tabs(chosen, numbers),
+        matching=numbers[chosen.shown],
         most_at_once=MOST_ASSETS,
         holders=holders([asset.id for asset in page.rows]),
         urgent_badges=urgent_badges,
@@ -291,19 +291,19 @@ BULK_LABELS: Final = (
 )
 
 
-def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int | None]) -> list[Tab]:
+def asset_tabs(chosen: AssetFilter, numbers: Mapping[Shown | None, int | None]) -> list[Tab]:
     """Return the chips with their numbers; one that shows nothing only while it is chosen."""
     limit = limit_of(chosen)
     return [
         Tab(
             label,
-            page_url(show=each, cursor=None),
-            each is chosen.shown,
-            None if (number := found[each]) is None else counted(number, limit),
-            is_bad=each is Shown.OVERDUE,
+            page_url(show=chip, cursor=None),
+            chip is chosen.shown,
+            None if (number := numbers[chip]) is None else counted(number, limit),
+            is_bad=chip is Shown.OVERDUE,
         )
-        for each, label in LABELS.items()
-        if each is None or each is chosen.shown or found[each] != 0
+        for chip, label in LABELS.items()
+        if chip is None or chip is chosen.shown or numbers[chip] != 0
     ]
 
 
@@ -333,12 +333,12 @@ def timeline(asset_id: int) -> str:
 def reservations(asset_id: int) -> str:
     """Show who wants it when: the next weeks, what is open, and what was."""
     asset = _item(asset_id)
-    standing = standing_of(asset)
+    state = asset_state(asset)
     return show_tab(
         "assets/reservations.html",
         asset,
-        standing,
-        strip=strip_of(standing.plans, standing.held),
+        state,
+        strip=strip_of(state.plans, state.held),
         earlier=planning_queries.past_reservations(asset_id, _cursor()),
         to_allow_it=for_reader(
             "assets.edit",

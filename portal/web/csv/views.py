@@ -197,5 +197,5 @@ def export() -> Response | tuple[str, int]:
     form = AssetFilterForm(request.args)
     if not form.validate():
         return list_page(form)
-    wanted = form.chosen()
-    return csv_download(f"assets-{utcnow():%Y-%m-%d}.csv", csv_export.rows(wanted))
+    chosen = form.chosen()
+    return csv_download(f"assets-{utcnow():%Y-%m-%d}.csv", csv_export.rows(chosen))

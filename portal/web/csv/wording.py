@@ -62,7 +62,7 @@ def lines(check: Task, rows: Sequence[TaskRow]) -> list[ImportLine]:
 
 def outcomes_of(shown: str | None) -> Sequence[str]:
     """Return the outcomes that one of the page's tabs stands for; none for all rows."""
-    return [each for each in TAGS if shown in (each, *_together(each))]
+    return [verdict for verdict in TAGS if shown in (verdict, *_together(verdict))]
 
 
 def chips(counts: Mapping[str, int], chosen: Sequence[str]) -> list[Tab]:
@@ -70,8 +70,8 @@ def chips(counts: Mapping[str, int], chosen: Sequence[str]) -> list[Tab]:
     everything = number(sum(counts.values()))
     here = [Tab("All rows", page_url(show=None, after=None), not chosen, everything)]
     for tag in dict.fromkeys(TAGS.values()):
-        verdicts = [each for each, its in TAGS.items() if its == tag]
-        count = sum(counts.get(each, 0) for each in verdicts)
+        verdicts = [verdict for verdict, its in TAGS.items() if its == tag]
+        count = sum(counts.get(verdict, 0) for verdict in verdicts)
         if count:
             url = page_url(show=str(verdicts[-1]), after=None)
             here.append(Tab(tag.word, url, verdicts[-1] in chosen, number(count)))
@@ -98,7 +98,7 @@ def why_not_confirm(task: Task) -> str:
         return "This file has been imported."
     if task.state != TaskState.DONE:
         return "The check did not finish, so this file cannot be imported. Choose it again."
-    if not any(task.counts.get(each) for each in import_task.TO_DO):
+    if not any(task.counts.get(verdict) for verdict in import_task.TO_DO):
         return "There is nothing to import in this file."
     return ""
 
@@ -127,7 +127,7 @@ def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
         yield f"{words} left alone: only actions, such as a check-in, change that."
     if unknown := task.params.get("unknown"):
         names = ", ".join(
-            f"{each} (did you mean {meant}?)" if meant else each for each, meant in unknown.items()
+            f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items()
         )
         yield f"These columns are not known and are left out: {names}."
 
@@ -145,20 +145,20 @@ def origin_notes(task: Task) -> Iterator[str]:
 
 def _new(kind: NamedList, names: Sequence[tuple[str, int]]) -> str:
     """Return "2 new categories: Chairs (118 rows), Desks (1 row)", the most frequent first."""
-    known = sorted((each for each in names if each[0]), key=lambda each: -each[1])
+    known = sorted((pair for pair in names if pair[0]), key=lambda pair: -pair[1])
     others = sum(count for name, count in names if not name)
-    told = [f"{name} ({plural(count, 'row')})" for name, count in known[:MOST_TOLD]]
+    parts = [f"{name} ({plural(count, 'row')})" for name, count in known[:MOST_TOLD]]
     if others:
-        told.append(f"more in {plural(sum(c for _, c in known[MOST_TOLD:]) + others, 'row')}")
+        parts.append(f"more in {plural(sum(c for _, c in known[MOST_TOLD:]) + others, 'row')}")
     elif len(known) > MOST_TOLD:
-        told.append(f"{number(len(known) - MOST_TOLD)} more")
+        parts.append(f"{number(len(known) - MOST_TOLD)} more")
     count = plural(len(known), f"new {kind.one}", f"new {kind.many}")
-    return f"{'More than ' if others else ''}{count}: {', '.join(told)}"
+    return f"{'More than ' if others else ''}{count}: {', '.join(parts)}"
 
 
 def _together(verdict: str) -> Sequence[str]:
     """Return the outcomes that read as this one does."""
-    return [each for each, tag in TAGS.items() if tag == TAGS[verdict]]
+    return [other for other, tag in TAGS.items() if tag == TAGS[verdict]]
 
 
 def _line(row: TaskRow, cells: Mapping[str, str], held: Assignment | None) -> ImportLine:

@@ -65,16 +65,22 @@ def _held(first: date, held: Assignment | None) -> Iterator[Span]:
 
 def _wanted(first: date, plans: Plans) -> Iterator[Span]:
     begins, ends = _midnight(first), _midnight(first + timedelta(days=DAYS))
-    for each in plans.reservations:
-        if each.starts_at < ends and each.ends_at > begins:
-            yield _span(each.state, first, each.starts_at, each.ends_at, _of(each))
+    for reservation in plans.reservations:
+        if reservation.starts_at < ends and reservation.ends_at > begins:
+            yield _span(
+                reservation.state,
+                first,
+                reservation.starts_at,
+                reservation.ends_at,
+                _of(reservation),
+            )
 
 
 def _due(first: date, plans: Plans) -> Iterator[Span]:
-    for each in plans.maintenances:
-        place = (each.due_on - first).days
+    for maintenance in plans.maintenances:
+        place = (maintenance.due_on - first).days
         if 0 <= place < DAYS:
-            words = f"{each.title}: due {day_in_words(each.due_on)}"
+            words = f"{maintenance.title}: due {day_in_words(maintenance.due_on)}"
             yield Span("due", place * DAY_WIDTH, DAY_WIDTH, words)
 
 

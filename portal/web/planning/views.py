@@ -107,11 +107,11 @@ def _tabs(
     return [
         Tab(
             label,
-            page_url(show=each, cursor=None),
-            each is which,
-            None if (number := counts.get(each)) is None else counted(number),
+            page_url(show=name, cursor=None),
+            name is which,
+            None if (number := counts.get(name)) is None else counted(number),
         )
-        for each, label in labels.items()
+        for name, label in labels.items()
     ]
 
 

@@ -57,13 +57,13 @@ def start(actor: Actor, public_id: UUID, note: str = "") -> int:
     """Begin planned work: the asset is in maintenance (asset.updated). The asset's id."""
 
     def begin(current: Session, asset: Asset) -> Maintenance:
-        found = _open_one(current, public_id)
-        if found.state == MaintenanceState.IN_PROGRESS:
-            raise Refusal(f"“{found.title}” has been started already.")
+        maintenance = _open_one(current, public_id)
+        if maintenance.state == MaintenanceState.IN_PROGRESS:
+            raise Refusal(f"“{maintenance.title}” has been started already.")
         _refuse_second(current, asset)
-        found.state, found.started_at = MaintenanceState.IN_PROGRESS, common_now()
-        found.status_before, asset.status = asset.status, AssetStatus.MAINTENANCE
-        return found
+        maintenance.state, maintenance.started_at = MaintenanceState.IN_PROGRESS, common_now()
+        maintenance.status_before, asset.status = asset.status, AssetStatus.MAINTENANCE
+        return maintenance
 
     return _change(actor, public_id, Action.START_MAINTENANCE, begin, _maintenance, note)
 
@@ -75,16 +75,16 @@ def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
     following: list[Maintenance] = []
 
     def end(current: Session, asset: Asset) -> Maintenance:
-        found = _open_one(current, public_id)
+        maintenance = _open_one(current, public_id)
         if values.performed_by_id is not None:
             active_staff(current, values.performed_by_id, field="performed_by_id")
-        _move(current, asset, status_after(asset.status, found.state, values.outcome))
+        _move(current, asset, status_after(asset.status, maintenance.state, values.outcome))
         for name in ("outcome", "completed_on", "cost", "performed_by_id"):
-            setattr(found, name, getattr(values, name))
-        found.state, found.closed_at = MaintenanceState.COMPLETED, common_now()
-        found.note = values.note or found.note
-        following.extend(_store(current, each) for each in _next_of(found))
-        return found
+            setattr(maintenance, name, getattr(values, name))
+        maintenance.state, maintenance.closed_at = MaintenanceState.COMPLETED, common_now()
+        maintenance.note = values.note or maintenance.note
+        following.extend(_store(current, planned) for planned in _next_of(maintenance))
+        return maintenance
 
     def tell(moved: Moved) -> Mapping[str, Any]:
         return _told_of_work(moved.made, following)
@@ -104,12 +104,15 @@ def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
     refuse_long_reason(note, "note")
 
     def stop(current: Session, asset: Asset) -> Maintenance:
-        found = _open_one(current, public_id)
-        if found.state == MaintenanceState.IN_PROGRESS and asset.status == AssetStatus.MAINTENANCE:
-            asset.status = found.status_before or AssetStatus.AVAILABLE
-        found.state, found.closed_at = MaintenanceState.CANCELLED, common_now()
-        found.note = note or found.note
-        return found
+        maintenance = _open_one(current, public_id)
+        if (
+            maintenance.state == MaintenanceState.IN_PROGRESS
+            and asset.status == AssetStatus.MAINTENANCE
+        ):
+            asset.status = maintenance.status_before or AssetStatus.AVAILABLE
+        maintenance.state, maintenance.closed_at = MaintenanceState.CANCELLED, common_now()
+        maintenance.note = note or maintenance.note
+        return maintenance
 
     return _change(actor, public_id, Action.CANCEL_MAINTENANCE, stop, _maintenance, note)
 
@@ -157,17 +160,19 @@ def _maintenance(moved: Moved) -> Mapping[str, Any]:
     return {"maintenance": {**facts, "state": moved.made.state}}
 
 
-def _told_of_work(found: Maintenance, following: list[Maintenance]) -> Mapping[str, Any]:
-    completed_on = found.completed_on or today()
+def _told_of_work(maintenance: Maintenance, following: list[Maintenance]) -> Mapping[str, Any]:
+    completed_on = maintenance.completed_on or today()
     work = WorkFacts(
         completed_on=completed_on,
-        was_late=completed_on > found.due_on,
-        outcome=found.outcome or "",
-        cost=found.cost,
-        performed_by=named(found.performed_by),
-        next_maintenance=next(({"id": each.id, "due_on": each.due_on} for each in following), None),
+        was_late=completed_on > maintenance.due_on,
+        outcome=maintenance.outcome or "",
+        cost=maintenance.cost,
+        performed_by=named(maintenance.performed_by),
+        next_maintenance=next(
+            ({"id": planned.id, "due_on": planned.due_on} for planned in following), None
+        ),
     )
-    return data_of(plan_facts(found), work)
+    return data_of(plan_facts(maintenance), work)
 
 
 def _store(current: Session, planned: Maintenance) -> Maintenance:
@@ -203,17 +208,17 @@ def _move(current: Session, asset: Asset, status: str) -> None:
 
 
 def _open_one(current: Session, public_id: UUID) -> Maintenance:
-    found = lock_row(current, Maintenance, public_id)
-    if found.state not in OPEN_MAINTENANCES:
-        raise Refusal(f"“{found.title}” has been {found.state} already.")
-    return found
+    maintenance = lock_row(current, Maintenance, public_id)
+    if maintenance.state not in OPEN_MAINTENANCES:
+        raise Refusal(f"“{maintenance.title}” has been {maintenance.state} already.")
+    return maintenance
 
 
 def _refuse_second(current: Session, asset: Asset) -> None:
-    wanted = select(Maintenance.title).where(
+    query = select(Maintenance.title).where(
         Maintenance.asset_id == asset.id, Maintenance.state == MaintenanceState.IN_PROGRESS
     )
-    title = current.scalar(wanted.limit(1))
+    title = current.scalar(query.limit(1))
     if title is not None:
         raise Refusal(
             f"“{title}” is under way on {asset.asset_tag}. Complete it or cancel it first."

@@ -63,41 +63,41 @@ def list_reservations(
     which: ReservationList, asset_id: int | None = None, cursor: str | None = None
 ) -> Page[Reservation]:
     """Return a page with assets and people; what is open by its start, all by the newest wish."""
-    wanted = select(Reservation).options(
+    query = select(Reservation).options(
         joinedload(Reservation.asset), joinedload(Reservation.staff)
     )
     if asset_id is not None:
-        wanted = wanted.where(Reservation.asset_id == asset_id)
+        query = query.where(Reservation.asset_id == asset_id)
     if which is ReservationList.ALL:
-        return newest_first(wanted, Reservation.id, cursor)
-    wanted = wanted.where(Reservation.state == which.value)
-    return by_time(wanted, Reservation.starts_at, Reservation.id, cursor)
+        return newest_first(query, Reservation.id, cursor)
+    query = query.where(Reservation.state == which.value)
+    return by_time(query, Reservation.starts_at, Reservation.id, cursor)
 
 
 def list_maintenances(
     which: MaintenanceList, asset_id: int | None = None, cursor: str | None = None
 ) -> Page[Maintenance]:
     """Return a page with assets and people; what is open by its due day, all by the newest plan."""
-    wanted = select(Maintenance).options(
+    query = select(Maintenance).options(
         joinedload(Maintenance.asset), joinedload(Maintenance.assignee)
     )
     if asset_id is not None:
-        wanted = wanted.where(Maintenance.asset_id == asset_id)
+        query = query.where(Maintenance.asset_id == asset_id)
     if which is MaintenanceList.ALL:
-        return newest_first(wanted, Maintenance.id, cursor)
-    wanted = wanted.where(Maintenance.state.in_(OPEN_MAINTENANCES))
+        return newest_first(query, Maintenance.id, cursor)
+    query = query.where(Maintenance.state.in_(OPEN_MAINTENANCES))
     if which is MaintenanceList.DUE:
         due = BY_EVENT[EventName.MAINTENANCE_DUE].in_state(alert_settings.moment(common_now()))
-        wanted = wanted.where(Maintenance.id.in_(due))
-    return by_time(wanted, Maintenance.due_on, Maintenance.id, cursor)
+        query = query.where(Maintenance.id.in_(due))
+    return by_time(query, Maintenance.due_on, Maintenance.id, cursor)
 
 
 def count_pending(asset_id: int | None = None) -> int:
     """Count the reservations that wait for a decision (`capped`)."""
-    wanted = select(Reservation.id).where(Reservation.state == ReservationState.PENDING)
+    query = select(Reservation.id).where(Reservation.state == ReservationState.PENDING)
     if asset_id is not None:
-        wanted = wanted.where(Reservation.asset_id == asset_id)
-    return capped(session(), wanted)
+        query = query.where(Reservation.asset_id == asset_id)
+    return capped(session(), query)
 
 
 def plans_of(asset_id: int) -> Plans:
@@ -121,8 +121,8 @@ def past_maintenances(asset_id: int, cursor: str | None = None) -> Page[Maintena
 
 def find(kind: type[Row], asset_id: int, public_id: UUID | None) -> Row:
     """Return a reservation or a maintenance of this asset. Raises `NotFound`."""
-    wanted = select(kind).where(kind.public_id == public_id, kind.asset_id == asset_id)
-    row = session().scalars(wanted).one_or_none()
+    query = select(kind).where(kind.public_id == public_id, kind.asset_id == asset_id)
+    row = session().scalars(query).one_or_none()
     if row is None:
         raise NotFound(f"There is no such {kind.__name__.lower()}.")
     return row
@@ -144,8 +144,8 @@ def _of_asset(kind: type[Row], asset_id: int, *, is_open: bool) -> Select[Row]:
     return select(kind).where(kind.asset_id == asset_id, fits).options(joinedload(person))
 
 
-def _all(wanted: Select[Row]) -> Sequence[Row]:
-    return session().scalars(wanted).all()
+def _all(query: Select[Row]) -> Sequence[Row]:
+    return session().scalars(query).all()
 
 
 def cancel_open_maintenance(current: Session, asset_id: int) -> list[int]:
@@ -153,25 +153,25 @@ def cancel_open_maintenance(current: Session, asset_id: int) -> list[int]:
 
     The asset's status is the caller's business.
     """
-    wanted = (
+    query = (
         select(Maintenance)
         .where(Maintenance.asset_id == asset_id, Maintenance.state.in_(OPEN_MAINTENANCES))
         .order_by(Maintenance.id)
         .execution_options(populate_existing=True)
     )
-    found = current.scalars(wanted).all()
+    maintenances = current.scalars(query).all()
     now = common_now()
-    for maintenance in found:
+    for maintenance in maintenances:
         maintenance.state, maintenance.closed_at = MaintenanceState.CANCELLED, now
-    return [maintenance.id for maintenance in found]
+    return [maintenance.id for maintenance in maintenances]
 
 
 def in_progress(current: Session, asset_id: int) -> bool:
     """Return whether somebody is working on the asset."""
-    wanted = select(Maintenance.id).where(
+    query = select(Maintenance.id).where(
         Maintenance.asset_id == asset_id, Maintenance.state == MaintenanceState.IN_PROGRESS
     )
-    return current.execute(wanted.limit(1)).first() is not None
+    return current.execute(query.limit(1)).first() is not None
 
 
 def conflict(
@@ -186,7 +186,7 @@ def conflict(
 
     Half-open: one that begins when another ends does not overlap. `ends_at` None: for good.
     """
-    wanted = (
+    query = (
         select(Reservation)
         .where(*_approved(asset_id, starts_at, ends_at))
         .order_by(Reservation.starts_at, Reservation.id)
@@ -195,8 +195,8 @@ def conflict(
         .execution_options(populate_existing=True)
     )
     if for_staff_id is not None:
-        wanted = wanted.where(Reservation.staff_id != for_staff_id)
-    return current.scalars(wanted).first()
+        query = query.where(Reservation.staff_id != for_staff_id)
+    return current.scalars(query).first()
 
 
 def fulfil(
@@ -212,7 +212,7 @@ def fulfil(
     That is the one in force at `at`; with `until` also one that begins before then, so that
     somebody who comes a little early is not asked for it twice. The first one, if there are many.
     """
-    wanted = (
+    query = (
         select(Reservation)
         .where(*_approved(asset_id, at, until), Reservation.staff_id == staff_id)
         .order_by(Reservation.starts_at, Reservation.id)
@@ -220,28 +220,28 @@ def fulfil(
         .execution_options(populate_existing=True)
     )
     if until is None:
-        wanted = wanted.where(Reservation.starts_at <= at)
-    found = current.scalars(wanted).first()
-    if found is None:
+        query = query.where(Reservation.starts_at <= at)
+    reservation = current.scalars(query).first()
+    if reservation is None:
         return None
-    found.state, found.closed_at = ReservationState.FULFILLED, at
-    return found.id
+    reservation.state, reservation.closed_at = ReservationState.FULFILLED, at
+    return reservation.id
 
 
 def cancel_open_reservations(current: Session, asset_id: int) -> list[int]:
     """Cancel what is pending or approved; return the row ids, which the caller's event names."""
-    wanted = select(Reservation).where(*_open(asset_id)).order_by(Reservation.id)
-    found = current.scalars(wanted.execution_options(populate_existing=True)).all()
+    query = select(Reservation).where(*_open(asset_id)).order_by(Reservation.id)
+    reservations = current.scalars(query.execution_options(populate_existing=True)).all()
     now = common_now()
-    for reservation in found:
+    for reservation in reservations:
         reservation.state, reservation.closed_at = ReservationState.CANCELLED, now
-    return [reservation.id for reservation in found]
+    return [reservation.id for reservation in reservations]
 
 
 def has_open(current: Session, asset_id: int) -> bool:
     """Return whether anything is pending or approved."""
-    wanted = select(Reservation.id).where(*_open(asset_id)).limit(1)
-    return current.execute(wanted).first() is not None
+    query = select(Reservation.id).where(*_open(asset_id)).limit(1)
+    return current.execute(query).first() is not None
 
 
 def _open(asset_id: int) -> tuple[ColumnElement[bool], ...]:
@@ -271,6 +271,6 @@ def asset_id_of(current: Session, kind: type[Row], public_id: UUID) -> int:
 
 def lock_row(current: Session, kind: type[Row], public_id: UUID) -> Row:
     """Lock the row and read it anew. Lock its asset first: everybody goes in that order."""
-    wanted = select(kind).where(kind.public_id == public_id)
-    fresh = wanted.with_for_update().execution_options(populate_existing=True)
+    query = select(kind).where(kind.public_id == public_id)
+    fresh = query.with_for_update().execution_options(populate_existing=True)
     return current.scalars(fresh).one()

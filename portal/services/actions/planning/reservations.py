@@ -56,15 +56,15 @@ def approve(actor: Actor, public_id: UUID) -> int:
     """
 
     def agree(current: Session, asset: Asset) -> Reservation:
-        found = _open_one(current, public_id)
-        if found.state == ReservationState.APPROVED:
+        reservation = _open_one(current, public_id)
+        if reservation.state == ReservationState.APPROVED:
             raise Refusal("This reservation has been approved already.")
-        if found.ends_at <= common_now():
+        if reservation.ends_at <= common_now():
             raise Refusal("The time of this reservation is over. It can only be rejected.")
-        active_staff(current, found.staff_id)
-        _refuse_taken(current, actor, asset, found, "Reject one of the two.")
-        _decide(found, actor, ReservationState.APPROVED)
-        return found
+        active_staff(current, reservation.staff_id)
+        _refuse_taken(current, actor, asset, reservation, "Reject one of the two.")
+        _decide(reservation, actor, ReservationState.APPROVED)
+        return reservation
 
     def tell(moved: Moved) -> dict[str, Any]:
         return details.decided(*_decision(moved))
@@ -80,10 +80,10 @@ def reject(actor: Actor, public_id: UUID, rejection_reason: str) -> int:
     refuse_long_reason(reason, "rejection_reason")
 
     def turn_down(current: Session, _asset: Asset) -> Reservation:
-        found = _open_one(current, public_id)
-        _decide(found, actor, ReservationState.REJECTED)
-        found.reason, found.closed_at = reason, found.decided_at
-        return found
+        reservation = _open_one(current, public_id)
+        _decide(reservation, actor, ReservationState.REJECTED)
+        reservation.reason, reservation.closed_at = reason, reservation.decided_at
+        return reservation
 
     def tell(moved: Moved) -> dict[str, Any]:
         return details.rejected(*_decision(moved), reason)
@@ -96,10 +96,10 @@ def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
     refuse_long_reason(note, "note")
 
     def take_back(current: Session, _asset: Asset) -> Reservation:
-        found = _open_one(current, public_id)
-        found.state, found.reason = ReservationState.CANCELLED, note
-        found.closed_at = common_now()
-        return found
+        reservation = _open_one(current, public_id)
+        reservation.state, reservation.reason = ReservationState.CANCELLED, note
+        reservation.closed_at = common_now()
+        return reservation
 
     return _change(
         actor,
@@ -117,12 +117,12 @@ def _reservation(moved: Moved) -> dict[str, Any]:
 
 def described(current: Session, actor: Actor, public_id: UUID) -> str:
     """Say for the timeline who wants it and when, in the zone of whoever acts."""
-    wanted = (
+    query = (
         select(Staff.name, Reservation.starts_at, Reservation.ends_at)
         .join(Reservation, Reservation.staff_id == Staff.id)
         .where(Reservation.public_id == public_id)
     )
-    name, starts_at, ends_at = current.execute(wanted).one()
+    name, starts_at, ends_at = current.execute(query).one()
     return _in_words(name, starts_at, ends_at, zone_of(current, actor))
 
 
@@ -139,7 +139,7 @@ def _change(
     with writing() as current:
         asset_id = asset_id_of(current, Reservation, public_id)
         about = described(current, actor, public_id)
-        words = ". ".join(each for each in (about, remark) if each)
+        words = ". ".join(part for part in (about, remark) if part)
         change = Change(action=action, make=make, tell=tell, note=note, remark=words)
         transition.perform(actor, asset_id, change)
         return asset_id
@@ -185,11 +185,13 @@ def _refuse_taken(
 
 
 def _open_one(current: Session, public_id: UUID) -> Reservation:
-    found = lock_row(current, Reservation, public_id)
-    if found.state not in OPEN_RESERVATIONS:
-        became = "collected" if found.state == ReservationState.FULFILLED else found.state
+    reservation = lock_row(current, Reservation, public_id)
+    if reservation.state not in OPEN_RESERVATIONS:
+        became = (
+            "collected" if reservation.state == ReservationState.FULFILLED else reservation.state
+        )
         raise Refusal(f"This reservation has been {became} already.")
-    return found
+    return reservation
 
 
 def _decide(reservation: Reservation, actor: Actor, state: ReservationState) -> None:
@@ -198,9 +200,14 @@ def _decide(reservation: Reservation, actor: Actor, state: ReservationState) -> 
 
 
 def _decision(moved: Moved) -> tuple[ReservationFacts, Ref | None, datetime]:
-    found: Reservation = moved.made
-    decided_by = Ref(found.decided_by.id, found.decided_by.name) if found.decided_by else None
-    return reservation_facts(found), decided_by, found.decided_at or moved.asset.updated_at
+    reservation: Reservation = moved.made
+    user = reservation.decided_by
+    decided_by = Ref(user.id, user.name) if user else None
+    return (
+        reservation_facts(reservation),
+        decided_by,
+        reservation.decided_at or moved.asset.updated_at,
+    )
 
 
 def _described(current: Session, actor: Actor, wish: ReservationValues) -> str:
@@ -217,28 +224,28 @@ def _in_words(name: str, starts_at: datetime, ends_at: datetime, zone: ZoneInfo)
 EXPIRED_A_RUN: Final = 200
 
 
-def expire_due(now: datetime, most: int = EXPIRED_A_RUN) -> int:
+def expire_due(now: datetime, limit: int = EXPIRED_A_RUN) -> int:
     """Close what ended before `now` uncollected (asset.updated, reason reservation_expired).
 
     Each in a transaction of its own, the oldest first, at most `most`; how many they were. May run
     twice at once: whoever comes second finds it done.
     """
-    wanted = (
+    query = (
         select(Reservation.public_id)
         .where(Reservation.state.in_(OPEN_RESERVATIONS), Reservation.ends_at <= now)
         .order_by(Reservation.ends_at, Reservation.id)
-        .limit(most)
+        .limit(limit)
     )
-    return sum(_expire(public_id, now) for public_id in session().scalars(wanted).all())
+    return sum(_expire(public_id, now) for public_id in session().scalars(query).all())
 
 
 def _expire(public_id: UUID, now: datetime) -> bool:
     def close(current: Session, _asset: Asset) -> Reservation:
-        found = lock_row(current, Reservation, public_id)
-        if found.state not in OPEN_RESERVATIONS or found.ends_at > now:
+        reservation = lock_row(current, Reservation, public_id)
+        if reservation.state not in OPEN_RESERVATIONS or reservation.ends_at > now:
             raise Refusal("Somebody else has decided about it meanwhile.")
-        found.state, found.closed_at = ReservationState.EXPIRED, now
-        return found
+        reservation.state, reservation.closed_at = ReservationState.EXPIRED, now
+        return reservation
 
     try:
         with writing() as current:

@@ -81,15 +81,15 @@ def plan_faults(values: PlanValues) -> list[Fault]:
 def work_faults(values: WorkValues, today: date) -> list[Fault]:
     """Return everything that keeps this from being completed, in the order of the form."""
     day = values.completed_on
-    found = [
+    faults = [
         *_of_choice("outcome", values.outcome, MaintenanceOutcome, "Choose how the work ended"),
         *_of_day("completed_on", day, "day on which it was completed"),
         *_of_cost("cost", values.cost, "cost"),
         *_too_long("note", values.note, LONGEST_NOTE),
     ]
     if day and day > today:
-        found.append(Fault("completed_on", "Enter today or an earlier day: this one is to come"))
-    return found
+        faults.append(Fault("completed_on", "Enter today or an earlier day: this one is to come"))
+    return faults
 
 
 def _of_times(values: ReservationValues, now: datetime) -> Iterator[Fault]:
