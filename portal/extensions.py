@@ -9,7 +9,19 @@ from flask import current_app
 from flask_login import LoginManager
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import JSON, BigInteger, Date, Integer, LargeBinary, MetaData, Text, Uuid
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Date,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase
 
 from portal.config.settings import Settings
@@ -42,6 +54,14 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON(),
         list[Any]: JSON(),
     }
+
+
+def partial_index(
+    name: str, *columns: str | ColumnElement[Any], where: str, unique: bool = False
+) -> Index:
+    """Make an index of the rows for which `where` holds, in SQL, on both databases."""
+    condition = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
 
 
 # Models inherit from our typed Base, not from db.Model; db brings the engine and the session.

@@ -6,10 +6,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, String, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.extensions import Base, Big
+from portal.extensions import Base, Big, partial_index
 from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 
@@ -72,10 +72,6 @@ class Location(Base):
     __table_args__ = (Index("uq_locations_name", func.lower(text("name")), unique=True),)
 
 
-def _index(name: str, *columns: str | ColumnElement[str], where: str) -> Index:
-    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
-
-
 class Asset(Base):
     """One thing in the register (`item`), or one kind of consumable (`stock`).
 
@@ -118,31 +114,29 @@ class Asset(Base):
     __table_args__ = (
         CheckConstraint("purchase_cost >= 0", name="purchase_cost"),
         CheckConstraint("quantity >= 0", name="quantity"),
-        Index(
+        partial_index(
             "uq_assets_asset_tag",
             func.lower(text("asset_tag")),
             unique=True,
-            sqlite_where=text("deleted_at IS NULL"),
-            postgresql_where=text("deleted_at IS NULL"),
+            where="deleted_at IS NULL",
         ),
         # Over deleted ones as well: a tag that was given out is not given out again.
         Index("ix_assets_asset_tag", func.lower(text("asset_tag"))),
-        Index(
+        partial_index(
             "uq_assets_serial_number",
             func.lower(text("serial_number")),
             unique=True,
-            sqlite_where=text("deleted_at IS NULL AND serial_number IS NOT NULL"),
-            postgresql_where=text("deleted_at IS NULL AND serial_number IS NOT NULL"),
+            where="deleted_at IS NULL AND serial_number IS NOT NULL",
         ),
         # The list is sorted along these, whatever is filtered on the way.
         Index("ix_assets_name_id", func.lower(text("name")), "id"),
         Index("ix_assets_updated_at_id", "updated_at", "id"),
         Index("ix_assets_category_id_id", "category_id", "id", "status", "deleted_at"),
         Index("ix_assets_location_id_id", "location_id", "id", "status", "deleted_at"),
-        _index(
+        partial_index(
             "ix_assets_no_serial_id", "id", where="deleted_at IS NULL AND serial_number IS NULL"
         ),
-        _index(
+        partial_index(
             "ix_assets_status_name",
             "status",
             func.lower(text("name")),
@@ -150,14 +144,14 @@ class Asset(Base):
             where="deleted_at IS NULL",
         ),
         # The list's chips are counted and walked along these, and so are alerts.
-        _index("ix_assets_status_id", "status", "id", where="deleted_at IS NULL"),
-        _index("ix_assets_deleted_id", "id", where="deleted_at IS NOT NULL"),
-        _index(
+        partial_index("ix_assets_status_id", "status", "id", where="deleted_at IS NULL"),
+        partial_index("ix_assets_deleted_id", "id", where="deleted_at IS NOT NULL"),
+        partial_index(
             "ix_assets_low_id",
             "id",
             where="deleted_at IS NULL AND min_quantity IS NOT NULL AND quantity < min_quantity",
         ),
-        _index(
+        partial_index(
             "ix_assets_warranty_expires",
             "warranty_expires",
             where="deleted_at IS NULL AND warranty_expires IS NOT NULL",

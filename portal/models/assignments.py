@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.extensions import Base
+from portal.extensions import Base, partial_index
 from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 from portal.models.assets import Asset
@@ -83,28 +83,25 @@ class Assignment(Base):
     staff: Mapped[Staff] = relationship()
 
     __table_args__ = (
-        Index(
+        partial_index(
             "uq_assignments_open",
             "asset_id",
             unique=True,
-            sqlite_where=text("ended_at IS NULL"),
-            postgresql_where=text("ended_at IS NULL"),
+            where="ended_at IS NULL",
         ),
         # What somebody has now.
-        Index(
+        partial_index(
             "ix_assignments_holding",
             "staff_id",
             "asset_id",
-            sqlite_where=text("ended_at IS NULL"),
-            postgresql_where=text("ended_at IS NULL"),
+            where="ended_at IS NULL",
         ),
         Index("ix_assignments_asset_id_id", "asset_id", "id"),
-        Index(
+        partial_index(
             "ix_assignments_due_at",
             "due_at",
             "asset_id",
-            sqlite_where=text("ended_at IS NULL AND due_at IS NOT NULL"),
-            postgresql_where=text("ended_at IS NULL AND due_at IS NOT NULL"),
+            where="ended_at IS NULL AND due_at IS NOT NULL",
         ),
         {"sqlite_autoincrement": True},
     )

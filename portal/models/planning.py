@@ -6,10 +6,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.extensions import Base
+from portal.extensions import Base, partial_index
 from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 from portal.models.assets import Asset
@@ -94,12 +94,7 @@ class Reservation(Base):
         CheckConstraint("starts_at < ends_at", name="times"),
         Index("ix_reservations_asset_id_id", "asset_id", "id"),
         Index("ix_reservations_state_id", "state", "id"),
-        Index(
-            "ix_reservations_wanted",
-            "ends_at",
-            sqlite_where=text(IS_WANTED),
-            postgresql_where=text(IS_WANTED),
-        ),
+        partial_index("ix_reservations_wanted", "ends_at", where=IS_WANTED),
         {"sqlite_autoincrement": True},
     )
 
@@ -142,20 +137,13 @@ class Maintenance(Base):
         CheckConstraint("estimated_cost >= 0 AND cost >= 0", name="costs"),
         Index("ix_maintenances_asset_id_id", "asset_id", "id"),
         Index("ix_maintenances_state_id", "state", "id"),
-        Index(
-            "ix_maintenances_planned",
-            "due_on",
-            "id",
-            sqlite_where=text(IS_PLANNED),
-            postgresql_where=text(IS_PLANNED),
-        ),
+        partial_index("ix_maintenances_planned", "due_on", "id", where=IS_PLANNED),
         # One thing is worked on at one job at a time.
-        Index(
+        partial_index(
             "uq_maintenances_being_done",
             "asset_id",
             unique=True,
-            sqlite_where=text(IS_BEING_DONE),
-            postgresql_where=text(IS_BEING_DONE),
+            where=IS_BEING_DONE,
         ),
         {"sqlite_autoincrement": True},
     )

@@ -121,15 +121,13 @@ def field_of(number: int) -> str:
 def cells_of(params: Params, cells: Mapping[str, str]) -> dict[str, str]:
     """Return a row's cells by our columns, in our words, as the check with these `params` was told
     to read them."""
-    # A check of before there was a choice has the cells of our own columns alone.
-    matches = params.get("matches") or {name: name for name in params["columns"]}
-    return cells_by(matches, params.get("words", {}), cells)
+    return cells_by(params["matches"], params.get("words", {}), cells)
 
 
 def in_their_words(sentence: str, params: Params) -> str:
     """Return a sentence about a cell, by the headings of the file that the check is of."""
-    spelt = dict(params.get("headings", ()))
-    theirs = {ours: spelt.get(name, ours) for name, ours in params.get("matches", {}).items()}
+    spelt = dict(params["headings"])
+    theirs = {ours: spelt[name] for name, ours in params["matches"].items()}
     theirs = {ours: name for ours, name in theirs.items() if "_".join(name.lower().split()) != ours}
     return _NAMED.sub(lambda found: theirs.get(found[0], found[0]), sentence)
 

@@ -162,9 +162,7 @@ def cells_of(check: Task, row: TaskRow) -> dict[str, str]:
 
 def failed_rows(check: Task) -> Iterator[Sequence[object]]:
     """Yield the rows that were not imported, as they came, and why; ready to be mended."""
-    columns: list[str] = check.params["columns"]
-    headings = check.params.get("headings") or [(name, name) for name in columns]
-    kept = [(name, heading) for name, heading in headings if name != PROBLEM]
+    kept = [(name, heading) for name, heading in check.params["headings"] if name != PROBLEM]
     task_id, after = check.id, 0
     yield (*(heading for _, heading in kept), PROBLEM)
     while True:
@@ -204,7 +202,7 @@ def _check_step(current: Session, task: Task) -> Step:
 
 
 def _ticks(check: Task) -> Ticks:
-    return Ticks(check.params["may_add"], bool(check.params.get("change_existing")))
+    return Ticks(check.params["may_add"], check.params["change_existing"])
 
 
 def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
@@ -239,7 +237,7 @@ def _shown(row: TaskRow) -> ShownRow:
 
 def _import_step(current: Session, task: Task) -> Step:
     check = find_check(UUID(task.params["check"]))
-    after, taken = task.cursor.get("number", 0), frozenset(check.params.get("numbered", ()))
+    after, taken = task.cursor.get("number", 0), frozenset(check.params["numbered"])
     query = rows_of(check.id).where(TaskRow.number > after, TaskRow.outcome.in_(TO_DO))
     rows = current.scalars(query.limit(tasks.ROWS)).all()
     for row in tasks.few(rows):

@@ -126,7 +126,7 @@ def _events(check: Task, counts: Mapping[str, int]) -> Iterator[EventName]:
 def failed(public_id: UUID) -> Response:
     """Send the rows that were not imported, with a column that says why."""
     check = import_task.find_check(public_id)
-    between = check.params.get("origin", {}).get("separator") or ","
+    between = check.params["origin"].get("separator") or ","
     return csv_download("failed-rows.csv", import_task.failed_rows(check), between)
 
 
@@ -163,7 +163,7 @@ def match(public_id: UUID) -> Answer | tuple[str, int]:
     check = import_task.find_check(public_id)
     if check.state in {TaskState.WAITING, TaskState.RUNNING}:
         return redirect(url_for("tasks.show", public_id=public_id))
-    if check.params.get("import") or "headings" not in check.params:
+    if check.params.get("import"):
         return redirect(url_for("importing.check", public_id=public_id))
     form = _form(check)
     if form.validate_on_submit():

@@ -279,14 +279,14 @@ def test_what_nobody_collected_runs_out_once_and_is_told() -> None:
 
 def test_the_one_that_ended_first_is_closed_first_whenever_it_was_asked_for() -> None:
     later, sooner = (make_reservation(make_asset(), make_staff(), 0, n) for n in (8, 7))
-    assert planning_reservations.expire_due(at(8), most=1) == 1
+    assert planning_reservations.expire_due(at(8), limit=1) == 1
     assert [reservation(each).state for each in (later, sooner)] == ["pending", "expired"]
 
 
 def test_of_two_that_ended_together_the_one_that_was_asked_for_first_is_closed_first() -> None:
     first, second = (make_reservation(make_asset(), make_staff()) for _ in range(2))
     planning_reservations.approve(SYSTEM, first)  # its row moves behind the other's
-    assert planning_reservations.expire_due(at(8), most=1) == 1
+    assert planning_reservations.expire_due(at(8), limit=1) == 1
     assert [reservation(each).state for each in (first, second)] == ["expired", "pending"]
 
 

@@ -9,7 +9,6 @@ from portal.services.csv.import_matches import (
     HEADINGS,
     WORDS,
     cells_by,
-    cells_of,
     guess,
     guess_word,
     in_their_words,
@@ -86,10 +85,6 @@ def test_a_row_is_read_by_the_matches() -> None:
     assert cells_by(matches, words, {"zustand": "odd"}) == {"condition": "odd"}
 
 
-def test_a_check_of_before_there_was_a_choice_is_read_as_it_was() -> None:
-    assert cells_of({"columns": ["name"]}, {"name": "A"}) == {"name": "A"}
-
-
 @pytest.mark.parametrize(
     ("matches", "field", "sentence"),
     [
@@ -127,4 +122,3 @@ def test_a_sentence_about_a_cell_names_the_heading_of_the_file() -> None:
         ("It is out of condition today", "It is out of condition today"),
     ):
         assert in_their_words(sentence, params) == theirs
-    assert in_their_words("Enter name", {"columns": ["name"]}) == "Enter name"
