@@ -3,9 +3,8 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import web
+from portal import commands, web
 from portal.base_app import create_base_app
-from portal.commands import cli
 from portal.config.settings import Settings
 from portal.queue import notifier
 from portal.web.frame import errors
@@ -18,8 +17,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     notifier.init_app(app)
     errors.init_app(app)
     web.init_app(app)
-    cli.init_migrations(app)
-    cli.init_app(app)
+    commands.init_migrations(app)
+    commands.init_app(app)
     return app
 
 

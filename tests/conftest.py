@@ -21,9 +21,9 @@ from xdist.remote import Producer
 from xdist.scheduler.protocol import Scheduling
 
 from jobs.stop_flag import stop
+from portal import commands
 from portal.app import create_app
 from portal.base_app import create_base_app
-from portal.commands import cli
 from portal.config.settings import Settings, load_settings
 from portal.database.trouble import observed
 from portal.extensions import db
@@ -134,7 +134,7 @@ def migrate_to_head(url: str, instance_dir: Path) -> None:
     """Run all migrations, and leave no connection behind."""
     environment = {**ENVIRONMENT, "DATABASE_URL": url, "INSTANCE_DIR": str(instance_dir)}
     app = create_base_app(load_settings(environment))
-    cli.init_migrations(app)
+    commands.init_migrations(app)
     with app.app_context():
         upgrade()
         checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)"

@@ -13,8 +13,8 @@ from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import func, select, update
 
+from portal import commands
 from portal.base_app import create_base_app
-from portal.commands import cli
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.lib.clock import utcnow
@@ -57,7 +57,7 @@ class World:
         self.settings = load_settings(self.environment)
         self.app: Flask = create_base_app(self.settings)
         notifier.init_app(self.app)
-        cli.init_migrations(self.app)
+        commands.init_migrations(self.app)
         stack.enter_context(self.app.app_context())
         stack.callback(lambda: (db.session.remove(), db.engine.dispose()))
         upgrade()

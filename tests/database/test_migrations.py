@@ -8,8 +8,8 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
 
+from portal import commands
 from portal.base_app import create_base_app
-from portal.commands import cli
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.queue import notifier
@@ -28,7 +28,7 @@ def blank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
         environment["DATABASE_URL"] = server.new_database()
     app = create_base_app(load_settings(environment))
     notifier.init_app(app)
-    cli.init_migrations(app)
+    commands.init_migrations(app)
     with app.app_context():
         yield app
         db.session.remove()

@@ -10,8 +10,8 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import create_engine, make_url, text
 
+from portal import commands
 from portal.base_app import create_base_app
-from portal.commands import cli
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.models.assets import Asset
@@ -81,7 +81,7 @@ def application(url: str, tmp_path: Path) -> Flask:
     environment = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "DATABASE_URL": url}
     app = create_base_app(load_settings(environment))
     notifier.init_app(app)
-    cli.init_migrations(app)
+    commands.init_migrations(app)
     return app
 
 

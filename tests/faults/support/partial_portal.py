@@ -8,8 +8,8 @@ import sys
 
 from jobs.supervisor import Plan, become
 from jobs.up import all_programs, migrate
+from portal import commands
 from portal.base_app import create_base_app
-from portal.commands import cli
 from portal.config.settings import load_settings
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     """Bring the database up to date, then become the supervisor of the named programs."""
     settings = load_settings()
     app = create_base_app(settings)
-    cli.init_migrations(app)
+    commands.init_migrations(app)
     with app.app_context():
         migrate(settings)
     wanted = {"valkey", *sys.argv[1:]}

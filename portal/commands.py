@@ -1,23 +1,32 @@
 """Commands for the person who runs the portal."""
 
+import os
 import re
+import shutil
+import subprocess
 import sys
-from datetime import timedelta
-from typing import Final
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
 
 import click
 from flask import Flask
+from flask.cli import with_appcontext
 from flask_migrate import Migrate
 from flask_migrate.cli import db as migrations
+from sqlalchemy import inspect
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
-from portal.commands.backup import backup
-from portal.commands.doctor import doctor
 from portal.config.exit_codes import USUAL
 from portal.config.settings import ROOT
-from portal.database.engine import in_words
+from portal.database.engine import in_words, shown
 from portal.engine.events.body import ActorKind, Origin
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
+from portal.lib.durations import relative, size_in_words
 from portal.lib.typed_values import is_email, tidy_email
 from portal.models.people import Role
 from portal.services.core import vault
@@ -28,12 +37,18 @@ from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries.bulk_retry_selection import Count, Selection
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.demo import seed
-from portal.services.operations import retention
+from portal.services.operations import findings, report, retention
 from portal.services.operations import sending as operation_sending
+from portal.services.operations.findings import Finding, Level
+from portal.services.operations.health import Facts, read_facts
 from portal.services.operations.retention import WrongClock
 from portal.services.people import accounts, invitations, password_resets, passwords
 from portal.services.webhooks import keys
 from portal.services.webhooks.keys import LostKeys
+
+COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "A command on the server", Origin.API)
+
+DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.API)
 
 OFF, ON = "off", "on"
 # What is asked for → what to say where it was done, and where it was so already.
@@ -139,17 +154,6 @@ def _tell_lost(found: LostKeys, *, dry_run: bool) -> None:
             f"Webhooks that are off now, if they were not: {len(found.webhooks)}. Start the "
             "portal, enter their secrets anew (Edit), and turn them on."
         )
-
-
-COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "A command on the server", Origin.API)
-
-DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.API)
-
-
-def init_app(app: Flask) -> None:
-    """Register the commands."""
-    for command in COMMANDS:
-        app.cli.add_command(command)
 
 
 @click.command("create-user", epilog=USUAL)
@@ -263,6 +267,157 @@ def _make(email: str, role: Role, name: str, password: str) -> None:
         )
 
 
+@click.command(epilog=USUAL)
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@with_appcontext
+def backup(path: Path) -> None:
+    """Copy the database to PATH, a file that must not exist yet.
+
+    The portal may run meanwhile. The keys (SECRET_KEY, ENCRYPTION_KEYS) are not in the copy:
+    keep them elsewhere, or nobody can read the secrets in it.
+    """
+    if path.exists():
+        raise click.ClickException(f"{path} exists already; name another file.")
+    _refuse_what_is_none()
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with _for_this_user_alone():
+            part.unlink(missing_ok=True)
+            copy = _copy_sqlite if db.engine.dialect.name == "sqlite" else _copy_postgresql
+            copy(part)
+            part.replace(path)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}.") from None
+    finally:
+        part.unlink(missing_ok=True)
+    click.echo(f"{path}: {size_in_words(path.stat().st_size)}.")
+
+
+def _refuse_what_is_none() -> None:
+    """Refuse to copy an empty database: whoever ran this without the portal's own settings would
+    take the file for a copy of the portal until the day it is needed."""
+    where = shown(db.engine.url)
+    try:
+        is_ours = inspect(db.engine).has_table("alembic_version")
+    except DBAPIError:
+        raise click.ClickException(f"The database {where} does not answer.") from None
+    if not is_ours:
+        raise click.ClickException(
+            f"There is no portal in {where}, so nothing was copied. Check INSTANCE_DIR and "
+            "DATABASE_URL."
+        )
+
+
+@contextmanager
+def _for_this_user_alone() -> Iterator[None]:
+    """New files are closed to other users: the copy holds what people entered."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _copy_sqlite(part: Path) -> None:
+    sqlite: Any = db.engine.dialect.dbapi
+    # VACUUM runs outside of any transaction, which ours would begin by themselves.
+    try:
+        with closing(db.engine.raw_connection()) as connection:
+            connection.cursor().execute("VACUUM INTO ?", (str(part),))
+        with closing(sqlite.connect(part, isolation_level=None)) as copy:
+            # None of them runs where it is restored.
+            copy.execute("DELETE FROM processes")
+            (answer,) = copy.execute("PRAGMA integrity_check").fetchone()
+    except (DBAPIError, sqlite.Error) as error:
+        raise click.ClickException(f"SQLite made no copy: {error}.") from None
+    if answer != "ok":
+        raise click.ClickException(f"The copy is damaged: {answer}.")
+
+
+def _copy_postgresql(part: Path) -> None:
+    program = shutil.which("pg_dump")
+    if program is None:
+        raise click.ClickException(
+            "pg_dump is not on this machine; install the client of PostgreSQL."
+        )
+    url = db.engine.url
+    command = [
+        program,
+        "--format=custom",
+        "--no-owner",
+        "--exclude-table-data=processes",
+        "--file",
+        str(part),
+        "--dbname",
+        _plain(url),
+    ]
+    # A command line is seen by every user of the machine, the environment by this one alone.
+    environ = {**os.environ, "PGPASSWORD": url.password or str(url.query.get("password", ""))}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603 - fixed arguments
+    if done.returncode:
+        raise click.ClickException(f"pg_dump made no copy: {done.stderr.strip()}")
+
+
+def _plain(url: URL) -> str:
+    query = {name: value for name, value in url.query.items() if name != "password"}
+    bare = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
+    return bare.render_as_string()
+
+
+EXIT_WARNING: Final = 1
+EXIT_DANGER: Final = 2
+MARKS: Final = {Level.WARNING: "WARNING", Level.DANGER: "DANGER "}
+STATES: Final = {
+    report.RoleState.RUNNING: "running",
+    report.RoleState.SILENT: "not responding",
+    report.RoleState.NEVER: "never started",
+}
+
+
+@click.command()
+@click.option("--quiet", is_flag=True, help="Print only what wants a look.")
+@with_appcontext
+def doctor(quiet: bool) -> None:
+    """Look at every part of the portal, and say what to do.
+
+    Ends with 0 when all is well, with 1 after warnings, and with 2 when
+    deliveries do not go out, alerts do not fire or changes cannot be saved.
+    """
+    facts = read_facts(examines=True)
+    found = findings.find(facts, facts.at)
+    if not quiet:
+        for line in _lines(facts):
+            click.echo(line)
+    for finding in found:
+        click.echo(f"{MARKS[finding.level]} {finding.title}\n        {finding.todo}")
+    if not found and not quiet:
+        click.echo("All systems running.")
+    sys.exit(_exit_code(found))
+
+
+def _lines(facts: Facts) -> Iterator[str]:
+    now = facts.at
+    parts = [*report.version_lines(facts), *report.queue_lines(facts)]
+    parts += [*report.sending_lines(facts, now), *report.alert_lines(facts, now)]
+    if findings.is_readable(facts):
+        parts += [(role.name, _role_words(role, now)) for role in report.read_roles(facts)]
+    width = max(len(label) for label, _ in parts)
+    yield from (f"{label:<{width}}  {value}" for label, value in parts)
+    yield ""
+
+
+def _role_words(role: report.Role, now: datetime) -> str:
+    many = f" ({role.count} processes)" if role.count > 1 else ""
+    seen = f", last {relative(role.seen_at, now)}" if role.seen_at else ""
+    return f"{STATES[role.state]}{many}{seen}"
+
+
+def _exit_code(found: list[Finding]) -> int:
+    if any(each.level is Level.DANGER for each in found):
+        return EXIT_DANGER
+    return EXIT_WARNING if found else 0
+
+
 COMMANDS: Final = (
     create_user,
     new_password,
@@ -283,3 +438,9 @@ def init_migrations(app: Flask) -> None:
     """Let `flask db`, and `flask_migrate.upgrade` inside the application's context, work on it."""
     migrate = Migrate(db=db, directory=str(ROOT / "migrations"), render_as_batch=False)
     migrate.init_app(app)
+
+
+def init_app(app: Flask) -> None:
+    """Register the commands."""
+    for command in COMMANDS:
+        app.cli.add_command(command)
