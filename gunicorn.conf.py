@@ -4,9 +4,9 @@ import os
 import sys
 from typing import Any
 
-from portal.garbage import lasting
+from portal import gc_freeze
 
-with lasting():
+with gc_freeze():
     from sqlalchemy.exc import SQLAlchemyError
 
     from jobs.heartbeat import GOODBYE, Heartbeat

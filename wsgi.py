@@ -2,9 +2,9 @@
 
 import sys
 
-from portal.garbage import lasting
+from portal import gc_freeze
 
-with lasting():
+with gc_freeze():
     import jobs.cli
     from portal.app import create_app
     from portal.config.settings import SettingsError

@@ -6,8 +6,8 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
+from portal import gc_freeze
 from portal.config.exit_codes import BAD_SETTING, PROCESS
-from portal.garbage import lasting
 from portal.queue.names import QUEUES
 
 # Imports stay inside the commands: each process loads what it runs and no more.
@@ -17,7 +17,7 @@ from portal.queue.names import QUEUES
 @click.argument("queue", type=click.Choice(QUEUES))
 def worker(queue: str) -> None:
     """Run the jobs of one queue until the process is told to stop."""
-    with lasting():
+    with gc_freeze():
         _log(queue)
         from jobs.worker import run_worker
 
@@ -27,7 +27,7 @@ def worker(queue: str) -> None:
 @click.command(epilog=PROCESS)
 def scheduler() -> None:
     """Queue what the clock asks for until the process is told to stop."""
-    with lasting():
+    with gc_freeze():
         _log("scheduler")
         from jobs.scheduler import run_scheduler
 

@@ -13,8 +13,8 @@ from rq_scheduler import Scheduler
 
 from jobs.context import application
 from jobs.heartbeat import GOODBYE, Heartbeat
+from portal import gc_freeze
 from portal.config.settings import Settings
-from portal.garbage import lasting
 from portal.queue.connection import patient_client
 from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import reconcile, table
@@ -83,7 +83,7 @@ def run_scheduler() -> int:
     """Run until SIGTERM, or until Redis is gone. Returns the exit code."""
     # A scheduler killed in its run leaves a lock for eleven seconds: not worth a line each.
     logging.getLogger("rq_scheduler").setLevel(logging.ERROR)
-    with lasting():
+    with gc_freeze():
         app = application()
     scheduler = RepairingScheduler(app.extensions["settings"])
     heartbeat = Heartbeat(app, heartbeats.SCHEDULER, is_well=scheduler.is_well)

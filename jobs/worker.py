@@ -31,9 +31,9 @@ from jobs.periodic import FallbackScheduler
 from jobs.process_setup import raise_limit_of_open_files, signal_sockets
 from jobs.progress import progress
 from jobs.stop_flag import stop
+from portal import gc_freeze
 from portal.config.settings import Settings
 from portal.config.values import SettingsError
-from portal.garbage import lasting
 from portal.queue.connection import patient_client
 from portal.queue.names import DELIVERIES, JOB_NAMES
 from portal.queue.portal_job import LONGEST_SHOWN, PortalJob
@@ -133,7 +133,7 @@ def run_worker(queue_name: str) -> NoReturn:
     os.environ.setdefault(*RESOLVER)
     share_one_arena()
     try:
-        with lasting():
+        with gc_freeze():
             warm_up(queue_name)
         _work(queue_name)
     except SettingsError as error:

@@ -19,18 +19,12 @@ from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 
-from portal.config.urls import (
-    database_url,
-    redis_url,
-    security_contact,
-    smtp_url,
-    web_address,
-)
 from portal.config.values import (
     SettingsError,
     certificates,
     choice_of_zone,
     currency,
+    database_url,
     durations,
     flag,
     folder,
@@ -40,7 +34,11 @@ from portal.config.values import (
     one_of,
     ports,
     private_folder,
+    redis_url,
+    security_contact,
+    smtp_url,
     token,
+    web_address,
 )
 from portal.database.engine import CHOICES, FULL
 from portal.engine.signing.weak_keys import weakness
@@ -134,7 +132,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if environ is None:
         stored = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
         environ = stored | dict(os.environ)
-    refuse_slips(NAMES, stored, environ)
+    refuse_unknown(NAMES, stored, environ)
     instance_dir = folder(environ, "INSTANCE_DIR", ROOT / "instance")
     local_trial = flag(environ, "LOCAL_TRIAL")
     port = number(environ, "PORT", 8000, 1, 65535)
@@ -211,7 +209,7 @@ PREFIXES: Final = (
 ALIKE: Final = 0.85  # of 1; WEBHOOK_SECRET, which receivers are given, is 0.79 like WEBHOOK_SOURCE
 
 
-def refuse_slips(known: frozenset[str], in_file: Iterable[str], names: Iterable[str]) -> None:
+def refuse_unknown(known: frozenset[str], in_file: Iterable[str], names: Iterable[str]) -> None:
     """Raise `SettingsError` for the first name that nearly is one of `known`.
 
     `in_file`: the names in `.env`; `names`: all, the environment's too.

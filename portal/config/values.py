@@ -1,4 +1,7 @@
-"""How one setting's text becomes a value, or a sentence that says what to change."""
+"""Read one setting's text into a value, or say in a sentence what to change.
+
+What may hold a password is never repeated in a sentence.
+"""
 
 import os
 import pwd
@@ -6,10 +9,18 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
+from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
+
+from redis import ConnectionPool
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from portal.lib.typed_values import is_email
 
 LONGEST_NUMBER: Final = 10  # digits
 LONGEST_MACHINE: Final = 80
@@ -155,3 +166,159 @@ def _user() -> str:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
+
+
+# RFC 3966, 3: a global number, with what people put between its digits.
+PHONE: Final = re.compile(r"\+[0-9][0-9().-]{2,30}")
+IN_MEMORY: Final = ":memory:"
+# Who, as SQLAlchemy reads it; where, and the rest.
+WHERE: Final = re.compile(r"([^:/]*(?::[^@]*)?@)?([^?]*)(?:\?(.*))?", re.DOTALL)
+# One of several servers of PostgreSQL, as libpq lists them.
+SERVER: Final = re.compile(r"(?P<host>[^\s:\[\]]+)(:(?P<port>[0-9]{1,4}|[1-6][0-9]{4}))?")
+POSTGRESQL_PORT: Final = "5432"
+NO_DATABASE_URL: Final = (
+    "DATABASE_URL must be an address as in "
+    "“postgresql://user:password@db.example.com:5432/portal”, or several servers separated by "
+    "commas."
+)
+
+
+def web_address(environ: Mapping[str, str], name: str, default: str) -> str:
+    """An http or https address without a slash at its end."""
+    text = environ.get(name, "").strip() or default
+    parts = _split(text)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingsError(f"{name} must start with http:// or https://, not “{text}”.")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise SettingsError(f"{name} must be an address as in “https://portal.example.com”.")
+    return text.rstrip("/")
+
+
+def database_url(environ: Mapping[str, str], instance_dir: Path) -> str:
+    """SQLite in the instance folder unless `DATABASE_URL` names a database.
+
+    A relative file lies in the instance folder, whatever folder a process was started in.
+    """
+    text = environ.get("DATABASE_URL", "").strip() or "sqlite:///portal.sqlite"
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in {"sqlite", "postgres", "postgresql", "postgresql+psycopg"}:
+        raise SettingsError("DATABASE_URL must start with sqlite:/// or postgresql://.")
+    if scheme == "sqlite":
+        return _sqlite_url(_parsed(text), instance_dir)
+    found = f"postgresql+psycopg://{_listed(rest)}"
+    _parsed(found)
+    return found
+
+
+def redis_url(environ: Mapping[str, str], default: str) -> str:
+    """The embedded Valkey's socket unless `REDIS_URL` names a server."""
+    text = environ.get("REDIS_URL", "").strip() or default
+    scheme = text.partition("://")[0]
+    if scheme not in {"redis", "rediss", "unix"}:
+        raise SettingsError("REDIS_URL must start with redis://, rediss:// or unix://.")
+    parts = _split(text)
+    if parts is None or not (parts.path if scheme == "unix" else parts.hostname) or _odd(text):
+        raise SettingsError(
+            "REDIS_URL must name a server, as in “redis://127.0.0.1:6379/0”, "
+            "or a socket, as in “unix:///run/valkey.sock”."
+        )
+    return text
+
+
+def smtp_url(environ: Mapping[str, str]) -> str:
+    """The mail server, empty when there is none."""
+    text = environ.get("SMTP_URL", "").strip()
+    parts = _split(text)
+    is_server = parts is not None and parts.scheme in {"smtp", "smtps"} and bool(parts.hostname)
+    if text and not (parts and is_server and _may_send(parts)):
+        raise SettingsError(
+            "SMTP_URL must be an address as in “smtp://user:password@mail.example.com:587"
+            "?from=portal@example.com”, with signs such as / # ? and @ in the password as %2F and "
+            "so on."
+        )
+    if parts and not (unquote(parts.username or "") + unquote(parts.password or "")).isascii():
+        raise SettingsError(
+            "SMTP_URL must have a user and a password of ASCII characters: no others can be sent "
+            "to a mail server."
+        )
+    return text
+
+
+def security_contact(environ: Mapping[str, str]) -> str:
+    """Where weaknesses are reported, for security.txt (RFC 9116, 2.5.3); empty when nobody said."""
+    text = environ.get("SECURITY_CONTACT", "").strip()
+    scheme, _, rest = text.partition(":")
+    if text and not (text.isascii() and text.isprintable() and _is_contact(scheme, rest)):
+        raise SettingsError(
+            "SECURITY_CONTACT must be one address as in “mailto:security@example.com”, "
+            "“https://example.com/report” or “tel:+43-1-234567”."
+        )
+    return text
+
+
+def _is_contact(scheme: str, rest: str) -> bool:
+    if " " in rest:
+        return False
+    if scheme == "https":
+        parts = _split(f"{scheme}:{rest}")
+        return parts is not None and bool(parts.hostname) and "@" not in parts.netloc
+    if scheme == "tel":
+        return PHONE.fullmatch(rest) is not None
+    return scheme == "mailto" and is_email(rest.partition("?")[0])
+
+
+def _split(text: str) -> SplitResult | None:
+    """The parts of an address; None where it is none."""
+    try:
+        parts = urlsplit(text)
+        is_whole = parts.port is None or parts.port > 0  # reading it checks it
+    except ValueError:
+        return None
+    return parts if is_whole and " " not in parts.netloc and text.isprintable() else None
+
+
+def _parsed(text: str) -> URL:
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError):
+        raise SettingsError(NO_DATABASE_URL) from None
+
+
+def _listed(rest: str) -> str:
+    """What follows `postgresql://`, several servers as SQLAlchemy wants them: in the query. Of
+    several the one that takes changes is meant, unless the address says otherwise."""
+    user, place, query = WHERE.fullmatch(rest).groups(default="")  # type: ignore[union-attr]  # all fit
+    listed, _, name = place.partition("/")
+    if "," not in listed:
+        return rest
+    servers = [SERVER.fullmatch(each) for each in listed.split(",")]
+    if not all(servers):
+        raise SettingsError(NO_DATABASE_URL)
+    hosts = ",".join(each["host"] for each in servers if each)
+    ports = ",".join(each["port"] or POSTGRESQL_PORT for each in servers if each)
+    words = [f"host={hosts}&port={ports}", *([query] if query else [])]
+    if "target_session_attrs=" not in query:
+        words.append("target_session_attrs=read-write")
+    return f"{user}/{name}?{'&'.join(words)}"
+
+
+def _sqlite_url(url: URL, instance_dir: Path) -> str:
+    if url.host or not url.database or url.database == IN_MEMORY:
+        raise SettingsError(
+            "DATABASE_URL must name a file after sqlite:///, as in “sqlite:////srv/portal.sqlite”."
+        )
+    return url.set(database=str(instance_dir / url.database)).render_as_string()
+
+
+def _odd(text: str) -> bool:
+    """Whether the client would not understand the options in it."""
+    try:
+        ConnectionPool.from_url(text)
+    except ValueError:
+        return True
+    return False
+
+
+def _may_send(parts: SplitResult) -> bool:
+    sender = parse_qs(parts.query).get("from")
+    return sender is None or (sender[0].isprintable() and is_email(parseaddr(sender[0])[1]))

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, create_engine
 
 from portal.config.settings import Settings, SettingsError, load_settings
-from portal.config.urls import database_url
+from portal.config.values import database_url
 from portal.database.engine import engine_options, impatient_engine
 from portal.services.dispatch.request import guard
 from tests.conftest import ENVIRONMENT

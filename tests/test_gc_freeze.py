@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.garbage import lasting
+from portal import gc_freeze
 from tests.conftest import ENVIRONMENT
 from tests.support.processes import ROOT
 
@@ -28,7 +28,7 @@ def test_it_is_not_looked_through_meanwhile_nor_later() -> None:
     gc.callbacks.append(lambda phase, facts: looks.append(phase))
     try:
         before = gc.get_freeze_count()
-        with lasting():
+        with gc_freeze():
             kept = [[number] for number in range(100_000)]
         assert not looks
         assert gc.get_freeze_count() - before > len(kept)
@@ -38,7 +38,7 @@ def test_it_is_not_looked_through_meanwhile_nor_later() -> None:
 
 
 def test_after_an_error_the_collector_goes_on() -> None:
-    with pytest.raises(ValueError, match="wrong"), lasting():
+    with pytest.raises(ValueError, match="wrong"), gc_freeze():
         raise ValueError("wrong")
     assert gc.isenabled()
 
