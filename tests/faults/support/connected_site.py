@@ -1,0 +1,172 @@
+"""Machines that send, each at the end of a cable, to several receivers with addresses of their own;
+PostgreSQL and Valkey they reach in any case."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final
+
+from sqlalchemy import func, select
+
+from portal.extensions import db
+from portal.models.deliveries import Attempt, AttemptOutcome, Delivery
+from portal.models.webhooks import Webhook
+from portal.services.operations.findings import find
+from portal.services.operations.health import read_facts
+from tests.faults.conftest import retire_webhooks
+from tests.faults.healing.cable import EVERYBODY, RECEIVERS, Cable, beside
+from tests.faults.support.delivery_ledger import settled
+from tests.faults.support.machines import environment_of_machine, have_pumped
+from tests.faults.support.running_portal import SENDERS, RunningPortal
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+from tests.support.servers import PostgresServer
+from tests.support.valkey import PrivateValkey
+
+HOSTS: Final = [RECEIVERS, "10.98.0.3", "10.98.0.4", "10.98.0.5"]
+OFFLINE: Final = "cannot connect to"  # of a finding
+OWN: Final = {
+    "WEBHOOK_ALLOWED_NETWORKS": EVERYBODY,
+    "WEBHOOK_TIMEOUT": "20",
+    "LEASE_MARGIN": "10",
+}
+
+
+class Site:
+    """`receivers`: one at each of `HOSTS`. `saved`: when each event was stored, by its asset;
+    monotonic. `offline`: when it was first said which machine cannot connect, by the sentence."""
+
+    def __init__(self, folder: Path, place: Path, stack: ExitStack) -> None:
+        self._folder, self._place, self._stack = folder, place, stack
+        self._database = stack.enter_context(PostgresServer()).new_database()
+        self._valkey = PrivateValkey(place)
+        self._valkey.start()
+        stack.callback(self._valkey.close)
+        self.receivers = [stack.enter_context(Receiver(host=host)) for host in HOSTS]
+        self.cables: list[Cable] = []
+        self.portals: list[RunningPortal] = []
+        self.saved: dict[int, float] = {}
+        self.offline: dict[str, float] = {}
+
+    def add_machine(self) -> None:
+        """Start another machine that sends: m1, m2."""
+        number = len(self.cables) + 1
+        cable = Cable(self._place, number)
+        self._stack.callback(cable.close)
+        self.cables.append(cable)
+        self._start(f"m{number}", cable.words)
+
+    def add_process(self) -> None:
+        """Start another process that sends on the first machine."""
+        self._start("m1", beside(self.portals[0].process.pid))
+
+    def _start(self, machine: str, within: Sequence[str]) -> None:
+        folder = self._folder / f"{len(self.portals)}"
+        folder.mkdir()
+        settings = environment_of_machine(
+            folder / "instance", self._database, self._valkey.url, clock_shift=0
+        )
+        parts = SENDERS[:1] if self.portals else SENDERS
+        portal = RunningPortal(folder, settings | OWN | {"MACHINE": machine}, parts, within)
+        self._stack.callback(portal.close)
+        assert portal.starts(), portal.process.output.read_text()
+        self.portals.append(portal)
+
+    def connect(self, urls: Sequence[str]) -> None:
+        """Have a webhook at each of these, and something arrive there; nobody is hurt any more."""
+        for cable in self.cables:
+            cable.is_cut, cable.lost = False, set()
+        retire_webhooks()
+        assert until(lambda: not self.look(), 15), self.look()
+        self.saved.clear()
+        self.offline.clear()
+        for receiver in self.receivers:
+            receiver.stop()
+            receiver.start()
+            receiver.calm()
+            receiver.received.clear()
+        for url in urls:
+            make_webhook(url)
+        self.save()
+        assert settled(10)
+
+    def warm_up(self) -> None:
+        """Have each machine send something, over connections that stay open."""
+        for receiver in self.receivers:
+            receiver.answer(delay=0.3)  # one alone has not enough places
+
+        def all_have() -> bool:
+            for _ in range(5):
+                self.save()
+            return have_pumped(*self.portals)
+
+        assert until(all_have, 30)
+        for receiver in self.receivers:
+            receiver.calm()
+        assert settled(20)
+
+    def save(self) -> None:
+        """Store an event of an asset of its own, for each webhook."""
+        number = len(self.saved) + 1
+        publish(asset_id=number)
+        self.saved[number] = monotonic()
+
+    def save_for(self, seconds: float, a_second: float = 2.0) -> None:
+        """Go on saving, and look who is said to be offline."""
+        ends_at = monotonic() + seconds
+        while monotonic() < ends_at:
+            began = monotonic()
+            self.save()
+            self.look()
+            sleep(max(0.0, began + 1 / a_second - monotonic()))
+
+    def look(self) -> list[str]:
+        """Return what System says of machines that cannot connect."""
+        db.session.rollback()
+        facts = read_facts()
+        titles = [each.title for each in find(facts, facts.at) if OFFLINE in each.title]
+        for title in titles:
+            self.offline.setdefault(title, monotonic())
+        return titles
+
+    def waits(self, *receivers: Receiver) -> dict[tuple[int, str], float]:
+        """Return how long each event took to its first arrival at each of these addresses."""
+        first: dict[tuple[int, str], float] = {}
+        for receiver in receivers or self.receivers:
+            for each in list(receiver.received):
+                number = json.loads(each.body)["asset_id"]
+                name = f"{each.header('Host')}{each.path}"
+                first.setdefault((number, name), each.at - self.saved[number])
+        return first
+
+    def failures(self) -> list[int]:
+        """Return how many attempts have failed for each delivery for which one has."""
+        db.session.rollback()
+        counts = (
+            select(func.count(Attempt.id))
+            .join(Delivery, Delivery.id == Attempt.delivery_id)
+            .join(Webhook, Webhook.id == Delivery.webhook_id)
+            .where(Webhook.deleted_at.is_(None), Attempt.outcome == AttemptOutcome.FAILED)
+            .group_by(Attempt.delivery_id)
+        )
+        return list(db.session.scalars(counts))
+
+
+@contextmanager
+def connected_site(folder: Path, machines: int = 1) -> Iterator[Site]:
+    """So many machines, which run meanwhile, in the application context of the first; inside a
+    network namespace that has `HOSTS`."""
+    with ExitStack() as stack:
+        # A socket's path has to be short.
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v-")))
+        site = Site(folder, place, stack)
+        for _ in range(machines):
+            site.add_machine()
+        with site.portals[0].app.app_context():
+            yield site
+            db.session.remove()
+            db.engine.dispose()

@@ -1,0 +1,207 @@
+"""Whose fault it is that nobody can be connected to: a sender that is cut off spends no attempt and
+holds up nobody, and a receiver that is down fails as ever."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from portal.lib.clock import utcnow
+from tests.engine.http.real_receivers.name_server import NameServer
+from tests.faults.healing.cable import RECEIVERS
+from tests.faults.support.connected_site import HOSTS, Site, connected_site
+from tests.faults.support.delivery_ledger import settled
+from tests.faults.support.durations import IS_FULL, PATIENCE, needs_tun
+from tests.support.factories import make_webhook
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+
+log = logging.getLogger(__name__)
+
+AWAY = float(os.environ.get("AWAY_SECONDS") or (60 if IS_FULL else 12))
+SECONDS = 30.0 if IS_FULL else 12.0  # that one machine of two is cut off
+NAMED_WITHIN = 10.0 * PATIENCE
+BACK_WITHIN = 5.0 * PATIENCE
+SOON = 1.0 * PATIENCE  # for those whom it does not concern
+TAKEN_OVER = 10.0  # seconds from the cut until another machine has brought what the cut one had
+ONCE = 20.0  # the longest that a delivery to the one receiver waits
+NAMES = {f"r{number}.example.com": [host] for number, host in enumerate(HOSTS[:3])}
+SHARED = {"a.example.com": [HOSTS[1]], "b.example.com": [HOSTS[1]]}
+
+pytestmark = [
+    # A resolver that is silent is asked again, and then the next.
+    pytest.mark.netns(addresses=HOSTS, resolvers=[RECEIVERS] * 3),
+    pytest.mark.timeout(180 + AWAY),
+    needs_tun,
+]
+Case = Callable[[Site], None]
+
+
+def urls(receivers: list[Receiver]) -> list[str]:
+    return [receiver.url for receiver in receivers]
+
+
+def assert_back(site: Site, back_at: float) -> None:
+    """All is sent soon after the return, and nobody is said to be offline any more."""
+    assert settled(BACK_WITHIN), site.failures()
+    log.warning("all sent %.1f s after the return", monotonic() - back_at)
+    assert until(lambda: not site.look(), BACK_WITHIN), site.look()
+
+
+def cut_from_all_for_a_while(site: Site) -> None:
+    site.connect(urls(site.receivers))
+    site.cables[0].is_cut = True
+    cut_at = monotonic()
+    site.save_for(AWAY, min(2.0, 120 / AWAY))
+    assert "m1" in min(site.offline, key=site.offline.__getitem__)
+    assert min(site.offline.values()) < cut_at + NAMED_WITHIN
+    assert all(host in site.look()[0] for host in sorted(HOSTS)[:3])
+    site.cables[0].is_cut = False
+    assert_back(site, monotonic())
+    assert site.failures() == []
+    assert len(site.waits()) == len(HOSTS) * len(site.saved)
+
+
+def two_processes_are_cut_from_two_hosts(site: Site) -> None:
+    site.add_process()
+    site.connect(urls(site.receivers[:2]))
+    site.warm_up()
+    site.cables[0].is_cut = True
+    site.save_for(4)
+    assert until(lambda: len(site.look()) == 1, NAMED_WITHIN), site.look()
+    site.cables[0].is_cut = False
+    assert_back(site, monotonic())
+    assert site.failures() == []
+
+
+def names_are_not_resolved_for_a_while(site: Site) -> None:
+    """One webhook has an address in figures; the others were well when they were last sent to,
+    which is longer ago than a name is remembered."""
+    site.connect([site.receivers[3].url])
+    with NameServer(NAMES, host=RECEIVERS) as resolver:
+        resolver.silent_to.add(site.cables[0].far)
+        for name, receiver in zip(NAMES, site.receivers, strict=False):
+            make_webhook(f"http://{name}:{receiver.port}/", last_delivered_at=utcnow())
+        silent_at = monotonic()
+        site.save_for(AWAY / 2)
+        assert max(site.waits(site.receivers[3]).values()) < SOON
+        left = max(0.1, silent_at + NAMED_WITHIN - monotonic())
+        assert until(lambda: bool(site.look()), left)
+        assert HOSTS[3] not in site.look()[0]
+        resolver.silent_to.clear()
+        assert_back(site, monotonic())
+    assert site.failures() == []
+
+
+def a_receiver_is_down(site: Site) -> None:
+    site.connect(urls(site.receivers))
+    site.receivers[0].stop()
+    site.save_for(3)
+    assert until(lambda: bool(site.failures()), 10)
+    assert max(site.waits(*site.receivers[1:]).values()) < SOON
+    assert not site.offline
+    site.receivers[0].start()
+    assert settled(20)
+
+
+def three_of_four_receivers_are_down(site: Site) -> None:
+    site.connect(urls(site.receivers))
+    for receiver in site.receivers[:3]:
+        receiver.stop()
+    site.save_for(4)
+    assert until(lambda: len(site.waits(site.receivers[3])) == len(site.saved), 5)
+    assert max(site.waits(site.receivers[3]).values()) < SOON
+    for receiver in site.receivers[:3]:
+        receiver.start()
+    assert settled(20)
+
+
+def the_only_host_is_down(site: Site) -> None:
+    """Nothing can be told apart, as where two names lead to one address."""
+    with NameServer(SHARED, host=RECEIVERS):
+        port = site.receivers[1].port
+        for shared in ([site.receivers[1].url], [f"http://{name}:{port}/" for name in SHARED]):
+            site.connect(shared)
+            site.receivers[1].stop()
+            site.save()
+            assert until(lambda: bool(site.failures()), 10)
+            assert not site.look()
+            site.receivers[1].start()
+            assert settled(20)
+
+
+def a_captive_portal_answers_for_everybody(site: Site) -> None:
+    site.connect(urls(site.receivers))
+    for receiver in site.receivers:
+        receiver.answer(302, headers=[("Location", "http://sign-in.example/")])
+    site.save_for(2)
+    assert until(lambda: len(site.failures()) >= len(HOSTS), 10)
+    assert not site.offline
+    for receiver in site.receivers:
+        receiver.calm()
+    assert settled(30)
+
+
+def one_of_two_machines_is_cut_from_all(site: Site) -> None:
+    site.connect(urls(site.receivers))
+    site.warm_up()
+    site.cables[0].is_cut = True
+    cut_at = monotonic()
+    site.save_for(SECONDS)
+    left = max(0.1, cut_at + SECONDS + TAKEN_OVER - monotonic())
+    assert until(lambda: len(site.waits()) == len(HOSTS) * len(site.saved), left)
+    waits = {key: wait for key, wait in site.waits().items() if site.saved[key[0]] > cut_at}
+    later = sorted(wait for key, wait in waits.items() if site.saved[key[0]] > cut_at + TAKEN_OVER)
+    assert max(waits.values()) < TAKEN_OVER
+    log.warning("the slowest %.2f s, and later %.2f s", max(waits.values()), later[-1])
+    assert later[int(len(later) * 0.99) - 1] < SOON
+    assert min(site.offline.values()) < cut_at + NAMED_WITHIN
+    site.cables[0].is_cut = False
+    assert_back(site, monotonic())
+    assert site.failures() == []
+
+
+def one_of_two_machines_is_cut_from_one_receiver(site: Site) -> None:
+    site.connect(urls(site.receivers))
+    site.warm_up()
+    site.cables[0].lost = {HOSTS[1]}
+    cut_at = monotonic()
+    site.save_for(SECONDS)
+    assert settled(ONCE)
+    waits = site.waits(site.receivers[1])
+    slow = [key for key, wait in waits.items() if wait > SOON]
+    others = site.waits(*(each for each in site.receivers if each.host != HOSTS[1]))
+    log.warning("slow %s of %s, the slowest %.2f s", len(slow), len(waits), max(waits.values()))
+    assert max(waits.values()) < ONCE
+    assert all(site.saved[number] < cut_at + ONCE for number, _ in slow)
+    after = [wait for (number, _), wait in others.items() if site.saved[number] > cut_at]
+    assert max(after) < SOON
+    assert set(site.failures()) <= {1}
+    assert not site.offline
+
+
+ALONE = (
+    cut_from_all_for_a_while,
+    names_are_not_resolved_for_a_while,
+    a_receiver_is_down,
+    three_of_four_receivers_are_down,
+    the_only_host_is_down,
+    a_captive_portal_answers_for_everybody,
+    two_processes_are_cut_from_two_hosts,  # the last: the second one stays
+)
+TWO = (one_of_two_machines_is_cut_from_all, one_of_two_machines_is_cut_from_one_receiver)
+
+
+@pytest.mark.parametrize(("machines", "cases"), [(1, ALONE), (2, TWO)], ids=["alone", "two"])
+def test_no_attempt_is_spent_for_a_fault_of_the_sender(
+    tmp_path: Path, subtests: pytest.Subtests, machines: int, cases: tuple[Case, ...]
+) -> None:
+    with connected_site(tmp_path, machines) as site:
+        for case in cases:
+            began = monotonic()
+            with subtests.test(case.__name__):
+                case(site)
+            log.warning("%s took %.1f s", case.__name__, monotonic() - began)
