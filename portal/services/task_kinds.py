@@ -7,7 +7,7 @@ from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
 from portal.services.csv import import_task
 from portal.services.deliveries import bulk_retry
-from portal.services.erasure import walk as erasure_walk
+from portal.services.erasure import erase
 from portal.services.tasks import Kind
 
 _ALL: Final[tuple[Kind, ...]] = (
@@ -16,7 +16,7 @@ _ALL: Final[tuple[Kind, ...]] = (
     bulk.BULK,
     bulk_retry.KIND,
     alert_runs.KIND,
-    erasure_walk.KIND,
+    erase.KIND,
 )
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}

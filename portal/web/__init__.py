@@ -12,7 +12,6 @@ from portal.web.deliveries import bulk_retry_views
 from portal.web.deliveries import help_views as delivery_help_views
 from portal.web.deliveries import problem_views as delivery_problem_views
 from portal.web.deliveries import views as delivery_views
-from portal.web.erasure import views as erasure_views
 from portal.web.find import views as find_views
 from portal.web.forms import filter_form
 from portal.web.frame import access, banner_views, layout, request_log
@@ -21,6 +20,7 @@ from portal.web.help import views as help_views
 from portal.web.home import views as home_views
 from portal.web.operations import audit_views, probe_views, system_views
 from portal.web.people import account_views, invitation_views, link_views, sign_in_views
+from portal.web.people import erasure_views as people_erasure_views
 from portal.web.people import views as people_views
 from portal.web.planning import views as planning_views
 from portal.web.tasks import views as task_views
@@ -54,7 +54,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     people_views.blueprint,
     invitation_views.blueprint,
     link_views.new_passwords_blueprint,
-    erasure_views.blueprint,
+    people_erasure_views.blueprint,
     asset_views.blueprint,
     asset_views.tabs_blueprint,
     csv_views.export_blueprint,

@@ -1,29 +1,40 @@
 """Erase a person: shut out and renamed at once, then taken out of the history by long work.
 
+The work goes through one table after the other, a batch of rows in each transaction. Done twice it
+changes nothing more; killed at any instant it continues where it was. What is append-only lets
+names change until the last transaction says that the erasure is finished.
+
 No event is sent: none of the 21 kinds tells of people, and nobody is erased who holds or has
 reserved an asset, so that no asset changes with it. Stored bodies are not rewritten.
 """
 
 from collections.abc import Collection
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from portal.extensions import Base
+from portal.lib.clock import common_now
 from portal.models.assignments import Staff
 from portal.models.audit import ErasedKind, Erasure
 from portal.models.people import User
+from portal.models.tasks import Task
 from portal.services import audit, tasks
 from portal.services.assets import staff
 from portal.services.core.erasures import find_erasure, label_of, stuck_erasures
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
-from portal.services.erasure import walk
-from portal.services.erasure.person import TARGETS, person_to_be
-from portal.services.erasure.places import places_of
+from portal.services.erasure.person import TARGETS, KnownPerson, person_of, person_to_be
+from portal.services.erasure.places import NameTable, places_of
 from portal.services.people import accounts
+from portal.services.tasks import Kind, Step
 from portal.services.webhooks import rows
+
+NAME: Final = "erasure"
+PERMISSION: Final = "people.erase"
 
 
 def erase(
@@ -43,7 +54,7 @@ def erase(
     """
     with writing() as current:
         row = _shut_out(current, actor, kind, public_id)
-        if row.version != version + 1:  # by one for being shut out
+        if row.version != version + 1:  # by one because the person was shut out
             raise Stale(f"{row.name} was changed since you opened the form. Read it again.")
         if typed.strip().casefold() != row.email.casefold():
             raise Refusal("Type the e-mail address exactly as it stands above", field="typed")
@@ -62,19 +73,19 @@ def erase(
             row.password_hash, row.time_zone = "", None
         target = (TARGETS[kind], row.public_id, row.name)
         audit.record(current, actor, f"{TARGETS[kind]}.erasure_started", target=target)
-        _have_done(current, actor, erasure)
+        _begin_work(current, actor, erasure)
         return erasure.id
 
 
 def resume(actor: Actor, kind: ErasedKind, public_id: UUID) -> None:
     """Begin the long work again where it ended before its time; what is done is passed over."""
     with writing() as current:
-        require(current, actor, walk.PERMISSION)
+        require(current, actor, PERMISSION)
         erasure = find_erasure(current, kind, find(kind, public_id).id)
         if erasure is None:
             raise NotFound("Nobody is being erased here.")
         if is_stuck(erasure):
-            _have_done(current, actor, erasure)
+            _begin_work(current, actor, erasure)
 
 
 def find(kind: ErasedKind, public_id: UUID) -> Staff | User:
@@ -90,8 +101,52 @@ def find(kind: ErasedKind, public_id: UUID) -> Staff | User:
 
 
 def is_stuck(erasure: Erasure) -> bool:
-    """Whether it is not finished and nobody works at it any more."""
+    """Return whether it is not finished and nobody works at it any more."""
     return erasure in stuck_erasures(session())
+
+
+def count(person: KnownPerson) -> dict[str, int]:
+    """Count the rows of each table that name the person now. Reads only."""
+    counts = {}
+    for place in places_of(person.kind):
+        rows = select(func.count()).select_from(place.model).where(place.names(person))
+        if number := session().execute(rows).scalar_one():
+            counts[place.table] = number
+    return counts
+
+
+def step(current: Session, task: Task) -> Step:
+    """Take the person out of the next batch of a table; at the end, say that it is done."""
+    erasure = current.get_one(Erasure, task.params["erasure_id"], with_for_update=True)
+    if erasure.finished_at is not None:
+        return tasks.DONE
+    kind = ErasedKind(erasure.kind)
+    # The person's own row stays, for others refer to it.
+    row: Staff | User = (
+        current.get_one(Staff, erasure.person_id)
+        if kind is ErasedKind.STAFF
+        else current.get_one(User, erasure.person_id)
+    )
+    places = places_of(kind)
+    number, after = task.cursor.get("place", 0), task.cursor.get("after", 0)
+    while number < len(places):
+        last = _end_of_batch(current, places[number], after)
+        if last is not None:
+            person = person_of(current, erasure, row)
+            _take_out(current, erasure, places[number], person, after, last)
+            task.cursor, task.done = {"place": number, "after": last}, number
+            return tasks.MORE
+        number, after = number + 1, 0
+    erasure.finished_at, erasure.known_as = common_now(), None
+    changes = {"rows": {"from": None, "to": sum(erasure.counts.values())}}
+    target = (TARGETS[kind], row.public_id, row.name)
+    action = f"{TARGETS[kind]}.erased"
+    audit.record(current, tasks.actor_of(task), action, target=target, changes=changes)
+    task.done = task.total
+    return tasks.DONE
+
+
+KIND: Final = Kind(name=NAME, permission=PERMISSION, step=step, can_stop=False)
 
 
 def _shut_out(current: Session, actor: Actor, kind: ErasedKind, public_id: UUID) -> Staff | User:
@@ -103,8 +158,47 @@ def _shut_out(current: Session, actor: Actor, kind: ErasedKind, public_id: UUID)
     return user
 
 
-def _have_done(current: Session, actor: Actor, erasure: Erasure) -> None:
+def _begin_work(current: Session, actor: Actor, erasure: Erasure) -> None:
     total = len(places_of(ErasedKind(erasure.kind)))
     params = {"erasure_id": erasure.id}
-    task = tasks.start(current, actor, walk.NAME, total=total, params=params)
+    task = tasks.start(current, actor, NAME, total=total, params=params)
     erasure.task_public_id = task.public_id
+
+
+def _end_of_batch(current: Session, place: NameTable, after: int) -> int | None:
+    """The key at which the next batch ends; None behind the last row."""
+    keys = select(place.key).where(place.key > after).distinct().order_by(place.key)
+    batch = keys.limit(place.most).subquery()
+    last: int | None = current.scalar(select(func.max(batch.c[0])))
+    return last
+
+
+def _take_out(
+    current: Session, erasure: Erasure, place: NameTable, person: KnownPerson, after: int, last: int
+) -> None:
+    """Replace the person's names in the rows behind the key `after`, up to `last`."""
+    table, keys = Base.metadata.tables[place.table], place.keys
+    fields = place.fields_of(person.kind)
+    flags = (field.names(person).label(f"is_{n}") for n, field in enumerate(fields))
+    rows = (
+        select(*keys, *(field.column for field in fields), *flags)
+        .where(place.key > after, place.key <= last, place.names(person))
+        .order_by(*keys)
+        .with_for_update()
+    )
+    changed = 0
+    for row in current.execute(rows).all():
+        values = row[len(keys) :]
+        before = {field.column.key: value for field, value in zip(fields, values, strict=False)}
+        now = dict(before)
+        for field, names_person in zip(fields, values[len(fields) :], strict=True):
+            if names_person:
+                now[field.column.key] = field.erased(person, now[field.column.key])
+        if now != before:
+            own = [key == value for key, value in zip(keys, row, strict=False)]
+            differences = {name: value for name, value in now.items() if value != before[name]}
+            current.connection().execute(update(table).where(*own).values(differences))
+            changed += 1
+    if changed:
+        so_far = erasure.counts.get(place.table, 0)
+        erasure.counts = {**erasure.counts, place.table: so_far + changed}

@@ -60,6 +60,11 @@ class NameTable:
     most: int = ROWS_A_STEP
 
     @property
+    def keys(self) -> Sequence[Column]:
+        """The columns that name one row."""
+        return (self.key, *self.rest)
+
+    @property
     def table(self) -> str:
         """The table's name, by which changed rows are counted."""
         return str(self.model.__tablename__)

@@ -19,9 +19,9 @@ from portal.services.assets.staff import holdings_of, reserved_by
 from portal.services.core.permissions import Actor
 from portal.services.core.queries import any_holds, capped
 from portal.services.core.unit_of_work import session
+from portal.services.erasure.erase import count
 from portal.services.erasure.person import KnownPerson, person_to_be
 from portal.services.erasure.places import places_of
-from portal.services.erasure.walk import count
 
 MOST_NAMED: Final = 5
 MOST_READ: Final = 1000  # rows of a table, for one name

@@ -13,7 +13,7 @@ from portal.services.alerts import runs as alert_runs
 from portal.services.csv import import_task
 from portal.services.csv.import_rows import Verdict
 from portal.services.deliveries import bulk_retry
-from portal.services.erasure import walk as erasure_walk
+from portal.services.erasure import erase
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import ENDED
 from portal.web.assets.bulk_views import title_of
@@ -124,7 +124,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         undone=("did not arrive", "did not arrive"),
         tags=BULK_RETRY,
     ),
-    erasure_walk.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),
+    erase.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),
     alert_runs.NAME: TaskWords(
         title=lambda _task: "Check for alerts",
         outcomes={alert_runs.FIRED: "entered", alert_runs.PASSED: "no longer due"},

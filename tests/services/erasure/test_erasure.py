@@ -26,7 +26,7 @@ from portal.services.assets import staff
 from portal.services.assets.staff import StaffValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.erasure import erase, places, walk
+from portal.services.erasure import erase, places
 from portal.services.people import sign_in_throttle
 from portal.services.task_kinds import KINDS
 from tests.services.actions.plan_examples import last_body, make_reservation, wish
@@ -213,7 +213,7 @@ def step_by_step(trouble: Callable[[int], bool]) -> int:
     for steps in range(1, 200):
         if turn is None:
             break
-        more = service_tasks.advance(turn, walk.KIND)
+        more = service_tasks.advance(turn, erase.KIND)
         if not more:
             break
         if trouble(steps):
@@ -258,7 +258,7 @@ def test_done_once_more_it_changes_nothing(app: Flask) -> None:
     trail = select(AuditEntry.__table__).order_by(AuditEntry.id)
     before = [dict(row._mapping) for row in session().execute(trail)]
     with writing() as current:
-        again = current.scalars(select(Task).where(Task.kind == walk.NAME)).one()
+        again = current.scalars(select(Task).where(Task.kind == erase.NAME)).one()
         again.state, again.cursor, again.finished_at = "waiting", {}, None
     job.work(KINDS)
     session().rollback()
@@ -289,9 +289,9 @@ def test_what_is_decided_while_a_name_is_taken_out_is_told_without_it(app: Flask
     numbers = [place.table for place in places.places_of(ErasedKind.STAFF)]
 
     def take_out(current: Session) -> None:
-        task = current.scalars(select(Task).where(Task.kind == walk.NAME)).one()
+        task = current.scalars(select(Task).where(Task.kind == erase.NAME)).one()
         task.cursor = {"place": numbers.index("reservations")}
-        walk.step(current, task)
+        erase.step(current, task)
 
     meanwhile(app, partial(reservations.approve, by, wanted), take_out)
     told = last_body()

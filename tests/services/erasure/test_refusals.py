@@ -23,7 +23,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry
-from portal.services.erasure import erase, walk
+from portal.services.erasure import erase
 from portal.services.people import accounts, password_resets
 from tests.services.alerts.due_things import work
 from tests.support.database.rivals import at_once
@@ -177,7 +177,7 @@ def test_an_erasure_is_not_stopped_half_way(app: Flask) -> None:
     erase_staff(ada, maria)
     task = session().scalars(select(Task)).one()
     with pytest.raises(Refusal, match="cannot be stopped"):
-        tasks.stop(ada.actor, task.public_id, walk.KIND)
+        tasks.stop(ada.actor, task.public_id, erase.KIND)
 
 
 def test_one_that_was_given_up_is_begun_again(app: Flask) -> None:

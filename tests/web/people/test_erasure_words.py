@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.web.erasure import views
+from portal.web.people import erasure_views as people_erasure_views
 
 ONE = [
     "1 line of a timeline",
@@ -54,4 +54,4 @@ TABLES = [
 
 @pytest.mark.parametrize(("count", "words"), [(1, ONE), (2, MANY), (0, [])])
 def test_each_is_counted_in_its_place_and_none_is_not_told(count: int, words: list[str]) -> None:
-    assert views.in_words(dict.fromkeys(TABLES, count)) == words
+    assert people_erasure_views.in_words(dict.fromkeys(TABLES, count)) == words
