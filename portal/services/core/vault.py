@@ -145,7 +145,7 @@ def refuse_other_keys() -> None:
         raise WrongKeys
 
 
-def why_closed() -> str | None:
+def why_undecryptable() -> str | None:
     """Return why our keys do not open what is stored, in a sentence; None where they do. Reads
     only."""
     sealed = _stored_canary()

@@ -213,7 +213,7 @@ def read_facts(*, examines: bool = False) -> Facts:
             backlog=read_backlog(),
             alerts=run_status(now),
             stuck_erasures=[label_of(each) for each in stuck_erasures(session())],
-            keys_error=vault.why_closed() or "",
+            keys_error=vault.why_undecryptable() or "",
             at=now,
             **rest,
         )

@@ -62,7 +62,7 @@ def look() -> LostKeys:
     current = session()
     parts_of = [(webhook.name, undecryptable_parts(webhook)) for webhook in current.scalars(_all())]
     webhooks = [UndecryptableWebhook(name, parts) for name, parts in parts_of if parts]
-    return LostKeys(webhooks, vault.why_closed() is not None)
+    return LostKeys(webhooks, vault.why_undecryptable() is not None)
 
 
 def undecryptable_names() -> list[str]:

@@ -40,7 +40,7 @@ def test_more_webhooks_than_places_get_one_each_in_turn(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 2)
-    # A set of these three is walked in another order.
+    # A set of these three is read in another order.
     made = [some(1, make_webhook(id=each))[0] for each in (33, 42, 48)]
     bulk_retry.start(ana, all_that(FAILED))
     work()

@@ -48,7 +48,7 @@ def _fill() -> Hook:
 
 TABLES = {"deliveries", "leases", "attempts", "attempt_bodies", "events"}
 # Each stored status that the shown one may have is a branch of its own.
-WALKS = {"attention": 3, "paused": 2}
+BRANCHES = {"attention": 3, "paused": 2}
 
 
 def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
@@ -126,7 +126,7 @@ def test_each_filter_scans_its_index_and_sorts_nothing_of_the_table(hook: Hook) 
                 faults.append(f"{words}, {where}:\n{whole}")
             sorts = whole.count("TEMP B-TREE") + whole.count("Sort Key")
             # What was found among the rows of a window, or in several branches, is put in order.
-            several = len(wanted.reasons) if len(wanted.reasons) > 1 else WALKS.get(words, 0)
+            several = len(wanted.reasons) if len(wanted.reasons) > 1 else BRANCHES.get(words, 0)
             if sorts > (several or (1 if wanted.event and wanted.webhook else 0)):
                 faults.append(f"{words}, {where} sorts:\n{whole}")
     assert not faults, "\n\n".join(faults)

@@ -8,8 +8,8 @@ from flask import Flask
 
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
+from tests.services.bulk_retry.test_bulk_retries import stopped_after_one
 from tests.services.bulk_retry.test_bulk_retry import FAILED, all_that, finish, some, work
-from tests.services.bulk_retry.test_runs import stopped_after_one
 from tests.support.deliveries import stored
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.pages import Page, Pages
@@ -41,9 +41,9 @@ def interrupted(sam: Person) -> tuple[UUID, list[UUID]]:
     return batch, made
 
 
-def runs(page: Page) -> list[str]:
+def lines(page: Page) -> list[str]:
     """The lines of bulk retries under way."""
-    found = [node for node in page.root.find_all("li") if node.get("class") == "run"]
+    found = [node for node in page.root.find_all("li") if node.get("class") == "batch"]
     return [node.find_all("p")[0].text for node in found]
 
 
@@ -66,7 +66,7 @@ def test_the_lists_say_who_started_one_and_that_somebody_else_continued_it(
     ana = signed_in(app, make_user("support", name="Ana Gruber"))
     ana.submit(ask(ana, batch).form(f"/batches/{batch}/go-on"))
     for path in ("/deliveries", "/"):
-        (line,) = runs(ana.get(path))
+        (line,) = lines(ana.get(path))
         who = CLOCK.sub("12:34", line).split(" · ")[1:3]
         assert who == ["Sam Okoro, 12:34", "continued by Ana Gruber"]
     (row,) = ana.get("/batches").rows()
@@ -108,10 +108,10 @@ def test_without_any_the_list_says_how_one_begins(support: Pages) -> None:
 def test_a_line_above_the_log_and_on_the_start_page_as_long_as_one_is_under_way(
     support: Pages, sam: Person
 ) -> None:
-    assert runs(support.get("/deliveries")) == []
+    assert lines(support.get("/deliveries")) == []
     batch, made = interrupted(sam)
     for path in ("/deliveries", "/"):
-        (line,) = runs(support.get(path))
+        (line,) = lines(support.get(path))
         assert CLOCK.sub("12:34", line) == (
             "Retry all with status Failed · Sam Okoro, 12:34 · 10 of 12 · 10 failed in a row"
         )
@@ -124,7 +124,7 @@ def test_a_line_above_the_log_and_on_the_start_page_as_long_as_one_is_under_way(
     for each in made[10:]:
         finish(each, "delivered")
     work()
-    assert runs(support.get("/deliveries")) == []
+    assert lines(support.get("/deliveries")) == []
 
 
 def test_what_a_stopped_one_left_is_retried_through_the_question_once(
@@ -151,7 +151,7 @@ def test_what_a_stopped_one_left_is_retried_through_the_question_once(
 def test_who_may_not_retry_sees_what_remains_and_no_button(app: Flask, sam: Person) -> None:
     batch, _ = interrupted(sam)
     pages = visit(app, "manager")
-    assert runs(pages.get("/deliveries"))
+    assert lines(pages.get("/deliveries"))
     for path in ("/deliveries", "/batches", f"/batches/{batch}"):
         assert "Retry the remaining" not in pages.get(path).main
 
