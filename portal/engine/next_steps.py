@@ -70,8 +70,7 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
 
 
 def step_after(reason: Reason, *, reference: str = "", is_test: bool = False) -> ReasonStep | None:
-    """Return what the next step takes; None where anybody may do it. The values are as in
-    `explain`."""
+    """Return what the next step takes; None where anybody may do it. Values as in `explain`."""
     step = _STEPS.get(reason)
     if step is None:
         return None

@@ -272,8 +272,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
 
 
 def title(reason: Reason, code: int | None = None) -> str:
-    """Return the few words of the log's Result column: the plain reason, then the code if one
-    came."""
+    """Return the words of the log's Result column: the plain reason, then the code if any."""
     words = _TABLE[reason].title
     return f"{words} ({code})" if code is not None else words
 

@@ -25,8 +25,7 @@ from portal.lib.ids import public_id
 
 
 class DeliveryStatus(StrEnum):
-    """Statuses that are stored. Sending is waiting or retrying with a live `Lease`, and never
-    stored."""
+    """Stored statuses. Sending is never stored: it is waiting or retrying with a live `Lease`."""
 
     WAITING = "waiting"
     RETRYING = "retrying"
@@ -267,8 +266,7 @@ def is_failed_attempt() -> ColumnElement[bool]:
 
 
 class AttemptBody(Base):
-    """The headers and bodies that went out and came back with one attempt; header values are
-    redacted."""
+    """Headers and bodies of one attempt, both ways; header values are redacted."""
 
     __tablename__ = "attempt_bodies"
 

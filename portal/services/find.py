@@ -103,8 +103,7 @@ class Hits(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class EverythingFound:
-    """All that was found. `sure`: the one thing that the text names by its id, tag or serial
-    number."""
+    """All that was found. `sure`: the one thing named by its id, tag or serial number."""
 
     assets: Hits[Asset] = field(default_factory=Hits)
     people: Hits[ListedStaff] = field(default_factory=Hits)
@@ -173,8 +172,7 @@ def _by_words(text: str, may: May) -> EverythingFound:
 
 
 def _exactly(words: Sequence[str]) -> EverythingFound:
-    """Return the assets that have one of the words for their tag or serial number, deleted ones
-    last."""
+    """Find assets by one of the words as tag or serial number, deleted ones last."""
     statement = {word.lower() for word in words}
     tagged = select(Asset.id).where(func.lower(Asset.asset_tag).in_(statement))
     numbered = select(Asset.id).where(

@@ -33,8 +33,7 @@ TimeColumn = InstrumentedAttribute[date] | InstrumentedAttribute[datetime]
 def newest_first(
     statement: Select[T], ids: InstrumentedAttribute[int], cursor: str | None
 ) -> Page[T]:
-    """Return the page at `cursor` of the entities that `wanted` selects; `ids` is their id
-    column."""
+    """Return the page at `cursor` of the entities that `wanted` selects, by the column `ids`."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         if place is None:

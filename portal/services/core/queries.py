@@ -157,8 +157,7 @@ def remove_in_steps(
     key: InstrumentedAttribute[int] | InstrumentedAttribute[str] | InstrumentedAttribute[UUID],
     is_old: ColumnElement[bool],
 ) -> None:
-    """Delete what is old, each step a transaction of its own; rows in use are left to the next
-    time."""
+    """Delete what is old, a transaction a step; rows in use are left to the next time."""
     while True:
         with writing() as current:
             statement = select(key).where(is_old).limit(ROWS_A_STEP)
@@ -192,8 +191,7 @@ COUNT_LIMIT: Final = 10_000
 
 
 def capped(current: Session, rows: Select[Any]) -> int:
-    """Count the rows that `rows` selects, up to one more than `COUNT_LIMIT`. Reads no more of
-    them."""
+    """Count the rows that `rows` selects, reading no more than `COUNT_LIMIT` and one."""
     limited = rows.limit(COUNT_LIMIT + 1).subquery()
     return current.execute(select(func.count()).select_from(limited)).scalar_one()
 

@@ -27,8 +27,7 @@ def today() -> date:
 
 
 def moment_words(at: datetime, zone: ZoneInfo, now: datetime | None = None) -> str:
-    """Return a time in `zone`: "3 May 09:00", with the year where it is another than `now`, or than
-    it is at this moment."""
+    """Return a time in `zone`: "3 May 09:00", with the year where it is another than `now`."""
     local, today = at.astimezone(zone), (now or common_now()).astimezone(zone)
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {local:%B}{year} {local:%H:%M}"

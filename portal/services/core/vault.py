@@ -67,8 +67,7 @@ def open_secret(webhook_id: int, sealed: bytes) -> str:
 
 
 def seal_headers(webhook_id: int, pairs: Sequence[tuple[str, str]]) -> bytes:
-    """Encrypt a webhook's custom headers, names and values, in their order, to be stored.
-    Raises `WrongKeys`."""
+    """Encrypt a webhook's custom headers, in their order, to be stored. Raises `WrongKeys`."""
     refuse_other_keys()
     return _seal(Purpose.HEADERS, webhook_id, json.dumps([list(pair) for pair in pairs]))
 
@@ -86,8 +85,7 @@ def seal_typed(user_id: int, text: str) -> str:
 
 
 def open_typed(user_id: int, token: str) -> str | None:
-    """Return what `seal_typed` kept; None when it is too old, another person's, or no token of
-    ours."""
+    """Decrypt what `seal_typed` kept; None when it is too old, or not this person's."""
     try:
         return _open(Purpose.TYPED, user_id, token.encode(), ttl=TYPED_SECONDS)
     except VaultError:
@@ -112,8 +110,7 @@ def seal_anew(sealed: bytes) -> bytes:
 
 
 def masked(secret: str) -> str:
-    """Return how a secret is shown once it is stored: "•••• 4f2a"; a short one gives nothing
-    away."""
+    """Return what is shown of a stored secret: "•••• 4f2a"; nothing of a short one."""
     return masked_hint(hint(secret))
 
 
@@ -139,15 +136,13 @@ def check_canary() -> None:
 
 
 def refuse_other_keys() -> None:
-    """In the transaction that stores something: raise `WrongKeys` unless our keys open what is
-    stored."""
+    """Raise `WrongKeys` unless our keys open what is stored. In the transaction that stores."""
     if not _opens(_stored_canary() or _new_canary()):
         raise WrongKeys
 
 
 def why_undecryptable() -> str | None:
-    """Return why our keys do not open what is stored, in a sentence; None where they do. Reads
-    only."""
+    """Return a sentence on why our keys do not open what is stored; None where they do."""
     sealed = _stored_canary()
     return None if sealed is None or _opens(sealed) else OTHER_KEYS
 

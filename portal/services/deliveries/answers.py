@@ -1,5 +1,4 @@
-"""Answers of receivers, for lists: to what failed, where a success speaks of an error, and who
-said what somebody looks for."""
+"""Read what receivers answered, for lists, and find answers that contain some words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -64,8 +63,7 @@ class Said(NamedTuple):
 
 
 def has_answer(words: str, among: Sequence[ColumnElement[bool]]) -> Check:
-    """Return whether an answer to one of its attempts contains the words; `among`: of which
-    attempts."""
+    """Check whether an answer contains the words; `among`: to which attempts."""
 
     def check(row: Any) -> ColumnElement[bool]:
         said = (

@@ -677,8 +677,7 @@ class ReportRow:
 
 
 def not_arrived(task: Task) -> tuple[Sequence[ReportRow], int]:
-    """Read the first that failed or were skipped, and have not arrived since; with how many there
-    are (`capped`)."""
+    """Read the first that did not arrive and have not since, and how many there are (`capped`)."""
     if not any(task.counts.get(outcome) for outcome in NOT_ARRIVED):
         return [], 0
     current, missing = session(), (BatchRow.outcome.in_(NOT_ARRIVED), not_(_has_arrived()))

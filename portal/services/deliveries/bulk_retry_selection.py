@@ -1,5 +1,4 @@
-"""Choose what a bulk retry is for: ticked deliveries or all that match, counted before it
-starts."""
+"""Choose what is retried: ticked deliveries, or all that match, counted before it starts."""
 
 import time
 from collections import Counter

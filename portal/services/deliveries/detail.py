@@ -236,14 +236,12 @@ class DeliveryDetail:
 
     @property
     def may_go_later(self) -> bool:
-        """Return whether `next_try_at` is no more than the earliest: another one is tried first
-        then."""
+        """Tell whether another one is tried at `next_try_at`, and this one after it."""
         return self.paused_for is PausedFor.RECEIVER and not self.is_probe
 
     @property
     def comes_to_rest(self) -> bool:
-        """Return whether it is still to be held or stopped, as many are for a while once theirs is
-        off."""
+        """Tell whether its webhook is off or deleted, and it is still to be held or stopped."""
         is_off = self.is_webhook_off and not self.is_test
         is_open = self.unpaused in (ShownStatus.WAITING, ShownStatus.RETRYING)
         return is_open and (is_off or self.is_webhook_deleted)
@@ -383,8 +381,7 @@ SENDERS: Final = (heartbeats.worker_of(DELIVERIES), heartbeats.DISPATCHER)
 
 
 class Delay(StrEnum):
-    """`NO_WORKER`: nobody sends. `PLACES`: its webhook is being sent as many as it gets at once.
-    `TURN`: others go first."""
+    """Nobody sends; its webhook is sent as many as it gets at once; or others go first."""
 
     NO_WORKER = "no_worker"
     PLACES = "places"
@@ -392,8 +389,7 @@ class Delay(StrEnum):
 
 
 def find_delay(delivery: DeliveryDetail) -> Delay | None:
-    """Return what holds up a delivery that waits longer than `SLOW`; None for any other. Reads
-    only."""
+    """Return what holds up a delivery that waits longer than `SLOW`; None for any other."""
     is_waiting = delivery.status is ShownStatus.WAITING and not delivery.comes_to_rest
     is_explained = delivery.stop or delivery.waits_for_connection
     if not is_waiting or is_explained or delivery.now - delivery.due_at <= SLOW:
@@ -432,8 +428,7 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class Siblings:
-    """At most `MOST_SHOWN`, what has arrived last, by the names of their webhooks; `more`: how many
-    are left out."""
+    """At most `MOST_SHOWN`, what has arrived last; `more`: how many are left out."""
 
     rows: tuple[Sibling, ...] = ()
     more: int = 0

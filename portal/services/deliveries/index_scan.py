@@ -86,8 +86,7 @@ class IndexScan:
 
     @property
     def has_window(self) -> bool:
-        """Return whether a page looks for its rows among those that are read, so many and no
-        more."""
+        """Tell whether a page looks for its rows among a limited number that are read."""
         return bool(self.selective or self.checks)
 
 
@@ -134,8 +133,7 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
 
 
 def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | None:
-    """Return the last id to which all was read for a page with a window; None when every branch
-    came to its end."""
+    """Return the last id that was read for a page with a window; None when all was read."""
     ends = [_end_of(current, branch, newer=newer) for branch in _branch_scans(scan, newer=newer)]
     cut_off = [end for end in ends if end is not None]
     return (min if newer else max)(cut_off, default=None)
@@ -287,8 +285,7 @@ def search_term(current: Session, text: str) -> SearchTerm:
 
 
 def begun(current: Session, text: str) -> tuple[int, ...]:
-    """Return the row ids of the deliveries whose id begins with the text, the newest
-    `MOST_BEGUN`."""
+    """Find the row ids of deliveries whose id begins so, the newest `MOST_BEGUN`."""
     ends = ids_beginning(text)
     if ends is None:
         return ()
@@ -482,8 +479,7 @@ def has_failed_between(failed: FailedBetween) -> Check:
 
 
 def failed_between(failed: FailedBetween | None) -> list[ColumnElement[bool]]:
-    """Return what makes an attempt one that failed in that time; nothing where none is asked
-    for."""
+    """Return the conditions of an attempt that failed in that time; none where none is asked."""
     return [is_failed_attempt(), *_times(failed)] if failed else []
 
 

@@ -98,8 +98,7 @@ class LogRow:
 def rows_of(
     current: Session, lines: Sequence[Row[*tuple[Any, ...]]], now: datetime
 ) -> list[LogRow]:
-    """Return what `page_statement` found; how often it was sent, and what goes first, take another
-    look. `now`: the database's clock."""
+    """Make rows of what `page_statement` found. `now`: the database's clock."""
     sent = _sent(current, [line.id for line in lines if _may_have_failed(line)])
     ahead = heads(current, (line.webhook_id for line in lines if _waits_its_turn(line)))
     return [_row(line, now, sent, ahead) for line in lines]
@@ -119,8 +118,7 @@ def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
 
 
 def _may_have_failed(row: Row[*tuple[Any, ...]]) -> bool:
-    """Return whether an attempt may not have left; not what arrived at once, which is most of a
-    log."""
+    """Tell whether an attempt may not have left. Most of a log arrived at once."""
     has_arrived_at_once = row.attempts == 1 and row.status == DeliveryStatus.DELIVERED
     return row.attempts > 0 and not has_arrived_at_once
 

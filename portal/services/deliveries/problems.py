@@ -145,8 +145,7 @@ def _dismissed(current: Session, webhook_id: int | None) -> dict[tuple[int, str]
 
 @cache
 def _pairs(dialect: str, *, with_reason: bool, of_one: bool) -> Select[Any]:
-    """Return (webhook, reason, when the last of them failed or None) of all webhooks where any
-    failed."""
+    """Select (webhook, reason, the last failure or None) of all webhooks where any failed."""
     by = "INDEXED BY ix_deliveries_failures" if dialect == "sqlite" else ""
     if of_one:
         webhooks: Any = select(bindparam("webhook", type_=Delivery.id.type).label("id")).cte("one")
@@ -237,8 +236,7 @@ def _counted(current: Session, statement: Select[Any], given: dict[str, Any]) ->
 # Built once: building one costs more than running it.
 @cache
 def _retrying(*, of_one: bool) -> Select[Any]:
-    """Return what was tried often enough for a person to look, and what else waits for a receiver
-    that is left alone."""
+    """Count what was tried often enough to look at, and what waits for a paused receiver."""
     is_paused = Delivery.webhook_id.in_(bindparam("paused", expanding=True))
     often = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, is_paused)
     status = Delivery.status == DeliveryStatus.RETRYING
@@ -449,8 +447,7 @@ def _problem(
 
 
 def _next_retry(group: Group, hook: AnyRow) -> datetime | None:
-    """None: what failed for good is not retried automatically. In order, the head probes at its own
-    time."""
+    """Return None for what failed for good. In order, the head probes at its own time."""
     if group.due_at is None:
         return None
     return group.due_at if hook.in_order else max(group.due_at, hook.not_before)

@@ -112,8 +112,7 @@ def to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Store
 def stored_as(
     status: StatusFilter | None, now: datetime
 ) -> tuple[Stored | None, list[ColumnElement[bool]]]:
-    """Return the stored status to scan along, or several, and what else makes it what people
-    see."""
+    """Return the stored statuses to scan along, and the conditions that make it what people see."""
     match status:
         case None:
             return None, []
@@ -222,8 +221,7 @@ def marks() -> Subquery:
 
 
 def holds(mark: Subquery) -> ColumnElement[bool]:
-    """Return whether a mark still dismisses its delivery: it has not ended later. `each`:
-    `marks`."""
+    """Return whether a mark (of `marks`) still dismisses its delivery: it has not ended later."""
     failed: ColumnElement[bool] = mark.c.status == DeliveryStatus.FAILED
     return failed & (mark.c.at >= mark.c.ended_at)
 

@@ -269,8 +269,7 @@ class QueuedDeliveries:
         return sum(part.waiting for part in self._tasks(webhook, reason).values())
 
     def words(self, webhook: UUID, reason: Reason | None) -> list[str]:
-        """Say "Sam is retrying 9 of these now": of each person, and what is not sent now apart; who
-        began first stands first."""
+        """Say "Sam is retrying 9 of these now", once a person; what is not sent now apart."""
         groups: dict[tuple[int | str, Standstill | None], list[tuple[_Sending, int]]] = {}
         for task_id, part in sorted(self._tasks(webhook, reason).items()):
             sending, still = self.sending[task_id], self.still.get((task_id, webhook))

@@ -41,8 +41,7 @@ def _yesterday() -> Span:
 
 
 def _last_night() -> Span:
-    """Return the one from yesterday to today: in the evening nobody means the one that has just
-    begun."""
+    """Return yesterday evening to this morning: in the evening nobody means the coming night."""
     today = utcnow().astimezone(zone()).date()
     begin = datetime.combine(today - A_DAY, EVENING, zone())
     return begin.astimezone(UTC), datetime.combine(today, MORNING, zone()).astimezone(UTC)
@@ -162,8 +161,7 @@ def _time_choices() -> dict[str, list[tuple[str, str]]]:
 
 
 def failed_in(span: str = "") -> str:
-    """Return what an address calls the time in which an attempt failed, for one that it calls
-    `span`."""
+    """Return the address's name for "an attempt failed in `span`"."""
     return f"{FAILED}-{span}" if span else FAILED
 
 

@@ -62,8 +62,7 @@ class ListPlace:
 
 
 def place_of(delivery: DeliveryDetail) -> ListPlace:
-    """Return where the delivery whose page is asked for stands in the list that the address tells
-    of."""
+    """Find the place of a delivery in the list that the address of its page tells of."""
     form = LogFilterForm(request.args)
     if not form.validate():
         return ListPlace("Deliveries", url_for("deliveries.index"))
@@ -115,8 +114,7 @@ def _of_list(asked: Mapping[str, list[str]]) -> dict[str, Any]:
 
 
 def _beside(public_id: UUID | None) -> str:
-    """Return the page of a neighbour: on which page of the list that one is, it finds out
-    itself."""
+    """Return the page of a neighbour, which finds its own page of the list."""
     if public_id is None:
         return ""
     onward = {name: value for name, value in carried().items() if name != CURSOR}

@@ -72,8 +72,7 @@ def lines(log_filter: LogFilter) -> Iterator[Sequence[object]]:
 
 
 def lines_for_people(log_filter: LogFilter) -> Iterator[Sequence[object]]:
-    """Yield the same with the page's own words, and times in the reader's zone as Excel takes
-    them."""
+    """Yield the same in the page's words, with times in the reader's zone as Excel takes them."""
     # Who reads is known now, and no more when the lines are sent.
     return _lines_for_people(log_filter, zone())
 

@@ -151,8 +151,7 @@ def failed_url(form: LogFilterForm) -> str:
 
 
 def answers_url(form: LogFilterForm) -> str:
-    """Return where what receivers answered is looked through for a search that found no
-    delivery."""
+    """Return the search of answers for the words that found no delivery."""
     text = form.q.data or ""
     return page_url(q=None, answer=text, cursor=None) if text and not form.answer.data else ""
 
@@ -171,8 +170,7 @@ def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
 
 
 def failures_url(begins: datetime, ends: datetime, webhook: UUID | None = None) -> str:
-    """Return where the deliveries are listed of which an attempt failed in between, to one if
-    given."""
+    """Return the list of deliveries of which an attempt failed in between."""
     since, until = (f"{at.astimezone(zone()):%Y-%m-%d %H:%M}" for at in (begins, ends))
     return url_for("deliveries.index", time=failed_in(), since=since, until=until, webhook=webhook)
 
@@ -200,8 +198,7 @@ def filters_in_force() -> dict[str, Any]:
 
 
 def result(row: LogRow) -> str:
-    """Return how the last attempt ended, in a few words; blank before the first. Of what failed in
-    a time, why it did then."""
+    """Say how the last attempt ended, or the last failed one of the time that is asked for."""
     if row.failure:
         return title(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
     if row.reason is None and row.code:
@@ -299,8 +296,7 @@ def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
 
 
 def same_answer_url(webhook: UUID, text: str) -> str:
-    """Return where the log lists what its receiver answered so; blank where that could not be
-    found."""
+    """Return the list of all that was answered so; blank where that could not be found."""
     said = _sentence(text)
     # What was put together of two lines, or had escapes, stands nowhere in it like this.
     is_there = said and said in text
@@ -330,8 +326,7 @@ class Retried:
 
 
 def retried(row: LogRow) -> Retried | None:
-    """Return how the Retry of this line stands; None where the address names another one, or
-    none."""
+    """Return the state of this line's Retry, if the address names it."""
     return find_retried(row.public_id) if row.public_id == _named() else None
 
 

@@ -216,8 +216,7 @@ class DeliveryPage:
 
     @property
     def is_left_alone(self) -> bool:
-        """Return whether it waits, untried as it may be, because others failed at the same
-        receiver."""
+        """Tell whether it waits because others failed at the same receiver."""
         return self.delivery.paused_for is PausedFor.RECEIVER
 
     @property

@@ -240,14 +240,12 @@ NO_PROBLEMS: Final = ProblemList((), ())
 
 
 def problems_of(problems: Sequence[Problem], in_sight: int) -> ProblemList:
-    """Return all problems, and the webhooks in trouble that need a person although no delivery
-    does."""
+    """List all problems, and webhooks in trouble that need a person although no delivery does."""
     return _folded([*_lines(problems, troubles())], in_sight)
 
 
 def problems_beside(log_filter: LogFilter, in_sight: int) -> ProblemList:
-    """Return those that stand above the log under this filter: none where it asks for something
-    else."""
+    """List those that stand above the log under this filter, if it asks for problems."""
     plain = LogFilter(
         status=log_filter.status,
         webhook=log_filter.webhook,

@@ -1,5 +1,4 @@
-"""Describe what we sent, for people and their developers: address, headers, body, and a curl
-command."""
+"""Describe what we sent: address, headers, body, and a curl command."""
 
 import json
 import shlex
@@ -107,8 +106,7 @@ class Sent:
 
 
 def sent_of(delivery: DeliveryDetail) -> Sent:
-    """Describe the request. `url_now` is blank unless the webhook's address was changed since, in
-    a part that is not masked."""
+    """Describe the request. `url_now`: where the webhook's unmasked address has changed since."""
     tried = delivery.attempts[-1] if delivery.attempts else None
     url = tried.url if tried else delivery.webhook_url
     known = [attempt.request_headers for attempt in delivery.attempts if attempt.request_headers]
@@ -135,6 +133,5 @@ def pretty(body: bytes) -> str:
 
 
 def masked(headers: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-    """Return the headers without signatures; values of custom headers are masked since they were
-    sent."""
+    """Mask signatures in headers; values of custom headers are masked already."""
     return [(name, MASK if name.lower() in SIGNATURES else value) for name, value in headers]

@@ -83,8 +83,7 @@ def attempt_step(attempt: AttemptDetail) -> DeliveryStep:
 
 
 def phases_in_words(phases: dict[str, Any]) -> str:
-    """Return when each phase was over, counted from the start; a phase that was not needed is left
-    out."""
+    """Say when each phase was over, counted from the start; not of a phase without a time."""
     known = [(words, phases.get(key)) for key, words in PHASES.items()]
     return ", ".join(
         f"{words} after {in_words(at / 1000)}" for words, at in known if at is not None
@@ -143,8 +142,7 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
 
 
 class State(StrEnum):
-    """States of a step. `noted`: done, with something to know; `later`: its turn has not come, or
-    did not come any more."""
+    """States of a step. `noted`: done, with something to know; `later`: not reached."""
 
     DONE = "done"
     NOTED = "noted"

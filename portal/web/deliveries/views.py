@@ -223,8 +223,7 @@ def _stay(public_id: UUID, back: str | None) -> Answer:
 
 
 def _place(public_id: UUID, back: str | None) -> str:
-    """Return where a delivery is looked at: in the list that `back` is the address of, or on its
-    page."""
+    """Return where a delivery is looked at: in the list `back`, or on its page."""
     if back:
         return place_in(back, public_id)
     return url_for("deliveries.show", public_id=public_id, **carried())

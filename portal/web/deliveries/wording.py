@@ -64,8 +64,7 @@ def event_name(event: str) -> str:
 
 
 def held_end(created_at: datetime, off_at: datetime | None) -> str:
-    """Say "Kept until 24 Dec": what becomes of a held delivery by itself. As `held_until` takes
-    it."""
+    """Say "Kept until 24 Dec" of a held delivery, as `held_until` takes it."""
     return f"Kept until {day_of(held_until(created_at, off_at))}"
 
 
@@ -228,8 +227,7 @@ def delay_of(delivery: DeliveryDetail) -> str:
 
 
 def outcome_of(delivery: DeliveryDetail) -> RetryOutcome | None:
-    """Return what came of the Retry, by its attempt; None while it is under way, and where the last
-    attempt was none."""
+    """Describe what came of the last attempt, if that was a Retry and has ended."""
     last = delivery.last_attempt
     if delivery.is_manual or last is None or last.kind != AttemptKind.MANUAL:
         return None
@@ -241,8 +239,7 @@ def outcome_of(delivery: DeliveryDetail) -> RetryOutcome | None:
 
 
 def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
-    """Return how a Retry that has not ended stands: when it was asked for, and what it waits
-    for."""
+    """Describe a Retry that has not ended: when it was asked for, and what it waits for."""
     if not delivery.is_manual:
         return None
     if delivery.status is ShownStatus.SENDING:
@@ -289,8 +286,7 @@ def again_label(delivery: DeliveryDetail) -> str:
 
 
 def left_alone(delivery: DeliveryDetail) -> str:
-    """Return why its receiver gets nothing for a while, and that another one may be tried first
-    then."""
+    """Say why its receiver gets nothing for a while, and what is tried first then."""
     if delivery.may_go_later:
         asked = delivery.has_asked
         why = "asked us to wait" if asked else "isn't responding and is left alone"

@@ -39,8 +39,7 @@ blueprint = Blueprint("find", __name__, url_prefix="/find")
 @blueprint.get("")
 @requires("home.read")
 def index() -> Response | str:
-    """Show what the text names or describes; at once its page, if that is one thing beyond
-    doubt."""
+    """Show what the text names or describes; its page at once, if that is one thing."""
     text = tidy(request.args.get("q") or "")
     found = find.find(text, can) if text else EverythingFound()
     if found.sure:
@@ -84,8 +83,7 @@ def short(text: str) -> str:
 
 
 def answers_url(text: str) -> str:
-    """Return the log's filter that finds the words in what receivers answered; blank where the text
-    is too long for it."""
+    """Return the search of answers for the words; blank where they are too long for it."""
     is_line = text and len(text) <= LONGEST_SEARCH
     return url_for("deliveries.index", answer=text) if is_line else ""
 

@@ -15,8 +15,7 @@ COMMA_LANGUAGES: Final = frozenset({"", "en", "he", "ja", "ko", "th", "zh"})
 
 
 def csv_download(name: str, rows: Iterable[Sequence[object]], between: str = ",") -> Response:
-    """Return the file `name` of `rows`, with `between` between cells. Raises `TooManyExports`,
-    which has a page of its own."""
+    """Send `rows` as the file `name`, `between` between cells. Raises `TooManyExports`."""
     # Nobody closes the answer to a HEAD. The place comes first: a refusal leaves nothing open.
     slot = take_slot(actor().user_id or 0) if request.method == "GET" else None
     text = cast("Generator[str, None, None]", stream_with_context(write_csv(rows, between)))
@@ -46,7 +45,6 @@ class _Held(Iterator[str]):
             raise
 
     def close(self) -> None:
-        """Free the place, for the server is done with it: the browser went away, perhaps before the
-        first line."""
+        """Free the place: the browser may have gone away before the first line."""
         self._slot.release()
         self._text.close()

@@ -173,8 +173,7 @@ def number_or_none(text: str | None) -> int | None:
 
 
 def read_begin(text: str) -> datetime:
-    """Return when the day begins for the person who looks, or that time of it. ValueError: not a
-    time."""
+    """Return when the day begins for the person who looks, or that time of it."""
     return _read(text)[0]
 
 

@@ -106,8 +106,7 @@ class ListOrder:
         return "" if self._is_usual(self.by, falls=self.falls) else _value(self.by, self.falls)
 
     def heading(self, name: str) -> dict[str, str]:
-        """For the heading of a column, as the table's macro takes it: where it leads, and how the
-        list is sorted by it now."""
+        """Return the address and the present order of a column, for its heading."""
         is_here = name == self.by
         falls = not self.falls if is_here else self.columns[name]
         is_usual = self._is_usual(name, falls=falls)
@@ -143,8 +142,7 @@ LONGEST_ADDRESS: Final = 500
 
 
 def list_here() -> str | None:
-    """Return the address of this list, for links to what stands in it; None where it asks for
-    nothing."""
+    """Return the address of this list, for its links; None where it asks for nothing."""
     address = request.script_root + request.full_path
     return address if request.query_string and len(address) <= LONGEST_ADDRESS else None
 

@@ -62,8 +62,7 @@ def stale_page(
 
 
 def goes_on_editing() -> bool:
-    """Return whether a person came back from the page to edit further: show the form, save
-    nothing."""
+    """Tell whether a person came back to edit further: show the form, save nothing."""
     return request.method == "POST" and KEEP_EDITING in request.form
 
 

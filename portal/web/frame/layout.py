@@ -34,8 +34,7 @@ class PageResponse(Response):
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its frame. `can` denies all, and there are neither `troubles` nor a
-    `sending_stop`, until told."""
+    """Give the application its frame. Until told, `can` denies all, and nothing is in trouble."""
     app.response_class = PageResponse
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
@@ -133,8 +132,7 @@ def as_hint(sentence: str) -> str:
 
 
 def target_id(field: Field) -> str:
-    """Return the id of the control that a link to this field must go to: a group's first
-    control."""
+    """Return the id of the control that a link to this field goes to: a group's first."""
     if isinstance(field, RadioField | SelectMultipleField):
         return f"{field.id}-0" if field.choices else field.id
     if isinstance(field, FieldList):
@@ -289,8 +287,7 @@ class Place:
 
     @property
     def is_here(self) -> bool:
-        """Return whether the page being shown is this one or lies under it, and under no nearer
-        one."""
+        """Tell whether the page shown is this one or lies under it, and under no nearer one."""
         return _nearest(request.path) in (self.path, *self.also)
 
 
@@ -355,8 +352,7 @@ SECTIONS: Final = (
 
 
 def navigation() -> list[Section]:
-    """Return the sections that hold something the signed-in person may read, with those tabs
-    alone."""
+    """Return the sections, with the tabs that the signed-in person may read."""
     can = cast(Callable[[str], bool], current_app.jinja_env.globals["can"])
     sections = (
         Section(section.label, tuple(p for p in section.places if can(p.permission)))

@@ -46,7 +46,6 @@ def _end(answer: Response) -> Response:
 
 
 def _person() -> int | None:
-    """Return the signed-in person's number, if the request looked; nothing is read for the log
-    alone."""
+    """Return the signed-in person's number, if the request has read it already."""
     person = g.get("_login_user")
     return getattr(person, "user_id", None)

@@ -73,8 +73,7 @@ def to_the_second(at: datetime, now: datetime | None = None) -> str:
 
 
 def day_of(at: datetime, now: datetime | None = None) -> str:
-    """Return the day of a time in the person's zone: "24 Dec", with the year where it is
-    another."""
+    """Write a day in the person's zone: "24 Dec", with the year where it is another."""
     return day_words(at.astimezone(zone()).date(), now or utcnow())
 
 
@@ -138,15 +137,13 @@ def number(value: int) -> str:
 
 
 def counted(count: int, limit: int | None = None) -> str:
-    """Return a count that stops at its limit (`COUNT_LIMIT`): "312", "10 000+" where there are
-    more."""
+    """Write a count that stops at its limit: "312", "10 000+" where there are more."""
     most = queries.COUNT_LIMIT if limit is None else limit
     return f"{number(most)}+" if count > most else number(count)
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
-    """Return the number with its word: "1 delivery", "312 deliveries". `many` defaults to one +
-    "s"."""
+    """Write the number with its word: "1 delivery". `many` defaults to `one` and an "s"."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 

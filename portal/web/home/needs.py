@@ -1,5 +1,4 @@
-"""List what needs attention beside the problems, for the start page: one line each, with its way
-out."""
+"""List what needs attention beside the problems: one line each, with its way out."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,8 +36,7 @@ class Need:
 
 
 def needs(now: Overview) -> list[Need]:
-    """Return everything that wants a look and is no problem of deliveries, the most pressing
-    first."""
+    """List everything to look at that is no problem of deliveries, the most pressing first."""
     return [need for source in SOURCES for need in source(now)]
 
 

@@ -129,8 +129,7 @@ def delivery_figures(now: Overview) -> list[Figure]:
 
 
 def thing_figures(now: Overview) -> list[Figure]:
-    """Return what else there is in the register. What is late, due or low stands above it
-    already."""
+    """Count what else there is in the register. What is late, due or low stands above it."""
     assets = f"{request.script_root}/assets"
     return [
         Figure(counted(now.assets), "asset" if now.assets == 1 else "assets", assets),
