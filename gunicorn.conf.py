@@ -9,7 +9,7 @@ from portal import gc_freeze
 with gc_freeze():
     from sqlalchemy.exc import SQLAlchemyError
 
-    from jobs.heartbeat import GOODBYE, Heartbeat
+    from jobs.heartbeat import DEREGISTER_SECONDS, Heartbeat
     from jobs.supervisor import dies_with
     from portal import app as _pages  # noqa: F401 - read once, here: each process begins with it
     from portal import logs
@@ -78,7 +78,7 @@ def post_worker_init(worker: Any) -> None:
 def worker_exit(_server: Any, worker: Any) -> None:
     """A web process that ends in peace says so."""
     if hasattr(worker, "heartbeat"):
-        worker.heartbeat.end(GOODBYE)
+        worker.heartbeat.end(DEREGISTER_SECONDS)
 
 
 def _check_keys(server: Any) -> None:

@@ -28,7 +28,7 @@ from bench.support.world import (
 from portal.engine.http.transport import header_lines
 from portal.extensions import db
 from portal.models.deliveries import Delivery
-from portal.services.core.heartbeats import BEAT_EVERY
+from portal.services.core.heartbeats import HEARTBEAT_EVERY
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.request import Composer
@@ -81,7 +81,7 @@ def measure(database: str, workers: int = 1) -> Measured:
         for _ in range(workers):
             here.worker()
         # Each learns of the others with its next beat.
-        settle(1.0 if workers == 1 else BEAT_EVERY + 1.0)
+        settle(1.0 if workers == 1 else HEARTBEAT_EVERY + 1.0)
         used = here.processor_seconds()
         committed_at = let_go()
         wait_until(is_done, 120, "everything delivered")

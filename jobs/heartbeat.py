@@ -1,5 +1,5 @@
-"""The sign of life of every process: a beat each five seconds, in a thread of its own, so that a
-database that is locked or down holds up nothing but the sign.
+"""The heartbeat of every process: one each five seconds, in a thread of its own, so that a
+database that is locked or down holds up nothing else.
 """
 
 import faulthandler
@@ -24,7 +24,7 @@ from portal.services.core import heartbeats
 from portal.services.operations.readiness import DatabaseCheck, HealthSnapshot, readiness
 
 AGAIN = 1.0  # seconds to the next beat while something is wrong
-GOODBYE = 1.0  # seconds for the last beat and the goodbye
+DEREGISTER_SECONDS = 1.0  # seconds for the last heartbeat and to delete the row
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Heartbeat:
             is_good = not self._is_well() or self._take()
             if readiness.is_known:
                 self.known.set()
-            self._ended.wait(heartbeats.BEAT_EVERY if is_good else AGAIN)
+            self._ended.wait(heartbeats.HEARTBEAT_EVERY if is_good else AGAIN)
         self._engine.dispose()
 
     def _take(self) -> bool:

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
 from jobs.context import application
-from jobs.heartbeat import GOODBYE, Heartbeat
+from jobs.heartbeat import DEREGISTER_SECONDS, Heartbeat
 from portal import gc_freeze
 from portal.config.settings import Settings
 from portal.queue.connection import patient_client
@@ -22,7 +22,7 @@ from portal.services.core import heartbeats
 
 log = logging.getLogger(__name__)
 
-# Without a look for this long it is stuck, and gives no sign of life.
+# Without a look for this long it is stuck, and gives no heartbeat.
 STUCK_AFTER: Final = 30.0
 
 
@@ -98,7 +98,7 @@ def run_scheduler() -> int:
         if not scheduler.is_ending:
             log.warning("Redis is gone: %s", error)
             return 1
-    heartbeat.end(GOODBYE)
+    heartbeat.end(DEREGISTER_SECONDS)
     return 0
 
 

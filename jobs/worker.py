@@ -26,7 +26,7 @@ from sqlalchemy.orm import configure_mappers
 from jobs.context import application, job
 from jobs.deliver import equip, new_sender
 from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.heartbeat import GOODBYE, Heartbeat, Watchdog
+from jobs.heartbeat import DEREGISTER_SECONDS, Heartbeat, Watchdog
 from jobs.periodic import FallbackScheduler
 from jobs.process_setup import raise_limit_of_open_files, signal_sockets
 from jobs.progress import progress
@@ -124,7 +124,7 @@ class QuietFilter(logging.Filter):
 def keep_going() -> None:
     """Repair the schedule, and forget who is gone."""
     ensure_schedule()
-    heartbeats.forget_the_dead()
+    heartbeats.delete_lost()
 
 
 def run_worker(queue_name: str) -> NoReturn:
@@ -223,7 +223,7 @@ def warm_up(queue_name: str) -> None:
         import_attribute(name)
     configure_mappers()
     with application().app_context():
-        heartbeats.mark()
+        heartbeats.hold_lock()
         try:
             vault.check_canary()
             if queue_name == DELIVERIES:
@@ -287,7 +287,7 @@ class Shutdown:
             sleep(0.02)
         self._has_ended.wait(max(0.0, min(FAREWELL, until - monotonic())))
         if monotonic() < until:
-            self._heartbeat.end(GOODBYE)
+            self._heartbeat.end(DEREGISTER_SECONDS)
         leave(0)
 
 

@@ -14,7 +14,7 @@ from jobs.dispatcher.database_writer import DatabaseWriter
 from portal.queue.notifier import Notifier
 from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import own_run
+from portal.services.core.heartbeats import own_process
 from portal.services.dispatch import claim_types
 from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.webhooks import activation
@@ -51,7 +51,7 @@ class Maintenance:
         self.at = 0.0
 
     def note_claims(self) -> None:
-        """Something is being sent: it is a sign of life."""
+        """Something is being sent: it is a heartbeat."""
         self._has_sent = True
 
     def do(self, held: Set[UUID], without: Set[int], *, is_behind: bool, beside: bool) -> None:
@@ -79,9 +79,9 @@ class Maintenance:
 
         def do(connection: Connection) -> _Found:
             if is_unsure:
-                claim_types.give_back_unknown(connection, own_run(), held)
+                claim_types.give_back_unknown(connection, own_process(), held)
             if has_sent:
-                heartbeats.sign(connection, heartbeats.DISPATCHER, self._name)
+                heartbeats.record(connection, heartbeats.DISPATCHER, self._name)
             if is_behind or not heartbeats.take_periodic_task(connection, heartbeats.SWEEP, pause):
                 return NOTHING
             rested = dispatch_sweep.settle_on(connection, without)

@@ -113,5 +113,5 @@ def _claim(
     claims = dispatch_claim.claim(connection, without=without | shut, **room)
     # Others may take us for gone who have stood still, and would free and send these as well.
     if claims and readiness.is_overdue:
-        heartbeats.sign_own(connection, SENDER, trouble=observed.trouble)
+        heartbeats.record_own(connection, SENDER, trouble=observed.trouble)
     return claims

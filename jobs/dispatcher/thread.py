@@ -17,7 +17,7 @@ from jobs.progress import Progress
 from jobs.stop_flag import stop
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import own_run
+from portal.services.core.heartbeats import own_process
 from portal.services.dispatch import claim_types
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Sender:
         writer = DatabaseWriter(self._engine)
 
         def sign(connection: Connection) -> bool:
-            heartbeats.sign_own(connection, heartbeats.worker_of(DELIVERIES))
+            heartbeats.record_own(connection, heartbeats.worker_of(DELIVERIES))
             return True
 
         while not (self._is_stopping() or writer.write(sign)):
@@ -103,7 +103,7 @@ class Sender:
     def _let_go(self) -> None:
         """Let what the last dispatcher was sending go again."""
         writer = DatabaseWriter(self._engine)
-        work = partial(claim_types.interrupt, run=own_run())
+        work = partial(claim_types.interrupt, run=own_process())
         while not (self._is_stopping() or writer.write(work)):
             self._rest(FIRST_PAUSE)
 

@@ -194,7 +194,7 @@ def impatient_engine(url: str, options: str = FULL) -> Engine:
 
 
 def brief_engine(url: str, options: str = FULL) -> Engine:
-    """An engine with one connection that gives everything two seconds at most: for signs of life.
+    """An engine with one connection that gives everything two seconds at most: for heartbeats.
 
     What it writes need not outlive a power cut.
     """

@@ -44,7 +44,7 @@ def ahead() -> timedelta:
 
 def common_now() -> datetime:
     """The present moment that all machines agree on: the database's, as far as this process has
-    asked it; each sign of life does."""
+    asked it; each heartbeat does."""
     return _frozen_at.get() or datetime.now(UTC) + _ahead
 
 

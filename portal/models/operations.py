@@ -38,7 +38,7 @@ class Canary(Base):
 
 
 class Process(Base):
-    """The last sign of life of a process or of a periodic task, by its name.
+    """The last heartbeat of a process or of a periodic task, by its name.
 
     `trouble`: what the database refuses it, as `portal.database.trouble` writes it. `skew`: how
     many seconds the database's clock is ahead of its own. `host`: its machine, by the setting

@@ -219,7 +219,7 @@ def claim() -> TaskLease | None:
         task.started_at = task.started_at or common_now()
         task.failures += 1
         task.lease_token, task.lease_until = uuid4(), now + _lease()
-        task.run = heartbeats.own_run()
+        task.run = heartbeats.own_process()
         return TaskLease(task.id, task.public_id, task.kind, task.lease_token, task.failures)
 
 

@@ -27,6 +27,7 @@ from portal.services.operations import health
 from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_delivery, make_many
 from tests.support.factories import Hook, make_asset, make_webhook
+from tests.support.heartbeats import record_own
 
 pytestmark = pytest.mark.both_databases
 
@@ -102,7 +103,7 @@ def test_a_copy_comes_back_whole(
 ) -> None:
     vault.check_canary()
     hook, copy = fill(), tmp_path / "portal.backup"
-    heartbeats.record_own(heartbeats.WEB)
+    record_own(heartbeats.WEB)
     before = counts()
     back_up(app, copy)
     make_many([hook], 50, utcnow())  # what happens later is not in it
@@ -118,7 +119,7 @@ def test_a_copy_comes_back_whole(
         assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
         ready = health.read_ready()
         assert (ready.database, ready.migrations) == ("ok", "ok")
-        assert heartbeats.lives() == []  # nobody of then runs now
+        assert heartbeats.processes() == []  # nobody of then runs now
         assert later.isdisjoint(number_and_tag(make_asset("Added after the restore")))
         with pytest.raises(Exception, match="audit entries cannot"), writing() as current:
             current.execute(text("DELETE FROM audit_entries"))

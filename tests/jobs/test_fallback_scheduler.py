@@ -124,7 +124,7 @@ def test_what_nobody_has_ever_done_is_done_at_last_and_the_sweep_is_not(
     with running(app):
         assert until(lambda: said <= set(caplog.messages), 20)
     db.session.rollback()
-    assert sorted(each.kind for each in heartbeats.lives()) == sorted(tasks)
+    assert sorted(each.kind for each in heartbeats.processes()) == sorted(tasks)
 
 
 def test_what_the_schedule_starts_in_time_is_left_to_it(app: Flask) -> None:

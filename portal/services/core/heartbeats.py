@@ -1,4 +1,4 @@
-"""Signs of life: which processes and periodic tasks did something, and when."""
+"""Heartbeats: which processes and periodic tasks did something, and when."""
 
 import logging
 import os
@@ -21,11 +21,13 @@ from portal.lib.file_lock import FileLock
 from portal.models.operations import Process
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
 
+log = logging.getLogger(__name__)
+
 SWEEP: Final = "sweep"
 DISPATCHER: Final = "dispatcher"
 WEB: Final = "web"
 SCHEDULER: Final = "scheduler"
-# Not a sign of life: when the mail server last took nothing.
+# Not a heartbeat: when the mail server last took nothing.
 MAIL_FAILED: Final = "mail failed"
 # Nor this: when a request last came through a proxy that is not to be believed.
 PROXY: Final = "untrusted proxy"
@@ -34,21 +36,21 @@ CLOSED_SECRET: Final = "closed secret"  # noqa: S105 - the name of a sign
 # Nor this: when a connection to the database was last cut without a word.
 CUT: Final = "cut connection"
 
-BEAT_EVERY: Final = 5.0  # seconds
+HEARTBEAT_EVERY: Final = 5.0  # seconds
 SILENT_AFTER: Final = timedelta(seconds=15)
 # A beat may take two seconds. Who has missed one has no say for as long as it takes to be silent:
 # it may be that nobody could sign.
-BROKEN_AFTER: Final = timedelta(seconds=1.5 * BEAT_EVERY)
+BROKEN_AFTER: Final = timedelta(seconds=1.5 * HEARTBEAT_EVERY)
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
 
 RENEWED: Final = ("seen_at", "host", "pid", "trouble", "skew", "run")
 
-# What this process noticed since its last sign of life.
+# What this process noticed since its last heartbeat.
 _notes: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class ProcessStatus:
     """A process, or a periodic task (named like its kind), and when it was last seen.
 
     `host`: its machine's name. `trouble`: what the database refuses it. `skew`: seconds that the
@@ -74,23 +76,18 @@ def worker_of(queue: str) -> str:
     return f"worker {queue}"
 
 
-def record_own(kind: str, *notes: str) -> None:
-    """Write that this process, one of `kind`, is alive now, and what it noticed (`take_notes`)."""
-    with writing() as current:
-        sign_own(current.connection(), kind, notes)
-
-
-def sign_own(
+def record_own(
     connection: Connection, kind: str, notes: Sequence[str] = (), trouble: Trouble | None = None
 ) -> None:
-    """`record_own` in the caller's writing transaction, with what the database refuses us."""
-    sign(connection, kind, own_name(kind), trouble, own_run())
-    for each in notes:
-        sign(connection, each, each)
+    """Write that this process, one of `kind`, is alive now, what it noticed (`take_notes`), and
+    what the database refuses it. In the caller's writing transaction."""
+    record(connection, kind, own_name(kind), trouble, own_process())
+    for notice in notes:
+        record(connection, notice, notice)
 
 
-def say_goodbye(connection: Connection, kind: str) -> None:
-    """This process ends in peace: nobody is to miss it, nor those in whose place it came."""
+def deregister(connection: Connection, kind: str) -> None:
+    """Delete the rows of this process, which ends, and of lost ones in whose place it came."""
     own, mine = Process.name.in_((own_name(kind), own_name(DISPATCHER))), aliased(Process)
     replaced = exists().where(
         mine.name == own_name(kind),
@@ -103,7 +100,7 @@ def say_goodbye(connection: Connection, kind: str) -> None:
 
 
 def note(kind: str) -> None:
-    """Remember that `kind` happened, until this process signs next: where nothing is written."""
+    """Remember that `kind` happened until the next heartbeat: where nothing is written."""
     _notes.add(kind)
 
 
@@ -112,8 +109,8 @@ def take_notes() -> tuple[str, ...]:
     return tuple(_notes.pop() for _ in range(len(_notes)))
 
 
-def forget_the_dead() -> None:
-    """Take out the processes that nobody has seen for an hour; periodic tasks keep their last
+def delete_lost() -> None:
+    """Delete the processes that nobody has seen for an hour; periodic tasks keep their last
     time."""
     with writing() as current:
         long_ago = database_time(current) - FORGOTTEN_AFTER
@@ -122,14 +119,14 @@ def forget_the_dead() -> None:
         )
 
 
-def lives() -> Sequence[Life]:
-    """Every process and periodic task that left a sign of life, by kind, the latest seen first."""
+def processes() -> Sequence[ProcessStatus]:
+    """Every process and periodic task that has a heartbeat, by kind, the latest seen first."""
     current = session()
-    return lives_on(current.connection(), database_time(current))
+    return processes_on(current.connection(), database_time(current))
 
 
-def lives_on(connection: Connection, now: datetime) -> Sequence[Life]:
-    """`lives`, read by this connection. `now`: the database's.
+def processes_on(connection: Connection, now: datetime) -> Sequence[ProcessStatus]:
+    """`processes`, read by this connection. `now`: the database's.
 
     While the database is in trouble, which may keep all from signing, they are as they were at the
     last sign of anybody.
@@ -139,7 +136,7 @@ def lives_on(connection: Connection, now: datetime) -> Sequence[Life]:
     if observed.trouble:
         now = max((row.seen_at for row in rows), default=now)
     return [
-        Life(
+        ProcessStatus(
             kind=row.kind,
             name=row.name,
             host=row.host,
@@ -166,7 +163,7 @@ def silent_among(runs: SelectBase, now: datetime) -> Select[UUID | None]:
     since = now - SILENT_AFTER
     living = select(Process.run).where(Process.run.is_not(None), Process.seen_at > since)
     may_judge = exists().where(
-        Process.run == own_run(),
+        Process.run == own_process(),
         Process.steady_since <= since,
         Process.seen_at > now - BROKEN_AFTER,
     )
@@ -175,7 +172,7 @@ def silent_among(runs: SelectBase, now: datetime) -> Select[UUID | None]:
     return select(run).where(run.not_in(living), may_judge)
 
 
-def sign(
+def record(
     connection: Connection,
     kind: str,
     name: str,
@@ -217,12 +214,12 @@ def take_periodic_task(connection: Connection, task: str, pause: float) -> bool:
         return False
     if seen_at is None and connection.execute(select(Process.name).where(mine)).first():
         return False  # another takes it at this moment
-    sign(connection, task, task)
+    record(connection, task, task)
     return True
 
 
 def age(kind: str) -> float | None:
-    """Seconds since the last sign of life of `kind`; None when there never was one."""
+    """Seconds since the last heartbeat of `kind`; None when there never was one."""
     current = session()
     seen_at = current.execute(
         select(func.max(Process.seen_at)).where(Process.kind == kind)
@@ -235,39 +232,37 @@ def age(kind: str) -> float | None:
 def own_name(kind: str) -> str:
     """The name of this process among those of its kind: two containers may have the same host's
     name and the same number of a process."""
-    return f"{kind} {own_run()}"
+    return f"{kind} {own_process()}"
 
-
-log = logging.getLogger(__name__)
 
 FOLDER: Final = "run"
 
 _own: dict[int, UUID] = {}
-_marks: dict[Path, FileLock] = {}
+_locks: dict[Path, FileLock] = {}
 
 
-class EndedRun(NamedTuple):
-    """A run that is over. Its mark is ours, so that one alone cleans up after it."""
+class EndedProcess(NamedTuple):
+    """A process that has ended. Its lock is ours, so that one alone cleans up after it."""
 
     id: UUID
     path: Path
     lock: FileLock
 
 
-def own_run() -> UUID:
-    """The name of this process's run, by which its leases are known."""
+def own_process() -> UUID:
+    """The id of this process, by which its leases are known."""
     return _own.setdefault(os.getpid(), uuid4())
 
 
-def mark() -> None:
-    """Show that this run goes on, until the process ends; once more does nothing.
+def hold_lock() -> None:
+    """Lock a file of this process's own until it ends; once more does nothing.
 
     Where that cannot be written its leases run out, as those of other machines do.
     """
-    path = _folder() / str(own_run())
-    if path in _marks and path.exists():
+    path = _folder() / str(own_process())
+    if path in _locks and path.exists():
         return
-    # Locked before it has its name: nobody ever sees a mark of a living run that is free.
+    # Locked before it has its name: nobody ever sees the file of a living process that is free.
     unnamed = path.with_suffix(".new")
     try:
         unnamed.parent.mkdir(mode=0o700, exist_ok=True)
@@ -277,40 +272,37 @@ def mark() -> None:
         log.warning("A crash of this process will be noticed late: %s", error)
         return
     if lock:
-        _marks[path] = lock
+        _locks[path] = lock
 
 
 @contextmanager
-def ended_runs() -> Iterator[list[EndedRun]]:
-    """Those whose marks nobody holds; they are let go again at the end."""
-    found = [run for path in _marked() if (run := _ended(path))]
+def ended_processes() -> Iterator[list[EndedProcess]]:
+    """Those of this machine whose locks nobody holds; they are let go again at the end."""
     try:
-        yield found
-    finally:
-        for each in found:
-            each.lock.release()
-
-
-def forget(run: EndedRun) -> None:
-    """Nothing is left of it: take its mark away."""
-    with suppress(OSError):
-        run.path.unlink()
-
-
-def _marked() -> list[Path]:
-    try:
-        return list(_folder().iterdir())
+        paths = list(_folder().iterdir())
     except OSError:  # nobody has begun yet
-        return []
-
-
-def _ended(path: Path) -> EndedRun | None:
+        paths = []
+    processes = [process for path in paths if (process := _ended(path))]
     try:
-        run = UUID(path.name)
-        lock = None if run == own_run() else FileLock.take(path, makes=False)
-    except (ValueError, OSError):  # no run; cleaned up by another; not ours to open
+        yield processes
+    finally:
+        for process in processes:
+            process.lock.release()
+
+
+def remove_lock(process: EndedProcess) -> None:
+    """Delete the file of a process of which nothing is left."""
+    with suppress(OSError):
+        process.path.unlink()
+
+
+def _ended(path: Path) -> EndedProcess | None:
+    try:
+        process = UUID(path.name)
+        lock = None if process == own_process() else FileLock.take(path, makes=False)
+    except (ValueError, OSError):  # no process; cleaned up by another; not ours to open
         return None
-    return EndedRun(run, path, lock) if lock else None
+    return EndedProcess(process, path, lock) if lock else None
 
 
 def _folder() -> Path:

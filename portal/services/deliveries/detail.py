@@ -394,7 +394,7 @@ def find_delay(delivery: DeliveryDetail) -> Delay | None:
     is_explained = delivery.stop or delivery.waits_for_connection
     if not is_waiting or is_explained or delivery.now - delivery.due_at <= SLOW:
         return None
-    if not any(process.is_alive for process in heartbeats.lives() if process.kind in SENDERS):
+    if not any(process.is_alive for process in heartbeats.processes() if process.kind in SENDERS):
         return Delay.NO_WORKER
     return Delay.PLACES if _is_full(delivery) else Delay.TURN
 

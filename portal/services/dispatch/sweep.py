@@ -74,12 +74,12 @@ def free_ended_runs(write: Callable[[Free], set[UUID] | None]) -> None:
     `write` runs it in a transaction; None: not now. A mark goes once there was nothing left to be
     freed: what a database was still doing when its process died may come a moment later.
     """
-    with heartbeats.ended_runs() as over:
+    with heartbeats.ended_processes() as over:
         ids = [each.id for each in over]
         freed = write(partial(free_of, over=ids)) if ids else None
         for each in over:
             if freed is not None and each.id not in freed:
-                heartbeats.forget(each)
+                heartbeats.remove_lock(each)
 
 
 def is_anybody_silent(connection: Connection) -> bool:

@@ -13,7 +13,7 @@ from portal.lib.durations import in_words, size_in_words
 from portal.queue.connection import RedisFault
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import FORGOTTEN_AFTER, Life, worker_of
+from portal.services.core.heartbeats import FORGOTTEN_AFTER, ProcessStatus, worker_of
 from portal.services.core.time_zones import moment_words
 from portal.services.operations.health import (
     BEFORE_THE_RELEASE,
@@ -125,9 +125,9 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
 def database_takes_changes(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """What it refuses this process, and those that have signed."""
     found = {facts.trouble.kind: (facts.trouble, "")} if facts.trouble else {}
-    for life in facts.lives:
-        if life.is_alive and life.trouble and life.trouble.kind not in found:
-            found[life.trouble.kind] = (life.trouble, f" ({life.kind} on {life.host})")
+    for process in facts.processes:
+        if process.is_alive and process.trouble and process.trouble.kind not in found:
+            found[process.trouble.kind] = (process.trouble, f" ({process.kind} on {process.host})")
     for trouble, where in found.values():
         yield _of(trouble, where)
 
@@ -140,7 +140,7 @@ def _of(trouble: Trouble, where: str) -> Finding:
 
 def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
     """That no connection to it was cut without a word, by something that lies between."""
-    for each in facts.lives:
+    for each in facts.processes:
         if each.kind == heartbeats.CUT and now - each.seen_at < CUT_IS_RECENT:
             yield Finding(
                 "database_cut",
@@ -184,9 +184,9 @@ def _how_to_end(blocker: Blocker) -> str:
 def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """This machine's, and those of all that have signed, with the database's."""
     found = {facts.here: facts.database.skew} if facts.database else {}
-    for life in facts.lives:
-        if life.is_alive and life.pid is not None:
-            found.setdefault(life.host, life.skew)
+    for process in facts.processes:
+        if process.is_alive and process.pid is not None:
+            found.setdefault(process.host, process.skew)
     for host, skew in found.items():
         if abs(skew) > SKEW_IS_LARGE:
             order = "ahead of" if skew < 0 else "behind"
@@ -235,7 +235,7 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
     """That senders can sign, and that no webhook is off for want of its keys."""
     if facts.keys_error:
         return
-    if has_met_closed(facts.lives, now):
+    if has_met_closed(facts.processes, now):
         whose = f" of {_names(facts.closed)}" if facts.closed else ""
         yield Finding(
             "secrets_closed",
@@ -375,13 +375,13 @@ WHERE_TO_LOOK = (
 
 def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
     """A machine that cannot connect to receivers through no fault of theirs."""
-    machines: dict[str, list[Life]] = {}
-    for each in facts.lives:
+    machines: dict[str, list[ProcessStatus]] = {}
+    for each in facts.processes:
         if each.is_alive and each.offline_since:
             machines.setdefault(each.host, []).append(each)
-    for machine, lives in machines.items():
-        since = min(each.offline_since for each in lives if each.offline_since)
-        hosts = sorted({host for each in lives for host in each.offline_hosts})
+    for machine, processes in machines.items():
+        since = min(each.offline_since for each in processes if each.offline_since)
+        hosts = sorted({host for each in processes for host in each.offline_hosts})
         zone = facts.settings.timezone
         yield Finding(
             "sender_offline",
@@ -430,7 +430,7 @@ BEATING: Final = (
 
 
 def find(facts: Facts, now: datetime) -> list[Finding]:
-    """Everything that wants a look, the worst first. `now`: `facts.at`, as every sign of life.
+    """Everything that wants a look, the worst first. `now`: `facts.at`, as every sign of process.
 
     What follows from another finding is not said again.
     """
@@ -455,21 +455,21 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
     if not is_readable(facts):
         return
     command = facts.settings.command
-    if not lives_of(facts, worker_of(DELIVERIES), heartbeats.DISPATCHER):
+    if not processes_of(facts, worker_of(DELIVERIES), heartbeats.DISPATCHER):
         yield Finding(
             "no_sender",
             Level.DANGER,
             "No process is sending deliveries.",
             f"Start {command('worker deliveries')}, or look in its log for why it ended.",
         )
-    if not lives_of(facts, worker_of(BACKGROUND)):
+    if not processes_of(facts, worker_of(BACKGROUND)):
         yield Finding(
             "no_background",
             Level.WARNING,
             "No process does the background work.",
             f"Start {command('worker background')}, or look in its log for why it ended.",
         )
-    if not lives_of(facts, heartbeats.SCHEDULER):
+    if not processes_of(facts, heartbeats.SCHEDULER):
         yield Finding(
             "no_scheduler",
             Level.WARNING,
@@ -483,7 +483,7 @@ def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
     """One that said goodbye has no row, and one that was started anew has another."""
     if not is_readable(facts):
         return
-    for each in facts.lives:
+    for each in facts.processes:
         silence = now - each.seen_at
         is_missed = each.kind in BEATING and not each.is_alive
         if is_missed and silence <= FORGOTTEN_AFTER and not _is_replaced(each, facts):
@@ -497,18 +497,18 @@ def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
             )
 
 
-def _is_replaced(lost: Life, facts: Facts) -> bool:
+def _is_replaced(lost: ProcessStatus, facts: Facts) -> bool:
     return any(
         each.is_alive
         and (each.kind, each.host) == (lost.kind, lost.host)
         and each.started_at is not None
         and each.started_at > lost.seen_at
-        for each in facts.lives
+        for each in facts.processes
     )
 
 
 def _sweep(facts: Facts, now: datetime) -> Iterator[Finding]:
-    senders = lives_of(facts, worker_of(DELIVERIES), heartbeats.DISPATCHER)
+    senders = processes_of(facts, worker_of(DELIVERIES), heartbeats.DISPATCHER)
     if facts.trouble or not is_readable(facts) or not senders:
         return
     swept_at = last_sweep(facts)
@@ -601,15 +601,15 @@ def is_readable(facts: Facts) -> bool:
     return facts.database is not None and facts.database.revision == facts.database.head
 
 
-def lives_of(facts: Facts, *kinds: str) -> list[Life]:
+def processes_of(facts: Facts, *kinds: str) -> list[ProcessStatus]:
     """The processes of these kinds that are alive, each once."""
-    alive = {(each.host, each.pid): each for each in facts.lives if is_alive_of(each, kinds)}
+    alive = {(each.host, each.pid): each for each in facts.processes if is_alive_of(each, kinds)}
     return list(alive.values())
 
 
-def is_alive_of(life: Life, kinds: tuple[str, ...]) -> bool:
+def is_alive_of(process: ProcessStatus, kinds: tuple[str, ...]) -> bool:
     """Whether this is a living process of one of these kinds."""
-    return life.kind in kinds and life.is_alive
+    return process.kind in kinds and process.is_alive
 
 
 def last_sweep(facts: Facts) -> datetime | None:

@@ -30,7 +30,7 @@ from portal.queue.schedule import ensure_schedule
 from portal.services.alerts.queries import RunStatus, run_status
 from portal.services.core import heartbeats, vault
 from portal.services.core.erasures import label_of, stuck_erasures
-from portal.services.core.heartbeats import Life, lives, lives_on
+from portal.services.core.heartbeats import ProcessStatus, processes, processes_on
 from portal.services.core.unit_of_work import session
 from portal.services.operations.backlog import Backlog, read_backlog
 from portal.services.operations.readiness import (
@@ -150,7 +150,7 @@ class Disk:
 class Facts:
     """Everything at one moment. None: that part does not answer.
 
-    `at`: that moment by the database's clock, which every sign of life goes by; by ours where it
+    `at`: that moment by the database's clock, which every heartbeat goes by; by ours where it
     does not answer, for the reason in `database_error`. `trouble`: what it refuses this process.
     `here`: this machine. `blockers`: who may hold up Saves. `keys_error`: why the keys do not fit
     what is stored. `stop`: who has stopped all sending. `lost`: the names of webhooks that are off
@@ -166,7 +166,7 @@ class Facts:
     trouble: Trouble | None = None
     blockers: Sequence[Blocker] = ()
     keys_error: str = ""
-    lives: Sequence[Life] = ()
+    processes: Sequence[ProcessStatus] = ()
     stop: SendingStop | None = None
     lost: Sequence[str] = ()
     closed: Sequence[str] = ()
@@ -179,7 +179,7 @@ class Facts:
 
     def last_seen(self, kind: str) -> datetime | None:
         """When somebody of this kind last gave a sign, or did this periodic task."""
-        return next((each.seen_at for each in self.lives if each.kind == kind), None)
+        return next((each.seen_at for each in self.processes if each.kind == kind), None)
 
 
 def read_facts(*, examines: bool = False) -> Facts:
@@ -203,10 +203,10 @@ def read_facts(*, examines: bool = False) -> Facts:
         if database.revision != database.head:  # the tables to be read may not be there
             return Facts(database=database, **rest)
         now = common_now()
-        signs = lives()
+        signs = processes()
         return Facts(
             database=database,
-            lives=signs,
+            processes=signs,
             lost=lost_names(),
             closed=undecryptable_names() if has_met_closed(signs, now) else (),
             stop=find_stop(),
@@ -223,7 +223,7 @@ def read_facts(*, examines: bool = False) -> Facts:
         return Facts(database=None, database_error=words_of(error.orig), **rest)
 
 
-def has_met_closed(signs: Sequence[Life], now: datetime) -> bool:
+def has_met_closed(signs: Sequence[ProcessStatus], now: datetime) -> bool:
     """Whether a sender has lately met a secret that does not open."""
     met = (each.seen_at for each in signs if each.kind == heartbeats.CLOSED_SECRET)
     return any(now - each < CLOSED_IS_RECENT for each in met)
@@ -351,11 +351,11 @@ def read_snapshot(engine: Engine) -> HealthSnapshot:
             revision = MigrationContext.configure(connection).get_current_revision()
             if revision != newest_revision():
                 return HealthSnapshot(False, redis=why_not)
-            lives = lives_on(connection, database_now(connection))
+            processes = processes_on(connection, database_now(connection))
             stopped_at = connection.execute(select(SendingSwitch.stopped_at)).scalar()
     except SQLAlchemyError:
         return HealthSnapshot(redis=why_not)
-    return HealthSnapshot(True, lives, why_not, stopped_at)
+    return HealthSnapshot(True, processes, why_not, stopped_at)
 
 
 def _read_once() -> Ready:

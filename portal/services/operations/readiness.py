@@ -25,9 +25,9 @@ from portal.database.trouble import (
 from portal.lib.clock import since_boot
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import BEAT_EVERY, BROKEN_AFTER, Life, worker_of
+from portal.services.core.heartbeats import BROKEN_AFTER, HEARTBEAT_EVERY, ProcessStatus, worker_of
 
-SILENT: Final = 2 * BEAT_EVERY  # seconds: two heartbeats were missed
+SILENT: Final = 2 * HEARTBEAT_EVERY  # seconds: two heartbeats were missed
 OVERDUE: Final = BROKEN_AFTER.total_seconds()  # one was
 OK: Final = "ok"
 SENDERS: Final = (worker_of(DELIVERIES), heartbeats.DISPATCHER)
@@ -47,7 +47,7 @@ class HealthSnapshot:
     sending is stopped."""
 
     has_tables: bool | None = None
-    lives: Sequence[Life] = ()
+    processes: Sequence[ProcessStatus] = ()
     redis: str | None = None
     stopped_at: datetime | None = None
 
@@ -119,7 +119,7 @@ class Readiness:
         return Ready(
             database=self._database(),
             migrations={True: OK, False: "missing", None: "not known"}[snapshot.has_tables],
-            sending=_sending(snapshot.lives),
+            sending=_sending(snapshot.processes),
             redis=snapshot.redis or OK,
             switch=_switch(snapshot.stopped_at),
         )
@@ -130,7 +130,7 @@ class Readiness:
 
     def _database(self) -> str:
         # Others on the same database may have met what does not pass by itself.
-        others = (life.trouble for life in self.snapshot.lives if life.is_alive)
+        others = (process.trouble for process in self.snapshot.processes if process.is_alive)
         for trouble in (observed.trouble, *others):
             if trouble and trouble.kind in LASTING:
                 return str(trouble)
@@ -147,11 +147,11 @@ def _switch(stopped_at: datetime | None) -> str:
     return f"a person stopped all sending at {stopped_at.isoformat(timespec='seconds')}"
 
 
-def _sending(lives: Sequence[Life]) -> str:
-    senders = [life for life in lives if life.kind in SENDERS and life.is_alive]
+def _sending(processes: Sequence[ProcessStatus]) -> str:
+    senders = [process for process in processes if process.kind in SENDERS and process.is_alive]
     if not senders:
         return "no process is sending"
-    troubles = [life.trouble for life in senders if life.kind != heartbeats.DISPATCHER]
+    troubles = [process.trouble for process in senders if process.kind != heartbeats.DISPATCHER]
     return str(troubles[0]) if troubles and all(troubles) else OK
 
 
@@ -183,7 +183,7 @@ class DatabaseCheck:
                 writer = connection.execution_options(writing=True)
                 with writer.begin():
                     found = _lock_of_others(writer)
-                    heartbeats.sign_own(writer, self._kind, notes, found or observed.no_room)
+                    heartbeats.record_own(writer, self._kind, notes, found or observed.no_room)
         except DBAPIError as error:
             found = _trouble_of(error)
             observed.is_cut |= is_cut(error.orig)
@@ -202,7 +202,7 @@ class DatabaseCheck:
             with self._engine.connect() as connection:
                 writer = connection.execution_options(writing=True)
                 with writer.begin():
-                    heartbeats.say_goodbye(writer, self._kind)
+                    heartbeats.deregister(writer, self._kind)
         except DBAPIError:
             return
         finally:

@@ -12,7 +12,7 @@ from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import worker_of
 from portal.services.core.queries import COUNT_LIMIT
-from portal.services.operations.findings import last_sweep, lives_of
+from portal.services.operations.findings import last_sweep, processes_of
 from portal.services.operations.health import Disk, Facts
 
 Lines = list[tuple[str, str]]
@@ -110,7 +110,7 @@ def _disk(disk: Disk) -> str:
 
 
 class RoleState(StrEnum):
-    """`SILENT`: there was a sign of life once."""
+    """`SILENT`: there was a heartbeat once."""
 
     RUNNING = "running"
     SILENT = "silent"
@@ -142,7 +142,7 @@ def read_roles(facts: Facts) -> list[Role]:
 
 
 def _role(facts: Facts, name: str, kinds: tuple[str, ...]) -> Role:
-    seen = [each.seen_at for each in facts.lives if each.kind in kinds]
-    count = len(lives_of(facts, *kinds))
+    seen = [each.seen_at for each in facts.processes if each.kind in kinds]
+    count = len(processes_of(facts, *kinds))
     state = RoleState.RUNNING if count else RoleState.SILENT if seen else RoleState.NEVER
     return Role(name, state, count, max(seen, default=None))

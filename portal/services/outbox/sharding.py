@@ -17,7 +17,7 @@ from portal.database.engine import database_now
 from portal.models.deliveries import Priority
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
-from portal.services.core.heartbeats import SILENT_AFTER, own_run, worker_of
+from portal.services.core.heartbeats import SILENT_AFTER, own_process, worker_of
 from portal.services.outbox.due import Claimable
 
 PATIENCE: Final = 0.3  # seconds that something due may lie at a webhook of another process
@@ -70,7 +70,7 @@ class Sharding:
         On SQLite one alone writes at a time: dividing would only make its batches smaller.
         """
         runs = [] if connection.dialect.name == "sqlite" else _sending_runs(connection)
-        own = self._own or own_run()
+        own = self._own or own_process()
         self.shard = Shard(runs.index(own), len(runs)) if own in runs else ALL
         self._adopted = frozenset()
         if self.shard.senders == 1:

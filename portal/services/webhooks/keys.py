@@ -135,7 +135,11 @@ def _turn_off(current: Session, actor: Actor, webhook: Webhook, parts: Sequence[
 
 def _refuse_while_alive(current: Session) -> None:
     now = database_time(current)
-    alive = [life for life in heartbeats.lives() if life.is_alive and life.name != life.kind]
+    alive = [
+        process
+        for process in heartbeats.processes()
+        if process.is_alive and process.name != process.kind
+    ]
     if alive:
         seen = in_words((now - alive[0].seen_at).total_seconds())
         process = f"{alive[0].kind} on {alive[0].host} (process {alive[0].pid})"

@@ -200,7 +200,7 @@ def _release(due: DueNotice, before: LastNotice) -> None:
             notice.told_at = before.told_at
         elif notice is not None:
             current.delete(notice)
-        heartbeats.sign(current.connection(), heartbeats.MAIL_FAILED, heartbeats.MAIL_FAILED)
+        heartbeats.record(current.connection(), heartbeats.MAIL_FAILED, heartbeats.MAIL_FAILED)
 
 
 def _remember(due: DueNotice) -> None:

@@ -83,10 +83,10 @@ def _delivering(facts: Facts) -> Iterator[Metric]:
     alive = _gauge("processes", f"Processes seen in the last {SILENT} s", ("kind",))
     # Those that never started, too: an alarm needs a series.
     for kind in sorted(kind for _, kinds in ROLES for kind in kinds):
-        alive.add_metric([kind], len(findings.lives_of(facts, kind)))
+        alive.add_metric([kind], len(findings.processes_of(facts, kind)))
     yield alive
     offline = _gauge("offline", "Whether this machine cannot connect to receivers", ("machine",))
-    senders = findings.lives_of(facts, heartbeats.worker_of(DELIVERIES))
+    senders = findings.processes_of(facts, heartbeats.worker_of(DELIVERIES))
     for machine in sorted({each.host for each in senders}):
         is_offline = any(each.host == machine and each.offline_since for each in senders)
         offline.add_metric([machine], float(is_offline))

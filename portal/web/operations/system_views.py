@@ -27,7 +27,7 @@ def index() -> str:
         "operations/system.html",
         found=findings.find(facts, now),
         roles=read_roles(facts),
-        processes=[each for each in facts.lives if each.name != each.kind],
+        processes=[each for each in facts.processes if each.name != each.kind],
         process_tag=PROCESS.__getitem__,
         doctor=facts.settings.command("doctor"),
         sending=report.sending_lines(facts, now),

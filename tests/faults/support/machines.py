@@ -76,7 +76,7 @@ def are_steady() -> bool:
 
 
 def have_pumped(*portals: RunningPortal) -> bool:
-    """Whether the workers of all of them have sent something, by their signs of life."""
+    """Whether the workers of all of them have sent something, by their heartbeats."""
     look_again()
     dispatchers = select(SignOfLife.pid).where(SignOfLife.kind == heartbeats.DISPATCHER)
     return {portal.pid_of(WORKER) for portal in portals} <= set(db.session.scalars(dispatchers))

@@ -50,10 +50,10 @@ def receivers(app: Flask) -> Iterator[list[Receiver]]:
 
 @pytest.fixture
 def signed(app: Flask) -> None:
-    """This process has a sign of life."""
+    """This process has a heartbeat."""
     del app
     with writing() as current:
-        heartbeats.sign_own(current.connection(), heartbeats.worker_of(DELIVERIES))
+        heartbeats.record_own(current.connection(), heartbeats.worker_of(DELIVERIES))
 
 
 def outcomes() -> list[str]:

@@ -271,7 +271,10 @@ def test_while_a_dispatcher_runs_it_is_the_sweep(
     assert db.session.get_one(Webhook, recovered.id).reopened_at is None
     assert redis.exists(notifier.TASKS_QUEUED)
     db.session.rollback()
-    assert {each.kind for each in heartbeats.lives()} == {heartbeats.SWEEP, heartbeats.DISPATCHER}
+    assert {each.kind for each in heartbeats.processes()} == {
+        heartbeats.SWEEP,
+        heartbeats.DISPATCHER,
+    }
 
 
 def test_a_long_queue_is_put_to_rest_without_the_usual_pause(

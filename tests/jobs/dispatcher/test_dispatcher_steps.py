@@ -63,7 +63,7 @@ def test_what_was_claimed_too_long_ago_is_given_back_unsent(
     margin: int,
     fresh: float,
 ) -> None:
-    """Its lease may have ended, and others send it. Sending is a sign of life; looking is none."""
+    """Its lease may have ended, and others send it. Sending is a heartbeat; looking is none."""
     del app
     clock = Clock()
     monkeypatch.setattr(dispatcher_module, "since_boot", clock.monotonic)

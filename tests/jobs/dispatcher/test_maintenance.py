@@ -67,7 +67,7 @@ def test_who_has_sent_something_gives_a_sign_of_it_with_its_maintenance(
     assert not has_signed()
     do(maintenance)
     assert has_signed()
-    signed = [each.name for each in heartbeats.lives() if each.kind == heartbeats.DISPATCHER]
+    signed = [each.name for each in heartbeats.processes() if each.kind == heartbeats.DISPATCHER]
     assert signed == [heartbeats.own_name(heartbeats.DISPATCHER)], "its goodbye takes it away"
 
 
@@ -160,7 +160,7 @@ def test_what_a_process_held_that_is_over_is_due_again(maintenance: Maintenance)
 def test_what_a_process_holds_of_which_nobody_hears_is_due_again(maintenance: Maintenance) -> None:
     lease(make_delivery(), 60, run=uuid4())
     with writing() as current:
-        heartbeats.sign_own(current.connection(), heartbeats.worker_of(DELIVERIES))
+        heartbeats.record_own(current.connection(), heartbeats.worker_of(DELIVERIES))
         current.execute(update(Process).values(steady_since=utcnow() - MINUTE))
     seen = []
     for _ in range(2):

@@ -17,7 +17,7 @@ from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.thread import Sender
 from jobs.stop_flag import stop
 from portal.lib.clock import utcnow
-from portal.services.core.heartbeats import own_run
+from portal.services.core.heartbeats import own_process
 from tests.jobs.dispatcher.delivery_clock import leases
 from tests.jobs.dispatcher.running_sender import running_sender
 from tests.jobs.outage import Clock, refused
@@ -122,7 +122,7 @@ def test_what_a_dispatcher_has_left_goes_again_as_soon_as_the_database_lets_it(
     def work(_is_stopping: IsStopping) -> Dispatcher:
         begun.append(None)
         if len(begun) == 1:
-            lease(make_delivery(), 3600, run=own_run())
+            lease(make_delivery(), 3600, run=own_process())
             outage.enter_context(refused())
         else:
             stop.wait()

@@ -37,8 +37,8 @@ def other(app: Flask, database_kind: str) -> Iterator[None]:
     if database_kind == "sqlite":
         pytest.skip("on SQLite nothing is sharded")
     with writing() as current:
-        heartbeats.sign_own(current.connection(), WORKER)
-        heartbeats.sign(current.connection(), WORKER, f"{WORKER} 2", run=uuid4())
+        heartbeats.record_own(current.connection(), WORKER)
+        heartbeats.record(current.connection(), WORKER, f"{WORKER} 2", run=uuid4())
     see()
     yield
     with writing() as current:

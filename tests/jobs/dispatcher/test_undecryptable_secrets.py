@@ -12,6 +12,7 @@ from portal.services.operations.health import read_facts
 from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
 from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.support.factories import make_webhook, publish
+from tests.support.heartbeats import record_own
 from tests.support.receiver import Receiver
 
 
@@ -42,7 +43,7 @@ def test_with_the_wrong_keys_it_waits_and_with_the_right_ones_it_goes(
     assert str(closed.public_id) in lines[0]
 
     assert read_facts().closed == ()  # nobody has said so yet
-    heartbeats.record_own("worker deliveries", *heartbeats.take_notes())
+    record_own("worker deliveries", *heartbeats.take_notes())
     assert read_facts().closed == ["Sync"]
     keys.become(*keys.old)  # as another process has them
     facts = read_facts()

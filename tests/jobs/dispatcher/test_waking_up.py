@@ -27,6 +27,7 @@ from tests.jobs.dispatcher.test_dispatcher_parts import looks_with
 from tests.services.core.test_silent_processes import heard, pass_by
 from tests.services.operations.test_readiness import Clock
 from tests.support.factories import make_webhook, publish
+from tests.support.heartbeats import record_own
 from tests.support.receiver import Receiver
 
 WORKER = heartbeats.worker_of(DELIVERIES)
@@ -43,7 +44,7 @@ def stand_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     monkeypatch.setattr(poller, "readiness", readiness)
 
     def stand_still(seconds: float) -> None:
-        heartbeats.record_own(WORKER)
+        record_own(WORKER)
         pass_by(seconds)
         clock.now += seconds
 
@@ -53,7 +54,7 @@ def stand_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def own_age() -> float:
     """Seconds since this process was heard of."""
     db.session.rollback()
-    own = db.session.query(Process).filter_by(run=heartbeats.own_run()).one()
+    own = db.session.query(Process).filter_by(run=heartbeats.own_process()).one()
     return (database_now(db.session.connection()) - own.seen_at).total_seconds()
 
 
@@ -83,7 +84,7 @@ def test_it_still_says_what_is_wrong_with_its_database(
     stand_still(MISSED + 1)
     observed.trouble = Trouble(Kind.CROWDED, "too many connections")
     deliver_due()
-    own = db.session.query(Process).filter_by(run=heartbeats.own_run()).one()
+    own = db.session.query(Process).filter_by(run=heartbeats.own_process()).one()
     assert own.trouble == "crowded: too many connections"
 
 
@@ -94,7 +95,7 @@ def others_judge(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def judge() -> None:
         other = uuid4()
         heard(other)
-        monkeypatch.setattr(heartbeats, "own_run", lambda: other)
+        monkeypatch.setattr(heartbeats, "own_process", lambda: other)
 
     return judge
 
@@ -131,7 +132,7 @@ def test_whoever_is_heard_of_between_the_look_and_the_end_keeps_what_it_has(
     publish()
     claim()
     stand_still(20)
-    own = heartbeats.own_run()
+    own = heartbeats.own_process()
     others_judge()
     assert sweep.is_anybody_silent(db.session.connection())
     heard(own)

@@ -51,7 +51,7 @@ def other(folder: Path) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
 
 
 def over() -> list[Path]:
-    with heartbeats.ended_runs() as found:
+    with heartbeats.ended_processes() as found:
         return [each.path for each in found]
 
 
@@ -63,16 +63,16 @@ def test_it_is_over_once_its_process_is_killed_until_somebody_forgets_it(
     running.kill()
     running.wait()
     assert over() == over() == [path]
-    with heartbeats.ended_runs() as (run,):
+    with heartbeats.ended_processes() as (run,):
         assert str(run.id) == path.name
-        heartbeats.forget(run)
-        heartbeats.forget(run)
+        heartbeats.remove_lock(run)
+        heartbeats.remove_lock(run)
     assert over() == []
 
 
 def test_one_alone_cleans_up_after_it(folder: Path) -> None:
     (folder / str(uuid4())).touch()
-    with heartbeats.ended_runs() as mine, heartbeats.ended_runs() as anothers:
+    with heartbeats.ended_processes() as mine, heartbeats.ended_processes() as anothers:
         assert (len(mine), anothers) == (1, [])
     assert len(over()) == 1
 
@@ -86,14 +86,14 @@ def test_what_is_no_mark_or_cannot_be_opened_hides_no_run(folder: Path) -> None:
 
 
 def test_ones_own_goes_on_and_bears_its_name(folder: Path) -> None:
-    own = folder / str(heartbeats.own_run())
-    heartbeats.mark()
+    own = folder / str(heartbeats.own_process())
+    heartbeats.hold_lock()
     before = own.stat()
-    heartbeats.mark()
+    heartbeats.hold_lock()
     assert own.stat() == before, "it is written once"
     assert list(folder.iterdir()) == [own]
     own.unlink()
-    heartbeats.mark()
+    heartbeats.hold_lock()
     assert own.exists()
     assert over() == []
 
@@ -109,6 +109,6 @@ def test_without_a_place_for_marks_it_works_all_the_same(
     place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     place.touch()
-    heartbeats.mark()
+    heartbeats.hold_lock()
     assert "A crash of this process will be noticed late" in caplog.text
     assert over() == []

@@ -24,6 +24,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep
 from tests.jobs.dispatcher.delivery_clock import attempts, claim, leases, only_delivery
 from tests.support.factories import make_webhook, publish
+from tests.support.heartbeats import record_own
 from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -78,7 +79,7 @@ def begin() -> UUID:
 def test_what_a_silent_one_holds_is_due_again_and_stays_its_own_until_somebody_has_it() -> None:
     other = begin()
     (before,) = leases()
-    heard(heartbeats.own_run())
+    heard(heartbeats.own_process())
     heard(other, ago=14)
     assert free() == 0
     heard(other, ago=16)
@@ -88,7 +89,7 @@ def test_what_a_silent_one_holds_is_due_again_and_stays_its_own_until_somebody_h
 
 
 def test_one_that_has_no_sign_has_ended_and_one_whose_name_is_not_known_runs_out() -> None:
-    heard(heartbeats.own_run())
+    heard(heartbeats.own_process())
     begin()
     with writing() as current:
         current.execute(update(Lease).values(run=None))
@@ -101,9 +102,9 @@ def test_whoever_may_have_been_deaf_ends_nothing() -> None:
     begin()
     assert free() == 0  # it has never signed
     for ago, steady in ((0, 14), (8, HOUR), (16, HOUR)):
-        heard(heartbeats.own_run(), ago=ago, steady=steady)
+        heard(heartbeats.own_process(), ago=ago, steady=steady)
         assert free() == 0, (ago, steady)
-    heard(heartbeats.own_run(), ago=7, steady=9)
+    heard(heartbeats.own_process(), ago=7, steady=9)
     assert free() == 1
 
 
@@ -111,44 +112,44 @@ def test_signs_come_without_a_break_as_long_as_none_is_missed() -> None:
     def since() -> timedelta:
         db.session.rollback()
         own = db.session.query(Process).one()
-        assert own.run == heartbeats.own_run()
+        assert own.run == heartbeats.own_process()
         assert own.steady_since is not None
         return own.seen_at - own.steady_since
 
-    heartbeats.record_own(WORKER)
+    record_own(WORKER)
     for _ in range(3):
         pass_by(7)
-        heartbeats.record_own(WORKER)
+        record_own(WORKER)
     assert timedelta(seconds=21) <= since() < timedelta(seconds=25)
     pass_by(8)
-    heartbeats.record_own(WORKER)
+    record_own(WORKER)
     assert since() == timedelta()
 
 
 def test_a_database_that_was_away_for_half_a_minute_makes_nobody_silent() -> None:
     living = begin()
-    for each in (heartbeats.own_run(), living):
+    for each in (heartbeats.own_process(), living):
         heard(each)
     pass_by(30)
-    heartbeats.record_own(WORKER)  # the first one back
+    record_own(WORKER)  # the first one back
     assert free() == 0
     pass_by(5)
-    heartbeats.record_own(WORKER)
+    record_own(WORKER)
     heard(living)  # the others are a little later
     for _ in range(3):
         assert free() == 0
         pass_by(5)
-        heartbeats.record_own(WORKER)
+        record_own(WORKER)
     assert free() == 1, "it was heard of last fifteen seconds ago"
 
 
 def test_two_with_the_same_host_and_number_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in containers: the one's signs are not the other's."""
     first = begin()
-    second = heartbeats.own_run()
+    second = heartbeats.own_process()
     for run in (first, second):
         monkeypatch.setitem(heartbeats._own, os.getpid(), run)
-        heartbeats.record_own(WORKER)
+        record_own(WORKER)
     db.session.rollback()
     assert {each.run for each in db.session.query(Process)} == {first, second}
     heard(second)
@@ -160,7 +161,7 @@ def test_two_with_the_same_host_and_number_are_two(monkeypatch: pytest.MonkeyPat
 
 def test_the_sweep_ends_them_and_long_work_goes_on_elsewhere() -> None:
     begin()
-    heard(heartbeats.own_run())
+    heard(heartbeats.own_process())
     with writing() as current:
         made = tasks.start(current, SYSTEM, "counting", total=1)
     assert task_leases.claim() is not None
@@ -180,7 +181,7 @@ def test_a_dispatcher_ends_them_and_sends_it(app: Flask) -> None:
         publish()
         claim()
         hold(uuid4())
-        heard(heartbeats.own_run())
+        heard(heartbeats.own_process())
         deliver_due()
         assert len(receiver.received) == 1
     assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]

@@ -27,6 +27,7 @@ from portal.services.webhooks import crud
 from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.deliveries import BODY, change, lease, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
+from tests.support.heartbeats import record_own
 
 pytestmark = pytest.mark.usefixtures("app")
 A_MOMENT = timedelta(microseconds=1)
@@ -97,16 +98,16 @@ def test_the_thirty_newest_attempts_are_told_oldest_first() -> None:
 def test_what_does_not_send_is_not_taken_for_a_sender() -> None:
     made = make_delivery(due_at=late())
     for kind in (heartbeats.SCHEDULER, heartbeats.WEB, heartbeats.worker_of("background")):
-        heartbeats.record_own(kind)
+        record_own(kind)
         assert find_delay(find_delivery(made)) is Delay.NO_WORKER
-    heartbeats.record_own(heartbeats.DISPATCHER)
+    record_own(heartbeats.DISPATCHER)
     assert find_delay(find_delivery(made)) is Delay.TURN
 
 
 def test_a_webhook_is_full_when_it_is_sent_as_many_as_it_gets_at_once(
     session_settings: Settings,
 ) -> None:
-    heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
+    record_own(heartbeats.worker_of(DELIVERIES))
     hook = make_webhook()
     made, test = (
         make_delivery(hook, due_at=late()),

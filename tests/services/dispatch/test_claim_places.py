@@ -14,7 +14,7 @@ from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
-from portal.services.core.heartbeats import own_run
+from portal.services.core.heartbeats import own_process
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim_types import Claim
@@ -85,7 +85,7 @@ def test_a_claim_tells_all_of_each_attempt_and_leases_it_for_as_long_as_it_may_l
         taken = by_delivery[each.delivery_id]
         assert (taken.kind, taken.number, taken.actor) == (each.kind, each.number, each.actor)
         assert (taken.token, taken.started_at, taken.url) == (each.token, each.started_at, hook.url)
-        assert taken.run == own_run()
+        assert taken.run == own_process()
         assert abs((taken.until - taken.started_at).total_seconds() - LEASE_SECONDS) < 1
 
 

@@ -98,7 +98,7 @@ def test_what_a_living_run_or_another_machine_holds_is_left_to_it(
     publish()
     claim()
     marked()
-    for run in (heartbeats.own_run(), uuid4(), None):
+    for run in (heartbeats.own_process(), uuid4(), None):
         held_by(run)
         sweep.settle()
         (lease,) = leases()
@@ -129,7 +129,7 @@ def test_a_sender_that_begins_anew_ends_what_its_own_run_sent_and_nobody_elses()
     mine, theirs = (each.delivery_id for each in leases())
     with writing() as current:
         current.execute(update(Lease).where(Lease.delivery_id == theirs).values(run=uuid4()))
-        assert claim_types.interrupt(current.connection(), heartbeats.own_run())
+        assert claim_types.interrupt(current.connection(), heartbeats.own_process())
     sweep.settle()
     assert [each.delivery_id for each in attempts()] == [mine]
     assert [each.delivery_id for each in leases()] == [theirs]
@@ -142,7 +142,7 @@ def test_long_work_that_it_had_begun_goes_on_elsewhere_and_no_other_does(
         made = [tasks.start(current, SYSTEM, "counting", total=1).id for _ in range(2)]
     assert [turn and turn.task_id for turn in (task_leases.claim(), task_leases.claim())] == made
     assert not task_leases.has_due()
-    assert db.session.scalars(select(Task.run)).all() == [heartbeats.own_run()] * 2
+    assert db.session.scalars(select(Task.run)).all() == [heartbeats.own_process()] * 2
     with writing() as current:
         current.execute(update(Task).where(Task.id == made[0]).values(run=marked()))
     marked_since = []

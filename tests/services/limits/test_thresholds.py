@@ -12,7 +12,7 @@ from portal.services.operations.backlog import Backlog
 from portal.services.operations.findings import find
 from portal.services.operations.health import Disk, Facts
 from tests.conftest import ENVIRONMENT
-from tests.services.operations.test_findings import DATABASE, LIVES, NOW, WELL, life
+from tests.services.operations.test_findings import DATABASE, NOW, PROCESSES, WELL, process
 
 MIB = 1024**2
 A_MOMENT = timedelta(microseconds=1)
@@ -56,22 +56,22 @@ def test_deliveries_are_late_after_a_minute(settings: Settings) -> None:
 def test_nobody_looks_for_what_is_due_after_half_a_minute_or_three_pauses(
     settings: Settings,
 ) -> None:
-    def lives(seconds: float) -> list[Any]:
-        return [*LIVES[:3], life("sweep", seconds=seconds)]
+    def processes(seconds: float) -> list[Any]:
+        return [*PROCESSES[:3], process("sweep", seconds=seconds)]
 
-    assert keys(settings, lives=lives(30)) == []
-    assert keys(settings, lives=lives(30.001)) == [("no_sweep", "danger")]
+    assert keys(settings, processes=processes(30)) == []
+    assert keys(settings, processes=processes(30.001)) == [("no_sweep", "danger")]
     slow = replace(settings, sweep_seconds=20)
-    assert keys(slow, lives=lives(60)) == []
-    assert keys(slow, lives=lives(60.001)) == [("no_sweep", "danger")]
+    assert keys(slow, processes=processes(60)) == []
+    assert keys(slow, processes=processes(60.001)) == [("no_sweep", "danger")]
 
 
 def test_a_mail_server_that_took_nothing_is_told_for_three_minutes(settings: Settings) -> None:
-    def lives(seconds: float) -> list[Any]:
-        return [*LIVES, life("mail failed", seconds=seconds)]
+    def processes(seconds: float) -> list[Any]:
+        return [*PROCESSES, process("mail failed", seconds=seconds)]
 
-    assert keys(settings, lives=lives(179.999)) == [("mail", "warning")]
-    assert keys(settings, lives=lives(180)) == []
+    assert keys(settings, processes=processes(179.999)) == [("mail", "warning")]
+    assert keys(settings, processes=processes(180)) == []
 
 
 @pytest.mark.parametrize("sign", [-1, 1])

@@ -11,18 +11,18 @@ from portal.config.settings import Settings, load_settings
 from portal.database.trouble import Kind, Trouble
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import Life, worker_of
+from portal.services.core.heartbeats import ProcessStatus, worker_of
 from portal.services.operations.backlog import Backlog
-from portal.services.operations.findings import Level, find, lives_of
+from portal.services.operations.findings import Level, find, processes_of
 from portal.services.operations.health import Blocker, Disk, Facts
 from tests.conftest import ENVIRONMENT
 from tests.services.operations.test_findings import (
     DATABASE,
-    LIVES,
     NOW,
+    PROCESSES,
     REDIS,
     WELL,
-    life,
+    process,
 )
 
 MB = 1024**2
@@ -71,7 +71,10 @@ def test_the_check_for_due_deliveries_is_late_after_half_a_minute_or_three_of_it
     settings: Settings, every: int, seconds: int, is_late: bool
 ) -> None:
     chosen = replace(settings, sweep_seconds=every)
-    keys = [key for key, _ in told(chosen, lives=[*LIVES[:3], life("sweep", seconds=seconds)])]
+    keys = [
+        key
+        for key, _ in told(chosen, processes=[*PROCESSES[:3], process("sweep", seconds=seconds)])
+    ]
     assert keys == (["no_sweep"] if is_late else [])
 
 
@@ -80,18 +83,18 @@ def test_the_check_for_due_deliveries_is_late_after_half_a_minute_or_three_of_it
     [
         ({"backlog": Backlog(1, 0, ago(60))}, False),
         ({"backlog": Backlog(1, 0, ago(61))}, True),
-        ({"lives": [*LIVES, life(heartbeats.MAIL_FAILED, seconds=179)]}, True),
-        ({"lives": [*LIVES, life(heartbeats.MAIL_FAILED, seconds=180)]}, False),
-        ({"lives": [*LIVES, life(heartbeats.PROXY, seconds=86_400)]}, True),
-        ({"lives": [*LIVES, life(heartbeats.PROXY, seconds=86_401)]}, False),
-        ({"lives": [*LIVES, life(heartbeats.CLOSED_SECRET, seconds=179)]}, True),
-        ({"lives": [*LIVES, life(heartbeats.CLOSED_SECRET, seconds=181)]}, False),
-        ({"lives": [*LIVES, life(heartbeats.CUT, seconds=59)]}, True),
-        ({"lives": [*LIVES, life(heartbeats.CUT, seconds=60)]}, False),
+        ({"processes": [*PROCESSES, process(heartbeats.MAIL_FAILED, seconds=179)]}, True),
+        ({"processes": [*PROCESSES, process(heartbeats.MAIL_FAILED, seconds=180)]}, False),
+        ({"processes": [*PROCESSES, process(heartbeats.PROXY, seconds=86_400)]}, True),
+        ({"processes": [*PROCESSES, process(heartbeats.PROXY, seconds=86_401)]}, False),
+        ({"processes": [*PROCESSES, process(heartbeats.CLOSED_SECRET, seconds=179)]}, True),
+        ({"processes": [*PROCESSES, process(heartbeats.CLOSED_SECRET, seconds=181)]}, False),
+        ({"processes": [*PROCESSES, process(heartbeats.CUT, seconds=59)]}, True),
+        ({"processes": [*PROCESSES, process(heartbeats.CUT, seconds=60)]}, False),
         ({"database": replace(DATABASE, skew=5.0)}, False),
         ({"database": replace(DATABASE, skew=5.1)}, True),
-        ({"lives": [*LIVES, life("web", seconds=3600, is_alive=False)]}, True),
-        ({"lives": [*LIVES, life("web", seconds=3601, is_alive=False)]}, False),
+        ({"processes": [*PROCESSES, process("web", seconds=3600, is_alive=False)]}, True),
+        ({"processes": [*PROCESSES, process("web", seconds=3601, is_alive=False)]}, False),
         ({"redis": replace(REDIS, may_evict=True)}, False),
         ({"redis": replace(REDIS, memory_limit=10)}, False),
     ],
@@ -103,34 +106,42 @@ def test_what_lasts_too_long_or_is_too_much_is_told_and_nothing_before(
 
 
 def test_what_a_dead_process_has_said_is_told_no_more(settings: Settings) -> None:
-    lost: Life = replace(life("dispatcher", seconds=400, is_alive=False), pid=9, host="m2")
+    lost: ProcessStatus = replace(
+        process("dispatcher", seconds=400, is_alive=False), pid=9, host="m2"
+    )
     for said in ({"trouble": LOCKED}, {"skew": 90.0}):
-        assert told(settings, lives=[*LIVES, replace(lost, **said)]) == []
-        assert len(told(settings, lives=[*LIVES, replace(lost, is_alive=True, **said)])) == 1
+        assert told(settings, processes=[*PROCESSES, replace(lost, **said)]) == []
+        assert (
+            len(told(settings, processes=[*PROCESSES, replace(lost, is_alive=True, **said)])) == 1
+        )
 
 
 def test_a_periodic_task_has_no_clock_of_its_own(settings: Settings) -> None:
     assert (
-        told(settings, lives=[*LIVES, replace(life("sweep"), host="m9", pid=None, skew=90.0)]) == []
+        told(
+            settings,
+            processes=[*PROCESSES, replace(process("sweep"), host="m9", pid=None, skew=90.0)],
+        )
+        == []
     )
 
 
 def test_of_several_processes_of_a_machine_its_clock_is_told_once(settings: Settings) -> None:
     here = {"here": "host", "database": replace(DATABASE, skew=40.0)}
-    others = [replace(life("web", pid=pid), skew=50.0 + pid) for pid in (1, 2)]
+    others = [replace(process("web", pid=pid), skew=50.0 + pid) for pid in (1, 2)]
     clock = "The clock of host is 40 seconds behind the database's."
-    assert titles(settings, lives=[*LIVES, *others], **here) == [clock]
+    assert titles(settings, processes=[*PROCESSES, *others], **here) == [clock]
 
 
 def test_each_kind_of_trouble_is_told_once_by_the_process_that_was_asked(
     settings: Settings,
 ) -> None:
     others = [
-        replace(life("web", pid=8), trouble=LOCKED),
-        replace(life("web", pid=9), trouble=Trouble(Kind.DISK, "it fails")),
-        replace(life("web", pid=9), trouble=Trouble(Kind.DISK, "again"), host="m2"),
+        replace(process("web", pid=8), trouble=LOCKED),
+        replace(process("web", pid=9), trouble=Trouble(Kind.DISK, "it fails")),
+        replace(process("web", pid=9), trouble=Trouble(Kind.DISK, "again"), host="m2"),
     ]
-    found = titles(settings, trouble=LOCKED, lives=[*LIVES, *others])
+    found = titles(settings, trouble=LOCKED, processes=[*PROCESSES, *others])
     assert [each.partition(": ")[2] for each in found] == ["so it is.", "it fails (web on host)."]
 
 
@@ -149,8 +160,10 @@ def test_who_blocks_is_in_red_while_somebody_waits_for_a_lock(
 
 
 def test_other_keys_are_said_and_not_what_follows_from_them(settings: Settings) -> None:
-    closed = [*LIVES, life(heartbeats.CLOSED_SECRET)]
-    assert titles(settings, lives=closed, keys_error="Other keys.", lost=["A"]) == ["Other keys."]
+    closed = [*PROCESSES, process(heartbeats.CLOSED_SECRET)]
+    assert titles(settings, processes=closed, keys_error="Other keys.", lost=["A"]) == [
+        "Other keys."
+    ]
 
 
 def test_jobs_that_failed_are_counted_over_all_queues(settings: Settings) -> None:
@@ -162,17 +175,17 @@ def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_liv
     settings: Settings,
 ) -> None:
     hosts = [f"{letter}.example" for letter in "abcdef"]
-    sender = replace(life(worker_of(DELIVERIES), pid=9), host="m2", offline_since=NOW)
-    (title,) = titles(settings, lives=[*LIVES, replace(sender, offline_hosts=hosts)])
+    sender = replace(process(worker_of(DELIVERIES), pid=9), host="m2", offline_since=NOW)
+    (title,) = titles(settings, processes=[*PROCESSES, replace(sender, offline_hosts=hosts)])
     assert title == (
         "m2 cannot connect to a.example, b.example, c.example, d.example, e.example and 1 more "
         "since 1 March 13:00 (Europe/Vienna); no attempt is spent."
     )
     long_ago = replace(sender, offline_since=NOW - timedelta(days=61), offline_hosts=hosts[:1])
-    (title,) = titles(settings, lives=[*LIVES, long_ago])
+    (title,) = titles(settings, processes=[*PROCESSES, long_ago])
     assert "a.example since 30 December 2025 13:00 (Europe/Vienna)" in title
     gone = replace(sender, is_alive=False, started_at=NOW, kind=heartbeats.DISPATCHER)
-    assert titles(settings, lives=[*LIVES, gone]) == []
+    assert titles(settings, processes=[*PROCESSES, gone]) == []
 
 
 @pytest.mark.parametrize(
@@ -193,9 +206,11 @@ def test_a_redis_that_is_not_open_to_others_is_not_told(settings: Settings, url:
 
 def test_a_process_that_does_two_things_is_one_and_two_machines_have_two() -> None:
     kinds = (worker_of(DELIVERIES), heartbeats.DISPATCHER)
-    lives = [life(kind, pid=7) for kind in kinds] + [
-        replace(life(kinds[0], pid=7), name="another", host="m2")
+    processes = [process(kind, pid=7) for kind in kinds] + [
+        replace(process(kinds[0], pid=7), name="another", host="m2")
     ]
     settings: Any = None
-    facts = Facts(settings=settings, database=None, redis=None, lives=lives, at=datetime.now(UTC))
-    assert sorted(each.host for each in lives_of(facts, *kinds)) == ["host", "m2"]
+    facts = Facts(
+        settings=settings, database=None, redis=None, processes=processes, at=datetime.now(UTC)
+    )
+    assert sorted(each.host for each in processes_of(facts, *kinds)) == ["host", "m2"]

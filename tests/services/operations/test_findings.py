@@ -14,7 +14,7 @@ from portal.queue.connection import RedisFault, RedisState, RedisTrouble
 from portal.services.alerts.queries import RunStatus
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.settings import Stored
-from portal.services.core.heartbeats import Life
+from portal.services.core.heartbeats import ProcessStatus
 from portal.services.operations.backlog import Backlog
 from portal.services.operations.findings import Level, find
 from portal.services.operations.health import Blocker, DatabaseFacts, Disk, Facts
@@ -28,16 +28,18 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)})
 
 
-def life(kind: str, *, seconds: float = 5, is_alive: bool = True, pid: int = 7) -> Life:
-    return Life(kind, f"{kind} host:{pid}", "host", pid, NOW - timedelta(seconds=seconds), is_alive)
+def process(kind: str, *, seconds: float = 5, is_alive: bool = True, pid: int = 7) -> ProcessStatus:
+    return ProcessStatus(
+        kind, f"{kind} host:{pid}", "host", pid, NOW - timedelta(seconds=seconds), is_alive
+    )
 
 
 WELL = {
-    "lives": [
-        life("worker deliveries"),
-        life("worker background"),
-        life("scheduler"),
-        life("sweep"),
+    "processes": [
+        process("worker deliveries"),
+        process("worker background"),
+        process("scheduler"),
+        process("sweep"),
     ],
     "database": DatabaseFacts(
         product="SQLite",
@@ -73,14 +75,14 @@ def test_nothing_is_said_when_all_is_well(settings: Settings) -> None:
 
 DATABASE: Any = WELL["database"]
 REDIS: Any = WELL["redis"]
-LIVES: Any = WELL["lives"]
+PROCESSES: Any = WELL["processes"]
 
 
 @pytest.mark.parametrize(
     ("changes", "level", "words"),
     [
         (
-            {"database": None, "lives": (), "backlog": None},
+            {"database": None, "processes": (), "backlog": None},
             Level.DANGER,
             "database does not answer",
         ),
@@ -98,17 +100,22 @@ LIVES: Any = WELL["lives"]
             "The clock of m1 is 1 minute ahead of the database's.",
         ),
         (
-            {"lives": [*LIVES, replace(life("web"), host="m2", skew=31.0)]},
+            {"processes": [*PROCESSES, replace(process("web"), host="m2", skew=31.0)]},
             Level.WARNING,
             "The clock of m2 is 31 seconds behind the database's.",
         ),
         (
-            {"database": None, "lives": (), "backlog": None, "database_error": "the road is gone"},
+            {
+                "database": None,
+                "processes": (),
+                "backlog": None,
+                "database_error": "the road is gone",
+            },
             Level.DANGER,
             "database does not answer: the road is gone.",
         ),
         (
-            {"database": None, "lives": (), "trouble": Trouble(Kind.FULL, "No space left")},
+            {"database": None, "processes": (), "trouble": Trouble(Kind.FULL, "No space left")},
             Level.DANGER,
             "The database has no room left, so changes are not saved: No space left.",
         ),
@@ -118,7 +125,12 @@ LIVES: Any = WELL["lives"]
             "The database has no room left, so changes are not saved: No space left on device.",
         ),
         (
-            {"lives": [*LIVES, replace(life("web"), trouble=Trouble(Kind.READ_ONLY, "so it is"))]},
+            {
+                "processes": [
+                    *PROCESSES,
+                    replace(process("web"), trouble=Trouble(Kind.READ_ONLY, "so it is")),
+                ]
+            },
             Level.DANGER,
             "The database takes no changes: so it is (web on host).",
         ),
@@ -128,7 +140,7 @@ LIVES: Any = WELL["lives"]
             "open for 34 seconds, and may hold up Saves: ana, psql, process 77, “LOCK TABLE",
         ),
         (
-            {"lives": [*LIVES, life("web", seconds=16, is_alive=False, pid=9)]},
+            {"processes": [*PROCESSES, process("web", seconds=16, is_alive=False, pid=9)]},
             Level.WARNING,
             "Web on host (process 9) has been silent for 16 seconds",
         ),
@@ -163,12 +175,16 @@ LIVES: Any = WELL["lives"]
             Level.WARNING,
             "1 job of the workers",
         ),
-        ({"lives": LIVES[1:]}, Level.DANGER, "No process is sending"),
-        ({"lives": [*LIVES[:1], *LIVES[2:]]}, Level.WARNING, "the background work"),
-        ({"lives": [*LIVES[:2], LIVES[3]]}, Level.WARNING, "The scheduler is not responding"),
-        ({"lives": LIVES[:3]}, Level.DANGER, "No process checks for due deliveries"),
+        ({"processes": PROCESSES[1:]}, Level.DANGER, "No process is sending"),
+        ({"processes": [*PROCESSES[:1], *PROCESSES[2:]]}, Level.WARNING, "the background work"),
         (
-            {"lives": [*LIVES[:3], life("sweep", seconds=400)]},
+            {"processes": [*PROCESSES[:2], PROCESSES[3]]},
+            Level.WARNING,
+            "The scheduler is not responding",
+        ),
+        ({"processes": PROCESSES[:3]}, Level.DANGER, "No process checks for due deliveries"),
+        (
+            {"processes": [*PROCESSES[:3], process("sweep", seconds=400)]},
             Level.DANGER,
             "The last time was 6 minutes ago",
         ),
@@ -178,7 +194,7 @@ LIVES: Any = WELL["lives"]
             "the oldest for 10 minutes",
         ),
         (
-            {"lives": [*LIVES, life("mail failed", seconds=100)]},
+            {"processes": [*PROCESSES, process("mail failed", seconds=100)]},
             Level.WARNING,
             "Notices cannot be sent by e-mail",
         ),
@@ -200,36 +216,36 @@ def test_each_fault_is_one_finding(
 
 
 def test_a_worker_that_is_busy_sending_counts_as_one(settings: Settings) -> None:
-    assert titles(settings, lives=[life("dispatcher"), *LIVES[1:]]) == []
+    assert titles(settings, processes=[process("dispatcher"), *PROCESSES[1:]]) == []
 
 
 def test_a_process_that_was_started_anew_is_not_missed(settings: Settings) -> None:
-    lost = life("worker deliveries", seconds=500, is_alive=False)
-    anew = replace(life("worker deliveries", pid=8), started_at=NOW - timedelta(seconds=490))
+    lost = process("worker deliveries", seconds=500, is_alive=False)
+    anew = replace(process("worker deliveries", pid=8), started_at=NOW - timedelta(seconds=490))
     beside = replace(anew, started_at=lost.seen_at)
-    assert titles(settings, lives=[lost, anew, *LIVES[1:]]) == []
-    assert len(titles(settings, lives=[lost, beside, *LIVES[1:]])) == 1
-    assert len(titles(settings, lives=[lost, replace(anew, host="m2"), *LIVES[1:]])) == 1
+    assert titles(settings, processes=[lost, anew, *PROCESSES[1:]]) == []
+    assert len(titles(settings, processes=[lost, beside, *PROCESSES[1:]])) == 1
+    assert len(titles(settings, processes=[lost, replace(anew, host="m2"), *PROCESSES[1:]])) == 1
 
 
 def test_commands_are_called_as_this_installation_calls_them(settings: Settings) -> None:
     served = replace(settings, command_name="asset-webhooks")
-    found = find(Facts(settings=served, **{**WELL, "lives": LIVES[1:]}), NOW)
+    found = find(Facts(settings=served, **{**WELL, "processes": PROCESSES[1:]}), NOW)
     assert "Start “asset-webhooks worker deliveries”" in found[0].todo
 
 
 def test_a_mail_server_that_failed_long_ago_is_forgotten(settings: Settings) -> None:
-    assert titles(settings, lives=[*LIVES, life("mail failed", seconds=400)]) == []
+    assert titles(settings, processes=[*PROCESSES, process("mail failed", seconds=400)]) == []
 
 
 def test_that_only_the_workers_look_for_what_is_due_is_no_alarm(settings: Settings) -> None:
     """Without a scheduler they do so every two seconds, and a busy one now and then later."""
-    found = titles(settings, lives=[*LIVES[:2], life("sweep", seconds=20)])
+    found = titles(settings, processes=[*PROCESSES[:2], process("sweep", seconds=20)])
     assert [level for level, _ in found] == [Level.WARNING]
 
 
 def test_the_worst_comes_first(settings: Settings) -> None:
-    found = titles(settings, lives=LIVES[:1])
+    found = titles(settings, processes=PROCESSES[:1])
     assert [level for level, _ in found] == [Level.DANGER, Level.WARNING, Level.WARNING]
 
 

@@ -30,10 +30,11 @@ from portal.services.operations.readiness import Ready
 from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_webhook
+from tests.support.heartbeats import record_own
 
 
 def test_a_portal_whose_parts_answer_is_ready(app: Flask) -> None:
-    heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
+    record_own(heartbeats.worker_of(DELIVERIES))
     assert read_ready() == Ready(*["ok"] * 5)
     assert read_ready().is_ready()
 
@@ -44,7 +45,7 @@ def test_who_lives_is_told_by_kind_and_of_each_the_latest_seen_first(app: Flask)
         for name, kind, ago in (("a", "web", 3), ("b", "scheduler", 2), ("c", "web", 1)):
             at = now - timedelta(seconds=ago)
             current.add(Process(name=name, kind=kind, started_at=at, seen_at=at))
-    assert [each.name for each in heartbeats.lives()] == ["b", "c", "a"]
+    assert [each.name for each in heartbeats.processes()] == ["b", "c", "a"]
     latest = heartbeats.age("web")
     assert latest is not None
     assert latest < (heartbeats.age("scheduler") or 0)
@@ -53,7 +54,7 @@ def test_who_lives_is_told_by_kind_and_of_each_the_latest_seen_first(app: Flask)
 def test_of_who_lives_all_is_told_that_was_written(app: Flask) -> None:
     full = Trouble(Kind.FULL, "no room")
     with writing() as current:
-        heartbeats.sign_own(current.connection(), heartbeats.WEB, ["noticed"], full)
+        heartbeats.record_own(current.connection(), heartbeats.WEB, ["noticed"], full)
         now = database_time(current)
         times = {"seen_at": now, "started_at": now, "offline_since": now}
         current.execute(
@@ -70,9 +71,9 @@ def test_of_who_lives_all_is_told_that_was_written(app: Flask) -> None:
         "offline_hosts": ["a.example", "b.example"],
     }
     own = heartbeats.own_name(heartbeats.WEB)
-    assert heartbeats.lives() == [
-        heartbeats.Life(kind="noticed", name="noticed", **both),
-        heartbeats.Life(kind=heartbeats.WEB, name=own, trouble=full, **both),
+    assert heartbeats.processes() == [
+        heartbeats.ProcessStatus(kind="noticed", name="noticed", **both),
+        heartbeats.ProcessStatus(kind=heartbeats.WEB, name=own, trouble=full, **both),
     ]
 
 
@@ -181,37 +182,37 @@ def test_the_facts_say_why_a_redis_is_of_no_use(
 def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
     kind = heartbeats.worker_of(DELIVERIES)
     begin_periodic_task(heartbeats.SWEEP, 0)
-    heartbeats.record_own(kind)
-    found = {each.kind: each for each in heartbeats.lives()}
+    record_own(kind)
+    found = {each.kind: each for each in heartbeats.processes()}
     assert found[kind].is_alive
     assert found[kind].name == heartbeats.own_name(kind)
     age_by(timedelta(seconds=14))
-    assert all(each.is_alive for each in heartbeats.lives())
+    assert all(each.is_alive for each in heartbeats.processes())
     age_by(timedelta(seconds=2))
-    assert not any(each.is_alive for each in heartbeats.lives())
+    assert not any(each.is_alive for each in heartbeats.processes())
 
 
 def test_the_dead_are_forgotten_after_an_hour_and_periodic_tasks_never(app: Flask) -> None:
     begin_periodic_task(heartbeats.SWEEP, 0)
-    heartbeats.record_own(heartbeats.WEB)
+    record_own(heartbeats.WEB)
     for minutes in (0, 59):
         age_by(timedelta(minutes=minutes))
         keep_going()
-        assert len(heartbeats.lives()) == 2
+        assert len(heartbeats.processes()) == 2
     age_by(timedelta(minutes=2))
     keep_going()
-    assert [each.kind for each in heartbeats.lives()] == [heartbeats.SWEEP]
+    assert [each.kind for each in heartbeats.processes()] == [heartbeats.SWEEP]
 
 
 def test_who_says_goodbye_is_missed_by_nobody(app: Flask) -> None:
     kind = heartbeats.worker_of(DELIVERIES)
     begin_periodic_task(heartbeats.SWEEP, 0)
-    heartbeats.record_own(kind)
-    heartbeats.record_own(heartbeats.DISPATCHER)
-    heartbeats.record_own(heartbeats.WEB)
+    record_own(kind)
+    record_own(heartbeats.DISPATCHER)
+    record_own(heartbeats.WEB)
     with writing() as current:
-        heartbeats.say_goodbye(current.connection(), kind)
-    assert {each.kind for each in heartbeats.lives()} == {heartbeats.SWEEP, heartbeats.WEB}
+        heartbeats.deregister(current.connection(), kind)
+    assert {each.kind for each in heartbeats.processes()} == {heartbeats.SWEEP, heartbeats.WEB}
 
 
 def age_by(length: timedelta) -> None:

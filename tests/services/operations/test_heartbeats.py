@@ -16,10 +16,11 @@ from jobs.heartbeat import Heartbeat
 from portal.extensions import settings
 from portal.models.operations import Process
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import own_run
+from portal.services.core.heartbeats import own_process
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations.readiness import HealthSnapshot, Readiness
 from tests.services.operations.test_readiness import on, somebody_else
+from tests.support.heartbeats import record_own
 from tests.support.processes import until
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
@@ -28,7 +29,7 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 def sign(kind: str, name: str, *, minutes: float = 0) -> datetime:
     """Its last sign was so long ago, or comes so much later."""
     with writing() as current:
-        heartbeats.sign(current.connection(), kind, name)
+        heartbeats.record(current.connection(), kind, name)
         seen_at = database_time(current) - timedelta(minutes=minutes)
         current.execute(update(Process).where(Process.name == name).values(seen_at=seen_at))
         return seen_at
@@ -42,7 +43,7 @@ def test_of_each_kind_the_one_that_was_seen_last_comes_first() -> None:
         ("web", "d", 2),
     ):
         sign(kind, name, minutes=minutes)
-    assert [each.name for each in heartbeats.lives()] == ["c", "b", "d", "a"]
+    assert [each.name for each in heartbeats.processes()] == ["c", "b", "d", "a"]
 
 
 def test_who_says_goodbye_takes_the_sign_of_its_sending_with_it() -> None:
@@ -51,15 +52,15 @@ def test_who_says_goodbye_takes_the_sign_of_its_sending_with_it() -> None:
         sign(each, heartbeats.own_name(each))
     sign(kind, "another")
     with writing() as current:
-        heartbeats.say_goodbye(current.connection(), kind)
-    assert [each.name for each in heartbeats.lives()] == ["another"]
+        heartbeats.deregister(current.connection(), kind)
+    assert [each.name for each in heartbeats.processes()] == ["another"]
 
 
 def test_who_says_goodbye_takes_those_along_in_whose_place_it_came() -> None:
     for name, minutes in (("lost", 14), ("beside it", 0)):
         sign(heartbeats.WEB, name, minutes=minutes)
     sign(heartbeats.SCHEDULER, "of another kind", minutes=14)
-    heartbeats.record_own(heartbeats.WEB)
+    record_own(heartbeats.WEB)
     sign(heartbeats.WEB, "elsewhere", minutes=14)
     sign(heartbeats.WEB, "lost later", minutes=1)
     with writing() as current:
@@ -68,8 +69,8 @@ def test_who_says_goodbye_takes_those_along_in_whose_place_it_came() -> None:
         current.execute(update(Process).where(own).values(started_at=before))
         there = Process.name == "elsewhere"
         current.execute(update(Process).where(there).values(host="another"))
-        heartbeats.say_goodbye(current.connection(), heartbeats.WEB)
-    left = {each.name for each in heartbeats.lives()}
+        heartbeats.deregister(current.connection(), heartbeats.WEB)
+    left = {each.name for each in heartbeats.processes()}
     assert left == {"beside it", "of another kind", "elsewhere", "lost later"}
 
 
@@ -78,15 +79,15 @@ def test_each_sign_says_all_that_the_first_one_did() -> None:
         session().rollback()
         return session().scalars(select(Process)).one()
 
-    heartbeats.record_own(heartbeats.WEB)
+    record_own(heartbeats.WEB)
     began = row().started_at
     others = {"host": "elsewhere", "pid": 0, "trouble": "full: no room", "skew": 99.0, "run": None}
     with writing() as current:
         current.execute(update(Process).values(**others))
-    heartbeats.record_own(heartbeats.WEB)
+    record_own(heartbeats.WEB)
     own = row()
     assert (own.host, own.pid, own.trouble) == (settings().machine, os.getpid(), None)
-    assert (own.run, own.started_at) == (own_run(), began)
+    assert (own.run, own.started_at) == (own_process(), began)
     assert abs(own.skew) < 5
 
 
@@ -105,15 +106,15 @@ def test_what_was_noted_is_told_once_with_the_next_sign() -> None:
         heartbeats.note(each)
     assert sorted(heartbeats.take_notes()) == [heartbeats.CLOSED_SECRET, heartbeats.PROXY]
     assert heartbeats.take_notes() == ()
-    heartbeats.record_own("web", heartbeats.PROXY)
-    names = [each.name for each in heartbeats.lives()]
+    record_own("web", heartbeats.PROXY)
+    names = [each.name for each in heartbeats.processes()]
     assert names == [heartbeats.PROXY, heartbeats.own_name("web")]
 
 
 def test_the_next_beat_comes_after_its_pause_as_long_as_all_is_well(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 0.01)
     monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)
     beats: list[None] = []
     running = Heartbeat(app, heartbeats.WEB, write=lambda: beats.append(None)).begin()
@@ -121,7 +122,7 @@ def test_the_next_beat_comes_after_its_pause_as_long_as_all_is_well(
         assert until(lambda: len(beats) >= 2, 10)
     finally:
         running.end(10)
-    assert heartbeats.lives() == []
+    assert heartbeats.processes() == []
 
 
 def test_who_ends_while_a_beat_hangs_says_no_goodbye(app: Flask) -> None:
@@ -136,24 +137,24 @@ def test_who_ends_while_a_beat_hangs_says_no_goodbye(app: Flask) -> None:
         assert has_begun.wait(10)
         running.end(0.01)
         session().rollback()
-        assert [life.kind for life in heartbeats.lives()] == [heartbeats.WEB]
+        assert [process.kind for process in heartbeats.processes()] == [heartbeats.WEB]
     finally:
         may_end.set()
         running.end(10)
     session().rollback()
-    assert heartbeats.lives() == []
+    assert heartbeats.processes() == []
 
 
 def test_a_process_that_is_not_well_gives_no_sign_and_is_asked_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 0.01)
     monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)
     asked: list[None] = []
     running = Heartbeat(app, heartbeats.WEB, is_well=lambda: bool(asked.append(None))).begin()
     try:
         assert until(lambda: len(asked) >= 3, 10)
-        assert heartbeats.lives() == []
+        assert heartbeats.processes() == []
     finally:
         running.end(10)
 
@@ -163,7 +164,7 @@ def test_each_beat_tells_what_it_found_and_does_what_stands_beside_it(
 ) -> None:
     own, around = Readiness(), HealthSnapshot(has_tables=True)
     monkeypatch.setattr(heartbeat, "readiness", own)
-    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 0.01)
     monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)  # what is not written is no trouble
     heartbeats.note("noticed")
     done: list[str] = []
@@ -194,7 +195,7 @@ def looks_in_trouble(app: Flask, monkeypatch: pytest.MonkeyPatch) -> tuple[str, 
     """Return what is said of the database after two bad heartbeats, and how often one looked."""
     own, written = Readiness(), list[None]()
     monkeypatch.setattr(heartbeat, "readiness", own)
-    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 3600.0)
+    monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 3600.0)
     monkeypatch.setattr(heartbeat, "AGAIN", 0.01)
     looks: list[Engine] = []
 

@@ -8,7 +8,7 @@ import pytest
 from portal.database.trouble import Kind, Trouble, observed
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import BROKEN_AFTER, Life, worker_of
+from portal.services.core.heartbeats import BROKEN_AFTER, ProcessStatus, worker_of
 from portal.services.operations.readiness import SILENT, HealthSnapshot, Need, Readiness
 from tests.services.operations.test_readiness import Clock
 
@@ -26,8 +26,8 @@ def clock() -> Clock:
     return Clock()
 
 
-def life(kind: str, trouble: Trouble | None = None, *, is_alive: bool = True) -> Life:
-    return Life(kind, kind, "host", 7, AT, is_alive, trouble=trouble)
+def process(kind: str, trouble: Trouble | None = None, *, is_alive: bool = True) -> ProcessStatus:
+    return ProcessStatus(kind, kind, "host", 7, AT, is_alive, trouble=trouble)
 
 
 def beating(clock: Clock, **seen: Any) -> Readiness:
@@ -74,43 +74,43 @@ def test_before_the_first_beat_there_is_no_answer_yet_and_after_two_none(clock: 
 def test_what_does_not_pass_is_told_of_another_living_process(
     clock: Clock, kind: Kind, is_alive: bool, is_told: bool
 ) -> None:
-    other = life(worker_of(BACKGROUND), Trouble(kind, "no"), is_alive=is_alive)
-    readiness = beating(clock, lives=[life(worker_of(DELIVERIES)), other])
+    other = process(worker_of(BACKGROUND), Trouble(kind, "no"), is_alive=is_alive)
+    readiness = beating(clock, processes=[process(worker_of(DELIVERIES)), other])
     assert readiness.read().database == (f"{kind}: no" if is_told else "ok")
 
 
-SENDER, OTHER = life(worker_of(DELIVERIES)), life(worker_of(DELIVERIES), AWAY)
+SENDER, OTHER = process(worker_of(DELIVERIES)), process(worker_of(DELIVERIES), AWAY)
 
 
 @pytest.mark.parametrize(
-    ("lives", "sending"),
+    ("processes", "sending"),
     [
         ([SENDER], "ok"),
-        ([life(heartbeats.DISPATCHER)], "ok"),
+        ([process(heartbeats.DISPATCHER)], "ok"),
         ([SENDER, OTHER], "ok"),
-        ([OTHER, life(heartbeats.DISPATCHER)], "away: the road is gone"),
+        ([OTHER, process(heartbeats.DISPATCHER)], "away: the road is gone"),
         ([OTHER, OTHER], "away: the road is gone"),
-        ([life(worker_of(BACKGROUND)), life(heartbeats.WEB)], "no process is sending"),
-        ([life(worker_of(DELIVERIES), is_alive=False)], "no process is sending"),
+        ([process(worker_of(BACKGROUND)), process(heartbeats.WEB)], "no process is sending"),
+        ([process(worker_of(DELIVERIES), is_alive=False)], "no process is sending"),
         ([], "no process is sending"),
     ],
 )
 def test_deliveries_are_sent_while_one_sender_has_no_trouble(
-    clock: Clock, lives: list[Life], sending: str
+    clock: Clock, processes: list[ProcessStatus], sending: str
 ) -> None:
-    ready = beating(clock, lives=lives).read()
+    ready = beating(clock, processes=processes).read()
     assert ready.sending == sending
     assert ready.is_ready(Need.PAGES)
     assert ready.is_ready(Need.SENDING) is ready.is_ready() is (sending == "ok")
 
 
 def test_redis_and_a_stop_are_told_and_not_missed(clock: Clock) -> None:
-    ready = beating(clock, lives=[SENDER], redis="no such file", stopped_at=AT).read()
+    ready = beating(clock, processes=[SENDER], redis="no such file", stopped_at=AT).read()
     assert (ready.redis, ready.is_ready()) == ("no such file", True)
     assert ready.switch == "a person stopped all sending at 2026-03-01T12:00:00+00:00"
-    readiness = beating(clock, lives=[SENDER])
+    readiness = beating(clock, processes=[SENDER])
     assert (readiness.read().redis, readiness.read().switch) == ("ok", "ok")
-    readiness.snapshot = HealthSnapshot(lives=[SENDER])
+    readiness.snapshot = HealthSnapshot(processes=[SENDER])
     ready = readiness.read()
     assert (ready.migrations, ready.is_ready(Need.PAGES)) == ("not known", False)
 

@@ -328,7 +328,7 @@ def test_at_its_end_it_takes_its_sign_back_and_lets_go_of_the_database(
     check = DatabaseCheck(engine, KIND)
     assert check.sign() is None
     check.deregister()
-    assert heartbeats.lives() == []
+    assert heartbeats.processes() == []
     assert isinstance(engine.pool, QueuePool)
     assert engine.pool.checkedin() == 0
     away = brief_engine(f"sqlite:///{tmp_path}/away/portal")

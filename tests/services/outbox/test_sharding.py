@@ -15,7 +15,7 @@ from portal.models.deliveries import Lease, Priority
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import own_run
+from portal.services.core.heartbeats import own_process
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.outbox import sharding
@@ -54,7 +54,7 @@ class Sender:
         self.sign()
 
     def sign(self, *, ago: float = 0.0, offline: bool = False) -> None:
-        """Its last sign of life."""
+        """Its last heartbeat."""
         with writing() as current:
             now = database_now(current.connection())
             process = Process(name=f"{WORKER} {self.run}", kind=WORKER, host=self.host, pid=1)
@@ -111,7 +111,7 @@ def test_each_takes_its_own_and_all_together_take_everything(count: int) -> None
 @pytest.mark.usefixtures("sharded")
 def test_that_of_a_process_goes_by_the_run_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     each = Sharding()
-    runs = sorted([own_run(), NOBODY])
+    runs = sorted([own_process(), NOBODY])
     monkeypatch.setattr(sharding, "_sending_runs", lambda _connection: runs)
     with writing() as current:
         each.refresh(current.connection())
@@ -265,8 +265,8 @@ def test_other_processes_and_one_without_a_sign_of_its_own_divide_nothing() -> N
     hooks = backlog(4)
     (first,) = senders(1)
     with writing() as current:
-        heartbeats.sign(current.connection(), heartbeats.WEB, "web 1", run=uuid4())
-        heartbeats.sign(current.connection(), heartbeats.DISPATCHER, "dispatcher 1", run=uuid4())
+        heartbeats.record(current.connection(), heartbeats.WEB, "web 1", run=uuid4())
+        heartbeats.record(current.connection(), heartbeats.DISPATCHER, "dispatcher 1", run=uuid4())
     first.look()
     stranger = Sharding(uuid4())
     with writing() as current:

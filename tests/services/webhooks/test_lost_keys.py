@@ -26,6 +26,7 @@ from portal.services.webhooks.rules import SecretMode, WebhookValues
 from portal.services.webhooks.sample_deliveries import send_test
 from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.support.factories import Hook, Person, make_user, make_webhook
+from tests.support.heartbeats import record_own
 
 URL = "https://receiver.example.com/hook"
 HEADERS = (("X-Api-Key", "of the receiver"),)
@@ -83,7 +84,7 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
             (off.name, "secret key"),
         ]
     )
-    heartbeats.record_own(heartbeats.WEB)
+    record_own(heartbeats.WEB)
     with pytest.raises(Refusal, match=r"^Stop the portal everywhere first: web on "):
         webhook_keys.forget(SYSTEM)
     assert stored(signed).state == "active"
@@ -172,7 +173,7 @@ def test_it_is_told_until_they_are_on(keys: Keys, app: Flask) -> None:
     assert done.exit_code == 0
     assert list(told()) == ["secrets_lost"]
     assert "“Sync”" in told()["secrets_lost"]
-    heartbeats.record_own("worker deliveries", heartbeats.CLOSED_SECRET)
+    record_own("worker deliveries", heartbeats.CLOSED_SECRET)
     assert set(told()) == {"secrets_closed", "secrets_lost"}
     refused = app.test_cli_runner().invoke(args=["forget-secrets"])
     assert refused.exit_code == 1

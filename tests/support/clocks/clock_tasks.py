@@ -9,6 +9,7 @@ from jobs.periodic import expire_reservations, look_for_alerts, prune
 from portal.services.core import heartbeats
 from portal.services.operations import health, retention
 from tests.support.factories import make_asset
+from tests.support.heartbeats import record_own
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     if "trusting" in sys.argv:
         retention.DISTRUSTED = timedelta(days=1000)
     with application().app_context():
-        heartbeats.record_own(heartbeats.WEB)
+        record_own(heartbeats.WEB)
         make_asset("Made there")
         facts = health.read_facts()
         sys.stderr.write(f"Facts: {facts.at.isoformat()} {facts.database.skew}\n")

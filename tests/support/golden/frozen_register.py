@@ -34,6 +34,7 @@ from tests.support import factories
 from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import Person, make_user, make_webhook
+from tests.support.heartbeats import record_own
 from tests.support.servers import ValkeyServer
 
 NOW: Final = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)  # a Tuesday
@@ -104,7 +105,7 @@ def frozen_register(valkey: ValkeyServer) -> Iterator[FrozenRegister]:
             person = make_user(name="Ana Gruber")
             filled = fill(person)
             for kind in AT_WORK:
-                heartbeats.record_own(kind)
+                record_own(kind)
             begin_periodic_task(heartbeats.SWEEP, 0)
             yield FrozenRegister(app, person, filled, _retry_under_way(person.actor, filled))
         finally:

@@ -15,6 +15,7 @@ from portal.services.webhooks import activation
 from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook
 from tests.support.deliveries import change, free, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
+from tests.support.heartbeats import record_own
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -103,7 +104,7 @@ def test_a_retry_that_waits_too_long_says_what_holds_it_up(support: Pages) -> No
         return notice.removeprefix("warning: ")
 
     assert said().startswith(waits.format("no worker is running, so nothing is sent"))
-    heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
+    record_own(heartbeats.worker_of(DELIVERIES))
     assert said().startswith(waits.format("our side is working, and others go first"))
     set_webhook(hook, throttled=True)
     lease(make_delivery(hook))

@@ -6,6 +6,7 @@ from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
+from tests.support.heartbeats import record_own
 from tests.web.signed_in import visit
 
 
@@ -25,7 +26,7 @@ def test_support_reads_on_the_start_page_whether_our_side_is_working(app: Flask)
     assert sam.get("/readyz").status == 503
     assert ada.get("/").links("System")
 
-    heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
+    record_own(heartbeats.worker_of(DELIVERIES))
     page = sam.get("/")
     assert "Our side is working: sending, pages and database." in page.main
     assert "Only administrators see more: ask an administrator (Ada Admin" in page.main

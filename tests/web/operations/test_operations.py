@@ -16,6 +16,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.operations import sending
 from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import make_delivery
+from tests.support.heartbeats import record_own
 from tests.support.servers import ValkeyServer
 
 RESERVED = ("_total", "_count", "_sum", "_bucket")  # of other kinds than gauges
@@ -54,7 +55,7 @@ OK = dict.fromkeys(("database", "migrations", "sending", "redis", "switch"), "ok
 
 
 def somebody_sends() -> None:
-    heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
+    record_own(heartbeats.worker_of(DELIVERIES))
 
 
 def test_it_is_ready_and_repairs_the_schedule(app: Flask, valkey_server: ValkeyServer) -> None:
@@ -150,7 +151,7 @@ def test_a_token_opens_from_anywhere_and_then_nothing_else_does(
 def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
     make_delivery(status="failed", reason="server")
     begin_periodic_task(heartbeats.SWEEP, 600)
-    heartbeats.record_own(heartbeats.SCHEDULER)
+    record_own(heartbeats.SCHEDULER)
     found = samples(app)
     assert found["deliveries", "failed", "server"] == 1
     assert found["up", "database"] == found["up", "redis"] == 1

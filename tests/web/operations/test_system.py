@@ -27,6 +27,7 @@ from tests.support.clocks.wrong_clock import wrong_clock
 from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_asset
+from tests.support.heartbeats import record_own
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
@@ -36,7 +37,7 @@ ALL = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.
 
 def everybody_signs() -> None:
     for kind in ALL:
-        heartbeats.record_own(kind)
+        record_own(kind)
     begin_periodic_task(heartbeats.SWEEP, 0)
 
 
@@ -65,7 +66,7 @@ def test_it_says_what_is_missing_and_what_to_do(app: Flask) -> None:
 def signed(kind: str, name: str, minutes: int) -> None:
     """The last sign of this process was so long ago; it has a number of its own."""
     with writing() as current:
-        heartbeats.sign(current.connection(), kind, name)
+        heartbeats.record(current.connection(), kind, name)
         at = database_time(current) - timedelta(minutes=minutes)
         number = ord(name[0])
         wanted = update(Process).where(Process.name == name)

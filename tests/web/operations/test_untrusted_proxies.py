@@ -15,6 +15,7 @@ from portal.models.operations import Process
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
 from tests.support.database.periodic_tasks import begin_periodic_task
+from tests.support.heartbeats import record_own
 from tests.support.processes import until
 from tests.web.operations.test_system import everybody_signs
 from tests.web.signed_in import visit
@@ -68,8 +69,8 @@ def test_many_requests_are_one_row_and_what_is_not_seen_again_is_forgotten(app: 
     everybody_signs()
     for number in range(30):
         ask(app, X_Forwarded_For=f"203.0.113.{number}")
-    heartbeats.record_own(heartbeats.WEB, *heartbeats.take_notes())
-    heartbeats.record_own(heartbeats.WEB, *heartbeats.take_notes())
+    record_own(heartbeats.WEB, *heartbeats.take_notes())
+    record_own(heartbeats.WEB, *heartbeats.take_notes())
     assert rows() == [heartbeats.PROXY]
     pages = visit(app)
     for age, is_told in ((timedelta(hours=23), True), (timedelta(hours=25), False)):
