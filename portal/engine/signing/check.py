@@ -59,7 +59,7 @@ class Message:
 
 
 class Diagnosis(NamedTuple):
-    """Which part differs, in a sentence, and what to change, a sentence each.
+    """The part that differs, in a sentence, and what to change, a sentence each.
 
     Contains no secret and no signature. `delivery`: the id of the one that the signature belongs
     to, where that is another.
@@ -187,7 +187,7 @@ def _ways(secret: str, header: str) -> Mapping[int, Sequence[Way]]:
 def _contents(
     message: Message, header: str, bodies: Mapping[bytes, Mistake]
 ) -> Iterator[tuple[int | None, tuple[Mistake, ...], bytes]]:
-    """What may be signed, what is wrong with it, and whose time is in it, the newest first."""
+    """Yield what may be signed, with its mistakes and whose time is in it, the newest first."""
     known = {"id": message.id} | _event_times(message.body)
     stamps: list[tuple[int | None, int]] = sorted(message.stamps, reverse=True)
     stamps.insert(0 if header == HOUSE_HEADER else len(stamps), (None, 0))
@@ -201,7 +201,7 @@ def _contents(
 
 
 def _event_times(body: bytes) -> dict[str, object]:
-    """When the event happened, as the body says it, and in unix seconds."""
+    """Read when the event happened, as the body says it, and in unix seconds."""
     times: dict[str, object] = {}
     with suppress(*tables.NOT_MADE, TypeError, OverflowError):
         times["event_time"] = text = json.loads(body)["timestamp"]

@@ -1,4 +1,5 @@
-"""What is pasted: a signature with how it is written, and the body that the receiver checked."""
+"""Read what is pasted: a signature with how it is written, and the body that the receiver
+checked."""
 
 import base64
 import json
@@ -31,11 +32,11 @@ class PastedSignature(NamedTuple):
 
     @property
     def is_hex(self) -> bool:
-        """Whether it is hex, large or small."""
+        """Return whether it is hex, large or small."""
         return self.writing in {HEX, UPPER_HEX}
 
     def miswritten(self, as_hex: bool) -> Iterator[Mistake]:
-        """How it is written otherwise than in its header."""
+        """Yield what is written otherwise than in its header."""
         right, fix = BASE64, "Write the HMAC in base64, with “v1,” before it."
         if as_hex:
             right, fix = HEX, "Write the HMAC as lower-case hex before comparing."
@@ -120,7 +121,7 @@ class PastedBody(NamedTuple):
 
     @property
     def mistake(self) -> Mistake:
-        """How a signature over it differs from ours."""
+        """Return the mistake of a signature over it."""
         what, fix = "is not ours", "Compute the signature over the body of the same request."
         if self.says_the_same:
             what, fix = "says the same as ours in other bytes", RAW_BYTES

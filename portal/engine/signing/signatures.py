@@ -1,4 +1,4 @@
-"""How a receiver knows that a message is ours: both signature forms, and the headers around them.
+"""Signatures, by which a receiver knows that a message is ours, and the headers around them.
 
 The house form is the hex HMAC of the body. The other is Standard Webhooks 1.0
 (https://www.standardwebhooks.com), which also covers the id and the time of sending.

@@ -48,7 +48,7 @@ def weakness(*forms: str) -> str | None:
 
 
 def _repeats(text: str) -> bool:
-    """Whether it is one shorter text over and over, with something between or not."""
+    """Return whether it is one shorter text over and over, with something between or not."""
     return any(
         all(text[at] == text[at - length] for at in range(length, len(text)))
         for length in range(1, (len(text) + 1) // 2 + 1)
@@ -56,7 +56,7 @@ def _repeats(text: str) -> bool:
 
 
 def _is_sequence(text: str) -> bool:
-    """Whether three in four characters follow from the one before, by one of two steps."""
+    """Return whether three in four characters follow from the one before, by one of two steps."""
     steps = Counter(ord(after) - ord(before) for before, after in pairwise(text))
     usual = sum(times for _, times in steps.most_common(2))
     return usual * 4 >= steps.total() * 3

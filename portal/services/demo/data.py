@@ -1,4 +1,4 @@
-"""What the demo register is made of: an imaginary company of two dozen people."""
+"""The facts of the demo register: an imaginary company of two dozen people."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple

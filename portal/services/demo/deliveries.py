@@ -49,7 +49,7 @@ PICKED_UP_AFTER: Final = timedelta(milliseconds=35)
 
 
 class Answer(NamedTuple):
-    """What came back, after about so many seconds; without a code, nothing."""
+    """An answer, after about so many seconds; without a code, nothing."""
 
     code: int | None
     text: str = ""
@@ -79,7 +79,7 @@ class Receiver(NamedTuple):
     in_order: bool = False
 
     def answer(self, delivery_id: int, hours_ago: float) -> Answer:
-        """What it said then."""
+        """Return what it said then."""
         for begins, ends, answer in self.spells:
             if ends <= hours_ago < begins:
                 return answer

@@ -45,7 +45,7 @@ GOOD: Final = (Condition.EXCELLENT, Condition.GOOD, Condition.GOOD, Condition.FA
 
 
 class Story:
-    """What happens and when, noted in any order, and carried out in the order of its times."""
+    """The acts of people, noted in any order, and carried out in the order of its times."""
 
     def __init__(self, current: Session, actor: Actor) -> None:
         self.current, self.actor = current, actor
@@ -83,7 +83,8 @@ class Story:
                 self.current.flush()  # rows get their time when they are written
 
     def work(self) -> None:
-        """What the background worker does, until it waits for deliveries or has nothing to do."""
+        """Do what the background worker does, until it waits for deliveries or has nothing to
+        do."""
         self.current.flush()
         while (lease := tasks.claim()) is not None:
             while tasks.advance(lease, KINDS[lease.kind]):
@@ -121,11 +122,11 @@ class Thing(NamedTuple):
 
     @property
     def fault(self) -> str:
-        """What may be wrong with it."""
+        """Something that may be wrong with it."""
         return self.one_of(data.FAULTS[self.category])
 
     def loan(self, due_in: int) -> dict[str, Any]:
-        """Who has it, what for, and until the evening of which day."""
+        """The values of a loan to somebody, until the evening of a day."""
         due_at, purpose = self.story.hour(due_in, 17), self.one_of(data.PURPOSES)
         return {"staff_id": self.someone, "due_at": due_at, "purpose": purpose}
 

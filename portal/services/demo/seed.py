@@ -27,7 +27,7 @@ from portal.services.operations import retention
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """How many of what there are afterwards."""
+    """Numbers of what there is afterwards."""
 
     assets: int
     staff: int
@@ -59,7 +59,7 @@ def seed(actor: Actor) -> Seeded:
 
 
 def check() -> int:
-    """How many assets `seed` would add. Raises `Refusal` where it may not."""
+    """Return how many assets `seed` would add. Raises `Refusal` where it may not."""
     current = session()
     if current.scalar(select(Asset.id).limit(1)) is not None:
         raise Refusal("The register holds assets already. The demo is for an empty one.")

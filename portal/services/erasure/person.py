@@ -1,4 +1,4 @@
-"""Whom an erasure is about: what the person is known as, and texts without that."""
+"""The person whom an erasure is about: names and addresses, and texts without them."""
 
 import json
 import re
@@ -44,7 +44,7 @@ class KnownPerson:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What may be looked for inside longer texts.
+        """Return what may be looked for inside longer texts.
 
         The name of a user may be a colleague's in the register, who is erased there; where a
         user's name is written, its row says whose it is.
@@ -106,7 +106,7 @@ class KnownPerson:
         return value
 
     def _somebody(self, value: dict[str, Any]) -> Callable[[str], str] | None:
-        """What the texts of somebody's object become; None where it is about nobody."""
+        """Return what changes the texts of somebody's object; None where it is about nobody."""
         if not {"id", "name"} <= value.keys():
             return None
         if self.kind is not ErasedKind.STAFF or value["id"] != self.id:

@@ -1,4 +1,5 @@
-"""Where a person may be named: every table and column, which rows, and what is written instead.
+"""The places that may name a person: every table and column, which rows, and what is written
+instead.
 
 What is not here stays, and the page of an erasure says so: stored bodies until their retention
 ends, and what people typed about assets.

@@ -1,4 +1,4 @@
-"""What an erasure would change and what would stay, before anybody says yes. Reads only."""
+"""Preview an erasure: what it would change and what would stay. Reads only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -73,12 +73,12 @@ class ErasurePreview:
 
     @property
     def is_refused(self) -> bool:
-        """Whether something stands in the way."""
+        """Return whether something stands in the way."""
         return self.is_me or self.is_last_admin or bool(self.held) or bool(self.reserved)
 
 
 def preview(actor: Actor, row: Staff | User) -> ErasurePreview:
-    """What erasing this person would come to now."""
+    """Count what erasing this person would change now."""
     current, is_staff = session(), isinstance(row, Staff)
     person = person_to_be(current, row)
     return ErasurePreview(

@@ -49,14 +49,14 @@ class Person:
 
 
 def listing() -> list[Person]:
-    """Everybody who ever had an account, by name; who was erased comes last."""
+    """List everybody who ever had an account, by name; who was erased comes last."""
     wanted = select(User).order_by(func.lower(User.name), User.id)
     people = _persons(session().execute(wanted).scalars().all())
     return sorted(people, key=lambda person: person.is_erased)
 
 
 def person(public_id: UUID) -> Person:
-    """One of them. Raises `NotFound`."""
+    """Return one of them. Raises `NotFound`."""
     user = session().execute(select(User).where(User.public_id == public_id)).scalar_one_or_none()
     if user is None:
         raise NotFound("There is no such person.")
@@ -89,8 +89,9 @@ def enable(actor: Actor, public_id: UUID) -> None:
 
 
 def close(current: Session, actor: Actor, public_id: UUID) -> User:
-    """Take an account away for good, in the caller's transaction: sessions, links and tries are
-    forgotten. Refused for the last administrator and for oneself, and a second time."""
+    """Take an account away for good, in the caller's transaction: sessions, links and counted
+    attempts are forgotten. Refused for the last administrator and for oneself, and a second
+    time."""
     admins = _locked_admins(current)
     require(current, actor, "people.erase")
     user = _locked(current, public_id)
@@ -118,7 +119,7 @@ def _set_active(is_active: bool) -> Callable[[User], dict[str, object]]:
 def _change(
     actor: Actor, public_id: UUID, action: str, change: Callable[[User], dict[str, object]]
 ) -> None:
-    """Change one user's standing; sessions and links end with it. No change: nothing written."""
+    """Change one user's access; sessions and links end with it. No change: nothing written."""
     with writing() as current:
         admins = _locked_admins(current)
         require(current, actor, "people.manage")
@@ -287,7 +288,7 @@ def time_zones() -> list[str]:
 
 
 def own_details(actor: Actor) -> Details:
-    """What the person's account says now."""
+    """Return the person's name and time zone."""
     user = session().get(User, actor.user_id)
     if user is None:
         raise NotAllowed("This account does not exist any more.")
@@ -388,7 +389,7 @@ def _prove(actor: Actor, password: str, field: str) -> _Proof:
 
 
 def _count(actor: Actor, key: sign_in_throttle.Key) -> None:
-    """Count the try; where many wrong ones begin to cost a pause, the audit trail says so."""
+    """Count the attempt; where many wrong ones begin to cost a pause, the audit trail says so."""
     sign_in_throttle.check([key])
     with writing() as current:
         if sign_in_throttle.count([key]):

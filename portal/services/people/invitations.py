@@ -136,7 +136,7 @@ def _invitation(current: Session, link: Link, address: str | None = None) -> Inv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPerson:
-    """What a person says on joining. The e-mail address of an invitation is its own.
+    """A person's details on joining. The e-mail address of an invitation is its own.
 
     `time_zone`: None is the portal's.
     """

@@ -45,12 +45,12 @@ class DeadLink(Refusal):
 
 
 def digest(token: str) -> str:
-    """What is stored of a token."""
+    """Return what is stored of a token."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def owner(token: str) -> str:
-    """Whose form it is that a link leads to: the owner of its `once` tokens."""
+    """Return the owner of the `once` tokens of the form that a link leads to."""
     return f"link:{digest(token)}"
 
 
@@ -114,8 +114,8 @@ def forget_resets(current: Session, email: str) -> None:
 def revoke(current: Session, actor: Actor, user: User) -> None:
     """Delete what this person made and nobody has used, and what would let this person in.
 
-    In the transaction that ends the sessions, after the user's row was locked: a link that only
-    slept would wake when the account is enabled, or has its rank again.
+    In the transaction that ends the sessions, after the user's row was locked: a link that was kept
+    would open again when the account is enabled, or has its role again.
     """
     forget_resets(current, user.email)
     wanted = select(Link).where(Link.created_by_id == user.id, Link.used_at.is_(None))
@@ -132,7 +132,7 @@ def forget_links(current: Session, user: User) -> None:
 
 
 def has_people(current: Session) -> bool:
-    """Whether anybody was ever made a user."""
+    """Return whether anybody was ever made a user."""
     return current.execute(select(User.id).limit(1)).first() is not None
 
 
@@ -147,8 +147,8 @@ def read(kind: LinkKind, token: str) -> Link:
 
 
 def is_over(current: Session, link: Link) -> bool:
-    """Whether it opens nothing any more: its time has passed, or its maker may no longer let people
-    in. A rank that was taken away leaves no doors behind."""
+    """Return whether it opens nothing any more: its time has passed, or its maker may no longer let
+    people in."""
     if link.expires_at <= database_now(current.connection()):
         return True
     maker = current.get(User, link.created_by_id) if link.created_by_id else None
@@ -173,7 +173,7 @@ def hash_for(kind: LinkKind, token: str, password: str, email: str) -> str:
 
 
 def use_once(token: str, once: UUID, verb: Callable[[], Admission]) -> Admission | None:
-    """Whom `verb` lets in, which uses the link up; None where this form was sent before."""
+    """Let in by `verb`, which uses the link up; None where this form was sent before."""
     made: list[Admission] = []
     once_only(owner(token), once, lambda: made.append(verb()), lambda _: HOME)
     return made[0] if made else None

@@ -52,7 +52,7 @@ def hashed(password: str) -> str:
 
 
 def matches(password: str, stored: str | None) -> bool:
-    """Whether the password is the one behind `stored`.
+    """Return whether the password is the one behind `stored`.
 
     Without a stored hash the work is the same, so that nobody can tell by the clock whether
     there is such an account.
@@ -66,7 +66,7 @@ def matches(password: str, stored: str | None) -> bool:
 
 
 def is_outdated(stored: str) -> bool:
-    """Whether the hash was made with other parameters than we use now."""
+    """Return whether the hash was made with other parameters than we use now."""
     return HASHER.check_needs_rehash(stored)
 
 

@@ -43,7 +43,7 @@ _lock: Final = Lock()
 
 
 class Admission(NamedTuple):
-    """Who was let in, and the session that began with it."""
+    """A person who was let in, and the session that began with it."""
 
     user: User
     session_id: UUID
@@ -82,7 +82,7 @@ def begin(current: Session, user: User, device: str) -> Admission:
 
 
 def find(session_id: UUID) -> tuple[User, UserSession] | None:
-    """Whose session this is, by one query; None when it ended, or its person may not sign in."""
+    """Find a session and its person; None when it ended, or the person may not sign in."""
     wanted = (
         select(User, UserSession)
         .join(UserSession, UserSession.user_id == User.id)
@@ -118,7 +118,7 @@ def write_seen() -> None:
 
 
 def open_sessions(actor: Actor, this: UUID) -> list[OpenSession]:
-    """Where the person is signed in: `this` browser first, then the newest, `MOST_LISTED` at
+    """List where the person is signed in: `this` browser first, then the newest, `MOST_LISTED` at
     most."""
     wanted = (
         select(UserSession)
@@ -175,7 +175,7 @@ def confirm(current: Session, actor: Actor, session_id: UUID) -> bool:
 
 
 def is_confirmed(confirmed_at: datetime) -> bool:
-    """Whether a proof from then still does."""
+    """Return whether a proof from then still does."""
     return common_now() - confirmed_at < CONFIRMED_FOR
 
 
@@ -222,7 +222,7 @@ def recognized(cookie: str, user: User) -> UUID | None:
 def with_new(cookie: str, user: User) -> str:
     """The cookie with a new device for this user. Those of others stay, the latest four of them.
 
-    New at every sign-in: who has a copy of the old one uses up the tries of that one alone.
+    New at every sign-in: who has a copy of the old one uses up the attempts of that one alone.
     """
     others = [entry for entry in _entries(cookie) if not entry.startswith(user.public_id.hex)]
     return BETWEEN.join([_entry(user, public_id()), *others[: MOST - 1]])

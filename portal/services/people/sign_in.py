@@ -1,4 +1,4 @@
-"""Signing in: the password is checked, and tries are counted."""
+"""Signing in: the password is checked, and attempts are counted."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -34,8 +34,8 @@ class WrongPassword(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try: the network that it comes from, and what it counts for. `own` is forgotten when it
-    was right; `shared` with others, and empty for a browser that is known."""
+    """One attempt: the network that it comes from, and what it counts for. `own` is forgotten when
+    it was right; `shared` with others, and empty for a browser that is known."""
 
     network: str
     own: Key
@@ -48,7 +48,7 @@ class Attempt:
 
     @property
     def is_new_browser(self) -> bool:
-        """Whether the account was never signed in to from here, as far as we can tell."""
+        """Return whether the account was never signed in to from here, as far as we can tell."""
         return bool(self.shared)
 
 
@@ -62,7 +62,7 @@ def sign_in(
     """Let in the user whose password this is. `address`: where the request comes from. `known`:
     the device cookie that it brought (`devices`). `device`: the browser in words.
 
-    Raises `WrongPassword`, or `sign_in_throttle.Throttled` while tries have to wait.
+    Raises `WrongPassword`, or `sign_in_throttle.Throttled` while attempts have to wait.
     """
     attempt = _attempt(email, address, known)
     _count(attempt, email)
@@ -80,8 +80,9 @@ def sign_in(
 
 
 def _attempt(email: str, address: str | None, known: str) -> Attempt:
-    """From a browser that the account was signed in to before its own tries alone count: nobody
-    else can use them up. A stranger's, and every try for nobody's account, count for the rest."""
+    """From a browser that the account was signed in to before its own attempts alone count: nobody
+    else can use them up. A stranger's, and every attempt for nobody's account, count for the
+    rest."""
     email, network = tidy_email(email), sign_in_throttle.network_of(address)
     user = find_user(session(), email) if known else None
     device = sessions.recognized(known, user) if user else None
@@ -92,9 +93,9 @@ def _attempt(email: str, address: str | None, known: str) -> Attempt:
 
 
 def _count(attempt: Attempt, email: str) -> None:
-    """Count the try; where many wrong ones begin to cost a pause, the audit trail says so.
+    """Count the attempt; where many wrong ones begin to cost a pause, the audit trail says so.
 
-    Once for each series of tries, and never what was typed where there is no such account.
+    Once for each series of attempts, and never what was typed where there is no such account.
     """
     sign_in_throttle.check(attempt.keys)
     with writing() as current:

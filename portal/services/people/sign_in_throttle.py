@@ -1,7 +1,7 @@
 """Failed sign-ins are slowed down, in the database: it works while Redis is away.
 
-A try is counted before the password is looked at and forgiven when it was right, so that many
-tries at once do not slip past the limit together. Whoever has to wait is told so by a read.
+An attempt is counted before the password is looked at and forgiven when it was right, so that
+many attempts at once do not slip past the limit together. Whoever has to wait is told so by a read.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ SLOWED: Final = "person.sign_in_slowed_down"  # in the audit trail
 
 
 class Throttled(Refusal):
-    """There were too many tries; `seconds` until the next may be made."""
+    """There were too many attempts; `seconds` until the next may be made."""
 
     status = 429
 
@@ -45,8 +45,9 @@ class Throttled(Refusal):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """What tries are counted for. From the `limit`-th failure on, each one costs a pause, until
-    `forgotten_after` has passed: since the last failure, or since the first where it `is_rate`.
+    """A name that attempts are counted for. From the `limit`-th failure on, each one costs a pause,
+    until `forgotten_after` has passed: since the last failure, or since the first where it
+    `is_rate`.
 
     `first_pause`: seconds. It doubles with each further failure, to a quarter of an hour.
     """
@@ -59,7 +60,7 @@ class Key:
 
     @property
     def digest(self) -> str:
-        """What the table keeps of the name, which says who or where somebody is."""
+        """Return what the table keeps of the name, which says who or where somebody is."""
         return hashlib.sha256(self.name.encode(errors="replace")).hexdigest()
 
     def pause(self, failures: int) -> int:
@@ -69,31 +70,35 @@ class Key:
         return min(LONGEST_PAUSE, self.first_pause << min(failures - self.limit, 16))
 
     def is_over(self, row: SignInThrottle, now: datetime) -> bool:
-        """Whether the failures in this row are forgotten."""
+        """Return whether the failures in this row are forgotten."""
         since = row.first_failed_at if self.is_rate else row.last_failed_at
         return now - since > self.forgotten_after
 
 
 def for_device(user_id: int, device: UUID) -> Key:
-    """The tries for one account from a browser that it was signed in to before."""
+    """Return the key of the attempts for one account from a browser that it was signed in to
+    before."""
     return Key(f"device:{user_id}:{device}", 5)
 
 
 def for_pair(email: str, network: str) -> Key:
-    """The tries for one account from one network, whether or not the account exists."""
+    """Return the key of the attempts for one account from one network, whether or not the account
+    exists."""
     return Key(f"pair:{network} {email}", 5)
 
 
 def for_network(network: str) -> Key:
-    """The tries from one network. An office shares one, so the limit is higher."""
+    """Return the key of the attempts from one network. An office shares one, so the limit is
+    higher."""
     return Key(f"network:{network}", 20)
 
 
 def for_account(email: str) -> Key:
-    """The tries for one account from everywhere in an hour, whether or not it exists.
+    """Return the key of the attempts for one account from everywhere in an hour, whether or not it
+    exists.
 
     By the hour and not until it is quiet: a stranger who is slowed down, and goes on, comes to
-    four tries an hour, and would keep the account shut with them for ever.
+    four attempts an hour, and would keep the account shut with them for ever.
     """
     return Key(f"email:{email}", 100, first_pause=LONGEST_PAUSE, is_rate=True)
 
@@ -126,8 +131,8 @@ def check(keys: Sequence[Key]) -> None:
 
 
 def count(keys: Sequence[Key]) -> list[Key]:
-    """Count a try for every key; those that begin to wait with it. Raises `Throttled` while one
-    of them has to wait: looked at once more under the locks.
+    """Count an attempt for every key; return those that begin to wait with it. Raises `Throttled`
+    while one of them has to wait: looked at once more under the locks.
     """
     reached = []
     with writing() as current:
@@ -149,10 +154,11 @@ def count(keys: Sequence[Key]) -> list[Key]:
 
 
 def forgive(own: Key, *shared: Key) -> list[int]:
-    """The try was right: the failures of `own` are forgotten, what is `shared` loses this one
-    only, so that signing in to an account of one's own does not clear the way to others.
+    """Forgive an attempt that was right: the failures of `own` are forgotten, what is `shared`
+    loses this one only, so that signing in to an account of one's own does not clear the way to
+    others.
 
-    All of them have just been counted. Returns how many wrong tries each had before it.
+    All of them have just been counted. Returns how many wrong attempts each had before it.
     """
     with writing() as current:
         keys = (own, *shared)

@@ -1,4 +1,4 @@
-"""What the reader may do next; and for what they may not, whom to ask and a message to copy.
+"""Next steps for the reader; for those that they may not do, a contact and a message to copy.
 
 A step declares the permission that it takes (`services/core/permissions.py`). Here it becomes a
 link for those who have it, and the names of those who have it for everybody else.
@@ -34,7 +34,7 @@ Link = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a message to somebody else is about. `held`: what waits for it, and until when. `path`:
+    """The facts for a message to somebody else. `held`: what waits for it, and until when. `path`:
     the page that shows it, from the root."""
 
     webhook: UUID | None = None
@@ -93,7 +93,7 @@ def for_reader(permission: str, own: str, others: str, webhook: UUID | None = No
 
 
 def contact(permission: str, webhook: UUID | None = None) -> str:
-    """Who may: "an administrator (Ada Admin, Bo Boss or another administrator)"."""
+    """Name those who may: "an administrator (Ada Admin, Bo Boss or another administrator)"."""
     known: dict[tuple[str, UUID | None], str] = g.setdefault("contacts", {})
     if (permission, webhook) not in known:
         known[permission, webhook] = _named(permission, webhook)
@@ -101,7 +101,7 @@ def contact(permission: str, webhook: UUID | None = None) -> str:
 
 
 def contact_kind(permission: str) -> str:
-    """Who may, without names: "an administrator"."""
+    """Say who may, without names: "an administrator"."""
     return WHO[PERMISSIONS[permission]][0]
 
 
@@ -142,7 +142,7 @@ def advice_after(
     reference: str = "",
     is_test: bool = False,
 ) -> Advice:
-    """What the reader may do about it, or whom to ask.
+    """Advise what the reader may do about it, or whom to ask.
 
     `explained`: the reason in words, given what stands in the place of Retry. `links`: where it is
     done, by permission. `reference` and `is_test` as in `explain`.
@@ -170,7 +170,7 @@ def advice_after(
 
 
 def webhook_links(webhook: UUID) -> dict[str, Link]:
-    """Where the steps about a webhook are done."""
+    """Return where the steps about a webhook are done, by permission."""
     return {
         EDIT: ("Edit the webhook", url_for("webhook_forms.edit", public_id=webhook)),
         SWITCH: ("Turn it on", url_for("webhook_switches.on", public_id=webhook)),

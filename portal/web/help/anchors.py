@@ -1,4 +1,4 @@
-"""Where the help page explains a status, a reason and every code that the log can show."""
+"""Addresses of the lines that explain a status, a reason and every code that the log can show."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -41,7 +41,7 @@ class Entry:
 
 
 def find(question: str) -> list[Entry]:
-    """What fits the question best comes first; what is read from a code comes before words."""
+    """Find what answers a question, the best first; what is read from a code comes before words."""
     words = words_of(question[:LONGEST])
     codes = [word for word in words if CODE.fullmatch(word)]
     by_code = chain.from_iterable(map(_of_code, codes))

@@ -1,4 +1,4 @@
-"""What a help text is made of, and the numbers of this installation that it names."""
+"""The parts of a help text, and the numbers of this installation that it names."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,7 +37,7 @@ class Topic:
 
 
 def overlap_words() -> str:
-    """How long a secret key that was replaced still counts: "24 hours"."""
+    """Return for how long a secret key that was replaced still counts: "24 hours"."""
     return plural(int(OVERLAP / timedelta(hours=1)), "hour")
 
 

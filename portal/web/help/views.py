@@ -48,7 +48,7 @@ def show(topic: str) -> str:
 @blueprint.get("/webhooks")
 @requires("webhooks.read")
 def webhooks() -> str:
-    """What a webhook is, what we promise, and the words we use."""
+    """Explain what a webhook is, what we promise, and the words we use."""
     schedule = settings().webhook_retry_schedule
     return render_template(
         "help/webhooks.html", tries=len(schedule), lasting=in_words(sum(schedule))
@@ -63,7 +63,7 @@ def no_message() -> str:
 
 
 def open_entries(question: str) -> list[Entry]:
-    """What fits the question best comes first, of what the reader may open."""
+    """Find what answers a question, of what the reader may open."""
     return [each for each in find(question) if _is_open(each.path)]
 
 
@@ -80,7 +80,7 @@ def _open(links: Iterable[Link]) -> list[Link]:
 
 
 def _is_open(path: str) -> bool:
-    """Whether the signed-in person may read the page at this path of ours."""
+    """Return whether the signed-in person may read the page at this path of ours."""
     endpoint, _ = current_app.url_map.bind("").match(urlsplit(path).path)
     permission = permission_of(endpoint)
     return permission is not None and can(permission)

@@ -31,7 +31,7 @@ Answer = str | Response | tuple[str, int]
 @blueprint.get("/account")
 @requires("account.edit")
 def index() -> Answer:
-    """Both forms, with what is saved now."""
+    """Show both forms, with what is saved now."""
     return _page(_details_form(), PasswordForm())
 
 

@@ -133,7 +133,7 @@ def _common(kind: ErasedKind, row: Any) -> dict[str, object]:
 
 
 class EraseForm(PortalForm):
-    """What is looked for in texts, and the person's e-mail address, typed: nobody is erased by a
+    """The texts to look for, and the person's e-mail address, typed: nobody is erased by a
     slip. `shown` is the version of the person whose names the list has."""
 
     shown = VersionField()

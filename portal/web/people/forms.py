@@ -84,7 +84,7 @@ def _role() -> RadioField:
 
 
 class SignInForm(PortalForm):
-    """Who is there?"""
+    """An address and a password."""
 
     lengths: ClassVar[dict[str, int]] = EMAIL_LENGTH
     email = _email("username")
@@ -115,7 +115,7 @@ class SetUpForm(ZonedForm):
 
     @property
     def own_address(self) -> str:
-        """What the password may not consist of."""
+        """Return what the password may not consist of."""
         return tidy_email(self.email.data or "")
 
 
@@ -135,7 +135,7 @@ class NewPasswordForm(PortalForm):
 
 
 class InvitationForm(PortalForm):
-    """Whom to invite, and as what."""
+    """An address to invite, and its role."""
 
     lengths: ClassVar[dict[str, int]] = EMAIL_LENGTH
     email = _email("off")

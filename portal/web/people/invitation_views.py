@@ -22,7 +22,7 @@ Answer = str | Response | tuple[str, int]
 @blueprint.get("/invite")
 @requires("people.manage", again=always)
 def new() -> Answer:
-    """Whom to invite, and as what?"""
+    """Ask for an address and a role."""
     return _form_page(InvitationForm())
 
 
@@ -61,7 +61,7 @@ def show(public_id: UUID) -> Answer:
 @blueprint.post("/invitations/<uuid:public_id>/copied")
 @requires("people.manage")
 def copied(public_id: UUID) -> Answer:
-    """The link was copied: show it no more."""
+    """Show the link no more: it was copied."""
     invitations.hide(actor(), public_id)
     flash("The link is not shown any more. It works for 7 days.", "success")
     return redirect(url_for("people.index"))
