@@ -1,7 +1,7 @@
 """The facts of the demo register: an imaginary company of two dozen people."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 PLACES: Final = ("Head office", "Training centre", "Workshop", "Studio", "Warehouse")
 DEPARTMENTS: Final = ("Sales", "Design", "Finance", "Workshop", "Training", "IT")
@@ -14,18 +14,7 @@ PEOPLE: Final = (  # between commas
 PURPOSES: Final = ("Client visit", "Trade fair", "Training day", "Photo shoot", "Open house")
 REASONS: Final = ("Changed teams", "Got a newer one", "On parental leave", "Project ended")
 TAKEN_FOR: Final = ("Restocked the offices", "For the workshop", "For the training centre")
-FAULTS: Final[Mapping[str, tuple[str, str]]] = {
-    "Laptops": ("It does not charge any more", "Coffee in the keyboard"),
-    "Monitors": ("The display flickers", "No picture on the USB-C input"),
-    "Phones": ("The screen is cracked", "The battery is empty by noon"),
-    "Accessories": ("It does not recognise a screen", "The plug is bent"),
-    "Cameras": ("It does not focus any more", "The shutter is stuck"),
-    "Projectors": ("The picture is dim and green", "It switches off after ten minutes"),
-    "Tools": ("It smells of burning", "The switch is stuck"),
-    "Printers": ("It jams on every page", "Grey stripes on every page"),
-    "Furniture": ("It stays down", "One leg is bent"),
-    "Vehicles": ("The rear brake does not hold", "A spoke is broken"),
-}
+FAULTS: Final = ("It does not switch on any more", "One part is bent", "It smells of burning")
 # What is done to things of some categories again and again: its title, and every how many days.
 CARE: Final[Mapping[str, tuple[str, int]]] = {
     "Tools": ("Electrical safety check", 365),
@@ -33,38 +22,24 @@ CARE: Final[Mapping[str, tuple[str, int]]] = {
     "Printers": ("Clean the rollers", 90),
     "Projectors": ("Clean the filter", 180),
 }
-# What is given to one person for good, and never lent or reserved.
+# What is given to one person for good, and never reserved.
 KEPT: Final = frozenset({"Furniture", "Phones"})
-
-
-class Product(NamedTuple):
-    """Something that there are several of; cost in the installation's currency."""
-
-    name: str
-    category: str
-    manufacturer: str
-    model: str
-    supplier: str
-    cost: int
-    warranty_years: int
-    pieces: int
-
-
+# name, category, manufacturer, model, supplier, cost, years of warranty, how many
 PRODUCTS: Final = (
-    Product("ThinkPad T14", "Laptops", "Lenovo", "T14 Gen 4", "Datahaus", 1349, 3, 34),
-    Product("MacBook Air 13", "Laptops", "Apple", "M3 13", "Datahaus", 1299, 1, 16),
-    Product("UltraSharp 27", "Monitors", "Dell", "U2723QE", "Datahaus", 529, 3, 30),
-    Product("Pixel 8", "Phones", "Google", "8", "Mobilpunkt", 699, 2, 18),
-    Product("Docking station", "Accessories", "Lenovo", "40AY", "Datahaus", 229, 3, 20),
-    Product("Conference camera", "Cameras", "Logitech", "Rally", "Tonwerk", 899, 2, 6),
-    Product("EOS R7", "Cameras", "Canon", "R7", "Tonwerk", 1499, 2, 6),
-    Product("Projector", "Projectors", "Epson", "EB-L210W", "Tonwerk", 1149, 3, 8),
-    Product("Cordless drill", "Tools", "Makita", "DDF485", "Eisenkram", 189, 3, 14),
-    Product("Laser measure", "Tools", "Bosch", "GLM 50", "Eisenkram", 129, 2, 8),
-    Product("Label printer", "Printers", "Brother", "QL-820", "Datahaus", 199, 2, 6),
-    Product("Office printer", "Printers", "Kyocera", "MA2100", "Datahaus", 649, 2, 5),
-    Product("Height-adjustable desk", "Furniture", "Steelcase", "Migration", "Sitzgut", 759, 5, 11),
-    Product("Cargo bike", "Vehicles", "Urban Arrow", "Cargo L", "Radhof", 5490, 2, 3),
+    ("ThinkPad T14", "Laptops", "Lenovo", "T14 Gen 4", "Datahaus", 1349, 3, 34),
+    ("MacBook Air 13", "Laptops", "Apple", "M3 13", "Datahaus", 1299, 1, 16),
+    ("UltraSharp 27", "Monitors", "Dell", "U2723QE", "Datahaus", 529, 3, 30),
+    ("Pixel 8", "Phones", "Google", "8", "Mobilpunkt", 699, 2, 18),
+    ("Docking station", "Accessories", "Lenovo", "40AY", "Datahaus", 229, 3, 20),
+    ("Conference camera", "Cameras", "Logitech", "Rally", "Tonwerk", 899, 2, 6),
+    ("EOS R7", "Cameras", "Canon", "R7", "Tonwerk", 1499, 2, 6),
+    ("Projector", "Projectors", "Epson", "EB-L210W", "Tonwerk", 1149, 3, 8),
+    ("Cordless drill", "Tools", "Makita", "DDF485", "Eisenkram", 189, 3, 14),
+    ("Laser measure", "Tools", "Bosch", "GLM 50", "Eisenkram", 129, 2, 8),
+    ("Label printer", "Printers", "Brother", "QL-820", "Datahaus", 199, 2, 6),
+    ("Office printer", "Printers", "Kyocera", "MA2100", "Datahaus", 649, 2, 5),
+    ("Height-adjustable desk", "Furniture", "Steelcase", "Migration", "Sitzgut", 759, 5, 11),
+    ("Cargo bike", "Vehicles", "Urban Arrow", "Cargo L", "Radhof", 5490, 2, 3),
 )
 # name, unit, quantity, low below
 STOCK: Final = (

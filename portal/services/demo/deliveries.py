@@ -2,6 +2,7 @@
 about it. The engine claims, judges and records; only the answers are made up."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, NamedTuple
@@ -126,11 +127,7 @@ RECEIVERS: Final = (
         WAREHOUSE, MOVES, spells=((5, -1, Answer(503, "Down for maintenance", retry_after=7200)),)
     ),
     Receiver(CRM, LENDING),
-    Receiver(
-        "Label service",
-        LENDING,
-        spells=((4 * 24, -1, Answer(410, "Gone")),),
-    ),
+    Receiver("Label service", LENDING, spells=((4 * 24, -1, Answer(410, "Gone")),)),
 )
 
 
@@ -145,16 +142,15 @@ class Sender:
 
     def connect(self, actor: Actor, receiver: Receiver) -> UUID:
         """Add the webhook; from now on this is how its receiver answers."""
-        events = tuple(map(str, receiver.events))
-        is_inside, url = receiver.usual is INSIDE, ""
-        if not is_inside:
-            base = CLOSED if url_problem(CLOSED) is None else NOWHERE
-            url = f"{base}/{receiver.name.lower().replace(' ', '-')}"
+        base = CLOSED if url_problem(CLOSED) is None else NOWHERE
         values = WebhookValues(
-            name=receiver.name, url=url, events=events, in_order=receiver.in_order
+            name=receiver.name,
+            url=f"{base}/{receiver.name.lower().replace(' ', '-')}",
+            events=tuple(map(str, receiver.events)),
+            in_order=receiver.in_order,
         )
-        if is_inside:
-            webhook = inbox.make_inbox(self._current, actor, values)
+        if receiver.usual is INSIDE:
+            webhook = inbox.make_inbox(self._current, actor, replace(values, url=""))
         else:
             webhook = find_webhook(self._current, crud.create(actor, values))
         self._receivers[webhook.id] = receiver

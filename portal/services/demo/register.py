@@ -120,11 +120,6 @@ class Thing(NamedTuple):
         """Anybody."""
         return self.one_of(self.people)
 
-    @property
-    def fault(self) -> str:
-        """Something that may be wrong with it."""
-        return self.one_of(data.FAULTS[self.category])
-
     def loan(self, due_in: int) -> dict[str, Any]:
         """The values of a loan to somebody, until the evening of a day."""
         due_at, purpose = self.story.hour(due_in, 17), self.one_of(data.PURPOSES)
@@ -171,15 +166,15 @@ def _person(actor: Actor, number: int, name: str) -> int:
 
 def _items(story: Story) -> Iterator[str]:
     chance = story.chance
-    for each in data.PRODUCTS:
-        for _ in range(each.pieces):
+    for name, category, maker, model, supplier, cost, years, pieces in data.PRODUCTS:
+        for _ in range(pieces):
             bought = story.day(-chance.randrange(IMPORTED, OLDEST))
+            serial = f"{maker[:2].upper()}{chance.randrange(16**8):08X}"
             yield (
-                f"{each.name};item;{each.category};{chance.choice(data.PLACES)};"
-                f"{'no' if each.category in data.KEPT else 'yes'};{each.manufacturer};{each.model};"
-                f"{each.manufacturer[:2].upper()}{chance.randrange(16**8):08X};{each.supplier};"
-                f"PO-{bought:%y%m}-{chance.randrange(100, 999)};{bought};{each.cost};"
-                f"{last_day(bought, 12 * each.warranty_years)};{chance.choice(GOOD)};;;"
+                f"{name};item;{category};{chance.choice(data.PLACES)};"
+                f"{'no' if category in data.KEPT else 'yes'};{maker};{model};{serial};{supplier};"
+                f"PO-{bought:%y%m}-{chance.randrange(100, 999)};{bought};{cost};"
+                f"{last_day(bought, 12 * years)};{chance.choice(GOOD)};;;"
             )
 
 
@@ -233,7 +228,9 @@ def _work(actor: Actor, asset_id: int, plan: PlanValues) -> None:
 
 def _claimed(thing: Thing) -> None:
     back_on = thing.story.day(9)
-    claim = ClaimValues(problem=thing.fault, rma_number="RMA-40417", expected_back_on=back_on)
+    claim = ClaimValues(
+        problem=thing.one_of(data.FAULTS), rma_number="RMA-40417", expected_back_on=back_on
+    )
     thing.then(thing.lately(8), incidents.send_to_warranty, claim)
 
 
@@ -265,9 +262,14 @@ FATES: Final[Sequence[tuple[int, Callable[[Thing], None] | None]]] = (
     (10, lambda it: it.then(1, assignments.check_out, **it.loan(it.lately(13)))),
     (4, _late),
     (5, lambda it: it.then(it.lately(9), maintenance.schedule, it.plan(SAFETY, CHECK, 5))),
-    (2, lambda it: it.then(it.lately(3), _work, it.plan(f"Repair: {it.fault}", REPAIR, 1))),
+    (2, lambda it: it.then(it.lately(3), _work, it.plan("Repair", REPAIR, 1))),
     (4, _reserved),
-    (3, lambda it: it.then(it.lately(12), incidents.report_broken, description=it.fault)),
+    (
+        3,
+        lambda it: it.then(
+            it.lately(12), incidents.report_broken, description=it.one_of(data.FAULTS)
+        ),
+    ),
     (1, _claimed),
     (1, lambda it: it.then(it.lately(30), incidents.report_lost, description=LOST)),
 )
