@@ -24,7 +24,7 @@ WEBHOOK, ADDRESS = "webhook", "url"  # a kind of thing, and the field of its cha
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrailFilter:
-    """Each part narrows further. `nobody`: what the portal itself did, and the command line."""
+    """Conditions on entries. `nobody`: what the portal itself did, and the command line."""
 
     person: UUID | None = None
     nobody: bool = False
@@ -36,7 +36,7 @@ class TrailFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrailEntry:
-    """One line: who did what to which thing. `changes`: {field: {from, to}}."""
+    """Who did what to which thing. `changes`: {field: {from, to}}."""
 
     id: int
     at: datetime
@@ -51,23 +51,23 @@ class TrailEntry:
 
 @dataclass(frozen=True, slots=True)
 class LastChange:
-    """By whom and when."""
+    """The author and the time of a thing's newest entry."""
 
     by: str
     at: datetime
 
 
-def find_page(wanted: TrailFilter, cursor: str | None = None) -> Page[TrailEntry]:
-    """The entries that match beside the cursor. Reads only."""
-    page = by_time(_matching(wanted), AuditEntry.at, AuditEntry.id, cursor, newest=True)
+def find_page(filter_: TrailFilter, cursor: str | None = None) -> Page[TrailEntry]:
+    """One page of the entries that match, the newest first."""
+    page = by_time(_matching(filter_), AuditEntry.at, AuditEntry.id, cursor, newest=True)
     return Page(_entries(session(), page.rows), page.newer, page.older)
 
 
-def every(wanted: TrailFilter) -> Iterator[TrailEntry]:
-    """All that match, the newest first, read in chunks that each are a transaction of their own."""
+def every(filter_: TrailFilter) -> Iterator[TrailEntry]:
+    """All entries that match, the newest first, read in chunks, each a transaction."""
     last: tuple[datetime, int] | None = None
     while True:
-        chunk = _chunk(wanted, last)
+        chunk = _chunk(filter_, last)
         yield from chunk
         if len(chunk) < EXPORT_CHUNK:
             return
@@ -75,20 +75,20 @@ def every(wanted: TrailFilter) -> Iterator[TrailEntry]:
 
 
 def kinds() -> Sequence[str]:
-    """The kinds of things that occur, by a skip scan of their index."""
+    """The kinds of things in the trail, by a skip scan of their index."""
     first = select(func.min(AuditEntry.target_kind).label("kind")).cte("kinds", recursive=True)
     following = (
         select(func.min(AuditEntry.target_kind))
         .where(AuditEntry.target_kind > first.c.kind)
         .scalar_subquery()
     )
-    walk = first.union_all(select(following).where(first.c.kind.is_not(None)))
-    found = session().scalars(select(walk.c.kind).where(walk.c.kind.is_not(None)))
-    return sorted(str(kind) for kind in found)
+    scan = first.union_all(select(following).where(first.c.kind.is_not(None)))
+    names = session().scalars(select(scan.c.kind).where(scan.c.kind.is_not(None)))
+    return sorted(str(name) for name in names)
 
 
 def people_names() -> Sequence[tuple[UUID, str]]:
-    """(public id, name) of everybody who can have done something, by name."""
+    """(public id, name) of every user, by name."""
     rows = session().execute(
         select(User.public_id, User.name).order_by(func.lower(User.name), User.id)
     )
@@ -96,36 +96,33 @@ def people_names() -> Sequence[tuple[UUID, str]]:
 
 
 def last_change(kind: str, target_id: object) -> LastChange | None:
-    """The youngest entry of the audit trail about this thing."""
-    wanted = (
+    """The author and time of the newest entry about a thing."""
+    newest = (
         select(AuditEntry.actor_name, AuditEntry.at)
         .where(AuditEntry.target_kind == kind, AuditEntry.target_id == str(target_id))
         .order_by(AuditEntry.id.desc())
         .limit(1)
     )
-    found = session().execute(wanted).first()
-    return LastChange(*found) if found else None
+    row = session().execute(newest).first()
+    return LastChange(*row) if row else None
 
 
 def shown_changes(
     current: Session, rows: Sequence[AuditEntry]
 ) -> list[tuple[AuditEntry, dict[str, Any]]]:
-    """Each entry with its changes as people may see them: addresses of webhooks are masked.
-
-    They are stored so now; earlier ones were not, and an entry is never changed.
-    """
+    """Each entry with its changes, addresses of webhooks masked as they would be today."""
     addressed = set(filter(None, (_webhook_id(row) for row in rows if _has_address(row))))
     if not addressed:
         return [(row, row.changes) for row in rows]
-    said_so = select(Webhook.public_id).where(
+    with_secret_url = select(Webhook.public_id).where(
         Webhook.url_is_secret.is_(True), Webhook.public_id.in_(addressed)
     )
-    secret = set(map(str, current.scalars(said_so)))
+    secret = set(map(str, current.scalars(with_secret_url)))
     return [(row, _masked(row, is_secret=row.target_id in secret)) for row in rows]
 
 
 def _webhook_id(row: AuditEntry) -> UUID | None:
-    """None where the thing has another id: no entry may keep the page from being read."""
+    """The target's id; None where it is none, so that no entry breaks the page."""
     try:
         return UUID(row.target_id)
     except ValueError:
@@ -144,9 +141,9 @@ def _masked(row: AuditEntry, *, is_secret: bool) -> dict[str, Any]:
     return {**row.changes, ADDRESS: shown}
 
 
-def _chunk(wanted: TrailFilter, last: tuple[datetime, int] | None) -> list[TrailEntry]:
+def _chunk(filter_: TrailFilter, last: tuple[datetime, int] | None) -> list[TrailEntry]:
     newest = (AuditEntry.at.desc(), AuditEntry.id.desc())
-    statement = _matching(wanted).order_by(*newest).limit(EXPORT_CHUNK)
+    statement = _matching(filter_).order_by(*newest).limit(EXPORT_CHUNK)
     if last is not None:
         at, id_ = last
         same = and_(AuditEntry.at == at, AuditEntry.id < id_)
@@ -158,21 +155,21 @@ def _chunk(wanted: TrailFilter, last: tuple[datetime, int] | None) -> list[Trail
         current.rollback()
 
 
-def _matching(wanted: TrailFilter) -> Select[AuditEntry]:
+def _matching(filter_: TrailFilter) -> Select[AuditEntry]:
     statement = select(AuditEntry)
-    if wanted.person is not None:
-        person = select(User.id).where(User.public_id == wanted.person).scalar_subquery()
+    if filter_.person is not None:
+        person = select(User.id).where(User.public_id == filter_.person).scalar_subquery()
         statement = statement.where(AuditEntry.actor_id == person)
-    elif wanted.nobody:
+    elif filter_.nobody:
         statement = statement.where(AuditEntry.actor_id.is_(None))
-    if wanted.kind is not None:
-        statement = statement.where(AuditEntry.target_kind == wanted.kind)
-    if wanted.target_id is not None:
-        statement = statement.where(AuditEntry.target_id == wanted.target_id)
-    if wanted.since is not None:
-        statement = statement.where(AuditEntry.at >= wanted.since)
-    if wanted.until is not None:
-        statement = statement.where(AuditEntry.at < wanted.until)
+    if filter_.kind is not None:
+        statement = statement.where(AuditEntry.target_kind == filter_.kind)
+    if filter_.target_id is not None:
+        statement = statement.where(AuditEntry.target_id == filter_.target_id)
+    if filter_.since is not None:
+        statement = statement.where(AuditEntry.at >= filter_.since)
+    if filter_.until is not None:
+        statement = statement.where(AuditEntry.at < filter_.until)
     return statement
 
 

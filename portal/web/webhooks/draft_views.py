@@ -1,4 +1,4 @@
-"""Test before saving: the form is tried out, and its page follows the sample step by step."""
+"""Test before saving: send a sample with what the form says, and follow it on its page."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -28,7 +28,7 @@ blueprint = Blueprint("webhook_drafts", __name__, url_prefix="/settings/webhooks
 
 
 def sends_elsewhere() -> bool:
-    """Whether the test would take what is stored to another address than its own."""
+    """Whether the test would send stored values to another address than their own."""
     edited = uuid_or_none(request.args.get("webhook"))
     if edited is None:
         return brings_values((), typed=False)
@@ -39,7 +39,7 @@ def sends_elsewhere() -> bool:
 @blueprint.post("")
 @requires("webhooks.edit", again=sends_elsewhere)
 def test() -> Answer:
-    """Keep what the form says and send a sample with it; what could not be saved is refused."""
+    """Store the form as a draft and send a sample, unless it could not be saved."""
     edited = uuid_or_none(request.args.get("webhook"))
     webhook = webhook_queries.show(edited) if edited else None
     form = edit_form(webhook) if webhook else WebhookForm()
@@ -53,7 +53,7 @@ def test() -> Answer:
 @blueprint.get(WEBHOOK)
 @requires("webhooks.edit")
 def show(public_id: UUID) -> Answer:
-    """The newest test of a form, step by step, and what can be done with the form."""
+    """Show the newest test of a form, step by step."""
     draft = drafts.find(actor(), public_id)
     return render_template(
         "webhooks/test/show.html",
@@ -67,7 +67,7 @@ def show(public_id: UUID) -> Answer:
 @blueprint.get(f"{WEBHOOK}/live")
 @requires("webhooks.edit")
 def live(public_id: UUID) -> Response:
-    """The changing part of the page, for as long as the test is under way."""
+    """Return the part of the page that changes while the test is under way."""
     draft = drafts.find(actor(), public_id)
     page = _page(draft)
     html = render_template("webhooks/test/_live.html", **_changing(draft, page))
@@ -77,7 +77,7 @@ def live(public_id: UUID) -> Response:
 @blueprint.get(f"{WEBHOOK}/help-bundle")
 @requires("webhooks.edit")
 def bundle(public_id: UUID) -> Response:
-    """The newest test for the receiver's developer, without secrets."""
+    """Download the newest test for the receiver's developer, without secrets."""
     return as_file(_page(drafts.find(actor(), public_id)))
 
 
@@ -92,7 +92,7 @@ def signature(public_id: UUID) -> Answer:
 @blueprint.get(f"{WEBHOOK}/secret")
 @requires("webhooks.secret", again=always)
 def secret(public_id: UUID) -> Answer:
-    """The key that we made for the test, for its maker alone: a receiver may want it first."""
+    """Show the key that was generated for the test to its maker: a receiver may need it first."""
     drafts.find(actor(), public_id)
     shown = secrets.shown_secret(actor(), public_id)
     return render_template("webhooks/test/secret.html", shown=shown, draft=public_id)
@@ -101,7 +101,7 @@ def secret(public_id: UUID) -> Answer:
 @blueprint.post(f"{WEBHOOK}/again")
 @requires("webhooks.edit")
 def again(public_id: UUID) -> Answer:
-    """The same once more."""
+    """Send the sample again."""
     _report(drafts.send_again(actor(), public_id))
     return redirect(url_for("webhook_drafts.show", public_id=public_id))
 
@@ -119,7 +119,7 @@ def _report(is_sent: bool) -> None:
 
 
 def _changing(draft: Draft, page: delivery_presenter.DeliveryPage) -> dict[str, Any]:
-    """What the changing part shows: how the test stands, and what can be done with the form."""
+    """What `_live.html` needs: the test, and the form to save or edit."""
     form_url = _form_url(draft)
     return {
         "page": page,

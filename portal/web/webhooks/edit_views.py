@@ -1,4 +1,4 @@
-"""Making, changing and deleting a webhook."""
+"""Add, edit and delete a webhook; show and switch its secret key."""
 
 from dataclasses import replace
 from typing import Final
@@ -42,8 +42,8 @@ blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks"
 
 
 def enters_secrets() -> bool:
-    """Whether the form that is sent replaces or removes a key, has a header's value that is not the
-    stored one, or sends what is stored elsewhere."""
+    """Whether the form replaces or removes a key, has a header value that is not the stored one, or
+    sends stored values elsewhere."""
     if request.method != "POST":
         return False
     if request.form.get("secret_mode", SecretMode.KEEP) != SecretMode.KEEP:
@@ -55,8 +55,7 @@ def enters_secrets() -> bool:
 
 
 def changes_address(public_id: UUID) -> bool:
-    """Whether the form that is sent has another address for this webhook, at the same host too, or
-    lets everybody see it."""
+    """Whether the form has another address, even at the same host, or shows it to everybody."""
     if tidy(request.form.get("url", "")) != webhook_queries.address(public_id):
         return True
     return "url_is_secret" not in request.form and webhook_queries.show(public_id).url_is_secret
@@ -65,7 +64,7 @@ def changes_address(public_id: UUID) -> bool:
 @blueprint.route("/new", methods=["GET", "POST"])
 @requires("webhooks.edit", again=posted)
 def new() -> Answer:
-    """Connect a system."""
+    """Add a webhook."""
     form = WebhookForm() if request.method == "POST" else tested_form(None) or WebhookForm()
     if not _changes_rows(form) and form.validate_on_submit():
         with refusals_in(form):
@@ -80,7 +79,7 @@ def new() -> Answer:
 @blueprint.route(f"{WEBHOOK}/edit", methods=["GET", "POST"])
 @requires("webhooks.edit", again=enters_secrets)
 def edit(public_id: UUID) -> Answer:
-    """Change a webhook; replacing or removing its secret asks first."""
+    """Edit a webhook; ask before its secret is replaced or removed."""
     webhook = webhook_queries.show(public_id)
     form = edit_form(webhook)
     stays = goes_on_editing() or _changes_rows(form)
@@ -143,7 +142,7 @@ def _test_if_asked(public_id: UUID) -> UUID | None:
 
 
 def _after(form: WebhookForm, public_id: UUID, test: UUID | None) -> str:
-    """Where a saved form leads to: a secret that we made is shown before anything else."""
+    """The page after saving: that of a generated secret comes first."""
     delivery = delivery_path(test) if test else None
     if form.mode is SecretMode.GENERATE:
         return url_for("webhook_secrets.show", public_id=public_id, next=delivery)
@@ -151,7 +150,7 @@ def _after(form: WebhookForm, public_id: UUID, test: UUID | None) -> str:
 
 
 def _changes_rows(form: WebhookForm) -> bool:
-    """Add or remove a row of headers for browsers without scripts; whether that was asked for."""
+    """Add or remove a row of headers for browsers without scripts; return whether it was asked."""
     if "add_headers" in request.form:
         form.headers.append_entry()
         return True
@@ -164,7 +163,7 @@ def _changes_rows(form: WebhookForm) -> bool:
 
 
 def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
-    """As it was sent, or as it was tested, or as the webhook is stored."""
+    """The form as it was sent, or as it was tested, or with what is stored."""
     sent = EditWebhookForm() if request.method == "POST" else None
     form = sent or tested_form(webhook.public_id) or _filled(webhook)
     form.stored_names = frozenset(name.lower() for name in webhook.header_names)
@@ -174,7 +173,7 @@ def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
 
 
 def _filled(webhook: WebhookDetail) -> EditWebhookForm:
-    """As it is stored, whatever was sent."""
+    """The form with what is stored, whatever was sent."""
     values = webhook_queries.stored_values(webhook.public_id)
     if "replace" in request.args:
         values = replace(values, secret_mode=SecretMode.GENERATE)
@@ -184,7 +183,7 @@ def _filled(webhook: WebhookDetail) -> EditWebhookForm:
 
 
 def form_page(form: WebhookForm, webhook: WebhookDetail | None) -> Answer:
-    """The page of the form, secrets sealed."""
+    """Render the form, secrets sealed."""
     form.seal()
     groups = [
         (group.label, [(str(e.value), e.name, e.explanation, str(e.value)) for e in events])
@@ -233,7 +232,7 @@ secrets_blueprint = Blueprint("webhook_secrets", __name__, url_prefix="/settings
 @secrets_blueprint.get(f"{WEBHOOK}/secret")
 @requires("webhooks.secret", again=always)
 def show(public_id: UUID) -> Answer:
-    """The secret that we made, for its maker alone and for a short time."""
+    """Show a generated secret to its maker for a short time."""
     return render_template(
         "webhooks/secret.html",
         webhook=webhook_queries.show(public_id),
@@ -245,7 +244,7 @@ def show(public_id: UUID) -> Answer:
 @secrets_blueprint.post(f"{WEBHOOK}/secret/switch")
 @requires("webhooks.secret", again=always)
 def switch(public_id: UUID) -> Answer:
-    """“Switch now”: the receiver knows the new secret, the old one signs no more."""
+    """Sign with the new secret alone from now on."""
     if secrets.switch_now(actor(), public_id):
         flash("Switched. From now on only the new secret key signs.", "success")
     return redirect(url_for("webhooks.show", public_id=public_id))
@@ -265,7 +264,7 @@ def erase(public_id: UUID) -> Answer:
 @secrets_blueprint.post(f"{WEBHOOK}/secret")
 @requires("webhooks.secret")
 def copied(public_id: UUID) -> Answer:
-    """“I have copied it”: the secret is not shown again."""
+    """Show the secret no more."""
     secrets.forget_shown(actor(), public_id)
     return redirect(_next(public_id))
 

@@ -1,4 +1,4 @@
-"""The webhook's form. What is secret in it is sealed on the way back, and never printed."""
+"""The webhook's form. Its secrets come back sealed in hidden fields, and are never printed."""
 
 import re
 from collections.abc import Iterator
@@ -53,26 +53,25 @@ from portal.web.forms.fields import uuid_or_none
 from portal.web.forms.versions import VersionField
 from portal.web.frame.access import actor
 
-# Around the place that a stored value is for. No header has it in its value.
+# Around the place that a stored value is for. No header value contains it.
 MARK: Final = "\0"
 # The box for the value of a custom header, and what keeps the value while the box is empty.
 BOX: Final = re.compile(r"headers-(\d+)-(value|kept)")
 
 
 def person() -> int:
-    """For whom secrets are sealed on their way back."""
+    """The user for whom secrets are sealed."""
     return actor().user_id or 0
 
 
 def opened(field: Field) -> str | None:
-    """What a hidden field kept sealed."""
+    """The sealed value of a hidden field."""
     return vault.open_typed(person(), field.data) if field.data else None
 
 
 def brings_values(stored: Headers, *, typed: bool = True) -> bool:
-    """Whether the form that is sent has a header's value typed into it, or kept from before (from a
-    test, or a mistake) that is not the one in `stored`. Without `typed` only those count that were
-    stored before, for whatever webhook."""
+    """Whether the form has a header value, typed or kept from a test or a mistake, that is not the
+    one in `stored`. Without `typed` only values count that were stored, for whatever webhook."""
     values = {name.lower(): value for name, value in stored}
     for name, sent in request.form.items(multi=True):
         if not sent or not (box := BOX.fullmatch(name)):
@@ -90,7 +89,7 @@ class Unprinted(TextInput):
     """A text box that never shows what is in it."""
 
     def __call__(self, field: Field, **kwargs: Any) -> Any:
-        """Print the box, empty."""
+        """Render the box empty."""
         return super().__call__(field, **{**kwargs, "value": "", "autocomplete": "off"})
 
 
@@ -108,39 +107,39 @@ class HeaderForm(Form):
 
     @property
     def resolved(self) -> str:
-        """What was typed, or else what was kept; empty when there is neither."""
+        """The typed value, or else the kept one."""
         return self.value.data or _parts(opened(self.kept))[1]
 
     @property
     def name_data(self) -> str:
-        """The name as it is compared."""
+        """The name in small letters, for comparing."""
         return (self.name.data or "").lower()
 
     @property
     def place(self) -> str:
-        """The place that the kept value is for; empty where it was typed."""
+        """The place that the kept value is for; blank for a typed one."""
         return "" if self.value.data else _parts(opened(self.kept))[0]
 
     @property
     def is_blank(self) -> bool:
-        """A row that nobody filled in."""
+        """Whether nobody filled it in."""
         return not (self.name.data or self.value.data or self.kept.data)
 
     def forget(self) -> None:
-        """The kept value may not go where the form says."""
+        """Drop the kept value, which may not go to the form's address."""
         self.kept.data = ""
 
     def seal(self, whence: str = "", place: str = "") -> None:
-        """Take the value out of the page and say by what it can be told, and where it is from.
+        """Seal the value into `kept`, and describe it by its end and `whence` it is.
 
-        `place`: where the values were stored for that fill the form.
+        `place`: the place that the values which fill the form were stored for.
         """
         value, bound = self.resolved, self.place or place
         text = f"{MARK}{bound}{MARK}{value}" if bound else value
         self.kept.data = vault.seal_typed(person(), text) if value else ""
         self.value.data = ""
-        told = f"{vault.masked(value)}{whence}. Leave empty to keep it."
-        self.value.description = told if value else ""
+        description = f"{vault.masked(value)}{whence}. Leave empty to keep it."
+        self.value.description = description if value else ""
 
 
 def _parts(kept: str | None) -> tuple[str, str]:
@@ -172,7 +171,7 @@ TO_TEST_WITH: Final = [
 
 
 class WebhookForm(PortalForm):
-    """Makes a webhook."""
+    """The form of a new webhook."""
 
     lengths: ClassVar[dict[str, int]] = {"name": LONGEST_NAME, "url": MAX_URL_LENGTH}
 
@@ -228,7 +227,7 @@ class WebhookForm(PortalForm):
 
     @property
     def stored_place(self) -> str | None:
-        """Where the stored values may go; None for a new webhook."""
+        """The place that stored values may go to; None for a new webhook."""
         return None if self.stored_url is None else place_of(self.stored_url)
 
     @property
@@ -238,27 +237,26 @@ class WebhookForm(PortalForm):
 
     @property
     def is_inside(self) -> bool:
-        """Whether the webhook that is edited delivers to the built-in inbox: without an address it
-        stays there."""
+        """Whether the edited webhook delivers to the built-in inbox, where it may stay."""
         return self.stored_place == INSIDE
 
     @property
     def mode(self) -> SecretMode:
-        """Where the secret comes from; what is absent or unknown is the form's default."""
+        """The chosen source of the secret; the default for anything unknown."""
         chosen = str(self.secret_mode.data)
         return SecretMode(chosen if chosen in self.modes else str(self.secret_mode.default))
 
     @property
     def draft_id(self) -> UUID:
-        """Which open form this is: what is tested with it belongs together."""
+        """The id of this open form, by which its tests belong together."""
         self.draft.data = str(as_uuid(self.draft.data))
         return UUID(self.draft.data)
 
     @property
     def event_to_test(self) -> str:
-        """The event to test a valid form with: the first of those chosen, unless one was picked."""
-        wanted = {self.test_event.data} & set(EVENT_VALUES) or set(self.events.data or ())
-        return next(value for value in EVENT_VALUES if value in wanted)
+        """The event to test a valid form with: the picked one, or the first of those chosen."""
+        candidates = {self.test_event.data} & set(EVENT_VALUES) or set(self.events.data or ())
+        return next(value for value in EVENT_VALUES if value in candidates)
 
     @property
     def own_secret(self) -> str:
@@ -277,7 +275,7 @@ class WebhookForm(PortalForm):
         return tuple((row.name.data or "", row.resolved) for row in self.rows)
 
     def values(self) -> WebhookValues:
-        """What was entered, for the service."""
+        """The entered values."""
         return WebhookValues(
             **{name: _entered(self[name]) for name in OPTIONS},
             url=self.url.data or "",
@@ -289,7 +287,7 @@ class WebhookForm(PortalForm):
         )
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Check everything, so that all problems are shown at once."""
+        """Check every field, so that all problems are shown at once."""
         is_good = bool(super().validate(extra_validators))
         if self.brings_key and self.decided_url.data != self.url.data:
             self.url_is_secret.data = True
@@ -298,35 +296,34 @@ class WebhookForm(PortalForm):
         return self._check_rows() and is_good
 
     def validate_name(self, field: Field) -> None:
-        """One line, not too long."""
+        """Require one line, not too long."""
         _complain(name_problem(field.data or ""))
 
     def validate_url(self, field: Field) -> None:
-        """http or https, and no address that is closed to us; none where it is the inbox's."""
+        """Require an http or https address that we may send to, but for the inbox's."""
         if field.data or not self.is_inside:
             _complain(url_problem(field.data or ""))
 
     def validate_events(self, field: Field) -> None:
-        """At least one."""
+        """Require at least one."""
         _complain(events_problem(field.data or ()))
 
     def validate_secret(self, _field: Field) -> None:
-        """A person's own has to be able to sign."""
+        """Require an own key that can sign."""
         _complain(secret_problem(self.mode, self.own_secret))
 
     def seal(self) -> None:
-        """Before the form is shown again: nothing typed is lost, nothing secret is printed. A key
-        that was refused is not offered again."""
+        """Seal all secrets before the form is shown again; drop a key that was refused."""
         for entry in self.headers.entries:
             entry.form.seal(self.whence, self.filled_place)
         own = None if self.secret.errors else self.own_secret
         self.secret_kept.data = vault.seal_typed(person(), own) if own else ""
         if own:
-            told = f"{vault.masked(own)}{self.whence}. Leave empty to keep what you typed"
-            self.secret.description = told
+            kept = f"{vault.masked(own)}{self.whence}. Leave empty to keep what you typed"
+            self.secret.description = kept
 
     def carried(self) -> list[tuple[str, str]]:
-        """Everything that was entered, as hidden fields; secrets sealed."""
+        """The names and values of hidden fields that carry the form on, secrets sealed."""
         self.seal()
         fields = [field for field in self if field.name not in NOT_CARRIED]
         fields += [part for row in self.rows for part in (row.name, row.kept)]
@@ -335,11 +332,11 @@ class WebhookForm(PortalForm):
 
     @property
     def moves(self) -> bool:
-        """Whether the address is another's: what was stored for the earlier one stays with it."""
+        """Whether the address is in another place than the stored values may go to."""
         return self.stored_place not in (None, place_of(self.url.data or ""))
 
     def _check_place(self) -> bool:
-        """What was stored for another place has to be entered again."""
+        """Require that values which were stored for another place are entered again."""
         place = place_of(self.url.data or "")
         if place is None or (place == INSIDE and not self.is_inside):
             return True
@@ -370,7 +367,7 @@ class WebhookForm(PortalForm):
 
 
 class EditWebhookForm(WebhookForm):
-    """Changes a webhook: the secret may stay, and the version tells whether others were faster."""
+    """The form of a stored webhook, whose secret may stay."""
 
     secret_mode = RadioField(
         "Secret key",
@@ -408,9 +405,9 @@ FROM_TEST = ", kept from your test"
 
 
 def tested_form(edits: UUID | None) -> WebhookForm | None:
-    """The form whose draft the address names, if it is for a new webhook or for this one."""
-    asked = uuid_or_none(request.args.get("draft"))
-    draft = drafts.find(actor(), asked) if asked else None
+    """The form of the draft in the URL, if it is of the webhook `edits` (None: a new one)."""
+    draft_id = uuid_or_none(request.args.get("draft"))
+    draft = drafts.find(actor(), draft_id) if draft_id else None
     return form_of(draft) if draft and draft.edits == edits else None
 
 

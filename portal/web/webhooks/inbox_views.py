@@ -1,10 +1,11 @@
-"""The built-in inbox: what arrived, and whether its signatures are good. `/inbox`."""
+"""The built-in inbox, `/inbox`: show and receive messages, and judge their signatures."""
 
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -59,7 +60,7 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class InboxPage:
-    """What the page shows of the inbox, the youngest message first."""
+    """The inbox with its messages, the newest first."""
 
     inbox: Inbox
     sentence: str
@@ -67,7 +68,7 @@ class InboxPage:
 
 
 def page_of(inbox: Inbox, messages: Sequence[InboxItem]) -> InboxPage:
-    """Put everything into words."""
+    """Make the page from stored messages."""
     ids = Counter(message.header("X-Asset-Webhook-Id") for message in messages)
     shown = []
     for message in messages:
@@ -117,7 +118,7 @@ def _part(read: Any, name: str) -> Any:
 
 
 def _about(read: Any) -> str:
-    """Tag and name of the asset that it is about."""
+    """Tag and name of its asset."""
     asset = _part(read, "asset")
     words = [_part(asset, "asset_tag"), _part(asset, "name")]
     return storable(" ".join(word for word in words if isinstance(word, str)))[:200]
@@ -141,14 +142,14 @@ blueprint = Blueprint("inbox", __name__, url_prefix="/inbox")
 @blueprint.get("")
 @requires("webhooks.read")
 def index() -> str:
-    """What arrived, followed while more comes."""
+    """Show what arrived, and go on while more arrives."""
     return render_template("webhooks/inbox/index.html", page=_page(), new_once=new_once)
 
 
 @blueprint.get("/live")
 @requires("webhooks.read")
 def live() -> Response:
-    """The part of it that changes."""
+    """Return the part of the page that changes."""
     page = _page()
     if page is None:
         return jsonify(stop=True)
@@ -159,7 +160,7 @@ def live() -> Response:
 @blueprint.post("")
 @requires("webhooks.edit")
 def start() -> Answer:
-    """“Try it without a receiver”: make the inbox, or come back to the one there is."""
+    """Make the inbox, or open the one there is."""
     once = PortalForm().once_value
     path = once_only(
         owner(), once, lambda: webhook_inbox.open_inbox(actor()), lambda _made: _path()
@@ -170,11 +171,12 @@ def start() -> Answer:
 @blueprint.post("/test")
 @requires("webhooks.test")
 def test() -> Answer:
-    """Send a test to the inbox, and stay to see it arrive."""
-    found = webhook_inbox.find_inbox()
-    if found is not None:
+    """Send a test to the inbox."""
+    inbox = webhook_inbox.find_inbox()
+    if inbox is not None:
+        send = partial(send_test, actor(), inbox.public_id)
         try:
-            once_only(owner(), PortalForm().once_value, lambda: _send(found), lambda _made: _path())
+            once_only(owner(), PortalForm().once_value, send, lambda _test: _path())
         except (TestUnderWay, SendingStopped) as refusal:
             flash(refusal.sentence, "warning")
     return redirect(_path())
@@ -183,10 +185,10 @@ def test() -> Answer:
 @blueprint.post("/<token>")
 @requires(PUBLIC)
 def receive(token: str) -> Response:
-    """Take a message, as any receiver would. Answers in plain text; nobody reads a page here."""
+    """Receive a message, and answer in plain text."""
     if public_id_of(token) is None:
-        return _plain(NOBODY, 404)  # whoever guesses is not even listened to
-    # One more than fits: what comes in chunks is read up to this limit, and then cut in silence.
+        return _plain(NOBODY, 404)  # before anything is read
+    # One more than fits: chunked bodies are read up to this limit, and cut without an error.
     request.max_content_length = LARGEST + 1
     try:
         body = request.get_data(cache=False)
@@ -204,12 +206,8 @@ csrf.exempt(receive)
 
 
 def _page() -> InboxPage | None:
-    found = webhook_inbox.find_inbox()
-    return page_of(found, webhook_inbox.messages(found.public_id)) if found else None
-
-
-def _send(found: Inbox) -> UUID:
-    return send_test(actor(), found.public_id)
+    inbox = webhook_inbox.find_inbox()
+    return page_of(inbox, webhook_inbox.messages(inbox.public_id)) if inbox else None
 
 
 def _path() -> str:

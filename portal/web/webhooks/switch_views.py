@@ -1,4 +1,4 @@
-"""Buttons of a webhook: off, on with what was held, and Test webhook."""
+"""Turn a webhook off and on, decide about held deliveries, and test it."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -34,7 +34,7 @@ blueprint = Blueprint("webhook_switches", __name__, url_prefix="/settings/webhoo
 
 
 class HeldForm(PortalForm):
-    """What becomes of the held deliveries."""
+    """One choice for all held deliveries."""
 
     held = RadioField(
         "What should happen to them?",
@@ -48,12 +48,12 @@ class HeldForm(PortalForm):
 
     @property
     def chosen(self) -> HeldChoice | None:
-        """The choice, None where none was made."""
+        """The choice for all; None where there is none."""
         return HeldChoice(self.held.data) if self.held.data in set(HeldChoice) else None
 
 
 class TestForm(PortalForm):
-    """Which event to test with; none is the webhook's first."""
+    """The event to test with; blank is the webhook's first."""
 
     __test__ = False  # not a test case, whatever its name says
 
@@ -63,7 +63,7 @@ class TestForm(PortalForm):
 @blueprint.post(f"{WEBHOOK}/off")
 @requires("webhooks.switch")
 def off(public_id: UUID) -> Answer:
-    """Turn it off; what waits is held."""
+    """Turn it off and hold what waits."""
     name = activation.turn_off(actor(), public_id)
     flash(f"“{name}” is off. {held_for()}", "success")
     return redirect(url_for("webhooks.show", public_id=public_id))
@@ -72,7 +72,7 @@ def off(public_id: UUID) -> Answer:
 @blueprint.route(f"{WEBHOOK}/on", methods=["GET", "POST"])
 @requires("webhooks.switch")
 def on(public_id: UUID) -> Answer:
-    """Turn it on; asks what to do with what was held."""
+    """Turn it on; ask first what becomes of held deliveries."""
     form = HeldForm()
     if form.is_submitted() and form.held.data == CHOOSE:
         return redirect(url_for("webhook_held.choose", public_id=public_id))
@@ -96,7 +96,7 @@ def on(public_id: UUID) -> Answer:
 @blueprint.post(f"{WEBHOOK}/send-waiting")
 @requires("deliveries.retry")
 def send_now(public_id: UUID) -> Answer:
-    """After a fix: what waits for a later retry goes within a minute."""
+    """Send what waits for a later retry within a minute."""
     with refusals_flashed("warning"):
         count = send_waiting(actor(), public_id)
         words = f"{held_count(count)} {'goes' if count == 1 else 'go'} out within a minute."
@@ -107,7 +107,7 @@ def send_now(public_id: UUID) -> Answer:
 @blueprint.post(f"{WEBHOOK}/test")
 @requires("webhooks.test")
 def test(public_id: UUID) -> Answer:
-    """Queue a test and follow it on its delivery's page."""
+    """Send a test and show its delivery's page."""
     form = TestForm()
     try:
         return redirect(once_only(owner(), form.once_value, _test(form, public_id), delivery_path))
@@ -141,9 +141,9 @@ held_blueprint = Blueprint("webhook_held", __name__, url_prefix="/settings/webho
 
 
 class ChooseForm(PortalForm):
-    """What is not ticked, and what was held when the person looked.
+    """The choice for what is not ticked, and what was held when the person looked.
 
-    The ticks themselves are `send`, repeated; those of other pages are carried along hidden.
+    The ticks are `send`, repeated, those of other pages hidden.
     """
 
     rest = RadioField(
@@ -158,12 +158,12 @@ class ChooseForm(PortalForm):
     @property
     def ticked(self) -> frozenset[UUID]:
         """The public ids to send, of this page and the others."""
-        found = map(uuid_or_none, request.form.getlist("send"))
-        return frozenset(each for each in found if each)
+        ids = map(uuid_or_none, request.form.getlist("send"))
+        return frozenset(public_id for public_id in ids if public_id)
 
     @property
     def choice(self) -> HeldDecision:
-        """What the person decided. Whatever else was sent discards nothing."""
+        """The decision; an unknown one discards nothing."""
         rest = Rest.DISCARD if self.rest.data == Rest.DISCARD else Rest.KEEP
         seen = Seen(_number(self.newest.data), _number(self.count.data))
         return HeldDecision(send=self.ticked, rest=rest, seen=seen)
@@ -172,7 +172,7 @@ class ChooseForm(PortalForm):
 @held_blueprint.route(f"{WEBHOOK}/held", methods=["GET", "POST"])
 @requires("webhooks.switch")
 def choose(public_id: UUID) -> Answer:
-    """Tick what is to be sent, page by page; nothing changes before it is turned on."""
+    """Choose held deliveries page by page, then send them and turn the webhook on."""
     form = ChooseForm()
     cursor = request.form.get("page", request.values.get("cursor"))
     if "page" not in request.form and form.validate_on_submit():
@@ -182,8 +182,8 @@ def choose(public_id: UUID) -> Answer:
     webhook = webhook_queries.show(public_id)
     if form.form_errors or not form.newest.data:
         form.newest.data, form.count.data = map(str, held_deliveries.look(public_id))
-    wanted = LogFilter(webhook=public_id, status=StatusFilter.HELD)
-    page = log_pages.find_page(wanted, cursor).page
+    held = LogFilter(webhook=public_id, status=StatusFilter.HELD)
+    page = log_pages.find_page(held, cursor).page
     return render_template(
         "webhooks/held.html",
         form=form,
@@ -198,13 +198,13 @@ def choose(public_id: UUID) -> Answer:
 
 
 def _number(text: str | None) -> int:
-    """A number of ours that came back, 0 for anything else."""
+    """A number from a hidden field, 0 for anything else."""
     text = text or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def _elsewhere(form: ChooseForm, page: Page[LogRow]) -> list[UUID]:
-    """What is ticked on other pages."""
+    """The public ids that are ticked on other pages."""
     return sorted(form.ticked - {row.public_id for row in page.rows})
 
 

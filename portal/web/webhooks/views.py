@@ -1,4 +1,4 @@
-"""Webhooks as people read them: the list, one webhook with its tabs, the catalogue of events."""
+"""Show webhooks: the list, one webhook with its tabs, the catalogue of events."""
 
 import json
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ EXAMPLE: Final = "https://your-system.example.com/webhooks"
 
 
 class WebhookFilterForm(FilterForm):
-    """What the list is narrowed to; the search of everything leads here."""
+    """The filter of the list, to which the search of everything leads."""
 
     q = SearchField("Name or host")
 
@@ -75,7 +75,7 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
 @blueprint.get("")
 @requires("webhooks.read")
 def index() -> Answer:
-    """The webhooks and how they fare, the worst first."""
+    """Show the webhooks, the worst first."""
     form = WebhookFilterForm(request.args)
     page: Page[ListedWebhook] = Page([])
     order = order_in(FALLS, WebhookOrder.STATUS)
@@ -108,7 +108,7 @@ def index() -> Answer:
 @blueprint.get(WEBHOOK)
 @requires("webhooks.read")
 def show(public_id: UUID) -> Answer:
-    """One webhook: how it fares, its facts, its latest deliveries."""
+    """Show one webhook: status, details, latest deliveries."""
     webhook = webhook_queries.show(public_id)
     latest = log_pages.latest(LogFilter(webhook=public_id), LATEST)
     day = trends.trend(charts.last_hours(), public_id)
@@ -152,7 +152,7 @@ def show(public_id: UUID) -> Answer:
 @blueprint.get(f"{WEBHOOK}/receiver")
 @requires("webhooks.read")
 def receiver(public_id: UUID) -> Answer:
-    """How the other side is set up, with code that verifies our signature."""
+    """Show how to set up the receiver, with code that verifies signatures."""
     webhook = webhook_queries.show(public_id)
     url = EXAMPLE if webhook.is_inbox else address_of(webhook)
     return render_template(
@@ -170,7 +170,7 @@ def receiver(public_id: UUID) -> Answer:
 @blueprint.get(f"{WEBHOOK}/history")
 @requires("webhooks.read")
 def history(public_id: UUID) -> Answer:
-    """Who changed what, and when."""
+    """Show the history."""
     webhook = webhook_queries.show(public_id)
     changes = webhook_queries.history(public_id)
     return render_template(
@@ -186,7 +186,7 @@ def history(public_id: UUID) -> Answer:
 @blueprint.get("/events")
 @requires("webhooks.read")
 def events() -> Answer:
-    """Every event there is, with an example of its message."""
+    """Show every event with an example of its message."""
     source = settings().webhook_source
     examples = {
         str(event): json.dumps(sample_message(event, source=source), indent=2, ensure_ascii=False)
@@ -218,12 +218,12 @@ def page_tabs(webhook: WebhookDetail, here: str) -> list[dict[str, object]]:
 
 
 def list_url(webhook: WebhookDetail) -> str:
-    """The way back to its line in the list."""
+    """The URL of its line in the list."""
     return list_back("webhooks.index", f"webhook-{webhook.public_id}")
 
 
 def delivery_path(delivery: UUID) -> str:
-    """The page of one delivery (the address is stable)."""
+    """The URL of a delivery's page."""
     return f"{request.script_root}/deliveries/{delivery}"
 
 
@@ -241,27 +241,27 @@ UNDER_WAY: Final = (
 
 
 def log_path(webhook: UUID, **narrowed: str) -> str:
-    """The log of one webhook (the address is stable)."""
+    """The URL of the log of one webhook."""
     return f"{request.script_root}/deliveries?{urlencode({'webhook': webhook, **narrowed})}"
 
 
 def address_of(webhook: WebhookDetail) -> str:
-    """Whole for those who may edit it, and without what is secret for everybody else."""
+    """The address, whole for those who may edit it, for others without its secret parts."""
     is_whole = can("webhooks.edit") and not webhook.is_inbox
     return webhook_queries.address(webhook.public_id) if is_whole else webhook.url
 
 
 def figures_of(webhook: WebhookDetail) -> list[tuple[str, str, str, datetime | None]]:
-    """What is under way for it: a number, its word, and where the deliveries are; then how long
-    the oldest has waited, and since when it is off, each with its time."""
+    """(value, word, URL, time) of each figure: counts by status, then the wait of the oldest open
+    delivery, and since when it is off."""
     figures: list[tuple[str, str, str, datetime | None]] = [
         (
-            counted(log_pages.count(each, webhook.public_id)),
-            status_words(each).lower(),
-            log_path(webhook.public_id, status=each),
+            counted(log_pages.count(status, webhook.public_id)),
+            status_words(status).lower(),
+            log_path(webhook.public_id, status=status),
             None,
         )
-        for each in UNDER_WAY
+        for status in UNDER_WAY
     ]
     if oldest := webhook.oldest_open:
         length = in_words(max(0.0, (utcnow() - oldest.created_at).total_seconds()))
@@ -274,22 +274,22 @@ def figures_of(webhook: WebhookDetail) -> list[tuple[str, str, str, datetime | N
 
 
 def began(webhook: WebhookDetail) -> str:
-    """What was changed shortly before it began to fail."""
+    """The change shortly before it began to fail, as a sentence; blank without one."""
     if webhook.failing_since is None:
         return ""
     return failures_began(webhook.failing_since, webhook_queries.history(webhook.public_id))
 
 
 def off_by(webhook: WebhookDetail) -> str:
-    """Which person turned it off; blank where none did, or it is long ago."""
+    """The person who turned it off; blank where none did, or the history has no entry."""
     if webhook.is_active or webhook.off_reason not in (None, OffReason.PERSON):
         return ""
-    past = webhook_queries.history(webhook.public_id)
-    return next((each.by for each in past if each.action == "webhook.turned_off"), "")
+    entries = webhook_queries.history(webhook.public_id)
+    return next((entry.by for entry in entries if entry.action == "webhook.turned_off"), "")
 
 
 def shows_secret(webhook: WebhookDetail) -> bool:
-    """Whether this person made the secret and may still see it."""
+    """Whether the secret was generated for this person, who may still see it."""
     until = webhook.secret_shown_until
     is_maker = webhook.secret_made_by_id == actor().user_id
     return bool(webhook.has_secret and is_maker and until and until > utcnow())
@@ -304,7 +304,7 @@ LANGUAGES: Final = (
     ("go", "Go", "receiver.go"),
     ("curl", "curl", "send-a-test.sh"),
 )
-# What no URL needs unescaped, and what could end a comment or a string in one of the languages.
+# Left unescaped: nothing here could end a comment or a string in one of the languages.
 HARMLESS: Final = "/:?&=%+,;@!()~-._[]"
 
 
@@ -319,9 +319,9 @@ class Snippet:
 
 
 def snippets(url: str) -> list[Snippet]:
-    """The code in every language, for the webhook at `url`; it never contains a secret key.
+    """The code in every language for the webhook at `url`, without a secret key.
 
-    A part of the address that is masked is the developer's to fill in.
+    The developer fills in the masked part of an address.
     """
     safe = quote(url.replace(MASK, YOURS), safe=HARMLESS)
     parts = urlsplit(safe)

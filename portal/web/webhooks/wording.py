@@ -51,8 +51,8 @@ def state_sentence(
     day: Trend | None = None,
     off_by: str = "",
 ) -> str:
-    """What stands first on the webhook's page, after its status. `day`: its last 24 hours;
-    `off_by`: which person turned it off, where that is known."""
+    """The first sentences of the webhook's page. `day`: its last 24 hours; `off_by`: the person who
+    turned it off, if known."""
     if webhook.status is WebhookStatus.OFF:
         return _off(webhook, now, off_by or "A person")
     if webhook.status is not WebhookStatus.ACTIVE:
@@ -64,24 +64,25 @@ def state_sentence(
 
 
 def held_for(events: str = "Events that happen now") -> str:
-    """What becomes of events while a webhook is off."""
+    """That `events` are held while a webhook is off, and for how long."""
     days = plural(days_kept(), "day")
     until = f"until it is turned on, at most {days}; after that only Retry sends them"
     return f"{events} are held {until}."
 
 
 def off_note(webhook: ListedWebhook, now: datetime) -> str:
-    """What stands under its status in the list: why it is off, or when we turn it off."""
+    """Why it is off, or when we turn it off; else blank."""
     at = webhook.turns_off_at
     if at is not None:
         return (
             f"Off on {exact_day(at)}, if nothing arrives" if at > now else "Off at its next failure"
         )
-    return OFF_NOTES[webhook.off_reason or OffReason.PERSON] if _is_off(webhook) else ""
+    is_off = webhook.status is WebhookStatus.OFF
+    return OFF_NOTES[webhook.off_reason or OffReason.PERSON] if is_off else ""
 
 
 def going_on(webhook: ListedWebhook, week: Trend | None, now: datetime) -> str:
-    """What the list says of it beside its status. `week`: the trend that stands beside it."""
+    """The sentence beside its status in the list. `week`: the trend that is shown beside it."""
     note = off_note(webhook, now)
     if note:
         return note
@@ -101,7 +102,7 @@ def going_on(webhook: ListedWebhook, week: Trend | None, now: datetime) -> str:
 
 
 def turning_off(at: datetime | None, now: datetime) -> str:
-    """That we will turn it off, and when; empty while that is not near."""
+    """That we will turn it off, and when; blank while that is not near."""
     if at is None:
         return ""
     if at <= now:
@@ -110,7 +111,7 @@ def turning_off(at: datetime | None, now: datetime) -> str:
 
 
 def held_until_words(webhook: WebhookDetail) -> str:
-    """Until when what is held is kept; empty where nothing is."""
+    """Until when held deliveries are kept; blank without any."""
     if webhook.oldest_held_at is None:
         return ""
     until = day_of(held_until(webhook.oldest_held_at, webhook.off_at))
@@ -132,15 +133,15 @@ def held_count(count: int) -> str:
 
 
 def result_of(row: LogRow) -> str:
-    """What came of the last attempt, briefly; empty before there is any."""
+    """The result of the last attempt, briefly; blank before the first."""
     if row.reason:
         return title(Reason(row.reason), row.code)
     return f"Answered {row.code}" if row.code else ""
 
 
 def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What can be tested: (group, [(value, name)]), those asked for first."""
-    others = [(str(each.value), each.name) for each in CATALOGUE if each.value not in chosen]
+    """The events to test with, as (group, [(value, name)]), those asked for first."""
+    others = [(str(event.value), event.name) for event in CATALOGUE if event.value not in chosen]
     asked_for = [(value, event_type(value).name) for value in chosen]
     groups = [("Asked for", asked_for), ("Other events", others)]
     return [group for group in groups if group[1]]
@@ -148,21 +149,17 @@ def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]
 
 def events_of(chosen: Iterable[str]) -> list[tuple[str, list[EventType]]]:
     """The chosen events in their groups."""
-    wanted = set(chosen)
-    groups = [(g.label, [each for each in events if each.value in wanted]) for g, events in GROUPS]
+    values = set(chosen)
+    groups = [(g.label, [event for event in all_ if event.value in values]) for g, all_ in GROUPS]
     return [(label, events) for label, events in groups if events]
 
 
-def _is_off(webhook: ListedWebhook) -> bool:
-    return webhook.status is WebhookStatus.OFF
-
-
 def _last_day(day: Trend) -> str:
-    """What went wrong in the last 24 hours although it is well now."""
+    """The failures of the last 24 hours, of a webhook that is well now."""
     failed = f"{plural(day.failed_attempts, 'attempt')} failed" if day.failed_attempts else ""
     late = f"{plural(day.late, 'delivery', 'deliveries')} arrived late" if day.late else ""
-    told = " and ".join(filter(None, (failed, late)))
-    return f" In the last 24 hours {told}." if told else ""
+    troubles = " and ".join(filter(None, (failed, late)))
+    return f" In the last 24 hours {troubles}." if troubles else ""
 
 
 def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
@@ -178,7 +175,7 @@ def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
 
 
 def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
-    """Who turned it off, and why; what becomes of events meanwhile."""
+    """Who turned it off, and why, and that events are held."""
     ago = f" {relative(webhook.off_at, now)}" if webhook.off_at else ""
     happened = {
         OffReason.GONE: f"{webhook.host} said that this address is closed for good (410), "
@@ -198,9 +195,9 @@ def _failing(webhook: WebhookDetail, now: datetime) -> str:
     if not count:
         reason, code = webhook.fails_for
         # Without a name: the address may be what was changed.
-        told = f" Before that: {title(Reason(reason), code)}." if reason else ""
+        before = f" Before that: {title(Reason(reason), code)}." if reason else ""
         unknown = "Nothing has arrived since its settings were changed."
-        return f"{unknown}{told}{_next_attempt(webhook, now)}{_behind(webhook)}"
+        return f"{unknown}{before}{_next_attempt(webhook, now)}{_behind(webhook)}"
     which = f"last {plural(count, 'attempt')}" if count > 1 else "last attempt"
     asked = _asked(webhook, now)
     cause = asked or _cause(webhook)
@@ -208,7 +205,7 @@ def _failing(webhook: WebhookDetail, now: datetime) -> str:
 
 
 def _asked(webhook: WebhookDetail, now: datetime) -> str:
-    """That the receiver wants to be left alone, and until when; empty where it has not said so."""
+    """That the receiver asked us to wait, and until when; blank where it has not."""
     reason, code = webhook.fails_for
     at = webhook.next_attempt_at
     if reason not in (Reason.RATE, Reason.UNAVAILABLE) or at is None:
@@ -220,7 +217,7 @@ def _asked(webhook: WebhookDetail, now: datetime) -> str:
 
 
 def _behind(webhook: WebhookDetail) -> str:
-    """That one delivery holds others up, where they go in order."""
+    """That one delivery blocks others, where they go in order."""
     many, oldest = webhook.waits_behind, webhook.oldest_open
     if not many or oldest is None:
         return ""
@@ -259,7 +256,7 @@ def advice_of(webhook: WebhookDetail) -> Advice | None:
 
 
 def who_acts(webhook: WebhookDetail, advice: Advice) -> str:
-    """Who has to do something now, as the heading above the next step."""
+    """The heading above the next step: who has to act."""
     if advice.message:
         return "Next: a colleague"
     reason = _reason(webhook)
@@ -269,7 +266,7 @@ def who_acts(webhook: WebhookDetail, advice: Advice) -> str:
 
 
 def advice_about_held(webhook: WebhookDetail) -> Advice:
-    """What becomes of what is held while the webhook is on."""
+    """The next step for held deliveries of a webhook that is on."""
     return advise(
         SWITCH,
         "Send or discard what is held.",
@@ -279,7 +276,7 @@ def advice_about_held(webhook: WebhookDetail) -> Advice:
 
 
 def advice_about_key(webhook: WebhookDetail) -> Advice:
-    """Who gives the receiver the key that takes over."""
+    """The next step for a key that was replaced."""
     return advise(
         "webhooks.secret",
         "Give the receiver the new key before then.",
@@ -289,16 +286,16 @@ def advice_about_key(webhook: WebhookDetail) -> Advice:
 
 
 def about_undecryptable(webhook: WebhookDetail) -> str:
-    """What to do about what cannot be opened, or whom to ask."""
+    """That stored parts cannot be opened, and what to do."""
     own = "Edit the webhook and enter new ones, or set the earlier ENCRYPTION_KEYS again."
     others = f"{ASK} to enter new ones."
     todo = for_reader(EDIT, own, others, webhook.public_id)
-    what = " and ".join(webhook.undecryptable)
-    return f"The stored {what} cannot be opened with the keys of this portal. {todo}"
+    parts = " and ".join(webhook.undecryptable)
+    return f"The stored {parts} cannot be opened with the keys of this portal. {todo}"
 
 
 def about_plain_address(webhook: WebhookDetail) -> str:
-    """What goes to http:// is read by anyone on the way, and who may change that."""
+    """That anyone can read what goes to http://, and what to do."""
     own, others = "Use https:// if they offer it.", f"{ASK} to use https:// if they offer it."
     todo = for_reader(EDIT, own, others, webhook.public_id)
     return f"Anyone on the way can read what goes to an http:// address. {todo}"
@@ -382,7 +379,7 @@ class HistoryLine:
 
 
 def failures_began(failing_since: datetime | None, changes: Sequence[HistoryEntry]) -> str:
-    """ "Failures began 4 minutes after the URL was edited": blank unless a change came before."""
+    """ "Failures began 4 minutes after the URL was edited"; blank unless a change came before."""
     if failing_since is None:
         return ""
     for change in changes:  # the youngest first
@@ -396,23 +393,23 @@ def failures_began(failing_since: datetime | None, changes: Sequence[HistoryEntr
 def has_moved(since: datetime, changes: Sequence[HistoryEntry]) -> bool:
     """Whether the address was changed after that moment."""
     return any(
-        each.at > since and each.action == "webhook.changed" and "url" in each.changes
-        for each in changes
+        entry.at > since and entry.action == "webhook.changed" and "url" in entry.changes
+        for entry in changes
     )
 
 
 def history_lines(
     changes: Sequence[HistoryEntry], failing_since: datetime | None = None
 ) -> list[HistoryLine]:
-    """The audit trail of one webhook for people; the beginning of its failures in its place."""
+    """The audit trail of one webhook in words, with the beginning of its failures."""
     lines = [
         HistoryLine(
-            at=each.at,
-            sentence=f"{_who(each)} {ACTIONS.get(each.action, 'changed this webhook')}",
-            tone=TONES.get(each.action, "neutral"),
-            details=[_detail(name, change) for name, change in each.changes.items()],
+            at=entry.at,
+            sentence=f"{_who(entry)} {ACTIONS.get(entry.action, 'changed this webhook')}",
+            tone=TONES.get(entry.action, "neutral"),
+            details=[_detail(name, change) for name, change in entry.changes.items()],
         )
-        for each in changes
+        for entry in changes
     ]
     if failing_since is not None:
         words = failures_began(failing_since, changes).rstrip(".") or "Failures began"
@@ -421,7 +418,7 @@ def history_lines(
 
 
 def _who(change: HistoryEntry) -> str:
-    """Pages of webhooks call what the portal does by itself ours."""
+    """The person, or "We" for what the portal did by itself."""
     return "We" if change.by == SYSTEM.name else change.by
 
 
