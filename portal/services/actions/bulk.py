@@ -34,7 +34,7 @@ REFUSED: Final = "refused"
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class BulkAsset:
     """One asset of the selection; `why_not` is why the action is refused now."""
 
     id: int
@@ -43,7 +43,7 @@ class Chosen:
     why_not: str | None
 
 
-def look(action: Action, ids: Sequence[int]) -> list[Chosen]:
+def preview(action: Action, ids: Sequence[int]) -> list[BulkAsset]:
     """Return what the action would come to for each of the assets, as they are now."""
     query = select(Asset).where(Asset.id.in_(ids[:MOST_ASSETS])).order_by(Asset.id)
     held = holders(ids[:MOST_ASSETS])
@@ -97,10 +97,10 @@ def results(task: Task) -> list[tuple[TaskRow, Asset]]:
     return [(row, asset) for row, asset in session().execute(query)]
 
 
-def _chosen(action: Action, asset: Asset, held: Assignment | None) -> Chosen:
+def _chosen(action: Action, asset: Asset, held: Assignment | None) -> BulkAsset:
     deleted, holder = asset.deleted_at is not None, held.staff.name if held else None
     obstacle = why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder)
-    return Chosen(asset.id, asset.asset_tag, asset.name, obstacle)
+    return BulkAsset(asset.id, asset.asset_tag, asset.name, obstacle)
 
 
 def _step(current: Session, task: Task) -> Step:

@@ -22,7 +22,7 @@ from portal.models.planning import Maintenance, MaintenanceState
 from portal.services.alerts import rules as alert_rules
 from portal.services.alerts.rules import GONE, Firing, Moment
 from portal.services.assets import queries as asset_queries
-from portal.services.assets.snapshots import last_move, move_facts, named, ref, snapshot, staff_ref
+from portal.services.assets.snapshots import last_move, move_facts, ref, snapshot, staff_ref
 
 CHUNK: Final = 500
 
@@ -124,7 +124,7 @@ def _judge_maintenance(
         days_left=days_left,
         overdue=days_left < 0,
         threshold_days=moment.rules.maintenance_days,
-        assignee=named(plan.assignee),
+        assignee=ref(plan.assignee),
     )
     return DueAlert(firing=firing, facts=facts, maintenance_id=plan.id)
 

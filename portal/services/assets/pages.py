@@ -60,14 +60,14 @@ class Naming:
     which is the row's own where each row has a name of its own.
 
     `members` finds the ids of the rows of a group, which is `groups` itself or one id; `nameless`
-    those of the rest. `is_walked`: each group is a part of an index, and may be large.
+    those of the rest. `is_scanned`: each group is a part of an index, and may be large.
     """
 
     names: InstrumentedAttribute[Any]
     groups: InstrumentedAttribute[int]
     members: Callable[[ColumnElement[int]], Select[int]]
     nameless: Select[int]
-    is_walked: bool
+    is_scanned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def _named(naming: Naming, place: _Place | None, is_up: bool) -> Iterator[Select
     name, group = func.lower(naming.names), naming.groups.expression
     members = naming.members(group)
     (ids,) = members.selected_columns
-    if not naming.is_walked:
+    if not naming.is_scanned:
         lines = members.add_columns(name).with_only_columns(*_key(NAMED, name, group, ids))
         key = [place.name, place.group, place.id] if place else None
         yield _beside(lines, [name, group, ids], key, is_up)
@@ -276,12 +276,12 @@ def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Sele
     """Return the walks of each rank, along the index of statuses; none of one that is left out."""
     among = STATUSES.get(chosen.shown, RANKS) if chosen.shown else RANKS
     asked = _matching(chosen, few, of_any_status=True)
-    walk, status = ASSETS, Asset.status.expression
+    scan, status = ASSETS, Asset.status.expression
     if few is not None:  # in words that no index has, as above
-        walk = select(func.coalesce(Asset.id, Asset.id))
+        scan = select(func.coalesce(Asset.id, Asset.id))
         status = func.coalesce(status, status)
     return [
-        [walk.where(_likely(status == status_at_rank, SELDOM), *asked)]
+        [scan.where(_likely(status == status_at_rank, SELDOM), *asked)]
         if status_at_rank in among
         else []
         for status_at_rank in RANKS
@@ -305,21 +305,21 @@ def _grouped(
 ) -> Callable[[list[ColumnElement[bool]], bool], Naming]:
     """Sort by what the column names."""
 
-    def naming(asked: list[ColumnElement[bool]], is_walked: bool) -> Naming:
+    def naming(asked: list[ColumnElement[bool]], is_scanned: bool) -> Naming:
         # Of few, in words that no index has, as above.
-        grouped = column if is_walked else func.coalesce(column, column)
+        grouped = column if is_scanned else func.coalesce(column, column)
         return Naming(
             names=kind.name,
             groups=kind.id,
             members=lambda group: ASSETS.where(grouped == group, *asked),
             nameless=ASSETS.where(grouped.is_(None), *asked),
-            is_walked=is_walked,
+            is_scanned=is_scanned,
         )
 
     return naming
 
 
-def _held(asked: list[ColumnElement[bool]], is_walked: bool) -> Naming:
+def _held(asked: list[ColumnElement[bool]], is_scanned: bool) -> Naming:
     """Sort by who has it."""
     is_open = Assignment.ended_at.is_(None)
     holding = select(Assignment.asset_id).join(Asset, Asset.id == Assignment.asset_id)
@@ -328,11 +328,11 @@ def _held(asked: list[ColumnElement[bool]], is_walked: bool) -> Naming:
         groups=Staff.id,
         members=lambda group: holding.where(is_open, Assignment.staff_id == group, *asked),
         nameless=ASSETS.where(~exists().where(is_open, Assignment.asset_id == Asset.id), *asked),
-        is_walked=is_walked,
+        is_scanned=is_scanned,
     )
 
 
-def _numbered(asked: list[ColumnElement[bool]], is_walked: bool) -> Naming:
+def _numbered(asked: list[ColumnElement[bool]], is_scanned: bool) -> Naming:
     """Sort by serial number: every one is a group of its own."""
     has_one = Asset.serial_number.is_not(None)
     return Naming(
@@ -340,7 +340,7 @@ def _numbered(asked: list[ColumnElement[bool]], is_walked: bool) -> Naming:
         groups=Asset.id,
         members=lambda _: ASSETS.where(has_one, *asked),
         nameless=ASSETS.where(~has_one, *asked),
-        is_walked=False,
+        is_scanned=False,
     )
 
 

@@ -78,14 +78,14 @@ class AssetFilter:
 def list_assets(chosen: AssetFilter, cursor: str | None = None) -> Page[Asset]:
     """Return one page of the assets that match, with their category and location."""
     query = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
-    return newest_of(query, Asset.id, cursor, _walks(chosen))
+    return newest_of(query, Asset.id, cursor, _scans(chosen))
 
 
 def matching(chosen: AssetFilter, limit: int, after: int | None = None) -> list[int]:
     """Return the ids of the first `most` that match: the newest first, or the oldest first from
     `after` this id on."""
     is_ascending = after is not None
-    query = side_by_side(_walks(chosen), limit, after, ascending=is_ascending)
+    query = side_by_side(_scans(chosen), limit, after, ascending=is_ascending)
     return sorted(session().scalars(query), reverse=not is_ascending)[:limit]
 
 
@@ -128,7 +128,7 @@ def count(chosen: AssetFilter) -> int:
     if chosen == AssetFilter(shown=Shown.OVERDUE):
         # What somebody has cannot be deleted: no asset need be looked at.
         return session().execute(select(up_to(_overdue(), limit))).scalar_one()
-    query = side_by_side(_walks(chosen), limit + 1)
+    query = side_by_side(_scans(chosen), limit + 1)
     return session().execute(select(up_to(query, limit))).scalar_one()
 
 
@@ -151,16 +151,16 @@ def is_low() -> ColumnElement[bool]:
     return and_(Asset.min_quantity.is_not(None), Asset.quantity < Asset.min_quantity)
 
 
-def _walks(chosen: AssetFilter) -> list[Select[int]]:
+def _scans(chosen: AssetFilter) -> list[Select[int]]:
     """Return queries for the ids of what matches, each along an index: words, holder or status."""
-    ways = [by_words(chosen.search), by_holder(chosen.search)] if chosen.search else [ASSETS]
+    scans = [by_words(chosen.search), by_holder(chosen.search)] if chosen.search else [ASSETS]
     asked = conditions(chosen)
     statuses = STATUSES.get(chosen.shown, ()) if chosen.shown else ()
     if chosen.search and statuses:
         asked.append(Asset.status.in_(statuses))
     elif statuses:
-        ways = [way.where(Asset.status == status) for way in ways for status in statuses]
-    return [way.where(*asked) for way in ways]
+        scans = [scan.where(Asset.status == status) for scan in scans for status in statuses]
+    return [scan.where(*asked) for scan in scans]
 
 
 def conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
@@ -194,7 +194,7 @@ def _counts_of_all() -> dict[Shown | None, int | None]:
         status: up_to(ASSETS.where(Asset.deleted_at.is_(None), Asset.status == status))
         for status in AssetStatus
     }
-    (low,) = _walks(AssetFilter(shown=Shown.LOW))
+    (low,) = _scans(AssetFilter(shown=Shown.LOW))
     others = {Shown.LOW: up_to(low), Shown.OVERDUE: up_to(_overdue())}
     row = session().execute(select(*numbers.values(), *others.values())).one()
     known = dict(zip((*numbers, *others), row, strict=True))
@@ -208,7 +208,7 @@ def _counts_of_all() -> dict[Shown | None, int | None]:
 
 def _counted(chosen: AssetFilter) -> dict[frozenset[Shown], int]:
     """Count the newest that match by the chips that they belong to."""
-    ids = side_by_side(_walks(chosen), COUNTED_BESIDE + 1)
+    ids = side_by_side(_scans(chosen), COUNTED_BESIDE + 1)
     read = select(ids.limit(COUNTED_BESIDE + 1).subquery())
     low, late = func.coalesce(is_low(), False), Asset.id.in_(_overdue())
     grouped = (

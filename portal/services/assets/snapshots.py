@@ -13,6 +13,7 @@ from portal.engine.events.details import PlanFacts, ReservationFacts, StaffRef
 from portal.extensions import settings
 from portal.models.assets import Asset, AssetStatus, Category, Location, StockMove
 from portal.models.assignments import Assignment, Staff
+from portal.models.people import User
 from portal.models.planning import Maintenance, Reservation
 from portal.services.assets.rules import ASSET_FIELDS
 from portal.services.core.unit_of_work import session
@@ -54,8 +55,9 @@ def fields_of(asset: Asset, seen: AssetSnapshot | None = None) -> dict[str, Any]
     return fields | {"due_at": due_at} | quiet
 
 
-def ref(named: Category | Location | None) -> Ref | None:
-    return Ref(named.id, named.name) if named else None
+def ref(row: Category | Location | Staff | User | None) -> Ref | None:
+    """Return what is named as receivers see it."""
+    return Ref(row.id, row.name) if row else None
 
 
 def open_assignment(asset_id: int) -> Assignment | None:
@@ -160,14 +162,10 @@ def plan_facts(maintenance: Maintenance) -> PlanFacts:
         type=maintenance.type,
         due_on=maintenance.due_on,
         repeat_every_days=maintenance.repeat_every_days,
-        assignee=named(maintenance.assignee),
+        assignee=ref(maintenance.assignee),
         supplier=maintenance.supplier,
         estimated_cost=maintenance.estimated_cost,
     )
-
-
-def named(staff: Staff | None) -> Ref | None:
-    return Ref(staff.id, staff.name) if staff else None
 
 
 def move_facts(move: StockMove) -> dict[str, Any]:

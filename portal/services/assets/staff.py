@@ -132,7 +132,7 @@ def deactivate(actor: Actor, public_id: UUID) -> None:
         _switch(current, actor, row, is_active=False)
 
 
-def let_go(current: Session, actor: Actor, public_id: UUID) -> Staff:
+def deactivate_for_erasure(current: Session, actor: Actor, public_id: UUID) -> Staff:
     """Note in the caller's transaction that a person to be erased has left. Refused while they hold
     or have reserved something, and a second time."""
     require(current, actor, "people.erase")

@@ -50,7 +50,7 @@ STOCK_NOTES: Final = ("quantity", "min_quantity", "unit")
 Notes = dict[str, Any]
 
 
-def noted(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells) -> Notes:
+def with_notes(notes: Notes, adds: Mapping[str, str], kind: str, left_out: Cells) -> Notes:
     """Return the notes with those of one more row."""
     after = deepcopy(notes)
     for called, name in adds.items():
@@ -192,7 +192,7 @@ def changes_of(
     return {name: _brief(change) for name, change in body.changes(before, after)[1].items()}
 
 
-def handover(staff: Staff | None) -> Changes:
+def new_holder(staff: Staff | None) -> Changes:
     """Return who gets an asset that is only just added."""
     return body.changes({"holder": None}, {"holder": _holder(staff)})[1] if staff else {}
 
@@ -224,8 +224,8 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ticks:
-    """The ticks of the person: new categories and locations, changes of existing assets."""
+class ImportOptions:
+    """The options of the person: new categories and locations, changes of existing assets."""
 
     may_add: bool
     change_existing: bool
@@ -263,13 +263,13 @@ KINDS: Final[Mapping[str, str]] = {AssetKind.ITEM: "a single item", AssetKind.ST
 AGAIN: Final = "Check the file again"
 
 
-def plan(current: Session, cells: Cells, ticks: Ticks) -> Plan:
+def plan(current: Session, cells: Cells, options: ImportOptions) -> Plan:
     """Plan the row for the register as it is now. Raises `Refusal` with what is wrong."""
     asset = existing(current, cells)
-    if asset is None or ticks.change_existing:
-        return _plan(current, asset, cells, ticks)
+    if asset is None or options.change_existing:
+        return _plan(current, asset, cells, options)
     try:
-        made = _plan(current, asset, cells, ticks)
+        made = _plan(current, asset, cells, options)
     except Refusal:  # nothing is done with it, so nothing needs to be right
         made = _no_plan(asset)
     if made.shown.verdict == Verdict.UNCHANGED:
@@ -278,7 +278,7 @@ def plan(current: Session, cells: Cells, ticks: Ticks) -> Plan:
     return replace(made, shown=shown, left_out={})
 
 
-def plan_as_shown(current: Session, cells: Cells, ticks: Ticks, shown: ShownRow) -> Plan:
+def plan_as_shown(current: Session, cells: Cells, options: ImportOptions, shown: ShownRow) -> Plan:
     """Plan the row again, its asset locked. Refuses whatever the check has not shown."""
     asset = existing(current, cells, locked=True)
     if asset is not None and shown.asset_id is None:
@@ -287,7 +287,7 @@ def plan_as_shown(current: Session, cells: Cells, ticks: Ticks, shown: ShownRow)
         raise Refusal(f"The asset was deleted or got another tag after the check. {AGAIN}")
     if asset is not None and (asset.id, asset.version) != (shown.asset_id, shown.version):
         raise Refusal(f"The asset was changed after the check. {AGAIN}")
-    made = _plan(current, asset, cells, ticks)
+    made = _plan(current, asset, cells, options)
     if not _is_as_shown(made.shown, shown):
         raise Refusal(f"The register was changed after the check. {AGAIN}")
     return made
@@ -310,7 +310,7 @@ def carry_out(current: Session, actor: Actor, made: Plan, besides: Collection[st
     return asset_id
 
 
-def _plan(current: Session, asset: Asset | None, cells: Cells, ticks: Ticks) -> Plan:
+def _plan(current: Session, asset: Asset | None, cells: Cells, options: ImportOptions) -> Plan:
     refuse_nameless(asset, cells)
     try:
         values = filled(_base(asset, cells), cells)
@@ -318,7 +318,7 @@ def _plan(current: Session, asset: Asset | None, cells: Cells, ticks: Ticks) -> 
         raise Refusal(str(error)) from None
     if values.kind == AssetKind.ITEM:  # what would not be kept is no change
         values = replace(values, min_quantity=None, unit=None)
-    values, adds = placed(current, values, cells, may_add=ticks.may_add)
+    values, adds = placed(current, values, cells, may_add=options.may_add)
     found = faults(values)
     if found:
         raise Refusal(found[0].sentence)
@@ -342,7 +342,7 @@ def _shown(
     staff: Staff | None,
 ) -> ShownRow:
     if asset is None:
-        return ShownRow(verdict=Verdict.CREATE, adds=adds, changes=handover(staff))
+        return ShownRow(verdict=Verdict.CREATE, adds=adds, changes=new_holder(staff))
     changes = changes_of(current, asset, values, adds, staff)
     return ShownRow(
         verdict=Verdict.UPDATE if changes else Verdict.UNCHANGED,

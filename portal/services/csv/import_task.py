@@ -26,7 +26,7 @@ from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_matches, import_rows, import_sheet
 from portal.services.csv.export import MOVED, PROBLEM
-from portal.services.csv.import_rows import Notes, ShownRow, Ticks, Verdict
+from portal.services.csv.import_rows import ImportOptions, Notes, ShownRow, Verdict
 from portal.services.tasks import Kind, Step
 
 PERMISSION: Final = "assets.edit"
@@ -78,7 +78,7 @@ def upload(
 
     `may_add`: categories and locations that are not there yet are added. `change_existing`: rows
     of assets that exist change them; otherwise these are skipped. `asks`: where the file speaks
-    otherwise than the register does, the check is paused until `import_matching.match`.
+    otherwise than the register does, the check is paused until `import_answers.answer`.
     """
     is_asked = asks and import_sheet.needs_matching(sheet)
     columns = [] if is_asked else import_sheet.known_columns(sheet)
@@ -201,14 +201,14 @@ def _check_step(current: Session, task: Task) -> Step:
     return tasks.DONE if task.done >= task.total else tasks.MORE
 
 
-def _ticks(check: Task) -> Ticks:
-    return Ticks(check.params["may_add"], check.params["change_existing"])
+def _options(check: Task) -> ImportOptions:
+    return ImportOptions(check.params["may_add"], check.params["change_existing"])
 
 
 def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
     """Keep with the row what would become of it; the file's notes with its own."""
     try:
-        made = import_rows.plan(current, cells_of(check, row), _ticks(check))
+        made = import_rows.plan(current, cells_of(check, row), _options(check))
     except Refusal as refusal:
         row.outcome, row.message = Verdict.ERROR, _told(check, refusal)
         return notes
@@ -217,7 +217,7 @@ def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
     row.message = import_rows.remark(made.left_out)
     kept = {"version": shown.version, "adds": shown.adds, "changes": shown.changes}
     row.data = {**row.data, **kept}
-    return import_rows.noted(notes, shown.adds, made.values.kind, made.left_out)
+    return import_rows.with_notes(notes, shown.adds, made.values.kind, made.left_out)
 
 
 def _told(check: Task, refusal: Refusal) -> str:
@@ -253,8 +253,8 @@ def _carry_out(
     shown = _shown(row)
 
     def do() -> None:
-        cells, ticks = cells_of(check, row), _ticks(check)
-        planned = import_rows.plan_as_shown(current, cells, ticks, shown)
+        cells, options = cells_of(check, row), _options(check)
+        planned = import_rows.plan_as_shown(current, cells, options, shown)
         row.asset_id = import_rows.carry_out(current, actor, planned, taken)
 
     refusal = tasks.refusal_of(current, do)

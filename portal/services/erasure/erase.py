@@ -152,7 +152,7 @@ KIND: Final = Kind(name=NAME, permission=PERMISSION, step=step, can_stop=False)
 def _shut_out(current: Session, actor: Actor, kind: ErasedKind, public_id: UUID) -> Staff | User:
     """Lock the person's row, refuse what stands in the way, and let nothing be done meanwhile."""
     if kind is ErasedKind.STAFF:
-        return staff.let_go(current, actor, public_id)
+        return staff.deactivate_for_erasure(current, actor, public_id)
     user = accounts.close(current, actor, public_id)
     rows.remove_drafts_of(current, user.id)
     return user

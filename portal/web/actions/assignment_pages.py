@@ -148,8 +148,8 @@ class DueDateForm(DueForm):
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
-        lent = open_assignment(asset.id)
-        return {"due": OTHER, "due_at": lent.due_at if lent else None}
+        checkout = open_assignment(asset.id)
+        return {"due": OTHER, "due_at": checkout.due_at if checkout else None}
 
 
 PAGES: Final = (

@@ -75,7 +75,7 @@ def confirm() -> Answer:
         words = f"At most {bulk.MOST_ASSETS} assets at once. Narrow the list, then choose again."
         flash(words, "info")
         return redirect(url_for("assets.index", **_filter()))
-    chosen = bulk.look(action, ids) if action else []
+    chosen = bulk.preview(action, ids) if action else []
     if action is None or not chosen:
         flash("Choose at least one asset in the list, then what to do with it.", "info")
         return redirect(url_for("assets.index"))
@@ -123,7 +123,7 @@ def _filter() -> dict[str, Any]:
     return {name: value for name, value in request.args.items() if name in names}
 
 
-def _page(action: Action, chosen: list[bulk.Chosen], form: ActionForm) -> str:
+def _page(action: Action, chosen: list[bulk.BulkAsset], form: ActionForm) -> str:
     page = PAGES[action]
     refused = [asset for asset in chosen if asset.why_not]
     return render_template(

@@ -278,13 +278,13 @@ def _since_when(held: Assignment, now: datetime) -> Markup:
     return Markup("With {} since {}").format(held.staff.name, _timed(held.started_at, now))
 
 
-def _with(state: AssetState) -> str:
+def _allocated(state: AssetState) -> str:
     if state.held is None:
         return "Given to somebody."
     return Markup("{}.").format(_since_when(state.held, state.now))
 
 
-def _lent(state: AssetState) -> str:
+def _checked_out(state: AssetState) -> str:
     if state.held is None or state.held.due_at is None:
         return "Lent to somebody."
     since = _since_when(state.held, state.now)
@@ -330,8 +330,8 @@ _KINDS: Final[Mapping[str, str]] = {
 }
 _SENTENCES: Final[Mapping[AssetStatus, Callable[[AssetState], str]]] = {
     AssetStatus.AVAILABLE: lambda _: "Free to be given out.",
-    AssetStatus.ALLOCATED: _with,
-    AssetStatus.CHECKED_OUT: _lent,
+    AssetStatus.ALLOCATED: _allocated,
+    AssetStatus.CHECKED_OUT: _checked_out,
     AssetStatus.MAINTENANCE: lambda _: "Being worked on.",
     AssetStatus.WARRANTY: _away,
     AssetStatus.BROKEN: _since("Broken", "Not usable until it is repaired.", "description"),
@@ -354,7 +354,7 @@ def needs_of(state: AssetState) -> list[AssetNeed]:
     """Return everything that needs doing, the most urgent first; nothing about what is deleted."""
     if state.asset.deleted_at is not None:
         return []
-    kinds = (_late, _at_risk, _wishes, _work, _back_from_claim, _warranty, _low)
+    kinds = (_late, _at_risk, _pending, _work, _back_from_claim, _warranty, _low)
     return [need for kind in kinds for need in kind(state)]
 
 
@@ -376,7 +376,7 @@ def _at_risk(state: AssetState) -> Iterator[AssetNeed]:
             return  # the soonest; the tab has all of them
 
 
-def _wishes(state: AssetState) -> Iterator[AssetNeed]:
+def _pending(state: AssetState) -> Iterator[AssetNeed]:
     reservations = [
         reservation
         for reservation in state.plans.reservations

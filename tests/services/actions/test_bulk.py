@@ -37,7 +37,7 @@ def test_eighteen_can_and_two_cannot(app: Flask) -> None:
     ids = [make_asset(f"Chair {number}") for number in range(20)]
     for asset_id in ids[:2]:
         assignments.allocate(ana.actor, asset_id, staff_id=make_staff("Ben Fox"))
-    chosen = bulk.look(Action.ALLOCATE, ids)
+    chosen = bulk.preview(Action.ALLOCATE, ids)
     assert [each.asset_tag for each in chosen if each.why_not] == ["AST-00001", "AST-00002"]
     before = len(bodies())
     public_id = bulk.start(ana.actor, Action.ALLOCATE, ids, {"staff_id": maria, "note": "New"})
@@ -94,8 +94,8 @@ def test_each_action_is_the_one_of_a_single_asset(app: Flask) -> None:
     for action, values in steps:
         assert run(bulk.start(ana.actor, action, ids, values)) == {"done": 3}, action
     told = [body["event"] for body in bodies()[3:]]
-    costs = session().scalars(select(Maintenance.estimated_cost)).all()
-    assert costs == [Decimal("12.50")] * 3
+    plans = session().execute(select(Maintenance.estimated_cost, Maintenance.supplier)).all()
+    assert plans == [(Decimal("12.50"), None)] * 3
     assert told[::3] == told[1::3] == told[2::3]
     assert told[::3] == [
         "asset.transferred",
@@ -132,12 +132,12 @@ def test_of_as_many_as_can_be_chosen_each_is_told_who_has_it(
     ids = [make_asset(f"Chair {number}") for number in range(4)]
     for asset_id in ids:
         assignments.allocate(ana.actor, asset_id, staff_id=make_staff("Ben Fox"))
-    chosen = bulk.look(Action.ALLOCATE, ids)
+    chosen = bulk.preview(Action.ALLOCATE, ids)
     assert ["Ben Fox" in (each.why_not or "") for each in chosen] == [True] * 3
 
 
 def test_of_what_was_deleted_meanwhile_it_is_told_that_it_was(app: Flask) -> None:
     asset_id = make_asset()
     lifecycle.delete_asset(make_user().actor, asset_id)
-    (chosen,) = bulk.look(Action.ALLOCATE, [asset_id])
+    (chosen,) = bulk.preview(Action.ALLOCATE, [asset_id])
     assert chosen.why_not == "has been deleted. Restore it first."

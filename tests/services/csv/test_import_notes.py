@@ -87,7 +87,7 @@ def test_a_sheet_with_a_name_in_every_row_is_noted_in_bounds(
 def test_a_hundred_names_are_noted_each_for_itself() -> None:
     notes: import_rows.Notes = {}
     for number in range(102):
-        notes = import_rows.noted(notes, {"location": f"Room {number}"}, "item", {})
+        notes = import_rows.with_notes(notes, {"location": f"Room {number}"}, "item", {})
     assert (len(notes["location"]), notes["location"][""]) == (101, ["", 2])
 
 

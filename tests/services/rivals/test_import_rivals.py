@@ -11,7 +11,7 @@ from portal.models.tasks import ImportMatch
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_matches, import_rows
-from portal.services.csv.import_rows import Ticks
+from portal.services.csv.import_rows import ImportOptions
 from tests.support.database.rivals import Rival, meanwhile
 from tests.support.factories import make_asset, make_user
 
@@ -61,7 +61,7 @@ def test_what_is_forgotten_is_told_as_the_other_left_it(app: Flask) -> None:
 
 
 def test_a_row_is_judged_by_what_its_asset_has_become(app: Flask) -> None:
-    asset_id, ticks = make_asset("Lamp", asset_tag="L-1"), Ticks(False, True)
+    asset_id, ticks = make_asset("Lamp", asset_tag="L-1"), ImportOptions(False, True)
     cells = {"asset_tag": "L-1", "name": "Desk lamp"}
     with writing() as current:
         shown = import_rows.plan(current, cells, ticks).shown

@@ -31,7 +31,7 @@ from portal.services.actions.planning.rules import (
 )
 from portal.services.actions.transition import Change, Moved
 from portal.services.assets.rules import refuse_first
-from portal.services.assets.snapshots import named, plan_facts
+from portal.services.assets.snapshots import plan_facts, ref
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
@@ -43,20 +43,20 @@ def schedule(actor: Actor, asset_id: int, values: PlanValues) -> UUID:
     refuse_first(plan_faults(values))
     made = Maintenance(asset_id=asset_id, **asdict(values) | {"supplier": values.supplier or None})
 
-    def put_down(current: Session, _asset: Asset) -> Maintenance:
+    def make(current: Session, _asset: Asset) -> Maintenance:
         if made.assignee_id is not None:
             active_staff(current, made.assignee_id, field="assignee_id")
         return _store(current, made)
 
     with writing():
-        transition.perform(actor, asset_id, _scheduling(put_down, made.title, values.note))
+        transition.perform(actor, asset_id, _scheduling(make, made.title, values.note))
         return made.public_id
 
 
 def start(actor: Actor, public_id: UUID, note: str = "") -> int:
     """Begin planned work: the asset is in maintenance (asset.updated). The asset's id."""
 
-    def begin(current: Session, asset: Asset) -> Maintenance:
+    def make(current: Session, asset: Asset) -> Maintenance:
         maintenance = _open_one(current, public_id)
         if maintenance.state == MaintenanceState.IN_PROGRESS:
             raise Refusal(f"“{maintenance.title}” has been started already.")
@@ -65,7 +65,7 @@ def start(actor: Actor, public_id: UUID, note: str = "") -> int:
         maintenance.status_before, asset.status = asset.status, AssetStatus.MAINTENANCE
         return maintenance
 
-    return _change(actor, public_id, Action.START_MAINTENANCE, begin, _maintenance, note)
+    return _change(actor, public_id, Action.START_MAINTENANCE, make, _maintenance, note)
 
 
 def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
@@ -74,7 +74,7 @@ def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
     refuse_first(work_faults(values, today()))
     following: list[Maintenance] = []
 
-    def end(current: Session, asset: Asset) -> Maintenance:
+    def make(current: Session, asset: Asset) -> Maintenance:
         maintenance = _open_one(current, public_id)
         if values.performed_by_id is not None:
             active_staff(current, values.performed_by_id, field="performed_by_id")
@@ -90,7 +90,7 @@ def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
         return _told_of_work(moved.made, following)
 
     with writing() as current:
-        asset_id = _change(actor, public_id, Action.COMPLETE_MAINTENANCE, end, tell, values.note)
+        asset_id = _change(actor, public_id, Action.COMPLETE_MAINTENANCE, make, tell, values.note)
         for planned in following:
             asset = transition.lock(current, asset_id)
             change = _scheduling(lambda *_, planned=planned: planned, planned.title)
@@ -103,7 +103,7 @@ def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
     (asset.updated, reason maintenance_cancelled). The asset's id."""
     refuse_long_reason(note, "note")
 
-    def stop(current: Session, asset: Asset) -> Maintenance:
+    def make(current: Session, asset: Asset) -> Maintenance:
         maintenance = _open_one(current, public_id)
         if (
             maintenance.state == MaintenanceState.IN_PROGRESS
@@ -114,7 +114,7 @@ def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
         maintenance.note = note or maintenance.note
         return maintenance
 
-    return _change(actor, public_id, Action.CANCEL_MAINTENANCE, stop, _maintenance, note)
+    return _change(actor, public_id, Action.CANCEL_MAINTENANCE, make, _maintenance, note)
 
 
 def status_after(status: str, state: str, outcome: str) -> str:
@@ -167,7 +167,7 @@ def _told_of_work(maintenance: Maintenance, following: list[Maintenance]) -> Map
         was_late=completed_on > maintenance.due_on,
         outcome=maintenance.outcome or "",
         cost=maintenance.cost,
-        performed_by=named(maintenance.performed_by),
+        performed_by=ref(maintenance.performed_by),
         next_maintenance=next(
             ({"id": planned.id, "due_on": planned.due_on} for planned in following), None
         ),

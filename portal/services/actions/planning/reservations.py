@@ -26,7 +26,7 @@ from portal.services.actions.planning.rules import (
 )
 from portal.services.actions.transition import Change, Moved
 from portal.services.assets.rules import refuse_first
-from portal.services.assets.snapshots import open_assignment, reservation_facts
+from portal.services.assets.snapshots import open_assignment, ref, reservation_facts
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import moment_words, zone_of
@@ -36,17 +36,23 @@ from portal.services.core.unit_of_work import session, writing
 def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
     """Ask to have an asset for a time (asset.reserved); return the reservation's public id."""
     refuse_first(reservation_faults(values, common_now()))
-    made = _wish(asset_id, values)
+    reservation = Reservation(
+        asset_id=asset_id,
+        staff_id=values.staff_id,
+        starts_at=values.starts_at,
+        ends_at=values.ends_at,
+        purpose=values.purpose,
+    )
     with writing() as current:
         change = Change(
             action=Action.RESERVE,
-            make=lambda current, asset: _ask(current, actor, asset, made),
-            tell=lambda _: data_of(reservation_facts(made)),
+            make=lambda current, asset: _add(current, actor, asset, reservation),
+            tell=lambda _: data_of(reservation_facts(reservation)),
             note=values.note,
             remark=_described(current, actor, values),
         )
         transition.perform(actor, asset_id, change)
-        return made.public_id
+        return reservation.public_id
 
 
 def approve(actor: Actor, public_id: UUID) -> int:
@@ -55,7 +61,7 @@ def approve(actor: Actor, public_id: UUID) -> int:
     Whoever decides about the same asset at the same time waits: of two that overlap one wins.
     """
 
-    def agree(current: Session, asset: Asset) -> Reservation:
+    def make(current: Session, asset: Asset) -> Reservation:
         reservation = _open_one(current, public_id)
         if reservation.state == ReservationState.APPROVED:
             raise Refusal("This reservation has been approved already.")
@@ -69,7 +75,7 @@ def approve(actor: Actor, public_id: UUID) -> int:
     def tell(moved: Moved) -> dict[str, Any]:
         return details.decided(*_decision(moved))
 
-    return _change(actor, public_id, Action.APPROVE_RESERVATION, agree, tell)
+    return _change(actor, public_id, Action.APPROVE_RESERVATION, make, tell)
 
 
 def reject(actor: Actor, public_id: UUID, rejection_reason: str) -> int:
@@ -79,7 +85,7 @@ def reject(actor: Actor, public_id: UUID, rejection_reason: str) -> int:
         raise Refusal("Enter why, for whoever asked for it", field="rejection_reason")
     refuse_long_reason(reason, "rejection_reason")
 
-    def turn_down(current: Session, _asset: Asset) -> Reservation:
+    def make(current: Session, _asset: Asset) -> Reservation:
         reservation = _open_one(current, public_id)
         _decide(reservation, actor, ReservationState.REJECTED)
         reservation.reason, reservation.closed_at = reason, reservation.decided_at
@@ -88,14 +94,14 @@ def reject(actor: Actor, public_id: UUID, rejection_reason: str) -> int:
     def tell(moved: Moved) -> dict[str, Any]:
         return details.rejected(*_decision(moved), reason)
 
-    return _change(actor, public_id, Action.REJECT_RESERVATION, turn_down, tell, remark=reason)
+    return _change(actor, public_id, Action.REJECT_RESERVATION, make, tell, remark=reason)
 
 
 def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
     """Cancel a reservation (asset.updated, reason reservation_cancelled). The asset's id."""
     refuse_long_reason(note, "note")
 
-    def take_back(current: Session, _asset: Asset) -> Reservation:
+    def make(current: Session, _asset: Asset) -> Reservation:
         reservation = _open_one(current, public_id)
         reservation.state, reservation.reason = ReservationState.CANCELLED, note
         reservation.closed_at = common_now()
@@ -105,7 +111,7 @@ def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
         actor,
         public_id,
         Action.CANCEL_RESERVATION,
-        take_back,
+        make,
         _reservation,
         note=note,
     )
@@ -145,37 +151,28 @@ def _change(
         return asset_id
 
 
-def _wish(asset_id: int, values: ReservationValues) -> Reservation:
-    return Reservation(
-        asset_id=asset_id,
-        staff_id=values.staff_id,
-        starts_at=values.starts_at,
-        ends_at=values.ends_at,
-        purpose=values.purpose,
-    )
-
-
-def _ask(current: Session, actor: Actor, asset: Asset, wish: Reservation) -> Reservation:
-    active_staff(current, wish.staff_id)
+def _add(current: Session, actor: Actor, asset: Asset, reservation: Reservation) -> Reservation:
+    active_staff(current, reservation.staff_id)
     if not asset.reservable:
         way_out = "Tick “People may reserve it” on its edit page first"
         raise Refusal(f"{asset.asset_tag} is not for reserving. {way_out}.")
-    _refuse_taken(current, actor, asset, wish, "Choose another time, or reject that reservation.")
-    current.add(wish)
+    way_out = "Choose another time, or reject that reservation."
+    _refuse_taken(current, actor, asset, reservation, way_out)
+    current.add(reservation)
     current.flush()
-    return wish
+    return reservation
 
 
 def _refuse_taken(
-    current: Session, actor: Actor, asset: Asset, wish: Reservation, way_out: str
+    current: Session, actor: Actor, asset: Asset, reservation: Reservation, way_out: str
 ) -> None:
     zone = zone_of(current, actor)
-    other = conflict(current, asset.id, wish.starts_at, wish.ends_at)
+    other = conflict(current, asset.id, reservation.starts_at, reservation.ends_at)
     if other is not None:
         when = f"from {moment_words(other.starts_at, zone)} to {moment_words(other.ends_at, zone)}"
         raise Refusal(f"{other.staff.name} has reserved this {when}. {way_out}", field="starts_at")
     held = open_assignment(asset.id) if asset.status == AssetStatus.CHECKED_OUT else None
-    if held and held.due_at and wish.starts_at < held.due_at:
+    if held and held.due_at and reservation.starts_at < held.due_at:
         due = moment_words(held.due_at, zone)
         raise Refusal(
             f"{held.staff.name} has this until {due}. "
@@ -201,8 +198,7 @@ def _decide(reservation: Reservation, actor: Actor, state: ReservationState) -> 
 
 def _decision(moved: Moved) -> tuple[ReservationFacts, Ref | None, datetime]:
     reservation: Reservation = moved.made
-    user = reservation.decided_by
-    decided_by = Ref(user.id, user.name) if user else None
+    decided_by = ref(reservation.decided_by)
     return (
         reservation_facts(reservation),
         decided_by,
@@ -210,11 +206,11 @@ def _decision(moved: Moved) -> tuple[ReservationFacts, Ref | None, datetime]:
     )
 
 
-def _described(current: Session, actor: Actor, wish: ReservationValues) -> str:
-    staff = current.get(Staff, wish.staff_id)
-    if staff is None or wish.starts_at is None or wish.ends_at is None:
+def _described(current: Session, actor: Actor, values: ReservationValues) -> str:
+    staff = current.get(Staff, values.staff_id)
+    if staff is None or values.starts_at is None or values.ends_at is None:
         return ""  # it is about to be refused
-    return _in_words(staff.name, wish.starts_at, wish.ends_at, zone_of(current, actor))
+    return _in_words(staff.name, values.starts_at, values.ends_at, zone_of(current, actor))
 
 
 def _in_words(name: str, starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
@@ -240,7 +236,7 @@ def expire_due(now: datetime, limit: int = EXPIRED_A_RUN) -> int:
 
 
 def _expire(public_id: UUID, now: datetime) -> bool:
-    def close(current: Session, _asset: Asset) -> Reservation:
+    def make(current: Session, _asset: Asset) -> Reservation:
         reservation = lock_row(current, Reservation, public_id)
         if reservation.state not in OPEN_RESERVATIONS or reservation.ends_at > now:
             raise Refusal("Somebody else has decided about it meanwhile.")
@@ -252,7 +248,7 @@ def _expire(public_id: UUID, now: datetime) -> bool:
             asset_id = asset_id_of(current, Reservation, public_id)
             change = Change(
                 action=Action.EXPIRE_RESERVATION,
-                make=close,
+                make=make,
                 tell=_reservation,
                 remark=described(current, SYSTEM, public_id),
             )
