@@ -1,8 +1,8 @@
-"""An asset brought into each status by real actions, and each action taken once: for tables."""
+"""Every action: how it is taken once, its form, where it is legal; an asset in each status."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from portal.lib.clock import utcnow
 from portal.models.assets import Action, AssetStatus
@@ -18,6 +18,11 @@ Act = Callable[[Actor, int], object]
 
 DISPOSAL: Final = DisposalValues(method="scrapped")
 CLAIM: Final = ClaimValues(problem="The screen is cracked")
+
+
+def in_days(days: int) -> str:
+    """A local date and time as a browser sends it."""
+    return (utcnow() + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M")
 
 
 def check_out(actor: Actor, asset_id: int) -> None:
@@ -82,6 +87,57 @@ ACTS: Final[Mapping[Action, Act]] = {
     Action.REPAIR: lambda actor, asset_id: incidents.come_back(actor, asset_id, Action.REPAIR),
     Action.FIND: lambda actor, asset_id: incidents.come_back(actor, asset_id, Action.FIND),
     Action.UNDO_LIQUIDATION: lambda actor, asset_id: incidents.undo_liquidation(actor, asset_id),
+}
+
+# The form of each as a person fills it in; a callable makes what a choice is about.
+FILLED: Final[Mapping[Action, dict[str, Any]]] = {
+    Action.ALLOCATE: {"staff_id": make_staff},
+    Action.REASSIGN: {"staff_id": make_staff},
+    Action.REVOKE: {"reason": "New device"},
+    Action.CHECK_OUT: {"staff_id": make_staff, "due": "other", "due_at": lambda: in_days(3)},
+    Action.CHECK_IN: {"condition_in": "fair"},
+    Action.CHANGE_DUE_DATE: {"due": "other", "due_at": lambda: in_days(9)},
+    Action.TRANSFER: {"location_id": lambda: make_location("Store")},
+    Action.REPORT_LOST: {"description": "On the train"},
+    Action.REPORT_BROKEN: {"description": "It fell", "broken_at": lambda: in_days(-1)},
+    Action.SEND_TO_WARRANTY: {"problem": "No picture", "expected_back_on": "2030-01-31"},
+    Action.LIQUIDATE: {"method": "sold", "proceeds": "180,00"},
+    Action.RECEIVE_BACK: {"condition": "good"},
+    Action.REPAIR: {},
+    Action.FIND: {},
+    Action.UNDO_LIQUIDATION: {"note": "It was the other one"},
+}
+
+# Where each is legal:
+# available, allocated, checked_out, maintenance, warranty, broken, lost, liquidated
+LEGAL: Final[Mapping[Action, str]] = {
+    Action.CREATE: "--------",
+    Action.EDIT: "YYYYYYYY",
+    Action.DELETE: "Y----YYY",
+    Action.ALLOCATE: "Y-------",
+    Action.REVOKE: "-Y------",
+    Action.REASSIGN: "-Y------",
+    Action.CHECK_OUT: "Y-------",
+    Action.CHECK_IN: "--Y-----",
+    Action.CHANGE_DUE_DATE: "--Y-----",
+    Action.RESERVE: "Y-YY----",
+    Action.APPROVE_RESERVATION: "Y-YY----",
+    Action.REJECT_RESERVATION: "YYYYYY--",
+    Action.CANCEL_RESERVATION: "YYYYYYYY",
+    Action.EXPIRE_RESERVATION: "YYYYYYYY",
+    Action.SCHEDULE_MAINTENANCE: "YYYY-Y--",
+    Action.START_MAINTENANCE: "Y----Y--",
+    Action.COMPLETE_MAINTENANCE: "YYYYYY--",
+    Action.CANCEL_MAINTENANCE: "YYYYYYYY",
+    Action.TRANSFER: "YY-Y-Y--",
+    Action.REPORT_LOST: "YYYYYY--",
+    Action.REPORT_BROKEN: "YYYY----",
+    Action.SEND_TO_WARRANTY: "YYY--Y--",
+    Action.LIQUIDATE: "Y----YY-",
+    Action.RECEIVE_BACK: "----Y---",
+    Action.REPAIR: "-----Y--",
+    Action.FIND: "------Y-",
+    Action.UNDO_LIQUIDATION: "-------Y",
 }
 
 # The action that brings a new asset into each status.

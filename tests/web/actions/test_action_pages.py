@@ -12,15 +12,11 @@ from portal.models.deliveries import Event
 from portal.services.actions import assignments, lifecycle
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session
+from tests.services.actions.every_action import in_days
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
 from tests.support.factories import make_asset, make_location, make_staff, make_webhook
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
-
-
-def in_days(days: int) -> str:
-    """A local date and time as a browser sends it."""
-    return (utcnow() + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M")
 
 
 @pytest.fixture

@@ -11,31 +11,12 @@ from portal.models.deliveries import Event
 from portal.services.actions import lifecycle
 from portal.services.actions.rules import RULES, why_not
 from portal.services.core.unit_of_work import session
-from tests.services.actions.every_action import act, asset_in
-from tests.support.factories import make_asset, make_location, make_staff
+from tests.services.actions.every_action import FILLED, act, asset_in
+from tests.support.factories import make_asset, make_location
 from tests.support.pages import Pages
-from tests.web.actions.test_action_pages import in_days
 from tests.web.actions.test_every_plan_page import BY_ACTION, STEPS
 from tests.web.signed_in import visit
 
-# What a person fills in; a callable makes what the choice is about.
-FILLED: dict[Action, dict[str, Any]] = {
-    Action.ALLOCATE: {"staff_id": make_staff},
-    Action.REASSIGN: {"staff_id": make_staff},
-    Action.REVOKE: {"reason": "New device"},
-    Action.CHECK_OUT: {"staff_id": make_staff, "due": "other", "due_at": lambda: in_days(3)},
-    Action.CHECK_IN: {"condition_in": "fair"},
-    Action.CHANGE_DUE_DATE: {"due": "other", "due_at": lambda: in_days(9)},
-    Action.TRANSFER: {"location_id": lambda: make_location("Store")},
-    Action.REPORT_LOST: {"description": "On the train"},
-    Action.REPORT_BROKEN: {"description": "It fell", "broken_at": lambda: in_days(-1)},
-    Action.SEND_TO_WARRANTY: {"problem": "No picture", "expected_back_on": "2030-01-31"},
-    Action.LIQUIDATE: {"method": "sold", "proceeds": "180,00"},
-    Action.RECEIVE_BACK: {"condition": "good"},
-    Action.REPAIR: {},
-    Action.FIND: {},
-    Action.UNDO_LIQUIDATION: {"note": "It was the other one"},
-}
 PLANNED = (Action.RESERVE, Action.SCHEDULE_MAINTENANCE)
 STOCK: dict[Action, dict[str, Any]] = {
     Action.RECEIVE_STOCK: {"quantity": 5},
