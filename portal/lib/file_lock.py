@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -26,6 +27,13 @@ class FileLock:
             os.close(descriptor)
             return None
         return cls(descriptor)
+
+    @classmethod
+    def take_any(cls, folder: Path, names: Iterable[str]) -> Self | None:
+        """Lock the first file of these that nobody has; None: others have all of them."""
+        folder.mkdir(mode=0o700, exist_ok=True)
+        locks = (cls.take(folder / name) for name in names)
+        return next((lock for lock in locks if lock), None)
 
     def release(self) -> None:
         """Let it go; once more does nothing."""

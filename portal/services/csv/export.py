@@ -90,9 +90,8 @@ class TooManyExports(Refusal):
 
 def take_slot(user_id: int) -> FileLock:
     """Return a place for one more export of this person. Raises `TooManyExports`."""
-    folder = settings().instance_dir / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for number in range(MOST):
-        if slot := FileLock.take(folder / f"{user_id}.{number}"):
-            return slot
-    raise TooManyExports
+    names = (f"{user_id}.{number}" for number in range(MOST))
+    slot = FileLock.take_any(settings().instance_dir / FOLDER, names)
+    if slot is None:
+        raise TooManyExports
+    return slot

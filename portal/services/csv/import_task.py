@@ -37,32 +37,24 @@ WRONG: Final = (Verdict.ERROR, Verdict.FAILED)
 CHUNK: Final = 500
 DONE_AS: Final = {Verdict.CREATE: Verdict.CREATED, Verdict.UPDATE: Verdict.UPDATED}
 
-# Files that are read at a time on a machine: each may take its child's memory.
-MOST_READ: Final = 2
+MOST_READ: Final = 2  # files at a time on a machine
 READING_FOLDER: Final = "imports"
 FILE_FIELD: Final = "file"
 
 
 def read_upload(file: IO[bytes]) -> Sheet:
     """Read a file: CSV, Excel or OpenDocument. Refuses what cannot be read at its field."""
-    slot = _reading_slot()
+    # Each file may take its child's memory.
+    slot = FileLock.take_any(settings().instance_dir / READING_FOLDER, map(str, range(MOST_READ)))
+    if slot is None:
+        sentence = "Other files are being read at this moment. Wait half a minute, then try again"
+        raise Refusal(sentence, field=FILE_FIELD)
     try:
         return read_file(file)
     except UnreadableError as error:
         raise Refusal(str(error), field=FILE_FIELD) from None
     finally:
         slot.release()
-
-
-def _reading_slot() -> FileLock:
-    """Take a place for one more file among all processes of this machine."""
-    folder = settings().instance_dir / READING_FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for number in range(MOST_READ):
-        if slot := FileLock.take(folder / str(number)):
-            return slot
-    sentence = "Other files are being read at this moment. Wait half a minute, then try again"
-    raise Refusal(sentence, field=FILE_FIELD)
 
 
 def upload(

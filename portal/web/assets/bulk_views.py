@@ -1,10 +1,8 @@
 """One action on many assets: chosen in the list, looked at, confirmed, followed."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -16,51 +14,17 @@ from portal.services.actions import bulk, lifecycle
 from portal.services.actions.rules import RULES
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks.queries import count_listeners
-from portal.web.actions.assignment_pages import AllocateForm, CheckInForm, RevokeForm
-from portal.web.actions.forms import ActionForm, line_field
-from portal.web.actions.incident_pages import TransferForm
-from portal.web.actions.planning_pages import ScheduleForm
-from portal.web.assets.forms import AssetFilterForm
+from portal.web.actions.forms import ActionForm
+from portal.web.assets.forms import BULK_PAGES, AssetFilterForm
 from portal.web.assets.views import list_page
 from portal.web.forms.additions import add_typed
 from portal.web.forms.base import refusals_in, status_of
 from portal.web.forms.fields import number_or_none
 from portal.web.frame.access import actor, owner, requires
-from portal.web.frame.wording import plural
 
 blueprint = Blueprint("bulk", __name__, url_prefix="/assets/bulk")
 
 Answer = Response | tuple[str, int]
-
-
-class DeleteForm(ActionForm):
-    reason = line_field("reason", "Reason")
-
-
-@dataclass(frozen=True, slots=True)
-class BulkPage:
-    """One action for many; its form is the one that it has for a single asset."""
-
-    label: str
-    title: str
-    form: type[ActionForm]
-    kind: str = "primary"
-
-    def titled(self, count: int) -> str:
-        """ "Take back 4 assets"."""
-        return self.title.format(plural(count, "asset"))
-
-
-PAGES: Final[Mapping[Action, BulkPage]] = {
-    Action.ALLOCATE: BulkPage("Give permanently", "Give {} permanently", AllocateForm),
-    Action.REVOKE: BulkPage("Take back", "Take back {}", RevokeForm),
-    Action.CHECK_IN: BulkPage("Check in", "Check in {}", CheckInForm),
-    Action.TRANSFER: BulkPage("Move", "Move {}", TransferForm),
-    Action.SCHEDULE_MAINTENANCE: BulkPage(
-        "Schedule maintenance", "Schedule maintenance for {}", ScheduleForm
-    ),
-    Action.DELETE: BulkPage("Delete", "Delete {}", DeleteForm, kind="danger"),
-}
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -79,7 +43,7 @@ def confirm() -> Answer:
     if action is None or not chosen:
         flash("Choose at least one asset in the list, then what to do with it.", "info")
         return redirect(url_for("assets.index"))
-    form = PAGES[action].form()
+    form = BULK_PAGES[action].form()
     form.prepare(lifecycle.find_asset(chosen[0].id), None)
     if form.is_submitted() and not add_typed(form, actor()) and form.validate():
         values = _plain(form)
@@ -106,12 +70,12 @@ def show(public_id: UUID) -> str:
 
 def title_of(task: Task) -> str:
     """Return what it does, in the words of the page that asked for it: "Take back 4 assets"."""
-    return PAGES[Action(task.params["action"])].titled(task.total)
+    return BULK_PAGES[Action(task.params["action"])].titled(task.total)
 
 
 def _asked(listed: AssetFilterForm) -> tuple[Action | None, list[int]]:
     sent = request.values
-    action = next((known for known in PAGES if known == sent.get("action")), None)
+    action = next((known for known in BULK_PAGES if known == sent.get("action")), None)
     if "all" in request.args:  # as the list shows them now; the form then names each of them
         return action, bulk.matching_ids(listed.chosen())
     ids = map(number_or_none, sent.getlist("ids"))
@@ -124,7 +88,7 @@ def _filter() -> dict[str, Any]:
 
 
 def _page(action: Action, chosen: list[bulk.BulkAsset], form: ActionForm) -> str:
-    page = PAGES[action]
+    page = BULK_PAGES[action]
     refused = [asset for asset in chosen if asset.why_not]
     return render_template(
         "assets/bulk/confirm.html",

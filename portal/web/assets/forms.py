@@ -1,6 +1,7 @@
 """The forms of the register: an asset, its deletion, and the filter of the list."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from flask import current_app
@@ -16,7 +17,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.widgets import DateInput
 
 from portal.lib.typed_values import last_day, read_amount, read_count, read_day
-from portal.models.assets import AssetKind, AssetStatus
+from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.services.actions.rules import longest
 from portal.services.assets import named_lists
 from portal.services.assets.queries import AssetFilter, Shown
@@ -31,12 +32,17 @@ from portal.services.assets.rules import (
     fields_of_type,
 )
 from portal.services.core.refusals import Refusal
+from portal.web.actions.assignment_pages import AllocateForm, CheckInForm, RevokeForm
+from portal.web.actions.forms import ActionForm, line_field
+from portal.web.actions.incident_pages import TransferForm
+from portal.web.actions.planning_pages import ScheduleForm
 from portal.web.forms.additions import AddingForm, new_name
 from portal.web.forms.base import PortalForm
 from portal.web.forms.fields import TypedField, read_months, row_id, uuid_or_none
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, SearchField
 from portal.web.forms.versions import VersionField
 from portal.web.frame.status_tags import ASSET
+from portal.web.frame.wording import plural
 
 # No status of an asset, but a choice among them: where to find again what was deleted.
 DELETED: Final = "deleted"
@@ -231,3 +237,36 @@ def _any_or(what: str, kind: named_lists.NamedList) -> list[SelectChoice]:
     rows = named_lists.choices(kind)
     named = (SelectChoice(str(public_id), name) for _, public_id, name in rows)
     return [SelectChoice("", f"Any {what}"), *named]
+
+
+class BulkDeleteForm(ActionForm):
+    reason = line_field("reason", "Reason")
+
+
+@dataclass(frozen=True, slots=True)
+class BulkPage:
+    """One action for many; its form is the one that it has for a single asset. `listed`: its name
+    above the list, where that is another one."""
+
+    label: str
+    title: str
+    form: type[ActionForm]
+    kind: str = "primary"
+    listed: str = ""
+
+    def titled(self, count: int) -> str:
+        """ "Take back 4 assets"."""
+        return self.title.format(plural(count, "asset"))
+
+
+# In the order of the list's buttons.
+BULK_PAGES: Final[Mapping[Action, BulkPage]] = {
+    Action.ALLOCATE: BulkPage("Give permanently", "Give {} permanently", AllocateForm),
+    Action.REVOKE: BulkPage("Take back", "Take back {}", RevokeForm),
+    Action.CHECK_IN: BulkPage("Check in", "Check in {}", CheckInForm),
+    Action.TRANSFER: BulkPage("Move", "Move {}", TransferForm, listed="Move to another place"),
+    Action.SCHEDULE_MAINTENANCE: BulkPage(
+        "Schedule maintenance", "Schedule maintenance for {}", ScheduleForm
+    ),
+    Action.DELETE: BulkPage("Delete", "Delete {}", BulkDeleteForm, kind="danger"),
+}

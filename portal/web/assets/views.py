@@ -33,7 +33,7 @@ from portal.services.core.unit_of_work import once_only, session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.webhooks.queries import count_listeners
-from portal.web.assets.forms import AssetFilterForm, AssetForm, DeleteAssetForm
+from portal.web.assets.forms import BULK_PAGES, AssetFilterForm, AssetForm, DeleteAssetForm
 from portal.web.assets.presenter import (
     asset_state,
     facts_of,
@@ -131,7 +131,7 @@ def list_page(form: AssetFilterForm) -> tuple[str, int]:
         holders=holders([asset.id for asset in page.rows]),
         urgent_badges=urgent_badges,
         now=utcnow(),
-        bulk_actions=BULK_LABELS,
+        bulk_actions=[(action, page.listed or page.label) for action, page in BULK_PAGES.items()],
         has_any=bool(page.rows) or has_assets(),
     )
     return html, status_of(form)
@@ -279,16 +279,6 @@ LABELS: Final[Mapping[Shown | None, str]] = {
     Shown.LOST: "Lost",
     Shown.LOW: "Low stock",
 }
-
-# What can be done with many at once (`portal.web.assets.bulk_views`), as the list offers it.
-BULK_LABELS: Final = (
-    (Action.ALLOCATE, "Give permanently"),
-    (Action.REVOKE, "Take back"),
-    (Action.CHECK_IN, "Check in"),
-    (Action.TRANSFER, "Move to another place"),
-    (Action.SCHEDULE_MAINTENANCE, "Schedule maintenance"),
-    (Action.DELETE, "Delete"),
-)
 
 
 def asset_tabs(chosen: AssetFilter, numbers: Mapping[Shown | None, int | None]) -> list[Tab]:
