@@ -26,9 +26,8 @@ def hexed(body: bytes, key: str = SECRET) -> str:
     return hmac.new(key.encode(), body, "sha256").hexdigest()
 
 
-@pytest.mark.parametrize(
-    "pasted",
-    [
+def test_what_stands_around_a_signature_does_not_matter() -> None:
+    for pasted in (
         RIGHT,
         f"  {RIGHT}\n",
         f'"X-Asset-Webhook-Signature:{RIGHT}"',
@@ -39,10 +38,8 @@ def hexed(body: bytes, key: str = SECRET) -> str:
         f"< X-Asset-Webhook-Signature: {RIGHT}",
         STANDARD,
         f"webhook-signature: v1,AAAA {STANDARD}",
-    ],
-)
-def test_what_stands_around_a_signature_does_not_matter(pasted: str) -> None:
-    assert diagnose(pasted, MESSAGE).part == "nothing"
+    ):
+        assert diagnose(pasted, MESSAGE).part == "nothing", pasted
 
 
 def test_of_several_that_were_pasted_the_best_counts() -> None:
@@ -56,16 +53,9 @@ def test_no_more_than_eight_are_read() -> None:
     assert diagnose(" ".join([*wrong, RIGHT]), MESSAGE).part == "unknown"
 
 
-@pytest.mark.parametrize(
-    "pasted",
-    [
-        BODY,
-        BODY + b"\r\n",
-        b"  " + BODY + b"\n",
-    ],
-)
-def test_blanks_around_a_pasted_body_do_not_matter(pasted: bytes) -> None:
-    assert diagnose(RIGHT, MESSAGE, pasted.decode()).part == "nothing"
+def test_blanks_around_a_pasted_body_do_not_matter() -> None:
+    for pasted in (BODY, BODY + b"\r\n", b"  " + BODY + b"\n"):
+        assert diagnose(RIGHT, MESSAGE, pasted.decode()).part == "nothing", pasted
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
@@ -92,14 +82,15 @@ def test_a_pasted_body_that_lacks_its_end_or_has_more_differs_behind_what_both_h
     assert f"it differs from byte {shorter + 1} on (ours has {len(BODY)} bytes" in found.sentence
 
 
-@pytest.mark.parametrize(
-    ("how", "name"),
-    [("md5", "MD5"), ("sha1", "SHA-1"), ("sha384", "SHA-384"), ("sha512", "SHA-512")],
-)
-def test_what_nobody_knows_is_told_apart_by_its_length(how: str, name: str) -> None:
-    theirs = hmac.new(b"a key of nobody", BODY, how).hexdigest()
-    told = f"it is as long as {name}, and ours is SHA-256."
-    assert diagnose(theirs, MESSAGE).sentence.endswith(told)
+def test_what_nobody_knows_is_told_apart_by_its_length() -> None:
+    for how, name in (
+        ("md5", "MD5"),
+        ("sha1", "SHA-1"),
+        ("sha384", "SHA-384"),
+        ("sha512", "SHA-512"),
+    ):
+        theirs = hmac.new(b"a key of nobody", BODY, how).hexdigest()
+        assert f"as long as {name}, and ours is SHA-256." in diagnose(theirs, MESSAGE).sentence
 
 
 def test_a_number_is_not_the_same_as_a_truth() -> None:
@@ -166,21 +157,27 @@ def test_hex_of_another_length_is_no_signature_however_it_is_written(hex_text: s
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b"\xff\xfe", b"[1]", b"[" * 100_000, LONE, b""])
-@pytest.mark.parametrize("pasted", ["", "{", "[" * 100_000, "1" * 10_000, '"\\ud800"', "\ud800"])
-def test_whatever_is_pasted_there_is_an_answer(body: bytes, pasted: str) -> None:
+def test_whatever_is_pasted_there_is_an_answer(body: bytes) -> None:
     message = Message(body, ID, ((1, AT),), SECRET)
-    assert diagnose(hexed(b"x"), message, pasted).part == "unknown"
+    for pasted in ("", "{", "[" * 100_000, "1" * 10_000, '"\\ud800"', "\ud800"):
+        assert diagnose(hexed(b"x"), message, pasted).part == "unknown"
     assert diagnose(hexed(body), message).part == "nothing"
 
 
-@pytest.mark.parametrize(
-    "pasted",
-    ["\0", "é" * 64, "=" * 64, "v1," * 300, "0x" * 40, "<script>alert(1)</script>", "٣" * 64],
-)
-def test_hostile_text_is_no_signature_and_is_not_repeated(pasted: str) -> None:
-    found = diagnose(pasted, MESSAGE)
-    assert found.part == "unknown"
-    assert pasted not in f"{found.sentence} {' '.join(found.steps)}"
+def test_hostile_text_is_no_signature_and_is_not_repeated() -> None:
+    hostile = (
+        "\0",
+        "é" * 64,
+        "=" * 64,
+        "v1," * 300,
+        "0x" * 40,
+        "<script>alert(1)</script>",
+        "٣" * 64,
+    )
+    for pasted in hostile:
+        found = diagnose(pasted, MESSAGE)
+        assert found.part == "unknown"
+        assert pasted not in f"{found.sentence} {' '.join(found.steps)}"
 
 
 def test_the_work_is_bounded_whatever_is_compared() -> None:
