@@ -57,21 +57,17 @@ OPEN = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("address", "kind"), [(each, kind) for kind, some in CLOSED.items() for each in some.split()]
-)
-def test_it_refuses_an_address_that_is_not_public_and_says_what_it_is(
-    address: str, kind: str
-) -> None:
-    read = ip_address(address.partition("%")[0])
-    shown = getattr(read, "ipv4_mapped", None) or read
-    refusal = AddressGuard().refusal(address, 443)
-    assert refusal == f"{shown} is not a public address ({kind})."
+def test_it_refuses_an_address_that_is_not_public_and_says_what_it_is() -> None:
+    for address, kind in ((part, kind) for kind, text in CLOSED.items() for part in text.split()):
+        read = ip_address(address.partition("%")[0])
+        shown = getattr(read, "ipv4_mapped", None) or read
+        refusal = AddressGuard().refusal(address, 443)
+        assert refusal == f"{shown} is not a public address ({kind})."
 
 
-@pytest.mark.parametrize("address", OPEN)
-def test_it_lets_a_public_address_pass(address: str) -> None:
-    assert AddressGuard().refusal(address, 443) is None
+def test_it_lets_a_public_address_pass() -> None:
+    for address in OPEN:
+        assert AddressGuard().refusal(address, 443) is None
 
 
 ANY_ADDRESS = st.one_of(

@@ -1,5 +1,7 @@
 """Which custom headers may be sent."""
 
+from typing import Final
+
 import pytest
 
 from portal.engine.http.custom_headers import HeaderError, check_headers, refuse_header
@@ -35,11 +37,11 @@ OWNED = [
 FREE = ["Authorization", "X-Api-Key", "x-tenant", "Accept", "X-Forwarded", "Hostname", "1Password"]
 
 
-@pytest.mark.parametrize("name", OWNED)
-def test_a_header_that_we_or_http_own_is_refused(name: str) -> None:
-    sentence = refuse_header(name, "value")
-    assert sentence is not None
-    assert name in sentence
+def test_a_header_that_we_or_http_own_is_refused() -> None:
+    for name in OWNED:
+        sentence = refuse_header(name, "value")
+        assert sentence is not None
+        assert name in sentence
 
 
 @pytest.mark.parametrize("name", FREE)
@@ -55,14 +57,26 @@ def test_a_name_that_http_does_not_know_is_refused(name: str) -> None:
     assert refuse_header(name, "value") is not None
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["", "a\r\nX-Evil: 1", "a\n", "a\0", "ü", "a\tb", "a" * 1001, " a", "a ", " ", "\x7f"],
-)
-def test_a_value_that_cannot_go_over_the_wire_is_refused(value: str) -> None:
-    sentence = refuse_header("X-Key", value)
-    assert sentence is not None
-    assert "X-Key" in sentence
+UNSENDABLE: Final[list[str]] = [
+    "",
+    "a\r\nX-Evil: 1",
+    "a\n",
+    "a\0",
+    "ü",
+    "a\tb",
+    "a" * 1001,
+    " a",
+    "a ",
+    " ",
+    "\x7f",
+]
+
+
+def test_a_value_that_cannot_go_over_the_wire_is_refused() -> None:
+    for value in UNSENDABLE:
+        sentence = refuse_header("X-Key", value)
+        assert sentence is not None
+        assert "X-Key" in sentence
 
 
 def test_a_refusal_never_shows_the_value() -> None:

@@ -56,9 +56,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("url", KEPT)
-def test_it_keeps_a_url_in_one_form(url: str) -> None:
-    assert check_url(url) == KEPT[url]
+def test_it_keeps_a_url_in_one_form() -> None:
+    for url in KEPT:
+        assert check_url(url) == KEPT[url]
 
 
 def test_the_longest_address_has_2048_characters() -> None:
@@ -68,14 +68,14 @@ def test_the_longest_address_has_2048_characters() -> None:
         check_url(f"{longest}a")
 
 
-@pytest.mark.parametrize("url", REFUSED, ids=range(len(REFUSED)))
-def test_it_refuses_a_url_in_words(url: str) -> None:
-    with pytest.raises(AddressError) as refusal:
-        check_url(url)
-    sentence = str(refusal.value)
-    assert REFUSED[url] in sentence
-    assert sentence.endswith(".")
-    assert "secret" not in sentence
+def test_it_refuses_a_url_in_words() -> None:
+    for url in REFUSED:
+        with pytest.raises(AddressError) as refusal:
+            check_url(url)
+        sentence = str(refusal.value)
+        assert REFUSED[url] in sentence
+        assert sentence.endswith(".")
+        assert "secret" not in sentence
 
 
 PIECES = st.lists(
