@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.support.nursery import nursery
-from tests.support.nursery.forked_process import ForkedProcess
+from tests.support.fork_server import client
+from tests.support.fork_server.forked_process import ForkedProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 # Counted from the third field, after two others: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
@@ -124,8 +124,8 @@ class Process:
         }
         whole = inherited | dict(environ)
         with output.open("ab") as file:
-            if nursery.raises(arguments, whole):
-                self.process = nursery.start(arguments, whole, file.fileno())
+            if client.can_start(arguments, whole):
+                self.process = client.start(arguments, whole, file.fileno())
                 return
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],

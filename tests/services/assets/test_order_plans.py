@@ -14,8 +14,6 @@ from portal.services.core.unit_of_work import writing
 from tests.services.core.register_lists import asset
 from tests.support.database.kept_filling import told_once
 
-pytestmark = pytest.mark.both_databases
-
 MANY = 1200
 INDEXES = {
     AssetOrder.NAME: "ix_assets_name_id",

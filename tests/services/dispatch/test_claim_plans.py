@@ -10,8 +10,6 @@ from sqlalchemy.dialects import sqlite
 from portal.services.core.unit_of_work import session
 from portal.services.outbox import due
 
-pytestmark = pytest.mark.both_databases
-
 
 def plan_of(statement: Select[Any]) -> list[str]:
     """How SQLite goes about it, before it has seen a single row or any statistics."""

@@ -1,5 +1,7 @@
-"""The nursery: `python -m tests.support.nursery.server FD` reads what processes of the portal begin
-with, then forks for each that is asked for at that socket."""
+"""Fork for each process that is asked for at socket FD, with what these begin with read before.
+
+`python -m tests.support.fork_server.server FD`
+"""
 
 import gc
 import importlib
@@ -17,7 +19,7 @@ from types import ModuleType
 from typing import Final, NamedTuple
 
 import portal
-from tests.support.nursery.supervised import (
+from tests.support.fork_server.supervised import (
     Forked,
     ForkingPopen,
     Words,
@@ -44,7 +46,7 @@ class Wanted(NamedTuple):
 
 def serve(connection: socket.socket) -> Wanted | None:
     """Fork for each that is asked for, and answer with its number. Returns in the fork, with what
-    it is to become, and in the nursery with None at the end."""
+    it is to become, and in the server with None at the end."""
     while True:
         size, handles, _, _ = socket.recv_fds(connection, 4, 1)
         if not size:

@@ -1,4 +1,4 @@
-"""What the nursery raises is in everything but its imports as if Python had been started for it."""
+"""What the fork server starts is, but for its imports, as if Python had been started for it."""
 
 import json
 import os
@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from tests.support.clocks.wrong_clock import wrong_clock
-from tests.support.nursery import nursery
-from tests.support.nursery.forked_process import ForkedProcess
-from tests.support.nursery.nursery import ROOT
+from tests.support.fork_server import client
+from tests.support.fork_server.client import ROOT
+from tests.support.fork_server.forked_process import ForkedProcess
 from tests.support.processes import is_alive, until
 
-PORTRAIT = ["-m", "tests.support.nursery.self_portrait", "one", "two"]
+PORTRAIT = ["-m", "tests.support.fork_server.self_portrait", "one", "two"]
 ENVIRON = {"PATH": os.environ["PATH"], "TZ": "Asia/Tokyo", "WORD": "ä\n"}
 
 
-def raised(folder: Path, *arguments: str, **more: str) -> ForkedProcess:
+def forked_with(folder: Path, *arguments: str, **more: str) -> ForkedProcess:
     with (folder / "output.txt").open("ab") as file:
-        return nursery.start(arguments, ENVIRON | more, file.fileno())
+        return client.start(arguments, ENVIRON | more, file.fileno())
 
 
 @pytest.mark.parametrize("ahead", [0, 7200])
@@ -38,7 +38,7 @@ def test_it_sees_of_itself_what_a_started_one_sees(tmp_path: Path, ahead: int) -
         )
     seen.append(json.loads(output.read_text()))
     output.write_text("")
-    forked = raised(tmp_path, *PORTRAIT, **wrong_clock(ahead))
+    forked = forked_with(tmp_path, *PORTRAIT, **wrong_clock(ahead))
     assert (forked.wait(20), started.returncode) == (3, 3)
     seen.append(json.loads(output.read_text()))
     assert seen[0] == seen[1]
@@ -64,7 +64,7 @@ def of_a_supervised(started: subprocess.Popen[bytes] | ForkedProcess, output: Pa
 
 
 def test_so_does_one_that_a_supervisor_starts(tmp_path: Path) -> None:
-    words, nothing = ["-m", "tests.support.nursery.sample_supervisor"], subprocess.DEVNULL
+    words, nothing = ["-m", "tests.support.fork_server.sample_supervisor"], subprocess.DEVNULL
     output = tmp_path / "started.txt"
     with output.open("wb") as file:
         command = [sys.executable, *words]
@@ -74,17 +74,17 @@ def test_so_does_one_that_a_supervisor_starts(tmp_path: Path) -> None:
     expected = of_a_supervised(started, output)
     assert expected["leads"]
     assert expected["Umask"] == "0027"
-    assert of_a_supervised(raised(tmp_path, *words), tmp_path / "output.txt") == expected
+    assert of_a_supervised(forked_with(tmp_path, *words), tmp_path / "output.txt") == expected
 
 
 def test_a_supervisor_that_ends_before_it_is_one_ends_as_it_would(tmp_path: Path) -> None:
-    made = raised(tmp_path, "-m", "flask", "--app", "wsgi", "up", SECRET_KEY="short")
+    made = forked_with(tmp_path, "-m", "flask", "--app", "wsgi", "up", SECRET_KEY="short")
     assert made.wait(20) == 2
     assert (tmp_path / "output.txt").read_text().startswith("SECRET_KEY must be set")
 
 
 def test_it_is_waited_for_and_ended_as_a_started_one(tmp_path: Path) -> None:
-    made = raised(tmp_path, "-m", "http.server", "--bind", "127.0.0.1", "0")
+    made = forked_with(tmp_path, "-m", "http.server", "--bind", "127.0.0.1", "0")
     began = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
         made.wait(0.2)
@@ -97,8 +97,8 @@ def test_it_is_waited_for_and_ended_as_a_started_one(tmp_path: Path) -> None:
     made.send_signal(signal.SIGTERM)  # to nobody
 
 
-def test_one_nursery_serves_a_process_and_ends_when_that_closes_it(tmp_path: Path) -> None:
-    own = nursery.Nursery()
+def test_one_server_serves_a_process_and_ends_when_that_closes_it(tmp_path: Path) -> None:
+    own = client.ForkServer()
     with (tmp_path / "output.txt").open("ab") as file:
         first = own.start(["-m", "this"], ENVIRON, file.fileno())
         second = own.start(["-m", "this"], ENVIRON, file.fileno())
@@ -112,7 +112,7 @@ def test_one_nursery_serves_a_process_and_ends_when_that_closes_it(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environ", "is_raised"),
+    ("arguments", "environ", "is_forked"),
     [
         (("-m", "jobs", "scheduler"), {}, True),
         (("-m", "flask", "--app", "wsgi", "up"), {"TZ": "UTC"}, True),
@@ -126,6 +126,6 @@ def test_one_nursery_serves_a_process_and_ends_when_that_closes_it(tmp_path: Pat
     ],
 )
 def test_what_does_something_before_it_imports_is_started(
-    arguments: tuple[str, ...], environ: dict[str, str], is_raised: bool
+    arguments: tuple[str, ...], environ: dict[str, str], is_forked: bool
 ) -> None:
-    assert nursery.raises(arguments, environ) is (is_raised and sys.platform == "linux")
+    assert client.can_start(arguments, environ) is (is_forked and sys.platform == "linux")

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.clocks.wrong_clock import SHIFTED
-from tests.support.nursery.forked_process import ForkedProcess
+from tests.support.fork_server.forked_process import ForkedProcess
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-# What the nursery has read the most of. Others may do something of their own before they read it.
+# What the fork server has read most of. Others may do something before they read it.
 KNOWN: Final = {
     *("jobs", "flask", "gunicorn"),
     *("tests.faults.support.partial_portal", "tests.jobs.worker.sample_worker"),
@@ -28,16 +28,16 @@ KNOWN: Final = {
 }
 # What is obeyed when a process starts, or reads what we import.
 STARTING: Final = ("LD_", "COVERAGE_", "PYTHON", "SSLKEYLOGFILE")
-# But for this: a nursery of its own has obeyed it.
+# But for this: a server of its own has obeyed it.
 CLOCK: Final = {"PYTHONPATH": str(SHIFTED)}
-# Characters of a command line: what it raises shows its own in the place of the nursery's.
+# Characters of a command line: what it starts shows its own in the place of the server's.
 ROOM: Final = 1000
 # https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 PR_SET_CHILD_SUBREAPER: Final = 36
 
 
-def raises(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Whether the nursery can start Python with these arguments."""
+def can_start(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether the fork server can start Python with these arguments."""
     others = environ.items() - CLOCK.items()
     is_plain = not any(name.startswith(STARTING) for name, _ in others)
     return is_plain and arguments[0] == "-m" and arguments[1] in KNOWN and _may_adopt()
@@ -54,14 +54,14 @@ def adopt(*, is_wanted: bool) -> bool:
     return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(is_wanted)) == 0)
 
 
-class Nursery:
-    """A running one; it ends with this process. `is_shifted`: what it raises may have a wrong
+class ForkServer:
+    """A running one; it ends with this process. `is_shifted`: what it starts may have a wrong
     clock."""
 
     def __init__(self, *, is_shifted: bool = False) -> None:
         self._socket, theirs = socket.socketpair()
         with theirs:
-            words = [sys.executable, "-m", "tests.support.nursery.server", str(theirs.fileno())]
+            words = [sys.executable, "-m", "tests.support.fork_server.server", str(theirs.fileno())]
             words.append(ROOM * ".")
             self._server = subprocess.Popen(
                 words,
@@ -94,12 +94,12 @@ class Nursery:
 
 
 @cache
-def own_nursery(_pid: int, *, is_shifted: bool = False) -> Nursery:
+def own_server(_pid: int, *, is_shifted: bool = False) -> ForkServer:
     """The one of this process, which a fork of it does not share."""
-    return Nursery(is_shifted=is_shifted)
+    return ForkServer(is_shifted=is_shifted)
 
 
 def start(arguments: Sequence[str], environ: Mapping[str, str], output: int) -> ForkedProcess:
-    """`Nursery.start` by the nursery of this process."""
-    own = own_nursery(os.getpid(), is_shifted=CLOCK.items() <= environ.items())
+    """`ForkServer.start` by the server of this process."""
+    own = own_server(os.getpid(), is_shifted=CLOCK.items() <= environ.items())
     return own.start(arguments, environ, output)

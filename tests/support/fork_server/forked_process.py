@@ -1,4 +1,4 @@
-"""A process that the nursery has forked for us."""
+"""A process that the fork server has forked for us."""
 
 import os
 import signal

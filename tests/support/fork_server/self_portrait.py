@@ -1,4 +1,4 @@
-"""What a process sees of itself: `python -m tests.support.nursery.self_portrait WORDS…`."""
+"""What a process sees of itself: `python -m tests.support.fork_server.self_portrait WORDS…`."""
 
 import json
 import os

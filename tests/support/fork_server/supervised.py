@@ -1,4 +1,4 @@
-"""A supervisor that the nursery has forked, and the processes that it starts: forks as well.
+"""A supervisor that the fork server has forked, and the processes that it starts: forks as well.
 
 `flask up` becomes the supervisor by `exec`, and that starts each of its programs by another. Here
 a child does what comes before, and this process, which has imported everything and done nothing
@@ -25,7 +25,7 @@ from jobs.process_setup import dies_with
 # Beside `flask up`.
 SUPERVISING: Final = {
     "tests.faults.support.partial_portal",
-    "tests.support.nursery.sample_supervisor",
+    "tests.support.fork_server.sample_supervisor",
 }
 MOST_HANDLES: Final = 100
 LONGEST: Final = 1_000_000  # bytes of what is told
