@@ -691,6 +691,14 @@ def _make_deliveries() -> None:
     op.create_index("ix_deliveries_by_event", "deliveries", ["event", "id"])
     op.create_index("ix_deliveries_code_id", "deliveries", ["code", "id"])
     op.create_index("ix_deliveries_created_at", "deliveries", ["created_at"])
+    op.create_index("ix_deliveries_reason_id", "deliveries", ["reason", "id"])
+    op.create_index("ix_deliveries_status_id", "deliveries", ["status", "id"])
+    op.create_index("ix_deliveries_webhook_id_id", "deliveries", ["webhook_id", "id"])
+    op.create_index(
+        "ix_deliveries_webhook_id_status_id", "deliveries", ["webhook_id", "status", "id"]
+    )
+    # After the others: of two that serve a query alike SQLite takes the younger, and these hold
+    # the rows that are open, or failed, alone.
     _partial_index(
         "ix_deliveries_due",
         "deliveries",
@@ -708,12 +716,6 @@ def _make_deliveries() -> None:
         "deliveries",
         ["webhook_id", "id"],
         where="status IN ('waiting', 'retrying')",
-    )
-    op.create_index("ix_deliveries_reason_id", "deliveries", ["reason", "id"])
-    op.create_index("ix_deliveries_status_id", "deliveries", ["status", "id"])
-    op.create_index("ix_deliveries_webhook_id_id", "deliveries", ["webhook_id", "id"])
-    op.create_index(
-        "ix_deliveries_webhook_id_status_id", "deliveries", ["webhook_id", "status", "id"]
     )
     op.create_table(
         "dismissals",
