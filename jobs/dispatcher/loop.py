@@ -89,13 +89,14 @@ class Dispatcher:
         monotonic clock; or until a stop is asked for."""
         with self._at_work():
             while not self._is_stopping():
-                self._turn()
                 began = monotonic()
                 if self._is_idle and not self._poller.are_blind:
                     self._poller.at = min(self._poller.at, until)
                 self._listen()
-                if self._is_idle and self._poller.last_empty_at >= max(began, until):
+                is_empty = self._poller.last_empty_at >= max(began, until)
+                if self._is_idle and is_empty and self._maintenance.at:  # … which is done, too
                     break
+                self._turn()
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
