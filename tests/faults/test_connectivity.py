@@ -86,7 +86,7 @@ def names_are_not_resolved_for_a_while(site: Site) -> None:
         for name, receiver in zip(NAMES, site.receivers, strict=False):
             make_webhook(f"http://{name}:{receiver.port}/", last_delivered_at=utcnow())
         silent_at = monotonic()
-        site.save_for(AWAY / 2)
+        site.save_for(6)
         assert max(site.waits(site.receivers[3]).values()) < SOON
         left = max(0.1, silent_at + NAMED_WITHIN - monotonic())
         assert until(lambda: bool(site.look()), left)

@@ -129,6 +129,7 @@ class Site:
         db.session.rollback()
         facts = read_facts()
         titles = [each.title for each in find(facts, facts.at) if OFFLINE in each.title]
+        db.session.rollback()
         for title in titles:
             self.offline.setdefault(title, monotonic())
         return titles
