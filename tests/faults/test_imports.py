@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.lib.csv_cells import write_csv
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.assets import Activity, Asset
 from portal.models.deliveries import Event
 from portal.models.tasks import Task, TaskState

@@ -3,8 +3,7 @@
 import pytest
 
 from portal.lib.csv_cells import write_csv
-from portal.lib.csv_upload import read_csv
-from portal.lib.spreadsheets.sheets import UnreadableError
+from portal.lib.spreadsheets.sheets import UnreadableError, read_csv
 
 
 def test_the_largest_file_has_twenty_thousand_rows() -> None:

@@ -23,8 +23,8 @@ from portal.engine.signing.pasted import PastedBody, read_signatures
 from portal.engine.signing.signatures import check_secret
 from portal.lib.clock import utcnow
 from portal.lib.csv_cells import plain_cell, safe_cell
-from portal.lib.csv_upload import read_csv
 from portal.lib.redaction import Redactor
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.lib.typed_text import harmless, on_one_line, tidy
 from portal.lib.typed_values import is_email, read_amount, read_count, read_day, tidy_email
 from portal.services import find

@@ -18,7 +18,6 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any, Final
 
-from portal.lib.csv_upload import read_csv
 from portal.lib.spreadsheets.sheets import (
     MOST_COLUMNS,
     MOST_ROWS,
@@ -26,6 +25,7 @@ from portal.lib.spreadsheets.sheets import (
     Origin,
     Sheet,
     UnreadableError,
+    read_csv,
     sheet_of,
 )
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.extensions import settings
 from portal.lib.clock import frozen, utcnow
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.lib.typed_values import last_day
 from portal.models.assets import Asset, Category, Condition
 from portal.models.planning import MaintenanceOutcome, MaintenanceType

@@ -13,10 +13,10 @@ from typing import Any, Final
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, ScalarSelect, literal, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from portal.config.settings import ROOT, Settings
 from portal.database.engine import brief_engine, database_now, shown
@@ -24,15 +24,17 @@ from portal.database.trouble import Kind, Trouble, observed, of_error, words_of
 from portal.extensions import settings
 from portal.lib.clock import ahead, common_now, utcnow
 from portal.lib.redaction import Redactor
+from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_live_lease, is_open
 from portal.models.operations import SendingSwitch
+from portal.models.webhooks import Webhook
 from portal.queue.connection import RedisState, RedisTrouble, read_state
 from portal.queue.schedule import ensure_schedule
 from portal.services.alerts.queries import RunStatus, run_status
 from portal.services.core import heartbeats, vault
 from portal.services.core.erasures import label_of, stuck_erasures
 from portal.services.core.heartbeats import ProcessStatus, processes, processes_on
-from portal.services.core.unit_of_work import session
-from portal.services.operations.backlog import Backlog, read_backlog
+from portal.services.core.queries import capped
+from portal.services.core.unit_of_work import database_time, session
 from portal.services.operations.readiness import (
     HealthSnapshot,
     Readiness,
@@ -40,7 +42,7 @@ from portal.services.operations.readiness import (
     examine,
     readiness,
 )
-from portal.services.outbox.due import SendingStop, find_stop
+from portal.services.outbox.due import SendingStop, find_stop, find_wanted, heads
 from portal.services.webhooks.keys import lost_names, undecryptable_names
 
 OPEN_TOO_LONG: Final = 10.0  # seconds
@@ -116,6 +118,100 @@ def _command_of(pid: int) -> str:
     except OSError:
         return ""
     return redact(said.replace(b"\0", b" ").decode(errors="replace").strip())[:LONGEST_QUERY]
+
+
+# Where deliveries go in order, what has to wait for its turn.
+IN_TURN: Final = frozenset({Priority.NORMAL, Priority.BULK})
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """`waiting`, `retrying`: counts (`capped`). `oldest_due_at`: of what could be
+    sent this moment and is not, because nobody has picked it up."""
+
+    waiting: int
+    retrying: int
+    oldest_due_at: datetime | None
+
+
+def read_backlog() -> Backlog:
+    """How things stand now. Reads only, and never the whole backlog."""
+    current = session()
+    return Backlog(
+        waiting=_stored(current, DeliveryStatus.WAITING),
+        retrying=_stored(current, DeliveryStatus.RETRYING),
+        oldest_due_at=_oldest_due(current, database_time(current)),
+    )
+
+
+def _stored(current: Session, status: DeliveryStatus) -> int:
+    return capped(current, select(literal(1)).where(Delivery.status == status))
+
+
+def _oldest_due(current: Session, now: datetime) -> datetime | None:
+    """One probe of the index for each priority of the webhooks that have something due. What such
+    a webhook has of other priorities rests, however long ago it was due.
+
+    In order, what was due long before its turn came tells nothing, but for the first.
+    """
+    wanted = {
+        each.webhook_id: {*each.priorities, *((Priority.TEST,) if each.test_places else ())}
+        for each in find_wanted(current.connection()).wanted
+    }
+    firsts = [_first_due(priority, now) for priority in Priority]
+    rows = current.execute(
+        select(Webhook.id, Webhook.in_order, *firsts).where(Webhook.id.in_(wanted))
+    )
+    found: list[datetime] = []
+    in_turn: list[int] = []
+    for webhook_id, in_order, *dues in rows:
+        told = wanted[webhook_id]
+        if in_order and Priority.NORMAL in told:
+            in_turn.append(webhook_id)
+        told = told - IN_TURN if in_order else told
+        # None: somebody has taken it since the look.
+        pairs = zip(Priority, dues, strict=True)
+        found += [due for priority, due in pairs if due is not None and priority in told]
+    return min([*found, *_turns(current, in_turn)], default=None)
+
+
+def _turns(current: Session, webhook_ids: Sequence[int]) -> list[datetime]:
+    """Since when the first of each of these webhooks, which want them in order, could have gone:
+    it was due, and the one before it had ended."""
+    if not webhook_ids:
+        return []
+    before = aliased(Delivery)
+    ended = (
+        select(before.finished_at)
+        .where(
+            before.webhook_id == Delivery.webhook_id,
+            before.id < Delivery.id,
+            before.priority != Priority.TEST,
+        )
+        .order_by(before.id.desc())
+        .limit(1)
+        .correlate(Delivery)
+        .scalar_subquery()
+    )
+    first = [each for each in heads(current, webhook_ids).values() if each is not None]
+    rows = current.execute(select(Delivery.due_at, ended).where(Delivery.id.in_(first)))
+    return [max(due, ended_at or due) for due, ended_at in rows]
+
+
+def _first_due(priority: Priority, now: datetime) -> ScalarSelect[datetime]:
+    return (
+        select(Delivery.due_at)
+        .where(
+            Delivery.webhook_id == Webhook.id,
+            is_open(),
+            Delivery.priority == priority,
+            has_no_live_lease(now),
+        )
+        .order_by(Delivery.due_at)
+        .limit(1)
+        .correlate(Webhook)
+        .scalar_subquery()
+    )
 
 
 CLOSED_IS_RECENT: Final = timedelta(minutes=3)  # a sender tries once a minute

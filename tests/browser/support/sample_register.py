@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from jobs import tasks as job
 from portal.engine.events.samples import sample_body
 from portal.lib.clock import utcnow
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.alerts import RunKind
 from portal.models.assets import Action
 from portal.models.deliveries import Priority

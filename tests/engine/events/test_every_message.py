@@ -13,7 +13,7 @@ from jobs import tasks as job
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.details import UpdateReason
 from portal.lib.clock import utcnow
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.alerts import RunKind
 from portal.models.assets import Action, AssetStatus
 from portal.models.deliveries import Event

@@ -2,8 +2,14 @@
 
 import pytest
 
-from portal.lib.csv_upload import CUT_OFF, NO_TEXT, WINDOWS, read_csv, read_text
-from portal.lib.spreadsheets.sheets import UnreadableError
+from portal.lib.spreadsheets.sheets import (
+    CUT_OFF,
+    NO_TEXT,
+    WINDOWS,
+    UnreadableError,
+    read_csv,
+    read_text,
+)
 
 TEXT = "name;Größe\nBürostuhl;5 €\n"
 

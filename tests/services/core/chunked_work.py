@@ -10,7 +10,7 @@ from sqlalchemy import update
 from jobs import tasks as job
 from jobs.deliver import deliver_due
 from portal.lib.clock import utcnow
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.alerts import RunKind
 from portal.models.assets import Action, Asset
 from portal.models.assignments import Assignment, Staff

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from jobs import tasks as job
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.deliveries import Event
 from portal.models.tasks import Task, TaskRow
 from portal.services import tasks

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from jobs import tasks as job
 from portal.lib.csv_cells import write_csv
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.assets import Asset, Category
 from portal.models.tasks import Task, TaskState
 from portal.services import tasks

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from jobs import tasks as job
 from portal.lib.clock import utcnow
 from portal.lib.csv_cells import write_csv
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.assets import Asset, Category
 from portal.models.assignments import Assignment, Staff
 from portal.models.deliveries import Event

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text, update
 
 from jobs import tasks as job
 from portal.lib.clock import utcnow
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.assets import Category
 from portal.models.audit import AuditEntry
 from portal.models.tasks import ImportMatch, Task, TaskRow, TaskState

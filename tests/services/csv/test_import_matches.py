@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.services.core.refusals import Refusal
 from portal.services.csv.export import COLUMNS
 from portal.services.csv.import_matches import (

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.services import tasks
 from portal.services.core.refusals import Refusal
 from portal.services.csv import import_rows, import_task

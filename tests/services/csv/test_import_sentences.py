@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.services.actions import assignments, incidents
 from portal.services.actions.incidents import DisposalValues
 from portal.services.core.permissions import SYSTEM

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from jobs import tasks as job
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
-from portal.lib.csv_upload import read_csv
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.assets import Action, AssetStatus
 from portal.models.audit import ErasedKind
 from portal.models.deliveries import Delivery

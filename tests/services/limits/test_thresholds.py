@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from portal.config.settings import Settings, load_settings
-from portal.services.operations.backlog import Backlog
 from portal.services.operations.findings import find
-from portal.services.operations.health import Disk, Facts
+from portal.services.operations.health import Backlog, Disk, Facts
 from tests.conftest import ENVIRONMENT
 from tests.services.operations.test_findings import DATABASE, NOW, PROCESSES, WELL, process
 

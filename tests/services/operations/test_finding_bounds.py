@@ -12,9 +12,8 @@ from portal.database.trouble import Kind, Trouble
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import ProcessStatus, worker_of
-from portal.services.operations.backlog import Backlog
 from portal.services.operations.findings import Level, find, processes_of
-from portal.services.operations.health import Blocker, Disk, Facts
+from portal.services.operations.health import Backlog, Blocker, Disk, Facts
 from tests.conftest import ENVIRONMENT
 from tests.services.operations.test_findings import (
     DATABASE,

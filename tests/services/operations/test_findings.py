@@ -15,9 +15,8 @@ from portal.services.alerts.queries import RunStatus
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.settings import Stored
 from portal.services.core.heartbeats import ProcessStatus
-from portal.services.operations.backlog import Backlog
 from portal.services.operations.findings import Level, find
-from portal.services.operations.health import Blocker, DatabaseFacts, Disk, Facts
+from portal.services.operations.health import Backlog, Blocker, DatabaseFacts, Disk, Facts
 from tests.conftest import ENVIRONMENT
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

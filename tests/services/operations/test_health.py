@@ -23,8 +23,7 @@ from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import findings, health
-from portal.services.operations.backlog import read_backlog
-from portal.services.operations.health import read_ready
+from portal.services.operations.health import read_backlog, read_ready
 from portal.services.operations.metrics import Recent, read_deliveries, read_recent
 from portal.services.operations.readiness import Ready
 from tests.support.database.periodic_tasks import begin_periodic_task

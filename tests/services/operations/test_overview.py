@@ -12,7 +12,7 @@ from portal.models.audit import Erasure
 from portal.models.tasks import Task, TaskState
 from portal.services.core.erasures import label_of, stuck_erasures
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.operations.backlog import read_backlog
+from portal.services.operations.health import read_backlog
 from portal.services.operations.overview import overview
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_webhook

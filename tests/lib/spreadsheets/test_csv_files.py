@@ -5,8 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from portal.lib.csv_cells import safe_cell, write_csv
-from portal.lib.csv_upload import read_csv
-from portal.lib.spreadsheets.sheets import MOST_ROWS, Sheet, UnreadableError
+from portal.lib.spreadsheets.sheets import MOST_ROWS, Sheet, UnreadableError, read_csv
 from portal.lib.typed_text import tidy
 
 
