@@ -46,7 +46,7 @@ _STRANGE_SPACE: Final = re.compile(rb"\r\n[ \t]|[ \t]{200}")
 
 
 class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publishes no types
-    """What waitress's loop collects of one request before a thread takes it.
+    """One request as waitress's loop collects it, before a thread takes it.
 
     Raises nothing: what cannot be read as one request in one way alone is answered with 400.
     """
@@ -60,12 +60,12 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
 
     @property
     def kept(self) -> int:
-        """How many bytes of its body we hold."""
+        """Return how many bytes of its body we hold."""
         return 0 if self.body_rcv is None or self._is_too_long else len(self.body_rcv.buf)
 
     @property
     def is_late(self) -> bool:
-        """Whether it has taken longer than `PATIENCE`, and what the length of its body adds."""
+        """Return whether it has taken longer than `PATIENCE` and the length of its body allow."""
         length = self.body_bytes_received if self.chunked else self.content_length
         longest = min(length, self.adj.max_request_body_size)
         return bool(monotonic() > self.began + PATIENCE + longest / BYTES_A_SECOND)
@@ -184,23 +184,23 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
 
     @property
     def began(self) -> float:
-        """When the request that comes in began (monotonic seconds); 0 where none does."""
+        """Return when the request that comes in began (monotonic seconds); 0 where none does."""
         return 0.0 if self.request is None else self.request.began
 
     @property
     def kept(self) -> int:
-        """How many bytes we hold of the body that comes in."""
+        """Return how many bytes we hold of the body that comes in."""
         return 0 if self.request is None else self.request.kept
 
     @property
     def is_probe(self) -> bool:
-        """Whether the answer to its first request waits for nothing, nor for who takes it."""
+        """Return whether its first request can be answered without waiting for anything."""
         request = self.requests[0]
         is_asked = request.path in PROBES and request.command in {"GET", "HEAD"}
         return is_asked and not self.total_outbufs_len
 
     def is_overdue(self, now: float) -> bool:
-        """Whether it has had its time; `now` is what waitress goes by, `time.time()`."""
+        """Return whether it has had its time; `now` is what waitress goes by, `time.time()`."""
         is_idle = bool(self.last_activity < now - IDLE)
         if self.requests:  # a thread may wait until its answer is taken
             return is_idle and self.total_outbufs_len > 0
@@ -231,7 +231,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
             self.will_close = True
 
     def writable(self) -> bool:
-        """Whether the loop has something to write.
+        """Return whether the loop has something to write.
 
         Not while a thread writes: the loop would ask for the lock again and again, and take from
         the thread the processor that it waits for.
@@ -241,7 +241,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
         return bool(super().writable())
 
     def write_soon(self, data: Any) -> int:
-        """A thread writes what fits and leaves the rest to the loop; returns the length."""
+        """Write what fits, in a thread, and leave the rest to the loop; returns the length."""
         self._is_writing = True
         try:
             count: int = super().write_soon(data)
@@ -258,7 +258,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no ty
     channel_class = Connection
 
     def connections(self) -> list[Connection]:
-        """All of this moment: threads close some meanwhile."""
+        """Return all of this moment: threads close some meanwhile."""
         return list(self.active_channels.values())
 
     def handle_accept(self) -> None:
@@ -290,7 +290,7 @@ STUCK_AFTER: Final = 10.0
 
 
 class Rules(Adjustments):  # type: ignore[misc]  # waitress publishes no types
-    """What waitress goes by. `is_ending`: no connection is kept for a further request."""
+    """Settings for waitress. `is_ending`: no connection is kept for a further request."""
 
     is_ending = False
     connection_limit = 800
@@ -303,7 +303,7 @@ class Rules(Adjustments):  # type: ignore[misc]  # waitress publishes no types
 
 
 class Threads(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress publishes no types
-    """Those that answer: so many for pages, and one for probes, whatever pages wait for."""
+    """The threads that answer: so many for pages, and one for probes, whatever pages wait for."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -329,7 +329,7 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
         self._turned_at = inf  # gunicorn itself ends a process that does not begin
 
     def is_turning(self) -> bool:
-        """Whether the loop that reads requests still turns."""
+        """Return whether the loop that reads requests still turns."""
         return monotonic() - self._turned_at < STUCK_AFTER
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -32,7 +32,7 @@ Big = Annotated[int, "big"]
 
 
 class Base(DeclarativeBase):
-    """What every model inherits from: named constraints and our column types."""
+    """The base of every model: named constraints and our column types."""
 
     metadata = MetaData(
         naming_convention={
@@ -71,6 +71,6 @@ login = LoginManager()
 
 
 def settings() -> Settings:
-    """The settings of the application in whose context we are."""
+    """Return the settings of the application in whose context we are."""
     found: Settings = current_app.extensions["settings"]
     return found

@@ -31,7 +31,7 @@ class JsonFormatter(logging.Formatter):
         self._redact = Redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever the message holds."""
+        """Return one line, whatever the message holds."""
         line: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -59,12 +59,12 @@ class LineFormatter(logging.Formatter):
         self._redact = Redactor(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record for a person."""
+        """Return the record for a person."""
         return self._redact(super().format(record))
 
 
 def config(settings: Settings, process: str) -> dict[str, Any]:
-    """What `logging.config.dictConfig` takes: everything to standard error, in one form."""
+    """Return what `logging.config.dictConfig` takes: everything to standard error, in one form."""
     is_json = settings.log_format == JSON
     secrets = secrets_of(settings)
     formatter: dict[str, Any] = {"()": LineFormatter, "secrets": secrets}
@@ -96,7 +96,7 @@ def set_up(settings: Settings, process: str) -> None:
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """The secrets among the settings, so that they can be masked.
+    """Return the secrets among the settings, so that they can be masked.
 
     Passwords as they stand in an address, and as a server repeats them: `%40` is an `@` by then.
     """

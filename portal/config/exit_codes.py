@@ -1,4 +1,4 @@
-"""How commands end, in the words that `--help` prints last."""
+"""Exit codes of commands, in the words that `--help` prints last."""
 
 from typing import Final
 

@@ -98,16 +98,16 @@ class Settings:
 
     @property
     def lease_seconds(self) -> int:
-        """How long a claimed delivery is ours: the attempt's deadline and a margin to record it."""
+        """Return how long a claim lasts: the attempt's deadline and a margin to record it."""
         return self.webhook_timeout + self.lease_margin
 
     def command(self, words: str) -> str:
-        """A command of ours as people type it here, in quotation marks for a sentence."""
+        """Return a command of ours as people type it here, in quotation marks for a sentence."""
         return f"“{self.command_name} {words}”"
 
     @property
     def opens_this_machine(self) -> bool:
-        """Whether webhooks may reach programs on this machine by its loopback addresses."""
+        """Return whether webhooks may reach programs on this machine by its loopback addresses."""
         return any(
             network.version == own.version and network.overlaps(own)
             for network in self.webhook_allowed_networks
@@ -116,7 +116,7 @@ class Settings:
 
     @property
     def uses_embedded_valkey(self) -> bool:
-        """Whether Redis is the Valkey that `flask up` starts beside the portal."""
+        """Return whether Redis is the Valkey that `flask up` starts beside the portal."""
         return self.redis_url == f"unix://{valkey_socket(self.instance_dir)}"
 
 
@@ -179,8 +179,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def valkey_socket(instance_dir: Path) -> Path:
-    """Where the embedded Valkey listens: in the instance folder, or, where that path is longer
-    than a socket address can hold, in a private folder whose name follows from it."""
+    """Return where the embedded Valkey listens: in the instance folder, or, where that path is
+    longer than a socket address can hold, in a private folder whose name follows from it."""
     beside = instance_dir / "valkey.sock"
     if len(os.fsencode(beside)) <= LONGEST_SOCKET_PATH:
         return beside
@@ -189,7 +189,7 @@ def valkey_socket(instance_dir: Path) -> Path:
 
 
 def _reachable(host: str) -> str:
-    """The host to put into links: a listener on every address is reached by name."""
+    """Return the host to put into links: a listener on every address is reached by name."""
     if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
         return "localhost"
     return f"[{host}]" if ":" in host else host
@@ -232,7 +232,7 @@ class Keys:
 
 
 def load_keys(environ: Mapping[str, str], instance_dir: Path, *, may_create: bool) -> Keys:
-    """The keys from the environment, else from the instance folder, else (trial) new ones.
+    """Return the keys from the environment, else from the instance folder, else (trial) new ones.
 
     Raises `SettingsError` when one is missing or cannot be used.
     """

@@ -31,7 +31,7 @@ class SettingsError(ValueError):
 
 
 def number(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    """A whole number within `low` … `high`."""
+    """Read a whole number within `low` … `high`."""
     text = environ.get(name, "").strip() or str(default)
     if not _is_number(text) or not low <= int(text) <= high:
         raise SettingsError(f"{name} must be a whole number from {low} to {high}, not “{text}”.")
@@ -47,7 +47,7 @@ def flag(environ: Mapping[str, str], name: str) -> bool:
 
 
 def one_of(environ: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
-    """One of a few words."""
+    """Read one of a few words."""
     text = environ.get(name, "").strip() or default
     if text not in choices:
         raise SettingsError(f"{name} must be {' or '.join(choices)}, not “{text}”.")
@@ -55,7 +55,7 @@ def one_of(environ: Mapping[str, str], name: str, default: str, choices: tuple[s
 
 
 def currency(environ: Mapping[str, str], name: str, default: str) -> str:
-    """The three capital letters of a currency (ISO 4217)."""
+    """Read the three capital letters of a currency (ISO 4217)."""
     text = environ.get(name, "").strip() or default
     if len(text) != 3 or not (text.isascii() and text.isalpha() and text.isupper()):
         raise SettingsError(f"{name} must be three capital letters, as in “EUR”, not “{text}”.")
@@ -63,7 +63,7 @@ def currency(environ: Mapping[str, str], name: str, default: str) -> str:
 
 
 def durations(environ: Mapping[str, str], name: str, default: str) -> tuple[int, ...]:
-    """Seconds before each attempt, separated by commas; the first is usually 0."""
+    """Return seconds before each attempt, separated by commas; the first is usually 0."""
     text = environ.get(name, "").strip() or default
     parts = [part.strip() for part in text.split(",")]
     if not all(_is_number(part) and int(part) <= 864_000 for part in parts):
@@ -97,7 +97,7 @@ def ports(environ: Mapping[str, str], name: str) -> tuple[int, ...]:
 
 
 def choice_of_zone(environ: Mapping[str, str], name: str, default: str) -> ZoneInfo:
-    """The name of a time zone, as in Europe/Vienna."""
+    """Read the name of a time zone, as in Europe/Vienna."""
     text = environ.get(name, "").strip() or default
     if text not in available_timezones():
         raise SettingsError(f"{name} must be a time zone such as Europe/Vienna, not “{text}”.")
@@ -105,7 +105,7 @@ def choice_of_zone(environ: Mapping[str, str], name: str, default: str) -> ZoneI
 
 
 def certificates(environ: Mapping[str, str], name: str) -> str:
-    """A PEM file with certificate authorities; empty when there is none."""
+    """Read a PEM file with certificate authorities; empty when there is none."""
     text = environ.get(name, "").strip()
     try:
         if text:
@@ -120,7 +120,8 @@ def certificates(environ: Mapping[str, str], name: str) -> str:
 
 
 def token(environ: Mapping[str, str], name: str) -> str:
-    """What a machine brings in a header as a bearer token (RFC 6750, 2.1); empty when none is set.
+    """Return what a machine brings in a header as a bearer token (RFC 6750, 2.1); empty when none
+    is set.
 
     The sentence does not repeat it.
     """
@@ -131,7 +132,7 @@ def token(environ: Mapping[str, str], name: str) -> str:
 
 
 def machine_name(environ: Mapping[str, str], name: str) -> str:
-    """What this machine is called; by default its host's name."""
+    """Return what this machine is called; by default its host's name."""
     text = environ.get(name, "").strip() or socket.gethostname()[:LONGEST_MACHINE]
     if len(text) > LONGEST_MACHINE or not text.isprintable():
         raise SettingsError(f"{name} must be at most {LONGEST_MACHINE} characters in one line.")
@@ -139,7 +140,7 @@ def machine_name(environ: Mapping[str, str], name: str) -> str:
 
 
 def folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
-    """A folder, absolute; it need not exist. `~` is this user's home."""
+    """Read a folder, absolute; it need not exist. `~` is this user's home."""
     text = environ.get(name, "").strip()
     try:
         return (Path(text).expanduser() if text else default).resolve()
@@ -184,7 +185,7 @@ NO_DATABASE_URL: Final = (
 
 
 def web_address(environ: Mapping[str, str], name: str, default: str) -> str:
-    """An http or https address without a slash at its end."""
+    """Read an http or https address without a slash at its end."""
     text = environ.get(name, "").strip() or default
     parts = _split(text)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -211,7 +212,7 @@ def database_url(environ: Mapping[str, str], instance_dir: Path) -> str:
 
 
 def redis_url(environ: Mapping[str, str], default: str) -> str:
-    """The embedded Valkey's socket unless `REDIS_URL` names a server."""
+    """Read the embedded Valkey's socket unless `REDIS_URL` names a server."""
     text = environ.get("REDIS_URL", "").strip() or default
     scheme = text.partition("://")[0]
     if scheme not in {"redis", "rediss", "unix"}:
@@ -226,7 +227,7 @@ def redis_url(environ: Mapping[str, str], default: str) -> str:
 
 
 def smtp_url(environ: Mapping[str, str]) -> str:
-    """The mail server, empty when there is none."""
+    """Read the mail server, empty when there is none."""
     text = environ.get("SMTP_URL", "").strip()
     parts = _split(text)
     is_server = parts is not None and parts.scheme in {"smtp", "smtps"} and bool(parts.hostname)
@@ -245,7 +246,7 @@ def smtp_url(environ: Mapping[str, str]) -> str:
 
 
 def security_contact(environ: Mapping[str, str]) -> str:
-    """Where weaknesses are reported, for security.txt (RFC 9116, 2.5.3); empty when nobody said."""
+    """Read where to report weaknesses, for security.txt (RFC 9116, 2.5.3); empty when unset."""
     text = environ.get("SECURITY_CONTACT", "").strip()
     scheme, _, rest = text.partition(":")
     if text and not (text.isascii() and text.isprintable() and _is_contact(scheme, rest)):
@@ -268,7 +269,7 @@ def _is_contact(scheme: str, rest: str) -> bool:
 
 
 def _split(text: str) -> SplitResult | None:
-    """The parts of an address; None where it is none."""
+    """Read the parts of an address; None where it is none."""
     try:
         parts = urlsplit(text)
         is_whole = parts.port is None or parts.port > 0  # reading it checks it
@@ -285,8 +286,8 @@ def _parsed(text: str) -> URL:
 
 
 def _listed(rest: str) -> str:
-    """What follows `postgresql://`, several servers as SQLAlchemy wants them: in the query. Of
-    several the one that takes changes is meant, unless the address says otherwise."""
+    """Return what follows `postgresql://`, several servers as SQLAlchemy wants them: in the query.
+    Of several the one that takes changes is meant, unless the address says otherwise."""
     user, place, query = WHERE.fullmatch(rest).groups(default="")  # type: ignore[union-attr]  # all fit
     listed, _, name = place.partition("/")
     if "," not in listed:
@@ -311,7 +312,7 @@ def _sqlite_url(url: URL, instance_dir: Path) -> str:
 
 
 def _odd(text: str) -> bool:
-    """Whether the client would not understand the options in it."""
+    """Return whether the client would not understand the options in it."""
     try:
         ConnectionPool.from_url(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How we talk to SQLite and PostgreSQL: engine options, connection set-up, times, the clock."""
+"""Set up engines for SQLite and PostgreSQL, their column types, and the database's clock."""
 
 import functools
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ OF_SESSION: Final[Mapping[str, str]] = {
 
 
 def connect_arguments(url: URL, options: str) -> dict[str, Any]:
-    """What psycopg is to connect with beside `url`, whose own words win."""
+    """Return what psycopg is to connect with beside `url`, whose own words win."""
     said = url.normalized_query
     found = {name: value for name, value in OF_CLIENT.items() if name not in said}
     if options == PLAIN:
@@ -80,12 +80,13 @@ SQLITE_BUSY = 5  # https://sqlite.org/rescode.html#busy
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether SQLite said that somebody else has the lock."""
+    """Return whether SQLite said that somebody else has the lock."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Whether the database is down, going or coming, or busy, so that trying again will help.
+    """Return whether the database is down, going or coming, or busy, so that trying again will
+    help.
 
     Not a statement that took too long: that one would do so again.
     """
@@ -103,7 +104,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     @property
     def python_type(self) -> type[datetime]:
-        """What Python knows it as."""
+        """Return the type of its values."""
         return datetime
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
@@ -152,7 +153,7 @@ class Money(TypeDecorator[Decimal]):
 
 
 def shown(url: str | URL) -> str:
-    """The database's address for people: without its password, wherever that stands in it."""
+    """Return the database's address for people, without its password."""
     parts = make_url(url)
     secret = [name for name in parts.query if "password" in name]
     return parts.difference_update_query(secret).render_as_string(hide_password=True)
@@ -181,8 +182,9 @@ def engine_options(url: str, options: str = FULL) -> dict[str, Any]:
 
 
 def impatient_engine(url: str, options: str = FULL) -> Engine:
-    """An engine whose connections wait at most 100 ms for a lock: for the dispatcher, whose sockets
-    must not wait for the database. One that stands still does not keep its own locks for long.
+    """Return an engine whose connections wait at most 100 ms for a lock: for the dispatcher, whose
+    sockets must not wait for the database. One that stands still does not keep its own locks for
+    long.
 
     No connection is asked whether it is alive before its use: the dispatcher tries again anyway.
     """
@@ -194,7 +196,7 @@ def impatient_engine(url: str, options: str = FULL) -> Engine:
 
 
 def brief_engine(url: str, options: str = FULL) -> Engine:
-    """An engine with one connection that gives everything two seconds at most: for heartbeats.
+    """Return an engine with one connection that gives everything two seconds: for heartbeats.
 
     What it writes need not outlive a power cut.
     """
@@ -277,12 +279,12 @@ NOW: Final[Any] = bindparam("now", type_=UtcDateTime())
 
 
 def clock(dialect: str) -> ColumnElement[datetime]:
-    """The database's clock as a column of a statement that is given `frozen_at()` as `now`."""
+    """Return the database's clock as a column; the statement is given `frozen_at()` as `now`."""
     return func.coalesce(NOW, CLOCK[dialect], type_=UtcDateTime())
 
 
 def database_now(connection: Connection) -> datetime:
-    """The database's clock: due times, leases and pauses are judged by it on every machine."""
+    """Return the database's time, by which every machine judges due times, leases and pauses."""
     if (moment := frozen_at()) is not None:
         return moment
     asked_at = utcnow()

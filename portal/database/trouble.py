@@ -1,4 +1,4 @@
-"""What is wrong with the database, as its driver says it."""
+"""Read what is wrong with the database out of what its driver says."""
 
 import errno
 import os
@@ -88,8 +88,8 @@ def words_of(error: BaseException | None) -> str:
 
 @dataclass
 class Observed:
-    """What this process met at its database since its last good heartbeat. `is_cut`: a connection
-    was, and no heartbeat has told it yet."""
+    """The latest trouble of this process since its last good heartbeat. `is_cut`: a connection was
+    cut, and no heartbeat has told it yet."""
 
     trouble: Trouble | None = None
     is_cut: bool = False

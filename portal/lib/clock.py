@@ -19,7 +19,8 @@ _ahead = timedelta()
 
 
 def utcnow() -> datetime:
-    """The present moment by this machine, aware, in UTC: for what people see, and receivers."""
+    """Return the present moment by this machine, aware, in UTC: for what people see, and
+    receivers."""
     return _frozen_at.get() or datetime.now(UTC)
 
 
@@ -43,19 +44,20 @@ def ahead() -> timedelta:
 
 
 def common_now() -> datetime:
-    """The present moment that all machines agree on: the database's, as far as this process has
-    asked it; each heartbeat does."""
+    """Return the present moment that all machines agree on: the database's, as far as this process
+    has asked it; each heartbeat does."""
     return _frozen_at.get() or datetime.now(UTC) + _ahead
 
 
 def since_boot() -> float:
-    """Seconds that only grow, as the monotonic clock's, and also while the machine is suspended:
-    for what others may have taken over meanwhile."""
+    """Return seconds that only grow, as the monotonic clock's, and also while the machine is
+    suspended: for what others may have taken over meanwhile."""
     return clock_gettime(CLOCK_BOOTTIME)
 
 
 def frozen_at() -> datetime | None:
-    """The moment that `frozen` says it is; None outside of it, that is, always but in the demo."""
+    """Return the moment that `frozen` says it is; None outside of it, that is, always but in the
+    demo."""
     return _frozen_at.get()
 
 

@@ -21,7 +21,7 @@ _BARE, _GUARDED = (
 
 
 def safe_cell(value: object) -> str:
-    """One value as the text of a cell; `'` stands before what a spreadsheet would run.
+    """Return one value as the text of a cell; `'` stands before what a spreadsheet would run.
 
     None is blank and times are ISO 8601 in whole seconds. Numbers stay as they are, also below
     zero: they are not text that somebody typed.
@@ -34,12 +34,12 @@ def safe_cell(value: object) -> str:
 
 
 def plain_cell(text: str) -> str:
-    """What `safe_cell` was given, read back from a file."""
+    """Return what `safe_cell` was given, read back from a file."""
     return _GUARDED.sub("", text) if "'" in text else text
 
 
 def write_csv(rows: Iterable[Sequence[object]], between: str = ",") -> Iterator[str]:
-    """The rows as lines of CSV (RFC 4180), one piece a row, the first with a byte order mark."""
+    """Write the rows as lines of CSV (RFC 4180), the first with a byte order mark."""
     line = io.StringIO()
     writer = csv.writer(line, delimiter=between)
     line.write(BYTE_ORDER_MARK)

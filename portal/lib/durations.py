@@ -9,7 +9,7 @@ DAY: Final = 24 * HOUR
 
 
 def in_words(seconds: float) -> str:
-    """How long something takes: "143 ms", "4 minutes", "2 h 5 min", "3 days 4 h".
+    """Return how long something takes: "143 ms", "4 minutes", "2 h 5 min", "3 days 4 h".
 
     A negative length is read as none. Below a minute the nearest second counts; above, only
     what has fully passed.
@@ -28,7 +28,7 @@ def in_words(seconds: float) -> str:
 
 
 def relative(then: datetime, now: datetime) -> str:
-    """When something was or will be, seen from `now`: "3 minutes ago", "in 4 minutes"."""
+    """Return when something was or will be, seen from `now`: "3 minutes ago", "in 4 minutes"."""
     seconds = (then - now).total_seconds()
     if abs(seconds) < 1:
         return "just now"
@@ -37,7 +37,8 @@ def relative(then: datetime, now: datetime) -> str:
 
 
 def is_now(at: datetime, now: datetime) -> bool:
-    """Whether what is to come at that time comes now: it is over, or not even a second away."""
+    """Return whether what is to come at that time comes now: it is over, or not even a second
+    away."""
     return (at - now).total_seconds() < 1
 
 
@@ -60,7 +61,7 @@ UNITS: Final = ("bytes", "KB", "MB", "GB", "TB")
 
 
 def size_in_words(count: int) -> str:
-    """How much that is: "912 bytes", "4.2 MB", "118 GB" (a KB is 1024 bytes)."""
+    """Return how much that is: "912 bytes", "4.2 MB", "118 GB" (a KB is 1024 bytes)."""
     value, unit = float(max(0, count)), 0
     while value >= 1023.5 and unit < len(UNITS) - 1:
         value, unit = value / 1024, unit + 1

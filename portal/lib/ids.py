@@ -10,7 +10,7 @@ SHORTEST_BEGINNING: Final = 8
 
 
 def public_id() -> uuid.UUID:
-    """A new UUID version 7 (RFC 9562), unguessable in its 62 random bits.
+    """Return a new UUID version 7 (RFC 9562), unguessable in its 62 random bits.
 
     Time-ordered, so that new rows meet at one end of the log's indexes instead of all over them.
     """
@@ -18,7 +18,7 @@ def public_id() -> uuid.UUID:
 
 
 def ids_beginning(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:
-    """The first and the last id that can begin so; None for what is no beginning of one.
+    """Return the first and the last id that can begin so; None for what is no beginning of one.
 
     Eight digits or more, with the hyphens of an id or without any. They are the time to a minute.
     """

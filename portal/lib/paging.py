@@ -27,7 +27,7 @@ class Cursor:
     newer: bool = False
 
     def encode(self) -> str:
-        """The cursor as one opaque word that stands in an address."""
+        """Return the cursor as one opaque word that stands in an address."""
         # Letters as they are: escaped, the longest of names would not fit into CURSOR_LIMIT.
         parts = [int(self.newer), *self.key]
         text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""What must not stand in a log line, taken out of it.
+"""Take secrets out of log lines.
 
 Lines carry what strangers send, so each pattern takes time in proportion to the line: nothing that
 repeats stands before the word that a pattern is known by, or after it without an end.
@@ -56,7 +56,7 @@ class Redactor:
         self._known = re.compile("|".join(map(re.escape, reversed(known)))) if known else None
 
     def __call__(self, text: str) -> str:
-        """The text without secrets, cut off where it is too long to be read by anybody."""
+        """Return the text without secrets, cut off where it is too long to be read by anybody."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
         text = _cut(text)

@@ -23,12 +23,13 @@ def carry_on(request_id: str) -> None:
 
 
 def current() -> str:
-    """The id that everything is done under; blank outside of requests and what they asked for."""
+    """Return the id that everything is done under; blank outside of requests and what they asked
+    for."""
     return _current.get()
 
 
 def as_meta() -> dict[str, str]:
-    """The id as the `meta` of a job that is about to be queued."""
+    """Return the id as the `meta` of a job that is about to be queued."""
     return {META: current()} if current() else {}
 
 

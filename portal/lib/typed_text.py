@@ -31,12 +31,12 @@ def storable(text: str) -> str:
 
 
 def without_unseen(text: str) -> str:
-    """The text without what nobody can see."""
+    """Return the text without what nobody can see."""
     return _UNSEEN.sub("", text)
 
 
 def tidy(text: str) -> str:
-    """The same, its lines ended by one character, and without blanks around it.
+    """Return the same, its lines ended by one character, and without blanks around it.
 
     So a text that comes back untouched counts as unchanged.
     """
@@ -44,15 +44,16 @@ def tidy(text: str) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """A stranger's text for a log: what would end its line, or a terminal act on, is escaped."""
+    """Return a stranger's text for a log: what would end its line, or a terminal act on, is
+    escaped."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
 
 
 def harmless(text: str) -> str:
-    """A stranger's text, its lines and tabs kept, without what a terminal acts on (ESC) or what
-    nobody can see."""
+    """Return a stranger's text, its lines and tabs kept, without what a terminal acts on (ESC) or
+    what nobody can see."""
     return _CONTROLS.sub("", without_unseen(text))
 
 
@@ -60,7 +61,8 @@ LONGEST: Final = 160
 
 
 def excerpts(before: str, after: str, longest: int = LONGEST) -> tuple[str, str]:
-    """Both texts from about where they begin to differ, `longest` characters of each and an "…".
+    """Return both texts from about where they begin to differ, `longest` characters of each and an
+    "…".
 
     Two characters more are no reason to shorten: so what was shortened once stays as it is.
     """
@@ -78,7 +80,7 @@ def around(text: str, at: int, longest: int = LONGEST) -> str:
 
 
 def _shared(before: str, after: str) -> int:
-    """How many characters both begin with."""
+    """Return how many characters both begin with."""
     pairs = enumerate(zip(before, after, strict=False))
     return next((at for at, (one, other) in pairs if one != other), min(len(before), len(after)))
 

@@ -37,7 +37,7 @@ class TypedValueError(ValueError):
 
 
 def read_amount(text: str) -> Decimal:
-    """The amount: 1250.00, 1250,00, 1,250.00, 1.250,00 or 1 250. Raises `TypedValueError`."""
+    """Read the amount: 1250.00, 1250,00, 1,250.00, 1.250,00 or 1 250. Raises `TypedValueError`."""
     whole, _, cents = re.sub(r"[.,](?=\d{0,2}$)", "|", text).partition("|")
     digits = re.sub(r"\D", "", whole)
     if not AMOUNT.fullmatch(text) or len(digits) > LARGEST:
@@ -46,7 +46,7 @@ def read_amount(text: str) -> Decimal:
 
 
 def read_count(text: str) -> int:
-    """How many of something. Raises `TypedValueError`."""
+    """Return how many of something. Raises `TypedValueError`."""
     if BELOW_ZERO.fullmatch(text):
         raise TypedValueError("as 0 or more")
     if not (text.isascii() and text.isdigit()):
@@ -59,7 +59,7 @@ def read_count(text: str) -> int:
 
 
 def read_day(text: str) -> date:
-    """The date: ISO 8601, or 03.05.2026 with the day first. Raises `TypedValueError`."""
+    """Read the date: ISO 8601, or 03.05.2026 with the day first. Raises `TypedValueError`."""
     parts = DOTTED.fullmatch(text) or ISO.fullmatch(text)
     try:
         if parts is None:
@@ -84,7 +84,8 @@ def _no_amount(text: str) -> TypedValueError:
 
 
 def impossible_day(text: str) -> str:
-    """The day that the text names and no calendar has: "31 February 2026"; empty for any other."""
+    """Return the day that the text names and no calendar has: "31 February 2026"; empty for any
+    other."""
     parts = DOTTED.fullmatch(text) or ISO.fullmatch(text) or NO_YEAR.fullmatch(text)
     if parts is None:
         return ""
@@ -112,7 +113,7 @@ def _no_day(text: str) -> TypedValueError:
 
 
 def add_months(day: date, months: int) -> date:
-    """The same day `months` later; the month's last day where it has no such day.
+    """Return the same day `months` later; the month's last day where it has no such day.
 
     Raises ValueError when that lies beyond the last year that a date can have.
     """
@@ -124,8 +125,8 @@ def add_months(day: date, months: int) -> date:
 
 
 def last_day(first: date, months: int) -> date:
-    """The last of so many months that begin with `first`: the day before the same day of a later
-    month, or that month's last day where it has no such day.
+    """Return the last of so many months that begin with `first`: the day before the same day of a
+    later month, or that month's last day where it has no such day.
 
     Raises ValueError as `add_months` does.
     """
@@ -141,10 +142,11 @@ SHAPE: Final = re.compile(f"{PART}@{PART}")
 
 
 def tidy_email(text: str) -> str:
-    """The address as it is stored and looked up: without spaces around it, in small letters."""
+    """Return the address as it is stored and looked up: without spaces around it, in small
+    letters."""
     return text.strip().lower()
 
 
 def is_email(text: str) -> bool:
-    """Whether the text looks like an address at all."""
+    """Return whether the text looks like an address at all."""
     return len(text) <= LONGEST and SHAPE.fullmatch(text) is not None

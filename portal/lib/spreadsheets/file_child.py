@@ -60,7 +60,7 @@ def limit() -> None:
 
 
 def answer(content: bytes) -> Iterator[object]:
-    """What is written, line by line."""
+    """Yield the lines to write."""
     try:
         sheet = _workbook(content) if content.startswith(SIGNS) else read_csv(content)
     except UnreadableError as error:
@@ -102,8 +102,8 @@ def _sheet(book: Any) -> Sheet:
 
 
 def _rows(sheet: Any) -> Iterator[Line]:
-    """Those that are not blank. Rows are counted from the sheet's first, whatever is in it; its
-    columns from the first that has something."""
+    """Yield the rows that are not blank. They are counted from the sheet's first, whatever is in
+    it; its columns from the first that has something."""
     found = blank = 0
     for number, line in enumerate(sheet.iter_rows(), start=1):
         texts = _texts(line[: MOST_COLUMNS + 1])
@@ -117,7 +117,7 @@ def _rows(sheet: Any) -> Iterator[Line]:
 
 
 def _texts(line: Sequence[Any]) -> list[str]:
-    """The cells as text, without the blank ones at the end."""
+    """Return the cells as text, without the blank ones at the end."""
     texts = [text_of(value) for value in line]
     while texts and not texts[-1].strip():
         texts.pop()
@@ -125,7 +125,7 @@ def _texts(line: Sequence[Any]) -> list[str]:
 
 
 def text_of(value: Any) -> str:
-    """A cell as a person would type it: 2023-12-18, 1249.5, yes."""
+    """Return a cell as a person would type it: 2023-12-18, 1249.5, yes."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

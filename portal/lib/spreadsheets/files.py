@@ -42,13 +42,13 @@ class _Rows:
         self.written.close()
 
     def head(self) -> Any:
-        """The first line."""
+        """Return the first line."""
         self.written.seek(0)
         return json.loads(self.written.readline())
 
 
 def read_file(file: IO[bytes]) -> Sheet:
-    """The sheet in a file of CSV, Excel or OpenDocument; its rows lie on the disk.
+    """Return the sheet in a file of CSV, Excel or OpenDocument; its rows lie on the disk.
 
     Takes up to `SECONDS` and about 640 MB, beside this process. Raises `UnreadableError`.
     """

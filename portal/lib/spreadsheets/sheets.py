@@ -71,7 +71,8 @@ class Sheet:
 
 
 def sheet_of(lines: Iterator[Line], origin: Origin) -> Sheet:
-    """The sheet that these lines make, the first of them its heading. Raises `UnreadableError`.
+    """Return the sheet that these lines make, the first of them its heading. Raises
+    `UnreadableError`.
 
     The apostrophes that our own export puts before formulas are taken away again.
     """
@@ -91,14 +92,14 @@ def sheet_of(lines: Iterator[Line], origin: Origin) -> Sheet:
 
 
 def _rows(columns: Sequence[str], lines: Iterable[Line], between: str) -> Iterator[Row]:
-    """One at a time: a file of nothing but line ends has millions of them."""
+    """Yield one at a time: a file of nothing but line ends has millions of them."""
     for number, line in lines:
         if any(line):
             yield Row(number, _cells(columns, line), _left_over(line[len(columns) :], between))
 
 
 def _left_over(cells: Iterable[str], between: str) -> str:
-    """What stands beside the last column: most often half of a text with a comma in it."""
+    """Return what stands beside the last column: most often half of a text with a comma in it."""
     words = next((text.strip() for text in cells if text.strip()), "")
     if not words:
         return ""
@@ -132,8 +133,8 @@ WIDEST: Final = 16_384
 
 
 def read_csv(content: bytes) -> Sheet:
-    """The sheet in `content`: UTF-8 or UTF-16, else Windows-1252, with `,`, `;` or a tab between
-    cells. Raises `UnreadableError`.
+    """Return the sheet in `content`: UTF-8 or UTF-16, else Windows-1252, with `,`, `;` or a tab
+    between cells. Raises `UnreadableError`.
     """
     text, guess = read_text(content)
     between = _delimiter(text)
@@ -141,7 +142,8 @@ def read_csv(content: bytes) -> Sheet:
 
 
 def _csv_lines(text: str, between: str) -> Iterator[Line]:
-    """Numbered from 1. Strictly: an open quotation mark would swallow every row after it."""
+    """Yield them numbered from 1, read strictly: an open quotation mark would swallow every row
+    after it."""
     lines, number = _narrow(io.StringIO(text, newline=""), between), 0
     reader = csv.reader(lines, delimiter=between, strict=True)
     try:
@@ -193,8 +195,8 @@ CUT_OFF: Final = (
 
 
 def read_text(content: bytes) -> tuple[str, str]:
-    """The text, without what nobody can see, and what its letters were taken for if that was a
-    guess. Raises `UnreadableError`."""
+    """Return the text, without what nobody can see, and what its letters were taken for if that was
+    a guess. Raises `UnreadableError`."""
     encoding = next((name for mark, name in MARKS if content.startswith(mark)), "")
     encoding = encoding or _without_mark(content)
     try:

@@ -1,4 +1,4 @@
-"""What the facts mean: each finding says what is wrong and what to do. Pure."""
+"""Judge the facts: each finding says what is wrong and what to do. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ TROUBLES: Final = {
 
 
 def database_answers(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """That it is there, and has the tables of this version."""
+    """Find a database that is away, or has the tables of another version."""
     database, command = facts.database, facts.settings.command
     if database is None and facts.trouble is None:
         why = f": {facts.database_error}" if facts.database_error else ""
@@ -123,7 +123,7 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
 
 
 def database_takes_changes(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """What it refuses this process, and those that have signed."""
+    """Find what the database refuses this process, and others by their heartbeats."""
     found = {facts.trouble.kind: (facts.trouble, "")} if facts.trouble else {}
     for process in facts.processes:
         if process.is_alive and process.trouble and process.trouble.kind not in found:
@@ -139,7 +139,7 @@ def _of(trouble: Trouble, where: str) -> Finding:
 
 
 def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """That no connection to it was cut without a word, by something that lies between."""
+    """Find connections that were cut without a word, by something between us and the database."""
     for each in facts.processes:
         if each.kind == heartbeats.CUT and now - each.seen_at < CUT_IS_RECENT:
             yield Finding(
@@ -153,7 +153,7 @@ def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 
 def nobody_blocks(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """A transaction that somebody forgot holds up whoever wants the same rows."""
+    """Find transactions that hold up whoever wants the same rows."""
     is_locked = facts.trouble is not None and facts.trouble.kind is Kind.LOCKED
     for each in facts.blockers:
         doing = f", “{each.doing}”" if each.doing else ""
@@ -182,7 +182,7 @@ def _how_to_end(blocker: Blocker) -> str:
 
 
 def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """This machine's, and those of all that have signed, with the database's."""
+    """Compare the clocks of all machines that have signed with the database's."""
     found = {facts.here: facts.database.skew} if facts.database else {}
     for process in facts.processes:
         if process.is_alive and process.pid is not None:
@@ -201,7 +201,7 @@ def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 def keys_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """What is stored was sealed with keys that we have."""
+    """Find that what is stored was sealed with other keys than ours."""
     if facts.keys_error:
         yield Finding(
             "keys_differ",
@@ -217,7 +217,7 @@ NAMED: Final = 5
 
 
 def sending_is_on(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """That a person has stopped it: who, and since when."""
+    """Find that a person has stopped all sending: who, and since when."""
     if facts.stop is None:
         return
     zone = facts.settings.timezone
@@ -232,7 +232,7 @@ def sending_is_on(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 
 def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """That senders can sign, and that no webhook is off for want of its keys."""
+    """Find senders that cannot open secrets, and webhooks that are off for want of their keys."""
     if facts.keys_error:
         return
     if has_met_closed(facts.processes, now):
@@ -264,7 +264,7 @@ PROXY_IS_RECENT: Final = timedelta(days=1)
 
 
 def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """A Redis that anybody who reaches it may write to."""
+    """Find a Redis that anybody who reaches it may write to."""
     parts = urlsplit(facts.settings.redis_url)
     if parts.scheme == "redis" and not parts.password:
         yield Finding(
@@ -277,7 +277,7 @@ def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """Passwords that travel in the open."""
+    """Find passwords that travel in the open."""
     parts = urlsplit(facts.settings.base_url)
     if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
         yield Finding(
@@ -290,7 +290,7 @@ def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """A proxy in front that passes people on, and is not asked who they are."""
+    """Find a proxy that passes people on, and is not asked who they are."""
     seen_at = facts.last_seen(heartbeats.PROXY)
     if facts.settings.trusted_proxies or seen_at is None or now - seen_at > PROXY_IS_RECENT:
         return
@@ -306,7 +306,7 @@ def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 
 def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """A trial that is more than one person's."""
+    """Find a local trial that others can reach."""
     host = urlsplit(facts.settings.base_url).hostname or ""
     if facts.settings.local_trial and not _is_this_machine(host):
         opens = ": webhooks may call programs on this machine"
@@ -348,7 +348,7 @@ REDIS: Final = {
 
 
 def redis_wakes(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    """That it takes what wakes the workers, and keeps it."""
+    """Find a Redis that is away, refuses us, or may throw jobs away."""
     redis, trouble = facts.redis, facts.redis_trouble
     if trouble is not None:
         what, todo = REDIS[trouble.fault]
@@ -374,7 +374,7 @@ WHERE_TO_LOOK = (
 
 
 def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """A machine that cannot connect to receivers through no fault of theirs."""
+    """Find machines that cannot connect to receivers through no fault of theirs."""
     machines: dict[str, list[ProcessStatus]] = {}
     for each in facts.processes:
         if each.is_alive and each.offline_since:
@@ -393,7 +393,7 @@ def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 
 def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """In time, and with the first question out of the way."""
+    """Find alerts that are late, or wait for the first answer."""
     status = facts.alerts
     if status is not None and status.is_late and not facts.trouble:
         late = in_words((now - status.last_due_at).total_seconds())
@@ -430,7 +430,7 @@ BEATING: Final = (
 
 
 def find(facts: Facts, now: datetime) -> list[Finding]:
-    """Everything that wants a look, the worst first. `now`: `facts.at`, as every sign of process.
+    """Return everything that wants a look, the worst first. `now`: `facts.at`, as every heartbeat.
 
     What follows from another finding is not said again.
     """
@@ -480,7 +480,8 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
-    """One that said goodbye has no row, and one that was started anew has another."""
+    """Find processes that fell silent: one that ended in peace has no row, and one that was started
+    anew has another."""
     if not is_readable(facts):
         return
     for each in facts.processes:
@@ -597,21 +598,21 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
 
 
 def is_readable(facts: Facts) -> bool:
-    """Whether the database answers and has the tables of this version."""
+    """Return whether the database answers and has the tables of this version."""
     return facts.database is not None and facts.database.revision == facts.database.head
 
 
 def processes_of(facts: Facts, *kinds: str) -> list[ProcessStatus]:
-    """The processes of these kinds that are alive, each once."""
+    """Return the processes of these kinds that are alive, each once."""
     alive = {(each.host, each.pid): each for each in facts.processes if is_alive_of(each, kinds)}
     return list(alive.values())
 
 
 def is_alive_of(process: ProcessStatus, kinds: tuple[str, ...]) -> bool:
-    """Whether this is a living process of one of these kinds."""
+    """Return whether this is a living process of one of these kinds."""
     return process.kind in kinds and process.is_alive
 
 
 def last_sweep(facts: Facts) -> datetime | None:
-    """When somebody last looked for what is due."""
+    """Return when somebody last looked for what is due."""
     return facts.last_seen(heartbeats.SWEEP)

@@ -1,4 +1,4 @@
-"""How the portal is: all the facts that System shows."""
+"""Read how the portal is: all the facts that System shows."""
 
 import os
 import shutil
@@ -94,7 +94,7 @@ def open_transactions(connection: Connection) -> Sequence[Blocker]:
 
 
 def writer_of(url: str) -> Sequence[Blocker]:
-    """The process that writes to this SQLite at the moment, found without opening its files:
+    """Return the process that writes to this SQLite at the moment, found without opening its files:
     to close one would give up the locks of this process."""
     try:
         file = os.stat(f"{make_url(url).database}-shm")
@@ -135,7 +135,7 @@ class Backlog:
 
 
 def read_backlog() -> Backlog:
-    """How things stand now. Reads only, and never the whole backlog."""
+    """Return how things stand now. Reads only, and never the whole backlog."""
     current = session()
     return Backlog(
         waiting=_stored(current, DeliveryStatus.WAITING),
@@ -149,7 +149,7 @@ def _stored(current: Session, status: DeliveryStatus) -> int:
 
 
 def _oldest_due(current: Session, now: datetime) -> datetime | None:
-    """One probe of the index for each priority of the webhooks that have something due. What such
+    """Probe the index for each priority of the webhooks that have something due. What such
     a webhook has of other priorities rests, however long ago it was due.
 
     In order, what was due long before its turn came tells nothing, but for the first.
@@ -176,8 +176,8 @@ def _oldest_due(current: Session, now: datetime) -> datetime | None:
 
 
 def _turns(current: Session, webhook_ids: Sequence[int]) -> list[datetime]:
-    """Since when the first of each of these webhooks, which want them in order, could have gone:
-    it was due, and the one before it had ended."""
+    """Return since when the first of each of these webhooks, which want them in order, could have
+    gone: it was due, and the one before it had ended."""
     if not webhook_ids:
         return []
     before = aliased(Delivery)
@@ -274,12 +274,12 @@ class Facts:
     here: str = field(default_factory=gethostname)
 
     def last_seen(self, kind: str) -> datetime | None:
-        """When somebody of this kind last gave a sign, or did this periodic task."""
+        """Return when somebody of this kind last gave a sign, or did this periodic task."""
         return next((each.seen_at for each in self.processes if each.kind == kind), None)
 
 
 def read_facts(*, examines: bool = False) -> Facts:
-    """Everything that can be found out now. Never raises because a part is down.
+    """Return everything that can be found out now. Never raises because a part is down.
 
     `examines`: try what a Save would meet, for a process that has no heartbeats of its own.
     """
@@ -320,7 +320,7 @@ def read_facts(*, examines: bool = False) -> Facts:
 
 
 def has_met_closed(signs: Sequence[ProcessStatus], now: datetime) -> bool:
-    """Whether a sender has lately met a secret that does not open."""
+    """Return whether a sender has lately met a secret that does not open."""
     met = (each.seen_at for each in signs if each.kind == heartbeats.CLOSED_SECRET)
     return any(now - each < CLOSED_IS_RECENT for each in met)
 
@@ -355,7 +355,7 @@ def is_before_the_release(revision: str | None) -> bool:
 
 
 def newest_revision() -> str | None:
-    """The migration that this version of the portal needs."""
+    """Return the migration that this version of the portal needs."""
     return _known_revisions()[0]
 
 
@@ -372,14 +372,14 @@ def is_from_the_future(revision: str | None) -> bool:
 
 @lru_cache(maxsize=1)
 def _known_revisions() -> tuple[str, ...]:
-    """All migrations of this version, the newest first."""
+    """Return all migrations of this version, the newest first."""
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     return tuple(each.revision for each in ScriptDirectory.from_config(config).walk_revisions())
 
 
 def read_disks(found: Settings) -> list[Disk]:
-    """The disk of the instance folder, and of SQLite's file where that is another one."""
+    """Return the disk of the instance folder, and of SQLite's file where that is another one."""
     folders = [found.instance_dir]
     url = make_url(found.database_url)
     if url.get_backend_name() == "sqlite" and url.database:

@@ -34,7 +34,8 @@ class Recent:
 
 
 def read_deliveries() -> dict[tuple[str, str], int]:
-    """How many deliveries by (status, reason of the last attempt), at most `COUNTED` a status.
+    """Return how many deliveries by (status, reason of the last attempt), at most `COUNTED` a
+    status.
 
     Each status stands there without a reason, too, if only with 0: an alarm needs a series.
     """
@@ -54,7 +55,7 @@ def read_deliveries() -> dict[tuple[str, str], int]:
 
 
 def read_recent() -> Recent:
-    """The newest attempts that have ended, tests and people's own included."""
+    """Return the newest attempts that have ended, tests and people's own included."""
     current = session()
     since = database_time(current) - RECENT
     newest = (

@@ -1,4 +1,4 @@
-"""What the start page says: how far the portal has come, and what wants a look."""
+"""Count what the start page says: how far the portal has come, and what wants a look."""
 
 from dataclasses import dataclass
 
@@ -51,7 +51,7 @@ def overview() -> Overview:
 
 
 def _has_deliveries() -> bool:
-    """Whether the log has a line; tests before saving are not in it."""
+    """Return whether the log has a line; tests before saving are not in it."""
     current = session()
     listed = select(Delivery.id).where(Delivery.webhook_id.not_in(draft_ids(current))).limit(1)
     return current.execute(listed).first() is not None

@@ -1,4 +1,4 @@
-"""Whether this process is ready: from memory, as its heartbeats and those of others have found."""
+"""Keep in memory whether this process is ready, as heartbeats have found the database."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ SENDERS: Final = (worker_of(DELIVERIES), heartbeats.DISPATCHER)
 
 
 class Need(StrEnum):
-    """What somebody needs the portal for."""
+    """A purpose for which somebody needs the portal."""
 
     PAGES = "pages"
     SENDING = "sending"
@@ -42,9 +42,9 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HealthSnapshot:
-    """What the web reads with each heartbeat: whether the tables are of this version (None where
-    nobody could look), which processes live, why Redis cannot be used, if so, and since when all
-    sending is stopped."""
+    """The state that the web reads with each heartbeat: whether the tables are of this version
+    (None where nobody could look), which processes live, why Redis cannot be used, if so, and since
+    when all sending is stopped."""
 
     has_tables: bool | None = None
     processes: Sequence[ProcessStatus] = ()
@@ -63,7 +63,7 @@ class Ready:
     switch: str
 
     def is_ready(self, purpose: Need | None = None) -> bool:
-        """Whether nothing is missing for it; without a purpose, for all of them."""
+        """Return whether nothing is missing for it; without a purpose, for all of them."""
         parts = [self.database, self.migrations]
         if purpose is not Need.PAGES:
             parts.append(self.sending)
@@ -83,18 +83,18 @@ class Readiness:
 
     @property
     def has_heartbeats(self) -> bool:
-        """Whether this process has any at all."""
+        """Return whether this process has any at all."""
         return self._began is not None
 
     @property
     def is_overdue(self) -> bool:
-        """Whether heartbeats are missing: others will soon take this process for gone, or have done
-        so while it stood still."""
+        """Return whether heartbeats are missing: others will soon take this process for gone, or
+        have done so while it stood still."""
         return self.has_heartbeats and self._age() > OVERDUE
 
     @property
     def is_known(self) -> bool:
-        """Whether a heartbeat was good, or two were not."""
+        """Return whether a heartbeat was good, or two were not."""
         return self._good_at is not None or self._missed >= 2
 
     def begin(self) -> None:

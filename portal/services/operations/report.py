@@ -19,7 +19,7 @@ Lines = list[tuple[str, str]]
 
 
 def sending_lines(facts: Facts, now: datetime) -> Lines:
-    """What waits, and when somebody last looked for it."""
+    """Return what waits, and when somebody last looked for it."""
     backlog, swept_at = facts.backlog, last_sweep(facts)
     if backlog is None:
         return []
@@ -37,7 +37,7 @@ def sending_lines(facts: Facts, now: datetime) -> Lines:
 
 
 def alert_lines(facts: Facts, now: datetime) -> Lines:
-    """When alerts were looked for last, and when the clock does it next."""
+    """Return when alerts were looked for last, and when the clock does it next."""
     if facts.alerts is None:
         return []
     last = facts.alerts.last.finished_at if facts.alerts.last else None
@@ -48,7 +48,7 @@ def alert_lines(facts: Facts, now: datetime) -> Lines:
 
 
 def queue_lines(facts: Facts) -> Lines:
-    """The queues in Redis: notifications and tasks, for the deliveries themselves are in the
+    """Return the queues in Redis: notifications and tasks, for the deliveries themselves are in the
     database."""
     if facts.redis is None:
         return []
@@ -59,7 +59,7 @@ def queue_lines(facts: Facts) -> Lines:
 
 
 def version_lines(facts: Facts) -> Lines:
-    """What runs here, and where its data is."""
+    """Return what runs here, and where its data is."""
     database, redis = facts.database, facts.redis
     lines = [("Portal", facts.settings.version), ("Python", platform.python_version())]
     if database is not None:
@@ -78,7 +78,7 @@ def version_lines(facts: Facts) -> Lines:
 
 
 def setting_lines(facts: Facts) -> Lines:
-    """The settings that explain what the portal does; none of them is secret."""
+    """Return the settings that explain what the portal does; none of them is secret."""
     found = facts.settings
     allowed = ", ".join(str(each) for each in found.webhook_allowed_networks)
     denied = ", ".join(str(each) for each in found.webhook_denied_networks)
@@ -137,7 +137,7 @@ ROLES: Final = (
 
 
 def read_roles(facts: Facts) -> list[Role]:
-    """Every role, in a fixed order."""
+    """Return every role, in a fixed order."""
     return [_role(facts, *each) for each in ROLES]
 
 

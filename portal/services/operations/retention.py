@@ -1,4 +1,4 @@
-"""How long deliveries are kept: `RETENTION_DAYS` after they ended; then they go with all of theirs.
+"""Remove deliveries `RETENTION_DAYS` after they ended, with all of theirs.
 
 Small transactions; rows that somebody works at are left to the next run. The timeline of an asset
 keeps its lines.
@@ -83,7 +83,7 @@ def prune(seconds: float | None = None) -> dict[str, int]:
 
 
 def count() -> dict[str, int]:
-    """What `prune` would let go now, by the same names. Reads only."""
+    """Return what `prune` would let go now, by the same names. Reads only."""
     before = _before()
     is_used = exists().where(Delivery.webhook_id == Webhook.id, ~_is_over(before))
     return {
@@ -98,13 +98,13 @@ def count() -> dict[str, int]:
 
 
 def kept_until(finished_at: datetime | None) -> datetime | None:
-    """Until when a delivery that ended then is kept; None while it has not ended."""
+    """Return until when a delivery that ended then is kept; None while it has not ended."""
     return finished_at + timedelta(days=settings().retention_days) if finished_at else None
 
 
 def held_until(created_at: datetime, off_at: datetime | None) -> datetime:
-    """Until when a held delivery is kept; then it is stopped. `off_at`: since when its webhook is
-    off; None for one that is on, which kept what was held."""
+    """Return until when a held delivery is kept; then it is stopped. `off_at`: since when its
+    webhook is off; None for one that is on, which kept what was held."""
     since = max(created_at, off_at) if off_at else created_at
     return since + timedelta(days=settings().retention_days)
 
@@ -148,7 +148,7 @@ def _let_go(before: datetime, after: Place) -> tuple[int, Place | None]:
 
 
 def _let_go_unheard(before: datetime, after: int) -> tuple[int, int | None]:
-    """Events that nobody asked for, or whose deliveries went without them."""
+    """Remove events that nobody subscribed to, or whose deliveries went without them."""
     with writing() as current:
         wanted, last = _unheard(current, before, after)
         ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
@@ -182,7 +182,7 @@ def _forget(before: datetime, _after: int) -> tuple[int, int | None]:
 
 
 def _let_go_webhooks(current: Session) -> int:
-    """A deleted webhook goes with its last delivery."""
+    """Remove deleted webhooks of which no delivery is left."""
     is_used = exists().where(Delivery.webhook_id == Webhook.id)
     wanted = select(Webhook.id).where(_is_long_deleted(), ~is_used).limit(BATCH)
     ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
@@ -193,7 +193,7 @@ def _let_go_webhooks(current: Session) -> int:
 def _locked(
     current: Session, before: datetime, wanted: ColumnElement[bool], after: Place
 ) -> tuple[Sequence[int], Place | None]:
-    """The next that were stored before `before`, locked; somebody else's are passed over.
+    """Return the next that were stored before `before`, locked; somebody else's are passed over.
 
     They are walked by their times: the millions that are younger are never looked at.
     """
@@ -230,7 +230,7 @@ def _is_over(before: datetime) -> ColumnElement[bool]:
 
 
 def _stored() -> ColumnElement[str]:
-    """The status, hidden from the planner: its index leads through the whole log."""
+    """Return the status, hidden from the planner: its index leads through the whole log."""
     return func.coalesce(Delivery.status, "")
 
 

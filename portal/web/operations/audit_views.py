@@ -66,7 +66,7 @@ class TrailLine:
 
 
 def line_of(entry: TrailEntry) -> TrailLine:
-    """The entry in words."""
+    """Return the entry in words."""
     return TrailLine(
         at=entry.at,
         by=entry.by,
@@ -90,7 +90,7 @@ def kind_words(kind: str) -> str:
 
 
 def plain_value(value: Any) -> str:
-    """A changed value as a person reads it."""
+    """Return a changed value as a person reads it."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -115,7 +115,7 @@ def _detail(kind: str, name: str, change: Any) -> tuple[str, str, str]:
 
 
 def _thing(entry: TrailEntry) -> str:
-    """A delivery goes by its event."""
+    """Return its name; a delivery goes by its event."""
     name = entry.target_name or entry.target_id
     return event_name(name) if entry.kind == "delivery" and name in set(EventName) else name
 
@@ -154,7 +154,7 @@ class TrailFilterForm(FilterForm):
         self.kind.choices = [("", "Everything"), *sorted(kinds, key=itemgetter(1))]
 
     def chosen(self) -> TrailFilter:
-        """What the trail is narrowed to, once `validate` has said that all can be read."""
+        """Return what the trail is narrowed to, once `validate` has said that all can be read."""
         return TrailFilter(
             person=uuid_or_none(self.who.data),
             nobody=self.who.data == NOBODY,
@@ -178,7 +178,7 @@ def index() -> tuple[str, int]:
 
 
 def _trail_page(form: TrailFilterForm) -> tuple[str, int]:
-    """The trail under its filter; without a row, and with 400, while that cannot be read."""
+    """Return the trail under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("audit.index")
     page: Page[TrailEntry] = Page([])
     if form.validate():
@@ -222,7 +222,7 @@ def _rows(wanted: TrailFilter) -> Iterator[Sequence[object]]:
 
 
 def _chips(form: TrailFilterForm, rows: Sequence[TrailEntry]) -> list[dict[str, str]]:
-    """The filters in force, each with the address without it."""
+    """Return the filters in force, each with the address without it."""
     thing = rows[0].target_name if rows else form.target.data or ""
     return [
         {

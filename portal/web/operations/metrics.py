@@ -20,7 +20,7 @@ SILENT: Final = int(heartbeats.SILENT_AFTER.total_seconds())
 
 
 def exposition() -> bytes:
-    """The text that Prometheus reads."""
+    """Return the text that Prometheus reads."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot())
     return generate_latest(registry)

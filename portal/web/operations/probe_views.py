@@ -33,8 +33,8 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 @requires(PUBLIC)
 def readyz() -> tuple[Response, int]:
-    """Whether pages can be used and deliveries are sent, or one of them (`?for=pages`); from
-    memory. Which part is missing is told to our own people only."""
+    """Say whether pages can be used and deliveries are sent, or one of them (`?for=pages`), from
+    memory. Only our own people are told which part is missing."""
     wanted = request.args.get("for")
     if wanted is not None and wanted not in list(Need):
         return jsonify({"ready": False, "for": "unknown"}), 400
@@ -56,7 +56,8 @@ def metrics() -> Response:
 
 
 def is_trusted() -> bool:
-    """Whether details may be told: with the token; in a trial without one, to this machine itself.
+    """Return whether details may be told: with the token; in a trial without one, to this machine
+    itself.
 
     A proxy on this machine speaks for anybody, and a bare one does not even say so: this machine
     is asked for a token too, where others may reach it.
@@ -88,7 +89,7 @@ def init_app(app: Flask) -> None:
 
 
 def is_passed_on() -> bool:
-    """Whether this request says that a proxy passed it on. Anybody may say so."""
+    """Return whether this request says that a proxy passed it on. Anybody may say so."""
     return any(name.lower().startswith(FORWARDED) for name, _ in request.headers)
 
 
