@@ -107,7 +107,7 @@ def store_backlog(events: int) -> int:
     """Store events with their deliveries, a transaction each, as actions do; nothing is sent before
     `let_go`. Returns how many deliveries."""
     with writing() as current:
-        current.execute(update(Webhook).values(not_before=utcnow() + timedelta(hours=1)))
+        current.execute(update(Webhook).values(backoff_until=utcnow() + timedelta(hours=1)))
     for number in range(events):
         publish(asset_id=number + 1, note=NOTE)
     db.session.rollback()
@@ -117,7 +117,7 @@ def store_backlog(events: int) -> int:
 def let_go() -> datetime:
     """Have the backlog sent from now on; return when that was committed."""
     with writing() as current:
-        current.execute(update(Webhook).values(not_before=None))
+        current.execute(update(Webhook).values(backoff_until=None))
         notify(current)
     return utcnow()
 

@@ -42,7 +42,7 @@ THROTTLING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How a webhook stands. `pause`: the present pause in seconds, 0 while it is open.
+    """How a webhook stands. `backoff_seconds`: the present back-off, 0 while there is none.
 
     `failing_since`: its first failure that no success has followed. `failures_in_row` counts since
     then, and anew once its settings were changed. `stopped_for`: how many seconds since then all
@@ -52,8 +52,8 @@ class Health:
     failures_in_row: int = 0
     failing_since: datetime | None = None
     throttled: bool = False
-    pause: int = 0
-    not_before: datetime | None = None
+    backoff_seconds: int = 0
+    backoff_until: datetime | None = None
     stopped_for: int = 0
 
 
@@ -136,7 +136,7 @@ def has_asked(until: datetime | None, now: datetime) -> bool:
 
 def _throttled(health: Health, end: End, now: datetime) -> Health:
     """Pause, or pause longer. Eight that were under way together when it broke are one failure."""
-    pause = health.pause
+    pause = health.backoff_seconds
     if not health.throttled:
         pause = FIRST_PAUSE
     elif end.was_probe:
@@ -144,6 +144,6 @@ def _throttled(health: Health, end: End, now: datetime) -> Health:
     elif not end.retry_after:
         return health
     until = now + timedelta(seconds=max(pause, end.retry_after or 0))
-    if health.throttled and not end.was_probe and health.not_before is not None:
-        until = max(until, health.not_before)
-    return replace(health, throttled=True, pause=pause, not_before=until)
+    if health.throttled and not end.was_probe and health.backoff_until is not None:
+        until = max(until, health.backoff_until)
+    return replace(health, throttled=True, backoff_seconds=pause, backoff_until=until)

@@ -29,7 +29,7 @@ class WebhookState(StrEnum):
 
 
 class OffReason(StrEnum):
-    """Why a webhook is off. `LOST_KEY`: what it is sent with cannot be opened any more."""
+    """The cause of a webhook's being off. `LOST_KEY`: its secrets cannot be decrypted any more."""
 
     PERSON = "person"
     GONE = "gone"
@@ -37,7 +37,7 @@ class OffReason(StrEnum):
     LOST_KEY = "lost_key"
 
 
-# Those for which nobody pressed a button: somebody has to look.
+# Not by a person: somebody has to look.
 OURS: Final = (OffReason.GONE, OffReason.FAILING, OffReason.LOST_KEY)
 
 
@@ -45,9 +45,9 @@ class Webhook(Base):
     """A subscription. Secrets and header values are encrypted with the row's id inside.
 
     `url_is_secret`: an administrator said so; some are anyway (`engine/http/address_mask.py`).
-    While `throttled`, one delivery at a time goes as a probe, after `not_before`; `pause` is the
-    present wait in seconds. `stopped_for`: how many seconds all sending was stopped since it fails.
-    `reopened_at`: since then what waited for a retry is being made due.
+    While `throttled`, one delivery at a time is sent as a probe after `backoff_until`, which is
+    `backoff_seconds` after the last. `stopped_for`: how many seconds all sending was stopped since
+    it fails. `reopened_at`: since then what waited for a retry is being made due.
     A draft keeps in `draft_form` what its form says and no column has; `draft_of` is the public id
     of the webhook that the form edits.
     """
@@ -73,8 +73,8 @@ class Webhook(Base):
     headers_enc: Mapped[bytes | None]
     in_order: Mapped[bool] = mapped_column(default=False)
     throttled: Mapped[bool] = mapped_column(default=False)
-    pause: Mapped[int] = mapped_column(default=0)
-    not_before: Mapped[datetime | None]
+    backoff_seconds: Mapped[int] = mapped_column(default=0)
+    backoff_until: Mapped[datetime | None]
     reopened_at: Mapped[datetime | None]
     failures_in_row: Mapped[int] = mapped_column(default=0)
     failing_since: Mapped[datetime | None]

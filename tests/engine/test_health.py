@@ -19,7 +19,9 @@ from portal.engine.retry_policy import AttemptKind
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FINE = Health()
-THROTTLED = Health(failures_in_row=1, failing_since=NOW, throttled=True, pause=5, not_before=NOW)
+THROTTLED = Health(
+    failures_in_row=1, failing_since=NOW, throttled=True, backoff_seconds=5, backoff_until=NOW
+)
 
 
 def fails(reason: Reason, *, probe: bool = False, retry_after: float | None = None) -> End:
@@ -31,8 +33,8 @@ def succeeds(kind: AttemptKind = AttemptKind.SCHEDULED) -> End:
 
 
 def seconds(health: Health) -> float:
-    assert health.not_before is not None
-    return (health.not_before - NOW).total_seconds()
+    assert health.backoff_until is not None
+    return (health.backoff_until - NOW).total_seconds()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_the_receiver_may_ask_for_a_longer_pause_but_not_for_a_shorter_one() -> 
     assert seconds(health_after(FINE, fails(Reason.RATE, retry_after=90), NOW)) == 90
     assert seconds(health_after(FINE, fails(Reason.RATE, retry_after=1), NOW)) == 5
     later = health_after(THROTTLED, fails(Reason.RATE, retry_after=90), NOW)
-    assert (seconds(later), later.pause) == (90, 5)
+    assert (seconds(later), later.backoff_seconds) == (90, 5)
 
 
 def test_of_several_pauses_that_were_asked_for_the_longest_counts() -> None:
@@ -83,11 +85,11 @@ def test_of_several_pauses_that_were_asked_for_the_longest_counts() -> None:
 
 
 def test_a_pause_of_which_nothing_is_known_is_counted_from_now() -> None:
-    unknown = replace(THROTTLED, not_before=None, pause=0)
+    unknown = replace(THROTTLED, backoff_until=None, backoff_seconds=0)
     asked = health_after(unknown, fails(Reason.RATE, retry_after=90), NOW)
-    assert (seconds(asked), asked.pause) == (90, 0)
+    assert (seconds(asked), asked.backoff_seconds) == (90, 0)
     probed = health_after(unknown, fails(Reason.REFUSED, probe=True), NOW)
-    assert (seconds(probed), probed.pause) == (2, 2)
+    assert (seconds(probed), probed.backoff_seconds) == (2, 2)
 
 
 def test_a_success_opens_it_and_forgets_the_failures() -> None:

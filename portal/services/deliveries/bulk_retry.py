@@ -582,7 +582,7 @@ def standstills(
     if not tasks:
         return {}
     current = session()
-    alone = or_(Webhook.throttled, Webhook.not_before > database_time(current)).label("is_alone")
+    alone = or_(Webhook.throttled, Webhook.backoff_until > database_time(current)).label("is_alone")
     statement = select(Webhook.id, Webhook.public_id, alone).where(Webhook.public_id.in_(webhooks))
     rows, is_stopped = current.execute(statement).all(), find_stop() is not None
     found: dict[tuple[int, UUID], Standstill] = {}
@@ -626,10 +626,10 @@ def troubles(task: Task) -> list[HaltedWebhook]:
     now = database_time(current)
     left = left_by_webhook(current, task.id)
     waiting = [part.webhook_id for part in left if part.waits]
-    statement = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.not_before).where(
+    statement = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.backoff_until).where(
         or_(
             and_(Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))),
-            and_(Webhook.id.in_(part.webhook_id for part in left), Webhook.not_before > now),
+            and_(Webhook.id.in_(part.webhook_id for part in left), Webhook.backoff_until > now),
         )
     )
     rows = current.execute(statement.order_by(Webhook.name)).all()
@@ -646,8 +646,8 @@ def troubles(task: Task) -> list[HaltedWebhook]:
             counts.get(row.id, 0) + handed[row.id] - trying.get(row.id, 0),
             trying.get(row.id, 0),
             is_halted=row.id in stopped,
-            until=row.not_before if row.not_before and row.not_before > now else None,
-            has_asked=has_asked(row.not_before, now),
+            until=row.backoff_until if row.backoff_until and row.backoff_until > now else None,
+            has_asked=has_asked(row.backoff_until, now),
         )
         for row in rows
     ]

@@ -304,7 +304,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     delivery, event, webhook = row
     now, lease = database_time(current), leases.lease_of(current, delivery.id)
     status = shown_status(delivery.status, lease.until if lease else None, now)
-    pause = paused_until(delivery.priority, webhook.not_before, now, in_order=webhook.in_order)
+    pause = paused_until(delivery.priority, webhook.backoff_until, now, in_order=webhook.in_order)
     head = heads(current, [webhook.id])[webhook.id] if webhook.in_order else None
     return DeliveryDetail(
         row_id=delivery.id,

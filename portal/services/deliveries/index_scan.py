@@ -120,7 +120,7 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
             Webhook.public_id.label("webhook_public_id"),
             Webhook.name.label("webhook_name"),
             Webhook.in_order,
-            Webhook.not_before,
+            Webhook.backoff_until,
             Webhook.off_at,
             is_active.label("is_webhook_active"),
         )

@@ -135,7 +135,7 @@ def _row(
     waits_behind = _waits_its_turn(row) and (ahead[row.webhook_id] or row.id) < row.id
     status = shown_status(row.status, row.leased_until, now)
     is_leased = row.leased_kind is not None  # an attempt that has no row of its own yet
-    pause = paused_until(row.priority, row.not_before, now, in_order=row.in_order)
+    pause = paused_until(row.priority, row.backoff_until, now, in_order=row.in_order)
     waits_for = paused_for(status, row.due_at, pause, is_behind=waits_behind)
     is_sent_to = row.is_webhook_active or row.priority == Priority.TEST
     goes_by_itself = row.status in OPEN and is_sent_to and not waits_behind
@@ -347,14 +347,14 @@ PAUSABLE: Final = (StatusFilter.WAITING, StatusFilter.RETRYING, StatusFilter.PAU
 def count_of_webhook(current: Session, status: StatusFilter, webhook: UUID, now: datetime) -> int:
     """Count how many (`capped`). While it is paused or wants them in order, each has to be looked
     at: the oldest that are open, up to twice the limit. `now`: the database's clock."""
-    columns = (Webhook.id, Webhook.state, Webhook.not_before, Webhook.in_order)
+    columns = (Webhook.id, Webhook.state, Webhook.backoff_until, Webhook.in_order)
     hook = current.execute(select(*columns).where(Webhook.public_id == webhook)).one_or_none()
     if hook is None or hook.state == WebhookState.DRAFT:
         return 0
     mine = Delivery.webhook_id == hook.id
     if status not in PAUSABLE:
         return capped(current, select(literal(1)).where(mine, *of_status(status, now)))
-    if not hook.in_order and (hook.not_before is None or hook.not_before <= now):
+    if not hook.in_order and (hook.backoff_until is None or hook.backoff_until <= now):
         if status is StatusFilter.PAUSED:
             return 0
         of_it = (mine, Delivery.status == status, nobody_sends(now))

@@ -376,7 +376,7 @@ def _webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
         Webhook.deleted_at,
         Webhook.throttled,
         Webhook.failing_since,
-        Webhook.not_before,
+        Webhook.backoff_until,
         Webhook.last_delivered_at,
         Webhook.in_order,
     ).where(Webhook.id.in_(set(ids)))
@@ -421,7 +421,7 @@ def _problem(
     lowest, highest = group.codes or (None, None)
     is_gone = hook.deleted_at is not None
     is_on = hook.state == WebhookState.ACTIVE and not is_gone
-    is_paused = is_on and hook.not_before is not None and hook.not_before > now
+    is_paused = is_on and hook.backoff_until is not None and hook.backoff_until > now
     arrived_at, failed_at = hook.last_delivered_at, group.failed_at
     has_arrived = bool(arrived_at and failed_at and arrived_at > failed_at)
     return Problem(
@@ -450,7 +450,7 @@ def _next_retry(group: Group, hook: AnyRow) -> datetime | None:
     """Return None for what failed for good. In order, the head probes at its own time."""
     if group.due_at is None:
         return None
-    return group.due_at if hook.in_order else max(group.due_at, hook.not_before)
+    return group.due_at if hook.in_order else max(group.due_at, hook.backoff_until)
 
 
 def _severity(problem: Problem) -> tuple[Any, ...]:

@@ -181,7 +181,7 @@ def has_dismissals(current: Session, webhook_id: int | None = None) -> bool:
 
 def paused_webhooks(current: Session, now: datetime, webhook_id: int | None = None) -> list[int]:
     """Return the row ids of the webhooks that are left alone now; of one, if given."""
-    statement = select(Webhook.id).where(Webhook.not_before > now)
+    statement = select(Webhook.id).where(Webhook.backoff_until > now)
     if webhook_id is not None:
         statement = statement.where(Webhook.id == webhook_id)
     return list(current.scalars(statement))

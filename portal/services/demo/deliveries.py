@@ -178,7 +178,7 @@ class Sender:
         at, is_under_way = self._clock, Task.state.in_([TaskState.WAITING, TaskState.RUNNING])
         due = (
             select(func.min(Delivery.due_at)).where(is_open(), Delivery.due_at > at),
-            select(func.min(Webhook.not_before)).where(Webhook.not_before > at),
+            select(func.min(Webhook.backoff_until)).where(Webhook.backoff_until > at),
             select(func.min(Task.due_at)).where(is_under_way, Task.due_at > at),
         )
         return min(filter(None, map(self._current.scalar, due)), default=None)

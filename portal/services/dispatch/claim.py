@@ -145,7 +145,7 @@ def _quotas(wanted: Claimable, webhook: LockedWebhook, most: int, now: datetime)
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
         return
     cap = most_at_once(most, throttled=webhook.throttled, in_order=webhook.in_order)
-    is_paused = webhook.not_before is not None and webhook.not_before > now
+    is_paused = webhook.backoff_until is not None and webhook.backoff_until > now
     for priority in wanted.priorities if wanted.places else ():
         # In order, the normal one is the head of the queue, which probes at its own time.
         is_head = webhook.in_order and priority is Priority.NORMAL

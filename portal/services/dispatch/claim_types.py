@@ -78,7 +78,7 @@ class LockedWebhook(NamedTuple):
     state: str
     deleted_at: datetime | None
     in_order: bool
-    not_before: datetime | None
+    backoff_until: datetime | None
 
     @property
     def target(self) -> Target:

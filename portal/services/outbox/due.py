@@ -212,7 +212,7 @@ def _due_flags(
 ) -> list[ColumnElement[Any]]:
     """The columns of `Flags` from `id` to `due_3`."""
     is_on = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None), has_room)
-    not_paused = or_(Webhook.not_before.is_(None), Webhook.not_before <= moment)
+    not_paused = or_(Webhook.backoff_until.is_(None), Webhook.backoff_until <= moment)
     # In order, only the head probes, and at its own due time: the webhook's pause is not asked.
     usual = and_(is_on, Webhook.in_order.is_(False), not_paused)
     head = and_(is_on, Webhook.in_order.is_(True), _head_is_due(moment))
@@ -281,17 +281,17 @@ def _is_due(priority: Priority, moment: ColumnElement[datetime]) -> ColumnElemen
 
 
 def paused_until(
-    priority: int, not_before: datetime | None, now: datetime, *, in_order: bool
+    priority: int, backoff_until: datetime | None, now: datetime, *, in_order: bool
 ) -> datetime | None:
     """Until when it waits because its receiver is left alone; None: it does not.
 
     A test and a person's Retry wait for nobody. In order, the head probes at its own time.
     `now`: the database's clock.
     """
-    if not_before is None or not_before <= now:
+    if backoff_until is None or backoff_until <= now:
         return None
     waits = priority == Priority.BULK or (priority == Priority.NORMAL and not in_order)
-    return not_before if waits else None
+    return backoff_until if waits else None
 
 
 def paused_for(
@@ -337,7 +337,7 @@ def seen_statuses(
     found = {}
     for each, hook in known:
         status = shown_status(each.status, leased.get(each.id), now)
-        pause = paused_until(each.priority, hook.not_before, now, in_order=hook.in_order)
+        pause = paused_until(each.priority, hook.backoff_until, now, in_order=hook.in_order)
         has_turn = not hook.in_order or each.priority == Priority.TEST or each.prior_status
         is_behind = not has_turn and (ahead[hook.id] or each.id) < each.id
         held_up = paused_for(status, each.due_at, pause, is_behind=is_behind)
@@ -357,7 +357,7 @@ def is_left_alone(now: datetime) -> ColumnElement[bool]:
 
 def is_where_nothing_arrives(now: datetime) -> ColumnElement[bool]:
     """Its receiver is left alone, whenever this one goes itself, as a condition on deliveries."""
-    return _of_webhook(func.coalesce(Webhook.not_before, now) > now)
+    return _of_webhook(func.coalesce(Webhook.backoff_until, now) > now)
 
 
 def is_behind() -> ColumnElement[bool]:
@@ -370,7 +370,7 @@ def _is_left_alone(now: datetime) -> ColumnElement[bool]:
         Delivery.priority == Priority.BULK,
         and_(Delivery.priority == Priority.NORMAL, Webhook.in_order.is_(False)),
     )
-    pause = func.coalesce(Webhook.not_before, now)
+    pause = func.coalesce(Webhook.backoff_until, now)
     return and_(pause > now, pause > Delivery.due_at, waits)
 
 

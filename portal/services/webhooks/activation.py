@@ -127,7 +127,7 @@ def end_backoff(webhook: Webhook) -> None:
     """Send to a locked webhook at once, because what was changed may have mended it. Failures are
     counted anew; it fails until something arrives."""
     webhook.failures_in_row = 0
-    webhook.throttled, webhook.pause, webhook.not_before = False, 0, None
+    webhook.throttled, webhook.backoff_seconds, webhook.backoff_until = False, 0, None
 
 
 def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool = False) -> int:

@@ -31,8 +31,8 @@ class HealthRow(NamedTuple):
     failures_in_row: int
     failing_since: datetime | None
     throttled: bool
-    pause: int
-    not_before: datetime | None
+    backoff_seconds: int
+    backoff_until: datetime | None
     stopped_for: int
     version: int
     last_delivered_at: datetime | None
@@ -92,8 +92,8 @@ def write_health(
             changed["last_delivered_at"] = now
         if changed:
             changes.append({"id": webhook_id, **changed})
-        if after.not_before is not None and after.not_before != before.not_before:
-            backoffs[webhook_id] = round((after.not_before - now).total_seconds())
+        if after.backoff_until is not None and after.backoff_until != before.backoff_until:
+            backoffs[webhook_id] = round((after.backoff_until - now).total_seconds())
         if before.throttled and not after.throttled:
             reopen(connection, webhook.id, webhook.in_order, now)
         if after.failures_in_row > before.failures_in_row and is_hopeless(after, now):
@@ -107,7 +107,7 @@ def _health_of(webhook: HealthRow) -> Health:
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
         throttled=webhook.throttled,
-        pause=webhook.pause,
-        not_before=webhook.not_before,
+        backoff_seconds=webhook.backoff_seconds,
+        backoff_until=webhook.backoff_until,
         stopped_for=webhook.stopped_for,
     )

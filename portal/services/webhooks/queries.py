@@ -178,7 +178,7 @@ def next_attempt(current: Session, webhook: Webhook) -> datetime | None:
         head = select(Delivery.due_at).where(Delivery.id == head_of(webhook.id))
         firsts[Priority.NORMAL] = head.scalar_subquery()
     dues = zip(firsts, current.execute(select(*firsts.values())).one(), strict=True)
-    now, pause = database_now(current.connection()), webhook.not_before
+    now, pause = database_now(current.connection()), webhook.backoff_until
     times = [
         max(due_at, paused_until(priority, pause, now, in_order=webhook.in_order) or due_at)
         for priority, due_at in dues
@@ -232,7 +232,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
         Webhook.state,
         Webhook.off_reason,
         Webhook.throttled,
-        Webhook.not_before,
+        Webhook.backoff_until,
         Webhook.failures_in_row,
         Webhook.failing_since,
         Webhook.stopped_for,
@@ -252,7 +252,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             needs_attention=is_in_trouble(row),
             off_reason=row.off_reason,
             turns_off_at=turns_off_at(row, common_now()),
-            paused_until=row.not_before,
+            paused_until=row.backoff_until,
             event_count=row.event_count,
             last=latest.get(row.last_id),
             has_missing=row.has_missing,

@@ -31,7 +31,7 @@ from tests.support.factories import Hook, make_user, make_webhook, publish
 
 CAP = 8
 EVENTS = (EventName.CREATED, EventName.LOST)
-HEALTH = ("failures_in_row", "failing_since", "throttled", "pause", "not_before")
+HEALTH = ("failures_in_row", "failing_since", "throttled", "backoff_seconds", "backoff_until")
 WELL = (0, None, False, 0, None)
 SECOND = timedelta(seconds=1)
 
@@ -137,7 +137,7 @@ class World:
         with writing() as current:
             past = database_now(current.connection()) - SECOND
             current.execute(update(Delivery).where(Delivery.due_at > past).values(due_at=past))
-            current.execute(update(Webhook).where(Webhook.throttled).values(not_before=past))
+            current.execute(update(Webhook).where(Webhook.throttled).values(backoff_until=past))
             if leases:
                 current.execute(update(Lease).values(until=past))
             under_way = Task.state.in_(["waiting", "running"])
@@ -176,7 +176,7 @@ class World:
         assert is_test or hook.state == "active"
         if row.prior_status == "delivered":
             assert row.id in self.wanted_again, "it had arrived, and nobody wanted it again"
-        if hook.not_before is not None and hook.not_before > now:
+        if hook.backoff_until is not None and hook.backoff_until > now:
             waits_for_nobody = is_test or row.priority == Priority.INTERACTIVE
             assert waits_for_nobody or (hook.in_order and row.priority == Priority.NORMAL)
 

@@ -63,7 +63,7 @@ def end_pause() -> None:
     """The clock moves on until every throttled webhook may be probed."""
     with writing() as current:
         past = database_now(current.connection()) - SECOND
-        current.execute(update(Webhook).where(Webhook.throttled).values(not_before=past))
+        current.execute(update(Webhook).where(Webhook.throttled).values(backoff_until=past))
 
 
 def ask_for_retry(

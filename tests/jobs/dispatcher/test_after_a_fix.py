@@ -81,7 +81,7 @@ def test_a_changed_address_key_or_header_ends_the_pause_and_a_success_the_failin
     edit(hook, ana, **changes)
     now = webhook(hook.id)
     assert (now.failures_in_row, now.failing_since) == (0, since)
-    assert (now.throttled, now.pause, now.not_before) == (False, 0, None)
+    assert (now.throttled, now.backoff_seconds, now.backoff_until) == (False, 0, None)
     assert waits(hook) == 3
     publish()
     write_down(*(ended(each) for each in claim()))

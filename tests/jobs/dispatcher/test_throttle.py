@@ -57,7 +57,7 @@ def test_one_goes_as_a_probe_when_the_pause_is_over(receiver: Receiver) -> None:
     end_pause()
     deliver_due()
     assert len(receiver.received) == 9
-    assert webhook(hook.id).pause == 10
+    assert webhook(hook.id).backoff_seconds == 10
     assert not due.has_claimable()
 
 
@@ -106,7 +106,7 @@ def test_a_day_off_is_asked_for_and_granted(receiver: Receiver) -> None:
     deliver_due()
     with writing() as current:
         now = database_now(current.connection())
-    pause = webhook(hook.id).not_before - now
+    pause = webhook(hook.id).backoff_until - now
     assert timedelta(seconds=110) < pause <= timedelta(seconds=120)
     assert only_delivery().due_at - now > timedelta(seconds=110)
 

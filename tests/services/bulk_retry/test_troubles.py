@@ -56,10 +56,10 @@ def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor)
     now = utcnow()
     soon, late = now + SOON, now + LATE
     away: dict[str, dict[str, Any]] = {
-        "Sync": {"throttled": True, "not_before": soon},
-        "Gate": {"throttled": True, "not_before": late},
-        "Door": {"throttled": True, "not_before": now - timedelta(minutes=1)},
-        "Desk": {"not_before": soon},
+        "Sync": {"throttled": True, "backoff_until": soon},
+        "Gate": {"throttled": True, "backoff_until": late},
+        "Door": {"throttled": True, "backoff_until": now - timedelta(minutes=1)},
+        "Desk": {"backoff_until": soon},
         "Well": {},
     }
     hooks = {name: make_webhook(name=name, **columns) for name, columns in away.items()}
@@ -111,7 +111,7 @@ def test_why_nothing_goes_out_is_the_first_of_three_reasons(
     monkeypatch.setattr(bulk_retry, "MOST_FAILURES", 1)
     ill, slow, waits, well = (make_webhook() for _ in range(4))
     set_webhook(slow, throttled=True)
-    set_webhook(waits, not_before=utcnow() + SOON)
+    set_webhook(waits, backoff_until=utcnow() + SOON)
     (made,) = some(1, ill)
     some(2, ill)
     for hook in (slow, waits, well):
@@ -171,7 +171,7 @@ def many_failed(hook: Hook, count: int) -> None:
 
 
 def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Flask) -> None:
-    hook = make_webhook(throttled=True, not_before=utcnow() + SOON)
+    hook = make_webhook(throttled=True, backoff_until=utcnow() + SOON)
     make_delivery(hook)
     make_delivery(hook, status="retrying", tries=1)
     counted = bulk_retry_selection.count(all_that(LogFilter()))

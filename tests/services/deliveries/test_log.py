@@ -78,7 +78,7 @@ def test_sending_is_what_has_a_live_lease() -> None:
 
 def test_needs_attention_is_what_failed_what_is_paused_and_what_was_tried_three_times() -> None:
     later = utcnow() + timedelta(minutes=4)
-    away = make_webhook(throttled=True, pause=300, not_before=later)
+    away = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     ordered = make_webhook(in_order=True)
     failed = make_delivery(status="failed")
     test = make_delivery(status="failed", priority=Priority.TEST)
@@ -100,8 +100,8 @@ def test_needs_attention_is_what_failed_what_is_paused_and_what_was_tried_three_
 def test_paused_is_what_something_else_than_its_own_time_holds_up() -> None:
     now = utcnow()
     later = now + timedelta(minutes=4)
-    away = make_webhook(throttled=True, pause=300, not_before=later)
-    ordered = make_webhook(in_order=True, throttled=True, not_before=later)
+    away = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
+    ordered = make_webhook(in_order=True, throttled=True, backoff_until=later)
     untried = make_delivery(away)
     tried = make_delivery(away, status="retrying", tries=1)
     by_its_own_time = make_delivery(
@@ -148,7 +148,7 @@ def test_paused_is_what_something_else_than_its_own_time_holds_up() -> None:
 
 
 def test_verbs_go_by_the_status_below_the_pause() -> None:
-    away = make_webhook(throttled=True, not_before=utcnow() + timedelta(minutes=4))
+    away = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=4))
     make_delivery(away, status="retrying", tries=1)
     make_delivery(away)
     untried, tried = log_pages.find_page(LogFilter()).page.rows

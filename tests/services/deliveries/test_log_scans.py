@@ -60,7 +60,7 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
     monkeypatch.setattr(index_scan, "MOST_READ", READ)
     now = utcnow()
     assets = [make_asset(f"Dock {n}", asset_tag=f"D-{n}") for n in range(4)]
-    away = make_webhook(name=AWAY, throttled=True, not_before=now + timedelta(hours=1))
+    away = make_webhook(name=AWAY, throttled=True, backoff_until=now + timedelta(hours=1))
     hooks = [make_webhook().id, make_webhook(state="off").id, away.id]
     draft = make_webhook(state="draft").id
     with writing() as current:

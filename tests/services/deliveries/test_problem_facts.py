@@ -57,7 +57,7 @@ def test_reasons_that_read_the_same_tell_the_earliest_retry_and_the_last_failure
     reasons: tuple[str, str],
 ) -> None:
     now, until = utcnow(), utcnow() + 2 * MINUTE
-    hook = make_webhook(throttled=True, not_before=until)
+    hook = make_webhook(throttled=True, backoff_until=until)
     for reason, minutes in zip(reasons, (9, 5), strict=True):
         retried(hook, reason, due_at=now + minutes * MINUTE)
     fail(hook, "no_reply", None, finished_at=now - 9 * MINUTE)
@@ -89,7 +89,7 @@ def test_in_order_the_head_goes_at_its_own_time_else_no_sooner_than_the_pause_en
     in_order: bool,
 ) -> None:
     now = utcnow()
-    hook = make_webhook(in_order=in_order, throttled=True, not_before=now + 9 * MINUTE)
+    hook = make_webhook(in_order=in_order, throttled=True, backoff_until=now + 9 * MINUTE)
     retried(hook, "refused", due_at=now + 5 * MINUTE)
     found = problem(hook)
     assert found.next_retry_at == now + (5 if in_order else 9) * MINUTE

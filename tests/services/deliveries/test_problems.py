@@ -111,7 +111,7 @@ def test_what_is_tried_again_and_again_counts_from_the_third_attempt_until_it_is
 
 def test_what_waits_for_a_receiver_that_is_left_alone_is_a_problem_with_its_time() -> None:
     until = utcnow() + timedelta(minutes=10)
-    door = make_webhook(name="Door", throttled=True, not_before=until, failures_in_row=6)
+    door = make_webhook(name="Door", throttled=True, backoff_until=until, failures_in_row=6)
     make_delivery(door, status="retrying", reason="refused", tries=1)
     # Its own time comes later: it is why the others wait.
     make_delivery(
@@ -125,7 +125,7 @@ def test_what_waits_for_a_receiver_that_is_left_alone_is_a_problem_with_its_time
     assert (words(second), second.count, second.retryable) == ("Connection refused", 2, 2)
     assert first.next_retry_at == second.next_retry_at == until
     assert first.is_failing
-    gate = make_webhook(name="Gate", throttled=True, not_before=until)
+    gate = make_webhook(name="Gate", throttled=True, backoff_until=until)
     make_delivery(gate)
     assert told(webhook=gate.public_id) == [("Gate", "none", 1)]
 
@@ -197,7 +197,7 @@ def test_a_count_stops_at_its_limit_and_says_so() -> None:
 @pytest.mark.usefixtures("three_at_most")
 def test_of_more_than_can_be_counted_the_newest_are() -> None:
     now, minute = utcnow(), timedelta(minutes=1)
-    old, away = make_webhook(), make_webhook(throttled=True, not_before=now + minute)
+    old, away = make_webhook(), make_webhook(throttled=True, backoff_until=now + minute)
     for number, code in enumerate((502, 502, 500, 500, 500)):
         at = now + (number - 9) * minute
         fail(old, code=code, finished_at=at)
@@ -231,7 +231,7 @@ def test_many_retries_of_one_webhook_hide_no_other() -> None:
 def test_the_figures_are_what_the_log_shows_when_one_follows_them(app: Flask, seed: int) -> None:
     chance = Random(seed)  # noqa: S311 - picks examples
     support, now = make_user("support").actor, utcnow()
-    away = {"throttled": True, "not_before": now + timedelta(hours=1), "failures_in_row": 5}
+    away = {"throttled": True, "backoff_until": now + timedelta(hours=1), "failures_in_row": 5}
     hooks = [make_webhook(), make_webhook(**away), make_webhook(in_order=True, **away)]
     hooks += [make_webhook(state="off"), make_webhook(deleted_at=now)]
     for number in range(60):

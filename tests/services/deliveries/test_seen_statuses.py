@@ -70,7 +70,10 @@ def made() -> dict[UUID, Kind]:
     webhooks = {}
     for in_order, alone in product((False, True), (False, True)):
         hook = make_webhook(
-            in_order=in_order, throttled=alone, pause=300, not_before=pause if alone else None
+            in_order=in_order,
+            throttled=alone,
+            backoff_seconds=300,
+            backoff_until=pause if alone else None,
         )
         make_delivery(hook)
         webhooks[in_order, alone] = hook

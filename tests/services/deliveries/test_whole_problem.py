@@ -28,7 +28,7 @@ MINUTE = timedelta(minutes=1)
 
 def test_of_a_problem_every_fact_is_told() -> None:
     now = utcnow()
-    pause = {"throttled": True, "not_before": now + 9 * MINUTE, "failures_in_row": 6}
+    pause = {"throttled": True, "backoff_until": now + 9 * MINUTE, "failures_in_row": 6}
     hook = make_webhook(name="ERP", last_delivered_at=now - 9 * MINUTE, **pause)
     first = fail(hook, created_at=now - 8 * MINUTE, finished_at=now - 3 * MINUTE)
     retried = {"status": "retrying", "reason": "server", "code": 500, "tries": 3}

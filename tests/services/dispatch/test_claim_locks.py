@@ -92,7 +92,7 @@ def test_of_a_webhook_that_somebody_has_locked_it_settles_nothing(connection: Co
         ({"state": "off"}, ["test"]),
         ({"state": "draft"}, ["test"]),
         ({"deleted_at": utcnow}, []),
-        ({"not_before": lambda: utcnow() + timedelta(hours=1)}, ["test", "manual"]),
+        ({"backoff_until": lambda: utcnow() + timedelta(hours=1)}, ["test", "manual"]),
         ({"throttled": True}, ["test", "manual"]),
         ({"in_order": True}, ["test", "manual"]),
     ],

@@ -219,7 +219,7 @@ def test_while_a_receiver_is_left_alone_only_persons_and_the_head_of_a_queue_go(
     del app
     pause = utcnow() + timedelta(minutes=5)
     for in_order in (False, True):
-        paused = make_webhook(in_order=in_order, throttled=True, not_before=pause)
+        paused = make_webhook(in_order=in_order, throttled=True, backoff_until=pause)
         make_delivery(paused)
         for priority in (Priority.BULK, Priority.INTERACTIVE):
             make_delivery(paused, status="failed")
@@ -231,7 +231,7 @@ def test_while_a_receiver_is_left_alone_only_persons_and_the_head_of_a_queue_go(
     write_down(*map(ended, taken))
     first = min(rows.values(), key=lambda each: each.id).webhook_id
     with writing() as current:
-        current.execute(update(Webhook).values(throttled=True, not_before=pause))
+        current.execute(update(Webhook).values(throttled=True, backoff_until=pause))
     assert [(each.webhook.id == first, each.kind) for each in claim()] == [
         (False, AttemptKind.SCHEDULED)
     ]

@@ -274,7 +274,7 @@ def test_what_a_paused_webhook_rests_for_is_not_overdue_beside_what_a_person_ret
     app: Flask,
 ) -> None:
     now = database_time(session())
-    paused = make_webhook(not_before=now + timedelta(hours=1))
+    paused = make_webhook(backoff_until=now + timedelta(hours=1))
     make_delivery(paused, due_at=now - timedelta(hours=2))
     retried = timedelta(seconds=3)
     make_delivery(paused, due_at=now - retried, priority=Priority.INTERACTIVE)

@@ -27,7 +27,7 @@ def pause() -> datetime:
 
 @pytest.fixture
 def left_alone(pause: datetime) -> Hook:
-    return make_webhook(throttled=True, not_before=pause)
+    return make_webhook(throttled=True, backoff_until=pause)
 
 
 def stored_in_turn(hook: Hook, *columns: dict[str, Any]) -> list[int]:
@@ -63,7 +63,7 @@ def test_nobody_waits_for_a_test_or_a_persons_retry_nor_for_what_is_due_later(
 
 
 def test_in_order_the_head_goes_and_no_probe_is_chosen(pause: datetime) -> None:
-    hook = make_webhook(in_order=True, throttled=True, not_before=pause)
+    hook = make_webhook(in_order=True, throttled=True, backoff_until=pause)
     assert stored_in_turn(hook, {}, {})
     assert probe_of(session(), hook.id, pause) is None
 

@@ -26,9 +26,9 @@ UNDER_WAY = (StatusFilter.WAITING, StatusFilter.RETRYING, StatusFilter.PAUSED, S
 LATER = datetime(2999, 1, 1, tzinfo=UTC)
 STANDINGS = {
     "well": {},
-    "paused": {"throttled": True, "not_before": LATER},
+    "paused": {"throttled": True, "backoff_until": LATER},
     "in order": {"in_order": True},
-    "in order and paused": {"in_order": True, "throttled": True, "not_before": LATER},
+    "in order and paused": {"in_order": True, "throttled": True, "backoff_until": LATER},
 }
 
 

@@ -30,8 +30,8 @@ LONG_AGO = datetime(2026, 3, 7, tzinfo=UTC)
 IN_TROUBLE: dict[str, Any] = {
     "failures_in_row": 7,
     "throttled": True,
-    "pause": 300,
-    "not_before": datetime(2999, 1, 1, tzinfo=UTC),
+    "backoff_seconds": 300,
+    "backoff_until": datetime(2999, 1, 1, tzinfo=UTC),
     "failing_since": LONG_AGO,
     "stopped_for": 600,
     "updated_at": LONG_AGO,
@@ -78,7 +78,12 @@ def made_in_trouble(by: Person) -> UUID:
 
 
 def health(webhook: Webhook) -> tuple[object, ...]:
-    return webhook.failures_in_row, webhook.throttled, webhook.pause, webhook.not_before
+    return (
+        webhook.failures_in_row,
+        webhook.throttled,
+        webhook.backoff_seconds,
+        webhook.backoff_until,
+    )
 
 
 @pytest.mark.parametrize(

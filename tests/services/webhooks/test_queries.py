@@ -222,12 +222,12 @@ def test_when_something_last_arrived_is_written_once_a_second_at_most() -> None:
 def test_what_was_begun_before_a_pause_does_not_end_it_sooner() -> None:
     now = utcnow()
     until = now + HOUR
-    hook = failing(throttled=True, pause=20, not_before=until)
+    hook = failing(throttled=True, backoff_seconds=20, backoff_until=until)
     later = End(AttemptKind.SCHEDULED, Reason.UNAVAILABLE, retry_after=7300)
     sooner = later._replace(retry_after=60)
-    for end, not_before in ((sooner, until), (later, now + timedelta(seconds=7300))):
+    for end, backoff_until in ((sooner, until), (later, now + timedelta(seconds=7300))):
         ended(hook, end, at=now)
-        assert (row(hook).pause, row(hook).not_before) == (20, not_before)
+        assert (row(hook).backoff_seconds, row(hook).backoff_until) == (20, backoff_until)
 
 
 def test_only_one_more_failure_turns_off_what_has_failed_for_days() -> None:

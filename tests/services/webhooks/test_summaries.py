@@ -82,10 +82,10 @@ def test_in_order_the_next_attempt_is_the_heads_and_a_retry_waits_for_nobody(app
     make_delivery(ordered, status="retrying", due_at=hour)
     make_delivery(ordered)
     assert queries.show(ordered.public_id).next_attempt_at == hour
-    paused = make_webhook(throttled=True, not_before=minute)
+    paused = make_webhook(throttled=True, backoff_until=minute)
     make_delivery(paused)
     assert queries.show(paused.public_id).next_attempt_at == minute
-    late = make_webhook(throttled=True, not_before=minute)
+    late = make_webhook(throttled=True, backoff_until=minute)
     make_delivery(late, status="retrying", due_at=hour)
     assert queries.show(late.public_id).next_attempt_at == hour
     make_delivery(paused, status="waiting", prior_status="failed", priority=Priority.INTERACTIVE)

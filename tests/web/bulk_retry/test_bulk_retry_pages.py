@@ -182,7 +182,7 @@ def test_it_says_when_a_receiver_that_wants_to_be_left_alone_is_sent_to_again(
 ) -> None:
     for minutes, said in ((90, "asked us to wait until"), (4, "and is left alone until")):
         until = utcnow() + timedelta(minutes=minutes)
-        hook = make_webhook(throttled=True, not_before=until, pause=300)
+        hook = make_webhook(throttled=True, backoff_until=until, backoff_seconds=300)
         made = make_delivery(hook, status="failed", reason="unavailable", code=503)
         batch = bulk_retry.start(make_user("support").actor, Selection(ticked=(made,)))
         work()

@@ -24,12 +24,12 @@ WHO = "Sam Okoro is retrying it now"
 
 def away(name: str) -> Hook:
     """A receiver that is left alone for five minutes."""
-    return make_webhook(name=name, throttled=True, not_before=utcnow() + timedelta(minutes=5))
+    return make_webhook(name=name, throttled=True, backoff_until=utcnow() + timedelta(minutes=5))
 
 
 def back(hook: Hook) -> None:
     """It responds again."""
-    set_webhook(hook, throttled=False, not_before=None)
+    set_webhook(hook, throttled=False, backoff_until=None)
 
 
 def test_what_is_finished_waits_and_is_tried_comes_to_the_whole(app: Flask) -> None:
@@ -44,7 +44,7 @@ def test_what_is_finished_waits_and_is_tried_comes_to_the_whole(app: Flask) -> N
 
     # One is handed over, and waits like the others.
     until = utcnow() + timedelta(minutes=4)
-    set_webhook(sync, not_before=until)
+    set_webhook(sync, backoff_until=until)
     at = until.astimezone(ZoneInfo("Europe/Vienna"))
     page = said()
     assert "the 9 that are left here wait until one arrives: Sync" in page
@@ -52,7 +52,7 @@ def test_what_is_finished_waits_and_is_tried_comes_to_the_whole(app: Flask) -> N
         f"from time to time, of these or others, the next one at {at.day} {at:%b %Y, %H:%M:%S}"
         in page
     )
-    set_webhook(sync, not_before=utcnow() - timedelta(seconds=1))
+    set_webhook(sync, backoff_until=utcnow() - timedelta(seconds=1))
     lease(made[0])
     page = said()
     assert "the 8 that are left here wait until one arrives; 1 is being tried now: Sync" in page

@@ -54,7 +54,7 @@ def test_before_any_attempt_its_time_went_to_waiting_here(
 
 
 def test_what_is_paused_untried_waits_here_as_well() -> None:
-    hook = make_webhook(throttled=True, not_before=utcnow() + MINUTE)
+    hook = make_webhook(throttled=True, backoff_until=utcnow() + MINUTE)
     made = make_delivery(hook, created_at=start())
     assert labels(made) == [("Waiting here, so far", "20 minutes")]
 

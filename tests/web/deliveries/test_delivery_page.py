@@ -222,7 +222,7 @@ def test_what_is_left_of_a_long_queue_is_not_said_to_go(
 
 def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4)
-    hook = make_webhook(throttled=True, pause=300, not_before=later)
+    hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     made = make_delivery(hook, due_at=utcnow() - timedelta(minutes=2))
     page = support.get(f"/deliveries/{made}")
     assert "so we pause before the next attempt. First attempt: in 3 minutes" in page.main
@@ -255,7 +255,7 @@ def test_a_test_over_https_says_how_long_the_certificate_is_good(support: Pages)
 @pytest.mark.parametrize("trouble", ["order", "pause"])
 def test_a_test_waits_for_nobody(support: Pages, trouble: str) -> None:
     later = utcnow() + timedelta(minutes=4)
-    pause = {"throttled": True, "pause": 300, "not_before": later}
+    pause = {"throttled": True, "backoff_seconds": 300, "backoff_until": later}
     hook = make_webhook(**({"in_order": True} if trouble == "order" else pause))
     make_delivery(hook, status="retrying", due_at=later)
     made = make_delivery(hook, priority=Priority.TEST)

@@ -73,7 +73,7 @@ def test_the_caller_is_told_who_must_act_here_and_of_what_was_never_attempted(ap
     assert "An administrator (Ada Admin) must act." in words
 
     soon = utcnow() + timedelta(minutes=4)
-    hook = make_webhook(name="Helpdesk", throttled=True, failures_in_row=7, not_before=soon)
+    hook = make_webhook(name="Helpdesk", throttled=True, failures_in_row=7, backoff_until=soon)
     made = make_delivery(hook)
     assert caller_text(pages.get(f"/deliveries/{made}")).startswith(
         "“Helpdesk” isn't responding. This one has not been attempted yet. Nothing is lost: it is "

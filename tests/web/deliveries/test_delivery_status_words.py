@@ -167,7 +167,7 @@ def test_of_one_that_was_stopped_it_is_told_when() -> None:
 def paused(minutes: int, *, is_probe: bool, **columns: Any) -> DeliveryDetail:
     """One at a receiver that is left alone for so long; the first there is the probe."""
     until = utcnow() + minutes * MINUTES
-    hook = make_webhook(throttled=True, not_before=until, pause=60)
+    hook = make_webhook(throttled=True, backoff_until=until, backoff_seconds=60)
     if not is_probe:
         make_delivery(hook)
     return find_delivery(make_delivery(hook, **columns))

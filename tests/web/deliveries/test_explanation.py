@@ -65,7 +65,7 @@ def test_the_owner_of_the_receiver_learns_when_and_an_administrator_of_which() -
 @pytest.mark.both_databases
 def test_whoever_was_asked_to_slow_down_learns_when_it_is_retried() -> None:
     rate, later = {"reason": "rate", "code": 429}, utcnow() + timedelta(minutes=5)
-    paused = make_webhook(throttled=True, not_before=later)
+    paused = make_webhook(throttled=True, backoff_until=later)
     retrying = {"status": "retrying", "tries": 1, "due_at": later}
     at = f"Nothing to do: we retry at {moment(later).exact}."
     assert explained(rate, **retrying)[2] == at

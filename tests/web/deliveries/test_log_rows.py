@@ -113,17 +113,17 @@ def test_it_is_asked_about_first_only_where_it_could_overtake_another_one() -> N
 )
 def test_what_is_paused_says_why_and_from_when_it_may_go(minutes: int, why: str) -> None:
     until = utcnow() + timedelta(minutes=minutes)
-    row = row_of(make_delivery(make_webhook(throttled=True, not_before=until)))
-    assert (log_presenter.status_note(row), log_presenter.not_before(row)) == (why, "from")
+    row = row_of(make_delivery(make_webhook(throttled=True, backoff_until=until)))
+    assert (log_presenter.status_note(row), log_presenter.backoff_until(row)) == (why, "from")
     in_order = make_webhook(in_order=True)
     make_delivery(in_order)
     row = row_of(make_delivery(in_order))
-    assert (log_presenter.status_note(row), log_presenter.not_before(row)) == (
+    assert (log_presenter.status_note(row), log_presenter.backoff_until(row)) == (
         "An older one goes first",
         "",
     )
     row = row_of(make_delivery())
-    assert (log_presenter.status_note(row), log_presenter.not_before(row)) == ("", "")
+    assert (log_presenter.status_note(row), log_presenter.backoff_until(row)) == ("", "")
 
 
 def test_it_counts_what_was_tried_and_what_may_have_been_received() -> None:
@@ -182,7 +182,7 @@ def test_beside_what_failed_in_a_time_stands_the_answer_of_then_and_nothing_with
 def test_the_file_for_people_tells_seconds_and_why_one_is_paused(app: Flask) -> None:
     until = utcnow() + timedelta(minutes=4)
     make_delivery(status="delivered", code=200, took_ms=1500)
-    make_delivery(make_webhook(throttled=True, not_before=until))
+    make_delivery(make_webhook(throttled=True, backoff_until=until))
     heads, paused, arrived = log_csv.lines_for_people(LogFilter())
     result, took = heads.index("Result"), heads.index("Took (seconds)")
     assert (arrived[result], arrived[took]) == ("200 in 2 seconds", 1.5)

@@ -25,12 +25,12 @@ def test_a_line_says_when_it_is_tried_also_while_its_receiver_is_left_alone(
     support: Pages,
 ) -> None:
     later, soon = (utcnow() + timedelta(minutes=each, seconds=30) for each in (4, 9))
-    down = make_webhook(throttled=True, pause=300, not_before=later)
+    down = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     make_delivery(down, status="retrying", tries=1, due_at=soon)
     make_delivery(down, status="retrying", tries=1)
     make_delivery(down)
     make_delivery(down, priority=Priority.INTERACTIVE, prior_status="failed")
-    in_turn = make_webhook(name="In turn", in_order=True, throttled=True, not_before=later)
+    in_turn = make_webhook(name="In turn", in_order=True, throttled=True, backoff_until=later)
     make_delivery(in_turn, status="retrying", tries=1, due_at=soon)
     make_delivery(in_turn)
     make_delivery()
@@ -44,7 +44,7 @@ def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
     support: Pages,
 ) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
-    hook = make_webhook(throttled=True, pause=300, not_before=later)
+    hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     made = make_delivery(hook, status="retrying", tries=1, reason="refused")
     page = support.get(f"/deliveries/{made}")
     assert "1 of 10 attempts made. Next attempt: in 4 minutes." in page.main
@@ -56,7 +56,7 @@ def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
 
 def test_only_one_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
-    hook = make_webhook(throttled=True, pause=300, not_before=later)
+    hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     due = [later - timedelta(minutes=each) for each in (9, 8, 7)]
     probe, untried, many = (
         make_delivery(hook, due_at=due[0], status="retrying", tries=1, reason="refused"),
@@ -83,7 +83,7 @@ def test_only_one_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
     assert f"First attempt not before {to_the_second(later)}" in page
     assert "in 4 minutes" not in page
     assert f"first attempt not before {until}" in support.get("/deliveries?status=attention").main
-    asked = make_webhook(throttled=True, not_before=utcnow() + timedelta(minutes=20))
+    asked = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=20))
     make_delivery(asked, due_at=due[0])
     page = support.get(f"/deliveries/{make_delivery(asked)}").main
     until = near_time(utcnow() + timedelta(minutes=20))
@@ -92,7 +92,7 @@ def test_only_one_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
 
 def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
-    hook = make_webhook(throttled=True, pause=300, not_before=later)
+    hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     asked = {"prior_status": "failed", "requested_by": "Ana"}
     alone = make_delivery(hook, priority=Priority.INTERACTIVE, **asked)
     many = make_delivery(hook, priority=Priority.BULK, **asked)
@@ -102,7 +102,9 @@ def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> 
 
 def test_what_is_left_alone_leads_to_the_cause_and_to_a_test(app: Flask, support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
-    hook = make_webhook(name="Sync to ERP", throttled=True, pause=300, not_before=later)
+    hook = make_webhook(
+        name="Sync to ERP", throttled=True, backoff_seconds=300, backoff_until=later
+    )
     made = make_delivery(hook)
     page = support.get(f"/deliveries/{made}")
     assert page.links("See what is wrong with Sync to ERP") == [

@@ -161,7 +161,7 @@ def test_they_stand_where_the_log_shows_them_and_nowhere_else(support: Pages) ->
 
 def test_what_waits_for_a_receiver_says_when_it_is_retried(support: Pages) -> None:
     now = utcnow()
-    away = {"throttled": True, "not_before": now + timedelta(minutes=84), "failures_in_row": 9}
+    away = {"throttled": True, "backoff_until": now + timedelta(minutes=84), "failures_in_row": 9}
     hook = make_webhook(name="Door", **away)
     for _ in range(2):
         make_delivery(hook, created_at=now - timedelta(days=1))

@@ -77,7 +77,7 @@ def test_only_what_is_retried_automatically_has_a_next_retry_and_it_is_that_of_t
 ) -> None:
     now = utcnow().replace(microsecond=0)
     hook = make_webhook(
-        name="Helpdesk", failures_in_row=7, throttled=True, not_before=now + 5 * MINUTE
+        name="Helpdesk", failures_in_row=7, throttled=True, backoff_until=now + 5 * MINUTE
     )
     make_delivery(hook, status="failed", reason="refused")
     pages = visit(app, "support", time_zone="UTC")
@@ -92,7 +92,7 @@ def test_only_what_is_retried_automatically_has_a_next_retry_and_it_is_that_of_t
 
 def test_a_retry_that_waits_counts_no_planned_attempts(app: Flask) -> None:
     now = utcnow()
-    hook = make_webhook(throttled=True, failures_in_row=7, not_before=now + 4 * MINUTE)
+    hook = make_webhook(throttled=True, failures_in_row=7, backoff_until=now + 4 * MINUTE)
     made = make_delivery(
         hook,
         priority=3,
@@ -112,7 +112,7 @@ def test_a_retry_that_waits_counts_no_planned_attempts(app: Flask) -> None:
 
 def test_a_receiver_that_asks_for_time_is_not_said_to_be_silent(app: Flask) -> None:
     until = datetime.now(UTC) + timedelta(hours=2)
-    hook = make_webhook(name="ERP", throttled=True, failures_in_row=2, not_before=until)
+    hook = make_webhook(name="ERP", throttled=True, failures_in_row=2, backoff_until=until)
     made = make_delivery(hook, status="retrying", reason="unavailable", code=503, tries=2)
     make_attempt(made, reason="unavailable", code=503, response_text="Down for maintenance")
     pages = visit(app, "support", time_zone="UTC")

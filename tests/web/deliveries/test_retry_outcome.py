@@ -176,7 +176,7 @@ def test_a_row_says_what_its_retry_waits_for(support: Pages) -> None:
     change(made, due_at=utcnow() - timedelta(seconds=16))
     line = support.get(page.path).rows()[0][5]
     assert line.endswith(": no worker is running, so nothing is sent. Refresh")
-    set_webhook(hook, not_before=utcnow() + timedelta(minutes=5), throttled=True)
+    set_webhook(hook, backoff_until=utcnow() + timedelta(minutes=5), throttled=True)
     change(made, priority=Priority.BULK)
     assert (
         ": the receiver isn't responding and is left alone until "

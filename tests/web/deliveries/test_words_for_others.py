@@ -71,7 +71,7 @@ def test_the_note_about_a_closed_address_asks_for_all_that_is_needed(app: Flask)
 
 @pytest.mark.both_databases
 def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
-    hook = make_webhook(name="Sync", not_before=utcnow() + timedelta(minutes=5), throttled=True)
+    hook = make_webhook(name="Sync", backoff_until=utcnow() + timedelta(minutes=5), throttled=True)
     made = [
         make_delivery(hook, status="failed", reason="server", code=500, tries=10) for _ in range(5)
     ]

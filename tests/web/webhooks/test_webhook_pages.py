@@ -104,7 +104,7 @@ def test_it_fails_until_something_arrives_whatever_was_saved_meanwhile(pages: Pa
 
 
 def test_the_last_delivery_of_a_paused_webhook_is_paused(pages: Pages) -> None:
-    hook = make_webhook(throttled=True, not_before=utcnow() + timedelta(minutes=4))
+    hook = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=4))
     make_delivery(hook)
     assert pages.get(LIST).rows()[0][4].endswith("Paused")
 
