@@ -213,3 +213,11 @@ def record(
             changes=dict(changes or {}),
         )
     )
+
+
+def record_person(
+    current: Session, actor: Actor, action: str, user: User, **changes: tuple[object, object]
+) -> None:
+    """Write who did `action` with a user's account. `changes`: what was before, what is now."""
+    told = {name: {"from": before, "to": now} for name, (before, now) in changes.items()}
+    record(current, actor, action, target=("person", user.public_id, user.name), changes=told)

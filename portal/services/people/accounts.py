@@ -27,6 +27,8 @@ from portal.services.people.one_time_links import forget_links, revoke
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 from portal.services.people.sign_in_throttle import SLOWED
 
+Changes = dict[str, tuple[object, object]]
+
 ROLE_NAMES: Final = {
     Role.ADMIN: "Administrator",
     Role.MANAGER: "Manager",
@@ -57,10 +59,18 @@ def listing() -> list[Person]:
 
 def person(public_id: UUID) -> Person:
     """Return one of them. Raises `NotFound`."""
-    user = session().execute(select(User).where(User.public_id == public_id)).scalar_one_or_none()
+    return _persons([find(session(), public_id)])[0]
+
+
+def find(current: Session, public_id: UUID, *, lock: bool = False) -> User:
+    """Return a user's row. Raises `NotFound`."""
+    statement = select(User).where(User.public_id == public_id)
+    if lock:
+        statement = statement.with_for_update(key_share=True)
+    user = current.execute(statement).scalar_one_or_none()
     if user is None:
         raise NotFound("There is no such person.")
-    return _persons([user])[0]
+    return user
 
 
 def change_role(actor: Actor, public_id: UUID, role: Role, version: int) -> None:
@@ -69,11 +79,11 @@ def change_role(actor: Actor, public_id: UUID, role: Role, version: int) -> None
     Refused for the last administrator and for oneself.
     """
 
-    def change(user: User) -> dict[str, object]:
+    def change(user: User) -> Changes:
         if user.version != version:
             raise Stale(f"Somebody changed {user.name} meanwhile.")
         before, user.role = user.role, role
-        return {} if before == role else {"role": {"from": before, "to": role}}
+        return {} if before == role else {"role": (before, role)}
 
     _change(actor, public_id, "person.role_changed", change)
 
@@ -94,7 +104,7 @@ def close(current: Session, actor: Actor, public_id: UUID) -> User:
     time."""
     admins = _locked_admins(current)
     require(current, actor, "people.erase")
-    user = _locked(current, public_id)
+    user = find(current, public_id, lock=True)
     if user.id == actor.user_id:
         raise Refusal("This is you. Only another administrator can erase you.")
     refuse_erased(current, ErasedKind.USER, user.id)
@@ -108,22 +118,20 @@ def close(current: Session, actor: Actor, public_id: UUID) -> User:
     return user
 
 
-def _set_active(is_active: bool) -> Callable[[User], dict[str, object]]:
-    def change(user: User) -> dict[str, object]:
+def _set_active(is_active: bool) -> Callable[[User], Changes]:
+    def change(user: User) -> Changes:
         before, user.is_active = user.is_active, is_active
-        return {} if before == is_active else {"active": {"from": before, "to": is_active}}
+        return {} if before == is_active else {"active": (before, is_active)}
 
     return change
 
 
-def _change(
-    actor: Actor, public_id: UUID, action: str, change: Callable[[User], dict[str, object]]
-) -> None:
+def _change(actor: Actor, public_id: UUID, action: str, change: Callable[[User], Changes]) -> None:
     """Change one user's access; sessions and links end with it. No change: nothing written."""
     with writing() as current:
         admins = _locked_admins(current)
         require(current, actor, "people.manage")
-        user = _locked(current, public_id)
+        user = find(current, public_id, lock=True)
         refuse_erased(current, ErasedKind.USER, user.id)
         changes = change(user)
         if not changes:
@@ -133,9 +141,7 @@ def _change(
             raise Refusal("You cannot change your own access. Ask another administrator to do it.")
         user.version += 1
         sessions.end_all(current, user)
-        audit.record(
-            current, actor, action, target=("person", user.public_id, user.name), changes=changes
-        )
+        audit.record_person(current, actor, action, user, **changes)
         revoke(current, actor, user)
 
 
@@ -160,30 +166,21 @@ def _keep_an_admin(user: User, admins: set[int]) -> None:
         )
 
 
-def _locked(current: Session, public_id: UUID) -> User:
-    wanted = select(User).where(User.public_id == public_id).with_for_update(key_share=True)
-    user = current.execute(wanted).scalar_one_or_none()
-    if user is None:
-        raise NotFound("There is no such person.")
-    return user
-
-
-def _persons(found: Sequence[User]) -> list[Person]:
-    erased = erased_among(session(), ErasedKind.USER, [user.id for user in found])
-    return [_person(user, is_erased=user.id in erased) for user in found]
-
-
-def _person(user: User, *, is_erased: bool) -> Person:
-    return Person(
-        public_id=user.public_id,
-        name=user.name,
-        email=user.email,
-        role=user.role,
-        is_active=user.is_active,
-        version=user.version,
-        created_at=user.created_at,
-        is_erased=is_erased,
-    )
+def _persons(users: Sequence[User]) -> list[Person]:
+    erased = erased_among(session(), ErasedKind.USER, [user.id for user in users])
+    return [
+        Person(
+            public_id=user.public_id,
+            name=user.name,
+            email=user.email,
+            role=user.role,
+            is_active=user.is_active,
+            version=user.version,
+            created_at=user.created_at,
+            is_erased=user.id in erased,
+        )
+        for user in users
+    ]
 
 
 MOST_NAMED: Final = 2
@@ -241,9 +238,7 @@ def add_user(
     except IntegrityError:  # another transaction was quicker
         raise _taken(email) from None
     actor = by or Actor(ActorKind.USER, user.id, user.name, Origin.UI)
-    changes = {"role": {"from": None, "to": role}}
-    target = ("person", user.public_id, user.name)
-    audit.record(current, actor, "person.joined", target=target, changes=changes)
+    audit.record_person(current, actor, "person.joined", user, role=(None, role))
     return user
 
 
@@ -302,17 +297,12 @@ def change_details(actor: Actor, details: Details) -> bool:
         user = _own(current, actor)
         before = {"name": user.name, "time_zone": user.time_zone}
         after = {"name": details.name, "time_zone": details.time_zone}
-        changes = {
-            key: {"from": before[key], "to": after[key]}
-            for key in before
-            if before[key] != after[key]
-        }
+        changes = {key: (before[key], after[key]) for key in before if before[key] != after[key]}
         if not changes:
             return False
         user.name, user.time_zone = details.name, details.time_zone
         user.version += 1
-        target = ("person", user.public_id, user.name)
-        audit.record(current, actor, "person.changed", target=target, changes=changes)
+        audit.record_person(current, actor, "person.changed", user, **changes)
     return True
 
 
@@ -333,8 +323,7 @@ def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVI
         user.password_hash = password_hash
         sessions.cut_off(current, user)
         one_time_links.forget_resets(current, proof.email)
-        target = ("person", user.public_id, user.name)
-        audit.record(current, actor, "person.password_changed", target=target)
+        audit.record_person(current, actor, "person.password_changed", user)
         return sessions.begin(current, user, device)
 
 
@@ -348,14 +337,8 @@ def confirm(actor: Actor, session_id: UUID, password: str) -> None:
         user = require(current, actor, "account.edit")
         if user is None or not sessions.confirm(current, actor, session_id):
             raise NotAllowed("You were signed out meanwhile. Sign in again.")
-        wrong = {"wrong_tries_before": {"from": None, "to": proof.wrong_tries}}
-        audit.record(
-            current,
-            actor,
-            "person.identity_confirmed",
-            target=("person", user.public_id, user.name),
-            changes=wrong if proof.wrong_tries else {},
-        )
+        wrong = {"wrong_tries_before": (None, proof.wrong_tries)} if proof.wrong_tries else {}
+        audit.record_person(current, actor, "person.identity_confirmed", user, **wrong)
 
 
 def sign_out_elsewhere(actor: Actor, session_id: UUID) -> tuple[User, int]:
@@ -364,9 +347,8 @@ def sign_out_elsewhere(actor: Actor, session_id: UUID) -> tuple[User, int]:
     with writing() as current:
         user = _own(current, actor)
         ended = sessions.cut_off(current, user, session_id)
-        changes = {"sessions": {"from": ended, "to": 0}}
-        target = ("person", user.public_id, user.name)
-        audit.record(current, actor, "person.signed_out_elsewhere", target=target, changes=changes)
+        action = "person.signed_out_elsewhere"
+        audit.record_person(current, actor, action, user, sessions=(ended, 0))
     return user, ended
 
 
@@ -394,9 +376,7 @@ def _count(actor: Actor, key: sign_in_throttle.Key) -> None:
     with writing() as current:
         if sign_in_throttle.count([key]):
             user = current.get_one(User, actor.user_id)
-            target = ("person", user.public_id, user.name)
-            tries = {"tries": {"from": None, "to": key.limit}}
-            audit.record(current, actor, SLOWED, target=target, changes=tries)
+            audit.record_person(current, actor, SLOWED, user, tries=(None, key.limit))
 
 
 def _own(current: Session, actor: Actor) -> User:

@@ -14,10 +14,9 @@ from portal.lib.ids import public_id as new_id
 from portal.models.people import Link, LinkKind, User
 from portal.services import audit
 from portal.services.core.permissions import Actor, require
-from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.people import one_time_links, sessions, sign_in_throttle
-from portal.services.people.accounts import find_user
+from portal.services.people import accounts, one_time_links, sessions, sign_in_throttle
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 
 LASTS: Final = timedelta(hours=24)
@@ -38,7 +37,7 @@ def offer(actor: Actor, public_id: UUID) -> None:
     """
     with writing() as current:
         require(current, actor, "people.manage")
-        user = _person(current, public_id)
+        user = accounts.find(current, public_id)
         if user.id == actor.user_id:
             raise Refusal("This is you. Change your password on the page of your own account.")
         _offer(current, actor, user)
@@ -48,7 +47,7 @@ def offer_by_email(actor: Actor, email: str) -> str:
     """The same for the command line; returns the link itself, to be printed once."""
     with writing() as current:
         require(current, actor, "people.manage")
-        user = find_user(current, email)
+        user = accounts.find_user(current, email)
         if user is None:
             raise Refusal("Nobody has an account with this address.")
         return one_time_links.address_of(_offer(current, actor, user))
@@ -57,7 +56,7 @@ def offer_by_email(actor: Actor, email: str) -> str:
 def offered(actor: Actor, public_id: UUID) -> Offer | None:
     """The link that works for this person now. Raises `NotFound`."""
     current = session()
-    user = _person(current, public_id)
+    user = accounts.find(current, public_id)
     now = database_now(current.connection())
     wanted = _unused(user).where(Link.expires_at > now)
     link = current.execute(wanted.order_by(Link.id.desc()).limit(1)).scalar_one_or_none()
@@ -68,7 +67,7 @@ def hide(actor: Actor, public_id: UUID) -> None:
     """The link was copied: show it no more."""
     with writing() as current:
         require(current, actor, "people.manage")
-        for link in current.execute(_unused(_person(current, public_id))).scalars():
+        for link in current.execute(_unused(accounts.find(current, public_id))).scalars():
             if link.created_by_id == actor.user_id:
                 link.shown_until = None
 
@@ -100,8 +99,7 @@ def _offer(current: Session, actor: Actor, user: User) -> Link:
     link = Link(public_id=new_id(), kind=LinkKind.RESET, email=user.email, role=user.role)
     one_time_links.start(link, actor.user_id, database_time(current), LASTS)
     current.add(link)
-    target = ("person", user.public_id, user.name)
-    audit.record(current, actor, "person.new_password_offered", target=target)
+    audit.record_person(current, actor, "person.new_password_offered", user)
     return link
 
 
@@ -116,20 +114,12 @@ def _use(token: str, email: str, password_hash: str, address: str | None, device
         user.password_hash = password_hash
         sessions.cut_off(current, user)
         actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
-        target = ("person", user.public_id, user.name)
-        changes = {"by": {"from": None, "to": "a link for a new password"}}
-        audit.record(current, actor, "person.password_changed", target=target, changes=changes)
+        by = "a link for a new password"
+        audit.record_person(current, actor, "person.password_changed", user, by=(None, by))
         one_time_links.revoke(current, actor, user)
         network = sign_in_throttle.network_of(address)
         sign_in_throttle.forgive(sign_in_throttle.for_pair(email, network))
         return sessions.begin(current, user, device)
-
-
-def _person(current: Session, public_id: UUID) -> User:
-    user = current.execute(select(User).where(User.public_id == public_id)).scalar_one_or_none()
-    if user is None:
-        raise NotFound("There is no such person.")
-    return user
 
 
 def _unused(user: User) -> Select[Link]:

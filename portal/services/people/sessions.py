@@ -146,9 +146,7 @@ def end(actor: Actor, session_id: UUID) -> None:
         if device is None:
             return
         user = current.get_one(User, actor.user_id)
-        target = ("person", user.public_id, user.name)
-        changes = {"device": {"from": device, "to": None}}
-        audit.record(current, actor, "person.signed_out", target=target, changes=changes)
+        audit.record_person(current, actor, "person.signed_out", user, device=(device, None))
 
 
 def end_all(current: Session, user: User, but: UUID | None = None) -> int:

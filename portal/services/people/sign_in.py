@@ -1,8 +1,7 @@
 """Signing in: the password is checked, and attempts are counted."""
 
 from dataclasses import dataclass
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
 from sqlalchemy import update
 
@@ -105,8 +104,11 @@ def _count(attempt: Attempt, email: str) -> None:
                 target = ("address", attempt.network, attempt.network)
                 audit.record(current, NOBODY, "address.sign_in_slowed_down", target=target)
             elif user := find_user(current, email):
-                tries = {"tries": {"from": None, "to": key.limit}, **_from(attempt)}
-                audit.record(current, NOBODY, SLOWED, target=_person(user), changes=tries)
+                network = (None, attempt.network)
+                tries = (None, key.limit)
+                audit.record_person(
+                    current, NOBODY, SLOWED, user, tries=tries, network_address=network
+                )
 
 
 def _let_in(user_id: int, stored: str, attempt: Attempt, device: str) -> Admission:
@@ -117,22 +119,14 @@ def _let_in(user_id: int, stored: str, attempt: Attempt, device: str) -> Admissi
             raise WrongPassword
         before = sign_in_throttle.forgive(*attempt.keys)
         wrong = max(before[0], before[-1])  # from here, and (the account's key is last) in all
-        changes = _from(attempt)
+        changes: dict[str, tuple[object, object]] = {"network_address": (None, attempt.network)}
         if wrong:
-            changes["wrong_tries_before"] = {"from": None, "to": wrong}
+            changes["wrong_tries_before"] = (None, wrong)
         if attempt.is_new_browser:
-            changes["new_browser"] = {"from": None, "to": True}
+            changes["new_browser"] = (None, True)
         actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
-        audit.record(current, actor, "person.signed_in", target=_person(user), changes=changes)
+        audit.record_person(current, actor, "person.signed_in", user, **changes)
         return sessions.begin(current, user, device)
-
-
-def _from(attempt: Attempt) -> dict[str, Any]:
-    return {"network_address": {"from": None, "to": attempt.network}}
-
-
-def _person(user: User) -> tuple[str, UUID, str]:
-    return ("person", user.public_id, user.name)
 
 
 def _store_again(user_id: int, password: str, stored: str) -> None:
