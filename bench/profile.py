@@ -10,23 +10,20 @@ import pstats
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
-
-from sqlalchemy import Connection
 
 from bench.support.world import publish_at_once, webhooks, world
 from jobs.deliver import deliver_due
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 
 WEBHOOKS = 50
 EVENTS = 100
 
 
-def _at_once(self: DatabaseWriter, work: Callable[[Connection], Any]) -> Future[Any]:
-    done: Future[Any] = Future()
-    done.set_result(self.write(work))
-    return done
+def _at_once(
+    _self: DatabaseExecutor, work: Callable[[], Any], then: Callable[[Any], None], **_: bool
+) -> None:
+    then(work())
 
 
 def main() -> None:
@@ -37,7 +34,7 @@ def main() -> None:
         hooks = webhooks(url, WEBHOOKS)
         publish_at_once(1)
         deliver_due()  # warm
-        DatabaseWriter.hand_in = _at_once  # type: ignore[method-assign]  # see above
+        DatabaseExecutor.submit = _at_once  # type: ignore[method-assign]  # see above
         for profiler in (None, cProfile.Profile()):
             publish_at_once(EVENTS)
             wall, busy = time.perf_counter(), time.process_time()

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from jobs.context import job
 from jobs.dispatcher.connectivity import Connectivity
 from jobs.dispatcher.loop import Dispatcher
+from jobs.dispatcher.subscription import Wake
 from jobs.dispatcher.thread import Sender
-from jobs.dispatcher.wake import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport

@@ -25,7 +25,7 @@ from sqlalchemy.orm import configure_mappers
 
 from jobs.context import application, job
 from jobs.deliver import equip, new_sender
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 from jobs.heartbeat import DEREGISTER_SECONDS, Heartbeat, Watchdog
 from jobs.periodic import FallbackScheduler
 from jobs.process_setup import raise_limit_of_open_files, signal_sockets
@@ -227,7 +227,7 @@ def warm_up(queue_name: str) -> None:
         try:
             vault.check_canary()
             if queue_name == DELIVERIES:
-                DatabaseWriter(equip().engine).write(dispatch_claim.rehearse)
+                DatabaseExecutor(equip().engine).write(dispatch_claim.rehearse)
         except SQLAlchemyError as error:
             log.warning("The database does not answer: %s", error.__class__.__name__)
 

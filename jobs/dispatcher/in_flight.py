@@ -1,13 +1,12 @@
-"""The requests that a dispatcher has under way."""
+"""The requests that a dispatcher has in flight."""
 
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from time import monotonic
 from typing import Final
 from uuid import UUID
 
-from jobs.dispatcher.connectivity import Connectivity, is_judged
-from jobs.dispatcher.recorder import Recorder
+from jobs.dispatcher.connectivity import is_judged
 from portal.config.settings import Settings
 from portal.engine.connectivity import SUSPECT_AFTER
 from portal.engine.http.custom_headers import HeaderError
@@ -19,66 +18,62 @@ from portal.services.core.vault import VaultError
 from portal.services.dispatch import results
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Composer, Outgoing
+from portal.services.dispatch.results import Result
 from portal.services.outbox.sharding import own_sharding
 
 log = logging.getLogger(__name__)
 
-SHUT_FOR: Final = 60.0  # seconds that this process leaves a webhook of which something is closed
+UNDECRYPTABLE_FOR: Final = 60.0  # seconds for which nothing is sent to a webhook
 
 
 class InFlight:
-    """From a claim to the request that is sent for it, and to its result at the recorder."""
+    """Sends claims, and turns what came of their requests into results."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        transport: Transport,
-        recorder: Recorder,
-        connectivity: Connectivity,
-    ) -> None:
+    def __init__(self, settings: Settings, transport: Transport) -> None:
         self._timeout = settings.webhook_timeout
         self._composer = Composer(settings.version)
-        self._transport, self._recorder = transport, recorder
-        self._connectivity = connectivity
-        self._flying: dict[int, tuple[Claim, Outgoing]] = {}
-        self._started = 0  # the key of the last request
-        self._shut: dict[int, float] = {}  # webhooks that cannot be signed for, until when
+        self._transport = transport
+        self._sent: dict[int, tuple[Claim, Outgoing]] = {}
+        self._last_key = 0
+        self._undecryptable: dict[int, float] = {}  # webhooks, until when
 
     @property
     def count(self) -> int:
         """How many have not ended."""
-        return len(self._flying)
+        return len(self._sent)
 
     @property
     def tokens(self) -> Set[UUID]:
-        """Of the leases under which they are sent."""
-        return {claim.token for claim, _ in self._flying.values()}
+        """The tokens of the leases under which they are sent."""
+        return {claim.token for claim, _ in self._sent.values()}
 
     @property
-    def closed(self) -> Set[int]:
-        """The webhooks that this process leaves alone for a while: their secrets do not open."""
+    def undecryptable(self) -> Set[int]:
+        """The webhooks whose secrets the keys of this process do not open, for a while."""
         now = monotonic()
-        self._shut = {webhook: until for webhook, until in self._shut.items() if until > now}
-        return self._shut.keys()
+        self._undecryptable = {
+            id_: until for id_, until in self._undecryptable.items() if until > now
+        }
+        return self._undecryptable.keys()
 
-    def start(self, claim: Claim) -> bool:
-        """Send it. What cannot be composed has its result at once; False: it is to be given back,
-        for other keys than ours may open what it is signed with."""
+    def start(self, claim: Claim, record: Callable[[Result], None]) -> bool:
+        """Send a claim. `record` is given the result of what cannot be composed. False: it is to be
+        released, for another process may have the keys that open its secrets."""
         try:
             request = self._composer.compose(claim)
         except HeaderError as error:
-            self._recorder.add(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
+            record(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
         except VaultError as error:
-            self._shut_out(claim, error)
+            self._note_undecryptable(claim, error)
             return False
         except ValueError as error:  # a secret that cannot sign
             log.error("Delivery %s cannot be signed: %s", claim.public_id, error)
-            self._recorder.add(results.unsent(claim, Reason.INTERNAL, str(error)))
+            record(results.unsent(claim, Reason.INTERNAL, str(error)))
         else:
-            self._started += 1
-            self._flying[self._started] = (claim, request)
+            self._last_key += 1
+            self._sent[self._last_key] = (claim, request)
             self._transport.start(
-                self._started,
+                self._last_key,
                 prepare(request.url, request.headers, request.body),
                 timeout=self._timeout,
                 opens=request.opens,
@@ -88,18 +83,18 @@ class InFlight:
             )
         return True
 
-    def _shut_out(self, claim: Claim, error: VaultError) -> None:
-        heartbeats.note(heartbeats.CLOSED_SECRET)
-        webhook = claim.webhook
-        if webhook.id not in self._shut:
-            log.error("Nothing is sent to webhook %s for a minute: %s", webhook.public_id, error)
-        self._shut[webhook.id] = monotonic() + SHUT_FOR
+    def drive(self, timeout: float) -> Iterator[Result]:
+        """Move bytes for so many seconds at most; yield the results of what has ended."""
+        for exchange in self._transport.drive(timeout):
+            claim, request = self._sent.pop(int(str(exchange.key)))
+            own_sharding.note(claim.webhook.id, has_connected=not exchange.is_unreached)
+            yield results.of_exchange(claim, exchange, request)
 
     def unheard(self) -> dict[int, Claim]:
-        """Those of receivers that were well, which have had no connection for a while."""
+        """The requests to receivers that were well which have had no connection for a while."""
         found = {}
         for key in map(int, map(str, self._transport.unheard(SUSPECT_AFTER))):
-            claim = self._flying[key][0]
+            claim = self._sent[key][0]
             if is_judged(claim) and not claim.webhook.throttled:
                 found[key] = claim
         return found
@@ -107,22 +102,20 @@ class InFlight:
     def abort(self, keys: Set[int]) -> tuple[list[Claim], list[Claim]]:
         """Drop these; return those that may have arrived, and those that were not sent."""
         arrived = self._transport.abort(keys)
-        claims = {key: self._flying.pop(key)[0] for key in keys}
+        claims = {key: self._sent.pop(key)[0] for key in keys}
         sent = [claim for key, claim in claims.items() if key in arrived]
         return sent, [claim for key, claim in claims.items() if key not in arrived]
 
-    def drive(self, patience: float) -> None:
-        """Move bytes for so many seconds at most; hand in what has ended."""
-        for exchange in self._transport.drive(patience):
-            claim, request = self._flying.pop(int(str(exchange.key)))
-            own_sharding.note(claim.webhook.id, has_connected=not exchange.is_unreached)
-            result = results.of_exchange(claim, exchange, request)
-            if not self._connectivity.keeps(result):
-                self._recorder.add(result)
-
     def abort_all(self) -> Sequence[Claim]:
-        """Drop them; whoever was sent these may have got them."""
+        """Drop all of them; each may have arrived."""
         self._transport.abandon()
-        sent = [claim for claim, _ in self._flying.values()]
-        self._flying.clear()
+        sent = [claim for claim, _ in self._sent.values()]
+        self._sent.clear()
         return sent
+
+    def _note_undecryptable(self, claim: Claim, error: VaultError) -> None:
+        heartbeats.note(heartbeats.CLOSED_SECRET)
+        webhook = claim.webhook
+        if webhook.id not in self._undecryptable:
+            log.error("Nothing is sent to webhook %s for a minute: %s", webhook.public_id, error)
+        self._undecryptable[webhook.id] = monotonic() + UNDECRYPTABLE_FOR

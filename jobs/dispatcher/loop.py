@@ -1,40 +1,54 @@
-"""The dispatcher: claims what is due, sends many at once, records in batches.
+"""The dispatcher: sends what it has claimed, records and claims, polls for what is due.
 
-One thread drives the sockets. On PostgreSQL nothing is asked of the database in it while an answer
-is waited for; on SQLite that takes 100 ms at most. While the database is locked or down the results
-are kept and the sockets go on.
+One thread drives the sockets. On PostgreSQL the database works in the background while requests are
+in flight; SQLite works in this thread, for 100 ms at most. While the database is locked or down,
+results are kept and the sockets go on.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic, sleep
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from jobs.dispatcher.connectivity import Connectivity
-from jobs.dispatcher.database_executor import DatabaseExecutor, Done
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.in_flight import InFlight
 from jobs.dispatcher.maintenance import Maintenance
-from jobs.dispatcher.poller import LOOK_AGAIN, Poller
-from jobs.dispatcher.recorder import Recorder
-from jobs.dispatcher.returns import Returns
-from jobs.dispatcher.subscription import TOGETHER, Notifications
-from jobs.dispatcher.wake import Wake
+from jobs.dispatcher.recorder import Claiming, Recorder
+from jobs.dispatcher.subscription import TOGETHER, Notifications, Wake
 from portal.config.settings import Settings
+from portal.database.trouble import observed
 from portal.engine.http.transport import Transport
 from portal.lib.clock import since_boot
+from portal.queue.names import DELIVERIES
 from portal.queue.notifier import Notifier
+from portal.services.core import heartbeats
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch import claim_types
 from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.results import Result
+from portal.services.operations.readiness import readiness
+from portal.services.outbox.sharding import own_sharding
 
 log = logging.getLogger(__name__)
 
+SENDER: Final = heartbeats.worker_of(DELIVERIES)
+POLL_EVERY: Final = 0.5
+# … or so many times as long as the quickest of the last polls took that found nothing: a single one
+# may have waited for a machine or a network that was busy with something else.
+POLL_SHARE: Final = 50
+LAST_POLLS: Final = 3
+LONGEST_PAUSE: Final = 5.0  # … however long they take: notifications may be lost
+RETRY_AFTER: Final = 0.05  # while the database does not answer
+UNHEARD_EVERY: Final = 0.5  # seconds between two looks for requests without a connection
 # Seconds from a claim to its requests: whoever was not heard of for three times as long has had its
 # leases ended, and others send what it still holds.
 FRESH: Final = 5.0
-UNHEARD_EVERY: Final = 0.5  # seconds between two looks for requests without a connection
 LAST_WAIT: Final = 13.0  # seconds that a warm shutdown gives to what is in flight
 LAST_RECORD: Final = 13.7  # … and in all: the database is then told the rest; see `worker.py`
 
@@ -53,153 +67,91 @@ class Dispatcher:
         connectivity: Connectivity,
         is_stopping: Callable[[], bool],
     ) -> None:
-        self._fresh = min(FRESH, settings.lease_margin)
-        self._writer = DatabaseWriter(engine)
-        self._executor = DatabaseExecutor(wake.wake, works_beside=not self._writer.is_sqlite)
-        self._recorder = Recorder(self._writer, self._executor)
-        self._in_flight = InFlight(settings, transport, self._recorder, connectivity)
-        self._connectivity, self._unheard_at = connectivity, 0.0
-        self._poller = Poller(
-            self._writer,
-            self._executor,
-            self._recorder,
-            self._in_flight,
-            transport,
-            connectivity,
-            settings.worker_max_in_flight,
-        )
-        self._maintenance = Maintenance(
-            notifier, self._writer, self._executor, settings.sweep_seconds
-        )
-        self._returns = Returns(self._writer, self._executor)
+        self._database = DatabaseExecutor(engine, wake.wake)
+        self._recorder = Recorder(self._database)
+        self._in_flight = InFlight(settings, transport)
+        self._maintenance = Maintenance(notifier, self._database, settings.sweep_seconds)
         self._notifications = Notifications(notifier, transport)
         self._transport, self._notifier, self._wake = transport, notifier, wake
-        self._is_stopping = is_stopping
-        self._has_hung_up = False
+        self._connectivity, self._is_stopping = connectivity, is_stopping
+        self._kept = dispatch_claim.kept_of(settings.worker_max_in_flight)
+        self._fresh = min(FRESH, settings.lease_margin)
+        self._claimed: list[Claim] = []  # to be sent
+        self._claimed_at = 0.0  # by `since_boot`
+        self._unsent: list[Claim] = []  # to be released
+        self._interrupted: list[Claim] = []  # … though they may have arrived
+        self._poll_at = self._empty_poll_at = self._unheard_at = 0.0
+        self._empty_polls = deque([0.0] * LAST_POLLS, LAST_POLLS)  # seconds
+        self._is_answered = True  # the last poll was
 
     def run(self) -> None:
-        """Until a stop is asked for."""
-        with self._at_work():
+        """Send until a stop is asked for."""
+        with self._subscribed():
             while not self._is_stopping():
-                self._listen()
-                self._turn()
+                self._step()
 
     def run_until_idle(self, until: float = 0.0) -> None:
-        """Until nothing is claimable and nothing is in flight, though not before `until`, by the
-        monotonic clock; or until a stop is asked for."""
-        with self._at_work():
+        """Send until nothing is claimable and nothing is in flight, though not before `until`, by
+        the monotonic clock; or until a stop is asked for."""
+        with self._subscribed():
             while not self._is_stopping():
                 began = monotonic()
-                if self._is_idle and not self._poller.are_blind:
-                    self._poller.at = min(self._poller.at, until)
-                self._listen()
-                is_empty = self._poller.last_empty_at >= max(began, until)
+                if self._is_idle and self._is_answered:
+                    self._poll_at = min(self._poll_at, until)
+                self._step()
+                is_empty = self._empty_poll_at >= max(began, until)
                 if self._is_idle and is_empty and self._maintenance.at:  # … which is done, too
                     break
-                self._turn()
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
+    def _subscribed(self) -> Iterator[None]:
         self._transport.watch(self._wake.fileno)
         self._notifications.start()
         try:
+            self._poll()  # what is due goes before maintenance
+            self._send_claimed()
             yield
             if self._is_stopping():
-                self._leave()
+                self._shut_down()
         finally:
             self._notifications.stop()
             self._transport.unwatch(self._wake.fileno)
             self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
             self._connectivity.take_pending()
-            self._executor.close()
+            self._database.close()
 
-    @property
-    def _is_idle(self) -> bool:
-        has_more = self._in_flight.count or not self._returns.is_empty or self._executor.is_busy
-        return not (has_more or self._connectivity.tokens) and self._recorder.is_empty
-
-    def _listen(self) -> None:
-        """Notice new work: by the notifier or who asks at once, by the table within half a
-        second."""
-        if self._transport.free <= 0 or self._executor.is_busy:
-            return
-        if self._notifications.take():
-            self._poller.at = 0.0
-        if monotonic() >= self._poller.due_at:
-            self._go_on(self._poller.look(self._wake.polled))
-
-    def _begin(self, claims: list[Claim], began: float) -> None:
-        """Start what was claimed. `began`: when the claiming did, by `since_boot`."""
-        if self._has_hung_up:
-            self._returns.add(claims)
-            return
-        late, closed = [], []
-        for claim in claims:
-            if since_boot() - began > self._fresh:
-                late.append(claim)
-            elif not self._in_flight.start(claim):
-                closed.append(claim)
-        if late:
-            # Others may send it by now. If it cannot be given back either, its leases end.
-            log.warning("Claiming took too long; %s deliveries are given back.", len(late))
-        self._returns.add([*late, *closed])
-        if claims:
-            self._maintenance.note_claims()
-
-    def _turn(self) -> None:
-        """Serve the sockets and write down what has ended.
-
-        The next batch is handed in before what the last one has claimed is composed: the database
-        works meanwhile.
-        """
+    def _step(self) -> None:
+        """Send, record and claim, poll. It waits for the sockets alone."""
         self._drive()
         self._judge_connectivity()
-        done = self._executor.poll()
-        claims = (done.claims or []) if done else []
-        if not self._is_stopping():
-            self._do_maintenance(claims)
-        if self._returns.give_back(beside=bool(self._in_flight.count)):
-            self._poller.at = 0.0
-            self._notifier.notify()  # another machine may have a way there, or the keys
-        self._flush(held=len(claims))
-        self._go_on(done)
+        self._database.poll()
+        self._maintain()
+        self._release()
+        # The next batch is handed in before what the last one claimed is composed: the database
+        # works meanwhile.
+        self._record_and_claim()
+        self._poll()
+        self._send_claimed()
 
     def _drive(self) -> None:
-        is_quiet = self._recorder.is_empty and not self._executor.is_busy
-        self._in_flight.drive(self._patience() if is_quiet else TOGETHER)
-        if self._transport.is_readable(self._wake.fileno) and self._wake.read():
-            self._poller.at = 0.0
+        for result in self._in_flight.drive(self._timeout()):
+            if not self._connectivity.keeps(result):
+                self._recorder.add(result)
+        is_woken = self._transport.is_readable(self._wake.fileno) and self._wake.read()
         self._notifications.receive()
+        if is_woken:
+            self._poll_at = 0.0
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         """Seconds for which there is nothing to do but to wait for sockets and whoever wakes us."""
+        if not self._recorder.is_empty or self._database.is_busy:
+            return TOGETHER
         if self._is_stopping():
-            return LOOK_AGAIN
+            return RETRY_AFTER
         until = min(self._maintenance.at - monotonic(), self._connectivity.timeout)
         if self._transport.free > 0:
-            until = min(until, self._poller.due_at - monotonic(), self._notifications.patience)
+            until = min(until, self._next_poll - monotonic(), self._notifications.patience)
         return max(0.0, until)
-
-    def _flush(self, held: int) -> None:
-        """Record what has ended, beside the sockets as long as there are any to be served.
-
-        `held`: claims that are about to be started. With nothing in flight there is nothing to
-        gather for.
-        """
-        under_way = self._in_flight.count + held
-        if self._recorder.is_due(under_way) or not under_way:
-            claim = None if self._is_stopping() else self._poller.claiming(held)
-            self._go_on(self._recorder.write(claim, beside=bool(under_way)))
-
-    def _go_on(self, done: Done | None) -> None:
-        """Start what was claimed with it; where nothing was to be claimed, look for it at once."""
-        if done is None:
-            return
-        # Else the next look keeps its time: the notifier may have notified since that claim was
-        # made.
-        if done.claims is None:
-            self._poller.at = 0.0
-        self._begin(done.claims or [], done.began)
 
     def _judge_connectivity(self) -> None:
         """Record what is a receiver's failure; release what this sender could not connect to."""
@@ -209,45 +161,163 @@ class Dispatcher:
             unheard = self._in_flight.unheard()
         verdict = self._connectivity.judge(unheard.values())
         offline = self._connectivity.offline_webhooks
-        if lost := {key for key, each in unheard.items() if each.webhook.id in offline}:
+        if lost := {key for key, claim in unheard.items() if claim.webhook.id in offline}:
             sent, unsent = self._in_flight.abort(lost)
-            self._returns.add(unsent, sent)
-        if verdict is None:
-            return
-        for result in verdict.record:
-            self._recorder.add(result)
-        sent = [each.claim for each in verdict.release if each.may_have_arrived]
-        unsent = [each.claim for each in verdict.release if not each.may_have_arrived]
-        self._returns.add(unsent, sent)
-        self._poller.at = 0.0
+            self._interrupted += sent
+            self._unsent += unsent
+        if verdict is not None:
+            for result in verdict.record:
+                self._recorder.add(result)
+            self._release_results(verdict.release)
+            self._poll_at = 0.0
 
-    def _do_maintenance(self, claims: list[Claim]) -> None:
-        """`claims`: those that are about to be started."""
-        if monotonic() < self._maintenance.at and not self._writer.is_unsure:
-            return
-        known = {each.token for each in claims} | self._returns.tokens
-        held = known | self._in_flight.tokens | self._recorder.tokens | self._connectivity.tokens
-        is_busy = bool(self._in_flight.count or claims)
-        is_behind = self._recorder.is_behind
-        self._maintenance.do(held, self._recorder.waits_for, is_behind=is_behind, beside=is_busy)
+    def _release_results(self, results: Sequence[Result]) -> None:
+        for result in results:
+            (self._interrupted if result.may_have_arrived else self._unsent).append(result.claim)
 
-    def _leave(self) -> None:
-        """A warm shutdown: let what is in flight end, record it, give the rest back."""
+    def _maintain(self) -> None:
+        if self._is_stopping() or not self._maintenance.is_due:
+            return
+        waiting = (*self._claimed, *self._unsent, *self._interrupted)
+        held = {claim.token for claim in waiting} | self._in_flight.tokens
+        held |= self._recorder.tokens | self._connectivity.tokens
+        self._maintenance.do(
+            held,
+            self._recorder.waits_for,
+            is_behind=self._recorder.is_behind,
+            in_background=self._is_sending,
+        )
+
+    def _release(self) -> None:
+        """Give up the leases of what was not sent."""
+        if not (self._unsent or self._interrupted) or self._database.is_busy:
+            return
+        sent, unsent = [*self._interrupted], [*self._unsent]
+        release = partial(claim_types.release, sent=sent, unsent=unsent)
+        work = partial(self._database.write, release)
+        note = partial(self._released, len(sent), len(unsent))
+        self._database.submit(work, note, in_background=self._is_sending)
+
+    def _released(self, sent: int, unsent: int, is_done: bool | None) -> None:
+        if is_done:
+            del self._interrupted[:sent]
+            del self._unsent[:unsent]
+            self._poll_at = 0.0
+            self._notifier.notify()  # another machine may have a way there, or the keys
+
+    def _record_and_claim(self) -> None:
+        """Record a batch of results and claim for the places that it leaves, in one transaction.
+        With nothing in flight there is nothing to gather for."""
+        in_flight = self._in_flight.count + len(self._claimed)
+        if self._recorder.is_empty or self._database.is_busy:
+            return
+        if self._recorder.is_due(in_flight) or not in_flight:
+            claim = None if self._is_stopping() else self._claiming()
+            self._recorder.write(claim, self._recorded, in_background=bool(in_flight))
+
+    def _recorded(self, claims: list[Claim] | None, began: float) -> None:
+        if claims is None:
+            self._poll_at = 0.0
+        else:  # the next poll keeps its time: something may have been stored since that claim
+            self._take(claims, began)
+
+    @property
+    def _next_poll(self) -> float:
+        return min(self._poll_at, own_sharding.again_at) if self._is_answered else self._poll_at
+
+    def _poll(self) -> None:
+        """Claim what is due, when it is time and there is room."""
+        is_blocked = self._database.is_busy or self._recorder.is_behind or self._is_stopping()
+        if is_blocked or self._transport.free <= len(self._claimed):
+            return
+        if self._notifications.take():
+            self._poll_at = 0.0
+        if monotonic() >= self._next_poll:
+            work = partial(self._database.write, self._claiming(is_alone=True))
+            note = partial(self._polled, since_boot(), monotonic())
+            self._database.submit(work, note, in_background=self._is_sending)
+
+    def _polled(self, began: float, at: float, claims: list[Claim] | None) -> None:
+        self._is_answered = claims is not None
+        self._wake.polled()
+        pause = POLL_EVERY
+        if claims is None:  # locked or down
+            pause = RETRY_AFTER
+        elif claims:
+            self._take(claims, began)
+        else:
+            self._empty_poll_at = at
+            self._empty_polls.append(since_boot() - began)
+            pause = max(pause, min(POLL_SHARE * min(self._empty_polls), LONGEST_PAUSE))
+        self._poll_at = monotonic() + pause
+
+    def _claiming(self, *, is_alone: bool = False) -> Claiming:
+        """A claim for the places that are free now, less those for what is to be sent."""
+        return partial(
+            _claim,
+            without=self._recorder.waits_for,
+            closed=self._in_flight.undecryptable | self._connectivity.offline_webhooks,
+            places=self._transport.free - len(self._claimed),
+            kept=self._kept,
+            is_alone=is_alone,
+        )
+
+    def _take(self, claims: list[Claim], began: float) -> None:
+        """These are leased: each is sent or released. `began`: when the claim did."""
+        self._claimed_at = min(began, self._claimed_at) if self._claimed else began
+        self._claimed += claims
+
+    def _send_claimed(self) -> None:
+        """Send what was claimed; release what is too late or cannot be signed here."""
+        claims, self._claimed = self._claimed, []
+        late = 0
+        for claim in claims:
+            is_late = since_boot() - self._claimed_at > self._fresh
+            late += is_late
+            if is_late or not self._in_flight.start(claim, self._recorder.add):
+                self._unsent.append(claim)
+        if late:
+            # Others may send it by now. If it cannot be released either, its leases end.
+            log.warning("Claiming took too long; %s deliveries are released.", late)
+        if claims:
+            self._maintenance.note_claims()
+
+    @property
+    def _is_sending(self) -> bool:
+        return bool(self._in_flight.count or self._claimed)
+
+    @property
+    def _is_idle(self) -> bool:
+        has_work = self._is_sending or self._database.is_busy or self._connectivity.tokens
+        return not (has_work or self._unsent or self._interrupted) and self._recorder.is_empty
+
+    def _shut_down(self) -> None:
+        """Let what is in flight end, record it, release the rest."""
         began = monotonic()
-        until = began + LAST_WAIT
-        while (self._in_flight.count or self._executor.is_busy) and monotonic() < until:
-            self._turn()
-        self._has_hung_up = True
-        pending = self._connectivity.take_pending()
-        sent = [
-            *self._in_flight.abort_all(),
-            *(each.claim for each in pending if each.may_have_arrived),
-        ]
-        self._returns.add([each.claim for each in pending if not each.may_have_arrived])
+        while (self._is_sending or self._database.is_busy) and monotonic() < began + LAST_WAIT:
+            self._step()
+        self._interrupted += self._in_flight.abort_all()
+        self._release_results(self._connectivity.take_pending())
         until = began + LAST_RECORD
-        while (self._executor.is_busy or not self._recorder.is_empty) and monotonic() < until:
-            self._go_on(self._executor.poll(TOGETHER))
-            if self._recorder.write(None, beside=False) is None:
+        while (self._database.is_busy or not self._recorder.is_empty) and monotonic() < until:
+            self._database.poll(TOGETHER)
+            if not self._recorder.write(in_background=False) or self._recorder.is_behind:
                 sleep(TOGETHER)
-        self._returns.finish(sent, until)
-        self._notifier.notify()  # others may send what was given back
+        unsent = [*self._unsent, *self._claimed]
+        release = partial(claim_types.release, sent=self._interrupted, unsent=unsent)
+        while (self._interrupted or unsent) and monotonic() < until:
+            if self._database.write(release):
+                break
+            sleep(TOGETHER)
+        self._notifier.notify()  # others may send what was released
+
+
+def _claim(
+    connection: Connection, *, without: Set[int], closed: Set[int], **room: Any
+) -> list[Claim]:
+    """`without`: a recorder, which claims with what it writes, knows better which results wait."""
+    claims = dispatch_claim.claim(connection, without=without | closed, **room)
+    # Others may take us for gone who have stood still, and would free and send these as well.
+    if claims and readiness.is_overdue:
+        heartbeats.record_own(connection, SENDER, trouble=observed.trouble)
+    return claims

@@ -9,8 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from jobs.dispatcher.database_executor import DatabaseExecutor
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 from portal.queue.notifier import Notifier
 from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
@@ -35,45 +34,42 @@ NOTHING: Final = _Found(has_tasks=False, rested=0, is_anybody_silent=False)
 
 
 class Maintenance:
-    """Those of one dispatcher. `at`: when they are due next, by the monotonic clock."""
+    """The maintenance that one dispatcher does. `at`: when it is due next, monotonic."""
 
-    def __init__(
-        self, notifier: Notifier, writer: DatabaseWriter, executor: DatabaseExecutor, every: float
-    ) -> None:
-        self._notifier, self._writer, self._executor, self._every = (
-            notifier,
-            writer,
-            executor,
-            every,
-        )
+    def __init__(self, notifier: Notifier, database: DatabaseExecutor, every: float) -> None:
+        self._notifier, self._database, self._every = notifier, database, every
         self._name = heartbeats.own_name(heartbeats.DISPATCHER)
         self._has_sent = self._was_unsure = self._has_more = False
         self.at = 0.0
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time, or a commit's answer was just lost, and the database is free."""
+        is_time = monotonic() >= self.at or (self._database.is_unsure and not self._was_unsure)
+        return is_time and not self._database.is_busy
+
     def note_claims(self) -> None:
-        """Something is being sent: it is a heartbeat."""
+        """Note that something is being sent, which is a heartbeat."""
         self._has_sent = True
 
-    def do(self, held: Set[UUID], without: Set[int], *, is_behind: bool, beside: bool) -> None:
-        """Do them if they are due and nothing else is being written.
+    def do(
+        self, held: Set[UUID], without: Set[int], *, is_behind: bool, in_background: bool
+    ) -> None:
+        """Do what is due.
 
         `held`: the tokens of all leases that the dispatcher knows of. `without`: webhooks of which
         it still has results to be recorded. `is_behind`: so it has of any, and has had for a while:
-        their leases may have run out, and nothing is put right until they are written.
+        their leases may have run out, and none is reclaimed until they are written.
         """
-        if self._writer.is_unsure and not self._was_unsure:
-            self.at = 0.0
-        if monotonic() < self.at or self._executor.is_busy:
-            return
-        self._was_unsure = self._writer.is_unsure
+        self._was_unsure = self._database.is_unsure
         has_sent, self._has_sent = self._has_sent, False
         work = partial(self._do, held, without, has_sent, is_behind)
-        self._executor.submit(work, partial(self._note, has_sent), beside=beside)
+        self._database.submit(work, partial(self._note, has_sent), in_background=in_background)
 
     def _do(
         self, held: Set[UUID], without: Set[int], has_sent: bool, is_behind: bool
     ) -> _Found | None:
-        dispatch_sweep.free_ended_runs(self._writer.write)
+        dispatch_sweep.free_ended_runs(self._database.write)
         is_unsure = self._was_unsure
         pause = 0.0 if self._has_more else SHARE * self._every
 
@@ -88,9 +84,9 @@ class Maintenance:
             is_anybody_silent = dispatch_sweep.is_anybody_silent(connection)
             return _Found(task_leases.has_due_on(connection), rested, is_anybody_silent)
 
-        found = self._writer.write(do)
+        found = self._database.write(do)
         if found and found.is_anybody_silent:
-            self._writer.write(dispatch_sweep.free_silent)
+            self._database.write(dispatch_sweep.free_silent)
         return found
 
     def _note(self, has_sent: bool, found: _Found | None) -> None:

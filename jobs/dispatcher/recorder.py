@@ -1,4 +1,4 @@
-"""Results on their way into the database: gathered, and written in batches."""
+"""Gather results, and write them into the database in batches."""
 
 import random
 from collections.abc import Callable, Sequence, Set
@@ -8,8 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from jobs.dispatcher.database_executor import DatabaseExecutor, Done
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 from portal.lib.clock import since_boot
 from portal.services.dispatch import record
 from portal.services.dispatch.claim_types import Claim
@@ -22,11 +21,13 @@ RESULTS_A_WRITE: Final = 400  # after an outage of the database there are more
 
 # Given the connection, and `without` which webhooks.
 Claiming: TypeAlias = Callable[..., list[Claim]]
+# Given the claims, or None where nothing was to be claimed, and when the batch was handed in.
+Recorded: TypeAlias = Callable[[list[Claim] | None, float], None]
 
 
 class _Written(NamedTuple):
     claims: list[Claim]
-    later: Sequence[Result]
+    locked: Sequence[Result]
     journal: Journal
 
 
@@ -38,11 +39,10 @@ class Recorder:
     whose results alone are still to be taken.
     """
 
-    def __init__(self, writer: DatabaseWriter, executor: DatabaseExecutor) -> None:
-        self._writer, self._executor = writer, executor
+    def __init__(self, database: DatabaseExecutor) -> None:
+        self._database = database
         self._kept: list[Result] = []
-        self._kept_since = 0.0
-        self._again_at = 0.0
+        self._kept_since = self._locked_until = 0.0
         self.is_behind = False
         self.waits_for: Set[int] = frozenset()
 
@@ -53,11 +53,11 @@ class Recorder:
 
     @property
     def tokens(self) -> Set[UUID]:
-        """Of the leases under which was sent what is not written yet."""
-        return {each.claim.token for each in self._kept}
+        """The tokens of the leases under which was sent what is not written yet."""
+        return {result.claim.token for result in self._kept}
 
     def add(self, result: Result) -> None:
-        """One more to be recorded."""
+        """Keep one more to be recorded."""
         if not self._kept:
             self._kept_since = since_boot()
         self._kept.append(result)
@@ -65,73 +65,80 @@ class Recorder:
     def is_due(self, in_flight: int) -> bool:
         """Whether enough has been gathered, or for long enough. `in_flight`: what has not ended.
 
-        Where the database works beside us, a part of what is under way is enough: waiting for half
-        of it, the one would stand still while the other works, in turn.
+        Where the database works in the background, a part of what is in flight is enough: waiting
+        for half of it, the one would stand still while the other works, in turn.
         """
-        kept = self._ready()
-        enough = kept * PART >= kept + in_flight if self._executor.works_beside else False
-        return enough or kept >= FLUSH_AT or since_boot() - self._kept_since >= FLUSH_AFTER
+        ready = self._ready()
+        enough = self._database.has_background and ready * PART >= ready + in_flight
+        return enough or ready >= FLUSH_AT or since_boot() - self._kept_since >= FLUSH_AFTER
 
-    def write(self, claim: Claiming | None, *, beside: bool) -> Done | None:
-        """Record a batch, then `claim`, in one transaction; the claims are for the places that it
-        has left. None: not done (yet).
-
-        `beside` the sockets: the desk tells how it ended.
-        """
-        if self._executor.is_busy or not (batch := self._next()):
-            return None
+    def write(
+        self, claim: Claiming | None = None, then: Recorded | None = None, *, in_background: bool
+    ) -> bool:
+        """Record a batch, then `claim` for the places that it has left, in one transaction; return
+        whether there was a batch. `then` is called once the database has taken it."""
+        if self._database.is_busy or not (batch := self._next_batch()):
+            return False
         claim = None if self.is_behind else claim
-        work = partial(self._writer.write, partial(_write, batch, claim))
-        note = partial(self._note, batch, claim is not None, since_boot())
-        return self._executor.submit(work, note, beside=beside)
+        work = partial(self._database.write, partial(_record, batch, claim))
+        note = partial(self._note, batch, then, since_boot(), has_claimed=claim is not None)
+        self._database.submit(work, note, in_background=in_background)
+        return True
 
-    def _next(self) -> list[Result]:
+    def _next_batch(self) -> list[Result]:
         """What is written next: those last that wait for another's lock, and not all the time."""
         if not self.waits_for:
             return self._kept[:RESULTS_A_WRITE]
-        others = [each for each in self._kept if not self._waits(each)]
-        if not others and since_boot() < self._again_at:
+        others = [result for result in self._kept if not self._waits(result)]
+        if not others and since_boot() < self._locked_until:
             return []
-        waiting = [each for each in self._kept if self._waits(each)]
+        waiting = [result for result in self._kept if self._waits(result)]
         return (others + waiting)[:RESULTS_A_WRITE]
 
     def _ready(self) -> int:
         """How many wait for nobody's lock, as nearly always all."""
         if not self.waits_for:
             return len(self._kept)
-        return sum(not self._waits(each) for each in self._kept)
+        return sum(not self._waits(result) for result in self._kept)
 
     def _waits(self, result: Result) -> bool:
         return result.claim.webhook.id in self.waits_for
 
     def _note(
-        self, batch: list[Result], claims: bool, began: float, made: _Written | None
-    ) -> Done | None:
-        if made is None:  # locked or down
+        self,
+        batch: list[Result],
+        then: Recorded | None,
+        began: float,
+        written: _Written | None,
+        *,
+        has_claimed: bool,
+    ) -> None:
+        if written is None:  # locked or down
             self.is_behind = True
-            return None
-        made.journal.write()
-        if self.waits_for or made.later:
-            self._keep_what_waits(batch, made.later)
+            return
+        written.journal.write()
+        if self.waits_for or written.locked:
+            self._keep_locked(batch, written.locked)
         else:
             del self._kept[: len(batch)]
         self._kept_since = began  # what is left has come since then
         self.is_behind = self.is_behind and self._ready() > 0
-        return Done(made.claims if claims else None, began)
+        if then is not None:
+            then(written.claims if has_claimed else None, began)
 
-    def _keep_what_waits(self, batch: Sequence[Result], later: Sequence[Result]) -> None:
-        taken = set(map(id, batch)).difference(map(id, later))
-        self._kept = [each for each in self._kept if id(each) not in taken]
-        waiting = self.waits_for | {each.claim.webhook.id for each in later}
-        self.waits_for = waiting & {each.claim.webhook.id for each in self._kept}
-        self._again_at = since_boot() + FLUSH_AFTER
+    def _keep_locked(self, batch: Sequence[Result], locked: Sequence[Result]) -> None:
+        taken = set(map(id, batch)).difference(map(id, locked))
+        self._kept = [result for result in self._kept if id(result) not in taken]
+        waiting = self.waits_for | {result.claim.webhook.id for result in locked}
+        self.waits_for = waiting & {result.claim.webhook.id for result in self._kept}
+        self._locked_until = since_boot() + FLUSH_AFTER
 
 
-def _write(batch: list[Result], claim: Claiming | None, connection: Connection) -> _Written:
+def _record(batch: list[Result], claim: Claiming | None, connection: Connection) -> _Written:
     journal = Journal()
-    later = record.record(connection, batch, _jitter, journal=journal)
-    locked = {each.claim.webhook.id for each in later}
-    return _Written(claim(connection, without=locked) if claim else [], later, journal)
+    locked = record.record(connection, batch, _jitter, journal=journal)
+    webhooks = {result.claim.webhook.id for result in locked}
+    return _Written(claim(connection, without=webhooks) if claim else [], locked, journal)
 
 
 def _jitter() -> float:

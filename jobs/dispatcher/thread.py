@@ -10,9 +10,9 @@ from typing import Final
 from flask import Flask
 from sqlalchemy import Connection, Engine
 
-from jobs.dispatcher.database_writer import PAUSE, DatabaseWriter
+from jobs.dispatcher.database import PAUSE, DatabaseExecutor
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.wake import Wake
+from jobs.dispatcher.subscription import Wake
 from jobs.progress import Progress
 from jobs.stop_flag import stop
 from portal.queue.names import DELIVERIES
@@ -91,7 +91,7 @@ class Sender:
 
     def _sign(self) -> None:
         """Before the first claim: what is held by one without a sign is taken for nobody's."""
-        writer = DatabaseWriter(self._engine)
+        writer = DatabaseExecutor(self._engine)
 
         def sign(connection: Connection) -> bool:
             heartbeats.record_own(connection, heartbeats.worker_of(DELIVERIES))
@@ -102,7 +102,7 @@ class Sender:
 
     def _let_go(self) -> None:
         """Let what the last dispatcher was sending go again."""
-        writer = DatabaseWriter(self._engine)
+        writer = DatabaseExecutor(self._engine)
         work = partial(claim_types.interrupt, run=own_process())
         while not (self._is_stopping() or writer.write(work)):
             self._rest(FIRST_PAUSE)

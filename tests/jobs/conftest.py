@@ -7,9 +7,8 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import equip
-from jobs.dispatcher import database_writer
-from jobs.dispatcher.database_executor import DatabaseExecutor
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher import database as database_module
+from jobs.dispatcher.database import DatabaseExecutor
 from tests.support.receiver import Receiver
 from tests.support.valkey import PrivateValkey
 
@@ -31,16 +30,10 @@ def valkey(tmp_path: Path) -> Iterator[PrivateValkey]:
 
 
 @pytest.fixture
-def writer(app: Flask, monkeypatch: pytest.MonkeyPatch) -> DatabaseWriter:
-    """One that tries again at once."""
+def database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseExecutor]:
+    """One that tries again at once, and does all in the thread of the test."""
     del app
-    monkeypatch.setattr(database_writer, "PAUSE", 0.0)
-    return DatabaseWriter(equip().engine)
-
-
-@pytest.fixture
-def executor() -> Iterator[DatabaseExecutor]:
-    """One that does all at once, in the dispatcher's own thread."""
-    made = DatabaseExecutor(lambda: None, works_beside=False)
+    monkeypatch.setattr(database_module, "PAUSE", 0.0)
+    made = DatabaseExecutor(equip().engine, has_background=False)
     yield made
     made.close()

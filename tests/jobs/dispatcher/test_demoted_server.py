@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy import Connection, Engine, delete, text
 from sqlalchemy.exc import DBAPIError
 
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 from portal.database.engine import impatient_engine
 from portal.extensions import db, settings
 from portal.models.deliveries import Lease
@@ -40,7 +40,7 @@ def test_a_save_that_is_refused_is_taken_the_next_time(app: Flask) -> None:
 
 def test_a_dispatcher_goes_on_by_itself(app: Flask) -> None:
     engine = impatient_engine(settings().database_url)
-    writer = DatabaseWriter(engine)
+    writer = DatabaseExecutor(engine)
     demote(engine)
 
     def work(connection: Connection) -> bool:

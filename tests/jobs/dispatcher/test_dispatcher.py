@@ -18,7 +18,7 @@ from sqlalchemy import update
 from jobs import context
 from jobs.deliver import deliver_due, equip, new_dispatcher
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.wake import Wake
+from jobs.dispatcher.subscription import Wake
 from portal.database.engine import database_now
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings

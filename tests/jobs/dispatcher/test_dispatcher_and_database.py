@@ -12,15 +12,11 @@ from sqlalchemy import Connection, ExceptionContext, create_engine, event, text,
 
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import loop, recorder
-from jobs.dispatcher.database_executor import DatabaseExecutor, Done
-from jobs.dispatcher.database_writer import DatabaseWriter
 from portal.database.engine import database_now, engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Lease
 from portal.services.core import heartbeats
-from portal.services.dispatch.claim_types import Claim
-from tests.jobs.dispatcher.delivery_clock import claim, ended
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Received, Receiver
@@ -122,7 +118,7 @@ def test_a_claim_that_took_too_long_is_given_back_unsent(
         deliver_due()
     finally:
         event.remove(engine, "commit", stall)
-    assert caplog.messages == ["Claiming took too long; 1 deliveries are given back."]
+    assert caplog.messages == ["Claiming took too long; 1 deliveries are released."]
     db.session.rollback()
     (delivery,) = db.session.query(Delivery)
     assert (delivery.status, delivery.attempts, delivery.tries) == ("delivered", 1, 1)
@@ -241,114 +237,3 @@ def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_out
     db.session.rollback()
     ends = {(each.status, each.attempts, each.tries) for each in db.session.query(Delivery)}
     assert ends == {("delivered", 1, 1)}
-
-
-def test_what_the_database_is_still_at_is_not_waited_for() -> None:
-    may_end, notified = threading.Event(), threading.Event()
-    executor = DatabaseExecutor(notified.set, works_beside=True)
-    assert executor.submit(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
-    waits = []
-    for _ in range(3):  # one of them may meet a busy machine
-        before = time.monotonic()
-        assert executor.poll() is None
-        waits.append(time.monotonic() - before)
-    assert min(waits) < 0.2
-    assert executor.is_busy
-    may_end.set()
-    assert notified.wait(20)
-    assert (executor.poll(), executor.is_busy) == (Done([], 1.0), False)
-    executor.close()
-
-
-def test_results_are_written_once_so_many_are_there_or_some_have_waited(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recorder, "FLUSH_AT", 3)
-    monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
-    writer, executor = (
-        DatabaseWriter(equip().engine),
-        DatabaseExecutor(lambda: None, works_beside=False),
-    )
-    kept, due = recorder.Recorder(writer, executor), []
-    make_webhook()
-    for _ in range(3):
-        publish()
-    for each in claim():
-        kept.add(ended(each))
-        due.append(kept.is_due(in_flight=3))
-    assert due == [False, False, True]
-    monkeypatch.setattr(recorder, "FLUSH_AT", 400)
-    assert not kept.is_due(in_flight=3)
-    monkeypatch.setattr(recorder, "FLUSH_AFTER", 0.0)
-    assert kept.is_due(in_flight=3)
-    done = kept.write(None, beside=False)
-    assert done is not None
-    assert done.claims is None  # nothing was looked for: it is to be, at once
-    assert kept.is_empty
-
-
-def test_where_the_database_works_beside_a_quarter_of_what_is_under_way_is_enough(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
-    executor = DatabaseExecutor(lambda: None, works_beside=True)
-    kept = recorder.Recorder(DatabaseWriter(equip().engine), executor)
-    make_webhook()
-    publish()
-    kept.add(ended(*claim()))
-    assert [kept.is_due(in_flight) for in_flight in (2, 3, 4)] == [True, True, False]
-    executor.close()
-
-
-def test_what_was_claimed_with_results_is_told_with_them_also_when_it_is_nothing(
-    app: Flask,
-) -> None:
-    writer, executor = (
-        DatabaseWriter(equip().engine),
-        DatabaseExecutor(lambda: None, works_beside=False),
-    )
-    kept = recorder.Recorder(writer, executor)
-    make_webhook()
-    publish()
-    (first,) = claim()
-    kept.add(ended(first))
-    asked = []
-
-    def look(_connection: Connection, *, without: set[int]) -> list[Claim]:
-        asked.append(without)
-        return []
-
-    done = kept.write(look, beside=False)
-    assert done is not None
-    assert (done.claims, asked) == ([], [set()])
-
-
-def test_results_that_wait_for_anothers_lock_are_not_offered_again_and_again(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("there nobody has a lock while somebody else writes")
-    writer, executor = (
-        DatabaseWriter(equip().engine),
-        DatabaseExecutor(lambda: None, works_beside=False),
-    )
-    kept, hook = recorder.Recorder(writer, executor), make_webhook()
-    publish()
-    (only,) = claim()
-    kept.add(ended(only))
-    engine = create_engine(settings().database_url)
-    with engine.begin() as other:
-        other.execute(text("SELECT 1 FROM webhooks FOR UPDATE"))
-        assert kept.write(None, beside=False) is not None
-        assert (kept.waits_for, kept.is_empty) == ({hook.id}, False)
-        monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
-        assert until(lambda: kept.write(None, beside=False) is not None)  # after its moment
-        assert kept.write(None, beside=False) is None
-    engine.dispose()
-    assert kept.write(None, beside=False) is None
-    other_one = make_webhook()
-    publish()
-    (second,) = (each for each in claim() if each.webhook.id == other_one.id)
-    kept.add(ended(second))
-    assert kept.write(None, beside=False) is not None  # those that wait go along
-    assert (kept.waits_for, kept.is_empty) == (frozenset(), True)

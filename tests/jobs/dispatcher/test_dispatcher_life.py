@@ -14,7 +14,7 @@ from rq import Queue
 from sqlalchemy import event, select
 
 from jobs.deliver import deliver_due, equip, new_dispatcher
-from jobs.dispatcher import loop, poller
+from jobs.dispatcher import loop
 from jobs.stop_flag import stop
 from portal.database.engine import database_now
 from portal.engine.events.catalogue import EventName
@@ -85,7 +85,7 @@ def test_a_notification_during_the_first_look_is_news(
 ) -> None:
     """What was committed after the look has read the table is not among what the look has found."""
     having(webhook_timeout=LONG)
-    monkeypatch.setattr(poller, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)
     arrived = threading.Event()
     before_the_first_has_ended = []
 

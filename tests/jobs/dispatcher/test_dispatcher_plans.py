@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import Connection, event, update
 
 from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import poller
+from jobs.dispatcher import loop
 from portal.engine.reasons import Reason
 from portal.extensions import Base
 from portal.lib.clock import utcnow
@@ -104,7 +104,7 @@ def test_while_an_answer_is_waited_for_nothing_new_is_looked_for(
     looked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was asked before: that is answered by the look that found this one."""
-    monkeypatch.setattr(poller, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)
     has_looked_again = []
 
     def watch(_received: Received) -> None:

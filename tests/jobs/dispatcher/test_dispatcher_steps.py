@@ -1,42 +1,45 @@
-"""The steps of a dispatcher one by one: what it begins, what it says of itself, what it keeps."""
+"""The steps of a dispatcher one by one: what it sends, releases and keeps, and when it polls."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
+from itertools import accumulate, count
 from math import inf
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import Connection, event
 
 from jobs.deliver import equip
-from jobs.dispatcher import loop as dispatcher_module
+from jobs.dispatcher import loop
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.wake import Wake
+from jobs.dispatcher.subscription import Wake
 from portal.engine.http.transport import Transport
-from portal.extensions import settings
+from portal.extensions import db, settings
 from portal.queue import notifier
 from portal.services.dispatch import request
 from portal.services.dispatch.claim_types import Claim
-from tests.jobs.dispatcher.delivery_clock import claim, ended, leases
-from tests.jobs.outage import Clock
+from portal.services.outbox.sharding import own_sharding
+from tests.jobs.dispatcher.delivery_clock import attempts, claim, deliveries, ended, leases
+from tests.jobs.outage import Clock, refused
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_webhook, publish
 
 pytestmark = pytest.mark.both_databases
 
 
-def claims(count: int) -> list[Claim]:
+def claims(number: int) -> list[Claim]:
     """So many, each of which was claimed alone."""
     make_webhook("http://127.0.0.1:9/")
-    for _ in range(count):
+    for _ in range(number):
         publish()
-    return [each for _ in range(count) for each in claim(places=1)]
+    return [each for _ in range(number) for each in claim(places=1)]
 
 
 @contextmanager
 def a_dispatcher(places: int = 20, **changed: Any) -> Iterator[Dispatcher]:
-    """One that nobody drives: what it begins goes nowhere."""
+    """One that nobody drives: what it begins goes nowhere, and its maintenance is never due."""
     with closing(Transport(request.guard(settings()), max_in_flight=places)) as transport:
         dispatcher = Dispatcher(
             settings=replace(settings(), **changed),
@@ -47,81 +50,131 @@ def a_dispatcher(places: int = 20, **changed: Any) -> Iterator[Dispatcher]:
             connectivity=equip().connectivity,
             is_stopping=lambda: False,
         )
+        dispatcher._maintenance.at = inf
         dispatcher._notifications.start()
         try:
             yield dispatcher
         finally:
             dispatcher._notifications.stop()
-            dispatcher._executor.close()
+            dispatcher._database.close()
+
+
+def send(dispatcher: Dispatcher, made: list[Claim], began: float) -> None:
+    dispatcher._take(made, began)
+    dispatcher._send_claimed()
+
+
+def tokens(made: list[Claim]) -> set[object]:
+    return {each.token for each in made}
 
 
 @pytest.mark.parametrize(("margin", "fresh"), [(60, 5.0), (2, 2.0)])
-def test_what_was_claimed_too_long_ago_is_given_back_unsent(
+def test_what_was_claimed_too_long_ago_is_released_unsent(
     app: Flask,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     margin: int,
     fresh: float,
 ) -> None:
-    """Its lease may have ended, and others send it. Sending is a heartbeat; looking is none."""
+    """Its lease may have ended, and others send it. Sending is a heartbeat; polling is none."""
     del app
     clock = Clock()
-    monkeypatch.setattr(dispatcher_module, "since_boot", clock.monotonic)
+    monkeypatch.setattr(loop, "since_boot", clock.monotonic)
     in_time, late = claims(2)
     with a_dispatcher(lease_margin=margin) as dispatcher:
-        dispatcher._begin([], clock.now)
+        send(dispatcher, [], clock.now)
         assert not dispatcher._maintenance._has_sent
-        dispatcher._begin([in_time], clock.now - fresh)
-        assert (dispatcher._in_flight.tokens, dispatcher._returns.tokens) == (
-            {in_time.token},
-            set(),
-        )
+        send(dispatcher, [in_time], clock.now - fresh)
+        assert (dispatcher._in_flight.tokens, dispatcher._unsent) == ({in_time.token}, [])
         assert (dispatcher._maintenance._has_sent, caplog.messages) == (True, [])
-        dispatcher._begin([in_time, late], clock.now - fresh - 0.1)
+        send(dispatcher, [in_time, late], clock.now - fresh - 0.1)
         assert dispatcher._in_flight.count == 1
-        assert dispatcher._returns.tokens == {in_time.token, late.token}
-    assert caplog.messages == ["Claiming took too long; 2 deliveries are given back."]
+        assert dispatcher._unsent == [in_time, late]
+    assert caplog.messages == ["Claiming took too long; 2 deliveries are released."]
 
 
-def test_what_it_has_given_back_it_looks_for_at_once(app: Flask) -> None:
+def test_what_it_has_released_it_polls_for_at_once(app: Flask) -> None:
     del app
+    unsent, interrupted = claims(2)
     with a_dispatcher() as dispatcher:
-        dispatcher._returns.add(claims(1))
-        dispatcher._poller.at = inf
-        dispatcher._turn()
-        assert (dispatcher._poller.at, leases()) == (0.0, [])
-        dispatcher._poller.at = inf
-        dispatcher._turn()
-        assert dispatcher._poller.at == inf
+        with refused():
+            dispatcher._unsent, dispatcher._interrupted = [unsent], [interrupted]
+            dispatcher._release()
+            dispatcher._database.poll(20)
+        assert len(leases()) == 2, "the database did not take it"
+        dispatcher._database._closed_until = 0.0
+        dispatcher._poll_at = inf
+        dispatcher._release()
+        dispatcher._database.poll(20)
+        assert (dispatcher._poll_at, leases()) == (0.0, [])
+        assert [each.delivery_id for each in attempts()] == [interrupted.delivery_id]
+        assert {each.tries for each in deliveries()} == {0}
+        dispatcher._poll_at = inf
+        dispatcher._release()
+        assert (dispatcher._poll_at, dispatcher._is_idle) == (inf, True)
 
 
-def test_with_what_it_writes_it_claims_for_the_places_that_will_be_left(app: Flask) -> None:
+def test_with_what_it_records_it_claims_for_the_places_that_will_be_left(app: Flask) -> None:
     del app
-    (first,) = claims(1)
+    first, second, third = claims(3)
     for number in range(3):
         publish(asset_id=number + 1)
     with a_dispatcher(places=3, worker_max_in_flight=3) as dispatcher:
+        dispatcher._claimed = [second, third]
         dispatcher._recorder.add(ended(first))
         dispatcher._recorder._kept_since = 0.0  # for long enough
-        dispatcher._flush(held=2)
-        dispatcher._go_on(dispatcher._executor.poll(20))
-        assert (dispatcher._in_flight.count, dispatcher._recorder.is_empty) == (1, True)
+        dispatcher._record_and_claim()
+        dispatcher._database.poll(20)
+        assert (len(dispatcher._claimed), dispatcher._recorder.is_empty) == (3, True)
 
 
-def test_what_it_knows_of_is_not_given_back_when_an_answer_was_lost(app: Flask) -> None:
+def test_every_lease_that_a_claim_returned_is_sent_or_released(app: Flask) -> None:
+    """Also where a poll follows a record in the same step, and claims for another webhook."""
     del app
-    flying, unsent, arrived, new, _unknown = made = claims(5)
+    (first,) = claims(1)
+    publish()
+    with a_dispatcher(worker_max_in_flight=20) as dispatcher:
+        dispatcher._recorder.add(ended(first))
+        dispatcher._poll_at = inf
+        dispatcher._record_and_claim()
+        dispatcher._database.poll(20)
+        recorded = [*dispatcher._claimed]
+        make_webhook("http://127.0.0.1:9/")
+        publish()
+        dispatcher._poll_at = 0.0
+        dispatcher._poll()
+        dispatcher._database.poll(20)
+        taken = [*dispatcher._claimed]
+        assert (len(recorded), len(taken)) == (1, 3)
+        dispatcher._send_claimed()
+        assert dispatcher._in_flight.count == 3
+        assert {each.token for each in leases()} == tokens(taken)
+        publish()
+        dispatcher._poll_at = 0.0
+        dispatcher._poll()
+        dispatcher._database.poll(20)
+        dispatcher._claimed_at = 0.0  # too long ago
+        dispatcher._send_claimed()
+        dispatcher._release()
+        dispatcher._database.poll(20)
+        assert {each.token for each in leases()} == dispatcher._in_flight.tokens
+
+
+def test_what_it_knows_of_is_not_released_when_an_answer_was_lost(app: Flask) -> None:
+    del app
+    flying, unsent, interrupted, arrived, new, _unknown = made = claims(6)
     with a_dispatcher() as dispatcher:
-        assert dispatcher._in_flight.start(flying)
-        dispatcher._returns.add([unsent])
+        send(dispatcher, [flying], loop.since_boot())
+        dispatcher._unsent, dispatcher._interrupted = [unsent], [interrupted]
         dispatcher._recorder.add(ended(arrived))
-        dispatcher._writer._unsure_until = dispatcher._maintenance.at = inf
-        dispatcher._do_maintenance([new])
-        dispatcher._executor.poll(20)
-        assert {each.token for each in leases()} == {each.token for each in made[:4]}
+        dispatcher._take([new], loop.since_boot())
+        dispatcher._database._unsure_until = inf
+        dispatcher._maintain()
+        dispatcher._database.poll(20)
+        assert {each.token for each in leases()} == tokens(made[:5])
 
 
-def test_its_maintenance_leave_alone_what_it_has_still_to_write(app: Flask) -> None:
+def test_its_maintenance_leaves_alone_what_it_has_still_to_write(app: Flask) -> None:
     del app
     kept, other = make_webhook(), make_webhook()
     for each in (kept, other):
@@ -131,6 +184,139 @@ def test_its_maintenance_leave_alone_what_it_has_still_to_write(app: Flask) -> N
         for is_behind in (True, False):
             dispatcher._recorder.is_behind, dispatcher._recorder.waits_for = is_behind, {kept.id}
             dispatcher._maintenance.at = 0.0
-            dispatcher._do_maintenance([])
+            dispatcher._maintain()
             seen.append([each.webhook_id for each in leases()])
     assert seen == [[kept.id, other.id], [kept.id]]
+
+
+def test_a_claim_is_for_the_places_that_are_free_less_those_about_to_be_taken(app: Flask) -> None:
+    del app
+    (held,) = claims(1)
+    for _ in range(2):
+        make_webhook()
+    for number in range(8):
+        publish(asset_id=number + 1)
+    with a_dispatcher(places=20, worker_max_in_flight=16) as dispatcher:
+        for places, why in ((15, "one for each"), (3, "two are kept for others")):
+            dispatcher._claimed = [held] * places
+            made = dispatcher._database.write(dispatcher._claiming()) or []
+            assert len(made) == (3 if places == 15 else 15), why
+
+
+def test_a_webhook_whose_secret_does_not_open_is_left_alone_by_every_claim(app: Flask) -> None:
+    del app
+    closed, open_one = make_webhook(), make_webhook()
+    with a_dispatcher() as dispatcher:
+        dispatcher._in_flight._undecryptable[closed.id] = inf
+        publish()
+        dispatcher._poll()
+        (first,) = dispatcher._claimed
+        dispatcher._claimed = []
+        publish()
+        dispatcher._recorder.add(ended(first))
+        dispatcher._record_and_claim()
+        (second,) = dispatcher._claimed
+    assert {first.webhook.id, second.webhook.id} == {open_one.id}
+
+
+def test_nothing_is_claimed_while_results_wait_to_be_written(app: Flask) -> None:
+    del app
+    (first,) = claims(1)
+    publish()
+    with a_dispatcher() as dispatcher:
+        dispatcher._recorder.add(ended(first))
+        with refused():
+            dispatcher._record_and_claim()
+        dispatcher._poll()
+        assert (len(leases()), dispatcher._claimed) == (1, [])
+        dispatcher._database._closed_until = 0.0
+        dispatcher._record_and_claim()
+        assert dispatcher._claimed == [], "it was behind"
+        dispatcher._poll()
+        assert [each.delivery_id for each in dispatcher._claimed] == [deliveries()[1].id]
+
+
+@pytest.mark.parametrize(
+    ("finds", "is_refused", "seconds", "pause"),
+    [
+        (False, False, 0.001, 0.5),
+        (True, False, 2.0, 0.5),
+        (False, True, 2.0, 0.05),
+    ],
+)
+def test_when_it_polls_again_follows_from_what_a_poll_found(
+    app: Flask,
+    monkeypatch: pytest.MonkeyPatch,
+    finds: bool,
+    is_refused: bool,
+    seconds: float,
+    pause: float,
+) -> None:
+    del app
+    if finds:
+        make_webhook()
+        publish()
+    clock, ticks = Clock(), count(5.0, seconds)
+    with a_dispatcher() as dispatcher:
+        monkeypatch.setattr(loop, "monotonic", clock.monotonic)
+        monkeypatch.setattr(loop, "since_boot", lambda: next(ticks))
+        with refused() if is_refused else nullcontext():
+            dispatcher._poll()
+        assert (len(dispatcher._claimed), dispatcher._is_answered) == (int(finds), not is_refused)
+        assert (dispatcher._empty_poll_at > 0) == (not (finds or is_refused))
+        assert dispatcher._poll_at == dispatcher._next_poll == pytest.approx(clock.now + pause)
+        monkeypatch.setattr(own_sharding, "_left", {1: 0.0})
+        sooner = dispatcher._poll_at if is_refused else own_sharding.again_at
+        assert dispatcher._next_poll == sooner
+
+
+@pytest.mark.parametrize(
+    ("took", "pause"),
+    [
+        ([2.0], 0.5),
+        ([0.03, 0.04, 0.05], 1.5),
+        ([0.03, 0.04, 0.05, 2.0], 2.0),
+        ([0.03, 0.04, 0.05, 0.001], 0.5),
+        ([0.001, 2.0, 2.0], 0.5),
+        ([2.0, 2.0, 2.0], 5.0),
+    ],
+)
+def test_polls_that_find_nothing_come_seldom_where_all_of_the_last_took_long(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, took: list[float], pause: float
+) -> None:
+    del app
+    clock = Clock()
+    ticks = accumulate(seconds for each in took for seconds in (0.0, each))
+    with a_dispatcher() as dispatcher:
+        monkeypatch.setattr(loop, "monotonic", clock.monotonic)
+        monkeypatch.setattr(loop, "since_boot", lambda: next(ticks))
+        for _ in took:
+            dispatcher._poll_at = 0.0
+            dispatcher._poll()
+        assert dispatcher._poll_at == pytest.approx(clock.now + pause)
+
+
+def test_a_claim_waits_for_the_disk_with_results_and_not_alone(app: Flask) -> None:
+    del app
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite writes down each commit")
+    durable = list[bool]()
+
+    def note(connection: Connection) -> None:
+        how = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+        durable.append(how != "off")
+
+    make_webhook()
+    publish()
+    event.listen(equip().engine, "commit", note)
+    try:
+        with a_dispatcher() as dispatcher:
+            dispatcher._poll()
+            (first,) = dispatcher._claimed
+            dispatcher._claimed = []
+            dispatcher._recorder.add(ended(first))
+            publish()
+            dispatcher._record_and_claim()
+    finally:
+        event.remove(equip().engine, "commit", note)
+    assert (len(leases()), durable) == (1, [False, True])

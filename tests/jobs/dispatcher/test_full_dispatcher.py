@@ -9,9 +9,9 @@ from flask import Flask
 from sqlalchemy import Connection, event
 
 from jobs.deliver import deliver_due, equip, new_dispatcher
-from jobs.dispatcher import poller, recorder
+from jobs.dispatcher import loop, recorder
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.wake import Wake
+from jobs.dispatcher.subscription import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
@@ -96,7 +96,7 @@ def test_what_is_about_to_be_started_has_its_place_already(
 def test_while_it_is_full_it_waits_for_answers_alone(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(loop, "POLL_EVERY", 0.01)
     small = replace(settings(), worker_max_in_flight=1)
     monkeypatch.setitem(app.extensions, "settings", small)
     transport, rounds = equip().transport, []

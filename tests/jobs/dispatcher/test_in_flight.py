@@ -6,10 +6,8 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from jobs.deliver import equip
 from jobs.dispatcher import in_flight as in_flight_module
-from jobs.dispatcher.database_executor import DatabaseExecutor
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.in_flight import InFlight
 from jobs.dispatcher.recorder import Recorder
 from portal.engine.http import transport as transport_module
@@ -38,13 +36,13 @@ def transport(app: Flask) -> Iterator[Transport]:
 
 
 @pytest.fixture
-def kept(writer: DatabaseWriter, executor: DatabaseExecutor) -> Recorder:
-    return Recorder(writer, executor)
+def kept(database: DatabaseExecutor) -> Recorder:
+    return Recorder(database)
 
 
 @pytest.fixture
-def in_flight(transport: Transport, kept: Recorder) -> InFlight:
-    return InFlight(settings(), transport, kept, equip().connectivity)
+def in_flight(transport: Transport) -> InFlight:
+    return InFlight(settings(), transport)
 
 
 def claims_of(*urls: str, secret: str | None = None) -> list[Claim]:
@@ -55,13 +53,13 @@ def claims_of(*urls: str, secret: str | None = None) -> list[Claim]:
 
 
 def test_how_long_a_request_may_take_and_over_what_it_goes(
-    transport: Transport, in_flight: InFlight
+    transport: Transport, in_flight: InFlight, kept: Recorder
 ) -> None:
     (usual,) = claims_of("http://127.0.0.1:9/")
     test = usual._replace(kind=AttemptKind.TEST)
     inbox = usual._replace(webhook=usual.webhook._replace(kind="inbox"))
     for each in (usual, inbox, test):
-        assert in_flight.start(each)
+        assert in_flight.start(each, kept.add)
     asked = [each.order for each in transport._busy.values() if each.order]
     assert [(each.opens, each.is_fresh, each.patience) for each in asked] == [
         (None, False, CONNECT_TIMEOUT),
@@ -74,16 +72,16 @@ def test_how_long_a_request_may_take_and_over_what_it_goes(
 
 @pytest.mark.parametrize(("is_in_trouble", "waiting"), [(True, 1), (False, 0)])
 def test_the_name_of_a_receiver_in_trouble_stands_behind_others(
-    transport: Transport, in_flight: InFlight, is_in_trouble: bool, waiting: int
+    transport: Transport, in_flight: InFlight, kept: Recorder, is_in_trouble: bool, waiting: int
 ) -> None:
     for each in claims_of(*(f"http://n{number}.example.com/" for number in range(6))):
         throttled = each.webhook._replace(throttled=is_in_trouble)
-        assert in_flight.start(each._replace(webhook=throttled))
+        assert in_flight.start(each._replace(webhook=throttled), kept.add)
     assert transport._lookups.waiting == waiting
 
 
 def test_a_request_is_unheard_that_has_had_no_connection_for_a_second(
-    in_flight: InFlight, monkeypatch: pytest.MonkeyPatch
+    in_flight: InFlight, kept: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for tests, the inbox, and receivers that are in trouble already."""
     clock = Clock()
@@ -97,7 +95,7 @@ def test_a_request_is_unheard_that_has_had_no_connection_for_a_second(
             each._replace(webhook=each.webhook._replace(kind="inbox")),
             each._replace(webhook=each.webhook._replace(throttled=True)),
         ):
-            assert in_flight.start(other)
+            assert in_flight.start(other, kept.add)
         for later in (0.49, 0.49):
             clock.now += later
             seen.append(in_flight.unheard())
@@ -111,6 +109,7 @@ def test_a_request_is_unheard_that_has_had_no_connection_for_a_second(
 def test_a_webhook_whose_secret_does_not_open_is_left_alone_for_a_minute(
     app: Flask,
     in_flight: InFlight,
+    kept: Recorder,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -119,18 +118,18 @@ def test_a_webhook_whose_secret_does_not_open_is_left_alone_for_a_minute(
     (closed,) = claims_of("http://127.0.0.1:9/", secret="the secret of it")
     Keys(app, monkeypatch).become(NEW_KEY)
     heartbeats.take_notes()
-    assert not in_flight.start(closed)
+    assert not in_flight.start(closed, kept.add)
     assert heartbeats.take_notes() == (heartbeats.CLOSED_SECRET,)
     clock.now += 30
-    assert not in_flight.start(closed)
+    assert not in_flight.start(closed, kept.add)
     heartbeats.take_notes()
     seen = []
     for later in (30.0, 29.9, 0.2):
         clock.now += later
-        seen.append((set(in_flight.closed), len(caplog.messages)))
+        seen.append((set(in_flight.undecryptable), len(caplog.messages)))
     own = {closed.webhook.id}
     assert seen == [(own, 1), (own, 1), (set(), 1)]
-    assert not in_flight.start(closed)
+    assert not in_flight.start(closed, kept.add)
     heartbeats.take_notes()
     said = f"Nothing is sent to webhook {closed.webhook.public_id} for a minute: "
     assert [each.startswith(said) for each in caplog.messages] == [True, True]
@@ -141,9 +140,9 @@ def test_what_cannot_be_signed_is_an_attempt_that_says_why(
     in_flight: InFlight, kept: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     (unsigned,) = claims_of("http://127.0.0.1:9/", secret="whsec_no base64")
-    assert in_flight.start(unsigned)
+    assert in_flight.start(unsigned, kept.add)
     assert in_flight.count == 0
-    assert kept.write(None, beside=False)
+    assert kept.write(None, in_background=False)
     (attempt,), delivery = attempts(), only_delivery()
     why = db.session.get_one(AttemptBody, attempt.id).detail
     assert (delivery.status, delivery.reason, attempt.outcome) == ("retrying", "internal", "failed")

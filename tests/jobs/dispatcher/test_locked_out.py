@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import poller
+from jobs.dispatcher import loop
 from tests.jobs.dispatcher.running_sender import running_sender
 from tests.jobs.outage import refused
 from tests.support.processes import until
@@ -19,8 +19,8 @@ MOST = 60  # rounds in a second, in which it looks twenty times at most
 def test_while_the_database_takes_nothing_it_goes_round_as_often_as_it_looks(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller, "LOOK_EVERY", 0.05)
-    monkeypatch.setattr(poller, "LOOK_SHARE", 0)
+    monkeypatch.setattr(loop, "POLL_EVERY", 0.05)
+    monkeypatch.setattr(loop, "POLL_SHARE", 0)
     transport, rounds = equip().transport, []
     drive = transport.drive
 

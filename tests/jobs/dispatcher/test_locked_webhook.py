@@ -17,8 +17,7 @@ from sqlalchemy import Connection, create_engine, event, func, select, update
 
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import loop, recorder
-from jobs.dispatcher.database_executor import DatabaseExecutor
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.recorder import Recorder
 from jobs.stop_flag import stop
 from portal.database.engine import database_now, engine_options
@@ -26,6 +25,7 @@ from portal.extensions import db, settings
 from portal.models.deliveries import Delivery, DeliveryStatus, Lease
 from portal.models.webhooks import Webhook
 from tests.jobs.dispatcher.delivery_clock import claim, ended
+from tests.jobs.dispatcher.recorded import write
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver
@@ -128,20 +128,17 @@ def test_the_database_is_asked_for_it_again_and_again_but_not_all_the_time(
     assert asked[7] - asked[0] > 6 * recorder.FLUSH_AFTER
 
 
-def test_once_it_is_let_go_nothing_waits_for_it_any_more(app: Flask) -> None:
-    del app
+def test_once_it_is_let_go_nothing_waits_for_it_any_more(database: DatabaseExecutor) -> None:
     hook = make_webhook()
     publish()
     (sent,) = claim()
-    executor = DatabaseExecutor(lambda: None, works_beside=False)
-    kept = Recorder(DatabaseWriter(equip().engine), executor)
+    kept = Recorder(database)
     kept.add(ended(sent))
     with locked(hook):
-        kept.write(None, beside=False)
+        write(kept)
         assert (kept.waits_for, kept.is_empty) == ({hook.id}, False)
-    assert until(lambda: kept.write(None, beside=False) is not None)
+    assert until(lambda: bool(write(kept)))
     assert (kept.waits_for, kept.is_empty) == (set(), True)
-    executor.close()
 
 
 def _note(asked: list[float], _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

@@ -7,12 +7,12 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from flask import Flask
 from sqlalchemy import update
 
 from jobs.deliver import equip
 from jobs.dispatcher import maintenance as maintenance_module
-from jobs.dispatcher.database_executor import DatabaseExecutor, Done
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.maintenance import Maintenance
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
@@ -29,7 +29,6 @@ from portal.services.webhooks import activation
 from tests.jobs.dispatcher.delivery_clock import leases, only_delivery
 from tests.jobs.outage import Clock, refused
 from tests.support.database.periodic_tasks import let_periodic_tasks_age
-from tests.support.database.statements import asked
 from tests.support.deliveries import lease, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 from tests.support.servers import ValkeyServer
@@ -40,15 +39,15 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def maintenance(writer: DatabaseWriter, executor: DatabaseExecutor) -> Maintenance:
-    return Maintenance(notifier.notifier(), writer, executor, every=0.0)
+def maintenance(database: DatabaseExecutor) -> Maintenance:
+    return Maintenance(notifier.notifier(), database, every=0.0)
 
 
 def do(
     maintenance: Maintenance, *, without: set[int] | None = None, is_behind: bool = False
 ) -> None:
     maintenance.at = 0.0
-    maintenance.do(set(), without or set(), is_behind=is_behind, beside=False)
+    maintenance.do(set(), without or set(), is_behind=is_behind, in_background=False)
 
 
 def has_signed() -> bool:
@@ -72,33 +71,32 @@ def test_who_has_sent_something_gives_a_sign_of_it_with_its_maintenance(
 
 
 def test_maintenance_wait_for_their_time_and_for_what_the_database_is_at(
-    writer: DatabaseWriter,
+    app: Flask,
 ) -> None:
-    may_end, executor = threading.Event(), DatabaseExecutor(lambda: None, works_beside=True)
-    maintenance = Maintenance(notifier.notifier(), writer, executor, every=3600.0)
+    del app
+    may_end, executor = threading.Event(), DatabaseExecutor(equip().engine, has_background=True)
+    maintenance = Maintenance(notifier.notifier(), executor, every=3600.0)
 
-    def are_done() -> bool:
-        with asked(equip().engine) as statements:
-            maintenance.do(set(), set(), is_behind=False, beside=False)
-        return bool(statements)
+    def is_done() -> bool:
+        if is_due := maintenance.is_due:
+            maintenance.do(set(), set(), is_behind=False, in_background=False)
+        return is_due
 
-    assert executor.submit(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
-    assert not are_done()
+    executor.submit(lambda: may_end.wait(20), lambda _: None, in_background=True)
+    assert not is_done()
     may_end.set()
-    assert executor.poll(20) == Done([], 1.0)
-    assert [are_done() for _ in range(2)] == [True, False]
+    executor.poll(20)
+    assert [is_done() for _ in range(2)] == [True, False]
     with refused():
-        assert writer.write(lambda _: True) is None
-    assert [are_done() for _ in range(2)] == [True, False], "what was committed is not known"
+        assert executor.write(lambda _: True) is None
+    assert [is_done() for _ in range(2)] == [True, False], "what was committed is not known"
     executor.close()
 
 
 def test_what_one_dispatcher_has_looked_at_no_other_does_so_soon(
-    writer: DatabaseWriter, executor: DatabaseExecutor
+    database: DatabaseExecutor,
 ) -> None:
-    first, second = (
-        Maintenance(notifier.notifier(), writer, executor, every=3600.0) for _ in range(2)
-    )
+    first, second = (Maintenance(notifier.notifier(), database, every=3600.0) for _ in range(2))
     do(first)
     open_one, seen = make_delivery(make_webhook(state="off")), []
     for aged in (0, 0.95 * 3600):
@@ -109,13 +107,13 @@ def test_what_one_dispatcher_has_looked_at_no_other_does_so_soon(
 
 
 def test_when_they_are_due_again_follows_from_what_they_have_done(
-    writer: DatabaseWriter, executor: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
+    database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(maintenance_module, "monotonic", clock.monotonic)
     monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
     maintenance, off = (
-        Maintenance(notifier.notifier(), writer, executor, every=60.0),
+        Maintenance(notifier.notifier(), database, every=60.0),
         make_webhook(state="off"),
     )
     made = [make_delivery(off) for _ in range(5)]
@@ -129,14 +127,15 @@ def test_when_they_are_due_again_follows_from_what_they_have_done(
 
 
 def test_what_was_sent_while_the_database_was_at_it_is_a_sign_that_is_kept(
-    writer: DatabaseWriter,
+    database: DatabaseExecutor,
 ) -> None:
-    executor = DatabaseExecutor(lambda: None, works_beside=True)
-    maintenance = Maintenance(notifier.notifier(), writer, executor, every=0.0)
+    del database  # with it nobody pauses
+    executor = DatabaseExecutor(equip().engine, has_background=True)
+    maintenance = Maintenance(notifier.notifier(), executor, every=0.0)
     for is_refused in (True, False):
         with refused() if is_refused else nullcontext():
             maintenance.at = 0.0
-            maintenance.do(set(), set(), is_behind=False, beside=True)
+            maintenance.do(set(), set(), is_behind=False, in_background=True)
             maintenance.note_claims()
             executor.poll(20)
     assert has_signed()

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 from portal.database.engine import impatient_engine
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
@@ -26,7 +26,7 @@ def claim_on_its_own_connection(app: Flask, places: int, start: threading.Barrie
     """What one dispatcher claims when all begin at the same moment."""
     with app.app_context():
         engine = impatient_engine(settings().database_url)
-        writer = DatabaseWriter(engine)
+        writer = DatabaseExecutor(engine)
         start.wait(timeout=5)
         claims: list[list[Claim]] = []
 
@@ -77,7 +77,7 @@ def test_with_fewer_places_than_wanted_it_takes_what_fits() -> None:
     for number in range(9):
         publish(asset_id=number + 1)
     engine = impatient_engine(settings().database_url)
-    claims = DatabaseWriter(engine).write(lambda connection: dispatch_claim.claim(connection, 10))
+    claims = DatabaseExecutor(engine).write(lambda connection: dispatch_claim.claim(connection, 10))
     engine.dispose()
     assert claims is not None
     assert len(claims) == 10
@@ -90,7 +90,7 @@ def test_receivers_that_hang_leave_the_last_places_to_others() -> None:
     for number in range(9):
         publish(asset_id=number + 1)
     engine = impatient_engine(settings().database_url)
-    writer = DatabaseWriter(engine)
+    writer = DatabaseExecutor(engine)
     # Of 16 places the four take 14 at most; none of these is ever answered.
     hanging = writer.write(lambda connection: dispatch_claim.claim(connection, 16, 2))
     again = writer.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
@@ -107,7 +107,7 @@ def test_receivers_that_hang_leave_the_last_places_to_others() -> None:
 
 def test_a_result_that_would_fail_again_is_no_database_that_is_away(app: Flask) -> None:
     engine = impatient_engine(settings().database_url)
-    writer = DatabaseWriter(engine)
+    writer = DatabaseExecutor(engine)
     with pytest.raises(IntegrityError):
         writer.write(lambda connection: connection.execute(insert(Lease).values(delivery_id=1)))
     assert writer.write(lambda connection: connection.execute(select(1)).scalar_one()) == 1

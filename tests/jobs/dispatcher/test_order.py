@@ -9,7 +9,7 @@ from flask import Flask
 
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.wake import Wake
+from jobs.dispatcher.subscription import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport

@@ -16,7 +16,6 @@ from sqlalchemy.exc import OperationalError
 from jobs import supervisor, worker
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import loop, thread
-from jobs.dispatcher import poller as poller_module
 from jobs.periodic import sweep
 from jobs.stop_flag import stop
 from portal.extensions import db, settings
@@ -64,7 +63,7 @@ def test_the_job_wakes_it_and_returns_when_it_has_looked(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a notification, and long before all is sent."""
-    monkeypatch.setattr(poller_module, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)
     monkeypatch.setattr(thread, "POLL_SECONDS", LONG)
     job_has_ended = threading.Event()
     seen = []
@@ -106,7 +105,7 @@ def test_the_job_waits_for_a_full_sender_no_longer_than_half_a_second(
 
 def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it would sleep for an hour."""
-    monkeypatch.setattr(poller_module, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=3600))
     with running_sender(app) as sender:
         assert "sender" in {thread.name for thread in threading.enumerate()}
@@ -145,7 +144,7 @@ def looks_that_take(seconds: Iterator[float]) -> Iterator[list[float]]:
 def test_one_that_has_nothing_to_do_looks_twice_a_second(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller_module, "LOOK_SHARE", 0)  # a busy machine looks more seldom
+    monkeypatch.setattr(loop, "POLL_SHARE", 0)  # a busy machine looks more seldom
     with running_sender(app):
         for _ in range(2):  # the first look takes long
             deliver_due()
@@ -157,7 +156,7 @@ def test_one_that_has_nothing_to_do_looks_twice_a_second(
 
 def test_looks_that_take_long_come_seldom(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a database that is busy with them they are at most a fiftieth of its time."""
-    monkeypatch.setattr(poller_module, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(loop, "POLL_EVERY", 0.01)
     with looks_that_take(repeat(0.02)) as ended, running_sender(app):
         assert until(lambda: len(ended) >= 4, LONG)
     assert ended[3] - ended[2] >= 1.0

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete
 
-from jobs.dispatcher import poller
+from jobs.dispatcher import loop
 from portal.extensions import db, settings
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
@@ -54,7 +54,7 @@ def test_it_looks_again_in_time_for_what_the_other_leaves_lying(
     assert own_sharding.shard.senders == 2
     slow = replace(settings(), webhook_timeout=60, lease_margin=60)  # however slow the machine is
     monkeypatch.setitem(app.extensions, "settings", slow)
-    monkeypatch.setattr(poller, "LOOK_EVERY", 3600.0)  # nothing else has it look
+    monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)  # nothing else has it look
     hooks = {number: make_webhook(f"{receiver.url}{number}") for number in range(2)}
     own = next(path for path, each in hooks.items() if own_sharding.shard.has(each.id))
     receiver.answer_next(delay=4.0)

@@ -11,7 +11,7 @@ from flask import Flask
 from redis import Redis
 
 from jobs.deliver import equip
-from jobs.dispatcher import poller, subscription
+from jobs.dispatcher import loop, subscription
 from jobs.dispatcher.subscription import Notifications
 from portal.queue import notifier
 from portal.queue.notifier import Notifier
@@ -28,7 +28,7 @@ LONG = 60.0
 @pytest.fixture
 def only_the_notifier(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table is not looked at by itself."""
-    monkeypatch.setattr(poller, "LOOK_EVERY", LONG)
+    monkeypatch.setattr(loop, "POLL_EVERY", LONG)
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.context import job
 from jobs.deliver import equip
-from jobs.dispatcher.database_executor import DatabaseExecutor
-from jobs.dispatcher.database_writer import DatabaseWriter
+from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.maintenance import Maintenance
 from jobs.periodic import expire_reservations, look_for_alerts, prune, sweep
 from jobs.tasks import run_tasks
@@ -129,15 +128,13 @@ def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_i
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
-    executor = DatabaseExecutor(lambda: None, works_beside=False)
-    maintenance = Maintenance(
-        notifier.notifier(), DatabaseWriter(equip().engine), executor, every=3600.0
-    )
+    executor = DatabaseExecutor(equip().engine, has_background=False)
+    maintenance = Maintenance(notifier.notifier(), executor, every=3600.0)
     off, seen = make_webhook(state="off"), []
     made = [make_delivery(off) for _ in range(3)]
     for _ in range(2):
         maintenance.at = 0.0
-        maintenance.do(set(), set(), is_behind=False, beside=False)
+        maintenance.do(set(), set(), is_behind=False, in_background=False)
         seen.append(maintenance.at - monotonic() > 3000)
     assert seen == [False, True]
     assert {stored(each)["status"] for each in made} == {"held"}
@@ -146,13 +143,8 @@ def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_i
 def test_what_a_claim_took_whose_answer_was_lost_is_given_back_and_what_is_held_is_not(
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine, writer = equip().engine, DatabaseWriter(equip().engine)
-    maintenance = Maintenance(
-        notifier.notifier(),
-        writer,
-        DatabaseExecutor(lambda: None, works_beside=False),
-        every=3600.0,
-    )
+    engine, writer = equip().engine, DatabaseExecutor(equip().engine, has_background=False)
+    maintenance = Maintenance(notifier.notifier(), writer, every=3600.0)
     held, kept = make_delivery(), writer.write(claim_one)
     assert kept
     lost = make_delivery()
@@ -182,7 +174,9 @@ def claim_one(connection: Connection) -> list[Claim]:
 
 def has_given_back(maintenance: Maintenance, kept: list[Claim]) -> bool:
     """The writer waits for a moment once the database did not take something."""
-    maintenance.do({each.token for each in kept}, set(), is_behind=False, beside=False)
+    if maintenance.is_due:
+        held = {each.token for each in kept}
+        maintenance.do(held, set(), is_behind=False, in_background=False)
     return len(leased()) == 1
 
 

@@ -7,11 +7,9 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import poller
-from jobs.dispatcher.database_executor import DatabaseExecutor
-from jobs.dispatcher.database_writer import DatabaseWriter
-from jobs.dispatcher.recorder import Recorder
+from jobs.deliver import deliver_due
+from jobs.dispatcher import loop
+from jobs.dispatcher.database import DatabaseExecutor
 from portal.database.engine import database_now
 from portal.database.trouble import Kind, Trouble, observed
 from portal.extensions import db
@@ -23,7 +21,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep
 from portal.services.operations.readiness import Readiness
 from tests.jobs.dispatcher.delivery_clock import claim, leases
-from tests.jobs.dispatcher.test_dispatcher_parts import looks_with
+from tests.jobs.dispatcher.test_dispatcher_steps import a_dispatcher
 from tests.services.core.test_silent_processes import heard, pass_by
 from tests.services.operations.test_readiness import Clock
 from tests.support.factories import make_webhook, publish
@@ -41,7 +39,7 @@ def stand_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     readiness = Readiness(clock)
     readiness.begin()
     readiness.note(None)
-    monkeypatch.setattr(poller, "readiness", readiness)
+    monkeypatch.setattr(loop, "readiness", readiness)
 
     def stand_still(seconds: float) -> None:
         record_own(WORKER)
@@ -108,18 +106,15 @@ def under_way() -> int:
 
 def test_nobody_takes_what_it_claims_before_its_next_beat(
     app: Flask,
-    writer: DatabaseWriter,
-    executor: DatabaseExecutor,
+    database: DatabaseExecutor,
     stand_still: Callable[[float], None],
     others_judge: Callable[[], None],
 ) -> None:
     make_webhook()
     publish()
     stand_still(20)
-    claiming = looks_with(
-        equip().transport, 10, Recorder(writer, executor), writer, executor
-    ).claiming()
-    assert len(writer.write(claiming) or ()) == 1
+    with a_dispatcher() as dispatcher:
+        assert len(database.write(dispatcher._claiming()) or ()) == 1
     others_judge()
     sweep.settle()
     assert under_way() == 1

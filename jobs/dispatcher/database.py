@@ -1,0 +1,123 @@
+"""The dispatcher's way to the database: short transactions that give up instead of waiting, here
+or in the background."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from time import monotonic
+from typing import Any, Final, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+log = logging.getLogger(__name__)
+
+PAUSE: Final = 0.1  # seconds between two tries while the database is locked or down
+LONG_PAUSE: Final = 1.0  # … once that has lasted for a while
+A_WHILE: Final = 5.0
+# Seconds in which a commit whose answer was lost may still be on its way: by then the server has
+# let go of a client that is gone.
+UNSURE: Final = 30.0
+
+T = TypeVar("T")
+
+
+class _Submitted(NamedTuple):
+    answer: Future[Any]
+    then: Callable[[Any], None]
+
+
+class DatabaseExecutor:
+    """Runs one piece of work for the database at a time.
+
+    Work that hangs in the background holds up no answer of a receiver. On SQLite there is none,
+    which works in this process: a second thread would take turns with the first for Python's lock,
+    at every row, and both would lose more by it than the database can do meanwhile.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        wake: Callable[[], None] = lambda: None,
+        *,
+        has_background: bool | None = None,
+    ) -> None:
+        self._engine, self._wake = engine, wake
+        is_sqlite = engine.dialect.name == "sqlite"
+        self.has_background = not is_sqlite if has_background is None else has_background
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
+        self._submitted: _Submitted | None = None
+        self._closed_until = 0.0
+        self._closed_since: float | None = None
+        self._unsure_until = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the database is at work; nothing else may be submitted now."""
+        return self._submitted is not None
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether something may have been committed of which nobody was told."""
+        return monotonic() < self._unsure_until
+
+    def submit(
+        self, work: Callable[[], T], then: Callable[[T], None], *, in_background: bool
+    ) -> None:
+        """Do the work, then call `then` with its answer: here, or, `in_background`, in `poll`."""
+        if not (in_background and self.has_background):
+            then(work())
+            return
+        answer = self._thread.submit(copy_context().run, work)
+        self._submitted = _Submitted(answer, then)
+        # Else what was claimed waits until a socket has something to say.
+        answer.add_done_callback(lambda _: self._wake())
+
+    def poll(self, timeout: float = 0.0) -> None:
+        """Take the answer of the work in the background, once there is one."""
+        submitted = self._submitted
+        if submitted is not None and wait([submitted.answer], timeout).done:
+            self._submitted = None
+            submitted.then(submitted.answer.result())
+
+    def write(self, work: Callable[[Connection], T]) -> T | None:
+        """Run `work` in a writing transaction of its own.
+
+        None when the database is locked or down: then nothing of it happened, or (a commit whose
+        answer was lost) all of it, so `work` may run twice.
+        """
+        if monotonic() < self._closed_until:
+            return None
+        is_over = False
+        try:
+            with self._engine.connect() as connection:
+                writer = connection.execution_options(writing=True)
+                with writer.begin():
+                    answer = work(writer)
+                    is_over = True
+        except DBAPIError as error:
+            # PostgreSQL hangs up on a transaction that stood still with an error of another class.
+            is_away = isinstance(error, (OperationalError, InterfaceError))
+            if not (is_away or error.connection_invalidated):
+                raise
+            if is_over:
+                self._unsure_until = monotonic() + UNSURE
+            self._note_failure(error)
+            return None
+        if self._closed_since is not None and monotonic() - self._closed_since > A_WHILE:
+            log.warning("The database takes results again.")
+        self._closed_since = None
+        return answer
+
+    def close(self) -> None:
+        """Let the thread go, without waiting for a database that hangs."""
+        self._thread.shutdown(wait=False)
+
+    def _note_failure(self, error: DBAPIError) -> None:
+        now = monotonic()
+        if self._closed_since is None:
+            self._closed_since = now
+        is_long = now - self._closed_since > A_WHILE
+        self._closed_until = now + (LONG_PAUSE if is_long else PAUSE)
+        log.debug("The database did not take it: %s", error.orig)

@@ -1,0 +1,12 @@
+"""Having a recorder write at once."""
+
+from jobs.dispatcher.recorder import Claiming, Recorder
+from portal.services.dispatch.claim_types import Claim
+
+
+def write(kept: Recorder, claim: Claiming | None = None) -> list[list[Claim] | None]:
+    """Empty where there was nothing to write, or the database did not take it; else what was
+    claimed with it."""
+    taken = list[list[Claim] | None]()
+    kept.write(claim, lambda claims, _: taken.append(claims), in_background=False)
+    return taken

@@ -1,0 +1,144 @@
+"""A dispatcher's way to the database: who does the work, and what it makes of one that is locked or
+down."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import pytest
+from flask import Flask
+
+from jobs.deliver import equip
+from jobs.dispatcher import database as database_module
+from jobs.dispatcher.database import DatabaseExecutor
+from portal.extensions import db
+from tests.jobs.outage import Clock, refused
+from tests.support.processes import until
+
+SAID = ContextVar("said", default=0.0)
+LONG = 20.0  # seconds, however slow the machine is
+
+
+@contextmanager
+def an_executor(woken: threading.Event, *, has_background: bool) -> Iterator[DatabaseExecutor]:
+    made = DatabaseExecutor(equip().engine, woken.set, has_background=has_background)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize("has_background", [True, False])
+@pytest.mark.parametrize("in_background", [True, False])
+def test_in_the_background_works_only_who_may_and_is_asked_to(
+    app: Flask, has_background: bool, in_background: bool
+) -> None:
+    del app
+    woken, doing, noting = threading.Event(), list[threading.Thread](), list[threading.Thread]()
+    answers = list[float]()
+
+    def note(seconds: float) -> None:
+        noting.append(threading.current_thread())
+        answers.append(seconds)
+
+    def work() -> float:
+        doing.append(threading.current_thread())
+        return SAID.get()
+
+    with an_executor(woken, has_background=has_background) as executor:
+        before = SAID.set(7.0)
+        executor.submit(work, note, in_background=in_background)
+        SAID.reset(before)
+        is_elsewhere = has_background and in_background
+        assert executor.is_busy is is_elsewhere
+        assert is_elsewhere is woken.wait(LONG if is_elsewhere else 0)
+        executor.poll()
+        assert (answers, executor.is_busy) == ([7.0], False)
+    assert noting == [threading.current_thread()]
+    assert (doing != noting) is is_elsewhere
+
+
+@pytest.mark.both_databases
+def test_sqlite_has_no_background(app: Flask, database_kind: str) -> None:
+    del app
+    assert DatabaseExecutor(equip().engine).has_background is (database_kind != "sqlite")
+
+
+def test_what_has_not_ended_is_not_waited_for(app: Flask) -> None:
+    del app
+    woken, may_end, ended = threading.Event(), threading.Event(), list[threading.Thread]()
+    answers = list[float]()
+
+    def hang() -> float:
+        may_end.wait(LONG)
+        ended.append(threading.current_thread())
+        return 7.0
+
+    with an_executor(woken, has_background=True) as executor:
+        executor.submit(hang, answers.append, in_background=True)
+        waits = []
+        for _ in range(3):  # one of them may meet a busy machine
+            before = time.monotonic()
+            executor.poll()
+            waits.append(time.monotonic() - before)
+        assert min(waits) < 0.2
+        assert not woken.is_set()
+    assert (ended, answers, executor.is_busy) == ([], [], True)
+    may_end.set()
+    executor.poll(LONG)
+    assert (answers, executor.is_busy) == ([7.0], False)
+    assert until(lambda: not ended[0].is_alive(), LONG)
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(("lasted", "said"), [(5.0, 0), (5.1, 1)])
+def test_the_end_of_a_long_outage_is_told_once(
+    app: Flask,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    lasted: float,
+    said: int,
+) -> None:
+    del app
+    clock = Clock()
+    monkeypatch.setattr(database_module, "monotonic", clock.monotonic)
+    database = DatabaseExecutor(equip().engine)
+    with refused():
+        assert database.write(lambda _: "done") is None
+    clock.now += lasted
+    assert [database.write(lambda _: "done") for _ in range(2)] == ["done"] * 2
+    assert caplog.messages == ["The database takes results again."] * said
+
+
+def test_a_database_that_is_away_for_long_is_asked_less_often(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    clock = Clock()
+    monkeypatch.setattr(database_module, "monotonic", clock.monotonic)
+    database, asked = DatabaseExecutor(equip().engine), []
+    with refused():
+        for tenth in range(100):
+            clock.now = 1000.0 + tenth / 10 + 0.001 * tenth
+            database.write(lambda _: asked.append(tenth))  # noqa: B023 - called at once
+    early, late = range(51), (60, 70, 80, 90)
+    assert asked == [*early, *late]
+
+
+@pytest.mark.both_databases
+def test_for_half_a_minute_after_a_lost_answer_it_is_unsure_what_was_committed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    clock = Clock()
+    monkeypatch.setattr(database_module, "monotonic", clock.monotonic)
+    database = DatabaseExecutor(db.engine)
+    assert not database.is_unsure
+    with refused(db.engine):
+        database.write(lambda _: None)
+    clock.now += 29.9
+    assert database.is_unsure
+    clock.now += 0.2
+    assert not database.is_unsure

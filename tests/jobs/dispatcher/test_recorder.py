@@ -1,0 +1,184 @@
+"""Results are gathered, written in batches, and kept while the database does not take them."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, create_engine, select, text
+
+from jobs.deliver import equip
+from jobs.dispatcher import recorder
+from jobs.dispatcher.database import DatabaseExecutor
+from jobs.dispatcher.recorder import Recorder
+from portal.extensions import db, settings
+from portal.models.webhooks import Webhook
+from portal.services.dispatch.claim_types import Claim
+from tests.jobs.dispatcher.delivery_clock import claim, deliveries, ended
+from tests.jobs.dispatcher.recorded import write
+from tests.jobs.outage import Clock, refused
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
+
+pytestmark = pytest.mark.both_databases
+
+
+def claims(count: int) -> list[Claim]:
+    make_webhook()
+    for _ in range(count):
+        publish()
+    return claim()
+
+
+class Asked:
+    """A claim that finds nothing. `without`: what it was asked with."""
+
+    def __init__(self) -> None:
+        self.without = list[set[int]]()
+
+    def __call__(self, _connection: Connection, *, without: set[int]) -> list[Claim]:
+        self.without.append(without)
+        return []
+
+
+def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_before_the_end(
+    database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 2)
+    kept, look = Recorder(database), Asked()
+    made = claims(7)
+    for each in made:
+        kept.add(ended(each))
+    assert kept.tokens == {each.token for each in made}
+    assert write(kept, look) == [[]]
+    assert (kept.is_behind, look.without) == (False, [set()])
+    with refused():
+        assert write(kept, look) == []
+    assert (kept.is_behind, len(look.without)) == (True, 2)
+    seen = []
+    for _ in range(3):
+        assert write(kept, look) == [None], "nothing was to be claimed"
+        arrived = sum(each.status == "delivered" for each in deliveries())
+        seen.append((arrived, kept.is_behind))
+    assert seen == [(4, True), (6, True), (7, False)]
+    assert (kept.is_empty, len(look.without)) == (True, 2)
+
+
+def test_what_was_claimed_with_results_is_told_with_them(database: DatabaseExecutor) -> None:
+    """Also where that is nothing."""
+    kept, look = Recorder(database), Asked()
+    kept.add(ended(*claims(1)))
+    assert write(kept, look) == [[]]
+    assert look.without == [set()]
+    assert write(kept, look) == [], "there is no batch"
+
+
+def test_where_the_database_works_in_the_background_a_quarter_of_what_is_in_flight_is_enough(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
+    executor = DatabaseExecutor(equip().engine, has_background=True)
+    kept = Recorder(executor)
+    kept.add(ended(*claims(1)))
+    assert [kept.is_due(in_flight) for in_flight in (2, 3, 4)] == [True, True, False]
+    executor.close()
+
+
+def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
+    database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("there nobody has a lock while somebody else writes")
+    kept = Recorder(database)
+    hooks = [make_webhook(), make_webhook()]
+    publish()
+    waiting, other = (ended(each) for each in claim())
+    kept.add(waiting)
+    with refused():
+        assert not write(kept)
+    with db.engine.begin() as somebody:
+        mine = Webhook.id == waiting.claim.webhook.id
+        somebody.execute(select(Webhook.id).where(mine).with_for_update())
+        assert write(kept)
+        assert (kept.waits_for, kept.is_behind) == ({waiting.claim.webhook.id}, False)
+        monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
+        kept.add(other)
+        assert write(kept)
+        arrived = [each.webhook_id for each in deliveries() if each.status == "delivered"]
+        assert arrived == [other.claim.webhook.id]
+    assert {each.id for each in hooks} == {*arrived, waiting.claim.webhook.id}
+    # Nor does it make a part larger now that nobody has the lock.
+    publish()
+    kept.add(*(ended(each) for each in claim() if each.webhook.id == other.claim.webhook.id))
+    assert write(kept)
+    arrived = [each.webhook_id for each in deliveries() if each.status == "delivered"]
+    assert arrived == 2 * [other.claim.webhook.id]
+
+
+def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_moment(
+    database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(recorder, "since_boot", clock.monotonic)
+    kept, (only,) = Recorder(database), claims(1)
+    many = ended(only)
+    kept.add(many)
+    clock.now += 0.049
+    assert not kept.is_due(in_flight=500)
+    clock.now += 0.002
+    assert kept.is_due(in_flight=500)
+    clock.now -= 0.05
+    for _ in range(198):
+        kept.add(many)
+    assert not kept.is_due(in_flight=500)
+    kept.add(many)
+    assert kept.is_due(in_flight=500)
+
+
+def test_what_a_batch_has_left_is_gathered_anew_from_when_it_was_begun(
+    database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(recorder, "since_boot", clock.monotonic)
+    monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
+    kept = Recorder(database)
+    for each in claims(2):
+        kept.add(ended(each))
+    clock.now += 1
+    assert write(kept)
+    seen = []
+    for later in (0.049, 0.002):
+        clock.now += later
+        seen.append(kept.is_due(in_flight=500))
+    assert seen == [False, True]
+
+
+def test_what_failed_together_is_spread_evenly() -> None:
+    drawn = [recorder._jitter() for _ in range(2000)]
+    for low, high in ((-1, -0.5), (-0.5, 0), (0, 0.5), (0.5, 1)):
+        assert 350 < sum(low <= each < high for each in drawn) < 650
+
+
+def test_results_that_wait_for_anothers_lock_are_not_offered_again_and_again(
+    database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("there nobody has a lock while somebody else writes")
+    kept, hook = Recorder(database), make_webhook()
+    publish()
+    (only,) = claim()
+    kept.add(ended(only))
+    engine = create_engine(settings().database_url)
+    with engine.begin() as other:
+        other.execute(text("SELECT 1 FROM webhooks FOR UPDATE"))
+        assert write(kept)
+        assert (kept.waits_for, kept.is_empty) == ({hook.id}, False)
+        monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
+        assert until(lambda: bool(write(kept)))  # after its moment
+        assert not write(kept)
+    engine.dispose()
+    assert not write(kept)
+    other_one = make_webhook()
+    publish()
+    (second,) = (each for each in claim() if each.webhook.id == other_one.id)
+    kept.add(ended(second))
+    assert write(kept)  # those that wait go along
+    assert (kept.waits_for, kept.is_empty) == (frozenset(), True)
