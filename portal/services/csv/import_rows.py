@@ -86,12 +86,8 @@ YES: Final = frozenset({"yes", "y", "true", "1"})
 NO: Final = frozenset({"no", "n", "false", "0"})
 
 
-class CellError(ValueError):
-    """A cell that cannot be kept; the text says what is expected."""
-
-
 def filled(values: AssetValues, cells: Cells) -> AssetValues:
-    """Return `values` with what the cells say; a blank cell changes nothing. Raises `CellError`.
+    """Return `values` with what the cells say; a blank cell changes nothing. Raises `Refusal`.
 
     Category, location and person are looked up by the caller; kind and quantity count for new
     rows alone.
@@ -123,7 +119,7 @@ def _typed(read: Callable[[str], Any]) -> Callable[[str, str], Any]:
         except TypedValueError as error:
             why = f": {error.why}" if error.why else ""
             sentence = f"Enter {name} {error.expected}, not “{text[:40]}”{why}"
-            raise CellError(sentence) from None
+            raise Refusal(sentence) from None
 
     return read_cell
 
@@ -131,20 +127,20 @@ def _typed(read: Callable[[str], Any]) -> Callable[[str, str], Any]:
 def _count(name: str, text: str) -> int:
     number: int = _typed(read_count)(name, text)
     if number > MOST_IN_STOCK:
-        raise CellError(f"Enter {name} from 0 to {MOST_IN_STOCK:,}, not “{text[:40]}”")
+        raise Refusal(f"Enter {name} from 0 to {MOST_IN_STOCK:,}, not “{text[:40]}”")
     return number
 
 
 def _answer(name: str, text: str) -> bool:
     if text.lower() in YES | NO:
         return text.lower() in YES
-    raise CellError(f"Enter yes or no in {name}, not “{text[:40]}”")
+    raise Refusal(f"Enter yes or no in {name}, not “{text[:40]}”")
 
 
 def _choice(name: str, text: str) -> str:
     if text.lower() in CHOICES[name]:
         return text.lower()
-    raise CellError(f"Enter one of {', '.join(CHOICES[name])} in {name}, not “{text[:40]}”")
+    raise Refusal(f"Enter one of {', '.join(CHOICES[name])} in {name}, not “{text[:40]}”")
 
 
 def _text(_name: str, text: str) -> str:
@@ -312,10 +308,7 @@ def carry_out(current: Session, actor: Actor, made: Plan, besides: Collection[st
 
 def _plan(current: Session, asset: Asset | None, cells: Cells, options: ImportOptions) -> Plan:
     refuse_nameless(asset, cells)
-    try:
-        values = filled(_base(asset, cells), cells)
-    except CellError as error:
-        raise Refusal(str(error)) from None
+    values = filled(_base(asset, cells), cells)
     if values.kind == AssetKind.ITEM:  # what would not be kept is no change
         values = replace(values, min_quantity=None, unit=None)
     values, adds = placed(current, values, cells, may_add=options.may_add)
@@ -381,11 +374,11 @@ def _base(asset: Asset | None, cells: Cells) -> AssetValues:
     kind = kind_of(cells)
     if asset is None:
         if kind not in set(AssetKind):
-            raise CellError(f"Enter item or stock in kind, not “{kind[:40]}”")
+            raise Refusal(f"Enter item or stock in kind, not “{kind[:40]}”")
         is_stock = kind == AssetKind.STOCK
         return AssetValues(name="", kind=kind, quantity=(quantity_of(cells) or 0) * is_stock)
     if cells.get("kind") and kind != asset.kind:
-        raise CellError(f"It is {KINDS[asset.kind]}, and its kind cannot be changed")
+        raise Refusal(f"It is {KINDS[asset.kind]}, and its kind cannot be changed")
     return lifecycle.values_of(asset)
 
 

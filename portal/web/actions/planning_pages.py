@@ -46,7 +46,14 @@ from portal.web.actions.forms import (
 )
 from portal.web.forms.fields import MomentField, TypedField, row_id
 from portal.web.frame.status_tags import MAINTENANCE, RESERVATION
-from portal.web.planning.wording import OUTCOMES, TYPES, cycle_in_words, day_in_words, span_in_words
+from portal.web.planning.wording import (
+    LABELS,
+    OUTCOMES,
+    TYPES,
+    cycle_in_words,
+    day_in_words,
+    span_in_words,
+)
 
 KINDS = [SelectChoice(str(value), words) for value, words in TYPES.items()]
 ENDS = [SelectChoice(str(value), words) for value, words in OUTCOMES.items()]
@@ -286,7 +293,7 @@ PAGES: Final = (
     ActionPage(
         action=Action.APPROVE_RESERVATION,
         timeline=("Reservation approved", "success"),
-        label="Approve",
+        label=LABELS[Action.APPROVE_RESERVATION],
         icon="calendar-check",
         title="Approve the reservation of {name}?",
         done="The reservation of {tag} is approved.",
@@ -301,7 +308,7 @@ PAGES: Final = (
     ActionPage(
         action=Action.REJECT_RESERVATION,
         timeline=("Reservation rejected", "warning"),
-        label="Reject",
+        label=LABELS[Action.REJECT_RESERVATION],
         icon="calendar-x",
         title="Reject the reservation of {name}",
         done="The reservation of {tag} was rejected.",
@@ -317,7 +324,7 @@ PAGES: Final = (
     ActionPage(
         action=Action.CANCEL_RESERVATION,
         timeline=("Reservation cancelled", "warning"),
-        label="Cancel",
+        label=LABELS[Action.CANCEL_RESERVATION],
         icon="slash-circle",
         title="Cancel the reservation of {name}",
         lede="For when it is not needed any more. To turn it down, reject it.",
@@ -335,7 +342,7 @@ PAGES: Final = (
     ActionPage(
         action=Action.START_MAINTENANCE,
         timeline=("Maintenance started", "warning"),
-        label="Start",
+        label=LABELS[Action.START_MAINTENANCE],
         icon="wrench",
         title="Start maintenance of {name}",
         lede="It is in maintenance until the work is completed or cancelled.",
@@ -351,7 +358,7 @@ PAGES: Final = (
     ActionPage(
         action=Action.COMPLETE_MAINTENANCE,
         timeline=("Maintenance completed", "success"),
-        label="Complete",
+        label=LABELS[Action.COMPLETE_MAINTENANCE],
         icon="check-circle",
         title="Complete maintenance of {name}",
         done="The maintenance of {tag} is completed.",
@@ -366,7 +373,7 @@ PAGES: Final = (
     ActionPage(
         action=Action.CANCEL_MAINTENANCE,
         timeline=("Maintenance cancelled", "warning"),
-        label="Cancel",
+        label=LABELS[Action.CANCEL_MAINTENANCE],
         icon="slash-circle",
         title="Cancel maintenance of {name}",
         lede="If the work has begun, the asset gets back the status that it had before.",

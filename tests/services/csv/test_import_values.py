@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from portal.services.assets.rules import AssetValues
-from portal.services.csv.import_rows import CellError, filled, kind_of, quantity_of
+from portal.services.core.refusals import Refusal
+from portal.services.csv.import_rows import filled, kind_of, quantity_of
 
 BEFORE = AssetValues(name="Lamp", notes="By the door", condition="fair", min_quantity=2)
 
@@ -78,7 +79,7 @@ def test_every_way_of_writing_it_is_understood(column: str, text: str, value: An
     ],
 )
 def test_what_cannot_be_kept_is_said_by_its_column(column: str, text: str, sentence: str) -> None:
-    with pytest.raises(CellError, match=sentence):
+    with pytest.raises(Refusal, match=sentence):
         read(**{column: text})
 
 
@@ -91,5 +92,5 @@ def test_the_kind_and_how_many_there_are_count_for_new_rows_alone() -> None:
     )
     assert (quantity_of({}), quantity_of({"quantity": ""})) == (None, None)
     assert quantity_of({"quantity": "012"}) == 12
-    with pytest.raises(CellError, match="Enter quantity"):
+    with pytest.raises(Refusal, match="Enter quantity"):
         quantity_of({"quantity": "many"})
