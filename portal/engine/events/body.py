@@ -32,8 +32,6 @@ STOCK_FIELDS: Final = ("quantity", "min_quantity", "unit")
 
 
 class ActorKind(StrEnum):
-    """The kinds of actors."""
-
     USER = "user"
     SYSTEM = "system"
     API = "api"
@@ -112,7 +110,6 @@ class AssetSnapshot:
 
 
 def as_json_object(snapshot: AssetSnapshot) -> dict[str, Any]:
-    """Return the `asset` of a body."""
     asset: dict[str, Any] = wire_value(snapshot)
     if snapshot.kind != "stock":
         for name in STOCK_FIELDS:

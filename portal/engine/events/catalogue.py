@@ -32,8 +32,6 @@ class EventName(StrEnum):
 
 
 class EventGroup(StrEnum):
-    """The groups in which people choose events."""
-
     LIFECYCLE = "lifecycle"
     ALLOCATION = "allocation"
     CHECKOUT = "checkout"

@@ -57,8 +57,6 @@ def deleted(asset: AssetSnapshot, reason: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class StaffRef:
-    """A member of staff, named."""
-
     id: int
     name: str
     email: str
@@ -301,8 +299,6 @@ def alerted(alert_id: int, facts: AlertFacts) -> dict[str, Any]:
 
 
 class Facts(Protocol):
-    """Any dataclass."""
-
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 

@@ -38,8 +38,6 @@ from portal.services.core.unit_of_work import keep_unique
 
 
 class Method(StrEnum):
-    """The ways to dispose of an asset."""
-
     SOLD = "sold"
     DONATED = "donated"
     RECYCLED = "recycled"

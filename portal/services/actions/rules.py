@@ -36,7 +36,6 @@ class Rule:
 
     @property
     def events(self) -> tuple[EventName, ...]:
-        """Return everything that it can tell, in order."""
         return (self.event, *self.also)
 
 

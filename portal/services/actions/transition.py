@@ -169,7 +169,6 @@ def _details(change: Change, moved: Moved) -> Mapping[str, Any]:
 
 
 def made_facts(moved: Moved) -> Mapping[str, Any]:
-    """Tell the facts that `make` has returned."""
     return data_of(moved.made)
 
 

@@ -303,8 +303,6 @@ def _by_name(chosen: AssetFilter) -> list[Select[int]]:
 def _grouped(
     column: InstrumentedAttribute[int | None], kind: type[Category] | type[Location]
 ) -> Callable[[list[ColumnElement[bool]], bool], Naming]:
-    """Sort by what the column names."""
-
     def naming(asked: list[ColumnElement[bool]], is_scanned: bool) -> Naming:
         # Of few, in words that no index has, as above.
         grouped = column if is_scanned else func.coalesce(column, column)
@@ -320,7 +318,6 @@ def _grouped(
 
 
 def _held(asked: list[ColumnElement[bool]], is_scanned: bool) -> Naming:
-    """Sort by who has it."""
     is_open = Assignment.ended_at.is_(None)
     holding = select(Assignment.asset_id).join(Asset, Asset.id == Assignment.asset_id)
     return Naming(

@@ -34,8 +34,6 @@ from portal.services.core.unit_of_work import database_time, session
 
 
 class Shown(StrEnum):
-    """The chips above the list."""
-
     FREE = "free"
     OUT = "out"
     OVERDUE = "overdue"
@@ -90,7 +88,6 @@ def matching(chosen: AssetFilter, limit: int, after: int | None = None) -> list[
 
 
 def has_assets() -> bool:
-    """Return whether the register holds anything at all."""
     query = select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)
     return session().execute(query).first() is not None
 

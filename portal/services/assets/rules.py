@@ -60,7 +60,6 @@ class AssetField:
 
     @property
     def in_sentence(self) -> str:
-        """Return its name within a sentence."""
         return self.called or self.label.lower()
 
 
@@ -229,7 +228,6 @@ LENGTHS: Final = {field.name: field.limit for field in ASSET_FIELDS if field.lim
 
 
 def fields_of_type(*types: FieldType) -> list[AssetField]:
-    """Return the fields of these types, in the order of the pages."""
     return [field for field in ASSET_FIELDS if field.type in types]
 
 

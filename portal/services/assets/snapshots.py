@@ -118,7 +118,6 @@ def due(assignment: Assignment) -> datetime:
 
 
 def revocation_facts(asset: Asset, ended: Assignment, reason: str) -> details.Revocation:
-    """Return the end of an allocation as receivers see it."""
     at = ended.ended_at or asset.updated_at
     return details.Revocation(
         revoked_at=at,
@@ -130,7 +129,6 @@ def revocation_facts(asset: Asset, ended: Assignment, reason: str) -> details.Re
 
 
 def return_facts(asset: Asset, ended: Assignment) -> details.Return:
-    """Return the end of a check-out as receivers see it."""
     at = ended.ended_at or asset.updated_at
     late = at - due(ended)
     return details.Return(

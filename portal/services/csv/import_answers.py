@@ -138,7 +138,6 @@ def _refuse_late(check: Task) -> None:
 
 
 def _rows(check: Task) -> Iterator[Row]:
-    """Yield the rows as the file has them."""
     after, more = 0, True
     while more:
         query = select(TaskRow.number, TaskRow.data).where(

@@ -189,7 +189,6 @@ def changes_of(
 
 
 def new_holder(staff: Staff | None) -> Changes:
-    """Return who gets an asset that is only just added."""
     return body.changes({"holder": None}, {"holder": _holder(staff)})[1] if staff else {}
 
 

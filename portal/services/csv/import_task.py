@@ -141,7 +141,6 @@ def rows_page(
 
 
 def outcome_counts(check: Task) -> dict[str, int]:
-    """Count the rows at each outcome."""
     query = select(TaskRow.outcome, func.count()).where(TaskRow.task_id == check.id)
     rows = session().execute(query.group_by(TaskRow.outcome))
     return {outcome: count for outcome, count in rows if outcome}
@@ -217,7 +216,6 @@ def _told(check: Task, refusal: Refusal) -> str:
 
 
 def _shown(row: TaskRow) -> ShownRow:
-    """Return what the check has shown of the row."""
     return ShownRow(
         verdict=row.outcome or "",
         asset_id=row.asset_id,

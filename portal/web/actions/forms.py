@@ -52,7 +52,6 @@ class ActionForm(AddingForm):
     no_location: ClassVar[str] = "Where it was"
 
     def text(self, name: str) -> str:
-        """Return what was typed into a field."""
         return typed(self[name])
 
     def filled(self) -> dict[str, Any]:
@@ -89,7 +88,6 @@ def line_field(name: str, label: str, missing: str = "", **options: Any) -> Stri
 
 
 def note_field(name: str = "note", label: str = "Note", missing: str = "") -> TextAreaField:
-    """Make some lines of text."""
     kept = {"rows": 3, "maxlength": longest(name)}
     return TextAreaField(label, validators=_checks(name, label, missing), render_kw=kept)
 
@@ -174,7 +172,6 @@ class ActionPage:
 
     @property
     def slug(self) -> str:
-        """Return its last part of the address."""
         return self.address or self.action.replace("_", "-")
 
     @property

@@ -84,7 +84,6 @@ class RuledForm(ActionForm):
     widths: ClassVar[dict[str, str]] = {"title": "", "purpose": "", "supplier": ""}
 
     def faults(self) -> list[Fault]:
-        """Return what the rules find wrong with what was typed."""
         raise NotImplementedError
 
     def validate(self, extra_validators: Any = None) -> bool:
@@ -112,7 +111,6 @@ class ReserveForm(RuledForm):
     purpose = line_field("purpose", "What for")
 
     def faults(self) -> list[Fault]:
-        """Return what the rules find wrong."""
         return reservation_faults(ReservationValues(**self.filled()), utcnow())
 
 
@@ -160,12 +158,10 @@ class ScheduleForm(RuledForm):
     note = note_field()
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """Fill the choices."""
         self.assignee_id.choices = people()
         self.estimated_cost.description = _in_currency()
 
     def faults(self) -> list[Fault]:
-        """Return what the rules find wrong."""
         return plan_faults(PlanValues(**self.filled()))
 
 
@@ -207,12 +203,10 @@ class CompleteForm(RuledForm):
         return {"completed_on": today(), "performed_by_id": maintenance.assignee_id}
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
-        """Fill the choices."""
         self.performed_by_id.choices = people()
         self.cost.description = _in_currency()
 
     def faults(self) -> list[Fault]:
-        """Return what the rules find wrong."""
         return work_faults(WorkValues(**self.filled()), today())
 
 

@@ -113,7 +113,6 @@ def _view(page: ActionPage) -> View:
                 return _done(page, Submission(actor(), asset_id, form, subject))
         return _shown(page, asset, form, subject)
 
-    view.__doc__ = f"{page.label}."
     return view
 
 

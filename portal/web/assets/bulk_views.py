@@ -61,7 +61,6 @@ def confirm() -> Answer:
 @blueprint.get("/<uuid:public_id>")
 @requires(bulk.PERMISSION)
 def show(public_id: UUID) -> str:
-    """Show what became of each asset."""
     task = bulk.find(public_id)
     return render_template(
         "assets/bulk/result.html", task=task, title=title_of(task), results=bulk.results(task)

@@ -142,7 +142,6 @@ class AssetForm(AddingForm):
 
     @property
     def currency(self) -> str:
-        """Return what amounts are in."""
         return str(current_app.extensions["settings"].currency)
 
     def _end_by_months(self) -> Any:

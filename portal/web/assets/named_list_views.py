@@ -43,7 +43,6 @@ def pages_of(kind: NamedList) -> Blueprint:
     @blueprint.route("/new", methods=["GET", "POST"])
     @requires("assets.edit")
     def new() -> Answer:
-        """Add a name."""
         form = NameForm()
         if form.validate_on_submit():
             name = form.name.data or ""
@@ -62,7 +61,6 @@ def pages_of(kind: NamedList) -> Blueprint:
     @blueprint.route("/<uuid:public_id>/edit", methods=["GET", "POST"])
     @requires("assets.edit")
     def edit(public_id: UUID) -> Answer:
-        """Change a name."""
         row = named_lists.find(kind, public_id)
         form = NameForm(obj=row)
         if not goes_on_editing() and form.validate_on_submit():

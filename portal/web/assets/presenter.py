@@ -83,8 +83,6 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class TimelineLine:
-    """One entry of the timeline."""
-
     title: str
     tone: str
     by: str
@@ -101,7 +99,6 @@ def facts_of(asset: Asset) -> list[tuple[str, str]]:
 
 
 def lines(activities: Sequence[Activity]) -> list[TimelineLine]:
-    """Return the timeline's rows as people read them."""
     return [_line(activity) for activity in activities]
 
 

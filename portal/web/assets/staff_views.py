@@ -83,7 +83,6 @@ def index() -> Answer:
 @blueprint.route("/new", methods=["GET", "POST"])
 @requires("assets.edit")
 def new() -> Answer:
-    """Add a person."""
     form = StaffForm()
     if form.validate_on_submit():
         values = form.values()
@@ -110,7 +109,6 @@ def show(public_id: UUID) -> Answer:
 @blueprint.route("/<uuid:public_id>/edit", methods=["GET", "POST"])
 @requires("assets.edit")
 def edit(public_id: UUID) -> Answer:
-    """Change what is known of a person."""
     row = staff.find(public_id)
     form = StaffForm(data=_stored(row))
     if not goes_on_editing() and form.validate_on_submit():
@@ -140,7 +138,6 @@ def leave(public_id: UUID) -> Answer:
 @blueprint.post("/<uuid:public_id>/return")
 @requires("assets.edit")
 def come_back(public_id: UUID) -> Answer:
-    """Note that the person is back."""
     staff.reactivate(actor(), public_id)
     flash(f"{staff.find(public_id).name} can get assets again.", "success")
     return redirect(url_for("staff.show", public_id=public_id))

@@ -188,7 +188,6 @@ def show(asset_id: int) -> Answer:
 @blueprint.route(f"{ASSET}/edit", methods=["GET", "POST"])
 @requires("assets.edit")
 def edit(asset_id: int) -> Answer:
-    """Change what is known of an asset."""
     asset = _present(asset_id)
     form = _filled(asset)
     is_sent = form.is_submitted() and not goes_on_editing()

@@ -53,16 +53,12 @@ ADDED: Final = frozenset({"category", "location"})
 
 @dataclass(frozen=True, slots=True)
 class ColumnLine:
-    """A heading with its choice."""
-
     field: Field
     about: FileColumn
 
 
 @dataclass(frozen=True, slots=True)
 class WordLine:
-    """A word with its choice."""
-
     field: Field
     about: FileWord
 
@@ -76,13 +72,11 @@ class MatchForm(PortalForm):
 
     @property
     def columns(self) -> list[ColumnLine]:
-        """Return the headings in the order of the file."""
         each = enumerate(self.asked.columns)
         return [ColumnLine(self[field_of(number)], about) for number, about in each]
 
     @property
     def words(self) -> list[WordLine]:
-        """Return the words that the register does not know."""
         return [WordLine(self[_name_of(about)], about) for about in self.asked.words]
 
     @property
@@ -91,7 +85,6 @@ class MatchForm(PortalForm):
         return all(_name_of(about) in request.form for about in self.asked.words)
 
     def answer(self) -> FileAnswer:
-        """Return what the person says."""
         words: dict[str, dict[str, str]] = {}
         for line in self.words:
             if line.field.data != KEEP:
@@ -109,7 +102,6 @@ class MatchForm(PortalForm):
 
 
 def form_of(asked: Question, *, may_add: bool) -> MatchForm:
-    """Return the form that asks this."""
     fields = dict(_fields(asked))
     made: MatchForm = type("FileMatchForm", (MatchForm,), fields)(data={"may_add": may_add})
     made.asked = asked

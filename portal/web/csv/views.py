@@ -103,7 +103,6 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
 
 
 def _begin() -> int:
-    """Return the row after which the page begins."""
     text = request.args.get("after")
     begin = number_or_none(text) if text else 0
     if begin is None:

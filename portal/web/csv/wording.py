@@ -52,7 +52,6 @@ class ImportLine:
 
 
 def lines(check: Task, rows: Sequence[TaskRow]) -> list[ImportLine]:
-    """Return the rows as people read them."""
     changed = [row.asset_id for row in rows if row.asset_id and row.data.get("changes")]
     held = holders(changed)
     return [

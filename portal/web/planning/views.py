@@ -84,7 +84,6 @@ def maintenance() -> str:
 
 @blueprint.record_once
 def _give_words(state: BlueprintSetupState) -> None:
-    """Give the templates what they call."""
     state.app.jinja_env.globals.update(
         {
             "reservation_tags": wording.reservation_tags,

@@ -66,7 +66,6 @@ def due_badge(maintenance: Maintenance, moment: Moment) -> Tag | None:
 
 
 def cycle_in_words(days: int | None) -> str:
-    """Return how often it comes again."""
     return f"every {plural(days, 'day')}" if days else "once"
 
 
@@ -91,7 +90,6 @@ def maintenance_tags(maintenance: Maintenance, moment: Moment) -> list[Tag]:
 
 
 def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[NextStep]:
-    """Return what the signed-in person may do with it now."""
     if reservation.state not in OPEN_RESERVATIONS:
         return []
     steps = [Action.REJECT_RESERVATION, Action.CANCEL_RESERVATION]
@@ -101,7 +99,6 @@ def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[NextSt
 
 
 def maintenance_steps(maintenance: Maintenance, asset: Asset) -> Sequence[NextStep]:
-    """Return what the signed-in person may do with it now."""
     if maintenance.state not in OPEN_MAINTENANCES:
         return []
     steps = [Action.COMPLETE_MAINTENANCE, Action.CANCEL_MAINTENANCE]
