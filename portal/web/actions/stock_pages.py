@@ -1,6 +1,6 @@
 """The pages that change the number of a stock: receive, issue, count again."""
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from wtforms import SelectField
@@ -27,20 +27,21 @@ def _number(label: str, missing: str) -> TypedField:
     return TypedField(label, read=read_count, called="number", validators=needed, render_kw=kept)
 
 
-class ReceiveForm(ActionForm):
-    widths = {"quantity": "short"}  # noqa: RUF012 - read by the template alone
+class NumberForm(ActionForm):
+    widths: ClassVar[dict[str, str]] = {"quantity": "short"}
+
+
+class ReceiveForm(NumberForm):
     quantity = _number("How many came in", "Enter how many came in")
     note = note_field()
 
 
-class IssueForm(ActionForm):
-    widths = {"quantity": "short"}  # noqa: RUF012 - read by the template alone
+class IssueForm(NumberForm):
     quantity = _number("How many go out", "Enter how many go out")
     note = note_field()
 
 
-class AdjustForm(ActionForm):
-    widths = {"quantity": "short"}  # noqa: RUF012 - read by the template alone
+class AdjustForm(NumberForm):
     quantity = _number("How many there are", "Enter how many there are")
     kind = SelectField("Why the number changes", choices=WHY)
     note = note_field()
