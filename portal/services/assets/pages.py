@@ -1,7 +1,7 @@
 """A page of the register's list in each of its orders, at the same cost however many there are.
 
-What few match is sorted. Of many, the index of the order is walked, and what does not match is left
-out on the way; by name, each status has its own part of an index.
+What few match is sorted. Of many, the index of the order is scanned, and what does not match is
+left out on the way; by name, each status has its own part of an index.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,9 +55,9 @@ NAMELESS: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Naming:
-    """By what rows are sorted. `names`, `groups`: the column of the name and of its group's id,
-    which is the row's own where each row has a name of its own.
+class GroupOrder:
+    """An order by the names of groups. `names`, `groups`: the column of the name and of its group's
+    id, which is the row's own where each row has a name of its own.
 
     `members` finds the ids of the rows of a group, which is `groups` itself or one id; `nameless`
     those of the rest. `is_scanned`: each group is a part of an index, and may be large.
@@ -80,21 +80,21 @@ class _Place:
     id: int
 
 
-def by_naming(
+def by_group(
     query: Select[T],
     ids: InstrumentedAttribute[int],
     cursor: str | None,
-    naming: Naming,
+    grouping: GroupOrder,
     *,
     reverse: bool = False,
 ) -> Page[T]:
-    """Return the page at `cursor` of the entities that `wanted` selects: by the name whatever its
+    """Return the page at `cursor` of the entities that `query` selects: by the name whatever its
     capitals, then by the group, then by the id. `reverse`: the other way round, but for those
     without a name, which stay at the end."""
 
     def read(place: Cursor | None) -> Sequence[tuple[tuple[Any, ...], T]]:
         keys: list[Any] = []
-        for part in _parts(naming, place, reverse):
+        for part in _parts(grouping, place, reverse):
             left = one_more() - len(keys)
             keys += session().execute(part.limit(left)).all() if left else []
         rows = session().scalars(query.where(ids.in_([row[-1] for row in keys])))
@@ -106,52 +106,52 @@ def by_naming(
     return Page([row for _, row in page.rows], page.newer, page.older)
 
 
-def _parts(naming: Naming, cursor: Cursor | None, reverse: bool) -> Iterator[Select[Any]]:
+def _parts(grouping: GroupOrder, cursor: Cursor | None, reverse: bool) -> Iterator[Select[Any]]:
     """Yield what is read in turn until the page is full, each in its order."""
     is_on = cursor is None or not cursor.newer
     is_up = is_on is not reverse
     place = None if cursor is None else _Place(*cursor.key)  # type: ignore[arg-type]  # as decoded
     if place is None or place.rank == NAMED:
-        yield from _named(naming, place, is_up)
+        yield from _named(grouping, place, is_up)
         if is_on:
-            yield _nameless(naming, None, is_up)
+            yield _nameless(grouping, None, is_up)
         return
-    yield _nameless(naming, place, is_up)
+    yield _nameless(grouping, place, is_up)
     if not is_on:
-        yield from _named(naming, None, is_up)
+        yield from _named(grouping, None, is_up)
 
 
-def _nameless(naming: Naming, place: _Place | None, is_up: bool) -> Select[Any]:
-    (ids,) = naming.nameless.selected_columns
-    lines = naming.nameless.with_only_columns(*_key(NAMELESS, literal(""), literal(0), ids))
+def _nameless(grouping: GroupOrder, place: _Place | None, is_up: bool) -> Select[Any]:
+    (ids,) = grouping.nameless.selected_columns
+    lines = grouping.nameless.with_only_columns(*_key(NAMELESS, literal(""), literal(0), ids))
     return _beside(lines, [ids], [place.id] if place else None, is_up)
 
 
-def _named(naming: Naming, place: _Place | None, is_up: bool) -> Iterator[Select[Any]]:
-    name, group = func.lower(naming.names), naming.groups.expression
-    members = naming.members(group)
+def _named(grouping: GroupOrder, place: _Place | None, is_up: bool) -> Iterator[Select[Any]]:
+    name, group = func.lower(grouping.names), grouping.groups.expression
+    members = grouping.members(group)
     (ids,) = members.selected_columns
-    if not naming.is_scanned:
+    if not grouping.is_scanned:
         lines = members.add_columns(name).with_only_columns(*_key(NAMED, name, group, ids))
         key = [place.name, place.group, place.id] if place else None
         yield _beside(lines, [name, group, ids], key, is_up)
         return
     if place:
-        own = naming.members(literal(place.group, BigInteger))
+        own = grouping.members(literal(place.group, BigInteger))
         lines = own.with_only_columns(*_key(NAMED, literal(place.name), literal(place.group), ids))
         yield _beside(lines, [ids], [place.id], is_up)
     # In words that no index has: the groups are gone through, and never looked up for all members.
-    members = naming.members(func.coalesce(group, group))
-    lines = members.where(_among_first(members, naming, is_up))
+    members = grouping.members(func.coalesce(group, group))
+    lines = members.where(_among_first(members, grouping, is_up))
     lines = lines.with_only_columns(*_key(NAMED, name, group, ids))
     key = [place.name, place.group] if place else None
     yield _beside(lines, [name, group], key, is_up).order_by(ids.asc() if is_up else ids.desc())
 
 
-def _among_first(members: Select[int], naming: Naming, is_up: bool) -> ColumnElement[bool]:
+def _among_first(members: Select[int], grouping: GroupOrder, is_up: bool) -> ColumnElement[bool]:
     """Keep a page of each group at most: up to the id of the row after it."""
     (ids,) = members.selected_columns
-    table = naming.groups.class_
+    table = grouping.groups.class_
     after = members.order_by(ids.asc() if is_up else ids.desc()).offset(one_more() - 1).limit(1)
     last = func.coalesce(
         after.correlate(table).scalar_subquery(),
@@ -225,15 +225,15 @@ def in_order(
     few = _few(chosen, order)
     if order is AssetOrder.STATUS:
         return in_ranks(query, Asset.id, cursor, _by_status(chosen, few), reverse=reverse)
-    if order in NAMINGS:
-        naming = NAMINGS[order](_matching(chosen, few), few is None)
-        return by_naming(query, Asset.id, cursor, naming, reverse=reverse)
+    if order in GROUP_ORDERS:
+        grouping = GROUP_ORDERS[order](_matching(chosen, few), few is None)
+        return by_group(query, Asset.id, cursor, grouping, reverse=reverse)
     if order is AssetOrder.NAME and few is None and (branches := _by_name(chosen)):
         return by_name(
             query, Asset.name, Asset.id, cursor, _asset, reverse=reverse, branches=branches
         )
     query = query.where(*_matching(chosen, few))
-    # Of few the order is said in words that no index has, or it would be walked for them.
+    # Of few the order is said in words that no index has, or it would be scanned for them.
     if order is AssetOrder.CHANGED:
         at = None if few is None else func.coalesce(Asset.updated_at, Asset.updated_at)
         newest = not reverse
@@ -250,8 +250,8 @@ def _asset(asset: Asset) -> Asset:
 def _few(chosen: AssetFilter, order: AssetOrder) -> Sequence[int] | None:
     """Return the ids of what matches; None: more than are sorted, or all of an index."""
     is_alone = chosen == AssetFilter(shown=chosen.shown)
-    has_walks = order is AssetOrder.NAME and chosen.shown in STATUSES
-    if is_alone and (chosen.shown is None or has_walks):
+    has_scans = order is AssetOrder.NAME and chosen.shown in STATUSES
+    if is_alone and (chosen.shown is None or has_scans):
         return None
     ids = matching(chosen, COUNTED_BESIDE + 1)
     return ids if len(ids) <= COUNTED_BESIDE else None
@@ -260,7 +260,7 @@ def _few(chosen: AssetFilter, order: AssetOrder) -> Sequence[int] | None:
 def _matching(
     chosen: AssetFilter, few: Sequence[int] | None, *, of_any_status: bool = False
 ) -> list[ColumnElement[bool]]:
-    """Return what a row that is walked by has to be."""
+    """Return what a row that is scanned has to be."""
     if few is not None:
         return [Asset.id.in_(few)]
     asked = conditions(chosen)
@@ -273,7 +273,7 @@ def _matching(
 
 
 def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Select[Any]]]:
-    """Return the walks of each rank, along the index of statuses; none of one that is left out."""
+    """Return the scans of each rank, along the index of statuses; none of one that is left out."""
     among = STATUSES.get(chosen.shown, RANKS) if chosen.shown else RANKS
     asked = _matching(chosen, few, of_any_status=True)
     scan, status = ASSETS, Asset.status.expression
@@ -289,7 +289,7 @@ def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Sele
 
 
 def _by_name(chosen: AssetFilter) -> list[Select[int]]:
-    """Return a walk of each status that is wanted, along the index of statuses and names."""
+    """Return a scan of each status that is wanted, along the index of statuses and names."""
     among = STATUSES.get(chosen.shown, ()) if chosen.shown else ()
     if chosen.deleted or not among:
         return []
@@ -302,11 +302,11 @@ def _by_name(chosen: AssetFilter) -> list[Select[int]]:
 
 def _grouped(
     column: InstrumentedAttribute[int | None], kind: type[Category] | type[Location]
-) -> Callable[[list[ColumnElement[bool]], bool], Naming]:
-    def naming(asked: list[ColumnElement[bool]], is_scanned: bool) -> Naming:
+) -> Callable[[list[ColumnElement[bool]], bool], GroupOrder]:
+    def grouping(asked: list[ColumnElement[bool]], is_scanned: bool) -> GroupOrder:
         # Of few, in words that no index has, as above.
         grouped = column if is_scanned else func.coalesce(column, column)
-        return Naming(
+        return GroupOrder(
             names=kind.name,
             groups=kind.id,
             members=lambda group: ASSETS.where(grouped == group, *asked),
@@ -314,13 +314,13 @@ def _grouped(
             is_scanned=is_scanned,
         )
 
-    return naming
+    return grouping
 
 
-def _held(asked: list[ColumnElement[bool]], is_scanned: bool) -> Naming:
+def _held(asked: list[ColumnElement[bool]], is_scanned: bool) -> GroupOrder:
     is_open = Assignment.ended_at.is_(None)
     holding = select(Assignment.asset_id).join(Asset, Asset.id == Assignment.asset_id)
-    return Naming(
+    return GroupOrder(
         names=Staff.name,
         groups=Staff.id,
         members=lambda group: holding.where(is_open, Assignment.staff_id == group, *asked),
@@ -329,10 +329,10 @@ def _held(asked: list[ColumnElement[bool]], is_scanned: bool) -> Naming:
     )
 
 
-def _numbered(asked: list[ColumnElement[bool]], is_scanned: bool) -> Naming:
+def _numbered(asked: list[ColumnElement[bool]], is_scanned: bool) -> GroupOrder:
     """Sort by serial number: every one is a group of its own."""
     has_one = Asset.serial_number.is_not(None)
-    return Naming(
+    return GroupOrder(
         names=Asset.serial_number,
         groups=Asset.id,
         members=lambda _: ASSETS.where(has_one, *asked),
@@ -341,7 +341,9 @@ def _numbered(asked: list[ColumnElement[bool]], is_scanned: bool) -> Naming:
     )
 
 
-NAMINGS: Final[Mapping[AssetOrder, Callable[[list[ColumnElement[bool]], bool], Naming]]] = {
+GROUP_ORDERS: Final[
+    Mapping[AssetOrder, Callable[[list[ColumnElement[bool]], bool], GroupOrder]]
+] = {
     AssetOrder.CATEGORY: _grouped(Asset.category_id, Category),
     AssetOrder.LOCATION: _grouped(Asset.location_id, Location),
     AssetOrder.HOLDER: _held,

@@ -80,7 +80,7 @@ def list_assets(chosen: AssetFilter, cursor: str | None = None) -> Page[Asset]:
 
 
 def matching(chosen: AssetFilter, limit: int, after: int | None = None) -> list[int]:
-    """Return the ids of the first `most` that match: the newest first, or the oldest first from
+    """Return the ids of the first `limit` that match: the newest first, or the oldest first from
     `after` this id on."""
     is_ascending = after is not None
     query = side_by_side(_scans(chosen), limit, after, ascending=is_ascending)

@@ -174,7 +174,7 @@ def changes_of(
 ) -> Changes:
     """Return {field: {from, to}} as a timeline would; of long texts where they differ.
 
-    `wanted`: categories and locations that are still to be added, by name; `staff`: who gets it.
+    `new_names`: categories and locations that are still to be added, by name; `staff`: who gets it.
     """
     before = fields_of(asset)
     columns = (*lifecycle.plain_columns(asset.kind), "asset_tag")

@@ -24,7 +24,7 @@ PAGING = {
     "newest_of",
     "by_time",
     "by_name",
-    "by_naming",
+    "by_group",
     "page_of",
     "PAGE_SIZE",
 }

@@ -223,7 +223,7 @@ EXPIRED_A_RUN: Final = 200
 def expire_due(now: datetime, limit: int = EXPIRED_A_RUN) -> int:
     """Close what ended before `now` uncollected (asset.updated, reason reservation_expired).
 
-    Each in a transaction of its own, the oldest first, at most `most`; how many they were. May run
+    Each in a transaction of its own, the oldest first, at most `limit`; how many they were. May run
     twice at once: whoever comes second finds it done.
     """
     query = (
