@@ -653,30 +653,7 @@ def troubles(task: Task) -> list[HaltedWebhook]:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportRow:
-    """One delivery of a batch. What is no longer kept has no more than its outcome.
-
-    `has_arrived`: it failed or was skipped here, and has arrived by now, in another way.
-    `reason` and `code`: of the attempt that was made here; where that is no longer kept, of the
-    last one.
-    """
-
-    id: int
-    outcome: RowOutcome
-    has_arrived: bool
-    message: str
-    public_id: UUID | None
-    event: str | None
-    asset_tag: str | None
-    asset_name: str | None
-    webhook_name: str | None
-    stored_at: datetime | None
-    reason: str | None
-    code: int | None
-
-
-def not_arrived(task: Task) -> tuple[Sequence[ReportRow], int]:
+def not_arrived(task: Task) -> tuple[Sequence[AnyRow], int]:
     """Read the first that did not arrive and have not since, and how many there are (`capped`)."""
     if not any(task.counts.get(outcome) for outcome in NOT_ARRIVED):
         return [], 0
@@ -686,15 +663,15 @@ def not_arrived(task: Task) -> tuple[Sequence[ReportRow], int]:
         BatchRow, Delivery, Delivery.id == BatchRow.delivery_id
     )
     many = capped(current, counted.where(BatchRow.task_id == task.id, *missing))
-    return [_report_row(row) for row in rows], many
+    return rows.all(), many
 
 
-def report_rows(task: Task) -> Iterator[ReportRow]:
+def report_rows(task: Task) -> Iterator[AnyRow]:
     """Read all deliveries of a batch, the oldest first, in chunks that are a transaction each."""
     task_id, after = task.id, 0
     while True:
         statement = _report(task_id).where(BatchRow.delivery_id > after).limit(CHUNK)
-        chunk = [_report_row(row) for row in session().execute(statement)]
+        chunk = session().execute(statement).all()
         session().rollback()
         yield from chunk
         if len(chunk) < CHUNK:
@@ -703,6 +680,11 @@ def report_rows(task: Task) -> Iterator[ReportRow]:
 
 
 def _report(task_id: int) -> Select[*tuple[Any, ...]]:
+    """Select the deliveries of a batch; what is no longer kept has no more than its outcome.
+
+    `has_arrived`: it failed or was skipped here, and has arrived by now, in another way.
+    `reason` and `code`: of the attempt made here; of the last one, where that is no longer kept.
+    """
     is_here = Attempt.id.is_not(None)
     return (
         select(
@@ -758,7 +740,3 @@ def _has_arrived() -> ColumnElement[bool]:
     )
     # What is no longer kept has no status.
     return func.coalesce(is_there, false())
-
-
-def _report_row(row: AnyRow) -> ReportRow:
-    return ReportRow(**{**row._mapping, "outcome": RowOutcome(row.outcome)})

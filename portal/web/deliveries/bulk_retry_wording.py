@@ -10,6 +10,7 @@ from flask import url_for
 from flask_login import current_user
 from markupsafe import Markup
 
+from portal.database.engine import AnyRow
 from portal.engine.events.catalogue import event_type
 from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in, title
 from portal.models.deliveries import RowOutcome
@@ -22,7 +23,6 @@ from portal.services.deliveries.bulk_retry import (
     MOST_FAILURES,
     NOT_ARRIVED,
     HaltedWebhook,
-    ReportRow,
     Retrier,
     Standstill,
     is_stopping,
@@ -404,7 +404,7 @@ class BatchPage:
     is_live: bool
     time_left: str
     troubles: Sequence[HaltedWebhook]
-    not_arrived: Sequence[ReportRow]
+    not_arrived: Sequence[AnyRow]
     not_arrived_count: int
 
     @property
@@ -496,23 +496,23 @@ def skipped(count: Count) -> list[tuple[str, int]]:
     return [(SKIPS[skip], many) for skip, many in count.skipped.most_common()]
 
 
-def why(row: ReportRow) -> str:
+def why(row: AnyRow) -> str:
     """Say why one did not arrive."""
-    if row.outcome is RowOutcome.SKIPPED or row.message:
-        return row.message
+    if row.outcome == RowOutcome.SKIPPED or row.message:
+        return str(row.message)
     return title(Reason(row.reason), row.code) if row.reason else ""
 
 
-def _became(row: ReportRow) -> str:
+def _became(row: AnyRow) -> str:
     return ARRIVED_SINCE if row.has_arrived else IN_REPORT[row.outcome]
 
 
-def _reason_in_report(row: ReportRow) -> str:
+def _reason_in_report(row: AnyRow) -> str:
     is_missing = row.outcome in NOT_ARRIVED and not row.has_arrived
     return why(row) if is_missing else ""
 
 
-COLUMNS: Final[Mapping[str, Callable[[ReportRow], object]]] = {
+COLUMNS: Final[Mapping[str, Callable[[AnyRow], object]]] = {
     "delivery_id": lambda row: row.public_id,
     "outcome": _became,
     "reason": _reason_in_report,
