@@ -33,7 +33,7 @@ TimeColumn = InstrumentedAttribute[date] | InstrumentedAttribute[datetime]
 def newest_first(
     statement: Select[T], ids: InstrumentedAttribute[int], cursor: str | None
 ) -> Page[T]:
-    """Return the page at `cursor` of the entities that `wanted` selects, by the column `ids`."""
+    """Return the page at `cursor` of the entities that `statement` selects, by the column `ids`."""
 
     def read(place: Cursor | None) -> Sequence[T]:
         if place is None:
@@ -175,7 +175,7 @@ def by_name(
     """Return the page at `cursor`, by name whatever its capitals, then by id; by `rank` before
     either.
 
-    `line` makes a line out of the columns that `wanted` selects. `reverse`: the other way round.
+    `line` makes a line out of the columns that `statement` selects. `reverse`: the other way round.
     `branches`: queries for the ids of its parts, where no index has the whole in this order.
     """
     ranks = [] if rank is None else [rank]

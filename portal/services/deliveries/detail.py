@@ -58,10 +58,7 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptDetail:
-    """One request and its answer. `phases`: milliseconds; header values are redacted already.
-
-    `sender`: the machine of one that could not connect, where another took over.
-    """
+    """One request and its answer. `phases`: milliseconds; header values are redacted already."""
 
     number: int
     kind: str

@@ -24,7 +24,7 @@ from portal.services.outbox import leases
 from portal.services.outbox.due import REFUSED, ShownStatus, find_stop, shown_status
 
 GONE: Final = "There is no such delivery, or it is no longer kept."
-STALE: Final = "There was another attempt after you opened this page. This is how it stands now."
+STALE: Final = "There was another attempt after you opened this page. This is how it listed now."
 ARRIVED: Final = "This has already arrived. Use Send again if the receiver needs it once more."
 KEPT: Final = (
     "This is still held, although its webhook is on. The webhook's page sends or discards it."
@@ -229,7 +229,7 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
         .limit(MOST_QUEUED)
         .subquery()
     )
-    stands = (
+    listed = (
         wants_attention(database_time(current)),
         is_undismissed(Delivery),
         is_unmarked(Delivery),
@@ -241,7 +241,7 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
         .select_from(rows_left)
         .join(Delivery, Delivery.id == rows_left.c.delivery_id)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
-        .where(*stands)
+        .where(*listed)
         .group_by(Webhook.public_id, Delivery.reason, rows_left.c.task_id, is_handed)
     )
     by_problem: dict[tuple[UUID, str | None], dict[int, Queued]] = {}
@@ -254,7 +254,7 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
 
 def count_queued(current: Session, webhook_id: int, *conditions: ColumnElement[bool]) -> int:
     """Count the deliveries of one webhook that are still to be sent in bulk retries now, of those
-    that are as `wanted`. Of many the first `MOST_QUEUED` are looked at."""
+    for which the `conditions` hold. Of many the first `MOST_QUEUED` are looked at."""
     ids = _running(current)
     if not ids:
         return 0
