@@ -299,7 +299,7 @@ def explain(
     and turns nothing off. `retry`: what stands in the place of Retry for those who may not.
     """
     row = _TABLE[reason]
-    host = _bounded(host, HOST_LIMIT)
+    host, location = _bounded(host, HOST_LIMIT), _bounded(location, LOCATION_LIMIT)
     retry = retry or ("test again" if is_test else "Retry")
     words = {
         "host": host or "the receiver",
@@ -309,7 +309,7 @@ def explain(
         "again": _next_try(_bounded(again, WORD_LIMIT), retry),
         "retry": retry,
         "turned_off": "" if is_test else "We turned the webhook off. ",
-        "location": _in_brackets(_bounded(location, LOCATION_LIMIT)),
+        "location": f" ({location})" if location else "",
         "reference": f", reference {reference[:WORD_LIMIT]}" if reference else "",
     }
     happened = row.what_happened.format_map(words)
@@ -339,10 +339,6 @@ def _next_try(again: str, retry: str) -> str:
         return f"Nothing to do: we retry {again}."
     slower = "Usually nothing: we slow down automatically."
     return f"{slower} If no retry is planned, wait, then {retry}."
-
-
-def _in_brackets(location: str) -> str:
-    return f" ({location})" if location else ""
 
 
 def _bounded(text: str, limit: int) -> str:

@@ -111,12 +111,7 @@ def seal_anew(sealed: bytes) -> bytes:
 
 def masked(secret: str) -> str:
     """Return what is shown of a stored secret: "•••• 4f2a"; nothing of a short one."""
-    return masked_hint(hint(secret))
-
-
-def masked_hint(last_four: str) -> str:
-    """Return the same from the stored last four characters."""
-    return f"{DOTS} {last_four}".rstrip()
+    return f"{DOTS} {hint(secret)}".rstrip()
 
 
 def check_canary() -> None:

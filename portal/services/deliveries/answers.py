@@ -122,13 +122,16 @@ def earlier_reasons(current: Session, row_ids: Sequence[int]) -> dict[int, Earli
         .group_by(Attempt.delivery_id, Attempt.kind, Attempt.reason, Attempt.code)
         .order_by(last)
     )
-    newest: dict[int, tuple[str, str | None, int | None]] = {}
+    newest: dict[int, str] = {}  # of those whose last attempt was a Retry that failed
     usual: dict[int, EarlierReason] = {}
     alike: Counter[tuple[int, str]] = Counter()
     for row_id, kind, reason, code, count, _ in rows:
-        newest[row_id] = kind, reason, code
+        newest.pop(row_id, None)
         if reason:
-            alike[row_id, title(Reason(reason), code)] += count
+            words = title(Reason(reason), code)
+            alike[row_id, words] += count
+            if kind == AttemptKind.MANUAL:
+                newest[row_id] = words
         before = usual.get(row_id)
         if kind == AttemptKind.SCHEDULED and reason and (not before or count >= before.count):
             usual[row_id] = EarlierReason(Reason(reason), code, count)
@@ -136,10 +139,5 @@ def earlier_reasons(current: Session, row_ids: Sequence[int]) -> dict[int, Earli
     return {
         row_id: replace(earlier, count=alike[row_id, earlier.words])
         for row_id, earlier in usual.items()
-        if _is_hidden(earlier, *newest[row_id])
+        if newest.get(row_id, earlier.words) != earlier.words
     }
-
-
-def _is_hidden(usual: EarlierReason, kind: str, reason: str | None, code: int | None) -> bool:
-    is_retry = kind == AttemptKind.MANUAL and reason is not None
-    return bool(is_retry and reason and title(Reason(reason), code) != usual.words)

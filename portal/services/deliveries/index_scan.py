@@ -341,9 +341,14 @@ def times(log_filter: LogFilter) -> list[ColumnElement[bool]]:
     """Return the exact times, which `bounds` knows only nearly."""
     # Hidden from the planner, lest it leaves the scan for the index of times.
     at = func.coalesce(Delivery.created_at, Delivery.created_at)
-    since = [at >= log_filter.since] if log_filter.since else []
-    until = [at < log_filter.until] if log_filter.until else []
-    return [*since, *until]
+    return _between(at, log_filter.since, log_filter.until)
+
+
+def _between(
+    at: ColumnElement[Any] | Column, since: datetime | None, until: datetime | None
+) -> list[ColumnElement[bool]]:
+    ends = [at >= since] if since else []
+    return [*ends, at < until] if until else ends
 
 
 def without_drafts(current: Session) -> list[ColumnElement[bool]]:
@@ -480,7 +485,7 @@ def has_failed_between(failed: FailedBetween) -> Check:
 
 def failed_between(failed: FailedBetween | None) -> list[ColumnElement[bool]]:
     """Return the conditions of an attempt that failed in that time; none where none is asked."""
-    return [is_failed_attempt(), *_times(failed)] if failed else []
+    return [is_failed_attempt(), *_between(Attempt.finished_at, *failed)] if failed else []
 
 
 def last_failures(
@@ -500,9 +505,3 @@ def last_failures(
     return {
         row_id: Failure(at, why, code, text or "") for row_id, at, why, code, text in rows if at
     }
-
-
-def _times(failed: FailedBetween) -> list[ColumnElement[bool]]:
-    since = [Attempt.finished_at >= failed.since] if failed.since else []
-    until = [Attempt.finished_at < failed.until] if failed.until else []
-    return [*since, *until]

@@ -1,7 +1,7 @@
 """The help bundle: one message for the receiver's developer, as a text file without secrets."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from portal.engine.events.body import wire_time
@@ -37,6 +37,8 @@ ABOUT_REPEATS: Final = (
 
 def bundle_of(page: DeliveryPage) -> str:
     """Return the whole file."""
+    body = page.delivery.body
+    how = HOW_TO_CHECK.format(size=len(body), digest=hashlib.sha256(body).hexdigest())
     parts = [
         ("Help bundle for one delivery", [f"Made {wire_time(utcnow())}.", LEFT_OUT]),
         ("What happened", list(_happened(page))),
@@ -44,13 +46,10 @@ def bundle_of(page: DeliveryPage) -> str:
         ("Attempts", list(_attempts(page)) or ["None yet."]),
         ("What we sent", list(_sent(page))),
         ("What came back", list(_came_back(page))),
-        ("How to check the signature", [_how_to_check(page), ABOUT_REPEATS]),
+        ("How to check the signature", [how, ABOUT_REPEATS]),
     ]
-    return "\n\n".join(_part(heading, lines) for heading, lines in parts) + "\n"
-
-
-def _part(heading: str, lines: Sequence[str]) -> str:
-    return "\n".join([heading, "=" * len(heading), *lines])
+    texts = ("\n".join([heading, "=" * len(heading), *lines]) for heading, lines in parts)
+    return "\n\n".join(texts) + "\n"
 
 
 def _happened(page: DeliveryPage) -> Iterator[str]:
@@ -88,15 +87,12 @@ def _message(page: DeliveryPage) -> Iterator[str]:
 def _attempts(page: DeliveryPage) -> Iterator[str]:
     for attempt in page.delivery.attempts:
         at = attempt.started_at.isoformat(timespec="milliseconds")
-        yield f"{attempt.number}  {at}  {_kind(attempt)}: {_end(attempt)}"
+        kind = "automatic" if attempt.kind == AttemptKind.SCHEDULED else who(attempt)
+        yield f"{attempt.number}  {at}  {kind}: {_end(attempt)}"
         if phases := phases_in_words(attempt.phases):
             yield f"   {phases}"
         if attempt.peer:
             yield f"   connected to {attempt.peer}"
-
-
-def _kind(attempt: AttemptDetail) -> str:
-    return "automatic" if attempt.kind == AttemptKind.SCHEDULED else who(attempt)
 
 
 def _end(attempt: AttemptDetail) -> str:
@@ -137,8 +133,3 @@ def _came_back(page: DeliveryPage) -> Iterator[str]:
     yield f"\n{text}" if text else "\nThe answer had no text."
     if attempt.is_truncated:
         yield "(The answer was longer: only its beginning is kept.)"
-
-
-def _how_to_check(page: DeliveryPage) -> str:
-    body = page.delivery.body
-    return HOW_TO_CHECK.format(size=len(body), digest=hashlib.sha256(body).hexdigest())

@@ -228,6 +228,7 @@ class DeliveryPage:
 def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
     """Put a delivery into words. `draft`: whose test before saving it is."""
     is_test, taken = delivery.is_test, taken_now(delivery)
+    answered = [part for part in delivery.attempts if part.code or part.response_headers]
     return DeliveryPage(
         delivery=delivery,
         heading=f"Test: {event_name(delivery.event)}" if is_test else event_name(delivery.event),
@@ -241,7 +242,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         times=times_of(delivery),
         repeat_warning=repeat_warning(delivery),
         earlier_attempts=delivery.attempts_made - len(delivery.attempts),
-        answered=_answered(delivery),
+        answered=answered[-1] if answered else None,
         sent=sent_of(delivery),
         why_not_retry=why_not_retry(delivery.eligibility, again=True),
         why_not_stop=why_not_stop(delivery.eligibility),
@@ -256,10 +257,3 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         draft=draft,
         taken=taken,
     )
-
-
-def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:
-    answered = [
-        attempt for attempt in delivery.attempts if attempt.code or attempt.response_headers
-    ]
-    return answered[-1] if answered else None

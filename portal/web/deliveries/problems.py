@@ -67,7 +67,9 @@ def chosen_brought_back(done: BroughtBack) -> str:
 
 def _parts(stay: int, queued: int, what: str) -> list[str]:
     """Say how many stay as they are, and how many are sent again all the same."""
-    parts = [f"{_stay(stay)} no longer listed as {what}."] if stay else []
+    stays = "1 delivery stays" if stay == 1 else f"{counted(stay)} deliveries stay"
+    listed = f"{'is' if stay == 1 else 'are'} no longer listed as {what}."
+    parts = [f"{stays} Failed, and {listed}"] if stay else []
     if queued:
         which, they = ("1", "is") if queued == 1 else (counted(queued), "are")
         if stay:
@@ -78,12 +80,6 @@ def _parts(stay: int, queued: int, what: str) -> list[str]:
             parts.append(f"{which} {more} {they} no longer listed as {what}.")
             parts.append(f"{still} still being retried in a bulk retry: {AGAIN}")
     return parts
-
-
-def _stay(count: int) -> str:
-    if count == 1:
-        return "1 delivery stays Failed, and is"
-    return f"{counted(count)} deliveries stay Failed, and are"
 
 
 def _with_link(parts: list[str]) -> str:

@@ -126,7 +126,8 @@ def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
         case ShownStatus.PAUSED:
             return _paused(delivery)
         case ShownStatus.SENDING:
-            return f"It is being sent to {_host(delivery)} now."
+            host = host_of(delivery.webhook_url) or "the receiver"
+            return f"It is being sent to {host} now."
         case ShownStatus.DELIVERED:
             return _delivered(delivery)
         case ShownStatus.RETRYING:
@@ -189,10 +190,6 @@ def _failed(delivery: DeliveryDetail, *, is_taken: bool) -> str:
         return f"Not delivered after {made}."
     then = " Fix the cause, then Retry." if can("deliveries.retry") else ""
     return f"Not delivered after {made}, and not retried automatically.{then}"
-
-
-def _host(delivery: DeliveryDetail) -> str:
-    return host_of(delivery.webhook_url) or "the receiver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +337,7 @@ def advice_of(delivery: DeliveryDetail, *, is_draft: bool = False) -> Advice | N
     return advice_after(
         reason,
         lambda retry: _explained(delivery, reason, retry),
-        _matter(delivery, _explained(delivery, reason).what_happened),
+        _context(delivery, _explained(delivery, reason).what_happened),
         {} if is_draft else _links(delivery),
         reference=str(delivery.public_id),
         is_test=delivery.is_test,
@@ -357,7 +354,7 @@ def advice_while_off(delivery: DeliveryDetail) -> Advice | None:
         SWITCH,
         "Turn the webhook on, and choose what becomes of what is held.",
         f"{ASK} to turn the webhook on.",
-        context=_matter(delivery, "The webhook is off, so this is not sent."),
+        context=_context(delivery, "The webhook is off, so this is not sent."),
         link=_links(delivery).get(SWITCH),
     )
 
@@ -368,7 +365,7 @@ def advice_while_slow(delivery: DeliveryDetail) -> Advice:
         SYSTEM,
         "Look under System for what is running.",
         f"{ASK} to look under System for what is running.",
-        context=_matter(delivery, "A delivery waits for longer than usual to be sent."),
+        context=_context(delivery, "A delivery waits for longer than usual to be sent."),
         link=_links(delivery).get(SYSTEM),
     )
 
@@ -403,21 +400,16 @@ def _explained(
     )
 
 
-def _matter(delivery: DeliveryDetail, happened: str) -> Context:
+def _context(delivery: DeliveryDetail, happened: str) -> Context:
+    kept = held_end(delivery.created_at, delivery.webhook_off_at)
     return Context(
         webhook=delivery.webhook_id,
         name=delivery.webhook_name,
         happened=happened,
-        held=_held(delivery),
+        held=f"This delivery. {kept}." if delivery.status is ShownStatus.HELD else "",
         since=delivery.created_at,
         path=f"/deliveries/{delivery.public_id}",
     )
-
-
-def _held(delivery: DeliveryDetail) -> str:
-    if delivery.status is not ShownStatus.HELD:
-        return ""
-    return f"This delivery. {held_end(delivery.created_at, delivery.webhook_off_at)}."
 
 
 def _links(delivery: DeliveryDetail) -> dict[str, Link]:
@@ -449,6 +441,8 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
     reason = _reason(delivery) or Reason.INTERRUPTED
     explained = _explained(delivery, reason, host=name)
     is_theirs = explained.side is Side.RECEIVER
+    # Whatever becomes of a bulk retry.
+    goes_by_itself = delivery.status is ShownStatus.RETRYING and not delivery.stop
     sentences = (
         "Our side is working." if is_theirs and not delivery.stop else "",
         f"{explained.what_happened} The last attempt was at {_for_both(last.ended_at)}.",
@@ -456,18 +450,13 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
         earlier_of(delivery),
         "Nothing is lost: it is kept here.",
         taken,
-        "" if taken and not _goes_by_itself(delivery) else _what_next(delivery),
+        "" if taken and not goes_by_itself else _what_next(delivery),
         _who_acts(delivery, reason, explained.side),
         # What never came so far as to be answered is in nobody's log.
         check if is_theirs and last.code else f"The delivery is {delivery.public_id}.",
         "A retry has the same id." if is_theirs else "",
     )
     return " ".join(filter(None, sentences))
-
-
-def _goes_by_itself(delivery: DeliveryDetail) -> bool:
-    """Return whether it is retried automatically all the same, whatever becomes of a bulk retry."""
-    return delivery.status is ShownStatus.RETRYING and not delivery.stop
 
 
 def _untried(delivery: DeliveryDetail, name: str) -> str:

@@ -38,7 +38,7 @@ def init_app(app: Flask) -> None:
     app.response_class = PageResponse
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.setdefault("can", _deny)
+    app.jinja_env.globals.setdefault("can", lambda _permission: False)
     app.jinja_env.globals.setdefault("troubles", list)
     app.jinja_env.globals.setdefault("sending_stop", lambda: None)
     app.jinja_env.globals.setdefault("offline_senders", list)
@@ -93,10 +93,6 @@ def local_trial() -> str:
         return ""
     opens = ": webhooks may reach this computer itself" if settings.opens_this_machine else ""
     return f"This is a local trial{opens}. Do not use it like this for real work."
-
-
-def _deny(permission: str) -> bool:
-    return False
 
 
 # Where a new row's number goes; static/js/rows.js puts the number there.
@@ -211,25 +207,10 @@ def _version(path: Path, changed_ns: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def _version_now(path: Path) -> str:
-    return _version(path, path.stat().st_mtime_ns)
-
-
 def static_url(filename: str) -> str:
     """Return the address of one of our static files, with its content's hash as version."""
     path = Path(current_app.static_folder or "static") / filename
-    return url_for("static", filename=filename, v=_version_now(path))
-
-
-def is_static() -> bool:
-    """Return whether this request asks for a static file."""
-    return request.endpoint == "static"
-
-
-def keep_static(response: Response) -> None:
-    """Let browsers keep a file for ever when its address names its version."""
-    versioned = "v" in request.args and response.status_code == 200
-    response.headers["Cache-Control"] = KEEP if versioned else ASK
+    return url_for("static", filename=filename, v=_version(path, path.stat().st_mtime_ns))
 
 
 POLICY: Final = "; ".join(
@@ -258,11 +239,15 @@ HEADERS: Final = {
 
 
 def add_security_headers(response: Response) -> Response:
-    """Add the headers that a view did not set itself; pages are never stored by anyone."""
+    """Add the headers that a view did not set itself; pages are never stored by anyone.
+
+    Browsers keep a static file for ever when its address names its version.
+    """
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if is_static():
-        keep_static(response)
+    if request.endpoint == "static":
+        versioned = "v" in request.args and response.status_code == 200
+        response.headers["Cache-Control"] = KEEP if versioned else ASK
     else:
         response.headers.setdefault("Cache-Control", "no-store")
     return response
