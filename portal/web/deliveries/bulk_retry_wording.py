@@ -37,8 +37,7 @@ from portal.services.outbox.due import ShownStatus
 from portal.services.tasks import ENDED
 from portal.web.deliveries.forms import status_words
 from portal.web.deliveries.wording import event_name
-from portal.web.frame.access import can
-from portal.web.frame.banner_views import sending_stop
+from portal.web.frame.banner_views import may_send
 from portal.web.frame.status_tags import BULK_RETRY, PARTLY, Tag
 from portal.web.frame.wording import counted, near_time, number, plural, time_left
 
@@ -182,7 +181,7 @@ def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
     """Describe one."""
     left = bulk_retry.remaining(task)
     is_over = task.state in (TaskState.STOPPED, TaskState.FAILED)
-    may = left > 0 and can(bulk_retry.PERMISSION) and not sending_stop()
+    may = left > 0 and may_send(bulk_retry.PERMISSION)
     continues = may and task.state == TaskState.PAUSED
     takes_up = may and is_over and not is_taken_up
     sender = bulk_retry.sender(task)

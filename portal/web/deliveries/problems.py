@@ -23,7 +23,7 @@ from portal.services.webhooks.queries import WebhookStatus, WebhookTrouble, trou
 from portal.web.deliveries.bulk_retry_wording import QueuedDeliveries, queued
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.frame.access import can
-from portal.web.frame.banner_views import sending_stop
+from portal.web.frame.banner_views import may_send, sending_stop
 from portal.web.frame.wording import counted, day_of, near_time, plural, time_tag
 
 AGAIN: Final = "what fails again is a problem again."
@@ -324,7 +324,7 @@ def _of_deliveries(problem: Problem, in_bulk_retries: QueuedDeliveries) -> Probl
     to_retry = problem.retryable - taken
     words = title(problem.reason, problem.code) if problem.reason else why_untried(problem)
     which = "delivery" if problem.count == 1 else "deliveries"
-    may_retry = to_retry > 0 and can("deliveries.retry") and not sending_stop()
+    may_retry = to_retry > 0 and may_send("deliveries.retry")
     return ProblemLine(
         name=problem.webhook_name,
         name_url="" if problem.is_deleted else _page(problem.webhook_id),

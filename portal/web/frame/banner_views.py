@@ -15,7 +15,7 @@ from portal.models.people import Role
 from portal.services.outbox.connectivity import find_offline
 from portal.services.outbox.due import SendingStop, find_stop
 from portal.services.webhooks.queries import WebhookTrouble, troubles
-from portal.web.frame.access import local_path, requires
+from portal.web.frame.access import can, local_path, requires
 
 HIDDEN: Final = "hidden_troubles"
 # A cookie holds about 4,000 characters; whoever hides more sees the earliest again.
@@ -40,6 +40,7 @@ def _give_words(state: BlueprintSetupState) -> None:
     state.app.jinja_env.globals["troubles"] = shown
     state.app.jinja_env.globals["patience"] = PATIENCE_IN_WORDS
     state.app.jinja_env.globals["sending_stop"] = sending_stop
+    state.app.jinja_env.globals["may_send"] = may_send
     state.app.jinja_env.globals["offline_senders"] = find_offline
 
 
@@ -49,6 +50,11 @@ def sending_stop() -> SendingStop | None:
         g.sending_stop = find_stop()
     stop: SendingStop | None = g.sending_stop
     return stop
+
+
+def may_send(permission: str) -> bool:
+    """Tell whether the reader has a permission to send, and sending is not stopped."""
+    return can(permission) and not sending_stop()
 
 
 def shown() -> list[WebhookTrouble]:
