@@ -157,13 +157,6 @@ def test_what_one_that_has_ended_had_taken_is_free_again(ana: Actor) -> None:
     assert bulk_retry_selection.count(all_that(FAILED)).total == 2
 
 
-def test_a_choice_of_a_rest_survives_being_stored() -> None:
-    choice = Selection(rest_of=uuid4(), again=True)
-    assert bulk_retry_selection.from_params(bulk_retry_selection.as_params(choice)) == choice
-    untried = Selection(wanted=LogFilter(untried=True), newest=7)
-    assert bulk_retry_selection.from_params(bulk_retry_selection.as_params(untried)) == untried
-
-
 def test_a_try_that_was_cut_off_before_is_no_result_of_the_bulk_retry(ana: Actor) -> None:
     (made,) = some(1, make_webhook(), status="retrying", attempts=1, tries=1)
     lease(made, -1)

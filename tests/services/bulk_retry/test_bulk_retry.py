@@ -115,15 +115,6 @@ def test_the_count_says_per_webhook_per_reason_and_what_is_skipped(ana: Actor) -
     assert bulk_retry_selection.count(all_that(LogFilter(), again=True)).total == 4
 
 
-def test_a_choice_survives_being_stored(ana: Actor) -> None:
-    choice = all_that(
-        LogFilter(status=StatusFilter.ATTENTION, search="AST", codes=(500, 599)), again=True
-    )
-    assert bulk_retry_selection.from_params(bulk_retry_selection.as_params(choice)) == choice
-    ticked = Selection(ticked=(make_delivery(),))
-    assert bulk_retry_selection.from_params(bulk_retry_selection.as_params(ticked)) == ticked
-
-
 def test_at_most_so_many_are_with_the_workers_at_once(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,3 +63,8 @@ def test_ticked_deliveries_keep_their_order_and_whether_they_go_once_more(
 ) -> None:
     choice = Selection(ticked=(UUID(int=5), UUID(int=3)), again=once_more)
     assert again(choice) == choice
+
+
+def test_what_another_one_did_not_send_is_named_by_it() -> None:
+    choice = Selection(rest_of=UUID(int=3), again=True)
+    assert again(choice) == choice

@@ -9,7 +9,6 @@ from flask import Flask
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import answers, index_scan
 from portal.services.deliveries import log as log_pages
-from portal.services.deliveries.bulk_retry_selection import Selection, as_params, from_params
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from tests.services.deliveries.test_log_plans import explained
 from tests.support.deliveries import make_attempt, make_delivery, stored
@@ -149,10 +148,3 @@ def test_the_attempts_are_found_in_an_index_of_those_that_failed(app: Flask) -> 
     assert "ix_attempts_failures" in whole
     assert "Sort" not in whole, whole
     assert "TEMP B-TREE" not in whole, whole
-
-
-def test_a_bulk_retry_keeps_the_time(app: Flask) -> None:
-    for span in (FailedBetween(NIGHT, NIGHT + HOUR), FailedBetween(until=NIGHT), None):
-        wanted = LogFilter(failed=span)
-        choice = Selection(wanted=wanted, newest=7)
-        assert from_params(as_params(choice)) == choice

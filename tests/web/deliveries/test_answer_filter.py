@@ -8,8 +8,6 @@ from flask import Flask
 from portal.engine.answer_words import MOST_READ
 from portal.models.deliveries import Delivery
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.bulk_retry_selection import Selection, as_params, from_params
-from portal.services.deliveries.statuses import LogFilter
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.web.home.test_home import problems
@@ -84,8 +82,6 @@ def test_a_bulk_retry_and_the_file_keep_to_the_answer_that_was_asked_for(app: Fl
     page = pages.get(page.links("Retry all that match")[0])
     assert page.h1 == "Retry 1 delivery?"
     assert f"Answered “{MISSING}”" in page.main
-    choice = Selection(wanted=LogFilter(answer=MISSING), newest=7)
-    assert from_params(as_params(choice)) == choice
 
 
 def test_what_is_looked_for_may_stand_behind_what_is_read_of_an_answer(app: Flask) -> None:
