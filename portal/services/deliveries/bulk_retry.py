@@ -568,7 +568,7 @@ def taken_up(tasks: Sequence[Task]) -> set[UUID]:
 
 class Standstill(StrEnum):
     """The three things that are waited for: that somebody continues it, that all sending is started
-    again, or that a receiver responds that is left alone meanwhile."""
+    again, or that a receiver responds that is backing off meanwhile."""
 
     INTERRUPTED = "interrupted"
     STOPPED = "stopped"
@@ -607,7 +607,7 @@ NOT_ARRIVED: Final = (RowOutcome.FAILED, RowOutcome.SKIPPED)
 class HaltedWebhook:
     """A webhook at which the batch waits. `waiting` and `trying` are all that is left for it.
 
-    `is_halted`: until a person has it continue. `until`: so long it is left alone, where that is
+    `is_halted`: until a person has it continue. `until`: so long it is backing off, where that is
     ahead; `has_asked`: for it said so.
     """
 

@@ -160,7 +160,7 @@ class DeliveryDetail:
 
     `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
-    is left alone until then; `is_probe`: this one goes then, the others once it has arrived.
+    is backing off until then; `is_probe`: this one goes then, the others once it has arrived.
     `ahead`: the older one that must go first, for its webhook wants them in order; `behind`: how
     many wait for this one (`capped`). `stop`: a person has stopped all sending. `offline`: a
     machine that cannot connect to its host, as no other can.
@@ -258,7 +258,7 @@ class DeliveryDetail:
 
     @property
     def next_try_at(self) -> datetime:
-        """Return when it is due, and its receiver is not left alone any more."""
+        """Return when it is due, and its receiver is not backing off any more."""
         return max(self.due_at, self.paused_until or self.due_at)
 
     @property

@@ -57,7 +57,7 @@ class Group:
     """Deliveries of one webhook that need attention for one reason (None: not attempted so far).
 
     `reason`: the first of those that read the same. `failed`: for good. `waiting`: what is about to
-    be sent once its receiver is not left alone any more. `count` and its parts stop at `MOST`.
+    be sent once its receiver is not backing off any more. `count` and its parts stop at `MOST`.
     `codes`: the lowest and the highest; None where some have none. `failed_at`: the last time.
     `due_at`: of what is still open, the first.
     """
@@ -246,7 +246,7 @@ def _retrying(*, of_one: bool) -> Select[Any]:
 
 @cache
 def _waiting() -> Select[Any]:
-    """Return what is about to be sent once its receiver is not left alone any more."""
+    """Return what is about to be sent once its receiver is not backing off any more."""
     status = Delivery.status == DeliveryStatus.WAITING
     return _by_reason(Delivery.webhook_id == WEBHOOK, status, wants_attention(NOW))
 
@@ -294,12 +294,11 @@ class Problem:
 
     `count`: of which `failed` for good, and `retryable` by a person now; each like `capped`.
     `code`: the answer, where all have the same. `first_at` (None where there are too many) and
-    `last_at`: when they were stored, as the log tells it. `failed_at`: when the last of them
-    failed for good. `has_recovered`: something has arrived there since. `next_retry_at`: of what is
-    still retried automatically, while its receiver is left alone. `waits_behind`: how many wait for
-    it, for their webhook gets one at a time, in order (`capped`). `earlier`: why all that was
-    looked at, or with `is_earlier_of_some` a part of it, failed before a Retry failed for this
-    reason.
+    `last_at`: when they were stored, as the log tells it. `failed_at`: when the last of them failed
+    for good. `has_recovered`: something has arrived there since. `next_retry_at`: of what is still
+    retried automatically, while its receiver is backing off. `waits_behind`: how many wait for it,
+    for their webhook gets one at a time, in order (`capped`). `earlier`: why all that was looked
+    at, or with `is_earlier_of_some` a part of it, failed before a Retry failed for this reason.
     """
 
     webhook_id: UUID

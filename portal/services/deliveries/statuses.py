@@ -31,7 +31,7 @@ class StatusFilter(StrEnum):
     """Statuses that the log can be narrowed to.
 
     `attention`: failed for good, paused because its receiver is in trouble, or tried without
-    success, three times or at a receiver that is left alone; tests apart, and what a person has
+    success, three times or at a receiver that is backing off; tests apart, and what a person has
     dismissed after it failed. What waits for its turn, or for pace, wants nobody. `dismissed`:
     failed for good, and a person has dismissed it, by itself or with others.
     """
@@ -103,8 +103,8 @@ def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
 
 
 def to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Stored:
-    """Return where what needs attention is found. What waits does so only while a receiver is left
-    alone: else it may be a million that nobody has to look at."""
+    """Return where what needs attention is found. What waits does so only while a receiver is
+    backing off: else it may be a million that nobody has to look at."""
     waits = (DeliveryStatus.WAITING,) if paused_webhooks(current, now, webhook_id) else ()
     return (DeliveryStatus.FAILED, *waits, DeliveryStatus.RETRYING)
 
@@ -141,7 +141,7 @@ def wants_attention(now: datetime) -> ColumnElement[bool]:
 
     Of deliveries that are failed or open. `now`: the database's clock.
     """
-    # What failed at a receiver that is left alone is the reason why others wait there.
+    # What failed at a receiver that is backing off is the reason why others wait there.
     enough = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, is_where_nothing_arrives(now))
     failing = and_(Delivery.status == DeliveryStatus.RETRYING, enough, not_(is_behind()))
     open_ones = and_(nobody_sends(now), or_(is_left_alone(now), failing))
@@ -180,7 +180,7 @@ def has_dismissals(current: Session, webhook_id: int | None = None) -> bool:
 
 
 def paused_webhooks(current: Session, now: datetime, webhook_id: int | None = None) -> list[int]:
-    """Return the row ids of the webhooks that are left alone now; of one, if given."""
+    """Return the row ids of the webhooks that are backing off now; of one, if given."""
     statement = select(Webhook.id).where(Webhook.backoff_until > now)
     if webhook_id is not None:
         statement = statement.where(Webhook.id == webhook_id)

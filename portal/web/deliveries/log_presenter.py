@@ -231,7 +231,7 @@ def status_note(row: LogRow) -> str:
     return why_paused(row)
 
 
-def not_before(row: LogRow) -> str:
+def earliest(row: LogRow) -> str:
     """Return what stands before that time: another one may be tried first then; else blank."""
     is_earliest = row.paused_for is PausedFor.RECEIVER and isinstance(next_try(row), datetime)
     return "from" if is_earliest else ""

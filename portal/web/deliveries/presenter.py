@@ -215,7 +215,7 @@ class DeliveryPage:
         return again_label(self.delivery)
 
     @property
-    def is_left_alone(self) -> bool:
+    def is_backing_off(self) -> bool:
         """Tell whether it waits because others failed at the same receiver."""
         return self.delivery.paused_for is PausedFor.RECEIVER
 

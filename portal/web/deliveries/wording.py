@@ -152,12 +152,12 @@ def _paused(delivery: DeliveryDetail) -> str:
     if delivery.is_manual:
         # Planned attempts may be over: this one is apart from them.
         retried = "" if delivery.may_go_later else f" Retried: {next_attempt(delivery)}."
-        return f"{_asked(delivery)}{left_alone(delivery)}{retried}"
+        return f"{_asked(delivery)}{backing_off(delivery)}{retried}"
     made = f" {_made(delivery)}" if delivery.tries else ""
     if delivery.may_go_later:
-        return f"{left_alone(delivery)}{made}"
+        return f"{backing_off(delivery)}{made}"
     label = "First attempt" if delivery.is_untried else "Next attempt"
-    return f"{left_alone(delivery)}{made} {label}: {next_attempt(delivery)}."
+    return f"{backing_off(delivery)}{made} {label}: {next_attempt(delivery)}."
 
 
 def _made(delivery: DeliveryDetail) -> str:
@@ -282,7 +282,7 @@ def again_label(delivery: DeliveryDetail) -> str:
     return "First attempt" if delivery.is_untried else "Next automatic retry"
 
 
-def left_alone(delivery: DeliveryDetail) -> str:
+def backing_off(delivery: DeliveryDetail) -> str:
     """Say why its receiver gets nothing for a while, and what is tried first then."""
     if delivery.may_go_later:
         asked = delivery.has_asked

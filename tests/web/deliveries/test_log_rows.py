@@ -114,16 +114,16 @@ def test_it_is_asked_about_first_only_where_it_could_overtake_another_one() -> N
 def test_what_is_paused_says_why_and_from_when_it_may_go(minutes: int, why: str) -> None:
     until = utcnow() + timedelta(minutes=minutes)
     row = row_of(make_delivery(make_webhook(throttled=True, backoff_until=until)))
-    assert (log_presenter.status_note(row), log_presenter.backoff_until(row)) == (why, "from")
+    assert (log_presenter.status_note(row), log_presenter.earliest(row)) == (why, "from")
     in_order = make_webhook(in_order=True)
     make_delivery(in_order)
     row = row_of(make_delivery(in_order))
-    assert (log_presenter.status_note(row), log_presenter.backoff_until(row)) == (
+    assert (log_presenter.status_note(row), log_presenter.earliest(row)) == (
         "An older one goes first",
         "",
     )
     row = row_of(make_delivery())
-    assert (log_presenter.status_note(row), log_presenter.backoff_until(row)) == ("", "")
+    assert (log_presenter.status_note(row), log_presenter.earliest(row)) == ("", "")
 
 
 def test_it_counts_what_was_tried_and_what_may_have_been_received() -> None:
