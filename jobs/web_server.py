@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from io import BytesIO
 from math import inf
+from operator import attrgetter
 from socket import MSG_PEEK, SHUT_RDWR, socket
 from time import monotonic
 from types import FrameType
@@ -101,7 +102,7 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
         if hosts > 1 or (hosts == 0 and self.version == "1.1"):
             raise ParsingError("Not one host")
         # Where its body ends must not depend on who reads it.
-        codings = [each.lower() for each in _CODINGS.findall(header_plus)]
+        codings = [coding.lower() for coding in _CODINGS.findall(header_plus)]
         has_both = self.version != "1.1" or "CONTENT_LENGTH" in self.headers
         if codings and (codings != [b"chunked"] or has_both):
             raise ParsingError("The length of the body is not clear")
@@ -265,22 +266,26 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no ty
         """Take one more; where room for the next is needed, close the one idle longest."""
         # At the limit waitress takes none until the loop has turned again.
         if len(self._map) >= self.adj.connection_limit - 2:
-            idle = [each for each in self.connections() if not (each.requests or each.will_close)]
-            for longest in sorted(idle, key=lambda each: each.last_activity)[:1]:
+            idle = [
+                connection
+                for connection in self.connections()
+                if not (connection.requests or connection.will_close)
+            ]
+            for longest in sorted(idle, key=attrgetter("last_activity"))[:1]:
                 longest.give_up()
         super().handle_accept()
 
     def maintenance(self, now: float) -> None:
         """Close what has had its time, and of too many bodies those that began first."""
         connections = self.connections()
-        for each in connections:
-            if each.is_overdue(now):
-                each.give_up()
+        for connection in connections:
+            if connection.is_overdue(now):
+                connection.give_up()
         kept = 0
-        for each in sorted(connections, key=lambda each: each.began, reverse=True):
-            kept += each.kept
-            if each.kept and kept > MOST_KEPT:
-                each.give_up()
+        for connection in sorted(connections, key=attrgetter("began"), reverse=True):
+            kept += connection.kept
+            if connection.kept and kept > MOST_KEPT:
+                connection.give_up()
 
 
 # Seconds that idle connections stay after SIGTERM: a request may be on its way.
@@ -344,7 +349,7 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
         raise_limit_of_open_files()
         rules = Rules(backlog=self.cfg.backlog)
         threads = Threads(self.cfg.threads)
-        self._listeners = [self._listener(each.sock, rules, threads) for each in self.sockets]
+        self._listeners = [self._listener(opened.sock, rules, threads) for opened in self.sockets]
         look_at = 0.0
         while self.alive and self.ppid == os.getppid():
             self._turn(LOOK_EVERY)
@@ -380,7 +385,7 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
             self._turn(0.1)
 
     def _connections(self) -> list[Connection]:
-        return [each for listener in self._listeners for each in listener.connections()]
+        return [connection for listener in self._listeners for connection in listener.connections()]
 
     def _turn(self, seconds: float) -> None:
         """Tell the master that we are alive, then read and write what can be, in so much time."""

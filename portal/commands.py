@@ -140,8 +140,8 @@ def forget_secrets(dry_run: bool) -> None:
 
 
 def _tell_lost(found: LostKeys, *, dry_run: bool) -> None:
-    for each in found.webhooks:
-        click.echo(f"{each.name}: {' and '.join(each.parts)}")
+    for webhook in found.webhooks:
+        click.echo(f"{webhook.name}: {' and '.join(webhook.parts)}")
     if found.is_empty:
         click.echo("Everything opens with these keys. Nothing was changed.")
     elif dry_run:
@@ -413,7 +413,7 @@ def _role_words(role: report.Role, now: datetime) -> str:
 
 
 def _exit_code(found: list[Finding]) -> int:
-    if any(each.level is Level.DANGER for each in found):
+    if any(finding.level is Level.DANGER for finding in found):
         return EXIT_DANGER
     return EXIT_WARNING if found else 0
 

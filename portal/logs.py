@@ -101,7 +101,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     Passwords as they stand in an address, and as a server repeats them: `%40` is an `@` by then.
     """
     urls = (settings.database_url, settings.redis_url, settings.smtp_url)
-    written = [each for url in urls for each in _passwords(urlsplit(url))]
+    written = [password for url in urls for password in _passwords(urlsplit(url))]
     passwords = [*written, *map(unquote, written)]
     return (settings.secret_key, *settings.encryption_keys, settings.metrics_token, *passwords)
 

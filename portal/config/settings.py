@@ -120,7 +120,7 @@ class Settings:
         return self.redis_url == f"unix://{valkey_socket(self.instance_dir)}"
 
 
-NAMES: Final = frozenset(each.name.upper() for each in fields(Settings)) - {"VERSION"}
+NAMES: Final = frozenset(setting.name.upper() for setting in fields(Settings)) - {"VERSION"}
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:

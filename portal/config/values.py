@@ -292,11 +292,11 @@ def _listed(rest: str) -> str:
     listed, _, name = place.partition("/")
     if "," not in listed:
         return rest
-    servers = [SERVER.fullmatch(each) for each in listed.split(",")]
+    servers = [SERVER.fullmatch(server) for server in listed.split(",")]
     if not all(servers):
         raise SettingsError(NO_DATABASE_URL)
-    hosts = ",".join(each["host"] for each in servers if each)
-    ports = ",".join(each["port"] or POSTGRESQL_PORT for each in servers if each)
+    hosts = ",".join(server["host"] for server in servers if server)
+    ports = ",".join(server["port"] or POSTGRESQL_PORT for server in servers if server)
     words = [f"host={hosts}&port={ports}", *([query] if query else [])]
     if "target_session_attrs=" not in query:
         words.append("target_session_attrs=read-write")

@@ -75,25 +75,16 @@ def connect_arguments(url: URL, options: str) -> dict[str, Any]:
 # A row whose columns the query beside it names.
 AnyRow = Row[*tuple[Any, ...]]
 
-LOCK_NOT_AVAILABLE = "55P03"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
-SQLITE_BUSY = 5  # https://sqlite.org/rescode.html#busy
-
-
-def is_busy(error: Exception) -> bool:
-    """Return whether SQLite said that somebody else has the lock."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY
-
 
 def is_away(error: DBAPIError) -> bool:
-    """Return whether the database is down, going or coming, or busy, so that trying again will
-    help.
+    """Return whether the database is down, going or coming, or busy: trying again will help.
 
     Not a statement that took too long: that one would do so again.
     """
     if error.connection_invalidated or error.statement is None:  # lost, or never there
         return True
-    lock_timeout = getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
-    return lock_timeout or (error.orig is not None and is_busy(error.orig))
+    found = trouble.of_error(error.orig)
+    return found is not None and found.kind is trouble.Kind.LOCKED
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -320,5 +311,4 @@ def in_words(command: click.Command) -> click.Command:
 
 def unusable(url: str, error: DBAPIError) -> str:
     """That the database cannot be used, and why, without its password."""
-    why = str(error.orig).strip().splitlines()[0].rstrip(".")
-    return f"The database {shown(url)} cannot be used: {why}."
+    return f"The database {shown(url)} cannot be used: {trouble.words_of(error.orig)}."

@@ -43,9 +43,9 @@ class Trouble:
     @classmethod
     def read(cls, text: str) -> "Trouble":
         """Read what `str` wrote; of a later version it may have a kind that we do not know."""
-        kind, _, reason = text.partition(": ")
-        known = {str(each): each for each in Kind}
-        return cls(known.get(kind, Kind.AWAY), reason)
+        word, _, reason = text.partition(": ")
+        known = {str(kind): kind for kind in Kind}
+        return cls(known.get(word, Kind.AWAY), reason)
 
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html, whole codes before classes

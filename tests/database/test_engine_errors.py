@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from portal.database.engine import UtcDateTime, is_away, is_busy, unusable
+from portal.database.engine import UtcDateTime, is_away, unusable
 from tests.database.test_trouble import DriverError
 
 
@@ -35,12 +35,6 @@ def test_trying_again_helps_where_the_database_is_lost_or_somebody_has_a_lock(
     found: DBAPIError, passes: bool
 ) -> None:
     assert is_away(found) is passes
-
-
-def test_busy_is_what_sqlite_calls_so_in_any_of_its_forms() -> None:
-    codes = (5, 5 | 2 << 8, 6, 0)
-    assert [is_busy(DriverError("", result=each)) for each in codes] == [True, True, False, False]
-    assert not is_busy(ValueError())
 
 
 def test_a_time_is_stored_in_utc_and_none_without_its_zone() -> None:

@@ -140,12 +140,12 @@ def _of(trouble: Trouble, where: str) -> Finding:
 
 def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
     """Find connections that were cut without a word, by something between us and the database."""
-    for each in facts.processes:
-        if each.kind == heartbeats.CUT and now - each.seen_at < CUT_IS_RECENT:
+    for process in facts.processes:
+        if process.kind == heartbeats.CUT and now - process.seen_at < CUT_IS_RECENT:
             yield Finding(
                 "database_cut",
                 Level.WARNING,
-                f"Connections to the database were cut without a word (on {each.host}).",
+                f"Connections to the database were cut without a word (on {process.host}).",
                 "Look at the path to it: a cable, or a firewall that forgets connections. Nothing "
                 "that was saved is lost, and new connections are made automatically. This line "
                 "goes a minute after the last one.",
@@ -155,14 +155,14 @@ def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
 def nobody_blocks(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """Find transactions that hold up whoever wants the same rows."""
     is_locked = facts.trouble is not None and facts.trouble.kind is Kind.LOCKED
-    for each in facts.blockers:
-        doing = f", “{each.doing}”" if each.doing else ""
-        who = f"{each.who}, " if each.who else ""
+    for blocker in facts.blockers:
+        doing = f", “{blocker.doing}”" if blocker.doing else ""
+        who = f"{blocker.who}, " if blocker.who else ""
         yield Finding(
             "database_blocked",
             Level.DANGER if is_locked else Level.WARNING,
-            f"{_since(each)}{who}process {each.pid or 'of another container'}{doing}.",
-            _how_to_end(each),
+            f"{_since(blocker)}{who}process {blocker.pid or 'of another container'}{doing}.",
+            _how_to_end(blocker),
         )
 
 
@@ -256,7 +256,7 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 
 def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(f"“{each}”" for each in names[:NAMED])
+    shown = ", ".join(f"“{name}”" for name in names[:NAMED])
     return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown
 
 
@@ -376,12 +376,12 @@ WHERE_TO_LOOK = (
 def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
     """Find machines that cannot connect to receivers through no fault of theirs."""
     machines: dict[str, list[ProcessStatus]] = {}
-    for each in facts.processes:
-        if each.is_alive and each.offline_since:
-            machines.setdefault(each.host, []).append(each)
+    for process in facts.processes:
+        if process.is_alive and process.offline_since:
+            machines.setdefault(process.host, []).append(process)
     for machine, processes in machines.items():
-        since = min(each.offline_since for each in processes if each.offline_since)
-        hosts = sorted({host for each in processes for host in each.offline_hosts})
+        since = min(process.offline_since for process in processes if process.offline_since)
+        hosts = sorted({host for process in processes for host in process.offline_hosts})
         zone = facts.settings.timezone
         yield Finding(
             "sender_offline",
@@ -434,8 +434,8 @@ def find(facts: Facts, now: datetime) -> list[Finding]:
 
     What follows from another finding is not said again.
     """
-    found = [each for rule in RULES for each in rule(facts, now)]
-    return sorted(found, key=lambda each: each.level is not Level.DANGER)
+    found = [finding for rule in RULES for finding in rule(facts, now)]
+    return sorted(found, key=lambda finding: finding.level is not Level.DANGER)
 
 
 def _failed_jobs(facts: Facts, _now: datetime) -> Iterator[Finding]:
@@ -484,15 +484,15 @@ def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
     anew has another."""
     if not is_readable(facts):
         return
-    for each in facts.processes:
-        silence = now - each.seen_at
-        is_missed = each.kind in BEATING and not each.is_alive
-        if is_missed and silence <= FORGOTTEN_AFTER and not _is_replaced(each, facts):
+    for process in facts.processes:
+        silence = now - process.seen_at
+        is_missed = process.kind in BEATING and not process.is_alive
+        if is_missed and silence <= FORGOTTEN_AFTER and not _is_replaced(process, facts):
             yield Finding(
                 "process_silent",
                 Level.WARNING,
-                f"{each.kind.capitalize()} on {each.host} (process {each.pid}) has been silent for "
-                f"{in_words(silence.total_seconds())}, and did not say that it ends.",
+                f"{process.kind.capitalize()} on {process.host} (process {process.pid}) has been "
+                f"silent for {in_words(silence.total_seconds())}, and did not say that it ends.",
                 "Look in its log. If it still runs, it hangs: end it, and it is started again. "
                 "This line goes an hour after its last sign.",
             )
@@ -500,11 +500,11 @@ def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 def _is_replaced(lost: ProcessStatus, facts: Facts) -> bool:
     return any(
-        each.is_alive
-        and (each.kind, each.host) == (lost.kind, lost.host)
-        and each.started_at is not None
-        and each.started_at > lost.seen_at
-        for each in facts.processes
+        process.is_alive
+        and (process.kind, process.host) == (lost.kind, lost.host)
+        and process.started_at is not None
+        and process.started_at > lost.seen_at
+        for process in facts.processes
     )
 
 
@@ -604,13 +604,8 @@ def is_readable(facts: Facts) -> bool:
 
 def processes_of(facts: Facts, *kinds: str) -> list[ProcessStatus]:
     """Return the processes of these kinds that are alive, each once."""
-    alive = {(each.host, each.pid): each for each in facts.processes if is_alive_of(each, kinds)}
-    return list(alive.values())
-
-
-def is_alive_of(process: ProcessStatus, kinds: tuple[str, ...]) -> bool:
-    """Return whether this is a living process of one of these kinds."""
-    return process.kind in kinds and process.is_alive
+    alive = (process for process in facts.processes if process.is_alive and process.kind in kinds)
+    return list({(process.host, process.pid): process for process in alive}.values())
 
 
 def last_sweep(facts: Facts) -> datetime | None:

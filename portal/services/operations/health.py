@@ -155,8 +155,8 @@ def _oldest_due(current: Session, now: datetime) -> datetime | None:
     In order, what was due long before its turn came tells nothing, but for the first.
     """
     wanted = {
-        each.webhook_id: {*each.priorities, *((Priority.TEST,) if each.test_places else ())}
-        for each in find_wanted(current.connection()).wanted
+        due.webhook_id: {*due.priorities, *((Priority.TEST,) if due.test_places else ())}
+        for due in find_wanted(current.connection()).wanted
     }
     firsts = [_first_due(priority, now) for priority in Priority]
     rows = current.execute(
@@ -165,13 +165,13 @@ def _oldest_due(current: Session, now: datetime) -> datetime | None:
     found: list[datetime] = []
     in_turn: list[int] = []
     for webhook_id, in_order, *dues in rows:
-        told = wanted[webhook_id]
-        if in_order and Priority.NORMAL in told:
+        priorities = wanted[webhook_id]
+        if in_order and Priority.NORMAL in priorities:
             in_turn.append(webhook_id)
-        told = told - IN_TURN if in_order else told
+        priorities = priorities - IN_TURN if in_order else priorities
         # None: somebody has taken it since the look.
         pairs = zip(Priority, dues, strict=True)
-        found += [due for priority, due in pairs if due is not None and priority in told]
+        found += [due for priority, due in pairs if due is not None and priority in priorities]
     return min([*found, *_turns(current, in_turn)], default=None)
 
 
@@ -193,7 +193,7 @@ def _turns(current: Session, webhook_ids: Sequence[int]) -> list[datetime]:
         .correlate(Delivery)
         .scalar_subquery()
     )
-    first = [each for each in heads(current, webhook_ids).values() if each is not None]
+    first = [head for head in heads(current, webhook_ids).values() if head is not None]
     rows = current.execute(select(Delivery.due_at, ended).where(Delivery.id.in_(first)))
     return [max(due, ended_at or due) for due, ended_at in rows]
 
@@ -275,7 +275,7 @@ class Facts:
 
     def last_seen(self, kind: str) -> datetime | None:
         """Return when somebody of this kind last gave a sign, or did this periodic task."""
-        return next((each.seen_at for each in self.processes if each.kind == kind), None)
+        return next((process.seen_at for process in self.processes if process.kind == kind), None)
 
 
 def read_facts(*, examines: bool = False) -> Facts:
@@ -308,7 +308,7 @@ def read_facts(*, examines: bool = False) -> Facts:
             stop=find_stop(),
             backlog=read_backlog(),
             alerts=run_status(now),
-            stuck_erasures=[label_of(each) for each in stuck_erasures(session())],
+            stuck_erasures=[label_of(row) for row in stuck_erasures(session())],
             keys_error=vault.why_undecryptable() or "",
             at=now,
             **rest,
@@ -321,8 +321,8 @@ def read_facts(*, examines: bool = False) -> Facts:
 
 def has_met_closed(signs: Sequence[ProcessStatus], now: datetime) -> bool:
     """Return whether a sender has lately met a secret that does not open."""
-    met = (each.seen_at for each in signs if each.kind == heartbeats.CLOSED_SECRET)
-    return any(now - each < CLOSED_IS_RECENT for each in met)
+    met = (process.seen_at for process in signs if process.kind == heartbeats.CLOSED_SECRET)
+    return any(now - at < CLOSED_IS_RECENT for at in met)
 
 
 def _trouble(found: Settings) -> Trouble | None:
@@ -375,7 +375,7 @@ def _known_revisions() -> tuple[str, ...]:
     """Return all migrations of this version, the newest first."""
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
-    return tuple(each.revision for each in ScriptDirectory.from_config(config).walk_revisions())
+    return tuple(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
 
 
 def read_disks(found: Settings) -> list[Disk]:

@@ -73,16 +73,16 @@ def version_lines(facts: Facts) -> Lines:
         memory = size_in_words(redis.memory)
         limit = f" of {size_in_words(redis.memory_limit)}" if redis.memory_limit else ""
         lines.append(("Redis", f"{redis.version}, {memory}{limit} in use"))
-    lines += [("Disk", _disk(each)) for each in facts.disks]
+    lines += [("Disk", _disk(disk)) for disk in facts.disks]
     return [*lines, ("Machine", f"{platform.node()}, {sys.platform}")]
 
 
 def setting_lines(facts: Facts) -> Lines:
     """Return the settings that explain what the portal does; none of them is secret."""
     found = facts.settings
-    allowed = ", ".join(str(each) for each in found.webhook_allowed_networks)
-    denied = ", ".join(str(each) for each in found.webhook_denied_networks)
-    ports = ", ".join(str(each) for each in found.webhook_allowed_ports)
+    allowed = ", ".join(str(network) for network in found.webhook_allowed_networks)
+    denied = ", ".join(str(network) for network in found.webhook_denied_networks)
+    ports = ", ".join(str(port) for port in found.webhook_allowed_ports)
     return [
         ("Address", found.base_url),
         ("Time zone", found.timezone.key),
@@ -138,11 +138,11 @@ ROLES: Final = (
 
 def read_roles(facts: Facts) -> list[Role]:
     """Return every role, in a fixed order."""
-    return [_role(facts, *each) for each in ROLES]
+    return [_role(facts, *role) for role in ROLES]
 
 
 def _role(facts: Facts, name: str, kinds: tuple[str, ...]) -> Role:
-    seen = [each.seen_at for each in facts.processes if each.kind in kinds]
+    seen = [process.seen_at for process in facts.processes if process.kind in kinds]
     count = len(processes_of(facts, *kinds))
     state = RoleState.RUNNING if count else RoleState.SILENT if seen else RoleState.NEVER
     return Role(name, state, count, max(seen, default=None))

@@ -56,10 +56,10 @@ def _findings(facts: Facts) -> Iterator[Metric]:
     found = findings.find(facts, facts.at)
     gauge = _gauge("findings", "What Settings, System warns of", ("level",))
     for level in Level:
-        gauge.add_metric([level], sum(each.level is level for each in found))
+        gauge.add_metric([level], sum(finding.level is level for finding in found))
     yield gauge
     named = _gauge("finding", "How often this is among the findings", ("key", "level"))
-    for (key, level), count in Counter((each.key, each.level) for each in found).items():
+    for (key, level), count in Counter((finding.key, finding.level) for finding in found).items():
         named.add_metric([key, level], count)
     yield named
 
@@ -87,8 +87,8 @@ def _delivering(facts: Facts) -> Iterator[Metric]:
     yield alive
     offline = _gauge("offline", "Whether this machine cannot connect to receivers", ("machine",))
     senders = findings.processes_of(facts, heartbeats.worker_of(DELIVERIES))
-    for machine in sorted({each.host for each in senders}):
-        is_offline = any(each.host == machine and each.offline_since for each in senders)
+    for machine in sorted({sender.host for sender in senders}):
+        is_offline = any(sender.host == machine and sender.offline_since for sender in senders)
         offline.add_metric([machine], float(is_offline))
     yield offline
     swept_at = findings.last_sweep(facts)

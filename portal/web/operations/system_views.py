@@ -27,7 +27,7 @@ def index() -> str:
         "operations/system.html",
         found=findings.find(facts, now),
         roles=read_roles(facts),
-        processes=[each for each in facts.processes if each.name != each.kind],
+        processes=[process for process in facts.processes if process.name != process.kind],
         process_tag=PROCESS.__getitem__,
         doctor=facts.settings.command("doctor"),
         sending=report.sending_lines(facts, now),
