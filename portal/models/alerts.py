@@ -15,14 +15,14 @@ from portal.models.assets import Asset
 
 
 class RunKind(StrEnum):
-    """What began a run: the time of day, or a person."""
+    """The start of a run: the time of day, or a person."""
 
     SCHEDULED = "scheduled"
     MANUAL = "manual"
 
 
 class RunOutcome(StrEnum):
-    """How a run ended. `ASKED`: nothing was sent, because a person has to decide first."""
+    """The end of a run. `ASKED`: nothing was sent, because a person has to decide first."""
 
     DONE = "done"
     ASKED = "asked"
@@ -31,7 +31,7 @@ class RunOutcome(StrEnum):
 
 
 class FirstAnswer(StrEnum):
-    """What became of all that was due before the first run."""
+    """The decision about all that was due before the first run."""
 
     SEND = "send"
     MARK = "mark"
@@ -88,7 +88,7 @@ class Alert(Base):
 
 
 class AlertSettings(Base):
-    """How the organisation wants its alerts: one row, made by the first change.
+    """The organisation's alert settings: one row, made by the first change.
 
     `time_of_day` is "HH:MM" in the portal's time zone. `first_answer*`: what was decided about
     everything that was due before the first run; None until then.

@@ -116,7 +116,7 @@ class WebhookEvent(Base):
 
 
 class Notice(Base):
-    """What a webhook's owner was told last, by e-mail: attention, off or well."""
+    """The last e-mail to a webhook's owner: attention, off or well."""
 
     __tablename__ = "notices"
 
@@ -128,7 +128,7 @@ class Notice(Base):
 
 
 class Verdict(StrEnum):
-    """Whether a signature was good when the message came."""
+    """The verdict on a signature when its message arrived."""
 
     GOOD = "good"
     WRONG = "wrong"

@@ -76,7 +76,7 @@ def settle(current: Session, asset: Asset) -> None:
 
 
 def details_of(facts: AlertFacts) -> dict[str, Any]:
-    """What the ledger keeps of an alert: its event's own keys, in their form on the wire."""
+    """Return an alert's facts as the ledger keeps them: its event's own keys, as on the wire."""
     details: dict[str, Any] = wire_value(facts)
     return details
 

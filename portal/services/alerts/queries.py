@@ -54,7 +54,7 @@ class AlertDeliveries:
 
     @property
     def total(self) -> int:
-        """How many, whatever their status."""
+        """The number of deliveries, whatever their status."""
         return sum(self.counts.values())
 
 
@@ -84,18 +84,18 @@ class DueNow:
 
     @property
     def total_coming(self) -> int:
-        """How many alerts the next run sends, as things are now."""
+        """The number of alerts that the next run would send now."""
         return sum(self.coming.values())
 
 
 def due_now(now: datetime) -> DueNow:
-    """What is due at `now`, sent or not. Ends its transactions."""
+    """Count what is due at `now`, sent or not. Ends its transactions."""
     coming = alert_runs.preview(now, 0).counts
     return DueNow({kind.event: count_due(kind.event, now) for kind in KINDS}, coming)
 
 
 def count_due(event: EventName, now: datetime) -> int:
-    """How many subjects are in the state that this alert tells of (`capped`)."""
+    """Count the subjects in the state that this alert tells of (`capped`)."""
     return capped(session(), BY_EVENT[event].in_state(alert_settings.moment(now)))
 
 
@@ -114,12 +114,12 @@ def list_alerts(chosen: AlertFilter, cursor: str | None = None) -> Page[Alert]:
 
 
 def count_alerts(chosen: AlertFilter) -> int:
-    """How many match (`capped`)."""
+    """Count the alerts that match (`capped`)."""
     return capped(session(), select(Alert.id).where(*_matching(chosen)))
 
 
 def has_any() -> bool:
-    """Whether there ever was one."""
+    """Return whether there ever was one."""
     return session().execute(select(Alert.id).limit(1)).first() is not None
 
 
@@ -151,9 +151,9 @@ def deliveries_of(listed: Sequence[Alert]) -> Mapping[int, AlertDeliveries]:
     return {events[id_]: AlertDeliveries(by, only.get(id_)) for id_, by in counts.items()}
 
 
-def runs(most: int = 10) -> Sequence[AlertRun]:
+def runs(limit: int = 10) -> Sequence[AlertRun]:
     """The latest runs, the newest first."""
-    return session().scalars(select(AlertRun).order_by(AlertRun.id.desc()).limit(most)).all()
+    return session().scalars(select(AlertRun).order_by(AlertRun.id.desc()).limit(limit)).all()
 
 
 def run_status(now: datetime) -> RunStatus:
@@ -180,7 +180,8 @@ def run_status(now: datetime) -> RunStatus:
 
 
 def _was_here(at: datetime) -> bool:
-    """Whether there was anything to check by then: a portal that is just set up is not late."""
+    """Return whether there was anything to check by then: a portal that is just set up is not
+    late."""
     ran = select(AlertRun.id).where(AlertRun.kind == RunKind.SCHEDULED).limit(1)
     old = select(Asset.id).where(Asset.created_at < at).limit(1)
     current = session()

@@ -18,7 +18,7 @@ GONE: Final = frozenset({AssetStatus.LOST, AssetStatus.LIQUIDATED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRules:
-    """What the organisation wants to be alerted of. Days are counted in its time zone.
+    """The organisation's settings. Days are counted in its time zone.
 
     `repeat_every_days`: how often of an overdue check-out; None: once. `at`: the time of day of the
     daily run.
@@ -79,7 +79,8 @@ def warranty(moment: Moment, asset_id: int, expires: date | None, status: str) -
 
 
 def ends_soon(moment: Moment, expires: date | None, status: str) -> bool:
-    """Whether a warranty ends within the window, its last day included. Not of what is gone."""
+    """Return whether a warranty ends within the window, its last day included. Not of what is
+    gone."""
     if expires is None or status in GONE:
         return False
     return 0 <= (expires - moment.today).days <= moment.rules.warranty_days
@@ -93,12 +94,12 @@ def maintenance(moment: Moment, maintenance_id: int, due_on: date, state: str) -
 
 
 def is_due(moment: Moment, due_on: date, state: str) -> bool:
-    """Whether planned work that nobody has begun is due within the window, or late."""
+    """Return whether planned work that nobody has begun is due within the window, or late."""
     return state == MaintenanceState.SCHEDULED and is_due_soon(moment, due_on)
 
 
 def is_due_soon(moment: Moment, due_on: date) -> bool:
-    """Whether work is due within the window, or late."""
+    """Return whether work is due within the window, or late."""
     return (due_on - moment.today).days <= moment.rules.maintenance_days
 
 
@@ -134,7 +135,7 @@ def low_stock(
 
 
 def is_low(quantity: int | None, min_quantity: int | None) -> bool:
-    """Whether there are fewer than there should be; without a threshold there never are."""
+    """Return whether there are fewer than there should be; without a threshold there never are."""
     return min_quantity is not None and (quantity or 0) < min_quantity
 
 

@@ -63,7 +63,7 @@ class Place:
 
     @property
     def is_end(self) -> bool:
-        """Whether every kind is done."""
+        """Return whether every kind is done."""
         return self.kind >= len(KINDS)
 
 
@@ -80,19 +80,20 @@ class ComingAlert:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a run would send: how many by event, up to `COUNT_LIMIT`, and the first of them."""
+    """The alerts that a run would send: counts by event, up to `COUNT_LIMIT`, and the first of
+    them."""
 
     counts: Mapping[EventName, int]
     first: list[ComingAlert]
 
     @property
     def total(self) -> int:
-        """How many, all kinds together."""
+        """The number of alerts of all kinds."""
         return sum(self.counts.values())
 
     @property
     def is_capped(self) -> bool:
-        """Whether the count stopped at its limit, so that there may be more."""
+        """Return whether the count stopped at its limit, so that there may be more."""
         return self.total >= COUNT_LIMIT
 
 
@@ -114,7 +115,7 @@ def preview(now: datetime, shown: int = SHOWN) -> Preview:
 
 
 def has_due(now: datetime) -> bool:
-    """Whether a run at `now` would send anything."""
+    """Return whether a run at `now` would send anything."""
     moment = alert_settings.moment(now)
     return any(ledger.due(session(), scanned) for _, scanned in chunks(session(), moment))
 
@@ -178,7 +179,7 @@ def mark_as_sent(actor: Actor) -> UUID:
 
 
 def _has_begun(day: date, now: datetime) -> bool:
-    """Whether the day has its run; one that failed is repeated after a while."""
+    """Return whether the day has its run; one that failed is repeated after a while."""
     run = session().scalars(select(AlertRun).where(AlertRun.slot == day)).first()
     if run is None:
         return False

@@ -33,7 +33,8 @@ class Stored:
 
     @property
     def is_answered(self) -> bool:
-        """Whether somebody has decided about everything that was due before the first run."""
+        """Return whether somebody has decided about everything that was due before the first
+        run."""
         return self.first_answer_at is not None
 
 
@@ -149,5 +150,5 @@ def slot_of(day: date, at: time, zone: ZoneInfo) -> Slot:
 
 
 def is_late(now: datetime, last: Slot, *, has_run: bool) -> bool:
-    """Whether the run of `last` should have ended by now and has not."""
+    """Return whether the run of `last` should have ended by now and has not."""
     return not has_run and now > last.due_at + GRACE

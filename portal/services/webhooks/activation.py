@@ -49,7 +49,7 @@ A_STATEMENT: Final = 10_000  # PostgreSQL ends one that takes 30 seconds
 
 
 class HeldChoice(StrEnum):
-    """What becomes of the held deliveries when a webhook is turned on."""
+    """The fate of held deliveries when a webhook is turned on."""
 
     SEND = "send"
     DISCARD = "discard"

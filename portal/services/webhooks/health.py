@@ -1,7 +1,7 @@
 """The health of webhooks, read and written under their rows' locks."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -19,6 +19,7 @@ from portal.services.webhooks.held_deliveries import reopen
 
 # Pages show no more exactly when something last arrived; so its row is not written each time.
 A_MOMENT: Final = timedelta(seconds=1)
+OF_HEALTH: Final = tuple(field.name for field in fields(Health))
 
 
 class HealthRow(NamedTuple):
@@ -38,7 +39,7 @@ class HealthRow(NamedTuple):
     last_delivered_at: datetime | None
 
     def is_up_to_date(self, now: datetime) -> bool:
-        """Whether its last delivery is stored already, to the second."""
+        """Return whether its last delivery is stored already, to the second."""
         return self.last_delivered_at is not None and now - self.last_delivered_at < A_MOMENT
 
 
@@ -103,11 +104,4 @@ def write_health(
 
 
 def _health_of(webhook: HealthRow) -> Health:
-    return Health(
-        failures_in_row=webhook.failures_in_row,
-        failing_since=webhook.failing_since,
-        throttled=webhook.throttled,
-        backoff_seconds=webhook.backoff_seconds,
-        backoff_until=webhook.backoff_until,
-        stopped_for=webhook.stopped_for,
-    )
+    return Health(**{name: getattr(webhook, name) for name in OF_HEALTH})

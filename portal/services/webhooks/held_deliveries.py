@@ -62,7 +62,7 @@ class HeldDecision:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """How many were sent and discarded, with the webhook's name."""
+    """The numbers sent and discarded, with the webhook's name."""
 
     name: str
     sent: int
@@ -132,7 +132,7 @@ def waiting_for_later(
 
 
 def count_waiting(current: Session, webhook: Webhook) -> int:
-    """How many a person may send now (`capped`): none while it fails, is off, or sends them."""
+    """Count what a person may send now (`capped`): none while it fails, is off, or sends it."""
     is_well = webhook.state == WebhookState.ACTIVE and not webhook.failures_in_row
     if not is_well or webhook.reopened_at is not None:
         return 0

@@ -153,7 +153,7 @@ def find_inbox() -> Inbox | None:
 
 
 def messages(public_id: UUID) -> list[InboxItem]:
-    """What arrived within `KEPT_FOR`, the youngest first, at most `KEPT`."""
+    """The messages of the last `KEPT_FOR`, the newest first, at most `KEPT`."""
     current = session()
     webhook_id = select(Webhook.id).where(Webhook.public_id == public_id).scalar_subquery()
     rows = current.scalars(_kept(webhook_id).order_by(InboxMessage.id.desc()).limit(KEPT))

@@ -46,14 +46,14 @@ class UndecryptableWebhook:
 
 @dataclass(frozen=True, slots=True)
 class LostKeys:
-    """What does not open. `canary`: nor does the row by which a start checks its keys."""
+    """The secrets that do not open. `canary`: nor does the row by which a start checks its keys."""
 
     webhooks: Sequence[UndecryptableWebhook]
     canary: bool
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything opens."""
+        """Return whether everything opens."""
         return not (self.webhooks or self.canary)
 
 
@@ -151,7 +151,7 @@ def _refuse_while_alive(current: Session) -> None:
 
 
 def count_stale() -> int:
-    """How many rows are still sealed with another than the first key. Reads only."""
+    """Count rows that are still sealed with another than the first key. Reads only."""
     current = session()
     webhooks = current.scalars(select(Webhook).order_by(Webhook.id))
     stale = sum(bool(_stale_columns(webhook)) for webhook in webhooks)

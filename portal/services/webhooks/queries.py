@@ -1,4 +1,4 @@
-"""What the pages show of webhooks: never a secret, never a header value."""
+"""Read webhooks for pages: never a secret, and for the form alone a header value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ class ListedWebhook:
 def youngest() -> ScalarSelect[int]:
     """The row id of the youngest delivery of the webhook in the enclosing query, tests apart.
 
-    The bounds are one tuple, as in `index_scan.py`: told that the webhook is one, PostgreSQL may
+    The bounds are one tuple, as in `index_scan.py`: given the webhook's id alone, PostgreSQL may
     read the whole log backwards for another that has been quiet for long.
     """
     key = tuple_(Delivery.webhook_id, Delivery.id)
@@ -197,10 +197,11 @@ def webhook_status(webhook: Webhook | AnyRow) -> WebhookStatus:
 
 
 def is_in_trouble(webhook: Webhook | AnyRow) -> bool:
-    """Whether it fails, backs off, or was turned off by us."""
-    if webhook.state != WebhookState.ACTIVE:
+    """Return whether it fails, backs off, or was turned off by us."""
+    status = webhook_status(webhook)
+    if status is WebhookStatus.OFF:
         return webhook.off_reason in OURS
-    return bool(webhook.throttled or webhook.failing_since)
+    return status is not WebhookStatus.ACTIVE
 
 
 def in_trouble() -> ColumnElement[bool]:
@@ -270,7 +271,7 @@ def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
 
 
 def _missing() -> ColumnElement[bool]:
-    """Whether any of its deliveries failed, for good or so far, tests apart."""
+    """Return whether any of its deliveries failed, for good or so far, tests apart."""
     failed: Select[Any] = select(literal_column("1")).where(
         Delivery.webhook_id == Webhook.id,
         Delivery.status.in_(FAILING),
@@ -397,7 +398,7 @@ def list_webhooks(
 
 
 def count_on_and_off() -> tuple[int, int]:
-    """How many webhooks are on, and how many are off."""
+    """Count the webhooks that are on, and those that are off."""
     is_on = Webhook.state == WebhookState.ACTIVE
     counts = select(func.count(), func.count().filter(is_on)).where(*is_shown())
     total, on = session().execute(counts).one()
@@ -468,7 +469,7 @@ def stored_values(public_id: UUID) -> WebhookValues:
 
 
 def count_open(public_id: UUID) -> int:
-    """How many deliveries wait or are held, each of the two `capped`."""
+    """Count the deliveries that wait or are held, each of the two `capped`."""
     current = session()
     return count_unsent(current, find_webhook(current, public_id).id)
 
@@ -487,14 +488,14 @@ def history(public_id: UUID) -> list[HistoryEntry]:
 
 
 class Listeners(NamedTuple):
-    """How many webhooks get something: `on` at once, `off` once they are turned on."""
+    """The numbers of webhooks that get an event: `on` at once, `off` once they are turned on."""
 
     on: int
     off: int
 
 
 def count_listeners(*events: EventName) -> Listeners:
-    """How many webhooks asked for one of these events."""
+    """Count the webhooks that asked for one of these events."""
     ids = Webhook.id.distinct()
     counts = (
         select(

@@ -57,13 +57,13 @@ def lock_webhook(current: Session, public_id: UUID) -> Webhook:
 
 
 def count_held(current: Session, webhook_id: int) -> int:
-    """How many deliveries are held (`capped`)."""
+    """Count held deliveries (`capped`)."""
     is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
     return capped(current, select(Delivery.id).where(*is_held))
 
 
 def count_unsent(current: Session, webhook_id: int) -> int:
-    """How many deliveries wait or are held, each of the two `capped`."""
+    """Count the deliveries that wait or are held, each of the two `capped`."""
     waiting = select(Delivery.id).where(Delivery.webhook_id == webhook_id, is_open())
     return capped(current, waiting) + count_held(current, webhook_id)
 

@@ -40,7 +40,7 @@ class SecretMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookOptions:
-    """What is stored as it was entered, in the webhook's column of the same name."""
+    """Values that are stored as entered, in columns of the same names."""
 
     name: str
     url_is_secret: bool = False

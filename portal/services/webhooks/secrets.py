@@ -48,7 +48,7 @@ class ShownSecret:
 
 
 def check_place(webhook: Webhook, values: WebhookValues) -> bool:
-    """Whether the entered address has the scheme, host and port of the stored one.
+    """Return whether the entered address has the scheme, host and port of the stored one.
 
     Raises `Refusal` where it has not, and a stored key or header value would go there: whoever may
     change an address may not read what is sent to it.

@@ -67,7 +67,7 @@ class TimeField(TypedField):
 
 
 class AlertSettingsForm(PortalForm):
-    """What is alerted of, how early, and when we look."""
+    """The form of the alert settings."""
 
     version = VersionField()
     overdue_on = BooleanField("A lent asset was not returned in time")
@@ -110,6 +110,6 @@ class AlertSettingsForm(PortalForm):
         return cls(data=values, **options)
 
     def rules(self) -> AlertRules:
-        """What was entered, as the service takes it."""
+        """The entered values."""
         values = {name: self[name].data for name in COLUMNS}
         return AlertRules(**values, at=self.time_of_day.data)

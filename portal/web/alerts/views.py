@@ -16,7 +16,7 @@ from portal.services.alerts import ledger
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertDeliveries, AlertFilter, Which
 from portal.services.core.refusals import NotFound
-from portal.web.alerts.wording import KINDS, due_words, state_of
+from portal.web.alerts.wording import KINDS, KindWords, due_words, state_of
 from portal.web.forms.base import status_of
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, RowField
 from portal.web.frame.access import actor, local_path, requires
@@ -54,15 +54,11 @@ class AlertFilterForm(FilterForm):
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    """One alert as the page shows it. `todo`: blank once nothing is to be done; else `label` leads
-    to `url`, where it is."""
+    """One alert as the page shows it. `todo`: blank once nothing is to be done."""
 
     alert: Alert
-    kind: Tag
-    sentence: str
+    words: KindWords
     todo: str
-    label: str
-    url: str
     state: Tag
     sent: str
     sent_url: str
@@ -129,11 +125,8 @@ def _line(alert: Alert, made: Mapping[int, AlertDeliveries]) -> AlertLine:
     sent, sent_url = _sent(alert, made.get(alert.id))
     return AlertLine(
         alert=alert,
-        kind=words.tag,
-        sentence=words.sentence(alert.details),
+        words=words,
         todo=for_reader("assets.edit", words.todo, words.others) if is_open else "",
-        label=words.label,
-        url=words.url_of(alert),
         state=state_of(alert),
         sent=sent,
         sent_url=sent_url,
@@ -141,7 +134,7 @@ def _line(alert: Alert, made: Mapping[int, AlertDeliveries]) -> AlertLine:
 
 
 def _sent(alert: Alert, made: AlertDeliveries | None) -> tuple[str, str]:
-    """What became of its deliveries, and where they can be seen."""
+    """The result of its deliveries, and the URL that shows them."""
     if not alert.is_sent:
         return "Nobody was told: it was marked as already sent", ""
     if made is None:

@@ -92,7 +92,7 @@ def _before(days: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindWords:
-    """What one kind of alert is called, and what to do about it.
+    """The words of one kind of alert.
 
     `sentence`: what happened, as of now: what was still to come when it fired may be past. `rule`:
     when it is sent. `todo`: the remedy, `others` for those who may not change the register, in
@@ -179,7 +179,7 @@ class KindLine:
 
 @dataclass(frozen=True, slots=True)
 class DueWords:
-    """What the list of alerts says of those that are still to come."""
+    """The words about alerts that are still to come."""
 
     status: RunStatus
     due: DueNow
@@ -197,7 +197,7 @@ class DueWords:
 
     @property
     def waits(self) -> int:
-        """How many alerts wait until an administrator has decided about them."""
+        """The number of alerts that wait for an administrator's decision."""
         return self.due.total_coming if self.status.needs_first_answer else 0
 
     @property
@@ -207,7 +207,8 @@ class DueWords:
 
 
 def due_words(now: datetime) -> DueWords:
-    """What is due at `now`. Ends its transactions: ask before anything else is read."""
+    """Describe what is due at `now`. Ends its transactions: call it before anything else is
+    read."""
     due, status = alert_queries.due_now(now), alert_queries.run_status(now)
     lines = [
         KindLine(
@@ -255,12 +256,12 @@ class RunsPanel:
 
     @property
     def is_live(self) -> bool:
-        """Whether a run is at work."""
+        """Return whether a run is at work."""
         return self.status.running is not None
 
     @property
     def announcement(self) -> str:
-        """How the run ended, for screen readers."""
+        """The result of the run, for screen readers."""
         if self.is_live or not self.lines:
             return ""
         return f"{self.lines[0].tag.word}. {self.lines[0].fired}."
@@ -282,7 +283,7 @@ def runs_panel(now: datetime) -> RunsPanel:
 
 
 def fired_words(counts: Mapping[str, int]) -> str:
-    """What fired: "2 overdue, 1 low stock"."""
+    """The counts in words: "2 overdue, 1 low stock"."""
     return ", ".join(
         f"{number(counts[event])} {words.tag.word.lower()}"
         for event, words in KINDS.items()

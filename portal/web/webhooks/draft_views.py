@@ -28,7 +28,7 @@ blueprint = Blueprint("webhook_drafts", __name__, url_prefix="/settings/webhooks
 
 
 def sends_elsewhere() -> bool:
-    """Whether the test would send stored values to another address than their own."""
+    """Return whether the test would send stored values to another address than their own."""
     edited = uuid_or_none(request.args.get("webhook"))
     if edited is None:
         return brings_values((), typed=False)
@@ -119,7 +119,7 @@ def _report(is_sent: bool) -> None:
 
 
 def _changing(draft: Draft, page: delivery_presenter.DeliveryPage) -> dict[str, Any]:
-    """What `_live.html` needs: the test, and the form to save or edit."""
+    """The values for `_live.html`: the test, and the form to save or edit."""
     form_url = _form_url(draft)
     return {
         "page": page,

@@ -42,8 +42,8 @@ blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks"
 
 
 def enters_secrets() -> bool:
-    """Whether the form replaces or removes a key, has a header value that is not the stored one, or
-    sends stored values elsewhere."""
+    """Return whether the form replaces or removes a key, has a header value that is not the stored
+    one, or sends stored values elsewhere."""
     if request.method != "POST":
         return False
     if request.form.get("secret_mode", SecretMode.KEEP) != SecretMode.KEEP:
@@ -55,7 +55,8 @@ def enters_secrets() -> bool:
 
 
 def changes_address(public_id: UUID) -> bool:
-    """Whether the form has another address, even at the same host, or shows it to everybody."""
+    """Return whether the form has another address, even at the same host, or shows it to
+    everybody."""
     if tidy(request.form.get("url", "")) != webhook_queries.address(public_id):
         return True
     return "url_is_secret" not in request.form and webhook_queries.show(public_id).url_is_secret
@@ -270,5 +271,5 @@ def copied(public_id: UUID) -> Answer:
 
 
 def _next(public_id: UUID) -> str:
-    wanted = request.values.get("next")
-    return local_path(wanted) if wanted else url_for("webhooks.show", public_id=public_id)
+    path = request.values.get("next")
+    return local_path(path) if path else url_for("webhooks.show", public_id=public_id)

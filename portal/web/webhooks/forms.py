@@ -70,8 +70,9 @@ def opened(field: Field) -> str | None:
 
 
 def brings_values(stored: Headers, *, typed: bool = True) -> bool:
-    """Whether the form has a header value, typed or kept from a test or a mistake, that is not the
-    one in `stored`. Without `typed` only values count that were stored, for whatever webhook."""
+    """Return whether the form has a header value, typed or kept from a test or a mistake, that is
+    not the one in `stored`. Without `typed` only values count that were stored, for whatever
+    webhook."""
     values = {name.lower(): value for name, value in stored}
     for name, sent in request.form.items(multi=True):
         if not sent or not (box := BOX.fullmatch(name)):
@@ -122,7 +123,7 @@ class HeaderForm(Form):
 
     @property
     def is_blank(self) -> bool:
-        """Whether nobody filled it in."""
+        """Return whether nobody filled it in."""
         return not (self.name.data or self.value.data or self.kept.data)
 
     def forget(self) -> None:
@@ -163,9 +164,9 @@ NOT_CARRIED: Final = frozenset({"secret", "secret_mode", "headers", "test_event"
 TO_TEST_WITH: Final = [
     SelectChoice("", "The first that is ticked above"),
     *(
-        SelectChoice(str(each.value), each.name, optgroup=group.label)
+        SelectChoice(str(event.value), event.name, optgroup=group.label)
         for group, events in GROUPS
-        for each in events
+        for event in events
     ),
 ]
 
@@ -187,7 +188,7 @@ class WebhookForm(PortalForm):
     decided_url = HiddenField()
     events = SelectMultipleField(
         "Events",
-        choices=[SelectChoice(str(each.value), each.name) for each in CATALOGUE],
+        choices=[SelectChoice(str(event.value), event.name) for event in CATALOGUE],
         validate_choice=False,
         description="Events added later are not switched on for you",
     )
@@ -232,12 +233,12 @@ class WebhookForm(PortalForm):
 
     @property
     def brings_key(self) -> bool:
-        """Whether the address is another than the stored one, and looks like a key."""
+        """Return whether the address is another than the stored one, and looks like a key."""
         return self.url.data != self.stored_url and looks_secret(self.url.data or "")
 
     @property
     def is_inside(self) -> bool:
-        """Whether the edited webhook delivers to the built-in inbox, where it may stay."""
+        """Return whether the edited webhook delivers to the built-in inbox, where it may stay."""
         return self.stored_place == INSIDE
 
     @property
@@ -332,7 +333,7 @@ class WebhookForm(PortalForm):
 
     @property
     def moves(self) -> bool:
-        """Whether the address is in another place than the stored values may go to."""
+        """Return whether the address is in another place than the stored values may go to."""
         return self.stored_place not in (None, place_of(self.url.data or ""))
 
     def _check_place(self) -> bool:

@@ -122,7 +122,7 @@ def test(public_id: UUID) -> Answer:
 
 
 def _is_closed(webhook: WebhookDetail) -> bool:
-    """Whether its address is still the one that its receiver closed for good."""
+    """Return whether its address is still the one that its receiver closed for good."""
     if webhook.off_reason != OffReason.GONE or webhook.off_at is None:
         return False
     return not has_moved(webhook.off_at, webhook_queries.history(webhook.public_id))

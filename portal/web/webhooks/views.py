@@ -289,7 +289,7 @@ def off_by(webhook: WebhookDetail) -> str:
 
 
 def shows_secret(webhook: WebhookDetail) -> bool:
-    """Whether the secret was generated for this person, who may still see it."""
+    """Return whether the secret was generated for this person, who may still see it."""
     until = webhook.secret_shown_until
     is_maker = webhook.secret_made_by_id == actor().user_id
     return bool(webhook.has_secret and is_maker and until and until > utcnow())

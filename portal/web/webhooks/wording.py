@@ -122,7 +122,7 @@ def held_until_words(webhook: WebhookDetail) -> str:
 
 
 def on_and_off(on: int, off: int) -> str:
-    """How many of each: "5 webhooks are on, 1 is off."; nothing without any."""
+    """The counts in words: "5 webhooks are on, 1 is off."; blank without any."""
     is_off = f", {plural(off, 'is', 'are')} off" if off else ""
     return f"{plural(on, 'webhook is', 'webhooks are')} on{is_off}." if on or off else ""
 
@@ -391,7 +391,7 @@ def failures_began(failing_since: datetime | None, changes: Sequence[HistoryEntr
 
 
 def has_moved(since: datetime, changes: Sequence[HistoryEntry]) -> bool:
-    """Whether the address was changed after that moment."""
+    """Return whether the address was changed after that moment."""
     return any(
         entry.at > since and entry.action == "webhook.changed" and "url" in entry.changes
         for entry in changes
