@@ -178,11 +178,11 @@ def test_a_field_that_only_one_side_has_counts_as_null_on_the_other() -> None:
     }
 
 
-@pytest.mark.parametrize("event", EventName)
-def test_the_id_cannot_be_wrong_about_a_deletion(event: EventName) -> None:
-    deleted = event is EventName.DELETED
-    with pytest.raises(ValueError, match="id"):
-        body(event=event, asset_id=7 if deleted else None, data={"deleted_asset_id": 7})
+def test_the_id_cannot_be_wrong_about_a_deletion() -> None:
+    for event in EventName:
+        deleted = event is EventName.DELETED
+        with pytest.raises(ValueError, match="id"):
+            body(event=event, asset_id=7 if deleted else None, data={"deleted_asset_id": 7})
 
 
 def test_a_deletion_names_the_id_in_its_data() -> None:

@@ -319,6 +319,7 @@ def test_a_run_that_failed_is_repeated_within_the_day(app: Flask) -> None:
     assert [run.outcome for run in runs()] == ["failed", "done"]
 
 
+@pytest.mark.both_databases
 def test_the_ledger_outlives_its_events(app: Flask) -> None:
     decided()
     make_webhook(events=[WARRANTY])

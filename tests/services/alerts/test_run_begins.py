@@ -67,6 +67,7 @@ def test_other_long_work_is_not_taken_for_a_run(app: Flask) -> None:
     assert alert_runs.start_due(now)
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(("minutes", "left"), [(1, 100), (-1, 106)])
 def test_the_last_hundred_runs_are_kept_and_all_of_a_week(
     app: Flask, minutes: int, left: int

@@ -37,6 +37,7 @@ def test_people_are_listed_by_name_and_found_by_what_is_known() -> None:
     assert list(staff.listing("50%").rows) == []
 
 
+@pytest.mark.both_databases
 def test_to_know_whether_there_is_anybody_one_row_is_read() -> None:
     assert not staff.has_staff()
     for name in ("Ben", "Zoe"):
@@ -106,6 +107,7 @@ def test_whoever_has_something_cannot_leave_and_reads_what() -> None:
     assert staff.find(maria).is_active
 
 
+@pytest.mark.both_databases
 def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset("ThinkPad")
     holder = staff.find(maria).id
@@ -136,6 +138,7 @@ def test_of_many_things_that_keep_a_person_here_five_are_named(number: int, end:
     )
 
 
+@pytest.mark.both_databases
 def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
     holder = staff.find(maria).id

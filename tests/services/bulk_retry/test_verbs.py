@@ -138,6 +138,7 @@ def test_one_of_which_all_has_ended_stops_at_once(ana: Actor) -> None:
     assert (fresh(batch).state, fresh(batch).counts) == (TaskState.STOPPED, {"delivered": 1})
 
 
+@pytest.mark.both_databases
 def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) -> None:
     batch, made = interrupted(ana)
     redis.delete(notifier.TASKS_QUEUED)

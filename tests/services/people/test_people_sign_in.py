@@ -235,6 +235,7 @@ def test_guesses_at_the_current_password_are_slowed_down(app: Flask) -> None:
         accounts.change_password(ana.actor, ana.password, "another long phrase")
 
 
+@pytest.mark.both_databases
 def test_name_and_time_zone_are_saved_with_their_change(app: Flask) -> None:
     ana = make_user(name="Ana")
     assert accounts.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))

@@ -186,6 +186,7 @@ def test_a_session_ends_after_two_weeks_however_busy_it_is(app: Flask) -> None:
     assert [each.id for each in sessions.open_sessions(ana.actor, young)] == [young]
 
 
+@pytest.mark.both_databases
 def test_this_browser_is_listed_first_and_then_the_newest_up_to_a_limit(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +264,7 @@ def test_of_many_visits_the_rest_is_written_the_next_time(
     assert written == [2, 3]
 
 
+@pytest.mark.both_databases
 def test_the_heartbeat_of_a_web_process_writes_what_it_noted(app: Flask) -> None:
     ana = make_user()
     seen = begin(ana)

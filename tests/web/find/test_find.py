@@ -110,7 +110,6 @@ def test_the_id_of_an_event_shows_its_deliveries(pages: Pages) -> None:
     assert search(pages, f'"id": "{event.public_id}"').path == of_delivery(wanted)
 
 
-@pytest.mark.both_databases
 def test_ids_and_addresses_of_other_things_lead_there_too(pages: Pages) -> None:
     hook, asset_id = make_webhook(), make_asset("Lamp")
     make_staff("Maria Lopez")
