@@ -114,7 +114,7 @@ class InFlight:
         return sent
 
     def _note_undecryptable(self, claim: Claim, error: VaultError) -> None:
-        heartbeats.note(heartbeats.CLOSED_SECRET)
+        heartbeats.note(heartbeats.UNDECRYPTABLE_SECRET)
         webhook = claim.webhook
         if webhook.id not in self._undecryptable:
             log.error("Nothing is sent to webhook %s for a minute: %s", webhook.public_id, error)

@@ -32,7 +32,7 @@ MAIL_FAILED: Final = "mail failed"
 # Nor this: when a request last came through a proxy that is not to be believed.
 PROXY: Final = "untrusted proxy"
 # Nor this: when a sender last met a secret that its keys do not open.
-CLOSED_SECRET: Final = "closed secret"  # noqa: S105 - the name of a sign
+UNDECRYPTABLE_SECRET: Final = "undecryptable secret"  # noqa: S105 - the name of a sign
 # Nor this: when a connection to the database was last cut without a word.
 CUT: Final = "cut connection"
 

@@ -20,7 +20,7 @@ from portal.services.operations.health import (
     Blocker,
     DatabaseFacts,
     Facts,
-    has_met_closed,
+    has_met_undecryptable,
     is_before_the_release,
 )
 from portal.services.outbox.connectivity import hosts_in_words
@@ -235,8 +235,8 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
     """Find senders that cannot open secrets, and webhooks that are off for want of their keys."""
     if facts.keys_error:
         return
-    if has_met_closed(facts.processes, now):
-        whose = f" of {_names(facts.closed)}" if facts.closed else ""
+    if has_met_undecryptable(facts.processes, now):
+        whose = f" of {_names(facts.undecryptable)}" if facts.undecryptable else ""
         yield Finding(
             "secrets_closed",
             Level.DANGER,

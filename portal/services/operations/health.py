@@ -214,7 +214,7 @@ def _first_due(priority: Priority, now: datetime) -> ScalarSelect[datetime]:
     )
 
 
-CLOSED_IS_RECENT: Final = timedelta(minutes=3)  # a sender tries once a minute
+UNDECRYPTABLE_IS_RECENT: Final = timedelta(minutes=3)  # a sender tries once a minute
 PRODUCTS: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
@@ -250,8 +250,8 @@ class Facts:
     does not answer, for the reason in `database_error`. `trouble`: what it refuses this process.
     `here`: this machine. `blockers`: who may hold up Saves. `keys_error`: why the keys do not fit
     what is stored. `stop`: who has stopped all sending. `lost`: the names of webhooks that are off
-    because their secrets did not open; `closed`: of those whose secrets do not, where a sender has
-    met one lately, else none.
+    because their secrets did not open; `undecryptable`: of those whose secrets do not, where a
+    sender has met one lately, else none.
     """
 
     settings: Settings
@@ -265,7 +265,7 @@ class Facts:
     processes: Sequence[ProcessStatus] = ()
     stop: SendingStop | None = None
     lost: Sequence[str] = ()
-    closed: Sequence[str] = ()
+    undecryptable: Sequence[str] = ()
     backlog: Backlog | None = None
     alerts: RunStatus | None = None
     stuck_erasures: Sequence[str] = ()
@@ -304,7 +304,7 @@ def read_facts(*, examines: bool = False) -> Facts:
             database=database,
             processes=signs,
             lost=lost_names(),
-            closed=undecryptable_names() if has_met_closed(signs, now) else (),
+            undecryptable=undecryptable_names() if has_met_undecryptable(signs, now) else (),
             stop=find_stop(),
             backlog=read_backlog(),
             alerts=run_status(now),
@@ -319,10 +319,10 @@ def read_facts(*, examines: bool = False) -> Facts:
         return Facts(database=None, database_error=words_of(error.orig), **rest)
 
 
-def has_met_closed(signs: Sequence[ProcessStatus], now: datetime) -> bool:
+def has_met_undecryptable(signs: Sequence[ProcessStatus], now: datetime) -> bool:
     """Return whether a sender has lately met a secret that does not open."""
-    met = (process.seen_at for process in signs if process.kind == heartbeats.CLOSED_SECRET)
-    return any(now - at < CLOSED_IS_RECENT for at in met)
+    met = (process.seen_at for process in signs if process.kind == heartbeats.UNDECRYPTABLE_SECRET)
+    return any(now - at < UNDECRYPTABLE_IS_RECENT for at in met)
 
 
 def _trouble(found: Settings) -> Trouble | None:

@@ -119,7 +119,7 @@ def test_a_webhook_whose_secret_does_not_open_is_left_alone_for_a_minute(
     Keys(app, monkeypatch).become(NEW_KEY)
     heartbeats.take_notes()
     assert not in_flight.start(closed, kept.add)
-    assert heartbeats.take_notes() == (heartbeats.CLOSED_SECRET,)
+    assert heartbeats.take_notes() == (heartbeats.UNDECRYPTABLE_SECRET,)
     clock.now += 30
     assert not in_flight.start(closed, kept.add)
     heartbeats.take_notes()

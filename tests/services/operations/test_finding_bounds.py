@@ -86,8 +86,8 @@ def test_the_check_for_due_deliveries_is_late_after_half_a_minute_or_three_of_it
         ({"processes": [*PROCESSES, process(heartbeats.MAIL_FAILED, seconds=180)]}, False),
         ({"processes": [*PROCESSES, process(heartbeats.PROXY, seconds=86_400)]}, True),
         ({"processes": [*PROCESSES, process(heartbeats.PROXY, seconds=86_401)]}, False),
-        ({"processes": [*PROCESSES, process(heartbeats.CLOSED_SECRET, seconds=179)]}, True),
-        ({"processes": [*PROCESSES, process(heartbeats.CLOSED_SECRET, seconds=181)]}, False),
+        ({"processes": [*PROCESSES, process(heartbeats.UNDECRYPTABLE_SECRET, seconds=179)]}, True),
+        ({"processes": [*PROCESSES, process(heartbeats.UNDECRYPTABLE_SECRET, seconds=181)]}, False),
         ({"processes": [*PROCESSES, process(heartbeats.CUT, seconds=59)]}, True),
         ({"processes": [*PROCESSES, process(heartbeats.CUT, seconds=60)]}, False),
         ({"database": replace(DATABASE, skew=5.0)}, False),
@@ -159,7 +159,7 @@ def test_who_blocks_is_in_red_while_somebody_waits_for_a_lock(
 
 
 def test_other_keys_are_said_and_not_what_follows_from_them(settings: Settings) -> None:
-    closed = [*PROCESSES, process(heartbeats.CLOSED_SECRET)]
+    closed = [*PROCESSES, process(heartbeats.UNDECRYPTABLE_SECRET)]
     assert titles(settings, processes=closed, keys_error="Other keys.", lost=["A"]) == [
         "Other keys."
     ]

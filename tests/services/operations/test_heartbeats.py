@@ -102,9 +102,9 @@ def test_the_age_is_that_of_the_latest_and_never_less_than_nothing() -> None:
 
 def test_what_was_noted_is_told_once_with_the_next_sign() -> None:
     heartbeats.take_notes()
-    for each in (heartbeats.PROXY, heartbeats.PROXY, heartbeats.CLOSED_SECRET):
+    for each in (heartbeats.PROXY, heartbeats.PROXY, heartbeats.UNDECRYPTABLE_SECRET):
         heartbeats.note(each)
-    assert sorted(heartbeats.take_notes()) == [heartbeats.CLOSED_SECRET, heartbeats.PROXY]
+    assert sorted(heartbeats.take_notes()) == [heartbeats.UNDECRYPTABLE_SECRET, heartbeats.PROXY]
     assert heartbeats.take_notes() == ()
     record_own("web", heartbeats.PROXY)
     names = [each.name for each in heartbeats.processes()]

@@ -173,7 +173,7 @@ def test_it_is_told_until_they_are_on(keys: Keys, app: Flask) -> None:
     assert done.exit_code == 0
     assert list(told()) == ["secrets_lost"]
     assert "“Sync”" in told()["secrets_lost"]
-    record_own("worker deliveries", heartbeats.CLOSED_SECRET)
+    record_own("worker deliveries", heartbeats.UNDECRYPTABLE_SECRET)
     assert set(told()) == {"secrets_closed", "secrets_lost"}
     refused = app.test_cli_runner().invoke(args=["forget-secrets"])
     assert refused.exit_code == 1
