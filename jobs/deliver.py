@@ -83,5 +83,5 @@ def equip() -> Equipment:
             wake,
             Connectivity(current, wake.wake),
         )
-    made: Equipment = extensions["equipment"]
-    return made
+    equipment: Equipment = extensions["equipment"]
+    return equipment

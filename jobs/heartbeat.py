@@ -23,18 +23,17 @@ from portal.database.trouble import Kind
 from portal.services.core import heartbeats
 from portal.services.operations.readiness import DatabaseCheck, HealthSnapshot, readiness
 
-AGAIN = 1.0  # seconds to the next beat while something is wrong
+AGAIN = 1.0  # seconds to the next one while something is wrong
 DEREGISTER_SECONDS = 1.0  # seconds for the last heartbeat and to delete the row
 
 log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """The beats of this process, from `begin` on, while it `is_well`.
+    """The heartbeats of this process, from `begin` on, while it `is_well`.
 
-    `write` stores what the process noted meanwhile; `look`: where probes are answered. `beside`:
-    what else is done with each, by its connection. `known` is set once they have shown how things
-    stand.
+    `write` stores what the process noted meanwhile; `look`: where probes are answered. `also` is
+    done with each, by its connection. `known` is set once they have shown how things stand.
     """
 
     def __init__(
@@ -45,11 +44,11 @@ class Heartbeat:
         is_well: Callable[[], bool] = lambda: True,
         write: Callable[[], None] = lambda: None,
         look: Callable[[Engine], HealthSnapshot] | None = None,
-        beside: Callable[[Engine], None] = lambda _: None,
+        also: Callable[[Engine], None] | None = None,
     ) -> None:
         self._app, self._kind = app, kind
         self._is_well, self._write, self._look = is_well, write, look
-        self._beside = beside
+        self._also = also
         self._ended, self.known = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         settings: Settings = app.extensions["settings"]
@@ -62,12 +61,12 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def end(self, goodbye_within: float) -> None:
-        """Take no further one, and say goodbye if that is done in so many seconds."""
+    def end(self, seconds: float) -> None:
+        """Take no further one, and delete the own row if that is done in so many seconds."""
         self._ended.set()
         readiness.end()
-        self._thread.join(goodbye_within)
-        # One under way would sign again after the goodbye.
+        self._thread.join(seconds)
+        # One under way would write the row again.
         if not self._thread.is_alive():
             self._check.deregister()
 
@@ -80,17 +79,18 @@ class Heartbeat:
         self._engine.dispose()
 
     def _take(self) -> bool:
-        """One beat; whether all is well."""
+        """Return whether all is well."""
         with self._app.app_context():
-            found = self._check.sign(heartbeats.take_notes())
-            readiness.note(found)
-            if self._look and (found is None or found.kind is not Kind.AWAY):
+            trouble = self._check.sign(heartbeats.take_notes())
+            readiness.note(trouble)
+            if self._look and (trouble is None or trouble.kind is not Kind.AWAY):
                 readiness.snapshot = self._look(self._engine)
-            if found is not None:
+            if trouble is not None:
                 return False
             try:
                 self._write()
-                self._beside(self._engine)
+                if self._also:
+                    self._also(self._engine)
             except SQLAlchemyError as error:
                 log.debug("Not written: %s", error.__class__.__name__)
         return True
@@ -103,7 +103,8 @@ MOST: Final = 24
 
 
 class Watchdog:
-    """Watches threads by their progress. It says what each was doing, and waits for nobody."""
+    """Ends the process, with every thread's stack in the log, when one of the watched makes no
+    progress."""
 
     def __init__(self, watched: Sequence[Progress], tick: float = TICK) -> None:
         self._tick = tick
@@ -115,11 +116,11 @@ class Watchdog:
         Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def is_stuck(self) -> bool:
-        """One tick: whether one of them has not come round for too many."""
-        for each in self._missed:
-            last, self._seen[each] = self._seen[each], each.last
-            has_hung = each.last is not None and each.last == last
-            self._missed[each] = self._missed[each] + 1 if has_hung else 0
+        """Count a tick. Returns whether one of them has made no progress for too many."""
+        for progress in self._missed:
+            last, self._seen[progress] = self._seen[progress], progress.last
+            has_hung = progress.last is not None and progress.last == last
+            self._missed[progress] = self._missed[progress] + 1 if has_hung else 0
         return any(count >= MOST for count in self._missed.values())
 
     def _run(self) -> None:

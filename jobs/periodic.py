@@ -163,7 +163,7 @@ class FallbackScheduler:
                 at_work.release()
 
     def _look(self) -> None:
-        if task_leases.has_overdue(GRACE):
+        if task_leases.has_due(since=GRACE):
             tasks.work(KINDS)
         if monotonic() >= self._periodic_at:
             self._periodic_at = monotonic() + PERIODIC_EVERY

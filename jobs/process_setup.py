@@ -34,7 +34,7 @@ def signal_sockets() -> tuple[socket.socket, socket.socket]:
 
 
 def dies_with(parent: int) -> Callable[[], None]:
-    """What a fresh child calls so that it is killed when the process `parent` ends (Linux)."""
+    """The call by which a fresh child is killed when the process `parent` ends (Linux)."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
     def bind() -> None:

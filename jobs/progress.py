@@ -1,4 +1,4 @@
-"""Whether a thread that works still gets on: its process's beats say nothing once it hangs."""
+"""The progress of a thread that works: its process has no heartbeat once it hangs."""
 
 from threading import get_ident
 from time import monotonic
@@ -21,7 +21,7 @@ class Progress:
 
     @property
     def last(self) -> float | None:
-        """When it came round, by the monotonic clock; None while it has nothing to do."""
+        """The time of its last mark, by the monotonic clock; None while it has nothing to do."""
         return self._at
 
     def begin(self) -> None:
@@ -39,7 +39,7 @@ class Progress:
         self._at = None
 
     def is_going_on(self) -> bool:
-        """Whether it gets on."""
+        """Return whether it makes progress, or has nothing to do."""
         at = self._at
         return at is None or monotonic() - at < STUCK_AFTER
 

@@ -75,7 +75,7 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
             raise SystemExit
 
     def is_well(self) -> bool:
-        """Whether it still looks."""
+        """Return whether it still looks."""
         return monotonic() - self._looked_at < STUCK_AFTER
 
 

@@ -1,4 +1,4 @@
-"""Whether this process was asked to stop. Whoever works reads it, the signal handler sets it."""
+"""The flag that this process was asked to stop: set by a signal handler, read by who works."""
 
 import os
 import select
@@ -23,7 +23,7 @@ class StopFlag:
         os.eventfd_write(self._sign, 1)
 
     def fileno(self) -> int:
-        """What to wait for beside other things: it can be read once the stop was asked for."""
+        """A file to wait for beside others: it can be read once the stop was asked for."""
         return self._sign
 
     def clear(self) -> None:
@@ -33,12 +33,12 @@ class StopFlag:
             os.eventfd_read(self._sign)
 
     def is_set(self) -> bool:
-        """Whether the stop was asked for. Who asks again and again gets on."""
+        """Return whether the stop was asked for. Who asks again and again makes progress."""
         progress.note()
         return self._is_set
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Whether the stop is asked for within so many seconds; without them, whenever it is."""
+        """Wait for so many seconds, or for ever. Returns whether the stop was asked for."""
         select.select([self._sign], [], [], seconds)
         return self._is_set
 

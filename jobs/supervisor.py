@@ -35,7 +35,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run, which address shows that it runs, and what to say then."""
+    """Programs to run, the address that shows that they do, and the lines to write then."""
 
     programs: list[Program]
     host: str
@@ -145,7 +145,7 @@ class Child:
         )
 
     def has_died(self) -> bool:
-        """Whether the process ended since the last look. What it left in its session is ended."""
+        """Return whether the process has ended. Kills whatever it left in its session."""
         if self.process is None or self.process.poll() is None:
             return False
         self.kill()
@@ -286,7 +286,7 @@ class Supervisor:
                 self._start(child)
 
     def _hear_out(self, ended: subprocess.Popen[bytes]) -> None:
-        """What it said last is why it ended, and told before that."""
+        """Pass on the last lines of a process, which say why it ended, before that is said."""
         for _ in range(LAST_LOOKS):
             if ended.stdout is not None and not ended.stdout.closed:
                 self._turn(0)
@@ -316,7 +316,7 @@ class Supervisor:
 
 
 def answers(family: int, address: Any) -> bool:
-    """Whether somebody accepts connections there."""
+    """Return whether somebody accepts connections there."""
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(address) == 0

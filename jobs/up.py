@@ -54,8 +54,8 @@ def bring_up(app: Flask) -> None:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What every process gets on top of ours. They are started in another folder, so paths that
-    began in this one are given whole."""
+    """The environment of every process, on top of ours. They are started in another folder, so
+    paths that began in this one are given whole."""
     return {
         "TZ": "UTC",
         "PYTHONUNBUFFERED": "1",
@@ -143,7 +143,7 @@ def _jobs(*command: str) -> list[str]:
 
 
 def greet(settings: Settings, setup_link: str | None) -> list[str]:
-    """What to say once the portal answers."""
+    """The lines to write once the portal answers."""
     lines = ["", f"The portal is ready: {settings.base_url}"]
     if setup_link:
         lines += ["", f"Open {setup_link} to make the first administrator."]

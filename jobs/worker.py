@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from threading import Event, Thread
 from time import monotonic, sleep
-from typing import Final, NoReturn, Protocol, cast
+from typing import Final, NoReturn, cast
 
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
@@ -26,6 +26,7 @@ from sqlalchemy.orm import configure_mappers
 from jobs.context import application, job
 from jobs.deliver import equip, new_sender
 from jobs.dispatcher.database import DatabaseExecutor
+from jobs.dispatcher.thread import Sender
 from jobs.heartbeat import DEREGISTER_SECONDS, Heartbeat, Watchdog
 from jobs.periodic import FallbackScheduler
 from jobs.process_setup import raise_limit_of_open_files, signal_sockets
@@ -60,12 +61,12 @@ class PortalWorker(SimpleWorker):
     max_connection_wait_time = LONGEST_PAUSE
 
     def handle_warm_shutdown_request(self) -> None:
-        """What works beside the main thread reads this flag, and long jobs do."""
+        """Set the flag that other threads and long jobs read."""
         stop.set()
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]  # untyped in RQ
 
     def run_maintenance_tasks(self) -> None:
-        """RQ's own housekeeping, and ours."""
+        """Do RQ's own housekeeping, and ours."""
         for queue in self.queues:
             remove_odd_ids(queue)
             put_back_untaken(queue)
@@ -106,10 +107,10 @@ class QuietFilter(logging.Filter):
     _again_at = 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is worth a line."""
-        told = record.args if isinstance(record.args, tuple) else ()
+        """Return whether the record is worth a line."""
+        args = record.args if isinstance(record.args, tuple) else ()
         raised = record.exc_info[1] if record.exc_info else None
-        error = next((each for each in (*told, raised) if isinstance(each, RedisError)), None)
+        error = next((value for value in (*args, raised) if isinstance(value, RedisError)), None)
         if error is None:
             return True
         record.msg, record.args, record.exc_info = "Redis is in trouble: %s", (error,), None
@@ -122,7 +123,7 @@ class QuietFilter(logging.Filter):
 
 @job
 def keep_going() -> None:
-    """Repair the schedule, and forget who is gone."""
+    """Repair the schedule, and delete the rows of lost processes."""
     ensure_schedule()
     heartbeats.delete_lost()
 
@@ -149,19 +150,19 @@ def _work(queue_name: str) -> NoReturn:
     app = application()
     settings: Settings = app.extensions["settings"]
     sends = queue_name == DELIVERIES
-    beside = new_sender(app) if sends else FallbackScheduler(app)
+    thread = new_sender(app) if sends else FallbackScheduler(app)
 
     def is_well() -> bool:
-        return progress.is_going_on() and beside.progress.is_going_on()
+        return progress.is_going_on() and thread.progress.is_going_on()
 
     kind = heartbeats.worker_of(queue_name)
-    heartbeat = Heartbeat(app, kind, is_well=is_well, beside=look_around if sends else nothing_else)
+    heartbeat = Heartbeat(app, kind, is_well=is_well, also=share_connectivity if sends else None)
     # A job of the deliveries' queue only waits for the sender.
-    shutdown = Shutdown(beside, heartbeat, waits_for_job=not sends)
+    shutdown = Shutdown(thread, heartbeat, waits_for_job=not sends)
     shutdown.begin()
     heartbeat.begin()
-    Watchdog([progress, beside.progress]).begin()
-    beside.start()
+    Watchdog([progress, thread.progress]).begin()
+    thread.start()
     log.info("Ready for %s.", queue_name)
     quiet = QuietFilter()
     for logger in (log, logging.getLogger("rq.worker")):
@@ -196,18 +197,15 @@ def _take_jobs(queue_name: str, redis_url: str) -> None:
 
 
 def share_one_arena() -> None:
-    """Before threads begin: one has an arena of its own, which goes back to the kernel after each
-    batch and is fetched again. Other C libraries than glibc have none, and no such call."""
+    """Keep threads, which have not begun, from having arenas of their own: such a one goes back to
+    the kernel after each batch and is fetched again. Other C libraries than glibc have none."""
     with suppress(AttributeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
-def nothing_else(_engine: Engine) -> None:
-    """With each beat: only those who send have to know who else does."""
-
-
-def look_around(engine: Engine) -> None:
-    """With each beat of a sender: see who else sends, and say to whom this one cannot connect."""
+def share_connectivity(engine: Engine) -> None:
+    """With each heartbeat of a sender: read who else sends, and write to whom this one cannot
+    connect."""
     with engine.connect() as connection:
         own_sharding.refresh(connection)
     equip().connectivity.write_status(engine)
@@ -237,13 +235,6 @@ FAREWELL: Final = 1.0  # … for what RQ tells Redis at the end, which nobody re
 ASKED_BY: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
-class Beside(Protocol):
-    """A thread that works beside the main one."""
-
-    def join(self, seconds: float) -> None:
-        """Wait for its end, which was asked for."""
-
-
 class Shutdown:
     """Waits for the stop in a thread of its own: the main one may hang in a call to Redis.
 
@@ -254,8 +245,10 @@ class Shutdown:
     `waits_for_job`: whether what the main thread is doing is to come to its end.
     """
 
-    def __init__(self, beside: Beside, heartbeat: Heartbeat, *, waits_for_job: bool) -> None:
-        self._beside, self._heartbeat = beside, heartbeat
+    def __init__(
+        self, thread: Sender | FallbackScheduler, heartbeat: Heartbeat, *, waits_for_job: bool
+    ) -> None:
+        self._other, self._heartbeat = thread, heartbeat
         self._waits_for_job = waits_for_job
         self._has_ended = Event()  # set by the main thread, outside of its signal handlers
         self._thread = Thread(target=self._run, name="shutdown", daemon=True)
@@ -282,7 +275,7 @@ class Shutdown:
     def _run(self) -> None:
         self._wait()
         until = monotonic() + PATIENCE
-        self._beside.join(PATIENCE)
+        self._other.join(PATIENCE)
         while self._waits_for_job and progress.last is not None and monotonic() < until:
             sleep(0.02)
         self._has_ended.wait(max(0.0, min(FAREWELL, until - monotonic())))

@@ -82,7 +82,7 @@ class Maintenance:
                 return NOTHING
             rested = dispatch_sweep.settle_on(connection, without)
             is_anybody_silent = dispatch_sweep.is_anybody_silent(connection)
-            return _Found(task_leases.has_due_on(connection), rested, is_anybody_silent)
+            return _Found(task_leases.has_due(connection), rested, is_anybody_silent)
 
         found = self._database.write(do)
         if found and found.is_anybody_silent:

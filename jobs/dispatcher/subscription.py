@@ -19,7 +19,7 @@ RETRY_EVERY: Final = 0.5  # without a subscription
 
 
 class Notifications:
-    """Those of one dispatcher, from `start` to `stop`. Without Redis there are none."""
+    """The notifications of one dispatcher, from `start` to `stop`. Without Redis there are none."""
 
     def __init__(self, notifier: Notifier, transport: Transport) -> None:
         self._notifier, self._transport = notifier, transport

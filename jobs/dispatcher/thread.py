@@ -61,7 +61,7 @@ class Sender:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has begun and not ended."""
+        """True from its start to its end."""
         return self._thread.is_alive()
 
     def join(self, seconds: float) -> None:

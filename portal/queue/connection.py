@@ -109,22 +109,20 @@ ANSWER_TIMEOUT: Final = 0.5
 
 def quick_client(url: str) -> Redis:
     """A client that gives up fast, for web requests and the dispatcher: no retries, short waits."""
-    return Redis.from_url(
-        url,
-        protocol=2,
-        socket_connect_timeout=CONNECT_TIMEOUT,
-        socket_timeout=ANSWER_TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-    )
+    return _client(url, CONNECT_TIMEOUT, ANSWER_TIMEOUT)
 
 
 def patient_client(url: str) -> Redis:
     """A client for processes that take jobs from Redis or put them there. A worker's may wait for
     one for longer: RQ sets that."""
+    return _client(url, 5, 5)
+
+
+def _client(url: str, connect: float, answer: float) -> Redis:
     return Redis.from_url(
         url,
         protocol=2,
-        socket_connect_timeout=5,
-        socket_timeout=5,
+        socket_connect_timeout=connect,
+        socket_timeout=answer,
         retry=Retry(NoBackoff(), 0),
     )

@@ -46,7 +46,7 @@ class PortalSerializer:
 
     @staticmethod
     def loads(data: bytes, /) -> Any:
-        """What `dumps` was given. Raises ValueError for the bytes of no job of ours."""
+        """The value that `dumps` was given. Raises ValueError for the bytes of no job of ours."""
         if META.fullmatch(data):
             return json.loads(data)
         if (name := data.decode()) in names.JOB_NAMES:

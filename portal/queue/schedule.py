@@ -1,4 +1,4 @@
-"""What rq-scheduler starts by the clock: a table of data, and its repair.
+"""The schedule of rq-scheduler: a table of data, and its repair.
 
 rq-scheduler keeps its entries in Redis, where they get lost (a flush, a restart without
 persistence) or broken (one that cannot be read ends the scheduler at every run). So nobody adds
@@ -14,7 +14,6 @@ from typing import Final, cast
 
 from flask import current_app
 from redis import Redis
-from redis.exceptions import ResponseError
 from rq.exceptions import NoSuchJobError
 from rq_scheduler import Scheduler
 
@@ -36,8 +35,6 @@ log = logging.getLogger(__name__)
 
 ENTRIES: Final = Scheduler.scheduled_jobs_key
 JOB_PREFIX: Final = PortalJob.redis_job_namespace_prefix.encode()
-# A ResponseError: the key holds another kind of value.
-UNREADABLE: Final = (NoSuchJobError, ResponseError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +74,20 @@ def reconcile(redis: Redis, entries: Iterable[Entry]) -> list[str]:
 
     Safe to run in many processes at once: ids are fixed, and each step may be repeated.
     """
-    wanted = {entry.id.encode(): entry for entry in entries}
+    ours = {entry.id.encode(): entry for entry in entries}
     # The client's types also cover decoding clients; ours answers (bytes, float) pairs.
     pairs = cast("list[tuple[bytes, float]]", redis.zrange(ENTRIES, 0, -1, withscores=True))
-    found = dict(pairs)
-    broken = [id_ for id_, entry in wanted.items() if not _is_right(redis, entry, found.get(id_))]
-    strange = sorted(found.keys() - wanted.keys())
+    stored = dict(pairs)
+    broken = [id_ for id_, entry in ours.items() if not _is_right(redis, entry, stored.get(id_))]
+    strange = sorted(stored.keys() - ours.keys())
     if strange:
-        log.warning("Took off the schedule what this portal did not put there: %s.", _told(strange))
+        words = ", ".join(repr(id_.decode(errors="replace")[:40]) for id_ in strange[:5])
+        log.warning("Took off the schedule what this portal did not put there: %s.", words)
     for id_ in [*broken, *strange]:
         redis.zrem(ENTRIES, id_)
         redis.delete(JOB_PREFIX + id_)
     for id_ in broken:
-        _add(redis, wanted[id_])
+        _add(redis, ours[id_])
     return [id_.decode(errors="replace") for id_ in [*broken, *strange]]
 
 
@@ -97,22 +95,17 @@ def _is_right(redis: Redis, entry: Entry, due: float | None) -> bool:
     # Too far in the future: it was written while the clock was wrong.
     if due is None or due > time.time() + 2 * entry.interval + 1:
         return False
-    job = _read(redis, entry.id.encode())
+    try:
+        job = PortalJob.fetch(entry.id, connection=redis)
+    except NoSuchJobError:
+        return False
     return (
-        job is not None
-        and (job.func_name, job.origin) == (entry.job, entry.queue)
+        (job.func_name, job.origin) == (entry.job, entry.queue)
         and job.meta.get("interval") == entry.interval
         # Any other result_ttl or a ttl deletes the entry after a run or a quiet while.
         and (job.result_ttl, job.ttl) == (-1, None)
         and redis.ttl(job.key) == -1
     )
-
-
-def _read(redis: Redis, id_: bytes) -> PortalJob | None:
-    try:
-        return PortalJob.fetch(id_.decode(), connection=redis)
-    except UNREADABLE:
-        return None
 
 
 def _add(redis: Redis, entry: Entry) -> None:
@@ -125,8 +118,3 @@ def _add(redis: Redis, entry: Entry) -> None:
         queue_name=entry.queue,
         timeout=60,
     )
-
-
-def _told(ids: list[bytes]) -> str:
-    """A few of the ids, as a line in the log may hold them."""
-    return ", ".join(repr(id_.decode(errors="replace")[:40]) for id_ in ids[:5])

@@ -30,7 +30,7 @@ ENDED: Final = frozenset({TaskState.DONE, TaskState.STOPPED, TaskState.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What becomes of a task after one transaction of its work; see `MORE`, `later`, …"""
+    """The outcome of one transaction of a task's work; see `MORE`, `later`, …"""
 
     state: TaskState
     wait: timedelta | None = None
@@ -95,15 +95,15 @@ def start(
 
 def find(public_id: UUID) -> Task:
     """The task, for its page."""
-    wanted = select(Task).where(Task.public_id == public_id)
-    task = session().execute(wanted).scalar_one_or_none()
+    query = select(Task).where(Task.public_id == public_id)
+    task = session().execute(query).scalar_one_or_none()
     if task is None:
         raise NotFound("There is no such task at this address.")
     return task
 
 
 def actor_of(task: Task, origin: Origin | None = None) -> Actor:
-    """Whoever started it: its rows are done in that person's name, with that person's rights."""
+    """The person who started it, in whose name and with whose rights its rows are done."""
     kind = ActorKind(task.actor_kind)
     return Actor(kind, task.actor_id, task.actor_name, origin or Origin(task.origin))
 
@@ -141,8 +141,8 @@ def end(current: Session, task: Task, kind: Kind, state: TaskState, error: str =
 
 def locked(current: Session, public_id: UUID) -> Task:
     """The task's row for update: no step of it runs meanwhile."""
-    wanted = select(Task).where(Task.public_id == public_id).with_for_update()
-    task = current.execute(wanted.execution_options(populate_existing=True)).scalar_one_or_none()
+    query = select(Task).where(Task.public_id == public_id).with_for_update()
+    task = current.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
     if task is None:
         raise NotFound("There is no such task at this address.")
     return task
@@ -174,8 +174,8 @@ GIVEN_UP: Final = (
     "Tell your administrator."
 )
 
-# Runs, told by name or by the question that finds them.
-Over: TypeAlias = Collection[UUID] | Select[UUID | None]
+# By id, or by the query that finds them.
+Processes: TypeAlias = Collection[UUID] | Select[UUID | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,30 +189,19 @@ class TaskLease:
     failures: int
 
 
-def has_due() -> bool:
-    """Whether somebody should be working at a task and nobody is."""
-    return has_due_on(session().connection())
-
-
-def has_due_on(connection: Connection) -> bool:
-    """The same on a connection of the caller's."""
-    wanted = select(Task.id).where(*_is_due(database_now(connection))).limit(1)
-    return connection.execute(wanted).first() is not None
-
-
-def has_overdue(wait: timedelta) -> bool:
-    """Whether something has been due for so long already. Reads only."""
-    connection = session().connection()
-    wanted = select(Task.id).where(*_is_due(database_now(connection) - wait)).limit(1)
-    return connection.execute(wanted).first() is not None
+def has_due(connection: Connection | None = None, since: timedelta = timedelta()) -> bool:
+    """Return whether a task has been due for so long that nobody works at."""
+    connection = connection or session().connection()
+    due = select(Task.id).where(*_is_due(database_now(connection) - since)).limit(1)
+    return connection.execute(due).first() is not None
 
 
 def claim() -> TaskLease | None:
     """The task that has been due for longest, under a new lease; None when nothing is due."""
     with writing() as current:
         now = database_time(current)
-        wanted = select(Task).where(*_is_due(now)).order_by(Task.due_at, Task.id).limit(1)
-        task = current.scalars(wanted.with_for_update(skip_locked=True)).first()
+        query = select(Task).where(*_is_due(now)).order_by(Task.due_at, Task.id).limit(1)
+        task = current.scalars(query.with_for_update(skip_locked=True)).first()
         if task is None:
             return None
         task.state = TaskState.RUNNING
@@ -259,20 +248,24 @@ def give_up(lease: TaskLease, kind: Kind | None) -> None:
 
 
 def held_by(now: datetime) -> Select[UUID | None]:
-    """The runs that work at something."""
+    """The processes that work at something."""
     return select(Task.run).where(Task.run.is_not(None), Task.lease_until > now)
 
 
-def free_of(connection: Connection, over: Over, now: datetime) -> Iterable[UUID | None]:
-    """End the leases of runs that are over; whose they were. What was done before has been kept."""
-    theirs = update(Task).where(Task.run.in_(over), Task.lease_until > now).values(lease_until=now)
-    return connection.execute(theirs.returning(Task.run)).scalars().all()
+def end_leases(
+    connection: Connection, processes: Processes, now: datetime
+) -> Iterable[UUID | None]:
+    """End the leases of processes that have ended; returns whose they were. The steps that they
+    have done are kept."""
+    held = update(Task).where(Task.run.in_(processes), Task.lease_until > now)
+    ended = held.values(lease_until=now).returning(Task.run)
+    return connection.execute(ended).scalars().all()
 
 
 def _own(current: Session, lease: TaskLease) -> Task | None:
     """The row while it is still this lease's: not stopped, not taken over by another worker."""
-    wanted = select(Task).where(Task.id == lease.task_id, Task.lease_token == lease.token)
-    return current.scalars(wanted.with_for_update()).first()
+    query = select(Task).where(Task.id == lease.task_id, Task.lease_token == lease.token)
+    return current.scalars(query.with_for_update()).first()
 
 
 def _let_go(current: Session, task: Task, wait: timedelta) -> None:

@@ -82,5 +82,5 @@ def test_who_looks_whether_others_are_late_gives_them_their_time(app: Flask) -> 
     start()
     minute = timedelta(minutes=1)
     be_due(due_at=database_now(db.session.connection()) - minute)
-    assert not task_leases.has_overdue(2 * minute)
-    assert task_leases.has_overdue(minute / 2)
+    assert not task_leases.has_due(since=2 * minute)
+    assert task_leases.has_due(since=minute / 2)

@@ -105,7 +105,7 @@ def note(kind: str) -> None:
 
 
 def take_notes() -> tuple[str, ...]:
-    """What was remembered, each once; it is forgotten with that."""
+    """Return what was remembered, each once, and forget it."""
     return tuple(_notes.pop() for _ in range(len(_notes)))
 
 

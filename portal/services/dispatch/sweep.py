@@ -105,7 +105,7 @@ def _silent(now: datetime) -> Select[UUID | None]:
     return heartbeats.silent_among(union(held, task_leases.held_by(now)), now)
 
 
-def free_of(connection: Connection, over: task_leases.Over) -> set[UUID]:
+def free_of(connection: Connection, over: task_leases.Processes) -> set[UUID]:
     """End the leases of these runs. Returns whose they were.
 
     Rows and tokens stay: they are counted as interrupted, and an answer that comes yet is one.
@@ -113,7 +113,7 @@ def free_of(connection: Connection, over: task_leases.Over) -> set[UUID]:
     now = database_now(connection)
     theirs = update(Lease).where(Lease.run.in_(over), Lease.until > now).values(until=now)
     freed = set(connection.execute(theirs.returning(Lease.run)).scalars())
-    freed |= set(task_leases.free_of(connection, over, now))
+    freed |= set(task_leases.end_leases(connection, over, now))
     if freed:
         log.warning("A process died or fell silent at its work; what it had is due again.")
     return {each for each in freed if each}

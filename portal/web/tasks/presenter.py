@@ -25,7 +25,7 @@ Link = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskWords:
-    """How the page of one kind speaks.
+    """The words of the page of one kind.
 
     `outcomes`: what became of rows, by the names in `counts`, in the order of the sentence.
     `failures`: those that a person would not call finished, and `undone`: how `finished`, "1 …" and
@@ -52,7 +52,7 @@ def _after_check(task: Task) -> list[Link]:
 
 
 def _of_the_file(task: Task) -> Mapping[str, int]:
-    """What became of every row of the file, also of those that the check ruled out."""
+    """Count every row of the file by outcome, also those that the check ruled out."""
     left: Mapping[str, int] = task.params.get("left", {})
     counts = {**left, **task.counts}
     failed = left.get(Verdict.ERROR, 0) + task.counts.get(Verdict.FAILED, 0)
@@ -142,7 +142,7 @@ GENERAL: Final = TaskWords(title=_plain, outcomes={})
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """What the page shows; `is_live` while it may still change.
+    """The page of a task; `is_live` while it may still change.
 
     `headline`: what was left undone, where it ended so; it stands in place of tag and sentence.
     """
@@ -160,7 +160,7 @@ class TaskPage:
 
     @property
     def announcement(self) -> str:
-        """What is read out: only how it ends, not each row."""
+        """The text that is read out: how it ends, not each row."""
         said = f"{self.headline}." if self.headline else self.sentence
         return "" if self.is_live else f"{said} {self.details}".strip()
 
@@ -210,5 +210,5 @@ def _details(task: Task, words: TaskWords) -> str:
         return ""  # what was ruled out before does not fail now
     counts = words.counts(task)
     known = {name: counts.get(name, 0) for name in words.outcomes}
-    told = [f"{number(count)} {words.outcomes[name]}" for name, count in known.items() if count]
-    return f"{', '.join(told)}." if told else ""
+    parts = [f"{number(count)} {words.outcomes[name]}" for name, count in known.items() if count]
+    return f"{', '.join(parts)}." if parts else ""

@@ -19,7 +19,7 @@ blueprint = Blueprint("tasks", __name__, url_prefix="/tasks")
 @blueprint.get("/<uuid:public_id>")
 @requires("tasks.read")
 def show(public_id: UUID) -> str:
-    """How far it got, and how it ended."""
+    """Show how far it got, and how it ended."""
     return render_template("tasks/show.html", page=_page(public_id))
 
 

@@ -178,7 +178,7 @@ def test_each_beat_tells_what_it_found_and_does_what_stands_beside_it(
         *(app, heartbeats.WEB),
         write=write,
         look=lambda _: around,
-        beside=lambda _: done.append("beside"),
+        also=lambda _: done.append("beside"),
     ).begin()
     try:
         assert until(lambda: len(done) >= 3, 10)
