@@ -49,8 +49,12 @@ class ListedName:
     assets: int
 
 
-def find(kind: NamedList, public_id: UUID) -> Any:
-    row = session().scalar(select(kind.model).where(kind.model.public_id == public_id))
+def find(kind: NamedList, public_id: UUID, *, locked: bool = False) -> Any:
+    """Return the category or location; `locked` for a change."""
+    query = select(kind.model).where(kind.model.public_id == public_id)
+    if locked:  # keeps assets from choosing it until this transaction ends
+        query = query.with_for_update().execution_options(populate_existing=True)
+    row = session().scalar(query)
     if row is None:
         raise NotFound(f"This {kind.one} has been deleted.")
     return row
@@ -102,7 +106,7 @@ def rename(kind: NamedList, actor: Actor, public_id: UUID, version: int, name: s
     _refuse_unfit(kind, name)
     with writing() as current:
         require(current, actor, "assets.edit")
-        row = _lock(kind, current, public_id)
+        row = find(kind, public_id, locked=True)
         if row.version != version:
             raise Stale(f"This {kind.one} was changed since you opened it.")
         if row.name == name:
@@ -118,9 +122,8 @@ def delete(kind: NamedList, actor: Actor, public_id: UUID) -> None:
     """Take a name from the list. Refused while an asset refers to it; deleted assets let it go."""
     with writing() as current:
         require(current, actor, "assets.edit")
-        row = _lock(kind, current, public_id)
-        used = _used(kind, current, row.id)
-        if used:
+        row = find(kind, public_id, locked=True)
+        if used := count_used(kind, row.id):
             raise Refusal(in_use(kind, row.name, used))
         deleted = update(Asset).where(kind.used_by == row.id)  # all that are left
         current.execute(deleted.values({kind.used_by.key: None}))
@@ -141,7 +144,8 @@ def in_use(kind: NamedList, name: str, count: int) -> str:
 
 def count_used(kind: NamedList, row_id: int) -> int:
     """Count the undeleted assets that refer to it."""
-    return _used(kind, session(), row_id)
+    query = select(func.count()).where(kind.used_by == row_id, Asset.deleted_at.is_(None))
+    return session().execute(query).scalar_one()
 
 
 def _refuse_unfit(kind: NamedList, name: str) -> None:
@@ -149,20 +153,6 @@ def _refuse_unfit(kind: NamedList, name: str) -> None:
         raise Refusal(f"Enter the name of the {kind.one}", field="name")
     if len(name) > LONGEST_NAME:
         raise Refusal(f"Use at most {LONGEST_NAME} characters in the name", field="name")
-
-
-def _lock(kind: NamedList, current: Session, public_id: UUID) -> Any:
-    # The lock keeps assets from choosing it until this transaction ends.
-    query = select(kind.model).where(kind.model.public_id == public_id).with_for_update()
-    row = current.scalar(query.execution_options(populate_existing=True))
-    if row is None:
-        raise NotFound(f"This {kind.one} has been deleted.")
-    return row
-
-
-def _used(kind: NamedList, current: Session, row_id: int) -> int:
-    query = select(func.count()).where(kind.used_by == row_id, Asset.deleted_at.is_(None))
-    return current.execute(query).scalar_one()
 
 
 def _flush(kind: NamedList, current: Session, name: str) -> None:

@@ -48,8 +48,12 @@ class StaffChoice:
     label: str
 
 
-def find(public_id: UUID) -> Staff:
-    row = session().scalar(select(Staff).where(Staff.public_id == public_id))
+def find(public_id: UUID, *, locked: bool = False) -> Staff:
+    """Return the member of staff; `locked` for a change."""
+    query = select(Staff).where(Staff.public_id == public_id)
+    if locked:  # whoever is about to give this person something waits, or is waited for
+        query = query.with_for_update().execution_options(populate_existing=True)
+    row = session().scalar(query)
     if row is None:
         raise NotFound("There is nobody at this address.")
     return row
@@ -106,7 +110,7 @@ def edit(actor: Actor, public_id: UUID, version: int, values: StaffValues) -> bo
     _refuse_faulty(values)
     with writing() as current:
         require(current, actor, "assets.edit")
-        row = _lock(current, public_id)
+        row = find(public_id, locked=True)
         refuse_erased(current, ErasedKind.STAFF, row.id)
         if row.version != version:
             raise Stale(f"{row.name} was changed since you opened the form.")
@@ -125,10 +129,8 @@ def deactivate(actor: Actor, public_id: UUID) -> None:
     """Note that the person has left. Refused while they hold or have reserved something."""
     with writing() as current:
         require(current, actor, "assets.edit")
-        row = _lock(current, public_id)
-        held, reserved = holdings_of(row.id), reserved_by(row.id)
-        if held or reserved:
-            raise Refusal(cannot_leave(row.name, held, reserved))
+        row = find(public_id, locked=True)
+        _refuse_holder(row)
         _switch(current, actor, row, is_active=False)
 
 
@@ -136,11 +138,9 @@ def deactivate_for_erasure(current: Session, actor: Actor, public_id: UUID) -> S
     """Note in the caller's transaction that a person to be erased has left. Refused while they hold
     or have reserved something, and a second time."""
     require(current, actor, "people.erase")
-    row = _lock(current, public_id)
+    row = find(public_id, locked=True)
     refuse_erased(current, ErasedKind.STAFF, row.id)
-    held, reserved = holdings_of(row.id), reserved_by(row.id)
-    if held or reserved:
-        raise Refusal(cannot_leave(row.name, held, reserved))
+    _refuse_holder(row)
     row.is_active, row.version = False, row.version + 1
     return row
 
@@ -149,7 +149,7 @@ def reactivate(actor: Actor, public_id: UUID) -> None:
     """Note that the person is back and can get assets again."""
     with writing() as current:
         require(current, actor, "assets.edit")
-        _switch(current, actor, _lock(current, public_id), is_active=True)
+        _switch(current, actor, find(public_id, locked=True), is_active=True)
 
 
 def holdings_of(staff_id: int) -> list[Asset]:
@@ -164,6 +164,12 @@ def reserved_by(staff_id: int) -> list[Asset]:
 
 def _by_tag(assets: Iterable[Asset]) -> list[Asset]:
     return sorted(set(assets), key=lambda asset: asset.asset_tag.lower())
+
+
+def _refuse_holder(row: Staff) -> None:
+    held, reserved = holdings_of(row.id), reserved_by(row.id)
+    if held or reserved:
+        raise Refusal(cannot_leave(row.name, held, reserved))
 
 
 def cannot_leave(name: str, held: list[Asset], reserved: list[Asset]) -> str:
@@ -202,15 +208,6 @@ def _refuse_faulty(values: StaffValues) -> None:
         if len(getattr(values, name) or "") > limit:
             called = CALLED.get(name, name)
             raise Refusal(f"Use at most {limit} characters in the {called}", field=name)
-
-
-def _lock(current: Session, public_id: UUID) -> Staff:
-    # Whoever is about to give this person something waits for this transaction, or it for them.
-    query = select(Staff).where(Staff.public_id == public_id).with_for_update()
-    row = current.scalar(query.execution_options(populate_existing=True))
-    if row is None:
-        raise NotFound("There is nobody at this address.")
-    return row
 
 
 def _flush(current: Session, values: StaffValues) -> None:

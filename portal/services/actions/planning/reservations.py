@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -45,11 +44,11 @@ def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
     )
     with writing() as current:
         change = Change(
-            action=Action.RESERVE,
-            make=lambda current, asset: _add(current, actor, asset, reservation),
-            tell=lambda _: data_of(reservation_facts(reservation)),
+            Action.RESERVE,
+            lambda current, asset: _add(current, actor, asset, reservation),
+            lambda _: data_of(reservation_facts(reservation)),
             note=values.note,
-            remark=_described(current, actor, values),
+            remark=_in_words(current, actor, values),
         )
         transition.perform(actor, asset_id, change)
         return reservation.public_id
@@ -107,29 +106,21 @@ def cancel(actor: Actor, public_id: UUID, note: str = "") -> int:
         reservation.closed_at = common_now()
         return reservation
 
-    return _change(
-        actor,
-        public_id,
-        Action.CANCEL_RESERVATION,
-        make,
-        _reservation,
-        note=note,
-    )
+    action = Action.CANCEL_RESERVATION
+    return _change(actor, public_id, action, make, _reservation, note=note)
 
 
 def _reservation(moved: Moved) -> dict[str, Any]:
     return {"reservation": data_of(reservation_facts(moved.made))}
 
 
-def described(current: Session, actor: Actor, public_id: UUID) -> str:
+def _described(current: Session, actor: Actor, public_id: UUID) -> str:
     """Say for the timeline who wants it and when, in the zone of whoever acts."""
-    query = (
-        select(Staff.name, Reservation.starts_at, Reservation.ends_at)
-        .join(Reservation, Reservation.staff_id == Staff.id)
-        .where(Reservation.public_id == public_id)
-    )
-    name, starts_at, ends_at = current.execute(query).one()
-    return _in_words(name, starts_at, ends_at, zone_of(current, actor))
+    columns = Reservation.staff_id, Reservation.starts_at, Reservation.ends_at
+    query = select(*columns).where(Reservation.public_id == public_id)
+    staff_id, starts_at, ends_at = current.execute(query).one()
+    values = ReservationValues(staff_id=staff_id, starts_at=starts_at, ends_at=ends_at)
+    return _in_words(current, actor, values)
 
 
 def _change(
@@ -144,9 +135,9 @@ def _change(
 ) -> int:
     with writing() as current:
         asset_id = asset_id_of(current, Reservation, public_id)
-        about = described(current, actor, public_id)
+        about = _described(current, actor, public_id)
         words = ". ".join(part for part in (about, remark) if part)
-        change = Change(action=action, make=make, tell=tell, note=note, remark=words)
+        change = Change(action, make, tell, note=note, remark=words)
         transition.perform(actor, asset_id, change)
         return asset_id
 
@@ -206,15 +197,13 @@ def _decision(moved: Moved) -> tuple[ReservationFacts, Ref | None, datetime]:
     )
 
 
-def _described(current: Session, actor: Actor, values: ReservationValues) -> str:
+def _in_words(current: Session, actor: Actor, values: ReservationValues) -> str:
     staff = current.get(Staff, values.staff_id)
     if staff is None or values.starts_at is None or values.ends_at is None:
         return ""  # it is about to be refused
-    return _in_words(staff.name, values.starts_at, values.ends_at, zone_of(current, actor))
-
-
-def _in_words(name: str, starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
-    return f"{name}: {moment_words(starts_at, zone)} to {moment_words(ends_at, zone)} ({zone.key})"
+    zone = zone_of(current, actor)
+    starts, ends = moment_words(values.starts_at, zone), moment_words(values.ends_at, zone)
+    return f"{staff.name}: {starts} to {ends} ({zone.key})"
 
 
 EXPIRED_A_RUN: Final = 200
@@ -244,15 +233,7 @@ def _expire(public_id: UUID, now: datetime) -> bool:
         return reservation
 
     try:
-        with writing() as current:
-            asset_id = asset_id_of(current, Reservation, public_id)
-            change = Change(
-                action=Action.EXPIRE_RESERVATION,
-                make=make,
-                tell=_reservation,
-                remark=described(current, SYSTEM, public_id),
-            )
-            transition.perform(SYSTEM, asset_id, change)
+        _change(SYSTEM, public_id, Action.EXPIRE_RESERVATION, make, _reservation)
     except Refusal:  # decided, or deleted with its asset, between the list and the lock
         return False
     return True
