@@ -133,7 +133,7 @@ def forget_secrets(dry_run: bool) -> None:
     while the portal runs.
     """
     try:
-        found = keys.look() if dry_run else keys.forget(COMMAND_LINE)
+        found = keys.lost_keys() if dry_run else keys.forget(COMMAND_LINE)
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
     _tell_lost(found, dry_run=dry_run)

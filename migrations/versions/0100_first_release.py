@@ -982,7 +982,7 @@ def _make_alerts() -> None:
         sa.Column("outcome", sa.String(length=8), nullable=True),
         sa.Column("is_marking", sa.Boolean(), nullable=False),
         sa.Column("counts", sa.JSON(), nullable=False),
-        sa.Column("heard", sa.JSON(), nullable=False),
+        sa.Column("audiences", sa.JSON(), nullable=False),
         sa.Column("waiting", sa.Integer(), nullable=False),
         sa.Column("task_public_id", sa.Uuid(), nullable=True),
         sa.Column("actor_name", sa.String(length=120), nullable=False),

@@ -111,9 +111,9 @@ class AlertSettings(Base):
 
 
 class AlertRun(Base):
-    """One look for what has become due. `slot`: the day whose scheduled run this is.
+    """One check for what has become due. `slot`: the day whose scheduled run this is.
 
-    `counts`: how many fired, by event. `heard`: the same by who heard of them: "2+1" were sent to
+    `counts`: how many fired, by event. `audiences`: the same by audience: "2+1" were sent to
     two webhooks and held for one that is off. `waiting`: how many would have, while nobody has
     decided. `outcome` None: still at work. `task_public_id`: the piece of long work that does it.
     """
@@ -128,7 +128,7 @@ class AlertRun(Base):
     outcome: Mapped[str | None] = mapped_column(String(8))
     is_marking: Mapped[bool] = mapped_column(default=False)
     counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    heard: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    audiences: Mapped[dict[str, Any]] = mapped_column(default=dict)
     waiting: Mapped[int] = mapped_column(default=0)
     task_public_id: Mapped[uuid.UUID | None]
     actor_name: Mapped[str] = mapped_column(String(120))

@@ -290,13 +290,15 @@ def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tup
     run.counts = _one_more(run.counts, kind.event)
     if not run.is_marking:
         key = f"{audience.sent}+{audience.held}"
-        run.heard = {**run.heard, key: _one_more(run.heard.get(key, {}), kind.event)}
+        run.audiences = {**run.audiences, key: _one_more(run.audiences.get(key, {}), kind.event)}
     return place, True
 
 
 def audiences(run: AlertRun) -> list[AudienceCounts]:
     """Who got the alerts of a run: how many by event for each audience, the widest first."""
-    counts_of = [(Audience(*map(int, key.split("+"))), counts) for key, counts in run.heard.items()]
+    counts_of = [
+        (Audience(*map(int, key.split("+"))), counts) for key, counts in run.audiences.items()
+    ]
     return sorted(counts_of, key=itemgetter(0), reverse=True)
 
 

@@ -69,10 +69,10 @@ class Decided:
     discarded: int
 
 
-def look(public_id: UUID) -> Seen:
+def count_seen(public_id: UUID) -> Seen:
     """Count what is held now. Reads only."""
     current = session()
-    return _look(current, find_webhook(current, public_id).id)
+    return _count_held(current, find_webhook(current, public_id).id)
 
 
 def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> Decided:
@@ -88,7 +88,7 @@ def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> Decided:
             refuse_while_stopped()
         webhook = lock_webhook(current, public_id)
         hold_open(current, webhook.id, every=True)
-        now = _look(current, webhook.id)
+        now = _count_held(current, webhook.id)
         if now.newest > choice.seen.newest or now.total > choice.seen.total:
             raise Refusal(NEWER)
         was_off = webhook.state == WebhookState.OFF
@@ -110,7 +110,7 @@ def _chunks(ids: Collection[UUID]) -> Iterator[list[UUID]]:
     yield from (ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK))
 
 
-def _look(current: Session, webhook_id: int) -> Seen:
+def _count_held(current: Session, webhook_id: int) -> Seen:
     held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
     row = current.execute(select(func.max(Delivery.id), func.count()).where(*held)).one()
     return Seen(row[0] or 0, row[1])

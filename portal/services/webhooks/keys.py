@@ -57,7 +57,7 @@ class LostKeys:
         return not (self.webhooks or self.canary)
 
 
-def look() -> LostKeys:
+def lost_keys() -> LostKeys:
     """Try to open everything that is stored sealed. Reads only."""
     current = session()
     parts_of = [(webhook.name, undecryptable_parts(webhook)) for webhook in current.scalars(_all())]
@@ -67,7 +67,7 @@ def look() -> LostKeys:
 
 def undecryptable_names() -> list[str]:
     """The names of the webhooks of which something does not open, by name. Reads only."""
-    return sorted(webhook.name for webhook in look().webhooks)
+    return sorted(webhook.name for webhook in lost_keys().webhooks)
 
 
 def lost_names() -> list[str]:
@@ -86,7 +86,7 @@ def forget(actor: Actor) -> LostKeys:
     """
     with writing() as current:
         _refuse_while_alive(current)
-        lost = look()
+        lost = lost_keys()
         for webhook in current.scalars(_all().with_for_update(key_share=True)):
             if parts := undecryptable_parts(webhook):
                 _turn_off(current, actor, webhook, parts)

@@ -67,7 +67,7 @@ def preview() -> str:
         coming=coming,
         kinds=KINDS,
         fired=wording.fired_words({str(event): n for event, n in coming.counts.items()}),
-        told=_would_hear(coming.counts),
+        audience=_would_get(coming.counts),
         is_answered=alert_settings.read().is_answered,
     )
 
@@ -106,13 +106,13 @@ def _page(form: AlertSettingsForm) -> tuple[str, int]:
         form=form,
         runs=shown,
         due=sum(counts.values()),
-        told=_would_hear(counts),
+        audience=_would_get(counts),
         zone=alert_settings.zone().key,
     )
     return page, status_of(form)
 
 
-def _would_hear(counts: Mapping[EventName, int]) -> str:
+def _would_get(counts: Mapping[EventName, int]) -> str:
     """Who would get the alerts that are due now."""
     audiences = alert_queries.audiences_of(counts)
     return wording.audience_words(audiences, "Goes", "Nobody asks for it")

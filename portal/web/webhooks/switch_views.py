@@ -181,7 +181,7 @@ def choose(public_id: UUID) -> Answer:
             return redirect(url_for("webhooks.show", public_id=public_id))
     webhook = webhook_queries.show(public_id)
     if form.form_errors or not form.newest.data:
-        form.newest.data, form.count.data = map(str, held_deliveries.look(public_id))
+        form.newest.data, form.count.data = map(str, held_deliveries.count_seen(public_id))
     held = LogFilter(webhook=public_id, status=StatusFilter.HELD)
     page = log_pages.find_page(held, cursor).page
     return render_template(

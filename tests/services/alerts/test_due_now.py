@@ -74,7 +74,7 @@ def test_what_was_only_marked_was_heard_by_nobody_and_says_nothing(app: Flask) -
     lent(3)
     alert_runs.mark_as_sent(SYSTEM)
     work()
-    assert (last_run().counts, last_run().heard) == ({LATE: 1}, {})
+    assert (last_run().counts, last_run().audiences) == ({LATE: 1}, {})
 
 
 def test_before_it_is_sent_the_same_is_said_of_who_would_hear(app: Flask) -> None:
@@ -148,7 +148,7 @@ def test_the_warranty_of_what_is_gone_is_not_counted(app: Flask, status: str) ->
 
 
 def test_who_heard_of_a_run_is_told_the_widest_audience_first() -> None:
-    run = AlertRun(heard={"0+2": {"a": 1}, "11+0": {"b": 2}, "2+0": {"c": 3}, "0+0": {"d": 4}})
+    run = AlertRun(audiences={"0+2": {"a": 1}, "11+0": {"b": 2}, "2+0": {"c": 3}, "0+0": {"d": 4}})
     heard = [(who.sent, who.held) for who, _ in alert_runs.audiences(run)]
     assert heard == [(11, 0), (2, 0), (0, 2), (0, 0)]
     assert dict(alert_runs.audiences(run))[Audience(11, 0)] == {"b": 2}

@@ -135,7 +135,7 @@ def chosen_one_by_one() -> Any:
     """Of what is held some is sent, and the rest discarded."""
     admin, hook = make_user(name="Ana").actor, make_webhook(state="off")
     made = [make_delivery(hook, status="held") for _ in range(3 * MANY)]
-    seen = held_deliveries.look(hook.public_id)
+    seen = held_deliveries.count_seen(hook.public_id)
     choice = HeldDecision(send=set(made[::2]), rest=Rest.DISCARD, seen=seen)
     decided = held_deliveries.decide(admin, hook.public_id, choice)
     statuses = _statuses_of(hook.id)

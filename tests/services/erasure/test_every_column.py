@@ -33,7 +33,7 @@ TOLD = """
 # Words of ours, numbers, and what is sealed: nobody is named there.
 NOBODY = """
     activities.action activities.origin activities.status_from activities.status_to
-    alert_runs.counts alert_runs.heard alert_runs.kind alert_runs.outcome
+    alert_runs.counts alert_runs.audiences alert_runs.kind alert_runs.outcome
     alert_settings.first_answer alert_settings.time_of_day
     alerts.dedupe_key alerts.event alerts.matter
     assets.status

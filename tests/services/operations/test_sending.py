@@ -103,7 +103,7 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
     later = make_delivery(hook, status="retrying")
     held = make_delivery(off, status="held")
     halted = bulk_retry.start(ana, Selection(ticked=(failed,)))
-    seen = held_deliveries.look(off.public_id)
+    seen = held_deliveries.count_seen(off.public_id)
     choice = HeldDecision(send=[held], rest=Rest.KEEP, seen=seen)
     values = WebhookValues(name="New", url="https://a.example.com/", events=("asset.created",))
     verbs: list[Callable[[], object]] = [

@@ -42,7 +42,7 @@ class Scene(NamedTuple):
 
     def decide(self, *send: UUID) -> None:
         """Choose one by one among what is held."""
-        seen = held_deliveries.look(self.off.public_id)
+        seen = held_deliveries.count_seen(self.off.public_id)
         choice = HeldDecision(send=send, rest=Rest.DISCARD, seen=seen)
         held_deliveries.decide(self.ana, self.off.public_id, choice)
 

@@ -159,7 +159,7 @@ def test_one_that_is_made_off_says_since_when(ada: Person) -> None:
 def test_more_that_is_held_than_was_seen_is_decided_about_by_nobody(ada: Person) -> None:
     hook = make_webhook(state="off", off_reason="person")
     ids = [make_delivery(hook, status="held") for _ in range(3)]
-    seen = held_deliveries.look(hook.public_id)
+    seen = held_deliveries.count_seen(hook.public_id)
     assert seen.total == 3
     fewer = seen._replace(total=2)  # one was still being sent
     earlier = seen._replace(newest=seen.newest - 1)
@@ -179,7 +179,7 @@ def test_more_than_a_statement_takes_can_be_chosen_at_once(ada: Person) -> None:
     hook = make_webhook(state="off")
     held = [make_delivery(hook, status="held") for _ in range(3)]
     chosen = {*held[:2], *(UUID(int=number) for number in range(65_536))}
-    seen = held_deliveries.look(hook.public_id)
+    seen = held_deliveries.count_seen(hook.public_id)
     decision = HeldDecision(send=chosen, rest=Rest.KEEP, seen=seen)
     assert held_deliveries.decide(ada.actor, hook.public_id, decision).sent == 2
     assert [stored(each)["status"] for each in held] == ["waiting", "waiting", "held"]

@@ -75,7 +75,7 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
     keys.become(NEW_KEY)
     with pytest.raises(SettingsError):
         vault.check_canary()
-    found = webhook_keys.look()
+    found = webhook_keys.lost_keys()
     assert found.canary
     assert sorted((each.name, *each.parts) for each in found.webhooks) == sorted(
         [

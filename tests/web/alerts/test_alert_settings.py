@@ -279,7 +279,7 @@ def test_a_run_of_an_earlier_version_claims_nothing(app: Flask) -> None:
     lent(3)
     runs.run(RunKind.MANUAL)
     with writing() as current:
-        current.execute(update(AlertRun).values(heard={}))
+        current.execute(update(AlertRun).values(audiences={}))
     assert visit(app).get(PATH).rows()[0][2] == "1 overdue"
 
 

@@ -112,10 +112,10 @@ def test_a_run_says_what_fired_and_who_heard() -> None:
     fired = "1\u202f200 overdue, 1 low stock"
     assert run(counts=counts) == fired
     assert run(counts=counts, is_marking=True) == f"Marked as already sent: {fired}"
-    heard = {"0+0": {LOW: 1}, "2+0": {LATE: 1200}}
+    audiences = {"0+0": {LOW: 1}, "2+0": {LATE: 1200}}
     told = "Sent to 2 webhooks: 1\u202f200 overdue. Nobody asked for it: 1 low stock"
-    assert run(counts=counts, heard=heard) == told
-    assert run(counts=counts, heard=heard, outcome=None) == told
+    assert run(counts=counts, audiences=audiences) == told
+    assert run(counts=counts, audiences=audiences, outcome=None) == told
 
 
 def test_a_run_says_who_began_it() -> None:
