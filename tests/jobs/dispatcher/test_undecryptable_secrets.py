@@ -42,9 +42,9 @@ def test_with_the_wrong_keys_it_waits_and_with_the_right_ones_it_goes(
     assert len(lines) == 1
     assert str(closed.public_id) in lines[0]
 
-    assert read_facts().closed == ()  # nobody has said so yet
+    assert read_facts().undecryptable == ()  # nobody has said so yet
     record_own("worker deliveries", *heartbeats.take_notes())
-    assert read_facts().closed == ["Sync"]
+    assert read_facts().undecryptable == ["Sync"]
     keys.become(*keys.old)  # as another process has them
     facts = read_facts()
     (finding,) = [each for each in find(facts, facts.at) if each.key == "secrets_closed"]
