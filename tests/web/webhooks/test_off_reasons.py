@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
+from portal.engine.events.catalogue import CATALOGUE
 from portal.engine.health import NOTICE, PATIENCE
 from portal.lib.clock import utcnow
 from tests.support.factories import Hook, make_webhook, publish
@@ -53,7 +54,7 @@ def test_list_and_page_say_who_turned_it_off_and_why(
     app: Flask, reason: str, listed: str, said: str
 ) -> None:
     hook, pages = off(reason), visit(app)
-    assert pages.get(LIST).rows()[0][1:3] == ["Off", f"{listed}1 of 21 events"]
+    assert pages.get(LIST).rows()[0][1:3] == ["Off", f"{listed}1 of {len(CATALOGUE)} events"]
     main = pages.get(f"{LIST}/{hook.public_id}").main
     assert said in main
     assert "Events that happen now are held until it is turned on, at most 30 days;" in main
