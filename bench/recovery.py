@@ -10,7 +10,7 @@ from bench.support.world import is_done, publish_at_once, wait_until, webhooks, 
 
 LEASES = 500
 LEASE = 8
-TIMES = {"WEBHOOK_TIMEOUT": "5", "LEASE_MARGIN": str(LEASE - 5), "SWEEP_SECONDS": "2"}
+TIMES = {"WEBHOOK_TIMEOUT": "5", "LEASE_MARGIN": str(LEASE - 5), "MAINTENANCE_SECONDS": "2"}
 # Beyond the eighth of all places that is kept for other receivers.
 PLACES = {"WEBHOOK_MAX_IN_FLIGHT": "50", "WORKER_MAX_IN_FLIGHT": "600"}
 
@@ -30,6 +30,6 @@ def run() -> Iterator[Line]:
         here.worker()
         wait_until(is_done, 60, "everything delivered")
         took = time.monotonic() - killed_at
-        note = f"{held} leases of {LEASE} s, sweep every 2 s, a receiver that takes 2 s"
+        note = f"{held} leases of {LEASE} s, maintenance every 2 s, a receiver that takes 2 s"
         yield Line("All delivered after kill -9 of the worker", f"{took:.1f} s", note)
         receiver.close()

@@ -24,14 +24,14 @@ from jobs.tasks import at_work
 from portal.config.settings import Settings
 from portal.extensions import settings
 from portal.queue import notifier
-from portal.queue.names import BACKGROUND, SWEEP_ID
+from portal.queue.names import BACKGROUND, MAINTENANCE_ID
 from portal.queue.schedule import Entry, table
 from portal.services import tasks as task_leases
 from portal.services.actions.planning import reservations
 from portal.services.alerts import runs
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.operations import retention
 from portal.services.operations.retention import WrongClock
 from portal.services.outbox import due
@@ -107,7 +107,7 @@ def prune() -> None:
 
 
 @job
-def sweep() -> None:
+def maintain() -> None:
     """Where no sender runs: settle, and notify if anything is claimable. May run twice at once."""
     if "sender" in current_app.extensions:
         return
@@ -118,9 +118,9 @@ def sweep() -> None:
         notifier.notify_tasks()
 
 
-@periodic(SWEEP_ID)
+@periodic(MAINTENANCE_ID)
 def _settle() -> None:
-    dispatch_sweep.settle()
+    dispatch_maintenance.maintain()
 
 
 class FallbackScheduler:

@@ -57,7 +57,7 @@ ENVIRONMENT = {
     "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
     "WEBHOOK_TIMEOUT": "2",
     "LEASE_MARGIN": "3",
-    "SWEEP_SECONDS": "1",
+    "MAINTENANCE_SECONDS": "1",
     "TIMEZONE": "Europe/Vienna",
     # Nothing listens here: a test that starts the portal itself says where.
     "PORT": "9",

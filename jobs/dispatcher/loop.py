@@ -70,7 +70,7 @@ class Dispatcher:
         self._database = DatabaseExecutor(engine, wake.wake)
         self._recorder = Recorder(self._database)
         self._in_flight = InFlight(settings, transport)
-        self._maintenance = Maintenance(notifier, self._database, settings.sweep_seconds)
+        self._maintenance = Maintenance(notifier, self._database, settings.maintenance_seconds)
         self._notifications = Notifications(notifier, transport)
         self._transport, self._notifier, self._wake = transport, notifier, wake
         self._connectivity, self._is_stopping = connectivity, is_stopping

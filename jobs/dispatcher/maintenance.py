@@ -15,7 +15,7 @@ from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_process
 from portal.services.dispatch import claim_types
-from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import activation
 
 MORE: Final = 0.25  # seconds, where the last ones left something to be put to rest
@@ -27,10 +27,10 @@ SHARE: Final = 0.9
 class _Found(NamedTuple):
     has_tasks: bool
     rested: int
-    is_anybody_silent: bool
+    is_any_silent: bool
 
 
-NOTHING: Final = _Found(has_tasks=False, rested=0, is_anybody_silent=False)
+NOTHING: Final = _Found(has_tasks=False, rested=0, is_any_silent=False)
 
 
 class Maintenance:
@@ -69,24 +69,25 @@ class Maintenance:
     def _do(
         self, held: Set[UUID], without: Set[int], has_sent: bool, is_behind: bool
     ) -> _Found | None:
-        dispatch_sweep.free_ended_runs(self._database.write)
+        dispatch_maintenance.reclaim_ended(self._database.write)
         is_unsure = self._was_unsure
         pause = 0.0 if self._has_more else SHARE * self._every
 
         def do(connection: Connection) -> _Found:
             if is_unsure:
-                claim_types.give_back_unknown(connection, own_process(), held)
+                claim_types.release_unknown(connection, own_process(), held)
             if has_sent:
                 heartbeats.record(connection, heartbeats.DISPATCHER, self._name)
-            if is_behind or not heartbeats.take_periodic_task(connection, heartbeats.SWEEP, pause):
+            task = heartbeats.MAINTENANCE
+            if is_behind or not heartbeats.take_periodic_task(connection, task, pause):
                 return NOTHING
-            rested = dispatch_sweep.settle_on(connection, without)
-            is_anybody_silent = dispatch_sweep.is_anybody_silent(connection)
-            return _Found(task_leases.has_due(connection), rested, is_anybody_silent)
+            rested = dispatch_maintenance.maintain_on(connection, without)
+            is_any_silent = dispatch_maintenance.is_any_silent(connection)
+            return _Found(task_leases.has_due(connection), rested, is_any_silent)
 
         found = self._database.write(do)
-        if found and found.is_anybody_silent:
-            self._database.write(dispatch_sweep.free_silent)
+        if found and found.is_any_silent:
+            self._database.write(dispatch_maintenance.reclaim_silent)
         return found
 
     def _note(self, has_sent: bool, found: _Found | None) -> None:

@@ -80,7 +80,7 @@ class Settings:
     worker_max_in_flight: int
     webhook_ca_bundle: str
     lease_margin: int
-    sweep_seconds: int
+    maintenance_seconds: int
     retention_days: int
     timezone: ZoneInfo
     currency: str
@@ -161,7 +161,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         worker_max_in_flight=number(environ, "WORKER_MAX_IN_FLIGHT", 512, 1, 4096),
         webhook_ca_bundle=certificates(environ, "WEBHOOK_CA_BUNDLE"),
         lease_margin=number(environ, "LEASE_MARGIN", 60, 1, 600),
-        sweep_seconds=number(environ, "SWEEP_SECONDS", 2, 1, 60),
+        maintenance_seconds=number(environ, "MAINTENANCE_SECONDS", 2, 1, 60),
         retention_days=number(environ, "RETENTION_DAYS", 30, 1, 3650),
         timezone=choice_of_zone(environ, "TIMEZONE", "UTC"),
         currency=currency(environ, "CURRENCY", "EUR"),
@@ -201,7 +201,7 @@ PREFIXES: Final = (
     "INBOX_",
     "LEASE_",
     "RETENTION_",
-    "SWEEP_",
+    "MAINTENANCE_",
     "TRUSTED_",
     "WEBHOOK_",
     "WORKER_",

@@ -1,4 +1,4 @@
-"""Long work: imports, bulk actions, batches. A row that the sweep notifies of as of a delivery."""
+"""Long work: imports, bulk actions, batches. Maintenance notifies of its rows as of deliveries."""
 
 import uuid
 from datetime import datetime

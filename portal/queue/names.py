@@ -8,15 +8,23 @@ QUEUES: Final = (DELIVERIES, BACKGROUND)
 
 # Jobs by their dotted names: portal never imports jobs, and a test proves that each name imports.
 DELIVER_DUE: Final = "jobs.deliver.deliver_due"
-SWEEP: Final = "jobs.periodic.sweep"
+MAINTAIN: Final = "jobs.periodic.maintain"
 RUN_TASKS: Final = "jobs.tasks.run_tasks"
 EXPIRE_RESERVATIONS: Final = "jobs.periodic.expire_reservations"
 PRUNE: Final = "jobs.periodic.prune"
 NOTICES: Final = "jobs.periodic.send_notices"
 ALERTS: Final = "jobs.periodic.look_for_alerts"
-JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS, PRUNE, NOTICES, ALERTS)
-# The sweep is one RQ job that rq-scheduler queues again and again under this id.
-SWEEP_ID: Final = "sweep"
+JOB_NAMES: Final = (
+    DELIVER_DUE,
+    MAINTAIN,
+    RUN_TASKS,
+    EXPIRE_RESERVATIONS,
+    PRUNE,
+    NOTICES,
+    ALERTS,
+)
+# Maintenance is one RQ job that rq-scheduler queues again and again under this id.
+MAINTENANCE_ID: Final = "maintenance"
 
 # Written to see whether that can be done; beside the notifier's own keys, which every user of ours
 # may set.

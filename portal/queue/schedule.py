@@ -23,10 +23,10 @@ from portal.queue.names import (
     BACKGROUND,
     DELIVERIES,
     EXPIRE_RESERVATIONS,
+    MAINTAIN,
+    MAINTENANCE_ID,
     NOTICES,
     PRUNE,
-    SWEEP,
-    SWEEP_ID,
 )
 from portal.queue.notifier import notifier
 from portal.queue.portal_job import PortalJob
@@ -50,7 +50,7 @@ class Entry:
 def table(settings: Settings) -> tuple[Entry, ...]:
     """All entries of this installation."""
     return (
-        Entry(SWEEP_ID, settings.sweep_seconds, SWEEP, DELIVERIES),
+        Entry(MAINTENANCE_ID, settings.maintenance_seconds, MAINTAIN, DELIVERIES),
         Entry("expire-reservations", 60, EXPIRE_RESERVATIONS, BACKGROUND),
         Entry("prune", 60 * 60, PRUNE, BACKGROUND),
         Entry("notices", 60, NOTICES, BACKGROUND),

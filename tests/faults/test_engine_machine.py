@@ -35,7 +35,7 @@ from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.dispatch import claim_types
-from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.dispatch.claim_types import Claim
 from portal.services.webhooks import activation, crud, secrets
 from portal.services.webhooks.activation import HeldChoice
@@ -109,7 +109,7 @@ class Engine(RuleBasedStateMachine):
     def claim_later(self, places: int, leases: bool) -> None:
         """What has failed is due again, receivers may be probed, leases may have run out."""
         self.world.let_time_pass(leases=leases)
-        self._sweep()
+        self._maintenance()
         self.claim(places)
 
     @rule(places=PLACES)
@@ -278,7 +278,7 @@ class Engine(RuleBasedStateMachine):
 
     def _claim_all(self) -> None:
         self.world.let_time_pass(leases=True)
-        self._sweep()
+        self._maintenance()
         self.in_flight = []
         self.work_at_bulk_retries(9, 0)
         self.claim(24)
@@ -288,10 +288,10 @@ class Engine(RuleBasedStateMachine):
         if in_flight:
             self._record(in_flight, [reason] * len(in_flight))
 
-    def _sweep(self) -> None:
+    def _maintenance(self) -> None:
         """It touches what rests, and what is well again."""
         before = look()
-        dispatch_sweep.settle()
+        dispatch_maintenance.maintain()
         after = look()
         for hook in before.hooks.values():
             is_left = any(each.webhook_id == hook.id for each in before.leases.values())

@@ -34,7 +34,7 @@ def live_leases() -> int:
     return db.session.execute(select(func.count(Lease.delivery_id))).scalar_one()
 
 
-def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_sweep(
+def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_round_of_maintenance(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver, 10, webhooks=40, delay=1.5)
@@ -42,7 +42,7 @@ def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_sweep(
     assert has_received(receiver, 100)
     portal.kill(WORKER)
     receiver.answer(delay=0.01)
-    with within(portal.settings.lease_seconds + portal.settings.sweep_seconds + MARGIN):
+    with within(portal.settings.lease_seconds + portal.settings.maintenance_seconds + MARGIN):
         assert settled(40)
     assert_ledger(receiver, accepted)
     interrupted = select(func.count(Attempt.id)).where(Attempt.outcome == "interrupted")
@@ -94,7 +94,7 @@ def test_a_notification_that_dies_with_the_worker_it_woke_is_made_up_for(
 ) -> None:
     """The kill comes between RQ's pop and the claim: Redis no longer knows of the job."""
     make_webhook(receiver.url)
-    with hanging_without_locks(portal, SCHEDULER):  # no sweep comes in between
+    with hanging_without_locks(portal, SCHEDULER):  # no maintenance comes in between
         assert until(lambda: workers_wait(portal))
         # It waits for the queue, so Valkey hands it the job.
         with hanging_without_locks(portal, WORKER) as pid:
@@ -150,12 +150,12 @@ def test_a_receiver_that_is_restarted_gets_everything(
     assert_ledger(receiver, accepted)
 
 
-def test_the_sweep_leaves_a_sign_of_life(portal: RunningPortal) -> None:
+def test_maintenance_leaves_a_sign_of_life(portal: RunningPortal) -> None:
     del portal
 
     def was_just_seen() -> bool:
         look_again()
-        age = heartbeats.age("sweep")
+        age = heartbeats.age("maintenance")
         return age is not None and age < 3
 
     assert until(was_just_seen)

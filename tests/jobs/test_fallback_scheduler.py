@@ -108,7 +108,7 @@ def test_what_is_long_overdue_is_done(
     assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
 
 
-def test_what_nobody_has_ever_done_is_done_at_last_and_the_sweep_is_not(
+def test_what_nobody_has_ever_done_is_done_at_last_and_maintenance_is_not(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name, less in (

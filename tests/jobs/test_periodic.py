@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from jobs.periodic import expire_reservations, look_for_alerts, prune, send_notices, sweep
+from jobs.periodic import expire_reservations, look_for_alerts, maintain, prune, send_notices
 from jobs.tasks import at_work, run_tasks
 from portal.extensions import db
 from portal.models.operations import Process
@@ -20,7 +20,7 @@ from tests.support.database.periodic_tasks import begin_periodic_task
 pytestmark = pytest.mark.both_databases
 
 DUTIES = {
-    "sweep": sweep,
+    "maintenance": maintain,
     "alerts": look_for_alerts,
     "notices": send_notices,
     "expire-reservations": expire_reservations,
@@ -39,7 +39,7 @@ def age(name: str) -> float:
 def test_each_entry_of_the_schedule_is_one(app: Flask) -> None:
     settings = app.extensions["settings"]
     assert {entry.id for entry in table(settings)} == set(DUTIES)
-    assert [entry.id for entry in table(settings) if entry.queue != BACKGROUND] == ["sweep"]
+    assert [entry.id for entry in table(settings) if entry.queue != BACKGROUND] == ["maintenance"]
 
 
 @pytest.mark.parametrize("name", DUTIES)
@@ -80,13 +80,13 @@ def test_what_comes_early_is_done_and_what_comes_in_the_first_half_of_its_minute
 def test_nobody_waits_for_whoever_takes_it() -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there everybody waits for everybody")
-    begin_periodic_task("sweep", 60)
+    begin_periodic_task("maintenance", 60)
     with db.engine.begin() as other:
-        other.execute(select(Process).where(Process.name == "sweep").with_for_update())
+        other.execute(select(Process).where(Process.name == "maintenance").with_for_update())
         with writing() as current:
-            assert not heartbeats.take_periodic_task(current.connection(), "sweep", 0)
+            assert not heartbeats.take_periodic_task(current.connection(), "maintenance", 0)
     with writing() as current:
-        assert heartbeats.take_periodic_task(current.connection(), "sweep", 0)
+        assert heartbeats.take_periodic_task(current.connection(), "maintenance", 0)
 
 
 def test_two_threads_of_a_process_do_not_work_together(app: Flask) -> None:

@@ -23,7 +23,7 @@ from tests.conftest import ENVIRONMENT
 from tests.support.servers import ValkeyServer
 from tests.support.valkey import PrivateValkey
 
-SWEEP_KEY = "rq:job:sweep"
+MAINTENANCE_KEY = "rq:job:maintenance"
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def redis(valkey: PrivateValkey) -> Redis:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load_settings(ENVIRONMENT | {"SWEEP_SECONDS": "2", "INSTANCE_DIR": str(tmp_path)})
+    return load_settings(ENVIRONMENT | {"MAINTENANCE_SECONDS": "2", "INSTANCE_DIR": str(tmp_path)})
 
 
 @pytest.fixture
 def entries(settings: Settings) -> tuple[Entry, ...]:
-    """The sweep alone, for what is the same for every entry."""
-    return tuple(each for each in table(settings) if each.id == "sweep")
+    """Maintenance alone, for what is the same for every entry."""
+    return tuple(each for each in table(settings) if each.id == "maintenance")
 
 
 def test_a_scheduler_is_well_as_long_as_it_looks(
@@ -63,54 +63,54 @@ def ids(redis: Redis) -> list[bytes]:
 
 
 def is_right(redis: Redis) -> bool:
-    job = PortalJob.fetch("sweep", connection=redis)
+    job = PortalJob.fetch("maintenance", connection=redis)
     return (
-        ids(redis) == [b"sweep"]
+        ids(redis) == [b"maintenance"]
         and (job.func_name, job.origin, job.result_ttl, job.ttl, job.timeout)
-        == ("jobs.periodic.sweep", "deliveries", -1, None, 60)
+        == ("jobs.periodic.maintain", "deliveries", -1, None, 60)
         and job.meta == {"interval": 2}
-        and redis.ttl(SWEEP_KEY) == -1
+        and redis.ttl(MAINTENANCE_KEY) == -1
     )
 
 
 def test_an_empty_redis_gets_the_whole_table(redis: Redis, entries: tuple[Entry, ...]) -> None:
-    assert reconcile(redis, entries) == ["sweep"]
+    assert reconcile(redis, entries) == ["maintenance"]
     assert is_right(redis)
 
 
 def test_a_right_schedule_is_left_alone(redis: Redis, entries: tuple[Entry, ...]) -> None:
     reconcile(redis, entries)
-    before = redis.zscore(ENTRIES, "sweep"), redis.hgetall(SWEEP_KEY)
+    before = redis.zscore(ENTRIES, "maintenance"), redis.hgetall(MAINTENANCE_KEY)
     assert reconcile(redis, entries) == []
-    assert (redis.zscore(ENTRIES, "sweep"), redis.hgetall(SWEEP_KEY)) == before
+    assert (redis.zscore(ENTRIES, "maintenance"), redis.hgetall(MAINTENANCE_KEY)) == before
 
 
 DAMAGES: dict[str, Callable[[Redis], object]] = {
     "flushed": lambda redis: redis.flushall(),
-    "job is gone": lambda redis: redis.delete(SWEEP_KEY),
-    "entry is gone": lambda redis: redis.zrem(ENTRIES, "sweep"),
-    "data cannot be read": lambda redis: redis.hset(SWEEP_KEY, "data", b"\x00garbage"),
-    "another job of ours": lambda redis: redis.hset(SWEEP_KEY, "data", PRUNE.encode()),
-    "data is a stranger's pickle": lambda redis: redis.hset(SWEEP_KEY, "data", b"\x80\x04N."),
-    "it comes once": lambda redis: redis.hdel(SWEEP_KEY, "meta"),
-    "it comes more seldom": lambda redis: redis.hset(SWEEP_KEY, "meta", b'{"interval":3}'),
-    "meta cannot be read": lambda redis: redis.hset(SWEEP_KEY, "meta", b"\xff\xff"),
-    "status cannot be read": lambda redis: redis.hset(SWEEP_KEY, "status", "nonsense"),
-    "dates cannot be read": lambda redis: redis.hset(SWEEP_KEY, "created_at", "yesterday"),
-    "it would expire": lambda redis: redis.expire(SWEEP_KEY, 60),
-    "it would not wait long": lambda redis: redis.hset(SWEEP_KEY, "ttl", 60),
-    "result would end it": lambda redis: redis.hset(SWEEP_KEY, "result_ttl", 0),
+    "job is gone": lambda redis: redis.delete(MAINTENANCE_KEY),
+    "entry is gone": lambda redis: redis.zrem(ENTRIES, "maintenance"),
+    "data cannot be read": lambda redis: redis.hset(MAINTENANCE_KEY, "data", b"\x00garbage"),
+    "another job of ours": lambda redis: redis.hset(MAINTENANCE_KEY, "data", PRUNE.encode()),
+    "data is a stranger's pickle": lambda redis: redis.hset(MAINTENANCE_KEY, "data", b"\x80\x04N."),
+    "it comes once": lambda redis: redis.hdel(MAINTENANCE_KEY, "meta"),
+    "it comes more seldom": lambda redis: redis.hset(MAINTENANCE_KEY, "meta", b'{"interval":3}'),
+    "meta cannot be read": lambda redis: redis.hset(MAINTENANCE_KEY, "meta", b"\xff\xff"),
+    "status cannot be read": lambda redis: redis.hset(MAINTENANCE_KEY, "status", "nonsense"),
+    "dates cannot be read": lambda redis: redis.hset(MAINTENANCE_KEY, "created_at", "yesterday"),
+    "it would expire": lambda redis: redis.expire(MAINTENANCE_KEY, 60),
+    "it would not wait long": lambda redis: redis.hset(MAINTENANCE_KEY, "ttl", 60),
+    "result would end it": lambda redis: redis.hset(MAINTENANCE_KEY, "result_ttl", 0),
     "written by a clock that is ahead": lambda redis: redis.zadd(
-        ENTRIES, {"sweep": time.time() + 2 * 2 + 30}
+        ENTRIES, {"maintenance": time.time() + 2 * 2 + 30}
     ),
     "a callback was added": lambda redis: redis.hset(
-        SWEEP_KEY, "success_callback_name", "os.abort"
+        MAINTENANCE_KEY, "success_callback_name", "os.abort"
     ),
-    "it would be repeated": lambda redis: redis.hset(SWEEP_KEY, "repeats_left", 7),
-    "on another queue": lambda redis: redis.hset(SWEEP_KEY, "origin", "background"),
+    "it would be repeated": lambda redis: redis.hset(MAINTENANCE_KEY, "repeats_left", 7),
+    "on another queue": lambda redis: redis.hset(MAINTENANCE_KEY, "origin", "background"),
     "a second entry without a job": lambda redis: redis.zadd(ENTRIES, {"lost": time.time()}),
     "an id that is no text": lambda redis: redis.zadd(ENTRIES, {b"\xff\xfe": time.time()}),
-    "wrong type": lambda redis: (redis.delete(SWEEP_KEY), redis.set(SWEEP_KEY, "text")),
+    "wrong type": lambda redis: (redis.delete(MAINTENANCE_KEY), redis.set(MAINTENANCE_KEY, "text")),
 }
 
 
@@ -123,7 +123,7 @@ def test_it_repairs(
     assert reconcile(redis, entries)
     assert is_right(redis)
     Scheduler(connection=redis, job_class=PortalJob).enqueue_jobs()
-    assert redis.lrange("rq:queue:deliveries", 0, -1) == [b"sweep"]
+    assert redis.lrange("rq:queue:deliveries", 0, -1) == [b"maintenance"]
     assert reconcile(redis, entries) == []
 
 
@@ -131,7 +131,7 @@ def test_one_that_is_due_two_rounds_from_now_is_right(
     redis: Redis, entries: tuple[Entry, ...]
 ) -> None:
     reconcile(redis, entries)
-    redis.zadd(ENTRIES, {"sweep": time.time() + 2 * 2 + 1})
+    redis.zadd(ENTRIES, {"maintenance": time.time() + 2 * 2 + 1})
     assert reconcile(redis, entries) == []
 
 
@@ -141,10 +141,10 @@ def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_lo
     scheduler = Scheduler(connection=redis, queue_name="deliveries")
     strange = ["copy", "theirs", *(f"{number}-{'x' * 60}" for number in range(5))]
     for id_ in strange:
-        name = "jobs.periodic.sweep" if id_ == "copy" else "their.module.work"
+        name = "jobs.periodic.maintain" if id_ == "copy" else "their.module.work"
         scheduler.schedule(datetime.now(UTC), name, interval=1, id=id_)
-    assert sorted(reconcile(redis, entries)) == sorted([*strange, "sweep"])
-    assert sorted(ids(redis)) == [b"sweep"]
+    assert sorted(reconcile(redis, entries)) == sorted([*strange, "maintenance"])
+    assert sorted(ids(redis)) == [b"maintenance"]
     assert not redis.exists(*(f"rq:job:{id_}" for id_ in strange))
     told = ", ".join(f"'{number}-{'x' * 38}'" for number in range(5))
     assert caplog.messages == [f"Took off the schedule what this portal did not put there: {told}."]
@@ -175,17 +175,17 @@ def test_what_a_stranger_calls_an_entry_makes_no_line_of_its_own(
 
 def test_a_changed_interval_takes_effect(redis: Redis, settings: Settings) -> None:
     reconcile(redis, table(settings))
-    slower = table(replace(settings, sweep_seconds=7))
-    assert reconcile(redis, slower) == ["sweep"]
-    assert PortalJob.fetch("sweep", connection=redis).meta == {"interval": 7}
+    slower = table(replace(settings, maintenance_seconds=7))
+    assert reconcile(redis, slower) == ["maintenance"]
+    assert PortalJob.fetch("maintenance", connection=redis).meta == {"interval": 7}
 
 
 def test_the_entry_outlives_its_runs(redis: Redis, entries: tuple[Entry, ...]) -> None:
     reconcile(redis, entries)
     for _ in range(3):
-        redis.zadd(ENTRIES, {"sweep": time.time() - 1})
+        redis.zadd(ENTRIES, {"maintenance": time.time() - 1})
         Scheduler(connection=redis, job_class=PortalJob).enqueue_jobs()
-    assert redis.lrange("rq:queue:deliveries", 0, -1) == [b"sweep"] * 3
+    assert redis.lrange("rq:queue:deliveries", 0, -1) == [b"maintenance"] * 3
     assert is_right(redis)
 
 
@@ -194,7 +194,7 @@ def test_what_comes_by_the_clock_and_how_often(redis: Redis, settings: Settings)
     jobs = (PortalJob.fetch(each.decode(), connection=redis) for each in ids(redis))
     found = {job.id: (job.func_name, job.origin, job.meta["interval"]) for job in jobs}
     assert found == {
-        "sweep": ("jobs.periodic.sweep", "deliveries", 2),
+        "maintenance": ("jobs.periodic.maintain", "deliveries", 2),
         "expire-reservations": ("jobs.periodic.expire_reservations", "background", 60),
         "prune": ("jobs.periodic.prune", "background", 3600),
         "notices": ("jobs.periodic.send_notices", "background", 60),

@@ -64,10 +64,10 @@ def test_who_ends_in_peace_is_missed_by_nobody(valkey: PrivateValkey, tmp_path: 
     assert signs(url) == []
 
 
-def test_it_queues_the_sweep_again_and_again(scheduler: Process, valkey: PrivateValkey) -> None:
+def test_it_queues_maintenance_again_and_again(scheduler: Process, valkey: PrivateValkey) -> None:
     redis = valkey.client()
     assert until(lambda: redis.llen(QUEUE) >= 3)
-    assert set(redis.lrange(QUEUE, 0, -1)) == {b"sweep"}
+    assert set(redis.lrange(QUEUE, 0, -1)) == {b"maintenance"}
     assert scheduler.stop() == 0
 
 
@@ -83,7 +83,7 @@ def test_it_goes_on_over_an_entry_that_cannot_be_read(
 ) -> None:
     redis = valkey.client()
     assert until(lambda: redis.llen(QUEUE) >= 1)
-    redis.hset("rq:job:sweep", "data", b"\x00garbage")
+    redis.hset("rq:job:maintenance", "data", b"\x00garbage")
     redis.delete(QUEUE)
     assert until(lambda: redis.llen(QUEUE) >= 2)
     assert scheduler.process.poll() is None

@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
 from rq_scheduler import Scheduler
 
-from portal.queue.names import DELIVERIES, SWEEP
+from portal.queue.names import DELIVERIES, MAINTAIN
 from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import ENTRIES
 from tests.conftest import ENVIRONMENT, migrate_to_head
@@ -55,7 +55,9 @@ class Attack:
 
     def store(self, fields: dict[str, object], id_: str = "") -> None:
         """The same, in no queue."""
-        job = PortalJob.create(SWEEP, id=id_ or self.id, connection=self.redis, origin=DELIVERIES)
+        job = PortalJob.create(
+            MAINTAIN, id=id_ or self.id, connection=self.redis, origin=DELIVERIES
+        )
         job.result_ttl = 0
         job.save()
         for name, value in fields.items():
@@ -182,9 +184,9 @@ def test_each_does_nothing_and_is_told_of_in_one_line(
     said = [process.output for process in (scheduler, worker)]
     names = {f"strange-{attack.__name__}" for attack in ATTACKS}
     assert until(lambda: not untold(names, said)), untold(names, said)
-    # What was there before has had its turn once a sweep of the schedule has had its own.
-    redis.delete("rq:results:sweep")
-    assert until(lambda: redis.exists("rq:results:sweep") == 1), said[1].read_text()
+    # What was there before has had its turn once maintenance of the schedule has had its own.
+    redis.delete("rq:results:maintenance")
+    assert until(lambda: redis.exists("rq:results:maintenance") == 1), said[1].read_text()
     assert until(lambda: not names & {id_.decode() for id_ in redis.lrange(QUEUE, 0, -1)})
     scheduler.stop()
     worker.stop()
@@ -196,7 +198,7 @@ def test_each_does_nothing_and_is_told_of_in_one_line(
     assert not [line for line in lines if "error" in line], lines
     assert not names & {id_.decode() for id_ in redis.zrange(ENTRIES, 0, -1)}
     assert redis.zcard(f"rq:scheduled:{DELIVERIES}") == 0
-    assert redis.zscore(ENTRIES, "sweep") is not None
+    assert redis.zscore(ENTRIES, "maintenance") is not None
 
 
 def untold(names: set[str], said: list[Path]) -> set[str]:
@@ -211,11 +213,11 @@ def test_an_id_that_is_no_text_is_left_out_and_the_worker_goes_on(
     redis = valkey.client()
     start("scheduler")
     worker = start("worker", DELIVERIES)
-    assert until(lambda: redis.exists("rq:results:sweep") == 1), worker.output.read_text()
+    assert until(lambda: redis.exists("rq:results:maintenance") == 1), worker.output.read_text()
     redis.lpush(QUEUE, b"\xff", b"\xfe")
     assert worker.says("Left out a job with an odd id"), worker.output.read_text()
-    redis.delete("rq:results:sweep")
-    assert until(lambda: redis.exists("rq:results:sweep") == 1), worker.output.read_text()
+    redis.delete("rq:results:maintenance")
+    assert until(lambda: redis.exists("rq:results:maintenance") == 1), worker.output.read_text()
     left = redis.lrange(QUEUE, 0, -1) + redis.lrange(f"{QUEUE}:intermediate", 0, -1)
     assert not {b"\xff", b"\xfe"} & set(left)
     assert worker.stop() == 0
@@ -228,11 +230,11 @@ def test_what_the_version_before_left_in_redis_is_notified_of_again(
     redis = valkey.client()
     Queue(DELIVERIES, connection=redis).enqueue_call("jobs.deliver.deliver_due", ttl=900)
     Scheduler(DELIVERIES, connection=redis).schedule(
-        datetime.now(UTC), SWEEP, interval=1, id="sweep", queue_name=DELIVERIES
+        datetime.now(UTC), MAINTAIN, interval=1, id="maintenance", queue_name=DELIVERIES
     )
-    assert Job.fetch("sweep", connection=redis).func_name == SWEEP
+    assert Job.fetch("maintenance", connection=redis).func_name == MAINTAIN
     start("scheduler")
     worker = start("worker", DELIVERIES)
-    assert until(lambda: redis.exists("rq:results:sweep") == 1), worker.output.read_text()
-    assert PortalJob.fetch("sweep", connection=redis).func_name == SWEEP
+    assert until(lambda: redis.exists("rq:results:maintenance") == 1), worker.output.read_text()
+    assert PortalJob.fetch("maintenance", connection=redis).func_name == MAINTAIN
     assert worker.stop() == 0

@@ -13,7 +13,7 @@ from redis import Redis
 from rq.exceptions import NoSuchJobError
 from rq.job import JobStatus
 
-from portal.queue.names import DELIVERIES, JOB_NAMES, SWEEP
+from portal.queue.names import DELIVERIES, JOB_NAMES, MAINTAIN
 from portal.queue.portal_job import (
     MOST_BYTES,
     PortalJob,
@@ -30,7 +30,7 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 
 
 def stored(redis: Redis, **fields: Any) -> str:
-    job = PortalJob.create(SWEEP, connection=redis, origin=DELIVERIES, id="one")
+    job = PortalJob.create(MAINTAIN, connection=redis, origin=DELIVERIES, id="one")
     job.save()
     redis.hset(job.key, mapping=fields) if fields else None
     return job.id
@@ -47,7 +47,9 @@ def test_a_job_of_ours_comes_back_as_it_was(redis: Redis, name: str) -> None:
 
 
 def test_what_rq_writes_into_a_job_of_ours_is_kept(redis: Redis) -> None:
-    job = PortalJob.create(SWEEP, connection=redis, origin=DELIVERIES, id="one", description="why")
+    job = PortalJob.create(
+        MAINTAIN, connection=redis, origin=DELIVERIES, id="one", description="why"
+    )
     job.timeout, job.ttl, job.result_ttl, job.failure_ttl = 1, 2, 3, 4
     job.enqueue_at_front, job.worker_name, job.status = True, "w1", JobStatus.STARTED
     moments = ("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat")
@@ -65,7 +67,7 @@ def test_what_rq_writes_into_a_job_of_ours_is_kept(redis: Redis) -> None:
 STRANGE = {
     "another function": {"data": b"os.system"},
     "no data": {"data": b""},
-    "JSON": {"data": json.dumps([SWEEP, None, [], {}])},
+    "JSON": {"data": json.dumps([MAINTAIN, None, [], {}])},
     "bytes that are no text": {"data": b"\xff\xfe"},
     "longer than ours": {"description": "x" * MOST_BYTES},
     "what unfolds": {"data": zlib.compress(b"x" * 1_000_000)},
@@ -122,7 +124,7 @@ def test_one_with_what_no_job_of_ours_carries_is_none_of_ours(
 
 def test_what_rq_leaves_in_one_that_failed_is_not_read(redis: Redis) -> None:
     stored(redis, exc_info="x" * 5000, group_id="")
-    assert PortalJob.fetch("one", connection=redis).func_name == SWEEP
+    assert PortalJob.fetch("one", connection=redis).func_name == MAINTAIN
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from jobs import tasks as job
-from jobs.periodic import sweep
+from jobs.periodic import maintain
 from jobs.stop_flag import stop
 from portal.database.engine import database_now
 from portal.extensions import db
@@ -123,14 +123,14 @@ def test_a_kind_that_nobody_knows_fails_in_words_and_holds_up_no_other(app: Flas
     assert fresh(other).state == TaskState.DONE
 
 
-def test_the_sweep_notifies_for_what_is_due_and_for_nothing_else(redis: Redis) -> None:
-    sweep()
+def test_maintenance_notifies_for_what_is_due_and_for_nothing_else(redis: Redis) -> None:
+    maintain()
     assert queued(redis) == 0
     start()
     redis.flushall()
     for _ in range(2):
         let_periodic_tasks_age(10)
-        sweep()
+        maintain()
     assert queued(redis) == 1
 
 

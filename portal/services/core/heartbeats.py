@@ -23,7 +23,7 @@ from portal.services.core.unit_of_work import database_time, insert_or_ignore, s
 
 log = logging.getLogger(__name__)
 
-SWEEP: Final = "sweep"
+MAINTENANCE: Final = "maintenance"
 DISPATCHER: Final = "dispatcher"
 WEB: Final = "web"
 SCHEDULER: Final = "scheduler"

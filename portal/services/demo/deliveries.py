@@ -29,7 +29,7 @@ from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import MOST_TICKED, Selection
 from portal.services.deliveries.dismissals import dismiss_chosen
 from portal.services.demo.register import Story
-from portal.services.dispatch import record, sweep
+from portal.services.dispatch import maintenance, record
 from portal.services.dispatch.claim import claim
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Composer
@@ -165,7 +165,7 @@ class Sender:
             self._clock = due_at + PICKED_UP_AFTER
             with frozen(self._clock):
                 self._story.work()
-                sweep.settle_on(self._current.connection())
+                maintenance.maintain_on(self._current.connection())
             while self._send():
                 pass
 

@@ -167,7 +167,7 @@ def release(connection: Connection, sent: Sequence[Claim], unsent: Sequence[Clai
     return True
 
 
-def give_back_unknown(connection: Connection, run: UUID, held: Collection[UUID]) -> None:
+def release_unknown(connection: Connection, run: UUID, held: Collection[UUID]) -> None:
     """Remove the leases of this run whose tokens it does not hold: they were committed, and it was
     never told, so nothing was sent under them. They are due at once and counted as nothing."""
     mine = delete(Lease).where(Lease.run == run)

@@ -415,12 +415,12 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 
 # Seconds. Each worker for deliveries looks every two.
-SWEEP_IS_LATE: Final = 30.0
+MAINTENANCE_IS_LATE: Final = 30.0
 DUE_IS_LATE: Final = 60.0
 MAIL_IS_TRIED_AGAIN: Final = 180.0
 DISK_IS_SHORT: Final = 1024**3  # bytes
 DISK_IS_FULL: Final = 200 * 1024**2
-# Those with heartbeats; what a dispatcher or a sweep writes beside it ends without a word.
+# Those with heartbeats; what a dispatcher or its maintenance writes beside it ends without a word.
 BEATING: Final = (
     heartbeats.WEB,
     worker_of(DELIVERIES),
@@ -508,16 +508,16 @@ def _is_replaced(lost: ProcessStatus, facts: Facts) -> bool:
     )
 
 
-def _sweep(facts: Facts, now: datetime) -> Iterator[Finding]:
+def _maintenance(facts: Facts, now: datetime) -> Iterator[Finding]:
     senders = processes_of(facts, worker_of(DELIVERIES), heartbeats.DISPATCHER)
     if facts.trouble or not is_readable(facts) or not senders:
         return
-    swept_at = last_sweep(facts)
-    age = None if swept_at is None else (now - swept_at).total_seconds()
-    if age is None or age > max(SWEEP_IS_LATE, 3 * facts.settings.sweep_seconds):
+    maintained_at = last_maintenance(facts)
+    age = None if maintained_at is None else (now - maintained_at).total_seconds()
+    if age is None or age > max(MAINTENANCE_IS_LATE, 3 * facts.settings.maintenance_seconds):
         since = "" if age is None else f" The last time was {in_words(age)} ago."
         yield Finding(
-            "no_sweep",
+            "no_maintenance",
             Level.DANGER,
             f"No process checks for due deliveries.{since}",
             "Restart the workers, and look in their logs.",
@@ -583,7 +583,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     _workers,
     _silent,
     senders_connect,
-    _sweep,
+    _maintenance,
     _late,
     alerts_are_looked_for,
     _disks,
@@ -608,6 +608,6 @@ def processes_of(facts: Facts, *kinds: str) -> list[ProcessStatus]:
     return list({(process.host, process.pid): process for process in alive}.values())
 
 
-def last_sweep(facts: Facts) -> datetime | None:
+def last_maintenance(facts: Facts) -> datetime | None:
     """Return when somebody last looked for what is due."""
-    return facts.last_seen(heartbeats.SWEEP)
+    return facts.last_seen(heartbeats.MAINTENANCE)

@@ -12,7 +12,7 @@ from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import worker_of
 from portal.services.core.queries import COUNT_LIMIT
-from portal.services.operations.findings import last_sweep, processes_of
+from portal.services.operations.findings import last_maintenance, processes_of
 from portal.services.operations.health import Disk, Facts
 
 Lines = list[tuple[str, str]]
@@ -20,7 +20,7 @@ Lines = list[tuple[str, str]]
 
 def sending_lines(facts: Facts, now: datetime) -> Lines:
     """Return what waits, and when somebody last looked for it."""
-    backlog, swept_at = facts.backlog, last_sweep(facts)
+    backlog, last_at = facts.backlog, last_maintenance(facts)
     if backlog is None:
         return []
     oldest = backlog.oldest_due_at
@@ -32,7 +32,10 @@ def sending_lines(facts: Facts, now: datetime) -> Lines:
             "Longest wait to be sent",
             nothing if oldest is None else in_words((now - oldest).total_seconds()),
         ),
-        ("Last check for due deliveries", relative(swept_at, now) if swept_at else "Never"),
+        (
+            "Last check for due deliveries",
+            relative(last_at, now) if last_at else "Never",
+        ),
     ]
 
 

@@ -1,5 +1,5 @@
-"""What is claimable now, asked in one way by the dispatcher, the sweep and whoever says "more is
-due"."""
+"""What is claimable now, asked in one way by the dispatcher, its maintenance and whoever says "more
+is due"."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -134,9 +134,9 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     """Hold the open deliveries of a webhook that is off, or stop those of a deleted one, tests too;
     return how many.
 
-    The oldest `RESTED_A_STEP`, or `every` one: the rest is the sweep's, and nobody claims it
-    meanwhile. A waiting manual attempt first gets its earlier status back. Nothing changes for an
-    active webhook, for what is being sent, and for tests of a webhook that is off.
+    The oldest `RESTED_A_STEP`, or `every` one: the rest is left to maintenance, and nobody claims
+    it meanwhile. A waiting manual attempt first gets its earlier status back. Nothing changes for
+    an active webhook, for what is being sent, and for tests of a webhook that is off.
     """
     webhook = connection.execute(_state_of(webhook_id)).one_or_none()
     if webhook is None or (webhook.deleted_at is None and webhook.state == WebhookState.ACTIVE):

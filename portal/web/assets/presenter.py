@@ -477,20 +477,20 @@ def _copy(asset: Asset) -> list[Button]:
 DETAILS: Final = "assets.show"
 TIMELINE: Final = "asset_parts.timeline"
 RESERVATIONS: Final = "asset_parts.reservations"
-MAINTENANCE: Final = "asset_parts.maintenance"
+MAINTAIN: Final = "asset_parts.maintenance"
 STOCK: Final = "stock.moves"
 DELIVERIES: Final = "asset_parts.deliveries"
 
 # The tabs of each kind, by the name of their route.
 TABS: Final = {
-    AssetKind.ITEM: (DETAILS, TIMELINE, RESERVATIONS, MAINTENANCE, DELIVERIES),
+    AssetKind.ITEM: (DETAILS, TIMELINE, RESERVATIONS, MAINTAIN, DELIVERIES),
     AssetKind.STOCK: (DETAILS, TIMELINE, STOCK, DELIVERIES),
 }
 TAB_LABELS: Final = {
     DETAILS: "Details",
     TIMELINE: "Timeline",
     RESERVATIONS: "Reservations",
-    MAINTENANCE: "Maintenance",
+    MAINTAIN: "Maintenance",
     STOCK: "Stock",
     DELIVERIES: "Webhook deliveries",
 }
@@ -530,4 +530,4 @@ def tabs_of(state: AssetState) -> list[Tab]:
 
 
 def _counts(plans: Plans) -> dict[str, int]:
-    return {RESERVATIONS: len(plans.reservations), MAINTENANCE: len(plans.maintenances)}
+    return {RESERVATIONS: len(plans.reservations), MAINTAIN: len(plans.maintenances)}

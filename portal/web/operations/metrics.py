@@ -91,10 +91,12 @@ def _delivering(facts: Facts) -> Iterator[Metric]:
         is_offline = any(sender.host == machine and sender.offline_since for sender in senders)
         offline.add_metric([machine], float(is_offline))
     yield offline
-    swept_at = findings.last_sweep(facts)
-    if swept_at is not None:
-        age = _gauge(f"{heartbeats.SWEEP}_age_seconds", "Since somebody looked for what is due")
-        age.add_metric([], max(0.0, (now - swept_at).total_seconds()))
+    last_at = findings.last_maintenance(facts)
+    if last_at is not None:
+        age = _gauge(
+            f"{heartbeats.MAINTENANCE}_age_seconds", "Since somebody looked for what is due"
+        )
+        age.add_metric([], max(0.0, (now - last_at).total_seconds()))
         yield age
     oldest = facts.backlog.oldest_due_at if facts.backlog else None
     wait = _gauge("oldest_due_seconds", "How long the oldest delivery that could go has waited")

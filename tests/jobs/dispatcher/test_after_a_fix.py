@@ -16,7 +16,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import activation, crud, secrets
 from portal.services.webhooks.held_deliveries import count_waiting, send_waiting
 from portal.services.webhooks.rules import SecretMode, WebhookValues
@@ -158,7 +158,7 @@ def test_a_person_has_what_waits_sent_within_a_minute(ana: Actor) -> None:
     support = make_user("support").actor
     assert send_waiting(support, hook.public_id) == 4
     assert (waits(hook), send_waiting(support, hook.public_id)) == (0, 0)
-    dispatch_sweep.settle()
+    dispatch_maintenance.maintain()
     with writing() as current:
         soon = database_now(current.connection()) + timedelta(minutes=1)
     assert all(each.due_at <= soon for each in deliveries())

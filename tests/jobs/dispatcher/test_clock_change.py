@@ -12,7 +12,7 @@ from rq_scheduler import Scheduler
 
 from jobs.deliver import deliver_due
 from portal.extensions import settings
-from portal.queue.names import SWEEP_ID
+from portal.queue.names import MAINTENANCE_ID
 from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import ENTRIES, reconcile, table
 from tests.jobs.dispatcher.delivery_clock import only_delivery
@@ -68,8 +68,8 @@ def test_a_retry_and_the_schedule_go_on_as_if_nothing_had_happened(
         first, second = receiver.received
         assert 1.7 <= second.at - first.at < A_WHILE
         Scheduler(connection=redis, job_class=PortalJob).enqueue_jobs()
-        assert SWEEP_ID.encode() in redis.lrange("rq:queue:deliveries", 0, -1)
-        assert abs(redis.zscore(ENTRIES, SWEEP_ID) - time.time()) < A_WHILE
+        assert MAINTENANCE_ID.encode() in redis.lrange("rq:queue:deliveries", 0, -1)
+        assert abs(redis.zscore(ENTRIES, MAINTENANCE_ID) - time.time()) < A_WHILE
         assert reconcile(redis, table(settings())) == []
     finally:
         app.extensions["settings"] = usual

@@ -252,7 +252,7 @@ def test_the_portals_own_port_is_open_to_what_goes_to_the_inbox_alone(app: Flask
     assert [each.reason for each in deliveries()] == ["blocked", "refused"]
 
 
-def test_while_a_dispatcher_runs_it_is_the_sweep(
+def test_while_a_dispatcher_runs_it_does_the_maintenance(
     app: Flask, redis: Redis, receiver: Receiver
 ) -> None:
     ana = make_user().actor
@@ -272,7 +272,7 @@ def test_while_a_dispatcher_runs_it_is_the_sweep(
     assert redis.exists(notifier.TASKS_QUEUED)
     db.session.rollback()
     assert {each.kind for each in heartbeats.processes()} == {
-        heartbeats.SWEEP,
+        heartbeats.MAINTENANCE,
         heartbeats.DISPATCHER,
     }
 
@@ -281,7 +281,7 @@ def test_a_long_queue_is_put_to_rest_without_the_usual_pause(
     app: Flask, having: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until that is done, every look asks about all of it."""
-    having(sweep_seconds=3600.0, webhook_timeout=LONG)
+    having(maintenance_seconds=3600.0, webhook_timeout=LONG)
     monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
     off = make_webhook(state="off")
     for _ in range(5):

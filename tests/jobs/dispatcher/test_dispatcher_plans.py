@@ -19,8 +19,8 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.dispatch import record
-from portal.services.dispatch import sweep as dispatch_sweep
 from tests.jobs.dispatcher.delivery_clock import ended, only_delivery
 from tests.support.database.statements import asked
 from tests.support.deliveries import make_many
@@ -81,7 +81,7 @@ def test_no_statement_reads_a_whole_table() -> None:
             dispatch_claim.claim(writer, 30)
             gone = update(Webhook).where(Webhook.id == claims[0].webhook.id)
             writer.execute(gone.values(deleted_at=utcnow()))
-            assert dispatch_sweep.settle_on(writer) > 0
+            assert dispatch_maintenance.maintain_on(writer) > 0
     assert len(claims) == 24
     assert len(plans) > 12
     for is_bad in (reads_all, compares_each_with_each):

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from jobs import supervisor, worker
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import loop, thread
-from jobs.periodic import sweep
+from jobs.periodic import maintain
 from jobs.stop_flag import stop
 from portal.extensions import db, settings
 from portal.queue import notifier
@@ -106,7 +106,7 @@ def test_the_job_waits_for_a_full_sender_no_longer_than_half_a_second(
 def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it would sleep for an hour."""
     monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)
-    monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=3600))
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), maintenance_seconds=3600))
     with running_sender(app) as sender:
         assert "sender" in {thread.name for thread in threading.enumerate()}
         for _ in range(2):
@@ -278,7 +278,7 @@ def test_it_has_signed_before_it_claims(app: Flask, receiver: Receiver) -> None:
     assert all(each == ["worker deliveries"] for each in signed)
 
 
-def test_the_sweeps_job_leaves_everything_to_it(app: Flask) -> None:
+def test_the_maintenance_job_leaves_everything_to_it(app: Flask) -> None:
     asked: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -286,6 +286,6 @@ def test_the_sweeps_job_leaves_everything_to_it(app: Flask) -> None:
 
     with running_sender(app):
         event.listen(db.engine, "before_cursor_execute", note)
-        sweep()
+        maintain()
         event.remove(db.engine, "before_cursor_execute", note)
     assert asked == []

@@ -9,7 +9,7 @@ from jobs.deliver import deliver_due
 from portal.database.engine import database_now
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.outbox import due
 from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
@@ -75,7 +75,7 @@ def test_a_success_opens_it_and_the_rest_follows_within_a_minute(receiver: Recei
     end_pause()
     deliver_due()
     assert not webhook(hook.id).throttled
-    dispatch_sweep.settle()
+    dispatch_maintenance.maintain()
     with writing() as current:
         soon = database_now(current.connection()) + timedelta(seconds=61)
     rest = [each for each in deliveries() if each.status == "retrying"]

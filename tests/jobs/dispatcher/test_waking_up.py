@@ -18,7 +18,7 @@ from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import BROKEN_AFTER
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import sweep
+from portal.services.dispatch import maintenance
 from portal.services.operations.readiness import Readiness
 from tests.jobs.dispatcher.delivery_clock import claim, leases
 from tests.jobs.dispatcher.test_dispatcher_steps import a_dispatcher
@@ -116,7 +116,7 @@ def test_nobody_takes_what_it_claims_before_its_next_beat(
     with a_dispatcher() as dispatcher:
         assert len(database.write(dispatcher._claiming()) or ()) == 1
     others_judge()
-    sweep.settle()
+    maintenance.maintain()
     assert under_way() == 1
 
 
@@ -129,13 +129,13 @@ def test_whoever_is_heard_of_between_the_look_and_the_end_keeps_what_it_has(
     stand_still(20)
     own = heartbeats.own_process()
     others_judge()
-    assert sweep.is_anybody_silent(db.session.connection())
+    assert maintenance.is_any_silent(db.session.connection())
     heard(own)
     with writing() as current:
-        assert sweep.free_silent(current.connection()) == set()
+        assert maintenance.reclaim_silent(current.connection()) == set()
     assert under_way() == 1
     pass_by(16)
     others_judge()
     with writing() as current:
-        assert sweep.free_silent(current.connection()) == {own}
+        assert maintenance.reclaim_silent(current.connection()) == {own}
     assert under_way() == 0

@@ -41,10 +41,10 @@ main()
 """
 
 
-def last_sweep(database: str) -> str | None:
+def last_maintenance(database: str) -> str | None:
     engine = create_engine(database, **engine_options(database))
     with engine.connect() as connection:
-        found = connection.execute(text("SELECT seen_at FROM processes WHERE kind = 'sweep'"))
+        found = connection.execute(text("SELECT seen_at FROM processes WHERE kind = 'maintenance'"))
         value = found.scalar_one_or_none()
     engine.dispose()
     return None if value is None else str(value)
@@ -144,7 +144,7 @@ def test_its_lines_carry_the_id_of_the_request_that_asked(
     assert "Started note" not in {line["message"] for line in lines}
 
 
-def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
+def test_it_maintains_and_repairs_the_schedule_when_no_scheduler_does(
     start: Start, valkey: PrivateValkey, database: str
 ) -> None:
     engine = create_engine(database, **engine_options(database))
@@ -152,9 +152,9 @@ def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
         connection.execute(text("DELETE FROM processes"))
     engine.dispose()
     start()
-    assert until(lambda: last_sweep(database) is not None)
+    assert until(lambda: last_maintenance(database) is not None)
     scheduled = partial(valkey.client().zrange, "rq:scheduler:scheduled_jobs", 0, -1)
-    assert until(lambda: b"sweep" in scheduled())
+    assert until(lambda: b"maintenance" in scheduled())
 
 
 def test_it_does_not_begin_with_keys_that_open_nothing(

@@ -24,7 +24,7 @@ from portal.models.tasks import Task
 from portal.models.webhooks import InboxMessage, Webhook
 from portal.services.actions.planning import reservations
 from portal.services.core.unit_of_work import session, writing
-from portal.services.dispatch import sweep
+from portal.services.dispatch import maintenance
 from portal.services.operations import retention
 from portal.services.webhooks import activation, crud, held_deliveries, keys
 from portal.services.webhooks.activation import HeldChoice
@@ -97,7 +97,7 @@ def off_and_on_again() -> Any:
         for number in range(3 * MANY):
             publish(asset_id=number)
         activation.turn_off(admin, hook.public_id)
-        _sweep_until_all_rests()
+        _maintain_until_all_rests()
         statuses = _statuses_of(hook.id)
         assert set(statuses) == {"held"}
         activation.turn_on(admin, hook.public_id, HeldChoice.SEND)
@@ -108,7 +108,7 @@ def off_and_on_again() -> Any:
 
 
 def on_again_in_the_middle() -> Any:
-    """Turned on before the sweep has come to the end: nothing goes out unasked."""
+    """Turned on before maintenance has come to the end: nothing goes out unasked."""
     admin, hook = make_user(name="Ana").actor, make_webhook()
     for number in range(3 * MANY):
         publish(asset_id=number)
@@ -125,7 +125,7 @@ def deleted() -> Any:
     for number in range(3 * MANY):
         publish(asset_id=number)
     crud.delete(admin, hook.public_id)
-    _sweep_until_all_rests()
+    _maintain_until_all_rests()
     statuses = _statuses_of(hook.id)
     assert set(statuses) == {"stopped"}
     return statuses
@@ -150,7 +150,7 @@ def spread() -> Any:
     for number in range(4 * MANY):
         make_delivery(hooks[number % 2], status="retrying", due_at=later)
     make_delivery(make_webhook(), status="retrying", due_at=later)
-    moved = _sweep_until_all_rests()
+    moved = _maintain_until_all_rests()
     due = [row.due_at < soon for row in every(Delivery)]
     assert due == [True] * 4 * MANY + [False]
     return moved, [row.reopened_at for row in every(Webhook)]
@@ -205,14 +205,14 @@ def _how_many(kind: type[Any]) -> int:
     return session().execute(select(func.count()).select_from(kind)).scalar_one()
 
 
-def _sweep_until_all_rests() -> int:
+def _maintain_until_all_rests() -> int:
     touched = 0
     for _ in range(12 * MANY):
-        some = sweep.settle()
+        some = maintenance.maintain()
         touched += some
         if not some:
             return touched
-    raise AssertionError("the sweep comes to no end")
+    raise AssertionError("maintenance comes to no end")
 
 
 def _statuses_of(hook_id: int) -> list[str]:

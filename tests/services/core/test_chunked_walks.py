@@ -25,7 +25,7 @@ from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries import log as log_pages
-from portal.services.dispatch import sweep
+from portal.services.dispatch import maintenance
 from portal.services.operations import retention
 from portal.services.outbox import rollups
 from portal.services.webhooks import activation, held_deliveries, keys, rows
@@ -70,7 +70,7 @@ WALKS: dict[Callable[[], Any], Sequence[Bound]] = {
     chunked_upkeep.on_again_in_the_middle: OFF,
     chunked_upkeep.deleted: OFF,
     chunked_upkeep.chosen_one_by_one: [(held_deliveries, "CHUNK"), (activation, "A_STATEMENT")],
-    chunked_upkeep.spread: [(sweep, "SPREAD_A_STEP")],
+    chunked_upkeep.spread: [(maintenance, "SPREAD_A_STEP")],
     chunked_upkeep.a_new_key: [(keys, "BATCH")],
     chunked_upkeep.reservations_that_run_out: [(reservations, "EXPIRED_A_RUN")],
     chunked_upkeep.recording: [(recorder, "FLUSH_AT"), (recorder, "RESULTS_A_WRITE")],

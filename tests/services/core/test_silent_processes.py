@@ -21,7 +21,7 @@ from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import sweep
+from portal.services.dispatch import maintenance
 from tests.jobs.dispatcher.delivery_clock import attempts, claim, leases, only_delivery
 from tests.support.factories import make_webhook, publish
 from tests.support.heartbeats import record_own
@@ -61,7 +61,7 @@ def hold(run: UUID) -> None:
 def free() -> int:
     """How many leases are over once this process has looked who is silent."""
     with writing() as current:
-        sweep.free_silent(current.connection())
+        maintenance.reclaim_silent(current.connection())
     now = database_now(db.session.connection())
     return sum(each.until <= now for each in leases())
 
@@ -159,7 +159,7 @@ def test_two_with_the_same_host_and_number_are_two(monkeypatch: pytest.MonkeyPat
     assert free() == 1
 
 
-def test_the_sweep_ends_them_and_long_work_goes_on_elsewhere() -> None:
+def test_maintenance_ends_them_and_long_work_goes_on_elsewhere() -> None:
     begin()
     heard(heartbeats.own_process())
     with writing() as current:
@@ -168,9 +168,9 @@ def test_the_sweep_ends_them_and_long_work_goes_on_elsewhere() -> None:
     with writing() as current:
         current.execute(update(Task).where(Task.id == made.id).values(run=uuid4()))
     assert not task_leases.has_due()
-    sweep.settle()
+    maintenance.maintain()
     assert task_leases.has_due()
-    assert not sweep.is_anybody_silent(db.session.connection())  # it has been freed
+    assert not maintenance.is_any_silent(db.session.connection())  # it has been freed
     assert [each.outcome for each in attempts()] == ["interrupted"]
 
 

@@ -1,4 +1,5 @@
-"""What a process held that died: due again at the next sweep, not when its leases run out."""
+"""What a process held that died: due again at the next round of maintenance, not when its leases
+run out."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import claim_types, sweep
+from portal.services.dispatch import claim_types, maintenance
 from portal.services.outbox.due import has_claimable
 from tests.jobs.dispatcher.delivery_clock import (
     attempts,
@@ -65,11 +66,11 @@ def test_what_it_was_sending_is_interrupted_and_due_again(
     claim()
     held_by(marked())
     assert not has_claimable()
-    sweep.settle()
+    maintenance.maintain()
     assert [(each.outcome, each.finished_at) for each in attempts()] == [("interrupted", None)]
     assert (only_delivery().status, only_delivery().tries) == ("waiting", 1)
     assert has_claimable()
-    sweep.settle()
+    maintenance.maintain()
     told = "A process died or fell silent at its work; what it had is due again."
     assert caplog.messages == [told]
 
@@ -80,14 +81,14 @@ def test_its_mark_stays_until_nothing_came_after_it(marked: Callable[[], UUID]) 
     claim()
     run = marked()
     held_by(run)
-    sweep.settle()
+    maintenance.maintain()
     assert marks() == 1
     claim()  # what the database was still doing when the process died
     held_by(run)
-    sweep.settle()
+    maintenance.maintain()
     assert has_claimable()
     assert marks() == 1
-    sweep.settle()
+    maintenance.maintain()
     assert marks() == 0
 
 
@@ -100,7 +101,7 @@ def test_what_a_living_run_or_another_machine_holds_is_left_to_it(
     marked()
     for run in (heartbeats.own_process(), uuid4(), None):
         held_by(run)
-        sweep.settle()
+        maintenance.maintain()
         (lease,) = leases()
         assert lease.until > database_now(db.session.connection())
         db.session.rollback()
@@ -115,7 +116,7 @@ def test_an_answer_that_it_had_before_it_died_still_counts(marked: Callable[[], 
     with writing() as current:
         found = current.execute(select(Lease.run)).scalar_one()
         assert found
-        assert sweep.free_of(current.connection(), [found]) == {found}
+        assert maintenance.reclaim(current.connection(), [found]) == {found}
     write_down(ended(mine))
     assert [each.outcome for each in attempts()] == ["delivered"]
     assert (only_delivery().status, leases()) == ("delivered", [])
@@ -130,7 +131,7 @@ def test_a_sender_that_begins_anew_ends_what_its_own_run_sent_and_nobody_elses()
     with writing() as current:
         current.execute(update(Lease).where(Lease.delivery_id == theirs).values(run=uuid4()))
         assert claim_types.interrupt(current.connection(), heartbeats.own_process())
-    sweep.settle()
+    maintenance.maintain()
     assert [each.delivery_id for each in attempts()] == [mine]
     assert [each.delivery_id for each in leases()] == [theirs]
 
@@ -147,7 +148,7 @@ def test_long_work_that_it_had_begun_goes_on_elsewhere_and_no_other_does(
         current.execute(update(Task).where(Task.id == made[0]).values(run=marked()))
     marked_since = []
     for _ in range(2):
-        sweep.settle()
+        maintenance.maintain()
         marked_since.append(marks())
     assert marked_since == [1, 0]
     turn = task_leases.claim()

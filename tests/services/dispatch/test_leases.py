@@ -12,7 +12,7 @@ from portal.models.deliveries import AttemptBody, Lease, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import retry as delivery_retry
-from portal.services.dispatch import claim_types, sweep
+from portal.services.dispatch import claim_types, maintenance
 from portal.services.outbox.due import has_claimable
 from portal.services.webhooks import activation
 from tests.jobs.dispatcher.delivery_clock import (
@@ -89,7 +89,7 @@ def test_a_lease_that_ran_out_is_an_attempt_that_spent_a_try() -> None:
     (lost,) = claim()
     make_due()
     assert has_claimable()
-    sweep.settle()
+    maintenance.maintain()
     assert (row()["status"], row()["tries"], row()["attempts"], leases()) == ("waiting", 1, 1, [])
     (left,) = attempts()
     assert (left.outcome, left.number, left.finished_at) == ("interrupted", 1, None)
@@ -102,7 +102,7 @@ def test_what_ran_out_is_told_whoever_may_claim_it(hook: Hook, columns: dict[str
     make_due()
     with writing() as current:
         current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
-    assert sweep.settle() > 0
+    assert maintenance.maintain() > 0
     assert outcomes() == [(1, "scheduled", "interrupted")]
     assert row()["status"] == ("held" if columns == {"state": "off"} else "waiting")
 
@@ -218,7 +218,7 @@ def test_one_whose_lease_runs_out_is_numbered_behind_one_that_came_late() -> Non
     claim()
     write_down(ended(lost, Reason.SERVER))
     make_due()
-    sweep.settle()
+    maintenance.maintain()
     assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "interrupted")]
     assert row()["attempts"] == 2
 

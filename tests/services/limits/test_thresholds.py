@@ -56,13 +56,13 @@ def test_nobody_looks_for_what_is_due_after_half_a_minute_or_three_pauses(
     settings: Settings,
 ) -> None:
     def processes(seconds: float) -> list[Any]:
-        return [*PROCESSES[:3], process("sweep", seconds=seconds)]
+        return [*PROCESSES[:3], process("maintenance", seconds=seconds)]
 
     assert keys(settings, processes=processes(30)) == []
-    assert keys(settings, processes=processes(30.001)) == [("no_sweep", "danger")]
-    slow = replace(settings, sweep_seconds=20)
+    assert keys(settings, processes=processes(30.001)) == [("no_maintenance", "danger")]
+    slow = replace(settings, maintenance_seconds=20)
     assert keys(slow, processes=processes(60)) == []
-    assert keys(slow, processes=processes(60.001)) == [("no_sweep", "danger")]
+    assert keys(slow, processes=processes(60.001)) == [("no_maintenance", "danger")]
 
 
 def test_a_mail_server_that_took_nothing_is_told_for_three_minutes(settings: Settings) -> None:

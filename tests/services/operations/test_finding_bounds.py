@@ -69,12 +69,14 @@ def test_a_disk_is_short_below_a_gigabyte_and_full_below_200_megabytes(
 def test_the_check_for_due_deliveries_is_late_after_half_a_minute_or_three_of_its_turns(
     settings: Settings, every: int, seconds: int, is_late: bool
 ) -> None:
-    chosen = replace(settings, sweep_seconds=every)
+    chosen = replace(settings, maintenance_seconds=every)
     keys = [
         key
-        for key, _ in told(chosen, processes=[*PROCESSES[:3], process("sweep", seconds=seconds)])
+        for key, _ in told(
+            chosen, processes=[*PROCESSES[:3], process("maintenance", seconds=seconds)]
+        )
     ]
-    assert keys == (["no_sweep"] if is_late else [])
+    assert keys == (["no_maintenance"] if is_late else [])
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_a_periodic_task_has_no_clock_of_its_own(settings: Settings) -> None:
     assert (
         told(
             settings,
-            processes=[*PROCESSES, replace(process("sweep"), host="m9", pid=None, skew=90.0)],
+            processes=[*PROCESSES, replace(process("maintenance"), host="m9", pid=None, skew=90.0)],
         )
         == []
     )

@@ -38,7 +38,7 @@ WELL = {
         process("worker deliveries"),
         process("worker background"),
         process("scheduler"),
-        process("sweep"),
+        process("maintenance"),
     ],
     "database": DatabaseFacts(
         product="SQLite",
@@ -183,7 +183,7 @@ PROCESSES: Any = WELL["processes"]
         ),
         ({"processes": PROCESSES[:3]}, Level.DANGER, "No process checks for due deliveries"),
         (
-            {"processes": [*PROCESSES[:3], process("sweep", seconds=400)]},
+            {"processes": [*PROCESSES[:3], process("maintenance", seconds=400)]},
             Level.DANGER,
             "The last time was 6 minutes ago",
         ),
@@ -239,7 +239,7 @@ def test_a_mail_server_that_failed_long_ago_is_forgotten(settings: Settings) -> 
 
 def test_that_only_the_workers_look_for_what_is_due_is_no_alarm(settings: Settings) -> None:
     """Without a scheduler they do so every two seconds, and a busy one now and then later."""
-    found = titles(settings, processes=[*PROCESSES[:2], process("sweep", seconds=20)])
+    found = titles(settings, processes=[*PROCESSES[:2], process("maintenance", seconds=20)])
     assert [level for level, _ in found] == [Level.WARNING]
 
 

@@ -83,7 +83,7 @@ def test_while_nobody_can_sign_nobody_is_missed_and_what_follows_is_not_said(app
             kind, at = heartbeats.worker_of(kind), earlier - timedelta(seconds=ago)
             name = f"{kind} {ago}"
             current.add(Process(name=name, kind=kind, host=name, started_at=at, seen_at=at))
-        for each in (heartbeats.SCHEDULER, heartbeats.SWEEP):
+        for each in (heartbeats.SCHEDULER, heartbeats.MAINTENANCE):
             current.add(Process(name=each, kind=each, started_at=earlier, seen_at=earlier))
     make_delivery(due_at=earlier)
 
@@ -180,7 +180,7 @@ def test_the_facts_say_why_a_redis_is_of_no_use(
 
 def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
     kind = heartbeats.worker_of(DELIVERIES)
-    begin_periodic_task(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.MAINTENANCE, 0)
     record_own(kind)
     found = {each.kind: each for each in heartbeats.processes()}
     assert found[kind].is_alive
@@ -192,7 +192,7 @@ def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
 
 
 def test_the_dead_are_forgotten_after_an_hour_and_periodic_tasks_never(app: Flask) -> None:
-    begin_periodic_task(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.MAINTENANCE, 0)
     record_own(heartbeats.WEB)
     for minutes in (0, 59):
         age_by(timedelta(minutes=minutes))
@@ -200,18 +200,21 @@ def test_the_dead_are_forgotten_after_an_hour_and_periodic_tasks_never(app: Flas
         assert len(heartbeats.processes()) == 2
     age_by(timedelta(minutes=2))
     keep_going()
-    assert [each.kind for each in heartbeats.processes()] == [heartbeats.SWEEP]
+    assert [each.kind for each in heartbeats.processes()] == [heartbeats.MAINTENANCE]
 
 
 def test_who_says_goodbye_is_missed_by_nobody(app: Flask) -> None:
     kind = heartbeats.worker_of(DELIVERIES)
-    begin_periodic_task(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.MAINTENANCE, 0)
     record_own(kind)
     record_own(heartbeats.DISPATCHER)
     record_own(heartbeats.WEB)
     with writing() as current:
         heartbeats.deregister(current.connection(), kind)
-    assert {each.kind for each in heartbeats.processes()} == {heartbeats.SWEEP, heartbeats.WEB}
+    assert {each.kind for each in heartbeats.processes()} == {
+        heartbeats.MAINTENANCE,
+        heartbeats.WEB,
+    }
 
 
 def age_by(length: timedelta) -> None:

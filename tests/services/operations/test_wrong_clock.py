@@ -181,5 +181,5 @@ def test_clocks_that_are_in_order_are_each_ones_own(app: Flask) -> None:
     clock.note_skew(utcnow() - timedelta(days=40))
     assert abs(clock.common_now() - (utcnow() - timedelta(days=40))) < timedelta(seconds=5)
     with writing() as current:
-        heartbeats.record(current.connection(), heartbeats.SWEEP, heartbeats.SWEEP)
+        heartbeats.record(current.connection(), heartbeats.MAINTENANCE, heartbeats.MAINTENANCE)
     assert abs(clock.common_now() - utcnow()) < timedelta(seconds=1)

@@ -15,7 +15,7 @@ from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import activation, crud, sample_deliveries
 from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.rows import lock_webhook
@@ -198,17 +198,17 @@ def test_a_long_queue_is_put_to_rest_bit_by_bit(
     end(hook)
     assert statuses(hook) == [status] * 3 + ["waiting"] * 4
     with writing() as current:
-        assert dispatch_sweep.settle_on(current.connection()) == 3
+        assert dispatch_maintenance.maintain_on(current.connection()) == 3
     assert statuses(hook) == [status] * 6 + ["waiting"]
-    assert dispatch_sweep.settle() == 1
+    assert dispatch_maintenance.maintain() == 1
 
 
-def test_the_sweep_goes_on_until_all_of_a_long_queue_rests(
+def test_maintenance_goes_on_until_all_of_a_long_queue_rests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hook = long_queue(11, monkeypatch)
     by_a_person(hook)
-    assert dispatch_sweep.settle() == 8
+    assert dispatch_maintenance.maintain() == 8
     assert statuses(hook) == ["held"] * 11
 
 
@@ -259,13 +259,13 @@ def test_an_event_that_slipped_in_while_it_was_deleted_is_stopped_by_that_person
     assert (delivery.status, delivery.stopped_by) == ("stopped", ana.name)
 
 
-def test_one_that_was_held_while_its_webhook_was_deleted_is_stopped_by_the_sweep() -> None:
+def test_one_that_was_held_while_its_webhook_was_deleted_is_stopped_by_maintenance() -> None:
     ana = make_user(name="Ana")
     hook = make_webhook(state="off")
     publish()
     crud.delete(ana.actor, hook.public_id)
     change(hook, status="held", stopped_by=None)
-    assert dispatch_sweep.settle() == 1
+    assert dispatch_maintenance.maintain() == 1
     (delivery,) = deliveries_of(hook)
     assert (delivery.status, delivery.stopped_by) == ("stopped", "Ana")
 

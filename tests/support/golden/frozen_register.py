@@ -106,7 +106,7 @@ def frozen_register(valkey: ValkeyServer) -> Iterator[FrozenRegister]:
             filled = fill(person)
             for kind in AT_WORK:
                 record_own(kind)
-            begin_periodic_task(heartbeats.SWEEP, 0)
+            begin_periodic_task(heartbeats.MAINTENANCE, 0)
             yield FrozenRegister(app, person, filled, _retry_under_way(person.actor, filled))
         finally:
             factories._numbers = numbers

@@ -59,9 +59,9 @@ def test_a_stop_of_all_sending_is_told() -> None:
 
 @pytest.mark.parametrize(("seconds_ago", "age"), [(90, 90), (-90, 0)])
 def test_the_age_of_the_last_check_is_told_once_there_was_one(seconds_ago: int, age: int) -> None:
-    assert figures("sweep_age") == {}
-    begin_periodic_task(heartbeats.SWEEP, seconds_ago)
-    assert figures("sweep_age") == {"sweep_age_seconds": pytest.approx(age, abs=5)}
+    assert figures("maintenance_age") == {}
+    begin_periodic_task(heartbeats.MAINTENANCE, seconds_ago)
+    assert figures("maintenance_age") == {"maintenance_age_seconds": pytest.approx(age, abs=5)}
 
 
 def test_the_longest_wait_is_told_and_nothing_where_nothing_is_due() -> None:
@@ -85,7 +85,7 @@ def test_a_kind_of_process_that_never_started_has_its_line_as_well() -> None:
 
 def test_findings_are_counted_by_level_and_by_key() -> None:
     sender("m1")
-    begin_periodic_task(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.MAINTENANCE, 0)
     found = figures("finding")
     assert found['findings{level="danger"}'] == 0.0
     assert found['finding{key="no_background",level="warning"}'] == 1.0
@@ -115,7 +115,7 @@ def test_a_proxy_is_known_by_what_proxies_write(app: Flask, header: str, is_a_pr
 def test_system_lists_processes_and_no_periodic_tasks(app: Flask) -> None:
     pages: Pages = visit(app)
     sender("m1")
-    begin_periodic_task(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.MAINTENANCE, 0)
     begin_periodic_task("a periodic task", 0)
     text = pages.get("/settings/system").main
     assert "m1" in text

@@ -62,7 +62,7 @@ def test_it_is_ready_and_repairs_the_schedule(app: Flask, valkey_server: ValkeyS
     somebody_sends()
     answer = app.test_client().get("/readyz")
     assert answer.json == {"ready": True, **OK}
-    assert b"sweep" in valkey_server.client().zrange(ENTRIES, 0, -1)
+    assert b"maintenance" in valkey_server.client().zrange(ENTRIES, 0, -1)
 
 
 def test_without_redis_it_is_ready_and_says_so(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,14 +150,14 @@ def test_a_token_opens_from_anywhere_and_then_nothing_else_does(
 
 def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
     make_delivery(status="failed", reason="server")
-    begin_periodic_task(heartbeats.SWEEP, 600)
+    begin_periodic_task(heartbeats.MAINTENANCE, 600)
     record_own(heartbeats.SCHEDULER)
     found = samples(app)
     assert found["deliveries", "failed", "server"] == 1
     assert found["up", "database"] == found["up", "redis"] == 1
     assert found["processes", "scheduler"] == 1
     assert found["processes", "worker deliveries"] == 0  # an alarm needs a series
-    assert 600 <= found[("sweep_age_seconds",)] < 660
+    assert 600 <= found[("maintenance_age_seconds",)] < 660
     assert found[("oldest_due_seconds",)] == 0
     assert found["recent_attempt_seconds", "0.99"] == 0
     assert {found["queue_jobs", name] for name in QUEUES} == {0}
@@ -168,7 +168,7 @@ def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
 def test_metrics_keep_the_rules_of_prometheus(app: Flask) -> None:
     make_delivery(status="failed", reason="server", code=500)
     somebody_sends()
-    begin_periodic_task(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.MAINTENANCE, 0)
     text = app.test_client().get("/metrics").text
     families = list(text_string_to_metric_families(text))
     assert len(families) > 10

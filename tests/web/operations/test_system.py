@@ -38,7 +38,7 @@ ALL = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.
 def everybody_signs() -> None:
     for kind in ALL:
         record_own(kind)
-    begin_periodic_task(heartbeats.SWEEP, 0)
+    begin_periodic_task(heartbeats.MAINTENANCE, 0)
 
 
 def test_it_says_that_everything_is_at_work(app: Flask) -> None:

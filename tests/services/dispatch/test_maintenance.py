@@ -1,4 +1,4 @@
-"""The sweep puts right what nobody else will, and stands in nobody's way."""
+"""Maintenance puts right what nobody else will, and stands in nobody's way."""
 
 from datetime import timedelta
 from itertools import count
@@ -12,7 +12,7 @@ from portal.lib.clock import frozen, utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import activation
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, lease, make_delivery, stored
@@ -25,7 +25,7 @@ def test_where_nothing_is_to_be_put_right_it_waits_for_nobody_who_writes(app: Fl
     make_delivery()
     with writing() as current:
         current.execute(update(Webhook).values(name="Theirs"))
-        rival = Rival(app, dispatch_sweep.settle)
+        rival = Rival(app, dispatch_maintenance.settle)
         rival.pass_by()
     assert rival.finish() == 0
 
@@ -40,9 +40,9 @@ def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flas
     made = make_delivery(hook, status="retrying", due_at=later)
     with db.engine.begin() as somebody:
         somebody.execute(select(Webhook.id).with_for_update(key_share=True))
-        assert dispatch_sweep.settle() == 0
+        assert dispatch_maintenance.maintain() == 0
         somebody.execute(select(Delivery.id).with_for_update(nowait=True))
-    assert dispatch_sweep.settle() == 1
+    assert dispatch_maintenance.maintain() == 1
     assert stored(made)["due_at"] < later
 
 
@@ -53,7 +53,7 @@ def test_what_somebody_has_locked_is_spread_without_it(app: Flask) -> None:
     theirs, other = (make_delivery(hook, status="retrying", due_at=later) for _ in range(2))
     with db.engine.begin() as somebody:
         somebody.execute(select(Delivery).where(Delivery.public_id == theirs).with_for_update())
-        assert dispatch_sweep.settle() == 1
+        assert dispatch_maintenance.maintain() == 1
     assert stored(theirs)["due_at"] == later
     assert stored(other)["due_at"] < later
 
@@ -64,7 +64,7 @@ def test_at_the_moment_at_which_it_ends_a_lease_has_run_out(app: Flask) -> None:
     made = make_delivery()
     with frozen(utcnow()):
         lease(made, 0)
-        assert dispatch_sweep.settle() == 1
+        assert dispatch_maintenance.maintain() == 1
     assert (find_lease(made), stored(made)["attempts"]) == (None, 1)
 
 
@@ -77,10 +77,10 @@ def test_what_ran_out_is_left_to_whoever_has_its_webhook(app: Flask) -> None:
     with db.engine.begin() as somebody:
         somebody.execute(select(Webhook.id).with_for_update(key_share=True))
         with writing() as current:
-            assert dispatch_sweep.settle_leases_on(current.connection()) == 0
+            assert dispatch_maintenance.interrupt_ended(current.connection()) == 0
     assert find_lease(made) is not None
     with writing() as current:
-        assert dispatch_sweep.settle_leases_on(current.connection()) == 1
+        assert dispatch_maintenance.interrupt_ended(current.connection()) == 1
 
 
 def test_what_happens_while_it_puts_something_right_waits_for_nobody(app: Flask) -> None:
@@ -88,7 +88,7 @@ def test_what_happens_while_it_puts_something_right_waits_for_nobody(app: Flask)
         pytest.skip("SQLite locks no rows")
     lease(make_delivery(make_webhook()), -1)
     with writing() as current:
-        assert dispatch_sweep.settle_leases_on(current.connection()) == 1
+        assert dispatch_maintenance.interrupt_ended(current.connection()) == 1
         Rival(app, publish).pass_by()
 
 
@@ -97,10 +97,10 @@ def test_it_looks_at_a_deleted_webhook_only_while_something_is_held_there(app: F
     gone = make_webhook(deleted_at=utcnow())
     make_delivery(gone, status="stopped")
     make_delivery(make_webhook(state="off"), status="held")
-    assert dispatch_sweep.find_unsettled(db.session.connection()) == []
-    assert dispatch_sweep.settle() == 0
+    assert dispatch_maintenance.find_unwanted(db.session.connection()) == []
+    assert dispatch_maintenance.maintain() == 0
     left = make_delivery(gone, status="held")
-    assert dispatch_sweep.settle() == 1
+    assert dispatch_maintenance.maintain() == 1
     assert stored(left)["status"] == "stopped"
 
 
@@ -110,27 +110,27 @@ def test_what_is_to_be_put_to_rest_is_locked_in_one_order(app: Flask) -> None:
     numbers = [1_000_008, 1_000_001, 1_000_033, 1_000_016]
     for number in numbers:
         make_delivery(make_webhook(id=number, state="off"))
-    assert dispatch_sweep.find_unsettled(db.session.connection()) == sorted(numbers)
+    assert dispatch_maintenance.find_unwanted(db.session.connection()) == sorted(numbers)
 
 
-def test_a_long_queue_is_put_to_rest_for_half_a_second_and_then_by_the_next_sweep(
+def test_a_long_queue_is_put_to_rest_for_half_a_second_and_then_by_the_next_round(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del app
     tenths = count()
-    monkeypatch.setattr(dispatch_sweep, "monotonic", lambda: next(tenths) / 10)
+    monkeypatch.setattr(dispatch_maintenance, "monotonic", lambda: next(tenths) / 10)
     monkeypatch.setattr(activation, "RESTED_A_STEP", 1)
     hook = make_webhook(state="off")
     for _ in range(7):
         make_delivery(hook)
-    assert [dispatch_sweep.settle() for _ in range(3)] == [5, 2, 0]
+    assert [dispatch_maintenance.maintain() for _ in range(3)] == [5, 2, 0]
 
 
 def test_what_waits_for_one_that_is_well_again_is_spread_in_steps(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del app
-    monkeypatch.setattr(dispatch_sweep, "SPREAD_A_STEP", 2)
+    monkeypatch.setattr(dispatch_maintenance, "SPREAD_A_STEP", 2)
     hook, now = make_webhook(reopened_at=utcnow()), utcnow()
     later = {"status": "retrying", "due_at": now + timedelta(hours=5)}
     made = [make_delivery(hook, **later) for _ in range(4)]
@@ -138,7 +138,7 @@ def test_what_waits_for_one_that_is_well_again_is_spread_in_steps(
     soon = now + timedelta(minutes=1, seconds=30)
     seen = []
     for _ in range(4):
-        touched = dispatch_sweep.settle()
+        touched = dispatch_maintenance.maintain()
         spread = sum(stored(each)["due_at"] < soon for each in made)
         seen.append((touched, spread, reopened(hook.id)))
     assert seen == [(2, 2, True), (2, 4, True), (0, 4, False), (0, 4, False)]
@@ -157,5 +157,5 @@ def test_what_is_open_at_a_webhook_that_was_deleted_is_stopped_also_if_it_was_on
     made = make_delivery(make_webhook(deleted_at=utcnow()))
     cut_off = make_delivery()
     lease(cut_off, -1)
-    assert dispatch_sweep.settle() == 2
+    assert dispatch_maintenance.maintain() == 2
     assert (stored(made)["status"], stored(cut_off)["tries"]) == ("stopped", 1)

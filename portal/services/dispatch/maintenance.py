@@ -1,4 +1,5 @@
-"""What the sweep puts right: deliveries of webhooks that are off, and of those that are well again.
+"""Clean up deliveries whose webhook was turned off, resume those whose receiver has recovered, and
+reclaim the leases of processes that have died.
 
 An event that was being stored while its webhook was turned off can leave one behind.
 """
@@ -27,48 +28,48 @@ from portal.services.webhooks.held_deliveries import SPREAD, waiting_for_later
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 0.5  # seconds, for deliveries wait meanwhile; the rest is the next sweep's
+PATIENCE: Final = 0.5  # seconds, for deliveries wait meanwhile; the rest is done next time
 SPREAD_A_STEP: Final = 500
 
 Free: TypeAlias = Callable[[Connection], set[UUID]]
 
 
-def settle() -> int:
+def maintain() -> int:
     """Hold or stop what is open, not being sent, and not wanted; spread what may go again; make
     attempts of leases that ran out.
 
     Returns how many deliveries it touched. Tests are left alone. Writes only when there is
     something to put right, in several transactions when it is much.
     """
-    free_ended_runs(_in_a_transaction)
+    reclaim_ended(_in_a_transaction)
     connection = session().connection()
-    if is_anybody_silent(connection):
-        _in_a_transaction(free_silent)
+    if is_any_silent(connection):
+        _in_a_transaction(reclaim_silent)
         connection = session().connection()
-    if not (_any_ended(connection) or find_unsettled(connection) or _any_reopened(connection)):
+    if not (_any_ended(connection) or find_unwanted(connection) or _any_reopened(connection)):
         return 0
     until = monotonic() + PATIENCE
     with writing() as current:
-        touched = settle_leases_on(current.connection()) + spread_on(current.connection())
-        touched += (rested := rest_on(current.connection()))
+        touched = interrupt_ended(current.connection()) + resume_recovered(current.connection())
+        touched += (rested := hold_unwanted(current.connection()))
     while rested >= activation.RESTED_A_STEP and monotonic() < until:
         with writing() as current:
-            touched += (rested := rest_on(current.connection()))
+            touched += (rested := hold_unwanted(current.connection()))
     return touched
 
 
-def settle_on(connection: Connection, without: Collection[int] = ()) -> int:
+def maintain_on(connection: Connection, without: Collection[int] = ()) -> int:
     """One round of it in the caller's writing transaction; how many it put to rest.
 
     `without`: webhooks of which the caller still has results to be recorded. Their leases may have
     run out, and what has arrived would go again.
     """
-    settle_leases_on(connection, without)
-    spread_on(connection)
-    return rest_on(connection)
+    interrupt_ended(connection, without)
+    resume_recovered(connection)
+    return hold_unwanted(connection)
 
 
-def free_ended_runs(write: Callable[[Free], set[UUID] | None]) -> None:
+def reclaim_ended(write: Callable[[Free], set[UUID] | None]) -> None:
     """End the leases of those on this machine who died with them; what they sent may go again.
 
     `write` runs it in a transaction; None: not now. A mark goes once there was nothing left to be
@@ -76,13 +77,13 @@ def free_ended_runs(write: Callable[[Free], set[UUID] | None]) -> None:
     """
     with heartbeats.ended_processes() as over:
         ids = [each.id for each in over]
-        freed = write(partial(free_of, over=ids)) if ids else None
+        freed = write(partial(reclaim, over=ids)) if ids else None
         for each in over:
             if freed is not None and each.id not in freed:
                 heartbeats.remove_lock(each)
 
 
-def is_anybody_silent(connection: Connection) -> bool:
+def is_any_silent(connection: Connection) -> bool:
     """Whether somebody holds leases, on any machine, of whom nobody has heard for a while: they
     have died, or are asleep or cut off, and may still come back with answers.
 
@@ -91,13 +92,13 @@ def is_anybody_silent(connection: Connection) -> bool:
     return connection.execute(_silent(database_now(connection)).limit(1)).first() is not None
 
 
-def free_silent(connection: Connection) -> set[UUID]:
+def reclaim_silent(connection: Connection) -> set[UUID]:
     """End the leases of those of whom nobody has heard up to this moment. Returns whose they were.
 
     Who was silent is asked by the statements that end them: whoever has woken up signs with what it
     claims, and is sending that.
     """
-    return free_of(connection, _silent(database_now(connection)))
+    return reclaim(connection, _silent(database_now(connection)))
 
 
 def _silent(now: datetime) -> Select[UUID | None]:
@@ -105,7 +106,7 @@ def _silent(now: datetime) -> Select[UUID | None]:
     return heartbeats.silent_among(union(held, task_leases.held_by(now)), now)
 
 
-def free_of(connection: Connection, over: task_leases.Processes) -> set[UUID]:
+def reclaim(connection: Connection, over: task_leases.Processes) -> set[UUID]:
     """End the leases of these runs. Returns whose they were.
 
     Rows and tokens stay: they are counted as interrupted, and an answer that comes yet is one.
@@ -124,7 +125,7 @@ def _in_a_transaction(work: Free) -> set[UUID]:
         return work(current.connection())
 
 
-def settle_leases_on(connection: Connection, without: Collection[int] = ()) -> int:
+def interrupt_ended(connection: Connection, without: Collection[int] = ()) -> int:
     """What ran out becomes an attempt, also where nobody may claim it any more; how many."""
     now = database_now(connection)
     ended = select(Lease.webhook_id).where(Lease.until <= now).distinct()
@@ -136,9 +137,9 @@ def settle_leases_on(connection: Connection, without: Collection[int] = ()) -> i
     return leases.settle_ended(connection, ids, now) if ids else 0
 
 
-def rest_on(connection: Connection) -> int:
+def hold_unwanted(connection: Connection) -> int:
     """Hold or stop some of what is not wanted; `RESTED_A_STEP` or more: there may be more of it."""
-    return sum(activation.hold_open(connection, each) for each in find_unsettled(connection))
+    return sum(activation.hold_open(connection, each) for each in find_unwanted(connection))
 
 
 def _any_ended(connection: Connection) -> bool:
@@ -154,13 +155,13 @@ def _reopened() -> Select[int]:
     return select(Webhook.id).where(Webhook.reopened_at.is_not(None))
 
 
-def spread_on(connection: Connection) -> int:
+def resume_recovered(connection: Connection) -> int:
     """Make what waits for a retry due within a minute, for webhooks that have just reopened.
 
-    `SPREAD_A_STEP` rows of each at a time: a backlog is spread over several sweeps.
+    `SPREAD_A_STEP` rows of each at a time: a backlog is spread over several rounds.
     """
     now = database_now(connection)
-    # Locked before their deliveries, as everywhere; one in use is left to the next sweep.
+    # Locked before their deliveries, as everywhere; one in use is left to the next round.
     reopened = _reopened().order_by(Webhook.id).with_for_update(key_share=True, skip_locked=True)
     moved = 0
     for webhook_id in connection.execute(reopened).scalars().all():
@@ -185,7 +186,7 @@ def _retrying_later(webhook_id: int, now: datetime) -> Select[int]:
     )
 
 
-def find_unsettled(connection: Connection) -> list[int]:
+def find_unwanted(connection: Connection) -> list[int]:
     """The webhooks that are not active and have open deliveries, or deleted and have held ones.
 
     Reads only.

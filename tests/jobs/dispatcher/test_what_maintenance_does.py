@@ -1,4 +1,4 @@
-"""The sweep: it looks every few seconds, so what hinders one look is no failure."""
+"""Maintenance: it looks every few seconds, so what hinders one look is no failure."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -15,7 +15,7 @@ from jobs.context import job
 from jobs.deliver import equip
 from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.maintenance import Maintenance
-from jobs.periodic import expire_reservations, look_for_alerts, prune, sweep
+from jobs.periodic import expire_reservations, look_for_alerts, maintain, prune
 from jobs.tasks import run_tasks
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
@@ -63,13 +63,13 @@ def locked(app: Flask) -> Iterator[None]:
 def test_it_leaves_a_busy_database_to_the_next_look(
     locked: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sweep()
-    assert "the next sweep does this one's work" in caplog.text
+    maintain()
+    assert "the next maintain does this one's work" in caplog.text
     db.session.remove()
-    assert heartbeats.age(heartbeats.SWEEP) is None
+    assert heartbeats.age(heartbeats.MAINTENANCE) is None
 
 
-@pytest.mark.parametrize("each", [sweep, look_for_alerts, expire_reservations, prune, run_tasks])
+@pytest.mark.parametrize("each", [maintain, look_for_alerts, expire_reservations, prune, run_tasks])
 def test_no_job_fails_because_the_database_is_away(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, each: Callable[[], None]
 ) -> None:
@@ -94,13 +94,13 @@ def test_what_will_fail_again_is_a_failure(app: Flask) -> None:
 
 
 def test_it_leaves_a_sign_of_life(app: Flask) -> None:
-    sweep()
-    assert heartbeats.age(heartbeats.SWEEP) is not None
+    maintain()
+    assert heartbeats.age(heartbeats.MAINTENANCE) is not None
 
 
 def test_it_puts_to_rest_what_slipped_in_while_a_webhook_was_turned_off(app: Flask) -> None:
     made = make_delivery(make_webhook(state="off"))
-    sweep()
+    maintain()
     assert stored(made)["status"] == "held"
 
 
@@ -116,7 +116,7 @@ def test_it_notifies_for_what_is_due_and_for_nothing_else(
         mine = update(Task).where(Task.public_id == batch)
         current.execute(mine.values(due_at=soon if is_due else later))
     valkey_server.empty_out()  # whoever stored them has notified
-    sweep()
+    maintain()
     redis = valkey_server.client()
     assert [redis.exists(key) for key in (notifier.QUEUED, notifier.TASKS_QUEUED)] == [
         is_due,
