@@ -55,6 +55,11 @@ class OfflineHosts:
         """Since when each of them has been offline, by the caller's clock."""
         return self._since
 
+    @property
+    def has_expired(self) -> bool:
+        """Whether there is a host whose failures are the receiver's again."""
+        return bool(self._expired)
+
     def is_expired(self, host: str) -> bool:
         """Whether its failures are the receiver's again."""
         return host in self._expired

@@ -25,7 +25,7 @@ def test_where_nothing_is_to_be_put_right_it_waits_for_nobody_who_writes(app: Fl
     make_delivery()
     with writing() as current:
         current.execute(update(Webhook).values(name="Theirs"))
-        rival = Rival(app, dispatch_maintenance.settle)
+        rival = Rival(app, dispatch_maintenance.maintain)
         rival.pass_by()
     assert rival.finish() == 0
 
