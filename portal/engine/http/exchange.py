@@ -1,15 +1,22 @@
-"""One request and what came of it: measured, bounded, and harmless to store."""
+"""One request and what came of it, read from a finished libcurl handle: measured, bounded, and
+harmless to store."""
 
+import errno
+import logging
 import re
+import ssl
 from collections.abc import Hashable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import pycurl
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from portal.engine.reasons import Reason
+from portal.engine.http.curl_handle import CurlHandle, Order
+from portal.engine.http.url import host_of, is_named
+from portal.engine.reasons import NEVER_LEFT, Reason, reason_for_code
 from portal.lib.typed_text import storable
 
 MAX_TEXT = 16 * 1024
@@ -139,3 +146,289 @@ def _pairs(lines: list[str]) -> Iterable[tuple[str, str]]:
         name, colon, value = line.partition(":")
         if colon:
             yield name[:MAX_KEPT_HEADER_NAME], value.strip()[:MAX_KEPT_HEADER_VALUE]
+
+
+class CertificateDates:
+    """Remembers the end date of each open connection's certificate; the oldest is forgotten first.
+
+    libcurl shows a certificate only to the request that made the connection; those that use the
+    connection later ask here.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._by_connection: dict[int, datetime] = {}
+
+    def end_for(self, curl: pycurl.Curl, *, is_new: bool) -> datetime | None:
+        """The end date for a finished request; `is_new` when it shook hands itself."""
+        if is_new:
+            return self._remember(curl.getinfo(pycurl.CONN_ID), _end_shown(curl))
+        # Most receivers of a plain http dispatcher never come this far.
+        return (
+            self._by_connection.get(curl.getinfo(pycurl.CONN_ID)) if self._by_connection else None
+        )
+
+    def _remember(self, connection: int, end: datetime | None) -> datetime | None:
+        if end is not None:
+            self._by_connection[connection] = end
+            if len(self._by_connection) > self._capacity:
+                del self._by_connection[next(iter(self._by_connection))]
+        return end
+
+
+def _end_shown(curl: pycurl.Curl) -> datetime | None:
+    """The `Expire date` of the first certificate of the chain, the receiver's own."""
+    chain = curl.getinfo(pycurl.INFO_CERTINFO)
+    for field, value in chain[0] if chain else ():
+        if field == "Expire date":
+            return datetime.fromtimestamp(ssl.cert_time_to_seconds(value), UTC)
+    return None
+
+
+log = logging.getLogger(__name__)
+
+# Whoever sees deliveries must not learn from them what a name leads to inside our network.
+BLOCKED_DETAIL: Final = "Its address may not be reached; the log file says which it is, and why."
+
+_NO_TURN: Final = "Earlier look-ups of names have had no answer; this one had no turn in time."
+
+# What ends a request before anything of it has left, on this machine or on the way. A blocked
+# address and headers that may not be sent are nobody's trouble.
+_UNREACHED: Final = NEVER_LEFT - {Reason.BLOCKED, Reason.BAD_HEADERS} | {
+    Reason.RESET,
+    Reason.NO_REPLY,
+}
+# libcurl's words for a name that is not found, or not in time.
+_RESOLVING: Final = ("Could not resolve", "Resolving timed out")
+_SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+_CONNECTING = pycurl.NAMELOOKUP_TIME, pycurl.CONNECT_TIME, pycurl.APPCONNECT_TIME
+
+
+def exchange_of(
+    handle: CurlHandle, curl_code: int, message: str, certificates: CertificateDates
+) -> Exchange:
+    """What a handle shows once libcurl has ended its request with this result.
+
+    An answer whose head was complete is what its code says, also when the body was cut short by
+    us or by the receiver. The one exception: a 2xx whose body outlasted the deadline has failed.
+    """
+    request = handle.request
+    assert request is not None  # noqa: S101 -- a loaded handle always has one
+    head = read_head(handle.head)
+    code = _code(handle.curl) if head.complete else None
+    was_open = handle.peer is not None and handle.curl.getinfo(pycurl.NUM_CONNECTS) == 0
+    phases = _phases(handle, was_open=was_open)
+    reason = _reason(handle, code, curl_code, message, phases)
+    answered = code is not None and reason is not Reason.READ_TIMEOUT
+    # That we read no further is no fault of the receiver's, and nothing for people to wonder at.
+    was_enough = code is not None and handle.truncated
+    told = "" if was_enough else message
+    is_blocked = reason is Reason.BLOCKED
+    if is_blocked:
+        log.warning("Sent nothing to %s: %s", host_of(request.url or ""), handle.refusal)
+    detail = one_line(BLOCKED_DETAIL if is_blocked else told)
+    return Exchange(
+        key=handle.key,
+        request=request,
+        reason=reason,
+        code=code,
+        error=None if answered or reason is None else exception_for(reason, detail, request),
+        phases=phases,
+        peer=None if is_blocked else _peer(handle.peer),
+        reused_connection=was_open,
+        certificate_ends_at=certificates.end_for(handle.curl, is_new=phases.tls is not None),
+        phrase=head.phrase,
+        response_headers=head.headers,
+        body=bytes(handle.body),
+        truncated=handle.truncated or (answered and curl_code != pycurl.E_OK),
+        detail=detail,
+        is_unreached=reason is not None and _is_unreached(handle, reason, curl_code, message),
+    )
+
+
+def unsendable(
+    key: Hashable,
+    request: requests.PreparedRequest,
+    reason: Reason,
+    error: requests.RequestException,
+) -> Exchange:
+    """The Exchange of a request that never left."""
+    return Exchange(key, request, reason, error=error, detail=one_line(str(error)))
+
+
+def without_turn(order: Order) -> Exchange:
+    """The Exchange of a request whose name was not even looked up."""
+    late = requests.exceptions.ConnectTimeout(_NO_TURN, request=order.request)
+    waited = unsendable(order.key, order.request, Reason.DNS, late)
+    return waited._replace(is_unreached=True)
+
+
+def _is_unreached(handle: CurlHandle, reason: Reason, curl_code: int, message: str) -> bool:
+    if not _is_connecting(handle, message) or curl_code == pycurl.E_URL_MALFORMAT:
+        return False
+    if reason is Reason.BLOCKED:  # where a name leads to may differ from machine to machine
+        return handle.request is not None and is_named(handle.request.url or "")
+    return reason in _UNREACHED or handle.socket_errno in _SCARCE
+
+
+def _is_connecting(handle: CurlHandle, message: str) -> bool:
+    """Also where the connection that was open had ended, and its name was no longer found."""
+    return handle.is_connecting or message.startswith(_RESOLVING)
+
+
+def _reason(
+    handle: CurlHandle, code: int | None, curl_code: int, message: str, phases: Phases
+) -> Reason | None:
+    if handle.refusal is not None and not handle.opened:
+        return Reason.BLOCKED
+    if handle.has_given_up:
+        return Reason.NO_REPLY
+    if code is not None:
+        if curl_code == pycurl.E_OPERATION_TIMEDOUT and 200 <= code <= 299:
+            return Reason.READ_TIMEOUT
+        return reason_for_code(code)
+    if curl_code == pycurl.E_OK or (curl_code == pycurl.E_GOT_NOTHING and handle.head):
+        return Reason.BAD_REPLY
+    progress = Progress(
+        name_found=phases.name_lookup is not None or handle.reopened is not None,
+        connected=phases.connect is not None,
+        request_began=not _is_connecting(handle, message),
+        errno=handle.socket_errno or handle.curl.getinfo(pycurl.OS_ERRNO),
+    )
+    return reason_for_curl(curl_code, message, progress)
+
+
+def _code(curl: pycurl.Curl) -> int | None:
+    code: int = curl.getinfo(pycurl.RESPONSE_CODE)
+    # Other numbers are no final answer of HTTP, though libcurl reads them.
+    return code if 200 <= code <= 599 else None
+
+
+def _phases(handle: CurlHandle, *, was_open: bool) -> Phases:
+    getinfo, waited = handle.curl.getinfo, handle.waited
+    again = handle.again if handle.reopened is None else handle.reopened
+    # libcurl's clock and ours are not begun in the same moment.
+    total = max(waited + getinfo(pycurl.TOTAL_TIME), again or 0.0)
+    # libcurl fills this one in even when nothing ever came.
+    first_byte = waited + getinfo(pycurl.STARTTRANSFER_TIME) if handle.head else None
+    if was_open:  # nothing to be looked up or connected
+        return Phases(first_byte=first_byte, total=total, again=again)
+    # libcurl writes 0 for a phase that there was not.
+    lookup, connect, tls = map(getinfo, _CONNECTING)
+    return Phases(
+        name_lookup=waited + lookup if lookup else None,
+        connect=waited + connect if connect else None,
+        tls=waited + tls if tls else None,
+        first_byte=first_byte,
+        total=total,
+        again=again,
+    )
+
+
+def _peer(peer: tuple[str, int] | None) -> str | None:
+    if peer is None:
+        return None
+    host, port = peer
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+_BY_ERRNO = {
+    errno.ECONNREFUSED: Reason.REFUSED,
+    errno.ECONNRESET: Reason.REFUSED,
+    errno.ETIMEDOUT: Reason.CONNECT_TIMEOUT,
+    errno.ENETUNREACH: Reason.UNREACHABLE,
+    errno.EHOSTUNREACH: Reason.UNREACHABLE,
+    errno.EADDRNOTAVAIL: Reason.UNREACHABLE,
+    errno.EAFNOSUPPORT: Reason.UNREACHABLE,
+    errno.EACCES: Reason.UNREACHABLE,
+    errno.EPERM: Reason.UNREACHABLE,
+}
+
+# CURLE_TOO_LARGE, which pycurl does not name.
+_TOO_LARGE = 100
+
+_BY_CURL_CODE = {
+    pycurl.E_URL_MALFORMAT: Reason.DNS,
+    pycurl.E_COULDNT_RESOLVE_HOST: Reason.DNS,
+    pycurl.E_GOT_NOTHING: Reason.NO_REPLY,
+    pycurl.E_SEND_ERROR: Reason.RESET,
+    pycurl.E_UNSUPPORTED_PROTOCOL: Reason.BAD_REPLY,
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: Reason.BAD_REPLY,
+    pycurl.E_PARTIAL_FILE: Reason.BAD_REPLY,
+    pycurl.E_WRITE_ERROR: Reason.BAD_REPLY,
+    pycurl.E_BAD_CONTENT_ENCODING: Reason.BAD_REPLY,
+    _TOO_LARGE: Reason.BAD_REPLY,
+    pycurl.E_SSL_CONNECT_ERROR: Reason.TLS_OTHER,
+    pycurl.E_SSL_CERTPROBLEM: Reason.TLS_OTHER,
+    pycurl.E_SSL_CIPHER: Reason.TLS_OTHER,
+    pycurl.E_SSL_ISSUER_ERROR: Reason.TLS_UNTRUSTED,
+}
+
+# OpenSSL's and libcurl's words for a certificate that was refused; the first that matches.
+_CERTIFICATE_WORDS = (
+    ("certificate has expired", Reason.TLS_EXPIRED),
+    ("certificate is not yet valid", Reason.TLS_EXPIRED),
+    ("subject name", Reason.TLS_NAME),
+    ("hostname mismatch", Reason.TLS_NAME),
+    ("ip address mismatch", Reason.TLS_NAME),
+    ("self-signed", Reason.TLS_UNTRUSTED),
+    ("self signed", Reason.TLS_UNTRUSTED),
+    ("issuer", Reason.TLS_UNTRUSTED),
+    ("unable to verify", Reason.TLS_UNTRUSTED),
+    ("untrusted", Reason.TLS_UNTRUSTED),
+)
+
+_EXCEPTIONS: dict[Reason, type[requests.RequestException]] = {
+    Reason.CONNECT_TIMEOUT: requests.ConnectTimeout,
+    Reason.READ_TIMEOUT: requests.ReadTimeout,
+    Reason.TLS_EXPIRED: requests.exceptions.SSLError,
+    Reason.TLS_UNTRUSTED: requests.exceptions.SSLError,
+    Reason.TLS_NAME: requests.exceptions.SSLError,
+    Reason.TLS_OTHER: requests.exceptions.SSLError,
+    Reason.BAD_HEADERS: requests.exceptions.InvalidHeader,
+}
+
+
+class Progress(NamedTuple):
+    """How far a request had come when libcurl gave it up."""
+
+    name_found: bool
+    connected: bool
+    request_began: bool
+    errno: int
+
+
+def reason_for_curl(code: int, message: str, progress: Progress) -> Reason:
+    """The reason for a libcurl error after which no answer can be used."""
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return _timeout(progress)
+    if code == pycurl.E_COULDNT_CONNECT:
+        return _BY_ERRNO.get(progress.errno, Reason.INTERNAL)
+    if code == pycurl.E_PEER_FAILED_VERIFICATION:
+        return _certificate(message)
+    if code == pycurl.E_RECV_ERROR:
+        # libcurl says "receive error" of a broken connection and of a head beyond its limits.
+        return Reason.BAD_REPLY if "header" in message.lower() else Reason.RESET
+    return _BY_CURL_CODE.get(code, Reason.INTERNAL)
+
+
+def exception_for(
+    reason: Reason, detail: str, request: requests.PreparedRequest
+) -> requests.RequestException:
+    """The exception by which requests would have reported this."""
+    return _EXCEPTIONS.get(reason, requests.ConnectionError)(detail, request=request)
+
+
+def _timeout(progress: Progress) -> Reason:
+    if progress.request_began:
+        return Reason.READ_TIMEOUT
+    if progress.connected:
+        # The port is open, but nobody there speaks TLS.
+        return Reason.TLS_OTHER
+    return Reason.CONNECT_TIMEOUT if progress.name_found else Reason.DNS
+
+
+def _certificate(message: str) -> Reason:
+    words = message.lower()
+    return next((reason for part, reason in _CERTIFICATE_WORDS if part in words), Reason.TLS_OTHER)

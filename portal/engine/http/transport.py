@@ -20,9 +20,15 @@ from portal.engine.http.curl_handle import (
     Sockets,
     TrustStore,
 )
-from portal.engine.http.curl_outcome import CertificateDates, exchange_of, unsendable, without_turn
 from portal.engine.http.custom_headers import HeaderError
-from portal.engine.http.exchange import Exchange, Phases
+from portal.engine.http.exchange import (
+    CertificateDates,
+    Exchange,
+    Phases,
+    exchange_of,
+    unsendable,
+    without_turn,
+)
 from portal.engine.http.name_lookups import Lookups, Name, name_of
 from portal.engine.http.url import AddressError, check_url
 from portal.engine.reasons import Reason

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from portal.database.engine import AnyRow
-from portal.engine.health import has_asked
+from portal.engine.circuit_breaker import has_asked
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import common_now
 from portal.lib.paging import Page

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from portal.engine.health import has_asked
+from portal.engine.circuit_breaker import has_asked
 from portal.engine.http.address_mask import masked_address
 from portal.engine.http.url import host_of
 from portal.engine.reasons import Reason

@@ -29,7 +29,7 @@ from sqlalchemy import Sequence as IdSequence
 from sqlalchemy.sql.dml import Delete, Insert, ReturningInsert
 
 from portal.database.engine import AnyRow, UtcDateTime, database_now
-from portal.engine.health import End
+from portal.engine.circuit_breaker import End
 from portal.engine.retry_policy import AttemptKind, Decision, Delivered, TurnOff, decide
 from portal.extensions import settings
 from portal.models.deliveries import (

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, u
 from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
-from portal.engine.health import PATIENCE_IN_WORDS
+from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.lib.clock import common_now
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import (

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, Select, select
 
 from portal.database.engine import clock
-from portal.engine.health import End, Health, health_after, is_hopeless
+from portal.engine.circuit_breaker import End, Health, health_after, is_hopeless
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import frozen_at
 from portal.models.webhooks import Webhook

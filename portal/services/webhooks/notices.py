@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from portal.engine.health import PATIENCE_IN_WORDS, needs_attention
+from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, needs_attention
 from portal.extensions import settings
 from portal.lib.durations import DAY, in_words
 from portal.models.people import Role, User

@@ -24,8 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow, database_now
+from portal.engine.circuit_breaker import announced_end, needs_attention
 from portal.engine.events.catalogue import EventName
-from portal.engine.health import announced_end, needs_attention
 from portal.lib.clock import common_now
 from portal.lib.paging import Page
 from portal.models.audit import AuditEntry

@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import request, url_for
 
 from portal.engine.answer_words import sentence_in
-from portal.engine.health import has_asked
+from portal.engine.circuit_breaker import has_asked
 from portal.engine.reasons import Reason, title
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page

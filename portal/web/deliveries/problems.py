@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import url_for
 from markupsafe import Markup
 
-from portal.engine.health import PATIENCE_IN_WORDS, has_asked
+from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
 from portal.engine.reasons import title
 from portal.lib.clock import utcnow
 from portal.models.webhooks import OffReason

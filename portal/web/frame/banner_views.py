@@ -10,7 +10,7 @@ from flask.blueprints import BlueprintSetupState
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from portal.engine.health import PATIENCE_IN_WORDS
+from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.models.people import Role
 from portal.services.outbox.connectivity import find_offline
 from portal.services.outbox.due import SendingStop, find_stop

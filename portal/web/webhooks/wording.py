@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
-from portal.engine.health import PATIENCE_IN_WORDS, has_asked
 from portal.engine.next_steps import ASK, EDIT, SWITCH
 from portal.engine.reasons import Explanation, Reason, Side, explain, title
 from portal.lib.durations import in_words, is_now, relative

@@ -5,9 +5,9 @@ import errno
 import certifi
 import pytest
 
-from portal.engine.http import curl_outcome
+from portal.engine.http import exchange as exchange_module
 from portal.engine.http.curl_handle import CurlHandle
-from portal.engine.http.curl_outcome import Progress, exception_for, reason_for_curl
+from portal.engine.http.exchange import Progress, exception_for, reason_for_curl
 from portal.engine.http.transport import prepare
 from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers.send import open_guard
@@ -72,7 +72,7 @@ def test_nothing_was_sent_again_after_the_end() -> None:
     """Two clocks say it: libcurl's, by which this one has not begun, and ours."""
     handle = CurlHandle(open_guard(), certifi.where())
     handle.reopened = 0.25
-    phases = curl_outcome._phases(handle, was_open=False)
+    phases = exchange_module._phases(handle, was_open=False)
     handle.curl.close()
     assert (phases.again, phases.total) == (0.25, 0.25)
 

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, select, update
 
+from portal.engine.circuit_breaker import LONGEST_PAUSE
 from portal.engine.events.catalogue import EventName
-from portal.engine.health import LONGEST_PAUSE
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import BatchRow, Delivery, Event, Priority

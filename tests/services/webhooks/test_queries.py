@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
+from portal.engine.circuit_breaker import ATTENTION_FAILURES, End
 from portal.engine.events.catalogue import EventName
-from portal.engine.health import ATTENTION_FAILURES, End
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import utcnow

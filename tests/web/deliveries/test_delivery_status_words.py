@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from portal.engine.health import LONGEST_PAUSE
+from portal.engine.circuit_breaker import LONGEST_PAUSE
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries.detail import DeliveryDetail, find_delivery

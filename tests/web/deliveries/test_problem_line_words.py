@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from portal.engine.health import LONGEST_PAUSE
+from portal.engine.circuit_breaker import LONGEST_PAUSE
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.services.deliveries.answers import EarlierReason

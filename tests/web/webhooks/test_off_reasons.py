@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
+from portal.engine.circuit_breaker import NOTICE, PATIENCE
 from portal.engine.events.catalogue import CATALOGUE
-from portal.engine.health import NOTICE, PATIENCE
 from portal.lib.clock import utcnow
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.pages import Pages

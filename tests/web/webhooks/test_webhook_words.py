@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
+from portal.engine.circuit_breaker import LONGEST_PAUSE
 from portal.engine.events.catalogue import event_type
-from portal.engine.health import LONGEST_PAUSE
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import OffReason

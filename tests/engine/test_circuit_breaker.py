@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.engine.health import (
+from portal.engine.circuit_breaker import (
     End,
     Health,
     announced_end,
