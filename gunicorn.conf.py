@@ -92,7 +92,7 @@ def _check_keys(server: Any) -> None:
 def _are_keys_known(process: Any) -> bool:
     """Whether the database could say that these keys are the right ones; wrong ones end us."""
     try:
-        vault.check_canary()
+        vault.check_keys()
     except SettingsError as error:
         process.log.error("%s", error)
         sys.exit(BOOT_ERROR)

@@ -45,7 +45,7 @@ def bring_up(app: Flask) -> None:
         programs = all_programs(settings)
         with app.app_context():
             migrate(settings)
-            vault.check_canary()
+            vault.check_keys()
             greeting = greet(settings, one_time_links.setup_link())
     except SettingsError as error:
         raise CannotStart(str(error)) from None

@@ -239,7 +239,7 @@ def warm_up(queue_name: str) -> None:
     with application().app_context():
         heartbeats.hold_lock()
         try:
-            vault.check_canary()
+            vault.check_keys()
             if queue_name == DELIVERIES:
                 DatabaseExecutor(equip().engine).write(dispatch_claim.rehearse)
         except SQLAlchemyError as error:

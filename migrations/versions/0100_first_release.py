@@ -61,7 +61,7 @@ TABLES = (
     "alert_runs",
     "alert_settings",
     "alerts",
-    "canary",
+    "key_checks",
     "processes",
     "submissions",
     "sending_switch",
@@ -1044,10 +1044,10 @@ def _make_alerts() -> None:
 
 def _make_operations() -> None:
     op.create_table(
-        "canary",
+        "key_checks",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_canary")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_key_checks")),
     )
     op.create_table(
         "processes",

@@ -1,5 +1,4 @@
-"""What keeps the portal honest: submitted forms, the key canary, processes, and whether anything is
-sent at all."""
+"""Operations: submitted forms, the check of the keys, processes, and the switch of all sending."""
 
 import uuid
 from datetime import datetime
@@ -28,10 +27,10 @@ class Submission(Base):
     __table_args__ = (UniqueConstraint("owner", "once"),)
 
 
-class Canary(Base):
+class KeyCheck(Base):
     """One row encrypted with the installation's key: a wrong key refuses to start."""
 
-    __tablename__ = "canary"
+    __tablename__ = "key_checks"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sealed: Mapped[bytes]

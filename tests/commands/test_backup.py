@@ -54,7 +54,7 @@ def fill() -> Hook:
 
 
 def counts() -> dict[str, int]:
-    names = ("assets", "events", "deliveries", "webhooks", "audit_entries", "canary")
+    names = ("assets", "events", "deliveries", "webhooks", "audit_entries", "key_checks")
     tables = [Base.metadata.tables[name] for name in names]
     wanted = {each.name: select(func.count()).select_from(each) for each in tables}
     return {name: session().execute(count).scalar_one() for name, count in wanted.items()}
@@ -101,7 +101,7 @@ def restored(copy: Path, request: pytest.FixtureRequest, folder: Path) -> str:
 def test_a_copy_comes_back_whole(
     app: Flask, tmp_path: Path, tools: Path, request: pytest.FixtureRequest
 ) -> None:
-    vault.check_canary()
+    vault.check_keys()
     hook, copy = fill(), tmp_path / "portal.backup"
     record_own(heartbeats.WEB)
     before = counts()
@@ -113,7 +113,7 @@ def test_a_copy_comes_back_whole(
     other = create_app(load_settings({**settings, "REDIS_URL": "unix:///nowhere.sock"}))
     with other.app_context():
         assert counts() == before
-        vault.check_canary()
+        vault.check_keys()
         webhook = session().get(Webhook, hook.id)
         assert webhook is not None
         assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET

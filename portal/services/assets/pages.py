@@ -206,7 +206,7 @@ RANKS: Final = (
 # How often a condition is true, as SQLite's planner is told: it shall not leave the index of the
 # order (https://sqlite.org/lang_corefunc.html#likelihood).
 OFTEN: Final[ColumnElement[float]] = literal_column("0.99")
-SELDOM: Final[ColumnElement[float]] = literal_column("0.0001")
+UNLIKELY: Final[ColumnElement[float]] = literal_column("0.0001")
 
 
 def in_order(
@@ -281,7 +281,7 @@ def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Sele
         scan = select(func.coalesce(Asset.id, Asset.id))
         status = func.coalesce(status, status)
     return [
-        [scan.where(_likely(status == status_at_rank, SELDOM), *asked)]
+        [scan.where(_likely(status == status_at_rank, UNLIKELY), *asked)]
         if status_at_rank in among
         else []
         for status_at_rank in RANKS
@@ -295,7 +295,7 @@ def _by_name(chosen: AssetFilter) -> list[Select[int]]:
         return []
     asked = _matching(chosen, None, of_any_status=True)
     return [
-        ASSETS.where(_likely(Asset.status == shown_status, SELDOM), *asked)
+        ASSETS.where(_likely(Asset.status == shown_status, UNLIKELY), *asked)
         for shown_status in among
     ]
 

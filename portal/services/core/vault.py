@@ -2,7 +2,7 @@
 
 Every ciphertext is a Fernet token (`ENCRYPTION_KEYS`: the first seals, all open) whose plaintext
 begins with its purpose and its row's id, so that ciphertexts cannot be swapped between rows or
-columns. A canary row, sealed on the first start, makes a wrong key refuse to start, and to store
+columns. A key check, sealed on the first start, makes a wrong key refuse to start, and to store
 anything: a command, or a process that started while the database was away, has not looked at it.
 """
 
@@ -19,14 +19,14 @@ from sqlalchemy.orm import Session
 from portal.config.values import SettingsError
 from portal.engine.signing.signatures import hint
 from portal.extensions import settings
-from portal.models.operations import Canary
+from portal.models.operations import KeyCheck
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import insert_or_ignore, session, writing
 
 DOTS: Final = "••••"
 TYPED_SECONDS: Final = 12 * 60 * 60
-CANARY_ID: Final = 1
-CANARY_TEXT: Final = "The keys of this portal open this line."
+KEY_CHECK_ID: Final = 1
+KEY_CHECK_TEXT: Final = "The keys of this portal open this line."
 OTHER_KEYS: Final = (
     "ENCRYPTION_KEYS cannot open the secrets stored in the database: "
     "set the keys that this portal was started with before."
@@ -39,7 +39,7 @@ class Purpose(StrEnum):
     SIGNING = "signing"
     HEADERS = "headers"
     TYPED = "typed"
-    CANARY = "canary"
+    KEY_CHECK = "key check"
 
 
 class VaultError(Exception):
@@ -114,61 +114,66 @@ def masked(secret: str) -> str:
     return f"{DOTS} {hint(secret)}".rstrip()
 
 
-def check_canary() -> None:
-    """Refuse to start with keys that cannot open what is stored; seal the canary the first time.
+def check_keys() -> None:
+    """Refuse to start with keys that cannot open what is stored; seal a key check the first time.
 
     Needs an application context. Raises `SettingsError`. A database that has not been migrated
     yet has nothing to protect.
     """
     current = session()
-    if not inspect(current.connection()).has_table(Canary.__tablename__):
+    if not inspect(current.connection()).has_table(KeyCheck.__tablename__):
         current.rollback()
         return
-    stored = _stored_canary()
+    stored = _stored_key_check()
     current.rollback()
-    if not _opens(stored or _new_canary()):
+    if not _opens(stored or _new_key_check()):
         raise SettingsError(OTHER_KEYS)
 
 
 def refuse_other_keys() -> None:
     """Raise `WrongKeys` unless our keys open what is stored. In the transaction that stores."""
-    if not _opens(_stored_canary() or _new_canary()):
+    if not _opens(_stored_key_check() or _new_key_check()):
         raise WrongKeys
 
 
 def why_undecryptable() -> str | None:
     """Return a sentence on why our keys do not open what is stored; None where they do."""
-    sealed = _stored_canary()
+    sealed = _stored_key_check()
     return None if sealed is None or _opens(sealed) else OTHER_KEYS
 
 
 def _opens(sealed: bytes) -> bool:
     try:
-        _open(Purpose.CANARY, CANARY_ID, sealed)
+        _open(Purpose.KEY_CHECK, KEY_CHECK_ID, sealed)
     except VaultError:
         return False
     return True
 
 
-def _stored_canary() -> bytes | None:
-    return session().execute(select(Canary.sealed).where(Canary.id == CANARY_ID)).scalar()
+def _stored_key_check() -> bytes | None:
+    return session().execute(select(KeyCheck.sealed).where(KeyCheck.id == KEY_CHECK_ID)).scalar()
 
 
-def _new_canary() -> bytes:
+def _new_key_check() -> bytes:
     """Seal it; of two processes that start at once the first wins, and both check its row."""
     with writing() as current:
-        values = {"id": CANARY_ID, "sealed": _seal(Purpose.CANARY, CANARY_ID, CANARY_TEXT)}
+        values = {
+            "id": KEY_CHECK_ID,
+            "sealed": _seal(Purpose.KEY_CHECK, KEY_CHECK_ID, KEY_CHECK_TEXT),
+        }
         make = insert_or_ignore(current.connection())
-        current.execute(make(Canary).values(values).on_conflict_do_nothing())
-        return current.execute(select(Canary.sealed).where(Canary.id == CANARY_ID)).scalar_one()
+        current.execute(make(KeyCheck).values(values).on_conflict_do_nothing())
+        return current.execute(
+            select(KeyCheck.sealed).where(KeyCheck.id == KEY_CHECK_ID)
+        ).scalar_one()
 
 
-def renew_canary(current: Session) -> None:
+def renew_key_check(current: Session) -> None:
     """In the caller's transaction: seal it with our keys, whichever it was sealed with."""
-    values = {"id": CANARY_ID, "sealed": _seal(Purpose.CANARY, CANARY_ID, CANARY_TEXT)}
-    row = insert_or_ignore(current.connection())(Canary).values(values)
+    values = {"id": KEY_CHECK_ID, "sealed": _seal(Purpose.KEY_CHECK, KEY_CHECK_ID, KEY_CHECK_TEXT)}
+    row = insert_or_ignore(current.connection())(KeyCheck).values(values)
     renewed = {"sealed": row.excluded.sealed}
-    current.execute(row.on_conflict_do_update(index_elements=[Canary.id], set_=renewed))
+    current.execute(row.on_conflict_do_update(index_elements=[KeyCheck.id], set_=renewed))
 
 
 @lru_cache(maxsize=8)

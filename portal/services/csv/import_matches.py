@@ -161,10 +161,10 @@ def keep(
     insert = insert_or_ignore(current.connection())(ImportMatch)
     added: Any = current.execute(insert.values(fresh).on_conflict_do_nothing())
     row = current.get_one(ImportMatch, key, with_for_update=True, populate_existing=True)
-    before = _told(row.matches)
+    before = _in_audit(row.matches)
     row.matches, row.used_at = dict(matches), common_now()
     row.words = {field: _newest(row.words.get(field, {}), said) for field, said in words.items()}
-    _record(current, actor, columns, (before, _told(row.matches)))
+    _record(current, actor, columns, (before, _in_audit(row.matches)))
     if added.rowcount:
         newest = select(ImportMatch.headings).order_by(ImportMatch.used_at.desc()).limit(MOST_KEPT)
         current.execute(delete(ImportMatch).where(ImportMatch.headings.not_in(newest)))
@@ -174,7 +174,7 @@ def forget(current: Session, actor: Actor, columns: Sequence[str]) -> None:
     """Remember nothing of files with these headings."""
     row = current.get(ImportMatch, _key(columns), with_for_update=True)
     if row is not None:
-        _record(current, actor, columns, (_told(row.matches), None))
+        _record(current, actor, columns, (_in_audit(row.matches), None))
         current.delete(row)
 
 
@@ -189,7 +189,7 @@ def _newest(before: dict[str, str], said: dict[str, str] | Any) -> dict[str, str
     return dict(list(kept.items())[-MOST_WORDS:])
 
 
-def _told(matches: Matches) -> str | None:
+def _in_audit(matches: Matches) -> str | None:
     pairs = "; ".join(f"{name}: {ours}" for name, ours in matches.items())
     return pairs[:LONGEST_TOLD] or None
 

@@ -201,7 +201,7 @@ def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
     try:
         made = import_rows.plan(current, cells_of(check, row), _options(check))
     except Refusal as refusal:
-        row.outcome, row.message = Verdict.ERROR, _told(check, refusal)
+        row.outcome, row.message = Verdict.ERROR, _message(check, refusal)
         return notes
     shown = made.shown
     row.outcome, row.asset_id = shown.verdict, shown.asset_id
@@ -211,7 +211,7 @@ def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
     return import_rows.with_notes(notes, shown.adds, made.values.kind, made.left_out)
 
 
-def _told(check: Task, refusal: Refusal) -> str:
+def _message(check: Task, refusal: Refusal) -> str:
     return import_matches.in_their_words(refusal.sentence, check.params)
 
 
@@ -249,7 +249,7 @@ def _carry_out(
 
     refusal = tasks.refusal_of(current, do)
     if refusal:
-        row.outcome, row.message = Verdict.FAILED, _told(check, refusal)
+        row.outcome, row.message = Verdict.FAILED, _message(check, refusal)
     else:
         row.outcome = DONE_AS[Verdict(shown.verdict)]
 

@@ -98,7 +98,7 @@ def _named(column: Column) -> Field:
     return Field(column, lambda person: column.in_(person.sole_names), _label, USERS)
 
 
-def _told(column: Column) -> Field:
+def _mentioned(column: Column) -> Field:
     """A text, or JSON, in which a person may be named."""
     return Field(
         column, lambda person: _holds(column, person.sought), KnownPerson.without, is_free=True
@@ -153,20 +153,20 @@ PLACES: Final[tuple[NameTable, ...]] = (
         Activity,
         _by(Activity.actor_name, Activity.actor_id),
         _held(Activity.changes),
-        _told(Activity.changes),
+        _mentioned(Activity.changes),
         Field(Activity.note, _reserved, KnownPerson.reserver, STAFF),
-        _told(Activity.note),
+        _mentioned(Activity.note),
     ),
-    _place(StockMove, _by(StockMove.actor_name, StockMove.actor_id), _told(StockMove.note)),
-    _place(Assignment, _told(Assignment.purpose), _told(Assignment.notes)),
-    _place(Reservation, _told(Reservation.purpose), _told(Reservation.reason)),
-    _place(Maintenance, _told(Maintenance.title), _told(Maintenance.note)),
-    _place(Incident, _held(Incident.details), _told(Incident.details)),
+    _place(StockMove, _by(StockMove.actor_name, StockMove.actor_id), _mentioned(StockMove.note)),
+    _place(Assignment, _mentioned(Assignment.purpose), _mentioned(Assignment.notes)),
+    _place(Reservation, _mentioned(Reservation.purpose), _mentioned(Reservation.reason)),
+    _place(Maintenance, _mentioned(Maintenance.title), _mentioned(Maintenance.note)),
+    _place(Incident, _held(Incident.details), _mentioned(Incident.details)),
     _place(
         Alert,
         _by(Alert.acknowledged_by, Alert.acknowledged_by_id),
         _held(Alert.details),
-        _told(Alert.details),
+        _mentioned(Alert.details),
     ),
     _place(AlertRun, _named(AlertRun.actor_name)),
     _place(Delivery, _named(Delivery.requested_by), _named(Delivery.stopped_by)),
@@ -178,14 +178,14 @@ PLACES: Final[tuple[NameTable, ...]] = (
         Task,
         _by(Task.actor_name, Task.actor_id),
         _named(Task.stopped_by),
-        _told(Task.params),
+        _mentioned(Task.params),
     ),
     NameTable(
         model=TaskRow,
         key=TaskRow.task_id,
         rest=(TaskRow.number,),
         most=TASKS_A_STEP,
-        fields=(_held(TaskRow.data), _told(TaskRow.data), _told(TaskRow.message)),
+        fields=(_held(TaskRow.data), _mentioned(TaskRow.data), _mentioned(TaskRow.message)),
     ),
     # The last, because it also tells what a person was called before.
     _place(

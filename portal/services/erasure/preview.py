@@ -84,7 +84,7 @@ def preview(actor: Actor, row: Staff | User) -> ErasurePreview:
     return ErasurePreview(
         rows=count(person),
         mentions=[_mention(current, person, text) for text in person.texts],
-        bodies=capped(current, _told(row)),
+        bodies=capped(current, _bodies_about(row)),
         typed=_typed(current, row),
         twin=_twin(current, row),
         is_shared=person.kind is ErasedKind.USER and len(person.sole_names) < len(person.names),
@@ -114,7 +114,7 @@ def _mention(current: Session, person: KnownPerson, text: str) -> Mention:
     return found
 
 
-def _told(row: Staff | User) -> Select[int]:
+def _bodies_about(row: Staff | User) -> Select[int]:
     """Lines of timelines whose events are still there, and may name the person."""
     lines = select(Activity.id).where(Activity.event_id.is_not(None))
     if isinstance(row, User):

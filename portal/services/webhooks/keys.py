@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal.extensions import db
 from portal.lib.durations import in_words
-from portal.models.operations import Canary
+from portal.models.operations import KeyCheck
 from portal.models.webhooks import OffReason, Webhook, WebhookState
 from portal.services import audit
 from portal.services.core import heartbeats, vault
@@ -46,15 +46,15 @@ class UndecryptableWebhook:
 
 @dataclass(frozen=True, slots=True)
 class LostKeys:
-    """The secrets that do not open. `canary`: nor does the row by which a start checks its keys."""
+    """The secrets that do not open. `key_check`: nor does the row that a start tries keys on."""
 
     webhooks: Sequence[UndecryptableWebhook]
-    canary: bool
+    key_check: bool
 
     @property
     def is_empty(self) -> bool:
         """Return whether everything opens."""
-        return not (self.webhooks or self.canary)
+        return not (self.webhooks or self.key_check)
 
 
 def lost_keys() -> LostKeys:
@@ -90,8 +90,8 @@ def forget(actor: Actor) -> LostKeys:
         for webhook in current.scalars(_all().with_for_update(key_share=True)):
             if parts := undecryptable_parts(webhook):
                 _turn_off(current, actor, webhook, parts)
-        if lost.canary:
-            vault.renew_canary(current)
+        if lost.key_check:
+            vault.renew_key_check(current)
             audit.record(current, actor, "keys.forgotten", target=KEYS)
         return lost
 
@@ -155,8 +155,8 @@ def count_stale() -> int:
     current = session()
     webhooks = current.scalars(select(Webhook).order_by(Webhook.id))
     stale = sum(bool(_stale_columns(webhook)) for webhook in webhooks)
-    canaries = current.scalars(select(Canary.sealed))
-    return stale + sum(not vault.is_current(sealed) for sealed in canaries)
+    key_checks = current.scalars(select(KeyCheck.sealed))
+    return stale + sum(not vault.is_current(sealed) for sealed in key_checks)
 
 
 def rotate(say: Callable[[int], None]) -> int:
@@ -174,7 +174,7 @@ def rotate(say: Callable[[int], None]) -> int:
         if len(webhooks) < BATCH:
             break
         last_id = webhooks[-1].id
-    return done + _rotate_canary()
+    return done + _rotate_key_check()
 
 
 def rebuild_file() -> str | None:
@@ -213,10 +213,10 @@ def _stale_columns(webhook: Webhook) -> list[str]:
     return [name for name, value in sealed.items() if value and not vault.is_current(value)]
 
 
-def _rotate_canary() -> int:
+def _rotate_key_check() -> int:
     with writing() as current:
-        sealed = current.scalars(select(Canary.sealed)).one_or_none()
+        sealed = current.scalars(select(KeyCheck.sealed)).one_or_none()
         if sealed is None or vault.is_current(sealed):
             return 0
-        current.execute(update(Canary).values(sealed=vault.seal_anew(sealed)))
+        current.execute(update(KeyCheck).values(sealed=vault.seal_anew(sealed)))
         return 1

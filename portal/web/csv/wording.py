@@ -135,8 +135,8 @@ def origin_notes(task: Task) -> Iterator[str]:
     """Yield what had to be guessed of the file, and what of it nobody looked at."""
     origin: Mapping[str, Any] = task.params.get("origin", {})
     if encoding := origin.get("encoding"):
-        doubt = "The file does not say how its letters are stored, so it was read as"
-        yield f"{doubt} {encoding}. Check that letters such as ä or é look right below."
+        sentence = "The file does not say how its letters are stored, so it was read as"
+        yield f"{sentence} {encoding}. Check that letters such as ä or é look right below."
     if others := origin.get("other_tabs"):
         one, many = "other sheet is left out", "other sheets are left out"
         yield f"Only the sheet “{origin['tab']}” was read; {plural(others, one, many)}."

@@ -18,7 +18,7 @@ from tests.support.receiver import Receiver
 
 @pytest.fixture
 def keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keys]:
-    vault.check_canary()
+    vault.check_keys()
     heartbeats.take_notes()
     yield Keys(app, monkeypatch)
     heartbeats.take_notes()

@@ -162,7 +162,7 @@ def test_it_does_not_begin_with_keys_that_open_nothing(
 ) -> None:
     """What it would send could not be signed: every attempt of it would fail."""
     with create_base_app(load_settings(environ)).app_context():
-        vault.check_canary()
+        vault.check_keys()
         db.session.remove()
         db.engine.dispose()
     environ["ENCRYPTION_KEYS"] = base64.urlsafe_b64encode(

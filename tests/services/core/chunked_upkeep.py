@@ -166,7 +166,7 @@ def a_new_key() -> Any:
     try:
         said: list[int] = []
         counted = keys.count_stale()
-        # The canary comes last, and is told of with the whole.
+        # The key check comes last, and is told of with the whole.
         assert keys.rotate(said.append) == counted == 3 * MANY + 1
         assert said[-1] == 3 * MANY
         return keys.count_stale()

@@ -14,7 +14,7 @@ from sqlalchemy import delete
 from portal.base_app import create_base_app
 from portal.config.settings import SettingsError, load_settings
 from portal.extensions import db
-from portal.models.operations import Canary
+from portal.models.operations import KeyCheck
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session, writing
 from portal.services.core.vault import VaultError, WrongKeys
@@ -29,7 +29,7 @@ def app_with_keys(app: Flask) -> Iterator[Flask]:
     """The application, whose keys a test may change."""
     before = app.extensions["settings"]
     with writing() as current:
-        current.execute(delete(Canary))
+        current.execute(delete(KeyCheck))
     yield app
     app.extensions["settings"] = before
 
@@ -84,25 +84,25 @@ def test_an_old_key_still_opens_after_a_new_one_was_put_first(app_with_keys: Fla
 
 
 def test_a_wrong_key_refuses_to_start(app_with_keys: Flask) -> None:
-    vault.check_canary()
-    vault.check_canary()
+    vault.check_keys()
+    vault.check_keys()
     use_keys(app_with_keys, NEW_KEY)
     with pytest.raises(SettingsError, match="ENCRYPTION_KEYS cannot open"):
-        vault.check_canary()
+        vault.check_keys()
 
 
 def test_a_database_without_tables_has_nothing_to_protect(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/empty.sqlite"
     places = {"DATABASE_URL": url, "INSTANCE_DIR": str(tmp_path)}
     with create_base_app(load_settings({**ENVIRONMENT, **places})).app_context():
-        vault.check_canary()
+        vault.check_keys()
         assert not session().in_transaction()
         db.engine.dispose()
 
 
 def test_with_wrong_keys_nothing_is_stored_either(app_with_keys: Flask) -> None:
-    """Who starts while the database is away, and every command, has not looked at the canary."""
-    vault.check_canary()
+    """Who starts while the database is away, and every command, has not looked at the key check."""
+    vault.check_keys()
     use_keys(app_with_keys, NEW_KEY)
     for seals in (
         lambda: vault.seal_secret(3, "a secret"),
@@ -118,7 +118,7 @@ def test_what_is_stored_first_settles_which_keys_are_right(app_with_keys: Flask)
         vault.seal_secret(3, "a secret")
     use_keys(app_with_keys, NEW_KEY)
     with pytest.raises(SettingsError, match="ENCRYPTION_KEYS cannot open"):
-        vault.check_canary()
+        vault.check_keys()
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_sealed_anew_it_opens_for_the_same_row_and_needs_the_first_key_alone(
         vault.seal_anew(sealed)
 
 
-def test_of_two_first_starts_both_take_the_canary_of_the_first(app_with_keys: Flask) -> None:
-    vault.check_canary()
-    first = vault._stored_canary()
-    assert vault._new_canary() == first
+def test_of_two_first_starts_both_take_the_key_check_of_the_first(app_with_keys: Flask) -> None:
+    vault.check_keys()
+    first = vault._stored_key_check()
+    assert vault._new_key_check() == first

@@ -41,7 +41,7 @@ NOBODY = """
     attempts.kind attempts.outcome attempts.peer attempts.phases attempts.reason
     audit_entries.action audit_entries.origin audit_entries.target_id audit_entries.target_kind
     batch_rows.message batch_rows.outcome
-    canary.sealed counters.name
+    key_checks.sealed counters.name
     deliveries.event deliveries.prior_status deliveries.reason deliveries.status
     dismissals.reason erasures.counts erasures.kind events.event events.request_id
     inbox_messages.legacy inbox_messages.standard

@@ -53,7 +53,7 @@ def test_it_is_not_replaced_by_the_old_one_sealed_anew(
 def test_a_webhook_whose_lost_secret_is_erased_meanwhile_is_not_turned_off(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vault.check_canary()
+    vault.check_keys()
     keys = Keys(app, monkeypatch)
     hook = make_webhook(secret="the secret of before")
     keys.become(NEW_KEY)

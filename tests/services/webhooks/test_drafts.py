@@ -240,7 +240,7 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
         delivery_detail.find_delivery(made)
     with pytest.raises(NotFound):
         delivery_detail.find_body(made)
-    for verb in (delivery_retry.send_again, delivery_retry.stop):
+    for verb in (delivery_retry.retry, delivery_retry.stop):
         with pytest.raises(NotFound):
             verb(ana.actor, made)
     with pytest.raises(NotFound):

@@ -12,7 +12,7 @@ from sqlalchemy import delete, event, select
 from portal.config.values import SettingsError
 from portal.database.engine import sqlite_module
 from portal.extensions import db
-from portal.models.operations import Canary
+from portal.models.operations import KeyCheck
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session, writing
@@ -35,22 +35,22 @@ def secret_of(webhook_id: int) -> str:
 
 
 def test_after_the_rotation_the_old_key_is_not_needed(keys: Keys) -> None:
-    vault.check_canary()
+    vault.check_keys()
     hooks = [make_webhook(secret=f"the secret {n} of it") for n in range(30)]
     keys.become(NEW_KEY, *keys.old)
     assert webhook_keys.count_stale() == 31
     assert webhook_keys.rotate(lambda _: None) == 31
     keys.become(NEW_KEY)
-    vault.check_canary()
+    vault.check_keys()
     assert secret_of(hooks[29].id) == "the secret 29 of it"
     assert webhook_keys.rotate(lambda _: None) == 0
 
 
 def test_without_the_old_key_before_the_rotation_it_refuses_to_start(keys: Keys) -> None:
-    vault.check_canary()
+    vault.check_keys()
     keys.become(NEW_KEY)
     with pytest.raises(SettingsError, match="ENCRYPTION_KEYS"):
-        vault.check_canary()
+        vault.check_keys()
 
 
 def test_ended_half_way_it_goes_on_where_it_was(keys: Keys) -> None:
@@ -65,7 +65,7 @@ def test_ended_half_way_it_goes_on_where_it_was(keys: Keys) -> None:
 
     with pytest.raises(Killed):
         webhook_keys.rotate(kill)
-    left = 30 - webhook_keys.BATCH + 1  # and the canary
+    left = 30 - webhook_keys.BATCH + 1  # and the key check
     assert webhook_keys.count_stale() == left
     assert webhook_keys.rotate(lambda _: None) == left
     assert secret_of(hooks[0].id) == "the secret 0 of it"
@@ -82,7 +82,7 @@ def test_everything_that_is_sealed_is_sealed_anew_and_the_progress_is_told(
     keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook_keys, "BATCH", 2)
-    vault.check_canary()
+    vault.check_keys()
     pairs = [("X-Site", "north")]
     bare, headed, replaced, both = (make_webhook() for _ in range(4))
     with writing() as current:
@@ -108,10 +108,10 @@ def test_everything_that_is_sealed_is_sealed_anew_and_the_progress_is_told(
         assert vault.open_secret(hook.id, old) == "the one before it"
 
 
-def test_without_a_canary_there_is_none_to_seal(keys: Keys) -> None:
+def test_without_a_key_check_there_is_none_to_seal(keys: Keys) -> None:
     keys.become(NEW_KEY, *keys.old)
     with writing() as current:
-        current.execute(delete(Canary))
+        current.execute(delete(KeyCheck))
     assert (webhook_keys.count_stale(), webhook_keys.rotate(lambda _: None)) == (0, 0)
 
 
@@ -135,7 +135,7 @@ def test_nothing_that_an_old_key_sealed_stays_in_the_file_unless_somebody_reads_
 ) -> None:
     if db.engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL has no file of ours.")
-    vault.check_canary()
+    vault.check_keys()
     for number in range(30):
         make_webhook(secret=f"the secret {number} of it")
     sealed = [each for each in session().scalars(select(Webhook.secret_enc)) if each]

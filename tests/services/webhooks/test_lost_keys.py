@@ -34,7 +34,7 @@ HEADERS = (("X-Api-Key", "of the receiver"),)
 
 @pytest.fixture
 def keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    vault.check_canary()
+    vault.check_keys()
     return Keys(app, monkeypatch)
 
 
@@ -74,9 +74,9 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
     before = [sealed(each) for each in (signed, headed, off)]
     keys.become(NEW_KEY)
     with pytest.raises(SettingsError):
-        vault.check_canary()
+        vault.check_keys()
     found = webhook_keys.lost_keys()
-    assert found.canary
+    assert found.key_check
     assert sorted((each.name, *each.parts) for each in found.webhooks) == sorted(
         [
             (signed.name, "secret key"),
@@ -91,11 +91,11 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
     with writing() as current:
         current.execute(update(Process).values(seen_at=utcnow() - timedelta(minutes=1)))
     assert webhook_keys.forget(SYSTEM) == found
-    vault.check_canary()
+    vault.check_keys()
     assert [stored(each).off_reason for each in (signed, headed)] == ["lost_key", "lost_key"]
     assert (stored(bare).state, stored(off).off_reason) == ("active", None)
     assert [sealed(each) for each in (signed, headed, off)] == before
-    assert not webhook_keys.forget(SYSTEM).canary  # twice does no harm
+    assert not webhook_keys.forget(SYSTEM).key_check  # twice does no harm
     trail = session().scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
     assert sorted(trail) == ["keys.forgotten", "webhook.turned_off", "webhook.turned_off"]
     for each in (signed, headed, off):

@@ -23,7 +23,7 @@ from tests.support.factories import Hook, Person, make_user, make_webhook
 
 @pytest.fixture
 def keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    vault.check_canary()
+    vault.check_keys()
     return Keys(app, monkeypatch)
 
 

@@ -200,7 +200,7 @@ def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
 
 def test_the_doctor_knows_the_wrong_keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     everybody_signs()
-    vault.check_canary()
+    vault.check_keys()
     assert app.test_cli_runner().invoke(args=["doctor"]).exit_code == 0
     pages = visit(app)
     other = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="

@@ -17,7 +17,7 @@ CLOSED = "The stored secret key and custom headers cannot be opened with the key
 @pytest.fixture
 def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """One whose keys were lost."""
-    vault.check_canary()
+    vault.check_keys()
     made = make_webhook(name="Sync", secret="the secret of it", headers=[("X-Key", "theirs")])
     Keys(app, monkeypatch).become(NEW_KEY)
     keys.forget(SYSTEM)

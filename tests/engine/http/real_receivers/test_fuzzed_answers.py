@@ -23,7 +23,7 @@ from portal.engine.http.transport import Exchange, Transport, prepare
 from portal.engine.reasons import Reason, reason_for_code
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import Base, db
-from portal.models.operations import Canary
+from portal.models.operations import KeyCheck
 from portal.services.core import vault
 from portal.services.dispatch import results
 from portal.services.dispatch.claim_types import Claim, Target
@@ -83,7 +83,7 @@ def claim(tmp_path: Path) -> Iterator[Claim]:
     """A delivery that is to be sent with secrets."""
     places = {"DATABASE_URL": f"sqlite:///{tmp_path}/keys", "INSTANCE_DIR": str(tmp_path)}
     with create_base_app(load_settings({**ENVIRONMENT, **places})).app_context():
-        Base.metadata.tables[Canary.__tablename__].create(db.engine)
+        Base.metadata.tables[KeyCheck.__tablename__].create(db.engine)
         target = Target(
             id=1,
             public_id=uuid4(),
