@@ -241,7 +241,7 @@ def warm_up(queue_name: str) -> None:
         try:
             vault.check_keys()
             if queue_name == DELIVERIES:
-                DatabaseExecutor(equip().engine).write(dispatch_claim.rehearse)
+                DatabaseExecutor(equip().engine).write(dispatch_claim.warm_up)
         except SQLAlchemyError as error:
             log.warning("The database does not answer: %s", error.__class__.__name__)
 

@@ -18,7 +18,7 @@ from portal.services.dispatch import claim_types
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import activation
 
-MORE: Final = 0.25  # seconds, where the last ones left something to be put to rest
+MORE: Final = 0.25  # seconds, where the last ones left something to be held
 AGAIN: Final = 0.5  # … where the database could not do them
 # Timers differ a little; without it one dispatcher alone would put right every second time.
 SHARE: Final = 0.9
@@ -26,11 +26,11 @@ SHARE: Final = 0.9
 
 class _Found(NamedTuple):
     has_tasks: bool
-    rested: int
+    put_on_hold: int
     is_any_silent: bool
 
 
-NOTHING: Final = _Found(has_tasks=False, rested=0, is_any_silent=False)
+NOTHING: Final = _Found(has_tasks=False, put_on_hold=0, is_any_silent=False)
 
 
 class Maintenance:
@@ -81,9 +81,9 @@ class Maintenance:
             task = heartbeats.MAINTENANCE
             if is_behind or not heartbeats.take_periodic_task(connection, task, pause):
                 return NOTHING
-            rested = dispatch_maintenance.maintain_on(connection, without)
+            put_on_hold = dispatch_maintenance.maintain_on(connection, without)
             is_any_silent = dispatch_maintenance.is_any_silent(connection)
-            return _Found(task_leases.has_due(connection), rested, is_any_silent)
+            return _Found(task_leases.has_due(connection), put_on_hold, is_any_silent)
 
         found = self._database.write(do)
         if found and found.is_any_silent:
@@ -95,7 +95,7 @@ class Maintenance:
             self.at = monotonic() + AGAIN
             self._has_sent = self._has_sent or has_sent
             return
-        self._has_more = found.rested >= activation.RESTED_A_STEP
+        self._has_more = found.put_on_hold >= activation.HOLD_BATCH
         self.at = monotonic() + (MORE if self._has_more else self._every)
         if found.has_tasks:
             self._notifier.notify_tasks()

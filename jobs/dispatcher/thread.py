@@ -79,7 +79,7 @@ class Sender:
                 try:
                     if not is_first:
                         self._let_go()
-                    self._sign()
+                    self._record_heartbeat()
                     self._new_dispatcher(self._is_stopping).run()
                 except Exception:
                     log.exception("Sending failed; it begins anew.")
@@ -89,7 +89,7 @@ class Sender:
                     self._rest(pause)
         self.progress.end()
 
-    def _sign(self) -> None:
+    def _record_heartbeat(self) -> None:
         """Before the first claim: what is held by one without a sign is taken for nobody's."""
         writer = DatabaseExecutor(self._engine)
 

@@ -25,8 +25,8 @@ from portal.services.assets.queries import AssetFilter
 from portal.services.assets.staff import ListedStaff
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
-from portal.services.deliveries.index_scan import FOLLOWED, begun
 from portal.services.deliveries.log import LogRow
+from portal.services.deliveries.log_query import FOLLOWED, begun
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import ListedWebhook, listed

@@ -17,7 +17,7 @@ from portal.models.people import Role, User
 from portal.models.webhooks import Webhook, WebhookEvent
 from portal.services.actions import lifecycle
 from portal.services.assets import named_lists
-from portal.services.assets.rules import AssetValues
+from portal.services.assets.fields import AssetValues
 from portal.services.core import vault
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.unit_of_work import writing

@@ -23,7 +23,7 @@ from portal.engine.signing.pasted import (
     read_signatures,
 )
 from portal.engine.signing.signatures import (
-    HOUSE_HEADER,
+    LEGACY_HEADER,
     NEXT_HEADER,
     STANDARD_HEADER,
     STANDARD_PREFIX,
@@ -44,7 +44,7 @@ SAME_REQUEST: Final = "Compare a signature with the header of the same request"
 class Message:
     """A delivery as it was signed. `stamps`: (number, unix seconds) of each attempt.
 
-    `secret` makes the house signature; `next_secret` replaces it once the overlap is over. `sent`:
+    `secret` makes the legacy signature; `next_secret` replaces it once the overlap is over. `sent`:
     (number, signature) of each attempt, by whichever key there was then. `others`: (id, signature)
     of other deliveries to the same webhook.
     """
@@ -84,13 +84,13 @@ class Candidate(NamedTuple):
     @property
     def name(self) -> str:
         """The header, and whose time is in it."""
-        if self.header == HOUSE_HEADER:
-            return NEXT_HEADER if self.age == "new" else HOUSE_HEADER
+        if self.header == LEGACY_HEADER:
+            return NEXT_HEADER if self.age == "new" else LEGACY_HEADER
         return f"{self.header} of attempt {self.attempt}" if self.attempt else self.header
 
     def with_writing(self, signature: PastedSignature) -> tuple[Mistake, ...]:
         """All mistakes, with those in how it is written."""
-        return self.mistakes + tuple(signature.miswritten(self.header == HOUSE_HEADER))
+        return self.mistakes + tuple(signature.miswritten(self.header == LEGACY_HEADER))
 
 
 def diagnose(text: str, message: Message, received: str = "") -> Diagnosis:
@@ -129,7 +129,7 @@ def _match(
 
 def _rank(match: tuple[Candidate, PastedSignature]) -> tuple[int, int, bool]:
     candidate, signature = match
-    is_as_written = signature.is_hex is (candidate.header == HOUSE_HEADER)
+    is_as_written = signature.is_hex is (candidate.header == LEGACY_HEADER)
     return len(candidate.with_writing(signature)), len(candidate.mistakes), not is_as_written
 
 
@@ -158,7 +158,7 @@ def candidates(
     """All with exactly so many mistakes (0 to 2), the likely ones first."""
     ages = ("earlier", "new") if message.next_secret else ("", "")
     secrets = zip(ages, filter(None, (message.secret, message.next_secret)), strict=False)
-    for (age, secret), header in product(secrets, (HOUSE_HEADER, STANDARD_HEADER)):
+    for (age, secret), header in product(secrets, (LEGACY_HEADER, STANDARD_HEADER)):
         ways, left = _ways(secret, header), MOST_HASHED
         for attempt, wrong, content in _contents(message, header, bodies):
             for mistakes, key, method in ways.get(count - len(wrong), ()):
@@ -190,7 +190,7 @@ def _contents(
     """Yield what may be signed, with its mistakes and whose time is in it, the newest first."""
     known = {"id": message.id} | _event_times(message.body)
     stamps: list[tuple[int | None, int]] = sorted(message.stamps, reverse=True)
-    stamps.insert(0 if header == HOUSE_HEADER else len(stamps), (None, 0))
+    stamps.insert(0 if header == LEGACY_HEADER else len(stamps), (None, 0))
     for (attempt, at), (form, mistake) in product(stamps, tables.BEFORE[header].items()):
         with suppress(KeyError):
             if ("{at}" in form) is (attempt is not None):
@@ -275,7 +275,7 @@ def _ours(candidate: Candidate, message: Message, body: PastedBody) -> Diagnosis
         "If the receiver has the new secret key, an administrator can press Switch now on the "
         "webhook's page."
     )
-    sentence = f"{exactly}, while {HOUSE_HEADER} is still made with the earlier one."
+    sentence = f"{exactly}, while {LEGACY_HEADER} is still made with the earlier one."
     return Diagnosis("key", sentence, (step,), FITS)
 
 

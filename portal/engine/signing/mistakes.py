@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any, Final, NamedTuple
 
 from portal.engine.signing.signatures import (
-    HOUSE_HEADER,
+    LEGACY_HEADER,
     STANDARD_HEADER,
     STANDARD_PREFIX,
     standard_key,
@@ -136,7 +136,7 @@ def _before(words: str, fix: str) -> Mistake:
 _SHORT: Final = _before("over timestamp and body instead of the body alone", _BODY_ALONE)
 _NOT_STAMP: Final = "instead of webhook-timestamp"
 BEFORE: Final[Mapping[str, Mapping[str, Mistake | None]]] = {
-    HOUSE_HEADER: {
+    LEGACY_HEADER: {
         "": None,
         "{event_time}.": _SHORT,
         "{event_seconds}.": _SHORT,

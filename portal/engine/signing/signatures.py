@@ -1,6 +1,6 @@
 """Signatures, by which a receiver knows that a message is ours, and the headers around them.
 
-The house form is the hex HMAC of the body. The other is Standard Webhooks 1.0
+The legacy form is the hex HMAC of the body. The other is Standard Webhooks 1.0
 (https://www.standardwebhooks.com), which also covers the id and the time of sending.
 """
 
@@ -14,10 +14,10 @@ from typing import Final
 from portal.engine.http.custom_headers import check_headers
 from portal.engine.signing.weak_keys import weakness
 
-HOUSE_HEADER: Final = "X-Asset-Webhook-Signature"
+LEGACY_HEADER: Final = "X-Asset-Webhook-Signature"
 NEXT_HEADER: Final = "X-Asset-Webhook-Signature-Next"
 STANDARD_HEADER: Final = "webhook-signature"
-SIGNATURE_HEADERS: Final = (HOUSE_HEADER, NEXT_HEADER, STANDARD_HEADER)
+SIGNATURE_HEADERS: Final = (LEGACY_HEADER, NEXT_HEADER, STANDARD_HEADER)
 STANDARD_PREFIX: Final = "whsec_"
 # Bytes of a new key of one's own, as Standard Webhooks asks for. Shorter ones that are stored go on
 # signing: receivers have them.
@@ -78,15 +78,15 @@ def sign_headers(
     """The signature headers of one attempt, in their order; none without a secret.
 
     `sent_at` is in unix seconds. While a replaced secret overlaps, `secret` is the old one and
-    `next_secret` the new one: the house signature stays on the old, so that a receiver that
+    `next_secret` the new one: the legacy signature stays on the old, so that a receiver that
     nobody has touched goes on working, and the standard one carries both. Raises `SecretError`.
     """
     keys = [key for key in (secret, next_secret) if key]
     if not keys:
         return {}
-    headers = {HOUSE_HEADER: house_signature(body, keys[0])}
+    headers = {LEGACY_HEADER: legacy_signature(body, keys[0])}
     if len(keys) > 1:
-        headers[NEXT_HEADER] = house_signature(body, keys[1])
+        headers[NEXT_HEADER] = legacy_signature(body, keys[1])
     headers["webhook-id"] = message_id
     headers["webhook-timestamp"] = str(sent_at)
     headers[STANDARD_HEADER] = " ".join(
@@ -127,7 +127,7 @@ def request_headers(
     }
 
 
-def house_signature(body: bytes, secret: str) -> str:
+def legacy_signature(body: bytes, secret: str) -> str:
     """Lower-case hex HMAC-SHA256 of the body; the key is always the secret's text in UTF-8."""
     signing = _begun(secret.encode()).copy()
     signing.update(body)
@@ -150,9 +150,9 @@ def _begun(key: bytes) -> hmac.HMAC:
 
 
 def verify(*, body: bytes, signature: str, secret: str) -> bool:
-    """Is this the house signature of the body? Compares in constant time."""
+    """Compare with the legacy signature of the body, in constant time."""
     given = signature.encode(errors="replace")
-    return hmac.compare_digest(house_signature(body, secret).encode(), given)
+    return hmac.compare_digest(legacy_signature(body, secret).encode(), given)
 
 
 def verify_standard(

@@ -29,7 +29,7 @@ from portal.services.actions.assignments import chosen_location
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import refuse_long, refuse_odd_year
 from portal.services.actions.transition import Change, Moved, made_facts
-from portal.services.assets.rules import DEAREST
+from portal.services.assets.fields import DEAREST
 from portal.services.assets.snapshots import ref
 from portal.services.assets.tag_numbers import refuse_taken
 from portal.services.core.permissions import Actor

@@ -13,7 +13,7 @@ from portal.services.actions import stock, transition
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change
-from portal.services.assets.rules import ASSET_FIELDS, AssetValues, FieldType, faults, refuse_first
+from portal.services.assets.fields import ASSET_FIELDS, AssetValues, FieldType, faults, refuse_first
 from portal.services.assets.tag_numbers import next_tag, refuse_taken
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal

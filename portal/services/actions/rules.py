@@ -8,7 +8,7 @@ from typing import Any, Final
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.details import UpdateReason
 from portal.models.assets import Action, AssetKind, AssetStatus
-from portal.services.assets.rules import YEARS
+from portal.services.assets.fields import YEARS
 from portal.services.core.refusals import Refusal
 
 ANY: Final = frozenset(AssetStatus)

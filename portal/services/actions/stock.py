@@ -14,7 +14,7 @@ from portal.models.assets import Action, Asset, MoveKind, StockMove
 from portal.services.actions import transition
 from portal.services.actions.rules import refuse_long
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.rules import MOST_IN_STOCK
+from portal.services.assets.fields import MOST_IN_STOCK
 from portal.services.assets.snapshots import move_facts
 from portal.services.core.keyset import newest_first
 from portal.services.core.permissions import Actor

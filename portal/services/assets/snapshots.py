@@ -15,7 +15,7 @@ from portal.models.assets import Asset, AssetStatus, Category, Location, StockMo
 from portal.models.assignments import Assignment, Staff
 from portal.models.people import User
 from portal.models.planning import Maintenance, Reservation
-from portal.services.assets.rules import ASSET_FIELDS
+from portal.services.assets.fields import ASSET_FIELDS
 from portal.services.core.unit_of_work import session
 
 # What receivers get of a change, and never of an asset.

@@ -10,8 +10,8 @@ from portal.extensions import settings
 from portal.lib.file_lock import FileLock
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment
+from portal.services.assets.fields import ASSET_FIELDS, FieldType, fields_of_type
 from portal.services.assets.queries import AssetFilter, holders, matching
-from portal.services.assets.rules import ASSET_FIELDS, FieldType, fields_of_type
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 

@@ -12,7 +12,7 @@ from portal.lib.spreadsheets.sheets import Row
 from portal.models.tasks import Task, TaskRow, TaskState
 from portal.services import tasks
 from portal.services.assets import named_lists
-from portal.services.assets.rules import FieldType, fields_of_type
+from portal.services.assets.fields import FieldType, fields_of_type
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from portal.lib.clock import common_now
 from portal.models.tasks import ImportMatch
 from portal.services import audit
-from portal.services.assets.rules import ASSET_FIELDS, FieldType, fields_of_type
+from portal.services.assets.fields import ASSET_FIELDS, FieldType, fields_of_type
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import insert_or_ignore, session

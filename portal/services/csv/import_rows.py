@@ -27,7 +27,7 @@ from portal.services.actions import assignments, lifecycle
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.rules import why_not
 from portal.services.assets import named_lists
-from portal.services.assets.rules import (
+from portal.services.assets.fields import (
     ASSET_FIELDS,
     MOST_IN_STOCK,
     AssetValues,

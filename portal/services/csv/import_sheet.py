@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from portal.lib.spreadsheets.sheets import Row, Sheet
-from portal.services.assets.rules import FieldType, fields_of_type
+from portal.services.assets.fields import FieldType, fields_of_type
 from portal.services.assets.tag_numbers import of_the_series
 from portal.services.core.refusals import Refusal
 from portal.services.csv.export import COLUMNS, PROBLEM, READ_ONLY

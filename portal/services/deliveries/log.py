@@ -26,7 +26,7 @@ from portal.services.core.queries import COUNT_LIMIT, capped
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries.answers import Said, answers_with
-from portal.services.deliveries.index_scan import (
+from portal.services.deliveries.log_query import (
     Failure,
     IndexScan,
     end_of_window,

@@ -70,7 +70,7 @@ def _count(actor: Actor, delivery: DeliveryDetail) -> None:
 
 
 def _secrets(webhook_id: UUID) -> tuple[str | None, str | None]:
-    """Return what makes the house signature now, and what will once a replaced one overlaps no
+    """Return what makes the legacy signature now, and what will once a replaced one overlaps no
     more."""
     webhook = session().scalars(select(Webhook).where(Webhook.public_id == webhook_id)).one()
     sealed, before = webhook.secret_enc, old_secret(webhook, common_now())

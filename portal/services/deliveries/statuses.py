@@ -24,7 +24,12 @@ from portal.models.deliveries import (
     is_open,
 )
 from portal.models.webhooks import Webhook
-from portal.services.outbox.due import is_behind, is_left_alone, is_paused, is_where_nothing_arrives
+from portal.services.outbox.due import (
+    is_backing_off,
+    is_behind,
+    is_paused,
+    is_where_nothing_arrives,
+)
 
 
 class StatusFilter(StrEnum):
@@ -144,7 +149,7 @@ def wants_attention(now: datetime) -> ColumnElement[bool]:
     # What failed at a receiver that is backing off is the reason why others wait there.
     enough = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, is_where_nothing_arrives(now))
     failing = and_(Delivery.status == DeliveryStatus.RETRYING, enough, not_(is_behind()))
-    open_ones = and_(nobody_sends(now), or_(is_left_alone(now), failing))
+    open_ones = and_(nobody_sends(now), or_(is_backing_off(now), failing))
     failed = Delivery.status == DeliveryStatus.FAILED
     return and_(Delivery.priority != Priority.TEST, or_(failed, open_ones))
 

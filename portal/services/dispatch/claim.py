@@ -101,7 +101,7 @@ def claim(
     return claims
 
 
-def rehearse(connection: Connection) -> None:
+def warm_up(connection: Connection) -> None:
     """Claim nothing, by every statement of a claim: the first real one finds them all compiled."""
     now = database_now(connection)
     for is_alone in (True, False):

@@ -51,15 +51,15 @@ def maintain() -> int:
     until = monotonic() + PATIENCE
     with writing() as current:
         touched = interrupt_ended(current.connection()) + resume_recovered(current.connection())
-        touched += (rested := hold_unwanted(current.connection()))
-    while rested >= activation.RESTED_A_STEP and monotonic() < until:
+        touched += (held := hold_unwanted(current.connection()))
+    while held >= activation.HOLD_BATCH and monotonic() < until:
         with writing() as current:
-            touched += (rested := hold_unwanted(current.connection()))
+            touched += (held := hold_unwanted(current.connection()))
     return touched
 
 
 def maintain_on(connection: Connection, without: Collection[int] = ()) -> int:
-    """One round of it in the caller's writing transaction; how many it put to rest.
+    """One round of it in the caller's writing transaction; return how many it held or stopped.
 
     `without`: webhooks of which the caller still has results to be recorded. Their leases may have
     run out, and what has arrived would go again.
@@ -138,7 +138,7 @@ def interrupt_ended(connection: Connection, without: Collection[int] = ()) -> in
 
 
 def hold_unwanted(connection: Connection) -> int:
-    """Hold or stop some of what is not wanted; `RESTED_A_STEP` or more: there may be more of it."""
+    """Hold or stop some of what is not wanted; `HOLD_BATCH` or more: there may be more of it."""
     return sum(activation.hold_open(connection, each) for each in find_unwanted(connection))
 
 

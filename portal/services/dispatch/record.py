@@ -360,9 +360,9 @@ def record(
     again, and hold up nobody else's.
 
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
-    attempt: then only our attempt is written (`is_settled`). `journal` is told what failed.
+    attempt: then only our attempt is written (`write_late_attempt`). `journal` is told what failed.
     """
-    # Whoever sends, retries, stops or rests a delivery has its webhook's lock: nobody does now.
+    # Whoever sends, retries, stops or holds a delivery has its webhook's lock: nobody does now.
     wanted = {result.claim.webhook.id for result in results}
     moment, webhooks = lock_webhooks(connection, wanted)
     now = moment or database_now(connection)
@@ -380,7 +380,7 @@ def record(
     _turn_off(connection, judged, webhooks)
     for webhook_id, webhook in webhooks.items():
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
-            # It was turned off or deleted meanwhile: what would be tried again is put to rest.
+            # It was turned off or deleted meanwhile: what would be tried again is held or stopped.
             activation.hold_open(connection, webhook_id)
     return later
 
@@ -407,7 +407,7 @@ def _end(
     lost = [
         each
         for each in results
-        if each.claim.delivery_id not in written and not is_settled(connection, each)
+        if each.claim.delivery_id not in written and not write_late_attempt(connection, each)
     ]
     if lost:
         ids = [each.claim.delivery_id for each in lost]
@@ -546,7 +546,7 @@ def _insert_bodies(dialect: str) -> Insert:
     return insert_many(dialect, AttemptBody, ("attempt_id", *BODY))
 
 
-def is_settled(connection: Connection, result: Result) -> bool:
+def write_late_attempt(connection: Connection, result: Result) -> bool:
     """Store what the result says of its attempt alone. False: it decides about its delivery, and
     nothing of it is stored yet.
 

@@ -14,7 +14,7 @@ from portal.models.assignments import Assignment, Staff
 from portal.models.audit import ErasedKind
 from portal.models.people import Role, User
 from portal.models.planning import Maintenance, Reservation
-from portal.services.assets.rules import ASSET_FIELDS
+from portal.services.assets.fields import ASSET_FIELDS
 from portal.services.assets.staff import holdings_of, reserved_by
 from portal.services.core.permissions import Actor
 from portal.services.core.queries import any_holds, capped

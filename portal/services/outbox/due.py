@@ -350,7 +350,7 @@ def is_paused(now: datetime) -> ColumnElement[bool]:
     return _of_webhook(or_(_is_left_alone(now), _is_behind()))
 
 
-def is_left_alone(now: datetime) -> ColumnElement[bool]:
+def is_backing_off(now: datetime) -> ColumnElement[bool]:
     """`PausedFor.RECEIVER` as a condition on open deliveries that nobody is sending."""
     return _of_webhook(_is_left_alone(now))
 

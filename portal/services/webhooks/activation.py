@@ -44,7 +44,7 @@ from portal.services.webhooks.rows import (
 
 DELETED: Final = "webhook.deleted"
 # In one transaction: behind it wait the results of all the other webhooks.
-RESTED_A_STEP: Final = 500
+HOLD_BATCH: Final = 500
 A_STATEMENT: Final = 10_000  # PostgreSQL ends one that takes 30 seconds
 
 
@@ -134,7 +134,7 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     """Hold the open deliveries of a webhook that is off, or stop those of a deleted one, tests too;
     return how many.
 
-    The oldest `RESTED_A_STEP`, or `every` one: the rest is left to maintenance, and nobody claims
+    The oldest `HOLD_BATCH`, or `every` one: the rest is left to maintenance, and nobody claims
     it meanwhile. A waiting manual attempt first gets its earlier status back. Nothing changes for
     an active webhook, for what is being sent, and for tests of a webhook that is off.
     """
@@ -154,7 +154,7 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
         conditions += [is_open(), Delivery.priority != Priority.TEST]
     if every:
         return _change_all(plain, conditions, values, now)
-    return _change(plain, conditions, values, now, RESTED_A_STEP)
+    return _change(plain, conditions, values, now, HOLD_BATCH)
 
 
 def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:

@@ -111,7 +111,7 @@ class ListedWebhook:
 def youngest() -> ScalarSelect[int]:
     """The row id of the youngest delivery of the webhook in the enclosing query, tests apart.
 
-    The bounds are one tuple, as in `index_scan.py`: given the webhook's id alone, PostgreSQL may
+    The bounds are one tuple, as in `log_query.py`: given the webhook's id alone, PostgreSQL may
     read the whole log backwards for another that has been quiet for long.
     """
     key = tuple_(Delivery.webhook_id, Delivery.id)

@@ -20,8 +20,7 @@ from portal.lib.typed_values import last_day, read_amount, read_count, read_day
 from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.services.actions.rules import longest
 from portal.services.assets import named_lists
-from portal.services.assets.queries import AssetFilter, Shown
-from portal.services.assets.rules import (
+from portal.services.assets.fields import (
     ASSET_FIELDS,
     LENGTHS,
     AssetField,
@@ -31,6 +30,7 @@ from portal.services.assets.rules import (
     faults,
     fields_of_type,
 )
+from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.core.refusals import Refusal
 from portal.web.actions.assignment_pages import AllocateForm, CheckInForm, RevokeForm
 from portal.web.actions.forms import ActionForm, line_field

@@ -35,7 +35,7 @@ from portal.services.actions.planning.queries import (
 from portal.services.actions.rules import RULES, STATUS_WORDS
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import GONE, Moment, ends_soon, is_due, is_low
-from portal.services.assets.rules import ASSET_FIELDS, FieldType
+from portal.services.assets.fields import ASSET_FIELDS, FieldType
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import session
 from portal.web.actions.incident_pages import METHOD_WORDS

@@ -13,7 +13,7 @@ from portal.lib.clock import utcnow
 from portal.lib.typed_text import tidy
 from portal.services import find
 from portal.services.assets.queries import COUNTED_BESIDE, holders
-from portal.services.deliveries.index_scan import MOST_BEGUN
+from portal.services.deliveries.log_query import MOST_BEGUN
 from portal.services.find import EverythingFound, FoundKind, Hits
 from portal.web.assets.presenter import urgent_badges
 from portal.web.deliveries import log_presenter

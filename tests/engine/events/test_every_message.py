@@ -25,7 +25,7 @@ from portal.services.actions.planning import reservations
 from portal.services.actions.planning.rules import PlanValues, WorkValues
 from portal.services.actions.rules import RULES
 from portal.services.alerts import runs
-from portal.services.assets.rules import AssetValues
+from portal.services.assets.fields import AssetValues
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_task

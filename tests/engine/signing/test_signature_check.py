@@ -10,13 +10,13 @@ import pytest
 from portal.engine.signing import check
 from portal.engine.signing.check import MOST_HASHED, Message, candidates, diagnose, other_bodies
 from portal.engine.signing.pasted import PastedBody, read_signatures
-from portal.engine.signing.signatures import house_signature, standard_signature
+from portal.engine.signing.signatures import legacy_signature, standard_signature
 
 SECRET = "whsec_c2VjcmV0IGZvciB0aGUgdGVzdHMgb2YgdGhlIHB1bXA="
 OTHER = "another key of theirs"
 BODY = b'{"event":"asset.created","asset":{"name":"Caf\\u00e9"},"data":{"url":"a/b"}}'
 ID, AT = "01a210c4-4621-7665-b390-a9236724168b", 1_760_000_000
-RIGHT = house_signature(BODY, SECRET)
+RIGHT = legacy_signature(BODY, SECRET)
 STANDARD = standard_signature(BODY, SECRET, message_id=ID, sent_at=AT)
 MESSAGE = Message(BODY, ID, ((1, AT - 5), (2, AT)), SECRET)
 LONE = b'{"event":"asset.created","name":"\\ud800"}'
@@ -95,7 +95,7 @@ def test_what_nobody_knows_is_told_apart_by_its_length() -> None:
 
 def test_a_number_is_not_the_same_as_a_truth() -> None:
     found = diagnose(
-        house_signature(b'{"a":1}', SECRET), Message(b'{"a":1}', ID, (), SECRET), '{"a":true}'
+        legacy_signature(b'{"a":1}', SECRET), Message(b'{"a":1}', ID, (), SECRET), '{"a":true}'
     )
     assert "is not ours" in found.sentence
 
@@ -134,7 +134,7 @@ def test_a_key_without_whsec_gives_the_same_answers(secret: str) -> None:
 
 
 def test_the_earlier_keys_of_what_was_sent_are_known_and_no_others() -> None:
-    earlier = house_signature(BODY, OTHER)
+    earlier = legacy_signature(BODY, OTHER)
     sent = Message(BODY, ID, sent=((1, earlier),))
     assert "sent with attempt 1" in diagnose(earlier, sent).sentence
     others = Message(BODY, ID, secret=SECRET, others=(("another id", earlier),))

@@ -113,9 +113,9 @@ MARKS = {
     "a single quotation mark before": f"'{WHSEC}",
     "a single quotation mark after": f"{WHSEC}'",
 }
-HOUSE_HEADER, STANDARD_HEADER = "X-Asset-Webhook-Signature", "webhook-signature of attempt 2"
+LEGACY_HEADER, STANDARD_HEADER = "X-Asset-Webhook-Signature", "webhook-signature of attempt 2"
 HOUSE = {
-    "right": Case(RIGHT, f"This is exactly our {HOUSE_HEADER}."),
+    "right": Case(RIGHT, f"This is exactly our {LEGACY_HEADER}."),
     "sha1": Case(house(how="sha1"), "HMAC-SHA1 instead of"),
     "sha384": Case(house(how="sha384"), "HMAC-SHA384 instead of"),
     "sha512": Case(house(how="sha512"), "HMAC-SHA512 instead of"),
@@ -236,10 +236,10 @@ STORED = {
 }
 PASTED = {
     "right, other body": Case(
-        RIGHT, f"our {HOUSE_HEADER}, but the body you pasted is not", received=OTHER_BODY
+        RIGHT, f"our {LEGACY_HEADER}, but the body you pasted is not", received=OTHER_BODY
     ),
     "right, body rewritten": Case(
-        RIGHT, f"our {HOUSE_HEADER}, but the body you pasted says the same", received=REWRITTEN
+        RIGHT, f"our {LEGACY_HEADER}, but the body you pasted says the same", received=REWRITTEN
     ),
     "standard, other body": Case(
         STANDARD, f"This is exactly our {STANDARD_HEADER}, but the body", received=OTHER_BODY

@@ -15,7 +15,7 @@ from portal.database.engine import database_now
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
-from portal.engine.signing.signatures import house_signature
+from portal.engine.signing.signatures import legacy_signature
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import OPEN, Delivery, Lease, Priority
@@ -183,7 +183,7 @@ class World:
     def _check_signature(self, claim: Claim) -> None:
         """A receiver that nobody has touched goes on working."""
         given = Composer("1").compose(claim).headers["X-Asset-Webhook-Signature"]
-        assert given == house_signature(claim.body, self.known[claim.webhook.id])
+        assert given == legacy_signature(claim.body, self.known[claim.webhook.id])
 
     def _check_places(self, hook_id: int, before: Picture, after: Picture) -> None:
         hook = before.hooks[hook_id]

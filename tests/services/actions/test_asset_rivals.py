@@ -16,7 +16,7 @@ from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.actions.planning import reservations
 from portal.services.actions.planning.rules import ReservationValues
 from portal.services.assets import named_lists
-from portal.services.assets.rules import AssetValues
+from portal.services.assets.fields import AssetValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing

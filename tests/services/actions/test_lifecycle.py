@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from portal.models.assets import Activity, Asset
 from portal.models.deliveries import Event
 from portal.services.actions import lifecycle
+from portal.services.assets.fields import AssetValues
 from portal.services.assets.queries import AssetFilter, list_assets
-from portal.services.assets.rules import AssetValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from portal.models.assets import Asset, StockMove
 from portal.models.deliveries import Event
 from portal.services.actions import lifecycle, stock
-from portal.services.assets.rules import MOST_IN_STOCK, AssetValues
+from portal.services.assets.fields import MOST_IN_STOCK, AssetValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing

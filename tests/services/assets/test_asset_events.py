@@ -14,7 +14,7 @@ from portal.models.assets import Activity
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Event
 from portal.services.actions import lifecycle
-from portal.services.assets.rules import AssetValues
+from portal.services.assets.fields import AssetValues
 from portal.services.core.unit_of_work import session
 from tests.support.factories import (
     Person,

@@ -17,7 +17,7 @@ from portal.models.deliveries import BatchRow, Delivery, Event, Priority
 from portal.models.tasks import Task, TaskState
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import bulk_retry, bulk_retry_selection, index_scan
+from portal.services.deliveries import bulk_retry, bulk_retry_selection, log_query
 from portal.services.deliveries.bulk_retry import Standstill
 from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.statuses import LogFilter
@@ -181,7 +181,7 @@ def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Fla
 def test_a_search_that_ends_early_goes_on_where_it_was(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_scan, "MOST_READ", 2)
+    monkeypatch.setattr(log_query, "MOST_READ", 2)
     hook = make_webhook()
     found = []
     for event in ("asset.lost", *["asset.created"] * 3, "asset.lost", *["asset.created"] * 3):

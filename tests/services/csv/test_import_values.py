@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portal.services.assets.rules import AssetValues
+from portal.services.assets.fields import AssetValues
 from portal.services.core.refusals import Refusal
 from portal.services.csv.import_rows import filled, kind_of, quantity_of
 

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.config.settings import Settings
-from portal.engine.signing.signatures import house_signature, standard_signature
+from portal.engine.signing.signatures import legacy_signature, standard_signature
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
@@ -216,7 +216,7 @@ def test_the_signature_of_another_delivery_is_known_whichever_secret_made_it(
 ) -> None:
     hook = make_webhook(secret="one of ours")
     here, there = make_delivery(hook), make_delivery(hook)
-    theirs = house_signature(b"another body", "whatever made it")
+    theirs = legacy_signature(b"another body", "whatever made it")
     make_attempt(there, request_headers=[[name, theirs]])
     found = check_signature(ben, find_delivery(here), theirs)
     assert str(there) in f"{found}"
@@ -231,7 +231,7 @@ def test_only_so_many_neighbours_of_a_delivery_are_asked(
     ids = [make_delivery(hook) for _ in range(7)]
     known = []
     for number, each in enumerate(ids):
-        made = house_signature(f"body {number}".encode(), "whatever")
+        made = legacy_signature(f"body {number}".encode(), "whatever")
         make_attempt(each, request_headers=[["X-Asset-Webhook-Signature", made]])
         found = check_signature(ben, find_delivery(ids[3]), made)
         known.append(str(each) in f"{found}" and each != ids[3])
@@ -242,7 +242,7 @@ def test_only_so_many_neighbours_of_a_delivery_are_asked(
 def test_of_each_neighbour_the_last_three_attempts_are_asked(ben: Actor) -> None:
     hook = make_webhook(secret="one of ours")
     here, there = make_delivery(hook), make_delivery(hook)
-    made = [house_signature(b"%d" % number, "whatever") for number in range(4)]
+    made = [legacy_signature(b"%d" % number, "whatever") for number in range(4)]
     for each in made:
         make_attempt(there, request_headers=[["X-Asset-Webhook-Signature", each]])
     found = [str(there) in f"{check_signature(ben, find_delivery(here), each)}" for each in made]
@@ -286,4 +286,4 @@ def test_while_a_replaced_key_overlaps_both_are_known_for_what_they_are(ben: Act
         (second, "X-Asset-Webhook-Signature-Next, made with the new secret key"),
         ("another one", "it is not ours"),
     ):
-        assert words in check_signature(ben, delivery, house_signature(BODY, secret)).sentence
+        assert words in check_signature(ben, delivery, legacy_signature(BODY, secret)).sentence

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries import answers, index_scan
+from portal.services.deliveries import answers, log_query
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from tests.services.deliveries.test_log_plans import explained
@@ -37,7 +37,7 @@ def found(**more: object) -> set[UUID]:
 @pytest.mark.parametrize(
     ("most", "attempts"),
     [
-        (index_scan.MOST_TOLD, index_scan.MOST_ATTEMPTS),
+        (log_query.MOST_TOLD, log_query.MOST_ATTEMPTS),
         (0, 9),
         (9, 1),
         (9, 3),
@@ -48,8 +48,8 @@ def found(**more: object) -> set[UUID]:
 def test_what_failed_then_is_listed_whatever_became_of_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch, most: int, attempts: int
 ) -> None:
-    monkeypatch.setattr(index_scan, "MOST_TOLD", most)
-    monkeypatch.setattr(index_scan, "MOST_ATTEMPTS", attempts)
+    monkeypatch.setattr(log_query, "MOST_TOLD", most)
+    monkeypatch.setattr(log_query, "MOST_ATTEMPTS", attempts)
     hook = make_webhook(name="Helpdesk")
     arrived = failed_at(NIGHT, status="delivered", webhook=hook)
     make_attempt(arrived, started_at=NIGHT + 5 * HOUR, outcome="delivered", code=200)
@@ -86,9 +86,9 @@ def test_as_many_are_told_as_may_be_and_of_one_more_none(
     make_attempt(twice, started_at=NIGHT, finished_at=NIGHT, reason="server", code=500)
     both = {stored(twice)["id"], stored(once)["id"]}
     for most, attempts, told in ((2, 3, both), (1, 3, None), (2, 2, None)):
-        monkeypatch.setattr(index_scan, "MOST_TOLD", most)
-        monkeypatch.setattr(index_scan, "MOST_ATTEMPTS", attempts)
-        few = index_scan.few(session(), FailedBetween(NIGHT, NIGHT + HOUR))
+        monkeypatch.setattr(log_query, "MOST_TOLD", most)
+        monkeypatch.setattr(log_query, "MOST_ATTEMPTS", attempts)
+        few = log_query.few(session(), FailedBetween(NIGHT, NIGHT + HOUR))
         assert (few if few is None else set(few)) == told
 
 
@@ -110,9 +110,9 @@ def test_how_the_rows_of_a_page_failed_and_what_was_answered_is_told_of_them_alo
         make_attempt(failed, finished_at=NIGHT, reason="server", code=500, **said)
         make_attempt(arrived, finished_at=NIGHT, outcome="delivered", code=200, **said)
     one, other = stored(failed)["id"], stored(arrived)["id"]
-    failure = index_scan.Failure(NIGHT, "server", 500, said["response_text"])
+    failure = log_query.Failure(NIGHT, "server", 500, said["response_text"])
     night = FailedBetween(NIGHT, NIGHT + HOUR)
-    assert index_scan.last_failures(session(), night, [one, other]) == {one: failure}
+    assert log_query.last_failures(session(), night, [one, other]) == {one: failure}
     assert answers.answers_of([one, other]) == {one: said["response_text"]}
     found = answers.Said(said["response_text"], is_last=True)
     assert answers.answers_with("order", [one, other], []) == {one: found, other: found}
@@ -133,7 +133,7 @@ def test_an_answer_is_looked_for_among_those_of_attempts_that_failed_then(app: F
     assert found(answer="order") == {then}
     row_id, night = (
         stored(then)["id"],
-        index_scan.failed_between(FailedBetween(NIGHT, NIGHT + HOUR)),
+        log_query.failed_between(FailedBetween(NIGHT, NIGHT + HOUR)),
     )
     said_then = answers.Said("Out of order", is_last=False)
     assert answers.answers_with("order", [row_id], night) == {row_id: said_then}
@@ -143,7 +143,7 @@ def test_an_answer_is_looked_for_among_those_of_attempts_that_failed_then(app: F
 def test_the_attempts_are_found_in_an_index_of_those_that_failed(app: Flask) -> None:
     for _ in range(3):
         failed_at(NIGHT, status="failed")
-    wanted = index_scan.failed_attempts(FailedBetween(NIGHT - HOUR, NIGHT + HOUR))
+    wanted = log_query.failed_attempts(FailedBetween(NIGHT - HOUR, NIGHT + HOUR))
     whole, _ = explained(session(), wanted)
     assert "ix_attempts_failures" in whole
     assert "Sort" not in whole, whole

@@ -15,8 +15,8 @@ from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
 from portal.services.core import queries
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
+from portal.services.deliveries import log_query
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.due import PausedFor, ShownStatus
 from tests.support.deliveries import lease, make_attempt, make_delivery, make_many
@@ -220,7 +220,7 @@ def test_pages_of_several_reasons_turn_in_both_directions() -> None:
 def test_an_exact_tag_means_one_asset_and_many_similar_ones_are_searched_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(index_scan, "FOLLOWED", 2)
+    monkeypatch.setattr(log_query, "FOLLOWED", 2)
     assets = [make_asset(f"Dock {number}", asset_tag=f"D-{number}") for number in range(12)]
     made = [make_delivery(asset_id=each) for each in assets]
     assert ids(LogFilter(search="d-1")) == [made[1]]
@@ -247,7 +247,7 @@ def test_while_a_chunk_is_written_out_no_transaction_is_open() -> None:
 def test_a_search_that_no_index_covers_stops_and_says_where_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(index_scan, "MOST_READ", 20)
+    monkeypatch.setattr(log_query, "MOST_READ", 20)
     webhook = make_webhook()
     wanted = make_delivery(webhook, event="asset.deleted", asset_id=None)
     make_many([webhook], 30, utcnow())
@@ -326,7 +326,7 @@ def test_what_needs_attention_is_looked_for_along_the_narrowest_part(
 ) -> None:
     webhook = {"webhook": make_webhook().public_id} if "webhook" in asked else {}
     wanted = LogFilter(status=StatusFilter.ATTENTION, **{**asked, **webhook})
-    scan = index_scan.scan_for(session(), wanted, None, utcnow())
+    scan = log_query.scan_for(session(), wanted, None, utcnow())
     assert scan is not None
     branches = [scan.branches[0].key] if scan.branches else []
     assert bool(branches) is is_side_by_side

@@ -16,9 +16,9 @@ from portal.lib.paging import Cursor
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
-from portal.services.deliveries.index_scan import page_statement, scan_for
+from portal.services.deliveries import log_query
+from portal.services.deliveries.log_query import page_statement, scan_for
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from portal.services.webhooks.queries import youngest
 from tests.support.database.kept_filling import told_once
@@ -36,7 +36,7 @@ PLACES = {"first": None, "older": Cursor((ROWS // 2,)), "newer": Cursor((ROWS //
 def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """A webhook among four, with thousands of deliveries that the planner has been told about."""
     # As small beside this table as the real limit beside a real one.
-    monkeypatch.setattr(index_scan, "MOST_READ", 200)
+    monkeypatch.setattr(log_query, "MOST_READ", 200)
     return told_once(_fill)
 
 

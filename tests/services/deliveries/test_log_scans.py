@@ -29,8 +29,8 @@ from portal.models.deliveries import (
 )
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
+from portal.services.deliveries import log_query
 from portal.services.deliveries.log import LogPage
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from tests.services.core.keyset_walk import (
@@ -57,7 +57,7 @@ Part = tuple[dict[str, Any], Callable[[Delivery], bool]]
 @pytest.fixture
 def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
     """A log with some of everything; what an open form tested is not shown."""
-    monkeypatch.setattr(index_scan, "MOST_READ", READ)
+    monkeypatch.setattr(log_query, "MOST_READ", READ)
     now = utcnow()
     assets = [make_asset(f"Dock {n}", asset_tag=f"D-{n}") for n in range(4)]
     away = make_webhook(name=AWAY, throttled=True, backoff_until=now + timedelta(hours=1))
@@ -230,9 +230,9 @@ def test_each_part_of_the_filter_leaves_each_row_once(
 def test_a_page_reads_no_more_rows_than_it_was_asked_for(rows: list[Delivery], newer: bool) -> None:
     del rows
     for status in (None, StatusFilter.FAILED, StatusFilter.ATTENTION, StatusFilter.PAUSED):
-        scan = index_scan.scan_for(session(), LogFilter(status=status), None, utcnow())
+        scan = log_query.scan_for(session(), LogFilter(status=status), None, utcnow())
         assert scan is not None
-        page = index_scan.page_statement(scan, newer=newer, limit=2)
+        page = log_query.page_statement(scan, newer=newer, limit=2)
         assert len(session().execute(page).all()) == 2
 
 
@@ -249,7 +249,7 @@ def test_several_parts_leave_each_row_once(rows: list[Delivery], seed: int) -> N
 def test_more_failures_than_are_told_leave_each_row_once(
     rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_scan, "MOST_TOLD", 3)
+    monkeypatch.setattr(log_query, "MOST_TOLD", 3)
     between = FailedBetween(since=min(row.created_at for row in rows))
     of_many = case(rows, ({"failed": between}, lambda row: failed_in(row, between)))
     assert len(of_many.expected) > 3
@@ -259,10 +259,10 @@ def test_more_failures_than_are_told_leave_each_row_once(
 def test_more_assets_than_are_followed_leave_each_row_once(
     rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_scan, "FOLLOWED", 4)
-    assert len(index_scan.search_term(session(), "ock").ids) == 4
-    monkeypatch.setattr(index_scan, "FOLLOWED", 3)
-    assert index_scan.search_term(session(), "ock").query is not None
+    monkeypatch.setattr(log_query, "FOLLOWED", 4)
+    assert len(log_query.search_term(session(), "ock").ids) == 4
+    monkeypatch.setattr(log_query, "FOLLOWED", 3)
+    assert log_query.search_term(session(), "ock").query is not None
     many: Part = ({"search": "ock"}, lambda _: True)
     failed: Part = ({"status": StatusFilter.FAILED}, lambda row: row.status == "failed")
     assert_every_row_once(case(rows, many))
@@ -275,7 +275,7 @@ def test_more_assets_than_are_followed_leave_each_row_once(
 def test_stretches_without_a_match_are_crossed_in_both_directions(
     app: Flask, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
-    monkeypatch.setattr(index_scan, "MOST_READ", 3)
+    monkeypatch.setattr(log_query, "MOST_READ", 3)
     hook = make_webhook()
     for each in pattern:
         make_delivery(hook, event="asset.lost" if each == "x" else "asset.created")
@@ -291,7 +291,7 @@ def test_stretches_without_a_match_are_crossed_in_both_directions(
 def test_of_two_codes_neither_is_shown_further_than_the_other_was_read(
     app: Flask, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
-    monkeypatch.setattr(index_scan, "MOST_READ", 3)
+    monkeypatch.setattr(log_query, "MOST_READ", 3)
     hook = make_webhook()
     for each in pattern:
         made = make_delivery(hook, status="failed", code=500 if each in "aA" else 502)
@@ -307,7 +307,7 @@ def test_of_two_codes_neither_is_shown_further_than_the_other_was_read(
 def test_a_page_without_a_match_leads_back_to_the_match_before_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch, oldest_first: bool
 ) -> None:
-    monkeypatch.setattr(index_scan, "MOST_READ", 3)
+    monkeypatch.setattr(log_query, "MOST_READ", 3)
     hook = make_webhook()
     # Each is the last of what a page reads, from either end.
     for each in "..x........x........x..":

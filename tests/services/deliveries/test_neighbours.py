@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 
 from portal.models.deliveries import Delivery
-from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
+from portal.services.deliveries import log_query
 from portal.services.deliveries.log import Neighbours, find_neighbours
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.core.keyset_walk import every
@@ -85,7 +85,7 @@ def test_the_only_one_has_no_neighbours(app: Flask) -> None:
 def test_a_search_that_reads_no_further_claims_no_neighbour_and_no_first_page(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_scan, "MOST_READ", 2)
+    monkeypatch.setattr(log_query, "MOST_READ", 2)
     hook = make_webhook()
     for event in ("asset.lost", *["asset.created"] * 5, "asset.lost", *["asset.created"] * 5):
         make_delivery(hook, event=event)

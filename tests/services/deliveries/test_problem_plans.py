@@ -9,8 +9,8 @@ from sqlalchemy import func, insert, select
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Dismissal, DismissedDelivery
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import index_scan, problems
-from portal.services.deliveries.index_scan import page_statement
+from portal.services.deliveries import log_query, problems
+from portal.services.deliveries.log_query import page_statement
 from portal.services.deliveries.problems import LATEST, LONG_AGO
 from portal.services.deliveries.statuses import LogFilter, StatusFilter, holds, marks
 from tests.services.deliveries.test_log_plans import explained
@@ -27,7 +27,7 @@ INDEX = "ix_deliveries_failures"
 @pytest.fixture
 def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """A webhook among four, with thousands of deliveries that the planner has been told about."""
-    monkeypatch.setattr(index_scan, "MOST_READ", 200)
+    monkeypatch.setattr(log_query, "MOST_READ", 200)
     return told_once(_fill)
 
 
@@ -114,8 +114,8 @@ def test_what_a_problem_opens_walks_the_statuses_of_its_webhook(
     webhook = hook.public_id if is_of_one else None
     wanted = LogFilter(status=StatusFilter.ATTENTION, webhook=webhook)
     if is_of_one:
-        monkeypatch.setattr(index_scan, "MOST_READ", 20_000)
-    scan = index_scan.scan_for(current, wanted, None, utcnow())
+        monkeypatch.setattr(log_query, "MOST_READ", 20_000)
+    scan = log_query.scan_for(current, wanted, None, utcnow())
     assert scan is not None
     assert scan.has_window
     whole, lines = explained(current, page_statement(scan, newer=False, limit=51))

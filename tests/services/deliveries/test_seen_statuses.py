@@ -31,7 +31,7 @@ class Kind(NamedTuple):
     the pause."""
 
     in_order: bool
-    is_left_alone: bool
+    is_backing_off: bool
     priority: Priority
     prior: str | None
     tries: int
@@ -43,14 +43,14 @@ class Kind(NamedTuple):
         if self.in_order and self.priority == Priority.NORMAL:
             return PausedFor.ORDER
         waits = self.priority in {Priority.NORMAL, Priority.BULK}
-        return PausedFor.RECEIVER if self.is_left_alone and waits and not self.is_late else None
+        return PausedFor.RECEIVER if self.is_backing_off and waits and not self.is_late else None
 
     @property
     def wants_a_look(self) -> bool:
         """Whether it needs attention, as the rules say."""
         if self.priority == Priority.TEST:
             return False
-        often = self.tries >= 3 or (self.tries > 0 and self.is_left_alone)
+        often = self.tries >= 3 or (self.tries > 0 and self.is_backing_off)
         return self.held_by is PausedFor.RECEIVER or (often and self.held_by is None)
 
 
@@ -80,7 +80,7 @@ def made() -> dict[UUID, Kind]:
     with writing():
         return {
             make_delivery(
-                webhooks[kind.in_order, kind.is_left_alone],
+                webhooks[kind.in_order, kind.is_backing_off],
                 priority=kind.priority,
                 prior_status=kind.prior,
                 status="retrying" if kind.tries else "waiting",

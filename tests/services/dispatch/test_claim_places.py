@@ -96,7 +96,7 @@ def test_nothing_is_asked_for_a_claim_that_was_not_asked_at_its_rehearsal(hook: 
         make_delivery(each)
         make_delivery(each, priority=Priority.TEST)
     with asked(db.engine) as rehearsed, writing() as current:
-        dispatch_claim.rehearse(current.connection())
+        dispatch_claim.warm_up(current.connection())
     with asked(db.engine) as found, writing() as current:
         claims = dispatch_claim.claim(current.connection(), 8, is_alone=True)
         assert dispatch_claim.claim(current.connection(), 8) == []

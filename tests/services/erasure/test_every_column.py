@@ -8,7 +8,7 @@ from sqlalchemy.types import TypeEngine
 
 from portal.extensions import Base
 from portal.models.audit import ErasedKind
-from portal.services.assets.rules import FieldType, fields_of_type
+from portal.services.assets.fields import FieldType, fields_of_type
 from portal.services.erasure.places import places_of
 
 # Renamed, emptied or removed in the first transaction.

@@ -19,7 +19,7 @@ from portal.services.actions.planning.rules import (
     reservation_faults,
     work_faults,
 )
-from portal.services.assets.rules import AssetValues, Fault, faults
+from portal.services.assets.fields import AssetValues, Fault, faults
 from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
 from portal.services.webhooks.rules import name_problem

@@ -19,7 +19,7 @@ from portal.services.actions import lifecycle
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
 from portal.services.assets import named_lists, staff
-from portal.services.assets.rules import AssetValues
+from portal.services.assets.fields import AssetValues
 from portal.services.assets.staff import StaffValues
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Stale

@@ -15,7 +15,7 @@ from portal.models.deliveries import Event
 from portal.services.actions import incidents, lifecycle, stock
 from portal.services.actions.incidents import DisposalValues
 from portal.services.assets import named_lists
-from portal.services.assets.rules import AssetValues
+from portal.services.assets.fields import AssetValues
 from portal.services.core.unit_of_work import session, writing
 from tests.support.factories import (
     make_asset,

@@ -10,8 +10,8 @@ from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
+from portal.services.deliveries import log_query
 from portal.web.frame.wording import moment
 from tests.support.deliveries import change, lease, make_attempt, make_delivery, make_many, stored
 from tests.support.factories import make_asset, make_webhook
@@ -226,7 +226,7 @@ def test_pages_go_on_where_the_last_one_ended(support: Pages) -> None:
 
 
 def test_a_long_search_can_be_carried_on(support: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_scan, "MOST_READ", 5)
+    monkeypatch.setattr(log_query, "MOST_READ", 5)
     webhook = make_webhook()
     make_delivery(webhook, event="asset.lost")
     for _ in range(6):

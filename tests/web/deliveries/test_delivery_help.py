@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.engine.signing.signatures import house_signature
+from portal.engine.signing.signatures import legacy_signature
 from portal.lib.clock import utcnow
 from tests.support.deliveries import BODY, make_attempt, make_delivery
 from tests.support.factories import make_webhook
@@ -20,7 +20,7 @@ from tests.support.receiver import Receiver
 from tests.web.signed_in import visit
 
 SECRET = "what only we two know"
-RIGHT = house_signature(BODY, SECRET)
+RIGHT = legacy_signature(BODY, SECRET)
 PHASES = {"name": 3.2, "connect": 11.0, "first_byte": 130.0, "total": 500.0}
 SENT = [
     ["Content-Type", "application/json"],
@@ -204,10 +204,10 @@ def test_it_says_which_part_of_a_signature_differs(app: Flask, role: str) -> Non
     assert (
         "This is exactly our X-Asset-Webhook-Signature." in pages.submit(form, signature=RIGHT).main
     )
-    page = pages.submit(form, signature=house_signature(BODY, f"{SECRET}\n"))
+    page = pages.submit(form, signature=legacy_signature(BODY, f"{SECRET}\n"))
     assert "Our signature is right; at the receiver the secret key differs" in page.main
     assert "a line break after the secret key" in page.main
-    theirs = house_signature(BODY, "another key")
+    theirs = legacy_signature(BODY, "another key")
     page = pages.submit(form, signature=theirs, body=BODY.decode())
     assert "most likely the receiver has another secret key" in page.main
     assert not [word for word in (SECRET, RIGHT) if word in page.html]

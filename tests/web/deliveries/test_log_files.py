@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
-from portal.services.deliveries import index_scan
 from portal.services.deliveries import log as log_pages
+from portal.services.deliveries import log_query
 from tests.support.deliveries import make_attempt, make_delivery, make_many
 from tests.support.factories import make_webhook
 from tests.support.pages import Pages
@@ -40,7 +40,7 @@ def test_a_file_ends_at_its_limit_and_goes_on_through_a_long_search(
     monkeypatch.setattr(log_pages, "EXPORT_LIMIT", 7)
     assert lines_of(support, "") == 7
     monkeypatch.setattr(log_pages, "EXPORT_LIMIT", 1000)
-    monkeypatch.setattr(index_scan, "MOST_READ", 5)
+    monkeypatch.setattr(log_query, "MOST_READ", 5)
     search = f"webhook={webhook.public_id}&event=asset.created"
     assert lines_of(support, search) == 20
 

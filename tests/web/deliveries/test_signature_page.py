@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.engine.signing.signatures import house_signature, standard_signature
+from portal.engine.signing.signatures import legacy_signature, standard_signature
 from portal.services.deliveries import signature_checks
 from portal.services.deliveries.signature_checks import NEIGHBOURS
 from tests.support.deliveries import BODY, make_attempt, make_delivery
@@ -20,7 +20,7 @@ from tests.web.signed_in import visit
 BYTES = b"thirty-three bytes for these tests"
 SECRET = "whsec_" + base64.b64encode(BYTES).decode()
 AT = 1_760_000_000
-RIGHT = house_signature(BODY, SECRET)
+RIGHT = legacy_signature(BODY, SECRET)
 OTHER_BODY = BODY.replace(b":7,", b":8,")
 
 
@@ -37,7 +37,7 @@ def refused(webhook: Hook, body: bytes = BODY, attempts: int = 1, **columns: Any
         at = AT + 60 * number
         standard = standard_signature(body, SECRET, message_id=str(made), sent_at=at)
         headers = [
-            ["X-Asset-Webhook-Signature", house_signature(body, SECRET)],
+            ["X-Asset-Webhook-Signature", legacy_signature(body, SECRET)],
             ["webhook-timestamp", str(at)],
             ["webhook-signature", standard],
         ]
@@ -88,7 +88,7 @@ def test_the_signature_of_another_delivery_leads_to_it(support: Pages, is_older:
         there, here = refused(webhook, OTHER_BODY), refused(webhook)
     else:
         here, there = refused(webhook), refused(webhook, OTHER_BODY)
-    page = check(support, here, house_signature(OTHER_BODY, SECRET))
+    page = check(support, here, legacy_signature(OTHER_BODY, SECRET))
     assert "It belongs to another delivery" in page.main
     assert page.links("Open that delivery") == [f"/deliveries/{there}"]
     standard = standard_signature(OTHER_BODY, SECRET, message_id=str(there), sent_at=AT)
@@ -101,7 +101,7 @@ def test_the_newest_delivery_is_known_however_many_lie_between(support: Pages) -
     for _ in range(NEIGHBOURS + 1):
         make_delivery(webhook)
     newest = refused(webhook, OTHER_BODY)
-    page = check(support, here, house_signature(OTHER_BODY, SECRET))
+    page = check(support, here, legacy_signature(OTHER_BODY, SECRET))
     assert f"another delivery, {newest}" in page.main
 
 
@@ -109,14 +109,14 @@ def test_a_delivery_of_another_webhook_stays_unknown(support: Pages) -> None:
     here = refused(make_webhook(secret=SECRET))
     make_attempt(
         make_delivery(make_webhook(secret="one of its own")),
-        request_headers=[["X-Asset-Webhook-Signature", house_signature(BODY, "one of its own")]],
+        request_headers=[["X-Asset-Webhook-Signature", legacy_signature(BODY, "one of its own")]],
     )
-    page = check(support, here, house_signature(BODY, "one of its own"))
+    page = check(support, here, legacy_signature(BODY, "one of its own"))
     assert "We could not tell what made it" in page.main
 
 
 def test_what_another_header_of_another_delivery_says_is_no_signature(support: Pages) -> None:
-    webhook, theirs = make_webhook(secret=SECRET), house_signature(BODY, "a key of theirs")
+    webhook, theirs = make_webhook(secret=SECRET), legacy_signature(BODY, "a key of theirs")
     here = refused(webhook)
     make_attempt(make_delivery(webhook), request_headers=[["X-Gateway-Signature", theirs]])
     assert "We could not tell what made it" in check(support, here, theirs).main
@@ -129,7 +129,7 @@ def test_utter_nonsense_gets_an_honest_answer_and_what_to_look_at(support: Pages
     assert "We could not tell what made it: it has 24 characters" in page.main
     assert "Paste the value alone" in page.main
     assert "<b>nonsense" not in page.html
-    page = check(support, made, house_signature(BODY, "a key of theirs"))
+    page = check(support, made, legacy_signature(BODY, "a key of theirs"))
     assert "The cause is not known" in page.main
     assert "Paste the body that the receiver checked as well" in page.main
 

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from portal.services.assets.queries import COUNTED_BESIDE
-from portal.services.deliveries.index_scan import MOST_BEGUN
+from portal.services.deliveries.log_query import MOST_BEGUN
 from portal.services.find import EverythingFound, Hits
 from portal.web.find.views import answers_url, lists, short
 from portal.web.frame.wording import number

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from portal.models.assets import Asset
-from portal.services.assets.rules import LENGTHS
+from portal.services.assets.fields import LENGTHS
 from portal.services.core.unit_of_work import session
 from tests.support.factories import make_asset
 from tests.support.pages import Page, Pages

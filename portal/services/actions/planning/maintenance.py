@@ -30,7 +30,7 @@ from portal.services.actions.planning.rules import (
     work_faults,
 )
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.rules import refuse_first
+from portal.services.assets.fields import refuse_first
 from portal.services.assets.snapshots import plan_facts, ref
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal

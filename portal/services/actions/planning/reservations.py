@@ -24,7 +24,7 @@ from portal.services.actions.planning.rules import (
     reservation_faults,
 )
 from portal.services.actions.transition import Change, Moved
-from portal.services.assets.rules import refuse_first
+from portal.services.assets.fields import refuse_first
 from portal.services.assets.snapshots import open_assignment, ref, reservation_facts
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.refusals import Refusal

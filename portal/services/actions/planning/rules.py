@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from portal.models.planning import MaintenanceOutcome, MaintenanceType
-from portal.services.assets.rules import DEAREST, YEARS, Fault
+from portal.services.assets.fields import DEAREST, YEARS, Fault
 from portal.services.core.refusals import Refusal
 
 LONGEST_LINE: Final = 120

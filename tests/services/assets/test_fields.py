@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from portal.lib.typed_values import TypedValueError, add_months, last_day, read_amount, read_day
-from portal.services.assets.rules import AssetValues, faults
+from portal.services.assets.fields import AssetValues, faults
 from portal.web.forms.fields import read_months, row_id
 
 
