@@ -143,7 +143,7 @@ def _answer(received: Received) -> Answer | None:
 
 def _certificates(trusted: trustme.CA) -> dict[Reason, trustme.LeafCert]:
     now, day = datetime.now(UTC), timedelta(days=1)
-    expired = trusted.issue_cert("127.0.0.1", backoff_until=now - 9 * day, not_after=now - day)
+    expired = trusted.issue_cert("127.0.0.1", not_before=now - 9 * day, not_after=now - day)
     return {
         Reason.TLS_EXPIRED: expired,
         Reason.TLS_UNTRUSTED: trustme.CA().issue_cert("127.0.0.1"),

@@ -58,7 +58,7 @@ def test_a_trusted_certificate_is_a_success_and_its_end_is_known(transport: Tran
 def lasting(begins: timedelta, ends: timedelta) -> trustme.LeafCert:
     """A certificate that is good from one moment to another, told from now on."""
     now = utcnow()
-    return TRUSTED.issue_cert("127.0.0.1", backoff_until=now + begins, not_after=now + ends)
+    return TRUSTED.issue_cert("127.0.0.1", not_before=now + begins, not_after=now + ends)
 
 
 def self_signed() -> trustme.LeafCert:
