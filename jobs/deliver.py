@@ -18,6 +18,7 @@ from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
 from portal.extensions import settings
 from portal.queue import notifier
+from portal.services.core import heartbeats
 from portal.services.dispatch import request
 
 
@@ -43,7 +44,8 @@ def deliver_due() -> None:
         sender.poll()
     else:
         waits = notifier.QUEUED_SECONDS if get_current_job() else 0
-        new_dispatcher(stop.is_set).run_until_idle(monotonic() + waits)
+        with heartbeats.without_heartbeats():
+            new_dispatcher(stop.is_set).run_until_idle(monotonic() + waits)
 
 
 def new_dispatcher(is_stopping: Callable[[], bool]) -> Dispatcher:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from time import monotonic, sleep
 from typing import Any, Final
 
@@ -121,7 +122,7 @@ class Dispatcher:
             self._database.close()
 
     def _step(self) -> None:
-        """Send, record and claim, poll. It waits for the sockets alone."""
+        """Send, record and claim, poll."""
         self._drive()
         self._judge_connectivity()
         self._database.poll()
@@ -149,6 +150,8 @@ class Dispatcher:
         if self._is_stopping():
             return RETRY_AFTER
         until = min(self._maintenance.at - monotonic(), self._connectivity.timeout)
+        if self._in_flight.count:
+            until = min(until, self._unheard_at - monotonic())
         if self._transport.free > 0:
             until = min(until, self._next_poll - monotonic(), self._notifications.patience)
         return max(0.0, until)
@@ -233,6 +236,7 @@ class Dispatcher:
         if self._notifications.take():
             self._poll_at = 0.0
         if monotonic() >= self._next_poll:
+            self._poll_at = inf  # whoever asks until it is answered is answered by another poll
             work = partial(self._database.write, self._claiming(is_alone=True))
             note = partial(self._polled, since_boot(), monotonic())
             self._database.submit(work, note, in_background=self._is_sending)
@@ -249,7 +253,7 @@ class Dispatcher:
             self._empty_poll_at = at
             self._empty_polls.append(since_boot() - began)
             pause = max(pause, min(POLL_SHARE * min(self._empty_polls), LONGEST_PAUSE))
-        self._poll_at = monotonic() + pause
+        self._poll_at = min(self._poll_at, monotonic() + pause)
 
     def _claiming(self, *, is_alone: bool = False) -> Claiming:
         """A claim for the places that are free now, less those for what is to be sent."""

@@ -239,6 +239,7 @@ FOLDER: Final = "run"
 
 _own: dict[int, UUID] = {}
 _locks: dict[Path, FileLock] = {}
+_is_heard = True
 
 
 class EndedProcess(NamedTuple):
@@ -252,6 +253,23 @@ class EndedProcess(NamedTuple):
 def own_process() -> UUID:
     """The id of this process, by which its leases are known."""
     return _own.setdefault(os.getpid(), uuid4())
+
+
+@contextmanager
+def without_heartbeats() -> Iterator[None]:
+    """Claim leases that bear no process, where this one records no heartbeats (RQ's own worker):
+    others would take it for silent, and end them. They run out by their time alone."""
+    global _is_heard
+    _is_heard = False
+    try:
+        yield
+    finally:
+        _is_heard = True
+
+
+def lease_owner() -> UUID | None:
+    """Return the process that leases claimed now bear; None: see `without_heartbeats`."""
+    return own_process() if _is_heard else None
 
 
 def hold_lock() -> None:

@@ -42,7 +42,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Event, Lease, Priority, has_no_lease, is_open
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.core.heartbeats import own_process
+from portal.services.core.heartbeats import lease_owner
 from portal.services.core.queries import Rowset, as_json, given_ids
 from portal.services.dispatch.claim_types import (
     Claim,
@@ -223,7 +223,7 @@ def _lease_usual(
 def _terms(now: datetime) -> LeaseTerms:
     """For a lease from this moment on."""
     until = now + timedelta(seconds=settings().lease_seconds)
-    return LeaseTerms(now, uuid4(), until, own_process(), utcnow())
+    return LeaseTerms(now, uuid4(), until, lease_owner(), utcnow())
 
 
 def _lease_at_once(

@@ -114,7 +114,7 @@ class LeaseTerms(NamedTuple):
     now: datetime
     token: UUID
     until: datetime
-    run: UUID
+    run: UUID | None
     started: datetime
 
     @property

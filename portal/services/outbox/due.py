@@ -347,12 +347,12 @@ def seen_statuses(
 
 def is_paused(now: datetime) -> ColumnElement[bool]:
     """Whether anything holds it up, as a condition on open deliveries that nobody is sending."""
-    return _of_webhook(or_(_is_left_alone(now), _is_behind()))
+    return _of_webhook(or_(_is_backing_off(now), _is_behind()))
 
 
 def is_backing_off(now: datetime) -> ColumnElement[bool]:
     """`PausedFor.RECEIVER` as a condition on open deliveries that nobody is sending."""
-    return _of_webhook(_is_left_alone(now))
+    return _of_webhook(_is_backing_off(now))
 
 
 def is_where_nothing_arrives(now: datetime) -> ColumnElement[bool]:
@@ -365,7 +365,7 @@ def is_behind() -> ColumnElement[bool]:
     return _of_webhook(_is_behind())
 
 
-def _is_left_alone(now: datetime) -> ColumnElement[bool]:
+def _is_backing_off(now: datetime) -> ColumnElement[bool]:
     waits = or_(
         Delivery.priority == Priority.BULK,
         and_(Delivery.priority == Priority.NORMAL, Webhook.in_order.is_(False)),

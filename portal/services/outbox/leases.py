@@ -347,7 +347,7 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
     return values
 
 
-def rest_values(now: datetime, stopped_by: str | None) -> dict[str, Any]:
+def hold_values(now: datetime, stopped_by: str | None) -> dict[str, Any]:
     """The columns of a delivery at rest: Held, or Stopped by a person."""
     earlier = func.coalesce(Delivery.prior_status, Delivery.status)
     was_open = earlier.in_([str(status) for status in (*OPEN, DeliveryStatus.HELD)])

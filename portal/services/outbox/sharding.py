@@ -77,9 +77,10 @@ class Sharding:
             self._unconnected.clear()
 
     def choose(self, wanted: Iterable[Claimable]) -> list[Claimable]:
-        """Those of what is due that this process claims now.
+        """Return what of it this process claims now.
 
-        Tests and what a person sends again wait for nobody, nor do leases that have run out.
+        Tests, what a person sends again, and leases that have run out wait for nobody, but where
+        this process could not connect.
         """
         found = list(wanted)
         self._left = self._lying(found)

@@ -33,7 +33,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox import leases
 from portal.services.outbox.due import refuse_while_stopped
-from portal.services.outbox.leases import rest_values
+from portal.services.outbox.leases import hold_values
 from portal.services.webhooks.rows import (
     TARGET,
     count_held,
@@ -145,7 +145,7 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     now = database_now(plain)
     leases.settle_ended(plain, [webhook_id], now)
     stops = webhook.deleted_at is not None
-    values = rest_values(now, _deleted_by(connection, webhook) if stops else None)
+    values = hold_values(now, _deleted_by(connection, webhook) if stops else None)
     conditions = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
     if stops:
         # Stored as held by somebody who had not yet seen the end of the webhook.

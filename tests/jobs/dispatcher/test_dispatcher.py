@@ -13,7 +13,7 @@ import pytest
 import trustme
 from flask import Flask
 from rq.timeouts import JobTimeoutException
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from jobs import context
 from jobs.deliver import deliver_due, equip, new_dispatcher
@@ -22,7 +22,7 @@ from jobs.dispatcher.subscription import Wake
 from portal.database.engine import database_now
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
-from portal.models.deliveries import AttemptBody, Delivery, Rollup
+from portal.models.deliveries import AttemptBody, Delivery, Lease, Rollup
 from portal.models.webhooks import Webhook
 from portal.queue import notifier
 from portal.services.core.unit_of_work import writing
@@ -36,6 +36,7 @@ from tests.jobs.dispatcher.delivery_clock import (
     only_delivery,
 )
 from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
 from tests.support.receiver import Receiver
 
 SECRET = "whsec_c2VjcmV0IGZvciB0aGUgdGVzdHMgb2YgdGhlIHB1bXA="
@@ -280,6 +281,27 @@ def test_what_a_dispatcher_left_open_when_it_broke_is_nothing_to_the_next(
     deliver_due()
     assert only_delivery().status == "delivered"
     assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
+
+
+def test_leases_of_a_process_without_heartbeats_are_nobodys_whom_others_could_miss(
+    app: Flask, receiver: Receiver
+) -> None:
+    make_webhook(receiver.url)
+    publish()
+    receiver.answer(delay=0.5)
+
+    def deliver() -> None:
+        with app.app_context():
+            deliver_due()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(deliver)
+        assert until(lambda: receiver.received != [], 5)
+        db.session.rollback()
+        assert db.session.scalars(select(Lease.run)).all() == [None]
+        done.result()
+    db.session.rollback()
+    assert only_delivery().status == "delivered"
 
 
 def test_one_that_has_nothing_to_do_waits_until_it_is_woken() -> None:

@@ -282,7 +282,7 @@ def test_a_long_queue_is_put_to_rest_without_the_usual_pause(
 ) -> None:
     """Until that is done, every look asks about all of it."""
     having(maintenance_seconds=3600.0, webhook_timeout=LONG)
-    monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
+    monkeypatch.setattr(activation, "HOLD_BATCH", 2)
     off = make_webhook(state="off")
     for _ in range(5):
         make_delivery(off)

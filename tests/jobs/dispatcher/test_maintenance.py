@@ -111,7 +111,7 @@ def test_when_they_are_due_again_follows_from_what_they_have_done(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(maintenance_module, "monotonic", clock.monotonic)
-    monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
+    monkeypatch.setattr(activation, "HOLD_BATCH", 2)
     maintenance, off = (
         Maintenance(notifier.notifier(), database, every=60.0),
         make_webhook(state="off"),

@@ -127,7 +127,7 @@ def test_it_notifies_for_what_is_due_and_for_nothing_else(
 def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_is_left_to_rest(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
+    monkeypatch.setattr(activation, "HOLD_BATCH", 2)
     executor = DatabaseExecutor(equip().engine, has_background=False)
     maintenance = Maintenance(notifier.notifier(), executor, every=3600.0)
     off, seen = make_webhook(state="off"), []

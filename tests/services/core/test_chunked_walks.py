@@ -40,7 +40,7 @@ pytestmark = pytest.mark.both_databases
 
 FEW, THOUSANDS = 2, 10_000
 Bound = tuple[ModuleType, str]
-OFF: Sequence[Bound] = ((activation, "RESTED_A_STEP"), (activation, "A_STATEMENT"))
+OFF: Sequence[Bound] = ((activation, "HOLD_BATCH"), (activation, "A_STATEMENT"))
 RETRIED: Sequence[Bound] = (
     (bulk_retry_selection, "CHUNK"),
     (bulk_retry, "MOST_UNDER_WAY"),

@@ -119,7 +119,7 @@ def test_a_long_queue_is_put_to_rest_for_half_a_second_and_then_by_the_next_roun
     del app
     tenths = count()
     monkeypatch.setattr(dispatch_maintenance, "monotonic", lambda: next(tenths) / 10)
-    monkeypatch.setattr(activation, "RESTED_A_STEP", 1)
+    monkeypatch.setattr(activation, "HOLD_BATCH", 1)
     hook = make_webhook(state="off")
     for _ in range(7):
         make_delivery(hook)

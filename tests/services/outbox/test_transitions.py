@@ -19,7 +19,7 @@ from portal.engine.retry_policy import (
 )
 from portal.models.deliveries import Delivery, Priority
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox.leases import OpenDelivery, columns, rest_values
+from portal.services.outbox.leases import OpenDelivery, columns, hold_values
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_webhook
 
@@ -108,12 +108,12 @@ RETRIED: dict[str, Any] = {
 }
 
 
-def held(by: str | None, **values: Any) -> dict[str, Any]:
+def rested(by: str | None, **values: Any) -> dict[str, Any]:
     """The delivery after it was put to rest, in the columns that this may write."""
     delivery: UUID = make_delivery(make_webhook(), due_at=DUE, **values)
     with writing() as current:
         some = update(Delivery).where(Delivery.public_id == delivery)
-        current.execute(some.values(**rest_values(NOW, by)))
+        current.execute(some.values(**hold_values(NOW, by)))
     row = stored(delivery)
     return {name: row[name] for name in (*AT_REST, "status", "finished_at")}
 
@@ -133,9 +133,9 @@ def test_what_was_open_is_held_or_stopped_by_name(
     values: dict[str, Any], after: dict[str, Any]
 ) -> None:
     held = AT_REST | {"status": "held", "finished_at": None} | after
-    assert held(None, **values) == held
+    assert rested(None, **values) == held
     stopped = {"status": "stopped", "stopped_by": "Ben", "finished_at": NOW}
-    assert held("Ben", **values) == held | stopped
+    assert rested("Ben", **values) == held | stopped
 
 
 @pytest.mark.usefixtures("app")
@@ -146,6 +146,6 @@ def test_what_was_open_is_held_or_stopped_by_name(
 def test_what_had_ended_before_a_retry_has_ended_as_it_had(
     by: str | None, status: str, stopped_by: str | None
 ) -> None:
-    found = held(by, **RETRIED, prior_status=status, stopped_by=stopped_by)
+    found = rested(by, **RETRIED, prior_status=status, stopped_by=stopped_by)
     was = {"status": status, "stopped_by": stopped_by, "due_at": EARLIER, "finished_at": NOW}
     assert found == AT_REST | was

@@ -188,7 +188,7 @@ def test_more_than_a_statement_takes_can_be_chosen_at_once(ada: Person) -> None:
 def test_what_still_waits_when_it_is_turned_on_is_asked_about_however_much_it_is(
     ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activation, "RESTED_A_STEP", 1)
+    monkeypatch.setattr(activation, "HOLD_BATCH", 1)
     hook = make_webhook(state="off", off_reason="person")
     ids = [make_delivery(hook) for _ in range(3)]
     activation.turn_on(ada.actor, hook.public_id, HeldChoice.DISCARD)

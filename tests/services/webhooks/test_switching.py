@@ -166,7 +166,7 @@ def test_an_answer_of_gone_turns_it_off_in_the_name_of_the_system() -> None:
 
 def long_queue(count: int, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """A webhook for which so many wait, where three are many."""
-    monkeypatch.setattr(activation, "RESTED_A_STEP", 3)
+    monkeypatch.setattr(activation, "HOLD_BATCH", 3)
     hook = make_webhook()
     for _ in range(count):
         publish()
