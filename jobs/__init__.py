@@ -1,3 +1,3 @@
-"""What workers run, and the processes that they run in."""
+"""Run the jobs of workers, and the processes around them."""
 
 import portal  # noqa: F401 - what it does first has to come first here too

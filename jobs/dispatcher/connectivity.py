@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class Checked(NamedTuple):
-    """What bare connects have found, and the hosts of all webhooks at that time."""
+    """The result of bare connects, and the hosts of all webhooks at that time."""
 
     probes: Sequence[Probe]
     targets: Mapping[str, Target]
@@ -52,7 +52,8 @@ class Verdict(NamedTuple):
 
 
 class Connectivity:
-    """What one sender can connect to. All but `write_status` belongs to the dispatcher's thread."""
+    """Judges to which hosts one sender can connect. All but `write_status` belongs to the
+    dispatcher's thread."""
 
     def __init__(
         self,
@@ -90,7 +91,7 @@ class Connectivity:
         return max(0.0, self._check_at - self._clock()) if is_waiting else inf
 
     def keeps(self, result: Result) -> bool:
-        """Whether the result is kept here until other hosts were probed."""
+        """Return whether the result is kept here until other hosts were probed."""
         if not (result.is_unreached or self._hosts.has_expired):  # as nearly always
             return False
         host = host_of(result.claim.webhook.url)
@@ -233,5 +234,5 @@ class Connectivity:
 
 
 def is_judged(claim: Claim) -> bool:
-    """Whether it says something of its receiver's host: the inbox and tests do not."""
+    """Return whether it says something of its receiver's host: the inbox and tests do not."""
     return claim.kind is not AttemptKind.TEST and claim.webhook.kind != WebhookKind.INBOX

@@ -54,12 +54,12 @@ class DatabaseExecutor:
 
     @property
     def is_busy(self) -> bool:
-        """Whether the database is at work; nothing else may be submitted now."""
+        """Return whether the database is at work; nothing else may be submitted now."""
         return self._submitted is not None
 
     @property
     def is_unsure(self) -> bool:
-        """Whether something may have been committed of which nobody was told."""
+        """Return whether something may have been committed of which nobody was told."""
         return monotonic() < self._unsure_until
 
     def submit(

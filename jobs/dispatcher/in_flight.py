@@ -39,7 +39,7 @@ class InFlight:
 
     @property
     def count(self) -> int:
-        """How many have not ended."""
+        """Return how many have not ended."""
         return len(self._sent)
 
     @property

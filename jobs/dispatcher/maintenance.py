@@ -44,7 +44,8 @@ class Maintenance:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time, or a commit's answer was just lost, and the database is free."""
+        """Return whether it is time, or a commit's answer was just lost, and the database is
+        free."""
         is_time = monotonic() >= self.at or (self._database.is_unsure and not self._was_unsure)
         return is_time and not self._database.is_busy
 

@@ -48,7 +48,7 @@ class Recorder:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything is written."""
+        """Return whether everything is written."""
         return not self._kept
 
     @property
@@ -63,7 +63,8 @@ class Recorder:
         self._kept.append(result)
 
     def is_due(self, in_flight: int) -> bool:
-        """Whether enough has been gathered, or for long enough. `in_flight`: what has not ended.
+        """Return whether enough has been gathered, or for long enough. `in_flight`: what has not
+        ended.
 
         Where the database works in the background, a part of what is in flight is enough: waiting
         for half of it, the one would stand still while the other works, in turn.
@@ -86,7 +87,8 @@ class Recorder:
         return True
 
     def _next_batch(self) -> list[Result]:
-        """What is written next: those last that wait for another's lock, and not all the time."""
+        """Return what is written next: those last that wait for another's lock, and not all the
+        time."""
         if not self.waits_for:
             return self._kept[:RESULTS_A_WRITE]
         others = [result for result in self._kept if not self._waits(result)]
@@ -96,7 +98,7 @@ class Recorder:
         return (others + waiting)[:RESULTS_A_WRITE]
 
     def _ready(self) -> int:
-        """How many wait for nobody's lock, as nearly always all."""
+        """Return how many wait for nobody's lock, as nearly always all."""
         if not self.waits_for:
             return len(self._kept)
         return sum(not self._waits(result) for result in self._kept)

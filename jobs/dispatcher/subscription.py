@@ -1,4 +1,4 @@
-"""What ends a dispatcher's waiting beside its sockets: notifications, and other threads."""
+"""End a dispatcher's waiting beside its sockets: notifications, and other threads."""
 
 import os
 from collections import deque

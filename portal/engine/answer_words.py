@@ -1,4 +1,4 @@
-"""What an answer says, for people: its own sentence, and words of a success that is none."""
+"""Read an answer for people: its own sentence, and words of a success that is none."""
 
 import html
 import json
@@ -36,13 +36,13 @@ BEFORE: Final = 40  # characters before the words that somebody looks for
 
 
 def speaks_of_error(text: str) -> bool:
-    """Whether the text says that something went wrong."""
+    """Return whether the text says that something went wrong."""
     return _TROUBLE.search(text) is not None
 
 
 def sentence_in(text: str) -> str:
-    """What the answer says in a sentence: the message of a JSON, the title of a page, else the
-    first line. It is the receiver's own, and may be anything."""
+    """Return what the answer says in a sentence: the message of a JSON, the title of a page, else
+    the first line. It is the receiver's own, and may be anything."""
     begin = text.lstrip()[:MOST_READ]
     if begin.startswith(("{", "[")):
         found = [(KEYS.index(key.lower()), said) for key, said in _SENTENCE.findall(begin)]

@@ -1,4 +1,4 @@
-"""What an attempt's end says about its webhook: failures in a row, and the throttle. Pure.
+"""Decide by an attempt's end about its webhook: failures in a row, and the throttle. Pure.
 
 A receiver that is overloaded or cannot be reached is left alone for a while. Then one delivery
 goes as a probe and spends a try of its own; those that wait behind it spend none.
@@ -42,7 +42,7 @@ THROTTLING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How a webhook stands. `backoff_seconds`: the present back-off, 0 while there is none.
+    """The health of a webhook. `backoff_seconds`: the present back-off, 0 while there is none.
 
     `failing_since`: its first failure that no success has followed. `failures_in_row` counts since
     then, and anew once its settings were changed. `stopped_for`: how many seconds since then all
@@ -61,7 +61,7 @@ HEALTHY: Final = Health()
 
 
 class End(NamedTuple):
-    """How one attempt ended. `was_probe`: it was begun while the webhook was throttled.
+    """The end of one attempt. `was_probe`: it was begun while the webhook was throttled.
 
     `is_outdated`: it was begun under an address, a key or headers that were changed meanwhile.
     """
@@ -94,8 +94,8 @@ def health_after(health: Health, end: End, now: datetime) -> Health:
 
 
 def is_hopeless(health: Health, now: datetime) -> bool:
-    """Whether it has failed for so long without a success that we turn it off. One whose settings
-    were changed meanwhile has some attempts of its own first."""
+    """Return whether it has failed for so long without a success that we turn it off. One whose
+    settings were changed meanwhile has some attempts of its own first."""
     since, stopped_for = health.failing_since, health.stopped_for
     is_over = since is not None and now >= turns_off_at(since, stopped_for)
     return is_over and health.failures_in_row >= ATTENTION_FAILURES
@@ -121,7 +121,7 @@ def announced_end(
 
 
 def needs_attention(failures_in_row: int, failing_since: datetime | None, now: datetime) -> bool:
-    """Whether a person should look: 5 failures in a row over at least 2 minutes."""
+    """Return whether a person should look: 5 failures in a row over at least 2 minutes."""
     return (
         failures_in_row >= ATTENTION_FAILURES
         and failing_since is not None
@@ -130,7 +130,8 @@ def needs_attention(failures_in_row: int, failing_since: datetime | None, now: d
 
 
 def has_asked(until: datetime | None, now: datetime) -> bool:
-    """Whether a receiver that is left alone until then has asked for it: we pause for less."""
+    """Return whether a receiver that is left alone until then has asked for it: we pause for
+    less."""
     return until is not None and (until - now).total_seconds() > LONGEST_PAUSE
 
 

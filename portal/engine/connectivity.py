@@ -17,7 +17,7 @@ LONGEST_OFFLINE: Final = 6 * 3600.0
 
 
 class Probe(NamedTuple):
-    """What came of a bare connect to a host.
+    """The result of a bare connect to a host.
 
     `address`: where its name leads, as far as that is known; names at one address are one host.
     `is_well`: something has arrived there, and nothing has failed since.
@@ -30,8 +30,8 @@ class Probe(NamedTuple):
 
 
 def is_outage(probes: Iterable[Probe]) -> bool:
-    """Whether the sender is at fault: it cannot connect to two hosts or more that were well, and to
-    more than it can connect to."""
+    """Return whether the sender is at fault: it cannot connect to two hosts or more that were well,
+    and to more than it can connect to."""
     found = [(each.address or each.host, each.has_connected) for each in probes if each.is_well]
     connected = {host for host, has_connected in found if has_connected}
     failed = {host for host, _ in found} - connected
@@ -57,11 +57,11 @@ class OfflineHosts:
 
     @property
     def has_expired(self) -> bool:
-        """Whether there is a host whose failures are the receiver's again."""
+        """Return whether there is a host whose failures are the receiver's again."""
         return bool(self._expired)
 
     def is_expired(self, host: str) -> bool:
-        """Whether its failures are the receiver's again."""
+        """Return whether its failures are the receiver's again."""
         return host in self._expired
 
     def note_connected(self, host: str) -> None:

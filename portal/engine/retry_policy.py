@@ -1,4 +1,4 @@
-"""What becomes of a delivery after an attempt: one pure function, without clock or database."""
+"""Decide about a delivery after an attempt: one pure function, without clock or database."""
 
 import re
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ _HOPELESS: Final = frozenset({Reason.BLOCKED, Reason.BAD_HEADERS})
 
 
 class AttemptKind(StrEnum):
-    """Who wanted the attempt: the schedule, a person's Retry or Send again, a person's Test."""
+    """The origin of an attempt: the schedule, a person's Retry or Send again, a person's Test."""
 
     SCHEDULED = "scheduled"
     MANUAL = "manual"
@@ -43,7 +43,7 @@ class AttemptKind(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """How an attempt ended.
+    """The end of an attempt.
 
     `reason` is None for success. `retry_after` is what `parse_retry_after` made of the answer's
     header, in seconds. `may_differ`: the same attempt may end otherwise although nobody changes
@@ -107,7 +107,7 @@ def decide(
     schedule: Sequence[float] = SCHEDULE,
     interruptions: int = MOST_INTERRUPTIONS,
 ) -> Decision:
-    """What becomes of the delivery.
+    """Return what becomes of the delivery.
 
     `tries` counts its scheduled attempts, this one included when it is one. `jitter` is a random
     number from -1 to 1. `interruptions` counts how often in a row this person's attempt has been

@@ -1,4 +1,4 @@
-"""Who has an asset, and what happened to it: staff, assignments, incidents."""
+"""Staff, assignments of assets, incidents."""
 
 import uuid
 from datetime import datetime

@@ -13,7 +13,7 @@ from portal.lib.clock import common_now
 
 
 class AuditEntry(Base):
-    """Who did what and when. Written with the change; triggers refuse update and delete."""
+    """One change: actor, action, target, time. Triggers refuse update and delete."""
 
     __tablename__ = "audit_entries"
 

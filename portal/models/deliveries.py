@@ -47,7 +47,7 @@ IS_FAILED_ATTEMPT = "outcome = 'failed'"
 
 
 class Priority(IntEnum):
-    """Who goes first; a test has a place of its own."""
+    """The order of claims; a test has a place of its own."""
 
     TEST = 0
     INTERACTIVE = 1
@@ -172,7 +172,7 @@ def is_failure() -> ColumnElement[bool]:
 
 
 class Lease(Base):
-    """Who is sending a delivery, and until when: an attempt that has not ended has no other row.
+    """The claim of a delivery by a sender, with its end: an attempt under way has no other row.
 
     `until`: by the database's clock. What is left when it has passed is evidence of a crash.
     `run`: of the process that took it (`services/core/heartbeats.py`), which may tell of one

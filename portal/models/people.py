@@ -1,4 +1,4 @@
-"""Who may use the portal: users, their sessions, one-time links, the sign-in throttle."""
+"""Users, their sessions, one-time links, the sign-in throttle."""
 
 import uuid
 from datetime import date, datetime
@@ -13,7 +13,7 @@ from portal.lib.ids import public_id
 
 
 class Role(StrEnum):
-    """What a person may do (`portal/services/core/permissions.py`)."""
+    """The role of a user (`portal/services/core/permissions.py`)."""
 
     ADMIN = "admin"
     MANAGER = "manager"
@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 
 class LinkKind(StrEnum):
-    """What a one-time link is good for."""
+    """The purpose of a one-time link."""
 
     SETUP = "setup"
     INVITE = "invite"

@@ -1,4 +1,4 @@
-"""What is planned with an asset: who wants to have it when, and what is to be done to it."""
+"""Plans for an asset: reservations and maintenance."""
 
 import uuid
 from datetime import date, datetime

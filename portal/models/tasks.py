@@ -101,7 +101,7 @@ class TaskRow(Base):
 
 
 class ImportMatch(Base):
-    """What the headings and words of files with one set of headings became last.
+    """The last answers about files with one set of headings and words.
 
     `headings`: a hash of the set (`services/csv/import_matches.py`). `matches`, `words`: as
     `services/csv/import_matches.py` has them.

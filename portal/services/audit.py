@@ -36,7 +36,7 @@ class TrailFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrailEntry:
-    """Who did what to which thing. `changes`: {field: {from, to}}."""
+    """One entry of the audit trail. `changes`: {field: {from, to}}."""
 
     id: int
     at: datetime

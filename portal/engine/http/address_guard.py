@@ -180,7 +180,7 @@ def _translated(ip: IPAddress) -> tuple[IPv4Address, ...]:
 
 
 def _carried(ip: IPAddress, allowed: IPNetwork) -> Iterator[IPv4Address]:
-    """What a translator may make of `ip`, one of the network `allowed`.
+    """Return what a translator may make of `ip`, one of the network `allowed`.
 
     A network that is narrower than a translator's prefix was meant address by address.
     """
@@ -203,7 +203,7 @@ def _form(number: int, length: int) -> IPv4Address:
 
 
 def _is_this_machine(ip: IPAddress) -> bool:
-    """Whether packets to `ip` stay on this machine: only own addresses can be bound.
+    """Return whether packets to `ip` stay on this machine: only own addresses can be bound.
 
     Asked anew each time, since interfaces come and go; it costs a few microseconds, and only
     for ports that are closed here.

@@ -1,4 +1,4 @@
-"""What may be seen of an address that lets in whoever knows it: the one place that decides."""
+"""Mask what lets in whoever knows an address: the one place that decides."""
 
 import re
 from collections.abc import Iterator
@@ -45,7 +45,8 @@ def masked_address(url: str, *, is_secret: bool = False) -> str:
 
 
 def looks_secret(url: str) -> bool:
-    """Whether a part of the path is long and looks random, where the path is not hidden anyway."""
+    """Return whether a part of the path is long and looks random, where the path is not hidden
+    anyway."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -54,12 +55,13 @@ def looks_secret(url: str) -> bool:
 
 
 def may_stand_for(shown: str, url: str) -> bool:
-    """Whether `shown` is this address, masked or not: secret parts that differ cannot be told."""
+    """Return whether `shown` is this address, masked or not: secret parts that differ cannot be
+    told."""
     return shown in {url, masked_address(url), masked_address(url, is_secret=True)}
 
 
 def secrets_in(url: str, *, is_secret: bool = False) -> Iterator[str]:
-    """What an answer may not repeat of the address, as it is written and as it is read."""
+    """Return what an answer may not repeat of the address, as it is written and as it is read."""
     try:
         parts = urlsplit(url)
     except ValueError:

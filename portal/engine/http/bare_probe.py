@@ -17,7 +17,7 @@ AT_MOST: Final = 2 * PROBE_TIMEOUT  # libcurl ends each of them sooner
 
 
 class Connected(NamedTuple):
-    """Whether a URL's host could be connected to, and the first address that was tried."""
+    """The result of a bare connect: whether it is open, and the first address that was tried."""
 
     is_open: bool
     address: str | None

@@ -60,7 +60,7 @@ class Sockets:
 
     @property
     def is_watching(self) -> bool:
-        """Whether there is such a one."""
+        """Return whether there is such a one."""
         return bool(self._watched)
 
     def note(self, event: int, fd: int, _multi: object = None, _data: object = None) -> None:
@@ -77,7 +77,8 @@ class Sockets:
         self._registered.add(fd)
 
     def ready(self, wait: float) -> list[tuple[int, int]]:
-        """Who is ready within `wait` seconds, as `socket_action` takes it: (number, mask)."""
+        """Return who is ready within `wait` seconds, as `socket_action` takes it: (number,
+        mask)."""
         found = []
         for fd, events in self._epoll.poll(wait, _EVENTS_A_POLL):
             if fd in self._watched:
@@ -118,7 +119,8 @@ class Acknowledgements:
             del self._files[next(iter(self._files))]
 
     def is_missing(self, local: Local | None) -> bool:
-        """Whether something that was sent from there is on its way still, as far as is known."""
+        """Return whether something that was sent from there is on its way still, as far as is
+        known."""
         file = self._files.get(local) if local else None
         if file is None:
             return False
@@ -300,30 +302,30 @@ class CurlHandle:
 
     @property
     def has_address(self) -> bool:
-        """Whether the name has been looked up, or a connection was open already."""
+        """Return whether the name has been looked up, or a connection was open already."""
         return self.opened or self.refusal is not None or self.socket_errno != 0 or self.is_reused
 
     @property
     def is_reused(self) -> bool:
-        """Whether the request goes over a connection that was open already."""
+        """Return whether the request goes over a connection that was open already."""
         return self.peer is not None and not self.opened
 
     @property
     def is_unheard(self) -> bool:
-        """Whether nothing shows that a living path leads to the receiver: there is no connection,
-        or nobody has acknowledged the request on it."""
+        """Return whether nothing shows that a living path leads to the receiver: there is no
+        connection, or nobody has acknowledged the request on it."""
         if self.is_connecting:
             return True
         return not self.head and self.acknowledgements.is_missing(self.local)
 
     @property
     def is_connecting(self) -> bool:
-        """Whether the request has no connection, or lost the one that was open already."""
+        """Return whether the request has no connection, or lost the one that was open already."""
         return self.peer is None or self.reopened is not None
 
     @property
     def may_have_arrived(self) -> bool:
-        """Whether anything of the request has gone out over a connection."""
+        """Return whether anything of the request has gone out over a connection."""
         return self.peer is not None
 
     def _open_socket(self, _purpose: int, wanted: pycurl.CurlSockAddr) -> int:

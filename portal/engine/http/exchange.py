@@ -208,7 +208,7 @@ _CONNECTING = pycurl.NAMELOOKUP_TIME, pycurl.CONNECT_TIME, pycurl.APPCONNECT_TIM
 def exchange_of(
     handle: CurlHandle, curl_code: int, message: str, certificates: CertificateDates
 ) -> Exchange:
-    """What a handle shows once libcurl has ended its request with this result.
+    """Return what a handle shows once libcurl has ended its request with this result.
 
     An answer whose head was complete is what its code says, also when the body was cut short by
     us or by the receiver. The one exception: a 2xx whose body outlasted the deadline has failed.
@@ -391,7 +391,7 @@ _EXCEPTIONS: dict[Reason, type[requests.RequestException]] = {
 
 
 class Progress(NamedTuple):
-    """How far a request had come when libcurl gave it up."""
+    """The progress of a request when libcurl gave it up."""
 
     name_found: bool
     connected: bool

@@ -1,4 +1,4 @@
-"""Whose name may be looked up now, so that names that hang never hold up those that answer.
+"""Share out name look-ups, so that names that hang never hold up those that answer.
 
 libcurl looks names up in twenty threads, and takes two for a name: one asks for IPv4, one for IPv6.
 A lookup that nobody answers keeps its threads, also after the request that wanted it has been given
@@ -25,7 +25,7 @@ _MOST_REMEMBERED: Final = 10_000
 
 
 class Trust(IntEnum):
-    """How the last lookup of a host went."""
+    """The result of the last look-up of a host."""
 
     SUSPECT = 0
     UNKNOWN = 1
@@ -39,7 +39,7 @@ _MOST_A_HOST: Final = 2  # … of which those of one host that hangs
 
 
 class Name(NamedTuple):
-    """What libcurl remembers an address under."""
+    """The key under which libcurl remembers an address."""
 
     host: str
     port: int
@@ -86,7 +86,7 @@ class Lookups(Generic[T]):
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for their turn."""
+        """Return how many requests wait for their turn."""
         return len(self._waiting)
 
     def queued(self) -> list[T]:
@@ -94,11 +94,12 @@ class Lookups(Generic[T]):
         return [each.item for each in self._waiting]
 
     def is_known(self, name: Name) -> bool:
-        """Whether libcurl still knows the address, so that nothing has to be looked up."""
+        """Return whether libcurl still knows the address, so that nothing has to be looked up."""
         return self._known.get(name, 0.0) > self._clock()
 
     def ask(self, name: Name, until: float, item: T, *, doubted: bool = False) -> bool:
-        """Whether `item` may look `name` up now; if not, it waits until `until` (the clock's).
+        """Return whether `item` may look `name` up now; if not, it waits until `until` (the
+        clock's).
 
         `doubted`: whoever asks knows of trouble with the host, in case nothing is known here.
         """
@@ -129,7 +130,7 @@ class Lookups(Generic[T]):
         self._running.pop(name.host, None)
 
     def ready(self) -> list[T]:
-        """What may go now, those first whose host answered last time."""
+        """Return what may go now, those first whose host answered last time."""
         now = self._clock()
         self._given_up = [each for each in self._given_up if each[0] > now]
         if self._is_full(Trust.GOOD):
@@ -141,7 +142,7 @@ class Lookups(Generic[T]):
         return [each.item for each in chosen]
 
     def overdue(self) -> list[T]:
-        """What has waited until its time was over."""
+        """Return what has waited until its time was over."""
         now = self._clock()
         late = [each.item for each in self._waiting if each.until <= now]
         if late:
@@ -168,7 +169,7 @@ class Lookups(Generic[T]):
         return True
 
     def _is_full(self, trust: int) -> bool:
-        """Whether hosts of this trust and less have all their places."""
+        """Return whether hosts of this trust and less have all their places."""
         running = sum(1 for host in self._running if self._trust_of(host) <= trust)
         given_up = sum(1 for _, each, _ in self._given_up if each <= trust)
         return running + given_up >= _PLACES[Trust(trust)]

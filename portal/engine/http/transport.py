@@ -127,12 +127,12 @@ class Transport:
 
     @property
     def in_flight(self) -> int:
-        """How many requests were started and not yet handed back."""
+        """Return how many requests were started and not yet handed back."""
         return len(self._busy) + len(self._ended) + self._lookups.waiting
 
     @property
     def free(self) -> int:
-        """How many more requests may be started now."""
+        """Return how many more requests may be started now."""
         return self._max_in_flight - self.in_flight
 
     def start(
@@ -196,7 +196,7 @@ class Transport:
         self._sockets.unwatch(fd)
 
     def is_readable(self, fd: int) -> bool:
-        """Whether this one was readable, the last time `drive` looked."""
+        """Return whether this one was readable, the last time `drive` looked."""
         return fd in self._sockets.readable
 
     def drive(self, wait: float) -> list[Exchange]:

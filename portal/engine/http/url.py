@@ -48,8 +48,8 @@ def host_of(url: str) -> str:
 
 
 def is_named(url: str) -> bool:
-    """Whether the host is a name, which may lead elsewhere next time, and no address in figures,
-    however they are written."""
+    """Return whether the host is a name, which may lead elsewhere next time, and no address in
+    figures, however they are written."""
     host = host_of(url)
     last = host.rstrip(".").rpartition(".")[2]
     return not (":" in host or last.isdigit() or last.startswith("0x"))

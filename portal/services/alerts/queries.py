@@ -28,8 +28,8 @@ from portal.services.outbox.publish import Audience, audience_of
 
 
 class Which(StrEnum):
-    """Which alerts: those that nobody has acknowledged and that are not over; those that somebody
-    has acknowledged; or all."""
+    """A view of the alerts: those that nobody has acknowledged and that are not over; those that
+    somebody has acknowledged; or all."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
@@ -38,7 +38,7 @@ class Which(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
-    """Which alerts; None is all."""
+    """A filter of alerts; None is all."""
 
     which: Which = Which.OPEN
     event: str | None = None
@@ -100,7 +100,7 @@ def count_due(event: EventName, now: datetime) -> int:
 
 
 def audiences_of(counts: Mapping[EventName, int]) -> list[AudienceCounts]:
-    """Who would get these alerts now, in the form of `runs.audiences`."""
+    """Return who would get these alerts now, in the form of `runs.audiences`."""
     by_audience: dict[Audience, dict[str, int]] = {}
     for event, count in counts.items():
         by_audience.setdefault(audience_of(session(), event), {})[event] = count

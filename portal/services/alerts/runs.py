@@ -295,7 +295,7 @@ def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tup
 
 
 def audiences(run: AlertRun) -> list[AudienceCounts]:
-    """Who got the alerts of a run: how many by event for each audience, the widest first."""
+    """Return who got the alerts of a run: how many by event for each audience, the widest first."""
     counts_of = [
         (Audience(*map(int, key.split("+"))), counts) for key, counts in run.audiences.items()
     ]

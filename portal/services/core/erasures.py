@@ -1,4 +1,4 @@
-"""Who was erased: a number stands in place of the name, everywhere the same."""
+"""Name erased people: a number stands in place of the name, everywhere the same."""
 
 from collections.abc import Collection, Sequence
 from typing import Final

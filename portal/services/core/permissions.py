@@ -1,4 +1,4 @@
-"""Who may do what: the one table, and the check that every verb repeats inside its transaction."""
+"""Permissions: the one table, and the check that every verb repeats inside its transaction."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -45,7 +45,7 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, as known before the transaction: a user, or the system itself.
+    """The actor, as known before the transaction: a user, or the system itself.
 
     `batch_id`: the bulk action that this is a part of; receivers get it.
     """

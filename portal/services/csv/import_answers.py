@@ -1,4 +1,4 @@
-"""What a person is asked about a file that speaks otherwise than the register, and the answer."""
+"""Ask a person about a file that speaks otherwise than the register, and keep the answer."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

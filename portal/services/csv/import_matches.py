@@ -1,4 +1,4 @@
-"""Which heading of a file is which column of ours, and which of its words is which. Pure."""
+"""Match a file's headings and words with our columns and values. Pure."""
 
 import hashlib
 import re

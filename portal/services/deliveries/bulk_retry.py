@@ -536,7 +536,7 @@ def _all() -> Select[Task]:
 
 
 class Retrier(NamedTuple):
-    """Who sends a bulk retry: whoever started it, or had it continue last."""
+    """The sender of a bulk retry: whoever started it, or had it continue last."""
 
     user_id: int | None
     name: str

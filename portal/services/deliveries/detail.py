@@ -251,7 +251,7 @@ class DeliveryDetail:
 
     @property
     def waits_for_connection(self) -> bool:
-        """Whether it is due, and goes once its host can be connected to."""
+        """Return whether it is due, and goes once its host can be connected to."""
         waits = self.status in (ShownStatus.WAITING, ShownStatus.RETRYING)
         is_due = self.due_at <= self.now and not (self.comes_to_rest or self.waits_for_start)
         return self.offline is not None and waits and is_due

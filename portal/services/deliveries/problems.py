@@ -74,7 +74,7 @@ class Group:
     due_at: datetime | None = None
 
     def with_more(self, other: "Group") -> "Group":
-        """Both as one group."""
+        """Add both as one group."""
         times = [at for at in (self.failed_at, other.failed_at) if at]
         codes = (*(self.codes or ()), *(other.codes or ()))
         return replace(

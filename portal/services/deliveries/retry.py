@@ -196,7 +196,7 @@ class Queued(NamedTuple):
 
     @property
     def all(self) -> int:
-        """Both."""
+        """Return both conditions joined."""
         return self.waiting + self.handed_over
 
     def with_more(self, other: "Queued") -> "Queued":

@@ -131,15 +131,15 @@ def _settle(
     locked: dict[int, LockedWebhook],
     now: datetime,
 ) -> None:
-    """What ran out becomes an attempt first; what has tries left is due again."""
+    """Turn leases that ran out into attempts; what has tries left is due again."""
     ended = [each.webhook_id for each in some if each.ended and each.webhook_id in locked]
     if ended:
         leases.settle_ended(connection, ended, now)
 
 
 def _quotas(wanted: Claimable, webhook: LockedWebhook, most: int, now: datetime) -> Iterator[Quota]:
-    """What a webhook may have of each priority now that nobody else can claim for it or turn it
-    off: the tests first, then whoever goes first."""
+    """Return what a webhook may have of each priority now that nobody else can claim for it or turn
+    it off: the tests first, then whoever goes first."""
     if wanted.test_places and webhook.deleted_at is None:
         yield Quota(webhook.id, Priority.TEST, wanted.test_places, TEST_PLACES, is_head=False)
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
@@ -400,8 +400,9 @@ def _first_due(quotas: AliasedReturnsRows) -> Select[*tuple[Any, ...]]:
 
 
 def _quota_rows(dialect: str) -> AliasedReturnsRows:
-    """What each webhook may have of each priority: no more than its share of the dispatcher's
-    places, and on PostgreSQL no more than its leases leave, as they are under its lock."""
+    """Return what each webhook may have of each priority: no more than its share of the
+    dispatcher's places, and on PostgreSQL no more than its leases leave, as they are under its
+    lock."""
     columns: dict[str, Any] = dict.fromkeys(("webhook", "priority", "places", "cap"), Integer())
     given = Rowset(dialect, **columns, turn=Integer(), url=String())
     told = [given[name].label(name) for name in ("webhook", "priority", "turn", "url")]
@@ -503,12 +504,13 @@ SHARE: Final = 8
 
 
 def kept_of(most: int) -> int:
-    """How many of a dispatcher's places are kept for webhooks to which nothing is being sent."""
+    """Return how many of a dispatcher's places are kept for webhooks to which nothing is being
+    sent."""
     return most // SHARE
 
 
 def share_out(wanted: Sequence[Claimable], places: int, kept: int) -> list[Claimable]:
-    """What each may have of `places` free ones, in the order in which they take it.
+    """Return what each may have of `places` free ones, in the order in which they take it.
 
     Those to which least is being sent come first, in a new order each time among equals: with
     fewer places than webhooks, none is always the last.
@@ -527,8 +529,9 @@ def share_out(wanted: Sequence[Claimable], places: int, kept: int) -> list[Claim
 
 
 def _taken(wanted: Claimable) -> int:
-    """How much of the places it has. A probe may hang, so it stands behind those that have none;
-    but not behind all who are well, or a receiver that works again would wait for a quiet hour."""
+    """Return how much of the places it has. A probe may hang, so it stands behind those that have
+    none; but not behind all who are well, or a receiver that works again would wait for a quiet
+    hour."""
     return max(wanted.leased, int(wanted.throttled))
 
 

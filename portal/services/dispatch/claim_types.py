@@ -1,4 +1,4 @@
-"""What a claim reads, and what it hands to whoever sends.
+"""The types that a claim reads and hands to the sender.
 
 NamedTuples, as everything of which one is made for each delivery: a frozen dataclass takes several
 times as long to make, and a column of a database's row as long to read.
@@ -39,7 +39,7 @@ class DueDelivery(NamedTuple):
 
     @property
     def kind(self) -> AttemptKind:
-        """What an attempt made now is."""
+        """Return what an attempt made now is."""
         if self.priority == Priority.TEST:
             return AttemptKind.TEST
         return AttemptKind.MANUAL if self.prior_status else AttemptKind.SCHEDULED
@@ -82,7 +82,7 @@ class LockedWebhook(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """What of it is needed to send."""
+        """The part of a webhook that is needed to send."""
         return Target._make(self[: len(Target._fields)])
 
 
@@ -99,7 +99,7 @@ Leased: TypeAlias = tuple[DueDelivery, StoredEvent]
 
 
 class Quota(NamedTuple):
-    """What a webhook may have of one priority. `cap`: what all dispatchers together may have."""
+    """The quota of a webhook for one priority. `cap`: what all dispatchers together may have."""
 
     webhook: int
     priority: Priority
@@ -109,7 +109,7 @@ class Quota(NamedTuple):
 
 
 class LeaseTerms(NamedTuple):
-    """What all leases of one claim have alike. `now` and `until` by the database's clock."""
+    """The terms that all leases of one claim share. `now` and `until` by the database's clock."""
 
     now: datetime
     token: UUID

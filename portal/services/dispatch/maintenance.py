@@ -84,8 +84,8 @@ def reclaim_ended(write: Callable[[Free], set[UUID] | None]) -> None:
 
 
 def is_any_silent(connection: Connection) -> bool:
-    """Whether somebody holds leases, on any machine, of whom nobody has heard for a while: they
-    have died, or are asleep or cut off, and may still come back with answers.
+    """Return whether somebody holds leases, on any machine, of whom nobody has heard for a while:
+    they have died, or are asleep or cut off, and may still come back with answers.
 
     Free them in a transaction of its own: whoever records has webhooks locked and waits for leases.
     """
@@ -126,7 +126,7 @@ def _in_a_transaction(work: Free) -> set[UUID]:
 
 
 def interrupt_ended(connection: Connection, without: Collection[int] = ()) -> int:
-    """What ran out becomes an attempt, also where nobody may claim it any more; how many."""
+    """Turn leases that ran out into attempts, also where nobody may claim; return how many."""
     now = database_now(connection)
     ended = select(Lease.webhook_id).where(Lease.until <= now).distinct()
     wanted = select(Webhook.id).where(Webhook.id.in_(ended)).order_by(Webhook.id)

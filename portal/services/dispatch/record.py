@@ -219,7 +219,7 @@ def _deliver() -> Update:
 
 
 def _delivered_values() -> dict[str, Any]:
-    """What all plain successes get, said once."""
+    """Return what all plain successes get, said once."""
     return {
         "status": literal_column(f"'{DeliveryStatus.DELIVERED}'"),
         "finished_at": bindparam("now", type_=UtcDateTime()),
@@ -244,7 +244,7 @@ class Judged(NamedTuple):
 
     @property
     def is_usual(self) -> bool:
-        """Whether it is a plain success, as nearly all are; then no more need be read."""
+        """Return whether it is a plain success, as nearly all are; then no more need be read."""
         return self.before.is_plain and isinstance(self.decision, Delivered)
 
 
@@ -254,8 +254,8 @@ def judge(
     jitter: Callable[[], float],
     now: datetime,
 ) -> list[Judged]:
-    """What becomes of those of the deliveries whose standing is known: leased no more, and their
-    webhooks are locked."""
+    """Return what becomes of those of the deliveries whose standing is known: leased no more, and
+    their webhooks are locked."""
     schedule = settings().webhook_retry_schedule
     return [
         Judged(
@@ -301,13 +301,13 @@ def write_deliveries(
 
 
 def _arrival(webhook_id: int, *, is_late: bool) -> rollups.StatusChange:
-    """What a plain success is to the counts."""
+    """Return what a plain success is to the counts."""
     delivered = DeliveryStatus.DELIVERED
     return rollups.StatusChange(webhook_id, delivered, Priority.NORMAL, is_late=is_late)
 
 
 def _delivery_values(judged: Judged) -> dict[str, Any]:
-    """What every attempt changes."""
+    """Return what every attempt changes."""
     result = judged.result
     return {
         "id": judged.before.id,
@@ -421,7 +421,7 @@ def _end(
 
 
 def _ends(judged: Sequence[Judged], webhooks: Mapping[int, HealthRow]) -> dict[int, list[End]]:
-    """How the attempts of each webhook ended, in the order in which they did."""
+    """Return how the attempts of each webhook ended, in the order in which they did."""
     ends: dict[int, list[End]] = defaultdict(list)
     in_turn = sorted((each.result for each in judged), key=lambda each: each.finished_at)
     for result in in_turn:
@@ -438,7 +438,7 @@ def _ends(judged: Sequence[Judged], webhooks: Mapping[int, HealthRow]) -> dict[i
 
 
 def _is_outdated(result: Result, webhooks: Mapping[int, HealthRow]) -> bool:
-    """Whether the webhook was changed after this was claimed."""
+    """Return whether the webhook was changed after this was claimed."""
     sent_to = result.claim.webhook
     return sent_to.id in webhooks and webhooks[sent_to.id].version != sent_to.version
 
@@ -574,7 +574,7 @@ def write_late_attempt(connection: Connection, result: Result) -> bool:
 
 
 def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:
-    """What is stored of it: nobody else began an attempt of this delivery at that moment."""
+    """Return what is stored of it: nobody else began an attempt of this delivery at that moment."""
     claim = result.claim
     wanted = select(Attempt.id, Attempt.outcome, Attempt.finished_at).where(
         Attempt.delivery_id == claim.delivery_id, Attempt.started_at == claim.started_at
@@ -583,8 +583,8 @@ def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:
 
 
 def _is_next(connection: Connection, result: Result, delivery: AnyRow) -> bool:
-    """Whether nothing has happened to the delivery since it was claimed: its lease went with a
-    crash of the database."""
+    """Return whether nothing has happened to the delivery since it was claimed: its lease went with
+    a crash of the database."""
     claim = result.claim
     is_persons = claim.kind is AttemptKind.MANUAL
     if delivery.status not in OPEN or is_persons != (delivery.prior_status is not None):

@@ -48,8 +48,8 @@ class Outgoing(NamedTuple):
     hidden: Sequence[str] = ()
 
     def may_be_told_in(self, answer: str) -> bool:
-        """Whether the beginning of anything that must not be told stands in all that came back: one
-        look instead of one at each part, for hardly a receiver sends back what it got."""
+        """Return whether the beginning of anything that must not be told stands in all that came
+        back: one look instead of one at each part, for hardly a receiver sends back what it got."""
         if self.opens is not None:
             return False
         for form in chain(self.hidden, _signatures(self.headers)):  # a third faster
@@ -68,7 +68,7 @@ class Outgoing(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What a webhook's ciphertexts say. `own`: the names of its own headers."""
+    """A webhook's decrypted secrets. `own`: the names of its own headers."""
 
     secret: str | None
     old: str | None
@@ -160,7 +160,7 @@ def _without_beginning(text: str, form: str) -> str:
 
 
 def _hidden(values: Sequence[str]) -> Sequence[str]:
-    """What may not come back in an answer, in all forms. A few letters hide nothing."""
+    """Return what may not come back in an answer, in all forms. A few letters hide nothing."""
     long = {value for value in values if len(value) >= SHORTEST_HIDDEN}
     parts = {part for value in values for part in _parts(value) if len(part) > LONGEST_WORD}
     forms = {form for each in long | parts for form in _written(each)}
@@ -185,7 +185,8 @@ DEFAULT_PORTS: Final = {"postgresql": 5432, "redis": 6379, "rediss": 6379}
 
 
 def guard(settings: Settings) -> AddressGuard:
-    """Which addresses a delivery may reach: never Redis, the database or the portal itself."""
+    """Return which addresses a delivery may reach: never Redis, the database or the portal
+    itself."""
     return AddressGuard(
         settings.webhook_allowed_networks,
         closed=[

@@ -112,7 +112,7 @@ _PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
 
 
 class Result(NamedTuple):
-    """How one attempt ended. `phases`: milliseconds since its start. Everything is bounded.
+    """The result of one attempt. `phases`: milliseconds since its start. Everything is bounded.
 
     `is_unreached`: there was no connection.
     """
@@ -133,12 +133,13 @@ class Result(NamedTuple):
 
     @property
     def may_have_arrived(self) -> bool:
-        """Whether it may have been read over a connection that ended, where it has no answer."""
+        """Return whether it may have been read over a connection that ended, where it has no
+        answer."""
         return self.phases.get("again") is not None
 
     @property
     def is_late(self) -> bool:
-        """Whether it ended so long after its event that what arrived is late."""
+        """Return whether it ended so long after its event that what arrived is late."""
         return self.finished_at - self.claim.occurred_at > LATE
 
     @property
@@ -148,7 +149,7 @@ class Result(NamedTuple):
 
     @property
     def as_failed(self) -> FailedAttempt:
-        """What the log says of one that failed."""
+        """Return what the log says of one that failed."""
         return FailedAttempt(
             delivery_id=self.claim.delivery_id,
             delivery=self.claim.public_id,

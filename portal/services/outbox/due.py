@@ -1,4 +1,4 @@
-"""What is claimable now, asked in one way by the dispatcher, its maintenance and whoever says "more
+"""Ask what is claimable now, in one way for the dispatcher, its maintenance and whoever says "more
 is due"."""
 
 from collections.abc import Iterable, Sequence
@@ -52,8 +52,8 @@ from portal.services.outbox import leases
 
 
 class ShownStatus(StrEnum):
-    """What a person sees. Two are never stored, both open: Sending, with a live lease, and Paused,
-    when something else than its own time holds it up (`next_try`)."""
+    """The status that a person sees. Two are never stored, both open: Sending, with a live lease,
+    and Paused, when something else than its own time holds it up (`next_try`)."""
 
     WAITING = "waiting"
     SENDING = "sending"
@@ -66,7 +66,7 @@ class ShownStatus(StrEnum):
 
 
 class PausedFor(StrEnum):
-    """What a paused delivery waits for: its receiver is left alone, or an older one goes first."""
+    """The cause of a pause: its receiver is backed off from, or an older delivery goes first."""
 
     RECEIVER = "receiver"
     ORDER = "order"
@@ -83,7 +83,7 @@ TEST_PLACES: Final = 1
 
 
 class Claimable(NamedTuple):
-    """How many deliveries a webhook may have claimed now, and of which priorities.
+    """The deliveries that a webhook may have claimed now: how many, and of which priorities.
 
     `leased`: how many are being sent to it, tests apart; `ended`: how many leases ran out;
     `throttled`: its receiver is in trouble.
@@ -99,7 +99,8 @@ class Claimable(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What one look found. `now`: the database's clock at that moment, None with nothing open."""
+    """The result of one poll. `now`: the database's clock at that moment, None with nothing
+    open."""
 
     now: datetime | None
     wanted: list[Claimable]
@@ -122,7 +123,7 @@ class Flags(NamedTuple):
 
 
 def has_claimable() -> bool:
-    """Whether a claim made now would get anything. Reads only."""
+    """Return whether a claim made now would get anything. Reads only."""
     return bool(find_wanted(session().connection()).wanted)
 
 
@@ -142,7 +143,7 @@ def find_wanted(connection: Connection, *, may_be_lost: bool = False) -> Look:
 
 
 def _free_places(row: Flags, most: int) -> Claimable:
-    """What is left of a webhook's places, given its live leases."""
+    """Return what is left of a webhook's places, given its live leases."""
     due = {Priority.INTERACTIVE: row.due_1, Priority.NORMAL: row.due_2, Priority.BULK: row.due_3}
     priorities = tuple(priority for priority, is_due in due.items() if is_due)
     cap = most_at_once(most, throttled=row.throttled, in_order=row.in_order)
@@ -159,7 +160,7 @@ def _free_places(row: Flags, most: int) -> Claimable:
 
 
 def most_at_once(most: int, *, throttled: bool, in_order: bool) -> int:
-    """How many a webhook is sent at once, tests apart. `most`: `webhook_max_in_flight`."""
+    """Return how many a webhook is sent at once, tests apart. `most`: `webhook_max_in_flight`."""
     return 1 if throttled or in_order else most
 
 
@@ -297,7 +298,7 @@ def paused_until(
 def paused_for(
     status: ShownStatus, due_at: datetime, pause: datetime | None, *, is_behind: bool
 ) -> PausedFor | None:
-    """What holds up a delivery beyond its own time. `pause`: as `paused_until` says."""
+    """Return what holds up a delivery beyond its own time. `pause`: as `paused_until` says."""
     if status not in (ShownStatus.WAITING, ShownStatus.RETRYING):
         return None
     if is_behind:
@@ -306,8 +307,8 @@ def paused_for(
 
 
 def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
-    """Which one goes first once its receiver is no longer left alone, as things stand (row id);
-    None where they go in order: what is paused there stands behind the head.
+    """Return which one goes first once its receiver is no longer left alone, as things stand (row
+    id); None where they go in order: what is paused there stands behind the head.
 
     Only that one is sure to go then, and the others once it has arrived.
     """
@@ -346,7 +347,8 @@ def seen_statuses(
 
 
 def is_paused(now: datetime) -> ColumnElement[bool]:
-    """Whether anything holds it up, as a condition on open deliveries that nobody is sending."""
+    """Return whether anything holds it up, as a condition on open deliveries that nobody is
+    sending."""
     return _of_webhook(or_(_is_backing_off(now), _is_behind()))
 
 
@@ -402,7 +404,8 @@ def heads(current: Session, webhook_ids: Iterable[int]) -> dict[int, int | None]
 
 
 def count_behind(current: Session, webhook_id: int) -> int:
-    """How many wait for an older one at this webhook, which wants them in order (`capped`)."""
+    """Return how many wait for an older one at this webhook, which wants them in order
+    (`capped`)."""
     head = heads(current, [webhook_id])[webhook_id]
     if head is None:
         return 0
@@ -439,7 +442,8 @@ class SendingStopped(Refusal):
 
 
 def is_on() -> ColumnElement[bool]:
-    """Whether anything is sent, as a condition that a statement asks once, whatever it reads."""
+    """Return whether anything is sent, as a condition that a statement asks once, whatever it
+    reads."""
     return ~exists().where(SendingSwitch.id == literal_column(str(THE_ROW)))
 
 

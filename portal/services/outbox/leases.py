@@ -90,7 +90,7 @@ def free_among(current: Session | Connection, ids: Collection[int], now: datetim
 
 
 def count_live(connection: Connection, webhook_id: int, now: datetime) -> tuple[int, int]:
-    """How many deliveries of a webhook are being sent: (tests, others)."""
+    """Return how many deliveries of a webhook are being sent: (tests, others)."""
     is_test = Lease.kind == AttemptKind.TEST
     live = select(func.count().filter(is_test), func.count().filter(~is_test)).where(
         Lease.webhook_id == webhook_id, Lease.until > now
@@ -184,7 +184,8 @@ def _draw_consequences(connection: Connection, kinds: dict[int, str], now: datet
 
 
 def _interruptions(connection: Connection, delivery_id: int, kind: AttemptKind) -> int:
-    """How often in a row this person's attempt was cut off by a crash (not by a shutdown)."""
+    """Return how often in a row this person's attempt was cut off by a crash (not by a
+    shutdown)."""
     last_other = (
         select(func.coalesce(func.max(Attempt.number), 0))
         .where(
@@ -274,7 +275,7 @@ def _count_interrupted(dialect: str) -> Update:
 
 @dataclass(frozen=True, slots=True)
 class OpenDelivery:
-    """What a decision needs to know of the delivery."""
+    """The facts of a delivery that a decision needs."""
 
     due_at: datetime
     priority: int

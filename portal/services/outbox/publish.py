@@ -37,7 +37,7 @@ LISTENING = (WebhookState.ACTIVE, WebhookState.OFF)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
-    """What happened to which asset. `asset_id` is None once the asset is deleted."""
+    """An event before it is stored. `asset_id` is None once the asset is deleted."""
 
     event: EventName
     asset_id: int | None
@@ -47,7 +47,7 @@ class NewEvent:
 
 
 class Audience(NamedTuple):
-    """How many webhooks hear of an event: those it is sent to, and those it is held for."""
+    """The numbers of webhooks that an event is sent to, and held for."""
 
     sent: int = 0
     held: int = 0
@@ -84,7 +84,7 @@ def publish(current: Session, new_event: NewEvent) -> Published:
 
 
 def audience_of(current: Session, event: str) -> Audience:
-    """Who would hear of this event if it happened now."""
+    """Return who would hear of this event if it happened now."""
     return _audience_of_states([state for _, state, _ in _subscribers(current, event)])
 
 

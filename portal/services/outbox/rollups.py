@@ -49,7 +49,8 @@ class StatusChange(NamedTuple):
 
     @property
     def counts(self) -> Counts:
-        """What it adds to each of `COUNTS`: a test nothing, and what was in a status no entry."""
+        """Return what it adds to each of `COUNTS`: a test nothing, and what was in a status no
+        entry."""
         if self.priority == Priority.TEST:
             return NOTHING
         is_new = self.status != self.prior_status

@@ -32,7 +32,7 @@ class Shard(NamedTuple):
     senders: int
 
     def has(self, webhook_id: int) -> bool:
-        """Whether this one is among them."""
+        """Return whether this one is among them."""
         return webhook_id % self.senders == self.rank
 
 
@@ -40,7 +40,8 @@ ALL: Final = Shard(0, 1)
 
 
 class Sharding:
-    """What one process knows of it, in memory: no claim asks for it. `own`: its run; else ours.
+    """The sharding as one process knows it, in memory: no claim asks for it. `own`: its run; else
+    ours.
 
     `shard`: which webhooks are its own.
     """
@@ -90,8 +91,8 @@ class Sharding:
         return UNCONNECTED_PATIENCE if webhook_id in self._unconnected else PATIENCE
 
     def _lying(self, found: Sequence[Claimable]) -> dict[int, float]:
-        """What is left to others, and since when. What has lain too long is not, until the next
-        beat: its process may hang, or may not reach the receiver."""
+        """Return what is left to others, and since when. What has lain too long is not, until the
+        next beat: its process may hang, or may not reach the receiver."""
         shard, now = self.shard, monotonic()
         has_own = any(shard.has(each.webhook_id) for each in found)
         left = {}

@@ -1,4 +1,4 @@
-"""What the forms of all actions have in common, and the fields that several of them share."""
+"""The base of all forms of actions, and the fields that several of them share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -113,7 +113,7 @@ def _page(form: AlertSettingsForm) -> tuple[str, int]:
 
 
 def _would_get(counts: Mapping[EventName, int]) -> str:
-    """Who would get the alerts that are due now."""
+    """Return who would get the alerts that are due now."""
     audiences = alert_queries.audiences_of(counts)
     return wording.audience_words(audiences, "Goes", "Nobody asks for it")
 

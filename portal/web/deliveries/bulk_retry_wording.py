@@ -247,7 +247,7 @@ TO_THE_CALLER: Final = {
 
 
 class _Sending(NamedTuple):
-    """Who sends a bulk retry, and its address."""
+    """The sender of a bulk retry, and its address."""
 
     by: Retrier
     url: str

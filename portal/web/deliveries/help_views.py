@@ -31,7 +31,7 @@ def _no_key(form: PortalForm, field: Field) -> None:
 
 
 class SignatureForm(PortalForm):
-    """What the receiver computed or received, and perhaps the body that it checked."""
+    """The signature that a receiver computed or received, and perhaps the body that it checked."""
 
     signature = StringField(
         "Signature of the receiver",

@@ -1,4 +1,4 @@
-"""Who may open which page: every view declares its permission, and what declares none is closed.
+"""Check who may open a page: every view declares its permission; one that declares none is closed.
 
 What is about people, keys, tokens and secrets declares, too, that the password is asked again.
 """

@@ -138,7 +138,7 @@ NOBODY: Final = "portal"
 
 
 class TrailFilterForm(FilterForm):
-    """Who, what kind of thing, and between which two days; `target` narrows to one thing."""
+    """Filters by actor, kind of thing and days; `target` narrows to one thing."""
 
     who = ChosenField("Who")
     kind = ChosenField("What")

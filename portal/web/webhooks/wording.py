@@ -175,7 +175,7 @@ def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
 
 
 def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
-    """Who turned it off, and why, and that events are held."""
+    """Return who turned it off, and why, and that events are held."""
     ago = f" {relative(webhook.off_at, now)}" if webhook.off_at else ""
     happened = {
         OffReason.GONE: f"{webhook.host} said that this address is closed for good (410), "

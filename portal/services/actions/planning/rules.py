@@ -1,4 +1,4 @@
-"""What a reservation and a maintenance must be like by themselves. Pure: no database."""
+"""Check a reservation and a maintenance by themselves. Pure: no database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
