@@ -19,6 +19,7 @@ from portal.services.deliveries import trends
 from portal.services.operations.health import read_ready
 from portal.services.operations.overview import Overview, overview
 from portal.services.operations.readiness import OK, Ready
+from portal.services.outbox.connectivity import find_offline
 from portal.services.outbox.due import find_stop
 from portal.web.deliveries import bulk_retry_wording
 from portal.web.deliveries import problems as problem_lines
@@ -200,13 +201,15 @@ class OurSide:
 
 
 def our_side() -> OurSide:
-    """Return how the portal itself is, for people who may not see System too. Never raises."""
+    """Return how the portal itself is, for people who may not see System too."""
     ready = read_ready()
+    missing = [*_missing(ready)]
+    if find_offline():
+        missing.append("a machine cannot connect to receivers")
     works = WORKS if ready.switch == OK else STOPPED
-    missing = " and ".join(_missing(ready))
-    sentence = works if ready.is_ready() else f"Our side is not working: {missing}."
+    sentence = f"Our side is not working: {' and '.join(missing)}." if missing else works
     return OurSide(
-        ready.is_ready(),
+        not missing,
         sentence,
         advise(
             SYSTEM,

@@ -1,9 +1,13 @@
 """Is everything running? The start page says so to everybody, from what `/readyz` goes by."""
 
 from flask import Flask
+from sqlalchemy import update
 
+from portal.lib.clock import utcnow
+from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import writing
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.support.heartbeats import record_own
@@ -33,6 +37,13 @@ def test_support_reads_on_the_start_page_whether_our_side_is_working(app: Flask)
     assert "not working" not in page.main
     assert '<p class="minor">Our side' not in page.html
     assert ada.get("/").links("More under System") == ["/settings/system"]
+
+    with writing() as current:
+        row = update(Process).where(Process.kind == heartbeats.worker_of(DELIVERIES))
+        current.execute(row.values(offline_since=utcnow(), offline_hosts="erp.example.com"))
+    page = sam.get("/")
+    assert "Our side is not working: a machine cannot connect to receivers." in page.main
+    assert "cannot connect to erp.example.com since" in page.text
 
 
 def test_the_search_and_help_lead_there(app: Flask) -> None:
