@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 class Heartbeat:
     """The heartbeats of this process, from `begin` on, while it `is_well`.
 
-    `write` stores what the process noted meanwhile; `look`: where probes are answered. `also` is
-    done with each, by its connection. `known` is set once they have shown how things stand.
+    `write` stores what the process noted since the last one; `look`, where probes are answered,
+    reads the state of all parts. `also` is done with each, by its connection. `known` is set once
+    they have shown how things stand.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Tasks that come again and again: whoever takes one first does it, for all.
+"""Run periodic tasks, each in the process that takes it first.
 
 `portal.queue.schedule` says how often. rq-scheduler queues them as jobs; what it does not start in
 time is done by the thread of a background worker, by the worker's own clock.
@@ -47,7 +47,7 @@ PRUNE_SECONDS: Final = 30.0  # less than a scheduled job may take; what is left 
 
 LOOK_EVERY: Final = 1.0  # seconds, for tasks
 PERIODIC_EVERY: Final = 5.0
-GRACE: Final = timedelta(seconds=1)  # in which a notification has usually called somebody
+GRACE: Final = timedelta(seconds=1)  # by then a notification has usually started it
 # A periodic task that is so many intervals and seconds late will not be started by the schedule.
 LATE: Final = 2
 LATE_SECONDS: Final = 10.0

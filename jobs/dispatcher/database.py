@@ -31,9 +31,8 @@ class _Submitted(NamedTuple):
 class DatabaseExecutor:
     """Runs one piece of work for the database at a time.
 
-    Work that hangs in the background holds up no answer of a receiver. On SQLite there is none,
-    which works in this process: a second thread would take turns with the first for Python's lock,
-    at every row, and both would lose more by it than the database can do meanwhile.
+    Work that hangs in the background does not delay the answers of receivers. SQLite runs in this
+    process and has no background: two threads would compete for Python's lock at every row.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class DatabaseExecutor:
 
     @property
     def is_unsure(self) -> bool:
-        """Return whether something may have been committed of which nobody was told."""
+        """Return whether a commit may have succeeded whose answer was lost."""
         return monotonic() < self._unsure_until
 
     def submit(

@@ -128,8 +128,7 @@ class Dispatcher:
         self._database.poll()
         self._maintain()
         self._release()
-        # The next batch is handed in before what the last one claimed is composed: the database
-        # works meanwhile.
+        # Submit the next batch before composing the last claims, so that the database has work.
         self._record_and_claim()
         self._poll()
         self._send_claimed()
@@ -236,7 +235,7 @@ class Dispatcher:
         if self._notifications.take():
             self._poll_at = 0.0
         if monotonic() >= self._next_poll:
-            self._poll_at = inf  # whoever asks until it is answered is answered by another poll
+            self._poll_at = inf  # a request until the answer leads to another poll
             work = partial(self._database.write, self._claiming(is_alone=True))
             note = partial(self._polled, since_boot(), monotonic())
             self._database.submit(work, note, in_background=self._is_sending)

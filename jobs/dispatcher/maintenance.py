@@ -1,5 +1,5 @@
-"""Keep things in order beside sending: for this dispatcher, for this machine, and, whoever comes
-first, for all."""
+"""Run a dispatcher's maintenance: for itself, for its machine, and, in one dispatcher at a time,
+for all."""
 
 from collections.abc import Set
 from functools import partial

@@ -66,8 +66,8 @@ class Recorder:
         """Return whether enough has been gathered, or for long enough. `in_flight`: what has not
         ended.
 
-        Where the database works in the background, a part of what is in flight is enough: waiting
-        for half of it, the one would stand still while the other works, in turn.
+        Where the database works in the background, a part of what is in flight is enough, so that
+        database and sockets work at the same time.
         """
         ready = self._ready()
         enough = self._database.has_background and ready * PART >= ready + in_flight
@@ -98,7 +98,7 @@ class Recorder:
         return (others + waiting)[:RESULTS_A_WRITE]
 
     def _ready(self) -> int:
-        """Return how many wait for nobody's lock, as nearly always all."""
+        """Count the results whose webhooks nobody has locked: nearly always all."""
         if not self.waits_for:
             return len(self._kept)
         return sum(not self._waits(result) for result in self._kept)

@@ -47,8 +47,8 @@ class Notifications:
         self._pubsub = None
 
     def receive(self) -> None:
-        """Read what has come, after the transport was driven: it would return at once again and
-        again. A subscription that was lost is made anew."""
+        """Read the notifications, so that the socket is no longer readable; subscribe again where
+        the subscription was lost."""
         if self._pubsub is None:
             if monotonic() >= self._retry_at:
                 self.start()
@@ -81,7 +81,7 @@ class Notifications:
                 pass
         except (RedisError, OSError):
             return False
-        # The library connects anew by itself, and then nobody waits for the socket it has now.
+        # The library reconnects by itself, over a socket that is not watched.
         return _socket_of(pubsub) is self._socket
 
 
@@ -97,7 +97,7 @@ class Wake:
         self._requests, self._read = deque[Event](), deque[Event]()
 
     def __del__(self) -> None:
-        # Not sooner: whoever still writes would write into another's file of that number.
+        # Not sooner: a late `wake` would write to another file that got the same number.
         os.close(self.fileno)
 
     def wake(self) -> None:
