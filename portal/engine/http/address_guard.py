@@ -2,9 +2,10 @@
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from time import monotonic
 from typing import Final
 
 from portal.engine.http.url import AddressError, check_url, host_of
@@ -67,6 +68,30 @@ _LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
 _NAT64_LENGTHS: Final = (48, 56, 64, 96)
 
 MOST_KNOWN: Final = 4096
+LOOKED_UP_EVERY: Final = 30.0  # seconds, while somebody wants to go to the port
+
+
+class _Service:
+    """A server of our own, and all addresses to which its name has led so far: after a failover the
+    earlier one may come back."""
+
+    __slots__ = ("_host", "_look_up_at", "_port", "addresses")
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._look_up_at = 0.0
+        self.addresses: frozenset[IPAddress] = frozenset()
+
+    def look_up(self, now: float) -> None:
+        """Learn where the name leads now; where nobody can tell, what is known stays."""
+        if now < self._look_up_at:
+            return
+        self._look_up_at = now + LOOKED_UP_EVERY
+        try:
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return
+        self.addresses |= {_plain(ip_address(str(each[4][0]).partition("%")[0])) for each in found}
 
 
 class AddressGuard:
@@ -75,29 +100,42 @@ class AddressGuard:
 
     `allowed` opens exactly the networks it lists; of a translator's network (NAT64) what carries a
     public or an allowed address. `denied` networks are shut, public or allowed. `ports`: the only
-    ones that are open; none listed, all are. `closed` pairs (Redis, the database) stay shut
-    whatever is allowed; where such an address is this machine's own, its port is shut on all of
-    them. `closed_ports_here` are the portal's own ports, shut on every address of this machine.
+    ones that are open; none listed, all are. `closed` servers (Redis, the database), by host and
+    port, stay shut whatever is allowed; where such an address is this machine's own, its port is
+    shut on all of them. `closed_ports_here` are the portal's own ports, shut on every address of
+    this machine.
     """
 
-    __slots__ = ("_allowed", "_closed", "_denied", "_known", "_ports", "_ports_here")
+    __slots__ = (
+        "_allowed",
+        "_clock",
+        "_denied",
+        "_known",
+        "_ports",
+        "_ports_here",
+        "_services",
+        "_varying",
+    )
 
     def __init__(
         self,
         allowed: Iterable[IPNetwork] = (),
-        closed: Iterable[tuple[IPAddress, int]] = (),
+        closed: Iterable[tuple[str, int]] = (),
         closed_ports_here: Iterable[int] = (),
         *,
         denied: Iterable[IPNetwork] = (),
         ports: Iterable[int] = (),
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._allowed = tuple(allowed)
         self._denied = tuple(denied)
         self._ports = frozenset(ports)
-        self._closed = frozenset((_plain(address), port) for address, port in closed)
-        # A server bound to every address answers on 127.0.0.2 as well as on 127.0.0.1.
-        own = {port for address, port in self._closed if _is_this_machine(address)}
-        self._ports_here = frozenset(closed_ports_here) | own
+        self._clock = clock
+        self._services: dict[int, list[_Service]] = {}
+        for host, port in closed:
+            self._services.setdefault(port, []).append(_Service(host, port))
+        self._ports_here = frozenset(closed_ports_here)
+        self._varying = self._ports_here | self._services.keys()
         self._known: dict[tuple[str, int, tuple[str, int] | None], str | None] = {}
 
     def refusal(
@@ -106,9 +144,10 @@ class AddressGuard:
         """Why we may not connect, as a short technical sentence with the address; None: we may.
 
         `opens` is one exact address and port that is open for this request alone: the portal's
-        own inbox, denied or not. It opens neither a `closed` pair nor anything beside itself.
+        own inbox, denied or not. It opens neither a `closed` server nor anything beside itself.
         """
-        if port in self._ports_here:  # it depends on which addresses this machine has now
+        # It depends on which addresses this machine has now, or where a name leads now.
+        if port in self._varying:
             return self._judged(address, port, opens)
         key = address, port, opens
         if key not in self._known:
@@ -122,11 +161,19 @@ class AddressGuard:
         if ip is None:
             return "The resolver returned something that is not an IP address."
         faces = (ip, *_translated(ip))
-        if any((face, port) in self._closed for face in faces):
-            return f"{ip} port {port} is one of the portal's own services."
+        is_shut_here = port in self._ports_here
+        for service in self._services.get(port, ()):
+            service.look_up(self._clock())
+            if not service.addresses:
+                unknown = "whose name leads nowhere now"
+                return f"{ip} port {port} may be one of the portal's own services, {unknown}."
+            if not service.addresses.isdisjoint(faces):
+                return f"{ip} port {port} is one of the portal's own services."
+            # A server bound to every address answers on 127.0.0.2 as well as on 127.0.0.1.
+            is_shut_here = is_shut_here or any(map(_is_this_machine, service.addresses))
         if opens is not None and port == opens[1] and ip == _parsed(opens[0]):
             return None
-        if port in self._ports_here and any(map(_is_this_machine, faces)):
+        if is_shut_here and any(map(_is_this_machine, faces)):
             return f"{ip} port {port} is the portal itself."
         if any(face in network for network in self._denied for face in faces):
             return f"{ip} is in a network of WEBHOOK_DENIED_NETWORKS."

@@ -2,9 +2,7 @@
 
 import json
 import re
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import ip_address
 from itertools import chain, product
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, quote_plus, urlsplit
@@ -13,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from portal.config.settings import Settings
 from portal.engine.events.body import wire_time
-from portal.engine.http.address_guard import AddressGuard, IPAddress
+from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.address_mask import LONGEST_WORD, MASK, secrets_in
 from portal.engine.signing.signatures import (
     SIGNATURE_HEADERS,
@@ -189,26 +187,11 @@ def guard(settings: Settings) -> AddressGuard:
     itself."""
     return AddressGuard(
         settings.webhook_allowed_networks,
-        closed=[
-            pair
-            for url in (settings.redis_url, settings.database_url)
-            for pair in _addresses_behind(url)
-        ],
+        closed=[*_server(settings.redis_url), *_servers_of_database(settings.database_url)],
         closed_ports_here=[settings.port],
         denied=settings.webhook_denied_networks,
         ports=settings.webhook_allowed_ports,
     )
-
-
-def _addresses_behind(url: str) -> Iterator[tuple[IPAddress, int]]:
-    """Where a server's URL leads. One on a socket or in a file has no address."""
-    for host, port in _servers_of_postgresql(url) if url.startswith("postgresql") else _server(url):
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
-            continue  # nobody reaches it by that name now, and without Redis a worker starts anew
-        for _family, _type, _protocol, _name, address in found:
-            yield ip_address(str(address[0]).partition("%")[0]), port
 
 
 def _server(url: str) -> Iterator[tuple[str, int]]:
@@ -218,11 +201,14 @@ def _server(url: str) -> Iterator[tuple[str, int]]:
         yield parts.hostname, port
 
 
-def _servers_of_postgresql(url: str) -> Iterator[tuple[str, int]]:
-    """Several may stand behind the question mark, each with its own port; a path is a socket.
+def _servers_of_database(url: str) -> Iterator[tuple[str, int]]:
+    """Several may stand behind the question mark, each with its own port; a path is a socket, and
+    SQLite has no server.
 
     Every one is paired with every port: closing a pair too many harms nobody.
     """
+    if not url.startswith("postgresql"):
+        return iter(())
     parts = make_url(url)
     query = {name: ",".join(values).split(",") for name, values in parts.normalized_query.items()}
     listed = [each.partition(":") for each in query.get("host", ()) if not each.startswith("/")]

@@ -100,8 +100,7 @@ def test_it_opens_exactly_the_networks_that_are_allowed() -> None:
 
 
 def test_redis_and_the_database_stay_closed_although_their_network_is_allowed() -> None:
-    redis = (ip_address("10.0.0.5"), 6379)
-    guard = AddressGuard([ip_network("10.0.0.0/8")], closed=[redis])
+    guard = AddressGuard([ip_network("10.0.0.0/8")], closed=[("10.0.0.5", 6379)])
     closed = "10.0.0.5 port 6379 is one of the portal's own services."
     assert guard.refusal("10.0.0.5", 6379) == closed
     assert guard.refusal("::ffff:10.0.0.5", 6379) == closed
@@ -111,9 +110,67 @@ def test_redis_and_the_database_stay_closed_although_their_network_is_allowed() 
 
 
 def test_a_service_on_this_machine_is_closed_on_all_its_addresses() -> None:
-    guard = AddressGuard([ip_network("127.0.0.0/8")], closed=[(ip_address("127.0.0.1"), 6379)])
+    guard = AddressGuard([ip_network("127.0.0.0/8")], closed=[("127.0.0.1", 6379)])
     assert guard.refusal("127.0.0.2", 6379) is not None
     assert guard.refusal("127.0.0.2", 6380) is None
+
+
+class Names:
+    """A resolver that knows one name, and a clock."""
+
+    def __init__(self) -> None:
+        self.address: str | None = None
+        self.now = self.asked = 0.0
+
+    def look_up(self, host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        self.asked += 1
+        if self.address is None:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (self.address, port))]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    made = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", made.look_up)
+    return made
+
+
+def test_our_own_service_is_closed_where_its_name_leads_now_and_where_it_has_led(
+    names: Names,
+) -> None:
+    allowed, services = [ip_network("10.0.0.0/8")], [("database", 5432)]
+    guard = AddressGuard(allowed, services, clock=lambda: names.now)
+    names.address = "10.0.0.5"
+    assert guard.refusal("10.0.0.5", 5432) is not None
+    assert guard.refusal("10.0.0.6", 5432) is None
+    names.now, names.address = 30.0, "10.0.0.6"
+    assert guard.refusal("10.0.0.6", 5432) is not None
+    names.now, names.address = 60.0, None
+    for address in ("10.0.0.5", "10.0.0.6"):
+        assert guard.refusal(address, 5432) is not None
+    assert guard.refusal("10.0.0.7", 5432) is None
+
+
+def test_the_port_of_a_service_whose_name_nobody_could_look_up_is_closed_until_somebody_can(
+    names: Names,
+) -> None:
+    guard = AddressGuard([], [("database", 5432)], clock=lambda: names.now)
+    refusal = guard.refusal("8.8.8.8", 5432) or ""
+    assert refusal.startswith("8.8.8.8 port 5432 may be one of the portal's own services, ")
+    names.now, names.address = 30.0, "10.0.0.5"
+    assert guard.refusal("8.8.8.8", 5432) is None
+
+
+def test_names_of_our_own_services_are_looked_up_for_their_ports_alone_and_not_each_time(
+    names: Names,
+) -> None:
+    guard = AddressGuard([], [("database", 5432)], clock=lambda: names.now)
+    assert guard.refusal("8.8.8.8", 443) is None
+    assert names.asked == 0
+    for _ in range(3):
+        guard.refusal("8.8.8.8", 5432)
+    assert names.asked == 1
 
 
 def own_address() -> str:
@@ -201,7 +258,7 @@ def test_one_translated_address_may_be_opened_by_itself() -> None:
 
 def test_our_own_services_are_closed_by_their_translated_address_too() -> None:
     allowed = [ip_network("64:ff9b::/96"), ip_network("10.0.0.0/8"), ip_network("127.0.0.0/8")]
-    guard = AddressGuard(allowed, [(ip_address("10.0.0.5"), 6379)], [8000])
+    guard = AddressGuard(allowed, [("10.0.0.5", 6379)], [8000])
     assert guard.refusal("64:ff9b::10.0.0.5", 6379) is not None
     assert guard.refusal("64:ff9b::127.0.0.1", 8000) is not None
     assert guard.refusal("64:ff9b::10.0.0.5", 443) is None

@@ -1,5 +1,6 @@
 """The addresses of our own database and Redis stay closed, however their URLs are written."""
 
+import socket
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -33,6 +34,17 @@ def test_the_database_is_closed_although_every_network_is_allowed(
     )
     assert closed.refusal("10.9.8.7", port)
     assert closed.refusal("10.9.8.7", port + 1000) is None
+
+
+def test_a_database_is_closed_although_its_name_led_nowhere_at_the_start(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "postgresql+psycopg://u@database.invalid/db"
+    closed = guard(replace(settings(), database_url=url, webhook_allowed_networks=EVERYTHING))
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.9.8.7", 5432))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    assert closed.refusal("10.9.8.7", 5432)
+    assert closed.refusal("10.9.8.6", 5432) is None
 
 
 def test_a_database_on_a_socket_closes_nothing(app: Flask) -> None:
