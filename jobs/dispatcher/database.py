@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from portal.lib.typed_text import on_one_line
+
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 0.1  # seconds between two tries while the database is locked or down
@@ -49,6 +51,7 @@ class DatabaseExecutor:
         self._submitted: _Submitted | None = None
         self._closed_until = 0.0
         self._closed_since: float | None = None
+        self._is_reported = False  # that it is closed
         self._unsure_until = 0.0
 
     @property
@@ -104,9 +107,9 @@ class DatabaseExecutor:
                 self._unsure_until = monotonic() + UNSURE
             self._note_failure(error)
             return None
-        if self._closed_since is not None and monotonic() - self._closed_since > A_WHILE:
+        if self._is_reported:
             log.warning("The database takes results again.")
-        self._closed_since = None
+        self._closed_since, self._is_reported = None, False
         return answer
 
     def close(self) -> None:
@@ -119,4 +122,9 @@ class DatabaseExecutor:
             self._closed_since = now
         is_long = now - self._closed_since > A_WHILE
         self._closed_until = now + (LONG_PAUSE if is_long else PAUSE)
-        log.debug("The database did not take it: %s", error.orig)
+        if is_long and not self._is_reported:
+            self._is_reported = True
+            why = on_one_line(str(error.orig))
+            log.warning(
+                "The database has taken nothing for %g seconds; results are kept: %s", A_WHILE, why
+            )

@@ -93,23 +93,30 @@ def test_what_has_not_ended_is_not_waited_for(app: Flask) -> None:
 
 
 @pytest.mark.both_databases
-@pytest.mark.parametrize(("lasted", "said"), [(5.0, 0), (5.1, 1)])
-def test_the_end_of_a_long_outage_is_told_once(
-    app: Flask,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    lasted: float,
-    said: int,
+def test_beginning_and_end_of_a_long_outage_are_logged_once_each(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     del app
     clock = Clock()
     monkeypatch.setattr(database_module, "monotonic", clock.monotonic)
     database = DatabaseExecutor(equip().engine)
     with refused():
-        assert database.write(lambda _: "done") is None
-    clock.now += lasted
+        for seconds in (0.0, 5.0):
+            clock.now += seconds
+            assert database.write(lambda _: "done") is None
+    clock.now += 0.2
+    assert database.write(lambda _: "done") == "done"
+    assert caplog.messages == [], "a short one is not said"
+    with refused():
+        for seconds in (0.0, 5.1, 1.1):
+            clock.now += seconds
+            assert database.write(lambda _: "done") is None
+    clock.now += 1.1
     assert [database.write(lambda _: "done") for _ in range(2)] == ["done"] * 2
-    assert caplog.messages == ["The database takes results again."] * said
+    began, ended = caplog.messages
+    assert began.startswith("The database has taken nothing for 5 seconds; results are kept: ")
+    assert ended == "The database takes results again."
+    assert {each.levelname for each in caplog.records} == {"WARNING"}
 
 
 def test_a_database_that_is_away_for_long_is_asked_less_often(
