@@ -404,18 +404,17 @@ def _end(
     was sent under, or it was lost with the database, and nobody has another."""
     standings = end(connection, results, now)
     written = standings.keys()
-    lost = [
-        each
+    late = [
+        each.claim.delivery_id
         for each in results
-        if each.claim.delivery_id not in written and not write_late_attempt(connection, each)
+        if each.claim.delivery_id not in written and write_late_attempt(connection, each)
     ]
-    if lost:
-        ids = [each.claim.delivery_id for each in lost]
-        standings = standings | read(connection, ids)
+    if late:
+        known = read(connection, late)
+        # Their attempts are counted already.
+        counted = {id_: each._replace(attempts=each.attempts - 1) for id_, each in known.items()}
+        standings = standings | counted
     judged = judge(results, standings, jitter, now)
-    if lost:
-        without = [each for each in judged if each.before.id not in written]
-        write_attempts(connection, [(each.result, each.number) for each in without])
     write_deliveries(connection, judged, written, now)
     return judged
 
@@ -547,8 +546,8 @@ def _insert_bodies(dialect: str) -> Insert:
 
 
 def write_late_attempt(connection: Connection, result: Result) -> bool:
-    """Store what the result says of its attempt alone. False: it decides about its delivery, and
-    nothing of it is stored yet.
+    """Store the attempt of a result whose lease is gone; return whether it decides about its
+    delivery as well, since nothing has happened to that meanwhile.
 
     The webhook's row is locked. May run twice: what is stored already stays as it is.
     """
@@ -557,39 +556,36 @@ def write_late_attempt(connection: Connection, result: Result) -> bool:
     found = wanted.where(Delivery.id == claim.delivery_id).with_for_update()
     delivery = connection.execute(found).one_or_none()
     if delivery is None:  # it is no longer kept
-        return True
-    if (attempt := _own_attempt(connection, result)) is not None:
-        # Its lease ran out, and others went on. If it has an end, this batch is written again:
-        # the answer to its commit was lost.
-        if attempt.outcome == AttemptOutcome.INTERRUPTED and attempt.finished_at is None:
-            complete(connection, result, attempt.id)
-        return True
-    if _is_next(connection, result, delivery):
         return False
+    if (attempt := _own_attempt(connection, result)) is not None:
+        # If it has an end, this batch is written again: the answer to its commit was lost.
+        if attempt.outcome != AttemptOutcome.INTERRUPTED or attempt.finished_at is not None:
+            return False
+        complete(connection, result, attempt.id)
+        # Its lease ran out. One that failed is due at once already.
+        is_last = delivery.attempts == attempt.number and result.outcome.reason is None
+        return is_last and _is_free(connection, result, delivery)
     number = delivery.attempts + 1
     write_attempts(connection, [(result, number)])
     counted = update(Delivery).where(Delivery.id == claim.delivery_id)
     connection.execute(counted.values(attempts=number))
-    return True
+    # Its lease went with a crash of the database.
+    return number == claim.number and _is_free(connection, result, delivery)
 
 
 def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:
     """Return what is stored of it: nobody else began an attempt of this delivery at that moment."""
     claim = result.claim
-    wanted = select(Attempt.id, Attempt.outcome, Attempt.finished_at).where(
+    wanted = select(Attempt.id, Attempt.number, Attempt.outcome, Attempt.finished_at).where(
         Attempt.delivery_id == claim.delivery_id, Attempt.started_at == claim.started_at
     )
     return connection.execute(wanted).one_or_none()
 
 
-def _is_next(connection: Connection, result: Result, delivery: AnyRow) -> bool:
-    """Return whether nothing has happened to the delivery since it was claimed: its lease went with
-    a crash of the database."""
-    claim = result.claim
-    is_persons = claim.kind is AttemptKind.MANUAL
+def _is_free(connection: Connection, result: Result, delivery: AnyRow) -> bool:
+    """Return whether the delivery waits for an attempt of this kind, and nobody is making it."""
+    is_persons = result.claim.kind is AttemptKind.MANUAL
     if delivery.status not in OPEN or is_persons != (delivery.prior_status is not None):
         return False
-    if delivery.attempts != claim.number - 1:
-        return False
-    lease = select(Lease.delivery_id).where(Lease.delivery_id == claim.delivery_id)
+    lease = select(Lease.delivery_id).where(Lease.delivery_id == result.claim.delivery_id)
     return connection.execute(lease).one_or_none() is None

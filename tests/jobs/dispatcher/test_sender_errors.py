@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from flask import Flask
 from sqlalchemy import Connection, event
+from sqlalchemy.exc import ProgrammingError
 
 from jobs import progress as turns_module
 from jobs.deliver import equip
@@ -18,11 +19,13 @@ from jobs.dispatcher.thread import Sender
 from jobs.stop_flag import stop
 from portal.lib.clock import utcnow
 from portal.services.core.heartbeats import own_process
-from tests.jobs.dispatcher.delivery_clock import leases
+from tests.jobs.dispatcher.delivery_clock import attempts, leases, only_delivery
 from tests.jobs.dispatcher.running_sender import running_sender
 from tests.jobs.outage import Clock, refused
 from tests.support.deliveries import lease, make_delivery
+from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
+from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.both_databases
 
@@ -91,6 +94,30 @@ def test_after_a_minute_that_went_well_it_rests_as_briefly_as_at_first_and_is_no
         assert until(lambda: len(marks) == 6 and sender.progress.last is None, LONG)
     assert marks == pytest.approx([1000.0, 1060.1, 1060.1, 1120.0, 1120.0, 1180.1])
     assert sender.progress.last is None
+
+
+def test_after_an_error_of_the_database_that_is_no_outage_nothing_is_lost(
+    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thread, "FIRST_PAUSE", 0.01)
+    engine, refusals = equip().engine, [None]
+
+    def refuse(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if refusals and "INSERT INTO attempts" in statement:
+            refusals.pop()
+            raise ProgrammingError(statement, {}, ValueError("no such column"))
+
+    event.listen(engine, "before_cursor_execute", refuse)
+    try:
+        make_webhook(receiver.url)
+        publish()
+        with running_sender(app):
+            assert until(lambda: only_delivery().status == "delivered", LONG)
+    finally:
+        event.remove(engine, "before_cursor_execute", refuse)
+    assert refusals == []
+    assert len(receiver.received) == 2
+    assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
 
 
 def test_nothing_is_claimed_before_the_database_has_its_sign(app: Flask) -> None:

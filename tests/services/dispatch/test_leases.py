@@ -145,6 +145,34 @@ def test_what_comes_late_and_nobody_has_claimed_since_decides() -> None:
 
 
 @pytest.mark.usefixtures("hook")
+def test_a_success_decides_although_its_lease_was_settled_before_while_nobody_claimed_it() -> None:
+    (late,) = claim()
+    make_due()
+    maintenance.maintain()
+    assert outcomes() == [(1, "scheduled", "interrupted")]
+    for _ in range(2):
+        write_down(ended(late))
+        delivery = row()
+        assert (delivery["status"], delivery["tries"], delivery["attempts"]) == ("delivered", 1, 1)
+        assert (delivery["code"], delivery["finished_at"] is None) == (200, False)
+        assert outcomes() == [(1, "scheduled", "delivered")]
+        assert counted() == (1, 0, 0)
+    assert claim() == []
+
+
+@pytest.mark.usefixtures("hook")
+def test_a_failure_whose_lease_was_settled_before_leaves_its_delivery_due_at_once() -> None:
+    (late,) = claim()
+    make_due()
+    maintenance.maintain()
+    write_down(ended(late, Reason.SERVER))
+    assert outcomes() == [(1, "scheduled", "failed")]
+    assert (row()["status"], row()["tries"]) == ("waiting", 1)
+    assert db.session.query(Rollup).all() == []
+    assert len(claim()) == 1
+
+
+@pytest.mark.usefixtures("hook")
 @pytest.mark.parametrize("reason", [None, Reason.SERVER])
 def test_a_batch_that_is_recorded_twice_changes_nothing_the_second_time(
     reason: Reason | None,
