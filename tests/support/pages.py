@@ -101,6 +101,18 @@ class Page:
         return [item.text for node in summaries for item in node.find_all("li")]
 
     @property
+    def wrong(self) -> list[str]:
+        """The fields that the error summary leads to."""
+        summaries = [n for n in self.root.walk() if "error-summary" in n.get("class").split()]
+        return [link.get("href")[1:] for node in summaries for link in node.find_all("a")]
+
+    @property
+    def tone(self) -> str:
+        """How the one thing is told that was just done: success, info, warning, danger."""
+        ((tone, _words),) = self.flashes
+        return tone
+
+    @property
     def flashes(self) -> list[tuple[str, str]]:
         """What is told of what was just done: its tone, and the words."""
         (place,) = [n for n in self.root.walk() if n.get("class") == "flashes"]

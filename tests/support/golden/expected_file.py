@@ -4,6 +4,7 @@
 """
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,10 @@ class Golden:
             names = (f"expected: {path.name}", "now")
             lines = difflib.unified_diff(expected.splitlines(), text.splitlines(), *names, "", "")
             pytest.fail("\n".join([*(line.rstrip("\n") for line in lines), "", ADVICE]), False)
+
+    def said(self, path: Path, said: Mapping[str, object]) -> None:
+        """The file says this of each case, one a line."""
+        self.text(path, "".join(f"{case}: {words}\n" for case, words in said.items()))
 
     def picture(self, path: Path, screenshot: bytes) -> None:
         """The picture in the file shows the same, but for the edges of letters."""
