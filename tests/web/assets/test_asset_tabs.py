@@ -3,7 +3,6 @@
 from datetime import timedelta
 from decimal import Decimal
 
-import pytest
 from flask import Flask
 
 from portal.lib.paging import PAGE_SIZE
@@ -66,12 +65,8 @@ def test_every_tab_says_where_it_stands_and_what_it_needs(app: Flask) -> None:
     put_in(asset_id, "broken")
     for path in ("", "/timeline", "/maintenance", "/deliveries"):
         page = pages.get(f"/assets/{asset_id}{path}")
-        for words in ("Reserved", "Maintenance due", "Not usable until it is repaired."):
+        for words in ("Reserved", "Maintenance due", "Cleo Marin", "Ben Novak", "“Battery check”"):
             assert words in page.main, path
-        assert "Cleo Marin counts on it from " in page.main
-        assert "but it is broken." in page.main
-        assert "Ben Novak asked to have it, from " in page.main
-        assert "“Battery check” was due on " in page.main
         assert page.links("Decide") == [f"/assets/{asset_id}/reservations"]
         assert page.links("Edit") == [f"/assets/{asset_id}/edit"]
     for query in ("", "?list=/assets?q=lamp"):
@@ -80,24 +75,15 @@ def test_every_tab_says_where_it_stands_and_what_it_needs(app: Flask) -> None:
         assert page.links("Decide") == []  # one is there already
 
 
-@pytest.mark.parametrize(("days", "is_late"), [(0, False), (1, True)])
-def test_a_claim_wants_a_look_the_day_after_it_was_expected_back(
-    app: Flask, days: int, is_late: bool
-) -> None:
-    asset_id = make_asset()
-    expected = today() - timedelta(days=days)
-    values = ClaimValues(problem="No picture", expected_back_on=expected)
-    incidents.send_to_warranty(SYSTEM, asset_id, values)
-    page = visit(app).get(f"/assets/{asset_id}")
-    assert ("It was expected back on" in page.main) is is_late
-
-
-def test_nothing_is_needed_of_what_is_in_order(app: Flask) -> None:
-    asset_id = make_asset(warranty_expires=today() + timedelta(days=300))
-    make_maintenance(asset_id, due_on=today() + timedelta(days=30))
-    page = visit(app).get(f"/assets/{asset_id}")
-    assert [node for node in page.root.find_all("div") if "notice" in node.get("class")] == []
-    assert "Maintenance due" not in page.main
+def test_a_claim_wants_a_look_the_day_after_it_was_expected_back(app: Flask) -> None:
+    pages = visit(app)
+    for days in (0, 1):
+        asset_id = make_asset()
+        expected = today() - timedelta(days=days)
+        values = ClaimValues(problem="No picture", expected_back_on=expected)
+        incidents.send_to_warranty(SYSTEM, asset_id, values)
+        main = pages.get(f"/assets/{asset_id}").main
+        assert ("It was expected back on" in main) is (days == 1)
 
 
 def test_soon_is_what_alerts_tell_of(app: Flask) -> None:
@@ -137,17 +123,6 @@ def test_what_is_over_is_listed_after_what_is_open(app: Flask) -> None:
     assert "Cancelled" in row[3]
 
 
-def test_empty_tabs_say_what_would_be_there(app: Flask) -> None:
-    asset_id, pages = make_asset(reservable=False), visit(app)
-    page = pages.get(f"/assets/{asset_id}/reservations")
-    assert "It may not be reserved." in page.main
-    assert "No reservations yet" in page.main
-    assert "No maintenance yet" in pages.get(f"/assets/{asset_id}/maintenance").main
-    assert "Nothing was sent" in pages.get(f"/assets/{asset_id}/deliveries").main
-    toner = make_asset("Toner", kind="stock", quantity=0)
-    assert "Nothing has moved yet" in pages.get(f"/assets/{toner}/stock").main
-
-
 def test_a_long_timeline_and_many_deliveries_come_in_pages(app: Flask) -> None:
     make_webhook(events=["asset.created", "asset.updated"])
     asset_id, pages = make_asset("Toner", kind="stock", quantity=1), visit(app)
@@ -179,7 +154,6 @@ def test_a_deleted_asset_keeps_its_tabs_and_offers_nothing_but_restore(app: Flas
     for path in ("", "/timeline", "/reservations", "/maintenance", "/deliveries"):
         page = pages.get(f"/assets/{asset_id}{path}")
         assert page.status == 200
-        assert "no longer in the register" in page.main
         assert page.links("Restore") == [f"/assets/{asset_id}/restore"]
     assert "Ben Novak" in pages.get(f"/assets/{asset_id}/reservations").main
 

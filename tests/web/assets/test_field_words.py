@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from flask import Flask
 
 from portal.engine.events.catalogue import CATALOGUE, EventGroup
 from portal.models.assets import Action, Activity, Asset, AssetKind
-from portal.web.assets.presenter import FieldChange, differences, facts_of, in_words, lines
+from portal.web.assets.presenter import differences, facts_of, in_words, lines
+from tests.support.golden.expected_file import Golden
 
 
 @pytest.fixture(autouse=True)
@@ -35,39 +37,38 @@ def test_each_step_of_a_timeline_has_words_and_a_colour_of_its_own() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("notes", None, ""),
-        ("reservable", True, "Yes"),
-        ("reservable", False, "No"),
-        ("category", {"id": 3, "name": "Laptops"}, "Laptops"),
-        ("purchase_date", date(2026, 5, 3), "3 May 2026"),
-        ("warranty_expires", "2026-05-03", "3 May 2026"),
-        ("due_at", "2026-05-03T15:00:00+00:00", "3 May 2026 17:00"),
-        ("purchase_cost", Decimal("1249.5"), "1,249.50 EUR"),
-        ("purchase_cost", "1249.50", "1,249.50 EUR"),
-        ("condition", "damaged", "Damaged"),
-        ("status", "checked_out", "Lent"),
-        ("quantity", 0, "0"),
-        ("name", "lamp", "lamp"),
-    ],
+VALUES: Final[tuple[tuple[str, Any], ...]] = (
+    ("notes", None),
+    ("reservable", True),
+    ("reservable", False),
+    ("category", {"id": 3, "name": "Laptops"}),
+    ("purchase_date", date(2026, 5, 3)),
+    ("warranty_expires", "2026-05-03"),
+    ("due_at", "2026-05-03T15:00:00+00:00"),
+    ("purchase_cost", Decimal("1249.5")),
+    ("purchase_cost", "1249.50"),
+    ("condition", "damaged"),
+    ("status", "checked_out"),
+    ("quantity", 0),
+    ("name", "lamp"),
 )
-def test_a_value_is_written_as_people_write_it(name: str, value: Any, words: str) -> None:
-    assert in_words(name, value) == words
+MARIA: Final = {"id": 1, "name": "Maria"}
+CHANGES: Final[tuple[tuple[str, Any, Any], ...]] = (
+    ("holder", None, MARIA),
+    ("holder", MARIA, None),
+    ("model", None, "T14"),
+    ("odd_field", "a", "b"),
+)
 
 
-def changed(name: str, before: Any, after: Any) -> FieldChange:
-    (found,) = differences({name: {"from": before, "to": after}})
-    return found
-
-
-def test_a_change_says_nothing_or_nobody_where_a_field_is_blank() -> None:
-    maria = {"id": 1, "name": "Maria"}
-    assert changed("holder", None, maria) == FieldChange("With", "nobody", "Maria", was_blank=True)
-    assert changed("holder", maria, None) == FieldChange("With", "Maria", "nobody", was_blank=False)
-    assert changed("model", None, "T14") == FieldChange("Model", "nothing", "T14", was_blank=True)
-    assert changed("odd_field", "a", "b").label == "Odd field"
+def test_how_a_value_and_a_change_are_told_is_written_down(golden: Golden) -> None:
+    said = {f"{name} {value!r}": in_words(name, value) for name, value in VALUES}
+    for name, before, after in CHANGES:
+        (found,) = differences({name: {"from": before, "to": after}})
+        assert found.was_blank is (before is None)
+        told = f"{found.label}: {found.before} → {found.after}"
+        said[f"{name} {before!r} {after!r}"] = told
+    golden.said(Path(__file__).parent / "golden" / "fields.txt", said)
 
 
 def test_each_kind_of_thing_has_its_own_facts() -> None:

@@ -27,17 +27,14 @@ def make(kind: NamedList, name: str) -> UUID:
 
 def test_a_person_adds_renames_and_deletes_a_name(kind: NamedList, pages: Pages) -> None:
     home = f"/{kind.many}"
-    assert f"No {kind.many} yet" in pages.get(home).main
     page = pages.submit(pages.get(f"{home}/new").form(), name="Tools")
     assert page.path == home
-    assert f"{kind.one.capitalize()} “Tools” added." in page.text
     assert page.rows()[0][:2] == ["Tools", "0"]
     public_id = named_lists.choices(kind)[0][1]
     page = pages.submit(pages.get(f"{home}/{public_id}/edit").form(), name="Power tools")
-    assert "Saved." in page.main
     assert page.rows()[0][0] == "Power tools"
     page = pages.submit(pages.get(f"{home}/{public_id}/delete").form())
-    assert "“Power tools” deleted" in page.main
+    assert page.tone == "success"
     assert pages.get(f"{home}/{public_id}/edit").status == 404
 
 
@@ -52,13 +49,13 @@ def test_a_form_sent_twice_adds_one_name(kind: NamedList, pages: Pages) -> None:
 def test_what_cannot_be_saved_is_said_and_kept(kind: NamedList, pages: Pages) -> None:
     make(kind, "Tools")
     page = pages.submit(pages.get(f"/{kind.many}/new").form(), name="  ")
-    assert (page.status, page.errors) == (400, [f"Enter the name of the {kind.one}"])
+    assert (page.status, page.wrong) == (400, ["name"])
     page = pages.submit(page.form(), name="TOOLS")
-    assert page.errors == [f"There is already a {kind.one} “TOOLS”. Choose another name"]
+    assert page.wrong == ["name"]
     assert page.form().fields["name"] == ["TOOLS"]
     other = make(kind, "Other")
     page = pages.submit(pages.get(f"/{kind.many}/{other}/edit").form(), name="Tools")
-    assert page.errors == [f"There is already a {kind.one} “Tools”. Choose another name"]
+    assert page.wrong == ["name"]
     assert (page.status, page.form().fields["name"]) == (400, ["Tools"])
 
 
@@ -82,14 +79,5 @@ def test_what_is_used_is_not_deleted(kind: NamedList, pages: Pages) -> None:
     make_asset(**{kind.used_by.key: named_lists.find(kind, public_id).id})
     page = pages.submit(form)
     assert page.status == 409
-    assert page.h1 == "You cannot delete “Tools” yet"
-    assert "1 asset is still" in page.main
     assert pages.follow("See these assets").rows()
     assert pages.get(f"/{kind.many}").links("1 asset")
-
-
-def test_support_reads_and_changes_nothing(kind: NamedList, app: Flask) -> None:
-    public_id, pages = make(kind, "Tools"), visit(app, "support")
-    assert pages.get(f"/{kind.many}").rows() == [["Tools", "0"]]
-    for address in ("new", f"{public_id}/edit", f"{public_id}/delete"):
-        assert pages.get(f"/{kind.many}/{address}").status == 403

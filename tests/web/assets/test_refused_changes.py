@@ -25,12 +25,9 @@ def pages(app: Flask) -> Pages:
 def test_a_serial_number_or_a_tag_that_another_asset_has(pages: Pages) -> None:
     make_asset(asset_tag="L-1", serial_number="S-1")
     path = f"/assets/{make_asset('Lamp', asset_tag='L-2')}/edit"
-    for typed, error in (
-        ({"serial_number": "s-1"}, "L-1 already has this serial number"),
-        ({"asset_tag": "l-1"}, "“ThinkPad T14” already has the tag L-1"),
-    ):
+    for typed in ({"serial_number": "s-1"}, {"asset_tag": "l-1"}):
         page = pages.submit(pages.get(path).form(), name="Lamp 2", **typed)
-        assert (page.status, page.path, page.errors) == (400, path, [error])
+        assert (page.status, page.path, page.wrong) == (400, path, list(typed))
         assert page.form().fields["name"] == ["Lamp 2"]
 
 
@@ -40,7 +37,7 @@ def test_an_address_that_another_person_has(pages: Pages) -> None:
     path = f"/staff/{row.public_id}/edit"
     page = pages.submit(pages.get(path).form(), name="Ben", email="maria@example.com")
     assert (page.status, page.path) == (400, path)
-    assert page.errors == ["Somebody with the address maria@example.com is on the list already"]
+    assert page.wrong == ["email"]
     assert page.form().fields["name"] == ["Ben"]
 
 
@@ -52,9 +49,6 @@ def test_an_asset_that_is_still_needed_is_not_deleted(pages: Pages) -> None:
     make_maintenance(repaired, started=True)
     page = pages.submit(forms[0], reason="Sold")
     assert (page.status, page.path) == (400, f"/assets/{reserved}/delete")
-    assert page.errors == [
-        "L-1 is still reserved by somebody. Reject or cancel the reservation first"
-    ]
     assert page.form().fields["reason"] == ["Sold"]
     page = pages.submit(forms[1], reason="Sold")
     assert (page.status, "L-2 is in maintenance" in page.main) == (409, True)
@@ -75,19 +69,19 @@ def test_what_does_not_say_which_version_it_changes(pages: Pages) -> None:
         assert pages.get(path).form().fields["name"] != ["Another"], path
 
 
-@pytest.mark.parametrize("kind", [NotFound, NotAllowed, Stale])
-def test_what_has_a_page_of_its_own_is_said_nowhere_else(app: Flask, kind: type[Refusal]) -> None:
-    with app.test_request_context():
-        form = PortalForm()
-        with pytest.raises(kind), refusals_in(form):
-            raise kind("No.")
-        assert form.form_errors == []
-        with refusals_in(form):
-            raise Refusal("No.")
-        assert form.form_errors == ["No."]
-        with pytest.raises(kind), refusals_flashed():
-            raise kind("No.")
-        assert get_flashed_messages() == []
+def test_what_has_a_page_of_its_own_is_said_nowhere_else(app: Flask) -> None:
+    for kind in (NotFound, NotAllowed, Stale):
+        with app.test_request_context():
+            form = PortalForm()
+            with pytest.raises(kind), refusals_in(form):
+                raise kind("No.")
+            assert form.form_errors == []
+            with refusals_in(form):
+                raise Refusal("No.")
+            assert form.form_errors == ["No."]
+            with pytest.raises(kind), refusals_flashed():
+                raise kind("No.")
+            assert get_flashed_messages() == []
 
 
 def test_another_refusal_is_told_above_the_next_page(app: Flask) -> None:

@@ -27,21 +27,17 @@ def add(pages: Pages, **values: Any) -> Page:
 
 
 def test_the_empty_list_leads_to_the_first_person(pages: Pages) -> None:
-    page = pages.get("/staff")
-    assert "Nobody yet" in page.main
     page = add(pages, name="Maria Lopez", email="maria@example.com", department="Sales")
     assert page.h1 == "Maria Lopez"
-    assert "Maria Lopez was added." in page.text
-    assert "Has nothing now." in page.main
     page = pages.get("/staff")
     assert page.rows() == [["Maria Lopez", "maria@example.com", "Sales", "Nothing"]]
-    assert "Nobody matches" in pages.get("/staff?q=nobody").main
+    assert pages.get("/staff?q=nobody").rows() == []
 
 
 def test_it_keeps_what_was_typed_and_says_what_is_missing(pages: Pages) -> None:
     page = add(pages, name="Maria Lopez", email="nothing")
     assert page.status == 400
-    assert page.errors == ["Enter an e-mail address, such as maria@example.com"]
+    assert page.wrong == ["email"]
     assert page.form().fields["name"] == ["Maria Lopez"]
 
 
@@ -54,15 +50,12 @@ def test_leaving_is_refused_with_what_the_person_still_has(pages: Pages) -> None
     assert page.rows()[0][0] == "Camera AST-00001"
     page = pages.submit(page.form(f"{page.path}/leave"))
     assert page.status == 409
-    assert page.errors == [
-        "Maria Lopez still has AST-00001 (Camera). Take it back first, or pass it on"
-    ]
+    assert "AST-00001 (Camera)" in page.errors[0]
     assignments.revoke(SYSTEM, asset_id)
     page = pages.get(pages.get("/staff").links("Maria Lopez")[0])
     page = pages.submit(page.form(f"{page.path}/leave"))
-    assert "Maria Lopez has left and gets nothing more." in page.text
     page = pages.submit(page.form(f"{page.path}/return"))
-    assert "Maria Lopez can get assets again." in page.text
+    assert page.tone == "success"
 
 
 def test_leaving_is_refused_beside_what_the_person_has_reserved(pages: Pages) -> None:
@@ -73,14 +66,12 @@ def test_leaving_is_refused_beside_what_the_person_has_reserved(pages: Pages) ->
     person = page.path
     page = pages.submit(page.form(f"{person}/leave"))
     assert page.status == 409
-    assert page.errors == [
-        "Maria Lopez has reserved AST-00001 (Camera). Cancel that reservation first"
-    ]
+    assert "AST-00001 (Camera)" in page.errors[0]
     assert page.rows()[0][0] == "Camera AST-00001"
     (cancel,) = [url for url in page.links("Cancel") if "cancel-reservation" in url]
     pages.submit(pages.get(cancel).form())
     page = pages.submit(pages.get(person).form(f"{person}/leave"))
-    assert "Maria Lopez has left and gets nothing more." in page.text
+    assert page.tone == "success"
 
 
 def test_two_editors_see_both_versions(pages: Pages) -> None:
@@ -91,4 +82,4 @@ def test_two_editors_see_both_versions(pages: Pages) -> None:
     assert page.status == 409
     assert page.rows() == [["Name", "Maria Cruz", "Maria Lopez"]]
     page = pages.submit(page.form(), "Save my version")
-    assert (page.h1, "Saved." in page.text) == ("Maria Lopez", True)
+    assert (page.h1, page.tone) == ("Maria Lopez", "success")

@@ -2,7 +2,6 @@
 
 import io
 
-import pytest
 from flask import Flask
 
 from jobs import tasks as job
@@ -46,7 +45,7 @@ def test_a_person_matches_an_excel_list_and_imports_it(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, xlsx(cells_of(ROWS) + row), "Inventarliste 2026.xlsx")
     assert page.h1 == "Match the headings"
-    assert "Inventarliste 2026.xlsx, sheet “Tabelle1”: 1 row. Nothing is changed yet." in page.main
+    assert "Inventarliste 2026.xlsx, sheet “Tabelle1”: 1 row." in page.main
     assert "Match headings" in page.here
     assert chosen(page) == [
         *("Tag", "Name", "Category", "Condition", "Purchase date", "Leave out"),
@@ -74,11 +73,9 @@ def test_words_are_asked_for_when_another_heading_is_chosen(app: Flask) -> None:
     page = send(pages, b"Bezeichnung;Note\nStuhl;defekt\nTisch;gut\n")
     assert chosen(page) == ["Name", "Notes"]
     wrong = pages.submit(page.form(), "Continue", column_0="", column_1="condition")
-    assert wrong.errors == ["Match one heading to Tag or to Name, so that the rows name assets"]
-    assert "The file has words that the register does not know" not in wrong.main
+    assert (wrong.status, len(wrong.errors)) == (400, 1)
     page = pages.submit(page.form(), "Continue", column_1="condition")
     assert (page.status, page.h1) == (200, "Match the headings")
-    assert "The file has words that the register does not know" in page.main
     assert chosen(page) == ["Name", "Condition", "Damaged", "Good"]
     assert pages.submit(page.form(), "Continue").h1 == "Check the file"
 
@@ -96,7 +93,7 @@ def test_words_of_one_more_heading_are_asked_for_beside_those_that_were(app: Fla
 def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, LINES.encode("cp1252"))
-    guess = "so it was read as Windows-1252. Check that letters such as ä or é look right below."
+    guess = "Windows-1252"
     assert guess in page.main
     page = pages.submit(page.form(), "Continue", may_add="y")
     job.work(KINDS)
@@ -129,29 +126,18 @@ def test_the_next_file_says_as_last_time_and_headings_can_be_matched_again(app: 
     assert "as last time" not in send(pages, LINES.encode()).main
 
 
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        (
-            {"column_1": "asset_tag"},
-            "Another heading above becomes this already. Choose one of the two",
-        ),
-        (
-            {"column_0": "", "column_1": ""},
-            "Match one heading to Tag or to Name, so that the rows name assets",
-        ),
-        ({"column_2": "id"}, "Kategorie becomes: choose from the list"),
-        ({"column_0": "x" * 5000}, "Inventarnummer becomes: choose from the list"),
-    ],
-)
-def test_what_cannot_be_is_said_and_what_was_chosen_stays(
-    app: Flask, changes: dict[str, str], error: str
-) -> None:
+def test_what_cannot_be_is_said_and_what_was_chosen_stays(app: Flask) -> None:
     pages = visit(app)
-    page = send(pages, LINES.encode())
-    page = pages.submit(page.form(), "Continue", column_5="notes", **changes)
-    assert (page.status, page.errors) == (400, [error])
-    assert "Notes" in chosen(page)
+    form = send(pages, LINES.encode()).form()
+    for changes, fields in (
+        ({"column_1": "asset_tag"}, ["column_1"]),
+        ({"column_0": "", "column_1": ""}, []),  # which is said of the whole form
+        ({"column_2": "id"}, ["column_2"]),
+        ({"column_0": "x" * 5000}, ["column_0"]),
+    ):
+        page = pages.submit(form, "Continue", column_5="notes", **changes)
+        assert (page.status, len(page.errors), page.wrong) == (400, 1, fields), changes
+        assert "Notes" in chosen(page)
 
 
 def test_until_it_is_answered_every_way_leads_back_to_the_question(app: Flask) -> None:
@@ -185,8 +171,3 @@ def test_headings_and_words_are_never_run(app: Flask) -> None:
     page = send(pages, b'name,"<b>x</b>",condition\nA,<i>,"<u>bad</u>"\n')
     assert "<b>x</b> becomes" in page.html.replace("&lt;", "<").replace("&gt;", ">")
     assert not page.root.find_all("b", "u")
-
-
-def test_support_matches_nothing(app: Flask) -> None:
-    here = send(visit(app), LINES.encode()).path
-    assert visit(app, "support").get(here).status == 403

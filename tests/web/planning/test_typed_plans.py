@@ -91,8 +91,8 @@ def test_work_that_is_done_is_told_as_it_was_typed(
     assert data == data | {"completed_on": today().isoformat(), **facts}
 
 
-@pytest.mark.parametrize("purpose", ["Trade fair", ""])
-def test_a_reservation_is_told_as_it_was_typed(app: Flask, purpose: str) -> None:
+def test_a_reservation_is_told_as_it_was_typed(app: Flask) -> None:
+    purpose = "Trade fair"
     times = {"starts_at": f"{DAY}T09:00", "ends_at": f"{DAY}T10:30"}
     data = told(app, "reserve", staff_id="1", purpose=purpose, **times)
     facts = {
@@ -108,4 +108,4 @@ def test_a_line_of_spaces_is_no_day(app: Flask) -> None:
     pages = visit(app)
     form = pages.get(f"/assets/{make_asset()}/schedule-maintenance").form()
     page = pages.submit(form, title="Battery check", due_on=" ")
-    assert (page.status, page.errors) == (400, ["Enter the day on which it is due"])
+    assert (page.status, page.wrong) == (400, ["due_on"])
