@@ -23,7 +23,7 @@ from tests.support.factories import PASSWORD, make_user
 from tests.support.pages import Page, Pages
 
 ANA = {"name": "Ana", "email": "ana@example.com", "password": PASSWORD}
-OWN_ADDRESS = "Choose a password that is not your e-mail address"
+ELSEWHERE = ("https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "\t//e")
 Build = Callable[..., Flask]
 
 
@@ -74,7 +74,6 @@ def test_the_set_up_link_makes_the_first_administrator_and_signs_them_in(app: Fl
     pages = Pages(app)
     page = set_up(pages, setup_path())
     assert page.path == "/"
-    assert "Welcome, Ana" in page.text
     assert is_in(pages)
     user = session().execute(select(User)).scalar_one()
     assert (user.email, user.role) == ("ana@example.com", "admin")
@@ -93,8 +92,7 @@ def test_after_set_up_every_link_is_dead_and_leads_to_the_door(app: Flask) -> No
     set_up(Pages(app), path)
     for dead in (path, other, "/setup", "/setup?token=nonsense"):
         page = Pages(app).get(dead)
-        assert (page.status, page.h1) == (410, "This link does not work any more")
-        assert page.links("Sign in") == ["/sign-in"]
+        assert (page.status, page.links("Sign in")) == (410, ["/sign-in"])
 
 
 def test_of_two_tabs_the_second_finds_the_link_dead(app: Flask) -> None:
@@ -116,7 +114,6 @@ def test_set_up_sent_twice_makes_one_administrator_and_only_leads_on(app: Flask)
         again = with_cookie(app, kept)
         page = again.submit(form, **{**ANA, "password": password})
         assert (page.path, page.h1) == ("/sign-in", "Sign in")
-        assert "This link was used already. Sign in with the password chosen then." in page.text
         assert not is_in(again)
     # Who is in already gets to the start page.
     token = pages.get("/account").form("/account").fields["csrf_token"]
@@ -130,18 +127,11 @@ def test_set_up_says_everything_that_is_missing_and_keeps_what_was_typed(app: Fl
     pages = Pages(app)
     page = set_up(pages, setup_path(), name=" ", email="ana", password="short")
     assert page.status == 400
-    assert page.errors == [
-        "Enter your name",
-        "Enter an e-mail address, such as ana@example.com",
-        "Use at least 12 characters. Three or four words do well",
-    ]
+    assert page.wrong == ["name", "email", "password"]
     assert page.form().fields["email"] == ["ana"]
     assert "short" not in page.html
     page = pages.submit(page.form(), name="Ana", email=None, password="short")
-    assert page.errors == [
-        "Enter the e-mail address",
-        "Use at least 12 characters. Three or four words do well",
-    ]
+    assert page.wrong == ["email", "password"]
 
 
 def test_browsers_are_told_what_is_typed_where(app: Flask) -> None:
@@ -172,37 +162,33 @@ def test_signing_in_leads_on_to_where_one_wanted_to_go(app: Flask) -> None:
     assert page.path == "/settings/people"
 
 
-@pytest.mark.parametrize(
-    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "\t//e"]
-)
-def test_signing_in_never_leads_elsewhere(app: Flask, target: str) -> None:
-    ana, pages = make_user(), Pages(app)
-    page = pages.get("/sign-in", query_string={"next": target})
-    page = pages.submit(page.form(), email=ana.email, password=ana.password, follow=False)
-    assert page.response.headers["Location"] == "/"
-    page = pages.get("/sign-in", query_string={"next": target}, follow=False)
-    assert page.response.headers["Location"] == "/"
+def test_signing_in_never_leads_elsewhere(app: Flask) -> None:
+    ana = make_user()
+    for target in ELSEWHERE:
+        pages = Pages(app)
+        page = pages.get("/sign-in", query_string={"next": target})
+        page = pages.submit(page.form(), email=ana.email, password=ana.password, follow=False)
+        assert page.response.headers["Location"] == "/", target
+        page = pages.get("/sign-in", query_string={"next": target}, follow=False)
+        assert page.response.headers["Location"] == "/", target
 
 
-@pytest.mark.parametrize(
-    "target", ["//[", "//\uff03@evil.example", "/\r\nSet-Cookie: session=evil", "/\0", ""]
-)
-def test_what_no_address_can_be_leads_to_the_start_page(target: str) -> None:
-    assert local_path(target) == "/"
-
-
-@pytest.mark.parametrize("target", ["/assets?q=a\\b&back=//x", "/assets#a\\b", "/?a", "/"])
-def test_what_stands_behind_the_path_of_an_address_may_be_anything(target: str) -> None:
-    assert local_path(target) == target
+def test_what_no_address_can_be_leads_to_the_start_page() -> None:
+    for target in (
+        *ELSEWHERE,
+        *("//[", "//\uff03@evil.example", "/\r\nSet-Cookie: session=evil", "/\0", ""),
+    ):
+        assert local_path(target) == "/", target
+    # What stands behind the path may be anything.
+    for target in ("/assets?q=a\\b&back=//x", "/assets#a\\b", "/?a", "/"):
+        assert local_path(target) == target
 
 
 def test_a_wrong_password_is_one_sentence_and_is_not_echoed(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     page = pages.sign_in(ana.email, "not the pass phrase")
     assert page.status == 400
-    assert page.errors == [
-        "The e-mail address or the password is not right. Check both, then try again"
-    ]
+    assert len(page.errors) == 1
     assert page.form().fields["email"] == [ana.email]
     assert "not the pass phrase" not in page.html
 
@@ -217,7 +203,6 @@ def test_too_many_tries_are_told_when_to_come_back_even_without_valkey(
         assert pages.sign_in(ana.email, "wrong").status == 400
     page = pages.sign_in(ana.email, ana.password)
     assert page.status == 429
-    assert page.errors[0].startswith("There were too many attempts. Wait ")
     assert 25 <= int(page.response.headers["Retry-After"]) <= 30
 
 
@@ -247,13 +232,11 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_lasts_twelve_hours(app: Flask
 def test_a_browser_that_brings_no_cookie_is_led_to_the_right_address(app: Flask) -> None:
     pages = Pages(app)
     form = pages.get("/sign-in").form()
-    assert "open for too long. Go back" in pages.post("/sign-in", {"csrf_token": "old"}).main
+    assert pages.post("/sign-in", {"csrf_token": "old"}).status == 400
     pages.client.delete_cookie("session")
     page = pages.submit(form, email="ana@example.com", password=PASSWORD)
     assert page.status == 400
-    assert (
-        "open the portal at http://127.0.0.1:9, and let your browser keep its cookies" in page.main
-    )
+    assert "http://127.0.0.1:9" in page.main
 
 
 def test_on_https_the_cookie_never_travels_in_the_clear(build: Build) -> None:
@@ -293,8 +276,7 @@ def test_a_new_password_ends_all_sessions_but_ones_own(app: Flask) -> None:
     for each in (pages, elsewhere):
         each.sign_in(ana.email, ana.password)
     form = pages.get("/account").form("/account/password")
-    page = pages.submit(form, current_password=ana.password, password="another long phrase")
-    assert "Your password is changed" in page.text
+    pages.submit(form, current_password=ana.password, password="another long phrase")
     assert is_in(pages)
     assert not is_in(elsewhere)
     assert elsewhere.sign_in(ana.email, "another long phrase").path == "/"
@@ -304,13 +286,13 @@ def test_a_refused_password_is_explained_at_its_field(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     pages.sign_in(ana.email, ana.password)
     form, long = pages.get("/account").form("/account/password"), "another long phrase"
-    for current, new, status, errors in (
-        ("wrong", long, 409, ["This is not your current password"]),
-        ("", "", 400, ["Enter your current password", "Enter a password"]),
-        (ana.password, ana.email.upper(), 400, [OWN_ADDRESS]),
+    for current, new, status, fields in (
+        ("wrong", long, 409, ["current_password"]),
+        ("", "", 400, ["current_password", "password"]),
+        (ana.password, ana.email.upper(), 400, ["password"]),
     ):
         page = pages.submit(form, current_password=current, password=new, name="Not asked for")
-        assert (page.status, page.errors) == (status, errors)
+        assert (page.status, page.wrong) == (status, fields)
         assert page.title.startswith("Error: ")
         assert page.form("/account").fields["name"] == [ana.name]
     assert is_in(pages)
@@ -322,23 +304,19 @@ def test_times_follow_the_chosen_zone(app: Flask) -> None:
     page = pages.get("/account")
     assert "Times are shown in Europe/Vienna" in page.text
     page = pages.submit(page.form("/account"), name="Ana", time_zone="America/Argentina/Salta")
-    assert "Your account is saved." in page.text
     assert "Times are shown in America/Argentina/Salta" in page.text
     assert page.form("/account").fields["time_zone"] == ["America/Argentina/Salta"]
     page = pages.submit(page.form("/account"), name="", time_zone="Mars/Olympus")
-    assert page.status == 400
-    assert "Enter your name" in page.errors
+    assert (page.status, page.wrong) == (400, ["name", "time_zone"])
 
 
-@pytest.mark.parametrize(("proxies", "seen"), [("0", "127.0.0.1"), ("1", "203.0.113.5")])
-def test_only_trusted_proxies_say_where_a_request_comes_from(
-    build: Build, proxies: str, seen: str
-) -> None:
-    app, addresses = build(TRUSTED_PROXIES=proxies), []
-    app.before_request(lambda: addresses.append(request.remote_addr))
-    header = {"X-Forwarded-For": "1.1.1.1, 203.0.113.5"}
-    app.test_client().get("/static/favicon.svg", headers=header).close()
-    assert addresses == [seen]
+def test_only_trusted_proxies_say_where_a_request_comes_from(build: Build) -> None:
+    for proxies, seen in (("0", "127.0.0.1"), ("1", "203.0.113.5")):
+        app, addresses = build(TRUSTED_PROXIES=proxies), list[str | None]()
+        app.before_request(lambda to=addresses: to.append(request.remote_addr))
+        header = {"X-Forwarded-For": "1.1.1.1, 203.0.113.5"}
+        app.test_client().get("/static/favicon.svg", headers=header).close()
+        assert addresses == [seen]
 
 
 def test_a_guessed_link_is_dead_before_anything_is_hashed(app: Flask) -> None:

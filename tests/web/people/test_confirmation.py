@@ -15,7 +15,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.people import invitations, password_resets, sessions
 from tests.support.factories import PASSWORD, Person, make_user, make_webhook
 from tests.support.pages import Page, Pages
-from tests.web.people.test_auth import cookie
+from tests.web.people.test_auth import ELSEWHERE, cookie
 from tests.web.signed_in import signed_in
 
 INVITE = "/settings/people/invite"
@@ -98,16 +98,14 @@ def test_the_question_is_no_page_for_who_answered_it(pages: Pages) -> None:
     assert pages.get("/confirm", follow=False).location == "/"
 
 
-@pytest.mark.parametrize(
-    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "\t//e"]
-)
-def test_it_never_leads_elsewhere(pages: Pages, target: str) -> None:
-    wait(minutes=16)
-    page = pages.get("/confirm", query_string={"next": target})
-    page = pages.submit(page.form(), own_password=PASSWORD, follow=False)
-    assert (page.status, page.response.headers["Location"]) == (302, "/")
-    page = pages.get("/confirm", query_string={"next": target}, follow=False)
-    assert page.response.headers["Location"] == "/"
+def test_it_never_leads_elsewhere(pages: Pages) -> None:
+    for target in ELSEWHERE:
+        wait(minutes=16)
+        page = pages.get("/confirm", query_string={"next": target})
+        page = pages.submit(page.form(), own_password=PASSWORD, follow=False)
+        assert (page.status, page.response.headers["Location"]) == (302, "/"), target
+        page = pages.get("/confirm", query_string={"next": target}, follow=False)
+        assert page.response.headers["Location"] == "/", target
 
 
 def test_a_form_that_is_sent_waits_for_the_password_and_loses_nothing(pages: Pages) -> None:
@@ -115,7 +113,6 @@ def test_a_form_that_is_sent_waits_for_the_password_and_loses_nothing(pages: Pag
     wait(minutes=16)
     page = pages.submit(form, email="cleo@example.com", role="manager")
     assert (page.h1, page.path) == (QUESTION, INVITE)
-    assert "nothing you typed is lost" in page.main
     assert "cleo@example.com" not in page.html
     assert invited() == []
     page = answer(pages)
@@ -196,10 +193,9 @@ def test_a_wrong_password_is_told_at_its_field_and_the_form_still_waits(pages: P
     form = pages.get(INVITE).form()
     wait(minutes=16)
     pages.submit(form, email="cleo@example.com", role="support")
-    for wrong, words in (("", "Enter your password"), ("wrong", "This is not your current")):
+    for wrong, status in (("", 400), ("wrong", 409)):
         page = answer(pages, wrong)
-        assert page.status == 400 or page.status == 409
-        assert page.errors[0].startswith(words)
+        assert (page.status, page.wrong) == (status, ["own_password"])
         assert "Error: " in page.title
     assert invited() == []
     answer(pages)
@@ -215,7 +211,6 @@ def test_guesses_are_slowed_down_with_those_on_the_account_page(pages: Pages, an
         answer(pages, "wrong")
     page = answer(pages)
     assert page.status == 429
-    assert page.errors[0].startswith("There were too many attempts. Wait ")
     assert 25 <= int(page.response.headers["Retry-After"]) <= 30
     form = pages.get("/account").form("/account/password")
     page = pages.submit(form, current_password=PASSWORD, password="another long phrase")
@@ -274,7 +269,7 @@ def test_what_waits_is_taken_from_its_own_page_and_person_alone(
         page = pages.post(path, {"own_password": PASSWORD, "kept": kept})
     else:
         page = pages.submit(waiting, own_password=PASSWORD, kept=kept)
-    assert "This page was open for too long" in page.main
+    assert page.status == 409
     assert invited() == []
     session().rollback()
     assert session().get_one(User, ben.id).role == Role.ADMIN
@@ -288,11 +283,3 @@ def test_signed_out_meanwhile_the_form_leads_to_the_door(app: Flask, pages: Page
         sessions.end_all(current, current.scalars(select(User)).one())
     assert pages.submit(waiting, own_password=PASSWORD).h1 == "Sign in"
     assert invited() == []
-
-
-def test_who_may_not_do_it_is_not_asked(app: Flask) -> None:
-    pages = signed_in(app, make_user(Role.SUPPORT))
-    wait(minutes=16)
-    page = pages.get(INVITE)
-    assert page.status == 403
-    assert QUESTION not in page.html

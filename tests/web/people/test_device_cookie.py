@@ -1,5 +1,6 @@
 """The cookie by which a browser is known when somebody signs in there again."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -125,27 +126,24 @@ def test_who_chooses_a_password_behind_a_link_is_known_from_then_on(app: Flask) 
     assert is_known(other, ben)
 
 
-@pytest.mark.parametrize(
-    "planted", ["", "x", "a.b.c", "%00%ff", '"quoted', "-" * 3000, "0" * 4000, "é"]
-)
-def test_whatever_a_browser_brings_in_its_place_harms_nobody(app: Flask, planted: str) -> None:
-    ana, pages = make_user(), Pages(app)
-    pages.client.set_cookie(PLAIN, planted)
-    door = pages.get("/sign-in")
-    assert pages.submit(door.form("/sign-in"), email=ana.email, password="wrong").status == 400
-    assert pages.sign_in(ana.email, ana.password).path == "/"
-    assert is_known(pages, ana)
-    assert len(cookie(pages)) < 1000
+def test_whatever_a_browser_brings_in_its_place_harms_nobody(app: Flask) -> None:
+    for planted in ("", "x", "a.b.c", "%00%ff", '"quoted', "-" * 3000, "0" * 4000, "é"):
+        ana, pages = make_user(), Pages(app)
+        pages.client.set_cookie(PLAIN, planted)
+        door = pages.get("/sign-in")
+        assert pages.submit(door.form("/sign-in"), email=ana.email, password="wrong").status == 400
+        assert pages.sign_in(ana.email, ana.password).path == "/"
+        assert is_known(pages, ana)
+        assert len(cookie(pages)) < 1000
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_who_is_slowed_down_learns_not_whether_there_is_such_an_account(
-    app: Flask, known: bool
-) -> None:
-    email, pages = make_user().email if known else "nobody@example.com", Pages(app)
-    pages.client.set_cookie(PLAIN, sessions.with_new("", session().get_one(User, make_user().id)))
-    answers = [pages.sign_in(email, "not the pass phrase") for _ in range(6)]
-    assert [page.status for page in answers] == [400] * 5 + [429]
-    assert answers[-1].errors[0].startswith("There were too many attempts. Wait ")
-    assert answers[-1].errors[0].endswith("seconds, then try again")
-    assert answers[-1].form().fields["email"] == [email]
+def test_who_is_slowed_down_learns_not_whether_there_is_such_an_account(app: Flask) -> None:
+    told = set()
+    for email in (make_user().email, "nobody@example.com"):
+        pages, other = Pages(app), session().get_one(User, make_user().id)
+        pages.client.set_cookie(PLAIN, sessions.with_new("", other))
+        answers = [pages.sign_in(email, "not the pass phrase") for _ in range(6)]
+        assert [page.status for page in answers] == [400] * 5 + [429]
+        told |= {re.sub(r"\d+", "N", " ".join(answers[-1].errors))}
+        assert answers[-1].form().fields["email"] == [email]
+    assert len(told) == 1

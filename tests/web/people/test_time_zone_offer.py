@@ -57,13 +57,10 @@ def test_untouched_it_is_the_portals(app: Flask, setup_path: str) -> None:
     assert zone_of("ana@example.com") is None
 
 
-@pytest.mark.parametrize("zone", ["Mars/Base", "../etc/passwd", "x" * 5000])
-def test_a_zone_that_nobody_knows_is_refused_and_nobody_joins(
-    app: Flask, setup_path: str, zone: str
-) -> None:
-    page = join(app, setup_path, email="ana@example.com", time_zone=zone)
-    assert page.status >= 400
-    assert page.errors == ["Choose a time zone from the list"]
+def test_a_zone_that_nobody_knows_is_refused_and_nobody_joins(app: Flask, setup_path: str) -> None:
+    for zone in ("Mars/Base", "../etc/passwd", "x" * 5000):
+        page = join(app, setup_path, email="ana@example.com", time_zone=zone)
+        assert (page.status >= 400, page.wrong) == (True, ["time_zone"])
     assert zone_of("ana@example.com") is None
     assert Pages(app).get(setup_path).status == 200  # the link is good still
 
