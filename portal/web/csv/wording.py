@@ -21,8 +21,8 @@ FAILED: Final = Tag("Failed", "x-octagon-fill", "danger")
 TAGS: Final[Mapping[str, Tag]] = {
     Verdict.CREATE: Tag("Add", "plus-lg", "info"),
     Verdict.UPDATE: Tag("Change", "pencil", "info"),
-    Verdict.CREATED: Tag("Added", "check-circle-fill", "success"),
-    Verdict.UPDATED: Tag("Changed", "check-circle-fill", "success"),
+    Verdict.CREATED: Tag("Added", "check2", "success"),
+    Verdict.UPDATED: Tag("Changed", "check2", "success"),
     Verdict.SKIPPED: Tag("Skipped", "skip-end-circle", "neutral"),
     Verdict.UNCHANGED: Tag("Unchanged", "slash-circle", "neutral"),
     Verdict.ERROR: FAILED,

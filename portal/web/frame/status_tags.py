@@ -46,7 +46,7 @@ TASK: Final[Mapping[str, Tag]] = {
     "waiting": Tag("Waiting", "hourglass-split", "info"),
     "running": Tag("Running", "arrow-repeat", "info"),
     "paused": Tag("Paused", "pause-circle", "warning"),
-    "done": Tag("Finished", "check-circle-fill", "success"),
+    "done": Tag("Finished", "check2", "success"),
     "stopped": Tag("Stopped", "slash-circle", "neutral"),
     "failed": Tag("Failed", "x-octagon-fill", "danger"),
 }
@@ -61,7 +61,7 @@ BULK_RETRY: Final[Mapping[str, Tag]] = {
 PARTLY: Final = Tag("Finished", "exclamation-triangle-fill", "warning")
 
 PERSON: Final[Mapping[str, Tag]] = {
-    "active": Tag("Active", "check-circle-fill", "success"),
+    "active": Tag("Active", "check2", "success"),
     "invited": Tag("Invited", "envelope", "info"),
     "disabled": Tag("Disabled", "slash-circle", "neutral"),
     "left": Tag("Has left", "door-open", "neutral"),
@@ -69,7 +69,7 @@ PERSON: Final[Mapping[str, Tag]] = {
 }
 
 PROCESS: Final[Mapping[str, Tag]] = {
-    "running": Tag("Running", "check-circle-fill", "success"),
+    "running": Tag("Running", "check2", "success"),
     "silent": Tag("Not responding", "x-octagon-fill", "danger"),
     "never": Tag("Never started", "question-circle-fill", "warning"),
 }
@@ -77,13 +77,13 @@ PROCESS: Final[Mapping[str, Tag]] = {
 ALERT: Final[Mapping[str, Tag]] = {
     "open": Tag("Open", "bell", "warning"),
     "acknowledged": Tag("Acknowledged", "check-lg", "info"),
-    "over": Tag("Resolved", "check-circle-fill", "success"),
+    "over": Tag("Resolved", "check2", "success"),
 }
 
 ALERT_RUN: Final[Mapping[str, Tag]] = {
     "queued": Tag("Queued", "hourglass-split", "info"),
     "working": Tag("Running", "arrow-repeat", "info"),
-    "done": Tag("Finished", "check-circle-fill", "success"),
+    "done": Tag("Finished", "check2", "success"),
     "asked": Tag("Waits for you", "question-circle-fill", "warning"),
     "stopped": Tag("Stopped", "slash-circle", "neutral"),
     "failed": Tag("Failed", "x-octagon-fill", "danger"),
@@ -94,14 +94,14 @@ RESERVATION: Final[Mapping[str, Tag]] = {
     "approved": Tag("Approved", "calendar-check", "success"),
     "rejected": Tag("Rejected", "x-circle", "danger"),
     "cancelled": Tag("Cancelled", "slash-circle", "neutral"),
-    "fulfilled": Tag("Collected", "check-circle-fill", "success"),
+    "fulfilled": Tag("Collected", "check2", "success"),
     "expired": Tag("Not collected", "hourglass-bottom", "neutral"),
 }
 
 MAINTENANCE: Final[Mapping[str, Tag]] = {
     "scheduled": Tag("Scheduled", "calendar-event", "info"),
     "in_progress": Tag("In progress", "wrench", "warning"),
-    "completed": Tag("Completed", "check-circle-fill", "success"),
+    "completed": Tag("Completed", "check2", "success"),
     "cancelled": Tag("Cancelled", "slash-circle", "neutral"),
 }
 

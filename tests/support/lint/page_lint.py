@@ -14,7 +14,7 @@ LOADING = {"src", "srcset", "action", "formaction", "data", "poster"}
 LOADING_BY_HREF = {"link", "use", "image", "base"}
 POINTING = {"for", "aria-describedby", "aria-labelledby", "aria-controls", "form", "list"}
 UNLABELLED = {"hidden", "submit", "button", "reset", "image"}
-TONES = set(re.findall(r"^\.(tag-[a-z]+) ", (ROOT / "static/css/components.css").read_text(), re.M))
+TONES = set(re.findall(r"\.(tag-[a-z]+)\b", (ROOT / "static/css/components.css").read_text()))
 WORDS_WE_AVOID = ("invalid", "please", "sorry")
 
 

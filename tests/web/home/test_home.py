@@ -79,7 +79,7 @@ def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
     figures = {
         node.text: node.get("href")
         for part in page.root.find_all("ul")
-        if part.get("class") == "figures"
+        if part.get("class") == "kpis"
         for node in part.find_all("a")
     }
     assert figures == {

@@ -35,11 +35,11 @@ def figures(page: Page) -> dict[str, tuple[str, str]]:
     """What each figure counts: the figure, and where it leads."""
     found = {}
     for node in page.root.walk():
-        if node.get("class") == "figure":
+        if node.get("class") == "kpi":
             (link,) = node.find_all("a")
             value, label = (
                 next(part.text for part in link.walk() if kind in part.get("class").split())
-                for kind in ("figure-value", "figure-label")
+                for kind in ("kpi-value", "kpi-label")
             )
             found[label] = (value, link.get("href"))
     return found
@@ -58,7 +58,7 @@ def test_the_oldest_that_waits_is_told_and_leads_to_its_page(pages: Pages) -> No
     assert found["oldest not delivered"][0] == "2 h 4 min"
     assert found["oldest not delivered"][1].startswith(f"/deliveries/{oldest}?")
     assert [found[each][0] for each in ("waiting", "will retry", "paused")] == ["1", "1", "0"]
-    times = [node for node in page.root.find_all("time") if "figure-value" in node.get("class")]
+    times = [node for node in page.root.find_all("time") if "kpi-value" in node.get("class")]
     assert [node.get("title").count(":") for node in times] == [2]
 
 
@@ -109,7 +109,7 @@ def test_then_who_must_act(app: Flask, role: str, reason: str, who: str) -> None
     page = page_of(visit(app, role), hook)
     (part,) = [node for node in page.root.walk() if node.get("id") == "next-step"]
     assert [node.text for node in part.find_all("h2")] == [who]
-    assert page.html.index('class="figures"') < page.html.index('id="next-step"')
+    assert page.html.index('class="kpis"') < page.html.index('id="next-step"')
 
 
 def test_nobody_must_act_while_it_is_well(pages: Pages) -> None:
