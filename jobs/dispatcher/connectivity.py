@@ -25,13 +25,13 @@ from portal.engine.connectivity import (
     OfflineHosts,
     Probe,
 )
-from portal.engine.http.bare_probe import BareProbes
-from portal.engine.http.url import host_of
+from portal.engine.http.address_guard import host_of
+from portal.engine.http.transport import BareProbes
 from portal.engine.retry_policy import AttemptKind
 from portal.models.webhooks import WebhookKind
 from portal.services.dispatch import request
-from portal.services.dispatch.claim_types import Claim
-from portal.services.dispatch.results import Result
+from portal.services.dispatch.claim import Claim
+from portal.services.dispatch.request import Result
 from portal.services.outbox.connectivity import Target, find_targets, write_offline
 
 log = logging.getLogger(__name__)

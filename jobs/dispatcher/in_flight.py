@@ -15,10 +15,8 @@ from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.services.core import heartbeats
 from portal.services.core.vault import VaultError
-from portal.services.dispatch import results
-from portal.services.dispatch.claim_types import Claim
-from portal.services.dispatch.request import Composer, Outgoing
-from portal.services.dispatch.results import Result
+from portal.services.dispatch.claim import Claim
+from portal.services.dispatch.request import Composer, Outgoing, Result, of_exchange, unsent
 from portal.services.outbox.sharding import own_sharding
 
 log = logging.getLogger(__name__)
@@ -62,13 +60,13 @@ class InFlight:
         try:
             request = self._composer.compose(claim)
         except HeaderError as error:
-            record(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
+            record(unsent(claim, Reason.BAD_HEADERS, str(error)))
         except VaultError as error:
             self._note_undecryptable(claim, error)
             return False
         except ValueError as error:  # a secret that cannot sign
             log.error("Delivery %s cannot be signed: %s", claim.public_id, error)
-            record(results.unsent(claim, Reason.INTERNAL, str(error)))
+            record(unsent(claim, Reason.INTERNAL, str(error)))
         else:
             self._last_key += 1
             self._sent[self._last_key] = (claim, request)
@@ -88,7 +86,7 @@ class InFlight:
         for exchange in self._transport.drive(timeout):
             claim, request = self._sent.pop(int(str(exchange.key)))
             own_sharding.note(claim.webhook.id, has_connected=not exchange.is_unreached)
-            yield results.of_exchange(claim, exchange, request)
+            yield of_exchange(claim, exchange, request)
 
     def unheard(self) -> dict[int, Claim]:
         """The requests to receivers that were well which have had no connection for a while."""

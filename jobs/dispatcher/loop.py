@@ -30,9 +30,9 @@ from portal.queue.names import DELIVERIES
 from portal.queue.notifier import Notifier
 from portal.services.core import heartbeats
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.dispatch import claim_types
-from portal.services.dispatch.claim_types import Claim
-from portal.services.dispatch.results import Result
+from portal.services.dispatch import maintenance
+from portal.services.dispatch.claim import Claim
+from portal.services.dispatch.request import Result
 from portal.services.operations.readiness import readiness
 from portal.services.outbox.sharding import own_sharding
 
@@ -195,7 +195,7 @@ class Dispatcher:
         if not (self._unsent or self._interrupted) or self._database.is_busy:
             return
         sent, unsent = [*self._interrupted], [*self._unsent]
-        release = partial(claim_types.release, sent=sent, unsent=unsent)
+        release = partial(maintenance.release, sent=sent, unsent=unsent)
         work = partial(self._database.write, release)
         note = partial(self._released, len(sent), len(unsent))
         self._database.submit(work, note, in_background=self._is_sending)
@@ -307,7 +307,7 @@ class Dispatcher:
             if not self._recorder.write(in_background=False) or self._recorder.is_behind:
                 sleep(TOGETHER)
         unsent = [*self._unsent, *self._claimed]
-        release = partial(claim_types.release, sent=self._interrupted, unsent=unsent)
+        release = partial(maintenance.release, sent=self._interrupted, unsent=unsent)
         while (self._interrupted or unsent) and monotonic() < until:
             if self._database.write(release):
                 break

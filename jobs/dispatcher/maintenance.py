@@ -14,7 +14,6 @@ from portal.queue.notifier import Notifier
 from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_process
-from portal.services.dispatch import claim_types
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import activation
 
@@ -76,7 +75,7 @@ class Maintenance:
 
         def do(connection: Connection) -> _Found:
             if is_unsure:
-                claim_types.release_unknown(connection, own_process(), held)
+                dispatch_maintenance.release_unknown(connection, own_process(), held)
             if has_sent:
                 heartbeats.record(connection, heartbeats.DISPATCHER, self._name)
             task = heartbeats.MAINTENANCE

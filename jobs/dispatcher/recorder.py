@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from jobs.dispatcher.database import DatabaseExecutor
 from portal.lib.clock import since_boot
 from portal.services.dispatch import record
-from portal.services.dispatch.claim_types import Claim
-from portal.services.dispatch.results import Journal, Result
+from portal.services.dispatch.claim import Claim
+from portal.services.dispatch.record import Journal
+from portal.services.dispatch.request import Result
 
 FLUSH_AFTER: Final = 0.05
 FLUSH_AT: Final = 200

@@ -18,7 +18,7 @@ from jobs.stop_flag import stop
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_process
-from portal.services.dispatch import claim_types
+from portal.services.dispatch import maintenance
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Sender:
     def _let_go(self) -> None:
         """Let what the last dispatcher was sending go again."""
         writer = DatabaseExecutor(self._engine)
-        work = partial(claim_types.interrupt, run=own_process())
+        work = partial(maintenance.interrupt, run=own_process())
         while not (self._is_stopping() or writer.write(work)):
             self._rest(FIRST_PAUSE)
 

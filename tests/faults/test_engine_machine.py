@@ -34,9 +34,9 @@ from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.dispatch import claim_types
+from portal.services.dispatch import maintenance
 from portal.services.dispatch import maintenance as dispatch_maintenance
-from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.claim import Claim
 from portal.services.webhooks import activation, crud, secrets
 from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.rules import SecretMode, WebhookValues
@@ -313,7 +313,7 @@ class Engine(RuleBasedStateMachine):
         before = look()
         given = {"sent": claims, "unsent": []} if sent else {"sent": [], "unsent": claims}
         with writing() as current:
-            claim_types.release(current.connection(), **given)
+            maintenance.release(current.connection(), **given)
         self.world.check_given_back(claims, before, sent=sent)
 
     def _taken(self, in_flight: list[Flight], pick: int) -> Flight:

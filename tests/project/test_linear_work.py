@@ -16,8 +16,8 @@ import pytest
 import jobs
 import portal
 from portal.engine.answer_words import line_with, sentence_in, speaks_of_error
+from portal.engine.http.address_guard import check_url, host_of
 from portal.engine.http.address_mask import looks_secret, masked_address, secrets_in
-from portal.engine.http.url import check_url, host_of
 from portal.engine.retry_policy import parse_retry_after
 from portal.engine.signing.pasted import PastedBody, read_signatures
 from portal.engine.signing.signatures import check_secret

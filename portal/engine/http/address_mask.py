@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit, urlunsplit
 
-from portal.engine.http.url import MAX_URL_LENGTH
+from portal.engine.http.address_guard import MAX_URL_LENGTH
 
 MASK: Final = "••••"
 LONGEST_WORD: Final = 7

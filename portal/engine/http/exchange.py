@@ -14,8 +14,8 @@ import pycurl
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from portal.engine.http.address_guard import host_of, is_named
 from portal.engine.http.curl_handle import CurlHandle, Order
-from portal.engine.http.url import host_of, is_named
 from portal.engine.reasons import NEVER_LEFT, Reason, reason_for_code
 from portal.lib.typed_text import storable
 

@@ -4,14 +4,16 @@ Not thread-safe: one transport belongs to one thread.
 """
 
 import re
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from time import monotonic
+from typing import Final, NamedTuple
 
 import pycurl
 import requests
 
-from portal.engine.http.address_guard import AddressGuard
+from portal.engine.connectivity import PROBE_TIMEOUT
+from portal.engine.http.address_guard import AddressError, AddressGuard, check_url
 from portal.engine.http.curl_handle import (
     CONNECT_TIMEOUT,
     Acknowledgements,
@@ -30,7 +32,6 @@ from portal.engine.http.exchange import (
     without_turn,
 )
 from portal.engine.http.name_lookups import Lookups, Name, name_of
-from portal.engine.http.url import AddressError, check_url
 from portal.engine.reasons import Reason
 
 # What HTTP/1.1 itself needs (RFC 9112): a second one would let the receiver misread the request.
@@ -336,3 +337,68 @@ class Transport:
 
     def _set_timer(self, milliseconds: int) -> None:
         self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000
+
+
+LONGEST_WAIT: Final = 0.1  # seconds between two looks at the clock
+AT_MOST: Final = 2 * PROBE_TIMEOUT  # libcurl ends each of them sooner
+
+
+class Connected(NamedTuple):
+    """The result of a bare connect: whether it is open, and the first address that was tried."""
+
+    is_open: bool
+    address: str | None
+
+
+class BareProbes:
+    """Connects without sending anything, through TLS for https, and hangs up. Belongs to one
+    thread."""
+
+    def __init__(self, guard: AddressGuard, *, ca_bundle: str | None = None) -> None:
+        self._guard = guard
+        self._trust = TrustStore(ca_bundle)
+        # It outlives a round: to close it waits for each look-up that hangs, for many seconds.
+        self._multi = pycurl.CurlMulti()
+
+    def connect(self, urls: Iterable[str], timeout: float = PROBE_TIMEOUT) -> dict[str, Connected]:
+        """Connect to all of these at once. Names are looked up anew, and no connection is kept."""
+        multi = self._multi
+        busy: dict[pycurl.Curl, CurlHandle] = {}
+        found: dict[str, Connected] = {}
+        for url in urls:
+            found[url] = Connected(is_open=False, address=None)
+            if handle := self._handle_for(url, timeout):
+                busy[handle.curl] = handle
+                multi.add_handle(handle.curl)
+        until = monotonic() + AT_MOST
+        while busy and monotonic() < until:
+            multi.perform()
+            _, good, bad = multi.info_read()
+            ended = dict.fromkeys(good, True) | {each[0]: False for each in bad}
+            for curl, is_open in ended.items():
+                multi.remove_handle(curl)
+                handle = busy.pop(curl)
+                found[str(handle.key)] = Connected(is_open, handle.address)
+                curl.close()
+            if busy and not ended:
+                multi.select(LONGEST_WAIT)
+        for curl in busy:
+            multi.remove_handle(curl)
+            curl.close()
+        return found
+
+    def close(self) -> None:
+        """Give back the sockets, and remove the joined certificates."""
+        self._multi.close()
+        self._trust.close()
+
+    def _handle_for(self, given: str, timeout: float) -> CurlHandle | None:
+        try:
+            url = check_url(given)
+        except AddressError:
+            return None
+        handle = CurlHandle(self._guard, self._trust.ca_file)
+        handle.only_connect()
+        request, began = prepare(url, {}, b""), monotonic()
+        handle.load(Order(given, request, url, [], began, timeout, None, True, timeout), waited=0.0)
+        return handle

@@ -11,8 +11,8 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from portal.engine.circuit_breaker import has_asked
+from portal.engine.http.address_guard import host_of
 from portal.engine.http.address_mask import masked_address
-from portal.engine.http.url import host_of
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings

@@ -30,10 +30,8 @@ from portal.services.deliveries.bulk_retry_selection import MOST_TICKED, Selecti
 from portal.services.deliveries.dismissals import dismiss_chosen
 from portal.services.demo.register import Story
 from portal.services.dispatch import maintenance, record
-from portal.services.dispatch.claim import claim
-from portal.services.dispatch.claim_types import Claim
-from portal.services.dispatch.request import Composer
-from portal.services.dispatch.results import Result, of_exchange
+from portal.services.dispatch.claim import Claim, claim
+from portal.services.dispatch.request import Composer, Result, of_exchange
 from portal.services.webhooks import activation, crud, inbox
 from portal.services.webhooks.rows import find_webhook, token_of
 from portal.services.webhooks.rules import WebhookValues, url_problem

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, reduce
 from itertools import accumulate
-from typing import Any, Final
-from uuid import uuid4
+from typing import Any, Final, NamedTuple, TypeAlias
+from uuid import UUID, uuid4
 
 from sqlalchemy import (
     AliasedReturnsRows,
@@ -44,19 +44,139 @@ from portal.models.deliveries import Delivery, Event, Lease, Priority, has_no_le
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.heartbeats import lease_owner
 from portal.services.core.queries import Rowset, as_json, given_ids
-from portal.services.dispatch.claim_types import (
-    Claim,
-    DueDelivery,
-    Leased,
-    LeaseTerms,
-    LockedWebhook,
-    Quota,
-    StoredEvent,
-)
 from portal.services.outbox import leases
 from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, head_of, most_at_once
 from portal.services.outbox.sharding import Sharding, own_sharding
 from portal.services.webhooks.rows import shown_url
+
+
+# NamedTuples, as everything of which one is made for each delivery: a frozen dataclass takes
+# several times as long to make, and a column of a database's row as long to read.
+class DueDelivery(NamedTuple):
+    """A delivery that may be sent now. `free`: how many of its kind its webhook may have.
+
+    `public_id` as it goes over the wire; `attempts`: those that have ended.
+    """
+
+    id: int
+    public_id: str
+    webhook_id: int
+    event_id: int
+    event: str
+    tries: int
+    attempts: int
+    priority: int
+    prior_status: str | None
+    requested_by: str | None
+    free: int
+
+    @property
+    def kind(self) -> AttemptKind:
+        """Return what an attempt made now is."""
+        if self.priority == Priority.TEST:
+            return AttemptKind.TEST
+        return AttemptKind.MANUAL if self.prior_status else AttemptKind.SCHEDULED
+
+
+class Target(NamedTuple):
+    """A webhook as it is sent to; its columns of the same names."""
+
+    id: int
+    public_id: UUID
+    kind: str
+    url: str
+    url_is_secret: bool
+    secret_enc: bytes | None
+    old_secret_enc: bytes | None
+    old_until: datetime | None
+    headers_enc: bytes | None
+    throttled: bool
+    version: int
+
+
+class LockedWebhook(NamedTuple):
+    """A webhook while a claim holds its row: a `Target`, and what decides what it may have now."""
+
+    id: int
+    public_id: UUID
+    kind: str
+    url: str
+    url_is_secret: bool
+    secret_enc: bytes | None
+    old_secret_enc: bytes | None
+    old_until: datetime | None
+    headers_enc: bytes | None
+    throttled: bool
+    version: int
+    state: str
+    deleted_at: datetime | None
+    in_order: bool
+    backoff_until: datetime | None
+
+    @property
+    def target(self) -> Target:
+        """The part of a webhook that is needed to send."""
+        return Target._make(self[: len(Target._fields)])
+
+
+class StoredEvent(NamedTuple):
+    """An event as it is sent; its columns of the same names."""
+
+    id: int
+    body: bytes
+    occurred_at: datetime
+
+
+# A delivery that is leased now, and its event.
+Leased: TypeAlias = tuple[DueDelivery, StoredEvent]
+
+
+class Quota(NamedTuple):
+    """The quota of a webhook for one priority. `cap`: what all dispatchers together may have."""
+
+    webhook: int
+    priority: Priority
+    places: int
+    cap: int
+    is_head: bool
+
+
+class LeaseTerms(NamedTuple):
+    """The terms that all leases of one claim share. `now` and `until` by the database's clock."""
+
+    now: datetime
+    token: UUID
+    until: datetime
+    run: UUID | None
+    started: datetime
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """As the statements that lease are given them."""
+        names = ("token", "until", "run", "started")
+        return {name: getattr(self, name) for name in names}
+
+
+class Claim(NamedTuple):
+    """A delivery that is ours to send until its lease ends. `tries` includes this attempt.
+
+    `number`, `actor`, `started_at`, `shown_url`: what will be stored of the attempt. It is known
+    again by `started_at`.
+    """
+
+    delivery_id: int
+    public_id: str
+    token: UUID
+    number: int
+    started_at: datetime
+    kind: AttemptKind
+    actor: str | None
+    tries: int
+    event: str
+    occurred_at: datetime
+    body: bytes
+    webhook: Target
+    shown_url: str
 
 
 def claim(

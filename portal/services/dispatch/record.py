@@ -3,6 +3,7 @@
 May run twice with the same results: a commit whose answer was lost is simply made again.
 """
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
@@ -32,6 +33,7 @@ from portal.database.engine import AnyRow, UtcDateTime, database_now
 from portal.engine.circuit_breaker import End
 from portal.engine.retry_policy import AttemptKind, Decision, Delivered, TurnOff, decide
 from portal.extensions import settings
+from portal.lib.typed_text import on_one_line
 from portal.models.deliveries import (
     OPEN,
     Attempt,
@@ -39,17 +41,21 @@ from portal.models.deliveries import (
     AttemptOutcome,
     Delivery,
     DeliveryStatus,
+    Event,
     Lease,
     Priority,
 )
 from portal.models.webhooks import WebhookState
 from portal.services.core.queries import Rowset, as_json, given_ids, insert_many, update_rows
-from portal.services.dispatch.results import Journal, Result
+from portal.services.dispatch.request import Result
 from portal.services.outbox import rollups
 from portal.services.outbox.leases import OPEN_DELIVERY, columns, next_number, open_delivery_of
 from portal.services.webhooks import activation
 from portal.services.webhooks.health import HealthRow, lock_webhooks, still_there, write_health
 
+log = logging.getLogger(__name__)
+
+LONGEST_DETAIL: Final = 200  # of what a library says, or a receiver
 # A success changes nothing of such a delivery but its status, as of nearly all.
 _IS_PLAIN: Final[ColumnElement[bool]] = and_(
     Delivery.priority == literal_column(str(int(Priority.NORMAL))),
@@ -350,6 +356,85 @@ def _after(judged: Judged, before: AnyRow, now: datetime) -> dict[str, Any]:
     return {"status": values["status"], **changed}
 
 
+class Journal:
+    """The lines about one batch, to be written once it is committed."""
+
+    def __init__(self) -> None:
+        self._failed: Sequence[Result] = ()
+        self._requests: Mapping[int, str | None] = {}
+        self._pauses: Mapping[int, int] = {}
+
+    def note(
+        self, connection: Connection, failed: Sequence[Result], pauses: Mapping[int, int]
+    ) -> None:
+        """Remember what failed, and which request brought each of their events about.
+
+        `pauses`: for how many seconds webhooks are left alone, by their row ids.
+        """
+        self._failed, self._pauses = failed, pauses
+        if failed:
+            ids = {"ids": as_json({each.claim.delivery_id for each in failed})}
+            found = connection.execute(_requests_of(connection.dialect.name), ids)
+            self._requests = {row[0]: row[1] for row in found.all()}
+
+    def write(self) -> None:
+        """Write the lines."""
+        last = {}
+        for result in self._failed:
+            claim = result.claim
+            last[claim.webhook.id] = result
+            # It is what libcurl says, or a receiver has it say; what must stay secret is masked.
+            detail = on_one_line(result.detail[:LONGEST_DETAIL])
+            log.warning(
+                "Attempt %s of delivery %s to webhook %s failed: %s, after %s ms%s",
+                claim.number,
+                claim.public_id,
+                claim.webhook.public_id,
+                _why(result),
+                result.took_ms,
+                f": {detail}" if detail else "",
+                extra=self._extra(result),
+            )
+        for webhook_id, seconds in self._pauses.items():
+            if (cause := last.get(webhook_id)) is not None:
+                log.warning(
+                    "Webhook %s is left alone for %s s: %s",
+                    cause.claim.webhook.public_id,
+                    seconds,
+                    _why(cause),
+                    extra={**self._extra(cause), "pause_s": seconds},
+                )
+
+    def _extra(self, result: Result) -> dict[str, Any]:
+        """The same for machines."""
+        claim, outcome = result.claim, result.outcome
+        request = self._requests.get(claim.delivery_id)
+        return {
+            "delivery": claim.public_id,
+            "webhook": str(claim.webhook.public_id),
+            "attempt": claim.number,
+            "reason": str(outcome.reason),
+            "code": outcome.code,
+            "took_ms": result.took_ms,
+            **({"request_id": request} if request else {}),
+        }
+
+
+def _why(result: Result) -> str:
+    """Reason and code in one word or two."""
+    reason, code = result.outcome.reason, result.outcome.code
+    return f"{reason} ({code})" if code else str(reason)
+
+
+@cache
+def _requests_of(dialect: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(Delivery.id, Event.request_id)
+        .join(Event, Event.id == Delivery.event_id)
+        .where(Delivery.id.in_(given_ids(dialect)))
+    )
+
+
 def record(
     connection: Connection,
     results: Sequence[Result],
@@ -375,7 +460,7 @@ def record(
     ]
     pauses = write_health(connection, webhooks, _ends(judged, webhooks), now)
     if journal is not None:
-        failed = [each.as_failed for each in results if each.outcome.reason is not None]
+        failed = [each for each in results if each.outcome.reason is not None]
         journal.note(connection, failed, pauses)
     _turn_off(connection, judged, webhooks)
     for webhook_id, webhook in webhooks.items():

@@ -1,8 +1,10 @@
-"""From a claim to the request that goes out: address, headers, signatures, and what we may show."""
+"""From a claim to the request that goes out (address, headers, signatures, and what we may show),
+and from what the transport hands back to its result."""
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import chain, product
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, quote_plus, urlsplit
@@ -13,6 +15,9 @@ from portal.config.settings import Settings
 from portal.engine.events.body import wire_time
 from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.address_mask import LONGEST_WORD, MASK, secrets_in
+from portal.engine.http.exchange import Exchange
+from portal.engine.reasons import Reason
+from portal.engine.retry_policy import Outcome, parse_retry_after
 from portal.engine.signing.signatures import (
     SIGNATURE_HEADERS,
     STANDARD_PREFIX,
@@ -21,7 +26,8 @@ from portal.engine.signing.signatures import (
 from portal.lib.clock import common_now, utcnow
 from portal.models.webhooks import WebhookKind
 from portal.services.core import vault
-from portal.services.dispatch.claim_types import Claim, Target
+from portal.services.dispatch.claim import Claim, Target
+from portal.services.outbox.rollups import LATE
 from portal.services.webhooks.rows import inbox_url, opening
 
 SHORTEST_HIDDEN: Final = 6
@@ -216,3 +222,104 @@ def _servers_of_database(url: str) -> Iterator[tuple[str, int]]:
     ports = [parts.port, *query.get("port", ()), *(port for _, _, port in listed)]
     known = {int(port) for port in ports if port} or {DEFAULT_PORTS["postgresql"]}
     return product(filter(None, hosts), known)
+
+
+_PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
+
+
+class Result(NamedTuple):
+    """The result of one attempt. `phases`: milliseconds since its start. Everything is bounded.
+
+    `is_unreached`: there was no connection.
+    """
+
+    claim: Claim
+    outcome: Outcome
+    phases: dict[str, float | None]
+    peer: str | None
+    certificate_ends_at: datetime | None
+    request_headers: Sequence[tuple[str, str]]
+    response_headers: Sequence[tuple[str, str]]
+    response_text: str
+    is_truncated: bool
+    location: str | None
+    detail: str
+    finished_at: datetime
+    is_unreached: bool = False
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Return whether it may have been read over a connection that ended, where it has no
+        answer."""
+        return self.phases.get("again") is not None
+
+    @property
+    def is_late(self) -> bool:
+        """Return whether it ended so long after its event that what arrived is late."""
+        return self.finished_at - self.claim.occurred_at > LATE
+
+    @property
+    def took_ms(self) -> int:
+        """Milliseconds from start to end."""
+        return round(self.phases.get("total") or 0)
+
+
+def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
+    """The result of the request that went out. What came of it is masked as the request is."""
+    now, text = utcnow(), exchange.text
+    asked = exchange.header("Retry-After")
+    location = exchange.location
+    lines = [*chain.from_iterable(exchange.response_headers), text, exchange.detail]
+    masked = sent.masked if sent.may_be_told_in("\n".join(lines)) else str
+    return Result(
+        claim=claim,
+        outcome=Outcome(
+            exchange.reason,
+            exchange.code,
+            parse_retry_after(asked, now) if asked else None,
+            exchange.is_unreached,
+        ),
+        phases=_milliseconds(exchange),
+        peer=exchange.peer,
+        certificate_ends_at=exchange.certificate_ends_at,
+        request_headers=sent.shown,
+        response_headers=[
+            (masked(name), masked(value)) for name, value in exchange.response_headers
+        ],
+        response_text=masked(text),
+        is_truncated=exchange.truncated,
+        location=masked(location) if location else location,
+        # libcurl quotes what it cannot read.
+        detail=masked(exchange.detail),
+        finished_at=now,
+        is_unreached=exchange.is_unreached,
+    )
+
+
+def unsent(claim: Claim, reason: Reason, detail: str) -> Result:
+    """The result of an attempt that could not even be written down as a request."""
+    return Result(
+        claim=claim,
+        outcome=Outcome(reason),
+        phases={},
+        peer=None,
+        certificate_ends_at=None,
+        request_headers=[],
+        response_headers=[],
+        response_text="",
+        is_truncated=False,
+        location=None,
+        detail=detail,
+        finished_at=utcnow(),
+    )
+
+
+def _milliseconds(exchange: Exchange) -> dict[str, float | None]:
+    phases = exchange.phases
+    told = {
+        name: None if seconds is None else round(seconds * 1000, 1)
+        for name, seconds in zip(_PHASES, phases, strict=True)
+    }
+    if phases.again is None:
+        del told["again"]
+    return told

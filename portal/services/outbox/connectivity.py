@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, select, update
 
 from portal.database.engine import database_now
-from portal.engine.http.url import host_of
+from portal.engine.http.address_guard import host_of
 from portal.models.operations import Process
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.queue.names import DELIVERIES

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from portal.engine.http.url import host_of
+from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail

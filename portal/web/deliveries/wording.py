@@ -7,7 +7,7 @@ from typing import Final
 
 from portal.engine.answer_words import speaks_of_error
 from portal.engine.events.catalogue import event_type
-from portal.engine.http.url import host_of
+from portal.engine.http.address_guard import host_of
 from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
 from portal.engine.reasons import UNCLEAR, Explanation, Reason, Side, explain, title
 from portal.engine.retry_policy import AttemptKind

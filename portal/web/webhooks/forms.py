@@ -25,9 +25,9 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.widgets import PasswordInput, TextInput
 
 from portal.engine.events.catalogue import CATALOGUE, GROUPS
+from portal.engine.http.address_guard import MAX_URL_LENGTH
 from portal.engine.http.address_mask import looks_secret
 from portal.engine.http.custom_headers import MAX_NAME_LENGTH, MAX_VALUE_LENGTH, refuse_header
-from portal.engine.http.url import MAX_URL_LENGTH
 from portal.services.core import vault
 from portal.services.webhooks import drafts
 from portal.services.webhooks.drafts import Draft

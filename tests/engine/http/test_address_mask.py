@@ -4,6 +4,7 @@ from typing import Final
 
 import pytest
 
+from portal.engine.http.address_guard import MAX_URL_LENGTH
 from portal.engine.http.address_mask import (
     CHAT_HOSTS,
     MASK,
@@ -13,7 +14,6 @@ from portal.engine.http.address_mask import (
     product_at,
     secrets_in,
 )
-from portal.engine.http.url import MAX_URL_LENGTH
 
 TOKEN = "T0K3N-of-somebody"
 MATTERMOST, ROCKET = "xmgehp4a7tbd8bcamx7z1kjqfe", "GWuZQaN6f4jTmSzAs"

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.engine.http.url import MAX_URL_LENGTH, AddressError, check_url, host_of, is_named
+from portal.engine.http.address_guard import (
+    MAX_URL_LENGTH,
+    AddressError,
+    check_url,
+    host_of,
+    is_named,
+)
 
 KEPT = {
     "https://Example.COM": "https://example.com/",

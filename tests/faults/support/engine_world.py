@@ -24,7 +24,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.claim import Claim
 from portal.services.dispatch.request import Composer
 from tests.support.database.empty_database import empty_out
 from tests.support.factories import Hook, make_user, make_webhook, publish

@@ -15,8 +15,8 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import record
-from portal.services.dispatch.claim_types import Claim
-from portal.services.dispatch.results import Result
+from portal.services.dispatch.claim import Claim
+from portal.services.dispatch.request import Result
 
 SECOND = timedelta(seconds=1)
 

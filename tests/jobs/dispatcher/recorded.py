@@ -1,7 +1,7 @@
 """Having a recorder write at once."""
 
 from jobs.dispatcher.recorder import Claiming, Recorder
-from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.claim import Claim
 
 
 def write(kept: Recorder, claim: Claiming | None = None) -> list[list[Claim] | None]:

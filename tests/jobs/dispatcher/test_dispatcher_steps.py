@@ -19,7 +19,7 @@ from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
 from portal.queue import notifier
 from portal.services.dispatch import request
-from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.claim import Claim
 from portal.services.outbox.sharding import own_sharding
 from tests.jobs.dispatcher.delivery_clock import attempts, claim, deliveries, ended, leases
 from tests.jobs.outage import Clock, refused

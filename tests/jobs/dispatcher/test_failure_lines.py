@@ -10,12 +10,13 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import deliver_due
+from portal.engine.reasons import Reason
 from portal.lib import request_id
 from portal.logs import JsonFormatter, LineFormatter, secrets_of
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import results
-from portal.services.dispatch.results import FailedAttempt, Journal
-from tests.jobs.dispatcher.delivery_clock import deliveries, end_pause, make_due
+from portal.services.dispatch import record
+from portal.services.dispatch.record import Journal
+from tests.jobs.dispatcher.delivery_clock import claim, deliveries, end_pause, ended, make_due
 from tests.jobs.dispatcher.test_dispatcher_and_database import Locker
 from tests.support.factories import make_webhook, publish
 from tests.support.ports import free_port
@@ -42,9 +43,9 @@ class Lines(logging.Handler):
 @pytest.fixture
 def lines(app: Flask) -> Iterator[Lines]:
     handler = Lines(app)
-    results.log.addHandler(handler)
+    record.log.addHandler(handler)
     yield handler
-    results.log.removeHandler(handler)
+    record.log.removeHandler(handler)
     request_id.carry_on("")
 
 
@@ -116,13 +117,16 @@ def test_what_the_database_did_not_take_is_told_once_it_did(
 
 def test_a_strangers_words_stay_on_one_line(lines: Lines) -> None:
     said = "bad reply\r\nERROR all is lost\x1b[2J größe"
-    failed = FailedAttempt(1, "a-delivery", 2, "a-webhook", 3, "bad_reply", None, 12, said)
-    told = Journal()
+    hook = make_webhook()
+    publish()
+    (sent,) = claim()
+    failed = ended(sent, Reason.BAD_REPLY)._replace(detail=said)
+    journal = Journal()
     with writing() as current:
-        told.note(current.connection(), [failed], {})
-    told.write()
+        journal.note(current.connection(), [failed], {})
+    journal.write()
     (text,) = lines.people
     assert text == (
-        "WARNING Attempt 3 of delivery a-delivery to webhook a-webhook failed: bad_reply, after "
-        "12 ms: bad reply\\r\\nERROR all is lost\\x1b[2J größe"
+        f"WARNING Attempt 1 of delivery {sent.public_id} to webhook {hook.public_id} failed: "
+        "bad_reply, after 1 ms: bad reply\\r\\nERROR all is lost\\x1b[2J größe"
     )

@@ -18,7 +18,7 @@ from portal.extensions import db, settings
 from portal.models.deliveries import AttemptBody
 from portal.services.core import heartbeats
 from portal.services.dispatch import request
-from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.claim import Claim
 from portal.services.webhooks.rows import opening
 from tests.jobs.dispatcher.delivery_clock import attempts, claim, only_delivery
 from tests.jobs.outage import Clock

@@ -15,7 +15,7 @@ from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
 from portal.models.deliveries import Lease
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.claim import Claim
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 

@@ -10,7 +10,7 @@ from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.recorder import Recorder
 from portal.extensions import db, settings
 from portal.models.webhooks import Webhook
-from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.claim import Claim
 from tests.jobs.dispatcher.delivery_clock import claim, deliveries, ended
 from tests.jobs.dispatcher.recorded import write
 from tests.jobs.outage import Clock, refused

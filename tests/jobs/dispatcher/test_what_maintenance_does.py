@@ -30,7 +30,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.claim import Claim
 from portal.services.webhooks import activation
 from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_delivery, stored

@@ -18,7 +18,7 @@ from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import claim_types, maintenance
+from portal.services.dispatch import maintenance
 from portal.services.outbox.due import has_claimable
 from tests.jobs.dispatcher.delivery_clock import (
     attempts,
@@ -130,7 +130,7 @@ def test_a_sender_that_begins_anew_ends_what_its_own_run_sent_and_nobody_elses()
     mine, theirs = (each.delivery_id for each in leases())
     with writing() as current:
         current.execute(update(Lease).where(Lease.delivery_id == theirs).values(run=uuid4()))
-        assert claim_types.interrupt(current.connection(), heartbeats.own_process())
+        assert maintenance.interrupt(current.connection(), heartbeats.own_process())
     maintenance.maintain()
     assert [each.delivery_id for each in attempts()] == [mine]
     assert [each.delivery_id for each in leases()] == [theirs]

@@ -12,7 +12,7 @@ from portal.models.deliveries import AttemptBody, Lease, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import retry as delivery_retry
-from portal.services.dispatch import claim_types, maintenance
+from portal.services.dispatch import maintenance
 from portal.services.outbox.due import has_claimable
 from portal.services.webhooks import activation
 from tests.jobs.dispatcher.delivery_clock import (
@@ -322,7 +322,7 @@ def test_what_was_never_sent_leaves_nothing_when_it_is_given_back() -> None:
     before = row()
     claims = claim()
     with writing() as current:
-        claim_types.release(current.connection(), sent=[], unsent=claims)
+        maintenance.release(current.connection(), sent=[], unsent=claims)
     assert (row(), attempts(), leases()) == (before, [], [])
 
 
@@ -338,7 +338,7 @@ def test_what_is_given_back_after_its_lease_ran_out_has_an_end(was_sent: bool) -
     for _ in range(2):
         with writing() as current:
             given = {"sent": late, "unsent": []} if was_sent else {"sent": [], "unsent": late}
-            claim_types.release(current.connection(), **given)
+            maintenance.release(current.connection(), **given)
         ends.append([(each.outcome, each.finished_at) for each in attempts()])
     assert [each.token for each in leases()] == [newer.token]
     crashed, (outcome, end) = ends[0]

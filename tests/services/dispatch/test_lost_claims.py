@@ -10,7 +10,7 @@ from portal.extensions import db
 from portal.models.deliveries import Lease
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.claim import Claim
 from tests.jobs.dispatcher.delivery_clock import attempts, claim, deliveries, ended, write_down
 from tests.support.factories import make_webhook, publish
 from tests.support.servers import PostgresServer

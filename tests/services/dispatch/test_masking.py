@@ -18,10 +18,8 @@ from portal.models.deliveries import Attempt, AttemptBody
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch.claim import claim
-from portal.services.dispatch.claim_types import Claim
-from portal.services.dispatch.request import Composer
-from portal.services.dispatch.results import of_exchange
+from portal.services.dispatch.claim import Claim, claim
+from portal.services.dispatch.request import Composer, of_exchange
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.receiver import Received, Receiver

@@ -13,8 +13,8 @@ from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import claim_types
-from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch import maintenance
+from portal.services.dispatch.claim import Claim
 from tests.jobs.dispatcher.delivery_clock import (
     SECOND,
     ask_for_retry,
@@ -158,7 +158,7 @@ def test_what_is_given_back_is_due_at_once_and_counts_as_nothing() -> None:
 def give_back(*claims: Claim) -> None:
     """A worker that goes gives back what it has not sent."""
     with writing() as current:
-        claim_types.release(current.connection(), claims)
+        maintenance.release(current.connection(), claims)
 
 
 def test_when_something_last_arrived_is_written_once_a_second() -> None:

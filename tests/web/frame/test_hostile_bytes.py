@@ -12,8 +12,7 @@ from jobs import tasks as job
 from portal.engine.http.exchange import Exchange, read_head
 from portal.engine.http.transport import prepare
 from portal.engine.reasons import Reason
-from portal.services.dispatch.request import Composer
-from portal.services.dispatch.results import of_exchange
+from portal.services.dispatch.request import Composer, of_exchange
 from portal.services.task_kinds import KINDS
 from portal.services.webhooks import inbox, rows
 from tests.jobs.dispatcher.delivery_clock import claim, write_down

@@ -9,8 +9,7 @@ import certifi
 import pytest
 import trustme
 
-from portal.engine.http.bare_probe import BareProbes
-from portal.engine.http.transport import Transport
+from portal.engine.http.transport import BareProbes, Transport
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from tests.engine.http.real_receivers import hostile

@@ -25,9 +25,8 @@ from portal.engine.retry_policy import AttemptKind
 from portal.extensions import Base, db
 from portal.models.operations import KeyCheck
 from portal.services.core import vault
-from portal.services.dispatch import results
-from portal.services.dispatch.claim_types import Claim, Target
-from portal.services.dispatch.request import Composer, Outgoing
+from portal.services.dispatch.claim import Claim, Target
+from portal.services.dispatch.request import Composer, Outgoing, of_exchange
 from tests.conftest import ENVIRONMENT
 from tests.engine.http.real_receivers import answers
 from tests.engine.http.real_receivers.answers import WELL_FORMED, Said, WellFormed, cut_up
@@ -155,7 +154,7 @@ def test_anything_else_ends_in_time_within_bounds_and_tells_no_secret(
     found = stage.hear(transport, said, sent, BRIEF)
     note(f"{found.reason} {found.code} {found.detail!r}")
     assert_bounded(found, BRIEF)
-    kept = results.of_exchange(claim, found, sent)
+    kept = of_exchange(claim, found, sent)
     parts = [kept.response_text, kept.location or "", kept.detail]
     parts += [part for header in kept.response_headers for part in header]
     for part in parts:

@@ -9,8 +9,7 @@ import time
 import pytest
 
 from portal.engine.http.address_guard import AddressGuard
-from portal.engine.http.bare_probe import BareProbes, Connected
-from portal.engine.http.transport import Transport, prepare
+from portal.engine.http.transport import BareProbes, Connected, Transport, prepare
 from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers.name_server import NameServer
 from tests.engine.http.real_receivers.send import drive_all, send

@@ -11,9 +11,8 @@ from time import monotonic
 import pytest
 
 from portal.engine.http.address_guard import AddressGuard
-from portal.engine.http.bare_probe import BareProbes, Connected
 from portal.engine.http.exchange import Exchange
-from portal.engine.http.transport import Transport, prepare
+from portal.engine.http.transport import BareProbes, Connected, Transport, prepare
 from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import HostileServer
