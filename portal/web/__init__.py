@@ -15,7 +15,6 @@ from portal.web.deliveries import views as delivery_views
 from portal.web.find import views as find_views
 from portal.web.forms import filter_form
 from portal.web.frame import access, banner_views, layout, request_log
-from portal.web.help import status_views
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
 from portal.web.operations import audit_views, probe_views, system_views
@@ -74,7 +73,6 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     bulk_retry_views.blueprint,
     task_views.blueprint,
     asset_views.stock_blueprint,
-    status_views.blueprint,
     webhook_views.blueprint,
     edit_views.blueprint,
     edit_views.secrets_blueprint,

@@ -20,7 +20,7 @@ from portal.web.deliveries import log_presenter
 from portal.web.forms.filter_form import LONGEST_SEARCH
 from portal.web.frame.access import can, requires
 from portal.web.frame.wording import counted
-from portal.web.help.views import open_entries
+from portal.web.help import search
 
 MOST_OF_HELP: Final = 3
 # Plain words, or a code: what was pasted is no question.
@@ -48,7 +48,7 @@ def index() -> Response | str:
         "find/index.html",
         text=text,
         short=short(text),
-        help_found=open_entries(text)[:MOST_OF_HELP] if QUESTION.fullmatch(text) else [],
+        help_found=search.find(text)[:MOST_OF_HELP] if QUESTION.fullmatch(text) else [],
         found=found,
         lists=lists(text, found),
         answers_url=answers_url(text) if can("deliveries.read") and found.is_empty else "",

@@ -1,52 +1,63 @@
-"""Addresses of the lines that explain a status, a reason and every code that the log can show."""
+"""The rows that explain reasons in help, and the address of each."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import pairwise
-from typing import Final
+from itertools import groupby
+from typing import Final, NamedTuple
 
 from flask import url_for
 
-from portal.engine.reasons import Reason, reason_for_code
+from portal.engine.reasons import (
+    Explanation,
+    Reason,
+    ReasonGroup,
+    alike,
+    explain,
+    reason_for_code,
+    reasons_in,
+)
 
-CODES: Final = range(100, 1000)  # three digits, as the line of an answer has them
+STATUSES: Final = "delivery-status"
+CODES: Final = range(100, 1000)  # three digits, as in a response's first line
+
+
+class ReasonRow(NamedTuple):
+    """One reason in words. Causes that read alike share it; all of their anchors lead to it."""
+
+    words: Explanation
+    anchors: Sequence[str]
+    codes: str
 
 
 def help_url(reason: Reason, code: int | None = None) -> str:
-    """The address of the line that explains how an attempt ended."""
-    return url_for("help_status.delivery_status", _anchor=anchor_of(reason, code))
+    """Return the address of the row that explains how an attempt ended."""
+    is_read_from_code = code is not None and reason_for_code(code) is reason
+    return anchor_url(str(code) if is_read_from_code else reason)
 
 
-def code_url(code: int) -> str:
-    """The address of the line that explains a code."""
-    return url_for("help_status.delivery_status", _anchor=str(code))
-
-
-def anchor_of(reason: Reason, code: int | None = None) -> str:
-    """The code, where it is what the reason was read from; else the reason."""
-    return str(code) if code is not None and reason_for_code(code) is reason else str(reason)
+def anchor_url(anchor: str) -> str:
+    """Return the address of a reason or a code."""
+    return url_for("help.show", name=STATUSES, _anchor=anchor)
 
 
 @cache
-def codes_by_reason() -> Mapping[Reason | None, Sequence[int]]:
-    """The codes that each reason is read from, ascending; those of success under None."""
-    found: dict[Reason | None, list[int]] = defaultdict(list)
-    for code in CODES:
-        found[reason_for_code(code)].append(code)
-    return found
+def reason_rows(group: ReasonGroup) -> Sequence[ReasonRow]:
+    """Return the rows of a group, in the order of the table."""
+    return [_row(alike(reason)) for reason in reasons_in(group) if alike(reason)[0] is reason]
+
+
+def _row(reasons: Sequence[Reason]) -> ReasonRow:
+    codes = [code for code in CODES if reason_for_code(code) in reasons]
+    words = f"{'Code' if len(codes) == 1 else 'Codes'} {in_words(codes)}" if codes else ""
+    return ReasonRow(explain(reasons[0], host=""), [*reasons, *map(str, codes)], words)
 
 
 def in_words(codes: Sequence[int]) -> str:
-    """Ascending codes with their neighbours drawn together: "500, 501, 505 to 599"."""
+    """Join ascending codes, neighbors as one: "500, 501, 505 to 599"."""
     return ", ".join(_spans(codes))
 
 
 def _spans(codes: Sequence[int]) -> Iterator[str]:
-    ends = [place for place, (a, b) in enumerate(pairwise(codes), 1) if b != a + 1]
-    for first, last in pairwise([0, *ends, len(codes)]):
-        span = codes[first:last]
-        if len(span) > 2:
-            yield f"{span[0]} to {span[-1]}"
-        else:
-            yield from map(str, span)
+    for _, pairs in groupby(enumerate(codes), lambda pair: pair[1] - pair[0]):
+        span = [str(code) for _, code in pairs]
+        yield f"{span[0]} to {span[-1]}" if len(span) > 2 else ", ".join(span)

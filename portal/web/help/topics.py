@@ -1,93 +1,128 @@
-"""The help texts: topics of a few short passages, each with the places that it leads to."""
+"""The help topics with their anchors, the links made from this table, and what a topic says."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
-from portal.engine.reasons import Reason
-from portal.web.help.delivery_texts import DELIVERY_TOPICS
-from portal.web.help.register_texts import REGISTER_TOPICS
-from portal.web.help.texts import Link, Topic
+from flask import render_template, url_for
+from markupsafe import Markup
 
-TOPICS: Final[dict[str, Topic]] = {each.name: each for each in (*DELIVERY_TOPICS, *REGISTER_TOPICS)}
+from portal.engine.reasons import ReasonGroup
+from portal.extensions import settings
+from portal.lib.durations import in_words
+from portal.services.alerts import settings as alert_settings
+from portal.services.webhooks.secrets import OVERLAP
+from portal.web.frame.wording import plural
+from portal.web.help.anchors import STATUSES, reason_rows
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """One heading of the index. `lines`: words, and the path that they lead to."""
+class Topic:
+    """One help page at `/help/<name>`, written in `templates/help/topics/<name>.html`."""
 
     title: str
-    lines: tuple[Link, ...]
+    summary: str
+    anchors: tuple[str, ...]
 
 
-# What people look up most often.
-CODES: Final = (401, 403, 404, 409, 410, 413, 422, 429, 500, 503)
-REASONS: Final = (
-    Reason.CONNECT_TIMEOUT,
-    Reason.READ_TIMEOUT,
-    Reason.RESET,
-    Reason.REDIRECT,
-    Reason.TLS_UNTRUSTED,
-)
-SUBJECTS: Final = (
-    Subject(
-        "Start here",
-        (
-            ("What a webhook is", "/help/webhooks"),
-            ("Connect a system", "/help/webhooks#connect"),
-            ("Try it without a receiver", "/inbox"),
-            ("All events, with an example of each", "/settings/webhooks/events"),
-            ("The words we use", "/help/webhooks#words"),
-        ),
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A place in help that can be found. `anchor`: empty for the whole topic."""
+
+    anchor: str
+    title: str
+    text: str
+    url: str
+
+
+TOPICS: Final[Mapping[str, Topic]] = {
+    "webhooks": Topic(
+        "What is a webhook?",
+        "A webhook notifies another system as soon as something happens to an asset.",
+        ("example", "connect", "inbox", "events", "promise", "words"),
     ),
-    Subject(
-        "Something did not arrive",
-        (
-            ("Why did I not get it?", "/help/no-message"),
-            ("What each status means", "/help/delivery-status#statuses"),
-            ("What each reason and code means", "/help/delivery-status#reasons"),
-            ("Retry one, and see what came of it", "/help/retry"),
-            ("Retry many at once", "/help/retry#many"),
-            ("Held deliveries and their end", "/help/held"),
-        ),
+    "no-message": Topic(
+        "Why didn’t it arrive?",
+        "Work through these five checks in order.",
+        ("log", "happened", "asked", "then", "delivered", "still"),
     ),
-    Subject(
-        "For the receiver's developer",
-        (
-            ("Check a signature", "/help/receiver#signature"),
-            ("Which answer counts as what", "/help/receiver#answers"),
-            ("The same delivery twice", "/help/receiver#repeats"),
-            ("Find out why we say no", "/help/receiver#checks"),
-        ),
+    STATUSES: Topic(
+        "Statuses and reasons",
+        "What each one means, and what to do next.",
+        ("statuses", "webhook-statuses", *ReasonGroup),
     ),
-    Subject(
-        "The register",
-        (
-            ("Lend and take back", "/help/register#lend"),
-            ("Give permanently", "/help/register#give"),
-            ("Reserve", "/help/register#reserve"),
-            ("Maintenance, faults and losses", "/help/register#trouble"),
-            ("Stock", "/help/register#stock"),
-            ("Import a file", "/help/register#import"),
-        ),
+    "retry": Topic(
+        "Retry",
+        "Send one delivery or many deliveries again.",
+        ("one", "outcome", "no", "again", "problems", "many"),
     ),
-    Subject(
+    "held": Topic(
+        "On-hold deliveries and when they expire",
+        "What happens to deliveries while a webhook is off.",
+        ("why", "on", "end"),
+    ),
+    "receiver": Topic(
+        "For the receiver’s developer",
+        "How to accept deliveries, and how to find out what’s wrong.",
+        ("signature", "answers", "repeats", "checks"),
+    ),
+    "register": Topic(
+        "Assets",
+        "What you can do with an asset.",
+        ("lend", "give", "reserve", "trouble", "stock", "numbers", "import"),
+    ),
+    "alerts": Topic(
         "Alerts",
-        (
-            ("What there is an alert for", "/help/alerts"),
-            ("When alerts are checked, and who gets them", "/help/alerts#when"),
-            ("Acknowledge an alert", "/help/alerts#acknowledge"),
-        ),
+        "Events triggered by a date or a stock level.",
+        ("kinds", "when", "acknowledge"),
     ),
-    Subject(
-        "Running it",
-        (
-            ("Users and roles", "/help/running#roles"),
-            ("Replace a secret key, or one that leaked", "/help/running#keys"),
-            ("Who changed what", "/help/running#audit"),
-            ("Is everything running?", "/help/running#system"),
-            ("Stop all sending", "/help/running#stop"),
-            ("Time zones", "/help/running#zones"),
-            ("This is a local trial", "/help/running#trial"),
-        ),
+    "running": Topic(
+        "Administration",
+        "Users, secret keys, the audit trail, and the system’s health.",
+        ("roles", "keys", "signed-in", "audit", "system", "stop", "zones", "trial"),
     ),
-)
+}
+
+
+def help_link(name: str, words: str = "", anchor: str = "") -> Markup:
+    """Return a link to a topic, or to one of its anchors; raise for one that isn't in the table."""
+    topic = TOPICS[name]
+    if anchor and anchor not in topic.anchors:
+        raise LookupError(f"{name}#{anchor}")
+    url = url_for("help.show", name=name, _anchor=anchor or None)
+    return Markup('<a href="{}">{}</a>').format(url, words or topic.title)
+
+
+def read(name: str) -> tuple[Markup, list[Entry]]:
+    """Render a topic for the signed-in person; return the page's body, and its parts."""
+    url = url_for("help.show", name=name)
+    entries = [Entry("", TOPICS[name].title, TOPICS[name].summary, url)]
+
+    def record(anchor: str, title: str, body: Markup) -> str:
+        entries.append(Entry(anchor, title, body.striptags(), f"{url}#{anchor}"))
+        return ""
+
+    body = render_template(f"help/topics/{name}.html", record=record, **_figures())
+    return Markup(body), entries  # noqa: S704 - a template's own output
+
+
+def _figures() -> dict[str, object]:
+    """Return the facts of this installation that topics name."""
+    ours, rules = settings(), alert_settings.read().rules
+    return {
+        "attempts": len(ours.webhook_retry_schedule),
+        "lasting": in_words(sum(ours.webhook_retry_schedule)),
+        "days": plural(ours.retention_days, "day"),
+        "timeout": in_words(ours.webhook_timeout),
+        "warranty_days": plural(rules.warranty_days, "day"),
+        "maintenance_days": plural(rules.maintenance_days, "day"),
+        "overlap": overlap_words(),
+        "alerts_at": f"{rules.at:%H:%M}",
+        "reason_groups": [(group, reason_rows(group)) for group in ReasonGroup],
+    }
+
+
+def overlap_words() -> str:
+    """Return for how long a replaced secret key still signs: "24 hours"."""
+    return plural(int(OVERLAP / timedelta(hours=1)), "hour")

@@ -20,7 +20,7 @@ from portal.web.forms.base import refusals_in, say_whether_changed, status_of, t
 from portal.web.forms.fields import number_or_none
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, always, local_path, owner, posted, requires
-from portal.web.help.texts import overlap_words
+from portal.web.help.topics import overlap_words
 from portal.web.webhooks.forms import (
     CONFIRMED,
     SAVE_AND_TEST,

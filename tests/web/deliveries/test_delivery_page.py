@@ -335,13 +335,6 @@ def test_only_the_newest_of_very_many_attempts_are_shown(
     assert "1 earlier attempt is not shown." in support.get(f"/deliveries/{made}").main
 
 
-def test_the_help_page_explains_every_status_and_reason(support: Pages) -> None:
-    page = support.get("/help/delivery-status")
-    for words in ("Will retry", "Held", "Server not found", "Timeout: no answer", "Closed"):
-        assert words in page.main
-    assert len(page.rows()) >= 7 + 28
-
-
 def test_it_does_not_claim_to_have_sent_what_never_left(support: Pages) -> None:
     made = make_delivery(status="failed", reason="blocked")
     make_attempt(made, reason="blocked")

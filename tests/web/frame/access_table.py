@@ -72,7 +72,7 @@ assets.undo_liquidation
     actions.undo_liquidation
 webhooks.read
     webhooks.index webhooks.show webhooks.events webhooks.history webhooks.receiver
-    inbox.index inbox.live help.webhooks
+    inbox.index inbox.live
 webhooks.edit
     webhook_forms.new webhook_forms.edit webhook_forms.delete inbox.start
     webhook_drafts.test webhook_drafts.show webhook_drafts.live webhook_drafts.again
@@ -89,7 +89,6 @@ deliveries.read
     deliveries.export deliveries.export_for_excel problems.index
     asset_parts.deliveries delivery_help.bundle delivery_help.signature
     batches.index batches.show batches.live batches.report
-    help.no_message help_status.delivery_status
 deliveries.retry
     deliveries.ask_retry deliveries.retry batches.confirm batches.ask_go_on batches.go_on
     webhook_switches.send_now

@@ -1,56 +1,158 @@
-"""Help is where the question arises, and uses the words of the pages."""
+"""Help leads to what explains a question: by links, by anchors, and by the words people type."""
 
-from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
 
-from portal.lib.clock import utcnow
+from portal.engine.reasons import Reason, reason_for_code
 from portal.models.people import Role
-from portal.web.frame.status_tags import DELIVERY
-from tests.support.deliveries import make_delivery
+from portal.web.frame.status_tags import DELIVERY, WEBHOOK
+from portal.web.help.anchors import in_words
+from portal.web.help.topics import TOPICS, help_link
+from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
+from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
-WHY = "Why did I not get it?"
+STATUSES = "/help/delivery-status"
+WHY = "Why didn’t it arrive?"
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def ids(page: Page) -> set[str]:
+    return {node.get("id") for node in page.root.walk() if node.has("id")}
+
+
+def results(pages: Pages, question: str) -> list[str]:
+    """Where the search leads, the best first."""
+    page = pages.get("/help", query_string={"q": question})
+    lists = [each for each in page.root.find_all("ul") if "help-found" in each.get("class")]
+    return [link.get("href") for each in lists for link in each.find_all("a")]
+
+
+def test_every_anchor_of_the_table_is_a_card_and_listed_in_the_index(support: Pages) -> None:
+    listed = support.get("/help").links()
+    for name, topic in TOPICS.items():
+        page = support.get(f"/help/{name}")
+        cards = [node.get("id") for node in page.root.find_all("section") if node.has("id")]
+        assert cards == list(topic.anchors), name
+        assert page.h1 == topic.title
+        assert [f"/help/{name}#{anchor}" in listed for anchor in topic.anchors].count(False) == 0
+
+
+def test_a_link_to_what_is_not_in_the_table_cannot_be_made(app: Flask) -> None:
+    with app.test_request_context():
+        for name, anchor in (("nonsense", ""), ("retry", "nonsense")):
+            with pytest.raises(LookupError):
+                help_link(name, "", anchor)
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_the_checklist_explains_each_status_and_leads_nowhere_closed(
-    app: Flask, role: Role
-) -> None:
+def test_every_link_of_help_leads_to_a_place_that_exists(app: Flask, role: Role) -> None:
     pages = visit(app, role)
-    page = pages.get("/help/no-message")
-    assert page.h1 == WHY
-    assert [each.word for each in DELIVERY.values() if each.word not in page.main] == ["Sending"]
-    for link in set(page.links()):
-        if link.startswith("/"):
-            assert pages.get(link).status == 200, link
+    known: dict[str, Page] = {}
+    for path in ("/help", *(f"/help/{name}" for name in TOPICS)):
+        for link in set(pages.get(path).links()):
+            parts = urlsplit(link)
+            if not parts.path.startswith("/"):
+                continue
+            target = parts._replace(fragment="").geturl()
+            page = known[target] = known.get(target) or pages.get(target)
+            assert page.status == 200, (path, link)
+            assert not parts.fragment or parts.fragment in ids(page), (path, link)
 
 
-def test_it_is_linked_from_where_the_question_arises(app: Flask) -> None:
-    pages = visit(app, Role.SUPPORT)
-    assert pages.get("/deliveries").links(WHY)
-    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
-    hook = make_webhook(name="Helpdesk", **failing)
-    made = make_delivery(hook, status="failed", reason="refused")
-    new = visit(app).get("/settings/webhooks/new")
-    assert new.links("What is a webhook?") == ["/help/webhooks"]
-    assert new.links("Try it without a receiver") == ["/inbox"]
-    paths = ("/", "/deliveries?q=nothing", f"/deliveries/{made}", "/help/webhooks")
-    paths += (f"/settings/webhooks/{hook.public_id}", "/help/delivery-status")
-    assert [path for path in paths if not pages.get(path).links(WHY)] == []
+def test_every_status_reason_and_code_has_an_anchor(support: Pages) -> None:
+    there = ids(support.get(STATUSES))
+    assert {*Reason, *DELIVERY} - there == set()
+    assert {f"webhook-{name}" for name in WEBHOOK} - there == set()
+    assert {str(code) for code in range(100, 1000)} - there == set()
 
 
-def test_it_is_one_step_away_from_every_page(app: Flask) -> None:
-    pages = visit(app, Role.SUPPORT)
-    for path in ("/", "/assets", "/account", "/nowhere"):
-        found = pages.get(path).links("Help")
-        assert found.count("/help") == 2, path  # in the header and at the foot
-
-
-def test_the_glossary_has_the_words_of_the_pages(app: Flask) -> None:
-    words = visit(app).get("/help/webhooks").root.find_all("dt")
-    assert {"Event", "Webhook", "Delivery", "Attempt", "Held", "Secret key", "Signature"} <= {
-        word.text for word in words
+def test_the_anchor_of_a_code_is_in_the_row_of_its_reason(support: Pages) -> None:
+    page = support.get(STATUSES)
+    rows = {
+        node.get("id"): row.get("id")
+        for row in page.root.find_all("div")
+        if row.find_all("dt") and row.has("id")
+        for node in row.walk()
+        if node.has("id")
     }
+    for code in (301, 401, 404, 418, 422, 500, 503, 520, 999):
+        assert rows[str(code)] == reason_for_code(code), code
+    assert rows["204"] == "delivered"
+    assert rows["no_reply"] == "reset"  # they read alike
+    assert "Codes 500, 501, 505 to 599" in page.main
+    assert in_words([1, 2, 3, 5, 7, 8]) == "1 to 3, 5, 7, 8"
+
+
+def test_log_and_delivery_lead_to_the_row_that_explains_them(support: Pages) -> None:
+    for reason, code, anchor in (("bad_request", 422, "422"), ("dns", None, "dns")):
+        made = make_delivery(status="failed", reason=reason, code=code)
+        make_attempt(made, reason=reason, code=code)
+        for path in ("/deliveries?event=asset.created", f"/deliveries/{made}"):
+            assert f"{STATUSES}#{anchor}" in support.get(path).links(), path
+
+
+def test_why_it_did_not_arrive_is_linked_from_where_the_question_arises(support: Pages) -> None:
+    hook = make_webhook(name="Helpdesk", failures_in_row=6)
+    made = make_delivery(hook, status="failed", reason="refused")
+    for path in ("/", "/deliveries", "/deliveries?q=nothing", f"/deliveries/{made}"):
+        assert support.get(path).links(WHY), path
+
+
+def test_it_is_one_step_away_from_every_page(support: Pages) -> None:
+    for path in ("/", "/assets", "/account", "/nowhere"):
+        assert support.get(path).links("Help").count("/help") == 2, path  # header and footer
+
+
+def test_a_code_is_found_before_anything_else(support: Pages) -> None:
+    for code in range(100, 1000, 97):
+        for question in (str(code), f"HTTP {code}", f"what does error-{code} mean?"):
+            assert results(support, question)[0] == f"{STATUSES}#{code}", question
+
+
+QUESTIONS = {
+    "why didn't it arrive": {"/help/no-message"},
+    "TIMEOUTS": {f"{STATUSES}#connect_timeout", f"{STATUSES}#read_timeout"},
+    "certificate expired": {f"{STATUSES}#tls_expired"},
+    "verify signature": {"/help/receiver#signature"},
+    "duplicates": {"/help/receiver#repeats"},
+    "check out": {"/help/register#lend"},
+    "réservation": {"/help/register#reserve"},
+    "import csv": {"/help/register#import"},
+    "bulk retry": {"/help/retry#many"},
+    "How do I replace a leaked key?": {"/help/running#keys"},
+    "who changed what": {"/help/running#audit"},
+    "zapier": {"/help/webhooks#connect"},
+    "forgot password": {"/help/running#signed-in"},
+    "is the system running": {"/help/running#system"},
+    "time zone": {"/help/running#zones"},
+}
+
+
+def test_what_people_type_leads_to_its_topic(support: Pages) -> None:
+    wrong = {
+        question: best
+        for question, places in QUESTIONS.items()
+        if set(best := results(support, question)[: len(places)]) != places
+    }
+    assert wrong == {}
+
+
+def test_the_twenty_best_are_listed_of_as_many_letters_as_the_field_takes(support: Pages) -> None:
+    assert len(results(support, "webhook")) == 20
+    assert results(support, f"{'certificate':120}zapier") == results(support, "certificate")
+
+
+def test_a_search_without_results_keeps_what_was_typed(support: Pages) -> None:
+    page = support.get("/help", query_string={"q": "<b>xyzzy</b>"})
+    assert "No results for “<b>xyzzy</b>”" in page.main
+    assert page.form("/help").fields["q"] == ["<b>xyzzy</b>"]
+    assert results(support, "  ") == []

@@ -1,4 +1,4 @@
-"""Is everything running? The start page says so to everybody, from what `/readyz` goes by."""
+"""Is the system running? The start page says so to everybody, from what `/readyz` goes by."""
 
 from flask import Flask
 from sqlalchemy import update
@@ -46,20 +46,11 @@ def test_support_reads_on_the_start_page_whether_our_side_is_working(app: Flask)
     assert "cannot connect to erp.example.com since" in page.text
 
 
-def test_the_search_and_help_lead_there(app: Flask) -> None:
-    pages = visit(app, "support")
-    for asked in ("system", "running"):
-        page = pages.get(f"/help?q={asked}")
-        assert page.links("Is everything running?"), asked
-    page = pages.get("/help/" + page.links("Is everything running?")[0].split("/help/")[1])
-    assert "/#our-side" in page.links("Is our side working?")
-
-
 def test_the_search_above_every_page_finds_help_too(app: Flask) -> None:
     pages = visit(app, "support")
     page = pages.get("/find?q=system")
     assert page.h1 == "Found for “system”"
-    assert page.links("Is everything running?")
+    assert page.links("Is the system running?")
     assert pages.get("/find?q=422").links("422: Content not accepted")
     page = pages.get("/find?q=zzzzqq")
     assert page.h1 == "Nothing found for “zzzzqq”"

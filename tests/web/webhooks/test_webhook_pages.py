@@ -299,10 +299,6 @@ def test_the_catalogue_shows_every_event_with_an_example(pages: Pages) -> None:
     assert page.html.count("perfex_assets_module") == len(CATALOGUE)
 
 
-def test_help_says_what_a_webhook_is(pages: Pages) -> None:
-    assert pages.get("/help/webhooks").h1 == "What a webhook is"
-
-
 def test_one_that_answered_gone_says_so(pages: Pages) -> None:
     hook = make_webhook("https://old.example.com/")
     with writing() as current:
