@@ -1,8 +1,4 @@
-"""Next steps for the reader; for those that they may not do, a contact and a message to copy.
-
-A step declares the permission that it takes (`services/core/permissions.py`). Here it becomes a
-link for those who have it, and the names of those who have it for everybody else.
-"""
+"""Next steps: a link for those who have the permission, else whom to ask and a message to copy."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,21 +17,19 @@ from portal.services.people.accounts import who_may
 from portal.web.frame.access import can
 from portal.web.frame.wording import moment
 
-# Who has a permission, and what another one of them is called.
+# Who has a permission, and another one of them.
 WHO: Final[Mapping[frozenset[Role], tuple[str, str]]] = {
     ADMIN: ("an administrator", "another administrator"),
-    MANAGERS: ("a manager or an administrator", "somebody else"),
-    frozenset({Role.ADMIN, Role.SUPPORT}): ("support or an administrator", "somebody else"),
-    EVERYONE: ("a colleague", "somebody else"),
+    MANAGERS: ("a manager or an administrator", "someone else"),
+    frozenset({Role.ADMIN, Role.SUPPORT}): ("support or an administrator", "someone else"),
+    EVERYONE: ("a colleague", "someone else"),
 }
-
-Link = tuple[str, str]
+Link = tuple[str, str]  # words, address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The facts for a message to somebody else. `held`: what waits for it, and until when. `path`:
-    the page that shows it, from the root."""
+    """The facts for a message to someone else. `path`: the page that shows it, from the root."""
 
     webhook: UUID | None = None
     name: str = ""
@@ -47,11 +41,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One next step. `message`: plain text for whom the reader has to ask; blank for one who may.
-    `recipient`: who that is, "an administrator".
-
-    `links`: (words, address), which the reader may all open.
-    """
+    """One next step. `message`: plain text for `recipient`, whom the reader has to ask."""
 
     sentence: str
     links: Sequence[Link] = ()
@@ -68,27 +58,27 @@ def advise(
     link: Link | None = None,
     needed: str = "",
 ) -> Advice:
-    """The step in the words for this reader.
+    """Put the step into words for this reader.
 
-    `own` and `link` are for those who have `permission`; `others`, in which `ASK` stands, for
-    everybody else, with a message that asks for what is `needed`, `own` if nothing else is said.
+    `own` and `link` are for those who have `permission`; `others`, with `ASK` in it, for everyone
+    else, with a message that asks for what is `needed`, by default `own`.
     """
     if can(permission):
         return Advice(own, [link] if link else [])
-    sentence = asking(others, permission, context.webhook)
     message = message_of(context, needed or own)
-    return Advice(sentence, message=message, recipient=contact_kind(permission))
+    return Advice(
+        asking(others, permission, context.webhook), (), message, contact_kind(permission)
+    )
 
 
 def asking(text: str, permission: str, webhook: UUID | None = None) -> str:
-    """The text with whom to ask in the place of `ASK`: "Ask an administrator (Ada Admin) to …"."""
+    """Replace `ASK` in the text by whom to ask: "Ask an administrator (Ada Admin) to …"."""
     words = text.replace(ASK, f"ask {contact(permission, webhook)}")
     return words[:1].upper() + words[1:] if text.startswith(ASK) else words
 
 
 def for_reader(permission: str, own: str, others: str, webhook: UUID | None = None) -> str:
-    """The one text for those who have the permission, the other, in which `ASK` stands, for
-    everybody else."""
+    """Return `own` for those who have the permission, `others` with whom to ask for the rest."""
     return own if can(permission) else asking(others, permission, webhook)
 
 
@@ -96,7 +86,11 @@ def contact(permission: str, webhook: UUID | None = None) -> str:
     """Name those who may: "an administrator (Ada Admin, Bo Boss or another administrator)"."""
     known: dict[tuple[str, UUID | None], str] = g.setdefault("contacts", {})
     if (permission, webhook) not in known:
-        known[permission, webhook] = _named(permission, webhook)
+        found, another = who_may(permission, webhook), WHO[PERMISSIONS[permission]][1]
+        *first, last = [*found.names, *([another] if found.has_more else [])] or [""]
+        names = f"{', '.join(first)} or {last}" if first else last
+        kind = contact_kind(permission)
+        known[permission, webhook] = f"{kind} ({names})" if found.names else kind
     return known[permission, webhook]
 
 
@@ -106,28 +100,16 @@ def contact_kind(permission: str) -> str:
 
 
 def message_of(context: Context, needed: str) -> str:
-    """Plain text to copy: which webhook, what happened, since when, what is needed, and where."""
-    since = moment(context.since).exact if context.since else ""
-    link = f"{settings().base_url}{context.path}" if context.path else ""
-    lines = (
-        ("Webhook", context.name),
-        ("What happened", context.happened),
-        ("Since", since),
-        ("What is held", context.held),
-        ("What is needed", needed),
-        ("Link", link),
-    )
-    return "\n".join(f"{label}: {' '.join(text.split())}" for label, text in lines if text)
-
-
-def _named(permission: str, webhook: UUID | None) -> str:
-    kind, another = WHO[PERMISSIONS[permission]]
-    found = who_may(permission, webhook)
-    if not found.names:
-        return kind
-    named = [*found.names, *([another] if found.has_more else [])]
-    *first, last = named
-    return f"{kind} ({', '.join(first)} or {last})" if first else f"{kind} ({last})"
+    """Write plain text to copy: which webhook, what happened, since when, and what is needed."""
+    lines = {
+        "Webhook": context.name,
+        "What happened": context.happened,
+        "Since": moment(context.since).exact if context.since else "",
+        "On hold": context.held,
+        "Needed": needed,
+        "Link": f"{settings().base_url}{context.path}" if context.path else "",
+    }
+    return "\n".join(f"{label}: {' '.join(text.split())}" for label, text in lines.items() if text)
 
 
 TEST: Final = "webhooks.test"
@@ -142,10 +124,10 @@ def advice_after(
     reference: str = "",
     is_test: bool = False,
 ) -> Advice:
-    """Advise what the reader may do about it, or whom to ask.
+    """Advise what the reader can do about it, or whom to ask.
 
-    `explained`: the reason in words, given what stands in the place of Retry. `links`: where it is
-    done, by permission. `reference` and `is_test` as in `explain`.
+    `explained`: the reason in words, given the words for Retry. `links`: where it is done, by
+    permission. `reference` and `is_test` as in `explain`.
     """
     own = explained("").next_step
     step = step_after(reason, reference=reference, is_test=is_test)
@@ -172,7 +154,7 @@ def advice_after(
 def webhook_links(webhook: UUID) -> dict[str, Link]:
     """Return where the steps about a webhook are done, by permission."""
     return {
-        EDIT: ("Edit the webhook", url_for("webhook_forms.edit", public_id=webhook)),
-        SWITCH: ("Turn it on", url_for("webhook_switches.on", public_id=webhook)),
-        SYSTEM: ("See under System what is running", url_for("system.index")),
+        EDIT: ("Edit webhook", url_for("webhook_forms.edit", public_id=webhook)),
+        SWITCH: ("Turn on webhook", url_for("webhook_switches.on", public_id=webhook)),
+        SYSTEM: ("View System", url_for("system.index")),
     }

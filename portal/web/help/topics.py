@@ -22,7 +22,6 @@ class Topic:
     """One help page at `/help/<name>`, written in `templates/help/topics/<name>.html`."""
 
     title: str
-    summary: str
     anchors: tuple[str, ...]
 
 
@@ -38,48 +37,23 @@ class Entry:
 
 TOPICS: Final[Mapping[str, Topic]] = {
     "webhooks": Topic(
-        "What is a webhook?",
-        "A webhook notifies another system as soon as something happens to an asset.",
-        ("example", "connect", "inbox", "events", "promise", "words"),
+        "What is a webhook?", ("example", "connect", "inbox", "events", "promise", "words")
     ),
     "no-message": Topic(
-        "Why didn’t it arrive?",
-        "Work through these five checks in order.",
-        ("log", "happened", "asked", "then", "delivered", "still"),
+        "Why didn’t it arrive?", ("log", "happened", "asked", "then", "delivered", "still")
     ),
-    STATUSES: Topic(
-        "Statuses and reasons",
-        "What each one means, and what to do next.",
-        ("statuses", "webhook-statuses", *ReasonGroup),
-    ),
-    "retry": Topic(
-        "Retry",
-        "Send one delivery or many deliveries again.",
-        ("one", "outcome", "no", "again", "problems", "many"),
-    ),
-    "held": Topic(
-        "On-hold deliveries and when they expire",
-        "What happens to deliveries while a webhook is off.",
-        ("why", "on", "end"),
-    ),
+    STATUSES: Topic("Statuses and reasons", ("statuses", "webhook-statuses", *ReasonGroup)),
+    "retry": Topic("Retry", ("one", "outcome", "no", "again", "problems", "many")),
+    "held": Topic("On-hold deliveries and when they expire", ("why", "on", "end")),
     "receiver": Topic(
-        "For the receiver’s developer",
-        "How to accept deliveries, and how to find out what’s wrong.",
-        ("signature", "answers", "repeats", "checks"),
+        "For the receiver’s developer", ("signature", "answers", "repeats", "checks")
     ),
     "register": Topic(
-        "Assets",
-        "What you can do with an asset.",
-        ("lend", "give", "reserve", "trouble", "stock", "numbers", "import"),
+        "Assets", ("lend", "give", "reserve", "trouble", "stock", "numbers", "import")
     ),
-    "alerts": Topic(
-        "Alerts",
-        "Events triggered by a date or a stock level.",
-        ("kinds", "when", "acknowledge"),
-    ),
+    "alerts": Topic("Alerts", ("kinds", "when", "acknowledge")),
     "running": Topic(
         "Administration",
-        "Users, secret keys, the audit trail, and the system’s health.",
         ("roles", "keys", "signed-in", "audit", "system", "stop", "zones", "trial"),
     ),
 }
@@ -96,14 +70,16 @@ def help_link(name: str, words: str = "", anchor: str = "") -> Markup:
 
 def read(name: str) -> tuple[Markup, list[Entry]]:
     """Render a topic for the signed-in person; return the page's body, and its parts."""
-    url = url_for("help.show", name=name)
-    entries = [Entry("", TOPICS[name].title, TOPICS[name].summary, url)]
+    entries: list[Entry] = []
 
     def record(anchor: str, title: str, body: Markup) -> str:
-        entries.append(Entry(anchor, title, body.striptags(), f"{url}#{anchor}"))
+        url = url_for("help.show", name=name, _anchor=anchor or None)
+        entries.append(Entry(anchor, title, body.striptags(), url))
         return ""
 
-    body = render_template(f"help/topics/{name}.html", record=record, **_figures())
+    body = render_template(
+        f"help/topics/{name}.html", record=record, topic=TOPICS[name], **_figures()
+    )
     return Markup(body), entries  # noqa: S704 - a template's own output
 
 

@@ -159,7 +159,7 @@ def test_a_retry_in_hours_is_not_waited_for(support: Pages) -> None:
 
 @pytest.mark.parametrize(
     ("role", "words"),
-    [("support", "Ask an administrator"), ("admin", "See under System what is running")],
+    [("support", "Ask an administrator"), ("admin", "View System")],
 )
 def test_a_long_wait_says_where_to_look(app: Flask, role: str, words: str) -> None:
     made = make_delivery(due_at=utcnow() - timedelta(seconds=20))

@@ -65,8 +65,8 @@ def test_the_note_about_a_closed_address_asks_for_all_that_is_needed(app: Flask)
         make_delivery(hook, status="held")
     page = visit(app, "support").get(f"/settings/webhooks/{hook.public_id}")
     needed = "Enter the new address that its owner gives, then turn the webhook on again."
-    assert f"What is needed: {needed}" in page.main
-    assert "What is held: 3 deliveries. Each is kept for 30 days, the oldest until" in page.main
+    assert f"Needed: {needed}" in page.main
+    assert "On hold: 3 deliveries. Each is kept for 30 days, the oldest until" in page.main
 
 
 @pytest.mark.both_databases

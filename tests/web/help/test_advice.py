@@ -87,7 +87,7 @@ def test_a_sentence_asks_at_its_beginning_or_in_its_middle(app: Flask) -> None:
 
 def test_the_message_is_plain_lines(app: Flask) -> None:
     context = Context(
-        name="ERP\nWhat is needed: nothing",
+        name="ERP\nNeeded: nothing",
         happened="It refused.",
         since=datetime(2026, 5, 3, 10, 42, tzinfo=UTC),
         path="/deliveries/1",
@@ -95,10 +95,10 @@ def test_the_message_is_plain_lines(app: Flask) -> None:
     with app.test_request_context():
         lines = message_of(context, "Enter the final address.").splitlines()
     assert lines == [
-        "Webhook: ERP What is needed: nothing",
+        "Webhook: ERP Needed: nothing",
         "What happened: It refused.",
         "Since: 3 May 2026, 12:42:00 (Europe/Vienna)",
-        "What is needed: Enter the final address.",
+        "Needed: Enter the final address.",
         f"Link: {app.extensions['settings'].base_url}/deliveries/1",
     ]
 
@@ -126,4 +126,4 @@ def test_who_may_gets_the_link_and_who_may_not_the_message(app: Flask, role: str
     else:
         assert found.sentence == "Ask an administrator (Ada Admin) to edit it."
         assert list(found.links) == []
-        assert found.message == "Webhook: ERP\nWhat is needed: Edit it."
+        assert found.message == "Webhook: ERP\nNeeded: Edit it."

@@ -91,9 +91,9 @@ def is_fit(pages: Pages, advice: Node, role: str, permission: str | None, name: 
     assert "sk an administrator (" in text or "sk support or an administrator (" in text
     (message,) = messages
     assert re.search("Copy a note for (support or )?an administrator", text)
-    for line in (f"Webhook: {name}", "What happened: ", "Since: ", "What is needed: ", "Link: "):
+    for line in (f"Webhook: {name}", "What happened: ", "Since: ", "Needed: ", "Link: "):
         assert line in message
-    assert "Edit the webhook" not in text.replace(message, "")
+    assert "Edit webhook" not in text.replace(message, "")
     assert "then Retry" not in text.replace(message, "")
 
 
@@ -157,7 +157,7 @@ def test_about_a_webhook_that_is_off(app: Flask, role: str, columns: dict[str, A
         assert asks is (role != "admin"), path
         if role != "admin":
             assert "until you turn it on" not in page.main
-            assert "Turn the webhook on" not in page.main.replace("What is needed: Turn", "")
+            assert "Turn the webhook on" not in page.main.replace("Needed: Turn", "")
     if role == "support":
         page = pages.post(f"/deliveries/{made}/retry")
         assert "It can be sent once that is on." in page.main
@@ -170,7 +170,7 @@ def test_about_a_delivery_that_nobody_sends(app: Flask, role: str) -> None:
     page = pages.get(f"/deliveries/{made}")
     offers_only_what_it_may(app, page, role)
     assert ("Ask an administrator (Ada Admin" in page.main) is (role != "admin")
-    assert bool(page.links("See under System what is running")) is (role == "admin")
+    assert bool(page.links("View System")) is (role == "admin")
 
 
 @ROLES

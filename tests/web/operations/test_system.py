@@ -145,7 +145,7 @@ def test_a_delivery_that_waits_for_long_leads_an_administrator_here(app: Flask) 
     delivery, before = make_delivery(), utcnow() - timedelta(minutes=5)
     change(delivery, created_at=before, due_at=before)
     admin, helper = visit(app), visit(app, "support")
-    link = "See under System what is running"
+    link = "View System"
     assert admin.get(f"/deliveries/{delivery}").links(link) == ["/settings/system"]
     page = helper.get(f"/deliveries/{delivery}")
     assert page.links(link) == []
