@@ -70,7 +70,7 @@ def _nothing(_here: World, _url: str) -> None:
 def _waiting(here: World, _url: str) -> None:
     _, slow = here.receiver("--delay", "1")
     make_many([make_webhook(slow, events=OF_OTHERS)], WAITING, utcnow())
-    _make_all(DeliveryStatus.WAITING)
+    _make_all(DeliveryStatus.QUEUED)
 
 
 def _again(here: World, url: str) -> None:

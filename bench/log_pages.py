@@ -72,8 +72,8 @@ def _filters(hooks: list[Hook]) -> dict[str, LogFilter]:
             status=StatusFilter.ATTENTION, webhook=erp, reasons=(Reason.SERVER,)
         ),
         "delivered": LogFilter(status=StatusFilter.DELIVERED),
-        "waiting": LogFilter(status=StatusFilter.WAITING),
-        "held (there is none)": LogFilter(status=StatusFilter.HELD),
+        "queued": LogFilter(status=StatusFilter.QUEUED),
+        "held (there is none)": LogFilter(status=StatusFilter.ON_HOLD),
         "one event": LogFilter(event=EventName.UPDATED),
         "a group of reasons": LogFilter(reasons=(Reason.SERVER, Reason.DNS)),
         "one code": LogFilter(codes=(500, 500)),

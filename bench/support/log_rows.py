@@ -43,7 +43,7 @@ DELIVERIES = """INSERT INTO deliveries
     CASE WHEN i > :rows - :rows / {backlog} THEN {busy} WHEN i < :rows / 1000 THEN {quiet}
       ELSE 1 + i % {hooks} END,
     CASE WHEN i % 3 = 0 THEN 'asset.created' ELSE 'asset.updated' END, 1 + i % {assets},
-    CASE WHEN i > :rows - :rows / {backlog} THEN 'waiting' WHEN i % 20 = 0 THEN 'failed'
+    CASE WHEN i > :rows - :rows / {backlog} THEN 'queued' WHEN i % 20 = 0 THEN 'failed'
       ELSE 'delivered' END,
     2, {at}, 1, 1,
     CASE WHEN i % 40 = 0 THEN 'server' WHEN i % 20 = 0 THEN 'dns' END,

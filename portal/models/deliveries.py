@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     and_,
+    case,
     exists,
     literal_column,
     text,
@@ -25,21 +26,31 @@ from portal.lib.ids import public_id
 
 
 class DeliveryStatus(StrEnum):
-    """Stored statuses. Sending is never stored: it is waiting or retrying with a live `Lease`."""
+    """Statuses, as they are stored and as people see them.
 
-    WAITING = "waiting"
+    Queued and Retrying are open: what is to be sent is Retrying once an attempt has failed, also
+    while a person's Retry of a failed one is open. A resend of what has arrived is Queued.
+    """
+
+    QUEUED = "queued"
     RETRYING = "retrying"
+    ON_HOLD = "on_hold"
     DELIVERED = "delivered"
     FAILED = "failed"
-    STOPPED = "stopped"
-    HELD = "held"
+    DISMISSED = "dismissed"
 
 
-OPEN = (DeliveryStatus.WAITING, DeliveryStatus.RETRYING)
+# As they were called before 0101: in addresses that people kept, and in the audit trail.
+EARLIER_STATUSES: Final = {
+    "waiting": DeliveryStatus.QUEUED,
+    "held": DeliveryStatus.ON_HOLD,
+    "stopped": DeliveryStatus.DISMISSED,
+}
+OPEN = (DeliveryStatus.QUEUED, DeliveryStatus.RETRYING)
 
 # The predicate of the partial indexes. A query says the same literally (`is_open`), so that both
 # databases see that its rows are the index's.
-IS_OPEN = "status IN ('waiting', 'retrying')"
+IS_OPEN = "status IN ('queued', 'retrying')"
 # The same for what failed for good, tests apart.
 IS_FAILURE = "status = 'failed' AND priority <> 0"
 # And for an attempt that failed.
@@ -104,7 +115,7 @@ class Delivery(Base):
     webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id"))
     event: Mapped[str] = mapped_column(String(40))
     asset_id: Mapped[int | None]
-    status: Mapped[str] = mapped_column(String(10), default=DeliveryStatus.WAITING)
+    status: Mapped[str] = mapped_column(String(10), default=DeliveryStatus.QUEUED)
     priority: Mapped[int] = mapped_column(default=Priority.NORMAL)
     due_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0)
@@ -160,7 +171,7 @@ class Delivery(Base):
 
 
 def is_open(column: Any = Delivery.status) -> ColumnElement[bool]:
-    """Waiting or retrying, written literally as in the partial index."""
+    """Queued or retrying, written literally as in the partial index."""
     words: ColumnElement[bool] = column.in_([literal_column(f"'{status}'") for status in OPEN])
     return words
 
@@ -263,6 +274,22 @@ class Attempt(Base):
 def is_failed_attempt() -> ColumnElement[bool]:
     """It failed, written literally as in the partial index."""
     return Attempt.outcome == literal_column("'failed'")
+
+
+def reopened() -> ColumnElement[str]:
+    """The status of a delivery that is to be sent after it had come to rest: Retrying where it has
+    failed; what had arrived is sent anew."""
+    status: ColumnElement[str] = Delivery.status.expression
+    has_failed = exists().where(Attempt.delivery_id == Delivery.id, is_failed_attempt())
+    return case(
+        (status == DeliveryStatus.DELIVERED, str(DeliveryStatus.QUEUED)),
+        (
+            status.in_((DeliveryStatus.RETRYING, DeliveryStatus.FAILED)),
+            str(DeliveryStatus.RETRYING),
+        ),
+        (has_failed, str(DeliveryStatus.RETRYING)),
+        else_=str(DeliveryStatus.QUEUED),
+    )
 
 
 class AttemptBody(Base):

@@ -101,7 +101,7 @@ def test_a_retry_that_is_refused_in_its_row_says_why(page: Page, app: Flask, por
     made = make_delivery(status="failed", tries=10, reason="refused")
     sign_in(page, app, portal)
     page.goto(f"{portal}/deliveries?status=failed")
-    change(made, status="waiting")
+    change(made, status="queued")
     page.get_by_role("button", name="Retry").click()
     expect(page.locator(".flashes .notice")).to_contain_text("already waiting to be sent")
 
@@ -126,7 +126,7 @@ def test_retry_and_stop_work_without_scripts(plain_page: Page, app: Flask, porta
     expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Waiting to be sent since")
     plain_page.get_by_role("link", name="Refresh").click()
     expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Waiting to be sent since")
-    assert stored(made)["status"] == "waiting"
+    assert stored(made)["status"] == "queued"
     plain_page.get_by_role("row").nth(1).get_by_role("link", name="Asset created").click()
     expect(plain_page.get_by_role("link", name="Refresh this page")).to_be_visible()
     plain_page.get_by_role("button", name="Stop").click()
@@ -136,7 +136,7 @@ def test_retry_and_stop_work_without_scripts(plain_page: Page, app: Flask, porta
 def test_a_button_that_is_pressed_while_the_page_is_followed_is_clicked(
     page: Page, app: Flask, portal: str
 ) -> None:
-    waiting = make_delivery(make_webhook(), status="waiting")
+    waiting = make_delivery(make_webhook(), status="queued")
     sign_in(page, app, portal, role="admin")
     page.goto(f"{portal}/deliveries/{waiting}")
     button = page.get_by_role("button", name="Stop")
@@ -155,7 +155,7 @@ def test_a_button_that_is_pressed_while_the_page_is_followed_is_clicked(
 
 
 def test_what_has_not_changed_is_not_replaced(page: Page, app: Flask, portal: str) -> None:
-    waiting = make_delivery(make_webhook(), status="waiting")
+    waiting = make_delivery(make_webhook(), status="queued")
     sign_in(page, app, portal, role="admin")
     page.goto(f"{portal}/deliveries/{waiting}")
     for _ in range(2):

@@ -202,7 +202,7 @@ def test_on_a_telephone_lists_of_many_are_two_lines_a_row(
     off = make_webhook(state="off", off_reason="person", off_at=utcnow())
     for number in range(4):
         make_staff(f"Person {number}")
-        make_delivery(off, status="held", asset_tag=f"LAP-{number:04}", asset_name=LONG)
+        make_delivery(off, status="on_hold", asset_tag=f"LAP-{number:04}", asset_name=LONG)
     make_category()
     sign_in(page, app, portal)
     page.set_viewport_size(TELEPHONE)

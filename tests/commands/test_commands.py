@@ -128,7 +128,7 @@ def test_a_dry_prune_counts_what_a_prune_then_removes(app: Flask) -> None:
     gone = make_webhook(deleted_at=then)
     old = {"created_at": then, "finished_at": then, "occurred_at": then}
     make_delivery(gone, status="delivered", **old)
-    make_delivery(status="held", created_at=then)
+    make_delivery(status="on_hold", created_at=then)
     make_delivery(status="delivered")
     before = retention.count()
     assert before["deliveries removed"] == before["held deliveries stopped"] == 1

@@ -24,7 +24,7 @@ def test_it_hands_over_what_failed_lately_and_nothing_else(app: Flask) -> None:
     assert "1  Payroll" in answer.output
     assert "/batches/" in answer.output
     run_tasks()
-    assert (stored(failed)["status"], stored(failed)["prior_status"]) == ("waiting", "failed")
+    assert (stored(failed)["status"], stored(failed)["prior_status"]) == ("retrying", "failed")
     assert stored(failed)["requested_by"] == "A command on the server"
     assert stored(old)["status"] == "failed"
     assert stored(arrived)["status"] == "delivered"

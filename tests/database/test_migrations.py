@@ -18,6 +18,34 @@ from tests.conftest import ENVIRONMENT
 
 pytestmark = pytest.mark.both_databases
 
+NOW = "2026-01-01 12:00:00.000000"
+WEBHOOK_OF_0100 = """INSERT INTO webhooks
+  (id, public_id, kind, name, url, url_is_secret, state, secret_hint, in_order, throttled,
+   backoff_seconds, failures_in_row, version, created_at, updated_at)
+  VALUES (1, '00000000000000000000000000000001', 'http', 'ERP', 'https://example.com', :no,
+   'active', '', :no, :no, 0, 0, 1, :now, :now)"""
+EVENT_OF_0100 = """INSERT INTO events
+  (id, public_id, event, asset_tag, asset_name, occurred_at, body, is_test)
+  VALUES (:id, :uuid, 'asset.created', '', '', :now, '{}', :no)"""
+DELIVERY_OF_0100 = """INSERT INTO deliveries
+  (id, public_id, event_id, webhook_id, event, status, priority, due_at, tries, attempts,
+   prior_status, created_at)
+  VALUES (:id, :uuid, :id, 1, 'asset.created', :status, 2, :now, 1, 1, :prior, :now)"""
+ATTEMPT_OF_0100 = """INSERT INTO attempts (delivery_id, number, kind, url, outcome, started_at)
+  VALUES (:id, 1, 'scheduled', 'https://example.com', :outcome, :now)"""
+# By its status before 0101, whether an attempt failed, and its earlier status: then, and after the
+# way back.
+STATUSES = {
+    ("waiting", False, None): ("queued", "waiting"),
+    ("waiting", True, "failed"): ("retrying", "waiting"),
+    ("waiting", True, "delivered"): ("queued", "waiting"),
+    ("retrying", True, None): ("retrying", "retrying"),
+    ("held", True, None): ("on_hold", "held"),
+    ("stopped", False, None): ("dismissed", "stopped"),
+    ("failed", True, None): ("failed", "failed"),
+    ("delivered", False, None): ("delivered", "delivered"),
+}
+
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def blank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
@@ -60,6 +88,28 @@ def test_down_leaves_nothing_and_up_again_gives_the_same_schema(blank: Flask) ->
         assert set(inspect(connection).get_table_names()) == {"alembic_version"}
     upgrade()
     assert schema() == before
+
+
+def test_statuses_are_called_what_people_see_and_there_is_a_way_back(blank: Flask) -> None:
+    upgrade(revision="0100")
+    with writing() as current:
+        current.execute(text(WEBHOOK_OF_0100), {"now": NOW, "no": False})
+        for number, (status, has_failed, prior) in enumerate(STATUSES, 1):
+            given = {"id": number, "uuid": f"{number:032x}", "now": NOW, "no": False}
+            current.execute(text(EVENT_OF_0100), given)
+            current.execute(text(DELIVERY_OF_0100), given | {"status": status, "prior": prior})
+            outcome = "failed" if has_failed else "interrupted"
+            current.execute(text(ATTEMPT_OF_0100), given | {"outcome": outcome})
+    found = []
+    for step, revision in ((upgrade, "0101"), (downgrade, "0100")):
+        db.session.remove()
+        step(revision=revision)
+        rows = db.session.execute(text("SELECT status, prior_status FROM deliveries ORDER BY id"))
+        found.append([tuple(row) for row in rows])
+    priors = [prior for _, _, prior in STATUSES]
+    for number, rows_then in enumerate(found):
+        statuses = [after[number] for after in STATUSES.values()]
+        assert rows_then == list(zip(statuses, priors, strict=True))
 
 
 def test_a_database_from_before_the_release_is_left_as_it_is(

@@ -108,7 +108,7 @@ def retire_webhooks() -> None:
     db.session.rollback()
     with writing() as current:
         current.execute(update(Webhook).values(deleted_at=utcnow(), url=NOBODY))
-        stopped = {"status": DeliveryStatus.STOPPED}
+        stopped = {"status": DeliveryStatus.DISMISSED}
         current.execute(update(Delivery).where(is_open()).values(stopped))
         current.execute(delete(Lease))
 

@@ -74,7 +74,7 @@ def test_of_an_event_with_many_deliveries_the_newest_ten_are_shown() -> None:
     row_id, its_id = event.id, event.public_id
     hooks = [make_webhook(state="off").id for _ in range(11)]
     with writing() as current:
-        shared = {"event_id": row_id, "event": "asset.created", "status": "held"}
+        shared = {"event_id": row_id, "event": "asset.created", "status": "on_hold"}
         rows = [
             {**shared, "public_id": public_id(), "webhook_id": hook, "asset_id": 1}
             for hook in hooks

@@ -12,7 +12,7 @@ from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Leas
 from portal.services.core.unit_of_work import database_time, writing
 from tests.support.factories import Hook, make_webhook
 
-FINAL = ("delivered", "failed", "stopped")
+FINAL = ("delivered", "failed", "dismissed")
 BODY = b'{"event":"asset.created","asset_id":7,"data":{"note":"caf\xc3\xa9"}}'
 
 
@@ -119,7 +119,7 @@ def make_many(webhooks: Iterable[Hook], count: int, since: datetime) -> None:
     """`count` deliveries, a second apart, in turn over webhooks, events, statuses and assets."""
     hooks = list(webhooks)
     events = ("asset.created", "asset.updated", "asset.deleted")
-    statuses = ("delivered",) * 17 + ("failed", "retrying", "held")
+    statuses = ("delivered",) * 17 + ("failed", "retrying", "on_hold")
     reasons = (None,) * 8 + ("server",) * 6 + ("dns",) * 6
     codes = (200,) * 8 + (500,) * 6 + (None,) * 6
     now = utcnow()

@@ -46,6 +46,7 @@ from portal.models.deliveries import (
     Priority,
     RowOutcome,
     has_no_live_lease,
+    reopened,
 )
 from portal.models.people import User
 from portal.models.tasks import Task, TaskState
@@ -324,7 +325,7 @@ def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
     )
     ids = current.execute(statement).scalars().all()
     locked = (
-        select(Delivery.id, Delivery.status, Delivery.priority)
+        select(Delivery.id, Delivery.status, Delivery.priority, Delivery.prior_status)
         .where(Delivery.id.in_(ids))
         .order_by(Delivery.id)
         .with_for_update()
@@ -353,6 +354,7 @@ def _why_not(webhook: AnyRow, row: AnyRow, status: ShownStatus, task: Task) -> s
         webhook_name=webhook.name,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,
         is_webhook_deleted=webhook.deleted_at is not None,
+        is_manual=row.prior_status is not None,
     )
     return why_not_retry(eligibility, again=bool(task.params.get("again"))) or ""
 
@@ -367,7 +369,7 @@ def _make_due(current: Session, task: Task, ids: Sequence[int], now: datetime) -
         .values(
             prior_status=Delivery.status,
             prior_due_at=Delivery.due_at,
-            status=DeliveryStatus.WAITING,
+            status=reopened(),
             due_at=now,
             priority=Priority.BULK,
             requested_by=sender(task).name,

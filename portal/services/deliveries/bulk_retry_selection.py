@@ -33,9 +33,9 @@ class Skip(StrEnum):
     """Why a delivery is left out of a bulk retry."""
 
     ARRIVED = "arrived"
-    WAITING = "waiting"
+    QUEUED = "queued"
     SENDING = "sending"
-    HELD = "held"
+    ON_HOLD = "on_hold"
     TAKEN = "taken"
     TEST = "test"
     OFF = "off"
@@ -108,6 +108,8 @@ def why_skipped(row: LogRow, again: bool) -> Skip | None:
         return Skip.TEST
     if row.unpaused not in (*RETRYABLE, ShownStatus.DELIVERED):
         return Skip(row.unpaused)
+    if row.is_manual:
+        return Skip.QUEUED
     if not row.is_webhook_active:
         return Skip.OFF
     return Skip.ARRIVED if row.status is ShownStatus.DELIVERED and not again else None

@@ -212,6 +212,7 @@ class DeliveryDetail:
             webhook_name=self.webhook_name,
             is_webhook_off=self.is_webhook_off,
             is_webhook_deleted=self.is_webhook_deleted,
+            is_manual=self.is_manual,
             is_sending_stopped=self.stop is not None,
         )
 
@@ -240,19 +241,19 @@ class DeliveryDetail:
     def comes_to_rest(self) -> bool:
         """Tell whether its webhook is off or deleted, and it is still to be held or stopped."""
         is_off = self.is_webhook_off and not self.is_test
-        is_open = self.unpaused in (ShownStatus.WAITING, ShownStatus.RETRYING)
+        is_open = self.unpaused in (ShownStatus.QUEUED, ShownStatus.RETRYING)
         return is_open and (is_off or self.is_webhook_deleted)
 
     @property
     def waits_for_start(self) -> bool:
         """Return whether it goes once a person starts sending again."""
-        waits = self.status in (ShownStatus.WAITING, ShownStatus.RETRYING, ShownStatus.PAUSED)
+        waits = self.status in (ShownStatus.QUEUED, ShownStatus.RETRYING, ShownStatus.PAUSED)
         return self.stop is not None and waits and not self.comes_to_rest
 
     @property
     def waits_for_connection(self) -> bool:
         """Return whether it is due, and goes once its host can be connected to."""
-        waits = self.status in (ShownStatus.WAITING, ShownStatus.RETRYING)
+        waits = self.status in (ShownStatus.QUEUED, ShownStatus.RETRYING)
         is_due = self.due_at <= self.now and not (self.comes_to_rest or self.waits_for_start)
         return self.offline is not None and waits and is_due
 
@@ -387,7 +388,8 @@ class Delay(StrEnum):
 
 def find_delay(delivery: DeliveryDetail) -> Delay | None:
     """Return what holds up a delivery that waits longer than `SLOW`; None for any other."""
-    is_waiting = delivery.status is ShownStatus.WAITING and not delivery.comes_to_rest
+    is_open = delivery.status in (ShownStatus.QUEUED, ShownStatus.RETRYING)
+    is_waiting = is_open and not delivery.comes_to_rest
     is_explained = delivery.stop or delivery.waits_for_connection
     if not is_waiting or is_explained or delivery.now - delivery.due_at <= SLOW:
         return None

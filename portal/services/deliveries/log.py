@@ -46,7 +46,7 @@ from portal.services.outbox.due import (
     shown_status,
 )
 
-RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPED)
+RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.DISMISSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,8 @@ class LogRow:
     `unpaused`: what the status would be without the pause, and what verbs go by. `sent`: how many
     of the attempts may have reached the receiver. `next_try_at`: while it is open
     and waits for no older one, which `waits_behind` says of a webhook that wants them in order.
-    `finished_at`: when it arrived, failed for good, or was stopped; None while it is tried.
+    `is_manual`: a person's Retry of it is open.
+    `finished_at`: when it arrived, failed for good, or was dismissed; None while it is tried.
     `failure`: of a filter by time of failure, the last attempt that failed in it. `said`: of a
     filter by answer, the newest that fits.
     """
@@ -77,6 +78,7 @@ class LogRow:
     unpaused: ShownStatus
     paused_for: PausedFor | None
     is_test: bool
+    is_manual: bool
     reason: str | None
     code: int | None
     tries: int
@@ -92,7 +94,8 @@ class LogRow:
     @property
     def is_retryable(self) -> bool:
         """Return whether Retry can be pressed right here, without a question first."""
-        return self.unpaused in RETRYABLE and self.is_webhook_active and not self.is_test
+        is_usual = self.is_webhook_active and not (self.is_test or self.is_manual)
+        return self.unpaused in RETRYABLE and is_usual
 
 
 def rows_of(
@@ -156,6 +159,7 @@ def _row(
         unpaused=status,
         paused_for=waits_for,
         is_test=row.priority == Priority.TEST,
+        is_manual=row.prior_status is not None,
         reason=row.reason,
         code=row.code,
         tries=row.tries + (row.leased_kind == AttemptKind.SCHEDULED),
@@ -341,7 +345,7 @@ def find_neighbours(
 
 
 # What a pause takes from two of them, and gives to the third.
-PAUSABLE: Final = (StatusFilter.WAITING, StatusFilter.RETRYING, StatusFilter.PAUSED)
+PAUSABLE: Final = (StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.PAUSED)
 
 
 def count_of_webhook(current: Session, status: StatusFilter, webhook: UUID, now: datetime) -> int:

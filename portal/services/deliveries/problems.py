@@ -230,7 +230,7 @@ def _open(current: Session, now: datetime, webhook_id: int | None) -> Iterator[G
 
 def _counted(current: Session, statement: Select[Any], given: dict[str, Any]) -> Iterator[Group]:
     for row in current.execute(statement, given):
-        yield _group(row.webhook_id, row.reason, row, due_at=row.due_at)
+        yield _group(row.webhook_id, row.reason, row, waiting=row.handed, due_at=row.due_at)
 
 
 # Built once: building one costs more than running it.
@@ -247,21 +247,29 @@ def _retrying(*, of_one: bool) -> Select[Any]:
 @cache
 def _waiting() -> Select[Any]:
     """Return what is about to be sent once its receiver is not backing off any more."""
-    status = Delivery.status == DeliveryStatus.WAITING
+    status = Delivery.status == DeliveryStatus.QUEUED
     return _by_reason(Delivery.webhook_id == WEBHOOK, status, wants_attention(NOW))
 
 
 def _by_reason(*conditions: ColumnElement[bool]) -> Select[Any]:
     """By webhook and reason, of at most `MOST` rows, the newest of those in one status."""
     newest = (
-        select(Delivery.id, Delivery.code, Delivery.webhook_id, Delivery.reason, Delivery.due_at)
+        select(
+            Delivery.id,
+            Delivery.code,
+            Delivery.webhook_id,
+            Delivery.reason,
+            Delivery.due_at,
+            Delivery.prior_status,
+        )
         .where(*conditions)
         .order_by(Delivery.status.desc(), Delivery.id.desc())
         .limit(MOST)
         .subquery()
     )
     due = func.min(newest.c.due_at).label("due_at")
-    grouped = select(newest.c.webhook_id, newest.c.reason, *_tally(newest), due)
+    handed = func.count(newest.c.prior_status).label("handed")
+    grouped = select(newest.c.webhook_id, newest.c.reason, *_tally(newest), due, handed)
     return grouped.group_by(newest.c.webhook_id, newest.c.reason)
 
 

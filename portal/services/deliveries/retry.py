@@ -12,7 +12,14 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import BatchRow, Delivery, DeliveryStatus, Priority, RowOutcome
+from portal.models.deliveries import (
+    BatchRow,
+    Delivery,
+    DeliveryStatus,
+    Priority,
+    RowOutcome,
+    reopened,
+)
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services import audit
@@ -29,19 +36,20 @@ ARRIVED: Final = "This has already arrived. Use Send again if the receiver needs
 KEPT: Final = (
     "This is still held, although its webhook is on. The webhook's page sends or discards it."
 )
+ASKED_FOR: Final = "This is already waiting to be sent. Its result will show here."
 _NOT_RETRYABLE: Final = {
-    ShownStatus.WAITING: "This is already waiting to be sent. Its result will show here.",
+    ShownStatus.QUEUED: ASKED_FOR,
     ShownStatus.SENDING: "This is being sent now. Wait for the result.",
-    ShownStatus.HELD: "This is held because its webhook is off. It can be sent once that is on.",
+    ShownStatus.ON_HOLD: "This is held because its webhook is off. It can be sent once that is on.",
 }
 _NOT_STOPPABLE: Final = {
     ShownStatus.SENDING: "This is being sent now, and cannot be stopped halfway. Wait for the"
     " result.",
-    ShownStatus.HELD: "This is held, so nothing is being sent. It is decided about when the webhook"
-    " is turned on.",
+    ShownStatus.ON_HOLD: "This is held, so nothing is being sent. It is decided about when the"
+    " webhook is turned on.",
     ShownStatus.DELIVERED: "This has already arrived, so there is nothing to stop.",
     ShownStatus.FAILED: "This is not sent any more, so there is nothing to stop.",
-    ShownStatus.STOPPED: "This is already stopped.",
+    ShownStatus.DISMISSED: "This is already stopped.",
 }
 
 
@@ -53,8 +61,8 @@ class AlreadyArrived(Refusal):
 class RetryEligibility:
     """The facts that decide whether a delivery may be retried or stopped.
 
-    `is_sending_stopped`: to all webhooks, by a person. A bulk retry that runs does not ask: what
-    it hands over waits like everything else.
+    `is_manual`: a person's Retry of it is open. `is_sending_stopped`: to all webhooks, by a person.
+    A bulk retry that runs does not ask: what it hands over waits like everything else.
     """
 
     status: ShownStatus
@@ -62,6 +70,7 @@ class RetryEligibility:
     webhook_name: str
     is_webhook_off: bool
     is_webhook_deleted: bool
+    is_manual: bool = False
     is_sending_stopped: bool = False
 
 
@@ -71,10 +80,12 @@ def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
         return "This is a test. Press Test webhook again to send a new one."
     if at.is_webhook_deleted:
         return f"The webhook “{at.webhook_name}” was deleted, so nothing can be sent to it."
-    if at.status is ShownStatus.HELD and not at.is_webhook_off:
+    if at.status is ShownStatus.ON_HOLD and not at.is_webhook_off:
         return KEPT
     if at.status in _NOT_RETRYABLE:
         return _NOT_RETRYABLE[at.status]
+    if at.is_manual:
+        return ASKED_FOR
     if at.is_webhook_off:
         return f"The webhook “{at.webhook_name}” is off. Retry once it is on."
     if at.is_sending_stopped:
@@ -103,8 +114,9 @@ def retry(actor: Actor, public_id: UUID, *, seen: int | None = None, again: bool
         if seen is not None and seen != delivery.attempts:
             raise Refusal(STALE)
         before = delivery.status
+        status = current.scalars(select(reopened()).where(Delivery.id == delivery.id)).one()
         delivery.prior_status, delivery.prior_due_at = before, delivery.due_at
-        delivery.status, delivery.due_at = DeliveryStatus.WAITING, now
+        delivery.status, delivery.due_at = status, now
         delivery.priority, delivery.requested_by = Priority.INTERACTIVE, actor.name
         _record(current, actor, delivery, "delivery.retried", before)
         notify(current)
@@ -123,12 +135,12 @@ def stop(actor: Actor, public_id: UUID) -> bool:
         before = delivery.status
         was_retry = delivery.prior_status is not None
         if was_retry:
-            delivery.status = delivery.prior_status or DeliveryStatus.STOPPED
+            delivery.status = delivery.prior_status or DeliveryStatus.DISMISSED
             delivery.due_at = delivery.prior_due_at or delivery.due_at
             delivery.priority = Priority.NORMAL
             delivery.prior_status = delivery.prior_due_at = delivery.requested_by = None
         else:
-            delivery.status = DeliveryStatus.STOPPED
+            delivery.status = DeliveryStatus.DISMISSED
             delivery.stopped_by = actor.name
             delivery.finished_at = database_time(current)
         _record(current, actor, delivery, "delivery.stopped", before)
@@ -166,6 +178,7 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
         webhook_name=webhook.name,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,
         is_webhook_deleted=webhook.deleted_at is not None,
+        is_manual=delivery.prior_status is not None,
         is_sending_stopped=find_stop() is not None,
     )
 
@@ -234,8 +247,7 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
         is_undismissed(Delivery),
         is_unmarked(Delivery),
     )
-    # Failed or retried, it waits for its turn; waiting itself, it is handed over.
-    is_handed = Delivery.status == DeliveryStatus.WAITING
+    is_handed = Delivery.prior_status.is_not(None)  # the others wait for their turn
     rows = current.execute(
         select(Webhook.public_id, Delivery.reason, rows_left.c.task_id, is_handed, func.count())
         .select_from(rows_left)

@@ -14,6 +14,7 @@ from portal.database.engine import UtcDateTime
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
 from portal.models.deliveries import (
+    EARLIER_STATUSES,
     OPEN,
     Delivery,
     DeliveryStatus,
@@ -42,15 +43,27 @@ class StatusFilter(StrEnum):
     """
 
     ATTENTION = "attention"
-    WAITING = "waiting"
+    QUEUED = "queued"
     SENDING = "sending"
     DELIVERED = "delivered"
     RETRYING = "retrying"
     FAILED = "failed"
     PAUSED = "paused"
     STOPPED = "stopped"
-    HELD = "held"
+    ON_HOLD = "on_hold"
     DISMISSED = "dismissed"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "StatusFilter | None":
+        """Read what addresses, and bulk retries that are under way, called a status earlier."""
+        today = EARLIER_STATUSES.get(str(value))
+        return cls(today) if today else None
+
+
+def filter_of(status: DeliveryStatus) -> StatusFilter:
+    """Return what the log is narrowed to by this stored status."""
+    is_dismissed = status is DeliveryStatus.DISMISSED
+    return StatusFilter.STOPPED if is_dismissed else StatusFilter(status)
 
 
 class FailedBetween(NamedTuple):
@@ -110,7 +123,7 @@ def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
 def to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Stored:
     """Return where what needs attention is found. What waits does so only while a receiver is
     backing off: else it may be a million that nobody has to look at."""
-    waits = (DeliveryStatus.WAITING,) if paused_webhooks(current, now, webhook_id) else ()
+    waits = (DeliveryStatus.QUEUED,) if paused_webhooks(current, now, webhook_id) else ()
     return (DeliveryStatus.FAILED, *waits, DeliveryStatus.RETRYING)
 
 
@@ -130,8 +143,10 @@ def stored_as(
         case StatusFilter.SENDING:
             leased = select(Lease.delivery_id).where(Lease.until > now)
             return None, [Delivery.id.in_(leased), is_open()]
-        case StatusFilter.WAITING | StatusFilter.RETRYING:
+        case StatusFilter.QUEUED | StatusFilter.RETRYING:
             return DeliveryStatus(status), [nobody_sends(now), not_(is_paused(now))]
+        case StatusFilter.STOPPED:
+            return DeliveryStatus.DISMISSED, []
         case _:
             return DeliveryStatus(status), []
 
@@ -148,7 +163,9 @@ def wants_attention(now: datetime) -> ColumnElement[bool]:
     """
     # What failed at a receiver that is backing off is the reason why others wait there.
     enough = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, is_where_nothing_arrives(now))
-    failing = and_(Delivery.status == DeliveryStatus.RETRYING, enough, not_(is_behind()))
+    is_retried = Delivery.status == DeliveryStatus.RETRYING
+    # A person's Retry of it says by itself what comes of it.
+    failing = and_(is_retried, Delivery.prior_status.is_(None), enough, not_(is_behind()))
     open_ones = and_(nobody_sends(now), or_(is_backing_off(now), failing))
     failed = Delivery.status == DeliveryStatus.FAILED
     return and_(Delivery.priority != Priority.TEST, or_(failed, open_ones))

@@ -199,7 +199,9 @@ def find_unwanted(connection: Connection) -> list[int]:
         .join(walk, walk.c.id == Webhook.id)
         .where(or_(Webhook.state != WebhookState.ACTIVE, Webhook.deleted_at.is_not(None)))
     )
-    held = exists().where(Delivery.webhook_id == Webhook.id, Delivery.status == DeliveryStatus.HELD)
+    held = exists().where(
+        Delivery.webhook_id == Webhook.id, Delivery.status == DeliveryStatus.ON_HOLD
+    )
     of_deleted = connection.execute(select(Webhook.id).where(Webhook.deleted_at.is_not(None), held))
     return sorted({*rows.scalars(), *of_deleted.scalars()})
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     delete,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -647,6 +648,7 @@ def write_late_attempt(connection: Connection, result: Result) -> bool:
         if attempt.outcome != AttemptOutcome.INTERRUPTED or attempt.finished_at is not None:
             return False
         complete(connection, result, attempt.id)
+        _note_failure(connection, result)
         # Its lease ran out. One that failed is due at once already.
         is_last = delivery.attempts == attempt.number and result.outcome.reason is None
         return is_last and _is_free(connection, result, delivery)
@@ -654,8 +656,20 @@ def write_late_attempt(connection: Connection, result: Result) -> bool:
     write_attempts(connection, [(result, number)])
     counted = update(Delivery).where(Delivery.id == claim.delivery_id)
     connection.execute(counted.values(attempts=number))
+    _note_failure(connection, result)
     # Its lease went with a crash of the database.
     return number == claim.number and _is_free(connection, result, delivery)
+
+
+def _note_failure(connection: Connection, result: Result) -> None:
+    """A queued delivery is Retrying once an attempt has failed, also when that is heard late; but
+    for what had arrived before and is sent again."""
+    if result.outcome.reason is None:
+        return
+    is_new = or_(Delivery.prior_status.is_(None), Delivery.prior_status != DeliveryStatus.DELIVERED)
+    is_queued = Delivery.status == DeliveryStatus.QUEUED
+    of_it = update(Delivery).where(Delivery.id == result.claim.delivery_id, is_queued, is_new)
+    connection.execute(of_it.values(status=DeliveryStatus.RETRYING))
 
 
 def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:

@@ -138,7 +138,7 @@ def read_backlog() -> Backlog:
     """Return how things stand now. Reads only, and never the whole backlog."""
     current = session()
     return Backlog(
-        waiting=_stored(current, DeliveryStatus.WAITING),
+        waiting=_stored(current, DeliveryStatus.QUEUED),
         retrying=_stored(current, DeliveryStatus.RETRYING),
         oldest_due_at=_oldest_due(current, database_time(current)),
     )

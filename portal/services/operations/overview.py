@@ -45,7 +45,7 @@ def overview() -> Overview:
         problems=tuple(find_problems()),
         retrying=log_pages.count(StatusFilter.RETRYING),
         paused=log_pages.count(StatusFilter.PAUSED),
-        held=log_pages.count(StatusFilter.HELD),
+        held=log_pages.count(StatusFilter.ON_HOLD),
         has_deliveries=_has_deliveries(),
     )
 

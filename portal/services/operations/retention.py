@@ -38,7 +38,7 @@ from portal.services.webhooks.inbox import KEPT_FOR
 from portal.services.webhooks.secrets import forget_replaced
 
 BATCH: Final = 200
-FINAL: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.STOPPED)
+FINAL: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.DISMISSED)
 KEPT_TOO_LONG: Final = "Asset register, kept {time} while off"
 WINDOW: Final = 1000  # events that are looked through at once
 # An event that is just being stored may still mean to refer to a webhook that was deleted.
@@ -126,7 +126,7 @@ def _stop_held(before: datetime, after: Place) -> tuple[int, Place | None]:
         ids, last = _locked(current, before, _is_held_too_long(before), after)
         by = KEPT_TOO_LONG.format(time=in_words(settings().retention_days * DAY))
         values = {
-            "status": DeliveryStatus.STOPPED,
+            "status": DeliveryStatus.DISMISSED,
             "stopped_by": by,
             "finished_at": database_time(current),
             "reason": Reason.WEBHOOK_OFF,
@@ -220,7 +220,7 @@ def _before() -> datetime:
 def _is_held_too_long(before: datetime) -> ColumnElement[bool]:
     """It was being tried, perhaps for days, before its webhook was turned off: that is not held."""
     off_since = exists().where(Webhook.id == Delivery.webhook_id, Webhook.off_at >= before)
-    return and_(_stored() == DeliveryStatus.HELD, Delivery.created_at < before, ~off_since)
+    return and_(_stored() == DeliveryStatus.ON_HOLD, Delivery.created_at < before, ~off_since)
 
 
 def _is_over(before: datetime) -> ColumnElement[bool]:

@@ -55,13 +55,13 @@ class ShownStatus(StrEnum):
     """The status that a person sees. Two are never stored, both open: Sending, with a live lease,
     and Paused, when something else than its own time holds it up (`next_try`)."""
 
-    WAITING = "waiting"
+    QUEUED = "queued"
     SENDING = "sending"
     DELIVERED = "delivered"
     RETRYING = "retrying"
     FAILED = "failed"
-    STOPPED = "stopped"
-    HELD = "held"
+    DISMISSED = "dismissed"
+    ON_HOLD = "on_hold"
     PAUSED = "paused"
 
 
@@ -299,7 +299,7 @@ def paused_for(
     status: ShownStatus, due_at: datetime, pause: datetime | None, *, is_behind: bool
 ) -> PausedFor | None:
     """Return what holds up a delivery beyond its own time. `pause`: as `paused_until` says."""
-    if status not in (ShownStatus.WAITING, ShownStatus.RETRYING):
+    if status not in (ShownStatus.QUEUED, ShownStatus.RETRYING):
         return None
     if is_behind:
         return PausedFor.ORDER

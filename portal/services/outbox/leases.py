@@ -311,8 +311,9 @@ def open_delivery_of(row: AnyRow) -> OpenDelivery:
 def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[str, Any]:
     """The new values of status, due time and what belongs to a person's extra attempt.
 
-    Always the same keys, so that many rows go into one statement.
+    Always the same keys, so that many rows go into one statement. A `Repeat` changes none.
     """
+    assert not isinstance(decision, Repeat)  # noqa: S101 -- whoever decides so leaves it as it is
     values: dict[str, Any] = {
         "status": DeliveryStatus.FAILED,
         "due_at": delivery.due_at,
@@ -335,24 +336,14 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
                 "stopped_by": delivery.stopped_by,
                 "finished_at": None if delivery.prior_status in OPEN else now,
             }
-        case Repeat():
-            values |= {
-                "status": DeliveryStatus.WAITING,
-                "due_at": now,
-                "priority": delivery.priority,
-                "prior_status": delivery.prior_status,
-                "prior_due_at": delivery.prior_due_at,
-                "requested_by": delivery.requested_by,
-                "finished_at": None,
-            }
     return values
 
 
 def hold_values(now: datetime, stopped_by: str | None) -> dict[str, Any]:
-    """The columns of a delivery at rest: Held, or Stopped by a person."""
+    """The columns of a delivery at rest: On hold, or Dismissed."""
     earlier = func.coalesce(Delivery.prior_status, Delivery.status)
-    was_open = earlier.in_([str(status) for status in (*OPEN, DeliveryStatus.HELD)])
-    status = DeliveryStatus.STOPPED if stopped_by else DeliveryStatus.HELD
+    was_open = earlier.in_([str(status) for status in (*OPEN, DeliveryStatus.ON_HOLD)])
+    status = DeliveryStatus.DISMISSED if stopped_by else DeliveryStatus.ON_HOLD
     ended = literal(now, Delivery.finished_at.type)
     return {
         "status": case((was_open, str(status)), else_=earlier),

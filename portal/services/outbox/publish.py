@@ -117,7 +117,7 @@ def _fan_out(current: Session, event: Event) -> Audience:
         {
             "public_id": public_id(),
             "webhook_id": webhook_id,
-            "status": DeliveryStatus.WAITING if state == "active" else DeliveryStatus.HELD,
+            "status": DeliveryStatus.QUEUED if state == "active" else DeliveryStatus.ON_HOLD,
         }
         for webhook_id, state in states.items()
     ]

@@ -24,6 +24,7 @@ from portal.models.deliveries import (
     Priority,
     has_no_live_lease,
     is_open,
+    reopened,
 )
 from portal.models.webhooks import OffReason, Webhook, WebhookState
 from portal.services import audit
@@ -149,7 +150,7 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     conditions = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
     if stops:
         # Stored as held by somebody who had not yet seen the end of the webhook.
-        conditions.append(Delivery.status.in_((*OPEN, DeliveryStatus.HELD)))
+        conditions.append(Delivery.status.in_((*OPEN, DeliveryStatus.ON_HOLD)))
     else:
         conditions += [is_open(), Delivery.priority != Priority.TEST]
     if every:
@@ -204,14 +205,14 @@ def settle_held(
 ) -> int:
     """Send or discard what is held for a locked webhook, where `among` holds; return how many."""
     now = database_time(current)
-    values: dict[str, Any] = {"status": DeliveryStatus.WAITING, "due_at": now}
+    values: dict[str, Any] = {"status": reopened(), "due_at": now}
     if held is HeldChoice.DISCARD:
         values = {
-            "status": DeliveryStatus.STOPPED,
+            "status": DeliveryStatus.DISMISSED,
             "stopped_by": actor.name,
             "finished_at": now,
         }
-    is_held = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
+    is_held = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD]
     count = _change_all(current.connection(), [*is_held, *among], values, now)
     if held is HeldChoice.SEND and count:
         notify(current)

@@ -111,7 +111,7 @@ def _chunks(ids: Collection[UUID]) -> Iterator[list[UUID]]:
 
 
 def _count_held(current: Session, webhook_id: int) -> Seen:
-    held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
+    held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD)
     row = current.execute(select(func.max(Delivery.id), func.count()).where(*held)).one()
     return Seen(row[0] or 0, row[1])
 

@@ -154,7 +154,7 @@ def last_failure(current: Session, webhook: Webhook) -> tuple[str | None, int | 
 
 def oldest_held(current: Session, webhook_id: int) -> datetime | None:
     """When the oldest held delivery was created; None while nothing is held."""
-    is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
+    is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD)
     first = select(Delivery.created_at).where(*is_held).order_by(Delivery.id).limit(1)
     return current.scalar(first)
 

@@ -58,7 +58,7 @@ def lock_webhook(current: Session, public_id: UUID) -> Webhook:
 
 def count_held(current: Session, webhook_id: int) -> int:
     """Count held deliveries (`capped`)."""
-    is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
+    is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD)
     return capped(current, select(Delivery.id).where(*is_held))
 
 

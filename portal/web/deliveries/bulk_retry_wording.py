@@ -373,9 +373,9 @@ def _linked(words: str, url: str) -> str:
 
 SKIPS: Final = {
     Skip.ARRIVED: "arrived already",
-    Skip.WAITING: "already waiting to be sent",
+    Skip.QUEUED: "already waiting to be sent",
     Skip.SENDING: "being sent now",
-    Skip.HELD: "held, because the webhook is off",
+    Skip.ON_HOLD: "held, because the webhook is off",
     Skip.TAKEN: "in another bulk retry that has not ended",
     Skip.TEST: "sent as a test",
     Skip.OFF: "for a webhook that is off or deleted",

@@ -13,6 +13,7 @@ from wtforms.validators import ValidationError
 from portal.engine.events.catalogue import CATALOGUE, EventName
 from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in, title
 from portal.lib.clock import utcnow
+from portal.models.deliveries import EARLIER_STATUSES
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from portal.web.forms.fields import TypedField, day_begins, read_begin, read_end, uuid_or_none
@@ -57,6 +58,7 @@ PERIODS: Final[dict[str, tuple[str, Callable[[], Span]]]] = {
 # What the log can be narrowed to, and no delivery bears.
 NO_STATUSES: Final = {
     StatusFilter.ATTENTION: "Needs attention",
+    StatusFilter.STOPPED: DELIVERY["dismissed"].word,
     StatusFilter.DISMISSED: "Dismissed",
 }
 # The same spans, of when an attempt failed.
@@ -85,7 +87,7 @@ class LogFilterForm(FilterForm):
     webhook = ChosenField("Webhook")
     event = ChosenField("Event")
     time = ChosenField("When")
-    status = ChosenField("Status")
+    status = ChosenField("Status", filters=[lambda word: _today(word)])
     reason = ChosenField("Reason")
     code = TypedField("Answered with code", read=read_codes, called="code")
     answer = SearchField("Answer contains")
@@ -148,6 +150,11 @@ FILTERS: Final = frozenset(
 def status_words(status: StatusFilter) -> str:
     """Return what the log calls a status that it can be narrowed to."""
     return NO_STATUSES.get(status) or DELIVERY[status].word
+
+
+def _today(word: str | None) -> str | None:
+    """Return how an address says a status today; some were called otherwise before."""
+    return StatusFilter(word) if word in EARLIER_STATUSES else word
 
 
 def _time_choices() -> dict[str, list[tuple[str, str]]]:

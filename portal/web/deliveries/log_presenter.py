@@ -23,7 +23,7 @@ from portal.services.deliveries.answers import Said, answers_of, doubtful_among,
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import EXPORT_LIMIT, LogRow
 from portal.services.deliveries.retry import GONE
-from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter, filter_of
 from portal.services.outbox.due import PausedFor, ShownStatus
 from portal.web.deliveries.bulk_retry_wording import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
@@ -50,22 +50,22 @@ from portal.web.help.anchors import help_url
 TABS: Final = (
     None,
     StatusFilter.ATTENTION,
-    StatusFilter.WAITING,
+    StatusFilter.QUEUED,
     StatusFilter.PAUSED,
     StatusFilter.DELIVERED,
-    StatusFilter.HELD,
+    StatusFilter.ON_HOLD,
 )
 COUNTED: Final = (
     StatusFilter.ATTENTION,
-    StatusFilter.WAITING,
+    StatusFilter.QUEUED,
     StatusFilter.PAUSED,
-    StatusFilter.HELD,
+    StatusFilter.ON_HOLD,
 )
 # Of an asset's deliveries: those that are shown as they are stored.
 ASKED_FOR: Final = (
     DeliveryStatus.FAILED,
-    DeliveryStatus.HELD,
-    DeliveryStatus.STOPPED,
+    DeliveryStatus.ON_HOLD,
+    DeliveryStatus.DISMISSED,
     DeliveryStatus.DELIVERED,
 )
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
@@ -161,8 +161,8 @@ def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
     counts = log_pages.count_of_asset(asset_id)
     return [
         (
-            f"{number(counts[status])} {status_words(StatusFilter(status)).lower()}",
-            url_for("deliveries.index", asset=asset_id, status=status),
+            f"{number(counts[status])} {status_words(filter_of(status)).lower()}",
+            url_for("deliveries.index", asset=asset_id, status=filter_of(status)),
         )
         for status in ASKED_FOR
         if status in counts
@@ -226,7 +226,7 @@ def why_paused(row: LogRow) -> str:
 
 def status_note(row: LogRow) -> str:
     """Return what stands under a status: why it is paused, or until when it is held."""
-    if row.status is ShownStatus.HELD:
+    if row.status is ShownStatus.ON_HOLD:
         return held_end(row.created_at, row.webhook_off_at)
     return why_paused(row)
 

@@ -52,7 +52,7 @@ def times_of(delivery: DeliveryDetail) -> list[tuple[str, str]]:
     if len(attempts) < delivery.attempts_made:
         return []
     if not attempts:
-        is_open = delivery.status in (ShownStatus.WAITING, ShownStatus.PAUSED)
+        is_open = delivery.status in (ShownStatus.QUEUED, ShownStatus.PAUSED)
         waits = delivery.now - delivery.created_at if is_open else NOTHING
         return _words([("Waiting here, so far", waits)])
     gaps = [

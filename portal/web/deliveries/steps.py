@@ -118,6 +118,8 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
         yield DeliveryStep("Waiting", None, "warning", offline_sentence(delivery.offline))
         return
     match delivery.status:
+        case ShownStatus.RETRYING if delivery.is_manual:
+            yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")
         case ShownStatus.RETRYING:
             yield DeliveryStep("Next attempt", delivery.next_try_at, "warning")
         case ShownStatus.PAUSED if delivery.waits_behind:
@@ -128,13 +130,13 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
             label = "First attempt" if delivery.is_untried else "Next attempt"
             earliest = " not before" if delivery.may_go_later else ""
             yield DeliveryStep(f"{label}{earliest}", delivery.next_try_at, "warning", why)
-        case ShownStatus.WAITING:
+        case ShownStatus.QUEUED:
             yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")
-        case ShownStatus.HELD:
+        case ShownStatus.ON_HOLD:
             until = held_end(delivery.created_at, delivery.webhook_off_at)
             why = "Its webhook is off. " if delivery.is_webhook_off else ""
             yield DeliveryStep("Held", None, text=f"{why}{until}.")
-        case ShownStatus.STOPPED:
+        case ShownStatus.DISMISSED:
             by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
             yield DeliveryStep(f"Stopped{by}", delivery.finished_at)
         case _:
@@ -212,7 +214,7 @@ def steps_of_test(delivery: DeliveryDetail) -> list[TestStep]:
 def _under_way(delivery: DeliveryDetail, attempt: AttemptDetail | None) -> Iterator[TestStep]:
     """Nothing of a request can be known before it has ended."""
     if attempt is None:
-        is_over = delivery.status not in (ShownStatus.WAITING, ShownStatus.SENDING)
+        is_over = delivery.status not in (ShownStatus.QUEUED, ShownStatus.SENDING)
         state = State.LATER if is_over else State.NOW
         yield TestStep(WORDS["picked"].ahead, state)
     else:

@@ -121,7 +121,7 @@ def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
     if delivery.offline and delivery.waits_for_connection:
         return f"{offline_sentence(delivery.offline)} It goes out once it can."
     match delivery.status:
-        case ShownStatus.WAITING:
+        case ShownStatus.QUEUED:
             return f"{_asked(delivery)}It is about to be sent."
         case ShownStatus.PAUSED:
             return _paused(delivery)
@@ -130,11 +130,13 @@ def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
             return f"It is being sent to {host} now."
         case ShownStatus.DELIVERED:
             return _delivered(delivery)
+        case ShownStatus.RETRYING if delivery.is_manual:
+            return f"{_asked(delivery)}It is about to be sent."
         case ShownStatus.RETRYING:
             return f"Not delivered yet: {_made(delivery)} Next attempt: {next_attempt(delivery)}."
         case ShownStatus.FAILED:
             return _failed(delivery, is_taken=is_taken)
-        case ShownStatus.STOPPED:
+        case ShownStatus.DISMISSED:
             by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
             return f"Stopped{by}. It is not retried automatically."
         case _:
@@ -214,7 +216,7 @@ def is_live(delivery: DeliveryDetail) -> bool:
         return False
     if delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED):
         return delivery.next_try_at - delivery.now < SOON
-    return delivery.status in (ShownStatus.WAITING, ShownStatus.SENDING)
+    return delivery.status in (ShownStatus.QUEUED, ShownStatus.SENDING)
 
 
 def delay_of(delivery: DeliveryDetail) -> str:
@@ -269,9 +271,9 @@ def again_of(delivery: DeliveryDetail) -> str:
             return f"Not before {near_time(delivery.next_try_at)}"
         case ShownStatus.PAUSED:
             return _capital(f"{next_attempt(delivery)}, or soon after")
-        case ShownStatus.WAITING | ShownStatus.SENDING:
+        case ShownStatus.QUEUED | ShownStatus.SENDING:
             return "Now"
-        case ShownStatus.HELD if delivery.is_webhook_off:
+        case ShownStatus.ON_HOLD if delivery.is_webhook_off:
             return ONCE_ON
         case _:
             return NO_RETRY
@@ -385,7 +387,8 @@ def _explained(
         return explain(reason, host="", retry=retry)
     total = last.phases.get("total")
     earliest = "not before" if delivery.may_go_later else "at"
-    waits = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED) and not delivery.stop
+    is_retrying = delivery.status is ShownStatus.RETRYING and not delivery.is_manual
+    waits = (is_retrying or delivery.status is ShownStatus.PAUSED) and not delivery.stop
     return explain(
         reason,
         host=host or host_of(last.url),
@@ -406,7 +409,7 @@ def _context(delivery: DeliveryDetail, happened: str) -> Context:
         webhook=delivery.webhook_id,
         name=delivery.webhook_name,
         happened=happened,
-        held=f"This delivery. {kept}." if delivery.status is ShownStatus.HELD else "",
+        held=f"This delivery. {kept}." if delivery.status is ShownStatus.ON_HOLD else "",
         since=delivery.created_at,
         path=f"/deliveries/{delivery.public_id}",
     )
@@ -442,7 +445,8 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
     explained = _explained(delivery, reason, host=name)
     is_theirs = explained.side is Side.RECEIVER
     # Whatever becomes of a bulk retry.
-    goes_by_itself = delivery.status is ShownStatus.RETRYING and not delivery.stop
+    is_retrying = delivery.status is ShownStatus.RETRYING and not delivery.is_manual
+    goes_by_itself = is_retrying and not delivery.stop
     sentences = (
         "Our side is working." if is_theirs and not delivery.stop else "",
         f"{explained.what_happened} The last attempt was at {_for_both(last.ended_at)}.",
@@ -469,7 +473,7 @@ def _untried(delivery: DeliveryDetail, name: str) -> str:
             why = f"{name} asked us to wait."
         case ShownStatus.PAUSED:
             why = f"{name} isn't responding."
-        case ShownStatus.HELD:
+        case ShownStatus.ON_HOLD:
             why = f"{name} is turned off."
         case _:
             return ""
@@ -494,17 +498,19 @@ def _what_next(delivery: DeliveryDetail) -> str:
     if delivery.offline and delivery.waits_for_connection:
         return f"{offline_sentence(delivery.offline)} It goes out once it can."
     match delivery.status:
-        case ShownStatus.HELD:
+        case ShownStatus.ON_HOLD:
             until = held_end(delivery.created_at, delivery.webhook_off_at)
             return f"It goes out once the webhook is on. {until}."
         case ShownStatus.PAUSED if delivery.waits_behind:
             return "It goes out automatically once the older ones have arrived."
+        case ShownStatus.RETRYING if delivery.is_manual:
+            return "It is about to be sent again."
         case ShownStatus.PAUSED | ShownStatus.RETRYING:
             at = _for_both(delivery.next_try_at)
             rest = f"not before {at}: then {ONE_FIRST}"
             when = rest if delivery.may_go_later else f"at {at} or soon after"
             return f"It is {'sent' if delivery.is_untried else 'retried'} automatically, {when}."
-        case ShownStatus.WAITING:
+        case ShownStatus.QUEUED:
             return "It is about to be sent again."
         case _:
             return "It is not retried automatically: it goes out once somebody presses Retry."

@@ -14,13 +14,13 @@ class Tag(NamedTuple):
 
 
 DELIVERY: Final[Mapping[str, Tag]] = {
-    "waiting": Tag("Waiting", "hourglass-split", "info"),
+    "queued": Tag("Waiting", "hourglass-split", "info"),
     "sending": Tag("Sending", "arrow-up-right-circle", "info"),
     "delivered": Tag("Delivered", "check2", "success"),
     "retrying": Tag("Will retry", "arrow-repeat", "warning"),
     "failed": Tag("Failed", "x-octagon", "danger"),
-    "stopped": Tag("Stopped", "slash-circle", "neutral"),
-    "held": Tag("Held", "inbox", "neutral"),
+    "dismissed": Tag("Stopped", "slash-circle", "neutral"),
+    "on_hold": Tag("Held", "inbox", "neutral"),
     "paused": Tag("Paused", "pause-circle", "warning"),
 }
 

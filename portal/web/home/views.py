@@ -180,7 +180,7 @@ def held_deliveries(now: Overview) -> Iterator[Need]:
         f"{counted(now.held)} {'delivery is' if one else 'deliveries are'} held",
         text,
         "See what is held",
-        f"{request.script_root}/deliveries?status=held",
+        f"{request.script_root}/deliveries?status=on_hold",
         "pause-circle",
         "warning",
     )

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, render_template, request
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
+from portal.models.deliveries import EARLIER_STATUSES
 from portal.services import audit as audit_queries
 from portal.services.audit import TrailEntry, TrailFilter
 from portal.services.core.permissions import SYSTEM
@@ -121,6 +122,7 @@ def _thing(entry: TrailEntry) -> str:
 
 
 def _status(status: str) -> str:
+    status = EARLIER_STATUSES.get(status, status)
     return DELIVERY[status].word if status in DELIVERY else status
 
 

@@ -182,7 +182,7 @@ def choose(public_id: UUID) -> Answer:
     webhook = webhook_queries.show(public_id)
     if form.form_errors or not form.newest.data:
         form.newest.data, form.count.data = map(str, held_deliveries.count_seen(public_id))
-    held = LogFilter(webhook=public_id, status=StatusFilter.HELD)
+    held = LogFilter(webhook=public_id, status=StatusFilter.ON_HOLD)
     page = log_pages.find_page(held, cursor).page
     return render_template(
         "webhooks/held.html",

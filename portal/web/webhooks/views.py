@@ -233,10 +233,10 @@ def new_once() -> str:
 
 
 UNDER_WAY: Final = (
-    StatusFilter.WAITING,
+    StatusFilter.QUEUED,
     StatusFilter.RETRYING,
     StatusFilter.PAUSED,
-    StatusFilter.HELD,
+    StatusFilter.ON_HOLD,
 )
 
 

@@ -56,7 +56,7 @@ HOOKS: Final = (
     ("Room booking", "https://rooms.example.com/incoming"),
     ("Payroll", "https://payroll.example.com/events"),
 )
-TOOK: Final = {"refused": 31, "blocked": 4, "held": None}
+TOOK: Final = {"refused": 31, "blocked": 4, "on_hold": None}
 # By the tries made: what the schedule leaves until the next.
 MINUTES_LEFT: Final = {2: 1.5, 4: 117}
 # The newest first; see `Line`.
@@ -66,11 +66,11 @@ LOG: Final = (
     ("asset.updated", 2, "Room booking", "failed", "blocked", None, 1, 12),
     ("asset.created", 4, "Helpdesk", "retrying", "refused", None, 4, 38),
     ("asset.created", 4, "Sync to ERP", "delivered", None, 202, 1, 38),
-    ("asset.updated", 2, "Payroll", "held", None, None, 0, 97),
+    ("asset.updated", 2, "Payroll", "on_hold", None, None, 0, 97),
     ("asset.created", 3, "Helpdesk", "delivered", None, 204, 1, 171),
     ("asset.created", 3, "Sync to ERP", "delivered", None, 200, 2, 171),
     ("asset.updated", 1, "Sync to ERP", "delivered", None, 200, 1, 260),
-    ("asset.deleted", 1, "Sync to ERP", "stopped", None, None, 1, 1300),
+    ("asset.deleted", 1, "Sync to ERP", "dismissed", None, None, 1, 1300),
 )
 # How many hours ago, which webhook, how many arrived, how many failed.
 DAYS: Final = (
@@ -291,7 +291,7 @@ def _delivery(hooks: dict[str, Hook], ids: list[int], line: Line) -> UUID:
         reason=line.reason,
         code=line.code,
         took_ms=TOOK.get(line.reason or line.status, 143),
-        stopped_by="Ana Gruber" if line.status == "stopped" else None,
+        stopped_by="Ana Gruber" if line.status == "dismissed" else None,
         finished_at=at if is_over else None,
     )
     for number in range(line.tries):

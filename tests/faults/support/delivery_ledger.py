@@ -96,7 +96,7 @@ class Account:
         if status == "delivered":
             assert any(200 <= code <= 299 for code in self.codes), self
         else:
-            assert status in {"failed", "stopped", "held"}, self
+            assert status in {"failed", "dismissed", "on_hold"}, self
         assert status != "failed" or self.delivery.reason, self
 
     def assert_explained(self) -> None:

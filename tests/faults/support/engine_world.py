@@ -253,14 +253,14 @@ class World:
         if reason is None:
             assert row.status == "delivered"
         elif claim.kind is AttemptKind.TEST:
-            assert row.status in ("failed", "stopped")
+            assert row.status in ("failed", "dismissed")
         elif reason is Reason.GONE:
             assert row.status == "failed"
         elif hook.state == "active" and hook.deleted_at is None:
             usual = ("failed" if tries >= 10 else "retrying",)
             assert row.status in ((was.prior_status,) if was.prior_status else usual)
         else:
-            assert row.status in ("held", "stopped", "failed", "delivered")
+            assert row.status in ("on_hold", "dismissed", "failed", "delivered")
 
     def _check_health(self, claim: Claim, reason: Reason | None, was: Any, now: Any) -> None:
         """After one attempt of a webhook."""
@@ -289,12 +289,12 @@ class World:
                 assert self.succeeded[row.id] >= 1
                 # Sent again in vain, it stays delivered, and says how that went.
                 assert (row.reason, row.code) == (None, 200) or row.id in self.wanted_again
-            if row.status in ("delivered", "failed", "stopped"):
+            if row.status in ("delivered", "failed", "dismissed"):
                 assert row.finished_at is not None
             if row.status not in OPEN:
                 assert (row.id in now.leases, row.prior_status) == (False, None)
             if row.prior_status is not None:
-                assert row.status == "waiting"
+                assert row.status == "queued"
                 assert row.priority in (Priority.INTERACTIVE, Priority.BULK)
             elif row.priority != Priority.TEST:
                 assert row.priority == Priority.NORMAL

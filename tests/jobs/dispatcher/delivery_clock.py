@@ -73,7 +73,7 @@ def ask_for_retry(
     with writing() as current:
         delivery = current.get_one(Delivery, delivery_id)
         delivery.prior_status, delivery.prior_due_at = delivery.status, delivery.due_at
-        delivery.status, delivery.priority = "waiting", priority
+        delivery.status, delivery.priority = "queued", priority
         delivery.due_at, delivery.requested_by = database_now(current.connection()), name
 
 

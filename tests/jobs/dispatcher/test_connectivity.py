@@ -86,7 +86,7 @@ def test_a_sender_that_cannot_connect_to_most_hosts_spends_no_attempt(
         publish()
         assert until(lambda: statuses().count("delivered") == 2, 5), "one host goes on"
         assert (outcomes(), leases()) == (["delivered"] * 2, [])
-        assert set(statuses()) == {"waiting", "delivered"}
+        assert set(statuses()) == {"queued", "delivered"}
         said = [each for each in caplog.messages if "connect" in each]
         assert said == ["Cannot connect to 127.0.0.3, 127.0.0.4, 127.0.0.5; no attempt is spent."]
         for each in receivers[1:]:
@@ -161,7 +161,7 @@ def test_what_may_have_been_read_is_interrupted(
         assert until(lambda: leases() == [], 5)
         assert outcomes()[len(HOSTS) :] == ["interrupted"] * len(HOSTS)
         assert {each.finished_at is not None for each in attempts()} == {True}
-        assert statuses()[len(HOSTS) :] == ["waiting"] * len(HOSTS)
+        assert statuses()[len(HOSTS) :] == ["queued"] * len(HOSTS)
         assert {each.tries for each in deliveries()[2 * len(HOSTS) :]} == {0}
 
 
@@ -177,7 +177,7 @@ def test_at_the_end_what_is_not_judged_yet_is_released(
         connectivity = equip().connectivity
         assert until(lambda: len(connectivity._pending) == len(HOSTS), 10)
     assert (outcomes(), leases(), connectivity.tokens) == ([], [], set())
-    assert set(statuses()) == {DeliveryStatus.WAITING}
+    assert set(statuses()) == {DeliveryStatus.QUEUED}
 
 
 def raise_error(_connection: Connection) -> None:

@@ -135,7 +135,7 @@ def test_a_webhook_that_is_gone_is_turned_off_and_the_rest_is_held(receiver: Rec
     webhook = db.session.get_one(Webhook, hook.id)
     assert (webhook.state, webhook.off_reason) == ("off", "gone")
     ends = {(d.status, d.reason) for d in db.session.query(Delivery)}
-    assert ends == {("failed", "gone"), ("held", None)}
+    assert ends == {("failed", "gone"), ("on_hold", None)}
 
 
 def test_it_sends_at_most_eight_at_once_to_one_receiver(receiver: Receiver) -> None:
@@ -215,7 +215,7 @@ def test_a_secret_sealed_for_another_webhook_is_never_used(receiver: Receiver) -
     deliver_due()
     assert receiver.received == []
     waiting = only_delivery()
-    assert (waiting.status, waiting.tries, waiting.attempts) == ("waiting", 0, 0)
+    assert (waiting.status, waiting.tries, waiting.attempts) == ("queued", 0, 0)
 
 
 def test_a_private_address_is_refused_before_anything_is_sent() -> None:

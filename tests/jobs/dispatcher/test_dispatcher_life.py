@@ -129,7 +129,7 @@ def test_one_that_is_told_to_stop_claims_no_more_and_calls_another(
         for number in range(3):
             publish(asset_id=number + 1)
         deliver_due()
-    assert [each.status for each in deliveries()] == ["delivered", "waiting", "waiting"]
+    assert [each.status for each in deliveries()] == ["delivered", "queued", "queued"]
     assert [each.tries for each in deliveries()] == [1, 0, 0]
     assert queued(redis) == [names.DELIVER_DUE]
 
@@ -194,8 +194,8 @@ def test_what_is_claimed_after_it_has_hung_up_is_given_back_as_it_was(
     assert has_hung_up.is_set()
     assert (receiver.received, leases()) == ([], [])
     assert [(each.status, each.attempts) for each in deliveries()] == [
-        ("waiting", 1),
-        ("waiting", 0),
+        ("queued", 1),
+        ("queued", 0),
     ]
 
 
@@ -224,7 +224,7 @@ def test_what_an_error_leaves_in_flight_is_no_answer_to_what_the_next_sends(havi
         may_end.set()
         publish(asset_id=2)
         deliver_due()
-    assert [each.status for each in deliveries()] == ["waiting", "delivered"]
+    assert [each.status for each in deliveries()] == ["queued", "delivered"]
 
 
 def test_a_test_goes_through_every_phase_and_an_event_over_what_is_open(
@@ -266,7 +266,7 @@ def test_while_a_dispatcher_runs_it_does_the_maintenance(
     publish()
     redis.flushall()
     deliver_due()
-    assert stored(slipped_in)["status"] == "held"
+    assert stored(slipped_in)["status"] == "on_hold"
     assert stored(waits)["due_at"] < later
     assert db.session.get_one(Webhook, recovered.id).reopened_at is None
     assert redis.exists(notifier.TASKS_QUEUED)
@@ -291,7 +291,7 @@ def test_a_long_queue_is_put_to_rest_without_the_usual_pause(
 
     def all_rest() -> bool:
         db.session.rollback()
-        return set(db.session.scalars(mine)) == {"held"}
+        return set(db.session.scalars(mine)) == {"on_hold"}
 
     def look(_received: Received) -> None:
         with app.app_context():

@@ -39,7 +39,7 @@ def a_day_of_messages(app: Flask) -> None:
     make_many([make_webhook() for _ in range(3)], 3000, utcnow() - timedelta(days=1))
     with writing() as current:
         current.execute(update(Delivery).values(status="delivered", due_at=utcnow()))
-        current.execute(update(Delivery).where(Delivery.id % 50 == 0).values(status="waiting"))
+        current.execute(update(Delivery).where(Delivery.id % 50 == 0).values(status="queued"))
 
 
 def explain(cursor: Any, statement: str, values: Any) -> list[str]:

@@ -103,7 +103,7 @@ def test_what_one_dispatcher_has_looked_at_no_other_does_so_soon(
         let_periodic_tasks_age(aged)
         do(second)
         seen.append(stored(open_one)["status"])
-    assert seen == ["waiting", "held"]
+    assert seen == ["queued", "on_hold"]
 
 
 def test_when_they_are_due_again_follows_from_what_they_have_done(
@@ -121,7 +121,7 @@ def test_when_they_are_due_again_follows_from_what_they_have_done(
     for is_refused in (False, True, False, False, False):
         with refused() if is_refused else nullcontext():
             do(maintenance)
-        held = sum(stored(each)["status"] == "held" for each in made)
+        held = sum(stored(each)["status"] == "on_hold" for each in made)
         seen.append((held, maintenance.at - clock.now))
     assert seen == [(2, 0.25), (2, 0.5), (4, 0.25), (5, 60.0), (5, 60.0)]
 
@@ -183,9 +183,9 @@ def test_nothing_is_put_right_while_results_are_not_written(maintenance: Mainten
         )
 
     do(maintenance, is_behind=True)
-    assert standing() == ("waiting", 0, True)
+    assert standing() == ("queued", 0, True)
     do(maintenance)
-    assert standing() == ("held", 1, False)
+    assert standing() == ("on_hold", 1, False)
 
 
 def test_leases_of_webhooks_whose_results_are_kept_are_left_alone(maintenance: Maintenance) -> None:

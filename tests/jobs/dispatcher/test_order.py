@@ -108,7 +108,7 @@ def test_only_a_persons_retry_goes_out_of_turn(receiver: Receiver) -> None:
     ask_for_retry(deliveries()[2].id)
     deliver_due()
     assert arrived(receiver) == [1, 3]
-    assert [each.status for each in deliveries()] == ["retrying", "waiting", "delivered"]
+    assert [each.status for each in deliveries()] == ["retrying", "queued", "delivered"]
 
 
 @pytest.mark.usefixtures("app")

@@ -49,7 +49,7 @@ def test_it_is_stopped_under_load_and_goes_on_where_it_was(app: Flask, receiver:
     publish(asset_id=21)
     deliver_due()
     assert len(receiver.received) == 8
-    assert sorted({each.status for each in deliveries()}) == ["delivered", "waiting"]
+    assert sorted({each.status for each in deliveries()}) == ["delivered", "queued"]
     assert leases() == []
     assert not due.has_claimable()
     sending.start(SYSTEM)

@@ -43,7 +43,7 @@ def test_those_that_wait_behind_an_outage_spend_no_tries(receiver: Receiver) -> 
     deliver_due()
     assert webhook(hook.id).throttled
     assert len(receiver.received) == 8  # what was under way when it broke
-    waiting = [each for each in deliveries() if each.status == "waiting"]
+    waiting = [each for each in deliveries() if each.status == "queued"]
     assert len(waiting) == 4
     assert {each.tries for each in waiting} == {0}
     assert not due.has_claimable()
@@ -129,4 +129,4 @@ def test_after_five_days_without_a_success_it_is_turned_off_and_says_so() -> Non
     deliver_due()
     after = webhook(hook.id)
     assert (after.state, after.off_reason) == ("off", "failing")
-    assert {each.status for each in deliveries()} == {"held"}
+    assert {each.status for each in deliveries()} == {"on_hold"}

@@ -35,7 +35,7 @@ def test_with_the_wrong_keys_it_waits_and_with_the_right_ones_it_goes(
     deliver_due()
     assert len(receiver.received) == 12
     waiting = [each for each in deliveries() if each.webhook_id == closed.id]
-    assert {(each.status, each.tries, each.attempts) for each in waiting} == {("waiting", 0, 0)}
+    assert {(each.status, each.tries, each.attempts) for each in waiting} == {("queued", 0, 0)}
     assert len(attempts()) == 12
     assert leases() == []
     lines = [each for each in caplog.messages if "Nothing is sent to webhook" in each]

@@ -101,7 +101,7 @@ def test_it_leaves_a_sign_of_life(app: Flask) -> None:
 def test_it_puts_to_rest_what_slipped_in_while_a_webhook_was_turned_off(app: Flask) -> None:
     made = make_delivery(make_webhook(state="off"))
     maintain()
-    assert stored(made)["status"] == "held"
+    assert stored(made)["status"] == "on_hold"
 
 
 @pytest.mark.parametrize("is_due", [True, False])
@@ -137,7 +137,7 @@ def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_i
         maintenance.do(set(), set(), is_behind=False, in_background=False)
         seen.append(maintenance.at - monotonic() > 3000)
     assert seen == [False, True]
-    assert {stored(each)["status"] for each in made} == {"held"}
+    assert {stored(each)["status"] for each in made} == {"on_hold"}
 
 
 def test_what_a_claim_took_whose_answer_was_lost_is_given_back_and_what_is_held_is_not(

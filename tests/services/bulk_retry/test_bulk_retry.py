@@ -83,7 +83,7 @@ def test_all_that_match_go_out_behind_what_is_new_and_end_counted(ana: Actor) ->
     later = make_delivery(erp, status="failed")
     work()
     row = stored(made[0])
-    assert (row["status"], row["prior_status"]) == ("waiting", "failed")
+    assert (row["status"], row["prior_status"]) == ("retrying", "failed")
     assert (row["priority"], row["requested_by"]) == (Priority.BULK, "Ana")
     assert stored(other)["prior_status"] is stored(later)["prior_status"] is None
     for each, outcome in zip(made, ["delivered", "failed", "delivered"], strict=True):
@@ -104,13 +104,13 @@ def test_the_count_says_per_webhook_per_reason_and_what_is_skipped(ana: Actor) -
     make_delivery(erp, status="delivered")
     make_delivery(erp, status="failed", priority=Priority.TEST)
     make_delivery(off, status="failed")
-    make_delivery(off, status="held")
+    make_delivery(off, status="on_hold")
     counted = bulk_retry_selection.count(all_that(LogFilter()))
     assert (counted.total, counted.arrived, counted.is_more) == (3, 1, False)
     assert counted.by_webhook == {"ERP": 3}
     assert counted.by_reason == {("server", 500): 2, ("refused", None): 1}
     assert counted.skipped == dict.fromkeys(
-        [Skip.SENDING, Skip.WAITING, Skip.ARRIVED, Skip.TEST, Skip.OFF, Skip.HELD], 1
+        [Skip.SENDING, Skip.QUEUED, Skip.ARRIVED, Skip.TEST, Skip.OFF, Skip.ON_HOLD], 1
     )
     assert bulk_retry_selection.count(all_that(LogFilter(), again=True)).total == 4
 

@@ -175,7 +175,7 @@ def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Fla
     make_delivery(hook)
     make_delivery(hook, status="retrying", tries=1)
     counted = bulk_retry_selection.count(all_that(LogFilter()))
-    assert (counted.total, counted.skipped) == (1, {Skip.WAITING: 1})
+    assert (counted.total, counted.skipped) == (1, {Skip.QUEUED: 1})
 
 
 def test_a_search_that_ends_early_goes_on_where_it_was(

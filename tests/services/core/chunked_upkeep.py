@@ -53,10 +53,10 @@ def letting_go() -> Any:
         born = {"created_at": at, "occurred_at": at}
         ended = make_delivery(hook, status="delivered", finished_at=at, **born)
         make_attempt(ended)
-        make_delivery(hook, status="held", **born)
+        make_delivery(hook, status="on_hold", **born)
         gone = make_webhook(deleted_at=then, name=f"Gone {number}")
         if number % 2:
-            make_delivery(gone, status="stopped")
+            make_delivery(gone, status="dismissed")
         draft = make_webhook(state="draft", updated_at=at, created_at=at)
         make_delivery(draft, priority=0, occurred_at=at)
         make_webhook(old_secret_enc=b"sealed", old_until=at + timedelta(hours=1))
@@ -99,7 +99,7 @@ def off_and_on_again() -> Any:
         activation.turn_off(admin, hook.public_id)
         _maintain_until_all_rests()
         statuses = _statuses_of(hook.id)
-        assert set(statuses) == {"held"}
+        assert set(statuses) == {"on_hold"}
         activation.turn_on(admin, hook.public_id, HeldChoice.SEND)
         deliver_due()
         got = sorted((each.path, each.header("X-Asset-Webhook-Id")) for each in receiver.received)
@@ -115,7 +115,7 @@ def on_again_in_the_middle() -> Any:
     activation.turn_off(admin, hook.public_id)
     activation.turn_on(admin, hook.public_id, HeldChoice.DISCARD)
     statuses = _statuses_of(hook.id)
-    assert set(statuses) == {"stopped"}
+    assert set(statuses) == {"dismissed"}
     return statuses
 
 
@@ -127,19 +127,19 @@ def deleted() -> Any:
     crud.delete(admin, hook.public_id)
     _maintain_until_all_rests()
     statuses = _statuses_of(hook.id)
-    assert set(statuses) == {"stopped"}
+    assert set(statuses) == {"dismissed"}
     return statuses
 
 
 def chosen_one_by_one() -> Any:
     """Of what is held some is sent, and the rest discarded."""
     admin, hook = make_user(name="Ana").actor, make_webhook(state="off")
-    made = [make_delivery(hook, status="held") for _ in range(3 * MANY)]
+    made = [make_delivery(hook, status="on_hold") for _ in range(3 * MANY)]
     seen = held_deliveries.count_seen(hook.public_id)
     choice = HeldDecision(send=set(made[::2]), rest=Rest.DISCARD, seen=seen)
     decided = held_deliveries.decide(admin, hook.public_id, choice)
     statuses = _statuses_of(hook.id)
-    assert statuses == [("waiting", "stopped")[n % 2] for n in range(3 * MANY)]
+    assert statuses == [("queued", "dismissed")[n % 2] for n in range(3 * MANY)]
     return decided.sent, decided.discarded, statuses
 
 

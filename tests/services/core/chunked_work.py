@@ -130,7 +130,7 @@ def exports() -> Any:
     assets = [make_asset(f"Chair {n}", serial_number=f"SN{n}") for n in range(MANY)]
     hook = make_webhook()
     made = [
-        make_delivery(hook, asset_id=assets[n % MANY], status="failed" if n % 2 else "waiting")
+        make_delivery(hook, asset_id=assets[n % MANY], status="failed" if n % 2 else "queued")
         for n in range(2 * MANY)
     ]
     logs = [[row.public_id for row in log_pages.every(each)] for each in (LogFilter(), FAILED)]

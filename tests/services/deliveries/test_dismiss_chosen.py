@@ -229,7 +229,7 @@ def test_what_is_no_problem_is_refused_and_leaves_no_trace(sam: Actor, finance: 
         fail(finance, priority=Priority.TEST),
         make_delivery(finance, status="delivered"),
         make_delivery(finance, status="retrying", reason="server", code=500, tries=5),
-        make_delivery(finance, status="stopped", reason="server", code=500),
+        make_delivery(finance, status="dismissed", reason="server", code=500),
         uuid4(),
     ]
     for each in others[:-1]:
@@ -257,7 +257,7 @@ def test_what_waits_in_a_bulk_retry_is_told_apart_and_what_is_on_its_way_left_ou
     made = [fail(finance) for _ in range(3)]
     batch = bulk_retry.start(sam, Selection(ticked=tuple(made[:2])))
     work()
-    assert [stored(each)["status"] for each in made] == ["waiting", "failed", "failed"]
+    assert [stored(each)["status"] for each in made] == ["retrying", "failed", "failed"]
     with pytest.raises(Refusal, match="being sent again at this moment"):
         dismiss_chosen(sam, made[:1])
     # The whole problem says how many of its deliveries go out all the same.

@@ -65,7 +65,7 @@ def test_sending_is_what_has_a_live_lease() -> None:
     lease(sending)
     lease(lapsed, -1)
     assert ids(LogFilter(status=StatusFilter.SENDING)) == [sending]
-    assert ids(LogFilter(status=StatusFilter.WAITING)) == [waiting]
+    assert ids(LogFilter(status=StatusFilter.QUEUED)) == [waiting]
     assert ids(LogFilter(status=StatusFilter.RETRYING)) == [lapsed, retrying]
     shown = {row.public_id: row for row in log_pages.find_page(LogFilter()).page.rows}
     assert shown[sending].status is ShownStatus.SENDING
@@ -127,21 +127,21 @@ def test_paused_is_what_something_else_than_its_own_time_holds_up() -> None:
     shown = ids(LogFilter(status=StatusFilter.PAUSED))
     assert sorted(shown) == sorted(paused)
     assert [each for each, row in rows.items() if row.status is ShownStatus.PAUSED] == shown
-    assert ids(LogFilter(status=StatusFilter.WAITING)) == [plain, tested, head, retried]
+    assert ids(LogFilter(status=StatusFilter.QUEUED)) == [plain, tested, head, retried]
     assert ids(LogFilter(status=StatusFilter.RETRYING)) == [at_the_end, by_its_own_time]
     assert ids(LogFilter(status=StatusFilter.PAUSED, webhook=ordered.public_id)) == [second]
     assert log_pages.count(StatusFilter.PAUSED) == len(paused)
-    assert log_pages.count(StatusFilter.WAITING) == 4
+    assert log_pages.count(StatusFilter.QUEUED) == 4
     of_one = {
         (name, status): log_pages.count(status, hook.public_id)
         for name, hook in (("away", away), ("ordered", ordered))
-        for status in (StatusFilter.WAITING, StatusFilter.RETRYING, StatusFilter.PAUSED)
+        for status in (StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.PAUSED)
     }
     assert of_one == {
-        ("away", "waiting"): 1,
+        ("away", "queued"): 1,
         ("away", "retrying"): 2,
         ("away", "paused"): 3,
-        ("ordered", "waiting"): 2,
+        ("ordered", "queued"): 2,
         ("ordered", "retrying"): 0,
         ("ordered", "paused"): 1,
     }
@@ -282,11 +282,11 @@ def test_the_newest_of_an_asset_are_counted_by_status_without_those_of_an_open_f
 ) -> None:
     monkeypatch.setattr(log_pages, "COUNT_LIMIT", 3)
     hook = make_webhook()
-    for status in ("delivered", "failed", "held", "failed"):
+    for status in ("delivered", "failed", "on_hold", "failed"):
         make_delivery(hook, status=status)
-    make_delivery(hook, status="stopped", asset_id=8)
-    make_delivery(make_webhook(state="draft"), status="stopped")
-    assert log_pages.count_of_asset(7) == {"failed": 2, "held": 1}
+    make_delivery(hook, status="dismissed", asset_id=8)
+    make_delivery(make_webhook(state="draft"), status="dismissed")
+    assert log_pages.count_of_asset(7) == {"failed": 2, "on_hold": 1}
     assert log_pages.count_of_asset(9) == {}
 
 
@@ -297,7 +297,7 @@ def test_of_many_that_go_in_order_the_oldest_are_counted(monkeypatch: pytest.Mon
         make_delivery(hook)
     counts = {each: log_pages.count(each, hook.public_id) for each in StatusFilter}
     # Of more than two it is told that there are more.
-    assert counts == dict.fromkeys(StatusFilter, 0) | {"waiting": 1, "paused": 3}
+    assert counts == dict.fromkeys(StatusFilter, 0) | {"queued": 1, "paused": 3}
 
 
 def test_of_webhooks_that_had_one_name_the_older_one_is_chosen_from_first() -> None:

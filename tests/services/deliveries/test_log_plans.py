@@ -58,7 +58,7 @@ def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
         "all": (LogFilter(), "primary"),
         "webhook": (LogFilter(webhook=webhook), "ix_deliveries_webhook_id_id"),
         "status": (LogFilter(status=failed), "ix_deliveries_status_id"),
-        "waiting": (LogFilter(status=StatusFilter.RETRYING), "ix_deliveries_status_id"),
+        "queued": (LogFilter(status=StatusFilter.RETRYING), "ix_deliveries_status_id"),
         "attention": (LogFilter(status=StatusFilter.ATTENTION), "ix_deliveries_status_id"),
         "paused": (LogFilter(status=StatusFilter.PAUSED), "ix_deliveries_status_id"),
         "event": (LogFilter(event=EventName.UPDATED), "ix_deliveries_by_event"),

@@ -49,7 +49,7 @@ pytestmark = pytest.mark.both_databases
 ROWS = 42
 AWAY = "A receiver in trouble"
 READ = 5  # rows that a page may look through
-STATUSES = ["failed", "delivered", "waiting", "retrying", "held", "stopped", "failed"]
+STATUSES = ["failed", "delivered", "queued", "retrying", "on_hold", "dismissed", "failed"]
 EVENTS = [EventName.CREATED, EventName.UPDATED, EventName.DELETED]
 Part = tuple[dict[str, Any], Callable[[Delivery], bool]]
 
@@ -171,6 +171,8 @@ def shows(row: Delivery, status: StatusFilter, *, is_free: bool) -> bool:
         return is_failure and is_dismissed(row)
     if status is StatusFilter.PAUSED:
         return is_paused
+    if status is StatusFilter.STOPPED:
+        return row.status == "dismissed"
     return row.status == status and is_free and not is_paused
 
 
@@ -189,7 +191,7 @@ def is_dismissed(row: Delivery) -> bool:
 
 def is_open(row: Delivery) -> bool:
     """Whether it is still to be sent."""
-    return row.status in ("waiting", "retrying")
+    return row.status in ("queued", "retrying")
 
 
 def is_away(row: Delivery) -> bool:

@@ -67,10 +67,10 @@ def test_the_page_of_the_list_begins_with_it(rows: list[Delivery], oldest_first:
 
 
 def test_one_that_does_not_match_any_more_keeps_its_place(rows: list[Delivery]) -> None:
-    change(rows[4].public_id, status="waiting")
+    change(rows[4].public_id, status="queued")
     found = find_neighbours(FAILED, rows[4].id)
     assert (found.previous, found.following) == (rows[6].public_id, rows[2].public_id)
-    change(rows[6].public_id, status="waiting")
+    change(rows[6].public_id, status="queued")
     assert find_neighbours(FAILED, rows[4].id).previous == rows[8].public_id
 
 

@@ -88,7 +88,7 @@ def test_tests_drafts_and_what_is_all_right_are_none() -> None:
     fail(hook, priority=Priority.TEST)
     make_delivery(hook, status="delivered")
     make_delivery(hook, status="retrying", reason="server", code=500, tries=2)
-    make_delivery(hook, status="stopped", reason="server", code=500)
+    make_delivery(hook, status="dismissed", reason="server", code=500)
     make_delivery(make_webhook(state="draft"), status="failed", priority=Priority.TEST)
     assert told() == []
 
@@ -237,7 +237,7 @@ def test_the_figures_are_what_the_log_shows_when_one_follows_them(app: Flask, se
     for number in range(60):
         made = make_delivery(
             chance.choice(hooks),
-            status=chance.choice(["failed", "failed", "retrying", "waiting", "delivered"]),
+            status=chance.choice(["failed", "failed", "retrying", "queued", "delivered"]),
             reason=chance.choice([None, "server", "reset", "no_reply", "gone"]),
             code=chance.choice([None, 500, 503]),
             priority=chance.choice([Priority.NORMAL, Priority.BULK, Priority.TEST]),

@@ -27,14 +27,27 @@ def ana(app: Flask) -> Actor:
     return make_user("support", name="Ana").actor
 
 
-@pytest.mark.parametrize("status", ["retrying", "failed", "stopped"])
-def test_retry_makes_it_due_at_once_and_remembers_what_it_was(ana: Actor, status: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "ended", "open_as"),
+    [
+        ("retrying", [], "retrying"),
+        ("failed", [], "retrying"),
+        ("dismissed", [], "queued"),
+        ("dismissed", ["interrupted"], "queued"),
+        ("dismissed", ["interrupted", "failed"], "retrying"),
+    ],
+)
+def test_retry_makes_it_due_at_once_and_remembers_what_it_was(
+    ana: Actor, status: str, ended: list[str], open_as: str
+) -> None:
     due_at = utcnow() + timedelta(hours=5)
     made = make_delivery(status=status, due_at=due_at, tries=3)
+    for outcome in ended:
+        make_attempt(made, outcome=outcome)
     before = notifications()
     delivery_retry.retry(ana, made)
     row = stored(made)
-    assert (row["status"], row["prior_status"]) == ("waiting", status)
+    assert (row["status"], row["prior_status"]) == (open_as, status)
     assert row["prior_due_at"] == due_at
     assert row["due_at"] < utcnow() + timedelta(seconds=2)
     assert (row["priority"], row["requested_by"], row["tries"]) == (1, "Ana", 3)
@@ -47,7 +60,7 @@ def test_what_arrived_is_sent_again_only_when_asked_for(ana: Actor) -> None:
     with pytest.raises(Refusal, match="already arrived"):
         delivery_retry.retry(ana, made)
     delivery_retry.retry(ana, made, again=True)
-    assert stored(made)["prior_status"] == "delivered"
+    assert (stored(made)["status"], stored(made)["prior_status"]) == ("queued", "delivered")
 
 
 def test_it_refuses_in_words_what_cannot_be_retried(ana: Actor) -> None:
@@ -58,7 +71,7 @@ def test_it_refuses_in_words_what_cannot_be_retried(ana: Actor) -> None:
     refused = {
         "already waiting": make_delivery(),
         "being sent now": sending,
-        "is held": make_delivery(off, status="held"),
+        "is held": make_delivery(off, status="on_hold"),
         "“Sync” is off": make_delivery(off, status="failed"),
         "“Old” was deleted": make_delivery(gone, status="failed"),
         "Press Test webhook again": make_delivery(status="failed", priority=Priority.TEST),
@@ -96,12 +109,12 @@ def test_a_retry_takes_the_lease_from_whoever_lost_it(ana: Actor) -> None:
     assert (stored(made)["tries"], stored(made)["attempts"]) == (1, 1)
 
 
-@pytest.mark.parametrize("status", ["waiting", "retrying"])
+@pytest.mark.parametrize("status", ["queued", "retrying"])
 def test_stop_ends_what_is_open_and_says_who(ana: Actor, status: str) -> None:
     made = make_delivery(status=status)
     delivery_retry.stop(ana, made)
     row = stored(made)
-    assert (row["status"], row["stopped_by"]) == ("stopped", "Ana")
+    assert (row["status"], row["stopped_by"]) == ("dismissed", "Ana")
     assert row["finished_at"] is not None
 
 
@@ -121,10 +134,10 @@ def test_it_refuses_to_stop_what_is_not_open(ana: Actor) -> None:
     lease(sending)
     refused = {
         "being sent now": sending,
-        "is held": make_delivery(status="held"),
+        "is held": make_delivery(status="on_hold"),
         "arrived": make_delivery(status="delivered"),
         "not sent any more": make_delivery(status="failed"),
-        "already stopped": make_delivery(status="stopped"),
+        "already stopped": make_delivery(status="dismissed"),
     }
     for words, made in refused.items():
         with pytest.raises(Refusal, match=words):

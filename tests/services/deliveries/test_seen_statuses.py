@@ -51,7 +51,8 @@ class Kind(NamedTuple):
         if self.priority == Priority.TEST:
             return False
         often = self.tries >= 3 or (self.tries > 0 and self.is_backing_off)
-        return self.held_by is PausedFor.RECEIVER or (often and self.held_by is None)
+        is_failing = often and not self.prior and self.held_by is None
+        return self.held_by is PausedFor.RECEIVER or is_failing
 
 
 def kinds() -> Iterator[Kind]:
@@ -59,7 +60,7 @@ def kinds() -> Iterator[Kind]:
     for in_order, alone, tries, late in product((False, True), (False, True), (0, 1, 3), (0, 1)):
         for priority in Priority:
             is_retry = priority in {Priority.INTERACTIVE, Priority.BULK}
-            for prior in ("failed", "waiting") if is_retry else (None,):
+            for prior in ("failed", "queued") if is_retry else (None,):
                 yield Kind(in_order, alone, priority, prior, tries, bool(late))
 
 
@@ -83,7 +84,7 @@ def made() -> dict[UUID, Kind]:
                 webhooks[kind.in_order, kind.is_backing_off],
                 priority=kind.priority,
                 prior_status=kind.prior,
-                status="retrying" if kind.tries else "waiting",
+                status="retrying" if kind.tries else "queued",
                 tries=kind.tries,
                 due_at=_due(pause, is_late=kind.is_late),
             ): kind

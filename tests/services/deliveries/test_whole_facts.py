@@ -202,6 +202,7 @@ def test_of_a_delivery_the_log_is_told_what_its_line_shows(hook: Hook, failed: U
         unpaused=ShownStatus.FAILED,
         paused_for=None,
         is_test=False,
+        is_manual=False,
         reason="server",
         code=503,
         tries=3,

@@ -78,7 +78,7 @@ def attempts_fit_their_deliveries() -> None:
             assert arrived is (row.status == DeliveryStatus.DELIVERED)
         is_over = row.status in retention.FINAL
         assert (row.finished_at is not None) is is_over
-        assert row.prior_status is None or row.status == DeliveryStatus.WAITING
+        assert row.prior_status is None or row.status == DeliveryStatus.QUEUED
     assert known == {}
     (under_way,) = current.scalars(select(Lease))
     assert (under_way.kind, under_way.number) == ("scheduled", 1)

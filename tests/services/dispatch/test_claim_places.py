@@ -160,7 +160,7 @@ def test_a_queue_in_order_has_one_place_for_its_head_and_what_is_sent_again(
     app: Flask, priority: Priority, first: AttemptKind
 ) -> None:
     queue = make_webhook(in_order=True)
-    for status in ("failed", "waiting", "failed"):
+    for status in ("failed", "queued", "failed"):
         make_delivery(queue, status=status)
     for number in (0, 2):
         ask_for_retry(deliveries()[number].id, priority=priority)

@@ -68,7 +68,7 @@ def test_what_it_was_sending_is_interrupted_and_due_again(
     assert not has_claimable()
     maintenance.maintain()
     assert [(each.outcome, each.finished_at) for each in attempts()] == [("interrupted", None)]
-    assert (only_delivery().status, only_delivery().tries) == ("waiting", 1)
+    assert (only_delivery().status, only_delivery().tries) == ("queued", 1)
     assert has_claimable()
     maintenance.maintain()
     told = "A process died or fell silent at its work; what it had is due again."

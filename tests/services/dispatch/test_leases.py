@@ -90,7 +90,7 @@ def test_a_lease_that_ran_out_is_an_attempt_that_spent_a_try() -> None:
     make_due()
     assert has_claimable()
     maintenance.maintain()
-    assert (row()["status"], row()["tries"], row()["attempts"], leases()) == ("waiting", 1, 1, [])
+    assert (row()["status"], row()["tries"], row()["attempts"], leases()) == ("queued", 1, 1, [])
     (left,) = attempts()
     assert (left.outcome, left.number, left.finished_at) == ("interrupted", 1, None)
     assert (left.started_at, left.url) == (lost.started_at, lost.shown_url)
@@ -104,7 +104,7 @@ def test_what_ran_out_is_told_whoever_may_claim_it(hook: Hook, columns: dict[str
         current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
     assert maintenance.maintain() > 0
     assert outcomes() == [(1, "scheduled", "interrupted")]
-    assert row()["status"] == ("held" if columns == {"state": "off"} else "waiting")
+    assert row()["status"] == ("on_hold" if columns == {"state": "off"} else "queued")
 
 
 @pytest.mark.usefixtures("hook")
@@ -125,7 +125,7 @@ def test_what_comes_late_after_another_claim_says_how_its_own_attempt_ended() ->
     write_down(ended(late, Reason.SERVER))
     assert outcomes() == [(1, "scheduled", "failed")]
     assert db.session.query(AttemptBody).count() == 1  # what it was answered is kept as well
-    assert (row()["status"], row()["attempts"], row()["reason"]) == ("waiting", 1, None)
+    assert (row()["status"], row()["attempts"], row()["reason"]) == ("retrying", 1, None)
     assert [each.token for each in leases()] == [newer.token]
     write_down(ended(newer))
     assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "delivered")]
@@ -221,7 +221,7 @@ def test_of_two_senders_after_a_lost_lease_the_one_with_a_lease_decides(
     (newer,) = claim()
     assert newer.number == lost.number == 1
     write_down(ended(lost, Reason.SERVER))
-    assert (row()["status"], row()["attempts"], row()["tries"]) == ("waiting", 1, 0)
+    assert (row()["status"], row()["attempts"], row()["tries"]) == ("retrying", 1, 0)
     write_down(ended(newer, reason), ended(lost, Reason.SERVER))
     assert (row()["status"], row()["attempts"], row()["tries"]) == (status, 2, 1)
     assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", outcome)]
@@ -296,7 +296,7 @@ def test_a_lost_lease_takes_no_persons_retry_with_it() -> None:
     lose_leases()
     ask_for_retry(only_delivery().id)
     write_down(ended(lost, Reason.SERVER))
-    assert (row()["status"], row()["prior_status"], row()["attempts"]) == ("waiting", "waiting", 1)
+    assert (row()["status"], row()["prior_status"], row()["attempts"]) == ("retrying", "queued", 1)
     assert [each.kind for each in claim()] == ["manual"]
 
 
@@ -306,7 +306,7 @@ def test_a_stopped_delivery_stays_stopped_when_a_lost_attempt_ends() -> None:
     lose_leases()
     delivery_retry.stop(make_user().actor, only_delivery().public_id)
     write_down(ended(lost))
-    assert (row()["status"], outcomes()) == ("stopped", [(1, "scheduled", "delivered")])
+    assert (row()["status"], outcomes()) == ("dismissed", [(1, "scheduled", "delivered")])
 
 
 @pytest.mark.usefixtures("hook")

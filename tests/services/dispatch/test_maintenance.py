@@ -95,13 +95,13 @@ def test_what_happens_while_it_puts_something_right_waits_for_nobody(app: Flask)
 def test_it_looks_at_a_deleted_webhook_only_while_something_is_held_there(app: Flask) -> None:
     del app
     gone = make_webhook(deleted_at=utcnow())
-    make_delivery(gone, status="stopped")
-    make_delivery(make_webhook(state="off"), status="held")
+    make_delivery(gone, status="dismissed")
+    make_delivery(make_webhook(state="off"), status="on_hold")
     assert dispatch_maintenance.find_unwanted(db.session.connection()) == []
     assert dispatch_maintenance.maintain() == 0
-    left = make_delivery(gone, status="held")
+    left = make_delivery(gone, status="on_hold")
     assert dispatch_maintenance.maintain() == 1
-    assert stored(left)["status"] == "stopped"
+    assert stored(left)["status"] == "dismissed"
 
 
 def test_what_is_to_be_put_to_rest_is_locked_in_one_order(app: Flask) -> None:
@@ -158,4 +158,4 @@ def test_what_is_open_at_a_webhook_that_was_deleted_is_stopped_also_if_it_was_on
     cut_off = make_delivery()
     lease(cut_off, -1)
     assert dispatch_maintenance.maintain() == 2
-    assert (stored(made)["status"], stored(cut_off)["tries"]) == ("stopped", 1)
+    assert (stored(made)["status"], stored(cut_off)["tries"]) == ("dismissed", 1)

@@ -144,7 +144,7 @@ def test_what_is_given_back_is_due_at_once_and_counts_as_nothing() -> None:
     (first,) = claim()
     give_back(first)
     row = only_delivery()
-    assert (row.status, row.tries, row.attempts, leases()) == ("waiting", 0, 1, [])
+    assert (row.status, row.tries, row.attempts, leases()) == ("queued", 0, 1, [])
     (given,) = attempts()
     assert (given.outcome, given.finished_at is None) == ("interrupted", False)
     write_down(ended(claim()[0], Reason.SERVER))
@@ -152,7 +152,7 @@ def test_what_is_given_back_is_due_at_once_and_counts_as_nothing() -> None:
     (manual,) = claim()
     give_back(manual)
     row = only_delivery()
-    assert (row.status, row.prior_status, row.tries) == ("waiting", "retrying", 1)
+    assert (row.status, row.prior_status, row.tries) == ("queued", "retrying", 1)
 
 
 def give_back(*claims: Claim) -> None:

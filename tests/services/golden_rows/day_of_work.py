@@ -187,7 +187,7 @@ def send(by: Actor, webhook: UUID) -> None:
         write_down(ended(each, reason))
     make_due()
     newest = select(Delivery.public_id).where(Delivery.webhook_id == row).order_by(Delivery.id)
-    open_ones = session().scalars(newest.where(Delivery.status == "waiting")).all()
+    open_ones = session().scalars(newest.where(Delivery.status == "queued")).all()
     session().rollback()
     retry.stop(by, open_ones[0])
     retry.retry(by, open_ones[0])

@@ -326,7 +326,7 @@ def test_figures_tell_statuses_with_their_reasons_and_how_attempts_went(app: Fla
         ("failed", "dns"): 1,
         ("delivered", ""): 1,
     }
-    assert counts["held", ""] == 0
+    assert counts["on_hold", ""] == 0
     assert read_recent().attempts == {("delivered", ""): 1, ("failed", "server"): 1}
 
 

@@ -47,7 +47,7 @@ def test_an_old_delivery_goes_with_its_attempts_bodies_and_event() -> None:
     assert (count(Attempt), count(AttemptBody), count(Event)) == (0, 0, 1)
 
 
-@pytest.mark.parametrize("status", ["waiting", "retrying"])
+@pytest.mark.parametrize("status", ["queued", "retrying"])
 def test_what_is_still_under_way_stays_however_old(status: str) -> None:
     old_delivery(status=status, finished_at=None)
     retention.prune()
@@ -68,19 +68,19 @@ def test_an_event_stays_until_the_last_of_its_deliveries_goes() -> None:
 
 
 def test_held_for_too_long_it_is_stopped_with_a_reason_and_kept_a_while() -> None:
-    old_delivery(status="held", finished_at=None)
+    old_delivery(status="on_hold", finished_at=None)
     retention.prune()
     db.session.rollback()
     delivery = db.session.query(Delivery).one()
-    assert (delivery.status, delivery.reason) == ("stopped", "webhook_off")
+    assert (delivery.status, delivery.reason) == ("dismissed", "webhook_off")
 
 
 def test_what_was_being_tried_until_yesterday_has_not_been_held_for_too_long() -> None:
     hook = make_webhook(state="off", off_at=utcnow() - timedelta(days=1))
-    old_delivery(webhook=hook, status="held", finished_at=None)
+    old_delivery(webhook=hook, status="on_hold", finished_at=None)
     assert retention.count()[retention.STOPPED] == 0
     retention.prune()
-    assert db.session.query(Delivery.status).scalar() == "held"
+    assert db.session.query(Delivery.status).scalar() == "on_hold"
 
 
 def test_events_that_nobody_asked_for_go_as_well() -> None:
@@ -96,7 +96,7 @@ def test_a_deleted_webhook_goes_with_its_last_delivery() -> None:
     gone = make_webhook(deleted_at=utcnow() - OLD)
     kept = make_webhook(deleted_at=utcnow() - OLD)
     make_webhook()
-    make_delivery(kept, status="stopped")
+    make_delivery(kept, status="dismissed")
     retention.prune()
     assert count(Webhook) == 2
     assert db.session.get(Webhook, gone.id) is None

@@ -105,7 +105,7 @@ class Kind:
 KINDS = {
     "delivered": Kind(ended("delivered"), Delivery, MONTH),
     "failed": Kind(ended("failed"), Delivery, MONTH),
-    "stopped": Kind(ended("stopped"), Delivery, MONTH),
+    "dismissed": Kind(ended("dismissed"), Delivery, MONTH),
     "event that nobody asked for": Kind(unheard, Event, MONTH),
     "link": Kind(link, Link, MONTH),
     "task": Kind(task, Task, MONTH),
@@ -148,7 +148,7 @@ def everything(app: Flask) -> None:
     then = utcnow() - MONTH - MINUTE
     for kind in KINDS.values():
         kind.make(then)
-    make_delivery(status="held", created_at=then)
+    make_delivery(status="on_hold", created_at=then)
     make_webhook(old_secret_enc=b"sealed", old_until=utcnow() - MINUTE)
     with writing() as current:
         entry = rollups.StatusChange(make_webhook().id, "delivered", Priority.NORMAL)
@@ -195,25 +195,25 @@ def test_one_that_never_told_its_end_is_kept_from_when_it_was_stored() -> None:
     assert count(Delivery) == 0
 
 
-@pytest.mark.parametrize(("off_for", "status"), [(MONTH - MINUTE, "held"), (MONTH, "stopped")])
+@pytest.mark.parametrize(("off_for", "status"), [(MONTH - MINUTE, "on_hold"), (MONTH, "dismissed")])
 def test_a_held_delivery_is_stopped_a_month_after_its_webhook_went_off(
     off_for: timedelta, status: str
 ) -> None:
     hook = make_webhook(state="off", off_at=utcnow() - off_for)
     make_webhook(state="off", off_at=utcnow())
-    old = make_delivery(hook, status="held", created_at=utcnow() - 2 * MONTH)
-    young = make_delivery(hook, status="held", created_at=utcnow() - MONTH + MINUTE)
+    old = make_delivery(hook, status="on_hold", created_at=utcnow() - 2 * MONTH)
+    young = make_delivery(hook, status="on_hold", created_at=utcnow() - MONTH + MINUTE)
     began = database_time(session())
     retention.prune()
     found = stored(old)
-    assert (found["status"], stored(young)["status"]) == (status, "held")
-    if status == "stopped":
+    assert (found["status"], stored(young)["status"]) == (status, "on_hold")
+    if status == "dismissed":
         assert found["stopped_by"] == "Asset register, kept 30 days while off"
         assert found["reason"] == "webhook_off"
         assert found["finished_at"] >= began
 
 
-@pytest.mark.parametrize("status", ["waiting", "retrying"])
+@pytest.mark.parametrize("status", ["queued", "retrying"])
 def test_one_that_is_tried_still_is_neither_stopped_nor_removed(status: str) -> None:
     delivery = make_delivery(status=status, created_at=utcnow() - 2 * MONTH)
     retention.prune()
@@ -224,16 +224,16 @@ def test_one_that_is_tried_still_is_neither_stopped_nor_removed(status: str) -> 
 def test_one_that_is_being_sent_again_stays_until_its_lease_is_over() -> None:
     then = utcnow() - MONTH - MINUTE
     sent = make_delivery(status="failed", created_at=then, finished_at=then)
-    held = make_delivery(status="held", created_at=then)
+    held = make_delivery(status="on_hold", created_at=then)
     for delivery in (sent, held):
         lease(delivery)
     assert set(retention.count().values()) == {0}
     retention.prune()
-    assert (stored(sent)["status"], stored(held)["status"]) == ("failed", "held")
+    assert (stored(sent)["status"], stored(held)["status"]) == ("failed", "on_hold")
     for delivery in (sent, held):
         lease(delivery, -60)
     retention.prune()
-    assert stored(held)["status"] == "stopped"
+    assert stored(held)["status"] == "dismissed"
     assert count(Delivery) == 1
 
 
@@ -260,7 +260,7 @@ def test_charts_look_back_a_week_however_short_the_log_is_kept() -> None:
 
 @pytest.mark.usefixtures("short_log")
 def test_the_person_reads_how_long_it_was_kept() -> None:
-    held = make_delivery(status="held", created_at=utcnow() - 2 * DAY)
+    held = make_delivery(status="on_hold", created_at=utcnow() - 2 * DAY)
     retention.prune()
     assert stored(held)["stopped_by"] == "Asset register, kept 1 day while off"
 

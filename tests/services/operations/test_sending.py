@@ -101,7 +101,7 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
     off = make_webhook(state="off")
     failed, arrived = (make_delivery(hook, status=each) for each in ("failed", "delivered"))
     later = make_delivery(hook, status="retrying")
-    held = make_delivery(off, status="held")
+    held = make_delivery(off, status="on_hold")
     halted = bulk_retry.start(ana, Selection(ticked=(failed,)))
     seen = held_deliveries.count_seen(off.public_id)
     choice = HeldDecision(send=[held], rest=Rest.KEEP, seen=seen)

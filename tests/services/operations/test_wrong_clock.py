@@ -69,7 +69,7 @@ def everything_is_young() -> None:
     now, hour = utcnow(), timedelta(hours=1)
     for kind in KINDS.values():
         kind.make(now - kind.kept + hour)
-    make_delivery(status="held", created_at=now - MONTH + hour)
+    make_delivery(status="on_hold", created_at=now - MONTH + hour)
     make_webhook(old_secret_enc=b"sealed", old_until=now + hour)
     add(Submission(owner="user:1", once=uuid4(), created_at=now - DAY + hour))
     came = {"way": "password", "device": "Firefox", "created_at": now, "confirmed_at": now}
@@ -93,7 +93,7 @@ def counts() -> dict[str, Any]:
         for name, table in Base.metadata.tables.items()
         if name not in MADE_THERE
     }
-    ended = select(func.count()).where(Delivery.status != "waiting")
+    ended = select(func.count()).where(Delivery.status != "queued")
     states = select(Reservation.state).order_by(Reservation.id)
     return {
         **found,
@@ -111,7 +111,7 @@ def test_nothing_goes_before_its_time(elsewhere: Elsewhere, shift: int) -> None:
     assert counts() == before
     assert db.session.query(AlertRun).count() == 1
     made = db.session.query(Asset).filter_by(name="Made there").one()
-    sent = db.session.query(Delivery).filter_by(status="waiting").first()
+    sent = db.session.query(Delivery).filter_by(status="queued").first()
     assert sent is not None
     event = db.session.get(Event, sent.event_id)
     assert event is not None

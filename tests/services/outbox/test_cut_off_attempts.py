@@ -49,7 +49,7 @@ def interrupted(delivery: UUID, kind: str = "manual", *, at_a_shutdown: bool = F
 
 def test_a_retry_that_is_cut_off_for_the_third_time_is_over(hook: Hook) -> None:
     delivery = retried(hook)
-    for status in ("waiting", "waiting", "failed"):
+    for status in ("queued", "queued", "failed"):
         cut_off(delivery, hook)
         assert stored(delivery)["status"] == status
 
@@ -64,7 +64,7 @@ def test_of_many_that_are_cut_off_each_is_over_or_goes_again_by_itself(hook: Hoo
     with writing() as current:
         now = database_now(current.connection())
         assert leases.settle_ended(current.connection(), [hook.id], now) == 4
-    assert [stored(each)["status"] for each in made] == ["waiting", "failed"] * 2
+    assert [stored(each)["status"] for each in made] == ["queued", "failed"] * 2
 
 
 @pytest.mark.parametrize("before", [("manual", "manual", "scheduled"), ("scheduled", "manual")])
@@ -75,7 +75,7 @@ def test_neither_another_kind_of_attempt_nor_those_before_it_are_counted(
     for kind in before:
         interrupted(delivery, kind)
     cut_off(delivery, hook)
-    assert stored(delivery)["status"] == "waiting"
+    assert stored(delivery)["status"] == "queued"
 
 
 def test_nor_are_those_that_a_shutdown_ended(hook: Hook) -> None:
@@ -83,7 +83,7 @@ def test_nor_are_those_that_a_shutdown_ended(hook: Hook) -> None:
     for _ in range(3):
         interrupted(delivery, at_a_shutdown=True)
     cut_off(delivery, hook)
-    assert stored(delivery)["status"] == "waiting"
+    assert stored(delivery)["status"] == "queued"
 
 
 def test_a_retry_that_is_cut_off_spends_no_try_of_the_schedule(hook: Hook) -> None:

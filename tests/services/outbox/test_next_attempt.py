@@ -54,7 +54,7 @@ def test_nobody_waits_for_a_test_or_a_persons_retry_nor_for_what_is_due_later(
         {"priority": Priority.TEST, "due_at": early},
         {"priority": Priority.INTERACTIVE, "due_at": early, **RETRIED},
         {"due_at": pause + timedelta(seconds=1)},
-        {"due_at": early, "status": "held"},
+        {"due_at": early, "status": "on_hold"},
     ]
     assert stored_in_turn(left_alone, *others)
     assert probe_of(session(), left_alone.id, pause) is None
@@ -79,7 +79,7 @@ def test_behind_the_head_waits_what_is_to_go_in_order() -> None:
         {"status": "retrying"},
         {"priority": Priority.TEST},
         asked,
-        {"status": "held"},
+        {"status": "on_hold"},
         {"status": "failed"},
     ]
     assert stored_in_turn(hook, *rows)

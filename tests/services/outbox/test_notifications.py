@@ -65,7 +65,7 @@ def scene(app: Flask) -> Scene:
         off,
         make_delivery(on, status="failed"),
         make_delivery(on, status="retrying", due_at=utcnow() + timedelta(hours=5)),
-        make_delivery(off, status="held"),
+        make_delivery(off, status="on_hold"),
     )
 
 

@@ -39,14 +39,14 @@ def test_every_webhook_that_asked_for_the_event_gets_a_delivery() -> None:
     make_webhook(events=[EventName.DELETED])
     publish()
     assert [each.webhook_id for each in deliveries()] == [hook.id for hook in wanted]
-    assert {each.status for each in deliveries()} == {"waiting"}
+    assert {each.status for each in deliveries()} == {"queued"}
 
 
 def test_an_off_webhook_holds_it_from_the_start_and_a_draft_gets_nothing() -> None:
     off = make_webhook(state="off")
     make_webhook(state="draft")
     publish()
-    assert [(each.webhook_id, each.status) for each in deliveries()] == [(off.id, "held")]
+    assert [(each.webhook_id, each.status) for each in deliveries()] == [(off.id, "on_hold")]
 
 
 def test_it_says_how_many_webhooks_hear_of_it_before_and_after() -> None:
@@ -112,7 +112,7 @@ def test_nothing_is_held_for_a_webhook_that_is_being_turned_on(app: Flask, in_or
         activation.turn_on(actor, off.public_id, HeldChoice.SEND)
         other.begin()
     other.finish()
-    assert [each.status for each in deliveries()] == ["waiting", "waiting"]
+    assert [each.status for each in deliveries()] == ["queued", "queued"]
 
 
 @pytest.mark.parametrize("in_order", [True, False])
@@ -124,7 +124,7 @@ def test_a_webhook_is_turned_on_after_what_is_being_held_for_it(app: Flask, in_o
         publish()
         other.begin()
     other.finish()
-    assert [each.status for each in deliveries()] == ["waiting"]
+    assert [each.status for each in deliveries()] == ["queued"]
 
 
 def test_several_events_at_once_and_one_beside_them_do_not_wait_in_a_ring(app: Flask) -> None:

@@ -55,7 +55,9 @@ def test_it_adds_up_within_an_hour_and_for_each_webhook(app: Flask) -> None:
     [
         pytest.param((DELIVERED, Priority.TEST, None), id="a test"),
         pytest.param((DeliveryStatus.RETRYING, Priority.NORMAL, None), id="will be retried"),
-        pytest.param((DeliveryStatus.HELD, Priority.NORMAL, DeliveryStatus.RETRYING), id="held"),
+        pytest.param(
+            (DeliveryStatus.ON_HOLD, Priority.NORMAL, DeliveryStatus.RETRYING), id="on_hold"
+        ),
         pytest.param((FAILED, Priority.NORMAL, FAILED), id="a person's retry failed as well"),
         pytest.param((DELIVERED, Priority.NORMAL, DELIVERED), id="sent again"),
     ],

@@ -12,7 +12,6 @@ from portal.engine.retry_policy import (
     Decision,
     Delivered,
     GiveUp,
-    Repeat,
     Restore,
     RetryAt,
     TurnOff,
@@ -46,7 +45,7 @@ def retried(status: str, due_at: datetime | None = EARLIER, by: str | None = Non
     ("decision", "before", "after"),
     [
         (Delivered(), SCHEDULED, {"status": "delivered"}),
-        (Delivered(), retried("stopped", by="Ben"), {"status": "delivered"}),
+        (Delivered(), retried("dismissed", by="Ben"), {"status": "delivered"}),
         (
             RetryAt(LATER),
             SCHEDULED,
@@ -62,8 +61,8 @@ def retried(status: str, due_at: datetime | None = EARLIER, by: str | None = Non
         (Restore(Reason.SERVER), retried("failed"), {"status": "failed", "due_at": EARLIER}),
         (
             Restore(Reason.SERVER),
-            retried("stopped", by="Ben"),
-            {"status": "stopped", "due_at": EARLIER, "stopped_by": "Ben"},
+            retried("dismissed", by="Ben"),
+            {"status": "dismissed", "due_at": EARLIER, "stopped_by": "Ben"},
         ),
         (
             Restore(Reason.SERVER),
@@ -71,19 +70,6 @@ def retried(status: str, due_at: datetime | None = EARLIER, by: str | None = Non
             {"status": "retrying", "due_at": EARLIER, "finished_at": None},
         ),
         (Restore(Reason.SERVER), retried("delivered", due_at=None), {"status": "delivered"}),
-        (
-            Repeat(),
-            retried("failed", by="Ben"),
-            {
-                "status": "waiting",
-                "due_at": NOW,
-                "priority": Priority.BULK,
-                "prior_status": "failed",
-                "prior_due_at": EARLIER,
-                "requested_by": "Ana",
-                "finished_at": None,
-            },
-        ),
     ],
 )
 def test_what_a_decision_makes_of_a_delivery(
@@ -101,7 +87,7 @@ AT_REST: dict[str, Any] = {
     "requested_by": None,
 }
 RETRIED: dict[str, Any] = {
-    "status": "waiting",
+    "status": "queued",
     "priority": Priority.INTERACTIVE,
     "requested_by": "Ana",
     "prior_due_at": EARLIER,
@@ -122,26 +108,26 @@ def rested(by: str | None, **values: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("values", "after"),
     [
-        ({"status": "waiting"}, {"status": "held"}),
-        ({"status": "retrying"}, {"status": "held"}),
-        ({"status": "waiting", "priority": Priority.TEST}, {"priority": Priority.TEST}),
+        ({"status": "queued"}, {"status": "on_hold"}),
+        ({"status": "retrying"}, {"status": "on_hold"}),
+        ({"status": "queued", "priority": Priority.TEST}, {"priority": Priority.TEST}),
         (RETRIED | {"prior_status": "retrying"}, {"due_at": EARLIER}),
-        (RETRIED | {"prior_status": "held"}, {"due_at": EARLIER}),
+        (RETRIED | {"prior_status": "on_hold"}, {"due_at": EARLIER}),
     ],
 )
 def test_what_was_open_is_held_or_stopped_by_name(
     values: dict[str, Any], after: dict[str, Any]
 ) -> None:
-    held = AT_REST | {"status": "held", "finished_at": None} | after
+    held = AT_REST | {"status": "on_hold", "finished_at": None} | after
     assert rested(None, **values) == held
-    stopped = {"status": "stopped", "stopped_by": "Ben", "finished_at": NOW}
+    stopped = {"status": "dismissed", "stopped_by": "Ben", "finished_at": NOW}
     assert rested("Ben", **values) == held | stopped
 
 
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("by", [None, "Ben"])
 @pytest.mark.parametrize(
-    ("status", "stopped_by"), [("failed", None), ("delivered", None), ("stopped", "Cleo")]
+    ("status", "stopped_by"), [("failed", None), ("delivered", None), ("dismissed", "Cleo")]
 )
 def test_what_had_ended_before_a_retry_has_ended_as_it_had(
     by: str | None, status: str, stopped_by: str | None

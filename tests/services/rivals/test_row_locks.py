@@ -94,7 +94,7 @@ def test_whoever_has_the_webhooks_row_goes_first(
 def test_what_is_removed_meanwhile_is_not_told_of_as_sent(app: Flask) -> None:
     """Retention takes the deliveries' rows alone."""
     ana, hook = make_user().actor, make_webhook(state="off")
-    make_delivery(hook, status="held")
+    make_delivery(hook, status="on_hold")
     turn_on = partial(activation.turn_on, ana, hook.public_id, HeldChoice.SEND)
     meanwhile(app, turn_on, lambda current: remove_deliveries(current, select(Delivery.id)))
     (entry,) = db.session.scalars(select(AuditEntry)).all()

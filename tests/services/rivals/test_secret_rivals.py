@@ -98,4 +98,4 @@ def test_nothing_is_held_for_a_webhook_that_is_turned_on_meanwhile(app: Flask) -
             activation.hold_open(current.connection(), hook.id)
 
     changed_meanwhile(app, hook, hold, turn_on)
-    assert stored(made)["status"] == DeliveryStatus.WAITING
+    assert stored(made)["status"] == DeliveryStatus.QUEUED

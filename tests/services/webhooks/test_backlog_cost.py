@@ -22,7 +22,7 @@ from tests.support.factories import Hook, make_webhook
 pytestmark = pytest.mark.both_databases
 
 FEW, MANY = 150, 1500
-UNDER_WAY = (StatusFilter.WAITING, StatusFilter.RETRYING, StatusFilter.PAUSED, StatusFilter.HELD)
+UNDER_WAY = (StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.PAUSED, StatusFilter.ON_HOLD)
 LATER = datetime(2999, 1, 1, tzinfo=UTC)
 STANDINGS = {
     "well": {},
@@ -40,7 +40,7 @@ def test_a_long_backlog_costs_no_more_than_a_short_one(
     made = [
         (name, status, *(backlog(make_webhook(**columns), status, many) for many in (FEW, MANY)))
         for name, columns in STANDINGS.items()
-        for status in ("waiting", "retrying")
+        for status in ("queued", "retrying")
     ]
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
@@ -48,7 +48,7 @@ def test_a_long_backlog_costs_no_more_than_a_short_one(
     for name, status, few, many in made:
         cost = [database_pages.touched(partial(read, each)) for each in (few, many)]
         assert cost[1] <= 1.6 * cost[0] + 20, (name, status, cost)
-        assert log_pages.count(StatusFilter.HELD, many) == 0
+        assert log_pages.count(StatusFilter.ON_HOLD, many) == 0
         under_way = [log_pages.count(each, many) for each in UNDER_WAY]
         assert max(under_way) == 51, (name, status, under_way)
 
@@ -56,7 +56,7 @@ def test_a_long_backlog_costs_no_more_than_a_short_one(
 def backlog(hook: Hook, status: str, many: int) -> UUID:
     """So many that are due, or will be retried in two hours."""
     now = utcnow()
-    due_at = now if status == "waiting" else now + timedelta(hours=2)
+    due_at = now if status == "queued" else now + timedelta(hours=2)
     event = {"event": "asset.created", "occurred_at": now, "body": b"{}", "asset_id": 7}
     row = {"event": "asset.created", "asset_id": 7, "webhook_id": hook.id, "status": status}
     with writing() as current:

@@ -158,7 +158,7 @@ def test_one_that_is_made_off_says_since_when(ada: Person) -> None:
 
 def test_more_that_is_held_than_was_seen_is_decided_about_by_nobody(ada: Person) -> None:
     hook = make_webhook(state="off", off_reason="person")
-    ids = [make_delivery(hook, status="held") for _ in range(3)]
+    ids = [make_delivery(hook, status="on_hold") for _ in range(3)]
     seen = held_deliveries.count_seen(hook.public_id)
     assert seen.total == 3
     fewer = seen._replace(total=2)  # one was still being sent
@@ -167,22 +167,22 @@ def test_more_that_is_held_than_was_seen_is_decided_about_by_nobody(ada: Person)
         decision = HeldDecision(send=ids[:1], rest=Rest.DISCARD, seen=looked)
         with pytest.raises(Refusal, match="More happened"):
             held_deliveries.decide(ada.actor, hook.public_id, decision)
-    assert [stored(each)["status"] for each in ids] == ["held"] * 3
+    assert [stored(each)["status"] for each in ids] == ["on_hold"] * 3
     decision = HeldDecision(send=ids[:1], rest=Rest.KEEP, seen=seen)
     done = held_deliveries.decide(ada.actor, hook.public_id, decision)
     assert (done.sent, done.discarded) == (1, 0)
-    assert [stored(each)["status"] for each in ids] == ["waiting", "held", "held"]
+    assert [stored(each)["status"] for each in ids] == ["queued", "on_hold", "on_hold"]
 
 
 def test_more_than_a_statement_takes_can_be_chosen_at_once(ada: Person) -> None:
     """PostgreSQL takes 65,535 values. Some of what was chosen may be gone meanwhile."""
     hook = make_webhook(state="off")
-    held = [make_delivery(hook, status="held") for _ in range(3)]
+    held = [make_delivery(hook, status="on_hold") for _ in range(3)]
     chosen = {*held[:2], *(UUID(int=number) for number in range(65_536))}
     seen = held_deliveries.count_seen(hook.public_id)
     decision = HeldDecision(send=chosen, rest=Rest.KEEP, seen=seen)
     assert held_deliveries.decide(ada.actor, hook.public_id, decision).sent == 2
-    assert [stored(each)["status"] for each in held] == ["waiting", "waiting", "held"]
+    assert [stored(each)["status"] for each in held] == ["queued", "queued", "on_hold"]
 
 
 def test_what_still_waits_when_it_is_turned_on_is_asked_about_however_much_it_is(
@@ -192,7 +192,7 @@ def test_what_still_waits_when_it_is_turned_on_is_asked_about_however_much_it_is
     hook = make_webhook(state="off", off_reason="person")
     ids = [make_delivery(hook) for _ in range(3)]
     activation.turn_on(ada.actor, hook.public_id, HeldChoice.DISCARD)
-    assert [stored(each)["status"] for each in ids] == ["stopped"] * 3
+    assert [stored(each)["status"] for each in ids] == ["dismissed"] * 3
     assert {stored(each)["stopped_by"] for each in ids} == {"Ada"}
 
 

@@ -222,7 +222,7 @@ def test_a_stale_edit_keeps_the_draft(ana: Person) -> None:
 def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: Receiver) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
-    assert [log_pages.count(StatusFilter.WAITING, each) for each in (None, form)] == [0, 0]
+    assert [log_pages.count(StatusFilter.QUEUED, each) for each in (None, form)] == [0, 0]
     deliver_due()
     (made,) = draft_of(ana, form).tests
     for wanted in (LogFilter(), LogFilter(webhook=form), LogFilter(delivery=made)):

@@ -59,10 +59,10 @@ def test_the_oldest_that_is_held_or_still_to_be_sent_is_told() -> None:
     hook = make_webhook(state="off")
     for hours, status in (
         (9, "delivered"),
-        (7, "held"),
-        (6, "held"),
+        (7, "on_hold"),
+        (6, "on_hold"),
         (5, "retrying"),
-        (4, "waiting"),
+        (4, "queued"),
     ):
         make_delivery(hook, status=status, created_at=now - hours * HOUR)
     make_delivery(make_webhook(), created_at=now - 20 * HOUR)
@@ -104,8 +104,8 @@ def test_whether_any_is_missing_leaves_tests_and_what_waits_out() -> None:
         ("failed", Priority.NORMAL, True),
         ("retrying", Priority.BULK, True),
         ("failed", Priority.TEST, False),
-        ("waiting", Priority.NORMAL, False),
-        ("stopped", Priority.NORMAL, False),
+        ("queued", Priority.NORMAL, False),
+        ("dismissed", Priority.NORMAL, False),
     ):
         hook = make_webhook()
         make_delivery(hook, status=status, priority=priority)
@@ -135,7 +135,7 @@ def test_what_waits_for_later_is_what_the_schedule_set_for_later_than_a_minute()
     for priority in (Priority.NORMAL, Priority.BULK, Priority.INTERACTIVE):
         waiting(hook, priority=priority)
     waiting(hook, due_at=utcnow() + timedelta(seconds=30))
-    waiting(hook, status="waiting")
+    waiting(hook, status="queued")
     lease(waiting(hook))
     waiting(make_webhook())
     assert queries.show(hook.public_id).waits == 3

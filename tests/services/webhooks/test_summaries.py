@@ -36,8 +36,8 @@ def test_it_is_said_whether_any_of_its_own_did_not_arrive_for_good_or_so_far(app
     every: dict[str, list[dict[str, Any]]] = {
         "A": [{"status": "failed"}, {"status": "delivered"}, {"status": "failed"}],
         "B": [{"status": "retrying"}, {"status": "retrying"}],
-        "C": [{"status": "delivered"}, {"status": "waiting"}, {"status": "stopped"}],
-        "D": [{"status": "failed", "priority": Priority.TEST}, {"status": "held"}],
+        "C": [{"status": "delivered"}, {"status": "queued"}, {"status": "dismissed"}],
+        "D": [{"status": "failed", "priority": Priority.TEST}, {"status": "on_hold"}],
     }
     for name, deliveries in every.items():
         hook = make_webhook(name=name)
@@ -88,7 +88,7 @@ def test_in_order_the_next_attempt_is_the_heads_and_a_retry_waits_for_nobody(app
     late = make_webhook(throttled=True, backoff_until=minute)
     make_delivery(late, status="retrying", due_at=hour)
     assert queries.show(late.public_id).next_attempt_at == hour
-    make_delivery(paused, status="waiting", prior_status="failed", priority=Priority.INTERACTIVE)
+    make_delivery(paused, status="queued", prior_status="failed", priority=Priority.INTERACTIVE)
     soon = queries.show(paused.public_id).next_attempt_at
     assert soon is not None
     assert soon < minute

@@ -58,7 +58,7 @@ def test_it_holds_what_waits_when_a_person_turns_it_off() -> None:
     ana, hook = make_user(), make_webhook()
     publish()
     activation.turn_off(ana.actor, hook.public_id)
-    assert statuses(hook) == ["held"]
+    assert statuses(hook) == ["on_hold"]
     assert (stored(hook).state, stored(hook).off_reason) == ("off", "person")
     entry = last_audit()
     assert (entry.action, entry.actor_name) == ("webhook.turned_off", ana.name)
@@ -70,7 +70,7 @@ def test_it_leaves_alone_what_is_being_sent() -> None:
     lease(deliveries_of(hook)[0].public_id)
     publish()
     activation.turn_off(ana.actor, hook.public_id)
-    assert statuses(hook) == ["waiting", "held"]
+    assert statuses(hook) == ["queued", "on_hold"]
 
 
 def test_it_holds_what_was_left_behind_by_a_crash() -> None:
@@ -81,16 +81,16 @@ def test_it_holds_what_was_left_behind_by_a_crash() -> None:
     lease(delivery.public_id, -60)
     activation.turn_off(ana.actor, hook.public_id)
     (delivery,) = deliveries_of(hook)
-    assert (delivery.status, delivery.tries, delivery.attempts) == ("held", 4, 4)
+    assert (delivery.status, delivery.tries, delivery.attempts) == ("on_hold", 4, 4)
     assert find_lease(delivery.public_id) is None
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("retrying", "held"),
+        ("retrying", "on_hold"),
         ("failed", "failed"),
-        ("stopped", "stopped"),
+        ("dismissed", "dismissed"),
         ("delivered", "delivered"),
     ],
 )
@@ -110,14 +110,14 @@ def test_it_gives_a_waiting_retry_its_earlier_status_back(before: str, after: st
     assert (delivery.status, delivery.due_at) == (after, due)
     assert (delivery.prior_status, delivery.requested_by) == (None, None)
     assert delivery.priority == Priority.NORMAL
-    assert (delivery.finished_at is None) == (after == "held")
+    assert (delivery.finished_at is None) == (after == "on_hold")
 
 
 def test_it_leaves_tests_alone_while_off() -> None:
     ana, hook = make_user(), make_webhook()
     sample_deliveries.send_test(ana.actor, hook.public_id)
     activation.turn_off(ana.actor, hook.public_id)
-    assert statuses(hook) == ["waiting"]
+    assert statuses(hook) == ["queued"]
 
 
 def test_it_holds_new_events_while_off_and_sends_them_when_turned_on() -> None:
@@ -128,7 +128,7 @@ def test_it_holds_new_events_while_off_and_sends_them_when_turned_on() -> None:
     assert stored(hook).state == "off"
     activation.turn_on(ana.actor, hook.public_id, HeldChoice.SEND)
     (delivery,) = deliveries_of(hook)
-    assert delivery.status == "waiting"
+    assert delivery.status == "queued"
     assert delivery.due_at <= utcnow() + timedelta(seconds=5)
     assert last_audit().changes["deliveries_send"] == {"from": None, "to": 1}
 
@@ -138,7 +138,7 @@ def test_it_stops_held_ones_in_the_name_of_who_discards_them() -> None:
     publish()
     activation.turn_on(ana.actor, hook.public_id, HeldChoice.DISCARD)
     (delivery,) = deliveries_of(hook)
-    assert (delivery.status, delivery.stopped_by) == ("stopped", ana.name)
+    assert (delivery.status, delivery.stopped_by) == ("dismissed", ana.name)
     assert delivery.finished_at is not None
     assert stored(hook).state == "active"
 
@@ -160,7 +160,7 @@ def test_an_answer_of_gone_turns_it_off_in_the_name_of_the_system() -> None:
         activation.turn_off_gone(current.connection(), hook.id)
         activation.turn_off_gone(current.connection(), hook.id)
     assert (stored(hook).state, stored(hook).off_reason) == ("off", "gone")
-    assert statuses(hook) == ["held"]
+    assert statuses(hook) == ["on_hold"]
     assert last_audit().actor_name == "Asset register"
 
 
@@ -188,7 +188,7 @@ def by_deleting(hook: Hook) -> None:
 
 @pytest.mark.parametrize(
     ("end", "status"),
-    [(by_a_person, "held"), (by_the_engine, "held"), (by_deleting, "stopped")],
+    [(by_a_person, "on_hold"), (by_the_engine, "on_hold"), (by_deleting, "dismissed")],
 )
 def test_a_long_queue_is_put_to_rest_bit_by_bit(
     end: Callable[[Hook], None], status: str, monkeypatch: pytest.MonkeyPatch
@@ -196,10 +196,10 @@ def test_a_long_queue_is_put_to_rest_bit_by_bit(
     """Nobody's results wait for a queue of a hundred thousand."""
     hook = long_queue(7, monkeypatch)
     end(hook)
-    assert statuses(hook) == [status] * 3 + ["waiting"] * 4
+    assert statuses(hook) == [status] * 3 + ["queued"] * 4
     with writing() as current:
         assert dispatch_maintenance.maintain_on(current.connection()) == 3
-    assert statuses(hook) == [status] * 6 + ["waiting"]
+    assert statuses(hook) == [status] * 6 + ["queued"]
     assert dispatch_maintenance.maintain() == 1
 
 
@@ -209,10 +209,10 @@ def test_maintenance_goes_on_until_all_of_a_long_queue_rests(
     hook = long_queue(11, monkeypatch)
     by_a_person(hook)
     assert dispatch_maintenance.maintain() == 8
-    assert statuses(hook) == ["held"] * 11
+    assert statuses(hook) == ["on_hold"] * 11
 
 
-@pytest.mark.parametrize(("choice", "becomes"), [("send", "waiting"), ("discard", "stopped")])
+@pytest.mark.parametrize(("choice", "becomes"), [("send", "queued"), ("discard", "dismissed")])
 def test_a_long_queue_is_decided_about_as_a_whole(
     choice: str, becomes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,7 +231,7 @@ def test_settling_changes_nothing_for_an_active_webhook() -> None:
     publish()
     with writing() as current:
         assert activation.hold_open(current, hook.id) == 0
-    assert statuses(hook) == ["waiting"]
+    assert statuses(hook) == ["queued"]
 
 
 def test_deleting_stops_everything_and_frees_the_name() -> None:
@@ -239,7 +239,7 @@ def test_deleting_stops_everything_and_frees_the_name() -> None:
     publish()
     sample_deliveries.send_test(ana.actor, hook.public_id)
     crud.delete(ana.actor, hook.public_id)
-    assert statuses(hook) == ["stopped", "stopped"]
+    assert statuses(hook) == ["dismissed", "dismissed"]
     assert {each.stopped_by for each in deliveries_of(hook)} == {ana.name}
     row = stored(hook)
     assert (row.secret_enc, row.headers_enc, row.name) == (None, None, hook.name)
@@ -252,11 +252,11 @@ def test_an_event_that_slipped_in_while_it_was_deleted_is_stopped_by_that_person
     ana, hook = make_user(), make_webhook()
     publish()
     crud.delete(ana.actor, hook.public_id)
-    change(hook, status="waiting", stopped_by=None, finished_at=None)
+    change(hook, status="queued", stopped_by=None, finished_at=None)
     with writing() as current:
         assert activation.hold_open(current.connection(), hook.id) == 1
     (delivery,) = deliveries_of(hook)
-    assert (delivery.status, delivery.stopped_by) == ("stopped", ana.name)
+    assert (delivery.status, delivery.stopped_by) == ("dismissed", ana.name)
 
 
 def test_one_that_was_held_while_its_webhook_was_deleted_is_stopped_by_maintenance() -> None:
@@ -264,10 +264,10 @@ def test_one_that_was_held_while_its_webhook_was_deleted_is_stopped_by_maintenan
     hook = make_webhook(state="off")
     publish()
     crud.delete(ana.actor, hook.public_id)
-    change(hook, status="held", stopped_by=None)
+    change(hook, status="on_hold", stopped_by=None)
     assert dispatch_maintenance.maintain() == 1
     (delivery,) = deliveries_of(hook)
-    assert (delivery.status, delivery.stopped_by) == ("stopped", "Ana")
+    assert (delivery.status, delivery.stopped_by) == ("dismissed", "Ana")
 
 
 @pytest.mark.both_databases

@@ -24,7 +24,7 @@ FROM, TO = "5 Jan 2024, 09:00", "6 Jan 2024, 10:30"
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"status": StatusFilter.HELD}, "all with status Held"),
+        ({"status": StatusFilter.ON_HOLD}, "all with status Held"),
         ({"status": StatusFilter.ATTENTION}, "all with status Needs attention"),
         ({"status": StatusFilter.ATTENTION, "untried": True}, "no attempt yet"),
         ({"status": StatusFilter.ATTENTION, "codes": (500, 500)}, "code 500"),

@@ -56,7 +56,7 @@ def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(suppo
         make_delivery(sync),
         *some(2, sync, status="delivered"),
         make_delivery(off, status="failed"),
-        make_delivery(off, status="held"),
+        make_delivery(off, status="on_hold"),
         make_delivery(sync, status="failed", priority=Priority.TEST),
         uuid4(),
     ]

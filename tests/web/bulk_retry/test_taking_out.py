@@ -33,7 +33,7 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     sam = make_user("support", name="Sam Okoro")
     batch = bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     work()
-    sent = next(each for each in made if stored(each)["status"] == "waiting")
+    sent = next(each for each in made if stored(each)["status"] == "retrying")
     gone, other = (each for each in made if each != sent)
     pages = visit(app, "support", name="Ana")
     path = f"/deliveries/{gone}/take-out"

@@ -126,7 +126,7 @@ def interrupted() -> Made:
 def held_too_long() -> Made:
     """Its webhook stays off until it is not kept any longer."""
     hook = _hook(Reason.WEBHOOK_OFF, "https://erp.example.com/", state="off")
-    made = make_delivery(hook, status="held", created_at=utcnow() - LONG_AGO)
+    made = make_delivery(hook, status="on_hold", created_at=utcnow() - LONG_AGO)
     retention.prune()
     return {Reason.WEBHOOK_OFF: made}
 

@@ -42,9 +42,9 @@ def labels(made: UUID) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        ("waiting", [("Waiting here, so far", "20 minutes")]),
-        ("stopped", []),
-        ("held", []),
+        ("queued", [("Waiting here, so far", "20 minutes")]),
+        ("dismissed", []),
+        ("on_hold", []),
     ],
 )
 def test_before_any_attempt_its_time_went_to_waiting_here(
@@ -60,7 +60,7 @@ def test_what_is_paused_untried_waits_here_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "retry"), [("retrying", "18 minutes"), ("failed", ""), ("waiting", "")]
+    ("status", "retry"), [("retrying", "18 minutes"), ("failed", ""), ("queued", "")]
 )
 def test_since_its_last_attempt_it_waits_for_the_retry_while_there_is_one(
     status: str, retry: str
@@ -221,7 +221,7 @@ def test_what_waits_in_a_bulk_retry_is_told_in_place_of_what_comes_next() -> Non
 def test_turning_its_webhook_on_is_advised_only_where_that_would_help() -> None:
     off = make_webhook(state="off")
     deleted = make_webhook(state="off", deleted_at=utcnow())
-    assert advice_while_off(find_delivery(make_delivery(off, status="held"))) is not None
+    assert advice_while_off(find_delivery(make_delivery(off, status="on_hold"))) is not None
     for made in (
         make_delivery(),
         make_delivery(deleted),

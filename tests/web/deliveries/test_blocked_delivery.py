@@ -18,7 +18,7 @@ def test_a_blocked_deliverys_address_is_in_the_log_file_alone(
 ) -> None:
     nothing_open = replace(settings(), webhook_allowed_networks=())
     monkeypatch.setitem(app.extensions, "settings", nothing_open)
-    made = make_delivery(make_webhook("http://localhost:81/hook"), status="waiting")
+    made = make_delivery(make_webhook("http://localhost:81/hook"), status="queued")
     deliver_due()
     pages = visit(app, role)
     page = pages.get(f"/deliveries/{made}")

@@ -92,7 +92,7 @@ def test_tabs_say_how_many_wait_for_somebody(support: Pages) -> None:
     make_delivery(erp, status="failed")
     make_delivery(erp, status="failed", priority=Priority.TEST)
     for _ in range(2):
-        make_delivery(desk, status="held")
+        make_delivery(desk, status="on_hold")
     page = support.get("/deliveries")
     for words in ("Needs attention 1", "Waiting 1", "Held 2"):
         assert page.links(words)
@@ -288,7 +288,7 @@ def test_stop_says_who_stopped_it(support: Pages) -> None:
     form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/stop")
     page = support.submit(form)
     assert "Stopped by" in page.main
-    assert stored(made)["status"] == "stopped"
+    assert stored(made)["status"] == "dismissed"
     page = support.submit(form)
     assert (page.status, page.path) == (200, f"/deliveries/{made}")
     assert page.flashes == [("warning", "This is already stopped.")]

@@ -205,7 +205,7 @@ def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages)
         ({"deleted_at": datetime(2026, 3, 7, tzinfo=UTC)}, "Its webhook was deleted", "None left"),
     ],
 )
-@pytest.mark.parametrize("status", ["waiting", "retrying"])
+@pytest.mark.parametrize("status", ["queued", "retrying"])
 def test_what_is_left_of_a_long_queue_is_not_said_to_go(
     support: Pages, end: dict[str, Any], words: str, again: str, status: str
 ) -> None:
@@ -274,7 +274,7 @@ def test_what_cannot_be_pressed_says_why(support: Pages) -> None:
     off = make_webhook(state="off", name="Sync")
     reasons = {
         "The webhook “Sync” is off. Retry once it is on.": make_delivery(off, status="failed"),
-        "This is held because its webhook is off": make_delivery(off, status="held"),
+        "This is held because its webhook is off": make_delivery(off, status="on_hold"),
     }
     for words, made in reasons.items():
         page = support.get(f"/deliveries/{made}")
@@ -319,7 +319,7 @@ def test_a_test_without_https_announces_no_secure_connection(support: Pages) -> 
 
 def test_a_webhook_that_was_deleted_keeps_its_name(support: Pages) -> None:
     gone = make_webhook(name="Old ERP", deleted_at=utcnow(), state="off")
-    made = make_delivery(gone, status="stopped", stopped_by="Ana", finished_at=utcnow())
+    made = make_delivery(gone, status="dismissed", stopped_by="Ana", finished_at=utcnow())
     page = support.get(f"/deliveries/{made}")
     assert "Old ERP (deleted)" in page.main
     assert "Stopped by Ana. It is not retried automatically." in page.main

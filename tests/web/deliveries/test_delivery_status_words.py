@@ -67,7 +67,7 @@ class Expected(NamedTuple):
 OFF = "Its webhook is off, so it is not sent."
 STOPPED = "This goes out once it is started again."
 CASES: dict[str, tuple[Callable[[], UUID], Expected]] = {
-    "waiting": (
+    "queued": (
         make_delivery,
         Expected("It is about to be sent.", "Now", "Waiting to be sent", True),
     ),
@@ -112,8 +112,8 @@ CASES: dict[str, tuple[Callable[[], UUID], Expected]] = {
             "An older delivery goes first", "Once the older ones have arrived", "Paused", False
         ),
     ),
-    "held": (
-        lambda: at_off(status="held"),
+    "on_hold": (
+        lambda: at_off(status="on_hold"),
         Expected(
             "Held because the webhook “Sync” is off.",
             "Only once the webhook is on",
@@ -122,15 +122,15 @@ CASES: dict[str, tuple[Callable[[], UUID], Expected]] = {
         ),
     ),
     "still held": (
-        lambda: make_delivery(make_webhook(name="Sync"), status="held"),
+        lambda: make_delivery(make_webhook(name="Sync"), status="on_hold"),
         Expected("Still held since the webhook “Sync” was turned on", "None left", "Held", False),
     ),
-    "stopped": (
-        lambda: make_delivery(status="stopped", stopped_by="Ana"),
+    "dismissed": (
+        lambda: make_delivery(status="dismissed", stopped_by="Ana"),
         Expected("Stopped by Ana. It is not", "None left", "Stopped by Ana", False),
     ),
     "stopped by nobody": (
-        lambda: make_delivery(status="stopped"),
+        lambda: make_delivery(status="dismissed"),
         Expected("Stopped. It is not", "None left", "Stopped", False),
     ),
     "a test that was refused": (
@@ -160,7 +160,7 @@ def test_its_sentence_what_comes_next_and_whether_its_page_follows_agree(case: s
 
 def test_of_one_that_was_stopped_it_is_told_when() -> None:
     at = utcnow() - 3 * MINUTES
-    found = find_delivery(make_delivery(status="stopped", stopped_by="Ana", finished_at=at))
+    found = find_delivery(make_delivery(status="dismissed", stopped_by="Ana", finished_at=at))
     assert steps_of(found)[-1].at == at
 
 

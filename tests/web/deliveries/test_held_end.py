@@ -41,15 +41,15 @@ def test_it_is_stopped_when_it_says_and_not_before(
     app: Flask, created: datetime, off_since: datetime | None
 ) -> None:
     state = {"state": "off", "off_at": off_since} if off_since else {}
-    make_delivery(make_webhook(**state), status="held", created_at=created)
+    make_delivery(make_webhook(**state), status="on_hold", created_at=created)
     end = retention.held_until(created, off_since)
     assert end == NOW + 28 * DAY
     with frozen(end - timedelta(minutes=1)):
         retention.prune()
-    assert status_of_one() == "held"
+    assert status_of_one() == "on_hold"
     with frozen(end + timedelta(minutes=1)):
         retention.prune()
-    assert status_of_one() == "stopped"
+    assert status_of_one() == "dismissed"
 
 
 @pytest.mark.parametrize("reason", ["person", "failing", "gone"])
@@ -57,7 +57,7 @@ def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> No
     with time_machine.travel(NOW, tick=False):
         off = {"state": "off", "off_reason": reason, "off_at": NOW - 2 * DAY}
         hook = make_webhook(name="Payroll", **off)
-        delivery = make_delivery(hook, status="held", created_at=NOW - 5 * DAY)
+        delivery = make_delivery(hook, status="on_hold", created_at=NOW - 5 * DAY)
         pages, page_of = visit(app), f"/settings/webhooks/{hook.public_id}"
         main = pages.get(f"/deliveries/{delivery}").main
         assert "Payroll” is off. Kept until 24 Dec; then it is stopped." in main
@@ -76,7 +76,7 @@ def test_of_several_the_oldest_is_named(app: Flask) -> None:
     with time_machine.travel(NOW, tick=False):
         hook = make_webhook(state="off", off_at=NOW - 40 * DAY)
         for days in (3, 2, 1):
-            make_delivery(hook, status="held", created_at=NOW - days * DAY)
+            make_delivery(hook, status="on_hold", created_at=NOW - days * DAY)
         page = visit(app).get(f"/settings/webhooks/{hook.public_id}")
         words = "Each is kept for 30 days, the oldest until 23 Dec; then it is stopped."
         assert words in page.main
@@ -85,7 +85,7 @@ def test_of_several_the_oldest_is_named(app: Flask) -> None:
 def test_what_was_kept_when_it_was_turned_on_does_not_say_that_it_is_off(app: Flask) -> None:
     with time_machine.travel(NOW, tick=False):
         hook = make_webhook(name="Payroll")
-        delivery = make_delivery(hook, status="held", created_at=NOW - 2 * DAY)
+        delivery = make_delivery(hook, status="on_hold", created_at=NOW - 2 * DAY)
         main = visit(app).get(f"/deliveries/{delivery}").main
         assert "Still held since the webhook “Payroll” was turned on" in main
         assert "Kept until 24 Dec" in main
@@ -94,5 +94,5 @@ def test_what_was_kept_when_it_was_turned_on_does_not_say_that_it_is_off(app: Fl
 
 
 def test_the_log_names_no_end_for_what_is_not_held(pages: Pages) -> None:
-    make_delivery(status="waiting")
+    make_delivery(status="queued")
     assert "Kept until" not in " ".join(pages.get("/deliveries").rows()[0])

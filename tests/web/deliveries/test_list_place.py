@@ -172,9 +172,13 @@ def test_an_address_that_was_typed_over_shows_the_delivery_alone(support: Pages)
 def test_the_events_other_receivers_are_named_with_their_status(support: Pages, app: Flask) -> None:
     made = make_delivery(make_webhook(name="ERP"), status="failed")
     event = next(row.event_id for row in every(Delivery))
-    others = [("Audit", "delivered"), ("Zoo", "held"), *((f"T{n}", "delivered") for n in range(4))]
+    others = [
+        ("Audit", "delivered"),
+        ("Zoo", "on_hold"),
+        *((f"T{n}", "delivered") for n in range(4)),
+    ]
     for name, status in others:
-        hook = make_webhook(name=name, state="off" if status == "held" else "active")
+        hook = make_webhook(name=name, state="off" if status == "on_hold" else "active")
         other = make_delivery(hook, status=status)
         change(other, event_id=event)
     make_delivery(make_webhook(name="Elsewhere"))

@@ -122,7 +122,7 @@ def test_a_time_that_has_an_end_says_which_it_is(app: Flask) -> None:
 @pytest.mark.parametrize(
     ("query", "leads"),
     [
-        ("time=night&status=held", {"time": ["failed-night"]}),
+        ("time=night&status=on_hold", {"time": ["failed-night"]}),
         ("since=2026-03-01&webhook=x", {"time": ["failed"], "since": ["2026-03-01"]}),
         ("until=2026-03-01", {"time": ["failed"], "until": ["2026-03-01"]}),
         ("time=failed-night", None),
@@ -142,7 +142,11 @@ def test_from_what_was_stored_in_a_time_one_comes_to_what_failed_in_it(
 
 
 def test_a_search_leads_to_what_receivers_answered_unless_that_is_asked_already(app: Flask) -> None:
-    for query, answer in (("q=stock", "stock"), ("q=stock&answer=x", None), ("status=held", None)):
+    for query, answer in (
+        ("q=stock", "stock"),
+        ("q=stock&answer=x", None),
+        ("status=on_hold", None),
+    ):
         with asked(app, query) as form:
             found = parse_qs(urlsplit(log_presenter.answers_url(form)).query)
             assert found == ({"answer": [answer]} if answer else {})
@@ -173,7 +177,7 @@ def test_an_address_asks_for_all_for_a_problem_or_for_something_else(
 
 def test_a_tab_has_a_number_only_beside_no_other_filter(app: Flask) -> None:
     hook = make_webhook()
-    for status in ("held", "waiting", "failed", "delivered"):
+    for status in ("on_hold", "queued", "failed", "delivered"):
         make_delivery(hook, status=status)
     for query, counts in (
         ("", [None, "1", "1", None, None, "1", None]),
@@ -187,7 +191,7 @@ def test_a_tab_has_a_number_only_beside_no_other_filter(app: Flask) -> None:
             assert [each.count for each in tabs] == counts
             assert [each.is_bad for each in tabs] == [place == 1 for place in range(7)]
             assert [each.is_here for each in tabs] == [place == 0 for place in range(7)]
-    with asked(app, "status=held") as form:
+    with asked(app, "status=on_hold") as form:
         assert form.validate()
         here = [each.label for each in log_presenter.tabs(form.chosen(), None) if each.is_here]
         assert here == ["Held"]
@@ -196,8 +200,8 @@ def test_a_tab_has_a_number_only_beside_no_other_filter(app: Flask) -> None:
 def test_a_tab_leads_from_a_later_page_to_the_top_of_its_own_and_keeps_the_other_filters(
     app: Flask,
 ) -> None:
-    statuses = ("", "attention", "waiting", "paused", "delivered", "held")
-    with asked(app, "event=asset.created&status=held&cursor=x&retried=x&sort=when") as form:
+    statuses = ("", "attention", "queued", "paused", "delivered", "on_hold")
+    with asked(app, "event=asset.created&status=on_hold&cursor=x&retried=x&sort=when") as form:
         found = [each.url for each in log_presenter.tabs(form.chosen(), None)]
         plain = [each.url for each in log_presenter.tabs()]
     kept = {"event": ["asset.created"], "sort": ["when"]}
@@ -211,9 +215,9 @@ def test_a_tab_leads_from_a_later_page_to_the_top_of_its_own_and_keeps_the_other
 
 
 def test_an_assets_deliveries_are_counted_by_what_one_looks_for_first(app: Flask) -> None:
-    for status in ("delivered", "held", "failed", "waiting", "failed"):
+    for status in ("delivered", "on_hold", "failed", "queued", "failed"):
         make_delivery(status=status, asset_id=7)
-    make_delivery(status="stopped", asset_id=8)
+    make_delivery(status="dismissed", asset_id=8)
     with app.test_request_context():
         found = log_presenter.counts_of_asset(7)
     assert [words for words, _ in found] == ["2 failed", "1 held", "1 delivered"]
@@ -243,7 +247,7 @@ def test_beside_a_filter_that_cannot_be_read_no_list_is_gone_through(app: Flask)
     make_delivery()
     made = make_delivery()
     make_delivery()
-    for query, leads_on in (("status=waiting", True), ("code=nonsense&status=waiting", False)):
+    for query, leads_on in (("status=queued", True), ("code=nonsense&status=queued", False)):
         with app.test_request_context(f"/deliveries/{made}?{query}"):
             place = place_of(find_delivery(made))
             assert (bool(place.previous), bool(place.following)) == (leads_on, leads_on)

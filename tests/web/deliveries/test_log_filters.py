@@ -93,8 +93,10 @@ def test_neither_a_file_nor_a_bulk_retry_goes_by_a_filter_that_cannot_be_read(
 
 def test_what_addresses_call_a_status_never_changes() -> None:
     """They are kept as bookmarks, and in bulk retries that are under way."""
-    known = "attention waiting sending delivered retrying failed paused stopped held dismissed"
+    known = "attention queued sending delivered retrying failed paused stopped on_hold dismissed"
     assert [each.value for each in StatusFilter] == known.split()
+    assert StatusFilter("waiting") is StatusFilter.QUEUED
+    assert StatusFilter("held") is StatusFilter.ON_HOLD
 
 
 def test_all_that_cannot_be_read_is_named_at_once(support: Pages) -> None:

@@ -33,7 +33,7 @@ def row_of(made: UUID) -> LogRow:
         ({"status": "delivered", "code": 200, "took_ms": 143}, "200 in 143 ms"),
         ({"status": "delivered", "code": 204}, "Answered 204"),
         ({"status": "delivered"}, ""),
-        ({"status": "waiting"}, ""),
+        ({"status": "queued"}, ""),
         ({"status": "failed", "reason": "server", "code": 502}, "Server error (502)"),
         (
             {"status": "delivered", "reason": "server", "code": 500},

@@ -87,10 +87,10 @@ def test_an_address_in_the_clear_has_no_certificate_and_one_that_is_a_number_no_
 
 def test_before_it_has_ended_one_step_is_under_way_and_the_others_are_to_come() -> None:
     ahead = ["Find the server's name", "Connect to the server", "Make the connection secure"]
-    found = steps("waiting")
+    found = steps("queued")
     assert [each.title for each in found][:4] == ["Waiting for the sending service", *ahead]
     assert [each.state for each in found] == [State.NOW] + [State.LATER] * 4
-    assert {each.state for each in steps("stopped")} == {State.LATER}
+    assert {each.state for each in steps("dismissed")} == {State.LATER}
     made = make_delivery(priority=Priority.TEST)
     lease(made, kind="test")
     found = steps_of_test(find_delivery(made))

@@ -62,7 +62,7 @@ def test_the_note_about_a_closed_address_asks_for_all_that_is_needed(app: Flask)
     now = utcnow()
     hook = make_webhook(name="Old CRM", state="off", off_reason="gone", off_at=now)
     for _ in range(3):
-        make_delivery(hook, status="held")
+        make_delivery(hook, status="on_hold")
     page = visit(app, "support").get(f"/settings/webhooks/{hook.public_id}")
     needed = "Enter the new address that its owner gives, then turn the webhook on again."
     assert f"Needed: {needed}" in page.main
@@ -111,8 +111,8 @@ def test_an_assets_deliveries_are_counted_by_what_one_looks_for(app: Flask) -> N
     from tests.support.factories import make_asset
 
     asset = make_asset()
-    for status in ("held", "held", "delivered"):
+    for status in ("on_hold", "on_hold", "delivered"):
         make_delivery(status=status, asset_id=asset)
     page = visit(app, "support").get(f"/assets/{asset}/deliveries")
-    assert page.links("2 held") == [f"/deliveries?asset={asset}&status=held"]
+    assert page.links("2 held") == [f"/deliveries?asset={asset}&status=on_hold"]
     assert len(page.links("delivered")) == 1

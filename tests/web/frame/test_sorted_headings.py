@@ -114,13 +114,13 @@ def test_webhooks_are_sorted_by_status_name_and_last_delivery(pages: Pages) -> N
 def test_the_log_is_sorted_by_when_alone(pages: Pages) -> None:
     for tag in ("A-1", "A-2"):
         make_delivery(asset_tag=tag)
-    page = pages.get("/deliveries?status=waiting")
+    page = pages.get("/deliveries?status=queued")
     assert sorted_by(page) == {"When": "descending"}
     page = pages.get(heading(page, "When"))
-    assert page.path == "/deliveries?status=waiting&sort=when"
+    assert page.path == "/deliveries?status=queued&sort=when"
     assert [row[2].split(", ")[1].split()[0] for row in page.rows()] == ["A-1", "A-2"]
     assert sorted_by(page) == {"When": "ascending"}
-    assert heading(page, "When") == "/deliveries?status=waiting"
+    assert heading(page, "When") == "/deliveries?status=queued"
 
 
 @pytest.mark.parametrize("path", ["/assets", HOOKS, "/deliveries"])

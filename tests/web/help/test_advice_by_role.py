@@ -141,7 +141,7 @@ OFF: dict[str, dict[str, Any]] = {
 
 def off(columns: dict[str, Any]) -> tuple[Hook, UUID]:
     hook = make_webhook(name="Sync", state="off", off_at=utcnow() - LONG_AGO, **columns)
-    return hook, make_delivery(hook, status="held")
+    return hook, make_delivery(hook, status="on_hold")
 
 
 @ROLES
@@ -195,7 +195,7 @@ def test_what_is_still_held_the_key_and_the_plain_address(app: Flask, role: str)
     with writing() as current:
         webhook = current.get_one(Webhook, hook.id)
         webhook.old_secret_enc = webhook.secret_enc
-    make_delivery(hook, status="held")
+    make_delivery(hook, status="on_hold")
     page = visit(app, role).get(f"/settings/webhooks/{hook.public_id}")
     offers_only_what_it_may(app, page, role)
     for own, asked in (

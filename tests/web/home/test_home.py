@@ -55,14 +55,14 @@ def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: F
     desk = make_webhook(name="Helpdesk")
     for _ in range(2):
         make_delivery(desk, status="failed", reason="refused")
-    make_delivery(make_webhook(name="Payroll", state="off"), status="held")
+    make_delivery(make_webhook(name="Payroll", state="off"), status="on_hold")
     page = visit(app).get("/")
     (problem,) = problems(page)
     assert problem.startswith("Helpdesk · Connection refused · 2 deliveries · ")
     assert needs(page) == ["1 delivery is held"]
     opened = f"/deliveries?status=attention&webhook={desk.public_id}&reason=refused"
     assert page.links("Open") == [opened]
-    assert page.links("See what is held") == ["/deliveries?status=held"]
+    assert page.links("See what is held") == ["/deliveries?status=on_hold"]
     assert page.main.index("Helpdesk") < page.main.index("What arrived in the last 24 hours")
 
 
@@ -116,7 +116,7 @@ def test_webhooks_in_trouble_are_problems_too_and_stand_there_once(app: Flask, r
     make_webhook(name="Door", failures_in_row=1)  # which may pass
     make_webhook(name="Payroll", state="off", off_reason="gone", off_at=utcnow())
     make_delivery(hook, status="retrying", reason="refused", tries=1)
-    make_delivery(hook, status="held")
+    make_delivery(hook, status="on_hold")
     page = visit(app, role).get("/")
     off, fails = problems(page)
     assert off.startswith("Payroll · off since ")

@@ -236,7 +236,7 @@ def test_the_kinds_stand_in_the_order_of_their_words(app: Flask) -> None:
 
 
 def test_it_calls_deliveries_and_their_statuses_as_the_log_does(app: Flask) -> None:
-    note("delivery.retried", "asset.checked_out", status={"from": "retrying", "to": "waiting"})
+    note("delivery.retried", "asset.checked_out", status={"from": "retrying", "to": "queued"})
     ((_, _, what, which, changes),) = visit(app).get(AUDIT).rows()
     assert (what, which) == ("Delivery: retried", "Asset checked out")
     assert changes == "Status: Will retry → Waiting"

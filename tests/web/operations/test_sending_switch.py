@@ -60,7 +60,7 @@ def test_a_delivery_says_what_it_waits_for(app: Flask) -> None:
         make_delivery(hook, status="retrying", tries=1, reason="server", code=500),
         make_delivery(hook, **asked),
         make_delivery(hook, status="failed", reason="server"),
-        make_delivery(off, status="held"),
+        make_delivery(off, status="on_hold"),
     ]
     ada.submit(ada.get(STOP).form(STOP))
     pages = [ada.get(f"/deliveries/{each}").main for each in made]

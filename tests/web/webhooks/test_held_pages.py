@@ -63,21 +63,21 @@ def test_to_choose_leads_to_a_list_and_changes_nothing(pages: Pages) -> None:
     assert page.path == held_for(hook)
     assert "2 deliveries are held. Tick those to send." in page.main
     assert len(page.rows()) == 2
-    assert (statuses(), state(hook)) == (["held"] * 2, "off")
+    assert (statuses(), state(hook)) == (["on_hold"] * 2, "off")
 
 
 def test_what_is_ticked_is_sent_and_the_rest_is_kept(pages: Pages) -> None:
     hook = off_with(3)
     page = decide(pages, pages.get(held_for(hook)), send=[ids()[1]])
     assert "1 held delivery is on the way." in page.text
-    assert (statuses(), state(hook)) == (["held", "waiting", "held"], "active")
+    assert (statuses(), state(hook)) == (["on_hold", "queued", "on_hold"], "active")
 
 
 def test_the_rest_is_discarded_when_that_is_chosen(pages: Pages) -> None:
     hook = off_with(3)
     page = decide(pages, pages.get(held_for(hook)), send=[ids()[0]], rest="discard")
     assert "2 were discarded." in page.text
-    assert statuses() == ["waiting", "stopped", "stopped"]
+    assert statuses() == ["queued", "dismissed", "dismissed"]
 
 
 def test_where_nothing_is_ticked_nothing_is_said_to_be_on_the_way(pages: Pages) -> None:
@@ -112,7 +112,7 @@ def test_ticks_are_carried_from_page_to_page(pages: Pages) -> None:
     already = page.form(held_for(hook)).fields["send"]
     page = decide(pages, page, send=[*already, every[0]], rest="discard")
     assert "2 held deliveries are on the way. 50 were discarded." in page.text
-    assert (statuses()[0], statuses()[-1]) == ("waiting", "waiting")
+    assert (statuses()[0], statuses()[-1]) == ("queued", "queued")
 
 
 def test_what_happened_meanwhile_has_to_be_looked_at_first(pages: Pages) -> None:
@@ -122,9 +122,9 @@ def test_what_happened_meanwhile_has_to_be_looked_at_first(pages: Pages) -> None
     page = decide(pages, page, send=ids()[:1], rest="discard")
     assert page.status == 400
     assert "More happened while you were choosing" in page.errors[0]
-    assert (statuses(), state(hook)) == (["held", "held"], "off")
+    assert (statuses(), state(hook)) == (["on_hold", "on_hold"], "off")
     decide(pages, page, rest="discard")
-    assert statuses() == ["waiting", "stopped"]
+    assert statuses() == ["queued", "dismissed"]
 
 
 def test_whoever_has_seen_no_number_of_ours_has_seen_nothing(pages: Pages) -> None:
@@ -132,7 +132,7 @@ def test_whoever_has_seen_no_number_of_ours_has_seen_nothing(pages: Pages) -> No
     page = pages.get(held_for(hook))
     for typed in ("x", "\u00b2", "9" * 5000):
         told = decide(pages, page, newest=typed, count=typed, rest="discard")
-        assert (told.status, statuses()) == (400, ["held"]), typed[:9]
+        assert (told.status, statuses()) == (400, ["on_hold"]), typed[:9]
 
 
 def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(pages: Pages) -> None:
@@ -147,9 +147,9 @@ def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(page
     write_down(ended(sending, Reason.SERVER))
     page = decide(pages, page, send=ids()[1:], rest="discard")
     assert "More happened while you were choosing" in page.errors[0]
-    assert (statuses(), state(hook)) == (["held", "held"], "off")
+    assert (statuses(), state(hook)) == (["on_hold", "on_hold"], "off")
     decide(pages, page, send=ids()[1:], rest="discard")
-    assert statuses() == ["stopped", "waiting"]
+    assert statuses() == ["dismissed", "queued"]
 
 
 def test_another_webhooks_deliveries_cannot_be_sent_from_here(pages: Pages) -> None:
@@ -161,7 +161,7 @@ def test_another_webhooks_deliveries_cannot_be_sent_from_here(pages: Pages) -> N
     ).one()
     decide(pages, pages.get(held_for(hook)), send=[str(theirs), "no id"])
     assert state(hook) == "active"
-    assert set(statuses()) == {"held"}
+    assert set(statuses()) == {"on_hold"}
 
 
 def test_with_nothing_held_there_is_nothing_to_decide(pages: Pages) -> None:

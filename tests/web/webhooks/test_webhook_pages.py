@@ -200,7 +200,7 @@ def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     assert unanswered.errors == ["Choose whether to send or discard what was held"]
     page = pages.submit(unanswered.form(page.path), held="send")
     assert f"“{hook.name}” is on. What was held is on its way." in page.text
-    assert delivery_of(hook).status == "waiting"
+    assert delivery_of(hook).status == "queued"
 
 
 def test_discarding_is_seen_in_the_log(pages: Pages) -> None:
@@ -210,7 +210,7 @@ def test_discarding_is_seen_in_the_log(pages: Pages) -> None:
     page = pages.submit(page.form(page.path), held="discard")
     assert f"“{hook.name}” is on." in page.text
     assert "on its way" not in page.text
-    assert delivery_of(hook).status == "stopped"
+    assert delivery_of(hook).status == "dismissed"
 
 
 def test_one_that_was_off_with_nothing_held_is_turned_on_at_once(pages: Pages) -> None:
@@ -226,7 +226,7 @@ def test_turning_on_in_the_form_asks_about_what_is_held(pages: Pages) -> None:
     page = pages.submit(form, name="Renamed", active="yes")
     assert page.path == f"{path_of(hook)}/on"
     assert page.h1 == "Turn on Renamed"
-    assert delivery_of(hook).status == "held"
+    assert delivery_of(hook).status == "on_hold"
 
 
 def test_more_held_than_we_count_are_shown_so(
