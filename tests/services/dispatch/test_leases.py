@@ -167,7 +167,7 @@ def test_a_failure_whose_lease_was_settled_before_leaves_its_delivery_due_at_onc
     maintenance.maintain()
     write_down(ended(late, Reason.SERVER))
     assert outcomes() == [(1, "scheduled", "failed")]
-    assert (row()["status"], row()["tries"]) == ("waiting", 1)
+    assert (row()["status"], row()["tries"]) == ("retrying", 1)
     assert db.session.query(Rollup).all() == []
     assert len(claim()) == 1
 

@@ -51,7 +51,7 @@ ADDRESSES: Final[dict[str, Callable[[FrozenRegister], str]]] = {
     "start": lambda _: "/",
     "log": lambda _: "/deliveries",
     "delivery_failed": lambda it: f"/deliveries/{it.delivery(status='failed', tries=1)}",
-    "delivery_waiting": lambda it: f"/deliveries/{it.delivery(status='retrying', prior_status=None)}",
+    "delivery_waiting": lambda it: f"/deliveries/{it.delivery(status='retrying', tries=2)}",
     "delivery_delivered": lambda it: f"/deliveries/{it.delivery(status='delivered', tries=2)}",
     "bulk_retry_question": lambda _: "/deliveries/retry?status=attention&all=1",
     "bulk_retry": lambda it: f"/batches/{it.retry}",
