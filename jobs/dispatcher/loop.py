@@ -75,7 +75,7 @@ class Dispatcher:
         self._notifications = Notifications(notifier, transport)
         self._transport, self._notifier, self._wake = transport, notifier, wake
         self._connectivity, self._is_stopping = connectivity, is_stopping
-        self._kept = dispatch_claim.kept_of(settings.worker_max_in_flight)
+        self._reserved = dispatch_claim.reserved_of(settings.worker_max_in_flight)
         self._fresh = min(FRESH, settings.lease_margin)
         self._claimed: list[Claim] = []  # to be sent
         self._claimed_at = 0.0  # by `since_boot`
@@ -261,7 +261,7 @@ class Dispatcher:
             without=self._recorder.waits_for,
             closed=self._in_flight.undecryptable | self._connectivity.offline_webhooks,
             places=self._transport.free - len(self._claimed),
-            kept=self._kept,
+            reserved=self._reserved,
             is_alone=is_alone,
         )
 

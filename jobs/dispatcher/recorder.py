@@ -42,26 +42,26 @@ class Recorder:
 
     def __init__(self, database: DatabaseExecutor) -> None:
         self._database = database
-        self._kept: list[Result] = []
-        self._kept_since = self._locked_until = 0.0
+        self._pending: list[Result] = []
+        self._pending_since = self._locked_until = 0.0
         self.is_behind = False
         self.waits_for: Set[int] = frozenset()
 
     @property
     def is_empty(self) -> bool:
         """Return whether everything is written."""
-        return not self._kept
+        return not self._pending
 
     @property
     def tokens(self) -> Set[UUID]:
         """The tokens of the leases under which was sent what is not written yet."""
-        return {result.claim.token for result in self._kept}
+        return {result.claim.token for result in self._pending}
 
     def add(self, result: Result) -> None:
         """Keep one more to be recorded."""
-        if not self._kept:
-            self._kept_since = since_boot()
-        self._kept.append(result)
+        if not self._pending:
+            self._pending_since = since_boot()
+        self._pending.append(result)
 
     def is_due(self, in_flight: int) -> bool:
         """Return whether enough has been gathered, or for long enough. `in_flight`: what has not
@@ -72,7 +72,7 @@ class Recorder:
         """
         ready = self._ready()
         enough = self._database.has_background and ready * PART >= ready + in_flight
-        return enough or ready >= FLUSH_AT or since_boot() - self._kept_since >= FLUSH_AFTER
+        return enough or ready >= FLUSH_AT or since_boot() - self._pending_since >= FLUSH_AFTER
 
     def write(
         self, claim: Claiming | None = None, then: Recorded | None = None, *, in_background: bool
@@ -91,18 +91,18 @@ class Recorder:
         """Return what is written next: those last that wait for another's lock, and not all the
         time."""
         if not self.waits_for:
-            return self._kept[:RESULTS_A_WRITE]
-        others = [result for result in self._kept if not self._waits(result)]
+            return self._pending[:RESULTS_A_WRITE]
+        others = [result for result in self._pending if not self._waits(result)]
         if not others and since_boot() < self._locked_until:
             return []
-        waiting = [result for result in self._kept if self._waits(result)]
+        waiting = [result for result in self._pending if self._waits(result)]
         return (others + waiting)[:RESULTS_A_WRITE]
 
     def _ready(self) -> int:
         """Count the results whose webhooks nobody has locked: nearly always all."""
         if not self.waits_for:
-            return len(self._kept)
-        return sum(not self._waits(result) for result in self._kept)
+            return len(self._pending)
+        return sum(not self._waits(result) for result in self._pending)
 
     def _waits(self, result: Result) -> bool:
         return result.claim.webhook.id in self.waits_for
@@ -123,17 +123,17 @@ class Recorder:
         if self.waits_for or written.locked:
             self._keep_locked(batch, written.locked)
         else:
-            del self._kept[: len(batch)]
-        self._kept_since = began  # what is left has come since then
+            del self._pending[: len(batch)]
+        self._pending_since = began  # what is left has come since then
         self.is_behind = self.is_behind and self._ready() > 0
         if then is not None:
             then(written.claims if has_claimed else None, began)
 
     def _keep_locked(self, batch: Sequence[Result], locked: Sequence[Result]) -> None:
         taken = set(map(id, batch)).difference(map(id, locked))
-        self._kept = [result for result in self._kept if id(result) not in taken]
+        self._pending = [result for result in self._pending if id(result) not in taken]
         waiting = self.waits_for | {result.claim.webhook.id for result in locked}
-        self.waits_for = waiting & {result.claim.webhook.id for result in self._kept}
+        self.waits_for = waiting & {result.claim.webhook.id for result in self._pending}
         self._locked_until = since_boot() + FLUSH_AFTER
 
 

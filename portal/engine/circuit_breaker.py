@@ -1,7 +1,7 @@
 """Decide by an attempt's end about its webhook: failures in a row, and the throttle. Pure.
 
-A receiver that is overloaded or cannot be reached is left alone for a while. Then one delivery
-goes as a probe and spends a try of its own; those that wait behind it spend none.
+While a receiver is overloaded or cannot be reached, we back off (the circuit is open). Then one
+delivery goes as a probe and spends an attempt of its own; those that wait behind it spend none.
 """
 
 from dataclasses import dataclass, replace
@@ -130,13 +130,13 @@ def needs_attention(failures_in_row: int, failing_since: datetime | None, now: d
 
 
 def has_asked(until: datetime | None, now: datetime) -> bool:
-    """Return whether a receiver that is left alone until then has asked for it: we pause for
-    less."""
+    """Return whether a receiver that we back off from until then has asked for it: by ourselves we
+    back off for less."""
     return until is not None and (until - now).total_seconds() > LONGEST_PAUSE
 
 
 def _throttled(health: Health, end: End, now: datetime) -> Health:
-    """Pause, or pause longer. Eight that were under way together when it broke are one failure."""
+    """Back off, or for longer. Eight that were under way together when it broke are one failure."""
     pause = health.backoff_seconds
     if not health.throttled:
         pause = FIRST_PAUSE

@@ -25,7 +25,7 @@ __all__ = [
     "wait",
 ]
 
-# Seconds before each try, counted from the end of the one before: 75 h 35 min in all.
+# Seconds before each attempt, counted from the end of the one before: 75 h 35 min in all.
 SCHEDULE: Final = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 JITTER: Final = 0.1
 MOST_INTERRUPTIONS: Final = 3  # of one person's Retry or Test
@@ -142,7 +142,7 @@ def _after_scheduled(
 
 
 def wait(scheduled: float, jitter: float, retry_after: float | None = None) -> float:
-    """Seconds until the next try: the schedule's ±10 %, or longer if the receiver asked for it."""
+    """Seconds until the next attempt: the schedule's ±10 %, or longer if the receiver asks."""
     planned = scheduled * (1 + JITTER * max(-1.0, min(1.0, jitter)))
     return max(planned, min(retry_after or 0.0, LONGEST))
 

@@ -42,7 +42,7 @@ def seconds(health: Health) -> float:
     ["rate", "unavailable", "refused", "dns", "connect_timeout", "read_timeout", "reset",
      "no_reply", "unreachable", "tls_expired", "tls_untrusted", "tls_name", "tls_other"],
 )  # fmt: skip
-def test_an_overloaded_or_unreachable_receiver_is_left_alone(reason: str) -> None:
+def test_from_an_overloaded_or_unreachable_receiver_we_back_off(reason: str) -> None:
     health = health_after(FINE, fails(Reason(reason)), NOW)
     assert health.throttled
     assert seconds(health) == 5

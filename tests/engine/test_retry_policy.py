@@ -66,7 +66,7 @@ def test_a_name_that_leads_to_a_closed_address_may_lead_elsewhere_next_time() ->
     assert after(SCHEDULED, blocked, FINAL_TRY) == GiveUp(Reason.BLOCKED)
 
 
-def test_gone_turns_the_webhook_off_at_any_try_and_when_a_person_asked_too() -> None:
+def test_gone_turns_the_webhook_off_at_any_attempt_and_when_a_person_asked_too() -> None:
     decisions = [after(SCHEDULED, GONE, tries) for tries in (1, 5, FINAL_TRY)]
     assert [*decisions, after(MANUAL, GONE)] == [TurnOff(Reason.GONE)] * 4
 

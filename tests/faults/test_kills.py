@@ -150,7 +150,7 @@ def test_a_receiver_that_is_restarted_gets_everything(
     assert_ledger(receiver, accepted)
 
 
-def test_maintenance_leaves_a_sign_of_life(portal: RunningPortal) -> None:
+def test_maintenance_leaves_a_heartbeat(portal: RunningPortal) -> None:
     del portal
 
     def was_just_seen() -> bool:

@@ -75,7 +75,7 @@ def test_what_takes_twelve_seconds_is_waited_for_and_repeated_by_nobody(
 
 
 @pytest.mark.skipif(not IS_FULL, reason="waits for all of it: FAULTS=full")
-def test_what_takes_too_long_is_given_back_at_once_and_counted_as_nothing(
+def test_what_takes_too_long_is_released_at_once_and_counted_as_nothing(
     portal: RunningPortal, receiver: Receiver
 ) -> None:
     for _ in range(CAP):

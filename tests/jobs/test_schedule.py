@@ -78,7 +78,7 @@ def test_an_empty_redis_gets_the_whole_table(redis: Redis, entries: tuple[Entry,
     assert is_right(redis)
 
 
-def test_a_right_schedule_is_left_alone(redis: Redis, entries: tuple[Entry, ...]) -> None:
+def test_a_right_schedule_is_not_touched(redis: Redis, entries: tuple[Entry, ...]) -> None:
     reconcile(redis, entries)
     before = redis.zscore(ENTRIES, "maintenance"), redis.hgetall(MAINTENANCE_KEY)
     assert reconcile(redis, entries) == []

@@ -215,7 +215,7 @@ def test_a_file_that_is_no_database_is_one_sentence(up: Up, tmp_path: Path) -> N
         ("0040", "This database is older than the first release"),
     ],
 )
-def test_a_database_of_another_version_is_left_alone(
+def test_a_database_of_another_version_is_not_touched(
     up: Up, tmp_path: Path, revision: str, sentence: str
 ) -> None:
     path = tmp_path / "other.sqlite"

@@ -180,7 +180,7 @@ def test_it_notifies_once_after_the_commit_and_not_before(app: Flask, redis: Red
     assert notifications() == before + 1
 
 
-def test_a_released_savepoint_does_not_ring(app: Flask) -> None:
+def test_a_released_savepoint_does_not_notify(app: Flask) -> None:
     before = notifications()
     touch()
     with db.session.begin_nested():
@@ -203,7 +203,7 @@ def test_a_rolled_back_savepoint_does_not_silence_what_was_asked_outside_it(app:
 
 
 @pytest.mark.parametrize("end", ["rollback", "close", "remove"])
-def test_whatever_is_not_committed_does_not_ring(app: Flask, end: str) -> None:
+def test_whatever_is_not_committed_does_not_notify(app: Flask, end: str) -> None:
     before = notifications()
     touch()
     notifier.notify_after_commit(db.session)

@@ -181,7 +181,7 @@ def break_down(_number: int) -> None:
     raise ZeroDivisionError
 
 
-def test_an_error_is_tried_again_later_and_given_up_after_five_turns(
+def test_an_error_is_retried_later_and_given_up_after_five_leases(
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     task, counting = start(), Counting(break_down)
@@ -249,7 +249,9 @@ def test_a_long_task_lets_another_have_its_turn(app: Flask) -> None:
     assert lease.task_id == short.id
 
 
-def test_a_worker_takes_turns_at_what_is_due(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_shares_its_time_among_what_is_due(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(job, "LEASE_SECONDS", 0.0)
     long, short, counting = start(60), start(1), Counting()
     counting.work(seconds=0.0)

@@ -360,7 +360,7 @@ class CurlHandle:
         libcurl sends a request again by itself when a connection that was kept open ends before a
         byte of the answer, which may have been read. It asks here each time: once is allowed, over
         a new connection, and noted in `again`, since most often the receiver had hung up before the
-        request came. Another one that was kept open is left alone (`wants_fresh`).
+        request came. Another one that was kept open is not used (`wants_fresh`).
         """
         if self.again is not None:
             self.has_given_up = True

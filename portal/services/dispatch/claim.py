@@ -182,7 +182,7 @@ class Claim(NamedTuple):
 def claim(
     connection: Connection,
     places: int,
-    kept: int = 0,
+    reserved: int = 0,
     *,
     without: Collection[int] = (),
     is_alone: bool = False,
@@ -190,7 +190,7 @@ def claim(
 ) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction.
 
-    `kept`: so many of the places are for webhooks to which nothing is being sent (`fairness`).
+    `reserved`: so many of the places are for webhooks to which nothing is being sent (`fairness`).
     `without`: webhooks of which results are still to be recorded: what has arrived would go again.
     `is_alone`: the transaction does nothing else. Then it need not wait for the disk: a lease that
     a crash of the database takes with it is a message sent twice.
@@ -198,7 +198,7 @@ def claim(
     """
     look = find_wanted(connection, may_be_lost=is_alone)
     allowed = [each for each in look.wanted if each.webhook_id not in without]
-    wanted: Sequence[Claimable] = share_out(sharding.choose(allowed), places, kept)
+    wanted: Sequence[Claimable] = share_out(sharding.choose(allowed), places, reserved)
     if look.now is None:
         return []
     most = settings().webhook_max_in_flight
@@ -251,7 +251,7 @@ def _settle(
     locked: dict[int, LockedWebhook],
     now: datetime,
 ) -> None:
-    """Turn leases that ran out into attempts; what has tries left is due again."""
+    """Turn leases that ran out into attempts; what has attempts left is due again."""
     ended = [each.webhook_id for each in some if each.ended and each.webhook_id in locked]
     if ended:
         leases.settle_ended(connection, ended, now)
@@ -623,13 +623,13 @@ def _as_text(uuid: ColumnElement[Any], dialect: str) -> ColumnElement[str]:
 SHARE: Final = 8
 
 
-def kept_of(most: int) -> int:
-    """Return how many of a dispatcher's places are kept for webhooks to which nothing is being
+def reserved_of(most: int) -> int:
+    """Return how many of a dispatcher's places are reserved for webhooks to which nothing is being
     sent."""
     return most // SHARE
 
 
-def share_out(wanted: Sequence[Claimable], places: int, kept: int) -> list[Claimable]:
+def share_out(wanted: Sequence[Claimable], places: int, reserved: int) -> list[Claimable]:
     """Return what each may have of `places` free ones, in the order in which they take it.
 
     Those to which least is being sent come first, in a new order each time among equals: with
@@ -637,9 +637,9 @@ def share_out(wanted: Sequence[Claimable], places: int, kept: int) -> list[Claim
     """
     shuffled = random.sample(wanted, len(wanted))
     in_turn = sorted(shuffled, key=_taken)
-    if sum(each.places for each in in_turn) <= places - kept:
+    if sum(each.places for each in in_turn) <= places - reserved:
         return in_turn
-    extra = max(0, places - kept - sum(map(_first, in_turn)))
+    extra = max(0, places - reserved - sum(map(_first, in_turn)))
     shared = []
     for each in in_turn:
         more = min(extra, each.places - _first(each))

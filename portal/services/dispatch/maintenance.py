@@ -40,7 +40,7 @@ def maintain() -> int:
     """Hold or stop what is open, not being sent, and not wanted; spread what may go again; make
     attempts of leases that ran out.
 
-    Returns how many deliveries it touched. Tests are left alone. Writes only when there is
+    Returns how many deliveries it touched. Tests are not touched. Writes only when there is
     something to put right, in several transactions when it is much.
     """
     reclaim_ended(_in_a_transaction)

@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_DETAIL: Final = 200  # of what a library says, or a receiver
 # A success changes nothing of such a delivery but its status, as of nearly all.
-_IS_PLAIN: Final[ColumnElement[bool]] = and_(
+_IS_SIMPLE: Final[ColumnElement[bool]] = and_(
     Delivery.priority == literal_column(str(int(Priority.NORMAL))),
     Delivery.prior_status.is_(None),
     Delivery.requested_by.is_(None),
@@ -72,7 +72,7 @@ _ARRIVED: Final[ColumnElement[Any]] = literal_column(f"'{AttemptOutcome.DELIVERE
 class LeasedDelivery(NamedTuple):
     """A delivery that was being sent, which nobody else changes before we have.
 
-    `attempts`: how many have ended before. `is_plain`: a success changes nothing of it but the
+    `attempts`: how many have ended before. `is_simple`: a success changes nothing of it but the
     status.
     """
 
@@ -80,7 +80,7 @@ class LeasedDelivery(NamedTuple):
     attempts: int
     priority: int
     prior_status: str | None
-    is_plain: bool
+    is_simple: bool
 
 
 def end(
@@ -89,7 +89,7 @@ def end(
     """End the leases that are still the ones that were sent under: each becomes its attempt.
 
     Of different deliveries, whose webhooks are locked. Returns those whose lease it was, as they
-    stood before; what arrived of the plain ones has its new status, and the others do not yet.
+    stood before; what arrived of the simple ones has its new status, and the others do not yet.
     """
     if connection.dialect.name == "sqlite":
         return _end_in_steps(connection, results, now)
@@ -117,17 +117,17 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
     types |= {name: bodies.c[name].type for name in BODY}
     counts = {"tries": Integer(), "took_ms": Integer()}
     given = Rowset("postgresql", delivery_id=BigInteger(), token=Uuid(), **types, **counts)
-    told = [given[name] for name in (*types, *counts)]
+    ended = [given[name] for name in (*types, *counts)]
     is_same = and_(Lease.delivery_id == given["delivery_id"], Lease.token == given["token"])
     begun = [getattr(Lease, name) for name in BEGUN]
-    gone = delete(Lease).where(is_same).returning(*begun, *told).cte("gone")
+    gone = delete(Lease).where(is_same).returning(*begun, *ended).cte("gone")
     number = next_number(gone.c.number).label("next_number")
-    standing = (Delivery.attempts, Delivery.priority, Delivery.prior_status)
+    state = (Delivery.attempts, Delivery.priority, Delivery.prior_status)
     # The ids are known before: two of these joined would be compared each with each, for the
     # planner takes them for one row.
     attempt_id = _ATTEMPT_IDS.next_value().label("attempt_id")
     before = (
-        select(gone, number, attempt_id, *standing, _IS_PLAIN.label("is_plain"))
+        select(gone, number, attempt_id, *state, _IS_SIMPLE.label("is_simple"))
         .join(Delivery, Delivery.id == gone.c.delivery_id)
         .cte("before")
     )
@@ -135,8 +135,8 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
     values |= {"id": before.c.attempt_id, "number": before.c.next_number}
     made = insert(Attempt).from_select(list(values), select(*values.values()))
     texts = select(before.c.attempt_id, *(before.c[name] for name in BODY))
-    kept = insert(AttemptBody).from_select(["attempt_id", *BODY], texts)
-    is_over = and_(Delivery.id == before.c.delivery_id, before.c.is_plain)
+    stored = insert(AttemptBody).from_select(["attempt_id", *BODY], texts)
+    is_over = and_(Delivery.id == before.c.delivery_id, before.c.is_simple)
     arrived = (
         update(Delivery)
         .where(is_over, before.c.outcome == _ARRIVED)
@@ -146,8 +146,8 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
             **_delivered_values(),
         )
     )
-    columns = [before.c[name] for name in ("attempts", "priority", "prior_status", "is_plain")]
-    written = made.cte("made"), kept.cte("kept"), arrived.cte("arrived")
+    columns = [before.c[name] for name in ("attempts", "priority", "prior_status", "is_simple")]
+    written = made.cte("made"), stored.cte("stored"), arrived.cte("arrived")
     return select(before.c.delivery_id, *columns).add_cte(*written)
 
 
@@ -161,7 +161,7 @@ def read(connection: Connection, ids: Sequence[int]) -> dict[int, LeasedDelivery
 def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
     """The columns of `LeasedDelivery`."""
     columns = (Delivery.id, Delivery.attempts, Delivery.priority, Delivery.prior_status)
-    return select(*columns, _IS_PLAIN).where(Delivery.id.in_(given_ids(dialect)))
+    return select(*columns, _IS_SIMPLE).where(Delivery.id.in_(given_ids(dialect)))
 
 
 def _end_in_steps(
@@ -175,20 +175,20 @@ def _end_in_steps(
     connection.execute(_remove_leases(), {"ids": as_json(ids)})
     ended = [each for each in results if each.claim.delivery_id in ids]
     write_bodies(connection, [(each, ids[each.claim.delivery_id]) for each in ended])
-    standings = read(connection, list(ids))
-    plain = [
+    leased = read(connection, list(ids))
+    arrived = [
         {
-            "id": (before := standings[each.claim.delivery_id]).id,
+            "id": (before := leased[each.claim.delivery_id]).id,
             "attempts": max(each.claim.number, before.attempts + 1),
             "code": each.outcome.code,
             **_attempt_values(each),
         }
         for each in ended
-        if each.outcome.reason is None and standings[each.claim.delivery_id].is_plain
+        if each.outcome.reason is None and leased[each.claim.delivery_id].is_simple
     ]
-    if plain:
-        connection.execute(_deliver(), {"rows": as_json(plain), "now": now})
-    return standings
+    if arrived:
+        connection.execute(_deliver(), {"rows": as_json(arrived), "now": now})
+    return leased
 
 
 @cache
@@ -226,7 +226,7 @@ def _deliver() -> Update:
 
 
 def _delivered_values() -> dict[str, Any]:
-    """Return what all plain successes get, said once."""
+    """Return what all simple successes get."""
     return {
         "status": literal_column(f"'{DeliveryStatus.DELIVERED}'"),
         "finished_at": bindparam("now", type_=UtcDateTime()),
@@ -250,24 +250,24 @@ class Judged(NamedTuple):
         return max(self.result.claim.number, self.before.attempts + 1)
 
     @property
-    def is_usual(self) -> bool:
-        """Return whether it is a plain success, as nearly all are; then no more need be read."""
-        return self.before.is_plain and isinstance(self.decision, Delivered)
+    def is_simple_success(self) -> bool:
+        """Return whether it changes the status alone, as nearly all do: no more need be read."""
+        return self.before.is_simple and isinstance(self.decision, Delivered)
 
 
 def judge(
     results: Iterable[Result],
-    standings: Mapping[int, LeasedDelivery],
+    leased: Mapping[int, LeasedDelivery],
     jitter: Callable[[], float],
     now: datetime,
 ) -> list[Judged]:
-    """Return what becomes of those of the deliveries whose standing is known: leased no more, and
-    their webhooks are locked."""
+    """Decide about the deliveries in `leased`, whose leases have ended and whose webhooks are
+    locked."""
     schedule = settings().webhook_retry_schedule
     return [
         Judged(
             result,
-            standings[result.claim.delivery_id],
+            leased[result.claim.delivery_id],
             decide(
                 kind=result.claim.kind,
                 tries=result.claim.tries,
@@ -278,24 +278,24 @@ def judge(
             ),
         )
         for result in results
-        if result.claim.delivery_id in standings
+        if result.claim.delivery_id in leased
     ]
 
 
 def write_deliveries(
     connection: Connection, judged: Sequence[Judged], written: Set[int], now: datetime
 ) -> None:
-    """The deliveries' new status, and what is counted by it. `written`: those of which the plain
+    """The deliveries' new status, and what is counted by it. `written`: those of which simple
     successes have it already."""
-    usual: Counter[tuple[int, bool]] = Counter()
+    simple: Counter[tuple[int, bool]] = Counter()
     others = []
     for each in judged:
-        if each.is_usual and each.before.id in written:
-            usual[each.result.claim.webhook.id, each.result.is_late] += 1
+        if each.is_simple_success and each.before.id in written:
+            simple[each.result.claim.webhook.id, each.result.is_late] += 1
         else:
             others.append(each)
     entries = Counter(
-        {_arrival(id_, is_late=is_late): many for (id_, is_late), many in usual.items()}
+        {_arrival(id_, is_late=is_late): many for (id_, is_late), many in simple.items()}
     )
     if others:
         known = _others(connection, [each.before.id for each in others])
@@ -308,7 +308,7 @@ def write_deliveries(
 
 
 def _arrival(webhook_id: int, *, is_late: bool) -> rollups.StatusChange:
-    """Return what a plain success is to the counts."""
+    """Return what a simple success is to the counts."""
     delivered = DeliveryStatus.DELIVERED
     return rollups.StatusChange(webhook_id, delivered, Priority.NORMAL, is_late=is_late)
 
@@ -344,8 +344,8 @@ def _others(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
 
 @cache
 def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
-    wanted = Delivery.id.in_(given_ids(dialect))
-    return select(Delivery.id, Delivery.reason, *OPEN_DELIVERY).where(wanted)
+    columns = (Delivery.id, Delivery.reason, *OPEN_DELIVERY)
+    return select(*columns).where(Delivery.id.in_(given_ids(dialect)))
 
 
 def _after(judged: Judged, before: AnyRow, now: datetime) -> dict[str, Any]:
@@ -370,7 +370,7 @@ class Journal:
     ) -> None:
         """Remember what failed, and which request brought each of their events about.
 
-        `pauses`: for how many seconds webhooks are left alone, by their row ids.
+        `pauses`: for how many seconds webhooks back off, by their row ids.
         """
         self._failed, self._pauses = failed, pauses
         if failed:
@@ -399,7 +399,7 @@ class Journal:
         for webhook_id, seconds in self._pauses.items():
             if (cause := last.get(webhook_id)) is not None:
                 log.warning(
-                    "Webhook %s is left alone for %s s: %s",
+                    "Webhook %s backs off for %s s: %s",
                     cause.claim.webhook.public_id,
                     seconds,
                     _why(cause),
@@ -449,15 +449,15 @@ def record(
     attempt: then only our attempt is written (`write_late_attempt`). `journal` is told what failed.
     """
     # Whoever sends, retries, stops or holds a delivery has its webhook's lock: nobody does now.
-    wanted = {result.claim.webhook.id for result in results}
-    moment, webhooks = lock_webhooks(connection, wanted)
+    ids = {result.claim.webhook.id for result in results}
+    moment, webhooks = lock_webhooks(connection, ids)
     now = moment or database_now(connection)
-    locked = still_there(connection, wanted - webhooks.keys())
+    locked = still_there(connection, ids - webhooks.keys())
     later = [each for each in results if each.claim.webhook.id in locked]
     if later:
         results = [each for each in results if each.claim.webhook.id not in locked]
     judged = [
-        each for some in _one_of_each(results) for each in _end(connection, some, jitter, now)
+        each for batch in _one_of_each(results) for each in _end(connection, batch, jitter, now)
     ]
     pauses = write_health(connection, webhooks, _ends(judged, webhooks), now)
     if journal is not None:
@@ -488,8 +488,8 @@ def _end(
 ) -> Sequence[Judged]:
     """End the attempts, and the deliveries of those that decide: their lease is still the one that
     was sent under, or it was lost with the database, and nobody has another."""
-    standings = end(connection, results, now)
-    written = standings.keys()
+    leased = end(connection, results, now)
+    written = leased.keys()
     late = [
         each.claim.delivery_id
         for each in results
@@ -499,8 +499,8 @@ def _end(
         known = read(connection, late)
         # Their attempts are counted already.
         counted = {id_: each._replace(attempts=each.attempts - 1) for id_, each in known.items()}
-        standings = standings | counted
-    judged = judge(results, standings, jitter, now)
+        leased = leased | counted
+    judged = judge(results, leased, jitter, now)
     write_deliveries(connection, judged, written, now)
     return judged
 
@@ -638,9 +638,9 @@ def write_late_attempt(connection: Connection, result: Result) -> bool:
     The webhook's row is locked. May run twice: what is stored already stays as it is.
     """
     claim = result.claim
-    wanted = select(Delivery.status, Delivery.attempts, Delivery.prior_status)
-    found = wanted.where(Delivery.id == claim.delivery_id).with_for_update()
-    delivery = connection.execute(found).one_or_none()
+    columns = select(Delivery.status, Delivery.attempts, Delivery.prior_status)
+    locked = columns.where(Delivery.id == claim.delivery_id).with_for_update()
+    delivery = connection.execute(locked).one_or_none()
     if delivery is None:  # it is no longer kept
         return False
     if (attempt := _own_attempt(connection, result)) is not None:
@@ -675,10 +675,10 @@ def _note_failure(connection: Connection, result: Result) -> None:
 def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:
     """Return what is stored of it: nobody else began an attempt of this delivery at that moment."""
     claim = result.claim
-    wanted = select(Attempt.id, Attempt.number, Attempt.outcome, Attempt.finished_at).where(
+    own = select(Attempt.id, Attempt.number, Attempt.outcome, Attempt.finished_at).where(
         Attempt.delivery_id == claim.delivery_id, Attempt.started_at == claim.started_at
     )
-    return connection.execute(wanted).one_or_none()
+    return connection.execute(own).one_or_none()
 
 
 def _is_free(connection: Connection, result: Result, delivery: AnyRow) -> bool:

@@ -115,9 +115,9 @@ def settle_ended(
 ) -> int:
     """Make of each lease that ran out an attempt that was interrupted; return how many there were.
 
-    Of these webhooks, whose rows are locked. It counts as a try and not as a failure in a row. One
-    that has tries left stays due; a last one, and a person's attempt that was cut off too often,
-    ends here.
+    Of these webhooks, whose rows are locked. It counts as an attempt and not as a failure in a row.
+    One that has attempts left stays due; a last one, and a person's attempt that was cut off too
+    often, ends here.
     """
     plain = connection.connection() if isinstance(connection, Session) else connection
     statement = _ended(plain.dialect.name)
@@ -156,7 +156,7 @@ def write_interrupted(
 
 
 def _draw_consequences(connection: Connection, kinds: dict[int, str], now: datetime) -> None:
-    """End what has no tries left."""
+    """End what has no attempts left."""
     given = {"ids": as_json(kinds)}
     schedule = settings().webhook_retry_schedule
     entries = []

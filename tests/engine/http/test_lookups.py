@@ -198,7 +198,7 @@ def test_however_many_hosts_fail_those_that_failed_first_are_forgotten(
     assert ask(lookups, *range(10, 16)) == ["10", "11", "12", "13", "14", "15"]
 
 
-def test_who_waits_too_long_is_given_back(lookups: Lookups[str], clock: Clock) -> None:
+def test_who_waits_too_long_is_released(lookups: Lookups[str], clock: Clock) -> None:
     ask(lookups, "a", "a", until=105)
     assert lookups.overdue() == []
     clock.now = 105

@@ -95,7 +95,7 @@ def test_a_wake_up_is_not_lost_on_a_locked_database(receiver: Receiver, locked: 
     assert len(receiver.received) == 1
 
 
-def test_a_claim_that_took_too_long_is_given_back_unsent(
+def test_a_claim_that_took_too_long_is_released_unsent(
     app: Flask,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,

@@ -134,7 +134,7 @@ def test_one_that_is_told_to_stop_claims_no_more_and_calls_another(
     assert queued(redis) == [names.DELIVER_DUE]
 
 
-def test_what_takes_too_long_at_the_end_is_given_back_and_counts_as_nothing(
+def test_what_takes_too_long_at_the_end_is_released_and_counts_as_nothing(
     having: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     having(webhook_timeout=60)
@@ -158,7 +158,7 @@ def test_what_takes_too_long_at_the_end_is_given_back_and_counts_as_nothing(
 
 
 @pytest.mark.both_databases
-def test_what_is_claimed_after_it_has_hung_up_is_given_back_as_it_was(
+def test_what_is_claimed_after_it_has_aborted_is_released_as_it_was(
     app: Flask, having: Set, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if db.engine.dialect.name == "sqlite":

@@ -122,7 +122,7 @@ def test_with_what_it_records_it_claims_for_the_places_that_will_be_left(app: Fl
     with a_dispatcher(places=3, worker_max_in_flight=3) as dispatcher:
         dispatcher._claimed = [second, third]
         dispatcher._recorder.add(ended(first))
-        dispatcher._recorder._kept_since = 0.0  # for long enough
+        dispatcher._recorder._pending_since = 0.0  # for long enough
         dispatcher._record_and_claim()
         dispatcher._database.poll(20)
         assert (len(dispatcher._claimed), dispatcher._recorder.is_empty) == (3, True)
@@ -197,13 +197,13 @@ def test_a_claim_is_for_the_places_that_are_free_less_those_about_to_be_taken(ap
     for number in range(8):
         publish(asset_id=number + 1)
     with a_dispatcher(places=20, worker_max_in_flight=16) as dispatcher:
-        for places, why in ((15, "one for each"), (3, "two are kept for others")):
+        for places, why in ((15, "one for each"), (3, "two are reserved for others")):
             dispatcher._claimed = [held] * places
             made = dispatcher._database.write(dispatcher._claiming()) or []
             assert len(made) == (3 if places == 15 else 15), why
 
 
-def test_a_webhook_whose_secret_does_not_open_is_left_alone_by_every_claim(app: Flask) -> None:
+def test_no_claim_takes_from_a_webhook_whose_secret_does_not_open(app: Flask) -> None:
     del app
     closed, open_one = make_webhook(), make_webhook()
     with a_dispatcher() as dispatcher:

@@ -95,7 +95,7 @@ def test_a_pause_has_its_line_and_so_has_a_longer_one(lines: Lines) -> None:
     assert {(line["webhook"], line["reason"]) for line in pauses} == {
         (str(hook.public_id), "refused")
     }
-    assert f"Webhook {hook.public_id} is left alone for 5 s: refused" in lines.people[1]
+    assert f"Webhook {hook.public_id} backs off for 5 s: refused" in lines.people[1]
     assert len(lines.machines) == 4
 
 

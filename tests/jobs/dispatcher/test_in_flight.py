@@ -106,7 +106,7 @@ def test_a_request_is_unheard_that_has_had_no_connection_for_a_second(
     assert in_flight.unheard() == {5: late}
 
 
-def test_a_webhook_whose_secret_does_not_open_is_left_alone_for_a_minute(
+def test_nothing_is_claimed_for_a_minute_for_a_webhook_whose_secret_does_not_open(
     app: Flask,
     in_flight: InFlight,
     kept: Recorder,

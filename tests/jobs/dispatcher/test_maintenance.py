@@ -188,7 +188,9 @@ def test_nothing_is_put_right_while_results_are_not_written(maintenance: Mainten
     assert standing() == ("on_hold", 1, False)
 
 
-def test_leases_of_webhooks_whose_results_are_kept_are_left_alone(maintenance: Maintenance) -> None:
+def test_leases_of_webhooks_with_results_to_be_recorded_are_not_reclaimed(
+    maintenance: Maintenance,
+) -> None:
     kept, other = make_webhook(), make_webhook()
     made = [make_delivery(kept), make_delivery(other)]
     for each in made:

@@ -228,7 +228,7 @@ def long_leases(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("long_leases")
-def test_what_was_claimed_without_our_knowing_is_given_back_at_once(
+def test_what_was_claimed_without_our_knowing_is_released_at_once(
     app: Flask, receiver: Receiver
 ) -> None:
     for _ in range(2):
@@ -244,7 +244,7 @@ def test_what_was_claimed_without_our_knowing_is_given_back_at_once(
 
 
 @pytest.mark.usefixtures("long_leases")
-def test_what_is_being_sent_is_not_given_back_with_it(app: Flask, receiver: Receiver) -> None:
+def test_what_is_being_sent_is_not_released_with_it(app: Flask, receiver: Receiver) -> None:
     receiver.answer_next(delay=3)
     make_webhook(receiver.url)
     publish(asset_id=1)

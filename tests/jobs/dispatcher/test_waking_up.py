@@ -56,7 +56,7 @@ def own_age() -> float:
     return (database_now(db.session.connection()) - own.seen_at).total_seconds()
 
 
-def test_whoever_missed_a_beat_signs_with_what_it_claims_and_nobody_else_does(
+def test_whoever_missed_a_heartbeat_writes_one_with_what_it_claims_and_nobody_else_does(
     app: Flask, receiver: Receiver, stand_still: Callable[[float], None]
 ) -> None:
     del app
@@ -104,7 +104,7 @@ def under_way() -> int:
     return sum(each.until > now for each in leases())
 
 
-def test_nobody_takes_what_it_claims_before_its_next_beat(
+def test_nobody_takes_what_it_claims_before_its_next_heartbeat(
     app: Flask,
     database: DatabaseExecutor,
     stand_still: Callable[[float], None],

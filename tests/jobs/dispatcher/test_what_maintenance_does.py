@@ -93,7 +93,7 @@ def test_what_will_fail_again_is_a_failure(app: Flask) -> None:
     session().rollback()
 
 
-def test_it_leaves_a_sign_of_life(app: Flask) -> None:
+def test_it_leaves_a_heartbeat(app: Flask) -> None:
     maintain()
     assert heartbeats.age(heartbeats.MAINTENANCE) is not None
 
@@ -140,7 +140,7 @@ def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_i
     assert {stored(each)["status"] for each in made} == {"on_hold"}
 
 
-def test_what_a_claim_took_whose_answer_was_lost_is_given_back_and_what_is_held_is_not(
+def test_what_a_claim_took_whose_answer_was_lost_is_released_and_what_is_held_is_not(
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine, writer = equip().engine, DatabaseExecutor(equip().engine, has_background=False)

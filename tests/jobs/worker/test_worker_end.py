@@ -95,7 +95,7 @@ def test_one_that_is_stopped_before_it_has_begun_ends_in_peace(start: Start, que
 
 
 @pytest.mark.parametrize(("number", "is_missed"), [(signal.SIGTERM, False), (signal.SIGKILL, True)])
-def test_only_one_that_ends_in_peace_says_goodbye(
+def test_only_one_that_ends_in_peace_deregisters(
     start: Start, database: str, number: int, is_missed: bool
 ) -> None:
     worker = start()

@@ -57,7 +57,7 @@ def retry_in_bulk(actor: Actor, _hook: Hook, made: UUID) -> None:
 
 
 @pytest.mark.parametrize("verb", [stop, retry, hold, delete, retry_in_bulk])
-def test_what_is_being_claimed_is_left_alone(app: Flask, verb: Verb) -> None:
+def test_what_is_being_claimed_is_not_touched(app: Flask, verb: Verb) -> None:
     ana, hook = make_user().actor, make_webhook()
     made = make_delivery(hook, status="retrying", tries=3, attempts=3)
     before = stored(made)

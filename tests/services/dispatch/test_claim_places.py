@@ -213,7 +213,7 @@ def test_of_several_queues_in_order_no_more_heads_go_than_there_is_room_for(app:
     assert len(claim(3)) == 1
 
 
-def test_while_a_receiver_is_left_alone_only_persons_and_the_head_of_a_queue_go(
+def test_while_a_circuit_is_open_only_persons_and_the_head_of_a_queue_go(
     app: Flask,
 ) -> None:
     del app

@@ -318,7 +318,7 @@ def test_what_is_no_longer_kept_is_passed_over() -> None:
 
 
 @pytest.mark.usefixtures("hook")
-def test_what_was_never_sent_leaves_nothing_when_it_is_given_back() -> None:
+def test_what_was_never_sent_leaves_nothing_when_it_is_released() -> None:
     before = row()
     claims = claim()
     with writing() as current:
@@ -328,7 +328,7 @@ def test_what_was_never_sent_leaves_nothing_when_it_is_given_back() -> None:
 
 @pytest.mark.usefixtures("hook")
 @pytest.mark.parametrize("was_sent", [True, False])
-def test_what_is_given_back_after_its_lease_ran_out_has_an_end(was_sent: bool) -> None:
+def test_what_is_released_after_its_lease_ran_out_has_an_end(was_sent: bool) -> None:
     claim()  # by whoever has crashed
     make_due()
     late = claim()

@@ -138,7 +138,7 @@ def test_a_late_release_frees_no_lease_but_its_own() -> None:
     assert (only_delivery().status, only_delivery().tries) == ("delivered", 2)
 
 
-def test_what_is_given_back_is_due_at_once_and_counts_as_nothing() -> None:
+def test_what_is_released_is_due_at_once_and_counts_as_nothing() -> None:
     make_webhook()
     publish()
     (first,) = claim()

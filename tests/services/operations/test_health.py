@@ -203,7 +203,7 @@ def test_the_dead_are_forgotten_after_an_hour_and_periodic_tasks_never(app: Flas
     assert [each.kind for each in heartbeats.processes()] == [heartbeats.MAINTENANCE]
 
 
-def test_who_says_goodbye_is_missed_by_nobody(app: Flask) -> None:
+def test_who_deregisters_is_missed_by_nobody(app: Flask) -> None:
     kind = heartbeats.worker_of(DELIVERIES)
     begin_periodic_task(heartbeats.MAINTENANCE, 0)
     record_own(kind)

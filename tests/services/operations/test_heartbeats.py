@@ -46,7 +46,7 @@ def test_of_each_kind_the_one_that_was_seen_last_comes_first() -> None:
     assert [each.name for each in heartbeats.processes()] == ["c", "b", "d", "a"]
 
 
-def test_who_says_goodbye_takes_the_sign_of_its_sending_with_it() -> None:
+def test_who_deregisters_takes_the_heartbeat_of_its_sending_with_it() -> None:
     kind = "worker deliveries"
     for each in (kind, heartbeats.DISPATCHER):
         sign(each, heartbeats.own_name(each))
@@ -56,7 +56,7 @@ def test_who_says_goodbye_takes_the_sign_of_its_sending_with_it() -> None:
     assert [each.name for each in heartbeats.processes()] == ["another"]
 
 
-def test_who_says_goodbye_takes_those_along_in_whose_place_it_came() -> None:
+def test_who_deregisters_takes_those_along_in_whose_place_it_came() -> None:
     for name, minutes in (("lost", 14), ("beside it", 0)):
         sign(heartbeats.WEB, name, minutes=minutes)
     sign(heartbeats.SCHEDULER, "of another kind", minutes=14)
@@ -111,7 +111,7 @@ def test_what_was_noted_is_told_once_with_the_next_sign() -> None:
     assert names == [heartbeats.PROXY, heartbeats.own_name("web")]
 
 
-def test_the_next_beat_comes_after_its_pause_as_long_as_all_is_well(
+def test_the_next_heartbeat_comes_after_its_pause_as_long_as_all_is_well(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 0.01)
@@ -125,7 +125,7 @@ def test_the_next_beat_comes_after_its_pause_as_long_as_all_is_well(
     assert heartbeats.processes() == []
 
 
-def test_who_ends_while_a_beat_hangs_says_no_goodbye(app: Flask) -> None:
+def test_who_ends_while_a_heartbeat_hangs_does_not_deregister(app: Flask) -> None:
     has_begun, may_end = Event(), Event()
 
     def hang() -> None:
@@ -159,7 +159,7 @@ def test_a_process_that_is_not_well_gives_no_sign_and_is_asked_again(
         running.end(10)
 
 
-def test_each_beat_tells_what_it_found_and_does_what_stands_beside_it(
+def test_each_heartbeat_says_what_it_found_and_does_what_stands_beside_it(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, around = Readiness(), HealthSnapshot(has_tables=True)

@@ -39,7 +39,7 @@ def beating(clock: Clock, **seen: Any) -> Readiness:
 
 
 @pytest.mark.parametrize("kind", [Kind.FULL, Kind.DISK])
-def test_a_beat_that_found_no_room_came_all_the_same(clock: Clock, kind: Kind) -> None:
+def test_a_heartbeat_that_found_no_room_came_all_the_same(clock: Clock, kind: Kind) -> None:
     readiness = beating(clock)
     clock.now += SILENT
     readiness.note(AWAY)
@@ -49,7 +49,7 @@ def test_a_beat_that_found_no_room_came_all_the_same(clock: Clock, kind: Kind) -
     assert readiness.read().database == "ok"
 
 
-def test_before_the_first_beat_there_is_no_answer_yet_and_after_two_none(clock: Clock) -> None:
+def test_before_the_first_heartbeat_there_is_no_answer_yet_and_after_two_none(clock: Clock) -> None:
     readiness = Readiness(clock)
     assert (readiness.has_heartbeats, readiness.read().database) == (False, "no answer")
     readiness.begin()
@@ -115,7 +115,7 @@ def test_redis_and_a_stop_are_told_and_not_missed(clock: Clock) -> None:
     assert (ready.migrations, ready.is_ready(Need.PAGES)) == ("not known", False)
 
 
-def test_it_is_overdue_once_a_beat_was_missed_and_one_that_found_no_room_is_none(
+def test_it_is_overdue_once_a_heartbeat_was_missed_and_one_that_found_no_room_is_none(
     clock: Clock,
 ) -> None:
     late = BROKEN_AFTER.total_seconds()

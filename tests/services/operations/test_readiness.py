@@ -77,14 +77,14 @@ def own_row() -> Process:
     return session().query(Process).filter_by(name=heartbeats.own_name(KIND)).one()
 
 
-def test_a_beat_signs_and_says_how_the_clock_stands(engine: Engine) -> None:
+def test_a_heartbeat_is_written_and_says_how_the_clock_stands(engine: Engine) -> None:
     assert DatabaseCheck(engine, KIND).sign(["noticed"]) is None
     assert own_row().trouble is None
     assert abs(own_row().skew) < 2
     assert heartbeats.age("noticed") is not None
 
 
-def test_the_next_beat_tells_that_a_connection_was_cut(
+def test_the_next_heartbeat_says_that_a_connection_was_cut(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observed, "is_cut", True)
@@ -107,7 +107,7 @@ def test_a_lock_that_stops_saves_is_told_at_once_in_its_row(engine: Engine, tabl
     assert own_row().trouble is None
 
 
-def test_a_beat_looks_for_room_once_a_minute(
+def test_a_heartbeat_checks_for_room_once_a_minute(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on("postgresql")
@@ -219,7 +219,7 @@ def test_what_a_page_was_refused_is_known_until_a_heartbeat_finds_room(engine: E
     assert observed.trouble is None
 
 
-def test_a_lock_that_a_page_met_is_no_missed_beat(engine: Engine) -> None:
+def test_a_lock_that_a_page_met_is_no_missed_heartbeat(engine: Engine) -> None:
     check = DatabaseCheck(engine, KIND)
     observed.trouble = Trouble(Kind.LOCKED, "one row")
     assert check.sign() is None
@@ -247,7 +247,9 @@ def delete_all(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.FULL, Kind.DISK])
-def test_room_that_is_there_again_is_found_by_the_next_beat(engine: Engine, kind: Kind) -> None:
+def test_room_that_is_there_again_is_found_by_the_next_heartbeat(
+    engine: Engine, kind: Kind
+) -> None:
     check = DatabaseCheck(engine, KIND)
     for _ in range(2):
         observed.trouble = Trouble(kind, "no space left")
@@ -269,7 +271,7 @@ def beating(clock: Clock) -> Readiness:
     return readiness
 
 
-def test_one_missed_beat_is_nothing_and_two_are(app: Flask) -> None:
+def test_one_missed_heartbeat_is_nothing_and_two_are(app: Flask) -> None:
     del app
     readiness = beating(Clock())
     away = Trouble(Kind.AWAY, "the road is gone")
@@ -284,7 +286,7 @@ def test_one_missed_beat_is_nothing_and_two_are(app: Flask) -> None:
     assert readiness.read().is_ready(Need.PAGES)  # those before are forgotten
 
 
-def test_beats_that_hang_are_missed_too(app: Flask) -> None:
+def test_heartbeats_that_hang_are_missed_too(app: Flask) -> None:
     del app
     clock = Clock()
     readiness = beating(clock)

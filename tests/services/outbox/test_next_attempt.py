@@ -97,7 +97,7 @@ def test_a_test_that_is_being_sent_has_the_one_place_of_tests() -> None:
     assert (wanted.test_places, wanted.priorities) == (0, (Priority.NORMAL,))
 
 
-def test_what_is_sent_again_in_bulk_waits_while_its_receiver_is_left_alone(
+def test_what_is_sent_again_in_bulk_waits_while_the_circuit_is_open(
     left_alone: Hook,
 ) -> None:
     make_delivery(left_alone, priority=Priority.BULK, **RETRIED)

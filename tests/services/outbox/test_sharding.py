@@ -205,7 +205,7 @@ def test_how_long_something_lies_counts_from_when_it_was_first_seen(
 
 
 @pytest.mark.usefixtures("sharded")
-def test_one_that_was_left_lying_is_nobodys_until_the_next_beat(
+def test_one_that_was_left_lying_is_nobodys_until_the_next_heartbeat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hooks = backlog(2, 3)

@@ -158,7 +158,7 @@ def test_all_addresses_of_one_ipv6_customer_count_as_one(app: Flask) -> None:
     fail("nobody@example.com", 1, "2001:db8:1:3::1")
 
 
-def test_what_is_a_day_old_is_swept_out(app: Flask) -> None:
+def test_what_is_a_day_old_is_pruned(app: Flask) -> None:
     ana = make_user()
     fail("nobody@example.com", 1, "198.51.100.9")
     let_time_pass(hours=25)

@@ -104,7 +104,7 @@ def change_password(_ana: Person, ben: Person) -> None:
 
 
 @pytest.mark.parametrize("end", [disable, demote, reset, change_password])
-def test_what_changes_a_persons_standing_ends_the_sessions_that_were_open(
+def test_a_change_of_role_or_password_ends_the_sessions_that_were_open(
     app: Flask, end: Callable[[Person, Person], None]
 ) -> None:
     ana, ben = make_user(), make_user()

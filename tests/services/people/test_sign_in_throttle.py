@@ -242,7 +242,7 @@ def test_what_is_a_day_old_is_forgotten_and_not_a_minute_less(app: Flask) -> Non
 
 
 @pytest.mark.parametrize("limited", ["device", "pair", "network", "account"])
-def test_of_many_tries_at_one_moment_none_slips_past_a_limit(app: Flask, limited: str) -> None:
+def test_of_many_attempts_at_one_moment_none_slips_past_a_limit(app: Flask, limited: str) -> None:
     key = {
         "device": for_device(1, public_id()),
         "pair": for_pair(ANA, HERE),

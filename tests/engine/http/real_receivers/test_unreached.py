@@ -123,7 +123,7 @@ def test_without_open_files_the_portals_own_port_is_open_nowhere() -> None:
     assert guard.refusal("10.9.8.7", 8000) is None
 
 
-def test_an_answer_that_takes_its_time_is_no_reason_for_doubt(
+def test_an_answer_that_takes_its_time_is_no_connect_failure(
     transport: Transport, receiver: Receiver
 ) -> None:
     """The request was acknowledged: on a new connection, and on one that is used again."""
