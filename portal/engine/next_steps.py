@@ -30,41 +30,38 @@ class ReasonStep(NamedTuple):
 # fmt: off
 _STEPS: Final[dict[Reason, ReasonStep]] = {
     Reason.DNS: ReasonStep(
-        EDIT, "{ask} to check the address for typing mistakes. If it is right, ask its owner"
-        " whether the name is set up."),
+        EDIT, "{ask} to check the URL for typos. If it’s correct, ask the receiver’s team to check"
+        " their DNS."),
     Reason.REFUSED: ReasonStep(RETRY),
     Reason.RATE: ReasonStep(RETRY),
     Reason.UNREACHABLE: ReasonStep(
-        SYSTEM, "{ask} to check the network that this portal is in.",
-        "Check the network of the machine that this portal runs on."),
-    Reason.BAD_REPLY: ReasonStep(EDIT, "{ask} to check the address and the port."),
-    Reason.TLS_NAME: ReasonStep(
-        EDIT, "{ask} to use the name that stands on the certificate."),
+        SYSTEM, "{ask} to check this portal’s network.",
+        "Check the network of the computer this portal runs on."),
+    Reason.BAD_REPLY: ReasonStep(EDIT, "{ask} to check the URL and the port."),
+    Reason.TLS_NAME: ReasonStep(EDIT, "{ask} to use the name on the certificate."),
     Reason.TLS_OTHER: ReasonStep(
-        EDIT, "{ask} to check whether the address begins with http or https, and the port."),
+        EDIT, "{ask} to check the port, and whether the URL starts with http or https."),
     Reason.BLOCKED: ReasonStep(
-        EDIT, "{ask} to use a public address, or to have this one allowed.",
-        "Use a public address, or have this one allowed where the portal is started"
+        EDIT, "{ask} to use a public URL, or to allow this one.",
+        "Use a public URL, or allow this one in the portal’s settings"
         " (WEBHOOK_ALLOWED_NETWORKS)."),
     Reason.BAD_HEADERS: ReasonStep(
-        EDIT, "{ask} to change or remove that header, and to send this again then."),
-    Reason.REDIRECT: ReasonStep(EDIT, "{ask} to enter the final address."),
+        EDIT, "{ask} to change or remove that header, and then retry."),
+    Reason.REDIRECT: ReasonStep(EDIT, "{ask} to enter the final URL."),
     Reason.AUTH: ReasonStep(
-        EDIT, "{ask} to compare the secret key and the custom headers with what the receiver"
+        EDIT, "{ask} to compare the secret key and the custom headers with the ones the receiver"
         " expects."),
-    Reason.NOT_FOUND: ReasonStep(
-        EDIT, "{ask} to check the part of the address after the name."),
+    Reason.NOT_FOUND: ReasonStep(EDIT, "{ask} to check the path part of the URL."),
     Reason.METHOD: ReasonStep(
-        EDIT, "Ask its owner for the webhook address. Then {ask} to enter it.",
-        needed="Enter the webhook address that its owner gives."),
+        EDIT, "Ask the receiver’s team for the webhook URL. Then {ask} to enter it.",
+        needed="Enter the webhook URL from the receiver’s team."),
     Reason.GONE: ReasonStep(
-        EDIT, "{turned_off}Ask its owner for a new address. Then {ask} to enter it.",
-        needed="Enter the new address that its owner gives{then_on}."),
-    Reason.WEBHOOK_OFF: ReasonStep(
-        SWITCH, "{ask} to turn it on when the deliveries should go out."),
+        EDIT, "{turned_off}Ask the receiver’s team for a new URL. Then {ask} to enter it.",
+        needed="Enter the new URL from the receiver’s team{then_on}."),
+    Reason.WEBHOOK_OFF: ReasonStep(SWITCH, "{ask} to turn it on to send deliveries."),
     Reason.INTERNAL: ReasonStep(
-        SYSTEM, "{ask} to look into the log of this portal{reference}.",
-        "Look into the log of this portal{reference}."),
+        SYSTEM, "{ask} to check this portal’s logs{reference}.",
+        "Check this portal’s logs{reference}."),
 }
 # fmt: on
 
@@ -76,7 +73,7 @@ def step_after(reason: Reason, *, reference: str = "", is_test: bool = False) ->
         return None
     words = {
         "{turned_off}": "" if is_test else "We turned the webhook off. ",
-        "{then_on}": "" if is_test else ", then turn the webhook on again",
+        "{then_on}": "" if is_test else ", then turn the webhook on",
         "{reference}": f" for {reference}" if reference else "",
     }
     texts = {"others": step.others, "own": step.own, "needed": step.needed}

@@ -95,17 +95,17 @@ UNCLEAR: Final = frozenset(
 )
 
 _SIDE_LABELS: Final = {
-    Side.RECEIVER: "The receiver's side",
-    Side.NETWORK: "The network in between",
+    Side.RECEIVER: "Receiver",
+    Side.NETWORK: "Network",
     Side.US: "This portal",
-    Side.YOU: "The settings of this webhook",
+    Side.YOU: "Webhook settings",
 }
 _GROUP_LABELS: Final = {
-    ReasonGroup.CONNECT: "Could not connect",
+    ReasonGroup.CONNECT: "Couldn’t connect",
     ReasonGroup.CERTIFICATE: "Security certificate",
-    ReasonGroup.SAID_NO: "The receiver said no",
-    ReasonGroup.RECEIVER_PROBLEM: "The receiver had a problem",
-    ReasonGroup.OUR_SIDE: "Stopped on our side",
+    ReasonGroup.SAID_NO: "Rejected by the receiver",
+    ReasonGroup.RECEIVER_PROBLEM: "Receiver problem",
+    ReasonGroup.OUR_SIDE: "Not sent by this portal",
 }
 
 _BY_CODE: Final = {
@@ -157,10 +157,10 @@ _CONNECT, _CERTIFICATE = ReasonGroup.CONNECT, ReasonGroup.CERTIFICATE
 _SAID_NO, _PROBLEM = ReasonGroup.SAID_NO, ReasonGroup.RECEIVER_PROBLEM
 _OUR_SIDE = ReasonGroup.OUR_SIDE
 
-_HUNG_UP: Final = _Row(
+_CLOSED_EARLY: Final = _Row(
     "Connection closed early",
-    "{host} closed the connection before it answered.",
-    "Ask the receiver's owner to check their log at {time}.",
+    "{host} closed the connection before it responded.",
+    "Ask the receiver’s team to check their logs at {time}.",
     _RECEIVER,
     _PROBLEM,
 )
@@ -169,103 +169,100 @@ _HUNG_UP: Final = _Row(
 # fmt: off
 _TABLE: Final[dict[Reason, _Row]] = {
     Reason.DNS: _Row(
-        "Server not found", "We could not find the server{named}.",
-        "Check the address for typing mistakes. If it is right, ask its owner whether the name"
-        " is set up.", _YOU, _CONNECT),
+        "Server not found", "We couldn’t find the server{named}.",
+        "Check the URL for typos. If it’s correct, ask the receiver’s team to check their DNS.",
+        _YOU, _CONNECT),
     Reason.REFUSED: _Row(
         "Connection refused", "{host} refused the connection.",
-        "The server is probably stopped, or the port is wrong. Ask its owner to start it, then"
-        " {retry}.", _RECEIVER, _CONNECT),
+        "The server is probably stopped, or the port is wrong. Ask the receiver’s team to start it,"
+        " then {retry}.", _RECEIVER, _CONNECT),
     Reason.CONNECT_TIMEOUT: _Row(
-        "Timeout: no connection", "We could not reach {host} {within}.",
-        "A firewall may be blocking us. Ask them to allow our address.", _NETWORK, _CONNECT),
+        "Timeout: no connection", "We couldn’t reach {host} {within}.",
+        "A firewall may be blocking us. Ask the receiver’s team to allow our IP address.",
+        _NETWORK, _CONNECT),
     Reason.READ_TIMEOUT: _Row(
-        "Timeout: no answer", "{host} took too long to answer.",
-        "It may still have received the delivery. Ask them to answer at once and do the work"
-        " afterwards.", _RECEIVER, _PROBLEM),
+        "Timeout: no response", "{host} took too long to respond.",
+        "The receiver may still have received it. Ask its team to respond first and process"
+        " afterward.", _RECEIVER, _PROBLEM),
     Reason.UNREACHABLE: _Row(
         "No network route", "There is no network route to {host}.",
         "Tell your administrator.", _NETWORK, _CONNECT),
-    Reason.RESET: _HUNG_UP,
-    Reason.NO_REPLY: _HUNG_UP,
+    Reason.RESET: _CLOSED_EARLY,
+    Reason.NO_REPLY: _CLOSED_EARLY,
     Reason.BAD_REPLY: _Row(
-        "Not a web server's answer",
-        "The answer of {host} was not one that a web server gives.",
-        "Check the address and the port.", _YOU, _PROBLEM),
+        "Not an HTTP response", "{host} didn’t send a valid HTTP response.",
+        "Check the URL and the port.", _YOU, _PROBLEM),
     Reason.TLS_EXPIRED: _Row(
-        "Certificate expired", "The certificate of {host} has expired.",
-        "Ask its owner to renew it.", _RECEIVER, _CERTIFICATE),
+        "Certificate expired", "{hosts} certificate has expired.",
+        "Ask the receiver’s team to renew it.", _RECEIVER, _CERTIFICATE),
     Reason.TLS_UNTRUSTED: _Row(
-        "Certificate not trusted", "The certificate of {host} is not trusted.",
-        "Ask its owner to use one from a public authority, with its full chain.",
-        _RECEIVER, _CERTIFICATE),
+        "Certificate not trusted", "{hosts} certificate isn’t trusted.",
+        "Ask the receiver’s team to use a certificate from a public authority, including the full"
+        " chain.", _RECEIVER, _CERTIFICATE),
     Reason.TLS_NAME: _Row(
-        "Certificate for another name", "The certificate of {host} belongs to another name.",
+        "Certificate for a different name", "{hosts} certificate is for a different name.",
         "Use the name in the certificate.", _YOU, _CERTIFICATE),
     Reason.TLS_OTHER: _Row(
-        "No secure connection", "No secure connection to {host} could be made.",
-        "Check whether the address begins with http or https, and the port.",
-        _YOU, _CERTIFICATE),
+        "No secure connection", "We couldn’t make a secure connection to {host}.",
+        "Check the port, and whether the URL starts with http or https.", _YOU, _CERTIFICATE),
     Reason.BLOCKED: _Row(
         "Private address, not sent",
-        "This address is inside a private network or closed by a setting, so nothing was sent.",
-        "Use a public address, or ask an administrator to allow it.", _YOU, _OUR_SIDE),
+        "Not sent. This URL is on a private network or blocked by a setting.",
+        "Use a public URL, or ask an administrator to allow it.", _YOU, _OUR_SIDE),
     Reason.BAD_HEADERS: _Row(
         "Custom header, not sent",
-        "A custom header of this webhook may not be sent, so nothing was sent.",
+        "Not sent. This webhook has a custom header that isn’t allowed.",
         "Edit the webhook, change or remove that header, then {retry}.", _YOU, _OUR_SIDE),
     Reason.REDIRECT: _Row(
-        "Redirected", "{host} redirected us to another address{location}.",
-        "Edit the webhook and use the final address.", _YOU, _SAID_NO),
+        "Redirected", "{host} redirected us to another URL{location}.",
+        "Edit the webhook and enter the final URL.", _YOU, _SAID_NO),
     Reason.BAD_REQUEST: _Row(
-        "Content not accepted", "{host} did not accept the content.",
-        "Under “What came back”, the page of the delivery says why. Send the help bundle to the"
-        " receiver's developer.", _RECEIVER, _SAID_NO),
+        "Content not accepted", "{host} didn’t accept the content.",
+        "The response on the delivery’s page says why. Send the diagnostics to the receiver’s"
+        " developer.", _RECEIVER, _SAID_NO),
     Reason.AUTH: _Row(
         "Authentication rejected", "{host} rejected our authentication.",
-        "Compare the secret key and the custom headers with what the receiver expects.",
+        "Compare the secret key and the custom headers with the ones the receiver expects.",
         _YOU, _SAID_NO),
     Reason.FORBIDDEN: _Row(
         "Access denied", "{host} denied us access.",
-        "Ask its owner for permission.", _RECEIVER, _SAID_NO),
+        "Ask the receiver’s team for permission.", _RECEIVER, _SAID_NO),
     Reason.NOT_FOUND: _Row(
-        "Nothing at this address", "{host} says that nothing is at this address.",
-        "Check the part of the address after the name.", _YOU, _SAID_NO),
+        "Not found", "{host} has nothing at this URL.",
+        "Check the path part of the URL.", _YOU, _SAID_NO),
     Reason.METHOD: _Row(
-        "Accepts no deliveries here", "{host} says that this address accepts no deliveries.",
-        "Ask its owner for the webhook address.", _YOU, _SAID_NO),
+        "POST not allowed", "{host} doesn’t accept POST requests at this URL.",
+        "Ask the receiver’s team for the webhook URL.", _YOU, _SAID_NO),
     Reason.GONE: _Row(
-        "Closed for good", "{host} says that this address is closed for good.",
-        "{turned_off}Ask its owner for a new address.", _RECEIVER, _SAID_NO),
+        "Permanently closed", "{host} has closed this URL for good.",
+        "{turned_off}Ask the receiver’s team for a new URL.", _RECEIVER, _SAID_NO),
     Reason.CONFLICT: _Row(
-        "Already received", "{host} says that it has already received this delivery.",
-        "Usually there is nothing to do.", _RECEIVER, _SAID_NO),
+        "Already received", "{host} already received this delivery.",
+        "Usually there’s nothing to do.", _RECEIVER, _SAID_NO),
     Reason.TOO_LARGE: _Row(
         "Too large", "The delivery is too large for {host}.",
-        "Ask its owner to raise the limit.", _RECEIVER, _SAID_NO),
+        "Ask the receiver’s team to raise the limit.", _RECEIVER, _SAID_NO),
     Reason.RATE: _Row(
-        "Asked us to slow down", "{host} asked us to slow down.",
+        "Rate limited", "{host} asked us to slow down.",
         "{again}", _RECEIVER, _SAID_NO),
     Reason.OTHER_4XX: _Row(
         "Delivery rejected", "{host} rejected the delivery.",
-        "Send the help bundle to the receiver's developer.", _RECEIVER, _SAID_NO),
+        "Send the diagnostics to the receiver’s developer.", _RECEIVER, _SAID_NO),
     Reason.SERVER: _Row(
         "Server error", "{host} returned a server error.",
-        "Our side is working. Ask the receiver's owner to check their log at {time}.",
-        _RECEIVER, _PROBLEM),
+        "Ask the receiver’s team to check their logs at {time}.", _RECEIVER, _PROBLEM),
     Reason.UNAVAILABLE: _Row(
         "Down or restarting", "{host} is down or restarting.",
-        "Our side is working. Ask the receiver's owner to check their log at {time}.",
-        _RECEIVER, _PROBLEM),
+        "Ask the receiver’s team to check their logs at {time}.", _RECEIVER, _PROBLEM),
     Reason.INTERRUPTED: _Row(
         "Interrupted",
-        "Sending was interrupted, and we do not know whether the delivery arrived.",
-        "Usually nothing: we send it again, and its id stays the same.", _US, _OUR_SIDE),
+        "Sending was interrupted. We don’t know whether the delivery arrived.",
+        "Usually nothing. We’ll send it again with the same ID.", _US, _OUR_SIDE),
     Reason.WEBHOOK_OFF: _Row(
         "The webhook was off", "The webhook was off.",
-        "Turn it on when deliveries should go out.", _YOU, _OUR_SIDE),
+        "Turn it on to send deliveries.", _YOU, _OUR_SIDE),
     Reason.INTERNAL: _Row(
-        "A problem in this portal", "There was a problem in this portal.",
+        "Problem in this portal", "There was a problem in this portal.",
         "Tell your administrator{reference}.", _US, _OUR_SIDE),
 }
 # fmt: on
@@ -296,13 +293,14 @@ def explain(
     receiver". `seconds` is the limit that ran out. `time` is when the attempt was made, `again`
     when the next one comes, both already written for the reader. `reference` is the id that an
     administrator finds in the log of the portal. `is_test`: a test is made again, not retried,
-    and turns nothing off. `retry`: what stands in the place of Retry for those who may not.
+    and turns nothing off. `retry`: what those who can't retry read in its place.
     """
     row = _TABLE[reason]
     host, location = _bounded(host, HOST_LIMIT), _bounded(location, LOCATION_LIMIT)
-    retry = retry or ("test again" if is_test else "Retry")
+    retry = retry or ("test again" if is_test else "retry")
     words = {
         "host": host or "the receiver",
+        "hosts": f"{host or 'the receiver'}’s",
         "named": f" {host}" if host else "",
         "within": "in time" if seconds is None else f"within {seconds:g} s",
         "time": _bounded(time, WORD_LIMIT) or "the time of the last attempt",
@@ -336,9 +334,10 @@ def alike(reason: Reason) -> tuple[Reason, ...]:
 
 def _next_try(again: str, retry: str) -> str:
     if again:
-        return f"Nothing to do: we retry {again}."
-    slower = "Usually nothing: we slow down automatically."
-    return f"{slower} If no retry is planned, wait, then {retry}."
+        return f"Nothing to do. We’ll retry {again}."
+    return (
+        f"Usually nothing. We slow down automatically. If no retry is planned, wait, then {retry}."
+    )
 
 
 def _bounded(text: str, limit: int) -> str:

@@ -62,7 +62,7 @@ def test_a_form_is_tested_mended_tested_again_and_saved(
     step(page, "Waiting for the sending service")
     deliver_due()
     step(page, "Answered 410 in")  # the page follows by itself
-    expect(page.get_by_role("main")).to_contain_text("Ask its owner for a new address.")
+    expect(page.get_by_role("main")).to_contain_text("Ask the receiver’s team for a new URL.")
     expect(page.get_by_role("main")).not_to_contain_text("turned the webhook off")
     page.get_by_role("link", name="Continue editing").click()
     expect(page.get_by_label("Webhook name")).to_have_value("Sync to ERP")

@@ -85,7 +85,7 @@ def test_a_failed_one_is_sent_again_and_followed_by_a_link(
     user_steps.log_rows(plain_desk, portal).first.get_by_role("link").first.click()
     reload_until(plain_desk, "2 of 10 attempts made")  # the third is minutes away
     main = plain_desk.get_by_role("main")
-    expect(main).to_contain_text("127.0.0.1 says that nothing is at this address")
+    expect(main).to_contain_text("127.0.0.1 has nothing at this URL")
     outside.order(status=200, delay=4)
     user_steps.press(plain_desk, "Retry")
     refresh = plain_desk.get_by_role("link", name="Refresh this page")

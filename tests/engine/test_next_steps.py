@@ -35,7 +35,7 @@ def test_every_step_that_takes_a_permission_says_so() -> None:
 def test_a_step_without_a_permission_asks_for_nothing_that_takes_one() -> None:
     for reason in FREE:
         told = explain(reason, host="a.example").next_step
-        assert not re.search(r"\b([Ee]dit|Retry|[Tt]urn|administrator|header)\b", told)
+        assert not re.search(r"\b([Ee]dit|[Rr]etry|[Tt]urn|administrator|header)\b", told)
 
 
 def told_of(reason: Reason) -> Iterator[str]:
@@ -64,8 +64,8 @@ def test_a_test_turns_nothing_off() -> None:
     step, test = step_after(Reason.GONE), step_after(Reason.GONE, is_test=True)
     assert step
     assert test
-    assert step.others.startswith("We turned the webhook off. Ask its owner")
-    assert test.others.startswith("Ask its owner")
+    assert step.others.startswith("We turned the webhook off. Ask the receiver’s team")
+    assert test.others.startswith("Ask the receiver’s team")
 
 
 def test_an_administrator_is_not_sent_to_an_administrator() -> None:
@@ -75,9 +75,9 @@ def test_an_administrator_is_not_sent_to_an_administrator() -> None:
         assert "administrator" not in own, reason
     internal = step_after(Reason.INTERNAL, reference="7f3a")
     assert internal
-    assert internal.own == "Look into the log of this portal for 7f3a."
+    assert internal.own == "Check this portal’s logs for 7f3a."
 
 
 def test_where_one_may_not_retry_it_says_what_one_may() -> None:
     told = explain(Reason.REFUSED, host="a.example", retry="ask Sue to retry")
-    assert told.next_step.endswith("Ask its owner to start it, then ask Sue to retry.")
+    assert told.next_step.endswith("Ask the receiver’s team to start it, then ask Sue to retry.")

@@ -72,13 +72,13 @@ def test_every_reason_reads_as_finished_sentences(reason: Reason) -> None:
 
 def test_it_fills_in_what_it_is_given() -> None:
     timeout = explain(Reason.CONNECT_TIMEOUT, host="a.example", seconds=5.0)
-    assert timeout.what_happened == "We could not reach a.example within 5 s."
+    assert timeout.what_happened == "We couldn’t reach a.example within 5 s."
     reset = explain(Reason.RESET, host="a.example", time="10:42")
-    assert reset.next_step == "Ask the receiver's owner to check their log at 10:42."
+    assert reset.next_step == "Ask the receiver’s team to check their logs at 10:42."
     redirect = explain(Reason.REDIRECT, host="a.example", location="https://b.example/")
-    assert "another address (https://b.example/)." in redirect.what_happened
+    assert "another URL (https://b.example/)." in redirect.what_happened
     rate = explain(Reason.RATE, host="a.example", again="at 11:00")
-    assert rate.next_step == "Nothing to do: we retry at 11:00."
+    assert rate.next_step == "Nothing to do. We’ll retry at 11:00."
     internal = explain(Reason.INTERNAL, host="a.example", reference="7f3a")
     assert internal.next_step == "Tell your administrator, reference 7f3a."
 
@@ -102,9 +102,9 @@ def test_a_hostile_location_stays_one_short_line() -> None:
     ("reason", "name", "limit", "sentence"),
     [
         (Reason.REFUSED, "host", 100, "{} refused the connection."),
-        (Reason.REDIRECT, "location", 200, "another address ({})."),
-        (Reason.RESET, "time", 64, "Ask the receiver's owner to check their log at {}."),
-        (Reason.RATE, "again", 64, "Nothing to do: we retry {}."),
+        (Reason.REDIRECT, "location", 200, "another URL ({})."),
+        (Reason.RESET, "time", 64, "Ask the receiver’s team to check their logs at {}."),
+        (Reason.RATE, "again", 64, "Nothing to do. We’ll retry {}."),
     ],
 )
 def test_what_comes_from_outside_is_told_up_to_a_length(
@@ -126,9 +126,9 @@ def test_a_reference_is_told_up_to_a_length() -> None:
 
 
 def test_a_test_is_made_again_and_turns_nothing_off() -> None:
-    for is_test, step, begins in ((True, "test again", False), (False, "Retry", True)):
+    for is_test, step, begins in ((True, "test again", False), (False, "retry", True)):
         refused = explain(Reason.REFUSED, host="a.example", is_test=is_test)
-        assert refused.next_step.endswith(f" Ask its owner to start it, then {step}.")
+        assert refused.next_step.endswith(f" Ask the receiver’s team to start it, then {step}.")
         gone = explain(Reason.GONE, host="a.example", is_test=is_test)
         assert gone.next_step.startswith("We turned the webhook off. ") is begins
 

@@ -201,7 +201,7 @@ def test_it_says_you_where_the_first_one_is_ones_own(
     ("query", "words"),
     [
         ("webhook={hook}&reason=server&code=500&status=attention", "to Sync, Server error (500)"),
-        ("webhook={hook}&reason=receiver_problem", "to Sync, The receiver had a problem"),
+        ("webhook={hook}&reason=receiver_problem", "to Sync, Receiver problem"),
         ("webhook={hook}&code=5xx", "to Sync, code 5xx"),
         ("event=asset.created&since=2025-01-05 08:00", "Asset created, since 5 Jan 2025, 08:00"),
         ("", "all deliveries"),

@@ -34,7 +34,7 @@ FROM, TO = "5 Jan 2024, 09:00", "6 Jan 2024, 10:30"
         ),
         ({"reasons": (Reason.SERVER,), "codes": (500, 509)}, "Server error (50x)"),
         ({"reasons": alike(Reason.RESET)}, "Connection closed early"),
-        ({"reasons": tuple(reasons_in(ReasonGroup.CONNECT))}, "Could not connect"),
+        ({"reasons": tuple(reasons_in(ReasonGroup.CONNECT))}, "Couldn’t connect"),
         ({"reasons": (Reason.DNS, Reason.REFUSED)}, "Server not found or Connection refused"),
         ({"codes": (500, 599)}, "code 5xx"),
         ({"event": EventName.CREATED}, "Asset created"),

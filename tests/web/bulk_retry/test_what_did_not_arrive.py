@@ -108,7 +108,7 @@ def test_it_tells_why_it_failed_here_and_not_what_came_of_it_later(support: Page
     work()
     make_attempt(made[0], kind="manual", outcome="failed", reason="bad_request", code=422)
     change(made[0], reason="bad_request", code=422)
-    here = "Timeout: no answer"
+    here = "Timeout: no response"
     assert [row[3] for row in support.get(path).rows()] == [here, here]
     assert report(support, path) == [("Failed", here)] * 2
 

@@ -93,7 +93,7 @@ def test_where_early_attempts_are_left_out_no_sums_are_told(
         (
             [{"reason": "refused"}, {"reason": "read_timeout"}, {"reason": "reset"}],
             "It may have arrived more than once: after attempt 2 nobody knows "
-            "(timeout: no answer).",
+            "(timeout: no response).",
         ),
         ([{"reason": "refused"}, {"outcome": "delivered"}], ""),
         (
@@ -138,7 +138,7 @@ def test_each_attempt_is_called_by_who_made_it_and_how_it_ended() -> None:
     assert (first.title, stored.text) == ("Happened", "")
     assert (picked.title, picked.text) == ("Picked up", "It had waited here for 2 minutes.")
     told = [(each.title, each.tone, each.text, each.side) for each in rest]
-    receiver = "The receiver's side"
+    receiver = "Receiver"
     assert told == [
         ("Attempt 1", "danger", "Server error (500).", receiver),
         ("Retry by Ana", "danger", "Server not found.", told[1][3]),

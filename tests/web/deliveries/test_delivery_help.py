@@ -95,7 +95,7 @@ def test_the_time_is_split_into_here_there_and_waiting(support: Pages) -> None:
     ("earlier", "words"),
     [
         ({"outcome": "delivered", "code": 200}, "It has arrived 2 times."),
-        ({"reason": "read_timeout"}, "after attempt 1 nobody knows (timeout: no answer)"),
+        ({"reason": "read_timeout"}, "after attempt 1 nobody knows (timeout: no response)"),
         ({"outcome": "interrupted"}, "after attempt 1 nobody knows (interrupted)"),
     ],
 )
@@ -152,7 +152,7 @@ def test_the_help_bundle_has_everything_but_secrets(support: Pages) -> None:
     made = refused()
     support.get(f"/deliveries/{made}")
     assert support.page
-    (address,) = support.page.links("Download the help bundle")
+    (address,) = support.page.links("Download diagnostics")
     answer = support.client.get(address)
     assert answer.mimetype == "text/plain"
     assert "attachment" in answer.headers["Content-Disposition"]

@@ -32,7 +32,7 @@ def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pag
     page = support.get(f"/deliveries/{made}")
     assert "Not delivered yet: 2 of 10 attempts made. Next attempt: in 4 minutes." in page.main
     assert "receiver.example.com refused the connection." in page.main
-    assert "Ask its owner to start it, then Retry." in page.main
+    assert "to start it, then retry." in page.main
     assert "Attempts Next automatic retry: In 4 minutes" in page.main
 
 
@@ -132,7 +132,7 @@ def test_an_attempt_under_a_live_lease_is_being_sent_and_not_interrupted(support
     lease(made, -1)
     page = support.get(f"/deliveries/{made}")
     assert "Interrupted" in page.main
-    assert "do not know whether the delivery arrived" in page.main
+    assert "don’t know whether the delivery arrived" in page.main
 
 
 def test_it_follows_by_itself_while_something_is_under_way(support: Pages) -> None:

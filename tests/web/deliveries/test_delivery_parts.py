@@ -206,7 +206,7 @@ def test_attempts_are_a_table_whose_last_three_are_seen_at_once(support: Pages) 
         make_attempt(made, reason="server", code=500 + number, phases={"total": 100.0 + number})
     page = support.get(f"/deliveries/{made}")
     assert [row[0] for row in page.rows()] == [f"Attempt {n}" for n in (5, 4, 3, 2, 1)]
-    assert page.rows()[0][2:] == ["Server error (504)", "The receiver's side", "104 ms"]
+    assert page.rows()[0][2:] == ["Server error (504)", "Receiver", "104 ms"]
     folded = [node for node in page.root.find_all("details") if "2 earlier attempts" in node.text]
     assert [row.text[:9] for row in folded[0].find_all("tr")][1:] == ["Attempt 2", "Attempt 1"]
 

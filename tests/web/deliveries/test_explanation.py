@@ -15,7 +15,7 @@ from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
-SLOWER = "Usually nothing: we slow down automatically. If no retry is planned, wait, then {}."
+SLOWER = "Usually nothing. We slow down automatically. If no retry is planned, wait, then {}."
 
 
 def explained(attempt: dict[str, Any], **columns: Any) -> tuple[str, str, str]:
@@ -33,17 +33,17 @@ def explained(attempt: dict[str, Any], **columns: Any) -> tuple[str, str, str]:
         (
             {"reason": "connect_timeout", "phases": {"total": 2040.0}},
             "Timeout: no connection",
-            "We could not reach receiver.example.com within 2 s.",
+            "We couldn’t reach receiver.example.com within 2 s.",
         ),
         (
             {"reason": "connect_timeout"},
             "Timeout: no connection",
-            "We could not reach receiver.example.com in time.",
+            "We couldn’t reach receiver.example.com in time.",
         ),
         (
             {"reason": "redirect", "code": 308, "location": "https://b.example.com/"},
             "Redirected (308)",
-            "receiver.example.com redirected us to another address (https://b.example.com/).",
+            "receiver.example.com redirected us to another URL (https://b.example.com/).",
         ),
     ],
 )
@@ -54,7 +54,7 @@ def test_it_says_what_was_met(attempt: dict[str, Any], title: str, happened: str
 def test_the_owner_of_the_receiver_learns_when_and_an_administrator_of_which() -> None:
     at = utcnow() - timedelta(minutes=3)
     told = explained({"reason": "server", "code": 500, "started_at": at})[2]
-    assert told.endswith(f"to check their log at {moment(at).exact}.")
+    assert told.endswith(f"to check their logs at {moment(at).exact}.")
     made = make_delivery(status="failed")
     make_attempt(made, reason="internal")
     found = explanation_of(find_delivery(made))
@@ -67,12 +67,12 @@ def test_whoever_was_asked_to_slow_down_learns_when_it_is_retried() -> None:
     rate, later = {"reason": "rate", "code": 429}, utcnow() + timedelta(minutes=5)
     paused = make_webhook(throttled=True, backoff_until=later)
     retrying = {"status": "retrying", "tries": 1, "due_at": later}
-    at = f"Nothing to do: we retry at {moment(later).exact}."
+    at = f"Nothing to do. We’ll retry at {moment(later).exact}."
     assert explained(rate, **retrying)[2] == at
     assert explained(rate, webhook=paused, **retrying | {"due_at": utcnow()})[2] == at
     behind = explained(rate, webhook=paused, **retrying | {"due_at": utcnow()})[2]
     assert behind == at.replace("retry at", "retry not before")  # the one above is tried first
-    assert explained(rate)[2] == SLOWER.format("Retry")
+    assert explained(rate)[2] == SLOWER.format("retry")
     assert explained(rate, priority=Priority.TEST)[2] == SLOWER.format("test again")
     sending.stop(make_user().actor)
-    assert explained(rate, **retrying)[2] == SLOWER.format("Retry")
+    assert explained(rate, **retrying)[2] == SLOWER.format("retry")

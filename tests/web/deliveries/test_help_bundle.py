@@ -111,7 +111,7 @@ def test_it_tells_why_it_failed_before_and_whether_it_may_have_arrived_twice() -
         make_attempt(made, kind="manual", reason="read_timeout")
     lines = bundle(made)
     assert "Before the last retry: Content not accepted (422), 2 times." in lines
-    assert "Where the problem is: The receiver's side" in lines
+    assert "Where the problem is: Receiver" in lines
     assert [line for line in lines if line.startswith("It may have arrived more than once")]
 
 

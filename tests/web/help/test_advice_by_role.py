@@ -94,7 +94,7 @@ def is_fit(pages: Pages, advice: Node, role: str, permission: str | None, name: 
     for line in (f"Webhook: {name}", "What happened: ", "Since: ", "Needed: ", "Link: "):
         assert line in message
     assert "Edit webhook" not in text.replace(message, "")
-    assert "then Retry" not in text.replace(message, "")
+    assert "then retry" not in text.replace(message, "")
 
 
 @ROLES

@@ -225,8 +225,8 @@ def test_it_goes_on_by_itself_until_the_test_has_ended(pages: Pages, receiver: R
     assert live["stop"]
     assert "Answered 400 in" in live["html"]
     pages.get(page.path)
-    bundle = pages.follow("Download the help bundle").response
-    assert "did not accept the content" in bundle.text
+    bundle = pages.follow("Download diagnostics").response
+    assert "didn’t accept the content" in bundle.text
     page = pages.submit(pages.get(page.path).form(f"{page.path}/again"), "Test again")
     assert "Waiting for the sending service" in page.main
 
