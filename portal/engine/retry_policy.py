@@ -21,6 +21,7 @@ __all__ = [
     "RetryAt",
     "TurnOff",
     "decide",
+    "is_failing",
     "parse_retry_after",
     "wait",
 ]
@@ -145,6 +146,15 @@ def wait(scheduled: float, jitter: float, retry_after: float | None = None) -> f
     """Seconds until the next attempt: the schedule's ±10 %, or longer if the receiver asks."""
     planned = scheduled * (1 + JITTER * max(-1.0, min(1.0, jitter)))
     return max(planned, min(retry_after or 0.0, LONGEST))
+
+
+# One failed attempt is told to nobody while the next one comes within this.
+SOON: Final = timedelta(minutes=1)
+
+
+def is_failing(failures: int, next_at: datetime | None, now: datetime) -> bool:
+    """Return whether so many failed attempts count, given the next automatic one, if any."""
+    return failures > 1 or (failures == 1 and (next_at is None or next_at - now > SOON))
 
 
 LONGEST: Final = 24 * 3600.0  # seconds; whoever asks for more gets this

@@ -15,6 +15,7 @@ from sqlalchemy import (
     case,
     exists,
     literal_column,
+    or_,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -53,6 +54,8 @@ OPEN = (DeliveryStatus.QUEUED, DeliveryStatus.RETRYING)
 IS_OPEN = "status IN ('queued', 'retrying')"
 # The same for what failed for good, tests apart.
 IS_FAILURE = "status = 'failed' AND priority <> 0"
+# And for what counts as failing, tests apart.
+IS_FAILING = f"failing_since IS NOT NULL AND ({IS_OPEN} OR status = 'failed') AND priority <> 0"
 # And for an attempt that failed.
 IS_FAILED_ATTEMPT = "outcome = 'failed'"
 
@@ -105,6 +108,8 @@ class Delivery(Base):
 
     `due_at`: by the database's clock. `tries` counts the scheduled attempts that have ended,
     `attempts` numbers all of those. `prior_*` are set while a person's extra attempt is under way.
+    `failing_since`: its first failed attempt, once that counts (`engine/retry_policy.is_failing`);
+    a Retry does not change it, and what is delivered has none.
     """
 
     __tablename__ = "deliveries"
@@ -129,6 +134,7 @@ class Delivery(Base):
     took_ms: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=common_now)
     finished_at: Mapped[datetime | None]
+    failing_since: Mapped[datetime | None]
 
     __table_args__ = (
         UniqueConstraint("event_id", "webhook_id"),
@@ -166,6 +172,18 @@ class Delivery(Base):
             sqlite_where=text(IS_FAILURE),
             postgresql_where=text(IS_FAILURE),
         ),
+        Index(
+            "ix_deliveries_failing",
+            "webhook_id",
+            # Counted by, told, and asked for, without a look at the rows.
+            "reason",
+            "code",
+            "status",
+            "failing_since",
+            "priority",
+            sqlite_where=text(IS_FAILING),
+            postgresql_where=text(IS_FAILING),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -180,6 +198,14 @@ def is_failure() -> ColumnElement[bool]:
     """Failed for good, and no test, written literally as in the partial index."""
     failed = Delivery.status == literal_column("'failed'")
     return and_(failed, Delivery.priority != literal_column("0"))
+
+
+def is_failing() -> ColumnElement[bool]:
+    """It counts as failing, and is no test, written literally as in the partial index."""
+    is_left = or_(is_open(), Delivery.status == literal_column("'failed'"))
+    return and_(
+        Delivery.failing_since.is_not(None), is_left, Delivery.priority != literal_column("0")
+    )
 
 
 class Lease(Base):

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from portal import commands
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
+from portal.models.deliveries import Delivery
 from portal.queue import notifier
 from portal.services.core.unit_of_work import writing
 from tests.conftest import ENVIRONMENT
@@ -110,6 +111,49 @@ def test_statuses_are_called_what_people_see_and_there_is_a_way_back(blank: Flas
     for number, rows_then in enumerate(found):
         statuses = [after[number] for after in STATUSES.values()]
         assert rows_then == list(zip(statuses, priors, strict=True))
+
+
+# Status, minutes at which attempts failed (None: it was delivered), the minute at which the next is
+# due, and the one since which it fails.
+FAILING: tuple[tuple[str, tuple[int | None, ...], int, int | None], ...] = (
+    ("retrying", (1, 2), 3, 1),
+    ("retrying", (1,), 2, None),
+    ("retrying", (1,), 3, 1),
+    ("on_hold", (1, 2), 3, 1),
+    ("queued", (), 9, None),
+    ("failed", (4,), 4, 4),
+    ("failed", (), 0, 0),
+    ("failed", (1, None, 3), 3, 3),
+    ("delivered", (1, 2, None), 9, None),
+)
+
+
+def test_since_when_those_fail_that_are_there_is_read_from_their_attempts(blank: Flask) -> None:
+    upgrade(revision="0101")
+    attempt = ATTEMPT_OF_0100.replace("started_at)", "started_at, finished_at)")
+    attempt = attempt.replace(" 1, 'sch", " :number, 'sch").replace(":now)", ":at, :at)")
+    with writing() as current:
+        current.execute(text(WEBHOOK_OF_0100), {"now": NOW, "no": False})
+        for number, (status, failures, due, _) in enumerate(FAILING, 1):
+            given = {"id": number, "uuid": f"{number:032x}", "now": NOW, "no": False}
+            current.execute(text(EVENT_OF_0100), given)
+            words = DELIVERY_OF_0100.replace("2, :now, 1, 1", f"2, :due, 1, {len(failures)}")
+            more = {"status": status, "prior": None, "due": moment(due)}
+            current.execute(text(words), given | more)
+            for place, minute in enumerate(failures, 1):
+                outcome = "delivered" if minute is None else "failed"
+                each = {"number": place, "outcome": outcome, "at": moment(minute or 2)}
+                current.execute(text(attempt), given | each)
+    db.session.remove()
+    upgrade()
+    rows = select(Delivery.failing_since).order_by(Delivery.id)
+    expected = [None if since is None else moment(since) for *_, since in FAILING]
+    found = [at and f"{at:%Y-%m-%d %H:%M:%S.%f}" for at in db.session.scalars(rows)]
+    assert found == expected
+
+
+def moment(minute: int) -> str:
+    return NOW.replace("12:00", f"12:{minute:02}")
 
 
 def test_a_database_from_before_the_release_is_left_as_it_is(

@@ -32,7 +32,14 @@ from sqlalchemy.sql.dml import Delete, Insert, ReturningInsert
 
 from portal.database.engine import AnyRow, UtcDateTime, database_now
 from portal.engine.circuit_breaker import End
-from portal.engine.retry_policy import AttemptKind, Decision, Delivered, TurnOff, decide
+from portal.engine.retry_policy import (
+    AttemptKind,
+    Decision,
+    Delivered,
+    TurnOff,
+    decide,
+    is_failing,
+)
 from portal.extensions import settings
 from portal.lib.typed_text import on_one_line
 from portal.models.deliveries import (
@@ -50,7 +57,13 @@ from portal.models.webhooks import WebhookState
 from portal.services.core.queries import Rowset, as_json, given_ids, insert_many, update_rows
 from portal.services.dispatch.request import Result
 from portal.services.outbox import rollups
-from portal.services.outbox.leases import OPEN_DELIVERY, columns, next_number, open_delivery_of
+from portal.services.outbox.leases import (
+    OPEN_DELIVERY,
+    columns,
+    failing_since,
+    next_number,
+    open_delivery_of,
+)
 from portal.services.webhooks import activation
 from portal.services.webhooks.health import HealthRow, lock_webhooks, still_there, write_health
 
@@ -299,8 +312,10 @@ def write_deliveries(
     )
     if others:
         known = _others(connection, [each.before.id for each in others])
+        after = _after(connection, others, known, now)
         rows = [
-            _delivery_values(each) | _after(each, known[each.before.id], now) for each in others
+            _delivery_values(each) | _changed(after[each.before.id], known[each.before.id])
+            for each in others
         ]
         update_rows(connection, Delivery, rows)
         entries.update(_entry(each, row["status"]) for each, row in zip(others, rows, strict=True))
@@ -344,15 +359,45 @@ def _others(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
 
 @cache
 def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
-    columns = (Delivery.id, Delivery.reason, *OPEN_DELIVERY)
+    columns = (Delivery.id, Delivery.status, Delivery.reason, *OPEN_DELIVERY)
     return select(*columns).where(Delivery.id.in_(given_ids(dialect)))
 
 
-def _after(judged: Judged, before: AnyRow, now: datetime) -> dict[str, Any]:
+def _after(
+    connection: Connection, judged: Sequence[Judged], known: Mapping[int, AnyRow], now: datetime
+) -> dict[int, dict[str, Any]]:
+    """The new values of each, with the time since when those fail that count from now on."""
+    after = {
+        each.before.id: {
+            **columns(each.decision, open_delivery_of(known[each.before.id]), now),
+            "reason": each.result.outcome.reason,
+        }
+        for each in judged
+    }
+    # Nearly every first failure is followed soon by another try: of those nothing is asked.
+    ended = {
+        each.before.id: after[each.before.id] for each in judged if _may_fail(each, after, now)
+    }
+    for id_, since in failing_since(connection, ended, now).items() if ended else ():
+        after[id_]["failing_since"] = since
+    return after
+
+
+def _may_fail(judged: Judged, after: Mapping[int, dict[str, Any]], now: datetime) -> bool:
+    """Return whether it may count as failing from now on."""
+    values = after[judged.before.id]
+    is_new = values["reason"] is not None and values["failing_since"] is None
+    next_at = values["due_at"] if values["status"] in OPEN else None
+    return (
+        is_new
+        and judged.before.priority != Priority.TEST
+        and is_failing(judged.number, next_at, now)
+    )
+
+
+def _changed(values: Mapping[str, Any], before: AnyRow) -> dict[str, Any]:
     """Only what changes, and the status: SQLite writes every index anew whose column is named,
     changed or not."""
-    values = columns(judged.decision, open_delivery_of(before), now)
-    values["reason"] = judged.result.outcome.reason
     changed = {name: v for name, v in values.items() if v != getattr(before, name, NOT_READ)}
     return {"status": values["status"], **changed}
 
@@ -493,7 +538,7 @@ def _end(
     late = [
         each.claim.delivery_id
         for each in results
-        if each.claim.delivery_id not in written and write_late_attempt(connection, each)
+        if each.claim.delivery_id not in written and write_late_attempt(connection, each, now)
     ]
     if late:
         known = read(connection, late)
@@ -631,7 +676,7 @@ def _insert_bodies(dialect: str) -> Insert:
     return insert_many(dialect, AttemptBody, ("attempt_id", *BODY))
 
 
-def write_late_attempt(connection: Connection, result: Result) -> bool:
+def write_late_attempt(connection: Connection, result: Result, now: datetime) -> bool:
     """Store the attempt of a result whose lease is gone; return whether it decides about its
     delivery as well, since nothing has happened to that meanwhile.
 
@@ -648,7 +693,7 @@ def write_late_attempt(connection: Connection, result: Result) -> bool:
         if attempt.outcome != AttemptOutcome.INTERRUPTED or attempt.finished_at is not None:
             return False
         complete(connection, result, attempt.id)
-        _note_failure(connection, result)
+        _note_failure(connection, result, now)
         # Its lease ran out. One that failed is due at once already.
         is_last = delivery.attempts == attempt.number and result.outcome.reason is None
         return is_last and _is_free(connection, result, delivery)
@@ -656,20 +701,27 @@ def write_late_attempt(connection: Connection, result: Result) -> bool:
     write_attempts(connection, [(result, number)])
     counted = update(Delivery).where(Delivery.id == claim.delivery_id)
     connection.execute(counted.values(attempts=number))
-    _note_failure(connection, result)
+    _note_failure(connection, result, now)
     # Its lease went with a crash of the database.
     return number == claim.number and _is_free(connection, result, delivery)
 
 
-def _note_failure(connection: Connection, result: Result) -> None:
-    """A queued delivery is Retrying once an attempt has failed, also when that is heard late; but
-    for what had arrived before and is sent again."""
+def _note_failure(connection: Connection, result: Result, now: datetime) -> None:
+    """A queued delivery is Retrying once an attempt has failed, also when that is heard late, and
+    may count as failing; but for what had arrived before and is sent again."""
     if result.outcome.reason is None:
         return
     is_new = or_(Delivery.prior_status.is_(None), Delivery.prior_status != DeliveryStatus.DELIVERED)
     is_queued = Delivery.status == DeliveryStatus.QUEUED
     of_it = update(Delivery).where(Delivery.id == result.claim.delivery_id, is_queued, is_new)
     connection.execute(of_it.values(status=DeliveryStatus.RETRYING))
+    row = _others(connection, [result.claim.delivery_id]).get(result.claim.delivery_id)
+    if row is None or row.failing_since is not None or row.priority == Priority.TEST:
+        return
+    values = {"status": row.status, "due_at": row.due_at}
+    for id_, since in failing_since(connection, {row.id: values}, now).items():
+        mine = update(Delivery).where(Delivery.id == id_)
+        connection.execute(mine.values(failing_since=since))
 
 
 def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:

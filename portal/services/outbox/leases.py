@@ -4,7 +4,7 @@ Whoever wants to change a delivery that nobody sends locks it first and asks for
 statement of its own: one that does both sees the leases as they were before it had the lock.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -29,7 +29,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.dml import Insert, ReturningDelete, Update
 
 from portal.database.engine import NOW, AnyRow, UtcDateTime
@@ -43,6 +43,7 @@ from portal.engine.retry_policy import (
     Restore,
     RetryAt,
     decide,
+    is_failing,
 )
 from portal.extensions import settings
 from portal.models.deliveries import (
@@ -175,6 +176,8 @@ def _draw_consequences(connection: Connection, kinds: dict[int, str], now: datet
         if isinstance(decision, RetryAt | Repeat):
             continue  # at once: it has waited for its lease to end
         values = columns(decision, open_delivery_of(row), now) | {"reason": Reason.INTERRUPTED}
+        if values["failing_since"] is None and values["priority"] != Priority.TEST:
+            values["failing_since"] = failing_since(connection, {row.id: values}, now).get(row.id)
         connection.execute(update(Delivery).where(Delivery.id == row.id).values(**values))
         status, prior = values["status"], row.prior_status
         entries.append(
@@ -283,6 +286,7 @@ class OpenDelivery:
     prior_due_at: datetime | None
     requested_by: str | None
     stopped_by: str | None
+    failing_since: datetime | None = None
 
 
 # The columns that `open_delivery_of` reads.
@@ -293,6 +297,7 @@ OPEN_DELIVERY: Final[tuple[Any, ...]] = (
     Delivery.prior_due_at,
     Delivery.requested_by,
     Delivery.stopped_by,
+    Delivery.failing_since,
 )
 
 
@@ -305,6 +310,7 @@ def open_delivery_of(row: AnyRow) -> OpenDelivery:
         row.prior_due_at,
         row.requested_by,
         row.stopped_by,
+        row.failing_since,
     )
 
 
@@ -323,10 +329,11 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
         "requested_by": None,
         "stopped_by": None,
         "finished_at": now,
+        "failing_since": delivery.failing_since,
     }
     match decision:
         case Delivered():
-            values |= {"status": DeliveryStatus.DELIVERED}
+            values |= {"status": DeliveryStatus.DELIVERED, "failing_since": None}
         case RetryAt(at):
             values |= {"status": DeliveryStatus.RETRYING, "due_at": at, "finished_at": None}
         case Restore() if delivery.prior_status:
@@ -337,6 +344,49 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
                 "finished_at": None if delivery.prior_status in OPEN else now,
             }
     return values
+
+
+def failing_since(
+    connection: Connection, ended: Mapping[int, Mapping[str, Any]], now: datetime
+) -> dict[int, datetime]:
+    """Return the first failed attempt of those deliveries that count as failing from now on.
+
+    `ended`: their new columns by their ids, of those whose attempt failed; it is stored already.
+    What was cut off each time and has no attempt left counts from now.
+    """
+    given = {"ids": as_json(ended)}
+    rows = connection.execute(_failures(connection.dialect.name), given).all()
+    failures = {row.delivery_id: row for row in rows}
+    found = {}
+    for id_, values in ended.items():
+        many, first = failures[id_][1:] if id_ in failures else (0, None)
+        if values["status"] == DeliveryStatus.FAILED:
+            found[id_] = first or now
+        elif values["status"] in OPEN and first and is_failing(many, values["due_at"], now):
+            found[id_] = first
+    return found
+
+
+@cache
+def _failures(dialect: str) -> Select[*tuple[Any, ...]]:
+    """How many attempts have failed since it was last delivered, and when the first did."""
+    before = aliased(Attempt)
+    arrived = (
+        select(func.max(before.number))
+        .where(
+            before.delivery_id == Attempt.delivery_id, before.outcome == AttemptOutcome.DELIVERED
+        )
+        .scalar_subquery()
+    )
+    return (
+        select(Attempt.delivery_id, func.count(), func.min(Attempt.finished_at))
+        .where(
+            Attempt.delivery_id.in_(given_ids(dialect)),
+            Attempt.outcome == AttemptOutcome.FAILED,
+            Attempt.number > func.coalesce(arrived, 0),
+        )
+        .group_by(Attempt.delivery_id)
+    )
 
 
 def hold_values(now: datetime, stopped_by: str | None) -> dict[str, Any]:

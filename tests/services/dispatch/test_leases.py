@@ -259,7 +259,9 @@ def test_two_senders_that_both_fail_spend_one_try_and_put_off_the_next_once() ->
     decided = row()
     write_down(ended(lost, Reason.READ_TIMEOUT))
     assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "failed")]
-    assert row() == {**decided, "attempts": 2}
+    # Two attempts have failed now.
+    since = min(each.finished_at for each in attempts() if each.finished_at)
+    assert row() == {**decided, "attempts": 2, "failing_since": since}
     assert (decided["tries"], counted()) == (1, (0, 0, 1))
 
 

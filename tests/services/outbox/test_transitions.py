@@ -33,6 +33,7 @@ ENDED = {
     "requested_by": None,
     "stopped_by": None,
     "finished_at": NOW,
+    "failing_since": None,
 }
 
 

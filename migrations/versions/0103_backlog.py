@@ -1,0 +1,56 @@
+"""Keep since when a delivery fails, and an index of those that do.
+
+What failed at least twice counts, or once with the next attempt more than a minute away or none
+left. It is filled from the attempts; what failed and has none counts from its end.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from portal.database.engine import UtcDateTime
+
+revision = "0103"
+down_revision = "0101"
+branch_labels = None
+depends_on = None
+
+FAILED = (
+    "FROM attempts WHERE attempts.delivery_id = deliveries.id AND attempts.outcome = 'failed'"
+    " AND attempts.number > coalesce((SELECT max(arrived.number) FROM attempts AS arrived"
+    " WHERE arrived.delivery_id = deliveries.id AND arrived.outcome = 'delivered'), 0)"
+)
+FIRST = f"(SELECT min(attempts.finished_at) {FAILED})"
+MANY = f"(SELECT count(*) {FAILED})"
+WAITS = {
+    "sqlite": f"(julianday(due_at) - julianday({FIRST})) * 86400 > 60",
+    "postgresql": f"due_at > {FIRST} + interval '60 seconds'",
+}
+UNDELIVERED = "status <> 'delivered' AND priority <> 0"
+FILL = (
+    f"UPDATE deliveries SET failing_since = coalesce({FIRST}, finished_at, created_at)"  # noqa: S608 - our own words
+    f" WHERE {UNDELIVERED} AND status = 'failed'",
+    f"UPDATE deliveries SET failing_since = {FIRST}"  # noqa: S608
+    f" WHERE {UNDELIVERED} AND status <> 'failed' AND attempts > 0 AND ({MANY} > 1 OR {{waits}})",
+)
+IS_FAILING = (
+    "failing_since IS NOT NULL AND (status IN ('queued', 'retrying') OR status = 'failed')"
+    " AND priority <> 0"
+)
+
+
+def upgrade() -> None:
+    op.add_column("deliveries", sa.Column("failing_since", UtcDateTime(), nullable=True))
+    for statement in FILL:
+        op.execute(statement.format(waits=WAITS[op.get_bind().dialect.name]))
+    op.create_index(
+        "ix_deliveries_failing",
+        "deliveries",
+        ["webhook_id", "reason", "code", "status", "failing_since", "priority"],
+        sqlite_where=sa.text(IS_FAILING),
+        postgresql_where=sa.text(IS_FAILING),
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("ix_deliveries_failing", "deliveries")
+    op.drop_column("deliveries", "failing_since")

@@ -1,0 +1,313 @@
+"""Count what is undelivered at webhooks in trouble: how much, since when, why. All that people read
+about a webhook's state, whichever page or mail says it, comes from here."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    TextClause,
+    and_,
+    bindparam,
+    case,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.selectable import TextualSelect
+
+from portal.database.engine import AnyRow, UtcDateTime
+from portal.engine.reasons import Reason, alike, title
+from portal.models.deliveries import (
+    IS_FAILING,
+    IS_OPEN,
+    Delivery,
+    DeliveryStatus,
+    Priority,
+    is_failing,
+)
+from portal.models.webhooks import OURS, OffReason, Webhook, WebhookState
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.outbox.due import head_of, paused_until
+
+
+class WebhookStatus(StrEnum):
+    """A webhook's status as people see it, the worst first.
+
+    Failing: a delivery that is queued, retrying or failed counts as failing.
+    """
+
+    FAILING = "failing"
+    ACTIVE = "active"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """So many failed last for this reason, with this answer. `reason` None: nothing was noted."""
+
+    reason: Reason | None
+    code: int | None
+    count: int
+
+    @property
+    def words(self) -> str:
+        """Return it as the log says it: "Server error (500)"."""
+        return title(self.reason, self.code) if self.reason else "No attempt was made"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What is undelivered at one webhook in trouble: one that fails, or that we turned off.
+
+    `counts`: how many deliveries of each status, tests apart. `since`: the first
+    failed attempt of those that fail; None: none does, for all of it is on hold. `causes`: why
+    those failed last, the most common first. `next_attempt_at`: of all that goes by itself.
+    `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since.
+    """
+
+    webhook_id: int
+    public_id: UUID
+    name: str
+    status: WebhookStatus
+    is_deleted: bool
+    off_reason: OffReason | None
+    off_at: datetime | None
+    in_order: bool
+    failures_in_row: int
+    counts: Counter[DeliveryStatus]
+    since: datetime | None
+    causes: tuple[Cause, ...]
+    next_attempt_at: datetime | None
+    waits_until: datetime | None
+    is_untouched: bool
+
+    @property
+    def undelivered(self) -> int:
+        """Return how many are undelivered in all."""
+        return self.counts.total()
+
+    @property
+    def retryable(self) -> int:
+        """Return how many a person can retry now."""
+        if self.status is WebhookStatus.OFF:
+            return 0
+        return self.counts[DeliveryStatus.RETRYING] + self.counts[DeliveryStatus.FAILED]
+
+    @property
+    def cause(self) -> Cause | None:
+        """Return the most common one."""
+        return self.causes[0] if self.causes else None
+
+
+def find() -> list[Backlog]:
+    """Return those of all webhooks: where nothing was delivered since first, then the most."""
+    return sorted(_read(session(), None), key=_severity)
+
+
+def of_ids(current: Session, ids: Collection[int]) -> dict[int, Backlog]:
+    """Return those of some webhooks, by their row ids; of one that is well there is none."""
+    return {each.webhook_id: each for each in _read(current, ids)} if ids else {}
+
+
+def of_one(current: Session, webhook_id: int) -> Backlog | None:
+    """Return that of one webhook; None while it is well."""
+    return of_ids(current, [webhook_id]).get(webhook_id)
+
+
+def total(backlogs: Iterable[Backlog]) -> int:
+    """Add what is undelivered."""
+    return sum(each.undelivered for each in backlogs)
+
+
+def status_of(webhook: Webhook | AnyRow, backlog: Backlog | None) -> WebhookStatus:
+    """Return the status of a webhook that is shown, given its backlog."""
+    if webhook.state != WebhookState.ACTIVE:
+        return WebhookStatus.OFF
+    return WebhookStatus.FAILING if backlog else WebhookStatus.ACTIVE
+
+
+def severity() -> ColumnElement[int]:
+    """The rank of a webhook that is shown: what we turned off, what fails, the others that are on,
+    those that are off."""
+    is_on = Webhook.state == WebhookState.ACTIVE
+    ours = Webhook.off_reason.in_(OURS)
+    return case((and_(~is_on, ours), 0), (~is_on, 3), (_fails(), 1), else_=2)
+
+
+def ids_in_trouble(current: Session) -> Sequence[int]:
+    """Return the row ids of the webhooks that have a backlog."""
+    wanted = select(Webhook.id).where(or_(_fails(), _is_off_by_us())).order_by(Webhook.id)
+    return current.scalars(wanted).all()
+
+
+def _fails() -> ColumnElement[bool]:
+    one: Select[Any] = select(Delivery.webhook_id).where(
+        Delivery.webhook_id == Webhook.id, is_failing()
+    )
+    return one.limit(1).correlate(Webhook).scalar_subquery().is_not(None)
+
+
+def _is_off_by_us() -> ColumnElement[bool]:
+    is_off = Webhook.state == WebhookState.OFF
+    return and_(is_off, Webhook.off_reason.in_(OURS), Webhook.deleted_at.is_(None))
+
+
+FAILING, OTHERS = 0, 1
+# What fails by its cause; then, of the same webhooks and of those that we turned off, what is open
+# and what is on hold, and each webhook by itself. The planner of SQLite has to be told by which
+# indexes.
+_COUNTED: Final = """
+WITH failing AS (
+  SELECT webhook_id, status, reason, code, count(*) AS many, min(failing_since) AS since
+  FROM deliveries {by_failing} WHERE {is_failing} {of_webhooks}
+  GROUP BY webhook_id, reason, code, status),
+troubled AS (
+  SELECT webhook_id AS id FROM failing
+  UNION SELECT id FROM webhooks WHERE state = 'off' AND off_reason IN ({ours})
+  AND deleted_at IS NULL {of_ids})
+SELECT 0 AS part, webhook_id, status, reason, code, NULL AS priority, many, since, NULL AS due_at
+FROM failing
+UNION ALL
+SELECT 1, webhook_id, status, NULL, NULL, priority, count(*), NULL, min(due_at)
+FROM troubled CROSS JOIN deliveries {by_due}
+WHERE webhook_id = troubled.id AND {is_open} AND priority <> 0
+GROUP BY webhook_id, status, priority
+UNION ALL
+SELECT 1, webhook_id, status, NULL, NULL, NULL, count(*), NULL, NULL
+FROM troubled CROSS JOIN deliveries {by_status}
+WHERE webhook_id = troubled.id AND status = '{on_hold}'
+GROUP BY webhook_id, status
+UNION ALL
+SELECT 2, id, NULL, NULL, NULL, NULL, 0, NULL, NULL FROM troubled
+"""
+
+
+@cache
+def _counted(dialect: str, *, of_some: bool) -> TextualSelect:
+    names = {"by_failing": "failing", "by_due": "due", "by_status": "webhook_id_status_id"}
+    is_told = dialect == "sqlite"
+    by = {key: f"INDEXED BY ix_deliveries_{name}" if is_told else "" for key, name in names.items()}
+    statement: TextClause = text(
+        _COUNTED.format(
+            **by,
+            is_failing=IS_FAILING,
+            is_open=IS_OPEN,
+            on_hold=DeliveryStatus.ON_HOLD,
+            ours=", ".join(f"'{reason}'" for reason in OURS),
+            of_webhooks="AND webhook_id IN :ids" if of_some else "",
+            of_ids="AND id IN :ids" if of_some else "",
+        )
+    )
+    if of_some:
+        statement = statement.bindparams(bindparam("ids", expanding=True))
+    return statement.columns(
+        part=Integer,
+        webhook_id=Integer,
+        status=String,
+        reason=String,
+        code=Integer,
+        priority=Integer,
+        many=Integer,
+        since=UtcDateTime,
+        due_at=UtcDateTime,
+    )
+
+
+def _read(current: Session, ids: Collection[int] | None) -> list[Backlog]:
+    statement = _counted(current.get_bind().dialect.name, of_some=ids is not None)
+    given = {} if ids is None else {"ids": list(ids)}
+    by_webhook: dict[int, list[AnyRow]] = defaultdict(list)
+    for row in current.execute(statement, given):
+        by_webhook[row.webhook_id].append(row)
+    if not by_webhook:
+        return []
+    now = database_time(current)
+    return [_backlog(row, by_webhook[row.id], now) for row in _webhooks(current, by_webhook)]
+
+
+def _webhooks(current: Session, ids: Iterable[int]) -> Sequence[AnyRow]:
+    head = select(Delivery.due_at).where(Delivery.id == head_of(Webhook.id.expression))
+    statement = select(
+        Webhook.id,
+        Webhook.public_id,
+        Webhook.name,
+        Webhook.state,
+        Webhook.off_reason,
+        Webhook.off_at,
+        Webhook.deleted_at,
+        Webhook.in_order,
+        Webhook.failures_in_row,
+        Webhook.backoff_until,
+        Webhook.last_delivered_at,
+        case((Webhook.in_order, head.correlate(Webhook).scalar_subquery())).label("head_due_at"),
+    )
+    return current.execute(statement.where(Webhook.id.in_(list(ids)))).all()
+
+
+def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
+    counts: Counter[DeliveryStatus] = Counter()
+    causes: Counter[tuple[Reason | None, int | None]] = Counter()
+    for row in rows:
+        if row.part == FAILING:
+            reason = alike(Reason(row.reason))[0] if row.reason else None
+            causes[reason, row.code] += row.many
+        # Open ones are counted with those that do not fail so far.
+        if row.status == DeliveryStatus.FAILED or row.part == OTHERS:
+            counts[DeliveryStatus(row.status)] += row.many
+    since = min((row.since for row in rows if row.since), default=None)
+    is_on = hook.state == WebhookState.ACTIVE and hook.deleted_at is None
+    arrived_at, pause = hook.last_delivered_at, hook.backoff_until
+    return Backlog(
+        webhook_id=hook.id,
+        public_id=hook.public_id,
+        name=hook.name,
+        status=WebhookStatus.FAILING if is_on else WebhookStatus.OFF,
+        is_deleted=hook.deleted_at is not None,
+        off_reason=OffReason(hook.off_reason) if hook.off_reason else None,
+        off_at=hook.off_at,
+        in_order=hook.in_order,
+        failures_in_row=hook.failures_in_row,
+        counts=counts,
+        since=since,
+        causes=_sorted(causes),
+        next_attempt_at=_next_attempt(hook, rows, now) if is_on else None,
+        waits_until=pause if is_on and pause and pause > now else None,
+        is_untouched=since is not None and (arrived_at is None or arrived_at <= since),
+    )
+
+
+def _sorted(causes: Counter[tuple[Reason | None, int | None]]) -> tuple[Cause, ...]:
+    known = [Cause(reason, code, many) for (reason, code), many in causes.items()]
+    return tuple(sorted(known, key=lambda each: (-each.count, each.words)))
+
+
+def _next_attempt(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> datetime | None:
+    """Return when the first is due, not before the end of a pause; in order, when the head is."""
+    dues = [(row.priority, row.due_at) for row in rows if row.due_at]
+    if hook.in_order and hook.head_due_at:
+        dues = [(priority, at) for priority, at in dues if priority != Priority.NORMAL]
+        dues.append((Priority.NORMAL, hook.head_due_at))
+    pause = hook.backoff_until
+    return min(
+        (
+            max(at, paused_until(priority, pause, now, in_order=hook.in_order) or at)
+            for priority, at in dues
+        ),
+        default=None,
+    )
+
+
+def _severity(backlog: Backlog) -> tuple[Any, ...]:
+    where = backlog.name.lower(), backlog.public_id
+    return not backlog.is_untouched, -backlog.undelivered, *where

@@ -1,0 +1,115 @@
+"""What is undelivered at a webhook in trouble: its number, since when, why, and what comes next."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import DeliveryStatus, Priority
+from portal.services.core.unit_of_work import session
+from portal.services.webhooks import backlog as backlogs
+from portal.services.webhooks.backlog import Backlog
+from tests.support.deliveries import make_delivery
+from tests.support.factories import Hook, make_webhook
+
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+MINUTE = timedelta(minutes=1)
+
+
+def failed(hook: Hook, reason: str = "server", code: int | None = 500, **columns: object) -> UUID:
+    """One that counts as failing since a minute ago."""
+    given = {"status": "failed", "failing_since": utcnow() - MINUTE, **columns}
+    return make_delivery(hook, reason=reason, code=code, **given)
+
+
+def of(hook: Hook) -> Backlog:
+    """The backlog of a webhook in trouble."""
+    found = backlogs.of_one(session(), hook.id)
+    assert found is not None
+    return found
+
+
+def test_all_that_is_undelivered_counts_once_one_of_it_fails() -> None:
+    hook = make_webhook()
+    for status in ("queued", "retrying", "on_hold", "delivered", "dismissed"):
+        make_delivery(hook, status=status)
+    make_delivery(hook, priority=Priority.TEST)
+    assert backlogs.of_one(session(), hook.id) is None
+    failed(hook)
+    failed(hook, priority=Priority.TEST)
+    found = of(hook)
+    assert (found.status, found.undelivered, found.retryable) == ("failing", 4, 2)
+    assert {str(status) for status in found.counts} == {"queued", "retrying", "failed", "on_hold"}
+
+
+@pytest.mark.parametrize("status", ["delivered", "dismissed", "on_hold"])
+def test_what_is_over_or_on_hold_makes_nothing_fail(status: str) -> None:
+    hook = make_webhook()
+    failed(hook, status=status)
+    assert backlogs.find() == []
+
+
+def test_the_cause_is_the_most_common_and_the_others_are_told_by_number() -> None:
+    hook, now = make_webhook(), utcnow()
+    for reason, code in (("reset", None), ("auth", 401), ("no_reply", None), ("server", 502)):
+        failed(hook, reason, code, failing_since=now - 2 * MINUTE)
+    failed(hook, "auth", 401, status="retrying", failing_since=now - 9 * MINUTE)
+    failed(hook, "auth", 401)
+    assert [(each.words, each.count) for each in of(hook).causes] == [
+        ("Authentication rejected (401)", 3),
+        ("Connection closed early", 2),
+        ("Server error (502)", 1),
+    ]
+    assert of(hook).since == now - 9 * MINUTE
+
+
+def test_those_where_nothing_was_delivered_since_come_first_then_the_most() -> None:
+    now = utcnow()
+    arrives = make_webhook(name="Arrives", last_delivered_at=now)
+    silent = make_webhook(name="Silent", last_delivered_at=now - 9 * MINUTE)
+    never = make_webhook(name="Never")
+    for hook, many in ((arrives, 4), (silent, 1), (never, 2)):
+        for _ in range(many):
+            failed(hook)
+    assert [(each.name, each.undelivered, each.is_untouched) for each in backlogs.find()] == [
+        ("Never", 2, True),
+        ("Silent", 1, True),
+        ("Arrives", 4, False),
+    ]
+    assert backlogs.total(backlogs.find()) == 7
+
+
+def test_a_webhook_that_we_turned_off_is_one_row_with_what_is_on_hold() -> None:
+    now = utcnow()
+    gone = make_webhook(name="Gone", state="off", off_reason="gone", off_at=now)
+    mine = make_webhook(name="Mine", state="off", off_reason="person", off_at=now)
+    lost = make_webhook(name="Lost", state="off", off_reason="lost_key", off_at=now)
+    for hook in (gone, mine):
+        make_delivery(hook, status="on_hold")
+    failed(gone)
+    assert [(each.name, each.status, each.undelivered) for each in backlogs.find()] == [
+        ("Gone", "off", 2),
+        ("Lost", "off", 0),
+    ]
+    assert of(gone).counts == {DeliveryStatus.FAILED: 1, DeliveryStatus.ON_HOLD: 1}
+    assert (of(gone).next_attempt_at, of(gone).retryable) == (None, 0)
+    assert backlogs.ids_in_trouble(session()) == [gone.id, lost.id]
+    # A person's choice is no trouble; what failed there before is.
+    failed(mine)
+    assert of(mine).undelivered == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "minutes"),
+    [({}, 3), ({"backoff": 9}, 9), ({"backoff": 9, "in_order": True}, 5), ({"backoff": -9}, 3)],
+)
+def test_the_next_attempt_is_the_first_not_before_a_pause_ends_and_in_order_the_heads(
+    columns: dict[str, int], minutes: int
+) -> None:
+    now, given = utcnow(), dict(columns)
+    pause = now + given.pop("backoff") * MINUTE if "backoff" in given else None
+    hook = make_webhook(backoff_until=pause, **given)
+    failed(hook, status="retrying", due_at=now + 5 * MINUTE)
+    make_delivery(hook, due_at=now + 3 * MINUTE)
+    assert of(hook).next_attempt_at == now + minutes * MINUTE
