@@ -22,6 +22,7 @@ DAYS: Final = 7
 LEAST: Final = 2.0  # one that failed among ten thousand is still to be seen
 STEPS: Final = (1, 2, 4, 6, 10)  # the ends of an axis, each times a power of ten
 LINE: Final = 14.0  # what a number beside a line needs
+LETTER, GAP = 7, 6  # one of a number, and what stands between it and its line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,12 +160,15 @@ def _drawing(
     room = frame.height - frame.top - frame.below
     unit = room / max(1, up + down)
     axis = frame.top + up * unit
+    lines = _lines(up, down, axis, unit) if frame.left else []
+    longest = max((len(words) for _, words in lines), default=0)
+    frame = replace(frame, left=max(frame.left, GAP + LETTER * longest)) if lines else frame
     step = (frame.width - frame.left - frame.right) / max(1, len(spans))
     begins = [frame.left + place * step for place in range(len(spans))]
     return Drawing(
         frame,
         round(axis, 2),
-        _lines(up, down, axis, unit) if frame.left else [],
+        lines,
         [
             replace(
                 _bar(span, x + step * 0.14, step * 0.72, (axis, unit), in_full(span.begins)),
