@@ -59,26 +59,26 @@ class LastNotice:
 WORDS: Final = {
     News.ATTENTION: (
         "“{name}” needs attention",
-        "Deliveries to the webhook “{name}” keep failing. They are kept and retried.",
-        "See why, and what to do",
+        "Deliveries to “{name}” are failing. We’re keeping them and retrying automatically.",
+        "See the cause and next steps",
     ),
     News.OFF: (
         "“{name}” was turned off",
-        "We turned the webhook “{name}” off, because {cause}. Events that happen now are held "
-        "until it is turned on, at most {days}.",
-        "See why, and how to turn it on again",
+        "We turned off the webhook “{name}” because {cause}. New events are on hold for up to "
+        "{days}.",
+        "See the cause and turn it on",
     ),
     News.WELL: (
-        "“{name}” works again",
-        "Deliveries to the webhook “{name}” arrive again.",
-        "See what is left to be sent again",
+        "“{name}” is working again",
+        "Deliveries to “{name}” are arriving again.",
+        "View remaining failures",
     ),
 }
 
 CAUSES: Final[Mapping[str | None, str]] = {
-    OffReason.FAILING: f"nothing arrived there for {PATIENCE_IN_WORDS}",
-    OffReason.GONE: "its receiver said that the address is closed for good (410)",
-    OffReason.LOST_KEY: "the keys to its secret key or its custom headers are lost",
+    OffReason.FAILING: f"no delivery succeeded for {PATIENCE_IN_WORDS}",
+    OffReason.GONE: "the receiver closed its URL for good (410)",
+    OffReason.LOST_KEY: "the encryption keys of its secret key or its custom headers are lost",
 }
 
 
