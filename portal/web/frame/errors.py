@@ -15,21 +15,19 @@ from portal.services.core.refusals import Refusal
 
 log = logging.getLogger(__name__)
 
-OPEN_TOO_LONG = "This page was open for too long. Go back, reload it, and send it again."
+OPEN_TOO_LONG = "This page has expired. Go back, reload it, and submit again."
 # Secure cookies do not come back to an http:// address, and some browsers keep none at all.
 NO_COOKIE = (
-    "Your browser sent no cookie, so we cannot tell whether this comes from a page of ours. "
-    "Perhaps the page was open for too long. If loading it again does not help, open the portal at "
-    "{address}, and let your browser keep its cookies."
+    "Your browser sent no cookie, so we can’t tell whether this comes from one of our pages. "
+    "The page may have been open too long. If reloading doesn’t help, open the portal at "
+    "{address}, and allow cookies in your browser."
 )
 FROM_ELSEWHERE = (
-    "This did not come from a page at the address that the portal was asked for. Go back, reload "
-    "the page, and send it again. If that does not help, tell your administrator: the reverse "
-    "proxy has to pass on the header Host, with its port."
+    "This wasn’t submitted from a page of this portal. Go back, reload the page, and submit again. "
+    "If that doesn’t help, tell your administrator that the reverse proxy has to pass on the Host "
+    "header with its port."
 )
-CUT_OFF = (
-    "This address was cut off or changed, so we cannot tell which page of the list it asks for."
-)
+CUT_OFF = "This link is incomplete, so we can’t tell which page you wanted."
 # SQLite's code for a statement that it does not understand (https://sqlite.org/rescode.html).
 OUR_MISTAKE = 1
 PAGES = {400, 403, 404, 405, 409, 413, 429, 500, 503}

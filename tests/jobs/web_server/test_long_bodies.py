@@ -14,7 +14,7 @@ KINDS = {
     "a file": b"multipart/form-data; boundary=x",
     "neither": b"application/octet-stream",
 }
-TOO_LONG = b"What you sent is larger than we can take. Nothing was saved."
+TOO_LONG = "It’s larger than the portal accepts. Nothing was saved.".encode()
 
 
 def whole(kind: str, length: int) -> bytes:

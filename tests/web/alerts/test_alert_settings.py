@@ -75,7 +75,7 @@ def test_of_two_who_change_it_the_second_sees_both(app: Flask) -> None:
     assert "Ana Gruber" in page.main
     assert "60" in page.main
     assert "45" in page.main
-    edited = second.submit(page.form(PATH), "Continue editing mine").form(PATH)
+    edited = second.submit(page.form(PATH), "Keep editing my version").form(PATH)
     assert (edited.fields["warranty_days"], edited.fields["version"]) == (["45"], ["1"])
     assert alert_settings.read().rules.warranty_days == 60
     page = second.submit(page.form(PATH))

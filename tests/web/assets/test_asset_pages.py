@@ -177,7 +177,7 @@ def test_a_late_edit_shows_both_versions_and_loses_nothing(app: Flask) -> None:
         ["Model", "L2", EMPTY],
         ["Notes", EMPTY, "By the window"],
     ]
-    again = pages.submit(page.form(), "Continue editing mine")
+    again = pages.submit(page.form(), "Keep editing my version")
     assert again.status == 200
     assert again.form().fields["name"] == ["Desk lamp"]
     assert again.form().fields["notes"] == ["By the window"]

@@ -64,7 +64,7 @@ def test_what_does_not_say_which_version_it_changes(pages: Pages) -> None:
     for path in paths:
         page = pages.submit(pages.get(path).form(), name="Another", version="")
         assert (page.status, page.rows()[0][2]) == (409, "Another"), path
-        edited = pages.submit(page.form(), "Continue editing mine")
+        edited = pages.submit(page.form(), "Keep editing my version")
         assert (edited.path, edited.form().fields["name"]) == (path, ["Another"])
         assert pages.get(path).form().fields["name"] != ["Another"], path
 

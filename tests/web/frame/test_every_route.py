@@ -16,7 +16,7 @@ from tests.web.frame.test_security_headers import addresses
 
 # It takes deliveries from programs, and acts for nobody.
 WITHOUT_TOKEN = {"inbox.receive"}
-REFUSALS = ("Your browser sent no cookie", "This page was open for too long")
+REFUSALS = ("Your browser sent no cookie", "This page has expired")
 WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP")
 
 

@@ -61,7 +61,7 @@ def test_it_answers_although_nobody_can_be_looked_up() -> None:
     gallery.login_manager.request_loader(lambda _request: nowhere.connect())  # type: ignore[attr-defined]  # set by flask-login
     page = Pages(gallery).get("/deliveries")
     assert page.status == 503
-    assert page.h1 == "The portal is not ready"
+    assert page.h1 == "The portal isn’t ready"
     assert "saved" not in page.text
 
 
@@ -170,9 +170,9 @@ def test_a_proxy_that_hides_the_port_is_told_apart_from_an_old_page(pages: Pages
     referer = {"Referer": "https://portal.example:8443/deliveries/1"}
     page = pages.post("/deliveries/1/retry", headers=referer, **there)
     assert page.status == 400
-    assert "the reverse proxy has to pass on the header Host" in page.main
+    assert "the reverse proxy has to pass on the Host header" in page.main
     page = pages.post("/deliveries/1/retry", {"csrf_token": "old"}, **there)
-    assert "This page was open for too long" in page.main
+    assert "This page has expired" in page.main
 
 
 def test_it_posts_with_one_button(pages: Pages) -> None:

@@ -178,7 +178,7 @@ def test_a_save_that_is_refused_during_an_outage_is_one_line(app: Flask, heard: 
         with db.engine.connect():
             pass
         event.remove(db.engine, "checkout", open_to_changes)
-    assert (page.status, page.h1) == (503, "Not saved: the portal is not ready")
+    assert (page.status, page.h1) == (503, "Not saved: the portal isn’t ready")
     assert "This was not saved. The database is busy or full." in page.text
     (line,) = [line for line in heard.lines if line["level"] == "error"]
     assert line["message"] == (

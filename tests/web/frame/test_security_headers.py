@@ -123,5 +123,5 @@ def test_a_file_that_is_too_long_is_refused_in_words(app: Flask) -> None:
 
     refused = send(MEGABYTES_16)  # and what a form adds to it
     assert (refused.status_code, said(refused)) == (413, PAGE)
-    assert "What you sent is larger than we can take. Nothing was saved." in refused.text
+    assert "It’s larger than the portal accepts. Nothing was saved." in refused.text
     assert send(MEGABYTES_16 - 4096).status_code == 400

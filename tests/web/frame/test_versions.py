@@ -49,7 +49,7 @@ def test_a_form_that_has_lost_its_version_saves_nothing(app: Flask, person: Pers
                 with written() as statements:
                     page = pages.submit(form, version=sent)
                 told = (rule.endpoint, sent)
-                assert (page.status, page.h1) == (409, "Somebody else changed this as well"), told
+                assert (page.status, page.h1) == (409, "Someone else edited this"), told
                 assert [each for each in statements if "audit_entries" in each] == [], told
                 # It is told which version that was, and may be saved over what is there.
                 assert int(page.form(form.action).hidden["version"][0]) > 0, told

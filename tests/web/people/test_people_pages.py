@@ -127,7 +127,7 @@ def test_two_administrators_at_one_role_lose_nothing(app: Flask) -> None:
     assert page.status == 409
     assert "Ana changed this" in page.main
     assert page.rows() == [["Role", "Manager", "Administrator"]]
-    edited = cleo.submit(page.form(), "Continue editing mine")
+    edited = cleo.submit(page.form(), "Keep editing my version")
     assert edited.form().fields["role"] == ["admin"]
     assert session().get_one(User, ben.id).role == Role.MANAGER
     page = cleo.submit(page.form())

@@ -298,8 +298,8 @@ def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: P
         ["Events", "Asset created", "Asset created, Asset lost"],
         ["Active", "No", "Yes"],
     ]
-    assert "are not compared here" in page.main
-    edited = pages.submit(page.form(path), "Continue editing mine")
+    assert "aren’t compared here" in page.main
+    edited = pages.submit(page.form(path), "Keep editing my version")
     assert (edited.path, the_webhook().version) == (path, 2)
     page = pages.submit(page.form(path), "Save my version")
     assert page.h1 == "Sync with the ERP"
