@@ -3,8 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from portal.engine.circuit_breaker import (
     End,
     Health,
@@ -37,22 +35,32 @@ def seconds(health: Health) -> float:
     return (health.backoff_until - NOW).total_seconds()
 
 
-@pytest.mark.parametrize(
-    "reason",
-    ["rate", "unavailable", "refused", "dns", "connect_timeout", "read_timeout", "reset",
-     "no_reply", "unreachable", "tls_expired", "tls_untrusted", "tls_name", "tls_other"],
-)  # fmt: skip
-def test_from_an_overloaded_or_unreachable_receiver_we_back_off(reason: str) -> None:
-    health = health_after(FINE, fails(Reason(reason)), NOW)
-    assert health.throttled
-    assert seconds(health) == 5
+def test_from_an_overloaded_or_unreachable_receiver_we_back_off() -> None:
+    for reason in (
+        "rate",
+        "unavailable",
+        "refused",
+        "dns",
+        "connect_timeout",
+        "read_timeout",
+        "reset",
+        "no_reply",
+        "unreachable",
+        "tls_expired",
+        "tls_untrusted",
+        "tls_name",
+        "tls_other",
+    ):
+        health = health_after(FINE, fails(Reason(reason)), NOW)
+        assert health.throttled, reason
+        assert seconds(health) == 5, reason
 
 
-@pytest.mark.parametrize("reason", ["server", "not_found", "auth", "bad_request", "redirect"])
-def test_a_receiver_that_answers_is_not_throttled(reason: str) -> None:
-    health = health_after(FINE, fails(Reason(reason)), NOW)
-    assert not health.throttled
-    assert health.failures_in_row == 1
+def test_a_receiver_that_answers_is_not_throttled() -> None:
+    for reason in ("server", "not_found", "auth", "bad_request", "redirect"):
+        health = health_after(FINE, fails(Reason(reason)), NOW)
+        assert not health.throttled, reason
+        assert health.failures_in_row == 1, reason
 
 
 def test_each_failed_probe_doubles_the_pause_up_to_five_minutes() -> None:
@@ -104,28 +112,23 @@ def test_a_tests_success_ends_the_trouble_and_its_failure_changes_nothing() -> N
     assert health_after(FINE, failed, NOW) == FINE
 
 
-@pytest.mark.parametrize("reason", [None, Reason.REFUSED, Reason.AUTH])
-def test_what_was_begun_under_earlier_settings_says_nothing(reason: Reason | None) -> None:
-    old = End(kind=AttemptKind.SCHEDULED, reason=reason, was_probe=True, is_outdated=True)
-    assert health_after(FINE, old, NOW) == FINE
-    assert health_after(THROTTLED, old, NOW) == THROTTLED
+def test_what_was_begun_under_earlier_settings_says_nothing() -> None:
+    for reason in (None, Reason.REFUSED, Reason.AUTH):
+        old = End(kind=AttemptKind.SCHEDULED, reason=reason, was_probe=True, is_outdated=True)
+        assert health_after(FINE, old, NOW) == FINE, reason
+        assert health_after(THROTTLED, old, NOW) == THROTTLED, reason
 
 
-@pytest.mark.parametrize(
-    ("failures", "since", "wanted"),
-    [
+def test_it_needs_attention_after_five_failures_over_two_minutes() -> None:
+    for failures, since, wanted in (
         (5, timedelta(minutes=2), True),
         (4, timedelta(hours=3), False),
         (50, timedelta(seconds=119), False),
         (0, None, False),
         (50, None, False),
-    ],
-)
-def test_it_needs_attention_after_five_failures_over_two_minutes(
-    failures: int, since: timedelta | None, wanted: bool
-) -> None:
-    failing_since = NOW - since if since else None
-    assert needs_attention(failures, failing_since, NOW) is wanted
+    ):
+        failing_since = NOW - since if since else None
+        assert needs_attention(failures, failing_since, NOW) is wanted, failures
 
 
 def test_five_days_of_failing_without_a_success_are_enough() -> None:
@@ -144,21 +147,21 @@ def test_five_days_of_failing_without_a_success_are_enough() -> None:
     assert announced_end(9, waited.failing_since, end - timedelta(days=2), 86_400) == end
 
 
-@pytest.mark.parametrize(
-    ("failures", "left", "is_announced"),
-    [(0, timedelta(days=2), True), (0, timedelta(days=2, seconds=1), False),
-     (0, timedelta(seconds=1), True), (3, timedelta(), False), (4, timedelta(), True)],
-)  # fmt: skip
-def test_the_end_is_announced_two_days_before_and_later_where_the_next_failure_brings_it(
-    failures: int, left: timedelta, is_announced: bool
-) -> None:
-    since = NOW - timedelta(days=5) + left
-    end = announced_end(failures, since, NOW)
-    assert end == (NOW + left if is_announced else None)
-    assert announced_end(failures, None, NOW) is None
+def test_the_end_is_announced_two_days_before_and_later_where_the_next_failure_brings_it() -> None:
+    for failures, left, is_announced in (
+        (0, timedelta(days=2), True),
+        (0, timedelta(days=2, seconds=1), False),
+        (0, timedelta(seconds=1), True),
+        (3, timedelta(), False),
+        (4, timedelta(), True),
+    ):
+        since = NOW - timedelta(days=5) + left
+        end = announced_end(failures, since, NOW)
+        assert end == (NOW + left if is_announced else None), failures
+        assert announced_end(failures, None, NOW) is None, failures
 
 
-@pytest.mark.parametrize(("wait", "asked"), [(-1, False), (300, False), (301, True)])
-def test_only_a_pause_that_is_longer_than_ours_was_asked_for(wait: int, asked: bool) -> None:
-    assert has_asked(NOW + timedelta(seconds=wait), NOW) is asked
-    assert not has_asked(None, NOW)
+def test_only_a_pause_that_is_longer_than_ours_was_asked_for() -> None:
+    for wait, asked in ((-1, False), (300, False), (301, True)):
+        assert has_asked(NOW + timedelta(seconds=wait), NOW) is asked, wait
+        assert not has_asked(None, NOW), wait

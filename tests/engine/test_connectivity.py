@@ -2,8 +2,6 @@
 
 from itertools import count
 
-import pytest
-
 from portal.engine.connectivity import LONGEST_OFFLINE, OfflineHosts, Probe, is_outage
 
 # Hosts by a letter each; capitals connect. "a=1": its name leads to the address 1; "?": nothing has
@@ -35,9 +33,9 @@ def probes(words: str) -> list[Probe]:
     return found
 
 
-@pytest.mark.parametrize(("words", "is_ours"), TABLE)
-def test_two_hosts_or_more_that_were_well_and_more_than_connect(words: str, is_ours: bool) -> None:
-    assert is_outage(probes(words)) is is_ours
+def test_two_hosts_or_more_that_were_well_and_more_than_connect() -> None:
+    for words, is_ours in TABLE:
+        assert is_outage(probes(words)) is is_ours, words
 
 
 def test_an_outage_is_judged_by_all_that_was_probed_since_it_began() -> None:

@@ -41,23 +41,23 @@ def later(seconds: float) -> RetryAt:
     return RetryAt(NOW + timedelta(seconds=seconds))
 
 
-@pytest.mark.parametrize("kind", AttemptKind)
-def test_success_is_delivered_whoever_wanted_it(kind: AttemptKind) -> None:
-    assert [after(kind, OK, tries) for tries in (0, 1, 10, 11)] == [Delivered()] * 4
+def test_success_is_delivered_whoever_wanted_it() -> None:
+    for kind in AttemptKind:
+        assert [after(kind, OK, tries) for tries in (0, 1, 10, 11)] == [Delivered()] * 4, kind
 
 
-@pytest.mark.parametrize("reason", RETRIED)
-def test_every_other_failure_is_tried_again_by_the_schedule(reason: Reason) -> None:
-    waits = [after(SCHEDULED, Outcome(reason), tries) for tries in range(1, FINAL_TRY)]
-    assert waits == [later(seconds) for seconds in SCHEDULE[1:]]
-    for tries in (FINAL_TRY, FINAL_TRY + 1):
-        assert after(SCHEDULED, Outcome(reason, retry_after=5), tries) == GiveUp(reason)
+def test_every_other_failure_is_tried_again_by_the_schedule() -> None:
+    for reason in RETRIED:
+        waits = [after(SCHEDULED, Outcome(reason), tries) for tries in range(1, FINAL_TRY)]
+        assert waits == [later(seconds) for seconds in SCHEDULE[1:]], reason
+        for tries in (FINAL_TRY, FINAL_TRY + 1):
+            assert after(SCHEDULED, Outcome(reason, retry_after=5), tries) == GiveUp(reason)
 
 
-@pytest.mark.parametrize("reason", sorted(FAILED_AT_ONCE))
-def test_what_trying_again_cannot_mend_fails_at_once(reason: Reason) -> None:
-    decisions = [after(SCHEDULED, Outcome(reason), tries) for tries in (1, 5, FINAL_TRY)]
-    assert decisions == [GiveUp(reason)] * 3
+def test_what_trying_again_cannot_mend_fails_at_once() -> None:
+    for reason in sorted(FAILED_AT_ONCE):
+        decisions = [after(SCHEDULED, Outcome(reason), tries) for tries in (1, 5, FINAL_TRY)]
+        assert decisions == [GiveUp(reason)] * 3, reason
 
 
 def test_a_name_that_leads_to_a_closed_address_may_lead_elsewhere_next_time() -> None:
@@ -75,10 +75,10 @@ def test_a_failed_test_changes_nothing_at_its_webhook() -> None:
     assert after(TEST, GONE) == GiveUp(Reason.GONE)
 
 
-@pytest.mark.parametrize("tries", [0, 3, FINAL_TRY])
-def test_a_failed_retry_brings_back_what_was_before(tries: int) -> None:
-    for reason in set(Reason) - {Reason.GONE}:
-        assert after(MANUAL, Outcome(reason, retry_after=60), tries) == Restore(reason)
+def test_a_failed_retry_brings_back_what_was_before() -> None:
+    for tries in (0, 3, FINAL_TRY):
+        for reason in set(Reason) - {Reason.GONE}:
+            assert after(MANUAL, Outcome(reason, retry_after=60), tries) == Restore(reason)
 
 
 def test_a_failed_test_has_failed() -> None:
@@ -86,12 +86,12 @@ def test_a_failed_test_has_failed() -> None:
         assert after(TEST, Outcome(reason), tries=0) == GiveUp(reason)
 
 
-@pytest.mark.parametrize("kind", [MANUAL, TEST])
-def test_an_interrupted_request_of_a_person_is_repeated_twice(kind: AttemptKind) -> None:
-    lost = Outcome(Reason.INTERRUPTED)
-    given = [after(kind, lost, interruptions=times) for times in (1, 2, MOST_INTERRUPTIONS)]
-    end = Restore(Reason.INTERRUPTED) if kind is MANUAL else GiveUp(Reason.INTERRUPTED)
-    assert given == [Repeat(), Repeat(), end]
+def test_an_interrupted_request_of_a_person_is_repeated_twice() -> None:
+    for kind in (MANUAL, TEST):
+        lost = Outcome(Reason.INTERRUPTED)
+        given = [after(kind, lost, interruptions=times) for times in (1, 2, MOST_INTERRUPTIONS)]
+        end = Restore(Reason.INTERRUPTED) if kind is MANUAL else GiveUp(Reason.INTERRUPTED)
+        assert given == [Repeat(), Repeat(), end], kind
 
 
 def test_an_interrupted_scheduled_attempt_counts_as_a_try() -> None:
@@ -105,11 +105,9 @@ def test_a_receiver_may_ask_for_more_time_but_not_for_less() -> None:
     assert [after(SCHEDULED, each) for each in busy] == [later(5), later(5), later(900), later(DAY)]
 
 
-@pytest.mark.parametrize(
-    ("jitter", "factor"), [(-1, 0.9), (-0.5, 0.95), (0, 1), (1, 1.1), (7, 1.1), (-7, 0.9)]
-)
-def test_waits_spread_by_a_tenth_at_most(jitter: float, factor: float) -> None:
-    assert wait(300, jitter) == pytest.approx(300 * factor)
+def test_waits_spread_by_a_tenth_at_most() -> None:
+    for jitter, factor in ((-1, 0.9), (-0.5, 0.95), (0, 1), (1, 1.1), (7, 1.1), (-7, 0.9)):
+        assert wait(300, jitter) == pytest.approx(300 * factor), jitter
 
 
 def test_the_ten_tries_spread_over_75_hours_and_35_minutes() -> None:
@@ -117,13 +115,16 @@ def test_the_ten_tries_spread_over_75_hours_and_35_minutes() -> None:
     assert sum(SCHEDULE) == (75 * 60 + 35) * 60 + 5
 
 
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [((0, 7), later(7)), ((0,), GiveUp(Reason.SERVER)), ((), GiveUp(Reason.SERVER))],
-)
-def test_another_schedule_is_followed(schedule: tuple[float, ...], expected: Decision) -> None:
-    outcome = Outcome(Reason.SERVER, 500)
-    assert expected == decide(kind=SCHEDULED, tries=1, outcome=outcome, now=NOW, schedule=schedule)
+def test_another_schedule_is_followed() -> None:
+    for schedule, expected in (
+        ((0, 7), later(7)),
+        ((0,), GiveUp(Reason.SERVER)),
+        ((), GiveUp(Reason.SERVER)),
+    ):
+        outcome = Outcome(Reason.SERVER, 500)
+        assert expected == decide(
+            kind=SCHEDULED, tries=1, outcome=outcome, now=NOW, schedule=schedule
+        ), schedule
 
 
 @given(

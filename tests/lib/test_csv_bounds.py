@@ -35,18 +35,15 @@ def test_a_row_that_breaks_off_is_named_by_its_number() -> None:
         read_csv(b"name\n" + b"a\n" * 1000 + b'"b\n')
 
 
-@pytest.mark.parametrize(
-    ("heading", "columns"),
-    [
+def test_the_heading_is_read_as_people_write_it() -> None:
+    for heading, columns in (
         ("Name,Serial  Number", ["name", "serial_number"]),
         ("name;model,year", ["name;model", "year"]),  # as many of each: it is a comma
         ("name;model;a,b", ["name", "model", "a,b"]),
         (" NAME ,,", ["name"]),
         ("'=name,a", ["=name", "a"]),
-    ],
-)
-def test_the_heading_is_read_as_people_write_it(heading: str, columns: list[str]) -> None:
-    assert list(read_csv(f"{heading}\nx\n".encode()).columns) == columns
+    ):
+        assert list(read_csv(f"{heading}\nx\n".encode()).columns) == columns, heading
 
 
 def test_of_several_columns_that_are_there_twice_the_first_by_name_is_told() -> None:

@@ -6,16 +6,14 @@ import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from portal.lib.csv_cells import plain_cell, safe_cell, write_csv
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_text_that_a_spreadsheet_would_run_becomes_text() -> None:
+    for text in (
         "=1+1",
         "+1",
         "-1",
@@ -27,15 +25,12 @@ from portal.lib.csv_cells import plain_cell, safe_cell, write_csv
         "'=1",
         '=HYPERLINK("http://x","y")',
         "-2+3+cmd|' /C calc'!A0",
-    ],
-)
-def test_text_that_a_spreadsheet_would_run_becomes_text(text: str) -> None:
-    assert safe_cell(text) == f"'{text}"
+    ):
+        assert safe_cell(text) == f"'{text}", text
 
 
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [
+def test_a_formula_that_begins_where_other_programs_split_a_line_becomes_text() -> None:
+    for text, cell in (
         ("x;=1+1;y", "x;'=1+1;y"),
         ("x,=1,+1,y", "x,'=1,'+1,y"),
         ("x\t@SUM(A1)", "x\t'@SUM(A1)"),
@@ -44,32 +39,25 @@ def test_text_that_a_spreadsheet_would_run_becomes_text(text: str) -> None:
         ("=1;-1", "'=1;'-1"),
         ("x\n=1\r\n-1", "x\n'=1\r\n'-1"),
         ('{"a": 1, "b": -1}', '{"a": 1, "b": -1}'),
-    ],
-)
-def test_a_formula_that_begins_where_other_programs_split_a_line_becomes_text(
-    text: str, cell: str
-) -> None:
-    assert safe_cell(text) == cell
+    ):
+        assert safe_cell(text) == cell, text
 
 
-@pytest.mark.parametrize("text", ["", "Laptop", "5-port switch", "a=b", "'quoted'", "it's", "Ω"])
-def test_harmless_text_stays_as_it_is(text: str) -> None:
-    assert safe_cell(text) == text
+def test_harmless_text_stays_as_it_is() -> None:
+    for text in ("", "Laptop", "5-port switch", "a=b", "'quoted'", "it's", "Ω"):
+        assert safe_cell(text) == text, text
 
 
-@pytest.mark.parametrize(
-    ("value", "cell"),
-    [
+def test_values_are_written_plainly() -> None:
+    for value, cell in (
         (None, ""),
         (-5, "-5"),
         (Decimal("-12.50"), "-12.50"),
         (True, "True"),
         (date(2025, 2, 4), "2025-02-04"),
         (datetime(2025, 2, 4, 12, 0, 0, 999, tzinfo=UTC), "2025-02-04T12:00:00+00:00"),
-    ],
-)
-def test_values_are_written_plainly(value: object, cell: str) -> None:
-    assert safe_cell(value) == cell
+    ):
+        assert safe_cell(value) == cell, value
 
 
 # Whatever means something to a spreadsheet or to us.

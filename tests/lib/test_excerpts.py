@@ -1,15 +1,13 @@
 """Two long texts side by side: what is shown of them is where they differ."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.lib.typed_text import excerpts
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "shown"),
-    [
+def test_it_shows_where_they_begin_to_differ() -> None:
+    for before, after, shown in (
         ("Lamp", "Desk lamp", ("Lamp", "Desk lamp")),
         ("", "x" * 50, ("", "x" * 30 + "…")),
         ("a" * 30, "b" * 32, ("a" * 30, "b" * 32)),
@@ -24,12 +22,8 @@ from portal.lib.typed_text import excerpts
             "x" * 40 + "2",
             ("…" + "x" * 7 + "1" + "y" * 22 + "…", "…" + "x" * 7 + "2"),
         ),
-    ],
-)
-def test_it_shows_where_they_begin_to_differ(
-    before: str, after: str, shown: tuple[str, str]
-) -> None:
-    assert excerpts(before, after, longest=30) == shown
+    ):
+        assert excerpts(before, after, longest=30) == shown, before
 
 
 @given(st.text("ab \n", max_size=90), st.text("ab \n", max_size=90), st.text("ab", max_size=400))

@@ -15,14 +15,14 @@ YEAR = "with its year, such as 03.05.2026"
 TWO_DECIMALS = "with two decimals, such as 1250.00"
 
 
-@pytest.mark.parametrize("text", ["2026-05-03", "03.05.2026", "3.5.2026", "20260503"])
-def test_it_reads_a_day(text: str) -> None:
-    assert read_day(text) == date(2026, 5, 3)
+def test_it_reads_a_day() -> None:
+    for text in ("2026-05-03", "03.05.2026", "3.5.2026", "20260503"):
+        assert read_day(text) == date(2026, 5, 3), text
 
 
-@pytest.mark.parametrize("text", ["29.02.2024", "2024-02-29"])
-def test_it_knows_leap_years(text: str) -> None:
-    assert read_day(text) == date(2024, 2, 29)
+def test_it_knows_leap_years() -> None:
+    for text in ("29.02.2024", "2024-02-29"):
+        assert read_day(text) == date(2024, 2, 29), text
 
 
 WRONG: Final[list[tuple[Callable[[str], Any], str, str, str]]] = [

@@ -42,7 +42,7 @@ def test_an_event_is_found_by_its_name_on_the_wire() -> None:
     assert event_type("asset.lost").name == "Asset lost"
 
 
-@pytest.mark.parametrize("value", ["asset.LOST", "", "asset.exploded"])
-def test_an_unknown_name_is_refused(value: str) -> None:
-    with pytest.raises(ValueError, match="EventName"):
-        event_type(value)
+def test_an_unknown_name_is_refused() -> None:
+    for value in ("asset.LOST", "", "asset.exploded"):
+        with pytest.raises(ValueError, match="EventName"):
+            event_type(value)

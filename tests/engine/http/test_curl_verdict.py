@@ -3,7 +3,6 @@
 import errno
 
 import certifi
-import pytest
 
 from portal.engine.http import exchange as exchange_module
 from portal.engine.http.curl_handle import CurlHandle
@@ -77,26 +76,24 @@ def test_nothing_was_sent_again_after_the_end() -> None:
     assert (phases.again, phases.total) == (0.25, 0.25)
 
 
-@pytest.mark.parametrize(("code", "expected"), CODES)
-def test_a_code_of_libcurl_is_a_reason(code: int, expected: Reason) -> None:
-    assert reason(code) is expected
+def test_a_code_of_libcurl_is_a_reason() -> None:
+    for code, expected in CODES:
+        assert reason(code) is expected, code
 
 
-@pytest.mark.parametrize(("number", "expected"), CONNECTS)
-def test_a_connection_fails_as_the_system_says(number: int, expected: Reason) -> None:
-    assert reason(7, number=number) is expected
+def test_a_connection_fails_as_the_system_says() -> None:
+    for number, expected in CONNECTS:
+        assert reason(7, number=number) is expected, number
 
 
-@pytest.mark.parametrize(("words", "expected"), WORDS)
-def test_a_certificate_is_refused_for_what_is_said_of_it(words: str, expected: Reason) -> None:
-    assert reason(60, words) is expected
+def test_a_certificate_is_refused_for_what_is_said_of_it() -> None:
+    for words, expected in WORDS:
+        assert reason(60, words) is expected, words
 
 
-@pytest.mark.parametrize(("came", "expected"), TIMEOUTS)
-def test_time_is_up_where_the_request_had_come(
-    came: tuple[bool, bool, bool], expected: Reason
-) -> None:
-    assert reason_for_curl(28, "", Progress(*came, errno=0)) is expected
+def test_time_is_up_where_the_request_had_come() -> None:
+    for came, expected in TIMEOUTS:
+        assert reason_for_curl(28, "", Progress(*came, errno=0)) is expected, came
 
 
 def test_a_head_beyond_all_bounds_is_no_broken_connection() -> None:
@@ -104,9 +101,8 @@ def test_a_head_beyond_all_bounds_is_no_broken_connection() -> None:
     assert reason(56, "Recv failure: Connection reset by peer") is Reason.RESET
 
 
-@pytest.mark.parametrize(
-    ("why", "name"),
-    [
+def test_it_is_told_by_an_exception_of_requests() -> None:
+    for why, name in (
         (Reason.CONNECT_TIMEOUT, "ConnectTimeout"),
         (Reason.READ_TIMEOUT, "ReadTimeout"),
         (Reason.TLS_EXPIRED, "SSLError"),
@@ -115,10 +111,8 @@ def test_a_head_beyond_all_bounds_is_no_broken_connection() -> None:
         (Reason.TLS_OTHER, "SSLError"),
         (Reason.BAD_HEADERS, "InvalidHeader"),
         (Reason.REFUSED, "ConnectionError"),
-    ],
-)
-def test_it_is_told_by_an_exception_of_requests(why: Reason, name: str) -> None:
-    request = prepare("https://receiver.example.com/", {}, b"")
-    told = exception_for(why, "in detail", request)
-    assert (type(told).__name__, str(told)) == (name, "in detail")
-    assert told.request is request
+    ):
+        request = prepare("https://receiver.example.com/", {}, b"")
+        told = exception_for(why, "in detail", request)
+        assert (type(told).__name__, str(told)) == (name, "in detail"), why
+        assert told.request is request, why

@@ -44,17 +44,14 @@ def test_a_header_that_we_or_http_own_is_refused() -> None:
         assert name in sentence
 
 
-@pytest.mark.parametrize("name", FREE)
-def test_any_other_header_may_be_sent(name: str) -> None:
-    assert refuse_header(name, "Bearer abc.def=; ~!") is None
+def test_any_other_header_may_be_sent() -> None:
+    for name in FREE:
+        assert refuse_header(name, "Bearer abc.def=; ~!") is None, name
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["", "-X", "X_Y", "X Y", "X:Y", "Ü", "X\r\nY", "X\n", "a" * 65, "X\0"],
-)
-def test_a_name_that_http_does_not_know_is_refused(name: str) -> None:
-    assert refuse_header(name, "value") is not None
+def test_a_name_that_http_does_not_know_is_refused() -> None:
+    for name in ("", "-X", "X_Y", "X Y", "X:Y", "Ü", "X\r\nY", "X\n", "a" * 65, "X\0"):
+        assert refuse_header(name, "value") is not None, name
 
 
 UNSENDABLE: Final[list[str]] = [

@@ -220,9 +220,8 @@ def test_a_connection_that_was_open_teaches_nothing(lookups: Lookups[str]) -> No
     assert lookups.ready() == ["a"]
 
 
-@pytest.mark.parametrize(
-    ("url", "found"),
-    [
+def test_an_address_in_figures_needs_no_lookup() -> None:
+    for url, found in (
         ("https://erp.example.com/x", Name("erp.example.com", 443)),
         ("http://erp.example.com:8080/", Name("erp.example.com", 8080)),
         ("http://erp.example.com/", Name("erp.example.com", 80)),
@@ -230,7 +229,5 @@ def test_a_connection_that_was_open_teaches_nothing(lookups: Lookups[str]) -> No
         ("http://192.0.2.7/", None),
         ("https://[2001:db8::1]:444/", None),
         ("https://[fe80::1%25eth0]/", None),
-    ],
-)
-def test_an_address_in_figures_needs_no_lookup(url: str, found: Name | None) -> None:
-    assert name_of(url) == found
+    ):
+        assert name_of(url) == found, url

@@ -21,9 +21,8 @@ def test_an_accept_of_their_own_stays() -> None:
     assert header_lines({"accept": "text/plain"}) == ["accept: text/plain", "Expect:"]
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
+def test_what_http_does_not_allow_is_refused_without_its_value() -> None:
+    for headers in (
         {"X-Key": "a\r\nX-Other: b"},
         {"X-Key": "a\x00"},
         {"X-Key": "ä"},
@@ -37,11 +36,9 @@ def test_an_accept_of_their_own_stays() -> None:
         {"TE": "trailers"},
         {"upgrade": "websocket"},
         {"X-Key": "a", "x-key": "b"},
-    ],
-)
-def test_what_http_does_not_allow_is_refused_without_its_value(headers: dict[str, str]) -> None:
-    with pytest.raises(HeaderError) as refused:
-        header_lines(headers)
-    assert not any(
-        value and value in str(refused.value) for value in headers.values() if value != "a"
-    )
+    ):
+        with pytest.raises(HeaderError) as refused:
+            header_lines(headers)
+        assert not any(
+            value and value in str(refused.value) for value in headers.values() if value != "a"
+        ), headers

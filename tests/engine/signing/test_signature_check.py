@@ -58,14 +58,16 @@ def test_blanks_around_a_pasted_body_do_not_matter() -> None:
         assert diagnose(RIGHT, MESSAGE, pasted.decode()).part == "nothing", pasted
 
 
-@pytest.mark.parametrize("end", ["", "\n"])
-@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
-def test_line_breaks_of_a_pasted_body_are_read_in_either_way(line_break: str, end: str) -> None:
-    # Browsers send CR LF for each, and a form takes away what stands at the end.
-    theirs = (json.dumps(json.loads(BODY), indent=1) + end).replace("\n", line_break)
-    pasted = theirs.strip().replace("\r\n", "\n").replace("\n", "\r\n")
-    found = diagnose(hexed(theirs.encode()), MESSAGE, pasted)
-    assert "computed over the body you pasted, which says the same as ours" in found.sentence
+def test_line_breaks_of_a_pasted_body_are_read_in_either_way() -> None:
+    for line_break in ("\n", "\r\n"):
+        for end in ("", "\n"):
+            # Browsers send CR LF for each, and a form takes away what stands at the end.
+            theirs = (json.dumps(json.loads(BODY), indent=1) + end).replace("\n", line_break)
+            pasted = theirs.strip().replace("\r\n", "\n").replace("\n", "\r\n")
+            found = diagnose(hexed(theirs.encode()), MESSAGE, pasted)
+            assert (
+                "computed over the body you pasted, which says the same as ours" in found.sentence
+            ), (end, line_break)
 
 
 def test_a_byte_order_mark_before_a_pasted_body_does_not_make_it_another() -> None:
@@ -73,13 +75,13 @@ def test_a_byte_order_mark_before_a_pasted_body_does_not_make_it_another() -> No
     assert "says the same as ours in other bytes: it differs from byte 1 on" in found.sentence
 
 
-@pytest.mark.parametrize("theirs", [BODY[:-7], BODY + b"}"])
-def test_a_pasted_body_that_lacks_its_end_or_has_more_differs_behind_what_both_have(
-    theirs: bytes,
-) -> None:
-    shorter = min(len(theirs), len(BODY))
-    found = diagnose(RIGHT, MESSAGE, theirs.decode())
-    assert f"it differs from byte {shorter + 1} on (ours has {len(BODY)} bytes" in found.sentence
+def test_a_pasted_body_that_lacks_its_end_or_has_more_differs_behind_what_both_have() -> None:
+    for theirs in (BODY[:-7], BODY + b"}"):
+        shorter = min(len(theirs), len(BODY))
+        found = diagnose(RIGHT, MESSAGE, theirs.decode())
+        assert (
+            f"it differs from byte {shorter + 1} on (ours has {len(BODY)} bytes" in found.sentence
+        ), theirs
 
 
 def test_what_nobody_knows_is_told_apart_by_its_length() -> None:
@@ -120,17 +122,18 @@ def test_while_a_replaced_key_overlaps_mistakes_with_either_are_known() -> None:
     assert "our X-Asset-Webhook-Signature-Next, but made with a space after" in found.sentence
 
 
-@pytest.mark.parametrize("secret", [OTHER, "0123456789abcdef0123456789abcdef"])
-def test_a_key_without_whsec_gives_the_same_answers(secret: str) -> None:
-    message = Message(BODY, ID, ((1, AT),), secret)
-    signed = f"{ID}.{AT}.".encode() + BODY
-    in_hex = hexed(signed, secret)
-    assert (
-        "webhook-signature of attempt 1, but written in hex" in diagnose(in_hex, message).sentence
-    )
-    alone = "v1," + base64.b64encode(bytes.fromhex(hexed(BODY, secret))).decode()
-    assert "computed over the body alone" in diagnose(alone, message).sentence
-    assert "in base64 instead of hex" in diagnose(alone[3:], message).sentence
+def test_a_key_without_whsec_gives_the_same_answers() -> None:
+    for secret in (OTHER, "0123456789abcdef0123456789abcdef"):
+        message = Message(BODY, ID, ((1, AT),), secret)
+        signed = f"{ID}.{AT}.".encode() + BODY
+        in_hex = hexed(signed, secret)
+        assert (
+            "webhook-signature of attempt 1, but written in hex"
+            in diagnose(in_hex, message).sentence
+        ), secret
+        alone = "v1," + base64.b64encode(bytes.fromhex(hexed(BODY, secret))).decode()
+        assert "computed over the body alone" in diagnose(alone, message).sentence, secret
+        assert "in base64 instead of hex" in diagnose(alone[3:], message).sentence, secret
 
 
 def test_the_earlier_keys_of_what_was_sent_are_known_and_no_others() -> None:
@@ -148,20 +151,22 @@ def test_without_a_key_there_is_nothing_to_compare() -> None:
     assert "no secret key" in diagnose(RIGHT, Message(BODY, ID)).sentence
 
 
-@pytest.mark.parametrize("hex_text", [hexed(b"x")[:4], hexed(b"x")[:30]])
-def test_hex_of_another_length_is_no_signature_however_it_is_written(hex_text: str) -> None:
-    assert read_signatures(hex_text) == []
-    assert read_signatures(base64.b64encode(hex_text.encode()).decode()) == []
-    (whole,) = read_signatures(base64.b64encode(hexed(b"x").encode()).decode())
-    assert (whole.digest.hex(), whole.writing) == (hexed(b"x"), "base64 of its hex text")
+def test_hex_of_another_length_is_no_signature_however_it_is_written() -> None:
+    for hex_text in (hexed(b"x")[:4], hexed(b"x")[:30]):
+        assert read_signatures(hex_text) == [], hex_text
+        assert read_signatures(base64.b64encode(hex_text.encode()).decode()) == [], hex_text
+        (whole,) = read_signatures(base64.b64encode(hexed(b"x").encode()).decode())
+        assert (whole.digest.hex(), whole.writing) == (hexed(b"x"), "base64 of its hex text"), (
+            hex_text
+        )
 
 
-@pytest.mark.parametrize("body", [b"no JSON", b"\xff\xfe", b"[1]", b"[" * 100_000, LONE, b""])
-def test_whatever_is_pasted_there_is_an_answer(body: bytes) -> None:
-    message = Message(body, ID, ((1, AT),), SECRET)
-    for pasted in ("", "{", "[" * 100_000, "1" * 10_000, '"\\ud800"', "\ud800"):
-        assert diagnose(hexed(b"x"), message, pasted).part == "unknown"
-    assert diagnose(hexed(body), message).part == "nothing"
+def test_whatever_is_pasted_there_is_an_answer() -> None:
+    for body in (b"no JSON", b"\xff\xfe", b"[1]", b"[" * 100_000, LONE, b""):
+        message = Message(body, ID, ((1, AT),), SECRET)
+        for pasted in ("", "{", "[" * 100_000, "1" * 10_000, '"\\ud800"', "\ud800"):
+            assert diagnose(hexed(b"x"), message, pasted).part == "unknown"
+        assert diagnose(hexed(body), message).part == "nothing", body
 
 
 def test_hostile_text_is_no_signature_and_is_not_repeated() -> None:
@@ -200,16 +205,16 @@ def test_one_more_signature_is_work_however_little_it_signs(
     assert 0 < max(found.values()) < 3
 
 
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_those_that_are_compared_at_once_differ_from_ours_in_as_many_ways(count: int) -> None:
-    bodies = other_bodies(BODY, PastedBody(is_ours=False))
-    assert {len(each.mistakes) for each in candidates(MESSAGE, bodies, count)} == {count}
+def test_those_that_are_compared_at_once_differ_from_ours_in_as_many_ways() -> None:
+    for count in (0, 1, 2):
+        bodies = other_bodies(BODY, PastedBody(is_ours=False))
+        assert {len(each.mistakes) for each in candidates(MESSAGE, bodies, count)} == {count}, count
 
 
-@pytest.mark.parametrize("pasted", ["no JSON", '{"event":', "[" * 100_000, ""])
-def test_what_is_no_json_does_not_say_the_same(pasted: str) -> None:
-    assert not PastedBody.of(pasted, BODY).says_the_same
-    assert not PastedBody.of(BODY.decode(), pasted.encode()).says_the_same
+def test_what_is_no_json_does_not_say_the_same() -> None:
+    for pasted in ("no JSON", '{"event":', "[" * 100_000, ""):
+        assert not PastedBody.of(pasted, BODY).says_the_same, pasted
+        assert not PastedBody.of(BODY.decode(), pasted.encode()).says_the_same, pasted
 
 
 def test_no_trace_of_an_error_says_what_signs() -> None:

@@ -14,9 +14,8 @@ from portal.lib.spreadsheets.sheets import (
 TEXT = "name;Größe\nBürostuhl;5 €\n"
 
 
-@pytest.mark.parametrize(
-    ("encoding", "guess"),
-    [
+def test_each_is_read_and_a_guess_is_told() -> None:
+    for encoding, guess in (
         ("utf-8", ""),
         ("utf-8-sig", ""),
         ("utf-16", ""),
@@ -24,14 +23,12 @@ TEXT = "name;Größe\nBürostuhl;5 €\n"
         ("utf-16-be", ""),
         ("utf-32", ""),
         ("cp1252", WINDOWS),
-    ],
-)
-def test_each_is_read_and_a_guess_is_told(encoding: str, guess: str) -> None:
-    sheet = read_csv(TEXT.encode(encoding))
-    assert list(sheet.columns) == ["name", "größe"]
-    assert list(sheet.headings) == ["name", "Größe"]
-    assert sheet.rows[0].cells == {"name": "Bürostuhl", "größe": "5 €"}
-    assert (sheet.origin.encoding, sheet.origin.separator) == (guess, ";")
+    ):
+        sheet = read_csv(TEXT.encode(encoding))
+        assert list(sheet.columns) == ["name", "größe"], encoding
+        assert list(sheet.headings) == ["name", "Größe"], encoding
+        assert sheet.rows[0].cells == {"name": "Bürostuhl", "größe": "5 €"}, encoding
+        assert (sheet.origin.encoding, sheet.origin.separator) == (guess, ";"), encoding
 
 
 def test_the_unicode_text_of_excel_has_tabs() -> None:
@@ -40,9 +37,8 @@ def test_the_unicode_text_of_excel_has_tabs() -> None:
     assert sheet.origin.separator == "\t"
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
+def test_what_is_no_text_is_refused() -> None:
+    for content, sentence in (
         (TEXT.encode("utf-16")[:-1], CUT_OFF),
         (b"\xff\xfe\x00\xd8", CUT_OFF),
         (b"\xff\xfe\0\0" + b"\xff" * 4, CUT_OFF),
@@ -50,18 +46,16 @@ def test_the_unicode_text_of_excel_has_tabs() -> None:
         (b"%PDF-1.7\n\xb5\xed\xae\x02", NO_TEXT),
         (bytes(range(256)), NO_TEXT),
         (b"\x7fELF\x02\x01\x01" + b"\0" * 40 + b"\xff", NO_TEXT),
-    ],
-)
-def test_what_is_no_text_is_refused(content: bytes, sentence: str) -> None:
-    with pytest.raises(UnreadableError) as refused:
-        read_text(content)
-    assert str(refused.value) == sentence
+    ):
+        with pytest.raises(UnreadableError) as refused:
+            read_text(content)
+        assert str(refused.value) == sentence, content
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b""])
-def test_a_mark_alone_is_an_empty_file(content: bytes) -> None:
-    with pytest.raises(UnreadableError, match="This file is empty"):
-        read_csv(content)
+def test_a_mark_alone_is_an_empty_file() -> None:
+    for content in (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b""):
+        with pytest.raises(UnreadableError, match="This file is empty"):
+            read_csv(content)
 
 
 def test_a_heading_is_kept_as_it_was_written_and_cut_where_nobody_reads_it() -> None:

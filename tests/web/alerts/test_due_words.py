@@ -112,6 +112,8 @@ def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask
     admin, helper = visit(app), visit(app, "support")
     page = admin.get("/alerts")
     assert page.links("Decide") == ["/settings/alerts"]
+    assert "07:00 (Europe/Vienna). " in page.main
+    assert "out then" not in page.main
     page = helper.get("/alerts")
     assert page.links("Decide") == []
     assert "2 alerts wait for your decision" in admin.get("/").main

@@ -32,12 +32,14 @@ def test_it_tells_the_exact_time_in_the_persons_zone() -> None:
     assert then.iso == "2026-01-09T23:30:05+00:00"
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0"), (999, "999"), (1234567, "1\u202f234\u202f567"), (-1200, "-1\u202f200")],
-)
-def test_it_groups_digits(value: int, text: str) -> None:
-    assert number(value) == text
+def test_it_groups_digits() -> None:
+    for value, text in (
+        (0, "0"),
+        (999, "999"),
+        (1234567, "1\u202f234\u202f567"),
+        (-1200, "-1\u202f200"),
+    ):
+        assert number(value) == text, value
 
 
 def test_it_counts_in_words() -> None:
