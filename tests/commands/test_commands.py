@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import Result
 from flask import Flask
@@ -50,12 +49,12 @@ def count(kind: type[Asset] | type[Delivery]) -> int:
     return session().query(kind).count()
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_every_command_explains_itself_and_how_it_ends(app: Flask, name: str) -> None:
-    answer = run(app, name, "--help")
-    assert answer.exit_code == 0
-    assert "Ends with 0 " in answer.output
-    assert run(app, name, "--no-such-option").exit_code == 2
+def test_every_command_explains_itself_and_how_it_ends(app: Flask) -> None:
+    for name in OURS:
+        answer = run(app, name, "--help")
+        assert answer.exit_code == 0, name
+        assert "Ends with 0 " in answer.output, name
+        assert run(app, name, "--no-such-option").exit_code == 2, name
 
 
 def test_all_sending_is_stopped_and_started_from_a_terminal(app: Flask) -> None:
@@ -70,11 +69,11 @@ def test_all_sending_is_stopped_and_started_from_a_terminal(app: Flask) -> None:
     assert run(app, "sending", "maybe").exit_code == 2
 
 
-@pytest.mark.parametrize("command", PROCESSES, ids=lambda each: str(each.name))
-def test_the_commands_that_start_processes_do_too(app: Flask, command: click.Command) -> None:
-    answer = app.test_cli_runner().invoke(command, ["--help"])
-    assert answer.exit_code == 0
-    assert "Ends with 0 after" in answer.output
+def test_the_commands_that_start_processes_do_too(app: Flask) -> None:
+    for command in PROCESSES:
+        answer = app.test_cli_runner().invoke(command, ["--help"])
+        assert answer.exit_code == 0, command
+        assert "Ends with 0 after" in answer.output, command
 
 
 def test_the_schema_is_brought_up_to_date_by_a_command_with_help(app: Flask) -> None:

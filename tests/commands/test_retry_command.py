@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
 from flask import Flask
 
 from jobs.tasks import run_tasks
@@ -41,8 +40,8 @@ def test_a_dry_run_counts_and_sends_nothing(app: Flask) -> None:
     assert stored(failed)["status"] == "failed"
 
 
-@pytest.mark.parametrize("span", ["", "24", "h", "0h", "-1h", "9999999d", "1 week"])
-def test_a_span_that_it_cannot_read_is_explained(app: Flask, span: str) -> None:
-    answer = app.test_cli_runner().invoke(args=["retry", "--failed", f"--since={span}"])
-    assert answer.exit_code == 2
-    assert "such as 90m, 24h or 7d" in answer.output
+def test_a_span_that_it_cannot_read_is_explained(app: Flask) -> None:
+    for span in ("", "24", "h", "0h", "-1h", "9999999d", "1 week"):
+        answer = app.test_cli_runner().invoke(args=["retry", "--failed", f"--since={span}"])
+        assert answer.exit_code == 2, span
+        assert "such as 90m, 24h or 7d" in answer.output, span

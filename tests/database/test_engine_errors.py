@@ -17,9 +17,8 @@ def error(
     return DBAPIError(statement, {}, original, connection_invalidated=is_lost)
 
 
-@pytest.mark.parametrize(
-    ("found", "passes"),
-    [
+def test_trying_again_helps_where_the_database_is_lost_or_somebody_has_a_lock() -> None:
+    for found, passes in (
         (error(is_lost=True), True),
         (error(statement=None), True),
         (error(DriverError("locked", state="55P03")), True),
@@ -29,12 +28,8 @@ def error(
         (error(DriverError("timeout", state="57014")), False),
         (error(DriverError("no table", result=1)), False),
         (error(), False),
-    ],
-)
-def test_trying_again_helps_where_the_database_is_lost_or_somebody_has_a_lock(
-    found: DBAPIError, passes: bool
-) -> None:
-    assert is_away(found) is passes
+    ):
+        assert is_away(found) is passes, found
 
 
 def test_a_time_is_stored_in_utc_and_none_without_its_zone() -> None:

@@ -1,7 +1,5 @@
 """What an error of the driver says about the database."""
 
-import pytest
-
 from portal.database.trouble import LONGEST_REASON, Kind, Trouble, of_error, words_of
 
 
@@ -16,9 +14,8 @@ class DriverError(Exception):
             self.sqlite_errorcode = result
 
 
-@pytest.mark.parametrize(
-    ("state", "kind"),
-    [
+def test_a_code_of_postgresql_is_a_kind_of_trouble() -> None:
+    for state, kind in (
         ("53100", Kind.FULL),
         ("53200", Kind.CROWDED),
         ("53300", Kind.CROWDED),
@@ -28,11 +25,9 @@ class DriverError(Exception):
         ("55006", None),
         ("58030", Kind.DISK),
         ("23505", None),
-    ],
-)
-def test_a_code_of_postgresql_is_a_kind_of_trouble(state: str, kind: Kind | None) -> None:
-    found = of_error(DriverError("so it is.\nDETAIL: more", state=state))
-    assert found == (Trouble(kind, "so it is") if kind else None)
+    ):
+        found = of_error(DriverError("so it is.\nDETAIL: more", state=state))
+        assert found == (Trouble(kind, "so it is") if kind else None), state
 
 
 def test_a_server_that_refuses_connections_for_want_of_room_is_full() -> None:
@@ -40,22 +35,17 @@ def test_a_server_that_refuses_connections_for_want_of_room_is_full() -> None:
     assert of_error(DriverError(refused)) == Trouble(Kind.FULL, refused)
 
 
-@pytest.mark.parametrize(
-    ("result", "kind"),
-    [
+def test_a_result_of_sqlite_is_one_too_however_it_is_extended() -> None:
+    for result, kind in (
         (5, Kind.LOCKED),
         (5 | 2 << 8, Kind.LOCKED),
         (8, Kind.READ_ONLY),
         (10 | 3 << 8, Kind.DISK),
         (13, Kind.FULL),
         (19, None),
-    ],
-)
-def test_a_result_of_sqlite_is_one_too_however_it_is_extended(
-    result: int, kind: Kind | None
-) -> None:
-    found = of_error(DriverError("no", result=result))
-    assert found == (Trouble(kind, "no") if kind else None)
+    ):
+        found = of_error(DriverError("no", result=result))
+        assert found == (Trouble(kind, "no") if kind else None), result
 
 
 def test_the_words_are_one_line_that_fits_into_a_row() -> None:

@@ -3,8 +3,6 @@
 import time
 from uuid import UUID
 
-import pytest
-
 from portal.lib.ids import ids_beginning
 from portal.services import find
 from portal.services.find import read
@@ -13,9 +11,8 @@ ONE = UUID("019ab3c4-d5e6-7f01-8234-56789abcdef0")
 OTHER = UUID("019ab3c4-d5e6-7f01-8234-56789abcdef1")
 
 
-@pytest.mark.parametrize(
-    ("text", "ids"),
-    [
+def test_ids_are_read_wherever_they_stand() -> None:
+    for text, ids in (
         (str(ONE), (ONE,)),
         (f"<{str(ONE).upper()}>", (ONE,)),
         (ONE.hex, (ONE,)),
@@ -28,15 +25,12 @@ OTHER = UUID("019ab3c4-d5e6-7f01-8234-56789abcdef1")
         (f"a{ONE}", ()),
         ("sha256=" + "ab" * 32, ()),
         (str(ONE)[:-1], ()),
-    ],
-)
-def test_ids_are_read_wherever_they_stand(text: str, ids: tuple[UUID, ...]) -> None:
-    assert read(text).ids == ids
+    ):
+        assert read(text).ids == ids, text
 
 
-@pytest.mark.parametrize(
-    ("text", "beginnings"),
-    [
+def test_eight_digits_or_more_may_begin_an_id() -> None:
+    for text, beginnings in (
         ("019ab3c4", ("019ab3c4",)),
         ("id=019ab3c4 failed", ("019ab3c4",)),
         (str(ONE)[:-1], (str(ONE)[:-1],)),
@@ -47,10 +41,8 @@ def test_ids_are_read_wherever_they_stand(text: str, ids: tuple[UUID, ...]) -> N
         ("x019ab3c4", ()),
         ("--------", ()),
         (str(ONE), ()),
-    ],
-)
-def test_eight_digits_or_more_may_begin_an_id(text: str, beginnings: tuple[str, ...]) -> None:
-    assert read(text).beginnings == beginnings
+    ):
+        assert read(text).beginnings == beginnings, text
 
 
 def test_between_the_first_and_the_last_id_lie_those_that_begin_so() -> None:
@@ -74,21 +66,18 @@ def test_words_are_what_stands_between_blanks_and_signs() -> None:
     assert read("LAP-0042").words == ()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_of_a_long_text_no_more_is_read_than_is_looked_for() -> None:
+    for text in (
         f"{'0123abcd-' * 1200}",
         "a" * 10_000,
         f"{ONE} " * 300,
         "x " * 5000,
         "-" * 10_000,
         '{"' * 5000,
-    ],
-)
-def test_of_a_long_text_no_more_is_read_than_is_looked_for(text: str) -> None:
-    began = time.process_time()
-    found = read(text)
-    assert time.process_time() - began < 1
-    assert max(len(found.ids), len(found.beginnings), len(found.asset_ids)) <= 10
-    assert len(found.words) <= 100
-    assert all(len(word) <= find.LONGEST_WORD for word in found.words)
+    ):
+        began = time.process_time()
+        found = read(text)
+        assert time.process_time() - began < 1, text
+        assert max(len(found.ids), len(found.beginnings), len(found.asset_ids)) <= 10, text
+        assert len(found.words) <= 100, text
+        assert all(len(word) <= find.LONGEST_WORD for word in found.words), text

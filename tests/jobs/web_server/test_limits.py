@@ -54,43 +54,37 @@ def test_at_eight_hundred_connections_new_ones_take_the_place_of_those_idle_long
         assert "connection limit" not in web.said
 
 
-@pytest.mark.parametrize(
-    ("rest", "more"),
-    [
+def test_a_request_has_half_a_minute_and_a_second_for_each_64_kb() -> None:
+    for rest, more in (
         (b"\r\n", 0.0),
         (b"Content-Length: 6553600\r\n\r\n" + PART, 100.0),
         # No longer than for the longest that is read.
         (b"Content-Length: 99999999\r\n\r\n" + PART, 272.0),
         # Nobody knows how long it will be: what has come of it counts, its chunks' lines too.
         (b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK * 16, 16.0),
-    ],
-)
-def test_a_request_has_half_a_minute_and_a_second_for_each_64_kb(rest: bytes, more: float) -> None:
-    data = HEAD.partition(b"Content")[0] + rest
-    with closing(IncomingRequest(Rules())) as request:
-        while data:
-            data = data[request.received(data) :]
-        request.began = monotonic() - 30.0 - more + 9.0
-        assert not request.is_late
-        request.began -= 9.1
-        assert request.is_late
+    ):
+        data = HEAD.partition(b"Content")[0] + rest
+        with closing(IncomingRequest(Rules())) as request:
+            while data:
+                data = data[request.received(data) :]
+            request.began = monotonic() - 30.0 - more + 9.0
+            assert not request.is_late
+            request.began -= 9.1
+            assert request.is_late
 
 
-@pytest.mark.parametrize(
-    ("chunks", "is_fine"),
-    [
+def test_more_than_64_kb_beside_what_is_sent_is_not_sensible() -> None:
+    for chunks, is_fine in (
         (b"4;" + b"a" * 8190, True),
         (b"4;" + b"a" * 8191, False),
         (b"1\r\nx\r\n" * 16_384, True),
         (b"1\r\nx\r\n" * 16_385, False),
-    ],
-)
-def test_more_than_64_kb_beside_what_is_sent_is_not_sensible(chunks: bytes, is_fine: bool) -> None:
-    data = HEAD.partition(b"Content")[0] + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
-    with closing(IncomingRequest(Rules())) as request:
-        while data and not request.completed:
-            data = data[request.received(data) :]
-        assert (request.error is None) is is_fine
+    ):
+        data = HEAD.partition(b"Content")[0] + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+        with closing(IncomingRequest(Rules())) as request:
+            while data and not request.completed:
+                data = data[request.received(data) :]
+            assert (request.error is None) is is_fine
 
 
 def test_what_is_not_sensible_behind_what_is_too_long_is_no_request() -> None:

@@ -1,7 +1,6 @@
 """Moving, losing, breaking, claiming, disposing of, coming back: effects and what is told."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -98,19 +97,17 @@ def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
     assert (body["data"]["status_from"], body["data"]["status_to"]) == ("checked_out", "lost")
 
 
-@pytest.mark.parametrize(
-    ("verb", "when"),
-    [(incidents.report_lost, "lost_at"), (incidents.report_broken, "broken_at")],
-)
-def test_what_happened_earlier_is_told_with_its_own_time(
-    verb: Callable[..., None], when: str
-) -> None:
-    earlier = utcnow().replace(microsecond=0) - timedelta(hours=2)
-    verb(SYSTEM, make_asset(), description="On the train", note="By Ana", **{when: earlier})
-    assert datetime.fromisoformat(last()["data"][when]) == earlier
-    assert (last()["data"]["description"], last()["data"]["note"]) == ("On the train", "By Ana")
-    verb(SYSTEM, make_asset(), description="On the train")
-    assert datetime.fromisoformat(last()["data"][when]) > earlier
+def test_what_happened_earlier_is_told_with_its_own_time() -> None:
+    for verb, when in ((incidents.report_lost, "lost_at"), (incidents.report_broken, "broken_at")):
+        earlier = utcnow().replace(microsecond=0) - timedelta(hours=2)
+        verb(SYSTEM, make_asset(), description="On the train", note="By Ana", **{when: earlier})
+        assert datetime.fromisoformat(last()["data"][when]) == earlier, verb
+        assert (last()["data"]["description"], last()["data"]["note"]) == (
+            "On the train",
+            "By Ana",
+        ), verb
+        verb(SYSTEM, make_asset(), description="On the train")
+        assert datetime.fromisoformat(last()["data"][when]) > earlier, verb
 
 
 def test_the_timeline_counts_what_a_loss_has_cancelled_and_names_nothing_else() -> None:
@@ -259,22 +256,17 @@ def test_what_is_disposed_of_keeps_its_fields() -> None:
         lifecycle.edit_asset(SYSTEM, asset_id, 2, type(values)(**changed | {"name": "Other"}))
 
 
-@pytest.mark.parametrize(
-    ("values", "field"),
-    [
+def test_a_disposal_that_does_not_fit_is_refused_at_its_field() -> None:
+    for values, field in (
         (DisposalValues(method="eaten"), "method"),
         (DisposalValues(method="sold", proceeds=Decimal(-1)), "proceeds"),
         (DisposalValues(method="sold", recipient="x" * 121), "recipient"),
-    ],
-)
-def test_a_disposal_that_does_not_fit_is_refused_at_its_field(
-    values: DisposalValues, field: str
-) -> None:
-    asset_id = make_asset()
-    with pytest.raises(Refusal) as caught:
-        incidents.liquidate(SYSTEM, asset_id, values)
-    assert caught.value.field == field
-    assert lifecycle.find_asset(asset_id).status == "available"
+    ):
+        asset_id = make_asset()
+        with pytest.raises(Refusal) as caught:
+            incidents.liquidate(SYSTEM, asset_id, values)
+        assert caught.value.field == field, values
+        assert lifecycle.find_asset(asset_id).status == "available", values
 
 
 def test_what_happened_cannot_lie_in_the_future_or_stay_untold() -> None:

@@ -106,24 +106,19 @@ def test_a_plan_is_found_on_its_own_asset_alone() -> None:
         planning_queries.find(Maintenance, other, planned)
 
 
-@pytest.mark.parametrize(
-    ("status", "is_at_risk"),
-    [
+def test_a_reservation_is_at_risk_while_nobody_knows_when_the_asset_is_free() -> None:
+    for status, is_at_risk in (
         *((each, False) for each in ("available", "checked_out", "maintenance")),
         *((each, True) for each in ("allocated", "warranty", "broken")),
-    ],
-)
-def test_a_reservation_is_at_risk_while_nobody_knows_when_the_asset_is_free(
-    status: str, is_at_risk: bool
-) -> None:
-    asset_id = make_asset()
-    public_id = make_reservation(asset_id, make_staff())
-    put_in(asset_id, status)
-    row = reservation(public_id)
-    assert planning_queries.is_at_risk(row, row.asset) is is_at_risk
-    planning_reservations.cancel(SYSTEM, public_id)
-    row = reservation(public_id)
-    assert not planning_queries.is_at_risk(row, row.asset)
+    ):
+        asset_id = make_asset()
+        public_id = make_reservation(asset_id, make_staff())
+        put_in(asset_id, status)
+        row = reservation(public_id)
+        assert planning_queries.is_at_risk(row, row.asset) is is_at_risk, status
+        planning_reservations.cancel(SYSTEM, public_id)
+        row = reservation(public_id)
+        assert not planning_queries.is_at_risk(row, row.asset), status
 
 
 def test_the_note_of_a_plan_stays_where_nothing_else_is_said() -> None:

@@ -1,7 +1,5 @@
 """Every action in every status, as assets.md has it."""
 
-import pytest
-
 from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.services.actions.rules import RULES, why_not
 from tests.services.actions.every_action import LEGAL
@@ -50,8 +48,8 @@ def test_a_refusal_names_who_has_it_where_that_is_known() -> None:
     assert words == "is lent to Ana. Check it in first."
 
 
-@pytest.mark.parametrize("status", ["allocated", "checked_out", "maintenance", "warranty"])
-def test_a_refusal_names_what_stands_in_the_way_and_the_way_out(status: str) -> None:
-    sentence = why_not(Action.DELETE, status) or ""
-    assert sentence.startswith("is ")
-    assert sentence.endswith(" first.")
+def test_a_refusal_names_what_stands_in_the_way_and_the_way_out() -> None:
+    for status in ("allocated", "checked_out", "maintenance", "warranty"):
+        sentence = why_not(Action.DELETE, status) or ""
+        assert sentence.startswith("is "), status
+        assert sentence.endswith(" first."), status

@@ -112,37 +112,41 @@ def scanned(event: EventName, after: int = 0) -> list[int]:
     return [thing for thing, _ in BY_EVENT[event].scan(session(), moment, after)]
 
 
-@pytest.mark.parametrize("event", CASES)
-def test_only_what_may_be_due_is_read_in_the_order_of_its_ids(app: Flask, event: EventName) -> None:
-    case = CASES[event]
-    for make in case.others:
-        make()
-    delete(case.due())
-    expected = {case.due(), case.due()}
-    found = scanned(event)
-    rows = [session().get_one(case.row, thing) for thing in found]
-    assert {row.id if isinstance(row, Asset) else row.asset_id for row in rows} == expected
-    assert found == sorted(found)
-    assert scanned(event, after=found[0]) == found[1:]
-    assert scanned(event, after=found[1]) == []
+def test_only_what_may_be_due_is_read_in_the_order_of_its_ids(app: Flask) -> None:
+    for event in CASES:
+        case = CASES[event]
+        for make in case.others:
+            make()
+        delete(case.due())
+        expected = {case.due(), case.due()}
+        found = scanned(event)
+        rows = [session().get_one(case.row, thing) for thing in found]
+        assert {row.id if isinstance(row, Asset) else row.asset_id for row in rows} == expected, (
+            event
+        )
+        assert found == sorted(found), event
+        assert scanned(event, after=found[0]) == found[1:], event
+        assert scanned(event, after=found[1]) == [], event
 
 
-@pytest.mark.parametrize("event", CASES)
-def test_the_preview_counts_what_a_run_then_tells(app: Flask, event: EventName) -> None:
-    decided()
-    case = CASES[event]
-    for make in case.others:
-        make()
-    delete(case.due())
-    expected = [case.due(), case.due()]
-    before = len(fired())
-    found = alert_runs.preview(utcnow(), shown=1)
-    assert found.counts == {event: 2}
-    assert [(each.event, each.asset_id) for each in found.first] == [(event, expected[0])]
-    assert alert_runs.has_due(utcnow())
-    assert alert_runs.run(RunKind.MANUAL) == {event: 2}
-    assert fired()[before:] == [(event, asset_id) for asset_id in expected]
-    assert not alert_runs.has_due(utcnow())
+def test_the_preview_counts_what_a_run_then_tells(app: Flask) -> None:
+    for event in CASES:
+        decided()
+        case = CASES[event]
+        for make in case.others:
+            make()
+        delete(case.due())
+        expected = [case.due(), case.due()]
+        before = len(fired())
+        found = alert_runs.preview(utcnow(), shown=1)
+        assert found.counts == {event: 2}, event
+        assert [(each.event, each.asset_id) for each in found.first] == [(event, expected[0])], (
+            event
+        )
+        assert alert_runs.has_due(utcnow()), event
+        assert alert_runs.run(RunKind.MANUAL) == {event: 2}, event
+        assert fired()[before:] == [(event, asset_id) for asset_id in expected], event
+        assert not alert_runs.has_due(utcnow()), event
 
 
 def test_the_preview_shows_the_first_of_each_kind_up_to_its_length(app: Flask) -> None:

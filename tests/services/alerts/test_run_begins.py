@@ -114,21 +114,19 @@ BEFORE_ITS_TURN: dict[str, tuple[Callable[[int], object], int]] = {
 
 
 @pytest.mark.both_databases
-@pytest.mark.parametrize(("happens", "told"), BEFORE_ITS_TURN.values(), ids=BEFORE_ITS_TURN)
-def test_what_is_over_before_its_turn_comes_is_passed_by(
-    app: Flask, happens: Callable[[int], object], told: int
-) -> None:
-    asset_id, now = with_warranty(5), utcnow()
-    (source,) = (n for n, each in enumerate(KINDS) if each.event is EventName.WARRANTY_EXPIRING)
-    with writing() as current:
-        run = alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
-        assert run is not None
-        place, _ = alert_runs.advance(current, run, Place(source), now)
-    assert len(place.todo) == 1
-    happens(asset_id)
-    with writing() as current:
-        place, has_fired = alert_runs.advance(current, current.merge(run), place, now)
-    assert (place.todo, has_fired, len(fired())) == ((), False, told)
+def test_what_is_over_before_its_turn_comes_is_passed_by(app: Flask) -> None:
+    for happens, told in BEFORE_ITS_TURN.values():
+        asset_id, now = with_warranty(5), utcnow()
+        (source,) = (n for n, each in enumerate(KINDS) if each.event is EventName.WARRANTY_EXPIRING)
+        with writing() as current:
+            run = alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
+            assert run is not None
+            place, _ = alert_runs.advance(current, run, Place(source), now)
+        assert len(place.todo) == 1, happens
+        happens(asset_id)
+        with writing() as current:
+            place, has_fired = alert_runs.advance(current, current.merge(run), place, now)
+        assert (place.todo, has_fired, len(fired())) == ((), False, told), happens
 
 
 def test_only_a_run_of_its_own_keeps_a_day_from_being_late(app: Flask) -> None:

@@ -16,9 +16,8 @@ def wrong(**values: Any) -> list[str]:
     return [fault.field for fault in faults(AssetValues(**{"name": "Lamp"} | values))]
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
+def test_it_takes_what_fits() -> None:
+    for values in (
         {},
         {"asset_tag": "AST-00001"},
         {"asset_tag": "a.B_c/d-9" + "x" * 31},
@@ -27,15 +26,12 @@ def wrong(**values: Any) -> list[str]:
         {"purchase_cost": Decimal("9999999999.99")},
         {"purchase_date": date(2026, 1, 1), "warranty_expires": date(2026, 1, 1)},
         {"purchase_date": date(1900, 1, 1), "warranty_expires": date(2200, 12, 31)},
-    ],
-)
-def test_it_takes_what_fits(values: dict[str, Any]) -> None:
-    assert wrong(**values) == []
+    ):
+        assert wrong(**values) == [], values
 
 
-@pytest.mark.parametrize(
-    ("values", "field"),
-    [
+def test_it_names_the_field_that_does_not_fit() -> None:
+    for values, field in (
         ({"name": ""}, "name"),
         ({"name": "x" * 121}, "name"),
         ({"asset_tag": "with space"}, "asset_tag"),
@@ -57,66 +53,64 @@ def test_it_takes_what_fits(values: dict[str, Any]) -> None:
             {"purchase_date": date(2026, 1, 2), "warranty_expires": date(2026, 1, 1)},
             "warranty_expires",
         ),
-    ],
-)
-def test_it_names_the_field_that_does_not_fit(values: dict[str, Any], field: str) -> None:
-    assert wrong(**values) == [field]
+    ):
+        assert wrong(**values) == [field], values
 
 
-@pytest.mark.parametrize(
-    ("text", "amount"), [("1250", "1250"), ("0", "0"), ("12.5", "12.5"), ("12,50", "12.50")]
-)
-def test_it_reads_amounts_with_a_point_or_a_comma(text: str, amount: str) -> None:
-    assert read_amount(text) == Decimal(amount)
+def test_it_reads_amounts_with_a_point_or_a_comma() -> None:
+    for text, amount in (("1250", "1250"), ("0", "0"), ("12.5", "12.5"), ("12,50", "12.50")):
+        assert read_amount(text) == Decimal(amount), text
 
 
-@pytest.mark.parametrize("text", ["1,250", "1e5", "-1", "NaN", "Infinity", "٣", "1.2.3", "€ 5"])
-def test_it_refuses_amounts_that_can_be_read_in_two_ways(text: str) -> None:
-    with pytest.raises(TypedValueError):
-        read_amount(text)
+def test_it_refuses_amounts_that_can_be_read_in_two_ways() -> None:
+    for text in ("1,250", "1e5", "-1", "NaN", "Infinity", "٣", "1.2.3", "€ 5"):
+        with pytest.raises(TypedValueError):
+            read_amount(text)
 
 
-@pytest.mark.parametrize("text", ["3.5.26", "3/5/2026", "tomorrow", "2026"])
-def test_it_refuses_what_is_no_date(text: str) -> None:
-    with pytest.raises(ValueError, match="such as 2026-05-03"):
-        read_day(text)
+def test_it_refuses_what_is_no_date() -> None:
+    for text in ("3.5.26", "3/5/2026", "tomorrow", "2026"):
+        with pytest.raises(ValueError, match="such as 2026-05-03"):
+            read_day(text)
 
 
-@pytest.mark.parametrize("text", ["0", "601", "-1", "1.5", "²", "9" * 5000])
-def test_it_refuses_months_beyond_reason(text: str) -> None:
-    with pytest.raises(ValueError, match="from 1 to 600"):
-        read_months(text)
+def test_it_refuses_months_beyond_reason() -> None:
+    for text in ("0", "601", "-1", "1.5", "²", "9" * 5000):
+        with pytest.raises(ValueError, match="from 1 to 600"):
+            read_months(text)
 
 
-@pytest.mark.parametrize("months", [1, 36, 600])
-def test_it_reads_up_to_fifty_years_in_months(months: int) -> None:
-    assert read_months(str(months)) == months
+def test_it_reads_up_to_fifty_years_in_months() -> None:
+    for months in (1, 36, 600):
+        assert read_months(str(months)) == months, months
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [("", None), (None, None), ("7", 7), (7, 7), ("x", 0), ("-1", 0), ("99999999999", 0), ("²", 0)],
-)
-def test_a_choice_of_a_row_is_a_number_that_a_column_holds(value: Any, expected: int) -> None:
-    assert row_id(value) == expected
+def test_a_choice_of_a_row_is_a_number_that_a_column_holds() -> None:
+    for value, expected in (
+        ("", None),
+        (None, None),
+        ("7", 7),
+        (7, 7),
+        ("x", 0),
+        ("-1", 0),
+        ("99999999999", 0),
+        ("²", 0),
+    ):
+        assert row_id(value) == expected, value
 
 
-@pytest.mark.parametrize(
-    ("start", "months", "end"),
-    [
+def test_months_end_on_the_same_day_or_the_last_one() -> None:
+    for start, months, end in (
         (date(2026, 1, 31), 1, date(2026, 2, 28)),
         (date(2024, 1, 31), 1, date(2024, 2, 29)),
         (date(2026, 12, 15), 1, date(2027, 1, 15)),
         (date(2026, 3, 15), 24, date(2028, 3, 15)),
-    ],
-)
-def test_months_end_on_the_same_day_or_the_last_one(start: date, months: int, end: date) -> None:
-    assert add_months(start, months) == end
+    ):
+        assert add_months(start, months) == end, start
 
 
-@pytest.mark.parametrize(
-    ("first", "months", "last"),
-    [
+def test_a_warranty_ends_the_day_before_the_same_day() -> None:
+    for first, months, last in (
         (date(2026, 3, 1), 36, date(2029, 2, 28)),
         (date(2025, 3, 1), 36, date(2028, 2, 29)),
         (date(2026, 3, 15), 24, date(2028, 3, 14)),
@@ -124,10 +118,8 @@ def test_months_end_on_the_same_day_or_the_last_one(start: date, months: int, en
         (date(2026, 8, 31), 6, date(2027, 2, 28)),  # February has no 31st
         (date(2024, 2, 29), 12, date(2025, 2, 28)),
         (date(2026, 1, 28), 1, date(2026, 2, 27)),
-    ],
-)
-def test_a_warranty_ends_the_day_before_the_same_day(first: date, months: int, last: date) -> None:
-    assert last_day(first, months) == last
+    ):
+        assert last_day(first, months) == last, first
 
 
 def test_there_is_no_date_after_the_last_year() -> None:

@@ -43,23 +43,17 @@ def test_every_spelling_leads_to_a_column_and_a_word_of_ours() -> None:
         assert [word for word in words if word in OURS[field]] == []
 
 
-@pytest.mark.parametrize(
-    ("headings", "unknown"),
-    [
+def test_a_slip_is_told_as_what_was_meant_unless_that_is_there() -> None:
+    for headings, unknown in (
         ("name,serial_numer,id,problem", {"serial_numer": "serial_number"}),
         ("serial_number,serial_numer", {"serial_numer": ""}),
         ("asset_name,asset_tags", {"asset_name": "", "asset_tags": "asset_tag"}),
-    ],
-)
-def test_a_slip_is_told_as_what_was_meant_unless_that_is_there(
-    headings: str, unknown: dict[str, str]
-) -> None:
-    assert unknown_columns(read_csv(f"{headings}\nA\n".encode())) == unknown
+    ):
+        assert unknown_columns(read_csv(f"{headings}\nA\n".encode())) == unknown, headings
 
 
-@pytest.mark.parametrize(
-    ("field", "word", "known", "ours"),
-    [
+def test_a_word_is_guessed_where_one_of_ours_is_near() -> None:
+    for field, word, known, ours in (
         ("condition", "Sehr gut", ["excellent", "good"], "excellent"),
         ("condition", "gut", ["good"], "good"),
         ("condition", "goood", ["good"], None),
@@ -68,12 +62,8 @@ def test_a_slip_is_told_as_what_was_meant_unless_that_is_there(
         ("location", "Office", ["Offices", "Store"], "Offices"),
         ("reservable", "ja", ["yes", "no"], "yes"),
         ("name", "gut", ["good"], None),
-    ],
-)
-def test_a_word_is_guessed_where_one_of_ours_is_near(
-    field: str, word: str, known: list[str], ours: str | None
-) -> None:
-    assert guess_word(field, word, known) == ours
+    ):
+        assert guess_word(field, word, known) == ours, field
 
 
 def test_a_row_is_read_by_the_matches() -> None:
@@ -85,21 +75,16 @@ def test_a_row_is_read_by_the_matches() -> None:
     assert cells_by(matches, words, {"zustand": "odd"}) == {"condition": "odd"}
 
 
-@pytest.mark.parametrize(
-    ("matches", "field", "sentence"),
-    [
+def test_what_cannot_be_is_refused_at_its_heading() -> None:
+    for matches, field, sentence in (
         ({"a": "name", "b": "name"}, "column_1", "Another heading above becomes this already"),
         ({"a": "model", "b": "notes"}, None, "Match one heading to Tag or to Name"),
         ({}, None, "Match one heading to Tag or to Name"),
         ({"a": "name", "b": "id"}, "column_1", "Choose from the list"),
-    ],
-)
-def test_what_cannot_be_is_refused_at_its_heading(
-    matches: dict[str, str], field: str | None, sentence: str
-) -> None:
-    with pytest.raises(Refusal, match=sentence) as refused:
-        refuse_unfit(["a", "b"], matches)
-    assert refused.value.field == field
+    ):
+        with pytest.raises(Refusal, match=sentence) as refused:
+            refuse_unfit(["a", "b"], matches)
+        assert refused.value.field == field, matches
 
 
 def test_a_sentence_about_a_cell_names_the_heading_of_the_file() -> None:

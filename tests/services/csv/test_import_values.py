@@ -2,7 +2,6 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -17,9 +16,8 @@ def read(**cells: str) -> AssetValues:
     return filled(BEFORE, cells)
 
 
-@pytest.mark.parametrize(
-    "column",
-    [
+def test_a_text_is_taken_as_it_is_and_a_blank_leaves_what_was() -> None:
+    for column in (
         "asset_tag",
         "name",
         "manufacturer",
@@ -29,16 +27,13 @@ def read(**cells: str) -> AssetValues:
         "order_number",
         "unit",
         "notes",
-    ],
-)
-def test_a_text_is_taken_as_it_is_and_a_blank_leaves_what_was(column: str) -> None:
-    assert getattr(read(**{column: "As it is"}), column) == "As it is"
-    assert read(**{column: ""}) == BEFORE
+    ):
+        assert getattr(read(**{column: "As it is"}), column) == "As it is", column
+        assert read(**{column: ""}) == BEFORE, column
 
 
-@pytest.mark.parametrize(
-    ("column", "text", "value"),
-    [
+def test_every_way_of_writing_it_is_understood() -> None:
+    for column, text, value in (
         ("purchase_date", "2026-05-03", date(2026, 5, 3)),
         ("purchase_date", "03.05.2026", date(2026, 5, 3)),
         ("warranty_expires", "3.5.2026", date(2026, 5, 3)),
@@ -55,15 +50,12 @@ def test_a_text_is_taken_as_it_is_and_a_blank_leaves_what_was(column: str) -> No
         ("reservable", "0", False),
         ("min_quantity", "0", 0),
         ("min_quantity", "1000000000", 1_000_000_000),
-    ],
-)
-def test_every_way_of_writing_it_is_understood(column: str, text: str, value: Any) -> None:
-    assert getattr(read(**{column: text}), column) == value
+    ):
+        assert getattr(read(**{column: text}), column) == value, column
 
 
-@pytest.mark.parametrize(
-    ("column", "text", "sentence"),
-    [
+def test_what_cannot_be_kept_is_said_by_its_column() -> None:
+    for column, text, sentence in (
         ("purchase_date", "30.02.2026", "there is no 30 February 2026"),
         ("warranty_expires", "05/03/2026", "Enter warranty_expires as year"),
         ("warranty_expires", "2026", "not “2026”"),
@@ -76,11 +68,9 @@ def test_every_way_of_writing_it_is_understood(column: str, text: str, value: An
         ("min_quantity", "1.5", "as a whole number, such as 25"),
         ("min_quantity", "٣", "in digits"),
         ("reservable", "x" * 50, f"not “{'x' * 40}”"),
-    ],
-)
-def test_what_cannot_be_kept_is_said_by_its_column(column: str, text: str, sentence: str) -> None:
-    with pytest.raises(Refusal, match=sentence):
-        read(**{column: text})
+    ):
+        with pytest.raises(Refusal, match=sentence):
+            read(**{column: text})
 
 
 def test_the_kind_and_how_many_there_are_count_for_new_rows_alone() -> None:

@@ -1,10 +1,8 @@
 """What is left of a stored value that names somebody who is erased."""
 
 from dataclasses import replace
-from typing import Any
 from uuid import uuid4
 
-import pytest
 from flask import Flask
 
 from portal.models.assignments import Staff
@@ -19,9 +17,8 @@ NOBODY = "Erased person 3"
 MINE = {"id": 7, "name": NOBODY}
 
 
-@pytest.mark.parametrize(
-    ("value", "left"),
-    [
+def test_whoever_is_meant_is_a_number_and_others_stay_as_they_are() -> None:
+    for value, left in (
         ({"id": 7, "name": NAME}, MINE),
         ({"id": 8, "name": NAME}, {"id": 8, "name": NAME}),
         ({"name": NAME}, {"name": NOBODY}),
@@ -30,16 +27,14 @@ MINE = {"id": 7, "name": NOBODY}
         ([NAME, f"{NAME}s", f"To {NAME}."], [NOBODY, f"{NAME}s", f"To {NOBODY}."]),
         ("MARIA@example.com, maria lopez", f"{NOBODY}, maria lopez"),
         (7, 7),
-    ],
-)
-def test_whoever_is_meant_is_a_number_and_others_stay_as_they_are(value: Any, left: Any) -> None:
-    addresses = ("maria@example.com",)
-    person = KnownPerson(
-        ErasedKind.STAFF, 7, uuid4(), NOBODY, (NAME,), addresses, sought=(NAME, *addresses)
-    )
-    assert person.without(value) == left
-    person = replace(person, sought=())
-    assert person.without(value) == (MINE if left == MINE else value)
+    ):
+        addresses = ("maria@example.com",)
+        person = KnownPerson(
+            ErasedKind.STAFF, 7, uuid4(), NOBODY, (NAME,), addresses, sought=(NAME, *addresses)
+        )
+        assert person.without(value) == left, value
+        person = replace(person, sought=())
+        assert person.without(value) == (MINE if left == MINE else value), value
 
 
 def test_a_single_word_and_what_somebody_else_is_called_are_not_usually_sought() -> None:
@@ -74,12 +69,10 @@ def test_of_what_is_said_about_a_person_the_fields_that_name_them_are_hidden() -
     }
 
 
-@pytest.mark.parametrize(("kind", "names"), [(ErasedKind.STAFF, (NAME,)), (ErasedKind.USER, ())])
-def test_what_a_user_is_called_may_be_a_colleagues_name_in_a_text(
-    kind: ErasedKind, names: tuple[str, ...]
-) -> None:
-    person = KnownPerson(kind, 7, uuid4(), NOBODY, (NAME,), ("maria@example.com",))
-    assert person.texts == (*names, "maria@example.com")
+def test_what_a_user_is_called_may_be_a_colleagues_name_in_a_text() -> None:
+    for kind, names in ((ErasedKind.STAFF, (NAME,)), (ErasedKind.USER, ())):
+        person = KnownPerson(kind, 7, uuid4(), NOBODY, (NAME,), ("maria@example.com",))
+        assert person.texts == (*names, "maria@example.com"), kind
 
 
 def test_a_name_is_looked_for_as_it_is_written_and_as_json_writes_it() -> None:

@@ -122,16 +122,16 @@ def count(kind: type[Any]) -> int:
     return db.session.execute(select(func.count()).select_from(kind)).scalar_one()
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_it_is_kept_to_its_last_minute_and_then_it_goes(name: str) -> None:
-    kind, now = KINDS[name], utcnow()
-    kind.make(now - kind.kept + MINUTE)
-    before = count(kind.row)
-    retention.prune()
-    assert count(kind.row) == before
-    kind.make(now - kind.kept - MINUTE)
-    retention.prune()
-    assert count(kind.row) == before
+def test_it_is_kept_to_its_last_minute_and_then_it_goes() -> None:
+    for name in KINDS:
+        kind, now = KINDS[name], utcnow()
+        kind.make(now - kind.kept + MINUTE)
+        before = count(kind.row)
+        retention.prune()
+        assert count(kind.row) == before, name
+        kind.make(now - kind.kept - MINUTE)
+        retention.prune()
+        assert count(kind.row) == before, name
 
 
 def test_work_that_nobody_has_begun_yet_is_kept_however_old() -> None:

@@ -75,9 +75,8 @@ def test_the_limits_are_those_that_the_documents_name() -> None:
     assert [for_account(ANA).pause(n) for n in (99, 100, 101, 999)] == [0, 900, 900, 900]
 
 
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
+def test_a_network_is_an_ipv4_address_or_the_64_of_an_ipv6_one() -> None:
+    for address, network in (
         ("192.0.2.7", "192.0.2.7"),
         ("::ffff:192.0.2.7", "192.0.2.7"),
         ("::ffff:c000:207", "192.0.2.7"),
@@ -90,12 +89,8 @@ def test_the_limits_are_those_that_the_documents_name() -> None:
         ("::1", "::"),
         (None, "unknown"),
         ("no address", "unknown"),
-    ],
-)
-def test_a_network_is_an_ipv4_address_or_the_64_of_an_ipv6_one(
-    address: str | None, network: str
-) -> None:
-    assert network_of(address) == network
+    ):
+        assert network_of(address) == network, address
 
 
 def test_the_table_tells_neither_who_nor_where(app: Flask) -> None:
@@ -143,14 +138,14 @@ def test_an_accounts_tries_are_counted_by_the_hour_and_not_until_it_is_quiet(app
     assert tried(key, 1) == [[key]], "and another hour has begun"
 
 
-@pytest.mark.parametrize("is_rate", [False, True])
-def test_failures_are_forgotten_after_their_time_and_not_at_its_end(is_rate: bool) -> None:
-    key, now = Key("email:a", 5, is_rate=is_rate), utcnow()
-    times = {"first_failed_at": now, "last_failed_at": now}
-    times["last_failed_at" if is_rate else "first_failed_at"] = now - HOUR * (is_rate - 0.5)
-    failed = SignInThrottle(**times)
-    assert not key.is_over(failed, now + HOUR)
-    assert key.is_over(failed, now + HOUR + timedelta(microseconds=1))
+def test_failures_are_forgotten_after_their_time_and_not_at_its_end() -> None:
+    for is_rate in (False, True):
+        key, now = Key("email:a", 5, is_rate=is_rate), utcnow()
+        times = {"first_failed_at": now, "last_failed_at": now}
+        times["last_failed_at" if is_rate else "first_failed_at"] = now - HOUR * (is_rate - 0.5)
+        failed = SignInThrottle(**times)
+        assert not key.is_over(failed, now + HOUR), is_rate
+        assert key.is_over(failed, now + HOUR + timedelta(microseconds=1)), is_rate
 
 
 def test_one_who_is_slowed_down_and_goes_on_for_a_day_never_fills_the_account(app: Flask) -> None:
@@ -181,23 +176,18 @@ def test_who_has_to_wait_counts_no_further_and_is_told_the_longest_of_the_waits(
     assert sign_in_throttle.count([account, address]) == []
 
 
-@pytest.mark.parametrize(
-    ("seconds", "told", "words"),
-    [
+def test_the_wait_is_told_as_no_less_than_it_is_and_never_as_none() -> None:
+    for seconds, told, words in (
         (0, 1, "1 second"),
         (0.2, 1, "1 second"),
         (29.2, 30, "30 seconds"),
         (60, 60, "1 minute"),
         (61, 61, "2 minutes"),
         (899.5, 900, "15 minutes"),
-    ],
-)
-def test_the_wait_is_told_as_no_less_than_it_is_and_never_as_none(
-    seconds: float, told: int, words: str
-) -> None:
-    refusal = Throttled(seconds)
-    assert refusal.seconds == told
-    assert f"Wait {words}, then try again" in refusal.sentence
+    ):
+        refusal = Throttled(seconds)
+        assert refusal.seconds == told, seconds
+        assert f"Wait {words}, then try again" in refusal.sentence, seconds
 
 
 def test_the_wait_is_over_at_its_end(app: Flask) -> None:

@@ -111,9 +111,8 @@ def test_one_server_serves_a_process_and_ends_when_that_closes_it(tmp_path: Path
     assert until(lambda: not is_alive(server), 10)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environ", "is_forked"),
-    [
+def test_what_does_something_before_it_imports_is_started() -> None:
+    for arguments, environ, is_forked in (
         (("-m", "jobs", "scheduler"), {}, True),
         (("-m", "flask", "--app", "wsgi", "up"), {"TZ": "UTC"}, True),
         (("-m", "tests.support.receiver"), {}, False),
@@ -123,9 +122,7 @@ def test_one_server_serves_a_process_and_ends_when_that_closes_it(tmp_path: Path
         (("-m", "jobs"), {"COVERAGE_PROCESS_START": "x"}, False),
         (("-m", "jobs"), {"LD_PRELOAD": "x"}, False),
         (("-m", "jobs"), {"SSLKEYLOGFILE": "x"}, False),
-    ],
-)
-def test_what_does_something_before_it_imports_is_started(
-    arguments: tuple[str, ...], environ: dict[str, str], is_forked: bool
-) -> None:
-    assert client.can_start(arguments, environ) is (is_forked and sys.platform == "linux")
+    ):
+        assert client.can_start(arguments, environ) is (is_forked and sys.platform == "linux"), (
+            arguments
+        )

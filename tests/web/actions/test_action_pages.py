@@ -39,23 +39,21 @@ def test_it_allocates_and_says_who_has_it(pages: Pages) -> None:
     assert told() == ["asset.allocated"]
 
 
-@pytest.mark.parametrize("action", ["liquidate", "report-lost"])
-def test_it_names_what_is_cancelled_with_it_before_and_afterwards(
-    pages: Pages, action: str
-) -> None:
-    asset_id, maria = make_asset(), make_staff("Maria Lopez")
-    path = f"/assets/{asset_id}/{action}"
-    make_reservation(asset_id, maria, 24, 48)
-    make_maintenance(asset_id, title="Yearly test")
-    page = pages.get(path)
-    assert "the reservation of Maria Lopez, " in page.main
-    assert "the maintenance “Yearly test”, " in page.main
-    filled = {"method": "scrapped"} if action == "liquidate" else {"description": "Gone"}
-    pages.submit(page.form(path), **filled)
-    main = pages.get(f"/assets/{asset_id}/timeline").main
-    assert "Cancelled with it: 1 reservation, 1 maintenance job" in main
-    main = pages.get(f"/assets/{asset_id}/reservations").main
-    assert "Cancelled" in main
+def test_it_names_what_is_cancelled_with_it_before_and_afterwards(pages: Pages) -> None:
+    for action in ("liquidate", "report-lost"):
+        asset_id, maria = make_asset(), make_staff("Maria Lopez")
+        path = f"/assets/{asset_id}/{action}"
+        make_reservation(asset_id, maria, 24, 48)
+        make_maintenance(asset_id, title="Yearly test")
+        page = pages.get(path)
+        assert "the reservation of Maria Lopez, " in page.main, action
+        assert "the maintenance “Yearly test”, " in page.main, action
+        filled = {"method": "scrapped"} if action == "liquidate" else {"description": "Gone"}
+        pages.submit(page.form(path), **filled)
+        main = pages.get(f"/assets/{asset_id}/timeline").main
+        assert "Cancelled with it: 1 reservation, 1 maintenance job" in main, action
+        main = pages.get(f"/assets/{asset_id}/reservations").main
+        assert "Cancelled" in main, action
 
 
 def test_a_form_sent_twice_acts_once(pages: Pages) -> None:

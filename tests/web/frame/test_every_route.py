@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from flask import Flask
 
 from portal.extensions import db
@@ -27,23 +26,25 @@ def written() -> Iterator[list[str]]:
         yield found
 
 
-@pytest.mark.parametrize("is_signed_in", [True, False])
-@pytest.mark.parametrize("token", [None, "another's"])
-def test_a_form_without_its_token_is_refused_and_changes_nothing(
-    app: Flask, is_signed_in: bool, token: str | None
-) -> None:
-    pages, wrong, person = Pages(app), [], make_user("admin")
-    if is_signed_in:
-        pages.sign_in(person.email, person.password)
-    with written() as statements:
-        for endpoint, method, path in pages_of(app):
-            if method == "GET" or endpoint in WITHOUT_TOKEN:
-                continue
-            answer = pages.client.open(path, method=method, data={"csrf_token": token or ""})
-            if answer.status_code != 400 or not any(each in answer.text for each in REFUSALS):
-                wrong.append((endpoint, answer.status))
-    assert wrong == []
-    assert statements == []
+def test_a_form_without_its_token_is_refused_and_changes_nothing(app: Flask) -> None:
+    for token in (None, "another's"):
+        for is_signed_in in (True, False):
+            pages, wrong, person = Pages(app), [], make_user("admin")
+            if is_signed_in:
+                pages.sign_in(person.email, person.password)
+            with written() as statements:
+                for endpoint, method, path in pages_of(app):
+                    if method == "GET" or endpoint in WITHOUT_TOKEN:
+                        continue
+                    answer = pages.client.open(
+                        path, method=method, data={"csrf_token": token or ""}
+                    )
+                    if answer.status_code != 400 or not any(
+                        each in answer.text for each in REFUSALS
+                    ):
+                        wrong.append((endpoint, answer.status))
+            assert wrong == [], (is_signed_in, token)
+            assert statements == [], (is_signed_in, token)
 
 
 def test_opening_an_address_writes_nothing(app: Flask) -> None:

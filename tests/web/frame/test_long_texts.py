@@ -65,15 +65,13 @@ LIMITS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "fitting", "field", "limit"), LIMITS)
-def test_blanks_a_thousand_over_the_limit_of_a_service_are_refused(
-    app: Flask, path: str, fitting: dict[str, str], field: str, limit: int
-) -> None:
-    pages = visit(app)
-    path = path.format(make_asset("Lamp"))
-    pages.get(path)
-    text = fitting[field]
-    page = pages.post(path, {**fitting, field: text + " " * (limit + 1_001 - len(text))})
-    sentence = "Enter an e-mail address" if field == "email" else f"{limit} characters"
-    assert sentence in " ".join(page.errors)
-    assert sentence not in " ".join(pages.post(path, fitting).errors)
+def test_blanks_a_thousand_over_the_limit_of_a_service_are_refused(app: Flask) -> None:
+    for path, fitting, field, limit in LIMITS:
+        pages = visit(app)
+        path = path.format(make_asset("Lamp"))
+        pages.get(path)
+        text = fitting[field]
+        page = pages.post(path, {**fitting, field: text + " " * (limit + 1_001 - len(text))})
+        sentence = "Enter an e-mail address" if field == "email" else f"{limit} characters"
+        assert sentence in " ".join(page.errors), path
+        assert sentence not in " ".join(pages.post(path, fitting).errors), path

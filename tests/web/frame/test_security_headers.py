@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from io import BytesIO
 
-import pytest
 from flask import Flask
 from werkzeug.datastructures import FileStorage
 from werkzeug.routing import BuildError
@@ -53,17 +52,17 @@ def addresses(app: Flask, **known: object) -> Iterator[tuple[str, str, str]]:
             yield rule.endpoint, method, path
 
 
-@pytest.mark.parametrize("is_signed_in", [True, False])
-def test_every_route_answers_every_method_with_all_of_them(app: Flask, is_signed_in: bool) -> None:
-    pages, wrong = Pages(app), []
-    person = make_user("admin")
-    if is_signed_in:
-        pages.sign_in(person.email, person.password)
-    for endpoint, method, path in addresses(app):
-        answer = pages.client.open(path, method=method, buffered=True)
-        if said(answer) != PAGE:
-            wrong.append((endpoint, method, answer.status, said(answer)))
-    assert wrong == []
+def test_every_route_answers_every_method_with_all_of_them(app: Flask) -> None:
+    for is_signed_in in (True, False):
+        pages, wrong = Pages(app), []
+        person = make_user("admin")
+        if is_signed_in:
+            pages.sign_in(person.email, person.password)
+        for endpoint, method, path in addresses(app):
+            answer = pages.client.open(path, method=method, buffered=True)
+            if said(answer) != PAGE:
+                wrong.append((endpoint, method, answer.status, said(answer)))
+        assert wrong == [], is_signed_in
 
 
 def test_so_does_every_page_that_shows_something(app: Flask) -> None:

@@ -123,19 +123,19 @@ def test_the_log_is_sorted_by_when_alone(pages: Pages) -> None:
     assert heading(page, "When") == "/deliveries?status=queued"
 
 
-@pytest.mark.parametrize("path", ["/assets", HOOKS, "/deliveries"])
-def test_an_order_that_nobody_knows_is_the_usual_one(pages: Pages, path: str) -> None:
-    make_delivery(make_webhook())
-    make_asset()
-    usual = pages.get(path)
-    for sort in ("nonsense", "-", "--name", "name'", "x" * 500):
-        page = pages.get(f"{path}?sort={sort}")
-        assert (page.status, page.rows()) == (200, usual.rows())
-        assert sorted_by(page) == sorted_by(usual)
+def test_an_order_that_nobody_knows_is_the_usual_one(pages: Pages) -> None:
+    for path in ("/assets", HOOKS, "/deliveries"):
+        make_delivery(make_webhook())
+        make_asset()
+        usual = pages.get(path)
+        for sort in ("nonsense", "-", "--name", "name'", "x" * 500):
+            page = pages.get(f"{path}?sort={sort}")
+            assert (page.status, page.rows()) == (200, usual.rows())
+            assert sorted_by(page) == sorted_by(usual)
 
 
-@pytest.mark.parametrize("sort", ["name", "-tag", "-status", "changed"])
-def test_a_cursor_of_another_order_is_refused(pages: Pages, sort: str) -> None:
-    make_asset()
-    for cursor in ("WzAsMV0", "nonsense", "WzAsImEiLDFd"):
-        assert pages.get(f"/assets?sort={sort}&cursor={cursor}").status in (200, 400)
+def test_a_cursor_of_another_order_is_refused(pages: Pages) -> None:
+    for sort in ("name", "-tag", "-status", "changed"):
+        make_asset()
+        for cursor in ("WzAsMV0", "nonsense", "WzAsImEiLDFd"):
+            assert pages.get(f"/assets?sort={sort}&cursor={cursor}").status in (200, 400)

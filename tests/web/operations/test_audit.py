@@ -129,19 +129,16 @@ def test_filters_in_force_can_be_cleared_and_nothing_found_says_so(app: Flask) -
     assert set(page.links("Clear filters")) == {AUDIT}
 
 
-@pytest.mark.parametrize(
-    ("query", "problems"),
-    [
+def test_a_filter_that_cannot_be_read_shows_no_rows(app: Flask) -> None:
+    for query, problems in (
         ("?who=x&kind=nothing&since=never", 3),
         ("?until=9999-12-31&who=%00", 2),
-    ],
-)
-def test_a_filter_that_cannot_be_read_shows_no_rows(app: Flask, query: str, problems: int) -> None:
-    note("webhook.created", "Sync")
-    pages = visit(app)
-    for path in (AUDIT, f"{AUDIT}/export.csv"):
-        page = pages.get(path + query)
-        assert (page.status, len(page.errors), page.rows()) == (400, problems, [])
+    ):
+        note("webhook.created", "Sync")
+        pages = visit(app)
+        for path in (AUDIT, f"{AUDIT}/export.csv"):
+            page = pages.get(path + query)
+            assert (page.status, len(page.errors), page.rows()) == (400, problems, [])
 
 
 def test_it_is_read_page_by_page(app: Flask) -> None:
@@ -189,11 +186,11 @@ def test_the_file_holds_what_the_page_shows(app: Flask) -> None:
     ]
 
 
-@pytest.mark.parametrize("role", ["manager", "support"])
-def test_it_is_for_administrators(app: Flask, role: str) -> None:
-    pages = visit(app, role)
-    assert pages.get(AUDIT).status == 403
-    assert pages.get(f"{AUDIT}/export.csv").status == 403
+def test_it_is_for_administrators(app: Flask) -> None:
+    for role in ("manager", "support"):
+        pages = visit(app, role)
+        assert pages.get(AUDIT).status == 403, role
+        assert pages.get(f"{AUDIT}/export.csv").status == 403, role
 
 
 def test_each_filter_is_read_through_an_index(app: Flask) -> None:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from flask import Flask
 
 from portal.services.audit import TrailEntry
@@ -31,9 +30,8 @@ def line(app: Flask, action: str, *, name: str = "Seven", **values: Any) -> Trai
         return line_of(entry)
 
 
-@pytest.mark.parametrize(
-    ("kind", "word", "path"),
-    [
+def test_it_leads_to_each_kind_of_thing_that_has_a_page(app: Flask) -> None:
+    for kind, word, path in (
         ("asset", "Asset", "/portal/assets/7"),
         ("batch", "Bulk retry", "/portal/batches/7"),
         ("delivery", "Delivery", "/portal/deliveries/7"),
@@ -41,29 +39,22 @@ def line(app: Flask, action: str, *, name: str = "Seven", **values: Any) -> Trai
         ("person", "User", "/portal/settings/people/7"),
         ("webhook", "Webhook", "/portal/settings/webhooks/7"),
         ("alert_settings", "Alert settings", ""),
-    ],
-)
-def test_it_leads_to_each_kind_of_thing_that_has_a_page(
-    app: Flask, kind: str, word: str, path: str
-) -> None:
-    made = line(app, f"{kind}.changed")
-    assert (made.kind, made.thing, made.path) == (word, "Seven", path)
-    assert line(app, f"{kind}.deleted").path == ""
+    ):
+        made = line(app, f"{kind}.changed")
+        assert (made.kind, made.thing, made.path) == (word, "Seven", path), kind
+        assert line(app, f"{kind}.deleted").path == "", kind
 
 
-@pytest.mark.parametrize(
-    ("origin", "way"),
-    [
+def test_it_says_in_which_way_something_was_done(app: Flask) -> None:
+    for origin, way in (
         ("ui", ""),
         ("bulk", "for many at once"),
         ("import", "by an import"),
         ("api", "by a command"),
         ("cron", "automatically"),
         ("of a later version", "of a later version"),
-    ],
-)
-def test_it_says_in_which_way_something_was_done(app: Flask, origin: str, way: str) -> None:
-    assert line(app, "asset.changed", origin=origin).way == way
+    ):
+        assert line(app, "asset.changed", origin=origin).way == way, origin
 
 
 def test_what_has_no_name_goes_by_its_id_and_a_delivery_by_its_event(app: Flask) -> None:
@@ -73,9 +64,8 @@ def test_what_has_no_name_goes_by_its_id_and_a_delivery_by_its_event(app: Flask)
     assert line(app, "asset.changed", name="asset.created").thing == "asset.created"
 
 
-@pytest.mark.parametrize(
-    ("action", "name", "change", "detail"),
-    [
+def test_both_sides_of_a_change_are_read_as_a_person_reads_them(app: Flask) -> None:
+    for action, name, change, detail in (
         ("webhook.changed", "in_order", {"from": False, "to": True}, ("No", "Yes")),
         ("person.changed", "role_name", {"from": None, "to": "Manager"}, ("", "Manager")),
         ("draft.changed", "url", {"from": "a", "to": "b"}, ("a", "b")),
@@ -83,22 +73,18 @@ def test_what_has_no_name_goes_by_its_id_and_a_delivery_by_its_event(app: Flask)
         ("draft.changed", "url_is_secret", "yes", ("", "yes")),
         ("webhook.changed", "events", {"from": [], "to": ["a", "b"]}, ("", "a, b")),
         ("delivery.stopped", "status", {"from": "retrying", "to": "x"}, ("Will retry", "x")),
-    ],
-)
-def test_both_sides_of_a_change_are_read_as_a_person_reads_them(
-    app: Flask, action: str, name: str, change: Any, detail: tuple[str, str]
-) -> None:
-    ((label, *sides),) = line(app, action, **{name: change}).details
-    assert tuple(sides) == detail
-    labels = {
-        "in_order": "One at a time, in order",
-        "role_name": "Role name",
-        "url": "URL",
-        "url_is_secret": "This address is a secret",
-        "events": "Events",
-        "status": "Status",
-    }
-    assert label == labels[name]
+    ):
+        ((label, *sides),) = line(app, action, **{name: change}).details
+        assert tuple(sides) == detail, action
+        labels = {
+            "in_order": "One at a time, in order",
+            "role_name": "Role name",
+            "url": "URL",
+            "url_is_secret": "This address is a secret",
+            "events": "Events",
+            "status": "Status",
+        }
+        assert label == labels[name], action
 
 
 def test_of_an_address_that_changed_where_nobody_sees_it_that_is_said(app: Flask) -> None:

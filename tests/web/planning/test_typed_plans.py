@@ -31,9 +31,8 @@ def told(app: Flask, step: str, **typed: str) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize(
-    ("typed", "facts"),
-    [
+def test_planned_work_is_told_as_it_was_typed(app: Flask) -> None:
+    for typed, facts in (
         (
             {
                 "type": "inspection",
@@ -63,32 +62,21 @@ def told(app: Flask, step: str, **typed: str) -> dict[str, Any]:
                 "note": "",
             },
         ),
-    ],
-    ids=["filled", "empty"],
-)
-def test_planned_work_is_told_as_it_was_typed(
-    app: Flask, typed: dict[str, str], facts: dict[str, Any]
-) -> None:
-    data = told(app, "schedule-maintenance", title="Battery check", due_on=DAY, **typed)
-    assert data == data | {"title": "Battery check", "due_on": DAY, **facts}
+    ):
+        data = told(app, "schedule-maintenance", title="Battery check", due_on=DAY, **typed)
+        assert data == data | {"title": "Battery check", "due_on": DAY, **facts}, typed
 
 
-@pytest.mark.parametrize(
-    ("typed", "facts"),
-    [
+def test_work_that_is_done_is_told_as_it_was_typed(app: Flask) -> None:
+    for typed, facts in (
         (
             {"outcome": "failed", "cost": "35.5", "performed_by_id": "1", "note": "It is worn"},
             {"outcome": "failed", "cost": "35.50", "performed_by": JONAS, "note": "It is worn"},
         ),
         ({}, {"outcome": "ok", "cost": None, "performed_by": None, "note": ""}),
-    ],
-    ids=["filled", "empty"],
-)
-def test_work_that_is_done_is_told_as_it_was_typed(
-    app: Flask, typed: dict[str, str], facts: dict[str, Any]
-) -> None:
-    data = told(app, "complete-maintenance", **typed)
-    assert data == data | {"completed_on": today().isoformat(), **facts}
+    ):
+        data = told(app, "complete-maintenance", **typed)
+        assert data == data | {"completed_on": today().isoformat(), **facts}, typed
 
 
 def test_a_reservation_is_told_as_it_was_typed(app: Flask) -> None:
