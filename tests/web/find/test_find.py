@@ -205,15 +205,6 @@ def test_drafts_and_deleted_webhooks_are_not_found(pages: Pages) -> None:
         assert search(pages, str(public_id)).h1 == f"Nothing found for “{public_id}”"
 
 
-def test_an_empty_answer_says_what_can_be_searched(pages: Pages) -> None:
-    page = search(pages, "nowhere")
-    assert page.h1 == "Nothing found for “nowhere”"
-    for words in ("any part of a tag", "department", "the first 8 characters", "a line of a log"):
-        assert words in page.main
-    assert search(pages, "").h1 == "Find anything"
-    assert pages.get("/find").h1 == "Find anything"
-
-
 STRANGE = [
     *(
         "%",

@@ -7,8 +7,7 @@ from flask import Flask
 
 from portal.services.audit import TrailEntry
 from portal.web.operations.audit_views import TrailLine, line_of, plain_value
-from tests.support.pages import Pages
-from tests.web.operations.test_audit import AUDIT, many, note
+from tests.web.operations.test_audit import AUDIT, note
 from tests.web.signed_in import visit
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -97,16 +96,6 @@ def test_a_long_value_is_cut_after_two_hundred_characters() -> None:
     assert plain_value("x" * 200) == "x" * 200
     assert plain_value("x" * 201) == "x" * 200 + "…"
     assert plain_value({"name": "Ana", "id": 3}) == "Ana"
-
-
-def test_a_filter_that_is_taken_away_leads_to_the_first_page(app: Flask) -> None:
-    many(60)
-    note("location.created", "Cellar")
-    pages: Pages = visit(app)
-    pages.get(f"{AUDIT}?kind=webhook")
-    second = pages.follow("Older")
-    assert len(second.rows()) == 10
-    assert second.links("What: Webhook") == [AUDIT]
 
 
 def test_the_file_writes_letters_as_they_are(app: Flask) -> None:

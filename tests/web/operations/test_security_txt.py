@@ -8,7 +8,6 @@ from flask import Flask
 
 from portal.config.settings import Settings
 from portal.lib.clock import frozen, utcnow
-from tests.support.pages import Pages
 
 PATH = "/.well-known/security.txt"
 
@@ -63,8 +62,3 @@ def test_it_is_good_for_180_days_and_renews_itself(
             fields = told(app, monkeypatch, security_contact="https://example.com/report")
         ends = datetime.strptime(fields["Expires"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         assert ends.date() - (now + later).date() == timedelta(days=180)
-
-
-def test_anybody_may_read_it(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    told(app, monkeypatch, security_contact="https://example.com/report")
-    assert Pages(app).client.head(PATH).status_code == 200
