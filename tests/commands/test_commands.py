@@ -83,9 +83,8 @@ def test_the_schema_is_brought_up_to_date_by_a_command_with_help(app: Flask) -> 
 AWAY = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_a_database_that_is_away_is_told_in_one_sentence(tmp_path: Path) -> None:
+    for words in (
         ("create-user", "ana@example.com", "--role", "admin"),
         ("new-password", "ana@example.com"),
         ("seed-demo", "--dry-run"),
@@ -93,20 +92,17 @@ AWAY = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"
         ("rotate-keys",),
         ("retry", "--failed", "--since", "24h"),
         ("db", "upgrade"),
-    ],
-    ids=" ".join,
-)
-def test_a_database_that_is_away_is_told_in_one_sentence(
-    tmp_path: Path, words: tuple[str, ...]
-) -> None:
-    places = {"DATABASE_URL": AWAY, "INSTANCE_DIR": str(tmp_path)}
-    app = create_app(load_settings({**ENVIRONMENT, **places}))
-    with app.app_context():
-        answer = run(app, *words)
-    assert answer.exit_code == 1
-    (sentence,) = answer.stderr.splitlines()
-    assert sentence.startswith("Error: The database postgresql+psycopg://portal:***@127.0.0.1:9/")
-    assert sentence.endswith("“flask doctor” says what to do.")
+    ):
+        places = {"DATABASE_URL": AWAY, "INSTANCE_DIR": str(tmp_path)}
+        app = create_app(load_settings({**ENVIRONMENT, **places}))
+        with app.app_context():
+            answer = run(app, *words)
+        assert answer.exit_code == 1, words
+        (sentence,) = answer.stderr.splitlines()
+        assert sentence.startswith(
+            "Error: The database postgresql+psycopg://portal:***@127.0.0.1:9/"
+        ), words
+        assert sentence.endswith("“flask doctor” says what to do."), words
 
 
 def test_tables_that_were_never_made_are_told_in_one_sentence(tmp_path: Path) -> None:

@@ -91,22 +91,17 @@ def test_a_bad_value_is_refused_in_one_sentence(tmp_path: Path) -> None:
         assert "hush" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
+def test_a_name_that_looks_like_a_slip_stops_the_start(tmp_path: Path) -> None:
+    for name, meant in (
         ("RETENTION_DAY", "RETENTION_DAYS"),
         ("WEBHOOK_TIME_OUT", "WEBHOOK_TIMEOUT"),
         ("WORKER_MAX_INFLIGHT", "WORKER_MAX_IN_FLIGHT"),
         ("webhook_source", "WEBHOOK_SOURCE"),
         ("ENCRYPTION_KEY", "ENCRYPTION_KEYS"),
-    ],
-)
-def test_a_name_that_looks_like_a_slip_stops_the_start(
-    tmp_path: Path, name: str, meant: str
-) -> None:
-    with pytest.raises(SettingsError) as refused:
-        load(tmp_path, **{name: "hush"})
-    assert str(refused.value) == f"There is no setting {name}: did you mean {meant}?"
+    ):
+        with pytest.raises(SettingsError) as refused:
+            load(tmp_path, **{name: "hush"})
+        assert str(refused.value) == f"There is no setting {name}: did you mean {meant}?", name
 
 
 def test_what_belongs_to_others_is_let_alone(tmp_path: Path) -> None:

@@ -47,19 +47,16 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize(
-    ("free", "levels"),
-    [
+def test_a_disk_is_short_below_a_gigabyte_and_full_below_200_megabytes(settings: Settings) -> None:
+    for free, levels in (
         (1024 * MB, []),
         (1024 * MB - 1, [Level.WARNING]),
         (200 * MB, [Level.WARNING]),
         (200 * MB - 1, [Level.DANGER]),
-    ],
-)
-def test_a_disk_is_short_below_a_gigabyte_and_full_below_200_megabytes(
-    settings: Settings, free: int, levels: list[Level]
-) -> None:
-    assert [level for _, level in told(settings, disks=[Disk("/srv", free, 2**40)])] == levels
+    ):
+        assert [
+            level for _, level in told(settings, disks=[Disk("/srv", free, 2**40)])
+        ] == levels, free
 
 
 @pytest.mark.parametrize(
@@ -69,19 +66,24 @@ def test_a_disk_is_short_below_a_gigabyte_and_full_below_200_megabytes(
 def test_the_check_for_due_deliveries_is_late_after_half_a_minute_or_three_of_its_intervals(
     settings: Settings, every: int, seconds: int, is_late: bool
 ) -> None:
-    chosen = replace(settings, maintenance_seconds=every)
-    keys = [
-        key
-        for key, _ in told(
-            chosen, processes=[*PROCESSES[:3], process("maintenance", seconds=seconds)]
-        )
-    ]
-    assert keys == (["no_maintenance"] if is_late else [])
+    for every, seconds, is_late in (
+        (1, 30, False),
+        (1, 31, True),
+        (60, 180, False),
+        (60, 181, True),
+    ):
+        chosen = replace(settings, maintenance_seconds=every)
+        keys = [
+            key
+            for key, _ in told(
+                chosen, processes=[*PROCESSES[:3], process("maintenance", seconds=seconds)]
+            )
+        ]
+        assert keys == (["no_maintenance"] if is_late else []), every
 
 
-@pytest.mark.parametrize(
-    ("changes", "is_told"),
-    [
+def test_what_lasts_too_long_or_is_too_much_is_told_and_nothing_before(settings: Settings) -> None:
+    for changes, is_told in (
         ({"backlog": Backlog(1, 0, ago(60))}, False),
         ({"backlog": Backlog(1, 0, ago(61))}, True),
         ({"processes": [*PROCESSES, process(heartbeats.MAIL_FAILED, seconds=179)]}, True),
@@ -94,16 +96,14 @@ def test_the_check_for_due_deliveries_is_late_after_half_a_minute_or_three_of_it
         ({"processes": [*PROCESSES, process(heartbeats.CUT, seconds=60)]}, False),
         ({"database": replace(DATABASE, skew=5.0)}, False),
         ({"database": replace(DATABASE, skew=5.1)}, True),
+        ({"database": replace(DATABASE, skew=-5.0)}, False),
+        ({"database": replace(DATABASE, skew=-5.1)}, True),
         ({"processes": [*PROCESSES, process("web", seconds=3600, is_alive=False)]}, True),
         ({"processes": [*PROCESSES, process("web", seconds=3601, is_alive=False)]}, False),
         ({"redis": replace(REDIS, may_evict=True)}, False),
         ({"redis": replace(REDIS, memory_limit=10)}, False),
-    ],
-)
-def test_what_lasts_too_long_or_is_too_much_is_told_and_nothing_before(
-    settings: Settings, changes: dict[str, Any], is_told: bool
-) -> None:
-    assert len(told(settings, **changes)) == is_told
+    ):
+        assert len(told(settings, **changes)) == is_told, changes
 
 
 def test_what_a_dead_process_has_said_is_told_no_more(settings: Settings) -> None:
@@ -146,18 +146,18 @@ def test_each_kind_of_trouble_is_told_once_by_the_process_that_was_asked(
     assert [each.partition(": ")[2] for each in found] == ["so it is.", "it fails (web on host)."]
 
 
-@pytest.mark.parametrize("kind", [Kind.LOCKED, Kind.FULL])
-def test_who_blocks_is_in_red_while_somebody_waits_for_a_lock(
-    settings: Settings, kind: Kind
-) -> None:
-    blockers = [Blocker(0, "", "python import.py"), Blocker(7, "", "")]
-    changes: dict[str, Any] = {**WELL, "blockers": blockers, "trouble": Trouble(kind, "no")}
-    facts = Facts(settings=settings, **changes)
-    found = [each for each in find(facts, NOW) if each.key == "database_blocked"]
-    level = Level.DANGER if kind is Kind.LOCKED else Level.WARNING
-    assert [each.level for each in found] == [level] * 2
-    assert found[0].title.endswith("wait: process of another container, “python import.py”.")
-    assert found[1].title.endswith("wait: process 7.")
+def test_who_blocks_is_in_red_while_somebody_waits_for_a_lock(settings: Settings) -> None:
+    for kind in (Kind.LOCKED, Kind.FULL):
+        blockers = [Blocker(0, "", "python import.py"), Blocker(7, "", "")]
+        changes: dict[str, Any] = {**WELL, "blockers": blockers, "trouble": Trouble(kind, "no")}
+        facts = Facts(settings=settings, **changes)
+        found = [each for each in find(facts, NOW) if each.key == "database_blocked"]
+        level = Level.DANGER if kind is Kind.LOCKED else Level.WARNING
+        assert [each.level for each in found] == [level] * 2, kind
+        assert found[0].title.endswith("wait: process of another container, “python import.py”."), (
+            kind
+        )
+        assert found[1].title.endswith("wait: process 7."), kind
 
 
 def test_other_keys_are_said_and_not_what_follows_from_them(settings: Settings) -> None:
@@ -189,20 +189,20 @@ def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_liv
     assert titles(settings, processes=[*PROCESSES, gone]) == []
 
 
-@pytest.mark.parametrize(
-    ("networks", "words"),
-    [("127.0.0.0/8", "reach it: webhooks may call programs on"), ("", "others can reach it.")],
-)
-def test_a_trial_says_what_it_opens(settings: Settings, networks: str, words: str) -> None:
-    allowed = settings.webhook_allowed_networks if networks else ()
-    trial = replace(settings, local_trial=True, base_url="https://portal.example.com")
-    (title,) = titles(replace(trial, webhook_allowed_networks=allowed))
-    assert words in title
+def test_a_trial_says_what_it_opens(settings: Settings) -> None:
+    for networks, words in (
+        ("127.0.0.0/8", "reach it: webhooks may call programs on"),
+        ("", "others can reach it."),
+    ):
+        allowed = settings.webhook_allowed_networks if networks else ()
+        trial = replace(settings, local_trial=True, base_url="https://portal.example.com")
+        (title,) = titles(replace(trial, webhook_allowed_networks=allowed))
+        assert words in title, networks
 
 
-@pytest.mark.parametrize("url", ["unix:///run/valkey.sock", "rediss://10.0.0.5", "redis://:p@h"])
-def test_a_redis_that_is_not_open_to_others_is_not_told(settings: Settings, url: str) -> None:
-    assert told(replace(settings, redis_url=url)) == []
+def test_a_redis_that_is_not_open_to_others_is_not_told(settings: Settings) -> None:
+    for url in ("unix:///run/valkey.sock", "rediss://10.0.0.5", "redis://:p@h"):
+        assert told(replace(settings, redis_url=url)) == [], url
 
 
 def test_a_process_that_does_two_things_is_one_and_two_machines_have_two() -> None:

@@ -18,6 +18,7 @@ from portal.services.core.heartbeats import ProcessStatus
 from portal.services.operations.findings import Level, find
 from portal.services.operations.health import Backlog, Blocker, DatabaseFacts, Disk, Facts
 from tests.conftest import ENVIRONMENT
+from tests.support.golden.expected_file import Golden
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -77,141 +78,62 @@ REDIS: Any = WELL["redis"]
 PROCESSES: Any = WELL["processes"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "level", "words"),
-    [
-        (
-            {"database": None, "processes": (), "backlog": None},
-            Level.DANGER,
-            "database does not answer",
-        ),
-        ({"database": replace(DATABASE, revision="0101")}, Level.DANGER, "is at 0101, and this"),
-        ({"database": replace(DATABASE, revision="0040")}, Level.DANGER, "than the first release."),
-        ({"database": replace(DATABASE, revision=None)}, Level.DANGER, "There is no portal in"),
-        (
-            {"database": replace(DATABASE, revision="0199", is_newer=True)},
-            Level.DANGER,
-            "a newer version of the portal changed it",
-        ),
-        (
-            {"database": replace(DATABASE, skew=-90.0), "here": "m1"},
-            Level.WARNING,
-            "The clock of m1 is 1 minute ahead of the database's.",
-        ),
-        (
-            {"processes": [*PROCESSES, replace(process("web"), host="m2", skew=31.0)]},
-            Level.WARNING,
-            "The clock of m2 is 31 seconds behind the database's.",
-        ),
-        (
-            {
-                "database": None,
-                "processes": (),
-                "backlog": None,
-                "database_error": "the road is gone",
-            },
-            Level.DANGER,
-            "database does not answer: the road is gone.",
-        ),
-        (
-            {"database": None, "processes": (), "trouble": Trouble(Kind.FULL, "No space left")},
-            Level.DANGER,
-            "The database has no room left, so changes are not saved: No space left.",
-        ),
-        (
-            {"trouble": Trouble(Kind.FULL, "No space left on device")},
-            Level.DANGER,
-            "The database has no room left, so changes are not saved: No space left on device.",
-        ),
-        (
-            {
-                "processes": [
-                    *PROCESSES,
-                    replace(process("web"), trouble=Trouble(Kind.READ_ONLY, "so it is")),
-                ]
-            },
-            Level.DANGER,
-            "The database takes no changes: so it is (web on host).",
-        ),
-        (
-            {"blockers": [Blocker(77, "ana, psql", "LOCK TABLE webhooks", 34.0)]},
-            Level.WARNING,
-            "open for 34 seconds, and may hold up Saves: ana, psql, process 77, “LOCK TABLE",
-        ),
-        (
-            {"processes": [*PROCESSES, process("web", seconds=16, is_alive=False, pid=9)]},
-            Level.WARNING,
-            "Web on host (process 9) has been silent for 16 seconds",
-        ),
-        ({"keys_error": "Other keys."}, Level.DANGER, "Other keys."),
-        (
-            {"redis": None, "redis_trouble": RedisTrouble(RedisFault.AWAY, "no such file")},
-            Level.WARNING,
-            "Redis does not answer, so deliveries start up to a second late: no such file.",
-        ),
-        (
-            {"redis": None, "redis_trouble": RedisTrouble(RedisFault.READ_ONLY, "a replica")},
-            Level.WARNING,
-            "Redis takes no changes, so deliveries start up to a second late: a replica.",
-        ),
-        (
-            {"redis": None, "redis_trouble": RedisTrouble(RedisFault.FULL, "OOM")},
-            Level.WARNING,
-            "Redis has used up its memory, so deliveries start up to a second late: OOM.",
-        ),
-        (
-            {"redis": None, "redis_trouble": RedisTrouble(RedisFault.REFUSED, "WRONGPASS")},
-            Level.WARNING,
-            "Redis refuses the portal: WRONGPASS.",
-        ),
-        (
-            {"redis": replace(REDIS, may_evict=True, memory_limit=10)},
-            Level.WARNING,
-            "throw jobs away",
-        ),
-        (
-            {"redis": replace(REDIS, failed={"deliveries": 1})},
-            Level.WARNING,
-            "1 job of the workers",
-        ),
-        ({"processes": PROCESSES[1:]}, Level.DANGER, "No process is sending"),
-        ({"processes": [*PROCESSES[:1], *PROCESSES[2:]]}, Level.WARNING, "the background work"),
-        (
-            {"processes": [*PROCESSES[:2], PROCESSES[3]]},
-            Level.WARNING,
-            "The scheduler is not responding",
-        ),
-        ({"processes": PROCESSES[:3]}, Level.DANGER, "No process checks for due deliveries"),
-        (
-            {"processes": [*PROCESSES[:3], process("maintenance", seconds=400)]},
-            Level.DANGER,
-            "The last time was 6 minutes ago",
-        ),
-        (
-            {"backlog": Backlog(3, 0, NOW - timedelta(minutes=10))},
-            Level.WARNING,
-            "the oldest for 10 minutes",
-        ),
-        (
-            {"processes": [*PROCESSES, process("mail failed", seconds=100)]},
-            Level.WARNING,
-            "Notices cannot be sent by e-mail",
-        ),
-        (
-            {"stuck_erasures": ["Erased person 17"]},
-            Level.WARNING,
-            "An erasure has not finished: Erased person 17",
-        ),
-        ({"disks": [Disk("/srv", 900 * 1024**2, 2**40)]}, Level.WARNING, "has 900 MB left"),
-        ({"disks": [Disk("/srv", 90 * 1024**2, 2**40)]}, Level.DANGER, "has 90 MB left"),
-    ],
-)
-def test_each_fault_is_one_finding(
-    settings: Settings, changes: dict[str, Any], level: Level, words: str
+MB: Any = 1024**2
+GONE: Any = {"database": None, "processes": ()}
+WEB = process("web")
+
+
+def without(*kinds: str) -> dict[str, Any]:
+    """All is well, but for these processes."""
+    return {"processes": [each for each in PROCESSES if each.kind not in kinds]}
+
+
+def beside(*more: ProcessStatus) -> dict[str, Any]:
+    return {"processes": [*PROCESSES, *more]}
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "database gone": GONE | {"backlog": None},
+    "database gone, why": GONE | {"backlog": None, "database_error": "the road is gone"},
+    "behind": {"database": replace(DATABASE, revision="0101")},
+    "before the first release": {"database": replace(DATABASE, revision="0040")},
+    "empty": {"database": replace(DATABASE, revision=None)},
+    "newer": {"database": replace(DATABASE, revision="0199", is_newer=True)},
+    "own clock": {"database": replace(DATABASE, skew=-90.0), "here": "m1"},
+    "clock of another": beside(replace(WEB, host="m2", skew=31.0)),
+    "full": {"trouble": Trouble(Kind.FULL, "No space left on device")},
+    "full and gone": GONE | {"trouble": Trouble(Kind.FULL, "No space left")},
+    "read-only there": beside(replace(WEB, trouble=Trouble(Kind.READ_ONLY, "so it is"))),
+    "blocked": {"blockers": [Blocker(77, "ana, psql", "LOCK TABLE webhooks", 34.0)]},
+    "silent": beside(process("web", seconds=16, is_alive=False, pid=9)),
+    "other keys": {"keys_error": "Other keys."},
+    **{
+        f"redis {fault}": {"redis": None, "redis_trouble": RedisTrouble(fault, "so it says")}
+        for fault in RedisFault
+    },
+    "redis may evict": {"redis": replace(REDIS, may_evict=True, memory_limit=10)},
+    "jobs failed": {"redis": replace(REDIS, failed={"deliveries": 1})},
+    "no sender": without("worker deliveries"),
+    "no background": without("worker background"),
+    "no scheduler": without("scheduler"),
+    "no maintenance": without("maintenance"),
+    "maintenance late": {"processes": [*PROCESSES[:3], process("maintenance", seconds=400)]},
+    "late": {"backlog": Backlog(3, 0, NOW - timedelta(minutes=10))},
+    "mail": beside(process("mail failed", seconds=100)),
+    "erasure": {"stuck_erasures": ["Erased person 17"]},
+    "disk short": {"disks": [Disk("/srv", 900 * MB, 2**40)]},
+    "disk full": {"disks": [Disk("/srv", 90 * MB, 2**40)]},
+}
+
+
+def test_each_fault_is_one_finding_whose_words_are_written_down(
+    settings: Settings, golden: Golden
 ) -> None:
-    ((found, title),) = titles(settings, **changes)
-    assert found is level
-    assert words in title
+    said = {}
+    for name, changes in FAULTS.items():
+        (found,) = find(Facts(settings=settings, **{**WELL, **changes}), NOW)
+        said[name] = f"{found.level.upper()}, {found.key}. {found.title} {found.todo}"
+    golden.said(Path(__file__).parent / "golden" / "findings.txt", said)
 
 
 def test_a_worker_that_is_busy_sending_counts_as_one(settings: Settings) -> None:
@@ -248,30 +170,21 @@ def test_the_worst_comes_first(settings: Settings) -> None:
     assert [level for level, _ in found] == [Level.DANGER, Level.WARNING, Level.WARNING]
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
+def test_settings_that_open_a_door_are_told(settings: Settings) -> None:
+    for changes, words in (
         ({"redis_url": "redis://10.0.0.5:6379/0"}, "without a password"),
         ({"base_url": "http://portal.example.com"}, "People reach the portal by http://"),
         ({"local_trial": True, "base_url": "https://portal.example.com"}, "This is a local trial"),
-    ],
-)
-def test_settings_that_open_a_door_are_told(
-    settings: Settings, changes: dict[str, Any], words: str
-) -> None:
-    ((_, title),) = titles(replace(settings, **changes))
-    assert words in title
+    ):
+        ((_, title),) = titles(replace(settings, **changes))
+        assert words in title, changes
 
 
-@pytest.mark.parametrize(
-    ("count", "words"), [(1, "“1”."), (5, "“4”, “5”."), (7, "“5” and 2 more.")]
-)
-def test_five_webhooks_whose_keys_are_lost_are_named(
-    settings: Settings, count: int, words: str
-) -> None:
-    lost = [str(number) for number in range(1, count + 1)]
-    ((_, title),) = titles(settings, lost=lost)
-    assert title.endswith(words)
+def test_five_webhooks_whose_keys_are_lost_are_named(settings: Settings) -> None:
+    for count, words in ((1, "“1”."), (5, "“4”, “5”."), (7, "“5” and 2 more.")):
+        lost = [str(number) for number in range(1, count + 1)]
+        ((_, title),) = titles(settings, lost=lost)
+        assert title.endswith(words), count
 
 
 def test_doors_that_are_closed_are_not(settings: Settings) -> None:

@@ -144,24 +144,19 @@ def test_the_facts_name_what_runs_and_no_password(app: Flask, database_kind: str
     assert all(0 < disk.free <= disk.total for disk in facts.disks)
 
 
-@pytest.mark.parametrize(
-    ("url", "found"),
-    [
+def test_each_disk_that_is_written_to_is_told_once(app: Flask, tmp_path: Path) -> None:
+    for url, found in (
         ("sqlite:///{here}/portal.sqlite", ["{here}"]),
         ("sqlite:////proc/portal.sqlite", ["/proc", "{here}"]),  # a disk of its own
         ("sqlite:////proc/nowhere/portal.sqlite", ["{here}"]),
         ("sqlite://", ["{here}"]),
         ("postgresql+psycopg://portal@db//proc/portal", ["{here}"]),
-    ],
-)
-def test_each_disk_that_is_written_to_is_told_once(
-    app: Flask, tmp_path: Path, url: str, found: list[str]
-) -> None:
-    del app
-    database_url = url.replace("{here}", str(tmp_path.parent))
-    ours = replace(settings(), instance_dir=tmp_path, database_url=database_url)
-    paths = [each.path for each in health.read_disks(ours)]
-    assert paths == [each.replace("{here}", str(tmp_path)) for each in found]
+    ):
+        del app
+        database_url = url.replace("{here}", str(tmp_path.parent))
+        ours = replace(settings(), instance_dir=tmp_path, database_url=database_url)
+        paths = [each.path for each in health.read_disks(ours)]
+        assert paths == [each.replace("{here}", str(tmp_path)) for each in found], url
 
 
 def test_the_facts_say_why_a_redis_is_of_no_use(

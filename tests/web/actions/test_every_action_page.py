@@ -63,7 +63,7 @@ def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages) -> N
         slug, values = BY_ACTION[action].slug, typed(action)
         legal = [status for status in AssetStatus if why_not(action, status) is None]
         illegal = next(status for status in AssetStatus if status not in legal)
-        for status in (*legal, illegal):
+        for status in (legal[0], illegal):  # the rest of the table is the service's
             asset_id = asset_in(status)
             path = f"/assets/{asset_id}/{slug}"
             reason = why_not(action, status, holder=HOLDER, undo=UNDO)
