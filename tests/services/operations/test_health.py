@@ -152,7 +152,6 @@ def test_each_disk_that_is_written_to_is_told_once(app: Flask, tmp_path: Path) -
         ("sqlite://", ["{here}"]),
         ("postgresql+psycopg://portal@db//proc/portal", ["{here}"]),
     ):
-        del app
         database_url = url.replace("{here}", str(tmp_path.parent))
         ours = replace(settings(), instance_dir=tmp_path, database_url=database_url)
         paths = [each.path for each in health.read_disks(ours)]
