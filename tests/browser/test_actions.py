@@ -29,7 +29,7 @@ def sign_in(page: Page, portal: str) -> None:
     person = make_user("admin", name="Ana Gruber")
     watch(page, portal)
     page.goto(f"{portal}/sign-in")
-    page.get_by_label("E-mail address").fill(person.email)
+    page.get_by_label("Email address").fill(person.email)
     page.get_by_label("Password", exact=True).fill(person.password)
     press(page, "Sign in")
 
@@ -62,7 +62,7 @@ def add_maria(page: Page, portal: str) -> None:
     page.goto(f"{portal}/staff")
     page.get_by_role("link", name="Add a person").first.click()
     page.get_by_label("Name", exact=True).fill("Maria Lopez")
-    page.get_by_label("E-mail address").fill("maria@example.com")
+    page.get_by_label("Email address").fill("maria@example.com")
     press(page, "Save person")
     says(page, "Has nothing now.")
 

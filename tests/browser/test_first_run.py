@@ -66,9 +66,7 @@ def test_the_link_makes_the_first_administrator_and_dies(
     user_steps.set_up(desk, portal)
     expect(desk.get_by_role("heading", name="First steps")).to_be_visible()
     plain_page.goto(portal.link)
-    expect(plain_page.get_by_role("heading", level=1)).to_have_text(
-        "This link does not work any more"
-    )
+    expect(plain_page.get_by_role("heading", level=1)).to_have_text("This link no longer works")
 
 
 def test_a_webhook_is_made_with_a_key_of_our_own(

@@ -114,7 +114,7 @@ def test_a_form_with_mistakes_can_be_used_by_everyone(page: Page, app: Flask, po
     with writing() as current:
         current.execute(update(UserSession).values(confirmed_at=utcnow() - timedelta(minutes=16)))
     open_whole(page, f"{portal}/settings/people/invite")
-    expect(page.locator("h1")).to_have_text("Confirm it is you")
+    expect(page.locator("h1")).to_have_text("Confirm your password")
     mistake(page, "confirmation")
 
 

@@ -1,4 +1,4 @@
-"""E-mail addresses: what may be one. Only mail can tell whether it is real."""
+"""Email addresses: what may be one. Only mail can tell whether it is real."""
 
 from portal.lib.typed_values import is_email
 

@@ -138,7 +138,7 @@ def _change(actor: Actor, public_id: UUID, action: str, change: Callable[[User],
             return
         _keep_an_admin(user, admins)
         if user.id == actor.user_id:
-            raise Refusal("You cannot change your own access. Ask another administrator to do it.")
+            raise Refusal("You can’t change your own access. Ask another administrator.")
         user.version += 1
         sessions.end_all(current, user)
         audit.record_person(current, actor, action, user, **changes)
@@ -162,7 +162,7 @@ def _keep_an_admin(user: User, admins: set[int]) -> None:
     if not still and admins == {user.id}:
         raise Refusal(
             f"{user.name} is the only administrator who can sign in. "
-            "Make somebody else an administrator first."
+            "Make someone else an administrator first."
         )
 
 
@@ -286,7 +286,7 @@ def own_details(actor: Actor) -> Details:
     """Return the person's name and time zone."""
     user = session().get(User, actor.user_id)
     if user is None:
-        raise NotAllowed("This account does not exist any more.")
+        raise NotAllowed("This account no longer exists.")
     return Details(user.name, user.time_zone)
 
 

@@ -41,7 +41,7 @@ class DeadLink(Refusal):
     status = 410
 
     def __init__(self) -> None:
-        super().__init__("This link does not work any more.")
+        super().__init__("This link no longer works.")
 
 
 def digest(token: str) -> str:

@@ -39,7 +39,7 @@ def offer(actor: Actor, public_id: UUID) -> None:
         require(current, actor, "people.manage")
         user = accounts.find(current, public_id)
         if user.id == actor.user_id:
-            raise Refusal("This is you. Change your password on the page of your own account.")
+            raise Refusal("This is you. Change your password in your account.")
         _offer(current, actor, user)
 
 
@@ -94,7 +94,7 @@ def use(
 
 def _offer(current: Session, actor: Actor, user: User) -> Link:
     if not user.is_active:
-        raise Refusal(f"{user.name} may not sign in. Enable them first.")
+        raise Refusal(f"{user.name} can’t sign in. Enable them first.")
     current.execute(delete(Link).where(Link.id.in_(_unused(user).with_only_columns(Link.id))))
     link = Link(public_id=new_id(), kind=LinkKind.RESET, email=user.email, role=user.role)
     one_time_links.start(link, actor.user_id, database_time(current), LASTS)

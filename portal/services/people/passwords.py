@@ -36,14 +36,14 @@ COMMON: Final = frozenset(GUESSED_FIRST.split())
 def check(password: str, email: str) -> None:
     """Refuse a password that is too short, too long or soon guessed. Nothing else is asked."""
     if len(password) < SHORTEST:
-        raise _refusal(f"Use at least {SHORTEST} characters. Three or four words do well.")
+        raise _refusal(f"Use at least {SHORTEST} characters. Three or four random words work.")
     if _is_too_long(password):
         raise _refusal("Use a shorter password: 1,000 characters are enough.")
     plain = password.casefold().strip()
     if plain in COMMON or len(set(plain)) < 3:
         raise _refusal("This password is one of the first that others would try. Choose another.")
     if plain in {email.casefold(), email.casefold().partition("@")[0]}:
-        raise _refusal("Choose a password that is not your e-mail address.")
+        raise _refusal("Choose a password other than your email address.")
 
 
 def hashed(password: str) -> str:

@@ -26,9 +26,7 @@ class WrongPassword(Refusal):
     status = 400
 
     def __init__(self) -> None:
-        super().__init__(
-            "The e-mail address or the password is not right. Check both, then try again."
-        )
+        super().__init__("Wrong email address or password. Check both, then try again.")
 
 
 @dataclass(frozen=True, slots=True)

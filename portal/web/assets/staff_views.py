@@ -35,7 +35,7 @@ class StaffForm(PortalForm):
     version = VersionField()
     name = _line("name", "Name")
     email = EmailField(
-        "E-mail address",
+        "Email address",
         description="Other systems know people by it. Nobody gets mail from here",
         render_kw={"maxlength": LENGTHS["email"], "autocomplete": "off", "spellcheck": "false"},
     )

@@ -45,7 +45,7 @@ class NewPerson(Form):
     """Somebody who is not on the staff list yet."""
 
     name = StringField("Name", **_limited(LENGTHS["name"]))
-    email = EmailField("E-mail address", **_limited(LENGTHS["email"]))
+    email = EmailField("Email address", **_limited(LENGTHS["email"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

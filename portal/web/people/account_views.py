@@ -49,7 +49,7 @@ def save() -> Answer:
     except Refusal as refusal:
         form.refuse(refusal)
         return _page(form, PasswordForm(formdata=None), form), refusal.status
-    say_whether_changed(changed, "Your account is saved.")
+    say_whether_changed(changed, "Account saved.")
     return redirect(url_for("account.index"))
 
 
@@ -69,7 +69,7 @@ def change_password() -> Answer:
         form.refuse(refusal)
         return _page(_details_form(saved=True), form, form), refusal.status
     access.begin(admission)
-    flash("Your password is changed. You are signed out everywhere else.", "success")
+    flash("Password changed. You’re signed out everywhere else.", "success")
     return redirect(url_for("account.index"))
 
 
@@ -78,7 +78,7 @@ def change_password() -> Answer:
 def end_session(session_id: UUID) -> Answer:
     """Sign out one browser of one's own."""
     open_sessions.end(actor(), session_id)
-    flash("That browser is signed out.", "success")
+    flash("Browser signed out.", "success")
     return redirect(url_for("account.index"))
 
 
@@ -88,8 +88,7 @@ def end_other_sessions() -> Answer:
     """Sign out everywhere but here."""
     user, ended = accounts.sign_out_elsewhere(actor(), current_user.session_id)
     access.remember_device(user)
-    verb = "is" if ended == 1 else "are"
-    flash(f"{plural(ended, 'other browser')} {verb} signed out.", "success")
+    flash(f"Signed out {plural(ended, 'other browser')}.", "success")
     return redirect(url_for("account.index"))
 
 

@@ -140,12 +140,12 @@ class EraseForm(PortalForm):
     sought = SelectMultipleField(
         "Replace in texts",
         validate_choice=False,
-        description="Clear what also means something or somebody else. A name of one word, or "
-        "that somebody else has, is off at first",
+        description="Clear any that also mean something or someone else. A name of one word, or "
+        "that someone else has, is off at first",
     )
     typed = StringField(
-        "Their e-mail address",
-        validators=[DataRequired("Type the e-mail address as it stands above")],
+        "Email address",
+        validators=[DataRequired("Type the email address shown above")],
         render_kw={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"},
     )
 

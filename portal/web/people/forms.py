@@ -22,8 +22,8 @@ from portal.web.forms.base import PortalForm
 from portal.web.forms.versions import VersionField
 
 ROLE_HINTS: Final = {
-    "admin": "Everything: connects systems, invites people.",
-    "manager": "Keeps the register, and acknowledges alerts. Reads webhooks and deliveries.",
+    "admin": "Full access, including webhooks, users, and settings.",
+    "manager": "Can edit assets, acknowledge alerts, and view webhooks and deliveries.",
     "support": "Reads everything but settings, and finds out why something did not arrive: tests "
     "webhooks, retries and stops deliveries, dismisses problems. Changes nothing else.",
 }
@@ -34,7 +34,7 @@ EMAIL_LENGTH: Final = {"email": LONGEST}
 def looks_like_email(_form: object, field: Any) -> None:
     """Ask for an address where the text cannot be one."""
     if len(field.data) > LONGEST or not is_email(tidy_email(field.data)):
-        raise ValidationError("Enter an e-mail address, such as ana@example.com")
+        raise ValidationError("Enter an email address, such as ana@example.com")
 
 
 def _name() -> StringField:
@@ -44,8 +44,8 @@ def _name() -> StringField:
 
 def _email(autocomplete: str) -> EmailField:
     return EmailField(
-        "E-mail address",
-        validators=[DataRequired("Enter the e-mail address"), looks_like_email],
+        "Email address",
+        validators=[DataRequired("Enter the email address"), looks_like_email],
         render_kw={"autocomplete": autocomplete, "spellcheck": "false"},
     )
 
@@ -61,7 +61,7 @@ def _password(label: str, missing: str) -> PasswordField:
 def _new_password(label: str) -> PasswordField:
     return PasswordField(
         label,
-        description=f"At least {passwords.SHORTEST} characters. Three or four words do well.",
+        description=f"At least {passwords.SHORTEST} characters. Three or four random words work",
         validators=[InputRequired("Enter a password"), _will_do],
         render_kw={"autocomplete": "new-password"},
     )
@@ -96,7 +96,7 @@ class ZonedForm(PortalForm):
 
     time_zone = SelectField(
         "Time zone",
-        description="All times are shown in it. In the list, type the first letters of a city",
+        description="Used for all times you see. Type a city name to find it in the list",
         validate_choice=False,
     )
 
@@ -162,7 +162,7 @@ class DetailsForm(PortalForm):
     name = _name()
     time_zone = SelectField(
         "Time zone",
-        description="All times are shown in it. In the list, type the first letters of a city",
+        description="Used for all times you see. Type a city name to find it in the list",
     )
 
 

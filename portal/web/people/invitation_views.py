@@ -63,7 +63,7 @@ def show(public_id: UUID) -> Answer:
 def copied(public_id: UUID) -> Answer:
     """Show the link no more: it was copied."""
     invitations.hide(actor(), public_id)
-    flash("The link is not shown any more. It works for 7 days.", "success")
+    flash("Link hidden. It works for 7 days.", "success")
     return redirect(url_for("people.index"))
 
 
@@ -72,7 +72,7 @@ def copied(public_id: UUID) -> Answer:
 def renew(public_id: UUID) -> Answer:
     """Make a new link; the one before is dead."""
     invitations.renew(actor(), public_id)
-    flash("Here is a new link. The one before does not work any more.", "success")
+    flash("New link created. The old one no longer works.", "success")
     return redirect(url_for("invitations.show", public_id=public_id))
 
 
@@ -81,7 +81,7 @@ def renew(public_id: UUID) -> Answer:
 def cancel(public_id: UUID) -> Answer:
     """Take the invitation back."""
     invitations.cancel(actor(), public_id)
-    flash("The invitation is cancelled. Its link does not work any more.", "success")
+    flash("Invitation canceled. Its link no longer works.", "success")
     return redirect(url_for("people.index"))
 
 

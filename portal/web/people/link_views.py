@@ -53,7 +53,7 @@ def set_up() -> Answer:
         values = _new_person(form, typed(form.email))
         return invitations.set_up(_token(), form.once_value, values, browser_words())
 
-    return _use_up(form, use, _setup_page, "Welcome, {}. The portal is yours.")
+    return _use_up(form, use, _setup_page, "Welcome, {}. The portal is ready.")
 
 
 @blueprint.get("/invitation")
@@ -101,7 +101,7 @@ def offer(public_id: UUID) -> Response:
 def copied(public_id: UUID) -> Response:
     """Show the link no more: it was copied."""
     password_resets.hide(actor(), public_id)
-    flash("The link is not shown any more. It works once, for 24 hours.", "success")
+    flash("Link hidden. It works once, for 24 hours.", "success")
     return redirect(url_for("people.show", public_id=public_id))
 
 
@@ -123,7 +123,7 @@ def save() -> Answer:
         password, network = typed(form.password), request.remote_addr
         return password_resets.use(_token(), form.once_value, password, network, browser_words())
 
-    saved = "Your new password is saved. Everywhere else you are signed out."
+    saved = "New password saved. You’re signed out everywhere else."
     return _use_up(form, use, _password_page, saved)
 
 
@@ -160,7 +160,7 @@ def _use_up(
         return redirect(url_for("home.index"))
     if current_user.is_authenticated:
         return redirect(url_for("home.index"))
-    flash("This link was used already. Sign in with the password chosen then.", "info")
+    flash("This link was already used. Sign in with the password chosen then.", "info")
     return redirect(url_for("auth.sign_in"))
 
 

@@ -42,10 +42,7 @@ Sent = ImmutableMultiDict[str, str]
 
 # What is in the page's own form and not in the one that waits.
 OUR_OWN: Final = frozenset({"csrf_token", "own_password", "kept"})
-TOO_LONG: Final = (
-    "This page was open for too long, and what you typed is not kept any more. "
-    "Go back, and enter it again."
-)
+TOO_LONG: Final = "This page has expired, and your entries are gone. Go back and enter them again."
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
@@ -80,7 +77,7 @@ def sign_in() -> Answer:
 def sign_out() -> Response:
     """End this session, and whatever copy of its cookie there may be."""
     access.end()
-    flash("You are signed out.", "success")
+    flash("You’re signed out.", "success")
     return redirect(url_for("auth.sign_in"))
 
 

@@ -53,7 +53,7 @@ def role(public_id: UUID) -> Answer:
     if form.form_errors:
         return _page(public_id, form), 409
     person = accounts.person(public_id)
-    flash(f"{person.name} is now: {ROLE_NAMES[Role(person.role)]}.", "success")
+    flash(f"{person.name} is now {ROLE_NAMES[Role(person.role)]}.", "success")
     return redirect(url_for("people.show", public_id=public_id))
 
 

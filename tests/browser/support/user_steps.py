@@ -14,7 +14,7 @@ def set_up(page: Page, portal: FreshPortal) -> None:
     """Become the first administrator through the link of the start."""
     page.goto(portal.link)
     page.get_by_label("Your name").fill(NAME)
-    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Email address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Set up the portal").click()
     expect(page.get_by_text(f"Welcome, {NAME}.")).to_be_visible()
@@ -23,7 +23,7 @@ def set_up(page: Page, portal: FreshPortal) -> None:
 def sign_in(page: Page, portal: FreshPortal) -> None:
     """Sign in as the administrator that `set_up` made."""
     page.goto(f"{portal.url}/sign-in")
-    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Email address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Asset register")

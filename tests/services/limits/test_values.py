@@ -174,7 +174,7 @@ def refusal(password: str) -> str:
 
 def test_a_password_has_12_characters_and_a_kilobyte_at_most_and_three_different_ones() -> None:
     assert refusal("abcabcabcabc") == refusal("abc" * 341 + "a") == ""
-    assert refusal("abcabcabcab") == "Use at least 12 characters. Three or four words do well."
+    assert refusal("abcabcabcab") == "Use at least 12 characters. Three or four random words work."
     assert refusal("ä" * 509 + "abcdefgh") == "Use a shorter password: 1,000 characters are enough."
     assert refusal("ä" * 508 + "abcdefgh") == ""
     assert refusal("ab" * 6).startswith("This password is one of the first")

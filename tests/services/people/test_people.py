@@ -288,7 +288,7 @@ def test_of_two_set_up_links_used_at_once_one_wins(app: Flask) -> None:
         lambda: invitations.set_up(tokens[0], uuid4(), ana),
         lambda: invitations.set_up(tokens[1], uuid4(), ben),
     )
-    assert sorted(refusals) == ["", "This link does not work any more."]
+    assert sorted(refusals) == ["", "This link no longer works."]
     assert admins() == len(accounts.listing()) == 1
 
 

@@ -1,4 +1,4 @@
-"""Confirm it is you: the password is asked again, leads back, and loses nothing that was typed."""
+"""The password is asked for again, leads back, and loses nothing that was typed."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from tests.web.people.test_auth import ELSEWHERE, cookie
 from tests.web.signed_in import signed_in
 
 INVITE = "/settings/people/invite"
-QUESTION = "Confirm it is you"
+QUESTION = "Confirm your password"
 
 
 def wait(**length: float) -> None:

@@ -143,7 +143,7 @@ def test_an_invitation_says_truly_and_wholly_what_a_role_may(app: Flask) -> None
             "deliveries.stop": "stops deliveries",
             "deliveries.dismiss": "dismisses problems",
         },
-        Role.MANAGER: {"assets.edit": "Keeps the register", "alerts.acknowledge": "alerts"},
+        Role.MANAGER: {"assets.edit": "edit assets", "alerts.acknowledge": "alerts"},
     }
     page = signed_in(app, make_user()).get("/settings/people/invite")
     for role, words in said.items():
