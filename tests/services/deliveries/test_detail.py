@@ -46,16 +46,14 @@ def ben(app: Flask) -> Actor:
     return make_user("support", name="Ben").actor
 
 
-@pytest.mark.parametrize(("kind", "tries"), [("scheduled", 3), ("manual", 2)])
-def test_what_is_being_sent_is_an_attempt_and_planned_only_if_nobody_asked(
-    kind: str, tries: int
-) -> None:
-    made = make_delivery(status="retrying", tries=2)
-    make_attempt(made)
-    lease(made, kind=kind)
-    found = find_delivery(made)
-    assert (found.tries, found.attempts_made, found.is_untried) == (tries, 2, False)
-    assert [each.is_being_sent for each in found.attempts] == [False, True]
+def test_what_is_being_sent_is_an_attempt_and_planned_only_if_nobody_asked() -> None:
+    for kind, tries in (("scheduled", 3), ("manual", 2)):
+        made = make_delivery(status="retrying", tries=2)
+        make_attempt(made)
+        lease(made, kind=kind)
+        found = find_delivery(made)
+        assert (found.tries, found.attempts_made, found.is_untried) == (tries, 2, False), kind
+        assert [each.is_being_sent for each in found.attempts] == [False, True], kind
 
 
 def test_a_first_attempt_is_one_that_nothing_counts_before() -> None:

@@ -43,11 +43,11 @@ def test_all_that_is_undelivered_counts_once_one_of_it_fails() -> None:
     assert {str(status) for status in found.counts} == {"queued", "retrying", "failed", "on_hold"}
 
 
-@pytest.mark.parametrize("status", ["delivered", "dismissed", "on_hold"])
-def test_what_is_over_or_on_hold_makes_nothing_fail(status: str) -> None:
-    hook = make_webhook()
-    failed(hook, status=status)
-    assert backlogs.find() == []
+def test_what_is_over_or_on_hold_makes_nothing_fail() -> None:
+    for status in ("delivered", "dismissed", "on_hold"):
+        hook = make_webhook()
+        failed(hook, status=status)
+        assert backlogs.find() == [], status
 
 
 def test_the_cause_is_the_most_common_and_the_others_are_told_by_number() -> None:

@@ -82,10 +82,10 @@ def test_where_it_was_is_told_in_the_audit_trail_once_it_leads_elsewhere(
     assert changes["url"] == {"from": before, "to": "https://erp.example.com/hook?key=••••"}
 
 
-@pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
-def test_only_an_administrator_makes_one(role: Role) -> None:
-    with pytest.raises(NotAllowed):
-        inbox.open_inbox(make_user(role).actor)
+def test_only_an_administrator_makes_one() -> None:
+    for role in (Role.MANAGER, Role.SUPPORT):
+        with pytest.raises(NotAllowed):
+            inbox.open_inbox(make_user(role).actor)
 
 
 def test_its_address_cannot_be_guessed_and_is_shown_nowhere(opened: UUID) -> None:
@@ -147,20 +147,24 @@ def test_it_says_whether_both_signatures_are_good(opened: UUID) -> None:
     assert (unsigned.legacy, unsigned.standard) == ("missing", "missing")
 
 
-@pytest.mark.parametrize(("sent_at", "standard"), [(10**11 - 1, "good"), (10**11, "wrong")])
-def test_a_time_of_sending_has_eleven_figures_at_most(sent_at: int, standard: str) -> None:
-    headers = [
-        ("Webhook-Signature", standard_signature(BODY, OTHER, message_id="m", sent_at=sent_at)),
-        ("Webhook-Id", "m"),
-        ("Webhook-Timestamp", str(sent_at)),
-    ]
-    assert inbox.judge_standard(headers, BODY, ["not this one", OTHER]) == standard
+def test_a_time_of_sending_has_eleven_figures_at_most() -> None:
+    for sent_at, standard in ((10**11 - 1, "good"), (10**11, "wrong")):
+        headers = [
+            ("Webhook-Signature", standard_signature(BODY, OTHER, message_id="m", sent_at=sent_at)),
+            ("Webhook-Id", "m"),
+            ("Webhook-Timestamp", str(sent_at)),
+        ]
+        assert inbox.judge_standard(headers, BODY, ["not this one", OTHER]) == standard, sent_at
 
 
-@pytest.mark.parametrize("sent", ["", "soon", "-1", "9" * 40, "١٢"])
-def test_a_time_of_sending_that_is_none_is_a_wrong_signature(opened: UUID, sent: str) -> None:
-    headers = [("webhook-signature", "v1,AAAA"), ("webhook-id", "m"), ("webhook-timestamp", sent)]
-    assert receive(opened, headers).standard == "wrong"
+def test_a_time_of_sending_that_is_none_is_a_wrong_signature(opened: UUID) -> None:
+    for sent in ("", "soon", "-1", "9" * 40, "١٢"):
+        headers = [
+            ("webhook-signature", "v1,AAAA"),
+            ("webhook-id", "m"),
+            ("webhook-timestamp", sent),
+        ]
+        assert receive(opened, headers).standard == "wrong", sent
 
 
 def test_values_of_custom_headers_are_not_kept(opened: UUID) -> None:

@@ -1,7 +1,8 @@
 """What a bulk retry is for, how far it got and why it does not go on, in words."""
 
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,43 +16,44 @@ from portal.services.deliveries.statuses import FailedBetween, LogFilter, Status
 from portal.web.deliveries import bulk_retry_wording
 from portal.web.deliveries.bulk_retry_wording import Names, filter_words, heading, line_of
 from tests.support.factories import make_webhook
+from tests.support.golden.expected_file import Golden
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
 EARLY, LATE = datetime(2024, 1, 5, 8, tzinfo=UTC), datetime(2024, 1, 6, 9, 30, tzinfo=UTC)
-FROM, TO = "5 Jan 2024, 09:00", "6 Jan 2024, 10:30"
+GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ({"status": StatusFilter.ON_HOLD}, "all with status Held"),
-        ({"status": StatusFilter.ATTENTION}, "all with status Needs attention"),
-        ({"status": StatusFilter.ATTENTION, "untried": True}, "no attempt yet"),
-        ({"status": StatusFilter.ATTENTION, "codes": (500, 500)}, "code 500"),
-        (
-            {"status": StatusFilter.FAILED, "reasons": (Reason.DNS,)},
-            "all with status Failed, Server not found",
-        ),
-        ({"reasons": (Reason.SERVER,), "codes": (500, 509)}, "Server error (50x)"),
-        ({"reasons": alike(Reason.RESET)}, "Connection closed early"),
-        ({"reasons": tuple(reasons_in(ReasonGroup.CONNECT))}, "Couldn’t connect"),
-        ({"reasons": (Reason.DNS, Reason.REFUSED)}, "Server not found or Connection refused"),
-        ({"codes": (500, 599)}, "code 5xx"),
-        ({"event": EventName.CREATED}, "Asset created"),
-        ({"asset_id": 7}, "one asset"),
-        ({"search": "AST-1"}, "“AST-1”"),
-        ({"delivery": UUID(int=1)}, "one delivery"),
-        ({"answer": "out of stock"}, "answered “out of stock”"),
-        ({"since": EARLY}, f"since {FROM}"),
-        ({"until": LATE}, f"until {TO}"),
-        ({"failed": FailedBetween(EARLY, LATE)}, f"an attempt failed since {FROM} until {TO}"),
-        ({"failed": FailedBetween(EARLY, None)}, f"an attempt failed since {FROM}"),
-        ({"webhook": UUID(int=1)}, "a webhook that is no longer kept"),
-        ({}, "all deliveries"),
-    ],
+ASKED: Final[tuple[dict[str, Any], ...]] = (
+    {"status": StatusFilter.ON_HOLD},
+    {"status": StatusFilter.ATTENTION},
+    {"status": StatusFilter.ATTENTION, "untried": True},
+    {"status": StatusFilter.ATTENTION, "codes": (500, 500)},
+    {"status": StatusFilter.FAILED, "reasons": (Reason.DNS,)},
+    {"reasons": (Reason.SERVER,), "codes": (500, 509)},
+    {"reasons": alike(Reason.RESET)},
+    {"reasons": tuple(reasons_in(ReasonGroup.CONNECT))},
+    {"reasons": (Reason.DNS, Reason.REFUSED)},
+    {"codes": (500, 599)},
+    {"event": EventName.CREATED},
+    {"asset_id": 7},
+    {"search": "AST-1"},
+    {"delivery": UUID(int=1)},
+    {"answer": "out of stock"},
+    {"since": EARLY},
+    {"until": LATE},
+    {"failed": FailedBetween(EARLY, LATE)},
+    {"failed": FailedBetween(EARLY, None)},
+    {"webhook": UUID(int=1)},
+    {},
 )
-def test_each_part_of_a_filter_has_its_words(asked: dict[str, Any], said: str) -> None:
-    assert filter_words(LogFilter(**asked), Names()) == said
+
+
+def test_the_words_of_each_part_of_a_filter_are_written_down(golden: Golden) -> None:
+    said = {}
+    for number, asked in enumerate(ASKED, 1):
+        case = f"{number} {' '.join(asked)}"
+        said[case] = filter_words(LogFilter(**asked), Names())
+    golden.said(GOLDEN / "filters.txt", said)
 
 
 def test_only_what_goes_to_one_webhook_is_retried_to_it() -> None:
@@ -88,46 +90,26 @@ def task(state: TaskState, done: int, total: int, **more: Any) -> Task:
 
 
 SOME = {"delivered": 2, "failed": 1}
-LINES = [
-    (task(TaskState.RUNNING, 0, 2, cursor={}), "2 found so far", ""),
-    (task(TaskState.RUNNING, 3, 4, counts=SOME), "3 of 4", "2 delivered, 1 failed"),
-    (task(TaskState.RUNNING, 0, 4), "0 of 4", ""),
-    (task(TaskState.DONE, 1, 1, counts={"failed": 1}), "1 of 1", "0 delivered, 1 failed"),
-    (task(TaskState.DONE, 1, 1, counts={"skipped": 1}), "1 of 1", "0 delivered, 1 skipped"),
-    (task(TaskState.PAUSED, 10, 12, counts={"failed": 10}), "10 of 12", "10 failed in a row"),
-    (task(TaskState.STOPPED, 3, 4, counts=SOME), "3 of 4", "1 was not sent"),
-    (task(TaskState.FAILED, 1, 4, counts={"delivered": 1}), "1 of 4", "3 were not sent"),
-    (task(TaskState.STOPPED, 3, 3, counts=SOME), "3 of 3", "2 delivered, 1 failed"),
-]
+BATCHES: Final[dict[str, Task]] = {
+    "collecting": task(TaskState.RUNNING, 0, 2, cursor={}),
+    "at work": task(TaskState.RUNNING, 3, 4, counts=SOME),
+    "begun": task(TaskState.RUNNING, 0, 4),
+    "one done": task(TaskState.DONE, 1, 1),
+    "all failed": task(TaskState.DONE, 1, 1, counts={"failed": 1}),
+    "all skipped": task(TaskState.DONE, 1, 1, counts={"skipped": 1}),
+    "nothing left": task(TaskState.DONE, 0, 0),
+    "paused": task(TaskState.PAUSED, 10, 12, counts={"failed": 10}),
+    "stopped": task(TaskState.STOPPED, 3, 4, counts=SOME, stopped_by="Ana"),
+    "stopped at its end": task(TaskState.STOPPED, 3, 3, counts=SOME, stopped_by="Ana"),
+    "stopping": task(TaskState.RUNNING, 1, 2, stopped_by="Ana", cursor={"stopping": True}),
+    "ended by an error": task(TaskState.FAILED, 1, 4, counts={"delivered": 1}),
+}
 
 
-@pytest.mark.parametrize(("batch", "progress", "note"), LINES)
-def test_a_line_says_how_far_it_got_and_why_it_does_not_go_on(
-    batch: Task, progress: str, note: str
-) -> None:
-    line = line_of(batch, Names(), is_taken_up=False)
-    assert (line.progress, line.note) == (progress, note)
-    is_partly = batch.state == TaskState.DONE and "failed" in batch.counts
-    assert (line.tag.tone == "warning") is (is_partly or batch.state == TaskState.PAUSED)
-
-
-@pytest.mark.parametrize(
-    ("batch", "sentence"),
-    [
-        (task(TaskState.RUNNING, 0, 2, cursor={}), "Looking for what is to be sent: 2 so far."),
-        (task(TaskState.RUNNING, 1, 2), "1 of 2 finished."),
-        (task(TaskState.DONE, 1, 1), "Finished: 1 delivery."),
-        (task(TaskState.DONE, 0, 0), "There was nothing left to retry."),
-        (
-            task(TaskState.STOPPED, 1, 2, stopped_by="Ana"),
-            "Ana stopped this after 1 of 2. What was not sent is as before.",
-        ),
-        (
-            task(TaskState.RUNNING, 1, 2, stopped_by="Ana", cursor={"stopping": True}),
-            "Ana stopped this after 1 of 2. What is being sent now is waited for; the rest is as "
-            "before.",
-        ),
-    ],
-)
-def test_its_page_says_in_a_sentence_how_it_stands(batch: Task, sentence: str) -> None:
-    assert bulk_retry_wording._sentence(batch) == sentence
+def test_how_far_each_got_and_why_it_does_not_go_on_is_written_down(golden: Golden) -> None:
+    said = {}
+    for name, batch in BATCHES.items():
+        line = line_of(batch, Names(), is_taken_up=False)
+        told = f"{line.progress} | {line.note} | {bulk_retry_wording._sentence(batch)}"
+        said[name] = f"{line.tag.word} ({line.tag.tone}) | {told}"
+    golden.said(GOLDEN / "bulk_retries.txt", said)

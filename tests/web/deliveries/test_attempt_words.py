@@ -1,7 +1,8 @@
 """Where a delivery's time went, what each attempt is called, and what the caller is told of it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
@@ -18,6 +19,7 @@ from portal.web.deliveries.steps import phases_in_words, steps_of
 from portal.web.deliveries.wording import advice_while_off, for_the_caller, repeat_warning
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
+from tests.support.golden.expected_file import Golden
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
 MINUTE = timedelta(minutes=1)
@@ -39,18 +41,13 @@ def labels(made: UUID) -> list[tuple[str, str]]:
     return [(label, length) for label, length in times_of(find_delivery(made))]
 
 
-@pytest.mark.parametrize(
-    ("status", "told"),
-    [
+def test_before_any_attempt_its_time_went_to_waiting_here() -> None:
+    for status, told in (
         ("queued", [("Waiting here, so far", "20 minutes")]),
         ("dismissed", []),
         ("on_hold", []),
-    ],
-)
-def test_before_any_attempt_its_time_went_to_waiting_here(
-    status: str, told: list[tuple[str, str]]
-) -> None:
-    assert labels(make_delivery(status=status, created_at=start())) == told
+    ):
+        assert labels(make_delivery(status=status, created_at=start())) == told, status
 
 
 def test_what_is_paused_untried_waits_here_as_well() -> None:
@@ -59,17 +56,13 @@ def test_what_is_paused_untried_waits_here_as_well() -> None:
     assert labels(made) == [("Waiting here, so far", "20 minutes")]
 
 
-@pytest.mark.parametrize(
-    ("status", "retry"), [("retrying", "18 minutes"), ("failed", ""), ("queued", "")]
-)
-def test_since_its_last_attempt_it_waits_for_the_retry_while_there_is_one(
-    status: str, retry: str
-) -> None:
-    made = make_delivery(status=status, created_at=start(), due_at=utcnow() + MINUTE)
-    attempt(made, 2, phases={"total": 3000})
-    told = dict(labels(made))
-    assert told.pop("Waiting for the retry", "") == retry
-    assert told == {"Waiting here": "2 minutes", "At their server": "3 seconds"}
+def test_since_its_last_attempt_it_waits_for_the_retry_while_there_is_one() -> None:
+    for status, retry in (("retrying", "18 minutes"), ("failed", ""), ("queued", "")):
+        made = make_delivery(status=status, created_at=start(), due_at=utcnow() + MINUTE)
+        attempt(made, 2, phases={"total": 3000})
+        told = dict(labels(made))
+        assert told.pop("Waiting for the retry", "") == retry, status
+        assert told == {"Waiting here": "2 minutes", "At their server": "3 seconds"}, status
 
 
 def test_where_early_attempts_are_left_out_no_sums_are_told(
@@ -86,36 +79,25 @@ def test_where_early_attempts_are_left_out_no_sums_are_told(
     assert page_of(find_delivery(made)).earlier_attempts == 1
 
 
-@pytest.mark.parametrize(
-    ("attempts", "told"),
-    [
-        ([{"reason": "read_timeout"}], ""),
-        (
-            [{"reason": "refused"}, {"reason": "read_timeout"}, {"reason": "reset"}],
-            "It may have arrived more than once: after attempt 2 nobody knows "
-            "(timeout: no response).",
-        ),
-        ([{"reason": "refused"}, {"outcome": "delivered"}], ""),
-        (
-            [{"reason": "reset"}, {"outcome": "delivered"}],
-            "It may have arrived more than once: after attempt 1 nobody knows "
-            "(connection closed early).",
-        ),
-        ([{"outcome": "delivered"}] * 3, "It has arrived 3 times."),
-        (
-            [{"reason": "refused"}, {"reason": "server", "phases": {"again": 1}}],
-            "It may have arrived more than once: attempt 2 went out twice.",
-        ),
-        ([{"reason": "server", "phases": {"total": 1}}], ""),
-    ],
-)
-def test_the_receiver_may_have_it_twice_after_what_nobody_knows_the_end_of(
-    attempts: list[dict[str, Any]], told: str
-) -> None:
-    made = make_delivery(status="failed")
-    for each in attempts:
-        make_attempt(made, **each)
-    assert repeat_warning(find_delivery(made)) == told
+ATTEMPTS: Final[dict[str, list[dict[str, Any]]]] = {
+    "one without an answer": [{"reason": "read_timeout"}],
+    "two without": [{"reason": "refused"}, {"reason": "read_timeout"}, {"reason": "reset"}],
+    "refused, then arrived": [{"reason": "refused"}, {"outcome": "delivered"}],
+    "reset, then arrived": [{"reason": "reset"}, {"outcome": "delivered"}],
+    "arrived three times": [{"outcome": "delivered"}] * 3,
+    "went out twice": [{"reason": "refused"}, {"reason": "server", "phases": {"again": 1}}],
+    "answered": [{"reason": "server", "phases": {"total": 1}}],
+}
+
+
+def test_that_the_receiver_may_have_it_twice_is_written_down(golden: Golden) -> None:
+    said = {}
+    for name, attempts in ATTEMPTS.items():
+        made = make_delivery(status="failed")
+        for each in attempts:
+            make_attempt(made, **each)
+        said[name] = repeat_warning(find_delivery(made))
+    golden.said(Path(__file__).parent / "golden" / "repeats.txt", said)
 
 
 def test_what_is_being_sent_is_no_attempt_of_which_nobody_knows_the_end() -> None:

@@ -91,37 +91,6 @@ def test_the_time_is_split_into_here_there_and_waiting(support: Pages) -> None:
         assert words in page.main
 
 
-@pytest.mark.parametrize(
-    ("earlier", "words"),
-    [
-        ({"outcome": "delivered", "code": 200}, "It has arrived 2 times."),
-        ({"reason": "read_timeout"}, "after attempt 1 nobody knows (timeout: no response)"),
-        ({"outcome": "interrupted"}, "after attempt 1 nobody knows (interrupted)"),
-    ],
-)
-def test_what_may_have_arrived_twice_says_so(
-    support: Pages, earlier: dict[str, object], words: str
-) -> None:
-    made = make_delivery(status="delivered", tries=2)
-    make_attempt(made, **earlier)
-    make_attempt(made, outcome="delivered", code=200)
-    assert words in support.get(f"/deliveries/{made}").main
-
-
-def test_one_attempt_that_went_out_twice_says_so(support: Pages) -> None:
-    made = make_delivery(status="delivered", tries=1)
-    make_attempt(made, outcome="delivered", code=200, phases={"again": 3.0, "total": 9.0})
-    assert "attempt 1 went out twice" in support.get(f"/deliveries/{made}").main
-
-
-def test_a_refused_message_that_went_again_is_no_repeat(support: Pages) -> None:
-    made = make_delivery(status="delivered", tries=2)
-    make_attempt(made, reason="refused")
-    make_attempt(made, reason="server", code=500)
-    make_attempt(made, outcome="delivered", code=200)
-    assert "drops repeats" not in support.get(f"/deliveries/{made}").main
-
-
 def test_no_signature_is_shown_anywhere(support: Pages) -> None:
     made = refused()
     page = support.get(f"/deliveries/{made}")
@@ -193,24 +162,6 @@ def test_what_a_receiver_answered_gives_no_orders_to_whoever_opens_or_copies_it(
     (copied,) = (n for n in page.root.walk() if n.get("id") == "answer-text")
     assert "two [8mhidden gnp.exe" in copied.text
     assert not set(copied.text) & set("\x1b\x07\x08\x7f\u202e\u2066")
-
-
-@pytest.mark.parametrize("role", ["admin", "manager", "support"])
-def test_it_says_which_part_of_a_signature_differs(app: Flask, role: str) -> None:
-    pages, made = visit(app, role), refused()
-    path = f"/deliveries/{made}/signature"
-    pages.get(f"/deliveries/{made}")
-    form = pages.page.form(path)
-    assert (
-        "This is exactly our X-Asset-Webhook-Signature." in pages.submit(form, signature=RIGHT).main
-    )
-    page = pages.submit(form, signature=legacy_signature(BODY, f"{SECRET}\n"))
-    assert "Our signature is right; at the receiver the secret key differs" in page.main
-    assert "a line break after the secret key" in page.main
-    theirs = legacy_signature(BODY, "another key")
-    page = pages.submit(form, signature=theirs, body=BODY.decode())
-    assert "most likely the receiver has another secret key" in page.main
-    assert not [word for word in (SECRET, RIGHT) if word in page.html]
 
 
 def test_a_signature_that_was_sent_is_known_after_the_key_was_replaced(support: Pages) -> None:

@@ -27,9 +27,8 @@ def explained(attempt: dict[str, Any], **columns: Any) -> tuple[str, str, str]:
     return found.title, found.what_happened, found.next_step
 
 
-@pytest.mark.parametrize(
-    ("attempt", "title", "happened"),
-    [
+def test_it_says_what_was_met() -> None:
+    for attempt, title, happened in (
         (
             {"reason": "connect_timeout", "phases": {"total": 2040.0}},
             "Timeout: no connection",
@@ -45,10 +44,8 @@ def explained(attempt: dict[str, Any], **columns: Any) -> tuple[str, str, str]:
             "Redirected (308)",
             "receiver.example.com redirected us to another URL (https://b.example.com/).",
         ),
-    ],
-)
-def test_it_says_what_was_met(attempt: dict[str, Any], title: str, happened: str) -> None:
-    assert explained(attempt)[:2] == (title, happened)
+    ):
+        assert explained(attempt)[:2] == (title, happened), attempt
 
 
 def test_the_owner_of_the_receiver_learns_when_and_an_administrator_of_which() -> None:

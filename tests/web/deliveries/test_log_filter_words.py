@@ -36,33 +36,33 @@ def chosen(app: Flask, query: str) -> LogFilter:
         return form.chosen()
 
 
-@pytest.mark.parametrize(
-    ("typed", "codes"),
-    [("404", (404, 404)), ("50x", (500, 509)), ("5XX", (500, 599)), ("1xx", (100, 199))],
-)
-def test_a_code_may_end_in_signs_that_stand_for_any_digit(
-    typed: str, codes: tuple[int, int]
-) -> None:
-    assert read_codes(typed) == codes
+def test_a_code_may_end_in_signs_that_stand_for_any_digit() -> None:
+    for typed, codes in (
+        ("404", (404, 404)),
+        ("50x", (500, 509)),
+        ("5XX", (500, 599)),
+        ("1xx", (100, 199)),
+    ):
+        assert read_codes(typed) == codes, typed
 
 
-@pytest.mark.parametrize("typed", ["600", "5x0", "x00", "50", "5000", "5\u0660\u0660", ""])
-def test_anything_else_is_no_code(typed: str) -> None:
-    with pytest.raises(ValueError, match="three digits"):
-        read_codes(typed)
+def test_anything_else_is_no_code() -> None:
+    for typed in ("600", "5x0", "x00", "50", "5000", "5\u0660\u0660", ""):
+        with pytest.raises(ValueError, match="three digits"):
+            read_codes(typed)
 
 
-@pytest.mark.parametrize("hours", [1, -1])
-def test_of_two_times_the_narrower_one_counts(app: Flask, hours: int) -> None:
-    with app.test_request_context():
-        begin, end = PERIODS["yesterday"][1]()
-    assert end is not None
-    since, until = (at + timedelta(hours=hours) for at in (begin, end))
-    typed = [f"{at.astimezone(VIENNA):%Y-%m-%d %H:%M}" for at in (since, until)]
-    wanted = chosen(app, f"time=yesterday&since={typed[0]}&until={typed[1]}")
-    assert (wanted.since, wanted.until) == (max(begin, since), min(end, until))
-    alone = chosen(app, f"since={typed[0]}")
-    assert (alone.since, alone.until) == (since, None)
+def test_of_two_times_the_narrower_one_counts(app: Flask) -> None:
+    for hours in (1, -1):
+        with app.test_request_context():
+            begin, end = PERIODS["yesterday"][1]()
+        assert end is not None, hours
+        since, until = (at + timedelta(hours=hours) for at in (begin, end))
+        typed = [f"{at.astimezone(VIENNA):%Y-%m-%d %H:%M}" for at in (since, until)]
+        wanted = chosen(app, f"time=yesterday&since={typed[0]}&until={typed[1]}")
+        assert (wanted.since, wanted.until) == (max(begin, since), min(end, until)), hours
+        alone = chosen(app, f"since={typed[0]}")
+        assert (alone.since, alone.until) == (since, None), hours
 
 
 def test_the_second_time_comes_after_the_first(app: Flask) -> None:
@@ -71,9 +71,8 @@ def test_the_second_time_comes_after_the_first(app: Flask) -> None:
             assert form.validate() is is_good
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
+def test_each_field_asks_for_its_part(app: Flask) -> None:
+    for query, expected in (
         ("q=019a0000-0000-7000-8000-000000000001", {"search": "", "delivery": True}),
         ("q=AST-1", {"search": "AST-1", "delivery": False}),
         ("status=failed", {"status": StatusFilter.FAILED}),
@@ -81,18 +80,16 @@ def test_the_second_time_comes_after_the_first(app: Flask) -> None:
         ("reason=reset", {"reasons": ("reset", "no_reply"), "untried": False}),
         ("asset=7", {"asset_id": 7}),
         ("answer=out of stock", {"answer": "out of stock"}),
-    ],
-)
-def test_each_field_asks_for_its_part(app: Flask, query: str, expected: dict[str, object]) -> None:
-    wanted = chosen(app, query)
-    for name, value in expected.items():
-        found = getattr(wanted, name)
-        if name == "delivery":
-            assert (found is not None) is value
-        elif name == "reasons":
-            assert sorted(map(str, found)) == sorted(value)  # type: ignore[call-overload]
-        else:
-            assert found == value
+    ):
+        wanted = chosen(app, query)
+        for name, value in expected.items():
+            found = getattr(wanted, name)
+            if name == "delivery":
+                assert (found is not None) is value
+            elif name == "reasons":
+                assert sorted(map(str, found)) == sorted(value)  # type: ignore[call-overload]
+            else:
+                assert found == value
 
 
 def test_of_when_it_failed_nothing_is_asked_about_when_it_was_stored(app: Flask) -> None:
@@ -119,26 +116,23 @@ def test_a_time_that_has_an_end_says_which_it_is(app: Flask) -> None:
     assert set(FAILED_IN) == set(PERIODS)
 
 
-@pytest.mark.parametrize(
-    ("query", "leads"),
-    [
+def test_from_what_was_stored_in_a_time_one_comes_to_what_failed_in_it(app: Flask) -> None:
+    for query, leads in (
         ("time=night&status=on_hold", {"time": ["failed-night"]}),
         ("since=2026-03-01&webhook=x", {"time": ["failed"], "since": ["2026-03-01"]}),
         ("until=2026-03-01", {"time": ["failed"], "until": ["2026-03-01"]}),
         ("time=failed-night", None),
         ("time=failed&since=2026-03-01", None),
         ("status=failed", None),
-    ],
-)
-def test_from_what_was_stored_in_a_time_one_comes_to_what_failed_in_it(
-    app: Flask, query: str, leads: dict[str, list[str]] | None
-) -> None:
-    with asked(app, query) as form:
-        found = parse_qs(urlsplit(log_presenter.failed_url(form)).query)
-        assert "status" not in found
-        found.pop("webhook", None)
-        assert found == (leads or {})
-        assert log_presenter.is_by_failure(form) is ("failed-" in query or "time=failed" in query)
+    ):
+        with asked(app, query) as form:
+            found = parse_qs(urlsplit(log_presenter.failed_url(form)).query)
+            assert "status" not in found
+            found.pop("webhook", None)
+            assert found == (leads or {})
+            assert log_presenter.is_by_failure(form) is (
+                "failed-" in query or "time=failed" in query
+            )
 
 
 def test_a_search_leads_to_what_receivers_answered_unless_that_is_asked_already(app: Flask) -> None:
@@ -152,9 +146,8 @@ def test_a_search_leads_to_what_receivers_answered_unless_that_is_asked_already(
             assert found == ({"answer": [answer]} if answer else {})
 
 
-@pytest.mark.parametrize(
-    ("query", "is_searched", "is_a_problem"),
-    [
+def test_an_address_asks_for_all_for_a_problem_or_for_something_else(app: Flask) -> None:
+    for query, is_searched, is_a_problem in (
         ("", False, False),
         ("sort=when&cursor=x&all=1&retried=x&q=", False, False),
         ("status=attention", True, True),
@@ -162,17 +155,13 @@ def test_a_search_leads_to_what_receivers_answered_unless_that_is_asked_already(
         ("status=attention&event=x", True, False),
         ("status=failed&webhook=x", True, False),
         ("webhook=x", True, False),
-    ],
-)
-def test_an_address_asks_for_all_for_a_problem_or_for_something_else(
-    app: Flask, query: str, is_searched: bool, is_a_problem: bool
-) -> None:
-    with asked(app, query):
-        assert log_presenter.is_searched() is is_searched
-        assert log_presenter.looks_for_problems() is is_a_problem
-        kept = {"sort", "cursor", "all", "retried"}
-        assert not kept & set(log_presenter.filters_in_force())
-        assert urlsplit(log_presenter.retry_all_url()).query.endswith("all=1")
+    ):
+        with asked(app, query):
+            assert log_presenter.is_searched() is is_searched
+            assert log_presenter.looks_for_problems() is is_a_problem
+            kept = {"sort", "cursor", "all", "retried"}
+            assert not kept & set(log_presenter.filters_in_force())
+            assert urlsplit(log_presenter.retry_all_url()).query.endswith("all=1")
 
 
 def test_a_tab_has_a_number_only_beside_no_other_filter(app: Flask) -> None:

@@ -30,18 +30,3 @@ def test_every_list_says_what_it_cannot_read_above_no_rows(app: Flask) -> None:
                 assert page.errors, rule.rule
                 assert page.rows() == []
         assert {"/assets", "/staff", "/deliveries", "/settings/audit"} <= set(refused), is_empty
-
-
-def test_a_question_or_a_file_that_cannot_be_read_is_answered_with_the_list(app: Flask) -> None:
-    for asked, instead in (
-        ("/deliveries/retry?all=1&q=x&since=%0100", "/deliveries"),
-        ("/deliveries/export.csv?q=x&since=%0100", "/deliveries"),
-        ("/assets/bulk?all=1&action=allocate&q=x&category=%0100", "/assets"),
-    ):
-        make_asset()
-        page = visit(app).get(asked)
-        assert page.status == 400, asked
-        assert any(each.startswith(f"{instead}?") for each in page.links()), asked
-        assert not [each for each in page.links() if each.startswith(asked.partition("?")[0])], (
-            asked
-        )

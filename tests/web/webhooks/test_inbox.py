@@ -148,14 +148,18 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID, body: bytes) -> None:
-    headers = [("X-Asset-Webhook-Event", "<b>"), ("X-Asset-Webhook-Id", "<i>"), ("X-\xff", "\xfe")]
-    webhook_inbox.receive(token_of(opened), headers, body)
-    page = pages.get("/inbox")
-    assert page.status == 200
-    assert "Something else" in page.main
-    assert "<script>alert" not in page.html
+def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID) -> None:
+    for body in HOSTILE.values():
+        headers = [
+            ("X-Asset-Webhook-Event", "<b>"),
+            ("X-Asset-Webhook-Id", "<i>"),
+            ("X-\xff", "\xfe"),
+        ]
+        webhook_inbox.receive(token_of(opened), headers, body)
+        page = pages.get("/inbox")
+        assert page.status == 200, body
+        assert "Something else" in page.main, body
+        assert "<script>alert" not in page.html, body
 
 
 def test_of_a_long_body_the_page_shows_the_beginning_and_how_long_it_is(
@@ -184,12 +188,6 @@ def test_it_is_tested_once_at_a_time_and_not_while_nothing_is_sent(
     assert page.path == "/inbox"
     assert "A test is on its way. Wait until it has ended, then test again." in page.text
     assert [each.webhook_id for each in db.session.query(Delivery)] == [row_of(opened).id]
-
-
-def test_where_there_is_none_nothing_is_tested(pages: Pages) -> None:
-    pages.get("/inbox")
-    assert pages.post("/inbox/test").path == "/inbox"
-    assert db.session.query(Delivery).count() == 0
 
 
 def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
@@ -327,15 +325,12 @@ def test_what_a_message_is_about_is_short_and_a_test_says_so(app: Flask) -> None
     assert [each.is_test for each in shown] == [False, True, False, False]
 
 
-@pytest.mark.parametrize(
-    ("is_active", "count", "told"),
-    [
+def test_it_says_how_much_has_arrived(app: Flask) -> None:
+    for is_active, count, told in (
         (True, 0, "Nothing has arrived yet."),
         (False, 0, "It is off: only tests arrive."),
         (False, 1, "1 delivery has arrived in the last 24 hours."),
         (True, 2, "2 deliveries have arrived in the last 24 hours."),
-    ],
-)
-def test_it_says_how_much_has_arrived(app: Flask, is_active: bool, count: int, told: str) -> None:
-    inbox = replace(INBOX, is_active=is_active, count=count)
-    assert inbox_presenter.page_of(inbox, []).sentence == told
+    ):
+        inbox = replace(INBOX, is_active=is_active, count=count)
+        assert inbox_presenter.page_of(inbox, []).sentence == told, is_active

@@ -95,14 +95,6 @@ def test_a_tested_form_does_not_take_its_values_to_a_third_place(pages: Pages, h
     assert headers(hook) == (("X-Key", VALUE),)
 
 
-def test_the_history_says_where_a_form_was_tested(pages: Pages, hook: Hook) -> None:
-    path = f"/settings/webhooks/{hook.public_id}/edit"
-    pages.post(f"{TEST}?webhook={hook.public_id}", pages.get(path).form(path).fields)
-    page = pages.get(f"/settings/webhooks/{hook.public_id}/history")
-    assert "tested the form of this webhook before saving" in page.main
-    assert "https://erp.example.com/hook" in page.main
-
-
 @pytest.mark.parametrize("by_test", [False, True])
 @pytest.mark.parametrize(
     "change",

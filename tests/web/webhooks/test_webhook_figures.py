@@ -1,7 +1,6 @@
 """What stands first on a webhook's page: what is under way, since when, and who must act."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -94,22 +93,19 @@ def test_since_when_it_is_off_is_told_while_it_is(pages: Pages) -> None:
     assert "off since" not in figures(page_of(pages, on))
 
 
-@pytest.mark.parametrize(
-    ("role", "reason", "who"),
-    [
+def test_then_who_must_act(app: Flask) -> None:
+    for role, reason, who in (
         ("admin", "auth", "Next: you"),
         ("support", "auth", "Next: a colleague"),
         ("admin", "server", "Next: the receiver's owner"),
         ("support", "server", "Next: the receiver's owner"),
-    ],
-)
-def test_then_who_must_act(app: Flask, role: str, reason: str, who: str) -> None:
-    hook = make_webhook(failures_in_row=3, failing_since=utcnow() - timedelta(hours=1))
-    make_attempt(make_delivery(hook, status="failed", reason=reason), reason=reason)
-    page = page_of(visit(app, role), hook)
-    (part,) = [node for node in page.root.walk() if node.get("id") == "next-step"]
-    assert [node.text for node in part.find_all("h2")] == [who]
-    assert page.html.index('class="kpis"') < page.html.index('id="next-step"')
+    ):
+        hook = make_webhook(failures_in_row=3, failing_since=utcnow() - timedelta(hours=1))
+        make_attempt(make_delivery(hook, status="failed", reason=reason), reason=reason)
+        page = page_of(visit(app, role), hook)
+        (part,) = [node for node in page.root.walk() if node.get("id") == "next-step"]
+        assert [node.text for node in part.find_all("h2")] == [who], role
+        assert page.html.index('class="kpis"') < page.html.index('id="next-step"'), role
 
 
 def test_nobody_must_act_while_it_is_well(pages: Pages) -> None:
@@ -117,9 +113,8 @@ def test_nobody_must_act_while_it_is_well(pages: Pages) -> None:
     assert "Next:" not in page.main
 
 
-@pytest.mark.parametrize(
-    ("role", "columns", "who"),
-    [
+def test_of_one_that_is_off_or_fails_it_says_who_must_act_if_anybody(app: Flask) -> None:
+    for role, columns, who in (
         ("admin", {"state": "off", "off_reason": "person"}, None),
         ("support", {"state": "off", "off_reason": "person"}, "Next: a colleague"),
         ("admin", {"state": "off", "off_reason": "failing"}, None),
@@ -127,22 +122,18 @@ def test_nobody_must_act_while_it_is_well(pages: Pages) -> None:
         ("support", {"state": "off", "off_reason": "gone"}, "Next: a colleague"),
         ("admin", {"failures_in_row": 0, "failing_since": LONG_AGO}, None),
         ("admin", {"failures_in_row": 2, "failing_since": LONG_AGO}, "Next: you"),
-    ],
-)
-def test_of_one_that_is_off_or_fails_it_says_who_must_act_if_anybody(
-    app: Flask, role: str, columns: dict[str, Any], who: str | None
-) -> None:
-    since = {"off_at": LONG_AGO} if "state" in columns else {}
-    hook = make_webhook(**{**columns, **since})
-    make_delivery(hook, status="failed", reason="auth", code=401)
-    page = page_of(visit(app, role), hook)
-    found = [
-        node.text
-        for part in page.root.walk()
-        if part.get("id") == "next-step"
-        for node in part.find_all("h2")
-    ]
-    assert found == ([who] if who else [])
+    ):
+        since = {"off_at": LONG_AGO} if "state" in columns else {}
+        hook = make_webhook(**{**columns, **since})
+        make_delivery(hook, status="failed", reason="auth", code=401)
+        page = page_of(visit(app, role), hook)
+        found = [
+            node.text
+            for part in page.root.walk()
+            if part.get("id") == "next-step"
+            for node in part.find_all("h2")
+        ]
+        assert found == ([who] if who else []), role
 
 
 def test_who_turned_it_off_is_named_only_where_a_person_did(app: Flask) -> None:
@@ -168,19 +159,16 @@ def test_who_turned_it_off_is_named_only_where_a_person_did(app: Flask) -> None:
     assert "A person turned it off" in page_of(pages, nobody).main
 
 
-@pytest.mark.parametrize(
-    ("count", "told"),
-    [
+def test_what_waits_for_a_retry_is_sent_and_counted(pages: Pages) -> None:
+    for count, told in (
         (0, "Nothing waits for a later retry."),
         (1, "1 delivery goes out within a minute."),
         (2, "2 deliveries go out within a minute."),
-    ],
-)
-def test_what_waits_for_a_retry_is_sent_and_counted(pages: Pages, count: int, told: str) -> None:
-    hook = make_webhook()
-    for _ in range(count):
-        later = utcnow() + timedelta(hours=1)
-        make_delivery(hook, status="retrying", tries=1, due_at=later)
-    page_of(pages, hook)
-    page = pages.post(f"/settings/webhooks/{hook.public_id}/send-waiting")
-    assert told in page.text
+    ):
+        hook = make_webhook()
+        for _ in range(count):
+            later = utcnow() + timedelta(hours=1)
+            make_delivery(hook, status="retrying", tries=1, due_at=later)
+        page_of(pages, hook)
+        page = pages.post(f"/settings/webhooks/{hook.public_id}/send-waiting")
+        assert told in page.text, count

@@ -1,13 +1,15 @@
 """What was done to a webhook, in sentences, and which change its failures are blamed on."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from portal.services.core.permissions import SYSTEM
 from portal.services.webhooks.queries import HistoryEntry
 from portal.web.webhooks import wording
+from tests.support.golden.expected_file import Golden
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
 MINUTE = timedelta(minutes=1)
@@ -20,9 +22,8 @@ def entry(action: str, before: timedelta = MINUTE, by: str = "Ana", **changes: A
     return HistoryEntry(AT - before, by, f"webhook.{action}", told)
 
 
-@pytest.mark.parametrize(
-    ("change", "blamed"),
-    [
+def test_failures_are_blamed_on_what_a_receiver_notices_and_was_changed_shortly_before() -> None:
+    for change, blamed in (
         (entry("changed", url=("a", "b")), "the URL was edited"),
         (entry("changed", secret_key=("a", "b")), "the secret key was changed"),
         (entry("changed", custom_headers=([], ["X"])), "the custom headers were edited"),
@@ -39,14 +40,10 @@ def entry(action: str, before: timedelta = MINUTE, by: str = "Ana", **changes: A
         (entry("changed", before=-MINUTE, url=("a", "b")), ""),
         (entry("changed", before=timedelta(hours=24), url=("a", "b")), ""),
         (entry("changed", before=timedelta(0), url=("a", "b")), "the URL was edited"),
-    ],
-)
-def test_failures_are_blamed_on_what_a_receiver_notices_and_was_changed_shortly_before(
-    change: HistoryEntry, blamed: str
-) -> None:
-    told = wording.failures_began(AT, [change])
-    assert told.endswith(f"after {blamed}.") if blamed else told == ""
-    assert wording.failures_began(None, [change]) == ""
+    ):
+        told = wording.failures_began(AT, [change])
+        assert told.endswith(f"after {blamed}.") if blamed else told == "", change
+        assert wording.failures_began(None, [change]) == "", change
 
 
 def test_of_several_changes_the_last_one_before_is_blamed() -> None:
@@ -70,41 +67,26 @@ def test_only_a_new_address_after_that_moment_is_a_move() -> None:
         assert not wording.has_moved(since, changes)
 
 
-@pytest.mark.parametrize(
-    ("change", "detail"),
-    [
-        ({"events": ([], ["asset.lost"])}, ("Events", "", "Asset lost")),
-        (
-            {"events": (["asset.created"], ["asset.lost"])},
-            ("Events", "", "added Asset lost, removed Asset created"),
-        ),
-        ({"url": ("x", "x")}, ("URL", "", "x (a secret part was changed)")),
-        ({"url": ("x", "y")}, ("URL", "x", "y")),
-        ({"custom_headers": (["X"], ["X"])}, ("Custom headers", "", "a value was changed")),
-        ({"custom_headers": (["X"], [])}, ("Custom headers", "X", "none")),
-        ({"custom_headers": (["X"], ["X", "Y"])}, ("Custom headers", "X", "X, Y")),
-        ({"name": (None, "Sync")}, ("Name", "", "Sync")),
-        ({"deliveries_send": (None, 3)}, ("Held deliveries sent", "", "3")),
-    ],
+DETAILS: Final[tuple[dict[str, Any], ...]] = (
+    {"events": ([], ["asset.lost"])},
+    {"events": (["asset.created"], ["asset.lost"])},
+    {"url": ("x", "x")},
+    {"url": ("x", "y")},
+    {"custom_headers": (["X"], ["X"])},
+    {"custom_headers": (["X"], [])},
+    {"custom_headers": (["X"], ["X", "Y"])},
+    {"name": (None, "Sync")},
+    {"deliveries_send": (None, 3)},
 )
-def test_the_history_tells_each_change_and_no_secret(
-    change: dict[str, Any], detail: tuple[str, str, str]
-) -> None:
-    (line,) = wording.history_lines([entry("changed", **change)])
-    assert line.details == [detail]
+ACTIONS: Final = ("turned_on", "created", "decided_about_held", "waiting_sent", "something_new")
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence", "tone"),
-    [
-        (entry("turned_off", by=SYSTEM.name), "We turned this webhook off", "warning"),
-        (entry("turned_on"), "Ana turned this webhook on", "success"),
-        (entry("created"), "Ana created this webhook", "info"),
-        (entry("decided_about_held"), "Ana decided about what was held", "neutral"),
-        (entry("waiting_sent"), "Ana sent what was waiting for a retry", "neutral"),
-        (entry("something_new"), "Ana changed this webhook", "neutral"),
-    ],
-)
-def test_the_history_says_who_did_what(change: HistoryEntry, sentence: str, tone: str) -> None:
-    (line,) = wording.history_lines([change])
-    assert (line.sentence, line.tone) == (sentence, tone)
+def test_what_the_history_says_of_each_change_is_written_down(golden: Golden) -> None:
+    said = {}
+    for change in DETAILS:
+        (line,) = wording.history_lines([entry("changed", **change)])
+        said[f"{change}"] = " | ".join(line.details[0])
+    for made in (entry("turned_off", by=SYSTEM.name), *map(entry, ACTIONS)):
+        (line,) = wording.history_lines([made])
+        said[made.action] = f"{line.sentence} ({line.tone})"
+    golden.said(Path(__file__).parent / "golden" / "history.txt", said)
