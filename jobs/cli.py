@@ -16,7 +16,7 @@ from portal.queue.names import QUEUES
 @click.command(epilog=PROCESS)
 @click.argument("queue", type=click.Choice(QUEUES))
 def worker(queue: str) -> None:
-    """Run the jobs of one queue until the process is told to stop."""
+    """Run the jobs of one queue until stopped."""
     with gc_freeze():
         _log(queue)
         from jobs.worker import run_worker
@@ -26,7 +26,7 @@ def worker(queue: str) -> None:
 
 @click.command(epilog=PROCESS)
 def scheduler() -> None:
-    """Queue what the clock asks for until the process is told to stop."""
+    """Run scheduled jobs until stopped."""
     with gc_freeze():
         _log("scheduler")
         from jobs.scheduler import run_scheduler
@@ -34,10 +34,10 @@ def scheduler() -> None:
     sys.exit(run_scheduler())
 
 
-@click.command(epilog=f"Ends with 0 after Ctrl-C or SIGTERM, and {BAD_SETTING}")
+@click.command(epilog=f"Exit codes: 0 after Ctrl-C or SIGTERM, {BAD_SETTING}")
 @with_appcontext
 def up() -> None:
-    """Start everything for one machine: database, Valkey, web, workers, scheduler."""
+    """Start everything on one machine: database, Valkey, web, workers."""
     from jobs.up import bring_up
 
     bring_up(current_app._get_current_object())  # type: ignore[attr-defined]  # werkzeug's proxy

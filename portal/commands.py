@@ -54,20 +54,20 @@ OFF, ON = "off", "on"
 # What is asked for → what to say where it was done, and where it was so already.
 ANSWERS: Final = {
     OFF: (
-        "Sending is stopped for all webhooks. What is being sent now still ends.",
-        "Sending was stopped already.",
+        "Paused sending to all webhooks. Requests in progress will finish.",
+        "Sending was already paused.",
     ),
-    ON: ("Sending is on. What waited goes out now.", "Sending was on already."),
+    ON: ("Resumed sending. Queued deliveries are being sent.", "Sending was already on."),
 }
 
 
 @click.command(epilog=USUAL)
 @click.argument("state", type=click.Choice([OFF, ON]))
 def sending(state: str) -> None:
-    """Stop all sending, to every webhook (off), or start it again (on).
+    """Pause sending to all webhooks (off), or resume it (on).
 
-    What is being sent when it is stopped ends. Events are still stored; their deliveries wait, and
-    go out once it is on.
+    Requests in progress will finish. Events are still stored, and their deliveries are sent once
+    sending is resumed.
     """
     is_new = (
         operation_sending.stop(COMMAND_LINE)
@@ -86,18 +86,18 @@ def read_span(_context: click.Context, _option: click.Parameter, text: str) -> t
     found = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
     span = timedelta(**{UNITS[found[2]]: int(found[1])}) if found else timedelta()
     if not timedelta() < span <= LONGEST:
-        raise click.BadParameter("Write a number and m, h or d, such as 90m, 24h or 7d.")
+        raise click.BadParameter("Enter a number and m, h, or d, such as 90m, 24h, or 7d.")
     return span
 
 
 @click.command(epilog=USUAL)
-@click.option("--failed", is_flag=True, required=True, help="What is Failed, tests apart.")
+@click.option("--failed", is_flag=True, required=True, help="Failed deliveries, without tests.")
 @click.option("--since", required=True, callback=read_span, help="Stored within: 90m, 24h, 7d.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be sent.")
 def retry(failed: bool, since: timedelta, dry_run: bool) -> None:
-    """Send failed deliveries once more, as Retry on the page does: one extra attempt each.
+    """Retry failed deliveries, with one extra attempt each.
 
-    They go behind everything that is new. The address where it can be followed is printed.
+    New deliveries go first. Prints a URL where you can follow progress.
     """
     wanted = LogFilter(status=StatusFilter.FAILED if failed else None, since=utcnow() - since)
     choice = Selection(wanted=wanted, newest=bulk_retry_selection.newest_now())
@@ -119,18 +119,17 @@ def _tell(counted: Count) -> None:
         click.echo(f"{count:>8}  {name}")
     skipped = counted.skipped.total()
     if skipped:
-        click.echo(f"Left out, because their webhook is off or deleted: {skipped}")
+        click.echo(f"Skipped because the webhook is off or deleted: {skipped}")
 
 
 @click.command("forget-secrets", epilog=USUAL)
-@click.option("--dry-run", is_flag=True, help="Only say what does not open.")
+@click.option("--dry-run", is_flag=True, help="Only show what can’t be decrypted.")
 def forget_secrets(dry_run: bool) -> None:
-    """Start anew when keys of ENCRYPTION_KEYS are lost for good.
+    """Recover when encryption keys are permanently lost.
 
-    Every secret is tried. Webhooks of which one does not open are turned off, and what happens
-    meanwhile is held for them; then the portal starts with the present keys. Nothing is erased:
-    where the keys are found again, set them behind the new one and turn the webhooks on. Refused
-    while the portal runs.
+    Turns off each webhook with a secret that can’t be decrypted, and puts its new deliveries on
+    hold. Then the portal starts with the current keys. Nothing is erased. If you find the lost
+    keys, add them after the new one and turn the webhooks on. Stop the portal first.
     """
     try:
         found = keys.lost_keys() if dry_run else keys.forget(COMMAND_LINE)
@@ -143,32 +142,32 @@ def _tell_lost(found: LostKeys, *, dry_run: bool) -> None:
     for webhook in found.webhooks:
         click.echo(f"{webhook.name}: {' and '.join(webhook.parts)}")
     if found.is_empty:
-        click.echo("Everything opens with these keys. Nothing was changed.")
+        click.echo("These keys decrypt everything. Nothing was changed.")
     elif dry_run:
         click.echo(
-            f"Webhooks that would be turned off: {len(found.webhooks)}. This was a dry run: "
-            "nothing was changed."
+            f"Webhooks that would be turned off: {len(found.webhooks)}. Dry run. Nothing was "
+            "changed."
         )
     else:
         click.echo(
-            f"Webhooks that are off now, if they were not: {len(found.webhooks)}. Start the "
-            "portal, enter their secrets anew (Edit), and turn them on."
+            f"Webhooks that are off now: {len(found.webhooks)}. Start the portal, edit them to "
+            "enter their secrets again, and turn them on."
         )
 
 
 @click.command("create-user", epilog=USUAL)
 @click.argument("email")
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
-@click.option("--name", help="The person's name, with --password-stdin.")
+@click.option("--name", help="The user’s name, with --password-stdin.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def create_user(email: str, role: str, name: str | None, password_stdin: bool) -> None:
-    """Invite EMAIL, and print the one-time link that makes the account.
+    """Invite a user and print a one-time link to create the account.
 
-    With --password-stdin the account is made at once, with that password.
+    With --password-stdin, create the account right away with that password.
     """
     email = tidy_email(email)
     if not is_email(email):
-        raise click.ClickException("EMAIL must be an e-mail address, such as ana@example.com.")
+        raise click.ClickException("EMAIL must be an email address, such as ana@example.com.")
     try:
         if password_stdin:
             password = sys.stdin.readline().rstrip("\r\n")
@@ -176,7 +175,7 @@ def create_user(email: str, role: str, name: str | None, password_stdin: bool) -
             click.echo(f"{email} can sign in now.")
         else:
             click.echo(invitations.invitation_link(COMMAND_LINE, email, Role(role)))
-            click.echo("Pass the link on. It works once, for 7 days.", err=True)
+            click.echo("Share this link. It works once and expires in 7 days.", err=True)
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
 
@@ -184,21 +183,20 @@ def create_user(email: str, role: str, name: str | None, password_stdin: bool) -
 @click.command("new-password", epilog=USUAL)
 @click.argument("email")
 def new_password(email: str) -> None:
-    """Print a one-time link with which EMAIL, who has an account, chooses a new password."""
+    """Print a one-time link for a user to choose a new password."""
     try:
         click.echo(password_resets.offer_by_email(COMMAND_LINE, tidy_email(email)))
-        click.echo("Pass the link on. It works once, for 24 hours.", err=True)
+        click.echo("Share this link. It works once and expires in 24 hours.", err=True)
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
 
 
 @click.command("seed-demo", epilog=USUAL)
-@click.option("--dry-run", is_flag=True, help="Only say whether it may, and how many assets.")
+@click.option("--dry-run", is_flag=True, help="Only check, and show how many assets.")
 def seed_demo(dry_run: bool) -> None:
-    """Fill an empty register with 200 believable assets, their people and their history.
+    """Fill an empty register with 200 sample assets, staff, and history.
 
-    It also connects seven webhooks, which deliver into this portal or to nobody, and tells a month
-    of their deliveries.
+    Also adds seven webhooks with a month of deliveries. They deliver into this portal, or nowhere.
     """
     try:
         if dry_run:
@@ -206,17 +204,17 @@ def seed_demo(dry_run: bool) -> None:
             return
         made = seed.seed(DEMO)
         click.echo(
-            f"The register now holds {made.assets} assets, {made.staff} people and {made.alerts} "
-            f"alerts; {made.webhooks} webhooks have {made.deliveries} deliveries."
+            f"Added {made.assets} assets, {made.staff} staff, {made.alerts} alerts, and "
+            f"{made.webhooks} webhooks with {made.deliveries} deliveries."
         )
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
 
 
 @click.command(epilog=USUAL)
-@click.option("--dry-run", is_flag=True, help="Only count what there is to remove.")
+@click.option("--dry-run", is_flag=True, help="Only count the records to remove.")
 def prune(dry_run: bool) -> None:
-    """Remove what has been kept long enough (RETENTION_DAYS). The portal does it every hour."""
+    """Remove records older than RETENTION_DAYS, as the portal does hourly."""
     try:
         counts = retention.count() if dry_run else retention.prune()
     except WrongClock as error:
@@ -224,32 +222,32 @@ def prune(dry_run: bool) -> None:
     for name, count in counts.items():
         click.echo(f"{count:>8}  {name}")
     if dry_run:
-        click.echo("This was a dry run: nothing was changed.")
+        click.echo("Dry run. Nothing was changed.")
 
 
 @click.command("rotate-keys", epilog=USUAL)
-@click.option("--dry-run", is_flag=True, help="Only say how many rows there are to seal anew.")
+@click.option("--dry-run", is_flag=True, help="Only count the rows to re-encrypt.")
 def rotate_keys(dry_run: bool) -> None:
-    """Seal all stored secrets with the first key of ENCRYPTION_KEYS.
+    """Re-encrypt all secrets with the first key of ENCRYPTION_KEYS.
 
-    Put the new key first and keep the old ones behind it, restart everything, run this, and then
-    take the old ones out. Ended half-way, it goes on where it was.
+    Put the new key first and keep the old ones after it. Restart everything, run this, and then
+    remove the old keys. If it’s interrupted, run it again to continue.
 
-    SQLite's file is rebuilt at the end, so that nothing stays in it that older keys open. Nothing
-    is saved meanwhile, and it takes as much room again as the file.
+    At the end, it rebuilds SQLite’s file to remove data encrypted with older keys. In the meantime
+    nothing can be saved, and the rebuild needs as much disk space as the file.
     """
     if dry_run:
-        click.echo(f"{keys.count_stale()} rows are sealed with an older key.")
+        click.echo(f"{keys.count_stale()} rows are encrypted with an older key.")
         return
     try:
         done = keys.rotate(lambda _count: None)
     except vault.VaultError as error:
-        raise click.ClickException(f"{error} Nothing of it was changed.") from None
-    click.echo(f"{done} rows were sealed anew.")
+        raise click.ClickException(f"{error} None of it was changed.") from None
+    click.echo(f"Re-encrypted {done} rows.")
     if why_not := keys.rebuild_file():
         raise click.ClickException(
-            f"The file of the database still holds what older keys sealed: {why_not}. Stop the "
-            "portal, and run this again."
+            f"The database file still has data encrypted with older keys: {why_not}. Stop the "
+            "portal and run this again."
         )
 
 
@@ -271,13 +269,13 @@ def _make(email: str, role: Role, name: str, password: str) -> None:
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 @with_appcontext
 def backup(path: Path) -> None:
-    """Copy the database to PATH, a file that must not exist yet.
+    """Copy the database to PATH, which must be a new file.
 
-    The portal may run meanwhile. The keys (SECRET_KEY, ENCRYPTION_KEYS) are not in the copy:
-    keep them elsewhere, or nobody can read the secrets in it.
+    The portal can keep running. The copy doesn’t include the keys (SECRET_KEY, ENCRYPTION_KEYS).
+    Keep them somewhere else, or the secrets in the copy are lost.
     """
     if path.exists():
-        raise click.ClickException(f"{path} exists already; name another file.")
+        raise click.ClickException(f"{path} already exists. Name another file.")
     _refuse_what_is_none()
     part = path.with_name(f"{path.name}.part")
     try:
@@ -287,7 +285,7 @@ def backup(path: Path) -> None:
             copy(part)
             part.replace(path)
     except OSError as error:
-        raise click.ClickException(f"{path} cannot be written: {error.strerror}.") from None
+        raise click.ClickException(f"{path} can’t be written: {error.strerror}.") from None
     finally:
         part.unlink(missing_ok=True)
     click.echo(f"{path}: {size_in_words(path.stat().st_size)}.")
@@ -300,10 +298,10 @@ def _refuse_what_is_none() -> None:
     try:
         is_ours = inspect(db.engine).has_table("alembic_version")
     except DBAPIError:
-        raise click.ClickException(f"The database {where} does not answer.") from None
+        raise click.ClickException(f"The database {where} isn’t responding.") from None
     if not is_ours:
         raise click.ClickException(
-            f"There is no portal in {where}, so nothing was copied. Check INSTANCE_DIR and "
+            f"{where} isn’t a portal’s database, so nothing was copied. Check INSTANCE_DIR and "
             "DATABASE_URL."
         )
 
@@ -329,7 +327,7 @@ def _copy_sqlite(part: Path) -> None:
             copy.execute("DELETE FROM processes")
             (answer,) = copy.execute("PRAGMA integrity_check").fetchone()
     except (DBAPIError, sqlite.Error) as error:
-        raise click.ClickException(f"SQLite made no copy: {error}.") from None
+        raise click.ClickException(f"SQLite couldn’t copy the database: {error}.") from None
     if answer != "ok":
         raise click.ClickException(f"The copy is damaged: {answer}.")
 
@@ -337,9 +335,7 @@ def _copy_sqlite(part: Path) -> None:
 def _copy_postgresql(part: Path) -> None:
     program = shutil.which("pg_dump")
     if program is None:
-        raise click.ClickException(
-            "pg_dump is not on this machine; install the client of PostgreSQL."
-        )
+        raise click.ClickException("pg_dump isn’t installed. Install the PostgreSQL client.")
     url = db.engine.url
     command = [
         program,
@@ -355,7 +351,7 @@ def _copy_postgresql(part: Path) -> None:
     environ = {**os.environ, "PGPASSWORD": url.password or str(url.query.get("password", ""))}
     done = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603 - fixed arguments
     if done.returncode:
-        raise click.ClickException(f"pg_dump made no copy: {done.stderr.strip()}")
+        raise click.ClickException(f"pg_dump failed: {done.stderr.strip()}")
 
 
 def _plain(url: URL) -> str:
@@ -375,13 +371,13 @@ STATES: Final = {
 
 
 @click.command()
-@click.option("--quiet", is_flag=True, help="Print only what wants a look.")
+@click.option("--quiet", is_flag=True, help="Print only problems.")
 @with_appcontext
 def doctor(quiet: bool) -> None:
-    """Look at every part of the portal, and say what to do.
+    """Check every part of the portal and suggest fixes.
 
-    Ends with 0 when all is well, with 1 after warnings, and with 2 when
-    deliveries do not go out, alerts do not fire or changes cannot be saved.
+    Exit codes: 0 all is well, 1 warnings, 2 deliveries aren’t sent, alerts
+    don’t fire, or changes can’t be saved.
     """
     facts = read_facts(examines=True)
     found = findings.find(facts, facts.at)

@@ -2,12 +2,9 @@
 
 from typing import Final
 
-BAD_SETTING: Final = "with 2 when a setting or an option is not understood."
+BAD_SETTING: Final = "2 unknown setting or option."
 
-USUAL: Final = (
-    f"Ends with 0 when it is done, with 1 when it was refused or failed, and {BAD_SETTING}"
-)
+USUAL: Final = f"Exit codes: 0 success, 1 refused or failed, {BAD_SETTING}"
 PROCESS: Final = (
-    "Ends with 0 after SIGTERM, with 1 when Redis went away or it failed (start it again), and "
-    + BAD_SETTING
+    f"Exit codes: 0 after SIGTERM, 1 lost Redis or failed (start it again), {BAD_SETTING}"
 )

@@ -154,7 +154,7 @@ def test_it_writes_over_nothing(app: Flask, tmp_path: Path) -> None:
     path.write_text("last week")
     result = app.test_cli_runner().invoke(args=["backup", str(path)])
     assert result.exit_code == 1
-    assert "exists already" in result.output
+    assert "already exists" in result.output
     assert path.read_text() == "last week"
 
 
@@ -163,7 +163,7 @@ def test_a_database_without_a_portal_is_not_copied(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "backup", str(tmp_path / "copy")]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert "There is no portal in sqlite:///" in done.stderr
+    assert "isn’t a portal’s database" in done.stderr
     assert "Check INSTANCE_DIR" in done.stderr
     assert not (tmp_path / "copy").exists()
 
@@ -186,4 +186,4 @@ def test_without_pg_dump_it_says_what_is_missing(
     monkeypatch.setenv("PATH", str(tmp_path))
     result = app.test_cli_runner().invoke(args=["backup", str(tmp_path / "copy")])
     assert result.exit_code == 1
-    assert "pg_dump is not on this machine" in result.output
+    assert "pg_dump isn’t installed" in result.output

@@ -53,7 +53,7 @@ def test_every_command_explains_itself_and_how_it_ends(app: Flask) -> None:
     for name in OURS:
         answer = run(app, name, "--help")
         assert answer.exit_code == 0, name
-        assert "Ends with 0 " in answer.output, name
+        assert "Exit codes: 0 " in answer.output, name
         assert run(app, name, "--no-such-option").exit_code == 2, name
 
 
@@ -61,10 +61,10 @@ def test_all_sending_is_stopped_and_started_from_a_terminal(app: Flask) -> None:
     answers = [run(app, "sending", state) for state in ("on", "off", "off", "on")]
     assert [each.exit_code for each in answers] == [0, 0, 0, 0]
     assert [each.output.split(".")[0] for each in answers] == [
-        "Sending was on already",
-        "Sending is stopped for all webhooks",
-        "Sending was stopped already",
-        "Sending is on",
+        "Sending was already on",
+        "Paused sending to all webhooks",
+        "Sending was already paused",
+        "Resumed sending",
     ]
     assert run(app, "sending", "maybe").exit_code == 2
 
@@ -73,7 +73,7 @@ def test_the_commands_that_start_processes_do_too(app: Flask) -> None:
     for command in PROCESSES:
         answer = app.test_cli_runner().invoke(command, ["--help"])
         assert answer.exit_code == 0, command
-        assert "Ends with 0 after" in answer.output, command
+        assert "Exit codes: 0 after" in answer.output, command
 
 
 def test_the_schema_is_brought_up_to_date_by_a_command_with_help(app: Flask) -> None:
@@ -130,7 +130,7 @@ def test_a_dry_prune_counts_what_a_prune_then_removes(app: Flask) -> None:
     answer = run(app, "prune", "--dry-run")
     assert answer.exit_code == 0
     assert "1  deliveries removed" in answer.output
-    assert "nothing was changed" in answer.output
+    assert "Nothing was changed" in answer.output
     assert count(Delivery) == 3
     assert retention.prune() == before
     assert set(retention.count().values()) == {0}

@@ -44,4 +44,4 @@ def test_a_span_that_it_cannot_read_is_explained(app: Flask) -> None:
     for span in ("", "24", "h", "0h", "-1h", "9999999d", "1 week"):
         answer = app.test_cli_runner().invoke(args=["retry", "--failed", f"--since={span}"])
         assert answer.exit_code == 2, span
-        assert "such as 90m, 24h or 7d" in answer.output, span
+        assert "such as 90m, 24h, or 7d" in answer.output, span

@@ -12,7 +12,7 @@ from portal.web.frame.access import actor, requires
 from portal.web.frame.status_tags import PROCESS
 
 STOPPED: Final = "Sending is stopped. What is being sent now still ends."
-STARTED: Final = "Sending is on. What waited goes out now."
+STARTED: Final = "Resumed sending. Queued deliveries are being sent."
 
 blueprint = Blueprint("system", __name__, url_prefix="/settings/system")
 
@@ -45,7 +45,7 @@ def stop_sending() -> Response | str:
     """Ask, then send nothing more to any webhook."""
     if request.method == "POST":
         is_new = sending.stop(actor())
-        flash(*(STOPPED, "success") if is_new else ("Sending was stopped already.", "info"))
+        flash(*(STOPPED, "success") if is_new else ("Sending was already paused.", "info"))
         return redirect(url_for("system.index"))
     return render_template("operations/stop_sending.html")
 
@@ -55,5 +55,5 @@ def stop_sending() -> Response | str:
 def start_sending() -> Response:
     """Send again."""
     is_new = sending.start(actor())
-    flash(*(STARTED, "success") if is_new else ("Sending was on already.", "info"))
+    flash(*(STARTED, "success") if is_new else ("Sending was already on.", "info"))
     return redirect(url_for("system.index"))

@@ -149,7 +149,7 @@ def test_nothing_that_an_old_key_sealed_stays_in_the_file_unless_somebody_reads_
     with read_by_another(path):
         answer = app.test_cli_runner().invoke(args=["rotate-keys"])
         assert (answer.exit_code, left()) == (1, True)
-        assert "31 rows were sealed anew." in answer.output
-        assert "Stop the portal, and run this again." in answer.output
+        assert "Re-encrypted 31 rows." in answer.output
+        assert "Stop the portal and run this again." in answer.output
     answer = app.test_cli_runner().invoke(args=["rotate-keys"])
-    assert (answer.exit_code, left(), answer.output) == (0, False, "0 rows were sealed anew.\n")
+    assert (answer.exit_code, left(), answer.output) == (0, False, "Re-encrypted 0 rows.\n")
