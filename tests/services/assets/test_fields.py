@@ -8,7 +8,6 @@ import pytest
 
 from portal.lib.typed_values import TypedValueError, add_months, last_day, read_amount, read_day
 from portal.services.assets.fields import AssetValues, faults
-from portal.web.forms.fields import read_months, row_id
 
 
 def wrong(**values: Any) -> list[str]:
@@ -72,31 +71,6 @@ def test_it_refuses_what_is_no_date() -> None:
     for text in ("3.5.26", "3/5/2026", "tomorrow", "2026"):
         with pytest.raises(ValueError, match="such as 2026-05-03"):
             read_day(text)
-
-
-def test_it_refuses_months_beyond_reason() -> None:
-    for text in ("0", "601", "-1", "1.5", "²", "9" * 5000):
-        with pytest.raises(ValueError, match="from 1 to 600"):
-            read_months(text)
-
-
-def test_it_reads_up_to_fifty_years_in_months() -> None:
-    for months in (1, 36, 600):
-        assert read_months(str(months)) == months, months
-
-
-def test_a_choice_of_a_row_is_a_number_that_a_column_holds() -> None:
-    for value, expected in (
-        ("", None),
-        (None, None),
-        ("7", 7),
-        (7, 7),
-        ("x", 0),
-        ("-1", 0),
-        ("99999999999", 0),
-        ("²", 0),
-    ):
-        assert row_id(value) == expected, value
 
 
 def test_months_end_on_the_same_day_or_the_last_one() -> None:

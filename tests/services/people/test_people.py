@@ -159,23 +159,6 @@ def test_only_administrators_manage_people(app: Flask) -> None:
         accounts.disable(make_user().actor, uuid4())
 
 
-def test_an_invitation_makes_one_account_with_its_role(app: Flask) -> None:
-    ana = make_user(name="Ana")
-    found = invitations.invitation(
-        ana.actor, invitations.invite(ana.actor, " Cleo@Example.com ", Role.SUPPORT)
-    )
-    token = token_in(found.address)
-    values = NewPerson(name="Cleo", email=found.email, password=PASSWORD)
-    joined = invitations.accept(token, uuid4(), values)
-    assert joined is not None
-    user = joined.user
-    assert (user.email, user.role) == ("cleo@example.com", Role.SUPPORT)
-    with pytest.raises(one_time_links.DeadLink):
-        invitations.accept(token, uuid4(), values)
-    assert audited() == [("Ana", "person.invited"), ("Cleo", "person.joined")]
-    assert invitations.open_invitations() == []
-
-
 def test_an_invitation_sent_twice_makes_one_account(app: Flask) -> None:
     ana, once = make_user(), uuid4()
     public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
@@ -194,38 +177,6 @@ def test_the_database_does_not_know_the_token(app: Flask) -> None:
     row = session().execute(select(Link.__table__)).one()
     assert token not in str(row)
     assert row.token_hash == one_time_links.digest(token)
-
-
-def test_the_link_is_shown_to_its_maker_until_it_was_copied(app: Flask) -> None:
-    ana, ben = make_user(), make_user()
-    public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
-    assert invitations.invitation(ben.actor, public_id).address is None
-    invitations.hide(ben.actor, public_id)
-    assert invitations.invitation(ana.actor, public_id).address is not None
-    invitations.hide(ana.actor, public_id)
-    assert invitations.invitation(ana.actor, public_id).address is None
-
-
-def test_after_a_quarter_of_an_hour_the_link_is_shown_no_more(app: Flask) -> None:
-    ana = make_user()
-    public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
-    with writing() as current:
-        current.execute(update(Link).values(shown_until=utcnow() - timedelta(seconds=1)))
-    assert invitations.invitation(ana.actor, public_id).address is None
-
-
-def test_a_new_link_replaces_the_one_before(app: Flask) -> None:
-    ana = make_user()
-    public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
-    before = token_in(invitations.invitation(ana.actor, public_id).address)
-    invitations.renew(ana.actor, public_id)
-    after = token_in(invitations.invitation(ana.actor, public_id).address)
-    assert one_time_links.read(LinkKind.INVITE, after).email == "cleo@example.com"
-    with pytest.raises(one_time_links.DeadLink):
-        one_time_links.read(LinkKind.INVITE, before)
-    invitations.cancel(ana.actor, public_id)
-    with pytest.raises(one_time_links.DeadLink):
-        one_time_links.read(LinkKind.INVITE, after)
 
 
 def test_an_invitation_runs_out(app: Flask) -> None:
