@@ -20,8 +20,6 @@ from portal.services.actions.planning.rules import (
     work_faults,
 )
 from portal.services.assets.fields import AssetValues, Fault, faults
-from portal.services.core.refusals import Refusal
-from portal.services.people import passwords
 from portal.services.webhooks.rules import name_problem
 from portal.web.actions.planning_pages import read_days
 from portal.web.forms.fields import number_or_none, read_begin, read_months, row_id
@@ -162,22 +160,6 @@ def test_a_secret_key_has_24_to_200_characters_and_as_many_bytes_when_decoded() 
 
 def test_the_end_of_a_short_secret_is_not_told() -> None:
     assert (hint("elevenchars"), hint("twelve chars")) == ("", "hars")
-
-
-def refusal(password: str) -> str:
-    try:
-        passwords.check(password, "ana@example.com")
-    except Refusal as refused:
-        return str(refused)
-    return ""
-
-
-def test_a_password_has_12_characters_and_a_kilobyte_at_most_and_three_different_ones() -> None:
-    assert refusal("abcabcabcabc") == refusal("abc" * 341 + "a") == ""
-    assert refusal("abcabcabcab") == "Use at least 12 characters. Three or four random words work."
-    assert refusal("ä" * 509 + "abcdefgh") == "Use a shorter password: 1,000 characters are enough."
-    assert refusal("ä" * 508 + "abcdefgh") == ""
-    assert refusal("ab" * 6).startswith("This password is one of the first")
 
 
 def test_numbers_in_forms_and_addresses_end_where_columns_do() -> None:

@@ -7,14 +7,14 @@ from decimal import Decimal
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment
 from portal.services.actions import assignments
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import writing
 from tests.support.factories import make_asset, make_category, make_location, make_staff
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
@@ -157,23 +157,3 @@ def test_formulas_are_harmless_in_the_file(app: Flask) -> None:
     assert row["name"] == "'=cmd|' /C calc'!A0"
     assert (row["notes"], row["supplier"], row["category"]) == ("'+1", "'@SUM(1)", "'-1")
     assert row["purchase_cost"] == "12.00"
-
-
-def test_a_long_register_is_read_in_chunks(app: Flask) -> None:
-    now = utcnow()
-    with writing() as current:
-        current.add_all(
-            Asset(
-                asset_tag=f"T-{number}",
-                name="Chair",
-                kind="item",
-                status="available",
-                condition="good",
-                created_at=now,
-                updated_at=now,
-            )
-            for number in range(1001)
-        )
-    rows = read(visit(app))
-    assert [row["asset_tag"] for row in rows] == [f"T-{number}" for number in range(1001)]
-    assert session().scalar(select(Asset.id).limit(1))

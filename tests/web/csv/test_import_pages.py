@@ -78,32 +78,6 @@ def test_a_file_that_speaks_as_we_do_leads_to_its_check_each_time_it_is_sent(app
     assert paths[0].startswith("/tasks/")
 
 
-def test_existing_assets_are_skipped_unless_a_person_ticks_that_they_may_change(
-    app: Flask,
-) -> None:
-    asset_id = make_asset("Lamp", asset_tag="L-1")
-    make_asset("Shelf", asset_tag="L-2")
-    pages = visit(app)
-    assert "change_existing" not in pages.get("/assets/import").form("/assets/import").fields
-    text = b"asset_tag,name,purchase_date\nL-1,Desk lamp,\nL-2,Shelf,\n,Chair,\nL-1,,\n"
-    page = send(pages, text)
-    job.work(KINDS)
-    page = pages.get(page.path)
-    assert "1 to add, 1 unchanged, 1 skipped, 1 not possible." in page.main
-    (look,) = page.links("See what each row would do")
-    page = pages.get(look)
-    assert [row[2] for row in page.rows()] == ["Skipped", "Unchanged", "Add", "Failed"]
-    assert page.rows()[0][3] == "Would change Name: Lamp → Desk lamp"
-    (skipped,) = pages.get(page.links("Skipped")[0]).rows()
-    assert skipped[0] == "2"
-    progress = pages.submit(page.form(look), "Import 1 row").path
-    job.work(KINDS)
-    assert "1 added, 1 unchanged, 1 skipped, 1 failed." in pages.get(progress).main
-    page = pages.get(look)
-    assert [row[2] for row in page.rows()] == ["Skipped", "Unchanged", "Added", "Failed"]
-    assert "Lamp" in pages.get(f"/assets/{asset_id}").h1
-
-
 def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) -> None:
     asset_id = make_asset("Lamp", asset_tag="L-1", purchase_cost=Decimal(1349), notes="n" * 200)
     make_staff("Maria Lopez", email="maria@example.com")
@@ -175,21 +149,6 @@ def test_what_holds_for_many_rows_stands_above_them_once(app: Flask) -> None:
     assert page.main.count("Chairs") == 1
     assert {row[3] for row in page.rows()[:12]} == {"\u2013"}
     assert page.rows()[12][3] == "Left out: quantity 5"
-
-
-def test_rows_that_failed_only_in_the_import_come_back_too(app: Flask) -> None:
-    pages = visit(app)
-    page = send(pages, b"name,serial_number\nChair,S-1\nStool,S-2\n")
-    job.work(KINDS)
-    (look,) = pages.get(page.path).links("See what each row would do")
-    make_asset("Lamp", serial_number="s-1")
-    pages.submit(pages.get(look).form(look), "Import 2 rows")
-    job.work(KINDS)
-    page = pages.get(look)
-    assert "1 row was not imported." in page.main
-    (failed,) = page.links("Download it with the reasons")
-    text = pages.client.get(failed, buffered=True).get_data(as_text=True)
-    assert text.splitlines()[1].startswith('Chair,S-1,"AST-00001 already has this serial number.')
 
 
 def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:

@@ -11,7 +11,6 @@ from flask import Flask
 
 from portal.engine.signing.signatures import legacy_signature, standard_signature
 from portal.services.deliveries import signature_checks
-from portal.services.deliveries.signature_checks import NEIGHBOURS
 from tests.support.deliveries import BODY, make_attempt, make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Page, Pages
@@ -73,14 +72,6 @@ def test_another_body_is_told_though_the_signature_is_right(support: Pages) -> N
     assert "the body you pasted is not ours: it differs from byte 37 on" in page.main
 
 
-def test_the_timestamp_of_another_attempt_is_told(support: Pages) -> None:
-    made = refused(make_webhook(secret=SECRET), attempts=2)
-    first = standard_signature(BODY, SECRET, message_id=str(made), sent_at=AT)
-    page = check(support, made, first)
-    assert "The signature fits, but the timestamp differs" in page.main
-    assert "attempt 2, the newest, has another" in page.main
-
-
 def test_the_signature_of_another_delivery_leads_to_it(support: Pages) -> None:
     for is_older in (True, False):
         webhook = make_webhook(secret=SECRET)
@@ -93,16 +84,6 @@ def test_the_signature_of_another_delivery_leads_to_it(support: Pages) -> None:
         assert page.links("Open that delivery") == [f"/deliveries/{there}"], is_older
         standard = standard_signature(OTHER_BODY, SECRET, message_id=str(there), sent_at=AT)
         assert f"another delivery, {there}" in check(support, here, standard).main, is_older
-
-
-def test_the_newest_delivery_is_known_however_many_lie_between(support: Pages) -> None:
-    webhook = make_webhook(secret=SECRET)
-    here = refused(webhook)
-    for _ in range(NEIGHBOURS + 1):
-        make_delivery(webhook)
-    newest = refused(webhook, OTHER_BODY)
-    page = check(support, here, legacy_signature(OTHER_BODY, SECRET))
-    assert f"another delivery, {newest}" in page.main
 
 
 def test_a_delivery_of_another_webhook_stays_unknown(support: Pages) -> None:

@@ -8,9 +8,7 @@ from flask import Flask
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.operations import sending
 from portal.web.operations.metrics import exposition
 from portal.web.operations.probe_views import is_passed_on
 from tests.support.database.periodic_tasks import begin_periodic_task
@@ -49,12 +47,6 @@ def test_of_each_machine_that_sends_it_is_told_whether_it_cannot_connect() -> No
         ('offline{machine="m1"}', 1.0),
         *((f'offline{{machine="m{number}"}}', 0.0) for number in (2, 4, 5, 6)),
     ]
-
-
-def test_a_stop_of_all_sending_is_told() -> None:
-    assert figures("sending_stopped") == {"sending_stopped": 0.0}
-    sending.stop(SYSTEM)
-    assert figures("sending_stopped") == {"sending_stopped": 1.0}
 
 
 @pytest.mark.parametrize(("seconds_ago", "age"), [(90, 90), (-90, 0)])
