@@ -57,11 +57,11 @@ def erase(
         if row.version != version + 1:  # by one because the person was shut out
             raise Stale(f"{row.name} was changed since you opened the form. Read it again.")
         if typed.strip().casefold() != row.email.casefold():
-            raise Refusal("Type the e-mail address exactly as it stands above", field="typed")
+            raise Refusal("Type the email address exactly as shown above", field="typed")
         person = person_to_be(current, row)
         sought = person.usual if sought is None else sought
         if not set(sought) <= set(person.texts):
-            raise Refusal("Choose among the names and addresses in the list", field="sought")
+            raise Refusal("Choose names and addresses from the list", field="sought")
         erasure = Erasure(kind=kind, person_id=row.id, by_id=actor.user_id)
         erasure.known_as = {"names": person.names, "emails": person.emails, "sought": list(sought)}
         current.add(erasure)
@@ -83,7 +83,7 @@ def resume(actor: Actor, kind: ErasedKind, public_id: UUID) -> None:
         require(current, actor, PERMISSION)
         erasure = find_erasure(current, kind, find(kind, public_id).id)
         if erasure is None:
-            raise NotFound("Nobody is being erased here.")
+            raise NotFound("No one is being erased here.")
         if is_stuck(erasure):
             _begin_work(current, actor, erasure)
 
@@ -96,7 +96,7 @@ def find(kind: ErasedKind, public_id: UUID) -> Staff | User:
     else:
         row = session().scalar(select(User).where(User.public_id == public_id))
     if row is None:
-        raise NotFound("There is no such person.")
+        raise NotFound("This person doesn’t exist.")
     return row
 
 

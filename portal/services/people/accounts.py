@@ -69,7 +69,7 @@ def find(current: Session, public_id: UUID, *, lock: bool = False) -> User:
         statement = statement.with_for_update(key_share=True)
     user = current.execute(statement).scalar_one_or_none()
     if user is None:
-        raise NotFound("There is no such person.")
+        raise NotFound("This person doesn’t exist.")
     return user
 
 
@@ -81,7 +81,7 @@ def change_role(actor: Actor, public_id: UUID, role: Role, version: int) -> None
 
     def change(user: User) -> Changes:
         if user.version != version:
-            raise Stale(f"Somebody changed {user.name} meanwhile.")
+            raise Stale(f"Someone else changed {user.name} in the meantime.")
         before, user.role = user.role, role
         return {} if before == role else {"role": (before, role)}
 
@@ -249,7 +249,7 @@ def find_user(current: Session, email: str) -> User | None:
 
 
 def _taken(email: str) -> Refusal:
-    sentence = f"There is already an account with the address {tidy_email(email)}. Sign in with it."
+    sentence = f"There’s already an account with the address {tidy_email(email)}. Sign in with it."
     return Refusal(sentence, field="email")
 
 
@@ -336,7 +336,7 @@ def confirm(actor: Actor, session_id: UUID, password: str) -> None:
     with writing() as current:
         user = require(current, actor, "account.edit")
         if user is None or not sessions.confirm(current, actor, session_id):
-            raise NotAllowed("You were signed out meanwhile. Sign in again.")
+            raise NotAllowed("You were signed out. Sign in again.")
         wrong = {"wrong_tries_before": (None, proof.wrong_tries)} if proof.wrong_tries else {}
         audit.record_person(current, actor, "person.identity_confirmed", user, **wrong)
 
@@ -366,7 +366,7 @@ def _prove(actor: Actor, password: str, field: str) -> _Proof:
     stored, email = user.password_hash, user.email
     session().rollback()  # the database does not wait while we hash
     if not passwords.matches(password, stored):
-        raise Refusal("This is not your current password.", field=field)
+        raise Refusal("This isn’t your current password.", field=field)
     return _Proof(stored, email, sign_in_throttle.forgive(key)[0])
 
 

@@ -111,7 +111,7 @@ def _refuse_known(current: Session, email: str) -> None:
     )
     if current.execute(wanted).first() is not None:
         raise Refusal(
-            "This address is invited already. Open the invitation in the list to make a new link.",
+            "This address is already invited. Open the invitation to create a new link.",
             field="email",
         )
 
@@ -123,7 +123,7 @@ def _open(current: Session, public_id: UUID, *, lock: bool = True) -> Link:
     wanted = wanted.with_for_update() if lock else wanted
     link = current.execute(wanted).scalar_one_or_none()
     if link is None:
-        raise NotFound("This invitation was accepted or cancelled.")
+        raise NotFound("This invitation was accepted or canceled.")
     return link
 
 

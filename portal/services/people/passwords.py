@@ -38,10 +38,10 @@ def check(password: str, email: str) -> None:
     if len(password) < SHORTEST:
         raise _refusal(f"Use at least {SHORTEST} characters. Three or four random words work.")
     if _is_too_long(password):
-        raise _refusal("Use a shorter password: 1,000 characters are enough.")
+        raise _refusal("Use a shorter password, 1,000 characters at most.")
     plain = password.casefold().strip()
     if plain in COMMON or len(set(plain)) < 3:
-        raise _refusal("This password is one of the first that others would try. Choose another.")
+        raise _refusal("This password is too easy to guess. Choose another.")
     if plain in {email.casefold(), email.casefold().partition("@")[0]}:
         raise _refusal("Choose a password other than your email address.")
 

@@ -73,7 +73,7 @@ def test_a_role_chosen_on_a_page_from_before_somebody_changed_their_name_is_stal
     ana, ben = make_user(), make_user(Role.SUPPORT, name="Ben")
     assert accounts.change_details(ben.actor, Details("Benedikt", None))
     assert not accounts.change_details(ben.actor, Details("Benedikt", None))
-    with pytest.raises(Stale, match="Somebody changed Benedikt meanwhile"):
+    with pytest.raises(Stale, match="Someone else changed Benedikt in the meantime"):
         accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
     accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 2)
 
@@ -215,7 +215,7 @@ def test_who_is_here_or_invited_is_not_invited_again(app: Flask) -> None:
     with pytest.raises(Refusal, match="already has an account"):
         invitations.invite(ana.actor, "ANA@example.com", Role.SUPPORT)
     invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
-    with pytest.raises(Refusal, match="invited already"):
+    with pytest.raises(Refusal, match="already invited"):
         invitations.invite(ana.actor, "cleo@example.com", Role.ADMIN)
 
 

@@ -300,7 +300,7 @@ def test_a_proof_counts_for_the_session_that_brought_it_and_not_after_its_end(ap
     assert sessions.is_confirmed(rows()[here].confirmed_at)
     assert rows()[elsewhere].confirmed_at == long_ago
     sessions.end(ana.actor, here)
-    with pytest.raises(NotAllowed, match="signed out meanwhile"):
+    with pytest.raises(NotAllowed, match="were signed out"):
         accounts.confirm(ana.actor, here, ana.password)
     assert set(rows()) == {elsewhere}
     assert len(told("person.identity_confirmed")) == 1

@@ -36,7 +36,7 @@ def test_it_says_what_changes_and_what_stays_before_it_asks(app: Flask) -> None:
     for words in (
         "2 lines of timelines",
         "2 entries of the audit trail",
-        "up to 3 events",
+        "Up to 3 stored event bodies",
         "C-1 Maria Lopez's chair",
     ):
         assert words in page.main
