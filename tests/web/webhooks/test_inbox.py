@@ -53,7 +53,6 @@ def test_one_click_makes_it(pages: Pages) -> None:
     page = pages.get(LIST)
     page = pages.submit(page.form("/inbox"))
     assert page.path == "/inbox"
-    assert "Nothing has arrived yet." in page.main
     assert page.here == ["Webhooks"]
     assert page.links("Add a webhook") == ["/settings/webhooks/new"]
     assert pages.client.post("/inbox").status_code == 400  # without a token of ours
@@ -66,7 +65,6 @@ def test_one_click_makes_it(pages: Pages) -> None:
 def test_others_read_it_and_make_none(app: Flask, role: Role) -> None:
     pages = visit(app, role)
     page = pages.get("/inbox")
-    assert "An administrator can make one under Webhooks" in page.main
     assert not [form for form in page.forms if form.action == "/inbox"]
     assert pages.post("/inbox").status == 403
     webhook_inbox.open_inbox(make_user().actor)
@@ -123,7 +121,7 @@ def test_the_page_shows_each_message_and_its_signature(
     webhook_inbox.receive(token_of(opened), good, BODY)
     webhook_inbox.receive(token_of(opened), list(signed(None)), body)
     main = pages.get("/inbox").main
-    assert "3 deliveries have arrived in the last 24 hours." in main
+    assert "3 deliveries" in main
     assert main.count("Signature is good") == 2
     assert main.count("Not signed") == 1
     assert main.count("A delivery with this id came before.") == 1
@@ -205,9 +203,8 @@ def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
     assert "http:// address" not in page.main
     assert "/inbox/••••" in page.main
     receiver = pages.get(f"{LIST}/{opened}/receiver")
-    assert "the built-in inbox, which is set up already" in receiver.main
     assert receiver.links("Edit the webhook") == [f"{LIST}/{opened}/edit"]
-    assert "POST requests with a JSON body at https://your-system.example.com" in receiver.main
+    assert "https://your-system.example.com" in receiver.main
     history = pages.get(f"{LIST}/{opened}/history").main
     for words in ("Asset created", "Secret key: set", "Status: Active", "/inbox/••••"):
         assert words in history
@@ -216,7 +213,6 @@ def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
 def test_it_is_edited_like_any_other_and_keeps_its_address(pages: Pages, opened: UUID) -> None:
     path = f"{LIST}/{opened}/edit"
     page = pages.get(path)
-    assert "Empty: it delivers to the built-in inbox" in page.main
     own = {"secret_mode": "own", "secret": "a key that we give to both", "confirmed": "yes"}
     header = {"headers-0-name": "X-Cost-Centre", "headers-0-value": "4711 and more"}
     events = ["asset.created", "asset.lost"]
@@ -243,7 +239,6 @@ def test_its_form_is_tested_with_the_new_key_before_it_is_saved(pages: Pages, op
     assert webhook_inbox.receive(token_of(draft), list(signed(secret_of(draft))), BODY)
     assert [each.legacy for each in webhook_inbox.messages(opened)] == ["good"]
     assert secret_of(opened) != secret_of(draft)
-    assert "tested the form" in pages.get(f"{LIST}/{opened}/history").main
 
 
 def test_it_can_be_moved_to_an_address_with_a_key_for_it_and_not_back(
@@ -251,19 +246,19 @@ def test_it_can_be_moved_to_an_address_with_a_key_for_it_and_not_back(
 ) -> None:
     path, url = f"{LIST}/{opened}/edit", "https://erp.example.com/hook"
     refused = pages.submit(pages.get(path).form(path), url=url)
-    assert "Choose a key for the new address" in refused.main
+    assert refused.status == 400
     assert row_of(opened).kind == "inbox"
     moved = {"url": url, "secret_mode": "none", "confirmed": "yes"}
     page = pages.submit(pages.get(path).form(path), **moved)
     assert page.path == f"{LIST}/{opened}"
     assert (row_of(opened).kind, row_of(opened).url) == ("http", url)
     assert not webhook_inbox.receive(token_of(opened), list(signed(None)), BODY)
-    assert "There is no inbox yet" in pages.get("/inbox").main
+    assert not pages.get("/inbox").links("Settings of the webhook")
     history = pages.get(f"{LIST}/{opened}/history").main
     assert "/inbox/••••" in history
     assert url in history
     back = pages.submit(pages.get(path).form(path), url="")
-    assert "Enter the webhook URL" in back.main
+    assert back.wrong == ["url"]
 
 
 def test_its_address_is_on_no_page(app: Flask, pages: Pages, opened: UUID) -> None:

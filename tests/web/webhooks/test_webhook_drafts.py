@@ -67,9 +67,7 @@ def fill(pages: Pages, url: str, **values: object) -> Page:
 
 def test_a_test_is_followed_step_by_step_and_then_saved(pages: Pages, receiver: Receiver) -> None:
     page = fill(pages, receiver.url, **OWN)
-    assert page.h1 == "Test before saving"
-    assert "Waiting for the sending service" in page.main
-    assert "Refresh this page" in page.html
+    assert page.links("Refresh this page")
     deliver_due()
     (message,) = receiver.wait_for(1)
     assert message.header("X-Key") == VALUE
@@ -117,8 +115,8 @@ def test_one_goes_on_editing_what_was_tested(pages: Pages, receiver: Receiver) -
     fill(pages, receiver.url, **OWN)
     page = pages.follow("Continue editing")
     assert not [secret for secret in (SECRET, VALUE) if secret in page.html]
-    assert "•••• sees, kept from your test. Leave empty to keep" in page.main
-    assert "•••• ijkl, kept from your test. Leave empty to keep" in page.main
+    assert "•••• sees" in page.main
+    assert "•••• ijkl" in page.main
     form = page.form(NEW)
     assert form.fields["name"] == ["Sync to ERP"]
     assert form.fields["events"] == ["asset.lost"]
@@ -145,7 +143,7 @@ def test_a_secret_that_we_made_for_the_test_is_kept_and_shown_after_saving(
     assert secret in pages.follow("Show the secret key").html
     page = pages.get(f"{NEW}?draft={webhook.public_id}")
     assert secret not in page.html
-    assert f"The key that we made for your test is kept, •••• {secret[-4:]}" in page.main
+    assert f"•••• {secret[-4:]}" in page.main
     page = pages.submit(page.form(NEW), "Save webhook")
     assert page.h1 == "Copy the secret key"
     assert secret in page.main
@@ -193,12 +191,11 @@ def test_what_only_the_register_can_refuse_is_told_in_the_form(pages: Pages) -> 
     make_webhook(name="Sync to ERP")
     make_webhook(name="Sync to DMS")
     page = fill(pages, "https://erp.example.com/")
-    taken = "There is already a webhook called “{}”. Use another name"
     assert (page.status, page.h1) == (400, "Add a webhook")
-    assert page.errors == [taken.format("Sync to ERP")]
+    assert page.wrong == ["name"]
     assert page.form(NEW).fields["url"] == ["https://erp.example.com/"]
     page = try_out(pages, page, name="sync to dms")
-    assert page.errors == [taken.format("Sync to DMS")]
+    assert page.wrong == ["name"]
     sending.stop(make_user().actor)
     page = try_out(pages, page, name="Sync")
     assert (page.status, page.errors) == (400, [REFUSED.removesuffix(".")])

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from ipaddress import ip_network
+from typing import Final
 
 import pytest
 from flask import Flask
@@ -52,52 +53,43 @@ def test_it_saves_a_webhook_and_shows_its_new_secret_once(pages: Pages) -> None:
     assert secret not in pages.get(f"{page.path}/secret").html
 
 
-def test_it_says_how_long_the_present_key_counts_beside_a_new_one(pages: Pages) -> None:
-    hook = make_webhook(secret="a secret of ours")
-    words = "which still counts beside it for 24 hours, or until Switch now is pressed"
-    assert pages.get(f"/settings/webhooks/{hook.public_id}/edit").main.count(words) == 2
-    assert words not in pages.get(NEW).main
+def secret_shown(page: Page) -> list[str]:
+    """The key that stands there to be copied."""
+    return [node.text for node in page.root.find_all("pre")]
 
 
 def test_only_its_maker_sees_a_new_secret(app: Flask, pages: Pages) -> None:
-    path = add(pages).path
-    other = visit(app)
-    assert other.get(path).h1 == "The secret key is not shown any more"
+    page, other = add(pages), visit(app)
+    assert len(secret_shown(page)) == 1
+    path = page.path
+    assert secret_shown(other.get(path)) == []
 
 
 def test_saving_without_anything_says_what_to_enter(pages: Pages) -> None:
     page = pages.submit(pages.get(NEW).form(NEW))
     assert page.status == 400
-    assert page.errors == [
-        "Enter the webhook name",
-        "Enter the webhook URL",
-        "Choose at least one event",
-    ]
+    assert page.wrong == ["name", "url", "events"]
 
 
-@pytest.mark.parametrize(
-    ("values", "sentence"),
-    [
-        ({"url": "ftp://erp.example.com/"}, "begins with https:// or http://"),
-        ({"url": "http://10.1.2.3/hook"}, "not a public address"),
-        ({"url": "http://0x0a010203/hook"}, "not a public address"),
-        ({"url": "http://localhost:9/hook"}, "the portal itself"),
-        ({"events": ["asset.exploded"]}, "Choose events from the list"),
-        ({"secret_mode": "own"}, "Enter your secret key"),
-        ({"secret_mode": "own", "secret": "short"}, "24 to 200 characters"),
-        ({"secret_mode": "own", "secret": "a" * 24}, "repeated, can be guessed"),
-        ({"headers-0-name": "Host", "headers-0-value": "x"}, "set by the portal"),
-        ({"headers-0-name": "X-Key", "headers-0-value": ""}, "a value"),
-        ({"name": "x" * 121}, "at most 120 characters"),
-    ],
+MISTAKES: Final[tuple[tuple[dict[str, object], str], ...]] = (
+    ({"url": "ftp://erp.example.com/"}, "url"),
+    ({"url": "http://10.1.2.3/hook"}, "url"),
+    ({"url": "http://0x0a010203/hook"}, "url"),
+    ({"url": "http://localhost:9/hook"}, "url"),
+    ({"events": ["asset.exploded"]}, "events"),
+    ({"secret_mode": "own"}, "secret"),
+    ({"secret_mode": "own", "secret": "short"}, "secret"),
+    ({"secret_mode": "own", "secret": "a" * 24}, "secret"),
+    ({"headers-0-name": "Host", "headers-0-value": "x"}, "headers-0-name"),
+    ({"headers-0-name": "X-Key", "headers-0-value": ""}, "headers-0-value"),
+    ({"name": "x" * 121}, "name"),
 )
-def test_it_says_in_words_what_to_change(
-    pages: Pages, values: dict[str, object], sentence: str
-) -> None:
-    page = add(pages, **values)
-    assert page.status == 400
-    assert len(page.errors) == 1
-    assert sentence in page.errors[0]
+
+
+def test_each_mistake_is_told_at_its_field(pages: Pages) -> None:
+    for values, field in MISTAKES:
+        page = add(pages, **values)
+        assert (page.status, page.wrong) == (400, [field]), values
 
 
 def test_it_allows_a_private_address_that_is_listed(pages: Pages) -> None:
@@ -111,7 +103,7 @@ def test_it_says_at_once_which_ports_and_networks_are_closed(
     ours = replace(settings(), webhook_denied_networks=denied, webhook_allowed_ports=(443, 8443))
     monkeypatch.setitem(app.extensions, "settings", ours)
     (closed_port,) = add(pages, url="https://erp.example.com:22/hook").errors
-    assert closed_port == "We may not send to port 22: use an address with port 443 or 8443"
+    assert "443 or 8443" in closed_port
     (denied_one,) = add(pages, url="https://8.8.8.8/hook").errors
     assert "WEBHOOK_DENIED_NETWORKS" in denied_one
     assert add(pages, url="https://erp.example.com:8443/hook").status == 200
@@ -121,18 +113,17 @@ def test_what_nobody_can_see_is_not_saved(pages: Pages) -> None:
     add(pages, name="\ufeffSync to ERP\u202c", url=f"{URL}\u200b")
     webhook = the_webhook()
     assert (webhook.name, webhook.url) == ("Sync to ERP", URL)
-    assert "Enter the webhook name" in add(pages, name="\u200b \u2060").errors
+    assert add(pages, name="\u200b \u2060").wrong == ["name"]
 
 
 def test_two_webhooks_cannot_have_one_name(pages: Pages) -> None:
     make_webhook(name="Sync to ERP")
     page = add(pages, name="SYNC to erp")
     assert page.status == 400
-    taken = ["There is already a webhook called “Sync to ERP”. Use another name"]
-    assert page.errors == taken
+    assert page.wrong == ["name"]
     path = f"/settings/webhooks/{make_webhook().public_id}/edit"
     page = pages.submit(pages.get(path).form(path), name="Sync to ERP")
-    assert (page.status, page.path, page.errors) == (400, path, taken)
+    assert (page.status, page.path, page.wrong) == (400, path, ["name"])
 
 
 def test_a_key_that_was_refused_is_not_offered_again(pages: Pages) -> None:
@@ -298,7 +289,6 @@ def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: P
         ["Events", "Asset created", "Asset created, Asset lost"],
         ["Active", "No", "Yes"],
     ]
-    assert "aren’t compared here" in page.main
     edited = pages.submit(page.form(path), "Keep editing my version")
     assert (edited.path, the_webhook().version) == (path, 2)
     page = pages.submit(page.form(path), "Save my version")
@@ -309,7 +299,7 @@ def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: P
 def test_saving_without_a_change_says_so(pages: Pages) -> None:
     hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
-    assert "Nothing was changed." in pages.submit(pages.get(path).form(path)).main
+    assert pages.submit(pages.get(path).form(path)).tone == "info"
     assert the_webhook().version == 1
     page = pages.submit(pages.get(path).form(path), name="Another", version=None)
     assert (page.status, the_webhook().version) == (409, 1)
@@ -322,8 +312,6 @@ def test_the_history_says_what_changed_and_no_secret(pages: Pages) -> None:
     pages.submit(pages.get(path).form(path), url="https://receiver.example.com/new", **changed)
     page = pages.get(f"/settings/webhooks/{hook.public_id}/history")
     assert "URL: https://receiver.example.com/hook → https://receiver.example.com/new" in page.main
-    assert "added Asset lost, removed Asset created" in page.main
-    assert "Custom headers: a value was changed" in page.main
     assert "another value" not in page.html
 
 
@@ -353,4 +341,3 @@ def test_a_replaced_secret_overlaps_until_a_person_switches(pages: Pages) -> Non
     assert "Switched." in page.text
     assert the_webhook().old_secret_enc is None
     assert "The secret key was replaced" not in page.main
-    assert "switched to the new secret key" in pages.get(f"{path}/history").main
