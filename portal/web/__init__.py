@@ -14,7 +14,7 @@ from portal.web.deliveries import problem_views as delivery_problem_views
 from portal.web.deliveries import views as delivery_views
 from portal.web.find import views as find_views
 from portal.web.forms import filter_form
-from portal.web.frame import access, banner_views, layout, request_log
+from portal.web.frame import access, layout, request_log, site_state
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
 from portal.web.operations import audit_views, probe_views, system_views
@@ -35,6 +35,7 @@ def init_app(app: Flask) -> None:
     layout.init_app(app)
     access.init_app(app)
     access.init_sessions(app)
+    site_state.init_app(app)
     filter_form.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
@@ -43,7 +44,6 @@ def init_app(app: Flask) -> None:
 # One line a page family.
 BLUEPRINTS: tuple[Blueprint, ...] = (
     home_views.blueprint,
-    banner_views.blueprint,
     find_views.blueprint,
     account_views.theme_blueprint,
     sign_in_views.blueprint,

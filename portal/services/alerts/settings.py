@@ -1,4 +1,4 @@
-"""Settings → Alerts: what is alerted of, when, and the answer to the first question."""
+"""Alert settings: what is alerted of, when, and the answer to the first question."""
 
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta

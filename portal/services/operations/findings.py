@@ -410,7 +410,7 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
             "alerts_wait",
             Level.WARNING,
             "Alerts wait for an answer: nobody has decided what becomes of what is due already.",
-            "Answer under Settings → Alerts. Until then no scheduled alert is sent.",
+            "Answer under Alerts → Alert settings. Until then no scheduled alert is sent.",
         )
 
 

@@ -523,18 +523,11 @@ class WebhookTrouble:
     off_reason: OffReason | None = None
     is_urgent: bool = True
 
-    @property
-    def mark(self) -> str:
-        """A key that differs for an earlier or later trouble of the same webhook."""
-        return f"{self.webhook}/{int(self.since.timestamp())}"
 
-
-def troubles(owner_id: int | None = None) -> list[WebhookTrouble]:
-    """The webhooks in trouble, by name; with an owner, that person's alone."""
+def troubles() -> list[WebhookTrouble]:
+    """The webhooks in trouble, by name."""
     current = session()
     webhooks = select(Webhook).where(*is_shown(), in_trouble())
-    if owner_id is not None:
-        webhooks = webhooks.where(Webhook.owner_id == owner_id)
     rows = current.scalars(webhooks.order_by(Webhook.name, Webhook.id)).all()
     now = database_now(current.connection()) if rows else None
     return [_trouble(row, now) for row in rows if now is not None]

@@ -1,4 +1,4 @@
-"""The form of Settings → Alerts. The fields are named as the columns."""
+"""The form of the alert settings. The fields are named as the columns."""
 
 from datetime import time
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Settings → Alerts: what is alerted of and when, the latest runs, and a run by hand."""
+"""Alert settings: what is alerted of and when, the latest runs, and a run by hand."""
 
 from collections.abc import Callable, Mapping
 from typing import Final

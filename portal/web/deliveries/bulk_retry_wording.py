@@ -37,7 +37,7 @@ from portal.services.outbox.due import ShownStatus
 from portal.services.tasks import ENDED
 from portal.web.deliveries.forms import status_words
 from portal.web.deliveries.wording import event_name
-from portal.web.frame.banner_views import may_send
+from portal.web.frame.site_state import may_send
 from portal.web.frame.status_tags import BULK_RETRY, PARTLY, Tag
 from portal.web.frame.wording import counted, near_time, number, plural, time_left
 

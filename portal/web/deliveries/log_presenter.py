@@ -41,8 +41,8 @@ from portal.web.deliveries.wording import (
 from portal.web.forms.fields import uuid_or_none
 from portal.web.forms.filter_form import SORT
 from portal.web.forms.versions import shown
-from portal.web.frame.banner_views import sending_stop
 from portal.web.frame.layout import RETRIED, page_url
+from portal.web.frame.site_state import sending_stop
 from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted, number, zone
 from portal.web.help.anchors import help_url

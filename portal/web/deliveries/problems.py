@@ -23,7 +23,7 @@ from portal.services.webhooks.queries import WebhookStatus, WebhookTrouble, trou
 from portal.web.deliveries.bulk_retry_wording import QueuedDeliveries, queued
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.frame.access import can
-from portal.web.frame.banner_views import may_send, sending_stop
+from portal.web.frame.site_state import may_send, sending_stop, share_problem_total
 from portal.web.frame.wording import counted, day_of, near_time, plural, time_tag
 
 AGAIN: Final = "what fails again is a problem again."
@@ -237,6 +237,7 @@ NO_PROBLEMS: Final = ProblemList((), ())
 
 def problems_of(problems: Sequence[Problem], in_sight: int) -> ProblemList:
     """List all problems, and webhooks in trouble that need a person although no delivery does."""
+    share_problem_total(total_of(problems))
     return _folded([*_lines(problems, troubles())], in_sight)
 
 
@@ -256,6 +257,8 @@ def problems_beside(log_filter: LogFilter, in_sight: int) -> ProblemList:
     is_narrow = bool(log_filter.reasons or log_filter.untried or log_filter.codes)
     known = [] if is_narrow else troubles()
     mine = [trouble for trouble in known if log_filter.webhook in (None, trouble.webhook)]
+    if log_filter.webhook is None:
+        share_problem_total(total_of(every))
     return replace(_folded([*_lines(listed, mine)], in_sight), deliveries=total_of(every))
 
 

@@ -34,12 +34,12 @@ class PageResponse(Response):
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its frame. Until told, `can` denies all, and nothing is in trouble."""
+    """Give the application its frame. Until told, `can` denies all, and all is well."""
     app.response_class = PageResponse
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.setdefault("can", lambda _permission: False)
-    app.jinja_env.globals.setdefault("troubles", list)
+    app.jinja_env.globals.setdefault("attention", dict)
     app.jinja_env.globals.setdefault("sending_stop", lambda: None)
     app.jinja_env.globals.setdefault("offline_senders", list)
     app.jinja_env.globals.update(WORDS)
@@ -278,33 +278,24 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One entry of the main navigation, with its tabs.
-
-    A page belongs to the first section that names it; a later one may have a tab that leads there.
-    """
+    """One entry of the main navigation, with its tabs."""
 
     label: str
     places: tuple[Place, ...]
 
     @property
     def url(self) -> str:
-        """The address of its first own page."""
-        return self.own[0].url
-
-    @property
-    def own(self) -> tuple[Place, ...]:
-        """The places that no earlier section has."""
-        return tuple(place for place in self.places if _home(place) == self.label)
+        """The address of its first page."""
+        return self.places[0].url
 
     @property
     def is_here(self) -> bool:
-        """Return whether one of its own pages is being shown."""
-        return any(place.is_here for place in self.own)
+        """Return whether one of its pages is being shown."""
+        return any(place.is_here for place in self.places)
 
-
-WEBHOOKS: Final = Place("Webhooks", "/settings/webhooks", "webhooks.read", also=("/inbox",))
 
 SECTIONS: Final = (
+    Section("Overview", (Place("Overview", "/", "home.read"),)),
     Section(
         "Assets",
         (
@@ -320,13 +311,17 @@ SECTIONS: Final = (
         "Deliveries",
         (Place("Deliveries", "/deliveries", "deliveries.read", also=("/batches",)),),
     ),
-    Section("Webhooks", (WEBHOOKS,)),
-    Section("Alerts", (Place("Alerts", "/alerts", "alerts.read"),)),
+    Section(
+        "Webhooks",
+        (Place("Webhooks", "/settings/webhooks", "webhooks.read", also=("/inbox",)),),
+    ),
+    Section(
+        "Alerts",
+        (Place("Alerts", "/alerts", "alerts.read", also=("/settings/alerts",)),),
+    ),
     Section(
         "Settings",
         (
-            WEBHOOKS,
-            Place("Alerts", "/settings/alerts", "alerts.settings"),
             Place("Users", "/settings/people", "people.manage"),
             Place("Audit", "/settings/audit", "audit.read"),
             Place("System", "/settings/system", "system.read"),
@@ -343,16 +338,12 @@ def navigation() -> list[Section]:
         Section(section.label, tuple(p for p in section.places if can(p.permission)))
         for section in SECTIONS
     )
-    return [section for section in sections if section.own]
+    return [section for section in sections if section.places]
 
 
 def section_here() -> Section | None:
     """Return the section that the page being shown belongs to."""
     return next((section for section in navigation() if section.is_here), None)
-
-
-def _home(place: Place) -> str:
-    return next(section.label for section in SECTIONS if place in section.places)
 
 
 def _nearest(path: str) -> str:

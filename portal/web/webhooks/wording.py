@@ -24,7 +24,7 @@ from portal.services.webhooks.queries import (
 )
 from portal.services.webhooks.rules import WEBHOOK_FIELDS
 from portal.web.frame.access import can
-from portal.web.frame.banner_views import sending_stop
+from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
     counted,
     day_of,

@@ -60,9 +60,6 @@ def take(folder: Path = FOLDER) -> None:
             "screenshot.png": "/deliveries",
             "screenshot-delivery.png": f"/deliveries/{filled.deliveries}",
         }
-        page.goto(f"{url}/assets")  # where the trouble is told in one line
-        page.get_by_role("button", name="Hide for now").click()
-        page.get_by_role("button", name="Hide for now").wait_for(state="detached")
         for name, path in pictures.items():
             page.goto(url + path)
             with Image.open(BytesIO(page.screenshot())) as picture:

@@ -26,7 +26,7 @@ def sign_in(page: Page, portal: FreshPortal) -> None:
     page.get_by_label("Email address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Asset register")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
 
 
 def fill_webhook(

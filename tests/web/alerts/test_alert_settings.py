@@ -1,4 +1,4 @@
-"""Settings → Alerts: what is wanted, the first question, looking by hand, and being late."""
+"""Alert settings: what is wanted, the first question, looking by hand, and being late."""
 
 from datetime import time, timedelta
 from typing import Any

@@ -176,17 +176,6 @@ def test_what_waits_for_a_receiver_says_when_it_is_retried(support: Pages) -> No
     assert "Reason: No attempt yet" in page.main
 
 
-def test_the_red_line_is_left_out_where_the_problems_stand(app: Flask) -> None:
-    gone = {"state": "off", "off_reason": "gone", "off_at": utcnow()}
-    make_webhook(name="Payroll", **gone)
-    pages = visit(app)
-    red = "was turned off by us"
-    assert red not in pages.get("/deliveries").text
-    assert red not in pages.get("/").text
-    assert red in pages.get("/assets").text
-    assert red in pages.get("/deliveries?status=delivered").text
-
-
 def test_it_says_that_deliveries_arrive_again_only_where_one_has(support: Pages) -> None:
     now = utcnow()
     for name, arrived in (("Never", None), ("Before", -9), ("Since", -1)):

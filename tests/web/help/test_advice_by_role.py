@@ -174,19 +174,6 @@ def test_about_a_delivery_that_nobody_sends(app: Flask, role: str) -> None:
 
 
 @ROLES
-def test_the_line_of_trouble_leads_its_owner_to_what_may_be_done(app: Flask, role: str) -> None:
-    pages = visit(app, role, name="Olga Owner")
-    hook = make_webhook(
-        owner_id=owner_id("Olga Owner"), state="off", off_reason="gone", off_at=utcnow()
-    )
-    assert pages.get("/assets").links("was turned off by us") == [
-        f"/settings/webhooks/{hook.public_id}"
-    ]
-    page = pages.get(f"/settings/webhooks/{hook.public_id}")
-    assert ("sk an administrator" in page.main) is (role != "admin")
-
-
-@ROLES
 def test_what_is_still_held_the_key_and_the_plain_address(app: Flask, role: str) -> None:
     a_team()
     hook = make_webhook(

@@ -60,17 +60,6 @@ def test_list_and_page_say_who_turned_it_off_and_why(
     assert "Events that happen now are held until it is turned on, at most 30 days;" in main
 
 
-@pytest.mark.parametrize(
-    ("reason", "because"), [("failing", NOTHING_ARRIVED), ("gone", CLOSED), ("person", "")]
-)
-def test_the_banner_says_why_too(app: Flask, reason: str, because: str) -> None:
-    off(reason)
-    text = visit(app).get("/assets").text
-    assert (f"“Sync” was turned off by us: {because}" in text) is bool(because)
-    for other in {NOTHING_ARRIVED, CLOSED} - {because}:
-        assert other not in text
-
-
 @pytest.mark.parametrize("reason", ["gone", "failing", "person"])
 def test_who_turns_it_on_is_warned_while_its_address_is_the_one_that_was_closed(
     pages: Pages, reason: str

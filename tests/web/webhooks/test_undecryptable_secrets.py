@@ -33,7 +33,6 @@ def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
     assert "Its secret key or its custom headers cannot be opened" in page.main
     assert "Edit the webhook and enter new ones" in page.main
     assert "Turned off by us: its secrets cannot be opened" in ada.get("/settings/webhooks").main
-    assert "“Sync” was turned off by us: its secrets cannot be opened" in ada.get("/assets").text
     assert "because the keys to what is stored of them are lost: “Sync”" in (
         ada.get("/settings/system").main
     )

@@ -1,0 +1,72 @@
+"""What every page tells of the portal: what needs attention, and what is not sent at all now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from flask import Flask, g
+
+from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
+from portal.services.deliveries import problems
+from portal.services.outbox.connectivity import find_offline
+from portal.services.outbox.due import SendingStop, find_stop
+from portal.services.webhooks.queries import troubles
+from portal.web.frame.access import can
+from portal.web.frame.wording import counted
+
+NOUNS: Final = {"Deliveries": "undelivered", "Webhooks": "with problems"}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number in the navigation; `noun` tells it to whoever does not see where it stands."""
+
+    number: str
+    noun: str
+
+
+def init_app(app: Flask) -> None:
+    """Give templates what the frame of all pages calls."""
+    app.jinja_env.globals["attention"] = attention
+    app.jinja_env.globals["patience"] = PATIENCE_IN_WORDS
+    app.jinja_env.globals["sending_stop"] = sending_stop
+    app.jinja_env.globals["may_send"] = may_send
+    app.jinja_env.globals["offline_senders"] = find_offline
+
+
+def sending_stop() -> SendingStop | None:
+    """Return the stop of all sending, asked once a page."""
+    if "sending_stop" not in g:
+        g.sending_stop = find_stop()
+    stop: SendingStop | None = g.sending_stop
+    return stop
+
+
+def may_send(permission: str) -> bool:
+    """Tell whether the reader has a permission to send, and sending is not stopped."""
+    return can(permission) and not sending_stop()
+
+
+def attention() -> Mapping[str, Count]:
+    """Return by the labels of the navigation how many need attention, where any do, as the lists
+    that they lead to count them.
+    """
+    numbers = {}
+    if can("deliveries.read"):
+        numbers["Deliveries"] = problem_total()
+    if can("webhooks.read"):
+        numbers["Webhooks"] = len(troubles())
+    return {label: Count(counted(many), NOUNS[label]) for label, many in numbers.items() if many}
+
+
+def problem_total() -> int:
+    """Count the deliveries that need attention (`capped`), asked once a page."""
+    if "problem_total" not in g:
+        share_problem_total(problems.count())
+    total: int = g.problem_total
+    return total
+
+
+def share_problem_total(total: int) -> None:
+    """Spare this page the question, where it has counted them already."""
+    g.problem_total = total
