@@ -13,6 +13,7 @@ from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
+from tests.services.actions.plan_examples import make_maintenance, make_reservation
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_asset, make_category, make_staff, make_user, make_webhook
@@ -204,11 +205,16 @@ def test_on_a_telephone_lists_of_many_are_two_lines_a_row(
         make_staff(f"Person {number}")
         make_delivery(off, status="on_hold", asset_tag=f"LAP-{number:04}", asset_name=LONG)
     make_category()
+    make_maintenance(make_asset(LONG))
+    make_reservation(make_asset(), make_staff())
     sign_in(page, app, portal)
     page.set_viewport_size(TELEPHONE)
     for path in (
         "/staff",
         "/categories",
+        "/maintenance",
+        "/reservations",
+        "/settings/people",
         f"/settings/webhooks/{off.public_id}",
         f"/settings/webhooks/{off.public_id}/held",
     ):
@@ -246,6 +252,7 @@ def test_on_a_telephone_a_door_says_where_one_is_and_a_filter_is_no_main_button(
     assert page.locator(".brand-name").evaluate("each => each.offsetWidth") > 50
     sign_in(page, app, portal)
     page.goto(f"{portal}/staff")
+    page.get_by_text("Filters", exact=True).click()
     show, add = (
         page.get_by_role("button", name="Show"),
         page.get_by_role("link", name="Add a person"),

@@ -137,7 +137,7 @@ def test_on_a_telephone_the_menu_opens_without_scripts(plain_page: Page, gallery
     plain_page.locator(".menu summary").press("Enter")
     expect(link).to_be_in_viewport()
     plain_page.keyboard.press("Tab")
-    expect(plain_page.get_by_role("link", name="Assets", exact=True)).to_be_focused()
+    expect(plain_page.get_by_role("link", name="Overview", exact=True)).to_be_focused()
 
 
 def test_the_trial_says_what_it_is_at_a_press(plain_page: Page, gallery: str) -> None:

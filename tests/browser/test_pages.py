@@ -30,7 +30,7 @@ PAGES: Final = (
     *("planning.reservations", "importing.check", "bulk.show", "staff.show", "people.show"),
     *("deliveries.index", "deliveries.show", "delivery_help.signature", "batches.show"),
     *("webhooks.index", "webhooks.show", "webhook_forms.new", "webhook_drafts.show"),
-    *("inbox.index", "system.index", "help.webhooks"),
+    *("inbox.index", "system.index", "help.index"),
 )
 MISTAKEN: Final = ("assets.new", "invitations.new", "webhook_forms.new")
 TYPED: Final = (

@@ -6,7 +6,10 @@ from typing import Final, NamedTuple
 
 
 class Tag(NamedTuple):
-    """A status as `status_tag(*tag)` prints it. Tones: success, danger, warning, info, neutral."""
+    """A status as `status_tag(*tag)` prints it. Tones: success, danger, warning, info, neutral.
+
+    Without an icon it gets a dot: a webhook's and an asset's, beside the icons of deliveries.
+    """
 
     word: str
     icon: str
@@ -25,21 +28,21 @@ DELIVERY: Final[Mapping[str, Tag]] = {
 }
 
 WEBHOOK: Final[Mapping[str, Tag]] = {
-    "active": Tag("Active", "check2", "success"),
-    "off": Tag("Off", "power", "neutral"),
-    "failing": Tag("Failing", "x-octagon", "danger"),
-    "paused": Tag("Paused", "pause-circle", "danger"),
+    "active": Tag("Active", "", "success"),
+    "off": Tag("Off", "", "neutral"),
+    "failing": Tag("Failing", "", "danger"),
+    "paused": Tag("Paused", "", "danger"),
 }
 
 ASSET: Final[Mapping[str, Tag]] = {
-    "available": Tag("Available", "check2", "success"),
-    "allocated": Tag("Given permanently", "person-check", "neutral"),
-    "checked_out": Tag("Lent", "box-arrow-up-right", "neutral"),
-    "maintenance": Tag("In maintenance", "wrench", "warning"),
-    "warranty": Tag("At warranty", "shield-check", "warning"),
-    "broken": Tag("Broken", "x-octagon-fill", "danger"),
-    "lost": Tag("Lost", "question-circle-fill", "danger"),
-    "liquidated": Tag("Disposed of", "archive", "neutral"),
+    "available": Tag("Available", "", "success"),
+    "allocated": Tag("Given permanently", "", "neutral"),
+    "checked_out": Tag("Lent", "", "neutral"),
+    "maintenance": Tag("In maintenance", "", "warning"),
+    "warranty": Tag("At warranty", "", "warning"),
+    "broken": Tag("Broken", "", "danger"),
+    "lost": Tag("Lost", "", "danger"),
+    "liquidated": Tag("Disposed of", "", "neutral"),
 }
 
 TASK: Final[Mapping[str, Tag]] = {

@@ -27,6 +27,9 @@ from tests.support.pages import Pages
 
 FOLDER: Final = ROOT / "test-results" / "pictures"
 HIGHEST: Final = 6000  # pixels; of a longer page the beginning is enough
+# Like what people read in (Debian's fonts-inter); where it is missing the system's stands in.
+FONT: Final = """() => document.documentElement.style.setProperty(
+  "--font", `Inter, ${getComputedStyle(document.documentElement).getPropertyValue("--font")}`)"""
 
 
 class Look(NamedTuple):
@@ -113,7 +116,8 @@ def _session(app: Flask, person: Person) -> str:
 
 
 def _picture(page: Page, path: Path, width: int) -> int:
-    """Store the whole page; how high it is."""
+    """Store the whole page, set in `FONT`; how high it is."""
+    page.evaluate(FONT)
     height = int(page.evaluate("document.documentElement.scrollHeight"))
     clip = {"x": 0, "y": 0, "width": width, "height": min(height, HIGHEST)}
     page.screenshot(path=path, full_page=True, clip=clip)  # type: ignore[arg-type]  # FloatRect

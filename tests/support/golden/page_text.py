@@ -20,6 +20,7 @@ UNSEEN: Final = frozenset({"head", "script", "style", "template", "svg", "meta",
 IN_A_LINE: Final = INLINE | {"button", "input", "label", "select", "small", "textarea"}
 HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
 TONES: Final = {"danger": "!!", "warning": "!", "success": "ok", "info": "i"}
+DOTS: Final = {"is-bad": "!!", "is-warning": "!", "is-good": "ok"}
 STEP: Final = "  "
 ITEM: Final = "- "
 
@@ -56,6 +57,9 @@ class _Writer:
         classes = node.get("class").split()
         if "tag" in classes:
             self.line += f" <{' '.join([node.text, *_tones(classes, 'tag')])}> "
+        elif "status" in classes:
+            dots = [sign for dot, sign in DOTS.items() if dot in classes]
+            self.line += f" <{' '.join([node.text, *dots])}> "
         elif writer := WRITERS.get(node.tag):
             writer(self, node)
         elif node.tag in IN_A_LINE:

@@ -9,6 +9,7 @@ SAID = [
     ('<a href="/a" aria-current="page">All</a>', "[All](/a) (here)"),
     ('<p><span class="tag tag-danger">Failed</span>twice</p>', "<Failed !!> twice"),
     ('<p><span class="tag tag-neutral">Held</span></p>', "<Held>"),
+    ('<p><span class="status is-bad">Failing</span></p>', "<Failing !!>"),
     ('<div class="notice notice-warning"><p>Look</p></div>', "! Look"),
     ("<dl><dt>URL</dt><dd>https://a.example</dd></dl>", "URL: https://a.example"),
     ("<ul><li>One<ul><li>Two</li></ul></li></ul>", "- One\n  - Two"),

@@ -56,7 +56,7 @@ def test_all_of_them_stand_in_a_tab_with_who_what_and_how_far(support: Pages, sa
     assert row[0] == "All with status Failed"
     assert row[1].startswith("Sam Okoro")
     assert row[2:5] == ["Interrupted", "10 of 12 10 of 12", "10 failed in a row"]
-    assert page_of_all.here == ["Deliveries", "Bulk retries 1"]
+    assert page_of_all.here == ["Deliveries 12 undelivered", "Bulk retries 1"]
 
 
 def test_the_lists_say_who_started_one_and_that_somebody_else_continued_it(

@@ -106,7 +106,7 @@ def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
     made = some(3, make_webhook(name="=ERP"), reason="server", code=500)
     page = confirm(support, "all=1")
     assert "Looking for what is to be sent" in page.main
-    assert page.here == ["Deliveries"]
+    assert page.here == ["Deliveries 3 undelivered"]
     work()
     finish(made[0], "delivered")
     finish(made[1], "failed")

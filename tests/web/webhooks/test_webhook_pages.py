@@ -268,7 +268,7 @@ def test_a_new_secret_is_shown_before_its_test(pages: Pages) -> None:
     page = pages.submit(form, "Save and send a test", **values)
     assert page.h1 == "Copy the secret key"
     (delivery,) = session().query(Delivery)
-    page = pages.submit(page.forms[-2], "I have copied it")
+    page = pages.submit(page.forms[-1], "I have copied it")
     assert page.path == f"/deliveries/{delivery.public_id}"
 
 
