@@ -10,7 +10,7 @@ from alembic import op
 from portal.database.engine import UtcDateTime
 
 revision = "0103"
-down_revision = "0101"
+down_revision = "0102"
 branch_labels = None
 depends_on = None
 

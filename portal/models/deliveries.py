@@ -56,6 +56,8 @@ IS_OPEN = "status IN ('queued', 'retrying')"
 IS_FAILURE = "status = 'failed' AND priority <> 0"
 # And for what counts as failing, tests apart.
 IS_FAILING = f"failing_since IS NOT NULL AND ({IS_OPEN} OR status = 'failed') AND priority <> 0"
+# And for what a person dismissed.
+IS_OF_AN_ACT = "dismissal_id IS NOT NULL"
 # And for an attempt that failed.
 IS_FAILED_ATTEMPT = "outcome = 'failed'"
 
@@ -107,7 +109,9 @@ class Delivery(Base):
     """One event on its way to one webhook.
 
     `due_at`: by the database's clock. `tries` counts the scheduled attempts that have ended,
-    `attempts` numbers all of those. `prior_*` are set while a person's extra attempt is under way.
+    `attempts` numbers all of those. `prior_*` are set while a person's extra attempt is under way;
+    of a dismissed one `prior_status` is what it is restored to. `dismissal_id`: all that one act
+    dismissed has the same; None where nobody can undo it at once.
     `failing_since`: its first failed attempt, once that counts (`engine/retry_policy.is_failing`);
     a Retry does not change it, and what is delivered has none.
     """
@@ -128,13 +132,16 @@ class Delivery(Base):
     prior_status: Mapped[str | None] = mapped_column(String(10))
     prior_due_at: Mapped[datetime | None]
     requested_by: Mapped[str | None] = mapped_column(String(120))
-    stopped_by: Mapped[str | None] = mapped_column(String(120))
     reason: Mapped[str | None] = mapped_column(String(20))
     code: Mapped[int | None]
     took_ms: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=common_now)
     finished_at: Mapped[datetime | None]
     failing_since: Mapped[datetime | None]
+    dismissed_by: Mapped[str | None] = mapped_column(String(120))
+    dismissed_at: Mapped[datetime | None]
+    dismissed_reason: Mapped[str | None] = mapped_column(String(200))
+    dismissal_id: Mapped[uuid.UUID | None]
 
     __table_args__ = (
         UniqueConstraint("event_id", "webhook_id"),
@@ -162,6 +169,13 @@ class Delivery(Base):
         Index("ix_deliveries_reason_id", "reason", "id"),
         Index("ix_deliveries_code_id", "code", "id"),
         Index("ix_deliveries_created_at", "created_at"),
+        Index(
+            "ix_deliveries_dismissal",
+            "dismissal_id",
+            "id",
+            sqlite_where=text(IS_OF_AN_ACT),
+            postgresql_where=text(IS_OF_AN_ACT),
+        ),
         Index(
             "ix_deliveries_failures",
             "webhook_id",
@@ -332,43 +346,6 @@ class AttemptBody(Base):
     is_truncated: Mapped[bool] = mapped_column(default=False)
     location: Mapped[str | None]
     detail: Mapped[str] = mapped_column(default="")
-
-
-class Dismissal(Base):
-    """Until when what failed at one webhook for one reason is dismissed.
-
-    By `deliveries.finished_at`, so that what fails later is a problem again, however old it is. One
-    row instead of a mark at each delivery: there may be millions. `reason`: blank for none.
-    `since`: until when it was dismissed before, which the last one comes back to; None: it was not.
-    `dismissed_at` and `actor_id`: of the last one.
-    """
-
-    __tablename__ = "dismissals"
-
-    webhook_id: Mapped[int] = mapped_column(
-        ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
-    )
-    reason: Mapped[str] = mapped_column(String(20), primary_key=True)
-    until: Mapped[datetime]
-    since: Mapped[datetime | None]
-    dismissed_at: Mapped[datetime | None]
-    actor_id: Mapped[int | None]
-
-
-class DismissedDelivery(Base):
-    """When a person dismissed one failed delivery, chosen among others.
-
-    It holds for what had failed by then (`deliveries.finished_at`): one that is retried and fails
-    again is a problem again. What was chosen by hand is little, however long the log is.
-    """
-
-    __tablename__ = "dismissed_deliveries"
-
-    delivery_id: Mapped[Big] = mapped_column(
-        ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    at: Mapped[datetime]
-    actor_id: Mapped[int | None]
 
 
 class Rollup(Base):

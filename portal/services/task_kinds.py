@@ -6,7 +6,7 @@ from typing import Final
 from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
 from portal.services.csv import import_task
-from portal.services.deliveries import bulk_retry
+from portal.services.deliveries import bulk_retry, dismissals
 from portal.services.erasure import erase
 from portal.services.tasks import Kind
 
@@ -15,6 +15,8 @@ _ALL: Final[tuple[Kind, ...]] = (
     import_task.IMPORT,
     bulk.BULK,
     bulk_retry.KIND,
+    dismissals.DISMISS,
+    dismissals.RESTORE,
     alert_runs.KIND,
     erase.KIND,
 )

@@ -8,9 +8,8 @@ from portal.web.alerts import views as alert_views
 from portal.web.assets import bulk_views, named_list_views, staff_views
 from portal.web.assets import views as asset_views
 from portal.web.csv import views as csv_views
-from portal.web.deliveries import bulk_retry_views
+from portal.web.deliveries import bulk_retry_views, dismissal_views
 from portal.web.deliveries import help_views as delivery_help_views
-from portal.web.deliveries import problem_views as delivery_problem_views
 from portal.web.deliveries import views as delivery_views
 from portal.web.find import views as find_views
 from portal.web.forms import filter_form
@@ -69,7 +68,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     staff_views.blueprint,
     delivery_views.blueprint,
     delivery_help_views.blueprint,
-    delivery_problem_views.blueprint,
+    dismissal_views.blueprint,
     bulk_retry_views.blueprint,
     task_views.blueprint,
     asset_views.stock_blueprint,

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import inspect, select, text
+from sqlalchemy import inspect, literal_column, select, text
 
 from portal import commands
 from portal.base_app import create_base_app
@@ -15,7 +16,11 @@ from portal.extensions import db
 from portal.models.deliveries import Delivery
 from portal.queue import notifier
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.dismissals import dismiss
 from tests.conftest import ENVIRONMENT
+from tests.support.deliveries import make_delivery, stored
+from tests.support.factories import make_user, make_webhook
 
 pytestmark = pytest.mark.both_databases
 
@@ -175,3 +180,53 @@ def test_foreign_keys_are_on_again_after_a_migration(blank: Flask) -> None:
     if db.engine.dialect.name == "sqlite":
         with db.engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+
+
+def told(*columns: str) -> list[tuple[Any, ...]]:
+    """These columns of all deliveries, the oldest first."""
+    db.session.remove()
+    with db.engine.connect() as connection:
+        wanted = select(*(literal_column(each) for each in columns)).select_from(text("deliveries"))
+        return [tuple(row) for row in connection.execute(wanted.order_by(text("id")))]
+
+
+def execute(statement: str, **values: Any) -> None:
+    with writing() as current:
+        current.execute(text(statement), values)
+    db.session.remove()
+
+
+def test_what_was_stopped_or_dismissed_is_dismissed_and_the_way_back_keeps_what_it_can(
+    blank: Flask,
+) -> None:
+    upgrade()
+    sam, hook = make_user("support", name="Sam"), make_webhook()
+    failed = {"status": "failed", "reason": "server"}
+    made = [make_delivery(hook, **each) for each in (failed, failed, {"status": "retrying"})]
+    made.append(make_delivery(hook, status="failed", reason="dns"))
+    dismiss(sam.actor, Selection(ticked=(made[0], made[2])), "Known")
+    db.session.remove()
+    downgrade(revision="0101")
+    # Of what had failed all but the reason and the act comes back; of the rest the name alone.
+    assert told("status", "prior_status", "stopped_by") == [
+        ("failed", None, None),
+        ("failed", None, None),
+        ("dismissed", None, "Sam"),
+        ("failed", None, None),
+    ]
+    execute(
+        "INSERT INTO dismissals (webhook_id, reason, until, dismissed_at, actor_id)"
+        " VALUES (:webhook, 'dns', :at, :at, :who)",
+        webhook=hook.id,
+        who=sam.id,
+        at="2999-01-01 00:00:00.000000",
+    )
+    upgrade()
+    assert told("status", "prior_status", "dismissed_by", "dismissed_reason") == [
+        ("dismissed", "failed", "Sam", None),
+        ("failed", None, None, None),
+        ("dismissed", "queued", "Sam", None),
+        ("dismissed", "failed", "Sam", None),
+    ]
+    assert [act is None for (act,) in told("dismissal_id")] == [False, True, True, False]
+    assert {row["status"] for row in map(stored, made)} == {"dismissed", "failed"}

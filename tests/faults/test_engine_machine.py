@@ -31,7 +31,7 @@ from portal.models.deliveries import OPEN, Attempt
 from portal.services import tasks as task_leases
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
-from portal.services.deliveries import bulk_retry
+from portal.services.deliveries import bulk_retry, dismissals
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.dispatch import maintenance
@@ -49,6 +49,7 @@ pytestmark = pytest.mark.both_databases
 
 WHICH = st.sampled_from([0, 1])
 PICK = st.integers(0, 50)
+BUTTONS = ["retry", "send again", "dismiss", "restore"]
 PLACES = st.integers(1, 12)
 # The same histories each time, of which both databases see the first.
 EXAMPLES = {"sqlite": 25, "postgresql": 10}
@@ -170,13 +171,19 @@ class Engine(RuleBasedStateMachine):
         held = [each for each in chosen if each in leased]
         self.world.lose_leases(held)
 
-    @rule(which=WHICH, pick=PICK, button=st.sampled_from(["retry", "send again", "stop"]))
+    @rule(
+        which=WHICH,
+        pick=PICK,
+        button=st.sampled_from(["retry", "send again", "dismiss", "restore"]),
+    )
     def press(self, which: int, pick: int, button: str) -> None:
         """A person at the log."""
         row = self._some(which, pick)
         with self.world.only(which):
-            if button == "stop":
-                delivery_retry.stop(self.world.admin, row.public_id)
+            if button == "dismiss":
+                dismissals.dismiss(self.world.admin, Selection(ticked=(row.public_id,)))
+            elif button == "restore":
+                dismissals.restore(self.world.admin, [row.public_id])
             else:
                 again = button == "send again"
                 delivery_retry.retry(self.world.admin, row.public_id, again=again)
@@ -204,13 +211,15 @@ class Engine(RuleBasedStateMachine):
         if turn and not steps:
             task_leases.release(turn)
 
-    @rule(which=WHICH, choice=st.sampled_from(["off", "send", "send", "discard", "delete"]))
+    @rule(which=WHICH, choice=st.sampled_from(["off", "send", "send", "dismiss", "delete"]))
     def switch(self, which: int, choice: str) -> None:
         """Off; on, with what becomes of what was held; gone, once there has been some life."""
         admin, hook = self.world.admin, self._hook(which)
         with self.world.only(which):
             if choice == "off":
                 activation.turn_off(admin, hook)
+            elif choice == "dismiss":
+                dismissals.turn_on(admin, hook)
             elif choice != "delete":
                 activation.turn_on(admin, hook, HeldChoice(choice))
             elif self.age > 20:

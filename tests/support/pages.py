@@ -118,7 +118,7 @@ class Page:
     def flashes(self) -> list[tuple[str, str]]:
         """What is told of what was just done: its tone, and the words."""
         (place,) = [n for n in self.root.walk() if n.get("class") == "flashes"]
-        told = place.find_all("p")
+        told = [node for node in place.find_all("div") if "notice" in (node.get("class") or "")]
         return [(node.get("class").rpartition("notice-")[2], node.text) for node in told]
 
     @property

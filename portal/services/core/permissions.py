@@ -28,7 +28,6 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "webhooks.test": frozenset({Role.ADMIN, Role.SUPPORT}),
     "deliveries.read": EVERYONE,
     "deliveries.retry": frozenset({Role.ADMIN, Role.SUPPORT}),
-    "deliveries.stop": frozenset({Role.ADMIN, Role.SUPPORT}),
     "deliveries.dismiss": frozenset({Role.ADMIN, Role.SUPPORT}),
     # … and for each task what its kind asks for.
     "tasks.read": EVERYONE,

@@ -36,6 +36,7 @@ from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import common_now
 from portal.lib.paging import Page
 from portal.models.deliveries import (
+    OPEN,
     Attempt,
     AttemptOutcome,
     BatchRow,
@@ -68,7 +69,6 @@ from portal.services.tasks import Kind, Step
 
 NAME: Final = retry.NAME
 PERMISSION: Final = "deliveries.retry"
-STOP_PERMISSION: Final = "deliveries.stop"
 MOST_UNDER_WAY: Final = 200
 A_STEP: Final = 100
 MOST_FAILURES: Final = 10
@@ -83,6 +83,7 @@ TAKEN_BACK: Final = "It was taken back before it was sent."
 NOT_KEPT: Final = "It is no longer kept."
 CUT_OFF: Final = "It was cut off several times while it was being sent."
 # Without a name, which is in the audit trail: an erasure looks for names there.
+DISMISSED: Final = "It was dismissed in the meantime."
 TAKEN_OUT: Final = "It was taken out before it was sent."
 TOO_LATE: Final = "It waits in no bulk retry any more: see how it stands."
 
@@ -108,7 +109,7 @@ def stop(actor: Actor, public_id: UUID) -> None:
     What is being sent at this moment is waited for, so that the report says how it ended.
     """
     with writing() as current:
-        require(current, actor, STOP_PERMISSION)
+        require(current, actor, PERMISSION)
         task = find(public_id)
         if is_stopping(task):
             raise Refusal("This is stopped already. What is being sent now is waited for.")
@@ -136,7 +137,7 @@ def go_on(actor: Actor, public_id: UUID) -> None:
 def take_out(actor: Actor, public_id: UUID) -> None:
     """Leave this delivery out of the bulk retry in which it waits. Raises `Refusal`."""
     with writing() as current:
-        require(current, actor, STOP_PERMISSION)
+        require(current, actor, PERMISSION)
         row_id = current.scalar(select(Delivery.id).where(Delivery.public_id == public_id))
         if row_id is None:
             raise NotFound("There is no delivery at this address.")
@@ -348,13 +349,15 @@ def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
 
 
 def _why_not(webhook: AnyRow, row: AnyRow, status: ShownStatus, task: Task) -> str:
+    if row.status == DeliveryStatus.DISMISSED:
+        return DISMISSED
     eligibility = RetryEligibility(
         status=status,
         is_test=row.priority == Priority.TEST,
         webhook_name=webhook.name,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,
         is_webhook_deleted=webhook.deleted_at is not None,
-        is_manual=row.prior_status is not None,
+        is_manual=row.status in OPEN and row.prior_status is not None,
     )
     return why_not_retry(eligibility, again=bool(task.params.get("again"))) or ""
 
@@ -451,6 +454,7 @@ def settle(current: Session, task: Task) -> int:
             BatchRow.webhook_id,
             BatchRow.attempts,
             Delivery.id,
+            Delivery.status,
             Delivery.priority,
             Delivery.prior_status,
         )
@@ -508,7 +512,10 @@ def _outcome(row: AnyRow, end: AnyRow | None) -> tuple[RowOutcome, str] | None:
         return None
     if row.id is None:
         return RowOutcome.SKIPPED, NOT_KEPT
-    return (RowOutcome.FAILED, CUT_OFF) if end is not None else (RowOutcome.SKIPPED, TAKEN_BACK)
+    if end is not None:
+        return RowOutcome.FAILED, CUT_OFF
+    why = DISMISSED if row.status == DeliveryStatus.DISMISSED else TAKEN_BACK
+    return RowOutcome.SKIPPED, why
 
 
 KIND: Final = Kind(name=NAME, permission=PERMISSION, step=step, ended=take_back_all)

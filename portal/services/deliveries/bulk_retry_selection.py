@@ -36,6 +36,7 @@ class Skip(StrEnum):
     QUEUED = "queued"
     SENDING = "sending"
     ON_HOLD = "on_hold"
+    DISMISSED = "dismissed"
     TAKEN = "taken"
     TEST = "test"
     OFF = "off"
@@ -102,6 +103,12 @@ def newest_now() -> int:
     return session().execute(select(func.max(Delivery.id))).scalar_one() or 0
 
 
+def newest_or_now(text: str | None) -> int:
+    """Return the id up to which a form counted; `newest_now` for anything else."""
+    text = text or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else newest_now()
+
+
 def why_skipped(row: LogRow, again: bool) -> Skip | None:
     """Return why this delivery is not retried; None when it is."""
     if row.is_test:
@@ -143,8 +150,13 @@ def pages(choice: Selection) -> Iterator[Sequence[LogRow]]:
         yield rows
 
 
-def page(choice: Selection, cursor: str | None) -> tuple[Sequence[LogRow], str | None]:
-    """Read one chunk of a choice, the newest first, and the cursor behind it; None at the end."""
+def page(
+    choice: Selection, cursor: str | None, size: int = CHUNK
+) -> tuple[Sequence[LogRow], str | None]:
+    """Read one chunk of a choice, the newest first, and the cursor behind it; None at the end.
+
+    `size`: how many, of all that match a filter.
+    """
     if choice.rest_of is not None:
         ids = _unsent(choice.rest_of, int(cursor) if cursor else None)
         return log_pages.of_ids(ids), str(ids[-1]) if len(ids) == CHUNK else None
@@ -152,7 +164,7 @@ def page(choice: Selection, cursor: str | None) -> tuple[Sequence[LogRow], str |
         ticked = select(Delivery.id).where(Delivery.public_id.in_(choice.ticked))
         return log_pages.of_ids(session().scalars(ticked).all()), None
     start = cursor or Cursor((choice.newest + 1,)).encode()
-    chunk = log_pages.find_page(choice.wanted, start, CHUNK)
+    chunk = log_pages.find_page(choice.wanted, start, size)
     return chunk.page.rows, chunk.page.older or chunk.further
 
 

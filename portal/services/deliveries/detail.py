@@ -17,6 +17,7 @@ from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.models.deliveries import (
+    OPEN,
     Attempt,
     AttemptBody,
     AttemptOutcome,
@@ -189,7 +190,10 @@ class DeliveryDetail:
     tries: int
     attempts_made: int
     requested_by: str | None
-    stopped_by: str | None
+    dismissed_by: str | None
+    dismissed_at: datetime | None
+    dismissed_reason: str | None
+    dismissal_id: UUID | None
     reason: str | None
     code: int | None
     took_ms: int | None
@@ -205,7 +209,7 @@ class DeliveryDetail:
 
     @property
     def eligibility(self) -> RetryEligibility:
-        """Return what decides whether it may be retried or stopped."""
+        """Return what decides whether it may be retried."""
         return RetryEligibility(
             status=self.unpaused,
             is_test=self.is_test,
@@ -239,7 +243,7 @@ class DeliveryDetail:
 
     @property
     def comes_to_rest(self) -> bool:
-        """Tell whether its webhook is off or deleted, and it is still to be held or stopped."""
+        """Tell whether its webhook is off or deleted, and it is still to be held or dismissed."""
         is_off = self.is_webhook_off and not self.is_test
         is_open = self.unpaused in (ShownStatus.QUEUED, ShownStatus.RETRYING)
         return is_open and (is_off or self.is_webhook_deleted)
@@ -316,7 +320,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         body=event.body,
         unpaused=status,
         is_test=delivery.priority == Priority.TEST,
-        is_manual=delivery.prior_status is not None,
+        is_manual=delivery.status in OPEN and delivery.prior_status is not None,
         webhook_id=webhook.public_id,
         webhook_name=webhook.name,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,
@@ -328,7 +332,10 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         tries=delivery.tries + (lease is not None and lease.kind == AttemptKind.SCHEDULED),
         attempts_made=delivery.attempts + (lease is not None),
         requested_by=delivery.requested_by,
-        stopped_by=delivery.stopped_by,
+        dismissed_by=delivery.dismissed_by,
+        dismissed_at=delivery.dismissed_at,
+        dismissed_reason=delivery.dismissed_reason,
+        dismissal_id=delivery.dismissal_id,
         reason=delivery.reason,
         code=delivery.code,
         took_ms=delivery.took_ms,

@@ -29,6 +29,7 @@ from portal.services.deliveries.answers import Said, answers_with
 from portal.services.deliveries.log_query import (
     Failure,
     IndexScan,
+    count_statement,
     end_of_window,
     failed_between,
     last_failures,
@@ -37,6 +38,7 @@ from portal.services.deliveries.log_query import (
     without_drafts,
 )
 from portal.services.deliveries.statuses import LogFilter, StatusFilter, nobody_sends, of_status
+from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.outbox.due import (
     PausedFor,
     ShownStatus,
@@ -46,7 +48,7 @@ from portal.services.outbox.due import (
     shown_status,
 )
 
-RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.DISMISSED)
+RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +90,16 @@ class LogRow:
     waits_behind: bool
     took_ms: int | None
     finished_at: datetime | None
+    dismissed_by: str | None
+    dismissed_at: datetime | None
+    dismissed_reason: str | None
     failure: Failure | None = None
     said: Said | None = None
+
+    @property
+    def is_undelivered(self) -> bool:
+        """Return whether it can be dismissed."""
+        return self.unpaused not in (ShownStatus.DELIVERED, ShownStatus.DISMISSED)
 
     @property
     def is_retryable(self) -> bool:
@@ -159,7 +169,7 @@ def _row(
         unpaused=status,
         paused_for=waits_for,
         is_test=row.priority == Priority.TEST,
-        is_manual=row.prior_status is not None,
+        is_manual=row.status in OPEN and row.prior_status is not None,
         reason=row.reason,
         code=row.code,
         tries=row.tries + (row.leased_kind == AttemptKind.SCHEDULED),
@@ -169,6 +179,9 @@ def _row(
         waits_behind=waits_behind,
         took_ms=row.took_ms,
         finished_at=row.finished_at,
+        dismissed_by=row.dismissed_by,
+        dismissed_at=row.dismissed_at,
+        dismissed_reason=row.dismissed_reason,
     )
 
 
@@ -249,6 +262,33 @@ def of_ids(ids: Sequence[int]) -> Sequence[LogRow]:
     lines = current.execute(page_statement(scan, newer=False, limit=len(ids))).all()
     newest_first = sorted(lines, key=lambda row: row.id, reverse=True)
     return rows_of(current, newest_first, database_time(current))
+
+
+MOST_COUNTED: Final = 1_000_000
+MOST_PAGES: Final = 20
+
+
+def count_undelivered(log_filter: LogFilter, newest: int) -> int:
+    """Count what is not delivered, nor dismissed, of all that match and are no newer than `newest`.
+
+    Of a search, which has to read them, only so many pages are looked at.
+    """
+    current = session()
+    cursor: str | None = Cursor((newest + 1,)).encode()
+    scan = scan_for(current, log_filter, Cursor.decode(cursor), database_time(current))
+    if scan is None:
+        return 0
+    statuses = [str(status) for status in UNDELIVERED]
+    if not scan.has_window:
+        return current.execute(count_statement(scan, statuses, MOST_COUNTED)).scalar_one()
+    count = 0
+    for _ in range(MOST_PAGES):
+        found = find_page(log_filter, cursor, EXPORT_CHUNK)
+        count += sum(row.is_undelivered for row in found.page.rows)
+        cursor = found.page.older or found.further
+        if cursor is None:
+            break
+    return count
 
 
 def latest(log_filter: LogFilter, count: int = 10) -> Sequence[LogRow]:

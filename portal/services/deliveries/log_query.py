@@ -7,7 +7,7 @@ search by the first column of a tuple alone: it is told each, and how selective 
 most `MOST_READ` rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -18,7 +18,6 @@ from sqlalchemy import (
     and_,
     func,
     literal_column,
-    not_,
     or_,
     select,
     tuple_,
@@ -49,10 +48,6 @@ from portal.services.deliveries.statuses import (
     FailedBetween,
     LogFilter,
     StatusFilter,
-    has_dismissals,
-    is_marked,
-    is_undismissed,
-    is_unmarked,
     matches,
     stored_as,
     to_look_at,
@@ -115,6 +110,9 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
             Lease.kind.label("leased_kind"),
             its.took_ms,
             its.finished_at,
+            its.dismissed_by,
+            its.dismissed_at,
+            its.dismissed_reason,
             Event.asset_tag,
             Event.asset_name,
             Webhook.public_id.label("webhook_public_id"),
@@ -130,6 +128,12 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
         .outerjoin(Webhook, Webhook.id == its.webhook_id)
         .outerjoin(Lease, Lease.delivery_id == its.id)
     )
+
+
+def count_statement(scan: IndexScan, statuses: Sequence[str], most: int) -> Select[int]:
+    """Count those in one of `statuses` among at most `most` rows of a scan without a window."""
+    rows = _page_of(scan, newer=False, limit=most).subquery("counted")
+    return select(func.count()).select_from(rows).where(rows.c.status.in_(statuses))
 
 
 def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | None:
@@ -250,14 +254,15 @@ def scan_for(
         status = to_look_at(current, now, asked.get(Delivery.webhook_id))
     if status is not None:
         asked[Delivery.status] = status
-    checks = tuple(_checks(current, log_filter, asked.get(Delivery.webhook_id)))
+    checks: tuple[Check, ...] = ()
+    if log_filter.untried:
+        checks += (lambda row: row.reason.is_(None),)
     if log_filter.failed and failing is None:
         checks += (has_failed_between(log_filter.failed),)
     if log_filter.answer:
         checks += (has_answer(log_filter.answer, failed_between(log_filter.failed)),)
     filters += [*times(log_filter), *without_drafts(current)]
     filters += [Delivery.priority != Priority.TEST] if log_filter.failed else []
-    filters += _unmarked(current, log_filter, asked.get(Delivery.webhook_id))
     if named or log_filter.status is StatusFilter.SENDING:
         # A handful of rows, found without the log's indexes.
         filters += [*named, *(matches(column, value) for column, value in asked.items())]
@@ -406,24 +411,6 @@ def _beside(asked: Asked, branches: tuple[Column, tuple[Any, ...]]) -> Asked:
     """Take the branches out of what is asked for, and return what each of them has besides."""
     del asked[branches[0]]
     return {Delivery.webhook_id: asked.pop(Delivery.webhook_id)} if asked else {}
-
-
-def _checks(current: Session, log_filter: LogFilter, webhook_id: int | None) -> Iterator[Check]:
-    """Yield what each row that is read has to pass, and what many in a row may fail."""
-    if log_filter.untried:
-        yield lambda row: row.reason.is_(None)
-    if log_filter.status is StatusFilter.ATTENTION and has_dismissals(current, webhook_id):
-        yield is_undismissed
-    if log_filter.status is StatusFilter.DISMISSED:
-        yield lambda row: not_(and_(is_undismissed(row), is_unmarked(row)))
-
-
-def _unmarked(
-    current: Session, log_filter: LogFilter, webhook_id: int | None
-) -> list[ColumnElement[bool]]:
-    """Without what was dismissed one by one: few rows, which the scan drops on its way."""
-    asks = log_filter.status is StatusFilter.ATTENTION and is_marked(current, webhook_id)
-    return [is_unmarked(Delivery)] if asks else []
 
 
 def _few(current: Session, statement: Select[int]) -> tuple[int, ...] | None:

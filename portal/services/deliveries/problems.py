@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
@@ -21,14 +21,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from portal.database.engine import NOW, AnyRow, UtcDateTime
+from portal.database.engine import NOW, AnyRow
 from portal.engine.reasons import Reason, alike
 from portal.models.deliveries import (
     IS_FAILURE,
     Delivery,
     DeliveryStatus,
-    Dismissal,
-    DismissedDelivery,
     is_failure,
 )
 from portal.models.webhooks import Webhook, WebhookState
@@ -36,9 +34,7 @@ from portal.services.core.queries import COUNT_LIMIT, skip_scan
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.answers import EarlierReason, earlier_reasons
 from portal.services.deliveries.statuses import (
-    LONG_AGO,
     TRIES_BEFORE_A_LOOK,
-    marked,
     paused_webhooks,
     wants_attention,
 )
@@ -46,10 +42,7 @@ from portal.services.outbox.due import count_behind, with_open_rows
 from portal.services.webhooks.queries import WebhookStatus, webhook_status
 
 MOST: Final = COUNT_LIMIT + 1
-SINCE: Final[Any] = bindparam("since", type_=UtcDateTime())
-UNTIL: Final[Any] = bindparam("until", type_=UtcDateTime())
 WEBHOOK: Final[Any] = bindparam("webhook", type_=Delivery.webhook_id.type)
-LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,48 +92,18 @@ def find_groups(current: Session, now: datetime, webhook_id: int | None = None) 
     return list(by_key.values())
 
 
-def count_failures(
-    current: Session,
-    webhook_id: int,
-    reason: str | None,
-    since: datetime,
-    until: datetime = LATEST,
-    *,
-    without_marked: bool = False,
-) -> AnyRow:
-    """Return what failed for good for this very reason after `since`, up to `until`; see
-    `_failures`.
-
-    `without_marked`: without those that a person has dismissed one by one.
-    """
-    given = {"webhook": webhook_id, "since": since, "until": until}
-    given |= {"reason": reason} if reason else {}
-    statement = _failures(is_untried=reason is None, without_marked=without_marked)
-    return current.execute(statement, given).one()
-
-
 def _failed(current: Session, webhook_id: int | None) -> Iterator[Group]:
     """One statement finds the groups and their last failures, then one counts each of them."""
     dialect = current.get_bind().dialect.name
-    dismissed, with_marks = _dismissed(current, webhook_id), marked(current)
     given = {"webhook": webhook_id} if webhook_id is not None else {}
     for with_reason in (True, False):
         pairs = _pairs(dialect, with_reason=with_reason, of_one=webhook_id is not None)
         for owner, reason, failed_at in current.execute(pairs, given).all():
-            key = owner, reason or ""
-            until = dismissed.get(key, LONG_AGO)
-            if failed_at is None or failed_at <= until:
+            if failed_at is None:
                 continue
-            row = count_failures(current, owner, reason, until, without_marked=key in with_marks)
-            if row.many:
-                yield _group(owner, reason, row, failed=row.many, failed_at=row.failed_at)
-
-
-def _dismissed(current: Session, webhook_id: int | None) -> dict[tuple[int, str], datetime]:
-    statement = select(Dismissal.webhook_id, Dismissal.reason, Dismissal.until)
-    if webhook_id is not None:
-        statement = statement.where(Dismissal.webhook_id == webhook_id)
-    return {(row.webhook_id, row.reason): row.until for row in current.execute(statement)}
+            of_one = {"webhook": owner} | ({"reason": reason} if reason else {})
+            row = current.execute(_failures(is_untried=reason is None), of_one).one()
+            yield _group(owner, reason, row, failed=row.many, failed_at=row.failed_at)
 
 
 @cache
@@ -180,25 +143,17 @@ def _last(
 
 
 @cache
-def _failures(*, is_untried: bool, without_marked: bool = False) -> Select[Any]:
-    """Return the newest `MOST` that failed after `since`, counted along the index: `_tally`, and
-    `failed_at`, when the last of them did."""
+def _failures(*, is_untried: bool) -> Select[Any]:
+    """Return the newest `MOST` that failed, counted along the index: `_tally`, and `failed_at`,
+    when the last of them did."""
     reason = bindparam("reason", type_=Delivery.reason.type)
-    failures = select(Delivery.id, Delivery.code, Delivery.finished_at)
-    if without_marked:
-        # An outer join: the few marks are read once, beside the scan of the index.
-        until = func.coalesce(DismissedDelivery.at, literal(LONG_AGO, UtcDateTime()))
-        failures = failures.outerjoin(
-            DismissedDelivery, DismissedDelivery.delivery_id == Delivery.id
-        )
-        failures = failures.where(Delivery.finished_at > until)
     newest = (
-        failures.where(
+        select(Delivery.id, Delivery.code, Delivery.finished_at)
+        .where(
             Delivery.webhook_id == bindparam("webhook", type_=Delivery.id.type),
             Delivery.reason.is_(None) if is_untried else Delivery.reason == reason,
             is_failure(),
-            Delivery.finished_at > SINCE,
-            Delivery.finished_at <= UNTIL,
+            Delivery.finished_at.is_not(None),
         )
         .order_by(Delivery.webhook_id.desc(), Delivery.reason.desc(), Delivery.finished_at.desc())
         .limit(MOST)

@@ -1,4 +1,4 @@
-"""Retry, Send again, Stop: what a person may do about one delivery.
+"""Retry and Send again: what a person may do about one delivery.
 
 The webhook's row is locked before the delivery's, as everywhere. None of it sends: the row becomes
 due and the senders are notified.
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from portal.models.deliveries import (
+    OPEN,
     BatchRow,
     Delivery,
     DeliveryStatus,
@@ -26,30 +27,19 @@ from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
-from portal.services.deliveries.statuses import is_undismissed, is_unmarked, wants_attention
-from portal.services.outbox import leases
+from portal.services.deliveries.statuses import wants_attention
+from portal.services.outbox import at_rest, leases
 from portal.services.outbox.due import REFUSED, ShownStatus, find_stop, shown_status
 
 GONE: Final = "There is no such delivery, or it is no longer kept."
 STALE: Final = "There was another attempt after you opened this page. This is how it listed now."
 ARRIVED: Final = "This has already arrived. Use Send again if the receiver needs it once more."
-KEPT: Final = (
-    "This is still held, although its webhook is on. The webhook's page sends or discards it."
-)
+KEPT: Final = "This is still on hold, although its webhook is on. Its webhook’s page sends it."
 ASKED_FOR: Final = "This is already waiting to be sent. Its result will show here."
 _NOT_RETRYABLE: Final = {
     ShownStatus.QUEUED: ASKED_FOR,
     ShownStatus.SENDING: "This is being sent now. Wait for the result.",
     ShownStatus.ON_HOLD: "This is held because its webhook is off. It can be sent once that is on.",
-}
-_NOT_STOPPABLE: Final = {
-    ShownStatus.SENDING: "This is being sent now, and cannot be stopped halfway. Wait for the"
-    " result.",
-    ShownStatus.ON_HOLD: "This is held, so nothing is being sent. It is decided about when the"
-    " webhook is turned on.",
-    ShownStatus.DELIVERED: "This has already arrived, so there is nothing to stop.",
-    ShownStatus.FAILED: "This is not sent any more, so there is nothing to stop.",
-    ShownStatus.DISMISSED: "This is already stopped.",
 }
 
 
@@ -59,7 +49,7 @@ class AlreadyArrived(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class RetryEligibility:
-    """The facts that decide whether a delivery may be retried or stopped.
+    """The facts that decide whether a delivery may be retried.
 
     `is_manual`: a person's Retry of it is open. `is_sending_stopped`: to all webhooks, by a person.
     A bulk retry that runs does not ask: what it hands over waits like everything else.
@@ -93,11 +83,6 @@ def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
     return ARRIVED if at.status is ShownStatus.DELIVERED and not again else None
 
 
-def why_not_stop(at: RetryEligibility) -> str | None:
-    """Return the sentence that refuses Stop; None when it may be done."""
-    return _NOT_STOPPABLE.get(at.status)
-
-
 def retry(actor: Actor, public_id: UUID, *, seen: int | None = None, again: bool = False) -> None:
     """Make one extra attempt. Raises `Refusal`.
 
@@ -114,37 +99,22 @@ def retry(actor: Actor, public_id: UUID, *, seen: int | None = None, again: bool
         if seen is not None and seen != delivery.attempts:
             raise Refusal(STALE)
         before = delivery.status
+        if before == DeliveryStatus.DISMISSED:
+            _restore(current, delivery)
+        prior = delivery.status
         status = current.scalars(select(reopened()).where(Delivery.id == delivery.id)).one()
-        delivery.prior_status, delivery.prior_due_at = before, delivery.due_at
+        delivery.prior_status, delivery.prior_due_at = prior, delivery.due_at
         delivery.status, delivery.due_at = status, now
         delivery.priority, delivery.requested_by = Priority.INTERACTIVE, actor.name
         _record(current, actor, delivery, "delivery.retried", before)
         notify(current)
 
 
-def stop(actor: Actor, public_id: UUID) -> bool:
-    """Send no more by ourselves. A waiting Retry is taken back instead: then True.
-
-    Raises `Refusal`.
-    """
-    with writing() as current:
-        require(current, actor, "deliveries.stop")
-        delivery, eligibility = _lock(current, public_id)
-        if sentence := why_not_stop(eligibility):
-            raise Refusal(sentence)
-        before = delivery.status
-        was_retry = delivery.prior_status is not None
-        if was_retry:
-            delivery.status = delivery.prior_status or DeliveryStatus.DISMISSED
-            delivery.due_at = delivery.prior_due_at or delivery.due_at
-            delivery.priority = Priority.NORMAL
-            delivery.prior_status = delivery.prior_due_at = delivery.requested_by = None
-        else:
-            delivery.status = DeliveryStatus.DISMISSED
-            delivery.stopped_by = actor.name
-            delivery.finished_at = database_time(current)
-        _record(current, actor, delivery, "delivery.stopped", before)
-        return was_retry
+def _restore(current: Session, delivery: Delivery) -> None:
+    """Make of a dismissed one what it was, in the transaction that retries it."""
+    one = update(Delivery).where(Delivery.id == delivery.id)
+    current.connection().execute(one.values(at_rest.restored(is_off=False)))
+    current.refresh(delivery)
 
 
 def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility]:
@@ -172,13 +142,16 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
     if delivery is None:
         raise NotFound(GONE)
     leased_until = leases.ends(current, [delivery.id]).get(delivery.id)
+    status = shown_status(delivery.status, leased_until, now)
+    if status is ShownStatus.DISMISSED and leased_until is not None and leased_until > now:
+        status = ShownStatus.SENDING  # it was dismissed on its way
     return delivery, RetryEligibility(
-        status=shown_status(delivery.status, leased_until, now),
+        status=status,
         is_test=delivery.priority == Priority.TEST,
         webhook_name=webhook.name,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,
         is_webhook_deleted=webhook.deleted_at is not None,
-        is_manual=delivery.prior_status is not None,
+        is_manual=delivery.status in OPEN and delivery.prior_status is not None,
         is_sending_stopped=find_stop() is not None,
     )
 
@@ -242,18 +215,14 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
         .limit(MOST_QUEUED)
         .subquery()
     )
-    listed = (
-        wants_attention(database_time(current)),
-        is_undismissed(Delivery),
-        is_unmarked(Delivery),
-    )
     is_handed = Delivery.prior_status.is_not(None)  # the others wait for their turn
     rows = current.execute(
         select(Webhook.public_id, Delivery.reason, rows_left.c.task_id, is_handed, func.count())
         .select_from(rows_left)
         .join(Delivery, Delivery.id == rows_left.c.delivery_id)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
-        .where(*listed)
+        .where(Delivery.status != DeliveryStatus.DISMISSED)
+        .where(wants_attention(database_time(current)))
         .group_by(Webhook.public_id, Delivery.reason, rows_left.c.task_id, is_handed)
     )
     by_problem: dict[tuple[UUID, str | None], dict[int, Queued]] = {}
@@ -262,20 +231,6 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
         of_one = by_problem.setdefault((webhook, reason), {})
         of_one[task_id] = of_one.get(task_id, Queued()).with_more(more)
     return by_problem
-
-
-def count_queued(current: Session, webhook_id: int, *conditions: ColumnElement[bool]) -> int:
-    """Count the deliveries of one webhook that are still to be sent in bulk retries now, of those
-    for which the `conditions` hold. Of many the first `MOST_QUEUED` are looked at."""
-    ids = _running(current)
-    if not ids:
-        return 0
-    mine = BatchRow.task_id.in_(ids), BatchRow.webhook_id == webhook_id
-    waiting = select(BatchRow.delivery_id).where(*mine, BatchRow.outcome == RowOutcome.WAITING)
-    ids_of = waiting.limit(MOST_QUEUED).subquery()
-    rows = select(func.count(Delivery.id.distinct())).select_from(ids_of)
-    rows = rows.join(Delivery, Delivery.id == ids_of.c.delivery_id).where(*conditions)
-    return current.execute(rows).scalar_one()
 
 
 def _running(current: Session) -> Sequence[int]:

@@ -1,16 +1,15 @@
-"""Filter the log: statuses as people see them, how they are stored, and dismissals."""
+"""Filter the log: statuses as people see them, and how they are stored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Subquery, and_, func, literal, not_, or_, select
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
-from portal.database.engine import UtcDateTime
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
 from portal.models.deliveries import (
@@ -18,8 +17,6 @@ from portal.models.deliveries import (
     OPEN,
     Delivery,
     DeliveryStatus,
-    Dismissal,
-    DismissedDelivery,
     Lease,
     Priority,
     is_open,
@@ -37,9 +34,8 @@ class StatusFilter(StrEnum):
     """Statuses that the log can be narrowed to.
 
     `attention`: failed for good, paused because its receiver is in trouble, or tried without
-    success, three times or at a receiver that is backing off; tests apart, and what a person has
-    dismissed after it failed. What waits for its turn, or for pace, wants nobody. `dismissed`:
-    failed for good, and a person has dismissed it, by itself or with others.
+    success, three times or at a receiver that is backing off; tests apart. What waits for its turn,
+    or for pace, wants nobody.
     """
 
     ATTENTION = "attention"
@@ -49,7 +45,6 @@ class StatusFilter(StrEnum):
     RETRYING = "retrying"
     FAILED = "failed"
     PAUSED = "paused"
-    STOPPED = "stopped"
     ON_HOLD = "on_hold"
     DISMISSED = "dismissed"
 
@@ -58,12 +53,6 @@ class StatusFilter(StrEnum):
         """Read what addresses, and bulk retries that are under way, called a status earlier."""
         today = EARLIER_STATUSES.get(str(value))
         return cls(today) if today else None
-
-
-def filter_of(status: DeliveryStatus) -> StatusFilter:
-    """Return what the log is narrowed to by this stored status."""
-    is_dismissed = status is DeliveryStatus.DISMISSED
-    return StatusFilter.STOPPED if is_dismissed else StatusFilter(status)
 
 
 class FailedBetween(NamedTuple):
@@ -136,8 +125,6 @@ def stored_as(
             return None, []
         case StatusFilter.ATTENTION:
             return (DeliveryStatus.FAILED, *OPEN), [wants_attention(now)]
-        case StatusFilter.DISMISSED:
-            return DeliveryStatus.FAILED, [Delivery.priority != Priority.TEST]
         case StatusFilter.PAUSED:
             return OPEN, [nobody_sends(now), is_paused(now)]
         case StatusFilter.SENDING:
@@ -145,19 +132,16 @@ def stored_as(
             return None, [Delivery.id.in_(leased), is_open()]
         case StatusFilter.QUEUED | StatusFilter.RETRYING:
             return DeliveryStatus(status), [nobody_sends(now), not_(is_paused(now))]
-        case StatusFilter.STOPPED:
-            return DeliveryStatus.DISMISSED, []
         case _:
             return DeliveryStatus(status), []
 
 
 # So many tries without success want a person's look.
 TRIES_BEFORE_A_LOOK: Final = 3
-LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def wants_attention(now: datetime) -> ColumnElement[bool]:
-    """Select what a person should look at, unless one has dismissed it; see `StatusFilter`.
+    """Select what a person should look at; see `StatusFilter`.
 
     Of deliveries that are failed or open. `now`: the database's clock.
     """
@@ -178,87 +162,9 @@ def nobody_sends(now: datetime) -> ColumnElement[bool]:
     return func.nullif(live.correlate(Delivery).scalar_subquery(), 1).is_not(None)
 
 
-def is_undismissed(row: Any) -> ColumnElement[bool]:
-    """It has not failed, or later than a problem of its kind was dismissed. `row`: a delivery."""
-    until = (
-        select(Dismissal.until)
-        .where(
-            Dismissal.webhook_id == row.webhook_id,
-            Dismissal.reason == func.coalesce(row.reason, ""),
-        )
-        .scalar_subquery()
-    )
-    since = func.coalesce(until, literal(LONG_AGO, UtcDateTime()))
-    ended = func.coalesce(row.finished_at, row.created_at)
-    return or_(row.status != DeliveryStatus.FAILED, ended > since)
-
-
-def has_dismissals(current: Session, webhook_id: int | None = None) -> bool:
-    """Return whether anything was ever dismissed, at one webhook if given."""
-    statement = select(Dismissal.webhook_id)
-    if webhook_id is not None:
-        statement = statement.where(Dismissal.webhook_id == webhook_id)
-    return current.execute(statement.limit(1)).first() is not None
-
-
 def paused_webhooks(current: Session, now: datetime, webhook_id: int | None = None) -> list[int]:
     """Return the row ids of the webhooks that are backing off now; of one, if given."""
     statement = select(Webhook.id).where(Webhook.backoff_until > now)
     if webhook_id is not None:
         statement = statement.where(Webhook.id == webhook_id)
     return list(current.scalars(statement))
-
-
-def marked(current: Session) -> frozenset[tuple[int, str]]:
-    """Return (webhook, reason or blank) of all that bear a mark, whether it holds or not."""
-    mark = marks()
-    statement = select(mark.c.webhook_id, mark.c.reason).distinct()
-    return frozenset((row.webhook_id, row.reason) for row in current.execute(statement))
-
-
-def is_marked(current: Session, webhook_id: int | None = None) -> bool:
-    """Return whether any delivery bears a mark, of one webhook if given."""
-    pairs = marked(current)
-    return bool(pairs) if webhook_id is None else any(owner == webhook_id for owner, _ in pairs)
-
-
-def marks() -> Subquery:
-    """Return each mark with its delivery: `reason` (blank for none), `status`, and `ended_at`."""
-    ended = func.coalesce(Delivery.finished_at, Delivery.created_at, type_=UtcDateTime())
-    return (
-        select(
-            DismissedDelivery.delivery_id,
-            DismissedDelivery.at,
-            DismissedDelivery.actor_id,
-            Delivery.webhook_id,
-            func.coalesce(Delivery.reason, "").label("reason"),
-            Delivery.status,
-            ended.label("ended_at"),
-        )
-        .outerjoin(Delivery, Delivery.id == DismissedDelivery.delivery_id)
-        # No planner turns it round, nor looks into it: it would begin at the deliveries.
-        .offset(0)
-        .subquery("marks")
-    )
-
-
-def holds(mark: Subquery) -> ColumnElement[bool]:
-    """Return whether a mark (of `marks`) still dismisses its delivery: it has not ended later."""
-    failed: ColumnElement[bool] = mark.c.status == DeliveryStatus.FAILED
-    return failed & (mark.c.at >= mark.c.ended_at)
-
-
-def marked_until(row: Any) -> ColumnElement[Any]:
-    """Return when a delivery was marked last; long ago where it never was."""
-    at = (
-        select(DismissedDelivery.at)
-        .where(DismissedDelivery.delivery_id == row.id)
-        .scalar_subquery()
-    )
-    return func.coalesce(at, literal(LONG_AGO, UtcDateTime()))
-
-
-def is_unmarked(row: Any) -> ColumnElement[bool]:
-    """It has not failed, or later than a person dismissed it by itself. `row`: a delivery."""
-    ended = func.coalesce(row.finished_at, row.created_at)
-    return or_(row.status != DeliveryStatus.FAILED, ended > marked_until(row))

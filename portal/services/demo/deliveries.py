@@ -27,7 +27,7 @@ from portal.services.core.permissions import Actor
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import MOST_TICKED, Selection
-from portal.services.deliveries.dismissals import dismiss_chosen
+from portal.services.deliveries.dismissals import dismiss
 from portal.services.demo.register import Story
 from portal.services.dispatch import maintenance, record
 from portal.services.dispatch.claim import Claim, claim
@@ -252,10 +252,10 @@ def note_deliveries(story: Story, sender: Sender) -> None:
 
     def care_for_some(_actor: Actor) -> None:
         newest, *_, older, oldest = finance(DeliveryStatus.RETRYING)
-        delivery_retry.stop(SUPPORT, older)
-        delivery_retry.stop(SUPPORT, oldest)
+        dismiss(SUPPORT, Selection(ticked=(older, oldest)), "Sent by hand")
         delivery_retry.retry(SUPPORT, newest)
-        dismiss_chosen(SUPPORT, finance(DeliveryStatus.FAILED)[-1:])
+        failed = finance(DeliveryStatus.FAILED)[-1:]
+        dismiss(SUPPORT, Selection(ticked=tuple(failed)), "Asset is gone")
 
     def acknowledge(actor: Actor) -> None:
         wanted = select(Alert.public_id).where(Alert.acknowledged_at.is_(None))

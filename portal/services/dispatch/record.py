@@ -56,7 +56,7 @@ from portal.models.deliveries import (
 from portal.models.webhooks import WebhookState
 from portal.services.core.queries import Rowset, as_json, given_ids, insert_many, update_rows
 from portal.services.dispatch.request import Result
-from portal.services.outbox import rollups
+from portal.services.outbox import leases, rollups
 from portal.services.outbox.leases import (
     OPEN_DELIVERY,
     columns,
@@ -75,7 +75,6 @@ _IS_SIMPLE: Final[ColumnElement[bool]] = and_(
     Delivery.priority == literal_column(str(int(Priority.NORMAL))),
     Delivery.prior_status.is_(None),
     Delivery.requested_by.is_(None),
-    Delivery.stopped_by.is_(None),
     Delivery.reason.is_(None),
 )
 _ATTEMPT_IDS: Final = IdSequence("attempts_id_seq")  # of PostgreSQL, as the migrations made it
@@ -359,7 +358,7 @@ def _others(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
 
 @cache
 def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
-    columns = (Delivery.id, Delivery.status, Delivery.reason, *OPEN_DELIVERY)
+    columns = (Delivery.id, Delivery.reason, *OPEN_DELIVERY)
     return select(*columns).where(Delivery.id.in_(given_ids(dialect)))
 
 
@@ -718,7 +717,7 @@ def _note_failure(connection: Connection, result: Result, now: datetime) -> None
     row = _others(connection, [result.claim.delivery_id]).get(result.claim.delivery_id)
     if row is None or row.failing_since is not None or row.priority == Priority.TEST:
         return
-    values = {"status": row.status, "due_at": row.due_at}
+    values = {name: getattr(row, name) for name in ("status", "prior_status", "due_at")}
     for id_, since in failing_since(connection, {row.id: values}, now).items():
         mine = update(Delivery).where(Delivery.id == id_)
         connection.execute(mine.values(failing_since=since))
@@ -736,7 +735,11 @@ def _own_attempt(connection: Connection, result: Result) -> AnyRow | None:
 def _is_free(connection: Connection, result: Result, delivery: AnyRow) -> bool:
     """Return whether the delivery waits for an attempt of this kind, and nobody is making it."""
     is_persons = result.claim.kind is AttemptKind.MANUAL
-    if delivery.status not in OPEN or is_persons != (delivery.prior_status is not None):
+    if delivery.status not in leases.MAY_BE_SENT:
+        return False
+    # What was dismissed has kept what it was, and not whose attempt was under way.
+    is_open = delivery.status in OPEN
+    if is_open and is_persons != (delivery.prior_status is not None):
         return False
     lease = select(Lease.delivery_id).where(Lease.delivery_id == result.claim.delivery_id)
     return connection.execute(lease).one_or_none() is None

@@ -169,7 +169,12 @@ PLACES: Final[tuple[NameTable, ...]] = (
         _mentioned(Alert.details),
     ),
     _place(AlertRun, _named(AlertRun.actor_name)),
-    _place(Delivery, _named(Delivery.requested_by), _named(Delivery.stopped_by)),
+    _place(
+        Delivery,
+        _named(Delivery.requested_by),
+        _named(Delivery.dismissed_by),
+        _mentioned(Delivery.dismissed_reason),
+    ),
     # After what a lease is taken of, and before what it becomes.
     NameTable(model=Lease, key=Lease.delivery_id, fields=(_named(Lease.actor),)),
     _place(Attempt, _named(Attempt.actor)),

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from portal.engine.reasons import Reason
 from portal.extensions import settings
 from portal.lib.clock import frozen_at, note_skew
-from portal.lib.durations import DAY, in_words
+from portal.lib.durations import in_words
 from portal.models.deliveries import (
     Delivery,
     DeliveryStatus,
@@ -28,9 +28,11 @@ from portal.models.operations import Submission
 from portal.models.people import Link
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import InboxMessage, Webhook
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.queries import remove_in_steps
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.outbox import leases, rollups
+from portal.services.outbox import at_rest, leases, rollups
+from portal.services.outbox.at_rest import Dismissal
 from portal.services.outbox.rollups import remove_deliveries
 from portal.services.people import sessions, sign_in_throttle
 from portal.services.webhooks import rows as webhook_rows
@@ -39,14 +41,14 @@ from portal.services.webhooks.secrets import forget_replaced
 
 BATCH: Final = 200
 FINAL: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.DISMISSED)
-KEPT_TOO_LONG: Final = "Asset register, kept {time} while off"
+HOLD_EXPIRED: Final = "Hold expired"
 WINDOW: Final = 1000  # events that are looked through at once
 # An event that is just being stored may still mean to refer to a webhook that was deleted.
 DELETED_FOR: Final = timedelta(days=1)
 # Charts look back a week, however short the log is kept.
 CHARTS: Final = timedelta(days=8)
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-STOPPED: Final = "held deliveries stopped"
+DISMISSED: Final = "deliveries on hold dismissed"
 DELIVERIES: Final = "deliveries removed"
 EVENTS: Final = "events removed"
 HOURS: Final = "hours of charts removed"
@@ -69,7 +71,7 @@ def prune(seconds: float | None = None) -> dict[str, int]:
     until = time.monotonic() + seconds if seconds is not None else None
     before = _before()
     done = {
-        STOPPED: _repeat(partial(_stop_held, before), START, until),
+        DISMISSED: _repeat(partial(_dismiss_held, before), START, until),
         DELIVERIES: _repeat(partial(_let_go, before), START, until),
         EVENTS: _repeat(partial(_let_go_unheard, before), 0, until),
         HOURS: _repeat(partial(_forget, _of_charts(before)), 0, until),
@@ -87,7 +89,7 @@ def count() -> dict[str, int]:
     before = _before()
     is_used = exists().where(Delivery.webhook_id == Webhook.id, ~_is_over(before))
     return {
-        STOPPED: _how_many(select(Delivery.id).where(_is_held_too_long(before), _is_free())),
+        DISMISSED: _how_many(select(Delivery.id).where(_is_held_too_long(before), _is_free())),
         DELIVERIES: _how_many(select(Delivery.id).where(_is_over(before), _is_free())),
         EVENTS: _repeat(partial(_count_unheard, before), 0, None),
         HOURS: _how_many(select(Rollup.hour).where(Rollup.hour < _of_charts(before)).distinct()),
@@ -103,7 +105,7 @@ def kept_until(finished_at: datetime | None) -> datetime | None:
 
 
 def held_until(created_at: datetime, off_at: datetime | None) -> datetime:
-    """Return until when a held delivery is kept; then it is stopped. `off_at`: since when its
+    """Return until when a held delivery is kept; then it is dismissed. `off_at`: since when its
     webhook is off; None for one that is on, which kept what was held."""
     since = max(created_at, off_at) if off_at else created_at
     return since + timedelta(days=settings().retention_days)
@@ -121,16 +123,12 @@ def _repeat(step: Callable[[T], tuple[int, T | None]], start: T, until: float | 
     return total
 
 
-def _stop_held(before: datetime, after: Place) -> tuple[int, Place | None]:
+def _dismiss_held(before: datetime, after: Place) -> tuple[int, Place | None]:
     with writing() as current:
         ids, last = _locked(current, before, _is_held_too_long(before), after)
-        by = KEPT_TOO_LONG.format(time=in_words(settings().retention_days * DAY))
-        values = {
-            "status": DeliveryStatus.DISMISSED,
-            "stopped_by": by,
-            "finished_at": database_time(current),
-            "reason": Reason.WEBHOOK_OFF,
-        }
+        dismissal = Dismissal(SYSTEM.name, HOLD_EXPIRED)
+        values = at_rest.dismissed(database_time(current), dismissal)
+        values["reason"] = Reason.WEBHOOK_OFF
         current.execute(update(Delivery).where(Delivery.id.in_(ids)).values(values))
         return len(ids), last
 

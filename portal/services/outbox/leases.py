@@ -22,9 +22,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     literal_column,
-    null,
     select,
     tuple_,
     update,
@@ -57,7 +55,10 @@ from portal.models.deliveries import (
 )
 from portal.services.core.queries import Rowset, as_json, given_ids
 from portal.services.outbox import rollups
+from portal.services.outbox.at_rest import NOT_DISMISSED
 
+# One that is being sent may have been dismissed in the meantime.
+MAY_BE_SENT: Final = (*OPEN, DeliveryStatus.DISMISSED)
 # The attempt that a lease stands for.
 LEASE: Final[tuple[Any, ...]] = (
     Lease.delivery_id,
@@ -224,7 +225,7 @@ def _taken(dialect: str) -> ReturningDelete[*tuple[Any, ...]]:
 def _standing(dialect: str) -> Select[*tuple[Any, ...]]:
     return (
         select(Delivery.id, Delivery.webhook_id, Delivery.tries, *OPEN_DELIVERY)
-        .where(Delivery.id.in_(given_ids(dialect)), Delivery.status.in_(OPEN))
+        .where(Delivery.id.in_(given_ids(dialect)), Delivery.status.in_(MAY_BE_SENT))
         .order_by(Delivery.id)
     )
 
@@ -285,7 +286,7 @@ class OpenDelivery:
     prior_status: str | None
     prior_due_at: datetime | None
     requested_by: str | None
-    stopped_by: str | None
+    status: str
     failing_since: datetime | None = None
 
 
@@ -296,7 +297,7 @@ OPEN_DELIVERY: Final[tuple[Any, ...]] = (
     Delivery.prior_status,
     Delivery.prior_due_at,
     Delivery.requested_by,
-    Delivery.stopped_by,
+    Delivery.status,
     Delivery.failing_since,
 )
 
@@ -309,7 +310,7 @@ def open_delivery_of(row: AnyRow) -> OpenDelivery:
         row.prior_status,
         row.prior_due_at,
         row.requested_by,
-        row.stopped_by,
+        row.status,
         row.failing_since,
     )
 
@@ -317,7 +318,8 @@ def open_delivery_of(row: AnyRow) -> OpenDelivery:
 def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[str, Any]:
     """The new values of status, due time and what belongs to a person's extra attempt.
 
-    Always the same keys, so that many rows go into one statement. A `Repeat` changes none.
+    The same keys, so that many rows go into one statement; more of one that was dismissed. A
+    `Repeat` changes none.
     """
     assert not isinstance(decision, Repeat)  # noqa: S101 -- whoever decides so leaves it as it is
     values: dict[str, Any] = {
@@ -327,7 +329,6 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
         "prior_status": None,
         "prior_due_at": None,
         "requested_by": None,
-        "stopped_by": None,
         "finished_at": now,
         "failing_since": delivery.failing_since,
     }
@@ -340,10 +341,23 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
             values |= {
                 "status": delivery.prior_status,
                 "due_at": delivery.prior_due_at or delivery.due_at,
-                "stopped_by": delivery.stopped_by,
                 "finished_at": None if delivery.prior_status in OPEN else now,
             }
+        case Restore() if delivery.status in OPEN:
+            # It was dismissed and restored in the meantime, without the person's attempt.
+            values |= {"status": DeliveryStatus.RETRYING, "finished_at": None}
+    if delivery.status == DeliveryStatus.DISMISSED:
+        return _dismissed(values, now)
     return values
+
+
+def _dismissed(values: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the same for one that was dismissed while it was being sent: it stays so, unless it
+    has arrived."""
+    if values["status"] == DeliveryStatus.DELIVERED:
+        return values | NOT_DISMISSED
+    is_so = {"status": DeliveryStatus.DISMISSED, "finished_at": now}
+    return values | is_so | {"prior_status": values["status"]}
 
 
 def failing_since(
@@ -360,9 +374,11 @@ def failing_since(
     found = {}
     for id_, values in ended.items():
         many, first = failures[id_][1:] if id_ in failures else (0, None)
-        if values["status"] == DeliveryStatus.FAILED:
+        is_taken = values["status"] == DeliveryStatus.DISMISSED
+        status = values["prior_status"] if is_taken else values["status"]
+        if status == DeliveryStatus.FAILED:
             found[id_] = first or now
-        elif values["status"] in OPEN and first and is_failing(many, values["due_at"], now):
+        elif status in OPEN and first and is_failing(many, values["due_at"], now):
             found[id_] = first
     return found
 
@@ -387,23 +403,3 @@ def _failures(dialect: str) -> Select[*tuple[Any, ...]]:
         )
         .group_by(Attempt.delivery_id)
     )
-
-
-def hold_values(now: datetime, stopped_by: str | None) -> dict[str, Any]:
-    """The columns of a delivery at rest: On hold, or Dismissed."""
-    earlier = func.coalesce(Delivery.prior_status, Delivery.status)
-    was_open = earlier.in_([str(status) for status in (*OPEN, DeliveryStatus.ON_HOLD)])
-    status = DeliveryStatus.DISMISSED if stopped_by else DeliveryStatus.ON_HOLD
-    ended = literal(now, Delivery.finished_at.type)
-    return {
-        "status": case((was_open, str(status)), else_=earlier),
-        "due_at": func.coalesce(Delivery.prior_due_at, Delivery.due_at),
-        "priority": case(
-            (Delivery.priority == Priority.TEST, int(Priority.TEST)), else_=int(Priority.NORMAL)
-        ),
-        "stopped_by": case((was_open, stopped_by), else_=Delivery.stopped_by),
-        "finished_at": case((was_open, ended if stopped_by else null()), else_=ended),
-        "prior_status": None,
-        "prior_due_at": None,
-        "requested_by": None,
-    }

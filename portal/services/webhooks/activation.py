@@ -1,10 +1,9 @@
-"""Turn webhooks off and on, and hold, send or discard the deliveries that wait meanwhile.
+"""Turn webhooks off and on, and hold or send the deliveries that wait in the meantime.
 
 The webhook's row is locked before its deliveries, as everywhere. Deliveries that are being sent
 finish; recording them reads the webhook again. Tests are sent while a webhook is off, too.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -32,9 +31,9 @@ from portal.services.core.permissions import SYSTEM, Actor, require
 from portal.services.core.queries import as_json, given_ids
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
-from portal.services.outbox import leases
+from portal.services.outbox import at_rest, leases
+from portal.services.outbox.at_rest import Dismissal
 from portal.services.outbox.due import refuse_while_stopped
-from portal.services.outbox.leases import hold_values
 from portal.services.webhooks.rows import (
     TARGET,
     count_held,
@@ -44,16 +43,17 @@ from portal.services.webhooks.rows import (
 )
 
 DELETED: Final = "webhook.deleted"
+WEBHOOK_DELETED: Final = "Webhook deleted"
 # In one transaction: behind it wait the results of all the other webhooks.
 HOLD_BATCH: Final = 500
 A_STATEMENT: Final = 10_000  # PostgreSQL ends one that takes 30 seconds
 
 
 class HeldChoice(StrEnum):
-    """The fate of held deliveries when a webhook is turned on."""
+    """What becomes of deliveries on hold when a webhook is turned on."""
 
     SEND = "send"
-    DISCARD = "discard"
+    KEEP = "keep"
 
 
 def turn_off(actor: Actor, public_id: UUID) -> str:
@@ -77,10 +77,10 @@ def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
 
 
 def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> str:
-    """Send to a webhook again, and send or discard what was held; return its name.
+    """Send to a webhook again, and send or keep what is on hold; return its name.
 
-    Raises `Refusal` when deliveries are held and nothing was chosen for them, or when they are to
-    be sent while all sending is stopped.
+    Raises `Refusal` when deliveries are on hold and nothing was chosen for them, or when they are
+    to be sent while all sending is stopped.
     """
     with writing() as current:
         require(current, actor, "webhooks.switch")
@@ -89,26 +89,20 @@ def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> st
         webhook = lock_webhook(current, public_id)
         hold_open(current, webhook.id, every=True)
         if held is None and count_held(current, webhook.id):
-            raise Refusal("Choose whether to send or discard what was held.", field="held")
+            raise Refusal("Choose whether to send or dismiss the deliveries on hold.", field="held")
         was_off = webhook.state == WebhookState.OFF
         set_on(webhook)
-        count = settle_held(current, webhook.id, held, actor) if held else 0
-        record_turned_on(current, actor, webhook, was_off, {held: count} if held else {})
+        sent = send_held(current, webhook.id) if held is HeldChoice.SEND else 0
+        record_turned_on(current, actor, webhook, was_off, sent)
         return webhook.name
 
 
 def record_turned_on(
-    current: Session,
-    actor: Actor,
-    webhook: Webhook,
-    was_off: bool,
-    counts: Mapping[HeldChoice, int],
+    current: Session, actor: Actor, webhook: Webhook, was_off: bool, sent: int
 ) -> None:
-    """Record in the audit trail that it was turned on, unless it was on already, and how many held
-    deliveries were sent or discarded."""
-    changes: dict[str, Any] = {
-        f"deliveries_{held}": {"from": None, "to": n} for held, n in counts.items() if n
-    }
+    """Record in the audit trail that it was turned on, unless it was on already, and how many
+    deliveries on hold were sent."""
+    changes: dict[str, Any] = {"deliveries_send": {"from": None, "to": sent}} if sent else {}
     if was_off:
         changes = {"status": {"from": "Off", "to": "Active"}, **changes}
     if changes:
@@ -132,8 +126,8 @@ def end_backoff(webhook: Webhook) -> None:
 
 
 def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool = False) -> int:
-    """Hold the open deliveries of a webhook that is off, or stop those of a deleted one, tests too;
-    return how many.
+    """Hold the open deliveries of a webhook that is off, or dismiss those of a deleted one, tests
+    too; return how many.
 
     The oldest `HOLD_BATCH`, or `every` one: the rest is left to maintenance, and nobody claims
     it meanwhile. A waiting manual attempt first gets its earlier status back. Nothing changes for
@@ -145,10 +139,11 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     plain = _plain(connection)
     now = database_now(plain)
     leases.settle_ended(plain, [webhook_id], now)
-    stops = webhook.deleted_at is not None
-    values = hold_values(now, _deleted_by(connection, webhook) if stops else None)
     conditions = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
-    if stops:
+    values = at_rest.on_hold(now)
+    if webhook.deleted_at is not None:
+        dismissal = Dismissal(_deleted_by(connection, webhook), WEBHOOK_DELETED)
+        values = at_rest.dismissed(now, dismissal, (*OPEN, DeliveryStatus.ON_HOLD))
         # Stored as held by somebody who had not yet seen the end of the webhook.
         conditions.append(Delivery.status.in_((*OPEN, DeliveryStatus.ON_HOLD)))
     else:
@@ -200,21 +195,13 @@ def _turn_off_by_us(
     hold_open(connection, webhook_id)
 
 
-def settle_held(
-    current: Session, webhook_id: int, held: HeldChoice, actor: Actor, *among: ColumnElement[bool]
-) -> int:
-    """Send or discard what is held for a locked webhook, where `among` holds; return how many."""
+def send_held(current: Session, webhook_id: int, *among: ColumnElement[bool]) -> int:
+    """Send what is on hold for a locked webhook, where `among` holds; return how many."""
     now = database_time(current)
     values: dict[str, Any] = {"status": reopened(), "due_at": now}
-    if held is HeldChoice.DISCARD:
-        values = {
-            "status": DeliveryStatus.DISMISSED,
-            "stopped_by": actor.name,
-            "finished_at": now,
-        }
     is_held = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD]
     count = _change_all(current.connection(), [*is_held, *among], values, now)
-    if held is HeldChoice.SEND and count:
+    if count:
         notify(current)
     return count
 

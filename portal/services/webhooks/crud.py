@@ -113,7 +113,7 @@ def edit(
 
 
 def delete(actor: Actor, public_id: UUID) -> str:
-    """Delete a webhook and stop what waits for it; return its name, which is free again.
+    """Delete a webhook and dismiss what waits for it; return its name, which is free again.
 
     The row stays for the log; secret and header values are erased.
     """
@@ -125,7 +125,7 @@ def delete(actor: Actor, public_id: UUID) -> str:
         webhook.headers_enc = None
         count = count_unsent(current, webhook.id)
         many = f"{COUNT_LIMIT}+" if count > COUNT_LIMIT else str(count)
-        changes = {"deliveries_stopped": {"from": None, "to": many}} if count else {}
+        changes = {"deliveries_dismissed": {"from": None, "to": many}} if count else {}
         audit.record(current, actor, activation.DELETED, target=target_of(webhook), changes=changes)
         current.flush()
         activation.hold_open(current, webhook.id)

@@ -20,11 +20,10 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, session, writing
 from portal.services.outbox.due import head_of, refuse_while_stopped
 from portal.services.webhooks.activation import (
-    HeldChoice,
     hold_open,
     record_turned_on,
+    send_held,
     set_on,
-    settle_held,
 )
 from portal.services.webhooks.rows import find_webhook, lock_webhook, target_of
 
@@ -41,7 +40,7 @@ class Rest(StrEnum):
     """The fate of held deliveries that were not chosen."""
 
     KEEP = "keep"
-    DISCARD = "discard"
+    DISMISS = "dismiss"
 
 
 class Seen(NamedTuple):
@@ -62,11 +61,10 @@ class HeldDecision:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The numbers sent and discarded, with the webhook's name."""
+    """How many were sent, with the webhook's name."""
 
     name: str
     sent: int
-    discarded: int
 
 
 def count_seen(public_id: UUID) -> Seen:
@@ -76,7 +74,7 @@ def count_seen(public_id: UUID) -> Seen:
 
 
 def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> Decided:
-    """Send the chosen ones, discard or keep the rest, and turn the webhook on.
+    """Send the chosen ones and turn the webhook on; the rest stays on hold.
 
     Raises `Refusal` when something is held that the person has not seen, which may also be older
     than what was seen: it was being sent when the webhook was turned off, and failed. Then nothing
@@ -94,15 +92,11 @@ def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> Decided:
         was_off = webhook.state == WebhookState.OFF
         set_on(webhook)
         sent = sum(
-            settle_held(current, webhook.id, HeldChoice.SEND, actor, Delivery.public_id.in_(ids))
+            send_held(current, webhook.id, Delivery.public_id.in_(ids))
             for ids in _chunks(choice.send)
         )
-        discarded = 0
-        if choice.rest is Rest.DISCARD:
-            discarded = settle_held(current, webhook.id, HeldChoice.DISCARD, actor)
-        counts = {HeldChoice.SEND: sent, HeldChoice.DISCARD: discarded}
-        record_turned_on(current, actor, webhook, was_off, counts)
-        return Decided(webhook.name, sent, discarded)
+        record_turned_on(current, actor, webhook, was_off, sent)
+        return Decided(webhook.name, sent)
 
 
 def _chunks(ids: Collection[UUID]) -> Iterator[list[UUID]]:

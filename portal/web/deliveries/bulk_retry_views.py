@@ -41,9 +41,7 @@ class BatchForm(PortalForm):
     @property
     def counted_to(self) -> int:
         """The id up to which a person saw the count."""
-        text = self.newest.data or ""
-        is_id = text.isascii() and text.isdigit() and len(text) < 19
-        return int(text) if is_id else bulk_retry_selection.newest_now()
+        return bulk_retry_selection.newest_or_now(self.newest.data)
 
 
 @blueprint.route("/deliveries/retry", methods=["GET", "POST"])
@@ -115,7 +113,7 @@ def live(public_id: UUID) -> Response:
 
 
 @blueprint.post("/batches/<uuid:public_id>/stop")
-@requires("deliveries.stop")
+@requires(bulk_retry.PERMISSION)
 def stop(public_id: UUID) -> Answer:
     """End it: what is not being sent yet is as it was before."""
     return _done(public_id, "Stopped.", bulk_retry.stop)

@@ -376,6 +376,7 @@ SKIPS: Final = {
     Skip.QUEUED: "already waiting to be sent",
     Skip.SENDING: "being sent now",
     Skip.ON_HOLD: "held, because the webhook is off",
+    Skip.DISMISSED: "dismissed: restore them first",
     Skip.TAKEN: "in another bulk retry that has not ended",
     Skip.TEST: "sent as a test",
     Skip.OFF: "for a webhook that is off or deleted",

@@ -58,8 +58,6 @@ PERIODS: Final[dict[str, tuple[str, Callable[[], Span]]]] = {
 # What the log can be narrowed to, and no delivery bears.
 NO_STATUSES: Final = {
     StatusFilter.ATTENTION: "Needs attention",
-    StatusFilter.STOPPED: DELIVERY["dismissed"].word,
-    StatusFilter.DISMISSED: "Dismissed",
 }
 # The same spans, of when an attempt failed.
 FAILED: Final = "failed"

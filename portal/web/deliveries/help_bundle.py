@@ -54,6 +54,8 @@ def bundle_of(page: DeliveryPage) -> str:
 
 def _happened(page: DeliveryPage) -> Iterator[str]:
     yield f"Status: {page.tag.word}"
+    if page.is_dismissed:
+        yield page.sentence
     if page.explanation:
         yield page.explanation.what_happened
         yield f"Where the problem is: {page.explanation.side.label}"

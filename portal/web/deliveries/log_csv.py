@@ -43,6 +43,9 @@ COLUMNS: Final[Mapping[str, Callable[[LogRow], object]]] = {
     "next_try_at": lambda row: row.next_try_at,
     "took_ms": lambda row: row.took_ms,
     "ended_at": lambda row: row.finished_at,
+    "dismissed_by": lambda row: row.dismissed_by,
+    "dismissed_at": lambda row: row.dismissed_at,
+    "dismissed_reason": lambda row: row.dismissed_reason,
 }
 # For people; the second value is what the receiver said.
 HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
@@ -57,8 +60,12 @@ HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
     "Attempts": lambda row, *_: row.tries,
     "Times sent": lambda row, *_: row.sent,
     "Next attempt ({zone})": lambda row, _, local: _local(row.next_try_at, local),
-    "Arrived, failed or stopped ({zone})": lambda row, _, local: _local(row.finished_at, local),
+    "Delivered, failed, or dismissed ({zone})": lambda row, _, local: _local(
+        row.finished_at, local
+    ),
     "Took (seconds)": lambda row, *_: None if row.took_ms is None else row.took_ms / 1000,
+    "Dismissed by": lambda row, *_: row.dismissed_by,
+    "Dismissed because": lambda row, *_: row.dismissed_reason,
     "Test": lambda row, *_: "Yes" if row.is_test else "No",
     "Delivery id": lambda row, *_: row.public_id,
 }

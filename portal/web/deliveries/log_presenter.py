@@ -23,13 +23,14 @@ from portal.services.deliveries.answers import Said, answers_of, doubtful_among,
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import EXPORT_LIMIT, LogRow
 from portal.services.deliveries.retry import GONE
-from portal.services.deliveries.statuses import LogFilter, StatusFilter, filter_of
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.due import PausedFor, ShownStatus
 from portal.web.deliveries.bulk_retry_wording import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.list_place import delivery_url, here, row_id
 from portal.web.deliveries.wording import (
     RetryOutcome,
+    dismissed_by,
     event_name,
     held_end,
     is_live,
@@ -161,8 +162,8 @@ def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
     counts = log_pages.count_of_asset(asset_id)
     return [
         (
-            f"{number(counts[status])} {status_words(filter_of(status)).lower()}",
-            url_for("deliveries.index", asset=asset_id, status=filter_of(status)),
+            f"{number(counts[status])} {status_words(StatusFilter(status)).lower()}",
+            url_for("deliveries.index", asset=asset_id, status=status),
         )
         for status in ASKED_FOR
         if status in counts
@@ -178,6 +179,11 @@ def failures_url(begins: datetime, ends: datetime, webhook: UUID | None = None) 
 def retry_all_url() -> str:
     """Return where people are asked before all that the filters leave is retried."""
     return url_for("batches.confirm", **{**filters_in_force(), "all": "1"})
+
+
+def dismiss_all_url() -> str:
+    """Return where people are asked before all that the filters leave is dismissed."""
+    return url_for("dismissals.dismiss", **{**filters_in_force(), "all": "1"})
 
 
 def is_searched() -> bool:
@@ -225,9 +231,12 @@ def why_paused(row: LogRow) -> str:
 
 
 def status_note(row: LogRow) -> str:
-    """Return what stands under a status: why it is paused, or until when it is held."""
+    """Return what stands under a status: why it is paused, until when it is on hold, or who
+    dismissed it."""
     if row.status is ShownStatus.ON_HOLD:
         return held_end(row.created_at, row.webhook_off_at)
+    if row.status is ShownStatus.DISMISSED:
+        return dismissed_by(row.dismissed_by, row.dismissed_at, row.dismissed_reason)
     return why_paused(row)
 
 

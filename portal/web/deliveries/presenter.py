@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 from portal.engine.reasons import Explanation, Reason
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, Siblings, siblings_of
-from portal.services.deliveries.dismissals import FailedDelivery, dismissal_of
-from portal.services.deliveries.retry import why_not_retry, why_not_stop
+from portal.services.deliveries.dismissals import count_of_act
+from portal.services.deliveries.retry import why_not_retry
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.due import PausedFor, ShownStatus
 from portal.web.deliveries.bulk_retry_wording import TakenDelivery, taken_now
@@ -94,10 +94,10 @@ class DeliveryPage:
     """Everything that the templates print. `is_live`: something is under way right now.
 
     `answered`: the newest attempt to which anything came back. `draft`: the form that it is a test
-    of, before it is saved. `failed`: whether it was dismissed, or can be. `earlier`: why it failed
-    before a Retry failed for another reason; else empty. `siblings`: to whom else its event went.
-    `delay`: why it has not gone yet though it is long due; else empty. `retry`: what came of the
-    Retry, where that was the last attempt.
+    of, before it is saved. `of_act`: how many the act that dismissed it did, which still are.
+    `earlier`: why it failed before a Retry failed for another reason; else empty. `siblings`: to
+    whom else its event went. `delay`: why it has not gone yet though it is long due; else empty.
+    `retry`: what came of the Retry, where that was the last attempt.
     """
 
     delivery: DeliveryDetail
@@ -115,14 +115,13 @@ class DeliveryPage:
     answered: AttemptDetail | None
     sent: Sent
     why_not_retry: str | None
-    why_not_stop: str | None
     is_live: bool
     delay: str
     retry: RetryOutcome | None
     out_of_turn: bool
     test_steps: list[TestStep]
     siblings: Siblings
-    failed: FailedDelivery | None
+    of_act: int
     earlier: str
     draft: UUID | None
     taken: TakenDelivery | None
@@ -220,6 +219,11 @@ class DeliveryPage:
         return self.delivery.paused_for is PausedFor.RECEIVER
 
     @property
+    def is_dismissed(self) -> bool:
+        """Return whether it can be restored."""
+        return self.delivery.status is ShownStatus.DISMISSED
+
+    @property
     def is_delivered(self) -> bool:
         """Return whether sending it once more has to be asked about first."""
         return self.delivery.status is ShownStatus.DELIVERED
@@ -245,14 +249,13 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         answered=answered[-1] if answered else None,
         sent=sent_of(delivery),
         why_not_retry=why_not_retry(delivery.eligibility, again=True),
-        why_not_stop=why_not_stop(delivery.eligibility),
         is_live=is_live(delivery),
         delay=delay_of(delivery),
         retry=outcome_of(delivery),
         out_of_turn=delivery.waits_behind,
         test_steps=steps_of_test(delivery),
         siblings=Siblings() if is_test else siblings_of(delivery.public_id),
-        failed=dismissal_of(delivery.public_id) if delivery.status is ShownStatus.FAILED else None,
+        of_act=count_of_act(delivery.dismissal_id) if delivery.dismissal_id else 0,
         earlier=earlier_of(delivery),
         draft=draft,
         taken=taken,

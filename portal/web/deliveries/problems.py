@@ -12,8 +12,6 @@ from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
 from portal.engine.reasons import title
 from portal.lib.clock import utcnow
 from portal.models.webhooks import OffReason
-from portal.services.core.queries import COUNT_LIMIT
-from portal.services.deliveries.dismissals import BroughtBack, ChosenCount, ProblemCount
 from portal.services.deliveries.problems import Problem, find_problems, total_of
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations.retention import held_until
@@ -25,67 +23,6 @@ from portal.web.deliveries.forms import UNTRIED
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send, sending_stop, share_problem_total
 from portal.web.frame.wording import counted, day_of, near_time, plural, time_tag
-
-AGAIN: Final = "what fails again is a problem again."
-
-
-def dismissed(done: ProblemCount) -> str:
-    """Of a whole problem. What goes out all the same is told apart: it does not stay as it is."""
-    queued = done.in_bulk_retry
-    stay = done.count - queued if done.count <= COUNT_LIMIT else done.count
-    return _with_link(_parts(stay, queued, "a problem"))
-
-
-def chosen_dismissed(done: ChosenCount) -> str:
-    """Of deliveries that were selected, and what was left out of them."""
-    what = "a problem" if (done.dismissed or done.in_bulk_retry) == 1 else "problems"
-    parts = _parts(done.dismissed, done.in_bulk_retry, what)
-    if done.others:
-        were = "was not listed as a problem" if done.others == 1 else "were not listed as problems"
-        parts.append(f"{done.others} {were}.")
-    return _with_link(parts)
-
-
-def brought_back(count: int) -> str:
-    """Say how many are problems again."""
-    if not count:
-        return "Brought back. What was selected by itself stays dismissed."
-    which = "1 delivery is" if count == 1 else f"{counted(count)} deliveries are"
-    return f"Brought back. {which} listed as a problem again."
-
-
-def chosen_brought_back(done: BroughtBack) -> str:
-    """Return the same of those that were selected, and what was left out of them."""
-    words = brought_back(done.count)
-    if not done.with_others:
-        return words
-    were = "was dismissed with a whole problem, and is"
-    if done.with_others > 1:
-        were = "were dismissed with a whole problem, and are"
-    return f"{words} {done.with_others} {were} still dismissed."
-
-
-def _parts(stay: int, queued: int, what: str) -> list[str]:
-    """Say how many stay as they are, and how many are sent again all the same."""
-    stays = "1 delivery stays" if stay == 1 else f"{counted(stay)} deliveries stay"
-    listed = f"{'is' if stay == 1 else 'are'} no longer listed as {what}."
-    parts = [f"{stays} Failed, and {listed}"] if stay else []
-    if queued:
-        which, they = ("1", "is") if queued == 1 else (counted(queued), "are")
-        if stay:
-            parts.append(f"{which} more {they} being retried in a bulk retry: {AGAIN}")
-        else:
-            more = "delivery" if queued == 1 else "deliveries"
-            still = "It is" if queued == 1 else "They are"
-            parts.append(f"{which} {more} {they} no longer listed as {what}.")
-            parts.append(f"{still} still being retried in a bulk retry: {AGAIN}")
-    return parts
-
-
-def _with_link(parts: list[str]) -> str:
-    link = Markup('<a href="{}">Show dismissed</a>').format(url_for("problems.index"))
-    return Markup("{} {}").format(" ".join(["Dismissed.", *parts]), link)
-
 
 PAUSED: Final = "paused: the receiver isn't responding"
 ASKED: Final = "paused: the receiver asked us to wait"
@@ -170,14 +107,6 @@ WHY_OFF: Final = {
 LISTED_UNDER: Final = (None, StatusFilter.ATTENTION)
 
 
-@dataclass(frozen=True, slots=True)
-class Dismissible:
-    """The subject of *Dismiss*: `count` deliveries, as the page's form says it."""
-
-    count: str
-    fields: dict[str, str]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemLine:
     """One line: name, `told`, `why`, the strong `figure` with its `end`, and `more`. A narrow
@@ -199,7 +128,8 @@ class ProblemLine:
     retry_url: str = ""
     retry_count: str = ""
     total: int = 0
-    dismissible: Dismissible | None = None
+    dismiss_url: str = ""
+    dismiss_count: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,19 +276,11 @@ def _of_deliveries(problem: Problem, in_bulk_retries: QueuedDeliveries) -> Probl
         retry_url=url_for("batches.confirm", **filter_of(problem), all="1") if may_retry else "",
         retry_count=counted(to_retry),
         total=problem.count + problem.waits_behind,
-        dismissible=_dismissible(problem),
+        dismiss_url=url_for("dismissals.dismiss", **filter_of(problem), all="1")
+        if can("deliveries.dismiss")
+        else "",
+        dismiss_count=counted(problem.count),
     )
-
-
-def _dismissible(problem: Problem) -> Dismissible | None:
-    if not problem.failed or problem.failed_at is None or not can("deliveries.dismiss"):
-        return None
-    fields = {
-        "webhook": str(problem.webhook_id),
-        "reason": str(problem.reason or UNTRIED),
-        "seen": problem.failed_at.isoformat(),
-    }
-    return Dismissible(counted(problem.failed), fields)
 
 
 def _page(webhook: UUID) -> str:

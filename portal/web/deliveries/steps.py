@@ -137,8 +137,9 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
             why = "Its webhook is off. " if delivery.is_webhook_off else ""
             yield DeliveryStep("Held", None, text=f"{why}{until}.")
         case ShownStatus.DISMISSED:
-            by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
-            yield DeliveryStep(f"Stopped{by}", delivery.finished_at)
+            by = f" by {delivery.dismissed_by}" if delivery.dismissed_by else ""
+            reason = delivery.dismissed_reason or ""
+            yield DeliveryStep(f"Dismissed{by}", delivery.dismissed_at, text=reason)
         case _:
             return
 

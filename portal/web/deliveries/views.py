@@ -183,18 +183,8 @@ def retry(public_id: UUID) -> Answer:
     return _stay(public_id, back) if _is_in_place() else redirect(_place(public_id, back))
 
 
-@blueprint.post("/<uuid:public_id>/stop")
-@requires("deliveries.stop")
-def stop(public_id: UUID) -> Answer:
-    """Send no more by ourselves, or take a waiting Retry back."""
-    with refusals_flashed("warning"):
-        taken_back = delivery_retry.stop(actor(), public_id)
-        flash("Retry taken back." if taken_back else "Stopped.", "success")
-    return redirect(_place(public_id, None))
-
-
 @blueprint.post("/<uuid:public_id>/take-out")
-@requires(bulk_retry.STOP_PERMISSION)
+@requires(bulk_retry.PERMISSION)
 def take_out(public_id: UUID) -> Answer:
     """Leave it out of the bulk retry in which it waits."""
     with refusals_flashed("warning"):

@@ -101,7 +101,7 @@ def held_sentence(delivery: DeliveryDetail) -> str:
     why = f"Held because the webhook “{name}” is off."
     if not is_off:
         why = f"Still held since the webhook “{name}” was turned on: nobody has decided about it."
-    return f"{why} {held_end(delivery.created_at, delivery.webhook_off_at)}; then it is stopped."
+    return f"{why} {held_end(delivery.created_at, delivery.webhook_off_at)}; then it is dismissed."
 
 
 def _unclear(attempts: Sequence[AttemptDetail]) -> Iterator[AttemptDetail]:
@@ -137,10 +137,17 @@ def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
         case ShownStatus.FAILED:
             return _failed(delivery, is_taken=is_taken)
         case ShownStatus.DISMISSED:
-            by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
-            return f"Stopped{by}. It is not retried automatically."
+            who, at = delivery.dismissed_by, delivery.dismissed_at
+            return f"{dismissed_by(who, at, delivery.dismissed_reason)}."
         case _:
             return held_sentence(delivery)
+
+
+def dismissed_by(who: str | None, at: datetime | None, reason: str | None) -> str:
+    """Say "Sam Okoro dismissed this Nov 27, 14:06: Test data"."""
+    whose = f"{who} dismissed this" if who else "Dismissed"
+    when = f" {moment(at).text}" if at else ""
+    return f"{whose}{when}{f': {reason}' if reason else ''}"
 
 
 def _asked(delivery: DeliveryDetail) -> str:

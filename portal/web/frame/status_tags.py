@@ -22,7 +22,7 @@ DELIVERY: Final[Mapping[str, Tag]] = {
     "delivered": Tag("Delivered", "check2", "success"),
     "retrying": Tag("Will retry", "arrow-repeat", "warning"),
     "failed": Tag("Failed", "x-octagon", "danger"),
-    "dismissed": Tag("Stopped", "slash-circle", "neutral"),
+    "dismissed": Tag("Dismissed", "archive", "neutral"),
     "on_hold": Tag("Held", "inbox", "neutral"),
     "paused": Tag("Paused", "pause-circle", "warning"),
 }

@@ -173,7 +173,7 @@ def held_deliveries(now: Overview) -> Iterator[Need]:
         return
     one = now.held == 1
     turn = (
-        f"urn {'its' if one else 'their'} webhook on to send or discard {'it' if one else 'them'}."
+        f"urn {'its' if one else 'their'} webhook on to send or dismiss {'it' if one else 'them'}."
     )
     text = for_reader("webhooks.switch", f"T{turn}", f"{ASK} to t{turn}")
     yield Need(

@@ -41,13 +41,20 @@ ORIGINS: Final = {
     "cron": "automatically",
 }
 # Those that pages call by another name.
-KINDS: Final = {"batch": "Bulk retry", "draft": "Webhook form", "person": "User"}
+KINDS: Final = {
+    "batch": "Bulk retry",
+    "dismissal": "Dismissal",
+    "draft": "Webhook form",
+    "person": "User",
+}
 # Where a thing of this kind can be looked at.
 PATHS: Final[Mapping[str, str]] = {
     "asset": "/assets/",
     "batch": "/batches/",
     "delivery": "/deliveries/",
+    "dismissal": "/tasks/",
     "person": "/settings/people/",
+    "restoration": "/tasks/",
     "webhook": "/settings/webhooks/",
 }
 

@@ -25,7 +25,7 @@ ROLE_HINTS: Final = {
     "admin": "Full access, including webhooks, users, and settings.",
     "manager": "Can edit assets, acknowledge alerts, and view webhooks and deliveries.",
     "support": "Reads everything but settings, and finds out why something did not arrive: tests "
-    "webhooks, retries and stops deliveries, dismisses problems. Changes nothing else.",
+    "webhooks, retries and dismisses deliveries. Changes nothing else.",
 }
 
 EMAIL_LENGTH: Final = {"email": LONGEST}

@@ -12,7 +12,8 @@ from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
 from portal.services.csv import import_task
 from portal.services.csv.import_rows import Verdict
-from portal.services.deliveries import bulk_retry
+from portal.services.deliveries import bulk_retry, dismissals
+from portal.services.deliveries.dismissals import Outcome
 from portal.services.erasure import erase
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import ENDED
@@ -81,6 +82,17 @@ def _after_alerts(_task: Task) -> list[Link]:
     ]
 
 
+def _after_dismissal(task: Task) -> list[Link]:
+    return [
+        ("View dismissed deliveries", url_for("deliveries.index", status="dismissed")),
+        ("Restore these", url_for("dismissals.ask_restore", dismissal=task.params["act"])),
+    ]
+
+
+def _after_restoration(_task: Task) -> list[Link]:
+    return [("View deliveries", url_for("deliveries.index"))]
+
+
 # A kind that is not here is told in general words.
 WORDS: Final[Mapping[str, TaskWords]] = {
     import_task.CHECK_NAME: TaskWords(
@@ -123,6 +135,26 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         failures=(RowOutcome.FAILED,),
         undone=("did not arrive", "did not arrive"),
         tags=BULK_RETRY,
+    ),
+    dismissals.DISMISS.name: TaskWords(
+        title=lambda _task: "Dismiss deliveries",
+        outcomes={
+            Outcome.DISMISSED: "dismissed",
+            Outcome.DELIVERED: "delivered in the meantime",
+            Outcome.ALREADY: "dismissed already",
+            Outcome.GONE: "no longer kept",
+        },
+        after=_after_dismissal,
+    ),
+    dismissals.RESTORE.name: TaskWords(
+        title=lambda _task: "Restore deliveries",
+        outcomes={
+            Outcome.RESTORED: "restored",
+            Outcome.DELETED: "not restored because their webhook was deleted",
+            Outcome.NOT_DISMISSED: "no longer dismissed",
+            Outcome.GONE: "no longer kept",
+        },
+        after=_after_restoration,
     ),
     erase.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),
     alert_runs.NAME: TaskWords(

@@ -1,6 +1,6 @@
 """Turn a webhook off and on, decide about held deliveries, and test it."""
 
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -12,6 +12,7 @@ from portal.models.webhooks import OffReason
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import once_only
 from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.dismissals import decide, turn_on
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import activation, held_deliveries
@@ -21,6 +22,7 @@ from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.web.deliveries import log_presenter
+from portal.web.deliveries.dismissal_views import reason_field, shown
 from portal.web.forms.base import HAS_A_PAGE, PortalForm, refusals_flashed, refusals_in, status_of
 from portal.web.forms.fields import uuid_or_none
 from portal.web.frame.access import actor, owner, requires
@@ -28,28 +30,30 @@ from portal.web.frame.wording import plural
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
 from portal.web.webhooks.wording import has_moved, held_count, held_for, held_until_words
 
-CHOOSE: Final = "choose"
+CHOOSE, DISMISS = "choose", "dismiss"
 
 blueprint = Blueprint("webhook_switches", __name__, url_prefix="/settings/webhooks")
 
 
 class HeldForm(PortalForm):
-    """One choice for all held deliveries."""
+    """One choice for all deliveries on hold, and why they are dismissed, if they are."""
 
     held = RadioField(
         "What should happen to them?",
         choices=[
             SelectChoice(HeldChoice.SEND, "Send them"),
             SelectChoice(CHOOSE, "Choose one by one"),
-            SelectChoice(HeldChoice.DISCARD, "Discard them"),
+            SelectChoice(DISMISS, "Dismiss them"),
         ],
         validate_choice=False,
     )
 
+    reason = reason_field()
+
     @property
     def chosen(self) -> HeldChoice | None:
-        """The choice for all; None where there is none."""
-        return HeldChoice(self.held.data) if self.held.data in set(HeldChoice) else None
+        """Whether they are sent; None where nothing was chosen."""
+        return HeldChoice.SEND if self.held.data == HeldChoice.SEND else None
 
 
 class TestForm(PortalForm):
@@ -77,10 +81,13 @@ def on(public_id: UUID) -> Answer:
     if form.is_submitted() and form.held.data == CHOOSE:
         return redirect(url_for("webhook_held.choose", public_id=public_id))
     if form.validate_on_submit():
+        here = url_for("webhooks.show", public_id=public_id)
         with refusals_in(form):
+            if form.held.data == DISMISS:
+                return redirect(shown(turn_on(actor(), public_id, form.reason.data or ""), here))
             name = activation.turn_on(actor(), public_id, form.chosen)
             flash(_turned_on(name, form.chosen), "success")
-            return redirect(url_for("webhooks.show", public_id=public_id))
+            return redirect(here)
     webhook = webhook_queries.show(public_id)
     page = render_template(
         "webhooks/on.html",
@@ -133,8 +140,7 @@ def _test(form: TestForm, public_id: UUID) -> Any:
 
 
 def _turned_on(name: str, held: HeldChoice | None) -> str:
-    done = {HeldChoice.SEND: " What was held is on its way.", HeldChoice.DISCARD: ""}
-    return f"“{name}” is on.{done[held] if held else ''}"
+    return f"“{name}” is on.{' Deliveries on hold will be sent.' if held else ''}"
 
 
 held_blueprint = Blueprint("webhook_held", __name__, url_prefix="/settings/webhooks")
@@ -148,12 +154,13 @@ class ChooseForm(PortalForm):
 
     rest = RadioField(
         "What should happen to those that are not ticked?",
-        choices=[SelectChoice(Rest.KEEP, "Keep them"), SelectChoice(Rest.DISCARD, "Discard them")],
+        choices=[SelectChoice(Rest.KEEP, "Keep them"), SelectChoice(Rest.DISMISS, "Dismiss them")],
         default=Rest.KEEP,
         validate_choice=False,
     )
     newest = HiddenField()
     count = HiddenField()
+    reason = reason_field()
 
     @property
     def ticked(self) -> frozenset[UUID]:
@@ -163,8 +170,8 @@ class ChooseForm(PortalForm):
 
     @property
     def choice(self) -> HeldDecision:
-        """The decision; an unknown one discards nothing."""
-        rest = Rest.DISCARD if self.rest.data == Rest.DISCARD else Rest.KEEP
+        """The decision; an unknown one dismisses nothing."""
+        rest = Rest.DISMISS if self.rest.data == Rest.DISMISS else Rest.KEEP
         seen = Seen(_number(self.newest.data), _number(self.count.data))
         return HeldDecision(send=self.ticked, rest=rest, seen=seen)
 
@@ -177,8 +184,10 @@ def choose(public_id: UUID) -> Answer:
     cursor = request.form.get("page", request.values.get("cursor"))
     if "page" not in request.form and form.validate_on_submit():
         with refusals_in(form):
-            flash(_done(held_deliveries.decide(actor(), public_id, form.choice)), "success")
-            return redirect(url_for("webhooks.show", public_id=public_id))
+            here = url_for("webhooks.show", public_id=public_id)
+            decided, done = decide(actor(), public_id, form.choice, form.reason.data or "")
+            flash(_done(decided, form.choice.rest), "success")
+            return redirect(shown(done, here) if done.act else here)
     webhook = webhook_queries.show(public_id)
     if form.form_errors or not form.newest.data:
         form.newest.data, form.count.data = map(str, held_deliveries.count_seen(public_id))
@@ -208,11 +217,11 @@ def _elsewhere(form: ChooseForm, page: Page[LogRow]) -> list[UUID]:
     return sorted(form.ticked - {row.public_id for row in page.rows})
 
 
-def _done(decided: Decided) -> str:
+def _done(decided: Decided, rest: Rest) -> str:
     words = [f"“{decided.name}” is on."]
     if decided.sent:
-        sent = plural(decided.sent, "held delivery is", "held deliveries are")
-        words.append(f"{sent} on the way.")
-    if decided.discarded:
-        words.append(f"{plural(decided.discarded, 'was', 'were')} discarded.")
-    return " ".join(words if len(words) > 1 else [*words, "What was held stays held."])
+        sent = plural(decided.sent, "delivery on hold", "deliveries on hold")
+        words.append(f"{sent} will be sent.")
+    elif rest is Rest.KEEP:
+        words.append("Deliveries on hold stay on hold.")
+    return " ".join(words)

@@ -116,9 +116,9 @@ def held_until_words(webhook: WebhookDetail) -> str:
         return ""
     until = day_of(held_until(webhook.oldest_held_at, webhook.off_at))
     if webhook.held == 1:
-        return f"It is kept until {until}; then it is stopped."
+        return f"It is kept until {until}; then it is dismissed."
     days = plural(days_kept(), "day")
-    return f"Each is kept for {days}, the oldest until {until}; then it is stopped."
+    return f"Each is kept for {days}, the oldest until {until}; then it is dismissed."
 
 
 def on_and_off(on: int, off: int) -> str:
@@ -224,7 +224,7 @@ def _behind(webhook: WebhookDetail) -> str:
     waits = "delivery waits" if many == 1 else "deliveries wait"
     return (
         f" This webhook gets one at a time, in order: the one of {near_time(oldest.created_at)} has"
-        f" not arrived, and {counted(many)} {waits} behind it until it has, or is stopped."
+        f" not arrived, and {counted(many)} {waits} behind it until it is delivered or dismissed."
     )
 
 
@@ -269,8 +269,8 @@ def advice_about_held(webhook: WebhookDetail) -> Advice:
     """The next step for held deliveries of a webhook that is on."""
     return advise(
         SWITCH,
-        "Send or discard what is held.",
-        f"{ASK} to send or discard what is held.",
+        "Send or dismiss the deliveries on hold.",
+        f"{ASK} to send or dismiss the deliveries on hold.",
         context=_matter(webhook, "Deliveries to this webhook are held."),
     )
 
@@ -339,6 +339,9 @@ ACTIONS: Final = {
     "webhook.secret_switched": "switched to the new secret key",
     "webhook.tested_before_saving": "tested the form of this webhook before saving",
     "webhook.waiting_sent": "sent what was waiting for a retry",
+    "webhook.deliveries_dismissed": "dismissed deliveries of this webhook",
+    "webhook.deliveries_restored": "restored deliveries of this webhook",
+    # As they were called before.
     "webhook.problem_dismissed": "dismissed a problem of this webhook",
     "webhook.problem_brought_back": "brought back a dismissed problem of this webhook",
 }
@@ -347,8 +350,11 @@ FIELDS: Final = {
     "cause": "Cause",
     "deliveries_send": "Held deliveries sent",
     "deliveries_discard": "Held deliveries discarded",
+    "deliveries_dismissed": "Deliveries dismissed with it",
     "deliveries_stopped": "Deliveries stopped with it",
     "reason": "Reason",
+    "why": "Reason",
+    "deliveries": "Deliveries",
     "failed_deliveries": "Failed deliveries",
     "selected_deliveries": "Selected deliveries",
 }

@@ -84,6 +84,8 @@ DAYS: Final = (
     (75, "Helpdesk", 29, 11),
 )
 
+DISMISSED = {"dismissed_by": "Ana Gruber", "dismissed_reason": "Sent by hand"}
+
 
 class Line(NamedTuple):
     """One line of the log: which thing by its place in `THINGS`, and how it went."""
@@ -291,7 +293,7 @@ def _delivery(hooks: dict[str, Hook], ids: list[int], line: Line) -> UUID:
         reason=line.reason,
         code=line.code,
         took_ms=TOOK.get(line.reason or line.status, 143),
-        stopped_by="Ana Gruber" if line.status == "dismissed" else None,
+        **(DISMISSED | {"dismissed_at": at} if line.status == "dismissed" else {}),
         finished_at=at if is_over else None,
     )
     for number in range(line.tries):

@@ -12,7 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from portal.extensions import db
 from portal.models.deliveries import Delivery
 from portal.services.core.refusals import Refusal
+from portal.services.deliveries import dismissals
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.webhooks import activation
 from portal.services.webhooks.activation import HeldChoice
 from tests.faults.support.visitor import Visitor
@@ -87,25 +89,27 @@ class Crew:
         return self._random.uniform(0.2, 1)
 
     def _press(self) -> float:
-        """Retry, Send again, Stop; off and on again with a choice."""
+        """Retry, Send again, Dismiss; off and on again with a choice."""
         with suppress(DBAPIError, Refusal):
-            self._random.choice((self._retry, self._retry, self._stop, self._switch))()
+            self._random.choice((self._retry, self._retry, self._dismiss, self._switch))()
         return self._random.uniform(0.1, 1)
 
     def _retry(self) -> None:
         if (public_id := self._some_delivery()) is not None:
             delivery_retry.retry(self._admin.actor, public_id, again=True)
 
-    def _stop(self) -> None:
+    def _dismiss(self) -> None:
         if (public_id := self._some_delivery()) is not None:
-            delivery_retry.stop(self._admin.actor, public_id)
+            dismissals.dismiss(self._admin.actor, Selection(ticked=(public_id,)))
 
     def _switch(self) -> None:
         hook = self._random.choice(self._hooks)
         activation.turn_off(self._admin.actor, hook.public_id)
         self._home_time.wait(self._random.uniform(0, 1))
-        choice = self._random.choice([HeldChoice.SEND, HeldChoice.SEND, HeldChoice.DISCARD])
-        activation.turn_on(self._admin.actor, hook.public_id, choice)
+        if self._random.random() < 2 / 3:
+            activation.turn_on(self._admin.actor, hook.public_id, HeldChoice.SEND)
+        else:
+            dismissals.turn_on(self._admin.actor, hook.public_id)
 
     def _some_delivery(self) -> Any:
         db.session.rollback()

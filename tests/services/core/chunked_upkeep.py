@@ -11,6 +11,7 @@ from uuid import uuid4
 from flask import current_app
 from sqlalchemy import func, select, update
 
+from jobs import tasks as job
 from jobs.deliver import deliver_due
 from portal.engine.events.catalogue import EventName
 from portal.extensions import settings
@@ -24,8 +25,10 @@ from portal.models.tasks import Task
 from portal.models.webhooks import InboxMessage, Webhook
 from portal.services.actions.planning import reservations
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import dismissals
 from portal.services.dispatch import maintenance
 from portal.services.operations import retention
+from portal.services.task_kinds import KINDS
 from portal.services.webhooks import activation, crud, held_deliveries, keys
 from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest
@@ -108,19 +111,24 @@ def off_and_on_again() -> Any:
 
 
 def on_again_in_the_middle() -> Any:
-    """Turned on before maintenance has come to the end: nothing goes out unasked."""
+    """Turned on before maintenance has come to the end, and all is dismissed, and restored."""
     admin, hook = make_user(name="Ana").actor, make_webhook()
     for number in range(3 * MANY):
         publish(asset_id=number)
     activation.turn_off(admin, hook.public_id)
-    activation.turn_on(admin, hook.public_id, HeldChoice.DISCARD)
+    done = dismissals.turn_on(admin, hook.public_id)
+    job.work(KINDS)
     statuses = _statuses_of(hook.id)
     assert set(statuses) == {"dismissed"}
+    assert done.act is not None
+    dismissals.restore_act(admin, done.act)
+    job.work(KINDS)
+    assert set(_statuses_of(hook.id)) == {"queued"}
     return statuses
 
 
 def deleted() -> Any:
-    """Deleted with a long queue: all of it is stopped."""
+    """Deleted with a long queue: all of it is dismissed."""
     admin, hook = make_user(name="Ana").actor, make_webhook()
     for number in range(3 * MANY):
         publish(asset_id=number)
@@ -132,15 +140,16 @@ def deleted() -> Any:
 
 
 def chosen_one_by_one() -> Any:
-    """Of what is held some is sent, and the rest discarded."""
+    """Of what is on hold some is sent, and the rest dismissed."""
     admin, hook = make_user(name="Ana").actor, make_webhook(state="off")
     made = [make_delivery(hook, status="on_hold") for _ in range(3 * MANY)]
     seen = held_deliveries.count_seen(hook.public_id)
-    choice = HeldDecision(send=set(made[::2]), rest=Rest.DISCARD, seen=seen)
-    decided = held_deliveries.decide(admin, hook.public_id, choice)
+    choice = HeldDecision(send=set(made[::2]), rest=Rest.DISMISS, seen=seen)
+    decided, done = dismissals.decide(admin, hook.public_id, choice)
+    job.work(KINDS)
     statuses = _statuses_of(hook.id)
     assert statuses == [("queued", "dismissed")[n % 2] for n in range(3 * MANY)]
-    return decided.sent, decided.discarded, statuses
+    return decided.sent, done.changed, statuses
 
 
 def spread() -> Any:

@@ -23,7 +23,7 @@ from portal.services.core import queries as core_queries
 from portal.services.core.time_zones import moment_words
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
-from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries import bulk_retry, bulk_retry_selection, dismissals
 from portal.services.deliveries import log as log_pages
 from portal.services.dispatch import maintenance
 from portal.services.operations import retention
@@ -67,7 +67,7 @@ WALKS: dict[Callable[[], Any], Sequence[Bound]] = {
         (rows, "DRAFTS_A_STEP"),
     ],
     chunked_upkeep.off_and_on_again: OFF,
-    chunked_upkeep.on_again_in_the_middle: OFF,
+    chunked_upkeep.on_again_in_the_middle: [*OFF, (dismissals, "A_STEP")],
     chunked_upkeep.deleted: OFF,
     chunked_upkeep.chosen_one_by_one: [(held_deliveries, "CHUNK"), (activation, "A_STATEMENT")],
     chunked_upkeep.spread: [(maintenance, "SPREAD_A_STEP")],

@@ -22,7 +22,6 @@ from portal.models.deliveries import (
     Attempt,
     AttemptBody,
     Delivery,
-    Dismissal,
     Event,
     Lease,
     Priority,
@@ -86,10 +85,6 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
         ]
         current.add_all(rows)
         current.flush()
-        # The older ones of some that failed.
-        until = _stored_at(now, ROWS // 2)
-        current.add_all(Dismissal(webhook_id=each, reason="dns", until=until) for each in hooks)
-        current.add(Dismissal(webhook_id=hooks[0], reason="", until=now))
         # Some of those that are open.
         current.add_all(_lease(now, row) for n, row in enumerate(rows) if n % 7 in {2, 3} and n % 2)
         # Some that an attempt failed of, whatever came of them later.
@@ -162,17 +157,12 @@ def shows(row: Delivery, status: StatusFilter, *, is_free: bool) -> bool:
     is_paused = is_free and is_open(row) and is_away(row)
     if status is StatusFilter.ATTENTION:
         often = row.status == "retrying" and row.tries >= 3 and is_free
-        failed = row.status == "failed" and not is_dismissed(row)
+        failed = row.status == "failed"
         return row.priority != Priority.TEST and (failed or often or is_paused)
     if status is StatusFilter.SENDING:
         return not is_free
-    if status is StatusFilter.DISMISSED:
-        is_failure = row.status == "failed" and row.priority != Priority.TEST
-        return is_failure and is_dismissed(row)
     if status is StatusFilter.PAUSED:
         return is_paused
-    if status is StatusFilter.STOPPED:
-        return row.status == "dismissed"
     return row.status == status and is_free and not is_paused
 
 
@@ -181,12 +171,6 @@ def failed_in(row: Delivery, between: FailedBetween) -> bool:
     is_early = between.since is not None and row.created_at < between.since
     is_late = between.until is not None and row.created_at >= between.until
     return row.attempts > 0 and row.priority != Priority.TEST and not (is_early or is_late)
-
-
-def is_dismissed(row: Delivery) -> bool:
-    """Whether it had failed by the time at which a person dismissed its kind."""
-    found = session().get(Dismissal, (row.webhook_id, row.reason or ""))
-    return found is not None and row.finished_at is not None and row.finished_at <= found.until
 
 
 def is_open(row: Delivery) -> bool:

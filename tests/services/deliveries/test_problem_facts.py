@@ -1,4 +1,4 @@
-"""What a problem says beside its number, and what was dismissed of it by whom."""
+"""What a problem says beside its number."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,29 +7,20 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.tasks import Task, TaskState
 from portal.services.core.permissions import Actor
-from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import bulk_retry, retry
 from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.deliveries.dismissals import (
-    bring_back,
-    bring_back_chosen_by,
-    dismiss,
-    dismiss_chosen,
-    dismissal_of,
-    dismissed,
-)
+from portal.services.deliveries.dismissals import dismiss
 from portal.services.deliveries.problems import Problem
 from portal.services.deliveries.retry import Queued
-from tests.services.bulk_retry.test_bulk_retry import some, work
+from tests.services.bulk_retry.test_bulk_retry import work
 from tests.services.deliveries.test_problems import fail, told
-from tests.support.deliveries import change, make_attempt, make_delivery, stored
+from tests.support.deliveries import make_attempt, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -182,16 +173,11 @@ def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
     bulk_retry.start(sam, Selection(ticked=tuple(made)))
     work()
 
-    assert waiting() == retry.count_queued(session(), hook.id) == 3
+    assert waiting() == 3
     with monkeypatch.context() as few:
         few.setattr(retry, "MOST_QUEUED", 2)
         assert waiting() < 3
-        assert retry.count_queued(session(), hook.id) == 2
-    dismiss_chosen(sam, [made[1]])
-    assert waiting() == 2
-    dismiss(sam, hook.public_id, Reason.SERVER, utcnow())
-    assert waiting() == 0
-    assert bring_back(sam, hook.public_id, Reason.SERVER) == 2
+    dismiss(sam, Selection(ticked=(made[1],)))
     assert waiting() == 2
 
 
@@ -209,68 +195,3 @@ def test_what_a_bulk_retry_left_when_it_was_given_up_is_not_about_to_go_out(
         ids = [stored(each)["id"] for each in made]
         assert sorted(retry.taken(session(), ids)) == ([] if is_over else ids)
     assert waiting() == 2
-
-
-def test_what_is_handed_over_is_no_more_among_those_that_go_out_all_the_same(
-    sam: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
-    _, hook, other = (make_webhook() for _ in range(3))
-    made = [*(fail(hook) for _ in range(2)), fail(other), fail(other)]
-    bulk_retry.start(sam, Selection(ticked=tuple(made)))
-    work()
-    change(made[0], status="failed")  # its attempt has ended, and nobody has looked yet
-    done = dismiss(sam, hook.public_id, Reason.SERVER, utcnow())
-    assert (done.count, done.in_bulk_retry) == (2, 1)
-
-
-def test_nothing_is_dismissed_of_what_is_on_its_way_or_has_not_failed(sam: Actor) -> None:
-    hook = make_webhook()
-    (sent,) = some(1, hook)
-    bulk_retry.start(sam, Selection(ticked=(sent,)))
-    work()
-    arrived = make_delivery(hook, status="delivered")
-    with pytest.raises(Refusal, match="being sent again at this moment"):
-        dismiss_chosen(sam, [sent])
-    with pytest.raises(Refusal, match="only failed deliveries"):
-        dismiss_chosen(sam, [sent, arrived])
-
-
-def test_a_mark_is_no_earlier_than_the_end_that_it_dismisses(sam: Actor) -> None:
-    later = utcnow() + MINUTE
-    made = fail(make_webhook(), finished_at=later)
-    dismiss_chosen(sam, [made])
-    assert delivery_problems.find_problems() == []
-    standing = dismissal_of(made)
-    assert standing is not None
-    assert (standing.is_dismissed, standing.at, standing.by) == (True, later, "Sam")
-    assert [(each.count, each.by, each.at) for each in dismissed()] == [(1, "Sam", later)]
-    assert stored(made)["status"] == "failed"
-
-
-def test_what_was_dismissed_before_the_last_time_names_nobody(sam: Actor) -> None:
-    hook, now = make_webhook(), utcnow()
-    first = fail(hook, finished_at=now - 9 * MINUTE)
-    dismiss(sam, hook.public_id, Reason.SERVER, now - 9 * MINUTE)
-    last = fail(hook, finished_at=now - 5 * MINUTE)
-    dismiss(make_user("support", name="Ana").actor, hook.public_id, Reason.SERVER, now)
-    names = {each: dismissal_of(each) for each in (first, last)}
-    assert {each and each.by for each in names.values()} == {None, "Ana"}
-    assert all(each and each.is_dismissed for each in names.values())
-    bring_back(sam, hook.public_id, Reason.SERVER)
-    (line,) = dismissed()
-    assert (line.count, line.by, line.at) == (1, None, None)
-
-
-def test_what_lies_under_a_whole_problem_as_well_is_not_brought_back_with_those_chosen() -> None:
-    sam, hook, now = make_user("support", name="Sam"), make_webhook(), utcnow()
-    early, other, late = (fail(hook, finished_at=now - each * MINUTE) for each in (9, 8, 5))
-    dismiss_chosen(sam.actor, [early, late])
-    done = dismiss(sam.actor, hook.public_id, Reason.SERVER, now - 8 * MINUTE)
-    assert done.count == 1
-    reason = Reason.SERVER
-    assert bring_back_chosen_by(sam.actor, hook.public_id, reason, sam.public_id) == 1
-    stands = {each: dismissal_of(each) for each in (early, other, late)}
-    assert [found and found.is_dismissed for found in stands.values()] == [True, True, False]
-    with pytest.raises(Refusal, match="nothing to bring back"):
-        bring_back_chosen_by(sam.actor, hook.public_id, reason, sam.public_id)

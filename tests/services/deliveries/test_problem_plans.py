@@ -4,15 +4,14 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Delivery, Dismissal, DismissedDelivery
-from portal.services.core.unit_of_work import session, writing
+from portal.models.deliveries import Delivery
+from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log_query, problems
 from portal.services.deliveries.log_query import page_statement
-from portal.services.deliveries.problems import LATEST, LONG_AGO
-from portal.services.deliveries.statuses import LogFilter, StatusFilter, holds, marks
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.deliveries.test_log_plans import explained
 from tests.support.database.kept_filling import told_once
 from tests.support.deliveries import make_delivery, make_many
@@ -34,13 +33,6 @@ def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
 def _fill() -> Hook:
     hooks = [make_webhook() for _ in range(4)]
     make_many(hooks, ROWS, utcnow() - timedelta(seconds=ROWS))
-    with writing() as current:
-        values = [{"webhook_id": each.id, "reason": "dns", "until": utcnow()} for each in hooks]
-        current.execute(insert(Dismissal), values)
-        failed = select(Delivery.id).where(Delivery.status == "failed").limit(4)
-        mine = failed.where(Delivery.webhook_id == hooks[1].id)
-        marked = [{"delivery_id": each, "at": utcnow()} for each in current.scalars(mine)]
-        current.execute(insert(DismissedDelivery), marked)
     return hooks[1]
 
 
@@ -48,11 +40,6 @@ def reads_the_log(lines: str) -> bool:
     """Whether any line of a plan reads deliveries otherwise than by a search of an index."""
     bad = ("SCAN deliveries\n", "Seq Scan on deliveries")
     return any(each in f"{lines}\n" for each in bad)
-
-
-def of_deliveries(lines: str) -> str:
-    """Those lines of a plan that do not read the marks of deliveries."""
-    return "\n".join(each for each in lines.splitlines() if "dismissed_deliveries" not in each)
 
 
 def test_the_groups_are_found_step_by_step_in_the_index_of_what_failed(hook: Hook) -> None:
@@ -81,29 +68,14 @@ def test_they_are_those_that_there_are_each_with_the_time_of_its_last_failure(ho
 
 def test_each_group_is_counted_along_that_index(hook: Hook) -> None:
     current = session()
-    given = {"webhook": hook.id, "since": LONG_AGO, "until": LATEST, "reason": "server"}
-    for is_untried, without_marked in ((False, False), (True, False), (False, True), (True, True)):
-        wanted = problems._failures(is_untried=is_untried, without_marked=without_marked)
-        mine = {name: given[name] for name in given if name != "reason" or not is_untried}
-        whole, lines = explained(current, wanted.params(**mine))
-        assert ("dismissed_deliveries" in lines) is without_marked, whole
-        lines = of_deliveries(lines)
+    for is_untried in (False, True):
+        wanted = problems._failures(is_untried=is_untried)
+        given = {"webhook": hook.id} | ({} if is_untried else {"reason": "server"})
+        whole, lines = explained(current, wanted.params(**given))
         assert INDEX in lines, whole
         assert not reads_the_log(lines), whole
         searched = [line for line in whole.splitlines() if "Cond" in line or INDEX in line]
         assert any("finished_at" in line for line in searched), whole
-
-
-def test_marks_of_deliveries_are_read_from_the_marks_and_lead_to_each_by_its_id(hook: Hook) -> None:
-    current = session()
-    each = marks()
-    mine = (each.c.webhook_id == hook.id, each.c.reason == "server", holds(each))
-    for wanted in (select(each.c.webhook_id).distinct(), select(func.count()).where(*mine)):
-        whole, lines = explained(current, wanted)
-        read = of_deliveries(lines)
-        assert not reads_the_log(read), whole
-        assert INDEX not in whole, whole
-        assert "ix_deliveries_webhook" not in whole, whole
 
 
 @pytest.mark.parametrize("is_of_one", [False, True])
@@ -117,9 +89,7 @@ def test_what_a_problem_opens_walks_the_statuses_of_its_webhook(
         monkeypatch.setattr(log_query, "MOST_READ", 20_000)
     scan = log_query.scan_for(current, wanted, None, utcnow())
     assert scan is not None
-    assert scan.has_window
     whole, lines = explained(current, page_statement(scan, newer=False, limit=51))
-    assert "dismissed_deliveries" in lines, whole
     assert not reads_the_log(lines), whole
     # However long its log is: not along all that the webhook was ever sent.
     assert "ix_deliveries_webhook_id_id" not in lines, whole

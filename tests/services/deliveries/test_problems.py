@@ -17,7 +17,8 @@ from portal.services.core import queries as core_queries
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import problems as delivery_problems
-from portal.services.deliveries.dismissals import dismiss, dismiss_chosen
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.dismissals import dismiss
 from portal.services.deliveries.problems import Problem
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.support.deliveries import change, lease, make_delivery
@@ -246,13 +247,8 @@ def test_the_figures_are_what_the_log_shows_when_one_follows_them(app: Flask, se
         )
         if not number % 9:
             lease(made)
-    for each in delivery_problems.find_problems()[::4]:
-        if each.failed_at:
-            seen = now - timedelta(minutes=30)
-            dismiss(support, each.webhook_id, each.reason, max(seen, each.failed_at))
-    failed = log_pages.latest(LogFilter(status=StatusFilter.FAILED), 50)
-    chosen = dismiss_chosen(support, [row.public_id for row in failed[::2]])
-    assert chosen.dismissed > 1
+    some = log_pages.latest(LogFilter(status=StatusFilter.ATTENTION), 50)[::3]
+    assert dismiss(support, Selection(ticked=tuple(row.public_id for row in some))).changed > 1
     found = delivery_problems.find_problems()
     assert len(found) > 5
     for each in found:

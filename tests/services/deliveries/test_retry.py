@@ -1,4 +1,4 @@
-"""Retry, Send again and Stop: when they may be pressed, and what exactly they do."""
+"""Retry and Send again: when they may be pressed, and what exactly they do."""
 
 from datetime import timedelta
 from functools import partial
@@ -27,27 +27,14 @@ def ana(app: Flask) -> Actor:
     return make_user("support", name="Ana").actor
 
 
-@pytest.mark.parametrize(
-    ("status", "ended", "open_as"),
-    [
-        ("retrying", [], "retrying"),
-        ("failed", [], "retrying"),
-        ("dismissed", [], "queued"),
-        ("dismissed", ["interrupted"], "queued"),
-        ("dismissed", ["interrupted", "failed"], "retrying"),
-    ],
-)
-def test_retry_makes_it_due_at_once_and_remembers_what_it_was(
-    ana: Actor, status: str, ended: list[str], open_as: str
-) -> None:
+@pytest.mark.parametrize("status", ["retrying", "failed"])
+def test_retry_makes_it_due_at_once_and_remembers_what_it_was(ana: Actor, status: str) -> None:
     due_at = utcnow() + timedelta(hours=5)
     made = make_delivery(status=status, due_at=due_at, tries=3)
-    for outcome in ended:
-        make_attempt(made, outcome=outcome)
     before = notifications()
     delivery_retry.retry(ana, made)
     row = stored(made)
-    assert (row["status"], row["prior_status"]) == (open_as, status)
+    assert (row["status"], row["prior_status"]) == ("retrying", status)
     assert row["prior_due_at"] == due_at
     assert row["due_at"] < utcnow() + timedelta(seconds=2)
     assert (row["priority"], row["requested_by"], row["tries"]) == (1, "Ana", 3)
@@ -109,47 +96,10 @@ def test_a_retry_takes_the_lease_from_whoever_lost_it(ana: Actor) -> None:
     assert (stored(made)["tries"], stored(made)["attempts"]) == (1, 1)
 
 
-@pytest.mark.parametrize("status", ["queued", "retrying"])
-def test_stop_ends_what_is_open_and_says_who(ana: Actor, status: str) -> None:
-    made = make_delivery(status=status)
-    delivery_retry.stop(ana, made)
-    row = stored(made)
-    assert (row["status"], row["stopped_by"]) == ("dismissed", "Ana")
-    assert row["finished_at"] is not None
-
-
-def test_stop_takes_a_waiting_retry_back(ana: Actor) -> None:
-    due_at = utcnow() + timedelta(hours=5)
-    made = make_delivery(status="retrying", due_at=due_at)
-    delivery_retry.retry(ana, made)
-    assert delivery_retry.stop(ana, made)
-    row = stored(made)
-    assert (row["status"], row["due_at"]) == ("retrying", due_at)
-    assert (row["prior_status"], row["requested_by"], row["priority"]) == (None, None, 2)
-    assert row["stopped_by"] is None
-
-
-def test_it_refuses_to_stop_what_is_not_open(ana: Actor) -> None:
-    sending = make_delivery()
-    lease(sending)
-    refused = {
-        "being sent now": sending,
-        "is held": make_delivery(status="on_hold"),
-        "arrived": make_delivery(status="delivered"),
-        "not sent any more": make_delivery(status="failed"),
-        "already stopped": make_delivery(status="dismissed"),
-    }
-    for words, made in refused.items():
-        with pytest.raises(Refusal, match=words):
-            delivery_retry.stop(ana, made)
-
-
-def test_a_manager_may_do_neither(app: Flask) -> None:
-    manager = make_user("manager").actor
+def test_a_manager_may_not(app: Flask) -> None:
     made = make_delivery(status="failed")
-    for verb in (delivery_retry.retry, delivery_retry.stop):
-        with pytest.raises(NotAllowed):
-            verb(manager, made)
+    with pytest.raises(NotAllowed):
+        delivery_retry.retry(make_user("manager").actor, made)
 
 
 def test_an_unknown_delivery_is_not_found(ana: Actor) -> None:

@@ -18,6 +18,8 @@ MINUTE = timedelta(minutes=1)
 HAPPENED = datetime(2026, 5, 3, 16, 0, 12, tzinfo=UTC)
 STORED, STARTED, ENDED, DUE, OFF = (HAPPENED + each * MINUTE for each in (1, 2, 3, 4, 5))
 ADDRESS = "https://receiver.example.com/hook"
+ACT = UUID("0194a000-0000-7000-8000-000000000001")
+DISMISSED = {"dismissed_by": "Ben", "dismissed_at": ENDED, "dismissed_reason": "Known"}
 
 
 @pytest.fixture
@@ -42,7 +44,8 @@ def failed(hook: Hook) -> UUID:
         due_at=DUE,
         tries=3,
         requested_by="Ana",
-        stopped_by="Ben",
+        **DISMISSED,
+        dismissal_id=ACT,
         reason="server",
         code=503,
         took_ms=1200,
@@ -166,7 +169,8 @@ def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
         tries=3,
         attempts_made=1,
         requested_by="Ana",
-        stopped_by="Ben",
+        **DISMISSED,
+        dismissal_id=ACT,
         reason="server",
         code=503,
         took_ms=1200,
@@ -212,4 +216,5 @@ def test_of_a_delivery_the_log_is_told_what_its_line_shows(hook: Hook, failed: U
         waits_behind=False,
         took_ms=1200,
         finished_at=ENDED,
+        **DISMISSED,
     )

@@ -1,4 +1,4 @@
-"""All that is told of a problem, and of what was dismissed of it: every fact of it."""
+"""All that is told of a problem: every fact of it."""
 
 from datetime import timedelta
 
@@ -9,18 +9,11 @@ from portal.lib.clock import utcnow
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries import problems as problem_groups
-from portal.services.deliveries.dismissals import (
-    Dismissed,
-    FailedDelivery,
-    dismiss,
-    dismissal_of,
-    dismissed,
-)
 from portal.services.deliveries.problems import Group, Problem
 from portal.services.webhooks.queries import WebhookStatus
 from tests.services.deliveries.test_problems import fail
 from tests.support.deliveries import make_delivery, stored
-from tests.support.factories import make_user, make_webhook
+from tests.support.factories import make_webhook
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 MINUTE = timedelta(minutes=1)
@@ -69,40 +62,3 @@ def test_of_a_problem_every_fact_is_told() -> None:
             due_at=now + MINUTE,
         )
     ]
-
-
-def test_of_what_was_dismissed_every_fact_is_told() -> None:
-    sam, hook, now = make_user("support", name="Sam"), make_webhook(name="ERP"), utcnow()
-    made = fail(hook, finished_at=now - 3 * MINUTE)
-    standing = dismissal_of(made)
-    assert standing is not None
-    assert standing == FailedDelivery(
-        webhook_id=hook.public_id,
-        reason=Reason.SERVER,
-        is_dismissed=False,
-        count=1,
-        seen=standing.seen,
-    )
-    dismiss(sam.actor, hook.public_id, Reason.SERVER, now)
-    (line,) = dismissed()
-    assert line == Dismissed(
-        webhook_id=hook.public_id,
-        webhook_name="ERP",
-        reason=Reason.SERVER,
-        count=1,
-        by="Sam",
-        by_id=sam.public_id,
-        at=line.at,
-        is_chosen=False,
-    )
-    standing = dismissal_of(made)
-    assert standing is not None
-    assert standing == FailedDelivery(
-        webhook_id=hook.public_id,
-        reason=Reason.SERVER,
-        is_dismissed=True,
-        count=0,
-        seen=standing.seen,
-        by="Sam",
-        at=line.at,
-    )

@@ -18,6 +18,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.dismissals import dismiss, restore
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.webhooks import activation, crud
 from tests.support.database.rivals import Rival
@@ -29,9 +30,9 @@ pytestmark = pytest.mark.both_databases
 Verb = Callable[[Actor, Hook, UUID], object]
 
 
-def stop(actor: Actor, _hook: Hook, made: UUID) -> None:
-    with pytest.raises(Refusal, match="being sent now"):
-        delivery_retry.stop(actor, made)
+def undone(actor: Actor, _hook: Hook, made: UUID) -> None:
+    dismiss(actor, Selection(ticked=(made,)))
+    restore(actor, [made])
 
 
 def retry(actor: Actor, _hook: Hook, made: UUID) -> None:
@@ -56,7 +57,7 @@ def retry_in_bulk(actor: Actor, _hook: Hook, made: UUID) -> None:
             break
 
 
-@pytest.mark.parametrize("verb", [stop, retry, hold, delete, retry_in_bulk])
+@pytest.mark.parametrize("verb", [undone, retry, hold, delete, retry_in_bulk])
 def test_what_is_being_claimed_is_not_touched(app: Flask, verb: Verb) -> None:
     ana, hook = make_user().actor, make_webhook()
     made = make_delivery(hook, status="retrying", tries=3, attempts=3)

@@ -11,7 +11,8 @@ from portal.extensions import db
 from portal.models.deliveries import AttemptBody, Lease, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
-from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.dismissals import dismiss
 from portal.services.dispatch import maintenance
 from portal.services.outbox.due import has_claimable
 from portal.services.webhooks import activation
@@ -303,12 +304,18 @@ def test_a_lost_lease_takes_no_persons_retry_with_it() -> None:
 
 
 @pytest.mark.usefixtures("hook")
-def test_a_stopped_delivery_stays_stopped_when_a_lost_attempt_ends() -> None:
+@pytest.mark.parametrize(
+    ("reason", "status", "outcome"),
+    [(None, "delivered", "delivered"), (Reason.SERVER, "dismissed", "failed")],
+)
+def test_a_lost_attempt_decides_about_what_was_dismissed_in_the_meantime(
+    reason: Reason | None, status: str, outcome: str
+) -> None:
     (lost,) = claim()
     lose_leases()
-    delivery_retry.stop(make_user().actor, only_delivery().public_id)
-    write_down(ended(lost))
-    assert (row()["status"], outcomes()) == ("dismissed", [(1, "scheduled", "delivered")])
+    dismiss(make_user().actor, Selection(ticked=(only_delivery().public_id,)))
+    write_down(ended(lost, reason))
+    assert (row()["status"], outcomes()) == (status, [(1, "scheduled", outcome)])
 
 
 @pytest.mark.usefixtures("hook")

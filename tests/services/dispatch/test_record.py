@@ -121,7 +121,7 @@ def test_a_persons_attempt_that_arrives_leaves_nothing_of_what_was_before(
     write_down(ended(again))
     row = only_delivery()
     assert (row.status, row.reason, row.code, row.priority) == ("delivered", None, 200, 2)
-    assert (row.prior_status, row.prior_due_at, row.requested_by, row.stopped_by) == (None,) * 4
+    assert (row.prior_status, row.prior_due_at, row.requested_by) == (None,) * 3
 
 
 def test_a_late_release_frees_no_lease_but_its_own() -> None:

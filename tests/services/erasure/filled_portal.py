@@ -29,7 +29,8 @@ from portal.services.assets import staff
 from portal.services.assets.staff import StaffValues
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import retry
+from portal.services.deliveries import dismissals, retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.operations import sending
 from portal.services.people import accounts, invitations, password_resets, sessions, sign_in
 from portal.services.people.accounts import Details
@@ -202,7 +203,8 @@ def _deliveries(by: Person, webhook: Any) -> None:
     again = make_delivery(webhook, status="failed", finished_at=utcnow())
     retry.retry(by.actor, again)
     make_attempt(again, kind="manual", actor=by.name, response_text=f"Thank you, {by.name}")
-    retry.stop(by.actor, make_delivery(webhook))
+    why = f"{ZOE.name} asked {ADDRESS}"
+    dismissals.dismiss(by.actor, Selection(ticked=(make_delivery(webhook),)), why)
     lease(make_delivery(webhook), 600, kind="manual", actor=by.name)
 
 

@@ -55,16 +55,16 @@ NAMED_BEFORE = {
     ErasedKind.STAFF: """
         staff.name staff.email staff.employee_no staff.phone activities.changes activities.note
         alerts.details assignments.purpose audit_entries.changes audit_entries.target_name
-        incidents.details maintenances.note maintenances.title reservations.purpose
-        reservations.reason stock_moves.note task_rows.data task_rows.message tasks.params
-        events.body
+        deliveries.dismissed_reason incidents.details maintenances.note maintenances.title
+        reservations.purpose reservations.reason stock_moves.note task_rows.data task_rows.message
+        tasks.params events.body
     """,
     ErasedKind.USER: """
         users.name users.email activities.actor_name alert_runs.actor_name alerts.acknowledged_by
         attempts.actor attempt_bodies.response_text audit_entries.actor_name audit_entries.changes
-        audit_entries.target_name deliveries.requested_by deliveries.stopped_by leases.actor
-        links.email stock_moves.actor_name task_rows.data tasks.actor_name tasks.stopped_by
-        events.body
+        audit_entries.target_name deliveries.requested_by deliveries.dismissed_by
+        deliveries.dismissed_reason leases.actor links.email stock_moves.actor_name task_rows.data
+        tasks.actor_name tasks.stopped_by events.body
     """,
 }
 

@@ -43,7 +43,7 @@ NOBODY = """
     batch_rows.message batch_rows.outcome
     key_checks.sealed counters.name
     deliveries.event deliveries.prior_status deliveries.reason deliveries.status
-    dismissals.reason erasures.counts erasures.kind events.event events.request_id
+    erasures.counts erasures.kind events.event events.request_id
     inbox_messages.legacy inbox_messages.standard
     import_matches.headings incidents.kind incidents.status_from leases.kind
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type

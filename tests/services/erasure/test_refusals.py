@@ -22,7 +22,8 @@ from portal.services.assets import staff
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import retry
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.dismissals import dismiss
 from portal.services.erasure import erase
 from portal.services.people import accounts, password_resets
 from tests.services.alerts.due_things import work
@@ -199,9 +200,9 @@ def test_one_that_was_given_up_is_begun_again(app: Flask) -> None:
 def test_a_name_that_two_users_have_stays_where_nothing_tells_them_apart(app: Flask) -> None:
     ada, ben, other = make_user(name="Ada"), make_user(name="Sam Lee"), make_user(name="Sam Lee")
     stopped = [make_delivery(), make_delivery()]
-    retry.stop(ben.actor, stopped[0])
-    retry.stop(other.actor, stopped[1])
+    for who, made in zip((ben, other), stopped, strict=True):
+        dismiss(who.actor, Selection(ticked=(made,)))
     erase_user(ada, ben)
     work()
     session().rollback()
-    assert set(session().scalars(select(Delivery.stopped_by))) == {"Sam Lee"}
+    assert set(session().scalars(select(Delivery.dismissed_by))) == {"Sam Lee"}

@@ -28,6 +28,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
 from portal.services.deliveries import dismissals, retry
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.erasure import erase
 from portal.services.operations import sending
 from portal.services.people import accounts, invitations, password_resets, sign_in
@@ -189,14 +190,12 @@ def send(by: Actor, webhook: UUID) -> None:
     newest = select(Delivery.public_id).where(Delivery.webhook_id == row).order_by(Delivery.id)
     open_ones = session().scalars(newest.where(Delivery.status == "queued")).all()
     session().rollback()
-    retry.stop(by, open_ones[0])
+    dismissals.dismiss(by, Selection(ticked=tuple(open_ones[:2])), "Sent by hand")
     retry.retry(by, open_ones[0])
-    retry.stop(by, open_ones[1])
-    room = session().scalars(select(Webhook).where(Webhook.name == "Room booking")).one().public_id
     failed = session().scalars(select(Delivery.public_id).where(Delivery.code == 500)).all()
     session().rollback()
-    dismissals.dismiss_chosen(by, failed)
-    dismissals.dismiss(by, room, Reason.BLOCKED, utcnow())
+    dismissals.dismiss(by, Selection(ticked=tuple(failed)))
+    dismissals.restore(by, failed[:1])
 
 
 def look_after_webhooks(by: Actor, webhook: UUID) -> None:
@@ -215,7 +214,7 @@ def look_after_webhooks(by: Actor, webhook: UUID) -> None:
     crud.edit(by, webhook, version, values)
     secrets.switch_now(by, webhook)
     activation.turn_off(by, webhook)
-    activation.turn_on(by, webhook, activation.HeldChoice.DISCARD)
+    dismissals.turn_on(by, webhook, "Out of date")
     gone = WebhookValues(name="Gone", url="https://gone.example.com/", events=ANSWERED)
     crud.delete(by, crud.create(by, gone))
     sending.stop(by)

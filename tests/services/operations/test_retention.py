@@ -67,18 +67,19 @@ def test_an_event_stays_until_the_last_of_its_deliveries_goes() -> None:
     assert (count(Delivery), count(Event)) == (1, 1)
 
 
-def test_held_for_too_long_it_is_stopped_with_a_reason_and_kept_a_while() -> None:
+def test_held_for_too_long_it_is_dismissed_with_a_reason_and_kept_a_while() -> None:
     old_delivery(status="on_hold", finished_at=None)
     retention.prune()
     db.session.rollback()
     delivery = db.session.query(Delivery).one()
-    assert (delivery.status, delivery.reason) == ("dismissed", "webhook_off")
+    told = delivery.status, delivery.dismissed_by, delivery.dismissed_reason
+    assert told == ("dismissed", "Asset register", "Hold expired")
 
 
 def test_what_was_being_tried_until_yesterday_has_not_been_held_for_too_long() -> None:
     hook = make_webhook(state="off", off_at=utcnow() - timedelta(days=1))
     old_delivery(webhook=hook, status="on_hold", finished_at=None)
-    assert retention.count()[retention.STOPPED] == 0
+    assert retention.count()[retention.DISMISSED] == 0
     retention.prune()
     assert db.session.query(Delivery.status).scalar() == "on_hold"
 

@@ -16,7 +16,7 @@ from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import bulk_retry
+from portal.services.deliveries import bulk_retry, dismissals
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.operations import sending
@@ -123,7 +123,7 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
         with pytest.raises(Refusal, match=r"^Sending is stopped for all webhooks\. .+ System\.$"):
             verb()
     assert session().scalars(select(Task.public_id)).all() == [halted]
-    activation.turn_on(ana, off.public_id, HeldChoice.DISCARD)  # sends nothing
+    dismissals.turn_on(ana, off.public_id)  # sends nothing
     sending.start(ana)
     for verb in verbs[:5]:
         verb()

@@ -17,7 +17,7 @@ from portal.services.core import vault
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
-from portal.services.deliveries import bulk_retry
+from portal.services.deliveries import bulk_retry, dismissals
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.task_kinds import KINDS
@@ -43,8 +43,8 @@ class Scene(NamedTuple):
     def decide(self, *send: UUID) -> None:
         """Choose one by one among what is held."""
         seen = held_deliveries.count_seen(self.off.public_id)
-        choice = HeldDecision(send=send, rest=Rest.DISCARD, seen=seen)
-        held_deliveries.decide(self.ana, self.off.public_id, choice)
+        choice = HeldDecision(send=send, rest=Rest.DISMISS, seen=seen)
+        dismissals.decide(self.ana, self.off.public_id, choice)
 
     def retry_in_bulk(self) -> None:
         """The task collects, then hands over."""
@@ -82,10 +82,10 @@ RINGS: dict[str, Callable[[Scene], object]] = {
     "a test while off": lambda it: send_test(it.ana, it.off.public_id),
 }
 SILENCE: dict[str, Callable[[Scene], object]] = {
-    "discard held": lambda it: activation.turn_on(it.ana, it.off.public_id, HeldChoice.DISCARD),
+    "dismiss what is on hold": lambda it: dismissals.turn_on(it.ana, it.off.public_id),
     "send none of it": lambda it: it.decide(),
     "turn off": lambda it: activation.turn_off(it.ana, it.on.public_id),
-    "stop": lambda it: delivery_retry.stop(it.ana, it.later),
+    "dismiss": lambda it: dismissals.dismiss(it.ana, Selection(ticked=(it.later,))),
     "refused": lambda it: delivery_retry.retry(it.ana, it.held),
     "nobody hears of it": lambda it: publish(EventName.LOST),
 }

@@ -1,5 +1,6 @@
 """Which columns of a delivery a change of its status writes, and which come back as they were."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,35 +19,45 @@ from portal.engine.retry_policy import (
 )
 from portal.models.deliveries import Delivery, Priority
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox.leases import OpenDelivery, columns, hold_values
+from portal.services.outbox import at_rest
+from portal.services.outbox.at_rest import NOT_DISMISSED, Dismissal
+from portal.services.outbox.leases import OpenDelivery, columns
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_webhook
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EARLIER, DUE, LATER = (NOW + timedelta(minutes=each) for each in (-9, -1, 9))
-SCHEDULED = OpenDelivery(DUE, Priority.NORMAL, None, None, None, None)
+SCHEDULED = OpenDelivery(DUE, Priority.NORMAL, None, None, None, "queued")
+TAKEN = replace(SCHEDULED, status="dismissed", prior_status="queued")
 ENDED = {
     "due_at": DUE,
     "priority": Priority.NORMAL,
     "prior_status": None,
     "prior_due_at": None,
     "requested_by": None,
-    "stopped_by": None,
     "finished_at": NOW,
     "failing_since": None,
 }
 
 
-def retried(status: str, due_at: datetime | None = EARLIER, by: str | None = None) -> OpenDelivery:
+def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
     """One that Ana sends again, which was in this status."""
-    return OpenDelivery(DUE, Priority.BULK, status, due_at, "Ana", by)
+    return OpenDelivery(DUE, Priority.BULK, status, due_at, "Ana", "queued")
 
 
 @pytest.mark.parametrize(
     ("decision", "before", "after"),
     [
         (Delivered(), SCHEDULED, {"status": "delivered"}),
-        (Delivered(), retried("dismissed", by="Ben"), {"status": "delivered"}),
+        (Delivered(), retried("failed"), {"status": "delivered"}),
+        (Delivered(), TAKEN, {"status": "delivered"} | NOT_DISMISSED),
+        (
+            RetryAt(LATER),
+            TAKEN,
+            {"status": "dismissed", "prior_status": "retrying", "due_at": LATER},
+        ),
+        (GiveUp(Reason.SERVER), TAKEN, {"status": "dismissed", "prior_status": "failed"}),
+        (Restore(Reason.SERVER), TAKEN, {"status": "dismissed", "prior_status": "queued"}),
         (
             RetryAt(LATER),
             SCHEDULED,
@@ -56,15 +67,10 @@ def retried(status: str, due_at: datetime | None = EARLIER, by: str | None = Non
         (TurnOff(Reason.GONE), retried("delivered"), {"status": "failed"}),
         (
             GiveUp(Reason.SERVER),
-            OpenDelivery(DUE, Priority.TEST, None, None, "Ana", None),
+            OpenDelivery(DUE, Priority.TEST, None, None, "Ana", "queued"),
             {"status": "failed", "priority": Priority.TEST},
         ),
         (Restore(Reason.SERVER), retried("failed"), {"status": "failed", "due_at": EARLIER}),
-        (
-            Restore(Reason.SERVER),
-            retried("dismissed", by="Ben"),
-            {"status": "dismissed", "due_at": EARLIER, "stopped_by": "Ben"},
-        ),
         (
             Restore(Reason.SERVER),
             retried("retrying"),
@@ -82,7 +88,9 @@ def test_what_a_decision_makes_of_a_delivery(
 AT_REST: dict[str, Any] = {
     "due_at": DUE,
     "priority": Priority.NORMAL,
-    "stopped_by": None,
+    "dismissed_by": None,
+    "dismissed_at": None,
+    "dismissed_reason": None,
     "prior_status": None,
     "prior_due_at": None,
     "requested_by": None,
@@ -95,12 +103,16 @@ RETRIED: dict[str, Any] = {
 }
 
 
-def rested(by: str | None, **values: Any) -> dict[str, Any]:
+ON_HOLD = at_rest.on_hold(NOW)
+BY_BEN = at_rest.dismissed(NOW, Dismissal("Ben", "Known"))
+
+
+def rested(change: dict[str, Any], **values: Any) -> dict[str, Any]:
     """The delivery after it was put to rest, in the columns that this may write."""
     delivery: UUID = make_delivery(make_webhook(), due_at=DUE, **values)
     with writing() as current:
         some = update(Delivery).where(Delivery.public_id == delivery)
-        current.execute(some.values(**hold_values(NOW, by)))
+        current.execute(some.values(**change))
     row = stored(delivery)
     return {name: row[name] for name in (*AT_REST, "status", "finished_at")}
 
@@ -116,23 +128,20 @@ def rested(by: str | None, **values: Any) -> dict[str, Any]:
         (RETRIED | {"prior_status": "on_hold"}, {"due_at": EARLIER}),
     ],
 )
-def test_what_was_open_is_held_or_stopped_by_name(
+def test_what_was_open_is_on_hold_or_dismissed_by_name(
     values: dict[str, Any], after: dict[str, Any]
 ) -> None:
     held = AT_REST | {"status": "on_hold", "finished_at": None} | after
-    assert rested(None, **values) == held
-    stopped = {"status": "dismissed", "stopped_by": "Ben", "finished_at": NOW}
-    assert rested("Ben", **values) == held | stopped
+    assert rested(ON_HOLD, **values) == held
+    who = {"dismissed_by": "Ben", "dismissed_at": NOW, "dismissed_reason": "Known"}
+    earlier = values.get("prior_status") or values["status"]
+    dismissed = who | {"status": "dismissed", "finished_at": NOW, "prior_status": earlier}
+    assert rested(BY_BEN, **values) == held | dismissed
 
 
 @pytest.mark.usefixtures("app")
-@pytest.mark.parametrize("by", [None, "Ben"])
-@pytest.mark.parametrize(
-    ("status", "stopped_by"), [("failed", None), ("delivered", None), ("dismissed", "Cleo")]
-)
-def test_what_had_ended_before_a_retry_has_ended_as_it_had(
-    by: str | None, status: str, stopped_by: str | None
-) -> None:
-    found = rested(by, **RETRIED, prior_status=status, stopped_by=stopped_by)
-    was = {"status": status, "stopped_by": stopped_by, "due_at": EARLIER, "finished_at": NOW}
+@pytest.mark.parametrize("change", [ON_HOLD, BY_BEN], ids=["off", "dismissed"])
+def test_what_was_delivered_before_a_resend_is_delivered(change: dict[str, Any]) -> None:
+    found = rested(change, **RETRIED, prior_status="delivered", finished_at=DUE)
+    was = {"status": "delivered", "due_at": EARLIER, "finished_at": DUE}
     assert found == AT_REST | was

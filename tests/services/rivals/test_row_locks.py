@@ -10,11 +10,8 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from portal.engine.reasons import Reason
 from portal.extensions import db
-from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import BatchRow, Delivery
 from portal.models.webhooks import Webhook
@@ -24,7 +21,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.deliveries.dismissals import dismiss, dismiss_chosen
+from portal.services.deliveries.dismissals import dismiss
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.rollups import remove_deliveries
 from portal.services.webhooks import activation, sample_deliveries
@@ -51,11 +48,7 @@ def retry_in_bulk(actor: Actor, _hook: Hook, failed: UUID) -> None:
 
 
 def dismiss_it(actor: Actor, _hook: Hook, failed: UUID) -> None:
-    assert dismiss_chosen(actor, [failed]).dismissed == 1
-
-
-def dismiss_all(actor: Actor, hook: Hook, _failed: UUID) -> None:
-    assert dismiss(actor, hook.public_id, Reason.SERVER, utcnow()).count == 1
+    assert dismiss(actor, Selection(ticked=(failed,))).changed == 1
 
 
 def send_a_test(actor: Actor, hook: Hook, _failed: UUID) -> None:
@@ -72,7 +65,6 @@ def something_happens(_actor: Actor, _hook: Hook, _failed: UUID) -> None:
         (retry, {}),
         (retry_in_bulk, {}),
         (dismiss_it, {}),
-        (dismiss_all, {}),
         (send_a_test, {}),
         # Oldest means the same to everybody; nothing is left behind as held.
         (something_happens, {"in_order": True}),
@@ -99,25 +91,6 @@ def test_what_is_removed_meanwhile_is_not_told_of_as_sent(app: Flask) -> None:
     meanwhile(app, turn_on, lambda current: remove_deliveries(current, select(Delivery.id)))
     (entry,) = db.session.scalars(select(AuditEntry)).all()
     assert entry.changes == {"status": {"from": "Off", "to": "Active"}}
-
-
-def test_a_webhook_that_was_read_before_is_told_of_as_it_is_once_its_row_is_free(
-    app: Flask,
-) -> None:
-    ana, hook = make_user().actor, make_webhook(name="Sync")
-    failed = make_delivery(hook, status="failed", reason="server")
-
-    def read_and_dismiss() -> str:
-        with writing() as current:
-            seen = current.get_one(Webhook, hook.id)
-            dismiss_chosen(ana, [failed])
-            return seen.name
-
-    def rename(current: Session) -> None:
-        current.get_one(Webhook, hook.id, with_for_update={"key_share": True}).name = "ERP"
-
-    assert meanwhile(app, read_and_dismiss, rename) == "ERP"
-    assert db.session.scalars(select(AuditEntry.target_name)).all() == ["ERP"]
 
 
 def a_bulk_retry_goes_on() -> Callable[[], object]:

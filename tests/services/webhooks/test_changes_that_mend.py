@@ -15,9 +15,9 @@ from portal.models.audit import AuditEntry
 from portal.models.webhooks import Webhook
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import dismissals
 from portal.services.webhooks import activation, crud, held_deliveries, secrets
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest
 from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.deliveries import make_delivery, stored
@@ -164,13 +164,12 @@ def test_more_that_is_held_than_was_seen_is_decided_about_by_nobody(ada: Person)
     fewer = seen._replace(total=2)  # one was still being sent
     earlier = seen._replace(newest=seen.newest - 1)
     for looked in (fewer, earlier):
-        decision = HeldDecision(send=ids[:1], rest=Rest.DISCARD, seen=looked)
+        decision = HeldDecision(send=ids[:1], rest=Rest.DISMISS, seen=looked)
         with pytest.raises(Refusal, match="More happened"):
-            held_deliveries.decide(ada.actor, hook.public_id, decision)
+            dismissals.decide(ada.actor, hook.public_id, decision)
     assert [stored(each)["status"] for each in ids] == ["on_hold"] * 3
     decision = HeldDecision(send=ids[:1], rest=Rest.KEEP, seen=seen)
-    done = held_deliveries.decide(ada.actor, hook.public_id, decision)
-    assert (done.sent, done.discarded) == (1, 0)
+    assert held_deliveries.decide(ada.actor, hook.public_id, decision).sent == 1
     assert [stored(each)["status"] for each in ids] == ["queued", "on_hold", "on_hold"]
 
 
@@ -191,9 +190,9 @@ def test_what_still_waits_when_it_is_turned_on_is_asked_about_however_much_it_is
     monkeypatch.setattr(activation, "HOLD_BATCH", 1)
     hook = make_webhook(state="off", off_reason="person")
     ids = [make_delivery(hook) for _ in range(3)]
-    activation.turn_on(ada.actor, hook.public_id, HeldChoice.DISCARD)
+    dismissals.turn_on(ada.actor, hook.public_id, "Outage")
     assert [stored(each)["status"] for each in ids] == ["dismissed"] * 3
-    assert {stored(each)["stopped_by"] for each in ids} == {"Ada"}
+    assert {stored(each)["dismissed_reason"] for each in ids} == {"Outage"}
 
 
 def test_a_deleted_webhook_is_not_turned_off_any_more(app: Flask) -> None:

@@ -278,7 +278,7 @@ def test_the_trail_says_how_many_waited_for_a_webhook_that_was_deleted(
     for _ in range(count):
         publish()
     crud.delete(make_user().actor, hook.public_id)
-    assert last_changes() == {"deliveries_stopped": {"from": None, "to": told}}
+    assert last_changes() == {"deliveries_dismissed": {"from": None, "to": told}}
 
 
 def test_the_trail_says_that_a_secret_part_of_the_address_changed_and_not_which() -> None:

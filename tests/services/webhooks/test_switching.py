@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
+from jobs import tasks as job
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
@@ -15,7 +16,10 @@ from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import dismissals
 from portal.services.dispatch import maintenance as dispatch_maintenance
+from portal.services.outbox.at_rest import NOT_DISMISSED
+from portal.services.task_kinds import KINDS
 from portal.services.webhooks import activation, crud, sample_deliveries
 from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.rows import lock_webhook
@@ -90,7 +94,6 @@ def test_it_holds_what_was_left_behind_by_a_crash() -> None:
     [
         ("retrying", "on_hold"),
         ("failed", "failed"),
-        ("dismissed", "dismissed"),
         ("delivered", "delivered"),
     ],
 )
@@ -123,7 +126,7 @@ def test_it_leaves_tests_alone_while_off() -> None:
 def test_it_holds_new_events_while_off_and_sends_them_when_turned_on() -> None:
     ana, hook = make_user(), make_webhook(state="off")
     publish()
-    with pytest.raises(Refusal, match="send or discard"):
+    with pytest.raises(Refusal, match="send or dismiss"):
         activation.turn_on(ana.actor, hook.public_id)
     assert stored(hook).state == "off"
     activation.turn_on(ana.actor, hook.public_id, HeldChoice.SEND)
@@ -133,13 +136,25 @@ def test_it_holds_new_events_while_off_and_sends_them_when_turned_on() -> None:
     assert last_audit().changes["deliveries_send"] == {"from": None, "to": 1}
 
 
-def test_it_stops_held_ones_in_the_name_of_who_discards_them() -> None:
-    ana, hook = make_user(), make_webhook(state="off")
+@pytest.mark.parametrize("is_long_work", [False, True])
+def test_it_dismisses_what_is_on_hold_when_that_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, is_long_work: bool
+) -> None:
+    if is_long_work:
+        monkeypatch.setattr(dismissals, "MOST_TICKED", 1)
+    ana, hook, other = make_user(), make_webhook(state="off"), make_webhook(state="off")
+    for _ in range(2):
+        publish()
+    done = dismissals.turn_on(ana.actor, hook.public_id, "Out of date")
     publish()
-    activation.turn_on(ana.actor, hook.public_id, HeldChoice.DISCARD)
-    (delivery,) = deliveries_of(hook)
-    assert (delivery.status, delivery.stopped_by) == ("dismissed", ana.name)
-    assert delivery.finished_at is not None
+    assert (done.task is not None) is is_long_work
+    job.work(KINDS)
+    taken = deliveries_of(hook)[:2]
+    assert statuses(hook) == ["dismissed", "dismissed", "queued"]
+    assert {(each.dismissed_by, each.dismissed_reason) for each in taken} == {
+        (ana.name, "Out of date")
+    }
+    assert statuses(other) == ["on_hold"] * 3
     assert stored(hook).state == "active"
 
 
@@ -212,7 +227,7 @@ def test_maintenance_goes_on_until_all_of_a_long_queue_rests(
     assert statuses(hook) == ["on_hold"] * 11
 
 
-@pytest.mark.parametrize(("choice", "becomes"), [("send", "queued"), ("discard", "dismissed")])
+@pytest.mark.parametrize(("choice", "becomes"), [("send", "queued"), ("keep", "on_hold")])
 def test_a_long_queue_is_decided_about_as_a_whole(
     choice: str, becomes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,7 +235,7 @@ def test_a_long_queue_is_decided_about_as_a_whole(
     monkeypatch.setattr(activation, "A_STATEMENT", 2)
     hook = long_queue(7, monkeypatch)
     by_a_person(hook)
-    with pytest.raises(Refusal, match="send or discard"):
+    with pytest.raises(Refusal, match="send or dismiss"):
         activation.turn_on(make_user().actor, hook.public_id)
     activation.turn_on(make_user().actor, hook.public_id, HeldChoice(choice))
     assert statuses(hook) == [becomes] * 7
@@ -234,13 +249,14 @@ def test_settling_changes_nothing_for_an_active_webhook() -> None:
     assert statuses(hook) == ["queued"]
 
 
-def test_deleting_stops_everything_and_frees_the_name() -> None:
+def test_deleting_dismisses_everything_and_frees_the_name() -> None:
     ana, hook = make_user(), make_webhook(secret="12345678", headers=[("X-Key", "k")])
     publish()
     sample_deliveries.send_test(ana.actor, hook.public_id)
     crud.delete(ana.actor, hook.public_id)
     assert statuses(hook) == ["dismissed", "dismissed"]
-    assert {each.stopped_by for each in deliveries_of(hook)} == {ana.name}
+    told = {(each.dismissed_by, each.dismissed_reason) for each in deliveries_of(hook)}
+    assert told == {(ana.name, "Webhook deleted")}
     row = stored(hook)
     assert (row.secret_enc, row.headers_enc, row.name) == (None, None, hook.name)
     make_webhook(name=hook.name)
@@ -248,26 +264,26 @@ def test_deleting_stops_everything_and_frees_the_name() -> None:
         activation.turn_off(ana.actor, hook.public_id)
 
 
-def test_an_event_that_slipped_in_while_it_was_deleted_is_stopped_by_that_person() -> None:
+def test_an_event_that_slipped_in_while_it_was_deleted_is_dismissed_by_that_person() -> None:
     ana, hook = make_user(), make_webhook()
     publish()
     crud.delete(ana.actor, hook.public_id)
-    change(hook, status="queued", stopped_by=None, finished_at=None)
+    change(hook, status="queued", prior_status=None, **NOT_DISMISSED, finished_at=None)
     with writing() as current:
         assert activation.hold_open(current.connection(), hook.id) == 1
     (delivery,) = deliveries_of(hook)
-    assert (delivery.status, delivery.stopped_by) == ("dismissed", ana.name)
+    assert (delivery.status, delivery.dismissed_by) == ("dismissed", ana.name)
 
 
-def test_one_that_was_held_while_its_webhook_was_deleted_is_stopped_by_maintenance() -> None:
+def test_one_that_was_held_while_its_webhook_was_deleted_is_dismissed_by_maintenance() -> None:
     ana = make_user(name="Ana")
     hook = make_webhook(state="off")
     publish()
     crud.delete(ana.actor, hook.public_id)
-    change(hook, status="on_hold", stopped_by=None)
+    change(hook, status="on_hold", prior_status=None, **NOT_DISMISSED)
     assert dispatch_maintenance.maintain() == 1
     (delivery,) = deliveries_of(hook)
-    assert (delivery.status, delivery.stopped_by) == ("dismissed", "Ana")
+    assert (delivery.status, delivery.dismissed_by) == ("dismissed", "Ana")
 
 
 @pytest.mark.both_databases

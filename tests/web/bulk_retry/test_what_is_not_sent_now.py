@@ -153,14 +153,14 @@ def test_a_problem_says_one_number_for_each_person_and_now_only_where_it_is_so(
     (link,) = page.links("the bulk retry of Ana Gruber")
     assert pages.get(link).h1 == "Retry 2 selected deliveries"
     assert page.links("your bulk retries") == []
-    dismissals.dismiss_chosen(sam.actor, [made[2], made[5]])
+    dismissals.dismiss(sam.actor, Selection(ticked=(made[2], made[5])))
     parts = problems(pages.get("/deliveries"))[0].split(" · ")
     assert [parts[2], *parts[4:6]] == [
         "10 deliveries",
         "8 of these wait in your bulk retries",
         "1 of these waits in the bulk retry of Ana Gruber",
     ]
-    dismissals.bring_back_chosen(sam.actor, [made[2], made[5]])
+    dismissals.restore(sam.actor, [made[2], made[5]])
     back(sync)
     parts = problems(pages.get("/deliveries"))[0].split(" · ")
     assert parts[4:6] == [

@@ -203,6 +203,7 @@ def test_what_is_shown_can_be_had_as_a_file(
         "next_try_at": "",
         "took_ms": "",
         "ended_at": at.isoformat(timespec="seconds"),
+        **dict.fromkeys(("dismissed_by", "dismissed_at", "dismissed_reason"), ""),
     }
 
 
@@ -283,25 +284,13 @@ def test_the_question_is_not_asked_where_the_answer_is_no(support: Pages) -> Non
     assert page.flashes == [("warning", "This is being sent now. Wait for the result.")]
 
 
-def test_stop_says_who_stopped_it(support: Pages) -> None:
-    made = make_delivery(status="retrying", due_at=utcnow() + timedelta(hours=1))
-    form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/stop")
-    page = support.submit(form)
-    assert "Stopped by" in page.main
-    assert stored(made)["status"] == "dismissed"
-    page = support.submit(form)
-    assert (page.status, page.path) == (200, f"/deliveries/{made}")
-    assert page.flashes == [("warning", "This is already stopped.")]
-
-
 def test_a_manager_reads_and_changes_nothing(app: Flask) -> None:
     made = make_delivery(status="failed")
     manager = visit(app, "manager")
     assert "Retry" not in str(manager.get("/deliveries").rows())
     page = manager.get(f"/deliveries/{made}")
     assert [form.action for form in page.forms if "deliveries" in form.action] == []
-    for path in ("retry", "stop"):
-        assert manager.post(f"/deliveries/{made}/{path}").status == 403
+    assert manager.post(f"/deliveries/{made}/retry").status == 403
     assert stored(made)["status"] == "failed"
 
 

@@ -319,10 +319,10 @@ def test_a_test_without_https_announces_no_secure_connection(support: Pages) -> 
 
 def test_a_webhook_that_was_deleted_keeps_its_name(support: Pages) -> None:
     gone = make_webhook(name="Old ERP", deleted_at=utcnow(), state="off")
-    made = make_delivery(gone, status="dismissed", stopped_by="Ana", finished_at=utcnow())
+    made = make_delivery(gone, status="dismissed", dismissed_by="Ana")
     page = support.get(f"/deliveries/{made}")
     assert "Old ERP (deleted)" in page.main
-    assert "Stopped by Ana. It is not retried automatically." in page.main
+    assert "Ana dismissed this." in page.main
 
 
 def test_only_the_newest_of_very_many_attempts_are_shown(

@@ -126,12 +126,14 @@ CASES: dict[str, tuple[Callable[[], UUID], Expected]] = {
         Expected("Still held since the webhook “Sync” was turned on", "None left", "Held", False),
     ),
     "dismissed": (
-        lambda: make_delivery(status="dismissed", stopped_by="Ana"),
-        Expected("Stopped by Ana. It is not", "None left", "Stopped by Ana", False),
+        lambda: make_delivery(
+            status="dismissed", dismissed_by="Ana", dismissed_at=utcnow(), dismissed_reason="Known"
+        ),
+        Expected("Ana dismissed this", "None left", "Dismissed by Ana", False),
     ),
-    "stopped by nobody": (
+    "dismissed by nobody that was noted": (
         lambda: make_delivery(status="dismissed"),
-        Expected("Stopped. It is not", "None left", "Stopped", False),
+        Expected("Dismissed.", "None left", "Dismissed", False),
     ),
     "a test that was refused": (
         lambda: make_delivery(status="failed", priority=Priority.TEST, code=500),
@@ -158,10 +160,11 @@ def test_its_sentence_what_comes_next_and_whether_its_page_follows_agree(case: s
     assert is_live(found) is expected.is_live
 
 
-def test_of_one_that_was_stopped_it_is_told_when() -> None:
-    at = utcnow() - 3 * MINUTES
-    found = find_delivery(make_delivery(status="dismissed", stopped_by="Ana", finished_at=at))
-    assert steps_of(found)[-1].at == at
+def test_of_one_that_was_dismissed_it_is_told_when_and_why() -> None:
+    at, who = utcnow() - 3 * MINUTES, {"dismissed_by": "Ana", "dismissed_reason": "Known"}
+    found = find_delivery(make_delivery(status="dismissed", dismissed_at=at, **who))
+    assert (steps_of(found)[-1].at, steps_of(found)[-1].text) == (at, "Known")
+    assert sentence_of(found).endswith(": Known.")
 
 
 def paused(minutes: int, *, is_probe: bool, **columns: Any) -> DeliveryDetail:

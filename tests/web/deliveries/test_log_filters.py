@@ -80,10 +80,11 @@ def test_while_lines_for_people_are_sent_no_transaction_is_open(app: Flask) -> N
 
 def test_what_addresses_call_a_status_never_changes() -> None:
     """They are kept as bookmarks, and in bulk retries that are under way."""
-    known = "attention queued sending delivered retrying failed paused stopped on_hold dismissed"
+    known = "attention queued sending delivered retrying failed paused on_hold dismissed"
     assert [each.value for each in StatusFilter] == known.split()
     assert StatusFilter("waiting") is StatusFilter.QUEUED
     assert StatusFilter("held") is StatusFilter.ON_HOLD
+    assert StatusFilter("stopped") is StatusFilter.DISMISSED
 
 
 def test_all_that_cannot_be_read_is_named_at_once(support: Pages) -> None:

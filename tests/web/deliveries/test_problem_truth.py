@@ -67,7 +67,7 @@ def test_one_that_holds_others_up_in_order_says_how_many(app: Flask) -> None:
     assert "13 deliveries wait behind it" in page.main
     assert "oldest waiting" not in page.main
     page = pages.get(f"/deliveries/{head}")
-    assert "in order: 13 deliveries wait behind this one until it has arrived" in page.main
+    assert "13 deliveries wait behind this one until it is delivered or dismissed" in page.main
     page = pages.get(f"/deliveries/{last}")
     assert "behind this one" not in page.main
 

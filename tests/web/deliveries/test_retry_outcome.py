@@ -10,7 +10,6 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.deliveries import retry as delivery_retry
 from portal.services.webhooks import activation
 from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook
 from tests.support.deliveries import change, free, lease, make_attempt, make_delivery, stored
@@ -202,7 +201,7 @@ def test_retry_on_the_page_of_an_asset_comes_back_there(support: Pages) -> None:
     elsewhere = {"back": "//evil.example.com/deliveries"}
     page = support.post(f"/deliveries/{made}/retry", elsewhere, follow=False)
     assert page.location == "/"
-    support.post(f"/deliveries/{made}/stop")
+    change(made, status="failed", prior_status=None)
     back = {"back": "/assets/7/deliveries?cursor=x"}
     page = support.post(f"/deliveries/{made}/retry", back, follow=False)
     where = page.response.headers["Location"]
@@ -220,22 +219,3 @@ def test_the_question_in_between_keeps_the_place(support: Pages) -> None:
     assert page.path == f"/deliveries?status=failed&retried={made}"
     hostile = support.get(f"/deliveries/{made}/retry?back=javascript:alert(1)")
     assert "javascript" not in hostile.html
-
-
-def test_what_a_stopped_retry_was_is_not_made_up(support: Pages) -> None:
-    made = make_delivery(status="failed")
-    delivery_retry.retry(make_user("support").actor, made)
-    page = support.get(f"/deliveries/{made}")
-    page = support.submit(page.form(f"/deliveries/{made}/stop"))
-    assert notices(page) == ["success: Retry taken back."]
-
-
-def test_what_has_arrived_meanwhile_is_not_stopped_and_its_page_says_so(support: Pages) -> None:
-    made = make_delivery(status="retrying")
-    form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/stop")
-    change(made, status="delivered")
-    page = support.submit(form)
-    assert (page.status, page.path) == (200, f"/deliveries/{made}")
-    (said,) = notices(page)
-    assert said.startswith("warning: ")
-    assert stored(made)["status"] == "delivered"

@@ -35,7 +35,7 @@ def test_the_file_for_people_has_their_words_and_times(
     assert heading[:3] == ["When (Europe/Vienna)", "Event", "Asset tag"]
     assert row[:3] == ["2026-05-04 14:00:07", "Asset created", "AST-00007"]
     assert row[4:9] == ["Helpdesk", "Failed", "Server error (500)", "asset.tag is missing", "2"]
-    ended = {"Arrived, failed or stopped (Europe/Vienna)": "2026-05-04 14:09:00"}
+    ended = {"Delivered, failed, or dismissed (Europe/Vienna)": "2026-05-04 14:09:00"}
     assert dict(zip(heading, row, strict=True)).items() > ended.items()
     assert row[-1] == str(made)
     assert pages.client.get("/deliveries/export-for-excel.csv?code=banana").status_code == 400

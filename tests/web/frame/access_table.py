@@ -22,7 +22,6 @@ webhooks.test            admin         support
 deliveries.read          admin manager support
 deliveries.retry         admin         support
 deliveries.dismiss       admin         support
-deliveries.stop          admin         support
 tasks.read               admin manager support
 alerts.read              admin manager support
 alerts.acknowledge       admin manager
@@ -86,16 +85,15 @@ webhooks.test
     webhook_switches.test inbox.test
 deliveries.read
     deliveries.index deliveries.show deliveries.live deliveries.row deliveries.body
-    deliveries.export deliveries.export_for_excel problems.index
+    deliveries.export deliveries.export_for_excel dismissals.moved
     asset_parts.deliveries delivery_help.bundle delivery_help.signature
     batches.index batches.show batches.live batches.report
 deliveries.retry
+    deliveries.take_out batches.stop
     deliveries.ask_retry deliveries.retry batches.confirm batches.ask_go_on batches.go_on
     webhook_switches.send_now
 deliveries.dismiss
-    problems.dismiss problems.dismiss_chosen problems.bring_back problems.bring_back_chosen
-deliveries.stop
-    deliveries.stop deliveries.take_out batches.stop
+    dismissals.dismiss dismissals.ask_restore dismissals.restore
 tasks.read
     tasks.show tasks.live tasks.stop
 alerts.read

@@ -188,7 +188,7 @@ def test_what_is_still_held_the_key_and_the_plain_address(app: Flask, role: str)
     for own, asked in (
         ("Give the receiver the new key", "to give the receiver the new key before then."),
         (" address. Use https:// if they offer it.", "to use https:// if they offer it."),
-        ("Send or discard them", "to send or discard what is held."),
+        ("Send or dismiss them", "to send or dismiss the deliveries on hold."),
     ):
         words = " ".join(each.text for each in page.root.find_all("p", "a"))
         assert (own in words) is (role == "admin"), own

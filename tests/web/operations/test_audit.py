@@ -81,7 +81,7 @@ def test_it_speaks_as_the_pages_do(app: Flask) -> None:
     assert liquidated[2] == "Asset: disposed of"
     assert sent[4].endswith("Held deliveries sent: 1")
     assert quiet[4] == ""
-    assert deleted[4] == "Deliveries stopped with it: 2"
+    assert deleted[4] == "Deliveries dismissed with it: 2"
 
 
 def test_it_leads_to_what_was_changed_unless_it_was_deleted(app: Flask) -> None:

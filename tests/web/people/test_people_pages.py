@@ -140,8 +140,7 @@ def test_an_invitation_says_truly_and_wholly_what_a_role_may(app: Flask) -> None
         Role.SUPPORT: {
             "webhooks.test": "tests webhooks",
             "deliveries.retry": "retries",
-            "deliveries.stop": "stops deliveries",
-            "deliveries.dismiss": "dismisses problems",
+            "deliveries.dismiss": "dismisses deliveries",
         },
         Role.MANAGER: {"assets.edit": "edit assets", "alerts.acknowledge": "alerts"},
     }

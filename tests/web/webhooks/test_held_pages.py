@@ -57,7 +57,7 @@ def decide(pages: Pages, page: Page, button: str = "Turn on", **chosen: Any) -> 
 def test_to_choose_leads_to_a_list_and_changes_nothing(pages: Pages) -> None:
     hook = off_with(2)
     page = pages.get(f"/settings/webhooks/{hook.public_id}/on")
-    for choice in ("Send them", "Choose one by one", "Discard them"):
+    for choice in ("Send them", "Choose one by one", "Dismiss them"):
         assert choice in page.main
     page = pages.submit(page.form(page.path), held="choose")
     assert page.path == held_for(hook)
@@ -69,24 +69,24 @@ def test_to_choose_leads_to_a_list_and_changes_nothing(pages: Pages) -> None:
 def test_what_is_ticked_is_sent_and_the_rest_is_kept(pages: Pages) -> None:
     hook = off_with(3)
     page = decide(pages, pages.get(held_for(hook)), send=[ids()[1]])
-    assert "1 held delivery is on the way." in page.text
+    assert "1 delivery on hold will be sent." in page.text
     assert (statuses(), state(hook)) == (["on_hold", "queued", "on_hold"], "active")
 
 
-def test_the_rest_is_discarded_when_that_is_chosen(pages: Pages) -> None:
+def test_the_rest_is_dismissed_when_that_is_chosen(pages: Pages) -> None:
     hook = off_with(3)
-    page = decide(pages, pages.get(held_for(hook)), send=[ids()[0]], rest="discard")
-    assert "2 were discarded." in page.text
+    page = decide(pages, pages.get(held_for(hook)), send=[ids()[0]], rest="dismiss")
+    assert "Dismissed 2 deliveries." in page.text
     assert statuses() == ["queued", "dismissed", "dismissed"]
 
 
 def test_where_nothing_is_ticked_nothing_is_said_to_be_on_the_way(pages: Pages) -> None:
     hook = off_with(2)
     page = decide(pages, pages.get(held_for(hook)))
-    assert "is on. What was held stays held." in page.text
+    assert "is on. Deliveries on hold stay on hold." in page.text
     activation.turn_off(make_user().actor, hook.public_id)
-    page = decide(pages, pages.get(held_for(hook)), rest="discard")
-    assert "is on. 2 were discarded." in page.text
+    page = decide(pages, pages.get(held_for(hook)), rest="dismiss")
+    assert "Dismissed 2 deliveries." in page.text
 
 
 def test_pressed_twice_it_is_turned_on_once(pages: Pages) -> None:
@@ -96,10 +96,9 @@ def test_pressed_twice_it_is_turned_on_once(pages: Pages) -> None:
         decide(pages, page, send=[ids()[0]])
     history = pages.get(f"/settings/webhooks/{hook.public_id}/history").main
     assert history.count("turned this webhook on") == 1
-    decide(pages, pages.get(held_for(hook)), "Continue", rest="discard")
+    decide(pages, pages.get(held_for(hook)), "Continue", rest="dismiss")
     history = pages.get(f"/settings/webhooks/{hook.public_id}/history").main
     assert history.count("turned this webhook on") == 1
-    assert "decided about what was held" in history
 
 
 def test_ticks_are_carried_from_page_to_page(pages: Pages) -> None:
@@ -110,8 +109,9 @@ def test_ticks_are_carried_from_page_to_page(pages: Pages) -> None:
     assert len(page.rows()) == 2
     assert state(hook) == "off"
     already = page.form(held_for(hook)).fields["send"]
-    page = decide(pages, page, send=[*already, every[0]], rest="discard")
-    assert "2 held deliveries are on the way. 50 were discarded." in page.text
+    page = decide(pages, page, send=[*already, every[0]], rest="dismiss")
+    assert "2 deliveries on hold will be sent." in page.text
+    assert "Dismissed 50 deliveries." in page.text
     assert (statuses()[0], statuses()[-1]) == ("queued", "queued")
 
 
@@ -119,11 +119,11 @@ def test_what_happened_meanwhile_has_to_be_looked_at_first(pages: Pages) -> None
     hook = off_with(1)
     page = pages.get(held_for(hook))
     publish(asset_id=9)
-    page = decide(pages, page, send=ids()[:1], rest="discard")
+    page = decide(pages, page, send=ids()[:1], rest="dismiss")
     assert page.status == 400
     assert "More happened while you were choosing" in page.errors[0]
     assert (statuses(), state(hook)) == (["on_hold", "on_hold"], "off")
-    decide(pages, page, rest="discard")
+    decide(pages, page, rest="dismiss")
     assert statuses() == ["queued", "dismissed"]
 
 
@@ -131,7 +131,7 @@ def test_whoever_has_seen_no_number_of_ours_has_seen_nothing(pages: Pages) -> No
     hook = off_with(1)
     page = pages.get(held_for(hook))
     for typed in ("x", "\u00b2", "9" * 5000):
-        told = decide(pages, page, newest=typed, count=typed, rest="discard")
+        told = decide(pages, page, newest=typed, count=typed, rest="dismiss")
         assert (told.status, statuses()) == (400, ["on_hold"]), typed[:9]
 
 
@@ -145,10 +145,10 @@ def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(page
     page = pages.get(held_for(hook))
     assert len(page.rows()) == 1
     write_down(ended(sending, Reason.SERVER))
-    page = decide(pages, page, send=ids()[1:], rest="discard")
+    page = decide(pages, page, send=ids()[1:], rest="dismiss")
     assert "More happened while you were choosing" in page.errors[0]
     assert (statuses(), state(hook)) == (["on_hold", "on_hold"], "off")
-    decide(pages, page, send=ids()[1:], rest="discard")
+    decide(pages, page, send=ids()[1:], rest="dismiss")
     assert statuses() == ["dismissed", "queued"]
 
 

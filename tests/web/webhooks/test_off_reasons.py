@@ -71,7 +71,7 @@ def test_who_turns_it_on_is_warned_while_its_address_is_the_one_that_was_closed(
     path, edit = f"{LIST}/{hook.public_id}", f"{LIST}/{hook.public_id}/edit"
     warning = "The address is still the one that erp.example.com closed for good (410)"
     pages.get(path)
-    page = pages.follow("Turn on, and send or discard them")
+    page = pages.follow("Turn on, and send or dismiss them")
     assert (warning in page.main) is (reason == "gone")
     assert (page.links("Edit the webhook") == [edit]) is (reason == "gone")
     pages.submit(pages.get(edit).form(edit), url="https://erp.example.com/new")

@@ -197,20 +197,20 @@ def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     assert "1 event happened while this was off." in page.main
     unanswered = pages.submit(page.form(page.path))
     assert unanswered.status == 400
-    assert unanswered.errors == ["Choose whether to send or discard what was held"]
+    assert unanswered.errors == ["Choose whether to send or dismiss the deliveries on hold"]
     page = pages.submit(unanswered.form(page.path), held="send")
-    assert f"“{hook.name}” is on. What was held is on its way." in page.text
+    assert f"“{hook.name}” is on. Deliveries on hold will be sent." in page.text
     assert delivery_of(hook).status == "queued"
 
 
-def test_discarding_is_seen_in_the_log(pages: Pages) -> None:
+def test_what_is_on_hold_is_dismissed_with_a_reason_when_it_is_turned_on(pages: Pages) -> None:
     hook = make_webhook(state="off")
     publish()
     page = pages.get(f"{path_of(hook)}/on")
-    page = pages.submit(page.form(page.path), held="discard")
-    assert f"“{hook.name}” is on." in page.text
-    assert "on its way" not in page.text
-    assert delivery_of(hook).status == "dismissed"
+    page = pages.submit(page.form(page.path), held="dismiss", reason="Out of date")
+    assert page.flashes == [("success", "Dismissed 1 delivery. Undo")]
+    made = delivery_of(hook)
+    assert (made.status, made.dismissed_reason) == ("dismissed", "Out of date")
 
 
 def test_one_that_was_off_with_nothing_held_is_turned_on_at_once(pages: Pages) -> None:
@@ -276,7 +276,7 @@ def test_deleting_asks_with_numbers_and_frees_the_name(pages: Pages) -> None:
     hook = make_webhook(name="Sync")
     publish()
     page = pages.get(f"{path_of(hook)}/delete")
-    assert "1 delivery that waits or is held will be stopped" in page.main
+    assert "1 delivery that waits or is held will be dismissed" in page.main
     page = pages.submit(page.form(page.path))
     assert "“Sync” was deleted." in page.main
     assert pages.get(path_of(hook)).status == 404

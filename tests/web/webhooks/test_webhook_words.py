@@ -174,7 +174,7 @@ def test_in_order_it_says_how_many_wait_behind_the_oldest(well: WebhookDetail) -
     for many, waits in ((1, "1 delivery waits"), (2, "2 deliveries wait")):
         told = said(well, **FAILS, waits_behind=many, oldest_open=oldest)
         assert f"in order: the one of {near_time(NOW - HOUR)} has not arrived" in told
-        assert f", and {waits} behind it until it has, or is stopped." in told
+        assert f", and {waits} behind it until it is delivered or dismissed." in told
     assert "in order" not in said(well, **FAILS, waits_behind=0, oldest_open=oldest)
 
 

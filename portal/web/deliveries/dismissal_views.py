@@ -1,0 +1,169 @@
+"""Dismiss deliveries after a question, and restore them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+from wtforms import HiddenField, StringField
+
+from portal.services.core.unit_of_work import once_only
+from portal.services.deliveries import bulk_retry_selection, dismissals
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.dismissals import LONGEST_REASON, PERMISSION, Done
+from portal.web.deliveries import log_presenter
+from portal.web.deliveries.bulk_retry_wording import Names, choice_words
+from portal.web.deliveries.dismissal_wording import (
+    deliveries,
+    dismissed_words,
+    restored_words,
+    tone_of,
+)
+from portal.web.deliveries.forms import LogFilterForm
+from portal.web.deliveries.views import log_page
+from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in, status_of
+from portal.web.forms.fields import UnreadableAddress, uuid_or_none
+from portal.web.frame.access import actor, local_path, owner, requires
+
+LOG: Final = "deliveries.index"
+
+blueprint = Blueprint("dismissals", __name__, url_prefix="/deliveries")
+
+
+def reason_field() -> StringField:
+    """Return the field for why deliveries are dismissed."""
+    return StringField("Reason", render_kw={"maxlength": LONGEST_REASON, "autocomplete": "off"})
+
+
+class DismissForm(PortalForm):
+    """The question before deliveries are dismissed. `newest`: the newest delivery when they were
+    counted."""
+
+    newest = HiddenField()
+    reason = reason_field()
+
+
+@blueprint.route("/dismiss", methods=["GET", "POST"])
+@requires(PERMISSION)
+def dismiss() -> Answer | tuple[str, int]:
+    """Ask first, with room for a reason; then dismiss what the address names: deliveries, or with
+    `all` what its filters leave."""
+    form, log_filter = DismissForm(), LogFilterForm(request.args)
+    if "all" in request.args and not log_filter.validate():
+        return log_page(log_filter)
+    choice, back = _chosen(form, log_filter), _back()
+    if choice.is_blank:
+        flash(dismissals.NONE_SELECTED, "info")
+        return redirect(back)
+    if form.validate_on_submit():
+        with refusals_in(form):
+            verb = _Verb(choice, form.reason.data or "", back)
+            return redirect(once_only(owner(), form.once_value, verb.run, verb.path))
+    form.newest.data = str(choice.newest)
+    page = render_template(
+        "deliveries/dismiss.html",
+        form=form,
+        found=dismissals.preview(choice),
+        words=choice_words(choice, Names()),
+        how_many=deliveries,
+        back=back,
+    )
+    return page, status_of(form)
+
+
+class _Verb:
+    """One submission of the form, and where its result is shown."""
+
+    def __init__(self, choice: Selection, reason: str, back: str) -> None:
+        self.choice, self.reason, self.back = choice, reason, back
+
+    def run(self) -> Done:
+        return dismissals.dismiss(actor(), self.choice, self.reason)
+
+    def path(self, done: Done) -> str:
+        return shown(done, self.back)
+
+
+def shown(done: Done, back: str) -> str:
+    """Return where the result of a dismissal is shown: on the page of long work, or where it was
+    asked for, in words."""
+    if done.task:
+        return url_for("tasks.show", public_id=done.task)
+    flash(dismissed_words(done, back), tone_of(done))
+    return back
+
+
+@blueprint.get("/restore")
+@requires(PERMISSION)
+def ask_restore() -> Answer | str:
+    """Ask before all that one act dismissed is restored."""
+    act = uuid_or_none(request.args.get("dismissal"))
+    count = dismissals.count_of_act(act) if act else 0
+    if not count:
+        flash("Nothing to restore.", "info")
+        return redirect(_back())
+    return render_template(
+        "_partials/confirm.html",
+        title=f"Restore {deliveries(count)}?",
+        text="Failed deliveries are Failed again. The others are sent.",
+        action=url_for("dismissals.restore", dismissal=act, back=request.args.get("back")),
+        submit_label=f"Restore {count}",
+        cancel_url=_back(),
+        kind="primary",
+    )
+
+
+@blueprint.post("/restore")
+@requires(PERMISSION)
+def restore() -> Answer:
+    """Restore deliveries, or with `dismissal` all that one act dismissed."""
+    verb = _restoring()
+    with refusals_flashed("warning"):
+        done = verb()
+        if done.task:
+            return redirect(url_for("tasks.show", public_id=done.task))
+        flash(restored_words(done), tone_of(done))
+    return redirect(_back())
+
+
+@blueprint.get("/problems/dismissed")
+@requires("deliveries.read")
+def moved() -> Answer:
+    """Lead to where dismissed deliveries are listed now."""
+    return redirect(url_for(LOG, status="dismissed"))
+
+
+def _restoring() -> Callable[[], Done]:
+    if "dismissal" in request.args:
+        return partial(dismissals.restore_act, actor(), _act())
+    named = request.values.getlist("delivery")
+    ids = [public_id for public_id in map(uuid_or_none, named) if public_id]
+    if len(ids) != len(named):
+        raise UnreadableAddress
+    return partial(dismissals.restore, actor(), ids)
+
+
+def _act() -> UUID:
+    act = uuid_or_none(request.args.get("dismissal"))
+    if act is None:
+        raise UnreadableAddress
+    return act
+
+
+def _chosen(form: DismissForm, log_filter: LogFilterForm) -> Selection:
+    if "all" in request.args:
+        newest = bulk_retry_selection.newest_or_now(form.newest.data)
+        return Selection(wanted=log_filter.chosen(), newest=newest)
+    named = dict.fromkeys(map(uuid_or_none, request.values.getlist("delivery")))
+    return Selection(ticked=tuple(public_id for public_id in named if public_id))
+
+
+def _back() -> str:
+    """Return where it was asked for: the list or page that the address names, or the log."""
+    if back := request.values.get("back"):
+        return local_path(back)
+    filters = log_presenter.filters_in_force() if "all" in request.args else {}
+    filters.pop("back", None)
+    return url_for(LOG, **filters)

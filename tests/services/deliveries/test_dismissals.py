@@ -1,0 +1,376 @@
+"""Dismiss: what a person takes off is sent no more, and can be restored to what it was."""
+
+from collections import Counter
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from jobs import tasks as job
+from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Delivery, Priority
+from portal.models.people import User
+from portal.models.tasks import Task
+from portal.models.webhooks import Webhook
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import bulk_retry, bulk_retry_selection, dismissals, retry
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.dismissals import Done, Outcome, dismiss, restore, restore_act
+from portal.services.deliveries.problems import find_problems
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from portal.services.task_kinds import KINDS
+from tests.jobs.dispatcher.delivery_clock import claim, ended, make_due, write_down
+from tests.services.bulk_retry.test_bulk_retry import fresh, work
+from tests.services.deliveries.test_problems import fail
+from tests.support.database.rivals import Rival
+from tests.support.deliveries import change, lease, make_delivery, stored
+from tests.support.factories import Hook, make_user, make_webhook, publish
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture
+def sam(app: Flask) -> Actor:
+    return make_user("support", name="Sam").actor
+
+
+@pytest.fixture
+def finance(app: Flask) -> Hook:
+    return make_webhook(name="Finance")
+
+
+def take(actor: Actor, *public_ids: UUID, reason: str = "") -> Done:
+    return dismiss(actor, Selection(ticked=public_ids), reason)
+
+
+def all_of(**wanted: object) -> Selection:
+    return Selection(wanted=LogFilter(**wanted), newest=bulk_retry_selection.newest_now())
+
+
+def act_of(made: UUID) -> UUID:
+    return UUID(str(stored(made)["dismissal_id"]))
+
+
+def statuses(*public_ids: UUID) -> list[str]:
+    return [stored(each)["status"] for each in public_ids]
+
+
+def run(task: UUID | None) -> Task:
+    """Have the background worker do all of it."""
+    assert task is not None
+    job.work(KINDS)
+    return fresh(task)
+
+
+@pytest.mark.parametrize("status", ["queued", "retrying", "on_hold", "failed"])
+def test_it_is_sent_no_more_and_is_restored_to_what_it_was(
+    sam: Actor, finance: Hook, status: str
+) -> None:
+    if status == "on_hold":
+        finance = make_webhook(state="off")
+    reason = None if status in ("queued", "on_hold") else "server"
+    made = make_delivery(finance, status=status, reason=reason, due_at=utcnow())
+    before = stored(made)
+    done = take(sam, made, reason="Test data")
+    assert (done.counts, done.changed) == ({Outcome.DISMISSED: 1}, 1)
+    row = stored(made)
+    assert (row["status"], row["prior_status"]) == ("dismissed", status)
+    assert (row["dismissed_by"], row["dismissed_reason"]) == ("Sam", "Test data")
+    assert row["finished_at"] is not None
+    assert claim() == []
+    assert find_problems() == []
+    assert [each.public_id for each in log_pages.latest(LogFilter(status=StatusFilter.DISMISSED))]
+    assert restore(sam, [made]).counts == {Outcome.RESTORED: 1}
+    assert stored(made) == before
+
+
+@pytest.mark.parametrize(
+    ("was", "is_off", "becomes"),
+    [
+        ("on_hold", False, "queued"),
+        ("queued", True, "on_hold"),
+        ("retrying", True, "on_hold"),
+        ("failed", True, "failed"),
+    ],
+)
+def test_what_its_webhook_is_by_now_decides_where_it_is_restored_to(
+    sam: Actor, was: str, is_off: bool, becomes: str
+) -> None:
+    made = make_delivery(make_webhook(state="off" if is_off else "active"), status=was)
+    take(sam, made)
+    restore(sam, [made])
+    assert statuses(made) == [becomes]
+
+
+def test_a_waiting_retry_is_taken_back_and_a_resend_leaves_it_delivered(
+    sam: Actor, finance: Hook
+) -> None:
+    failed, arrived = fail(finance), make_delivery(finance, status="delivered")
+    for made in (failed, arrived):
+        retry.retry(sam, made, again=True)
+    done = take(sam, failed, arrived)
+    assert done.counts == {Outcome.DISMISSED: 1, Outcome.DELIVERED: 1}
+    assert statuses(failed, arrived) == ["dismissed", "delivered"]
+    for made, prior in ((failed, "failed"), (arrived, None)):
+        row = stored(made)
+        assert (row["prior_status"], row["requested_by"]) == (prior, None)
+        assert row["priority"] == Priority.NORMAL
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "prior"),
+    [(None, "delivered", None), (Reason.SERVER, "dismissed", "retrying")],
+)
+def test_an_attempt_under_way_finishes_and_what_it_delivers_is_delivered(
+    sam: Actor, reason: Reason | None, status: str, prior: str | None
+) -> None:
+    make_webhook()
+    publish()
+    (sent,) = claim()
+    made = UUID(sent.public_id)
+    take(sam, made)
+    assert statuses(made) == ["dismissed"]
+    write_down(ended(sent, reason))
+    row = stored(made)
+    assert (row["status"], row["prior_status"], row["attempts"]) == (status, prior, 1)
+    assert (row["dismissed_by"] is None) is (status == "delivered")
+    make_due()
+    assert claim() == []
+    if prior:
+        restore(sam, [made])
+        assert statuses(made) == [prior]
+
+
+def test_a_persons_attempt_that_fails_after_all_was_undone_keeps_what_was_planned(
+    sam: Actor,
+) -> None:
+    make_webhook()
+    publish()
+    (first,) = claim()
+    write_down(ended(first, Reason.SERVER))
+    made = UUID(first.public_id)
+    retry.retry(sam, made)
+    (again,) = claim()
+    take(sam, made)
+    restore(sam, [made])
+    write_down(ended(again, Reason.SERVER))
+    assert statuses(made) == ["retrying"]
+
+
+def test_one_whose_sender_died_stays_dismissed(sam: Actor, finance: Hook) -> None:
+    made = make_delivery(finance, status="retrying", tries=9, attempts=9)
+    lease(made)
+    take(sam, made)
+    lease(made, -1, kind="scheduled")
+    make_delivery(finance)
+    claim()
+    row = stored(made)
+    assert (row["status"], row["prior_status"], row["tries"]) == ("dismissed", "failed", 10)
+
+
+def test_retrying_one_restores_it_and_makes_it_due(sam: Actor, finance: Hook) -> None:
+    made = fail(finance)
+    take(sam, made, reason="Duplicate")
+    retry.retry(sam, made)
+    row = stored(made)
+    assert (row["status"], row["prior_status"]) == ("retrying", "failed")
+    assert (row["dismissed_by"], row["dismissed_reason"], row["dismissal_id"]) == (None,) * 3
+    (again,) = claim()
+    write_down(ended(again, Reason.SERVER))
+    assert statuses(made) == ["failed"]
+
+
+def test_one_that_is_still_being_sent_is_not_retried(sam: Actor, finance: Hook) -> None:
+    made = make_delivery(finance)
+    lease(made)
+    take(sam, made)
+    with pytest.raises(Refusal, match="Wait for"):
+        retry.retry(sam, made)
+
+
+def test_what_was_delivered_or_dismissed_in_the_meantime_is_told_by_name(
+    sam: Actor, finance: Hook
+) -> None:
+    made = [fail(finance, asset_tag=f"AST-{number}") for number in range(4)]
+    change(made[0], status="delivered")
+    ana = make_user("support", name="Ana").actor
+    take(ana, made[1], reason="Known")
+    done = take(sam, *made, uuid4(), reason="Mine")
+    assert done.counts == {
+        Outcome.DISMISSED: 2,
+        Outcome.DELIVERED: 1,
+        Outcome.ALREADY: 1,
+        Outcome.GONE: 1,
+    }
+    assert done.names == {
+        Outcome.DELIVERED: [("asset.created", "AST-0")],
+        Outcome.ALREADY: [("asset.created", "AST-1")],
+    }
+    assert stored(made[1])["dismissed_by"] == "Ana"
+    assert restore_act(sam, act_of(made[2])).changed == 2
+    assert statuses(*made) == ["delivered", "dismissed", "failed", "failed"]
+
+
+def test_a_problem_that_is_dismissed_leaves_nothing_on_its_list(sam: Actor, finance: Hook) -> None:
+    """Four that failed, and one that is still retried, are five: what is told is what goes."""
+    for _ in range(4):
+        fail(finance)
+    make_delivery(finance, status="retrying", reason="server", code=500, tries=4)
+    (problem,) = find_problems()
+    listed = all_of(
+        status=StatusFilter.ATTENTION, webhook=problem.webhook_id, reasons=(Reason.SERVER,)
+    )
+    assert dismissals.preview(listed).total == problem.count == 5
+    assert dismiss(sam, listed).changed == 5
+    assert log_pages.latest(listed.wanted or LogFilter()) == []
+
+
+def test_deleted_and_forgotten_ones_are_told_and_the_rest_is_restored(
+    sam: Actor, finance: Hook
+) -> None:
+    other = make_webhook()
+    made = [fail(finance), fail(other), fail(finance), fail(finance)]
+    act = take(sam, *made).act
+    with writing() as current:
+        current.execute(Delivery.__table__.delete().where(Delivery.public_id == made[2]))
+        current.execute(update(Webhook).where(Webhook.id == other.id).values(deleted_at=utcnow()))
+    done = restore(sam, made[:3])
+    assert done.counts == {Outcome.RESTORED: 1, Outcome.DELETED: 1, Outcome.GONE: 1}
+    assert statuses(made[0], made[1]) == ["failed", "dismissed"]
+    assert act is not None
+    assert restore_act(sam, act).counts == {Outcome.RESTORED: 1, Outcome.DELETED: 1}
+    assert restore(sam, made[:1]).counts == {Outcome.NOT_DISMISSED: 1}
+
+
+def test_many_are_dismissed_and_restored_in_steps_and_twice_changes_nothing(
+    sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dismissals, "MOST_TICKED", 3)
+    monkeypatch.setattr(dismissals, "A_STEP", 2)
+    made = [fail(finance) for _ in range(7)]
+    later = all_of(status=StatusFilter.FAILED)
+    fresh_one = fail(finance)
+    arrived = make_delivery(finance, status="delivered")
+    done = dismiss(sam, later, "Outage")
+    assert (done.changed, set(statuses(*made))) == (0, {"failed"})
+    again = dismiss(sam, later, "Again")
+    task = run(done.task)
+    assert (task.total, task.done, task.counts) == (7, 7, {"dismissed": 7})
+    assert fresh(again.task or uuid4()).counts == {}
+    assert set(statuses(*made)) == {"dismissed"}
+    assert statuses(fresh_one, arrived) == ["failed", "delivered"]
+    assert {stored(each)["dismissed_reason"] for each in made} == {"Outage"}
+    assert done.act is not None
+    change(made[0], status="delivered", dismissal_id=None)
+    back = restore_act(sam, done.act)
+    assert run(back.task).counts == {"restored": 6}
+    assert set(statuses(*made[1:])) == {"failed"}
+    actions = session().scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
+    assert actions == ["dismissal.started", "dismissal.started", "restoration.started"]
+
+
+def test_long_work_ends_when_its_person_may_no_longer(
+    sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dismissals, "MOST_TICKED", 1)
+    made = [fail(finance) for _ in range(2)]
+    task = dismiss(sam, all_of(status=StatusFilter.FAILED)).task
+    with writing() as current:
+        current.execute(update(User).where(User.id == sam.user_id).values(role="manager"))
+    assert run(task).state == "stopped"
+    assert statuses(*made) == ["failed", "failed"]
+
+
+def test_a_bulk_retry_skips_what_was_dismissed_and_says_so(
+    sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
+    made = [fail(finance) for _ in range(3)]
+    choice = Selection(ticked=tuple(made))
+    batch = bulk_retry.start(sam, choice)
+    work()
+    assert Counter(statuses(*made)) == {"retrying": 1, "failed": 2}
+    take(sam, *made)
+    work()
+    task = fresh(batch)
+    assert (task.state, task.counts) == ("done", {"skipped": 3})
+    (told,) = {row.message for row in bulk_retry.report_rows(task)}
+    assert told == bulk_retry.DISMISSED
+    assert set(statuses(*made)) == {"dismissed"}
+    counted = bulk_retry_selection.count(choice)
+    assert (counted.total, counted.skipped) == (0, {"dismissed": 3})
+
+
+def test_it_is_in_the_audit_trail_one_by_itself_and_several_by_webhook(
+    sam: Actor, finance: Hook
+) -> None:
+    desk = make_webhook(name="Desk")
+    made = [fail(finance), fail(desk), fail(desk)]
+    take(sam, made[0], reason="Known")
+    restore(sam, made[:1])
+    take(sam, *made, reason="Outage")
+    entries = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+    assert [(each.action, each.target_name, each.changes) for each in entries] == [
+        ("delivery.dismissed", "asset.created", {"why": {"from": None, "to": "Known"}}),
+        ("delivery.restored", "asset.created", {}),
+        *(
+            (
+                "webhook.deliveries_dismissed",
+                name,
+                {
+                    "deliveries": {"from": None, "to": many},
+                    "why": {"from": None, "to": "Outage"},
+                },
+            )
+            for name, many in (("Desk", 2), ("Finance", 1))
+        ),
+    ]
+
+
+def verbs(made: UUID) -> list[Callable[[Actor], object]]:
+    return [
+        lambda actor: take(actor, made),
+        lambda actor: restore(actor, [made]),
+        lambda actor: restore_act(actor, uuid4()),
+    ]
+
+
+def test_who_may_not_and_what_is_too_much_is_refused_and_leaves_no_trace(
+    sam: Actor, finance: Hook
+) -> None:
+    made, manager = fail(finance), make_user("manager").actor
+    for verb in verbs(made):
+        with pytest.raises(NotAllowed):
+            verb(manager)
+    with pytest.raises(Refusal, match="Select the deliveries"):
+        take(sam)
+    with pytest.raises(Refusal, match="at most 100 deliveries"):
+        take(sam, *(uuid4() for _ in range(101)))
+    with pytest.raises(Refusal, match="at most 200 characters") as refused:
+        take(sam, made, reason="x" * 201)
+    assert refused.value.field == "reason"
+    take(sam, made, reason="x" * 200)
+    assert session().scalar(select(func.count(AuditEntry.id))) == 1
+
+
+def test_while_somebody_dismisses_what_happens_is_stored_for_the_webhook(
+    app: Flask, sam: Actor, finance: Hook, database_kind: str
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("SQLite locks no rows")
+    made = fail(finance)
+    with writing():
+        take(sam, made)
+        rival = Rival(app, publish)
+        rival.come_to_a_lock()
+        rival.join(2)
+        is_waiting = rival.is_alive()
+    rival.join(20)
+    assert not is_waiting

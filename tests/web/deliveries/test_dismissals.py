@@ -1,0 +1,190 @@
+"""Dismiss and restore on the pages: one question, a reason, and what was done and what not."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+
+from jobs import tasks as job
+from portal.lib.clock import utcnow
+from portal.services.deliveries import dismissals
+from portal.services.task_kinds import KINDS
+from tests.support.deliveries import change, make_delivery, stored
+from tests.support.factories import make_webhook
+from tests.support.pages import Form, Page, Pages
+from tests.web.home.test_home import problems
+from tests.web.signed_in import visit
+
+DISMISS, RESTORE = "/deliveries/dismiss", "/deliveries/restore"
+SELECTED = "Dismiss selected"
+
+
+@pytest.fixture
+def sam(app: Flask) -> Pages:
+    return visit(app, "support", name="Sam")
+
+
+def broken(count: int = 4, **columns: object) -> list[UUID]:
+    hook = make_webhook(name="Finance", failures_in_row=7)
+    failed = {"status": "failed", "reason": "server", "code": 500, **columns}
+    return [make_delivery(hook, **failed) for _ in range(count)]
+
+
+def statuses(made: list[UUID]) -> list[str]:
+    return [stored(each)["status"] for each in made]
+
+
+def ask(pages: Pages, made: list[UUID], at: str = "/deliveries") -> Page:
+    """Select them in the list, and go to the question."""
+    bar = pages.get(at).form("/deliveries/retry")
+    return pages.submit(bar, SELECTED, delivery=list(map(str, made)))
+
+
+def question(page: Page) -> Form:
+    return page.form(page.path)
+
+
+def test_selected_ones_are_dismissed_after_a_question_and_undone_from_the_message(
+    sam: Pages,
+) -> None:
+    made = broken(12)
+    page = ask(sam, made[2:5], "/deliveries?status=attention&sort=when")
+    assert page.h1 == "Dismiss 3 deliveries?"
+    page = sam.submit(page.form(), reason="<b>Known</b> outage")
+    assert page.path == "/deliveries?status=attention&sort=when"
+    assert page.flashes == [("success", "Dismissed 3 deliveries. Undo")]
+    assert len(page.rows()) == 9
+    listed = sam.get("/deliveries?status=dismissed")
+    assert len(listed.rows()) == 3
+    assert "&lt;b&gt;Known&lt;/b&gt; outage" in listed.html
+    of_one = sam.get(f"/deliveries/{made[2]}")
+    assert "Sam dismissed this" in of_one.main
+    assert ": <b>Known</b> outage" in of_one.main
+    (undo,) = [form for form in page.forms if "dismissal=" in form.action]
+    page = sam.submit(undo)
+    assert page.flashes == [("success", "Restored 3 deliveries.")]
+    assert set(statuses(made)) == {"failed"}
+
+
+def test_what_a_problem_says_is_what_its_dismissal_takes(sam: Pages) -> None:
+    """Four that failed and one that is still retried are five."""
+    made = broken(4)
+    hook = {"webhook_id": stored(made[0])["webhook_id"]}
+    made += [make_delivery(status="retrying", reason="server", code=500, tries=4)]
+    change(made[4], **hook)
+    page = sam.get("/deliveries")
+    assert "5 deliveries" in problems(page)[0]
+    page = sam.follow("Dismiss 5")
+    assert page.h1 == "Dismiss 5 deliveries?"
+    page = sam.submit(page.form())
+    assert page.flashes == [("success", "Dismissed 5 deliveries. Undo")]
+    assert problems(page) == []
+
+
+def test_one_is_dismissed_on_its_page_and_restored_there(sam: Pages) -> None:
+    made = broken(3)
+    page = sam.get(f"/deliveries/{made[1]}")
+    page = sam.follow("Dismiss")
+    assert page.h1 == "Dismiss 1 delivery?"
+    page = sam.submit(page.form(), reason="Test data")
+    assert page.path == f"/deliveries/{made[1]}"
+    assert page.main.count("Sam dismissed this") == 1
+    page = sam.submit(page.form(RESTORE))
+    assert page.path == f"/deliveries/{made[1]}"
+    assert statuses(made) == ["failed"] * 3
+
+
+def test_all_that_went_with_one_are_restored_from_its_page(sam: Pages) -> None:
+    made = broken(3)
+    sam.submit(ask(sam, made).form())
+    sam.get(f"/deliveries/{made[0]}")
+    page = sam.follow("Restore all 3")
+    assert page.h1 == "Restore 3 deliveries?"
+    page = sam.submit(page.form())
+    assert (page.path, set(statuses(made))) == (f"/deliveries/{made[0]}", {"failed"})
+
+
+def test_what_was_left_is_told_by_name(sam: Pages) -> None:
+    made = broken(3, asset_tag="AST-7")
+    page = ask(sam, made)
+    change(made[0], status="delivered")
+    change(made[1], status="dismissed", prior_status="failed")
+    page = sam.submit(page.form())
+    assert page.flashes == [
+        (
+            "success",
+            "Dismissed 1 delivery. 1 was delivered in the meantime: Asset created AST-7. 1 was "
+            "already dismissed: Asset created AST-7. Undo",
+        )
+    ]
+    assert sam.get(f"{DISMISS}?delivery={made[0]}").h1 == "Nothing to dismiss"
+
+
+def test_restoring_a_deleted_webhooks_is_refused_and_the_rest_is_restored(sam: Pages) -> None:
+    made = broken(2)
+    gone = make_delivery(make_webhook(deleted_at=utcnow()), status="failed")
+    sam.submit(ask(sam, [*made, gone]).form())
+    bar = sam.get("/deliveries?status=dismissed").form("/deliveries/retry")
+    page = sam.submit(bar, "Restore selected", delivery=[str(each) for each in (*made, gone)])
+    assert page.flashes == [
+        (
+            "success",
+            "Restored 2 deliveries. 1 can’t be restored because its webhook was deleted: "
+            "Asset created AST-00007.",
+        )
+    ]
+
+
+def test_a_reason_that_is_too_long_is_refused_at_its_field(sam: Pages) -> None:
+    made = broken(1)
+    page = sam.submit(ask(sam, made).form(), reason="x" * 201)
+    assert (page.status, page.errors) == (400, ["Enter at most 200 characters"])
+    page = sam.submit(page.form(), reason="x" * 200)
+    assert statuses(made) == ["dismissed"]
+
+
+def test_sent_twice_it_is_done_once(sam: Pages) -> None:
+    form = ask(sam, made := broken(2)).form()
+    for _ in range(2):
+        page = sam.submit(form)
+    assert (page.status, page.path) == (200, "/deliveries")
+    assert statuses(made) == ["dismissed"] * 2
+
+
+def test_many_are_long_work_with_progress(sam: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dismissals, "MOST_TICKED", 2)
+    made = broken(5)
+    page = sam.get(f"{DISMISS}?all=1&status=failed")
+    assert page.h1 == "Dismiss 5 deliveries?"
+    page = sam.submit(page.form(), reason="Outage")
+    assert page.h1 == "Dismiss deliveries"
+    job.work(KINDS)
+    page = sam.get(page.path)
+    assert "5 dismissed." in page.main
+    page = sam.follow("Restore these")
+    page = sam.submit(page.form())
+    job.work(KINDS)
+    assert "5 restored." in sam.get(page.path).main
+    assert set(statuses(made)) == {"failed"}
+
+
+def test_an_address_that_was_typed_over_does_nothing(sam: Pages) -> None:
+    made = broken(1)
+    assert sam.get(DISMISS).flashes == [("info", "Select the deliveries first.")]
+    assert sam.get(f"{DISMISS}?delivery=x").flashes == [("info", "Select the deliveries first.")]
+    assert sam.get(f"{DISMISS}?delivery={uuid4()}").h1 == "Nothing to dismiss"
+    assert sam.get(f"{DISMISS}?all=1&code=abc").status == 400
+    assert sam.get(f"{RESTORE}?dismissal=x").flashes == [("info", "Nothing to restore.")]
+    assert sam.post(RESTORE, {"delivery": "x"}).status == 400
+    assert sam.get(f"{RESTORE}?dismissal={uuid4()}").flashes == [("info", "Nothing to restore.")]
+    evil = sam.get(f"{DISMISS}?delivery={made[0]}&back=//evil.example.com")
+    assert evil.links("Cancel") == ["/"]
+    assert sam.get("/deliveries/problems/dismissed").path == "/deliveries?status=dismissed"
+    assert statuses(made) == ["failed"]
+
+
+def test_who_may_not_sees_no_button(app: Flask) -> None:
+    made = broken(1)
+    manager = visit(app, "manager")
+    for path in ("/deliveries", f"/deliveries/{made[0]}"):
+        assert "Dismiss" not in manager.get(path).main.replace("Dismissed", "")
