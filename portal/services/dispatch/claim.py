@@ -45,7 +45,7 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.heartbeats import lease_owner
 from portal.services.core.queries import Rowset, as_json, given_ids
 from portal.services.outbox import leases
-from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, head_of, most_at_once
+from portal.services.outbox.due import TEST_PLACES, Claimable, find_due, head_of, most_at_once
 from portal.services.outbox.sharding import Sharding, own_sharding
 from portal.services.webhooks.rows import shown_url
 
@@ -196,28 +196,28 @@ def claim(
     a crash of the database takes with it is a message sent twice.
     `sharding`: what this process leaves to others, because it is theirs.
     """
-    look = find_wanted(connection, may_be_lost=is_alone)
-    allowed = [each for each in look.wanted if each.webhook_id not in without]
-    wanted: Sequence[Claimable] = share_out(sharding.choose(allowed), places, reserved)
-    if look.now is None:
+    due = find_due(connection, may_be_lost=is_alone)
+    allowed = [each for each in due.claimable if each.webhook_id not in without]
+    webhooks: Sequence[Claimable] = share_out(sharding.choose(allowed), places, reserved)
+    if due.now is None:
         return []
     most = settings().webhook_max_in_flight
     claims: list[Claim] = []
-    while wanted and len(claims) < places:
+    while webhooks and len(claims) < places:
         room = places - len(claims)
         # No more than it takes: another dispatcher gets nothing of what is locked here.
-        some = _as_many_as_fill(room, wanted)
-        wanted = wanted[len(some) :]
-        locked = _lock(connection, some)
-        _settle(connection, some, locked, look.now)
+        batch = _as_many_as_fill(room, webhooks)
+        webhooks = webhooks[len(batch) :]
+        locked = _lock(connection, batch)
+        _settle(connection, batch, locked, due.now)
         quotas = [
             quota
-            for each in some
+            for each in batch
             if (webhook := locked.get(each.webhook_id))
-            for quota in _quotas(each, webhook, most, look.now)
+            for quota in _quotas(each, webhook, most, due.now)
         ]
         if quotas:
-            claims += _lease(connection, quotas, room, locked, look.now)
+            claims += _lease(connection, quotas, room, locked, due.now)
     return claims
 
 
@@ -225,52 +225,53 @@ def warm_up(connection: Connection) -> None:
     """Claim nothing, by every statement of a claim: the first real one finds them all compiled."""
     now = database_now(connection)
     for is_alone in (True, False):
-        find_wanted(connection, may_be_lost=is_alone)
+        find_due(connection, may_be_lost=is_alone)
     _lock(connection, [])
     quota = Quota(0, Priority.NORMAL, places=1, cap=1, is_head=False)
     _lease(connection, [quota, quota._replace(is_head=True)], 2, {}, now)
     _lease_rows(connection, [], _terms(now), {})
 
 
-def _as_many_as_fill(room: int, wanted: Sequence[Claimable]) -> Sequence[Claimable]:
+def _as_many_as_fill(room: int, webhooks: Sequence[Claimable]) -> Sequence[Claimable]:
     """The first of them that could take up all the room there is."""
-    total = accumulate(each.places + each.test_places for each in wanted)
-    return wanted[: next((n for n, sum_ in enumerate(total, 1) if sum_ >= room), len(wanted))]
+    total = accumulate(each.places + each.test_places for each in webhooks)
+    filled = (count for count, sum_ in enumerate(total, 1) if sum_ >= room)
+    return webhooks[: next(filled, len(webhooks))]
 
 
-def _lock(connection: Connection, some: Sequence[Claimable]) -> dict[int, LockedWebhook]:
+def _lock(connection: Connection, batch: Sequence[Claimable]) -> dict[int, LockedWebhook]:
     """Lock the webhooks that no other dispatcher is claiming for."""
     statement = locked_webhooks(connection.dialect.name)
-    found = connection.execute(statement, {"ids": as_json(each.webhook_id for each in some)})
+    found = connection.execute(statement, {"ids": as_json(each.webhook_id for each in batch)})
     return {row[0]: LockedWebhook._make(row) for row in found.all()}
 
 
 def _settle(
     connection: Connection,
-    some: Sequence[Claimable],
+    batch: Sequence[Claimable],
     locked: dict[int, LockedWebhook],
     now: datetime,
 ) -> None:
     """Turn leases that ran out into attempts; what has attempts left is due again."""
-    ended = [each.webhook_id for each in some if each.ended and each.webhook_id in locked]
+    ended = [each.webhook_id for each in batch if each.ended and each.webhook_id in locked]
     if ended:
         leases.settle_ended(connection, ended, now)
 
 
-def _quotas(wanted: Claimable, webhook: LockedWebhook, most: int, now: datetime) -> Iterator[Quota]:
+def _quotas(due: Claimable, webhook: LockedWebhook, most: int, now: datetime) -> Iterator[Quota]:
     """Return what a webhook may have of each priority now that nobody else can claim for it or turn
     it off: the tests first, then whoever goes first."""
-    if wanted.test_places and webhook.deleted_at is None:
-        yield Quota(webhook.id, Priority.TEST, wanted.test_places, TEST_PLACES, is_head=False)
+    if due.test_places and webhook.deleted_at is None:
+        yield Quota(webhook.id, Priority.TEST, due.test_places, TEST_PLACES, is_head=False)
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
         return
     cap = most_at_once(most, throttled=webhook.throttled, in_order=webhook.in_order)
     is_paused = webhook.backoff_until is not None and webhook.backoff_until > now
-    for priority in wanted.priorities if wanted.places else ():
+    for priority in due.priorities if due.places else ():
         # In order, the normal one is the head of the queue, which probes at its own time.
         is_head = webhook.in_order and priority is Priority.NORMAL
         if priority is Priority.INTERACTIVE or is_head or not is_paused:
-            yield Quota(webhook.id, priority, min(wanted.places, cap), cap, is_head)
+            yield Quota(webhook.id, priority, min(due.places, cap), cap, is_head)
 
 
 def _lease(
@@ -527,7 +528,7 @@ def _quota_rows(dialect: str) -> AliasedReturnsRows:
     given = Rowset(dialect, **columns, turn=Integer(), url=String())
     told = [given[name].label(name) for name in ("webhook", "priority", "turn", "url")]
     free: ColumnElement[int] = given["places"]
-    if dialect != "sqlite":  # there nobody else can have leased anything since the look
+    if dialect != "sqlite":  # there nobody else can have leased anything since the poll
         is_test = Lease.kind == _kind(AttemptKind.TEST)
         leased = (
             select(func.count())
@@ -629,13 +630,13 @@ def reserved_of(most: int) -> int:
     return most // SHARE
 
 
-def share_out(wanted: Sequence[Claimable], places: int, reserved: int) -> list[Claimable]:
+def share_out(webhooks: Sequence[Claimable], places: int, reserved: int) -> list[Claimable]:
     """Return what each may have of `places` free ones, in the order in which they take it.
 
     Those to which least is being sent come first, in a new order each time among equals: with
     fewer places than webhooks, none is always the last.
     """
-    shuffled = random.sample(wanted, len(wanted))
+    shuffled = random.sample(webhooks, len(webhooks))
     in_turn = sorted(shuffled, key=_taken)
     if sum(each.places for each in in_turn) <= places - reserved:
         return in_turn
@@ -648,15 +649,15 @@ def share_out(wanted: Sequence[Claimable], places: int, reserved: int) -> list[C
     return [each for each in shared if each.places or each.test_places]
 
 
-def _taken(wanted: Claimable) -> int:
+def _taken(due: Claimable) -> int:
     """Return how much of the places it has. A probe may hang, so it stands behind those that have
     none; but not behind all who are well, or a receiver that works again would wait for a quiet
     hour."""
-    return max(wanted.leased, int(wanted.throttled))
+    return max(due.leased, int(due.throttled))
 
 
-def _first(wanted: Claimable) -> int:
+def _first(due: Claimable) -> int:
     """The place that nobody has to wait for: the first one, and that of a person's Retry."""
-    is_first = wanted.leased == 0 and not wanted.throttled
-    is_first = is_first or Priority.INTERACTIVE in wanted.priorities
-    return min(wanted.places, 1) if is_first else 0
+    is_first = due.leased == 0 and not due.throttled
+    is_first = is_first or Priority.INTERACTIVE in due.priorities
+    return min(due.places, 1) if is_first else 0

@@ -42,7 +42,7 @@ from portal.services.operations.readiness import (
     examine,
     readiness,
 )
-from portal.services.outbox.due import SendingStop, find_stop, find_wanted, heads
+from portal.services.outbox.due import SendingStop, find_due, find_stop, heads
 from portal.services.webhooks.keys import lost_names, undecryptable_names
 
 OPEN_TOO_LONG: Final = 10.0  # seconds
@@ -154,22 +154,22 @@ def _oldest_due(current: Session, now: datetime) -> datetime | None:
 
     In order, what was due long before its turn came tells nothing, but for the first.
     """
-    wanted = {
+    claimable = {
         due.webhook_id: {*due.priorities, *((Priority.TEST,) if due.test_places else ())}
-        for due in find_wanted(current.connection()).wanted
+        for due in find_due(current.connection()).claimable
     }
     firsts = [_first_due(priority, now) for priority in Priority]
     rows = current.execute(
-        select(Webhook.id, Webhook.in_order, *firsts).where(Webhook.id.in_(wanted))
+        select(Webhook.id, Webhook.in_order, *firsts).where(Webhook.id.in_(claimable))
     )
     found: list[datetime] = []
     in_turn: list[int] = []
     for webhook_id, in_order, *dues in rows:
-        priorities = wanted[webhook_id]
+        priorities = claimable[webhook_id]
         if in_order and Priority.NORMAL in priorities:
             in_turn.append(webhook_id)
         priorities = priorities - IN_TURN if in_order else priorities
-        # None: somebody has taken it since the look.
+        # None: somebody has taken it since the poll.
         pairs = zip(Priority, dues, strict=True)
         found += [due for priority, due in pairs if due is not None and priority in priorities]
     return min([*found, *_turns(current, in_turn)], default=None)

@@ -98,12 +98,12 @@ class Claimable(NamedTuple):
     throttled: bool = False
 
 
-class Look(NamedTuple):
+class DueWebhooks(NamedTuple):
     """The result of one poll. `now`: the database's clock at that moment, None with nothing
     open."""
 
     now: datetime | None
-    wanted: list[Claimable]
+    claimable: list[Claimable]
 
 
 class Flags(NamedTuple):
@@ -124,22 +124,22 @@ class Flags(NamedTuple):
 
 def has_claimable() -> bool:
     """Return whether a claim made now would get anything. Reads only."""
-    return bool(find_wanted(session().connection()).wanted)
+    return bool(find_due(session().connection()).claimable)
 
 
-def find_wanted(connection: Connection, *, may_be_lost: bool = False) -> Look:
+def find_due(connection: Connection, *, may_be_lost: bool = False) -> DueWebhooks:
     """The webhooks with something due and a free place, and what they may take.
 
     Exact where nobody else can claim meanwhile. `may_be_lost`: what this transaction writes need
-    not survive a crash of the database (`_looking`).
+    not survive a crash of the database (`_due_webhooks`).
     """
-    statement = _looking(connection.dialect.name, may_be_lost=may_be_lost)
+    statement = _due_webhooks(connection.dialect.name, may_be_lost=may_be_lost)
     most = settings().webhook_max_in_flight
     given = {"now": frozen_at(), "most": most}
     flags = [Flags._make(row) for row in connection.execute(statement, given).all()]
-    wanted = [_free_places(each, most) for each in flags]
+    webhooks = [_free_places(each, most) for each in flags]
     now = flags[0].now if flags else None
-    return Look(now, [each for each in wanted if each.test_places or each.places])
+    return DueWebhooks(now, [each for each in webhooks if each.test_places or each.places])
 
 
 def _free_places(row: Flags, most: int) -> Claimable:
@@ -166,7 +166,7 @@ def most_at_once(most: int, *, throttled: bool, in_order: bool) -> int:
 
 # Statements are built once: building one costs more than running it.
 @cache
-def _looking(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]]:
+def _due_webhooks(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]]:
     """The `Flags` of every webhook with an open row; of none while all sending is stopped.
 
     Walks from one webhook to the next through the index of open rows: the cost grows with the
@@ -312,7 +312,7 @@ def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
 
     Only that one is sure to go then, and the others once it has arrived.
     """
-    wanted = (
+    probe = (
         select(Delivery.id)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
         .where(
@@ -325,7 +325,7 @@ def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
         .order_by(Delivery.priority, Delivery.due_at, Delivery.id)
         .limit(1)
     )
-    return current.scalar(wanted)
+    return current.scalar(probe)
 
 
 def seen_statuses(
@@ -398,8 +398,8 @@ def _of_webhook(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 def heads(current: Session, webhook_ids: Iterable[int]) -> dict[int, int | None]:
     """The oldest open delivery of each of these webhooks, by their row ids."""
     ids = sorted(set(webhook_ids))
-    wanted: Sequence[ScalarSelect[int]] = [head_of(each) for each in ids]
-    found = current.execute(select(*wanted)).one() if ids else ()
+    columns: Sequence[ScalarSelect[int]] = [head_of(each) for each in ids]
+    found = current.execute(select(*columns)).one() if ids else ()
     return dict(zip(ids, found, strict=True))
 
 
@@ -449,8 +449,8 @@ def is_on() -> ColumnElement[bool]:
 
 def find_stop() -> SendingStop | None:
     """The stop that is in force. Reads only."""
-    wanted = select(SendingSwitch.stopped_at, SendingSwitch.stopped_by)
-    row = session().execute(wanted.where(SendingSwitch.id == THE_ROW)).one_or_none()
+    columns = select(SendingSwitch.stopped_at, SendingSwitch.stopped_by)
+    row = session().execute(columns.where(SendingSwitch.id == THE_ROW)).one_or_none()
     return SendingStop(*row) if row else None
 
 

@@ -55,7 +55,7 @@ class Sharding:
 
     @property
     def again_at(self) -> float:
-        """When to look again for what was left to others, by the monotonic clock."""
+        """When to poll again for what was left to others, by the monotonic clock."""
         return min((at + self._patience(id_) for id_, at in self._left.items()), default=inf)
 
     def note(self, webhook_id: int, *, has_connected: bool) -> None:
@@ -77,13 +77,13 @@ class Sharding:
         if self.shard.senders == 1:
             self._unconnected.clear()
 
-    def choose(self, wanted: Iterable[Claimable]) -> list[Claimable]:
+    def choose(self, claimable: Iterable[Claimable]) -> list[Claimable]:
         """Return what of it this process claims now.
 
         Tests, what a person sends again, and leases that have run out wait for nobody, but where
         this process could not connect.
         """
-        found = list(wanted)
+        found = list(claimable)
         self._left = self._lying(found)
         return [each for each in found if each.webhook_id not in self._left]
 
@@ -121,9 +121,9 @@ def _sending_runs(connection: Connection) -> list[UUID]:
     return sorted(each for each in connection.scalars(living) if each)
 
 
-def _is_urgent(wanted: Claimable) -> bool:
-    is_asked_for = wanted.test_places or Priority.INTERACTIVE in wanted.priorities
-    return bool(is_asked_for or wanted.ended)
+def _is_urgent(due: Claimable) -> bool:
+    is_asked_for = due.test_places or Priority.INTERACTIVE in due.priorities
+    return bool(is_asked_for or due.ended)
 
 
 own_sharding: Final = Sharding()

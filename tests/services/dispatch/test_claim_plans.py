@@ -26,8 +26,8 @@ def on_sqlite(app: Flask) -> None:
         pytest.skip("the plans of SQLite alone are the same every time")
 
 
-def test_looking_for_due_webhooks_walks_the_index_of_open_rows() -> None:
-    plan = plan_of(due._looking("sqlite", may_be_lost=False))
+def test_the_poll_for_due_webhooks_walks_the_index_of_open_rows() -> None:
+    plan = plan_of(due._due_webhooks("sqlite", may_be_lost=False))
     reads = [step for step in plan if " deliveries" in step and "PRIMARY KEY" not in step]
     assert reads
     assert all("ix_deliveries_order" in step or "ix_deliveries_due" in step for step in reads)

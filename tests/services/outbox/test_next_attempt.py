@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, Priority
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.outbox.due import Claimable, count_behind, find_wanted, probe_of
+from portal.services.outbox.due import Claimable, count_behind, find_due, probe_of
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_webhook
 
@@ -91,9 +91,9 @@ def test_a_test_that_is_being_sent_has_the_one_place_of_tests() -> None:
     hook = make_webhook()
     lease(make_delivery(hook, priority=Priority.TEST), kind="test")
     make_delivery(hook, priority=Priority.TEST)
-    assert find_wanted(session().connection()).wanted == []
+    assert find_due(session().connection()).claimable == []
     make_delivery(hook)
-    (wanted,) = find_wanted(session().connection()).wanted
+    (wanted,) = find_due(session().connection()).claimable
     assert (wanted.test_places, wanted.priorities) == (0, (Priority.NORMAL,))
 
 
@@ -101,16 +101,16 @@ def test_what_is_sent_again_in_bulk_waits_while_the_circuit_is_open(
     left_alone: Hook,
 ) -> None:
     make_delivery(left_alone, priority=Priority.BULK, **RETRIED)
-    assert find_wanted(session().connection()).wanted == []
+    assert find_due(session().connection()).claimable == []
     make_delivery(left_alone, priority=Priority.INTERACTIVE, **RETRIED)
-    (wanted,) = find_wanted(session().connection()).wanted
+    (wanted,) = find_due(session().connection()).claimable
     assert wanted.priorities == (Priority.INTERACTIVE,)
 
 
 def test_a_test_of_a_webhook_that_is_deleted_is_not_wanted() -> None:
     hook = make_webhook(state="off", deleted_at=database_time(session()))
     make_delivery(hook, priority=Priority.TEST)
-    assert find_wanted(session().connection()).wanted == []
+    assert find_due(session().connection()).claimable == []
 
 
 def test_of_each_webhook_with_something_due_it_is_told_what_it_may_take_and_how_it_stands() -> None:
@@ -122,7 +122,7 @@ def test_of_each_webhook_with_something_due_it_is_told_what_it_may_take_and_how_
     make_delivery(in_trouble)
     most = settings().webhook_max_in_flight
     both = (Priority.INTERACTIVE, Priority.NORMAL)
-    assert sorted(find_wanted(session().connection()).wanted) == [
+    assert sorted(find_due(session().connection()).claimable) == [
         Claimable(usual.id, 1, most - 1, both, leased=1, ended=1, throttled=False),
         Claimable(in_trouble.id, 0, 1, (Priority.NORMAL,), leased=0, ended=0, throttled=True),
     ]

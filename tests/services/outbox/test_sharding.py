@@ -19,7 +19,7 @@ from portal.services.core.heartbeats import own_process
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.outbox import sharding
-from portal.services.outbox.due import find_wanted
+from portal.services.outbox.due import find_due
 from portal.services.outbox.sharding import Shard, Sharding
 from tests.jobs.dispatcher.delivery_clock import ask_for_retry, attempts, deliveries, make_due
 from tests.jobs.outage import Clock
@@ -271,7 +271,7 @@ def test_other_processes_and_one_without_a_sign_of_its_own_divide_nothing() -> N
     stranger = Sharding(uuid4())
     with writing() as current:
         see(current.connection(), stranger)
-        assert len(stranger.choose(find_wanted(current.connection()).wanted)) == len(hooks)
+        assert len(stranger.choose(find_due(current.connection()).claimable)) == len(hooks)
     assert first.claim() == hooks
 
 
