@@ -1,6 +1,6 @@
 """The main job in a browser that runs no scripts, and by keyboard alone; every part is real."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -74,38 +74,6 @@ def test_an_asset_is_made_and_its_message_arrives(
     assert (message.header("X-Tenant"), message.header("X-Key")) == ("4711", "k")
     assert message.header("X-Spare") is None
     user_steps.log_saying(plain_desk, portal, 1, "Delivered")
-
-
-def test_a_failed_one_is_sent_again_and_followed_by_a_link(
-    plain_desk: Page, portal: FreshPortal, outside: Outside
-) -> None:
-    outside.order(status=404)
-    user_steps.add_asset(plain_desk, portal, "Camera")
-    outside.wait_for(2)
-    user_steps.log_rows(plain_desk, portal).first.get_by_role("link").first.click()
-    reload_until(plain_desk, "2 of 10 attempts made")  # the third is minutes away
-    main = plain_desk.get_by_role("main")
-    expect(main).to_contain_text("127.0.0.1 has nothing at this URL")
-    outside.order(status=200, delay=4)
-    user_steps.press(plain_desk, "Retry")
-    refresh = plain_desk.get_by_role("link", name="Refresh this page")
-    expect(refresh).to_be_visible()
-    outside.wait_for(4)
-    reload_until(plain_desk, "127.0.0.1 answered 200", refresh.click)
-    expect(plain_desk.locator(".state")).to_contain_text("Delivered")
-    expect(refresh).to_have_count(0)
-    assert len({each.id for each in outside.received()[1:]}) == 1
-
-
-def reload_until(page: Page, words: str, again: Callable[[], object] | None = None) -> None:
-    """Press reload, or what the page offers, until its state says so."""
-    state = page.locator(".state")
-    for _ in range(120):
-        if words in state.inner_text():
-            return
-        page.wait_for_timeout(250)
-        (again or page.reload)()
-    pytest.fail(f"it still says {state.inner_text()}")
 
 
 @pytest.mark.usefixtures("plain_desk")  # it has become the first administrator

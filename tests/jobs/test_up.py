@@ -166,8 +166,6 @@ def test_a_taken_port_is_one_sentence(up: Up, port: int) -> None:
     ("changes", "sentence"),
     [
         ({"PORT": "many"}, "PORT must be a whole number from 1 to 65535, not “many”."),
-        ({"HOST": "192.0.2.1"}, "HOST must be an address of this machine, not “192.0.2.1”."),
-        ({"REDIS_URL": "http://x"}, "REDIS_URL must start with redis://, rediss:// or unix://."),
         (
             {"INSTANCE_DIR": "/proc/nowhere"},
             "INSTANCE_DIR must be a folder that can be written to, not “/proc/nowhere”: "

@@ -301,6 +301,15 @@ def test_a_plan_that_cannot_be_is_refused_at_its_field() -> None:
         assert told() == [], values
 
 
+def test_work_that_cannot_have_ended_so_is_refused_at_its_field() -> None:
+    public_id = make_maintenance(make_asset())
+    with pytest.raises(Refusal) as refused:
+        planning_maintenance.complete(
+            SYSTEM, public_id, done(completed_on=today() + timedelta(days=1))
+        )
+    assert refused.value.field == "completed_on"
+
+
 @pytest.mark.parametrize("status", ["warranty", "lost", "liquidated"])
 def test_nothing_is_planned_for_what_is_away(status: str) -> None:
     asset_id = make_asset()
