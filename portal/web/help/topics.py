@@ -43,7 +43,9 @@ TOPICS: Final[Mapping[str, Topic]] = {
         "Why didn’t it arrive?", ("log", "happened", "asked", "then", "delivered", "still")
     ),
     STATUSES: Topic("Statuses and reasons", ("statuses", "webhook-statuses", *ReasonGroup)),
-    "retry": Topic("Retry", ("one", "outcome", "no", "again", "problems", "many")),
+    "retry": Topic(
+        "Retry and dismiss", ("one", "outcome", "no", "again", "problems", "dismiss", "many")
+    ),
     "held": Topic("On-hold deliveries and when they expire", ("why", "on", "end")),
     "receiver": Topic(
         "For the receiver’s developer", ("signature", "answers", "repeats", "checks")

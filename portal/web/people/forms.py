@@ -24,8 +24,8 @@ from portal.web.forms.versions import VersionField
 ROLE_HINTS: Final = {
     "admin": "Full access, including webhooks, users, and settings.",
     "manager": "Can edit assets, acknowledge alerts, and view webhooks and deliveries.",
-    "support": "Reads everything but settings, and finds out why something did not arrive: tests "
-    "webhooks, retries and dismisses deliveries. Changes nothing else.",
+    "support": "Can view everything except settings, test webhooks, and retry or dismiss "
+    "deliveries.",
 }
 
 EMAIL_LENGTH: Final = {"email": LONGEST}

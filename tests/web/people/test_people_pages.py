@@ -138,9 +138,9 @@ def test_an_invitation_says_truly_and_wholly_what_a_role_may(app: Flask) -> None
     """Whoever gives a role another permission writes it down here, and there."""
     said = {
         Role.SUPPORT: {
-            "webhooks.test": "tests webhooks",
-            "deliveries.retry": "retries",
-            "deliveries.dismiss": "dismisses deliveries",
+            "webhooks.test": "test webhooks",
+            "deliveries.retry": "retry",
+            "deliveries.dismiss": "dismiss deliveries",
         },
         Role.MANAGER: {"assets.edit": "edit assets", "alerts.acknowledge": "alerts"},
     }
