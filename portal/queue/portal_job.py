@@ -9,12 +9,12 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import ResponseError
 from rq.exceptions import NoSuchJobError
-from rq.job import Job, parse_job_id
+from rq.job import Job
 from rq.utils import as_text
 
 from portal.queue import names
@@ -23,13 +23,11 @@ log = logging.getLogger(__name__)
 
 MOST_BYTES: Final = 4096  # of a whole job; one of ours has some 700
 LONGEST_SHOWN: Final = 80  # characters of a stranger's words in the log
-FIELDS: Final = frozenset(
-    {
-        *("data", "meta", "origin", "status", "description", "worker_name"),
-        *("timeout", "ttl", "result_ttl", "failure_ttl", "enqueue_at_front"),
-        *("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat"),
-    }
-)
+FIELDS: Final = {
+    *("data", "meta", "origin", "status", "description", "worker_name"),
+    *("timeout", "ttl", "result_ttl", "failure_ttl", "enqueue_at_front"),
+    *("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat"),
+}
 # The request that asked for a job; how often rq-scheduler queues it.
 META: Final = re.compile(rb'\{("request_id":"[0-9a-f]{1,32}")?,?("interval":[1-9][0-9]{0,8})?\}')
 
@@ -67,14 +65,12 @@ class PortalJob(Job):
         self.serializer = PortalSerializer  # whichever one RQ hands on
 
     @classmethod
-    def fetch(cls, id: str, connection: Redis | None = None, serializer: object = None) -> Self:
+    def fetch(cls, id: str, connection: Redis | None = None, serializer: object = None) -> Job:
         """The stored job. Raises `NoSuchJobError` also for an id that no job has."""
         try:
-            job = cls(parse_job_id(id), connection=connection)
-            job.refresh()  # type: ignore[no-untyped-call]  # untyped in RQ
+            return super().fetch(id, connection=connection)
         except (ValueError, ResponseError) as error:  # ResponseError: it is a list, say
             raise refused(id, error) from None
-        return job
 
     @classmethod
     def fetch_many(
@@ -99,8 +95,7 @@ class PortalJob(Job):
             # RQ packs the data: so few bytes do not unfold into many.
             if sum(map(len, fields.values())) > MOST_BYTES:
                 raise ValueError("it is too long")
-            if meta := fields.get("meta"):
-                PortalSerializer.loads(meta)
+            PortalSerializer.loads(fields.get("meta", b"{}"))
             super().restore(fields)
             PortalSerializer.loads(self.data)
             if self.origin not in names.QUEUES:
