@@ -4,8 +4,6 @@ import re
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.support.web_server import WebServer, web_server
 
 POST = b"POST /sign-in HTTP/1.1\r\nHost: x\r\n"
@@ -72,15 +70,17 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_it_is_refused_once_and_what_follows_is_no_request(web: WebServer, case: str) -> None:
-    answer = web.exchange(REFUSED[case] + SMUGGLED)
-    codes = re.findall(rb"^HTTP/1\.[01] (\d+)", answer, re.MULTILINE)
-    # Where it refuses before all has come, the connection may break before the answer is read.
-    assert codes in ([b"400"], [b"431"], [b"501"]) or (not codes and len(REFUSED[case]) > 8192)
-    assert b"ok" not in answer.splitlines()
-    assert b"X-Request-Id" not in answer, "a request of the portal's"
-    assert web.answers()
+def test_it_is_refused_once_and_what_follows_is_no_request(web: WebServer) -> None:
+    for case in REFUSED:
+        answer = web.exchange(REFUSED[case] + SMUGGLED)
+        codes = re.findall(rb"^HTTP/1\.[01] (\d+)", answer, re.MULTILINE)
+        # Where it refuses before all has come, the connection may break before the answer is read.
+        assert codes in ([b"400"], [b"431"], [b"501"]) or (
+            not codes and len(REFUSED[case]) > 8192
+        ), case
+        assert b"ok" not in answer.splitlines(), case
+        assert b"X-Request-Id" not in answer, "a request of the portal's"
+        assert web.answers(), case
 
 
 def test_a_head_takes_no_seconds_to_be_refused(web: WebServer) -> None:
@@ -111,11 +111,11 @@ FINE = {
 }
 
 
-@pytest.mark.parametrize("case", FINE)
-def test_what_is_unusual_and_clear_is_answered(web: WebServer, case: str) -> None:
-    answer = web.exchange(FINE[case] + b"Connection: close\r\n\r\n" + b"abcd")
-    assert re.findall(rb"^HTTP/1\.[01] (\d+)", answer, re.MULTILINE)[-1] == b"200", answer[:300]
-    assert b"\r\nServer:" not in answer
+def test_what_is_unusual_and_clear_is_answered(web: WebServer) -> None:
+    for case in FINE:
+        answer = web.exchange(FINE[case] + b"Connection: close\r\n\r\n" + b"abcd")
+        assert re.findall(rb"^HTTP/1\.[01] (\d+)", answer, re.MULTILINE)[-1] == b"200", answer[:300]
+        assert b"\r\nServer:" not in answer, case
 
 
 def test_requests_that_do_not_wait_for_answers_are_answered_in_turn_while_they_are_few(

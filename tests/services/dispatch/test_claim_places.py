@@ -152,18 +152,20 @@ def test_one_that_has_few_places_left_limits_no_other(hook: Hook) -> None:
     assert taken == {hook.id: 1, other.id: MOST}
 
 
-def test_a_queue_in_order_has_one_place_for_its_head_and_what_is_sent_again(app: Flask) -> None:
-    for priority, first in (
-        (Priority.INTERACTIVE, AttemptKind.MANUAL),
-        (Priority.BULK, AttemptKind.SCHEDULED),
-    ):
-        queue = make_webhook(in_order=True)
-        for status in ("failed", "queued", "failed"):
-            make_delivery(queue, status=status)
-        for number in (0, 2):
-            ask_for_retry(deliveries()[number].id, priority=priority)
-        assert kinds(claim()) == [first], priority
-        assert claim() == [], priority
+@pytest.mark.parametrize(
+    ("priority", "first"),
+    [(Priority.INTERACTIVE, AttemptKind.MANUAL), (Priority.BULK, AttemptKind.SCHEDULED)],
+)
+def test_a_queue_in_order_has_one_place_for_its_head_and_what_is_sent_again(
+    app: Flask, priority: Priority, first: AttemptKind
+) -> None:
+    queue = make_webhook(in_order=True)
+    for status in ("failed", "queued", "failed"):
+        make_delivery(queue, status=status)
+    for number in (0, 2):
+        ask_for_retry(deliveries()[number].id, priority=priority)
+    assert kinds(claim()) == [first]
+    assert claim() == []
 
 
 def test_a_queue_has_nothing_to_claim_until_its_head_is_due_and_free(app: Flask) -> None:

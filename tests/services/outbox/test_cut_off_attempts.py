@@ -67,13 +67,15 @@ def test_of_many_that_are_cut_off_each_is_over_or_goes_again_by_itself(hook: Hoo
     assert [stored(each)["status"] for each in made] == ["queued", "failed"] * 2
 
 
-def test_neither_another_kind_of_attempt_nor_those_before_it_are_counted(hook: Hook) -> None:
-    for before in (("manual", "manual", "scheduled"), ("scheduled", "manual")):
-        delivery = retried(hook)
-        for kind in before:
-            interrupted(delivery, kind)
-        cut_off(delivery, hook)
-        assert stored(delivery)["status"] == "queued", before
+@pytest.mark.parametrize("before", [("manual", "manual", "scheduled"), ("scheduled", "manual")])
+def test_neither_another_kind_of_attempt_nor_those_before_it_are_counted(
+    hook: Hook, before: tuple[str, ...]
+) -> None:
+    delivery = retried(hook)
+    for kind in before:
+        interrupted(delivery, kind)
+    cut_off(delivery, hook)
+    assert stored(delivery)["status"] == "queued"
 
 
 def test_nor_are_those_that_a_shutdown_ended(hook: Hook) -> None:
