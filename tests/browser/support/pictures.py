@@ -83,12 +83,18 @@ def every_path(app: Flask, person: Person) -> dict[str, str]:
     filled = fill_demo(person)
     invitation = invitations.invitation_link(person.actor, "dora@example.com", Role.SUPPORT)
     password = password_resets.offer_by_email(person.actor, person.email)
+    # A question about nothing is a list.
+    chosen = {
+        "batches.confirm": f"?delivery={filled.deliveries}",
+        "bulk.confirm": f"?action=check_in&ids={filled.assets}",
+    }
     return {
         "auth.sign_in": "/sign-in",
         "joining.invitation": f"/invitation?token={invitation.partition('=')[2]}",
         "new_passwords.choose": f"/new-password?token={password.partition('=')[2]}",
         **{
             rule.endpoint: address(rule, filled_for(rule.endpoint, filled))
+            + chosen.get(rule.endpoint, "")
             for rule in readable(app, Role.ADMIN)
         },
     }
