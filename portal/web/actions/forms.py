@@ -28,8 +28,7 @@ OWN = frozenset({"csrf_token", "once"}) | PARTS
 class ActionForm(AddingForm):
     """The form of one action; its fields are named as the keys of its event.
 
-    `widths`: how wide a field stands on the page ("short", "medium", "" for full); medium if it
-    is not named.
+    `widths`: which fields stand there "short", for a number.
     """
 
     widths: ClassVar[dict[str, str]] = {}

@@ -1,6 +1,6 @@
 """The pages of reserving and maintaining: the rows of the table of actions."""
 
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from uuid import UUID
 
 from wtforms import RadioField, SelectField
@@ -80,8 +80,6 @@ def _in_currency() -> str:
 
 class RuledForm(ActionForm):
     """A form whose values the services' own rules check, all of them at once."""
-
-    widths: ClassVar[dict[str, str]] = {"title": "", "purpose": "", "supplier": ""}
 
     def faults(self) -> list[Fault]:
         raise NotImplementedError
