@@ -41,12 +41,8 @@ class Sender:
         wake: Wake,
         engine: Engine,
     ) -> None:
-        self._app, self._new_dispatcher, self._wake, self._engine = (
-            app,
-            new_dispatcher,
-            wake,
-            engine,
-        )
+        self._app, self._new_dispatcher = app, new_dispatcher
+        self._wake, self._engine = wake, engine
         self.progress = Progress()
         self._thread = Thread(target=self._run, name="sender", daemon=True)
 
@@ -91,21 +87,22 @@ class Sender:
 
     def _record_heartbeat(self) -> None:
         """Before the first claim: what is held by one without a sign is taken for nobody's."""
-        writer = DatabaseExecutor(self._engine)
 
         def sign(connection: Connection) -> bool:
             heartbeats.record_own(connection, heartbeats.worker_of(DELIVERIES))
             return True
 
-        while not (self._is_stopping() or writer.write(sign)):
-            self._rest(PAUSE)
+        self._write(sign, PAUSE)
 
     def _let_go(self) -> None:
         """Let what the last dispatcher was sending go again."""
+        self._write(partial(maintenance.interrupt, run=own_process()), FIRST_PAUSE)
+
+    def _write(self, work: Callable[[Connection], bool], pause: float) -> None:
+        """Have it written, however long the database is away."""
         writer = DatabaseExecutor(self._engine)
-        work = partial(maintenance.interrupt, run=own_process())
         while not (self._is_stopping() or writer.write(work)):
-            self._rest(FIRST_PAUSE)
+            self._rest(pause)
 
     def _rest(self, seconds: float) -> None:
         self.progress.end()

@@ -95,28 +95,14 @@ class Target(NamedTuple):
 
 
 class LockedWebhook(NamedTuple):
-    """A webhook while a claim holds its row: a `Target`, and what decides what it may have now."""
+    """A webhook while a claim holds its row: whom to send to, and what decides what it may have
+    now."""
 
-    id: int
-    public_id: UUID
-    kind: str
-    url: str
-    url_is_secret: bool
-    secret_enc: bytes | None
-    old_secret_enc: bytes | None
-    old_until: datetime | None
-    headers_enc: bytes | None
-    throttled: bool
-    version: int
+    target: Target
     state: str
     deleted_at: datetime | None
     in_order: bool
     backoff_until: datetime | None
-
-    @property
-    def target(self) -> Target:
-        """The part of a webhook that is needed to send."""
-        return Target._make(self[: len(Target._fields)])
 
 
 class StoredEvent(NamedTuple):
@@ -243,7 +229,8 @@ def _lock(connection: Connection, batch: Sequence[Claimable]) -> dict[int, Locke
     """Lock the webhooks that no other dispatcher is claiming for."""
     statement = locked_webhooks(connection.dialect.name)
     found = connection.execute(statement, {"ids": as_json(each.webhook_id for each in batch)})
-    return {row[0]: LockedWebhook._make(row) for row in found.all()}
+    split = len(Target._fields)
+    return {row[0]: LockedWebhook(Target._make(row[:split]), *row[split:]) for row in found.all()}
 
 
 def _settle(
@@ -262,16 +249,16 @@ def _quotas(due: Claimable, webhook: LockedWebhook, most: int, now: datetime) ->
     """Return what a webhook may have of each priority now that nobody else can claim for it or turn
     it off: the tests first, then whoever goes first."""
     if due.test_places and webhook.deleted_at is None:
-        yield Quota(webhook.id, Priority.TEST, due.test_places, TEST_PLACES, is_head=False)
+        yield Quota(due.webhook_id, Priority.TEST, due.test_places, TEST_PLACES, is_head=False)
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
         return
-    cap = most_at_once(most, throttled=webhook.throttled, in_order=webhook.in_order)
+    cap = most_at_once(most, throttled=webhook.target.throttled, in_order=webhook.in_order)
     is_paused = webhook.backoff_until is not None and webhook.backoff_until > now
     for priority in due.priorities if due.places else ():
         # In order, the normal one is the head of the queue, which probes at its own time.
         is_head = webhook.in_order and priority is Priority.NORMAL
         if priority is Priority.INTERACTIVE or is_head or not is_paused:
-            yield Quota(webhook.id, priority, min(due.places, cap), cap, is_head)
+            yield Quota(due.webhook_id, priority, min(due.places, cap), cap, is_head)
 
 
 def _lease(
@@ -304,7 +291,6 @@ def _lease(
     busy = {row.webhook_id for row, _ in leased if row.priority != Priority.TEST}
     idle = [each for each in behind if each.webhook not in busy]
     leased += _lease_usual(connection, idle, room - len(leased), terms, addresses)
-    targets = {id_: locked[id_].target for id_ in {row.webhook_id for row, _ in leased}}
     return [
         Claim(
             delivery_id=row.id,
@@ -318,7 +304,7 @@ def _lease(
             event=row.event,
             occurred_at=event.occurred_at,
             body=event.body,
-            webhook=targets[row.webhook_id],
+            webhook=locked[row.webhook_id].target,
             shown_url=addresses[row.webhook_id],
         )
         for row, event in leased
@@ -438,7 +424,7 @@ def locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
     """`FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not
     wait. In no order: who waits for no row waits for nobody in turn."""
     return (
-        select(*(getattr(Webhook, name) for name in LockedWebhook._fields))
+        select(*(getattr(Webhook, name) for name in (*Target._fields, *LockedWebhook._fields[1:])))
         .where(Webhook.id.in_(given_ids(dialect)))
         .with_for_update(key_share=True, skip_locked=True)
     )
