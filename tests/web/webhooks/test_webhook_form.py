@@ -66,9 +66,9 @@ def test_only_its_maker_sees_a_new_secret(app: Flask, pages: Pages) -> None:
 
 
 def test_saving_without_anything_says_what_to_enter(pages: Pages) -> None:
-    page = pages.submit(pages.get(NEW).form(NEW))
+    page = pages.submit(pages.get(NEW).form(NEW), secret_mode="own")
     assert page.status == 400
-    assert page.wrong == ["name", "url", "events"]
+    assert page.wrong == ["name", "url", "events", "secret"]
 
 
 MISTAKES: Final[tuple[tuple[dict[str, object], str], ...]] = (
