@@ -197,21 +197,11 @@ def test_it_says_you_where_the_first_one_is_ones_own(
     assert (page.h1, words.replace("2", "2 more", 1) in page.main) == ("Retry 1 delivery?", True)
 
 
-@pytest.mark.parametrize(
-    ("query", "words"),
-    [
-        ("webhook={hook}&reason=server&code=500&status=attention", "to Sync, Server error (500)"),
-        ("webhook={hook}&reason=receiver_problem", "to Sync, Receiver problem"),
-        ("webhook={hook}&code=5xx", "to Sync, code 5xx"),
-        ("event=asset.created&since=2025-01-05 08:00", "Asset created, since 5 Jan 2025, 08:00"),
-        ("", "all deliveries"),
-    ],
-)
-def test_the_heading_says_the_filter_in_words(support: Pages, query: str, words: str) -> None:
+def test_the_heading_says_the_filter_in_words(support: Pages) -> None:
     hook = make_webhook(name="Sync")
     some(2, hook, reason="server", code=500)
-    page = confirm(support, f"all=1&{query.format(hook=hook.public_id)}")
-    assert page.h1 == f"Retry {words}"
+    page = confirm(support, f"all=1&webhook={hook.public_id}&reason=server&code=500")
+    assert page.h1 == "Retry to Sync, Server error (500)"
 
 
 def test_one_under_way_that_is_older_hides_nothing_of_who_took_up_a_rest(
