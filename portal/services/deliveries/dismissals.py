@@ -332,8 +332,8 @@ def _dismiss_some(current: Session, task: Task) -> Step:
     if not _is_allowed(current, task):
         return STOPPED
     choice = selection.from_params(task.params)
-    rows, after = selection.page(choice, task.cursor.get("after"), A_STEP)
-    ids = [row.id for row in rows if row.is_undelivered]
+    below = task.cursor.get("after", choice.newest + 1)
+    ids, after = log_pages.find_undelivered(choice.wanted or LogFilter(), below, A_STEP)
     by = Dismissal(task.actor_name, task.params["reason"], UUID(task.params["act"]))
     return _go_on(task, _dismiss(current, ids, by), after)
 

@@ -32,6 +32,7 @@ from portal.services.deliveries.log_query import (
     count_statement,
     end_of_window,
     failed_between,
+    ids_statement,
     last_failures,
     page_statement,
     scan_for,
@@ -289,6 +290,25 @@ def count_undelivered(log_filter: LogFilter, newest: int) -> int:
         if cursor is None:
             break
     return count
+
+
+def find_undelivered(
+    log_filter: LogFilter, below: int, size: int
+) -> tuple[Sequence[int], int | None]:
+    """Return the row ids of what is not delivered, nor dismissed, of the next `size` that match and
+    are older than `below`; and the id to go on from, None at the end. Reads only."""
+    current = session()
+    scan = scan_for(current, log_filter, Cursor((below,)), database_time(current))
+    if scan is None:
+        return [], None
+    rows = current.execute(ids_statement(scan, size)).all()
+    last = None
+    if scan.has_window and (scan.branches or len(rows) < size):
+        last = end_of_window(current, scan, newer=False)
+    if last is not None:
+        rows = [row for row in rows if row.id >= last]
+    found = [row.id for row in rows if row.status in UNDELIVERED]
+    return found, min(row.id for row in rows) if len(rows) == size else last
 
 
 def latest(log_filter: LogFilter, count: int = 10) -> Sequence[LogRow]:

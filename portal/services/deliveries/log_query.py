@@ -136,6 +136,12 @@ def count_statement(scan: IndexScan, statuses: Sequence[str], most: int) -> Sele
     return select(func.count()).select_from(rows).where(rows.c.status.in_(statuses))
 
 
+def ids_statement(scan: IndexScan, limit: int) -> Select[int, str]:
+    """Select the ids and statuses of a page that goes on to older rows. In no order."""
+    row = _page_of(scan, newer=False, limit=limit).subquery("page")
+    return select(row.c.id, row.c.status)
+
+
 def end_of_window(current: Session, scan: IndexScan, *, newer: bool) -> int | None:
     """Return the last id that was read for a page with a window; None when all was read."""
     ends = [_end_of(current, branch, newer=newer) for branch in _branch_scans(scan, newer=newer)]

@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from jobs import tasks as job
+from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
@@ -19,7 +20,13 @@ from portal.models.webhooks import Webhook
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import bulk_retry, bulk_retry_selection, dismissals, retry
+from portal.services.deliveries import (
+    bulk_retry,
+    bulk_retry_selection,
+    dismissals,
+    log_query,
+    retry,
+)
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import Done, Outcome, dismiss, restore, restore_act
@@ -274,6 +281,23 @@ def test_many_are_dismissed_and_restored_in_steps_and_twice_changes_nothing(
     assert set(statuses(*made[1:])) == {"failed"}
     actions = session().scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
     assert actions == ["dismissal.started", "dismissal.started", "restoration.started"]
+
+
+def test_many_that_have_to_be_searched_for_are_all_found(
+    sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dismissals, "MOST_TICKED", 1)
+    monkeypatch.setattr(dismissals, "A_STEP", 2)
+    monkeypatch.setattr(log_query, "MOST_READ", 3)
+    pattern = "xx.......x........xxxxx"
+    made = [fail(finance, event="asset.lost" if x == "x" else "asset.created") for x in pattern]
+    for status in (None, StatusFilter.ATTENTION):
+        choice = all_of(webhook=finance.public_id, event=EventName.LOST, status=status)
+        assert dismissals.preview(choice).total == pattern.count("x")
+        task = run(dismiss(sam, choice).task)
+        assert (task.total, task.counts) == (8, {"dismissed": 8})
+        assert [each == "dismissed" for each in statuses(*made)] == [x == "x" for x in pattern]
+        run(restore_act(sam, UUID(task.params["act"])).task)
 
 
 def test_long_work_ends_when_its_person_may_no_longer(
