@@ -94,7 +94,7 @@ def test_an_interrupted_request_of_a_person_is_repeated_twice() -> None:
         assert given == [Repeat(), Repeat(), end], kind
 
 
-def test_an_interrupted_scheduled_attempt_counts_as_a_try() -> None:
+def test_an_interrupted_scheduled_attempt_is_spent() -> None:
     lost = Outcome(Reason.INTERRUPTED)
     assert after(SCHEDULED, lost, 2, interruptions=1) == later(SCHEDULE[2])
     assert after(SCHEDULED, lost, FINAL_TRY, interruptions=1) == GiveUp(Reason.INTERRUPTED)
@@ -133,7 +133,7 @@ def test_another_schedule_is_followed() -> None:
     st.floats(-1, 1),
     st.none() | st.floats(0, 1e12),
 )
-def test_the_next_try_is_never_sooner_than_planned_nor_later_than_allowed(
+def test_the_next_attempt_is_never_sooner_than_planned_nor_later_than_allowed(
     reason: Reason, tries: int, jitter: float, asked: float | None
 ) -> None:
     outcome = Outcome(reason, retry_after=asked)

@@ -113,7 +113,7 @@ def test_it_tries_again_later_and_says_why(receiver: Receiver) -> None:
     assert [each.outcome for each in attempts()] == ["failed", "delivered"]
 
 
-def test_it_gives_up_after_the_tenth_try(receiver: Receiver) -> None:
+def test_it_gives_up_after_the_tenth_attempt(receiver: Receiver) -> None:
     make_webhook(receiver.url)
     receiver.answer(status=500)
     publish()
@@ -161,7 +161,7 @@ def test_what_a_crash_left_is_sent_again_and_the_crash_is_visible(receiver: Rece
     assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
 
 
-def test_a_delivery_whose_every_try_was_cut_off_fails_visibly(receiver: Receiver) -> None:
+def test_a_delivery_whose_every_attempt_was_cut_off_fails_visibly(receiver: Receiver) -> None:
     make_webhook(receiver.url)
     publish()
     for _ in range(10):

@@ -80,7 +80,7 @@ def test_those_that_failed_together_come_back_one_after_the_other(
     assert max(waits) < 1100 + 60
 
 
-def test_a_notification_during_the_first_look_is_news(
+def test_a_notification_during_the_first_poll_is_news(
     having: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was committed after the look has read the table is not among what the look has found."""

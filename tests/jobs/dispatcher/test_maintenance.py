@@ -126,7 +126,7 @@ def test_when_they_are_due_again_follows_from_what_they_have_done(
     assert seen == [(2, 0.25), (2, 0.5), (4, 0.25), (5, 60.0), (5, 60.0)]
 
 
-def test_what_was_sent_while_the_database_was_at_it_is_a_sign_that_is_kept(
+def test_what_was_sent_while_the_database_was_at_it_is_a_heartbeat_that_counts(
     database: DatabaseExecutor,
 ) -> None:
     del database  # with it nobody pauses

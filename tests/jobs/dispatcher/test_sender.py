@@ -48,7 +48,7 @@ def all_delivered() -> bool:
     return {each.status for each in deliveries()} == {"delivered"}
 
 
-def test_without_a_notifier_it_looks_at_the_table(
+def test_without_a_notifier_it_polls_the_table(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silence(app, monkeypatch)
@@ -59,7 +59,7 @@ def test_without_a_notifier_it_looks_at_the_table(
             assert until(lambda count=count: len(receiver.received) == count)
 
 
-def test_the_job_wakes_it_and_returns_when_it_has_looked(
+def test_the_job_wakes_it_and_returns_when_it_has_polled(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a notification, and long before all is sent."""
@@ -141,7 +141,7 @@ def looks_that_take(seconds: Iterator[float]) -> Iterator[list[float]]:
         event.remove(engine, "after_cursor_execute", be_slow)
 
 
-def test_one_that_has_nothing_to_do_looks_twice_a_second(
+def test_one_that_has_nothing_to_do_polls_twice_a_second(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "POLL_SHARE", 0)  # a busy machine looks more seldom
@@ -154,7 +154,7 @@ def test_one_that_has_nothing_to_do_looks_twice_a_second(
     assert ended[3] - ended[1] >= 1.0
 
 
-def test_looks_that_take_long_come_seldom(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_polls_that_take_long_come_seldom(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a database that is busy with them they are at most a fiftieth of its time."""
     monkeypatch.setattr(loop, "POLL_EVERY", 0.01)
     with looks_that_take(repeat(0.02)) as ended, running_sender(app):
@@ -162,7 +162,7 @@ def test_looks_that_take_long_come_seldom(app: Flask, monkeypatch: pytest.Monkey
     assert ended[3] - ended[2] >= 1.0
 
 
-def test_one_look_that_takes_long_among_others_holds_nothing_up(
+def test_one_poll_that_takes_long_among_others_holds_nothing_up(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine was busy with something else for a moment, or the network was."""

@@ -120,7 +120,7 @@ def test_after_an_error_of_the_database_that_is_no_outage_nothing_is_lost(
     assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
 
 
-def test_nothing_is_claimed_before_the_database_has_its_sign(app: Flask) -> None:
+def test_nothing_is_claimed_before_the_database_has_its_heartbeat(app: Flask) -> None:
     begun = list[None]()
 
     def work(_is_stopping: IsStopping) -> Dispatcher:

@@ -48,7 +48,7 @@ def other(app: Flask, database_kind: str) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("other")
-def test_it_looks_again_in_time_for_what_the_other_leaves_lying(
+def test_it_polls_again_in_time_for_what_the_other_leaves_lying(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert own_sharding.shard.senders == 2

@@ -75,7 +75,7 @@ def taken_twice(notifications: Notifications) -> list[bool]:
 
 
 @pytest.mark.usefixtures("only_the_notifier")
-def test_a_message_needs_no_look_at_the_table(app: Flask, redis: Redis) -> None:
+def test_a_message_needs_no_poll_of_the_table(app: Flask, redis: Redis) -> None:
     with Receiver() as receiver, running_sender(app):
         make_webhook(receiver.url)
         assert until(lambda: is_subscribed(redis))

@@ -60,7 +60,7 @@ def locked(app: Flask) -> Iterator[None]:
     db.engine.dispose()
 
 
-def test_it_leaves_a_busy_database_to_the_next_look(
+def test_it_leaves_a_busy_database_to_the_next_poll(
     locked: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     maintain()

@@ -88,7 +88,7 @@ def test_what_a_silent_one_holds_is_due_again_and_stays_its_own_until_somebody_h
     assert (after.token, after.run) == (before.token, other)
 
 
-def test_one_that_has_no_sign_has_ended_and_one_whose_name_is_not_known_runs_out() -> None:
+def test_one_that_has_no_heartbeat_has_ended_and_one_whose_name_is_not_known_runs_out() -> None:
     heard(heartbeats.own_process())
     begin()
     with writing() as current:
@@ -108,7 +108,7 @@ def test_whoever_may_have_been_deaf_ends_nothing() -> None:
     assert free() == 1
 
 
-def test_signs_come_without_a_break_as_long_as_none_is_missed() -> None:
+def test_heartbeats_come_without_a_break_as_long_as_none_is_missed() -> None:
     def since() -> timedelta:
         db.session.rollback()
         own = db.session.query(Process).one()

@@ -86,7 +86,7 @@ def test_a_persons_attempt_is_leased_and_stored_with_the_name() -> None:
 
 
 @pytest.mark.usefixtures("hook")
-def test_a_lease_that_ran_out_is_an_attempt_that_spent_a_try() -> None:
+def test_a_lease_that_ran_out_is_an_attempt_of_the_schedule() -> None:
     (lost,) = claim()
     make_due()
     assert has_claimable()
@@ -109,7 +109,7 @@ def test_what_ran_out_is_told_whoever_may_claim_it(hook: Hook, columns: dict[str
 
 
 @pytest.mark.usefixtures("hook")
-def test_the_last_try_that_was_cut_off_ends_in_a_failure_that_is_counted() -> None:
+def test_the_last_attempt_that_was_cut_off_ends_in_a_failure_that_is_counted() -> None:
     change(only_delivery().public_id, tries=9, attempts=9)
     claim()
     make_due()
@@ -253,7 +253,7 @@ def test_one_whose_lease_runs_out_is_numbered_behind_one_that_came_late() -> Non
 
 
 @pytest.mark.usefixtures("hook")
-def test_two_senders_that_both_fail_spend_one_try_and_put_off_the_next_once() -> None:
+def test_two_senders_that_both_fail_spend_one_attempt_and_put_off_the_next_once() -> None:
     (lost,) = claim()
     lose_leases()
     write_down(ended(claim()[0], Reason.SERVER))

@@ -74,7 +74,7 @@ def test_who_deregisters_takes_those_along_in_whose_place_it_came() -> None:
     assert left == {"beside it", "of another kind", "elsewhere", "lost later"}
 
 
-def test_each_sign_says_all_that_the_first_one_did() -> None:
+def test_each_heartbeat_says_all_that_the_first_one_did() -> None:
     def row() -> Process:
         session().rollback()
         return session().scalars(select(Process)).one()
@@ -145,7 +145,7 @@ def test_who_ends_while_a_heartbeat_hangs_does_not_deregister(app: Flask) -> Non
     assert heartbeats.processes() == []
 
 
-def test_a_process_that_is_not_well_gives_no_sign_and_is_asked_again(
+def test_a_process_that_is_not_well_has_no_heartbeat_and_is_asked_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeats, "HEARTBEAT_EVERY", 0.01)

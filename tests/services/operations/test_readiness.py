@@ -324,7 +324,7 @@ def test_a_file_that_may_not_be_written_to_is_told() -> None:
     assert found == Trouble(Kind.READ_ONLY, "attempt to write a readonly database")
 
 
-def test_at_its_end_it_takes_its_sign_back_and_lets_go_of_the_database(
+def test_at_its_end_it_deregisters_and_lets_go_of_the_database(
     engine: Engine, tmp_path: Path
 ) -> None:
     check = DatabaseCheck(engine, KIND)

@@ -86,7 +86,7 @@ def test_nor_are_those_that_a_shutdown_ended(hook: Hook) -> None:
     assert stored(delivery)["status"] == "queued"
 
 
-def test_a_retry_that_is_cut_off_spends_no_try_of_the_schedule(hook: Hook) -> None:
+def test_a_retry_that_is_cut_off_spends_no_attempt_of_the_schedule(hook: Hook) -> None:
     delivery = retried(hook)
     cut_off(delivery, hook)
     after = stored(delivery)

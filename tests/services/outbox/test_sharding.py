@@ -176,7 +176,7 @@ def test_what_its_process_leaves_lying_is_taken_and_no_sooner(
 
 
 @pytest.mark.usefixtures("sharded")
-def test_it_looks_again_for_what_it_left_and_only_then() -> None:
+def test_it_polls_again_for_what_it_left_and_only_then() -> None:
     backlog(2, 2)
     first, second = senders(2)
     assert first.sharding.again_at > monotonic() + 3600
@@ -261,7 +261,7 @@ def test_with_those_that_do_not_send_nothing_is_divided(gone: str) -> None:
     assert first.claim() == hooks
 
 
-def test_other_processes_and_one_without_a_sign_of_its_own_divide_nothing() -> None:
+def test_other_processes_and_one_without_a_heartbeat_of_its_own_shard_nothing() -> None:
     hooks = backlog(4)
     (first,) = senders(1)
     with writing() as current:
