@@ -229,6 +229,8 @@ def test_lists_say_when_they_are_empty_and_lead_on(app: Flask) -> None:
     assert "Clear filters" in pages.get(f"/reservations?asset={other}").main
     assert len(pages.get(f"/reservations?asset={asset_id}").rows()) == 1
     assert len(pages.get(f"/maintenance?asset={asset_id}").rows()) == 1
+    for path in ("/reservations", "/maintenance"):
+        assert pages.get(f"{path}?asset={other}").rows() == []
 
 
 def test_narrowed_to_an_asset_a_list_shows_all_of_it_and_counts_nothing_else(app: Flask) -> None:
