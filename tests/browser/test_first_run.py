@@ -117,9 +117,7 @@ def test_a_key_that_we_make_is_shown_once_and_signs(
     address = desk.url
     user_steps.press(desk, "I have copied it")
     desk.goto(address)
-    expect(desk.get_by_role("heading", level=1)).to_have_text(
-        "The secret key is not shown any more"
-    )
+    expect(desk.get_by_role("heading", level=1)).to_have_text("The secret key is no longer shown")
     assert secret not in desk.content()
 
     before = len(outside.received())

@@ -273,7 +273,7 @@ def _is_this_machine(ip: IPAddress) -> bool:
 MAX_URL_LENGTH = 2048
 """Characters, after normalising."""
 
-_MISTYPED = "Check the server name in the address for typing mistakes."
+_MISTYPED = "Check the server name in the URL for typos."
 _HOST_NAME = re.compile(r"(?=.{1,253}\.?\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?\Z")
 _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f-\xa0\\]")
 

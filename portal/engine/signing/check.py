@@ -307,7 +307,7 @@ def _unknown(
         )
         steps = (
             "Put the present secret key into the receiver.",
-            "If nobody has it any more, an administrator can replace it on the webhook's page.",
+            "If it’s lost, an administrator can replace it on the webhook’s page.",
         )
     elif body.note:
         sentence += f", and the body you pasted {body.note}."

@@ -25,7 +25,7 @@ from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 
 LENGTHS: Final = {"name": 120, "email": 254, "employee_no": 40, "department": 120, "phone": 40}
-CALLED: Final = {"email": "e-mail address", "employee_no": "employee number", "phone": "phone"}
+CALLED: Final = {"email": "email address", "employee_no": "employee number", "phone": "phone"}
 MOST_NAMED: Final = 5
 
 
@@ -202,7 +202,7 @@ def _refuse_faulty(values: StaffValues) -> None:
     if not values.name:
         raise Refusal("Enter the name", field="name")
     if not is_email(values.email):
-        sentence = "Enter an e-mail address, such as maria@example.com"
+        sentence = "Enter an email address, such as maria@example.com"
         raise Refusal(sentence, field="email")
     for name, limit in LENGTHS.items():
         if len(getattr(values, name) or "") > limit:

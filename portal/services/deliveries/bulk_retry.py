@@ -85,7 +85,7 @@ CUT_OFF: Final = "It was cut off several times while it was being sent."
 # Without a name, which is in the audit trail: an erasure looks for names there.
 DISMISSED: Final = "It was dismissed in the meantime."
 TAKEN_OUT: Final = "It was taken out before it was sent."
-TOO_LATE: Final = "It waits in no bulk retry any more: see how it stands."
+TOO_LATE: Final = "It’s no longer in a bulk retry. Check its status."
 
 
 def start(actor: Actor, choice: Selection) -> UUID:

@@ -14,7 +14,7 @@ PEOPLE: Final = (  # between commas
 PURPOSES: Final = ("Client visit", "Trade fair", "Training day", "Photo shoot", "Open house")
 REASONS: Final = ("Changed teams", "Got a newer one", "On parental leave", "Project ended")
 TAKEN_FOR: Final = ("Restocked the offices", "For the workshop", "For the training centre")
-FAULTS: Final = ("It does not switch on any more", "One part is bent", "It smells of burning")
+FAULTS: Final = ("It no longer turns on", "One part is bent", "It smells of burning")
 # What is done to things of some categories again and again: its title, and every how many days.
 CARE: Final[Mapping[str, tuple[str, int]]] = {
     "Tools": ("Electrical safety check", 365),

@@ -178,7 +178,7 @@ def _since(blocker: Blocker) -> str:
 def _how_to_end(blocker: Blocker) -> str:
     if blocker.seconds is None:
         return "End that program if it does not end by itself."
-    return f"If nobody needs it any more, end it there: SELECT pg_terminate_backend({blocker.pid})."
+    return f"If it’s not needed, end it there with SELECT pg_terminate_backend({blocker.pid})."
 
 
 def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
@@ -297,7 +297,7 @@ def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
     yield Finding(
         "proxy_untrusted",
         Level.WARNING,
-        "Requests come through a reverse proxy that the portal does not trust: everybody seems to "
+        "Requests come through a reverse proxy that the portal doesn’t trust, so everyone seems to "
         "have the proxy's address.",
         "If a reverse proxy stands in front, set TRUSTED_PROXIES to the number of proxies, and let "
         "it send X-Forwarded-For and X-Forwarded-Proto. If none does, somebody wrote these headers "
@@ -330,7 +330,7 @@ def _is_this_machine(host: str) -> bool:
 REDIS: Final = {
     RedisFault.AWAY: (
         "Redis does not answer, so deliveries start up to a second late",
-        "Start Redis (or Valkey), and check REDIS_URL. Nothing is lost meanwhile.",
+        "Start Redis (or Valkey), and check REDIS_URL. Nothing is lost in the meantime.",
     ),
     RedisFault.REFUSED: (
         "Redis refuses the portal",
@@ -553,7 +553,7 @@ def _mail(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "mail",
             Level.WARNING,
-            "Notices cannot be sent by e-mail: the mail server takes none.",
+            "Emails can’t be sent. The mail server doesn’t accept them.",
             "Check SMTP_URL, and look for “notice” in the log of "
             f"{facts.settings.command('worker background')}.",
         )

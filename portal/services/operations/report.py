@@ -96,7 +96,7 @@ def setting_lines(facts: Facts) -> Lines:
         ("Private networks that webhooks may reach", allowed or "None"),
         *([("Networks that webhooks may not reach", denied)] if denied else []),
         *([("The only ports that webhooks may reach", ports)] if ports else []),
-        ("E-mail", "Set up" if found.smtp_url else "Not set up: no notices are sent by e-mail"),
+        ("Email", "Set up" if found.smtp_url else "Not set up, so no notices are sent"),
     ]
 
 

@@ -45,7 +45,7 @@ from portal.services.webhooks.secrets import (
 
 TESTED: Final = "webhook.tested_before_saving"
 NOT_KEPT: Final = (
-    "This test is not kept any more. A form's tests go 24 hours after the last one, "
+    "This test is no longer kept. A form’s tests are deleted 24 hours after the last one, "
     "or once it is saved."
 )
 
@@ -130,7 +130,7 @@ def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: Webhoo
     def look() -> None:
         is_taken = exists().where(Webhook.public_id == draft_id)
         if current.scalar(select(is_taken)) and not lock_draft(current, actor, draft_id):
-            raise Refusal("This form cannot be tested any more. Open it again.")
+            raise Refusal("This form can no longer be tested. Open it again.")
 
     def store() -> Webhook:
         if draft := lock_draft(current, actor, draft_id):

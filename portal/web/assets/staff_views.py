@@ -57,7 +57,7 @@ class StaffForm(PortalForm):
 class StaffFilterForm(FilterForm):
     """The filter above the list; it lives in the address."""
 
-    q = SearchField("Name, e-mail address or department")
+    q = SearchField("Name, email address, or department")
     who = ChosenField("Show", choices=WHO)
 
 

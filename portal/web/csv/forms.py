@@ -43,7 +43,7 @@ NAMES: Final[Mapping[str, str]] = {
     "kind": "Kind (item or stock)",
     "reservable": "May be reserved",
     "quantity": "Quantity",
-    "assigned_to_email": "Holder's e-mail address",
+    "assigned_to_email": "Holder’s email address",
 }
 LEAVE_OUT: Final = SelectChoice("", "Leave out")
 # What a word becomes: itself, nothing, or one of ours, before which this stands.

@@ -40,7 +40,7 @@ def bundle_of(page: DeliveryPage) -> str:
     body = page.delivery.body
     how = HOW_TO_CHECK.format(size=len(body), digest=hashlib.sha256(body).hexdigest())
     parts = [
-        ("Help bundle for one delivery", [f"Made {wire_time(utcnow())}.", LEFT_OUT]),
+        ("Diagnostics for one delivery", [f"Made {wire_time(utcnow())}.", LEFT_OUT]),
         ("What happened", list(_happened(page))),
         ("The delivery", list(_message(page))),
         ("Attempts", list(_attempts(page)) or ["None yet."]),

@@ -158,7 +158,7 @@ class TrailFilterForm(FilterForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         people = [(str(public_id), name) for public_id, name in audit_queries.people_names()]
-        self.who.choices = [("", "Everybody"), *people, (NOBODY, f"{SYSTEM.name}, or a command")]
+        self.who.choices = [("", "Everyone"), *people, (NOBODY, f"{SYSTEM.name}, or a command")]
         kinds = [(kind, kind_words(kind)) for kind in audit_queries.kinds()]
         self.kind.choices = [("", "Everything"), *sorted(kinds, key=itemgetter(1))]
 

@@ -45,9 +45,9 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     assert "Fix the cause, then Retry." in page.main
     assert "Retry" in [button for form in page.forms for button in form.buttons]
     assert [tone for tone, _ in pages.submit(form).flashes] == ["warning"]
-    with pytest.raises(Refusal, match="waits in no bulk retry"):
+    with pytest.raises(Refusal, match="no longer in a bulk retry"):
         take_out(sam.actor, gone)
-    with pytest.raises(Refusal, match="waits in no bulk retry"):
+    with pytest.raises(Refusal, match="no longer in a bulk retry"):
         take_out(sam.actor, sent)
 
     for each in (sent, other):

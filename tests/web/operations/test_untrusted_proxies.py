@@ -20,7 +20,7 @@ from tests.support.processes import until
 from tests.web.operations.test_system import everybody_signs
 from tests.web.signed_in import visit
 
-TITLE = "Requests come through a reverse proxy that the portal does not trust"
+TITLE = "Requests come through a reverse proxy that the portal doesn’t trust"
 TODO = "set TRUSTED_PROXIES to the number of proxies"
 
 

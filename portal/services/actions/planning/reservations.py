@@ -228,7 +228,7 @@ def _expire(public_id: UUID, now: datetime) -> bool:
     def make(current: Session, _asset: Asset) -> Reservation:
         reservation = lock_row(current, Reservation, public_id)
         if reservation.state not in OPEN_RESERVATIONS or reservation.ends_at > now:
-            raise Refusal("Somebody else has decided about it meanwhile.")
+            raise Refusal("Someone else has already decided.")
         reservation.state, reservation.closed_at = ReservationState.EXPIRED, now
         return reservation
 
