@@ -20,16 +20,13 @@ from portal.web.frame.access import PUBLIC, permission_of
 from tests.browser.conftest import QUIET, find_chromium
 from tests.browser.support.demo_register import fill_demo, filled_for
 from tests.browser.support.page_list import address, readable
-from tests.browser.support.screenshot import register
+from tests.browser.support.screenshot import FONT, register
 from tests.browser.support.serve_app import served
 from tests.support.factories import Person, make_user
 from tests.support.pages import Pages
 
 FOLDER: Final = ROOT / "test-results" / "pictures"
 HIGHEST: Final = 6000  # pixels; of a longer page the beginning is enough
-# Like what people read in (Debian's fonts-inter); where it is missing the system's stands in.
-FONT: Final = """() => document.documentElement.style.setProperty(
-  "--font", `Inter, ${getComputedStyle(document.documentElement).getPropertyValue("--font")}`)"""
 
 
 class Look(NamedTuple):

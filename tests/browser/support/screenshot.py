@@ -24,6 +24,9 @@ from tests.support.pages import Pages
 
 FOLDER = ROOT / "docs"
 COLOURS = 200
+# Like what people read in (Debian's fonts-inter); where it is missing the system's stands in.
+FONT = """() => document.documentElement.style.setProperty(
+  "--font", `Inter, ${getComputedStyle(document.documentElement).getPropertyValue("--font")}`)"""
 
 
 @contextmanager
@@ -62,6 +65,7 @@ def take(folder: Path = FOLDER) -> None:
         }
         for name, path in pictures.items():
             page.goto(url + path)
+            page.evaluate(FONT)
             with Image.open(BytesIO(page.screenshot())) as picture:
                 # The colours of a page, the rare ones too: all of them take three times the room.
                 few = picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
