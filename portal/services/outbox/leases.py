@@ -343,7 +343,7 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
                 "due_at": delivery.prior_due_at or delivery.due_at,
                 "finished_at": None if delivery.prior_status in OPEN else now,
             }
-        case Restore() if delivery.status in OPEN:
+        case Restore() if delivery.status in (*OPEN, DeliveryStatus.ON_HOLD):
             # It was dismissed and restored in the meantime, without the person's attempt.
             values |= {"status": DeliveryStatus.RETRYING, "finished_at": None}
     if delivery.status == DeliveryStatus.DISMISSED:

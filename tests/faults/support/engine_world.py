@@ -70,12 +70,14 @@ class Picture(NamedTuple):
         row = self.deliveries[claim.delivery_id]
         if lease := self.leases.get(row.id):
             return bool(lease.token == claim.token)
-        is_same = (claim.kind is AttemptKind.MANUAL) is (row.prior_status is not None)
+        is_taken = row.status == "dismissed"
+        is_manual = claim.kind is AttemptKind.MANUAL
+        is_same = is_taken or is_manual is (row.prior_status is not None)
         number = self.cut_off_number(claim)
         is_last = row.attempts == claim.number - 1
         if number is not None:
             is_last = row.attempts == number and reason is None
-        return row.status in OPEN and is_last and is_same
+        return (row.status in OPEN or is_taken) and is_last and is_same
 
     def cut_off_number(self, claim: Claim) -> int | None:
         """The number of its attempt, where that is stored as cut off."""
@@ -220,7 +222,8 @@ class World:
             if claim.kind is AttemptKind.SCHEDULED and before.hooks[hook_id].in_order:
                 older = [row for row in before.rows_of(hook_id) if row.id < claim.delivery_id]
                 usual = [row for row in older if row.priority != Priority.TEST]
-                assert not [row.id for row in usual if (row.prior_status or row.status) in OPEN]
+                left = [row for row in usual if row.status != "dismissed"]
+                assert not [row.id for row in left if (row.prior_status or row.status) in OPEN]
 
     def check_given_back(self, claims: Sequence[Claim], before: Picture, *, sent: bool) -> None:
         """Due at once, counted as nothing, and what was sent has an attempt; nothing at all where
@@ -286,12 +289,16 @@ class World:
         assert row.reason == reason
         if reason is None:
             assert row.status == "delivered"
+        elif was.status == "dismissed":
+            assert row.status == "dismissed"
         elif claim.kind is AttemptKind.TEST:
             assert row.status in ("failed", "dismissed")
         elif reason is Reason.GONE:
             assert row.status == "failed"
         elif hook.state == "active" and hook.deleted_at is None:
             usual = ("failed" if tries >= 10 else "retrying",)
+            if claim.kind is AttemptKind.MANUAL:  # it was dismissed and restored in the meantime
+                usual = ("failed" if was.status == "failed" else "retrying",)
             assert row.status in ((was.prior_status,) if was.prior_status else usual)
         else:
             assert row.status in ("on_hold", "dismissed", "failed", "delivered")
@@ -325,10 +332,14 @@ class World:
                 assert (row.reason, row.code) == (None, 200) or row.id in self.wanted_again
             if row.status in ("delivered", "failed", "dismissed"):
                 assert row.finished_at is not None
-            if row.status not in OPEN:
-                assert (row.id in now.leases, row.prior_status) == (False, None)
-            if row.prior_status is not None:
-                assert row.status in OPEN
+            if row.status == "delivered":
+                assert row.id not in now.leases
+            if row.status == "dismissed":
+                assert row.prior_status in (*OPEN, "on_hold", "failed")
+                assert row.dismissed_by
+            elif row.status not in OPEN:
+                assert row.prior_status is None
+            if row.prior_status is not None and row.status in OPEN:
                 assert row.priority in (Priority.INTERACTIVE, Priority.BULK)
             elif row.priority != Priority.TEST:
                 assert row.priority == Priority.NORMAL
