@@ -162,6 +162,19 @@ def test_a_success_decides_although_its_lease_was_settled_before_while_nobody_cl
 
 
 @pytest.mark.usefixtures("hook")
+def test_a_persons_retry_that_was_settled_before_it_succeeded_completes_its_delivery() -> None:
+    write_down(ended(claim()[0], Reason.SERVER))
+    ask_for_retry(only_delivery().id)
+    (late,) = claim()
+    make_due()
+    maintenance.maintain()
+    write_down(ended(late))
+    assert outcomes() == [(1, "scheduled", "failed"), (2, "manual", "delivered")]
+    assert (row()["status"], row()["tries"], row()["prior_status"]) == ("delivered", 1, None)
+    assert (counted(), claim()) == ((1, 0, 1), [])
+
+
+@pytest.mark.usefixtures("hook")
 def test_a_failure_whose_lease_was_settled_before_leaves_its_delivery_due_at_once() -> None:
     (late,) = claim()
     make_due()
