@@ -64,7 +64,7 @@ from portal.services.deliveries import retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.retry import UNDER_WAY, RetryEligibility, why_not_retry
 from portal.services.outbox import leases
-from portal.services.outbox.due import ShownStatus, find_stop, refuse_while_stopped, shown_status
+from portal.services.outbox.due import find_stop, refuse_while_stopped
 from portal.services.tasks import Kind, Step
 
 NAME: Final = retry.NAME
@@ -336,8 +336,8 @@ def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
     refused: dict[str, list[int]] = defaultdict(list)
     for row_id in ids:
         row = rows.get(row_id)
-        status = shown_status(row.status, leased.get(row_id), now) if row else None
-        why = _why_not(webhook, row, status, task) if row and status else NOT_KEPT
+        is_being_sent = leased.get(row_id, now) > now
+        why = _why_not(webhook, row, task, is_being_sent=is_being_sent) if row else NOT_KEPT
         refused[why].append(row_id)
     handed = refused.pop("", [])
     for sentence, skipped in refused.items():
@@ -348,11 +348,12 @@ def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
     return len(ids)
 
 
-def _why_not(webhook: AnyRow, row: AnyRow, status: ShownStatus, task: Task) -> str:
+def _why_not(webhook: AnyRow, row: AnyRow, task: Task, *, is_being_sent: bool) -> str:
     if row.status == DeliveryStatus.DISMISSED:
         return DISMISSED
     eligibility = RetryEligibility(
-        status=status,
+        status=DeliveryStatus(row.status),
+        is_being_sent=is_being_sent,
         is_test=row.priority == Priority.TEST,
         webhook_name=webhook.name,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,

@@ -14,14 +14,13 @@ from sqlalchemy import func, select
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
 from portal.lib.paging import Cursor
-from portal.models.deliveries import BatchRow, Delivery, RowOutcome
+from portal.models.deliveries import BatchRow, Delivery, DeliveryStatus, RowOutcome
 from portal.models.tasks import Task
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry
 from portal.services.deliveries.log import RETRYABLE, LogRow
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
-from portal.services.outbox.due import ShownStatus
 
 CHUNK: Final = 500
 MOST_TICKED: Final = 100
@@ -87,7 +86,7 @@ class Count:
             self.skipped[Skip.TAKEN] += 1
             return
         is_sent_to = row.is_webhook_active and not row.is_test
-        self.arrived += is_sent_to and row.status is ShownStatus.DELIVERED
+        self.arrived += is_sent_to and row.status is DeliveryStatus.DELIVERED
         if skip := why_skipped(row, again):
             self.skipped[skip] += 1
             return
@@ -113,13 +112,15 @@ def why_skipped(row: LogRow, again: bool) -> Skip | None:
     """Return why this delivery is not retried; None when it is."""
     if row.is_test:
         return Skip.TEST
-    if row.unpaused not in (*RETRYABLE, ShownStatus.DELIVERED):
-        return Skip(row.unpaused)
+    if row.is_being_sent:
+        return Skip.SENDING
+    if row.status not in (*RETRYABLE, DeliveryStatus.DELIVERED):
+        return Skip(row.status)
     if row.is_manual:
         return Skip.QUEUED
     if not row.is_webhook_active:
         return Skip.OFF
-    return Skip.ARRIVED if row.status is ShownStatus.DELIVERED and not again else None
+    return Skip.ARRIVED if row.status is DeliveryStatus.DELIVERED and not again else None
 
 
 def count(choice: Selection) -> Count:

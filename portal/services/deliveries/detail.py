@@ -36,18 +36,15 @@ from portal.services.deliveries.retry import GONE, RetryEligibility
 from portal.services.outbox import leases
 from portal.services.outbox.connectivity import OfflineSender, find_offline
 from portal.services.outbox.due import (
-    PausedFor,
     SendingStop,
-    ShownStatus,
+    WaitsFor,
     count_behind,
     find_stop,
     heads,
+    kept_by,
     most_at_once,
-    paused_for,
     paused_until,
     probe_of,
-    seen_statuses,
-    shown_status,
 )
 from portal.services.webhooks.rows import shown_url
 
@@ -176,7 +173,8 @@ class DeliveryDetail:
     occurred_at: datetime
     created_at: datetime
     body: bytes
-    unpaused: ShownStatus
+    status: DeliveryStatus
+    is_being_sent: bool
     is_test: bool
     is_manual: bool
     webhook_id: UUID
@@ -211,7 +209,8 @@ class DeliveryDetail:
     def eligibility(self) -> RetryEligibility:
         """Return what decides whether it may be retried."""
         return RetryEligibility(
-            status=self.unpaused,
+            status=self.status,
+            is_being_sent=self.is_being_sent,
             is_test=self.is_test,
             webhook_name=self.webhook_name,
             is_webhook_off=self.is_webhook_off,
@@ -226,40 +225,39 @@ class DeliveryDetail:
         return self.ahead is not None
 
     @property
-    def status(self) -> ShownStatus:
-        """The status as people see it; verbs go by `unpaused`."""
-        return ShownStatus.PAUSED if self.paused_for else self.unpaused
+    def is_waiting(self) -> bool:
+        """Return whether it is to be sent, and nobody is sending it."""
+        return self.status in OPEN and not self.is_being_sent
 
     @property
-    def paused_for(self) -> PausedFor | None:
-        """Return what holds it up beyond its own time."""
-        status, pause = self.unpaused, self.paused_until
-        return paused_for(status, self.due_at, pause, is_behind=self.waits_behind)
+    def waits_for(self) -> WaitsFor | None:
+        """Return what keeps it beyond its own time, due or not."""
+        if not self.is_waiting or self.comes_to_rest:
+            return None
+        return kept_by(self.due_at, self.paused_until, is_behind=self.waits_behind)
 
     @property
     def may_go_later(self) -> bool:
         """Tell whether another one is tried at `next_try_at`, and this one after it."""
-        return self.paused_for is PausedFor.RECEIVER and not self.is_probe
+        return self.waits_for is WaitsFor.RECEIVER and not self.is_probe
 
     @property
     def comes_to_rest(self) -> bool:
         """Tell whether its webhook is off or deleted, and it is still to be held or dismissed."""
         is_off = self.is_webhook_off and not self.is_test
-        is_open = self.unpaused in (ShownStatus.QUEUED, ShownStatus.RETRYING)
-        return is_open and (is_off or self.is_webhook_deleted)
+        return self.is_waiting and (is_off or self.is_webhook_deleted)
 
     @property
     def waits_for_start(self) -> bool:
         """Return whether it goes once a person starts sending again."""
-        waits = self.status in (ShownStatus.QUEUED, ShownStatus.RETRYING, ShownStatus.PAUSED)
-        return self.stop is not None and waits and not self.comes_to_rest
+        return self.stop is not None and self.is_waiting and not self.comes_to_rest
 
     @property
     def waits_for_connection(self) -> bool:
         """Return whether it is due, and goes once its host can be connected to."""
-        waits = self.status in (ShownStatus.QUEUED, ShownStatus.RETRYING)
         is_due = self.due_at <= self.now and not (self.comes_to_rest or self.waits_for_start)
-        return self.offline is not None and waits and is_due
+        is_kept = self.offline is not None and self.waits_for is None
+        return is_kept and self.is_waiting and is_due
 
     @property
     def next_try_at(self) -> datetime:
@@ -305,7 +303,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         raise NotFound(GONE)
     delivery, event, webhook = row
     now, lease = database_time(current), leases.lease_of(current, delivery.id)
-    status = shown_status(delivery.status, lease.until if lease else None, now)
+    is_leased = lease is not None and lease.until > now
     pause = paused_until(delivery.priority, webhook.backoff_until, now, in_order=webhook.in_order)
     head = heads(current, [webhook.id])[webhook.id] if webhook.in_order else None
     return DeliveryDetail(
@@ -318,7 +316,8 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         occurred_at=event.occurred_at,
         created_at=delivery.created_at,
         body=event.body,
-        unpaused=status,
+        status=DeliveryStatus(delivery.status),
+        is_being_sent=delivery.status in OPEN and is_leased,
         is_test=delivery.priority == Priority.TEST,
         is_manual=delivery.status in OPEN and delivery.prior_status is not None,
         webhook_id=webhook.public_id,
@@ -395,9 +394,8 @@ class Delay(StrEnum):
 
 def find_delay(delivery: DeliveryDetail) -> Delay | None:
     """Return what holds up a delivery that waits longer than `SLOW`; None for any other."""
-    is_open = delivery.status in (ShownStatus.QUEUED, ShownStatus.RETRYING)
-    is_waiting = is_open and not delivery.comes_to_rest
-    is_explained = delivery.stop or delivery.waits_for_connection
+    is_waiting = delivery.is_waiting and not delivery.comes_to_rest
+    is_explained = delivery.stop or delivery.waits_for or delivery.waits_for_connection
     if not is_waiting or is_explained or delivery.now - delivery.due_at <= SLOW:
         return None
     if not any(process.is_alive for process in heartbeats.processes() if process.kind in SENDERS):
@@ -429,7 +427,7 @@ class Sibling:
 
     public_id: UUID
     webhook_name: str
-    status: ShownStatus
+    status: DeliveryStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,7 +444,7 @@ def siblings_of(public_id: UUID) -> Siblings:
     event = select(Delivery.event_id).where(Delivery.public_id == public_id).scalar_subquery()
     arrived = Delivery.status == DeliveryStatus.DELIVERED
     statement = (
-        select(Delivery, Webhook)
+        select(Delivery.public_id, Webhook.name, Delivery.status)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
         .where(
             Delivery.event_id == event,
@@ -458,9 +456,8 @@ def siblings_of(public_id: UUID) -> Siblings:
     total = (
         current.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
     )
-    siblings = [(row[0], row[1]) for row in current.execute(statement.limit(MOST_SHOWN))]
-    statuses = seen_statuses(current, siblings, database_time(current))
     rows = tuple(
-        Sibling(delivery.public_id, hook.name, statuses[delivery.id]) for delivery, hook in siblings
+        Sibling(row.public_id, row.name, DeliveryStatus(row.status))
+        for row in current.execute(statement.limit(MOST_SHOWN))
     )
     return Siblings(rows, total - len(rows))

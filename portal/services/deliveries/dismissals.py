@@ -95,7 +95,7 @@ def preview(choice: Selection) -> Preview:
         return Preview(log_pages.count_undelivered(choice.wanted or LogFilter(), choice.newest))
     found = [row for row in rows if row.is_undelivered]
     left = len(set(choice.ticked)) - len(found) if choice.ticked else 0
-    statuses = Counter(str(row.unpaused) for row in found)
+    statuses = Counter(str(row.status) for row in found)
     return Preview(len(found), [row.public_id for row in found], statuses, left)
 
 

@@ -1,6 +1,6 @@
 """The log: pages of deliveries, newest first, and the few numbers beside them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -9,19 +9,20 @@ from uuid import UUID
 from sqlalchemy import Row, func, literal, or_, select
 from sqlalchemy.orm import Session
 
+from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import NEVER_LEFT
 from portal.engine.retry_policy import AttemptKind
+from portal.extensions import settings
 from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
 from portal.models.deliveries import (
     OPEN,
     Attempt,
+    AttemptOutcome,
     Delivery,
     DeliveryStatus,
     Priority,
-    is_open,
 )
-from portal.models.webhooks import Webhook, WebhookState
-from portal.services.core import queries as core_queries
+from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.core.queries import COUNT_LIMIT, capped
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries import problems as delivery_problems
@@ -38,27 +39,22 @@ from portal.services.deliveries.log_query import (
     scan_for,
     without_drafts,
 )
-from portal.services.deliveries.statuses import LogFilter, StatusFilter, nobody_sends, of_status
+from portal.services.deliveries.statuses import LogFilter, StatusFilter, of_status
+from portal.services.outbox import leases
 from portal.services.outbox.at_rest import UNDELIVERED
-from portal.services.outbox.due import (
-    PausedFor,
-    ShownStatus,
-    heads,
-    paused_for,
-    paused_until,
-    shown_status,
-)
+from portal.services.outbox.connectivity import find_offline
+from portal.services.outbox.due import WaitsFor, heads, kept_by, most_at_once, paused_until
 
-RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED)
+RETRYABLE: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRow:
-    """One line of the log. `reason`, `code`, `took_ms`: of the last attempt.
+    """One line of the log. `reason`, `code`, `took_ms`: of the last attempt, but of one that was
+    delivered, of the attempt that did it; `resent`: how a later one failed (reason, code).
 
-    `unpaused`: what the status would be without the pause, and what verbs go by. `sent`: how many
-    of the attempts may have reached the receiver. `next_try_at`: while it is open
-    and waits for no older one, which `waits_behind` says of a webhook that wants them in order.
+    `sent`: how many of the attempts may have reached the receiver. `most`: how many its webhook is
+    sent at once. `next_try_at`: while it is open and waits for no older one.
     `is_manual`: a person's Retry of it is open.
     `finished_at`: when it arrived, failed for good, or was dismissed; None while it is tried.
     `failure`: of a filter by time of failure, the last attempt that failed in it. `said`: of a
@@ -77,9 +73,10 @@ class LogRow:
     is_webhook_active: bool
     webhook_off_at: datetime | None
     is_in_order: bool
-    status: ShownStatus
-    unpaused: ShownStatus
-    paused_for: PausedFor | None
+    status: DeliveryStatus
+    is_being_sent: bool
+    waits_for: WaitsFor | None
+    most: int
     is_test: bool
     is_manual: bool
     reason: str | None
@@ -88,25 +85,26 @@ class LogRow:
     attempts: int
     sent: int
     next_try_at: datetime | None
-    waits_behind: bool
     took_ms: int | None
     finished_at: datetime | None
     dismissed_by: str | None
     dismissed_at: datetime | None
     dismissed_reason: str | None
+    resent: tuple[str, int | None] | None = None
     failure: Failure | None = None
     said: Said | None = None
 
     @property
     def is_undelivered(self) -> bool:
         """Return whether it can be dismissed."""
-        return self.unpaused not in (ShownStatus.DELIVERED, ShownStatus.DISMISSED)
+        return self.status not in (DeliveryStatus.DELIVERED, DeliveryStatus.DISMISSED)
 
     @property
     def is_retryable(self) -> bool:
         """Return whether Retry can be pressed right here, without a question first."""
-        is_usual = self.is_webhook_active and not (self.is_test or self.is_manual)
-        return self.unpaused in RETRYABLE and is_usual
+        is_under_way = self.is_being_sent or self.is_manual
+        is_usual = self.is_webhook_active and not (self.is_test or is_under_way)
+        return self.status in RETRYABLE and is_usual
 
 
 def rows_of(
@@ -115,7 +113,68 @@ def rows_of(
     """Make rows of what `page_statement` found. `now`: the database's clock."""
     sent = _sent(current, [line.id for line in lines if _may_have_failed(line)])
     ahead = heads(current, (line.webhook_id for line in lines if _waits_its_turn(line)))
-    return [_row(line, now, sent, ahead) for line in lines]
+    rows = [_row(line, now, sent, ahead) for line in lines]
+    due = [
+        (row, line)
+        for row, line in zip(rows, lines, strict=True)
+        if line.status in OPEN and not row.is_being_sent and row.waits_for is None
+        if line.due_at <= now
+    ]
+    if due:
+        kept = _kept_though_due(current, due, now)
+        rows = [replace(row, waits_for=kept.get(row.id, row.waits_for)) for row in rows]
+    resent = {row.id for row in rows if row.status is DeliveryStatus.DELIVERED and row.reason}
+    if resent:
+        arrivals = _arrivals(current, resent)
+        rows = [
+            _as_arrived(row, arrivals.get(row.id, (None, None))) if row.id in resent else row
+            for row in rows
+        ]
+    return rows
+
+
+def _kept_though_due(
+    current: Session, due: Sequence[tuple[LogRow, Row[*tuple[Any, ...]]]], now: datetime
+) -> dict[int, WaitsFor]:
+    """Return what keeps each of these that are due, by their row ids."""
+    found: dict[int, WaitsFor] = {}
+    under_way = leases.count_of(current, {line.webhook_id for _, line in due}, now)
+    for row, line in due:
+        # A test has a place of its own.
+        if not row.is_test and under_way.get(line.webhook_id, 0) >= row.most:
+            found[row.id] = WaitsFor.PLACES
+    away = {host for each in find_offline() for host in each.hosts}
+    if away:
+        wanted = select(Webhook.id, Webhook.url).where(
+            Webhook.id.in_({line.webhook_id for _, line in due}), Webhook.kind == WebhookKind.HTTP
+        )
+        cut_off = {row.id for row in current.execute(wanted) if host_of(row.url) in away}
+        found |= {row.id: WaitsFor.CONNECTION for row, line in due if line.webhook_id in cut_off}
+    return found
+
+
+def _arrivals(current: Session, ids: Collection[int]) -> dict[int, tuple[int | None, int | None]]:
+    """Return (code, milliseconds) of the last attempt that delivered each of these."""
+    delivered = (
+        select(Attempt.delivery_id, Attempt.code, Attempt.phases)
+        .where(Attempt.delivery_id.in_(ids), Attempt.outcome == AttemptOutcome.DELIVERED)
+        .order_by(Attempt.number)
+    )
+    return {
+        row.delivery_id: (row.code, _milliseconds(row.phases)) for row in current.execute(delivered)
+    }
+
+
+def _milliseconds(phases: dict[str, Any] | None) -> int | None:
+    total = (phases or {}).get("total")
+    return round(total) if total else None
+
+
+def _as_arrived(row: LogRow, arrival: tuple[int | None, int | None]) -> LogRow:
+    """Return the line of one that was delivered and sent again since without success."""
+    code, took_ms = arrival
+    resent = (row.reason or "", row.code)
+    return replace(row, reason=None, code=code, took_ms=took_ms, resent=resent)
 
 
 def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
@@ -147,10 +206,12 @@ def _row(
     row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int], ahead: dict[int, int | None]
 ) -> LogRow:
     waits_behind = _waits_its_turn(row) and (ahead[row.webhook_id] or row.id) < row.id
-    status = shown_status(row.status, row.leased_until, now)
     is_leased = row.leased_kind is not None  # an attempt that has no row of its own yet
+    is_being_sent = row.status in OPEN and is_leased and row.leased_until > now
     pause = paused_until(row.priority, row.backoff_until, now, in_order=row.in_order)
-    waits_for = paused_for(status, row.due_at, pause, is_behind=waits_behind)
+    waits_for = None
+    if row.status in OPEN and not is_being_sent:
+        waits_for = kept_by(row.due_at, pause, is_behind=waits_behind)
     is_sent_to = row.is_webhook_active or row.priority == Priority.TEST
     goes_by_itself = row.status in OPEN and is_sent_to and not waits_behind
     return LogRow(
@@ -166,9 +227,12 @@ def _row(
         is_webhook_active=bool(row.is_webhook_active),
         webhook_off_at=row.off_at,
         is_in_order=bool(row.in_order),
-        status=ShownStatus.PAUSED if waits_for else status,
-        unpaused=status,
-        paused_for=waits_for,
+        status=DeliveryStatus(row.status),
+        is_being_sent=is_being_sent,
+        waits_for=waits_for,
+        most=most_at_once(
+            settings().webhook_max_in_flight, throttled=row.throttled, in_order=row.in_order
+        ),
         is_test=row.priority == Priority.TEST,
         is_manual=row.status in OPEN and row.prior_status is not None,
         reason=row.reason,
@@ -177,7 +241,6 @@ def _row(
         attempts=row.attempts + is_leased,
         sent=(sent.get(row.id, 0) if _may_have_failed(row) else row.attempts) + is_leased,
         next_try_at=max(row.due_at, pause or row.due_at) if goes_by_itself else None,
-        waits_behind=waits_behind,
         took_ms=row.took_ms,
         finished_at=row.finished_at,
         dismissed_by=row.dismissed_by,
@@ -404,25 +467,13 @@ def find_neighbours(
     )
 
 
-# What a pause takes from two of them, and gives to the third.
-PAUSABLE: Final = (StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.PAUSED)
-
-
 def count_of_webhook(current: Session, status: StatusFilter, webhook: UUID, now: datetime) -> int:
-    """Count how many (`capped`). While it is paused or wants them in order, each has to be looked
-    at: the oldest that are open, up to twice the limit. `now`: the database's clock."""
-    columns = (Webhook.id, Webhook.state, Webhook.backoff_until, Webhook.in_order)
-    hook = current.execute(select(*columns).where(Webhook.public_id == webhook)).one_or_none()
-    if hook is None or hook.state == WebhookState.DRAFT:
+    """Count how many of one webhook (`capped`). `now`: the database's clock."""
+    wanted = select(Webhook.id).where(
+        Webhook.public_id == webhook, Webhook.state != WebhookState.DRAFT
+    )
+    hook = current.scalar(wanted)
+    if hook is None:
         return 0
-    mine = Delivery.webhook_id == hook.id
-    if status not in PAUSABLE:
-        return capped(current, select(literal(1)).where(mine, *of_status(status, now)))
-    if not hook.in_order and (hook.backoff_until is None or hook.backoff_until <= now):
-        if status is StatusFilter.PAUSED:
-            return 0
-        of_it = (mine, Delivery.status == status, nobody_sends(now))
-        return capped(current, select(literal(1)).where(*of_it))
-    oldest = select(Delivery.id).where(mine, is_open()).order_by(Delivery.id)
-    among = Delivery.id.in_(oldest.limit(2 * (core_queries.COUNT_LIMIT + 1)))
-    return capped(current, select(literal(1)).where(among, *of_status(status, now)))
+    mine = Delivery.webhook_id == hook
+    return capped(current, select(literal(1)).where(mine, *of_status(status, now)))

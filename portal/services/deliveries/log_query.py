@@ -118,6 +118,7 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
             Webhook.public_id.label("webhook_public_id"),
             Webhook.name.label("webhook_name"),
             Webhook.in_order,
+            Webhook.throttled,
             Webhook.backoff_until,
             Webhook.off_at,
             is_active.label("is_webhook_active"),
@@ -269,7 +270,7 @@ def scan_for(
         checks += (has_answer(log_filter.answer, failed_between(log_filter.failed)),)
     filters += [*times(log_filter), *without_drafts(current)]
     filters += [Delivery.priority != Priority.TEST] if log_filter.failed else []
-    if named or log_filter.status is StatusFilter.SENDING:
+    if named:
         # A handful of rows, found without the log's indexes.
         filters += [*named, *(matches(column, value) for column, value in asked.items())]
         return IndexScan({}, None, {}, tuple(filters), *ends, checks)

@@ -29,17 +29,18 @@ from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.deliveries.statuses import wants_attention
 from portal.services.outbox import at_rest, leases
-from portal.services.outbox.due import REFUSED, ShownStatus, find_stop, shown_status
+from portal.services.outbox.due import REFUSED, find_stop
 
 GONE: Final = "There is no such delivery, or it is no longer kept."
 STALE: Final = "There was another attempt after you opened this page. This is how it listed now."
 ARRIVED: Final = "This has already arrived. Use Send again if the receiver needs it once more."
 KEPT: Final = "This is still on hold, although its webhook is on. Its webhook’s page sends it."
 ASKED_FOR: Final = "This is already waiting to be sent. Its result will show here."
+BEING_SENT: Final = "This is being sent now. Wait for the result."
 _NOT_RETRYABLE: Final = {
-    ShownStatus.QUEUED: ASKED_FOR,
-    ShownStatus.SENDING: "This is being sent now. Wait for the result.",
-    ShownStatus.ON_HOLD: "This is held because its webhook is off. It can be sent once that is on.",
+    DeliveryStatus.QUEUED: ASKED_FOR,
+    DeliveryStatus.ON_HOLD: "This is on hold because its webhook is off. It can be sent once that"
+    " is on.",
 }
 
 
@@ -55,7 +56,8 @@ class RetryEligibility:
     A bulk retry that runs does not ask: what it hands over waits like everything else.
     """
 
-    status: ShownStatus
+    status: DeliveryStatus
+    is_being_sent: bool
     is_test: bool
     webhook_name: str
     is_webhook_off: bool
@@ -66,12 +68,14 @@ class RetryEligibility:
 
 def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
     """Return the sentence that refuses Retry, or Send again; None when it may be done."""
-    if at.is_test:
-        return "This is a test. Press Test webhook again to send a new one."
     if at.is_webhook_deleted:
         return f"The webhook “{at.webhook_name}” was deleted, so nothing can be sent to it."
-    if at.status is ShownStatus.ON_HOLD and not at.is_webhook_off:
+    if at.is_test:
+        return "This is a test. Press Test webhook again to send a new one."
+    if at.status is DeliveryStatus.ON_HOLD and not at.is_webhook_off:
         return KEPT
+    if at.is_being_sent:
+        return BEING_SENT
     if at.status in _NOT_RETRYABLE:
         return _NOT_RETRYABLE[at.status]
     if at.is_manual:
@@ -80,7 +84,7 @@ def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
         return f"The webhook “{at.webhook_name}” is off. Retry once it is on."
     if at.is_sending_stopped:
         return REFUSED
-    return ARRIVED if at.status is ShownStatus.DELIVERED and not again else None
+    return ARRIVED if at.status is DeliveryStatus.DELIVERED and not again else None
 
 
 def retry(actor: Actor, public_id: UUID, *, seen: int | None = None, again: bool = False) -> None:
@@ -142,11 +146,10 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
     if delivery is None:
         raise NotFound(GONE)
     leased_until = leases.ends(current, [delivery.id]).get(delivery.id)
-    status = shown_status(delivery.status, leased_until, now)
-    if status is ShownStatus.DISMISSED and leased_until is not None and leased_until > now:
-        status = ShownStatus.SENDING  # it was dismissed on its way
     return delivery, RetryEligibility(
-        status=status,
+        status=DeliveryStatus(delivery.status),
+        # Also one that was dismissed on its way.
+        is_being_sent=leased_until is not None and leased_until > now,
         is_test=delivery.priority == Priority.TEST,
         webhook_name=webhook.name,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,

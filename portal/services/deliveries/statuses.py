@@ -25,7 +25,6 @@ from portal.models.webhooks import Webhook
 from portal.services.outbox.due import (
     is_backing_off,
     is_behind,
-    is_paused,
     is_where_nothing_arrives,
 )
 
@@ -33,26 +32,34 @@ from portal.services.outbox.due import (
 class StatusFilter(StrEnum):
     """Statuses that the log can be narrowed to.
 
-    `attention`: failed for good, paused because its receiver is in trouble, or tried without
-    success, three times or at a receiver that is backing off; tests apart. What waits for its turn,
-    or for pace, wants nobody.
+    `open`: Queued or Retrying. `attention`: failed for good, kept because its receiver is in
+    trouble, or tried without success, three times or at a receiver that is backing off; tests
+    apart. What waits for its turn, or for pace, wants nobody.
     """
 
     ATTENTION = "attention"
     QUEUED = "queued"
-    SENDING = "sending"
-    DELIVERED = "delivered"
     RETRYING = "retrying"
-    FAILED = "failed"
-    PAUSED = "paused"
     ON_HOLD = "on_hold"
+    DELIVERED = "delivered"
+    FAILED = "failed"
     DISMISSED = "dismissed"
+    OPEN = "open"
 
     @classmethod
     def _missing_(cls, value: object) -> "StatusFilter | None":
         """Read what addresses, and bulk retries that are under way, called a status earlier."""
-        today = EARLIER_STATUSES.get(str(value))
+        today = EARLIER.get(str(value))
         return cls(today) if today else None
+
+
+# What was called a status before 0101: the stored ones, and how an open one was shown.
+EARLIER: Final[dict[str, str]] = {
+    **EARLIER_STATUSES,
+    "sending": StatusFilter.OPEN,
+    "paused": StatusFilter.OPEN,
+    "discarded": DeliveryStatus.DISMISSED,
+}
 
 
 class FailedBetween(NamedTuple):
@@ -105,6 +112,8 @@ Stored = DeliveryStatus | tuple[DeliveryStatus, ...]
 
 def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
     """Return what makes a delivery one of this status, as a condition by itself."""
+    if status is StatusFilter.OPEN:
+        return [is_open()]
     stored, others = stored_as(status, now)
     return [*others, *([matches(Delivery.status, stored)] if stored is not None else [])]
 
@@ -125,13 +134,8 @@ def stored_as(
             return None, []
         case StatusFilter.ATTENTION:
             return (DeliveryStatus.FAILED, *OPEN), [wants_attention(now)]
-        case StatusFilter.PAUSED:
-            return OPEN, [nobody_sends(now), is_paused(now)]
-        case StatusFilter.SENDING:
-            leased = select(Lease.delivery_id).where(Lease.until > now)
-            return None, [Delivery.id.in_(leased), is_open()]
-        case StatusFilter.QUEUED | StatusFilter.RETRYING:
-            return DeliveryStatus(status), [nobody_sends(now), not_(is_paused(now))]
+        case StatusFilter.OPEN:
+            return OPEN, []
         case _:
             return DeliveryStatus(status), []
 

@@ -23,8 +23,7 @@ class Overview:
     webhooks_off: int
     assets: int
     problems: tuple[Problem, ...]
-    retrying: int
-    paused: int
+    open: int
     held: int
     has_deliveries: bool
 
@@ -43,8 +42,7 @@ def overview() -> Overview:
         webhooks_off=capped(current, hooks.where(Webhook.state == WebhookState.OFF)),
         assets=capped(current, select(Asset.id).where(Asset.deleted_at.is_(None))),
         problems=tuple(find_problems()),
-        retrying=log_pages.count(StatusFilter.RETRYING),
-        paused=log_pages.count(StatusFilter.PAUSED),
+        open=log_pages.count(StatusFilter.OPEN),
         held=log_pages.count(StatusFilter.ON_HOLD),
         has_deliveries=_has_deliveries(),
     )

@@ -36,7 +36,6 @@ from portal.extensions import settings
 from portal.lib.clock import frozen_at
 from portal.models.deliveries import (
     IS_OPEN,
-    OPEN,
     Delivery,
     Lease,
     Priority,
@@ -48,35 +47,17 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.queries import capped, skip_scan
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
-from portal.services.outbox import leases
 
 
-class ShownStatus(StrEnum):
-    """The status that a person sees. Two are never stored, both open: Sending, with a live lease,
-    and Paused, when something else than its own time holds it up (`next_try`)."""
-
-    QUEUED = "queued"
-    SENDING = "sending"
-    DELIVERED = "delivered"
-    RETRYING = "retrying"
-    FAILED = "failed"
-    DISMISSED = "dismissed"
-    ON_HOLD = "on_hold"
-    PAUSED = "paused"
-
-
-class PausedFor(StrEnum):
-    """The cause of a pause: its receiver is backed off from, or an older delivery goes first."""
+class WaitsFor(StrEnum):
+    """What keeps an open delivery beyond its own time: its receiver is backed off from, or an older
+    delivery goes first; once it is due, that this machine cannot connect, or that its webhook is
+    sent as many as it gets at once."""
 
     RECEIVER = "receiver"
     ORDER = "order"
-
-
-def shown_status(status: str, lease_until: datetime | None, now: datetime) -> ShownStatus:
-    """The status in people's terms, pauses apart. `now`: the database's clock, as for leases."""
-    if status in OPEN and lease_until is not None and lease_until > now:
-        return ShownStatus.SENDING
-    return ShownStatus(status)
+    CONNECTION = "connection"
+    PLACES = "places"
 
 
 TEST_PLACES: Final = 1
@@ -295,15 +276,12 @@ def paused_until(
     return backoff_until if waits else None
 
 
-def paused_for(
-    status: ShownStatus, due_at: datetime, pause: datetime | None, *, is_behind: bool
-) -> PausedFor | None:
-    """Return what holds up a delivery beyond its own time. `pause`: as `paused_until` says."""
-    if status not in (ShownStatus.QUEUED, ShownStatus.RETRYING):
-        return None
+def kept_by(due_at: datetime, pause: datetime | None, *, is_behind: bool) -> WaitsFor | None:
+    """Return what keeps an open delivery that nobody is sending, due or not. `pause`: as
+    `paused_until` says."""
     if is_behind:
-        return PausedFor.ORDER
-    return PausedFor.RECEIVER if pause is not None and pause > due_at else None
+        return WaitsFor.ORDER
+    return WaitsFor.RECEIVER if pause is not None and pause > due_at else None
 
 
 def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
@@ -328,32 +306,8 @@ def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
     return current.scalar(probe)
 
 
-def seen_statuses(
-    current: Session, rows: Iterable[tuple[Delivery, Webhook]], now: datetime
-) -> dict[int, ShownStatus]:
-    """The status of each delivery as people see it, by row id. `now`: the database's clock."""
-    known = list(rows)
-    leased = leases.ends(current, [each.id for each, _ in known])
-    ahead = heads(current, (hook.id for _, hook in known if hook.in_order))
-    found = {}
-    for each, hook in known:
-        status = shown_status(each.status, leased.get(each.id), now)
-        pause = paused_until(each.priority, hook.backoff_until, now, in_order=hook.in_order)
-        has_turn = not hook.in_order or each.priority == Priority.TEST or each.prior_status
-        is_behind = not has_turn and (ahead[hook.id] or each.id) < each.id
-        held_up = paused_for(status, each.due_at, pause, is_behind=is_behind)
-        found[each.id] = ShownStatus.PAUSED if held_up else status
-    return found
-
-
-def is_paused(now: datetime) -> ColumnElement[bool]:
-    """Return whether anything holds it up, as a condition on open deliveries that nobody is
-    sending."""
-    return _of_webhook(or_(_is_backing_off(now), _is_behind()))
-
-
 def is_backing_off(now: datetime) -> ColumnElement[bool]:
-    """`PausedFor.RECEIVER` as a condition on open deliveries that nobody is sending."""
+    """`WaitsFor.RECEIVER` as a condition on open deliveries that nobody is sending."""
     return _of_webhook(_is_backing_off(now))
 
 
@@ -363,7 +317,7 @@ def is_where_nothing_arrives(now: datetime) -> ColumnElement[bool]:
 
 
 def is_behind() -> ColumnElement[bool]:
-    """`PausedFor.ORDER` as a condition on open deliveries that nobody is sending."""
+    """`WaitsFor.ORDER` as a condition on open deliveries that nobody is sending."""
     return _of_webhook(_is_behind())
 
 

@@ -101,6 +101,16 @@ def count_live(connection: Connection, webhook_id: int, now: datetime) -> tuple[
     return tests, others
 
 
+def count_of(current: Session, webhook_ids: Collection[int], now: datetime) -> dict[int, int]:
+    """Return how many deliveries of each of these webhooks are being sent, tests apart."""
+    counted = (
+        select(Lease.webhook_id, func.count())
+        .where(Lease.webhook_id.in_(webhook_ids), Lease.until > now, Lease.kind != AttemptKind.TEST)
+        .group_by(Lease.webhook_id)
+    )
+    return {row[0]: row[1] for row in current.execute(counted)}
+
+
 def take(connection: Connection, held: Iterable[tuple[int, UUID]]) -> Sequence[AnyRow]:
     """Remove the leases that are still the ones that are `held` (delivery, token); return their
     `LEASE`. Whoever brings another lease's token gets nothing."""

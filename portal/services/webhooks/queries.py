@@ -36,11 +36,9 @@ from portal.services.audit import shown_changes
 from portal.services.core.keyset import FIRST_ID, LAST_ID, by_name
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.due import (
-    ShownStatus,
     count_behind,
     head_of,
     paused_until,
-    seen_statuses,
 )
 from portal.services.webhooks.held_deliveries import count_waiting
 from portal.services.webhooks.notices import News
@@ -84,7 +82,7 @@ class Latest:
     """One delivery of a webhook, briefly."""
 
     public_id: UUID
-    status: ShownStatus
+    status: DeliveryStatus
     created_at: datetime
 
 
@@ -129,14 +127,15 @@ def youngest() -> ScalarSelect[int]:
     )
 
 
-def latest_of(current: Session, ids: Sequence[int], now: datetime) -> dict[int, Latest]:
-    """These deliveries by their row ids. `now`: the database's clock."""
+def latest_of(current: Session, ids: Sequence[int]) -> dict[int, Latest]:
+    """These deliveries by their row ids."""
     if not ids:
         return {}
-    joined = select(Delivery, Webhook).join(Webhook, Webhook.id == Delivery.webhook_id)
-    rows = [(row[0], row[1]) for row in current.execute(joined.where(Delivery.id.in_(ids)))]
-    statuses = seen_statuses(current, rows, now)
-    return {row.id: Latest(row.public_id, statuses[row.id], row.created_at) for row, _ in rows}
+    columns = (Delivery.id, Delivery.public_id, Delivery.status, Delivery.created_at)
+    rows = current.execute(select(*columns).where(Delivery.id.in_(ids)))
+    return {
+        row.id: Latest(row.public_id, DeliveryStatus(row.status), row.created_at) for row in rows
+    }
 
 
 def last_failure(current: Session, webhook: Webhook) -> tuple[str | None, int | None]:
@@ -168,7 +167,7 @@ def oldest_open(current: Session, webhook_id: int) -> Latest | None:
         .limit(1)
     )
     row = current.execute(first).one_or_none()
-    return Latest(row.public_id, ShownStatus(row.status), row.created_at) if row else None
+    return Latest(row.public_id, DeliveryStatus(row.status), row.created_at) if row else None
 
 
 def next_attempt(current: Session, webhook: Webhook) -> datetime | None:
@@ -243,7 +242,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
     ).where(Webhook.id.in_(ids))
     rows = {row.id: row for row in current.execute(shown)}
     last_ids = [row.last_id for row in rows.values() if row.last_id]
-    latest = latest_of(current, last_ids, database_now(current.connection()))
+    latest = latest_of(current, last_ids)
     return [
         ListedWebhook(
             public_id=row.public_id,

@@ -116,7 +116,13 @@ def live(public_id: UUID) -> Response:
 @requires(bulk_retry.PERMISSION)
 def stop(public_id: UUID) -> Answer:
     """End it: what is not being sent yet is as it was before."""
-    return _done(public_id, "Stopped.", bulk_retry.stop)
+    with refusals_flashed():
+        bulk_retry.stop(actor(), public_id)
+        is_stopping = bulk_retry.is_stopping(bulk_retry.find(public_id))
+        flash(
+            "Stopping. Requests in progress will finish." if is_stopping else "Stopped.", "success"
+        )
+    return redirect(url_for("batches.show", public_id=public_id))
 
 
 @blueprint.get("/batches/<uuid:public_id>/go-on")

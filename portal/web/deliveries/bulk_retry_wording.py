@@ -33,7 +33,6 @@ from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.retry import Queued
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.services.outbox.due import ShownStatus
 from portal.services.tasks import ENDED
 from portal.web.deliveries.forms import status_words
 from portal.web.deliveries.wording import event_name
@@ -312,26 +311,26 @@ def queued() -> QueuedDeliveries:
 
 def taken_words(rows: Sequence[LogRow]) -> dict[UUID, str]:
     """Say who sends those of a page of the log that are in a bulk retry now."""
-    taken = _taken({row.id: (row.webhook_id, row.status) for row in rows})
+    taken = _taken({row.id: (row.webhook_id, row.is_being_sent) for row in rows})
     return {row.public_id: taken[row.id].words for row in rows if row.id in taken}
 
 
 def taken_now(delivery: DeliveryDetail) -> TakenDelivery | None:
     """Say how this one stands that is in a bulk retry now; None where it is in none."""
-    at = delivery.webhook_id, delivery.status
+    at = delivery.webhook_id, delivery.is_being_sent
     return _taken({delivery.row_id: at}).get(delivery.row_id)
 
 
-def _taken(places: Mapping[int, tuple[UUID, ShownStatus]]) -> dict[int, TakenDelivery]:
-    """Find those in a bulk retry, of deliveries by row id, with webhook and status."""
+def _taken(places: Mapping[int, tuple[UUID, bool]]) -> dict[int, TakenDelivery]:
+    """Find those in a bulk retry, of deliveries by row id, with webhook and whether they are being
+    sent."""
     taken = retry.taken(session(), list(places))
     tasks = bulk_retry.named(list(set(taken.values())))
     all_still = standstills(tasks, {places[row_id][0] for row_id in taken})
     sending, by_row = _sending(tasks), {}
     for row_id, task_id in taken.items():
-        webhook, status = places[row_id]
-        is_sent = status is ShownStatus.SENDING
-        still = None if is_sent else all_still.get((task_id, webhook))
+        webhook, is_being_sent = places[row_id]
+        still = None if is_being_sent else all_still.get((task_id, webhook))
         by, url = sending[task_id]
         linked = _words(by, still, url=url)
         by_row[row_id] = TakenDelivery(_words(by, still), linked, TO_THE_CALLER[still])

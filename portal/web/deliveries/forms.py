@@ -13,9 +13,8 @@ from wtforms.validators import ValidationError
 from portal.engine.events.catalogue import CATALOGUE, EventName
 from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in, title
 from portal.lib.clock import utcnow
-from portal.models.deliveries import EARLIER_STATUSES
 from portal.services.deliveries import log as log_pages
-from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
+from portal.services.deliveries.statuses import EARLIER, FailedBetween, LogFilter, StatusFilter
 from portal.web.forms.fields import TypedField, day_begins, read_begin, read_end, uuid_or_none
 from portal.web.forms.filter_form import ChosenField, FilterForm, RowField, SearchField
 from portal.web.frame.status_tags import DELIVERY
@@ -58,6 +57,7 @@ PERIODS: Final[dict[str, tuple[str, Callable[[], Span]]]] = {
 # What the log can be narrowed to, and no delivery bears.
 NO_STATUSES: Final = {
     StatusFilter.ATTENTION: "Needs attention",
+    StatusFilter.OPEN: "Queued or retrying",
 }
 # The same spans, of when an attempt failed.
 FAILED: Final = "failed"
@@ -102,7 +102,12 @@ class LogFilterForm(FilterForm):
         events = [(str(event.value), event.name) for event in CATALOGUE]
         self.event.choices = [("", "Any event"), *events]
         self.time.choices = _time_choices()
-        statuses = [(str(status), status_words(status)) for status in StatusFilter]
+        # What only links ask for is a choice while it is chosen.
+        statuses = [
+            (str(status), status_words(status))
+            for status in StatusFilter
+            if status is not StatusFilter.OPEN or self.status.data == status
+        ]
         self.status.choices = [("", "Any status"), *statuses]
         self.reason.choices = _reason_choices()
 
@@ -152,7 +157,7 @@ def status_words(status: StatusFilter) -> str:
 
 def _today(word: str | None) -> str | None:
     """Return how an address says a status today; some were called otherwise before."""
-    return StatusFilter(word) if word in EARLIER_STATUSES else word
+    return StatusFilter(word) if word in EARLIER else word
 
 
 def _time_choices() -> dict[str, list[tuple[str, str]]]:

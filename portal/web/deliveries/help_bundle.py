@@ -11,8 +11,8 @@ from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.lib.typed_text import harmless
+from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries.detail import AttemptDetail
-from portal.services.outbox.due import ShownStatus
 from portal.web.deliveries.presenter import DeliveryPage
 from portal.web.deliveries.request import MOST_SHOWN, pretty
 from portal.web.deliveries.steps import phases_in_words, who
@@ -69,7 +69,8 @@ def _happened(page: DeliveryPage) -> Iterator[str]:
 def _next(page: DeliveryPage) -> str:
     """Return when it is retried: as a time, for a file is read later."""
     delivery = page.delivery
-    has_time = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED)
+    is_retrying = delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual
+    has_time = delivery.is_waiting and bool(is_retrying or delivery.waits_for)
     if has_time and not delivery.waits_behind:
         earliest = "not before " if delivery.may_go_later else ""
         return f"{earliest}{wire_time(delivery.next_try_at)}"

@@ -11,7 +11,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.log import EXPORT_CHUNK, LogRow
 from portal.services.deliveries.statuses import LogFilter
-from portal.web.deliveries.log_presenter import remarks, result, why_paused
+from portal.web.deliveries.log_presenter import remarks, result, status_note
 from portal.web.deliveries.wording import event_name
 from portal.web.frame.status_tags import DELIVERY
 from portal.web.frame.wording import zone
@@ -32,7 +32,7 @@ COLUMNS: Final[Mapping[str, Callable[[LogRow], object]]] = {
     "asset_name": lambda row: row.asset_name,
     "webhook": lambda row: row.webhook_name,
     "status": lambda row: DELIVERY[row.status].word,
-    "paused_because": why_paused,
+    "status_note": status_note,
     "is_test": lambda row: "yes" if row.is_test else "no",
     "reason": lambda row: row.reason,
     "result": lambda row: title(Reason(row.reason), row.code) if row.reason else "",
@@ -55,7 +55,7 @@ HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
     "Asset": lambda row, *_: row.asset_name,
     "Webhook": lambda row, *_: row.webhook_name,
     "Status": lambda row, *_: DELIVERY[row.status].word,
-    "Result": lambda row, *_: result(row) or why_paused(row),
+    "Result": lambda row, *_: result(row) or status_note(row),
     "What came back, or why it failed before": lambda _, said, __: said,
     "Attempts": lambda row, *_: row.tries,
     "Times sent": lambda row, *_: row.sent,

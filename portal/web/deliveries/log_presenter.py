@@ -9,7 +9,6 @@ from uuid import UUID
 from flask import request, url_for
 
 from portal.engine.answer_words import sentence_in
-from portal.engine.circuit_breaker import has_asked
 from portal.engine.reasons import Reason, title
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
@@ -22,17 +21,17 @@ from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.answers import Said, answers_of, doubtful_among, earlier_reasons
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import EXPORT_LIMIT, LogRow
+from portal.services.deliveries.log_query import Failure
 from portal.services.deliveries.retry import GONE
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.services.outbox.due import PausedFor, ShownStatus
+from portal.services.outbox.due import WaitsFor
 from portal.web.deliveries.bulk_retry_wording import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.list_place import delivery_url, here, row_id
 from portal.web.deliveries.wording import (
+    STATUSES,
     RetryOutcome,
-    dismissed_by,
     event_name,
-    held_end,
     is_live,
     outcome_of,
     took,
@@ -52,32 +51,23 @@ TABS: Final = (
     None,
     StatusFilter.ATTENTION,
     StatusFilter.QUEUED,
-    StatusFilter.PAUSED,
-    StatusFilter.DELIVERED,
+    StatusFilter.RETRYING,
     StatusFilter.ON_HOLD,
+    StatusFilter.DELIVERED,
+    StatusFilter.FAILED,
+    StatusFilter.DISMISSED,
 )
 COUNTED: Final = (
     StatusFilter.ATTENTION,
     StatusFilter.QUEUED,
-    StatusFilter.PAUSED,
+    StatusFilter.RETRYING,
     StatusFilter.ON_HOLD,
-)
-# Of an asset's deliveries: those that are shown as they are stored.
-ASKED_FOR: Final = (
-    DeliveryStatus.FAILED,
-    DeliveryStatus.ON_HOLD,
-    DeliveryStatus.DISMISSED,
-    DeliveryStatus.DELIVERED,
 )
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 OF_A_PROBLEM: Final = frozenset({"status", "webhook", "reason", "code"})
 # The orders of the log, as its address says them.
 ORDERS: Final = (("", "Newest first"), ("when", "Oldest first"))
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
-PAUSED_FOR: Final = {
-    PausedFor.RECEIVER: "The receiver isn't responding",
-    PausedFor.ORDER: "An older one goes first",
-}
 MOST_REMARKED: Final = 120  # characters
 
 
@@ -86,7 +76,7 @@ __all__ = ["delivery_url", "event_name", "here", "row_id", "taken_words", "tries
 
 
 def tabs(log_filter: LogFilter | None = None, attention: int | None = None) -> list[Tab]:
-    """Return All, Needs attention, Waiting …, then Bulk retries, as seen under the log's filter or,
+    """Return All, Needs attention, Queued …, then Bulk retries, as seen under the log's filter or,
     without one, on the page of bulk retries.
 
     A number says what its tab shows: there is none beside other filters, nor elsewhere.
@@ -158,14 +148,14 @@ def answers_url(form: LogFilterForm) -> str:
 
 
 def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
-    """Say "3 held", with where they are listed: of each status that one looks for."""
+    """Say "3 on hold", with where they are listed: of each status that there is."""
     counts = log_pages.count_of_asset(asset_id)
     return [
         (
             f"{number(counts[status])} {status_words(StatusFilter(status)).lower()}",
             url_for("deliveries.index", asset=asset_id, status=status),
         )
-        for status in ASKED_FOR
+        for status in DeliveryStatus
         if status in counts
     ]
 
@@ -204,53 +194,38 @@ def filters_in_force() -> dict[str, Any]:
 
 
 def result(row: LogRow) -> str:
-    """Say how the last attempt ended, or the last failed one of the time that is asked for."""
-    if row.failure:
+    """Say how the last attempt ended, or the last failed one of the time that is asked for.
+
+    What was delivered has one result, whatever failed before or since.
+    """
+    if row.failure and row.status is not DeliveryStatus.DELIVERED:
         return title(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
     if row.reason is None and row.code:
         return f"{row.code} in {took(row.took_ms)}" if row.took_ms else f"Answered {row.code}"
-    if row.reason is None:
-        return ""
-    words = title(Reason(row.reason), row.code)
-    is_past = row.status is ShownStatus.DELIVERED
-    return f"Arrived before. Last attempt: {words}" if is_past else words
+    return title(Reason(row.reason), row.code) if row.reason else ""
 
 
 def result_url(row: LogRow) -> str:
     """Return where the help explains why the last attempt failed; blank where it did not."""
-    if row.failure:
+    if row.failure and row.status is not DeliveryStatus.DELIVERED:
         return help_url(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
     return help_url(Reason(row.reason), row.code) if row.reason else ""
 
 
-def why_paused(row: LogRow) -> str:
-    """Return what a paused delivery waits for; empty for any other."""
-    if row.paused_for is PausedFor.RECEIVER and has_asked(row.next_try_at, utcnow()):
-        return "The receiver asked us to wait"
-    return PAUSED_FOR[row.paused_for] if row.paused_for else ""
-
-
 def status_note(row: LogRow) -> str:
-    """Return what stands under a status: why it is paused, until when it is on hold, or who
-    dismissed it."""
-    if row.status is ShownStatus.ON_HOLD:
-        return held_end(row.created_at, row.webhook_off_at)
-    if row.status is ShownStatus.DISMISSED:
-        return dismissed_by(row.dismissed_by, row.dismissed_at, row.dismissed_reason)
-    return why_paused(row)
+    """Return what a line says beside its status."""
+    return STATUSES[row.status].note(row)
 
 
 def earliest(row: LogRow) -> str:
     """Return what stands before that time: another one may be tried first then; else blank."""
-    is_earliest = row.paused_for is PausedFor.RECEIVER and isinstance(next_try(row), datetime)
+    is_earliest = row.waits_for is WaitsFor.RECEIVER and isinstance(next_try(row), datetime)
     return "from" if is_earliest else ""
 
 
 def next_try(row: LogRow) -> datetime | str:
     """Return when it goes by itself: a time to come, or words; empty when it does not."""
-    if row.waits_behind:
-        return "after an older one"
-    if row.next_try_at is None or row.status is ShownStatus.SENDING:
+    if row.next_try_at is None or row.is_being_sent:
         return ""
     if sending_stop():
         return "when sending starts"
@@ -272,7 +247,7 @@ def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
     arrived = [
         row
         for row in rows
-        if row.status is ShownStatus.DELIVERED and not (row.reason or row.failure)
+        if row.status is DeliveryStatus.DELIVERED and not (row.resent or row.failure)
     ]
     return doubtful_among([row.public_id for row in arrived])
 
@@ -289,7 +264,7 @@ def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
     """Return what stands beside the results of a page: the answer that was looked for, else why it
     failed before a Retry failed for another reason, else what the receiver said in its answer."""
     sought = {row.public_id: _sought(row.said) for row in rows if row.said}
-    then = {row.public_id: _sentence(row.failure.said) for row in rows if row.failure}
+    then = {row.public_id: _failed_then(row, row.failure) for row in rows if row.failure}
     rows = [row for row in rows if not (row.failure or row.said)]
     failed = {row.id: row.public_id for row in rows if row.reason}
     tried = [row.id for row in rows if row.reason and row.attempts > 1]
@@ -301,7 +276,16 @@ def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
     }
     by_row |= {row_id: Remark(line) for row_id, text in said.items() if (line := _sentence(text))}
     now = {failed[row_id]: remark for row_id, remark in by_row.items()}
-    return now | {row_id: Remark(line) for row_id, line in then.items() if line} | sought
+    return now | {row_id: remark for row_id, remark in then.items() if remark.text} | sought
+
+
+def _failed_then(row: LogRow, failure: Failure) -> Remark:
+    """Return what came back then; of what was delivered, why it failed as well."""
+    said = _sentence(failure.said)
+    if row.status is not DeliveryStatus.DELIVERED:
+        return Remark(said)
+    words = title(Reason(failure.reason or Reason.INTERRUPTED), failure.code)
+    return Remark(": ".join(filter(None, (f"failed: {words}", said))), is_earlier=True)
 
 
 def same_answer_url(webhook: UUID, text: str) -> str:

@@ -8,11 +8,12 @@ from uuid import UUID, uuid4
 
 from portal.engine.reasons import Explanation, Reason
 from portal.lib.durations import in_words
+from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, Siblings, siblings_of
 from portal.services.deliveries.dismissals import count_of_act
 from portal.services.deliveries.retry import why_not_retry
 from portal.services.operations.retention import kept_until
-from portal.services.outbox.due import PausedFor, ShownStatus
+from portal.services.outbox.due import WaitsFor
 from portal.web.deliveries.bulk_retry_wording import TakenDelivery, taken_now
 from portal.web.deliveries.log_presenter import same_answer_url
 from portal.web.deliveries.request import Sent, sent_of
@@ -52,14 +53,14 @@ def times_of(delivery: DeliveryDetail) -> list[tuple[str, str]]:
     if len(attempts) < delivery.attempts_made:
         return []
     if not attempts:
-        is_open = delivery.status in (ShownStatus.QUEUED, ShownStatus.PAUSED)
-        waits = delivery.now - delivery.created_at if is_open else NOTHING
+        waits = delivery.now - delivery.created_at if delivery.is_waiting else NOTHING
         return _words([("Waiting here, so far", waits)])
     gaps = [
         (later.kind, later.started_at - earlier.ended_at) for earlier, later in pairwise(attempts)
     ]
     last = attempts[-1].ended_at
-    is_retrying = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED)
+    is_open = delivery.is_waiting and delivery.status is DeliveryStatus.RETRYING
+    is_retrying = is_open and not delivery.is_manual
     so_far = max(NOTHING, delivery.now - last) if is_retrying else NOTHING
     return _words(
         [
@@ -216,17 +217,17 @@ class DeliveryPage:
     @property
     def is_backing_off(self) -> bool:
         """Tell whether it waits because others failed at the same receiver."""
-        return self.delivery.paused_for is PausedFor.RECEIVER
+        return self.delivery.waits_for is WaitsFor.RECEIVER
 
     @property
     def is_dismissed(self) -> bool:
         """Return whether it can be restored."""
-        return self.delivery.status is ShownStatus.DISMISSED
+        return self.delivery.status is DeliveryStatus.DISMISSED
 
     @property
     def is_delivered(self) -> bool:
         """Return whether sending it once more has to be asked about first."""
-        return self.delivery.status is ShownStatus.DELIVERED
+        return self.delivery.status is DeliveryStatus.DELIVERED
 
 
 def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:

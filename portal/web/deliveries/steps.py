@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
+from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
-from portal.services.outbox.due import ShownStatus
+from portal.services.outbox.due import WaitsFor
 from portal.web.deliveries.wording import event_name, held_end
 from portal.web.frame.wording import moment, offline_sentence
 
@@ -117,26 +118,26 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
     if delivery.offline and delivery.waits_for_connection:
         yield DeliveryStep("Waiting", None, "warning", offline_sentence(delivery.offline))
         return
-    match delivery.status:
-        case ShownStatus.RETRYING if delivery.is_manual:
-            yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")
-        case ShownStatus.RETRYING:
+    if delivery.waits_for is WaitsFor.ORDER:
+        yield DeliveryStep("Waiting", None, "warning", "An older delivery goes first.")
+    elif delivery.waits_for:
+        asked = delivery.has_asked
+        why = "The receiver asked us to wait." if asked else "The receiver isn't responding."
+        label = "First attempt" if delivery.is_untried else "Next attempt"
+        earliest = " not before" if delivery.may_go_later else ""
+        yield DeliveryStep(f"{label}{earliest}", delivery.next_try_at, "warning", why)
+    elif delivery.is_waiting:
+        is_retrying = delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual
+        if is_retrying:
             yield DeliveryStep("Next attempt", delivery.next_try_at, "warning")
-        case ShownStatus.PAUSED if delivery.waits_behind:
-            yield DeliveryStep("Paused", None, "warning", "An older delivery goes first.")
-        case ShownStatus.PAUSED:
-            asked = delivery.has_asked
-            why = "The receiver asked us to wait." if asked else "The receiver isn't responding."
-            label = "First attempt" if delivery.is_untried else "Next attempt"
-            earliest = " not before" if delivery.may_go_later else ""
-            yield DeliveryStep(f"{label}{earliest}", delivery.next_try_at, "warning", why)
-        case ShownStatus.QUEUED:
+        else:
             yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")
-        case ShownStatus.ON_HOLD:
+    match delivery.status:
+        case DeliveryStatus.ON_HOLD:
             until = held_end(delivery.created_at, delivery.webhook_off_at)
             why = "Its webhook is off. " if delivery.is_webhook_off else ""
-            yield DeliveryStep("Held", None, text=f"{why}{until}.")
-        case ShownStatus.DISMISSED:
+            yield DeliveryStep("On hold", None, text=f"{why}{until}.")
+        case DeliveryStatus.DISMISSED:
             by = f" by {delivery.dismissed_by}" if delivery.dismissed_by else ""
             reason = delivery.dismissed_reason or ""
             yield DeliveryStep(f"Dismissed{by}", delivery.dismissed_at, text=reason)
@@ -215,7 +216,7 @@ def steps_of_test(delivery: DeliveryDetail) -> list[TestStep]:
 def _under_way(delivery: DeliveryDetail, attempt: AttemptDetail | None) -> Iterator[TestStep]:
     """Nothing of a request can be known before it has ended."""
     if attempt is None:
-        is_over = delivery.status not in (ShownStatus.QUEUED, ShownStatus.SENDING)
+        is_over = not (delivery.is_waiting or delivery.is_being_sent)
         state = State.LATER if is_over else State.NOW
         yield TestStep(WORDS["picked"].ahead, state)
     else:

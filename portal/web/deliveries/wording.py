@@ -1,18 +1,21 @@
 """Sentences about one delivery: how it is, why, what comes next, what its owner is told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from portal.engine.answer_words import speaks_of_error
+from portal.engine.circuit_breaker import has_asked
 from portal.engine.events.catalogue import event_type
 from portal.engine.http.address_guard import host_of
 from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
 from portal.engine.reasons import UNCLEAR, Explanation, Reason, Side, explain, title
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
+from portal.lib.clock import utcnow
 from portal.lib.durations import in_words, is_now
+from portal.models.deliveries import DeliveryStatus
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.answers import earlier_reasons
 from portal.services.deliveries.detail import (
@@ -22,9 +25,12 @@ from portal.services.deliveries.detail import (
     find_delay,
     find_delivery,
 )
+from portal.services.deliveries.log import LogRow
+from portal.services.deliveries.retry import why_not_retry
 from portal.services.operations.retention import held_until
-from portal.services.outbox.due import PausedFor, ShownStatus
+from portal.services.outbox.due import WaitsFor
 from portal.web.frame.access import can
+from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
     day_of,
     moment,
@@ -48,13 +54,14 @@ from portal.web.help.advice import (
 # A retry this near is worth waiting for on the page.
 SOON: Final = timedelta(seconds=15)
 NO_RETRY: Final = "None left"
+NO_RETRY_DELETED: Final = "None, because the webhook was deleted"
 ONCE_ON: Final = "Only once the webhook is on"
 ONCE_STARTED: Final = "Once sending is started again"
 ONE_FIRST: Final = "one delivery is tried, and the others go once it arrives"
 DELAYS: Final = {
     Delay.NO_WORKER: "no worker is running, so nothing is sent",
     Delay.PLACES: "this webhook is being sent as many as it gets at once",
-    Delay.TURN: "our side is working, and others go first",
+    Delay.TURN: "other deliveries go first",
 }
 
 
@@ -64,8 +71,8 @@ def event_name(event: str) -> str:
 
 
 def held_end(created_at: datetime, off_at: datetime | None) -> str:
-    """Say "Kept until 24 Dec" of a held delivery, as `held_until` takes it."""
-    return f"Kept until {day_of(held_until(created_at, off_at))}"
+    """Say "Expires Dec 24" of what is on hold, as `held_until` takes it."""
+    return f"Expires {day_of(held_until(created_at, off_at))}"
 
 
 def tries(made: int) -> str:
@@ -95,13 +102,11 @@ def repeat_warning(delivery: DeliveryDetail) -> str:
 
 
 def held_sentence(delivery: DeliveryDetail) -> str:
-    """Return why a held delivery is kept, and until when."""
-    name = delivery.webhook_name
-    is_off = delivery.is_webhook_off
-    why = f"Held because the webhook “{name}” is off."
-    if not is_off:
-        why = f"Still held since the webhook “{name}” was turned on: nobody has decided about it."
-    return f"{why} {held_end(delivery.created_at, delivery.webhook_off_at)}; then it is dismissed."
+    """Return why a delivery is on hold, and until when."""
+    name, end = delivery.webhook_name, held_end(delivery.created_at, delivery.webhook_off_at)
+    if delivery.is_webhook_off:
+        return f"On hold because “{name}” is off. {end}."
+    return f"Still on hold, although “{name}” is on. {end}."
 
 
 def _unclear(attempts: Sequence[AttemptDetail]) -> Iterator[AttemptDetail]:
@@ -120,27 +125,29 @@ def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
         return f"{stop_sentence(delivery.stop)} This goes out once it is started again."
     if delivery.offline and delivery.waits_for_connection:
         return f"{offline_sentence(delivery.offline)} It goes out once it can."
-    match delivery.status:
-        case ShownStatus.QUEUED:
-            return f"{_asked(delivery)}It is about to be sent."
-        case ShownStatus.PAUSED:
-            return _paused(delivery)
-        case ShownStatus.SENDING:
-            host = host_of(delivery.webhook_url) or "the receiver"
-            return f"It is being sent to {host} now."
-        case ShownStatus.DELIVERED:
-            return _delivered(delivery)
-        case ShownStatus.RETRYING if delivery.is_manual:
-            return f"{_asked(delivery)}It is about to be sent."
-        case ShownStatus.RETRYING:
-            return f"Not delivered yet: {_made(delivery)} Next attempt: {next_attempt(delivery)}."
-        case ShownStatus.FAILED:
-            return _failed(delivery, is_taken=is_taken)
-        case ShownStatus.DISMISSED:
-            who, at = delivery.dismissed_by, delivery.dismissed_at
-            return f"{dismissed_by(who, at, delivery.dismissed_reason)}."
-        case _:
-            return held_sentence(delivery)
+    if delivery.is_being_sent:
+        host = host_of(delivery.webhook_url) or "the receiver"
+        return f"It is being sent to {host} now."
+    if delivery.waits_for:
+        return _kept(delivery)
+    if is_taken and delivery.status is DeliveryStatus.FAILED:
+        return f"Not delivered after {_attempts_made(delivery)}."
+    return STATUSES[delivery.status].sentence(delivery)
+
+
+def _queued(delivery: DeliveryDetail) -> str:
+    return f"{_asked(delivery)}It is about to be sent."
+
+
+def _retrying(delivery: DeliveryDetail) -> str:
+    if delivery.is_manual:
+        return _queued(delivery)
+    return f"Not delivered yet: {_made(delivery)} Next attempt: {next_attempt(delivery)}."
+
+
+def _dismissed(delivery: DeliveryDetail) -> str:
+    who, at = delivery.dismissed_by, delivery.dismissed_at
+    return f"{dismissed_by(who, at, delivery.dismissed_reason)}."
 
 
 def dismissed_by(who: str | None, at: datetime | None, reason: str | None) -> str:
@@ -155,8 +162,8 @@ def _asked(delivery: DeliveryDetail) -> str:
     return f"{delivery.requested_by} pressed Retry. " if is_retry else ""
 
 
-def _paused(delivery: DeliveryDetail) -> str:
-    if delivery.paused_for is PausedFor.ORDER:
+def _kept(delivery: DeliveryDetail) -> str:
+    if delivery.waits_for is WaitsFor.ORDER:
         return "An older delivery goes first: this webhook gets one at a time, in order."
     if delivery.is_manual:
         # Planned attempts may be over: this one is apart from them.
@@ -190,15 +197,82 @@ def _delivered(delivery: DeliveryDetail) -> str:
     return f"{host_of(last.url)} answered {last.code}{f' in {total}' if total else ''}, {when}."
 
 
-def _failed(delivery: DeliveryDetail, *, is_taken: bool) -> str:
+def _failed(delivery: DeliveryDetail) -> str:
     if delivery.is_test:
         how = "was not accepted" if delivery.code else "did not arrive"
         return f"The test {how}. Nothing else is affected by it."
-    made = " and ".join(filter(None, (plural(delivery.tries, "attempt"), _retries(delivery))))
-    if is_taken:
-        return f"Not delivered after {made}."
-    then = " Fix the cause, then Retry." if can("deliveries.retry") else ""
+    then = " Fix the cause, then Retry." if may_retry(delivery) else ""
+    made = _attempts_made(delivery)
     return f"Not delivered after {made}, and not retried automatically.{then}"
+
+
+def may_retry(delivery: DeliveryDetail) -> bool:
+    """Return whether its page has a Retry that would be taken."""
+    return can("deliveries.retry") and why_not_retry(delivery.eligibility, again=True) is None
+
+
+def _attempts_made(delivery: DeliveryDetail) -> str:
+    return " and ".join(filter(None, (plural(delivery.tries, "attempt"), _retries(delivery))))
+
+
+def _open_note(row: LogRow) -> str:
+    """Return what an open one waits for, or which attempt failed last."""
+    if row.is_being_sent:
+        return "Sending now"
+    if row.waits_for is WaitsFor.ORDER:
+        return "After an older delivery"
+    if row.next_try_at is None:  # its webhook is off or deleted
+        return ""
+    if sending_stop():
+        return "When sending starts"
+    match row.waits_for:
+        case WaitsFor.RECEIVER:
+            at = near_time(row.next_try_at)
+            if has_asked(row.next_try_at, utcnow()):
+                return f"The receiver asked us to wait until {at}"
+            return f"When the receiver is back (from {at})"
+        case WaitsFor.CONNECTION:
+            return "When this server can connect again"
+        case WaitsFor.PLACES:
+            return f"Webhook is at its limit of {row.most}"
+    is_usual = row.status is DeliveryStatus.RETRYING and row.tries and not row.is_manual
+    return f"Attempt {tries(row.tries)}" if is_usual else "Next"
+
+
+def _resent_note(row: LogRow) -> str:
+    if row.resent is None:
+        return ""
+    reason, code = row.resent
+    return f"Resend failed: {title(Reason(reason), code)}"
+
+
+def _no_note(_: LogRow) -> str:
+    return ""
+
+
+class StatusWords(NamedTuple):
+    """What is said of a delivery in a status: on its own page, and beside the status in a list.
+
+    How the status is called and looks: `DELIVERY` in `frame/status_tags.py`.
+    """
+
+    sentence: Callable[[DeliveryDetail], str]
+    note: Callable[[LogRow], str] = _no_note
+
+
+STATUSES: Final[Mapping[DeliveryStatus, StatusWords]] = {
+    DeliveryStatus.QUEUED: StatusWords(_queued, _open_note),
+    DeliveryStatus.RETRYING: StatusWords(_retrying, _open_note),
+    DeliveryStatus.ON_HOLD: StatusWords(
+        held_sentence, lambda row: held_end(row.created_at, row.webhook_off_at)
+    ),
+    DeliveryStatus.DELIVERED: StatusWords(_delivered, _resent_note),
+    DeliveryStatus.FAILED: StatusWords(_failed),
+    DeliveryStatus.DISMISSED: StatusWords(
+        _dismissed,
+        lambda row: dismissed_by(row.dismissed_by, row.dismissed_at, row.dismissed_reason),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +292,11 @@ class RetryOutcome:
 
 def is_live(delivery: DeliveryDetail) -> bool:
     """Return whether its status is likely to change while a person looks."""
-    is_behind = delivery.paused_for is PausedFor.ORDER
+    is_behind = delivery.waits_for is WaitsFor.ORDER
     if delivery.comes_to_rest or delivery.waits_for_start or is_behind:
         return False
-    if delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED):
-        return delivery.next_try_at - delivery.now < SOON
-    return delivery.status in (ShownStatus.QUEUED, ShownStatus.SENDING)
+    is_soon = delivery.next_try_at - delivery.now < SOON
+    return delivery.is_being_sent or (delivery.is_waiting and is_soon)
 
 
 def delay_of(delivery: DeliveryDetail) -> str:
@@ -248,7 +321,7 @@ def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
     """Describe a Retry that has not ended: when it was asked for, and what it waits for."""
     if not delivery.is_manual:
         return None
-    if delivery.status is ShownStatus.SENDING:
+    if delivery.is_being_sent:
         since = delivery.attempts[-1].started_at if delivery.attempts else delivery.due_at
         return RetryOutcome("Being sent since", since, ".", "info")
     return RetryOutcome("Waiting to be sent since", delivery.due_at, _why_waiting(delivery), "info")
@@ -265,25 +338,37 @@ def earlier_of(delivery: DeliveryDetail) -> str:
 def again_of(delivery: DeliveryDetail) -> str:
     """Return when it is retried automatically, or why it is not."""
     if delivery.comes_to_rest:
-        is_gone = delivery.is_webhook_deleted
-        return NO_RETRY if is_gone else ONCE_ON
+        return NO_RETRY_DELETED if delivery.is_webhook_deleted else ONCE_ON
     if delivery.waits_for_start:
         return ONCE_STARTED
+    if delivery.is_being_sent:
+        return "Now"
+    if delivery.waits_for is WaitsFor.ORDER:
+        return "Once the older ones have arrived"
+    if delivery.may_go_later:
+        return f"Not before {near_time(delivery.next_try_at)}"
+    if delivery.waits_for:
+        return _capital(f"{next_attempt(delivery)}, or soon after")
+    if delivery.is_waiting:
+        return _capital(next_attempt(delivery))
+    return _no_retry(delivery)
+
+
+def _no_retry(delivery: DeliveryDetail) -> str:
+    """Return why none is planned: the attempts may have been spent, or not."""
     match delivery.status:
-        case ShownStatus.RETRYING:
-            return _capital(next_attempt(delivery))
-        case ShownStatus.PAUSED if delivery.waits_behind:
-            return "Once the older ones have arrived"
-        case ShownStatus.PAUSED if delivery.may_go_later:
-            return f"Not before {near_time(delivery.next_try_at)}"
-        case ShownStatus.PAUSED:
-            return _capital(f"{next_attempt(delivery)}, or soon after")
-        case ShownStatus.QUEUED | ShownStatus.SENDING:
-            return "Now"
-        case ShownStatus.ON_HOLD if delivery.is_webhook_off:
+        case DeliveryStatus.ON_HOLD if delivery.is_webhook_off:
             return ONCE_ON
-        case _:
-            return NO_RETRY
+        case DeliveryStatus.ON_HOLD:
+            return "Once it’s sent from the webhook’s page"
+        case DeliveryStatus.DELIVERED:
+            return "None, because it was delivered"
+        case DeliveryStatus.DISMISSED:
+            return "None, because it was dismissed"
+    is_spent = delivery.tries >= len(settings().webhook_retry_schedule)
+    return (
+        NO_RETRY if is_spent or delivery.is_test else "None, because automatic retries have ended"
+    )
 
 
 def again_label(delivery: DeliveryDetail) -> str:
@@ -316,7 +401,7 @@ def _why_waiting(delivery: DeliveryDetail) -> str:
         return f": its webhook {'was deleted' if is_gone else 'is off'}."
     if delivery.waits_for_start:
         return ": all sending is stopped."
-    if delivery.paused_for is PausedFor.RECEIVER:
+    if delivery.waits_for is WaitsFor.RECEIVER:
         until = to_the_second(delivery.next_try_at)
         if delivery.has_asked:
             return f": the receiver asked us to wait until {until}."
@@ -341,7 +426,7 @@ def advice_of(delivery: DeliveryDetail, *, is_draft: bool = False) -> Advice | N
     `is_draft`: a test before saving, whose form is no webhook that could be edited.
     """
     reason = _reason(delivery)
-    if reason is None:
+    if reason is None or delivery.is_webhook_deleted:  # then nothing would be sent
         return None
     return advice_after(
         reason,
@@ -355,7 +440,7 @@ def advice_of(delivery: DeliveryDetail, *, is_draft: bool = False) -> Advice | N
 
 def advice_while_off(delivery: DeliveryDetail) -> Advice | None:
     """Return what lets it go out while its webhook is off; None where that would not help."""
-    is_over = delivery.status is ShownStatus.DELIVERED
+    is_over = delivery.status is DeliveryStatus.DELIVERED
     has_no_use = delivery.is_test or delivery.is_webhook_deleted or is_over
     if has_no_use or not delivery.is_webhook_off:
         return None
@@ -390,12 +475,13 @@ def _explained(
     delivery: DeliveryDetail, reason: Reason, retry: str = "", host: str = ""
 ) -> Explanation:
     last = delivery.last_attempt
+    retry = retry or _retry_words(delivery)
     if last is None:
         return explain(reason, host="", retry=retry)
     total = last.phases.get("total")
     earliest = "not before" if delivery.may_go_later else "at"
-    is_retrying = delivery.status is ShownStatus.RETRYING and not delivery.is_manual
-    waits = (is_retrying or delivery.status is ShownStatus.PAUSED) and not delivery.stop
+    is_retrying = delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual
+    waits = delivery.is_waiting and bool(is_retrying or delivery.waits_for) and not delivery.stop
     return explain(
         reason,
         host=host or host_of(last.url),
@@ -410,13 +496,22 @@ def _explained(
     )
 
 
+def _retry_words(delivery: DeliveryDetail) -> str:
+    """Return what has to come before a Retry where the page has none; else empty."""
+    if delivery.is_test or delivery.is_webhook_deleted:
+        return ""
+    if delivery.is_webhook_off:
+        return "turn the webhook on and retry"
+    return "retry once sending is started again" if delivery.stop else ""
+
+
 def _context(delivery: DeliveryDetail, happened: str) -> Context:
     kept = held_end(delivery.created_at, delivery.webhook_off_at)
     return Context(
         webhook=delivery.webhook_id,
         name=delivery.webhook_name,
         happened=happened,
-        held=f"This delivery. {kept}." if delivery.status is ShownStatus.ON_HOLD else "",
+        held=f"This delivery. {kept}." if delivery.status is DeliveryStatus.ON_HOLD else "",
         since=delivery.created_at,
         path=f"/deliveries/{delivery.public_id}",
     )
@@ -443,7 +538,7 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
     if last and last.is_delivered:
         at = _for_both(last.ended_at)
         return f"{name} has received it: it answered {last.code} at {at}. {check}"
-    if delivery.status is ShownStatus.DELIVERED:
+    if delivery.status is DeliveryStatus.DELIVERED:
         return ""
     if last is None:
         sentence = _untried(delivery, name)
@@ -452,10 +547,9 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
     explained = _explained(delivery, reason, host=name)
     is_theirs = explained.side is Side.RECEIVER
     # Whatever becomes of a bulk retry.
-    is_retrying = delivery.status is ShownStatus.RETRYING and not delivery.is_manual
-    goes_by_itself = is_retrying and not delivery.stop
+    is_retrying = delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual
+    goes_by_itself = is_retrying and not (delivery.waits_for or delivery.stop)
     sentences = (
-        "Our side is working." if is_theirs and not delivery.stop else "",
         f"{explained.what_happened} The last attempt was at {_for_both(last.ended_at)}.",
         _since(delivery),
         earlier_of(delivery),
@@ -473,17 +567,14 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
 def _untried(delivery: DeliveryDetail, name: str) -> str:
     """Of what was never attempted."""
     kept = "This one has not been attempted yet. Nothing is lost: it is kept here."
-    match delivery.status:
-        case ShownStatus.PAUSED if delivery.waits_behind:
-            why = f"{name} gets its deliveries in order. {_the_first(delivery, name)}"
-        case ShownStatus.PAUSED if delivery.has_asked:
-            why = f"{name} asked us to wait."
-        case ShownStatus.PAUSED:
-            why = f"{name} isn't responding."
-        case ShownStatus.ON_HOLD:
-            why = f"{name} is turned off."
-        case _:
-            return ""
+    if delivery.waits_for is WaitsFor.ORDER:
+        why = f"{name} gets its deliveries in order. {_the_first(delivery, name)}"
+    elif delivery.waits_for:
+        why = f"{name} asked us to wait." if delivery.has_asked else f"{name} isn't responding."
+    elif delivery.status is DeliveryStatus.ON_HOLD:
+        why = f"{name} is turned off."
+    else:
+        return ""
     return f"{why} {kept} {_what_next(delivery)}"
 
 
@@ -504,27 +595,33 @@ def _what_next(delivery: DeliveryDetail) -> str:
         return "We have stopped all sending for now. It goes out once that is started again."
     if delivery.offline and delivery.waits_for_connection:
         return f"{offline_sentence(delivery.offline)} It goes out once it can."
-    match delivery.status:
-        case ShownStatus.ON_HOLD:
-            until = held_end(delivery.created_at, delivery.webhook_off_at)
-            return f"It goes out once the webhook is on. {until}."
-        case ShownStatus.PAUSED if delivery.waits_behind:
-            return "It goes out automatically once the older ones have arrived."
-        case ShownStatus.RETRYING if delivery.is_manual:
-            return "It is about to be sent again."
-        case ShownStatus.PAUSED | ShownStatus.RETRYING:
-            at = _for_both(delivery.next_try_at)
-            rest = f"not before {at}: then {ONE_FIRST}"
-            when = rest if delivery.may_go_later else f"at {at} or soon after"
-            return f"It is {'sent' if delivery.is_untried else 'retried'} automatically, {when}."
-        case ShownStatus.QUEUED:
-            return "It is about to be sent again."
-        case _:
-            return "It is not retried automatically: it goes out once somebody presses Retry."
+    if delivery.waits_for is WaitsFor.ORDER:
+        return "It goes out automatically once the older ones have arrived."
+    is_retrying = delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual
+    if delivery.is_waiting and (delivery.waits_for or is_retrying):
+        at = _for_both(delivery.next_try_at)
+        rest = f"not before {at}: then {ONE_FIRST}"
+        when = rest if delivery.may_go_later else f"at {at} or soon after"
+        return f"It is {'sent' if delivery.is_untried else 'retried'} automatically, {when}."
+    if delivery.is_waiting:
+        return "It is about to be sent again."
+    if delivery.status is DeliveryStatus.ON_HOLD:
+        until = held_end(delivery.created_at, delivery.webhook_off_at)
+        if delivery.is_webhook_off:
+            return f"It’s sent once the webhook is turned on. {until}."
+        return f"It’s sent once someone sends it from the webhook’s page. {until}."
+    if delivery.is_webhook_deleted:
+        return f"It won’t be sent, because “{delivery.webhook_name}” was deleted."
+    if delivery.status is DeliveryStatus.DISMISSED:
+        return "It was dismissed, so it won’t be sent unless someone restores it."
+    after = " after the webhook is turned on" if delivery.is_webhook_off else ""
+    return f"Automatic retries have ended. It’s sent once someone retries it{after}."
 
 
 def _who_acts(delivery: DeliveryDetail, reason: Reason, side: Side) -> str:
     step = step_after(reason, is_test=False)
+    if delivery.is_webhook_deleted:
+        return ""
     if reason is Reason.RATE:
         return "Nobody has to act."
     if side in (Side.RECEIVER, Side.NETWORK) and not (step and step.permission == EDIT):

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from portal.models.deliveries import DeliveryStatus
+
 
 class Tag(NamedTuple):
     """A status as `status_tag(*tag)` prints it. Tones: success, danger, warning, info, neutral.
@@ -17,14 +19,12 @@ class Tag(NamedTuple):
 
 
 DELIVERY: Final[Mapping[str, Tag]] = {
-    "queued": Tag("Waiting", "hourglass-split", "info"),
-    "sending": Tag("Sending", "arrow-up-right-circle", "info"),
-    "delivered": Tag("Delivered", "check2", "success"),
-    "retrying": Tag("Will retry", "arrow-repeat", "warning"),
-    "failed": Tag("Failed", "x-octagon", "danger"),
-    "dismissed": Tag("Dismissed", "archive", "neutral"),
-    "on_hold": Tag("Held", "inbox", "neutral"),
-    "paused": Tag("Paused", "pause-circle", "warning"),
+    DeliveryStatus.QUEUED: Tag("Queued", "hourglass-split", "info"),
+    DeliveryStatus.RETRYING: Tag("Retrying", "arrow-repeat", "warning"),
+    DeliveryStatus.ON_HOLD: Tag("On hold", "inbox", "neutral"),
+    DeliveryStatus.DELIVERED: Tag("Delivered", "check2", "success"),
+    DeliveryStatus.FAILED: Tag("Failed", "x-octagon", "danger"),
+    DeliveryStatus.DISMISSED: Tag("Dismissed", "archive", "neutral"),
 }
 
 WEBHOOK: Final[Mapping[str, Tag]] = {

@@ -129,8 +129,7 @@ def delivery_figures(now: Overview) -> list[Figure]:
     log = f"{request.script_root}/deliveries"
     off = f", {counted(now.webhooks_off)} off" if now.webhooks_off else ""
     return [
-        Figure(counted(now.retrying), "will retry", f"{log}?status=retrying"),
-        Figure(counted(now.paused), "paused", f"{log}?status=paused"),
+        Figure(counted(now.open), "retrying or queued", f"{log}?status=open"),
         Figure(
             counted(now.webhooks_on),
             f"{'webhook is' if now.webhooks_on == 1 else 'webhooks are'} on{off}",

@@ -235,7 +235,6 @@ def new_once() -> str:
 UNDER_WAY: Final = (
     StatusFilter.QUEUED,
     StatusFilter.RETRYING,
-    StatusFilter.PAUSED,
     StatusFilter.ON_HOLD,
 )
 

@@ -10,12 +10,12 @@ from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_t
 from portal.engine.next_steps import ASK, EDIT, SWITCH
 from portal.engine.reasons import Explanation, Reason, Side, explain, title
 from portal.lib.durations import in_words, is_now, relative
+from portal.models.deliveries import DeliveryStatus
 from portal.models.webhooks import OffReason
 from portal.services.core.permissions import SYSTEM
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
-from portal.services.outbox.due import ShownStatus
 from portal.services.webhooks.queries import (
     HistoryEntry,
     ListedWebhook,
@@ -169,7 +169,7 @@ def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
     if test is None:
         press = " Press Test webhook to try it." if can("webhooks.test") else ""
         return f"Nothing has been sent yet.{press}"
-    arrived = "arrived" if test.status is ShownStatus.DELIVERED else "has not arrived"
+    arrived = "arrived" if test.status is DeliveryStatus.DELIVERED else "has not arrived"
     was = f"The last test, {relative(test.created_at, now)}, {arrived}."
     return f"No event has been sent yet. {was}"
 

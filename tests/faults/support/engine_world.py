@@ -18,7 +18,15 @@ from portal.engine.retry_policy import AttemptKind
 from portal.engine.signing.signatures import legacy_signature
 from portal.extensions import db
 from portal.lib.clock import utcnow
-from portal.models.deliveries import OPEN, Attempt, AttemptOutcome, Delivery, Lease, Priority
+from portal.models.deliveries import (
+    OPEN,
+    Attempt,
+    AttemptOutcome,
+    Delivery,
+    Lease,
+    Priority,
+    is_failed_attempt,
+)
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
@@ -44,6 +52,7 @@ class Picture(NamedTuple):
     deliveries: dict[int, Any]
     leases: dict[int, Any]
     cut_off: dict[tuple[int, datetime], int]
+    failed: frozenset[int]  # of which an attempt failed
 
     def of(self, hook_id: int) -> tuple[Any, list[Any], list[Any]]:
         """Everything of one webhook."""
@@ -94,11 +103,14 @@ def look() -> Picture:
             Attempt.outcome == AttemptOutcome.INTERRUPTED, Attempt.finished_at.is_(None)
         )
         cut_off = connection.execute(interrupted).all()
+        of_failed = select(Attempt.delivery_id).where(is_failed_attempt())
+        failed = frozenset(connection.scalars(of_failed))
     return Picture(
         {row.id: row for row in hooks},
         {row.id: row for row in rows},
         {row.delivery_id: row for row in leases},
         {(row.delivery_id, row.started_at): row.number for row in cut_off},
+        failed,
     )
 
 
@@ -339,6 +351,11 @@ class World:
                 assert row.dismissed_by
             elif row.status not in OPEN:
                 assert row.prior_status is None
+            else:
+                # What was cut off in its last attempt is Failed as well.
+                has_failed = row.id in now.failed or row.prior_status == "failed"
+                is_resent = row.prior_status == "delivered"
+                assert row.status == ("retrying" if has_failed and not is_resent else "queued")
             if row.prior_status is not None and row.status in OPEN:
                 assert row.priority in (Priority.INTERACTIVE, Priority.BULK)
             elif row.priority != Priority.TEST:

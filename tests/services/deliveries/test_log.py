@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import update
@@ -12,15 +12,17 @@ from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Priority
+from portal.models.operations import Process
 from portal.models.webhooks import Webhook
-from portal.services.core import queries
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import log_query
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.services.outbox.due import PausedFor, ShownStatus
+from portal.services.outbox.connectivity import SENDER
+from portal.services.outbox.due import WaitsFor
 from tests.support.deliveries import lease, make_attempt, make_delivery, make_many
 from tests.support.factories import make_asset, make_webhook
+from tests.support.heartbeats import record_own
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
@@ -58,21 +60,20 @@ def test_a_page_newer_than_the_newest_is_the_first_page() -> None:
     assert [row.public_id for row in log_pages.find_page(LogFilter(), cursor).page.rows] == [made]
 
 
-def test_sending_is_what_has_a_live_lease() -> None:
+def test_what_is_being_sent_has_a_live_lease_and_keeps_its_status() -> None:
     webhook = make_webhook()
     waiting, retrying = make_delivery(webhook), make_delivery(webhook, status="retrying")
     sending, lapsed = make_delivery(webhook), make_delivery(webhook, status="retrying")
     lease(sending)
     lease(lapsed, -1)
-    assert ids(LogFilter(status=StatusFilter.SENDING)) == [sending]
-    assert ids(LogFilter(status=StatusFilter.QUEUED)) == [waiting]
+    assert ids(LogFilter(status=StatusFilter.QUEUED)) == [sending, waiting]
     assert ids(LogFilter(status=StatusFilter.RETRYING)) == [lapsed, retrying]
+    assert ids(LogFilter(status=StatusFilter.OPEN)) == [lapsed, sending, retrying, waiting]
     shown = {row.public_id: row for row in log_pages.find_page(LogFilter()).page.rows}
-    assert shown[sending].status is ShownStatus.SENDING
-    assert shown[lapsed].status is ShownStatus.RETRYING
+    assert [each for each, row in shown.items() if row.is_being_sent] == [sending]
     assert [shown[each].sent for each in (waiting, sending)] == [0, 1]
     make_attempt(sending)
-    (row,) = log_pages.find_page(LogFilter(status=StatusFilter.SENDING)).page.rows
+    (row,) = log_pages.find_page(LogFilter(delivery=sending)).page.rows
     assert row.sent == 2
 
 
@@ -97,63 +98,65 @@ def test_needs_attention_is_what_failed_what_is_paused_and_what_was_tried_three_
     assert ids(LogFilter(status=StatusFilter.FAILED)) == [test, failed]
 
 
-def test_paused_is_what_something_else_than_its_own_time_holds_up() -> None:
+def test_a_line_says_what_keeps_it_beyond_its_own_time() -> None:
     now = utcnow()
     later = now + timedelta(minutes=4)
     away = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     ordered = make_webhook(in_order=True, throttled=True, backoff_until=later)
-    untried = make_delivery(away)
-    tried = make_delivery(away, status="retrying", tries=1)
-    by_its_own_time = make_delivery(
-        away, status="retrying", tries=1, due_at=now + timedelta(hours=1)
-    )
-    at_the_end = make_delivery(away, status="retrying", tries=1, due_at=later)
-    retried = make_delivery(away, priority=Priority.INTERACTIVE, prior_status="failed")
-    of_many = make_delivery(away, priority=Priority.BULK, prior_status="failed")
-    head = make_delivery(ordered)
-    second = make_delivery(ordered)
-    tested = make_delivery(ordered, priority=Priority.TEST)
-    plain = make_delivery()
-    sending = make_delivery(away)
-    lease(sending)
+    full = make_webhook()
+    made: dict[UUID, WaitsFor | None] = {
+        make_delivery(away): WaitsFor.RECEIVER,
+        make_delivery(away, status="retrying", tries=1): WaitsFor.RECEIVER,
+        make_delivery(away, status="retrying", tries=1, due_at=now + timedelta(hours=1)): None,
+        make_delivery(away, status="retrying", tries=1, due_at=later): None,
+        make_delivery(away, priority=Priority.INTERACTIVE, prior_status="failed"): None,
+        make_delivery(away, priority=Priority.BULK, prior_status="failed"): WaitsFor.RECEIVER,
+        make_delivery(ordered): None,
+        make_delivery(ordered): WaitsFor.ORDER,
+        make_delivery(ordered, priority=Priority.TEST): None,
+        make_delivery(): None,
+        make_delivery(full): WaitsFor.PLACES,
+        make_delivery(full, due_at=later): None,
+        make_delivery(full, priority=Priority.TEST): None,
+    }
+    sending = [make_delivery(full) for _ in range(8)]
+    for each in sending:
+        lease(each)
     rows = {row.public_id: row for row in log_pages.find_page(LogFilter()).page.rows}
-    paused = {
-        untried: PausedFor.RECEIVER,
-        tried: PausedFor.RECEIVER,
-        of_many: PausedFor.RECEIVER,
-        second: PausedFor.ORDER,
-    }
-    assert {each: rows[each].paused_for for each in paused} == paused
-    shown = ids(LogFilter(status=StatusFilter.PAUSED))
-    assert sorted(shown) == sorted(paused)
-    assert [each for each, row in rows.items() if row.status is ShownStatus.PAUSED] == shown
-    assert ids(LogFilter(status=StatusFilter.QUEUED)) == [plain, tested, head, retried]
-    assert ids(LogFilter(status=StatusFilter.RETRYING)) == [at_the_end, by_its_own_time]
-    assert ids(LogFilter(status=StatusFilter.PAUSED, webhook=ordered.public_id)) == [second]
-    assert log_pages.count(StatusFilter.PAUSED) == len(paused)
-    assert log_pages.count(StatusFilter.QUEUED) == 4
-    of_one = {
-        (name, status): log_pages.count(status, hook.public_id)
-        for name, hook in (("away", away), ("ordered", ordered))
-        for status in (StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.PAUSED)
-    }
-    assert of_one == {
-        ("away", "queued"): 1,
-        ("away", "retrying"): 2,
-        ("away", "paused"): 3,
-        ("ordered", "queued"): 2,
-        ("ordered", "retrying"): 0,
-        ("ordered", "paused"): 1,
-    }
+    assert {each: rows[each].waits_for for each in made} == made
+    assert {rows[each].waits_for for each in sending} == {None}
 
 
-def test_verbs_go_by_the_status_below_the_pause() -> None:
+def test_what_is_due_waits_while_no_machine_can_connect_to_its_host() -> None:
+    erp, desk = make_webhook("https://erp.example.com/x"), make_webhook("https://desk.example.com")
+    due, later = make_delivery(erp), make_delivery(erp, due_at=utcnow() + timedelta(minutes=4))
+    make_delivery(desk)
+    record_own(SENDER)
+    with writing() as current:
+        cut_off = {"offline_since": utcnow(), "offline_hosts": "erp.example.com"}
+        current.execute(update(Process).where(Process.kind == SENDER).values(cut_off))
+    rows = log_pages.find_page(LogFilter()).page.rows
+    assert [row.public_id for row in rows if row.waits_for is WaitsFor.CONNECTION] == [due]
+    assert later in {row.public_id for row in rows}
+
+
+def test_of_what_waits_for_its_receiver_only_what_was_tried_can_be_retried() -> None:
     away = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=4))
     make_delivery(away, status="retrying", tries=1)
     make_delivery(away)
-    untried, tried = log_pages.find_page(LogFilter()).page.rows
-    assert (tried.status, tried.unpaused) == (ShownStatus.PAUSED, ShownStatus.RETRYING)
-    assert (tried.is_retryable, untried.is_retryable) == (True, False)
+    make_delivery(away, status="retrying", tries=1, prior_status="failed")
+    asked_for, untried, tried = log_pages.find_page(LogFilter()).page.rows
+    assert [each.is_retryable for each in (tried, untried, asked_for)] == [True, False, False]
+
+
+def test_what_was_delivered_has_one_result_whatever_failed_before_or_since() -> None:
+    before = make_delivery(status="delivered", tries=2, attempts=1, code=200, took_ms=22)
+    since = make_delivery(status="delivered", reason="server", code=500, took_ms=9)
+    make_attempt(since, outcome="delivered", code=201, phases={"total": 31.4})
+    make_attempt(since, kind="manual", reason="server", code=500)
+    rows = {row.public_id: row for row in log_pages.find_page(LogFilter()).page.rows}
+    told = {each: (row.reason, row.code, row.took_ms, row.resent) for each, row in rows.items()}
+    assert told == {before: (None, 200, 22, None), since: (None, 201, 31, ("server", 500))}
 
 
 def test_each_filter_narrows_and_all_of_them_together() -> None:
@@ -288,16 +291,6 @@ def test_the_newest_of_an_asset_are_counted_by_status_without_those_of_an_open_f
     make_delivery(make_webhook(state="draft"), status="dismissed")
     assert log_pages.count_of_asset(7) == {"failed": 2, "on_hold": 1}
     assert log_pages.count_of_asset(9) == {}
-
-
-def test_of_many_that_go_in_order_the_oldest_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "COUNT_LIMIT", 2)
-    hook = make_webhook(in_order=True)
-    for _ in range(8):
-        make_delivery(hook)
-    counts = {each: log_pages.count(each, hook.public_id) for each in StatusFilter}
-    # Of more than two it is told that there are more.
-    assert counts == dict.fromkeys(StatusFilter, 0) | {"queued": 1, "paused": 3}
 
 
 def test_of_webhooks_that_had_one_name_the_older_one_is_chosen_from_first() -> None:

@@ -48,7 +48,7 @@ def _fill() -> Hook:
 
 TABLES = {"deliveries", "leases", "attempts", "attempt_bodies", "events"}
 # Each stored status that the shown one may have is a branch of its own.
-BRANCHES = {"attention": 3, "paused": 2}
+BRANCHES = {"attention": 3, "open": 2}
 
 
 def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
@@ -60,7 +60,7 @@ def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
         "status": (LogFilter(status=failed), "ix_deliveries_status_id"),
         "queued": (LogFilter(status=StatusFilter.RETRYING), "ix_deliveries_status_id"),
         "attention": (LogFilter(status=StatusFilter.ATTENTION), "ix_deliveries_status_id"),
-        "paused": (LogFilter(status=StatusFilter.PAUSED), "ix_deliveries_status_id"),
+        "open": (LogFilter(status=StatusFilter.OPEN), "ix_deliveries_status_id"),
         "event": (LogFilter(event=EventName.UPDATED), "ix_deliveries_by_event"),
         "reason": (LogFilter(reasons=(Reason.SERVER,)), "ix_deliveries_reason_id"),
         "reasons": (LogFilter(reasons=(Reason.SERVER, Reason.DNS)), "ix_deliveries_reason_id"),
@@ -144,13 +144,10 @@ def test_the_youngest_of_each_webhook_is_one_step_of_its_index(hook: Hook) -> No
     assert found == dict(newest.all())
 
 
-def test_one_delivery_and_what_is_being_sent_are_found_without_a_scan(hook: Hook) -> None:
-    current = session()
-    delivery = make_delivery()
-    for wanted in (LogFilter(delivery=delivery), LogFilter(status=StatusFilter.SENDING)):
-        whole, _ = plan(current, wanted, None)
-        assert "Seq Scan on deliveries" not in whole, whole
-        assert "SCAN deliveries\n" not in f"{whole}\n", whole
+def test_one_delivery_is_found_without_a_scan(hook: Hook) -> None:
+    whole, _ = plan(session(), LogFilter(delivery=make_delivery()), None)
+    assert "Seq Scan on deliveries" not in whole, whole
+    assert "SCAN deliveries\n" not in f"{whole}\n", whole
 
 
 @pytest.mark.usefixtures("app")

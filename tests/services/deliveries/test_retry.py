@@ -58,7 +58,7 @@ def test_it_refuses_in_words_what_cannot_be_retried(ana: Actor) -> None:
     refused = {
         "already waiting": make_delivery(),
         "being sent now": sending,
-        "is held": make_delivery(off, status="on_hold"),
+        "This is on hold": make_delivery(off, status="on_hold"),
         "“Sync” is off": make_delivery(off, status="failed"),
         "“Old” was deleted": make_delivery(gone, status="failed"),
         "Press Test webhook again": make_delivery(status="failed", priority=Priority.TEST),

@@ -5,11 +5,11 @@ from uuid import UUID
 
 import pytest
 
+from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, find_delivery
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.statuses import LogFilter
-from portal.services.outbox.due import ShownStatus
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import Hook, make_webhook
 
@@ -155,7 +155,8 @@ def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
         occurred_at=HAPPENED,
         created_at=STORED,
         body=b"{}",
-        unpaused=ShownStatus.FAILED,
+        status=DeliveryStatus.FAILED,
+        is_being_sent=False,
         is_test=False,
         is_manual=False,
         webhook_id=hook.public_id,
@@ -202,9 +203,10 @@ def test_of_a_delivery_the_log_is_told_what_its_line_shows(hook: Hook, failed: U
         is_webhook_active=False,
         webhook_off_at=OFF,
         is_in_order=False,
-        status=ShownStatus.FAILED,
-        unpaused=ShownStatus.FAILED,
-        paused_for=None,
+        status=DeliveryStatus.FAILED,
+        is_being_sent=False,
+        waits_for=None,
+        most=8,
         is_test=False,
         is_manual=False,
         reason="server",
@@ -213,7 +215,6 @@ def test_of_a_delivery_the_log_is_told_what_its_line_shows(hook: Hook, failed: U
         attempts=1,
         sent=1,
         next_try_at=None,
-        waits_behind=False,
         took_ms=1200,
         finished_at=ENDED,
         **DISMISSED,

@@ -29,7 +29,7 @@ from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import retention
-from portal.services.outbox.due import PausedFor
+from portal.services.outbox.due import WaitsFor
 from portal.services.webhooks import inbox as webhook_inbox
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookStatus
@@ -58,8 +58,9 @@ def hold_the_lease() -> None:
 def every_status_is_there() -> None:
     for status in StatusFilter:
         assert log_pages.latest(LogFilter(status=status), 1), status
-    paused = log_pages.latest(LogFilter(status=StatusFilter.PAUSED), 500)
-    assert {each.paused_for for each in paused} == set(PausedFor)
+    still_open = log_pages.latest(LogFilter(status=StatusFilter.OPEN), 500)
+    assert {WaitsFor.RECEIVER, WaitsFor.ORDER} <= {each.waits_for for each in still_open}
+    assert any(each.is_being_sent for each in still_open)
 
 
 def attempts_fit_their_deliveries() -> None:

@@ -124,11 +124,11 @@ def test_it_leads_to_the_deliveries_it_made(app: Flask) -> None:
     pages = visit(app)
     page = pages.get("/alerts")
     (path,) = page.links("deliveries of overdue")
-    assert "Waiting" in row_of(page, "Overdue")
+    assert "Queued" in row_of(page, "Overdue")
     assert pages.get(path).h1 == "Check-out overdue"
     make_second_delivery()
     page = pages.get("/alerts")
-    assert "1 waiting, 1 failed" in row_of(page, "Overdue") or "1 failed, 1 waiting" in row_of(
+    assert "1 queued, 1 failed" in row_of(page, "Overdue") or "1 failed, 1 queued" in row_of(
         page, "Overdue"
     )
     assert page.links("deliveries of overdue") == [f"/deliveries?event={LATE}&asset={late}"]

@@ -15,7 +15,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
-from tests.support.deliveries import make_attempt, make_delivery, stored
+from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import signed_in, visit
@@ -189,3 +189,14 @@ def test_it_says_when_a_receiver_that_wants_to_be_left_alone_is_sent_to_again(
         page = support.get(f"/batches/{batch}")
         assert said in page.main
         assert page.links(hook.name) == [f"/settings/webhooks/{hook.public_id}"]
+
+
+def test_while_a_request_is_in_progress_it_is_stopping_and_not_stopped(support: Pages) -> None:
+    made = some(2, make_webhook(), reason="server", code=500)
+    page = confirm(support, "all=1")
+    work()
+    for each in made:
+        lease(each, kind="manual")
+    page = support.submit(support.get(page.path).form(f"{page.path}/stop"))
+    assert page.flashes == [("success", "Stopping. Requests in progress will finish.")]
+    assert "Running" in page.main

@@ -182,14 +182,12 @@ def test_the_caller_is_told_who_must_act(reason: Reason, code: int | None, acts:
     assert ("check their log" in told) is (reason in (Reason.RATE, Reason.SERVER, Reason.GONE))
 
 
-def test_our_side_is_not_said_to_work_while_it_sends_nothing() -> None:
+def test_the_caller_is_told_what_comes_next_while_all_sending_is_stopped() -> None:
     made = failed("server", code=500)
-    assert for_the_caller(find_delivery(made)).startswith("Our side is working.")
     retried = make_delivery(status="retrying", reason="server", code=500)
     make_attempt(retried, reason="server", code=500)
     sending.stop(make_user("admin").actor)
-    assert "Our side is working" not in for_the_caller(find_delivery(made))
-    assert "once somebody presses Retry" in for_the_caller(find_delivery(made))
+    assert "once someone retries it" in for_the_caller(find_delivery(made))
     assert "once that is started again" in for_the_caller(find_delivery(retried))
 
 

@@ -54,8 +54,8 @@ def test_a_line_says_when_what_where_how_and_why(support: Pages) -> None:
     assert line[2:8] == [
         "Asset created, AST-00007 AST-00007 Projector",
         "Sync to ERP",
-        "Will retry",
-        "Server error (500)",
+        "Retrying",
+        "Server error (500)Attempt 2 of 10",
         "2 of 10",
         f"{soon.day} {soon.clock}".strip(),
     ]
@@ -94,12 +94,12 @@ def test_tabs_say_how_many_wait_for_somebody(support: Pages) -> None:
     for _ in range(2):
         make_delivery(desk, status="on_hold")
     page = support.get("/deliveries")
-    for words in ("Needs attention 1", "Waiting 1", "Held 2"):
+    for words in ("Needs attention 1", "Queued 1", "On hold 2"):
         assert page.links(words)
     page = support.get(f"/deliveries?webhook={desk.public_id}")
-    assert page.links("Held 2")
+    assert page.links("On hold 2")
     assert not page.links("Needs attention 1")
-    assert not support.get("/deliveries?event=asset.lost").links("Held 2")
+    assert not support.get("/deliveries?event=asset.lost").links("On hold 2")
 
 
 def test_what_may_have_arrived_more_than_once_says_so(support: Pages) -> None:
@@ -192,7 +192,7 @@ def test_what_is_shown_can_be_had_as_a_file(
         "asset_name": "Projector",
         "webhook": "'=Sync",
         "status": "Failed",
-        "paused_because": "",
+        "status_note": "",
         "is_test": "no",
         "reason": "server",
         "result": "Server error (500)",

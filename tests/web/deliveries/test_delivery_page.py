@@ -126,7 +126,7 @@ def test_an_attempt_under_a_live_lease_is_being_sent_and_not_interrupted(support
     made = make_delivery()
     lease(made)
     page = support.get(f"/deliveries/{made}")
-    assert "Sending" in page.main
+    assert "It is being sent to" in page.main
     assert "Being sent now" in page.main
     assert "Interrupted" not in page.main
     lease(made, -1)
@@ -141,7 +141,7 @@ def test_it_follows_by_itself_while_something_is_under_way(support: Pages) -> No
     assert f'data-live-url="/deliveries/{made}/live"' in page.html
     assert "Refresh this page" in page.html
     live = support.get(f"/deliveries/{made}/live").response.get_json()
-    assert (live["stop"], live["announce"]) == (False, "Waiting")
+    assert (live["stop"], live["announce"]) == (False, "Queued")
     change(made, status="delivered")
     make_attempt(made, outcome="delivered", code=204, phases=PHASES)
     live = support.get(f"/deliveries/{made}/live").response.get_json()
@@ -202,7 +202,11 @@ def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages)
     ("end", "words", "again"),
     [
         ({"state": "off"}, "Its webhook is off", "Only once the webhook is on"),
-        ({"deleted_at": datetime(2026, 3, 7, tzinfo=UTC)}, "Its webhook was deleted", "None left"),
+        (
+            {"deleted_at": datetime(2026, 3, 7, tzinfo=UTC)},
+            "Its webhook was deleted",
+            "None, because the",
+        ),
     ],
 )
 @pytest.mark.parametrize("status", ["queued", "retrying"])
@@ -274,7 +278,7 @@ def test_what_cannot_be_pressed_says_why(support: Pages) -> None:
     off = make_webhook(state="off", name="Sync")
     reasons = {
         "The webhook “Sync” is off. Retry once it is on.": make_delivery(off, status="failed"),
-        "This is held because its webhook is off": make_delivery(off, status="on_hold"),
+        "This is on hold because its webhook is off": make_delivery(off, status="on_hold"),
     }
     for words, made in reasons.items():
         page = support.get(f"/deliveries/{made}")
@@ -341,3 +345,38 @@ def test_it_does_not_claim_to_have_sent_what_never_left(support: Pages) -> None:
     assert "What was to be sent" in support.get(f"/deliveries/{made}").main
     make_attempt(made, reason="server", code=500)
     assert "What we sent" in support.get(f"/deliveries/{made}").main
+
+
+def test_of_a_deleted_webhook_nothing_is_promised_that_no_longer_is(support: Pages) -> None:
+    gone = make_webhook(name="Old ERP", deleted_at=utcnow(), state="off")
+    failed = make_delivery(gone, status="failed", reason="refused", tries=3)
+    make_attempt(failed, reason="refused")
+    page = support.get(f"/deliveries/{failed}").main
+    assert "It won’t be sent, because “Old ERP” was deleted." in page
+    assert "Next automatic retry: None, because" in support.get(f"/deliveries/{failed}").text
+    test = make_delivery(gone, status="failed", priority=Priority.TEST, reason="refused")
+    make_attempt(test, kind="test", reason="refused")
+    away = utcnow() + timedelta(minutes=4)
+    paused = make_webhook(name="Gone too", deleted_at=utcnow(), throttled=True, backoff_until=away)
+    for made in (failed, test, make_delivery(paused)):
+        page = support.get(f"/deliveries/{made}").main
+        for words in ("presses Retry", "then Retry", "then retry", "Test webhook"):
+            assert words not in page, words
+
+
+@pytest.mark.parametrize("reason", ["refused", "rate", "server"])
+def test_a_page_without_a_retry_tells_nobody_to_retry_at_once(support: Pages, reason: str) -> None:
+    off = make_webhook(name="ERP", state="off")
+    failed = make_delivery(off, status="failed", reason=reason, tries=10)
+    make_attempt(failed, reason=reason)
+    page = support.get(f"/deliveries/{failed}")
+    assert f"/deliveries/{failed}/retry" not in page.html
+    for words in ("then Retry", "then retry"):
+        assert words not in page.main, words
+
+
+@pytest.mark.parametrize("reason", ["server", "refused", "auth"])
+def test_it_says_nothing_of_our_side_that_was_not_checked(support: Pages, reason: str) -> None:
+    made = make_delivery(status="failed", reason=reason, tries=10)
+    make_attempt(made, reason=reason)
+    assert "ur side is working" not in support.get(f"/deliveries/{made}").text

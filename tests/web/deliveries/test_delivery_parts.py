@@ -44,11 +44,11 @@ def test_it_says_first_what_the_caller_has_to_know(support: Pages) -> None:
     page = support.get(f"/deliveries/{made}")
     assert headings(page)[: len(PARTS)] == PARTS
     assert caller_text(page) == (
-        "Our side is working. “Payroll” returned a server error. The last attempt was at"
+        "“Payroll” returned a server error. The last attempt was at"
         " 25 Nov 2026, 13:11:07 (Europe/Vienna), that is 12:11:07 UTC."
         " Its attempts have failed since 25 Nov 2026, 13:01:07 (Europe/Vienna)."
-        " Nothing is lost: it is kept here. It is not retried automatically: it goes out once"
-        " somebody presses Retry. The receiver's owner must act. Ask the receiver's owner to"
+        " Nothing is lost: it is kept here. Automatic retries have ended. It’s sent once"
+        " someone retries it. The receiver's owner must act. Ask the receiver's owner to"
         f" check their log for delivery {made}. A retry has the same id."
     )
 
@@ -109,7 +109,7 @@ def test_what_never_reached_the_receiver_is_not_looked_for_in_its_log(support: P
     made = make_delivery(make_webhook(name="Payroll"), status="failed", tries=10, reason="refused")
     make_attempt(made, reason="refused", started_at=AT, finished_at=AT)
     words = caller_text(support.get(f"/deliveries/{made}"))
-    assert words.startswith("Our side is working. “Payroll” refused the connection. The last")
+    assert words.startswith("“Payroll” refused the connection. The last")
     assert f"The receiver's owner must act. The delivery is {made}." in words
     assert "check their log" not in words
 

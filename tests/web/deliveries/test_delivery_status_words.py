@@ -91,7 +91,10 @@ CASES: dict[str, tuple[Callable[[], UUID], Expected]] = {
     "deleted": (
         at_deleted,
         Expected(
-            "Its webhook was deleted, so it is not sent.", "None left", "Waiting to be sent", False
+            "Its webhook was deleted, so it is not sent.",
+            "None, because the webhook was deleted",
+            "Waiting to be sent",
+            False,
         ),
     ),
     "all stopped": (
@@ -109,31 +112,42 @@ CASES: dict[str, tuple[Callable[[], UUID], Expected]] = {
     "in order": (
         behind_another,
         Expected(
-            "An older delivery goes first", "Once the older ones have arrived", "Paused", False
+            "An older delivery goes first", "Once the older ones have arrived", "Waiting", False
         ),
     ),
     "on_hold": (
         lambda: at_off(status="on_hold"),
         Expected(
-            "Held because the webhook “Sync” is off.",
+            "On hold because “Sync” is off. Expires ",
             "Only once the webhook is on",
-            "Held",
+            "On hold",
             False,
         ),
     ),
     "still held": (
         lambda: make_delivery(make_webhook(name="Sync"), status="on_hold"),
-        Expected("Still held since the webhook “Sync” was turned on", "None left", "Held", False),
+        Expected(
+            "Still on hold, although “Sync” is on.",
+            "Once it’s sent from the webhook’s page",
+            "On hold",
+            False,
+        ),
     ),
     "dismissed": (
         lambda: make_delivery(
             status="dismissed", dismissed_by="Ana", dismissed_at=utcnow(), dismissed_reason="Known"
         ),
-        Expected("Ana dismissed this", "None left", "Dismissed by Ana", False),
+        Expected("Ana dismissed this", "None, because it was dismissed", "Dismissed by Ana", False),
     ),
     "dismissed by nobody that was noted": (
         lambda: make_delivery(status="dismissed"),
-        Expected("Dismissed.", "None left", "Dismissed", False),
+        Expected("Dismissed.", "None, because it was dismissed", "Dismissed", False),
+    ),
+    "failed early": (
+        lambda: make_delivery(status="failed", reason="gone", tries=3),
+        Expected(
+            "Not delivered after 3 attempts", "None, because automatic retries", "Stored", False
+        ),
     ),
     "a test that was refused": (
         lambda: make_delivery(status="failed", priority=Priority.TEST, code=500),
@@ -145,7 +159,7 @@ CASES: dict[str, tuple[Callable[[], UUID], Expected]] = {
     ),
     "arrived": (
         lambda: make_delivery(status="delivered"),
-        Expected("It has arrived.", "None left", "Stored", False),
+        Expected("It has arrived.", "None, because it was delivered", "Stored", False),
     ),
 }
 

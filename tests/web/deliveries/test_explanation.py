@@ -72,4 +72,5 @@ def test_whoever_was_asked_to_slow_down_learns_when_it_is_retried() -> None:
     assert explained(rate)[2] == SLOWER.format("retry")
     assert explained(rate, priority=Priority.TEST)[2] == SLOWER.format("test again")
     sending.stop(make_user().actor)
-    assert explained(rate, **retrying)[2] == SLOWER.format("retry")
+    once = "retry once sending is started again"
+    assert explained(rate, **retrying)[2] == SLOWER.format(once)

@@ -22,7 +22,9 @@ ONE = datetime(2026, 5, 3, 23, 0, tzinfo=UTC)  # 01:00 in Berlin
 def failed_in_the_night() -> Hook:
     """Stored in the afternoon, failed once at one o'clock, arrived at two."""
     hook = make_webhook(name="Helpdesk")
-    made = make_delivery(hook, status="delivered", created_at=ONE - timedelta(hours=9))
+    made = make_delivery(
+        hook, status="delivered", code=200, took_ms=22, created_at=ONE - timedelta(hours=9)
+    )
     make_attempt(
         made, started_at=ONE, finished_at=ONE, reason="server", code=500, response_text=SAID
     )
@@ -56,19 +58,20 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     # The time in the list is the one that was asked for, and not that of its order.
     sorts = [each for each in page.links("Failed") if "sort=" in each]
     assert (sorts, "aria-sort" in page.html) == ([], False)
-    assert (
-        "Every delivery to every webhook, by when the event was stored, newest first." in page.main
-    )
+    # Of all it says so, of a part it does not.
+    assert "Matching deliveries, by when the event was stored, newest first." in page.main
+    assert "All deliveries to all webhooks, newest first." in pages.get("/deliveries").main
     assert page.rows()[0][1] == "01:00"
-    # … and so is the reason: it arrived since.
-    assert page.rows()[0][5] == "Server error (500) asset.serial_number is missing"
+    # What failed then is not its result: it was delivered since.
+    failed = "failed: Server error (500): asset.serial_number is missing"
+    assert page.rows()[0][5] == f"200 in 22 ms{failed}"
     (address,) = page.links("Download these for Excel")
     text = pages.client.get(address, buffered=True).text.lstrip("\ufeff")
     (line,) = csv.DictReader(io.StringIO(text))
     assert line["Failed (Europe/Berlin)"] == "2026-05-04 01:00:00"
     assert line["When (Europe/Berlin)"] == "2026-05-03 16:00:00"
-    assert line["Result"] == "Server error (500)"
-    assert line["What came back, or why it failed before"] == "asset.serial_number is missing"
+    assert (line["Status"], line["Result"]) == ("Delivered", "200 in 22 ms")
+    assert line["What came back, or why it failed before"] == failed
     assert "When: Failed last night (3 May 18:00 to 4 May 08:00)" in page.main
     for query in ("q=nothing", "q=nothing&time=failed-night", "code=599"):
         empty = pages.get(f"/deliveries?{query}")
@@ -93,7 +96,7 @@ def test_the_filter_says_which_night_and_which_day(app: Flask) -> None:
         assert f"Remove filter When: {words} Clear" in pages.get(f"/deliveries?time={time}").main
     page = pages.get("/deliveries?time=yesterday")
     assert "aria-sort" in page.html
-    assert "Every delivery to every webhook, newest first." in page.main
+    assert "Matching deliveries, newest first." in page.main
 
 
 @time_machine.travel(MORNING, tick=False)

@@ -152,7 +152,7 @@ def test_the_help_is_opened_at_the_reason_of_the_last_attempt() -> None:
 
 def test_what_is_announced_is_the_word_while_it_goes_on_and_all_of_it_at_the_end() -> None:
     made = make_delivery()
-    assert shown(made).announcement == "Waiting"
+    assert shown(made).announcement == "Queued"
     change(made, status="failed", tries=1)
     make_attempt(made, kind="manual", actor="Ana", reason="dns")
     told = shown(made).announcement

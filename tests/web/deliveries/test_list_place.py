@@ -185,7 +185,7 @@ def test_the_events_other_receivers_are_named_with_their_status(support: Pages, 
     page = support.get(f"/deliveries/{made}?status=failed")
     (part,) = [node for node in page.root.walk() if node.get("id") == "others"]
     shown = [item.text for item in part.find_all("li")]
-    assert shown[:2] == ["Zoo Held", "Audit Delivered"]
+    assert shown[:2] == ["Zoo On hold", "Audit Delivered"]
     assert shown[2:] == [f"T{number} Delivered" for number in range(4)]
     (folded,) = part.find_all("details")
     assert [item.text for item in folded.find_all("li")] == shown[4:]

@@ -8,8 +8,10 @@ import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
+from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import log_query
+from portal.web.frame.status_tags import DELIVERY
 from tests.support.deliveries import make_attempt, make_delivery, make_many
 from tests.support.factories import make_webhook
 from tests.support.pages import Pages
@@ -57,7 +59,7 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
     begin = [iso, str(sent), "asset.created", "Asset created", *asset, "", "no"]
     values = [*begin, "server", why, "503", "1", "2", "2", "", "1230", iso, "", "", ""]
     names = (
-        "stored_at delivery_id event event_name asset_tag asset_name webhook status paused_because"
+        "stored_at delivery_id event event_name asset_tag asset_name webhook status status_note"
         " is_test reason result code tries attempts times_sent next_try_at took_ms ended_at"
         " dismissed_by dismissed_at dismissed_reason"
     )
@@ -73,3 +75,18 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
     local = "2026-05-03 18:00:12"
     rest = ["", local, "1.23", "", "", "No", str(sent)]
     assert line == [local, "Asset created", *asset, why, "", "1", "2", *rest]
+
+
+@pytest.mark.parametrize("status", DeliveryStatus)
+def test_line_page_files_bundle_and_filter_call_a_status_the_same(
+    support: Pages, status: DeliveryStatus
+) -> None:
+    word = DELIVERY[status].word
+    made = make_delivery(status=status)
+    assert support.get(f"/deliveries?status={status}").rows()[0][4] == word
+    assert f"{word}" in support.get(f"/deliveries/{made}").main
+    for name, heading in (("export.csv", "status"), ("export-for-excel.csv", "Status")):
+        headings, line = file_of(support, name)
+        assert line[headings.index(heading)] == word
+    bundle = support.client.get(f"/deliveries/{made}/help-bundle").text
+    assert f"Status: {word}\n" in bundle

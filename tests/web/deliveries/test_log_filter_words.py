@@ -169,27 +169,29 @@ def test_a_tab_has_a_number_only_beside_no_other_filter(app: Flask) -> None:
     for status in ("on_hold", "queued", "failed", "delivered"):
         make_delivery(hook, status=status)
     for query, counts in (
-        ("", [None, "1", "1", None, None, "1", None]),
-        (f"webhook={hook.public_id}", [None, "1", "1", None, None, "1", None]),
-        ("q=AST", [None] * 7),
-        ("event=asset.created", [None] * 7),
+        ("", [None, "1", "1", None, "1", None, None, None, None]),
+        (f"webhook={hook.public_id}", [None, "1", "1", None, "1", None, None, None, None]),
+        ("q=AST", [None] * 9),
+        ("event=asset.created", [None] * 9),
     ):
         with asked(app, query) as form:
             assert form.validate()
             tabs = log_presenter.tabs(form.chosen(), None)
             assert [each.count for each in tabs] == counts
-            assert [each.is_bad for each in tabs] == [place == 1 for place in range(7)]
-            assert [each.is_here for each in tabs] == [place == 0 for place in range(7)]
+            assert [each.is_bad for each in tabs] == [place == 1 for place in range(9)]
+            assert [each.is_here for each in tabs] == [place == 0 for place in range(9)]
     with asked(app, "status=on_hold") as form:
         assert form.validate()
         here = [each.label for each in log_presenter.tabs(form.chosen(), None) if each.is_here]
-        assert here == ["Held"]
+        assert here == ["On hold"]
 
 
 def test_a_tab_leads_from_a_later_page_to_the_top_of_its_own_and_keeps_the_other_filters(
     app: Flask,
 ) -> None:
-    statuses = ("", "attention", "queued", "paused", "delivered", "on_hold")
+    statuses = (
+        *("", "attention", "queued", "retrying", "on_hold", "delivered", "failed", "dismissed"),
+    )
     with asked(app, "event=asset.created&status=on_hold&cursor=x&retried=x&sort=when") as form:
         found = [each.url for each in log_presenter.tabs(form.chosen(), None)]
         plain = [each.url for each in log_presenter.tabs()]
@@ -203,14 +205,14 @@ def test_a_tab_leads_from_a_later_page_to_the_top_of_its_own_and_keeps_the_other
         assert bulk_retries.geturl() == "/batches"
 
 
-def test_an_assets_deliveries_are_counted_by_what_one_looks_for_first(app: Flask) -> None:
+def test_an_assets_deliveries_are_counted_by_status_and_none_is_left_out(app: Flask) -> None:
     for status in ("delivered", "on_hold", "failed", "queued", "failed"):
         make_delivery(status=status, asset_id=7)
     make_delivery(status="dismissed", asset_id=8)
     with app.test_request_context():
         found = log_presenter.counts_of_asset(7)
-    assert [words for words, _ in found] == ["2 failed", "1 held", "1 delivered"]
-    assert found[0][1] == "/deliveries?asset=7&status=failed"
+    assert [words for words, _ in found] == ["1 queued", "1 on hold", "1 delivered", "2 failed"]
+    assert found[-1][1] == "/deliveries?asset=7&status=failed"
 
 
 def test_a_long_label_is_cut_and_a_list_that_is_none_of_ours_is_called_back(app: Flask) -> None:

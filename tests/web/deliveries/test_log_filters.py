@@ -1,16 +1,19 @@
 """The filters above the log: what they read, and that what they cannot read shows no rows."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 import time_machine
 from flask import Flask
 
 from portal.lib.clock import utcnow
+from portal.models.deliveries import DeliveryStatus
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.web.deliveries import log_csv
 from portal.web.deliveries.forms import PERIODS
+from portal.web.frame.status_tags import DELIVERY
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages
@@ -80,11 +83,44 @@ def test_while_lines_for_people_are_sent_no_transaction_is_open(app: Flask) -> N
 
 def test_what_addresses_call_a_status_never_changes() -> None:
     """They are kept as bookmarks, and in bulk retries that are under way."""
-    known = "attention queued sending delivered retrying failed paused on_hold dismissed"
+    known = "attention queued retrying on_hold delivered failed dismissed open"
     assert [each.value for each in StatusFilter] == known.split()
-    assert StatusFilter("waiting") is StatusFilter.QUEUED
-    assert StatusFilter("held") is StatusFilter.ON_HOLD
-    assert StatusFilter("stopped") is StatusFilter.DISMISSED
+
+
+@pytest.mark.parametrize(
+    ("word", "found", "shown"),
+    [
+        ("waiting", ["queued"], "Queued"),
+        ("held", ["on_hold"], "On hold"),
+        ("sending", ["queued", "retrying"], "Queued or retrying"),
+        ("paused", ["queued", "retrying"], "Queued or retrying"),
+        ("open", ["queued", "retrying"], "Queued or retrying"),
+        ("stopped", ["dismissed"], "Dismissed"),
+        ("discarded", ["dismissed"], "Dismissed"),
+        ("dismissed", ["dismissed"], "Dismissed"),
+    ],
+)
+def test_a_status_is_found_by_what_it_was_called_before(
+    support: Pages, word: str, found: list[str], shown: str
+) -> None:
+    made = {status: make_delivery(status=status) for status in DeliveryStatus}
+    page = support.get(f"/deliveries?status={word}")
+    assert {made[DeliveryStatus(each)] for each in found} == {
+        UUID(link.split("/")[-1].partition("?")[0])
+        for link in page.links()
+        if link.startswith("/deliveries/0")
+    }
+    assert f"Status: {shown}" in page.main
+
+
+def test_the_statuses_to_choose_are_six_and_what_needs_attention(support: Pages) -> None:
+    fields = support.get("/deliveries").root.find_all("select")
+    (chosen,) = (each for each in fields if each.get("name") == "status")
+    assert [each.text for each in chosen.find_all("option")] == [
+        "Any status",
+        "Needs attention",
+        *(DELIVERY[status].word for status in DeliveryStatus),
+    ]
 
 
 def test_all_that_cannot_be_read_is_named_at_once(support: Pages) -> None:

@@ -6,18 +6,24 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from portal.engine.circuit_breaker import LONGEST_PAUSE
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
+from portal.models.operations import Process
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.statuses import FailedBetween, LogFilter
 from portal.services.operations import sending as operation_sending
+from portal.services.outbox.connectivity import SENDER
 from portal.web.deliveries import log_csv, log_presenter
 from portal.web.deliveries.log_presenter import Remark, remarks
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
+from tests.support.heartbeats import record_own
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
 
@@ -35,10 +41,6 @@ def row_of(made: UUID) -> LogRow:
         ({"status": "delivered"}, ""),
         ({"status": "queued"}, ""),
         ({"status": "failed", "reason": "server", "code": 502}, "Server error (502)"),
-        (
-            {"status": "delivered", "reason": "server", "code": 500},
-            "Arrived before. Last attempt: Server error (500)",
-        ),
     ],
 )
 def test_a_result_is_how_the_last_attempt_ended(columns: dict[str, Any], said: str) -> None:
@@ -57,7 +59,7 @@ def test_the_next_attempt_is_a_time_or_a_word_and_nothing_where_there_is_none() 
     due = make_delivery(hook, status="retrying", due_at=later)
     now = make_delivery(hook)
     told = [log_presenter.next_try(row_of(each)) for each in (sending, behind, due, now)]
-    assert told == ["", "after an older one", later, "now"]
+    assert told == ["", "", later, "now"]
     off = make_delivery(make_webhook(state="off"))
     test = make_delivery(make_webhook(state="off"), priority=Priority.TEST)
     assert [log_presenter.next_try(row_of(each)) for each in (off, test)] == ["", "now"]
@@ -77,7 +79,10 @@ def test_while_all_sending_is_stopped_nothing_goes_and_nothing_is_offered() -> N
         make_delivery(status="failed"),
     ]
     told = [log_presenter.next_try(row_of(each)) for each in every]
-    assert told == ["", "after an older one", "when sending starts", "", ""]
+    assert told == ["", "", "when sending starts", "", ""]
+    notes = [log_presenter.status_note(row_of(each)) for each in every]
+    asked = ["Sending now", "After an older delivery", "When sending starts", "", ""]
+    assert notes == asked
     assert not any(log_presenter.may_retry(row_of(each)) for each in every)
 
 
@@ -104,26 +109,51 @@ def test_it_is_asked_about_first_only_where_it_could_overtake_another_one() -> N
     assert found == [False, True, True, False]
 
 
-@pytest.mark.parametrize(
-    ("minutes", "why"),
-    [
-        (4, "The receiver isn't responding"),
-        (LONGEST_PAUSE // 60 + 5, "The receiver asked us to wait"),
-    ],
-)
-def test_what_is_paused_says_why_and_from_when_it_may_go(minutes: int, why: str) -> None:
-    until = utcnow() + timedelta(minutes=minutes)
-    row = row_of(make_delivery(make_webhook(throttled=True, backoff_until=until)))
-    assert (log_presenter.status_note(row), log_presenter.earliest(row)) == (why, "from")
+def test_an_open_one_says_what_it_waits_for() -> None:
+    hook, full = make_webhook(), make_webhook()
+    away, asked = (
+        make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=minutes))
+        for minutes in (4, LONGEST_PAUSE // 60 + 5)
+    )
     in_order = make_webhook(in_order=True)
     make_delivery(in_order)
-    row = row_of(make_delivery(in_order))
-    assert (log_presenter.status_note(row), log_presenter.earliest(row)) == (
-        "An older one goes first",
-        "",
-    )
-    row = row_of(make_delivery())
-    assert (log_presenter.status_note(row), log_presenter.earliest(row)) == ("", "")
+    sending = [make_delivery(full, status="retrying", tries=1) for _ in range(8)]
+    for each in sending:
+        lease(each)
+    told = {
+        "Next": make_delivery(hook),
+        "Attempt 3 of 10": make_delivery(hook, status="retrying", tries=3),
+        "Sending now": sending[0],
+        "After an older delivery": make_delivery(in_order),
+        "Webhook is at its limit of 8": make_delivery(full),
+        "When the receiver is back (from ": make_delivery(away, status="retrying", tries=2),
+        "The receiver asked us to wait until ": make_delivery(asked),
+        "": make_delivery(make_webhook(state="off")),
+    }
+    for words, made in told.items():
+        assert log_presenter.status_note(row_of(made)).startswith(words)
+        assert bool(words) is bool(log_presenter.status_note(row_of(made)))
+    by_a_person = make_delivery(hook, status="retrying", tries=10, prior_status="failed")
+    assert log_presenter.status_note(row_of(by_a_person)) == "Next"
+    starts = [log_presenter.earliest(row_of(each)) for each in told.values()]
+    assert starts == ["", "", "", "", "", "from", "from", ""]
+    with writing() as current:
+        current.execute(update(Webhook).values(url="https://erp.example.com/x"))
+    record_own(SENDER)
+    with writing() as current:
+        cut_off = {"offline_since": utcnow(), "offline_hosts": "erp.example.com"}
+        current.execute(update(Process).where(Process.kind == SENDER).values(cut_off))
+    assert log_presenter.status_note(row_of(told["Next"])) == "When this server can connect again"
+
+
+def test_one_that_was_delivered_says_how_it_was_and_that_a_resend_failed() -> None:
+    made = make_delivery(status="delivered", reason="server", code=500, took_ms=9)
+    make_attempt(made, reason="dns")
+    make_attempt(made, outcome="delivered", code=200, phases={"total": 22.0})
+    make_attempt(made, kind="manual", reason="server", code=500)
+    row = row_of(made)
+    assert (log_presenter.result(row), log_presenter.result_url(row)) == ("200 in 22 ms", "")
+    assert log_presenter.status_note(row) == "Resend failed: Server error (500)"
 
 
 def test_it_counts_what_was_tried_and_what_may_have_been_received() -> None:
@@ -179,11 +209,11 @@ def test_beside_what_failed_in_a_time_stands_the_answer_of_then_and_nothing_with
     assert remarks(rows) == {answered: Remark("disk is full")}
 
 
-def test_the_file_for_people_tells_seconds_and_why_one_is_paused(app: Flask) -> None:
+def test_the_file_for_people_tells_seconds_and_what_one_waits_for(app: Flask) -> None:
     until = utcnow() + timedelta(minutes=4)
     make_delivery(status="delivered", code=200, took_ms=1500)
     make_delivery(make_webhook(throttled=True, backoff_until=until))
-    heads, paused, arrived = log_csv.lines_for_people(LogFilter())
+    heads, kept, arrived = log_csv.lines_for_people(LogFilter())
     result, took = heads.index("Result"), heads.index("Took (seconds)")
     assert (arrived[result], arrived[took]) == ("200 in 2 seconds", 1.5)
-    assert (paused[result], paused[took]) == ("The receiver isn't responding", None)
+    assert (str(kept[result])[:30], kept[took]) == ("When the receiver is back (fro", None)

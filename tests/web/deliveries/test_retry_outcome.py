@@ -104,7 +104,7 @@ def test_a_retry_that_waits_too_long_says_what_holds_it_up(support: Pages) -> No
 
     assert said().startswith(waits.format("no worker is running, so nothing is sent"))
     record_own(heartbeats.worker_of(DELIVERIES))
-    assert said().startswith(waits.format("our side is working, and others go first"))
+    assert said().startswith(waits.format("other deliveries go first"))
     set_webhook(hook, throttled=True)
     lease(make_delivery(hook))
     assert said().startswith(waits.format("this webhook is being sent as many as it gets at once"))
@@ -123,7 +123,7 @@ def test_retry_in_a_row_stays_in_the_list_and_shows_its_end_there(support: Pages
     assert page.response.request.path == "/deliveries"
     assert page.path.endswith(f"status=failed&webhook={desk.public_id}&retried={made}")
     assert [row[5] for row in page.rows()][0::2] == ["\u2013", "\u2013"]
-    assert page.rows()[1][4:6][0] == "Will retry"
+    assert page.rows()[1][4:6][0] == "Retrying"
     assert page.rows()[1][5].startswith("Waiting to be sent since ")
     assert notices(page) == []
     end(made, reason="refused")

@@ -114,5 +114,5 @@ def test_an_assets_deliveries_are_counted_by_what_one_looks_for(app: Flask) -> N
     for status in ("on_hold", "on_hold", "delivered"):
         make_delivery(status=status, asset_id=asset)
     page = visit(app, "support").get(f"/assets/{asset}/deliveries")
-    assert page.links("2 held") == [f"/deliveries?asset={asset}&status=on_hold"]
+    assert page.links("2 on hold") == [f"/deliveries?asset={asset}&status=on_hold"]
     assert len(page.links("delivered")) == 1

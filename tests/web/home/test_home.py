@@ -83,8 +83,7 @@ def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
         for node in part.find_all("a")
     }
     assert figures == {
-        "3 will retry": "/deliveries?status=retrying",
-        "0 paused": "/deliveries?status=paused",
+        "4 retrying or queued": "/deliveries?status=open",
         "1 webhook is on, 1 off": "/settings/webhooks",
         "1 asset": "/assets",
         "0 out": "/assets?show=out",

@@ -229,4 +229,4 @@ def test_it_calls_deliveries_and_their_statuses_as_the_log_does(app: Flask) -> N
     note("delivery.retried", "asset.checked_out", status={"from": "retrying", "to": "queued"})
     ((_, _, what, which, changes),) = visit(app).get(AUDIT).rows()
     assert (what, which) == ("Delivery: retried", "Asset checked out")
-    assert changes == "Status: Will retry → Waiting"
+    assert changes == "Status: Retrying → Queued"

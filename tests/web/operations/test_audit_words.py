@@ -71,7 +71,7 @@ def test_both_sides_of_a_change_are_read_as_a_person_reads_them(app: Flask) -> N
         ("webhook.changed", "events", {"from": ["a"], "to": ["a"]}, ("a", "a")),
         ("draft.changed", "url_is_secret", "yes", ("", "yes")),
         ("webhook.changed", "events", {"from": [], "to": ["a", "b"]}, ("", "a, b")),
-        ("delivery.stopped", "status", {"from": "retrying", "to": "x"}, ("Will retry", "x")),
+        ("delivery.stopped", "status", {"from": "retrying", "to": "x"}, ("Retrying", "x")),
     ):
         ((label, *sides),) = line(app, action, **{name: change}).details
         assert tuple(sides) == detail, action

@@ -56,7 +56,7 @@ def test_the_oldest_that_waits_is_told_and_leads_to_its_page(pages: Pages) -> No
     found = figures(page)
     assert found["oldest not delivered"][0] == "2 h 4 min"
     assert found["oldest not delivered"][1].startswith(f"/deliveries/{oldest}?")
-    assert [found[each][0] for each in ("waiting", "will retry", "paused")] == ["1", "1", "0"]
+    assert [found[each][0] for each in ("queued", "retrying", "on hold")] == ["1", "1", "0"]
     times = [node for node in page.root.find_all("time") if "kpi-value" in node.get("class")]
     assert [node.get("title").count(":") for node in times] == [2]
 

@@ -76,7 +76,7 @@ def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
         f"Everything arrives1 of {len(CATALOGUE)} events",
         f"Turned off by a person0 of {len(CATALOGUE)} events",
     ]
-    assert last[3].endswith("Waiting")
+    assert last[3].endswith("Queued")
     assert last[4] == "None yet"
 
 
@@ -101,12 +101,6 @@ def test_it_fails_until_something_arrives_whatever_was_saved_meanwhile(pages: Pa
     assert "Press Test webhook to see whether that was it." in main
     assert "Send the 1 that waits now" in main
     assert "Next: you" not in main
-
-
-def test_the_last_delivery_of_a_paused_webhook_is_paused(pages: Pages) -> None:
-    hook = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=4))
-    make_delivery(hook)
-    assert pages.get(LIST).rows()[0][4].endswith("Paused")
 
 
 def test_the_page_says_why_a_webhook_needs_attention_and_when_it_is_tried_again(

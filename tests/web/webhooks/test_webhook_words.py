@@ -11,14 +11,13 @@ from flask import Flask
 from portal.engine.circuit_breaker import LONGEST_PAUSE
 from portal.engine.events.catalogue import event_type
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Priority
+from portal.models.deliveries import DeliveryStatus, Priority
 from portal.models.webhooks import OffReason
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.deliveries.trends import Span, Trend
 from portal.services.operations import sending
-from portal.services.outbox.due import ShownStatus
 from portal.services.webhooks import queries
 from portal.services.webhooks.queries import Latest, ListedWebhook, WebhookDetail, WebhookStatus
 from portal.services.webhooks.rows import find_webhook
@@ -170,7 +169,7 @@ def test_a_receiver_that_asked_for_time_is_told_from_one_that_is_silent(
 
 
 def test_in_order_it_says_how_many_wait_behind_the_oldest(well: WebhookDetail) -> None:
-    oldest = Latest(well.public_id, ShownStatus.RETRYING, NOW - HOUR)
+    oldest = Latest(well.public_id, DeliveryStatus.RETRYING, NOW - HOUR)
     for many, waits in ((1, "1 delivery waits"), (2, "2 deliveries wait")):
         told = said(well, **FAILS, waits_behind=many, oldest_open=oldest)
         assert f"in order: the one of {near_time(NOW - HOUR)} has not arrived" in told
@@ -196,7 +195,7 @@ LISTED = ListedWebhook(
     last=None,
     has_missing=False,
 )
-LAST = Latest(UUID(int=2), ShownStatus.DELIVERED, NOW)
+LAST = Latest(UUID(int=2), DeliveryStatus.DELIVERED, NOW)
 
 
 @pytest.mark.parametrize(
