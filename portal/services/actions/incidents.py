@@ -272,7 +272,7 @@ def _not_later(asset: Asset, at: datetime | None, field: str) -> datetime:
 
 def _refuse_unfit(values: DisposalValues) -> None:
     if values.method not in set(Method):
-        raise Refusal("Choose what becomes of it", field="method")
+        raise Refusal("Choose what happens to it", field="method")
     if values.proceeds is not None and not 0 <= values.proceeds <= DEAREST:
         raise Refusal(f"Enter an amount from 0 to {DEAREST:,}", field="proceeds")
     refuse_long(recipient=values.recipient, note=values.note)

@@ -151,7 +151,7 @@ def request_run(actor: Actor) -> UUID:
     """Queue a run; return the public id of its task, or of the one that is at work already."""
     now = common_now()
     if not alert_settings.read().is_answered and has_due(now):
-        raise Refusal("Decide first what becomes of the alerts that are due already.")
+        raise Refusal("First decide what to do with alerts that are already due.")
     with writing() as current:
         require(current, actor, "alerts.settings")
         return _start(current, actor, "alerts.run")

@@ -270,8 +270,8 @@ def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "redis_open",
             Level.WARNING,
-            "Redis takes commands without a password. Whoever reaches it can run programs as the "
-            "portal.",
+            "Redis accepts commands without a password. Anyone who can reach it can run programs "
+            "as the portal.",
             "Set a password (requirepass) and put it into REDIS_URL, or use a unix socket.",
         )
 
@@ -409,7 +409,7 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "alerts_wait",
             Level.WARNING,
-            "Alerts wait for an answer: nobody has decided what becomes of what is due already.",
+            "Alerts are waiting. An administrator needs to decide about those already due.",
             "Answer under Alerts → Alert settings. Until then no scheduled alert is sent.",
         )
 

@@ -69,9 +69,9 @@ class ClaimForm(ActionForm):
 
 class DisposalForm(ActionForm):
     method = RadioField(
-        "What becomes of it",
+        "What happens to it",
         choices=[SelectChoice(value, words) for value, words in METHOD_WORDS.items()],
-        validators=[InputRequired("Choose what becomes of it")],
+        validators=[InputRequired("Choose what happens to it")],
         validate_choice=False,
     )
     proceeds = TypedField(
@@ -96,7 +96,7 @@ PAGES: Final = (
         label="Transfer",
         icon="geo-alt",
         title="Transfer {name}",
-        lede="Move it to another place. Whoever has it keeps it.",
+        lede="Move it to another location. The holder stays the same.",
         done="{tag} was moved.",
         form=TransferForm,
         run=doing(incidents.transfer),
@@ -108,7 +108,7 @@ PAGES: Final = (
         label="Report broken",
         icon="x-octagon",
         title="Report {name} as broken",
-        lede="It is taken from whoever has it. Reservations stay, marked as at risk.",
+        lede="It will no longer be assigned to anyone. Reservations stay, marked as at risk.",
         done="{tag} is reported as broken.",
         form=BrokenForm,
         run=doing(incidents.report_broken),
@@ -121,7 +121,7 @@ PAGES: Final = (
         label="Report lost",
         icon="question-circle",
         title="Report {name} as lost",
-        lede="It is taken from whoever has it.",
+        lede="It will no longer be assigned to anyone.",
         template="actions/ending_form.html",
         context=_plans,
         done="{tag} is reported as lost.",
@@ -135,7 +135,7 @@ PAGES: Final = (
         label="Send to warranty",
         icon="shield-check",
         title="Send {name} for a warranty claim",
-        lede="It goes away to be repaired, and is taken from whoever has it.",
+        lede="It’s sent away for repair, and no longer assigned to anyone.",
         done="{tag} is away for a warranty claim.",
         form=ClaimForm,
         run=doing(incidents.send_to_warranty, ClaimValues),

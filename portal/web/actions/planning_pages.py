@@ -120,7 +120,7 @@ class ReservationForm(ActionForm):
 
 class RejectForm(ReservationForm):
     rejection_reason = note_field(
-        "rejection_reason", "Reason", "Enter why, for whoever asked for it"
+        "rejection_reason", "Reason", "Enter a reason for the person who asked"
     )
 
 

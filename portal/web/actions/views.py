@@ -87,8 +87,8 @@ def _nowhere_to_go(asset: Asset) -> str | None:
     places = [row_id for row_id, _, _ in named_lists.choices(named_lists.LOCATIONS)]
     if any(place != asset.location_id for place in places):
         return None
-    where = "is at the only location that there is" if places else "has no location to go to"
-    return f"{where}. Whoever may move it can add another one under Locations."
+    where = "is at the only location" if places else "has no location to go to"
+    return f"{where}. Someone who can move it can add another one under Locations."
 
 
 def _button(page: ActionPage, asset: Asset) -> Button:

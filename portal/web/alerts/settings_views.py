@@ -85,7 +85,7 @@ def first() -> Answer:
     """Decide about everything that was due before the first run."""
     answer = request.form.get("answer")
     if answer not in ANSWERS:
-        flash("Choose what becomes of the alerts that are due already.", "error")
+        flash("Choose what to do with alerts that are already due.", "error")
         return redirect(url_for("alert_settings.index"))
     return _queue(lambda: runs.answer_first(actor(), send=answer == SEND), ANSWERS[answer])
 

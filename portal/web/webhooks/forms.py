@@ -180,7 +180,7 @@ class WebhookForm(PortalForm):
     url = StringField("Webhook URL")
     url_is_secret = BooleanField(
         "This address is a secret",
-        description="Only administrators see it whole: for one that lets in whoever knows it. "
+        description="Only administrators see it in full. For one that anyone who knows it can use. "
         "Ticked automatically where a part of the address looks like a key. "
         "Values after a question mark and addresses of chats, such as Slack, are hidden anyway",
     )

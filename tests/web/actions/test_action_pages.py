@@ -123,7 +123,7 @@ def test_with_one_location_there_is_nowhere_to_move_to_and_it_says_who_adds_one(
     asset_id, loose = make_asset(location_id=here), make_asset()
     page = pages.get(f"/assets/{asset_id}")
     assert page.links("Transfer") == []
-    assert "It is at the only location that there is." in page.main
+    assert "It is at the only location." in page.main
     page = pages.get(f"/assets/{asset_id}/transfer")
     assert page.status == 409
     assert page.links("Add a location") == ["/locations/new"]

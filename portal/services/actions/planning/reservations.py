@@ -81,7 +81,7 @@ def reject(actor: Actor, public_id: UUID, rejection_reason: str) -> int:
     """Turn down what is pending or was approved (asset.reservation_rejected). The asset's id."""
     reason = rejection_reason
     if not reason:
-        raise Refusal("Enter why, for whoever asked for it", field="rejection_reason")
+        raise Refusal("Enter a reason for the person who asked", field="rejection_reason")
     refuse_long_reason(reason, "rejection_reason")
 
     def make(current: Session, _asset: Asset) -> Reservation:
