@@ -127,6 +127,7 @@ QUESTIONS = {
     "check out": {"/help/register#lend"},
     "réservation": {"/help/register#reserve"},
     "import csv": {"/help/register#import"},
+    "what does queued mean": {f"{STATUSES}#queued"},
     "cancel a delivery": {"/help/retry#dismiss"},
     "bulk retry": {"/help/retry#many"},
     "How do I replace a leaked key?": {"/help/running#keys"},
