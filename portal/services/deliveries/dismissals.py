@@ -107,6 +107,8 @@ def dismiss(actor: Actor, choice: Selection, reason: str = "") -> Done:
     if len(reason) > LONGEST_REASON:
         raise Refusal(TOO_LONG, field="reason")
     _refuse_selection(choice)
+    # Counted before the transaction, in which nobody else writes to SQLite.
+    total = preview(choice).total if choice.wanted else 0
     with writing() as current:
         require(current, actor, PERMISSION)
         act = uuid4()
@@ -115,7 +117,6 @@ def dismiss(actor: Actor, choice: Selection, reason: str = "") -> Done:
             rows = [row for row in rows if row.is_undelivered]
         if more is not None:
             params = {**selection.as_params(choice), "reason": reason, "act": str(act)}
-            total = log_pages.count_undelivered(choice.wanted or LogFilter(), choice.newest)
             return Done(act, _start(current, actor, DISMISS, total, params))
         outcomes = _dismiss(current, [row.id for row in rows], Dismissal(actor.name, reason, act))
         _record(current, actor, "dismissed", rows, outcomes, reason)
