@@ -23,12 +23,12 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.services.deliveries import bulk_retry_selection, trends
 from portal.services.deliveries import log as log_pages
-from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.log import find_neighbours
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import overview, retention
 from portal.services.outbox import due
+from portal.services.webhooks import backlog
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookOrder
 from tests.support.factories import Hook, make_asset
@@ -68,9 +68,7 @@ def _filters(hooks: list[Hook]) -> dict[str, LogFilter]:
         "a webhook long quiet": LogFilter(webhook=hooks[log_rows.QUIET - 1].public_id),
         "webhook and status": LogFilter(webhook=erp, status=StatusFilter.DELIVERED),
         "needs attention": LogFilter(status=StatusFilter.ATTENTION),
-        "what a problem opens": LogFilter(
-            status=StatusFilter.ATTENTION, webhook=erp, reasons=(Reason.SERVER,)
-        ),
+        "what is undelivered at one": LogFilter(status=StatusFilter.UNDELIVERED, webhook=erp),
         "delivered": LogFilter(status=StatusFilter.DELIVERED),
         "queued": LogFilter(status=StatusFilter.QUEUED),
         "held (there is none)": LogFilter(status=StatusFilter.ON_HOLD),
@@ -93,8 +91,7 @@ def _others(hooks: list[Hook], rows: int) -> dict[str, Callable[[], object]]:
     week = [now.replace(microsecond=0) - day * DAY for day in range(7, -1, -1)]
     failed = LogFilter(status=StatusFilter.FAILED)
     return {
-        "How many need attention": delivery_problems.count,
-        "Problems": delivery_problems.find_problems,
+        "Webhooks in trouble": backlog.find,
         "Log, the oldest first": partial(log_pages.find_page, LogFilter(), oldest_first=True),
         "Previous and next of a delivery": partial(find_neighbours, LogFilter(), rows // 2),
         "Previous and next among what failed": partial(find_neighbours, failed, rows // 2),

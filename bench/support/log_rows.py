@@ -38,7 +38,7 @@ EVENTS = """INSERT INTO events
   FROM n"""
 DELIVERIES = """INSERT INTO deliveries
   (public_id, event_id, webhook_id, event, asset_id, status, priority, due_at, tries, attempts,
-   reason, code, created_at, finished_at)
+   reason, code, created_at, finished_at, failing_since)
   {numbers} SELECT {id}, i,
     CASE WHEN i > :rows - :rows / {backlog} THEN {busy} WHEN i < :rows / 1000 THEN {quiet}
       ELSE 1 + i % {hooks} END,
@@ -48,7 +48,8 @@ DELIVERIES = """INSERT INTO deliveries
     2, {at}, 1, 1,
     CASE WHEN i % 40 = 0 THEN 'server' WHEN i % 20 = 0 THEN 'dns' END,
     CASE WHEN i % 40 = 0 THEN 500 WHEN i % 20 > 0 THEN 200 END,
-    {at}, CASE WHEN i > :rows - :rows / {backlog} THEN NULL ELSE {at} END
+    {at}, CASE WHEN i > :rows - :rows / {backlog} THEN NULL ELSE {at} END,
+    CASE WHEN i % 20 = 0 AND i <= :rows - :rows / {backlog} THEN {at} END
   FROM n"""
 ATTEMPTS = """INSERT INTO attempts
   (delivery_id, number, kind, url, outcome, started_at, finished_at)

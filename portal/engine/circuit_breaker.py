@@ -17,8 +17,7 @@ LONGEST_PAUSE: Final = 300
 PATIENCE: Final = timedelta(days=5)  # failing without a success; then we turn it off
 PATIENCE_IN_WORDS: Final = in_words(PATIENCE.total_seconds())
 NOTICE: Final = timedelta(days=2)  # so long before that we say so
-ATTENTION_FAILURES: Final = 5
-ATTENTION_AFTER: Final = timedelta(minutes=2)
+ENOUGH_FAILURES: Final = 5
 
 # The receiver as a whole is overloaded or out of reach: the next message would fare no better.
 THROTTLING: Final = frozenset(
@@ -98,7 +97,7 @@ def is_hopeless(health: Health, now: datetime) -> bool:
     settings were changed meanwhile has some attempts of its own first."""
     since, stopped_for = health.failing_since, health.stopped_for
     is_over = since is not None and now >= turns_off_at(since, stopped_for)
-    return is_over and health.failures_in_row >= ATTENTION_FAILURES
+    return is_over and health.failures_in_row >= ENOUGH_FAILURES
 
 
 def turns_off_at(failing_since: datetime, stopped_for: int = 0) -> datetime:
@@ -116,17 +115,8 @@ def announced_end(
     end = turns_off_at(failing_since, stopped_for)
     if now < end - NOTICE:
         return None
-    is_certain = end > now or failures_in_row + 1 >= ATTENTION_FAILURES
+    is_certain = end > now or failures_in_row + 1 >= ENOUGH_FAILURES
     return end if is_certain else None
-
-
-def needs_attention(failures_in_row: int, failing_since: datetime | None, now: datetime) -> bool:
-    """Return whether a person should look: 5 failures in a row over at least 2 minutes."""
-    return (
-        failures_in_row >= ATTENTION_FAILURES
-        and failing_since is not None
-        and now - failing_since >= ATTENTION_AFTER
-    )
 
 
 def has_asked(until: datetime | None, now: datetime) -> bool:

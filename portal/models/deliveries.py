@@ -52,9 +52,7 @@ OPEN = (DeliveryStatus.QUEUED, DeliveryStatus.RETRYING)
 # The predicate of the partial indexes. A query says the same literally (`is_open`), so that both
 # databases see that its rows are the index's.
 IS_OPEN = "status IN ('queued', 'retrying')"
-# The same for what failed for good, tests apart.
-IS_FAILURE = "status = 'failed' AND priority <> 0"
-# And for what counts as failing, tests apart.
+# The same for what counts as failing, tests apart.
 IS_FAILING = f"failing_since IS NOT NULL AND ({IS_OPEN} OR status = 'failed') AND priority <> 0"
 # And for what a person dismissed.
 IS_OF_AN_ACT = "dismissal_id IS NOT NULL"
@@ -177,16 +175,6 @@ class Delivery(Base):
             postgresql_where=text(IS_OF_AN_ACT),
         ),
         Index(
-            "ix_deliveries_failures",
-            "webhook_id",
-            "reason",
-            "finished_at",
-            "id",
-            "code",  # which is told of a group, without a look at its rows
-            sqlite_where=text(IS_FAILURE),
-            postgresql_where=text(IS_FAILURE),
-        ),
-        Index(
             "ix_deliveries_failing",
             "webhook_id",
             # Counted by, told, and asked for, without a look at the rows.
@@ -206,12 +194,6 @@ def is_open(column: Any = Delivery.status) -> ColumnElement[bool]:
     """Queued or retrying, written literally as in the partial index."""
     words: ColumnElement[bool] = column.in_([literal_column(f"'{status}'") for status in OPEN])
     return words
-
-
-def is_failure() -> ColumnElement[bool]:
-    """Failed for good, and no test, written literally as in the partial index."""
-    failed = Delivery.status == literal_column("'failed'")
-    return and_(failed, Delivery.priority != literal_column("0"))
 
 
 def is_failing() -> ColumnElement[bool]:

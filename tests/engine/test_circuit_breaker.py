@@ -10,7 +10,6 @@ from portal.engine.circuit_breaker import (
     has_asked,
     health_after,
     is_hopeless,
-    needs_attention,
 )
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
@@ -117,18 +116,6 @@ def test_what_was_begun_under_earlier_settings_says_nothing() -> None:
         old = End(kind=AttemptKind.SCHEDULED, reason=reason, was_probe=True, is_outdated=True)
         assert health_after(FINE, old, NOW) == FINE, reason
         assert health_after(THROTTLED, old, NOW) == THROTTLED, reason
-
-
-def test_it_needs_attention_after_five_failures_over_two_minutes() -> None:
-    for failures, since, wanted in (
-        (5, timedelta(minutes=2), True),
-        (4, timedelta(hours=3), False),
-        (50, timedelta(seconds=119), False),
-        (0, None, False),
-        (50, None, False),
-    ):
-        failing_since = NOW - since if since else None
-        assert needs_attention(failures, failing_since, NOW) is wanted, failures
 
 
 def test_five_days_of_failing_without_a_success_are_enough() -> None:

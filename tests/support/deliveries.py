@@ -39,11 +39,19 @@ def make_delivery(webhook: Hook | None = None, **columns: Any) -> UUID:
         current.flush()
         is_over = columns.get("status") in FINAL
         ended = {"finished_at": columns.get("created_at", now)} if is_over else {}
-        values = {"event": "asset.created", "asset_id": 7, "due_at": now, **ended, **columns}
+        fails = columns.get("status") == "failed" or columns.get("tries", 0) > 1
+        since = {"failing_since": columns.get("created_at", now)} if fails and not is_test else {}
+        standing = {**ended, **since}
+        values = {"event": "asset.created", "asset_id": 7, "due_at": now, **standing, **columns}
         delivery = Delivery(event_id=event.id, webhook_id=webhook.id, **values)
         current.add(delivery)
         current.flush()
         return delivery.public_id
+
+
+def fail(hook: Hook, reason: str = "server", code: int | None = 500, **columns: Any) -> UUID:
+    """One that failed for good, for this reason."""
+    return make_delivery(hook, **{"status": "failed", "reason": reason, "code": code, **columns})
 
 
 def make_attempt(delivery: UUID, **columns: Any) -> None:
@@ -149,6 +157,9 @@ def make_many(webhooks: Iterable[Hook], count: int, since: datetime) -> None:
                 "due_at": now,
                 "created_at": since + timedelta(seconds=number),
                 "finished_at": since + timedelta(seconds=number),
+                "failing_since": since + timedelta(seconds=number)
+                if statuses[number // 7 % len(statuses)] == "failed"
+                else None,
             }
             for number, event_id in enumerate(made)
         ]

@@ -148,8 +148,10 @@ class Page:
         return [node.get("href") for node in found if words is None or words in node.text]
 
     def rows(self) -> list[list[str]]:
-        """The cells' texts of every table row below the headings."""
-        bodies = self.root.find_all("tbody")
+        """The cells' texts of every table row below the headings; webhooks in trouble, which stand
+        above a list, are none of its rows."""
+        tables = [node for node in self.root.find_all("table") if "ptable" not in node.get("class")]
+        bodies = [body for table in tables for body in table.find_all("tbody")]
         rows = [row for body in bodies for row in body.find_all("tr")]
         return [[cell.text for cell in row.find_all("td", "th")] for row in rows]
 

@@ -25,7 +25,6 @@ from portal.models.deliveries import (
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.core.queries import COUNT_LIMIT, capped
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.deliveries import problems as delivery_problems
 from portal.services.deliveries.answers import Said, answers_with
 from portal.services.deliveries.log_query import (
     Failure,
@@ -44,6 +43,7 @@ from portal.services.outbox import leases
 from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.outbox.connectivity import find_offline
 from portal.services.outbox.due import WaitsFor, heads, kept_by, most_at_once, paused_until
+from portal.services.webhooks import backlog as backlogs
 
 RETRYABLE: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
 
@@ -91,6 +91,7 @@ class LogRow:
     dismissed_at: datetime | None
     dismissed_reason: str | None
     resent: tuple[str, int | None] | None = None
+    failing_since: datetime | None = None
     failure: Failure | None = None
     said: Said | None = None
 
@@ -243,6 +244,7 @@ def _row(
         next_try_at=max(row.due_at, pause or row.due_at) if goes_by_itself else None,
         took_ms=row.took_ms,
         finished_at=row.finished_at,
+        failing_since=row.failing_since,
         dismissed_by=row.dismissed_by,
         dismissed_at=row.dismissed_at,
         dismissed_reason=row.dismissed_reason,
@@ -398,10 +400,11 @@ def every(log_filter: LogFilter, most: int | None = None) -> Iterator[LogRow]:
 def count(status: StatusFilter, webhook: UUID | None = None) -> int:
     """Count how many the log has with this status, of one webhook if given (`capped`).
 
-    Tests before saving are in no list. What needs attention is the sum of the problems.
+    Tests before saving are in no list.
     """
     if status is StatusFilter.ATTENTION:
-        return delivery_problems.count(webhook)
+        found = backlogs.find()
+        return backlogs.total(each for each in found if webhook in (None, each.public_id))
     current = session()
     now = database_time(current)
     if webhook is not None:

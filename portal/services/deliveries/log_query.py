@@ -50,8 +50,8 @@ from portal.services.deliveries.statuses import (
     StatusFilter,
     matches,
     stored_as,
-    to_look_at,
 )
+from portal.services.webhooks.backlog import ids_in_trouble
 from portal.services.webhooks.rows import draft_ids
 
 MOST_READ: Final = 20_000
@@ -110,6 +110,7 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
             Lease.kind.label("leased_kind"),
             its.took_ms,
             its.finished_at,
+            its.failing_since,
             its.dismissed_by,
             its.dismissed_at,
             its.dismissed_reason,
@@ -257,11 +258,19 @@ def scan_for(
         return None
     ends = (*between, current.get_bind().dialect.name != "sqlite")
     status, filters = stored_as(log_filter.status, now)
-    if log_filter.status is StatusFilter.ATTENTION:
-        status = to_look_at(current, now, asked.get(Delivery.webhook_id))
     if status is not None:
         asked[Delivery.status] = status
     checks: tuple[Check, ...] = ()
+    if log_filter.status is StatusFilter.ATTENTION:
+        troubled = ids_in_trouble(current)
+        if not troubled:
+            return None
+        if len(troubled) == 1:
+            asked.setdefault(Delivery.webhook_id, troubled[0])
+        if Delivery.webhook_id not in asked:
+            checks += (lambda row: row.webhook_id.in_(troubled),)
+        elif asked[Delivery.webhook_id] not in troubled:
+            return None
     if log_filter.untried:
         checks += (lambda row: row.reason.is_(None),)
     if log_filter.failed and failing is None:

@@ -6,7 +6,7 @@ due and the senders are notified.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -27,7 +27,6 @@ from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
-from portal.services.deliveries.statuses import wants_attention
 from portal.services.outbox import at_rest, leases
 from portal.services.outbox.due import REFUSED, find_stop
 
@@ -176,23 +175,6 @@ NOT_ENDED: Final = (RowOutcome.WAITING, RowOutcome.SENT)
 MOST_QUEUED: Final = 5000
 
 
-class Queued(NamedTuple):
-    """The numbers of a problem that are in one bulk retry: `waiting`, and `handed_over` to be sent,
-    though nothing goes there at this moment."""
-
-    waiting: int = 0
-    handed_over: int = 0
-
-    @property
-    def all(self) -> int:
-        """Return both conditions joined."""
-        return self.waiting + self.handed_over
-
-    def with_more(self, other: "Queued") -> "Queued":
-        """Return those of both."""
-        return Queued(self.waiting + other.waiting, self.handed_over + other.handed_over)
-
-
 def taken(current: Session, ids: Sequence[int]) -> dict[int, int]:
     """Return which of these deliveries are in a bulk retry now: the row id of each one's task."""
     if not ids:
@@ -205,10 +187,9 @@ def taken(current: Session, ids: Sequence[int]) -> dict[int, int]:
     return {row.delivery_id: row.task_id for row in current.execute(statement)}
 
 
-def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]:
-    """Return what is still to be sent in bulk retries now, and wants attention meanwhile: by
-    webhook and the reason of the last attempt, how many of which task (its row id). Of many the
-    first `MOST_QUEUED`."""
+def queued(current: Session) -> dict[UUID, dict[int, int]]:
+    """Return how many are still to be sent in bulk retries now: by webhook and task (its row id).
+    Of many the first `MOST_QUEUED` are looked at."""
     ids = _running(current)
     if not ids:
         return {}
@@ -218,22 +199,18 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
         .limit(MOST_QUEUED)
         .subquery()
     )
-    is_handed = Delivery.prior_status.is_not(None)  # the others wait for their turn
     rows = current.execute(
-        select(Webhook.public_id, Delivery.reason, rows_left.c.task_id, is_handed, func.count())
+        select(Webhook.public_id, rows_left.c.task_id, func.count())
         .select_from(rows_left)
         .join(Delivery, Delivery.id == rows_left.c.delivery_id)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
-        .where(Delivery.status != DeliveryStatus.DISMISSED)
-        .where(wants_attention(database_time(current)))
-        .group_by(Webhook.public_id, Delivery.reason, rows_left.c.task_id, is_handed)
+        .where(Delivery.status.in_(at_rest.UNDELIVERED))
+        .group_by(Webhook.public_id, rows_left.c.task_id)
     )
-    by_problem: dict[tuple[UUID, str | None], dict[int, Queued]] = {}
-    for webhook, reason, task_id, is_over, many in rows:
-        more = Queued(handed_over=many) if is_over else Queued(waiting=many)
-        of_one = by_problem.setdefault((webhook, reason), {})
-        of_one[task_id] = of_one.get(task_id, Queued()).with_more(more)
-    return by_problem
+    by_webhook: dict[UUID, dict[int, int]] = {}
+    for webhook, task_id, many in rows:
+        by_webhook.setdefault(webhook, {})[task_id] = many
+    return by_webhook
 
 
 def _running(current: Session) -> Sequence[int]:

@@ -7,8 +7,7 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
@@ -17,24 +16,17 @@ from portal.models.deliveries import (
     OPEN,
     Delivery,
     DeliveryStatus,
-    Lease,
     Priority,
     is_open,
 )
-from portal.models.webhooks import Webhook
-from portal.services.outbox.due import (
-    is_backing_off,
-    is_behind,
-    is_where_nothing_arrives,
-)
+from portal.services.outbox.at_rest import UNDELIVERED
 
 
 class StatusFilter(StrEnum):
     """Statuses that the log can be narrowed to.
 
-    `open`: Queued or Retrying. `attention`: failed for good, kept because its receiver is in
-    trouble, or tried without success, three times or at a receiver that is backing off; tests
-    apart. What waits for its turn, or for pace, wants nobody.
+    `open`: Queued or Retrying. `undelivered`: those, on hold or failed; tests apart. `attention`:
+    the same of the webhooks in trouble (`services/webhooks/backlog.py`).
     """
 
     ATTENTION = "attention"
@@ -45,6 +37,7 @@ class StatusFilter(StrEnum):
     FAILED = "failed"
     DISMISSED = "dismissed"
     OPEN = "open"
+    UNDELIVERED = "undelivered"
 
     @classmethod
     def _missing_(cls, value: object) -> "StatusFilter | None":
@@ -118,13 +111,6 @@ def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
     return [*others, *([matches(Delivery.status, stored)] if stored is not None else [])]
 
 
-def to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Stored:
-    """Return where what needs attention is found. What waits does so only while a receiver is
-    backing off: else it may be a million that nobody has to look at."""
-    waits = (DeliveryStatus.QUEUED,) if paused_webhooks(current, now, webhook_id) else ()
-    return (DeliveryStatus.FAILED, *waits, DeliveryStatus.RETRYING)
-
-
 def stored_as(
     status: StatusFilter | None, now: datetime
 ) -> tuple[Stored | None, list[ColumnElement[bool]]]:
@@ -132,43 +118,9 @@ def stored_as(
     match status:
         case None:
             return None, []
-        case StatusFilter.ATTENTION:
-            return (DeliveryStatus.FAILED, *OPEN), [wants_attention(now)]
+        case StatusFilter.UNDELIVERED | StatusFilter.ATTENTION:
+            return UNDELIVERED, [Delivery.priority != Priority.TEST]
         case StatusFilter.OPEN:
             return OPEN, []
         case _:
             return DeliveryStatus(status), []
-
-
-# So many tries without success want a person's look.
-TRIES_BEFORE_A_LOOK: Final = 3
-
-
-def wants_attention(now: datetime) -> ColumnElement[bool]:
-    """Select what a person should look at; see `StatusFilter`.
-
-    Of deliveries that are failed or open. `now`: the database's clock.
-    """
-    # What failed at a receiver that is backing off is the reason why others wait there.
-    enough = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, is_where_nothing_arrives(now))
-    is_retried = Delivery.status == DeliveryStatus.RETRYING
-    # A person's Retry of it says by itself what comes of it.
-    failing = and_(is_retried, Delivery.prior_status.is_(None), enough, not_(is_behind()))
-    open_ones = and_(nobody_sends(now), or_(is_backing_off(now), failing))
-    failed = Delivery.status == DeliveryStatus.FAILED
-    return and_(Delivery.priority != Priority.TEST, or_(failed, open_ones))
-
-
-def nobody_sends(now: datetime) -> ColumnElement[bool]:
-    """Say `has_no_live_lease` of each row as it is scanned, and in words that PostgreSQL takes
-    for nearly always true: it would take half of the rows for leased, and read all of them."""
-    live = select(func.count()).where(Lease.delivery_id == Delivery.id, Lease.until > now)
-    return func.nullif(live.correlate(Delivery).scalar_subquery(), 1).is_not(None)
-
-
-def paused_webhooks(current: Session, now: datetime, webhook_id: int | None = None) -> list[int]:
-    """Return the row ids of the webhooks that are backing off now; of one, if given."""
-    statement = select(Webhook.id).where(Webhook.backoff_until > now)
-    if webhook_id is not None:
-        statement = statement.where(Webhook.id == webhook_id)
-    return list(current.scalars(statement))

@@ -10,19 +10,17 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.queries import capped
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
-from portal.services.deliveries.problems import Problem, find_problems
 from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks.rows import draft_ids
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Counts (`capped`), each as its list counts it. `problems`: what needs attention."""
+    """Counts (`capped`), each as its list counts it."""
 
     webhooks_on: int
     webhooks_off: int
     assets: int
-    problems: tuple[Problem, ...]
     open: int
     held: int
     has_deliveries: bool
@@ -41,7 +39,6 @@ def overview() -> Overview:
         webhooks_on=capped(current, hooks.where(Webhook.state == WebhookState.ACTIVE)),
         webhooks_off=capped(current, hooks.where(Webhook.state == WebhookState.OFF)),
         assets=capped(current, select(Asset.id).where(Asset.deleted_at.is_(None))),
-        problems=tuple(find_problems()),
         open=log_pages.count(StatusFilter.OPEN),
         held=log_pages.count(StatusFilter.ON_HOLD),
         has_deliveries=_has_deliveries(),

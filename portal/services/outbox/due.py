@@ -21,7 +21,6 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
-    false,
     func,
     literal_column,
     or_,
@@ -304,49 +303,6 @@ def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
         .limit(1)
     )
     return current.scalar(probe)
-
-
-def is_backing_off(now: datetime) -> ColumnElement[bool]:
-    """`WaitsFor.RECEIVER` as a condition on open deliveries that nobody is sending."""
-    return _of_webhook(_is_backing_off(now))
-
-
-def is_where_nothing_arrives(now: datetime) -> ColumnElement[bool]:
-    """Its receiver is left alone, whenever this one goes itself, as a condition on deliveries."""
-    return _of_webhook(func.coalesce(Webhook.backoff_until, now) > now)
-
-
-def is_behind() -> ColumnElement[bool]:
-    """`WaitsFor.ORDER` as a condition on open deliveries that nobody is sending."""
-    return _of_webhook(_is_behind())
-
-
-def _is_backing_off(now: datetime) -> ColumnElement[bool]:
-    waits = or_(
-        Delivery.priority == Priority.BULK,
-        and_(Delivery.priority == Priority.NORMAL, Webhook.in_order.is_(False)),
-    )
-    pause = func.coalesce(Webhook.backoff_until, now)
-    return and_(pause > now, pause > Delivery.due_at, waits)
-
-
-@cache
-def _is_behind() -> ColumnElement[bool]:
-    """Built once: the condition asks for no time, and a page of the log needs it several times."""
-    return and_(
-        Webhook.in_order.is_(True),
-        Delivery.priority != Priority.TEST,
-        Delivery.prior_status.is_(None),
-        Delivery.id > func.coalesce(head_of(Webhook.id.expression), Delivery.id),
-    )
-
-
-def _of_webhook(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Asked of each row by itself, and as a value: told that it exists, a planner might begin at
-    the webhooks, or take it for so seldom true that it reads all rows before it sorts them.
-    """
-    asked = select(condition).where(Webhook.id == Delivery.webhook_id).limit(1)
-    return func.coalesce(asked.correlate(Delivery).scalar_subquery(), false())
 
 
 def heads(current: Session, webhook_ids: Iterable[int]) -> dict[int, int | None]:

@@ -4,7 +4,7 @@ about a webhook's state, whichever page or mail says it, comes from here."""
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final
@@ -52,6 +52,9 @@ class WebhookStatus(StrEnum):
     OFF = "off"
 
 
+URGENT_AFTER: Final = timedelta(minutes=2)
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """So many failed last for this reason, with this answer. `reason` None: nothing was noted."""
@@ -74,6 +77,7 @@ class Backlog:
     failed attempt of those that fail; None: none does, for all of it is on hold. `causes`: why
     those failed last, the most common first. `next_attempt_at`: of all that goes by itself.
     `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since.
+    `is_urgent`: its owner is told by e-mail; until then it may pass by itself.
     """
 
     webhook_id: int
@@ -91,6 +95,13 @@ class Backlog:
     next_attempt_at: datetime | None
     waits_until: datetime | None
     is_untouched: bool
+    is_urgent: bool
+
+    @property
+    def is_off_by_us(self) -> bool:
+        """Return whether we turned it off, and nobody has decided about that."""
+        is_off = self.status is WebhookStatus.OFF and not self.is_deleted
+        return is_off and self.off_reason in OURS
 
     @property
     def undelivered(self) -> int:
@@ -284,6 +295,7 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
         next_attempt_at=_next_attempt(hook, rows, now) if is_on else None,
         waits_until=pause if is_on and pause and pause > now else None,
         is_untouched=since is not None and (arrived_at is None or arrived_at <= since),
+        is_urgent=not is_on or (since is not None and now - since >= URGENT_AFTER),
     )
 
 

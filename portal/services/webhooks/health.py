@@ -89,7 +89,9 @@ def write_health(
             after = health_after(after, end, now)
         changed = asdict(after) if after != before else {}
         arrived = (end.reason is None and end.kind != AttemptKind.TEST for end in ends[webhook_id])
-        if any(arrived) and not webhook.is_up_to_date(now):
+        # Whether anything arrived since a failure is told exactly.
+        has_failed = before.failing_since or any(end.reason for end in ends[webhook_id])
+        if any(arrived) and (has_failed or not webhook.is_up_to_date(now)):
             changed["last_delivered_at"] = now
         if changed:
             changes.append({"id": webhook_id, **changed})

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, needs_attention
+from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.extensions import settings
 from portal.lib.durations import DAY, in_words
 from portal.models.people import Role, User
@@ -19,7 +19,9 @@ from portal.models.webhooks import OURS, Notice, OffReason, Webhook, WebhookStat
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.outbox.due import find_stop
+from portal.services.webhooks import backlog as backlogs
 from portal.services.webhooks import mailer
+from portal.services.webhooks.backlog import Backlog
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,8 @@ class News(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DueNotice:
-    """A notice to be sent. `off_reason`: why we turned the webhook off, where that is the news."""
+    """A notice to be sent. `off_reason`: why we turned the webhook off, where that is the news;
+    `backlog`: what is undelivered there, if anything."""
 
     webhook_id: int
     public_id: UUID
@@ -45,6 +48,7 @@ class DueNotice:
     news: News
     owner_id: int | None
     off_reason: str | None
+    backlog: Backlog | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ class LastNotice:
 # news → (subject, what happened, what to do); {name} is the webhook's.
 WORDS: Final = {
     News.ATTENTION: (
-        "“{name}” needs attention",
-        "Deliveries to “{name}” are failing. We’re keeping them and retrying automatically.",
+        "“{name}” is failing",
+        "{backlog} We’re keeping them and retrying automatically.",
         "See the cause and next steps",
     ),
     News.OFF: (
@@ -122,7 +126,10 @@ def find_due() -> list[DueNotice]:
         .where(Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT)
         .order_by(Webhook.id)
     )
-    news_by_webhook = ((webhook, news_of(webhook, notice, now)) for webhook, notice in rows)
+    known = {each.webhook_id: each for each in backlogs.find()}
+    news_by_webhook = (
+        (webhook, news_of(webhook, notice, known.get(webhook.id), now)) for webhook, notice in rows
+    )
     return [
         DueNotice(
             webhook.id,
@@ -131,13 +138,16 @@ def find_due() -> list[DueNotice]:
             news,
             webhook.owner_id,
             webhook.off_reason,
+            known.get(webhook.id),
         )
         for webhook, news in news_by_webhook
         if news is not None
     ]
 
 
-def news_of(webhook: Webhook, notice: Notice | None, now: datetime) -> News | None:
+def news_of(
+    webhook: Webhook, notice: Notice | None, backlog: Backlog | None, now: datetime
+) -> News | None:
     """The notice that is due about this webhook, if any."""
     if notice is not None and now - notice.told_at < QUIET:
         return None
@@ -145,8 +155,15 @@ def news_of(webhook: Webhook, notice: Notice | None, now: datetime) -> News | No
     if webhook.state == WebhookState.OFF:
         is_ours = webhook.off_reason in OURS
         return News.OFF if is_ours and told is not News.OFF else None
-    if needs_attention(webhook.failures_in_row, webhook.failing_since, now):
-        return News.ATTENTION if told is not News.ATTENTION else None
+    if backlog is not None:
+        # What failed first after the last notice is another trouble, which nobody has told of.
+        is_known = (
+            told is News.ATTENTION
+            and notice
+            and backlog.since
+            and (backlog.since <= notice.told_at)
+        )
+        return News.ATTENTION if backlog.is_urgent and not is_known else None
     arrived = webhook.last_delivered_at
     has_recovered = notice is not None and arrived is not None and arrived > notice.told_at
     return News.WELL if told is not News.WELL and has_recovered else None
@@ -166,9 +183,25 @@ def _message(due: DueNotice) -> tuple[str, str]:
     link = f"{settings().base_url}/settings/webhooks/{due.public_id}"
     days = in_words(settings().retention_days * DAY)
     text = happened.replace("{cause}", CAUSES.get(due.off_reason, "")).replace("{days}", days)
+    text = text.replace("{backlog}", _backlog(due.backlog) if due.backlog else "")
     # The name last: whatever it holds stays as it is.
     text = f"{text.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
     return subject.replace("{name}", due.name), text
+
+
+def _backlog(backlog: Backlog) -> str:
+    """Return how much is undelivered, since when and why, as the webhook's page says it."""
+    many = backlog.undelivered
+    deliveries = "1 delivery" if many == 1 else f"{many:,} deliveries"
+    since = f", failing since {_time(backlog.since)}" if backlog.since else ""
+    cause = f" {backlog.cause.words}." if backlog.cause else ""
+    return f"{deliveries} to “{{name}}” undelivered{since}.{cause}"
+
+
+def _time(at: datetime) -> str:
+    zone = settings().timezone
+    local = at.astimezone(zone)
+    return f"{local:%b} {local.day}, {local:%H:%M} ({zone.key})"
 
 
 def _recipients(due: DueNotice) -> Sequence[str]:
@@ -183,7 +216,8 @@ def _claim(due: DueNotice) -> LastNotice | None:
         now = database_time(current)
         webhook = current.get(Webhook, due.webhook_id, with_for_update={"key_share": True})
         notice = current.get(Notice, due.webhook_id)
-        if webhook is None or news_of(webhook, notice, now) is not due.news:
+        backlog = backlogs.of_one(current, due.webhook_id)
+        if webhook is None or news_of(webhook, notice, backlog, now) is not due.news:
             return None
         before = LastNotice(News.WELL, None)
         if notice:

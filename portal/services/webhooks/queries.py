@@ -8,40 +8,32 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
-    Row,
     ScalarSelect,
-    Select,
-    and_,
-    case,
     func,
     literal,
-    literal_column,
-    not_,
     select,
     tuple_,
 )
 from sqlalchemy.orm import Session
 
-from portal.database.engine import AnyRow, database_now
-from portal.engine.circuit_breaker import announced_end, needs_attention
+from portal.database.engine import AnyRow
+from portal.engine.circuit_breaker import announced_end
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import common_now
 from portal.lib.paging import Page
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
 from portal.models.people import User
-from portal.models.webhooks import OURS, OffReason, Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.audit import shown_changes
 from portal.services.core.keyset import FIRST_ID, LAST_ID, by_name
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.due import (
     count_behind,
-    head_of,
-    paused_until,
 )
+from portal.services.webhooks import backlog as backlogs
+from portal.services.webhooks.backlog import Backlog, WebhookStatus
 from portal.services.webhooks.held_deliveries import count_waiting
-from portal.services.webhooks.notices import News
 from portal.services.webhooks.rows import (
     TARGET,
     called,
@@ -59,22 +51,7 @@ from portal.services.webhooks.rows import (
 from portal.services.webhooks.rules import SecretMode, WebhookOptions, WebhookValues
 from portal.services.webhooks.secrets import old_secret
 
-FAILING: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
-LEAST_TROUBLE: Final = 2  # of `severity`: it fails
 HISTORY: Final = 100  # entries
-
-
-class WebhookStatus(StrEnum):
-    """A webhook's status as people see it, the worst first.
-
-    Failing: from the first failure that no success has followed. Paused: backing off, because its
-    receiver does not respond; only probes are sent.
-    """
-
-    PAUSED = "paused"
-    FAILING = "failing"
-    ACTIVE = "active"
-    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +67,18 @@ class Latest:
 class ListedWebhook:
     """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon.
 
-    `has_missing`: a delivery failed, for good or so far.
+    `backlog`: what is undelivered; None while it is well.
     """
 
     public_id: UUID
     name: str
     host: str
     status: WebhookStatus
-    needs_attention: bool
+    backlog: Backlog | None
     off_reason: str | None
     turns_off_at: datetime | None
-    paused_until: datetime | None
     event_count: int
     last: Latest | None
-    has_missing: bool
 
 
 def youngest() -> ScalarSelect[int]:
@@ -138,19 +113,6 @@ def latest_of(current: Session, ids: Sequence[int]) -> dict[int, Latest]:
     }
 
 
-def last_failure(current: Session, webhook: Webhook) -> tuple[str | None, int | None]:
-    """Reason and code of its youngest delivery that failed, tests apart; nothing while it is well.
-
-    What waits for the end of a back-off has no reason of its own, so the youngest few of the log
-    would not do.
-    """
-    if webhook.failing_since is None:
-        return None, None
-    rows = [_youngest_with(current, webhook.id, status) for status in FAILING]
-    youngest_row = max((row for row in rows if row), default=None)
-    return (youngest_row[1], youngest_row[2]) if youngest_row else (None, None)
-
-
 def oldest_held(current: Session, webhook_id: int) -> datetime | None:
     """When the oldest held delivery was created; None while nothing is held."""
     is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.ON_HOLD)
@@ -170,56 +132,6 @@ def oldest_open(current: Session, webhook_id: int) -> Latest | None:
     return Latest(row.public_id, DeliveryStatus(row.status), row.created_at) if row else None
 
 
-def next_attempt(current: Session, webhook: Webhook) -> datetime | None:
-    """When the next delivery is due, not before the end of a back-off. In order, the head's."""
-    firsts = {priority: _soonest(webhook.id, priority) for priority in Priority}
-    if webhook.in_order:
-        head = select(Delivery.due_at).where(Delivery.id == head_of(webhook.id))
-        firsts[Priority.NORMAL] = head.scalar_subquery()
-    dues = zip(firsts, current.execute(select(*firsts.values())).one(), strict=True)
-    now, pause = database_now(current.connection()), webhook.backoff_until
-    times = [
-        max(due_at, paused_until(priority, pause, now, in_order=webhook.in_order) or due_at)
-        for priority, due_at in dues
-        if due_at is not None
-    ]
-    return min(times, default=None)
-
-
-def webhook_status(webhook: Webhook | AnyRow) -> WebhookStatus:
-    """The status of a webhook, by the columns that it is made of."""
-    if webhook.state != WebhookState.ACTIVE:
-        return WebhookStatus.OFF
-    if webhook.throttled:
-        return WebhookStatus.PAUSED
-    return WebhookStatus.FAILING if webhook.failing_since else WebhookStatus.ACTIVE
-
-
-def is_in_trouble(webhook: Webhook | AnyRow) -> bool:
-    """Return whether it fails, backs off, or was turned off by us."""
-    status = webhook_status(webhook)
-    if status is WebhookStatus.OFF:
-        return webhook.off_reason in OURS
-    return status is not WebhookStatus.ACTIVE
-
-
-def in_trouble() -> ColumnElement[bool]:
-    """`is_in_trouble` as a condition on webhooks that are shown."""
-    return severity() <= LEAST_TROUBLE
-
-
-def severity() -> ColumnElement[int]:
-    """The rank of a status, the worst first: what we turned off, then as in `WebhookStatus`."""
-    is_on = Webhook.state == WebhookState.ACTIVE
-    return case(
-        (and_(not_(is_on), Webhook.off_reason.in_(OURS)), 0),
-        (not_(is_on), 4),
-        (Webhook.throttled, 1),
-        (Webhook.failing_since.is_not(None), LEAST_TROUBLE),
-        else_=3,
-    )
-
-
 def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
     """Webhooks as the list shows them, in the order of `ids`."""
     events = select(func.count()).where(WebhookEvent.webhook_id == Webhook.id).scalar_subquery()
@@ -231,31 +143,27 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
         Webhook.url,
         Webhook.state,
         Webhook.off_reason,
-        Webhook.throttled,
-        Webhook.backoff_until,
         Webhook.failures_in_row,
         Webhook.failing_since,
         Webhook.stopped_for,
         events.label("event_count"),
         youngest().label("last_id"),
-        _missing().label("has_missing"),
     ).where(Webhook.id.in_(ids))
     rows = {row.id: row for row in current.execute(shown)}
     last_ids = [row.last_id for row in rows.values() if row.last_id]
     latest = latest_of(current, last_ids)
+    known = backlogs.of_ids(current, ids)
     return [
         ListedWebhook(
             public_id=row.public_id,
             name=row.name,
             host=place(row),
-            status=webhook_status(row),
-            needs_attention=is_in_trouble(row),
+            status=backlogs.status_of(row, known.get(row.id)),
+            backlog=known.get(row.id),
             off_reason=row.off_reason,
             turns_off_at=turns_off_at(row, common_now()),
-            paused_until=row.backoff_until,
             event_count=row.event_count,
             last=latest.get(row.last_id),
-            has_missing=row.has_missing,
         )
         for row in map(rows.__getitem__, ids)
     ]
@@ -269,55 +177,15 @@ def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
     return announced_end(webhook.failures_in_row, since, now, stopped_for)
 
 
-def _missing() -> ColumnElement[bool]:
-    """Return whether any of its deliveries failed, for good or so far, tests apart."""
-    failed: Select[Any] = select(literal_column("1")).where(
-        Delivery.webhook_id == Webhook.id,
-        Delivery.status.in_(FAILING),
-        Delivery.priority != Priority.TEST,
-    )
-    return failed.limit(1).correlate(Webhook).scalar_subquery().is_not(None)
-
-
-def _youngest_with(
-    current: Session, webhook_id: int, status: DeliveryStatus
-) -> Row[int, str | None, int | None] | None:
-    return current.execute(
-        select(Delivery.id, Delivery.reason, Delivery.code)
-        .where(
-            Delivery.webhook_id == webhook_id,
-            Delivery.status == status,
-            Delivery.priority != Priority.TEST,
-            Delivery.reason.is_not(None),
-        )
-        .order_by(Delivery.id.desc())
-        .limit(1)
-    ).one_or_none()
-
-
-def _soonest(webhook_id: int, priority: Priority) -> ScalarSelect[datetime]:
-    """The earliest due time by the index of open rows, which has no order across priorities."""
-    return (
-        select(func.min(Delivery.due_at))
-        .where(
-            Delivery.webhook_id == webhook_id,
-            is_open(),
-            Delivery.priority == literal_column(str(int(priority))),
-        )
-        .scalar_subquery()
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDetail(WebhookOptions):
     """A webhook on its page. `url` is without its secret parts; `held` and `waits_behind` are
     `capped`, `waits` too: what waits for a later retry although the webhook is well.
 
-    `fails_for`: reason and code of what failed last, while it fails. `is_backing_off`: its receiver
-    does not respond, so that only probes are sent until anything arrives, a test too.
-    `turns_off_at`: when we turn it off, once that is near. `oldest_open`: of all that is still to
-    be sent. `undecryptable`: which stored parts cannot be opened. `waits_behind`: how many wait for
-    an older one, in order.
+    `backlog`: what is undelivered; None while it is well. `is_backing_off`: only probes are sent
+    until anything arrives, a test too. `turns_off_at`: when we turn it off, once that is near.
+    `oldest_open`: of all that is still to be sent. `undecryptable`: which stored parts cannot be
+    opened. `waits_behind`: how many wait for an older one, in order.
     """
 
     public_id: UUID
@@ -325,7 +193,7 @@ class WebhookDetail(WebhookOptions):
     host: str
     is_inbox: bool
     status: WebhookStatus
-    needs_attention: bool
+    backlog: Backlog | None
     is_active: bool
     off_reason: str | None
     off_at: datetime | None
@@ -339,12 +207,9 @@ class WebhookDetail(WebhookOptions):
     header_names: tuple[str, ...]
     undecryptable: tuple[str, ...]
     failures_in_row: int
-    failing_since: datetime | None
     turns_off_at: datetime | None
-    fails_for: tuple[str | None, int | None]
     is_backing_off: bool
     last_delivered_at: datetime | None
-    next_attempt_at: datetime | None
     held: int
     oldest_held_at: datetime | None
     waits: int
@@ -386,7 +251,7 @@ def list_webhooks(
     if search:
         listed_ids = listed_ids.where(Webhook.id.in_(called(session(), search)))
     ranks = {
-        WebhookOrder.STATUS: severity(),
+        WebhookOrder.STATUS: backlogs.severity(),
         WebhookOrder.NAME: None,
         WebhookOrder.LAST: -func.coalesce(youngest(), 0),
     }
@@ -409,14 +274,15 @@ def show(public_id: UUID) -> WebhookDetail:
     current = session()
     webhook = find_webhook(current, public_id)
     owner = current.get(User, webhook.owner_id) if webhook.owner_id else None
+    undelivered = backlogs.of_one(current, webhook.id)
     return WebhookDetail(
         **options_of(webhook),
         public_id=webhook.public_id,
         url=shown_url(webhook),
         host=place(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
-        status=webhook_status(webhook),
-        needs_attention=is_in_trouble(webhook),
+        status=backlogs.status_of(webhook, undelivered),
+        backlog=undelivered,
         is_active=webhook.state == WebhookState.ACTIVE,
         off_reason=webhook.off_reason,
         off_at=webhook.off_at,
@@ -430,12 +296,9 @@ def show(public_id: UUID) -> WebhookDetail:
         header_names=tuple(name for name, _ in stored_headers(webhook)),
         undecryptable=tuple(undecryptable_parts(webhook)),
         failures_in_row=webhook.failures_in_row,
-        failing_since=webhook.failing_since,
         turns_off_at=turns_off_at(webhook, common_now()),
-        fails_for=last_failure(current, webhook),
         is_backing_off=webhook.throttled,
         last_delivered_at=webhook.last_delivered_at,
-        next_attempt_at=next_attempt(current, webhook),
         held=count_held(current, webhook.id),
         oldest_held_at=oldest_held(current, webhook.id),
         waits=count_waiting(current, webhook),
@@ -507,38 +370,3 @@ def count_listeners(*events: EventName) -> Listeners:
     )
     on, off = session().execute(counts).one()
     return Listeners(on, off)
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookTrouble:
-    """A webhook that needs a person. `news`: ATTENTION, or OFF when we turned it off, for
-    `off_reason`. `is_urgent`: its owner gets an e-mail; until then it may pass by itself.
-    """
-
-    webhook: UUID
-    name: str
-    news: News
-    since: datetime
-    off_reason: OffReason | None = None
-    is_urgent: bool = True
-
-
-def troubles() -> list[WebhookTrouble]:
-    """The webhooks in trouble, by name."""
-    current = session()
-    webhooks = select(Webhook).where(*is_shown(), in_trouble())
-    rows = current.scalars(webhooks.order_by(Webhook.name, Webhook.id)).all()
-    now = database_now(current.connection()) if rows else None
-    return [_trouble(row, now) for row in rows if now is not None]
-
-
-def _trouble(webhook: Webhook, now: datetime) -> WebhookTrouble:
-    if webhook.state == WebhookState.OFF:
-        since = webhook.off_at or webhook.updated_at
-        reason = OffReason(webhook.off_reason) if webhook.off_reason else None
-        return WebhookTrouble(webhook.public_id, webhook.name, News.OFF, since, reason)
-    since = webhook.failing_since or webhook.updated_at
-    is_urgent = needs_attention(webhook.failures_in_row, webhook.failing_since, now)
-    return WebhookTrouble(
-        webhook.public_id, webhook.name, News.ATTENTION, since, is_urgent=is_urgent
-    )

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from portal.database.engine import AnyRow
 from portal.engine.events.catalogue import event_type
-from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in, title
+from portal.engine.reasons import Reason, ReasonGroup, reasons_in, title
 from portal.models.deliveries import RowOutcome
 from portal.models.tasks import Task, TaskState
 from portal.services.core.queries import COUNT_LIMIT
@@ -31,7 +31,6 @@ from portal.services.deliveries.bulk_retry import (
 from portal.services.deliveries.bulk_retry_selection import Count, Selection, Skip, filter_of
 from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.deliveries.log import LogRow
-from portal.services.deliveries.retry import Queued
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.tasks import ENDED
 from portal.web.deliveries.forms import status_words
@@ -254,25 +253,25 @@ class _Sending(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueuedDeliveries:
-    """Those of problems, by webhook and reason, with the bulk retries that they wait in: how each
-    is sent (by its row id), and where that sends nothing at this moment.
+    """How many of each webhook are in which bulk retries now: how each of these is sent (by its
+    row id), and where that sends nothing at this moment.
     """
 
-    by_problem: dict[tuple[UUID, str | None], dict[int, Queued]] = field(default_factory=dict)
+    by_webhook: dict[UUID, dict[int, int]] = field(default_factory=dict)
     sending: dict[int, _Sending] = field(default_factory=dict)
     still: dict[tuple[int, UUID], Standstill] = field(default_factory=dict)
 
-    def count(self, webhook: UUID, reason: Reason | None) -> int:
-        """Count those of a problem that wait in them: what is handed over goes out by itself."""
-        return sum(part.waiting for part in self._tasks(webhook, reason).values())
+    def count(self, webhook: UUID) -> int:
+        """Count those of a webhook."""
+        return sum(self.by_webhook.get(webhook, {}).values())
 
-    def words(self, webhook: UUID, reason: Reason | None) -> list[str]:
+    def words(self, webhook: UUID) -> list[str]:
         """Say "Sam is retrying 9 of these now", once a person; what is not sent now apart."""
         groups: dict[tuple[int | str, Standstill | None], list[tuple[_Sending, int]]] = {}
-        for task_id, part in sorted(self._tasks(webhook, reason).items()):
+        for task_id, many in sorted(self.by_webhook.get(webhook, {}).items()):
             sending, still = self.sending[task_id], self.still.get((task_id, webhook))
             key = sending.by.user_id or sending.by.name, still
-            groups.setdefault(key, []).append((sending, part.all))
+            groups.setdefault(key, []).append((sending, many))
         return [
             _words(
                 parts[0][0].by,
@@ -283,13 +282,6 @@ class QueuedDeliveries:
             )
             for (_, still), parts in groups.items()
         ]
-
-    def _tasks(self, webhook: UUID, reason: Reason | None) -> dict[int, Queued]:
-        by_task: dict[int, Queued] = {}
-        for key in map(str, alike(reason)) if reason else [None]:
-            for task_id, part in self.by_problem.get((webhook, key), {}).items():
-                by_task[task_id] = by_task.get(task_id, Queued()).with_more(part)
-        return by_task
 
 
 class TakenDelivery(NamedTuple):
@@ -303,10 +295,9 @@ class TakenDelivery(NamedTuple):
 
 def queued() -> QueuedDeliveries:
     """Find all that waits in bulk retries now."""
-    by_problem = retry.queued(session())
-    tasks = bulk_retry.named(list({task_id for part in by_problem.values() for task_id in part}))
-    still = standstills(tasks, {webhook for webhook, _ in by_problem})
-    return QueuedDeliveries(by_problem, _sending(tasks), still)
+    by_webhook = retry.queued(session())
+    tasks = bulk_retry.named(list({task_id for part in by_webhook.values() for task_id in part}))
+    return QueuedDeliveries(by_webhook, _sending(tasks), standstills(tasks, set(by_webhook)))
 
 
 def taken_words(rows: Sequence[LogRow]) -> dict[UUID, str]:

@@ -58,7 +58,10 @@ PERIODS: Final[dict[str, tuple[str, Callable[[], Span]]]] = {
 NO_STATUSES: Final = {
     StatusFilter.ATTENTION: "Needs attention",
     StatusFilter.OPEN: "Queued or retrying",
+    StatusFilter.UNDELIVERED: "Undelivered",
 }
+# Where links lead, but no one chooses.
+NO_CHOICES: Final = (StatusFilter.OPEN, StatusFilter.UNDELIVERED)
 # The same spans, of when an attempt failed.
 FAILED: Final = "failed"
 FAILED_IN: Final[dict[str, str]] = {
@@ -106,7 +109,7 @@ class LogFilterForm(FilterForm):
         statuses = [
             (str(status), status_words(status))
             for status in StatusFilter
-            if status is not StatusFilter.OPEN or self.status.data == status
+            if status not in NO_CHOICES or self.status.data == status
         ]
         self.status.choices = [("", "Any status"), *statuses]
         self.reason.choices = _reason_choices()

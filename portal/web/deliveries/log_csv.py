@@ -43,6 +43,7 @@ COLUMNS: Final[Mapping[str, Callable[[LogRow], object]]] = {
     "next_try_at": lambda row: row.next_try_at,
     "took_ms": lambda row: row.took_ms,
     "ended_at": lambda row: row.finished_at,
+    "failing_since": lambda row: row.failing_since,
     "dismissed_by": lambda row: row.dismissed_by,
     "dismissed_at": lambda row: row.dismissed_at,
     "dismissed_reason": lambda row: row.dismissed_reason,
@@ -63,6 +64,7 @@ HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
     "Delivered, failed, or dismissed ({zone})": lambda row, _, local: _local(
         row.finished_at, local
     ),
+    "Failing since ({zone})": lambda row, _, local: _local(row.failing_since, local),
     "Took (seconds)": lambda row, *_: None if row.took_ms is None else row.took_ms / 1000,
     "Dismissed by": lambda row, *_: row.dismissed_by,
     "Dismissed because": lambda row, *_: row.dismissed_reason,

@@ -25,6 +25,7 @@ from portal.services.deliveries.log_query import Failure
 from portal.services.deliveries.retry import GONE
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.due import WaitsFor
+from portal.services.webhooks.backlog import Backlog, total
 from portal.web.deliveries.bulk_retry_wording import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.list_place import delivery_url, here, row_id
@@ -58,7 +59,6 @@ TABS: Final = (
     StatusFilter.DISMISSED,
 )
 COUNTED: Final = (
-    StatusFilter.ATTENTION,
     StatusFilter.QUEUED,
     StatusFilter.RETRYING,
     StatusFilter.ON_HOLD,
@@ -75,22 +75,20 @@ MOST_REMARKED: Final = 120  # characters
 __all__ = ["delivery_url", "event_name", "here", "row_id", "taken_words", "tries"]
 
 
-def tabs(log_filter: LogFilter | None = None, attention: int | None = None) -> list[Tab]:
+def tabs(log_filter: LogFilter | None = None, known: Sequence[Backlog] = ()) -> list[Tab]:
     """Return All, Needs attention, Queued …, then Bulk retries, as seen under the log's filter or,
     without one, on the page of bulk retries.
 
     A number says what its tab shows: there is none beside other filters, nor elsewhere.
-    `attention`: how many need it, where that is known already.
+    `known`: the webhooks in trouble.
     """
     here = log_filter or LogFilter()
     is_narrowed = here != LogFilter(status=here.status, webhook=here.webhook)
     numbers: dict[StatusFilter | None, int] = {}
     if log_filter and not is_narrowed:
-        known = {StatusFilter.ATTENTION: attention} if attention is not None else {}
-        numbers = {
-            status: known[status] if status in known else log_pages.count(status, here.webhook)
-            for status in COUNTED
-        }
+        mine = [each for each in known if here.webhook in (None, each.public_id)]
+        numbers = {status: log_pages.count(status, here.webhook) for status in COUNTED}
+        numbers[StatusFilter.ATTENTION] = total(mine)
     parts = [
         Tab(
             label=status_words(status) if status else "All",

@@ -27,16 +27,16 @@ from portal.services.deliveries.log import LogPage
 from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries import bulk_retry_wording, log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter
-from portal.web.deliveries import problems as problem_lines
+from portal.web.deliveries.backlog import NONE, table_beside
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.list_place import carried, log_order, place_in, place_of
-from portal.web.deliveries.problems import NO_PROBLEMS
 from portal.web.forms.base import HAS_A_PAGE, refusals_flashed, status_of
 from portal.web.forms.csv_download import csv_download, excel_separator
 from portal.web.forms.filter_form import answer_as
 from portal.web.frame.access import actor, local_path, requires
+from portal.web.frame.site_state import in_trouble
 
-# So many problems stand above the log, and leave room for it; the others are folded away.
+# So many webhooks in trouble stand above the log, and leave room for it.
 IN_SIGHT: Final = 2
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
@@ -52,22 +52,23 @@ def index() -> tuple[str, int]:
 def log_page(form: LogFilterForm) -> tuple[str, int]:
     """Return the log under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("deliveries.index")
-    log_filter, log, problems = LogFilter(), LogPage(Page([])), NO_PROBLEMS
+    log_filter, log, known = LogFilter(), LogPage(Page([])), in_trouble()
+    backlog = NONE
     shown, order = log.page, log_order()
     if form.validate():
         log_filter, cursor = form.chosen(), request.args.get("cursor")
         log = log_pages.find_page(log_filter, cursor, oldest_first=order.is_reversed)
         rows = log_presenter.with_retried(log.page, oldest_first=order.is_reversed)
         shown = replace(log.page, rows=rows)
-        problems = NO_PROBLEMS if cursor else problem_lines.problems_beside(log_filter, IN_SIGHT)
+        backlog = NONE if cursor else table_beside(known, log_filter, IN_SIGHT)
     page = render_template(
         "deliveries/index.html",
         filter=form,
         found=log,
         page=shown,
-        problem_lines=problems,
+        backlog=backlog,
         bulk_retry_lines=bulk_retry_wording.under_way(),
-        tabs_of_log=log_presenter.tabs(log_filter, problems.deliveries),
+        tabs_of_log=log_presenter.tabs(log_filter, known),
         chips_in_force=log_presenter.chips(form, log.page.rows),
         view=log_presenter,
         order=order,

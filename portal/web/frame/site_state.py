@@ -1,16 +1,16 @@
 """What every page tells of the portal: what needs attention, and what is not sent at all now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from flask import Flask, g
 
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
-from portal.services.deliveries import problems
 from portal.services.outbox.connectivity import find_offline
 from portal.services.outbox.due import SendingStop, find_stop
-from portal.services.webhooks.queries import troubles
+from portal.services.webhooks import backlog
+from portal.services.webhooks.backlog import Backlog
 from portal.web.frame.access import can
 from portal.web.frame.wording import counted
 
@@ -53,20 +53,15 @@ def attention() -> Mapping[str, Count]:
     """
     numbers = {}
     if can("deliveries.read"):
-        numbers["Deliveries"] = problem_total()
+        numbers["Deliveries"] = backlog.total(in_trouble())
     if can("webhooks.read"):
-        numbers["Webhooks"] = len(troubles())
+        numbers["Webhooks"] = sum(not each.is_deleted for each in in_trouble())
     return {label: Count(counted(many), NOUNS[label]) for label, many in numbers.items() if many}
 
 
-def problem_total() -> int:
-    """Count the deliveries that need attention (`capped`), asked once a page."""
-    if "problem_total" not in g:
-        share_problem_total(problems.count())
-    total: int = g.problem_total
-    return total
-
-
-def share_problem_total(total: int) -> None:
-    """Spare this page the question, where it has counted them already."""
-    g.problem_total = total
+def in_trouble() -> Sequence[Backlog]:
+    """Return the webhooks in trouble, asked once a page."""
+    if "in_trouble" not in g:
+        g.in_trouble = backlog.find()
+    known: Sequence[Backlog] = g.in_trouble
+    return known

@@ -31,7 +31,6 @@ WEBHOOK: Final[Mapping[str, Tag]] = {
     "active": Tag("Active", "", "success"),
     "off": Tag("Off", "", "neutral"),
     "failing": Tag("Failing", "", "danger"),
-    "paused": Tag("Paused", "", "danger"),
 }
 
 ASSET: Final[Mapping[str, Tag]] = {
@@ -115,10 +114,10 @@ SIGNATURE: Final[Mapping[str, Tag]] = {
 }
 
 
-def webhook_tag(status: str, needs_attention: bool = False) -> Tag:
-    """Return the tag of a webhook, in red when we turned it off."""
+def webhook_tag(status: str, backlog: object = None) -> Tag:
+    """Return the tag of a webhook, in red when it is off and has a backlog."""
     tag = WEBHOOK[status]
-    return tag._replace(tone="danger") if needs_attention and tag is WEBHOOK["off"] else tag
+    return tag._replace(tone="danger") if backlog and tag is WEBHOOK["off"] else tag
 
 
 @dataclass(frozen=True, slots=True)

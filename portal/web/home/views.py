@@ -22,14 +22,15 @@ from portal.services.operations.readiness import OK, Ready
 from portal.services.outbox.connectivity import find_offline
 from portal.services.outbox.due import find_stop
 from portal.web.deliveries import bulk_retry_wording
-from portal.web.deliveries import problems as problem_lines
+from portal.web.deliveries.backlog import table_of
 from portal.web.deliveries.log_presenter import failures_url
 from portal.web.frame import charts
 from portal.web.frame.access import can, requires
+from portal.web.frame.site_state import in_trouble
 from portal.web.frame.wording import counted, plural
 from portal.web.help.advice import Advice, Context, advise, contact, for_reader
 
-# So many problems stand on the page; the others are folded away.
+# So many webhooks in trouble stand on the page; the others are folded away.
 IN_SIGHT: Final = 5
 
 blueprint = Blueprint("home", __name__)
@@ -76,13 +77,13 @@ def index() -> str:
     return render_template(
         "home/index.html",
         steps=[] if all(step.is_done for step in steps) else steps,
-        problem_lines=problem_lines.problems_of(now.problems, IN_SIGHT),
+        backlog=table_of(in_trouble(), IN_SIGHT),
         bulk_retry_lines=bulk_retry_wording.under_way(),
         now=now,
         our_side=our_side(),
         delivery_needs=list(held_deliveries(now)),
         register_needs=[need for source in REGISTER_NEEDS for need in source()],
-        is_well=now.has_deliveries and not now.problems and not find_stop(),
+        is_well=now.has_deliveries and not in_trouble() and not find_stop(),
         delivery_figures=delivery_figures(now),
         thing_figures=thing_figures(now),
         day=charts.hours_chart(trends.trend(charts.last_hours()), failures_url)

@@ -37,6 +37,7 @@ from portal.web.frame.access import actor, can, requires
 from portal.web.frame.wording import counted, near_day
 from portal.web.webhooks import wording as webhook_advice
 from portal.web.webhooks.wording import (
+    Beginning,
     event_choices,
     events_of,
     failures_began,
@@ -45,6 +46,7 @@ from portal.web.webhooks.wording import (
     held_for,
     held_until_words,
     history_lines,
+    off_note,
     on_and_off,
     result_of,
     state_sentence,
@@ -96,7 +98,8 @@ def index() -> Answer:
         list_here=list_here(),
         has_any=bool(on or off),
         on_and_off=on_and_off(on, off),
-        going_on=lambda webhook: going_on(webhook, week.get(webhook.public_id), utcnow()),
+        going_on=lambda webhook: going_on(webhook, week.get(webhook.public_id)),
+        off_note=lambda webhook: off_note(webhook, utcnow()),
         week_of=lambda webhook: charts.days_chart(week.get(webhook), charts.SMALL),
         delivery_path=delivery_path,
         event_total=len(CATALOGUE),
@@ -179,7 +182,7 @@ def history(public_id: UUID) -> Answer:
         places=page_tabs(webhook, "webhooks.history"),
         list_url=list_url(webhook),
         new_once=new_once,
-        lines=history_lines(changes, webhook.failing_since),
+        lines=history_lines(changes, webhook.backlog.since if webhook.backlog else None),
     )
 
 
@@ -272,11 +275,11 @@ def figures_of(webhook: WebhookDetail) -> list[tuple[str, str, str, datetime | N
     return figures
 
 
-def began(webhook: WebhookDetail) -> str:
-    """The change shortly before it began to fail, as a sentence; blank without one."""
-    if webhook.failing_since is None:
-        return ""
-    return failures_began(webhook.failing_since, webhook_queries.history(webhook.public_id))
+def began(webhook: WebhookDetail) -> Beginning | None:
+    """What came shortly before its first failure; None where nothing did."""
+    if webhook.backlog is None or webhook.backlog.since is None:
+        return None
+    return failures_began(webhook.backlog.since, webhook_queries.history(webhook.public_id))
 
 
 def off_by(webhook: WebhookDetail) -> str:

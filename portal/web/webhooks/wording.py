@@ -1,11 +1,11 @@
 """Sentences about a webhook: its status, what to do, and its history."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
+from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
 from portal.engine.next_steps import ASK, EDIT, SWITCH
 from portal.engine.reasons import Explanation, Reason, Side, explain, title
@@ -16,13 +16,10 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
-from portal.services.webhooks.queries import (
-    HistoryEntry,
-    ListedWebhook,
-    WebhookDetail,
-    WebhookStatus,
-)
+from portal.services.webhooks.backlog import Backlog, WebhookStatus
+from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, WebhookDetail
 from portal.services.webhooks.rules import WEBHOOK_FIELDS
+from portal.web.deliveries.backlog import backlog_words, cause_of, pause_words
 from portal.web.frame.access import can
 from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
@@ -36,13 +33,6 @@ from portal.web.frame.wording import (
 )
 from portal.web.help.advice import Advice, Context, advice_after, advise, for_reader, webhook_links
 
-OFF_NOTES: Final[Mapping[str, str]] = {
-    OffReason.PERSON: "Turned off by a person",
-    OffReason.GONE: "Turned off by us: closed for good (410)",
-    OffReason.FAILING: f"Turned off by us: nothing arrived for {PATIENCE_IN_WORDS}",
-    OffReason.LOST_KEY: "Turned off by us: its secrets cannot be opened",
-}
-
 
 def state_sentence(
     webhook: WebhookDetail,
@@ -55,8 +45,8 @@ def state_sentence(
     turned it off, if known."""
     if webhook.status is WebhookStatus.OFF:
         return _off(webhook, now, off_by or "A person")
-    if webhook.status is not WebhookStatus.ACTIVE:
-        return _failing(webhook, now)
+    if webhook.backlog:
+        return _failing(webhook, webhook.backlog, now)
     if webhook.last_delivered_at:
         arrived = f"The last delivery arrived {relative(webhook.last_delivered_at, now)}."
         return arrived + (_last_day(day) if day else "")
@@ -71,34 +61,24 @@ def held_for(events: str = "Events that happen now") -> str:
 
 
 def off_note(webhook: ListedWebhook, now: datetime) -> str:
-    """Why it is off, or when we turn it off; else blank."""
+    """When we turn it off; blank while that is not near."""
     at = webhook.turns_off_at
-    if at is not None:
-        return (
-            f"Off on {exact_day(at)}, if nothing arrives" if at > now else "Off at its next failure"
-        )
-    is_off = webhook.status is WebhookStatus.OFF
-    return OFF_NOTES[webhook.off_reason or OffReason.PERSON] if is_off else ""
+    if at is None:
+        return ""
+    return f"Off on {exact_day(at)}, if nothing arrives" if at > now else "Off at its next failure"
 
 
-def going_on(webhook: ListedWebhook, week: Trend | None, now: datetime) -> str:
-    """The sentence beside its status in the list. `week`: the trend that is shown beside it."""
-    note = off_note(webhook, now)
-    if note:
-        return note
-    if webhook.status is WebhookStatus.PAUSED:
-        asked = has_asked(webhook.paused_until, now)
-        return "The receiver asked us to wait" if asked else "The receiver isn't responding"
-    if webhook.status is WebhookStatus.FAILING:
-        return "The last delivery to it failed"
+def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
+    """The sentences beside its status in the list. `week`: the trend that is shown beside it."""
+    if webhook.backlog:
+        return list(filter(None, (cause_of(webhook.backlog), *backlog_words(webhook.backlog))))
+    if webhook.status is WebhookStatus.OFF:
+        return ["Turned off by a person"]
     if not webhook.last:
-        return "Nothing has been sent yet"
+        return ["Nothing has been sent yet"]
     if not (week and week.failed_attempts):
-        return "Everything arrives"
-    failed = plural(week.failed_attempts, "attempt")
-    if webhook.has_missing:
-        return f"Deliveries arrive, after {failed} failed"
-    return f"Everything has arrived; {failed} failed first"
+        return ["Everything is delivered"]
+    return [f"Everything is delivered; {plural(week.failed_attempts, 'attempt')} failed first"]
 
 
 def turning_off(at: datetime | None, now: datetime) -> str:
@@ -189,31 +169,24 @@ def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
     return f"{who or f'{by} turned it off{ago}.'} {held_for()}"
 
 
-def _failing(webhook: WebhookDetail, now: datetime) -> str:
-    # Attempts are counted: one message that is tried again and again fails as many times.
-    count = webhook.failures_in_row
-    if not count:
-        reason, code = webhook.fails_for
-        # Without a name: the address may be what was changed.
-        before = f" Before that: {title(Reason(reason), code)}." if reason else ""
-        unknown = "Nothing has arrived since its settings were changed."
-        return f"{unknown}{before}{_next_attempt(webhook, now)}{_behind(webhook)}"
-    which = f"last {plural(count, 'attempt')}" if count > 1 else "last attempt"
-    asked = _asked(webhook, now)
-    cause = asked or _cause(webhook)
-    return f"The {which} failed.{cause}{_next_attempt(webhook, now)}{_behind(webhook)}"
+def _failing(webhook: WebhookDetail, backlog: Backlog, now: datetime) -> str:
+    """Return how much is undelivered, why, and what comes next."""
+    sentences = [f"{words}." for words in backlog_words(backlog)]
+    if was_changed(webhook):
+        sentences.append("Its settings were changed since.")
+    elif backlog.cause:
+        others = len(backlog.causes) - 1
+        more = f", and {plural(others, 'other cause')}" if others else ""
+        sentences.append(f"Cause: {backlog.cause.words}{more}.")
+    sentences.append(_next_attempt(backlog, now))
+    return " ".join(filter(None, sentences)) + _behind(webhook)
 
 
-def _asked(webhook: WebhookDetail, now: datetime) -> str:
-    """That the receiver asked us to wait, and until when; blank where it has not."""
-    reason, code = webhook.fails_for
-    at = webhook.next_attempt_at
-    if reason not in (Reason.RATE, Reason.UNAVAILABLE) or at is None:
-        return ""
-    is_long = webhook.is_backing_off and has_asked(at, now)
-    if not is_long:
-        return ""
-    return f" {webhook.host} answered {code}, and asked us to wait until {near_time(at)}."
+def was_changed(webhook: WebhookDetail) -> bool:
+    """Return whether its settings were changed since it failed: the next attempt tells."""
+    backlog = webhook.backlog
+    is_failing = webhook.status is WebhookStatus.FAILING
+    return bool(is_failing and backlog and backlog.is_untouched and not backlog.failures_in_row)
 
 
 def _behind(webhook: WebhookDetail) -> str:
@@ -228,18 +201,14 @@ def _behind(webhook: WebhookDetail) -> str:
     )
 
 
-def _cause(webhook: WebhookDetail) -> str:
-    reason, code = webhook.fails_for
-    if reason is None:
-        return ""
-    return " " + explain(Reason(reason), host=webhook.host, code=code).what_happened
-
-
-def _next_attempt(webhook: WebhookDetail, now: datetime) -> str:
-    at = webhook.next_attempt_at
+def _next_attempt(backlog: Backlog, now: datetime) -> str:
+    """Return why no attempt is made sooner, or when the next one is."""
+    if pause := pause_words(backlog):
+        return f"{pause}."
+    at = backlog.next_attempt_at
     if at is None or sending_stop():
         return ""
-    return f" Next attempt {'now' if is_now(at, now) else relative(at, now)}."
+    return f"The next attempt is {'now' if is_now(at, now) else relative(at, now)}."
 
 
 def advice_of(webhook: WebhookDetail) -> Advice | None:
@@ -307,15 +276,15 @@ def _reason(webhook: WebhookDetail) -> Reason | None:
             return Reason.GONE
         # Who may turn it on has the button for it.
         return None if can(SWITCH) else Reason.WEBHOOK_OFF
-    reason, _ = webhook.fails_for
-    # What was wrong may have been changed since: the next attempt tells.
-    fails = webhook.status is not WebhookStatus.ACTIVE and webhook.failures_in_row > 0
-    return Reason(reason) if reason and fails else None
+    cause = webhook.backlog.cause if webhook.backlog and not was_changed(webhook) else None
+    return cause.reason if cause else None
 
 
 def _explained(webhook: WebhookDetail, reason: Reason, retry: str = "") -> Explanation:
-    again = moment(webhook.next_attempt_at).exact if webhook.next_attempt_at else ""
-    code = webhook.fails_for[1]
+    backlog = webhook.backlog
+    at = backlog.next_attempt_at if backlog else None
+    code = backlog.cause.code if backlog and backlog.cause else None
+    again = moment(at).exact if at else ""
     return explain(reason, host=webhook.host, code=code, again=again, retry=retry)
 
 
@@ -325,7 +294,7 @@ def _matter(webhook: WebhookDetail, happened: str) -> Context:
         name=webhook.name,
         happened=happened,
         held=f"{held_count(webhook.held)}. {held_until_words(webhook)}" if webhook.held else "",
-        since=webhook.off_at or webhook.failing_since,
+        since=webhook.off_at or (webhook.backlog.since if webhook.backlog else None),
         path=f"/settings/webhooks/{webhook.public_id}",
     )
 
@@ -384,16 +353,25 @@ class HistoryLine:
     details: list[tuple[str, str, str]]
 
 
-def failures_began(failing_since: datetime | None, changes: Sequence[HistoryEntry]) -> str:
-    """ "Failures began 4 minutes after the URL was edited"; blank unless a change came before."""
-    if failing_since is None:
-        return ""
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What came shortly before the first failure, as a sentence. `is_change`: of its settings."""
+
+    sentence: str
+    is_change: bool
+
+
+def failures_began(since: datetime | None, changes: Sequence[HistoryEntry]) -> Beginning | None:
+    """ "Failures started 4 minutes after the URL was edited"; None unless a change came before."""
+    if since is None:
+        return None
     for change in changes:  # the youngest first
         blamed = _blamed(change)
-        if blamed and timedelta() <= failing_since - change.at < SUSPECT_FOR:
-            after = in_words((failing_since - change.at).total_seconds())
-            return f"Failures began {after} after {blamed}."
-    return ""
+        if blamed and timedelta() <= since - change.at < SUSPECT_FOR:
+            after = in_words((since - change.at).total_seconds())
+            is_change = change.action not in ("webhook.created", "webhook.turned_on")
+            return Beginning(f"Failures started {after} after {blamed}.", is_change)
+    return None
 
 
 def has_moved(since: datetime, changes: Sequence[HistoryEntry]) -> bool:
@@ -405,7 +383,7 @@ def has_moved(since: datetime, changes: Sequence[HistoryEntry]) -> bool:
 
 
 def history_lines(
-    changes: Sequence[HistoryEntry], failing_since: datetime | None = None
+    changes: Sequence[HistoryEntry], since: datetime | None = None
 ) -> list[HistoryLine]:
     """The audit trail of one webhook in words, with the beginning of its failures."""
     lines = [
@@ -417,9 +395,10 @@ def history_lines(
         )
         for entry in changes
     ]
-    if failing_since is not None:
-        words = failures_began(failing_since, changes).rstrip(".") or "Failures began"
-        lines.append(HistoryLine(failing_since, words, "danger", []))
+    if since is not None:
+        began = failures_began(since, changes)
+        words = began.sentence.rstrip(".") if began else "Failures started"
+        lines.append(HistoryLine(since, words, "danger", []))
     return sorted(lines, key=lambda line: line.at, reverse=True)
 
 

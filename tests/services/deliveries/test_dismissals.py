@@ -30,14 +30,13 @@ from portal.services.deliveries import (
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import Done, Outcome, dismiss, restore, restore_act
-from portal.services.deliveries.problems import find_problems
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.task_kinds import KINDS
+from portal.services.webhooks import backlog
 from tests.jobs.dispatcher.delivery_clock import claim, ended, make_due, write_down
 from tests.services.bulk_retry.test_bulk_retry import fresh, work
-from tests.services.deliveries.test_problems import fail
 from tests.support.database.rivals import Rival
-from tests.support.deliveries import change, lease, make_delivery, stored
+from tests.support.deliveries import change, fail, lease, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.both_databases
@@ -92,7 +91,7 @@ def test_it_is_sent_no_more_and_is_restored_to_what_it_was(
     assert (row["dismissed_by"], row["dismissed_reason"]) == ("Sam", "Test data")
     assert row["finished_at"] is not None
     assert claim() == []
-    assert find_problems() == []
+    assert backlog.find() == []
     assert [each.public_id for each in log_pages.latest(LogFilter(status=StatusFilter.DISMISSED))]
     assert restore(sam, [made]).counts == {Outcome.RESTORED: 1}
     assert stored(made) == before
@@ -225,18 +224,17 @@ def test_what_was_delivered_or_dismissed_in_the_meantime_is_told_by_name(
     assert statuses(*made) == ["delivered", "dismissed", "failed", "failed"]
 
 
-def test_a_problem_that_is_dismissed_leaves_nothing_on_its_list(sam: Actor, finance: Hook) -> None:
-    """Four that failed, and one that is still retried, are five: what is told is what goes."""
+def test_a_backlog_that_is_dismissed_leaves_nothing_of_its_row(sam: Actor, finance: Hook) -> None:
+    """What is queued beside what fails is told as undelivered, and goes with it."""
     for _ in range(4):
         fail(finance)
     make_delivery(finance, status="retrying", reason="server", code=500, tries=4)
-    (problem,) = find_problems()
-    listed = all_of(
-        status=StatusFilter.ATTENTION, webhook=problem.webhook_id, reasons=(Reason.SERVER,)
-    )
-    assert dismissals.preview(listed).total == problem.count == 5
-    assert dismiss(sam, listed).changed == 5
-    assert log_pages.latest(listed.wanted or LogFilter()) == []
+    make_delivery(finance)
+    (row,) = backlog.find()
+    listed = all_of(status=StatusFilter.UNDELIVERED, webhook=row.public_id)
+    assert dismissals.preview(listed).total == row.undelivered == 6
+    assert dismiss(sam, listed).changed == 6
+    assert (log_pages.latest(listed.wanted or LogFilter()), backlog.find()) == ([], [])
 
 
 def test_deleted_and_forgotten_ones_are_told_and_the_rest_is_restored(

@@ -77,25 +77,27 @@ def test_what_is_being_sent_has_a_live_lease_and_keeps_its_status() -> None:
     assert row.sent == 2
 
 
-def test_needs_attention_is_what_failed_what_is_paused_and_what_was_tried_three_times() -> None:
-    later = utcnow() + timedelta(minutes=4)
-    away = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
-    ordered = make_webhook(in_order=True)
-    failed = make_delivery(status="failed")
-    test = make_delivery(status="failed", priority=Priority.TEST)
-    make_delivery(status="delivered")
-    paused = make_delivery(away)
-    make_delivery(away, priority=Priority.TEST)
-    make_delivery(away, priority=Priority.INTERACTIVE, prior_status="failed")
-    often = make_delivery(status="retrying", tries=3, due_at=later)
-    make_delivery(status="retrying", tries=2, due_at=later)
-    head = make_delivery(ordered, status="retrying", tries=3, due_at=later)
-    make_delivery(ordered, status="retrying", tries=3)  # an older one goes first
-    lease(make_delivery(away))
-    wanted = [head, often, paused, failed]
+def test_undelivered_is_what_nobody_decided_about_and_attention_that_of_webhooks_in_trouble() -> (
+    None
+):
+    well, ill, gone = make_webhook(), make_webhook(), make_webhook(state="off", off_reason="gone")
+    statuses = ("queued", "retrying", "on_hold", "delivered", "dismissed")
+    waits = [make_delivery(well, status=status) for status in statuses][:3]
+    theirs = [make_delivery(ill, status=status) for status in statuses][:3]
+    theirs.append(make_delivery(ill, status="failed"))
+    make_delivery(ill, status="failed", priority=Priority.TEST)
+    held = make_delivery(gone, status="on_hold")
+    wanted = [held, *theirs[::-1]]
     assert ids(LogFilter(status=StatusFilter.ATTENTION)) == wanted
     assert log_pages.count(StatusFilter.ATTENTION) == len(wanted)
-    assert ids(LogFilter(status=StatusFilter.FAILED)) == [test, failed]
+    assert ids(LogFilter(status=StatusFilter.UNDELIVERED)) == [*wanted, *waits[::-1]]
+    for status, hook, found in (
+        (StatusFilter.ATTENTION, ill, theirs),
+        (StatusFilter.ATTENTION, well, []),
+        (StatusFilter.UNDELIVERED, well, waits),
+    ):
+        assert ids(LogFilter(status=status, webhook=hook.public_id)) == found[::-1]
+        assert log_pages.count(status, hook.public_id) == len(found)
 
 
 def test_a_line_says_what_keeps_it_beyond_its_own_time() -> None:
@@ -317,7 +319,10 @@ def test_of_webhooks_that_had_one_name_the_older_one_is_chosen_from_first() -> N
 def test_what_needs_attention_is_looked_for_along_the_narrowest_part(
     asked: dict[str, Any], along: list[str], is_side_by_side: bool
 ) -> None:
-    webhook = {"webhook": make_webhook().public_id} if "webhook" in asked else {}
+    hooks = [make_webhook() for _ in range(2)]
+    for hook in hooks:
+        make_delivery(hook, status="failed")
+    webhook = {"webhook": hooks[0].public_id} if "webhook" in asked else {}
     wanted = LogFilter(status=StatusFilter.ATTENTION, **{**asked, **webhook})
     scan = log_query.scan_for(session(), wanted, None, utcnow())
     assert scan is not None

@@ -80,6 +80,7 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
                 due_at=now,
                 created_at=_stored_at(now, n),
                 finished_at=_stored_at(now, n),
+                failing_since=now if STATUSES[n % 7] == "failed" and n // 3 % 3 else None,
             )
             for n, event_id in enumerate(made)
         ]
@@ -154,14 +155,17 @@ def parts(rows: list[Delivery]) -> Iterator[Part]:
 
 def shows(row: Delivery, status: StatusFilter, *, is_free: bool) -> bool:
     """Whether the log calls it so; `is_free`: nobody is sending it."""
-    is_paused = is_free and is_open(row) and is_away(row)
-    if status is StatusFilter.ATTENTION:
-        often = row.status == "retrying" and row.tries >= 3 and is_free
-        failed = row.status == "failed"
-        return row.priority != Priority.TEST and (failed or often or is_paused)
+    if status in (StatusFilter.ATTENTION, StatusFilter.UNDELIVERED):
+        is_over = row.priority == Priority.TEST or row.status in ("delivered", "dismissed")
+        return not is_over and (status is StatusFilter.UNDELIVERED or is_in_trouble(row))
     if status is StatusFilter.OPEN:
         return is_open(row)
     return row.status == status
+
+
+def is_in_trouble(row: Delivery) -> bool:
+    """Whether anything fails at its webhook: at two of the three."""
+    return row.webhook_id != sorted(session().scalars(select(Webhook.id)))[1]
 
 
 def failed_in(row: Delivery, between: FailedBetween) -> bool:

@@ -42,15 +42,6 @@ class Kind(NamedTuple):
         waits = self.priority in {Priority.NORMAL, Priority.BULK}
         return WaitsFor.RECEIVER if self.is_backing_off and waits and not self.is_late else None
 
-    @property
-    def wants_a_look(self) -> bool:
-        """Whether it needs attention, as the rules say."""
-        if self.priority == Priority.TEST:
-            return False
-        often = self.tries >= 3 or (self.tries > 0 and self.is_backing_off)
-        is_failing = often and not self.prior and self.held_by is None
-        return self.held_by is WaitsFor.RECEIVER or is_failing
-
 
 def kinds() -> Iterator[Kind]:
     """All that there are: what is retried, by itself or with many, has the status it had before."""
@@ -97,11 +88,6 @@ def test_what_holds_each_up_is_what_the_rules_say(made: dict[UUID, Kind]) -> Non
     rows = log_pages.find_page(LogFilter(), size=EVERYTHING).page.rows
     found = {row.public_id: row.waits_for for row in rows if row.public_id in made}
     assert found == {each: kind.held_by for each, kind in made.items()}
-
-
-def test_what_needs_attention_is_what_the_rules_say(made: dict[UUID, Kind]) -> None:
-    found = {each: made[each] for each in found_by(StatusFilter.ATTENTION) if each in made}
-    assert found == {each: kind for each, kind in made.items() if kind.wants_a_look}
 
 
 def found_by(status: StatusFilter) -> set[UUID]:

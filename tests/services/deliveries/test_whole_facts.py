@@ -217,5 +217,6 @@ def test_of_a_delivery_the_log_is_told_what_its_line_shows(hook: Hook, failed: U
         next_try_at=None,
         took_ms=1200,
         finished_at=ENDED,
+        failing_since=STORED,
         **DISMISSED,
     )

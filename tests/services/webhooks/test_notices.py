@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Event
 from time import monotonic
@@ -15,6 +15,7 @@ from sqlalchemy import update
 
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery
 from portal.models.people import User
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
@@ -22,6 +23,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.operations import sending
 from portal.services.webhooks import mailer, notices
 from tests.support.database.rivals import Rival, at_once
+from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.mail_server import MailServer, Session
 
@@ -36,9 +38,13 @@ def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
         yield running
 
 
+SINCE = datetime(2026, 3, 10, 9, 20, tzinfo=UTC)
+
+
 def failing(**columns: Any) -> Hook:
-    since = utcnow() - timedelta(minutes=10)
-    return make_webhook(failures_in_row=6, failing_since=since, **columns)
+    hook = make_webhook(**columns)
+    make_delivery(hook, status="failed", reason="server", code=500, failing_since=SINCE)
+    return hook
 
 
 def change(hook: Hook, **columns: Any) -> None:
@@ -67,7 +73,7 @@ def test_the_owner_is_told_once_that_a_webhook_needs_attention(server: MailServe
     (message,) = server.messages
     assert message["To"] == "ana@example.com"
     assert message["From"] == "portal@example.com"
-    assert message["Subject"] == "“Sync to ERP” needs attention"
+    assert message["Subject"] == "“Sync to ERP” is failing"
     assert f"/settings/webhooks/{hook.public_id}" in message.get_content()
     let_time_pass()
     assert notices.send_due() == 0
@@ -105,18 +111,21 @@ def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailSe
     let_time_pass()
     assert notices.send_due() == 1
     let_time_pass()
-    well = {"failures_in_row": 0, "failing_since": None, "last_delivered_at": utcnow()}
-    change(hook, state=WebhookState.ACTIVE, off_reason=None, **well)
+    change(hook, state=WebhookState.ACTIVE, off_reason=None, last_delivered_at=utcnow())
+    with writing() as current:
+        mine = update(Delivery).where(Delivery.webhook_id == hook.id)
+        current.execute(mine.values(status="delivered", failing_since=None))
     assert notices.send_due() == 1
     assert subjects(server) == [
-        "“Sync” needs attention",
+        "“Sync” is failing",
         "“Sync” was turned off",
         "“Sync” is working again",
     ]
     told = [each.get_content().replace("\r\n", "\n") for each in server.messages]
     page = f"{settings().base_url}/settings/webhooks/{hook.public_id}"
     assert told == [
-        "Deliveries to “Sync” are failing. We’re keeping them and retrying automatically.\n\n"
+        "1 delivery to “Sync” undelivered, failing since Mar 10, 10:20 (Europe/Vienna). "
+        "Server error (500). We’re keeping them and retrying automatically.\n\n"
         f"See the cause and next steps:\n{page}\n",
         "We turned off the webhook “Sync” because no delivery succeeded for 5 days. New events are "
         f"on hold for up to 30 days.\n\nSee the cause and turn it on:\n{page}\n",
@@ -158,7 +167,7 @@ def test_a_dead_mailbox_keeps_nobody_else_in_the_dark(server: MailServer) -> Non
     failing(name="Second", owner_id=here.id)
     server.refused.add("gone@example.com")
     assert notices.send_due() == 1
-    assert subjects(server) == ["“Second” needs attention"]
+    assert subjects(server) == ["“Second” is failing"]
     server.refused.clear()
     assert notices.send_due() == 0  # a mailbox that refuses is not asked again every minute
     let_time_pass()
@@ -183,7 +192,7 @@ def test_a_message_that_is_refused_or_has_a_strange_address_keeps_no_other_back(
 
     server.odd_answers["DATA"] = refuse
     assert notices.send_due() == 1
-    assert subjects(server) == ["“Third” needs attention"]
+    assert subjects(server) == ["“Third” is failing"]
     assert notices.send_due() == 0
 
 
@@ -229,7 +238,7 @@ def test_a_mail_server_that_is_down_is_asked_again_later(
     assert heartbeats.age(heartbeats.MAIL_FAILED) is not None
     monkeypatch.setitem(app.extensions, "settings", here)
     assert notices.send_due() == 1
-    assert subjects(server)[-1] == f"“Sync” {'was turned off' if was_told else 'needs attention'}"
+    assert subjects(server)[-1] == f"“Sync” {'was turned off' if was_told else 'is failing'}"
 
 
 @pytest.mark.parametrize("word", ["QUIT", "RSET"])
@@ -250,7 +259,7 @@ def test_what_may_have_arrived_is_not_told_again_within_the_hour(server: MailSer
     server.odd_answers["DATA"] = Session.hang_up
     assert notices.send_due() == 0
     assert notices.send_due() == 0
-    assert subjects(server) == ["“First” needs attention", "“Second” needs attention"]
+    assert subjects(server) == ["“First” is failing", "“Second” is failing"]
     server.odd_answers.clear()
     let_time_pass()
     assert notices.send_due() == 2

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from portal.engine.circuit_breaker import ATTENTION_FAILURES, End
+from portal.engine.circuit_breaker import ENOUGH_FAILURES, End
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
@@ -39,21 +39,6 @@ def failing(**columns: Any) -> Hook:
     return make_webhook(**{"failures_in_row": 2, "failing_since": utcnow() - HOUR, **columns})
 
 
-def test_why_it_fails_is_told_of_the_youngest_that_did_not_arrive() -> None:
-    hook = failing()
-    make_delivery(hook, status="retrying", reason="dns")
-    make_delivery(hook, status="failed", reason="server", code=502)
-    make_delivery(hook, status="failed", reason="refused", priority=Priority.TEST)
-    make_delivery(hook, status="retrying")
-    make_delivery(hook, status="delivered", reason="gone")
-    assert queries.show(hook.public_id).fails_for == ("server", 502)
-    make_delivery(hook, status="retrying", reason="auth", code=401)
-    assert queries.show(hook.public_id).fails_for == ("auth", 401)
-    with writing() as current:
-        current.execute(update(Webhook).values(failing_since=None))
-    assert queries.show(hook.public_id).fails_for == (None, None)
-
-
 def test_the_oldest_that_is_held_or_still_to_be_sent_is_told() -> None:
     now = utcnow()
     hook = make_webhook(state="off")
@@ -77,14 +62,14 @@ def test_the_list_begins_with_what_we_turned_off_and_ends_with_what_a_person_did
     off: dict[str, Any] = {"state": "off", "off_at": utcnow()}
     make_webhook(name="Off by Ana", off_reason="person", **off)
     make_webhook(name="Well")
-    failing(name="Fails")
-    failing(name="Left alone", throttled=True)
+    for name in ("Fails", "Left alone"):
+        make_delivery(failing(name=name, throttled=name == "Left alone"), status="failed")
     for name, reason in (("Gone", "gone"), ("Hopeless", "failing"), ("No key", "lost_key")):
         make_webhook(name=name, off_reason=reason, **off)
-    worst_first = ["Gone", "Hopeless", "No key", "Left alone", "Fails", "Well", "Off by Ana"]
+    worst_first = ["Gone", "Hopeless", "No key", "Fails", "Left alone", "Well", "Off by Ana"]
     rows = list_webhooks().rows
     assert [each.name for each in rows] == worst_first
-    needs = [each.name for each in rows if each.needs_attention]
+    needs = [each.name for each in rows if each.backlog]
     assert needs == worst_first[:5]
     by_name = [each.name for each in list_webhooks(order=WebhookOrder.NAME, reverse=True).rows]
     assert by_name == sorted(worst_first, key=str.lower, reverse=True)
@@ -97,20 +82,6 @@ def test_by_what_was_sent_last_those_without_any_come_last() -> None:
         make_delivery(hooks[name])
     make_delivery(hooks["B"], priority=Priority.TEST)
     assert [each.name for each in list_webhooks(order=WebhookOrder.LAST).rows] == ["A", "C", "B"]
-
-
-def test_whether_any_is_missing_leaves_tests_and_what_waits_out() -> None:
-    for status, priority, is_missing in (
-        ("failed", Priority.NORMAL, True),
-        ("retrying", Priority.BULK, True),
-        ("failed", Priority.TEST, False),
-        ("queued", Priority.NORMAL, False),
-        ("dismissed", Priority.NORMAL, False),
-    ):
-        hook = make_webhook()
-        make_delivery(hook, status=status, priority=priority)
-        (found,) = [each for each in list_webhooks().rows if each.public_id == hook.public_id]
-        assert found.has_missing is is_missing
 
 
 def test_each_webhook_hears_of_something_once_and_one_that_is_off_later() -> None:
@@ -219,6 +190,17 @@ def test_when_something_last_arrived_is_written_once_a_second_at_most() -> None:
         assert arrived_at(hook) == told
 
 
+@pytest.mark.parametrize("is_one_batch", [False, True])
+def test_what_arrives_after_a_failure_is_written_at_once(is_one_batch: bool) -> None:
+    now = utcnow()
+    hook, soon = make_webhook(last_delivered_at=now), now + timedelta(milliseconds=400)
+    failed, well = End(AttemptKind.SCHEDULED, Reason.SERVER), End(AttemptKind.SCHEDULED, None)
+    batches = [(failed, well)] if is_one_batch else [(failed,), (well,)]
+    for ends in batches:
+        ended(hook, *ends, at=soon)
+    assert (arrived_at(hook), row(hook).failing_since) == (soon, None)
+
+
 def test_what_was_begun_before_a_pause_does_not_end_it_sooner() -> None:
     now = utcnow()
     until = now + HOUR
@@ -232,7 +214,7 @@ def test_what_was_begun_before_a_pause_does_not_end_it_sooner() -> None:
 
 def test_only_one_more_failure_turns_off_what_has_failed_for_days() -> None:
     long_ago = utcnow() - timedelta(days=30)
-    hook = make_webhook(failing_since=long_ago, failures_in_row=ATTENTION_FAILURES)
+    hook = make_webhook(failing_since=long_ago, failures_in_row=ENOUGH_FAILURES)
     ended(hook, End(AttemptKind.TEST, Reason.SERVER))
     assert row(hook).state == "active"
     ended(hook, End(AttemptKind.SCHEDULED, Reason.SERVER))

@@ -57,11 +57,11 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
     headings, line = file_of(support, "export.csv")
     iso, why = "2026-05-03T16:00:12+00:00", "Server error (503)"
     begin = [iso, str(sent), "asset.created", "Asset created", *asset, "", "no"]
-    values = [*begin, "server", why, "503", "1", "2", "2", "", "1230", iso, "", "", ""]
+    values = [*begin, "server", why, "503", "1", "2", "2", "", "1230", iso, iso, "", "", ""]
     names = (
         "stored_at delivery_id event event_name asset_tag asset_name webhook status status_note"
         " is_test reason result code tries attempts times_sent next_try_at took_ms ended_at"
-        " dismissed_by dismissed_at dismissed_reason"
+        " failing_since dismissed_by dismissed_at dismissed_reason"
     )
     assert (headings, line) == (names.split(), values)
     headings, line = file_of(support, "export-for-excel.csv")
@@ -70,10 +70,17 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
         *("Event", "Asset tag", "Asset", "Webhook", "Status", "Result"),
         *("What came back, or why it failed before", "Attempts", "Times sent"),
         *("Next attempt (Europe/Vienna)", "Delivered, failed, or dismissed (Europe/Vienna)"),
-        *("Took (seconds)", "Dismissed by", "Dismissed because", "Test", "Delivery id"),
+        *(
+            "Failing since (Europe/Vienna)",
+            "Took (seconds)",
+            "Dismissed by",
+            "Dismissed because",
+            "Test",
+            "Delivery id",
+        ),
     ]
     local = "2026-05-03 18:00:12"
-    rest = ["", local, "1.23", "", "", "No", str(sent)]
+    rest = ["", local, local, "1.23", "", "", "No", str(sent)]
     assert line == [local, "Asset created", *asset, why, "", "1", "2", *rest]
 
 

@@ -14,6 +14,7 @@ from portal.lib.clock import utcnow
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from portal.services.webhooks import backlog
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.forms import FAILED_IN, PERIODS, LogFilterForm, read_codes, time_words
 from portal.web.deliveries.list_place import delivery_url, place_of
@@ -169,21 +170,21 @@ def test_a_tab_has_a_number_only_beside_no_other_filter(app: Flask) -> None:
     for status in ("on_hold", "queued", "failed", "delivered"):
         make_delivery(hook, status=status)
     for query, counts in (
-        ("", [None, "1", "1", None, "1", None, None, None, None]),
-        (f"webhook={hook.public_id}", [None, "1", "1", None, "1", None, None, None, None]),
+        ("", [None, "3", "1", None, "1", None, None, None, None]),
+        (f"webhook={hook.public_id}", [None, "3", "1", None, "1", None, None, None, None]),
         ("q=AST", [None] * 9),
         ("event=asset.created", [None] * 9),
     ):
         with asked(app, query) as form:
             assert form.validate()
-            tabs = log_presenter.tabs(form.chosen(), None)
+            tabs = log_presenter.tabs(form.chosen(), backlog.find())
             assert [each.count for each in tabs] == counts
             assert [each.is_bad for each in tabs] == [place == 1 for place in range(9)]
             assert [each.is_here for each in tabs] == [place == 0 for place in range(9)]
     with asked(app, "status=on_hold") as form:
         assert form.validate()
-        here = [each.label for each in log_presenter.tabs(form.chosen(), None) if each.is_here]
-        assert here == ["On hold"]
+        tabs = log_presenter.tabs(form.chosen(), backlog.find())
+        assert [each.label for each in tabs if each.is_here] == ["On hold"]
 
 
 def test_a_tab_leads_from_a_later_page_to_the_top_of_its_own_and_keeps_the_other_filters(
@@ -193,7 +194,7 @@ def test_a_tab_leads_from_a_later_page_to_the_top_of_its_own_and_keeps_the_other
         *("", "attention", "queued", "retrying", "on_hold", "delivered", "failed", "dismissed"),
     )
     with asked(app, "event=asset.created&status=on_hold&cursor=x&retried=x&sort=when") as form:
-        found = [each.url for each in log_presenter.tabs(form.chosen(), None)]
+        found = [each.url for each in log_presenter.tabs(form.chosen(), backlog.find())]
         plain = [each.url for each in log_presenter.tabs()]
     kept = {"event": ["asset.created"], "sort": ["when"]}
     for urls, beside in ((found, kept), (plain, {})):

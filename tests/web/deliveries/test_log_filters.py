@@ -83,7 +83,7 @@ def test_while_lines_for_people_are_sent_no_transaction_is_open(app: Flask) -> N
 
 def test_what_addresses_call_a_status_never_changes() -> None:
     """They are kept as bookmarks, and in bulk retries that are under way."""
-    known = "attention queued retrying on_hold delivered failed dismissed open"
+    known = "attention queued retrying on_hold delivered failed dismissed open undelivered"
     assert [each.value for each in StatusFilter] == known.split()
 
 

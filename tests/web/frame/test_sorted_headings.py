@@ -91,11 +91,10 @@ def test_filters_and_order_keep_each_other(pages: Pages, monkeypatch: pytest.Mon
 
 def test_webhooks_are_sorted_by_status_name_and_last_delivery(pages: Pages) -> None:
     quiet, failing, first = (
-        make_webhook("https://x.example", name=name, failures_in_row=count)
-        for name, count in (("b", 0), ("C", 2), ("a", 0))
+        make_webhook("https://x.example", name=name) for name in ("b", "C", "a")
     )
     make_delivery(first)
-    make_delivery(failing)
+    make_delivery(failing, status="failed")
     page = pages.get(HOOKS)
     assert quiet
     assert sorted_by(page) == {"Status": "descending"}

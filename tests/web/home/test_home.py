@@ -1,7 +1,5 @@
 """The start page: what needs attention comes first, then how the last day went."""
 
-from datetime import timedelta
-
 import pytest
 from flask import Flask
 
@@ -31,10 +29,11 @@ def needs(page: Page) -> list[str]:
     return [title.text for item in items for title in item.find_all("h3")]
 
 
-def problems(page: Page) -> list[str]:
-    """What each problem says."""
-    found = [node for node in page.root.find_all("p") if node.get("class") == "problem-words"]
-    return [node.text for node in found]
+def troubled(page: Page) -> list[list[str]]:
+    """Name and cause, number, since, next attempt: of each webhook in trouble."""
+    tables = [node for node in page.root.find_all("table") if "ptable" in node.get("class")]
+    rows = [row for table in tables for row in table.find_all("tr")[1:]]
+    return [[cell.text for cell in row.find_all("th", "td")] for row in rows]
 
 
 def test_a_new_portal_shows_the_first_steps_alone(app: Flask) -> None:
@@ -57,11 +56,11 @@ def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: F
         make_delivery(desk, status="failed", reason="refused")
     make_delivery(make_webhook(name="Payroll", state="off"), status="on_hold")
     page = visit(app).get("/")
-    (problem,) = problems(page)
-    assert problem.startswith("Helpdesk · Connection refused · 2 deliveries · ")
+    ((name, number, *_),) = troubled(page)
+    assert name.endswith("Helpdesk Connection refused")
+    assert number == "2 2 failed"
     assert needs(page) == ["1 delivery is held"]
-    opened = f"/deliveries?status=attention&webhook={desk.public_id}&reason=refused"
-    assert page.links("Open") == [opened]
+    assert page.links("View 2") == [f"/deliveries?status=undelivered&webhook={desk.public_id}"]
     assert page.links("See what is held") == ["/deliveries?status=on_hold"]
     assert page.main.index("Helpdesk") < page.main.index("What arrived in the last 24 hours")
 
@@ -90,58 +89,42 @@ def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
         "0 lost": "/assets?show=lost",
     }
     assert needs(page) == ["1 delivery is held"]
-    assert [line.split(" · ")[2] for line in problems(page)] == ["3 deliveries"]
+    assert [row[1] for row in troubled(page)] == ["5 3 retrying, 1 queued, 1 failed"]
     assert len(pages.get("/deliveries?status=retrying").rows()) == 3
     page = pages.get("/deliveries?status=attention")
-    assert "Needs attention 3" in page.main
-    assert len(page.rows()) == 3
+    assert "Needs attention 5" in page.main
+    assert len(page.rows()) == 5
     assert "1 webhook is on, 1 is off." in pages.get("/settings/webhooks").main
     assert "All 1" in pages.get("/assets").main
 
 
-def test_what_keeps_failing_is_a_problem_before_it_has_failed_for_good(app: Flask) -> None:
-    make_delivery(make_webhook(name="Desk"), status="retrying", reason="server", code=500, tries=5)
-    page = visit(app).get("/")
-    assert [each.split(" · ")[:3] for each in problems(page)] == [
-        ["Desk", "Server error (500)", "1 delivery"]
-    ]
-
-
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.MANAGER, Role.SUPPORT])
-def test_webhooks_in_trouble_are_problems_too_and_stand_there_once(app: Flask, role: Role) -> None:
-    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
-    hook = make_webhook(name="Helpdesk", **failing)
-    make_webhook(name="Door", failures_in_row=1)  # which may pass
-    make_webhook(name="Payroll", state="off", off_reason="gone", off_at=utcnow())
-    make_delivery(hook, status="retrying", reason="refused", tries=1)
-    make_delivery(hook, status="on_hold")
+def test_a_webhook_that_we_turned_off_and_one_that_fails_are_a_row_each(
+    app: Flask, role: Role
+) -> None:
+    gone = make_webhook(name="Payroll", state="off", off_reason="gone", off_at=utcnow())
+    make_delivery(gone, status="on_hold")
+    make_delivery(make_webhook(name="Door"), status="retrying", reason="refused", tries=1)
+    hook = make_webhook(name="Desk")
+    for tries in (2, 3):
+        make_delivery(hook, status="retrying", reason="server", code=500, tries=tries)
     page = visit(app, role).get("/")
-    off, fails = problems(page)
-    assert off.startswith("Payroll · off since ")
-    assert off.endswith(" · address closed for good (410)")
-    assert fails.startswith("Helpdesk · failing since ")
-    assert needs(page) == ["1 delivery is held"]
-    assert f"/settings/webhooks/{hook.public_id}" in page.links("Open")
-    assert bool(page.links("Fix")) is (role is Role.ADMIN)
-    assert page.text.count("Payroll") == page.text.count("Payroll, off since") + 1
+    fails, off = troubled(page)
+    assert fails[0].endswith("Desk Server error (500)")
+    assert off[0] == "Payroll Off Turned off automatically: URL permanently closed (410)"
+    assert [row[1] for row in (fails, off)] == ["2 2 retrying", "1 1 on hold"]
+    assert "3 undelivered in 2 webhooks, the oldest since" in page.main
+    assert off[3] == "When turned on"
+    retry = f"/deliveries/retry?status=undelivered&webhook={hook.public_id}&all=1"
+    assert page.links("Retry 2") == ([] if role is Role.MANAGER else [retry])
 
 
-def test_of_many_problems_the_rest_is_folded_away_with_its_names(app: Flask) -> None:
-    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
+def test_of_many_the_rest_is_folded_away_with_its_names(app: Flask) -> None:
     for number in range(8):
-        make_webhook(name=f"Helpdesk {number}", **failing)
+        make_delivery(make_webhook(name=f"Helpdesk {number}"), status="failed", reason="dns")
     page = visit(app, Role.SUPPORT).get("/")
-    assert len(problems(page)) == 8
-    assert "3 more problems: Helpdesk 5, Helpdesk 6, Helpdesk 7" in page.main
-
-
-def test_ten_that_are_off_and_ten_that_fail_are_listed_by_themselves(app: Flask) -> None:
-    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
-    for _ in range(11):
-        make_webhook(state="off", off_reason="gone", off_at=utcnow())
-        make_webhook(**failing)
-    found = problems(visit(app, Role.SUPPORT).get("/"))
-    assert [" · off since " in each for each in found] == [True] * 10 + [False] * 10
+    assert len(troubled(page)) == 8
+    assert "3 more webhooks: Helpdesk 5 1, Helpdesk 6 1, Helpdesk 7 1" in page.main
 
 
 def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:

@@ -39,12 +39,12 @@ def off(reason: str) -> Hook:
         ),
         (
             "failing",
-            "Turned off by us: nothing arrived for 5 days",
+            "Turned off automatically: nothing delivered for 5 days",
             "Nothing arrived at erp.example.com for 5 days, so we turned it off 2 hours ago.",
         ),
         (
             "gone",
-            "Turned off by us: closed for good (410)",
+            "Turned off automatically: URL permanently closed (410)",
             "erp.example.com said that this address is closed for good (410), "
             "so we turned it off 2 hours ago.",
         ),

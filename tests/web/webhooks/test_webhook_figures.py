@@ -78,10 +78,10 @@ def test_the_list_says_what_failed_before_everything_had_arrived(pages: Pages) -
         counts = {"delivered": 129, "failed_attempts": 4}
         current.add(Rollup(webhook_id=hook.id, hour=hour, **counts))
     (row,) = pages.get("/settings/webhooks").rows()
-    assert row[2].startswith("Everything has arrived; 4 attempts failed first")
+    assert row[2].startswith("Everything is delivered; 4 attempts failed first")
     make_delivery(hook, status="failed", reason="server")
     (row,) = pages.get("/settings/webhooks").rows()
-    assert row[2].startswith("Deliveries arrive, after 4 attempts failed")
+    assert row[2].startswith("Server error1 undelivered, failing since ")
 
 
 def test_since_when_it_is_off_is_told_while_it_is(pages: Pages) -> None:

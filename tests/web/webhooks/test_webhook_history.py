@@ -42,8 +42,14 @@ def test_failures_are_blamed_on_what_a_receiver_notices_and_was_changed_shortly_
         (entry("changed", before=timedelta(0), url=("a", "b")), "the URL was edited"),
     ):
         told = wording.failures_began(AT, [change])
-        assert told.endswith(f"after {blamed}.") if blamed else told == "", change
-        assert wording.failures_began(None, [change]) == "", change
+        if told is None:
+            assert not blamed, change
+        else:
+            assert told.sentence.endswith(f"after {blamed}."), change
+            # Where nothing was changed there are no changes to look at.
+            is_change = change.action not in ("webhook.created", "webhook.turned_on")
+            assert told.is_change is is_change, change
+        assert wording.failures_began(None, [change]) is None, change
 
 
 def test_of_several_changes_the_last_one_before_is_blamed() -> None:
@@ -51,12 +57,13 @@ def test_of_several_changes_the_last_one_before_is_blamed() -> None:
     last = entry("secret_switched", before=MINUTE)
     earlier = entry("created", before=HOUR)
     told = wording.failures_began(AT, [later, last, earlier])
-    assert told == "Failures began 1 minute after the new secret key took over."
+    assert told
+    assert told.sentence == "Failures started 1 minute after the new secret key took over."
     lines = wording.history_lines([later, last, earlier], AT)
     assert [line.at for line in lines] == [AT + MINUTE, AT, AT - MINUTE, AT - HOUR]
-    assert (lines[1].sentence, lines[1].tone) == (told.rstrip("."), "danger")
+    assert (lines[1].sentence, lines[1].tone) == (told.sentence.rstrip("."), "danger")
     (line,) = wording.history_lines([], AT)
-    assert line.sentence == "Failures began"
+    assert line.sentence == "Failures started"
 
 
 def test_only_a_new_address_after_that_moment_is_a_move() -> None:

@@ -1,7 +1,7 @@
 """What people see of webhooks, and the buttons beside it."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -9,19 +9,19 @@ from sqlalchemy import update
 
 from portal.engine.events.catalogue import CATALOGUE
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Delivery, Priority
+from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import activation
-from portal.services.webhooks import queries as webhook_queries
 from portal.web.frame.wording import dated
-from portal.web.webhooks.wording import state_sentence
-from tests.support.deliveries import make_delivery
+from tests.support.deliveries import change as change_delivery
+from tests.support.deliveries import fail, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
 LIST = "/settings/webhooks"
+SINCE = datetime(2026, 3, 10, 9, 20, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -54,92 +54,58 @@ def test_an_empty_list_says_what_to_do_next(pages: Pages) -> None:
 def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
     make_webhook("https://erp.example.com/hook", name="Beta", events=["asset.created"])
     make_webhook(name="alpha", state="off", events=[])
-    failing = {"failures_in_row": 5, "failing_since": utcnow() - timedelta(minutes=3)}
-    make_webhook(name="Gamma", events=[], **failing)
+    # Left alone for a while, and it answers all the same.
+    fail(make_webhook(name="Gamma", events=[], throttled=True), "auth", 401, failing_since=SINCE)
     make_webhook(name="Delta", events=[], state="off", off_reason="gone")
-    make_webhook(name="Epsilon", events=[], throttled=True, failures_in_row=1)
     publish()
     rows = pages.get(LIST).rows()
     names, states, going_on, _week, last = zip(*(row[:5] for row in rows), strict=True)
     assert [name.partition(".")[0].removesuffix("receiver") for name in names] == [
         "Delta",
-        "Epsilon",
         "Gamma",
         "Betaerp",
         "alpha",
     ]
-    assert list(states) == ["Off", "Paused", "Failing", "Active", "Off"]
+    assert list(states) == ["Off", "Failing", "Active", "Off"]
     assert list(going_on) == [
-        f"Turned off by us: closed for good (410)0 of {len(CATALOGUE)} events",
-        f"The receiver isn't responding0 of {len(CATALOGUE)} events",
-        f"The last delivery to it failed0 of {len(CATALOGUE)} events",
-        f"Everything arrives1 of {len(CATALOGUE)} events",
+        f"Turned off automatically: URL permanently closed (410)0 of {len(CATALOGUE)} events",
+        "Authentication rejected (401)1 undelivered, failing since 10 Mar, 10:20"
+        f" Nothing delivered since 0 of {len(CATALOGUE)} events",
+        f"Everything is delivered1 of {len(CATALOGUE)} events",
         f"Turned off by a person0 of {len(CATALOGUE)} events",
     ]
-    assert last[3].endswith("Queued")
-    assert last[4] == "None yet"
+    assert last[2].endswith("Queued")
+    assert last[3] == "None yet"
 
 
-def test_it_is_failing_from_the_first_failure_that_no_success_has_followed(pages: Pages) -> None:
-    hook = make_webhook(failures_in_row=1, failing_since=utcnow())
-    page = pages.get(path_of(hook))
-    assert "Failing" in page.main
-    assert "The last attempt failed." in page.main
+def test_it_fails_with_what_is_left_whatever_else_arrived_or_was_saved(pages: Pages) -> None:
+    hook = make_webhook(last_delivered_at=utcnow(), failures_in_row=0)
+    for minutes in range(48):
+        since = utcnow() - timedelta(minutes=minutes)
+        make_delivery(hook, status="retrying", reason="auth", code=401, failing_since=since)
+    make_delivery(hook, status="delivered")
+    main = pages.get(path_of(hook)).main
+    assert "Failing" in main
+    assert "48 undelivered, failing since " in main
+    assert "Nothing delivered since" not in main
+    form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
+    main = pages.submit(form, url="https://receiver.example.com/other").main
+    assert "48 undelivered, failing since " in main
+    assert "Send a test to see if that fixed it" not in main
 
 
-def test_it_fails_until_something_arrives_whatever_was_saved_meanwhile(pages: Pages) -> None:
-    failing = {"failures_in_row": 9, "failing_since": utcnow() - timedelta(minutes=9)}
-    arrived = {"last_delivered_at": utcnow() - timedelta(days=1)}
-    hook = make_webhook(**failing, **arrived)
-    make_delivery(hook, status="retrying", reason="auth", due_at=utcnow() + timedelta(hours=1.5))
-    assert "The last 9 attempts failed." in pages.get(path_of(hook)).main
+def test_after_a_change_the_next_attempt_tells(pages: Pages) -> None:
+    hook = make_webhook(failures_in_row=9)
+    later = utcnow() + timedelta(hours=1.5)
+    fail(hook, "auth", 401, status="retrying", failing_since=SINCE, due_at=later)
+    assert "Next: you" in pages.get(path_of(hook)).main
     form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
     main = pages.submit(form, url="https://receiver.example.com/other").main
     assert "Failing" in main
-    assert "Nothing has arrived since its settings were changed. Before that: Auth" in main
-    assert "Next attempt in 1 hour." in main
-    assert "Press Test webhook to see whether that was it." in main
-    assert "Send the 1 that waits now" in main
+    assert "1 undelivered, failing since 10 Mar, 10:20. Nothing delivered since. Its set" in main
+    assert "The next attempt is in 1 hour." in main
+    assert "Send a test to see if that fixed it." in main
     assert "Next: you" not in main
-
-
-def test_the_page_says_why_a_webhook_needs_attention_and_when_it_is_tried_again(
-    pages: Pages,
-) -> None:
-    hook = make_webhook("https://helpdesk.example.com/")
-    publish()
-    change(hook, failures_in_row=6, failing_since=utcnow() - timedelta(minutes=9))
-    later = {"status": "retrying", "reason": "refused", "due_at": utcnow() + timedelta(minutes=4.5)}
-    with writing() as current:
-        current.execute(update(Delivery).values(later))
-    main = pages.get(path_of(hook)).main
-    assert "The last 6 attempts failed. helpdesk.example.com refused the connection." in main
-    assert "Next attempt in 4 minutes." in main
-
-
-def test_what_is_due_within_a_second_is_tried_now(app: Flask) -> None:
-    hook = make_webhook(failures_in_row=1, failing_since=utcnow())
-    make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(minutes=4))
-    webhook = webhook_queries.show(hook.public_id)
-    at = webhook.next_attempt_at
-    assert at is not None
-    for early in (0, 0.9):
-        sentence = state_sentence(webhook, [], at - timedelta(seconds=early))
-        assert sentence.endswith(" Next attempt now.")
-    sooner = state_sentence(webhook, [], at - timedelta(seconds=1))
-    assert sooner.endswith(" Next attempt in 1 second.")
-
-
-def test_it_says_why_it_fails_while_newer_messages_wait_behind_the_failure(pages: Pages) -> None:
-    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
-    hook = make_webhook("https://helpdesk.example.com/", **failing)
-    make_delivery(hook, status="failed", reason="dns")
-    make_delivery(hook, status="retrying", reason="refused")
-    make_delivery(hook, status="failed", reason="server", priority=Priority.TEST)
-    for _ in range(12):
-        make_delivery(hook)
-    main = pages.get(path_of(hook)).main
-    assert "The last 6 attempts failed. helpdesk.example.com refused the connection." in main
 
 
 def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
@@ -147,13 +113,25 @@ def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
     form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
     pages.submit(form, url="https://erp.example.com/new")
     since = utcnow() + timedelta(minutes=4, seconds=5)
-    change(hook, failures_in_row=6, failing_since=since)
-    words = "Failures began 4 minutes after the URL was edited"
-    assert f"{words}." in pages.get(path_of(hook)).main
+    first = fail(hook, failing_since=since)
+    # One that fails later, or arrives, moves nothing.
+    fail(hook, failing_since=since + timedelta(days=1))
+    make_delivery(hook, status="delivered")
+    words = "Failures started 4 minutes after the URL was edited"
+    assert f"{words}. View what changed" in pages.get(path_of(hook)).main
     assert f"{words} {dated(since)}" in pages.get(f"{path_of(hook)}/history").main
-    change(hook, failing_since=since + timedelta(days=1))
-    assert "Failures began" not in pages.get(path_of(hook)).main
-    assert "Failures began" in pages.get(f"{path_of(hook)}/history").main
+    change_delivery(first, status="delivered")
+    assert "Failures started" not in pages.get(path_of(hook)).main
+    assert "Failures started" in pages.get(f"{path_of(hook)}/history").main
+
+
+def test_where_nothing_was_changed_no_changes_are_offered(pages: Pages) -> None:
+    ana, hook = make_user("admin").actor, make_webhook(state="off", off_reason="person")
+    activation.turn_on(ana, hook.public_id, None)
+    fail(hook, failing_since=utcnow() + timedelta(minutes=4, seconds=5))
+    main = pages.get(path_of(hook)).main
+    assert "Failures started 4 minutes after it was turned on." in main
+    assert "View what changed" not in main
 
 
 def test_an_http_address_is_warned_about(pages: Pages) -> None:

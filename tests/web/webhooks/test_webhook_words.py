@@ -1,5 +1,6 @@
 """How a webhook fares, in sentences: why it fails, when it is tried again, what is held."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,9 +9,9 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.engine.circuit_breaker import LONGEST_PAUSE
 from portal.engine.events.catalogue import event_type
-from portal.lib.clock import utcnow
+from portal.engine.reasons import Reason
+from portal.lib.clock import frozen, utcnow
 from portal.models.deliveries import DeliveryStatus, Priority
 from portal.models.webhooks import OffReason
 from portal.services.core.unit_of_work import session
@@ -19,7 +20,8 @@ from portal.services.deliveries.statuses import LogFilter
 from portal.services.deliveries.trends import Span, Trend
 from portal.services.operations import sending
 from portal.services.webhooks import queries
-from portal.services.webhooks.queries import Latest, ListedWebhook, WebhookDetail, WebhookStatus
+from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
+from portal.services.webhooks.queries import Latest, ListedWebhook, WebhookDetail
 from portal.services.webhooks.rows import find_webhook
 from portal.web.frame.wording import exact_day, near_time
 from portal.web.webhooks import wording
@@ -28,7 +30,6 @@ from tests.support.factories import Hook, make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
-DAY = "that day"
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
@@ -106,12 +107,32 @@ def test_one_that_is_off_says_why_since_when_and_what_becomes_of_events(
         assert said(well, **{**off, "off_at": None}).startswith("A person turned it off.")
 
 
-FAILS: dict[str, Any] = {
-    "status": WebhookStatus.FAILING,
-    "failures_in_row": 3,
-    "fails_for": ("server", 500),
-    "next_attempt_at": NOW + 5 * MINUTE,
-}
+BACKLOG = Backlog(
+    webhook_id=1,
+    public_id=UUID(int=1),
+    name="Sync",
+    status=WebhookStatus.FAILING,
+    is_deleted=False,
+    off_reason=None,
+    off_at=None,
+    in_order=False,
+    failures_in_row=3,
+    counts=Counter({DeliveryStatus.RETRYING: 3, DeliveryStatus.QUEUED: 1}),
+    since=NOW - HOUR,
+    causes=(Cause(Reason.SERVER, 500, 2), Cause(Reason.DNS, None, 1)),
+    next_attempt_at=NOW + 5 * MINUTE,
+    waits_until=None,
+    is_untouched=False,
+    is_urgent=True,
+)
+SINCE = "4 undelivered, failing since that time"
+
+
+def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
+    """The sentences about one that fails. Given are changes of its backlog."""
+    backlog = replace(BACKLOG, **changes)
+    told = said(webhook, *more, status=WebhookStatus.FAILING, backlog=backlog)
+    return told.replace(near_time(BACKLOG.since or NOW), "that time")
 
 
 @pytest.mark.parametrize(
@@ -119,67 +140,52 @@ FAILS: dict[str, Any] = {
     [
         (
             {},
-            "The last 3 attempts failed. sync.example.com returned a server error. "
-            "Next attempt in 5 minutes.",
+            f"{SINCE}. Cause: Server error (500), and 1 other cause. The next attempt is in 5 "
+            "minutes.",
         ),
         (
-            {"failures_in_row": 1, "next_attempt_at": NOW},
-            "The last attempt failed. sync.example.com returned a server error. Next attempt now.",
+            {"causes": BACKLOG.causes[:1], "next_attempt_at": NOW, "is_untouched": True},
+            f"{SINCE}. Nothing delivered since. Cause: Server error (500). The next attempt is "
+            "now.",
         ),
-        ({"fails_for": (None, None), "next_attempt_at": None}, "The last 3 attempts failed."),
+        ({"causes": (), "next_attempt_at": None}, f"{SINCE}."),
+        # Whatever was done since, it fails until that is delivered.
         (
-            {"failures_in_row": 0},
-            "Nothing has arrived since its settings were changed. Before that: Server error (500). "
-            "Next attempt in 5 minutes.",
+            {"failures_in_row": 0, "is_untouched": True},
+            f"{SINCE}. Nothing delivered since. Its settings were changed since. The next attempt"
+            " is in 5 minutes.",
         ),
         (
-            {"failures_in_row": 0, "fails_for": (None, None), "next_attempt_at": None},
-            "Nothing has arrived since its settings were changed.",
+            {"waits_until": NOW + 9 * HOUR, "causes": ()},
+            f"{SINCE}. The receiver asked us to wait until {{until}}.",
+        ),
+        (
+            {"waits_until": NOW + MINUTE, "next_attempt_at": NOW + MINUTE, "causes": ()},
+            f"{SINCE}. Failed 3 times in a row; the next attempt is at {{soon}}.",
         ),
     ],
 )
-def test_one_that_fails_says_how_often_why_and_when_it_is_tried_again(
+def test_one_that_fails_says_how_much_since_when_why_and_what_comes_next(
     well: WebhookDetail, changes: dict[str, Any], told: str
 ) -> None:
-    assert said(well, **{**FAILS, **changes}) == told
-
-
-@pytest.mark.parametrize(
-    ("changes", "has_asked"),
-    [
-        ({}, True),
-        ({"fails_for": ("rate", 429)}, True),
-        ({"fails_for": ("server", 500)}, False),
-        ({"is_backing_off": False}, False),
-        ({"next_attempt_at": NOW + 5 * MINUTE}, False),
-        ({"next_attempt_at": None}, False),
-    ],
-)
-def test_a_receiver_that_asked_for_time_is_told_from_one_that_is_silent(
-    well: WebhookDetail, changes: dict[str, Any], has_asked: bool
-) -> None:
-    asks = {
-        **FAILS,
-        "status": WebhookStatus.PAUSED,
-        "is_backing_off": True,
-        "fails_for": ("unavailable", 503),
-        "next_attempt_at": NOW + timedelta(seconds=LONGEST_PAUSE + 60),
-    }
-    assert ("asked us to wait until" in said(well, **{**asks, **changes})) is has_asked
+    with frozen(NOW):
+        until, soon = near_time(NOW + 9 * HOUR), near_time(NOW + MINUTE)
+        assert failing(well, **changes) == told.format(until=until, soon=soon)
 
 
 def test_in_order_it_says_how_many_wait_behind_the_oldest(well: WebhookDetail) -> None:
     oldest = Latest(well.public_id, DeliveryStatus.RETRYING, NOW - HOUR)
+    fails = {"status": WebhookStatus.FAILING, "backlog": BACKLOG, "oldest_open": oldest}
     for many, waits in ((1, "1 delivery waits"), (2, "2 deliveries wait")):
-        told = said(well, **FAILS, waits_behind=many, oldest_open=oldest)
+        told = said(well, waits_behind=many, **fails)
         assert f"in order: the one of {near_time(NOW - HOUR)} has not arrived" in told
         assert f", and {waits} behind it until it is delivered or dismissed." in told
-    assert "in order" not in said(well, **FAILS, waits_behind=0, oldest_open=oldest)
+    assert "in order" not in said(well, waits_behind=0, **fails)
 
 
 def test_while_all_sending_is_stopped_no_attempt_is_announced(well: WebhookDetail) -> None:
     sending.stop(make_user("admin").actor)
-    assert "Next attempt" not in said(well, **FAILS)
+    assert "next attempt" not in failing(well)
 
 
 LISTED = ListedWebhook(
@@ -187,74 +193,59 @@ LISTED = ListedWebhook(
     name="Sync",
     host="sync.example.com",
     status=WebhookStatus.ACTIVE,
-    needs_attention=False,
+    backlog=None,
     off_reason=None,
     turns_off_at=None,
-    paused_until=None,
     event_count=1,
     last=None,
-    has_missing=False,
 )
 LAST = Latest(UUID(int=2), DeliveryStatus.DELIVERED, NOW)
+OFF = replace(BACKLOG, status=WebhookStatus.OFF, off_reason=OffReason.GONE, since=None)
 
 
 @pytest.mark.parametrize(
     ("changes", "week", "told"),
     [
-        ({}, None, "Nothing has been sent yet"),
-        ({"last": LAST}, None, "Everything arrives"),
-        ({"last": LAST}, trend(9), "Everything arrives"),
+        ({}, None, ["Nothing has been sent yet"]),
+        ({"last": LAST}, None, ["Everything is delivered"]),
+        ({"last": LAST}, trend(9), ["Everything is delivered"]),
         (
             {"last": LAST},
             trend(9, failed=1),
-            "Everything has arrived; 1 attempt failed first",
+            ["Everything is delivered; 1 attempt failed first"],
+        ),
+        # Of one that answers it is never said that it does not.
+        ({"backlog": BACKLOG}, None, ["Server error (500)", SINCE]),
+        (
+            {"backlog": replace(BACKLOG, is_untouched=True)},
+            trend(9),
+            ["Server error (500)", SINCE, "Nothing delivered since"],
         ),
         (
-            {"last": LAST, "has_missing": True},
-            trend(9, failed=2),
-            "Deliveries arrive, after 2 attempts failed",
-        ),
-        ({"last": LAST, "has_missing": True}, trend(9), "Everything arrives"),
-        ({"status": WebhookStatus.FAILING}, None, "The last delivery to it failed"),
-        (
-            {"status": WebhookStatus.PAUSED, "paused_until": NOW + MINUTE},
+            {"status": WebhookStatus.OFF, "backlog": OFF},
             None,
-            "The receiver isn't responding",
+            ["Turned off automatically: URL permanently closed (410)", "4 undelivered"],
         ),
-        (
-            {"status": WebhookStatus.PAUSED, "paused_until": NOW + timedelta(LONGEST_PAUSE)},
-            None,
-            "The receiver asked us to wait",
-        ),
-        (
-            {"status": WebhookStatus.OFF, "off_reason": OffReason.GONE},
-            None,
-            "Turned off by us: closed for good (410)",
-        ),
-        (
-            {"status": WebhookStatus.OFF, "off_reason": OffReason.LOST_KEY},
-            None,
-            "Turned off by us: its secrets cannot be opened",
-        ),
-        ({"status": WebhookStatus.OFF}, None, "Turned off by a person"),
-        (
-            {"status": WebhookStatus.FAILING, "turns_off_at": NOW},
-            None,
-            "Off at its next failure",
-        ),
-        (
-            {"status": WebhookStatus.FAILING, "turns_off_at": NOW + HOUR},
-            None,
-            f"Off on {DAY}, if nothing arrives",
-        ),
+        ({"status": WebhookStatus.OFF}, None, ["Turned off by a person"]),
     ],
 )
 def test_the_list_says_in_a_few_words_how_it_goes(
-    changes: dict[str, Any], week: Trend | None, told: str
+    changes: dict[str, Any], week: Trend | None, told: list[str]
 ) -> None:
-    found = wording.going_on(replace(LISTED, **changes), week, NOW)
-    day = exact_day(NOW + HOUR)
-    assert found == told.replace(DAY, day)
+    found = wording.going_on(replace(LISTED, **changes), week)
+    since = near_time(NOW - HOUR)
+    assert [words.replace(since, "that time") for words in found] == told
+
+
+def test_that_one_is_about_to_be_turned_off_comes_before_that() -> None:
+    told = [
+        wording.off_note(replace(LISTED, turns_off_at=at), NOW) for at in (None, NOW, NOW + HOUR)
+    ]
+    assert told == [
+        "",
+        "Off at its next failure",
+        f"Off on {exact_day(NOW + HOUR)}, if nothing arrives",
+    ]
 
 
 def test_that_we_will_turn_it_off_is_said_with_its_day() -> None:

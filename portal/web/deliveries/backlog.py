@@ -1,0 +1,219 @@
+"""Webhooks in trouble as people read of them: a row each, and the same in sentences."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from flask import url_for
+from markupsafe import Markup
+
+from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
+from portal.lib.clock import utcnow
+from portal.models.deliveries import DeliveryStatus
+from portal.models.webhooks import OffReason
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from portal.services.outbox.at_rest import UNDELIVERED
+from portal.services.webhooks import backlog as backlogs
+from portal.services.webhooks.backlog import Backlog, WebhookStatus
+from portal.web.deliveries.bulk_retry_wording import QueuedDeliveries, queued
+from portal.web.frame.access import can
+from portal.web.frame.site_state import may_send, sending_stop
+from portal.web.frame.wording import counted, near_time, plural, time_tag
+
+MOST_ROWS: Final = 40
+UNTOUCHED: Final = "Nothing delivered since"
+WHY_OFF: Final = {
+    OffReason.GONE: "URL permanently closed (410)",
+    OffReason.FAILING: f"nothing delivered for {PATIENCE_IN_WORDS}",
+    OffReason.LOST_KEY: "its secrets can’t be decrypted",
+}
+
+
+# Under any other filter the log shows something else.
+LISTED_UNDER: Final = (None, StatusFilter.ATTENTION, StatusFilter.UNDELIVERED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogRow:
+    """One row. `note` stands beside the name; `others`: causes with their numbers; `parts`: how
+    many of which status; `untouched`, `pause` and `sent`: what is told below since, next attempt
+    and number. `next_at` or `next`: a time, or words. `url`: where all of it is listed.
+    """
+
+    name: str
+    name_url: str
+    is_failing: bool
+    note: str
+    cause: str
+    others: Sequence[tuple[str, str]]
+    number: str
+    parts: str
+    sent: Sequence[str]
+    since: datetime | None
+    untouched: str
+    next_at: datetime | None
+    next: str
+    pause: str
+    url: str
+    retry_url: str
+    retry_count: str
+    dismiss_url: str
+    label: str
+
+    @property
+    def others_count(self) -> str:
+        """Return "+2 other causes"."""
+        return f"+{plural(len(self.others), 'other cause')}"
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogTable:
+    """The rows of a page: `first` in sight, `rest` folded away; `left_out` have none. `total`: what
+    is undelivered in all."""
+
+    first: Sequence[BacklogRow] = ()
+    rest: Sequence[BacklogRow] = ()
+    left_out: int = 0
+    total: int = 0
+    webhooks: int = 0
+    oldest: datetime | None = None
+
+    def __bool__(self) -> bool:
+        """Return whether there is any."""
+        return bool(self.first)
+
+    @property
+    def headline(self) -> str:
+        """Return "612 undelivered in 5 webhooks, the oldest since 13:47"."""
+        oldest = (
+            Markup(", the oldest since {}").format(time_tag(self.oldest)) if self.oldest else ""
+        )
+        many = Markup("<b>{}</b>").format(counted(self.total))
+        where = plural(self.webhooks, "webhook")
+        return Markup("{} undelivered in {}{}").format(many, where, oldest)
+
+    @property
+    def summary(self) -> str:
+        """Return what is folded away: "2 more webhooks: Helpdesk 212, Door 16"."""
+        short = [f"{row.name} {row.number}" for row in self.rest[:3]]
+        many = len(self.rest) + self.left_out
+        return f"{plural(many, 'more webhook')}: {', '.join(short)}{', …' if many > 3 else ''}"
+
+
+NONE: Final = BacklogTable()
+
+
+def table_of(found: Sequence[Backlog], in_sight: int) -> BacklogTable:
+    """Return the rows of these, in their order."""
+    in_bulk_retries = queued() if found else QueuedDeliveries()
+    rows = [_row(each, in_bulk_retries) for each in found[:MOST_ROWS]]
+    # What is folded away alone takes as much room as its row.
+    first = rows[: in_sight if len(found) > in_sight + 1 else in_sight + 1]
+    return BacklogTable(
+        first,
+        rows[len(first) :],
+        left_out=len(found) - len(rows),
+        total=backlogs.total(found),
+        webhooks=len(found),
+        oldest=min((each.since for each in found if each.since), default=None),
+    )
+
+
+def table_beside(found: Sequence[Backlog], log_filter: LogFilter, in_sight: int) -> BacklogTable:
+    """Return those that stand above the log under this filter, if it asks for them."""
+    plain = LogFilter(status=log_filter.status, webhook=log_filter.webhook)
+    if log_filter != plain or log_filter.status not in LISTED_UNDER:
+        return NONE
+    mine = [each for each in found if log_filter.webhook in (None, each.public_id)]
+    return table_of(mine, in_sight)
+
+
+def log_url(webhook: UUID) -> str:
+    """Return where all that is undelivered at a webhook is listed."""
+    return url_for("deliveries.index", status=StatusFilter.UNDELIVERED, webhook=webhook)
+
+
+def parts_of(backlog: Backlog) -> str:
+    """Return how many of which status: "141 retrying, 2 queued"; blank where there are none."""
+    counts = sorted(((backlog.counts[each], each) for each in UNDELIVERED), reverse=True)
+    return ", ".join(f"{counted(many)} {each.replace('_', ' ')}" for many, each in counts if many)
+
+
+def cause_of(backlog: Backlog) -> str:
+    """Return why: the most common cause, or why it is off."""
+    if backlog.is_off_by_us and backlog.off_reason:
+        return f"Turned off automatically: {WHY_OFF[backlog.off_reason]}"
+    return backlog.cause.words if backlog.cause else ""
+
+
+def backlog_words(backlog: Backlog) -> Sequence[str]:
+    """Return how much is undelivered and since when, and that nothing was delivered since."""
+    many = counted(backlog.undelivered)
+    since = f", failing since {near_time(backlog.since)}" if backlog.since else ""
+    words = [f"{many} undelivered{since}"] if backlog.undelivered else []
+    return [*words, UNTOUCHED] if backlog.is_untouched else words
+
+
+def pause_words(backlog: Backlog) -> str:
+    """Return why no attempt is made sooner, with its real reason; blank where none waits."""
+    until = backlog.waits_until
+    if until is None or sending_stop():
+        return ""
+    if has_asked(until, utcnow()):
+        return f"The receiver asked us to wait until {near_time(until)}"
+    times = plural(backlog.failures_in_row, "time")
+    at = backlog.next_attempt_at or until
+    return f"Failed {times} in a row; the next attempt is at {near_time(at)}"
+
+
+def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
+    to_retry = backlog.retryable - in_bulk_retries.count(backlog.public_id)
+    may_retry = to_retry > 0 and may_send("deliveries.retry")
+    where: dict[str, Any] = {
+        "status": StatusFilter.UNDELIVERED,
+        "webhook": backlog.public_id,
+        "all": "1",
+    }
+    may_dismiss = backlog.undelivered and can("deliveries.dismiss")
+    page = url_for("webhooks.show", public_id=backlog.public_id)
+    return BacklogRow(
+        name=backlog.name,
+        name_url="" if backlog.is_deleted else page,
+        is_failing=backlog.status is WebhookStatus.FAILING,
+        note=_note(backlog),
+        cause=cause_of(backlog),
+        others=[(each.words, counted(each.count)) for each in backlog.causes[1:]],
+        number=counted(backlog.undelivered),
+        parts=parts_of(backlog),
+        sent=in_bulk_retries.words(backlog.public_id),
+        since=backlog.since or backlog.off_at,
+        untouched=UNTOUCHED if backlog.is_untouched else "",
+        next_at=None if sending_stop() else backlog.next_attempt_at,
+        next=next(_next(backlog), ""),
+        pause=pause_words(backlog),
+        url=log_url(backlog.public_id),
+        retry_url=url_for("batches.confirm", **where) if may_retry else "",
+        retry_count=counted(to_retry),
+        dismiss_url=url_for("dismissals.dismiss", **where) if may_dismiss else "",
+        label=f"View {counted(backlog.undelivered)}",
+    )
+
+
+def _note(backlog: Backlog) -> str:
+    if backlog.is_deleted:
+        return "Deleted"
+    return "Off" if backlog.status is WebhookStatus.OFF else ""
+
+
+def _next(backlog: Backlog) -> Iterator[str]:
+    """Yield what stands in place of a time."""
+    if backlog.is_deleted:
+        return
+    if backlog.status is WebhookStatus.OFF:
+        yield "When turned on"
+    elif sending_stop() and backlog.next_attempt_at:
+        yield "When sending resumes"
+    elif not backlog.next_attempt_at:
+        yield "None left" if backlog.counts[DeliveryStatus.FAILED] else ""

@@ -1,0 +1,159 @@
+"""Whatever happens to a webhook's deliveries, every page, file and mail says the same of it: its
+status, how many are undelivered, since when, and why. Seeded walks through what the engine and
+people do."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from random import Random
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.engine.reasons import Reason, title
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Attempt, Delivery
+from portal.models.webhooks import Webhook
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries import dismissals, retry
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.webhooks import activation, backlog, notices
+from portal.services.webhooks.activation import HeldChoice
+from tests.jobs.dispatcher.delivery_clock import claim, end_pause, ended, make_due, write_down
+from tests.support.factories import Hook, make_user, make_webhook, publish
+from tests.support.pages import Pages
+from tests.web.signed_in import signed_in
+
+HERE = ZoneInfo("Europe/Vienna")
+STEPS = 40
+LOOK_EVERY = 5
+UNDELIVERED = ("queued", "retrying", "failed", "on_hold")
+REASONS = (Reason.SERVER, Reason.AUTH, Reason.REFUSED, Reason.BLOCKED)
+
+
+class Said:
+    """What is so, by the rows themselves."""
+
+    def __init__(self, hook: Hook) -> None:
+        current = session()
+        current.rollback()
+        row = current.get_one(Webhook, hook.id)
+        rows = current.scalars(select(Delivery).where(Delivery.webhook_id == hook.id)).all()
+        failing = [each for each in rows if each.failing_since and each.status in UNDELIVERED[:3]]
+        causes = Counter(title(Reason(each.reason), each.code) for each in failing if each.reason)
+        is_on = row.state == "active"
+        self.status = ("Failing" if failing else "Active") if is_on else "Off"
+        self.is_listed = bool(failing)
+        self.number = sum(each.status in UNDELIVERED for each in rows)
+        self.since = min(
+            (each.failing_since for each in failing if each.failing_since), default=None
+        )
+        self.cause = min(causes, key=lambda words: (-causes[words], words), default="")
+        for each in rows:
+            _assert_since(each)
+
+
+def _assert_since(delivery: Delivery) -> None:
+    """Two attempts that failed always count, and from the first."""
+    mine = select(Attempt).where(Attempt.delivery_id == delivery.id).order_by(Attempt.number)
+    failed: list[datetime | None] = []
+    for attempt in session().scalars(mine):
+        if attempt.outcome == "delivered":
+            failed = []
+        elif attempt.outcome == "failed":
+            failed.append(attempt.finished_at)
+    if delivery.status == "delivered":
+        assert delivery.failing_since is None
+    elif len(failed) > 1 or delivery.status == "failed":
+        assert delivery.failing_since == failed[0]
+
+
+def acts(hook: Hook, chance: Random) -> dict[str, Callable[[], object]]:
+    """What may happen next."""
+    sam = make_user("admin", name="Sam").actor
+    ids = session().scalars(select(Delivery.public_id).where(Delivery.webhook_id == hook.id)).all()
+    one = chance.choice(ids) if ids else None
+
+    def attempt(reason: Reason | None) -> None:
+        make_due()
+        end_pause()
+        for each in claim(1):
+            write_down(ended(each, reason))
+
+    found: dict[str, Callable[[], object]] = {
+        "publish": publish,
+        "fail": lambda: attempt(chance.choice(REASONS)),
+        "fail again": lambda: attempt(chance.choice(REASONS)),
+        "deliver": lambda: attempt(None),
+        "turn off": lambda: activation.turn_off(sam, hook.public_id),
+        "turn on": lambda: activation.turn_on(sam, hook.public_id, HeldChoice.SEND),
+    }
+    if one is not None:
+        found |= {
+            "retry": lambda: retry.retry(sam, one, again=True),
+            "dismiss": lambda: dismissals.dismiss(sam, Selection(ticked=(one,))),
+            "restore": lambda: dismissals.restore(sam, [one]),
+        }
+    return found
+
+
+def look(pages: Pages, hook: Hook) -> None:
+    """Every place says what is so."""
+    so, where = Said(hook), f"webhook={hook.public_id}"
+    since = f"{so.since.astimezone(HERE):%H:%M}" if so.since else ""
+    words = f"{so.number} undelivered, failing since {since}"
+    (row,) = pages.get("/settings/webhooks").rows()
+    page = pages.get(f"/settings/webhooks/{hook.public_id}")
+    (state,) = (node.text for node in page.root.find_all("div") if node.get("class") == "state")
+    start = pages.get("/").main
+    lines = list(
+        csv.DictReader(
+            io.StringIO(
+                pages.client.get(
+                    f"/deliveries/export.csv?status=undelivered&{where}", buffered=True
+                ).text
+            )
+        )
+    )
+    assert row[1] == so.status
+    assert state.startswith(so.status)
+    assert len(lines) == so.number
+    assert (words in row[2]) is (words in state) is so.is_listed or so.status == "Off"
+    assert (f"{so.number} undelivered in 1 webhook" in start) is so.is_listed
+    log = pages.get(f"/deliveries?status=attention&{where}")
+    assert len(log.rows()) == (so.number if so.is_listed else 0)
+    found = backlog.of_one(session(), hook.id)
+    assert (found is not None) is so.is_listed
+    if found is None:
+        return
+    told = [line for line in lines if line["failing_since"] and line["status"] != "Held"]
+    causes = Counter(line["result"] for line in told)
+    assert min(causes, key=lambda each: (-causes[each], each)) == so.cause
+    assert min(line["failing_since"] for line in told) == f"{so.since:%Y-%m-%dT%H:%M:%S}+00:00"
+    assert so.cause in start
+    assert so.cause in row[2]
+    mail = notices._backlog(found)
+    assert mail.startswith(f"{so.number} deliver")
+    assert so.cause in mail
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_happens_every_place_says_the_same(app: Flask, seed: int) -> None:
+    chance = Random(seed)  # noqa: S311 - picks examples
+    hook, pages = make_webhook(name="Sync"), signed_in(app, make_user("admin"))
+    listed = 0
+    for step in range(STEPS):
+        weights = ["publish", "fail", "fail again", "fail", "deliver", "retry", "dismiss"]
+        name = chance.choice([*weights, "restore", "turn off", "turn on", "turn on"])
+        with suppress(Refusal):
+            acts(hook, chance).get(name, utcnow)()
+        if step % LOOK_EVERY == LOOK_EVERY - 1:
+            look(pages, hook)
+            listed += Said(hook).is_listed
+    assert listed
