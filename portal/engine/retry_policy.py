@@ -36,7 +36,7 @@ _HOPELESS: Final = frozenset({Reason.BLOCKED, Reason.BAD_HEADERS})
 
 
 class AttemptKind(StrEnum):
-    """The origin of an attempt: the schedule, a person's Retry or Send again, a person's Test."""
+    """The origin of an attempt: the schedule, a person's Retry or Resend, a person's Test."""
 
     SCHEDULED = "scheduled"
     MANUAL = "manual"

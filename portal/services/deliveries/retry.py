@@ -1,4 +1,4 @@
-"""Retry and Send again: what a person may do about one delivery.
+"""Retry and Resend: what a person may do about one delivery.
 
 The webhook's row is locked before the delivery's, as everywhere. None of it sends: the row becomes
 due and the senders are notified.
@@ -32,7 +32,7 @@ from portal.services.outbox.due import REFUSED, find_stop
 
 GONE: Final = "There is no such delivery, or it is no longer kept."
 STALE: Final = "There was another attempt after you opened this page. This is how it listed now."
-ARRIVED: Final = "This has already arrived. Use Send again if the receiver needs it once more."
+ARRIVED: Final = "This has already arrived. Use Resend if the receiver needs it again."
 KEPT: Final = "This is still on hold, although its webhook is on. Its webhook’s page sends it."
 ASKED_FOR: Final = "This is already waiting to be sent. Its result will show here."
 BEING_SENT: Final = "This is being sent now. Wait for the result."
@@ -66,7 +66,7 @@ class RetryEligibility:
 
 
 def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
-    """Return the sentence that refuses Retry, or Send again; None when it may be done."""
+    """Return the sentence that refuses Retry, or Resend; None when it may be done."""
     if at.is_webhook_deleted:
         return f"The webhook “{at.webhook_name}” was deleted, so nothing can be sent to it."
     if at.is_test:

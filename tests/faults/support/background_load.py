@@ -89,7 +89,7 @@ class Crew:
         return self._random.uniform(0.2, 1)
 
     def _press(self) -> float:
-        """Retry, Send again, Dismiss; off and on again with a choice."""
+        """Retry, Resend, Dismiss; off and on again with a choice."""
         with suppress(DBAPIError, Refusal):
             self._random.choice((self._retry, self._retry, self._dismiss, self._switch))()
         return self._random.uniform(0.1, 1)

@@ -1,4 +1,4 @@
-"""Retry and Send again: when they may be pressed, and what exactly they do."""
+"""Retry and Resend: when they may be pressed, and what exactly they do."""
 
 from datetime import timedelta
 from functools import partial

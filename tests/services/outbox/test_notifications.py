@@ -72,7 +72,7 @@ def scene(app: Flask) -> Scene:
 RINGS: dict[str, Callable[[Scene], object]] = {
     "something happens": lambda it: publish(),
     "Retry": lambda it: delivery_retry.retry(it.ana, it.failed),
-    "Send again": lambda it: delivery_retry.retry(it.ana, it.failed, again=True),
+    "Resend": lambda it: delivery_retry.retry(it.ana, it.failed, again=True),
     "retry in bulk": Scene.retry_in_bulk,
     "send held": lambda it: activation.turn_on(it.ana, it.off.public_id, HeldChoice.SEND),
     "send some of it": lambda it: it.decide(it.held),

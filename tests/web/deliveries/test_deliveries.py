@@ -1,4 +1,4 @@
-"""The log's pages as people use them: filters, pages, Retry, Send again, Stop, and who may."""
+"""The log's pages as people use them: filters, pages, Retry, Resend, Stop, and who may."""
 
 import csv
 import io
@@ -268,9 +268,9 @@ def test_a_double_click_sends_once(support: Pages) -> None:
 def test_sending_again_what_arrived_is_asked_about_first(support: Pages) -> None:
     made = make_delivery(status="delivered")
     support.get(f"/deliveries/{made}")
-    page = support.follow("Send again")
-    assert "may act twice; the id is the same" in page.main
-    page = support.submit(page.form(f"/deliveries/{made}/retry"), "Send again")
+    page = support.follow("Resend")
+    assert "may process it twice" in page.main
+    page = support.submit(page.form(f"/deliveries/{made}/retry"), "Resend")
     assert "It is about to be sent" in page.main
     assert stored(made)["prior_status"] == "delivered"
 
@@ -279,7 +279,7 @@ def test_a_retry_of_what_arrived_meanwhile_asks(support: Pages) -> None:
     made = make_delivery(status="failed")
     form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/retry")
     change(made, status="delivered")
-    assert support.submit(form).h1 == "Send this again?"
+    assert support.submit(form).h1 == "Resend this delivery?"
     assert stored(made)["status"] == "delivered"
 
 

@@ -192,7 +192,7 @@ def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages)
     (asks,) = page.links("Retry Asset created, AST-00007")
     assert asks == f"/deliveries/{failed}/retry?back=/deliveries"
     page = support.get(asks)
-    assert "Retry sends this one out of turn" in page.main
+    assert "Retry sends this one before an older one" in page.main
     page = support.submit(page.form(f"/deliveries/{failed}/retry"), "Retry")
     assert page.path.startswith("/deliveries?retried=")
     assert "Waiting to be sent since" in page.main

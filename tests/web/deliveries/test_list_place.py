@@ -97,9 +97,9 @@ def test_retry_on_the_page_keeps_the_place(support: Pages, desk: Hook) -> None:
     assert f"/deliveries/{third}?" in beside(page, "next")
     change(second, status="delivered")
     page = support.get(page.path)
-    page = support.get(next(each for each in page.links("Send again")))
+    page = support.get(next(each for each in page.links("Resend")))
     assert page.links("Cancel") == [f"/deliveries/{second}{FAILED}&webhook={desk.public_id}"]
-    page = support.submit(page.form(f"/deliveries/{second}/retry"), "Send again")
+    page = support.submit(page.form(f"/deliveries/{second}/retry"), "Resend")
     assert page.path == f"/deliveries/{second}{FAILED}&webhook={desk.public_id}"
 
 

@@ -213,9 +213,9 @@ def test_the_question_in_between_keeps_the_place(support: Pages) -> None:
     form = support.get("/deliveries?status=failed").form(f"/deliveries/{made}/retry")
     change(made, status="delivered")
     page = support.submit(form)
-    assert page.h1 == "Send this again?"
+    assert page.h1 == "Resend this delivery?"
     assert page.links("Cancel") == ["/deliveries?status=failed"]
-    page = support.submit(page.form(f"/deliveries/{made}/retry"), "Send again")
+    page = support.submit(page.form(f"/deliveries/{made}/retry"), "Resend")
     assert page.path == f"/deliveries?status=failed&retried={made}"
     hostile = support.get(f"/deliveries/{made}/retry?back=javascript:alert(1)")
     assert "javascript" not in hostile.html
