@@ -118,7 +118,7 @@ def test_where_the_network_fails_the_browser_sends_the_form_itself(
     assert f"retried={made}" in page.url
 
 
-def test_retry_and_stop_work_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
+def test_retry_and_dismiss_work_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
     made = make_delivery(status="failed")
     sign_in(plain_page, app, portal)
     plain_page.goto(f"{portal}/deliveries?status=failed")
@@ -126,11 +126,12 @@ def test_retry_and_stop_work_without_scripts(plain_page: Page, app: Flask, porta
     expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Waiting to be sent since")
     plain_page.get_by_role("link", name="Refresh").click()
     expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Waiting to be sent since")
-    assert stored(made)["status"] == "queued"
+    assert stored(made)["status"] == "retrying"
     plain_page.get_by_role("row").nth(1).get_by_role("link", name="Asset created").click()
     expect(plain_page.get_by_role("link", name="Refresh this page")).to_be_visible()
-    plain_page.get_by_role("button", name="Stop").click()
-    expect(plain_page.locator(".state .tag")).to_have_text("Failed")
+    plain_page.get_by_role("link", name="Dismiss").click()
+    plain_page.get_by_role("button", name="Dismiss").click()
+    expect(plain_page.locator(".state .tag")).to_have_text("Dismissed")
 
 
 def test_a_button_that_is_pressed_while_the_page_is_followed_is_clicked(
@@ -139,7 +140,7 @@ def test_a_button_that_is_pressed_while_the_page_is_followed_is_clicked(
     waiting = make_delivery(make_webhook(), status="queued")
     sign_in(page, app, portal, role="admin")
     page.goto(f"{portal}/deliveries/{waiting}")
-    button = page.get_by_role("button", name="Stop")
+    button = page.get_by_role("link", name="Dismiss")
     box = button.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 5, box["y"] + 5)
@@ -151,7 +152,7 @@ def test_a_button_that_is_pressed_while_the_page_is_followed_is_clicked(
     page.wait_for_timeout(200)
     expect(page.get_by_text("Not delivered yet")).to_have_count(0)
     page.mouse.up()
-    expect(page.get_by_text("It is not retried automatically.")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Dismiss")
 
 
 def test_what_has_not_changed_is_not_replaced(page: Page, app: Flask, portal: str) -> None:
@@ -162,11 +163,11 @@ def test_what_has_not_changed_is_not_replaced(page: Page, app: Flask, portal: st
         with page.expect_response(lambda answer: "/live" in answer.url):
             pass
     page.wait_for_timeout(200)
-    page.get_by_role("button", name="Stop").evaluate("button => { button.dataset.mine = 'yes'; }")
+    page.get_by_role("link", name="Dismiss").evaluate("button => { button.dataset.mine = 'yes'; }")
     with page.expect_response(lambda answer: "/live" in answer.url):
         pass
     page.wait_for_timeout(200)
-    assert page.get_by_role("button", name="Stop").get_attribute("data-mine") == "yes"
+    assert page.get_by_role("link", name="Dismiss").get_attribute("data-mine") == "yes"
 
 
 def test_a_page_stops_following_after_signing_out_and_says_why(

@@ -22,7 +22,7 @@ from tests.support.factories import Hook, make_webhook
 pytestmark = pytest.mark.both_databases
 
 FEW, MANY = 150, 1500
-UNDER_WAY = (StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.OPEN, StatusFilter.ON_HOLD)
+UNDER_WAY = (StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.ON_HOLD)
 LATER = datetime(2999, 1, 1, tzinfo=UTC)
 STANDINGS = {
     "well": {},
