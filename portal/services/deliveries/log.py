@@ -38,7 +38,7 @@ from portal.services.deliveries.log_query import (
     scan_for,
     without_drafts,
 )
-from portal.services.deliveries.statuses import LogFilter, StatusFilter, of_status
+from portal.services.deliveries.statuses import LogFilter, StatusFilter, of_status, stored_as
 from portal.services.outbox import leases
 from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.outbox.connectivity import find_offline
@@ -479,8 +479,9 @@ def count_of_webhook(current: Session, status: StatusFilter, webhook: UUID, now:
     if hook is None:
         return 0
     mine = Delivery.webhook_id == hook
-    if status is StatusFilter.OPEN:
+    stored, others = stored_as(status, now)
+    if others or not isinstance(stored, DeliveryStatus):
         return capped(current, select(literal(1)).where(mine, *of_status(status, now)))
     # Not equal: PostgreSQL would see that they are among the open ones, and read all of those.
-    is_one = Delivery.status.between(status, status)
+    is_one = Delivery.status.between(stored, stored)
     return capped(current, select(literal(1)).where(mine, is_one))
