@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    column,
     or_,
     select,
     text,
@@ -141,6 +142,25 @@ def total(backlogs: Iterable[Backlog]) -> int:
     return sum(each.undelivered for each in backlogs)
 
 
+class Totals(NamedTuple):
+    """How many deliveries are undelivered at webhooks in trouble, and how many of these webhooks
+    are shown."""
+
+    undelivered: int
+    webhooks: int
+
+
+def count_of(backlogs: Sequence[Backlog]) -> Totals:
+    """Return what these come to."""
+    return Totals(total(backlogs), sum(not each.is_deleted for each in backlogs))
+
+
+def count() -> Totals:
+    """Return what `find` comes to, for pages that tell of no webhook."""
+    current = session()
+    return Totals(*current.execute(_totals(current.get_bind().dialect.name)).one())
+
+
 def status_of(webhook: Webhook | AnyRow, backlog: Backlog | None) -> WebhookStatus:
     """Return the status of a webhook that is shown, given its backlog."""
     if webhook.state != WebhookState.ACTIVE:
@@ -204,22 +224,23 @@ SELECT 2, id, NULL, NULL, NULL, NULL, 0, NULL, NULL FROM troubled
 """
 
 
+_TOTALS: Final = """
+SELECT coalesce(sum(CASE WHEN part = 1 OR status = 'failed' THEN many ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN part = 2 AND webhook_id NOT IN (
+    SELECT id FROM webhooks WHERE deleted_at IS NOT NULL) THEN 1 ELSE 0 END), 0)
+FROM ({counted}) AS counted
+"""
+
+
+@cache
+def _totals(dialect: str) -> TextualSelect:
+    statement = text(_TOTALS.format(counted=_words(dialect, of_some=False)))
+    return statement.columns(column("undelivered", Integer), column("webhooks", Integer))
+
+
 @cache
 def _counted(dialect: str, *, of_some: bool) -> TextualSelect:
-    names = {"by_failing": "failing", "by_due": "due", "by_status": "webhook_id_status_id"}
-    is_told = dialect == "sqlite"
-    by = {key: f"INDEXED BY ix_deliveries_{name}" if is_told else "" for key, name in names.items()}
-    statement: TextClause = text(
-        _COUNTED.format(
-            **by,
-            is_failing=IS_FAILING,
-            is_open=IS_OPEN,
-            on_hold=DeliveryStatus.ON_HOLD,
-            ours=", ".join(f"'{reason}'" for reason in OURS),
-            of_webhooks="AND webhook_id IN :ids" if of_some else "",
-            of_ids="AND id IN :ids" if of_some else "",
-        )
-    )
+    statement: TextClause = text(_words(dialect, of_some=of_some))
     if of_some:
         statement = statement.bindparams(bindparam("ids", expanding=True))
     return statement.columns(
@@ -232,6 +253,21 @@ def _counted(dialect: str, *, of_some: bool) -> TextualSelect:
         many=Integer,
         since=UtcDateTime,
         due_at=UtcDateTime,
+    )
+
+
+def _words(dialect: str, *, of_some: bool) -> str:
+    names = {"by_failing": "failing", "by_due": "due", "by_status": "webhook_id_status_id"}
+    is_told = dialect == "sqlite"
+    by = {key: f"INDEXED BY ix_deliveries_{name}" if is_told else "" for key, name in names.items()}
+    return _COUNTED.format(
+        **by,
+        is_failing=IS_FAILING,
+        is_open=IS_OPEN,
+        on_hold=DeliveryStatus.ON_HOLD,
+        ours=", ".join(f"'{reason}'" for reason in OURS),
+        of_webhooks="AND webhook_id IN :ids" if of_some else "",
+        of_ids="AND id IN :ids" if of_some else "",
     )
 
 

@@ -52,10 +52,10 @@ def attention() -> Mapping[str, Count]:
     that they lead to count them.
     """
     numbers = {}
-    if can("deliveries.read"):
-        numbers["Deliveries"] = backlog.total(in_trouble())
-    if can("webhooks.read"):
-        numbers["Webhooks"] = sum(not each.is_deleted for each in in_trouble())
+    if can("deliveries.read") or can("webhooks.read"):
+        totals = backlog.count_of(g.in_trouble) if "in_trouble" in g else backlog.count()
+        numbers["Deliveries"] = totals.undelivered if can("deliveries.read") else 0
+        numbers["Webhooks"] = totals.webhooks if can("webhooks.read") else 0
     return {label: Count(counted(many), NOUNS[label]) for label, many in numbers.items() if many}
 
 

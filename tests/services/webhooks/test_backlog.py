@@ -98,6 +98,8 @@ def test_a_webhook_that_we_turned_off_is_one_row_with_what_is_on_hold() -> None:
     # A person's choice is no trouble; what failed there before is.
     failed(mine)
     assert of(mine).undelivered == 2
+    failed(make_webhook(deleted_at=now))
+    assert backlogs.count() == backlogs.count_of(backlogs.find()) == (5, 3)
 
 
 @pytest.mark.parametrize(
