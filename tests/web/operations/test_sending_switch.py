@@ -72,14 +72,14 @@ def test_no_list_offers_a_retry_or_promises_a_time_while_nothing_goes(app: Flask
     make_attempt(waits, reason="server", code=500)
     pages = ("/", "/deliveries", f"/settings/webhooks/{hook.public_id}")
     assert all("Retry" in sam.get(each).main for each in pages[:2])
-    assert "Next attempt" in sam.get(pages[2]).main
+    assert "The next attempt is in" in sam.get(pages[2]).main
     ada.submit(ada.get(STOP).form(STOP))
     start, log, webhook = (sam.get(each).main for each in pages)
     assert "Retry" not in start
     assert not any(each in log for each in ("Retry selected", "Retry all", "Retry 1"))
     assert "when sending starts" in log
-    assert "waits until sending is started" in start
-    assert "Next attempt" not in webhook
+    assert "When sending resumes" in start
+    assert "next attempt is" not in webhook
     assert not any("Test webhook" in each or "Send a test" in each for each in (webhook, log))
     assert "Test webhook" not in ada.get("/settings/webhooks").main
     page = sam.get(f"/deliveries/{waits}").main
