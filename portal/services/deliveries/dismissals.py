@@ -40,6 +40,7 @@ from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest
 PERMISSION: Final = "deliveries.dismiss"
 LONGEST_REASON: Final = 200
 A_STEP: Final = 100
+A_SEARCH: Final = 10  # steps, for which deliveries are found at once
 STOPPED: Final = Step(TaskState.STOPPED)
 NONE_SELECTED: Final = "Select the deliveries first."
 TOO_MANY: Final = f"Select at most {MOST_TICKED} deliveries at a time."
@@ -332,11 +333,17 @@ def _is_allowed(current: Session, task: Task) -> bool:
 def _dismiss_some(current: Session, task: Task) -> Step:
     if not _is_allowed(current, task):
         return STOPPED
-    choice = selection.from_params(task.params)
-    below = task.cursor.get("after", choice.newest + 1)
-    ids, after = log_pages.find_undelivered(choice.wanted or LogFilter(), below, A_STEP)
+    choice, cursor = selection.from_params(task.params), task.cursor
+    ids, after = cursor.get("ids", ()), cursor.get("after", choice.newest + 1)
+    if not ids:
+        # For several steps at once: it takes as long as a step.
+        wanted = choice.wanted or LogFilter()
+        ids, after = log_pages.find_undelivered(wanted, after, A_SEARCH * A_STEP)
+    some, left = ids[:A_STEP], ids[A_STEP:]
     by = Dismissal(task.actor_name, task.params["reason"], UUID(task.params["act"]))
-    return _go_on(task, _dismiss(current, ids, by), after)
+    outcomes = _dismiss(current, some, by)
+    is_over = not left and after is None
+    return _go_on(task, outcomes, None if is_over else {"ids": left, "after": after})
 
 
 def _restore_some(current: Session, task: Task) -> Step:
@@ -344,17 +351,18 @@ def _restore_some(current: Session, task: Task) -> Step:
         return STOPPED
     after = task.cursor.get("after", 0)
     ids = current.scalars(_of_act(UUID(task.params["act"]), after, A_STEP)).all()
-    return _go_on(task, _restore(current, ids), ids[-1] if len(ids) == A_STEP else None)
+    more = {"after": ids[-1]} if len(ids) == A_STEP else None
+    return _go_on(task, _restore(current, ids), more)
 
 
-def _go_on(task: Task, outcomes: dict[int, Outcome], after: Any) -> Step:
+def _go_on(task: Task, outcomes: dict[int, Outcome], more: dict[str, Any] | None) -> Step:
     for outcome, many in Counter(outcomes.values()).items():
         task.count(outcome, many)
     task.total = max(task.total, task.done)
-    if after is None:
+    if more is None:
         task.total = task.done
         return tasks.DONE
-    task.cursor = {"after": after}
+    task.cursor = more
     return tasks.MORE
 
 
