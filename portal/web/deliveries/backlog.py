@@ -22,7 +22,7 @@ from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send, sending_stop
 from portal.web.frame.wording import counted, near_time, plural, time_tag
 
-MOST_ROWS: Final = 40
+MOST_LISTED: Final = 40
 UNTOUCHED: Final = "Nothing delivered since"
 WHY_OFF: Final = {
     OffReason.GONE: "URL permanently closed (410)",
@@ -108,7 +108,7 @@ NONE: Final = BacklogTable()
 def table_of(found: Sequence[Backlog], in_sight: int) -> BacklogTable:
     """Return the rows of these, in their order."""
     in_bulk_retries = queued() if found else QueuedDeliveries()
-    rows = [_row(each, in_bulk_retries) for each in found[:MOST_ROWS]]
+    rows = [_row(each, in_bulk_retries) for each in found[:MOST_LISTED]]
     # What is folded away alone takes as much room as its row.
     first = rows[: in_sight if len(found) > in_sight + 1 else in_sight + 1]
     return BacklogTable(

@@ -1,7 +1,6 @@
 """The lists of webhooks and of bulk retries, with rows, and what each page should show."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -16,17 +15,17 @@ from portal.services.deliveries import bulk_retry, retry
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookOrder
 from tests.services.core.keyset_walk import Case, every, store
-from tests.support.deliveries import make_delivery
-from tests.support.factories import make_webhook
+from tests.support.deliveries import fail, make_delivery
+from tests.support.factories import Hook, make_webhook
 
 # The worst first: each stands before all that come after it.
 STATES: list[dict[str, Any]] = [
     {"state": "off", "off_reason": "gone", "failures_in_row": 3},
+    {},  # these have a delivery that fails
     {"throttled": True, "failures_in_row": 9},
-    {"failures_in_row": 1, "failing_since": datetime(2026, 3, 7, tzinfo=UTC)},
-    {},
     {"state": "off", "off_reason": "person", "throttled": True},
 ]
+FAILING = 1
 NAMES = ["beta", "Alpha", "alpha 2", "Zeta"]
 URL = "https://{}.example.com/alpha?key=beta"
 
@@ -47,6 +46,9 @@ def webhooks() -> Iterator[Case]:
         Webhook(name="alpha draft", url=URL.format("erp"), state="draft"),
         Webhook(name="alpha gone", url=URL.format("erp"), deleted_at=utcnow()),
     )
+    for rank, row in made:
+        if rank == FAILING:
+            fail(Hook(row.id, row.public_id, row.name, row.url, None))
     shown = sorted((rank, row.name.lower(), row.public_id, row.url) for rank, row in made)
     for search in ("", "ALPHA", "erp.EXAMPLE", "this portal"):
         part = search.lower()
@@ -70,6 +72,8 @@ def webhooks_in_each_order() -> Iterator[Case]:
             if rank % 2:
                 make_delivery(hook)
                 make_delivery(hook, priority=Priority.TEST)
+            if rank == FAILING:
+                fail(hook)
     make_delivery(hook)
     wanted = select(Delivery.webhook_id, func.max(Delivery.id))
     real = wanted.where(Delivery.priority != Priority.TEST).group_by(Delivery.webhook_id)
