@@ -4,16 +4,14 @@ from urllib.parse import urlsplit
 
 from click.testing import Result
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from portal.lib.clock import utcnow
-from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Link, Role, User
 from portal.services.core.permissions import EVERYONE, PERMISSIONS
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import session
 from portal.services.people import accounts
 from portal.web.people.forms import ROLE_HINTS
-from tests.support.factories import PASSWORD, make_user, make_webhook, publish
+from tests.support.factories import PASSWORD, make_user
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import signed_in
 
@@ -167,20 +165,6 @@ def test_names_are_never_read_as_html(app: Flask) -> None:
     page = signed_in(app, make_user()).get("/settings/people")
     assert "<script>alert" not in page.html
     assert "<script>alert(1)</script>" in page.main
-
-
-def test_the_start_page_counts_what_did_not_arrive_and_leads_there(app: Flask) -> None:
-    make_webhook()
-    publish()
-    publish()
-    with writing() as current:
-        current.execute(update(Delivery).values(status=DeliveryStatus.FAILED, finished_at=utcnow()))
-    pages = signed_in(app, make_user(Role.SUPPORT))
-    page = pages.get("/")
-    assert "2 deliveries" in page.main
-    page = pages.follow("Open")
-    assert page.status == 200
-    assert len(page.rows()) == 2
 
 
 def run(app: Flask, *words: str, given: str | None = None) -> Result:
