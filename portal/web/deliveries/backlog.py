@@ -97,9 +97,18 @@ class BacklogTable:
     @property
     def summary(self) -> str:
         """Return what is folded away: "2 more webhooks: Helpdesk 212, Door 16"."""
-        short = [f"{row.name} {row.number}" for row in self.rest[:3]]
         many = len(self.rest) + self.left_out
-        return f"{plural(many, 'more webhook')}: {', '.join(short)}{', …' if many > 3 else ''}"
+        return f"{plural(many, 'more webhook')}: {_named(self.rest, many)}"
+
+    @property
+    def names(self) -> str:
+        """Return "Helpdesk 212, Door 16", the first three."""
+        return _named(self.first, self.webhooks)
+
+
+def _named(rows: Sequence[BacklogRow], many: int) -> str:
+    short = [f"{row.name} {row.number}" for row in rows[:3]]
+    return f"{', '.join(short)}{', …' if many > 3 else ''}"
 
 
 NONE: Final = BacklogTable()
@@ -121,13 +130,13 @@ def table_of(found: Sequence[Backlog], in_sight: int) -> BacklogTable:
     )
 
 
-def table_beside(found: Sequence[Backlog], log_filter: LogFilter, in_sight: int) -> BacklogTable:
+def table_beside(found: Sequence[Backlog], log_filter: LogFilter) -> BacklogTable:
     """Return those that stand above the log under this filter, if it asks for them."""
     plain = LogFilter(status=log_filter.status, webhook=log_filter.webhook)
     if log_filter != plain or log_filter.status not in LISTED_UNDER:
         return NONE
     mine = [each for each in found if log_filter.webhook in (None, each.public_id)]
-    return table_of(mine, in_sight)
+    return table_of(mine, MOST_LISTED)
 
 
 def log_url(webhook: UUID) -> str:

@@ -1,7 +1,6 @@
 """The log's pages: the list, one delivery, and what a person may do about it."""
 
 from dataclasses import replace
-from typing import Final
 from uuid import UUID
 
 from flask import (
@@ -36,9 +35,6 @@ from portal.web.forms.filter_form import answer_as
 from portal.web.frame.access import actor, local_path, requires
 from portal.web.frame.site_state import in_trouble
 
-# So many webhooks in trouble stand above the log, and leave room for it.
-IN_SIGHT: Final = 2
-
 blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 
 
@@ -60,7 +56,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         log = log_pages.find_page(log_filter, cursor, oldest_first=order.is_reversed)
         rows = log_presenter.with_retried(log.page, oldest_first=order.is_reversed)
         shown = replace(log.page, rows=rows)
-        backlog = NONE if cursor else table_beside(known, log_filter, IN_SIGHT)
+        backlog = NONE if cursor else table_beside(known, log_filter)
     page = render_template(
         "deliveries/index.html",
         filter=form,
