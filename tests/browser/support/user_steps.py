@@ -90,7 +90,7 @@ def press(page: Page, name: str) -> None:
 def log_rows(page: Page, portal: FreshPortal) -> Locator:
     """The lines of the log, opened afresh."""
     page.goto(f"{portal.url}/deliveries")
-    return page.locator("tbody tr")
+    return page.locator(".register tbody tr")
 
 
 def log_saying(page: Page, portal: FreshPortal, count: int, words: str) -> Sequence[str]:

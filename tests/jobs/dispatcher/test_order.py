@@ -20,6 +20,7 @@ from portal.queue import notifier
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.dispatch import request
+from portal.services.outbox.due import WaitsFor
 from portal.services.webhooks import sample_deliveries
 from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
@@ -165,7 +166,11 @@ def test_a_test_is_never_the_head_of_the_queue(is_being_sent: bool) -> None:
     else:
         change(deliveries()[0].public_id, due_at=utcnow() + timedelta(hours=1))
     publish_many(2)
-    assert [each.waits_behind for each in log_pages.latest(LogFilter())] == [True, False, False]
+    assert [each.waits_for for each in log_pages.latest(LogFilter())] == [
+        WaitsFor.ORDER,
+        None,
+        None,
+    ]
     (head,) = claim()
     assert (head.kind, head.delivery_id) == ("scheduled", deliveries()[1].id)
 

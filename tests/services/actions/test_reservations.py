@@ -118,7 +118,7 @@ def test_it_tells_of_rejection_and_its_reason() -> None:
 
 def test_a_rejection_needs_its_reason() -> None:
     public_id = make_reservation(make_asset(), make_staff())
-    with pytest.raises(Refusal, match="Enter why") as refused:
+    with pytest.raises(Refusal, match="Enter a reason") as refused:
         planning_reservations.reject(SYSTEM, public_id, "")
     assert refused.value.field == "rejection_reason"
     assert told() == ["asset.reserved"]

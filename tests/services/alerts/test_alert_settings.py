@@ -92,7 +92,7 @@ def test_the_first_run_asks_before_it_sends(app: Flask) -> None:
     assert runs.start_due(now)
     assert (last_run().outcome, last_run().waiting, last_run().counts) == ("asked", 2, {})
     assert alert_queries.run_status(now).needs_first_answer
-    with pytest.raises(Refusal, match="Decide first"):
+    with pytest.raises(Refusal, match="First decide"):
         runs.request_run(ana.actor)
     assert fired() == []
     found = runs.preview(now, shown=1)
