@@ -36,6 +36,8 @@ def test_a_person_opens_a_problem_and_dismisses_it_by_keyboard(
     page.goto(f"{portal}/")
     page.get_by_label("More actions for Books").click()
     page.get_by_role("link", name="View 1 of Books").click()
+    page.locator("summary", has_text="1 undelivered in 1 webhook").focus()
+    page.keyboard.press("Enter")
     rows = page.get_by_role("table", name="Webhooks with undelivered deliveries")
     expect(rows).to_contain_text("Books")
     page.get_by_label("More actions for Books").focus()
@@ -70,5 +72,4 @@ def test_two_are_ticked_and_dismissed_by_keyboard(page: Page, app: Flask, portal
     page.get_by_role("button", name="Dismiss 2").click()
     expect(page.get_by_text(CHOSEN)).to_be_visible()
     expect(page).to_have_url(f"{portal}/deliveries?status=attention")
-    # Two with headings, of which one is of webhooks in trouble.
-    expect(page.get_by_role("row")).to_have_count(4)
+    expect(page.get_by_role("row")).to_have_count(2)
