@@ -99,7 +99,7 @@ class Recorder:
         return (others + waiting)[:RESULTS_A_WRITE]
 
     def _ready(self) -> int:
-        """Count the results whose webhooks nobody has locked: nearly always all."""
+        """Count the results whose webhooks are not locked, which is nearly always all."""
         if not self.waits_for:
             return len(self._pending)
         return sum(not self._waits(result) for result in self._pending)

@@ -94,7 +94,7 @@ def health_after(health: Health, end: End, now: datetime) -> Health:
 
 def is_hopeless(health: Health, now: datetime) -> bool:
     """Return whether it has failed for so long without a success that we turn it off. One whose
-    settings were changed meanwhile has some attempts of its own first."""
+    settings were changed in the meantime has some attempts of its own first."""
     since, stopped_for = health.failing_since, health.stopped_for
     is_over = since is not None and now >= turns_off_at(since, stopped_for)
     return is_over and health.failures_in_row >= ENOUGH_FAILURES

@@ -148,7 +148,7 @@ def wait(scheduled: float, jitter: float, retry_after: float | None = None) -> f
     return max(planned, min(retry_after or 0.0, LONGEST))
 
 
-# One failed attempt is told to nobody while the next one comes within this.
+# One failed attempt does not count as failing while the next one comes within this.
 SOON: Final = timedelta(minutes=1)
 
 

@@ -109,7 +109,7 @@ class Delivery(Base):
     `due_at`: by the database's clock. `tries` counts the scheduled attempts that have ended,
     `attempts` numbers all of those. `prior_*` are set while a person's extra attempt is under way;
     of a dismissed one `prior_status` is what it is restored to. `dismissal_id`: all that one act
-    dismissed has the same; None where nobody can undo it at once.
+    dismissed has the same; None where it has no undo.
     `failing_since`: its first failed attempt, once that counts (`engine/retry_policy.is_failing`);
     a Retry does not change it, and what is delivered has none.
     """

@@ -71,7 +71,7 @@ _LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
 _NAT64_LENGTHS: Final = (48, 56, 64, 96)
 
 MOST_KNOWN: Final = 4096
-LOOKED_UP_EVERY: Final = 30.0  # seconds, while somebody wants to go to the port
+LOOKED_UP_EVERY: Final = 30.0  # seconds, while requests ask for the port
 
 
 class _Service:
@@ -86,7 +86,7 @@ class _Service:
         self.addresses: frozenset[IPAddress] = frozenset()
 
     def look_up(self, now: float) -> None:
-        """Learn where the name leads now; where nobody can tell, what is known stays."""
+        """Resolve the name again; on failure keep the addresses known so far."""
         if now < self._look_up_at:
             return
         self._look_up_at = now + LOOKED_UP_EVERY

@@ -1,4 +1,4 @@
-"""Mask what lets in whoever knows an address: the one place that decides."""
+"""Mask the secret parts of a URL. The only place that decides what is secret."""
 
 import re
 from collections.abc import Iterator

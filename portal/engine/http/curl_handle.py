@@ -313,7 +313,7 @@ class CurlHandle:
     @property
     def is_unheard(self) -> bool:
         """Return whether nothing shows that a living path leads to the receiver: there is no
-        connection, or nobody has acknowledged the request on it."""
+        connection, or the request on it was not acknowledged."""
         if self.is_connecting:
             return True
         return not self.head and self.acknowledgements.is_missing(self.local)

@@ -28,8 +28,7 @@ from portal.services.outbox.publish import Audience, audience_of
 
 
 class Which(StrEnum):
-    """A view of the alerts: those that nobody has acknowledged and that are not over; those that
-    somebody has acknowledged; or all."""
+    """Views of the alerts. Open: neither acknowledged nor over."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"

@@ -546,7 +546,7 @@ def _all() -> Select[Task]:
 
 
 class Retrier(NamedTuple):
-    """The sender of a bulk retry: whoever started it, or had it continue last."""
+    """The person who started a bulk retry, or continued it last."""
 
     user_id: int | None
     name: str

@@ -331,7 +331,7 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
     The same keys, so that many rows go into one statement; more of one that was dismissed. A
     `Repeat` changes none.
     """
-    assert not isinstance(decision, Repeat)  # noqa: S101 -- whoever decides so leaves it as it is
+    assert not isinstance(decision, Repeat)  # noqa: S101 -- a caller leaves such a row as it is
     values: dict[str, Any] = {
         "status": DeliveryStatus.FAILED,
         "due_at": delivery.due_at,
