@@ -27,7 +27,7 @@ from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.log import find_neighbours
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import overview, retention
-from portal.services.outbox import due
+from portal.services.outbox import claimable
 from portal.services.webhooks import backlog
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookOrder
@@ -106,7 +106,7 @@ def _others(hooks: list[Hook], rows: int) -> dict[str, Callable[[], object]]:
         "Counting before a bulk retry": partial(
             bulk_retry_selection.count, Selection(wanted=failed, newest=rows)
         ),
-        "Is anything claimable": due.has_claimable,
+        "Is anything claimable": claimable.has_claimable,
         "A clean-up that finds nothing old": retention.prune,
     }
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from jobs.context import job
 from jobs.dispatcher.connectivity import Connectivity
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.subscription import Wake
+from jobs.dispatcher.redis_notifications import Wake
 from jobs.dispatcher.thread import Sender
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine

@@ -34,7 +34,7 @@ from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.operations import retention
 from portal.services.operations.retention import WrongClock
-from portal.services.outbox import due
+from portal.services.outbox import claimable
 from portal.services.task_kinds import KINDS
 from portal.services.webhooks import notices
 
@@ -112,7 +112,7 @@ def maintain() -> None:
     if "sender" in current_app.extensions:
         return
     _settle()
-    if due.has_claimable():
+    if claimable.has_claimable():
         notifier.notify()
     if task_leases.has_due():
         notifier.notify_tasks()

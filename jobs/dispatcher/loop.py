@@ -20,8 +20,8 @@ from jobs.dispatcher.connectivity import Connectivity
 from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.in_flight import InFlight
 from jobs.dispatcher.maintenance import Maintenance
-from jobs.dispatcher.recorder import Claiming, Recorder
-from jobs.dispatcher.subscription import TOGETHER, Notifications, Wake
+from jobs.dispatcher.redis_notifications import TOGETHER, Notifications, Wake
+from jobs.dispatcher.result_batches import Claiming, ResultBatches
 from portal.config.settings import Settings
 from portal.database.trouble import observed
 from portal.engine.http.transport import Transport
@@ -69,7 +69,7 @@ class Dispatcher:
         is_stopping: Callable[[], bool],
     ) -> None:
         self._database = DatabaseExecutor(engine, wake.wake)
-        self._recorder = Recorder(self._database)
+        self._batches = ResultBatches(self._database)
         self._in_flight = InFlight(settings, transport)
         self._maintenance = Maintenance(notifier, self._database, settings.maintenance_seconds)
         self._notifications = Notifications(notifier, transport)
@@ -136,7 +136,7 @@ class Dispatcher:
     def _drive(self) -> None:
         for result in self._in_flight.drive(self._timeout()):
             if not self._connectivity.keeps(result):
-                self._recorder.add(result)
+                self._batches.add(result)
         is_woken = self._transport.is_readable(self._wake.fileno) and self._wake.read()
         self._notifications.receive()
         if is_woken:
@@ -144,7 +144,7 @@ class Dispatcher:
 
     def _timeout(self) -> float:
         """Seconds for which there is nothing to do but to wait for sockets and whoever wakes us."""
-        if not self._recorder.is_empty or self._database.is_busy:
+        if not self._batches.is_empty or self._database.is_busy:
             return TOGETHER
         if self._is_stopping():
             return RETRY_AFTER
@@ -169,7 +169,7 @@ class Dispatcher:
             self._unsent += unsent
         if verdict is not None:
             for result in verdict.record:
-                self._recorder.add(result)
+                self._batches.add(result)
             self._release_results(verdict.release)
             self._poll_at = 0.0
 
@@ -182,11 +182,11 @@ class Dispatcher:
             return
         waiting = (*self._claimed, *self._unsent, *self._interrupted)
         held = {claim.token for claim in waiting} | self._in_flight.tokens
-        held |= self._recorder.tokens | self._connectivity.tokens
+        held |= self._batches.tokens | self._connectivity.tokens
         self._maintenance.do(
             held,
-            self._recorder.waits_for,
-            is_behind=self._recorder.is_behind,
+            self._batches.waits_for,
+            is_behind=self._batches.is_behind,
             in_background=self._is_sending,
         )
 
@@ -211,11 +211,11 @@ class Dispatcher:
         """Record a batch of results and claim for the places that it leaves, in one transaction.
         With nothing in flight there is nothing to gather for."""
         in_flight = self._in_flight.count + len(self._claimed)
-        if self._recorder.is_empty or self._database.is_busy:
+        if self._batches.is_empty or self._database.is_busy:
             return
-        if self._recorder.is_due(in_flight) or not in_flight:
+        if self._batches.is_due(in_flight) or not in_flight:
             claim = None if self._is_stopping() else self._claiming()
-            self._recorder.write(claim, self._recorded, in_background=bool(in_flight))
+            self._batches.write(claim, self._recorded, in_background=bool(in_flight))
 
     def _recorded(self, claims: list[Claim] | None, began: float) -> None:
         if claims is None:
@@ -229,7 +229,7 @@ class Dispatcher:
 
     def _poll(self) -> None:
         """Claim what is due, when it is time and there is room."""
-        is_blocked = self._database.is_busy or self._recorder.is_behind or self._is_stopping()
+        is_blocked = self._database.is_busy or self._batches.is_behind or self._is_stopping()
         if is_blocked or self._transport.free <= len(self._claimed):
             return
         if self._notifications.take():
@@ -258,7 +258,7 @@ class Dispatcher:
         """A claim for the places that are free now, less those for what is to be sent."""
         return partial(
             _claim,
-            without=self._recorder.waits_for,
+            without=self._batches.waits_for,
             closed=self._in_flight.undecryptable | self._connectivity.offline_webhooks,
             places=self._transport.free - len(self._claimed),
             reserved=self._reserved,
@@ -277,7 +277,7 @@ class Dispatcher:
         for claim in claims:
             is_late = since_boot() - self._claimed_at > self._fresh
             late += is_late
-            if is_late or not self._in_flight.start(claim, self._recorder.add):
+            if is_late or not self._in_flight.start(claim, self._batches.add):
                 self._unsent.append(claim)
         if late:
             # Others may send it by now. If it cannot be released either, its leases end.
@@ -292,7 +292,7 @@ class Dispatcher:
     @property
     def _is_idle(self) -> bool:
         has_work = self._is_sending or self._database.is_busy or self._connectivity.tokens
-        return not (has_work or self._unsent or self._interrupted) and self._recorder.is_empty
+        return not (has_work or self._unsent or self._interrupted) and self._batches.is_empty
 
     def _shut_down(self) -> None:
         """Let what is in flight end, record it, release the rest."""
@@ -302,9 +302,9 @@ class Dispatcher:
         self._interrupted += self._in_flight.abort_all()
         self._release_results(self._connectivity.take_pending())
         until = began + LAST_RECORD
-        while (self._database.is_busy or not self._recorder.is_empty) and monotonic() < until:
+        while (self._database.is_busy or not self._batches.is_empty) and monotonic() < until:
             self._database.poll(TOGETHER)
-            if not self._recorder.write(in_background=False) or self._recorder.is_behind:
+            if not self._batches.write(in_background=False) or self._batches.is_behind:
                 sleep(TOGETHER)
         unsent = [*self._unsent, *self._claimed]
         release = partial(maintenance.release, sent=self._interrupted, unsent=unsent)

@@ -15,7 +15,7 @@ from portal.services import tasks as task_leases
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import own_process
 from portal.services.dispatch import maintenance as dispatch_maintenance
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 
 MORE: Final = 0.25  # seconds, where the last ones left something to be held
 AGAIN: Final = 0.5  # … where the database could not do them
@@ -95,7 +95,7 @@ class Maintenance:
             self.at = monotonic() + AGAIN
             self._has_sent = self._has_sent or has_sent
             return
-        self._has_more = found.put_on_hold >= activation.HOLD_BATCH
+        self._has_more = found.put_on_hold >= turn_on_off.HOLD_BATCH
         self.at = monotonic() + (MORE if self._has_more else self._every)
         if found.has_tasks:
             self._notifier.notify_tasks()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from jobs.dispatcher.database import PAUSE, DatabaseExecutor
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.subscription import Wake
+from jobs.dispatcher.redis_notifications import Wake
 from jobs.progress import Progress
 from jobs.stop_flag import stop
 from portal.queue.names import DELIVERIES

@@ -21,8 +21,8 @@ from portal.models.assets import Asset
 from portal.models.deliveries import Attempt, Event
 from portal.models.webhooks import Webhook
 from portal.services.core.refusals import Refusal
-from portal.services.webhooks import activation
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import turn_on_off
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.faults.support.background_load import Crew
 from tests.faults.support.chaos import Chaos
 from tests.faults.support.delivery_ledger import (
@@ -81,7 +81,7 @@ def test_in_the_end_the_books_balance(
     receiver.calm()
     for hook in hooks:
         with suppress(Refusal):
-            activation.turn_on(admin.actor, hook.public_id, HeldChoice.SEND)
+            turn_on_off.turn_on(admin.actor, hook.public_id, HeldChoice.SEND)
     assert settled(90)
     assert until(portal.is_whole, 20)
     assert_everything_answered_is_stored(crew)

@@ -37,10 +37,10 @@ from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.dispatch import maintenance
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.dispatch.claim import Claim
-from portal.services.webhooks import activation, crud, secrets
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import crud, secrets, turn_on_off
 from portal.services.webhooks.rules import SecretMode, WebhookValues
 from portal.services.webhooks.sample_deliveries import send_test
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.faults.support.durations import IS_FULL
 from tests.faults.support.engine_world import EVENTS, WELL, World, health_of, look
 from tests.jobs.dispatcher.delivery_clock import claim, ended, write_down
@@ -217,11 +217,11 @@ class Engine(RuleBasedStateMachine):
         admin, hook = self.world.admin, self._hook(which)
         with self.world.only(which):
             if choice == "off":
-                activation.turn_off(admin, hook)
+                turn_on_off.turn_off(admin, hook)
             elif choice == "dismiss":
                 dismissals.turn_on(admin, hook)
             elif choice != "delete":
-                activation.turn_on(admin, hook, HeldChoice(choice))
+                turn_on_off.turn_on(admin, hook, HeldChoice(choice))
             elif self.age > 20:
                 crud.delete(admin, hook)
 

@@ -64,7 +64,7 @@ from portal.services.deliveries import retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.retry import UNDER_WAY, RetryEligibility, why_not_retry
 from portal.services.outbox import leases
-from portal.services.outbox.due import find_stop, refuse_while_stopped
+from portal.services.outbox.claimable import find_stop, refuse_while_stopped
 from portal.services.tasks import Kind, Step
 
 NAME: Final = retry.NAME

@@ -34,8 +34,7 @@ from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.retry import GONE, RetryEligibility
 from portal.services.outbox import leases
-from portal.services.outbox.connectivity import OfflineSender, find_offline
-from portal.services.outbox.due import (
+from portal.services.outbox.claimable import (
     SendingStop,
     WaitsFor,
     count_behind,
@@ -46,6 +45,7 @@ from portal.services.outbox.due import (
     paused_until,
     probe_of,
 )
+from portal.services.outbox.connectivity import OfflineSender, find_offline
 from portal.services.webhooks.rows import shown_url
 
 # A person's Retries are not limited; the page shows the newest.

@@ -33,9 +33,9 @@ from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox import at_rest, leases
 from portal.services.outbox.at_rest import UNDELIVERED, Dismissal
 from portal.services.tasks import Kind, Step
-from portal.services.webhooks import activation, held_deliveries
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import held_deliveries, turn_on_off
 from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest
+from portal.services.webhooks.turn_on_off import HeldChoice
 
 PERMISSION: Final = "deliveries.dismiss"
 LONGEST_REASON: Final = 200
@@ -154,7 +154,7 @@ def count_of_act(act: UUID) -> int:
 def turn_on(actor: Actor, webhook: UUID, reason: str = "") -> Done:
     """Turn a webhook on, and dismiss what is on hold for it. Raises `Refusal`."""
     with writing():
-        activation.turn_on(actor, webhook, HeldChoice.KEEP)
+        turn_on_off.turn_on(actor, webhook, HeldChoice.KEEP)
         return dismiss(actor, _on_hold(webhook, selection.newest_now()), reason)
 
 

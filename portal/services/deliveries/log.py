@@ -41,8 +41,8 @@ from portal.services.deliveries.log_query import (
 from portal.services.deliveries.statuses import LogFilter, StatusFilter, of_status, stored_as
 from portal.services.outbox import leases
 from portal.services.outbox.at_rest import UNDELIVERED
+from portal.services.outbox.claimable import WaitsFor, heads, kept_by, most_at_once, paused_until
 from portal.services.outbox.connectivity import find_offline
-from portal.services.outbox.due import WaitsFor, heads, kept_by, most_at_once, paused_until
 from portal.services.webhooks import backlog as backlogs
 
 RETRYABLE: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)

@@ -28,7 +28,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox import at_rest, leases
-from portal.services.outbox.due import REFUSED, find_stop
+from portal.services.outbox.claimable import REFUSED, find_stop
 
 GONE: Final = "There is no such delivery, or it is no longer kept."
 STALE: Final = "There was another attempt after you opened this page. This is how it listed now."

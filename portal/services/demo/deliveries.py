@@ -29,10 +29,10 @@ from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import MOST_TICKED, Selection
 from portal.services.deliveries.dismissals import dismiss
 from portal.services.demo.register import Story
-from portal.services.dispatch import maintenance, record
+from portal.services.dispatch import maintenance, record_results
 from portal.services.dispatch.claim import Claim, claim
 from portal.services.dispatch.request import Composer, Result, of_exchange
-from portal.services.webhooks import activation, crud, inbox
+from portal.services.webhooks import crud, inbox, turn_on_off
 from portal.services.webhooks.rows import find_webhook, token_of
 from portal.services.webhooks.rules import WebhookValues, url_problem
 from portal.services.webhooks.sample_deliveries import send_test
@@ -189,7 +189,9 @@ class Sender:
         if results:
             self._clock = max(result.finished_at for result in results)
             with frozen(self._clock):
-                record.record(connection, results, partial(self._story.chance.uniform, -1, 1))
+                record_results.record(
+                    connection, results, partial(self._story.chance.uniform, -1, 1)
+                )
         return bool(results)
 
     def _result(self, claimed: Claim) -> Result:
@@ -274,7 +276,7 @@ def note_deliveries(story: Story, sender: Sender) -> None:
         if day % 4 == 2:
             at(24 * day - 2, acknowledge)
     at(FINANCE_WELL_AGAIN - 2, partial(retry_all, 4))  # four that nobody retried
-    at(9 * 24, lambda actor: activation.turn_off(actor, hooks[CRM]))
+    at(9 * 24, lambda actor: turn_on_off.turn_off(actor, hooks[CRM]))
     at(4.2, partial(test, WAREHOUSE))
     at(0.8, partial(retry_all, 0))
     at(0.2, care_for_some)

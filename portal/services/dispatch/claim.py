@@ -45,7 +45,7 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.heartbeats import lease_owner
 from portal.services.core.queries import Rowset, as_json, given_ids
 from portal.services.outbox import leases
-from portal.services.outbox.due import TEST_PLACES, Claimable, find_due, head_of, most_at_once
+from portal.services.outbox.claimable import TEST_PLACES, Claimable, find_due, head_of, most_at_once
 from portal.services.outbox.sharding import Sharding, own_sharding
 from portal.services.webhooks.rows import shown_url
 

@@ -24,8 +24,8 @@ from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
 from portal.services.dispatch.claim import Claim
 from portal.services.outbox import leases
-from portal.services.outbox.due import with_open_rows
-from portal.services.webhooks import activation
+from portal.services.outbox.claimable import with_open_rows
+from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.held_deliveries import SPREAD, waiting_for_later
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def maintain() -> int:
     with writing() as current:
         touched = interrupt_ended(current.connection()) + resume_recovered(current.connection())
         touched += (held := hold_unwanted(current.connection()))
-    while held >= activation.HOLD_BATCH and monotonic() < until:
+    while held >= turn_on_off.HOLD_BATCH and monotonic() < until:
         with writing() as current:
             touched += (held := hold_unwanted(current.connection()))
     return touched
@@ -141,7 +141,7 @@ def interrupt_ended(connection: Connection, without: Collection[int] = ()) -> in
 
 def hold_unwanted(connection: Connection) -> int:
     """Hold or stop some of what is not wanted; `HOLD_BATCH` or more: there may be more of it."""
-    return sum(activation.hold_open(connection, each) for each in find_unwanted(connection))
+    return sum(turn_on_off.hold_open(connection, each) for each in find_unwanted(connection))
 
 
 def _any_ended(connection: Connection) -> bool:

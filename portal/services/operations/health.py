@@ -42,7 +42,7 @@ from portal.services.operations.readiness import (
     examine,
     readiness,
 )
-from portal.services.outbox.due import SendingStop, find_due, find_stop, heads
+from portal.services.outbox.claimable import SendingStop, find_due, find_stop, heads
 from portal.services.webhooks.keys import lost_names, undecryptable_names
 
 OPEN_TOO_LONG: Final = 10.0  # seconds

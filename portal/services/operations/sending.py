@@ -14,7 +14,7 @@ from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import update_rows
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, notify, writing
-from portal.services.outbox.due import THE_ROW
+from portal.services.outbox.claimable import THE_ROW
 
 PERMISSION: Final = "sending.switch"
 TARGET: Final = ("sending", THE_ROW, "All webhooks")

@@ -18,7 +18,7 @@ from portal.models.deliveries import Priority
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core.heartbeats import SILENT_AFTER, own_process, worker_of
-from portal.services.outbox.due import Claimable
+from portal.services.outbox.claimable import Claimable
 
 PATIENCE: Final = 0.3  # seconds that something due may lie at a webhook of another process
 # … or at one to which this process could not connect: another may have a way there.

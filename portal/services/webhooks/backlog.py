@@ -39,7 +39,7 @@ from portal.models.deliveries import (
 )
 from portal.models.webhooks import OURS, OffReason, Webhook, WebhookState
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.outbox.due import head_of, paused_until
+from portal.services.outbox.claimable import head_of, paused_until
 
 
 class WebhookStatus(StrEnum):

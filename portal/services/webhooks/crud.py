@@ -15,7 +15,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import keep_unique, notify, writing
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.rows import (
     Facts,
     as_made,
@@ -102,7 +102,7 @@ def edit(
         if (now_on := facts_of(webhook)["status"]) != before["status"]:
             changes["status"] = {"from": before["status"], "to": now_on}
         if changes.keys() & FIXES:
-            activation.end_backoff(webhook)
+            turn_on_off.end_backoff(webhook)
             notify(current)
         if changes:
             webhook.version += 1
@@ -126,9 +126,11 @@ def delete(actor: Actor, public_id: UUID) -> str:
         count = count_unsent(current, webhook.id)
         many = f"{COUNT_LIMIT}+" if count > COUNT_LIMIT else str(count)
         changes = {"deliveries_dismissed": {"from": None, "to": many}} if count else {}
-        audit.record(current, actor, activation.DELETED, target=target_of(webhook), changes=changes)
+        audit.record(
+            current, actor, turn_on_off.DELETED, target=target_of(webhook), changes=changes
+        )
         current.flush()
-        activation.hold_open(current, webhook.id)
+        turn_on_off.hold_open(current, webhook.id)
         return webhook.name
 
 
@@ -160,13 +162,13 @@ def _switch(current: Session, webhook: Webhook, values: WebhookValues) -> bool:
     """Turn it on or off as chosen; return whether a person has to decide about held deliveries."""
     is_active = webhook.state == WebhookState.ACTIVE
     if is_active and not values.is_active:
-        activation.set_off(current, webhook, OffReason.PERSON)
+        turn_on_off.set_off(current, webhook, OffReason.PERSON)
     if is_active or not values.is_active:
         return False
-    activation.hold_open(current, webhook.id, every=True)
+    turn_on_off.hold_open(current, webhook.id, every=True)
     if count_held(current, webhook.id):
         return True
-    activation.set_on(webhook)
+    turn_on_off.set_on(webhook)
     return False
 
 

@@ -14,7 +14,7 @@ from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import frozen_at
 from portal.models.webhooks import Webhook
 from portal.services.core.queries import as_json, given_ids, update_rows
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.held_deliveries import reopen
 
 # Pages show no more exactly when something last arrived; so its row is not written each time.
@@ -100,7 +100,7 @@ def write_health(
         if before.throttled and not after.throttled:
             reopen(connection, webhook.id, webhook.in_order, now)
         if after.failures_in_row > before.failures_in_row and is_hopeless(after, now):
-            activation.turn_off_failing(connection, webhook_id)
+            turn_on_off.turn_off_failing(connection, webhook_id)
     update_rows(connection, Webhook, changes)
     return backoffs
 

@@ -18,14 +18,9 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import capped
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, session, writing
-from portal.services.outbox.due import head_of, refuse_while_stopped
-from portal.services.webhooks.activation import (
-    hold_open,
-    record_turned_on,
-    send_held,
-    set_on,
-)
+from portal.services.outbox.claimable import head_of, refuse_while_stopped
 from portal.services.webhooks.rows import find_webhook, lock_webhook, target_of
+from portal.services.webhooks.turn_on_off import hold_open, record_turned_on, send_held, set_on
 
 CHUNK: Final = 500
 # What a receiver that has just recovered gets at once is spread over this, lest it falls again.

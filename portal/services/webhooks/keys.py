@@ -18,7 +18,6 @@ from portal.services.core import heartbeats, vault
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.webhooks.activation import set_off
 from portal.services.webhooks.rows import (
     HEADERS,
     SECRET,
@@ -29,6 +28,7 @@ from portal.services.webhooks.rows import (
     undecryptable_parts,
 )
 from portal.services.webhooks.secrets import erase_secret
+from portal.services.webhooks.turn_on_off import set_off
 
 CAUSE: Final = "Its {parts} cannot be opened with the keys of this portal"
 KEYS: Final = ("keys", 1, "Encryption keys")

@@ -18,7 +18,7 @@ from portal.models.people import Role, User
 from portal.models.webhooks import OURS, Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.outbox.due import find_stop
+from portal.services.outbox.claimable import find_stop
 from portal.services.webhooks import backlog as backlogs
 from portal.services.webhooks import mailer
 from portal.services.webhooks.backlog import Backlog

@@ -28,9 +28,7 @@ from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookSt
 from portal.services.audit import shown_changes
 from portal.services.core.keyset import FIRST_ID, LAST_ID, by_name
 from portal.services.core.unit_of_work import session
-from portal.services.outbox.due import (
-    count_behind,
-)
+from portal.services.outbox.claimable import count_behind
 from portal.services.webhooks import backlog as backlogs
 from portal.services.webhooks.backlog import Backlog, WebhookStatus
 from portal.services.webhooks.held_deliveries import count_waiting

@@ -15,7 +15,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
-from portal.services.outbox.due import refuse_while_stopped
+from portal.services.outbox.claimable import refuse_while_stopped
 from portal.services.webhooks.rows import events_of, lock_webhook, refuse_undecryptable
 from portal.services.webhooks.rules import EVENT_VALUES
 

@@ -16,7 +16,7 @@ from portal.services.core import vault
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, session, writing
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.rows import (
     lock_webhook,
     open_headers,
@@ -114,7 +114,7 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
             return False
         webhook.old_secret_enc = webhook.old_until = None
         webhook.version += 1
-        activation.end_backoff(webhook)
+        turn_on_off.end_backoff(webhook)
         audit.record(current, actor, "webhook.secret_switched", target=target_of(webhook))
         notify(current)
         return True

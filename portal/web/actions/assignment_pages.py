@@ -22,7 +22,7 @@ from portal.web.actions.forms import (
     note_field,
     staff_field,
 )
-from portal.web.forms.fields import AS_TYPED, MomentField, read_moment
+from portal.web.forms.parsing import AS_TYPED, MomentField, read_moment
 from portal.web.frame.wording import zone
 
 OTHER: Final = "other"

@@ -15,7 +15,7 @@ from portal.services.assets import named_lists, staff
 from portal.services.core.permissions import Actor
 from portal.web.forms.additions import PARTS, AddingForm, new_name, new_person
 from portal.web.forms.base import typed
-from portal.web.forms.fields import row_id
+from portal.web.forms.parsing import row_id
 
 CONDITIONS = [
     SelectChoice(condition.value, condition.value.capitalize()) for condition in Condition

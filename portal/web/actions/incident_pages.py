@@ -23,7 +23,7 @@ from portal.web.actions.forms import (
     location_field,
     note_field,
 )
-from portal.web.forms.fields import MomentField, TypedField
+from portal.web.forms.parsing import MomentField, TypedField
 
 METHOD_WORDS: Final[dict[str, str]] = {
     Method.SOLD: "Sold",

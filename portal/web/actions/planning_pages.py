@@ -44,7 +44,7 @@ from portal.web.actions.forms import (
     note_field,
     staff_field,
 )
-from portal.web.forms.fields import MomentField, TypedField, row_id
+from portal.web.forms.parsing import MomentField, TypedField, row_id
 from portal.web.frame.status_tags import MAINTENANCE, RESERVATION
 from portal.web.planning.wording import (
     LABELS,

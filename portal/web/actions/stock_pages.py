@@ -12,7 +12,7 @@ from portal.models.assets import Action, Asset, AssetStatus, MoveKind
 from portal.services.actions import stock
 from portal.services.core.permissions import Actor
 from portal.web.actions.forms import ActionForm, ActionPage, doing, note_field
-from portal.web.forms.fields import TypedField
+from portal.web.forms.parsing import TypedField
 
 MAIN: Final = frozenset({AssetStatus.AVAILABLE})
 WHY: Final = [

@@ -10,7 +10,7 @@ from wtforms.widgets import TimeInput
 from portal.services.alerts.rules import MOST_DAYS, AlertRules
 from portal.services.alerts.settings import Stored
 from portal.web.forms.base import PortalForm
-from portal.web.forms.fields import TypedField, number_or_none
+from portal.web.forms.parsing import TypedField, number_or_none
 from portal.web.forms.versions import VersionField
 
 # The fields that are named as the columns; the time of day is not.

@@ -19,7 +19,7 @@ from portal.web.assets.forms import BULK_PAGES, AssetFilterForm
 from portal.web.assets.views import list_page
 from portal.web.forms.additions import add_typed
 from portal.web.forms.base import refusals_in, status_of
-from portal.web.forms.fields import number_or_none
+from portal.web.forms.parsing import number_or_none
 from portal.web.frame.access import actor, owner, requires
 
 blueprint = Blueprint("bulk", __name__, url_prefix="/assets/bulk")

@@ -38,8 +38,8 @@ from portal.web.actions.incident_pages import TransferForm
 from portal.web.actions.planning_pages import ScheduleForm
 from portal.web.forms.additions import AddingForm, new_name
 from portal.web.forms.base import PortalForm
-from portal.web.forms.fields import TypedField, read_months, row_id, uuid_or_none
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, SearchField
+from portal.web.forms.parsing import TypedField, read_months, row_id, uuid_or_none
 from portal.web.forms.versions import VersionField
 from portal.web.frame.status_tags import ASSET
 from portal.web.frame.wording import plural

@@ -45,8 +45,8 @@ from portal.web.assets.presenter import (
 from portal.web.deliveries import log_presenter
 from portal.web.forms.additions import add_typed
 from portal.web.forms.base import UNHEARD, refusals_in, say_whether_changed, status_of
-from portal.web.forms.fields import UnreadableAddress, row_id
 from portal.web.forms.filter_form import answer_as, list_back, list_here, order_in
+from portal.web.forms.parsing import UnreadableAddress, row_id
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, owner, requires
 from portal.web.frame.layout import page_url

@@ -23,7 +23,7 @@ from portal.web.csv.forms import MatchForm, UploadForm, chosen_matches, form_of
 from portal.web.csv.wording import origin_notes
 from portal.web.forms.base import PortalForm, refusals_in, status_of
 from portal.web.forms.csv_download import csv_download
-from portal.web.forms.fields import UnreadableAddress, linked, number_or_none
+from portal.web.forms.parsing import UnreadableAddress, linked, number_or_none
 from portal.web.frame.access import actor, owner, requires
 
 blueprint = Blueprint("importing", __name__, url_prefix="/assets/import")

@@ -26,7 +26,7 @@ from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.views import log_page
 from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in, status_of
 from portal.web.forms.csv_download import csv_download
-from portal.web.forms.fields import uuid_or_none
+from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, owner, requires
 
 blueprint = Blueprint("batches", __name__)

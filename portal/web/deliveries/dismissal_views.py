@@ -24,7 +24,7 @@ from portal.web.deliveries.dismissal_wording import (
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.views import log_page
 from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in, status_of
-from portal.web.forms.fields import UnreadableAddress, uuid_or_none
+from portal.web.forms.parsing import UnreadableAddress, uuid_or_none
 from portal.web.frame.access import actor, local_path, owner, requires
 
 LOG: Final = "deliveries.index"

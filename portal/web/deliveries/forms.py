@@ -15,8 +15,8 @@ from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in, title
 from portal.lib.clock import utcnow
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import EARLIER, FailedBetween, LogFilter, StatusFilter
-from portal.web.forms.fields import TypedField, day_begins, read_begin, read_end, uuid_or_none
 from portal.web.forms.filter_form import ChosenField, FilterForm, RowField, SearchField
+from portal.web.forms.parsing import TypedField, day_begins, read_begin, read_end, uuid_or_none
 from portal.web.frame.status_tags import DELIVERY
 from portal.web.frame.wording import day_of, zone
 

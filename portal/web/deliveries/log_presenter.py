@@ -24,7 +24,7 @@ from portal.services.deliveries.log import EXPORT_LIMIT, LogRow
 from portal.services.deliveries.log_query import Failure
 from portal.services.deliveries.retry import GONE
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.services.outbox.due import WaitsFor
+from portal.services.outbox.claimable import WaitsFor
 from portal.services.webhooks.backlog import Backlog, total
 from portal.web.deliveries.bulk_retry_wording import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
@@ -39,8 +39,8 @@ from portal.web.deliveries.wording import (
     tries,
     under_way,
 )
-from portal.web.forms.fields import uuid_or_none
 from portal.web.forms.filter_form import SORT
+from portal.web.forms.parsing import uuid_or_none
 from portal.web.forms.versions import shown
 from portal.web.frame.layout import RETRIED, page_url
 from portal.web.frame.site_state import sending_stop

@@ -13,7 +13,7 @@ from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
 from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
-from portal.services.outbox.due import WaitsFor
+from portal.services.outbox.claimable import WaitsFor
 from portal.web.deliveries.wording import event_name, held_end
 from portal.web.frame.wording import moment, offline_sentence
 

@@ -28,7 +28,7 @@ from portal.services.deliveries.detail import (
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.retry import why_not_retry
 from portal.services.operations.retention import held_until
-from portal.services.outbox.due import WaitsFor
+from portal.services.outbox.claimable import WaitsFor
 from portal.web.frame.access import can
 from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (

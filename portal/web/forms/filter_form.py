@@ -16,7 +16,7 @@ from wtforms import Form, HiddenField, SelectField, StringField
 from wtforms.validators import ValidationError
 
 from portal.web.forms.base import tidy
-from portal.web.forms.fields import row_id
+from portal.web.forms.parsing import row_id
 from portal.web.frame.access import local_path
 from portal.web.frame.layout import page_url
 

@@ -10,7 +10,7 @@ from wtforms import BooleanField, Field, Form, FormField, HiddenField, SelectFie
 
 from portal.lib.clock import utcnow
 from portal.services.audit import last_change
-from portal.web.forms.fields import row_id
+from portal.web.forms.parsing import row_id
 from portal.web.frame.layout import is_hidden
 from portal.web.frame.wording import zone
 

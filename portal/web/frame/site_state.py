@@ -7,8 +7,8 @@ from typing import Final
 from flask import Flask, g
 
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
+from portal.services.outbox.claimable import SendingStop, find_stop
 from portal.services.outbox.connectivity import find_offline
-from portal.services.outbox.due import SendingStop, find_stop
 from portal.services.webhooks import backlog
 from portal.services.webhooks.backlog import Backlog
 from portal.web.frame.access import can

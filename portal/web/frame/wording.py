@@ -15,8 +15,8 @@ from portal.lib.clock import utcnow
 from portal.lib.durations import in_words, relative
 from portal.models.tasks import Task, TaskState
 from portal.services.core import queries
+from portal.services.outbox.claimable import SendingStop
 from portal.services.outbox.connectivity import OfflineSender, hosts_in_words
-from portal.services.outbox.due import SendingStop
 
 THIN_SPACE: Final = "\u202f"  # a narrow space that does not break
 A_DAY: Final = timedelta(days=1)

@@ -19,8 +19,8 @@ from portal.services.deliveries import trends
 from portal.services.operations.health import read_ready
 from portal.services.operations.overview import Overview, overview
 from portal.services.operations.readiness import OK, Ready
+from portal.services.outbox.claimable import find_stop
 from portal.services.outbox.connectivity import find_offline
-from portal.services.outbox.due import find_stop
 from portal.web.deliveries import bulk_retry_wording
 from portal.web.deliveries.backlog import table_of
 from portal.web.deliveries.log_presenter import failures_url

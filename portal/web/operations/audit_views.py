@@ -20,8 +20,8 @@ from portal.web.assets.presenter import in_words
 from portal.web.deliveries.wording import event_name
 from portal.web.forms.base import status_of
 from portal.web.forms.csv_download import csv_download
-from portal.web.forms.fields import TypedField, read_begin, read_end, uuid_or_none
 from portal.web.forms.filter_form import ChosenField, FilterForm, SearchField, answer_as
+from portal.web.forms.parsing import TypedField, read_begin, read_end, uuid_or_none
 from portal.web.forms.versions import shown
 from portal.web.frame.access import requires
 from portal.web.frame.layout import page_url

@@ -16,7 +16,7 @@ from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.queries import MaintenanceList, ReservationList
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import settings as alert_settings
-from portal.web.forms.fields import linked, row_id
+from portal.web.forms.parsing import linked, row_id
 from portal.web.frame.access import requires
 from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import Tab

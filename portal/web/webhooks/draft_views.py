@@ -14,7 +14,7 @@ from portal.services.webhooks.rules import SecretMode
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.help_views import as_file, signature_page
 from portal.web.forms.base import refusals_in
-from portal.web.forms.fields import uuid_or_none
+from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, always, requires
 from portal.web.webhooks.edit_views import changes_address, edit_form, form_page
 from portal.web.webhooks.forms import EditWebhookForm, WebhookForm, brings_values, form_of

@@ -9,7 +9,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from portal.engine.events.catalogue import GROUPS
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
-from portal.services.outbox.due import SendingStopped, find_stop
+from portal.services.outbox.claimable import SendingStopped, find_stop
 from portal.services.webhooks import crud, keys, secrets
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
@@ -17,7 +17,7 @@ from portal.services.webhooks.rows import TARGET
 from portal.services.webhooks.rules import SecretMode, place_of
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.web.forms.base import refusals_in, say_whether_changed, status_of, tidy
-from portal.web.forms.fields import number_or_none
+from portal.web.forms.parsing import number_or_none
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, always, local_path, owner, posted, requires
 from portal.web.help.topics import overlap_words

@@ -49,7 +49,7 @@ from portal.services.webhooks.rules import (
     url_problem,
 )
 from portal.web.forms.base import PortalForm, as_uuid, tidy, typed
-from portal.web.forms.fields import uuid_or_none
+from portal.web.forms.parsing import uuid_or_none
 from portal.web.forms.versions import VersionField
 from portal.web.frame.access import actor
 

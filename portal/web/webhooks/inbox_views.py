@@ -18,7 +18,7 @@ from portal.extensions import csrf
 from portal.lib.typed_text import storable
 from portal.models.webhooks import Verdict
 from portal.services.core.unit_of_work import once_only
-from portal.services.outbox.due import SendingStopped
+from portal.services.outbox.claimable import SendingStopped
 from portal.services.webhooks import inbox as webhook_inbox
 from portal.services.webhooks.inbox import LARGEST, Inbox, InboxItem
 from portal.services.webhooks.rows import public_id_of

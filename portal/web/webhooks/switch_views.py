@@ -15,16 +15,16 @@ from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.dismissals import decide, turn_on
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.services.webhooks import activation, held_deliveries
+from portal.services.webhooks import held_deliveries, turn_on_off
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest, Seen, send_waiting
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
+from portal.services.webhooks.turn_on_off import HeldChoice
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.dismissal_views import reason_field, shown
 from portal.web.forms.base import HAS_A_PAGE, PortalForm, refusals_flashed, refusals_in, status_of
-from portal.web.forms.fields import uuid_or_none
+from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, owner, requires
 from portal.web.frame.wording import plural
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
@@ -68,7 +68,7 @@ class TestForm(PortalForm):
 @requires("webhooks.switch")
 def off(public_id: UUID) -> Answer:
     """Turn it off and hold what waits."""
-    name = activation.turn_off(actor(), public_id)
+    name = turn_on_off.turn_off(actor(), public_id)
     flash(f"“{name}” is off. {held_for()}", "success")
     return redirect(url_for("webhooks.show", public_id=public_id))
 
@@ -85,7 +85,7 @@ def on(public_id: UUID) -> Answer:
         with refusals_in(form):
             if form.held.data == DISMISS:
                 return redirect(shown(turn_on(actor(), public_id, form.reason.data or ""), here))
-            name = activation.turn_on(actor(), public_id, form.chosen)
+            name = turn_on_off.turn_on(actor(), public_id, form.chosen)
             flash(_turned_on(name, form.chosen), "success")
             return redirect(here)
     webhook = webhook_queries.show(public_id)

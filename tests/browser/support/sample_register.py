@@ -34,7 +34,7 @@ from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange
 from portal.services.people import invitations
-from portal.services.webhooks import activation, crud, drafts, inbox
+from portal.services.webhooks import crud, drafts, inbox, turn_on_off
 from portal.services.webhooks.rows import token_of
 from portal.services.webhooks.rules import WebhookValues
 from tests.services.alerts.due_things import decided, lent, with_maintenance, with_warranty
@@ -245,7 +245,7 @@ def _webhooks(by: Actor) -> dict[str, Hook]:
     for name, ago in minutes.items():
         _set(hooks[name], last_delivered_at=now - timedelta(minutes=ago))
     _set(hooks["Helpdesk"], failures_in_row=7, failing_since=now - timedelta(minutes=38))
-    activation.turn_off(by, hooks["Payroll"].public_id)
+    turn_on_off.turn_off(by, hooks["Payroll"].public_id)
     return hooks
 
 

@@ -18,8 +18,8 @@ from portal.extensions import db
 from portal.models.deliveries import Delivery, Event
 from portal.services.core.heartbeats import BROKEN_AFTER, SILENT_AFTER
 from portal.services.core.refusals import Refusal
-from portal.services.webhooks import activation
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import turn_on_off
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.faults.healing.cable import RECEIVERS
 from tests.faults.healing.two_machine_chaos import TwoMachineChaos
 from tests.faults.healing.two_senders import receiver_of_both, two_senders
@@ -57,7 +57,7 @@ def test_in_the_end_the_books_balance(tmp_path: Path) -> None:
         receiver.calm()
         for hook in hooks:
             with suppress(Refusal):
-                activation.turn_on(admin.actor, hook.public_id, HeldChoice.SEND)
+                turn_on_off.turn_on(admin.actor, hook.public_id, HeldChoice.SEND)
         assert settled(120)
         assert all(until(portal.is_whole, 20) for portal in senders.portals)
         look_again()

@@ -15,8 +15,8 @@ from portal.services.core.refusals import Refusal
 from portal.services.deliveries import dismissals
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.webhooks import activation
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import turn_on_off
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.faults.support.visitor import Visitor
 from tests.support.factories import Hook, Person, publish
 from tests.support.receiver import Receiver
@@ -104,10 +104,10 @@ class Crew:
 
     def _switch(self) -> None:
         hook = self._random.choice(self._hooks)
-        activation.turn_off(self._admin.actor, hook.public_id)
+        turn_on_off.turn_off(self._admin.actor, hook.public_id)
         self._home_time.wait(self._random.uniform(0, 1))
         if self._random.random() < 2 / 3:
-            activation.turn_on(self._admin.actor, hook.public_id, HeldChoice.SEND)
+            turn_on_off.turn_on(self._admin.actor, hook.public_id, HeldChoice.SEND)
         else:
             dismissals.turn_on(self._admin.actor, hook.public_id)
 

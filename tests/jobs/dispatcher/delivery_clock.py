@@ -14,7 +14,7 @@ from portal.models.deliveries import Attempt, Delivery, Lease, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.dispatch import record
+from portal.services.dispatch import record_results
 from portal.services.dispatch.claim import Claim
 from portal.services.dispatch.request import Result
 
@@ -112,4 +112,4 @@ def ended(claim: Claim, reason: Reason | None = None) -> Result:
 def write_down(*results: Result) -> None:
     """A worker records them, in one transaction."""
     with writing() as current:
-        assert not record.record(current.connection(), results, lambda: 0.0)
+        assert not record_results.record(current.connection(), results, lambda: 0.0)

@@ -1,10 +1,10 @@
 """Having a recorder write at once."""
 
-from jobs.dispatcher.recorder import Claiming, Recorder
+from jobs.dispatcher.result_batches import Claiming, ResultBatches
 from portal.services.dispatch.claim import Claim
 
 
-def write(kept: Recorder, claim: Claiming | None = None) -> list[list[Claim] | None]:
+def write(kept: ResultBatches, claim: Claiming | None = None) -> list[list[Claim] | None]:
     """Empty where there was nothing to write, or the database did not take it; else what was
     claimed with it."""
     taken = list[list[Claim] | None]()

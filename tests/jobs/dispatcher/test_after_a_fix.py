@@ -17,7 +17,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.dispatch import maintenance as dispatch_maintenance
-from portal.services.webhooks import activation, crud, secrets
+from portal.services.webhooks import crud, secrets, turn_on_off
 from portal.services.webhooks.held_deliveries import count_waiting, send_waiting
 from portal.services.webhooks.rules import SecretMode, WebhookValues
 from portal.services.webhooks.sample_deliveries import send_test
@@ -178,6 +178,6 @@ def test_only_whoever_may_retry_has_them_sent_and_never_while_it_is_off(ana: Act
     with pytest.raises(NotAllowed):
         send_waiting(make_user("manager").actor, hook.public_id)
     assert send_waiting(ana, hook.public_id) == 0  # it still fails
-    activation.turn_off(ana, hook.public_id)
+    turn_on_off.turn_off(ana, hook.public_id)
     with pytest.raises(Refusal, match="is off"):
         send_waiting(ana, hook.public_id)

@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from jobs import context
 from jobs.deliver import deliver_due, equip, new_dispatcher
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.subscription import Wake
+from jobs.dispatcher.redis_notifications import Wake
 from portal.database.engine import database_now
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
@@ -26,7 +26,7 @@ from portal.models.deliveries import AttemptBody, Delivery, Lease, Rollup
 from portal.models.webhooks import Webhook
 from portal.queue import notifier
 from portal.services.core.unit_of_work import writing
-from portal.services.outbox import due
+from portal.services.outbox import claimable
 from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     attempts,
@@ -228,15 +228,15 @@ def test_a_private_address_is_refused_before_anything_is_sent() -> None:
 def test_nothing_is_claimable_while_it_is_off_or_not_yet_due(app: Flask) -> None:
     hook = make_webhook()
     publish()
-    assert due.has_claimable()
+    assert claimable.has_claimable()
     with writing() as current:
         current.execute(update(Webhook).where(Webhook.id == hook.id).values(state="off"))
-    assert not due.has_claimable()
+    assert not claimable.has_claimable()
     with writing() as current:
         current.execute(update(Webhook).values(state="active"))
         later = database_now(current.connection()) + timedelta(seconds=30)
         current.execute(update(Delivery).values(due_at=later))
-    assert not due.has_claimable()
+    assert not claimable.has_claimable()
 
 
 def test_what_ends_is_counted_by_the_hour(receiver: Receiver) -> None:

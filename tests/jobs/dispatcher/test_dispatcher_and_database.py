@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import Connection, ExceptionContext, create_engine, event, text, update
 
 from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import loop, recorder
+from jobs.dispatcher import loop, result_batches
 from portal.database.engine import database_now, engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
@@ -206,7 +206,7 @@ def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_out
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a dispatcher keeps is written down before it claims anything."""
-    monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
+    monkeypatch.setattr(result_batches, "RESULTS_A_WRITE", 1)
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), webhook_timeout=10))
     refused: list[object] = []
     engine, transport = equip().engine, equip().transport

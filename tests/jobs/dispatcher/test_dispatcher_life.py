@@ -27,7 +27,7 @@ from portal.queue.portal_job import PortalJob
 from portal.services.core import heartbeats
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.sample_deliveries import send_test
 from tests.engine.http.real_receivers.hostile import HostileServer, Visit
 from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
@@ -282,7 +282,7 @@ def test_a_long_queue_is_put_to_rest_without_the_usual_pause(
 ) -> None:
     """Until that is done, every look asks about all of it."""
     having(maintenance_seconds=3600.0, webhook_timeout=LONG)
-    monkeypatch.setattr(activation, "HOLD_BATCH", 2)
+    monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 2)
     off = make_webhook(state="off")
     for _ in range(5):
         make_delivery(off)

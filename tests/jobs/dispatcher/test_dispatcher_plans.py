@@ -20,7 +20,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import maintenance as dispatch_maintenance
-from portal.services.dispatch import record
+from portal.services.dispatch import record_results
 from tests.jobs.dispatcher.delivery_clock import ended, only_delivery
 from tests.support.database.statements import asked
 from tests.support.deliveries import make_many
@@ -77,7 +77,7 @@ def test_no_statement_reads_a_whole_table() -> None:
             claims = dispatch_claim.claim(writer, 30)
         ends = [ended(each, Reason.SERVER if n % 3 else None) for n, each in enumerate(claims)]
         with writer.begin():
-            record.record(writer, ends, lambda: 0.0)
+            record_results.record(writer, ends, lambda: 0.0)
             dispatch_claim.claim(writer, 30)
             gone = update(Webhook).where(Webhook.id == claims[0].webhook.id)
             writer.execute(gone.values(deleted_at=utcnow()))

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event
 from jobs.deliver import equip
 from jobs.dispatcher import loop
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.subscription import Wake
+from jobs.dispatcher.redis_notifications import Wake
 from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
 from portal.queue import notifier
@@ -121,11 +121,11 @@ def test_with_what_it_records_it_claims_for_the_places_that_will_be_left(app: Fl
         publish(asset_id=number + 1)
     with a_dispatcher(places=3, worker_max_in_flight=3) as dispatcher:
         dispatcher._claimed = [second, third]
-        dispatcher._recorder.add(ended(first))
-        dispatcher._recorder._pending_since = 0.0  # for long enough
+        dispatcher._batches.add(ended(first))
+        dispatcher._batches._pending_since = 0.0  # for long enough
         dispatcher._record_and_claim()
         dispatcher._database.poll(20)
-        assert (len(dispatcher._claimed), dispatcher._recorder.is_empty) == (3, True)
+        assert (len(dispatcher._claimed), dispatcher._batches.is_empty) == (3, True)
 
 
 def test_every_lease_that_a_claim_returned_is_sent_or_released(app: Flask) -> None:
@@ -134,7 +134,7 @@ def test_every_lease_that_a_claim_returned_is_sent_or_released(app: Flask) -> No
     (first,) = claims(1)
     publish()
     with a_dispatcher(worker_max_in_flight=20) as dispatcher:
-        dispatcher._recorder.add(ended(first))
+        dispatcher._batches.add(ended(first))
         dispatcher._poll_at = inf
         dispatcher._record_and_claim()
         dispatcher._database.poll(20)
@@ -166,7 +166,7 @@ def test_what_it_knows_of_is_not_released_when_an_answer_was_lost(app: Flask) ->
     with a_dispatcher() as dispatcher:
         send(dispatcher, [flying], loop.since_boot())
         dispatcher._unsent, dispatcher._interrupted = [unsent], [interrupted]
-        dispatcher._recorder.add(ended(arrived))
+        dispatcher._batches.add(ended(arrived))
         dispatcher._take([new], loop.since_boot())
         dispatcher._database._unsure_until = inf
         dispatcher._maintain()
@@ -182,7 +182,7 @@ def test_its_maintenance_leaves_alone_what_it_has_still_to_write(app: Flask) -> 
     with a_dispatcher() as dispatcher:
         seen = []
         for is_behind in (True, False):
-            dispatcher._recorder.is_behind, dispatcher._recorder.waits_for = is_behind, {kept.id}
+            dispatcher._batches.is_behind, dispatcher._batches.waits_for = is_behind, {kept.id}
             dispatcher._maintenance.at = 0.0
             dispatcher._maintain()
             seen.append([each.webhook_id for each in leases()])
@@ -213,7 +213,7 @@ def test_no_claim_takes_from_a_webhook_whose_secret_does_not_open(app: Flask) ->
         (first,) = dispatcher._claimed
         dispatcher._claimed = []
         publish()
-        dispatcher._recorder.add(ended(first))
+        dispatcher._batches.add(ended(first))
         dispatcher._record_and_claim()
         (second,) = dispatcher._claimed
     assert {first.webhook.id, second.webhook.id} == {open_one.id}
@@ -224,7 +224,7 @@ def test_nothing_is_claimed_while_results_wait_to_be_written(app: Flask) -> None
     (first,) = claims(1)
     publish()
     with a_dispatcher() as dispatcher:
-        dispatcher._recorder.add(ended(first))
+        dispatcher._batches.add(ended(first))
         with refused():
             dispatcher._record_and_claim()
         dispatcher._poll()
@@ -314,7 +314,7 @@ def test_a_claim_waits_for_the_disk_with_results_and_not_alone(app: Flask) -> No
             dispatcher._poll()
             (first,) = dispatcher._claimed
             dispatcher._claimed = []
-            dispatcher._recorder.add(ended(first))
+            dispatcher._batches.add(ended(first))
             publish()
             dispatcher._record_and_claim()
     finally:

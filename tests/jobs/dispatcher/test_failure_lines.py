@@ -14,8 +14,8 @@ from portal.engine.reasons import Reason
 from portal.lib import request_id
 from portal.logs import JsonFormatter, LineFormatter, secrets_of
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import record
-from portal.services.dispatch.record import Journal
+from portal.services.dispatch import record_results
+from portal.services.dispatch.record_results import Journal
 from tests.jobs.dispatcher.delivery_clock import claim, deliveries, end_pause, ended, make_due
 from tests.jobs.dispatcher.test_dispatcher_and_database import Locker
 from tests.support.factories import make_webhook, publish
@@ -43,9 +43,9 @@ class Lines(logging.Handler):
 @pytest.fixture
 def lines(app: Flask) -> Iterator[Lines]:
     handler = Lines(app)
-    record.log.addHandler(handler)
+    record_results.log.addHandler(handler)
     yield handler
-    record.log.removeHandler(handler)
+    record_results.log.removeHandler(handler)
     request_id.carry_on("")
 
 

@@ -9,9 +9,9 @@ from flask import Flask
 from sqlalchemy import Connection, event
 
 from jobs.deliver import deliver_due, equip, new_dispatcher
-from jobs.dispatcher import loop, recorder
+from jobs.dispatcher import loop, result_batches
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.subscription import Wake
+from jobs.dispatcher.redis_notifications import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
@@ -64,7 +64,7 @@ def test_what_is_about_to_be_started_has_its_place_already(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next batch is recorded, and claims, before what the last one claimed has begun."""
-    monkeypatch.setattr(recorder, "FLUSH_AT", 1)
+    monkeypatch.setattr(result_batches, "FLUSH_AT", 1)
     small = replace(settings(), worker_max_in_flight=PLACES)
     monkeypatch.setitem(app.extensions, "settings", small)
     waiting: list[int] = []
@@ -117,7 +117,7 @@ def test_places_for_what_was_claimed_are_not_claimed_for_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On PostgreSQL, results come while the claim before is being written."""
-    monkeypatch.setattr(recorder, "FLUSH_AT", 1)
+    monkeypatch.setattr(result_batches, "FLUSH_AT", 1)
     small = replace(settings(), worker_max_in_flight=PLACES)
     monkeypatch.setitem(app.extensions, "settings", small)
     is_first = iter([True])

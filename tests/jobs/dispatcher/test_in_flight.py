@@ -9,7 +9,7 @@ from flask import Flask
 from jobs.dispatcher import in_flight as in_flight_module
 from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.in_flight import InFlight
-from jobs.dispatcher.recorder import Recorder
+from jobs.dispatcher.result_batches import ResultBatches
 from portal.engine.http import transport as transport_module
 from portal.engine.http.curl_handle import CONNECT_TIMEOUT
 from portal.engine.http.transport import Transport
@@ -36,8 +36,8 @@ def transport(app: Flask) -> Iterator[Transport]:
 
 
 @pytest.fixture
-def kept(database: DatabaseExecutor) -> Recorder:
-    return Recorder(database)
+def kept(database: DatabaseExecutor) -> ResultBatches:
+    return ResultBatches(database)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def claims_of(*urls: str, secret: str | None = None) -> list[Claim]:
 
 
 def test_how_long_a_request_may_take_and_over_what_it_goes(
-    transport: Transport, in_flight: InFlight, kept: Recorder
+    transport: Transport, in_flight: InFlight, kept: ResultBatches
 ) -> None:
     (usual,) = claims_of("http://127.0.0.1:9/")
     test = usual._replace(kind=AttemptKind.TEST)
@@ -72,7 +72,11 @@ def test_how_long_a_request_may_take_and_over_what_it_goes(
 
 @pytest.mark.parametrize(("is_in_trouble", "waiting"), [(True, 1), (False, 0)])
 def test_the_name_of_a_receiver_in_trouble_stands_behind_others(
-    transport: Transport, in_flight: InFlight, kept: Recorder, is_in_trouble: bool, waiting: int
+    transport: Transport,
+    in_flight: InFlight,
+    kept: ResultBatches,
+    is_in_trouble: bool,
+    waiting: int,
 ) -> None:
     for each in claims_of(*(f"http://n{number}.example.com/" for number in range(6))):
         throttled = each.webhook._replace(throttled=is_in_trouble)
@@ -81,7 +85,7 @@ def test_the_name_of_a_receiver_in_trouble_stands_behind_others(
 
 
 def test_a_request_is_unheard_that_has_had_no_connection_for_a_second(
-    in_flight: InFlight, kept: Recorder, monkeypatch: pytest.MonkeyPatch
+    in_flight: InFlight, kept: ResultBatches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for tests, the inbox, and receivers that are in trouble already."""
     clock = Clock()
@@ -109,7 +113,7 @@ def test_a_request_is_unheard_that_has_had_no_connection_for_a_second(
 def test_nothing_is_claimed_for_a_minute_for_a_webhook_whose_secret_does_not_open(
     app: Flask,
     in_flight: InFlight,
-    kept: Recorder,
+    kept: ResultBatches,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -137,7 +141,7 @@ def test_nothing_is_claimed_for_a_minute_for_a_webhook_whose_secret_does_not_ope
 
 
 def test_what_cannot_be_signed_is_an_attempt_that_says_why(
-    in_flight: InFlight, kept: Recorder, caplog: pytest.LogCaptureFixture
+    in_flight: InFlight, kept: ResultBatches, caplog: pytest.LogCaptureFixture
 ) -> None:
     (unsigned,) = claims_of("http://127.0.0.1:9/", secret="whsec_no base64")
     assert in_flight.start(unsigned, kept.add)

@@ -16,9 +16,9 @@ from flask import Flask
 from sqlalchemy import Connection, create_engine, event, func, select, update
 
 from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import loop, recorder
+from jobs.dispatcher import loop, result_batches
 from jobs.dispatcher.database import DatabaseExecutor
-from jobs.dispatcher.recorder import Recorder
+from jobs.dispatcher.result_batches import ResultBatches
 from jobs.stop_flag import stop
 from portal.database.engine import database_now, engine_options
 from portal.extensions import db, settings
@@ -93,7 +93,7 @@ def test_what_arrived_does_not_go_again_though_its_lease_ran_out_meanwhile(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when the dispatcher looks for new work before it records what it keeps."""
-    monkeypatch.setattr(recorder, "FLUSH_AFTER", 2.0)
+    monkeypatch.setattr(result_batches, "FLUSH_AFTER", 2.0)
     receiver.answer(delay=0.3)
     first, second = make_webhook(f"{receiver.url}1"), make_webhook(f"{receiver.url}2")
     publish()
@@ -125,14 +125,14 @@ def test_the_database_is_asked_for_it_again_and_again_but_not_all_the_time(
             event.listen(engine, "before_cursor_execute", note)
             assert until(lambda: len(asked) >= 8)
             event.remove(engine, "before_cursor_execute", note)
-    assert asked[7] - asked[0] > 6 * recorder.FLUSH_AFTER
+    assert asked[7] - asked[0] > 6 * result_batches.FLUSH_AFTER
 
 
 def test_once_it_is_let_go_nothing_waits_for_it_any_more(database: DatabaseExecutor) -> None:
     hook = make_webhook()
     publish()
     (sent,) = claim()
-    kept = Recorder(database)
+    kept = ResultBatches(database)
     kept.add(ended(sent))
     with locked(hook):
         write(kept)

@@ -25,7 +25,7 @@ from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from tests.jobs.dispatcher.delivery_clock import leases, only_delivery
 from tests.jobs.outage import Clock, refused
 from tests.support.database.periodic_tasks import let_periodic_tasks_age
@@ -111,7 +111,7 @@ def test_when_they_are_due_again_follows_from_what_they_have_done(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(maintenance_module, "monotonic", clock.monotonic)
-    monkeypatch.setattr(activation, "HOLD_BATCH", 2)
+    monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 2)
     maintenance, off = (
         Maintenance(notifier.notifier(), database, every=60.0),
         make_webhook(state="off"),

@@ -9,7 +9,7 @@ from flask import Flask
 
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher.loop import Dispatcher
-from jobs.dispatcher.subscription import Wake
+from jobs.dispatcher.redis_notifications import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
@@ -20,7 +20,7 @@ from portal.queue import notifier
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.dispatch import request
-from portal.services.outbox.due import WaitsFor
+from portal.services.outbox.claimable import WaitsFor
 from portal.services.webhooks import sample_deliveries
 from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,

@@ -15,7 +15,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.operations import sending
-from portal.services.outbox import due
+from portal.services.outbox import claimable
 from portal.services.webhooks.sample_deliveries import send_test
 from tests.jobs.dispatcher.delivery_clock import ask_for_retry, deliveries, leases, webhook
 from tests.support.factories import Hook, make_user, make_webhook, publish
@@ -51,7 +51,7 @@ def test_it_is_stopped_under_load_and_goes_on_where_it_was(app: Flask, receiver:
     assert len(receiver.received) == 8
     assert sorted({each.status for each in deliveries()}) == ["delivered", "queued"]
     assert leases() == []
-    assert not due.has_claimable()
+    assert not claimable.has_claimable()
     sending.start(SYSTEM)
     receiver.calm()
     deliver_due()

@@ -10,7 +10,7 @@ from portal.database.engine import database_now
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import maintenance as dispatch_maintenance
-from portal.services.outbox import due
+from portal.services.outbox import claimable
 from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     deliveries,
@@ -46,7 +46,7 @@ def test_those_that_wait_behind_an_outage_spend_no_tries(receiver: Receiver) -> 
     waiting = [each for each in deliveries() if each.status == "queued"]
     assert len(waiting) == 4
     assert {each.tries for each in waiting} == {0}
-    assert not due.has_claimable()
+    assert not claimable.has_claimable()
 
 
 def test_one_goes_as_a_probe_when_the_pause_is_over(receiver: Receiver) -> None:
@@ -58,7 +58,7 @@ def test_one_goes_as_a_probe_when_the_pause_is_over(receiver: Receiver) -> None:
     deliver_due()
     assert len(receiver.received) == 9
     assert webhook(hook.id).backoff_seconds == 10
-    assert not due.has_claimable()
+    assert not claimable.has_claimable()
 
 
 def test_a_success_opens_it_and_the_rest_follows_within_a_minute(receiver: Receiver) -> None:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jobs.dispatcher.subscription import Wake
+from jobs.dispatcher.redis_notifications import Wake
 from tests.support.processes import until
 
 

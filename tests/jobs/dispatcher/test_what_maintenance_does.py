@@ -31,7 +31,7 @@ from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim import Claim
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_user, make_webhook
@@ -127,7 +127,7 @@ def test_it_notifies_for_what_is_due_and_for_nothing_else(
 def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_is_left_to_rest(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activation, "HOLD_BATCH", 2)
+    monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 2)
     executor = DatabaseExecutor(equip().engine, has_background=False)
     maintenance = Maintenance(notifier.notifier(), executor, every=3600.0)
     off, seen = make_webhook(state="off"), []

@@ -21,7 +21,7 @@ from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
 
@@ -298,7 +298,7 @@ def test_a_webhook_that_is_turned_off_gives_its_rows_back(ana: Actor) -> None:
     made = some(2, erp)
     batch = bulk_retry.start(ana, all_that(FAILED))
     work()
-    activation.turn_off(make_user("admin").actor, erp.public_id)
+    turn_on_off.turn_off(make_user("admin").actor, erp.public_id)
     work()
     assert fresh(batch).counts == {"skipped": 2}
     assert [stored(each)["status"] for each in made] == ["failed", "failed"]

@@ -29,9 +29,9 @@ from portal.services.deliveries import dismissals
 from portal.services.dispatch import maintenance
 from portal.services.operations import retention
 from portal.services.task_kinds import KINDS
-from portal.services.webhooks import activation, crud, held_deliveries, keys
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import crud, held_deliveries, keys, turn_on_off
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.services.core.keyset_walk import every, of_two_assets, store
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook, publish
@@ -99,11 +99,11 @@ def off_and_on_again() -> Any:
         hook, other = make_webhook(receiver.url), make_webhook(receiver.url + "other")
         for number in range(3 * MANY):
             publish(asset_id=number)
-        activation.turn_off(admin, hook.public_id)
+        turn_on_off.turn_off(admin, hook.public_id)
         _maintain_until_all_rests()
         statuses = _statuses_of(hook.id)
         assert set(statuses) == {"on_hold"}
-        activation.turn_on(admin, hook.public_id, HeldChoice.SEND)
+        turn_on_off.turn_on(admin, hook.public_id, HeldChoice.SEND)
         deliver_due()
         got = sorted((each.path, each.header("X-Asset-Webhook-Id")) for each in receiver.received)
         assert len(got) == len(set(got)) == 2 * 3 * MANY
@@ -115,7 +115,7 @@ def on_again_in_the_middle() -> Any:
     admin, hook = make_user(name="Ana").actor, make_webhook()
     for number in range(3 * MANY):
         publish(asset_id=number)
-    activation.turn_off(admin, hook.public_id)
+    turn_on_off.turn_off(admin, hook.public_id)
     done = dismissals.turn_on(admin, hook.public_id)
     job.work(KINDS)
     statuses = _statuses_of(hook.id)

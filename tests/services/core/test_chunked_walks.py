@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from jobs.dispatcher import recorder
+from jobs.dispatcher import result_batches
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.services import audit as audit_queries
@@ -28,7 +28,7 @@ from portal.services.deliveries import log as log_pages
 from portal.services.dispatch import maintenance
 from portal.services.operations import retention
 from portal.services.outbox import rollups
-from portal.services.webhooks import activation, held_deliveries, keys, rows
+from portal.services.webhooks import held_deliveries, keys, rows, turn_on_off
 from tests.conftest import put_equipment_away
 from tests.services.core import chunked_upkeep, chunked_work
 from tests.services.core.keyset_walk import ROOT
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.both_databases
 
 FEW, THOUSANDS = 2, 10_000
 Bound = tuple[ModuleType, str]
-OFF: Sequence[Bound] = ((activation, "HOLD_BATCH"), (activation, "A_STATEMENT"))
+OFF: Sequence[Bound] = ((turn_on_off, "HOLD_BATCH"), (turn_on_off, "A_STATEMENT"))
 RETRIED: Sequence[Bound] = (
     (bulk_retry_selection, "CHUNK"),
     (bulk_retry, "MOST_UNDER_WAY"),
@@ -69,11 +69,11 @@ WALKS: dict[Callable[[], Any], Sequence[Bound]] = {
     chunked_upkeep.off_and_on_again: OFF,
     chunked_upkeep.on_again_in_the_middle: [*OFF, (dismissals, "A_STEP")],
     chunked_upkeep.deleted: OFF,
-    chunked_upkeep.chosen_one_by_one: [(held_deliveries, "CHUNK"), (activation, "A_STATEMENT")],
+    chunked_upkeep.chosen_one_by_one: [(held_deliveries, "CHUNK"), (turn_on_off, "A_STATEMENT")],
     chunked_upkeep.spread: [(maintenance, "SPREAD_A_STEP")],
     chunked_upkeep.a_new_key: [(keys, "BATCH")],
     chunked_upkeep.reservations_that_run_out: [(reservations, "EXPIRED_A_RUN")],
-    chunked_upkeep.recording: [(recorder, "FLUSH_AT"), (recorder, "RESULTS_A_WRITE")],
+    chunked_upkeep.recording: [(result_batches, "FLUSH_AT"), (result_batches, "RESULTS_A_WRITE")],
 }
 BOUND = re.compile(
     r"(CHUNK|BATCH|UNDER_WAY|A_STEP|A_RUN|A_WRITE|A_STATEMENT|ROWS|WINDOW|FLUSH_AT)$"

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.bulk_retry import WAITING_AT as WAITING
-from portal.services.outbox.due import with_open_rows
+from portal.services.outbox.claimable import with_open_rows
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 

@@ -18,8 +18,8 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import log_query
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from portal.services.outbox.claimable import WaitsFor
 from portal.services.outbox.connectivity import SENDER
-from portal.services.outbox.due import WaitsFor
 from tests.support.deliveries import lease, make_attempt, make_delivery, make_many
 from tests.support.factories import make_asset, make_webhook
 from tests.support.heartbeats import record_own

@@ -15,7 +15,7 @@ from portal.models.deliveries import Priority
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.services.outbox.due import WaitsFor
+from portal.services.outbox.claimable import WaitsFor
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 

@@ -29,7 +29,7 @@ from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import retention
-from portal.services.outbox.due import WaitsFor
+from portal.services.outbox.claimable import WaitsFor
 from portal.services.webhooks import inbox as webhook_inbox
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookStatus

@@ -20,7 +20,7 @@ from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import dismiss, restore
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.webhooks import activation, crud
+from portal.services.webhooks import crud, turn_on_off
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
@@ -41,7 +41,7 @@ def retry(actor: Actor, _hook: Hook, made: UUID) -> None:
 
 
 def hold(actor: Actor, hook: Hook, _made: UUID) -> None:
-    activation.turn_off(actor, hook.public_id)
+    turn_on_off.turn_off(actor, hook.public_id)
 
 
 def delete(actor: Actor, hook: Hook, _made: UUID) -> None:

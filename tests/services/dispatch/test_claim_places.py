@@ -18,7 +18,7 @@ from portal.services.core.heartbeats import own_process
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim import Claim
-from portal.services.outbox.due import has_claimable
+from portal.services.outbox.claimable import has_claimable
 from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     attempts,

@@ -8,7 +8,7 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.dialects import sqlite
 
 from portal.services.core.unit_of_work import session
-from portal.services.outbox import due
+from portal.services.outbox import claimable
 
 
 def plan_of(statement: Select[Any]) -> list[str]:
@@ -27,13 +27,13 @@ def on_sqlite(app: Flask) -> None:
 
 
 def test_the_poll_for_due_webhooks_walks_the_index_of_open_rows() -> None:
-    plan = plan_of(due._due_webhooks("sqlite", may_be_lost=False))
+    plan = plan_of(claimable._due_webhooks("sqlite", may_be_lost=False))
     reads = [step for step in plan if " deliveries" in step and "PRIMARY KEY" not in step]
     assert reads
     assert all("ix_deliveries_order" in step or "ix_deliveries_due" in step for step in reads)
 
 
 def test_the_head_of_a_queue_is_the_first_entry_of_its_index() -> None:
-    plan = plan_of(select(due.head_of(1)))
+    plan = plan_of(select(claimable.head_of(1)))
     assert any("ix_deliveries_order (webhook_id=?)" in step for step in plan)
     assert not any("TEMP B-TREE" in step for step in plan)

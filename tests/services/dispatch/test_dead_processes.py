@@ -19,7 +19,7 @@ from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import maintenance
-from portal.services.outbox.due import has_claimable
+from portal.services.outbox.claimable import has_claimable
 from tests.jobs.dispatcher.delivery_clock import (
     attempts,
     claim,

@@ -2,7 +2,7 @@
 
 from portal.models.deliveries import Priority
 from portal.services.dispatch.claim import reserved_of, share_out
-from portal.services.outbox.due import Claimable
+from portal.services.outbox.claimable import Claimable
 
 PLACES, RESERVED = 512, reserved_of(512)
 

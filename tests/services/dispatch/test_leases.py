@@ -14,8 +14,8 @@ from portal.services.core.unit_of_work import writing
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import dismiss
 from portal.services.dispatch import maintenance
-from portal.services.outbox.due import has_claimable
-from portal.services.webhooks import activation
+from portal.services.outbox.claimable import has_claimable
+from portal.services.webhooks import turn_on_off
 from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     attempts,
@@ -373,6 +373,6 @@ def test_turning_off_leaves_what_is_sent_and_tells_of_what_ran_out(hook: Hook) -
     make_due()
     publish()
     (live,) = claim()[-1:]
-    activation.turn_off(make_user().actor, hook.public_id)
+    turn_on_off.turn_off(make_user().actor, hook.public_id)
     assert live.delivery_id in {each.delivery_id for each in leases()}
     assert outcomes() == [(1, "scheduled", "interrupted")]

@@ -13,7 +13,7 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import maintenance as dispatch_maintenance
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, lease, make_delivery, stored
 from tests.support.factories import make_webhook, publish
@@ -119,7 +119,7 @@ def test_a_long_queue_is_put_to_rest_for_half_a_second_and_then_by_the_next_roun
     del app
     tenths = count()
     monkeypatch.setattr(dispatch_maintenance, "monotonic", lambda: next(tenths) / 10)
-    monkeypatch.setattr(activation, "HOLD_BATCH", 1)
+    monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 1)
     hook = make_webhook(state="off")
     for _ in range(7):
         make_delivery(hook)

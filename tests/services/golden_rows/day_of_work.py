@@ -35,7 +35,7 @@ from portal.services.people import accounts, invitations, password_resets, sign_
 from portal.services.people.accounts import Details
 from portal.services.people.invitations import NewPerson
 from portal.services.task_kinds import KINDS
-from portal.services.webhooks import activation, crud, secrets
+from portal.services.webhooks import crud, secrets, turn_on_off
 from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.jobs.dispatcher.delivery_clock import claim, ended, make_due, write_down
 from tests.services.actions.every_action import asset_in
@@ -213,7 +213,7 @@ def look_after_webhooks(by: Actor, webhook: UUID) -> None:
     )
     crud.edit(by, webhook, version, values)
     secrets.switch_now(by, webhook)
-    activation.turn_off(by, webhook)
+    turn_on_off.turn_off(by, webhook)
     dismissals.turn_on(by, webhook, "Out of date")
     gone = WebhookValues(name="Gone", url="https://gone.example.com/", events=ANSWERED)
     crud.delete(by, crud.create(by, gone))

@@ -22,7 +22,7 @@ from portal.services.actions.planning.rules import (
 from portal.services.assets.fields import AssetValues, Fault, faults
 from portal.services.webhooks.rules import name_problem
 from portal.web.actions.planning_pages import read_days
-from portal.web.forms.fields import number_or_none, read_begin, read_months, row_id
+from portal.web.forms.parsing import number_or_none, read_begin, read_months, row_id
 
 pytestmark = pytest.mark.both_databases
 

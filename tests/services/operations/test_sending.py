@@ -22,12 +22,12 @@ from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.operations import sending
 from portal.services.operations.findings import find
 from portal.services.operations.health import read_facts
-from portal.services.outbox.due import find_stop
-from portal.services.webhooks import activation, drafts, held_deliveries
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.outbox.claimable import find_stop
+from portal.services.webhooks import drafts, held_deliveries, turn_on_off
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest
 from portal.services.webhooks.rules import WebhookValues
 from portal.services.webhooks.sample_deliveries import send_test
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
@@ -115,7 +115,7 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
         lambda: bulk_retry.start(ana, Selection(ticked=(failed,))),
         lambda: bulk_retry.go_on(ana, halted),
         lambda: held_deliveries.send_waiting(ana, hook.public_id),
-        lambda: activation.turn_on(ana, off.public_id, HeldChoice.SEND),
+        lambda: turn_on_off.turn_on(ana, off.public_id, HeldChoice.SEND),
         lambda: held_deliveries.decide(ana, off.public_id, choice),
     ]
     sending.stop(ana)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, Priority
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.outbox.due import Claimable, count_behind, find_due, probe_of
+from portal.services.outbox.claimable import Claimable, count_behind, find_due, probe_of
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_webhook
 

@@ -21,10 +21,10 @@ from portal.services.deliveries import bulk_retry, dismissals
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.task_kinds import KINDS
-from portal.services.webhooks import activation, held_deliveries, secrets
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import held_deliveries, secrets, turn_on_off
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest, send_waiting
 from portal.services.webhooks.sample_deliveries import send_test
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.notifications import notifications
@@ -74,7 +74,7 @@ RINGS: dict[str, Callable[[Scene], object]] = {
     "Retry": lambda it: delivery_retry.retry(it.ana, it.failed),
     "Resend": lambda it: delivery_retry.retry(it.ana, it.failed, again=True),
     "retry in bulk": Scene.retry_in_bulk,
-    "send held": lambda it: activation.turn_on(it.ana, it.off.public_id, HeldChoice.SEND),
+    "send held": lambda it: turn_on_off.turn_on(it.ana, it.off.public_id, HeldChoice.SEND),
     "send some of it": lambda it: it.decide(it.held),
     "send what waits": lambda it: send_waiting(it.ana, it.on.public_id),
     "the new key is known": lambda it: secrets.switch_now(it.ana, it.on.public_id),
@@ -84,7 +84,7 @@ RINGS: dict[str, Callable[[Scene], object]] = {
 SILENCE: dict[str, Callable[[Scene], object]] = {
     "dismiss what is on hold": lambda it: dismissals.turn_on(it.ana, it.off.public_id),
     "send none of it": lambda it: it.decide(),
-    "turn off": lambda it: activation.turn_off(it.ana, it.on.public_id),
+    "turn off": lambda it: turn_on_off.turn_off(it.ana, it.on.public_id),
     "dismiss": lambda it: dismissals.dismiss(it.ana, Selection(ticked=(it.later,))),
     "refused": lambda it: delivery_retry.retry(it.ana, it.held),
     "nobody hears of it": lambda it: publish(EventName.LOST),

@@ -14,8 +14,8 @@ from portal.models.deliveries import Delivery, Event
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import publish as outbox_publish
 from portal.services.outbox.publish import Audience, audience_of
-from portal.services.webhooks import activation
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import turn_on_off
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.support.database.rivals import Rival
 from tests.support.factories import make_user, make_webhook, new_event, publish
 from tests.support.notifications import notifications
@@ -109,7 +109,7 @@ def test_nothing_is_held_for_a_webhook_that_is_being_turned_on(app: Flask, in_or
     publish()
     actor, other = make_user().actor, Rival(app, publish)
     with writing():
-        activation.turn_on(actor, off.public_id, HeldChoice.SEND)
+        turn_on_off.turn_on(actor, off.public_id, HeldChoice.SEND)
         other.begin()
     other.finish()
     assert [each.status for each in deliveries()] == ["queued", "queued"]
@@ -118,7 +118,7 @@ def test_nothing_is_held_for_a_webhook_that_is_being_turned_on(app: Flask, in_or
 @pytest.mark.parametrize("in_order", [True, False])
 def test_a_webhook_is_turned_on_after_what_is_being_held_for_it(app: Flask, in_order: bool) -> None:
     off = make_webhook(state="off", in_order=in_order)
-    turn_on = partial(activation.turn_on, make_user().actor, off.public_id, HeldChoice.SEND)
+    turn_on = partial(turn_on_off.turn_on, make_user().actor, off.public_id, HeldChoice.SEND)
     other = Rival(app, turn_on)
     with writing():
         publish()

@@ -19,7 +19,7 @@ from portal.services.core.heartbeats import own_process
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.outbox import sharding
-from portal.services.outbox.due import find_due
+from portal.services.outbox.claimable import find_due
 from portal.services.outbox.sharding import Shard, Sharding
 from tests.jobs.dispatcher.delivery_clock import ask_for_retry, attempts, deliveries, make_due
 from tests.jobs.outage import Clock

@@ -24,8 +24,8 @@ from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import dismiss
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.rollups import remove_deliveries
-from portal.services.webhooks import activation, sample_deliveries
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import sample_deliveries, turn_on_off
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.support.database.rivals import Rival, meanwhile
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook, publish
@@ -87,7 +87,7 @@ def test_what_is_removed_meanwhile_is_not_told_of_as_sent(app: Flask) -> None:
     """Retention takes the deliveries' rows alone."""
     ana, hook = make_user().actor, make_webhook(state="off")
     make_delivery(hook, status="on_hold")
-    turn_on = partial(activation.turn_on, ana, hook.public_id, HeldChoice.SEND)
+    turn_on = partial(turn_on_off.turn_on, ana, hook.public_id, HeldChoice.SEND)
     meanwhile(app, turn_on, lambda current: remove_deliveries(current, select(Delivery.id)))
     (entry,) = db.session.scalars(select(AuditEntry)).all()
     assert entry.changes == {"status": {"from": "Off", "to": "Active"}}

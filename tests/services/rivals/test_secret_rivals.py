@@ -13,8 +13,8 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core import vault
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.webhooks import activation
 from portal.services.webhooks import keys as webhook_keys
+from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.secrets import forget_replaced
 from tests.services.webhooks.other_keys import NEW_KEY, Keys
 from tests.support.database.rivals import Rival, meanwhile
@@ -95,7 +95,7 @@ def test_nothing_is_held_for_a_webhook_that_is_turned_on_meanwhile(app: Flask) -
 
     def hold() -> None:
         with writing() as current:
-            activation.hold_open(current.connection(), hook.id)
+            turn_on_off.hold_open(current.connection(), hook.id)
 
     changed_meanwhile(app, hook, hold, turn_on)
     assert stored(made)["status"] == DeliveryStatus.QUEUED

@@ -16,7 +16,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import dismissals
-from portal.services.webhooks import activation, crud, held_deliveries, secrets
+from portal.services.webhooks import crud, held_deliveries, secrets, turn_on_off
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest
 from portal.services.webhooks.rules import SecretMode, WebhookValues
@@ -125,8 +125,8 @@ def test_an_edit_is_dated_and_counted_and_one_that_changes_nothing_is_not(ada: P
 
 def test_turned_on_it_begins_as_if_nothing_had_gone_wrong(ada: Person) -> None:
     public_id = made_in_trouble(ada)
-    activation.turn_off(ada.actor, public_id)
-    activation.turn_on(ada.actor, public_id)
+    turn_on_off.turn_off(ada.actor, public_id)
+    turn_on_off.turn_on(ada.actor, public_id)
     after = row(public_id)
     assert health(after) == (0, False, 0, None)
     assert (after.failing_since, after.stopped_for) == (None, 0)
@@ -187,7 +187,7 @@ def test_more_than_a_statement_takes_can_be_chosen_at_once(ada: Person) -> None:
 def test_what_still_waits_when_it_is_turned_on_is_asked_about_however_much_it_is(
     ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activation, "HOLD_BATCH", 1)
+    monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 1)
     hook = make_webhook(state="off", off_reason="person")
     ids = [make_delivery(hook) for _ in range(3)]
     dismissals.turn_on(ada.actor, hook.public_id, "Outage")
@@ -198,7 +198,7 @@ def test_what_still_waits_when_it_is_turned_on_is_asked_about_however_much_it_is
 def test_a_deleted_webhook_is_not_turned_off_any_more(app: Flask) -> None:
     hook = make_webhook(deleted_at=utcnow())
     with writing() as current:
-        activation.turn_off_gone(current, hook.id)
+        turn_on_off.turn_off_gone(current, hook.id)
     assert row(hook.public_id).state == "active"
     assert session().scalars(select(AuditEntry)).all() == []
 

@@ -18,7 +18,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.operations.findings import find
 from portal.services.operations.health import read_facts
-from portal.services.webhooks import activation, crud, drafts, secrets
+from portal.services.webhooks import crud, drafts, secrets, turn_on_off
 from portal.services.webhooks import keys as webhook_keys
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.rows import UndecryptableSecrets
@@ -102,13 +102,13 @@ def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person)
         with pytest.raises(
             UndecryptableSecrets, match=r"cannot be opened with the keys of this portal"
         ):
-            activation.turn_on(ana.actor, each.public_id)
+            turn_on_off.turn_on(ana.actor, each.public_id)
         with pytest.raises(UndecryptableSecrets):
             send_test(ana.actor, each.public_id)
 
     keys.become(NEW_KEY, *keys.old)
     for each in (signed, headed, off):
-        activation.turn_on(ana.actor, each.public_id)
+        turn_on_off.turn_on(ana.actor, each.public_id)
     assert vault.open_secret(signed.id, stored(signed).secret_enc or b"") == "the secret of it"
     assert secrets.stored_headers(stored(headed)) == HEADERS
 
@@ -151,7 +151,7 @@ def test_what_is_closed_goes_to_no_other_place_and_can_be_erased(keys: Keys, ana
     ]
     assert webhook_keys.erase_undecryptable(ana.actor, erased.public_id) == []
     assert sealed(erased) == (None, None)
-    activation.turn_on(ana.actor, erased.public_id)
+    turn_on_off.turn_on(ana.actor, erased.public_id)
 
 
 def test_it_is_told_until_they_are_on(keys: Keys, app: Flask) -> None:

@@ -20,9 +20,9 @@ from portal.services.deliveries import dismissals
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.outbox.at_rest import NOT_DISMISSED
 from portal.services.task_kinds import KINDS
-from portal.services.webhooks import activation, crud, sample_deliveries
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import crud, sample_deliveries, turn_on_off
 from portal.services.webhooks.rows import lock_webhook
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, lease
 from tests.support.factories import Hook, make_user, make_webhook, publish
@@ -61,7 +61,7 @@ def last_audit() -> AuditEntry:
 def test_it_holds_what_waits_when_a_person_turns_it_off() -> None:
     ana, hook = make_user(), make_webhook()
     publish()
-    activation.turn_off(ana.actor, hook.public_id)
+    turn_on_off.turn_off(ana.actor, hook.public_id)
     assert statuses(hook) == ["on_hold"]
     assert (stored(hook).state, stored(hook).off_reason) == ("off", "person")
     entry = last_audit()
@@ -73,7 +73,7 @@ def test_it_leaves_alone_what_is_being_sent() -> None:
     publish()
     lease(deliveries_of(hook)[0].public_id)
     publish()
-    activation.turn_off(ana.actor, hook.public_id)
+    turn_on_off.turn_off(ana.actor, hook.public_id)
     assert statuses(hook) == ["queued", "on_hold"]
 
 
@@ -83,7 +83,7 @@ def test_it_holds_what_was_left_behind_by_a_crash() -> None:
     change(hook, tries=3, attempts=3)
     (delivery,) = deliveries_of(hook)
     lease(delivery.public_id, -60)
-    activation.turn_off(ana.actor, hook.public_id)
+    turn_on_off.turn_off(ana.actor, hook.public_id)
     (delivery,) = deliveries_of(hook)
     assert (delivery.status, delivery.tries, delivery.attempts) == ("on_hold", 4, 4)
     assert find_lease(delivery.public_id) is None
@@ -108,7 +108,7 @@ def test_it_gives_a_waiting_retry_its_earlier_status_back(before: str, after: st
         priority=Priority.INTERACTIVE,
         requested_by="Ben",
     )
-    activation.turn_off(ana.actor, hook.public_id)
+    turn_on_off.turn_off(ana.actor, hook.public_id)
     (delivery,) = deliveries_of(hook)
     assert (delivery.status, delivery.due_at) == (after, due)
     assert (delivery.prior_status, delivery.requested_by) == (None, None)
@@ -119,7 +119,7 @@ def test_it_gives_a_waiting_retry_its_earlier_status_back(before: str, after: st
 def test_it_leaves_tests_alone_while_off() -> None:
     ana, hook = make_user(), make_webhook()
     sample_deliveries.send_test(ana.actor, hook.public_id)
-    activation.turn_off(ana.actor, hook.public_id)
+    turn_on_off.turn_off(ana.actor, hook.public_id)
     assert statuses(hook) == ["queued"]
 
 
@@ -127,9 +127,9 @@ def test_it_holds_new_events_while_off_and_sends_them_when_turned_on() -> None:
     ana, hook = make_user(), make_webhook(state="off")
     publish()
     with pytest.raises(Refusal, match="send or dismiss"):
-        activation.turn_on(ana.actor, hook.public_id)
+        turn_on_off.turn_on(ana.actor, hook.public_id)
     assert stored(hook).state == "off"
-    activation.turn_on(ana.actor, hook.public_id, HeldChoice.SEND)
+    turn_on_off.turn_on(ana.actor, hook.public_id, HeldChoice.SEND)
     (delivery,) = deliveries_of(hook)
     assert delivery.status == "queued"
     assert delivery.due_at <= utcnow() + timedelta(seconds=5)
@@ -161,9 +161,9 @@ def test_it_dismisses_what_is_on_hold_when_that_is_chosen(
 def test_turning_on_counts_failures_anew_and_twice_does_no_harm() -> None:
     ana = make_user()
     hook = make_webhook(state="off", failures_in_row=9, failing_since=utcnow())
-    activation.turn_on(ana.actor, hook.public_id)
+    turn_on_off.turn_on(ana.actor, hook.public_id)
     entries = len(list(session().scalars(select(AuditEntry.id))))
-    activation.turn_on(ana.actor, hook.public_id)
+    turn_on_off.turn_on(ana.actor, hook.public_id)
     assert (stored(hook).failures_in_row, stored(hook).failing_since) == (0, None)
     assert len(list(session().scalars(select(AuditEntry.id)))) == entries
 
@@ -172,8 +172,8 @@ def test_an_answer_of_gone_turns_it_off_in_the_name_of_the_system() -> None:
     hook = make_webhook()
     publish()
     with writing() as current:
-        activation.turn_off_gone(current.connection(), hook.id)
-        activation.turn_off_gone(current.connection(), hook.id)
+        turn_on_off.turn_off_gone(current.connection(), hook.id)
+        turn_on_off.turn_off_gone(current.connection(), hook.id)
     assert (stored(hook).state, stored(hook).off_reason) == ("off", "gone")
     assert statuses(hook) == ["on_hold"]
     assert last_audit().actor_name == "Asset register"
@@ -181,7 +181,7 @@ def test_an_answer_of_gone_turns_it_off_in_the_name_of_the_system() -> None:
 
 def long_queue(count: int, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """A webhook for which so many wait, where three are many."""
-    monkeypatch.setattr(activation, "HOLD_BATCH", 3)
+    monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 3)
     hook = make_webhook()
     for _ in range(count):
         publish()
@@ -189,12 +189,12 @@ def long_queue(count: int, monkeypatch: pytest.MonkeyPatch) -> Hook:
 
 
 def by_a_person(hook: Hook) -> None:
-    activation.turn_off(make_user().actor, hook.public_id)
+    turn_on_off.turn_off(make_user().actor, hook.public_id)
 
 
 def by_the_engine(hook: Hook) -> None:
     with writing() as current:
-        activation.turn_off_gone(current, hook.id)
+        turn_on_off.turn_off_gone(current, hook.id)
 
 
 def by_deleting(hook: Hook) -> None:
@@ -232,12 +232,12 @@ def test_a_long_queue_is_decided_about_as_a_whole(
     choice: str, becomes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None of it goes unasked, also where a part of it is not held yet."""
-    monkeypatch.setattr(activation, "A_STATEMENT", 2)
+    monkeypatch.setattr(turn_on_off, "A_STATEMENT", 2)
     hook = long_queue(7, monkeypatch)
     by_a_person(hook)
     with pytest.raises(Refusal, match="send or dismiss"):
-        activation.turn_on(make_user().actor, hook.public_id)
-    activation.turn_on(make_user().actor, hook.public_id, HeldChoice(choice))
+        turn_on_off.turn_on(make_user().actor, hook.public_id)
+    turn_on_off.turn_on(make_user().actor, hook.public_id, HeldChoice(choice))
     assert statuses(hook) == [becomes] * 7
 
 
@@ -245,7 +245,7 @@ def test_settling_changes_nothing_for_an_active_webhook() -> None:
     hook = make_webhook()
     publish()
     with writing() as current:
-        assert activation.hold_open(current, hook.id) == 0
+        assert turn_on_off.hold_open(current, hook.id) == 0
     assert statuses(hook) == ["queued"]
 
 
@@ -261,7 +261,7 @@ def test_deleting_dismisses_everything_and_frees_the_name() -> None:
     assert (row.secret_enc, row.headers_enc, row.name) == (None, None, hook.name)
     make_webhook(name=hook.name)
     with pytest.raises(NotFound):
-        activation.turn_off(ana.actor, hook.public_id)
+        turn_on_off.turn_off(ana.actor, hook.public_id)
 
 
 def test_an_event_that_slipped_in_while_it_was_deleted_is_dismissed_by_that_person() -> None:
@@ -270,7 +270,7 @@ def test_an_event_that_slipped_in_while_it_was_deleted_is_dismissed_by_that_pers
     crud.delete(ana.actor, hook.public_id)
     change(hook, status="queued", prior_status=None, **NOT_DISMISSED, finished_at=None)
     with writing() as current:
-        assert activation.hold_open(current.connection(), hook.id) == 1
+        assert turn_on_off.hold_open(current.connection(), hook.id) == 1
     (delivery,) = deliveries_of(hook)
     assert (delivery.status, delivery.dismissed_by) == ("dismissed", ana.name)
 
@@ -302,12 +302,12 @@ def test_an_event_is_stored_while_somebody_changes_a_webhook_that_wants_it(app: 
 def test_only_admins_switch(role: str) -> None:
     hook, person = make_webhook(), make_user(role)
     with pytest.raises(NotAllowed):
-        activation.turn_off(person.actor, hook.public_id)
+        turn_on_off.turn_off(person.actor, hook.public_id)
     with pytest.raises(NotAllowed):
-        activation.turn_on(person.actor, hook.public_id)
+        turn_on_off.turn_on(person.actor, hook.public_id)
 
 
 def test_a_disabled_admin_may_no_longer_switch(app: Flask) -> None:
     hook, gone = make_webhook(), make_user(is_active=False)
     with pytest.raises(NotAllowed):
-        activation.turn_off(gone.actor, hook.public_id)
+        turn_on_off.turn_off(gone.actor, hook.public_id)

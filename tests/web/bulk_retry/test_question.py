@@ -18,7 +18,7 @@ from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.operations import sending as operation_sending
-from portal.services.outbox.due import REFUSED
+from portal.services.outbox.claimable import REFUSED
 from tests.services.bulk_retry.test_bulk_retry import all_that, finish, handed, some, work
 from tests.support.deliveries import change, lease, make_delivery
 from tests.support.factories import make_user, make_webhook

@@ -10,7 +10,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook
 from tests.support.deliveries import change, free, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
@@ -189,7 +189,7 @@ def test_a_retry_that_is_refused_comes_back_to_the_list_and_says_why(support: Pa
     hook = make_webhook(name="Sync")
     made = make_delivery(hook, status="failed")
     form = support.get("/deliveries?status=failed").form(f"/deliveries/{made}/retry")
-    activation.turn_off(make_user().actor, hook.public_id)
+    turn_on_off.turn_off(make_user().actor, hook.public_id)
     page = support.submit(form)
     assert page.response.request.path == "/deliveries"
     assert notices(page) == ["warning: The webhook “Sync” is off. Retry once it is on."]

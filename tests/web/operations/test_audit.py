@@ -17,8 +17,8 @@ from portal.services import audit as audit_queries
 from portal.services.audit import TrailFilter
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from portal.services.webhooks import activation, crud
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import crud, turn_on_off
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.support.factories import Person, make_asset, make_user, make_webhook, publish
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
@@ -72,10 +72,10 @@ def test_it_speaks_as_the_pages_do(app: Flask) -> None:
     publish()
     crud.delete(ana.actor, hook.public_id)
     crud.delete(ana.actor, make_webhook(name="Quiet").public_id)
-    activation.turn_on(ana.actor, make_webhook(state="off").public_id)
+    turn_on_off.turn_on(ana.actor, make_webhook(state="off").public_id)
     held = make_webhook(state="off")
     publish()
-    activation.turn_on(ana.actor, held.public_id, HeldChoice.SEND)
+    turn_on_off.turn_on(ana.actor, held.public_id, HeldChoice.SEND)
     note("asset.liquidated", "AST-00005", ana)
     liquidated, sent, _, quiet, deleted = visit(app).get(AUDIT).rows()
     assert liquidated[2] == "Asset: disposed of"

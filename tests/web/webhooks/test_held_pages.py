@@ -10,7 +10,7 @@ from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from tests.jobs.dispatcher.delivery_clock import claim, ended, write_down
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
@@ -84,7 +84,7 @@ def test_where_nothing_is_ticked_nothing_is_said_to_be_on_the_way(pages: Pages) 
     hook = off_with(2)
     page = decide(pages, pages.get(held_for(hook)))
     assert "is on. Deliveries on hold stay on hold." in page.text
-    activation.turn_off(make_user().actor, hook.public_id)
+    turn_on_off.turn_off(make_user().actor, hook.public_id)
     page = decide(pages, pages.get(held_for(hook)), rest="dismiss")
     assert "Dismissed 2 deliveries." in page.text
 
@@ -141,7 +141,7 @@ def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(page
     publish(asset_id=1)
     (sending,) = claim()
     publish(asset_id=2)
-    activation.turn_off(make_user().actor, hook.public_id)
+    turn_on_off.turn_off(make_user().actor, hook.public_id)
     page = pages.get(held_for(hook))
     assert len(page.rows()) == 1
     write_down(ended(sending, Reason.SERVER))

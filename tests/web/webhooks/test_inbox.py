@@ -17,7 +17,7 @@ from portal.models.people import Role
 from portal.models.webhooks import InboxMessage, Verdict, Webhook
 from portal.services.dispatch.request import guard
 from portal.services.operations import sending
-from portal.services.outbox.due import REFUSED
+from portal.services.outbox.claimable import REFUSED
 from portal.services.webhooks import inbox as webhook_inbox
 from portal.services.webhooks.inbox import Inbox, InboxItem
 from portal.services.webhooks.rows import token_of

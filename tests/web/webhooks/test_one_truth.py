@@ -23,8 +23,8 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import dismissals, retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.webhooks import activation, backlog, notices
-from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks import backlog, notices, turn_on_off
+from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.jobs.dispatcher.delivery_clock import claim, end_pause, ended, make_due, write_down
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Pages
@@ -91,8 +91,8 @@ def acts(hook: Hook, chance: Random) -> dict[str, Callable[[], object]]:
         "fail": lambda: attempt(chance.choice(REASONS)),
         "fail again": lambda: attempt(chance.choice(REASONS)),
         "deliver": lambda: attempt(None),
-        "turn off": lambda: activation.turn_off(sam, hook.public_id),
-        "turn on": lambda: activation.turn_on(sam, hook.public_id, HeldChoice.SEND),
+        "turn off": lambda: turn_on_off.turn_off(sam, hook.public_id),
+        "turn on": lambda: turn_on_off.turn_on(sam, hook.public_id, HeldChoice.SEND),
     }
     if one is not None:
         found |= {

@@ -13,7 +13,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session
 from portal.services.operations import sending
-from portal.services.outbox.due import REFUSED
+from portal.services.outbox.claimable import REFUSED
 from portal.services.webhooks import queries as webhook_queries
 from portal.web.webhooks.draft_views import STILL_ON_ITS_WAY
 from tests.support.factories import make_user, make_webhook

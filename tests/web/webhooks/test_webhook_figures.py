@@ -10,7 +10,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
-from portal.services.webhooks import activation, crud
+from portal.services.webhooks import crud, turn_on_off
 from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
@@ -139,7 +139,7 @@ def test_of_one_that_is_off_or_fails_it_says_who_must_act_if_anybody(app: Flask)
 def test_who_turned_it_off_is_named_only_where_a_person_did(app: Flask) -> None:
     pages = visit(app)
     hook = make_webhook(name="Sync")
-    activation.turn_off(make_user("admin", name="Ada Admin").actor, hook.public_id)
+    turn_on_off.turn_off(make_user("admin", name="Ada Admin").actor, hook.public_id)
     renamed = WebhookValues(
         name="Sync 2",
         url=hook.url,

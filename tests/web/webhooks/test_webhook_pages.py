@@ -12,7 +12,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from portal.web.frame.wording import dated
 from tests.support.deliveries import change as change_delivery
 from tests.support.deliveries import fail, make_delivery
@@ -127,7 +127,7 @@ def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
 
 def test_where_nothing_was_changed_no_changes_are_offered(pages: Pages) -> None:
     ana, hook = make_user("admin").actor, make_webhook(state="off", off_reason="person")
-    activation.turn_on(ana, hook.public_id, None)
+    turn_on_off.turn_on(ana, hook.public_id, None)
     fail(hook, failing_since=utcnow() + timedelta(minutes=4, seconds=5))
     main = pages.get(path_of(hook)).main
     assert "Failures started 4 minutes after it was turned on." in main
@@ -274,7 +274,7 @@ def test_the_catalogue_shows_every_event_with_an_example(pages: Pages) -> None:
 def test_one_that_answered_gone_says_so(pages: Pages) -> None:
     hook = make_webhook("https://old.example.com/")
     with writing() as current:
-        activation.turn_off_gone(current, hook.id)
+        turn_on_off.turn_off_gone(current, hook.id)
     assert "old.example.com said that this address is closed for good (410)" in (
         pages.get(path_of(hook)).main
     )

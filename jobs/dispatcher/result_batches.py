@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from jobs.dispatcher.database import DatabaseExecutor
 from portal.lib.clock import since_boot
-from portal.services.dispatch import record
+from portal.services.dispatch import record_results
 from portal.services.dispatch.claim import Claim
-from portal.services.dispatch.record import Journal
+from portal.services.dispatch.record_results import Journal
 from portal.services.dispatch.request import Result
 
 FLUSH_AFTER: Final = 0.05
@@ -32,7 +32,7 @@ class _Written(NamedTuple):
     journal: Journal
 
 
-class Recorder:
+class ResultBatches:
     """Keeps results until the database has taken them.
 
     `is_behind`: it did not take some of them, so leases may run out meanwhile. Then nothing is
@@ -139,7 +139,7 @@ class Recorder:
 
 def _record(batch: list[Result], claim: Claiming | None, connection: Connection) -> _Written:
     journal = Journal()
-    locked = record.record(connection, batch, _jitter, journal=journal)
+    locked = record_results.record(connection, batch, _jitter, journal=journal)
     webhooks = {result.claim.webhook.id for result in locked}
     return _Written(claim(connection, without=webhooks) if claim else [], locked, journal)
 

@@ -11,8 +11,8 @@ from flask import Flask
 from redis import Redis
 
 from jobs.deliver import equip
-from jobs.dispatcher import loop, subscription
-from jobs.dispatcher.subscription import Notifications
+from jobs.dispatcher import loop, redis_notifications
+from jobs.dispatcher.redis_notifications import Notifications
 from portal.queue import notifier
 from portal.queue.notifier import Notifier
 from tests.jobs.dispatcher.running_sender import running_sender
@@ -40,7 +40,7 @@ def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     turned = Clock()
-    monkeypatch.setattr(subscription, "monotonic", turned.monotonic)
+    monkeypatch.setattr(redis_notifications, "monotonic", turned.monotonic)
     return turned
 
 
@@ -61,7 +61,7 @@ def subscribed(heard: Notifier) -> Iterator[Notifications]:
 
 
 def drive(notifications: Notifications) -> None:
-    equip().transport.drive(subscription.TOGETHER)
+    equip().transport.drive(redis_notifications.TOGETHER)
     notifications.receive()
 
 

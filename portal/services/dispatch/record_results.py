@@ -1,4 +1,4 @@
-"""Recording what came of attempts, many in one transaction, by whoever still holds their leases.
+"""Record the results of attempts, many in one transaction, by the holders of their leases.
 
 May run twice with the same results: a commit whose answer was lost is simply made again.
 """
@@ -64,7 +64,7 @@ from portal.services.outbox.leases import (
     next_number,
     open_delivery_of,
 )
-from portal.services.webhooks import activation
+from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.health import HealthRow, lock_webhooks, still_there, write_health
 
 log = logging.getLogger(__name__)
@@ -511,7 +511,7 @@ def record(
     for webhook_id, webhook in webhooks.items():
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
             # It was turned off or deleted meanwhile: what would be tried again is held or stopped.
-            activation.hold_open(connection, webhook_id)
+            turn_on_off.hold_open(connection, webhook_id)
     return later
 
 
@@ -582,7 +582,7 @@ def _turn_off(
         if isinstance(each.decision, TurnOff) and not _is_outdated(each.result, webhooks)
     }
     for webhook_id in sorted(gone):
-        activation.turn_off_gone(connection, webhook_id)
+        turn_on_off.turn_off_gone(connection, webhook_id)
 
 
 # The columns that a result fills, and those that a lease knew already.

@@ -1,4 +1,4 @@
-"""Turn webhooks off and on, and hold or send the deliveries that wait in the meantime.
+"""Turn webhooks off and on, by people or automatically; hold or send what they have waiting.
 
 The webhook's row is locked before its deliveries, as everywhere. Deliveries that are being sent
 finish; recording them reads the webhook again. Tests are sent while a webhook is off, too.
@@ -33,7 +33,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox import at_rest, leases
 from portal.services.outbox.at_rest import Dismissal
-from portal.services.outbox.due import refuse_while_stopped
+from portal.services.outbox.claimable import refuse_while_stopped
 from portal.services.webhooks.rows import (
     TARGET,
     count_held,

@@ -1,4 +1,4 @@
-"""End a dispatcher's waiting beside its sockets: notifications, and other threads."""
+"""Wake a dispatcher by Redis notifications; without Redis it polls (jobs/dispatcher/loop.py)."""
 
 import os
 from collections import deque

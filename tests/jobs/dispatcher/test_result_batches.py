@@ -5,9 +5,9 @@ from flask import Flask
 from sqlalchemy import Connection, create_engine, select, text
 
 from jobs.deliver import equip
-from jobs.dispatcher import recorder
+from jobs.dispatcher import result_batches
 from jobs.dispatcher.database import DatabaseExecutor
-from jobs.dispatcher.recorder import Recorder
+from jobs.dispatcher.result_batches import ResultBatches
 from portal.extensions import db, settings
 from portal.models.webhooks import Webhook
 from portal.services.dispatch.claim import Claim
@@ -41,8 +41,8 @@ class Asked:
 def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_before_the_end(
     database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 2)
-    kept, look = Recorder(database), Asked()
+    monkeypatch.setattr(result_batches, "RESULTS_A_WRITE", 2)
+    kept, look = ResultBatches(database), Asked()
     made = claims(7)
     for each in made:
         kept.add(ended(each))
@@ -63,7 +63,7 @@ def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_bef
 
 def test_what_was_claimed_with_results_is_told_with_them(database: DatabaseExecutor) -> None:
     """Also where that is nothing."""
-    kept, look = Recorder(database), Asked()
+    kept, look = ResultBatches(database), Asked()
     kept.add(ended(*claims(1)))
     assert write(kept, look) == [[]]
     assert look.without == [set()]
@@ -74,9 +74,9 @@ def test_where_the_database_works_in_the_background_a_quarter_of_what_is_in_flig
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del app
-    monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
+    monkeypatch.setattr(result_batches, "FLUSH_AFTER", 3600.0)
     executor = DatabaseExecutor(equip().engine, has_background=True)
-    kept = Recorder(executor)
+    kept = ResultBatches(executor)
     kept.add(ended(*claims(1)))
     assert [kept.is_due(in_flight) for in_flight in (2, 3, 4)] == [True, True, False]
     executor.close()
@@ -87,7 +87,7 @@ def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
 ) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there nobody has a lock while somebody else writes")
-    kept = Recorder(database)
+    kept = ResultBatches(database)
     hooks = [make_webhook(), make_webhook()]
     publish()
     waiting, other = (ended(each) for each in claim())
@@ -99,7 +99,7 @@ def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
         somebody.execute(select(Webhook.id).where(mine).with_for_update())
         assert write(kept)
         assert (kept.waits_for, kept.is_behind) == ({waiting.claim.webhook.id}, False)
-        monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
+        monkeypatch.setattr(result_batches, "RESULTS_A_WRITE", 1)
         kept.add(other)
         assert write(kept)
         arrived = [each.webhook_id for each in deliveries() if each.status == "delivered"]
@@ -117,8 +117,8 @@ def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_mo
     database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(recorder, "since_boot", clock.monotonic)
-    kept, (only,) = Recorder(database), claims(1)
+    monkeypatch.setattr(result_batches, "since_boot", clock.monotonic)
+    kept, (only,) = ResultBatches(database), claims(1)
     many = ended(only)
     kept.add(many)
     clock.now += 0.049
@@ -137,9 +137,9 @@ def test_what_a_batch_has_left_is_gathered_anew_from_when_it_was_begun(
     database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(recorder, "since_boot", clock.monotonic)
-    monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
-    kept = Recorder(database)
+    monkeypatch.setattr(result_batches, "since_boot", clock.monotonic)
+    monkeypatch.setattr(result_batches, "RESULTS_A_WRITE", 1)
+    kept = ResultBatches(database)
     for each in claims(2):
         kept.add(ended(each))
     clock.now += 1
@@ -152,7 +152,7 @@ def test_what_a_batch_has_left_is_gathered_anew_from_when_it_was_begun(
 
 
 def test_what_failed_together_is_spread_evenly() -> None:
-    drawn = [recorder._jitter() for _ in range(2000)]
+    drawn = [result_batches._jitter() for _ in range(2000)]
     for low, high in ((-1, -0.5), (-0.5, 0), (0, 0.5), (0.5, 1)):
         assert 350 < sum(low <= each < high for each in drawn) < 650
 
@@ -162,7 +162,7 @@ def test_results_that_wait_for_anothers_lock_are_not_offered_again_and_again(
 ) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there nobody has a lock while somebody else writes")
-    kept, hook = Recorder(database), make_webhook()
+    kept, hook = ResultBatches(database), make_webhook()
     publish()
     (only,) = claim()
     kept.add(ended(only))
@@ -171,7 +171,7 @@ def test_results_that_wait_for_anothers_lock_are_not_offered_again_and_again(
         other.execute(text("SELECT 1 FROM webhooks FOR UPDATE"))
         assert write(kept)
         assert (kept.waits_for, kept.is_empty) == ({hook.id}, False)
-        monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
+        monkeypatch.setattr(result_batches, "FLUSH_AFTER", 3600.0)
         assert until(lambda: bool(write(kept)))  # after its moment
         assert not write(kept)
     engine.dispose()
