@@ -16,13 +16,12 @@ SYSTEM, RETRY = "system.read", "deliveries.retry"
 class ReasonStep(NamedTuple):
     """Requirement of a next step: a permission of `services/core/permissions.py`.
 
-    `others`: the sentence for those who do not have it; blank where the reason's own sentence needs
-    no more than another word for Retry. `own`: the sentence for those who have it, where the
+    `others`: the sentence for those who do not have it. `own`: for those who have it, where the
     reason's own sends them to themselves. `needed`: what they are asked for, where that is less.
     """
 
     permission: str
-    others: str = ""
+    others: str
     own: str = ""
     needed: str = ""
 
@@ -32,8 +31,6 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
     Reason.DNS: ReasonStep(
         EDIT, "{ask} to check the URL for typos. If it’s correct, ask the receiver’s team to check"
         " their DNS."),
-    Reason.REFUSED: ReasonStep(RETRY),
-    Reason.RATE: ReasonStep(RETRY),
     Reason.UNREACHABLE: ReasonStep(
         SYSTEM, "{ask} to check this portal’s network.",
         "Check the network of the computer this portal runs on."),
@@ -46,7 +43,7 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
         "Use a public URL, or allow this one in the portal’s settings"
         " (WEBHOOK_ALLOWED_NETWORKS)."),
     Reason.BAD_HEADERS: ReasonStep(
-        EDIT, "{ask} to change or remove that header, and then retry."),
+        EDIT, "{ask} to change or remove that header."),
     Reason.REDIRECT: ReasonStep(EDIT, "{ask} to enter the final URL."),
     Reason.AUTH: ReasonStep(
         EDIT, "{ask} to compare the secret key and the custom headers with the ones the receiver"
@@ -56,8 +53,8 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
         EDIT, "Ask the receiver’s team for the webhook URL. Then {ask} to enter it.",
         needed="Enter the webhook URL from the receiver’s team."),
     Reason.GONE: ReasonStep(
-        EDIT, "{turned_off}Ask the receiver’s team for a new URL. Then {ask} to enter it.",
-        needed="Enter the new URL from the receiver’s team{then_on}."),
+        EDIT, "Ask the receiver’s team for a new URL. Then {ask} to enter it.",
+        needed="Enter the new URL from the receiver’s team, and make sure the webhook is on."),
     Reason.WEBHOOK_OFF: ReasonStep(SWITCH, "{ask} to turn it on to send deliveries."),
     Reason.INTERNAL: ReasonStep(
         SYSTEM, "{ask} to check this portal’s logs{reference}.",
@@ -66,17 +63,11 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
 # fmt: on
 
 
-def step_after(reason: Reason, *, reference: str = "", is_test: bool = False) -> ReasonStep | None:
+def step_after(reason: Reason, *, reference: str = "") -> ReasonStep | None:
     """Return what the next step takes; None where anybody may do it. Values as in `explain`."""
     step = _STEPS.get(reason)
     if step is None:
         return None
-    words = {
-        "{turned_off}": "" if is_test else "We turned the webhook off. ",
-        "{then_on}": "" if is_test else ", then turn the webhook on",
-        "{reference}": f" for {reference}" if reference else "",
-    }
-    texts = {"others": step.others, "own": step.own, "needed": step.needed}
-    for place, text in words.items():
-        texts = {name: sentence.replace(place, text) for name, sentence in texts.items()}
-    return step._replace(**texts)
+    words = f" for {reference}" if reference else ""
+    own, others = (each.replace("{reference}", words) for each in (step.own, step.others))
+    return step._replace(own=own, others=others)

@@ -174,8 +174,8 @@ _TABLE: Final[dict[Reason, _Row]] = {
         _YOU, _CONNECT),
     Reason.REFUSED: _Row(
         "Connection refused", "{host} refused the connection.",
-        "The server is probably stopped, or the port is wrong. Ask the receiver’s team to start it,"
-        " then {retry}.", _RECEIVER, _CONNECT),
+        "The server is probably stopped, or the port is wrong. Ask the receiver’s team to start"
+        " it.", _RECEIVER, _CONNECT),
     Reason.CONNECT_TIMEOUT: _Row(
         "Timeout: no connection", "We couldn’t reach {host} {within}.",
         "A firewall may be blocking us. Ask the receiver’s team to allow our IP address.",
@@ -212,7 +212,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
     Reason.BAD_HEADERS: _Row(
         "Custom header, not sent",
         "Not sent. This webhook has a custom header that isn’t allowed.",
-        "Edit the webhook, change or remove that header, then {retry}.", _YOU, _OUR_SIDE),
+        "Edit the webhook and change or remove that header.", _YOU, _OUR_SIDE),
     Reason.REDIRECT: _Row(
         "Redirected", "{host} redirected us to another URL{location}.",
         "Edit the webhook and enter the final URL.", _YOU, _SAID_NO),
@@ -235,7 +235,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Ask the receiver’s team for the webhook URL.", _YOU, _SAID_NO),
     Reason.GONE: _Row(
         "Permanently closed", "{host} has closed this URL for good.",
-        "{turned_off}Ask the receiver’s team for a new URL.", _RECEIVER, _SAID_NO),
+        "Ask the receiver’s team for a new URL.", _RECEIVER, _SAID_NO),
     Reason.CONFLICT: _Row(
         "Already received", "{host} already received this delivery.",
         "Usually there’s nothing to do.", _RECEIVER, _SAID_NO),
@@ -244,7 +244,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Ask the receiver’s team to raise the limit.", _RECEIVER, _SAID_NO),
     Reason.RATE: _Row(
         "Rate limited", "{host} asked us to slow down.",
-        "{again}", _RECEIVER, _SAID_NO),
+        "Usually nothing. We slow down automatically.", _RECEIVER, _SAID_NO),
     Reason.OTHER_4XX: _Row(
         "Delivery rejected", "{host} rejected the delivery.",
         "Send the diagnostics to the receiver’s developer.", _RECEIVER, _SAID_NO),
@@ -280,33 +280,25 @@ def explain(
     host: str,
     seconds: float | None = None,
     time: str = "",
-    again: str = "",
     location: str = "",
     code: int | None = None,
     reference: str = "",
-    is_test: bool = False,
-    retry: str = "",
 ) -> Explanation:
     """Put a reason into words.
 
     `host` and `location` come from outside and are bounded here; a blank `host` reads "the
-    receiver". `seconds` is the limit that ran out. `time` is when the attempt was made, `again`
-    when the next one comes, both already written for the reader. `reference` is the id that an
-    administrator finds in the log of the portal. `is_test`: a test is made again, not retried,
-    and turns nothing off. `retry`: what those who can't retry read in its place.
+    receiver". `seconds` is the limit that ran out. `time` is when the attempt was made,
+    written for the reader. `reference` is the id that an administrator finds in the log of the
+    portal.
     """
     row = _TABLE[reason]
     host, location = _bounded(host, HOST_LIMIT), _bounded(location, LOCATION_LIMIT)
-    retry = retry or ("test again" if is_test else "retry")
     words = {
         "host": host or "the receiver",
         "hosts": f"{host or 'the receiver'}’s",
         "named": f" {host}" if host else "",
         "within": "in time" if seconds is None else f"within {seconds:g} s",
         "time": _bounded(time, WORD_LIMIT) or "the time of the last attempt",
-        "again": _next_try(_bounded(again, WORD_LIMIT), retry),
-        "retry": retry,
-        "turned_off": "" if is_test else "We turned the webhook off. ",
         "location": f" ({location})" if location else "",
         "reference": f", reference {reference[:WORD_LIMIT]}" if reference else "",
     }
@@ -330,14 +322,6 @@ def alike(reason: Reason) -> tuple[Reason, ...]:
     """Return the reasons that read the same as this one, itself among them, in their order."""
     words = title(reason)
     return tuple(other for other in Reason if title(other) == words)
-
-
-def _next_try(again: str, retry: str) -> str:
-    if again:
-        return f"Nothing to do. We’ll retry {again}."
-    return (
-        f"Usually nothing. We slow down automatically. If no retry is planned, wait, then {retry}."
-    )
 
 
 def _bounded(text: str, limit: int) -> str:

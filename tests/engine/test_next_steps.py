@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from portal.engine.next_steps import ASK, RETRY, step_after
+from portal.engine.next_steps import ASK, step_after
 from portal.engine.reasons import Reason, alike, explain
 from portal.services.core.permissions import EVERYONE, PERMISSIONS
 from tests.support.golden.expected_file import Golden
@@ -16,7 +16,7 @@ FREE = {
     *(Reason.CONNECT_TIMEOUT, Reason.READ_TIMEOUT, Reason.RESET, Reason.NO_REPLY),
     *(Reason.TLS_EXPIRED, Reason.TLS_UNTRUSTED, Reason.BAD_REQUEST, Reason.FORBIDDEN),
     *(Reason.CONFLICT, Reason.TOO_LARGE, Reason.OTHER_4XX, Reason.SERVER, Reason.UNAVAILABLE),
-    Reason.INTERRUPTED,
+    *(Reason.INTERRUPTED, Reason.REFUSED, Reason.RATE),
 }
 
 
@@ -28,7 +28,7 @@ def test_every_step_that_takes_a_permission_says_so() -> None:
         for sentence in filter(None, (step.others, step.own)):
             assert re.fullmatch(r"\S.*\.", sentence)
             assert not re.search(r"\{(?!ask\})", sentence)
-        assert ASK in step.others or step.permission == RETRY
+        assert ASK in step.others
         assert ASK not in step.own
 
 
@@ -39,33 +39,21 @@ def test_a_step_without_a_permission_asks_for_nothing_that_takes_one() -> None:
 
 
 def told_of(reason: Reason) -> Iterator[str]:
-    """What is said of a reason, with all facts and with none, of a delivery and of a test."""
-    facts = {"location": "https://b.example/", "reference": "7f3a"} | dict.fromkeys(
-        ("time", "again"), "at 10:42"
-    )
+    """What is said of a reason, with all facts and with none."""
+    facts = {"location": "https://b.example/", "reference": "7f3a", "time": "10:42"}
     full = explain(reason, host="a.example", seconds=5, **facts)
     yield f"# {reason}: {full.title}; {full.side.label}; {full.group.label}"
     yield f"{full.what_happened} {full.next_step}"
-    for is_test in (False, True):
-        bare = explain(reason, host="", is_test=is_test)
-        yield f"- {bare.what_happened} {bare.next_step}"
-        step = step_after(reason, is_test=is_test)
-        words = step._asdict().items() if step else ()
-        yield from (f"  {name}: {text}" for name, text in words if text)
+    bare, step = explain(reason, host=""), step_after(reason)
+    yield f"- {bare.what_happened} {bare.next_step}"
+    words = step._asdict().items() if step else ()
+    yield from (f"  {name}: {text}" for name, text in words if text)
     yield f"As {', '.join(alike(reason))}."
 
 
 def test_what_is_said_of_each_reason_is_written_down(golden: Golden) -> None:
     texts = ["\n".join(told_of(reason)) for reason in Reason]
     golden.text(REASONS, "\n\n".join(texts) + "\n")
-
-
-def test_a_test_turns_nothing_off() -> None:
-    step, test = step_after(Reason.GONE), step_after(Reason.GONE, is_test=True)
-    assert step
-    assert test
-    assert step.others.startswith("We turned the webhook off. Ask the receiver’s team")
-    assert test.others.startswith("Ask the receiver’s team")
 
 
 def test_an_administrator_is_not_sent_to_an_administrator() -> None:
@@ -76,8 +64,3 @@ def test_an_administrator_is_not_sent_to_an_administrator() -> None:
     internal = step_after(Reason.INTERNAL, reference="7f3a")
     assert internal
     assert internal.own == "Check this portal’s logs for 7f3a."
-
-
-def test_where_one_may_not_retry_it_says_what_one_may() -> None:
-    told = explain(Reason.REFUSED, host="a.example", retry="ask Sue to retry")
-    assert told.next_step.endswith("Ask the receiver’s team to start it, then ask Sue to retry.")

@@ -48,7 +48,7 @@ CODES = [
     (-1, Reason.BAD_REPLY),
 ]
 
-FULL = {"host": "erp.example.com", "seconds": 5, "time": "10:42", "again": "10:47"}
+FULL = {"host": "erp.example.com", "seconds": 5, "time": "10:42"}
 
 
 def test_each_code_has_its_reason() -> None:
@@ -77,8 +77,6 @@ def test_it_fills_in_what_it_is_given() -> None:
     assert reset.next_step == "Ask the receiver’s team to check their logs at 10:42."
     redirect = explain(Reason.REDIRECT, host="a.example", location="https://b.example/")
     assert "another URL (https://b.example/)." in redirect.what_happened
-    rate = explain(Reason.RATE, host="a.example", again="at 11:00")
-    assert rate.next_step == "Nothing to do. We’ll retry at 11:00."
     internal = explain(Reason.INTERNAL, host="a.example", reference="7f3a")
     assert internal.next_step == "Tell your administrator, reference 7f3a."
 
@@ -104,7 +102,6 @@ def test_a_hostile_location_stays_one_short_line() -> None:
         (Reason.REFUSED, "host", 100, "{} refused the connection."),
         (Reason.REDIRECT, "location", 200, "another URL ({})."),
         (Reason.RESET, "time", 64, "Ask the receiver’s team to check their logs at {}."),
-        (Reason.RATE, "again", 64, "Nothing to do. We’ll retry {}."),
     ],
 )
 def test_what_comes_from_outside_is_told_up_to_a_length(
@@ -123,14 +120,6 @@ def test_what_comes_from_outside_is_told_up_to_a_length(
 def test_a_reference_is_told_up_to_a_length() -> None:
     told = explain(Reason.INTERNAL, host="", reference="x" * 65)
     assert told.next_step == f"Tell your administrator, reference {'x' * 64}."
-
-
-def test_a_test_is_made_again_and_turns_nothing_off() -> None:
-    for is_test, step, begins in ((True, "test again", False), (False, "retry", True)):
-        refused = explain(Reason.REFUSED, host="a.example", is_test=is_test)
-        assert refused.next_step.endswith(f" Ask the receiver’s team to start it, then {step}.")
-        gone = explain(Reason.GONE, host="a.example", is_test=is_test)
-        assert gone.next_step.startswith("We turned the webhook off. ") is begins
 
 
 def test_a_host_is_never_rewritten() -> None:

@@ -428,13 +428,13 @@ def advice_of(delivery: DeliveryDetail, *, is_draft: bool = False) -> Advice | N
     reason = _reason(delivery)
     if reason is None or delivery.is_webhook_deleted:  # then nothing would be sent
         return None
+    explained = _explained(delivery, reason)
     return advice_after(
         reason,
-        lambda retry: _explained(delivery, reason, retry),
-        _context(delivery, _explained(delivery, reason).what_happened),
+        explained,
+        _context(delivery, explained.what_happened),
         {} if is_draft else _links(delivery),
         reference=str(delivery.public_id),
-        is_test=delivery.is_test,
     )
 
 
@@ -471,38 +471,20 @@ def _reason(delivery: DeliveryDetail) -> Reason | None:
     return None if last.is_delivered else last.failed_for
 
 
-def _explained(
-    delivery: DeliveryDetail, reason: Reason, retry: str = "", host: str = ""
-) -> Explanation:
+def _explained(delivery: DeliveryDetail, reason: Reason, host: str = "") -> Explanation:
     last = delivery.last_attempt
-    retry = retry or _retry_words(delivery)
     if last is None:
-        return explain(reason, host="", retry=retry)
+        return explain(reason, host="")
     total = last.phases.get("total")
-    earliest = "not before" if delivery.may_go_later else "at"
-    is_retrying = delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual
-    waits = delivery.is_waiting and bool(is_retrying or delivery.waits_for) and not delivery.stop
     return explain(
         reason,
         host=host or host_of(last.url),
         seconds=round(total / 1000, 1) if total else None,
         time=moment(last.started_at).exact,
-        again=f"{earliest} {moment(delivery.next_try_at).exact}" if waits else "",
         location=last.location,
         code=last.code,
         reference=str(delivery.public_id),
-        is_test=delivery.is_test,
-        retry=retry,
     )
-
-
-def _retry_words(delivery: DeliveryDetail) -> str:
-    """Return what has to come before a Retry where the page has none; else empty."""
-    if delivery.is_test or delivery.is_webhook_deleted:
-        return ""
-    if delivery.is_webhook_off:
-        return "turn the webhook on and retry"
-    return "retry once sending is started again" if delivery.stop else ""
 
 
 def _context(delivery: DeliveryDetail, happened: str) -> Context:
@@ -619,7 +601,7 @@ def _what_next(delivery: DeliveryDetail) -> str:
 
 
 def _who_acts(delivery: DeliveryDetail, reason: Reason, side: Side) -> str:
-    step = step_after(reason, is_test=False)
+    step = step_after(reason)
     if delivery.is_webhook_deleted:
         return ""
     if reason is Reason.RATE:

@@ -1,6 +1,6 @@
 """Next steps: a link for those who have the permission, else whom to ask and a message to copy."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from flask import g, url_for
 
-from portal.engine.next_steps import ASK, EDIT, RETRY, SWITCH, SYSTEM, step_after
+from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
 from portal.engine.reasons import Explanation, Reason
 from portal.extensions import settings
 from portal.models.people import Role
@@ -112,43 +112,30 @@ def message_of(context: Context, needed: str) -> str:
     return "\n".join(f"{label}: {' '.join(text.split())}" for label, text in lines.items() if text)
 
 
-TEST: Final = "webhooks.test"
-
-
 def advice_after(
     reason: Reason,
-    explained: Callable[[str], Explanation],
+    explained: Explanation,
     context: Context,
     links: Mapping[str, Link],
     *,
     reference: str = "",
-    is_test: bool = False,
 ) -> Advice:
     """Advise what the reader can do about it, or whom to ask.
 
-    `explained`: the reason in words, given the words for Retry. `links`: where it is done, by
-    permission. `reference` and `is_test` as in `explain`.
+    `explained`: the reason in words. `links`: where it is done, by permission. `reference` as in
+    `explain`.
     """
-    own = explained("").next_step
-    step = step_after(reason, reference=reference, is_test=is_test)
+    step = step_after(reason, reference=reference)
     if step is None:
-        return Advice(own)
-    if step.permission != RETRY:
-        return advise(
-            step.permission,
-            step.own or own,
-            step.others,
-            context=context,
-            link=links.get(step.permission),
-            needed=step.needed,
-        )
-    permission, verb = (TEST, "test again") if is_test else (RETRY, "retry")
-    if can(permission):
-        return Advice(own)
-    asked = f"ask {contact(permission, context.webhook)} to {verb}"
-    others = explained(asked).next_step
-    message = message_of(context, own) if asked in others else ""
-    return Advice(others, message=message, recipient=contact_kind(permission))
+        return Advice(explained.next_step)
+    return advise(
+        step.permission,
+        step.own or explained.next_step,
+        step.others,
+        context=context,
+        link=links.get(step.permission),
+        needed=step.needed,
+    )
 
 
 def webhook_links(webhook: UUID) -> dict[str, Link]:

@@ -27,7 +27,6 @@ from portal.web.frame.wording import (
     day_of,
     days_kept,
     exact_day,
-    moment,
     near_time,
     plural,
 )
@@ -216,12 +215,9 @@ def advice_of(webhook: WebhookDetail) -> Advice | None:
     reason = _reason(webhook)
     if reason is None:
         return None
-    return advice_after(
-        reason,
-        lambda retry: _explained(webhook, reason, retry),
-        _matter(webhook, _explained(webhook, reason).what_happened),
-        webhook_links(webhook.public_id),
-    )
+    explained = _explained(webhook, reason)
+    matter = _matter(webhook, explained.what_happened)
+    return advice_after(reason, explained, matter, webhook_links(webhook.public_id))
 
 
 def who_acts(webhook: WebhookDetail, advice: Advice) -> str:
@@ -280,12 +276,10 @@ def _reason(webhook: WebhookDetail) -> Reason | None:
     return cause.reason if cause else None
 
 
-def _explained(webhook: WebhookDetail, reason: Reason, retry: str = "") -> Explanation:
+def _explained(webhook: WebhookDetail, reason: Reason) -> Explanation:
     backlog = webhook.backlog
-    at = backlog.next_attempt_at if backlog else None
     code = backlog.cause.code if backlog and backlog.cause else None
-    again = moment(at).exact if at else ""
-    return explain(reason, host=webhook.host, code=code, again=again, retry=retry)
+    return explain(reason, host=webhook.host, code=code)
 
 
 def _matter(webhook: WebhookDetail, happened: str) -> Context:

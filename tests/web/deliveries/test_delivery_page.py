@@ -32,7 +32,7 @@ def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pag
     page = support.get(f"/deliveries/{made}")
     assert "Not delivered yet: 2 of 10 attempts made. Next attempt: in 4 minutes." in page.main
     assert "receiver.example.com refused the connection." in page.main
-    assert "to start it, then retry." in page.main
+    assert "to start it." in page.main
     assert "Attempts Next automatic retry: In 4 minutes" in page.main
 
 

@@ -6,16 +6,12 @@ from typing import Any
 import pytest
 
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Priority
 from portal.services.deliveries.detail import find_delivery
-from portal.services.operations import sending
 from portal.web.deliveries.wording import explanation_of
 from portal.web.frame.wording import moment
 from tests.support.deliveries import make_attempt, make_delivery
-from tests.support.factories import make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
-SLOWER = "Usually nothing. We slow down automatically. If no retry is planned, wait, then {}."
 
 
 def explained(attempt: dict[str, Any], **columns: Any) -> tuple[str, str, str]:
@@ -57,20 +53,3 @@ def test_the_owner_of_the_receiver_learns_when_and_an_administrator_of_which() -
     found = explanation_of(find_delivery(made))
     assert found is not None
     assert found.next_step == f"Tell your administrator, reference {made}."
-
-
-@pytest.mark.both_databases
-def test_whoever_was_asked_to_slow_down_learns_when_it_is_retried() -> None:
-    rate, later = {"reason": "rate", "code": 429}, utcnow() + timedelta(minutes=5)
-    paused = make_webhook(throttled=True, backoff_until=later)
-    retrying = {"status": "retrying", "tries": 1, "due_at": later}
-    at = f"Nothing to do. We’ll retry at {moment(later).exact}."
-    assert explained(rate, **retrying)[2] == at
-    assert explained(rate, webhook=paused, **retrying | {"due_at": utcnow()})[2] == at
-    behind = explained(rate, webhook=paused, **retrying | {"due_at": utcnow()})[2]
-    assert behind == at.replace("retry at", "retry not before")  # the one above is tried first
-    assert explained(rate)[2] == SLOWER.format("retry")
-    assert explained(rate, priority=Priority.TEST)[2] == SLOWER.format("test again")
-    sending.stop(make_user().actor)
-    once = "retry once sending is started again"
-    assert explained(rate, **retrying)[2] == SLOWER.format(once)
