@@ -28,35 +28,13 @@ from portal.web.frame import charts
 from portal.web.frame.access import can, requires
 from portal.web.frame.site_state import in_trouble
 from portal.web.frame.wording import counted, plural
-from portal.web.help.advice import Advice, Context, advise, contact, for_reader
+from portal.web.help.advice import Advice, Context, advise, for_reader
+from portal.web.home.first_run import first_steps
 
 # So many webhooks in trouble stand on the page; the others are folded away.
 IN_SIGHT: Final = 5
 
 blueprint = Blueprint("home", __name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FirstStep:
-    """One of the first steps: done, or a link for those who may take it."""
-
-    title: str
-    text: str
-    is_done: bool
-    label: str
-    path: str
-    permission: str
-    other: tuple[str, str] = ("", "")  # the words and the address of another way
-
-    @property
-    def may(self) -> bool:
-        """Return whether the reader may take it."""
-        return can(self.permission)
-
-    @property
-    def others(self) -> str:
-        """Return who takes it, where the reader may not."""
-        return f"Ask {contact(self.permission)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +49,11 @@ class Figure:
 @blueprint.get("/")
 @requires("home.read")
 def index() -> str:
-    """First steps until a delivery was made; then what needs attention, each thing counted once."""
+    """First steps while the portal is new; then what needs attention, each thing counted once."""
     now = overview()
-    steps = first_steps(now)
     return render_template(
         "home/index.html",
-        steps=[] if all(step.is_done for step in steps) else steps,
+        steps=first_steps(),
         backlog=table_of(in_trouble(), IN_SIGHT),
         bulk_retry_lines=bulk_retry_wording.under_way(),
         now=now,
@@ -90,38 +67,6 @@ def index() -> str:
         if now.has_deliveries
         else None,
     )
-
-
-def first_steps(now: Overview) -> list[FirstStep]:
-    """Return the way to the first message."""
-    root = request.script_root
-    return [
-        FirstStep(
-            "Connect a system",
-            "Tell us the address of a system that wants to know about your assets.",
-            now.webhooks > 0,
-            "Add a webhook",
-            f"{root}/settings/webhooks/new",
-            "webhooks.edit",
-            ("Or try it without a receiver", f"{root}/inbox"),
-        ),
-        FirstStep(
-            "Add an asset",
-            "From then on, each change to it is sent.",
-            now.assets > 0,
-            "Add an asset",
-            f"{root}/assets/new",
-            "assets.edit",
-        ),
-        FirstStep(
-            "See the delivery arrive",
-            "Every delivery is listed with what came back, and can be sent again.",
-            now.has_deliveries,
-            "See deliveries",
-            f"{root}/deliveries",
-            "deliveries.read",
-        ),
-    ]
 
 
 def delivery_figures(now: Overview) -> list[Figure]:

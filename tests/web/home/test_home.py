@@ -36,13 +36,6 @@ def troubled(page: Page) -> list[list[str]]:
     return [[cell.text for cell in row.find_all("th", "td")] for row in rows]
 
 
-def test_a_new_portal_shows_the_first_steps_alone(app: Flask) -> None:
-    page = visit(app).get("/")
-    assert "First steps" in page.main
-    assert [node.text for node in page.root.find_all("h2")] == ["First steps"]
-    assert page.links("try it without a receiver") == ["/inbox"]
-
-
 def test_it_says_so_when_nothing_wants_a_look(app: Flask) -> None:
     make_delivery(status="delivered")
     page = visit(app).get("/")

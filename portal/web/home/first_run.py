@@ -1,0 +1,77 @@
+"""The first steps on the start page, until a new portal is at work."""
+
+from dataclasses import dataclass
+
+from flask import url_for
+
+from portal.lib.clock import utcnow
+from portal.services.operations.first_run import first_run
+from portal.web.frame.access import can
+from portal.web.help.advice import contact
+
+Link = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStep:
+    """One step: done, or (label, URL) of each way to do it, for those who may."""
+
+    title: str
+    text: str
+    is_done: bool
+    permission: str
+    ways: tuple[Link, ...]
+
+    @property
+    def may(self) -> bool:
+        """Return whether the reader may take it."""
+        return can(self.permission)
+
+    @property
+    def others(self) -> str:
+        """Who takes it, where the reader may not."""
+        return f"Ask {contact(self.permission)}."
+
+
+def first_steps() -> list[FirstStep]:
+    """All steps, from the first asset to the first colleague; none once they are done."""
+    done = first_run(utcnow())
+    if done.is_over:
+        return []
+    return [
+        FirstStep(
+            "Add your assets",
+            "Every change to an asset is sent to the systems that you connect.",
+            done.assets,
+            "assets.edit",
+            (
+                ("Add asset", url_for("assets.new")),
+                ("Import a file", url_for("importing.upload")),
+            ),
+        ),
+        FirstStep(
+            "Connect a system",
+            "Enter the URL of a system that should hear about asset changes. "
+            "The built-in inbox needs no URL.",
+            done.webhooks,
+            "webhooks.edit",
+            (
+                ("Add webhook", url_for("webhook_forms.new")),
+                ("Use the inbox", url_for("inbox.index")),
+            ),
+        ),
+        FirstStep(
+            "See it delivered",
+            "Every delivery is listed with its response. Resend it if you need to.",
+            done.delivered,
+            "deliveries.read",
+            (("View deliveries", url_for("deliveries.index")),),
+        ),
+        FirstStep(
+            "Invite a colleague",
+            "Managers edit assets. Support follows up on deliveries.",
+            done.colleagues,
+            "people.manage",
+            (("Invite someone", url_for("invitations.new")),),
+        ),
+    ]

@@ -1,0 +1,68 @@
+"""The first steps of a new portal: from the first asset to the first colleague."""
+
+from datetime import timedelta
+
+from flask import Flask
+from sqlalchemy import update
+
+from portal.lib.clock import utcnow
+from portal.models.people import Role, User
+from portal.services.core.unit_of_work import writing
+from portal.services.operations.first_run import NEW_FOR
+from portal.services.people import invitations
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_asset, make_user, make_webhook
+from tests.support.pages import Page
+from tests.web.signed_in import signed_in, visit
+
+
+def steps(page: Page) -> dict[str, bool]:
+    """Whether each step is done, by its title."""
+    items = [node for node in page.root.find_all("li") if "step" in node.get("class").split()]
+    titles = [title.text for item in items for title in item.find_all("h3")]
+    return {title.removesuffix(" Done"): title.endswith(" Done") for title in titles}
+
+
+def test_a_new_portal_shows_the_first_steps_alone(app: Flask) -> None:
+    page = visit(app).get("/")
+    assert [node.text for node in page.root.find_all("h2")] == ["First steps"]
+    assert page.links("Import a file") == ["/assets/import"]
+    assert page.links("Use the inbox") == ["/inbox"]
+
+
+def test_each_step_is_ticked_when_it_is_done_until_nothing_is_left(app: Flask) -> None:
+    admin = make_user()
+    pages = signed_in(app, admin)
+    titles = ["Add your assets", "Connect a system", "See it delivered", "Invite a colleague"]
+    done = []
+    for title, act in zip(
+        titles,
+        [
+            make_asset,
+            make_webhook,
+            lambda: make_delivery(status="delivered"),
+            lambda: invitations.invite(admin.actor, "cleo@example.com", Role.SUPPORT),
+        ],
+        strict=True,
+    ):
+        assert steps(pages.get("/")) == {each: each in done for each in titles}
+        act()
+        done.append(title)
+    assert steps(pages.get("/")) == {}
+
+
+def test_who_may_not_take_a_step_reads_whom_to_ask(app: Flask) -> None:
+    make_user("admin", name="Ada Admin")
+    page = visit(app, Role.SUPPORT).get("/")
+    assert not page.links("Add asset")
+    assert page.main.count("Ask an administrator (Ada Admin).") == 1
+
+
+def test_a_lone_user_is_no_longer_asked_to_invite_somebody_after_a_while(app: Flask) -> None:
+    make_asset()
+    make_delivery(status="delivered")
+    pages = visit(app)
+    assert steps(pages.get("/"))["Invite a colleague"] is False
+    with writing() as current:
+        current.execute(update(User).values(created_at=utcnow() - NEW_FOR - timedelta(hours=1)))
+    assert steps(pages.get("/")) == {}
