@@ -7,6 +7,7 @@ text; escaping is the work of whoever prints it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 
@@ -318,6 +319,7 @@ def reasons_in(group: ReasonGroup) -> Iterator[Reason]:
     return (reason for reason, row in _TABLE.items() if row.group is group)
 
 
+@cache
 def alike(reason: Reason) -> tuple[Reason, ...]:
     """Return the reasons that read the same as this one, itself among them, in their order."""
     words = title(reason)

@@ -168,6 +168,7 @@ def status_of(webhook: Webhook | AnyRow, backlog: Backlog | None) -> WebhookStat
     return WebhookStatus.FAILING if backlog else WebhookStatus.ACTIVE
 
 
+@cache
 def severity() -> ColumnElement[int]:
     """The rank of a webhook that is shown: what we turned off, what fails, the others that are on,
     those that are off."""
@@ -284,6 +285,12 @@ def _read(current: Session, ids: Collection[int] | None) -> list[Backlog]:
 
 
 def _webhooks(current: Session, ids: Iterable[int]) -> Sequence[AnyRow]:
+    return current.execute(_of_webhooks(), {"ids": list(ids)}).all()
+
+
+# Built once, as the statements above: building it takes as long as all that it reads.
+@cache
+def _of_webhooks() -> Select[*tuple[Any, ...]]:
     head = select(Delivery.due_at).where(Delivery.id == head_of(Webhook.id.expression))
     statement = select(
         Webhook.id,
@@ -299,7 +306,7 @@ def _webhooks(current: Session, ids: Iterable[int]) -> Sequence[AnyRow]:
         Webhook.last_delivered_at,
         case((Webhook.in_order, head.correlate(Webhook).scalar_subquery())).label("head_due_at"),
     )
-    return current.execute(statement.where(Webhook.id.in_(list(ids)))).all()
+    return statement.where(Webhook.id.in_(bindparam("ids", expanding=True)))
 
 
 def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:

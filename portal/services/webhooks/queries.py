@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     ScalarSelect,
+    Select,
+    bindparam,
     func,
     literal,
     select,
@@ -79,6 +82,7 @@ class ListedWebhook:
     last: Latest | None
 
 
+@cache
 def youngest() -> ScalarSelect[int]:
     """The row id of the youngest delivery of the webhook in the enclosing query, tests apart.
 
@@ -132,8 +136,31 @@ def oldest_open(current: Session, webhook_id: int) -> Latest | None:
 
 def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
     """Webhooks as the list shows them, in the order of `ids`."""
+    rows = {row.id: row for row in current.execute(_listed(), {"ids": ids})}
+    last_ids = [row.last_id for row in rows.values() if row.last_id]
+    latest = latest_of(current, last_ids)
+    known = backlogs.of_ids(current, ids)
+    now = common_now()
+    return [
+        ListedWebhook(
+            public_id=row.public_id,
+            name=row.name,
+            host=place(row),
+            status=backlogs.status_of(row, known.get(row.id)),
+            backlog=known.get(row.id),
+            off_reason=row.off_reason,
+            turns_off_at=turns_off_at(row, now),
+            event_count=row.event_count,
+            last=latest.get(row.last_id),
+        )
+        for row in map(rows.__getitem__, ids)
+    ]
+
+
+@cache
+def _listed() -> Select[*tuple[Any, ...]]:
     events = select(func.count()).where(WebhookEvent.webhook_id == Webhook.id).scalar_subquery()
-    shown = select(
+    return select(
         Webhook.id,
         Webhook.public_id,
         Webhook.name,
@@ -146,25 +173,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
         Webhook.stopped_for,
         events.label("event_count"),
         youngest().label("last_id"),
-    ).where(Webhook.id.in_(ids))
-    rows = {row.id: row for row in current.execute(shown)}
-    last_ids = [row.last_id for row in rows.values() if row.last_id]
-    latest = latest_of(current, last_ids)
-    known = backlogs.of_ids(current, ids)
-    return [
-        ListedWebhook(
-            public_id=row.public_id,
-            name=row.name,
-            host=place(row),
-            status=backlogs.status_of(row, known.get(row.id)),
-            backlog=known.get(row.id),
-            off_reason=row.off_reason,
-            turns_off_at=turns_off_at(row, common_now()),
-            event_count=row.event_count,
-            last=latest.get(row.last_id),
-        )
-        for row in map(rows.__getitem__, ids)
-    ]
+    ).where(Webhook.id.in_(bindparam("ids", expanding=True)))
 
 
 def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:

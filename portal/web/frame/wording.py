@@ -52,15 +52,15 @@ def zone_name() -> str:
 
 def moment(at: datetime, now: datetime | None = None) -> Moment:
     """Describe `at` (aware): relative within a day of `now`, else date and time in `zone()`."""
-    now = now or utcnow()
-    local = at.astimezone(zone())
+    now, here = now or utcnow(), zone()
+    local = at.astimezone(here)
     near = abs(now - at) < A_DAY
     day = f"{local.day} {local:%b %Y}"
     return Moment(
         text=relative(at, now) if near else f"{day}, {local:%H:%M}",
-        day="" if local.date() == now.astimezone(zone()).date() else day_of(at, now),
+        day="" if local.date() == now.astimezone(here).date() else day_of(at, now),
         clock=f"{local:%H:%M}",
-        exact=f"{day}, {local:%H:%M:%S} ({zone_name()})",
+        exact=f"{day}, {local:%H:%M:%S} ({here.key})",
         iso=at.astimezone(UTC).isoformat(timespec="seconds"),
     )
 
@@ -79,7 +79,8 @@ def day_of(at: datetime, now: datetime | None = None) -> str:
 
 def near_time(at: datetime, now: datetime | None = None) -> str:
     """Return a time near by, briefly: "13:11", "yesterday 16:40", "24 Nov, 16:40"."""
-    local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
+    here = zone()
+    local, today = at.astimezone(here), (now or utcnow()).astimezone(here).date()
     clock = f"{local:%H:%M}"
     if local.date() == today:
         return clock
