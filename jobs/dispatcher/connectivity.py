@@ -81,7 +81,7 @@ class Connectivity:
 
     @property
     def tokens(self) -> Set[UUID]:
-        """Of the leases of what is not judged yet."""
+        """Of the leases of what is not decided yet."""
         return {each.claim.token for each in self._pending}
 
     @property
@@ -105,7 +105,7 @@ class Connectivity:
         self._check_at = 0.0
         return True
 
-    def judge(self, unheard: Iterable[Claim] = ()) -> Verdict | None:
+    def check(self, unheard: Iterable[Claim] = ()) -> Verdict | None:
         """Return what has become known of the results that are kept; None: nothing new.
 
         `unheard`: what has had no connection for a while.
@@ -124,7 +124,7 @@ class Connectivity:
         return verdict
 
     def take_pending(self) -> Sequence[Result]:
-        """Give up what is not judged yet."""
+        """Give up what is not decided yet."""
         pending, self._pending = self._pending, []
         return pending
 
@@ -177,13 +177,13 @@ class Connectivity:
             *(targets[host].webhooks for host in offline if host in targets)
         )
         self._note_change(before)
-        judged: list[Result] = []
+        decided: list[Result] = []
         pending: list[Result] = []
         for each in self._pending:
             is_checked = host_of(each.claim.webhook.url) in self._checked
-            (judged if is_checked else pending).append(each)
+            (decided if is_checked else pending).append(each)
         self._pending = pending
-        return Verdict([], judged) if is_at_fault else Verdict(judged, [])
+        return Verdict([], decided) if is_at_fault else Verdict(decided, [])
 
     def _note_change(self, before: Set[str]) -> None:
         offline = self._hosts.since.keys()

@@ -161,7 +161,7 @@ class Dispatcher:
         if monotonic() >= self._unheard_at:
             self._unheard_at = monotonic() + UNHEARD_EVERY
             unheard = self._in_flight.unheard()
-        verdict = self._connectivity.judge(unheard.values())
+        verdict = self._connectivity.check(unheard.values())
         offline = self._connectivity.offline_webhooks
         if lost := {key for key, claim in unheard.items() if claim.webhook.id in offline}:
             sent, unsent = self._in_flight.abort(lost)

@@ -248,7 +248,7 @@ def _delivered_values() -> dict[str, Any]:
 NOT_READ: Final = object()  # equals nothing: such a column is written in any case
 
 
-class Judged(NamedTuple):
+class Decided(NamedTuple):
     """The end of an attempt that counts. `before`: its delivery as it was, which nobody else
     changes before we have."""
 
@@ -267,17 +267,17 @@ class Judged(NamedTuple):
         return self.before.is_simple and isinstance(self.decision, Delivered)
 
 
-def judge(
+def decide_results(
     results: Iterable[Result],
     leased: Mapping[int, LeasedDelivery],
     jitter: Callable[[], float],
     now: datetime,
-) -> list[Judged]:
+) -> list[Decided]:
     """Decide about the deliveries in `leased`, whose leases have ended and whose webhooks are
     locked."""
     schedule = settings().webhook_retry_schedule
     return [
-        Judged(
+        Decided(
             result,
             leased[result.claim.delivery_id],
             decide(
@@ -295,13 +295,13 @@ def judge(
 
 
 def write_deliveries(
-    connection: Connection, judged: Sequence[Judged], written: Set[int], now: datetime
+    connection: Connection, decided: Sequence[Decided], written: Set[int], now: datetime
 ) -> None:
     """The deliveries' new status, and what is counted by it. `written`: those of which simple
     successes have it already."""
     simple: Counter[tuple[int, bool]] = Counter()
     others = []
-    for each in judged:
+    for each in decided:
         if each.is_simple_success and each.before.id in written:
             simple[each.result.claim.webhook.id, each.result.is_late] += 1
         else:
@@ -327,20 +327,20 @@ def _arrival(webhook_id: int, *, is_late: bool) -> rollups.StatusChange:
     return rollups.StatusChange(webhook_id, delivered, Priority.NORMAL, is_late=is_late)
 
 
-def _delivery_values(judged: Judged) -> dict[str, Any]:
+def _delivery_values(decided: Decided) -> dict[str, Any]:
     """Return what every attempt changes."""
-    result = judged.result
+    result = decided.result
     return {
-        "id": judged.before.id,
-        "attempts": judged.number,
+        "id": decided.before.id,
+        "attempts": decided.number,
         "tries": result.claim.tries,
         "code": result.outcome.code,
         "took_ms": result.took_ms,
     }
 
 
-def _entry(judged: Judged, status: str) -> rollups.StatusChange:
-    result, before = judged.result, judged.before
+def _entry(decided: Decided, status: str) -> rollups.StatusChange:
+    result, before = decided.result, decided.before
     return rollups.StatusChange(
         result.claim.webhook.id,
         status,
@@ -363,7 +363,7 @@ def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
 
 
 def _after(
-    connection: Connection, judged: Sequence[Judged], known: Mapping[int, AnyRow], now: datetime
+    connection: Connection, decided: Sequence[Decided], known: Mapping[int, AnyRow], now: datetime
 ) -> dict[int, dict[str, Any]]:
     """The new values of each, with the time since when those fail that count from now on."""
     after = {
@@ -371,26 +371,26 @@ def _after(
             **columns(each.decision, open_delivery_of(known[each.before.id]), now),
             "reason": each.result.outcome.reason,
         }
-        for each in judged
+        for each in decided
     }
     # Nearly every first failure is followed soon by another try: of those nothing is asked.
     ended = {
-        each.before.id: after[each.before.id] for each in judged if _may_fail(each, after, now)
+        each.before.id: after[each.before.id] for each in decided if _may_fail(each, after, now)
     }
     for id_, since in failing_since(connection, ended, now).items() if ended else ():
         after[id_]["failing_since"] = since
     return after
 
 
-def _may_fail(judged: Judged, after: Mapping[int, dict[str, Any]], now: datetime) -> bool:
+def _may_fail(decided: Decided, after: Mapping[int, dict[str, Any]], now: datetime) -> bool:
     """Return whether it may count as failing from now on."""
-    values = after[judged.before.id]
+    values = after[decided.before.id]
     is_new = values["reason"] is not None and values["failing_since"] is None
     next_at = values["due_at"] if values["status"] in OPEN else None
     return (
         is_new
-        and judged.before.priority != Priority.TEST
-        and is_failing(judged.number, next_at, now)
+        and decided.before.priority != Priority.TEST
+        and is_failing(decided.number, next_at, now)
     )
 
 
@@ -500,14 +500,14 @@ def record(
     later = [each for each in results if each.claim.webhook.id in locked]
     if later:
         results = [each for each in results if each.claim.webhook.id not in locked]
-    judged = [
+    decided = [
         each for batch in _one_of_each(results) for each in _end(connection, batch, jitter, now)
     ]
-    pauses = write_health(connection, webhooks, _ends(judged, webhooks), now)
+    pauses = write_health(connection, webhooks, _ends(decided, webhooks), now)
     if journal is not None:
         failed = [each for each in results if each.outcome.reason is not None]
         journal.note(connection, failed, pauses)
-    _turn_off(connection, judged, webhooks)
+    _turn_off(connection, decided, webhooks)
     for webhook_id, webhook in webhooks.items():
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
             # It was turned off or deleted meanwhile: what would be tried again is held or stopped.
@@ -529,7 +529,7 @@ def _one_of_each(results: Sequence[Result]) -> Iterator[Sequence[Result]]:
 
 def _end(
     connection: Connection, results: Sequence[Result], jitter: Callable[[], float], now: datetime
-) -> Sequence[Judged]:
+) -> Sequence[Decided]:
     """End the attempts, and the deliveries of those that decide: their lease is still the one that
     was sent under, or it was lost with the database, and nobody has another."""
     leased = end(connection, results, now)
@@ -544,15 +544,15 @@ def _end(
         # Their attempts are counted already.
         counted = {id_: each._replace(attempts=each.attempts - 1) for id_, each in known.items()}
         leased = leased | counted
-    judged = judge(results, leased, jitter, now)
-    write_deliveries(connection, judged, written, now)
-    return judged
+    decided = decide_results(results, leased, jitter, now)
+    write_deliveries(connection, decided, written, now)
+    return decided
 
 
-def _ends(judged: Sequence[Judged], webhooks: Mapping[int, HealthRow]) -> dict[int, list[End]]:
+def _ends(decided: Sequence[Decided], webhooks: Mapping[int, HealthRow]) -> dict[int, list[End]]:
     """Return how the attempts of each webhook ended, in the order in which they did."""
     ends: dict[int, list[End]] = defaultdict(list)
-    in_turn = sorted((each.result for each in judged), key=lambda each: each.finished_at)
+    in_turn = sorted((each.result for each in decided), key=lambda each: each.finished_at)
     for result in in_turn:
         ends[result.claim.webhook.id].append(
             End(
@@ -573,12 +573,12 @@ def _is_outdated(result: Result, webhooks: Mapping[int, HealthRow]) -> bool:
 
 
 def _turn_off(
-    connection: Connection, judged: Sequence[Judged], webhooks: Mapping[int, HealthRow]
+    connection: Connection, decided: Sequence[Decided], webhooks: Mapping[int, HealthRow]
 ) -> None:
     """A receiver that said 410 Gone gets nothing more until a person turns it on again."""
     gone = {
         each.result.claim.webhook.id
-        for each in judged
+        for each in decided
         if isinstance(each.decision, TurnOff) and not _is_outdated(each.result, webhooks)
     }
     for webhook_id in sorted(gone):

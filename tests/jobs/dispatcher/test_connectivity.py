@@ -153,7 +153,7 @@ def test_what_may_have_been_read_is_interrupted(
         for each in receivers:
             each.wait_for(3)
         with monkeypatch.context() as patch:
-            patch.setattr(Connectivity, "judge", lambda *_: None)
+            patch.setattr(Connectivity, "check", lambda *_: None)
             for each in receivers:
                 each.stop()
             assert until(lambda: len(equip().connectivity._pending) == len(HOSTS), 10)
@@ -170,7 +170,7 @@ def test_at_the_end_what_is_not_judged_yet_is_released(
     app: Flask, receivers: list[Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_sender(app):
-        monkeypatch.setattr(Connectivity, "judge", lambda *_: None)
+        monkeypatch.setattr(Connectivity, "check", lambda *_: None)
         for each in receivers:
             each.stop()
         publish()
