@@ -36,7 +36,7 @@ from portal.services.operations import retention
 from portal.services.operations.retention import WrongClock
 from portal.services.outbox import claimable
 from portal.services.task_kinds import KINDS
-from portal.services.webhooks import notices
+from portal.services.webhooks import notices, takes
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,9 @@ def look_for_alerts() -> None:
 @job
 @periodic("notices")
 def send_notices() -> None:
-    """Send what is due. Run twice at once, somebody may be told twice."""
+    """Send what is due, and end the takes of webhooks that are well again. Run twice at once,
+    someone may be told twice."""
+    takes.end()
     notices.send_due()
 
 

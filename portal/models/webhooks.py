@@ -48,6 +48,7 @@ class Webhook(Base):
     While `throttled`, one delivery at a time is sent as a probe after `backoff_until`, which is
     `backoff_seconds` after the last. `stopped_for`: how many seconds all sending was stopped since
     it fails. `reopened_at`: since then what waited for a retry is being made due.
+    `taken_by`: who is looking into its failures (`services/webhooks/takes.py`).
     A draft keeps in `draft_form` what its form says and no column has; `draft_of` is the public id
     of the webhook that the form edits.
     """
@@ -81,6 +82,10 @@ class Webhook(Base):
     stopped_for: Mapped[int] = mapped_column(default=0, server_default="0")
     last_delivered_at: Mapped[datetime | None]
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    taken_by: Mapped[str | None] = mapped_column(String(120))
+    taken_by_id: Mapped[int | None]
+    taken_at: Mapped[datetime | None]
+    taken_note: Mapped[str | None] = mapped_column(String(500))
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=common_now)
     updated_at: Mapped[datetime] = mapped_column(default=common_now)

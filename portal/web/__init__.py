@@ -22,7 +22,7 @@ from portal.web.people import erasure_views as people_erasure_views
 from portal.web.people import views as people_views
 from portal.web.planning import views as planning_views
 from portal.web.tasks import views as task_views
-from portal.web.webhooks import draft_views, edit_views, switch_views
+from portal.web.webhooks import draft_views, edit_views, switch_views, take_views
 from portal.web.webhooks import inbox_views as webhook_inbox_views
 from portal.web.webhooks import views as webhook_views
 
@@ -78,6 +78,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     draft_views.blueprint,
     switch_views.held_blueprint,
     switch_views.blueprint,
+    take_views.blueprint,
     webhook_inbox_views.blueprint,
     help_views.blueprint,
     probe_views.blueprint,

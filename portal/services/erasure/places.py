@@ -21,6 +21,7 @@ from portal.models.deliveries import Attempt, Delivery, Lease
 from portal.models.operations import SendingSwitch
 from portal.models.planning import Maintenance, Reservation
 from portal.models.tasks import Task, TaskRow
+from portal.models.webhooks import Webhook
 from portal.services.core.queries import any_holds
 from portal.services.erasure.person import TARGETS, KnownPerson, spellings
 
@@ -178,6 +179,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
     # After what a lease is taken of, and before what it becomes.
     NameTable(model=Lease, key=Lease.delivery_id, fields=(_named(Lease.actor),)),
     _place(Attempt, _named(Attempt.actor)),
+    _place(Webhook, _by(Webhook.taken_by, Webhook.taken_by_id), _mentioned(Webhook.taken_note)),
     _place(SendingSwitch, _by(SendingSwitch.stopped_by, SendingSwitch.stopped_by_id)),
     _place(
         Task,

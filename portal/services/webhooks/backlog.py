@@ -70,6 +70,15 @@ class Cause:
         return title(self.reason, self.code) if self.reason else "No attempt was made"
 
 
+class Taken(NamedTuple):
+    """Who is looking into it, and since when."""
+
+    by: str
+    by_id: int | None
+    at: datetime
+    note: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """What is undelivered at one webhook in trouble: one that fails, or that we turned off.
@@ -78,7 +87,7 @@ class Backlog:
     failed attempt of those that fail; None: none does, for all of it is on hold. `causes`: why
     those failed last, the most common first. `next_attempt_at`: of all that goes by itself.
     `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since.
-    `is_urgent`: its owner is told by e-mail; until then it may pass by itself.
+    `is_urgent`: its owner is told by e-mail; until then it may pass by itself. `taken`: by whom.
     """
 
     webhook_id: int
@@ -97,6 +106,7 @@ class Backlog:
     waits_until: datetime | None
     is_untouched: bool
     is_urgent: bool
+    taken: Taken | None = None
 
     @property
     def is_off_by_us(self) -> bool:
@@ -304,6 +314,10 @@ def _of_webhooks() -> Select[*tuple[Any, ...]]:
         Webhook.failures_in_row,
         Webhook.backoff_until,
         Webhook.last_delivered_at,
+        Webhook.taken_by,
+        Webhook.taken_by_id,
+        Webhook.taken_at,
+        Webhook.taken_note,
         case((Webhook.in_order, head.correlate(Webhook).scalar_subquery())).label("head_due_at"),
     )
     return statement.where(Webhook.id.in_(bindparam("ids", expanding=True)))
@@ -339,7 +353,16 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
         waits_until=pause if is_on and pause and pause > now else None,
         is_untouched=since is not None and (arrived_at is None or arrived_at <= since),
         is_urgent=not is_on or (since is not None and now - since >= URGENT_AFTER),
+        taken=taken_of(hook),
     )
+
+
+def taken_of(webhook: Webhook | AnyRow) -> Taken | None:
+    """Return who took it; None: nobody has."""
+    at = webhook.taken_at
+    if at is None:
+        return None
+    return Taken(webhook.taken_by or "", webhook.taken_by_id, at, webhook.taken_note or "")
 
 
 def _sorted(causes: Counter[tuple[Reason | None, int | None]]) -> tuple[Cause, ...]:

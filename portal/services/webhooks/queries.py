@@ -22,10 +22,19 @@ from sqlalchemy.orm import Session
 from portal.database.engine import AnyRow
 from portal.engine.circuit_breaker import announced_end
 from portal.engine.events.catalogue import EventName
+from portal.engine.reasons import alike
 from portal.lib.clock import common_now
 from portal.lib.paging import Page
 from portal.models.audit import AuditEntry
-from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
+from portal.models.deliveries import (
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+    Priority,
+    is_failed_attempt,
+    is_failing,
+    is_open,
+)
 from portal.models.people import User
 from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.audit import shown_changes
@@ -53,6 +62,8 @@ from portal.services.webhooks.rules import SecretMode, WebhookOptions, WebhookVa
 from portal.services.webhooks.secrets import old_secret
 
 HISTORY: Final = 100  # entries
+EXAMPLES: Final = 3
+MOST_READ: Final = 30  # several may be of one delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +327,39 @@ def show(public_id: UUID) -> WebhookDetail:
         created_at=webhook.created_at,
         updated_at=webhook.updated_at,
     )
+
+
+class LastFailure(NamedTuple):
+    """A delivery, and its last failed attempt."""
+
+    public_id: UUID
+    at: datetime
+
+
+def last_failures(backlog: Backlog) -> list[LastFailure]:
+    """Return up to `EXAMPLES` deliveries that failed last for the most common cause, the
+    latest first."""
+    cause = backlog.cause
+    if cause is None or cause.reason is None:
+        return []
+    failures = (
+        select(Delivery.public_id, Attempt.finished_at)
+        .join(Attempt, Attempt.delivery_id == Delivery.id)
+        .where(
+            Delivery.webhook_id == backlog.webhook_id,
+            is_failing(),
+            is_failed_attempt(),
+            Attempt.reason.in_(alike(cause.reason)),
+            Attempt.code == cause.code if cause.code else Attempt.code.is_(None),
+        )
+        .order_by(Attempt.finished_at.desc(), Attempt.delivery_id.desc())
+        .limit(MOST_READ)
+    )
+    found: dict[UUID, datetime] = {}
+    for row in session().execute(failures):
+        if row.finished_at:
+            found.setdefault(row.public_id, row.finished_at)
+    return [LastFailure(*each) for each in found.items()][:EXAMPLES]
 
 
 def address(public_id: UUID) -> str:

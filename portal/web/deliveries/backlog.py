@@ -16,7 +16,7 @@ from portal.models.webhooks import OffReason
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.webhooks import backlog as backlogs
-from portal.services.webhooks.backlog import Backlog, WebhookStatus
+from portal.services.webhooks.backlog import Backlog, Taken, WebhookStatus
 from portal.web.deliveries.bulk_retry_wording import QueuedDeliveries, queued
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send, sending_stop
@@ -42,6 +42,7 @@ class BacklogRow:
     and number. `next_at` or `next`: a time, or words. `url`: where all of it is listed.
     """
 
+    public_id: UUID
     name: str
     name_url: str
     is_failing: bool
@@ -56,6 +57,7 @@ class BacklogRow:
     next_at: datetime | None
     next: str
     pause: str
+    taken: Taken | None
     url: str
     retry_url: str
     retry_count: str
@@ -188,6 +190,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
     may_dismiss = backlog.undelivered and can("deliveries.dismiss")
     page = url_for("webhooks.show", public_id=backlog.public_id)
     return BacklogRow(
+        public_id=backlog.public_id,
         name=backlog.name,
         name_url="" if backlog.is_deleted else page,
         is_failing=backlog.status is WebhookStatus.FAILING,
@@ -202,6 +205,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
         next_at=None if sending_stop() else backlog.next_attempt_at,
         next=next(_next(backlog), ""),
         pause=pause_words(backlog),
+        taken=backlog.taken,
         url=log_url(backlog.public_id),
         retry_url=url_for("batches.confirm", **where) if may_retry else "",
         retry_count=counted(to_retry),

@@ -10,8 +10,8 @@ from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.services.outbox.claimable import SendingStop, find_stop
 from portal.services.outbox.connectivity import find_offline
 from portal.services.webhooks import backlog
-from portal.services.webhooks.backlog import Backlog
-from portal.web.frame.access import can
+from portal.services.webhooks.backlog import Backlog, Taken
+from portal.web.frame.access import actor, can
 from portal.web.frame.wording import counted
 
 NOUNS: Final = {"Deliveries": "undelivered", "Webhooks": "with problems"}
@@ -31,6 +31,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["patience"] = PATIENCE_IN_WORDS
     app.jinja_env.globals["sending_stop"] = sending_stop
     app.jinja_env.globals["may_send"] = may_send
+    app.jinja_env.globals["is_own"] = is_own
     app.jinja_env.globals["offline_senders"] = find_offline
 
 
@@ -45,6 +46,11 @@ def sending_stop() -> SendingStop | None:
 def may_send(permission: str) -> bool:
     """Tell whether the reader has a permission to send, and sending is not stopped."""
     return can(permission) and not sending_stop()
+
+
+def is_own(taken: Taken | None) -> bool:
+    """Tell whether it is the reader who took a webhook."""
+    return taken is not None and taken.by_id == actor().user_id
 
 
 def attention() -> Mapping[str, Count]:

@@ -1,5 +1,6 @@
 """Times and numbers as people read them."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import current_app
 from flask_login import current_user
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from portal.extensions import settings
 from portal.lib.clock import utcnow
@@ -19,6 +20,8 @@ from portal.services.outbox.claimable import SendingStop
 from portal.services.outbox.connectivity import OfflineSender, hosts_in_words
 
 THIN_SPACE: Final = "\u202f"  # a narrow space that does not break
+# As people type it: what ends a sentence is no part of it.
+LINK: Final = re.compile(r"(https?://[^\s<>\"]*[^\s<>\".,;:!?)\]])")
 A_DAY: Final = timedelta(days=1)
 
 
@@ -72,6 +75,15 @@ def to_the_second(at: datetime, now: datetime | None = None) -> str:
     return clock if local.date() == today else f"{local.day} {local:%b %Y}, {clock}"
 
 
+def in_both_zones(at: datetime) -> str:
+    """Return a time for a text that leaves the portal: "Nov 29, 2026, 13:56:24 (Europe/Vienna),
+    12:56:24 UTC"."""
+    local, utc = at.astimezone(zone()), at.astimezone(UTC)
+    day = "" if utc.date() == local.date() else f"{utc:%b} {utc.day}, "
+    here = f"{local:%b} {local.day}, {local.year}, {local:%H:%M:%S}"
+    return f"{here} ({zone_name()}), {day}{utc:%H:%M:%S} UTC"
+
+
 def day_of(at: datetime, now: datetime | None = None) -> str:
     """Write a day in the person's zone: "24 Dec", with the year where it is another."""
     return day_words(at.astimezone(zone()).date(), now or utcnow())
@@ -118,6 +130,15 @@ def offline_sentence(sender: OfflineSender) -> str:
     since = exact_day(sender.since)
     hosts = hosts_in_words(sender.hosts)
     return f"{sender.machine} cannot connect to {hosts} since {since}; no attempt is spent."
+
+
+def linked(text: str) -> Markup:
+    """Return what somebody typed, with its http and https addresses as links."""
+    parts = LINK.split(text)
+    link = Markup('<a href="{0}" rel="noreferrer nofollow">{0}</a>')
+    return Markup().join(
+        link.format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
 
 
 def near_day(at: datetime, now: datetime | None = None) -> str:
@@ -168,6 +189,7 @@ WORDS: Final[dict[str, Callable[..., object]]] = {
     "number": number,
     "counted": counted,
     "plural": plural,
+    "linked": linked,
     "near_day": near_day,
     "to_the_second": to_the_second,
     "stop_sentence": stop_sentence,

@@ -36,6 +36,7 @@ from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
 from portal.web.frame.wording import counted, near_day
 from portal.web.webhooks import wording as webhook_advice
+from portal.web.webhooks.update import update_of
 from portal.web.webhooks.wording import (
     Beginning,
     event_choices,
@@ -124,6 +125,7 @@ def show(public_id: UUID) -> Answer:
         list_url=list_url(webhook),
         state=state_sentence(webhook, latest, utcnow(), day, off_by(webhook)),
         began=began(webhook),
+        update=update_of(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
         held_until=held_until_words(webhook),
         held_for=held_for("While it is off, events"),

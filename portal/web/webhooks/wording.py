@@ -304,6 +304,10 @@ ACTIONS: Final = {
     "webhook.waiting_sent": "sent what was waiting for a retry",
     "webhook.deliveries_dismissed": "dismissed deliveries of this webhook",
     "webhook.deliveries_restored": "restored deliveries of this webhook",
+    "webhook.taken": "took this webhook to look into its failures",
+    "webhook.noted": "changed the note on this webhook’s failures",
+    "webhook.released": "released this webhook",
+    "webhook.take_ended": "released this webhook because nothing is failing now",
     # As they were called before.
     "webhook.problem_dismissed": "dismissed a problem of this webhook",
     "webhook.problem_brought_back": "brought back a dismissed problem of this webhook",
@@ -317,6 +321,7 @@ FIELDS: Final = {
     "deliveries_stopped": "Deliveries stopped with it",
     "reason": "Reason",
     "why": "Reason",
+    "note": "Note",
     "deliveries": "Deliveries",
     "failed_deliveries": "Failed deliveries",
     "selected_deliveries": "Selected deliveries",

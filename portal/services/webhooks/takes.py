@@ -1,0 +1,93 @@
+"""Take a webhook in trouble, so that others see who is looking into it.
+
+A take is shown while the webhook is in trouble, and ends by itself soon after.
+"""
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.models.webhooks import Webhook
+from portal.services import audit
+from portal.services.core.permissions import SYSTEM, Actor, require
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.webhooks import backlog as backlogs
+from portal.services.webhooks.backlog import Taken, taken_of
+from portal.services.webhooks.rows import is_shown, lock_webhook, target_of
+
+PERMISSION: Final = "deliveries.retry"
+LONGEST_NOTE: Final = 500
+TOO_LONG: Final = f"Enter at most {LONGEST_NOTE} characters"
+IS_WELL: Final = "Nothing is failing now."
+
+
+class TakenByOther(Refusal):
+    """Somebody has it, of whom the person had not yet read."""
+
+    def __init__(self, taken: Taken) -> None:
+        super().__init__(f"{taken.by} took this webhook. You can take it over.")
+
+
+def take(actor: Actor, public_id: UUID, note: str = "", seen: datetime | None = None) -> str:
+    """Note who is looking into a webhook's failures; return its name. Again: change the note.
+
+    `seen`: when somebody else took it, from whom it is taken over. Raises `Refusal`.
+    """
+    if len(note) > LONGEST_NOTE:
+        raise Refusal(TOO_LONG, field="note")
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        webhook = lock_webhook(current, public_id)
+        if backlogs.of_one(current, webhook.id) is None:
+            raise Refusal(IS_WELL)
+        taken = taken_of(webhook)
+        is_mine = taken is not None and taken.by_id == actor.user_id
+        if taken and not is_mine and taken.at != seen:
+            raise TakenByOther(taken)
+        if taken and is_mine and taken.note == note:
+            return webhook.name
+        if not is_mine:
+            webhook.taken_by, webhook.taken_by_id = actor.name, actor.user_id
+            webhook.taken_at = database_time(current)
+        webhook.taken_note = note or None
+        before = taken.note if taken else ""
+        changes = {"note": {"from": before, "to": note}} if note or before else {}
+        action = "webhook.noted" if is_mine else "webhook.taken"
+        audit.record(current, actor, action, target=target_of(webhook), changes=changes)
+        return webhook.name
+
+
+def release(actor: Actor, public_id: UUID) -> str:
+    """Note that one is no longer looking into it; return the webhook's name. Raises `Refusal` for
+    what another person took; nothing changes where nobody has it."""
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        webhook = lock_webhook(current, public_id)
+        taken = taken_of(webhook)
+        if taken and taken.by_id != actor.user_id:
+            raise TakenByOther(taken)
+        if taken:
+            _forget(current, actor, "released", webhook)
+        return webhook.name
+
+
+def end() -> None:
+    """End the takes of webhooks that are no longer in trouble."""
+    taken = select(Webhook.public_id).where(Webhook.taken_at.is_not(None), *is_shown())
+    for public_id in session().scalars(taken.order_by(Webhook.id)).all():
+        with suppress(NotFound), writing() as current:
+            webhook = lock_webhook(current, public_id)
+            is_well = backlogs.of_one(current, webhook.id) is None
+            if webhook.taken_at is not None and is_well:
+                _forget(current, SYSTEM, "take_ended", webhook)
+
+
+def _forget(current: Session, actor: Actor, verb: str, webhook: Webhook) -> None:
+    changes = {"note": {"from": webhook.taken_note, "to": None}} if webhook.taken_note else {}
+    webhook.taken_by = webhook.taken_by_id = webhook.taken_at = webhook.taken_note = None
+    audit.record(current, actor, f"webhook.{verb}", target=target_of(webhook), changes=changes)

@@ -1,0 +1,106 @@
+"""Take: who is looking into a webhook's failures stands wherever it is in trouble, and in its
+history."""
+
+import pytest
+from flask import Flask
+
+from portal.models.people import Role
+from portal.services.webhooks import takes
+from tests.support.deliveries import change, make_delivery
+from tests.support.factories import Hook, make_user, make_webhook
+from tests.support.pages import Pages
+from tests.web.home.test_home import troubled
+from tests.web.signed_in import signed_in, visit
+
+NOTE = "See https://help.example.com/t/7 <b>now</b>, not javascript:alert(1)."
+
+
+@pytest.fixture
+def hook(app: Flask) -> Hook:
+    failing = make_webhook(name="Finance")
+    make_delivery(failing, status="failed", reason="server", code=500)
+    return failing
+
+
+def taken(pages: Pages) -> str:
+    return troubled(pages.get("/"))[0][4]
+
+
+def take(pages: Pages, hook: Hook, note: str = "") -> None:
+    page = pages.get(f"/settings/webhooks/{hook.public_id}/take?back=/")
+    pages.submit(page.form(), note=note)
+
+
+@pytest.mark.parametrize("role", [Role.SUPPORT, Role.ADMIN])
+def test_what_one_takes_everyone_sees_with_the_note_until_it_is_released(
+    app: Flask, hook: Hook, role: Role
+) -> None:
+    sam, other = visit(app, role, name="Sam"), visit(app, Role.MANAGER)
+    assert taken(sam) == "Take “Finance”"
+    page = sam.follow("Take “Finance”")
+    page = sam.submit(page.form(), note=NOTE)
+    assert page.path == "/"
+    assert page.tone == "success"
+    for path in ("/", "/deliveries", f"/settings/webhooks/{hook.public_id}"):
+        shown = other.get(path)
+        assert "Sam, " in shown.main
+        assert NOTE in shown.main
+        assert shown.links("https://help.example.com/t/7") == ["https://help.example.com/t/7"]
+        assert not shown.links("Take over")
+    page = sam.submit(sam.get("/").form(f"/settings/webhooks/{hook.public_id}/release"))
+    assert page.tone == "success"
+    assert taken(other) == ""
+    history = sam.get(f"/settings/webhooks/{hook.public_id}/history").main
+    assert history.index("Sam released this webhook") < history.index("Sam took this webhook")
+    assert "<b>now</b>" in history
+
+
+def test_whoever_takes_what_somebody_has_reads_so_first(app: Flask, hook: Hook) -> None:
+    sam, eve = visit(app, "support", name="Sam"), visit(app, "support", name="Eve")
+    late = eve.get(f"/settings/webhooks/{hook.public_id}/take?back=/")
+    take(sam, hook, "Asked their IT")
+    page = eve.submit(late.form(), note="I know this one")
+    assert page.status == 400
+    assert page.h1 == "Take over Finance?"
+    assert "Sam, " in page.main
+    assert "Sam" in taken(eve)
+    refused = eve.post(f"/settings/webhooks/{hook.public_id}/release", {"back": "/"})
+    assert refused.tone == "warning"
+    eve.submit(page.form(), "Take over", note="I know this one")
+    assert "Eve" in taken(sam)
+    assert "I know this one" in taken(sam)
+
+
+def test_a_note_is_changed_and_refused_at_its_field_where_it_is_too_long(
+    app: Flask, hook: Hook
+) -> None:
+    sam = visit(app, "support", name="Sam")
+    take(sam, hook, "First")
+    page = sam.get(f"/settings/webhooks/{hook.public_id}/take")
+    assert page.form().fields["note"] == ["First"]
+    page = sam.submit(page.form(), note="x" * 501)
+    assert page.wrong == ["note"]
+    sam.submit(page.form(), note="x" * 500)
+    assert "x" * 500 in taken(sam)
+
+
+def test_it_ends_by_itself_once_nothing_fails_and_nothing_can_be_taken_then(
+    app: Flask,
+) -> None:
+    hook = make_webhook(name="Finance")
+    failed = make_delivery(hook, status="failed", reason="server", code=500)
+    person = make_user("support", name="Sam")
+    sam = signed_in(app, person)
+    take(sam, hook, "Asked")
+    takes.end()
+    assert "Sam" in taken(sam)
+    change(failed, status="delivered", failing_since=None)
+    page = sam.get(f"/settings/webhooks/{hook.public_id}/take?back=/")
+    assert page.path == "/"
+    assert page.flashes == [("info", "Nothing is failing now.")]
+    takes.end()
+    takes.end()
+    make_delivery(hook, status="failed", reason="server", code=500)
+    assert taken(sam) == "Take “Finance”"
+    history = sam.get(f"/settings/webhooks/{hook.public_id}/history").main
+    assert history.count("We released this webhook because nothing is failing now") == 1

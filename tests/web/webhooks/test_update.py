@@ -1,0 +1,48 @@
+"""The update to share about a webhook in trouble: what its team needs, and nothing secret."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from portal.web.deliveries.share import ASKED
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import make_webhook
+from tests.support.pages import Page
+from tests.web.signed_in import visit
+
+FIRST = datetime(2026, 7, 9, 22, 30, 5, tzinfo=UTC)
+URL = "https://erp.example.com/hooks/Zz9Yy8Xx7Ww6Vv5Uu4Tt3Ss2?token=hush"
+
+
+def update_on(page: Page) -> str:
+    """The text; blank where there is none."""
+    found = [node.text for node in page.root.walk() if node.get("id") == "share-text"]
+    return "".join(found)
+
+
+def test_it_says_since_when_how_many_why_and_what_we_ask_without_a_secret(app: Flask) -> None:
+    hook = make_webhook(name="Nordwind", url=URL)
+    made = []
+    for hour in range(4):
+        columns = {"status": "failed", "reason": "server", "code": 500, "failing_since": FIRST}
+        made.append(make_delivery(hook, **columns))
+        at = FIRST + timedelta(hours=hour)
+        make_attempt(made[-1], reason="server", code=500, url=URL, started_at=at, finished_at=at)
+    text = update_on(visit(app, "manager").get(f"/settings/webhooks/{hook.public_id}"))
+    assert text.startswith("4 deliveries haven’t arrived at https://erp.example.com/")
+    assert "Server error (500)" in text
+    assert "Jul 10, 2026, 00:30:05 (Europe/Vienna), Jul 9, 22:30:05 UTC" in text
+    assert "Jul 10, 2026, 03:30:05 (Europe/Vienna), 01:30:05 UTC" in text
+    assert ASKED["server"] in text
+    assert [str(each) in text for each in made] == [False, True, True, True]
+    assert "hush" not in text
+    assert "Zz9Yy8Xx7" not in text
+
+
+@pytest.mark.parametrize("reason", ["blocked", "internal", "bad_headers"])
+def test_there_is_none_for_what_the_receivers_team_cannot_mend(app: Flask, reason: str) -> None:
+    hook = make_webhook()
+    one = make_delivery(hook, status="failed", reason=reason)
+    make_attempt(one, reason=reason)
+    assert not update_on(visit(app).get(f"/settings/webhooks/{hook.public_id}"))
