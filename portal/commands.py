@@ -48,8 +48,6 @@ from portal.services.webhooks.keys import LostKeys
 
 COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "A command on the server", Origin.API)
 
-DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.API)
-
 OFF, ON = "off", "on"
 # What is asked for → what to say where it was done, and where it was so already.
 ANSWERS: Final = {
@@ -202,7 +200,7 @@ def seed_demo(dry_run: bool) -> None:
         if dry_run:
             click.echo(f"{seed.check()} assets would be added. Nothing was changed.")
             return
-        made = seed.seed(DEMO)
+        made = seed.seed(seed.DEMO)
         click.echo(
             f"Added {made.assets} assets, {made.staff} staff, {made.alerts} alerts, and "
             f"{made.webhooks} webhooks with {made.deliveries} deliveries."

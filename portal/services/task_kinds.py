@@ -7,6 +7,7 @@ from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
 from portal.services.csv import import_task
 from portal.services.deliveries import bulk_retry, dismissals
+from portal.services.demo import load
 from portal.services.erasure import erase
 from portal.services.tasks import Kind
 
@@ -19,6 +20,7 @@ _ALL: Final[tuple[Kind, ...]] = (
     dismissals.RESTORE,
     alert_runs.KIND,
     erase.KIND,
+    load.KIND,
 )
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}

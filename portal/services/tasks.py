@@ -224,7 +224,7 @@ def advance(lease: TaskLease, kind: Kind) -> bool:
         if step == MORE:
             task.lease_until = database_now(current.connection()) + _lease()
             return True
-        if step == DONE:
+        if step.state in ENDED:
             task.finished_at = common_now()
         _let_go(current, task, step.wait or timedelta())
         return False

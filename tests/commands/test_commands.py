@@ -145,7 +145,7 @@ def test_a_dry_demo_says_how_many_assets_there_would_be(app: Flask) -> None:
     make_asset()
     answer = run(app, "seed-demo", "--dry-run")
     assert answer.exit_code == 1
-    assert "The register holds assets already." in answer.output
+    assert "This one already has assets." in answer.output
 
 
 def test_a_demo_with_other_keys_than_before_adds_nothing(

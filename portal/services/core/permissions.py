@@ -39,6 +39,7 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "audit.read": ADMIN,
     "system.read": ADMIN,
     "sending.switch": ADMIN,
+    "sample_data.load": ADMIN,
 }
 
 

@@ -7,14 +7,18 @@ be shown to another.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
+from portal.engine.events.body import ActorKind, Origin
 from portal.models.alerts import Alert
 from portal.models.assets import Asset
 from portal.models.assignments import Staff
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
+from portal.services.alerts import settings as alert_settings
 from portal.services.core import vault
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
@@ -23,6 +27,8 @@ from portal.services.demo.data import PRODUCTS, STOCK
 from portal.services.demo.deliveries import Sender, note_deliveries
 from portal.services.demo.register import Story, note_register
 from portal.services.operations import retention
+
+DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.API)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +43,41 @@ class Seeded:
 
 
 def seed(actor: Actor) -> Seeded:
-    """Fill an empty register, and connect it: all of it, or nothing.
-
-    Refused where there are assets already, or webhooks that would be told of all of it. In one
-    transaction, so that nobody sees it half told, and no worker sends what the story sends.
-    """
+    """Fill an empty register, and connect it: all of it, or nothing. Raises `Refusal`."""
     with writing() as current:
-        check()
-        vault.refuse_other_keys()  # now, and not after minutes of work
-        story = Story(current, actor)
-        sender = Sender(story)
-        note_register(story)
-        note_deliveries(story, sender)
-        story.tell(before=sender.send_until)
-        sender.leave_one_under_way()
-        tables = (Asset, Staff, Webhook, Delivery, Alert)
-        counts = (current.scalar(select(func.count()).select_from(table)) for table in tables)
-        seeded = Seeded(*(count or 0 for count in counts))
+        seeded = fill(current, actor)
     retention.prune()
     return seeded
 
 
+def fill(current: Session, actor: Actor) -> Seeded:
+    """Do so in the caller's transaction.
+
+    Refused where there are assets already, or webhooks that would be told of all of it. In one
+    transaction, so that nobody sees it half told, and no worker sends what the story sends.
+    """
+    alert_settings.locked(current)  # of two at once the second finds what the first has stored
+    check()
+    vault.refuse_other_keys()  # now, and not after minutes of work
+    story = Story(current, actor)
+    sender = Sender(story)
+    note_register(story)
+    note_deliveries(story, sender)
+    story.tell(before=sender.send_until)
+    sender.leave_one_under_way()
+    tables = (Asset, Staff, Webhook, Delivery, Alert)
+    counts = (current.scalar(select(func.count()).select_from(table)) for table in tables)
+    return Seeded(*(count or 0 for count in counts))
+
+
 def check() -> int:
-    """Return how many assets `seed` would add. Raises `Refusal` where it may not."""
+    """Count the assets that `seed` would add. Raises `Refusal` where it may not."""
     current = session()
     if current.scalar(select(Asset.id).limit(1)) is not None:
-        raise Refusal("The register holds assets already. The demo is for an empty one.")
+        raise Refusal("Sample data needs an empty register. This one already has assets.")
     if current.scalar(select(Webhook.id).where(Webhook.deleted_at.is_(None)).limit(1)) is not None:
-        raise Refusal("A webhook would be told of all of it. Fill the register first, then add it.")
+        raise Refusal(
+            "A webhook would be notified of every sample asset. Load the sample data first, then "
+            "add the webhook."
+        )
     return sum(pieces for *_, pieces in PRODUCTS) + len(STOCK)

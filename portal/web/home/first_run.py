@@ -1,10 +1,13 @@
 """The first steps on the start page, until a new portal is at work."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from flask import url_for
 
+from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.services.demo import load
 from portal.services.operations.first_run import first_run
 from portal.web.frame.access import can
 from portal.web.help.advice import contact
@@ -31,6 +34,21 @@ class FirstStep:
     def others(self) -> str:
         """Who takes it, where the reader may not."""
         return f"Ask {contact(self.permission)}."
+
+
+@dataclass(frozen=True, slots=True)
+class SampleData:
+    """Whether it can be loaded: it is being loaded, or why not."""
+
+    task: UUID | None
+    why_not: str
+
+
+def sample_data() -> SampleData | None:
+    """The offer of a local trial, for those who may take it."""
+    if not (settings().local_trial and can(load.PERMISSION)):
+        return None
+    return SampleData(load.under_way(), load.why_not())
 
 
 def first_steps() -> list[FirstStep]:

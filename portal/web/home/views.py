@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.next_steps import ASK, SYSTEM
@@ -16,6 +17,7 @@ from portal.services.alerts.queries import AlertFilter
 from portal.services.assets import queries as asset_queries
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.deliveries import trends
+from portal.services.demo import load
 from portal.services.operations.health import read_ready
 from portal.services.operations.overview import Overview, overview
 from portal.services.operations.readiness import OK, Ready
@@ -24,12 +26,13 @@ from portal.services.outbox.connectivity import find_offline
 from portal.web.deliveries import bulk_retry_wording
 from portal.web.deliveries.backlog import table_of
 from portal.web.deliveries.log_presenter import failures_url
+from portal.web.forms.base import refusals_flashed
 from portal.web.frame import charts
-from portal.web.frame.access import can, requires
+from portal.web.frame.access import actor, can, requires
 from portal.web.frame.site_state import in_trouble
 from portal.web.frame.wording import counted, plural
 from portal.web.help.advice import Advice, Context, advise, for_reader
-from portal.web.home.first_run import first_steps
+from portal.web.home.first_run import first_steps, sample_data
 
 # So many webhooks in trouble stand on the page; the others are folded away.
 IN_SIGHT: Final = 5
@@ -54,6 +57,7 @@ def index() -> str:
     return render_template(
         "home/index.html",
         steps=first_steps(),
+        sample=sample_data(),
         backlog=table_of(in_trouble(), IN_SIGHT),
         bulk_retry_lines=bulk_retry_wording.under_way(),
         now=now,
@@ -67,6 +71,16 @@ def index() -> str:
         if now.has_deliveries
         else None,
     )
+
+
+@blueprint.post("/sample-data")
+@requires("sample_data.load")
+def load_sample_data() -> Response:
+    """Queue it, once; show how far it is."""
+    path = url_for("home.index")
+    with refusals_flashed("error"):
+        path = url_for("tasks.show", public_id=load.start(actor()))
+    return redirect(path)
 
 
 def delivery_figures(now: Overview) -> list[Figure]:

@@ -14,6 +14,7 @@ from portal.services.csv import import_task
 from portal.services.csv.import_rows import Verdict
 from portal.services.deliveries import bulk_retry, dismissals
 from portal.services.deliveries.dismissals import Outcome
+from portal.services.demo import load
 from portal.services.erasure import erase
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import ENDED
@@ -31,7 +32,8 @@ class TaskWords:
     `outcomes`: what became of rows, by the names in `counts`, in the order of the sentence.
     `failures`: those that a person would not call finished, and `undone`: how `finished`, "1 …" and
     "3 …" go on. `after`: (label, address) of what a person may look at when it
-    has ended, or waits for them. `tags`: by state.
+    has ended, or waits for them. `rows`: the word for one and for more. `note`: what
+    is said until the first is done. `tags`: by state.
     """
 
     title: Callable[[Task], str]
@@ -41,6 +43,8 @@ class TaskWords:
     undone: tuple[str, str] = ("was not done", "were not done")
     counts: Callable[[Task], Mapping[str, int]] = lambda task: task.counts
     after: Callable[[Task], list[Link]] = lambda _task: []
+    rows: tuple[str, str] = ("row", "rows")
+    note: str = ""
     tags: Mapping[str, Tag] = field(default_factory=lambda: TASK)
 
 
@@ -156,6 +160,19 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         },
         after=_after_restoration,
     ),
+    load.NAME: TaskWords(
+        title=lambda _task: "Load sample data",
+        outcomes={
+            "assets": "assets",
+            "staff": "staff",
+            "webhooks": "webhooks",
+            "deliveries": "deliveries",
+            "alerts": "alerts",
+        },
+        rows=("asset", "assets"),
+        note="This takes about a minute. Other changes may have to wait until then.",
+        after=lambda _task: [("View Overview", url_for("home.index"))],
+    ),
     erase.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),
     alert_runs.NAME: TaskWords(
         title=lambda _task: "Check for alerts",
@@ -207,7 +224,7 @@ def page_of(task: Task) -> TaskPage:
         title=words.title(task),
         tag=PARTLY if headline else words.tags[task.state],
         headline=headline,
-        sentence=_sentence(task),
+        sentence=_sentence(task, words),
         details=_details(task, words),
         time_left=time_left(task),
         after=words.after(task) if task.state in {*ENDED, TaskState.PAUSED} else [],
@@ -224,12 +241,12 @@ def _headline(task: Task, words: TaskWords) -> str:
     return f"{words.finished} {plural(undone, *words.undone)}"
 
 
-def _sentence(task: Task) -> str:
+def _sentence(task: Task, words: TaskWords) -> str:
     so_far = f"{number(task.done)} of {number(task.total)}"
     if task.state == TaskState.WAITING:
-        return f"This is about to start. There are {plural(task.total, 'row')} to do."
+        return f"Starting soon, with {plural(task.total, *words.rows)} to process."
     if task.state == TaskState.DONE:
-        return f"Finished: {plural(task.done, 'row')}."
+        return f"Finished: {plural(task.done, *words.rows)}."
     if task.state == TaskState.STOPPED:
         return f"{task.stopped_by} stopped this after {so_far}. What was done stays done."
     if task.state == TaskState.FAILED:
@@ -239,7 +256,7 @@ def _sentence(task: Task) -> str:
 
 def _details(task: Task, words: TaskWords) -> str:
     if task.state not in ENDED and not task.done:
-        return ""  # what was ruled out before does not fail now
+        return words.note  # what was ruled out before does not fail now
     counts = words.counts(task)
     known = {name: counts.get(name, 0) for name in words.outcomes}
     parts = [f"{number(count)} {words.outcomes[name]}" for name, count in known.items() if count]

@@ -31,6 +31,7 @@ people.erase             admin
 audit.read               admin
 system.read              admin
 sending.switch           admin
+sample_data.load         admin
 """
 
 # A permission, then the endpoints that ask for it; `public` asks for none.
@@ -116,6 +117,8 @@ system.read
     system.index
 sending.switch
     system.stop_sending system.start_sending
+sample_data.load
+    home.load_sample_data
 """
 
 # The password is asked for again, unless that was a short time ago: before anything about people,

@@ -1,15 +1,20 @@
 """The first steps of a new portal: from the first asset to the first colleague."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from flask import Flask
 from sqlalchemy import update
 
+from jobs import tasks as job
+from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.people import Role, User
 from portal.services.core.unit_of_work import writing
 from portal.services.operations.first_run import NEW_FOR
 from portal.services.people import invitations
+from portal.services.task_kinds import KINDS
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_user, make_webhook
 from tests.support.pages import Page
@@ -66,3 +71,46 @@ def test_a_lone_user_is_no_longer_asked_to_invite_somebody_after_a_while(app: Fl
     with writing() as current:
         current.execute(update(User).values(created_at=utcnow() - NEW_FOR - timedelta(hours=1)))
     assert steps(pages.get("/")) == {}
+
+
+@pytest.fixture
+def trial(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), local_trial=True))
+
+
+@pytest.mark.usefixtures("trial")
+def test_in_a_local_trial_sample_data_is_loaded_once_however_often_it_is_asked_for(
+    app: Flask,
+) -> None:
+    pages = visit(app)
+    form = pages.get("/").form("/sample-data")
+    loading = pages.submit(form, "Load sample data")
+    assert loading.h1 == "Load sample data"
+    assert pages.submit(form, "Load sample data").path == loading.path
+    assert pages.get("/").links("View progress") == [loading.path]
+
+
+@pytest.mark.usefixtures("trial")
+def test_it_is_not_loaded_into_a_register_with_assets_of_its_own(app: Flask) -> None:
+    pages = visit(app)
+    form = pages.get("/").form("/sample-data")
+    loading = pages.submit(form, "Load sample data")
+    make_asset()
+    job.work(KINDS)
+    failed = pages.get(loading.path)
+    assert "This one already has assets." in failed.main
+    refused = f"To start over, stop the portal, delete the folder {settings().instance_dir}, and"
+    assert refused in pages.get("/").main
+    assert refused in pages.submit(form, "Load sample data").flashes[0][1]
+
+
+def test_it_is_offered_to_administrators_of_a_local_trial_alone(
+    app: Flask, request: pytest.FixtureRequest
+) -> None:
+    admin = visit(app)
+    csrf = admin.get("/").forms[0].hidden
+    assert "sample data" not in admin.get("/").main
+    assert "in a local trial only" in admin.post("/sample-data", csrf).flashes[0][1]
+    request.getfixturevalue("trial")
+    assert "Load sample data" in admin.get("/").main
+    assert "sample data" not in visit(app, Role.MANAGER).get("/").main
