@@ -23,10 +23,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from jobs.process_setup import dies_with
 
 # Beside `flask up`.
-SUPERVISING: Final = {
-    "tests.faults.support.partial_portal",
-    "tests.support.fork_server.sample_supervisor",
-}
+SUPERVISING: Final = {"tests.faults.support.partial_portal"}
 MOST_HANDLES: Final = 100
 LONGEST: Final = 1_000_000  # bytes of what is told
 NEW_HANDLERS: Final = {signal.SIGINT: signal.default_int_handler}  # of a Python that begins
