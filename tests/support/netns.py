@@ -1,82 +1,93 @@
 """Runs a test in namespaces of its own, so that no packet can leave this machine, and no disk is
 filled but its own.
 
-A test marked `@pytest.mark.netns(addresses=[…], hosts={…}, disks={…})` is run again by a second
-pytest under `unshare -m -n`: only `lo` is up, the given addresses are its own, `/etc/hosts` has
-just the given names, and names not in it are asked of the servers at `resolvers` (127.0.0.1; a test
-may start one). `disks`: folders that are small empty disks inside, with their megabytes. Where
-namespaces are not permitted the test fails; it is never skipped.
+A test marked `@pytest.mark.netns(addresses=[…], hosts={…}, disks={…})` is run in a fork that enters
+them: only `lo` is up, the given addresses are its own, `/etc/hosts` has just the given names, and
+names not in it are asked of the servers at `resolvers` (127.0.0.1; a test may start one). `disks`:
+folders that are small empty disks inside, with their megabytes. Threads and connections of fixtures
+stay outside. Where namespaces are not permitted the test fails; it is never skipped.
 """
 
 import ctypes
 import fcntl
-import json
 import os
+import signal
 import socket
 import struct
-import subprocess
-import sys
 import tempfile
+import traceback
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-INSIDE = "TESTS_NETWORK_NAMESPACE"
-WORLD = {"addresses": [], "hosts": {}, "disks": {}, "resolvers": ["127.0.0.1"]}
-
-_MS_BIND = 4096
+_MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
+_CLONE_NEWNS, _CLONE_NEWNET = 0x20000, 0x40000000
 _SIOCSIFADDR, _SIOCSIFFLAGS, _SIOCSIFNETMASK = 0x8916, 0x8914, 0x891C
 _IFF_UP = 1
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run_apart(item: pytest.Function) -> bool | None:
     """For a marked test: run it inside and report its failure here; None for any other test."""
     marker = item.get_closest_marker("netns")
-    if marker is None or os.environ.get(INSIDE):
+    if marker is None:
         return None
-    command = [
-        "unshare",
-        "-m",
-        "-n",
-        sys.executable,
-        "-m",
-        "tests.support.netns",
-        json.dumps(marker.kwargs),
-    ]
-    # Only the conftest beside the test: what the others start has no place inside. Only the plugin
-    # that the settings need: the others take longer to load than the test to run.
-    scope = ["-q", "-p", "no:cacheprovider", "-p", "pytest_timeout"]
-    scope += [f"--confcutdir={item.path.parent}"]
-    inner = [sys.executable, "-m", "pytest", *scope, item.nodeid]
-    result = subprocess.run(
-        [*command, *inner],
-        cwd=item.config.rootpath,
-        env={
-            # A database that runs outside has its runtime folder to itself.
-            **{name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"},
-            INSIDE: "1",
-            "PYTEST_ADDOPTS": "",
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=marked.args[0] - 10 if (marked := item.get_closest_marker("timeout")) else 110,
-        check=False,
-    )
-    if result.returncode != 0:
-        pytest.fail(f"in its network namespace:\n{result.stdout}\n{result.stderr}", pytrace=False)
+    given = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}
+    if trouble := apart(lambda: item.obj(**given), **marker.kwargs):
+        pytest.fail(f"in its network namespace:\n{trouble}", pytrace=False)
     return True
 
 
-def enter(world: dict[str, object]) -> None:
-    """Set up the namespace in which this process already is."""
-    world = WORLD | world
-    addresses, hosts, disks = world["addresses"], world["hosts"], world["disks"]
-    resolvers = world["resolvers"]
-    assert isinstance(addresses, list)
-    assert isinstance(resolvers, list)
-    assert isinstance(hosts, dict)
-    assert isinstance(disks, dict)
+def apart(
+    act: Callable[[], object],
+    *,
+    addresses: Sequence[str] = (),
+    hosts: Mapping[str, str] | None = None,
+    disks: Mapping[str, int] | None = None,
+    resolvers: Sequence[str] = ("127.0.0.1",),
+) -> str:
+    """Do this in a fork in namespaces of its own; what went wrong, or nothing."""
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # others of our threads hold no lock
+        pid = os.fork()
+    if pid == 0:
+        trouble = ""
+        try:
+            _enter(addresses, hosts or {}, disks or {}, resolvers)
+            act()
+        except BaseException:
+            trouble = traceback.format_exc()
+        finally:
+            os.write(writer, trouble.encode()[-60_000:])
+            os._exit(bool(trouble))
+    os.close(writer)
+    try:
+        with open(reader) as said:
+            trouble = said.read()
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except BaseException:  # the test's time is up
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        raise
+    return trouble or (f"it ended with {code}" if code else "")
+
+
+def _enter(
+    addresses: Sequence[str],
+    hosts: Mapping[str, str],
+    disks: Mapping[str, int],
+    resolvers: Sequence[str],
+) -> None:
+    """Have namespaces of one's own, and set them up."""
+    os.environ.pop("XDG_RUNTIME_DIR", None)  # a database outside has that folder to itself
+    if _libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "no namespaces")
+    _mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
     for folder, megabytes in disks.items():
         _mount("tmpfs", folder, kind="tmpfs", data=f"size={megabytes}m")
     own_address("lo", "127.0.0.1", "255.0.0.0")
@@ -109,12 +120,6 @@ def _replace(path: str, text: str) -> None:
 
 
 def _mount(source: str, target: str, *, kind: str = "", flags: int = 0, data: str = "") -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
     words = [word.encode() or None for word in (source, target, kind, data)]
-    if libc.mount(*words[:3], flags, words[3]) != 0:
+    if _libc.mount(*words[:3], flags, words[3]) != 0:
         raise OSError(ctypes.get_errno(), f"cannot mount {target}")
-
-
-if __name__ == "__main__":
-    enter(json.loads(sys.argv[1]))
-    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 -- becomes pytest, with our own arguments

@@ -1,11 +1,7 @@
 """Receivers that misbehave in every way there is a reason for, and deliveries that met them."""
 
-import json
-import os
 import socket
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,9 +12,9 @@ from uuid import UUID
 import trustme
 from sqlalchemy import update
 
-from portal.config.settings import ROOT, Settings
+from jobs.deliver import deliver_due
 from portal.engine.reasons import Reason
-from portal.extensions import settings
+from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
@@ -29,6 +25,7 @@ from tests.engine.http.real_receivers.hostile import HostileServer, Script
 from tests.jobs.dispatcher.delivery_clock import crash_after_claim, make_due
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import Hook, make_webhook
+from tests.support.netns import apart
 from tests.support.receiver import Answer, Received, Receiver
 
 Made = dict[Reason, UUID]  # the delivery that ended for this reason
@@ -57,7 +54,6 @@ SCRIPTS: Final[dict[Reason, Script]] = {
 LONG_AGO: Final = timedelta(days=31)
 # Without a name server and without a route; what waits there must not go out from here.
 OUTSIDE: Final = {Reason.DNS: "http://erp.example.com/", Reason.UNREACHABLE: "http://93.184.215.14"}
-DISPATCHER: Final = "from jobs.deliver import deliver_due; deliver_due()"
 
 
 @contextmanager
@@ -98,13 +94,11 @@ def unsendable() -> Made:
 
 
 def outside() -> Made:
-    """Send where no packet can leave: a second dispatcher under `unshare`, with `lo` alone."""
+    """Send where no packet can leave: a second dispatcher, in a namespace with `lo` alone."""
     made = deliveries_to(OUTSIDE)
-    world = json.dumps({"addresses": [], "hosts": {}, "disks": {}})
-    apart = ["unshare", "-m", "-n", sys.executable, "-m", "tests.support.netns", world]
-    command = [*apart, sys.executable, "-c", DISPATCHER]
-    environment = {**os.environ, **_environment(settings())}
-    subprocess.run(command, cwd=ROOT, env=environment, timeout=60, check=True, capture_output=True)
+    db.session.remove()
+    db.engine.dispose()
+    assert apart(deliver_due) == ""
     rest(made)
     return made
 
@@ -170,18 +164,6 @@ def _closed() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}/"
-
-
-def _environment(ours: Settings) -> dict[str, str]:
-    """These settings, for a process of its own; every network is open to it."""
-    return {
-        "DATABASE_URL": ours.database_url,
-        "REDIS_URL": ours.redis_url,
-        "INSTANCE_DIR": str(ours.instance_dir),
-        "SECRET_KEY": ours.secret_key,
-        "ENCRYPTION_KEYS": ",".join(ours.encryption_keys),
-        "WEBHOOK_TIMEOUT": str(ours.webhook_timeout),
-    }
 
 
 def trust(trusted: trustme.CA, folder: Path) -> str:
