@@ -34,7 +34,7 @@ def reservations() -> Iterator[Case]:
                 starts_at=NOON + timedelta(days=n // 12 % 2),
                 ends_at=NOON + timedelta(days=3),
             )
-            for n in range(48)
+            for n in range(30)
         )
     )
     rows = every(Reservation)
@@ -65,7 +65,7 @@ def maintenances() -> Iterator[Case]:
                 state=states[n % 4] if n else "in_progress",
                 due_on=date(2030, 5, 3) + timedelta(days=n // 8 % 2),
             )
-            for n in range(32)
+            for n in range(16)
         )
     )
     rows = every(Maintenance)
@@ -124,10 +124,10 @@ def trail() -> Iterator[Case]:
                 actor_name="Somebody",
                 target_kind=("webhook", "person")[n % 2],
                 target_id=f"{n % 4}",
-                at=NOON + timedelta(days=n // 6 % 5),  # the last were written with an earlier time
+                at=NOON + timedelta(days=n // 4 % 5),  # the last were written with an earlier time
                 **who,
             )
-            for n in range(36)
+            for n in range(24)
         )
     )
     middle, end = NOON + timedelta(days=2), NOON + timedelta(days=4)
