@@ -184,7 +184,8 @@ def claim(
     """
     due = find_due(connection, may_be_lost=is_alone)
     allowed = [each for each in due.claimable if each.webhook_id not in without]
-    webhooks: Sequence[Claimable] = share_out(sharding.choose(allowed), places, reserved)
+    chosen = sharding.choose(connection, allowed)
+    webhooks: Sequence[Claimable] = share_out(chosen, places, reserved)
     if due.now is None:
         return []
     most = settings().webhook_max_in_flight

@@ -27,7 +27,7 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from portal.database.engine import clock
 from portal.engine.retry_policy import AttemptKind
@@ -246,19 +246,44 @@ def with_open_rows(dialect: str) -> TextualSelect:
 def _is_due(priority: Priority, moment: ColumnElement[datetime]) -> ColumnElement[bool]:
     # Not EXISTS: for that, PostgreSQL may read all that is due, once for all webhooks. The order
     # has both databases walk the index and stop at the first.
-    first: Select[Any] = (
-        select(literal_column("1"))
+    number: ColumnElement[Any] = literal_column(str(int(priority)))
+    first = _oldest_due(literal_column("1"), Webhook.id.expression, number, moment)
+    return first.correlate(Webhook).scalar_subquery().is_not(None)
+
+
+def due_since(connection: Connection, due: Claimable) -> datetime | None:
+    """Return when the oldest delivery that may be claimed became due; None where none is left."""
+    priorities = due.priorities + ((Priority.TEST,) if due.test_places else ())
+    statement = _due_since(connection.dialect.name)
+    given = {"id": due.webhook_id, "now": frozen_at()}
+    found = [connection.scalar(statement, given | {"priority": each}) for each in priorities]
+    return min((each for each in found if each is not None), default=None)
+
+
+@cache
+def _due_since(dialect: str) -> Select[Any]:
+    id_, priority = bindparam("id", type_=Integer()), bindparam("priority", type_=Integer())
+    return _oldest_due(Delivery.due_at, id_, priority, clock(dialect))
+
+
+def _oldest_due(
+    column: ColumnElement[Any] | InstrumentedAttribute[datetime],
+    webhook_id: ColumnElement[int],
+    priority: ColumnElement[Any],
+    moment: ColumnElement[datetime],
+) -> Select[Any]:
+    return (
+        select(column)
         .where(
-            Delivery.webhook_id == Webhook.id,
+            Delivery.webhook_id == webhook_id,
             is_open(),
-            Delivery.priority == literal_column(str(int(priority))),
+            Delivery.priority == priority,
             Delivery.due_at <= moment,
             has_no_live_lease(moment),
         )
         .order_by(Delivery.due_at)
         .limit(1)
     )
-    return first.correlate(Webhook).scalar_subquery().is_not(None)
 
 
 def paused_until(

@@ -18,7 +18,7 @@ from portal.models.deliveries import Priority
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core.heartbeats import SILENT_AFTER, own_process, worker_of
-from portal.services.outbox.claimable import Claimable
+from portal.services.outbox.claimable import Claimable, due_since
 
 PATIENCE: Final = 0.3  # seconds that something due may lie at a webhook of another process
 # … or at one to which this process could not connect: another may have a way there.
@@ -77,20 +77,20 @@ class Sharding:
         if self.shard.senders == 1:
             self._unconnected.clear()
 
-    def choose(self, claimable: Iterable[Claimable]) -> list[Claimable]:
+    def choose(self, connection: Connection, claimable: Iterable[Claimable]) -> list[Claimable]:
         """Return what of it this process claims now.
 
         Tests, what a person sends again, and leases that have run out wait for nobody, but where
         this process could not connect.
         """
         found = list(claimable)
-        self._left = self._lying(found)
+        self._left = self._lying(connection, found)
         return [each for each in found if each.webhook_id not in self._left]
 
     def _patience(self, webhook_id: int) -> float:
         return UNCONNECTED_PATIENCE if webhook_id in self._unconnected else PATIENCE
 
-    def _lying(self, found: Sequence[Claimable]) -> dict[int, float]:
+    def _lying(self, connection: Connection, found: Sequence[Claimable]) -> dict[int, float]:
         """Return what is left to others, and since when. What has lain too long is not, until the
         next beat: its process may hang, or may not reach the receiver."""
         shard, now = self.shard, monotonic()
@@ -103,6 +103,9 @@ class Sharding:
             if not (is_unconnected or (is_theirs and id_ not in self._adopted)):
                 continue
             since = self._left.get(id_, now)
+            if now - since >= self._patience(id_) and is_unconnected:
+                # Each poll may have found another delivery, which others send in time.
+                since = now - _seconds_due(connection, each)
             if now - since < self._patience(id_):
                 left[id_] = since
             elif not is_unconnected:
@@ -119,6 +122,11 @@ def _sending_runs(connection: Connection) -> list[UUID]:
         Process.offline_since.is_(None),
     )
     return sorted(each for each in connection.scalars(living) if each)
+
+
+def _seconds_due(connection: Connection, due: Claimable) -> float:
+    since = due_since(connection, due)
+    return (database_now(connection) - since).total_seconds() if since else 0.0
 
 
 def _is_urgent(due: Claimable) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, update
 
 from portal.database.engine import database_now
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Lease, Priority
+from portal.models.deliveries import Delivery, Lease, Priority
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
@@ -138,10 +138,29 @@ def test_one_that_could_not_be_connected_to_is_left_to_others_for_two_seconds(
         clock.now += 1.9
         assert first.claim() == []
         clock.now += 0.2
+        with writing() as current:
+            past = database_now(current.connection()) - timedelta(seconds=2.1)
+            current.execute(update(Delivery).values(due_at=past))
         assert first.claim() == [hook.id]
     make_delivery(hook)
     first.sharding.note(hook.id, has_connected=True)
     assert first.claim() == [hook.id]
+
+
+@pytest.mark.usefixtures("sharded")
+def test_what_others_send_in_time_is_left_to_them_however_much_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(sharding, "monotonic", clock.monotonic)
+    first, second = senders(2)
+    hook = make_webhook()
+    first.sharding.note(hook.id, has_connected=False)
+    for _ in range(6):
+        make_delivery(hook)
+        assert first.claim() == []
+        clock.now += 0.5
+        assert second.claim() == [hook.id]
 
 
 def test_one_process_alone_leaves_nothing_to_others() -> None:
@@ -271,7 +290,9 @@ def test_other_processes_and_one_without_a_heartbeat_of_its_own_shard_nothing() 
     stranger = Sharding(uuid4())
     with writing() as current:
         see(current.connection(), stranger)
-        assert len(stranger.choose(find_due(current.connection()).claimable)) == len(hooks)
+        assert len(
+            stranger.choose(current.connection(), find_due(current.connection()).claimable)
+        ) == len(hooks)
     assert first.claim() == hooks
 
 
