@@ -30,7 +30,7 @@ def in_words(seconds: float) -> str:
 def relative(then: datetime, now: datetime) -> str:
     """Return when something was or will be, seen from `now`: "3 minutes ago", "in 4 minutes"."""
     seconds = (then - now).total_seconds()
-    if abs(seconds) < 1:
+    if -MINUTE < seconds < 1:
         return "just now"
     length = _one_unit(abs(seconds))
     return f"in {length}" if seconds > 0 else f"{length} ago"

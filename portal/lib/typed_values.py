@@ -84,7 +84,7 @@ def _no_amount(text: str) -> TypedValueError:
 
 
 def impossible_day(text: str) -> str:
-    """Return the day that the text names and no calendar has: "31 February 2026"; empty for any
+    """Return the day that the text names and no calendar has: "February 31, 2026"; empty for any
     other."""
     parts = DOTTED.fullmatch(text) or ISO.fullmatch(text) or NO_YEAR.fullmatch(text)
     if parts is None:
@@ -101,7 +101,7 @@ def impossible_day(text: str) -> str:
         return f"month {month}{', as the day comes first' * (parts.re is not ISO)}"
     if not year:
         return "year 0"
-    return f"{day} {month_name[month]}" + (f" {year}" if "year" in given else "")
+    return f"{month_name[month]} {day}" + (f", {year}" if "year" in given else "")
 
 
 def _no_day(text: str) -> TypedValueError:

@@ -40,8 +40,8 @@ def test_it_says_how_long() -> None:
 
 MOMENTS: Final[list[tuple[float, str]]] = [
     (0, "just now"),
-    (-0.9, "just now"),
-    (-1, "1 second ago"),
+    (-59, "just now"),
+    (-60, "1 minute ago"),
     (-179, "2 minutes ago"),
     (-180, "3 minutes ago"),
     (-7300, "2 hours ago"),

@@ -22,6 +22,7 @@ from portal.engine.events.details import (
     data_of,
 )
 from portal.extensions import settings
+from portal.lib.dates import day_words
 from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.models.assignments import Incident, IncidentKind
 from portal.services.actions import assignments, transition
@@ -63,7 +64,7 @@ class ClaimValues:
             self.problem,
             f"At {self.supplier}" if self.supplier else "",
             f"Return number {self.rma_number}" if self.rma_number else "",
-            f"Expected back on {day.day} {day:%B %Y}" if day else "",
+            f"Expected back on {day_words(day)}" if day else "",
         )
         return ". ".join(filter(None, said))
 
@@ -79,10 +80,10 @@ class DisposalValues:
 
     @property
     def remark(self) -> str:
-        """Return all but the note: "Sold to Second Life for 180.00 EUR"."""
+        """Return all but the note: "Sold to Second Life for EUR 180.00"."""
         words = self.method.replace("_", " ").capitalize()
         to = f" to {self.recipient}" if self.recipient else ""
-        price = f" for {self.proceeds:,.2f} {settings().currency}" if self.proceeds else ""
+        price = f" for {settings().currency} {self.proceeds:,.2f}" if self.proceeds else ""
         return words + to + price
 
 

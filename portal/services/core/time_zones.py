@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from portal.extensions import settings
 from portal.lib.clock import common_now
+from portal.lib.dates import time_words
 from portal.models.people import User
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
@@ -27,10 +28,8 @@ def today() -> date:
 
 
 def moment_words(at: datetime, zone: ZoneInfo, now: datetime | None = None) -> str:
-    """Return a time in `zone`: "3 May 09:00", with the year where it is another than `now`."""
-    local, today = at.astimezone(zone), (now or common_now()).astimezone(zone)
-    year = "" if local.year == today.year else f" {local.year}"
-    return f"{local.day} {local:%B}{year} {local:%H:%M}"
+    """Return a time in `zone`, with its day: "May 3, 09:00"."""
+    return time_words(at.astimezone(zone), (now or common_now()).astimezone(zone), dated=True)
 
 
 def refuse_unknown_zone(name: str | None) -> None:

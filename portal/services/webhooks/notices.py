@@ -17,6 +17,7 @@ from portal.lib.durations import DAY, in_words
 from portal.models.people import Role, User
 from portal.models.webhooks import OURS, Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
+from portal.services.core.time_zones import moment_words
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.outbox.claimable import find_stop
 from portal.services.webhooks import backlog as backlogs
@@ -200,8 +201,7 @@ def _backlog(backlog: Backlog) -> str:
 
 def _time(at: datetime) -> str:
     zone = settings().timezone
-    local = at.astimezone(zone)
-    return f"{local:%b} {local.day}, {local:%H:%M} ({zone.key})"
+    return f"{moment_words(at, zone)} ({zone.key})"
 
 
 def _recipients(due: DueNotice) -> Sequence[str]:

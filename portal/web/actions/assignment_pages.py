@@ -23,7 +23,7 @@ from portal.web.actions.forms import (
     staff_field,
 )
 from portal.web.forms.parsing import AS_TYPED, MomentField, read_moment
-from portal.web.frame.wording import zone
+from portal.web.frame.wording import near_time, zone
 
 OTHER: Final = "other"
 # The end of a working day. Close to it, today is meant to its last minute.
@@ -106,9 +106,8 @@ def _moment(sent: list[Any] | None) -> datetime | None:
 
 
 def _words(name: str, at: datetime) -> str:
-    """Return "Tomorrow, Sat 28 Nov 17:00"; today needs no date."""
-    clock = f"{at:%H:%M}"
-    return f"{name}, {clock}" if name == "Today" else f"{name}, {at:%a} {at.day} {at:%b} {clock}"
+    """Return "Tomorrow, Nov 28, 17:00"; today needs no date."""
+    return f"{name}, {near_time(at, utcnow())}"
 
 
 class AllocateForm(ActionForm):

@@ -46,12 +46,12 @@ from portal.web.actions.forms import (
 )
 from portal.web.forms.parsing import MomentField, TypedField, row_id
 from portal.web.frame.status_tags import MAINTENANCE, RESERVATION
+from portal.web.frame.wording import day_of
 from portal.web.planning.wording import (
     LABELS,
     OUTCOMES,
     TYPES,
     cycle_in_words,
-    day_in_words,
     span_in_words,
 )
 
@@ -244,7 +244,7 @@ def _maintenance(asset: Asset, subject: UUID | None) -> dict[str, Any]:
     facts = [
         ("What", maintenance.title),
         ("Type of work", TYPES[maintenance.type]),
-        ("Due on", day_in_words(maintenance.due_on)),
+        ("Due on", day_of(maintenance.due_on)),
         ("How often", cycle_in_words(maintenance.repeat_every_days)),
         ("Who does it", maintenance.assignee.name if maintenance.assignee else ""),
     ]

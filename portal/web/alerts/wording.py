@@ -10,7 +10,6 @@ from flask import url_for
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.next_steps import ASK
-from portal.lib.clock import utcnow
 from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome
 from portal.models.assets import Action
 from portal.models.tasks import Task, TaskState
@@ -24,18 +23,15 @@ from portal.services.assets.queries import Shown
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.outbox.publish import Audience
-from portal.web.assets.presenter import moment_words
 from portal.web.frame.status_tags import ALERT, ALERT_RUN, Tag
-from portal.web.frame.wording import counted, number, plural, zone_name
-from portal.web.planning.calendar_strip import span_end
-from portal.web.planning.wording import day_in_words
+from portal.web.frame.wording import counted, day_of, exact_day, near_time, number, plural
 
 Details = Mapping[str, Any]
 OFF: Final = "Never: it is switched off"
 
 
 def _overdue(details: Details) -> str:
-    due = moment_words(datetime.fromisoformat(details["due_at"]), utcnow())
+    due = near_time(datetime.fromisoformat(details["due_at"]))
     earlier = details["reminder_no"] - 1
     reminder = f" This is reminder {earlier}." if earlier else ""
     return f"{details['staff']['name']} should have brought it back by {due}.{reminder}"
@@ -61,7 +57,7 @@ def _is_or_was(day: str) -> str:
 
 
 def _day(day: str) -> str:
-    return day_in_words(date.fromisoformat(day))
+    return day_of(date.fromisoformat(day))
 
 
 def _overdue_rule(rules: AlertRules) -> str:
@@ -192,7 +188,7 @@ class DueWords:
             return "A check is running."
         coming = self.due.total_coming
         sent = f" {plural(coming, 'more alert goes', 'more alerts go')} out then."
-        at = f"{span_end(self.status.next_at)} ({zone_name()})"
+        at = exact_day(self.status.next_at)
         return f"Next check: {at}.{sent if coming and not self.waits else ''}"
 
     @property
@@ -251,8 +247,8 @@ class RunsPanel:
 
     @property
     def next_run(self) -> str:
-        """When the clock starts the next one: "3 May 2026, 07:00 (Europe/Vienna)"."""
-        return f"{span_end(self.status.next_at)} ({zone_name()})"
+        """When the clock starts the next one: "May 3, 07:00"."""
+        return exact_day(self.status.next_at)
 
     @property
     def is_live(self) -> bool:

@@ -42,7 +42,7 @@ from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, S
 from portal.web.forms.parsing import TypedField, read_months, row_id, uuid_or_none
 from portal.web.forms.versions import VersionField
 from portal.web.frame.status_tags import ASSET
-from portal.web.frame.wording import plural
+from portal.web.frame.wording import day_of, plural
 
 # No status of an asset, but a choice among them: where to find again what was deleted.
 DELETED: Final = "deleted"
@@ -159,7 +159,7 @@ class AssetForm(AddingForm):
         counted = self._end_by_months()
         if counted and typed and counted != typed:
             sentence = (
-                f"{months} months from the purchase end on {counted.day} {counted:%B %Y}. "
+                f"{months} months from the purchase end on {day_of(counted)}. "
                 f"Clear the months, or the date above"
             )
             yield Fault("warranty_months", sentence)

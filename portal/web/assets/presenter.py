@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -46,8 +46,8 @@ from portal.web.forms.versions import shown
 from portal.web.frame.access import can
 from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import ASSET, RESERVATION, Tab, Tag
-from portal.web.frame.wording import day_words, moment, number, zone
-from portal.web.planning.wording import LATE, day_in_words, due_badge
+from portal.web.frame.wording import day_of, exact_day, near_time, number, time_tag, zone
+from portal.web.planning.wording import LATE, due_badge
 
 # The title of a line of the timeline, and the colour of its dot.
 TIMELINE_WORDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -146,12 +146,11 @@ def in_words(name: str, value: Any) -> str:
     kind = TYPES.get(name)
     if kind is FieldType.DAY:
         day = value if isinstance(value, date) else date.fromisoformat(str(value))
-        return f"{day.day} {day:%B %Y}"
+        return day_of(day)
     if name == "due_at":
-        local = datetime.fromisoformat(str(value)).astimezone(zone())
-        return f"{local.day} {local:%B %Y %H:%M}"
+        return exact_day(datetime.fromisoformat(str(value)))
     if kind is FieldType.MONEY:
-        return f"{Decimal(value):,.2f} {current_app.extensions['settings'].currency}"
+        return f"{current_app.extensions['settings'].currency} {Decimal(value):,.2f}"
     if kind is FieldType.CHOICE:
         return str(value).capitalize()
     if name == "status":
@@ -159,6 +158,7 @@ def in_words(name: str, value: Any) -> str:
     return str(value)
 
 
+A_MINUTE: Final = timedelta(minutes=1)
 OVERDUE: Final = Tag("Overdue", "alarm", "danger")
 RESERVED: Final = RESERVATION[ReservationState.APPROVED]._replace(word="Reserved", tone="info")
 MAINTENANCE_DUE: Final = Tag("Maintenance due", "wrench", "warning")
@@ -232,7 +232,7 @@ class AssetState:
         due_at = self.held.due_at if self.held else None
         if due_at is None or due_at >= self.now:
             return None
-        return relative(due_at, self.now).removesuffix(" ago")
+        return relative(min(due_at, self.now - A_MINUTE), self.now).removesuffix(" ago")
 
     @property
     def _place(self) -> str:
@@ -258,21 +258,8 @@ def asset_state(asset: Asset) -> AssetState:
     return AssetState(asset, open_assignment(asset.id), incident, plans, moment)
 
 
-def moment_words(at: datetime, now: datetime) -> str:
-    """Return a time in the person's zone: "12 Mar 16:00", with the year where it is another."""
-    local = at.astimezone(zone())
-    return f"{day_words(local.date(), now)} {local:%H:%M}"
-
-
-def _timed(at: datetime, now: datetime) -> Markup:
-    """Return the same as an element of the page."""
-    it = moment(at, now)
-    tag = Markup('<time datetime="{}" title="{}">{}</time>')
-    return tag.format(it.iso, it.exact, moment_words(at, now))
-
-
 def _since_when(held: Assignment, now: datetime) -> Markup:
-    return Markup("With {} since {}").format(held.staff.name, _timed(held.started_at, now))
+    return Markup("With {} since {}").format(held.staff.name, time_tag(held.started_at, now))
 
 
 def _allocated(state: AssetState) -> str:
@@ -285,7 +272,7 @@ def _checked_out(state: AssetState) -> str:
     if state.held is None or state.held.due_at is None:
         return "Lent to somebody."
     since = _since_when(state.held, state.now)
-    until = _timed(state.held.due_at, state.now)
+    until = time_tag(state.held.due_at, state.now)
     late = f", {state.late} late" if state.late else ""
     return Markup("{}, until {}{}.").format(since, until, late)
 
@@ -297,7 +284,7 @@ def _since(words: str, otherwise: str, described_by: str) -> Callable[[AssetStat
             return otherwise
         description = str(incident.details.get(described_by) or "").strip()
         more = f" “{description}”" if description else ""
-        return f"{words} since {moment_words(incident.at, state.now)}.{more}"
+        return f"{words} since {near_time(incident.at, state.now)}.{more}"
 
     return sentence
 
@@ -306,7 +293,7 @@ def _away(state: AssetState) -> str:
     incident = state.incident
     supplier = incident.details.get("supplier") if incident else None
     expected = state.expected_back
-    until = f", expected back on {day_words(expected, state.now)}" if expected else ""
+    until = f", expected back on {day_of(expected, state.now)}" if expected else ""
     return f"{'At ' + str(supplier) if supplier else 'Away'} for a warranty claim{until}."
 
 
@@ -315,7 +302,7 @@ def _disposed(state: AssetState) -> str:
     words = METHOD_WORDS.get(str(details.get("method")), "Disposed of").partition(":")[0]
     to = f" to {details['recipient']}" if details.get("recipient") else ""
     when = state.incident.at if state.incident else None
-    on = f" on {day_words(when.astimezone(zone()).date(), state.now)}" if when else ""
+    on = f" on {day_of(when, state.now)}" if when else ""
     return f"{words}{to}{on}. Only its notes can be changed."
 
 
@@ -366,7 +353,7 @@ def _late(state: AssetState) -> Iterator[AssetNeed]:
 def _at_risk(state: AssetState) -> Iterator[AssetNeed]:
     for reservation in state.plans.reservations:
         if reservation.state == ReservationState.APPROVED and is_at_risk(reservation, state.asset):
-            since = moment_words(reservation.starts_at, state.now)
+            since = near_time(reservation.starts_at, state.now)
             status = STATUS_WORDS[AssetStatus(state.asset.status)][0]
             text = f"{reservation.staff.name} counts on it from {since}, but it is {status}."
             yield AssetNeed(text, "warning", "See reservations", _tab(state, "reservations"))
@@ -383,7 +370,7 @@ def _pending(state: AssetState) -> Iterator[AssetNeed]:
         who = (
             reservations[0].staff.name if len(reservations) == 1 else f"{len(reservations)} people"
         )
-        since = moment_words(reservations[0].starts_at, state.now)
+        since = near_time(reservations[0].starts_at, state.now)
         begins = f"from {since}" if len(reservations) == 1 else f"the first from {since}"
         text = f"{who} asked to have it, {begins}. Nobody has decided yet."
         yield AssetNeed(text, "info", "Decide", _tab(state, "reservations"))
@@ -394,7 +381,7 @@ def _work(state: AssetState) -> Iterator[AssetNeed]:
         badge = due_badge(maintenance, state.moment)
         if badge:
             was = "was" if badge is LATE else "is"
-            text = f"“{maintenance.title}” {was} due on {day_in_words(maintenance.due_on)}."
+            text = f"“{maintenance.title}” {was} due on {day_of(maintenance.due_on)}."
             url = _url(state, Action.COMPLETE_MAINTENANCE, subject=maintenance.public_id)
             yield AssetNeed(text, "warning", "Complete", url)
 
@@ -402,7 +389,7 @@ def _work(state: AssetState) -> Iterator[AssetNeed]:
 def _back_from_claim(state: AssetState) -> Iterator[AssetNeed]:
     expected = state.expected_back
     if expected and expected < state.now.astimezone(zone()).date():
-        text = f"It was expected back on {day_words(expected, state.now)}."
+        text = f"It was expected back on {day_of(expected, state.now)}."
         yield AssetNeed(text, "warning", "Receive back", _url(state, Action.RECEIVE_BACK))
 
 
@@ -413,7 +400,7 @@ def _warranty(state: AssetState) -> Iterator[AssetNeed]:
     if state.asset.status == AssetStatus.WARRANTY:
         return
     is_today = ends == state.moment.today
-    left = "today" if is_today else f"on {day_words(ends, state.now)}"
+    left = "today" if is_today else f"on {day_of(ends, state.now)}"
     text = f"Its warranty ends {left}. If something is wrong with it, claim it now."
     yield AssetNeed(text, "warning", "Send to warranty", _url(state, Action.SEND_TO_WARRANTY))
 

@@ -467,7 +467,7 @@ def _taken_words(task: Task, line: BulkRetryLine, many: int, more: str) -> str:
 
 
 def how_many(count: Count) -> str:
-    """Say "312 deliveries"; "at least 10 000" when counting ended early."""
+    """Say "312 deliveries"; "at least 10,000" when counting ended early."""
     at_least = "at least " if count.is_more else ""
     return at_least + plural(count.total, "delivery", "deliveries")
 

@@ -18,7 +18,7 @@ from portal.services.deliveries.statuses import EARLIER, FailedBetween, LogFilte
 from portal.web.forms.filter_form import ChosenField, FilterForm, RowField, SearchField
 from portal.web.forms.parsing import TypedField, day_begins, read_begin, read_end, uuid_or_none
 from portal.web.frame.status_tags import DELIVERY
-from portal.web.frame.wording import day_of, zone
+from portal.web.frame.wording import day_of, exact_day, zone
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -179,8 +179,8 @@ def failed_in(span: str = "") -> str:
 
 
 def time_words(choice: str) -> str:
-    """Return which time a choice of *When* is just now, where it has an end: "Failed last night (27
-    Nov 18:00 to 28 Nov 08:00)"; blank where it is said by its choice."""
+    """Return which time a choice of *When* is just now, where it has an end: "Failed last night
+    (Nov 27, 18:00 to Nov 28, 08:00)"; blank where it is said by its choice."""
     span = choice.removeprefix(f"{FAILED}-")
     words, between = PERIODS.get(span, ("", None))
     begin, end = between() if between else (None, None)
@@ -191,7 +191,7 @@ def time_words(choice: str) -> str:
     is_whole_day = first.time() == last.time() == time() and last.date() - first.date() == A_DAY
     if is_whole_day:
         return f"{called} ({day_of(begin)})"
-    return f"{called} ({day_of(begin)} {first:%H:%M} to {day_of(end)} {last:%H:%M})"
+    return f"{called} ({exact_day(begin)} to {exact_day(end)})"
 
 
 def _webhook_choice(webhook: tuple[UUID, str, bool]) -> tuple[str, str]:

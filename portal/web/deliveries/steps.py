@@ -15,7 +15,7 @@ from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.outbox.claimable import WaitsFor
 from portal.web.deliveries.wording import event_name, held_end
-from portal.web.frame.wording import moment, offline_sentence
+from portal.web.frame.wording import day_of, offline_sentence
 
 PHASES: Final = {
     "again": "sent once more, because the connection kept open had ended,",
@@ -291,7 +291,7 @@ def _total(attempt: AttemptDetail) -> str:
 
 def _day(attempt: AttemptDetail) -> str:
     ends_at = attempt.certificate_ends_at
-    return moment(ends_at).exact.partition(",")[0] if ends_at else ""
+    return day_of(ends_at)
 
 
 def _is_secure(url: str) -> bool:

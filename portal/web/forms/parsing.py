@@ -11,6 +11,7 @@ from flask import request
 from wtforms import Field
 from wtforms.widgets import DateTimeLocalInput, TextInput
 
+from portal.lib.clock import utcnow
 from portal.lib.typed_values import DOTTED, TypedValueError, impossible_day, read_day
 from portal.services.core.refusals import Refusal
 from portal.web.forms.base import tidy
@@ -127,11 +128,13 @@ FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(9998, 12, 31)
 LONGEST_NUMBER: Final = 9  # digits
 A_DAY: Final = timedelta(days=1)
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-# As browsers send it, as it is written in much of Europe, and as our own pages print it.
+# As browsers send it, as it is written in much of Europe, and as our own pages print it, of this
+# year without the year.
 _DAY: Final = (
     r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})",
     r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})",
     r"(?P<day>\d{1,2}) (?P<name>[A-Za-z]{3,9}) (?P<year>\d{4})",
+    r"(?P<name>[A-Za-z]{3,9}) (?P<day>\d{1,2})(?:,? (?P<year>\d{4}))?",
 )
 _CLOCK: Final = r"(?:(?:T|,? )(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?)?"
 _TIMES: Final = [re.compile(f"{day}{_CLOCK}(?: \\(.*\\))?", re.ASCII) for day in _DAY]
@@ -199,7 +202,8 @@ def _read(text: str) -> tuple[datetime, datetime]:
         raise ValueError(EXPECTED)
     month = MONTHS.index(name) + 1 if name else int(given["month"])
     try:
-        day = date(int(given["year"]), month, int(given["day"]))
+        year = int(given["year"] or utcnow().astimezone(zone()).year)
+        day = date(year, month, int(given["day"]))
     except ValueError:
         raise ValueError(f"with a day that exists: there is no {text[:40]}") from None
     if not FIRST_DAY <= day <= LAST_DAY:

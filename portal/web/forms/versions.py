@@ -12,7 +12,7 @@ from portal.lib.clock import utcnow
 from portal.services.audit import last_change
 from portal.web.forms.parsing import row_id
 from portal.web.frame.layout import is_hidden
-from portal.web.frame.wording import zone
+from portal.web.frame.wording import near_time, zone
 
 # Sent with every form and made anew by the page.
 OUR_OWN: Final = frozenset({"csrf_token", "version"})
@@ -68,9 +68,8 @@ def goes_on_editing() -> bool:
 
 def clock_words(at: datetime) -> str:
     """Return when, by the person's clock: "at 10:42", with the day where it was not today."""
-    local, today = at.astimezone(zone()), utcnow().astimezone(zone()).date()
-    day = "" if local.date() == today else f"on {local.day} {local:%B %Y} "
-    return f"{day}at {local:%H:%M}"
+    is_today = at.astimezone(zone()).date() == utcnow().astimezone(zone()).date()
+    return f"{'at' if is_today else 'on'} {near_time(at)}"
 
 
 def _differences(form: Form, theirs: Form, withheld: tuple[str, ...]) -> Iterator[ConflictingField]:

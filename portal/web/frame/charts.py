@@ -235,7 +235,7 @@ def _hour(at: datetime) -> str:
 
 def _day(at: datetime) -> str:
     local = at.astimezone(zone())
-    return f"{local:%a} {local.day} {local:%b}"
+    return f"{local:%a}, {local:%b} {local.day}"
 
 
 def _weekday(at: datetime) -> str:

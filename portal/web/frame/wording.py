@@ -13,13 +13,14 @@ from markupsafe import Markup, escape
 
 from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.lib.dates import day_words, time_words
 from portal.lib.durations import in_words, relative
 from portal.models.tasks import Task, TaskState
 from portal.services.core import queries
 from portal.services.outbox.claimable import SendingStop
 from portal.services.outbox.connectivity import OfflineSender, hosts_in_words
 
-THIN_SPACE: Final = "\u202f"  # a narrow space that does not break
+MINUS: Final = "\u2212"
 # As people type it: what ends a sentence is no part of it.
 LINK: Final = re.compile(r"(https?://[^\s<>\"]*[^\s<>\".,;:!?)\]])")
 A_DAY: Final = timedelta(days=1)
@@ -27,13 +28,9 @@ A_DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time in four ways: for people, in a column (its day, unless that is today, and its time),
-    exact with its zone, and for machines.
-    """
+    """A time in three ways: for people, exact with its zone, and for machines."""
 
     text: str
-    day: str
-    clock: str
     exact: str
     iso: str
 
@@ -58,66 +55,69 @@ def moment(at: datetime, now: datetime | None = None) -> Moment:
     now, here = now or utcnow(), zone()
     local = at.astimezone(here)
     near = abs(now - at) < A_DAY
-    day = f"{local.day} {local:%b %Y}"
     return Moment(
-        text=relative(at, now) if near else f"{day}, {local:%H:%M}",
-        day="" if local.date() == now.astimezone(here).date() else day_of(at, now),
-        clock=f"{local:%H:%M}",
-        exact=f"{day}, {local:%H:%M:%S} ({here.key})",
-        iso=at.astimezone(UTC).isoformat(timespec="seconds"),
+        text=relative(at, now) if near else time_words(local, now.astimezone(here)),
+        exact=_exact(local),
+        iso=_iso(at),
     )
 
 
+def near_time(at: datetime, now: datetime | None = None) -> str:
+    """Return a time in `zone()`: "13:11", on another day than today "Nov 29, 13:11"."""
+    return time_words(*_here(at, now))
+
+
 def to_the_second(at: datetime, now: datetime | None = None) -> str:
-    """Return the time of day in `zone()`, "18:40:11", after the date where that is another day."""
-    local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
-    clock = f"{local:%H:%M:%S}"
-    return clock if local.date() == today else f"{local.day} {local:%b %Y}, {clock}"
+    """Return the same with its seconds: "18:40:11"."""
+    return time_words(*_here(at, now), to="seconds")
+
+
+def exact_day(at: datetime, now: datetime | None = None) -> str:
+    """Return a time in `zone()` with its day, also where that is today: "Nov 27, 14:10"."""
+    return time_words(*_here(at, now), dated=True)
 
 
 def in_both_zones(at: datetime) -> str:
     """Return a time for a text that leaves the portal: "Nov 29, 2026, 13:56:24 (Europe/Vienna),
     12:56:24 UTC"."""
     local, utc = at.astimezone(zone()), at.astimezone(UTC)
-    day = "" if utc.date() == local.date() else f"{utc:%b} {utc.day}, "
-    here = f"{local:%b} {local.day}, {local.year}, {local:%H:%M:%S}"
-    return f"{here} ({zone_name()}), {day}{utc:%H:%M:%S} UTC"
+    return f"{_exact(local)}, {time_words(utc, local, to='seconds')} UTC"
 
 
-def day_of(at: datetime, now: datetime | None = None) -> str:
-    """Write a day in the person's zone: "24 Dec", with the year where it is another."""
-    return day_words(at.astimezone(zone()).date(), now or utcnow())
+def day_of(at: date | None, now: datetime | None = None) -> str:
+    """Return a date, or the day of a time in `zone()`: "Dec 24", "Dec 24, 2027"; blank for none."""
+    if at is None:
+        return ""
+    local, today = _here(at if isinstance(at, datetime) else now or utcnow(), now)
+    return day_words(local.date() if isinstance(at, datetime) else at, today.date())
 
 
-def near_time(at: datetime, now: datetime | None = None) -> str:
-    """Return a time near by, briefly: "13:11", "yesterday 16:40", "24 Nov, 16:40"."""
-    here = zone()
-    local, today = at.astimezone(here), (now or utcnow()).astimezone(here).date()
-    clock = f"{local:%H:%M}"
-    if local.date() == today:
-        return clock
-    is_yesterday = local.date() == today - A_DAY
-    return f"yesterday {clock}" if is_yesterday else f"{day_of(at, now)}, {clock}"
+def near_day(at: datetime, now: datetime | None = None) -> str:
+    """Return a time in a narrow column: "17:00", or its day alone: "Dec 24"."""
+    local, today = _here(at, now)
+    is_today = local.date() == today.date()
+    return time_words(local, today) if is_today else day_words(local.date(), today.date())
 
 
-def dated(at: datetime, now: datetime | None = None) -> str:
-    """Return a time in a history: "15 hours ago, yesterday 16:40", "24 Nov 2026, 16:40"."""
-    now = now or utcnow()
-    text = moment(at, now).text
-    return f"{text}, {near_time(at, now)}" if abs(now - at) < A_DAY else text
-
-
-def time_tag(at: datetime) -> Markup:
-    """Return the same as an element of a page, exact for machines and on hover."""
-    it = moment(at)
+def time_tag(at: datetime, now: datetime | None = None) -> Markup:
+    """Return `near_time` as an element of a page, exact for machines and on hover."""
+    local, today = _here(at, now)
     tag = Markup('<time datetime="{}" title="{}">{}</time>')
-    return tag.format(it.iso, it.exact, near_time(at))
+    return tag.format(_iso(at), _exact(local), time_words(local, today))
 
 
-def exact_day(at: datetime) -> str:
-    """Return a day near by with its time, in the person's zone: "Fri 27 Nov, 14:10"."""
-    local = at.astimezone(zone())
-    return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
+def _here(at: datetime, now: datetime | None) -> tuple[datetime, datetime]:
+    """Return both in the reader's zone."""
+    here = zone()
+    return at.astimezone(here), (now or utcnow()).astimezone(here)
+
+
+def _exact(local: datetime) -> str:
+    return f"{day_words(local.date())}, {local:%H:%M:%S} ({local.tzinfo})"
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def stop_sentence(stop: SendingStop) -> str:
@@ -141,25 +141,13 @@ def linked(text: str) -> Markup:
     )
 
 
-def near_day(at: datetime, now: datetime | None = None) -> str:
-    """Return a day in a column: "today 17:00", or "24 Dec"."""
-    local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
-    return f"today {local:%H:%M}" if local.date() == today else day_of(at, now)
-
-
-def day_words(day: date, now: datetime) -> str:
-    """Return a day: "12 Mar", with the year where it is another."""
-    year = "" if day.year == now.astimezone(zone()).year else f" {day.year}"
-    return f"{day.day} {day:%b}{year}"
-
-
 def number(value: int) -> str:
-    """Digits in groups of three: 12 345, with a thin space."""
-    return f"{value:,}".replace(",", THIN_SPACE)
+    """Digits in groups of three: 12,345."""
+    return f"{value:,}".replace("-", MINUS)
 
 
 def counted(count: int, limit: int | None = None) -> str:
-    """Write a count that stops at its limit: "312", "10 000+" where there are more."""
+    """Write a count that stops at its limit: "312", "10,000+" where there are more."""
     most = queries.COUNT_LIMIT if limit is None else limit
     return f"{number(most)}+" if count > most else number(count)
 
@@ -185,13 +173,14 @@ def days_kept() -> int:
 
 WORDS: Final[dict[str, Callable[..., object]]] = {
     "moment": moment,
-    "dated": dated,
     "number": number,
     "counted": counted,
     "plural": plural,
     "linked": linked,
+    "day_of": day_of,
     "near_day": near_day,
     "to_the_second": to_the_second,
+    "time_tag": time_tag,
     "stop_sentence": stop_sentence,
     "offline_sentence": offline_sentence,
     "days_kept": days_kept,

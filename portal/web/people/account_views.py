@@ -8,7 +8,6 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.extensions import settings
-from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
@@ -19,7 +18,7 @@ from portal.web.forms.base import say_whether_changed, typed
 from portal.web.frame import access
 from portal.web.frame.access import PUBLIC, actor, local_path, requires
 from portal.web.frame.layout import THEME_COOKIE, THEMES
-from portal.web.frame.wording import day_words, plural
+from portal.web.frame.wording import day_of, plural
 from portal.web.people.browsers import browser_words
 from portal.web.people.forms import DetailsForm, PasswordForm, zone_choices
 
@@ -112,7 +111,7 @@ def _page(details: DetailsForm, password: PasswordForm, failed: object = None) -
         idle=in_words(settings().session_idle_minutes * 60),
         days=settings().session_days,
         day_seen=lambda each: (
-            "Today" if each.last_seen_on == today() else day_words(each.last_seen_on, utcnow())
+            "Today" if each.last_seen_on == today() else day_of(each.last_seen_on)
         ),
     )
 

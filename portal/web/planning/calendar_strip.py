@@ -12,8 +12,8 @@ from portal.lib.clock import utcnow
 from portal.models.assignments import Assignment
 from portal.models.planning import Reservation, ReservationState
 from portal.services.actions.planning.queries import Plans
-from portal.web.frame.wording import zone
-from portal.web.planning.wording import day_in_words, span_in_words
+from portal.web.frame.wording import day_of, exact_day, zone
+from portal.web.planning.wording import span_in_words
 
 DAYS: Final = 60
 DAY_WIDTH: Final = 10
@@ -46,7 +46,7 @@ def strip_of(plans: Plans, held: Assignment | None) -> Strip:
     first = utcnow().astimezone(zone()).date()
     spans = [*_held(first, held), *_wanted(first, plans), *_due(first, plans)]
     last = first + timedelta(days=DAYS - 1)
-    return Strip(day_in_words(first), day_in_words(last), spans, list(_months(first)))
+    return Strip(day_of(first), day_of(last), spans, list(_months(first)))
 
 
 def _held(first: date, held: Assignment | None) -> Iterator[Span]:
@@ -56,10 +56,10 @@ def _held(first: date, held: Assignment | None) -> Iterator[Span]:
     if held.due_at is None:
         yield _span("held", first, now, None, f"{name} has it until it is taken back")
     elif held.due_at <= now:
-        words = f"{name} should have brought it back {day_in_words(_day(held.due_at))}"
+        words = f"{name} should have brought it back {day_of(_day(held.due_at))}"
         yield _span("held", first, now, now + timedelta(days=1), words)
     else:
-        words = f"{name} has it until {span_end(held.due_at)}"
+        words = f"{name} has it until {exact_day(held.due_at)}"
         yield _span("held", first, now, held.due_at, words)
 
 
@@ -80,13 +80,8 @@ def _due(first: date, plans: Plans) -> Iterator[Span]:
     for maintenance in plans.maintenances:
         place = (maintenance.due_on - first).days
         if 0 <= place < DAYS:
-            words = f"{maintenance.title}: due {day_in_words(maintenance.due_on)}"
+            words = f"{maintenance.title}: due {day_of(maintenance.due_on)}"
             yield Span("due", place * DAY_WIDTH, DAY_WIDTH, words)
-
-
-def span_end(at: datetime) -> str:
-    """Return the end of a holding: "3 May 2026, 09:00"."""
-    return f"{day_in_words(_day(at))}, {at.astimezone(zone()):%H:%M}"
 
 
 def _of(reservation: Reservation) -> str:

@@ -92,7 +92,6 @@ def _give_words(state: BlueprintSetupState) -> None:
             "reservation_steps": wording.reservation_steps,
             "maintenance_steps": wording.maintenance_steps,
             "span_in_words": wording.span_in_words,
-            "day_in_words": wording.day_in_words,
             "cycle_in_words": wording.cycle_in_words,
             "types_of_work": wording.TYPES,
             "outcomes_of_work": wording.OUTCOMES,

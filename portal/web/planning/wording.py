@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final
 
 from flask import url_for
@@ -23,7 +23,7 @@ from portal.services.actions.rules import why_not
 from portal.services.alerts.rules import Moment, is_due_soon
 from portal.web.frame.access import can
 from portal.web.frame.status_tags import MAINTENANCE, RESERVATION, Tag
-from portal.web.frame.wording import plural, zone
+from portal.web.frame.wording import exact_day, plural, zone
 
 TYPES: Final[Mapping[str, str]] = {
     MaintenanceType.PREVENTIVE: "Regular care",
@@ -42,18 +42,11 @@ DUE_SOON: Final = Tag("Due soon", "alarm", "warning")
 AT_RISK: Final = Tag("At risk", "exclamation-triangle-fill", "warning")
 
 
-def day_in_words(day: date | None) -> str:
-    """Return a date for people: "3 May 2026"."""
-    return f"{day.day} {day:%b %Y}" if day else ""
-
-
 def span_in_words(starts: datetime, ends: datetime) -> str:
     """Return from when until when, in the person's zone; the day once if it is the same."""
     here, there = starts.astimezone(zone()), ends.astimezone(zone())
-    begin = f"{day_in_words(here.date())}, {here:%H:%M}"
-    if here.date() == there.date():
-        return f"{begin} to {there:%H:%M}"
-    return f"{begin} to {day_in_words(there.date())}, {there:%H:%M}"
+    end = f"{there:%H:%M}" if here.date() == there.date() else exact_day(there)
+    return f"{exact_day(here)} to {end}"
 
 
 def due_badge(maintenance: Maintenance, moment: Moment) -> Tag | None:

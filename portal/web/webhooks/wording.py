@@ -107,7 +107,7 @@ def on_and_off(on: int, off: int) -> str:
 
 
 def held_count(count: int) -> str:
-    """A count that stops at its limit, in words: "37 deliveries", "10 000+ deliveries"."""
+    """A count that stops at its limit, in words: "37 deliveries", "10,000+ deliveries"."""
     return f"{counted(count)} {'delivery' if count == 1 else 'deliveries'}"
 
 

@@ -215,15 +215,15 @@ def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> Non
 
 def test_a_claim_and_a_disposal_are_told_whole_in_the_timeline() -> None:
     assert replace(CLAIM, supplier="Northwind").remark == (
-        "No picture. At Northwind. Return number RMA-1. Expected back on 18 February 2030"
+        "No picture. At Northwind. Return number RMA-1. Expected back on Feb 18, 2030"
     )
     assert ClaimValues(problem="No picture").remark == "No picture"
     sold = DisposalValues(method="written_off", recipient="Second Life", proceeds=Decimal(1180))
-    assert sold.remark == "Written off to Second Life for 1,180.00 EUR"
+    assert sold.remark == "Written off to Second Life for EUR 1,180.00"
 
 
 def test_what_brought_nothing_in_is_disposed_of_without_a_price() -> None:
-    for proceeds, told in ((None, "Sold"), (Decimal(0), "Sold"), (Decimal(9), "Sold for 9.00 EUR")):
+    for proceeds, told in ((None, "Sold"), (Decimal(0), "Sold"), (Decimal(9), "Sold for EUR 9.00")):
         values = DisposalValues(method="sold", proceeds=proceeds)
         assert values.remark == told
 

@@ -7,6 +7,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from portal.extensions import settings
+from portal.lib.dates import day_words
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.assignments import Assignment
 from portal.services.actions import assignments, incidents
@@ -30,9 +31,7 @@ def page_of(app: Flask, asset_id: int) -> str:
 
 def day(days: int) -> str:
     """A day as pages write it."""
-    found = today() + timedelta(days=days)
-    year = "" if found.year == today().year else f" {found.year}"
-    return f"{found.day} {found:%b}{year}"
+    return day_words(today() + timedelta(days=days), today())
 
 
 def test_what_should_be_back_says_how_late_it_is_and_asks_for_it(app: Flask) -> None:
@@ -155,5 +154,5 @@ def test_it_says_since_when_somebody_has_it_and_until_when(app: Flask) -> None:
     started_at = datetime.combine(today() - timedelta(days=2), time(9, 30), zone)
     with writing() as current:
         current.execute(update(Assignment).values(started_at=started_at))
-    said = f"With Maria Lopez since {day(-2)} 09:30, until {day(3)} 17:00."
+    said = f"With Maria Lopez since {day(-2)}, 09:30, until {day(3)}, 17:00."
     assert said in page_of(app, asset_id)

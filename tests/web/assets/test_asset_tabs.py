@@ -173,4 +173,4 @@ def test_an_incident_can_be_read_in_the_timeline_when_it_is_over(app: Flask) -> 
     incidents.liquidate(SYSTEM, asset_id, sold)
     incidents.undo_liquidation(SYSTEM, asset_id)
     main = pages.get(f"/assets/{asset_id}/timeline").main
-    assert "Sold to Second Life for 180.00 EUR" in main
+    assert "Sold to Second Life for EUR 180.00" in main

@@ -48,10 +48,8 @@ def test_what_is_finished_waits_and_is_tried_comes_to_the_whole(app: Flask) -> N
     at = until.astimezone(ZoneInfo("Europe/Vienna"))
     page = said()
     assert "the 9 that are left here wait until one arrives: Sync" in page
-    assert (
-        f"from time to time, of these or others, the next one at {at.day} {at:%b %Y, %H:%M:%S}"
-        in page
-    )
+    assert "from time to time, of these or others, the next one at" in page
+    assert f"{at:%H:%M} or soon after" in page
     set_webhook(sync, backoff_until=utcnow() - timedelta(seconds=1))
     lease(made[0])
     page = said()

@@ -92,8 +92,8 @@ def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) ->
     shown = (
         "Name: Lamp → Desk <lamp>",
         "Condition: Good → Fair",
-        "Purchase cost: 1,349.00 EUR → 1,299.00 EUR",
-        "Warranty ends on: nothing → 31 December 2028",
+        "Purchase cost: EUR 1,349.00 → EUR 1,299.00",
+        "Warranty ends on: nothing → Dec 31, 2028",
         f"Notes: …{'n' * 40} → …{'n' * 40}!",
         "Status: Available → Given permanently",
         "With: nobody → Maria Lopez",

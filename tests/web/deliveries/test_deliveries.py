@@ -12,7 +12,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import log_query
-from portal.web.frame.wording import moment
+from portal.web.frame.wording import near_time
 from tests.support.deliveries import change, lease, make_attempt, make_delivery, make_many, stored
 from tests.support.factories import make_asset, make_webhook
 from tests.support.pages import Page, Pages
@@ -50,14 +50,13 @@ def test_a_line_says_when_what_where_how_and_why(support: Pages) -> None:
     make_delivery(erp, status="delivered", tries=1, code=200, took_ms=143)
     arrived, line = support.get("/deliveries").rows()
     assert arrived[4:7] == ["Delivered", "200 in 143 ms", "1 of 10"]
-    soon = moment(due)
     assert line[2:8] == [
         "Asset created, AST-00007 AST-00007 Projector",
         "Sync to ERP",
         "Retrying",
         "Server error (500)Attempt 2 of 10",
         "2 of 10",
-        f"{soon.day} {soon.clock}".strip(),
+        near_time(due),
     ]
 
 

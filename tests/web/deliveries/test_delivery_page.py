@@ -250,7 +250,7 @@ def test_a_test_over_https_says_how_long_the_certificate_is_good(support: Pages)
     page = support.get(f"/deliveries/{made}")
     for words in (
         "Connected after 11 msTo 203.0.113.9:443",
-        "Certificate good until 9 Mar 2031 after 40 ms",
+        "Certificate good until Mar 9, 2031 after 40 ms",
         "Answered 200 in 143 ms",
     ):
         assert words in page.main

@@ -45,8 +45,8 @@ def test_it_says_first_what_the_caller_has_to_know(support: Pages) -> None:
     assert headings(page)[: len(PARTS)] == PARTS
     assert caller_text(page) == (
         "“Payroll” returned a server error. The last attempt was at"
-        " 25 Nov 2026, 13:11:07 (Europe/Vienna), that is 12:11:07 UTC."
-        " Its attempts have failed since 25 Nov 2026, 13:01:07 (Europe/Vienna)."
+        " Nov 25, 2026, 13:11:07 (Europe/Vienna), that is 12:11:07 UTC."
+        " Its attempts have failed since Nov 25, 2026, 13:01:07 (Europe/Vienna)."
         " Nothing is lost: it is kept here. Automatic retries have ended. It’s sent once"
         " someone retries it. The receiver's owner must act. Ask the receiver's owner to"
         f" check their log for delivery {made}. A retry has the same id."
@@ -77,7 +77,7 @@ def test_the_caller_is_told_who_must_act_here_and_of_what_was_never_attempted(ap
     made = make_delivery(hook)
     assert caller_text(pages.get(f"/deliveries/{made}")).startswith(
         "“Helpdesk” isn't responding. This one has not been attempted yet. Nothing is lost: it is "
-        f"kept here. It is sent automatically, at {soon.day} {soon:%b %Y}, {soon:%H:%M:%S} (UTC)"
+        f"kept here. It is sent automatically, at {soon:%b} {soon.day}, {soon:%Y, %H:%M:%S} (UTC)"
     )
     assert caller_text(pages.get(f"/deliveries/{make_delivery()}")) == ""
 
@@ -100,7 +100,7 @@ def test_of_one_that_arrived_it_says_who_answered_what_and_when(support: Pages) 
     make_attempt(made, outcome="delivered", code=204, started_at=AT, finished_at=AT)
     page = support.get(f"/deliveries/{made}")
     assert caller_text(page).startswith(
-        "“Payroll” has received it: it answered 204 at 25 Nov 2026, 13:11:07"
+        "“Payroll” has received it: it answered 204 at Nov 25, 2026, 13:11:07"
     )
     assert "Our side is working" not in caller_text(page)
 

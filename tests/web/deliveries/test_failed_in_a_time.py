@@ -72,7 +72,7 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     assert line["When (Europe/Berlin)"] == "2026-05-03 16:00:00"
     assert (line["Status"], line["Result"]) == ("Delivered", "200 in 22 ms")
     assert line["What came back, or why it failed before"] == failed
-    assert "When: Failed last night (3 May 18:00 to 4 May 08:00)" in page.main
+    assert "When: Failed last night (May 3, 18:00 to May 4, 08:00)" in page.main
     for query in ("q=nothing", "q=nothing&time=failed-night", "code=599"):
         empty = pages.get(f"/deliveries?{query}")
         assert (listed(empty), empty.links("Show what failed in that time")) == ([], []), query
@@ -87,9 +87,9 @@ def test_the_filter_says_which_night_and_which_day(app: Flask) -> None:
     failed_in_the_night()
     pages = visit(app, "support", time_zone="Europe/Berlin")
     for time, words in (
-        ("night", "Last night (3 May 18:00 to 4 May 08:00)"),
-        ("yesterday", "Yesterday (3 May)"),
-        ("failed-yesterday", "Failed yesterday (3 May)"),
+        ("night", "Last night (May 3, 18:00 to May 4, 08:00)"),
+        ("yesterday", "Yesterday (May 3)"),
+        ("failed-yesterday", "Failed yesterday (May 3)"),
         ("failed-day", "Failed in the last 24 hours"),
         ("week", "Last 7 days"),
     ):

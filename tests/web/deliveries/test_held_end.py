@@ -60,16 +60,16 @@ def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> No
         delivery = make_delivery(hook, status="on_hold", created_at=NOW - 5 * DAY)
         pages, page_of = visit(app), f"/settings/webhooks/{hook.public_id}"
         main = pages.get(f"/deliveries/{delivery}").main
-        assert "On hold because “Payroll” is off. Expires 24 Dec." in main
-        assert "Its webhook is off. Expires 24 Dec." in main
-        assert "Expires 24 Dec" in pages.get("/deliveries").rows()[0][5]
+        assert "On hold because “Payroll” is off. Expires Dec 24." in main
+        assert "Its webhook is off. Expires Dec 24." in main
+        assert "Expires Dec 24" in pages.get("/deliveries").rows()[0][5]
         page = pages.get(page_of)
-        assert "It is kept until 24 Dec; then it is dismissed." in page.main
-        assert "Expires 24 Dec" in page.rows()[0][1]
+        assert "It is kept until Dec 24; then it is dismissed." in page.main
+        assert "Expires Dec 24" in page.rows()[0][1]
         assert "held until it is turned on, at most 30 days" in pages.get(page_of).main
-        assert "Expires 24 Dec" in " ".join(pages.get(f"{page_of}/held").rows()[0])
+        assert "Expires Dec 24" in " ".join(pages.get(f"{page_of}/held").rows()[0])
         assert "until 30 days after they happened" in pages.get(f"{page_of}/held").main
-        assert "It is kept until 24 Dec; then it is dismissed." in pages.get(f"{page_of}/on").main
+        assert "It is kept until Dec 24; then it is dismissed." in pages.get(f"{page_of}/on").main
 
 
 def test_of_several_the_oldest_is_named(app: Flask) -> None:
@@ -78,7 +78,7 @@ def test_of_several_the_oldest_is_named(app: Flask) -> None:
         for days in (3, 2, 1):
             make_delivery(hook, status="on_hold", created_at=NOW - days * DAY)
         page = visit(app).get(f"/settings/webhooks/{hook.public_id}")
-        words = "Each is kept for 30 days, the oldest until 23 Dec; then it is dismissed."
+        words = "Each is kept for 30 days, the oldest until Dec 23; then it is dismissed."
         assert words in page.main
 
 
@@ -88,7 +88,7 @@ def test_what_was_kept_when_it_was_turned_on_does_not_say_that_it_is_off(app: Fl
         delivery = make_delivery(hook, status="on_hold", created_at=NOW - 2 * DAY)
         main = visit(app).get(f"/deliveries/{delivery}").main
         assert "Still on hold, although “Payroll” is on." in main
-        assert "Expires 24 Dec" in main
+        assert "Expires Dec 24" in main
         assert "although its webhook is on. Its webhook’s page sends it." in main
         assert "is off" not in main
 

@@ -18,7 +18,7 @@ def pages(app: Flask) -> Pages:
 def test_one_that_has_ended_says_until_when_it_is_kept(pages: Pages) -> None:
     ended = datetime(2026, 3, 1, 12, tzinfo=UTC)
     page = pages.get(f"/deliveries/{make_delivery(status='failed', finished_at=ended)}")
-    assert "Kept until 31" in page.main
+    assert "Kept until Mar 31" in page.main
 
 
 def test_one_that_is_under_way_is_kept_without_an_end(pages: Pages) -> None:

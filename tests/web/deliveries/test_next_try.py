@@ -35,7 +35,7 @@ def test_a_line_says_when_it_is_tried_also_while_its_receiver_is_left_alone(
     make_delivery(in_turn)
     make_delivery()
     found = [row[7] for row in reversed(support.get("/deliveries").rows())]
-    four, nine = (f"{(at := moment(each)).day} {at.clock}".strip() for each in (later, soon))
+    four, nine = map(near_time, (later, soon))
     assert found[:4] == [nine, f"from {four}", f"from {four}", "now"]
     assert found[4:] == [nine, "\u2013", "now"]
 

@@ -1,11 +1,19 @@
 """Times and numbers as people read them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from portal.web.frame.layout import icon
-from portal.web.frame.wording import dated, moment, number, plural
+from portal.web.frame.wording import (
+    day_of,
+    exact_day,
+    moment,
+    near_day,
+    near_time,
+    number,
+    plural,
+)
 from tests.web.component_gallery import make_gallery
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -17,18 +25,21 @@ def test_it_tells_the_time_relative_under_a_day() -> None:
         assert moment(NOW + timedelta(minutes=4), NOW).text == "in 4 minutes"
 
 
-def test_it_tells_the_clock_time_beside_one_that_is_relative() -> None:
+def test_it_tells_the_day_where_that_is_not_today_and_the_year_where_it_is_another() -> None:
     with make_gallery().test_request_context("/"):
-        assert dated(NOW - timedelta(hours=5), NOW) == "5 hours ago, 09:00"
-        assert dated(NOW - timedelta(hours=15), NOW) == "15 hours ago, yesterday 23:00"
-        assert dated(NOW - timedelta(days=3), NOW) == "28 Jun 2026, 14:00"
+        assert near_time(NOW - timedelta(hours=5), NOW) == "09:00"
+        assert near_time(NOW - timedelta(hours=15), NOW) == "Jun 30, 23:00"
+        assert near_time(NOW - timedelta(days=200), NOW) == "Dec 13, 2025, 13:00"
+        assert exact_day(NOW, NOW) == "Jul 1, 14:00"
+        assert (near_day(NOW, NOW), near_day(NOW - timedelta(days=1), NOW)) == ("14:00", "Jun 30")
+        assert (day_of(date(2027, 1, 9), NOW), day_of(None)) == ("Jan 9, 2027", "")
 
 
 def test_it_tells_the_exact_time_in_the_persons_zone() -> None:
     with make_gallery().test_request_context("/"):
         then = moment(datetime(2026, 1, 9, 23, 30, 5, tzinfo=UTC), NOW)
-    assert then.text == "10 Jan 2026, 00:30"
-    assert then.exact == "10 Jan 2026, 00:30:05 (Europe/Vienna)"
+    assert then.text == "Jan 10, 00:30"
+    assert then.exact == "Jan 10, 2026, 00:30:05 (Europe/Vienna)"
     assert then.iso == "2026-01-09T23:30:05+00:00"
 
 
@@ -36,8 +47,8 @@ def test_it_groups_digits() -> None:
     for value, text in (
         (0, "0"),
         (999, "999"),
-        (1234567, "1\u202f234\u202f567"),
-        (-1200, "-1\u202f200"),
+        (1234567, "1,234,567"),
+        (-1200, "\u22121,200"),
     ):
         assert number(value) == text, value
 

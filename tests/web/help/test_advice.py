@@ -97,7 +97,7 @@ def test_the_message_is_plain_lines(app: Flask) -> None:
     assert lines == [
         "Webhook: ERP Needed: nothing",
         "What happened: It refused.",
-        "Since: 3 May 2026, 12:42:00 (Europe/Vienna)",
+        "Since: May 3, 2026, 12:42:00 (Europe/Vienna)",
         "Needed: Enter the final address.",
         f"Link: {app.extensions['settings'].base_url}/deliveries/1",
     ]

@@ -65,8 +65,8 @@ def test_a_day_is_ten_wide_and_an_hour_is_still_to_be_seen() -> None:
 def test_a_holding_reaches_from_now_to_its_end() -> None:
     words = "Ben has it until it is taken back"
     assert of_holding(None) == (5, 595, words)
-    assert of_holding(NOW + 3 * DAY) == (5, 30, "Ben has it until 13 Mar 2026, 12:00")
-    late = "Ben should have brought it back 10 Mar 2026"
+    assert of_holding(NOW + 3 * DAY) == (5, 30, "Ben has it until Mar 13, 12:00")
+    late = "Ben should have brought it back Mar 10"
     assert of_holding(NOW) == of_holding(NOW - HOUR) == (5, 10, late)
 
 
@@ -83,7 +83,7 @@ def test_each_stretch_says_whose_it_is_and_whether_that_is_decided() -> None:
         wanted(MIDNIGHT + DAY, MIDNIGHT + DAY + HOUR, state) for state in ("approved", "pending")
     ]
     found = strip_of(Plans(tuple(wishes)), None).spans
-    when = "11 Mar 2026, 00:00 to 01:00"
+    when = "Mar 11, 00:00 to 01:00"
     assert [(span.kind, span.words) for span in found] == [
         ("approved", f"Cleo: {when}"),
         ("pending", f"Cleo (to be decided): {when}"),
@@ -105,4 +105,4 @@ def test_months_are_named_where_there_is_room_for_their_names() -> None:
 
 def test_it_says_from_which_day_to_which_it_reaches() -> None:
     found = strip_on(TODAY)
-    assert (found.begins, found.ends) == ("10 Mar 2026", "8 May 2026")
+    assert (found.begins, found.ends) == ("Mar 10", "May 8")

@@ -168,7 +168,7 @@ def test_of_a_long_body_the_page_shows_the_beginning_and_how_long_it_is(
     shown = "x" * 15_999 + "y"
     assert shown in page.html
     assert f"{shown}z" not in page.html
-    assert "16 001 bytes" in page.main
+    assert "16,001 bytes" in page.main
 
 
 def test_it_is_tested_once_at_a_time_and_not_while_nothing_is_sent(

@@ -9,6 +9,7 @@ from flask import Flask
 from portal.engine.circuit_breaker import NOTICE, PATIENCE
 from portal.engine.events.catalogue import CATALOGUE
 from portal.lib.clock import utcnow
+from portal.services.core.time_zones import moment_words
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
@@ -98,8 +99,7 @@ def test_that_we_will_turn_it_off_is_said_two_days_before(
     pages = visit(app, "support")
     main = pages.get(f"{LIST}/{hook.public_id}").main
     assert ("turned off" in main) is bool(words)
-    day = end.astimezone(ZoneInfo("Europe/Vienna"))
-    assert words.format(f"{day:%a} {day.day} {day:%b, %H:%M}") in main
+    assert words.format(moment_words(end, ZoneInfo("Europe/Vienna"))) in main
     assert ("Off " in " ".join(pages.get(LIST).rows()[0])) is bool(words)
 
 

@@ -13,7 +13,7 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import turn_on_off
-from portal.web.frame.wording import dated
+from portal.web.frame.wording import near_time
 from tests.support.deliveries import change as change_delivery
 from tests.support.deliveries import fail, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
@@ -69,7 +69,7 @@ def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
     assert list(states) == ["Off", "Failing", "Active", "Off"]
     assert list(going_on) == [
         f"Turned off automatically: URL permanently closed (410)0 of {len(CATALOGUE)} events",
-        "Authentication rejected (401)1 undelivered, failing since 10 Mar, 10:20"
+        "Authentication rejected (401)1 undelivered, failing since Mar 10, 10:20"
         " · Nothing delivered since",
         f"Everything is delivered1 of {len(CATALOGUE)} events",
         f"Turned off by a person0 of {len(CATALOGUE)} events",
@@ -102,7 +102,7 @@ def test_after_a_change_the_next_attempt_tells(pages: Pages) -> None:
     form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
     main = pages.submit(form, url="https://receiver.example.com/other").main
     assert "Failing" in main
-    assert "1 undelivered, failing since 10 Mar, 10:20. Nothing delivered since. Its set" in main
+    assert "1 undelivered, failing since Mar 10, 10:20. Nothing delivered since. Its set" in main
     assert "The next attempt is in 1 hour." in main
     assert "Send a test to see if that fixed it." in main
     assert "Next: you" not in main
@@ -119,7 +119,7 @@ def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
     make_delivery(hook, status="delivered")
     words = "Failures started 4 minutes after the URL was edited"
     assert f"{words}. View what changed" in pages.get(path_of(hook)).main
-    assert f"{words} {dated(since)}" in pages.get(f"{path_of(hook)}/history").main
+    assert f"{words} {near_time(since)}" in pages.get(f"{path_of(hook)}/history").main
     change_delivery(first, status="delivered")
     assert "Failures started" not in pages.get(path_of(hook)).main
     assert "Failures started" in pages.get(f"{path_of(hook)}/history").main
