@@ -1,7 +1,6 @@
 """Bars as SVG, made here, with their numbers in words. No script draws anything.
 
-What arrived stands on the axis, what arrived late on top of it, and failed attempts hang below: it
-is read without colours.
+All are attempts, stacked: those that delivered, those that delivered late, those that failed.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from typing import Final
 
 from portal.lib.clock import utcnow
 from portal.services.deliveries.trends import Span, Trend
-from portal.web.frame.wording import number, plural, zone
+from portal.web.frame.wording import number, zone
 
 Label = Callable[[datetime], str]
 # Where what failed from one time until another is listed.
@@ -20,8 +19,7 @@ Place = Callable[[datetime, datetime], str]
 HOURS: Final = 24
 DAYS: Final = 7
 LEAST: Final = 2.0  # one that failed among ten thousand is still to be seen
-STEPS: Final = (1, 2, 4, 6, 10)  # the ends of an axis, each times a power of ten
-LINE: Final = 14.0  # what a number beside a line needs
+STEPS: Final = (1, 2, 4, 6, 10)  # the ends of the axis, each times a power of ten
 LETTER, GAP = 7, 6  # one of a number, and what stands between it and its line
 
 
@@ -71,18 +69,18 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart as the template draws it. `delivered`, `late`, `failed`: "29 arrived", "3 of them
-    late" or nothing, "11 failed attempts". `total`: what arrived and what failed, if any, for where
-    there is little room. `unit`: "One bar an hour"."""
+    """A chart as the template draws it: how many attempts there were of each kind."""
 
     title: str
-    unit: str
-    delivered: str
-    late: str
-    failed: str
-    total: str
-    is_empty: bool
+    delivered: int
+    late: int
+    failed: int
     drawings: list[Drawing]
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no attempt was made."""
+        return not (self.delivered or self.failed)
 
     @property
     def numbers(self) -> list[Bar]:
@@ -118,7 +116,7 @@ def last_days() -> list[datetime]:
 def hours_chart(trend: Trend, failures: Place | None = None) -> Chart:
     """Return the last 24 hours. `failures`: where they are listed."""
     words = _hour, _hour
-    return _chart("the last 24 hours", "One bar an hour", trend, _large(4, 8), words, failures)
+    return _chart("last 24 hours", trend, _large(4, 8), words, failures)
 
 
 def days_chart(
@@ -126,53 +124,49 @@ def days_chart(
 ) -> Chart:
     """Return the last 7 days; None: nothing happened in them."""
     frames, words = frames or _large(1, 1), (_day, _weekday)
-    known = trend or Trend(())
-    return _chart("the last 7 days", "One bar a day", known, frames, words, failures)
+    return _chart("last 7 days", trend or Trend(()), frames, words, failures)
 
 
 def _chart(
     title: str,
-    unit: str,
     trend: Trend,
     frames: Sequence[Frame],
     words: tuple[Label, Label],
     failures: Place | None,
 ) -> Chart:
-    delivered = f"{number(trend.delivered)} arrived"
-    failed = plural(trend.failed_attempts, "failed attempt")
     return Chart(
-        title=f"What arrived in {title}",
-        unit=unit,
-        delivered=delivered,
-        late=f"{number(trend.late)} of them late" if trend.late else "",
-        failed=failed,
-        total=f"{delivered}, {failed}" if trend.failed_attempts else delivered,
-        is_empty=not (trend.delivered or trend.failed_attempts),
-        drawings=[_drawing(trend.spans, frame, *words, failures) for frame in frames],
+        f"Delivery attempts, {title}",
+        trend.delivered,
+        trend.late,
+        trend.failed_attempts,
+        [_drawing(trend.spans, frame, *words, failures) for frame in frames],
     )
 
 
 def _drawing(
     spans: Sequence[Span], frame: Frame, in_full: Label, in_short: Label, failures: Place | None
 ) -> Drawing:
-    up = _end(max((span.delivered for span in spans), default=0))
-    down = _end(max((span.failed_attempts for span in spans), default=0))
-    room = frame.height - frame.top - frame.below
-    unit = room / max(1, up + down)
-    axis = frame.top + up * unit
-    lines = _lines(up, down, axis, unit) if frame.left else []
-    longest = max((len(words) for _, words in lines), default=0)
-    frame = replace(frame, left=max(frame.left, GAP + LETTER * longest)) if lines else frame
+    end = _end(max((span.delivered + span.failed_attempts for span in spans), default=0))
+    axis = frame.height - frame.below
+    unit = (axis - frame.top) / max(1, end)
+    ends = [0, end // 2, end] if end % 2 == 0 else [0, end]
+    lines = [(round(axis - count * unit, 2), number(count)) for count in sorted({*ends})]
+    if frame.left:
+        longest = max(len(words) for _, words in lines)
+        frame = replace(frame, left=max(frame.left, GAP + LETTER * longest))
     step = (frame.width - frame.left - frame.right) / max(1, len(spans))
     begins = [frame.left + place * step for place in range(len(spans))]
     return Drawing(
         frame,
-        round(axis, 2),
-        lines,
+        axis,
+        lines if frame.left else [],
         [
-            replace(
-                _bar(span, x + step * 0.14, step * 0.72, (axis, unit), in_full(span.begins)),
-                url=failures(span.begins, span.ends) if failures and span.failed_attempts else "",
+            Bar(
+                round(x + step * 0.14, 2),
+                round(step * 0.72, 2),
+                _parts(span, axis, unit),
+                f"{in_full(span.begins)}: {_in_words(span)}",
+                failures(span.begins, span.ends) if failures and span.failed_attempts else "",
             )
             for span, x in zip(spans, begins, strict=True)
         ],
@@ -184,18 +178,6 @@ def _drawing(
     )
 
 
-def _lines(up: int, down: int, axis: float, unit: float) -> list[tuple[float, str]]:
-    """Zero, both ends and the middle of what arrived, where there is room for them."""
-    statement = [(axis, 0), (axis - up * unit, up), (axis + down * unit, down)]
-    if up % 2 == 0:
-        statement.append((axis - up * unit / 2, up // 2))
-    shown: list[tuple[float, str]] = []
-    for y, count in statement:
-        if all(abs(y - other) >= LINE for other, _ in shown):
-            shown.append((round(y, 2), number(count)))
-    return shown
-
-
 def _end(most: int) -> int:
     """Return where the axis ends: a round number that nothing is above."""
     power = 1
@@ -204,29 +186,29 @@ def _end(most: int) -> int:
     return next(step * power for step in STEPS if step * power >= most) if most else 0
 
 
-def _bar(span: Span, x: float, width: float, scale: tuple[float, float], label: str) -> Bar:
-    axis, unit = scale
-    late = _length(span.late, unit)
-    # All together as high as they count, also where the smallest was made longer.
-    longer = late - span.late * unit
-    in_time = _length(span.delivered - span.late, unit, longer)
-    parts = [
-        ("delivered", axis - in_time, in_time),
-        ("late", axis - in_time - late, late),
-        ("failed", axis + 1, _length(span.failed_attempts, unit)),
-    ]
-    shown = [(kind, round(y, 2), round(length, 2)) for kind, y, length in parts if length]
-    return Bar(round(x, 2), round(width, 2), shown, f"{label}: {_in_words(span)}")
+def _parts(span: Span, axis: float, unit: float) -> list[tuple[str, float, float]]:
+    """Stack the parts from the axis up. All together are as high as they count: where small ones
+    were made longer, so that they are seen, the largest gives it."""
+    counts = {
+        "delivered": span.delivered - span.late,
+        "late": span.late,
+        "failed": span.failed_attempts,
+    }
+    heights = {kind: max(LEAST, many * unit) for kind, many in counts.items() if many}
+    if heights:
+        largest = max(heights, key=heights.__getitem__)
+        longer = sum(heights.values()) - sum(counts.values()) * unit
+        heights[largest] = max(LEAST, heights[largest] - longer)
+    parts, top = [], axis
+    for kind, height in heights.items():
+        top -= height
+        parts.append((kind, round(top, 2), round(height, 2)))
+    return parts
 
 
 def _in_words(span: Span) -> str:
-    late = f", {number(span.late)} of them late" if span.late else ""
-    failed = plural(span.failed_attempts, "failed attempt")
-    return f"{number(span.delivered)} arrived{late}, {failed}"
-
-
-def _length(count: int, unit: float, longer: float = 0.0) -> float:
-    return max(LEAST, count * unit - longer) if count else 0.0
+    late = f" ({number(span.late)} late)" if span.late else ""
+    return f"{number(span.delivered)} delivered{late}, {number(span.failed_attempts)} failed"
 
 
 def _hour(at: datetime) -> str:
