@@ -23,7 +23,7 @@ from portal.services.operations.health import (
     has_met_undecryptable,
     is_before_the_release,
 )
-from portal.services.outbox.connectivity import hosts_in_words
+from portal.services.outbox.connectivity import NO_RECEIVER, hosts_in_words
 
 
 class Level(StrEnum):
@@ -368,13 +368,16 @@ def redis_wakes(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 WHERE_TO_LOOK = (
-    "Check its way out: name servers, firewall, routes, and its limit of open files. It keeps "
-    "trying, and sends again automatically."
+    "Check its DNS servers, firewall, routes, and limit of open files. We keep trying and resume "
+    "automatically."
 )
 
 
 def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
     """Find machines that cannot connect to receivers through no fault of theirs."""
+    if facts.reaches_none:
+        yield Finding("sender_offline", Level.DANGER, NO_RECEIVER, WHERE_TO_LOOK)
+        return
     machines: dict[str, list[ProcessStatus]] = {}
     for process in facts.processes:
         if process.is_alive and process.offline_since:
@@ -386,8 +389,8 @@ def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "sender_offline",
             Level.WARNING,
-            f"{machine} cannot connect to {hosts_in_words(hosts)} since "
-            f"{moment_words(since, zone, now)} ({zone.key}); no attempt is spent.",
+            f"{machine} can’t connect to {hosts_in_words(hosts)} since "
+            f"{moment_words(since, zone, now)} ({zone.key}). Nothing is lost.",
             WHERE_TO_LOOK,
         )
 

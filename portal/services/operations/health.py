@@ -43,6 +43,7 @@ from portal.services.operations.readiness import (
     readiness,
 )
 from portal.services.outbox.claimable import SendingStop, find_due, find_stop, heads
+from portal.services.outbox.connectivity import find_offline
 from portal.services.webhooks.keys import lost_names, undecryptable_names
 
 OPEN_TOO_LONG: Final = 10.0  # seconds
@@ -251,7 +252,7 @@ class Facts:
     `here`: this machine. `blockers`: who may hold up Saves. `keys_error`: why the keys do not fit
     what is stored. `stop`: who has stopped all sending. `lost`: the names of webhooks that are off
     because their secrets did not open; `undecryptable`: of those whose secrets do not, where a
-    sender has met one lately, else none.
+    sender has met one lately, else none. `reaches_none`: no sender can connect to any receiver.
     """
 
     settings: Settings
@@ -264,6 +265,7 @@ class Facts:
     keys_error: str = ""
     processes: Sequence[ProcessStatus] = ()
     stop: SendingStop | None = None
+    reaches_none: bool = False
     lost: Sequence[str] = ()
     undecryptable: Sequence[str] = ()
     backlog: Backlog | None = None
@@ -306,6 +308,7 @@ def read_facts(*, examines: bool = False) -> Facts:
             lost=lost_names(),
             undecryptable=undecryptable_names() if has_met_undecryptable(signs, now) else (),
             stop=find_stop(),
+            reaches_none=any(each.is_all for each in find_offline()),
             backlog=read_backlog(),
             alerts=run_status(now),
             stuck_erasures=[label_of(row) for row in stuck_erasures(session())],

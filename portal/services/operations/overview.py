@@ -21,14 +21,10 @@ class Overview:
     webhooks_on: int
     webhooks_off: int
     assets: int
-    open: int
+    queued: int
+    retrying: int
     held: int
     has_deliveries: bool
-
-    @property
-    def webhooks(self) -> int:
-        """All webhooks, on and off."""
-        return self.webhooks_on + self.webhooks_off
 
 
 def overview() -> Overview:
@@ -39,7 +35,8 @@ def overview() -> Overview:
         webhooks_on=capped(current, hooks.where(Webhook.state == WebhookState.ACTIVE)),
         webhooks_off=capped(current, hooks.where(Webhook.state == WebhookState.OFF)),
         assets=capped(current, select(Asset.id).where(Asset.deleted_at.is_(None))),
-        open=log_pages.count(StatusFilter.OPEN),
+        queued=log_pages.count(StatusFilter.QUEUED),
+        retrying=log_pages.count(StatusFilter.RETRYING),
         held=log_pages.count(StatusFilter.ON_HOLD),
         has_deliveries=_has_deliveries(),
     )

@@ -17,6 +17,9 @@ from portal.services.core.unit_of_work import database_time, session
 
 SENDER: Final = worker_of(DELIVERIES)
 NAMED: Final = 5  # so many hosts by name
+NO_RECEIVER: Final = (
+    "This server can’t reach any receiver. Its network or DNS is likely the cause. Nothing is lost."
+)
 SEPARATOR: Final = " "  # no host has one in its name
 
 
@@ -31,11 +34,12 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OfflineSender:
-    """A machine that cannot connect to these hosts."""
+    """A machine that cannot connect to these hosts. `is_all`: no sender can connect to any host."""
 
     machine: str
     hosts: Sequence[str]
     since: datetime
+    is_all: bool
 
 
 def hosts_in_words(hosts: Sequence[str]) -> str:
@@ -90,7 +94,11 @@ def find_offline() -> Sequence[OfflineSender]:
     rows = current.execute(living).all()
     hosts = [frozenset((row.offline_hosts or "").split()) for row in rows]
     common = frozenset.intersection(*hosts) if hosts else frozenset()
+    if not common:
+        return []
+    is_all = common >= find_targets(current.connection()).keys()
     found: dict[str, OfflineSender] = {}
-    for row in rows if common else ():
-        found.setdefault(row.host, OfflineSender(row.host, sorted(common), row.offline_since))
+    for row in rows:
+        sender = OfflineSender(row.host, sorted(common), row.offline_since, is_all)
+        found.setdefault(row.host, sender)
     return list(found.values())

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from flask import url_for
 from markupsafe import Markup
 
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
+from portal.engine.next_steps import EDIT, SWITCH, step_after
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import DeliveryStatus
 from portal.models.webhooks import OffReason
@@ -23,6 +25,9 @@ from portal.web.frame.site_state import may_send, sending_stop
 from portal.web.frame.wording import counted, near_time, plural, time_tag
 
 MOST_LISTED: Final = 40
+SHARE: Final = "Update to share"
+# What is wrong is not the URL.
+OF_HEADERS: Final = (Reason.AUTH, Reason.BAD_HEADERS)
 UNTOUCHED: Final = "Nothing delivered since"
 WHY_OFF: Final = {
     OffReason.GONE: "URL permanently closed (410)",
@@ -35,11 +40,19 @@ WHY_OFF: Final = {
 LISTED_UNDER: Final = (None, StatusFilter.ATTENTION, StatusFilter.UNDELIVERED)
 
 
+class Act(NamedTuple):
+    """A button, or a line of a menu, that leads somewhere."""
+
+    label: str
+    url: str
+    icon: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogRow:
     """One row. `note` stands beside the name; `others`: causes with their numbers; `parts`: how
     many of which status; `untouched`, `pause` and `sent`: what is told below since, next attempt
-    and number. `next_at` or `next`: a time, or words. `url`: where all of it is listed.
+    and number. `next_at` or `next`: a time, or words. `main`: what ends it; `acts`: the others.
     """
 
     public_id: UUID
@@ -58,11 +71,9 @@ class BacklogRow:
     next: str
     pause: str
     taken: Taken | None
-    url: str
-    retry_url: str
-    retry_count: str
-    dismiss_url: str
-    label: str
+    main: Act
+    acts: Sequence[Act]
+    may_dismiss: bool
 
     @property
     def others_count(self) -> str:
@@ -167,12 +178,17 @@ def backlog_words(backlog: Backlog) -> Sequence[str]:
     return [*words, UNTOUCHED] if backlog.is_untouched else words
 
 
+def asks_to_wait(backlog: Backlog) -> bool:
+    """Return whether the receiver said how long it wants nothing."""
+    return backlog.waits_until is not None and has_asked(backlog.waits_until, utcnow())
+
+
 def pause_words(backlog: Backlog) -> str:
     """Return why no attempt is made sooner, with its real reason; blank where none waits."""
     until = backlog.waits_until
     if until is None or sending_stop():
         return ""
-    if has_asked(until, utcnow()):
+    if asks_to_wait(backlog):
         return f"The receiver asked us to wait until {near_time(until)}"
     times = plural(backlog.failures_in_row, "time")
     at = backlog.next_attempt_at or until
@@ -180,15 +196,12 @@ def pause_words(backlog: Backlog) -> str:
 
 
 def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
-    to_retry = backlog.retryable - in_bulk_retries.count(backlog.public_id)
-    may_retry = to_retry > 0 and may_send("deliveries.retry")
-    where: dict[str, Any] = {
-        "status": StatusFilter.UNDELIVERED,
-        "webhook": backlog.public_id,
-        "all": "1",
-    }
-    may_dismiss = backlog.undelivered and can("deliveries.dismiss")
     page = url_for("webhooks.show", public_id=backlog.public_id)
+    view = Act("View", page)
+    if backlog.undelivered:
+        view = Act(f"View {counted(backlog.undelivered)}", log_url(backlog.public_id))
+    ways = list(_ways_out(backlog, in_bulk_retries))
+    main, *others = [view, *ways] if asks_to_wait(backlog) else [*ways, view]
     return BacklogRow(
         public_id=backlog.public_id,
         name=backlog.name,
@@ -204,14 +217,30 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
         untouched=UNTOUCHED if backlog.is_untouched else "",
         next_at=None if sending_stop() else backlog.next_attempt_at,
         next=next(_next(backlog), ""),
-        pause=pause_words(backlog),
+        pause="Receiver asked us to wait" if asks_to_wait(backlog) else "",
         taken=backlog.taken,
-        url=log_url(backlog.public_id),
-        retry_url=url_for("batches.confirm", **where) if may_retry else "",
-        retry_count=counted(to_retry),
-        dismiss_url=url_for("dismissals.dismiss", **where) if may_dismiss else "",
-        label=f"View {counted(backlog.undelivered)}",
+        main=main,
+        may_dismiss=backlog.undelivered > 0 and can("deliveries.dismiss"),
+        acts=[*others[::-1], *([] if backlog.is_deleted else [Act(SHARE, f"{page}#share")])],
     )
+
+
+def _ways_out(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> Iterator[Act]:
+    """Yield what the reader can do to end it, the likeliest first."""
+    webhook = backlog.public_id
+    reason = backlog.cause.reason if backlog.cause else None
+    if backlog.is_off_by_us:
+        reason = Reason.GONE if backlog.off_reason is OffReason.GONE else None
+        if backlog.off_reason is OffReason.FAILING and can(SWITCH):
+            yield Act("Turn on", url_for("webhook_switches.on", public_id=webhook))
+    step = step_after(reason) if reason else None
+    if step and step.permission == EDIT and can(EDIT) and not backlog.is_deleted:
+        label = "Edit headers" if reason in OF_HEADERS else "Edit URL"
+        yield Act(label, url_for("webhook_forms.edit", public_id=webhook))
+    to_retry = backlog.retryable - in_bulk_retries.count(webhook)
+    if to_retry > 0 and may_send("deliveries.retry"):
+        where = url_for("batches.confirm", status=StatusFilter.UNDELIVERED, webhook=webhook, all=1)
+        yield Act(f"Retry {counted(to_retry)}", where, "arrow-clockwise")
 
 
 def _note(backlog: Backlog) -> str:

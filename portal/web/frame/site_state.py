@@ -8,7 +8,7 @@ from flask import Flask, g
 
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.services.outbox.claimable import SendingStop, find_stop
-from portal.services.outbox.connectivity import find_offline
+from portal.services.outbox.connectivity import OfflineSender, find_offline
 from portal.services.webhooks import backlog
 from portal.services.webhooks.backlog import Backlog, Taken
 from portal.web.frame.access import actor, can
@@ -32,7 +32,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["sending_stop"] = sending_stop
     app.jinja_env.globals["may_send"] = may_send
     app.jinja_env.globals["is_own"] = is_own
-    app.jinja_env.globals["offline_senders"] = find_offline
+    app.jinja_env.globals["offline_senders"] = offline_senders
 
 
 def sending_stop() -> SendingStop | None:
@@ -41,6 +41,14 @@ def sending_stop() -> SendingStop | None:
         g.sending_stop = find_stop()
     stop: SendingStop | None = g.sending_stop
     return stop
+
+
+def offline_senders() -> Sequence[OfflineSender]:
+    """Return the machines that cannot connect to receivers, asked once a page."""
+    if "offline_senders" not in g:
+        g.offline_senders = find_offline()
+    found: Sequence[OfflineSender] = g.offline_senders
+    return found
 
 
 def may_send(permission: str) -> bool:

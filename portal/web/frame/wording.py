@@ -18,7 +18,7 @@ from portal.lib.durations import in_words, relative
 from portal.models.tasks import Task, TaskState
 from portal.services.core import queries
 from portal.services.outbox.claimable import SendingStop
-from portal.services.outbox.connectivity import OfflineSender, hosts_in_words
+from portal.services.outbox.connectivity import NO_RECEIVER, OfflineSender, hosts_in_words
 
 MINUS: Final = "\u2212"
 # As people type it: what ends a sentence is no part of it.
@@ -126,10 +126,12 @@ def stop_sentence(stop: SendingStop) -> str:
 
 
 def offline_sentence(sender: OfflineSender) -> str:
-    """To which hosts a machine cannot connect, and since when."""
+    """Say that a machine cannot connect, to which hosts, and since when."""
     since = exact_day(sender.since)
+    if sender.is_all:
+        return f"{NO_RECEIVER} It started on {since}."
     hosts = hosts_in_words(sender.hosts)
-    return f"{sender.machine} cannot connect to {hosts} since {since}; no attempt is spent."
+    return f"{sender.machine} can’t connect to {hosts} since {since}. Nothing is lost."
 
 
 def linked(text: str) -> Markup:

@@ -28,7 +28,7 @@ from tests.support.servers import PostgresServer
 from tests.support.valkey import PrivateValkey
 
 HOSTS: Final = [RECEIVERS, "10.98.0.3", "10.98.0.4", "10.98.0.5"]
-OFFLINE: Final = "cannot connect to"  # of a finding
+OFFLINE: Final = "sender_offline"  # a finding
 OWN: Final = {
     "WEBHOOK_ALLOWED_NETWORKS": EVERYBODY,
     "WEBHOOK_TIMEOUT": "20",
@@ -128,7 +128,7 @@ class Site:
         """Return what System says of machines that cannot connect."""
         db.session.rollback()
         facts = read_facts()
-        titles = [each.title for each in find(facts, facts.at) if OFFLINE in each.title]
+        titles = [each.title for each in find(facts, facts.at) if each.key == OFFLINE]
         db.session.rollback()
         for title in titles:
             self.offline.setdefault(title, monotonic())

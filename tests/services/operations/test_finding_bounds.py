@@ -175,8 +175,8 @@ def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_liv
     sender = replace(process(worker_of(DELIVERIES), pid=9), host="m2", offline_since=NOW)
     (title,) = titles(settings, processes=[*PROCESSES, replace(sender, offline_hosts=hosts)])
     assert title == (
-        "m2 cannot connect to a.example, b.example, c.example, d.example, e.example and 1 more "
-        "since Mar 1, 13:00 (Europe/Vienna); no attempt is spent."
+        "m2 can’t connect to a.example, b.example, c.example, d.example, e.example and 1 more "
+        "since Mar 1, 13:00 (Europe/Vienna). Nothing is lost."
     )
     long_ago = replace(sender, offline_since=NOW - timedelta(days=61), offline_hosts=hosts[:1])
     (title,) = titles(settings, processes=[*PROCESSES, long_ago])

@@ -1,5 +1,7 @@
 """The start page: what needs attention comes first, then how the last day went."""
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
@@ -7,9 +9,14 @@ from portal.lib.clock import utcnow
 from portal.models.alerts import RunKind
 from portal.models.deliveries import Priority
 from portal.models.people import Role
+from portal.queue.names import DELIVERIES
 from portal.services.alerts import ledger as alert_ledger
 from portal.services.alerts import runs
+from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from portal.services.outbox import rollups
+from portal.services.outbox.rollups import StatusChange
 from tests.services.alerts.due_things import (
     a_run_is_missing,
     decided,
@@ -17,16 +24,26 @@ from tests.services.alerts.due_things import (
     lent,
     with_maintenance,
 )
-from tests.support.deliveries import make_delivery
+from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_asset, make_webhook
+from tests.support.heartbeats import record_own
 from tests.support.pages import Page
 from tests.web.signed_in import visit
 
 
-def needs(page: Page) -> list[str]:
-    """The titles of what needs attention."""
-    items = [node for node in page.root.find_all("li") if "need" in node.get("class").split()]
-    return [title.text for item in items for title in item.find_all("h3")]
+def todo(page: Page) -> dict[str, str]:
+    """What assets need, by its words; only of what there is."""
+    items = [node.text for part in page.root.find_all("ul") for node in part.find_all("li")]
+    words = ("Overdue", "Maintenance due", "Low stock", "Open alerts", "Late check", "Alerts wait")
+    found = [text.rpartition(" ") for text in items if text.startswith(words)]
+    return {label: count for label, _, count in found if count != "None"}
+
+
+def figures(page: Page) -> dict[str, str]:
+    """The words of each figure, and where it leads."""
+    lists = [node for node in page.root.find_all("ul", "dl") if node.get("class") != "todo"]
+    parts = [node for node in lists if {"kpis", "trio"} & set((node.get("class") or "").split())]
+    return {node.text: node.get("href") for part in parts for node in part.find_all("a")}
 
 
 def troubled(page: Page) -> list[list[str]]:
@@ -38,12 +55,16 @@ def troubled(page: Page) -> list[list[str]]:
 
 def test_it_says_so_when_nothing_wants_a_look(app: Flask) -> None:
     make_delivery(status="delivered")
-    page = visit(app).get("/")
-    assert "All clear." in page.main
-    assert "What arrived in the last 24 hours" in page.main
+    pages = visit(app)
+    assert "No problems" not in pages.get("/").main, "nobody sends"
+    record_own(heartbeats.worker_of(DELIVERIES))
+    page = pages.get("/")
+    assert "No problems" in page.main
+    assert "Delivery attempts, last 24 hours" in page.main
+    assert todo(page) == {}
 
 
-def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: Flask) -> None:
+def test_webhooks_in_trouble_come_first_and_what_is_on_hold_is_a_figure(app: Flask) -> None:
     desk = make_webhook(name="Helpdesk")
     for _ in range(2):
         make_delivery(desk, status="failed", reason="refused")
@@ -52,10 +73,9 @@ def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: F
     ((name, number, *_),) = troubled(page)
     assert name.endswith("Helpdesk Connection refused")
     assert number == "2 2 failed"
-    assert needs(page) == ["1 delivery is held"]
     assert page.links("View 2") == [f"/deliveries?status=undelivered&webhook={desk.public_id}"]
-    assert page.links("See what is held") == ["/deliveries?status=on_hold"]
-    assert page.main.index("Helpdesk") < page.main.index("What arrived in the last 24 hours")
+    assert figures(page)["1 On hold 1 webhook is off"] == "/deliveries?status=on_hold"
+    assert page.main.index("Helpdesk") < page.main.index("Delivery attempts")
 
 
 def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
@@ -66,28 +86,29 @@ def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
     make_delivery(hook, status="failed", reason="server", code=500)
     make_delivery(hook, status="failed", reason="server", code=500, priority=Priority.TEST)
     make_asset()
+    with writing() as current:
+        failed = StatusChange(hook.id, "retrying", 2, has_failed=True)
+        entries = [failed] * 3 + [StatusChange(hook.id, "delivered", 2)]
+        rollups.count(current.connection(), entries, utcnow())
     pages = visit(app)
     page = pages.get("/")
-    figures = {
-        node.text: node.get("href")
-        for part in page.root.find_all("ul")
-        if part.get("class") == "kpis"
-        for node in part.find_all("a")
-    }
-    assert figures == {
-        "4 retrying or queued": "/deliveries?status=open",
-        "1 webhook is on, 1 off": "/settings/webhooks",
-        "1 asset": "/assets",
-        "0 out": "/assets?show=out",
+    found = figures(page)
+    failures = found.pop("3 Failed attempts, last 24 hours 75% of 4")
+    assert failures.startswith("/deliveries?time=failed&since=")
+    assert found == {
+        "1 Webhooks with problems 1 failing": "#needs",
+        "1 Delivered, last 24 hours": "/deliveries?status=delivered&time=day",
+        "4 Queued or retrying 3 retrying": "/deliveries?status=open",
+        "1 On hold 1 webhook is off": "/deliveries?status=on_hold",
+        "1 total": "/assets",
+        "0 in use": "/assets?show=out",
         "0 lost": "/assets?show=lost",
     }
-    assert needs(page) == ["1 delivery is held"]
     assert [row[1] for row in troubled(page)] == ["5 3 retrying, 1 queued, 1 failed"]
     assert len(pages.get("/deliveries?status=retrying").rows()) == 3
     page = pages.get("/deliveries?status=attention")
     assert "Needs attention 5" in page.main
     assert len(page.rows()) == 5
-    assert "1 webhook is on, 1 is off." in pages.get("/settings/webhooks").main
     assert "All 1" in pages.get("/assets").main
 
 
@@ -110,6 +131,26 @@ def test_a_webhook_that_we_turned_off_and_one_that_fails_are_a_row_each(
     assert off[3] == "When turned on"
     retry = f"/deliveries/retry?status=undelivered&webhook={hook.public_id}&all=1"
     assert page.links("Retry 2") == ([] if role is Role.MANAGER else [retry])
+    edit = f"/settings/webhooks/{gone.public_id}/edit"
+    assert page.links("Edit URL") == ([edit] if role is Role.ADMIN else [])
+
+
+def test_the_button_of_a_row_is_what_ends_it(app: Flask) -> None:
+    """The cause, by what the receiver asked for, and who looks."""
+    until = utcnow() + timedelta(minutes=20)
+    for reason, columns, main, for_support in (
+        ("auth", {}, "Edit headers", "Retry 1"),
+        ("not_found", {}, "Edit URL", "Retry 1"),
+        ("server", {}, "Retry 1", "Retry 1"),
+        ("rate", {"backoff_until": until, "throttled": True}, "View 1", "View 1"),
+    ):
+        hook = make_webhook(**columns)
+        made = make_delivery(hook, status="failed", reason=reason)
+        for role, label in ((Role.ADMIN, main), (Role.SUPPORT, for_support)):
+            ((*_, acts),) = troubled(visit(app, role).get("/"))
+            assert acts.startswith(f"{label} for"), (reason, role)
+            assert acts.endswith(f"Dismiss 1… for {hook.name}")
+        change(made, status="delivered", failing_since=None)
 
 
 def test_of_many_the_rest_is_folded_away_with_its_names(app: Flask) -> None:
@@ -126,14 +167,10 @@ def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:
     with_maintenance(30)
     make_asset("Toner", kind="stock", quantity=1, min_quantity=5)
     page = visit(app, Role.MANAGER).get("/")
-    assert needs(page) == [
-        "1 asset is overdue",
-        "1 maintenance job is due",
-        "1 consumable is low",
-    ]
-    assert page.links("See what is late") == ["/assets?show=overdue"]
-    assert page.links("See what is due") == ["/maintenance?show=due"]
-    assert page.links("See what is low") == ["/assets?show=low"]
+    assert todo(page) == {"Overdue": "1", "Maintenance due": "1", "Low stock": "1"}
+    assert page.links("Overdue") == ["/assets?show=overdue"]
+    assert page.links("Maintenance due") == ["/maintenance?show=due"]
+    assert page.links("Low stock") == ["/assets?show=low"]
 
 
 def test_open_alerts_lead_to_their_list_until_they_are_acknowledged(app: Flask) -> None:
@@ -141,17 +178,19 @@ def test_open_alerts_lead_to_their_list_until_they_are_acknowledged(app: Flask) 
     lent(3)
     runs.run(RunKind.MANUAL)
     pages = visit(app, Role.MANAGER)
-    assert needs(pages.get("/")) == ["1 asset is overdue", "1 alert is open"]
-    assert pages.page
-    assert pages.page.links("See the alerts") == ["/alerts"]
+    page = pages.get("/")
+    assert todo(page) == {"Overdue": "1", "Open alerts": "1"}
+    assert page.links("Open alerts") == ["/alerts"]
     alert_ledger.acknowledge(SYSTEM, ledger()[0].public_id)
-    assert needs(pages.get("/")) == ["1 asset is overdue"]
+    assert todo(pages.get("/")) == {"Overdue": "1"}
 
 
 def test_administrators_alone_hear_of_late_and_undecided_alerts(app: Flask) -> None:
     with_maintenance(3)
     a_run_is_missing()
     admin, manager = visit(app).get("/"), visit(app, Role.MANAGER).get("/")
-    assert needs(admin)[:2] == ["Alerts are late", "1 alert waits for your decision"]
-    assert admin.links("Decide") == ["/settings/alerts"]
-    assert needs(manager) == ["1 maintenance job is due"]
+    due = {"Maintenance due": "1"}
+    late = {"Late check for alerts": "1", "Alerts waiting for your decision": "1"}
+    assert todo(admin) == {**late, **due}
+    assert admin.links("Alerts waiting for your decision") == ["/settings/alerts"]
+    assert todo(manager) == due

@@ -8,41 +8,57 @@ from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
+from portal.services.outbox.connectivity import NO_RECEIVER
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.support.heartbeats import record_own
 from tests.web.signed_in import visit
 
+SENDING = "Sending normally"
 
-def test_support_reads_on_the_start_page_whether_our_side_is_working(app: Flask) -> None:
+
+def test_everyone_reads_whether_it_sends_from_checks_alone(app: Flask) -> None:
     make_user("admin", name="Ada Admin")
     make_delivery(status="delivered")
     erp = make_webhook(name="Sync to ERP")
     make_delivery(erp, status="failed", reason="server", code=500, tries=10)
     sam, ada = visit(app, "support"), visit(app, "admin")
     page = sam.get("/")
-    told = "Our side is not working: no process is sending deliveries, and what is to be sent waits"
+    told = "Deliveries aren’t being sent because no delivery worker is running."
     assert told in page.main
     # It stands before what did not arrive: nothing does until it is put right.
     assert page.main.index(told) < page.main.index("Sync to ERP")
     assert "(Ada Admin" in page.main
-    assert f"What happened: {told}." in page.main
+    assert f"What happened: {told}" in page.main
+    assert SENDING not in page.main
     assert sam.get("/readyz").status == 503
-    assert ada.get("/").links("System")
+    assert ada.get("/").links("View System") == ["/settings/system"]
 
     record_own(heartbeats.worker_of(DELIVERIES))
     page = sam.get("/")
-    assert "Our side is working: sending, pages and database." in page.main
-    assert "not working" not in page.main
-    assert '<p class="minor">Our side' not in page.html
-    assert ada.get("/").links("More under System") == ["/settings/system"]
+    assert SENDING in page.main
+    assert "aren’t being sent" not in page.main
+    assert ada.get("/").links(SENDING) == ["/settings/system"]
 
-    with writing() as current:
-        row = update(Process).where(Process.kind == heartbeats.worker_of(DELIVERIES))
-        current.execute(row.values(offline_since=utcnow(), offline_hosts="erp.example.com"))
-    page = sam.get("/")
-    assert "Our side is not working: a machine cannot connect to receivers." in page.main
-    assert "cannot connect to erp.example.com since" in page.text
+
+def test_that_no_receiver_can_be_reached_is_said_on_overview_and_system(app: Flask) -> None:
+    make_webhook("https://erp.example.com/hook")
+    make_webhook("https://hr.example.com/hook")
+    make_webhook("https://old.example.com/hook", state="off")
+    make_delivery(make_webhook("", kind="inbox"), status="delivered")
+    record_own(heartbeats.worker_of(DELIVERIES))
+    ada = visit(app, "admin")
+    for hosts in ("erp.example.com", "erp.example.com hr.example.com"):
+        with writing() as current:
+            row = update(Process).where(Process.kind == heartbeats.worker_of(DELIVERIES))
+            current.execute(row.values(offline_since=utcnow(), offline_hosts=hosts))
+        page = ada.get("/")
+        assert SENDING not in page.main
+        assert "No problems" not in page.main
+        for each in (page, ada.get("/settings/system")):
+            assert (NO_RECEIVER in each.text) is ("hr" in hosts), (each.path, hosts)
+            assert ("can’t connect to erp.example.com since" in each.text) is ("hr" not in hosts)
+        assert "All systems operational" not in ada.get("/settings/system").main
 
 
 def test_the_search_above_every_page_finds_help_too(app: Flask) -> None:
