@@ -38,6 +38,7 @@ SAME: Final = {
     "webhook_secrets": "webhooks",
     "webhook_held": "webhooks",
     "webhook_switches": "webhooks",
+    "webhook_takes": "webhooks",
 }
 
 
