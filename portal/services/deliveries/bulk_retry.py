@@ -5,9 +5,9 @@ priority bulk, and watches how they end. It sends nothing itself.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -43,7 +43,6 @@ from portal.models.deliveries import (
     Delivery,
     DeliveryStatus,
     Event,
-    Lease,
     Priority,
     RowOutcome,
     has_no_live_lease,
@@ -56,15 +55,16 @@ from portal.queue.notifier import notify_after_commit, notify_tasks
 from portal.services import audit, tasks
 from portal.services.core.keyset import newest_first
 from portal.services.core.permissions import Actor, require
-from portal.services.core.queries import capped, skip_scan
+from portal.services.core.queries import COUNT_LIMIT, capped, skip_scan
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, notify, session, writing
 from portal.services.deliveries import bulk_retry_selection as selection
 from portal.services.deliveries import retry
 from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.log import RETRYABLE
 from portal.services.deliveries.retry import UNDER_WAY, RetryEligibility, why_not_retry
 from portal.services.outbox import leases
-from portal.services.outbox.claimable import find_stop, refuse_while_stopped
+from portal.services.outbox.claimable import refuse_while_stopped
 from portal.services.tasks import Kind, Step
 
 NAME: Final = retry.NAME
@@ -73,32 +73,54 @@ MOST_UNDER_WAY: Final = 200
 A_STEP: Final = 100
 MOST_FAILURES: Final = 10
 LOOK_AGAIN: Final = timedelta(seconds=0.5)
-# In the cursor once somebody pressed Stop: only what is on its way is still waited for.
+# Of a webhook, until the result of the first is known.
+FIRST: Final = 1
+# In the cursor once somebody stopped it: only requests in progress are still waited for.
 STOPPING: Final = "stopping"
-# In the cursor: the row id of who had it continue after an interruption.
+# In the cursor: the row id of who resumed it.
 SENDER: Final = "sender"
+# In the cursor: when the next may be sent, at a pace.
+NEXT_AT: Final = "next_at"
+# In the cursor: the first few webhooks that get something, by their public ids.
+WEBHOOKS: Final = "webhooks"
+MOST_WEBHOOKS: Final = 3
 WAITING_AT: Final = skip_scan("batch_rows", "webhook_id", "task_id = :task AND outcome = :outcome")
 
-TAKEN_BACK: Final = "It was taken back before it was sent."
-NOT_KEPT: Final = "It is no longer kept."
-CUT_OFF: Final = "It was cut off several times while it was being sent."
+TAKEN_BACK: Final = "Taken back before it was sent"
+NOT_KEPT: Final = "No longer kept"
+CUT_OFF: Final = "Interrupted several times"
 # Without a name, which is in the audit trail: an erasure looks for names there.
-DISMISSED: Final = "It was dismissed in the meantime."
-TAKEN_OUT: Final = "It was taken out before it was sent."
+DISMISSED: Final = "Dismissed in the meantime"
+TAKEN_OUT: Final = "Removed before it was sent"
 TOO_LATE: Final = "It’s no longer in a bulk retry. Check its status."
+NOTHING: Final = "There is nothing to retry. These deliveries have changed in the meantime."
 
 
-def start(actor: Actor, choice: Selection) -> UUID:
-    """Store the choice and have it worked at; return the batch's public id. Raises `Refusal`."""
-    if choice.is_blank:
-        raise Refusal("Tick the deliveries to retry first.")
-    if len(choice.ticked) > selection.MOST_TICKED:
-        raise Refusal(f"Tick at most {selection.MOST_TICKED} deliveries at a time.")
+class Pace(StrEnum):
+    """How often one is sent: as fast as the receivers take it, or one of all after another."""
+
+    FAST = "fast"
+    SECOND = "second"
+    TEN_SECONDS = "ten_seconds"
+
+
+SPACING: Final = {Pace.SECOND: timedelta(seconds=1), Pace.TEN_SECONDS: timedelta(seconds=10)}
+
+
+def start(actor: Actor, choice: Selection, pace: Pace = Pace.FAST) -> UUID:
+    """Store the choice and have it worked at; return the batch's public id. Raises `Refusal`.
+
+    The first deliveries are collected here, so that none is started that has nothing to send.
+    """
+    selection.refuse_unfit(choice)
     with writing() as current:
         require(current, actor, PERMISSION)
         refuse_while_stopped()
-        params = selection.as_params(choice)
+        params = {**selection.as_params(choice), "pace": pace}
         task = tasks.start(current, actor, NAME, total=0, params=params)
+        _collect(current, task)
+        if task.cursor["collected"] and not task.total:
+            raise Refusal(NOTHING)
         _record(current, actor, task, "batch.started", _audited(params))
         return task.public_id
 
@@ -112,7 +134,7 @@ def stop(actor: Actor, public_id: UUID) -> None:
         require(current, actor, PERMISSION)
         task = find(public_id)
         if is_stopping(task):
-            raise Refusal("This is stopped already. What is being sent now is waited for.")
+            raise Refusal("This is stopped already. Requests in progress will finish.")
         tasks.stop(actor, public_id, KIND)
         if left_by_webhook(current, task.id):
             task.cursor, task.finished_at = {**task.cursor, STOPPING: True}, None
@@ -121,15 +143,17 @@ def stop(actor: Actor, public_id: UUID) -> None:
 
 
 def go_on(actor: Actor, public_id: UUID) -> None:
-    """Give the webhooks that failed too often another chance. Raises `Refusal`."""
+    """Resume it: give the webhooks that failed too often another chance. Raises `Refusal`."""
     with writing() as current:
         require(current, actor, PERMISSION)
         find(public_id)  # what is of another kind is not continued from here
         task = tasks.locked(current, public_id)
         if task.state in tasks.ENDED or is_stopping(task):
-            raise Refusal("This has ended already. Start a new one for what is left.")
+            raise Refusal("This has ended already. Start a new bulk retry for the rest.")
         refuse_while_stopped()
-        task.cursor = {**task.cursor, "failures": {}, SENDER: actor.user_id}
+        broken = {str(webhook_id) for webhook_id in halted(task)}
+        failures = {key: many for key, many in _failures(task).items() if key not in broken}
+        task.cursor = {**task.cursor, "failures": failures, SENDER: actor.user_id}
         _wake(current, task)
         _record(current, actor, task, "batch.went_on", {})
 
@@ -141,10 +165,10 @@ def take_out(actor: Actor, public_id: UUID) -> None:
         row_id = current.scalar(select(Delivery.id).where(Delivery.public_id == public_id))
         if row_id is None:
             raise NotFound("There is no delivery at this address.")
-        task_id = retry.taken(current, [row_id]).get(row_id)
-        if task_id is None:
+        at = retry.taken(current, [row_id]).get(row_id)
+        if at is None:
             raise Refusal(TOO_LATE)
-        task = tasks.locked(current, current.get_one(Task, task_id).public_id)
+        task = tasks.locked(current, current.get_one(Task, at.task_id).public_id)
         mine = BatchRow.task_id == task.id, BatchRow.delivery_id == row_id
         left = update(BatchRow).where(*mine, BatchRow.outcome == RowOutcome.WAITING)
         gone = left.values(outcome=RowOutcome.SKIPPED, message=TAKEN_OUT)
@@ -153,7 +177,7 @@ def take_out(actor: Actor, public_id: UUID) -> None:
             raise Refusal(TOO_LATE)
         task.count(RowOutcome.SKIPPED)
         if not left_by_webhook(current, task.id):
-            # It may be interrupted, and nobody has anything to continue now.
+            # It may be paused, and nobody has anything to resume now.
             _wake(current, task)
         _record(current, actor, task, "batch.delivery_taken_out", {"delivery": str(public_id)})
 
@@ -167,7 +191,7 @@ def find(public_id: UUID) -> Task:
 
 
 def is_stopping(task: Task) -> bool:
-    """Return whether somebody pressed Stop, and something is still being sent."""
+    """Return whether somebody stopped it, and requests are still in progress."""
     return bool(task.cursor.get(STOPPING)) and task.state not in tasks.ENDED
 
 
@@ -177,13 +201,14 @@ def _wake(current: Session, task: Task) -> None:
 
 
 def _audited(params: dict[str, Any]) -> dict[str, Any]:
-    """Describe a choice for the audit trail: how many were ticked, or the filter in force."""
+    """Describe a choice for the audit trail: how many were selected, or the filter in force."""
+    pace = {} if params["pace"] == Pace.FAST else {"pace": str(params["pace"])}
     if "rest" in params:
-        return {"rest_of": params["rest"]}
+        return {"rest_of": params["rest"], **pace}
     if "ticked" in params:
-        return {"deliveries": len(params["ticked"])}
+        return {"deliveries": len(params["ticked"]), **pace}
     kept = {name: value for name, value in params["filter"].items() if value}
-    return kept | ({"with_what_arrived": True} if params["again"] else {})
+    return kept | ({"with_what_arrived": True} if params["again"] else {}) | pace
 
 
 def _record(
@@ -228,7 +253,10 @@ def _work(current: Session, task: Task) -> Step:
         return tasks.MORE
     stopped = halted(task)
     is_stuck = all(part.webhook_id in stopped and not part.sent for part in left)
-    return tasks.PAUSED if is_stuck else tasks.later(LOOK_AGAIN)
+    if is_stuck:
+        return tasks.PAUSED
+    wait = _next_at(task) - database_time(current)
+    return tasks.later(min(LOOK_AGAIN, wait) if wait > timedelta() else LOOK_AGAIN)
 
 
 def _collect(current: Session, task: Task) -> None:
@@ -244,7 +272,10 @@ def _collect(current: Session, task: Task) -> None:
         made = insert(BatchRow).from_select(names, chosen.where(Delivery.id.in_(ids)))
         current.execute(made)
     task.total += len(ids)
-    task.cursor = {"after": cursor, "collected": cursor is None}
+    chosen_ids, known = set(ids), list(task.cursor.get(WEBHOOKS, ()))
+    mine_too = (str(row.webhook_id) for row in rows if row.id in chosen_ids)
+    webhooks = list(dict.fromkeys([*known, *mine_too]))[:MOST_WEBHOOKS]
+    task.cursor = {"after": cursor, "collected": cursor is None, WEBHOOKS: webhooks}
 
 
 class Left(NamedTuple):
@@ -276,8 +307,24 @@ def _counted(current: Session, task_id: int, *conditions: ColumnElement[bool]) -
 
 def halted(task: Task) -> set[int]:
     """Find the webhooks at which so many in a row failed that a person has to continue."""
+    many = _failures(task).items()
+    return {int(webhook_id) for webhook_id, count in many if count >= MOST_FAILURES}
+
+
+def _failures(task: Task) -> dict[str, int]:
+    """Return how many failed in a row, by webhook; of one without a result there is none."""
     failures: dict[str, int] = task.cursor.get("failures", {})
-    return {int(webhook_id) for webhook_id, count in failures.items() if count >= MOST_FAILURES}
+    return failures
+
+
+def _spacing(task: Task) -> timedelta:
+    return SPACING.get(task.params.get("pace", Pace.FAST), timedelta())
+
+
+def _next_at(task: Task) -> datetime:
+    """Return when the next may be sent at the task's pace."""
+    at = task.cursor.get(NEXT_AT)
+    return datetime.fromisoformat(at) if at else datetime.min.replace(tzinfo=UTC)
 
 
 def hand_over(current: Session, task: Task) -> int:
@@ -288,6 +335,8 @@ def hand_over(current: Session, task: Task) -> int:
     running = sum(part.webhook_id not in stopped for part in left)
     share = max(1, MOST_UNDER_WAY // max(1, running))
     places = min(A_STEP, MOST_UNDER_WAY - sum(part.sent for part in left))
+    if _spacing(task):
+        places = min(places, int(_next_at(task) <= database_time(current)))
     for part in left:
         webhook = webhooks[part.webhook_id]
         limit = _limit(task, webhook, share)
@@ -303,14 +352,12 @@ def hand_over(current: Session, task: Task) -> int:
 def _limit(task: Task, webhook: AnyRow, share: int) -> int:
     """Return how many of a webhook's rows may be with the workers.
 
-    A few until one arrives, so that a broken receiver gets no more than it takes to notice; one,
-    the probe, while the webhook is throttled.
+    The first goes alone, then a few until one arrives, so that a broken receiver gets no more than
+    it takes to notice; one, the probe, while the webhook is throttled, and one at a pace.
     """
-    failures: dict[str, int] = task.cursor.get("failures", {})
-    in_row = failures.get(str(webhook.id))
-    if in_row != 0:  # none arrived so far, or some failed since
-        share = min(share, max(0, MOST_FAILURES - (in_row or 0)))
-    return min(share, 1) if webhook.throttled else share
+    in_row = _failures(task).get(str(webhook.id))
+    share = min(share, FIRST if in_row is None else MOST_FAILURES - in_row if in_row else share)
+    return max(0, min(share, 1) if webhook.throttled or _spacing(task) else share)
 
 
 def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
@@ -345,6 +392,8 @@ def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
         task.count(RowOutcome.SKIPPED, len(skipped))
     if handed:
         _make_due(current, task, handed, now)
+        if spacing := _spacing(task):
+            task.cursor = {**task.cursor, NEXT_AT: (now + spacing).isoformat()}
     return len(ids)
 
 
@@ -464,7 +513,7 @@ def settle(current: Session, task: Task) -> int:
     )
     rows = current.execute(statement).all()
     ends = _ends(current, rows)
-    failures: dict[str, int] = dict(task.cursor.get("failures", {}))
+    failures = dict(_failures(task))
     ended: dict[tuple[RowOutcome, str], list[int]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: _at(ends.get(row.delivery_id))):
         if (end := _outcome(row, ends.get(row.delivery_id))) is None:
@@ -531,7 +580,7 @@ def find_page(cursor: str | None = None) -> Page[Task]:
 
 
 def under_way() -> Sequence[Task]:
-    """Read those that run, wait, or were interrupted, the newest `MOST_LISTED` first."""
+    """Read those that run, wait, or are paused, the newest `MOST_LISTED` first."""
     statement = _all().where(Task.state.in_(UNDER_WAY)).order_by(Task.id.desc())
     return session().scalars(statement.limit(MOST_LISTED)).all()
 
@@ -546,7 +595,7 @@ def _all() -> Select[Task]:
 
 
 class Retrier(NamedTuple):
-    """The person who started a bulk retry, or continued it last."""
+    """The person who started a bulk retry, or resumed it last."""
 
     user_id: int | None
     name: str
@@ -561,51 +610,66 @@ def sender(task: Task) -> Retrier:
     return Retrier(by, name or task.actor_name)
 
 
-def remaining(task: Task) -> int:
-    """Count its deliveries that have not been sent and ended, of those that were found."""
-    return max(0, task.total - task.done)
+class Rest(NamedTuple):
+    """The deliveries that a bulk retry has not sent, as they are by now (`capped`).
+
+    `delivered` in another way; `left`: those that would be sent.
+    """
+
+    unsent: int = 0
+    delivered: int = 0
+    left: int = 0
 
 
-def taken_up(tasks: Sequence[Task]) -> set[UUID]:
-    """Find those of these whose rest a later one has taken up, by public id."""
-    if not tasks:
-        return set()
-    oldest = min(task.id for task in tasks)
-    later = select(Task.params).where(Task.kind == NAME, Task.id > oldest).order_by(Task.id)
-    kept = session().scalars(later.limit(MOST_LATER)).all()
-    return {UUID(params["rest"]) for params in kept if "rest" in params}
-
-
-class Standstill(StrEnum):
-    """The three things that are waited for: that somebody continues it, that all sending is started
-    again, or that a receiver responds that is backing off meanwhile."""
-
-    INTERRUPTED = "interrupted"
-    STOPPED = "stopped"
-    RECEIVER = "receiver"
-
-
-def standstills(
-    tasks: Sequence[Task], webhooks: Collection[UUID]
-) -> dict[tuple[int, UUID], Standstill]:
-    """Find where these send nothing now, and why: by the task's row id and the webhook."""
-    if not tasks:
-        return {}
+def rest(task: Task) -> Rest:
+    """Count what one that is paused or has ended has not sent."""
+    if task.total <= task.done:
+        return Rest()
     current = session()
-    alone = or_(Webhook.throttled, Webhook.backoff_until > database_time(current)).label("is_alone")
-    statement = select(Webhook.id, Webhook.public_id, alone).where(Webhook.public_id.in_(webhooks))
-    rows, is_stopped = current.execute(statement).all(), find_stop() is not None
-    found: dict[tuple[int, UUID], Standstill] = {}
-    for task in tasks:
-        broken = halted(task)
-        for row in rows:
-            if task.state == TaskState.PAUSED or row.id in broken:
-                found[task.id, row.public_id] = Standstill.INTERRUPTED
-            elif is_stopped:
-                found[task.id, row.public_id] = Standstill.STOPPED
-            elif row.is_alone:
-                found[task.id, row.public_id] = Standstill.RECEIVER
-    return found
+    resumes = task.state == TaskState.PAUSED
+    unsent = (
+        select(BatchRow.delivery_id)
+        .where(
+            BatchRow.task_id == task.id,
+            BatchRow.outcome == (RowOutcome.WAITING if resumes else RowOutcome.UNSENT),
+        )
+        .limit(COUNT_LIMIT + 1)
+        .subquery()
+    )
+    others = [task_id for task_id in retry.running(current) if task_id != task.id]
+    is_taken = exists().where(
+        BatchRow.task_id.in_(others),
+        BatchRow.delivery_id == Delivery.id,
+        BatchRow.outcome.in_(retry.NOT_ENDED),
+    )
+    is_delivered = Delivery.status == DeliveryStatus.DELIVERED
+    resends = resumes and task.params["again"]
+    sent = (*RETRYABLE, DeliveryStatus.DELIVERED) if resends else RETRYABLE
+    now = database_time(current)
+    is_quiet = and_(Delivery.prior_status.is_(None), has_no_live_lease(now))
+    is_left = and_(
+        Delivery.status.in_(sent),
+        or_(Delivery.status.not_in(OPEN), is_quiet),
+        Webhook.state == WebhookState.ACTIVE,
+        Webhook.deleted_at.is_(None),
+        not_(is_taken),
+    )
+    counted = (
+        select(
+            func.count(),
+            func.coalesce(func.sum(case((is_delivered, 1), else_=0)), 0),
+            func.coalesce(func.sum(case((is_left, 1), else_=0)), 0),
+        )
+        .select_from(unsent)
+        .outerjoin(Delivery, Delivery.id == unsent.c.delivery_id)
+        .outerjoin(Webhook, Webhook.id == Delivery.webhook_id)
+    )
+    return Rest(*current.execute(counted).one())
+
+
+def is_paused(task: Task, webhook: int) -> bool:
+    """Return whether nothing is sent to this webhook (by its row id) until somebody resumes it."""
+    return task.state == TaskState.PAUSED or webhook in halted(task)
 
 
 CHUNK: Final = 500
@@ -615,16 +679,15 @@ NOT_ARRIVED: Final = (RowOutcome.FAILED, RowOutcome.SKIPPED)
 
 @dataclass(frozen=True, slots=True)
 class HaltedWebhook:
-    """A webhook at which the batch waits. `waiting` and `trying` are all that is left for it.
+    """A webhook at which the batch waits, with all that is left for it.
 
-    `is_halted`: until a person has it continue. `until`: so long it is backing off, where that is
+    `is_halted`: until a person resumes it. `until`: so long it is backing off, where that is
     ahead; `has_asked`: for it said so.
     """
 
     webhook_id: UUID
     webhook_name: str
-    waiting: int
-    trying: int
+    left: int
     is_halted: bool
     until: datetime | None
     has_asked: bool
@@ -634,27 +697,22 @@ def troubles(task: Task) -> list[HaltedWebhook]:
     """Find where it waits now, and why."""
     current, stopped = session(), halted(task)
     now = database_time(current)
-    left = left_by_webhook(current, task.id)
-    waiting = [part.webhook_id for part in left if part.waits]
+    parts = left_by_webhook(current, task.id)
+    waiting = [part.webhook_id for part in parts if part.waits]
     statement = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.backoff_until).where(
         or_(
             and_(Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))),
-            and_(Webhook.id.in_(part.webhook_id for part in left), Webhook.backoff_until > now),
+            and_(Webhook.id.in_(part.webhook_id for part in parts), Webhook.backoff_until > now),
         )
     )
     rows = current.execute(statement.order_by(Webhook.name)).all()
     mine = BatchRow.webhook_id.in_([row.id for row in rows])
-    counts = _counted(current, task.id, BatchRow.outcome == RowOutcome.WAITING, mine)
-    is_leased = exists().where(Lease.delivery_id == BatchRow.delivery_id, Lease.until > now)
-    trying = _counted(current, task.id, BatchRow.outcome == RowOutcome.SENT, mine, is_leased)
-    handed = {part.webhook_id: part.sent for part in left}
+    left = _counted(current, task.id, BatchRow.outcome.in_(retry.NOT_ENDED), mine)
     return [
         HaltedWebhook(
             row.public_id,
             row.name,
-            # What is handed over waits as well until it is being sent.
-            counts.get(row.id, 0) + handed[row.id] - trying.get(row.id, 0),
-            trying.get(row.id, 0),
+            left.get(row.id, 0),
             is_halted=row.id in stopped,
             until=row.backoff_until if row.backoff_until and row.backoff_until > now else None,
             has_asked=has_asked(row.backoff_until, now),

@@ -16,16 +16,19 @@ from portal.engine.reasons import Reason
 from portal.lib.paging import Cursor
 from portal.models.deliveries import BatchRow, Delivery, DeliveryStatus, RowOutcome
 from portal.models.tasks import Task
+from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry
 from portal.services.deliveries.log import RETRYABLE, LogRow
+from portal.services.deliveries.retry import Place
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 
 CHUNK: Final = 500
 MOST_TICKED: Final = 100
 MOST_COUNTED: Final = 10_000
 COUNT_SECONDS: Final = 3.0
+NONE_SELECTED: Final = "Select at least one delivery."
 
 
 class Skip(StrEnum):
@@ -79,10 +82,10 @@ class Count:
     in_order: set[str] = field(default_factory=set)
     taken: Counter[int] = field(default_factory=Counter)
 
-    def add(self, row: LogRow, again: bool, taken_by: int | None) -> None:
-        """Count one delivery. `taken_by`: the bulk retry that it is in now."""
-        if taken_by is not None:
-            self.taken[taken_by] += 1
+    def add(self, row: LogRow, again: bool, at: Place | None) -> None:
+        """Count one delivery. `at`: the bulk retry that it is in now."""
+        if at is not None:
+            self.taken[at.task_id] += 1
             self.skipped[Skip.TAKEN] += 1
             return
         is_sent_to = row.is_webhook_active and not row.is_test
@@ -95,6 +98,14 @@ class Count:
         self.by_reason[row.reason, row.code] += 1
         if row.is_in_order:
             self.in_order.add(row.webhook_name)
+
+
+def refuse_unfit(choice: Selection) -> None:
+    """Raise `Refusal` where nothing was chosen, or more than can be by hand."""
+    if choice.is_blank:
+        raise Refusal(NONE_SELECTED)
+    if len(choice.ticked) > MOST_TICKED:
+        raise Refusal(f"Select at most {MOST_TICKED} deliveries at a time.")
 
 
 def newest_now() -> int:

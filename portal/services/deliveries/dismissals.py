@@ -42,8 +42,6 @@ LONGEST_REASON: Final = 200
 A_STEP: Final = 100
 A_SEARCH: Final = 10  # steps, for which deliveries are found at once
 STOPPED: Final = Step(TaskState.STOPPED)
-NONE_SELECTED: Final = "Select the deliveries first."
-TOO_MANY: Final = f"Select at most {MOST_TICKED} deliveries at a time."
 TOO_LONG: Final = f"Enter at most {LONGEST_REASON} characters"
 
 
@@ -107,7 +105,7 @@ def dismiss(actor: Actor, choice: Selection, reason: str = "") -> Done:
     """
     if len(reason) > LONGEST_REASON:
         raise Refusal(TOO_LONG, field="reason")
-    _refuse_selection(choice)
+    selection.refuse_unfit(choice)
     # Counted before the transaction, in which nobody else writes to SQLite.
     total = preview(choice).total if choice.wanted else 0
     with writing() as current:
@@ -127,7 +125,7 @@ def dismiss(actor: Actor, choice: Selection, reason: str = "") -> Done:
 def restore(actor: Actor, public_ids: Sequence[UUID]) -> Done:
     """Put these back to Failed if they have failed, else to where they were. Raises `Refusal`."""
     choice = Selection(ticked=tuple(public_ids))
-    _refuse_selection(choice)
+    selection.refuse_unfit(choice)
     with writing() as current:
         require(current, actor, PERMISSION)
         rows, _ = selection.page(choice, None)
@@ -175,13 +173,6 @@ def decide(
 def _on_hold(webhook: UUID, newest: int) -> Selection:
     wanted = LogFilter(webhook=webhook, status=StatusFilter.ON_HOLD)
     return Selection(wanted=wanted, newest=newest)
-
-
-def _refuse_selection(choice: Selection) -> None:
-    if choice.is_blank:
-        raise Refusal(NONE_SELECTED)
-    if len(choice.ticked) > MOST_TICKED:
-        raise Refusal(TOO_MANY)
 
 
 def _of_act(act: UUID, after: int, most: int) -> Select[int]:

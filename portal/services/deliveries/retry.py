@@ -6,7 +6,7 @@ due and the senders are notified.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -175,44 +175,55 @@ NOT_ENDED: Final = (RowOutcome.WAITING, RowOutcome.SENT)
 MOST_QUEUED: Final = 5000
 
 
-def taken(current: Session, ids: Sequence[int]) -> dict[int, int]:
-    """Return which of these deliveries are in a bulk retry now: the row id of each one's task."""
+class Place(NamedTuple):
+    """Where a delivery waits to be retried: the row ids of the bulk retry and of the webhook."""
+
+    task_id: int
+    webhook_id: int
+
+
+def taken(current: Session, ids: Sequence[int]) -> dict[int, Place]:
+    """Return which of these deliveries are in a bulk retry now, and in which one."""
     if not ids:
         return {}
-    statement = select(BatchRow.delivery_id, BatchRow.task_id).where(
-        BatchRow.task_id.in_(_running(current)),
+    statement = select(BatchRow.delivery_id, BatchRow.task_id, BatchRow.webhook_id).where(
+        BatchRow.task_id.in_(running(current)),
         BatchRow.delivery_id.in_(ids),
         BatchRow.outcome.in_(NOT_ENDED),
     )
-    return {row.delivery_id: row.task_id for row in current.execute(statement)}
+    rows = current.execute(statement)
+    return {row.delivery_id: Place(row.task_id, row.webhook_id) for row in rows}
 
 
-def queued(current: Session) -> dict[UUID, dict[int, int]]:
-    """Return how many are still to be sent in bulk retries now: by webhook and task (its row id).
+def queued(current: Session) -> dict[UUID, dict[Place, int]]:
+    """Return how many are still to be sent in bulk retries now: by webhook, and where.
     Of many the first `MOST_QUEUED` are looked at."""
-    ids = _running(current)
+    ids = running(current)
     if not ids:
         return {}
     rows_left = (
-        select(BatchRow.task_id, BatchRow.delivery_id)
+        select(BatchRow.task_id, BatchRow.delivery_id, BatchRow.webhook_id)
         .where(BatchRow.task_id.in_(ids), BatchRow.outcome.in_(NOT_ENDED))
         .limit(MOST_QUEUED)
         .subquery()
     )
+    at = rows_left.c.task_id, rows_left.c.webhook_id
     rows = current.execute(
-        select(Webhook.public_id, rows_left.c.task_id, func.count())
+        select(Webhook.public_id, *at, func.count())
         .select_from(rows_left)
         .join(Delivery, Delivery.id == rows_left.c.delivery_id)
-        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .join(Webhook, Webhook.id == rows_left.c.webhook_id)
         .where(Delivery.status.in_(at_rest.UNDELIVERED))
-        .group_by(Webhook.public_id, rows_left.c.task_id)
+        .group_by(Webhook.public_id, *at)
+        .order_by(rows_left.c.task_id)
     )
-    by_webhook: dict[UUID, dict[int, int]] = {}
-    for webhook, task_id, many in rows:
-        by_webhook.setdefault(webhook, {})[task_id] = many
+    by_webhook: dict[UUID, dict[Place, int]] = {}
+    for public_id, task_id, webhook_id, many in rows:
+        by_webhook.setdefault(public_id, {})[Place(task_id, webhook_id)] = many
     return by_webhook
 
 
-def _running(current: Session) -> Sequence[int]:
-    running = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY))
-    return current.scalars(running).all()
+def running(current: Session) -> Sequence[int]:
+    """Return the row ids of the bulk retries that have not ended."""
+    found = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY))
+    return current.scalars(found).all()

@@ -19,7 +19,7 @@ from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.webhooks import backlog as backlogs
 from portal.services.webhooks.backlog import Backlog, Taken, WebhookStatus
-from portal.web.deliveries.bulk_retry_wording import QueuedDeliveries, queued
+from portal.web.deliveries.retried_by import QueuedDeliveries, queued
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send, sending_stop
 from portal.web.frame.wording import counted, near_time, plural, time_tag

@@ -15,13 +15,17 @@ from flask import (
     url_for,
 )
 from werkzeug.wrappers import Response as Answer
-from wtforms import BooleanField, HiddenField
+from wtforms import BooleanField, HiddenField, RadioField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import AnyOf
 
 from portal.services.core.unit_of_work import once_only
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries.bulk_retry import Pace
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.web.deliveries import bulk_retry_wording as wording
 from portal.web.deliveries import log_presenter
+from portal.web.deliveries.filter_wording import Names, filter_words
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.views import log_page
 from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in, status_of
@@ -33,10 +37,17 @@ blueprint = Blueprint("batches", __name__)
 
 
 class BatchForm(PortalForm):
-    """Yes. `newest`: the newest delivery when it was counted."""
+    """The question. `newest`: the newest delivery when it was counted."""
 
     newest = HiddenField()
-    again = BooleanField("Send what has arrived once more, too")
+    again = BooleanField("Also resend deliveries that already arrived")
+    pace = RadioField(
+        "Pace",
+        choices=[SelectChoice(pace, words) for pace, words in wording.PACES.items()],
+        default=str(Pace.FAST),
+        validators=[AnyOf(list(Pace), "Choose a pace")],
+        validate_choice=False,
+    )
 
     @property
     def counted_to(self) -> int:
@@ -53,14 +64,14 @@ def confirm() -> Answer | tuple[str, int]:
         return log_page(log_filter)
     choice = _chosen(form, log_filter)
     if choice.is_blank:
-        flash("Tick the deliveries to retry first.", "info")
+        flash(bulk_retry_selection.NONE_SELECTED, "info")
         return redirect(url_for("deliveries.index"))
     if form.validate_on_submit():
         with refusals_in(form):
             path = once_only(
                 owner(),
                 form.once_value,
-                lambda: bulk_retry.start(actor(), choice),
+                lambda: bulk_retry.start(actor(), choice, Pace(form.pace.data)),
                 lambda public_id: url_for("batches.show", public_id=public_id),
             )
             return redirect(path)
@@ -72,10 +83,10 @@ def confirm() -> Answer | tuple[str, int]:
         back_label=back_label,
         back_url=back_url,
         form=form,
-        words=wording.choice_words(choice, wording.Names()),
+        words=filter_words(choice.wanted, Names()) if choice.wanted else "",
         count=count,
+        since=wording.since_words(choice, count),
         others=wording.others(count),
-        beginning=wording.beginning(choice),
         view=wording,
     )
     return page, status_of(form)
@@ -84,7 +95,7 @@ def confirm() -> Answer | tuple[str, int]:
 @blueprint.get("/batches")
 @requires("deliveries.read")
 def index() -> str:
-    """List all of them: who, what, how far."""
+    """List all of them: whose, what, how far."""
     page = bulk_retry.find_page(request.args.get("cursor"))
     lines = wording.lines_of(page.rows)
     return render_template(
@@ -115,7 +126,7 @@ def live(public_id: UUID) -> Response:
 @blueprint.post("/batches/<uuid:public_id>/stop")
 @requires(bulk_retry.PERMISSION)
 def stop(public_id: UUID) -> Answer:
-    """End it: what is not being sent yet is as it was before."""
+    """Stop it; what was not sent is unchanged."""
     with refusals_flashed():
         bulk_retry.stop(actor(), public_id)
         is_stopping = bulk_retry.is_stopping(bulk_retry.find(public_id))
@@ -128,20 +139,22 @@ def stop(public_id: UUID) -> Answer:
 @blueprint.get("/batches/<uuid:public_id>/go-on")
 @requires(bulk_retry.PERMISSION)
 def ask_go_on(public_id: UUID) -> Answer | str:
-    """Ask before continuing what another person sends: from then on it is this one's."""
+    """Ask before another person's is resumed: from then on it is this one's."""
     page = wording.page_of(bulk_retry.find(public_id))
     if page.way_on is None:
-        flash("There is nothing to continue: see how it stands below.", "info")
+        flash("There is nothing to resume.", "info")
         return redirect(url_for("batches.show", public_id=public_id))
     names = [webhook.webhook_name for webhook in page.troubles if webhook.is_halted]
-    return render_template("bulk_retry/ask_go_on.html", page=page, line=page.way_on, names=names)
+    return render_template(
+        "bulk_retry/ask_go_on.html", page=page, line=page.way_on, names=names, view=wording
+    )
 
 
 @blueprint.post("/batches/<uuid:public_id>/go-on")
 @requires(bulk_retry.PERMISSION)
 def go_on(public_id: UUID) -> Answer:
     """Try the webhooks that failed too often once more."""
-    return _done(public_id, "It continues.", bulk_retry.go_on)
+    return _done(public_id, "Bulk retry resumed.", bulk_retry.go_on)
 
 
 @blueprint.get("/batches/<uuid:public_id>/report.csv")

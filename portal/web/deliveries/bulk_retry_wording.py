@@ -1,373 +1,52 @@
-"""Sentences about bulk retries: their lines in lists, the question, the page, the report."""
+"""Bulk retries in words: their lines in lists, the question, the page, the report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 from flask import url_for
-from flask_login import current_user
-from markupsafe import Markup
 
 from portal.database.engine import AnyRow
-from portal.engine.events.catalogue import event_type
-from portal.engine.reasons import Reason, ReasonGroup, reasons_in, title
+from portal.engine.reasons import Reason, title
 from portal.models.deliveries import RowOutcome
 from portal.models.tasks import Task, TaskState
 from portal.services.core.queries import COUNT_LIMIT
-from portal.services.core.unit_of_work import session
-from portal.services.deliveries import bulk_retry, retry
-from portal.services.deliveries import log as log_pages
+from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry import (
     MOST_FAILURES,
+    MOST_WEBHOOKS,
     NOT_ARRIVED,
+    WEBHOOKS,
     HaltedWebhook,
-    Retrier,
-    Standstill,
+    Pace,
+    Rest,
     is_stopping,
-    standstills,
 )
 from portal.services.deliveries.bulk_retry_selection import Count, Selection, Skip, filter_of
-from portal.services.deliveries.detail import DeliveryDetail
-from portal.services.deliveries.log import LogRow
-from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.tasks import ENDED
-from portal.web.deliveries.forms import status_words
+from portal.web.deliveries.filter_wording import Names, filter_words
+from portal.web.deliveries.retried_by import page_url, whose
 from portal.web.deliveries.wording import event_name
 from portal.web.frame.site_state import may_send
-from portal.web.frame.status_tags import BULK_RETRY, PARTLY, Tag
-from portal.web.frame.wording import counted, near_time, number, plural, time_left
+from portal.web.frame.status_tags import PARTLY, STOPPING, TASK, Tag
+from portal.web.frame.wording import counted, number, plural, time_left
 
-NO_LONGER: Final = "a webhook that is no longer kept"
-EVERYTHING: Final = "all deliveries"
-
-
-class Names:
-    """The names of webhooks, looked up once for all that is put into words."""
-
-    def __init__(self) -> None:
-        self._known: dict[UUID, str] | None = None
-
-    def of(self, webhook: UUID) -> str:
-        """Return the name, also of one that was deleted."""
-        if self._known is None:
-            self._known = {row[0]: row[1] for row in log_pages.webhook_names()}
-        return self._known.get(webhook, NO_LONGER)
-
-
-def kept_words(params: Mapping[str, Any], names: Names) -> str:
-    """Say what a task was started for: "Finance depreciation, Server error (500), since 03:11"."""
-    if "rest" in params:
-        return "what a stopped bulk retry did not send"
-    if "ticked" in params:
-        return plural(len(params["ticked"]), "selected delivery", "selected deliveries")
-    return filter_words(filter_of(params), names)
-
-
-def choice_words(choice: Selection, names: Names) -> str:
-    """Say the same of a question; blank for what was ticked."""
-    return filter_words(choice.wanted, names) if choice.wanted else ""
-
-
-def heading(params: Mapping[str, Any], names: Names) -> str:
-    """Return the heading of its page: "Retry to Finance depreciation, Server error (500)"."""
-    is_to_one = "filter" in params and params["filter"].get("webhook")
-    return f"Retry {'to ' if is_to_one else ''}{kept_words(params, names)}"
-
-
-def filter_words(log_filter: LogFilter, names: Names) -> str:
-    """Put a filter of the log into words."""
-    return ", ".join(_parts(log_filter, names)) or EVERYTHING
-
-
-def _parts(wanted: LogFilter, names: Names) -> Iterator[str]:
-    if wanted.webhook:
-        yield names.of(wanted.webhook)
-    has_reason = wanted.reasons or wanted.untried or wanted.codes
-    if wanted.status and not (wanted.status is StatusFilter.ATTENTION and has_reason):
-        yield f"all with status {status_words(wanted.status)}"
-    code = _code(*wanted.codes) if wanted.codes else ""
-    if wanted.reasons:
-        yield f"{_reasons(wanted.reasons)} ({code})" if code else _reasons(wanted.reasons)
-    elif code:
-        yield f"code {code}"
-    if wanted.untried:
-        yield "no attempt yet"
-    if wanted.event:
-        yield event_type(wanted.event).name
-    if wanted.asset_id:
-        yield "one asset"
-    if wanted.search:
-        yield f"“{wanted.search}”"
-    if wanted.delivery:
-        yield "one delivery"
-    if wanted.answer:
-        yield f"answered “{wanted.answer}”"
-    if wanted.failed:
-        begin, end = wanted.failed
-        since = f" since {near_time(begin)}" if begin else ""
-        yield f"an attempt failed{since}{f' until {near_time(end)}' if end else ''}"
-    if wanted.since:
-        yield f"since {near_time(wanted.since)}"
-    if wanted.until:
-        yield f"until {near_time(wanted.until)}"
-
-
-def _reasons(reasons: Sequence[Reason]) -> str:
-    for group in ReasonGroup:
-        if set(reasons_in(group)) == set(reasons):
-            return group.label
-    return " or ".join(dict.fromkeys(map(title, reasons)))
-
-
-def _code(first: int, last: int) -> str:
-    """Write codes as they are typed: 404, 50x, 5xx."""
-    digits = zip(str(first), str(last), strict=True)
-    return "".join(one if one == other else "x" for one, other in digits)
-
-
-OUTCOMES: Final = {
-    RowOutcome.DELIVERED: "delivered",
-    RowOutcome.FAILED: "failed",
-    RowOutcome.SKIPPED: "skipped",
+PACES: Final = {
+    Pace.FAST: "As fast as the receivers accept them",
+    Pace.SECOND: "One a second",
+    Pace.TEN_SECONDS: "One every ten seconds",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BulkRetryLine:
-    """One bulk retry. `what`: its filter in words, `title`: the same as a heading. `note`: why it
-    does not go on, or what it did. `continue_url` or `ask_url`: how what remains is sent, at once
-    or after a question, where a new one takes it up or it is another person's. `by` started it,
-    `at` that time; `continued_by`: who else had it continue last, if anybody.
-    """
-
-    url: str
-    what: str
-    title: str
-    by: str
-    at: datetime
-    tag: Tag
-    done: int
-    total: int
-    progress: str
-    note: str
-    action_label: str = ""
-    continue_url: str = ""
-    ask_url: str = ""
-    continued_by: str = ""
-
-    @property
-    def sender(self) -> str:
-        """The name of whoever sends it."""
-        return self.continued_by or self.by
-
-
-def under_way() -> list[BulkRetryLine]:
-    """Describe those that run, wait or were interrupted, the newest first."""
-    return lines_of(bulk_retry.under_way())
-
-
-def lines_of(tasks: Sequence[Task]) -> list[BulkRetryLine]:
-    """Describe these, in their order."""
-    names = Names()
-    taken_up = bulk_retry.taken_up([task for task in tasks if task.state in ENDED])
-    return [line_of(task, names, is_taken_up=task.public_id in taken_up) for task in tasks]
-
-
-def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
-    """Describe one."""
-    left = bulk_retry.remaining(task)
-    is_over = task.state in (TaskState.STOPPED, TaskState.FAILED)
-    may = left > 0 and may_send(bulk_retry.PERMISSION)
-    continues = may and task.state == TaskState.PAUSED
-    takes_up = may and is_over and not is_taken_up
-    sender = bulk_retry.sender(task)
-    is_looking = task.state not in ENDED and not task.cursor.get("collected")
-    is_partly = task.state == TaskState.DONE and task.counts.get(RowOutcome.FAILED)
-    line = BulkRetryLine(
-        url=_url(task),
-        what=kept_words(task.params, names),
-        title=heading(task.params, names),
-        by=task.actor_name,
-        at=task.created_at,
-        continued_by="" if sender.user_id == task.actor_id else sender.name,
-        tag=PARTLY if is_partly else BULK_RETRY[task.state],
-        done=task.done,
-        total=task.total,
-        progress=f"{number(task.total)} found so far" if is_looking else _so_far(task),
-        note=_note(task, left),
-        action_label=f"Retry the remaining {number(left)}" if continues or takes_up else "",
-        ask_url=url_for("batches.confirm", rest=task.public_id) if takes_up else "",
-    )
-    return with_way_on(line, task) if continues else line
-
-
-def with_way_on(line: BulkRetryLine, task: Task) -> BulkRetryLine:
-    """Add how it is continued; `action_label` is kept if there is one."""
-    label = line.action_label or "Continue"
-    if _is_me(bulk_retry.sender(task)):
-        url = url_for("batches.go_on", public_id=task.public_id)
-        return replace(line, action_label=label, continue_url=url)
-    url = url_for("batches.ask_go_on", public_id=task.public_id)
-    return replace(line, action_label=label, ask_url=url)
-
-
-def _so_far(task: Task) -> str:
-    return f"{number(task.done)} of {number(task.total)}"
-
-
-def _note(task: Task, left: int) -> str:
-    if task.state == TaskState.PAUSED:
-        return f"{MOST_FAILURES} failed in a row"
-    if task.state in (TaskState.STOPPED, TaskState.FAILED) and left:
-        return f"{number(left)} {'was' if left == 1 else 'were'} not sent"
-    words = _outcomes(task)
-    # That none arrived is what one looks for.
-    has_none = words and not task.counts.get(RowOutcome.DELIVERED)
-    return f"0 {OUTCOMES[RowOutcome.DELIVERED]}, {words}" if has_none else words
-
-
-def _outcomes(task: Task) -> str:
-    counts = {words: task.counts.get(outcome, 0) for outcome, words in OUTCOMES.items()}
-    return ", ".join(f"{number(count)} {words}" for words, count in counts.items() if count)
-
-
-# What to tell whoever asks about one.
-TO_THE_CALLER: Final = {
-    None: "It is being sent again now, in a bulk retry.",
-    Standstill.INTERRUPTED: "It waits in a bulk retry that was interrupted: somebody has to "
-    "continue it.",
-    Standstill.STOPPED: "We have stopped all sending for now. It is going to be sent again, in a "
-    "bulk retry, once that is started again.",
-    Standstill.RECEIVER: "It is going to be sent again, in a bulk retry.",
-}
-
-
-class _Sending(NamedTuple):
-    """The sender of a bulk retry, and its address."""
-
-    by: Retrier
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedDeliveries:
-    """How many of each webhook are in which bulk retries now: how each of these is sent (by its
-    row id), and where that sends nothing at this moment.
-    """
-
-    by_webhook: dict[UUID, dict[int, int]] = field(default_factory=dict)
-    sending: dict[int, _Sending] = field(default_factory=dict)
-    still: dict[tuple[int, UUID], Standstill] = field(default_factory=dict)
-
-    def count(self, webhook: UUID) -> int:
-        """Count those of a webhook."""
-        return sum(self.by_webhook.get(webhook, {}).values())
-
-    def words(self, webhook: UUID) -> list[str]:
-        """Say "Sam is retrying 9 of these now", once a person; what is not sent now apart."""
-        groups: dict[tuple[int | str, Standstill | None], list[tuple[_Sending, int]]] = {}
-        for task_id, many in sorted(self.by_webhook.get(webhook, {}).items()):
-            sending, still = self.sending[task_id], self.still.get((task_id, webhook))
-            key = sending.by.user_id or sending.by.name, still
-            groups.setdefault(key, []).append((sending, many))
-        return [
-            _words(
-                parts[0][0].by,
-                still,
-                many=sum(many for _, many in parts),
-                batches=len(parts),
-                url=parts[0][0].url if len(parts) == 1 else "",
-            )
-            for (_, still), parts in groups.items()
-        ]
-
-
-class TakenDelivery(NamedTuple):
-    """One in a bulk retry: who sends it, and what to tell whoever asks about it. `linked`: the
-    same words, with a link to the bulk retry."""
-
-    words: str
-    linked: str
-    to_the_caller: str
-
-
-def queued() -> QueuedDeliveries:
-    """Find all that waits in bulk retries now."""
-    by_webhook = retry.queued(session())
-    tasks = bulk_retry.named(list({task_id for part in by_webhook.values() for task_id in part}))
-    return QueuedDeliveries(by_webhook, _sending(tasks), standstills(tasks, set(by_webhook)))
-
-
-def taken_words(rows: Sequence[LogRow]) -> dict[UUID, str]:
-    """Say who sends those of a page of the log that are in a bulk retry now."""
-    taken = _taken({row.id: (row.webhook_id, row.is_being_sent) for row in rows})
-    return {row.public_id: taken[row.id].words for row in rows if row.id in taken}
-
-
-def taken_now(delivery: DeliveryDetail) -> TakenDelivery | None:
-    """Say how this one stands that is in a bulk retry now; None where it is in none."""
-    at = delivery.webhook_id, delivery.is_being_sent
-    return _taken({delivery.row_id: at}).get(delivery.row_id)
-
-
-def _taken(places: Mapping[int, tuple[UUID, bool]]) -> dict[int, TakenDelivery]:
-    """Find those in a bulk retry, of deliveries by row id, with webhook and whether they are being
-    sent."""
-    taken = retry.taken(session(), list(places))
-    tasks = bulk_retry.named(list(set(taken.values())))
-    all_still = standstills(tasks, {places[row_id][0] for row_id in taken})
-    sending, by_row = _sending(tasks), {}
-    for row_id, task_id in taken.items():
-        webhook, is_being_sent = places[row_id]
-        still = None if is_being_sent else all_still.get((task_id, webhook))
-        by, url = sending[task_id]
-        linked = _words(by, still, url=url)
-        by_row[row_id] = TakenDelivery(_words(by, still), linked, TO_THE_CALLER[still])
-    return by_row
-
-
-def _sending(tasks: Sequence[Task]) -> dict[int, _Sending]:
-    return {task.id: _Sending(bulk_retry.sender(task), _url(task)) for task in tasks}
-
-
-def _url(task: Task) -> str:
-    return url_for("batches.show", public_id=task.public_id)
-
-
-def _words(
-    by: Retrier, still: Standstill | None, *, many: int = 0, batches: int = 1, url: str = ""
-) -> Markup:
-    """Say who sends it. `many`: of a problem, in so many bulk retries of this person; 0: it is one
-    delivery. `url`: of the bulk retry, to be linked."""
-    is_mine = _is_me(by)
-    which = f"{counted(many)} of these" if many else "it"
-    if still is None:
-        retrying = _linked(f"retrying {which} now", url)
-        return Markup("{} {}").format("You are" if is_mine else f"{by.name} is", retrying)
-    batch, was = ("bulk retry", "was") if batches == 1 else ("bulk retries", "were")
-    whose = _linked(f"your {batch}" if is_mine else f"the {batch} of {by.name}", url)
-    end = f", which {was} interrupted" if still is Standstill.INTERRUPTED else ""
-    which = f"{which[:1].upper()}{which[1:]}"
-    return Markup("{} {} in {}{}").format(which, "wait" if many > 1 else "waits", whose, end)
-
-
-def _is_me(by: Retrier) -> bool:
-    return by.user_id is not None and by.user_id == current_user.user_id
-
-
-def _linked(words: str, url: str) -> str:
-    return Markup('<a href="{}">{}</a>').format(url, words) if url else words
-
-
+# The parts of a bar, then what has no part of its own.
+PARTS: Final = {RowOutcome.DELIVERED: "good", RowOutcome.FAILED: "bad"}
+OUTCOMES: Final = (*PARTS, RowOutcome.SKIPPED)
 SKIPS: Final = {
-    Skip.ARRIVED: "arrived already",
-    Skip.QUEUED: "already waiting to be sent",
+    Skip.ARRIVED: "already delivered",
+    Skip.QUEUED: "already queued",
     Skip.SENDING: "being sent now",
-    Skip.ON_HOLD: "held, because the webhook is off",
-    Skip.DISMISSED: "dismissed: restore them first",
-    Skip.TAKEN: "in another bulk retry that has not ended",
+    Skip.ON_HOLD: "on hold because the webhook is off",
+    Skip.DISMISSED: "dismissed (restore them first)",
+    Skip.TAKEN: "in another bulk retry",
     Skip.TEST: "sent as a test",
     Skip.OFF: "for a webhook that is off or deleted",
     Skip.GONE: "no longer kept",
@@ -378,9 +57,142 @@ IN_REPORT: Final = {
     RowOutcome.DELIVERED: "Delivered",
     RowOutcome.FAILED: "Failed",
     RowOutcome.SKIPPED: "Skipped",
-    RowOutcome.UNSENT: "Not sent: stopped before",
+    RowOutcome.UNSENT: "Not sent",
 }
-ARRIVED_SINCE: Final = "Arrived since"
+DELIVERED_SINCE: Final = "Delivered since"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkRetryLine:
+    """One bulk retry. `title`: how many to which webhooks; `name`: whose, for lists of several.
+    `asked_for`: how its deliveries were chosen. `progress`, `parts`: the words and the percentages
+    of its bar; `note`: what else is to be known. `resume_url` or `ask_url`: how the rest is sent,
+    right away or after a question.
+    """
+
+    task: Task
+    url: str
+    title: str
+    name: str
+    asked_for: str
+    tag: Tag
+    progress: str
+    parts: Sequence[tuple[str, float, float]]
+    note: str
+    resumed_by: str
+    action_label: str = ""
+    resume_url: str = ""
+    ask_url: str = ""
+
+
+def under_way() -> list[BulkRetryLine]:
+    """Describe those that run, wait, or are paused, the newest first."""
+    return lines_of(bulk_retry.under_way())
+
+
+def lines_of(tasks: Sequence[Task]) -> list[BulkRetryLine]:
+    """Describe these, in their order."""
+    names = Names()
+    return [line_of(task, names) for task in tasks]
+
+
+def line_of(task: Task, names: Names) -> BulkRetryLine:
+    """Describe one."""
+    is_over = task.state in (TaskState.STOPPED, TaskState.FAILED)
+    has_rest = is_over or task.state == TaskState.PAUSED
+    rest = bulk_retry.rest(task) if has_rest else Rest()
+    may = bool(rest.left) and may_send(bulk_retry.PERMISSION)
+    sender = bulk_retry.sender(task)
+    receivers = _receivers(task, names)
+    of, to = (f" of {receivers}", f" to {receivers}") if receivers else ("", "")
+    by = whose(task)
+    line = BulkRetryLine(
+        task=task,
+        url=page_url(task),
+        title=f"Bulk retry of {deliveries(task.total)}{to}",
+        name=f"{by[:1].upper()}{by[1:]} bulk retry{of}",
+        asked_for=_asked_for(task, names),
+        tag=_tag(task),
+        progress=_progress(task),
+        parts=_bar(task),
+        note=_note(task, rest),
+        resumed_by="" if sender.user_id == task.actor_id else sender.name,
+        action_label=f"Retry the remaining {counted(rest.left)}" if may else "",
+        ask_url=url_for("batches.confirm", rest=task.public_id) if may and is_over else "",
+    )
+    return line if is_over or not may else with_resume(line)
+
+
+def with_resume(line: BulkRetryLine) -> BulkRetryLine:
+    """Add how it is resumed: another person's after a question."""
+    label, public_id = line.action_label or "Resume", line.task.public_id
+    if whose(line.task) == "your":
+        url = url_for("batches.go_on", public_id=public_id)
+        return replace(line, action_label=label, resume_url=url)
+    url = url_for("batches.ask_go_on", public_id=public_id)
+    return replace(line, action_label=label, ask_url=url)
+
+
+def deliveries(count: int) -> str:
+    """Say "1 delivery", "1,234 deliveries"."""
+    return plural(count, "delivery", "deliveries")
+
+
+def _receivers(task: Task, names: Names) -> str:
+    """Return "Sync", "Sync and Door"; blank of one from before they were kept."""
+    kept = [names.of(UUID(each)) for each in task.cursor.get(WEBHOOKS, ())]
+    return " and ".join(kept) if len(kept) < MOST_WEBHOOKS else "several webhooks"
+
+
+def _asked_for(task: Task, names: Names) -> str:
+    if "rest" in task.params:
+        return "the rest of a stopped bulk retry"
+    if "ticked" in task.params:
+        return "selected in the log"
+    return filter_words(filter_of(task.params), names)
+
+
+def _tag(task: Task) -> Tag:
+    if is_stopping(task):
+        return STOPPING
+    is_partly = task.state == TaskState.DONE and task.counts.get(RowOutcome.FAILED)
+    return PARTLY if is_partly else TASK[task.state]
+
+
+def _progress(task: Task) -> str:
+    """Return "90 delivered, 6 failed, 38 left"; of one that was stopped "38 not sent"."""
+    if task.state not in ENDED and not task.cursor.get("collected") and not is_stopping(task):
+        return f"Finding deliveries: {number(task.total)} so far"
+    counts = [(task.counts.get(each, 0), str(each)) for each in OUTCOMES]
+    is_left = "not sent" if task.state in ENDED else "left"
+    counts.append((max(0, task.total - task.done), is_left))
+    return (
+        ", ".join(f"{number(many)} {word}" for many, word in counts if many)
+        or "Nothing left to retry"
+    )
+
+
+def _bar(task: Task) -> list[tuple[str, float, float]]:
+    """Return the tone, the start and the length of each part, in percent."""
+    parts, start = [], 0.0
+    for outcome, tone in PARTS.items():
+        length = 100 * task.counts.get(outcome, 0) / (task.total or 1)
+        parts.append((tone, round(start, 2), round(length, 2)))
+        start += length
+    return parts
+
+
+def _note(task: Task, rest: Rest) -> str:
+    since = f"{rest_words(rest.unsent, rest.delivered, rest.left)}" if rest.delivered else ""
+    why = f"{MOST_FAILURES} failures in a row" if task.state == TaskState.PAUSED else ""
+    return " ".join(filter(None, [f"{why}." if why and since else why, since]))
+
+
+def rest_words(unsent: int, delivered: int, left: int) -> str:
+    """Say "90 of the 134 have been delivered since. 38 are left."."""
+    have, are = "has" if delivered == 1 else "have", "is" if left == 1 else "are"
+    since = f"{counted(delivered)} of the {counted(unsent)} {have} been delivered since."
+    return f"{since} {counted(left)} {are} left."
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +202,6 @@ class BatchPage:
     task: Task
     line: BulkRetryLine
     sentence: str
-    details: str
     is_live: bool
     time_left: str
     troubles: Sequence[HaltedWebhook]
@@ -400,7 +211,8 @@ class BatchPage:
     @property
     def announcement(self) -> str:
         """Return what is read out: only how it ends, not each row."""
-        return "" if self.is_live else f"{self.sentence} {self.details}".strip()
+        said = f"{self.line.tag.word}. {self.line.progress}. {self.sentence}"
+        return "" if self.is_live else said.strip()
 
     @property
     def arrived_since(self) -> int:
@@ -411,14 +223,19 @@ class BatchPage:
 
     @property
     def is_stopping(self) -> bool:
-        """Return whether it was stopped and only waits for what is being sent."""
+        """Return whether it was stopped and only waits for requests in progress."""
         return is_stopping(self.task)
 
     @property
     def way_on(self) -> BulkRetryLine | None:
-        """The same line with how it is continued; None where that would not help."""
+        """The same line with how it is resumed; None where that would not help."""
         is_halted = any(webhook.is_halted for webhook in self.troubles)
-        return with_way_on(self.line, self.task) if is_halted else None
+        return with_resume(self.line) if is_halted else None
+
+
+def pace_words(task: Task) -> str:
+    """Say at which pace it sends."""
+    return PACES[Pace(task.params.get("pace", Pace.FAST))]
 
 
 def page_of(task: Task) -> BatchPage:
@@ -426,9 +243,8 @@ def page_of(task: Task) -> BatchPage:
     is_live = task.state not in ENDED
     return BatchPage(
         task,
-        lines_of([task])[0],
+        line_of(task, Names()),
         _sentence(task),
-        f"{words}." if (words := _outcomes(task)) else "",
         is_live,
         time_left(task),
         bulk_retry.troubles(task) if is_live else [],
@@ -436,40 +252,38 @@ def page_of(task: Task) -> BatchPage:
     )
 
 
-def others(count: Count) -> list[tuple[str, BulkRetryLine]]:
-    """Describe the bulk retries that some of a choice are in now, and say how many stay there."""
-    tasks = bulk_retry.named(list(count.taken))
-    more = " more" if count.total or count.arrived else ""
-    return [
-        (_taken_words(task, line, count.taken[task.id], more), line)
-        for task, line in zip(tasks, lines_of(tasks), strict=True)
-    ]
+def _sentence(task: Task) -> str:
+    if is_stopping(task):
+        rest = "Requests in progress will finish. The rest is unchanged."
+        return f"{task.stopped_by} stopped this. {rest}"
+    if task.state == TaskState.STOPPED:
+        rest = " Unsent deliveries are unchanged." if task.total > task.done else ""
+        return f"Stopped by {task.stopped_by} after {number(task.done)}.{rest}"
+    return task.error
 
 
-def beginning(choice: Selection) -> list[tuple[str, BulkRetryLine]]:
-    """Describe those that are only looking for their deliveries, which may be some of these."""
-    tasks = [task for task in bulk_retry.under_way() if _may_meet(task, choice)]
-    just = "just started another bulk retry. What it takes is left out of this one:"
-    return [
-        (f"{'You have' if _is_me(bulk_retry.sender(task)) else f'{line.sender} has'} {just}", line)
-        for task, line in zip(tasks, lines_of(tasks), strict=True)
-    ]
-
-
-def _taken_words(task: Task, line: BulkRetryLine, many: int, more: str) -> str:
-    """Say "14 more are in a bulk retry of Sam, which sends them": beside what is asked about."""
-    whose = "yours" if _is_me(bulk_retry.sender(task)) else line.sender
-    is_one = many == 1
-    sends = f"sends {'it' if is_one else 'them'}"
-    which = "was interrupted" if task.state == TaskState.PAUSED else sends
-    are = "is" if is_one else "are"
-    return f"{number(many)}{more} {are} in a bulk retry of {whose}, which {which}."
+def to_whom(count: Count) -> str:
+    """Say "Sync", "3 webhooks"."""
+    one = next(iter(count.by_webhook), "")
+    return one if len(count.by_webhook) == 1 else plural(len(count.by_webhook), "webhook")
 
 
 def how_many(count: Count) -> str:
     """Say "312 deliveries"; "at least 10,000" when counting ended early."""
-    at_least = "at least " if count.is_more else ""
-    return at_least + plural(count.total, "delivery", "deliveries")
+    return ("at least " if count.is_more else "") + deliveries(count.total)
+
+
+def since_words(choice: Selection, count: Count) -> str:
+    """Say what became of the rest of another bulk retry; blank of another choice."""
+    many = count.skipped[Skip.ARRIVED]
+    every = count.total + count.skipped.total()
+    return rest_words(every, many, count.total) if choice.rest_of and many else ""
+
+
+def others(count: Count) -> list[tuple[str, BulkRetryLine]]:
+    """Describe the bulk retries that some of a choice are in now, and say how many stay there."""
+    tasks = bulk_retry.named(list(count.taken))
+    return [(number(count.taken[line.task.id]), line) for line in lines_of(tasks)]
 
 
 def reasons(count: Count) -> list[tuple[str, int]]:
@@ -482,7 +296,7 @@ def reasons(count: Count) -> list[tuple[str, int]]:
 
 
 def skipped(count: Count) -> list[tuple[str, int]]:
-    """Say what is left out and why."""
+    """Say what is not included and why."""
     return [(SKIPS[skip], many) for skip, many in count.skipped.most_common()]
 
 
@@ -493,19 +307,10 @@ def why(row: AnyRow) -> str:
     return title(Reason(row.reason), row.code) if row.reason else ""
 
 
-def _became(row: AnyRow) -> str:
-    return ARRIVED_SINCE if row.has_arrived else IN_REPORT[row.outcome]
-
-
-def _reason_in_report(row: AnyRow) -> str:
-    is_missing = row.outcome in NOT_ARRIVED and not row.has_arrived
-    return why(row) if is_missing else ""
-
-
 COLUMNS: Final[Mapping[str, Callable[[AnyRow], object]]] = {
     "delivery_id": lambda row: row.public_id,
-    "outcome": _became,
-    "reason": _reason_in_report,
+    "outcome": lambda row: DELIVERED_SINCE if row.has_arrived else IN_REPORT[row.outcome],
+    "reason": lambda row: why(row) if row.outcome in NOT_ARRIVED and not row.has_arrived else "",
     "code": lambda row: row.code,
     "event": lambda row: row.event,
     "event_name": lambda row: event_name(row.event) if row.event else "",
@@ -521,27 +326,3 @@ def report_lines(task: Task) -> Iterator[Sequence[object]]:
     yield list(COLUMNS)
     for row in bulk_retry.report_rows(task):
         yield [read(row) for read in COLUMNS.values()]
-
-
-def _may_meet(task: Task, choice: Selection) -> bool:
-    kept = task.params.get("filter", {}).get("webhook")
-    mine = choice.wanted.webhook if choice.wanted else None
-    is_elsewhere = kept and mine and kept != str(mine)
-    return not task.cursor.get("collected") and not is_elsewhere
-
-
-def _sentence(task: Task) -> str:
-    so_far = _so_far(task)
-    if task.state == TaskState.STOPPED:
-        return f"{task.stopped_by} stopped this after {so_far}. What was not sent is as before."
-    if task.state == TaskState.FAILED:
-        return f"{task.error} {so_far} are done."
-    if is_stopping(task):
-        sent = "What is being sent now is waited for; the rest is as before."
-        return f"{task.stopped_by} stopped this after {so_far}. {sent}"
-    if not task.cursor.get("collected"):
-        return f"Looking for what is to be sent: {number(task.total)} so far."
-    if task.state == TaskState.DONE:
-        deliveries = plural(task.total, "delivery", "deliveries")
-        return f"Finished: {deliveries}." if task.total else "There was nothing left to retry."
-    return f"{so_far} finished."

@@ -14,13 +14,13 @@ from portal.services.deliveries import bulk_retry_selection, dismissals
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import LONGEST_REASON, PERMISSION, Done
 from portal.web.deliveries import log_presenter
-from portal.web.deliveries.bulk_retry_wording import Names, choice_words
 from portal.web.deliveries.dismissal_wording import (
     deliveries,
     dismissed_words,
     restored_words,
     tone_of,
 )
+from portal.web.deliveries.filter_wording import Names, filter_words
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.views import log_page
 from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in, status_of
@@ -55,7 +55,7 @@ def dismiss() -> Answer | tuple[str, int]:
         return log_page(log_filter)
     choice, back = _chosen(form, log_filter), _back()
     if choice.is_blank:
-        flash(dismissals.NONE_SELECTED, "info")
+        flash(bulk_retry_selection.NONE_SELECTED, "info")
         return redirect(back)
     if form.validate_on_submit():
         with refusals_in(form):
@@ -66,7 +66,7 @@ def dismiss() -> Answer | tuple[str, int]:
         "deliveries/dismiss.html",
         form=form,
         found=dismissals.preview(choice),
-        words=choice_words(choice, Names()),
+        words=filter_words(choice.wanted, Names()) if choice.wanted else "",
         how_many=deliveries,
         back=back,
     )

@@ -26,9 +26,9 @@ from portal.services.deliveries.retry import GONE
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox.claimable import WaitsFor
 from portal.services.webhooks.backlog import Backlog, total
-from portal.web.deliveries.bulk_retry_wording import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.list_place import delivery_url, here, row_id
+from portal.web.deliveries.retried_by import taken_words
 from portal.web.deliveries.wording import (
     STATUSES,
     RetryOutcome,

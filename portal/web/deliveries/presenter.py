@@ -14,9 +14,9 @@ from portal.services.deliveries.dismissals import count_of_act
 from portal.services.deliveries.retry import why_not_retry
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.claimable import WaitsFor
-from portal.web.deliveries.bulk_retry_wording import TakenDelivery, taken_now
 from portal.web.deliveries.log_presenter import same_answer_url
 from portal.web.deliveries.request import Sent, sent_of
+from portal.web.deliveries.retried_by import TakenDelivery, taken_now
 from portal.web.deliveries.steps import DeliveryStep, TestStep, steps_of, steps_of_test, who
 from portal.web.deliveries.wording import (
     RetryOutcome,

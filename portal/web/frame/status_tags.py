@@ -53,11 +53,8 @@ TASK: Final[Mapping[str, Tag]] = {
     "failed": Tag("Failed", "x-octagon-fill", "danger"),
 }
 
-# One that stops by itself waits until a person sends it on.
-BULK_RETRY: Final[Mapping[str, Tag]] = {
-    **TASK,
-    "paused": Tag("Interrupted", "exclamation-triangle-fill", "warning"),
-}
+# Of a bulk retry that was stopped, while requests are still in progress.
+STOPPING: Final = Tag("Stopping", "slash-circle", "info")
 
 # What has ended, and left something undone.
 PARTLY: Final = Tag("Finished", "exclamation-triangle-fill", "warning")

@@ -1,25 +1,24 @@
 """A piece of long work in words: what it is, how far it got, and what comes after it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from flask import url_for
 
-from portal.models.deliveries import RowOutcome
 from portal.models.tasks import Task, TaskState
 from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
 from portal.services.csv import import_task
 from portal.services.csv.import_rows import Verdict
-from portal.services.deliveries import bulk_retry, dismissals
+from portal.services.deliveries import dismissals
 from portal.services.deliveries.dismissals import Outcome
 from portal.services.demo import load
 from portal.services.erasure import erase
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import ENDED
 from portal.web.assets.bulk_views import title_of
-from portal.web.frame.status_tags import BULK_RETRY, PARTLY, TASK, Tag
+from portal.web.frame.status_tags import PARTLY, TASK, Tag
 from portal.web.frame.wording import number, plural, time_left
 
 Link = tuple[str, str]
@@ -33,7 +32,7 @@ class TaskWords:
     `failures`: those that a person would not call finished, and `undone`: how `finished`, "1 …" and
     "3 …" go on. `after`: (label, address) of what a person may look at when it
     has ended, or waits for them. `rows`: the word for one and for more. `note`: what
-    is said until the first is done. `tags`: by state.
+    is said until the first is done.
     """
 
     title: Callable[[Task], str]
@@ -45,7 +44,6 @@ class TaskWords:
     after: Callable[[Task], list[Link]] = lambda _task: []
     rows: tuple[str, str] = ("row", "rows")
     note: str = ""
-    tags: Mapping[str, Tag] = field(default_factory=lambda: TASK)
 
 
 def _after_check(task: Task) -> list[Link]:
@@ -133,13 +131,6 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         failures=(bulk.REFUSED,),
         after=_after_bulk,
     ),
-    bulk_retry.NAME: TaskWords(
-        title=lambda _task: "Bulk retry",
-        outcomes={RowOutcome.DELIVERED: "delivered", RowOutcome.FAILED: "failed"},
-        failures=(RowOutcome.FAILED,),
-        undone=("did not arrive", "did not arrive"),
-        tags=BULK_RETRY,
-    ),
     dismissals.DISMISS.name: TaskWords(
         title=lambda _task: "Dismiss deliveries",
         outcomes={
@@ -222,7 +213,7 @@ def page_of(task: Task) -> TaskPage:
     return TaskPage(
         task=task,
         title=words.title(task),
-        tag=PARTLY if headline else words.tags[task.state],
+        tag=PARTLY if headline else TASK[task.state],
         headline=headline,
         sentence=_sentence(task, words),
         details=_details(task, words),

@@ -1,15 +1,19 @@
 """Bulk retries as things: all of them, what one has left, and what a second one leaves to it."""
 
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
 from portal.models.deliveries import BatchRow
-from portal.models.tasks import TaskState
+from portal.models.tasks import Task, TaskState
 from portal.services.core.permissions import Actor
-from portal.services.core.unit_of_work import session
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
@@ -17,12 +21,14 @@ from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
     all_that,
     finish,
+    forget,
     fresh,
     handed,
+    set_webhook,
     some,
     work,
 )
-from tests.support.deliveries import find_lease, lease, stored
+from tests.support.deliveries import change, find_lease, lease, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
@@ -61,7 +67,7 @@ def test_all_are_listed_the_newest_first_and_those_under_way_apart(ana: Actor, s
     assert [each.public_id for each in bulk_retry.find_page().rows] == [second, first]
     assert [each.public_id for each in bulk_retry.under_way()] == [second, first]
     assert fresh(first).state == TaskState.PAUSED
-    assert bulk_retry.remaining(fresh(first)) == 2
+    assert bulk_retry.rest(fresh(first)) == (2, 0, 2)
     work()
     finish(good[0], "delivered")
     work()
@@ -74,29 +80,17 @@ def test_the_rest_of_one_that_was_stopped_is_what_it_did_not_send(
 ) -> None:
     made = some(4, make_webhook())
     batch = stopped_after_one(ana, made, monkeypatch)
-    assert bulk_retry.remaining(fresh(batch)) == 3
     choice = Selection(rest_of=batch)
-    assert (
-        bulk_retry_selection.count(choice).total,
-        bulk_retry.taken_up([fresh(batch)]),
-    ) == (3, set())
+    assert bulk_retry.rest(fresh(batch)) == (3, 0, 3)
+    assert bulk_retry_selection.count(choice).total == 3
     rest = bulk_retry.start(sam, choice)
     monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 9)
     work()
     assert handed(made) == made[1:]
     assert fresh(rest).total == 3
-    assert bulk_retry.taken_up([fresh(batch), fresh(rest)]) == {batch}
-
-
-@pytest.mark.parametrize(("most", "is_found"), [(1, False), (2, True)])
-def test_who_took_up_a_rest_is_looked_for_among_so_many_later_ones_and_no_more(
-    ana: Actor, monkeypatch: pytest.MonkeyPatch, most: int, is_found: bool
-) -> None:
-    batch = stopped_after_one(ana, some(3, make_webhook()), monkeypatch)
-    bulk_retry.start(ana, Selection(ticked=tuple(some(1, make_webhook()))))
-    bulk_retry.start(ana, Selection(rest_of=batch))
-    monkeypatch.setattr(bulk_retry, "MOST_LATER", most)
-    assert bulk_retry.taken_up([fresh(batch)]) == ({batch} if is_found else set())
+    assert bulk_retry.rest(fresh(batch)) == (3, 0, 0)
+    last = select(AuditEntry.changes).order_by(AuditEntry.id.desc()).limit(1)
+    assert session().scalar(last) == {"rest_of": {"from": None, "to": str(batch)}}
 
 
 def test_what_has_arrived_meanwhile_is_not_in_the_rest(
@@ -111,6 +105,59 @@ def test_what_has_arrived_meanwhile_is_not_in_the_rest(
     finish(made[1], "delivered")
     work()
     assert bulk_retry_selection.count(Selection(rest_of=batch)).total == 1
+
+
+REST: Final[dict[str, dict[str, Any]]] = {
+    "failed": {},
+    "retrying": {"status": "retrying", "tries": 1},
+    "retried by hand": {"status": "retrying", "prior_status": "failed"},
+    "delivered": {"status": "delivered"},
+    "dismissed": {"status": "dismissed"},
+}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_number_that_remains_is_the_number_that_is_sent(
+    ana: Actor, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    hook, off, gone = make_webhook(), make_webhook(), make_webhook()
+    (sent,), made = some(1, hook), some(len(REST) + 3, hook)
+    away = [*some(1, off), *some(1, gone)]
+    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
+    batch = bulk_retry.start(ana, all_that(FAILED, again=again))
+    work()
+    for each, columns in zip(made, REST.values(), strict=False):
+        change(each, **{"status": "failed", **columns})
+    change(made[-1], status="retrying")
+    lease(made[-1])
+    forget(made[-2])
+    set_webhook(off, state="off")
+    set_webhook(gone, deleted_at=utcnow())
+    with writing() as current:
+        finished = {"state": TaskState.PAUSED, "done": 1}
+        current.execute(update(Task).values(finished))
+    paused = bulk_retry.rest(fresh(batch))
+    assert (paused.unsent, paused.delivered, paused.left) == (len(made) + 2, 1, 4 if again else 3)
+    bulk_retry.stop(ana, batch)
+    finish(sent, "delivered")
+    work()
+    in_another = made[-3]
+    bulk_retry.start(ana, Selection(ticked=(in_another,)))
+    left = bulk_retry.rest(fresh(batch)).left
+    assert left == bulk_retry_selection.count(Selection(rest_of=batch)).total == 2
+    rest = bulk_retry.start(ana, Selection(rest_of=batch))
+    assert fresh(rest).total == left
+    assert away
+
+
+def test_none_is_started_that_has_nothing_to_send(ana: Actor, sam: Actor) -> None:
+    made = some(2, make_webhook())
+    first = bulk_retry.start(sam, Selection(ticked=tuple(made)))
+    arrived = make_delivery(status="delivered")
+    for choice in (Selection(ticked=tuple(made)), all_that(FAILED), Selection(ticked=(arrived,))):
+        with pytest.raises(Refusal, match="nothing to retry"):
+            bulk_retry.start(ana, choice)
+    assert [each.public_id for each in bulk_retry.find_page().rows] == [first]
 
 
 def test_a_long_rest_is_read_in_chunks(ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:

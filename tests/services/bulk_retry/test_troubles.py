@@ -1,38 +1,32 @@
 """Where a bulk retry waits, for how long and why, and what a choice comes to."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 
 from portal.engine.circuit_breaker import LONGEST_PAUSE
 from portal.engine.events.catalogue import EventName
-from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import BatchRow, Delivery, Event, Priority
-from portal.models.tasks import Task, TaskState
+from portal.models.tasks import TaskState
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import bulk_retry, bulk_retry_selection, log_query
-from portal.services.deliveries.bulk_retry import Standstill
 from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.statuses import LogFilter
-from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
     all_that,
     finish,
     fresh,
     handed,
-    set_webhook,
     some,
     work,
 )
-from tests.support.database.statements import asked
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 
@@ -45,9 +39,9 @@ def ana(app: Flask) -> Actor:
     return make_user("support", name="Ana").actor
 
 
-def told(batch: UUID) -> list[tuple[str, int, int, bool, datetime | None, bool]]:
+def told(batch: UUID) -> list[tuple[str, int, bool, datetime | None, bool]]:
     return [
-        (each.webhook_name, each.waiting, each.trying, each.is_halted, each.until, each.has_asked)
+        (each.webhook_name, each.left, each.is_halted, each.until, each.has_asked)
         for each in bulk_retry.troubles(fresh(batch))
     ]
 
@@ -67,17 +61,15 @@ def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor)
     ticked = tuple(each for of_one in made.values() for each in of_one)
     batch = bulk_retry.start(ana, Selection(ticked=ticked))
     work()
-    lease(handed(made["Sync"])[0])
-    lease(handed(made["Desk"])[0], -1)  # nobody sends it any more
     assert told(batch) == [
-        ("Desk", 2, 0, False, soon, False),
-        ("Door", 2, 0, False, None, False),
-        ("Gate", 2, 0, False, late, True),
-        ("Sync", 1, 1, False, soon, False),
+        ("Desk", 2, False, soon, False),
+        ("Door", 2, False, None, False),
+        ("Gate", 2, False, late, True),
+        ("Sync", 2, False, soon, False),
     ]
 
 
-def test_it_waits_for_what_is_being_sent_before_it_is_interrupted(
+def test_it_waits_for_what_is_being_sent_before_it_pauses(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_retry, "MOST_FAILURES", 2)
@@ -92,46 +84,11 @@ def test_it_waits_for_what_is_being_sent_before_it_is_interrupted(
         finish(each, "failed")
     work()
     assert fresh(batch).state == TaskState.RUNNING
-    assert told(batch) == [("Sync", 2, 1, True, None, False)]
+    assert told(batch) == [("Sync", 3, True, None, False)]
     finish(made[5], "failed")
     work()
     assert fresh(batch).state == TaskState.PAUSED
-    assert told(batch) == [("Sync", 2, 0, True, None, False)]
-
-
-def still(batch: UUID, *hooks: Hook) -> Sequence[Standstill | None]:
-    task = fresh(batch)
-    found = bulk_retry.standstills([task], {each.public_id for each in hooks})
-    return [found.get((task.id, each.public_id)) for each in hooks]
-
-
-def test_why_nothing_goes_out_is_the_first_of_three_reasons(
-    ana: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bulk_retry, "MOST_FAILURES", 1)
-    ill, slow, waits, well = (make_webhook() for _ in range(4))
-    set_webhook(slow, throttled=True)
-    set_webhook(waits, backoff_until=utcnow() + SOON)
-    (made,) = some(1, ill)
-    some(2, ill)
-    for hook in (slow, waits, well):
-        some(1, hook)
-    batch = bulk_retry.start(ana, all_that(FAILED))
-    work()
-    finish(made, "failed")
-    work()
-    receiver, broken = Standstill.RECEIVER, Standstill.INTERRUPTED
-    assert still(batch, ill, slow, waits, well) == [broken, receiver, receiver, None]
-    with writing() as current:
-        current.execute(update(Task).values(state=TaskState.PAUSED))
-    assert still(batch, ill, well) == [broken, broken]
-    with writing() as current:
-        current.execute(update(Task).values(state=TaskState.RUNNING))
-    sending.stop(make_user("admin").actor)
-    assert still(batch, ill, slow, well) == [broken, Standstill.STOPPED, Standstill.STOPPED]
-    with asked(db.engine) as statements:
-        assert bulk_retry.standstills([], {ill.public_id}) == {}
-    assert not statements, "a log without a bulk retry asks for none"
+    assert told(batch) == [("Sync", 2, True, None, False)]
 
 
 def test_what_arrived_counts_where_it_could_be_sent_once_more(app: Flask) -> None:

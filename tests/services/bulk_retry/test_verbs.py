@@ -9,11 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 from redis import Redis
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.models.deliveries import Attempt, AttemptBody, Delivery
 from portal.models.people import User
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
@@ -24,13 +23,14 @@ from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_task
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
-from portal.services.deliveries.bulk_retry import take_out
+from portal.services.deliveries.bulk_retry import Pace, take_out
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
     all_that,
     finish,
+    forget,
     fresh,
     handed,
     some,
@@ -61,7 +61,7 @@ def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
     return valkey_server.client()
 
 
-def interrupted(actor: Actor) -> tuple[UUID, list[UUID]]:
+def paused(actor: Actor) -> tuple[UUID, list[UUID]]:
     """One of which a few failed in a row, and two remain."""
     made = some(FEW + 2, make_webhook())
     batch = bulk_retry.start(actor, all_that(FAILED))
@@ -71,23 +71,6 @@ def interrupted(actor: Actor) -> tuple[UUID, list[UUID]]:
     work()
     assert fresh(batch).state == TaskState.PAUSED
     return batch, made
-
-
-def collect(batch: UUID) -> None:
-    """The first step of it: what it is for is found."""
-    with writing() as current:
-        task = current.scalars(select(Task).where(Task.public_id == batch)).one()
-        bulk_retry.step(current, task)
-
-
-def forget(made: UUID) -> None:
-    """It is no longer kept."""
-    with writing() as current:
-        row_id = current.scalars(select(Delivery.id).where(Delivery.public_id == made)).one()
-        mine = select(Attempt.id).where(Attempt.delivery_id == row_id)
-        current.execute(delete(AttemptBody).where(AttemptBody.attempt_id.in_(mine)))
-        current.execute(delete(Attempt).where(Attempt.delivery_id == row_id))
-        current.execute(delete(Delivery).where(Delivery.id == row_id))
 
 
 def messages(batch: UUID) -> list[tuple[str, str]]:
@@ -103,7 +86,7 @@ def told() -> list[tuple[str, str, Any]]:
 def test_what_somebody_continues_goes_on_at_once_and_is_written_down(
     ana: Actor, redis: Redis
 ) -> None:
-    batch, _ = interrupted(ana)
+    batch, _ = paused(ana)
     with writing() as current:
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
     redis.delete(notifier.TASKS_QUEUED)
@@ -140,7 +123,7 @@ def test_one_of_which_all_has_ended_stops_at_once(ana: Actor) -> None:
 
 @pytest.mark.both_databases
 def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) -> None:
-    batch, made = interrupted(ana)
+    batch, made = paused(ana)
     redis.delete(notifier.TASKS_QUEUED)
     take_out(ana, made[FEW])
     assert not redis.exists(notifier.TASKS_QUEUED)
@@ -204,14 +187,13 @@ def test_what_is_no_longer_kept_when_its_turn_comes_is_skipped_and_says_so(ana: 
     work()
     task = fresh(batch)
     assert (task.state, task.counts) == (TaskState.DONE, {"delivered": 2, "skipped": 2})
-    assert messages(batch)[2:] == [("skipped", "It is no longer kept.")] * 2
+    assert messages(batch)[2:] == [("skipped", "No longer kept")] * 2
 
 
 def test_what_goes_to_a_webhook_that_is_deleted_meanwhile_is_skipped(ana: Actor) -> None:
     hook = make_webhook(name="Sync")
     (made,) = some(1, hook)
     batch = bulk_retry.start(ana, all_that(FAILED))
-    collect(batch)
     with writing() as current:
         current.execute(update(Webhook).values(deleted_at=utcnow()))
     work()
@@ -221,7 +203,7 @@ def test_what_goes_to_a_webhook_that_is_deleted_meanwhile_is_skipped(ana: Actor)
 
 
 def test_nothing_is_started_or_continued_while_all_sending_is_stopped(ana: Actor) -> None:
-    batch, made = interrupted(ana)
+    batch, made = paused(ana)
     sending.stop(make_user("admin").actor)
     for verb in (
         lambda: bulk_retry.start(ana, Selection(ticked=tuple(made[:1]))),
@@ -251,16 +233,15 @@ def test_work_of_another_kind_is_neither_continued_nor_stopped_from_here(ana: Ac
         (lambda ids: Selection(ticked=tuple(ids)), {"deliveries": 2}),
         (lambda _: all_that(FAILED), {"status": "failed"}),
         (lambda _: all_that(FAILED, again=True), {"status": "failed", "with_what_arrived": True}),
-        (lambda ids: Selection(rest_of=ids[0]), None),
     ],
 )
 def test_what_was_asked_for_is_written_down(
-    ana: Actor, make: Callable[[list[UUID]], Selection], changes: dict[str, Any] | None
+    ana: Actor, make: Callable[[list[UUID]], Selection], changes: dict[str, Any]
 ) -> None:
     ids = some(2, make_webhook())
-    bulk_retry.start(ana, make(ids))
+    bulk_retry.start(ana, make(ids), Pace.SECOND)
     ((by, action, found),) = told()
-    expected = {"rest_of": str(ids[0])} if changes is None else changes
+    expected = {**changes, "pace": "second"}
     assert (by, action) == ("Ana", "batch.started")
     assert found == {name: {"from": None, "to": value} for name, value in expected.items()}
 
@@ -301,7 +282,7 @@ def test_an_automatic_try_is_not_how_it_ended(ana: Actor) -> None:
 def test_whoever_has_it_continue_sends_it_and_a_name_that_is_gone_is_that_of_the_first(
     ana: Actor,
 ) -> None:
-    batch, _ = interrupted(ana)
+    batch, _ = paused(ana)
     sam = make_user("support", name="Sam")
     assert bulk_retry.sender(fresh(batch)) == (ana.user_id, "Ana")
     bulk_retry.go_on(sam.actor, batch)
@@ -310,4 +291,3 @@ def test_whoever_has_it_continue_sends_it_and_a_name_that_is_gone_is_that_of_the
         task = current.scalars(select(Task)).one()
         task.cursor = {**task.cursor, bulk_retry.SENDER: 999_999}
     assert bulk_retry.sender(fresh(batch)) == (999_999, "Ana")
-    assert bulk_retry.remaining(fresh(batch)) == 2

@@ -121,7 +121,7 @@ def _retry_under_way(by: Actor, filled: Filled) -> UUID:
     retry = bulk_retry.start(by, Selection(ticked=tuple(made)))
     for outcome in ("delivered", "failed"):
         job.work({bulk_retry.NAME: bulk_retry.KIND})
-        tried = made.pop()
+        tried = made.pop(0)
         finish(tried, outcome)
         if outcome == "delivered":
             change(tried, reason=None, code=204, took_ms=98)

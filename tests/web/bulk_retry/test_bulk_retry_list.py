@@ -8,12 +8,10 @@ from flask import Flask
 
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from tests.services.bulk_retry.test_bulk_retries import stopped_after_one
 from tests.services.bulk_retry.test_bulk_retry import FAILED, all_that, finish, some, work
 from tests.support.deliveries import stored
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.pages import Page, Pages
-from tests.web.bulk_retry.test_bulk_retry_pages import confirm
 from tests.web.signed_in import signed_in, visit
 
 CLOCK = re.compile(r"\d\d:\d\d")
@@ -30,7 +28,7 @@ def sam(app: Flask) -> Person:
     return make_user("support", name="Sam Okoro")
 
 
-def interrupted(sam: Person) -> tuple[UUID, list[UUID]]:
+def paused(sam: Person) -> tuple[UUID, list[UUID]]:
     """Sam's, of which ten failed in a row and two remain."""
     made = some(12, make_webhook(name="Sync to ERP"), reason="server", code=500)
     batch = bulk_retry.start(sam.actor, all_that(FAILED))
@@ -48,43 +46,42 @@ def lines(page: Page) -> list[str]:
 
 
 def test_all_of_them_stand_in_a_tab_with_who_what_and_how_far(support: Pages, sam: Person) -> None:
-    interrupted(sam)
+    paused(sam)
     page = support.get("/deliveries").links("Bulk retries")
     assert page == ["/batches"]
     page_of_all = support.get("/batches")
     (row,) = page_of_all.rows()
-    assert row[0] == "All with status Failed"
-    assert row[1].startswith("Sam Okoro")
-    assert row[2:5] == ["Interrupted", "10 of 12 10 of 12", "10 failed in a row"]
+    assert row[0] == "Sam Okoro’s bulk retry of Sync to ERPAll with status Failed"
+    assert row[2:4] == ["Paused", "10 failed, 2 left10 failures in a row"]
     assert page_of_all.here == ["Deliveries 12 undelivered", "Bulk retries 1"]
 
 
-def test_the_lists_say_who_started_one_and_that_somebody_else_continued_it(
+def test_one_that_another_person_resumed_is_theirs_and_says_who_started_it(
     app: Flask, sam: Person
 ) -> None:
-    batch, _ = interrupted(sam)
+    batch, _ = paused(sam)
     ana = signed_in(app, make_user("support", name="Ana Gruber"))
     ana.submit(ask(ana, batch).form(f"/batches/{batch}/go-on"))
     for path in ("/deliveries", "/"):
         (line,) = lines(ana.get(path))
-        who = CLOCK.sub("12:34", line).split(" · ")[1:3]
-        assert who == ["Sam Okoro, 12:34", "continued by Ana Gruber"]
+        name, who, *_ = CLOCK.sub("12:34", line).split(" · ")
+        assert name == "Your bulk retry of Sync to ERP"
+        assert who == "started 12:34 by Sam Okoro"
     (row,) = ana.get("/batches").rows()
-    assert row[1].startswith("Sam Okoro")
-    assert row[1].endswith("Continued by Ana Gruber")
+    assert row[1].endswith("By Sam Okoro")
 
 
 def ask(pages: Pages, batch: UUID) -> Page:
-    """The question before another person's bulk retry is continued."""
+    """The question before another person's bulk retry is resumed."""
     page = pages.get(f"/batches/{batch}")
     assert page.links("Retry the remaining 2") == [f"/batches/{batch}/go-on"]
     return pages.get(f"/batches/{batch}/go-on")
 
 
-def test_another_persons_is_continued_after_a_question_and_ones_own_at_once(
+def test_another_persons_is_resumed_after_a_question_and_ones_own_at_once(
     app: Flask, support: Pages, sam: Person
 ) -> None:
-    batch, _ = interrupted(sam)
+    batch, _ = paused(sam)
     go_on = f"/batches/{batch}/go-on"
     own = signed_in(app, sam)
     for path in ("/deliveries", "/batches", f"/batches/{batch}"):
@@ -93,10 +90,10 @@ def test_another_persons_is_continued_after_a_question_and_ones_own_at_once(
         assert own.get(path).form(go_on)
     page = ask(support, batch)
     assert page.h1 == "Retry the remaining 2?"
-    assert "This is a bulk retry of Sam Okoro." in page.main
+    assert "Sam Okoro’s bulk retry of Sync to ERP" in page.main
     assert page.links("Cancel") == [f"/batches/{batch}"]
     own.submit(own.get(f"/batches/{batch}").form(go_on))
-    assert "There is nothing to continue" in support.get(go_on).text
+    assert support.get(go_on).flashes == [("info", "There is nothing to resume.")]
 
 
 def test_without_any_the_list_says_how_one_begins(support: Pages) -> None:
@@ -109,11 +106,12 @@ def test_a_line_above_the_log_and_on_the_start_page_as_long_as_one_is_under_way(
     support: Pages, sam: Person
 ) -> None:
     assert lines(support.get("/deliveries")) == []
-    batch, made = interrupted(sam)
+    batch, made = paused(sam)
     for path in ("/deliveries", "/"):
         (line,) = lines(support.get(path))
         assert CLOCK.sub("12:34", line) == (
-            "Retry all with status Failed · Sam Okoro, 12:34 · 10 of 12 · 10 failed in a row"
+            "Sam Okoro’s bulk retry of Sync to ERP · started 12:34 · 10 failed, 2 left"
+            " · 10 failures in a row"
         )
     page = support.get("/deliveries")
     assert "Bulk retries 1" in page.main
@@ -128,20 +126,21 @@ def test_a_line_above_the_log_and_on_the_start_page_as_long_as_one_is_under_way(
 
 
 def test_what_a_stopped_one_left_is_retried_through_the_question_once(
-    support: Pages, sam: Person, monkeypatch: pytest.MonkeyPatch
+    support: Pages, sam: Person
 ) -> None:
-    batch, made = interrupted(sam)
+    batch, made = paused(sam)
     bulk_retry.stop(sam.actor, batch)
     work()
     page = support.get("/batches")
-    assert page.rows()[0][2:5] == ["Stopped", "10 of 12 10 of 12", "2 were not sent"]
+    assert page.rows()[0][2:4] == ["Stopped", "10 failed, 2 not sent"]
     assert page.links("Retry the remaining 2") == [f"/deliveries/retry?rest={batch}"]
     page = support.get(f"/batches/{batch}")
     page = support.follow("Retry the remaining 2")
-    assert page.h1 == "Retry 2 deliveries?"
+    assert page.h1 == "Retry 2 deliveries to Sync to ERP?"
     assert page.links("Bulk retry") == [f"/batches/{batch}"]
     page = support.submit(page.form())
-    assert page.h1 == "Retry what a stopped bulk retry did not send"
+    assert page.h1 == "Bulk retry of 2 deliveries to Sync to ERP"
+    assert "The rest of a stopped bulk retry." in page.main
     work()
     assert [stored(each)["prior_status"] for each in made[10:]] == ["failed", "failed"]
     assert support.get("/batches").links("Retry the remaining 2") == []
@@ -149,7 +148,7 @@ def test_what_a_stopped_one_left_is_retried_through_the_question_once(
 
 
 def test_who_may_not_retry_sees_what_remains_and_no_button(app: Flask, sam: Person) -> None:
-    batch, _ = interrupted(sam)
+    batch, _ = paused(sam)
     pages = visit(app, "manager")
     assert lines(pages.get("/deliveries"))
     for path in ("/deliveries", "/batches", f"/batches/{batch}"):
@@ -159,56 +158,19 @@ def test_who_may_not_retry_sees_what_remains_and_no_button(app: Flask, sam: Pers
 def test_a_second_one_hears_who_retries_these_now(support: Pages, sam: Person) -> None:
     made = some(3, make_webhook(name="Sync to ERP"), reason="server", code=500)
     bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
-    page = support.get("/deliveries/retry?all=1&status=failed")
-    assert "Sam Okoro has just started another bulk retry." in page.main
-    work()
     page = support.get(f"/deliveries/retry?delivery={made[0]}&delivery={made[1]}")
     assert page.h1 == "Nothing to retry"
-    assert "2 are in a bulk retry of Sam Okoro, which sends them." in page.main
-    assert page.links("Retry 3 selected deliveries")
-    assert "2 in another bulk retry that has not ended" in page.main
+    assert "Sam Okoro’s bulk retry of Sync to ERP is already sending 2 (3 left)." in page.main
+    assert page.links("Sam Okoro’s bulk retry of Sync to ERP")
+    assert "2 in another bulk retry" in page.main
 
 
-def test_a_second_one_hears_of_one_that_was_interrupted_and_takes_the_others(
-    app: Flask, support: Pages, sam: Person
+def test_a_second_one_hears_of_one_that_is_paused_and_takes_the_others(
+    support: Pages, sam: Person
 ) -> None:
-    interrupted(sam)
+    paused(sam)
     page = support.get("/deliveries/retry?all=1&status=failed")
-    assert page.h1 == "Retry 10 deliveries?"
-    words = "2 more are in a bulk retry of Sam Okoro, which was interrupted."
+    assert page.h1 == "Retry 10 deliveries to Sync to ERP?"
+    words = "Sam Okoro’s bulk retry of Sync to ERP is paused with 2 more (10 failed, 2 left)."
     assert words in page.main
-    assert "(Interrupted, 10 of 12)" in page.main
     assert "Retry the remaining 2" in page.main
-
-
-def test_it_says_you_where_the_first_one_is_ones_own(
-    support: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
-    some(2, make_webhook())
-    confirm(support, "all=1")
-    page = support.get("/deliveries/retry?all=1")
-    assert "You have just started another bulk retry." in page.main
-    work()
-    words = "2 are in a bulk retry of yours, which sends them."
-    assert words in support.get("/deliveries/retry?all=1").main
-    some(1, make_webhook())
-    page = support.get("/deliveries/retry?all=1")
-    assert (page.h1, words.replace("2", "2 more", 1) in page.main) == ("Retry 1 delivery?", True)
-
-
-def test_the_heading_says_the_filter_in_words(support: Pages) -> None:
-    hook = make_webhook(name="Sync")
-    some(2, hook, reason="server", code=500)
-    page = confirm(support, f"all=1&webhook={hook.public_id}&reason=server&code=500")
-    assert page.h1 == "Retry to Sync, Server error (500)"
-
-
-def test_one_under_way_that_is_older_hides_nothing_of_who_took_up_a_rest(
-    support: Pages, sam: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bulk_retry.start(sam.actor, Selection(ticked=tuple(some(1, make_webhook()))))
-    batch = stopped_after_one(sam.actor, some(3, make_webhook()), monkeypatch)
-    bulk_retry.start(sam.actor, Selection(rest_of=batch))
-    monkeypatch.setattr(bulk_retry, "MOST_LATER", 1)
-    assert "Retry the remaining" not in support.get("/batches").main

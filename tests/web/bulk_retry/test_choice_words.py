@@ -1,4 +1,4 @@
-"""What a bulk retry is for, how far it got and why it does not go on, in words."""
+"""A filter in words, and how far each bulk retry got."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,8 @@ from portal.models.tasks import Task, TaskState
 from portal.services.deliveries.bulk_retry_selection import Selection, as_params
 from portal.services.deliveries.statuses import FailedBetween, LogFilter, StatusFilter
 from portal.web.deliveries import bulk_retry_wording
-from portal.web.deliveries.bulk_retry_wording import Names, filter_words, heading, line_of
-from tests.support.factories import make_webhook
+from portal.web.deliveries.bulk_retry_wording import line_of
+from portal.web.deliveries.filter_wording import Names, filter_words
 from tests.support.golden.expected_file import Golden
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
@@ -56,18 +56,6 @@ def test_the_words_of_each_part_of_a_filter_are_written_down(golden: Golden) -> 
     golden.said(GOLDEN / "filters.txt", said)
 
 
-def test_only_what_goes_to_one_webhook_is_retried_to_it() -> None:
-    hook = make_webhook(name="Sync", deleted_at=utcnow())
-    for choice, said in (
-        (Selection(wanted=LogFilter(webhook=hook.public_id)), "Retry to Sync"),
-        (Selection(wanted=LogFilter(search="x")), "Retry “x”"),
-        (Selection(ticked=(uuid4(),)), "Retry 1 selected delivery"),
-        (Selection(ticked=(uuid4(), uuid4())), "Retry 2 selected deliveries"),
-        (Selection(rest_of=uuid4()), "Retry what a stopped bulk retry did not send"),
-    ):
-        assert heading(as_params(choice), Names()) == said
-
-
 def task(state: TaskState, done: int, total: int, **more: Any) -> Task:
     """A bulk retry that got so far."""
     values: dict[str, Any] = {
@@ -89,19 +77,26 @@ def task(state: TaskState, done: int, total: int, **more: Any) -> Task:
     return Task(**{**values, **more, "state": state, "done": done, "total": total})
 
 
+ONE = str(UUID(int=1))
+TWO = [ONE, ONE]
+STOPPING = {"stopping": True}
 SOME = {"delivered": 2, "failed": 1}
 BATCHES: Final[dict[str, Task]] = {
     "collecting": task(TaskState.RUNNING, 0, 2, cursor={}),
     "at work": task(TaskState.RUNNING, 3, 4, counts=SOME),
     "begun": task(TaskState.RUNNING, 0, 4),
-    "one done": task(TaskState.DONE, 1, 1),
+    "one done": task(TaskState.DONE, 1, 1, counts={"delivered": 1}),
     "all failed": task(TaskState.DONE, 1, 1, counts={"failed": 1}),
     "all skipped": task(TaskState.DONE, 1, 1, counts={"skipped": 1}),
     "nothing left": task(TaskState.DONE, 0, 0),
+    "to two": task(TaskState.RUNNING, 0, 2, cursor={"collected": True, "webhooks": TWO}),
+    "to three": task(TaskState.RUNNING, 0, 3, cursor={"collected": True, "webhooks": [*TWO, ONE]}),
     "paused": task(TaskState.PAUSED, 10, 12, counts={"failed": 10}),
     "stopped": task(TaskState.STOPPED, 3, 4, counts=SOME, stopped_by="Ana"),
     "stopped at its end": task(TaskState.STOPPED, 3, 3, counts=SOME, stopped_by="Ana"),
-    "stopping": task(TaskState.RUNNING, 1, 2, stopped_by="Ana", cursor={"stopping": True}),
+    "stopping": task(
+        TaskState.RUNNING, 1, 2, counts={"failed": 1}, stopped_by="Ana", cursor=STOPPING
+    ),
     "ended by an error": task(TaskState.FAILED, 1, 4, counts={"delivered": 1}),
 }
 
@@ -109,7 +104,7 @@ BATCHES: Final[dict[str, Task]] = {
 def test_how_far_each_got_and_why_it_does_not_go_on_is_written_down(golden: Golden) -> None:
     said = {}
     for name, batch in BATCHES.items():
-        line = line_of(batch, Names(), is_taken_up=False)
-        told = f"{line.progress} | {line.note} | {bulk_retry_wording._sentence(batch)}"
+        line = line_of(batch, Names())
+        told = f"{line.title} | {line.progress} | {bulk_retry_wording._sentence(batch)}"
         said[name] = f"{line.tag.word} ({line.tag.tone}) | {told}"
     golden.said(GOLDEN / "bulk_retries.txt", said)

@@ -16,7 +16,7 @@ from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import finish, fresh, some, work
 from tests.support.deliveries import make_attempt, stored
 from tests.support.factories import make_user, make_webhook
-from tests.web.bulk_retry.test_bulk_retry_list import interrupted
+from tests.web.bulk_retry.test_bulk_retry_list import paused
 from tests.web.signed_in import signed_in, visit
 
 BUTTON = "Take it out"
@@ -54,15 +54,15 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
         finish(each, "delivered")
         work()
     page = pages.get(f"/batches/{batch}")
-    assert "Finished: 3 deliveries. 2 delivered, 1 skipped." in page.main
-    assert [row[2:] for row in page.rows()] == [["Skipped", "It was taken out before it was sent."]]
+    assert "2 delivered, 1 skipped" in page.main
+    assert [row[2:] for row in page.rows()] == [["Skipped", "Removed before it was sent"]]
     assert stored(gone)["status"] == "failed"
     assert "taken out" in visit(app, "admin").get("/settings/audit").main
 
 
-def test_an_interrupted_one_of_which_the_last_are_taken_out_ends(app: Flask) -> None:
+def test_an_paused_one_of_which_the_last_are_taken_out_ends(app: Flask) -> None:
     sam = make_user("support", name="Sam Okoro")
-    batch, made = interrupted(sam)
+    batch, made = paused(sam)
     with writing() as current:  # whenever it would have gone on
         current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
     for each in made[10:]:
@@ -71,13 +71,13 @@ def test_an_interrupted_one_of_which_the_last_are_taken_out_ends(app: Flask) -> 
     assert fresh(batch).due_at <= utcnow()
     work()
     page = signed_in(app, sam).get(f"/batches/{batch}")
-    assert "Finished: 12 deliveries. 10 failed, 2 skipped." in page.main
+    assert "10 failed, 2 skipped" in page.main
     assert "Retry the remaining" not in page.main
 
 
 def test_who_may_not_stop_takes_nothing_out(app: Flask) -> None:
     sam, manager = make_user("support"), make_user("manager")
-    _, made = interrupted(sam)
+    _, made = paused(sam)
     with pytest.raises(NotAllowed):
         take_out(manager.actor, made[11])
     with pytest.raises(NotFound):

@@ -1,0 +1,103 @@
+"""In whose bulk retry a delivery is, in words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from flask import url_for
+from flask_login import current_user
+from markupsafe import Markup
+
+from portal.models.tasks import Task
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries import bulk_retry, retry
+from portal.services.deliveries.bulk_retry import is_paused
+from portal.services.deliveries.detail import DeliveryDetail
+from portal.services.deliveries.log import LogRow
+from portal.services.deliveries.retry import Place
+from portal.web.frame.site_state import sending_stop
+from portal.web.frame.wording import counted
+
+# For whoever asks about one.
+RUNNING: Final = "A bulk retry will send it again."
+PAUSED: Final = "It’s in a paused bulk retry. Someone needs to resume it."
+ALL_PAUSED: Final = "All sending is paused. The bulk retry will send it when sending resumes."
+
+
+def whose(task: Task) -> str:
+    """Say "Sam’s", or "your" to the person who sends it."""
+    by = bulk_retry.sender(task)
+    is_mine = by.user_id is not None and by.user_id == getattr(current_user, "user_id", None)
+    return "your" if is_mine else f"{by.name}’s"
+
+
+def page_url(task: Task) -> str:
+    """Return the address of a bulk retry."""
+    return url_for("batches.show", public_id=task.public_id)
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedDeliveries:
+    """How many of each webhook are in which bulk retries now."""
+
+    by_webhook: Mapping[UUID, Mapping[Place, int]] = field(default_factory=dict)
+    tasks: Mapping[int, Task] = field(default_factory=dict)
+
+    def count(self, webhook: UUID) -> int:
+        """Count those of a webhook."""
+        return sum(self.by_webhook.get(webhook, {}).values())
+
+    def words(self, webhook: UUID) -> list[Markup]:
+        """Say "9 in Sam’s bulk retry", with a link to it, of each."""
+        parts = self.by_webhook.get(webhook, {}).items()
+        return [
+            Markup("{} in {}").format(counted(many), _linked(self.tasks[at.task_id], at))
+            for at, many in parts
+        ]
+
+
+class TakenDelivery(NamedTuple):
+    """One in a bulk retry: whose, and what to tell whoever asks about it. `linked`: the same words,
+    with a link to the bulk retry."""
+
+    words: str
+    linked: Markup
+    to_the_caller: str
+
+
+def queued() -> QueuedDeliveries:
+    """Find all that waits in bulk retries now."""
+    by_webhook = retry.queued(session())
+    return QueuedDeliveries(by_webhook, _tasks(at for part in by_webhook.values() for at in part))
+
+
+def taken_words(rows: Sequence[LogRow]) -> dict[UUID, str]:
+    """Say in whose bulk retry those of a page of the log are that are in one now."""
+    taken = retry.taken(session(), [row.id for row in rows])
+    tasks = _tasks(taken.values())
+    ids = {row.id: row.public_id for row in rows}
+    return {ids[row_id]: f"In {_name(tasks[at.task_id], at)}" for row_id, at in taken.items()}
+
+
+def taken_now(delivery: DeliveryDetail) -> TakenDelivery | None:
+    """Say the same of one delivery; None where it is in none."""
+    at = retry.taken(session(), [delivery.row_id]).get(delivery.row_id)
+    if at is None:
+        return None
+    task = _tasks([at])[at.task_id]
+    told = PAUSED if is_paused(task, at.webhook_id) else ALL_PAUSED if sending_stop() else RUNNING
+    return TakenDelivery(f"In {_name(task, at)}", Markup("In {}").format(_linked(task, at)), told)
+
+
+def _tasks(taken: Iterable[Place]) -> dict[int, Task]:
+    ids = {at.task_id for at in taken}
+    return {task.id: task for task in bulk_retry.named(list(ids))} if ids else {}
+
+
+def _name(task: Task, at: Place) -> str:
+    return f"{whose(task)} {'paused ' if is_paused(task, at.webhook_id) else ''}bulk retry"
+
+
+def _linked(task: Task, at: Place) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(page_url(task), _name(task, at))
