@@ -81,7 +81,7 @@ def test_a_bulk_retry_and_the_file_keep_to_the_answer_that_was_asked_for(app: Fl
     text = pages.client.get(address, buffered=True).text
     assert (MISSING in text, "busy" in text) == (True, False)
     page = pages.get(page.links("Retry all that match")[0])
-    assert page.h1 == "Retry 1 delivery?"
+    assert page.h1 == "Retry 1 delivery to Finance?"
     assert f"Answered “{MISSING}”" in page.main
 
 

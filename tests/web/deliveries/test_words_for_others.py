@@ -81,9 +81,9 @@ def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
     pages = visit(app, "support")
     page = pages.get("/deliveries")
     (row,) = troubled(page)
-    assert "the bulk retry of Sam Okoro" in row[1]
+    assert "2 in Sam Okoro’s bulk retry" in row[1]
     rows = [" ".join(row) for row in page.rows()]
-    assert sum("It waits in the bulk retry of Sam Okoro" in row for row in rows) == 2
+    assert sum("In Sam Okoro’s bulk retry" in row for row in rows) == 2
     assert page.links("Retry 3")
     assert "left." not in pages.get(f"/batches/{batch}").main.split("Stop")[0]
 
@@ -100,8 +100,8 @@ def test_the_page_of_one_says_so_too(app: Flask, monkeypatch: pytest.MonkeyPatch
     pages = visit(app, "support")
     shown = [pages.get(f"/deliveries/{each}") for each in made]
     for page in shown:
-        assert "Sam Okoro is retrying it now." in page.main
-        assert "It is being sent again now, in a bulk retry." in page.main
+        assert "In Sam Okoro’s bulk retry." in page.main
+        assert "A bulk retry will send it again." in page.main
         assert "Retry" not in [button for form in page.forms for button in form.buttons]
 
 
