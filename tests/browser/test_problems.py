@@ -63,11 +63,11 @@ def open_log(page: Page, app: Flask, portal: str) -> None:
 
 def test_two_are_ticked_and_dismissed_by_keyboard(page: Page, app: Flask, portal: str) -> None:
     open_log(page, app, portal)
-    expect(page.get_by_role("button", name="Dismiss selected")).to_be_hidden()
+    expect(page.get_by_role("button", name="Dismiss", exact=True)).to_be_hidden()
     for number in (1, 2):
-        page.get_by_role("checkbox", name="Choose Asset created").nth(number).focus()
+        page.get_by_role("checkbox", name="Select Asset created").nth(number).focus()
         page.keyboard.press("Space")
-    page.get_by_role("button", name="Dismiss selected").focus()
+    page.get_by_role("button", name="Dismiss", exact=True).focus()
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Dismiss 2").click()
     expect(page.get_by_text(CHOSEN)).to_be_visible()

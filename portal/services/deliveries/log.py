@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, func, literal, or_, select
+from sqlalchemy import ColumnElement, Row, and_, exists, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from portal.engine.http.address_guard import host_of
@@ -18,13 +18,16 @@ from portal.models.deliveries import (
     OPEN,
     Attempt,
     AttemptOutcome,
+    BatchRow,
     Delivery,
     DeliveryStatus,
+    Lease,
     Priority,
 )
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.core.queries import COUNT_LIMIT, capped
 from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries import retry
 from portal.services.deliveries.answers import Said, answers_with
 from portal.services.deliveries.log_query import (
     Failure,
@@ -38,7 +41,14 @@ from portal.services.deliveries.log_query import (
     scan_for,
     without_drafts,
 )
-from portal.services.deliveries.statuses import LogFilter, StatusFilter, of_status, stored_as
+from portal.services.deliveries.statuses import (
+    Check,
+    LogFilter,
+    StatusFilter,
+    matches,
+    of_status,
+    stored_as,
+)
 from portal.services.outbox import leases
 from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.outbox.claimable import WaitsFor, heads, kept_by, most_at_once, paused_until
@@ -63,6 +73,7 @@ class LogRow:
 
     id: int
     public_id: UUID
+    event_id: int
     created_at: datetime
     event: str
     asset_id: int | None
@@ -218,6 +229,7 @@ def _row(
     return LogRow(
         id=row.id,
         public_id=row.public_id,
+        event_id=row.event_id,
         created_at=row.created_at,
         event=row.event,
         asset_id=row.asset_id,
@@ -330,6 +342,69 @@ def of_ids(ids: Sequence[int]) -> Sequence[LogRow]:
     return rows_of(current, newest_first, database_time(current))
 
 
+def named(public_ids: Collection[UUID]) -> Iterator[LogRow]:
+    """Yield these deliveries, the newest first, at most `MOST_NAMED`."""
+    chosen = list(dict.fromkeys(public_ids))[:MOST_NAMED]
+    yield from of_ids(
+        session().scalars(select(Delivery.id).where(Delivery.public_id.in_(chosen))).all()
+    )
+
+
+MOST_NAMED: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """How many deliveries match a filter, how many of them can be dismissed, and how many can be
+    retried. `is_more`: there are more than were counted."""
+
+    total: int
+    undelivered: int
+    retryable: int
+    is_more: bool
+
+
+def count_matches(log_filter: LogFilter) -> Matches:
+    """Count up to `COUNT_LIMIT`, in one statement; of a search, in the newest that are read."""
+    current = session()
+    now = database_time(current)
+    scan = scan_for(current, log_filter, None, now)
+    if scan is None:
+        return Matches(0, 0, 0, is_more=False)
+    checks = [is_undelivered, _is_retryable(current, now)]
+    statement = count_statement(scan, checks, COUNT_LIMIT + 1)
+    total, undelivered, retryable = current.execute(statement).one()
+    is_cut = scan.has_window and end_of_window(current, scan, newer=False) is not None
+    return Matches(total, undelivered, retryable, is_more=is_cut or total > COUNT_LIMIT)
+
+
+def is_undelivered(row: Any) -> ColumnElement[bool]:
+    """Check whether a delivery can be dismissed."""
+    return matches(row.status, tuple(map(str, UNDELIVERED)))
+
+
+def _is_retryable(current: Session, now: datetime) -> Check:
+    """Check the same of rows as `LogRow.is_retryable`, and that it is in no bulk retry."""
+    active = select(Webhook.id).where(
+        Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None)
+    )
+    running = retry.running(current)
+
+    def check(row: Any) -> ColumnElement[bool]:
+        leased = exists().where(Lease.delivery_id == row.id, Lease.until > now)
+        taken = exists().where(BatchRow.delivery_id == row.id, retry.is_of(running))
+        return and_(
+            matches(row.status, tuple(map(str, RETRYABLE))),
+            row.priority != Priority.TEST,
+            row.prior_status.is_(None),
+            row.webhook_id.in_(active),
+            ~leased,
+            *([~taken] if running else []),
+        )
+
+    return check
+
+
 MOST_COUNTED: Final = 1_000_000
 MOST_PAGES: Final = 20
 
@@ -344,9 +419,9 @@ def count_undelivered(log_filter: LogFilter, newest: int) -> int:
     scan = scan_for(current, log_filter, Cursor.decode(cursor), database_time(current))
     if scan is None:
         return 0
-    statuses = [str(status) for status in UNDELIVERED]
     if not scan.has_window:
-        return current.execute(count_statement(scan, statuses, MOST_COUNTED)).scalar_one()
+        statement = count_statement(scan, [is_undelivered], MOST_COUNTED)
+        return int(current.execute(statement).one()[1])
     count = 0
     for _ in range(MOST_PAGES):
         found = find_page(log_filter, cursor, EXPORT_CHUNK)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    case,
     func,
     literal_column,
     or_,
@@ -94,6 +95,7 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
         select(
             its.id,
             its.public_id,
+            its.event_id,
             its.created_at,
             its.event,
             its.asset_id,
@@ -132,10 +134,14 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
     )
 
 
-def count_statement(scan: IndexScan, statuses: Sequence[str], most: int) -> Select[int]:
-    """Count those in one of `statuses` among at most `most` rows of a scan without a window."""
+def count_statement(
+    scan: IndexScan, checks: Sequence[Check], most: int
+) -> Select[*tuple[int, ...]]:
+    """Count at most `most` rows, of a scan with a window in the first of these, and how many of
+    them pass each of the checks."""
     rows = _page_of(scan, newer=False, limit=most).subquery("counted")
-    return select(func.count()).select_from(rows).where(rows.c.status.in_(statuses))
+    passed = [func.count(case((check(rows.c), 1))) for check in checks]
+    return select(func.count(), *passed).select_from(rows)
 
 
 def ids_statement(scan: IndexScan, limit: int) -> Select[int, str]:

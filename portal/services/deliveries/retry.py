@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.models.deliveries import (
@@ -187,9 +187,7 @@ def taken(current: Session, ids: Sequence[int]) -> dict[int, Place]:
     if not ids:
         return {}
     statement = select(BatchRow.delivery_id, BatchRow.task_id, BatchRow.webhook_id).where(
-        BatchRow.task_id.in_(running(current)),
-        BatchRow.delivery_id.in_(ids),
-        BatchRow.outcome.in_(NOT_ENDED),
+        BatchRow.delivery_id.in_(ids), is_of(running(current))
     )
     rows = current.execute(statement)
     return {row.delivery_id: Place(row.task_id, row.webhook_id) for row in rows}
@@ -225,5 +223,10 @@ def queued(current: Session) -> dict[UUID, dict[Place, int]]:
 
 def running(current: Session) -> Sequence[int]:
     """Return the row ids of the bulk retries that have not ended."""
-    found = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY))
-    return current.scalars(found).all()
+    statement = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY))
+    return current.scalars(statement).all()
+
+
+def is_of(bulk_retries: Sequence[int]) -> ColumnElement[bool]:
+    """Return whether a row of a batch is still to be sent in one of these bulk retries."""
+    return and_(BatchRow.task_id.in_(bulk_retries), BatchRow.outcome.in_(NOT_ENDED))

@@ -24,9 +24,9 @@ E = TypeVar("E", bound=StrEnum)
 
 Span = tuple[datetime, datetime | None]
 A_DAY: Final = timedelta(days=1)
-# Who comes in at eight asks what happened since they left.
+# At eight in the morning people ask what happened since they left.
 EVENING, MORNING = time(18), time(8)
-# Among the reasons: there is none, for nothing was attempted so far.
+# Among the reasons: there is none, because nothing has been attempted yet.
 UNTRIED: Final = "none"
 CODE: Final = re.compile(r"[1-5](?:\d\d|\dx|xx)", re.ASCII)
 
@@ -41,7 +41,7 @@ def _yesterday() -> Span:
 
 
 def _last_night() -> Span:
-    """Return yesterday evening to this morning: in the evening nobody means the coming night."""
+    """Return yesterday evening to this morning: in the evening no one means the coming night."""
     today = utcnow().astimezone(zone()).date()
     begin = datetime.combine(today - A_DAY, EVENING, zone())
     return begin.astimezone(UTC), datetime.combine(today, MORNING, zone()).astimezone(UTC)
@@ -54,7 +54,7 @@ PERIODS: Final[dict[str, tuple[str, Callable[[], Span]]]] = {
     "yesterday": ("Yesterday", _yesterday),
     "week": ("Last 7 days", _lately(timedelta(days=7))),
 }
-# What the log can be narrowed to, and no delivery bears.
+# Statuses that the log can be narrowed to and no delivery has.
 NO_STATUSES: Final = {
     StatusFilter.ATTENTION: "Needs attention",
     StatusFilter.OPEN: "Queued or retrying",
@@ -77,21 +77,21 @@ def read_codes(text: str) -> tuple[int, int]:
     """Return the first and the last code that is meant: 404, 50x, 5xx."""
     code = text.lower()
     if not CODE.fullmatch(code):
-        raise ValueError("as three digits, such as 404, or 5xx for all that begin with 5")
+        raise ValueError("as three digits, such as 404, or 5xx for 500 to 599")
     return int(code.replace("x", "0")), int(code.replace("x", "9"))
 
 
 class LogFilterForm(FilterForm):
-    """Webhook, event, status, reason, time, and a search for a delivery's id or an asset."""
+    """Webhook, event, status, reason, time, and a search for an asset or a delivery's ID."""
 
-    q = SearchField("Delivery id or asset")
+    q = SearchField("Asset or delivery ID")
     webhook = ChosenField("Webhook")
     event = ChosenField("Event")
-    time = ChosenField("When")
+    time = ChosenField("Time")
     status = ChosenField("Status", filters=[lambda word: _today(word)])
     reason = ChosenField("Reason")
-    code = TypedField("Answered with code", read=read_codes, called="code")
-    answer = SearchField("Answer contains")
+    code = TypedField("Response code", read=read_codes, called="code")
+    answer = SearchField("Response contains")
     since = TypedField("From", read=read_begin, called="time")
     until = TypedField("To", read=read_end, called="time")
     asset = RowField("Asset")
@@ -99,11 +99,11 @@ class LogFilterForm(FilterForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.webhook.choices = [
-            ("", "Any webhook"),
+            ("", "All webhooks"),
             *map(_webhook_choice, log_pages.webhook_names()),
         ]
         events = [(str(event.value), event.name) for event in CATALOGUE]
-        self.event.choices = [("", "Any event"), *events]
+        self.event.choices = [("", "All events"), *events]
         self.time.choices = _time_choices()
         # What only links ask for is a choice while it is chosen.
         statuses = [
@@ -111,7 +111,7 @@ class LogFilterForm(FilterForm):
             for status in StatusFilter
             if status not in NO_CHOICES or self.status.data == status
         ]
-        self.status.choices = [("", "Any status"), *statuses]
+        self.status.choices = [("", "All statuses"), *statuses]
         self.reason.choices = _reason_choices()
 
     def chosen(self) -> LogFilter:
@@ -168,7 +168,7 @@ def _time_choices() -> dict[str, list[tuple[str, str]]]:
     failed = [(failed_in(span), words) for span, words in FAILED_IN.items()]
     return {
         "Any": [("", "Any time")],
-        "When the event was stored": [(span, words) for span, (words, _) in PERIODS.items()],
+        "When the event happened": [(span, words) for span, (words, _) in PERIODS.items()],
         "When an attempt failed": [*failed, (FAILED, "Failed between From and To")],
     }
 
@@ -201,7 +201,7 @@ def _webhook_choice(webhook: tuple[UUID, str, bool]) -> tuple[str, str]:
 
 def _reason_choices() -> dict[str, list[tuple[str, str]]]:
     """Return each group whole, then its reasons; two reasons with the same words are one choice."""
-    choices = {"Any": [("", "Any reason"), (UNTRIED, "No attempt yet")]}
+    choices = {"All": [("", "All reasons"), (UNTRIED, "No attempt yet")]}
     for group in ReasonGroup:
         named: dict[str, str] = {}
         for reason in reasons_in(group):

@@ -6,11 +6,8 @@ from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from portal.engine.reasons import Reason, title
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.log import EXPORT_CHUNK, LogRow
-from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries.log_presenter import remarks, result, status_note
 from portal.web.deliveries.wording import event_name
 from portal.web.frame.status_tags import DELIVERY
@@ -35,7 +32,7 @@ COLUMNS: Final[Mapping[str, Callable[[LogRow], object]]] = {
     "status_note": status_note,
     "is_test": lambda row: "yes" if row.is_test else "no",
     "reason": lambda row: row.reason,
-    "result": lambda row: title(Reason(row.reason), row.code) if row.reason else "",
+    "result": result,
     "code": lambda row: row.code,
     "tries": lambda row: row.tries,
     "attempts": lambda row: row.attempts,
@@ -57,7 +54,7 @@ HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
     "Webhook": lambda row, *_: row.webhook_name,
     "Status": lambda row, *_: DELIVERY[row.status].word,
     "Result": lambda row, *_: result(row) or status_note(row),
-    "What came back, or why it failed before": lambda _, said, __: said,
+    "Response, or earlier failure": lambda _, said, __: said,
     "Attempts": lambda row, *_: row.tries,
     "Times sent": lambda row, *_: row.sent,
     "Next attempt ({zone})": lambda row, _, local: _local(row.next_try_at, local),
@@ -69,29 +66,35 @@ HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
     "Dismissed by": lambda row, *_: row.dismissed_by,
     "Dismissed because": lambda row, *_: row.dismissed_reason,
     "Test": lambda row, *_: "Yes" if row.is_test else "No",
-    "Delivery id": lambda row, *_: row.public_id,
+    "Delivery ID": lambda row, *_: row.public_id,
 }
 
 
-def lines(log_filter: LogFilter) -> Iterator[Sequence[object]]:
+def lines(rows: Iterator[LogRow]) -> Iterator[Sequence[object]]:
     """Yield the headings, then a line for each delivery."""
     yield list(COLUMNS)
-    for row in log_pages.every(log_filter):
+    for row in rows:
         yield [read(row) for read in COLUMNS.values()]
 
 
-def lines_for_people(log_filter: LogFilter) -> Iterator[Sequence[object]]:
-    """Yield the same in the page's words, with times in the reader's zone as Excel takes them."""
-    # Who reads is known now, and no more when the lines are sent.
-    return _lines_for_people(log_filter, zone())
+def lines_for_people(
+    rows: Iterator[LogRow], *, by_failure: bool = False
+) -> Iterator[Sequence[object]]:
+    """Yield the same in the page's words, with times in the reader's zone as Excel takes them.
+
+    `by_failure`: the rows were asked for by the time of a failed attempt, which they tell, too.
+    """
+    # Who reads is known now, and no longer when the lines are sent.
+    return _lines_for_people(rows, zone(), by_failure=by_failure)
 
 
-def _lines_for_people(log_filter: LogFilter, local: ZoneInfo) -> Iterator[Sequence[object]]:
-    failed = ("Failed ({zone})",) if log_filter.failed else ()
+def _lines_for_people(
+    rows: Iterator[LogRow], local: ZoneInfo, *, by_failure: bool
+) -> Iterator[Sequence[object]]:
+    failed = ("Failed ({zone})",) if by_failure else ()
     yield [heading.format(zone=local.key) for heading in (*failed, *HEADINGS)]
-    rows = log_pages.every(log_filter)
     while chunk := list(islice(rows, EXPORT_CHUNK)):
-        said = {row_id: remark.text for row_id, remark in remarks(chunk).items()}
+        said = remarks(chunk)
         session().rollback()
         for row in chunk:
             when = (_local(row.failure and row.failure.at, local),) if failed else ()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,18 +14,17 @@ from portal.engine.reasons import Reason, title
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.lib.typed_text import harmless
-from portal.models.deliveries import DeliveryStatus
+from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.answers import Said, answers_of, doubtful_among, earlier_reasons
 from portal.services.deliveries.detail import find_delivery
-from portal.services.deliveries.log import EXPORT_LIMIT, LogRow
+from portal.services.deliveries.log import EXPORT_LIMIT, LogRow, Matches
 from portal.services.deliveries.log_query import Failure
 from portal.services.deliveries.retry import GONE
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.services.outbox.claimable import WaitsFor
 from portal.services.webhooks.backlog import Backlog, total
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.list_place import delivery_url, here, row_id
@@ -32,14 +32,15 @@ from portal.web.deliveries.retried_by import taken_words
 from portal.web.deliveries.wording import (
     STATUSES,
     RetryOutcome,
+    attempts_words,
     event_name,
     is_live,
+    kept_words,
     outcome_of,
     took,
-    tries,
     under_way,
 )
-from portal.web.forms.filter_form import SORT
+from portal.web.forms.filter_form import SORT, ListOrder
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.forms.versions import shown
 from portal.web.frame.layout import RETRIED, page_url
@@ -67,12 +68,12 @@ NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 OF_A_PROBLEM: Final = frozenset({"status", "webhook", "reason", "code"})
 # The orders of the log, as its address says them.
 ORDERS: Final = (("", "Newest first"), ("when", "Oldest first"))
-EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
+EXPORT_HINT: Final = f"All pages, up to the newest {number(EXPORT_LIMIT)}"
 MOST_REMARKED: Final = 120  # characters
 
 
 # With what the list's templates ask of it.
-__all__ = ["delivery_url", "event_name", "here", "row_id", "taken_words", "tries"]
+__all__ = ["delivery_url", "event_name", "here", "row_id"]
 
 
 def tabs(log_filter: LogFilter | None = None, known: Sequence[Backlog] = ()) -> list[Tab]:
@@ -164,6 +165,23 @@ def failures_url(begins: datetime, ends: datetime, webhook: UUID | None = None) 
     return url_for("deliveries.index", time=failed_in(), since=since, until=until, webhook=webhook)
 
 
+def matches_words(found: Matches) -> str:
+    """Say "141 match", "1 matches", "10,000+ match"."""
+    many = f"{number(found.total)}+" if found.is_more else counted(found.total)
+    return f"{many} {'matches' if many == '1' else 'match'}"
+
+
+def all_words(verb: str, many: int, found: Matches) -> str:
+    """Say "Retry all 96", without the number where there are more."""
+    return verb if found.is_more else f"{verb} {number(many)}"
+
+
+def order_words(order: ListOrder, form: LogFilterForm) -> str:
+    """Say in which order the list is."""
+    first = "Oldest first" if order.is_reversed else "Newest first"
+    return f"{first} by the time of the event." if is_by_failure(form) else f"{first}."
+
+
 def retry_all_url() -> str:
     """Return where people are asked before all that the filters leave is retried."""
     return url_for("batches.confirm", **{**filters_in_force(), "all": "1"})
@@ -215,19 +233,21 @@ def status_note(row: LogRow) -> str:
     return STATUSES[row.status].note(row)
 
 
-def earliest(row: LogRow) -> str:
-    """Return what stands before that time: another one may be tried first then; else blank."""
-    is_earliest = row.waits_for is WaitsFor.RECEIVER and isinstance(next_try(row), datetime)
-    return "from" if is_earliest else ""
+def next_attempt(row: LogRow) -> datetime | str:
+    """Return when it is attempted next, a time to come, or what that waits for; blank where no
+    attempt is planned."""
+    if row.status is DeliveryStatus.ON_HOLD:
+        return "" if row.is_webhook_active else "When turned on"
+    kept = kept_words(row) if row.status in OPEN else ""
+    if kept or row.next_try_at is None:
+        return kept
+    return row.next_try_at if row.next_try_at > utcnow() else "Next"
 
 
-def next_try(row: LogRow) -> datetime | str:
-    """Return when it goes by itself: a time to come, or words; empty when it does not."""
-    if row.next_try_at is None or row.is_being_sent:
-        return ""
-    if sending_stop():
-        return "when sending starts"
-    return row.next_try_at if row.next_try_at > utcnow() else "now"
+def by_event(rows: Sequence[LogRow]) -> list[list[LogRow]]:
+    """Put neighbors of one event together; by when attempts failed each stands alone."""
+    alike = groupby(rows, key=lambda row: (row.event_id, row.failure and row.id))
+    return [list(group) for _, group in alike]
 
 
 def may_retry(row: LogRow) -> bool:
@@ -251,16 +271,53 @@ def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
-    """Text beside a result; `is_earlier`: in a line of its own, for it is told whole."""
+class Result:
+    """The result of a line: `text`, which help explains at `url`, and below it what else is known.
+    Tones: danger, soft, or none. `is_taken`: it is in a bulk retry now."""
 
     text: str
-    is_earlier: bool = False
+    below: str = ""
+    url: str = ""
+    tone: str = ""
+    is_taken: bool = False
 
 
-def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
-    """Return what stands beside the results of a page: the answer that was looked for, else why it
-    failed before a Retry failed for another reason, else what the receiver said in its answer."""
+def results(rows: Sequence[LogRow]) -> dict[UUID, Result]:
+    """Return the results of the lines of a page."""
+    is_doubtful, beside, taken = doubtful(rows), remarks(rows), taken_words(rows)
+    return {
+        row.public_id: _doubtful(row)
+        if row.public_id in is_doubtful
+        else _result(row, beside.get(row.public_id, ""), taken.get(row.public_id, ""))
+        for row in rows
+    }
+
+
+def _doubtful(row: LogRow) -> Result:
+    return Result(f"{row.code}, but the response mentions an error", tone="danger")
+
+
+def _result(row: LogRow, remark: str, taken: str) -> Result:
+    text = result(row)
+    match row.status:
+        case DeliveryStatus.DELIVERED:
+            sent = f"Sent {row.sent} times" if row.sent > 1 else ""
+            below = taken or _joined(remark, status_note(row), sent)
+            return Result(text, below, tone="soft", is_taken=bool(taken))
+        case DeliveryStatus.ON_HOLD | DeliveryStatus.DISMISSED:
+            below = taken or _joined(text, remark if row.said else "")
+            return Result(status_note(row), below, is_taken=bool(taken))
+    below = taken or _joined(attempts_words(row), remark)
+    return Result(text, below, result_url(row), "danger", is_taken=bool(taken))
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(filter(None, parts))
+
+
+def remarks(rows: Sequence[LogRow]) -> dict[UUID, str]:
+    """Return what is known beside the results of a page: the response that was looked for, else why
+    it failed before a Retry failed for another reason, else what the receiver said."""
     sought = {row.public_id: _sought(row.said) for row in rows if row.said}
     then = {row.public_id: _failed_then(row, row.failure) for row in rows if row.failure}
     rows = [row for row in rows if not (row.failure or row.said)]
@@ -268,22 +325,19 @@ def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
     tried = [row.id for row in rows if row.reason and row.attempts > 1]
     earlier = earlier_reasons(session(), tried)
     said = answers_of([row_id for row_id in failed if row_id not in earlier])
-    by_row = {
-        row_id: Remark(f"earlier: {reason.words}", is_earlier=True)
-        for row_id, reason in earlier.items()
-    }
-    by_row |= {row_id: Remark(line) for row_id, text in said.items() if (line := _sentence(text))}
+    by_row = {row_id: f"Earlier: {reason.words}" for row_id, reason in earlier.items()}
+    by_row |= {row_id: line for row_id, text in said.items() if (line := _sentence(text))}
     now = {failed[row_id]: remark for row_id, remark in by_row.items()}
-    return now | {row_id: remark for row_id, remark in then.items() if remark.text} | sought
+    return now | {row_id: remark for row_id, remark in then.items() if remark} | sought
 
 
-def _failed_then(row: LogRow, failure: Failure) -> Remark:
-    """Return what came back then; of what was delivered, why it failed as well."""
+def _failed_then(row: LogRow, failure: Failure) -> str:
+    """Return the response of then; of what was delivered, why it failed as well."""
     said = _sentence(failure.said)
     if row.status is not DeliveryStatus.DELIVERED:
-        return Remark(said)
+        return said
     words = title(Reason(failure.reason or Reason.INTERRUPTED), failure.code)
-    return Remark(": ".join(filter(None, (f"failed: {words}", said))), is_earlier=True)
+    return ": ".join(filter(None, (f"Failed: {words}", said)))
 
 
 def same_answer_url(webhook: UUID, text: str) -> str:
@@ -294,9 +348,9 @@ def same_answer_url(webhook: UUID, text: str) -> str:
     return url_for("deliveries.index", webhook=webhook, answer=said) if is_there else ""
 
 
-def _sought(said: Said) -> Remark:
+def _sought(said: Said) -> str:
     line = _short(said.line)
-    return Remark(line) if said.is_last else Remark(f"earlier: {line}", is_earlier=True)
+    return line if said.is_last else f"Earlier: {line}"
 
 
 def _sentence(text: str) -> str:

@@ -1,6 +1,7 @@
 """The log's pages: the list, one delivery, and what a person may do about it."""
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from flask import (
@@ -32,6 +33,7 @@ from portal.web.deliveries.list_place import carried, log_order, place_in, place
 from portal.web.forms.base import HAS_A_PAGE, refusals_flashed, status_of
 from portal.web.forms.csv_download import csv_download, excel_separator
 from portal.web.forms.filter_form import answer_as
+from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, local_path, requires
 from portal.web.frame.site_state import in_trouble
 
@@ -49,7 +51,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
     """Return the log under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("deliveries.index")
     log_filter, log, known = LogFilter(), LogPage(Page([])), in_trouble()
-    backlog = NONE
+    backlog, matches = NONE, None
     shown, order = log.page, log_order()
     if form.validate():
         log_filter, cursor = form.chosen(), request.args.get("cursor")
@@ -57,12 +59,15 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         rows = log_presenter.with_retried(log.page, oldest_first=order.is_reversed)
         shown = replace(log.page, rows=rows)
         backlog = NONE if cursor else table_beside(known, log_filter)
+        if rows and log_presenter.is_searched():
+            matches = log_pages.count_matches(log_filter)
     page = render_template(
         "deliveries/index.html",
         filter=form,
         found=log,
         page=shown,
         backlog=backlog,
+        matches=matches,
         bulk_retry_lines=bulk_retry_wording.under_way(),
         tabs_of_log=log_presenter.tabs(log_filter, known),
         chips_in_force=log_presenter.chips(form, log.page.rows),
@@ -79,19 +84,26 @@ def export() -> Response | tuple[str, int]:
     form = LogFilterForm(request.args)
     if not form.validate():
         return log_page(form)
-    log_filter = form.chosen()
-    return csv_download(f"deliveries-{utcnow():%Y-%m-%d}.csv", log_csv.lines(log_filter))
+    return csv_download(_file_name(), log_csv.lines(log_pages.every(form.chosen())))
 
 
 @blueprint.get("/export-for-excel.csv")
 @requires("deliveries.read")
 def export_for_excel() -> Response | tuple[str, int]:
-    """Download the same for people: headings and times as on the page."""
-    form = LogFilterForm(request.args)
+    """Download the same, or the deliveries that the address names, for people: headings and times
+    as on the page."""
+    form, named = LogFilterForm(request.args), request.args.getlist("delivery")
     if not form.validate():
         return log_page(form)
-    rows = log_csv.lines_for_people(form.chosen())
-    return csv_download(f"deliveries-{utcnow():%Y-%m-%d}.csv", rows, excel_separator())
+    log_filter = form.chosen()
+    selected = [public_id for public_id in map(uuid_or_none, named) if public_id]
+    rows = log_pages.named(selected) if named else log_pages.every(log_filter)
+    lines = log_csv.lines_for_people(rows, by_failure=bool(log_filter.failed))
+    return csv_download(_file_name(), lines, excel_separator())
+
+
+def _file_name() -> str:
+    return f"deliveries-{utcnow():%Y-%m-%d}.csv"
 
 
 @blueprint.get("/<uuid:public_id>")
@@ -127,6 +139,7 @@ def row(public_id: UUID) -> Response:
         view=log_presenter,
         back=local_path(request.args.get("back")),
         choose=request.args.get("choose", ""),
+        span=request.args.get("span", 0, type=int),
         retried=retried,
     )
     is_over = retried is None or not retried.is_live
@@ -200,9 +213,9 @@ def _go(address: str) -> Answer:
 
 def _stay(public_id: UUID, back: str | None) -> Answer:
     """Return where the part of the page is had anew, and what the address of the page becomes."""
-    choose = request.form.get("choose") or None
+    kept: dict[str, Any] = {name: request.form.get(name) or None for name in ("choose", "span")}
     live = (
-        url_for("deliveries.row", public_id=public_id, back=back, choose=choose)
+        url_for("deliveries.row", public_id=public_id, back=back, **kept)
         if back
         else url_for("deliveries.live", public_id=public_id, **carried())
     )

@@ -217,6 +217,23 @@ def _attempts_made(delivery: DeliveryDetail) -> str:
 
 def _open_note(row: LogRow) -> str:
     """Return what an open one waits for, or which attempt failed last."""
+    if row.next_try_at is None:
+        return kept_words(row)
+    return kept_words(row) or attempts_words(row) or "Next"
+
+
+def attempts_words(row: LogRow) -> str:
+    """Say "Attempt 4 of 10" while it is retried automatically, "10 attempts" of what has failed."""
+    if not row.tries or row.is_test:
+        return ""
+    if row.status is DeliveryStatus.FAILED:
+        return plural(row.tries, "attempt")
+    is_usual = row.status is DeliveryStatus.RETRYING and not row.is_manual
+    return f"Attempt {tries(row.tries)}" if is_usual else ""
+
+
+def kept_words(row: LogRow) -> str:
+    """Return what keeps an open one from its next attempt, or that it is being sent; else blank."""
     if row.is_being_sent:
         return "Sending now"
     if row.waits_for is WaitsFor.ORDER:
@@ -224,7 +241,7 @@ def _open_note(row: LogRow) -> str:
     if row.next_try_at is None:  # its webhook is off or deleted
         return ""
     if sending_stop():
-        return "When sending starts"
+        return "When sending resumes"
     match row.waits_for:
         case WaitsFor.RECEIVER:
             at = near_time(row.next_try_at)
@@ -235,8 +252,7 @@ def _open_note(row: LogRow) -> str:
             return "When this server can connect again"
         case WaitsFor.PLACES:
             return f"Webhook is at its limit of {row.most}"
-    is_usual = row.status is DeliveryStatus.RETRYING and row.tries and not row.is_manual
-    return f"Attempt {tries(row.tries)}" if is_usual else "Next"
+    return ""
 
 
 def _resent_note(row: LogRow) -> str:
@@ -248,6 +264,13 @@ def _resent_note(row: LogRow) -> str:
 
 def _no_note(_: LogRow) -> str:
     return ""
+
+
+def _dismissed_note(row: LogRow) -> str:
+    """Say "Sam Okoro, Nov 27, 14:06: Test data"."""
+    when = near_time(row.dismissed_at) if row.dismissed_at else ""
+    who = ", ".join(filter(None, (row.dismissed_by, when)))
+    return ": ".join(filter(None, (who, row.dismissed_reason)))
 
 
 class StatusWords(NamedTuple):
@@ -268,10 +291,7 @@ STATUSES: Final[Mapping[DeliveryStatus, StatusWords]] = {
     ),
     DeliveryStatus.DELIVERED: StatusWords(_delivered, _resent_note),
     DeliveryStatus.FAILED: StatusWords(_failed),
-    DeliveryStatus.DISMISSED: StatusWords(
-        _dismissed,
-        lambda row: dismissed_by(row.dismissed_by, row.dismissed_at, row.dismissed_reason),
-    ),
+    DeliveryStatus.DISMISSED: StatusWords(_dismissed, _dismissed_note),
 }
 
 

@@ -193,6 +193,7 @@ def test_of_a_delivery_the_log_is_told_what_its_line_shows(hook: Hook, failed: U
     assert row == LogRow(
         id=stored(failed)["id"],
         public_id=failed,
+        event_id=stored(failed)["event_id"],
         created_at=STORED,
         event="asset.deleted",
         asset_id=8,

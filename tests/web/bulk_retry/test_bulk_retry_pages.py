@@ -41,16 +41,18 @@ def report(pages: Pages, path: str) -> list[list[str]]:
 def test_the_log_offers_ticks_and_all_that_match(support: Pages) -> None:
     made = make_delivery(status="failed")
     page = support.get("/deliveries?status=failed")
-    form = next(each for each in page.forms if "Retry selected" in each.buttons)
-    assert form.action.endswith("/deliveries/retry")
-    assert f'form="bulk-retry" name="delivery" value="{made}"' in page.html
-    assert page.links("Retry all that match") == ["/deliveries/retry?status=failed&all=1"]
+    buttons = page.form("/deliveries/retry").buttons
+    assert buttons == ["Retry", "Dismiss", "Export", "Clear selection"]
+    assert f'form="selected" name="delivery" value="{made}"' in page.html
+    assert page.links("Retry all 1") == ["/deliveries/retry?status=failed&all=1"]
 
 
-def test_who_may_not_retry_sees_no_ticks(app: Flask) -> None:
+def test_who_may_not_retry_is_offered_none(app: Flask) -> None:
     make_delivery(status="failed")
     pages = visit(app, "manager")
-    assert "bulk-retry" not in pages.get("/deliveries").html
+    page = pages.get("/deliveries?status=failed")
+    assert page.form("/deliveries/retry").buttons == ["Export", "Clear selection"]
+    assert page.links("Retry all") == []
     assert pages.client.get("/deliveries/retry?all=1").status_code == 403
 
 

@@ -32,8 +32,8 @@ def rows(page: Page) -> int:
 @pytest.mark.parametrize(("role", "links"), [("admin", ["/settings/webhooks"]), ("support", [])])
 def test_the_empty_log_says_what_will_be_here(app: Flask, role: str, links: list[str]) -> None:
     page = visit(app, role).get("/deliveries")
-    assert "Nothing has been sent yet" in page.main
-    assert page.links("Go to webhooks") == links
+    assert "No deliveries yet" in page.main
+    assert page.links("View webhooks") == links
 
 
 def test_a_line_says_when_what_where_how_and_why(support: Pages) -> None:
@@ -49,21 +49,36 @@ def test_a_line_says_when_what_where_how_and_why(support: Pages) -> None:
     )
     make_delivery(erp, status="delivered", tries=1, code=200, took_ms=143)
     arrived, line = support.get("/deliveries").rows()
-    assert arrived[4:7] == ["Delivered", "200 in 143 ms", "1 of 10"]
-    assert line[2:8] == [
-        "Asset created, AST-00007 AST-00007 Projector",
-        "Sync to ERP",
+    assert arrived[4:7] == ["Delivered", "200 in 143 ms", ""]
+    assert line[1:7] == [
+        "Asset created AST-00007 Projector",
+        "",
+        "Asset created, AST-00007, to Sync to ERP",
         "Retrying",
         "Server error (500)Attempt 2 of 10",
-        "2 of 10",
         near_time(due),
     ]
+
+
+def test_what_belongs_to_one_event_stands_together(support: Pages) -> None:
+    hooks = [make_webhook(name=name) for name in ("Finance", "Helpdesk", "Payroll")]
+    make_delivery(asset_tag="AST-1")
+    first = make_delivery(hooks[0], asset_tag="AST-2")
+    for hook in hooks[1:]:
+        change(make_delivery(hook), event_id=stored(first)["event_id"])
+    page = support.get("/deliveries")
+    spans = [cell.get("rowspan") for cell in page.root.find_all("th") if cell.has("rowspan")]
+    assert spans == ["3", "1"]
+    names = [row[-5].rpartition(" to ")[2] for row in page.rows()]
+    assert names[:3] == ["Payroll", "Helpdesk", "Finance"]
+    live = f"/deliveries/{first}/row?span=3"
+    assert 'rowspan="3"' in support.client.get(live).get_json()["html"]
 
 
 def test_tests_are_shown_and_marked(support: Pages) -> None:
     make_delivery(priority=Priority.TEST, status="failed")
     page = support.get("/deliveries")
-    assert "Test" in page.rows()[0][2]
+    assert "Test" in page.rows()[0][1]
     assert page.rows()[0][-1] == ""
 
 
@@ -81,7 +96,7 @@ def test_tabs_and_filters_live_in_the_address(support: Pages) -> None:
     assert "Webhook: Helpdesk" in page.main
     assert "Status: Needs attention" in page.main
     page = support.submit(page.form("/deliveries"), event="asset.created")
-    assert "No delivery matches" in page.main
+    assert "No matching deliveries" in page.main
     assert rows(support.get(page.links("Clear filters")[0])) == 3
 
 
@@ -105,21 +120,21 @@ def test_what_may_have_arrived_more_than_once_says_so(support: Pages) -> None:
     made = make_delivery(status="delivered", tries=3)
     make_attempt(made, reason="refused")
     make_attempt(made, reason="read_timeout")
-    assert "sent 2" not in support.get("/deliveries").main
+    assert "Sent 2" not in support.get("/deliveries").main
     make_attempt(made, outcome="delivered", code=200)
     page = support.get("/deliveries")
-    assert page.rows()[0][6].startswith("3 of 10sent 2")
-    assert "may have got it more than once" in page.main
+    assert page.rows()[0][5].endswith("Sent 2 times")
+    assert "may have been processed more than once" in page.main
 
 
 def test_it_finds_one_delivery_by_its_id(support: Pages) -> None:
     wanted = make_delivery()
     make_delivery()
     page = support.get("/deliveries", query_string={"q": f" {wanted} "})
-    assert page.rows()[0][2].startswith("Asset created")
+    assert page.rows()[0][1].startswith("Asset created")
     assert rows(page) == 1
-    assert "No delivery matches" in support.get("/deliveries?q=AST-00007").main
-    assert "No delivery matches" in support.get(f"/deliveries?q={uuid4()}").main
+    assert "No matching deliveries" in support.get("/deliveries?q=AST-00007").main
+    assert "No matching deliveries" in support.get(f"/deliveries?q={uuid4()}").main
 
 
 def test_the_deliveries_of_one_asset(support: Pages) -> None:
@@ -137,8 +152,8 @@ def test_it_finds_the_deliveries_of_an_asset_by_tag_or_name(support: Pages) -> N
     assert rows(support.get("/deliveries?q=thinkpad")) == 1
     assert rows(support.get("/deliveries?q=phon")) == 2
     page = support.get("/deliveries?q=tablet")
-    assert "No delivery matches" in page.main
-    assert "Delivery id or asset: tablet" in page.main
+    assert "No matching deliveries" in page.main
+    assert "Asset or delivery ID: tablet" in page.main
 
 
 def test_it_narrows_to_a_reason_a_group_of_reasons_and_a_code(support: Pages) -> None:
@@ -182,7 +197,7 @@ def test_what_is_shown_can_be_had_as_a_file(
     made = [make_delivery(erp, **failed, asset_tag="LAP-1") for _ in range(5)]
     make_delivery(status="delivered")
     support.get("/deliveries?status=failed")
-    (address,) = set(support.page.links("Download these as CSV")) if support.page else set()
+    (address,) = set(support.page.links("CSV All pages")) if support.page else set()
     answer = support.client.get(address, buffered=True)
     assert answer.mimetype == "text/csv"
     assert "attachment" in answer.headers["Content-Disposition"]
@@ -240,7 +255,7 @@ def test_a_long_search_can_be_carried_on(support: Pages, monkeypatch: pytest.Mon
         make_delivery(webhook)
     page = support.get(f"/deliveries?webhook={webhook.public_id}&event=asset.lost")
     assert "There may be matches further back" in page.main
-    assert rows(support.follow("Look further back")) == 1
+    assert rows(support.follow("Search further back")) == 1
 
 
 def test_big_counts_are_cut(support: Pages, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from tests.web.home.test_home import troubled
 from tests.web.signed_in import visit
 
 DISMISS, RESTORE = "/deliveries/dismiss", "/deliveries/restore"
-SELECTED = "Dismiss selected"
+SELECTED = "Dismiss"
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_restoring_a_deleted_webhooks_is_refused_and_the_rest_is_restored(sam: P
     gone = make_delivery(make_webhook(deleted_at=utcnow()), status="failed")
     sam.submit(ask(sam, [*made, gone]).form())
     bar = sam.get("/deliveries?status=dismissed").form("/deliveries/retry")
-    page = sam.submit(bar, "Restore selected", delivery=[str(each) for each in (*made, gone)])
+    page = sam.submit(bar, "Restore", delivery=[str(each) for each in (*made, gone)])
     assert page.flashes == [
         (
             "success",

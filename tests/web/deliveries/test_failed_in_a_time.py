@@ -48,37 +48,36 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     failed_in_the_night()
     pages = visit(app, "support", time_zone="Europe/Berlin")
     page = pages.get("/deliveries?status=failed&time=night")
-    assert (listed(page), "The time is the one at which the event was stored" in page.main) == (
+    assert (listed(page), "The time filter means when the event happened" in page.main) == (
         [],
         True,
     )
-    assert "Nothing is listed, so there is nothing to download" in page.text
+    assert page.links("CSV") == []
     page = pages.get(page.links("Show what failed in that time")[0])
     assert listed(page) == ["Delivered"]
     # The time in the list is the one that was asked for, and not that of its order.
     sorts = [each for each in page.links("Failed") if "sort=" in each]
     assert (sorts, "aria-sort" in page.html) == ([], False)
     # Of all it says so, of a part it does not.
-    assert "Matching deliveries, by when the event was stored, newest first." in page.main
-    assert "All deliveries to all webhooks, newest first." in pages.get("/deliveries").main
-    assert page.rows()[0][1] == "01:00"
+    assert "Newest first by the time of the event." in page.main
+    assert page.rows()[0][0] == "01:00"
     # What failed then is not its result: it was delivered since.
-    failed = "failed: Server error (500): asset.serial_number is missing"
-    assert page.rows()[0][5] == f"200 in 22 ms{failed}"
-    (address,) = page.links("Download these for Excel")
+    failed = "Failed: Server error (500): asset.serial_number is missing"
+    assert page.rows()[0][5] == f"200 in 22 ms{failed} · Sent 2 times"
+    (address,) = page.links("CSV for Excel")
     text = pages.client.get(address, buffered=True).text.lstrip("\ufeff")
     (line,) = csv.DictReader(io.StringIO(text))
     assert line["Failed (Europe/Berlin)"] == "2026-05-04 01:00:00"
     assert line["When (Europe/Berlin)"] == "2026-05-03 16:00:00"
     assert (line["Status"], line["Result"]) == ("Delivered", "200 in 22 ms")
-    assert line["What came back, or why it failed before"] == failed
-    assert "When: Failed last night (May 3, 18:00 to May 4, 08:00)" in page.main
+    assert line["Response, or earlier failure"] == failed
+    assert "Time: Failed last night (May 3, 18:00 to May 4, 08:00)" in page.main
     for query in ("q=nothing", "q=nothing&time=failed-night", "code=599"):
         empty = pages.get(f"/deliveries?{query}")
         assert (listed(empty), empty.links("Show what failed in that time")) == ([], []), query
     for query in ("since=2026-01-01&until=2026-01-02", "until=2026-01-02", "code=599&time=day"):
         assert pages.get(f"/deliveries?{query}").links("Show what failed in that time"), query
-    (asked,) = page.links("Retry all that match")
+    asked = f"{page.path.replace('/deliveries', '/deliveries/retry')}&all=1"
     assert "an attempt failed since" in pages.get(asked).main.lower()
 
 
@@ -93,10 +92,10 @@ def test_the_filter_says_which_night_and_which_day(app: Flask) -> None:
         ("failed-day", "Failed in the last 24 hours"),
         ("week", "Last 7 days"),
     ):
-        assert f"Remove filter When: {words} Clear" in pages.get(f"/deliveries?time={time}").main
+        assert f"Remove filter Time: {words} Clear" in pages.get(f"/deliveries?time={time}").main
     page = pages.get("/deliveries?time=yesterday")
     assert "aria-sort" in page.html
-    assert "Matching deliveries, newest first." in page.main
+    assert "Newest first. Deliveries" in page.main
 
 
 @time_machine.travel(MORNING, tick=False)
@@ -106,7 +105,7 @@ def test_a_bar_of_a_chart_leads_to_what_failed_in_its_hour(app: Flask) -> None:
     for path in ("/", f"/settings/webhooks/{hook.public_id}"):
         (address,) = set(pages.get(path).links("01:00: 1 arrived, 1 failed attempt"))
         page = pages.get(address)
-        assert "When: Failed between From and To" in page.main
+        assert "Time: Failed between From and To" in page.main
         assert "From: 2026-05-04 01:00" in page.main
         assert listed(page) == ["Delivered"]
 
@@ -119,6 +118,6 @@ def test_beside_it_stands_an_answer_of_that_time_and_none_that_came_later(app: F
         make_attempt(made, **times, reason="server", code=500, response_text=said)
     pages = visit(app, "support", time_zone="Europe/Berlin")
     (line,) = pages.get("/deliveries?time=failed-night&answer=is+missing").rows()
-    assert line[5].endswith("earlier: one is missing")
+    assert line[5].endswith("Earlier: one is missing")
     (line,) = pages.get("/deliveries?answer=is+missing").rows()
     assert line[5].endswith("two is missing")

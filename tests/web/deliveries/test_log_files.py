@@ -68,7 +68,7 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
     assert headings == [
         "When (Europe/Vienna)",
         *("Event", "Asset tag", "Asset", "Webhook", "Status", "Result"),
-        *("What came back, or why it failed before", "Attempts", "Times sent"),
+        *("Response, or earlier failure", "Attempts", "Times sent"),
         *("Next attempt (Europe/Vienna)", "Delivered, failed, or dismissed (Europe/Vienna)"),
         *(
             "Failing since (Europe/Vienna)",
@@ -76,7 +76,7 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
             "Dismissed by",
             "Dismissed because",
             "Test",
-            "Delivery id",
+            "Delivery ID",
         ),
     ]
     local = "2026-05-03 18:00:12"

@@ -267,5 +267,5 @@ def test_webhooks_are_chosen_by_name_whatever_its_letters(app: Flask) -> None:
     make_webhook(name="Auction", state="draft")
     with asked(app, "") as form:
         labels = [each[1] for each in form.webhook.choices or ()]
-    assert labels == ["Any webhook", "cargo (deleted)", "Desk"]
+    assert labels == ["All webhooks", "cargo (deleted)", "Desk"]
     assert [name for _, name, _ in log_pages.webhook_names()] == ["cargo", "Desk"]

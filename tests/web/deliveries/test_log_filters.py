@@ -8,19 +8,23 @@ import time_machine
 from flask import Flask
 
 from portal.lib.clock import utcnow
-from portal.models.deliveries import DeliveryStatus
+from portal.models.deliveries import DeliveryStatus, Priority
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import bulk_retry, log_query
+from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.web.deliveries import log_csv
 from portal.web.deliveries.forms import PERIODS
 from portal.web.frame.status_tags import DELIVERY
-from tests.support.deliveries import make_delivery
-from tests.support.factories import make_webhook
+from tests.support.deliveries import lease, make_delivery
+from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
+from tests.web.bulk_retry.test_bulk_retry_pages import work
 from tests.web.signed_in import visit
 
 UNREADABLE = [
-    ("code=banana", "Enter the code as three digits, such as 404, or 5xx for all that begin with"),
+    ("code=banana", "Enter the code as three digits, such as 404, or 5xx for 500 to 599"),
     ("code=99", "Enter the code as three digits"),
     ("code=5x0", "Enter the code as three digits"),
     ("code=%D9%A5%D9%A0%D9%A0", "Enter the code as three digits"),
@@ -35,7 +39,7 @@ UNREADABLE = [
     ("event=asset.nothing", "Event: choose from the list"),
     ("status=<script>", "Status: choose from the list"),
     ("reason=nobody", "Reason: choose from the list"),
-    ("time=never", "When: choose from the list"),
+    ("time=never", "Time: choose from the list"),
     ("asset=-1", "Asset: “-1” is not known"),
     ("asset=99999999999999999999", "Asset: “99999999999999999999” is not known"),
     ("q=" + "x" * 121, "Enter at most 120 characters"),
@@ -66,8 +70,8 @@ def test_a_filter_that_cannot_be_read_is_refused_at_its_field(support: Pages) ->
         assert page.title.startswith("Error: "), query
         assert [error.startswith(sentence) for error in page.errors] == [True], query
         assert page.rows() == [], query
-        assert "A filter could not be read" in page.main, query
-        assert not page.links("Retry all that match"), query
+        assert "A filter can’t be read" in page.main, query
+        assert not page.links("Retry all"), query
         assert "/deliveries" in page.links("Clear filters"), query
 
 
@@ -75,10 +79,58 @@ def test_while_lines_for_people_are_sent_no_transaction_is_open(app: Flask) -> N
     make_delivery(status="failed", reason="refused")
     with app.test_request_context():
         heading, *lines = [
-            (line, session().in_transaction()) for line in log_csv.lines_for_people(LogFilter())
+            (line, session().in_transaction())
+            for line in log_csv.lines_for_people(log_pages.every(LogFilter()))
         ]
     assert heading[0][1] == "Event"
     assert [is_open for _, is_open in lines] == [False]
+
+
+@pytest.mark.both_databases
+def test_a_filtered_list_counts_what_matches_and_what_its_buttons_will_act_on(
+    support: Pages,
+) -> None:
+    hook, failed = make_webhook(), {"status": "failed", "reason": "server", "code": 500}
+    taken = [make_delivery(hook, **failed) for _ in range(2)]
+    bulk_retry.start(make_user("support").actor, Selection(ticked=tuple(taken)))
+    work()
+    for _ in range(3):
+        make_delivery(hook, **failed)
+    sending = make_delivery(hook, **{**failed, "status": "retrying"})
+    lease(sending)
+    make_delivery(hook, **{**failed, "status": "retrying"}, prior_status="failed")
+    make_delivery(make_webhook(state="off"), **failed)
+    make_delivery(hook, **failed, priority=Priority.TEST)
+    make_delivery(hook, status="delivered", code=200)
+    page = support.get("/deliveries?event=asset.created")
+    assert "10 match" in page.main
+    for verb, number in (("Retry", 3), ("Dismiss", 9)):
+        (address,) = page.links(f"{verb} all {number}")
+        assert support.get(address).h1.startswith(f"{verb} {number} deliveries")
+    assert "1 matches" in support.get("/deliveries?status=delivered").main
+    assert " match" not in support.get("/deliveries").main
+
+
+@pytest.mark.both_databases
+def test_of_a_part_of_a_long_search_no_number_is_promised(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_query, "MOST_READ", 5)
+    hook = make_webhook()
+    for _ in range(6):
+        make_delivery(hook, status="failed")
+    page = support.get(f"/deliveries?webhook={hook.public_id}&event=asset.created")
+    assert "5+ match" in page.main
+    assert page.links("Retry all")
+
+
+def test_selected_deliveries_are_exported_alone(support: Pages) -> None:
+    first, second, _ = (make_delivery(status="failed") for _ in range(3))
+    chosen = f"delivery={first}&delivery={second}&delivery=x"
+    answer = support.client.get(f"/deliveries/export-for-excel.csv?{chosen}", buffered=True)
+    lines = answer.text.splitlines()
+    assert len(lines) == 3
+    assert [str(second) in lines[1], str(first) in lines[2]] == [True, True]
 
 
 def test_what_addresses_call_a_status_never_changes() -> None:
@@ -117,7 +169,7 @@ def test_the_statuses_to_choose_are_six_and_what_needs_attention(support: Pages)
     fields = support.get("/deliveries").root.find_all("select")
     (chosen,) = (each for each in fields if each.get("name") == "status")
     assert [each.text for each in chosen.find_all("option")] == [
-        "Any status",
+        "All statuses",
         "Needs attention",
         *(DELIVERY[status].word for status in DeliveryStatus),
     ]
@@ -207,4 +259,4 @@ def test_yesterday_is_the_persons_own(support: Pages) -> None:
     make_delivery()
     page = support.get("/deliveries?time=yesterday")
     assert len(page.rows()) == 1
-    assert "When: Yesterday" in page.main
+    assert "Time: Yesterday" in page.main

@@ -34,10 +34,9 @@ def test_a_line_says_when_it_is_tried_also_while_its_receiver_is_left_alone(
     make_delivery(in_turn, status="retrying", tries=1, due_at=soon)
     make_delivery(in_turn)
     make_delivery()
-    found = [row[7] for row in reversed(support.get("/deliveries").rows())]
-    four, nine = map(near_time, (later, soon))
-    assert found[:4] == [nine, f"from {four}", f"from {four}", "now"]
-    assert found[4:] == [nine, "\u2013", "now"]
+    found = [row[6] for row in reversed(support.get("/deliveries").rows())]
+    nine, back = near_time(soon), f"When the receiver is back (from {near_time(later)})"
+    assert found == [nine, back, back, "Next", nine, "After an older delivery", "Next"]
 
 
 def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(

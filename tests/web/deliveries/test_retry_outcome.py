@@ -122,7 +122,7 @@ def test_retry_in_a_row_stays_in_the_list_and_shows_its_end_there(support: Pages
     page = in_row(support, made, f"?status=failed&webhook={desk.public_id}")
     assert page.response.request.path == "/deliveries"
     assert page.path.endswith(f"status=failed&webhook={desk.public_id}&retried={made}")
-    assert [row[5] for row in page.rows()][0::2] == ["\u2013", "\u2013"]
+    assert [row[5] for row in page.rows()][0::2] == ["", ""]
     assert page.rows()[1][4:6][0] == "Retrying"
     assert page.rows()[1][5].startswith("Waiting to be sent since ")
     assert notices(page) == []

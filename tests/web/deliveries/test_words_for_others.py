@@ -29,7 +29,7 @@ def test_the_file_for_people_has_their_words_and_times(
     text = "asset.tag is missing\nline 2"
     make_attempt(made, reason="server", code=500, started_at=AT, response_text=text)
     pages = visit(app, "support", time_zone="Europe/Vienna")
-    (address,) = pages.get("/deliveries").links("Download these for Excel")
+    (address,) = pages.get("/deliveries").links("CSV for Excel")
     answer = pages.client.get(address, headers={"Accept-Language": language}, buffered=True)
     heading, row = csv.reader(io.StringIO(answer.text.lstrip("\ufeff")), delimiter=between)
     assert heading[:3] == ["When (Europe/Vienna)", "Event", "Asset tag"]

@@ -72,7 +72,7 @@ def test_nobody_else_finds_it_anywhere(
         assert TOKEN not in answer.text, path
     for path in (f"/settings/webhooks/{hook.public_id}", f"/deliveries/{delivery}"):
         assert shown in pages.get(path).main
-    assert "No delivery matches" in pages.get(f"/deliveries?q={TOKEN}").main
+    assert "No matching deliveries" in pages.get(f"/deliveries?q={TOKEN}").main
 
 
 @KINDS
