@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
+from datetime import date, datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -18,13 +18,14 @@ from portal.engine.events.details import (
 )
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment
-from portal.models.planning import Maintenance, MaintenanceState
+from portal.models.planning import OPEN_MAINTENANCES, Maintenance, MaintenanceState
 from portal.services.alerts import rules as alert_rules
-from portal.services.alerts.rules import GONE, Firing, Moment
+from portal.services.alerts.rules import GONE, Firing, Kept, Moment
 from portal.services.assets import queries as asset_queries
 from portal.services.assets.snapshots import last_move, move_facts, ref, snapshot, staff_ref
 
 CHUNK: Final = 500
+A_FEW: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,15 @@ class DueAlert:
     assignment_id: int | None = None
 
 
-Scanned = Sequence[tuple[int, Firing | None]]
+Scanned = Sequence[tuple[int, Firing | Kept]]
+
+
+class Judged(NamedTuple):
+    """A subject, what decides about it (its date or number), and what the rule says."""
+
+    id: int
+    by: date | datetime | int | None
+    verdict: Firing | Kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +55,10 @@ class AlertKind:
 
     `id`, `asset_id`: columns of the subject. `in_state(moment)`: the ids of all subjects in that
     state, told of or not. `fires(moment, id, *columns)`: the rule, with these columns of the
-    subject; `unless` leaves out what is known to be told of. `judge(current, moment, asset, id)`:
-    one subject again, with its asset's row locked. `matters(current, asset)`: what alerts of this
-    asset may still stand for.
+    subject, the first of which decides; `unless` leaves out what is known to be told of, and
+    `is_open` what is over. `window`: the last date that fires; None where no date does.
+    `judge(current, moment, asset, id)`: one subject again, with its asset's row locked.
+    `matters(current, asset)`: what alerts of this asset may still stand for.
     """
 
     event: EventName
@@ -56,10 +66,12 @@ class AlertKind:
     asset_id: InstrumentedAttribute[int]
     columns: tuple[InstrumentedAttribute[Any], ...]
     in_state: Callable[[Moment], Select[int]]
-    fires: Callable[..., Firing | None]
+    fires: Callable[..., Firing | Kept]
     judge: Callable[[Session, Moment, Asset, int], DueAlert | None]
     matters: Callable[[Session, Asset], Iterable[str]]
     unless: tuple[ColumnElement[bool], ...] = ()
+    is_open: tuple[ColumnElement[bool], ...] = ()
+    window: Callable[[Moment], date | datetime] | None = None
 
     def scan(self, current: Session, moment: Moment, after: int) -> Scanned:
         """At most `CHUNK` subjects in the order of their ids, each with what fires, unlocked."""
@@ -67,13 +79,32 @@ class AlertKind:
         rows = current.execute(due.order_by(self.id).limit(CHUNK)).all()
         return [(row[0], self.fires(moment, *row)) for row in rows]
 
+    def of_asset(self, current: Session, moment: Moment, asset_id: int) -> list[Judged]:
+        """Judge each subject of one asset by the same rule, whether or not anything fires."""
+        wanted = select(self.id, *self.columns).where(self.asset_id == asset_id, *self.is_open)
+        rows = current.execute(wanted.order_by(self.id)).all()
+        return [Judged(row[0], row[1], self.fires(moment, *row)) for row in rows]
+
+    def soonest(self, current: Session, moment: Moment) -> Sequence[Asset]:
+        """A few assets, whose dates come first behind the window; some may be gone."""
+        if self.window is None:
+            return []
+        later = self.columns[0] > self.window(moment), *self.is_open
+        wanted = select(Asset).join(self.id.class_) if self.id is not Asset.id else select(Asset)
+        ahead = wanted.where(Asset.deleted_at.is_(None), *later)
+        return current.scalars(ahead.order_by(self.columns[0], self.id).limit(A_FEW)).all()
+
     def asset_of(self, current: Session, subject_id: int) -> int | None:
         """The asset that a subject belongs to; None where the subject is gone."""
         return current.scalar(select(self.asset_id).where(self.id == subject_id))
 
 
+def _warranty_window(moment: Moment) -> date:
+    return moment.today + timedelta(days=moment.rules.warranty_days)
+
+
 def _ending_warranties(moment: Moment) -> Select[int]:
-    last = moment.today + timedelta(days=moment.rules.warranty_days)
+    last = _warranty_window(moment)
     return select(Asset.id).where(
         Asset.deleted_at.is_(None),
         Asset.warranty_expires.between(moment.today, last),
@@ -84,7 +115,7 @@ def _ending_warranties(moment: Moment) -> Select[int]:
 def _judge_warranty(_current: Session, moment: Moment, asset: Asset, _id: int) -> DueAlert | None:
     ends = asset.warranty_expires
     firing = alert_rules.warranty(moment, asset.id, ends, asset.status)
-    if firing is None or ends is None:
+    if isinstance(firing, Kept) or ends is None:
         return None
     facts = WarrantyExpiring(
         warranty_expires=ends,
@@ -101,8 +132,12 @@ def _warranty_matters(_current: Session, asset: Asset) -> Iterator[str]:
         yield alert_rules.warranty_matter(asset.id, asset.warranty_expires)
 
 
+def _maintenance_window(moment: Moment) -> date:
+    return moment.today + timedelta(days=moment.rules.maintenance_days)
+
+
 def _due_maintenances(moment: Moment) -> Select[int]:
-    last = moment.today + timedelta(days=moment.rules.maintenance_days)
+    last = _maintenance_window(moment)
     planned = select(Maintenance.id).join(Maintenance.asset).where(Asset.deleted_at.is_(None))
     is_open = Maintenance.state == MaintenanceState.SCHEDULED
     return planned.where(is_open, Maintenance.due_on <= last)
@@ -113,7 +148,7 @@ def _judge_maintenance(
 ) -> DueAlert | None:
     plan = current.get_one(Maintenance, maintenance_id, populate_existing=True)
     firing = alert_rules.maintenance(moment, plan.id, plan.due_on, plan.state)
-    if firing is None:
+    if isinstance(firing, Kept):
         return None
     days_left = (plan.due_on - moment.today).days
     facts = MaintenanceDue(
@@ -149,7 +184,7 @@ def _judge_checkout(
     if checkout.ended_at is not None or checkout.due_at is None:
         return None
     firing = alert_rules.overdue(moment, checkout.id, checkout.due_at)
-    if firing is None:
+    if isinstance(firing, Kept):
         return None
     facts = CheckoutOverdue(
         checkout_id=checkout.id,
@@ -180,7 +215,7 @@ def judge_stock(current: Session, moment: Moment, asset: Asset, _id: int) -> Due
     quantity, threshold = asset.quantity or 0, asset.min_quantity
     alerted_at = asset.low_stock_alerted_at
     firing = alert_rules.low_stock(moment, asset.id, quantity, threshold, alerted_at)
-    if firing is None or threshold is None:
+    if isinstance(firing, Kept) or threshold is None:
         return None
     move = last_move(current, asset.id)
     facts = LowStock(
@@ -209,6 +244,8 @@ KINDS: Final = (
         fires=alert_rules.overdue,
         judge=_judge_checkout,
         matters=_checkout_matters,
+        is_open=(Assignment.ended_at.is_(None),),
+        window=lambda moment: moment.now,
     ),
     AlertKind(
         event=EventName.MAINTENANCE_DUE,
@@ -219,6 +256,8 @@ KINDS: Final = (
         fires=alert_rules.maintenance,
         judge=_judge_maintenance,
         matters=_maintenance_matters,
+        is_open=(Maintenance.state.in_(OPEN_MAINTENANCES),),
+        window=_maintenance_window,
     ),
     AlertKind(
         event=EventName.LOW_STOCK,
@@ -240,6 +279,7 @@ KINDS: Final = (
         fires=alert_rules.warranty,
         judge=_judge_warranty,
         matters=_warranty_matters,
+        window=_warranty_window,
     ),
 )
 BY_EVENT: Final[Mapping[EventName, AlertKind]] = {kind.event: kind for kind in KINDS}

@@ -21,7 +21,7 @@ from portal.models.assets import Activity, Asset, AssetKind
 from portal.services import audit
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.kinds import KINDS, DueAlert, Scanned, judge_stock
-from portal.services.alerts.rules import Moment, is_low
+from portal.services.alerts.rules import Firing, Moment, is_low
 from portal.services.assets import timeline
 from portal.services.assets.snapshots import snapshot
 from portal.services.core.permissions import SYSTEM, Actor, require
@@ -53,7 +53,7 @@ def fire(
 
 def due(current: Session, scanned: Scanned) -> list[int]:
     """The ids of a chunk whose alerts are not in the ledger yet."""
-    keys = {id_: firing.key for id_, firing in scanned if firing is not None}
+    keys = {id_: firing.key for id_, firing in scanned if isinstance(firing, Firing)}
     if not keys:
         return []
     known = current.scalars(select(Alert.dedupe_key).where(Alert.dedupe_key.in_(keys.values())))

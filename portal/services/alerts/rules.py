@@ -1,4 +1,4 @@
-"""When an alert fires, and under which key: pure.
+"""When an alert fires, and under which key, or why it does not: pure.
 
 All rules are windows, never "on the day", so that a missed run catches up. A key is used once; an
 alert fires again when something changes its key.
@@ -6,6 +6,7 @@ alert fires again when something changes its key.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -57,6 +58,19 @@ class Moment:
         return self.now.astimezone(self.zone).date()
 
 
+class Kept(StrEnum):
+    """Why an alert does not fire."""
+
+    OFF = "off"
+    UNSET = "unset"
+    EARLY = "early"
+    PAST = "past"
+    GONE = "gone"
+    STARTED = "started"
+    ENOUGH = "enough"
+    SENT = "sent"
+
+
 @dataclass(frozen=True, slots=True)
 class Firing:
     """An alert that fires. `reminder`: 0 the first time, then 1, 2, … of the same matter."""
@@ -71,25 +85,38 @@ class Firing:
         return f"{self.matter}:{self.reminder}" if self.reminder else self.matter
 
 
-def warranty(moment: Moment, asset_id: int, expires: date | None, status: str) -> Firing | None:
-    """Fire for a warranty that ends soon, not for one that has ended."""
-    if not moment.rules.warranty_on or expires is None or not ends_soon(moment, expires, status):
-        return None
-    return Firing(EventName.WARRANTY_EXPIRING, warranty_matter(asset_id, expires))
+def warranty(moment: Moment, asset_id: int, expires: date | None, status: str) -> Firing | Kept:
+    """Fire for a warranty that ends soon, its last day included. Not for what is gone."""
+    if not moment.rules.warranty_on:
+        return Kept.OFF
+    if expires is None:
+        return Kept.UNSET
+    kept = _kept_warranty(moment, expires, status)
+    return kept or Firing(EventName.WARRANTY_EXPIRING, warranty_matter(asset_id, expires))
 
 
 def ends_soon(moment: Moment, expires: date | None, status: str) -> bool:
-    """Return whether a warranty ends within the window, its last day included. Not of what is
-    gone."""
-    if expires is None or status in GONE:
-        return False
-    return 0 <= (expires - moment.today).days <= moment.rules.warranty_days
+    """Return whether a warranty ends within the window, also where its alert is off."""
+    return expires is not None and _kept_warranty(moment, expires, status) is None
 
 
-def maintenance(moment: Moment, maintenance_id: int, due_on: date, state: str) -> Firing | None:
+def _kept_warranty(moment: Moment, expires: date, status: str) -> Kept | None:
+    left = (expires - moment.today).days
+    if status in GONE:
+        return Kept.GONE
+    if left < 0:
+        return Kept.PAST
+    return Kept.EARLY if left > moment.rules.warranty_days else None
+
+
+def maintenance(moment: Moment, maintenance_id: int, due_on: date, state: str) -> Firing | Kept:
     """Fire for work that is due soon or late, unless somebody has begun it."""
-    if not moment.rules.maintenance_on or not is_due(moment, due_on, state):
-        return None
+    if not moment.rules.maintenance_on:
+        return Kept.OFF
+    if state != MaintenanceState.SCHEDULED:
+        return Kept.STARTED
+    if not is_due(moment, due_on, state):
+        return Kept.EARLY
     return Firing(EventName.MAINTENANCE_DUE, maintenance_matter(maintenance_id, due_on))
 
 
@@ -103,14 +130,18 @@ def is_due_soon(moment: Moment, due_on: date) -> bool:
     return (due_on - moment.today).days <= moment.rules.maintenance_days
 
 
-def overdue(moment: Moment, checkout_id: int, due_at: datetime) -> Firing | None:
+def overdue(moment: Moment, checkout_id: int, due_at: datetime | None) -> Firing | Kept:
     """Fire for a check-out past its due time, and again for each reminder.
 
     After missed runs only the latest reminder fires, not one for each.
     """
     rules = moment.rules
-    if not rules.overdue_on or moment.now <= due_at:
-        return None
+    if not rules.overdue_on:
+        return Kept.OFF
+    if due_at is None:
+        return Kept.UNSET
+    if moment.now <= due_at:
+        return Kept.EARLY
     reminder = 0
     if rules.repeat_every_days:
         # By the clock on the wall: a night with a 25th hour moves no reminder to the next run.
@@ -125,12 +156,16 @@ def low_stock(
     quantity: int | None,
     min_quantity: int | None,
     alerted_at: datetime | None,
-) -> Firing | None:
+) -> Firing | Kept:
     """Fire for stock below its threshold, once until there is enough again."""
-    if not moment.rules.low_stock_on or alerted_at is not None:
-        return None
+    if not moment.rules.low_stock_on:
+        return Kept.OFF
+    if min_quantity is None:
+        return Kept.UNSET
     if not is_low(quantity, min_quantity):
-        return None
+        return Kept.ENOUGH
+    if alerted_at is not None:
+        return Kept.SENT
     return Firing(EventName.LOW_STOCK, stock_matter(asset_id, moment.now))
 
 
