@@ -45,7 +45,7 @@ class Judged(NamedTuple):
     """A subject, what decides about it (its date or number), and what the rule says."""
 
     id: int
-    by: date | datetime | int | None
+    by: Any
     verdict: Firing | Kept
 
 

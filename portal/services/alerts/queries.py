@@ -59,7 +59,8 @@ class AlertDeliveries:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """`last`: the latest run that ended; `running`: the public id of the task of one at work.
+    """`last`: the latest run that ended; `checked_at`: the end of the latest that got through;
+    `running`: the public id of the task of one at work.
 
     `is_late`: the daily run should have ended long ago. `needs_first_answer`: a person has to
     decide first what becomes of what is due already.
@@ -67,6 +68,7 @@ class RunStatus:
 
     stored: Stored
     last: AlertRun | None
+    checked_at: datetime | None
     running: UUID | None
     last_due_at: datetime
     next_at: datetime
@@ -170,6 +172,11 @@ def run_status(now: datetime) -> RunStatus:
     return RunStatus(
         stored=stored,
         last=current.scalars(ended.order_by(AlertRun.id.desc()).limit(1)).first(),
+        checked_at=current.scalar(
+            select(func.max(AlertRun.finished_at)).where(
+                AlertRun.outcome.in_([RunOutcome.DONE, RunOutcome.ASKED])
+            )
+        ),
         running=alert_runs.task_under_way(current),
         last_due_at=last.due_at,
         next_at=next_slot(now, stored.rules.at, zone).due_at,

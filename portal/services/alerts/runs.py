@@ -40,7 +40,7 @@ PERMISSION: Final = "alerts.settings"
 FIRED: Final = "fired"
 PASSED: Final = "passed"
 # So many runs are kept, and those of the latest days in any case: what a day's run was must not be
-# forgotten by pressing Run now, or it would begin again.
+# forgotten by pressing Check now, or it would begin again.
 KEPT: Final = 100
 DAYS_KEPT: Final = timedelta(days=7)
 # An alert that fails so often is left to the next run, so that it stands in nobody's way.

@@ -1,7 +1,8 @@
 """Why an alert did not fire: for an asset and a kind, by the rules that a check goes by."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import select
 
@@ -14,7 +15,7 @@ from portal.services.alerts.kinds import BY_EVENT, KINDS, Judged
 from portal.services.alerts.rules import Firing, Kept, Moment, stock_matter
 from portal.services.core.unit_of_work import session
 
-_STOCK = frozenset({EventName.LOW_STOCK, EventName.WARRANTY_EXPIRING})
+_STOCK: Final = frozenset({EventName.LOW_STOCK, EventName.WARRANTY_EXPIRING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Answer:
 
     event: EventName
     kept: Kept | None
-    by: date | datetime | int | None = None
+    by: Any = None
     title: str = ""
     alert: Alert | None = None
 

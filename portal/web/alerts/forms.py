@@ -7,6 +7,7 @@ from wtforms import BooleanField, Field
 from wtforms.validators import InputRequired
 from wtforms.widgets import TimeInput
 
+from portal.engine.events.catalogue import EventName
 from portal.services.alerts.rules import MOST_DAYS, AlertRules
 from portal.services.alerts.settings import Stored
 from portal.web.forms.base import PortalForm
@@ -17,10 +18,10 @@ from portal.web.forms.versions import VersionField
 COLUMNS: Final = tuple(name for name in AlertRules.__dataclass_fields__ if name != "at")
 # What belongs together on the page.
 PARTS: Final = (
-    ("Late returns", "overdue_on", "repeat_every_days"),
-    ("Maintenance", "maintenance_on", "maintenance_days"),
-    ("Warranties", "warranty_on", "warranty_days"),
-    ("Low stock", "low_stock_on"),
+    (EventName.CHECKOUT_OVERDUE, "overdue_on", "repeat_every_days"),
+    (EventName.MAINTENANCE_DUE, "maintenance_on", "maintenance_days"),
+    (EventName.WARRANTY_EXPIRING, "warranty_on", "warranty_days"),
+    (EventName.LOW_STOCK, "low_stock_on"),
 )
 
 
@@ -70,25 +71,21 @@ class AlertSettingsForm(PortalForm):
     """The form of the alert settings."""
 
     version = VersionField()
-    overdue_on = BooleanField("A lent asset was not returned in time")
+    overdue_on = BooleanField("A checked-out asset is overdue")
     repeat_every_days = DaysField(
-        "Remind again every so many days",
+        "Repeat reminder every",
         called="number of days between reminders",
         least=1,
         is_needed=False,
-        description="Leave it blank to alert once",
+        description="Leave blank to alert once",
     )
-    maintenance_on = BooleanField("Planned maintenance is due, or late")
-    maintenance_days = DaysField(
-        "How many days before it is due", called="days before maintenance", least=0
-    )
+    maintenance_on = BooleanField("Maintenance is due or late")
+    maintenance_days = DaysField("Days before it’s due", called="days before maintenance", least=0)
     warranty_on = BooleanField("A warranty ends soon")
-    warranty_days = DaysField(
-        "How many days before it ends", called="days before a warranty ends", least=0
-    )
+    warranty_days = DaysField("Days before it ends", called="days before a warranty ends", least=0)
     low_stock_on = BooleanField(
-        "There is less of a consumable than its threshold",
-        description="Sent at once, when the stock changes. The daily run checks again",
+        "A consumable falls below its threshold",
+        description="Sent when the stock changes. The daily check catches up",
     )
     time_of_day = TimeField(
         "Time of day",
@@ -99,8 +96,8 @@ class AlertSettingsForm(PortalForm):
 
     @property
     def parts(self) -> list[tuple[str, list[Field]]]:
-        """(legend, fields) of each kind of alert."""
-        return [(legend, [self[name] for name in names]) for legend, *names in PARTS]
+        """(event, fields) of each kind of alert."""
+        return [(event, [self[name] for name in names]) for event, *names in PARTS]
 
     @classmethod
     def of(cls, stored: Stored, **options: Any) -> "AlertSettingsForm":

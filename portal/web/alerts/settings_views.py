@@ -1,4 +1,4 @@
-"""Alert settings: what is alerted of and when, the latest runs, and a run by hand."""
+"""Alert settings: what is alerted of and when, the latest checks, and a check by hand."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -14,9 +14,9 @@ from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.settings import TARGET
 from portal.services.core.refusals import Stale
-from portal.web.alerts import wording
+from portal.web.alerts import run_wording
 from portal.web.alerts.forms import AlertSettingsForm
-from portal.web.alerts.wording import KINDS
+from portal.web.alerts.wording import KINDS, due_words
 from portal.web.forms.base import refusals_flashed, refusals_in, say_whether_changed, status_of
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, requires
@@ -29,8 +29,8 @@ SEND: Final = "send"
 MARK: Final = "mark"
 # What is said once the answer to the first question is on its way.
 ANSWERS: Final = {
-    SEND: "Queued: the alerts are being sent.",
-    MARK: "Queued: the alerts are marked as already sent. Nobody is told.",
+    SEND: "The alerts will be sent.",
+    MARK: "The alerts will be marked as sent. No webhook is notified.",
 }
 
 
@@ -52,7 +52,7 @@ def index() -> Page:
 @requires("alerts.settings")
 def live() -> Response:
     """Return the part of the page that changes: the runs."""
-    shown = wording.runs_panel(utcnow())
+    shown = run_wording.runs_panel(utcnow())
     html = render_template("alerts/_settings_live.html", runs=shown)
     return jsonify(html=html, stop=not shown.is_live, announce=shown.announcement)
 
@@ -66,7 +66,7 @@ def preview() -> str:
         "alerts/preview.html",
         coming=coming,
         kinds=KINDS,
-        fired=wording.fired_words({str(event): n for event, n in coming.counts.items()}),
+        fired=run_wording.fired_words({str(event): n for event, n in coming.counts.items()}),
         audience=_would_get(coming.counts),
         is_answered=alert_settings.read().is_answered,
     )
@@ -76,7 +76,7 @@ def preview() -> str:
 @requires("alerts.settings")
 def run() -> Answer:
     """Queue a run."""
-    return _queue(lambda: runs.request_run(actor()), "Queued: the check begins now.")
+    return _queue(lambda: runs.request_run(actor()), "The check is starting.")
 
 
 @blueprint.post("/first")
@@ -99,12 +99,14 @@ def mark() -> Answer:
 
 def _page(form: AlertSettingsForm) -> tuple[str, int]:
     now = utcnow()
-    shown = wording.runs_panel(now)
+    kinds = due_words(now)
+    shown = run_wording.runs_panel(now)
     counts = runs.preview(now, 0).counts if shown.status.needs_first_answer else {}
     page = render_template(
         "alerts/settings.html",
         form=form,
         runs=shown,
+        kinds=kinds,
         due=sum(counts.values()),
         audience=_would_get(counts),
         zone=alert_settings.zone().key,
@@ -115,7 +117,7 @@ def _page(form: AlertSettingsForm) -> tuple[str, int]:
 def _would_get(counts: Mapping[EventName, int]) -> str:
     """Return who would get the alerts that are due now."""
     audiences = alert_queries.audiences_of(counts)
-    return wording.audience_words(audiences, "Goes", "Nobody asks for it")
+    return run_wording.audience_words(audiences, "Will be sent")
 
 
 def _save(form: AlertSettingsForm) -> Answer:

@@ -1,4 +1,4 @@
-"""Alerts as people read them: what fired, what to do, and who looks after it."""
+"""Alerts as people read them: what happened, what to do, and who acknowledged it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from portal.services.alerts import ledger
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertDeliveries, AlertFilter, Which
 from portal.services.core.refusals import NotFound
+from portal.web.alerts.why_not import of_asset
 from portal.web.alerts.wording import KINDS, KindWords, due_words, state_of
 from portal.web.forms.base import status_of
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, RowField
@@ -23,14 +24,17 @@ from portal.web.frame.access import actor, local_path, requires
 from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import DELIVERY, Tab, Tag
 from portal.web.frame.wording import counted
-from portal.web.help.advice import contact, for_reader
+from portal.web.help.advice import contact
 
 blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
+blueprint.record_once(
+    lambda state: state.app.jinja_env.globals.update(alerts_of=of_asset, alert_kinds=KINDS)
+)
 
 SHOW = [
-    SelectChoice(Which.OPEN, "Open: not acknowledged"),
+    SelectChoice(Which.OPEN, "Open"),
     SelectChoice(Which.ACKNOWLEDGED, "Acknowledged"),
-    SelectChoice(Which.ALL, "All, with those resolved"),
+    SelectChoice(Which.ALL, "All, with resolved"),
 ]
 
 
@@ -95,14 +99,14 @@ def index() -> tuple[str, int]:
 @blueprint.post("/<uuid:public_id>/acknowledge")
 @requires("alerts.acknowledge")
 def acknowledge(public_id: UUID) -> Response:
-    """Note that the person looks after it."""
+    """Note that the person takes care of it."""
     is_first = ledger.acknowledge(actor(), public_id)
     alert = alert_queries.find(public_id)
-    thing = f"{KINDS[alert.event].tag.word}, {alert.asset.asset_tag}"
+    thing = f"{KINDS[alert.event].tag.word} alert for {alert.asset.asset_tag}"
     if is_first:
-        flash(f"Acknowledged: {thing}.", "success")
+        flash(f"{thing} acknowledged.", "success")
     else:
-        flash(f"{alert.acknowledged_by} acknowledged this before you: {thing}.", "info")
+        flash(f"{alert.acknowledged_by} acknowledged this before you.", "info")
     back = request.form.get("back")
     return redirect(local_path(back) if back else url_for("alerts.index"))
 
@@ -126,7 +130,7 @@ def _line(alert: Alert, made: Mapping[int, AlertDeliveries]) -> AlertLine:
     return AlertLine(
         alert=alert,
         words=words,
-        todo=for_reader("assets.edit", words.todo, words.others) if is_open else "",
+        todo=words.remedy if is_open else "",
         state=state_of(alert),
         sent=sent,
         sent_url=sent_url,
@@ -134,12 +138,12 @@ def _line(alert: Alert, made: Mapping[int, AlertDeliveries]) -> AlertLine:
 
 
 def _sent(alert: Alert, made: AlertDeliveries | None) -> tuple[str, str]:
-    """The result of its deliveries, and the URL that shows them."""
+    """What came of its deliveries, and the URL that shows them."""
     if not alert.is_sent:
-        return "Nobody was told: it was marked as already sent", ""
+        return "Marked as sent", ""
     if made is None:
         kept = alert.event_id is not None
-        return "No webhook asked for it" if kept else "No longer kept", ""
+        return "No webhook was subscribed" if kept else "No longer kept", ""
     words = _counted(made.counts)
     if made.only is not None:
         return words, url_for("deliveries.show", public_id=made.only)

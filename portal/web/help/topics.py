@@ -53,7 +53,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "register": Topic(
         "Assets", ("lend", "give", "reserve", "trouble", "stock", "numbers", "import")
     ),
-    "alerts": Topic("Alerts", ("kinds", "when", "acknowledge")),
+    "alerts": Topic("Alerts", ("kinds", "when", "why-not", "acknowledge")),
     "running": Topic(
         "Administration",
         ("roles", "keys", "signed-in", "audit", "system", "stop", "zones", "trial"),

@@ -79,7 +79,7 @@ def _after_bulk(task: Task) -> list[Link]:
 
 def _after_alerts(_task: Task) -> list[Link]:
     return [
-        ("See the alerts", url_for("alerts.index")),
+        ("View alerts", url_for("alerts.index")),
         ("Alert settings", url_for("alert_settings.index")),
     ]
 
@@ -167,7 +167,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
     erase.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),
     alert_runs.NAME: TaskWords(
         title=lambda _task: "Check for alerts",
-        outcomes={alert_runs.FIRED: "entered", alert_runs.PASSED: "no longer due"},
+        outcomes={alert_runs.FIRED: "sent", alert_runs.PASSED: "no longer due"},
         after=_after_alerts,
     ),
 }

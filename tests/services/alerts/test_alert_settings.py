@@ -1,4 +1,4 @@
-"""Alert settings: who may change what, the first question, Run now, acknowledging."""
+"""Alert settings: who may change what, the first question, Check now, acknowledging."""
 
 from collections.abc import Callable
 from datetime import time, timedelta

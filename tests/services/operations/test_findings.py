@@ -208,6 +208,7 @@ def looking(**changes: Any) -> RunStatus:
     values: dict[str, Any] = {
         "stored": Stored(AlertRules()),
         "last": None,
+        "checked_at": None,
         "running": None,
         "last_due_at": NOW - timedelta(hours=3),
         "next_at": NOW + timedelta(hours=21),

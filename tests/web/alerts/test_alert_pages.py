@@ -46,9 +46,9 @@ def test_each_kind_says_what_happened_and_leads_to_what_can_be_done(app: Flask) 
     assert len(page.rows()) == 4
     row = row_of(page, "Overdue")
     assert "Maria Lopez" in row
-    assert "2 boxes left." in row_of(page, "Low stock")
+    assert "2 boxes left" in row_of(page, "Low stock")
     assert page.links("Check in") == [f"/assets/{late}/check-in"]
-    assert page.links("See maintenance") == [f"/maintenance?asset={work}"]
+    assert page.links("View maintenance") == [f"/maintenance?asset={work}"]
     assert page.links("Send to warranty") == [f"/assets/{warranty}/send-to-warranty"]
     assert page.links("Receive") == [f"/assets/{stock}/receive"]
 
@@ -92,6 +92,17 @@ def test_the_second_to_acknowledge_is_told_who_was_first(app: Flask) -> None:
     seen = second.get("/alerts")
     acknowledge(first, first.get("/alerts"))
     assert "Ana Gruber" in acknowledge(second, seen).main
+
+
+def test_the_page_of_an_asset_says_why_no_alert_fired(app: Flask) -> None:
+    asset_id = with_warranty(41)
+    pages = visit(app, "support")
+    page = pages.get(f"/assets/{asset_id}")
+    assert "Not checked yet." in page.main
+    assert "Warranty ends in 41 days. Alerts start 30 days before." in page.main
+    everything()
+    assert "Last checked" in pages.get(f"/assets/{asset_id}").main
+    assert "Next: ThinkPad T14" in visit(app).get("/settings/alerts").main
 
 
 def test_support_reads_alone(app: Flask) -> None:
@@ -145,7 +156,7 @@ def make_second_delivery() -> None:
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"event_id": None, "is_sent": False}, "Nobody was told: it was marked as already sent"),
+        ({"event_id": None, "is_sent": False}, "Marked as sent"),
         ({"event_id": None}, "No longer kept"),
     ],
 )
@@ -158,9 +169,9 @@ def test_without_deliveries_it_says_why(app: Flask, columns: dict[str, object], 
 
 def test_both_empty_states_have_a_next_step(app: Flask) -> None:
     admin, helper = visit(app), visit(app, "support")
-    assert admin.get("/alerts").links("See when the next check is") == ["/settings/alerts"]
+    assert admin.get("/alerts").links("View alert settings") == ["/settings/alerts"]
     page = helper.get("/alerts")
-    assert page.links("See when the next check is") == []
+    assert page.links("View alert settings") == []
     everything()
     with writing() as current:
         current.execute(update(Alert).values(resolved_at=utcnow()))

@@ -87,7 +87,7 @@ def test_before_the_first_run_it_asks_and_sends_what_it_is_told_to(app: Flask) -
     with_warranty(10)
     pages = visit(app)
     page = pages.get(PATH)
-    assert [form for form in page.forms if form.buttons == ["Run now"]] == []
+    assert [form for form in page.forms if form.buttons == ["Check now"]] == []
     page = press(pages, page, "Send 2 alerts")
     assert page.tone == "success"
     work()
@@ -99,7 +99,7 @@ def test_or_it_marks_them_as_sent_and_tells_nobody(app: Flask) -> None:
     lent(3)
     pages = visit(app)
     page = pages.get(PATH)
-    press(pages, page, "Mark them as already sent")
+    press(pages, page, "Mark as sent")
     work()
     assert fired() == []
     assert [alert.is_sent for alert in ledger()] == [False]
@@ -122,19 +122,19 @@ def test_what_the_preview_shows_before_the_first_answer_is_sent_by_one(app: Flas
     lent(3)
     pages = visit(app)
     forms = pages.get(f"{PATH}/preview").forms
-    (form,) = [form for form in forms if form.buttons == ["Send them"]]
+    (form,) = [form for form in forms if form.buttons == ["Send now"]]
     page = pages.submit(form, follow=False)
     assert page.response.headers["Location"] == f"{PATH}#looking"
     assert alert_settings.read().first_answer == "send"
 
 
-def test_run_now_queues_a_run_that_the_page_follows(app: Flask) -> None:
+def test_check_now_queues_a_run_that_the_page_follows(app: Flask) -> None:
     decided()
     lent(3)
     pages = visit(app)
-    page = press(pages, pages.get(PATH), "Run now")
+    page = press(pages, pages.get(PATH), "Check now")
     assert page.tone == "success"
-    assert not page.links("see under System")
+    assert not page.links("View System")
     region = next(node for node in page.root.walk() if node.get("data-live-url"))
     news = pages.client.get(region.get("data-live-url")).get_json()
     assert news["stop"] is False
@@ -148,22 +148,22 @@ def test_run_now_queues_a_run_that_the_page_follows(app: Flask) -> None:
 def test_a_queued_run_that_nobody_begins_leads_to_system(app: Flask) -> None:
     decided()
     pages = visit(app)
-    press(pages, pages.get(PATH), "Run now")
+    press(pages, pages.get(PATH), "Check now")
     with writing() as current:
         current.execute(update(Task).values(created_at=utcnow() - timedelta(minutes=1)))
     page = pages.get(PATH)
-    assert "/settings/system" in page.links("see under System")
+    assert "/settings/system" in page.links("View System")
 
 
 def test_the_run_has_a_page_of_its_own_as_all_long_work(app: Flask) -> None:
     decided()
     lent(3)
     pages = visit(app)
-    press(pages, pages.get(PATH), "Run now")
+    press(pages, pages.get(PATH), "Check now")
     work()
     task = session().scalars(select(Task)).one()
     page = pages.get(f"/tasks/{task.public_id}")
-    assert page.links("See the alerts") == ["/alerts"]
+    assert page.links("View alerts") == ["/alerts"]
 
 
 def test_the_preview_shows_what_would_fire_and_sends_nothing(app: Flask) -> None:
@@ -175,7 +175,7 @@ def test_the_preview_shows_what_would_fire_and_sends_nothing(app: Flask) -> None
     assert "Drill <b>" in page.rows()[1][0]
     work()
     assert (fired(), ledger()) == ([], [])
-    press(pages, page, "Run now, and send them")
+    press(pages, page, "Send now")
     work()
     assert len(fired()) == 2
     assert pages.get(f"{PATH}/preview").rows() == []
@@ -185,7 +185,7 @@ def test_what_the_preview_shows_can_be_marked_instead(app: Flask) -> None:
     decided()
     lent(3)
     pages = visit(app)
-    press(pages, pages.get(f"{PATH}/preview"), "Mark them as already sent")
+    press(pages, pages.get(f"{PATH}/preview"), "Mark as sent")
     work()
     assert fired() == []
     assert pages.get(f"{PATH}/preview").rows() == []
@@ -210,10 +210,10 @@ def test_by_the_clock_it_waits_for_the_answer_and_says_so(app: Flask) -> None:
     assert "Waits for you" in page.rows()[0][1]
 
 
-def test_run_now_stays_where_it_is_and_says_what_it_waits_for(app: Flask) -> None:
+def test_check_now_stays_where_it_is_and_says_what_it_waits_for(app: Flask) -> None:
     lent(3)
     page = visit(app).get(PATH)
-    (button,) = [node for node in page.root.find_all("button") if node.text == "Run now"]
+    (button,) = [node for node in page.root.find_all("button") if node.text == "Check now"]
     assert button.get("disabled") is not None
 
 
@@ -223,7 +223,7 @@ def test_a_run_says_who_heard_and_its_preview_who_would(app: Flask) -> None:
     for state in ("active", "off", "off"):
         make_webhook(events=["alert.checkout_overdue"], state=state)
     pages = visit(app)
-    told = "to 1 webhook, held for 2 that are off: 1 overdue"
+    told = "to 1 webhook, on hold for 2 that are off: 1 overdue"
     assert told in pages.get(f"{PATH}/preview").main
     runs.run(RunKind.MANUAL)
     assert told in pages.get(PATH).rows()[0][2]

@@ -1,6 +1,7 @@
 """Alerts and the runs that look for them, in words: each number, each day, each audience."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome
 from portal.models.assets import Asset
 from portal.models.tasks import Task
 from portal.services.alerts import runs
+from portal.services.alerts.queries import DueNow, run_status
+from portal.services.alerts.rules import Kept
+from portal.services.alerts.why_not import Answer
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.publish import Audience
-from portal.web.alerts import wording
-from portal.web.alerts.wording import KINDS, RunLine
+from portal.web.alerts import run_wording, why_not, wording
+from portal.web.alerts.run_wording import RunLine
+from portal.web.alerts.wording import KINDS
 from portal.web.frame.status_tags import ALERT_RUN
+from tests.support.factories import make_asset
 from tests.support.golden.expected_file import Golden
 
 LATE, LOW = EventName.CHECKOUT_OVERDUE, EventName.LOW_STOCK
@@ -64,7 +70,7 @@ def line(**columns: Any) -> RunLine:
     known: dict[str, Any] = {"kind": RunKind.MANUAL, "actor_name": "Ana"}
     with writing() as current:
         current.add(AlertRun(**known | {"outcome": RunOutcome.DONE} | columns))
-    return wording.runs_panel(NOW).lines[0]
+    return run_wording.runs_panel(NOW).lines[0]
 
 
 def test_what_is_said_of_a_run_is_written_down(golden: Golden) -> None:
@@ -82,12 +88,11 @@ def test_what_is_said_of_a_run_is_written_down(golden: Golden) -> None:
         "failed": {"outcome": RunOutcome.FAILED},
         "stopped": {"outcome": RunOutcome.STOPPED},
         "on schedule": {"kind": RunKind.SCHEDULED, "actor_name": SYSTEM.name},
-        "by the portal": {"actor_name": SYSTEM.name},
     }
     told = {name: line(**columns) for name, columns in runs.items()}
     said = {name: f"{it.tag.word}. {it.fired}. {it.by}." for name, it in told.items()}
     for heard in ((1, 0), (2, 0), (2, 1), (1, 2), (0, 1), (0, 2), (0, 0)):
-        said[f"heard by {heard}"] = wording.audience_words([(Audience(*heard), {LATE: 4})])
+        said[f"heard by {heard}"] = run_wording.audience_words([(Audience(*heard), {LATE: 4})])
     golden.said(WORDS / "runs.txt", said)
 
 
@@ -95,11 +100,50 @@ def test_a_queued_run_is_slow_after_a_moment_and_one_at_work_says_how_far_it_is(
     runs.request_run(SYSTEM)
     later = NOW + timedelta(seconds=15)
     for now, is_slow in ((later, False), (later + timedelta(microseconds=1), True)):
-        found = wording.runs_panel(now)
+        found = run_wording.runs_panel(now)
         assert found.tag.word == "Queued"
         assert (found.is_slow, found.is_live, found.announcement) == (is_slow, True, "")
     with writing() as current:
         current.execute(update(Task).values(state="running", counts={"fired": 1, "passed": 3}))
-    found = wording.runs_panel(later + timedelta(hours=1))
+    found = run_wording.runs_panel(later + timedelta(hours=1))
     assert (found.working.startswith("1 "), found.is_slow) == (True, False)
     assert (found.tag, found.lines[0].tag) == (ALERT_RUN["working"], ALERT_RUN["working"])
+
+
+def test_why_an_alert_did_not_fire_is_written_down(golden: Golden) -> None:
+    stock = Asset(quantity=48, min_quantity=15, unit="pieces", status="available")
+    asset = Asset(status="lost")
+    sent = Alert(fired_at=NOW - timedelta(days=1), is_sent=True)
+    by: dict[str, Any] = {LATE: NOW, DUE: NOW.date(), LOW: 48, WARRANTY: NOW.date()}
+    status = replace(run_status(NOW), next_at=NOW + timedelta(hours=20), needs_first_answer=False)
+    said = {}
+    for event, kept in [*why_not.WORDS, *((event, Kept.SENT) for event in by), (LATE, Kept.OFF)]:
+        at = by[event] + timedelta(days=41) if kept is Kept.EARLY else by[event]
+        alert = sent if kept is Kept.SENT else None
+        answer = Answer(event=event, kept=kept, by=at, title="Oil", alert=alert)
+        said[f"{event}, {kept}"] = why_not.sentence(
+            stock if event is LOW else asset, answer, status
+        )
+    coming = Answer(event=LOW, kept=None, by=3)
+    said["to come"] = why_not.sentence(stock, coming, status)
+    said["to be decided"] = why_not.sentence(
+        stock, coming, replace(status, needs_first_answer=True)
+    )
+    marked = replace(coming, kept=Kept.SENT, alert=Alert(fired_at=NOW, is_sent=False))
+    said["marked"] = why_not.sentence(stock, marked, status)
+    said["never checked"], said["checked"] = why_not.last_check(None), why_not.last_check(NOW)
+    golden.said(WORDS / "why_not.txt", said)
+
+
+def test_what_comes_of_a_kind_is_written_down(golden: Golden) -> None:
+    status = run_status(NOW)
+    make_asset("Pixel 8", warranty_expires=NOW.date() + timedelta(days=41))
+    said = {}
+    for due, coming, asks in ((0, 0, False), (3, 0, False), (3, 1, False), (3, 3, True)):
+        counts = DueNow({WARRANTY: due}, {WARRANTY: coming})
+        it = replace(status, needs_first_answer=asks)
+        words = why_not.of_kind(WARRANTY, counts, it, NOW, is_on=True)
+        said[f"{due} due, {coming} to send, {asks}"] = f"{due} due now{words}"
+    words = why_not.of_kind(LOW, DueNow({LOW: 3}, {}), status, NOW, is_on=False)
+    said["off"] = f"3 due now{words}"
+    golden.said(WORDS / "kinds.txt", said)

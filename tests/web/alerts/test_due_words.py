@@ -59,15 +59,15 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     page = pages.get("/alerts")
     assert "Maintenance due 3" in page.main  # of these so many were told of
     assert "7 due now" in kinds(page)["Maintenance due"]
-    assert "4 sent by the next check" in kinds(page)["Maintenance due"]
-    assert "4 more alerts go out then." in page.main
+    assert "4 sent at the next check" in kinds(page)["Maintenance due"]
+    assert "It will send 4 alerts." in page.main
     assert "4 alerts: 4 maintenance due." in pages.get("/settings/alerts/preview").main
     assert "Maintenance due" in pages.get(f"/assets/{told[0]}").main
     assert "Maintenance due" not in pages.get(f"/assets/{begun}").main
     runs.run(RunKind.MANUAL)
     page = pages.get("/alerts")
     assert "Maintenance due 7" in page.main
-    assert "more alert" not in page.main
+    assert "It will send" not in page.main
 
 
 def test_where_counting_stops_it_says_that_there_are_more(
@@ -79,7 +79,7 @@ def test_where_counting_stops_it_says_that_there_are_more(
         with_maintenance(2)
     words = kinds(visit(app).get("/alerts"))["Maintenance due"]
     assert "2+ due now" in words
-    assert "2+ sent by the next check" in words
+    assert "2+ sent at the next check" in words
 
 
 def test_everybody_reads_when_the_next_look_is_and_what_it_goes_by(app: Flask) -> None:
@@ -89,8 +89,8 @@ def test_everybody_reads_when_the_next_look_is_and_what_it_goes_by(app: Flask) -
     page = visit(app, "support").get("/alerts")
     with app.test_request_context():
         found = due_words(utcnow())
-    assert found.next_look in page.main
-    assert all(kinds(page)[each.kind.word].startswith(each.rule) for each in found.lines)
+    assert found.next_check in page.main
+    assert all(kinds(page)[each.kind.word].startswith(each.rule) for each in found.lines.values())
 
 
 def test_what_is_switched_off_says_so(app: Flask) -> None:
@@ -112,12 +112,11 @@ def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask
     admin, helper = visit(app), visit(app, "support")
     page = admin.get("/alerts")
     assert page.links("Decide") == ["/settings/alerts"]
-    assert "07:00. " in page.main
-    assert "out then" not in page.main
+    assert "It will send" not in page.main
     page = helper.get("/alerts")
     assert page.links("Decide") == []
     assert "2 alerts wait for your decision" in admin.get("/").main
-    assert "2 alerts are due already" in admin.get("/settings/alerts").main
+    assert "2 alerts are due but not sent yet" in admin.get("/settings/alerts").main
 
 
 def test_a_look_that_is_late_or_under_way_is_said_to_support_as_well(app: Flask) -> None:
@@ -150,10 +149,10 @@ def test_when_each_kind_is_sent_is_written_down_and_leads_to_what_is_due(
     for number, rules in enumerate(RULES):
         alert_settings.save(SYSTEM, alert_settings.read().version, rules)
         with app.test_request_context():
-            lines = due_words(utcnow()).lines
+            lines = list(due_words(utcnow()).lines.values())
         said |= {f"{number} {each.kind.word}": each.rule for each in lines}
-        assert [(each.due, each.coming, each.due_url) for each in lines] == [
-            ("0", "0", url)
+        assert [(each.due, each.rest, each.due_url) for each in lines] == [
+            ("0 due now", ".", url)
             for url in ("/assets?show=overdue", "/maintenance?show=due", "/assets?show=low", "")
         ]
     golden.said(Path(__file__).parent / "golden" / "rules.txt", said)
@@ -161,9 +160,9 @@ def test_when_each_kind_is_sent_is_written_down_and_leads_to_what_is_due(
 
 def test_the_next_check_tells_what_goes_out_with_it(app: Flask) -> None:
     decided()
-    for told in ("", " 1 more alert goes out then.", " 2 more alerts go out then."):
+    for told in ("", " It will send 1 alert.", " It will send 2 alerts."):
         with app.test_request_context():
             found = due_words(utcnow())
-            assert found.next_look.endswith(f", 07:00.{told}")
+            assert found.next_check.endswith(f", 07:00.{told}")
         assert (found.waits, found.late_since) == (0, None)
         with_warranty(3)

@@ -33,10 +33,10 @@ def test_on_the_alerts_and_the_start_page(app: Flask, role: str) -> None:
     alerts, start = pages.get("/alerts").main, pages.get("/").main
     may = role != "support"
     assert alerts.count(asked) == (0 if may else 4)
-    assert ("Order more, and enter what comes in." in alerts) is may
+    assert ("Reorder, then record what you receive." in alerts) is may
     assert start.count(asked) == (0 if may else 2)
     assert ("Enter how it ended once it is done." in start) is may
-    sets = "How early and how often these are sent is set by an administrator (Ada Admin"
+    sets = "To change when alerts are sent, ask an administrator (Ada Admin"
     assert (sets in alerts) is (role != "admin")
 
 

@@ -1,0 +1,132 @@
+"""Why an alert did not fire, in words: for an asset, and for a kind."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from portal.engine.events.catalogue import EventName
+from portal.lib.clock import utcnow
+from portal.models.assets import Asset
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import why_not
+from portal.services.alerts.queries import DueNow, RunStatus
+from portal.services.alerts.rules import AlertRules, Kept
+from portal.services.alerts.why_not import Answer
+from portal.services.core.time_zones import today
+from portal.web.frame.status_tags import ASSET
+from portal.web.frame.wording import counted, day_of, exact_day, number, plural
+
+LATE, WORK = EventName.CHECKOUT_OVERDUE, EventName.MAINTENANCE_DUE
+LOW, WARRANTY = EventName.LOW_STOCK, EventName.WARRANTY_EXPIRING
+
+
+def before(days: int) -> str:
+    """Return how early an alert is: "7 days before", "On the day"."""
+    return f"{plural(days, 'day')} before" if days else "On the day"
+
+
+def last_check(at: datetime | None) -> str:
+    """Return when the last check was."""
+    return f"Last checked {exact_day(at)}." if at else "Not checked yet."
+
+
+def _starts(days: int) -> str:
+    return f"Alerts start {before(days).lower()}."
+
+
+def _in_days(day: Any) -> str:
+    return f"in {plural((day - today()).days, 'day')}"
+
+
+def _stock(asset: Asset) -> str:
+    return f"{number(asset.quantity or 0)} {asset.unit or ''}".rstrip() + " in stock."
+
+
+# What is so, and what keeps an alert from it.
+WORDS: Final[Mapping[tuple[EventName, Kept], Callable[[Asset, Answer, AlertRules], str]]] = {
+    (LATE, Kept.UNSET): lambda *_: "Not checked out with a due date.",
+    (LATE, Kept.EARLY): lambda _asset, it, _rules: f"Due back {exact_day(it.by)}.",
+    (WORK, Kept.UNSET): lambda *_: "No maintenance is scheduled.",
+    (WORK, Kept.EARLY): lambda _asset, it, rules: (
+        f"“{it.title}” is due {_in_days(it.by)}. {_starts(rules.maintenance_days)}"
+    ),
+    (WORK, Kept.STARTED): lambda _asset, it, _rules: f"“{it.title}” has been started.",
+    (LOW, Kept.UNSET): lambda *_: "No threshold is set.",
+    (LOW, Kept.ENOUGH): lambda asset, _it, _rules: (
+        f"{_stock(asset)} Alerts start below {number(asset.min_quantity or 0)}."
+    ),
+    (WARRANTY, Kept.UNSET): lambda *_: "No warranty date is set.",
+    (WARRANTY, Kept.EARLY): lambda _asset, it, rules: (
+        f"Warranty ends {_in_days(it.by)}. {_starts(rules.warranty_days)}"
+    ),
+    (WARRANTY, Kept.PAST): lambda _asset, it, _rules: (
+        f"Warranty ended {day_of(it.by)}. Alerts are sent only before that."
+    ),
+    (WARRANTY, Kept.GONE): lambda asset, *_: (
+        f"{ASSET[asset.status].word} assets have no warranty alerts."
+    ),
+}
+# What is so where an alert is due.
+_DUE: Final[Mapping[EventName, Callable[[Asset, Answer], str]]] = {
+    LATE: lambda _asset, it: f"Due back {exact_day(it.by)}.",
+    WORK: lambda _asset, it: f"“{it.title}” is due {day_of(it.by)}.",
+    LOW: lambda asset, _it: _stock(asset),
+    WARRANTY: lambda _asset, it: f"Warranty ends {day_of(it.by)}.",
+}
+
+
+def sentence(asset: Asset, answer: Answer, status: RunStatus) -> str:
+    """Say what keeps one alert of an asset, or that the next check sends it."""
+    if answer.kept is Kept.OFF:
+        return "These alerts are off."
+    if answer.kept not in (None, Kept.SENT):
+        return WORDS[answer.event, answer.kept](asset, answer, status.stored.rules)
+    return f"{_DUE[answer.event](asset, answer)} {_sent(answer, status)}"
+
+
+def _sent(answer: Answer, status: RunStatus) -> str:
+    if answer.alert is not None:
+        how = "Alert sent" if answer.alert.is_sent else "Marked as sent"
+        return f"{how} {exact_day(answer.alert.fired_at)}."
+    if status.needs_first_answer:
+        return "An administrator decides first whether to send it."
+    return f"It will be sent at the next check, {exact_day(status.next_at)}."
+
+
+def of_kind(event: EventName, due: DueNow, status: RunStatus, now: datetime, *, is_on: bool) -> str:
+    """Say, after "3 due now", what comes of the alerts of a kind, and which one is next."""
+    found = why_not.soonest(event, now)
+    following = ""
+    if found is not None:
+        asset, answer = found
+        following = f" Next: {asset.name}, {asset.asset_tag}. {sentence(asset, answer, status)}"
+    return f"{_due(due.due[event], due.coming.get(event, 0), status, is_on)}.{following}"
+
+
+def _due(due: int, coming: int, status: RunStatus, is_on: bool) -> str:
+    if not due:
+        return ""
+    if not is_on:
+        return ", not sent"
+    if not coming:
+        return ", already sent"
+    end = "waiting for a decision" if status.needs_first_answer else "sent at the next check"
+    return f", {counted(coming)} {end}"
+
+
+@dataclass(frozen=True, slots=True)
+class AssetAlerts:
+    """What an asset's page says of its alerts: when they were checked, and (kind, why not)."""
+
+    last_check: str
+    lines: list[tuple[EventName, str]]
+
+
+def of_asset(asset: Asset) -> AssetAlerts:
+    """What the page of an asset says."""
+    now = utcnow()
+    status = alert_queries.run_status(now)
+    answers = why_not.of_asset(asset, now)
+    lines = [(answer.event, sentence(asset, answer, status)) for answer in answers]
+    return AssetAlerts(last_check(status.checked_at), lines)
