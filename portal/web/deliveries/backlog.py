@@ -20,6 +20,7 @@ from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.webhooks import backlog as backlogs
 from portal.services.webhooks.backlog import Backlog, Taken, WebhookStatus
 from portal.web.deliveries.retried_by import QueuedDeliveries, queued
+from portal.web.deliveries.share import ASKED
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send, sending_stop
 from portal.web.frame.wording import counted, near_time, plural, time_tag
@@ -221,8 +222,14 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
         taken=backlog.taken,
         main=main,
         may_dismiss=backlog.undelivered > 0 and can("deliveries.dismiss"),
-        acts=[*others[::-1], *([] if backlog.is_deleted else [Act(SHARE, f"{page}#share")])],
+        acts=[*others[::-1], *([Act(SHARE, f"{page}#share")] if _can_share(backlog) else [])],
     )
+
+
+def _can_share(backlog: Backlog) -> bool:
+    """Return whether its page has an update to share."""
+    cause = backlog.cause
+    return not backlog.is_deleted and cause is not None and cause.reason in ASKED
 
 
 def _ways_out(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> Iterator[Act]:

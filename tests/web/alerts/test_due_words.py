@@ -51,8 +51,8 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     for _ in range(4):
         with_maintenance(5)
     pages = visit(app)
-    assert "7 maintenance jobs are due" in pages.get("/").main
-    page = pages.follow("See what is due")
+    assert "Maintenance due 7" in pages.get("/").main
+    page = pages.follow("Maintenance due")
     assert page.path == "/maintenance?show=due"
     assert len(page.rows()) == 7
     assert "Due 7" in page.main
@@ -115,7 +115,7 @@ def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask
     assert "It will send" not in page.main
     page = helper.get("/alerts")
     assert page.links("Decide") == []
-    assert "2 alerts wait for your decision" in admin.get("/").main
+    assert "Alerts waiting for your decision 2" in admin.get("/").main
     assert "2 alerts are due but not sent yet" in admin.get("/settings/alerts").main
 
 
