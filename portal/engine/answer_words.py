@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from html.parser import HTMLParser
 from typing import Final
 
 from portal.lib.typed_text import storable
@@ -51,6 +52,52 @@ def sentence_in(text: str) -> str:
     if begin.startswith("<") and (titled := _TITLE.search(begin)):
         return _one_line(html.unescape(titled[2]))
     return next(iter(begin.splitlines()), "").strip()
+
+
+_PAGE: Final = re.compile(r"<(!doctype html|html|head|body)\b", re.IGNORECASE)
+_HIDDEN: Final = frozenset({"script", "style", "template", "noscript"})
+_WITHIN_A_LINE: Final = frozenset(
+    {"a", "b", "code", "em", "font", "i", "small", "span", "strong", "tt", "u"}
+)
+LONGEST_PAGE: Final = 20_000  # characters of a web page that are read
+
+
+class _Seen(HTMLParser):
+    """Collect what a reader sees. Whatever is wrong with a page, it ends after its characters."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self._hidden += tag in _HIDDEN
+        self._end_line(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden = max(0, self._hidden - (tag in _HIDDEN))
+        self._end_line(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.parts.append(re.sub(r"\s+", " ", data))
+
+    def _end_line(self, tag: str) -> None:
+        if tag not in _WITHIN_A_LINE:
+            self.parts.append("\n")
+
+
+def text_of_page(text: str) -> str:
+    """Return what a web page says to its reader, a line for each part; blank where the text is no
+    page or says nothing. It is the receiver's own: still to be escaped."""
+    begin = text.lstrip()[:LONGEST_PAGE]
+    if not _PAGE.match(begin):
+        return ""
+    seen = _Seen()
+    seen.feed(begin)
+    seen.close()
+    lines = ("".join(seen.parts)).split("\n")
+    return "\n".join(" ".join(line.split()) for line in lines if line.strip())
 
 
 def line_with(words: str, text: str) -> str:

@@ -59,9 +59,9 @@ def test_a_form_is_tested_mended_tested_again_and_saved(
     open_form(page, app, portal, f"{receiver.url}old")
     receiver.answer(status=410)
     try_out(page)
-    step(page, "Waiting for the sending service")
+    step(page, "Waiting for a delivery worker")
     deliver_due()
-    step(page, "Answered 410 in")  # the page follows by itself
+    step(page, "Responded with 410 in")  # the page follows by itself
     expect(page.get_by_role("main")).to_contain_text("Ask the receiver’s team for a new URL.")
     expect(page.get_by_role("main")).not_to_contain_text("turned the webhook off")
     page.get_by_role("link", name="Continue editing").click()
@@ -72,7 +72,7 @@ def test_a_form_is_tested_mended_tested_again_and_saved(
     receiver.answer(status=200)
     try_out(page)
     deliver_due()
-    step(page, "Answered 200 in")
+    step(page, "Responded with 200 in")
     expect(page.locator("main > [role=status]").last).to_contain_text("Delivered.")
     page.get_by_role("button", name="Save webhook").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sync to ERP")

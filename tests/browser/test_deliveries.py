@@ -37,15 +37,14 @@ def test_the_page_follows_a_retry_until_it_has_arrived(page: Page, app: Flask, p
     page.get_by_role("button", name="Retry").click()
     state = page.locator(".state .tag")
     expect(state).to_have_text("Retrying")
-    page.locator("#sent").click()
-    page.get_by_text("The same request with curl").click()
+    page.get_by_text("Technical details").click()
     lease(made)
-    expect(page.locator(".state")).to_contain_text("It is being sent")
+    expect(page.locator(".verdict")).to_contain_text("Sending to")
     free(made)
     make_attempt(made, kind="manual", outcome="delivered", code=200, phases=PHASES)
     change(made, status="delivered", prior_status=None)
     expect(state).to_have_text("Delivered")
-    expect(page.get_by_text("curl --request POST")).to_be_visible()
+    expect(page.get_by_text("finished after 143 ms")).to_be_visible()
     expect(page.locator("main > [role=status]").last).to_contain_text("Delivered.")
 
 
@@ -56,15 +55,15 @@ def test_a_line_follows_its_retry_in_its_place(page: Page, app: Flask, portal: s
     page.goto(f"{portal}/deliveries?status=failed")
     page.get_by_role("button", name="Retry Asset created, AST-00007").click()
     line = page.locator(f"#delivery-{made}")
-    expect(line).to_contain_text("Waiting to be sent since")
+    expect(line).to_contain_text("Queued since")
     page.evaluate("window.notReloaded = true")
     line.get_by_role("checkbox").check()
     make_attempt(made, kind="manual", reason="refused")
     change(made, status="failed", prior_status=None)
-    expect(line).to_contain_text("Attempted again at")
+    expect(line).to_contain_text("Retried at")
     expect(line).to_contain_text(": connection refused.")
     expect(line.get_by_role("checkbox")).to_be_checked()
-    expect(page.locator("[role=status]", has_text="Attempted again at")).to_have_count(1)
+    expect(page.locator("[role=status]", has_text="Retried at")).to_have_count(1)
     expect(page.locator(".notice")).to_have_count(0)
     assert page.evaluate("window.notReloaded")
     expect(page.locator(f"#delivery-{other}")).to_contain_text("Failed")
@@ -84,14 +83,14 @@ def test_two_retries_in_rows_are_followed_without_leaving_the_page(
     page.locator(f"#delivery-{other}").get_by_role("checkbox").check()
     for made, tag in ((first, "AST-00001"), (second, "AST-00002")):
         page.get_by_role("button", name=f"Retry Asset created, {tag}").click()
-        expect(page.locator(f"#delivery-{made}")).to_contain_text("Waiting to be sent since")
+        expect(page.locator(f"#delivery-{made}")).to_contain_text("Queued since")
     # What was pressed is gone: the focus stays in its line.
     expect(page.locator(f"#delivery-{second} a").first).to_be_focused()
     for made in (first, second):
         make_attempt(made, kind="manual", reason="refused")
         change(made, status="failed", prior_status=None)
         expect(page.locator(f"#delivery-{made}")).to_contain_text(": connection refused.")
-        expect(page.locator("[role=status]", has_text="Attempted again at").first).to_be_attached()
+        expect(page.locator("[role=status]", has_text="Retried at").first).to_be_attached()
     expect(page.locator(f"#delivery-{other}").get_by_role("checkbox")).to_be_checked()
     assert page.evaluate("window.notReloaded")
     assert page.url.endswith(f"retried={second}#delivery-{second}")
@@ -103,7 +102,7 @@ def test_a_retry_that_is_refused_in_its_row_says_why(page: Page, app: Flask, por
     page.goto(f"{portal}/deliveries?status=failed")
     change(made, status="queued")
     page.get_by_role("button", name="Retry").click()
-    expect(page.locator(".flashes .notice")).to_contain_text("already waiting to be sent")
+    expect(page.locator(".flashes .notice")).to_contain_text("already queued")
 
 
 def test_where_the_network_fails_the_browser_sends_the_form_itself(
@@ -114,7 +113,7 @@ def test_where_the_network_fails_the_browser_sends_the_form_itself(
     page.goto(f"{portal}/deliveries?status=failed")
     page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('away')); }")
     page.get_by_role("button", name="Retry").click()
-    expect(page.locator(f"#delivery-{made}")).to_contain_text("Waiting to be sent since")
+    expect(page.locator(f"#delivery-{made}")).to_contain_text("Queued since")
     assert f"retried={made}" in page.url
 
 
@@ -123,9 +122,9 @@ def test_retry_and_dismiss_work_without_scripts(plain_page: Page, app: Flask, po
     sign_in(plain_page, app, portal)
     plain_page.goto(f"{portal}/deliveries?status=failed")
     plain_page.get_by_role("button", name="Retry Asset created").click()
-    expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Waiting to be sent since")
+    expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Queued since")
     plain_page.get_by_role("link", name="Refresh").click()
-    expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Waiting to be sent since")
+    expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Queued since")
     assert stored(made)["status"] == "retrying"
     plain_page.get_by_role("row").nth(1).get_by_role("link", name="Asset created").click()
     expect(plain_page.get_by_role("link", name="Refresh this page")).to_be_visible()
@@ -150,7 +149,7 @@ def test_a_button_that_is_pressed_while_the_page_is_followed_is_clicked(
     with page.expect_response(lambda answer: "/live" in answer.url):
         pass
     page.wait_for_timeout(200)
-    expect(page.get_by_text("Not delivered yet")).to_have_count(0)
+    expect(page.get_by_text("1 of 10 attempts made")).to_have_count(0)
     page.mouse.up()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Dismiss")
 

@@ -209,7 +209,7 @@ def test_on_a_telephone_nothing_that_is_read_is_cut_off_without_a_sign(
     sign_in(page, app, portal)
     page.set_viewport_size(TELEPHONE)
     page.goto(f"{portal}/deliveries/{failed}")
-    words = page.locator("#caller-text")
+    words = page.locator("#share-text")
     words.evaluate("each => { each.textContent = each.textContent.repeat(2); }")
     assert words.evaluate("each => each.scrollHeight - each.clientHeight") <= 0
     page.goto(f"{portal}/assets")

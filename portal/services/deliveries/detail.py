@@ -10,12 +10,14 @@ from uuid import UUID
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
+from portal.database.engine import AnyRow
 from portal.engine.circuit_breaker import has_asked
 from portal.engine.http.address_guard import host_of
 from portal.engine.http.address_mask import masked_address
-from portal.engine.reasons import Reason
+from portal.engine.reasons import Reason, title
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
+from portal.lib.durations import in_words
 from portal.models.deliveries import (
     OPEN,
     Attempt,
@@ -192,6 +194,7 @@ class DeliveryDetail:
     dismissed_at: datetime | None
     dismissed_reason: str | None
     dismissal_id: UUID | None
+    failing_since: datetime | None
     reason: str | None
     code: int | None
     took_ms: int | None
@@ -217,6 +220,7 @@ class DeliveryDetail:
             is_webhook_deleted=self.is_webhook_deleted,
             is_manual=self.is_manual,
             is_sending_stopped=self.stop is not None,
+            is_kept=self.waits_for is not None,
         )
 
     @property
@@ -335,6 +339,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         dismissed_at=delivery.dismissed_at,
         dismissed_reason=delivery.dismissed_reason,
         dismissal_id=delivery.dismissal_id,
+        failing_since=delivery.failing_since,
         reason=delivery.reason,
         code=delivery.code,
         took_ms=delivery.took_ms,
@@ -423,11 +428,12 @@ MOST_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Sibling:
-    """The same event on its way to another webhook."""
+    """The same event on its way to another webhook; `result` of its last attempt, if any."""
 
     public_id: UUID
     webhook_name: str
     status: DeliveryStatus
+    result: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,7 +450,15 @@ def siblings_of(public_id: UUID) -> Siblings:
     event = select(Delivery.event_id).where(Delivery.public_id == public_id).scalar_subquery()
     arrived = Delivery.status == DeliveryStatus.DELIVERED
     statement = (
-        select(Delivery.public_id, Webhook.name, Delivery.status)
+        select(
+            Delivery.public_id,
+            Webhook.name,
+            Delivery.status,
+            Delivery.reason,
+            Delivery.code,
+            Delivery.took_ms,
+            Delivery.dismissed_by,
+        )
         .join(Webhook, Webhook.id == Delivery.webhook_id)
         .where(
             Delivery.event_id == event,
@@ -457,7 +471,15 @@ def siblings_of(public_id: UUID) -> Siblings:
         current.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
     )
     rows = tuple(
-        Sibling(row.public_id, row.name, DeliveryStatus(row.status))
+        Sibling(row.public_id, row.name, DeliveryStatus(row.status), _result(row))
         for row in current.execute(statement.limit(MOST_SHOWN))
     )
     return Siblings(rows, total - len(rows))
+
+
+def _result(row: AnyRow) -> str:
+    if row.status == DeliveryStatus.DELIVERED and row.took_ms is not None:
+        return f"in {in_words(row.took_ms / 1000)}"
+    if row.status == DeliveryStatus.DISMISSED and row.dismissed_by:
+        return f"by {row.dismissed_by}"
+    return title(Reason(row.reason), row.code) if row.reason else ""

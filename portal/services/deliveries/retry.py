@@ -28,19 +28,15 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox import at_rest, leases
-from portal.services.outbox.claimable import REFUSED, find_stop
+from portal.services.outbox.claimable import REFUSED, find_stop, heads, kept_by, paused_until
 
 GONE: Final = "There is no such delivery, or it is no longer kept."
-STALE: Final = "There was another attempt after you opened this page. This is how it listed now."
-ARRIVED: Final = "This has already arrived. Use Resend if the receiver needs it again."
-KEPT: Final = "This is still on hold, although its webhook is on. Its webhook’s page sends it."
-ASKED_FOR: Final = "This is already waiting to be sent. Its result will show here."
-BEING_SENT: Final = "This is being sent now. Wait for the result."
-_NOT_RETRYABLE: Final = {
-    DeliveryStatus.QUEUED: ASKED_FOR,
-    DeliveryStatus.ON_HOLD: "This is on hold because its webhook is off. It can be sent once that"
-    " is on.",
-}
+STALE: Final = "Another attempt was made after you opened this page. Here’s the current status."
+ARRIVED: Final = "This was already delivered. Use Resend if the receiver needs it again."
+KEPT: Final = "Still on hold, although the webhook is on. Send it from the webhook’s page."
+ASKED_FOR: Final = "This is already queued. Its result will appear here."
+BEING_SENT: Final = "This is being sent now. Its result will appear here."
+ON_HOLD: Final = "On hold because the webhook is off. Turn it on to send this."
 
 
 class AlreadyArrived(Refusal):
@@ -52,7 +48,8 @@ class RetryEligibility:
     """The facts that decide whether a delivery may be retried.
 
     `is_manual`: a person's Retry of it is open. `is_sending_stopped`: to all webhooks, by a person.
-    A bulk retry that runs does not ask: what it hands over waits like everything else.
+    `is_kept`: by a pause of its webhook or an older delivery, neither of which a Retry waits for.
+    A bulk retry that runs asks neither: what it hands over waits like everything else.
     """
 
     status: DeliveryStatus
@@ -63,24 +60,25 @@ class RetryEligibility:
     is_webhook_deleted: bool
     is_manual: bool = False
     is_sending_stopped: bool = False
+    is_kept: bool = False
 
 
 def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
     """Return the sentence that refuses Retry, or Resend; None when it may be done."""
     if at.is_webhook_deleted:
-        return f"The webhook “{at.webhook_name}” was deleted, so nothing can be sent to it."
+        return f"“{at.webhook_name}” was deleted, so this can’t be sent."
     if at.is_test:
-        return "This is a test. Press Test webhook again to send a new one."
+        return "You can’t retry a test. Send a new one."
     if at.status is DeliveryStatus.ON_HOLD and not at.is_webhook_off:
         return KEPT
     if at.is_being_sent:
         return BEING_SENT
-    if at.status in _NOT_RETRYABLE:
-        return _NOT_RETRYABLE[at.status]
-    if at.is_manual:
+    if at.status is DeliveryStatus.ON_HOLD:
+        return ON_HOLD
+    if at.is_manual or (at.status is DeliveryStatus.QUEUED and not at.is_kept):
         return ASKED_FOR
     if at.is_webhook_off:
-        return f"The webhook “{at.webhook_name}” is off. Retry once it is on."
+        return f"“{at.webhook_name}” is off. Turn it on to send this."
     if at.is_sending_stopped:
         return REFUSED
     return ARRIVED if at.status is DeliveryStatus.DELIVERED and not again else None
@@ -134,7 +132,7 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
     ).scalar_one_or_none()
     if webhook is None:
         raise NotFound(GONE)
-    now = database_time(current)
+    now, in_order = database_time(current), webhook.in_order
     leases.settle_ended(current, [webhook.id], now)
     delivery = current.execute(
         select(Delivery)
@@ -145,6 +143,9 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
     if delivery is None:
         raise NotFound(GONE)
     leased_until = leases.ends(current, [delivery.id]).get(delivery.id)
+    pause = paused_until(delivery.priority, webhook.backoff_until, now, in_order=in_order)
+    head = heads(current, [webhook.id])[webhook.id] if in_order else None
+    is_behind = head is not None and head < delivery.id
     return delivery, RetryEligibility(
         status=DeliveryStatus(delivery.status),
         # Also one that was dismissed on its way.
@@ -155,6 +156,7 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
         is_webhook_deleted=webhook.deleted_at is not None,
         is_manual=delivery.status in OPEN and delivery.prior_status is not None,
         is_sending_stopped=find_stop() is not None,
+        is_kept=kept_by(delivery.due_at, pause, is_behind=is_behind) is not None,
     )
 
 

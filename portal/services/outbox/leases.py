@@ -348,8 +348,9 @@ def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[s
         case RetryAt(at):
             values |= {"status": DeliveryStatus.RETRYING, "due_at": at, "finished_at": None}
         case Restore() if delivery.prior_status:
+            has_failed = delivery.prior_status == DeliveryStatus.QUEUED
             values |= {
-                "status": delivery.prior_status,
+                "status": DeliveryStatus.RETRYING if has_failed else delivery.prior_status,
                 "due_at": delivery.prior_due_at or delivery.due_at,
                 "finished_at": None if delivery.prior_status in OPEN else now,
             }

@@ -30,7 +30,7 @@ from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status
 from portal.web.deliveries.list_place import delivery_url, here, row_id
 from portal.web.deliveries.retried_by import taken_words
 from portal.web.deliveries.wording import (
-    STATUSES,
+    NOTES,
     RetryOutcome,
     attempts_words,
     event_name,
@@ -230,7 +230,7 @@ def result_url(row: LogRow) -> str:
 
 def status_note(row: LogRow) -> str:
     """Return what a line says beside its status."""
-    return STATUSES[row.status].note(row)
+    return NOTES[row.status](row)
 
 
 def next_attempt(row: LogRow) -> datetime | str:

@@ -1,198 +1,309 @@
-"""One delivery in words: how it stands, why, what to do, and what may be pressed."""
+"""The page of one delivery: what is wrong, who has to act, what to do, and what may be done."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
-from typing import Final
+from datetime import datetime
+from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
-from portal.engine.reasons import Explanation, Reason
-from portal.lib.durations import in_words
+from portal.engine.answer_words import speaks_of_error, text_of_page
+from portal.engine.http.address_guard import host_of
+from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM, step_after
+from portal.engine.reasons import Explanation, Reason, explain
+from portal.lib.durations import in_words, size_in_words
+from portal.lib.typed_text import harmless
 from portal.models.deliveries import DeliveryStatus
-from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, Siblings, siblings_of
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.answers import EarlierReason, earlier_reasons
+from portal.services.deliveries.detail import (
+    AttemptDetail,
+    DeliveryDetail,
+    Siblings,
+    find_delay,
+    siblings_of,
+)
 from portal.services.deliveries.dismissals import count_of_act
 from portal.services.deliveries.retry import why_not_retry
 from portal.services.operations.retention import kept_until
+from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.outbox.claimable import WaitsFor
 from portal.web.deliveries.log_presenter import same_answer_url
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.retried_by import TakenDelivery, taken_now
-from portal.web.deliveries.steps import DeliveryStep, TestStep, steps_of, steps_of_test, who
+from portal.web.deliveries.share import Trouble, update_to_share
+from portal.web.deliveries.steps import AttemptRow, TestStep, attempt_row, steps_of_test
 from portal.web.deliveries.wording import (
+    Outlook,
     RetryOutcome,
-    advice_of,
-    advice_while_off,
-    advice_while_slow,
-    again_label,
-    again_of,
-    delay_of,
-    earlier_of,
     event_name,
-    explanation_of,
-    for_the_caller,
-    is_doubtful,
+    held_end,
     is_live,
+    made_of,
     outcome_of,
+    outlook_of,
     repeat_warning,
-    sentence_of,
+    tries,
 )
+from portal.web.frame.access import can
 from portal.web.frame.status_tags import DELIVERY, Tag
-from portal.web.frame.wording import counted, near_time
-from portal.web.help.advice import Advice
+from portal.web.frame.wording import in_both_zones, moment, plural
+from portal.web.help.advice import (
+    Advice,
+    Context,
+    advice_after,
+    advise,
+    contact_kind,
+    for_reader,
+    webhook_links,
+)
 from portal.web.help.anchors import help_url
 
-NOTHING: Final = timedelta()
+RESULTS: Final = {"success": "Delivered", "danger": "Failed"}
+# After these nobody has to act.
+NO_ACTION: Final = frozenset({Reason.RATE, Reason.CONFLICT, Reason.INTERRUPTED})
 
 
-def times_of(delivery: DeliveryDetail) -> list[tuple[str, str]]:
-    """Waiting here, at their server, for a retry, for a person: what there was of each.
+class Verdict(NamedTuple):
+    """Its state and cause as a heading, and the sentences below."""
 
-    Nothing where early attempts are no longer shown: the sums would not be true.
-    """
-    attempts = delivery.attempts
-    if len(attempts) < delivery.attempts_made:
-        return []
-    if not attempts:
-        waits = delivery.now - delivery.created_at if delivery.is_waiting else NOTHING
-        return _words([("Waiting here, so far", waits)])
-    gaps = [
-        (later.kind, later.started_at - earlier.ended_at) for earlier, later in pairwise(attempts)
-    ]
-    last = attempts[-1].ended_at
-    is_open = delivery.is_waiting and delivery.status is DeliveryStatus.RETRYING
-    is_retrying = is_open and not delivery.is_manual
-    so_far = max(NOTHING, delivery.now - last) if is_retrying else NOTHING
-    return _words(
-        [
-            ("Waiting here", attempts[0].started_at - delivery.created_at),
-            ("At their server", sum((_length(attempt) for attempt in attempts), NOTHING)),
-            ("Waiting for the retry", _sum(gaps, is_manual=False) + so_far),
-            ("Until somebody pressed Retry", _sum(gaps, is_manual=True)),
-        ]
-    )
+    title: str
+    text: str
 
 
-def _length(attempt: AttemptDetail) -> timedelta:
-    total = attempt.phases.get("total")
-    return timedelta(milliseconds=total) if total else NOTHING
+class Fact(NamedTuple):
+    """One fact of the diagnosis; `small`: what is said below it."""
 
-
-def _sum(gaps: list[tuple[str, timedelta]], *, is_manual: bool) -> timedelta:
-    return sum((gap for kind, gap in gaps if (kind == "manual") is is_manual), NOTHING)
-
-
-def _words(parts: list[tuple[str, timedelta]]) -> list[tuple[str, str]]:
-    return [
-        (label, in_words(length.total_seconds())) for label, length in parts if length > NOTHING
-    ]
-
-
-FIRST_LINE: Final = 300
+    label: str
+    value: str
+    small: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryPage:
-    """Everything that the templates print. `is_live`: something is under way right now.
+    """Everything that the templates print. `draft`: the unsaved webhook whose test it is.
 
-    `answered`: the newest attempt to which anything came back. `draft`: the form that it is a test
-    of, before it is saved. `of_act`: how many the act that dismissed it did, which still are.
-    `earlier`: why it failed before a Retry failed for another reason; else empty. `siblings`: to
-    whom else its event went. `delay`: why it has not gone yet though it is long due; else empty.
-    `retry`: what came of the Retry, where that was the last attempt.
+    `of_act`: how many the act that dismissed it did, which still are. `earlier`: why it failed
+    before a manual retry failed for another reason. `siblings`: to whom else its event went.
     """
 
     delivery: DeliveryDetail
-    heading: str
-    tag: Tag
-    sentence: str
+    reason: Reason | None
     explanation: Explanation | None
-    advice: Advice | None
-    off_advice: Advice | None
-    again: str
-    steps: list[DeliveryStep]
-    times: list[tuple[str, str]]
+    retry: RetryOutcome | None
+    earlier: EarlierReason | None
+    attempts: Sequence[AttemptRow]
     repeat_warning: str
-    earlier_attempts: int
     answered: AttemptDetail | None
     sent: Sent
     why_not_retry: str | None
     is_live: bool
-    delay: str
-    retry: RetryOutcome | None
-    out_of_turn: bool
     test_steps: list[TestStep]
     siblings: Siblings
     of_act: int
-    earlier: str
     draft: UUID | None
     taken: TakenDelivery | None
 
     @property
-    def answer_note(self) -> str:
-        """To which attempt the answer belongs, where later ones got none."""
-        if self.answered is None or self.answered is self.delivery.last_attempt:
+    def heading(self) -> str:
+        """Return the page's heading."""
+        name = event_name(self.delivery.event)
+        return f"Test: {name}" if self.delivery.is_test else name
+
+    @property
+    def tag(self) -> Tag:
+        """Return its status as people see it."""
+        return DELIVERY[self.delivery.status]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return its state, its cause and what happens next."""
+        delivery, outlook, last = self.delivery, self.outlook, self.delivery.last_attempt
+        if self.is_delivered:
+            return _delivered(delivery)
+        made, why, then = made_of(delivery), outlook.why, outlook.then
+        if self.taken and delivery.status is DeliveryStatus.FAILED:
+            then = self.taken.to_the_caller
+        if self.explanation:
+            code = f" ({last.code})" if last and last.code else ""
+            title = f"{self.explanation.what_happened.rstrip('.')}{code}"
+        elif why:
+            title, why = why, ""
+        else:
+            title, then = then or self.tag.word, ""
+        return Verdict(title.rstrip("."), " ".join(filter(None, (made, why, then))))
+
+    @property
+    def outlook(self) -> Outlook:
+        """Return what keeps it, what comes next, and when."""
+        return outlook_of(self.delivery)
+
+    @property
+    def facts(self) -> Iterator[Fact]:
+        """Yield where the cause is, when it goes next, and what was tried before."""
+        delivery, earlier = self.delivery, self.earlier
+        if self.explanation:
+            yield Fact("Cause", self.explanation.side.label, self.explanation.title)
+            if delivery.status in UNDELIVERED and not delivery.is_test:
+                made = f"{tries(delivery.tries)} made" if delivery.tries else ""
+                yield Fact("Next attempt", self.outlook.when, made)
+        if self.retry:
+            yield Fact("Last retry", RESULTS[self.retry.tone], self.retry.sentence)
+        if earlier:
+            yield Fact("Earlier attempts", earlier.words, plural(earlier.count, "time"))
+
+    @property
+    def steps(self) -> Iterator[Advice]:
+        """Yield what mends the cause, and what lets it go."""
+        delivery, reason, explained = self.delivery, self.reason, self.explanation
+        if delivery.is_webhook_deleted:
+            return
+        links = {} if self.draft else webhook_links(delivery.webhook_id)
+        if reason and explained:
+            context = _context(delivery, explained.what_happened)
+            yield advice_after(reason, explained, context, links, reference=str(delivery.public_id))
+        if delivery.is_test or delivery.status not in UNDELIVERED:
+            return
+        if delivery.is_webhook_off:
+            yield advise(
+                SWITCH,
+                "Turn on the webhook and choose what to do with on-hold deliveries.",
+                f"{ASK} to turn on the webhook.",
+                context=_context(delivery, "The webhook is off, so this isn’t sent."),
+                link=links.get(SWITCH),
+            )
+        elif delivery.status is DeliveryStatus.ON_HOLD:
+            yield Advice("Send or dismiss it on the webhook’s page.")
+        elif find_delay(delivery):
+            yield advise(
+                SYSTEM,
+                "Check System for problems.",
+                f"{ASK} to check System for problems.",
+                context=_context(delivery, "A delivery waits longer than usual to be sent."),
+                link=links.get(SYSTEM),
+            )
+
+    @property
+    def retry_step(self) -> str:
+        """Say who retries when, where a retry could go; else empty."""
+        delivery = self.delivery
+        if self.why_not_retry or self.taken or delivery.status not in UNDELIVERED:
             return ""
-        then = near_time(self.answered.ended_at)
-        return (
-            "Nothing came back to the last attempt. "
-            f"This came back to “{who(self.answered)}”, {then}."
+        is_wrong = self.explanation or delivery.status is DeliveryStatus.FAILED
+        own = "Retry when it’s fixed." if is_wrong else "Retry if it can’t wait."
+        return for_reader(RETRY, own, f"{ASK} to retry.", delivery.webhook_id)
+
+    @property
+    def retry_effect(self) -> str:
+        """Say what a retry does now."""
+        delivery = self.delivery
+        if delivery.waits_for is WaitsFor.RECEIVER:
+            return "Makes one attempt now, although sending is paused"
+        if delivery.waits_behind:
+            return "Sends this one now, before an older delivery"
+        end = "automatic retries continue" if delivery.is_waiting else "the status stays the same"
+        return f"Makes one attempt now. If it fails, {end}"
+
+    @property
+    def who_acts(self) -> str:
+        """Say "Payroll’s team", "You", "An administrator"; empty where nothing is wrong."""
+        if self.reason is None or self.delivery.is_webhook_deleted:
+            return ""
+        if self.reason in NO_ACTION:
+            return "No action needed"
+        step = step_after(self.reason)
+        if step is None:
+            return f"{self.delivery.webhook_name}’s team"
+        kind = contact_kind(step.permission)
+        return "You" if can(step.permission) else f"{kind[:1].upper()}{kind[1:]}"
+
+    @property
+    def update(self) -> str:
+        """Return what to tell the receiver's team; empty where there is nothing to tell."""
+        delivery, last = self.delivery, self.delivery.last_attempt
+        if delivery.is_test or last is None:
+            return ""
+        what = f"“{event_name(delivery.event)}”"
+        what = f"{what} for {delivery.asset_tag}" if delivery.asset_tag else what
+        if last.is_delivered:
+            at = in_both_zones(last.ended_at)
+            told = f"{what} was delivered to {last.url} at {at}. Your server responded {last.code}."
+            return f"{told}\nFor your logs, the X-Asset-Webhook-Id: {delivery.public_id}"
+        if delivery.status not in UNDELIVERED or delivery.is_webhook_deleted:
+            return ""
+        return update_to_share(
+            Trouble(
+                what=what,
+                is_one=True,
+                url=last.url,
+                reason=last.failed_for,
+                code=last.code,
+                first=delivery.failing_since or delivery.ended_attempts[0].started_at,
+                last=last.started_at,
+                ids=[delivery.public_id],
+                is_untouched=False,
+                is_retried=delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual,
+                answer="" if self.is_answer_older else self.answer,
+            )
         )
 
     @property
-    def caller_text(self) -> str:
-        """Return what to tell whoever asks about it."""
-        return for_the_caller(self.delivery, self.taken.to_the_caller if self.taken else "")
+    def answer(self) -> str:
+        """Return the response's text; of a web page what its reader sees."""
+        return text_of_page(self.source) or self.source
+
+    @property
+    def source(self) -> str:
+        """Return the response as it came, without what a terminal acts on."""
+        return harmless(self.answered.response_text) if self.answered else ""
+
+    @property
+    def answer_note(self) -> str:
+        """Say "500 · 40 bytes · attempt 10"."""
+        if self.answered is None:
+            return ""
+        size = size_in_words(len(self.answered.response_text.encode()))
+        parts = (str(self.answered.code or ""), size, f"attempt {self.answered.number}")
+        return " · ".join(filter(None, parts))
+
+    @property
+    def is_answer_older(self) -> bool:
+        """Return whether the last attempt got no response, and an earlier one's is shown."""
+        return self.answered is not self.delivery.last_attempt
 
     @property
     def is_doubtful(self) -> bool:
-        """Return whether it counts as delivered although the answer speaks of an error."""
-        return is_doubtful(self.answered)
-
-    @property
-    def first_line(self) -> str:
-        """The first line of the answer, as much as is read at a glance."""
-        lines = self.answered.response_text.strip().splitlines() if self.answered else []
-        return lines[0][:FIRST_LINE] if lines else ""
-
-    @property
-    def behind(self) -> str:
-        """Say "13 deliveries wait": those that go after it, in order."""
-        many = self.delivery.behind
-        return f"{counted(many)} {'delivery waits' if many == 1 else 'deliveries wait'}"
+        """Return whether it counts as delivered although the response speaks of an error."""
+        answered = self.answered
+        return bool(answered and answered.is_delivered and speaks_of_error(answered.response_text))
 
     @property
     def same_answer_url(self) -> str:
-        """Return where the log lists all to its webhook that were answered so; blank where nothing
-        is wrong with the answer, or nothing was said."""
+        """Return where the log lists all to its webhook that got this response; blank where nothing
+        is wrong with it, or nothing was said."""
         is_well = self.answered and self.answered.is_delivered and not self.is_doubtful
         if self.answered is None or self.draft or is_well:
             return ""
         return same_answer_url(self.delivery.webhook_id, self.answered.response_text)
 
     @property
-    def attempt_steps(self) -> list[DeliveryStep]:
-        """Its attempts, the newest first."""
-        return [step for step in reversed(self.steps) if step.attempt]
-
-    @property
-    def milestones(self) -> list[DeliveryStep]:
-        """Return what happened to it besides its attempts."""
-        return [step for step in self.steps if not step.attempt]
+    def earlier_attempts(self) -> int:
+        """Return how many attempts are not shown."""
+        return self.delivery.attempts_made - len(self.delivery.attempts)
 
     @property
     def announcement(self) -> str:
         """Return what a screen reader says when the status changes."""
         if self.is_live:
             return self.tag.word
-        news = [f"{self.tag.word}.", self.retry.sentence if self.retry else "", self.sentence]
-        return " ".join(filter(None, news))
+        retried = self.retry.sentence if self.retry else ""
+        title, text = self.verdict
+        return " ".join(filter(None, (f"{self.tag.word}.", retried, f"{title}.", text)))
 
     @property
     def help_url(self) -> str:
         """Return where the help explains why it did not arrive."""
         last = self.delivery.last_attempt
-        key, code = (last.reason, last.code) if last else (self.delivery.reason, None)
-        return help_url(Reason(key) if key else Reason.INTERRUPTED, code)
+        return help_url(self.reason or Reason.INTERRUPTED, last.code if last else None)
 
     @property
     def once(self) -> str:
@@ -203,21 +314,6 @@ class DeliveryPage:
     def kept_until(self) -> datetime | None:
         """Return when it goes, once it is not retried any more."""
         return kept_until(self.delivery.finished_at)
-
-    @property
-    def slow_advice(self) -> Advice:
-        """Return where to look, or whom to ask, while there is a `delay`."""
-        return advice_while_slow(self.delivery)
-
-    @property
-    def again_label(self) -> str:
-        """Return what `again` is the time of."""
-        return again_label(self.delivery)
-
-    @property
-    def is_backing_off(self) -> bool:
-        """Tell whether it waits because others failed at the same receiver."""
-        return self.delivery.waits_for is WaitsFor.RECEIVER
 
     @property
     def is_dismissed(self) -> bool:
@@ -232,32 +328,71 @@ class DeliveryPage:
 
 def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
     """Put a delivery into words. `draft`: whose test before saving it is."""
-    is_test, taken = delivery.is_test, taken_now(delivery)
     answered = [part for part in delivery.attempts if part.code or part.response_headers]
+    reason = _reason(delivery)
     return DeliveryPage(
         delivery=delivery,
-        heading=f"Test: {event_name(delivery.event)}" if is_test else event_name(delivery.event),
-        tag=DELIVERY[delivery.status],
-        sentence=sentence_of(delivery, is_taken=taken is not None),
-        explanation=explanation_of(delivery),
-        advice=advice_of(delivery, is_draft=draft is not None),
-        off_advice=advice_while_off(delivery),
-        again=again_of(delivery),
-        steps=steps_of(delivery),
-        times=times_of(delivery),
+        reason=reason,
+        explanation=_explained(delivery, reason) if reason else None,
+        retry=outcome_of(delivery),
+        earlier=earlier_reasons(session(), [delivery.row_id]).get(delivery.row_id),
+        attempts=[attempt_row(attempt) for attempt in reversed(delivery.attempts)],
         repeat_warning=repeat_warning(delivery),
-        earlier_attempts=delivery.attempts_made - len(delivery.attempts),
         answered=answered[-1] if answered else None,
         sent=sent_of(delivery),
         why_not_retry=why_not_retry(delivery.eligibility, again=True),
         is_live=is_live(delivery),
-        delay=delay_of(delivery),
-        retry=outcome_of(delivery),
-        out_of_turn=delivery.waits_behind,
         test_steps=steps_of_test(delivery),
-        siblings=Siblings() if is_test else siblings_of(delivery.public_id),
+        siblings=Siblings() if delivery.is_test else siblings_of(delivery.public_id),
         of_act=count_of_act(delivery.dismissal_id) if delivery.dismissal_id else 0,
-        earlier=earlier_of(delivery),
         draft=draft,
-        taken=taken,
+        taken=taken_now(delivery),
+    )
+
+
+def _reason(delivery: DeliveryDetail) -> Reason | None:
+    """Return why the last attempt failed, or why there was none; None when all is well."""
+    last = delivery.last_attempt
+    if last is None:
+        return Reason(delivery.reason) if delivery.reason else None
+    return None if last.is_delivered else last.failed_for
+
+
+def _explained(delivery: DeliveryDetail, reason: Reason) -> Explanation:
+    last = delivery.last_attempt
+    if last is None:
+        return explain(reason, host="")
+    total = last.phases.get("total")
+    return explain(
+        reason,
+        # A name is looked up of a host. All else the receiver did.
+        host=host_of(last.url) if reason is Reason.DNS else delivery.webhook_name,
+        seconds=round(total / 1000, 1) if total else None,
+        time=moment(last.started_at).exact,
+        location=last.location,
+        code=last.code,
+        reference=str(delivery.public_id),
+    )
+
+
+def _delivered(delivery: DeliveryDetail) -> Verdict:
+    arrived = [attempt for attempt in delivery.attempts if attempt.is_delivered]
+    if not arrived:
+        return Verdict("Delivered", "")
+    last = arrived[-1]
+    total = last.phases.get("total")
+    how_fast = f" in {in_words(total / 1000)}" if total else ""
+    title = f"{delivery.webhook_name} responded with {last.code}{how_fast}"
+    return Verdict(title, f"Delivered {moment(last.ended_at).text}.")
+
+
+def _context(delivery: DeliveryDetail, happened: str) -> Context:
+    kept = held_end(delivery.created_at, delivery.webhook_off_at)
+    return Context(
+        webhook=delivery.webhook_id,
+        name=delivery.webhook_name,
+        happened=happened,
+        held=f"This delivery. {kept}." if delivery.status is DeliveryStatus.ON_HOLD else "",
+        since=delivery.created_at,
+        path=f"/deliveries/{delivery.public_id}",
     )

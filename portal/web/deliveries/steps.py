@@ -1,8 +1,7 @@
-"""The timeline of a delivery: happened, stored, each attempt with its phases, what comes next."""
+"""The attempts of a delivery as rows, and a test's attempt step by step."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
@@ -11,75 +10,47 @@ from urllib.parse import urlsplit
 from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
-from portal.models.deliveries import DeliveryStatus
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
-from portal.services.outbox.claimable import WaitsFor
-from portal.web.deliveries.wording import event_name, held_end
-from portal.web.frame.wording import day_of, offline_sentence
+from portal.web.frame.wording import day_of
 
 PHASES: Final = {
-    "again": "sent once more, because the connection kept open had ended,",
+    "again": "sent again on a new connection",
     "name": "name found",
     "connect": "connected",
     "tls": "connection secure",
-    "first_byte": "first byte of the answer",
+    "first_byte": "first byte of the response",
     "total": "finished",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryStep:
-    """One point of the timeline. Tones: success, danger, warning, info or none."""
+class AttemptRow(NamedTuple):
+    """One attempt in a line. Tones: success, danger, warning, info. `side`: where its cause is."""
 
-    title: str
-    at: datetime | None
-    tone: str = ""
-    text: str = ""
-    phases: str = ""
-    attempt: AttemptDetail | None = None
-    took: str = ""
-    side: str = ""
+    attempt: AttemptDetail
+    who: str
+    tone: str
+    result: str
+    side: str
+    took: str
 
-
-def steps_of(delivery: DeliveryDetail) -> list[DeliveryStep]:
-    """From what happened to what comes next."""
-    what = event_name(delivery.event)
-    asset = " ".join(filter(None, (delivery.asset_tag, delivery.asset_name)))
-    sample = "A person pressed Test webhook" if delivery.is_test else what
-    safe = "" if delivery.attempts else "From here on it cannot be lost."
-    return [
-        DeliveryStep(
-            "Happened", delivery.occurred_at, text=": ".join(filter(None, (sample, asset)))
-        ),
-        DeliveryStep("Stored", delivery.created_at, text=safe),
-        *_picked_up(delivery),
-        *(attempt_step(attempt) for attempt in delivery.attempts),
-        *_last(delivery),
-    ]
+    @property
+    def phases(self) -> str:
+        """Say when each of its phases was over."""
+        return phases_in_words(self.attempt.phases)
 
 
-def _picked_up(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
-    """Yield when a worker took it first; unknown where the first attempt is no longer shown."""
-    if delivery.attempts and delivery.attempts[0].number == 1:
-        at = delivery.attempts[0].started_at
-        waited = (at - delivery.created_at).total_seconds()
-        yield DeliveryStep("Picked up", at, text=f"It had waited here for {in_words(waited)}.")
-
-
-def attempt_step(attempt: AttemptDetail) -> DeliveryStep:
-    """One attempt in a line, and its phases in another."""
-    tone, words = _ending(attempt)
+def attempt_row(attempt: AttemptDetail) -> AttemptRow:
+    """Say who made it, and how it ended."""
+    tone, result = result_of(attempt)
     total = attempt.phases.get("total")
-    has_no_side = attempt.is_being_sent or attempt.is_delivered
-    return DeliveryStep(
-        who(attempt),
-        attempt.started_at,
-        tone,
-        words,
-        phases_in_words(attempt.phases),
+    has_failed = not (attempt.is_being_sent or attempt.is_delivered)
+    return AttemptRow(
         attempt,
-        took="" if total is None else in_words(total / 1000),
-        side="" if has_no_side else explain(attempt.failed_for, host="").side.label,
+        who(attempt),
+        tone,
+        result,
+        explain(attempt.failed_for, host="").side.label if has_failed else "",
+        "" if total is None else in_words(total / 1000),
     )
 
 
@@ -92,7 +63,7 @@ def phases_in_words(phases: dict[str, Any]) -> str:
 
 
 def who(attempt: AttemptDetail) -> str:
-    """Return what the timeline calls an attempt."""
+    """Return what an attempt is called: by its number, or by who made it."""
     match attempt.kind:
         case "manual":
             return f"Retry by {attempt.actor}" if attempt.actor else "Retry"
@@ -102,47 +73,15 @@ def who(attempt: AttemptDetail) -> str:
             return f"Attempt {attempt.number}"
 
 
-def _ending(attempt: AttemptDetail) -> tuple[str, str]:
+def result_of(attempt: AttemptDetail) -> tuple[str, str]:
+    """Return how an attempt ended: tone and words."""
     if attempt.is_being_sent:
-        return "info", "Being sent now."
+        return "info", "Sending now"
     if attempt.is_delivered:
-        return "success", f"Delivered. The receiver answered {attempt.code}."
-    words = f"{title(attempt.failed_for, attempt.code)}."
-    return ("warning" if attempt.is_interrupted else "danger"), words
-
-
-def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
-    if delivery.stop and delivery.waits_for_start:
-        yield DeliveryStep("Waiting", None, "warning", "All sending is stopped.")
-        return
-    if delivery.offline and delivery.waits_for_connection:
-        yield DeliveryStep("Waiting", None, "warning", offline_sentence(delivery.offline))
-        return
-    if delivery.waits_for is WaitsFor.ORDER:
-        yield DeliveryStep("Waiting", None, "warning", "An older delivery goes first.")
-    elif delivery.waits_for:
-        asked = delivery.has_asked
-        why = "The receiver asked us to wait." if asked else "The receiver isn't responding."
-        label = "First attempt" if delivery.is_untried else "Next attempt"
-        earliest = " not before" if delivery.may_go_later else ""
-        yield DeliveryStep(f"{label}{earliest}", delivery.next_try_at, "warning", why)
-    elif delivery.is_waiting:
-        is_retrying = delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual
-        if is_retrying:
-            yield DeliveryStep("Next attempt", delivery.next_try_at, "warning")
-        else:
-            yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")
-    match delivery.status:
-        case DeliveryStatus.ON_HOLD:
-            until = held_end(delivery.created_at, delivery.webhook_off_at)
-            why = "Its webhook is off. " if delivery.is_webhook_off else ""
-            yield DeliveryStep("On hold", None, text=f"{why}{until}.")
-        case DeliveryStatus.DISMISSED:
-            by = f" by {delivery.dismissed_by}" if delivery.dismissed_by else ""
-            reason = delivery.dismissed_reason or ""
-            yield DeliveryStep(f"Dismissed{by}", delivery.dismissed_at, text=reason)
-        case _:
-            return
+        return "success", f"Delivered ({attempt.code})"
+    return "warning" if attempt.is_interrupted else "danger", title(
+        attempt.failed_for, attempt.code
+    )
 
 
 class State(StrEnum):
@@ -176,11 +115,11 @@ class TestStep:
 
 
 WORDS: Final = {
-    "picked": Words("Waiting for the sending service", "Picked up", "Could not be put together"),
-    "name": Words("Find the server's name", "Name found", "Name not found"),
+    "picked": Words("Waiting for a delivery worker", "Picked up", "Couldn’t build the request"),
+    "name": Words("Find the server", "Server found", "Server not found"),
     "connect": Words("Connect to the server", "Connected", "Not connected"),
-    "tls": Words("Make the connection secure", "Connection is secure", "No secure connection"),
-    "answer": Words("Wait for the answer", "Answered", "Not answered"),
+    "tls": Words("Secure the connection", "Connection is secure", "No secure connection"),
+    "answer": Words("Wait for the response", "Responded", "No response"),
 }
 STEPS: Final = tuple(WORDS)
 # Which step a reason ends; every other one comes with the answer, or for want of it.
@@ -199,7 +138,7 @@ _ENDS: Final = {
 }
 NOT_REACHED: Final = "Not reached."
 IN_THE_CLEAR: Final = (
-    "Not encrypted: the address begins with http://, so anyone on the way can read the delivery."
+    "Not encrypted. The URL starts with http://, so others on the network can read it."
 )
 
 
@@ -253,30 +192,30 @@ def _end_of(attempt: AttemptDetail) -> str:
 
 def _test_picked_up(delivery: DeliveryDetail, attempt: AttemptDetail) -> TestStep:
     waited = (attempt.started_at - delivery.created_at).total_seconds()
-    return TestStep(WORDS["picked"].done, State.DONE, f"It waited here for {in_words(waited)}.")
+    return TestStep(WORDS["picked"].done, State.DONE, f"Waited {in_words(waited)} in the queue.")
 
 
 def _done(name: str, attempt: AttemptDetail) -> TestStep:
     if name == "tls" and not _is_secure(attempt.url):
         return TestStep("No certificate", State.NOTED, IN_THE_CLEAR)
     if name == "answer":
-        return TestStep(f"Answered {attempt.code} in {_total(attempt)}", State.DONE)
+        return TestStep(f"Responded with {attempt.code} in {_total(attempt)}", State.DONE)
     title_of, text = WORDS[name].done, ""
     if name == "name":
         text = host_of(attempt.url)
         if _is_number(text):
-            return TestStep("No name to find", State.DONE, f"The address is a number: {text}")
+            return TestStep("No name to look up", State.DONE, f"The URL has an IP address: {text}")
     elif name == "connect":
         text = f"To {attempt.peer}" if attempt.peer else ""
     elif attempt.certificate_ends_at:
-        title_of = f"Certificate good until {_day(attempt)}"
+        title_of = f"Certificate valid until {day_of(attempt.certificate_ends_at)}"
     return TestStep(title_of, State.DONE, text, _after(attempt, name))
 
 
 def _failed(name: str, attempt: AttemptDetail) -> TestStep:
     why = f"{title(attempt.failed_for)}."
     if name == "answer" and attempt.code:
-        return TestStep(f"Answered {attempt.code} in {_total(attempt)}", State.FAILED, why)
+        return TestStep(f"Responded with {attempt.code} in {_total(attempt)}", State.FAILED, why)
     return TestStep(WORDS[name].failed, State.FAILED, why, _total(attempt))
 
 
@@ -287,11 +226,6 @@ def _after(attempt: AttemptDetail, name: str) -> str:
 
 def _total(attempt: AttemptDetail) -> str:
     return _after(attempt, "total")
-
-
-def _day(attempt: AttemptDetail) -> str:
-    ends_at = attempt.certificate_ends_at
-    return day_of(ends_at)
 
 
 def _is_secure(url: str) -> bool:

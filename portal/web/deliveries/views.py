@@ -1,4 +1,4 @@
-"""The log's pages: the list, one delivery, and what a person may do about it."""
+"""The log's pages: the list, one delivery, and its retry."""
 
 from dataclasses import replace
 from typing import Any
@@ -109,7 +109,7 @@ def _file_name() -> str:
 @blueprint.get("/<uuid:public_id>")
 @requires("deliveries.read")
 def show(public_id: UUID) -> str:
-    """One delivery: what happened, what was sent, what came back, what to do."""
+    """Show one delivery: its diagnosis, next step, request and response."""
     delivery = find_delivery(public_id)
     return render_template(
         "deliveries/show.html",
@@ -159,7 +159,7 @@ def body(public_id: UUID) -> Response:
 @blueprint.get("/<uuid:public_id>/retry")
 @requires("deliveries.retry")
 def ask_retry(public_id: UUID) -> Answer | str:
-    """Ask before sending once more: what arrived already may act twice."""
+    """Ask before resending: the receiver may process it twice."""
     delivery, back = find_delivery(public_id), request.args.get("back")
     if sentence := delivery_retry.why_not_retry(delivery.eligibility, again=True):
         flash(sentence, "warning")
@@ -175,10 +175,10 @@ def ask_retry(public_id: UUID) -> Answer | str:
 @blueprint.post("/<uuid:public_id>/retry")
 @requires("deliveries.retry")
 def retry(public_id: UUID) -> Answer:
-    """One extra attempt, and back to where it was pressed: what comes of it is shown there.
+    """Make one extra attempt and go back to where it was asked for, which shows its result.
 
-    What has arrived already goes out again only after the question. A script that stays where it
-    is gets the addresses in place of a page (`static/js/in_place.js`).
+    What was delivered is sent again only after the question. A script that stays where it is gets
+    the addresses in place of a page (`static/js/in_place.js`).
     """
     seen, back = request.form.get("seen", type=int), request.form.get("back") or None
     try:
@@ -196,10 +196,10 @@ def retry(public_id: UUID) -> Answer:
 @blueprint.post("/<uuid:public_id>/take-out")
 @requires(bulk_retry.PERMISSION)
 def take_out(public_id: UUID) -> Answer:
-    """Leave it out of the bulk retry in which it waits."""
+    """Remove it from the bulk retry in which it waits."""
     with refusals_flashed("warning"):
         bulk_retry.take_out(actor(), public_id)
-        flash("Taken out of the bulk retry. It stays as it is.", "success")
+        flash("Removed from the bulk retry.", "success")
     return redirect(_place(public_id, None))
 
 
@@ -212,7 +212,7 @@ def _go(address: str) -> Answer:
 
 
 def _stay(public_id: UUID, back: str | None) -> Answer:
-    """Return where the part of the page is had anew, and what the address of the page becomes."""
+    """Return where the part of the page is fetched again, and the page's new address."""
     kept: dict[str, Any] = {name: request.form.get(name) or None for name in ("choose", "span")}
     live = (
         url_for("deliveries.row", public_id=public_id, back=back, **kept)

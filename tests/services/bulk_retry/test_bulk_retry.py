@@ -150,9 +150,7 @@ def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
     work()
     assert fresh(batch).counts == {"skipped": 1, "delivered": 1}
     rows = session().execute(select(BatchRow.message).where(BatchRow.outcome == "skipped"))
-    assert rows.scalars().all() == [
-        "This is already waiting to be sent. Its result will show here."
-    ]
+    assert rows.scalars().all() == ["This is already queued. Its result will appear here."]
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -197,7 +197,7 @@ def test_one_that_is_still_being_sent_is_not_retried(sam: Actor, finance: Hook) 
     made = make_delivery(finance)
     lease(made)
     take(sam, made)
-    with pytest.raises(Refusal, match="Wait for"):
+    with pytest.raises(Refusal, match="being sent now"):
         retry.retry(sam, made)
 
 

@@ -44,7 +44,7 @@ def test_retry_makes_it_due_at_once_and_remembers_what_it_was(ana: Actor, status
 
 def test_what_arrived_is_sent_again_only_when_asked_for(ana: Actor) -> None:
     made = make_delivery(status="delivered")
-    with pytest.raises(Refusal, match="already arrived"):
+    with pytest.raises(Refusal, match="already delivered"):
         delivery_retry.retry(ana, made)
     delivery_retry.retry(ana, made, again=True)
     assert (stored(made)["status"], stored(made)["prior_status"]) == ("queued", "delivered")
@@ -56,12 +56,12 @@ def test_it_refuses_in_words_what_cannot_be_retried(ana: Actor) -> None:
     off = make_webhook(state="off", name="Sync")
     gone = make_webhook(deleted_at=utcnow(), name="Old")
     refused = {
-        "already waiting": make_delivery(),
+        "already queued": make_delivery(),
         "being sent now": sending,
-        "This is on hold": make_delivery(off, status="on_hold"),
+        "On hold because": make_delivery(off, status="on_hold"),
         "“Sync” is off": make_delivery(off, status="failed"),
         "“Old” was deleted": make_delivery(gone, status="failed"),
-        "Press Test webhook again": make_delivery(status="failed", priority=Priority.TEST),
+        "can’t retry a test": make_delivery(status="failed", priority=Priority.TEST),
     }
     for words, made in refused.items():
         before = stored(made)
@@ -76,7 +76,7 @@ def test_a_double_click_sends_once_even_if_the_first_has_ended(ana: Actor) -> No
     delivery_retry.retry(ana, made, seen=1)
     make_attempt(made, kind="manual")
     change(made, status="failed", prior_status=None, prior_due_at=None)
-    with pytest.raises(Refusal, match="another attempt"):
+    with pytest.raises(Refusal, match="Another attempt"):
         delivery_retry.retry(ana, made, seen=1)
     assert stored(made)["status"] == "failed"
 

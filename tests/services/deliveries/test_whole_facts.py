@@ -172,6 +172,7 @@ def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
         requested_by="Ana",
         **DISMISSED,
         dismissal_id=ACT,
+        failing_since=STORED,
         reason="server",
         code=503,
         took_ms=1200,

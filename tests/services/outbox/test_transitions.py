@@ -57,7 +57,7 @@ def retried(status: str, due_at: datetime | None = EARLIER) -> OpenDelivery:
             {"status": "dismissed", "prior_status": "retrying", "due_at": LATER},
         ),
         (GiveUp(Reason.SERVER), TAKEN, {"status": "dismissed", "prior_status": "failed"}),
-        (Restore(Reason.SERVER), TAKEN, {"status": "dismissed", "prior_status": "queued"}),
+        (Restore(Reason.SERVER), TAKEN, {"status": "dismissed", "prior_status": "retrying"}),
         (
             RetryAt(LATER),
             SCHEDULED,

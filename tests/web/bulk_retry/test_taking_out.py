@@ -41,8 +41,8 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     assert BUTTON not in pages.get(f"/deliveries/{sent}").main
     form = pages.get(f"/deliveries/{gone}").form(path)
     page = pages.submit(form)
-    assert page.flashes == [("success", "Taken out of the bulk retry. It stays as it is.")]
-    assert "Fix the cause, then Retry." in page.main
+    assert page.flashes == [("success", "Removed from the bulk retry.")]
+    assert "Retry when it’s fixed." in page.main
     assert "Retry" in [button for form in page.forms for button in form.buttons]
     assert [tone for tone, _ in pages.submit(form).flashes] == ["warning"]
     with pytest.raises(Refusal, match="no longer in a bulk retry"):

@@ -13,16 +13,15 @@ from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import make_attempt
 from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Pages
-from tests.web.deliveries.test_delivery_parts import caller_text
 from tests.web.home.test_home import troubled
 from tests.web.signed_in import signed_in, visit
 
 
 def told(pages: Pages, made: UUID) -> tuple[str, str]:
-    """The result of a delivery in the log, and what its page says to callers."""
+    """The result of a delivery in the log, and what its page says."""
     (row,) = pages.get(f"/deliveries?q={made}").rows()
     result = next(cell for cell in row if "Server error" in cell)
-    return result, caller_text(pages.get(f"/deliveries/{made}"))
+    return result, pages.get(f"/deliveries/{made}").main
 
 
 def test_it_is_said_whose_it_is_and_whether_it_is_paused_there(app: Flask) -> None:
@@ -38,24 +37,24 @@ def test_it_is_said_whose_it_is_and_whether_it_is_paused_there(app: Flask) -> No
     batch = bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
     work()
     pages, own = visit(app, "support"), signed_in(app, sam)
-    result, to_callers = told(pages, last)
+    result, on_page = told(pages, last)
     assert result.endswith("In Sam Okoro’s bulk retry")
-    assert "A bulk retry will send it again." in to_callers
+    assert "A bulk retry will send it again." in on_page
     shown = pages.get(f"/deliveries/{last}")
-    assert "Fix the cause" not in shown.main
+    assert "Retry when it’s fixed" not in shown.main
     assert pages.get(shown.links("Sam Okoro’s bulk retry")[0]).path == f"/batches/{batch}"
     assert told(own, last)[0].endswith("In your bulk retry")
     for each in made[:10]:
         finish(each, "failed")
     work()
     # Only there: to the other webhook it is sent.
-    result, to_callers = told(pages, last)
+    result, on_page = told(pages, last)
     assert result.endswith("In Sam Okoro’s paused bulk retry")
-    assert "It’s in a paused bulk retry. Someone needs to resume it." in to_callers
-    result, to_callers = told(pages, other)
+    assert "It’s in a paused bulk retry. Someone needs to resume it." in on_page
+    result, on_page = told(pages, other)
     assert result.endswith("In Sam Okoro’s bulk retry")
     sending.stop(make_user("admin").actor)
-    assert "All sending is paused. The bulk retry will send it" in told(pages, other)[1]
+    assert "We’ll send this delivery when sending resumes." in told(pages, other)[1]
 
 
 def test_a_webhook_in_trouble_says_how_many_are_in_which(app: Flask) -> None:

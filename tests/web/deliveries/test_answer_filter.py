@@ -34,7 +34,7 @@ def test_those_that_read_the_same_are_found_by_what_was_answered_and_put_aside(a
     assert troubled(pages.get("/deliveries"))[0][1].startswith("12 ")
 
     page = pages.get(f"/deliveries/{known[0]}")
-    page = pages.get(page.links("Deliveries with this answer")[0])
+    page = pages.get(page.links("Find similar responses")[0])
     assert f"Response contains: {MISSING}" in page.main
     assert [row[5] for row in page.rows()] == [f"Server error (500){MISSING}"] * 3
     ids = list(map(str, known))
@@ -66,7 +66,7 @@ def test_an_answer_that_is_well_leads_nowhere_and_one_that_is_not_does(app: Flas
     pages = visit(app, "support")
 
     def links(made: UUID) -> int:
-        return len(pages.get(f"/deliveries/{made}").links("Deliveries with this answer"))
+        return len(pages.get(f"/deliveries/{made}").links("Find similar responses"))
 
     assert [links(each) for each in (well, doubtful, silent, folded)] == [0, 1, 0, 0]
 

@@ -271,11 +271,11 @@ def test_a_double_click_sends_once(support: Pages) -> None:
     form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/retry")
     support.submit(form)
     page = support.submit(form)
-    assert "already waiting to be sent" in page.main
+    assert "already queued" in page.main
     make_attempt(made, kind="manual")
     change(made, status="failed", prior_status=None)
     page = support.submit(form)
-    assert "another attempt after you opened this page" in page.main
+    assert "Another attempt was made after you opened this page" in page.main
     assert stored(made)["status"] == "failed"
 
 
@@ -285,7 +285,7 @@ def test_sending_again_what_arrived_is_asked_about_first(support: Pages) -> None
     page = support.follow("Resend")
     assert "may process it twice" in page.main
     page = support.submit(page.form(f"/deliveries/{made}/retry"), "Resend")
-    assert "It is about to be sent" in page.main
+    assert "Queued to be sent" in page.main
     assert stored(made)["prior_status"] == "delivered"
 
 
@@ -302,7 +302,7 @@ def test_the_question_is_not_asked_where_the_answer_is_no(support: Pages) -> Non
     lease(made)
     page = support.get(f"/deliveries/{made}/retry")
     assert page.path == f"/deliveries/{made}"
-    assert page.flashes == [("warning", "This is being sent now. Wait for the result.")]
+    assert page.flashes == [("warning", "This is being sent now. Its result will appear here.")]
 
 
 def test_a_manager_reads_and_changes_nothing(app: Flask) -> None:

@@ -1,18 +1,16 @@
-"""What helps the receiver's developer: times, curl, the help bundle, the signature check."""
+"""What helps the receiver's developer: curl, diagnostics, the signature check."""
 
 import hashlib
 import html
 import re
 import shutil
 import subprocess
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from flask import Flask
 
 from portal.engine.signing.signatures import legacy_signature
-from portal.lib.clock import utcnow
 from tests.support.deliveries import BODY, make_attempt, make_delivery
 from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages
@@ -61,39 +59,9 @@ def code(page: Page, name: str) -> str:
     return html.unescape(found[1])
 
 
-def test_the_time_is_split_into_here_there_and_waiting(support: Pages) -> None:
-    start = utcnow() - timedelta(minutes=30)
-    made = make_delivery(status="delivered", tries=2, created_at=start)
-    for kind, after, outcome in (
-        ("scheduled", 2, "failed"),
-        ("scheduled", 62, "failed"),
-        ("manual", 662, "delivered"),
-    ):
-        at = start + timedelta(seconds=after)
-        make_attempt(
-            made,
-            kind=kind,
-            outcome=outcome,
-            reason="server" if outcome == "failed" else None,
-            code=500 if outcome == "failed" else 200,
-            phases={"total": 500.0},
-            started_at=at,
-            finished_at=at,
-        )
-    page = support.get(f"/deliveries/{made}")
-    assert "Picked up" in page.main
-    for words in (
-        "Waiting here 2 seconds",
-        "At their server 2 seconds",
-        "Waiting for the retry 1 minute",
-        "Until somebody pressed Retry 10 minutes",
-    ):
-        assert words in page.main
-
-
 def test_no_signature_is_shown_anywhere(support: Pages) -> None:
     made = refused()
-    page = support.get(f"/deliveries/{made}")
+    page = support.get(f"/deliveries/{made}?show=request")
     file = support.client.get(f"/deliveries/{made}/help-bundle").text
     for text in (page.html, file):
         assert RIGHT not in text
@@ -105,7 +73,7 @@ def test_the_curl_command_computes_the_signature_from_a_secret_that_one_puts_in(
 ) -> None:
     with Receiver() as receiver:
         made = refused(f"{receiver.url}/in?key=open-sesame")
-        command = code(support.get(f"/deliveries/{made}"), "curl-command")
+        command = code(support.get(f"/deliveries/{made}?show=request"), "curl-command")
         assert "THE SECRET KEY OF THIS WEBHOOK" in command
         assert "1760000000" not in command
         if shutil.which("curl") and shutil.which("openssl"):

@@ -1,9 +1,9 @@
-"""How a delivery stands: its sentence, what comes next, and whether its page follows by itself."""
+"""How a delivery stands: its verdict, what comes next, and whether its page follows by itself."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,10 +13,10 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries.detail import DeliveryDetail, find_delivery
 from portal.services.operations import sending
-from portal.web.deliveries.steps import steps_of
-from portal.web.deliveries.wording import again_of, is_live, sentence_of, under_way
+from portal.web.deliveries.presenter import page_of
+from portal.web.deliveries.wording import is_live, made_of, outlook_of, under_way
 from portal.web.frame.wording import near_time
-from tests.support.deliveries import lease, make_delivery
+from tests.support.deliveries import change, lease, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
@@ -33,7 +33,7 @@ def at_off(**columns: Any) -> UUID:
 
 
 def at_deleted(**columns: Any) -> UUID:
-    return make_delivery(make_webhook(deleted_at=utcnow()), **columns)
+    return make_delivery(make_webhook(name="Gone", deleted_at=utcnow()), **columns)
 
 
 def being_sent() -> UUID:
@@ -57,134 +57,117 @@ def while_stopped(**columns: Any) -> UUID:
     return make_delivery(**columns)
 
 
-class Expected(NamedTuple):
-    sentence: str
-    again: str
-    last_step: str
-    is_live: bool
-
-
-OFF = "Its webhook is off, so it is not sent."
-STOPPED = "This goes out once it is started again."
-CASES: dict[str, tuple[Callable[[], UUID], Expected]] = {
-    "queued": (
-        make_delivery,
-        Expected("It is about to be sent.", "Now", "Waiting to be sent", True),
-    ),
+OFF = "On hold because “Sync” is off"
+STOPPED = "We’ll send this delivery when sending resumes."
+NOT_RESTORED = "It won’t be sent unless someone restores it."
+# By state: how it is made; its verdict's heading and text (beginnings of each are enough), when the
+# next attempt is, and whether its page follows by itself.
+Case = tuple[Callable[[], UUID], str, str, str, bool]
+CASES: dict[str, Case] = {
+    "queued": (make_delivery, "Queued to be sent", "", "Now", True),
     "a retry": (
         lambda: make_delivery(**RETRY),
-        Expected("Ana pressed Retry. It is about to be sent.", "Now", "Waiting to be sent", True),
+        "Queued to be sent",
+        "Ana requested a retry.",
+        "Now",
+        True,
     ),
-    "being sent": (
-        being_sent,
-        Expected("It is being sent to receiver.example.com now.", "Now", "Attempt 1", True),
-    ),
-    "retried soon": (
-        lambda: due_in(10),
-        Expected("Not delivered yet: 2 of 10 attempts made.", "In ", "Next attempt", True),
-    ),
-    "retried later": (
-        lambda: due_in(25),
-        Expected("Not delivered yet: 2 of 10 attempts made.", "In ", "Next attempt", False),
-    ),
-    "off": (at_off, Expected(OFF, "Only once the webhook is on", "Waiting to be sent", False)),
-    "deleted": (
-        at_deleted,
-        Expected(
-            "Its webhook was deleted, so it is not sent.",
-            "None, because the webhook was deleted",
-            "Waiting to be sent",
-            False,
-        ),
-    ),
-    "all stopped": (
-        while_stopped,
-        Expected(STOPPED, "Once sending is started again", "Waiting", False),
-    ),
+    "being sent": (being_sent, "Sending to receiver.example.com now", "1 of 10", "Now", True),
+    "retried soon": (lambda: due_in(10), "We’ll retry at ", "2 of 10 attempts made.", "", True),
+    "retried later": (lambda: due_in(25), "We’ll retry at ", "2 of 10 attempts made.", "", False),
+    "off": (at_off, OFF, "We’ll send", "When the webhook is turned on", False),
+    "deleted": (at_deleted, "“Gone” was deleted", "This delivery won’t be sent.", "None", False),
+    "all stopped": (while_stopped, "", STOPPED, "When sending resumes", False),
     "all stopped, retrying": (
         lambda: while_stopped(status="retrying", tries=1),
-        Expected(STOPPED, "Once sending is started again", "Waiting", False),
+        "",
+        f"1 of 10 attempts made. {STOPPED}",
+        "When sending resumes",
+        False,
     ),
     "all stopped, failed": (
         lambda: while_stopped(status="failed", tries=10),
-        Expected("Not delivered after 10 attempts", "None left", "Stored", False),
+        "Automatic retries have ended",
+        "Not delivered after 10 attempts.",
+        "None left",
+        False,
     ),
     "in order": (
         behind_another,
-        Expected(
-            "An older delivery goes first", "Once the older ones have arrived", "Waiting", False
-        ),
+        "Waiting for an older delivery",
+        "This webhook sends one at a time, in order.",
+        "After an older delivery",
+        False,
     ),
     "on_hold": (
         lambda: at_off(status="on_hold"),
-        Expected(
-            "On hold because “Sync” is off. Expires ",
-            "Only once the webhook is on",
-            "On hold",
-            False,
-        ),
+        OFF,
+        "We’ll send this delivery when the webhook is turned on. Expires ",
+        "When the webhook is turned on",
+        False,
     ),
     "still held": (
         lambda: make_delivery(make_webhook(name="Sync"), status="on_hold"),
-        Expected(
-            "Still on hold, although “Sync” is on.",
-            "Once it’s sent from the webhook’s page",
-            "On hold",
-            False,
-        ),
+        "Still on hold, although “Sync” is on",
+        "Someone has to send it from the webhook’s page. Expires ",
+        "When someone sends it",
+        False,
     ),
     "dismissed": (
         lambda: make_delivery(
             status="dismissed", dismissed_by="Ana", dismissed_at=utcnow(), dismissed_reason="Known"
         ),
-        Expected("Ana dismissed this", "None, because it was dismissed", "Dismissed by Ana", False),
+        "Ana dismissed this just now: Known",
+        NOT_RESTORED,
+        "None",
+        False,
     ),
     "dismissed by nobody that was noted": (
         lambda: make_delivery(status="dismissed"),
-        Expected("Dismissed.", "None, because it was dismissed", "Dismissed", False),
+        "Dismissed",
+        NOT_RESTORED,
+        "None",
+        False,
+    ),
+    "dismissed with its webhook": (
+        lambda: at_deleted(status="dismissed"),
+        "Dismissed",
+        "“Gone” was deleted, so it can’t be restored.",
+        "None",
+        False,
     ),
     "failed early": (
         lambda: make_delivery(status="failed", reason="gone", tries=3),
-        Expected(
-            "Not delivered after 3 attempts", "None, because automatic retries", "Stored", False
-        ),
+        "The receiver has closed this URL for good",
+        "Not delivered after 3 attempts. Automatic retries have ended.",
+        "None",
+        False,
     ),
-    "a test that was refused": (
-        lambda: make_delivery(status="failed", priority=Priority.TEST, code=500),
-        Expected("The test was not accepted.", "None left", "Stored", False),
-    ),
-    "a test that got no answer": (
+    "a test": (
         lambda: make_delivery(status="failed", priority=Priority.TEST),
-        Expected("The test did not arrive.", "None left", "Stored", False),
+        "No other deliveries are affected",
+        "The test wasn’t delivered.",
+        "None",
+        False,
     ),
-    "arrived": (
-        lambda: make_delivery(status="delivered"),
-        Expected("It has arrived.", "None, because it was delivered", "Stored", False),
-    ),
+    "arrived": (lambda: make_delivery(status="delivered"), "Delivered", "", "None", False),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_its_sentence_what_comes_next_and_whether_its_page_follows_agree(case: str) -> None:
-    make, expected = CASES[case]
-    found = find_delivery(make())
-    assert expected.sentence in sentence_of(found)
-    assert again_of(found).startswith(expected.again)
-    assert steps_of(found)[-1].title == expected.last_step
-    assert is_live(found) is expected.is_live
-
-
-def test_of_one_that_was_dismissed_it_is_told_when_and_why() -> None:
-    at, who = utcnow() - 3 * MINUTES, {"dismissed_by": "Ana", "dismissed_reason": "Known"}
-    found = find_delivery(make_delivery(status="dismissed", dismissed_at=at, **who))
-    assert (steps_of(found)[-1].at, steps_of(found)[-1].text) == (at, "Known")
-    assert sentence_of(found).endswith(": Known.")
+def test_its_verdict_what_comes_next_and_whether_its_page_follows_agree(case: str) -> None:
+    make, title, text, when, is_followed = CASES[case]
+    page = page_of(find_delivery(make()))
+    assert page.verdict.title.startswith(title)
+    assert page.verdict.text.startswith(text)
+    assert page.outlook.when == when or not when
+    assert page.is_live is is_followed
 
 
 def paused(minutes: int, *, is_probe: bool, **columns: Any) -> DeliveryDetail:
-    """One at a receiver that is left alone for so long; the first there is the probe."""
+    """One whose webhook is paused for so long; the first there is the probe."""
     until = utcnow() + minutes * MINUTES
-    hook = make_webhook(throttled=True, backoff_until=until, backoff_seconds=60)
+    hook = make_webhook(name="Sync", throttled=True, backoff_until=until, backoff_seconds=60)
     if not is_probe:
         make_delivery(hook)
     return find_delivery(make_delivery(hook, **columns))
@@ -198,57 +181,48 @@ def test_of_a_pause_it_is_told_who_asked_for_it_and_who_goes_first(
     minutes = LONGEST_PAUSE // 60 + 5 if has_asked else 4
     found = paused(minutes, is_probe=is_probe)
     until = near_time(found.next_try_at)
-    sentence, step = sentence_of(found), steps_of(found)[-1]
-    assert ("asked us to wait" in sentence) is has_asked
-    assert ("isn't responding" in sentence) is not has_asked
-    assert ("then one delivery is tried" in sentence) is not is_probe
-    assert ("First attempt: in" in sentence) is is_probe
-    assert (until in sentence) is (has_asked or not is_probe)
-    assert step.title == ("First attempt" if is_probe else "First attempt not before")
-    assert step.text.startswith("The receiver asked" if has_asked else "The receiver isn't")
-    assert again_of(found).startswith("In " if is_probe else f"Not before {until}")
-    assert again_of(found).endswith("or soon after") is is_probe
+    paused_words = f"Sending to “Sync” is paused until {until} after failed attempts."
+    why, then, when = outlook_of(found)
+    assert why == (f"“Sync” asked us to wait until {until}." if has_asked else paused_words)
+    rest = "We’ll try one delivery first. The rest follow if it succeeds."
+    assert then == ("We’ll send this delivery then." if is_probe else rest)
+    assert when == (until if is_probe else f"After {until}")
     assert not is_live(found)
+    assert outlook_of(replace(found, tries=1)).then == then.replace("send", "retry")
 
 
-def test_a_planned_attempt_that_waits_for_a_pause_says_how_many_were_made() -> None:
-    assert "3 of 10 attempts made." in sentence_of(
-        paused(4, is_probe=False, status="retrying", tries=3)
-    )
-    found = paused(4, is_probe=True, status="retrying", tries=3)
-    assert "3 of 10 attempts made. Next attempt: in" in sentence_of(found)
-    assert "attempts made" not in sentence_of(paused(4, is_probe=True))
+def test_how_many_attempts_were_made_counts_those_of_people_apart() -> None:
+    made = make_delivery(status="retrying", tries=3, reason="dns")
+    assert made_of(find_delivery(made)) == "3 of 10 attempts made."
+    make_attempt(made, kind="manual", reason="dns")
+    assert made_of(find_delivery(made)) == "3 of 10 attempts made, plus 1 manual retry."
+    change(made, status="failed", tries=10)
+    assert made_of(find_delivery(made)) == "Not delivered after 10 attempts and 1 manual retry."
+    assert made_of(find_delivery(make_delivery())) == ""
 
 
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [(-60, "now"), (0, "now"), (0.9, "now"), (1, "in 1 second"), (59, "in 59 seconds")],
-)
-def test_what_is_due_within_a_second_is_due_now(seconds: float, told: str) -> None:
+@pytest.mark.parametrize(("seconds", "is_now"), [(-60, True), (0.9, True), (1, False)])
+def test_what_is_due_within_a_second_is_due_now(seconds: float, is_now: bool) -> None:
     found = find_delivery(due_in(5))
     found = replace(found, now=found.next_try_at - timedelta(seconds=seconds))
-    assert sentence_of(found).endswith(f" Next attempt: {told}.")
+    assert (outlook_of(found).when == "Now") is is_now
 
 
 @pytest.mark.parametrize(
     ("make", "end"),
     [
         (lambda: make_delivery(**RETRY), "."),
-        (lambda: at_off(**RETRY), ": its webhook is off."),
-        (lambda: at_deleted(**RETRY), ": its webhook was deleted."),
-        (lambda: while_stopped(**RETRY), ": all sending is stopped."),
+        (lambda: at_off(**RETRY), ". On hold because “Sync” is off."),
+        (lambda: at_deleted(**RETRY), ". “Gone” was deleted."),
+        (
+            lambda: find_delivery(while_stopped(**RETRY)).public_id,
+            ". Sending is stopped for all webhooks since ",
+        ),
     ],
 )
 def test_a_retry_says_what_it_waits_for(make: Callable[[], UUID], end: str) -> None:
     outcome = under_way(find_delivery(make()))
     assert outcome is not None
-    assert (outcome.lead, outcome.end, outcome.tone) == ("Waiting to be sent since", end, "info")
-
-
-def test_a_retry_that_waits_for_a_receiver_says_whether_that_asked_for_it() -> None:
-    bulk = {**RETRY, "priority": Priority.BULK}
-    for minutes, words in ((4, "isn't responding and is left alone"), (90, "asked us to wait")):
-        outcome = under_way(paused(minutes, is_probe=False, **bulk))
-        assert outcome is not None
-        assert outcome.end.startswith(f": the receiver {words} until ")
+    assert (outcome.lead, outcome.tone) == ("Queued since", "info")
+    assert outcome.end.startswith(end)
     assert under_way(find_delivery(make_delivery())) is None

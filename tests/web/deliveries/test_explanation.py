@@ -7,9 +7,10 @@ import pytest
 
 from portal.lib.clock import utcnow
 from portal.services.deliveries.detail import find_delivery
-from portal.web.deliveries.wording import explanation_of
+from portal.web.deliveries.presenter import page_of
 from portal.web.frame.wording import moment
 from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import make_webhook
 
 pytestmark = pytest.mark.usefixtures("in_a_request")
 
@@ -18,30 +19,31 @@ def explained(attempt: dict[str, Any], **columns: Any) -> tuple[str, str, str]:
     """Title, what happened and what to do, of a delivery whose last attempt was that."""
     made = make_delivery(**{"status": "failed", **columns})
     make_attempt(made, **attempt)
-    found = explanation_of(find_delivery(made))
+    found = page_of(find_delivery(made)).explanation
     assert found is not None
     return found.title, found.what_happened, found.next_step
 
 
 def test_it_says_what_was_met() -> None:
+    hook = make_webhook(name="Sync")
     for attempt, title, happened in (
         (
             {"reason": "connect_timeout", "phases": {"total": 2040.0}},
             "Timeout: no connection",
-            "We couldn’t reach receiver.example.com within 2 s.",
+            "We couldn’t reach Sync within 2 s.",
         ),
         (
             {"reason": "connect_timeout"},
             "Timeout: no connection",
-            "We couldn’t reach receiver.example.com in time.",
+            "We couldn’t reach Sync in time.",
         ),
         (
             {"reason": "redirect", "code": 308, "location": "https://b.example.com/"},
             "Redirected (308)",
-            "receiver.example.com redirected us to another URL (https://b.example.com/).",
+            "Sync redirected us to another URL (https://b.example.com/).",
         ),
     ):
-        assert explained(attempt)[:2] == (title, happened), attempt
+        assert explained(attempt, webhook=hook)[:2] == (title, happened), attempt
 
 
 def test_the_owner_of_the_receiver_learns_when_and_an_administrator_of_which() -> None:
@@ -50,6 +52,6 @@ def test_the_owner_of_the_receiver_learns_when_and_an_administrator_of_which() -
     assert told.endswith(f"to check their logs at {moment(at).exact}.")
     made = make_delivery(status="failed")
     make_attempt(made, reason="internal")
-    found = explanation_of(find_delivery(made))
+    found = page_of(find_delivery(made)).explanation
     assert found is not None
     assert found.next_step == f"Tell your administrator, reference {made}."

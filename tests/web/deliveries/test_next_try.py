@@ -1,17 +1,17 @@
 """When it is tried again: the log and the delivery's page say what will really happen."""
 
-import csv
 from datetime import timedelta
 
 import pytest
 from flask import Flask
 
+from jobs.deliver import deliver_due
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from portal.web.frame.wording import moment, near_time, to_the_second
-from tests.support.deliveries import make_attempt, make_delivery
+from portal.web.frame.wording import near_time
+from tests.support.deliveries import make_attempt, make_delivery, stored
 from tests.support.factories import make_webhook
-from tests.support.pages import Page, Pages
+from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
 
@@ -45,11 +45,10 @@ def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
     later = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     made = make_delivery(hook, status="retrying", tries=1, reason="refused")
+    make_attempt(made, reason="refused")
     page = support.get(f"/deliveries/{made}")
-    assert "1 of 10 attempts made. Next attempt: in 4 minutes." in page.main
-    make_attempt(made, kind="manual", reason="refused")
-    page = support.get(f"/deliveries/{made}")
-    assert "1 of 10 attempts made, and 1 Retry. Next attempt: in 4 minutes." in page.main
+    until = near_time(later)
+    assert f"is paused until {until} after failed attempts. We’ll retry this delivery" in page.main
     assert "data-live-url" not in page.html
 
 
@@ -65,27 +64,19 @@ def test_only_one_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
     make_attempt(probe, reason="refused")
     make_attempt(many, reason="unavailable", code=503)
     until = near_time(later)
-    both = f"{moment(later).exact}, that is {later:%H:%M:%S} UTC"
-    rest = "one delivery is tried, and the others go once it arrives"
+    rest = "We’ll try one delivery first. The rest follow if it succeeds."
     page = support.get(f"/deliveries/{probe}").main
-    assert "1 of 10 attempts made. Next attempt: in 4 minutes." in page
-    assert f"It is retried automatically, at {both} or soon after." in page
-    page = support.get(f"/deliveries/{many}").main
-    alone = f"The receiver isn't responding and is left alone until {until}; then {rest}."
-    assert alone in page
-    assert f"It is retried automatically, not before {both}: then {rest}." in page
-    assert f"Next automatic retry: Not before {until}" in page
-    assert "in 4 minutes" not in page
-    page = support.get(f"/deliveries/{untried}").main
-    assert alone in page
-    assert f"It is sent automatically, not before {both}: then {rest}." in page
-    assert f"First attempt not before {to_the_second(later)}" in page
-    assert "in 4 minutes" not in page
+    assert "We’ll retry this delivery then." in page
+    for made in (many, untried):
+        page = support.get(f"/deliveries/{made}").main
+        assert f"is paused until {until} after failed attempts" in page
+        assert rest in page
+        assert (f"Next attempt After {until}" in page) is (made == many)
     asked = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=20))
     make_delivery(asked, due_at=due[0])
     page = support.get(f"/deliveries/{make_delivery(asked)}").main
     until = near_time(utcnow() + timedelta(minutes=20))
-    assert f"The receiver asked us to wait until {until}; then {rest}." in page
+    assert f"” asked us to wait until {until} {rest}" in page
 
 
 def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> None:
@@ -94,25 +85,25 @@ def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> 
     asked = {"prior_status": "failed", "requested_by": "Ana"}
     alone = make_delivery(hook, priority=Priority.INTERACTIVE, **asked)
     many = make_delivery(hook, priority=Priority.BULK, **asked)
-    assert "Ana pressed Retry. It is about" in support.get(f"/deliveries/{alone}").main
-    assert "the next attempt. Retried: in 4" in support.get(f"/deliveries/{many}").main
+    assert "Queued to be sent Ana requested a retry." in support.get(f"/deliveries/{alone}").main
+    assert "after failed attempts Ana requested" in support.get(f"/deliveries/{many}").main
 
 
-def test_what_is_left_alone_leads_to_the_cause_and_to_a_test(app: Flask, support: Pages) -> None:
-    later = utcnow() + timedelta(minutes=4, seconds=30)
-    hook = make_webhook(
-        name="Sync to ERP", throttled=True, backoff_seconds=300, backoff_until=later
-    )
+@pytest.mark.parametrize("kept", ["pause", "order"])
+def test_what_waits_for_others_can_be_sent_now_and_is_retrying_once_that_failed(
+    support: Pages, kept: str
+) -> None:
+    later = utcnow() + timedelta(minutes=4)
+    pause = {"throttled": True, "backoff_seconds": 300, "backoff_until": later}
+    columns = {"in_order": True} if kept == "order" else pause
+    hook = make_webhook("http://127.0.0.1:9/hook", **columns)
+    make_delivery(hook, due_at=later)
     made = make_delivery(hook)
     page = support.get(f"/deliveries/{made}")
-    assert page.links("See what is wrong with Sync to ERP") == [
-        f"/settings/webhooks/{hook.public_id}"
-    ]
-    assert "when the test arrives, all that waits goes at once" in page.main
-    assert "press Test webhook" not in visit(app, "manager").get(f"/deliveries/{made}").main
-    (line,) = csv.DictReader(_text(support.get("/deliveries/export.csv")).splitlines())
-    assert line["next_try_at"] > line["stored_at"]
-
-
-def _text(page: Page) -> str:
-    return page.response.get_data(as_text=True).removeprefix("\ufeff")
+    effect = {"pause": "although sending is paused", "order": "before an older delivery"}
+    assert effect[kept] in page.main
+    support.submit(page.form(f"/deliveries/{made}/retry"))
+    assert stored(made)["priority"] == Priority.INTERACTIVE
+    deliver_due()
+    assert (stored(made)["status"], stored(made)["attempts"]) == ("retrying", 1)
+    assert stored(made)["prior_status"] is None

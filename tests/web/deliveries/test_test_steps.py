@@ -21,11 +21,11 @@ ENDED_BY = {
     "answer": (Reason.READ_TIMEOUT, Reason.RESET, Reason.SERVER, Reason.INTERRUPTED),
 }
 FAILED = {
-    "picked": "Could not be put together",
-    "name": "Name not found",
+    "picked": "Couldn’t build the request",
+    "name": "Server not found",
     "connect": "Not connected",
     "tls": "No secure connection",
-    "answer": "Not answered",
+    "answer": "No response",
 }
 
 
@@ -49,7 +49,7 @@ def test_the_step_that_a_reason_ends_has_failed_and_no_later_one_was_reached() -
 
 def test_an_answer_that_is_no_success_is_told_with_its_code_and_how_long_it_took() -> None:
     *_, last = steps(reason="server", code=500, phases={"total": 250})
-    assert (last.title, last.state) == ("Answered 500 in 250 ms", State.FAILED)
+    assert (last.title, last.state) == ("Responded with 500 in 250 ms", State.FAILED)
     assert last.text == "Server error."
 
 
@@ -64,27 +64,31 @@ def test_each_step_of_one_that_arrived_says_where_and_after_how_long() -> None:
         phases={"name": 10, "connect": 20, "tls": 30, "total": 40},
     )
     assert [(each.title, each.text, each.after) for each in found[1:3]] == [
-        ("Name found", "receiver.example.com", "10 ms"),
+        ("Server found", "receiver.example.com", "10 ms"),
         ("Connected", "To 203.0.113.9", "20 ms"),
     ]
-    assert (found[3].title[:22], found[3].after) == ("Certificate good until", "30 ms")
-    assert found[4].title == "Answered 204 in 40 ms"
+    assert (found[3].title[:23], found[3].after) == ("Certificate valid until", "30 ms")
+    assert found[4].title == "Responded with 204 in 40 ms"
     assert {each.state for each in found} == {State.DONE}
 
 
 def test_an_address_in_the_clear_has_no_certificate_and_one_that_is_a_number_no_name() -> None:
     found = steps("delivered", outcome="delivered", code=200, url="http://203.0.113.9/x")
-    assert [each.title for each in found[1:4]] == ["No name to find", "Connected", "No certificate"]
+    assert [each.title for each in found[1:4]] == [
+        "No name to look up",
+        "Connected",
+        "No certificate",
+    ]
     assert [each.state for each in found[1:4]] == [State.DONE, State.DONE, State.NOTED]
-    assert found[1].text == "The address is a number: 203.0.113.9"
+    assert found[1].text == "The URL has an IP address: 203.0.113.9"
     found = steps(reason="refused", url="http://receiver.example.com/")
-    assert [each.title for each in found[3:]] == ["Wait for the answer"]
+    assert [each.title for each in found[3:]] == ["Wait for the response"]
 
 
 def test_before_it_has_ended_one_step_is_under_way_and_the_others_are_to_come() -> None:
-    ahead = ["Find the server's name", "Connect to the server", "Make the connection secure"]
+    ahead = ["Find the server", "Connect to the server", "Secure the connection"]
     found = steps("queued")
-    assert [each.title for each in found][:4] == ["Waiting for the sending service", *ahead]
+    assert [each.title for each in found][:4] == ["Waiting for a delivery worker", *ahead]
     assert [each.state for each in found] == [State.NOW] + [State.LATER] * 4
     assert {each.state for each in steps("dismissed")} == {State.LATER}
     made = make_delivery(priority=Priority.TEST)
