@@ -87,7 +87,7 @@ def reserve(page: Page) -> None:
     typed = {"starts_at": f"{begins:%Y-%m-%dT%H:%M}", "ends_at": f"{ends:%Y-%m-%dT%H:%M}"}
     act(page, "Reserve", "Request reservation", staff_id=MARIA, **typed)
     says(page, "AST-00001: reservation requested; waiting for approval.")
-    says(page, "Maria Lopez (to be decided)")
+    says(page, "Maria Lopez (pending)")
     page.get_by_role("link", name="Approve the reservation").click()
     press(page, "Approve reservation")
     says(page, "The reservation of AST-00001 is approved.")
@@ -115,7 +115,7 @@ def maintain(page: Page) -> None:
     says(page, "Maintenance of AST-00001 is scheduled.")
     expect(page.locator(".state")).to_contain_text("Maintenance due")
     page.get_by_role("link", name="Complete “Clean the sensor”").click()
-    page.get_by_label("All is well").check()
+    page.get_by_label("No issues found").check()
     press(page, "Complete maintenance")
     says(page, "The maintenance of AST-00001 is completed.")
     expect(page.get_by_text("Earlier maintenance")).to_be_visible()

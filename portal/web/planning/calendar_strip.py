@@ -54,12 +54,12 @@ def _held(first: date, held: Assignment | None) -> Iterator[Span]:
         return
     name, now = held.staff.name, utcnow()
     if held.due_at is None:
-        yield _span("held", first, now, None, f"{name} has it until it is taken back")
+        yield _span("held", first, now, None, f"Allocated to {name}")
     elif held.due_at <= now:
-        words = f"{name} should have brought it back {day_of(_day(held.due_at))}"
+        words = f"{name}, overdue since {day_of(held.due_at)}"
         yield _span("held", first, now, now + timedelta(days=1), words)
     else:
-        words = f"{name} has it until {exact_day(held.due_at)}"
+        words = f"{name}, due back {exact_day(held.due_at)}"
         yield _span("held", first, now, held.due_at, words)
 
 
@@ -85,7 +85,7 @@ def _due(first: date, plans: Plans) -> Iterator[Span]:
 
 
 def _of(reservation: Reservation) -> str:
-    asked = "" if reservation.state == ReservationState.APPROVED else " (to be decided)"
+    asked = "" if reservation.state == ReservationState.APPROVED else " (pending)"
     when = span_in_words(reservation.starts_at, reservation.ends_at)
     return f"{reservation.staff.name}{asked}: {when}"
 
@@ -111,7 +111,3 @@ def _months(first: date) -> Iterator[tuple[int, str]]:
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), zone()).astimezone(UTC)
-
-
-def _day(at: datetime) -> date:
-    return at.astimezone(zone()).date()

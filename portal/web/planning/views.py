@@ -29,7 +29,7 @@ RESERVATION_LISTS: Final = {
     ReservationList.ALL: "All",
 }
 MAINTENANCE_LISTS: Final = {
-    MaintenanceList.OPEN: "To be done",
+    MaintenanceList.OPEN: "Open",
     MaintenanceList.DUE: "Due",
     MaintenanceList.ALL: "All",
 }
@@ -41,7 +41,7 @@ blueprint = Blueprint("planning", __name__)
 @blueprint.get("/reservations")
 @requires("assets.read")
 def reservations() -> str:
-    """Show the reservations to be decided; and those that were agreed to."""
+    """Show the reservations that wait for approval, and those that were approved."""
     asset = _asset()
     usual = ReservationList.ALL if asset else ReservationList.PENDING
     which = linked("show", ReservationList, usual)
@@ -64,7 +64,7 @@ def reservations() -> str:
 @blueprint.get("/maintenance")
 @requires("assets.read")
 def maintenance() -> str:
-    """Show what is to be done to what, the soonest first."""
+    """Show planned work, the soonest first."""
     asset = _asset()
     usual = MaintenanceList.ALL if asset else MaintenanceList.OPEN
     which = linked("show", MaintenanceList, usual)

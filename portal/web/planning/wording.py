@@ -26,16 +26,16 @@ from portal.web.frame.status_tags import MAINTENANCE, RESERVATION, Tag
 from portal.web.frame.wording import exact_day, plural, zone
 
 TYPES: Final[Mapping[str, str]] = {
-    MaintenanceType.PREVENTIVE: "Regular care",
+    MaintenanceType.PREVENTIVE: "Routine maintenance",
     MaintenanceType.CORRECTIVE: "Repair",
     MaintenanceType.INSPECTION: "Inspection",
     MaintenanceType.CALIBRATION: "Calibration",
     MaintenanceType.UPGRADE: "Upgrade",
 }
 OUTCOMES: Final[Mapping[str, str]] = {
-    MaintenanceOutcome.OK: "All is well",
-    MaintenanceOutcome.REPAIRED: "It was repaired",
-    MaintenanceOutcome.FAILED: "It could not be put right",
+    MaintenanceOutcome.OK: "No issues found",
+    MaintenanceOutcome.REPAIRED: "Repaired",
+    MaintenanceOutcome.FAILED: "Couldn’t be repaired",
 }
 LATE: Final = Tag("Late", "alarm", "danger")
 DUE_SOON: Final = Tag("Due soon", "alarm", "warning")
@@ -77,9 +77,11 @@ def reservation_tags(reservation: Reservation, asset: Asset) -> list[Tag]:
 
 
 def maintenance_tags(maintenance: Maintenance, moment: Moment) -> list[Tag]:
-    """Return its state, and whether it is late or due soon."""
+    """Return its state, and whether it is late or due soon, which says that it is scheduled."""
     badge = due_badge(maintenance, moment)
-    return [MAINTENANCE[maintenance.state], *([badge] if badge else [])]
+    is_plain = badge and maintenance.state == MaintenanceState.SCHEDULED
+    state = [] if is_plain else [MAINTENANCE[maintenance.state]]
+    return state + ([badge] if badge else [])
 
 
 def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[NextStep]:

@@ -49,6 +49,18 @@ def given() -> int:
     return asset_id
 
 
+def returned() -> int:
+    asset_id = lent(3)
+    assignments.check_in(SYSTEM, asset_id)
+    return asset_id
+
+
+def called_off() -> int:
+    asset_id = make_asset()
+    maintenance.cancel(SYSTEM, make_maintenance(asset_id, due_on=today()))
+    return asset_id
+
+
 def started() -> int:
     asset_id = make_asset()
     maintenance.start(SYSTEM, make_maintenance(asset_id, due_on=today()))
@@ -81,9 +93,11 @@ CASES: dict[str, tuple[Callable[[], int], EventName, Kept | None]] = {
         Kept.EARLY,
     ),
     "late": (lambda: lent(3), LATE, None),
+    "late, and back": (returned, LATE, Kept.UNSET),
     "no work": (make_asset, WORK, Kept.UNSET),
     "work next month": (lambda: with_maintenance(31), WORK, Kept.EARLY),
     "work at hand": (started, WORK, Kept.STARTED),
+    "work called off": (called_off, WORK, Kept.UNSET),
     "work next week": (lambda: with_maintenance(7), WORK, None),
     "no threshold": (lambda: consumable(0, None), LOW, Kept.UNSET),
     "enough": (lambda: consumable(5, 5), LOW, Kept.ENOUGH),
@@ -143,19 +157,20 @@ def test_a_reminder_that_is_due_is_still_to_come(app: Flask) -> None:
 
 
 def test_next_comes_the_first_date_behind_the_window_of_what_is_not_gone(app: Flask) -> None:
-    for event, make in ((WARRANTY, with_warranty), (WORK, with_maintenance)):
+    for event in (WARRANTY, WORK):
         assert why_not.soonest(event, utcnow()) is None
-        for days in (60, 41, 50, 3):
-            asset_id = make(days)
-            if days == 41:
-                expected = asset_id
+    warranties = [with_warranty(days) for days in (60, 41, 50, 3)]
+    works = [with_maintenance(days) for days in (60, 41, 50, 3)]
+    for event, asset_ids in ((WARRANTY, warranties), (WORK, works)):
         found = why_not.soonest(event, utcnow())
         assert found is not None
-        assert (found[0].id, found[1].kept) == (expected, Kept.EARLY)
+        assert (found[0].id, found[1].kept) == (asset_ids[1], Kept.EARLY)
     with writing() as current:
-        current.execute(update(Asset).where(Asset.id == expected).values(deleted_at=utcnow()))
-    found = why_not.soonest(WORK, utcnow())
-    assert found is not None
-    assert found[1].by == today() + timedelta(days=50)
+        current.execute(update(Asset).where(Asset.id == works[1]).values(deleted_at=utcnow()))
+    incidents.report_lost(SYSTEM, warranties[1], description="Gone")
+    for event in (WORK, WARRANTY):
+        found = why_not.soonest(event, utcnow())
+        assert found is not None
+        assert found[1].by == today() + timedelta(days=50)
     assert why_not.soonest(LOW, utcnow()) is None
     assert why_not.soonest(LATE, utcnow()) is None

@@ -63,10 +63,10 @@ def test_a_day_is_ten_wide_and_an_hour_is_still_to_be_seen() -> None:
 
 
 def test_a_holding_reaches_from_now_to_its_end() -> None:
-    words = "Ben has it until it is taken back"
+    words = "Allocated to Ben"
     assert of_holding(None) == (5, 595, words)
-    assert of_holding(NOW + 3 * DAY) == (5, 30, "Ben has it until Mar 13, 12:00")
-    late = "Ben should have brought it back Mar 10"
+    assert of_holding(NOW + 3 * DAY) == (5, 30, "Ben, due back Mar 13, 12:00")
+    late = "Ben, overdue since Mar 10"
     assert of_holding(NOW) == of_holding(NOW - HOUR) == (5, 10, late)
 
 
@@ -86,7 +86,7 @@ def test_each_stretch_says_whose_it_is_and_whether_that_is_decided() -> None:
     when = "Mar 11, 00:00 to 01:00"
     assert [(span.kind, span.words) for span in found] == [
         ("approved", f"Cleo: {when}"),
-        ("pending", f"Cleo (to be decided): {when}"),
+        ("pending", f"Cleo (pending): {when}"),
     ]
 
 

@@ -145,13 +145,13 @@ def test_a_step_that_is_off_says_why(app: Flask) -> None:
     make_reservation(asset_id, make_staff())
     make_maintenance(asset_id)
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
-    reason = "not now: It is given to somebody. Take it back first."
+    reason = "It is given to somebody. Take it back first."
     for path, off, on in (
         ("reservations", "Approve", ["Reject", "Cancel"]),
         ("maintenance", "Start", ["Complete", "Cancel"]),
     ):
         page = pages.get(f"/assets/{asset_id}/{path}")
-        assert f"{off}, {reason}" in page.main
+        assert f"Can’t {off.lower()}. {reason}" in page.main
         assert not steps(page, off)
         assert all(steps(page, words) for words in on)
 
@@ -171,7 +171,7 @@ def test_the_strip_says_in_words_what_it_draws(app: Flask) -> None:
     assert [kinds.count(f"strip-{each}") for each in ("approved", "pending", "due")] == [1, 1, 1]
     words = [n.text for n in page.root.find_all("ul") if "strip-words" in n.get("class")]
     assert "Cleo Marin: " in words[0]
-    assert "Ben Novak (to be decided): " in words[0]
+    assert "Ben Novak (pending): " in words[0]
     assert "Battery check: due " in words[0]
     assert "Eva Beyond" not in words[0]
 
