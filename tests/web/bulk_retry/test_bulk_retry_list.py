@@ -9,7 +9,7 @@ from flask import Flask
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import FAILED, all_that, finish, some, work
-from tests.support.deliveries import stored
+from tests.support.deliveries import change, stored
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import signed_in, visit
@@ -145,6 +145,31 @@ def test_what_a_stopped_one_left_is_retried_through_the_question_once(
     assert [stored(each)["prior_status"] for each in made[10:]] == ["failed", "failed"]
     assert support.get("/batches").links("Retry the remaining 2") == []
     assert support.get(f"/batches/{batch}").links("Retry the remaining 2") == []
+
+
+def test_what_was_delivered_since_it_was_stopped_is_told_and_not_retried(
+    support: Pages, sam: Person
+) -> None:
+    made = some(13, make_webhook(name="Sync to ERP"))
+    batch = bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))
+    work()
+    for each in made[:10]:
+        finish(each, "failed")
+    work()
+    change(made[10], status="delivered")
+    told = "1 of the 3 has been delivered since. 2 are left."
+    for path in ("/deliveries", "/batches"):
+        page = support.get(path)
+        assert told in page.main, path
+        assert page.links("Retry the remaining 2"), path
+    bulk_retry.stop(sam.actor, batch)
+    work()
+    for path in ("/batches", f"/batches/{batch}"):
+        page = support.get(path)
+        assert told in page.main, path
+    page = support.follow("Retry the remaining 2")
+    assert page.h1 == "Retry 2 deliveries to Sync to ERP?"
+    assert told in page.main
 
 
 def test_who_may_not_retry_sees_what_remains_and_no_button(app: Flask, sam: Person) -> None:

@@ -48,6 +48,26 @@ def test_while_all_sending_is_stopped_the_question_comes_again_and_says_so(suppo
     assert "1 already arrived" in page.main
 
 
+def test_a_pace_that_is_none_is_refused_at_its_field(support: Pages) -> None:
+    (made,) = some(1, make_webhook())
+    form = ask(support, f"delivery={made}").form()
+    for typed_over in ("", "hourly"):
+        page = support.submit(form, pace=typed_over)
+        assert (page.status, page.errors) == (400, ["Choose a pace"]), typed_over
+    page = support.submit(page.form(), pace="ten_seconds")
+    assert "One every ten seconds." in page.main
+
+
+def test_a_question_that_has_nothing_left_to_send_comes_again_and_says_so(support: Pages) -> None:
+    (made,) = some(1, make_webhook())
+    form = ask(support, f"delivery={made}").form()
+    change(made, status="delivered")
+    page = support.submit(form)
+    assert (page.status, page.h1) == (400, "Resend these?")
+    assert len(page.errors) == 1
+    assert support.get("/batches").rows() == []
+
+
 def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(support: Pages) -> None:
     sync, off = make_webhook(), make_webhook(state="off")
     ids = [
