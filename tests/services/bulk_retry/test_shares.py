@@ -66,9 +66,9 @@ def test_more_webhooks_than_places_get_one_each_in_turn(
 
 
 def test_the_first_to_each_webhook_goes_alone_until_its_result_is_known(
-    ana: Actor, monkeypatch: pytest.MonkeyPatch
+    ana: Actor, really_first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry, "FIRST", 1)
+    monkeypatch.setattr(bulk_retry, "FIRST", really_first)
     well, ill = some(30, make_webhook()), some(12, make_webhook())
     batch = bulk_retry.start(ana, all_that(FAILED))
     work()
