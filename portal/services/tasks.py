@@ -38,7 +38,7 @@ class Step:
 
 MORE: Final = Step(TaskState.RUNNING)
 DONE: Final = Step(TaskState.DONE)
-# Until somebody has it continue.
+# Until somebody resumes it.
 PAUSED: Final = Step(TaskState.PAUSED)
 
 
@@ -98,7 +98,7 @@ def find(public_id: UUID) -> Task:
     query = select(Task).where(Task.public_id == public_id)
     task = session().execute(query).scalar_one_or_none()
     if task is None:
-        raise NotFound("There is no such task at this address.")
+        raise NotFound("There is no task at this address.")
     return task
 
 
@@ -113,10 +113,10 @@ def stop(actor: Actor, public_id: UUID, kind: Kind) -> None:
     with writing() as current:
         require(current, actor, kind.permission)
         if not kind.can_stop:
-            raise Refusal("This cannot be stopped half-way. It continues until it is finished.")
+            raise Refusal("This can’t be stopped partway. It runs until it finishes.")
         task = locked(current, public_id)
         if task.state in ENDED:
-            raise Refusal("This has ended already. There is nothing left to stop.")
+            raise Refusal("This has already ended.")
         task.stopped_by = actor.name
         end(current, task, kind, TaskState.STOPPED)
 
@@ -144,7 +144,7 @@ def locked(current: Session, public_id: UUID) -> Task:
     query = select(Task).where(Task.public_id == public_id).with_for_update()
     task = current.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
     if task is None:
-        raise NotFound("There is no such task at this address.")
+        raise NotFound("There is no task at this address.")
     return task
 
 
@@ -170,7 +170,7 @@ def refusal_of(current: Session, verb: Callable[[], object]) -> Refusal | None:
 # So many turns without one committed step, by errors or kills, and it is given up.
 MOST_FAILURES: Final = 5
 GIVEN_UP: Final = (
-    "This stopped several times at the same place, because of a problem in this portal. "
+    "This failed several times at the same point because of a problem in the portal. "
     "Tell your administrator."
 )
 

@@ -38,7 +38,7 @@ def test_without_scripts_existing_assets_are_skipped_until_ticked(
         choose(plain_page, "asset_tag,name\nL-1,Desk lamp\n", *tick)
         job.work(KINDS)
         plain_page.get_by_role("link", name="Refresh this page").click()
-        plain_page.get_by_role("link", name="See what each row would do").click()
+        plain_page.get_by_role("link", name="Review rows").click()
         row = plain_page.get_by_role("row").last
         expect(row).to_contain_text(result)
         expect(row).to_contain_text("Lamp → Desk lamp")

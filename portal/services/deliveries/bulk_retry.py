@@ -134,7 +134,7 @@ def stop(actor: Actor, public_id: UUID) -> None:
         require(current, actor, PERMISSION)
         task = find(public_id)
         if is_stopping(task):
-            raise Refusal("This is stopped already. Requests in progress will finish.")
+            raise Refusal("This is already stopped. Requests in progress will finish.")
         tasks.stop(actor, public_id, KIND)
         if left_by_webhook(current, task.id):
             task.cursor, task.finished_at = {**task.cursor, STOPPING: True}, None
@@ -149,7 +149,7 @@ def go_on(actor: Actor, public_id: UUID) -> None:
         find(public_id)  # what is of another kind is not continued from here
         task = tasks.locked(current, public_id)
         if task.state in tasks.ENDED or is_stopping(task):
-            raise Refusal("This has ended already. Start a new bulk retry for the rest.")
+            raise Refusal("This has already ended. Start a new bulk retry for the rest.")
         refuse_while_stopped()
         broken = {str(webhook_id) for webhook_id in halted(task)}
         failures = {key: many for key, many in _failures(task).items() if key not in broken}

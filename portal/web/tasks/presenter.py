@@ -39,7 +39,7 @@ class TaskWords:
     outcomes: Mapping[str, str]
     failures: Sequence[str] = ()
     finished: str = "Finished, but"
-    undone: tuple[str, str] = ("was not done", "were not done")
+    undone: tuple[str, str] = ("wasn’t done", "weren’t done")
     counts: Callable[[Task], Mapping[str, int]] = lambda task: task.counts
     after: Callable[[Task], list[Link]] = lambda _task: []
     rows: tuple[str, str] = ("row", "rows")
@@ -51,7 +51,7 @@ def _after_check(task: Task) -> list[Link]:
         return [("Match the headings", url_for("import_match.match", public_id=task.public_id))]
     if task.state != TaskState.DONE:
         return [("Choose a file", url_for("importing.upload"))]
-    return [("See what each row would do", url_for("importing.check", public_id=task.public_id))]
+    return [("Review rows", url_for("importing.check", public_id=task.public_id))]
 
 
 def _of_the_file(task: Task) -> Mapping[str, int]:
@@ -63,18 +63,18 @@ def _of_the_file(task: Task) -> Mapping[str, int]:
 
 
 def _after_import(task: Task) -> list[Link]:
-    check, assets = task.params["check"], ("Go to the assets", url_for("assets.index"))
+    check, assets = task.params["check"], ("View assets", url_for("assets.index"))
     every = url_for("importing.check", public_id=check)
     if not _of_the_file(task)[Verdict.FAILED]:
-        return [("See every row", every), assets]
+        return [("View all rows", every), assets]
     failed = url_for("importing.check", public_id=check, show=Verdict.FAILED)
     download = url_for("importing.failed", public_id=check)
-    return [("See the rows that failed", failed), ("Download them", download), assets]
+    return [("View failed rows", failed), ("Download failed rows", download), assets]
 
 
 def _after_bulk(task: Task) -> list[Link]:
     every = url_for("bulk.show", public_id=task.public_id)
-    return [("See every asset", every), ("Go to the assets", url_for("assets.index"))]
+    return [("View all results", every), ("View assets", url_for("assets.index"))]
 
 
 def _after_alerts(_task: Task) -> list[Link]:
@@ -107,8 +107,8 @@ WORDS: Final[Mapping[str, TaskWords]] = {
             Verdict.ERROR: "not possible",
         },
         failures=(Verdict.ERROR,),
-        finished="Checked; nothing is imported yet:",
-        undone=("row cannot be imported", "rows cannot be imported"),
+        finished="Checked. Nothing is imported yet.",
+        undone=("row can’t be imported", "rows can’t be imported"),
         after=_after_check,
     ),
     import_task.NAME: TaskWords(
@@ -121,7 +121,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
             Verdict.FAILED: "failed",
         },
         failures=(Verdict.FAILED,),
-        undone=("was not imported", "were not imported"),
+        undone=("wasn’t imported", "weren’t imported"),
         counts=_of_the_file,
         after=_after_import,
     ),
@@ -136,7 +136,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         outcomes={
             Outcome.DISMISSED: "dismissed",
             Outcome.DELIVERED: "delivered in the meantime",
-            Outcome.ALREADY: "dismissed already",
+            Outcome.ALREADY: "already dismissed",
             Outcome.GONE: "no longer kept",
         },
         after=_after_dismissal,
@@ -237,12 +237,12 @@ def _sentence(task: Task, words: TaskWords) -> str:
     if task.state == TaskState.WAITING:
         return f"Starting soon, with {plural(task.total, *words.rows)} to process."
     if task.state == TaskState.DONE:
-        return f"Finished: {plural(task.done, *words.rows)}."
+        return f"{plural(task.done, *words.rows)} processed."
     if task.state == TaskState.STOPPED:
-        return f"{task.stopped_by} stopped this after {so_far}. What was done stays done."
+        return f"Stopped by {task.stopped_by} after {so_far}. The rest is unchanged."
     if task.state == TaskState.FAILED:
-        return f"{task.error} {so_far} are done."
-    return f"{so_far} finished."
+        return f"{task.error} {so_far} done."
+    return f"{so_far} done."
 
 
 def _details(task: Task, words: TaskWords) -> str:

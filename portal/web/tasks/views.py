@@ -26,7 +26,7 @@ def show(public_id: UUID) -> str:
 @blueprint.get("/<uuid:public_id>/live")
 @requires("tasks.read")
 def live(public_id: UUID) -> Response:
-    """The changing part of the page."""
+    """Return the changing part of the page."""
     page = _page(public_id)
     html = render_template("tasks/_live.html", page=page)
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
@@ -35,7 +35,7 @@ def live(public_id: UUID) -> Response:
 @blueprint.post("/<uuid:public_id>/stop")
 @requires("tasks.read")
 def stop(public_id: UUID) -> Answer:
-    """End it where it is."""
+    """Stop it where it is."""
     kind = _kind(_page(public_id))
     with refusals_flashed():
         tasks.stop(actor(), public_id, kind)
@@ -46,7 +46,7 @@ def stop(public_id: UUID) -> Answer:
 def _page(public_id: UUID) -> TaskPage:
     page = page_of(tasks.find(public_id))
     if not can(_kind(page).permission):
-        raise NotAllowed("Your role does not allow this. Ask an administrator.")
+        raise NotAllowed("Your role doesn’t allow this. Ask an administrator.")
     return page
 
 

@@ -189,9 +189,9 @@ def test_stop_gives_back_what_nobody_is_sending(
     assert [stored(each) for each in made[2:]] == before[2:]
     assert stored(made[1])["prior_status"] == "failed"
     assert bulk_retry.is_stopping(fresh(batch))
-    with pytest.raises(Refusal, match="stopped already"):
+    with pytest.raises(Refusal, match="already stopped"):
         bulk_retry.stop(ana, batch)
-    with pytest.raises(Refusal, match="ended already"):
+    with pytest.raises(Refusal, match="already ended"):
         bulk_retry.go_on(ana, batch)
     work()
     assert (fresh(batch).state, fresh(batch).counts) == (TaskState.RUNNING, {"delivered": 1})
@@ -203,7 +203,7 @@ def test_stop_gives_back_what_nobody_is_sending(
     outcomes = [row.outcome for row in bulk_retry.report_rows(fresh(batch))]
     assert outcomes == ["delivered", "failed", "unsent", "unsent", "unsent"]
     assert [stored(each) for each in made[2:]] == before[2:]
-    with pytest.raises(Refusal, match="ended already"):
+    with pytest.raises(Refusal, match="already ended"):
         bulk_retry.stop(ana, batch)
     actions = select(AuditEntry.action).where(AuditEntry.target_kind == "batch")
     told = session().execute(actions.order_by(AuditEntry.id)).scalars().all()

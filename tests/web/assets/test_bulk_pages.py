@@ -36,7 +36,7 @@ def test_a_person_gives_three_things_to_one_person(app: Flask) -> None:
     page = pages.get(progress.path)
     assert "2 done, 1 not done." in page.main
     assert "tag-success" not in page.html
-    page = pages.get(page.links("See every asset")[0])
+    page = pages.get(page.links("View all results")[0])
     assert page.h1 == "Give 3 assets permanently"
     assert [row[:2] for row in page.rows()] == [
         ["Chair AST-00002", "Not done"],

@@ -135,7 +135,7 @@ def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
     news = support.client.get(f"{page.path}/live").get_json()
     assert (news["stop"], news["announce"].startswith("Stopped. 1 delivered")) == (True, True)
     ((tone, words),) = support.submit(stop).flashes
-    assert (tone, "nothing left to stop" in words) == ("info", True)
+    assert (tone, "already ended" in words) == ("info", True)
 
 
 def test_a_bulk_retry_of_which_some_failed_is_not_green(support: Pages) -> None:

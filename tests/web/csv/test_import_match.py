@@ -54,7 +54,7 @@ def test_a_person_matches_an_excel_list_and_imports_it(app: Flask) -> None:
     page = pages.submit(page.form(), "Continue")
     assert page.h1 == "Check the file"
     job.work(KINDS)
-    (look,) = pages.get(page.path).links("See what each row would do")
+    (look,) = pages.get(page.path).links("Review rows")
     page = pages.get(look)
     assert [row[:3] for row in page.rows()] == [["2", "ThinkPad L-1", "Add"]]
     failed = pages.client.get(f"{look}/failed.csv", buffered=True).get_data(as_text=True)
@@ -97,7 +97,7 @@ def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Fl
     assert guess in page.main
     page = pages.submit(page.form(), "Continue", may_add="y")
     job.work(KINDS)
-    (look,) = pages.get(page.path).links("See what each row would do")
+    (look,) = pages.get(page.path).links("Review rows")
     page = pages.get(look)
     assert guess in page.main
     assert "Enter Anschaffung as a date that exists" in page.rows()[1][3]
@@ -115,7 +115,7 @@ def test_the_next_file_says_as_last_time_and_headings_can_be_matched_again(app: 
     assert "as last time" not in page.main
     page = pages.submit(page.form(), "Continue", column_5="notes")
     job.work(KINDS)
-    (look,) = pages.get(page.path).links("See what each row would do")
+    (look,) = pages.get(page.path).links("Review rows")
     again = pages.get(look).links("Match headings and words")
     page = send(pages, LINES.encode())
     assert page.main.count("as last time") == 6

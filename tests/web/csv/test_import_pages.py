@@ -36,7 +36,7 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     page = pages.get(page.path)
     assert "1 to add, 1 to change, 1 not possible." in page.main
     assert "tag-success" not in page.html
-    (look,) = page.links("See what each row would do")
+    (look,) = page.links("Review rows")
     page = pages.get(look)
     assert page.h1 == "What this file would do"
     assert [row[2] for row in page.rows()] == ["Change", "Add", "Failed"]
@@ -51,9 +51,9 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     page = pages.get(progress.path)
     assert "1 added, 1 changed, 1 failed." in page.main
     assert "tag-success" not in page.html
-    (rows_that_failed,) = page.links("See the rows that failed")
+    (rows_that_failed,) = page.links("View failed rows")
     assert [row[0] for row in pages.get(rows_that_failed).rows()] == ["4"]
-    (failed,) = page.links("Download them")
+    (failed,) = page.links("Download failed rows")
     assert "Enter one of excellent" in pages.client.get(failed, buffered=True).get_data(
         as_text=True
     )
@@ -86,7 +86,7 @@ def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) ->
     line = f"L-1,Desk <lamp>,FAIR,1299,31.12.2028,{'n' * 200}!,maria@example.com\n"
     page = send(pages, heading + line.encode(), change_existing="y")
     job.work(KINDS)
-    (look,) = pages.get(page.path).links("See what each row would do")
+    (look,) = pages.get(page.path).links("Review rows")
     page = pages.get(look)
     (row,) = page.rows()
     shown = (
@@ -116,7 +116,7 @@ def test_who_has_an_asset_that_would_change_stands_beside_it(app: Flask) -> None
     text = b"asset_tag,name\nL-1,Desk lamp\nC-1,Stool\nD-1,Desk\nP-1,Phone\n"
     page = send(pages, text, change_existing="y")
     job.work(KINDS)
-    (look,) = pages.get(page.path).links("See what each row would do")
+    (look,) = pages.get(page.path).links("Review rows")
     page = pages.get(look)
     assert [row[1] for row in page.rows()] == [
         "Desk lamp L-1 With Jonas Brandt",
@@ -141,7 +141,7 @@ def test_what_holds_for_many_rows_stands_above_them_once(app: Flask) -> None:
     text = f"asset_tag,name,category,location,quantity,status\n{lines}"
     page = send(pages, text.encode(), may_add="y", change_existing="y")
     job.work(KINDS)
-    (look,) = pages.get(page.path).links("See what each row would do")
+    (look,) = pages.get(page.path).links("Review rows")
     page = pages.get(look)
     for note in ("1 new category: Chairs (13 rows).", "12 new locations: Room 1 (2 rows), "):
         assert page.main.count(note) == 1
@@ -186,7 +186,7 @@ def test_webhooks_are_counted_that_hear_of_what_the_file_brings(app: Flask) -> N
     for text, told in ((b"name\nChair\n", "1 webhook."), (change, "6 webhooks.")):
         page = send(pages, text, change_existing="y")
         job.work(KINDS)
-        (look,) = pages.get(page.path).links("See what each row would do")
+        (look,) = pages.get(page.path).links("Review rows")
         assert f"This will notify {told}" in pages.get(look).main
 
 

