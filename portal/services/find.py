@@ -1,8 +1,9 @@
-"""Search everything: assets, people, webhooks and deliveries, by words or by an id.
+"""Search everything: assets, people, webhooks and deliveries, by words, an id, a URL, or an error.
 
-What is not allowed is not looked for. An id that stands anywhere in the text goes before words; the
-single words of a text are tried, as whole tags and serial numbers, where the text itself found
-nothing.
+What is not allowed is not looked for. An id anywhere in the text goes before words. Where the text
+itself finds nothing, its words are tried as whole tags and serial numbers, then the text as the end
+of an id, and last as a reason or a response of failed deliveries. All of it is bounded: the end of
+an id by `MOST_ENDS` entries of the index of ids, responses by `MOST_SAID_SO` failed attempts.
 """
 
 import re
@@ -12,12 +13,14 @@ from enum import StrEnum
 from typing import Final, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, case, cast, func, select
 from sqlalchemy.orm import joinedload
 
+from portal.engine.http.address_guard import host_of
+from portal.engine.reasons import Reason, alike, title
 from portal.lib.ids import ids_beginning
 from portal.models.assets import Asset
-from portal.models.deliveries import Delivery, Event
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, is_failed_attempt
 from portal.models.webhooks import Webhook
 from portal.services.assets import queries as asset_queries
 from portal.services.assets import staff
@@ -42,7 +45,13 @@ _ID: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _BEGINNING: Final = re.compile(r"(?<![\w-])[\da-f-]{8,35}(?![\w-])", re.ASCII | re.IGNORECASE)
+# A few digits may be anything: they are tried last.
+_END: Final = re.compile(r"[.\u2026]*([\da-f][\da-f-]{3,34})", re.ASCII | re.IGNORECASE)
 _ASSET: Final = re.compile(r"/assets/(\d{1,9})(?!\d)", re.ASCII)
+_URL: Final = re.compile(r"https?://[^\s\"'<>]{1,2000}", re.ASCII | re.IGNORECASE)
+_CODE: Final = re.compile(r"\(([1-5]\d\d)\)", re.ASCII)
+# A word of an error, and no time, number, or level.
+_TELLING: Final = re.compile(r"[^\W\d][\w.:/-]{4,}")
 # What stands around a word in a log line, in JSON, in an address, and in a sentence.
 _BETWEEN: Final = re.compile(r"[\s\"'`<>(){}\[\],;=|&?\u2018-\u201f]+")
 _AROUND: Final = ".:!/#"
@@ -50,12 +59,13 @@ _AROUND: Final = ".:!/#"
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """The ids in it, the beginnings of ids, the numbers of assets in addresses of ours, and its
-    words, if there are several; each once, in their order."""
+    """The ids in it, the beginnings of ids, the numbers of assets in addresses of ours, the hosts
+    of URLs, and its words, if there are several; each once, in their order."""
 
     ids: tuple[UUID, ...]
     beginnings: tuple[str, ...]
     asset_ids: tuple[int, ...]
+    hosts: tuple[str, ...]
     words: tuple[str, ...]
 
 
@@ -67,17 +77,23 @@ def read(text: str) -> Pasted:
         beginning for beginning in _BEGINNING.findall(rest) if ids_beginning(beginning)
     )
     assets = dict.fromkeys(map(int, _ASSET.findall(text)))
+    hosts = dict.fromkeys(filter(None, map(host_of, _URL.findall(text)[:MOST_IDS])))
     words = dict.fromkeys(word.strip(_AROUND) for word in _BETWEEN.split(rest))
     usable = [word for word in words if 1 < len(word) <= LONGEST_WORD]
     return Pasted(
         ids=tuple(ids)[:MOST_IDS],
         beginnings=tuple(beginnings)[:MOST_IDS],
         asset_ids=tuple(assets)[:MOST_IDS],
+        hosts=tuple(hosts),
         words=tuple(usable)[:MOST_WORDS] if len(words) > 1 else (),
     )
 
 
 FEW: Final = 5  # rows of a group
+MOST_ENDS: Final = 100_000
+MOST_SAID_SO: Final = 2_000
+MOST_READ: Final = 2_000  # characters of a response
+MOST_TELLING: Final = 4
 LONGEST_WORDS: Final = 120  # characters; a longer text is looked through for ids and words alone
 
 T = TypeVar("T")
@@ -103,20 +119,23 @@ class Hits(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class EverythingFound:
-    """All that was found. `sure`: the one thing named by its id, tag or serial number."""
+    """All that was found. `sure`: the one thing named by its id, tag or serial number. `deleted`:
+    the names and ids of webhooks whose deliveries are left. `listed_by`: the filter of the log that
+    finds deliveries like these."""
 
     assets: Hits[Asset] = field(default_factory=Hits)
     people: Hits[ListedStaff] = field(default_factory=Hits)
     webhooks: Hits[ListedWebhook] = field(default_factory=Hits)
+    deleted: Sequence[tuple[str, UUID]] = ()
     deliveries: Hits[LogRow] = field(default_factory=Hits)
+    listed_by: LogFilter | None = None
     sure: tuple[FoundKind, int | UUID] | None = None
 
     @property
     def is_empty(self) -> bool:
         """Return whether there is nothing to show."""
-        return not (
-            self.assets.rows or self.people.rows or self.webhooks.rows or self.deliveries.rows
-        )
+        groups = (self.assets, self.people, self.webhooks, self.deliveries)
+        return not (any(group.rows for group in groups) or self.deleted)
 
 
 def find(text: str, may: May) -> EverythingFound:
@@ -125,8 +144,14 @@ def find(text: str, may: May) -> EverythingFound:
     found = _by_ids(pasted, may)
     if found.is_empty and len(text) <= LONGEST_WORDS:
         found = _by_words(text, may)
+    if found.is_empty and pasted.hosts and may("webhooks.read"):
+        found = EverythingFound(webhooks=_called(pasted.hosts))
     if found.is_empty and pasted.words and may("assets.read"):
         found = _exactly(pasted.words)
+    if found.is_empty and may("deliveries.read"):
+        found = _by_end(text)
+    if found.is_empty and may("deliveries.read"):
+        found = _by_error(text)
     return found
 
 
@@ -168,7 +193,79 @@ def _by_words(text: str, may: May) -> EverythingFound:
         rows = webhook_queries.list_webhooks(text).rows[:FEW]
         total = len(called(session(), text)) if len(rows) == FEW else len(rows)
         found = replace(found, webhooks=Hits(rows, total))
+    if may("deliveries.read"):
+        part = text.lower()
+        names = log_pages.webhook_names()
+        gone = [(name, id_) for id_, name, is_gone in names if is_gone and part in name.lower()]
+        found = replace(found, deleted=gone[:FEW])
     return found
+
+
+def _called(hosts: Sequence[str]) -> Hits[ListedWebhook]:
+    """Find the webhooks that send there. The rest of an address may be secret."""
+    ids = dict.fromkeys(row_id for host in hosts for row_id in called(session(), host))
+    return Hits(listed(session(), list(ids)[:FEW]))
+
+
+def _by_end(text: str) -> EverythingFound:
+    """Find deliveries by the last digits of their ids, four or more, among the newest ones."""
+    match = _END.fullmatch(text)
+    digits = match[1].replace("-", "").lower() if match else ""
+    if len(digits) < 4:
+        return EverythingFound()
+    newest = select(Delivery.public_id).order_by(Delivery.public_id.desc()).limit(MOST_ENDS)
+    ids = newest.subquery().c.public_id
+    ends_so = func.replace(cast(ids, Text), "-", "").like(f"%{digits}")
+    rows = list(
+        log_pages.named(session().scalars(select(ids).where(ends_so).limit(MOST_IDS)).all())
+    )
+    sure = (FoundKind.DELIVERY, rows[0].public_id) if len(rows) == 1 else None
+    return EverythingFound(deliveries=Hits(rows), sure=sure)
+
+
+def _by_error(text: str) -> EverythingFound:
+    """Find failed deliveries by what people see as the result, else by what the receiver said."""
+    line = " ".join(text.split())
+    lower = line.lower()
+    reasons = [reason for reason in Reason if title(reason).lower() in lower]
+    if reasons:
+        longest = max(reasons, key=lambda reason: len(title(reason)))
+        code = _CODE.search(line)
+        codes = (int(code[1]), int(code[1])) if code else None
+        log_filter = LogFilter(reasons=alike(longest), codes=codes)
+        rows = log_pages.latest(log_filter, FEW)
+        if rows:
+            return EverythingFound(deliveries=Hits(rows), listed_by=log_filter)
+    if len(line) <= LONGEST_WORDS and (rows := _said([line])):
+        return EverythingFound(deliveries=Hits(rows), listed_by=LogFilter(answer=line))
+    telling = sorted(dict.fromkeys(_TELLING.findall(line[:MOST_READ])), key=len, reverse=True)
+    return EverythingFound(deliveries=Hits(_said(telling[:MOST_TELLING]) if telling else ()))
+
+
+def _said(words: Sequence[str]) -> Sequence[LogRow]:
+    """Find deliveries of which a failed attempt, among the newest, has two of the words, or the
+    only one, in its response or error; those with the most of them first."""
+    text = func.substr(AttemptBody.response_text, 1, MOST_READ) + " " + AttemptBody.detail
+    # The limit has each text put into small letters once, and not for each of the words.
+    newest = (
+        select(Attempt.delivery_id, Attempt.finished_at, func.lower(text).label("said"))
+        .join(AttemptBody, AttemptBody.attempt_id == Attempt.id)
+        .where(is_failed_attempt())
+        .order_by(Attempt.finished_at.desc())
+        .limit(MOST_SAID_SO)
+        .subquery()
+    )
+    said = newest.c.said
+    found = [case((said.contains(word.lower(), autoescape=True), 1), else_=0) for word in words]
+    count = sum(found[1:], start=found[0])
+    rows = session().execute(
+        select(newest.c.delivery_id)
+        .where(count >= min(2, len(words)))
+        .group_by(newest.c.delivery_id)
+        .order_by(func.max(count).desc(), func.max(newest.c.finished_at).desc())
+        .limit(FEW)
+    )
+    return log_pages.of_ids([row.delivery_id for row in rows])
 
 
 def _exactly(words: Sequence[str]) -> EverythingFound:

@@ -39,7 +39,7 @@ blueprint = Blueprint("find", __name__, url_prefix="/find")
 @blueprint.get("")
 @requires("home.read")
 def index() -> Response | str:
-    """Show what the text names or describes; its page at once, if that is one thing."""
+    """Show what the text names or describes; its page right away, if that is one thing."""
     text = tidy(request.args.get("q") or "")
     found = find.find(text, can) if text else EverythingFound()
     if found.sure:
@@ -50,7 +50,8 @@ def index() -> Response | str:
         short=short(text),
         help_found=search.find(text)[:MOST_OF_HELP] if QUESTION.fullmatch(text) else [],
         found=found,
-        lists=lists(text, found),
+        lists=lists(text, found) | listed_by(found),
+        names=deleted(found),
         answers_url=answers_url(text) if can("deliveries.read") and found.is_empty else "",
         holders=holders([asset.id for asset in found.assets.rows]),
         urgent_badges=urgent_badges,
@@ -76,6 +77,27 @@ class WholeList:
     url: str
 
 
+def listed_by(found: EverythingFound) -> dict[str, WholeList]:
+    """Return the list of all deliveries that failed like those that were found."""
+    if found.listed_by is None:
+        return {}
+    if found.listed_by.answer:
+        url = url_for("deliveries.index", answer=found.listed_by.answer)
+        return {"deliveries": WholeList("View all with this response", url)}
+    codes = found.listed_by.codes
+    reason = str(found.listed_by.reasons[0])
+    url = url_for("deliveries.index", reason=reason, code=codes[0] if codes else None)
+    return {"deliveries": WholeList("View all with this result", url)}
+
+
+def deleted(found: EverythingFound) -> list[WholeList]:
+    """Return the deleted webhooks that were found, each with where its deliveries are listed."""
+    return [
+        WholeList(name, url_for("deliveries.index", webhook=public_id))
+        for name, public_id in found.deleted
+    ]
+
+
 def short(text: str) -> str:
     """Return the text on one line, cut off where it is long."""
     line = " ".join(text.split())
@@ -98,7 +120,7 @@ def lists(text: str, found: EverythingFound) -> dict[str, WholeList]:
     }
     return {
         name: WholeList(
-            f"All {counted(group.total, limit)} {name} with “{short(text)}”",
+            f"View all {counted(group.total, limit)} {name}",
             url_for(endpoint, q=text),
         )
         for name, (group, endpoint, limit) in more.items()

@@ -1,19 +1,21 @@
 """The search above every page: what it finds, for whom, and where it leads."""
 
 import json
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
 
+from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery, Event
 from portal.services import find
 from portal.services.actions import assignments, lifecycle
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from tests.support.deliveries import make_delivery
-from tests.support.factories import make_asset, make_staff, make_webhook
+from tests.support.deliveries import fail, make_attempt, make_delivery
+from tests.support.factories import Hook, make_asset, make_staff, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -84,7 +86,7 @@ def test_eight_characters_of_an_id_are_enough(pages: Pages) -> None:
     for length in (8, 9, 12, 18, 23, 35):
         assert search(pages, str(wanted)[:length]).path == of_delivery(wanted)
     assert search(pages, f"id={str(wanted)[:8]} failed").path == of_delivery(wanted)
-    assert search(pages, str(wanted)[:7]).h1 == "Nothing found for “0190000”"
+    assert search(pages, str(wanted)[:7]).h1 == "No results for “0190000”"
     assert len(pages.get(f"/deliveries?q={str(wanted)[:8]}").rows()) == 1
     assert pages.get("/deliveries?q=0190beef").rows() == []
 
@@ -93,7 +95,7 @@ def test_several_deliveries_of_one_minute_are_a_choice(pages: Pages) -> None:
     made = [renamed(make_delivery(), UUID(int=old_id(9).int + n)) for n in range(7)]
     page = search(pages, str(made[0])[:8])
     assert len(groups(page)["Deliveries"]) == 5
-    page = page_of(pages, page, "All 7 deliveries with “01900009”")
+    page = page_of(pages, page, "View all 7 deliveries")
     assert len(page.rows()) == 7
     narrowed = pages.get(f"/deliveries?q={str(made[0])[:8]}&status=delivered")
     assert narrowed.rows() == []
@@ -135,13 +137,13 @@ def test_words_find_a_few_of_each_kind_and_lead_to_all(pages: Pages) -> None:
     fill()
     page = search(pages, "thinkpad")
     assert (page.h1, page.title) == (
-        "Found for “thinkpad”",
-        "Found for “thinkpad” · Asset register",
+        "Results for “thinkpad”",
+        "Results for “thinkpad” · Asset register",
     )
     shown = groups(page)
     assert [row.split()[1] for row in shown["Assets"]] == ["6", "5", "4", "3", "2"]
     assert shown["Webhooks"] == ["ThinkPad sync depot.example.com"]
-    everything = page_of(pages, page, "All 7 assets with “thinkpad”")
+    everything = page_of(pages, page, "View all 7 assets")
     assert (everything.path, len(everything.rows())) == ("/assets?q=thinkpad", 7)
     assert page.form("/find").fields["q"] == ["thinkpad"]
 
@@ -200,9 +202,68 @@ def test_what_was_deleted_is_shown_as_deleted_and_opens_no_page_by_itself(pages:
 def test_drafts_and_deleted_webhooks_are_not_found(pages: Pages) -> None:
     draft = make_webhook(name="Telescope draft", state="draft")
     tested = make_delivery(draft)
-    assert search(pages, "telescope").h1 == "Nothing found for “telescope”"
+    assert search(pages, "telescope").h1 == "No results for “telescope”"
     for public_id in (draft.public_id, tested):
-        assert search(pages, str(public_id)).h1 == f"Nothing found for “{public_id}”"
+        assert search(pages, str(public_id)).h1 == f"No results for “{public_id}”"
+
+
+def failed(hook: Hook, said: str, **columns: Any) -> UUID:
+    """A delivery that failed with this response."""
+    made = fail(hook, **columns)
+    make_attempt(made, reason="server", code=500, response_text=said)
+    return made
+
+
+@pytest.mark.both_databases
+def test_the_end_of_an_id_leads_to_its_delivery(pages: Pages) -> None:
+    wanted, _other = make_delivery(), make_delivery()
+    for end in (str(wanted)[-6:], f"…{str(wanted)[-8:]}", f"...{wanted.hex[-20:].upper()}"):
+        assert search(pages, end).path == of_delivery(wanted), end
+    hidden = make_delivery(make_webhook(state="draft"))
+    for end in (str(hidden)[-8:], str(wanted)[-3:], f"{str(wanted)[-8:]}x"):
+        assert search(pages, end).h1.startswith("No results"), end
+
+
+@pytest.mark.both_databases
+def test_a_pasted_error_leads_to_the_deliveries_that_failed_with_it(pages: Pages) -> None:
+    hook = make_webhook(name="Finance")
+    made = failed(hook, "<h1>Error</h1>NullPointerException at ErpSink.java:118")
+    failed(hook, "busy", reason="unavailable", code=503)
+    for line in (
+        "NullPointerException at ErpSink.java:118",
+        "nullpointerexception",
+        "2026-11-27 13:56:24 ERROR [main] c.a.Worker NullPointerException at ErpSink.java:118",
+    ):
+        page = search(pages, line)
+        assert len(groups(page)["Deliveries"]) == 1, line
+        assert of_delivery(made) in str(page.links("Asset created")), line
+    page = page_of(pages, search(pages, "NullPointerException"), "View all with this response")
+    assert page.path == "/deliveries?answer=NullPointerException"
+    for line, address in {
+        "Down or restarting (503)": "/deliveries?reason=unavailable&code=503",
+        "Finance: server error": "/deliveries?reason=server",
+    }.items():
+        page = page_of(pages, search(pages, line), "View all with this result")
+        assert (page.path, len(page.rows())) == (address, 1)
+    for nothing in ("Erp%118", "Err (", "no such line anywhere"):
+        assert "Deliveries" not in groups(search(pages, nothing)), nothing
+
+
+def test_a_url_leads_to_the_webhooks_of_its_host(pages: Pages) -> None:
+    make_webhook("https://depot.example.com/in?key=lopez-secret", name="Depot")
+    make_webhook("https://other.example.com/in", name="Other")
+    for url in ("https://depot.example.com/in?key=x", "POST http://DEPOT.example.com:8443/ 500"):
+        assert groups(search(pages, url))["Webhooks"] == ["Depot depot.example.com"], url
+    assert "Webhooks" not in groups(search(pages, "https://nowhere.example.com/in"))
+
+
+def test_a_deleted_webhooks_name_leads_to_its_deliveries(pages: Pages) -> None:
+    hook = make_webhook(name="Old <b>CRM</b>", deleted_at=utcnow())
+    make_delivery(hook, status="failed")
+    page = search(pages, "old <B>crm")
+    assert page.h1 == "Results for “old <B>crm”"
+    page = page_of(pages, page, "View Old <b>CRM</b>’s deliveries")
+    assert len(page.rows()) == 1
 
 
 STRANGE = [
@@ -220,6 +281,7 @@ STRANGE = [
         "\ud7ff",
     ),
     *("x" * 10_000, "0123456789abcdef " * 600, f"{uuid4()} " * 300, "-" * 5000, "\u202e"),
+    *("https://", "http://[::1", "https://%00/", "…" * 2000 + "abcd", "a" * 30 + "-" * 4),
     *("/assets/999999999999", "/assets/0", "<script>alert(1)</script>", "{{ 7 * 7 }}"),
 ]
 
@@ -230,7 +292,7 @@ def test_whatever_is_pasted_is_only_text(pages: Pages) -> None:
     for text in STRANGE:
         page = pages.get("/find", query_string={"q": text})
         assert page.status == 200, text[:80]
-        assert page.h1.startswith(("Nothing found", "Find anything")), text[:80]
+        assert page.h1.startswith(("No results", "Search")), text[:80]
         assert len(page.h1) < 100, text[:80]
 
 

@@ -43,13 +43,13 @@ def found(**groups: Any) -> EverythingFound:
 def test_a_list_is_linked_where_it_has_more_than_is_shown() -> None:
     assert told(assets=(5, 5), people=(2, 1), webhooks=(5, None), deliveries=(0, 0)) == {}
     assert told(assets=(5, 6), people=(5, 7), webhooks=(5, 8)) == {
-        "assets": ("All 6 assets with “x”", "/assets?q=x"),
-        "people": ("All 7 people with “x”", "/staff?q=x"),
-        "webhooks": ("All 8 webhooks with “x”", "/settings/webhooks?q=x"),
+        "assets": ("View all 6 assets", "/assets?q=x"),
+        "people": ("View all 7 people", "/staff?q=x"),
+        "webhooks": ("View all 8 webhooks", "/settings/webhooks?q=x"),
     }
 
 
 def test_a_number_that_was_counted_to_its_limit_says_so() -> None:
     for name, limit in (("assets", COUNTED_BESIDE), ("deliveries", MOST_BEGUN - 1)):
         for count, words in ((limit, number(limit)), (limit + 1, f"{number(limit)}+")):
-            assert told(**{name: (5, count)})[name][0] == f"All {words} {name} with “x”"
+            assert told(**{name: (5, count)})[name][0] == f"View all {words} {name}"

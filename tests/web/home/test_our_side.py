@@ -68,4 +68,4 @@ def test_the_search_above_every_page_finds_help_too(app: Flask) -> None:
     assert page.links("Is the system running?")
     assert pages.get("/find?q=422").links("422: Content not accepted")
     page = pages.get("/find?q=zzzzqq")
-    assert page.h1 == "Nothing found for “zzzzqq”"
+    assert page.h1 == "No results for “zzzzqq”"
