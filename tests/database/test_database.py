@@ -1,15 +1,11 @@
 """The database is what the models say, on both kinds."""
 
-from typing import Any
-
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from portal.extensions import Base, db
+from portal.extensions import db
 from portal.services import audit
 from portal.services.actions import stock
 from portal.services.core.permissions import SYSTEM
@@ -17,27 +13,6 @@ from portal.services.core.unit_of_work import writing
 from tests.support.factories import make_asset
 
 pytestmark = pytest.mark.both_databases
-
-
-def has_a_model(name: str | None, _kind: str, _parents: Any) -> bool:
-    """The index of parts of words is the database's own (tests/database/test_asset_words.py)."""
-    words = ("asset_words", "staff_words")
-    return not (name or "").removeprefix("ix_").startswith(words)
-
-
-def is_here(thing: Any, _name: str | None, kind: str, *_others: Any) -> bool:
-    """Some foreign keys are SQLite's alone."""
-    if kind != "foreign_key_constraint":
-        return True
-    return thing.elements[0].info.get("dialect") in (None, db.engine.dialect.name)
-
-
-@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
-def test_the_migrations_make_the_tables_of_the_models(app: Flask) -> None:
-    with db.engine.connect() as connection:
-        opts = {"include_name": has_a_model, "include_object": is_here, "compare_type": True}
-        context = MigrationContext.configure(connection, opts=opts)
-        assert compare_metadata(context, Base.metadata) == []
 
 
 def test_an_audit_entry_can_be_neither_changed_nor_removed(app: Flask) -> None:

@@ -71,10 +71,6 @@ def test_gone_turns_the_webhook_off_at_any_attempt_and_when_a_person_asked_too()
     assert [*decisions, after(MANUAL, GONE)] == [TurnOff(Reason.GONE)] * 4
 
 
-def test_a_failed_test_changes_nothing_at_its_webhook() -> None:
-    assert after(TEST, GONE) == GiveUp(Reason.GONE)
-
-
 def test_a_failed_retry_brings_back_what_was_before() -> None:
     for tries in (0, 3, FINAL_TRY):
         for reason in set(Reason) - {Reason.GONE}:

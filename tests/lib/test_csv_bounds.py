@@ -46,11 +46,6 @@ def test_the_heading_is_read_as_people_write_it() -> None:
         assert list(read_csv(f"{heading}\nx\n".encode()).columns) == columns, heading
 
 
-def test_of_several_columns_that_are_there_twice_the_first_by_name_is_told() -> None:
-    with pytest.raises(UnreadableError, match="The column model is there twice"):
-        read_csv(b"name,model,name,model\na,b,c,d\n")
-
-
 def test_a_cell_has_the_line_ends_that_we_keep() -> None:
     (row,) = read_csv(b'notes,name\r\n"one\r\ntwo", a \r\n').rows
     assert row.cells == {"notes": "one\ntwo", "name": "a"}

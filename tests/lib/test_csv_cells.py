@@ -90,7 +90,3 @@ def test_no_program_finds_a_formula_in_a_line_that_it_splits_otherwise(
     (line,) = write_csv([row], between)
     for cell in re.split("[,;\t\r\n]", line.removeprefix("\ufeff")):
         assert not cell.strip(' "\u00a0\x85').startswith(tuple("=+-@\uff1d"))
-
-
-def test_the_file_says_that_it_is_utf_8_and_ends_lines_as_the_standard_does() -> None:
-    assert list(write_csv([["Größe", "a,b"], [1, None]])) == ['\ufeffGröße,"a,b"\r\n', "1,\r\n"]

@@ -63,10 +63,6 @@ def test_the_body_is_one_line_of_plain_ascii() -> None:
     assert json.loads(sent)["asset"]["name"] == "Bohrhammer größer als 4 € 🔧"
 
 
-def test_the_same_facts_are_the_same_bytes() -> None:
-    assert body() == body()
-
-
 def test_times_are_whole_seconds_in_utc() -> None:
     for moment in (
         NOON,
@@ -163,10 +159,6 @@ def test_changes_name_what_differs_and_leave_bookkeeping_out() -> None:
     }
 
 
-def test_a_save_that_changes_nothing_has_no_changes() -> None:
-    assert changes({"name": "A", "version": 1}, {"name": "A", "version": 2}) == ([], {})
-
-
 def test_a_field_that_only_one_side_has_counts_as_null_on_the_other() -> None:
     assert changes({"gone": 1}, {"new": 2})[1] == {
         "new": {"from": None, "to": 2},
@@ -204,7 +196,3 @@ def test_an_update_says_why_and_what_changed() -> None:
     )
     assert list(details) == ["reason", "changed_fields", "changes", "maintenance"]
     assert event_data(ANA, Origin.UI, **details)["reason"] == "maintenance_started"
-
-
-def test_a_ready_made_asset_object_is_sent_as_it_is() -> None:
-    assert body(asset=as_json_object(ASSET)) == body()

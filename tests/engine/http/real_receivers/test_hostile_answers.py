@@ -6,7 +6,6 @@ import time
 import pytest
 
 from portal.engine.http.curl_handle import MAX_BODY
-from portal.engine.http.exchange import MAX_TEXT
 from portal.engine.http.transport import Transport
 from portal.engine.reasons import Reason
 from tests.engine.http.real_receivers import hostile
@@ -112,23 +111,6 @@ def test_a_slow_body_does_not_hide_a_refusal(transport: Transport) -> None:
         exchange = send(transport, server.url, timeout=1)
     assert (exchange.code, exchange.reason) == (410, Reason.GONE)
     assert exchange.truncated
-
-
-@pytest.mark.parametrize(
-    "head",
-    [OK_HEAD + b"Content-Length: 10485760\r\n\r\n", OK_HEAD + b"\r\n"],
-    ids=["10 MB", "open"],
-)
-def test_an_answer_without_end_is_a_success_cut_short(transport: Transport, head: bytes) -> None:
-    began = time.monotonic()
-    with HostileServer(hostile.pouring(head, b"x" * MEGABYTE, 10)) as server:
-        exchange = send(transport, server.url, timeout=20)
-    assert (exchange.code, exchange.reason) == (200, None)
-    assert exchange.truncated
-    assert len(exchange.body) <= MAX_BODY
-    assert len(exchange.text) == MAX_TEXT
-    assert exchange.detail == ""
-    assert time.monotonic() - began < 15
 
 
 def test_nothing_of_an_answer_is_left_for_the_next_request(transport: Transport) -> None:
