@@ -50,8 +50,8 @@ check: ## Style, types, layers, then every test
 golden: .venv/dev.stamp browser
 golden: ## Write anew what pages say, how they look and what is stored; then read `git diff`
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --renew-golden tests/web/golden_pages \
-		tests/services/golden_rows tests/engine/events/test_samples.py \
-		tests/engine/test_next_steps.py tests/engine/signing/test_signature_lab.py \
+		tests/services/golden_rows tests/engine/events/test_events.py \
+		tests/engine/test_reasons.py tests/engine/signing/test_signature_lab.py \
 		$(wildcard tests/web/*/test_*_words.py) tests/web/webhooks/test_webhook_history.py \
 		tests/services/operations/test_findings.py tests/services/csv/test_import_rows.py \
 		tests/browser/golden_pictures

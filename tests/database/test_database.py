@@ -1,11 +1,15 @@
 """The database is what the models say, on both kinds."""
 
+import warnings
+
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from portal.extensions import db
+from portal.extensions import Base, db
 from portal.services import audit
 from portal.services.actions import stock
 from portal.services.core.permissions import SYSTEM
@@ -54,3 +58,34 @@ def test_a_failure_inside_a_transaction_leaves_nothing(app: Flask) -> None:
         change_and_fail()
     with writing() as current:
         assert current.execute(text("SELECT count(*) FROM audit_entries")).scalar_one() == 0
+
+
+# Of each database its own, which no model could tell: the indexes for searches, and foreign keys
+# that PostgreSQL does without.
+OF_SQLITE = {
+    f"{table}_words{part}"
+    for table in ("asset", "staff")
+    for part in ("", "_config", "_data", "_idx")
+}
+
+
+OF_POSTGRESQL = {
+    "ix_asset_words",
+    "ix_staff_words",
+    "fk_attempts_delivery_id",
+    "fk_attempt_bodies_attempt_id",
+}
+
+
+def test_the_models_are_what_the_migrations_have_made(app: Flask) -> None:
+    with db.engine.connect() as connection, warnings.catch_warnings():
+        # SQLite reads no index back that stands on an expression.
+        warnings.simplefilter("ignore")
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found = {change[1].name: change[0] for change in compare_metadata(context, Base.metadata)}
+    if db.engine.dialect.name == "sqlite":
+        assert found == dict.fromkeys(OF_SQLITE, "remove_table")
+    else:
+        assert found == {
+            name: "remove_index" if name.startswith("ix_") else "add_fk" for name in OF_POSTGRESQL
+        }

@@ -1,18 +1,26 @@
-"""Every cause has words that a person who does not program can act on."""
+"""What is said of a failure: its cause, what people can do next, a sentence of its answer."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
+from portal.engine.answer_words import MOST_READ, line_with, sentence_in, speaks_of_error
+from portal.engine.next_steps import ASK, step_after
 from portal.engine.reasons import (
     Reason,
     ReasonGroup,
     Side,
+    alike,
     explain,
     reason_for_code,
     reasons_in,
     title,
 )
+from portal.services.core.permissions import EVERYONE, PERMISSIONS
+from tests.support.golden.expected_file import Golden
 
 CODES = [
     (200, None),
@@ -47,6 +55,7 @@ CODES = [
     (999, Reason.BAD_REPLY),
     (-1, Reason.BAD_REPLY),
 ]
+
 
 FULL = {"host": "erp.example.com", "seconds": 5, "time": "10:42"}
 
@@ -109,3 +118,140 @@ def test_what_comes_from_outside_is_told_up_to_a_length(
 def test_every_reason_is_in_exactly_one_group() -> None:
     grouped = [reason for group in ReasonGroup for reason in reasons_in(group)]
     assert sorted(grouped) == sorted(Reason)
+
+
+REASONS = Path(__file__).parent / "golden" / "reasons.txt"
+
+
+# What somebody without any permission can do by themselves: look, ask and pass on.
+FREE = {
+    *(Reason.CONNECT_TIMEOUT, Reason.READ_TIMEOUT, Reason.RESET, Reason.NO_REPLY),
+    *(Reason.TLS_EXPIRED, Reason.TLS_UNTRUSTED, Reason.BAD_REQUEST, Reason.FORBIDDEN),
+    *(Reason.CONFLICT, Reason.TOO_LARGE, Reason.OTHER_4XX, Reason.SERVER, Reason.UNAVAILABLE),
+    *(Reason.INTERRUPTED, Reason.REFUSED, Reason.RATE),
+}
+
+
+def test_every_step_that_takes_a_permission_says_so() -> None:
+    steps = {reason: step_after(reason, reference="7f3a") for reason in Reason}
+    assert {reason for reason, step in steps.items() if step is None} == FREE
+    for step in filter(None, steps.values()):
+        assert PERMISSIONS[step.permission] != EVERYONE
+        for sentence in filter(None, (step.others, step.own)):
+            assert re.fullmatch(r"\S.*\.", sentence)
+            assert not re.search(r"\{(?!ask\})", sentence)
+        assert ASK in step.others
+        assert ASK not in step.own
+
+
+def test_a_step_without_a_permission_asks_for_nothing_that_takes_one() -> None:
+    for reason in FREE:
+        told = explain(reason, host="a.example").next_step
+        assert not re.search(r"\b([Ee]dit|[Rr]etry|[Tt]urn|administrator|header)\b", told)
+
+
+def told_of(reason: Reason) -> Iterator[str]:
+    """What is said of a reason, with all facts and with none."""
+    facts = {"location": "https://b.example/", "reference": "7f3a", "time": "10:42"}
+    full = explain(reason, host="a.example", seconds=5, **facts)
+    yield f"# {reason}: {full.title}; {full.side.label}; {full.group.label}"
+    yield f"{full.what_happened} {full.next_step}"
+    bare, step = explain(reason, host=""), step_after(reason)
+    yield f"- {bare.what_happened} {bare.next_step}"
+    words = step._asdict().items() if step else ()
+    yield from (f"  {name}: {text}" for name, text in words if text)
+    yield f"As {', '.join(alike(reason))}."
+
+
+def test_what_is_said_of_each_reason_is_written_down(golden: Golden) -> None:
+    texts = ["\n".join(told_of(reason)) for reason in Reason]
+    golden.text(REASONS, "\n\n".join(texts) + "\n")
+
+
+def test_an_administrator_is_not_sent_to_an_administrator() -> None:
+    for reason in Reason:
+        step = step_after(reason, reference="7f3a")
+        own = (step.own if step else "") or explain(reason, host="a.example").next_step
+        assert "administrator" not in own, reason
+    internal = step_after(Reason.INTERNAL, reference="7f3a")
+    assert internal
+    assert internal.own == "Check this portal’s logs for 7f3a."
+
+
+SAID = [
+    ("asset.serial_number is missing\nat line 7", "asset.serial_number is missing"),
+    ("\n\n  busy  ", "busy"),
+    ("", ""),
+    ('{"error": "asset.serial_number is missing"}', "asset.serial_number is missing"),
+    ('{"error": "invalid", "message": "The tag is taken"}', "The tag is taken"),
+    ('{"error": {"code": 17, "detail": "No such room"}}', "No such room"),
+    ('{"Message":"Unknown asset"}', "Unknown asset"),
+    ('[{"title": "Bad"}]', "Bad"),
+    ('{"errors": ["No name", "No tag"]}', "No name"),
+    ('[{"message": "No tag"}, {"message": "No name"}]', "No tag"),
+    ('{"message": "caf\\u00e9 \\"A\\"\\nis shut"}', 'café "A" is shut'),
+    ('{"reason": "R", "title": "T"}', "T"),
+    ('{"error": "17", "errorMessage": "No such tag"}', "No such tag"),
+    ('{"description": "D", "detail": "E"}', "E"),
+    ('{"message": "caf\\u00e9\n\tA"}', "café A"),
+    # The beginning of a longer one.
+    ('{"message": "It was cut o', "It was cut o"),
+    ('{"message": "It was cut \\u00', "It was cut \\u00"),
+    # Nothing in it is a sentence.
+    ('{"message": ""}', '{"message": ""}'),
+    ('{"id": 7}', '{"id": 7}'),
+    # No JSON, though it speaks of one.
+    ('Not sent: {"message": "x"}', 'Not sent: {"message": "x"}'),
+    (
+        "<!DOCTYPE html>\n<html><head><title>\n 502 Bad\nGateway &amp; more</title>",
+        "502 Bad Gateway & more",
+    ),
+    ("<html><body><h1 class='x'>Not here</h1>", "Not here"),
+    ("<p>gone</p>", "<p>gone</p>"),
+]
+
+
+def test_the_sentence_of_an_answer_is_what_a_person_would_read_first() -> None:
+    for text, sentence in SAID:
+        assert sentence_in(text) == sentence
+
+
+ERRORS: Final[list[tuple[str, bool]]] = [
+    *((f"<b>{word}</b>", True) for word in ("error", "failed", "failure", "invalid")),
+    *((f"So many {word}!", True) for word in ("exceptions", "ERRORS", "Failures")),
+    ("access denied", True),
+    ("401 Unauthorized", True),
+    ('{"error": "1"}', True),
+    ("error  :  0", True),
+    ("3 errors, 0 warnings", True),
+    ("Error 0x80070005", True),
+    ("error: nonexistent", True),
+    ("0 errors", False),
+    ("no error", False),
+    *((f'{{"errors": {value}}}', False) for value in ("0", "false", "null", "[]", "None")),
+    ("terror, errorless, failing", False),
+    ("", False),
+]
+
+
+def test_an_answer_speaks_of_an_error_where_it_has_one() -> None:
+    for text, speaks in ERRORS:
+        assert speaks_of_error(text) is speaks
+
+
+def test_the_line_with_what_was_looked_for_is_shown_from_shortly_before_it() -> None:
+    assert line_with("SERIAL", '{"error": "serial is missing"}') == "serial is missing"
+    assert line_with("at 9", "all is well\n  it broke at 9\n") == "it broke at 9"
+    line = line_with("needle", "x" * 500 + "needle" + "y" * 500)
+    assert line.startswith("…" + "x" * 40 + "needley")
+    shortly = "x" * 40 + "needle"
+    assert line_with("needle", shortly) == shortly
+    assert line_with("needle", "y" + shortly) == "…" + shortly
+    # The sentence does not hold it, so it is not shown for it.
+    assert line_with("17", '{"message": "No", "code": 17}') == '{"message": "No", "code": 17}'
+
+
+def test_no_more_of_an_answer_is_searched_for_its_sentence_than_is_read_at_once() -> None:
+    # The pattern for it takes a time that grows with the square of a text made to be slow.
+    far = f'{{"id": "{"x" * MOST_READ}", "message": "no"}}'
+    assert sentence_in(far) == far[:MOST_READ]

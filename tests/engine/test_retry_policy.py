@@ -1,6 +1,7 @@
 """The table of what becomes of a delivery after an attempt."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -20,16 +21,31 @@ from portal.engine.retry_policy import (
     RetryAt,
     TurnOff,
     decide,
+    parse_retry_after,
     wait,
 )
 
 NOW = datetime(2025, 2, 4, 12, 0, tzinfo=UTC)
+
+
 DAY = 24 * 3600
+
+
 SCHEDULED, MANUAL, TEST = AttemptKind
+
+
 OK = Outcome(None, 204)
+
+
 GONE = Outcome(Reason.GONE, 410)
+
+
 FAILED_AT_ONCE = {Reason.BLOCKED, Reason.BAD_HEADERS}
+
+
 RETRIED = sorted(set(Reason) - FAILED_AT_ONCE - {Reason.GONE})
+
+
 FINAL_TRY = len(SCHEDULE)
 
 
@@ -140,3 +156,73 @@ def test_the_next_attempt_is_never_sooner_than_planned_nor_later_than_allowed(
     assert planned * 0.9 - 0.001 <= seconds <= max(planned * 1.1, DAY) + 0.001
     if asked is not None:
         assert seconds >= min(asked, DAY) - 0.001
+
+
+READ: Final[list[tuple[str, float]]] = [
+    ("0", 0),
+    ("120", 120),
+    ("  120\t", 120),
+    ("0120", 120),
+    ("1.5", 1.5),
+    ("86401", DAY),
+    ("9" * 5000, DAY),
+    # Nothing is read beyond its first hundred characters.
+    (f"{5:0100}", 5),
+    (f"{5:0101}", 0),
+    ("120" + " " * 97 + "x", 120),
+    ("Tue, 04 Feb 2025 12:05:00 GMT", 300),
+    ("Tue, 4 Feb 2025 12:05:00 GMT", 300),
+    ("Tue, 04 Feb 2025 12:05:00 UTC", 300),
+    ("Tue, 04 Feb 2025 12:05:00 +0000", 300),
+    ("Tuesday, 04-Feb-25 12:05:00 GMT", 300),
+    ("Tue Feb  4 12:05:00 2025", 300),
+    ("Tue Feb 04 12:05:00 2025", 300),
+    ("Mon, 04 Feb 2025 12:05:00 GMT", 300),
+    ("Tue, 04 Feb 2025 12:05:60 GMT", 359),
+    ("Tue, 04 Feb 2025 11:59:00 GMT", 0),
+    ("Sunday, 06-Nov-94 08:49:37 GMT", 0),
+    # Of two digits, what seems more than fifty years ahead is past.
+    ("Monday, 04-Feb-75 12:05:00 GMT", DAY),
+    ("Tuesday, 04-Feb-76 12:05:00 GMT", 0),
+    ("Thu, 31 Dec 9999 23:59:59 GMT", DAY),
+]
+
+
+def test_it_reads_seconds_and_all_three_forms_of_dates() -> None:
+    for value, seconds in READ:
+        assert parse_retry_after(value, NOW) == seconds
+
+
+IGNORED: Final[list[str]] = [
+    "",
+    " ",
+    "soon",
+    "-5",
+    "+5",
+    "1e9",
+    "inf",
+    "nan",
+    "0x10",
+    "12 0",
+    "120, 120",
+    "\u0661\u0662",
+    "\x00",
+    "Tue, 31 Feb 2025 12:00:00 GMT",
+    "Tue, 04 Feb 0000 12:00:00 GMT",
+    "Tue, 04 Feb 2025 25:00:00 GMT",
+    "Tue, 04 Fev 2025 12:00:00 GMT",
+    "Tue, 04 Feb 2025 12:00:00 PST",
+    "2025-02-04T12:05:00Z",
+    "x" * 100_000,
+]
+
+
+def test_it_ignores_what_it_cannot_read() -> None:
+    for value in IGNORED:
+        assert parse_retry_after(value, NOW) is None
+
+
+@given(st.text(max_size=120))
+def test_nothing_that_a_receiver_sends_can_break_it(value: str) -> None:
+    seconds = parse_retry_after(value, NOW)
+    assert seconds is None or 0 <= seconds <= DAY

@@ -1,17 +1,27 @@
 """Dates and numbers as people write them; what is refused is told by what is really wrong."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from portal.lib.typed_values import TypedValueError, read_amount, read_count, read_day
+from portal.lib.typed_text import tidy
+from portal.lib.typed_values import TypedValueError, is_email, read_amount, read_count, read_day
 
 EXISTS = "as a date that exists"
+
+
 DAY = "as year, month and day, such as 2026-05-03"
+
+
 YEAR = "with its year, such as 03.05.2026"
+
+
 TWO_DECIMALS = "with two decimals, such as 1250.00"
 
 
@@ -111,3 +121,59 @@ def test_it_refuses_what_is_no_amount_or_may_be_two() -> None:
     for text in NO_AMOUNTS:
         with pytest.raises(TypedValueError):
             read_amount(text)
+
+
+def test_what_nobody_can_see_is_not_kept() -> None:
+    for typed, meant in (
+        ("  Projector\t\r\n", "Projector"),
+        ("\ufeffPF4X9Z2K", "PF4X9Z2K"),
+        ("\u200e\u202aPF4X9Z2K\u202c", "PF4X9Z2K"),
+        ("https://erp.example.com/hook\u200b", "https://erp.example.com/hook"),
+        ("note\u00adbook", "notebook"),
+        ("Ana\u202erebu\u202crG", "AnareburG"),
+        ("nothing\0 here", "nothing here"),
+        ("half a \ud83d pair", "half a  pair"),
+        ("\u200b \u2060\u200d\u3164\u00a0", ""),
+        ("नमस्\u200dते", "नमस्\u200dते"),
+        ("team 👩\u200d💻", "team 👩\u200d💻"),
+        ("two  spaces\nand a line", "two  spaces\nand a line"),
+        ("lines of\r\nWindows\rand old\r\u200b\nMacs", "lines of\nWindows\nand old\nMacs"),
+        ("\r\r\n.", "."),
+        (".\r\r\n.", ".\n\n."),
+    ):
+        assert tidy(typed) == meant, typed
+        assert tidy(meant) == meant, typed
+
+
+BLANK = r"[\s\u200c\u200d\u2800\u3164\uffa0]+"
+
+
+@given(
+    st.text(
+        st.sampled_from("a\t\n\x1c\x85\u00a0\u200c\u200d\u2800\u3000\u3164\uffa0") | st.characters()
+    )
+)
+def test_every_blank_at_either_end_is_taken_away(text: str) -> None:
+    whole = tidy(f"a{text}a")[1:-1]
+    assert tidy(text) == re.sub(rf"\A{BLANK}|{BLANK}\Z", "", whole)
+
+
+def test_what_may_be_an_address_is_taken() -> None:
+    for text in ("ana@example.com", "o'neil+it@pc-17", "josé@müller.example"):
+        assert is_email(text), text
+
+
+def test_what_would_be_none_or_two_is_not() -> None:
+    for text in (
+        "",
+        "ana",
+        "@b.c",
+        "a b@c.d",
+        "a@b@c",
+        "a,eve@b.c",
+        "a;b@c.d",
+        "<a@b.c>",
+        '"a@b.c',
+        "a\n@b",
+    ):
+        assert not is_email(text), text

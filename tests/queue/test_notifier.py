@@ -20,6 +20,7 @@ from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.lib import request_id
 from portal.queue import connection, names, notifier
+from portal.queue.connection import patient_client, quick_client
 from portal.queue.portal_job import PortalJob
 from tests.conftest import ENVIRONMENT
 from tests.support.notifications import notifications
@@ -296,3 +297,13 @@ def test_the_notifier_works_again_after_its_rest(
     seconds += 1
     notifier.notify()
     assert len(queued(valkey.client())) == 1
+
+
+def test_each_gives_up_in_its_time_and_asks_once() -> None:
+    for client, connect, answer in ((quick_client, 0.25, 0.5), (patient_client, 5, 5)):
+        made = client("redis://127.0.0.1:9/0")
+        asked = made.get_connection_kwargs()
+        assert (asked["socket_connect_timeout"], asked["socket_timeout"]) == (connect, answer), (
+            client
+        )
+        assert (asked["retry"].get_retries(), asked["protocol"]) == (0, 2), client

@@ -1,19 +1,32 @@
 """What is kept of an answer, whatever bytes it was made of."""
 
+import errno
 from datetime import timedelta
+from typing import Final
 
+import certifi
+import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portal.engine.http import exchange as exchange_module
+from portal.engine.http.curl_handle import CurlHandle
+from portal.engine.http.custom_headers import HeaderError, check_headers, refuse_header
 from portal.engine.http.exchange import (
     MAX_KEPT_HEADERS,
     MAX_TEXT,
     Exchange,
+    Progress,
+    exception_for,
     one_line,
     read_head,
+    reason_for_curl,
     storable,
 )
+from portal.engine.http.transport import header_lines, prepare
+from portal.engine.reasons import Reason
+from tests.engine.http.real_receivers.send import open_guard
 
 
 def exchange(body: bytes, content_type: str = "") -> Exchange:
@@ -97,3 +110,251 @@ def test_all_early_answers_are_skipped_and_lines_that_are_no_fields() -> None:
 def test_technical_text_is_one_bounded_line() -> None:
     assert one_line("a\r\n b\0c\ud800") == "a b\ufffdc\ufffd"
     assert len(one_line("x" * 9999)) == 500
+
+
+def test_lines_are_in_the_order_given_and_keep_libcurl_from_adding_its_own() -> None:
+    headers = {"Content-Type": "application/json", "X-Key": "a: b", "X-Blank": ""}
+    assert header_lines(headers) == [
+        "Content-Type: application/json",
+        "X-Key: a: b",
+        "X-Blank;",
+        "Accept:",
+        "Expect:",
+    ]
+
+
+def test_an_accept_of_their_own_stays() -> None:
+    assert header_lines({"accept": "text/plain"}) == ["accept: text/plain", "Expect:"]
+
+
+def test_what_http_does_not_allow_is_refused_without_its_value() -> None:
+    for headers in (
+        {"X-Key": "a\r\nX-Other: b"},
+        {"X-Key": "a\x00"},
+        {"X-Key": "ä"},
+        {"X Key": "a"},
+        {"X-Key:": "a"},
+        {"": "a"},
+        {"Host": "elsewhere.example"},
+        {"transfer-encoding": "chunked"},
+        {"Connection": "close"},
+        {"EXPECT": "100-continue"},
+        {"TE": "trailers"},
+        {"upgrade": "websocket"},
+        {"X-Key": "a", "x-key": "b"},
+    ):
+        with pytest.raises(HeaderError) as refused:
+            header_lines(headers)
+        assert not any(
+            value and value in str(refused.value) for value in headers.values() if value != "a"
+        ), headers
+
+
+OWNED = [
+    "Host",
+    "Content-Type",
+    "content-length",
+    "Content-Encoding",
+    "Transfer-Encoding",
+    "TE",
+    "Trailer",
+    "Connection",
+    "Keep-Alive",
+    "Upgrade",
+    "Expect",
+    "Accept-Encoding",
+    "Proxy-Authorization",
+    "proxy-anything",
+    "User-Agent",
+    "Cookie",
+    "Date",
+    "Forwarded",
+    "X-Forwarded-For",
+    "x-forwarded-host",
+    "webhook-id",
+    "Webhook-Signature",
+    "X-Asset-Webhook-Id",
+    "x-asset-webhook-signature",
+    "X-ASSET-WEBHOOK-ANYTHING",
+]
+
+
+FREE = ["Authorization", "X-Api-Key", "x-tenant", "Accept", "X-Forwarded", "Hostname", "1Password"]
+
+
+def test_a_header_that_we_or_http_own_is_refused() -> None:
+    for name in OWNED:
+        sentence = refuse_header(name, "value")
+        assert sentence is not None
+        assert name in sentence
+
+
+def test_any_other_header_may_be_sent() -> None:
+    for name in FREE:
+        assert refuse_header(name, "Bearer abc.def=; ~!") is None, name
+
+
+def test_a_name_that_http_does_not_know_is_refused() -> None:
+    for name in ("", "-X", "X_Y", "X Y", "X:Y", "Ü", "X\r\nY", "X\n", "a" * 65, "X\0"):
+        assert refuse_header(name, "value") is not None, name
+
+
+UNSENDABLE: Final[list[str]] = [
+    "",
+    "a\r\nX-Evil: 1",
+    "a\n",
+    "a\0",
+    "ü",
+    "a\tb",
+    "a" * 1001,
+    " a",
+    "a ",
+    " ",
+    "\x7f",
+]
+
+
+def test_a_value_that_cannot_go_over_the_wire_is_refused() -> None:
+    for value in UNSENDABLE:
+        sentence = refuse_header("X-Key", value)
+        assert sentence is not None
+        assert "X-Key" in sentence
+
+
+def test_a_refusal_never_shows_the_value() -> None:
+    for value in ("Bearer s3cret\n", " s3cret", "s3cret" * 200):
+        assert "s3cret" not in str(refuse_header("X-Key", value))
+
+
+def test_the_longest_name_and_value_may_be_sent() -> None:
+    assert refuse_header("a" * 64, "a" * 1000) is None
+
+
+def test_twenty_headers_are_allowed_and_twenty_one_are_not() -> None:
+    pairs = [(f"X-{number}", "1") for number in range(21)]
+    check_headers(pairs[:20])
+    with pytest.raises(HeaderError, match="at most 20"):
+        check_headers(pairs)
+
+
+def test_the_same_name_twice_is_refused_whatever_its_capitals() -> None:
+    with pytest.raises(HeaderError, match="x-key is there twice"):
+        check_headers([("X-Key", "1"), ("x-key", "2")])
+
+
+def test_the_first_header_that_may_not_be_sent_is_named() -> None:
+    with pytest.raises(HeaderError, match="Cookie"):
+        check_headers([("X-Key", "1"), ("Cookie", "2"), ("Host", "3")])
+
+
+# By number, as libcurl documents them: https://curl.se/libcurl/c/libcurl-errors.html
+CODES = [
+    (1, Reason.BAD_REPLY),
+    (3, Reason.DNS),
+    (6, Reason.DNS),
+    (8, Reason.BAD_REPLY),
+    (18, Reason.BAD_REPLY),
+    (23, Reason.BAD_REPLY),
+    (35, Reason.TLS_OTHER),
+    (52, Reason.NO_REPLY),
+    (55, Reason.RESET),
+    (58, Reason.TLS_OTHER),
+    (59, Reason.TLS_OTHER),
+    (61, Reason.BAD_REPLY),
+    (83, Reason.TLS_UNTRUSTED),
+    (100, Reason.BAD_REPLY),
+    (2, Reason.INTERNAL),
+]
+
+
+CONNECTS = [
+    (errno.ECONNREFUSED, Reason.REFUSED),
+    (errno.ECONNRESET, Reason.REFUSED),
+    (errno.ETIMEDOUT, Reason.CONNECT_TIMEOUT),
+    (errno.ENETUNREACH, Reason.UNREACHABLE),
+    (errno.EHOSTUNREACH, Reason.UNREACHABLE),
+    (errno.EADDRNOTAVAIL, Reason.UNREACHABLE),
+    (errno.EAFNOSUPPORT, Reason.UNREACHABLE),
+    (errno.EACCES, Reason.UNREACHABLE),
+    (errno.EPERM, Reason.UNREACHABLE),
+    (errno.EMFILE, Reason.INTERNAL),
+]
+
+
+WORDS = [
+    ("SSL certificate problem: certificate has expired", Reason.TLS_EXPIRED),
+    ("SSL certificate problem: certificate is not yet valid", Reason.TLS_EXPIRED),
+    ("SSL: no alternative certificate subject name matches 'a'", Reason.TLS_NAME),
+    ("SSL certificate problem: Hostname mismatch", Reason.TLS_NAME),
+    ("SSL certificate problem: IP address mismatch", Reason.TLS_NAME),
+    ("SSL certificate problem: self-signed certificate", Reason.TLS_UNTRUSTED),
+    ("SSL certificate problem: self signed certificate in chain", Reason.TLS_UNTRUSTED),
+    ("unable to get local issuer certificate", Reason.TLS_UNTRUSTED),
+    ("unable to verify the first certificate", Reason.TLS_UNTRUSTED),
+    ("the certificate is untrusted", Reason.TLS_UNTRUSTED),
+    ("something else", Reason.TLS_OTHER),
+]
+
+
+# The name was found, there was a connection, the request had begun.
+TIMEOUTS = [
+    ((False, False, False), Reason.DNS),
+    ((True, False, False), Reason.CONNECT_TIMEOUT),
+    ((True, True, False), Reason.TLS_OTHER),
+    ((True, True, True), Reason.READ_TIMEOUT),
+]
+
+
+def reason(code: int, message: str = "", number: int = 0) -> Reason:
+    return reason_for_curl(code, message, Progress(True, True, True, number))
+
+
+def test_nothing_was_sent_again_after_the_end() -> None:
+    """Two clocks say it: libcurl's, by which this one has not begun, and ours."""
+    handle = CurlHandle(open_guard(), certifi.where())
+    handle.reopened = 0.25
+    phases = exchange_module._phases(handle, was_open=False)
+    handle.curl.close()
+    assert (phases.again, phases.total) == (0.25, 0.25)
+
+
+def test_a_code_of_libcurl_is_a_reason() -> None:
+    for code, expected in CODES:
+        assert reason(code) is expected, code
+
+
+def test_a_connection_fails_as_the_system_says() -> None:
+    for number, expected in CONNECTS:
+        assert reason(7, number=number) is expected, number
+
+
+def test_a_certificate_is_refused_for_what_is_said_of_it() -> None:
+    for words, expected in WORDS:
+        assert reason(60, words) is expected, words
+
+
+def test_time_is_up_where_the_request_had_come() -> None:
+    for came, expected in TIMEOUTS:
+        assert reason_for_curl(28, "", Progress(*came, errno=0)) is expected, came
+
+
+def test_a_head_beyond_all_bounds_is_no_broken_connection() -> None:
+    assert reason(56, "Too large response headers: 300 > 200") is Reason.BAD_REPLY
+    assert reason(56, "Recv failure: Connection reset by peer") is Reason.RESET
+
+
+def test_it_is_told_by_an_exception_of_requests() -> None:
+    for why, name in (
+        (Reason.CONNECT_TIMEOUT, "ConnectTimeout"),
+        (Reason.READ_TIMEOUT, "ReadTimeout"),
+        (Reason.TLS_EXPIRED, "SSLError"),
+        (Reason.TLS_UNTRUSTED, "SSLError"),
+        (Reason.TLS_NAME, "SSLError"),
+        (Reason.TLS_OTHER, "SSLError"),
+        (Reason.BAD_HEADERS, "InvalidHeader"),
+        (Reason.REFUSED, "ConnectionError"),
+    ):
+        request = prepare("https://receiver.example.com/", {}, b"")
+        told = exception_for(why, "in detail", request)
+        assert (type(told).__name__, str(told)) == (name, "in detail"), why
+        assert told.request is request, why

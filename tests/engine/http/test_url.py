@@ -1,5 +1,7 @@
 """Which URLs a webhook may have, and the form in which they are kept."""
 
+from typing import Final
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,15 @@ from portal.engine.http.address_guard import (
     check_url,
     host_of,
     is_named,
+)
+from portal.engine.http.address_mask import (
+    CHAT_HOSTS,
+    MASK,
+    looks_secret,
+    masked_address,
+    may_stand_for,
+    product_at,
+    secrets_in,
 )
 
 KEPT = {
@@ -26,6 +37,7 @@ KEPT = {
     "http://2130706433/": "http://2130706433/",
     "https://example.com./": "https://example.com./",
 }
+
 
 REFUSED = {
     "": "begins with https://",
@@ -121,3 +133,204 @@ def test_a_name_is_no_address_in_figures_however_they_are_written() -> None:
     assert [is_named(f"http://{each}:8080/") for each in figures] == [False] * len(figures)
     names = ("example.com", "example.com.", "0x.example.com", "7.example", "localhost")
     assert [is_named(f"http://{each}:8080/") for each in names] == [True] * len(names)
+
+
+TOKEN = "T0K3N-of-somebody"
+
+
+MATTERMOST, ROCKET = "xmgehp4a7tbd8bcamx7z1kjqfe", "GWuZQaN6f4jTmSzAs"
+
+
+UUID = "9b2d7c1e-4f60-4a3b-8e55-c1d0f7a92b36"
+
+
+MASKED: Final[list[tuple[str, str]]] = [
+    ("https://erp.example.com/hook", "https://erp.example.com/hook"),
+    ("https://erp.example.com:8443/", "https://erp.example.com:8443/"),
+    (f"https://erp.example.com/hook?token={TOKEN}", "https://erp.example.com/hook?token=••••"),
+    (f"http://a.example/?a=1&key={TOKEN}&b=2", "http://a.example/?a=••••&key=••••&b=••••"),
+    # Without a name, or with an end that looks like a value's sign.
+    (f"http://a.example/?{TOKEN}", "http://a.example/?••••"),
+    (f"http://a.example/?{TOKEN}==", "http://a.example/?••••"),
+    (f"http://a.example/?{TOKEN}=&b=2", "http://a.example/?••••&b=••••"),
+    (f"http://a.example/?a=1;key={TOKEN}", "http://a.example/?a=••••"),
+    (f"http://a.example/?key=a={TOKEN}", "http://a.example/?key=••••"),
+    ("http://a.example/?", "http://a.example/"),
+    ("http://a.example/?a=1&&b=2&", "http://a.example/?a=••••&&b=••••&"),
+    (f"http://ana:{TOKEN}@a.example/in", "http://••••@a.example/in"),
+    (f"http://a.example/in#{TOKEN}", "http://a.example/in#••••"),
+    (f"/in?key={TOKEN}", "/in?key=••••"),
+    ("http://[broken", "••••"),
+    (f"https://hooks.slack.com/services/{TOKEN}", "https://hooks.slack.com/••••"),
+    (f"https://HOOKS.slack.com./services/{TOKEN}", "https://HOOKS.slack.com./••••"),
+    (f"https://discord.com/%61pi/webhooks/1/{TOKEN}?wait=true", "https://discord.com/••••"),
+    (f"https://api.telegram.org/bot{TOKEN}/sendMessage", "https://api.telegram.org/••••"),
+    # Parameters of the path, and a question mark that was encoded, once or twice.
+    (f"http://a.example/in;token={TOKEN}/x?b=2", "http://a.example/in;token=••••?b=••••"),
+    (f"http://a.example/in;{TOKEN}", "http://a.example/in;••••"),
+    (f"http://a.example/in%3Ftoken={TOKEN}&b=2", "http://a.example/in%3Ftoken=••••"),
+    (f"http://a.example/in%253ftoken%253d{TOKEN}", "http://a.example/in%253f••••"),
+    # Mattermost and Rocket.Chat, wherever they run.
+    (f"https://chat.a.example/x/hooks/{MATTERMOST}", "https://chat.a.example/••••"),
+    (f"https://chat.a.example/hooks/{ROCKET}/{TOKEN}", "https://chat.a.example/••••"),
+    (f"https://chat.a.example/%68ooks/{MATTERMOST}", "https://chat.a.example/••••"),
+    ("https://a.example/hooks/inventory", "https://a.example/hooks/inventory"),
+    ("https://a.example/hooks/inventory-of-2026", "https://a.example/hooks/inventory-of-2026"),
+    ("https://a.example/webhooks/42/on", "https://a.example/webhooks/42/on"),
+]
+
+
+def test_an_address_is_shown_without_what_lets_somebody_in() -> None:
+    for url, shown in MASKED:
+        assert masked_address(url) == shown
+        assert TOKEN not in masked_address(url)
+        assert masked_address(shown) == shown
+
+
+def test_of_one_that_is_a_secret_only_the_server_is_shown() -> None:
+    for url in (
+        "https://a.example",
+        "https://a.example/",
+        f"https://a.example/{TOKEN}?key={TOKEN}#x",
+    ):
+        assert masked_address(url, is_secret=True) == "https://a.example/••••", url
+        assert masked_address(masked_address(url, is_secret=True)) == "https://a.example/••••", url
+
+
+def test_what_is_shown_is_never_longer_than_what_can_be_stored() -> None:
+    url = "https://a.example/?" + "a&" * ((MAX_URL_LENGTH - 20) // 2)
+    assert len(url) <= MAX_URL_LENGTH
+    assert len(masked_address(url)) == MAX_URL_LENGTH
+    assert masked_address(url).endswith("…")
+
+
+def test_one_as_long_as_an_address_may_be_is_shown_to_its_end() -> None:
+    longest = "https://a.example/".ljust(MAX_URL_LENGTH, "x")
+    assert masked_address(longest) == longest
+    assert masked_address(f"{longest}x") == f"{longest[:-1]}…"
+
+
+CHATS: Final[list[tuple[str, str | None]]] = [
+    ("hooks.slack.com", "Slack"),
+    ("Hooks.Slack.com.", "Slack"),
+    ("discord.com", "Discord"),
+    ("canary.discord.com", "Discord"),
+    ("chat.googleapis.com", "Google Chat"),
+    ("acme.webhook.office.com", "Microsoft Teams"),
+    ("default1.0b.environment.api.powerplatform.com", "Power Automate"),
+    ("prod-12.westeurope.logic.azure.com", "Power Automate"),
+    ("hook.eu1.make.com", "Make"),
+    ("hooks.zapier.com", "Zapier"),
+    ("api.telegram.org", "Telegram"),
+    ("maker.ifttt.com", "IFTTT"),
+    ("events.pagerduty.com", "PagerDuty"),
+    ("events.eu.pagerduty.com", "PagerDuty"),
+    ("open.feishu.cn", "Feishu"),
+    ("open.larksuite.com", "Lark"),
+    ("acme.app.n8n.cloud", "n8n"),
+    ("webhooks.workato.com", "Workato"),
+    ("webhooks.eu.workato.com", "Workato"),
+    ("hooks.airtable.com", "Airtable"),
+    ("api.eu.opsgenie.com", "Opsgenie"),
+    ("alert.victorops.com", "VictorOps"),
+    ("ntfy.sh", "ntfy"),
+    ("webhook.site", "webhook.site"),
+    ("slack.com", None),
+    ("hooks.slack.com.example.com", None),
+    ("evilhooks.slack.com", None),
+    ("notdiscord.com", None),
+    ("hook.eu1.us1.make.com", None),
+    ("webhook.office.com", None),
+    ("", None),
+]
+
+
+def test_a_chat_is_known_by_its_host() -> None:
+    for host, product in CHATS:
+        assert product_at(host) == product
+
+
+def test_every_line_of_the_table_is_a_host_that_is_known() -> None:
+    for product, host in CHAT_HOSTS:
+        assert product_at(host.replace("*", "x")) == product
+
+
+def test_it_names_what_an_answer_may_not_repeat() -> None:
+    plain = set(secrets_in(f"https://a.example/in/here?key=a%20b&{TOKEN}=="))
+    assert plain == {"a%20b", "a b", f"{TOKEN}=="}
+    secret = set(secrets_in(f"https://a.example/in/{TOKEN}/services", is_secret=True))
+    assert secret == {f"/in/{TOKEN}/services", f"in/{TOKEN}/services", TOKEN}
+    assert TOKEN in set(secrets_in(f"https://hooks.slack.com/services/T1/{TOKEN}"))
+    assert set(secrets_in("http://[broken")) == set()
+    hidden = set(secrets_in(f"https://a.example/in;v=1;token={TOKEN}/x%3Fkey=a%2Bb"))
+    assert hidden >= {"1", TOKEN, "a%2Bb", "a+b"}
+    assert MATTERMOST in set(secrets_in(f"https://a.example/hooks/{MATTERMOST}"))
+
+
+def test_a_part_of_a_secret_address_is_secret_by_itself_if_it_is_long_and_not_in_each() -> None:
+    own = {"7654321", "87654321"}
+    in_each = {
+        *("services", "workflows", "triggers", "webhooks", "webhookb2", "IncomingWebhook"),
+        *("messages", "powerautomate", "automations"),
+    }
+    parts = own | in_each
+    found = set(secrets_in(f"https://a.example/{'/'.join(parts)}", is_secret=True))
+    assert found & parts == {"87654321"}
+    assert {"a+b", "a b"} == set(secrets_in("https://a.example/?key=a+b"))
+
+
+def test_an_address_that_is_hidden_in_another_way_is_still_the_same() -> None:
+    url = f"https://a.example/hook?key={TOKEN}"
+    for shown in (masked_address(url), f"https://a.example/{MASK}"):
+        assert may_stand_for(shown, url)
+        assert may_stand_for(shown, masked_address(url))
+    assert not may_stand_for("https://a.example/other", url)
+    assert not may_stand_for(f"https://b.example/{MASK}", url)
+
+
+def test_a_long_random_part_of_a_path_looks_like_a_key() -> None:
+    for path in (
+        f"webhook/{UUID}",
+        f"v1/workflows/{UUID}/start",
+        "webhook/c4f1a09b77e2d3586a1b",
+        "in/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "in/V1StGXR8_Z5jdHi6B-myT",
+        "api/webhook/-fK9cW2xLq7TzB4mN0pYd",
+        "b/8s2v9x4k1q7z3m5n",
+        "services/sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+        "x%2Fy/7f%33a9c1e5b8d2046",
+    ):
+        assert looks_secret(f"https://erp.example.com/{path}"), path
+
+
+ORDINARY: Final[list[str]] = [
+    "",
+    "hook",
+    "api/v2/asset-management/incoming-webhook-receiver",
+    "AssetManagementWebhookReceiver2026",
+    "myApiV2WebHookUrlForAssets",
+    "bestandsverwaltungsschnittstelle",
+    "INVENTORY_SYNCHRONISATION_ENDPOINT_V2",
+    "api/x_123456_assets/webhook/incoming",
+    "sap/opu/odata4/sap/api_fixedasset/srvd_a2x/sap/fixedasset/0001",
+    "api/data/v9.2/msdyn_customerassets",
+    "servicenow-itsm-production-eu-west-1",
+    "com.example.assets.v1beta2.WebhookListener",
+    "2026-11-30T12-00-00Z",
+    "20261130T120000Z",
+    "customers/4711000812345678901",
+    "oauth2-callback-handler-v2",
+    "releases/v1.2.3-rc4-build567",
+    "sites/München%20Außenstelle%202/eingang",
+]
+
+
+def test_an_ordinary_path_does_not() -> None:
+    for path in ORDINARY:
+        assert not looks_secret(f"https://erp.example.com/{path}")
+
+
+def test_where_an_address_is_hidden_anyway_nothing_of_it_needs_to_look_like_a_key() -> None:
+    assert not looks_secret(f"https://webhook.site/{UUID}")
+    assert not looks_secret(f"https://a.example/hooks/{MATTERMOST}")
+    assert not looks_secret("http://[broken")

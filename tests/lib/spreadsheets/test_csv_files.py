@@ -1,11 +1,26 @@
 """Files as people's programs write them."""
 
+import csv
+import io
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from portal.lib.csv_cells import write_csv
-from portal.lib.spreadsheets.sheets import MOST_ROWS, Sheet, UnreadableError, read_csv
+from portal.lib.csv_cells import plain_cell, safe_cell, write_csv
+from portal.lib.spreadsheets.sheets import (
+    CUT_OFF,
+    MOST_ROWS,
+    NO_TEXT,
+    WINDOWS,
+    Sheet,
+    UnreadableError,
+    read_csv,
+    read_text,
+)
 from portal.lib.typed_text import tidy
 
 
@@ -70,6 +85,8 @@ def test_a_line_with_more_cells_than_the_heading_loses_nothing_unsaid() -> None:
 
 
 COLUMNS = ("asset_tag", "name", "notes")
+
+
 # Whatever means something to a reader of CSV, a spreadsheet or our own tidying.
 PIECES = st.sampled_from(
     [
@@ -85,7 +102,11 @@ PIECES = st.sampled_from(
         "ä",
     ]
 )
+
+
 CELL = st.lists(PIECES | st.characters(exclude_categories=["Cs"]), max_size=6).map("".join)
+
+
 HEADS = st.sampled_from(
     [b"asset_tag,name,notes\n", b"name;asset_tag\r\n", b'\xef\xbb\xbf"NAME"\n', b""]
 )
@@ -141,3 +162,195 @@ def test_a_sheet_that_we_wrote_reads_back(rows: list[tuple[str, str, str]]) -> N
     sheet = sheet_or_refusal(written(lines))
     assert rows_with_something(sheet) == [row for row in said if row]
     assert not any(row.problem for row in sheet.rows)
+
+
+def test_the_largest_file_has_twenty_thousand_rows() -> None:
+    assert len(read_csv(b"name\n" + b"a\n" * 20_000).rows) == 20_000
+    with pytest.raises(UnreadableError, match=r"more than 20,000 rows\. Split it into several"):
+        read_csv(b"name\n" + b"a\n" * 20_001)
+
+
+def test_the_widest_file_has_two_hundred_columns() -> None:
+    def wide(columns: int) -> bytes:
+        return f"{','.join(f'c{n}' for n in range(columns))}\na\n".encode()
+
+    assert len(read_csv(wide(200)).columns) == 200
+    with pytest.raises(UnreadableError, match="more than 200 columns"):
+        read_csv(wide(201))
+
+
+def test_a_cell_is_kept_up_to_its_longest() -> None:
+    (row,) = read_csv(b"name\n" + b"a" * 20_001 + b"\n").rows
+    assert row.cells["name"] == "a" * 20_000
+
+
+def test_blank_lines_count_as_a_spreadsheet_counts_them() -> None:
+    assert [row.number for row in read_csv(b"name\n\na\n\n\nb\n").rows] == [3, 6]
+
+
+def test_a_row_that_breaks_off_is_named_by_its_number() -> None:
+    with pytest.raises(UnreadableError, match="Row 1,002 cannot be read as CSV"):
+        read_csv(b"name\n" + b"a\n" * 1000 + b'"b\n')
+
+
+def test_the_heading_is_read_as_people_write_it() -> None:
+    for heading, columns in (
+        ("Name,Serial  Number", ["name", "serial_number"]),
+        ("name;model,year", ["name;model", "year"]),  # as many of each: it is a comma
+        ("name;model;a,b", ["name", "model", "a,b"]),
+        (" NAME ,,", ["name"]),
+        ("'=name,a", ["=name", "a"]),
+    ):
+        assert list(read_csv(f"{heading}\nx\n".encode()).columns) == columns, heading
+
+
+def test_a_cell_has_the_line_ends_that_we_keep() -> None:
+    (row,) = read_csv(b'notes,name\r\n"one\r\ntwo", a \r\n').rows
+    assert row.cells == {"notes": "one\ntwo", "name": "a"}
+
+
+def test_what_is_left_over_is_told_by_its_beginning_and_blanks_are_not() -> None:
+    (row,) = read_csv(b"name\na, ,%s,later\n" % (b"x" * 50)).rows
+    assert f"“{'x' * 40}” is left over" in row.problem
+
+
+def test_each_piece_of_a_written_file_is_one_row_and_the_first_has_the_mark() -> None:
+    assert list(write_csv([("a", None), ("=b", 'c"d'), ("e,f", -1)])) == [
+        "\ufeffa,\r\n",
+        '\'=b,"c""d"\r\n',
+        '"e,f",-1\r\n',
+    ]
+
+
+def test_text_that_a_spreadsheet_would_run_becomes_text() -> None:
+    for text in (
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "  =1",
+        '"=1',
+        "\tplain",
+        "\uff1d1+1",
+        "'=1",
+        '=HYPERLINK("http://x","y")',
+        "-2+3+cmd|' /C calc'!A0",
+    ):
+        assert safe_cell(text) == f"'{text}", text
+
+
+def test_a_formula_that_begins_where_other_programs_split_a_line_becomes_text() -> None:
+    for text, cell in (
+        ("x;=1+1;y", "x;'=1+1;y"),
+        ("x,=1,+1,y", "x,'=1,'+1,y"),
+        ("x\t@SUM(A1)", "x\t'@SUM(A1)"),
+        ('x; "\u00a0=1', "x;' \"\u00a0=1"),
+        ("x;'=1", "x;''=1"),
+        ("=1;-1", "'=1;'-1"),
+        ("x\n=1\r\n-1", "x\n'=1\r\n'-1"),
+        ('{"a": 1, "b": -1}', '{"a": 1, "b": -1}'),
+    ):
+        assert safe_cell(text) == cell, text
+
+
+def test_harmless_text_stays_as_it_is() -> None:
+    for text in ("", "Laptop", "5-port switch", "a=b", "'quoted'", "it's", "Ω"):
+        assert safe_cell(text) == text, text
+
+
+def test_values_are_written_plainly() -> None:
+    for value, cell in (
+        (None, ""),
+        (-5, "-5"),
+        (Decimal("-12.50"), "-12.50"),
+        (True, "True"),
+        (date(2025, 2, 4), "2025-02-04"),
+        (datetime(2025, 2, 4, 12, 0, 0, 999, tzinfo=UTC), "2025-02-04T12:00:00+00:00"),
+    ):
+        assert safe_cell(value) == cell, value
+
+
+# Whatever means something to a spreadsheet or to us.
+MEANINGS = st.lists(st.sampled_from(" ;,\t\r\n'\"=+-@\uff1d\u00a0\x85x")).map("".join)
+
+
+@given(st.text() | MEANINGS)
+def test_what_we_export_reads_back_exactly(text: str) -> None:
+    assert plain_cell(safe_cell(text)) == text
+
+
+@given(
+    st.lists(
+        st.lists(MEANINGS | st.text(st.characters(exclude_categories=["Cs"])), min_size=1),
+        min_size=1,
+    )
+)
+def test_every_row_survives_the_file(rows: list[list[str]]) -> None:
+    pieces = list(write_csv(rows))
+    assert len(pieces) == len(rows)
+    file = io.StringIO("".join(pieces).removeprefix("\ufeff"), newline="")
+    assert [[plain_cell(cell) for cell in row] for row in csv.reader(file)] == rows
+
+
+# However the line is split, and whatever is thought of its quotation marks, no cell is a formula.
+@given(st.lists(MEANINGS, min_size=1, max_size=3), st.sampled_from(",;\t"))
+@example(["x", '"\n=1'], ",")
+def test_no_program_finds_a_formula_in_a_line_that_it_splits_otherwise(
+    row: list[str], between: str
+) -> None:
+    (line,) = write_csv([row], between)
+    for cell in re.split("[,;\t\r\n]", line.removeprefix("\ufeff")):
+        assert not cell.strip(' "\u00a0\x85').startswith(tuple("=+-@\uff1d"))
+
+
+TEXT = "name;Größe\nBürostuhl;5 €\n"
+
+
+def test_each_is_read_and_a_guess_is_told() -> None:
+    for encoding, guess in (
+        ("utf-8", ""),
+        ("utf-8-sig", ""),
+        ("utf-16", ""),
+        ("utf-16-le", ""),
+        ("utf-16-be", ""),
+        ("utf-32", ""),
+        ("cp1252", WINDOWS),
+    ):
+        sheet = read_csv(TEXT.encode(encoding))
+        assert list(sheet.columns) == ["name", "größe"], encoding
+        assert list(sheet.headings) == ["name", "Größe"], encoding
+        assert sheet.rows[0].cells == {"name": "Bürostuhl", "größe": "5 €"}, encoding
+        assert (sheet.origin.encoding, sheet.origin.separator) == (guess, ";"), encoding
+
+
+def test_the_unicode_text_of_excel_has_tabs() -> None:
+    sheet = read_csv("name\tRaum\r\nStuhl\tÖtz\r\n".encode("utf-16"))
+    assert sheet.rows[0].cells == {"name": "Stuhl", "raum": "Ötz"}
+    assert sheet.origin.separator == "\t"
+
+
+def test_what_is_no_text_is_refused() -> None:
+    for content, sentence in (
+        (TEXT.encode("utf-16")[:-1], CUT_OFF),
+        (b"\xff\xfe\x00\xd8", CUT_OFF),
+        (b"\xff\xfe\0\0" + b"\xff" * 4, CUT_OFF),
+        (b"name\nB\x9drostuhl\n", NO_TEXT),
+        (b"%PDF-1.7\n\xb5\xed\xae\x02", NO_TEXT),
+        (bytes(range(256)), NO_TEXT),
+        (b"\x7fELF\x02\x01\x01" + b"\0" * 40 + b"\xff", NO_TEXT),
+    ):
+        with pytest.raises(UnreadableError) as refused:
+            read_text(content)
+        assert str(refused.value) == sentence, content
+
+
+def test_a_mark_alone_is_an_empty_file() -> None:
+    for content in (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b""):
+        with pytest.raises(UnreadableError, match="This file is empty"):
+            read_csv(content)
+
+
+def test_a_heading_is_kept_as_it_was_written_and_cut_where_nobody_reads_it() -> None:
+    sheet = read_csv(f" Serien Nr. ,'=x,,{'h' * 300}\na,b,c,d\n".encode())
+    assert list(sheet.headings) == ["Serien Nr.", "=x", "h" * 200]
+    assert list(sheet.columns) == ["serien_nr.", "=x", "h" * 200]
