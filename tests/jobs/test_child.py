@@ -92,16 +92,3 @@ def test_what_it_says_is_passed_on_line_by_line_whatever_it_says() -> None:
     assert not lines.read()
     assert heard[3:] == [("web", "the beginning"), ("web", "without an end")]
     os.close(reading)
-
-
-def test_a_line_without_an_end_is_passed_on_in_parts() -> None:
-    heard: list[str] = []
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    lines = LineReader(reading, "web", lambda _, line: heard.append(line))
-    for count in (65_536, 1, 65_535, 1):
-        os.write(writing, b"x" * count)
-        assert lines.read()
-    assert [len(each) for each in heard] == [65_537]
-    os.close(writing)
-    os.close(reading)

@@ -1,7 +1,7 @@
 """A background worker whom nobody calls looks for its work itself."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -13,13 +13,11 @@ from jobs.periodic import FallbackScheduler
 from jobs.stop_flag import stop
 from jobs.tasks import at_work
 from portal.extensions import db
-from portal.models.alerts import AlertRun
 from portal.models.tasks import Task, TaskState
 from portal.queue import notifier
 from portal.services.core import heartbeats
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user
 from tests.support.processes import until
@@ -58,11 +56,6 @@ def states() -> set[str]:
     return set(db.session.scalars(select(Task.state)))
 
 
-def runs() -> Sequence[int]:
-    db.session.rollback()
-    return db.session.scalars(select(AlertRun.id)).all()
-
-
 def age(name: str) -> float:
     db.session.rollback()
     found = heartbeats.age(name)
@@ -97,17 +90,6 @@ def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
     assert has_turn == [True]
 
 
-def test_what_is_long_overdue_is_done(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(periodic, "LOOK_EVERY", 0.1)
-    begin_periodic_task("alerts", 200)
-    with running(app):
-        assert until(lambda: age("alerts") < 20, 15)
-        assert until(lambda: bool(runs()), 10)
-    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
-
-
 def test_what_nobody_has_ever_done_is_done_at_last_and_maintenance_is_not(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -125,16 +107,6 @@ def test_what_nobody_has_ever_done_is_done_at_last_and_maintenance_is_not(
         assert until(lambda: said <= set(caplog.messages), 20)
     db.session.rollback()
     assert sorted(each.kind for each in heartbeats.processes()) == sorted(tasks)
-
-
-def test_what_the_schedule_starts_in_time_is_left_to_it(app: Flask) -> None:
-    for name in ("alerts", "notices", "expire-reservations"):
-        begin_periodic_task(name, 100)
-    with running(app):
-        time.sleep(3)
-        assert age("alerts") > 100
-        # Nobody has ever done it: its time counts from when the worker began.
-        assert heartbeats.age("prune") is None
 
 
 def test_while_the_main_thread_works_it_waits(app: Flask) -> None:

@@ -11,10 +11,8 @@ from jobs.periodic import expire_reservations, look_for_alerts, maintain, prune,
 from jobs.tasks import at_work, run_tasks
 from portal.extensions import db
 from portal.models.operations import Process
-from portal.queue.names import BACKGROUND
-from portal.queue.schedule import table
 from portal.services.core import heartbeats
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import writing
 from tests.support.database.periodic_tasks import begin_periodic_task
 
 pytestmark = pytest.mark.both_databases
@@ -36,12 +34,6 @@ def age(name: str) -> float:
     return found
 
 
-def test_each_entry_of_the_schedule_is_one(app: Flask) -> None:
-    settings = app.extensions["settings"]
-    assert {entry.id for entry in table(settings)} == set(DUTIES)
-    assert [entry.id for entry in table(settings) if entry.queue != BACKGROUND] == ["maintenance"]
-
-
 @pytest.mark.parametrize("name", DUTIES)
 def test_it_is_done_again_when_its_time_has_come(app: Flask, name: str) -> None:
     DUTIES[name]()
@@ -49,21 +41,6 @@ def test_it_is_done_again_when_its_time_has_come(app: Flask, name: str) -> None:
     begin_periodic_task(name, 5000)
     DUTIES[name]()
     assert age(name) < 20
-
-
-@pytest.mark.parametrize("name", DUTIES)
-def test_begun_a_moment_ago_it_is_not_done(app: Flask, name: str) -> None:
-    begin_periodic_task(name, 0.2)
-    before = session().scalars(select(Process.seen_at)).one()
-    DUTIES[name]()
-    db.session.rollback()
-    assert session().scalars(select(Process.seen_at)).one() == before
-    with writing() as current:
-        taken = [
-            heartbeats.take_periodic_task(current.connection(), name, pause)
-            for pause in (60, 0, 60)
-        ]
-    assert taken == [False, True, False]
 
 
 @pytest.mark.usefixtures("app")

@@ -50,23 +50,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_between_jobs_it_may_wait_for_as_long_as_it_likes(clock: Clock) -> None:
-    progress = Progress()
-    progress.note()
-    clock.now += 10 * STUCK_AFTER
-    assert progress.is_going_on()
-
-
-def test_once_a_job_has_ended_what_its_thread_still_notes_is_no_work(clock: Clock) -> None:
-    progress = Progress()
-    progress.begin()
-    progress.end()
-    progress.note()
-    assert progress.last is None
-    clock.now += 10 * STUCK_AFTER
-    assert progress.is_going_on()
-
-
 def test_in_a_job_it_has_to_come_round(clock: Clock) -> None:
     progress = Progress()
     progress.begin()
@@ -96,18 +79,6 @@ def test_a_job_has_its_turn_until_it_ends_however_it_does(
     with ThreadPoolExecutor(1) as beside:  # where no application is at work
         error = beside.submit(work).exception()
     assert (seen, module.progress.last, error is not None) == ([True], None, fails)
-
-
-def test_who_asks_whether_to_stop_has_come_round(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The dispatcher asks in each of its turns, and long work before each step."""
-    progress = Progress()
-    monkeypatch.setattr("jobs.stop_flag.progress", progress)
-    progress.begin()
-    clock.now += STUCK_AFTER + 1
-    assert not StopFlag().is_set()
-    assert progress.is_going_on()
 
 
 def test_of_a_thread_that_hangs_no_other_says_that_it_comes_round(clock: Clock) -> None:

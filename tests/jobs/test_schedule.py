@@ -1,6 +1,5 @@
 """The schedule heals: whatever happened to its entries in Redis, the next look finds them right."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from flask import Flask
 from redis import Redis
 from rq_scheduler import Scheduler
 
@@ -16,11 +14,9 @@ from jobs import scheduler as scheduler_module
 from jobs.scheduler import RepairingScheduler
 from portal.config.settings import Settings, load_settings
 from portal.queue.names import PRUNE
-from portal.queue.notifier import Notifier
 from portal.queue.portal_job import PortalJob
-from portal.queue.schedule import ENTRIES, Entry, ensure_schedule, reconcile, table
+from portal.queue.schedule import ENTRIES, Entry, reconcile, table
 from tests.conftest import ENVIRONMENT
-from tests.support.servers import ValkeyServer
 from tests.support.valkey import PrivateValkey
 
 MAINTENANCE_KEY = "rq:job:maintenance"
@@ -78,13 +74,6 @@ def test_an_empty_redis_gets_the_whole_table(redis: Redis, entries: tuple[Entry,
     assert is_right(redis)
 
 
-def test_a_right_schedule_is_not_touched(redis: Redis, entries: tuple[Entry, ...]) -> None:
-    reconcile(redis, entries)
-    before = redis.zscore(ENTRIES, "maintenance"), redis.hgetall(MAINTENANCE_KEY)
-    assert reconcile(redis, entries) == []
-    assert (redis.zscore(ENTRIES, "maintenance"), redis.hgetall(MAINTENANCE_KEY)) == before
-
-
 DAMAGES: dict[str, Callable[[Redis], object]] = {
     "flushed": lambda redis: redis.flushall(),
     "job is gone": lambda redis: redis.delete(MAINTENANCE_KEY),
@@ -126,14 +115,6 @@ def test_it_repairs(redis: Redis, entries: tuple[Entry, ...]) -> None:
         assert reconcile(redis, entries) == [], name
 
 
-def test_one_that_is_due_two_rounds_from_now_is_right(
-    redis: Redis, entries: tuple[Entry, ...]
-) -> None:
-    reconcile(redis, entries)
-    redis.zadd(ENTRIES, {"maintenance": time.time() + 2 * 2 + 1})
-    assert reconcile(redis, entries) == []
-
-
 def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_log(
     redis: Redis, entries: tuple[Entry, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -151,32 +132,6 @@ def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_lo
     caplog.clear()
     assert reconcile(redis, entries) == ["copy", "theirs"]
     assert caplog.messages[0].endswith(" there: 'copy', 'theirs'.")
-
-
-def test_what_a_stranger_calls_an_entry_makes_no_line_of_its_own(
-    app: Flask,
-    valkey_server: ValkeyServer,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    caplog.set_level(logging.INFO, "portal.queue.schedule")
-    redis, ours = valkey_server.client(), table(app.extensions["settings"])
-    for _ in range(2):
-        redis.zadd(ENTRIES, {"a\nERROR all is lost": 1.0})
-        ensure_schedule()
-    strange = "Took off the schedule what this portal did not put there: 'a\\nERROR all is lost'."
-    repaired = f"Repaired the schedule: {', '.join(entry.id for entry in ours)}."
-    assert caplog.messages == [strange, repaired, strange]
-    monkeypatch.setitem(app.extensions, "notifier", Notifier("unix:///nowhere/valkey.sock"))
-    ensure_schedule()
-    assert ["Redis wakes nobody" in each for each in caplog.messages[3:]] == [True]
-
-
-def test_a_changed_interval_takes_effect(redis: Redis, settings: Settings) -> None:
-    reconcile(redis, table(settings))
-    slower = table(replace(settings, maintenance_seconds=7))
-    assert reconcile(redis, slower) == ["maintenance"]
-    assert PortalJob.fetch("maintenance", connection=redis).meta == {"interval": 7}
 
 
 def test_the_entry_outlives_its_runs(redis: Redis, entries: tuple[Entry, ...]) -> None:

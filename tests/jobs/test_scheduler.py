@@ -15,21 +15,6 @@ from tests.support.processes import Process, until
 from tests.support.valkey import PrivateValkey
 
 QUEUE = "rq:queue:deliveries"
-# Redis hangs at the first that rq-scheduler asks of it.
-HANGING = """
-import sys, time
-from rq_scheduler import Scheduler
-from jobs.__main__ import main
-
-def ask(scheduler):
-    print("Asking.", flush=True)
-    for _ in range(600):  # one long sleep may begin right after the signal, and not hear of it
-        time.sleep(0.1)
-
-Scheduler.register_birth = ask
-sys.argv = ["jobs", "scheduler"]
-main()
-"""
 
 
 @pytest.fixture
@@ -71,24 +56,6 @@ def test_it_queues_maintenance_again_and_again(scheduler: Process, valkey: Priva
     assert scheduler.stop() == 0
 
 
-def test_it_goes_on_after_redis_was_flushed(scheduler: Process, valkey: PrivateValkey) -> None:
-    redis = valkey.client()
-    assert until(lambda: redis.llen(QUEUE) >= 1)
-    redis.flushall()
-    assert until(lambda: redis.llen(QUEUE) >= 1, 5)
-
-
-def test_it_goes_on_over_an_entry_that_cannot_be_read(
-    scheduler: Process, valkey: PrivateValkey
-) -> None:
-    redis = valkey.client()
-    assert until(lambda: redis.llen(QUEUE) >= 1)
-    redis.hset("rq:job:maintenance", "data", b"\x00garbage")
-    redis.delete(QUEUE)
-    assert until(lambda: redis.llen(QUEUE) >= 2)
-    assert scheduler.process.poll() is None
-
-
 def test_it_ends_with_a_sentence_when_redis_is_gone(
     scheduler: Process, valkey: PrivateValkey
 ) -> None:
@@ -122,15 +89,3 @@ def test_it_ends_in_peace_while_redis_hangs(scheduler: Process, valkey: PrivateV
         assert time.monotonic() - asked < 12
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-def test_it_ends_in_peace_while_redis_hangs_from_the_start(
-    valkey: PrivateValkey, tmp_path: Path
-) -> None:
-    places = {"REDIS_URL": valkey.url, "INSTANCE_DIR": str(tmp_path / "instance")}
-    process = Process(tmp_path / "output.txt", ("-c", HANGING), ENVIRONMENT | places)
-    try:
-        assert process.says("Asking.")
-        assert process.stop() == 0
-    finally:
-        process.close()

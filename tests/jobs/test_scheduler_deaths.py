@@ -170,24 +170,6 @@ def start(settings: Settings, tmp_path: Path) -> Iterator[Any]:
         process.close()
 
 
-def test_five_deaths_in_a_minute_leave_the_schedule_whole(
-    start: Any, settings: Settings, redis: Redis
-) -> None:
-    """One that dies in its look leaves a lock behind: for eleven seconds nobody looks."""
-    for _ in range(5):
-        scheduler = start()
-        assert scheduler.says("Ready.")
-        scheduler.close()
-    redis.delete(ENTRIES)
-    last = start()
-    assert until(lambda: redis.zcard(ENTRIES) == len(table(settings)), 40)
-    redis.delete(QUEUE)
-    assert until(lambda: redis.llen(QUEUE) >= 2, 20)
-    # While it queues a job, that job is off the schedule.
-    assert last.stop() == 0
-    assert reconcile(redis, table(settings)) == []
-
-
 def test_two_queue_no_more_than_one_and_the_second_takes_over(start: Any, redis: Redis) -> None:
     first, second = start(), start()
     assert first.says("Ready.")

@@ -55,11 +55,6 @@ if not os.path.exists(sys.argv[1]):
     open(sys.argv[1], "a").write(f"start {os.getpid()} {time.monotonic()}\\n"); sys.exit(3)
 """,
 )
-BROKEN = """
-import os, sys, time
-open(sys.argv[1], "a").write(f"start {os.getpid()} {time.monotonic()}\\n")
-sys.exit(3)
-"""
 
 
 # Dies a moment after it has said why, with no end of the line.
@@ -133,15 +128,6 @@ def supervisor(tmp_path: Path) -> Iterator[Running]:
         if running.process is not None:
             running.process.kill()
             running.process.wait(timeout=5)
-
-
-def test_it_restarts_a_killed_program_at_once(supervisor: Running) -> None:
-    supervisor.start(supervisor.program("a", POLITE))
-    assert until(lambda: len(supervisor.pids("a")) == 1)
-    os.kill(supervisor.pids("a")[0], signal.SIGKILL)
-    assert until(lambda: len(supervisor.pids("a")) == 2)
-    assert b"starting it again at once." in supervisor.output.read_bytes()
-    assert is_alive(supervisor.pids("a")[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -227,17 +213,6 @@ def test_what_a_dead_program_left_in_its_session_is_ended(supervisor: Running) -
     assert until(lambda: not is_alive(supervisor.pids("a", "kin")[1]), 5)
 
 
-def test_a_program_that_cannot_start_is_tried_again_with_growing_pauses(
-    supervisor: Running,
-) -> None:
-    supervisor.start(supervisor.program("a", BROKEN), supervisor.program("b", POLITE))
-    assert until(lambda: len(supervisor.pids("a")) >= 4)
-    assert len(supervisor.pids("b")) == 1
-    told = [line for line in supervisor.output.read_text().splitlines() if "a ended" in line]
-    pauses = ("at once", "in 0.5 s", "in 1 s")
-    assert [each.split("again ")[1] for each in told[:3]] == [f"{pause}." for pause in pauses]
-
-
 def test_a_program_that_ignores_the_signal_is_killed_in_the_end(
     supervisor: Running, tmp_path: Path
 ) -> None:
@@ -254,11 +229,6 @@ def test_a_program_that_ignores_the_signal_is_killed_in_the_end(
     assert not is_alive(supervisor.pids("a")[0])
     said = supervisor.output.read_text().splitlines()
     assert said == ["Stopping.", "a did not end in time and was killed."]
-
-
-def test_it_passes_output_on_with_the_programs_name(supervisor: Running) -> None:
-    supervisor.start(supervisor.program("a", POLITE))
-    assert until(lambda: b"a          up and running\n" in supervisor.output.read_bytes())
 
 
 @pytest.mark.parametrize(("host", "family"), [("127.0.0.1", "AF_INET"), ("::1", "AF_INET6")])
@@ -281,15 +251,6 @@ def test_it_says_hello_once_somebody_answers(
     supervisor.send(signal.SIGTERM)
     supervisor.wait()
     assert supervisor.output.read_bytes().splitlines() == [b"hello", b"Stopping."]
-
-
-def test_it_weighs_little(supervisor: Running) -> None:
-    supervisor.start(supervisor.program("a", POLITE))
-    assert until(lambda: len(supervisor.pids("a")) == 1)
-    assert supervisor.process is not None
-    with open(f"/proc/{supervisor.process.pid}/status") as file:
-        resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
-    assert resident < 30_000, "kB"
 
 
 def test_why_a_program_ended_is_told_before_its_end(supervisor: Running) -> None:

@@ -1,6 +1,5 @@
 """The whole portal on one machine: it starts with one command and ends without a trace."""
 
-import json
 import os
 import shutil
 import signal
@@ -121,20 +120,6 @@ def assert_nothing_survives_when_the_supervisor_is_killed(portal: Process) -> No
     ]
 
 
-def test_outside_of_a_trial_every_line_is_json(up: Up, port: int) -> None:
-    portal = up(LOG_FORMAT="json")
-    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
-    assert status_of(port) == 200
-    os.kill(only(children_of(portal.pid), "worker background"), signal.SIGKILL)
-    assert portal.says("background ended (code -9)")
-    assert portal.says("GET /sign-in 200")
-    assert portal.stop() == 0
-    lines = [json.loads(line) for line in portal.output.read_text().splitlines()]
-    assert {"supervisor", "web", "deliveries"} <= {line["process"] for line in lines}
-    (asked,) = [line for line in lines if line["message"] == "GET /sign-in 200"]
-    assert len(asked["request_id"]) == 16
-
-
 def test_paths_that_begin_in_this_folder_are_found_from_every_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,34 +147,6 @@ def test_a_taken_port_is_one_sentence(up: Up, port: int) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"PORT": "many"}, "PORT must be a whole number from 1 to 65535, not “many”."),
-        (
-            {"INSTANCE_DIR": "/proc/nowhere"},
-            "INSTANCE_DIR must be a folder that can be written to, not “/proc/nowhere”: "
-            "No such file or directory.",
-        ),
-        (
-            {"DATABASE_URL": "sqlite:////nowhere/portal.sqlite"},
-            "The database sqlite:////nowhere/portal.sqlite cannot be used: "
-            "unable to open database file.",
-        ),
-        (
-            {"LOCAL_TRIAL": "0"},
-            "SECRET_KEY must be set to at least 16 characters that only this portal knows.",
-        ),
-    ],
-)
-def test_a_setting_that_cannot_be_used_is_one_sentence(
-    up: Up, changes: dict[str, str], sentence: str
-) -> None:
-    portal = up(**changes)
-    assert portal.wait() == 2
-    assert portal.output.read_text() == sentence + "\n"
-
-
 def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(up: Up) -> None:
     portal = up(DATABASE_URL="postgresql://portal:hush@127.0.0.1:9/portal")
     assert portal.wait() == 2
@@ -197,13 +154,6 @@ def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(up
     assert text.startswith("The database postgresql+psycopg://portal:***@127.0.0.1:9/portal")
     assert text.count("\n") == 1
     assert "hush" not in text
-
-
-def test_a_file_that_is_no_database_is_one_sentence(up: Up, tmp_path: Path) -> None:
-    (tmp_path / "letter.txt").write_text("Dear Sir or Madam, " * 100)
-    portal = up(DATABASE_URL=f"sqlite:///{tmp_path}/letter.txt")
-    assert portal.wait() == 2
-    assert portal.output.read_text().endswith("cannot be used: file is not a database.\n")
 
 
 @pytest.mark.parametrize(

@@ -39,21 +39,6 @@ def test_it_waits_for_two_minutes_of_its_own_ticks(progress: Progress) -> None:
     assert dog.is_stuck()
 
 
-def test_who_comes_round_once_in_a_while_is_well(progress: Progress) -> None:
-    dog = Watchdog([progress])
-    progress.begin()
-    for _ in range(5):
-        assert not any(dog.is_stuck() for _ in range(MOST))
-        progress.note()
-
-
-def test_who_has_nothing_to_do_is_well(progress: Progress) -> None:
-    dog = Watchdog([progress, Progress()])
-    progress.begin()
-    progress.end()
-    assert not any(dog.is_stuck() for _ in range(3 * MOST))
-
-
 def test_it_says_what_each_thread_was_doing_and_ends_the_process(tmp_path: Path) -> None:
     process = Process(tmp_path / "output.txt", ("-c", HANGING), ENVIRONMENT)
     try:

@@ -13,8 +13,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs import process_setup, scheduler, worker
-from jobs.supervisor import JsonOutput, Output, Plan, Program, output
-from jobs.up import VALKEY, WEB, WORKER, CannotStart, all_programs, free_address, greet
+from jobs.supervisor import JsonOutput, Output, output
+from jobs.up import CannotStart, free_address, greet
 from portal.config.settings import Settings, load_settings
 from tests.conftest import ENVIRONMENT
 
@@ -64,23 +64,6 @@ def test_it_greets_with_the_address_the_first_link_and_what_a_trial_opens(
     assert greet(trial, None)[2:4] == ["", opens]
     closed = replace(trial, webhook_allowed_networks=())
     assert greet(closed, None)[2:4] == ["", "This is a local trial."]
-
-
-def test_its_programs_start_in_one_order_and_stop_in_stages(settings: Settings) -> None:
-    own = replace(settings, redis_url="redis://:hush@10.0.0.5/0")
-    stages = [("web", WEB), ("deliveries", WORKER), ("background", WORKER), ("scheduler", WEB)]
-    assert [(each.name, each.stage) for each in all_programs(own)] == stages
-    assert WEB < WORKER < VALKEY
-    first, *others = all_programs(settings)
-    assert (first.name, first.stage) == ("valkey", VALKEY)
-    assert f"unix://{first.socket}" == settings.redis_url
-    assert [(each.name, each.stage) for each in others] == stages
-
-
-def test_a_plan_comes_through_the_pipe_as_it_was() -> None:
-    program = Program("web", ["python", "-m", "x"], WEB, socket="/run/x")
-    plan = Plan([program], "127.0.0.1", 8000, ["", "Hello"])
-    assert Plan.from_json(plan.to_json()) == plan
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import crud, secrets, turn_on_off
 from portal.services.webhooks.held_deliveries import count_waiting, send_waiting
 from portal.services.webhooks.rules import SecretMode, WebhookValues
-from portal.services.webhooks.sample_deliveries import send_test
 from tests.jobs.dispatcher.delivery_clock import claim, deliveries, ended, webhook, write_down
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
@@ -88,12 +87,6 @@ def test_a_changed_address_key_or_header_ends_the_pause_and_a_success_the_failin
     assert webhook(hook.id).failing_since is None
 
 
-def test_another_name_mends_nothing(ana: Actor) -> None:
-    hook = failing()
-    edit(hook, ana, name="Renamed")
-    assert webhook(hook.id).failures_in_row == 3
-
-
 def test_after_days_of_failing_the_new_settings_have_five_attempts_of_their_own(ana: Actor) -> None:
     hook = failing(reason=Reason.SERVER)
     with writing() as current:
@@ -116,42 +109,6 @@ def test_the_switch_to_the_new_key_counts_failures_anew(ana: Actor) -> None:
     assert webhook(hook.id).version == before + 1
 
 
-def test_a_test_that_arrives_ends_the_trouble_whatever_its_reason(ana: Actor) -> None:
-    hook = failing()
-    send_test(ana, hook.public_id)
-    write_down(*(ended(each) for each in claim()))
-    assert webhook(hook.id).failures_in_row == 0
-    assert webhook(hook.id).last_delivered_at is None  # nothing real has arrived
-    assert waits(hook) == 3
-
-
-@pytest.mark.parametrize("reason", [AUTH, Reason.REFUSED, Reason.GONE])
-def test_what_was_begun_under_the_old_settings_leaves_the_new_health_alone(
-    ana: Actor, reason: Reason
-) -> None:
-    hook = make_webhook("https://erp.example.com/hook", events=("asset.created",))
-    publish()
-    under_way = claim()
-    edit(hook, ana, url="https://new.example.com/hook")
-    write_down(*(ended(each, reason) for each in under_way))
-    now = webhook(hook.id)
-    assert (now.failures_in_row, now.throttled, now.state) == (0, False, "active")
-    publish()
-    write_down(*(ended(each, AUTH) for each in claim()))
-    assert webhook(hook.id).failures_in_row == 1
-
-
-def test_an_old_success_does_not_hide_that_the_new_settings_fail(ana: Actor) -> None:
-    hook = make_webhook("https://erp.example.com/hook", events=("asset.created",))
-    publish()
-    under_way = claim()
-    edit(hook, ana, url="https://new.example.com/hook")
-    publish()
-    write_down(*(ended(each, AUTH) for each in claim()))
-    write_down(*(ended(each) for each in under_way))
-    assert webhook(hook.id).failures_in_row == 1
-
-
 def test_a_person_has_what_waits_sent_within_a_minute(ana: Actor) -> None:
     hook = failing(4)
     edit(hook, ana, url="https://new.example.com/hook")
@@ -164,13 +121,6 @@ def test_a_person_has_what_waits_sent_within_a_minute(ana: Actor) -> None:
     assert all(each.due_at <= soon for each in deliveries())
     entry = session().query(AuditEntry).filter_by(action="webhook.waiting_sent").one()
     assert (entry.actor_name, entry.changes["deliveries"]["to"]) == (support.name, 4)
-
-
-def test_in_order_the_oldest_goes_at_once(ana: Actor) -> None:
-    hook = failing(2)
-    edit(hook, ana, url="https://new.example.com/hook", in_order=True)
-    assert send_waiting(ana, hook.public_id) == 2
-    assert [each.delivery_id for each in claim()] == [deliveries()[0].id]
 
 
 def test_only_whoever_may_retry_has_them_sent_and_never_while_it_is_off(ana: Actor) -> None:

@@ -9,14 +9,13 @@ from sqlalchemy import select
 from jobs.deliver import deliver_due
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
-from portal.services import task_kinds
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import fresh, some, work
 from tests.support.deliveries import stored
-from tests.support.factories import make_user, make_webhook, publish
+from tests.support.factories import make_user, make_webhook
 from tests.support.receiver import Receiver
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
@@ -48,17 +47,6 @@ def test_it_delivers_each_once_a_few_at_a_time(
     assert {stored(each)["status"] for each in made} == {"delivered"}
 
 
-def test_what_is_new_goes_before_it(receiver: Receiver) -> None:
-    hook = make_webhook(receiver.url, in_order=False)
-    some(20, hook)
-    start()
-    work()
-    publish(asset_id=4711)
-    deliver_due()
-    first = [b'"AST-04711"' in each.body for each in receiver.received[:8]]
-    assert True in first
-
-
 def test_a_receiver_that_breaks_keeps_the_rest_as_it_was(receiver: Receiver) -> None:
     made = some(30, make_webhook(receiver.url))
     receiver.answer(status=500)
@@ -67,7 +55,3 @@ def test_a_receiver_that_breaks_keeps_the_rest_as_it_was(receiver: Receiver) -> 
     assert {stored(each)["status"] for each in made} == {"failed"}
     assert {stored(each)["prior_status"] for each in made} == {None}
     assert session().execute(select(Task.done)).scalar_one() >= 10
-
-
-def test_the_background_worker_knows_the_kind() -> None:
-    assert task_kinds.KINDS[bulk_retry.NAME] is bulk_retry.KIND

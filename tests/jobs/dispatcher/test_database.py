@@ -60,12 +60,6 @@ def test_in_the_background_works_only_who_may_and_is_asked_to(
     assert (doing != noting) is is_elsewhere
 
 
-@pytest.mark.both_databases
-def test_sqlite_has_no_background(app: Flask, database_kind: str) -> None:
-    del app
-    assert DatabaseExecutor(equip().engine).has_background is (database_kind != "sqlite")
-
-
 def test_what_has_not_ended_is_not_waited_for(app: Flask) -> None:
     del app
     woken, may_end, ended = threading.Event(), threading.Event(), list[threading.Thread]()
@@ -117,21 +111,6 @@ def test_beginning_and_end_of_a_long_outage_are_logged_once_each(
     assert began.startswith("The database has taken nothing for 5 seconds; results are kept: ")
     assert ended == "The database takes results again."
     assert {each.levelname for each in caplog.records} == {"WARNING"}
-
-
-def test_a_database_that_is_away_for_long_is_asked_less_often(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    del app
-    clock = Clock()
-    monkeypatch.setattr(database_module, "monotonic", clock.monotonic)
-    database, asked = DatabaseExecutor(equip().engine), []
-    with refused():
-        for tenth in range(100):
-            clock.now = 1000.0 + tenth / 10 + 0.001 * tenth
-            database.write(lambda _: asked.append(tenth))  # noqa: B023 - called at once
-    early, late = range(51), (60, 70, 80, 90)
-    assert asked == [*early, *late]
 
 
 @pytest.mark.both_databases

@@ -4,13 +4,11 @@ are left for those to whichever server does."""
 import pytest
 from flask import Flask
 from sqlalchemy import Connection, Engine, delete, text
-from sqlalchemy.exc import DBAPIError
 
 from jobs.dispatcher.database import DatabaseExecutor
 from portal.database.engine import impatient_engine
 from portal.extensions import db, settings
 from portal.models.deliveries import Lease
-from tests.support.factories import make_webhook
 from tests.support.processes import until
 
 pytestmark = pytest.mark.both_databases
@@ -28,14 +26,6 @@ def demote(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
         connection.commit()
-
-
-def test_a_save_that_is_refused_is_taken_the_next_time(app: Flask) -> None:
-    db.session.remove()
-    demote(db.engine)
-    with pytest.raises(DBAPIError, match="read-only"):
-        make_webhook()
-    make_webhook()
 
 
 def test_a_dispatcher_goes_on_by_itself(app: Flask) -> None:

@@ -129,31 +129,6 @@ def test_a_claim_that_took_too_long_is_released_unsent(
     assert arrived - only.started_at < timedelta(seconds=fresh)
 
 
-def test_results_outlive_a_transaction_that_the_database_ended(
-    app: Flask, receiver: Receiver
-) -> None:
-    """A worker that stands still in one holds locks; PostgreSQL hangs up on it after a while."""
-    make_webhook(receiver.url)
-    publish()
-    stalls = iter([0, 0.6])  # the claim's commit, then the record's
-
-    def stall(connection: Connection) -> None:
-        if (seconds := next(stalls, 0)) and connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '200ms'")
-            time.sleep(seconds)
-
-    engine = equip().engine
-    event.listen(engine, "commit", stall)
-    try:
-        deliver_due()
-    finally:
-        event.remove(engine, "commit", stall)
-    db.session.rollback()
-    (delivery,) = db.session.query(Delivery)
-    assert (delivery.status, delivery.attempts) == ("delivered", 1)
-    assert len(receiver.received) == 1
-
-
 def test_a_look_that_hangs_makes_no_timeout_of_an_answer(app: Flask, receiver: Receiver) -> None:
     """On PostgreSQL a cut path may hang for a quarter of a minute; the sockets go on."""
     if db.engine.dialect.name == "sqlite":
@@ -177,29 +152,6 @@ def test_a_look_that_hangs_makes_no_timeout_of_an_answer(app: Flask, receiver: R
     db.session.rollback()
     assert [each.outcome for each in db.session.query(Attempt)] == ["delivered"]
     assert len(receiver.received) == 1
-
-
-def test_maintenance_that_hang_make_no_timeout_of_an_answer(app: Flask, receiver: Receiver) -> None:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("there nothing hangs for longer than 100 ms")
-    engine, transport = equip().engine, equip().transport
-    hangs = iter([3.0])
-
-    def hang(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "FROM processes" in statement and transport.in_flight:
-            time.sleep(next(hangs, 0))
-
-    make_webhook(receiver.url)
-    receiver.answer(delay=0.5)
-    publish()
-    event.listen(engine, "before_cursor_execute", hang)
-    try:
-        deliver_due()
-    finally:
-        event.remove(engine, "before_cursor_execute", hang)
-    assert next(hangs, None) is None
-    db.session.rollback()
-    assert [each.outcome for each in db.session.query(Attempt)] == ["delivered"]
 
 
 def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_outage(

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from redis import Redis
 from rq import Queue
-from sqlalchemy import event, select
+from sqlalchemy import event
 
 from jobs.deliver import deliver_due, equip, new_dispatcher
 from jobs.dispatcher import loop
@@ -20,20 +20,17 @@ from portal.database.engine import database_now
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.queue import names, notifier
 from portal.queue.portal_job import PortalJob
 from portal.services.core import heartbeats
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.sample_deliveries import send_test
 from tests.engine.http.real_receivers.hostile import HostileServer, Visit
 from tests.jobs.dispatcher.delivery_clock import attempts, deliveries, leases
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_user, make_webhook, publish
-from tests.support.processes import until
 from tests.support.receiver import Answer, Received, Receiver
 from tests.support.servers import ValkeyServer
 
@@ -78,41 +75,6 @@ def test_those_that_failed_together_come_back_one_after_the_other(
     assert max(waits) - min(waits) > 20  # of two hundred
     assert min(waits) >= 900
     assert max(waits) < 1100 + 60
-
-
-def test_a_notification_during_the_first_poll_is_news(
-    having: Set, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was committed after the look has read the table is not among what the look has found."""
-    having(webhook_timeout=LONG)
-    monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)
-    arrived = threading.Event()
-    before_the_first_has_ended = []
-
-    def wait_for_the_other(_received: Received) -> None:
-        before_the_first_has_ended.append(arrived.wait(LONG / 2))
-
-    def say_so(_received: Received) -> None:
-        arrived.set()
-
-    with Receiver(answerer=wait_for_the_other) as slow, Receiver(answerer=say_so) as quick:
-        make_webhook(slow.url)
-        publish()
-        late = iter([quick.url])
-
-        def has_looked(*_of_the_pool: object) -> None:
-            if leases() and (url := next(late, None)):
-                make_webhook(url, events=[EventName.LOST])
-                publish(EventName.LOST)
-
-        engine = equip().engine
-        event.listen(engine, "checkin", has_looked)
-        try:
-            deliver_due()
-        finally:
-            event.remove(engine, "checkin", has_looked)
-    assert before_the_first_has_ended == [True]
-    assert [each.status for each in deliveries()] == ["delivered"] * 2
 
 
 def test_one_that_is_told_to_stop_claims_no_more_and_calls_another(
@@ -243,15 +205,6 @@ def test_a_test_goes_through_every_phase_and_an_event_over_what_is_open(
     assert (test.kind, test.phases["connect"] is None) == ("test", False)
 
 
-def test_the_portals_own_port_is_open_to_what_goes_to_the_inbox_alone(app: Flask) -> None:
-    make_webhook(f"http://127.0.0.1:{settings().port}/")
-    make_webhook("", kind="inbox")
-    publish()
-    deliver_due()
-    # Nobody listens there, but it was tried.
-    assert [each.reason for each in deliveries()] == ["blocked", "refused"]
-
-
 def test_while_a_dispatcher_runs_it_does_the_maintenance(
     app: Flask, redis: Redis, receiver: Receiver
 ) -> None:
@@ -275,31 +228,3 @@ def test_while_a_dispatcher_runs_it_does_the_maintenance(
         heartbeats.MAINTENANCE,
         heartbeats.DISPATCHER,
     }
-
-
-def test_a_long_queue_is_put_to_rest_without_the_usual_pause(
-    app: Flask, having: Set, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Until that is done, every look asks about all of it."""
-    having(maintenance_seconds=3600.0, webhook_timeout=LONG)
-    monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 2)
-    off = make_webhook(state="off")
-    for _ in range(5):
-        make_delivery(off)
-    mine = select(Delivery.status).where(Delivery.webhook_id == off.id)
-    seen = []
-
-    def all_rest() -> bool:
-        db.session.rollback()
-        return set(db.session.scalars(mine)) == {"on_hold"}
-
-    def look(_received: Received) -> None:
-        with app.app_context():
-            seen.append(until(all_rest, LONG / 2))
-            db.session.remove()
-
-    with Receiver(answerer=look) as receiver:
-        make_webhook(receiver.url)
-        publish()
-        deliver_due()
-    assert seen == [True]

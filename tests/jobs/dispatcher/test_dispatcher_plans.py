@@ -10,8 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Connection, event, update
 
-from jobs.deliver import deliver_due, equip
-from jobs.dispatcher import loop
+from jobs.deliver import equip
 from portal.engine.reasons import Reason
 from portal.extensions import Base
 from portal.lib.clock import utcnow
@@ -21,12 +20,10 @@ from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.dispatch import record_results
-from tests.jobs.dispatcher.delivery_clock import ended, only_delivery
+from tests.jobs.dispatcher.delivery_clock import ended
 from tests.support.database.statements import asked
 from tests.support.deliveries import make_many
-from tests.support.factories import make_webhook, publish
-from tests.support.processes import until
-from tests.support.receiver import Received, Receiver
+from tests.support.factories import make_webhook
 
 pytestmark = pytest.mark.both_databases
 
@@ -98,22 +95,3 @@ def looked(app: Flask) -> Iterator[list[str]]:
     """What this process's dispatcher has looked for."""
     with asked(equip().engine, about="due_0") as found:
         yield found
-
-
-def test_while_an_answer_is_waited_for_nothing_new_is_looked_for(
-    looked: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was asked before: that is answered by the look that found this one."""
-    monkeypatch.setattr(loop, "POLL_EVERY", 3600.0)
-    has_looked_again = []
-
-    def watch(_received: Received) -> None:
-        most = len(looked) + 3
-        has_looked_again.append(until(lambda: len(looked) > most, 0.3))
-
-    with Receiver(answerer=watch) as receiver:
-        make_webhook(receiver.url)
-        publish()
-        deliver_due()
-    assert has_looked_again == [False]
-    assert only_delivery().status == "delivered"

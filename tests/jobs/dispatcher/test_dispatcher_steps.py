@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
-from itertools import accumulate, count
+from itertools import count
 from math import inf
 from typing import Any
 
@@ -203,22 +203,6 @@ def test_a_claim_is_for_the_places_that_are_free_less_those_about_to_be_taken(ap
             assert len(made) == (3 if places == 15 else 15), why
 
 
-def test_no_claim_takes_from_a_webhook_whose_secret_does_not_open(app: Flask) -> None:
-    del app
-    closed, open_one = make_webhook(), make_webhook()
-    with a_dispatcher() as dispatcher:
-        dispatcher._in_flight._undecryptable[closed.id] = inf
-        publish()
-        dispatcher._poll()
-        (first,) = dispatcher._claimed
-        dispatcher._claimed = []
-        publish()
-        dispatcher._batches.add(ended(first))
-        dispatcher._record_and_claim()
-        (second,) = dispatcher._claimed
-    assert {first.webhook.id, second.webhook.id} == {open_one.id}
-
-
 def test_nothing_is_claimed_while_results_wait_to_be_written(app: Flask) -> None:
     del app
     (first,) = claims(1)
@@ -268,32 +252,6 @@ def test_when_it_polls_again_follows_from_what_a_poll_found(
         monkeypatch.setattr(own_sharding, "_left", {1: 0.0})
         sooner = dispatcher._poll_at if is_refused else own_sharding.again_at
         assert dispatcher._next_poll == sooner
-
-
-@pytest.mark.parametrize(
-    ("took", "pause"),
-    [
-        ([2.0], 0.5),
-        ([0.03, 0.04, 0.05], 1.5),
-        ([0.03, 0.04, 0.05, 2.0], 2.0),
-        ([0.03, 0.04, 0.05, 0.001], 0.5),
-        ([0.001, 2.0, 2.0], 0.5),
-        ([2.0, 2.0, 2.0], 5.0),
-    ],
-)
-def test_polls_that_find_nothing_come_seldom_where_all_of_the_last_took_long(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, took: list[float], pause: float
-) -> None:
-    del app
-    clock = Clock()
-    ticks = accumulate(seconds for each in took for seconds in (0.0, each))
-    with a_dispatcher() as dispatcher:
-        monkeypatch.setattr(loop, "monotonic", clock.monotonic)
-        monkeypatch.setattr(loop, "since_boot", lambda: next(ticks))
-        for _ in took:
-            dispatcher._poll_at = 0.0
-            dispatcher._poll()
-        assert dispatcher._poll_at == pytest.approx(clock.now + pause)
 
 
 def test_a_claim_waits_for_the_disk_with_results_and_not_alone(app: Flask) -> None:

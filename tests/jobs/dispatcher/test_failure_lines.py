@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,6 @@ from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import record_results
 from portal.services.dispatch.record_results import Journal
 from tests.jobs.dispatcher.delivery_clock import claim, deliveries, end_pause, ended, make_due
-from tests.jobs.dispatcher.test_dispatcher_and_database import Locker
 from tests.support.factories import make_webhook, publish
 from tests.support.ports import free_port
 from tests.support.receiver import Receiver
@@ -97,22 +95,6 @@ def test_a_pause_has_its_line_and_so_has_a_longer_one(lines: Lines) -> None:
     }
     assert f"Webhook {hook.public_id} backs off for 5 s: refused" in lines.people[1]
     assert len(lines.machines) == 4
-
-
-def test_what_the_database_did_not_take_is_told_once_it_did(
-    lines: Lines, receiver: Receiver, app: Flask
-) -> None:
-    make_webhook(receiver.url)
-    receiver.answer(status=500, delay=0.3)
-    publish()
-    locker = Locker(app.extensions["settings"].database_url)
-    locker.seconds = 0.8
-    beside = threading.Thread(target=lambda: (receiver.wait_for(1), locker.start()))
-    beside.start()
-    deliver_due()
-    beside.join()
-    locker.join()
-    assert len(lines.machines) == 1
 
 
 def test_a_strangers_words_stay_on_one_line(lines: Lines) -> None:

@@ -6,26 +6,19 @@ PostgreSQL alone: SQLite has one lock for all.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from threading import Thread
-from time import monotonic
-from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, create_engine, event, func, select, update
+from sqlalchemy import Connection, create_engine, func, select, update
 
-from jobs.deliver import deliver_due, equip
+from jobs.deliver import deliver_due
 from jobs.dispatcher import loop, result_batches
-from jobs.dispatcher.database import DatabaseExecutor
-from jobs.dispatcher.result_batches import ResultBatches
 from jobs.stop_flag import stop
 from portal.database.engine import database_now, engine_options
 from portal.extensions import db, settings
 from portal.models.deliveries import Delivery, DeliveryStatus, Lease
 from portal.models.webhooks import Webhook
-from tests.jobs.dispatcher.delivery_clock import claim, ended
-from tests.jobs.dispatcher.recorded import write
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver
@@ -107,43 +100,6 @@ def test_what_arrived_does_not_go_again_though_its_lease_ran_out_meanwhile(
             theirs.commit()
         assert until(lambda: delivered(first) == 1)
     assert len(receiver.received) == 2
-
-
-def test_the_database_is_asked_for_it_again_and_again_but_not_all_the_time(
-    app: Flask, receiver: Receiver
-) -> None:
-    receiver.answer(delay=0.3)
-    hook = make_webhook(receiver.url)
-    publish()
-    asked: list[float] = []
-    with pumping(app):
-        assert until(lambda: len(receiver.received) == 1)
-        with locked(hook):
-            assert until(lambda: len(receiver.answered) == 1)
-            engine = equip().engine
-            note = partial(_note, asked)
-            event.listen(engine, "before_cursor_execute", note)
-            assert until(lambda: len(asked) >= 8)
-            event.remove(engine, "before_cursor_execute", note)
-    assert asked[7] - asked[0] > 6 * result_batches.FLUSH_AFTER
-
-
-def test_once_it_is_let_go_nothing_waits_for_it_any_more(database: DatabaseExecutor) -> None:
-    hook = make_webhook()
-    publish()
-    (sent,) = claim()
-    kept = ResultBatches(database)
-    kept.add(ended(sent))
-    with locked(hook):
-        write(kept)
-        assert (kept.waits_for, kept.is_empty) == ({hook.id}, False)
-    assert until(lambda: bool(write(kept)))
-    assert (kept.waits_for, kept.is_empty) == (set(), True)
-
-
-def _note(asked: list[float], _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-    if "FOR NO KEY UPDATE" in statement:
-        asked.append(monotonic())
 
 
 def test_a_worker_that_stops_does_not_wait_for_it_for_ever(

@@ -1,41 +1,28 @@
 """What a dispatcher does now and then beside sending: when, and what is left alone meanwhile."""
 
-import shutil
 import threading
 from contextlib import nullcontext
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
 
 from jobs.deliver import equip
 from jobs.dispatcher import maintenance as maintenance_module
 from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.maintenance import Maintenance
-from portal.extensions import db, settings
+from portal.extensions import db
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Lease
-from portal.models.operations import Process
-from portal.models.tasks import Task
 from portal.queue import notifier
-from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.unit_of_work import writing
-from portal.services.deliveries import bulk_retry
-from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.webhooks import turn_on_off
-from tests.jobs.dispatcher.delivery_clock import leases, only_delivery
+from tests.jobs.dispatcher.delivery_clock import leases
 from tests.jobs.outage import Clock, refused
 from tests.support.database.periodic_tasks import let_periodic_tasks_age
 from tests.support.deliveries import lease, make_delivery, stored
-from tests.support.factories import make_user, make_webhook
-from tests.support.servers import ValkeyServer
+from tests.support.factories import make_webhook
 
 pytestmark = pytest.mark.both_databases
-
-MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -142,32 +129,6 @@ def test_what_was_sent_while_the_database_was_at_it_is_a_heartbeat_that_counts(
     executor.close()
 
 
-def test_what_a_process_held_that_is_over_is_due_again(maintenance: Maintenance) -> None:
-    over, folder = uuid4(), settings().instance_dir / heartbeats.FOLDER
-    lease(make_delivery(), 60)
-    with writing() as current:
-        current.execute(update(Lease).values(run=over))
-    folder.mkdir()
-    try:
-        (folder / str(over)).touch()
-        do(maintenance)
-    finally:
-        shutil.rmtree(folder)
-    assert (leases(), only_delivery().tries) == ([], 1)
-
-
-def test_what_a_process_holds_of_which_nobody_hears_is_due_again(maintenance: Maintenance) -> None:
-    lease(make_delivery(), 60, run=uuid4())
-    with writing() as current:
-        heartbeats.record_own(current.connection(), heartbeats.worker_of(DELIVERIES))
-        current.execute(update(Process).values(steady_since=utcnow() - MINUTE))
-    seen = []
-    for _ in range(2):
-        do(maintenance)
-        seen.append((len(leases()), only_delivery().tries))
-    assert seen == [(1, 0), (0, 1)]
-
-
 def test_nothing_is_put_right_while_results_are_not_written(maintenance: Maintenance) -> None:
     later = utcnow() + timedelta(hours=5)
     open_one, cut_off = make_delivery(make_webhook(state="off")), make_delivery()
@@ -198,19 +159,3 @@ def test_leases_of_webhooks_with_results_to_be_recorded_are_not_reclaimed(
     do(maintenance, without={kept.id})
     assert [each.webhook_id for each in leases()] == [kept.id]
     assert [stored(each)["tries"] for each in made] == [0, 1]
-
-
-@pytest.mark.parametrize("is_due", [True, False])
-def test_it_notifies_for_long_work_that_is_due(
-    maintenance: Maintenance, valkey_server: ValkeyServer, is_due: bool
-) -> None:
-    failed = make_delivery(status="failed")
-    batch = bulk_retry.start(make_user().actor, Selection(ticked=(failed,)))
-    due_at = utcnow() - MINUTE if is_due else utcnow() + MINUTE
-    with writing() as current:
-        current.execute(update(Task).where(Task.public_id == batch).values(due_at=due_at))
-    valkey_server.empty_out()  # whoever stored it has notified
-    do(maintenance, is_behind=True)
-    assert not valkey_server.client().exists(notifier.TASKS_QUEUED)  # others look after it
-    do(maintenance)
-    assert valkey_server.client().exists(notifier.TASKS_QUEUED) == is_due

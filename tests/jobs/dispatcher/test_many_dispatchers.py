@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
-from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 
 from jobs.dispatcher.database import DatabaseExecutor
 from portal.database.engine import impatient_engine
@@ -71,19 +70,6 @@ def test_the_cap_of_a_webhook_holds_over_all_dispatchers(app: Flask) -> None:
 
 
 @pytest.mark.usefixtures("app")
-def test_with_fewer_places_than_wanted_it_takes_what_fits() -> None:
-    for _ in range(3):
-        make_webhook()
-    for number in range(9):
-        publish(asset_id=number + 1)
-    engine = impatient_engine(settings().database_url)
-    claims = DatabaseExecutor(engine).write(lambda connection: dispatch_claim.claim(connection, 10))
-    engine.dispose()
-    assert claims is not None
-    assert len(claims) == 10
-
-
-@pytest.mark.usefixtures("app")
 def test_receivers_that_hang_leave_the_last_places_to_others() -> None:
     for _ in range(4):
         make_webhook()
@@ -103,12 +89,3 @@ def test_receivers_that_hang_leave_the_last_places_to_others() -> None:
     assert (len(hanging), len(Counter(each.webhook.id for each in hanging))) == (14, 4)
     assert again == []
     assert [each.webhook.id for each in claims or ()] == [healthy.id]
-
-
-def test_a_result_that_would_fail_again_is_no_database_that_is_away(app: Flask) -> None:
-    engine = impatient_engine(settings().database_url)
-    writer = DatabaseExecutor(engine)
-    with pytest.raises(IntegrityError):
-        writer.write(lambda connection: connection.execute(insert(Lease).values(delivery_id=1)))
-    assert writer.write(lambda connection: connection.execute(select(1)).scalar_one()) == 1
-    engine.dispose()

@@ -27,9 +27,7 @@ from tests.jobs.dispatcher.delivery_clock import (
     claim,
     crash_after_claim,
     deliveries,
-    end_pause,
     make_due,
-    webhook,
 )
 from tests.support.deliveries import change
 from tests.support.factories import make_user, make_webhook, publish
@@ -75,57 +73,6 @@ def test_the_next_waits_until_the_one_before_is_through(receiver: Receiver) -> N
 
 
 @pytest.mark.usefixtures("app")
-def test_one_that_failed_for_good_lets_the_next_go(receiver: Receiver) -> None:
-    make_webhook(receiver.url, in_order=True)
-    receiver.answer(status=500)
-    publish_many(2)
-    for _ in range(10):
-        deliver_due()
-        make_due()
-    receiver.answer(status=200)
-    deliver_due()
-    assert arrived(receiver) == [1] * 10 + [2] * 2
-
-
-@pytest.mark.usefixtures("app")
-def test_a_crash_does_not_change_the_order(receiver: Receiver) -> None:
-    make_webhook(receiver.url, in_order=True)
-    publish_many(4)
-    crash_after_claim()
-    deliver_due()
-    assert arrived(receiver) == []
-    make_due()
-    deliver_due()
-    assert arrived(receiver) == [1, 2, 3, 4]
-
-
-@pytest.mark.usefixtures("app")
-def test_only_a_persons_retry_goes_out_of_turn(receiver: Receiver) -> None:
-    make_webhook(receiver.url, in_order=True)
-    receiver.answer(status=500)
-    publish_many(3)
-    deliver_due()
-    receiver.answer(status=200)
-    ask_for_retry(deliveries()[2].id)
-    deliver_due()
-    assert arrived(receiver) == [1, 3]
-    assert [each.status for each in deliveries()] == ["retrying", "queued", "delivered"]
-
-
-@pytest.mark.usefixtures("app")
-def test_a_head_in_a_bulk_retry_is_not_overtaken(receiver: Receiver) -> None:
-    """Bulk goes behind what is new, but what is new waits for the head, whoever has it sent."""
-    make_webhook(receiver.url, in_order=True)
-    receiver.answer(status=500)
-    publish_many(3)
-    deliver_due()
-    receiver.answer(status=200)
-    ask_for_retry(deliveries()[0].id, priority=Priority.BULK)
-    deliver_due()
-    assert arrived(receiver) == [1, 1, 2, 3]
-
-
-@pytest.mark.usefixtures("app")
 def test_a_head_whose_retry_was_cut_off_is_not_overtaken(receiver: Receiver) -> None:
     make_webhook(receiver.url, in_order=True)
     receiver.answer(status=500)
@@ -139,20 +86,6 @@ def test_a_head_whose_retry_was_cut_off_is_not_overtaken(receiver: Receiver) -> 
     make_due()
     deliver_due()
     assert arrived(receiver) == [1, 1, 2, 3]
-
-
-@pytest.mark.usefixtures("app")
-def test_after_an_outage_the_head_goes_at_once_and_the_rest_in_order(receiver: Receiver) -> None:
-    hook = make_webhook(receiver.url, in_order=True)
-    receiver.answer(status=503)
-    publish_many(3)
-    deliver_due()
-    assert webhook(hook.id).throttled
-    receiver.answer(status=200)
-    end_pause()
-    ask_for_retry(deliveries()[2].id)  # a success, out of turn, opens the webhook
-    deliver_due()
-    assert arrived(receiver) == [1, 3, 1, 2]
 
 
 @pytest.mark.usefixtures("app")

@@ -2,20 +2,19 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, create_engine, select, text
+from sqlalchemy import Connection, select
 
 from jobs.deliver import equip
 from jobs.dispatcher import result_batches
 from jobs.dispatcher.database import DatabaseExecutor
 from jobs.dispatcher.result_batches import ResultBatches
-from portal.extensions import db, settings
+from portal.extensions import db
 from portal.models.webhooks import Webhook
 from portal.services.dispatch.claim import Claim
 from tests.jobs.dispatcher.delivery_clock import claim, deliveries, ended
 from tests.jobs.dispatcher.recorded import write
 from tests.jobs.outage import Clock, refused
 from tests.support.factories import make_webhook, publish
-from tests.support.processes import until
 
 pytestmark = pytest.mark.both_databases
 
@@ -155,30 +154,3 @@ def test_what_failed_together_is_spread_evenly() -> None:
     drawn = [result_batches._jitter() for _ in range(2000)]
     for low, high in ((-1, -0.5), (-0.5, 0), (0, 0.5), (0.5, 1)):
         assert 350 < sum(low <= each < high for each in drawn) < 650
-
-
-def test_results_that_wait_for_anothers_lock_are_not_offered_again_and_again(
-    database: DatabaseExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("there nobody has a lock while somebody else writes")
-    kept, hook = ResultBatches(database), make_webhook()
-    publish()
-    (only,) = claim()
-    kept.add(ended(only))
-    engine = create_engine(settings().database_url)
-    with engine.begin() as other:
-        other.execute(text("SELECT 1 FROM webhooks FOR UPDATE"))
-        assert write(kept)
-        assert (kept.waits_for, kept.is_empty) == ({hook.id}, False)
-        monkeypatch.setattr(result_batches, "FLUSH_AFTER", 3600.0)
-        assert until(lambda: bool(write(kept)))  # after its moment
-        assert not write(kept)
-    engine.dispose()
-    assert not write(kept)
-    other_one = make_webhook()
-    publish()
-    (second,) = (each for each in claim() if each.webhook.id == other_one.id)
-    kept.add(ended(second))
-    assert write(kept)  # those that wait go along
-    assert (kept.waits_for, kept.is_empty) == (frozenset(), True)

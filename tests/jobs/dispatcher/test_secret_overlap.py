@@ -11,9 +11,7 @@ from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import writing
-from portal.services.webhooks import crud, secrets
-from portal.services.webhooks.rules import SecretMode, WebhookValues
-from tests.support.factories import make_user, make_webhook, publish
+from tests.support.factories import make_webhook, publish
 from tests.support.receiver import Received, Receiver
 
 OLD = "whsec_b2xkIHNlY3JldCBvZiB0aGUgb3ZlcmxhcCB0ZXN0cw=="
@@ -50,38 +48,6 @@ def test_the_old_key_stays_where_an_unmodified_receiver_looks(receiver: Receiver
     headers = {name.lower(): value for name, value in received.headers}
     for secret in (OLD, NEW):
         Standard(secret).verify(received.body, headers)
-
-
-def test_after_switch_now_only_the_new_key_signs(receiver: Receiver) -> None:
-    hook_id = replaced(receiver)
-    with writing() as current:
-        public_id = current.get_one(Webhook, hook_id).public_id
-    secrets.switch_now(make_user().actor, public_id)
-    received = deliver(receiver)
-    assert received.header("X-Asset-Webhook-Signature") == house(received.body, NEW)
-    assert received.header("X-Asset-Webhook-Signature-Next") is None
-
-
-def test_after_its_time_the_old_key_signs_no_more_and_is_erased(receiver: Receiver) -> None:
-    hook_id = replaced(receiver, until=timedelta(seconds=-1))
-    received = deliver(receiver)
-    assert received.header("X-Asset-Webhook-Signature") == house(received.body, NEW)
-    with writing() as current:
-        assert secrets.forget_replaced(current) == 1
-    with writing() as current:
-        assert current.get_one(Webhook, hook_id).old_secret_enc is None
-
-
-def test_replaced_twice_a_receiver_that_nobody_touched_goes_on_working(receiver: Receiver) -> None:
-    hook = make_webhook(receiver.url, secret=OLD, name="ERP")
-    ana = make_user().actor
-    for version, secret in ((1, "one that lasted for one hour"), (2, NEW)):
-        mine = {"secret_mode": SecretMode.OWN, "secret": secret}
-        typed = WebhookValues(name="ERP", url=receiver.url, events=("asset.created",), **mine)
-        crud.edit(ana, hook.public_id, version, typed)
-    received = deliver(receiver)
-    assert received.header("X-Asset-Webhook-Signature") == house(received.body, OLD)
-    assert received.header("X-Asset-Webhook-Signature-Next") == house(received.body, NEW)
 
 
 def test_each_webhook_has_its_own_key_and_headers_in_one_claim(receiver: Receiver) -> None:

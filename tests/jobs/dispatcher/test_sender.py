@@ -13,7 +13,6 @@ from redis import Redis
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
-from jobs import supervisor, worker
 from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import loop, thread
 from jobs.periodic import maintain
@@ -117,11 +116,6 @@ def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.Monk
         assert not sender.is_alive
 
 
-def test_a_worker_waits_as_long_as_its_supervisor_lets_it() -> None:
-    """Less what the database and the goodbye take."""
-    assert 12 < loop.LAST_WAIT < loop.LAST_RECORD < worker.PATIENCE < supervisor.STOP_SECONDS
-
-
 @contextmanager
 def looks_that_take(seconds: Iterator[float]) -> Iterator[list[float]]:
     """From now on each look takes so long, and as long as usual when there are no more. When each
@@ -152,26 +146,6 @@ def test_one_that_has_nothing_to_do_polls_twice_a_second(
             assert until(lambda: len(ended) >= 4, LONG)
     # The first may still be of the notifications above.
     assert ended[3] - ended[1] >= 1.0
-
-
-def test_polls_that_take_long_come_seldom(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a database that is busy with them they are at most a fiftieth of its time."""
-    monkeypatch.setattr(loop, "POLL_EVERY", 0.01)
-    with looks_that_take(repeat(0.02)) as ended, running_sender(app):
-        assert until(lambda: len(ended) >= 4, LONG)
-    assert ended[3] - ended[2] >= 1.0
-
-
-def test_one_poll_that_takes_long_among_others_holds_nothing_up(
-    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The machine was busy with something else for a moment, or the network was."""
-    silence(app, monkeypatch)
-    make_webhook(receiver.url)
-    with looks_that_take(iter([0.5])) as ended, running_sender(app):
-        assert until(lambda: bool(ended), LONG)
-        publish()
-        receiver.wait_for(1, LONG)
 
 
 def test_an_error_of_ours_ends_one_dispatcher_and_what_it_was_sending_goes_again(
@@ -225,22 +199,6 @@ def long_leases(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute and a half, as usual."""
     usual = replace(settings(), webhook_timeout=30, lease_margin=60)
     monkeypatch.setitem(app.extensions, "settings", usual)
-
-
-@pytest.mark.usefixtures("long_leases")
-def test_what_was_claimed_without_our_knowing_is_released_at_once(
-    app: Flask, receiver: Receiver
-) -> None:
-    for _ in range(2):
-        make_webhook(receiver.url)
-    for number in range(3):
-        publish(asset_id=number + 1)
-    with losing_the_answer(leases=6), running_sender(app):
-        assert until(lambda: len(receiver.received) == 6, LONG)
-        assert until(all_delivered, LONG)
-    assert [(each.number, each.outcome) for each in attempts()] == [(1, "delivered")] * 6
-    assert {(each.tries, each.attempts) for each in deliveries()} == {(1, 1)}
-    assert leases() == []
 
 
 @pytest.mark.usefixtures("long_leases")

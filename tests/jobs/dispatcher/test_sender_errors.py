@@ -11,7 +11,6 @@ from flask import Flask
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import ProgrammingError
 
-from jobs import progress as turns_module
 from jobs.deliver import equip
 from jobs.dispatcher import thread
 from jobs.dispatcher.loop import Dispatcher
@@ -21,7 +20,7 @@ from portal.lib.clock import utcnow
 from portal.services.core.heartbeats import own_process
 from tests.jobs.dispatcher.delivery_clock import attempts, leases, only_delivery
 from tests.jobs.dispatcher.running_sender import running_sender
-from tests.jobs.outage import Clock, refused
+from tests.jobs.outage import refused
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
@@ -67,33 +66,6 @@ def test_after_each_further_error_of_ours_it_rests_twice_as_long(
         assert until(lambda: len(begun) >= 4, LONG)
     rests = [later - earlier for earlier, later in pairwise(begun)]
     assert all(rest >= least for rest, least in zip(rests, (0.2, 0.4, 0.4), strict=False))
-
-
-def test_after_a_minute_that_went_well_it_rests_as_briefly_as_at_first_and_is_not_at_work_then(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Clock()
-    for module in (thread, turns_module):
-        monkeypatch.setattr(module, "monotonic", clock.monotonic)
-    monkeypatch.setattr(thread, "FIRST_PAUSE", 7200.0)
-    monkeypatch.setattr(thread, "LONGEST_PAUSE", 3600.0)
-    progress = iter([(60.1, 0.01), (59.9, 3600.0), (60.1, 3600.0)])
-    marks = list[float | None]()
-
-    def fail(is_stopping: IsStopping) -> Dispatcher:
-        lasted, pause = next(progress)
-        monkeypatch.setattr(thread, "FIRST_PAUSE", pause)
-        before = sender.progress.last
-        clock.now += lasted
-        assert not is_stopping()
-        marks.extend([before, sender.progress.last])
-        raise RuntimeError("the lamp is broken")
-
-    sender = sender_of(app, fail)
-    with running_sender(app, sender):
-        assert until(lambda: len(marks) == 6 and sender.progress.last is None, LONG)
-    assert marks == pytest.approx([1000.0, 1060.1, 1060.1, 1120.0, 1120.0, 1180.1])
-    assert sender.progress.last is None
 
 
 def test_after_an_error_of_the_database_that_is_no_outage_nothing_is_lost(

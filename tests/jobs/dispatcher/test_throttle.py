@@ -3,16 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
 
 from jobs.deliver import deliver_due
 from portal.database.engine import database_now
-from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.outbox import claimable
 from tests.jobs.dispatcher.delivery_clock import (
-    ask_for_retry,
     deliveries,
     end_pause,
     make_due,
@@ -20,15 +17,9 @@ from tests.jobs.dispatcher.delivery_clock import (
     webhook,
 )
 from tests.support.factories import make_webhook, publish
-from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
-
-
-def nobody_there() -> str:
-    """An address on loopback that refuses connections."""
-    return f"http://127.0.0.1:{free_port()}/"
 
 
 def publish_many(count: int) -> None:
@@ -46,18 +37,6 @@ def test_those_that_wait_behind_an_outage_spend_no_tries(receiver: Receiver) -> 
     waiting = [each for each in deliveries() if each.status == "queued"]
     assert len(waiting) == 4
     assert {each.tries for each in waiting} == {0}
-    assert not claimable.has_claimable()
-
-
-def test_one_goes_as_a_probe_when_the_pause_is_over(receiver: Receiver) -> None:
-    hook = make_webhook(receiver.url)
-    receiver.answer(status=503)
-    publish_many(12)
-    deliver_due()
-    end_pause()
-    deliver_due()
-    assert len(receiver.received) == 9
-    assert webhook(hook.id).backoff_seconds == 10
     assert not claimable.has_claimable()
 
 
@@ -87,18 +66,6 @@ def test_a_success_opens_it_and_the_rest_follows_within_a_minute(receiver: Recei
     assert {each.status for each in deliveries()} == {"delivered"}
 
 
-def test_a_person_may_try_although_it_is_paused(receiver: Receiver) -> None:
-    hook = make_webhook(receiver.url)
-    receiver.answer(status=503)
-    publish()
-    deliver_due()
-    receiver.answer(status=200)
-    ask_for_retry(only_delivery().id)
-    deliver_due()
-    assert only_delivery().status == "delivered"
-    assert not webhook(hook.id).throttled
-
-
 def test_a_day_off_is_asked_for_and_granted(receiver: Receiver) -> None:
     hook = make_webhook(receiver.url)
     receiver.answer(status=429, headers=[("Retry-After", "120")])
@@ -109,24 +76,3 @@ def test_a_day_off_is_asked_for_and_granted(receiver: Receiver) -> None:
     pause = webhook(hook.id).backoff_until - now
     assert timedelta(seconds=110) < pause <= timedelta(seconds=120)
     assert only_delivery().due_at - now > timedelta(seconds=110)
-
-
-def test_other_webhooks_are_not_held_up(receiver: Receiver) -> None:
-    broken = make_webhook(nobody_there())
-    make_webhook(receiver.url)
-    publish_many(3)
-    deliver_due()
-    assert len(receiver.received) == 3
-    assert webhook(broken.id).throttled
-
-
-def test_after_five_days_without_a_success_it_is_turned_off_and_says_so() -> None:
-    hook = make_webhook(nobody_there())
-    publish_many(2)
-    with writing() as current:
-        long_ago = database_now(current.connection()) - timedelta(days=5)
-        current.execute(update(Webhook).values(failing_since=long_ago, failures_in_row=40))
-    deliver_due()
-    after = webhook(hook.id)
-    assert (after.state, after.off_reason) == ("off", "failing")
-    assert {each.status for each in deliveries()} == {"on_hold"}

@@ -11,7 +11,6 @@ from jobs.deliver import deliver_due
 from jobs.dispatcher import loop
 from jobs.dispatcher.database import DatabaseExecutor
 from portal.database.engine import database_now
-from portal.database.trouble import Kind, Trouble, observed
 from portal.extensions import db
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
@@ -72,18 +71,6 @@ def test_whoever_missed_a_heartbeat_writes_one_with_what_it_claims_and_nobody_el
     deliver_due()
     assert own_age() < MISSED - 2
     assert len(receiver.received) == 2
-
-
-def test_it_still_says_what_is_wrong_with_its_database(
-    app: Flask, receiver: Receiver, stand_still: Callable[[float], None]
-) -> None:
-    make_webhook(receiver.url)
-    publish()
-    stand_still(MISSED + 1)
-    observed.trouble = Trouble(Kind.CROWDED, "too many connections")
-    deliver_due()
-    own = db.session.query(Process).filter_by(run=heartbeats.own_process()).one()
-    assert own.trouble == "crowded: too many connections"
 
 
 @pytest.fixture

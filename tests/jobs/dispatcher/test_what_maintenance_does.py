@@ -1,14 +1,13 @@
 """Maintenance: it looks every few seconds, so what hinders one look is no failure."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, event, select, text, update
+from sqlalchemy import Connection, event, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.context import job
@@ -21,22 +20,15 @@ from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.database.engine import impatient_engine
 from portal.extensions import db, settings
-from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Lease
-from portal.models.tasks import Task
 from portal.queue import notifier
 from portal.services.core import heartbeats
-from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import bulk_retry
-from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.core.unit_of_work import session
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim import Claim
-from portal.services.webhooks import turn_on_off
 from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_delivery, stored
-from tests.support.factories import make_user, make_webhook
 from tests.support.processes import until
-from tests.support.servers import ValkeyServer
 
 pytestmark = pytest.mark.both_databases
 
@@ -91,53 +83,6 @@ def test_what_will_fail_again_is_a_failure(app: Flask) -> None:
     with pytest.raises(DBAPIError, match="nowhere"):
         ask_for_what_is_not_there()
     session().rollback()
-
-
-def test_it_leaves_a_heartbeat(app: Flask) -> None:
-    maintain()
-    assert heartbeats.age(heartbeats.MAINTENANCE) is not None
-
-
-def test_it_puts_to_rest_what_slipped_in_while_a_webhook_was_turned_off(app: Flask) -> None:
-    made = make_delivery(make_webhook(state="off"))
-    maintain()
-    assert stored(made)["status"] == "on_hold"
-
-
-@pytest.mark.parametrize("is_due", [True, False])
-def test_it_notifies_for_what_is_due_and_for_nothing_else(
-    app: Flask, valkey_server: ValkeyServer, is_due: bool
-) -> None:
-    soon, later = utcnow() - timedelta(minutes=1), utcnow() + timedelta(hours=1)
-    make_delivery(due_at=soon if is_due else later)
-    failed = make_delivery(status="failed")
-    batch = bulk_retry.start(make_user().actor, Selection(ticked=(failed,)))
-    with writing() as current:
-        mine = update(Task).where(Task.public_id == batch)
-        current.execute(mine.values(due_at=soon if is_due else later))
-    valkey_server.empty_out()  # whoever stored them has notified
-    maintain()
-    redis = valkey_server.client()
-    assert [redis.exists(key) for key in (notifier.QUEUED, notifier.TASKS_QUEUED)] == [
-        is_due,
-        is_due,
-    ]
-
-
-def test_a_dispatcher_does_its_maintenance_in_their_time_and_sooner_while_much_is_left_to_rest(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 2)
-    executor = DatabaseExecutor(equip().engine, has_background=False)
-    maintenance = Maintenance(notifier.notifier(), executor, every=3600.0)
-    off, seen = make_webhook(state="off"), []
-    made = [make_delivery(off) for _ in range(3)]
-    for _ in range(2):
-        maintenance.at = 0.0
-        maintenance.do(set(), set(), is_behind=False, in_background=False)
-        seen.append(maintenance.at - monotonic() > 3000)
-    assert seen == [False, True]
-    assert {stored(each)["status"] for each in made} == {"on_hold"}
 
 
 def test_what_a_claim_took_whose_answer_was_lost_is_released_and_what_is_held_is_not(

@@ -48,13 +48,6 @@ def test_who_guesses_from_one_ipv4_address_slows_down_no_other(both: WebServer) 
     assert guess(both, STRANGER, ACCOUNT) == 429
 
 
-def test_all_of_one_ipv4_address_count_for_it(both: WebServer) -> None:
-    for number in range(20):
-        guess(both, "127.0.0.99", f"person{number}@example.com")
-    assert guess(both, "127.0.0.99", "one-more@example.com") == 429
-    assert guess(both, OTHER, "one-more@example.com") == 400
-
-
 def test_a_trial_still_knows_this_machine(both: WebServer) -> None:
     """It tells its figures to this machine, over IPv4 and IPv6."""
     for host in ("127.0.0.1", "::1"):

@@ -139,12 +139,3 @@ def test_nobody_says_where_the_portal_begins(tmp_path: Path) -> None:
             assert b"HTTP/1.1 302 FOUND\r\n" in answer, more
             assert b"\r\nLocation: /sign-in?next=/\r\n" in answer, more
             assert b"elsewhere" not in answer, more
-
-
-def test_what_a_proxy_adds_reaches_us_and_is_not_believed(tmp_path: Path) -> None:
-    """A trial tells its figures to this machine, and to nobody for whom a proxy asks."""
-    with web_server(tmp_path, LOCAL_TRIAL="1") as web:
-        asked = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        assert b" 200 OK" in web.exchange(asked + b"\r\n")
-        for name in (b"X-Forwarded-For", b"X-Forwarded-Proto", b"X-Forwarded-Host", b"Forwarded"):
-            assert b" 403 FORBIDDEN" in web.exchange(asked + name + b": 127.0.0.1\r\n\r\n"), name

@@ -51,13 +51,6 @@ def test_what_is_too_long_is_refused_on_a_page_of_ours(
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-@pytest.mark.parametrize("way", [whole, in_chunks])
-def test_what_is_not_is_read_to_its_end(web: WebServer, way: type[whole] | type[in_chunks]) -> None:
-    answer = web.exchange(way("neither", LARGEST))
-    assert answer.startswith(b"HTTP/1.1 400 BAD REQUEST\r\n"), answer[:200]
-    assert b"too large" not in answer.lower()
-
-
 def test_one_that_asks_first_is_told_as_well(web: WebServer) -> None:
     head = HEAD % KINDS["a file"] + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     with web.connect() as connection:

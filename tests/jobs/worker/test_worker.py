@@ -3,24 +3,17 @@
 import base64
 import json
 import logging
-import resource
-import signal
-import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 from redis.exceptions import RedisError
 from rq import Queue
-from sqlalchemy import create_engine, text
 
 from jobs.scheduler import wait_for_redis
-from jobs.supervisor import Plan, Program
 from jobs.worker import put_back_untaken, remove_odd_ids
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
-from portal.database.engine import engine_options
 from portal.extensions import db
 from portal.queue.connection import quick_client
 from portal.queue.names import DELIVERIES
@@ -39,15 +32,6 @@ from tests.jobs.worker.sample_worker import main
 Watchdog.__init__.__defaults__ = (0.1,)
 main()
 """
-
-
-def last_maintenance(database: str) -> str | None:
-    engine = create_engine(database, **engine_options(database))
-    with engine.connect() as connection:
-        found = connection.execute(text("SELECT seen_at FROM processes WHERE kind = 'maintenance'"))
-        value = found.scalar_one_or_none()
-    engine.dispose()
-    return None if value is None else str(value)
 
 
 def test_it_runs_jobs_in_the_application(
@@ -144,19 +128,6 @@ def test_its_lines_carry_the_id_of_the_request_that_asked(
     assert "Started note" not in {line["message"] for line in lines}
 
 
-def test_it_maintains_and_repairs_the_schedule_when_no_scheduler_does(
-    start: Start, valkey: PrivateValkey, database: str
-) -> None:
-    engine = create_engine(database, **engine_options(database))
-    with engine.begin() as connection:
-        connection.execute(text("DELETE FROM processes"))
-    engine.dispose()
-    start()
-    assert until(lambda: last_maintenance(database) is not None)
-    scheduled = partial(valkey.client().zrange, "rq:scheduler:scheduled_jobs", 0, -1)
-    assert until(lambda: b"maintenance" in scheduled())
-
-
 def test_it_does_not_begin_with_keys_that_open_nothing(
     start: Start, environ: dict[str, str]
 ) -> None:
@@ -171,15 +142,6 @@ def test_it_does_not_begin_with_keys_that_open_nothing(
     worker = start()
     assert worker.wait() == 2
     assert "ENCRYPTION_KEYS cannot open the secrets" in worker.output.read_text()
-
-
-def test_it_may_hold_as_many_sockets_as_the_machine_allows(start: Start) -> None:
-    kind, before = resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(kind, (min(before[0], 1024), before[1]))  # as usual where one logs in
-    worker = start()
-    resource.setrlimit(kind, before)
-    assert worker.says("Ready for deliveries.")
-    assert resource.prlimit(worker.pid, kind)[0] >= min(before[1], 65_536)
 
 
 def test_one_that_starts_before_redis_takes_its_jobs_once_it_is_there(
@@ -213,27 +175,3 @@ def test_it_begins_anew_with_a_redis_that_was_gone(
 def test_the_wait_for_redis_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING), pytest.raises(RedisError):
         wait_for_redis(quick_client(f"unix://{tmp_path}/nobody.sock"), patience=0.2)
-
-
-def test_under_the_supervisor_it_survives_the_death_of_redis(
-    start: Start, valkey: PrivateValkey, tmp_path: Path
-) -> None:
-    argv = [sys.executable, *COMMAND]
-    plan = tmp_path / "plan"
-    plan.write_text(Plan([Program("w", argv, 0)], "127.0.0.1", 9, []).to_json())
-    code = "import sys, os; sys.argv[1:] = [os.open(sys.argv[1], os.O_RDONLY)]"
-    supervisor = start("-c", f"{code}; from jobs.supervisor import main; main()", str(plan))
-    assert supervisor.says("Ready for deliveries.")
-    valkey.kill()
-    time.sleep(0.5)
-    valkey.start()
-    enqueue(valkey.client(), "note")
-    assert until((tmp_path / "note").exists, 15)
-    assert supervisor.stop(signal.SIGTERM) == 0
-
-
-def test_it_loads_nothing_that_those_alone_need_who_migrate(start: Start) -> None:
-    """Alembic would be a twelfth of its memory."""
-    look = "import sys; from jobs.worker import warm_up; warm_up('deliveries')"
-    process = start("-c", f"{look}; print('alembic:', 'alembic' in sys.modules)")
-    assert process.says("alembic: False", 30), process.output.read_text()
