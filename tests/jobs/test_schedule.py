@@ -1,5 +1,6 @@
 """The schedule heals: whatever happened to its entries in Redis, the next look finds them right."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from redis import Redis
 from rq_scheduler import Scheduler
 
@@ -14,9 +16,11 @@ from jobs import scheduler as scheduler_module
 from jobs.scheduler import RepairingScheduler
 from portal.config.settings import Settings, load_settings
 from portal.queue.names import PRUNE
+from portal.queue.notifier import Notifier
 from portal.queue.portal_job import PortalJob
-from portal.queue.schedule import ENTRIES, Entry, reconcile, table
+from portal.queue.schedule import ENTRIES, Entry, ensure_schedule, reconcile, table
 from tests.conftest import ENVIRONMENT
+from tests.support.servers import ValkeyServer
 from tests.support.valkey import PrivateValkey
 
 MAINTENANCE_KEY = "rq:job:maintenance"
@@ -132,6 +136,25 @@ def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_lo
     caplog.clear()
     assert reconcile(redis, entries) == ["copy", "theirs"]
     assert caplog.messages[0].endswith(" there: 'copy', 'theirs'.")
+
+
+def test_what_a_stranger_calls_an_entry_makes_no_line_of_its_own(
+    app: Flask,
+    valkey_server: ValkeyServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO, "portal.queue.schedule")
+    redis, ours = valkey_server.client(), table(app.extensions["settings"])
+    for _ in range(2):
+        redis.zadd(ENTRIES, {"a\nERROR all is lost": 1.0})
+        ensure_schedule()
+    strange = "Took off the schedule what this portal did not put there: 'a\\nERROR all is lost'."
+    repaired = f"Repaired the schedule: {', '.join(entry.id for entry in ours)}."
+    assert caplog.messages == [strange, repaired, strange]
+    monkeypatch.setitem(app.extensions, "notifier", Notifier("unix:///nowhere/valkey.sock"))
+    ensure_schedule()
+    assert ["Redis wakes nobody" in each for each in caplog.messages[3:]] == [True]
 
 
 def test_the_entry_outlives_its_runs(redis: Redis, entries: tuple[Entry, ...]) -> None:

@@ -13,8 +13,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs import process_setup, scheduler, worker
-from jobs.supervisor import JsonOutput, Output, output
-from jobs.up import CannotStart, free_address, greet
+from jobs.supervisor import JsonOutput, Output, Plan, Program, output
+from jobs.up import WEB, CannotStart, free_address, greet
 from portal.config.settings import Settings, load_settings
 from tests.conftest import ENVIRONMENT
 
@@ -64,6 +64,12 @@ def test_it_greets_with_the_address_the_first_link_and_what_a_trial_opens(
     assert greet(trial, None)[2:4] == ["", opens]
     closed = replace(trial, webhook_allowed_networks=())
     assert greet(closed, None)[2:4] == ["", "This is a local trial."]
+
+
+def test_a_plan_comes_through_the_pipe_as_it_was() -> None:
+    program = Program("web", ["python", "-m", "x"], WEB, socket="/run/x")
+    plan = Plan([program], "127.0.0.1", 8000, ["", "Hello"])
+    assert Plan.from_json(plan.to_json()) == plan
 
 
 @pytest.mark.parametrize(
