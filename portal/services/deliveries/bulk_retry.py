@@ -5,8 +5,7 @@ priority bulk, and watches how they end. It sends nothing itself.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -14,24 +13,16 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    ScalarSelect,
     Select,
-    and_,
-    case,
-    exists,
-    false,
     func,
     insert,
     literal,
-    not_,
-    or_,
     select,
     update,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
-from portal.engine.circuit_breaker import has_asked
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import common_now
 from portal.lib.paging import Page
@@ -42,7 +33,6 @@ from portal.models.deliveries import (
     BatchRow,
     Delivery,
     DeliveryStatus,
-    Event,
     Priority,
     RowOutcome,
     has_no_live_lease,
@@ -55,13 +45,12 @@ from portal.queue.notifier import notify_after_commit, notify_tasks
 from portal.services import audit, tasks
 from portal.services.core.keyset import newest_first
 from portal.services.core.permissions import Actor, require
-from portal.services.core.queries import COUNT_LIMIT, capped, skip_scan
+from portal.services.core.queries import skip_scan
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, notify, session, writing
 from portal.services.deliveries import bulk_retry_selection as selection
 from portal.services.deliveries import retry
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.deliveries.log import RETRYABLE
 from portal.services.deliveries.retry import UNDER_WAY, RetryEligibility, why_not_retry
 from portal.services.outbox import leases
 from portal.services.outbox.claimable import refuse_while_stopped
@@ -293,11 +282,11 @@ def left_by_webhook(current: Session, task_id: int) -> list[Left]:
     """
     given = {"task": task_id, "outcome": RowOutcome.WAITING}
     waiting = set(current.execute(WAITING_AT, given).scalars())
-    sent = _counted(current, task_id, BatchRow.outcome == RowOutcome.SENT)
+    sent = counted(current, task_id, BatchRow.outcome == RowOutcome.SENT)
     return [Left(id_, id_ in waiting, sent.get(id_, 0)) for id_ in sorted(waiting | sent.keys())]
 
 
-def _counted(current: Session, task_id: int, *conditions: ColumnElement[bool]) -> dict[int, int]:
+def counted(current: Session, task_id: int, *conditions: ColumnElement[bool]) -> dict[int, int]:
     """Count the rows of a batch for which all of this is so, by webhook."""
     mine = BatchRow.task_id == task_id
     counts = select(BatchRow.webhook_id, func.count()).where(mine, *conditions)
@@ -610,201 +599,6 @@ def sender(task: Task) -> Retrier:
     return Retrier(by, name or task.actor_name)
 
 
-class Rest(NamedTuple):
-    """The deliveries that a bulk retry has not sent, as they are by now (`capped`).
-
-    `delivered` in another way; `left`: those that would be sent.
-    """
-
-    unsent: int = 0
-    delivered: int = 0
-    left: int = 0
-
-
-def rest(task: Task) -> Rest:
-    """Count what one that is paused or has ended has not sent."""
-    if task.total <= task.done:
-        return Rest()
-    current = session()
-    resumes = task.state == TaskState.PAUSED
-    unsent = (
-        select(BatchRow.delivery_id)
-        .where(
-            BatchRow.task_id == task.id,
-            BatchRow.outcome == (RowOutcome.WAITING if resumes else RowOutcome.UNSENT),
-        )
-        .limit(COUNT_LIMIT + 1)
-        .subquery()
-    )
-    others = [task_id for task_id in retry.running(current) if task_id != task.id]
-    is_taken = exists().where(
-        BatchRow.task_id.in_(others),
-        BatchRow.delivery_id == Delivery.id,
-        BatchRow.outcome.in_(retry.NOT_ENDED),
-    )
-    is_delivered = Delivery.status == DeliveryStatus.DELIVERED
-    resends = resumes and task.params["again"]
-    sent = (*RETRYABLE, DeliveryStatus.DELIVERED) if resends else RETRYABLE
-    now = database_time(current)
-    is_quiet = and_(Delivery.prior_status.is_(None), has_no_live_lease(now))
-    is_left = and_(
-        Delivery.status.in_(sent),
-        or_(Delivery.status.not_in(OPEN), is_quiet),
-        Webhook.state == WebhookState.ACTIVE,
-        Webhook.deleted_at.is_(None),
-        not_(is_taken),
-    )
-    counted = (
-        select(
-            func.count(),
-            func.coalesce(func.sum(case((is_delivered, 1), else_=0)), 0),
-            func.coalesce(func.sum(case((is_left, 1), else_=0)), 0),
-        )
-        .select_from(unsent)
-        .outerjoin(Delivery, Delivery.id == unsent.c.delivery_id)
-        .outerjoin(Webhook, Webhook.id == Delivery.webhook_id)
-    )
-    return Rest(*current.execute(counted).one())
-
-
 def is_paused(task: Task, webhook: int) -> bool:
     """Return whether nothing is sent to this webhook (by its row id) until somebody resumes it."""
     return task.state == TaskState.PAUSED or webhook in halted(task)
-
-
-CHUNK: Final = 500
-MOST_SHOWN: Final = 50
-NOT_ARRIVED: Final = (RowOutcome.FAILED, RowOutcome.SKIPPED)
-
-
-@dataclass(frozen=True, slots=True)
-class HaltedWebhook:
-    """A webhook at which the batch waits, with all that is left for it.
-
-    `is_halted`: until a person resumes it. `until`: so long it is backing off, where that is
-    ahead; `has_asked`: for it said so.
-    """
-
-    webhook_id: UUID
-    webhook_name: str
-    left: int
-    is_halted: bool
-    until: datetime | None
-    has_asked: bool
-
-
-def troubles(task: Task) -> list[HaltedWebhook]:
-    """Find where it waits now, and why."""
-    current, stopped = session(), halted(task)
-    now = database_time(current)
-    parts = left_by_webhook(current, task.id)
-    waiting = [part.webhook_id for part in parts if part.waits]
-    statement = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.backoff_until).where(
-        or_(
-            and_(Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))),
-            and_(Webhook.id.in_(part.webhook_id for part in parts), Webhook.backoff_until > now),
-        )
-    )
-    rows = current.execute(statement.order_by(Webhook.name)).all()
-    mine = BatchRow.webhook_id.in_([row.id for row in rows])
-    left = _counted(current, task.id, BatchRow.outcome.in_(retry.NOT_ENDED), mine)
-    return [
-        HaltedWebhook(
-            row.public_id,
-            row.name,
-            left.get(row.id, 0),
-            is_halted=row.id in stopped,
-            until=row.backoff_until if row.backoff_until and row.backoff_until > now else None,
-            has_asked=has_asked(row.backoff_until, now),
-        )
-        for row in rows
-    ]
-
-
-def not_arrived(task: Task) -> tuple[Sequence[AnyRow], int]:
-    """Read the first that did not arrive and have not since, and how many there are (`capped`)."""
-    if not any(task.counts.get(outcome) for outcome in NOT_ARRIVED):
-        return [], 0
-    current, missing = session(), (BatchRow.outcome.in_(NOT_ARRIVED), not_(_has_arrived()))
-    rows = current.execute(_report(task.id).where(*missing).limit(MOST_SHOWN))
-    counted = select(literal(1)).outerjoin_from(
-        BatchRow, Delivery, Delivery.id == BatchRow.delivery_id
-    )
-    many = capped(current, counted.where(BatchRow.task_id == task.id, *missing))
-    return rows.all(), many
-
-
-def report_rows(task: Task) -> Iterator[AnyRow]:
-    """Read all deliveries of a batch, the oldest first, in chunks that are a transaction each."""
-    task_id, after = task.id, 0
-    while True:
-        statement = _report(task_id).where(BatchRow.delivery_id > after).limit(CHUNK)
-        chunk = session().execute(statement).all()
-        session().rollback()
-        yield from chunk
-        if len(chunk) < CHUNK:
-            return
-        after = chunk[-1].id
-
-
-def _report(task_id: int) -> Select[*tuple[Any, ...]]:
-    """Select the deliveries of a batch; what is no longer kept has no more than its outcome.
-
-    `has_arrived`: it failed or was skipped here, and has arrived by now, in another way.
-    `reason` and `code`: of the attempt made here; of the last one, where that is no longer kept.
-    """
-    is_here = Attempt.id.is_not(None)
-    return (
-        select(
-            BatchRow.delivery_id.label("id"),
-            BatchRow.outcome,
-            BatchRow.message,
-            _has_arrived().label("has_arrived"),
-            Delivery.public_id,
-            Delivery.event,
-            Delivery.created_at.label("stored_at"),
-            case((is_here, Attempt.reason), else_=Delivery.reason).label("reason"),
-            case((is_here, Attempt.code), else_=Delivery.code).label("code"),
-            Event.asset_tag,
-            Event.asset_name,
-            Webhook.name.label("webhook_name"),
-        )
-        .outerjoin(Delivery, Delivery.id == BatchRow.delivery_id)
-        .outerjoin(Event, Event.id == Delivery.event_id)
-        .outerjoin(Webhook, Webhook.id == BatchRow.webhook_id)
-        .outerjoin(
-            Attempt,
-            and_(Attempt.delivery_id == BatchRow.delivery_id, Attempt.number == _number_here()),
-        )
-        .where(BatchRow.task_id == task_id)
-        .order_by(BatchRow.delivery_id)
-    )
-
-
-def _number_here() -> ScalarSelect[int]:
-    """Return the number of the attempt by which a row ended, as `settle` takes it."""
-    mine = aliased(Attempt)
-    ended = select(func.min(mine.number)).where(
-        mine.delivery_id == BatchRow.delivery_id,
-        mine.number > BatchRow.attempts,
-        mine.kind == AttemptKind.MANUAL,
-        mine.outcome.in_((AttemptOutcome.DELIVERED, AttemptOutcome.FAILED)),
-    )
-    return ended.correlate(BatchRow).scalar_subquery()
-
-
-def _has_arrived() -> ColumnElement[bool]:
-    """Sent again, one that had arrived before counts by what came of that alone."""
-    other = aliased(Attempt)
-    later = exists().where(
-        other.delivery_id == BatchRow.delivery_id,
-        other.number > BatchRow.attempts,
-        other.outcome == AttemptOutcome.DELIVERED,
-    )
-    is_there = and_(
-        BatchRow.outcome.in_(NOT_ARRIVED),
-        Delivery.status == DeliveryStatus.DELIVERED,
-        or_(BatchRow.outcome == RowOutcome.SKIPPED, later),
-    )
-    # What is no longer kept has no status.
-    return func.coalesce(is_there, false())

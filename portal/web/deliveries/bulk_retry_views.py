@@ -23,6 +23,7 @@ from portal.services.core.unit_of_work import once_only
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries.bulk_retry import Pace
 from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.web.deliveries import bulk_retry_question as question
 from portal.web.deliveries import bulk_retry_wording as wording
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.filter_wording import Names, filter_words
@@ -85,9 +86,9 @@ def confirm() -> Answer | tuple[str, int]:
         form=form,
         words=filter_words(choice.wanted, Names()) if choice.wanted else "",
         count=count,
-        since=wording.since_words(choice, count),
-        others=wording.others(count),
-        view=wording,
+        since=question.since_words(choice, count),
+        others=question.others(count),
+        view=question,
     )
     return page, status_of(form)
 

@@ -1,4 +1,4 @@
-"""Bulk retries in words: their lines in lists, the question, the page, the report."""
+"""Bulk retries in words: their lines in lists, the page, the report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,18 +12,16 @@ from portal.engine.reasons import Reason, title
 from portal.models.deliveries import RowOutcome
 from portal.models.tasks import Task, TaskState
 from portal.services.core.queries import COUNT_LIMIT
-from portal.services.deliveries import bulk_retry
+from portal.services.deliveries import bulk_retry, bulk_retry_report
 from portal.services.deliveries.bulk_retry import (
     MOST_FAILURES,
     MOST_WEBHOOKS,
-    NOT_ARRIVED,
     WEBHOOKS,
-    HaltedWebhook,
     Pace,
-    Rest,
     is_stopping,
 )
-from portal.services.deliveries.bulk_retry_selection import Count, Selection, Skip, filter_of
+from portal.services.deliveries.bulk_retry_report import NOT_ARRIVED, HaltedWebhook, Rest
+from portal.services.deliveries.bulk_retry_selection import filter_of
 from portal.services.tasks import ENDED
 from portal.web.deliveries.filter_wording import Names, filter_words
 from portal.web.deliveries.retried_by import page_url, whose
@@ -40,17 +38,6 @@ PACES: Final = {
 # The parts of a bar, then what has no part of its own.
 PARTS: Final = {RowOutcome.DELIVERED: "good", RowOutcome.FAILED: "bad"}
 OUTCOMES: Final = (*PARTS, RowOutcome.SKIPPED)
-SKIPS: Final = {
-    Skip.ARRIVED: "already delivered",
-    Skip.QUEUED: "already queued",
-    Skip.SENDING: "being sent now",
-    Skip.ON_HOLD: "on hold because the webhook is off",
-    Skip.DISMISSED: "dismissed (restore them first)",
-    Skip.TAKEN: "in another bulk retry",
-    Skip.TEST: "sent as a test",
-    Skip.OFF: "for a webhook that is off or deleted",
-    Skip.GONE: "no longer kept",
-}
 IN_REPORT: Final = {
     RowOutcome.WAITING: "Not sent yet",
     RowOutcome.SENT: "Being sent",
@@ -100,7 +87,7 @@ def line_of(task: Task, names: Names) -> BulkRetryLine:
     """Describe one."""
     is_over = task.state in (TaskState.STOPPED, TaskState.FAILED)
     has_rest = is_over or task.state == TaskState.PAUSED
-    rest = bulk_retry.rest(task) if has_rest else Rest()
+    rest = bulk_retry_report.rest(task) if has_rest else Rest()
     may = bool(rest.left) and may_send(bulk_retry.PERMISSION)
     sender = bulk_retry.sender(task)
     receivers = _receivers(task, names)
@@ -247,8 +234,8 @@ def page_of(task: Task) -> BatchPage:
         _sentence(task),
         is_live,
         time_left(task),
-        bulk_retry.troubles(task) if is_live else [],
-        *bulk_retry.not_arrived(task),
+        bulk_retry_report.troubles(task) if is_live else [],
+        *bulk_retry_report.not_arrived(task),
     )
 
 
@@ -260,44 +247,6 @@ def _sentence(task: Task) -> str:
         rest = " Unsent deliveries are unchanged." if task.total > task.done else ""
         return f"Stopped by {task.stopped_by} after {number(task.done)}.{rest}"
     return task.error
-
-
-def to_whom(count: Count) -> str:
-    """Say "Sync", "3 webhooks"."""
-    one = next(iter(count.by_webhook), "")
-    return one if len(count.by_webhook) == 1 else plural(len(count.by_webhook), "webhook")
-
-
-def how_many(count: Count) -> str:
-    """Say "312 deliveries"; "at least 10,000" when counting ended early."""
-    return ("at least " if count.is_more else "") + deliveries(count.total)
-
-
-def since_words(choice: Selection, count: Count) -> str:
-    """Say what became of the rest of another bulk retry; blank of another choice."""
-    many = count.skipped[Skip.ARRIVED]
-    every = count.total + count.skipped.total()
-    return rest_words(every, many, count.total) if choice.rest_of and many else ""
-
-
-def others(count: Count) -> list[tuple[str, BulkRetryLine]]:
-    """Describe the bulk retries that some of a choice are in now, and say how many stay there."""
-    tasks = bulk_retry.named(list(count.taken))
-    return [(number(count.taken[line.task.id]), line) for line in lines_of(tasks)]
-
-
-def reasons(count: Count) -> list[tuple[str, int]]:
-    """Put the reasons of a count into words, the most frequent first."""
-    words: dict[str, int] = {}
-    for (reason, code), many in count.by_reason.items():
-        text = title(Reason(reason), code) if reason else "No failure so far"
-        words[text] = words.get(text, 0) + many
-    return sorted(words.items(), key=lambda pair: -pair[1])
-
-
-def skipped(count: Count) -> list[tuple[str, int]]:
-    """Say what is not included and why."""
-    return [(SKIPS[skip], many) for skip, many in count.skipped.most_common()]
 
 
 def why(row: AnyRow) -> str:
@@ -324,5 +273,5 @@ COLUMNS: Final[Mapping[str, Callable[[AnyRow], object]]] = {
 def report_lines(task: Task) -> Iterator[Sequence[object]]:
     """Write the report as lines for a spreadsheet."""
     yield list(COLUMNS)
-    for row in bulk_retry.report_rows(task):
+    for row in bulk_retry_report.report_rows(task):
         yield [read(row) for read in COLUMNS.values()]

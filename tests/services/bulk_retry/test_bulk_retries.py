@@ -14,7 +14,7 @@ from portal.models.tasks import Task, TaskState
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries import bulk_retry, bulk_retry_report, bulk_retry_selection
 from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import (
@@ -67,7 +67,7 @@ def test_all_are_listed_the_newest_first_and_those_under_way_apart(ana: Actor, s
     assert [each.public_id for each in bulk_retry.find_page().rows] == [second, first]
     assert [each.public_id for each in bulk_retry.under_way()] == [second, first]
     assert fresh(first).state == TaskState.PAUSED
-    assert bulk_retry.rest(fresh(first)) == (2, 0, 2)
+    assert bulk_retry_report.rest(fresh(first)) == (2, 0, 2)
     work()
     finish(good[0], "delivered")
     work()
@@ -81,14 +81,14 @@ def test_the_rest_of_one_that_was_stopped_is_what_it_did_not_send(
     made = some(4, make_webhook())
     batch = stopped_after_one(ana, made, monkeypatch)
     choice = Selection(rest_of=batch)
-    assert bulk_retry.rest(fresh(batch)) == (3, 0, 3)
+    assert bulk_retry_report.rest(fresh(batch)) == (3, 0, 3)
     assert bulk_retry_selection.count(choice).total == 3
     rest = bulk_retry.start(sam, choice)
     monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 9)
     work()
     assert handed(made) == made[1:]
     assert fresh(rest).total == 3
-    assert bulk_retry.rest(fresh(batch)) == (3, 0, 0)
+    assert bulk_retry_report.rest(fresh(batch)) == (3, 0, 0)
     last = select(AuditEntry.changes).order_by(AuditEntry.id.desc()).limit(1)
     assert session().scalar(last) == {"rest_of": {"from": None, "to": str(batch)}}
 
@@ -136,14 +136,14 @@ def test_the_number_that_remains_is_the_number_that_is_sent(
     with writing() as current:
         finished = {"state": TaskState.PAUSED, "done": 1}
         current.execute(update(Task).values(finished))
-    paused = bulk_retry.rest(fresh(batch))
+    paused = bulk_retry_report.rest(fresh(batch))
     assert (paused.unsent, paused.delivered, paused.left) == (len(made) + 2, 1, 4 if again else 3)
     bulk_retry.stop(ana, batch)
     finish(sent, "delivered")
     work()
     in_another = made[-3]
     bulk_retry.start(ana, Selection(ticked=(in_another,)))
-    left = bulk_retry.rest(fresh(batch)).left
+    left = bulk_retry_report.rest(fresh(batch)).left
     assert left == bulk_retry_selection.count(Selection(rest_of=batch)).total == 2
     rest = bulk_retry.start(ana, Selection(rest_of=batch))
     assert fresh(rest).total == left

@@ -17,7 +17,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries import bulk_retry, bulk_retry_report, bulk_retry_selection
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
@@ -170,7 +170,9 @@ def test_what_arrived_meanwhile_goes_once_more_only_if_that_was_asked_for(
     work()
     assert handed([arrives, waits]) == ([arrives, waits] if again else [waits])
     assert (stored(arrives) == before) is not again
-    skipped = [row for row in bulk_retry.report_rows(fresh(batch)) if row.outcome == "skipped"]
+    skipped = [
+        row for row in bulk_retry_report.report_rows(fresh(batch)) if row.outcome == "skipped"
+    ]
     assert [row.public_id for row in skipped] == ([] if again else [arrives])
     assert all(row.message for row in skipped)
 
@@ -200,7 +202,7 @@ def test_stop_gives_back_what_nobody_is_sending(
     assert fresh(batch).state == TaskState.STOPPED
     assert fresh(batch).counts == {"delivered": 1, "failed": 1}
     assert fresh(batch).finished_at
-    outcomes = [row.outcome for row in bulk_retry.report_rows(fresh(batch))]
+    outcomes = [row.outcome for row in bulk_retry_report.report_rows(fresh(batch))]
     assert outcomes == ["delivered", "failed", "unsent", "unsent", "unsent"]
     assert [stored(each) for each in made[2:]] == before[2:]
     with pytest.raises(Refusal, match="already ended"):

@@ -15,7 +15,12 @@ from portal.models.deliveries import BatchRow, Delivery, Event, Priority
 from portal.models.tasks import TaskState
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries import bulk_retry, bulk_retry_selection, log_query
+from portal.services.deliveries import (
+    bulk_retry,
+    bulk_retry_report,
+    bulk_retry_selection,
+    log_query,
+)
 from portal.services.deliveries.bulk_retry_selection import Selection, Skip
 from portal.services.deliveries.statuses import LogFilter
 from tests.services.bulk_retry.test_bulk_retry import (
@@ -42,7 +47,7 @@ def ana(app: Flask) -> Actor:
 def told(batch: UUID) -> list[tuple[str, int, bool, datetime | None, bool]]:
     return [
         (each.webhook_name, each.left, each.is_halted, each.until, each.has_asked)
-        for each in bulk_retry.troubles(fresh(batch))
+        for each in bulk_retry_report.troubles(fresh(batch))
     ]
 
 
@@ -162,9 +167,9 @@ def test_the_report_names_the_attempt_that_was_made_here(ana: Actor) -> None:
     ):
         make_attempt(made, kind=kind, outcome=outcome, reason=reason, code=422)
     work()
-    (row,) = bulk_retry.report_rows(fresh(batch))
+    (row,) = bulk_retry_report.report_rows(fresh(batch))
     assert (row.reason, row.code) == ("bad_request", 422)
-    assert bulk_retry.not_arrived(fresh(batch))[1] == 1
+    assert bulk_retry_report.not_arrived(fresh(batch))[1] == 1
 
 
 def test_two_that_wait_are_worked_at_apart(ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:

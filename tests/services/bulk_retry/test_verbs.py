@@ -22,7 +22,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_task
-from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries import bulk_retry, bulk_retry_report, bulk_retry_selection
 from portal.services.deliveries.bulk_retry import Pace, take_out
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.operations import sending
@@ -74,7 +74,7 @@ def paused(actor: Actor) -> tuple[UUID, list[UUID]]:
 
 
 def messages(batch: UUID) -> list[tuple[str, str]]:
-    return [(row.outcome, row.message) for row in bulk_retry.report_rows(fresh(batch))]
+    return [(row.outcome, row.message) for row in bulk_retry_report.report_rows(fresh(batch))]
 
 
 def told() -> list[tuple[str, str, Any]]:

@@ -27,7 +27,7 @@ from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
-from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries import bulk_retry, bulk_retry_report, bulk_retry_selection
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.task_kinds import KINDS
@@ -171,7 +171,7 @@ def a_bulk_retry() -> Any:
                 break
         got = [each.header("X-Asset-Webhook-Id") for each, _ in receiver.answered]
     task = tasks.find(batch)
-    report = [(row.outcome, row.public_id) for row in bulk_retry.report_rows(task)]
+    report = [(row.outcome, row.public_id) for row in bulk_retry_report.report_rows(task)]
     ends = ["failed" if n % 3 == 1 else "delivered" for n in range(4 * MANY)]
     assert report == list(zip(ends, made, strict=True))
     assert len(got) == len(set(got)) == counted.total == task.total == 4 * MANY

@@ -23,7 +23,12 @@ from portal.services.core import queries as core_queries
 from portal.services.core.time_zones import moment_words
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
-from portal.services.deliveries import bulk_retry, bulk_retry_selection, dismissals
+from portal.services.deliveries import (
+    bulk_retry,
+    bulk_retry_report,
+    bulk_retry_selection,
+    dismissals,
+)
 from portal.services.deliveries import log as log_pages
 from portal.services.dispatch import maintenance
 from portal.services.operations import retention
@@ -45,7 +50,7 @@ RETRIED: Sequence[Bound] = (
     (bulk_retry_selection, "CHUNK"),
     (bulk_retry, "MOST_UNDER_WAY"),
     (bulk_retry, "A_STEP"),
-    (bulk_retry, "CHUNK"),
+    (bulk_retry_report, "CHUNK"),
 )
 # What is done, and the bounds that cut it into pieces.
 WALKS: dict[Callable[[], Any], Sequence[Bound]] = {

@@ -22,6 +22,7 @@ from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import (
     bulk_retry,
+    bulk_retry_report,
     bulk_retry_selection,
     dismissals,
     log_query,
@@ -323,7 +324,7 @@ def test_a_bulk_retry_skips_what_was_dismissed_and_says_so(
     work()
     task = fresh(batch)
     assert (task.state, task.counts) == ("done", {"skipped": 3})
-    (told,) = {row.message for row in bulk_retry.report_rows(task)}
+    (told,) = {row.message for row in bulk_retry_report.report_rows(task)}
     assert told == bulk_retry.DISMISSED
     assert set(statuses(*made)) == {"dismissed"}
     counted = bulk_retry_selection.count(choice)

@@ -25,7 +25,7 @@ from portal.models.deliveries import (
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import OffReason, Verdict, Webhook
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries import bulk_retry
+from portal.services.deliveries import bulk_retry_report
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.operations import retention
@@ -148,7 +148,7 @@ def a_bulk_retry_is_interrupted_and_one_is_done() -> None:
     }
     assert set(tasks) == {TaskState.DONE, TaskState.PAUSED}
     halted = tasks[TaskState.PAUSED]
-    (where,) = bulk_retry.troubles(halted)
+    (where,) = bulk_retry_report.troubles(halted)
     assert where.is_halted
     outcomes = select(BatchRow.outcome, func.count()).where(BatchRow.task_id == halted.id)
     counted = {row[0]: row[1] for row in current.execute(outcomes.group_by(BatchRow.outcome))}

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from portal.models.deliveries import Priority
-from portal.services.deliveries import bulk_retry
+from portal.services.deliveries import bulk_retry_report
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import change, make_attempt, make_delivery, stored
 from tests.support.factories import make_webhook
@@ -87,7 +87,7 @@ def test_sending_again_that_failed_is_still_told(support: Pages) -> None:
 def test_a_long_list_says_how_many_there_are(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_retry, "MOST_SHOWN", 2)
+    monkeypatch.setattr(bulk_retry_report, "MOST_SHOWN", 2)
     made = some(3, make_webhook())
     path = confirm(support, "all=1").path
     work()

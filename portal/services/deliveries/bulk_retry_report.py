@@ -1,0 +1,239 @@
+"""What pages and reports tell of a bulk retry: where it waits, what is left, how each row ended."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.orm import aliased
+
+from portal.database.engine import AnyRow
+from portal.engine.circuit_breaker import has_asked
+from portal.engine.retry_policy import AttemptKind
+from portal.models.deliveries import (
+    OPEN,
+    Attempt,
+    AttemptOutcome,
+    BatchRow,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    RowOutcome,
+    has_no_live_lease,
+)
+from portal.models.tasks import Task, TaskState
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.queries import COUNT_LIMIT, capped
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries import retry
+from portal.services.deliveries.bulk_retry import counted, halted, left_by_webhook
+from portal.services.deliveries.log import RETRYABLE
+
+CHUNK: Final = 500
+MOST_SHOWN: Final = 50
+NOT_ARRIVED: Final = (RowOutcome.FAILED, RowOutcome.SKIPPED)
+
+
+class Rest(NamedTuple):
+    """The deliveries that a bulk retry has not sent, as they are by now (`capped`).
+
+    `delivered` in another way; `left`: those that would be sent.
+    """
+
+    unsent: int = 0
+    delivered: int = 0
+    left: int = 0
+
+
+def rest(task: Task) -> Rest:
+    """Count what one that is paused or has ended has not sent."""
+    if task.total <= task.done:
+        return Rest()
+    current = session()
+    resumes = task.state == TaskState.PAUSED
+    unsent = (
+        select(BatchRow.delivery_id)
+        .where(
+            BatchRow.task_id == task.id,
+            BatchRow.outcome == (RowOutcome.WAITING if resumes else RowOutcome.UNSENT),
+        )
+        .limit(COUNT_LIMIT + 1)
+        .subquery()
+    )
+    others = [task_id for task_id in retry.running(current) if task_id != task.id]
+    is_taken = exists().where(
+        BatchRow.task_id.in_(others),
+        BatchRow.delivery_id == Delivery.id,
+        BatchRow.outcome.in_(retry.NOT_ENDED),
+    )
+    is_delivered = Delivery.status == DeliveryStatus.DELIVERED
+    resends = resumes and task.params["again"]
+    sent = (*RETRYABLE, DeliveryStatus.DELIVERED) if resends else RETRYABLE
+    now = database_time(current)
+    is_quiet = and_(Delivery.prior_status.is_(None), has_no_live_lease(now))
+    is_left = and_(
+        Delivery.status.in_(sent),
+        or_(Delivery.status.not_in(OPEN), is_quiet),
+        Webhook.state == WebhookState.ACTIVE,
+        Webhook.deleted_at.is_(None),
+        not_(is_taken),
+    )
+    numbers = (
+        select(
+            func.count(),
+            func.coalesce(func.sum(case((is_delivered, 1), else_=0)), 0),
+            func.coalesce(func.sum(case((is_left, 1), else_=0)), 0),
+        )
+        .select_from(unsent)
+        .outerjoin(Delivery, Delivery.id == unsent.c.delivery_id)
+        .outerjoin(Webhook, Webhook.id == Delivery.webhook_id)
+    )
+    return Rest(*current.execute(numbers).one())
+
+
+@dataclass(frozen=True, slots=True)
+class HaltedWebhook:
+    """A webhook at which the batch waits, with all that is left for it.
+
+    `is_halted`: until a person resumes it. `until`: so long it is backing off, where that is
+    ahead; `has_asked`: for it said so.
+    """
+
+    webhook_id: UUID
+    webhook_name: str
+    left: int
+    is_halted: bool
+    until: datetime | None
+    has_asked: bool
+
+
+def troubles(task: Task) -> list[HaltedWebhook]:
+    """Find where it waits now, and why."""
+    current, stopped = session(), halted(task)
+    now = database_time(current)
+    parts = left_by_webhook(current, task.id)
+    waiting = [part.webhook_id for part in parts if part.waits]
+    statement = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.backoff_until).where(
+        or_(
+            and_(Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))),
+            and_(Webhook.id.in_(part.webhook_id for part in parts), Webhook.backoff_until > now),
+        )
+    )
+    rows = current.execute(statement.order_by(Webhook.name)).all()
+    mine = BatchRow.webhook_id.in_([row.id for row in rows])
+    left = counted(current, task.id, BatchRow.outcome.in_(retry.NOT_ENDED), mine)
+    return [
+        HaltedWebhook(
+            row.public_id,
+            row.name,
+            left.get(row.id, 0),
+            is_halted=row.id in stopped,
+            until=row.backoff_until if row.backoff_until and row.backoff_until > now else None,
+            has_asked=has_asked(row.backoff_until, now),
+        )
+        for row in rows
+    ]
+
+
+def not_arrived(task: Task) -> tuple[Sequence[AnyRow], int]:
+    """Read the first that did not arrive and have not since, and how many there are (`capped`)."""
+    if not any(task.counts.get(outcome) for outcome in NOT_ARRIVED):
+        return [], 0
+    current, missing = session(), (BatchRow.outcome.in_(NOT_ARRIVED), not_(_has_arrived()))
+    rows = current.execute(_report(task.id).where(*missing).limit(MOST_SHOWN))
+    missed = select(literal(1)).outerjoin_from(
+        BatchRow, Delivery, Delivery.id == BatchRow.delivery_id
+    )
+    many = capped(current, missed.where(BatchRow.task_id == task.id, *missing))
+    return rows.all(), many
+
+
+def report_rows(task: Task) -> Iterator[AnyRow]:
+    """Read all deliveries of a batch, the oldest first, in chunks that are a transaction each."""
+    task_id, after = task.id, 0
+    while True:
+        statement = _report(task_id).where(BatchRow.delivery_id > after).limit(CHUNK)
+        chunk = session().execute(statement).all()
+        session().rollback()
+        yield from chunk
+        if len(chunk) < CHUNK:
+            return
+        after = chunk[-1].id
+
+
+def _report(task_id: int) -> Select[*tuple[Any, ...]]:
+    """Select the deliveries of a batch; what is no longer kept has no more than its outcome.
+
+    `has_arrived`: it failed or was skipped here, and has arrived by now, in another way.
+    `reason` and `code`: of the attempt made here; of the last one, where that is no longer kept.
+    """
+    is_here = Attempt.id.is_not(None)
+    return (
+        select(
+            BatchRow.delivery_id.label("id"),
+            BatchRow.outcome,
+            BatchRow.message,
+            _has_arrived().label("has_arrived"),
+            Delivery.public_id,
+            Delivery.event,
+            Delivery.created_at.label("stored_at"),
+            case((is_here, Attempt.reason), else_=Delivery.reason).label("reason"),
+            case((is_here, Attempt.code), else_=Delivery.code).label("code"),
+            Event.asset_tag,
+            Event.asset_name,
+            Webhook.name.label("webhook_name"),
+        )
+        .outerjoin(Delivery, Delivery.id == BatchRow.delivery_id)
+        .outerjoin(Event, Event.id == Delivery.event_id)
+        .outerjoin(Webhook, Webhook.id == BatchRow.webhook_id)
+        .outerjoin(
+            Attempt,
+            and_(Attempt.delivery_id == BatchRow.delivery_id, Attempt.number == _number_here()),
+        )
+        .where(BatchRow.task_id == task_id)
+        .order_by(BatchRow.delivery_id)
+    )
+
+
+def _number_here() -> ScalarSelect[int]:
+    """Return the number of the attempt by which a row ended, as `settle` takes it."""
+    mine = aliased(Attempt)
+    ended = select(func.min(mine.number)).where(
+        mine.delivery_id == BatchRow.delivery_id,
+        mine.number > BatchRow.attempts,
+        mine.kind == AttemptKind.MANUAL,
+        mine.outcome.in_((AttemptOutcome.DELIVERED, AttemptOutcome.FAILED)),
+    )
+    return ended.correlate(BatchRow).scalar_subquery()
+
+
+def _has_arrived() -> ColumnElement[bool]:
+    """Sent again, one that had arrived before counts by what came of that alone."""
+    other = aliased(Attempt)
+    later = exists().where(
+        other.delivery_id == BatchRow.delivery_id,
+        other.number > BatchRow.attempts,
+        other.outcome == AttemptOutcome.DELIVERED,
+    )
+    is_there = and_(
+        BatchRow.outcome.in_(NOT_ARRIVED),
+        Delivery.status == DeliveryStatus.DELIVERED,
+        or_(BatchRow.outcome == RowOutcome.SKIPPED, later),
+    )
+    # What is no longer kept has no status.
+    return func.coalesce(is_there, false())

@@ -1,0 +1,59 @@
+"""The question before a bulk retry in words: how many, to whom, why, and what is not included."""
+
+from typing import Final
+
+from portal.engine.reasons import Reason, title
+from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_selection import Count, Selection, Skip
+from portal.web.deliveries import bulk_retry_wording as wording
+from portal.web.frame.wording import number, plural
+
+SKIPS: Final = {
+    Skip.ARRIVED: "already delivered",
+    Skip.QUEUED: "already queued",
+    Skip.SENDING: "being sent now",
+    Skip.ON_HOLD: "on hold because the webhook is off",
+    Skip.DISMISSED: "dismissed (restore them first)",
+    Skip.TAKEN: "in another bulk retry",
+    Skip.TEST: "sent as a test",
+    Skip.OFF: "for a webhook that is off or deleted",
+    Skip.GONE: "no longer kept",
+}
+
+
+def to_whom(count: Count) -> str:
+    """Say "Sync", "3 webhooks"."""
+    one = next(iter(count.by_webhook), "")
+    return one if len(count.by_webhook) == 1 else plural(len(count.by_webhook), "webhook")
+
+
+def how_many(count: Count) -> str:
+    """Say "312 deliveries"; "at least 10,000" when counting ended early."""
+    return ("at least " if count.is_more else "") + wording.deliveries(count.total)
+
+
+def since_words(choice: Selection, count: Count) -> str:
+    """Say what became of the rest of another bulk retry; blank of another choice."""
+    many = count.skipped[Skip.ARRIVED]
+    every = count.total + count.skipped.total()
+    return wording.rest_words(every, many, count.total) if choice.rest_of and many else ""
+
+
+def others(count: Count) -> list[tuple[str, wording.BulkRetryLine]]:
+    """Describe the bulk retries that some of a choice are in now, and say how many stay there."""
+    tasks = bulk_retry.named(list(count.taken))
+    return [(number(count.taken[line.task.id]), line) for line in wording.lines_of(tasks)]
+
+
+def reasons(count: Count) -> list[tuple[str, int]]:
+    """Put the reasons of a count into words, the most frequent first."""
+    words: dict[str, int] = {}
+    for (reason, code), many in count.by_reason.items():
+        text = title(Reason(reason), code) if reason else "No failure so far"
+        words[text] = words.get(text, 0) + many
+    return sorted(words.items(), key=lambda pair: -pair[1])
+
+
+def skipped(count: Count) -> list[tuple[str, int]]:
+    """Say what is not included and why."""
+    return [(SKIPS[skip], many) for skip, many in count.skipped.most_common()]
