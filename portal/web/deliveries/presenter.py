@@ -46,7 +46,7 @@ from portal.web.deliveries.wording import (
 )
 from portal.web.frame.access import can
 from portal.web.frame.status_tags import DELIVERY, Tag
-from portal.web.frame.wording import in_both_zones, moment, plural
+from portal.web.frame.wording import in_both_zones, moment, plural, to_the_second
 from portal.web.help.advice import (
     Advice,
     Context,
@@ -71,11 +71,12 @@ class Verdict(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """One fact of the diagnosis; `small`: what is said below it."""
+    """One fact of the diagnosis; `small`: what is said below it, a link with `url`."""
 
     label: str
     value: str
     small: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +143,14 @@ class DeliveryPage:
         """Yield where the cause is, when it goes next, and what was tried before."""
         delivery, earlier = self.delivery, self.earlier
         if self.explanation:
-            yield Fact("Cause", self.explanation.side.label, self.explanation.title)
+            side, title = self.explanation.side, self.explanation.title
+            yield Fact("Cause", side.label, title, self.help_url)
             if delivery.status in UNDELIVERED and not delivery.is_test:
                 made = f"{tries(delivery.tries)} made" if delivery.tries else ""
                 yield Fact("Next attempt", self.outlook.when, made)
         if self.retry:
-            yield Fact("Last retry", RESULTS[self.retry.tone], self.retry.sentence)
+            when = f"{to_the_second(self.retry.at)}{self.retry.end}"
+            yield Fact("Last retry", RESULTS[self.retry.tone], when.rstrip("."))
         if earlier:
             yield Fact("Earlier attempts", earlier.words, plural(earlier.count, "time"))
 

@@ -74,14 +74,14 @@ def update_to_share(trouble: Trouble) -> str:
     since = "Nothing has been delivered since." if trouble.is_untouched else ""
     told = f"Tell us when it’s fixed and we’ll send {it} again."
     next_ = f"We keep {it} and retry automatically." if trouble.is_retried else told
+    ids = ", ".join(map(str, trouble.ids))
     lines = (
         f"{trouble.what} {'hasn’t' if trouble.is_one else 'haven’t'} arrived at {trouble.url}.",
-        f"Cause: {title(trouble.reason, trouble.code)}" + (f": “{answer}”" if answer else ""),
+        f"Cause: {title(trouble.reason, trouble.code)}{f': “{answer}”' if answer else ''}.",
         f"First failed attempt: {in_both_zones(trouble.first)}. {since}".rstrip(),
         f"Last failed attempt: {in_both_zones(trouble.last)}.",
         asked,
-        "To find our requests, search your logs for their X-Asset-Webhook-Id:",
-        *map(str, trouble.ids),
+        f"To find our requests, search your logs for X-Asset-Webhook-Id {ids}.",
         f"Nothing is lost. {next_}",
     )
     return "\n".join(lines)
