@@ -129,7 +129,7 @@ def find(public_id: UUID) -> Alert:
     with_asset = select(Alert).where(Alert.public_id == public_id).options(joinedload(Alert.asset))
     alert = session().scalars(with_asset).one_or_none()
     if alert is None:
-        raise NotFound("There is no such alert.")
+        raise NotFound("There’s no such alert.")
     return alert
 
 
@@ -173,9 +173,10 @@ def run_status(now: datetime) -> RunStatus:
         stored=stored,
         last=current.scalars(ended.order_by(AlertRun.id.desc()).limit(1)).first(),
         checked_at=current.scalar(
-            select(func.max(AlertRun.finished_at)).where(
-                AlertRun.outcome.in_([RunOutcome.DONE, RunOutcome.ASKED])
-            )
+            select(AlertRun.finished_at)
+            .where(AlertRun.outcome.in_([RunOutcome.DONE, RunOutcome.ASKED]))
+            .order_by(AlertRun.id.desc())
+            .limit(1)
         ),
         running=alert_runs.task_under_way(current),
         last_due_at=last.due_at,

@@ -163,7 +163,7 @@ def answer_first(actor: Actor, *, send: bool) -> UUID:
     with writing() as current:
         require(current, actor, "alerts.settings")
         if not alert_settings.answer(current, actor, given):
-            raise Refusal("This has been decided already.")
+            raise Refusal("This has already been decided.")
         return _start(current, actor, "alerts.run" if send else "alerts.marked")
 
 
@@ -202,7 +202,7 @@ def _start(current: Session, actor: Actor, action: str) -> UUID:
     if under_way is not None:
         at_work = select(AlertRun.is_marking).where(AlertRun.task_public_id == under_way)
         if current.scalar(at_work) is not is_marking:
-            raise Refusal("A check is running at this moment. Wait until it has ended.")
+            raise Refusal("A check is running. Wait until it finishes.")
         return under_way
     run = enter(current, actor, RunKind.MANUAL, is_marking=is_marking)
     if run is None:

@@ -60,7 +60,7 @@ def save(actor: Actor, version: int, rules: AlertRules) -> bool:
         require(current, actor, "alerts.settings")
         row = locked(current)
         if row.version != version:
-            raise Stale("Somebody else changed these settings since you opened the page.")
+            raise Stale("Someone else changed these settings after you opened the page.")
         before = _stored(row).rules
         changes = _changes(before, rules)
         if not changes:

@@ -28,7 +28,7 @@ def before(days: int) -> str:
 
 def last_check(at: datetime | None) -> str:
     """Return when the last check was."""
-    return f"Last checked {exact_day(at)}." if at else "Not checked yet."
+    return f"Last checked {exact_day(at)}" if at else "Not checked yet"
 
 
 def _starts(days: int) -> str:

@@ -48,7 +48,8 @@ def sample_data() -> SampleData | None:
     """The offer of a local trial, for those who may take it."""
     if not (settings().local_trial and can(load.PERMISSION)):
         return None
-    return SampleData(load.under_way(), load.why_not())
+    task = load.under_way()
+    return SampleData(task, "" if task else load.why_not())
 
 
 def first_steps() -> list[FirstStep]:

@@ -53,5 +53,5 @@ def _page(public_id: UUID) -> TaskPage:
 def _kind(page: TaskPage) -> Kind:
     kind = KINDS.get(page.task.kind)
     if kind is None:
-        raise NotFound("This portal no longer knows this kind of task.")
+        raise NotFound("This portal no longer has this kind of task.")
     return kind
