@@ -64,7 +64,7 @@ def test_that_no_receiver_can_be_reached_is_said_on_overview_and_system(app: Fla
 def test_the_search_above_every_page_finds_help_too(app: Flask) -> None:
     pages = visit(app, "support")
     page = pages.get("/find?q=system")
-    assert page.h1 == "Found for “system”"
+    assert page.h1 == "Results for “system”"
     assert page.links("Is the system running?")
     assert pages.get("/find?q=422").links("422: Content not accepted")
     page = pages.get("/find?q=zzzzqq")
