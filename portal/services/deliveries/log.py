@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import NEVER_LEFT
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
-from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
+from portal.lib.paging import PAGE_SIZE, Cursor, Page, UnreadableCursor, page_of
 from portal.models.deliveries import (
     OPEN,
     Attempt,
@@ -37,6 +37,7 @@ from portal.services.deliveries.log_query import (
     failed_between,
     ids_statement,
     last_failures,
+    next_statement,
     page_statement,
     scan_for,
     without_drafts,
@@ -305,20 +306,58 @@ def find_page(
     if is_back and not lines and last is None:
         return find_page(log_filter, None, size, oldest_first=oldest_first)
     lines = sorted(lines, key=lambda row: row.id, reverse=not is_up)
-    rows = rows_of(current, lines, now)
-    if log_filter.failed:
-        failures = last_failures(current, log_filter.failed, [row.id for row in rows])
-        rows = [replace(row, failure=failures.get(row.id)) for row in rows]
-    if log_filter.answer:
-        among = failed_between(log_filter.failed)
-        said = answers_with(log_filter.answer, [row.id for row in rows], among)
-        rows = [replace(row, said=said.get(row.id)) for row in rows]
+    rows = _as_asked_for(current, rows_of(current, lines, now), log_filter)
     step = 1 if is_up else -1
     page = page_of(rows, place, lambda row: (row.id,), size) if rows else _blank(place, step)
     further = Cursor((last,), newer=is_back).encode() if last is not None else None
     if is_back:
         return LogPage(replace(page, newer=page.newer or further))
     return LogPage(page, further)
+
+
+def find_next(
+    log_filter: LogFilter, cursor: str | None = None, size: int = PAGE_SIZE
+) -> Page[LogRow]:
+    """Return the open deliveries that match, the one that is attempted next first, and last those
+    for which no attempt is planned. Reads only."""
+    current = session()
+    place = Cursor.decode(cursor, (str, int))
+    is_back = place is not None and place.newer
+    now = database_time(current)
+    scan = scan_for(current, log_filter, None, now)
+    if scan is None:
+        return Page([])
+    beside = _time_and_id(place) if place else None
+    statement = next_statement(scan, beside, now, is_back=is_back, limit=size + 1)
+    times = {line.id: line.at for line in current.execute(statement)}
+    if is_back and not times:
+        return find_next(log_filter, None, size)
+    found = _as_asked_for(current, of_ids(list(times)), log_filter)
+    by_id = {row.id: row for row in found}
+    rows = [by_id[row_id] for row_id in times if row_id in by_id]
+    return page_of(rows, place, lambda row: (times[row.id].isoformat(), row.id), size)
+
+
+def _time_and_id(place: Cursor) -> tuple[datetime, int]:
+    at, row_id = place.key
+    try:
+        return datetime.fromisoformat(str(at)).astimezone(UTC), int(row_id)
+    except (ValueError, OverflowError):
+        raise UnreadableCursor from None
+
+
+def _as_asked_for(
+    current: Session, rows: Sequence[LogRow], log_filter: LogFilter
+) -> Sequence[LogRow]:
+    """Return the rows with the failure, and the answer, that the filter asks for."""
+    ids = [row.id for row in rows]
+    if log_filter.failed:
+        failures = last_failures(current, log_filter.failed, ids)
+        rows = [replace(row, failure=failures.get(row.id)) for row in rows]
+    if log_filter.answer:
+        said = answers_with(log_filter.answer, ids, failed_between(log_filter.failed))
+        rows = [replace(row, said=said.get(row.id)) for row in rows]
+    return rows
 
 
 def _blank(place: Cursor | None, step: int) -> Page[LogRow]:

@@ -9,7 +9,7 @@ most `MOST_READ` rows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     case,
     func,
+    literal,
     literal_column,
     or_,
     select,
@@ -38,6 +39,7 @@ from portal.models.deliveries import (
     Lease,
     Priority,
     is_failed_attempt,
+    is_open,
 )
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.assets.queries import by_words
@@ -131,6 +133,59 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
         .outerjoin(Event, Event.id == its.event_id)
         .outerjoin(Webhook, Webhook.id == its.webhook_id)
         .outerjoin(Lease, Lease.delivery_id == its.id)
+    )
+
+
+# Of what has no next attempt: it comes last.
+NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+def next_statement(
+    scan: IndexScan, place: tuple[datetime, int] | None, now: datetime, *, is_back: bool, limit: int
+) -> Select[int, datetime]:
+    """Select the ids of open deliveries, and when each is attempted next, in this order.
+
+    All that are open are read and sorted: along the partial indexes, which hold no others.
+    """
+    head = (
+        select(Delivery.webhook_id, func.min(Delivery.id).label("id"))
+        .where(is_open())
+        .group_by(Delivery.webhook_id)
+        .subquery()
+    )
+    kind, due = Delivery.due_at.type, Delivery.due_at
+    is_usual = and_(Delivery.priority != Priority.TEST, Delivery.prior_status.is_(None))
+    is_sent_to = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
+    is_paused = or_(
+        Delivery.priority == Priority.BULK,
+        and_(Delivery.priority == Priority.NORMAL, Webhook.in_order.is_(False)),
+    )
+    until = Webhook.backoff_until
+    at = case(
+        (~or_(is_sent_to, Delivery.priority == Priority.TEST), literal(NEVER, kind)),
+        (and_(Webhook.in_order, is_usual, Delivery.id > head.c.id), literal(NEVER, kind)),
+        (and_(is_paused, until > literal(now, kind), until > due), until),
+        else_=due,
+    )
+    asked = [
+        *(matches(column, value) for column, value in (scan.along | scan.selective).items()),
+        *([matches(*scan.branches)] if scan.branches else []),
+        *(check(Delivery) for check in scan.checks),
+    ]
+    beside = []
+    if place:
+        time, row_id = literal(place[0], kind), place[1]
+        ends = (at < time, Delivery.id < row_id) if is_back else (at > time, Delivery.id > row_id)
+        beside = [or_(ends[0], and_(at == time, ends[1]))]
+    order = (at.desc(), Delivery.id.desc()) if is_back else (at.asc(), Delivery.id.asc())
+    return (
+        select(Delivery.id, at.label("at"))
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .outerjoin(head, head.c.webhook_id == Delivery.webhook_id)
+        .where(is_open(), *asked, *scan.filters, *beside)
+        .where(Delivery.id.between(scan.low, scan.high))
+        .order_by(*order)
+        .limit(limit)
     )
 
 

@@ -11,15 +11,17 @@ from flask import request, url_for
 
 from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.deliveries.log import find_neighbours
-from portal.services.deliveries.statuses import LogFilter
+from portal.services.deliveries.statuses import EARLIER, LogFilter, StatusFilter
 from portal.web.deliveries.forms import FILTERS, LogFilterForm
 from portal.web.forms.filter_form import LIST, LONGEST_ADDRESS, SORT, ListOrder, order_in
 from portal.web.forms.versions import shown
 from portal.web.frame.access import local_path
-from portal.web.frame.layout import RETRIED
+from portal.web.frame.layout import RETRIED, page_url
 
 CURSOR: Final = "cursor"
 LONGEST_LABEL: Final = 60
+# Filters that leave what is still to be sent.
+OPEN_ALONE: Final = (StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,14 @@ def place_of(delivery: DeliveryDetail) -> ListPlace:
     if other := request.args.get(LIST):
         return _in_other(delivery, local_path(other))
     log_filter, order, kept = form.chosen(), log_order(), carried()
+    if order.by == NEXT:  # which changes: what stands beside it now, need not a minute later
+        back = url_for("deliveries.index", **kept, _anchor=row_id(delivery.public_id))
+        return ListPlace(_label(form, delivery), back, carried=kept)
     neighbours = find_neighbours(log_filter, delivery.row_id, oldest_first=order.is_reversed)
-    back = {**kept, CURSOR: kept.get(CURSOR, neighbours.page)}
+    place = {**kept, CURSOR: kept.get(CURSOR, neighbours.page)}
     return ListPlace(
         _label(form, delivery),
-        url_for("deliveries.index", **back, _anchor=row_id(delivery.public_id)),
+        url_for("deliveries.index", **place, _anchor=row_id(delivery.public_id)),
         _beside(neighbours.previous),
         _beside(neighbours.following),
         kept,
@@ -132,12 +137,28 @@ def _label(form: LogFilterForm, delivery: DeliveryDetail) -> str:
     return label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…"
 
 
-WHEN: Final = "when"
+WHEN, NEXT = "when", "next"
 
 
-def log_order(text: str | None = None) -> ListOrder:
-    """As the address asks for it, or as this `text` does."""
-    return order_in({WHEN: True}, WHEN, text)
+def log_order() -> ListOrder:
+    """Return the order that the address asks for; by the next attempt only where all have one."""
+    if request.args.get(SORT) == NEXT and is_open_alone():
+        return ListOrder({WHEN: True, NEXT: False}, WHEN, NEXT, falls=False)
+    return order_in({WHEN: True}, WHEN)
+
+
+def is_open_alone() -> bool:
+    """Return whether the address asks for open deliveries alone."""
+    status = request.args.get("status") or ""
+    return (EARLIER.get(status) or status) in OPEN_ALONE
+
+
+def next_heading(order: ListOrder) -> dict[str, str]:
+    """Return the address and the present order of the next attempt, for its heading."""
+    if order.by == NEXT:
+        return {"url": page_url(sort=None, cursor=None), "order": "ascending"}
+    narrowed = {} if is_open_alone() else {"status": StatusFilter.OPEN}
+    return {"url": page_url(sort=NEXT, cursor=None, **narrowed), "order": ""}
 
 
 def here() -> str:

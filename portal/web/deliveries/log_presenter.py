@@ -27,7 +27,15 @@ from portal.services.deliveries.retry import GONE
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks.backlog import Backlog, total
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
-from portal.web.deliveries.list_place import delivery_url, here, row_id
+from portal.web.deliveries.list_place import (
+    NEXT,
+    WHEN,
+    delivery_url,
+    here,
+    is_open_alone,
+    next_heading,
+    row_id,
+)
 from portal.web.deliveries.retried_by import taken_words
 from portal.web.deliveries.wording import (
     NOTES,
@@ -67,13 +75,14 @@ COUNTED: Final = (
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 OF_A_PROBLEM: Final = frozenset({"status", "webhook", "reason", "code"})
 # The orders of the log, as its address says them.
-ORDERS: Final = (("", "Newest first"), ("when", "Oldest first"))
+ORDERS: Final = (("", "Newest first"), (WHEN, "Oldest first"))
+NEXT_ORDER: Final = (NEXT, "Next attempt first")
 EXPORT_HINT: Final = f"All pages, up to the newest {number(EXPORT_LIMIT)}"
 MOST_REMARKED: Final = 120  # characters
 
 
 # With what the list's templates ask of it.
-__all__ = ["delivery_url", "event_name", "here", "row_id"]
+__all__ = ["delivery_url", "event_name", "here", "next_heading", "row_id"]
 
 
 def tabs(log_filter: LogFilter | None = None, known: Sequence[Backlog] = ()) -> list[Tab]:
@@ -176,8 +185,15 @@ def all_words(verb: str, many: int, found: Matches) -> str:
     return verb if found.is_more else f"{verb} {number(many)}"
 
 
+def orders() -> tuple[tuple[str, str], ...]:
+    """Return the orders that can be chosen under the filter of the address."""
+    return (*ORDERS, NEXT_ORDER) if is_open_alone() else ORDERS
+
+
 def order_words(order: ListOrder, form: LogFilterForm) -> str:
     """Say in which order the list is."""
+    if order.by == NEXT:
+        return "Next attempt first."
     first = "Oldest first" if order.is_reversed else "Newest first"
     return f"{first} by the time of the event." if is_by_failure(form) else f"{first}."
 
@@ -384,12 +400,14 @@ def find_retried(public_id: UUID) -> Retried | None:
     return Retried(under_way(delivery) or outcome_of(delivery), is_live(delivery))
 
 
-def with_retried(page: Page[LogRow], *, oldest_first: bool = False) -> list[LogRow]:
+def with_retried(page: Page[LogRow], order: ListOrder) -> list[LogRow]:
     """Return the lines of a page, and the one that was retried, whatever it is by now."""
     rows, named = list(page.rows), _named()
     if named is not None and all(row.public_id != named for row in rows):
         rows += log_pages.latest(LogFilter(delivery=named), 1)
-    return sorted(rows, key=lambda row: row.id, reverse=not oldest_first)
+    if order.by == NEXT:
+        return rows
+    return sorted(rows, key=lambda row: row.id, reverse=not order.is_reversed)
 
 
 def find_row(public_id: UUID) -> LogRow:

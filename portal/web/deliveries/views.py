@@ -29,7 +29,7 @@ from portal.web.deliveries import bulk_retry_wording, log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.backlog import NONE, table_beside
 from portal.web.deliveries.forms import LogFilterForm
-from portal.web.deliveries.list_place import carried, log_order, place_in, place_of
+from portal.web.deliveries.list_place import NEXT, carried, log_order, place_in, place_of
 from portal.web.forms.base import HAS_A_PAGE, refusals_flashed, status_of
 from portal.web.forms.csv_download import csv_download, excel_separator
 from portal.web.forms.filter_form import answer_as
@@ -55,8 +55,11 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
     shown, order = log.page, log_order()
     if form.validate():
         log_filter, cursor = form.chosen(), request.args.get("cursor")
-        log = log_pages.find_page(log_filter, cursor, oldest_first=order.is_reversed)
-        rows = log_presenter.with_retried(log.page, oldest_first=order.is_reversed)
+        if order.by == NEXT:
+            log = LogPage(log_pages.find_next(log_filter, cursor))
+        else:
+            log = log_pages.find_page(log_filter, cursor, oldest_first=order.is_reversed)
+        rows = log_presenter.with_retried(log.page, order)
         shown = replace(log.page, rows=rows)
         backlog = NONE if cursor else table_beside(known, log_filter)
         if rows and log_presenter.is_searched():
