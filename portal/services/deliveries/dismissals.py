@@ -39,8 +39,9 @@ from portal.services.webhooks.turn_on_off import HeldChoice
 
 PERMISSION: Final = "deliveries.dismiss"
 LONGEST_REASON: Final = 200
-A_STEP: Final = 100
-A_SEARCH: Final = 10  # steps, for which deliveries are found at once
+# So few that a step of SQLite's one writer is over before whoever sends has waited for long.
+A_STEP: Final = 25
+A_SEARCH: Final = 40  # steps, for which deliveries are found at once
 STOPPED: Final = Step(TaskState.STOPPED)
 TOO_LONG: Final = f"Enter at most {LONGEST_REASON} characters"
 

@@ -5,17 +5,28 @@ each page beside each other. It tells how high each page is at 1280 pixels' widt
 """
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
+from urllib.parse import urlencode
 
 from flask import Flask
 from playwright.sync_api import Browser, Page, sync_playwright
+from sqlalchemy import func, select, update
 
 from portal.config.settings import ROOT
+from portal.lib.clock import utcnow
+from portal.models.alerts import Alert
+from portal.models.assets import Asset, AssetStatus
+from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Role
+from portal.models.tasks import Task, TaskState
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.unit_of_work import session, writing
 from portal.services.people import invitations, password_resets
+from portal.services.webhooks import crud
+from portal.services.webhooks.rules import WebhookValues
 from portal.web.frame.access import PUBLIC, permission_of
 from tests.browser.conftest import QUIET, find_chromium
 from tests.browser.support.demo_register import fill_demo, filled_for
@@ -27,6 +38,7 @@ from tests.support.pages import Pages
 
 FOLDER: Final = ROOT / "test-results" / "pictures"
 HIGHEST: Final = 6000  # pixels; of a longer page the beginning is enough
+ALL_IS_WELL: Final = "home.index when all is well"
 
 
 class Look(NamedTuple):
@@ -44,9 +56,11 @@ LOOKS: Final[Mapping[str, Look]] = {
 }
 
 
-def take(browser: Browser, app: Flask, person: Person, paths: Mapping[str, str], to: Path) -> None:
-    """Store the pictures of these pages, by their names, as this person sees them, and the index;
-    what needs no sign-in is named as its route, and seen by nobody in particular."""
+def take(
+    browser: Browser, app: Flask, person: Person, paths: Mapping[str, str], to: Path
+) -> dict[tuple[str, str], int]:
+    """Store the pictures of these pages, by their names, as this person sees them; return their
+    heights. What needs no sign-in is named as its route, and seen by nobody in particular."""
     heights = {}
     with served(app) as url:
         session = _session(app, person)
@@ -67,12 +81,12 @@ def take(browser: Browser, app: Flask, person: Person, paths: Mapping[str, str],
                 assert answer.status in {200, 409}, name
                 heights[name, look] = _picture(page, to / look / f"{name}.png", width)
             context.close()
-    (to / "index.html").write_text(_index(list(paths), heights), encoding="utf-8")
+    return heights
 
 
 def is_door(name: str) -> bool:
     """Whether people stand before it who are not signed in."""
-    return permission_of(name) == PUBLIC
+    return permission_of(name.partition(" ")[0]) == PUBLIC
 
 
 def every_path(app: Flask, person: Person) -> dict[str, str]:
@@ -80,11 +94,17 @@ def every_path(app: Flask, person: Person) -> dict[str, str]:
     filled = fill_demo(person)
     invitation = invitations.invitation_link(person.actor, "dora@example.com", Role.SUPPORT)
     password = password_resets.offer_by_email(person.actor, person.email)
+    failed = select(Delivery.public_id).where(Delivery.status == DeliveryStatus.FAILED).limit(9)
+    out = select(Asset.id).where(Asset.status == AssetStatus.CHECKED_OUT).limit(5)
     # A question about nothing is a list.
     chosen = {
-        "batches.confirm": f"?delivery={filled.deliveries}",
-        "bulk.confirm": f"?action=check_in&ids={filled.assets}",
+        "batches.confirm": _query("delivery", session().scalars(failed)),
+        "bulk.confirm": _query("ids", session().scalars(out)) + "&action=check_in",
+        "dismissals.dismiss": _query("delivery", session().scalars(failed)),
     }
+    payroll = WebhookValues(
+        name="Payroll", url="https://payroll.example.com/hook", events=("asset.created",)
+    )
     return {
         "auth.sign_in": "/sign-in",
         "joining.invitation": f"/invitation?token={invitation.partition('=')[2]}",
@@ -94,7 +114,30 @@ def every_path(app: Flask, person: Person) -> dict[str, str]:
             + chosen.get(rule.endpoint, "")
             for rule in readable(app, Role.ADMIN)
         },
+        # Of a key that was made just now, and is still shown.
+        "webhook_secrets.show": f"/settings/webhooks/{crud.create(person.actor, payroll)}/secret",
     }
+
+
+def _query(name: str, values: Iterable[object]) -> str:
+    return f"?{urlencode([(name, each) for each in values])}"
+
+
+def make_all_well() -> None:
+    """Have everything delivered, and every webhook on."""
+    with writing() as current:
+        open_ones = update(Delivery).where(Delivery.status != DeliveryStatus.DELIVERED)
+        current.execute(
+            open_ones.values(
+                status=DeliveryStatus.DELIVERED, prior_status=None, failing_since=None, code=200
+            )
+        )
+        well = {"state": WebhookState.ACTIVE, "backoff_until": None, "throttled": False}
+        current.execute(update(Webhook).values(**well, failures_in_row=0, off_reason=None))
+        current.execute(update(Task).values(state=TaskState.DONE))
+        current.execute(
+            update(Alert).values(resolved_at=func.coalesce(Alert.resolved_at, utcnow()))
+        )
 
 
 def main(words: Collection[str]) -> None:
@@ -105,8 +148,13 @@ def main(words: Collection[str]) -> None:
         if words:
             paths = {name: path for name, path in paths.items() if any(w in name for w in words)}
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
-        take(browser, app, person, paths, FOLDER)
+        heights = take(browser, app, person, paths, FOLDER)
+        if "home.index" in paths:
+            make_all_well()
+            paths = {**paths, ALL_IS_WELL: "/"}
+            heights |= take(browser, app, person, {ALL_IS_WELL: "/"}, FOLDER)
         browser.close()
+    (FOLDER / "index.html").write_text(_index(list(paths), heights), encoding="utf-8")
     sys.stdout.write(f"{len(paths)} pages, three pictures each: {FOLDER / 'index.html'}\n")
 
 
