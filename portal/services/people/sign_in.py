@@ -17,7 +17,7 @@ from portal.services.people.accounts import find_user
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 from portal.services.people.sign_in_throttle import SLOWED, Key
 
-NOBODY: Final = Actor(ActorKind.SYSTEM, None, "Somebody not signed in", Origin.UI)
+NOBODY: Final = Actor(ActorKind.SYSTEM, None, "Someone not signed in", Origin.UI)
 
 
 class WrongPassword(Refusal):

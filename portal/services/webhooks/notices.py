@@ -65,13 +65,13 @@ WORDS: Final = {
     News.ATTENTION: (
         "“{name}” is failing",
         "{backlog} We’re keeping them and retrying automatically.",
-        "See the cause and next steps",
+        "View the cause and next steps",
     ),
     News.OFF: (
         "“{name}” was turned off",
         "We turned off the webhook “{name}” because {cause}. New events are on hold for up to "
         "{days}.",
-        "See the cause and turn it on",
+        "View the cause and turn it on",
     ),
     News.WELL: (
         "“{name}” is working again",

@@ -68,7 +68,7 @@ def test_an_account_that_is_guessed_at_from_many_networks_is_told_once(app: Flas
     fail(ana.email, 1)
     let_time_pass(minutes=16)
     fail(ana.email, 1)
-    assert trail() == [("Somebody not signed in", "person.sign_in_slowed_down", "Ana")]
+    assert trail() == [("Someone not signed in", "person.sign_in_slowed_down", "Ana")]
     assert last_changes() == {"tries": 100, "network_address": HERE}
 
 
@@ -78,11 +78,11 @@ def test_many_wrong_tries_are_one_line_however_long_they_go_on(app: Flask) -> No
     for _ in range(3):
         let_time_pass(minutes=20)
         fail(ana.email, 1)
-    assert trail() == [("Somebody not signed in", "person.sign_in_slowed_down", "Ana")]
+    assert trail() == [("Someone not signed in", "person.sign_in_slowed_down", "Ana")]
     assert last_changes() == {"tries": 5, "network_address": HERE}
 
 
 def test_what_is_typed_where_nobody_has_an_account_is_not_kept(app: Flask) -> None:
     for number in range(4):
         fail(f"my-password-{number}", 5)
-    assert trail() == [("Somebody not signed in", "address.sign_in_slowed_down", HERE)]
+    assert trail() == [("Someone not signed in", "address.sign_in_slowed_down", HERE)]

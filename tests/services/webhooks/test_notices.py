@@ -126,9 +126,9 @@ def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailSe
     assert told == [
         "1 delivery to “Sync” undelivered, failing since Mar 10, 10:20 (Europe/Vienna). "
         "Server error (500). We’re keeping them and retrying automatically.\n\n"
-        f"See the cause and next steps:\n{page}\n",
+        f"View the cause and next steps:\n{page}\n",
         "We turned off the webhook “Sync” because no delivery succeeded for 5 days. New events are "
-        f"on hold for up to 30 days.\n\nSee the cause and turn it on:\n{page}\n",
+        f"on hold for up to 30 days.\n\nView the cause and turn it on:\n{page}\n",
         f"Deliveries to “Sync” are arriving again.\n\nView remaining failures:\n{page}\n",
     ]
 

@@ -42,7 +42,7 @@ def test_it_answers_an_error_with_a_page_and_a_way_out(pages: Pages) -> None:
         page = pages.get(f"/broken/{code}")
         assert page.status == code, code
         assert code < 500 or "saved" not in page.text, code
-        assert "/" in page.links("Go to the start page"), code
+        assert "/" in page.links("Go to Overview"), code
 
 
 def test_it_says_which_methods_an_address_takes(client: FlaskClient) -> None:

@@ -34,8 +34,8 @@ def test_it_says_what_changes_and_what_stays_before_it_asks(app: Flask) -> None:
     page = pages.get(f"{path}/erase")
     assert page.h1 == "Erase Maria Lopez?"
     for words in (
-        "2 lines of timelines",
-        "2 entries of the audit trail",
+        "2 timeline entries",
+        "2 audit entries",
         "Up to 3 stored event bodies",
         "C-1 Maria Lopez's chair",
     ):
@@ -52,7 +52,7 @@ def test_a_typed_address_erases_and_the_page_says_how_far_it_got(app: Flask) -> 
     work()
     page = pages.get(f"{path}/erase")
     assert "ErasedFinished" in page.main
-    assert "2 lines of timelines" in page.main
+    assert "2 timeline entries" in page.main
     shown = pages.get(path)
     assert (shown.h1, "Erased" in shown.main) == ("Erased person 1", True)
     assert not {"Edit", "Mark as back"} & {link.text for link in shown.root.find_all("a")}
@@ -79,7 +79,7 @@ def test_each_name_that_is_looked_for_in_texts_can_be_left_out(app: Flask) -> No
     }
     assert list(ticked.values()) == [True, False, True, True], "one is a single word"
     assert page.main.count("2 places, for example “Maria Lopez, Maria Gruber: the <b>Battery</b> b")
-    assert "In no text" in page.main
+    assert "Not in any text" in page.main
     wrong = pages.submit(page.form(), typed="maria@example.com?", sought=["1", "99", "-1", "ß"])
     assert (wrong.status, wrong.form().fields["sought"]) == (400, ["1"])
     again = pages.submit(wrong.form(), typed="maria@example.com", shown=["1"])
