@@ -107,8 +107,12 @@ class Webhook(Base):
     )
 
 
+# In place of an event's name: every event, those that are added later too.
+ALL_EVENTS: Final = "*"
+
+
 class WebhookEvent(Base):
-    """One event that a webhook asked for."""
+    """One event that a webhook is subscribed to, or `ALL_EVENTS`, which stands alone."""
 
     __tablename__ = "webhook_events"
 

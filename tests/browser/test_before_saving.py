@@ -45,7 +45,7 @@ def open_form(page: Page, app: Flask, portal: str, url: str) -> None:
 
 
 def try_out(page: Page) -> None:
-    page.get_by_role("button", name="Test before saving").click()
+    page.get_by_role("button", name="Send test").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Test before saving")
 
 

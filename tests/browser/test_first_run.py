@@ -115,7 +115,7 @@ def test_a_key_that_we_make_is_shown_once_and_signs(
     expect(desk.get_by_role("heading", level=1)).to_have_text("Copy the secret key")
     secret = desk.get_by_label("secret key", exact=True).inner_text()
     address = desk.url
-    user_steps.press(desk, "I have copied it")
+    user_steps.press(desk, "Done")
     desk.goto(address)
     expect(desk.get_by_role("heading", level=1)).to_have_text("The secret key is no longer shown")
     assert secret not in desk.content()

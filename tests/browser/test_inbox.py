@@ -34,26 +34,23 @@ def portal(app: Flask) -> Iterator[str]:
 def test_a_newcomer_sees_the_whole_thing_work(page: Page, app: Flask, portal: str) -> None:
     sign_in(page, app, portal)
     page.goto(f"{portal}/settings/webhooks")
-    page.get_by_role("button", name="Try it without a receiver").click()
+    page.get_by_role("button", name="Use the built-in inbox").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Built-in inbox")
-    expect(page.locator(".inbox-count")).to_have_text("Nothing has arrived yet.")
-    page.get_by_role("button", name="Send a test").click()
+    expect(page.locator(".inbox-count")).to_have_text("No deliveries yet.")
+    page.get_by_role("button", name="Send test").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Built-in inbox")
     deliver_due()
-    message = page.locator(".inbox-message").first
+    message = page.locator(".line-fold").first
     expect(message.get_by_text("Signature is good")).to_be_visible(timeout=PATIENCE_MS)
     expect(message.get_by_text("Test", exact=True)).to_be_visible()
     publish(note="a change")
     deliver_due()
     expect(page.locator(".inbox-count")).to_contain_text("2 deliveries", timeout=PATIENCE_MS)
     expect(message.get_by_text("AST-00007 Projector").first).to_be_visible()
-    # Closed it is three lines.
-    height = """each => {
-      each.querySelectorAll("details").forEach(part => { part.open = false; });
-      return each.offsetHeight;
-    }"""
-    assert page.locator(".inbox-message").nth(1).evaluate(height) <= 140
-    message.get_by_role("link", name="How it was sent").click()
+    # Closed it is a line.
+    height = "each => { each.open = false; return each.offsetHeight; }"
+    assert page.locator(".line-fold").nth(1).evaluate(height) <= 60
+    message.get_by_role("link", name="View delivery").click()
     expect(page.locator(".state .tag")).to_have_text("Delivered")
     expect(page.get_by_role("main")).to_contain_text("The built-in inbox has it.")
     expect(page.get_by_role("main")).to_contain_text("/inbox/••••")

@@ -48,11 +48,11 @@ class EventGroup(StrEnum):
 _LABELS: Final = {
     EventGroup.LIFECYCLE: "Asset lifecycle",
     EventGroup.ALLOCATION: "Allocation & assignment",
-    EventGroup.CHECKOUT: "Check-in / check-out",
+    EventGroup.CHECKOUT: "Check-in/check-out",
     EventGroup.RESERVATIONS: "Reservations",
     EventGroup.MAINTENANCE: "Maintenance & transfers",
     EventGroup.LOSS: "Loss, damage, disposal",
-    EventGroup.ALERTS: "Scheduled alerts",
+    EventGroup.ALERTS: "Alerts",
 }
 
 

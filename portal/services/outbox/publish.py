@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     insert,
     literal_column,
+    or_,
     select,
 )
 from sqlalchemy.orm import Session
@@ -28,7 +29,7 @@ from portal.engine.events.catalogue import EventName
 from portal.extensions import Base, settings
 from portal.lib.ids import public_id
 from portal.models.deliveries import Delivery, DeliveryStatus, Event, Priority
-from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
+from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookEvent, WebhookState
 from portal.services.core.queries import Rowset, as_json
 from portal.services.core.unit_of_work import database_time, notify
 
@@ -98,7 +99,7 @@ def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
         select(Webhook.id, Webhook.state, Webhook.in_order)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
         .where(
-            WebhookEvent.event == event,
+            or_(WebhookEvent.event == event, WebhookEvent.event == ALL_EVENTS),
             Webhook.state.in_(LISTENING),
             Webhook.deleted_at.is_(None),
         )

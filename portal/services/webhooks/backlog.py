@@ -3,7 +3,7 @@ about a webhook's state, whichever page or mail says it, comes from here."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -58,11 +58,13 @@ URGENT_AFTER: Final = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """So many failed last for this reason, with this answer. `reason` None: nothing was noted."""
+    """So many failed last for this reason, with this answer; of `failed`, no automatic attempt is
+    left. `reason` None: nothing was noted."""
 
     reason: Reason | None
     code: int | None
     count: int
+    failed: int = field(default=0, compare=False)
 
     @property
     def words(self) -> str:
@@ -326,10 +328,12 @@ def _of_webhooks() -> Select[*tuple[Any, ...]]:
 def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
     counts: Counter[DeliveryStatus] = Counter()
     causes: Counter[tuple[Reason | None, int | None]] = Counter()
+    failed: Counter[tuple[Reason | None, int | None]] = Counter()
     for row in rows:
         if row.part == FAILING:
             reason = alike(Reason(row.reason))[0] if row.reason else None
             causes[reason, row.code] += row.many
+            failed[reason, row.code] += row.many if row.status == DeliveryStatus.FAILED else 0
         # Open ones are counted with those that do not fail so far.
         if row.status == DeliveryStatus.FAILED or row.part == OTHERS:
             counts[DeliveryStatus(row.status)] += row.many
@@ -348,7 +352,7 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
         failures_in_row=hook.failures_in_row,
         counts=counts,
         since=since,
-        causes=_sorted(causes),
+        causes=_sorted(causes, failed),
         next_attempt_at=_next_attempt(hook, rows, now) if is_on else None,
         waits_until=pause if is_on and pause and pause > now else None,
         is_untouched=since is not None and (arrived_at is None or arrived_at <= since),
@@ -365,8 +369,11 @@ def taken_of(webhook: Webhook | AnyRow) -> Taken | None:
     return Taken(webhook.taken_by or "", webhook.taken_by_id, at, webhook.taken_note or "")
 
 
-def _sorted(causes: Counter[tuple[Reason | None, int | None]]) -> tuple[Cause, ...]:
-    known = [Cause(reason, code, many) for (reason, code), many in causes.items()]
+def _sorted(
+    causes: Counter[tuple[Reason | None, int | None]],
+    failed: Counter[tuple[Reason | None, int | None]],
+) -> tuple[Cause, ...]:
+    known = [Cause(*cause, many, failed[cause]) for cause, many in causes.items()]
     return tuple(sorted(known, key=lambda each: (-each.count, each.words)))
 
 

@@ -183,7 +183,7 @@ def refuse_taken_name(current: Session, name: str, own_id: int | None) -> None:
     taken = current.scalars(others).first()
     if taken is not None:
         raise Refusal(
-            f"There is already a webhook called “{taken}”. Use another name", field="name"
+            f"A webhook called “{taken}” already exists. Enter another name", field="name"
         )
 
 

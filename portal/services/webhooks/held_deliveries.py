@@ -1,4 +1,4 @@
-"""Held deliveries, decided about one by one, and waiting ones that are sent after a fix."""
+"""Decide about deliveries on hold, one by one, and send waiting ones after a fix."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ CHUNK: Final = 500
 SPREAD: Final = timedelta(minutes=1)
 SENT: Final = "webhook.waiting_sent"
 NEWER: Final = (
-    "More happened while you were choosing. It is on the list now: look at it, then turn it on."
+    "New events arrived while you were choosing. Review the updated list, then turn on the webhook."
 )
 
 
@@ -121,32 +121,51 @@ def waiting_for_later(
 
 
 def count_waiting(current: Session, webhook: Webhook) -> int:
-    """Count what a person may send now (`capped`): none while it fails, is off, or sends it."""
-    is_well = webhook.state == WebhookState.ACTIVE and not webhook.failures_in_row
-    if not is_well or webhook.reopened_at is not None:
+    """Count what a person may send now (`capped`): while its receiver is backed off from, all that
+    waits for that; while it is well, what waits for a later retry; else none."""
+    now = database_time(current)
+    is_paused = _is_paused(webhook, now)
+    is_well = not webhook.failures_in_row and webhook.reopened_at is None
+    if webhook.state != WebhookState.ACTIVE or not (is_paused or is_well):
         return 0
-    # Along the index of what is due, from that time on: what is due sooner is not read.
-    status = func.coalesce(Delivery.status, Delivery.status)
-    later = select(Delivery.id).where(
-        *waiting_for_later(webhook.id, database_time(current), status)
-    )
-    limit = queries.COUNT_LIMIT + 1
-    scans = (later.where(Delivery.priority == priority).limit(limit) for priority in Priority)
+    if is_paused:
+        priorities = [Priority.NORMAL, Priority.BULK]  # a test and a person's Retry wait for nobody
+        waiting = [Delivery.webhook_id == webhook.id, is_open(), has_no_live_lease(now)]
+    else:
+        priorities = list(Priority)
+        # Along the index of what is due, from that time on: what is due sooner is not read.
+        status = func.coalesce(Delivery.status, Delivery.status)
+        waiting = waiting_for_later(webhook.id, now, status)
+    found = select(Delivery.id).where(*waiting).order_by(Delivery.due_at)
+    found = found.limit(queries.COUNT_LIMIT + 1)
+    scans = (found.where(Delivery.priority == priority) for priority in priorities)
     union = union_all(*(select(scan.subquery()) for scan in scans)).subquery()
     return capped(current, select(union))
 
 
-def send_waiting(actor: Actor, public_id: UUID) -> int:
-    """Send what waits for a later retry within a minute; return how many. Raises `Refusal`."""
+def _is_paused(webhook: Webhook, now: datetime) -> bool:
+    return webhook.backoff_until is not None and webhook.backoff_until > now
+
+
+def resume(actor: Actor, public_id: UUID) -> int:
+    """End the pause of a receiver, and send within a minute what waits for it or for a later retry;
+    return how many. Raises `Refusal`.
+
+    After a pause one delivery still goes first as a probe: while it fails, the others spend no
+    attempt.
+    """
     with writing() as current:
         require(current, actor, "deliveries.retry")
         webhook = lock_webhook(current, public_id)
         if webhook.state != WebhookState.ACTIVE:
-            raise Refusal("This webhook is off. What waits can be sent once it is on.")
+            raise Refusal("This webhook is off. Turn it on to send deliveries.")
         refuse_while_stopped()
         count = count_waiting(current, webhook)
         if count:
-            reopen(current.connection(), webhook.id, webhook.in_order, database_time(current))
+            now = database_time(current)
+            webhook.backoff_until = None
+            current.flush()
+            reopen(current.connection(), webhook.id, webhook.in_order, now)
             changes = {"deliveries": {"from": None, "to": count}}
             audit.record(current, actor, SENT, target=target_of(webhook), changes=changes)
             notify(current)

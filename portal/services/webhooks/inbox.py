@@ -19,6 +19,7 @@ from portal.engine.signing.signatures import verify, verify_standard
 from portal.lib.clock import common_now
 from portal.lib.typed_text import storable
 from portal.models.webhooks import (
+    ALL_EVENTS,
     InboxMessage,
     Verdict,
     Webhook,
@@ -38,7 +39,7 @@ from portal.services.webhooks.rows import (
     stored_headers,
     target_of,
 )
-from portal.services.webhooks.rules import EVENT_VALUES, WebhookValues
+from portal.services.webhooks.rules import WebhookValues
 from portal.services.webhooks.secrets import old_secret, set_secret
 
 Headers = Sequence[tuple[str, str]]
@@ -195,7 +196,7 @@ def receive(token: str, headers: Headers, body: bytes) -> bool:
 
 
 def _living_or_new(current: Session, actor: Actor) -> Webhook:
-    values = WebhookValues(name=_free_name(current), url="", events=EVENT_VALUES)
+    values = WebhookValues(name=_free_name(current), url="", events=(ALL_EVENTS,))
     return _living(current) or make_inbox(current, actor, values)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     bindparam,
+    case,
     func,
     literal,
     select,
@@ -36,7 +37,7 @@ from portal.models.deliveries import (
     is_open,
 )
 from portal.models.people import User
-from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.audit import shown_changes
 from portal.services.core.keyset import FIRST_ID, LAST_ID, by_name
 from portal.services.core.unit_of_work import session
@@ -78,6 +79,7 @@ class Latest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedWebhook:
     """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon.
+    `event_count` None: it is subscribed to all.
 
     `backlog`: what is undelivered; None while it is well.
     """
@@ -89,7 +91,7 @@ class ListedWebhook:
     backlog: Backlog | None
     off_reason: str | None
     turns_off_at: datetime | None
-    event_count: int
+    event_count: int | None
     last: Latest | None
 
 
@@ -170,7 +172,12 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
 
 @cache
 def _listed() -> Select[*tuple[Any, ...]]:
-    events = select(func.count()).where(WebhookEvent.webhook_id == Webhook.id).scalar_subquery()
+    is_all = func.count().filter(WebhookEvent.event == ALL_EVENTS) > 0
+    events = (
+        select(case((is_all, None), else_=func.count()))
+        .where(WebhookEvent.webhook_id == Webhook.id)
+        .scalar_subquery()
+    )
     return select(
         Webhook.id,
         Webhook.public_id,
@@ -198,10 +205,11 @@ def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDetail(WebhookOptions):
     """A webhook on its page. `url` is without its secret parts; `held` and `waits_behind` are
-    `capped`, `waits` too: what waits for a later retry although the webhook is well.
+    `capped`, `waits` too: how many *Resume now* sends.
 
-    `backlog`: what is undelivered; None while it is well. `is_backing_off`: only probes are sent
-    until anything arrives, a test too. `turns_off_at`: when we turn it off, once that is near.
+    `events`: as they are stored. `backlog`: what is undelivered; None while it is well.
+    `is_backing_off`: only probes are sent until anything arrives, a test too. `turns_off_at`: when
+    we turn it off, once that is near.
     `oldest_open`: of all that is still to be sent. `undecryptable`: which stored parts cannot be
     opened. `waits_behind`: how many wait for an older one, in order.
     """
@@ -408,7 +416,7 @@ class Listeners(NamedTuple):
 
 
 def count_listeners(*events: EventName) -> Listeners:
-    """Count the webhooks that asked for one of these events."""
+    """Count the webhooks that are subscribed to one of these events."""
     ids = Webhook.id.distinct()
     counts = (
         select(
@@ -417,7 +425,7 @@ def count_listeners(*events: EventName) -> Listeners:
         )
         .select_from(Webhook)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
-        .where(WebhookEvent.event.in_(events), Webhook.deleted_at.is_(None))
+        .where(WebhookEvent.event.in_((*events, ALL_EVENTS)), Webhook.deleted_at.is_(None))
     )
     on, off = session().execute(counts).one()
     return Listeners(on, off)

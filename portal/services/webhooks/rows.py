@@ -19,7 +19,7 @@ from portal.engine.http.address_mask import MASK, masked_address
 from portal.extensions import settings
 from portal.lib.clock import common_now
 from portal.models.deliveries import Delivery, DeliveryStatus, Event, Lease, is_open
-from portal.models.webhooks import Webhook, WebhookKind, WebhookState
+from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookKind, WebhookState
 from portal.services.core import vault
 from portal.services.core.permissions import Actor
 from portal.services.core.queries import any_holds, capped
@@ -27,12 +27,12 @@ from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time
 from portal.services.outbox.rollups import remove_deliveries
 from portal.services.webhooks.rules import (
-    EVENT_VALUES,
     OPTIONS,
     WEBHOOK_FIELDS,
     Headers,
     SecretMode,
     WebhookValues,
+    subscribed_to,
 )
 
 Facts = dict[str, Any]
@@ -102,9 +102,9 @@ def stored_headers(webhook: Webhook) -> Headers:
 
 
 def events_of(webhook: Webhook) -> tuple[str, ...]:
-    """The events that it asked for, in the catalogue's order."""
+    """The events that it is subscribed to, in the catalogue's order, or `ALL_EVENTS` alone."""
     chosen = {subscription.event for subscription in webhook.subscriptions}
-    return tuple(value for value in EVENT_VALUES if value in chosen)
+    return (ALL_EVENTS,) if ALL_EVENTS in chosen else subscribed_to(tuple(chosen))
 
 
 def options_of(webhook: Webhook) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _alive(public_id: UUID) -> Select[Webhook]:
 
 def _existing(webhook: Webhook | None) -> Webhook:
     if webhook is None:
-        raise NotFound("There is no such webhook. It may have been deleted.")
+        raise NotFound("This webhook doesn’t exist. It may have been deleted.")
     return webhook
 
 
@@ -328,8 +328,8 @@ class UndecryptableSecrets(Refusal):
     def __init__(self, parts: list[str]) -> None:
         """`parts`: as `undecryptable_parts` names them."""
         super().__init__(
-            f"The stored {' and '.join(parts)} cannot be opened with the keys of this portal. An "
-            f"administrator enters new ones (Edit), or sets the earlier ENCRYPTION_KEYS again."
+            f"The stored {' and '.join(parts)} can’t be decrypted. An administrator needs to enter "
+            f"new ones (Edit) or set the earlier ENCRYPTION_KEYS again."
         )
 
 

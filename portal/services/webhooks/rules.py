@@ -13,6 +13,7 @@ from portal.engine.http.address_guard import AddressError, AddressGuard, check_u
 from portal.engine.http.custom_headers import HeaderError, check_headers
 from portal.engine.signing.signatures import check_secret
 from portal.extensions import settings
+from portal.models.webhooks import ALL_EVENTS
 from portal.services.core.refusals import Refusal
 
 LONGEST_NAME: Final = 120
@@ -21,10 +22,8 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 INSIDE: Final = "inbox"
 
 # What was stored for one place is sent to no other before somebody has entered it again.
-HEADER_STAYS: Final = "Enter this value again: the stored one goes to its earlier address alone"
-KEY_STAYS: Final = (
-    "Choose a key for the new address: the stored one signs for its earlier address alone"
-)
+HEADER_STAYS: Final = "Enter this value again. The saved one is only sent to the previous URL"
+KEY_STAYS: Final = "Choose a key for the new URL. The saved one is only used for the previous URL"
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -68,7 +67,7 @@ class WebhookField:
 WEBHOOK_FIELDS: Final = (
     WebhookField("name", "Name"),
     WebhookField("url", "URL", "the URL was edited", fixes=True),
-    WebhookField("url_is_secret", "This address is a secret"),
+    WebhookField("url_is_secret", "Hide this URL"),
     WebhookField("events", "Events"),
     WebhookField("secret_key", "Secret key", "the secret key was changed", fixes=True),
     WebhookField("custom_headers", "Custom headers", "the custom headers were edited", fixes=True),
@@ -79,8 +78,9 @@ WEBHOOK_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookValues(WebhookOptions):
-    """A webhook as entered. On edit a header with an empty value keeps the stored one; an inbox
-    without a URL stays one, and with a URL becomes any other webhook."""
+    """A webhook as entered. `events`: those chosen, or `ALL_EVENTS` alone. On edit a header with an
+    empty value keeps the stored one; an inbox without a URL stays one, and with a URL becomes any
+    other webhook."""
 
     url: str = field(repr=False)
     events: tuple[str, ...]
@@ -106,16 +106,20 @@ def place_of(url: str) -> str | None:
 def name_problem(name: str) -> str | None:
     """Why this cannot be a webhook's name, as a sentence."""
     if not name:
-        return "Enter the webhook name"
+        return "Enter a name, such as Nordwind ERP"
     if len(name) > LONGEST_NAME:
-        return f"Use at most {LONGEST_NAME} characters in the webhook name"
-    return None if name.isprintable() else "Use letters, digits and signs in the webhook name"
+        return f"Enter at most {LONGEST_NAME} characters"
+    return (
+        None
+        if name.isprintable()
+        else "Use only letters, digits, and punctuation in the webhook name"
+    )
 
 
 def url_problem(url: str) -> str | None:
     """Why this cannot be a webhook's URL, as a sentence. Looks up no name."""
     if not url:
-        return "Enter the webhook URL"
+        return "Enter a URL, such as https://erp.example.com/hooks"
     try:
         return _address_problem(check_url(url))
     except AddressError as error:
@@ -125,8 +129,15 @@ def url_problem(url: str) -> str | None:
 def events_problem(events: Sequence[str]) -> str | None:
     """Why these events cannot be chosen, as a sentence."""
     if not events:
-        return "Choose at least one event"
-    return None if set(events) <= set(EVENT_VALUES) else "Choose events from the list"
+        return "Choose at least one event, or all events"
+    if tuple(events) == (ALL_EVENTS,) or set(events) <= set(EVENT_VALUES):
+        return None
+    return "Choose events from the list"
+
+
+def subscribed_to(events: Sequence[str]) -> tuple[str, ...]:
+    """The events that are sent, in the catalogue's order. `events`: as they are stored."""
+    return tuple(value for value in EVENT_VALUES if value in events or ALL_EVENTS in events)
 
 
 def secret_problem(mode: SecretMode, secret: str) -> str | None:
@@ -167,7 +178,7 @@ def _address_problem(url: str) -> str | None:
     ours, port = settings(), parts.port or DEFAULT_PORTS[parts.scheme]
     if ours.webhook_allowed_ports and port not in ours.webhook_allowed_ports:
         open_ones = " or ".join(map(str, ours.webhook_allowed_ports))
-        return f"We may not send to port {port}: use an address with port {open_ones}"
+        return f"Port {port} isn’t allowed. Use a URL with port {open_ones}"
     address = _literal(parts.hostname or "")
     if address is None:
         return None
@@ -179,7 +190,7 @@ def _address_problem(url: str) -> str | None:
     why = guard.refusal(address, port)
     if why is None:
         return None
-    return f"We may not send there: {why} Use a public address, or ask an administrator to allow it"
+    return f"This URL isn’t allowed. {why} Use a public URL, or ask an administrator to allow it"
 
 
 def _literal(host: str) -> str | None:

@@ -17,7 +17,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox.claimable import refuse_while_stopped
 from portal.services.webhooks.rows import events_of, lock_webhook, refuse_undecryptable
-from portal.services.webhooks.rules import EVENT_VALUES
+from portal.services.webhooks.rules import EVENT_VALUES, subscribed_to
 
 
 class TestUnderWay(Refusal):
@@ -26,7 +26,7 @@ class TestUnderWay(Refusal):
     __test__ = False  # not a test case, whatever its name says
 
     def __init__(self, delivery: UUID) -> None:
-        super().__init__("A test is on its way. Wait until it has ended, then test again.")
+        super().__init__("A test is in progress. Wait for it to finish, then send another.")
         self.delivery = delivery
 
 
@@ -54,7 +54,7 @@ def event_to_test(event: str) -> EventName:
 
 def _chosen(webhook: Webhook, event: str | None) -> EventName:
     if event is None:
-        return EventName(next(iter(events_of(webhook)), EVENT_VALUES[0]))
+        return EventName(next(iter(subscribed_to(events_of(webhook))), EVENT_VALUES[0]))
     return event_to_test(event)
 
 

@@ -13,6 +13,7 @@ from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.models.deliveries import EARLIER_STATUSES
+from portal.models.webhooks import ALL_EVENTS
 from portal.services import audit as audit_queries
 from portal.services.audit import TrailEntry, TrailFilter
 from portal.services.core.permissions import SYSTEM
@@ -105,6 +106,8 @@ def plain_value(value: Any) -> str:
         return "Yes" if value else "No"
     if isinstance(value, dict) and "name" in value:  # a person, a place, a category
         return str(value["name"])
+    if value == [ALL_EVENTS]:
+        return "All events"
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 

@@ -21,7 +21,7 @@ from portal.web.webhooks.forms import EditWebhookForm, WebhookForm, brings_value
 from portal.web.webhooks.views import WEBHOOK, Answer
 
 STILL_ON_ITS_WAY: Final = (
-    "The test before is still on its way, so nothing more was sent. What you changed is kept."
+    "The previous test is still in progress, so no new one was sent. Your changes are kept."
 )
 
 blueprint = Blueprint("webhook_drafts", __name__, url_prefix="/settings/webhooks/test")

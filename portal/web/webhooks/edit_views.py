@@ -9,34 +9,28 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from portal.engine.events.catalogue import GROUPS
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
-from portal.services.outbox.claimable import SendingStopped, find_stop
 from portal.services.webhooks import crud, keys, secrets
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import TARGET
 from portal.services.webhooks.rules import SecretMode, place_of
-from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.web.forms.base import refusals_in, say_whether_changed, status_of, tidy
 from portal.web.forms.parsing import number_or_none
 from portal.web.forms.versions import goes_on_editing, stale_page
-from portal.web.frame.access import actor, always, local_path, owner, posted, requires
+from portal.web.frame.access import actor, always, owner, posted, requires
 from portal.web.help.topics import overlap_words
 from portal.web.webhooks.forms import (
     CONFIRMED,
-    SAVE_AND_TEST,
     EditWebhookForm,
     WebhookForm,
     brings_values,
     form_data,
     tested_form,
 )
-from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
+from portal.web.webhooks.views import WEBHOOK, Answer
 from portal.web.webhooks.wording import held_count
 
-ITS_ADDRESS_IS_HIDDEN: Final = (
-    "Only administrators see its address whole, because a part of it looks like a key."
-)
-Saved = tuple[UUID, UUID | None]  # the webhook, and the test that was asked for
+ITS_ADDRESS_IS_HIDDEN: Final = "Its URL contains a key, so only administrators see all of it."
 
 blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks")
 
@@ -70,7 +64,7 @@ def new() -> Answer:
     if not _changes_rows(form) and form.validate_on_submit():
         with refusals_in(form):
             path = once_only(
-                owner(), form.once_value, lambda: _create(form), lambda done: _after(form, *done)
+                owner(), form.once_value, lambda: _create(form), lambda made: _after(form, made)
             )
             flash(_saved(form), "success")
             return redirect(path)
@@ -100,7 +94,7 @@ def edit(public_id: UUID) -> Answer:
 def delete(public_id: UUID) -> Answer:
     """Ask, then delete."""
     if request.method == "POST":
-        flash(f"“{crud.delete(actor(), public_id)}” was deleted.", "success")
+        flash(f"{crud.delete(actor(), public_id)} deleted.", "success")
         return redirect(url_for("webhooks.index"))
     webhook = webhook_queries.show(public_id)
     count = webhook_queries.count_open(public_id)
@@ -109,16 +103,13 @@ def delete(public_id: UUID) -> Answer:
     )
 
 
-def _create(form: WebhookForm) -> Saved:
-    public_id = crud.create(actor(), form.values(), form.draft_id)
-    return public_id, _test_if_asked(public_id)
+def _create(form: WebhookForm) -> UUID:
+    return crud.create(actor(), form.values(), form.draft_id)
 
 
 def _saved(form: WebhookForm) -> str:
-    is_tested = SAVE_AND_TEST in request.form and not find_stop()
     is_hidden = form.brings_key and form.url_is_secret.data
-    hidden = f" {ITS_ADDRESS_IS_HIDDEN}" if is_hidden else ""
-    return f"“{form.name.data}” was saved.{hidden}{' A test is on its way.' if is_tested else ''}"
+    return f"{form.name.data} saved.{f' {ITS_ADDRESS_IS_HIDDEN}' if is_hidden else ''}"
 
 
 def _save(form: EditWebhookForm, public_id: UUID) -> str:
@@ -126,28 +117,13 @@ def _save(form: EditWebhookForm, public_id: UUID) -> str:
     say_whether_changed(edited.is_changed, _saved(form))
     if edited.asks_about_held:
         return url_for("webhook_switches.on", public_id=public_id)
-    return _after(form, public_id, _test_if_asked(public_id))
+    return _after(form, public_id)
 
 
-def _test_if_asked(public_id: UUID) -> UUID | None:
-    if SAVE_AND_TEST not in request.form:
-        return None
-    try:
-        return send_test(actor(), public_id)
-    except TestUnderWay as under_way:
-        flash(under_way.sentence, "warning")
-        return under_way.delivery
-    except SendingStopped as stopped:  # saved it is all the same
-        flash(stopped.sentence, "warning")
-        return None
-
-
-def _after(form: WebhookForm, public_id: UUID, test: UUID | None) -> str:
+def _after(form: WebhookForm, public_id: UUID) -> str:
     """The page after saving: that of a generated secret comes first."""
-    delivery = delivery_path(test) if test else None
-    if form.mode is SecretMode.GENERATE:
-        return url_for("webhook_secrets.show", public_id=public_id, next=delivery)
-    return delivery or url_for("webhooks.show", public_id=public_id)
+    is_made = form.mode is SecretMode.GENERATE
+    return url_for("webhook_secrets.show" if is_made else "webhooks.show", public_id=public_id)
 
 
 def _changes_rows(form: WebhookForm) -> bool:
@@ -201,14 +177,11 @@ def _replaces_secret(form: WebhookForm, webhook: WebhookDetail) -> bool:
 
 
 def _confirm_secret(form: EditWebhookForm, webhook: WebhookDetail) -> Answer:
-    kept = form.carried()
-    if SAVE_AND_TEST in request.form:
-        kept.append((SAVE_AND_TEST, "1"))
     removes = form.mode is SecretMode.NONE
     return render_template(
         "webhooks/replace.html",
         webhook=webhook,
-        kept=kept,
+        kept=form.carried(),
         removes=removes,
         moves=form.moves,
         overlap=overlap_words(),
@@ -238,7 +211,6 @@ def show(public_id: UUID) -> Answer:
         "webhooks/secret.html",
         webhook=webhook_queries.show(public_id),
         shown=secrets.shown_secret(actor(), public_id),
-        after=_next(public_id),
     )
 
 
@@ -247,7 +219,7 @@ def show(public_id: UUID) -> Answer:
 def switch(public_id: UUID) -> Answer:
     """Sign with the new secret alone from now on."""
     if secrets.switch_now(actor(), public_id):
-        flash("Switched. From now on only the new secret key signs.", "success")
+        flash("Switched to the new secret key.", "success")
     return redirect(url_for("webhooks.show", public_id=public_id))
 
 
@@ -257,7 +229,7 @@ def erase(public_id: UUID) -> Answer:
     """Ask, then erase what cannot be opened, so that the webhook can be turned on without it."""
     if request.method == "POST":
         parts = keys.erase_undecryptable(actor(), public_id)
-        flash(*("Erased.", "success") if parts else ("Everything can be opened.", "info"))
+        flash(*("Erased.", "success") if parts else ("There’s nothing to erase.", "info"))
         return redirect(url_for("webhooks.show", public_id=public_id))
     return render_template("webhooks/erase.html", webhook=webhook_queries.show(public_id))
 
@@ -267,9 +239,4 @@ def erase(public_id: UUID) -> Answer:
 def copied(public_id: UUID) -> Answer:
     """Show the secret no more."""
     secrets.forget_shown(actor(), public_id)
-    return redirect(_next(public_id))
-
-
-def _next(public_id: UUID) -> str:
-    path = request.values.get("next")
-    return local_path(path) if path else url_for("webhooks.show", public_id=public_id)
+    return redirect(url_for("webhooks.show", public_id=public_id))

@@ -28,6 +28,7 @@ from portal.engine.events.catalogue import CATALOGUE, GROUPS
 from portal.engine.http.address_guard import MAX_URL_LENGTH
 from portal.engine.http.address_mask import looks_secret
 from portal.engine.http.custom_headers import MAX_NAME_LENGTH, MAX_VALUE_LENGTH, refuse_header
+from portal.models.webhooks import ALL_EVENTS
 from portal.services.core import vault
 from portal.services.webhooks import drafts
 from portal.services.webhooks.drafts import Draft
@@ -46,6 +47,7 @@ from portal.services.webhooks.rules import (
     name_problem,
     place_of,
     secret_problem,
+    subscribed_to,
     url_problem,
 )
 from portal.web.forms.base import PortalForm, as_uuid, tidy, typed
@@ -153,16 +155,16 @@ def _parts(kept: str | None) -> tuple[str, str]:
 
 
 MODES: Final = {
-    SecretMode.GENERATE: "Create one for me",
+    SecretMode.GENERATE: "Create one",
     SecretMode.OWN: "Use my own",
-    SecretMode.NONE: "None",
+    SecretMode.NONE: "None, unsigned",
 }
-SAVE_AND_TEST: Final = "save_and_test"
 CONFIRMED: Final = "confirmed"
 # Fields that `carried` does not take as they are: secrets, and what each page adds itself.
 NOT_CARRIED: Final = frozenset({"secret", "secret_mode", "headers", "test_event", "csrf_token"})
+CHOSEN, ALL = "chosen", "all"
 TO_TEST_WITH: Final = [
-    SelectChoice("", "The first that is ticked above"),
+    SelectChoice("", "First selected event"),
     *(
         SelectChoice(str(event.value), event.name, optgroup=group.label)
         for group, events in GROUPS
@@ -176,21 +178,24 @@ class WebhookForm(PortalForm):
 
     lengths: ClassVar[dict[str, int]] = {"name": LONGEST_NAME, "url": MAX_URL_LENGTH}
 
-    name = StringField("Webhook name", description="For example: Sync to ERP")
+    name = StringField("Webhook name")
     url = StringField("Webhook URL")
-    url_is_secret = BooleanField(
-        "This address is a secret",
-        description="Only administrators see it in full. For one that anyone who knows it can use. "
-        "Ticked automatically where a part of the address looks like a key. "
-        "Values after a question mark and addresses of chats, such as Slack, are hidden anyway",
-    )
+    url_is_secret = BooleanField("Hide this URL", description="Only administrators see all of it")
     # The address for which that was ticked automatically, or need not be.
     decided_url = HiddenField()
+    which_events = RadioField(
+        "Subscribed to",
+        choices=[
+            SelectChoice(ALL, "All events, including future ones"),
+            SelectChoice(CHOSEN, "Chosen events"),
+        ],
+        default=CHOSEN,
+        validate_choice=False,
+    )
     events = SelectMultipleField(
         "Events",
         choices=[SelectChoice(str(event.value), event.name) for event in CATALOGUE],
         validate_choice=False,
-        description="Events added later are not switched on for you",
     )
     secret_mode = RadioField(
         "Secret key",
@@ -203,16 +208,16 @@ class WebhookForm(PortalForm):
     headers = FieldList(FormField(HeaderForm), label="Custom headers")
     in_order = BooleanField(
         "Send one at a time, in order",
-        description="Each delivery waits until the one before has arrived or has failed for good",
+        description="Each delivery waits until the one before is delivered, failed, or dismissed",
     )
     active = RadioField(
-        "Active",
-        choices=[SelectChoice("yes", "Yes"), SelectChoice("no", "No")],
+        "Status",
+        choices=[SelectChoice("yes", "On"), SelectChoice("no", "Off")],
         default="yes",
         validate_choice=False,
     )
 
-    test_event = SelectField("Event to test with", choices=TO_TEST_WITH, validate_choice=False)
+    test_event = SelectField("Event to send", choices=TO_TEST_WITH, validate_choice=False)
     draft = HiddenField(default=lambda: str(uuid4()))
 
     modes: frozenset[str] = frozenset(MODES)
@@ -256,8 +261,14 @@ class WebhookForm(PortalForm):
     @property
     def event_to_test(self) -> str:
         """The event to test a valid form with: the picked one, or the first of those chosen."""
-        candidates = {self.test_event.data} & set(EVENT_VALUES) or set(self.events.data or ())
-        return next(value for value in EVENT_VALUES if value in candidates)
+        picked = str(self.test_event.data)
+        return picked if picked in EVENT_VALUES else subscribed_to(self.stored_events)[0]
+
+    @property
+    def stored_events(self) -> tuple[str, ...]:
+        """The events as they are stored."""
+        is_all = self.which_events.data == ALL
+        return (ALL_EVENTS,) if is_all else tuple(self.events.data or ())
 
     @property
     def own_secret(self) -> str:
@@ -280,7 +291,7 @@ class WebhookForm(PortalForm):
         return WebhookValues(
             **{name: _entered(self[name]) for name in OPTIONS},
             url=self.url.data or "",
-            events=tuple(self.events.data or ()),
+            events=self.stored_events,
             secret_mode=self.mode,
             secret=self.own_secret if self.mode is SecretMode.OWN else "",
             headers=self.pairs,
@@ -305,9 +316,9 @@ class WebhookForm(PortalForm):
         if field.data or not self.is_inside:
             _complain(url_problem(field.data or ""))
 
-    def validate_events(self, field: Field) -> None:
+    def validate_events(self, _field: Field) -> None:
         """Require at least one."""
-        _complain(events_problem(field.data or ()))
+        _complain(events_problem(self.stored_events))
 
     def validate_secret(self, _field: Field) -> None:
         """Require an own key that can sign."""
@@ -373,7 +384,7 @@ class EditWebhookForm(WebhookForm):
     secret_mode = RadioField(
         "Secret key",
         choices=[
-            SelectChoice(SecretMode.KEEP, "Keep it as it is"),
+            SelectChoice(SecretMode.KEEP, "Keep it"),
             *(SelectChoice(*pair) for pair in MODES.items()),
         ],
         default=SecretMode.KEEP,
@@ -434,7 +445,8 @@ def form_data(values: WebhookValues) -> dict[str, Any]:
     return {
         **{name: getattr(values, name) for name in OPTIONS},
         "url": values.url,
-        "events": list(values.events),
+        "which_events": ALL if values.events == (ALL_EVENTS,) else CHOSEN,
+        "events": list(subscribed_to(values.events)),
         "secret_mode": values.secret_mode,
         "secret": values.secret,
         "headers": [{"name": name, "value": value} for name, value in values.headers],

@@ -32,9 +32,9 @@ from portal.web.frame.wording import number, plural
 from portal.web.webhooks.views import new_once
 
 JUDGED: Final = {
-    Verdict.GOOD: "Good: made with this webhook's secret key, over exactly these bytes",
-    Verdict.WRONG: "Wrong: a receiver should refuse this delivery",
-    Verdict.MISSING: "There is none: anybody could have sent this",
+    Verdict.GOOD: "Verified: matches this webhook’s secret key and this exact body",
+    Verdict.WRONG: "Doesn’t match: a receiver should reject this delivery",
+    Verdict.MISSING: "Not signed: anyone could have sent this",
 }
 MOST_SHOWN: Final = 16_000  # characters; ours are a tenth of it
 EVENTS: Final = frozenset(EventName)
@@ -80,8 +80,8 @@ def page_of(inbox: Inbox, messages: Sequence[InboxItem]) -> InboxPage:
 
 def _sentence(inbox: Inbox) -> str:
     if not inbox.count:
-        return "Nothing has arrived yet." if inbox.is_active else "It is off: only tests arrive."
-    return f"{plural(inbox.count, 'delivery has', 'deliveries have')} arrived in the last 24 hours."
+        return "No deliveries yet." if inbox.is_active else "The inbox is off. Only tests arrive."
+    return f"{plural(inbox.count, 'delivery', 'deliveries')} in the last 24 hours."
 
 
 def _arrived(message: InboxItem, *, is_repeat: bool) -> Arrived:
@@ -89,7 +89,7 @@ def _arrived(message: InboxItem, *, is_repeat: bool) -> Arrived:
     event = message.header("X-Asset-Webhook-Event")
     return Arrived(
         id=message.id,
-        title=event_name(event) if event in EVENTS else "Something else",
+        title=event_name(event) if event in EVENTS else "Unknown event",
         about=_about(read),
         received_at=message.received_at,
         tag=SIGNATURE[message.legacy],

@@ -17,7 +17,7 @@ from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import held_deliveries, turn_on_off
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest, Seen, send_waiting
+from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest, Seen
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.services.webhooks.turn_on_off import HeldChoice
@@ -69,14 +69,14 @@ class TestForm(PortalForm):
 def off(public_id: UUID) -> Answer:
     """Turn it off and hold what waits."""
     name = turn_on_off.turn_off(actor(), public_id)
-    flash(f"“{name}” is off. {held_for()}", "success")
+    flash(f"{name} turned off. {held_for()}", "success")
     return redirect(url_for("webhooks.show", public_id=public_id))
 
 
 @blueprint.route(f"{WEBHOOK}/on", methods=["GET", "POST"])
 @requires("webhooks.switch")
 def on(public_id: UUID) -> Answer:
-    """Turn it on; ask first what becomes of held deliveries."""
+    """Turn it on; ask first what happens to deliveries on hold."""
     form = HeldForm()
     if form.is_submitted() and form.held.data == CHOOSE:
         return redirect(url_for("webhook_held.choose", public_id=public_id))
@@ -100,14 +100,14 @@ def on(public_id: UUID) -> Answer:
     return page, status_of(form)
 
 
-@blueprint.post(f"{WEBHOOK}/send-waiting")
+@blueprint.post(f"{WEBHOOK}/resume")
 @requires("deliveries.retry")
-def send_now(public_id: UUID) -> Answer:
-    """Send what waits for a later retry within a minute."""
+def resume(public_id: UUID) -> Answer:
+    """End the pause of its receiver, and send what waits within a minute."""
     with refusals_flashed("warning"):
-        count = send_waiting(actor(), public_id)
-        words = f"{held_count(count)} {'goes' if count == 1 else 'go'} out within a minute."
-        flash(*(words, "success") if count else ("Nothing waits for a later retry.", "info"))
+        count = held_deliveries.resume(actor(), public_id)
+        words = f"Resumed sending {held_count(count)}."
+        flash(*(words, "success") if count else ("No deliveries are waiting.", "info"))
     return redirect(url_for("webhooks.show", public_id=public_id))
 
 
@@ -140,7 +140,7 @@ def _test(form: TestForm, public_id: UUID) -> Any:
 
 
 def _turned_on(name: str, held: HeldChoice | None) -> str:
-    return f"“{name}” is on.{' Deliveries on hold will be sent.' if held else ''}"
+    return f"{name} turned on.{' Deliveries on hold will be sent.' if held else ''}"
 
 
 held_blueprint = Blueprint("webhook_held", __name__, url_prefix="/settings/webhooks")
@@ -153,8 +153,11 @@ class ChooseForm(PortalForm):
     """
 
     rest = RadioField(
-        "What should happen to those that are not ticked?",
-        choices=[SelectChoice(Rest.KEEP, "Keep them"), SelectChoice(Rest.DISMISS, "Dismiss them")],
+        "What should happen to the rest?",
+        choices=[
+            SelectChoice(Rest.KEEP, "Keep them on hold"),
+            SelectChoice(Rest.DISMISS, "Dismiss them"),
+        ],
         default=Rest.KEEP,
         validate_choice=False,
     )
@@ -218,10 +221,10 @@ def _elsewhere(form: ChooseForm, page: Page[LogRow]) -> list[UUID]:
 
 
 def _done(decided: Decided, rest: Rest) -> str:
-    words = [f"“{decided.name}” is on."]
+    words = [f"{decided.name} turned on."]
     if decided.sent:
         sent = plural(decided.sent, "delivery on hold", "deliveries on hold")
         words.append(f"{sent} will be sent.")
     elif rest is Rest.KEEP:
-        words.append("Deliveries on hold stay on hold.")
+        words.append("The rest stays on hold.")
     return " ".join(words)

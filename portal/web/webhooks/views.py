@@ -3,9 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID, uuid4
 
@@ -17,46 +16,42 @@ from portal.engine.events.samples import sample_message
 from portal.engine.http.address_mask import MASK
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.lib.durations import in_words
 from portal.lib.paging import Page
 from portal.models.webhooks import OffReason
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import trends
-from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import ListedWebhook, WebhookDetail, WebhookOrder
-from portal.web.deliveries.forms import status_words
+from portal.web.deliveries import log_presenter
 from portal.web.deliveries.list_place import delivery_url, here
-from portal.web.deliveries.log_presenter import failures_url, status_note
+from portal.web.deliveries.log_presenter import failures_url
 from portal.web.deliveries.request import YOURS
-from portal.web.deliveries.wording import event_name
 from portal.web.forms.base import status_of
 from portal.web.forms.filter_form import FilterForm, SearchField, list_back, list_here, order_in
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
-from portal.web.frame.wording import counted, near_day
+from portal.web.frame.wording import counted
+from portal.web.webhooks import presenter
 from portal.web.webhooks import wording as webhook_advice
 from portal.web.webhooks.update import update_of
 from portal.web.webhooks.wording import (
     Beginning,
     event_choices,
+    events_count,
     events_of,
     failures_began,
     going_on,
-    held_count,
-    held_for,
-    held_until_words,
     history_lines,
     off_note,
     on_and_off,
-    result_of,
     state_sentence,
     turning_off,
 )
 
 Answer = Response | str | tuple[str, int]
 WEBHOOK: Final = "/<uuid:public_id>"
-LATEST: Final = 10
+LATEST: Final = 6
 # The headings that sort, and whether theirs falls when it is pressed first.
 FALLS: Final[Mapping[str, bool]] = {
     WebhookOrder.NAME: False,
@@ -112,45 +107,34 @@ def index() -> Answer:
 @blueprint.get(WEBHOOK)
 @requires("webhooks.read")
 def show(public_id: UUID) -> Answer:
-    """Show one webhook: status, details, latest deliveries."""
+    """Show one webhook: status, next step, backlog, latest deliveries, settings."""
     webhook = webhook_queries.show(public_id)
     latest = log_pages.latest(LogFilter(webhook=public_id), LATEST)
     day = trends.trend(charts.last_hours(), public_id)
+    failures = partial(failures_url, webhook=public_id)
+    chart = charts.hours_chart(day, failures)
+    if chart.is_empty:
+        chart = charts.days_chart(trends.trend(charts.last_days(), public_id), failures=failures)
     return render_template(
         "webhooks/show.html",
-        webhook=webhook,
+        **page_of(webhook, "webhooks.show"),
         address=address_of(webhook),
         advice=webhook_advice,
-        places=page_tabs(webhook, "webhooks.show"),
-        list_url=list_url(webhook),
         state=state_sentence(webhook, latest, utcnow(), day, off_by(webhook)),
         began=began(webhook),
-        update=update_of(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
-        held_until=held_until_words(webhook),
-        held_for=held_for("While it is off, events"),
-        held=held_count(webhook.held),
-        waits=held_count(webhook.waits),
+        next_step=presenter.next_step(webhook),
+        update=update_of(webhook),
+        causes=presenter.cause_rows(webhook.backlog),
+        events_count=events_count(webhook.events),
         groups=events_of(webhook.events),
-        event_total=len(CATALOGUE),
         choices=event_choices(webhook.events),
         latest=latest,
-        figures=figures_of(webhook),
-        charts=[
-            charts.hours_chart(day, partial(failures_url, webhook=public_id)),
-            charts.days_chart(
-                trends.trend(charts.last_days(), public_id),
-                failures=partial(failures_url, webhook=public_id),
-            ),
-        ],
-        event_name=event_name,
-        log_path=log_path,
+        chart=None if chart.is_empty else chart,
+        view=log_presenter,
         delivery_url=delivery_url,
         here=here,
-        result_of=result_of,
-        status_note=status_note,
         shows_secret=shows_secret(webhook),
-        new_once=new_once,
     )
 
 
@@ -162,10 +146,7 @@ def receiver(public_id: UUID) -> Answer:
     url = EXAMPLE if webhook.is_inbox else address_of(webhook)
     return render_template(
         "webhooks/receiver.html",
-        webhook=webhook,
-        places=page_tabs(webhook, "webhooks.receiver"),
-        list_url=list_url(webhook),
-        new_once=new_once,
+        **page_of(webhook, "webhooks.receiver"),
         url=url,
         snippets=snippets(url),
         timeout=settings().webhook_timeout,
@@ -180,10 +161,7 @@ def history(public_id: UUID) -> Answer:
     changes = webhook_queries.history(public_id)
     return render_template(
         "webhooks/history.html",
-        webhook=webhook,
-        places=page_tabs(webhook, "webhooks.history"),
-        list_url=list_url(webhook),
-        new_once=new_once,
+        **page_of(webhook, "webhooks.history"),
         lines=history_lines(changes, webhook.backlog.since if webhook.backlog else None),
     )
 
@@ -200,26 +178,32 @@ def events() -> Answer:
     return render_template("webhooks/events.html", groups=GROUPS, examples=examples)
 
 
-def page_tabs(webhook: WebhookDetail, here: str) -> list[dict[str, object]]:
-    """The tabs of one webhook's pages."""
-    tabs = [
-        {
-            "label": label,
-            "url": url_for(name, public_id=webhook.public_id),
-            "is_here": name == here,
-        }
-        for label, name in (
-            ("Overview", "webhooks.show"),
-            ("Set up the receiver", "webhooks.receiver"),
-            ("History", "webhooks.history"),
-        )
-    ]
+def page_of(webhook: WebhookDetail, here: str) -> dict[str, Any]:
+    """The values that each of a webhook's pages needs."""
+    undelivered = webhook.backlog.undelivered if webhook.backlog else 0
     deliveries = {
         "label": "Deliveries",
         "url": log_path(webhook.public_id),
         "is_here": False,
+        "count": counted(undelivered) if undelivered else None,
+        "is_bad": True,
     }
-    return [tabs[0], deliveries, *tabs[1:]]
+    tabs = [
+        {"label": label, "url": url_for(name, public_id=webhook.public_id), "is_here": name == here}
+        for label, name in (
+            ("Overview", "webhooks.show"),
+            ("Receiver setup", "webhooks.receiver"),
+            ("History", "webhooks.history"),
+        )
+    ]
+    return {
+        "webhook": webhook,
+        "places": [tabs[0], deliveries, *tabs[1:]],
+        "list_url": list_url(webhook),
+        "retry_all": presenter.retry_all(webhook.backlog),
+        "log_path": log_path,
+        "new_once": new_once,
+    }
 
 
 def list_url(webhook: WebhookDetail) -> str:
@@ -237,13 +221,6 @@ def new_once() -> str:
     return str(uuid4())
 
 
-UNDER_WAY: Final = (
-    StatusFilter.QUEUED,
-    StatusFilter.RETRYING,
-    StatusFilter.ON_HOLD,
-)
-
-
 def log_path(webhook: UUID, **narrowed: str) -> str:
     """The URL of the log of one webhook."""
     return f"{request.script_root}/deliveries?{urlencode({'webhook': webhook, **narrowed})}"
@@ -253,28 +230,6 @@ def address_of(webhook: WebhookDetail) -> str:
     """The address, whole for those who may edit it, for others without its secret parts."""
     is_whole = can("webhooks.edit") and not webhook.is_inbox
     return webhook_queries.address(webhook.public_id) if is_whole else webhook.url
-
-
-def figures_of(webhook: WebhookDetail) -> list[tuple[str, str, str, datetime | None]]:
-    """(value, word, URL, time) of each figure: counts by status, then the wait of the oldest open
-    delivery, and since when it is off."""
-    figures: list[tuple[str, str, str, datetime | None]] = [
-        (
-            counted(log_pages.count(status, webhook.public_id)),
-            status_words(status).lower(),
-            log_path(webhook.public_id, status=status),
-            None,
-        )
-        for status in UNDER_WAY
-    ]
-    if oldest := webhook.oldest_open:
-        length = in_words(max(0.0, (utcnow() - oldest.created_at).total_seconds()))
-        where = delivery_url(oldest.public_id, here())
-        figures.append((length, "oldest not delivered", where, oldest.created_at))
-    if webhook.off_at and not webhook.is_active:
-        where = url_for("webhooks.history", public_id=webhook.public_id)
-        figures.append((near_day(webhook.off_at), "off since", where, webhook.off_at))
-    return figures
 
 
 def began(webhook: WebhookDetail) -> Beginning | None:

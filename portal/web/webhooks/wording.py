@@ -1,6 +1,6 @@
 """Sentences about a webhook: its status, what to do, and its history."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -8,17 +8,17 @@ from typing import Any, Final
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
 from portal.engine.next_steps import ASK, EDIT, SWITCH
-from portal.engine.reasons import Explanation, Reason, Side, explain, title
+from portal.engine.reasons import Explanation, Reason, explain
 from portal.lib.durations import in_words, is_now, relative
 from portal.models.deliveries import DeliveryStatus
-from portal.models.webhooks import OffReason
+from portal.models.webhooks import ALL_EVENTS, OffReason
 from portal.services.core.permissions import SYSTEM
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
 from portal.services.webhooks.backlog import Backlog, WebhookStatus
 from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, WebhookDetail
-from portal.services.webhooks.rules import WEBHOOK_FIELDS
+from portal.services.webhooks.rules import WEBHOOK_FIELDS, subscribed_to
 from portal.web.deliveries.backlog import backlog_words, cause_of, pause_words
 from portal.web.frame.access import can
 from portal.web.frame.site_state import sending_stop
@@ -52,11 +52,9 @@ def state_sentence(
     return _before_any_event(latest, now)
 
 
-def held_for(events: str = "Events that happen now") -> str:
-    """That `events` are held while a webhook is off, and for how long."""
-    days = plural(days_kept(), "day")
-    until = f"until it is turned on, at most {days}; after that only Retry sends them"
-    return f"{events} are held {until}."
+def held_for(events: str = "New events") -> str:
+    """That `events` are put on hold while a webhook is off, and for how long."""
+    return f"{events} are put on hold and expire after {plural(days_kept(), 'day')}."
 
 
 def off_note(webhook: ListedWebhook, now: datetime) -> str:
@@ -64,7 +62,9 @@ def off_note(webhook: ListedWebhook, now: datetime) -> str:
     at = webhook.turns_off_at
     if at is None:
         return ""
-    return f"Off on {exact_day(at)}, if nothing arrives" if at > now else "Off at its next failure"
+    if at <= now:
+        return "Turns off at the next failure"
+    return f"Turns off on {exact_day(at)} unless a delivery succeeds"
 
 
 def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
@@ -74,10 +74,10 @@ def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
     if webhook.status is WebhookStatus.OFF:
         return ["Turned off by a person"]
     if not webhook.last:
-        return ["Nothing has been sent yet"]
+        return ["No deliveries yet"]
     if not (week and week.failed_attempts):
-        return ["Everything is delivered"]
-    return [f"Everything is delivered; {plural(week.failed_attempts, 'attempt')} failed first"]
+        return ["All delivered"]
+    return [f"All delivered, after {plural(week.failed_attempts, 'failed attempt')}"]
 
 
 def turning_off(at: datetime | None, now: datetime) -> str:
@@ -86,24 +86,22 @@ def turning_off(at: datetime | None, now: datetime) -> str:
         return ""
     if at <= now:
         return "It will be turned off when the next attempt fails."
-    return f"It will be turned off on {exact_day(at)}, if nothing arrives until then."
+    return f"It will be turned off on {exact_day(at)} unless a delivery succeeds."
 
 
 def held_until_words(webhook: WebhookDetail) -> str:
-    """Until when held deliveries are kept; blank without any."""
+    """Until when deliveries on hold are kept; blank without any."""
     if webhook.oldest_held_at is None:
         return ""
     until = day_of(held_until(webhook.oldest_held_at, webhook.off_at))
     if webhook.held == 1:
-        return f"It is kept until {until}; then it is dismissed."
-    days = plural(days_kept(), "day")
-    return f"Each is kept for {days}, the oldest until {until}; then it is dismissed."
+        return f"It expires on {until}."
+    return f"Each expires after {plural(days_kept(), 'day')}, the oldest on {until}."
 
 
 def on_and_off(on: int, off: int) -> str:
-    """The counts in words: "5 webhooks are on, 1 is off."; blank without any."""
-    is_off = f", {plural(off, 'is', 'are')} off" if off else ""
-    return f"{plural(on, 'webhook is', 'webhooks are')} on{is_off}." if on or off else ""
+    """The counts in words: "5 on, 1 off"; blank without any."""
+    return ", ".join(f"{counted(many)} {word}" for many, word in ((on, "on"), (off, "off")) if many)
 
 
 def held_count(count: int) -> str:
@@ -111,24 +109,23 @@ def held_count(count: int) -> str:
     return f"{counted(count)} {'delivery' if count == 1 else 'deliveries'}"
 
 
-def result_of(row: LogRow) -> str:
-    """The result of the last attempt, briefly; blank before the first."""
-    if row.reason:
-        return title(Reason(row.reason), row.code)
-    return f"Answered {row.code}" if row.code else ""
-
-
 def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The events to test with, as (group, [(value, name)]), those asked for first."""
-    others = [(str(event.value), event.name) for event in CATALOGUE if event.value not in chosen]
-    asked_for = [(value, event_type(value).name) for value in chosen]
-    groups = [("Asked for", asked_for), ("Other events", others)]
+    """The events to test with, as (group, [(value, name)]), those subscribed to first."""
+    sent = subscribed_to(chosen)
+    others = [(str(event.value), event.name) for event in CATALOGUE if event.value not in sent]
+    subscribed = [(value, event_type(value).name) for value in sent]
+    groups = [("Subscribed to", subscribed), ("Other events", others)]
     return [group for group in groups if group[1]]
 
 
-def events_of(chosen: Iterable[str]) -> list[tuple[str, list[EventType]]]:
+def events_count(chosen: Sequence[str]) -> str:
+    """How many events it is subscribed to: "12 of 21", "All events"."""
+    return "All events" if ALL_EVENTS in chosen else f"{len(chosen)} of {len(CATALOGUE)}"
+
+
+def events_of(chosen: Sequence[str]) -> list[tuple[str, list[EventType]]]:
     """The chosen events in their groups."""
-    values = set(chosen)
+    values = set(subscribed_to(chosen))
     groups = [(g.label, [event for event in all_ if event.value in values]) for g, all_ in GROUPS]
     return [(label, events) for label, events in groups if events]
 
@@ -136,33 +133,31 @@ def events_of(chosen: Iterable[str]) -> list[tuple[str, list[EventType]]]:
 def _last_day(day: Trend) -> str:
     """The failures of the last 24 hours, of a webhook that is well now."""
     failed = f"{plural(day.failed_attempts, 'attempt')} failed" if day.failed_attempts else ""
-    late = f"{plural(day.late, 'delivery', 'deliveries')} arrived late" if day.late else ""
+    late = f"{plural(day.late, 'delivery was', 'deliveries were')} late" if day.late else ""
     troubles = " and ".join(filter(None, (failed, late)))
-    return f" In the last 24 hours {troubles}." if troubles else ""
+    return f" In the last 24 hours, {troubles}." if troubles else ""
 
 
 def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
     if any(not row.is_test for row in latest):
-        return "Nothing has arrived yet."
+        return "Nothing has been delivered yet."
     test = next((row for row in latest if row.is_test), None)
     if test is None:
-        press = " Press Test webhook to try it." if can("webhooks.test") else ""
-        return f"Nothing has been sent yet.{press}"
-    arrived = "arrived" if test.status is DeliveryStatus.DELIVERED else "has not arrived"
-    was = f"The last test, {relative(test.created_at, now)}, {arrived}."
-    return f"No event has been sent yet. {was}"
+        return f"No deliveries yet.{' Send a test to try it.' if can('webhooks.test') else ''}"
+    was = "was delivered" if test.status is DeliveryStatus.DELIVERED else "wasn’t delivered"
+    return f"No deliveries yet. The last test, {relative(test.created_at, now)}, {was}."
 
 
 def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
-    """Return who turned it off, and why, and that events are held."""
+    """Return who turned it off, and why, and that events go on hold."""
     ago = f" {relative(webhook.off_at, now)}" if webhook.off_at else ""
     happened = {
-        OffReason.GONE: f"{webhook.host} said that this address is closed for good (410), "
-        f"so we turned it off{ago}.",
-        OffReason.FAILING: f"Nothing arrived at {webhook.host} for {PATIENCE_IN_WORDS}, "
-        f"so we turned it off{ago}.",
-        OffReason.LOST_KEY: "Its secret key or its custom headers cannot be opened, because the "
-        f"keys of this portal were lost, so it was turned off{ago}.",
+        OffReason.GONE: f"Turned off automatically{ago}. {webhook.host} returned 410 (URL "
+        "permanently closed).",
+        OffReason.FAILING: f"Turned off automatically{ago}. No delivery to {webhook.host} "
+        f"succeeded for {PATIENCE_IN_WORDS}.",
+        OffReason.LOST_KEY: f"Turned off automatically{ago}. Its secrets can’t be decrypted "
+        "because the portal’s encryption keys are lost.",
     }
     who = happened.get(OffReason(webhook.off_reason or OffReason.PERSON))
     return f"{who or f'{by} turned it off{ago}.'} {held_for()}"
@@ -172,10 +167,10 @@ def _failing(webhook: WebhookDetail, backlog: Backlog, now: datetime) -> str:
     """Return how much is undelivered, why, and what comes next."""
     sentences = [f"{words}." for words in backlog_words(backlog)]
     if was_changed(webhook):
-        sentences.append("Its settings were changed since.")
+        sentences.append("Its settings have been changed since.")
     elif backlog.cause:
         others = len(backlog.causes) - 1
-        more = f", and {plural(others, 'other cause')}" if others else ""
+        more = f" and {plural(others, 'other cause')}" if others else ""
         sentences.append(f"Cause: {backlog.cause.words}{more}.")
     sentences.append(_next_attempt(backlog, now))
     return " ".join(filter(None, sentences)) + _behind(webhook)
@@ -195,8 +190,8 @@ def _behind(webhook: WebhookDetail) -> str:
         return ""
     waits = "delivery waits" if many == 1 else "deliveries wait"
     return (
-        f" This webhook gets one at a time, in order: the one of {near_time(oldest.created_at)} has"
-        f" not arrived, and {counted(many)} {waits} behind it until it is delivered or dismissed."
+        f" This webhook sends in order. {counted(many)} {waits} behind the one from "
+        f"{near_time(oldest.created_at)} until it’s delivered or dismissed."
     )
 
 
@@ -212,7 +207,7 @@ def _next_attempt(backlog: Backlog, now: datetime) -> str:
 
 def advice_of(webhook: WebhookDetail) -> Advice | None:
     """The next step for a webhook that needs one; None while it is well."""
-    reason = _reason(webhook)
+    reason = reason_of(webhook)
     if reason is None:
         return None
     explained = _explained(webhook, reason)
@@ -220,23 +215,13 @@ def advice_of(webhook: WebhookDetail) -> Advice | None:
     return advice_after(reason, explained, matter, webhook_links(webhook.public_id))
 
 
-def who_acts(webhook: WebhookDetail, advice: Advice) -> str:
-    """The heading above the next step: who has to act."""
-    if advice.message:
-        return "Next: a colleague"
-    reason = _reason(webhook)
-    side = _explained(webhook, reason).side if reason else Side.YOU
-    is_theirs = side is Side.RECEIVER and not advice.links
-    return "Next: the receiver's owner" if is_theirs else "Next: you"
-
-
 def advice_about_held(webhook: WebhookDetail) -> Advice:
-    """The next step for held deliveries of a webhook that is on."""
+    """The next step for deliveries on hold of a webhook that is on."""
     return advise(
         SWITCH,
         "Send or dismiss the deliveries on hold.",
         f"{ASK} to send or dismiss the deliveries on hold.",
-        context=_matter(webhook, "Deliveries to this webhook are held."),
+        context=_matter(webhook, "Deliveries to this webhook are on hold."),
     )
 
 
@@ -244,29 +229,31 @@ def advice_about_key(webhook: WebhookDetail) -> Advice:
     """The next step for a key that was replaced."""
     return advise(
         "webhooks.secret",
-        "Give the receiver the new key before then.",
-        f"{ASK} to give the receiver the new key before then.",
-        context=_matter(webhook, "The secret key was replaced, and the earlier one ends soon."),
+        "Give the receiver’s team the new key before then.",
+        f"{ASK} to give the receiver’s team the new key before then.",
+        context=_matter(webhook, "The secret key was replaced. The earlier one expires soon."),
     )
 
 
 def about_undecryptable(webhook: WebhookDetail) -> str:
-    """That stored parts cannot be opened, and what to do."""
+    """That stored parts can't be decrypted, and the way out."""
     own = "Edit the webhook and enter new ones, or set the earlier ENCRYPTION_KEYS again."
     others = f"{ASK} to enter new ones."
     todo = for_reader(EDIT, own, others, webhook.public_id)
     parts = " and ".join(webhook.undecryptable)
-    return f"The stored {parts} cannot be opened with the keys of this portal. {todo}"
+    return f"The stored {parts} can’t be decrypted. {todo}"
 
 
 def about_plain_address(webhook: WebhookDetail) -> str:
-    """That anyone can read what goes to http://, and what to do."""
-    own, others = "Use https:// if they offer it.", f"{ASK} to use https:// if they offer it."
+    """That others can read deliveries to http://, and the way out."""
+    own = "Use https:// if the receiver supports it."
+    others = f"{ASK} to use https:// if the receiver supports it."
     todo = for_reader(EDIT, own, others, webhook.public_id)
-    return f"Anyone on the way can read what goes to an http:// address. {todo}"
+    return f"Others on the network can read deliveries to an http:// URL. {todo}"
 
 
-def _reason(webhook: WebhookDetail) -> Reason | None:
+def reason_of(webhook: WebhookDetail) -> Reason | None:
+    """Why something has to be done; None while nothing is known, or a button alone does it."""
     if webhook.status is WebhookStatus.OFF:
         if webhook.off_reason == OffReason.GONE:
             return Reason.GONE
@@ -298,10 +285,10 @@ ACTIONS: Final = {
     "webhook.changed": "changed this webhook",
     "webhook.turned_on": "turned this webhook on",
     "webhook.turned_off": "turned this webhook off",
-    "webhook.decided_about_held": "decided about what was held",
+    "webhook.decided_about_held": "decided about deliveries on hold",
     "webhook.secret_switched": "switched to the new secret key",
     "webhook.tested_before_saving": "tested the form of this webhook before saving",
-    "webhook.waiting_sent": "sent what was waiting for a retry",
+    "webhook.waiting_sent": "resumed sending",
     "webhook.deliveries_dismissed": "dismissed deliveries of this webhook",
     "webhook.deliveries_restored": "restored deliveries of this webhook",
     "webhook.taken": "took this webhook to look into its failures",
@@ -315,8 +302,8 @@ ACTIONS: Final = {
 FIELDS: Final = {
     **{field.name: field.label for field in WEBHOOK_FIELDS},
     "cause": "Cause",
-    "deliveries_send": "Held deliveries sent",
-    "deliveries_discard": "Held deliveries discarded",
+    "deliveries_send": "Deliveries on hold sent",
+    "deliveries_discard": "Deliveries on hold dismissed",
     "deliveries_dismissed": "Deliveries dismissed with it",
     "deliveries_stopped": "Deliveries stopped with it",
     "reason": "Reason",
@@ -427,11 +414,17 @@ def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _events_detail(before: list[str], after: list[str]) -> tuple[str, str, str]:
-    if not before:
-        return FIELDS["events"], "", ", ".join(event_type(value).name for value in after)
+    if not before or ALL_EVENTS in (*before, *after):
+        return FIELDS["events"], _event_names(before), _event_names(after)
     added = [f"added {event_type(value).name}" for value in after if value not in before]
     removed = [f"removed {event_type(value).name}" for value in before if value not in after]
     return FIELDS["events"], "", ", ".join(added + removed)
+
+
+def _event_names(values: Sequence[str]) -> str:
+    if ALL_EVENTS in values:
+        return "All events"
+    return ", ".join(event_type(value).name for value in values)
 
 
 def _shown(value: Any) -> str:

@@ -49,11 +49,6 @@ def open_events(page: Page) -> None:
         _unfold(group)
 
 
-def open_headers(page: Page) -> None:
-    """Unfold the custom headers."""
-    _unfold(page.locator("#custom-headers").locator(".."))
-
-
 def _unfold(details: Locator) -> None:
     if details.get_attribute("open") is None:
         details.locator("summary").first.click()
@@ -62,7 +57,7 @@ def _unfold(details: Locator) -> None:
 def open_new_webhook(page: Page) -> None:
     """The form, by the way that the pages show."""
     page.get_by_role("link", name="Webhooks", exact=True).first.click()
-    page.get_by_role("link", name="Add a webhook").first.click()
+    page.get_by_role("link", name="Add webhook").first.click()
 
 
 def add_asset(page: Page, portal: FreshPortal, name: str) -> None:

@@ -18,9 +18,16 @@ from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import crud, secrets, turn_on_off
-from portal.services.webhooks.held_deliveries import count_waiting, send_waiting
+from portal.services.webhooks.held_deliveries import count_waiting, resume
 from portal.services.webhooks.rules import SecretMode, WebhookValues
-from tests.jobs.dispatcher.delivery_clock import claim, deliveries, ended, webhook, write_down
+from tests.jobs.dispatcher.delivery_clock import (
+    claim,
+    deliveries,
+    ended,
+    make_due,
+    webhook,
+    write_down,
+)
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -75,7 +82,7 @@ def test_a_changed_address_key_or_header_ends_the_pause_and_a_success_the_failin
     ana: Actor, changes: dict[str, Any], reason: Reason
 ) -> None:
     hook = failing(reason=reason)
-    assert waits(hook) == 0
+    assert waits(hook) == (3 if reason is Reason.REFUSED else 0)  # in a pause it can be resumed
     since = webhook(hook.id).failing_since
     edit(hook, ana, **changes)
     now = webhook(hook.id)
@@ -113,8 +120,8 @@ def test_a_person_has_what_waits_sent_within_a_minute(ana: Actor) -> None:
     hook = failing(4)
     edit(hook, ana, url="https://new.example.com/hook")
     support = make_user("support").actor
-    assert send_waiting(support, hook.public_id) == 4
-    assert (waits(hook), send_waiting(support, hook.public_id)) == (0, 0)
+    assert resume(support, hook.public_id) == 4
+    assert (waits(hook), resume(support, hook.public_id)) == (0, 0)
     dispatch_maintenance.maintain()
     with writing() as current:
         soon = database_now(current.connection()) + timedelta(minutes=1)
@@ -126,8 +133,31 @@ def test_a_person_has_what_waits_sent_within_a_minute(ana: Actor) -> None:
 def test_only_whoever_may_retry_has_them_sent_and_never_while_it_is_off(ana: Actor) -> None:
     hook = failing()
     with pytest.raises(NotAllowed):
-        send_waiting(make_user("manager").actor, hook.public_id)
-    assert send_waiting(ana, hook.public_id) == 0  # it still fails
+        resume(make_user("manager").actor, hook.public_id)
+    assert resume(ana, hook.public_id) == 0  # it still fails
     turn_on_off.turn_off(ana, hook.public_id)
     with pytest.raises(Refusal, match="is off"):
-        send_waiting(ana, hook.public_id)
+        resume(ana, hook.public_id)
+
+
+def test_a_pause_that_a_person_ends_lets_one_go_first_and_then_the_others(ana: Actor) -> None:
+    hook = failing(reason=Reason.REFUSED)
+    length, since = webhook(hook.id).backoff_seconds, webhook(hook.id).failing_since
+    assert (waits(hook), claim()) == (3, [])
+    support = make_user("support").actor
+    assert resume(support, hook.public_id) == 3
+    assert (waits(hook), resume(support, hook.public_id)) == (0, 0)
+    now = webhook(hook.id)
+    assert (now.backoff_until, now.throttled) == (None, True)
+    assert (now.failures_in_row, now.failing_since) == (3, since)
+    assert len(session().query(AuditEntry).filter_by(action="webhook.waiting_sent").all()) == 1
+    make_due()
+    (probe,) = claim()
+    write_down(ended(probe, Reason.REFUSED))
+    assert webhook(hook.id).backoff_seconds == 2 * length
+    assert sorted(each.tries for each in deliveries()) == [1, 1, 2]
+    assert resume(support, hook.public_id) == 3
+    make_due()
+    write_down(*(ended(each) for each in claim()))
+    make_due()
+    assert len(claim()) == 2

@@ -114,7 +114,7 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
         lambda: delivery_retry.retry(ana, later),
         lambda: bulk_retry.start(ana, Selection(ticked=(failed,))),
         lambda: bulk_retry.go_on(ana, halted),
-        lambda: held_deliveries.send_waiting(ana, hook.public_id),
+        lambda: held_deliveries.resume(ana, hook.public_id),
         lambda: turn_on_off.turn_on(ana, off.public_id, HeldChoice.SEND),
         lambda: held_deliveries.decide(ana, off.public_id, choice),
     ]

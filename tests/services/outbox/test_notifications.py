@@ -22,7 +22,7 @@ from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.task_kinds import KINDS
 from portal.services.webhooks import held_deliveries, secrets, turn_on_off
-from portal.services.webhooks.held_deliveries import HeldDecision, Rest, send_waiting
+from portal.services.webhooks.held_deliveries import HeldDecision, Rest, resume
 from portal.services.webhooks.sample_deliveries import send_test
 from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.support.deliveries import make_delivery
@@ -76,7 +76,7 @@ RINGS: dict[str, Callable[[Scene], object]] = {
     "retry in bulk": Scene.retry_in_bulk,
     "send held": lambda it: turn_on_off.turn_on(it.ana, it.off.public_id, HeldChoice.SEND),
     "send some of it": lambda it: it.decide(it.held),
-    "send what waits": lambda it: send_waiting(it.ana, it.on.public_id),
+    "send what waits": lambda it: resume(it.ana, it.on.public_id),
     "the new key is known": lambda it: secrets.switch_now(it.ana, it.on.public_id),
     "a test": lambda it: send_test(it.ana, it.on.public_id),
     "a test while off": lambda it: send_test(it.ana, it.off.public_id),

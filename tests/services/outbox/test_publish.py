@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db
 from portal.models.deliveries import Delivery, Event
+from portal.models.webhooks import ALL_EVENTS
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import publish as outbox_publish
 from portal.services.outbox.publish import Audience, audience_of
@@ -40,6 +41,14 @@ def test_every_webhook_that_asked_for_the_event_gets_a_delivery() -> None:
     publish()
     assert [each.webhook_id for each in deliveries()] == [hook.id for hook in wanted]
     assert {each.status for each in deliveries()} == {"queued"}
+
+
+def test_a_webhook_subscribed_to_all_gets_each_event_that_there_is() -> None:
+    hook = make_webhook(events=[ALL_EVENTS])
+    make_webhook(events=[EventName.DELETED])
+    for event in (EventName.CREATED, EventName.LOW_STOCK):
+        publish(event)
+    assert [each.webhook_id for each in deliveries()] == [hook.id, hook.id]
 
 
 def test_an_off_webhook_holds_it_from_the_start_and_a_draft_gets_nothing() -> None:

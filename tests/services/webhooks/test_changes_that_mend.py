@@ -165,7 +165,7 @@ def test_more_that_is_held_than_was_seen_is_decided_about_by_nobody(ada: Person)
     earlier = seen._replace(newest=seen.newest - 1)
     for looked in (fewer, earlier):
         decision = HeldDecision(send=ids[:1], rest=Rest.DISMISS, seen=looked)
-        with pytest.raises(Refusal, match="More happened"):
+        with pytest.raises(Refusal, match="New events arrived"):
             dismissals.decide(ada.actor, hook.public_id, decision)
     assert [stored(each)["status"] for each in ids] == ["on_hold"] * 3
     decision = HeldDecision(send=ids[:1], rest=Rest.KEEP, seen=seen)

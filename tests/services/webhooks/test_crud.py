@@ -125,7 +125,7 @@ def test_of_two_people_who_take_one_name_at_once_one_is_refused(app: Flask) -> N
     with ThreadPoolExecutor(4) as pool:
         results = sorted(pool.map(create, range(4)))
     assert results.count("created") == 1
-    assert "already a webhook called “Sync to ERP”" in results[0]
+    assert "A webhook called “Sync to ERP” already exists" in results[0]
 
 
 def test_a_new_secret_is_shown_to_its_maker_for_a_quarter_of_an_hour() -> None:
@@ -251,7 +251,7 @@ def test_a_test_needs_an_event_of_the_catalogue_and_a_person_who_may_test() -> N
     ],
 )
 def test_it_refuses_a_private_address_in_words(url: str) -> None:
-    assert "Use a public address" in (url_problem(url) or "")
+    assert "Use a public URL" in (url_problem(url) or "")
 
 
 @pytest.mark.parametrize(

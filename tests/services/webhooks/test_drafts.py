@@ -256,15 +256,15 @@ def test_names_are_unique_among_what_is_saved_alone(ana: Person) -> None:
     for _ in range(2):
         drafts.send_test(ana.actor, uuid4(), values(), CREATED)
     crud.create(ana.actor, values())
-    with pytest.raises(Refusal, match="already a webhook called"):
+    with pytest.raises(Refusal, match="already exists"):
         drafts.send_test(ana.actor, uuid4(), values(), CREATED)
 
 
 @pytest.mark.parametrize(
     ("changes", "event", "field", "sentence"),
     [
-        ({"name": ""}, CREATED, "name", "Enter the webhook name"),
-        ({"url": ""}, CREATED, "url", "Enter the webhook URL"),
+        ({"name": ""}, CREATED, "name", "Enter a name, such as Nordwind ERP"),
+        ({"url": ""}, CREATED, "url", "Enter a URL, such as https://erp.example.com/hooks"),
         ({"url": "http://10.1.2.3/"}, CREATED, "url", "not a public address"),
         ({"events": ()}, CREATED, "events", "at least one event"),
         ({"secret_mode": SecretMode.OWN, "secret": "a"}, CREATED, "secret", "characters in"),

@@ -18,7 +18,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.webhooks import health, queries
-from portal.services.webhooks.held_deliveries import reopen, send_waiting
+from portal.services.webhooks.held_deliveries import reopen, resume
 from portal.services.webhooks.queries import WebhookOrder, count_listeners, list_webhooks
 from portal.services.webhooks.rules import place_of, url_problem
 from tests.support.deliveries import lease, make_delivery
@@ -125,21 +125,21 @@ def test_what_waits_for_later_is_sent_once_and_written_down() -> None:
     for _ in range(2):
         waiting(hook)
     notified = notifications()
-    assert send_waiting(ben, hook.public_id) == 2
+    assert resume(ben, hook.public_id) == 2
     assert notifications() > notified
     assert row(hook).reopened_at is not None
-    assert send_waiting(ben, hook.public_id) == 0
+    assert resume(ben, hook.public_id) == 0
     (entry,) = session().scalars(select(AuditEntry)).all()
     assert (entry.action, entry.actor_name) == ("webhook.waiting_sent", "Ben")
     assert entry.changes == {"deliveries": {"from": None, "to": 2}}
     with pytest.raises(Refusal, match="is off"):
-        send_waiting(ben, make_webhook(state="off").public_id)
+        resume(ben, make_webhook(state="off").public_id)
 
 
 def test_in_order_only_the_head_is_made_due() -> None:
     ben, hook = make_user("support").actor, make_webhook(in_order=True)
     head, other = waiting(hook), waiting(hook)
-    send_waiting(ben, hook.public_id)
+    resume(ben, hook.public_id)
     assert row(hook).reopened_at is None
     due = {each.public_id: each.due_at for each in _deliveries()}
     assert due[head] <= utcnow()
@@ -244,4 +244,4 @@ def test_a_place_is_scheme_host_and_port_with_the_usual_one(url: str, place: str
 def test_a_private_address_is_refused_however_it_is_written(app: Flask, host: str) -> None:
     found = url_problem(f"http://{host}:9/hook")
     assert found is not None
-    assert found.startswith("We may not send there: ")
+    assert found.startswith("This URL isn’t allowed. ")

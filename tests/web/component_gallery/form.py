@@ -65,7 +65,7 @@ class GalleryForm(FlaskForm):
     secret_mode = RadioField(
         "Secret key",
         choices=[
-            SelectChoice("generate", "Create one for me"),
+            SelectChoice("generate", "Create one"),
             SelectChoice("own", "Use my own"),
             SelectChoice("none", "No secret"),
         ],

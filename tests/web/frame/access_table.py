@@ -92,7 +92,7 @@ deliveries.read
 deliveries.retry
     deliveries.take_out batches.stop
     deliveries.ask_retry deliveries.retry batches.confirm batches.ask_go_on batches.go_on
-    webhook_switches.send_now webhook_takes.take webhook_takes.release
+    webhook_switches.resume webhook_takes.take webhook_takes.release
 deliveries.dismiss
     dismissals.dismiss dismissals.ask_restore dismissals.restore
 tasks.read

@@ -51,25 +51,19 @@ def test_the_list_shows_the_week_of_each_webhook(admin: Pages) -> None:
     assert (rects(page.html, "delivered"), rects(page.html, "failed")) == (3, 1)
 
 
-def test_the_webhooks_page_shows_the_day_and_the_week(admin: Pages) -> None:
-    erp = make_webhook()
-    count(erp, 2, 1, hours_ago=3)
+def test_the_webhooks_page_shows_the_day_or_else_the_week_or_no_chart(admin: Pages) -> None:
+    erp, quiet = make_webhook(), make_webhook()
     count(erp, 5, 0, hours_ago=24 * 3)
     count(make_webhook(), 50, 50)
     page = admin.get(f"/settings/webhooks/{erp.public_id}")
+    assert "Delivery attempts, last 7 days 5 delivered" in page.main
+    count(erp, 2, 1, hours_ago=3)
+    page = admin.get(f"/settings/webhooks/{erp.public_id}")
     assert "Delivery attempts, last 24 hours 2 delivered 1 failed" in page.main
-    assert "7 delivered 1 failed" in page.main
-    # Each at two widths.
-    assert rects(page.html, "failed") == 2 * 2
-    assert page.main.count("0 delivered, 0 failed") == 23 + 5
-
-
-def test_a_webhook_without_deliveries_says_so(admin: Pages) -> None:
-    page = admin.get(f"/settings/webhooks/{make_webhook().public_id}")
-    assert re.findall(r"Delivery attempts, last \w+ \w+ None", page.main) == [
-        "Delivery attempts, last 24 hours None",
-        "Delivery attempts, last 7 days None",
-    ]
+    assert rects(page.html, "failed") == 2  # at two widths
+    assert page.main.count("0 delivered, 0 failed") == 23
+    page = admin.get(f"/settings/webhooks/{quiet.public_id}")
+    assert "Delivery attempts" not in page.main
     assert '<svg class="chart ' not in page.html
 
 
@@ -177,7 +171,7 @@ def test_what_arrived_late_is_drawn_and_told_apart(admin: Pages) -> None:
     page = admin.get(f"/settings/webhooks/{hook.public_id}")
     told = "Delivery attempts, last 24 hours 3 delivered 2 of them late 0 failed"
     assert told in page.main
-    assert rects(page.html, "late") == 2 * 2
+    assert rects(page.html, "late") == 2
 
 
 def test_one_that_is_well_says_what_went_wrong_in_the_last_day(admin: Pages) -> None:
@@ -186,10 +180,8 @@ def test_one_that_is_well_says_what_went_wrong_in_the_last_day(admin: Pages) -> 
     assert "In the last 24 hours" not in admin.get(path).main
     count(hook, 1, 80, hours_ago=2)
     main = admin.get(path).main
-    assert (
-        "The last delivery arrived 5 minutes ago. In the last 24 hours 80 attempts failed." in main
-    )
+    assert "arrived 5 minutes ago. In the last 24 hours, 80 attempts failed." in main
     with writing() as current:
         late = [StatusChange(hook.id, "delivered", 2, is_late=True)]
         rollups.count(current.connection(), late, utcnow())
-    assert "80 attempts failed and 1 delivery arrived late." in admin.get(path).main
+    assert "80 attempts failed and 1 delivery was late." in admin.get(path).main

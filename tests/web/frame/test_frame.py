@@ -127,7 +127,7 @@ def test_it_marks_what_may_be_left_empty(pages: Pages) -> None:
 
 
 def test_it_adds_a_row_without_scripts(pages: Pages) -> None:
-    page = pages.submit(pages.get(NEW).form(NEW), "Add a header", name="Sync")
+    page = pages.submit(pages.get(NEW).form(NEW), "Add header", name="Sync")
     assert {"headers-0-name", "headers-1-name"} <= page.form(NEW).fields.keys()
     assert page.form(NEW).fields["name"] == ["Sync"]
 

@@ -79,7 +79,7 @@ def test_it_speaks_as_the_pages_do(app: Flask) -> None:
     note("asset.liquidated", "AST-00005", ana)
     liquidated, sent, _, quiet, deleted = visit(app).get(AUDIT).rows()
     assert liquidated[2] == "Asset: disposed of"
-    assert sent[4].endswith("Held deliveries sent: 1")
+    assert sent[4].endswith("Deliveries on hold sent: 1")
     assert quiet[4] == ""
     assert deleted[4] == "Deliveries dismissed with it: 2"
 

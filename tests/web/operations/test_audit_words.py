@@ -79,7 +79,7 @@ def test_both_sides_of_a_change_are_read_as_a_person_reads_them(app: Flask) -> N
             "in_order": "One at a time, in order",
             "role_name": "Role name",
             "url": "URL",
-            "url_is_secret": "This address is a secret",
+            "url_is_secret": "Hide this URL",
             "events": "Events",
             "status": "Status",
         }

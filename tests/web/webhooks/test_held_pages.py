@@ -61,7 +61,7 @@ def test_to_choose_leads_to_a_list_and_changes_nothing(pages: Pages) -> None:
         assert choice in page.main
     page = pages.submit(page.form(page.path), held="choose")
     assert page.path == held_for(hook)
-    assert "2 deliveries are held. Tick those to send." in page.main
+    assert "2 deliveries are on hold. Select the ones to send." in page.main
     assert len(page.rows()) == 2
     assert (statuses(), state(hook)) == (["on_hold"] * 2, "off")
 
@@ -83,7 +83,7 @@ def test_the_rest_is_dismissed_when_that_is_chosen(pages: Pages) -> None:
 def test_where_nothing_is_ticked_nothing_is_said_to_be_on_the_way(pages: Pages) -> None:
     hook = off_with(2)
     page = decide(pages, pages.get(held_for(hook)))
-    assert "is on. Deliveries on hold stay on hold." in page.text
+    assert "turned on. The rest stays on hold." in page.text
     turn_on_off.turn_off(make_user().actor, hook.public_id)
     page = decide(pages, pages.get(held_for(hook)), rest="dismiss")
     assert "Dismissed 2 deliveries." in page.text
@@ -105,7 +105,7 @@ def test_ticks_are_carried_from_page_to_page(pages: Pages) -> None:
     hook = off_with(52)
     every = ids()
     page = decide(pages, pages.get(held_for(hook)), "Older", send=[every[-1]])
-    assert "1 more is ticked on other pages." in page.main
+    assert "1 delivery on other pages selected." in page.main
     assert len(page.rows()) == 2
     assert state(hook) == "off"
     already = page.form(held_for(hook)).fields["send"]
@@ -121,7 +121,7 @@ def test_what_happened_meanwhile_has_to_be_looked_at_first(pages: Pages) -> None
     publish(asset_id=9)
     page = decide(pages, page, send=ids()[:1], rest="dismiss")
     assert page.status == 400
-    assert "More happened while you were choosing" in page.errors[0]
+    assert "New events arrived while you were choosing" in page.errors[0]
     assert (statuses(), state(hook)) == (["on_hold", "on_hold"], "off")
     decide(pages, page, rest="dismiss")
     assert statuses() == ["queued", "dismissed"]
@@ -146,7 +146,7 @@ def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(page
     assert len(page.rows()) == 1
     write_down(ended(sending, Reason.SERVER))
     page = decide(pages, page, send=ids()[1:], rest="dismiss")
-    assert "More happened while you were choosing" in page.errors[0]
+    assert "New events arrived while you were choosing" in page.errors[0]
     assert (statuses(), state(hook)) == (["on_hold", "on_hold"], "off")
     decide(pages, page, send=ids()[1:], rest="dismiss")
     assert statuses() == ["dismissed", "queued"]
@@ -165,7 +165,7 @@ def test_another_webhooks_deliveries_cannot_be_sent_from_here(pages: Pages) -> N
 
 
 def test_with_nothing_held_there_is_nothing_to_decide(pages: Pages) -> None:
-    assert "Nothing is held" in pages.get(held_for(make_webhook())).main
+    assert "No deliveries on hold" in pages.get(held_for(make_webhook())).main
 
 
 @pytest.mark.parametrize("role", ["support", "manager"])

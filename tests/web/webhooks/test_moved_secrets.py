@@ -17,8 +17,8 @@ from tests.web.signed_in import visit
 TEST = "/settings/webhooks/test"
 ELSEWHERE = "https://elsewhere.example.com/hook"
 VALUE = "Bearer abcdefghijkl"
-AGAIN = "Enter this value again: the stored one goes to its earlier address alone"
-KEY = "Choose a key for the new address: the stored one signs for its earlier address alone"
+AGAIN = "Enter this value again. The saved one is only sent to the previous URL"
+KEY = "Choose a key for the new URL. The saved one is only used for the previous URL"
 
 
 @pytest.fixture

@@ -41,13 +41,13 @@ def off(reason: str) -> Hook:
         (
             "failing",
             "Turned off automatically: nothing delivered for 5 days",
-            "Nothing arrived at erp.example.com for 5 days, so we turned it off 2 hours ago.",
+            "Turned off automatically 2 hours ago. No delivery to erp.example.com succeeded for 5",
         ),
         (
             "gone",
             "Turned off automatically: URL permanently closed (410)",
-            "erp.example.com said that this address is closed for good (410), "
-            "so we turned it off 2 hours ago.",
+            "Turned off automatically 2 hours ago. erp.example.com returned 410 (URL permanently "
+            "closed).",
         ),
     ],
 )
@@ -58,7 +58,7 @@ def test_list_and_page_say_who_turned_it_off_and_why(
     assert pages.get(LIST).rows()[0][1:3] == ["Off", f"{listed}1 of {len(CATALOGUE)} events"]
     main = pages.get(f"{LIST}/{hook.public_id}").main
     assert said in main
-    assert "Events that happen now are held until it is turned on, at most 30 days;" in main
+    assert "New events are put on hold" in main
 
 
 @pytest.mark.parametrize("reason", ["gone", "failing", "person"])
@@ -70,16 +70,16 @@ def test_who_turns_it_on_is_warned_while_its_address_is_the_one_that_was_closed(
     hook = make_webhook(url, name="Sync", state="off", off_reason=reason, off_at=at)
     publish()
     path, edit = f"{LIST}/{hook.public_id}", f"{LIST}/{hook.public_id}/edit"
-    warning = "The address is still the one that erp.example.com closed for good (410)"
+    warning = "erp.example.com has permanently closed this URL (410)."
     pages.get(path)
-    page = pages.follow("Turn on, and send or dismiss them")
+    page = pages.follow("Turn on")
     assert (warning in page.main) is (reason == "gone")
     assert (page.links("Edit the webhook") == [edit]) is (reason == "gone")
     pages.submit(pages.get(edit).form(edit), url="https://erp.example.com/new")
     assert warning not in pages.get(f"{path}/on").main
 
 
-SOON = "It will be turned off on {}, if nothing arrives until then."
+SOON = "It will be turned off on {} unless a delivery succeeds."
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_that_we_will_turn_it_off_is_said_two_days_before(
     main = pages.get(f"{LIST}/{hook.public_id}").main
     assert ("turned off" in main) is bool(words)
     assert words.format(moment_words(end, ZoneInfo("Europe/Vienna"))) in main
-    assert ("Off " in " ".join(pages.get(LIST).rows()[0])) is bool(words)
+    assert ("Turns off " in " ".join(pages.get(LIST).rows()[0])) is bool(words)
 
 
 def test_one_that_is_off_or_well_is_not_announced(app: Flask) -> None:

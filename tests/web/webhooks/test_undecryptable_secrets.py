@@ -11,7 +11,7 @@ from tests.support.factories import Hook, make_webhook
 from tests.web.signed_in import visit
 
 LIST = "/settings/webhooks"
-CLOSED = "The stored secret key and custom headers cannot be opened with the keys of this portal."
+CLOSED = "The stored secret key and custom headers can’t be decrypted."
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
     ada, path = visit(app), f"/settings/webhooks/{hook.public_id}"
     page = ada.get(path)
     assert CLOSED in page.main
-    assert "Its secret key or its custom headers cannot be opened" in page.main
+    assert "Its secrets can’t be decrypted" in page.main
     assert "Edit the webhook and enter new ones" in page.main
     listed = ada.get("/settings/webhooks").main
     assert "Turned off automatically: its secrets can’t be decrypted" in listed
@@ -39,9 +39,9 @@ def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
     )
     assert "Ask an administrator" in visit(app, "support").get(path).main
     refused = ada.submit(ada.get(path).form(f"{path}/test"))
-    assert "cannot be opened with the keys of this portal. An administrator" in refused.text
+    assert "can’t be decrypted. An administrator" in refused.text
     refused = ada.submit(ada.get(f"{path}/on").form(f"{path}/on"))
-    assert (refused.status, "cannot be opened" in refused.main) == (400, True)
+    assert (refused.status, "can’t be decrypted" in refused.main) == (400, True)
 
     form = ada.get(f"{path}/edit").form(f"{path}/edit")
     assert "leave them empty to keep what is stored" in ada.get(f"{path}/edit").main
@@ -52,7 +52,7 @@ def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
     asked = ada.submit(form, "Save webhook", secret_mode="none", active="yes", **headers)
     saved = ada.submit(asked.form(f"{path}/edit"))
     assert saved.path == path
-    assert "cannot be opened" not in saved.main
+    assert "can’t be decrypted" not in saved.main
     assert "X-Key" in saved.main
 
 
@@ -61,14 +61,14 @@ def test_what_is_closed_can_be_erased_after_a_question(app: Flask, hook: Hook) -
     other = f"/settings/webhooks/{make_webhook().public_id}"
     assert "The stored values of this webhook are erased." in ada.get(f"{other}/secret/erase").main
     ada.get(path)
-    asked = ada.follow("Erase what cannot be opened")
+    asked = ada.follow("Erase unreadable secrets")
     assert "The stored secret key and custom headers of this webhook are erased." in asked.main
     erased = ada.submit(asked.form(f"{path}/secret/erase"))
     assert erased.path == path
     assert "Erased." in erased.text
     assert CLOSED not in erased.main
     on = ada.submit(ada.get(f"{path}/on").form(f"{path}/on"))
-    assert "“Sync” is on." in on.text
+    assert "Sync turned on." in on.text
     assert visit(app, "support").get(f"{path}/secret/erase").status == 403
 
 
@@ -76,19 +76,5 @@ def test_where_all_can_be_opened_there_is_nothing_to_erase(app: Flask) -> None:
     pages, hook = visit(app), make_webhook(secret="the secret of it")
     pages.get(f"{LIST}/{hook.public_id}")
     page = pages.post(f"{LIST}/{hook.public_id}/secret/erase")
-    assert "Everything can be opened." in page.text
+    assert "There’s nothing to erase." in page.text
     assert "Erased." not in page.text
-
-
-def test_from_a_secret_that_was_copied_one_is_led_to_no_other_place(app: Flask) -> None:
-    pages, hook = visit(app), make_webhook(secret="the secret of it")
-    path = f"{LIST}/{hook.public_id}/secret"
-    pages.get(path)
-    for place, led_to in (
-        ("https://evil.example.com/", "/"),
-        ("//evil.example.com/", "/"),
-        ("/deliveries/x", "/deliveries/x"),
-        ("", f"{LIST}/{hook.public_id}"),
-    ):
-        answer = pages.post(path, {"next": place}, follow=False).response
-        assert answer.headers["Location"] == led_to

@@ -139,7 +139,7 @@ def test_a_secret_that_we_made_for_the_test_is_kept_and_shown_after_saving(
     webhook = the_webhook()
     secret = vault.open_secret(webhook.id, webhook.secret_enc or b"")
     assert secret not in page.html
-    assert secret in pages.follow("Show the secret key").html
+    assert secret in pages.follow("Show secret key").html
     page = pages.get(f"{NEW}?draft={webhook.public_id}")
     assert secret not in page.html
     assert f"•••• {secret[-4:]}" in page.main
@@ -180,7 +180,7 @@ def test_what_could_not_be_saved_is_refused_and_kept(pages: Pages) -> None:
     page = fill(pages, "ftp://erp.example.com/", **{**OWN, "events": []})
     assert page.status == 400
     assert len(page.errors) == 2
-    assert page.h1 == "Add a webhook"
+    assert page.h1 == "Add webhook"
     assert not [secret for secret in (SECRET, VALUE) if secret in page.html]
     assert page.form(NEW).fields["name"] == ["Sync to ERP"]
     assert session().scalars(select(Webhook)).all() == []
@@ -190,7 +190,7 @@ def test_what_only_the_register_can_refuse_is_told_in_the_form(pages: Pages) -> 
     make_webhook(name="Sync to ERP")
     make_webhook(name="Sync to DMS")
     page = fill(pages, "https://erp.example.com/")
-    assert (page.status, page.h1) == (400, "Add a webhook")
+    assert (page.status, page.h1) == (400, "Add webhook")
     assert page.wrong == ["name"]
     assert page.form(NEW).fields["url"] == ["https://erp.example.com/"]
     page = try_out(pages, page, name="sync to dms")

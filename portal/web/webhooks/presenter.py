@@ -1,0 +1,219 @@
+"""A webhook's page: who has to act and in what order, and its backlog by cause."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import url_for
+
+from portal.engine.reasons import Side, explain
+from portal.models.deliveries import DeliveryStatus
+from portal.models.webhooks import OffReason
+from portal.services.deliveries.statuses import StatusFilter
+from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
+from portal.services.webhooks.queries import WebhookDetail
+from portal.web.deliveries.retried_by import queued
+from portal.web.frame.access import can
+from portal.web.frame.site_state import may_send
+from portal.web.frame.status_tags import DELIVERY, Tag
+from portal.web.frame.wording import counted
+from portal.web.help.advice import Advice, Link
+from portal.web.webhooks.wording import (
+    advice_about_held,
+    advice_of,
+    held_count,
+    held_until_words,
+    reason_of,
+    was_changed,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do, why, and where: a link, or a button that sends at once."""
+
+    text: str
+    note: str = ""
+    link: Link | None = None
+    is_post: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """All steps in their order. `who` acts; `message`: to copy for the `recipient` who is asked."""
+
+    who: str
+    steps: Sequence[Step]
+    message: str = ""
+    recipient: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRow:
+    """One cause of what is undelivered. `share`: of all, in percent; `tag` or `state` in words."""
+
+    words: str
+    url: str
+    number: str
+    share: float
+    is_bad: bool
+    tag: Tag | None
+    state: str
+    retry_url: str
+    retry_label: str
+
+
+def next_step(webhook: WebhookDetail) -> NextStep | None:
+    """Return what to do about a webhook; None where nothing has to be done."""
+    advice = advice_of(webhook)
+    steps = list(_steps(webhook, advice))
+    if not steps:
+        return None
+    message, recipient = (advice.message, advice.recipient) if advice else ("", "")
+    return NextStep(_who(webhook, advice, steps), steps, message, recipient)
+
+
+def _who(webhook: WebhookDetail, advice: Advice | None, steps: Sequence[Step]) -> str:
+    if advice and advice.message:
+        return advice.recipient[:1].upper() + advice.recipient[1:]
+    reason = reason_of(webhook)
+    is_known = reason is not None and advice is not None and not advice.links
+    if reason is None or not is_known or explain(reason, host="").side is not Side.RECEIVER:
+        return "You"
+    return f"The receiver’s team{', then you' if any(step.link for step in steps) else ''}"
+
+
+def _steps(webhook: WebhookDetail, advice: Advice | None) -> Iterator[Step]:
+    is_off = webhook.status is WebhookStatus.OFF
+    if advice:
+        yield Step(advice.sentence, "", advice.links[0] if advice.links else None)
+    if is_off and webhook.off_reason == OffReason.FAILING and can("webhooks.switch"):
+        yield Step("Ask the receiver’s team to check that it works again.")
+        yield from _test(webhook, "It’s sent even though the webhook is off.")
+    if is_off and can("webhooks.switch"):
+        where = url_for("webhook_switches.on", public_id=webhook.public_id)
+        is_asked = bool(webhook.held) or webhook.off_reason == OffReason.GONE
+        note = f"{_held(webhook)} You choose which to send." if webhook.held else ""
+        yield Step("Turn the webhook on.", note, ("Turn on", where), is_post=not is_asked)
+    elif not is_off and webhook.backlog:
+        yield from _mending(webhook, webhook.backlog)
+    elif webhook.waits and may_send("deliveries.retry"):
+        yield _resume(webhook, "They’re scheduled for a later retry.")
+    if not is_off and webhook.held:
+        about = advice_about_held(webhook)
+        where = url_for("webhook_switches.on", public_id=webhook.public_id)
+        link = ("Review", where) if can("webhooks.switch") else None
+        yield Step(about.sentence, _held(webhook), link)
+
+
+def _held(webhook: WebhookDetail) -> str:
+    return f"{held_count(webhook.held)} on hold. {held_until_words(webhook)}"
+
+
+def _mending(webhook: WebhookDetail, backlog: Backlog) -> Iterator[Step]:
+    """Yield what brings the deliveries of a failing webhook on their way again."""
+    note = ""
+    open_ones = backlog.counts[DeliveryStatus.QUEUED] + backlog.counts[DeliveryStatus.RETRYING]
+    if webhook.is_backing_off and open_ones:
+        waits = "is" if open_ones == 1 else "are"
+        note = f"If it’s delivered, we’ll send the {held_count(open_ones)} that {waits} waiting."
+    elif was_changed(webhook):
+        note = "It shows if the new settings fixed it."
+    yield from _test(webhook, note)
+    if webhook.waits and may_send("deliveries.retry"):
+        yield _resume(webhook, "One goes first. The others follow once it’s delivered.")
+    elif retry := retry_all(backlog):
+        yield Step("Retry the undelivered deliveries.", "", retry)
+
+
+def _test(webhook: WebhookDetail, note: str) -> Iterator[Step]:
+    if may_send("webhooks.test"):
+        where = url_for("webhook_switches.test", public_id=webhook.public_id)
+        yield Step("Send a test.", note, ("Send test", where), is_post=True)
+
+
+def _resume(webhook: WebhookDetail, note: str) -> Step:
+    verb = "is" if webhook.waits == 1 else "are"
+    text = f"Send the {held_count(webhook.waits)} that {verb} waiting."
+    where = url_for("webhook_switches.resume", public_id=webhook.public_id)
+    return Step(text, note, ("Resume now", where), is_post=True)
+
+
+def retry_all(backlog: Backlog | None) -> Link | None:
+    """Return where all that can be retried is; None where nothing can, or not by this person."""
+    if backlog is None or not may_send("deliveries.retry"):
+        return None
+    many = backlog.retryable - queued().count(backlog.public_id)
+    if many <= 0:
+        return None
+    return f"Retry {counted(many)}", _retry_url(backlog)
+
+
+def _retry_url(backlog: Backlog, **narrowed: Any) -> str:
+    where = {"status": StatusFilter.UNDELIVERED, "webhook": backlog.public_id, **narrowed}
+    return url_for("batches.confirm", **where, all="1")
+
+
+def cause_rows(backlog: Backlog | None) -> list[CauseRow]:
+    """Return what is undelivered by its cause, the most common first; then what has no failure."""
+    if backlog is None or not backlog.undelivered:
+        return []
+    # Of which causes those are that a bulk retry has taken is not known here.
+    is_free = backlog.status is not WebhookStatus.OFF and not queued().count(backlog.public_id)
+    may_retry = is_free and may_send("deliveries.retry")
+    rows = [_cause_row(backlog, cause, may_retry) for cause in backlog.causes]
+    held = backlog.counts[DeliveryStatus.ON_HOLD]
+    untried = backlog.undelivered - held - sum(cause.count for cause in backlog.causes)
+    for words, many, status in (
+        ("No failed attempt yet", untried, DeliveryStatus.QUEUED),
+        ("The webhook was off", held, DeliveryStatus.ON_HOLD),
+    ):
+        if many > 0:
+            rows.append(_row(backlog, words, many, DELIVERY[status], status=status))
+    return rows
+
+
+def _cause_row(backlog: Backlog, cause: Cause, may_retry: bool) -> CauseRow:
+    where: dict[str, Any] = {"status": StatusFilter.UNDELIVERED}
+    if cause.reason:
+        where["reason"] = cause.reason
+    if cause.code:
+        where["code"] = cause.code
+    left = cause.count - cause.failed
+    states = [(left, DeliveryStatus.RETRYING), (cause.failed, DeliveryStatus.FAILED)]
+    several = [f"{counted(many)} {status}" for many, status in states if many]
+    tag = DELIVERY[next(status for many, status in states if many)] if len(several) == 1 else None
+    return _row(
+        backlog,
+        cause.words,
+        cause.count,
+        tag,
+        state=", ".join(several) if tag is None else "",
+        retry_url=_retry_url(backlog, **where) if may_retry and cause.reason else "",
+        is_bad=True,
+        **where,
+    )
+
+
+def _row(
+    backlog: Backlog,
+    words: str,
+    many: int,
+    tag: Tag | None,
+    *,
+    state: str = "",
+    retry_url: str = "",
+    is_bad: bool = False,
+    **where: Any,
+) -> CauseRow:
+    return CauseRow(
+        words=words,
+        url=url_for("deliveries.index", webhook=backlog.public_id, **where),
+        number=counted(many),
+        share=round(100 * many / backlog.undelivered, 1),
+        is_bad=is_bad,
+        tag=tag,
+        state=state,
+        retry_url=retry_url,
+        retry_label=f"Retry {counted(many)}",
+    )
