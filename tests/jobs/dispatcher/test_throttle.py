@@ -17,9 +17,15 @@ from tests.jobs.dispatcher.delivery_clock import (
     webhook,
 )
 from tests.support.factories import make_webhook, publish
+from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+
+
+def nobody_there() -> str:
+    """An address on loopback that refuses connections."""
+    return f"http://127.0.0.1:{free_port()}/"
 
 
 def publish_many(count: int) -> None:
@@ -76,3 +82,12 @@ def test_a_day_off_is_asked_for_and_granted(receiver: Receiver) -> None:
     pause = webhook(hook.id).backoff_until - now
     assert timedelta(seconds=110) < pause <= timedelta(seconds=120)
     assert only_delivery().due_at - now > timedelta(seconds=110)
+
+
+def test_other_webhooks_are_not_held_up(receiver: Receiver) -> None:
+    broken = make_webhook(nobody_there())
+    make_webhook(receiver.url)
+    publish_many(3)
+    deliver_due()
+    assert len(receiver.received) == 3
+    assert webhook(broken.id).throttled

@@ -96,19 +96,3 @@ def test_ones_own_goes_on_and_bears_its_name(folder: Path) -> None:
     heartbeats.hold_lock()
     assert own.exists()
     assert over() == []
-
-
-def test_what_is_no_run_is_left_alone(folder: Path) -> None:
-    (folder / "notes.txt").touch()
-    (folder / f"{uuid4()}.new").touch()
-    assert over() == []
-    assert len(list(folder.iterdir())) == 2
-
-
-def test_without_a_place_for_marks_it_works_all_the_same(
-    place: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    place.touch()
-    heartbeats.hold_lock()
-    assert "A crash of this process will be noticed late" in caplog.text
-    assert over() == []

@@ -6,10 +6,8 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from flask import Flask
 from sqlalchemy import update
 
-from jobs.deliver import deliver_due
 from portal.database.engine import database_now
 from portal.extensions import db
 from portal.models.deliveries import Lease
@@ -22,10 +20,9 @@ from portal.services.core import heartbeats
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import maintenance
-from tests.jobs.dispatcher.delivery_clock import attempts, claim, leases, only_delivery
+from tests.jobs.dispatcher.delivery_clock import attempts, claim, leases
 from tests.support.factories import make_webhook, publish
 from tests.support.heartbeats import record_own
-from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.usefixtures("app")
 WORKER = heartbeats.worker_of(DELIVERIES)
@@ -108,41 +105,6 @@ def test_whoever_may_have_been_deaf_ends_nothing() -> None:
     assert free() == 1
 
 
-def test_heartbeats_come_without_a_break_as_long_as_none_is_missed() -> None:
-    def since() -> timedelta:
-        db.session.rollback()
-        own = db.session.query(Process).one()
-        assert own.run == heartbeats.own_process()
-        assert own.steady_since is not None
-        return own.seen_at - own.steady_since
-
-    record_own(WORKER)
-    for _ in range(3):
-        pass_by(7)
-        record_own(WORKER)
-    assert timedelta(seconds=21) <= since() < timedelta(seconds=25)
-    pass_by(8)
-    record_own(WORKER)
-    assert since() == timedelta()
-
-
-def test_a_database_that_was_away_for_half_a_minute_makes_nobody_silent() -> None:
-    living = begin()
-    for each in (heartbeats.own_process(), living):
-        heard(each)
-    pass_by(30)
-    record_own(WORKER)  # the first one back
-    assert free() == 0
-    pass_by(5)
-    record_own(WORKER)
-    heard(living)  # the others are a little later
-    for _ in range(3):
-        assert free() == 0
-        pass_by(5)
-        record_own(WORKER)
-    assert free() == 1, "it was heard of last fifteen seconds ago"
-
-
 def test_two_with_the_same_host_and_number_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in containers: the one's signs are not the other's."""
     first = begin()
@@ -172,17 +134,3 @@ def test_maintenance_ends_them_and_long_work_goes_on_elsewhere() -> None:
     assert task_leases.has_due()
     assert not maintenance.is_any_silent(db.session.connection())  # it has been freed
     assert [each.outcome for each in attempts()] == ["interrupted"]
-
-
-def test_a_dispatcher_ends_them_and_sends_it(app: Flask) -> None:
-    del app
-    with Receiver() as receiver:
-        make_webhook(receiver.url)
-        publish()
-        claim()
-        hold(uuid4())
-        heard(heartbeats.own_process())
-        deliver_due()
-        assert len(receiver.received) == 1
-    assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
-    assert only_delivery().status == "delivered"

@@ -23,12 +23,6 @@ def test_each_is_found_once_in_order_and_others_are_not(app: Flask) -> None:
     assert found == [hooks[0].id, hooks[2].id]
 
 
-def test_where_there_is_none_nothing_is_found(app: Flask) -> None:
-    connection = session().connection()
-    assert connection.execute(with_open_rows(connection.dialect.name)).all() == []
-    assert connection.execute(WAITING, {"task": 1, "outcome": "waiting"}).all() == []
-
-
 def test_a_long_batch_is_stepped_through_by_its_index(app: Flask) -> None:
     current = session()
     if current.connection().dialect.name != "sqlite":

@@ -4,21 +4,17 @@ import base64
 import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import time_machine
 from flask import Flask
 from sqlalchemy import delete
 
-from portal.base_app import create_base_app
-from portal.config.settings import SettingsError, load_settings
-from portal.extensions import db
+from portal.config.settings import SettingsError
 from portal.models.operations import KeyCheck
 from portal.services.core import vault
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import writing
 from portal.services.core.vault import VaultError, WrongKeys
-from tests.conftest import ENVIRONMENT
 
 NOON = datetime(2026, 5, 3, 12, 0, tzinfo=UTC)
 NEW_KEY = base64.urlsafe_b64encode(b"another key of thirty-two bytes!").decode()
@@ -91,15 +87,6 @@ def test_a_wrong_key_refuses_to_start(app_with_keys: Flask) -> None:
         vault.check_keys()
 
 
-def test_a_database_without_tables_has_nothing_to_protect(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/empty.sqlite"
-    places = {"DATABASE_URL": url, "INSTANCE_DIR": str(tmp_path)}
-    with create_base_app(load_settings({**ENVIRONMENT, **places})).app_context():
-        vault.check_keys()
-        assert not session().in_transaction()
-        db.engine.dispose()
-
-
 def test_with_wrong_keys_nothing_is_stored_either(app_with_keys: Flask) -> None:
     """Who starts while the database is away, and every command, has not looked at the key check."""
     vault.check_keys()
@@ -119,15 +106,6 @@ def test_what_is_stored_first_settles_which_keys_are_right(app_with_keys: Flask)
     use_keys(app_with_keys, NEW_KEY)
     with pytest.raises(SettingsError, match="ENCRYPTION_KEYS cannot open"):
         vault.check_keys()
-
-
-def test_a_masked_secret_shows_four_characters_of_a_long_one() -> None:
-    for secret, shown in (
-        ("whsec_abcdefgh4f2a", "•••• 4f2a"),
-        ("elevenchars", "••••"),
-        ("12345678", "••••"),
-    ):
-        assert vault.masked(secret) == shown, secret
 
 
 @pytest.mark.usefixtures("app")

@@ -119,8 +119,7 @@ def told() -> list[dict[str, Any]]:
     return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
 
 
-@pytest.mark.parametrize("may_add", [True, False])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("seed", "may_add"), [(0, True), (1, False)])
 def test_each_row_comes_to_what_the_check_said(app: Flask, seed: int, may_add: bool) -> None:
     a_register(ROWS)
     text = a_file(ROWS, seed)

@@ -45,7 +45,7 @@ from tests.support.factories import make_asset, make_webhook
 
 pytestmark = pytest.mark.both_databases
 
-ROWS = 42
+ROWS = 28
 AWAY = "A receiver in trouble"
 READ = 5  # rows that a page may look through
 STATUSES = ["failed", "delivered", "queued", "retrying", "on_hold", "dismissed", "failed"]

@@ -18,7 +18,6 @@ from portal.services.core.heartbeats import own_process
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim import Claim
-from portal.services.outbox.claimable import has_claimable
 from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     attempts,
@@ -29,7 +28,7 @@ from tests.jobs.dispatcher.delivery_clock import (
     write_down,
 )
 from tests.support.database.statements import asked
-from tests.support.deliveries import change, lease, make_delivery
+from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_webhook, publish
 
 pytestmark = pytest.mark.both_databases
@@ -104,14 +103,6 @@ def test_nothing_is_asked_for_a_claim_that_was_not_asked_at_its_rehearsal(hook: 
     assert leases()
 
 
-def test_what_is_being_sent_already_counts(hook: Hook) -> None:
-    for _ in range(2 * MOST):
-        make_delivery(hook)
-    assert len(claim(MOST - 1)) == MOST - 1
-    assert len(claim()) == 1
-    assert claim() == []
-
-
 def test_once_its_places_are_taken_it_touches_no_other_webhook(hook: Hook) -> None:
     for each in (hook, make_webhook()):
         lease(make_delivery(each), -1)
@@ -127,18 +118,6 @@ def test_what_is_still_to_be_recorded_keeps_its_webhook_out_of_the_claim(hook: H
     with writing() as current:
         claims = dispatch_claim.claim(current.connection(), 8, without={hook.id})
     assert [each.webhook.id for each in claims] == [other.id]
-
-
-def test_a_claim_takes_no_more_than_it_has_room_for_even_with_a_test(hook: Hook) -> None:
-    for priority in (Priority.NORMAL, Priority.NORMAL, Priority.TEST):
-        make_delivery(hook, priority=priority)
-    assert kinds(claim(2)) == [AttemptKind.TEST, AttemptKind.SCHEDULED]
-
-
-def test_what_is_due_longest_goes_first_whenever_it_was_stored(hook: Hook) -> None:
-    now = utcnow()
-    stored = [make_delivery(hook, due_at=now - timedelta(minutes=n)) for n in range(1, 6)]
-    assert [each.public_id for each in claim()] == [str(each) for each in stored[:1:-1]]
 
 
 def test_one_that_has_few_places_left_limits_no_other(hook: Hook) -> None:
@@ -168,19 +147,6 @@ def test_a_queue_in_order_has_one_place_for_its_head_and_what_is_sent_again(
     assert claim() == []
 
 
-def test_a_queue_has_nothing_to_claim_until_its_head_is_due_and_free(app: Flask) -> None:
-    del app
-    queue, soon = make_webhook(in_order=True), utcnow() + timedelta(hours=1)
-    head = make_delivery(queue, due_at=soon)
-    make_delivery(queue)
-    seen = [has_claimable()]
-    change(head, due_at=utcnow() - timedelta(hours=1))
-    seen.append(has_claimable())
-    lease(head)
-    seen.append(has_claimable())
-    assert seen == [False, True, False]
-
-
 def test_a_test_takes_no_turn_of_a_queue_in_order_but_a_place_of_the_dispatcher(app: Flask) -> None:
     del app
     queue = make_webhook(in_order=True)
@@ -201,16 +167,6 @@ def test_a_test_whose_sender_is_gone_keeps_no_other_from_its_place(hook: Hook) -
     lease(ended_one, -1, kind=AttemptKind.TEST)
     make_delivery(hook, priority=Priority.TEST)
     assert kinds(claim()) == [AttemptKind.TEST]
-
-
-def test_of_several_queues_in_order_no_more_heads_go_than_there_is_room_for(app: Flask) -> None:
-    del app
-    for _ in range(2):
-        queue = make_webhook(in_order=True)
-        make_delivery(queue)
-        make_delivery(queue, priority=Priority.TEST)
-    assert len(claim(3)) == 3
-    assert len(claim(3)) == 1
 
 
 def test_while_a_circuit_is_open_only_persons_and_the_head_of_a_queue_go(

@@ -64,18 +64,6 @@ def test_it_begins_with_the_first_failure_once_a_second_came_and_never_moves() -
         assert since() == first()
 
 
-@pytest.mark.parametrize(
-    ("reason", "retry_after"), [(Reason.RATE, 3600), (Reason.BLOCKED, None), (Reason.GONE, None)]
-)
-def test_a_single_failure_counts_where_no_other_attempt_comes_soon(
-    reason: Reason, retry_after: float | None
-) -> None:
-    make_webhook()
-    publish()
-    attempt(reason, retry_after)
-    assert since() == first()
-
-
 def test_a_persons_retry_leaves_it_and_what_arrives_has_none() -> None:
     make_webhook()
     publish()

@@ -15,7 +15,6 @@ from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.dismissals import dismiss
 from portal.services.dispatch import maintenance
 from portal.services.outbox.claimable import has_claimable
-from portal.services.webhooks import turn_on_off
 from tests.jobs.dispatcher.delivery_clock import (
     ask_for_retry,
     attempts,
@@ -134,18 +133,6 @@ def test_what_comes_late_after_another_claim_says_how_its_own_attempt_ended() ->
 
 
 @pytest.mark.usefixtures("hook")
-def test_what_comes_late_and_nobody_has_claimed_since_decides() -> None:
-    (late,) = claim()
-    make_due()
-    write_down(ended(late))
-    assert (row()["status"], row()["tries"], outcomes()) == (
-        "delivered",
-        1,
-        [(1, "scheduled", "delivered")],
-    )
-
-
-@pytest.mark.usefixtures("hook")
 def test_a_success_decides_although_its_lease_was_settled_before_while_nobody_claimed_it() -> None:
     (late,) = claim()
     make_due()
@@ -175,18 +162,6 @@ def test_a_persons_retry_that_was_settled_before_it_succeeded_completes_its_deli
 
 
 @pytest.mark.usefixtures("hook")
-def test_a_failure_whose_lease_was_settled_before_leaves_its_delivery_due_at_once() -> None:
-    (late,) = claim()
-    make_due()
-    maintenance.maintain()
-    write_down(ended(late, Reason.SERVER))
-    assert outcomes() == [(1, "scheduled", "failed")]
-    assert (row()["status"], row()["tries"]) == ("retrying", 1)
-    assert db.session.query(Rollup).all() == []
-    assert len(claim()) == 1
-
-
-@pytest.mark.usefixtures("hook")
 @pytest.mark.parametrize("reason", [None, Reason.SERVER])
 def test_a_batch_that_is_recorded_twice_changes_nothing_the_second_time(
     reason: Reason | None,
@@ -198,17 +173,6 @@ def test_a_batch_that_is_recorded_twice_changes_nothing_the_second_time(
     assert (row(), outcomes()) == (before, known)
     assert db.session.query(AttemptBody).count() == 1
     assert counted() == ((1, 0, 0) if reason is None else (0, 0, 1))
-
-
-@pytest.mark.usefixtures("hook")
-def test_what_was_late_twice_changes_nothing_the_second_time() -> None:
-    (late,) = claim()
-    make_due()
-    claim()
-    write_down(ended(late, Reason.SERVER))
-    before, known = row(), outcomes()
-    write_down(ended(late, Reason.SERVER))
-    assert (row(), outcomes()) == (before, known)
 
 
 @pytest.mark.usefixtures("hook")
@@ -240,70 +204,6 @@ def test_of_two_senders_after_a_lost_lease_the_one_with_a_lease_decides(
     assert (row()["status"], row()["attempts"], row()["tries"]) == (status, 2, 1)
     assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", outcome)]
     assert counted() == counts
-
-
-@pytest.mark.usefixtures("hook")
-def test_of_two_senders_the_one_without_a_lease_gets_the_next_number_when_it_is_last() -> None:
-    (lost,) = claim()
-    lose_leases()
-    write_down(ended(claim()[0]))
-    write_down(ended(lost, Reason.SERVER))
-    write_down(ended(lost, Reason.SERVER))
-    assert outcomes() == [(1, "scheduled", "delivered"), (2, "scheduled", "failed")]
-    assert (row()["status"], row()["reason"], row()["attempts"]) == ("delivered", None, 2)
-
-
-@pytest.mark.usefixtures("hook")
-def test_one_whose_lease_runs_out_is_numbered_behind_one_that_came_late() -> None:
-    (lost,) = claim()
-    lose_leases()
-    claim()
-    write_down(ended(lost, Reason.SERVER))
-    make_due()
-    maintenance.maintain()
-    assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "interrupted")]
-    assert row()["attempts"] == 2
-
-
-@pytest.mark.usefixtures("hook")
-def test_two_senders_that_both_fail_spend_one_attempt_and_put_off_the_next_once() -> None:
-    (lost,) = claim()
-    lose_leases()
-    write_down(ended(claim()[0], Reason.SERVER))
-    decided = row()
-    write_down(ended(lost, Reason.READ_TIMEOUT))
-    assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "failed")]
-    # Two attempts have failed now.
-    since = min(each.finished_at for each in attempts() if each.finished_at)
-    assert row() == {**decided, "attempts": 2, "failing_since": since}
-    assert (decided["tries"], counted()) == (1, (0, 0, 1))
-
-
-@pytest.mark.usefixtures("hook")
-@pytest.mark.parametrize("is_lost_one_first", [True, False])
-def test_two_senders_that_come_at_once_are_two_attempts_and_one_end(
-    is_lost_one_first: bool,
-) -> None:
-    (lost,) = claim()
-    lose_leases()
-    (newer,) = claim()
-    both = [ended(lost, Reason.SERVER), ended(newer)]
-    write_down(*(both if is_lost_one_first else reversed(both)))
-    assert (row()["status"], row()["attempts"], row()["tries"]) == ("delivered", 2, 1)
-    assert sorted(each.outcome for each in attempts()) == ["delivered", "failed"]
-    assert counted() == (1, 0, 0)
-
-
-@pytest.mark.usefixtures("hook")
-def test_two_lost_leases_are_two_attempts_and_one_end() -> None:
-    (first,) = claim()
-    lose_leases()
-    (second,) = claim()
-    lose_leases()
-    write_down(ended(first), ended(second, Reason.SERVER))
-    assert (row()["status"], row()["attempts"], row()["tries"]) == ("delivered", 2, 1)
-    assert outcomes() == [(1, "scheduled", "delivered"), (2, "scheduled", "failed")]
-    assert counted() == (1, 0, 0)
 
 
 @pytest.mark.usefixtures("hook")
@@ -366,13 +266,3 @@ def test_what_is_released_after_its_lease_ran_out_has_an_end(was_sent: bool) -> 
     crashed, (outcome, end) = ends[0]
     assert (crashed, outcome, end is None) == (("interrupted", None), "interrupted", False)
     assert ends[1] == ends[0], "given back twice, it ended the first time"
-
-
-def test_turning_off_leaves_what_is_sent_and_tells_of_what_ran_out(hook: Hook) -> None:
-    claim()
-    make_due()
-    publish()
-    (live,) = claim()[-1:]
-    turn_on_off.turn_off(make_user().actor, hook.public_id)
-    assert live.delivery_id in {each.delivery_id for each in leases()}
-    assert outcomes() == [(1, "scheduled", "interrupted")]

@@ -5,29 +5,18 @@ from itertools import count
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from portal.extensions import db
 from portal.lib.clock import frozen, utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import turn_on_off
-from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, lease, make_delivery, stored
-from tests.support.factories import make_webhook, publish
+from tests.support.factories import make_webhook
 
 pytestmark = pytest.mark.both_databases
-
-
-def test_where_nothing_is_to_be_put_right_it_waits_for_nobody_who_writes(app: Flask) -> None:
-    make_delivery()
-    with writing() as current:
-        current.execute(update(Webhook).values(name="Theirs"))
-        rival = Rival(app, dispatch_maintenance.maintain)
-        rival.pass_by()
-    assert rival.finish() == 0
 
 
 def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flask) -> None:
@@ -66,30 +55,6 @@ def test_at_the_moment_at_which_it_ends_a_lease_has_run_out(app: Flask) -> None:
         lease(made, 0)
         assert dispatch_maintenance.maintain() == 1
     assert (find_lease(made), stored(made)["attempts"]) == (None, 1)
-
-
-def test_what_ran_out_is_left_to_whoever_has_its_webhook(app: Flask) -> None:
-    """Who records an end just now may be the one whose lease it is."""
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite locks no rows")
-    made = make_delivery(make_webhook())
-    lease(made, -1)
-    with db.engine.begin() as somebody:
-        somebody.execute(select(Webhook.id).with_for_update(key_share=True))
-        with writing() as current:
-            assert dispatch_maintenance.interrupt_ended(current.connection()) == 0
-    assert find_lease(made) is not None
-    with writing() as current:
-        assert dispatch_maintenance.interrupt_ended(current.connection()) == 1
-
-
-def test_what_happens_while_it_puts_something_right_waits_for_nobody(app: Flask) -> None:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite locks no rows")
-    lease(make_delivery(make_webhook()), -1)
-    with writing() as current:
-        assert dispatch_maintenance.interrupt_ended(current.connection()) == 1
-        Rival(app, publish).pass_by()
 
 
 def test_it_looks_at_a_deleted_webhook_only_while_something_is_held_there(app: Flask) -> None:

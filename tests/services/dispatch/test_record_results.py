@@ -1,15 +1,12 @@
 """Recording: whoever holds the lease decides what becomes of a delivery, whatever comes with it."""
 
-import re
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import Text, literal_column, select, update
+from sqlalchemy import update
 
-from portal.database.engine import UtcDateTime
 from portal.engine.reasons import Reason
 from portal.extensions import Base, db
-from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority, Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
@@ -52,19 +49,6 @@ def test_a_late_attempt_beside_the_next_one_changes_nothing(is_late_one_first: b
     assert (counted.delivered, counted.failed) == (1, 0)
 
 
-def test_a_late_success_leaves_the_failure_of_the_next_one_alone() -> None:
-    make_webhook()
-    publish()
-    (late,) = claim()
-    make_due()
-    (newer,) = claim()
-    write_down(ended(newer, Reason.SERVER), ended(late))
-    delivery = only_delivery()
-    assert (delivery.status, delivery.reason, delivery.tries) == ("retrying", "server", 2)
-    counted = db.session.query(Rollup).one()
-    assert (counted.delivered, counted.failed, counted.failed_attempts) == (0, 0, 1)
-
-
 @pytest.mark.parametrize(("minutes", "late"), [(5, 0), (6, 1)])
 def test_what_arrives_more_than_five_minutes_after_its_event_is_late(
     minutes: int, late: int
@@ -77,18 +61,6 @@ def test_what_arrives_more_than_five_minutes_after_its_event_is_late(
     write_down(in_time._replace(claim=only._replace(occurred_at=happened)))
     counted = db.session.query(Rollup).one()
     assert (counted.delivered, counted.late, counted.failed_attempts) == (1, late, 0)
-
-
-def test_each_failed_attempt_is_counted_the_last_one_too() -> None:
-    make_webhook()
-    publish()
-    for reason in (Reason.SERVER, Reason.REDIRECT, Reason.BLOCKED):
-        make_due()
-        (only,) = claim()
-        write_down(ended(only, reason))
-    assert only_delivery().status == "failed"
-    counted = db.session.query(Rollup).one()
-    assert (counted.delivered, counted.failed, counted.failed_attempts) == (0, 1, 3)
 
 
 def test_a_success_after_failures_leaves_nothing_of_them() -> None:
@@ -138,23 +110,6 @@ def test_a_late_release_frees_no_lease_but_its_own() -> None:
     assert (only_delivery().status, only_delivery().tries) == ("delivered", 2)
 
 
-def test_what_is_released_is_due_at_once_and_counts_as_nothing() -> None:
-    make_webhook()
-    publish()
-    (first,) = claim()
-    give_back(first)
-    row = only_delivery()
-    assert (row.status, row.tries, row.attempts, leases()) == ("queued", 0, 1, [])
-    (given,) = attempts()
-    assert (given.outcome, given.finished_at is None) == ("interrupted", False)
-    write_down(ended(claim()[0], Reason.SERVER))
-    ask_for_retry(only_delivery().id)
-    (manual,) = claim()
-    give_back(manual)
-    row = only_delivery()
-    assert (row.status, row.prior_status, row.tries) == ("queued", "retrying", 1)
-
-
 def give_back(*claims: Claim) -> None:
     """A worker that goes gives back what it has not sent."""
     with writing() as current:
@@ -177,16 +132,6 @@ def test_when_something_last_arrived_is_written_once_a_second() -> None:
         with writing() as current:
             current.execute(update(Webhook).values(last_delivered_at=known))
         assert (arrive() == known) is is_told
-
-
-def test_those_that_are_gone_are_turned_off_in_the_order_of_their_ids() -> None:
-    ids = [make_webhook().id for _ in range(8)]
-    publish()
-    gone = [each for each in claim() if each.webhook.id in {ids[0], ids[7]}]
-    write_down(*(ended(each, Reason.GONE) for each in gone))
-    lines = select(AuditEntry.target_id).where(AuditEntry.action == "webhook.turned_off")
-    told = list(db.session.scalars(lines.order_by(AuditEntry.id)))
-    assert told == [str(webhook(each).public_id) for each in (ids[0], ids[7])]
 
 
 def test_gone_said_of_an_earlier_address_turns_nothing_off() -> None:
@@ -213,26 +158,3 @@ def test_of_several_that_come_at_once_the_one_that_ended_last_says_how_its_recei
     write_down(arrived, failed)
     after = webhook(hook.id)
     assert (after.failures_in_row, after.throttled, after.failing_since) == (0, False, None)
-
-
-def test_sqlite_keeps_all_times_in_one_form() -> None:
-    """It compares them as texts."""
-    if db.engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL has a type for them")
-    make_webhook()
-    publish()
-    for reason in (Reason.SERVER, None):
-        (only,) = claim()
-        write_down(ended(only, reason))
-        make_due()
-    publish()
-    claim()
-    for name in ("events", "deliveries", "attempts", "leases", "webhooks"):
-        times = [each.name for each in tables[name].columns if isinstance(each.type, UtcDateTime)]
-        for column in times:
-            text = literal_column(column, Text())
-            found = db.session.scalars(
-                select(text).select_from(tables[name]).where(text.is_not(None))
-            )
-            for each in found:
-                assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", each), (name, column)

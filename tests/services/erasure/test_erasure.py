@@ -1,6 +1,5 @@
 """People erased: nothing names them afterwards but what the page says stays."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,7 +10,6 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from jobs import tasks as job
 from portal.models.assets import Activity
 from portal.models.audit import AuditEntry, ErasedKind, Erasure
 from portal.models.deliveries import Event
@@ -28,7 +26,6 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from portal.services.erasure import erase, places
 from portal.services.people import sign_in_throttle
-from portal.services.task_kinds import KINDS
 from tests.services.actions.plan_examples import last_body, make_reservation, wish
 from tests.services.alerts.due_things import work
 from tests.services.erasure.filled_portal import (
@@ -123,16 +120,6 @@ def test_the_history_stays_readable_under_one_number(app: Flask, kind: ErasedKin
 def timeline() -> list[Activity]:
     session().rollback()
     return list(session().scalars(select(Activity).order_by(Activity.id)))
-
-
-def test_a_holder_in_the_timeline_is_the_number(app: Flask) -> None:
-    label, holders = erased(ErasedKind.STAFF), set()
-    for row in timeline():
-        for side in row.changes.get("holder", {}).values():
-            holders.add(json.dumps(side))
-    mine = {"id": 1, "name": label, "email": label, "due_at": None}
-    assert json.dumps(mine) in holders
-    assert not any(ZOE.name in holder for holder in holders)
 
 
 @pytest.mark.parametrize(
@@ -251,18 +238,6 @@ def test_small_stretches_end_as_one_large_one(
     steps = step_by_step(lambda _step: False)
     assert len(places.PLACES) + 1 < steps < 199
     assert places_of(NAMES[kind]) <= STORED_BODIES
-
-
-def test_done_once_more_it_changes_nothing(app: Flask) -> None:
-    erased(ErasedKind.USER)
-    trail = select(AuditEntry.__table__).order_by(AuditEntry.id)
-    before = [dict(row._mapping) for row in session().execute(trail)]
-    with writing() as current:
-        again = current.scalars(select(Task).where(Task.kind == erase.NAME)).one()
-        again.state, again.cursor, again.finished_at = "waiting", {}, None
-    job.work(KINDS)
-    session().rollback()
-    assert [dict(row._mapping) for row in session().execute(trail)] == before
 
 
 def test_what_somebody_writes_meanwhile_stays_without_the_name(app: Flask) -> None:

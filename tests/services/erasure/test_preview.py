@@ -110,15 +110,6 @@ def test_each_name_is_shown_with_its_places_in_texts_and_the_words_around_the_fi
     assert (name.places, name.is_more) == (4, True)
 
 
-def test_who_has_the_same_address_elsewhere_is_named(app: Flask) -> None:
-    zoe = make_staff("Zoë", email="Zoe@Example.com")
-    assert of_staff(zoe).twin is None
-    ada, user = make_user(), make_user(email="zoe@example.com")
-    assert of_staff(zoe).twin == user.public_id
-    assert of_user(user, ada).twin == session().get_one(Staff, zoe).public_id
-    assert of_user(ada, user).twin is None
-
-
 def test_a_name_that_another_user_has_as_well_is_told(app: Flask) -> None:
     ada, one, other = (make_user(name=name) for name in ("Ada", "Max", "Max"))
     assert [of_user(each, ada).is_shared for each in (ada, one, other)] == [False, True, True]

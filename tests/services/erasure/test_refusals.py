@@ -2,22 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.lib.clock import utcnow
 from portal.models.assignments import Staff
 from portal.models.audit import ErasedKind, Erasure
 from portal.models.deliveries import Delivery
 from portal.models.people import Role, User
 from portal.models.tasks import Task, TaskState
 from portal.services import tasks
-from portal.services.actions import assignments
-from portal.services.actions.planning import reservations
-from portal.services.actions.planning.rules import ReservationValues
 from portal.services.assets import staff
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
@@ -29,7 +24,7 @@ from portal.services.people import accounts, password_resets
 from tests.services.alerts.due_things import work
 from tests.support.database.rivals import at_once
 from tests.support.deliveries import make_delivery
-from tests.support.factories import Person, make_asset, make_staff, make_user
+from tests.support.factories import Person, make_staff, make_user
 
 STAFF, USER = ErasedKind.STAFF, ErasedKind.USER
 
@@ -74,23 +69,6 @@ def test_only_administrators_erase(app: Flask, role: Role) -> None:
     for verb in (lambda: erase_user(other, make_user()), lambda: erase_staff(other, maria)):
         with pytest.raises(NotAllowed):
             verb()
-
-
-def test_whoever_holds_something_stays_and_is_told_what(app: Flask) -> None:
-    ada, maria = make_user(), somebody()
-    asset = make_asset(asset_tag="L-1")
-    assignments.allocate(SYSTEM, asset, staff_id=maria.id)
-    with pytest.raises(Refusal, match=r"Maria Lopez still has L-1 \(ThinkPad T14\)"):
-        erase_staff(ada, maria)
-
-
-def test_whoever_has_reserved_something_stays_and_is_told_what(app: Flask) -> None:
-    ada, maria = make_user(), somebody()
-    start = utcnow() + timedelta(days=1)
-    wish = ReservationValues(staff_id=maria.id, starts_at=start, ends_at=start + timedelta(days=1))
-    reservations.reserve(SYSTEM, make_asset(asset_tag="L-1"), wish)
-    with pytest.raises(Refusal, match="Maria Lopez has reserved L-1"):
-        erase_staff(ada, maria)
 
 
 def test_an_address_that_is_mistyped_erases_nobody(app: Flask) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from portal.config.settings import Settings, load_settings
 from portal.database.trouble import Kind, Trouble
-from portal.lib.durations import size_in_words
 from portal.queue.connection import RedisFault, RedisState, RedisTrouble
 from portal.services.alerts.queries import RunStatus
 from portal.services.alerts.rules import AlertRules
@@ -140,34 +139,16 @@ def test_a_worker_that_is_busy_sending_counts_as_one(settings: Settings) -> None
     assert titles(settings, processes=[process("dispatcher"), *PROCESSES[1:]]) == []
 
 
-def test_a_process_that_was_started_anew_is_not_missed(settings: Settings) -> None:
-    lost = process("worker deliveries", seconds=500, is_alive=False)
-    anew = replace(process("worker deliveries", pid=8), started_at=NOW - timedelta(seconds=490))
-    beside = replace(anew, started_at=lost.seen_at)
-    assert titles(settings, processes=[lost, anew, *PROCESSES[1:]]) == []
-    assert len(titles(settings, processes=[lost, beside, *PROCESSES[1:]])) == 1
-    assert len(titles(settings, processes=[lost, replace(anew, host="m2"), *PROCESSES[1:]])) == 1
-
-
 def test_commands_are_called_as_this_installation_calls_them(settings: Settings) -> None:
     served = replace(settings, command_name="asset-webhooks")
     found = find(Facts(settings=served, **{**WELL, "processes": PROCESSES[1:]}), NOW)
     assert "Start “asset-webhooks worker deliveries”" in found[0].todo
 
 
-def test_a_mail_server_that_failed_long_ago_is_forgotten(settings: Settings) -> None:
-    assert titles(settings, processes=[*PROCESSES, process("mail failed", seconds=400)]) == []
-
-
 def test_that_only_the_workers_look_for_what_is_due_is_no_alarm(settings: Settings) -> None:
     """Without a scheduler they do so every two seconds, and a busy one now and then later."""
     found = titles(settings, processes=[*PROCESSES[:2], process("maintenance", seconds=20)])
     assert [level for level, _ in found] == [Level.WARNING]
-
-
-def test_the_worst_comes_first(settings: Settings) -> None:
-    found = titles(settings, processes=PROCESSES[:1])
-    assert [level for level, _ in found] == [Level.DANGER, Level.WARNING, Level.WARNING]
 
 
 def test_settings_that_open_a_door_are_told(settings: Settings) -> None:
@@ -185,23 +166,6 @@ def test_five_webhooks_whose_keys_are_lost_are_named(settings: Settings) -> None
         lost = [str(number) for number in range(1, count + 1)]
         ((_, title),) = titles(settings, lost=lost)
         assert title.endswith(words), count
-
-
-def test_doors_that_are_closed_are_not(settings: Settings) -> None:
-    fine = replace(settings, redis_url="redis://:hush@10.0.0.5/0", local_trial=True)
-    for host in ("127.0.0.1:8000", "[::1]", "localhost", "assets.localhost"):
-        assert titles(replace(fine, base_url=f"http://{host}")) == [], host
-
-
-def test_sizes_are_told_in_the_unit_that_fits() -> None:
-    for count, words in (
-        (0, "0 bytes"),
-        (912, "912 bytes"),
-        (1024, "1.0 KB"),
-        (4_404_019, "4.2 MB"),
-        (2**37, "128 GB"),
-    ):
-        assert size_in_words(count) == words, count
 
 
 def looking(**changes: Any) -> RunStatus:

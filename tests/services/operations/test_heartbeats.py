@@ -1,9 +1,7 @@
 """Signs of life: whose they are, in which order they are told, and what is noted beside them."""
 
 import os
-from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import Event
 
 import pytest
@@ -46,16 +44,6 @@ def test_of_each_kind_the_one_that_was_seen_last_comes_first() -> None:
     assert [each.name for each in heartbeats.processes()] == ["c", "b", "d", "a"]
 
 
-def test_who_deregisters_takes_the_heartbeat_of_its_sending_with_it() -> None:
-    kind = "worker deliveries"
-    for each in (kind, heartbeats.DISPATCHER):
-        sign(each, heartbeats.own_name(each))
-    sign(kind, "another")
-    with writing() as current:
-        heartbeats.deregister(current.connection(), kind)
-    assert [each.name for each in heartbeats.processes()] == ["another"]
-
-
 def test_who_deregisters_takes_those_along_in_whose_place_it_came() -> None:
     for name, minutes in (("lost", 14), ("beside it", 0)):
         sign(heartbeats.WEB, name, minutes=minutes)
@@ -89,26 +77,6 @@ def test_each_heartbeat_says_all_that_the_first_one_did() -> None:
     assert (own.host, own.pid, own.trouble) == (settings().machine, os.getpid(), None)
     assert (own.run, own.started_at) == (own_process(), began)
     assert abs(own.skew) < 5
-
-
-def test_the_age_is_that_of_the_latest_and_never_less_than_nothing() -> None:
-    assert heartbeats.age("web") is None
-    sign("web", "a", minutes=9)
-    sign("web", "b", minutes=-1)
-    assert heartbeats.age("web") == 0.0
-    sign("dispatcher", "c", minutes=2)
-    assert heartbeats.age("dispatcher") == pytest.approx(120, abs=5)
-
-
-def test_what_was_noted_is_told_once_with_the_next_sign() -> None:
-    heartbeats.take_notes()
-    for each in (heartbeats.PROXY, heartbeats.PROXY, heartbeats.UNDECRYPTABLE_SECRET):
-        heartbeats.note(each)
-    assert sorted(heartbeats.take_notes()) == [heartbeats.UNDECRYPTABLE_SECRET, heartbeats.PROXY]
-    assert heartbeats.take_notes() == ()
-    record_own("web", heartbeats.PROXY)
-    names = [each.name for each in heartbeats.processes()]
-    assert names == [heartbeats.PROXY, heartbeats.own_name("web")]
 
 
 def test_the_next_heartbeat_comes_after_its_pause_as_long_as_all_is_well(
@@ -210,14 +178,6 @@ def looks_in_trouble(app: Flask, monkeypatch: pytest.MonkeyPatch) -> tuple[str, 
         beats.end(10)
     assert written == []
     return own.read().database, len(looks)
-
-
-def test_while_the_database_is_away_it_is_tried_again_soon_and_nobody_looks_around(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    nowhere = replace(settings(), database_url=f"sqlite:///{tmp_path}/away/portal")
-    monkeypatch.setitem(app.extensions, "settings", nowhere)
-    assert looks_in_trouble(app, monkeypatch) == ("away: unable to open database file", 0)
 
 
 def test_while_it_only_refuses_what_is_written_one_still_looks_around(

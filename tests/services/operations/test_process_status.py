@@ -7,9 +7,8 @@ import pytest
 
 from portal.database.trouble import Kind, Trouble, observed
 from portal.queue.names import BACKGROUND, DELIVERIES
-from portal.services.core import heartbeats
 from portal.services.core.heartbeats import BROKEN_AFTER, ProcessStatus, worker_of
-from portal.services.operations.readiness import SILENT, HealthSnapshot, Need, Readiness
+from portal.services.operations.readiness import SILENT, HealthSnapshot, Readiness
 from tests.services.operations.test_readiness import Clock
 
 AWAY = Trouble(Kind.AWAY, "the road is gone")
@@ -80,39 +79,6 @@ def test_what_does_not_pass_is_told_of_another_living_process(
 
 
 SENDER, OTHER = process(worker_of(DELIVERIES)), process(worker_of(DELIVERIES), AWAY)
-
-
-@pytest.mark.parametrize(
-    ("processes", "sending"),
-    [
-        ([SENDER], "ok"),
-        ([process(heartbeats.DISPATCHER)], "ok"),
-        ([SENDER, OTHER], "ok"),
-        ([OTHER, process(heartbeats.DISPATCHER)], "away: the road is gone"),
-        ([OTHER, OTHER], "away: the road is gone"),
-        ([process(worker_of(BACKGROUND)), process(heartbeats.WEB)], "no process is sending"),
-        ([process(worker_of(DELIVERIES), is_alive=False)], "no process is sending"),
-        ([], "no process is sending"),
-    ],
-)
-def test_deliveries_are_sent_while_one_sender_has_no_trouble(
-    clock: Clock, processes: list[ProcessStatus], sending: str
-) -> None:
-    ready = beating(clock, processes=processes).read()
-    assert ready.sending == sending
-    assert ready.is_ready(Need.PAGES)
-    assert ready.is_ready(Need.SENDING) is ready.is_ready() is (sending == "ok")
-
-
-def test_redis_and_a_stop_are_told_and_not_missed(clock: Clock) -> None:
-    ready = beating(clock, processes=[SENDER], redis="no such file", stopped_at=AT).read()
-    assert (ready.redis, ready.is_ready()) == ("no such file", True)
-    assert ready.switch == "a person stopped all sending at 2026-03-01T12:00:00+00:00"
-    readiness = beating(clock, processes=[SENDER])
-    assert (readiness.read().redis, readiness.read().switch) == ("ok", "ok")
-    readiness.snapshot = HealthSnapshot(processes=[SENDER])
-    ready = readiness.read()
-    assert (ready.migrations, ready.is_ready(Need.PAGES)) == ("not known", False)
 
 
 def test_it_is_overdue_once_a_heartbeat_was_missed_and_one_that_found_no_room_is_none(

@@ -30,10 +30,8 @@ from portal.services.core.unit_of_work import session
 from portal.services.operations import readiness as readiness_module
 from portal.services.operations.health import read_facts
 from portal.services.operations.readiness import (
-    SILENT,
     DatabaseCheck,
     HealthSnapshot,
-    Need,
     Readiness,
     examine,
 )
@@ -120,14 +118,6 @@ def test_a_heartbeat_checks_for_room_once_a_minute(
             assert check.sign() is None
             seen.append(len(tries))
     assert seen == [1, 1, 2, 2, 3]
-
-
-def test_a_table_that_is_only_read_or_saved_to_stops_nobody(engine: Engine) -> None:
-    on("postgresql")
-    with somebody_else() as other:
-        other.execute(text("LOCK TABLE events, deliveries, webhooks IN ROW EXCLUSIVE MODE"))
-        other.execute(text("SELECT count(*) FROM deliveries"))
-        assert DatabaseCheck(engine, KIND).sign() is None
 
 
 def test_a_database_that_takes_no_changes_is_told_as_the_driver_says_it(engine: Engine) -> None:
@@ -219,12 +209,6 @@ def test_what_a_page_was_refused_is_known_until_a_heartbeat_finds_room(engine: E
     assert observed.trouble is None
 
 
-def test_a_lock_that_a_page_met_is_no_missed_heartbeat(engine: Engine) -> None:
-    check = DatabaseCheck(engine, KIND)
-    observed.trouble = Trouble(Kind.LOCKED, "one row")
-    assert check.sign() is None
-
-
 def test_a_lock_of_100_ms_says_nothing(app: Flask) -> None:
     """The dispatcher gives up waiting all the time."""
     impatient = impatient_engine(app.extensions["settings"].database_url)
@@ -246,16 +230,6 @@ def delete_all(engine: Engine) -> None:
         writer.execute(text("DELETE FROM deliveries"))
 
 
-@pytest.mark.parametrize("kind", [Kind.FULL, Kind.DISK])
-def test_room_that_is_there_again_is_found_by_the_next_heartbeat(
-    engine: Engine, kind: Kind
-) -> None:
-    check = DatabaseCheck(engine, KIND)
-    for _ in range(2):
-        observed.trouble = Trouble(kind, "no space left")
-        assert (check.sign(), observed.trouble) == (None, None)
-
-
 class Clock:
     now = 100.0
 
@@ -269,31 +243,6 @@ def beating(clock: Clock) -> Readiness:
     readiness.note(None)
     readiness.snapshot = HealthSnapshot(has_tables=True)
     return readiness
-
-
-def test_one_missed_heartbeat_is_nothing_and_two_are(app: Flask) -> None:
-    del app
-    readiness = beating(Clock())
-    away = Trouble(Kind.AWAY, "the road is gone")
-    readiness.note(away)
-    assert readiness.read().is_ready(Need.PAGES)
-    readiness.note(away)
-    assert readiness.read().database == "away: the road is gone"
-    assert not readiness.read().is_ready(Need.PAGES)
-    readiness.note(None)
-    assert readiness.read().is_ready(Need.PAGES)
-    readiness.note(away)
-    assert readiness.read().is_ready(Need.PAGES)  # those before are forgotten
-
-
-def test_heartbeats_that_hang_are_missed_too(app: Flask) -> None:
-    del app
-    clock = Clock()
-    readiness = beating(clock)
-    clock.now += SILENT - 0.1
-    assert readiness.read().is_ready(Need.PAGES)
-    clock.now += 0.2
-    assert readiness.read().database == "no answer"
 
 
 @pytest.mark.parametrize("kind", [Kind.FULL, Kind.READ_ONLY, Kind.DISK])

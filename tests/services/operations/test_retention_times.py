@@ -17,11 +17,9 @@ from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Event, Priority, Rollup
-from portal.models.operations import Submission
 from portal.models.people import Link, SignInThrottle
 from portal.models.tasks import Task
 from portal.models.webhooks import InboxMessage, Webhook
-from portal.services.core import queries
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import retention
 from portal.services.outbox import rollups
@@ -179,22 +177,6 @@ def test_when_the_time_is_over_no_long_walk_begins() -> None:
     assert count(Delivery) == 4
 
 
-def test_a_webhook_whose_last_delivery_goes_is_counted_with_it_and_one_with_more_is_not() -> None:
-    then = utcnow() - MONTH - MINUTE
-    for last in ({"finished_at": then}, {"finished_at": utcnow()}):
-        hook = make_webhook(deleted_at=then)
-        make_delivery(hook, status="delivered", created_at=then, **last)
-    assert retention.count()[retention.WEBHOOKS] == 1
-    assert retention.prune()[retention.WEBHOOKS] == 1
-
-
-def test_one_that_never_told_its_end_is_kept_from_when_it_was_stored() -> None:
-    then = utcnow() - MONTH - MINUTE
-    make_delivery(status="failed", created_at=then, finished_at=None)
-    retention.prune()
-    assert count(Delivery) == 0
-
-
 def test_a_held_delivery_is_dismissed_a_month_after_its_webhook_went_off() -> None:
     for off_for, status in ((MONTH - MINUTE, "on_hold"), (MONTH, "dismissed")):
         hook = make_webhook(state="off", off_at=utcnow() - off_for)
@@ -252,23 +234,6 @@ def test_charts_look_back_a_week_however_short_the_log_is_kept() -> None:
     make_delivery(hook, status="failed", created_at=now - 2 * DAY, finished_at=now - 2 * DAY)
     retention.prune()
     assert (count(Rollup), count(Delivery)) == (3, 0)
-
-
-def test_small_things_go_in_bits_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "ROWS_A_STEP", 2)
-    for _ in range(4):
-        add(Submission(owner="user:1", once=uuid4(), created_at=utcnow() - 2 * DAY))
-    retention.prune()
-    assert count(Submission) == 0
-
-
-def test_no_more_webhooks_go_at_once_than_one_transaction_should_take(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
-    for _ in range(3):
-        make_webhook(deleted_at=utcnow() - 2 * DAY)
-    assert [retention.prune()[retention.WEBHOOKS] for _ in range(3)] == [2, 1, 0]
 
 
 def test_what_somebody_works_at_is_left_to_the_next_run(app: Flask) -> None:

@@ -24,7 +24,7 @@ from portal.models.planning import Reservation
 from portal.services.alerts import runs
 from portal.services.core import heartbeats
 from portal.services.core.time_zones import today
-from portal.services.core.unit_of_work import NOW, database_time, session, writing
+from portal.services.core.unit_of_work import NOW, database_time, session
 from portal.services.operations import health, retention
 from tests.conftest import ENVIRONMENT
 from tests.services.actions.plan_examples import make_reservation
@@ -126,13 +126,6 @@ def test_nothing_goes_before_its_time(elsewhere: Elsewhere, shift: int) -> None:
     assert abs(row.skew + shift) < 60
 
 
-def test_what_is_old_goes_by_the_same_clock(elsewhere: Elsewhere) -> None:
-    KINDS["delivered"].make(utcnow() - MONTH - MINUTE)
-    before = counts()["deliveries"]
-    elsewhere(-FORTY_DAYS, "trusting")
-    assert counts()["deliveries"] == before - 1
-
-
 @pytest.mark.parametrize(
     ("shift", "words"),
     [(FORTY_DAYS, "40 days ahead of"), (-400, "6 minutes behind")],
@@ -146,13 +139,6 @@ def test_a_machine_that_is_minutes_off_removes_nothing_and_says_so(
     said = elsewhere(shift)
     assert f"The clock of this machine is {words} the database's: nothing is removed" in said
     assert counts()["deliveries"] == before
-
-
-def test_a_machine_that_is_a_little_off_still_does(elsewhere: Elsewhere) -> None:
-    KINDS["delivered"].make(utcnow() - MONTH - MINUTE)
-    before = counts()["deliveries"]
-    elsewhere(240)
-    assert counts()["deliveries"] == before - 1
 
 
 def test_a_transaction_that_has_stood_open_is_no_clock_that_is_behind(app: Flask) -> None:
@@ -172,14 +158,3 @@ def test_a_clock_is_not_off_by_the_time_that_an_answer_took(app: Flask) -> None:
     for said, ahead in ((11, 0), (1, 0), (15, -3), (-4, 4)):
         found = clock.note_skew(utcnow() - said * second, asked_at)
         assert abs(found - ahead * second) < second / 2
-
-
-def test_clocks_that_are_in_order_are_each_ones_own(app: Flask) -> None:
-    del app
-    assert abs(clock.note_skew(utcnow() + timedelta(seconds=0.9))) < timedelta(seconds=1)
-    assert abs(clock.common_now() - utcnow()) < timedelta(seconds=0.5)
-    clock.note_skew(utcnow() - timedelta(days=40))
-    assert abs(clock.common_now() - (utcnow() - timedelta(days=40))) < timedelta(seconds=5)
-    with writing() as current:
-        heartbeats.record(current.connection(), heartbeats.MAINTENANCE, heartbeats.MAINTENANCE)
-    assert abs(clock.common_now() - utcnow()) < timedelta(seconds=1)

@@ -54,19 +54,6 @@ def test_a_retry_that_is_cut_off_for_the_third_time_is_over(hook: Hook) -> None:
         assert stored(delivery)["status"] == status
 
 
-def test_of_many_that_are_cut_off_each_is_over_or_goes_again_by_itself(hook: Hook) -> None:
-    made = [retried(hook) for _ in range(4)]
-    for each in made:
-        lease(each, -1)
-    for each in made[1::2]:
-        interrupted(each)
-        interrupted(each)
-    with writing() as current:
-        now = database_now(current.connection())
-        assert leases.settle_ended(current.connection(), [hook.id], now) == 4
-    assert [stored(each)["status"] for each in made] == ["queued", "failed"] * 2
-
-
 @pytest.mark.parametrize("before", [("manual", "manual", "scheduled"), ("scheduled", "manual")])
 def test_neither_another_kind_of_attempt_nor_those_before_it_are_counted(
     hook: Hook, before: tuple[str, ...]
@@ -74,14 +61,6 @@ def test_neither_another_kind_of_attempt_nor_those_before_it_are_counted(
     delivery = retried(hook)
     for kind in before:
         interrupted(delivery, kind)
-    cut_off(delivery, hook)
-    assert stored(delivery)["status"] == "queued"
-
-
-def test_nor_are_those_that_a_shutdown_ended(hook: Hook) -> None:
-    delivery = retried(hook)
-    for _ in range(3):
-        interrupted(delivery, at_a_shutdown=True)
     cut_off(delivery, hook)
     assert stored(delivery)["status"] == "queued"
 

@@ -62,12 +62,6 @@ def test_nobody_waits_for_a_test_or_a_persons_retry_nor_for_what_is_due_later(
     assert probe_of(session(), left_alone.id, pause) == last
 
 
-def test_in_order_the_head_goes_and_no_probe_is_chosen(pause: datetime) -> None:
-    hook = make_webhook(in_order=True, throttled=True, backoff_until=pause)
-    assert stored_in_turn(hook, {}, {})
-    assert probe_of(session(), hook.id, pause) is None
-
-
 def test_behind_the_head_waits_what_is_to_go_in_order() -> None:
     hook, other = make_webhook(in_order=True), make_webhook(in_order=True)
     assert count_behind(session(), hook.id) == 0
@@ -87,16 +81,6 @@ def test_behind_the_head_waits_what_is_to_go_in_order() -> None:
     assert count_behind(session(), hook.id) == 2
 
 
-def test_a_test_that_is_being_sent_has_the_one_place_of_tests() -> None:
-    hook = make_webhook()
-    lease(make_delivery(hook, priority=Priority.TEST), kind="test")
-    make_delivery(hook, priority=Priority.TEST)
-    assert find_due(session().connection()).claimable == []
-    make_delivery(hook)
-    (wanted,) = find_due(session().connection()).claimable
-    assert (wanted.test_places, wanted.priorities) == (0, (Priority.NORMAL,))
-
-
 def test_what_is_sent_again_in_bulk_waits_while_the_circuit_is_open(
     left_alone: Hook,
 ) -> None:
@@ -105,12 +89,6 @@ def test_what_is_sent_again_in_bulk_waits_while_the_circuit_is_open(
     make_delivery(left_alone, priority=Priority.INTERACTIVE, **RETRIED)
     (wanted,) = find_due(session().connection()).claimable
     assert wanted.priorities == (Priority.INTERACTIVE,)
-
-
-def test_a_test_of_a_webhook_that_is_deleted_is_not_wanted() -> None:
-    hook = make_webhook(state="off", deleted_at=database_time(session()))
-    make_delivery(hook, priority=Priority.TEST)
-    assert find_due(session().connection()).claimable == []
 
 
 def test_of_each_webhook_with_something_due_it_is_told_what_it_may_take_and_how_it_stands() -> None:

@@ -70,12 +70,6 @@ def test_it_leaves_out_what_did_not_enter(
     assert stored() == []
 
 
-def test_it_counts_a_persons_retry_that_arrived(app: Flask) -> None:
-    webhook = make_webhook().id
-    add(StatusChange(webhook, DELIVERED, Priority.INTERACTIVE, FAILED))
-    assert [row[1:] for row in stored()] == [(webhook, 1, 0)]
-
-
 def add_and_fail(webhook: int) -> None:
     with writing() as current:
         rollups.count(current.connection(), [StatusChange(webhook, FAILED, 2)], NOW)
@@ -108,8 +102,3 @@ def test_what_arrived_late_is_counted_beside_what_arrived(app: Flask) -> None:
     add(StatusChange(webhook, DELIVERED, 1, DELIVERED, is_late=True))  # sent again
     assert [row[2:] for row in stored()] == [(3, 0)]
     assert attempts() == [(2, 0)]
-
-
-def test_a_test_that_fails_is_no_failed_attempt(app: Flask) -> None:
-    add(StatusChange(make_webhook().id, FAILED, Priority.TEST, has_failed=True))
-    assert attempts() == []

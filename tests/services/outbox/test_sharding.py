@@ -10,23 +10,20 @@ from flask import Flask
 from sqlalchemy import Connection, delete, update
 
 from portal.database.engine import database_now
-from portal.lib.clock import utcnow
-from portal.models.deliveries import Delivery, Lease, Priority
+from portal.models.deliveries import Delivery, Priority
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import own_process
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.outbox import sharding
 from portal.services.outbox.claimable import find_due
-from portal.services.outbox.sharding import Shard, Sharding
-from tests.jobs.dispatcher.delivery_clock import ask_for_retry, attempts, deliveries, make_due
+from portal.services.outbox.sharding import Sharding
+from tests.jobs.dispatcher.delivery_clock import ask_for_retry, deliveries
 from tests.jobs.outage import Clock
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook, publish
 
-NOBODY = UUID(int=0)
 WORKER = heartbeats.worker_of(DELIVERIES)
 
 
@@ -109,16 +106,6 @@ def test_each_takes_its_own_and_all_together_take_everything(count: int) -> None
 
 
 @pytest.mark.usefixtures("sharded")
-def test_that_of_a_process_goes_by_the_run_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    each = Sharding()
-    runs = sorted([own_process(), NOBODY])
-    monkeypatch.setattr(sharding, "_sending_runs", lambda _connection: runs)
-    with writing() as current:
-        each.refresh(current.connection())
-    assert each.shard == Shard(1, 2)
-
-
-@pytest.mark.usefixtures("sharded")
 def test_one_that_could_not_be_connected_to_is_left_to_others_for_two_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -172,15 +159,6 @@ def test_one_process_alone_leaves_nothing_to_others() -> None:
 
 
 @pytest.mark.usefixtures("sharded")
-def test_whoever_finds_nothing_of_its_own_takes_what_is_there_at_once() -> None:
-    hooks = backlog(4)
-    first, second = senders(2)
-    own = first.claim()
-    assert sorted([*own, *first.claim()]) == hooks
-    assert second.claim() == []
-
-
-@pytest.mark.usefixtures("sharded")
 def test_what_its_process_leaves_lying_is_taken_and_no_sooner(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -208,37 +186,6 @@ def test_it_polls_again_for_what_it_left_and_only_then() -> None:
 
 
 @pytest.mark.usefixtures("sharded")
-def test_how_long_something_lies_counts_from_when_it_was_first_seen(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    hooks = backlog(2)
-    first, _ = senders(2)
-    monkeypatch.setattr(sharding, "PATIENCE", 3600.0)
-    assert first.claim(0) == []
-    again_at = first.sharding.again_at
-    assert first.claim(0) == []
-    assert first.sharding.again_at == again_at
-    lies_since = again_at - 3600.0
-    monkeypatch.setattr(sharding, "PATIENCE", monotonic() - lies_since)
-    assert first.claim() == hooks
-
-
-@pytest.mark.usefixtures("sharded")
-def test_one_that_was_left_lying_is_nobodys_until_the_next_heartbeat(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    hooks = backlog(2, 3)
-    first, _ = senders(2)
-    with monkeypatch.context() as patch:
-        patch.setattr(sharding, "PATIENCE", 0.0)
-        first.claim(0)
-    monkeypatch.setattr(sharding, "PATIENCE", 3600.0)
-    assert first.claim(2) == hooks
-    first.look()
-    assert first.claim() == [each for each in hooks if each % 2 == first.rank]
-
-
-@pytest.mark.usefixtures("sharded")
 def test_a_test_and_a_persons_retry_wait_for_no_process() -> None:
     hooks = [make_webhook() for _ in range(6)]
     first, _ = senders(2)
@@ -252,19 +199,6 @@ def test_a_test_and_a_persons_retry_wait_for_no_process() -> None:
     own = [each.id for each in hooks if each not in theirs]
     assert first.claim() == sorted([*own, tested.id, retried.id])
     assert first.claim() == [usual.id]
-
-
-@pytest.mark.usefixtures("sharded")
-def test_what_ran_out_waits_for_no_process() -> None:
-    hooks = backlog(2)
-    first, second = senders(2)
-    (held,) = second.claim(1)
-    with writing() as current:
-        current.execute(update(Lease).values(until=utcnow() - timedelta(hours=1)))
-    make_due()
-    assert first.claim() == hooks
-    assert held in hooks
-    assert [each.outcome for each in attempts()] == ["interrupted"]
 
 
 @pytest.mark.parametrize("gone", ["silent", "offline", "ended"])
@@ -294,10 +228,3 @@ def test_other_processes_and_one_without_a_heartbeat_of_its_own_shard_nothing() 
             stranger.choose(current.connection(), find_due(current.connection()).claimable)
         ) == len(hooks)
     assert first.claim() == hooks
-
-
-def test_on_sqlite_nothing_is_divided(database_kind: str) -> None:
-    hooks = backlog(4)
-    first, _ = senders(2)
-    taken = first.claim()
-    assert (taken == hooks) is (database_kind == "sqlite")

@@ -122,15 +122,6 @@ def test_an_invitation_is_no_link_for_a_new_password(app: Flask) -> None:
     assert links()[0].shown_until is not None
 
 
-def test_the_link_that_was_given_is_used_up_and_its_neighbours_work_on(app: Flask) -> None:
-    ana = make_user()
-    first, second = (invite(ana, f"{name}@example.com")[1] for name in ("one", "two"))
-    join(second, "two@example.com")
-    with pytest.raises(DeadLink):
-        one_time_links.read(LinkKind.INVITE, second)
-    assert one_time_links.read(LinkKind.INVITE, first).email == "one@example.com"
-
-
 def test_an_invitation_lasts_a_week_and_a_new_password_a_day(app: Flask) -> None:
     ana, ben = make_user(), make_user("support")
     invite(ana)
@@ -151,39 +142,6 @@ def test_the_token_of_every_link_is_256_bits(app: Flask) -> None:
     ana, ben = make_user(), make_user("support")
     tokens = set_up, invite(ana)[1], reset_token(ana, ben)
     assert [len(urlsafe_b64decode(f"{each}=")) for each in tokens] == [32, 32, 32]
-
-
-def test_set_up_links_that_have_run_out_go_when_another_is_made(app: Flask) -> None:
-    one_time_links.setup_link()
-    with writing() as current:
-        current.execute(update(Link).values(expires_at=utcnow() - MINUTE))
-    for number in (1, 2):
-        one_time_links.setup_link()
-        assert len(links()) == number
-
-
-def test_of_several_set_up_links_one_that_has_run_out_is_in_nobodys_way(app: Flask) -> None:
-    one_time_links.setup_link()
-    token = token_in(one_time_links.setup_link() or "")
-    first, second = links()
-    with writing() as current:
-        current.get_one(Link, first.id).expires_at = utcnow() - MINUTE
-    values = NewPerson(name="Cleo", email=CLEO, password=PASSWORD)
-    assert invitations.set_up(token, uuid4(), values) is not None
-    used = {each.id: each.used_at is not None for each in links()}
-    assert used == {first.id: False, second.id: True}
-
-
-def test_a_link_is_shown_to_its_maker_up_to_its_moment(app: Flask) -> None:
-    ana, eva = make_user().actor, make_user().actor
-    invitations.invite(ana, CLEO, Role.SUPPORT)
-    (link,) = links()
-    until = link.shown_until
-    assert until is not None
-    before = until - timedelta(microseconds=1)
-    assert one_time_links.shown_address(link, ana, before) == one_time_links.address_of(link)
-    assert one_time_links.shown_address(link, ana, until) is None
-    assert one_time_links.shown_address(link, eva, before) is None
 
 
 def test_renewed_an_invitation_has_a_week_from_then_on_and_another_maker(app: Flask) -> None:

@@ -1,20 +1,18 @@
 """Roles, disabling, invitations, one-time links."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.people import Link, LinkKind, Role, User
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import session
 from portal.services.people import accounts, invitations, one_time_links, password_resets
 from portal.services.people.accounts import Details
 from portal.services.people.invitations import NewPerson
@@ -43,30 +41,6 @@ def refused_at_once(app: Flask, *verbs: Callable[[], object]) -> list[str]:
     return [each.sentence if isinstance(each, Refusal) else "" for each in results]
 
 
-def test_a_new_role_is_stored_audited_and_ends_sessions(app: Flask) -> None:
-    ana, ben = make_user(name="Ana"), make_user(Role.SUPPORT, name="Ben")
-    accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
-    user = session().get_one(User, ben.id)
-    assert (user.role, user.version) == (Role.MANAGER, 2)
-    entry = session().execute(select(AuditEntry)).scalar_one()
-    assert (entry.actor_name, entry.target_name) == ("Ana", "Ben")
-    assert entry.changes == {"role": {"from": "support", "to": "manager"}}
-
-
-def test_the_same_role_again_changes_nothing(app: Flask) -> None:
-    ana, ben = make_user(), make_user(Role.SUPPORT)
-    accounts.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
-    assert session().get_one(User, ben.id).version == 1
-    assert audited() == []
-
-
-def test_a_role_chosen_on_an_old_page_is_stale(app: Flask) -> None:
-    ana, ben = make_user(), make_user(Role.SUPPORT)
-    accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
-    with pytest.raises(Stale):
-        accounts.change_role(ana.actor, ben.public_id, Role.ADMIN, 1)
-
-
 def test_a_role_chosen_on_a_page_from_before_somebody_changed_their_name_is_stale(
     app: Flask,
 ) -> None:
@@ -88,13 +62,6 @@ def test_the_only_administrator_stays(app: Flask) -> None:
     assert admins() == 1
 
 
-def test_people_of_one_name_stay_in_the_order_of_their_accounts(app: Flask) -> None:
-    zoe, first, second = make_user(name="Zoe"), make_user(name="Ana"), make_user(name="ANA")
-    accounts.change_role(zoe.actor, first.public_id, Role.SUPPORT, 1)
-    expected = [first.public_id, second.public_id, zoe.public_id]
-    assert [each.public_id for each in accounts.listing()] == expected
-
-
 def test_nobody_locks_themselves_out(app: Flask) -> None:
     ana, _ben = make_user(), make_user()
     with pytest.raises(Refusal, match="Ask another administrator"):
@@ -110,18 +77,6 @@ def test_two_administrators_who_demote_each_other_at_once_leave_one(app: Flask) 
     )
     assert sorted(refusals)[0] == ""
     assert "role does not allow" in sorted(refusals)[1]
-    assert admins() == 1
-
-
-def test_two_administrators_disabled_at_once_leave_one(app: Flask) -> None:
-    ana, ben = make_user(), make_user()
-    refusals = refused_at_once(
-        app,
-        lambda: accounts.disable(SYSTEM, ana.public_id),
-        lambda: accounts.disable(SYSTEM, ben.public_id),
-    )
-    assert sorted(refusals)[0] == ""
-    assert "only administrator" in sorted(refusals)[1]
     assert admins() == 1
 
 
@@ -179,37 +134,6 @@ def test_the_database_does_not_know_the_token(app: Flask) -> None:
     assert row.token_hash == one_time_links.digest(token)
 
 
-def test_an_invitation_runs_out(app: Flask) -> None:
-    ana = make_user()
-    public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
-    with writing() as current:
-        link = current.execute(select(Link)).scalar_one()
-        link.expires_at = utcnow() - timedelta(seconds=1)
-        link.token_hash = one_time_links.digest(token := one_time_links.token_of(link))
-    values = NewPerson(name="Cleo", email="cleo@example.com", password=PASSWORD)
-    with pytest.raises(one_time_links.DeadLink):
-        invitations.accept(token, uuid4(), values)
-    assert invitations.invitation(ana.actor, public_id).is_over
-
-
-@pytest.mark.parametrize("end", ["disabled", "demoted"])
-def test_who_may_no_longer_invite_leaves_no_open_door(app: Flask, end: str) -> None:
-    ana, bea = make_user(), make_user()
-    token = token_in(invitations.invitation_link(bea.actor, "eve@example.com", Role.ADMIN))
-    if end == "disabled":
-        accounts.disable(ana.actor, bea.public_id)
-    else:
-        accounts.change_role(ana.actor, bea.public_id, Role.SUPPORT, 1)
-    with pytest.raises(one_time_links.DeadLink):
-        one_time_links.read(LinkKind.INVITE, token)
-    eve = NewPerson(name="Eve", email="eve@example.com", password=PASSWORD)
-    with pytest.raises(one_time_links.DeadLink):
-        invitations.accept(token, uuid4(), eve)
-    assert invitations.open_invitations() == []
-    again = invitations.invite(ana.actor, "eve@example.com", Role.SUPPORT)
-    assert not invitations.invitation(ana.actor, again).is_over
-
-
 def test_who_is_here_or_invited_is_not_invited_again(app: Flask) -> None:
     ana = make_user(email="ana@example.com")
     with pytest.raises(Refusal, match="already has an account"):
@@ -217,17 +141,6 @@ def test_who_is_here_or_invited_is_not_invited_again(app: Flask) -> None:
     invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
     with pytest.raises(Refusal, match="already invited"):
         invitations.invite(ana.actor, "cleo@example.com", Role.ADMIN)
-
-
-def test_an_address_whose_invitation_was_accepted_is_free_when_nobody_has_it_any_more(
-    app: Flask,
-) -> None:
-    ana = make_user()
-    invited = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
-    with writing() as current:
-        current.execute(update(Link).values(used_at=utcnow()))
-    again = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
-    assert again != invited
 
 
 def test_of_two_set_up_links_used_at_once_one_wins(app: Flask) -> None:

@@ -10,7 +10,6 @@ from portal.models.audit import AuditEntry
 from portal.models.people import SignInThrottle, User
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.operations import retention
 from portal.services.people import accounts, passwords, sign_in_throttle
 from portal.services.people.accounts import Details
 from portal.services.people.sign_in import WrongPassword, sign_in
@@ -92,19 +91,6 @@ def test_a_hundred_failures_in_an_hour_from_many_networks_and_it_waits_everywher
         fail(email, 2)
 
 
-def test_the_wait_ends_at_a_quarter_of_an_hour() -> None:
-    assert [sign_in_throttle.Key("a", 5).pause(n) for n in (4, 5, 6, 7, 9, 10, 999)] == [
-        0, 30, 60, 120, 480, 900, 900,
-    ]  # fmt: skip
-
-
-def test_a_success_forgets_the_failures_from_its_network(app: Flask) -> None:
-    ana = make_user()
-    for _ in range(3):
-        fail(ana.email, 4)
-        sign_in(ana.email, ana.password, HERE)
-
-
 def test_a_success_takes_nobody_elses_failures_from_the_account(app: Flask) -> None:
     ana = make_user()
     failed_everywhere(ana.email, 98)
@@ -135,17 +121,6 @@ def test_an_account_of_ones_own_does_not_clear_the_way(app: Flask) -> None:
         sign_in("another@example.com", "x", HERE)
 
 
-def test_what_is_a_day_old_is_pruned(app: Flask) -> None:
-    ana = make_user()
-    fail("nobody@example.com", 1, "198.51.100.9")
-    let_time_pass(hours=25)
-    sign_in(ana.email, ana.password, HERE)
-    retention.prune()
-    kept = set(session().execute(select(SignInThrottle.key)).scalars())
-    young = sign_in_throttle.for_network(HERE), sign_in_throttle.for_account(ana.email)
-    assert kept == {key.digest for key in young}
-
-
 @pytest.mark.both_databases
 @pytest.mark.usefixtures("usual_hashing")
 def test_a_hash_of_old_parameters_is_made_anew_for_whoever_signs_in_alone(app: Flask) -> None:
@@ -162,10 +137,6 @@ def test_a_hash_of_old_parameters_is_made_anew_for_whoever_signs_in_alone(app: F
 
 def test_the_same_letters_from_another_keyboard_are_the_same_password() -> None:
     assert passwords.matches("cafe\u0301 au lait", passwords.hashed("caf\u00e9 au lait"))
-
-
-def test_nobodys_password_matches_nothing() -> None:
-    assert not passwords.matches("nobody's password", None)
 
 
 def test_a_new_password_ends_the_sessions_and_needs_the_old_one(app: Flask) -> None:

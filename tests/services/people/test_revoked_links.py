@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from portal.models.audit import AuditEntry
 from portal.models.people import Link, LinkKind, Role, User
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import session
 from portal.services.people import accounts, invitations, one_time_links, password_resets
 from portal.services.people.one_time_links import DeadLink
 from tests.support.database.rivals import at_once
@@ -74,24 +74,6 @@ def test_each_invitation_that_ends_with_its_maker_is_on_record(app: Flask) -> No
         ("Ana", "person.disabled", "Bea"),
         ("Ana", "person.invitation_cancelled", "eve@example.com"),
     ]
-
-
-def test_a_refused_change_leaves_the_links_alone(app: Flask) -> None:
-    ana = make_user()
-    token = invited(ana)
-    refusals = at_once(app, [lambda: accounts.disable(ana.actor, ana.public_id)])
-    assert "only administrator" in str(refusals[0])
-    assert works(LinkKind.INVITE, token)
-
-
-def test_what_slept_since_an_earlier_version_does_not_wake_either(app: Flask) -> None:
-    ana, bea = make_user(), make_user()
-    token = invited(bea)
-    with writing() as current:
-        current.get_one(User, bea.id).is_active = False
-    assert not works(LinkKind.INVITE, token)
-    accounts.enable(ana.actor, bea.public_id)
-    assert not works(LinkKind.INVITE, token)
 
 
 def test_a_new_password_by_a_link_ends_what_its_owner_had_made(app: Flask) -> None:

@@ -18,8 +18,8 @@ from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.operations import retention
 from portal.services.people import accounts, password_resets, sessions
-from portal.services.people.sign_in import WrongPassword, sign_in
-from tests.support.database.rivals import Rival, at_once
+from portal.services.people.sign_in import sign_in
+from tests.support.database.rivals import at_once
 from tests.support.factories import PASSWORD, Person, make_user
 from tests.support.processes import until
 
@@ -143,38 +143,6 @@ def test_signed_out_everywhere_else_leaves_this_one_and_is_told_with_its_number(
     assert entry.changes == {"sessions": {"from": 3, "to": 0}}
 
 
-def test_who_is_disabled_while_the_password_is_checked_does_not_get_in(app: Flask) -> None:
-    ana, said = make_user(), list[str]()
-
-    def try_to() -> None:
-        try:
-            sign_in(ana.email, PASSWORD, None)
-        except WrongPassword as refusal:
-            said.append(refusal.sentence)
-
-    rival = Rival(app, try_to)
-    with writing() as current:
-        user = current.get_one(User, ana.id, with_for_update={"key_share": True})
-        rival.begin()
-        user.is_active = False
-        sessions.end_all(current, user)
-    rival.finish()
-    assert len(said) == 1
-    assert rows() == {}
-
-
-def test_disabled_and_signing_in_at_once_leave_no_session(app: Flask) -> None:
-    ana, ben = make_user(), make_user()
-    at_once(
-        app,
-        [
-            lambda: accounts.disable(ana.actor, ben.public_id),
-            lambda: sign_in(ben.email, ben.password, None),
-        ],
-    )
-    assert [row for row in rows().values() if row.user_id == ben.id] == []
-
-
 def test_a_session_ends_after_two_weeks_however_busy_it_is(app: Flask) -> None:
     ana, limit = make_user(), timedelta(days=settings().session_days)
     assert limit == timedelta(days=14)
@@ -235,33 +203,6 @@ def test_the_day_of_a_visit_is_written_by_the_heartbeat_once(app: Flask) -> None
     change(seen, last_seen_on=yesterday)
     sessions.write_seen()
     assert rows()[seen].last_seen_on == yesterday, "nothing was left to write"
-
-
-def test_a_later_day_that_another_process_has_written_stays(app: Flask) -> None:
-    seen = begin(make_user())
-    today = rows()[seen].last_seen_on
-    change(seen, last_seen_on=today - timedelta(days=1))
-    assert sessions.find(seen) is not None
-    change(seen, last_seen_on=today + timedelta(days=1))
-    sessions.write_seen()
-    assert rows()[seen].last_seen_on == today + timedelta(days=1)
-
-
-def test_of_many_visits_the_rest_is_written_the_next_time(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sessions, "SEEN_AT_ONCE", 2)
-    ana = make_user()
-    seen = [begin(ana) for _ in range(3)]
-    today = rows()[seen[0]].last_seen_on
-    for each in seen:
-        change(each, last_seen_on=today - timedelta(days=1))
-        assert sessions.find(each) is not None
-    written = []
-    for _ in range(2):
-        sessions.write_seen()
-        written.append(sum(row.last_seen_on == today for row in rows().values()))
-    assert written == [2, 3]
 
 
 @pytest.mark.both_databases

@@ -42,26 +42,6 @@ def test_somebody_who_gets_in_after_wrong_tries_stands_out(app: Flask) -> None:
     assert last_changes() == told
 
 
-def test_tries_from_elsewhere_are_told_of_too(app: Flask) -> None:
-    ana = make_user(name="Ana")
-    for number in range(3):
-        fail(ana.email, 2, f"203.0.113.{number}")
-    sign_in(ana.email, ana.password, HERE)
-    assert last_changes()["wrong_tries_before"] == 6
-
-
-def test_wrong_tries_from_here_are_told_of_when_those_of_the_account_are_forgotten(
-    app: Flask,
-) -> None:
-    ana = make_user(name="Ana")
-    fail(ana.email, 2)
-    let_time_pass(minutes=40)
-    fail(ana.email, 2)
-    let_time_pass(minutes=40)
-    sign_in(ana.email, ana.password, HERE)
-    assert last_changes()["wrong_tries_before"] == 4
-
-
 def test_an_account_that_is_guessed_at_from_many_networks_is_told_once(app: Flask) -> None:
     ana = make_user(name="Ana")
     failed_everywhere(ana.email, 99)

@@ -10,7 +10,6 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal.extensions import db
-from portal.lib.clock import frozen, utcnow
 from portal.lib.ids import public_id
 from portal.models.people import SignInThrottle
 from portal.services.core.unit_of_work import session, writing
@@ -138,27 +137,6 @@ def test_an_accounts_tries_are_counted_by_the_hour_and_not_until_it_is_quiet(app
     assert tried(key, 1) == [[key]], "and another hour has begun"
 
 
-def test_failures_are_forgotten_after_their_time_and_not_at_its_end() -> None:
-    for is_rate in (False, True):
-        key, now = Key("email:a", 5, is_rate=is_rate), utcnow()
-        times = {"first_failed_at": now, "last_failed_at": now}
-        times["last_failed_at" if is_rate else "first_failed_at"] = now - HOUR * (is_rate - 0.5)
-        failed = SignInThrottle(**times)
-        assert not key.is_over(failed, now + HOUR), is_rate
-        assert key.is_over(failed, now + HOUR + timedelta(microseconds=1)), is_rate
-
-
-def test_one_who_is_slowed_down_and_goes_on_for_a_day_never_fills_the_account(app: Flask) -> None:
-    keys, fullest = (for_pair(ANA, HERE), for_account(ANA)), 0
-    for _ in range(24 * 4):
-        let_pass(15 * MINUTE + timedelta(seconds=1))
-        sign_in_throttle.count(keys)
-        found = row(for_account(ANA))
-        fullest = max(fullest, found.failures if found else 0)
-    assert fullest == 4
-    assert waits(for_account(ANA)) == 0
-
-
 def test_who_has_to_wait_counts_no_further_and_is_told_the_longest_of_the_waits(app: Flask) -> None:
     account, address = Key("email:a", 2), Key("address:b", 1)
     sign_in_throttle.count([address])
@@ -188,18 +166,6 @@ def test_the_wait_is_told_as_no_less_than_it_is_and_never_as_none() -> None:
         refusal = Throttled(seconds)
         assert refusal.seconds == told, seconds
         assert f"Wait {words}, then try again" in refusal.sentence, seconds
-
-
-def test_the_wait_is_over_at_its_end(app: Flask) -> None:
-    key = Key("email:a", 1)
-    sign_in_throttle.count([key])
-    found = row(key)
-    assert found is not None
-    until = found.blocked_until
-    assert until is not None
-    for at, seconds in ((until, 0), (until - timedelta(microseconds=1), 1)):
-        with frozen(at):
-            assert waits(key) == seconds
 
 
 def test_a_right_try_frees_its_own_key_and_gives_the_others_back_that_one(app: Flask) -> None:

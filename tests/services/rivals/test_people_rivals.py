@@ -8,13 +8,12 @@ from flask import Flask
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from portal.models.people import Link, Role, SignInThrottle, User
+from portal.models.people import Link, Role, User
 from portal.services.assets import named_lists
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import accounts, invitations, password_resets
-from portal.services.people import sign_in_throttle as throttle
 from portal.services.people.accounts import Details
 from portal.services.people.one_time_links import DeadLink
 from portal.services.people.sign_in import WrongPassword, sign_in
@@ -90,22 +89,6 @@ def test_who_takes_the_administrators_takes_them_in_the_order_of_their_ids(
         current.get(User, first.id, with_for_update={"key_share": True})
         rival.begin()
         current.get(User, second.id, with_for_update={"key_share": True, "nowait": True})
-    rival.finish()
-
-
-def test_who_forgives_tries_takes_their_keys_in_the_order_in_which_they_are_counted(
-    app: Flask, database_kind: str
-) -> None:
-    if database_kind == "sqlite":
-        pytest.skip("there one writes at a time")
-    keys = throttle.for_network("192.0.2.7"), throttle.for_account("ana@example.com")
-    first, second = sorted(keys)
-    throttle.count(keys)
-    rival = Rival(app, lambda: throttle.forgive(second, first))
-    with writing() as current:
-        current.get(SignInThrottle, first.digest, with_for_update=True)
-        rival.begin()
-        current.get(SignInThrottle, second.digest, with_for_update={"nowait": True})
     rival.finish()
 
 
