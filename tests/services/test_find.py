@@ -84,9 +84,3 @@ def test_of_an_event_with_many_deliveries_the_newest_ten_are_shown() -> None:
     stored = sorted((id_ for (id_,) in session().query(Delivery.id)), reverse=True)
     assert len(stored) == 12
     assert shown == stored[:10]
-
-
-def test_the_longest_of_names_is_found_by_all_of_it() -> None:
-    make_webhook(name="x" * 120)
-    assert names(find("x" * 120).webhooks.rows) == ["x" * 120]
-    assert find("x" * 121).is_empty

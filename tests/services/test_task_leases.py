@@ -10,11 +10,8 @@ from sqlalchemy import update
 from jobs import tasks as job
 from portal.database.engine import database_now
 from portal.extensions import db, settings
-from portal.lib.clock import common_now
 from portal.models.tasks import Task
-from portal.services import tasks
 from portal.services import tasks as task_leases
-from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from tests.services.test_tasks import Counting, be_due, fresh, start
 
@@ -30,15 +27,6 @@ def test_a_turn_ends_with_the_time_of_the_worker(
     assert (counting.steps, fresh(task).lease_token) == (1, None)
 
 
-def test_a_transaction_takes_25_rows_at_most_and_one_however_long_it_has_to_wait(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert tasks.SECONDS == 0.1  # for so long nobody else can write to SQLite
-    for seconds, many in ((3600.0, 25), (0.0, 1)):
-        monkeypatch.setattr(tasks, "SECONDS", seconds)
-        assert list(tasks.few(range(60))) == list(range(many))
-
-
 def test_the_turn_is_of_what_has_been_due_for_longest(app: Flask) -> None:
     begun = [start(1) for _ in range(3)]
     first = begun[1]
@@ -48,15 +36,6 @@ def test_the_turn_is_of_what_has_been_due_for_longest(app: Flask) -> None:
     lease = task_leases.claim()
     assert lease is not None
     assert lease.task_id == first.id
-
-
-def test_of_those_begun_at_the_same_moment_the_first_has_its_turn_first(app: Flask) -> None:
-    with writing() as current:
-        begun = [tasks.start(current, SYSTEM, "counting", total=1).id for _ in range(3)]
-        for id in reversed(begun):  # what was changed lies behind the others in PostgreSQL
-            current.execute(update(Task).where(Task.id == id).values(created_at=common_now()))
-    leases = [task_leases.claim() for _ in begun]
-    assert [lease and lease.task_id for lease in leases] == begun
 
 
 def test_with_each_step_it_is_kept_for_as_long_as_at_first(app: Flask) -> None:

@@ -1,7 +1,7 @@
 """Bulk retries as things: all of them, what one has left, and what a second one leaves to it."""
 
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -158,20 +158,6 @@ def test_none_is_started_that_has_nothing_to_send(ana: Actor, sam: Actor) -> Non
         with pytest.raises(Refusal, match="nothing to retry"):
             bulk_retry.start(ana, choice)
     assert [each.public_id for each in bulk_retry.find_page().rows] == [first]
-
-
-def test_a_long_rest_is_read_in_chunks(ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = some(6, make_webhook())
-    batch = stopped_after_one(ana, made, monkeypatch)
-    monkeypatch.setattr(bulk_retry_selection, "CHUNK", 2)
-    choice = Selection(rest_of=batch)
-    found = [row.public_id for rows in bulk_retry_selection.pages(choice) for row in rows]
-    assert found == made[:0:-1]
-    rest = bulk_retry.start(ana, choice)
-    for _ in range(4):
-        work()
-    assert fresh(rest).total == 5
-    assert bulk_retry_selection.count(Selection(rest_of=uuid4())).total == 0
 
 
 def test_a_second_one_leaves_to_the_first_what_that_has_taken(ana: Actor, sam: Actor) -> None:

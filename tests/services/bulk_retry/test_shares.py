@@ -13,7 +13,6 @@ from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry import Pace
-from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.tasks import Step
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
@@ -134,16 +133,3 @@ def test_what_is_skipped_takes_no_turn_at_a_pace(ana: Actor) -> None:
     work()
     assert handed(made) == made[3:]
     assert fresh(batch).counts == {"skipped": 3}
-
-
-def test_so_many_are_handed_over_in_one_step_and_no_more(
-    ana: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bulk_retry, "A_STEP", 3)
-    made = some(5, make_webhook())
-    bulk_retry.start(ana, Selection(ticked=tuple(made)))
-    for expected in (made[:3], made):
-        with writing() as current:
-            task = current.scalars(select(Task)).one()
-            bulk_retry.step(current, task)
-        assert handed(made) == expected

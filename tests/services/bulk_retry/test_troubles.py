@@ -6,15 +6,13 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import insert, select
 
 from portal.engine.circuit_breaker import LONGEST_PAUSE
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
-from portal.models.deliveries import BatchRow, Delivery, Event, Priority
+from portal.models.deliveries import Priority
 from portal.models.tasks import TaskState
 from portal.services.core.permissions import Actor
-from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import (
     bulk_retry,
     bulk_retry_report,
@@ -33,7 +31,7 @@ from tests.services.bulk_retry.test_bulk_retry import (
     work,
 )
 from tests.support.deliveries import lease, make_attempt, make_delivery
-from tests.support.factories import Hook, make_user, make_webhook
+from tests.support.factories import make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
 SOON, LATE = timedelta(minutes=4), timedelta(seconds=LONGEST_PAUSE + 600)
@@ -112,26 +110,6 @@ def test_what_arrived_counts_where_it_could_be_sent_once_more(app: Flask) -> Non
     assert (counted.total, counted.in_order) == (2, {"Sync"})
 
 
-def test_of_more_than_ten_thousand_no_more_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        bulk_retry_selection, "COUNT_SECONDS", 3600.0
-    )  # however slow the machine is
-    many_failed(make_webhook(), 10_001)
-    counted = bulk_retry_selection.count(all_that(FAILED))
-    assert (counted.total, counted.is_more) == (10_000, True)
-
-
-def many_failed(hook: Hook, count: int) -> None:
-    """So many that failed, all at once."""
-    now = utcnow()
-    event = {"event": "asset.created", "occurred_at": now, "body": b"{}", "asset_id": 7}
-    row = {"event": "asset.created", "asset_id": 7, "webhook_id": hook.id, "status": "failed"}
-    row |= {"due_at": now, "finished_at": now}
-    with writing() as current:
-        ids = current.scalars(insert(Event).returning(Event.id), [event] * count).all()
-        current.execute(insert(Delivery), [{**row, "event_id": each} for each in ids])
-
-
 def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Flask) -> None:
     hook = make_webhook(throttled=True, backoff_until=utcnow() + SOON)
     make_delivery(hook)
@@ -170,15 +148,3 @@ def test_the_report_names_the_attempt_that_was_made_here(ana: Actor) -> None:
     (row,) = bulk_retry_report.report_rows(fresh(batch))
     assert (row.reason, row.code) == ("bad_request", 422)
     assert bulk_retry_report.not_arrived(fresh(batch))[1] == 1
-
-
-def test_two_that_wait_are_worked_at_apart(ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk_retry, "MOST_UNDER_WAY", 1)
-    hook = make_webhook()
-    made = some(4, hook)
-    for part in (made[:2], made[2:]):
-        bulk_retry.start(ana, Selection(ticked=tuple(part)))
-    work()
-    assert handed(made) == [made[0], made[2]]
-    taken = session().execute(select(BatchRow.task_id, BatchRow.outcome)).all()
-    assert sorted(outcome for _, outcome in taken) == ["sent", "sent", "waiting", "waiting"]

@@ -1,10 +1,9 @@
 """Whoever stops a bulk retry, has it continue or takes something out of it does it at once, and it
 is written down."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -22,8 +21,8 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_task
-from portal.services.deliveries import bulk_retry, bulk_retry_report, bulk_retry_selection
-from portal.services.deliveries.bulk_retry import Pace, take_out
+from portal.services.deliveries import bulk_retry, bulk_retry_report
+from portal.services.deliveries.bulk_retry import take_out
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.operations import sending
 from tests.services.bulk_retry.test_bulk_retry import (
@@ -36,9 +35,8 @@ from tests.services.bulk_retry.test_bulk_retry import (
     some,
     work,
 )
-from tests.support.deliveries import lease, make_attempt, stored
+from tests.support.deliveries import lease, stored
 from tests.support.factories import make_user, make_webhook
-from tests.support.notifications import notifications
 from tests.support.servers import ValkeyServer
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -112,15 +110,6 @@ def test_a_stop_that_waits_for_what_is_being_sent_looks_at_once_how_that_ends(
     assert fresh(batch).finished_at is None
 
 
-def test_one_of_which_all_has_ended_stops_at_once(ana: Actor) -> None:
-    (made,) = some(1, make_webhook())
-    batch = bulk_retry.start(ana, all_that(FAILED))
-    work()
-    finish(made, "delivered")
-    bulk_retry.stop(ana, batch)
-    assert (fresh(batch).state, fresh(batch).counts) == (TaskState.STOPPED, {"delivered": 1})
-
-
 @pytest.mark.both_databases
 def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) -> None:
     batch, made = paused(ana)
@@ -135,14 +124,6 @@ def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) ->
     )
     work()
     assert fresh(batch).state == TaskState.DONE
-
-
-def test_what_is_handed_over_notifies_for_the_workers(ana: Actor) -> None:
-    some(1, make_webhook())
-    bulk_retry.start(ana, all_that(FAILED))
-    before = notifications()
-    work()
-    assert notifications() > before
 
 
 def test_it_stops_by_itself_in_the_portals_name_and_gives_back_once(ana: Actor) -> None:
@@ -227,33 +208,6 @@ def test_work_of_another_kind_is_neither_continued_nor_stopped_from_here(ana: Ac
     assert (left.state, left.cursor, told()) == (TaskState.PAUSED, {}, [])
 
 
-@pytest.mark.parametrize(
-    ("make", "changes"),
-    [
-        (lambda ids: Selection(ticked=tuple(ids)), {"deliveries": 2}),
-        (lambda _: all_that(FAILED), {"status": "failed"}),
-        (lambda _: all_that(FAILED, again=True), {"status": "failed", "with_what_arrived": True}),
-    ],
-)
-def test_what_was_asked_for_is_written_down(
-    ana: Actor, make: Callable[[list[UUID]], Selection], changes: dict[str, Any]
-) -> None:
-    ids = some(2, make_webhook())
-    bulk_retry.start(ana, make(ids), Pace.SECOND)
-    ((by, action, found),) = told()
-    expected = {**changes, "pace": "second"}
-    assert (by, action) == ("Ana", "batch.started")
-    assert found == {name: {"from": None, "to": value} for name, value in expected.items()}
-
-
-def test_one_that_was_ticked_twice_is_not_missing(app: Flask) -> None:
-    (made,) = some(1, make_webhook())
-    counted = bulk_retry_selection.count(Selection(ticked=(made, made)))
-    assert (counted.total, counted.skipped) == (1, {})
-    counted = bulk_retry_selection.count(Selection(ticked=(made, uuid4())))
-    assert (counted.total, counted.skipped) == (1, {bulk_retry_selection.Skip.GONE: 1})
-
-
 def test_failures_are_counted_in_the_order_in_which_they_ended(ana: Actor) -> None:
     made = some(FEW, make_webhook())
     batch = bulk_retry.start(ana, all_that(FAILED))
@@ -264,18 +218,6 @@ def test_failures_are_counted_in_the_order_in_which_they_ended(ana: Actor) -> No
     work()
     cursor = fresh(batch).cursor["failures"]
     assert list(cursor.values()) == [2]
-
-
-def test_an_automatic_try_is_not_how_it_ended(ana: Actor) -> None:
-    (made,) = some(1, make_webhook())
-    batch = bulk_retry.start(ana, all_that(FAILED))
-    work()
-    make_attempt(made, kind="scheduled", outcome="delivered", code=200)
-    work()
-    assert (fresh(batch).state, fresh(batch).done) == (TaskState.RUNNING, 0)
-    finish(made, "failed")
-    work()
-    assert fresh(batch).counts == {"failed": 1}
 
 
 @pytest.mark.both_databases

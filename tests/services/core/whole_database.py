@@ -14,7 +14,7 @@ from portal.services.core.unit_of_work import session
 
 MOMENT = re.compile(
     r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?([+-]\d{2}:\d{2}|Z)?"
-    r"|\d{1,2} [A-Z][a-z]+( \d{4})? \d{2}:\d{2}"  # in words
+    r"|[A-Z][a-z]+ \d{1,2}(, \d{4})?, \d{2}:\d{2}"  # in words
 )
 # What tests make up is another one each time: names with a number, ports.
 MADE_UP = re.compile(r"(?<=Receiver )\d+|(?<=127\.0\.0\.1:)\d+|(?<=\.)\d+(?=@example\.com)")

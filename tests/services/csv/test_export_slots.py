@@ -9,9 +9,7 @@ import pytest
 from flask import Flask
 
 from portal.extensions import settings
-from portal.lib.file_lock import FileLock
 from portal.services.csv.export import FOLDER, MOST, TooManyExports, take_slot
-from tests.support.database.rivals import at_once
 
 ANA, BEN = 7, 8
 # Another web process: takes both places, says so, and waits for whatever comes.
@@ -55,19 +53,6 @@ def test_a_third_has_to_wait_until_one_of_them_has_ended(app: Flask) -> None:
         take_slot(ANA)
     for each in (second, third):
         each.release()
-
-
-def test_what_nobody_holds_any_more_is_free(app: Flask) -> None:
-    for _ in range(3 * MOST):
-        take_slot(ANA)  # dropped: whatever ended its request without a word
-
-
-def test_of_many_at_once_two_get_a_place(app: Flask) -> None:
-    found = at_once(app, [lambda: take_slot(ANA)] * 8)
-    assert sum(isinstance(each, FileLock) for each in found) == MOST
-    for each in found:
-        if isinstance(each, FileLock):
-            each.release()
 
 
 def test_other_processes_count_and_one_that_is_killed_holds_nothing(

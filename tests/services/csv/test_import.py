@@ -17,7 +17,6 @@ from portal.services import tasks
 from portal.services import tasks as task_leases
 from portal.services.actions import assignments
 from portal.services.assets.queries import AssetFilter
-from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import export as csv_export
@@ -205,14 +204,6 @@ def test_killed_half_way_it_goes_on_and_does_each_row_once(
     assert session().scalar(select(func.count(Asset.id))) == 120
     assert session().scalar(select(func.count(Category.id))) == 1
     assert len(bodies()) == 120
-
-
-def test_the_portal_itself_imports_as_well(app: Flask) -> None:
-    public_id = import_task.upload(SYSTEM, read_csv(b"name\nA\n"), may_add=False)
-    job.work(KINDS)
-    import_task.confirm(SYSTEM, public_id)
-    job.work(KINDS)
-    assert [outcome for _, outcome, _ in found(public_id)] == ["created"]
 
 
 def test_it_waits_for_its_check_and_refuses_what_is_none(app: Flask) -> None:

@@ -6,17 +6,14 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 
 from jobs import tasks as job
 from portal.lib.clock import utcnow
 from portal.lib.spreadsheets.sheets import read_csv
-from portal.models.assets import Category
 from portal.models.audit import AuditEntry
 from portal.models.tasks import ImportMatch, Task, TaskRow, TaskState
 from portal.services import tasks
-from portal.services.assets import named_lists
-from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_answers, import_matches, import_task
@@ -177,30 +174,6 @@ def test_what_was_said_of_a_word_counts_while_the_register_has_it(ana: Person) -
     assert (becomes["Laptop"], becomes["Telefon"]) == ("Laptops", "Laptops")
 
 
-def test_examples_and_words_are_those_that_can_be_read_at_a_glance(ana: Person) -> None:
-    said = ["x" * 50, "b", "b", "c", "d", *["e"] * 14]
-    lines = [f"{name};;;" for name in said] + [f"e;{'v' * 120};twenty;", f"e;{'w' * 121};;late"]
-    public_id = asked(ana, "\n".join(["Bezeichnung;Kategorie;Note;Farbe", *lines]) + "\n")
-    what = question(public_id)
-    assert [list(each.examples) for each in what.columns] == [
-        ["x" * 40, "b", "c"],
-        ["v" * 40],
-        ["twenty"],
-        [],
-    ]
-    assert [each.word for each in what.words] == ["v" * 120]
-
-
-def test_a_heading_that_is_matched_otherwise_than_last_time_is_not_called_remembered(
-    ana: Person,
-) -> None:
-    say(ana, asked(ana))
-    chosen = {**MATCHES, "preis": "order_number"}
-    what = import_answers.question(import_task.find_check(asked(ana)), chosen)
-    assert {each.column: each.ours for each in what.columns if each.ours} == chosen
-    assert [each.column for each in what.columns if each.is_remembered] == list(MATCHES)[:-1]
-
-
 def test_a_column_that_only_actions_change_is_left_alone_unless_it_was_matched(ana: Person) -> None:
     public_id = asked(ana, "Bezeichnung;Status;due_at\nLamp;gut;heute\n")
     say(ana, public_id, matches={"bezeichnung": "name", "status": "condition"})
@@ -238,13 +211,6 @@ def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
     run(ana, public_id)
     with pytest.raises(Refusal, match="has been imported"):
         say(ana, public_id)
-
-
-def test_what_is_noted_of_a_file_is_counted_anew_with_each_answer(ana: Person) -> None:
-    public_id = asked(ana)
-    for _ in range(2):
-        say(ana, public_id)
-        assert tasks.find(public_id).params["notes"] == {"category": {"laptop": ["Laptop", 2]}}
 
 
 def test_while_the_rows_are_checked_nobody_changes_how_they_are_read(ana: Person) -> None:
@@ -293,54 +259,3 @@ def test_only_a_file_that_speaks_otherwise_is_asked_about(ana: Person) -> None:
     ):
         state = tasks.find(asked(ana, lines)).state
         assert (state == TaskState.PAUSED) is is_asked, lines
-
-
-def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
-    ana: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(import_answers, "MOST_WORDS", 5)
-    monkeypatch.setattr(import_answers, "MOST_NAMES", 3)
-    for name in ("Word 1", "Words", "Wordy", "Wort", "Chairs", "Desks"):
-        named_lists.create(named_lists.CATEGORIES, SYSTEM, name)
-    lines = "".join(f"A;Word {number % 9}\n" for number in range(30))
-    public_id = asked(ana, f"Bezeichnung;Kategorie\n{lines}A;{'w' * 121}\n")
-    what = question(public_id)
-    assert [each.word for each in what.words] == [f"Word {n}" for n in (0, 2, 3, 4, 5)]
-    assert what.more_words == 3
-    assert what.words[0].choices == ["Word 1", "Words", "Wordy"]
-    monkeypatch.setattr(import_answers, "MOST_NAMES", 6)
-    everything = ["Chairs", "Desks", "Word 1", "Words", "Wordy", "Wort"]
-    assert question(public_id).words[0].choices == everything
-
-
-def test_rows_are_read_in_their_order_wherever_they_are_stored(
-    ana: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(import_task, "CHUNK", 2)
-    public_id = asked(ana, "Inventarnummer;Zustand\n" + "".join(f"L-1;Z {n}\n" for n in "abcde"))
-    for number in (4, 2, 3):  # written anew, each lands behind the others
-        with writing() as current:
-            current.execute(update(TaskRow).where(TaskRow.number == number).values(message=" "))
-            current.execute(text("ANALYZE task_rows"))  # so few are read without an index
-    assert [each.word for each in question(public_id).words] == [f"Z {n}" for n in "abcde"]
-    say(ana, public_id, matches={"inventarnummer": "asset_tag", "zustand": "name"}, words={})
-    assert [outcome for _, outcome, _ in found(public_id)] == ["create", *["error"] * 4]
-
-
-def test_fifty_words_are_asked_about_with_the_names_of_a_hundred(ana: Person) -> None:
-    lines = "".join(f"A;Word {number}\n" for number in range(51))
-    public_id = asked(ana, f"Bezeichnung;Kategorie\n{lines}")
-    for more, offered in ((100, 100), (1, 0)):
-        with writing() as current:
-            current.add_all(Category(name=f"{more} of {number}") for number in range(more))
-        what = question(public_id)
-        assert (len(what.words), what.more_words, len(what.words[0].choices)) == (50, 1, offered)
-
-
-def test_all_that_repeat_a_tag_or_have_too_many_cells_are_ruled_out(
-    ana: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(import_task, "CHUNK", 2)
-    public_id = asked(ana, "Inventarnummer;Bezeichnung\n" + "L-1;ThinkPad\n" * 5 + "L-2;A;B\n")
-    say(ana, public_id, matches={"inventarnummer": "asset_tag", "bezeichnung": "name"}, words={})
-    assert [outcome for _, outcome, _ in found(public_id)] == ["create", *["error"] * 5]

@@ -7,10 +7,9 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import select
 
-from portal.lib.typed_text import LONGEST
 from portal.models.assets import Activity
 from portal.services.core.unit_of_work import session
-from tests.services.csv.import_steps import check, found, run, shown, sides
+from tests.services.csv.import_steps import check, run, shown, sides
 from tests.support.factories import (
     make_asset,
     make_category,
@@ -84,14 +83,3 @@ def test_a_new_asset_shows_who_gets_it_and_no_more(app: Flask) -> None:
     lines = "name,model,assigned_to_email\nChair,X,\nDesk,Y,maria@example.com\n"
     public_id = check(make_user(), lines)
     assert shown(public_id) == [{}, {"holder": (None, "Maria")}]
-
-
-def test_of_a_long_note_it_keeps_where_it_differs(app: Flask) -> None:
-    same = "word " * 1000
-    make_asset("Lamp", asset_tag="L-1", notes=f"{same}black")
-    public_id = check(make_user(), f"asset_tag,notes\nL-1,{same}white\n", change_existing=True)
-    ((before, after),) = shown(public_id)[0].values()
-    assert before.endswith("word black")
-    assert after.endswith("word white")
-    assert len(before) <= LONGEST + 2
-    assert found(public_id) == [(2, "update", "")]

@@ -2,7 +2,6 @@
 does what its check has shown, or says at the row why not."""
 
 from dataclasses import replace
-from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -181,37 +180,6 @@ def leave(staff_id: int, email: str) -> None:
     staff_list.edit(
         SYSTEM, row.public_id, row.version, replace(staff_list.values_of(row), email=email)
     )
-
-
-def test_every_page_of_rows_shows_each_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_task, "PAGE_SIZE", 2)
-    person = make_user()
-    for number in (1, 2, 3):
-        make_asset("Lamp", asset_tag=f"L-{number}")
-    kinds = ("L-1,Lamp 1,", ",A,", ",B,never", "L-2,Lamp 2,", ",C,never", "L-3,Lamp 3,", ",D,")
-    public_id = check(
-        person,
-        "asset_tag,name,purchase_date\n" + "\n".join(kinds) + "\n",
-        change_existing=True,
-    )
-    edit(2, notes="Changed meanwhile")
-    run(person, public_id)
-    assert pages_of(public_id, []) == [2, 3, 4, 5, 6, 7, 8]
-    assert pages_of(public_id, ["error", "failed"]) == [4, 5, 6]
-    assert pages_of(public_id, ["updated"]) == [2, 7]
-
-
-def pages_of(public_id: UUID, outcomes: list[str]) -> list[int]:
-    """The rows' numbers, page by page to the last."""
-    task, numbers, after = import_task.find_check(public_id), [], 0
-    for _ in range(20):
-        rows, following = import_task.rows_page(task, outcomes, after)
-        assert len(rows) <= import_task.PAGE_SIZE
-        numbers += [row.number for row in rows]
-        if following is None:
-            return numbers
-        after = following
-    raise AssertionError("the pages do not end")
 
 
 def test_rows_that_add_the_same_name_in_other_letters_share_it(app: Flask) -> None:

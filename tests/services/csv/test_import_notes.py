@@ -1,12 +1,10 @@
 """What holds for many rows is noted once, with how many they are."""
 
-import pytest
 from flask import Flask
 
 from portal.lib.spreadsheets.sheets import read_csv
 from portal.services import tasks
-from portal.services.core.refusals import Refusal
-from portal.services.csv import import_rows, import_task
+from portal.services.csv import import_task
 from tests.services.csv.import_steps import check, found, run
 from tests.support.factories import make_asset, make_category, make_user
 
@@ -68,29 +66,6 @@ def test_what_is_left_out_of_a_row_is_said_there_and_counted(app: Flask) -> None
     assert tasks.find(public_id).params["notes"] == {"single": 3, "counted": 1}
 
 
-def test_a_sheet_with_a_name_in_every_row_is_noted_in_bounds(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(import_rows, "MOST_NAMES", 3)
-    lines = "".join(f"A,Serial {number}\n" for number in range(60)) + "A,Serial 1\n"
-    public_id = check(make_user(), f"name,category\n{lines}", may_add=True)
-    assert tasks.find(public_id).params["notes"] == {
-        "category": {
-            "serial 0": ["Serial 0", 1],
-            "serial 1": ["Serial 1", 2],
-            "serial 2": ["Serial 2", 1],
-            "": ["", 57],
-        }
-    }
-
-
-def test_a_hundred_names_are_noted_each_for_itself() -> None:
-    notes: import_rows.Notes = {}
-    for number in range(102):
-        notes = import_rows.with_notes(notes, {"location": f"Room {number}"}, "item", {})
-    assert (len(notes["location"]), notes["location"][""]) == (101, ["", 2])
-
-
 def test_the_notes_say_what_the_import_adds(app: Flask) -> None:
     person = make_user()
     lines = "".join(f"A,Category {number % 4}\n" for number in range(60))
@@ -100,18 +75,6 @@ def test_the_notes_say_what_the_import_adds(app: Flask) -> None:
     again = check(person, f"name,category\n{lines}", may_add=True)
     assert noted == ["Category 0", "Category 1", "Category 2", "Category 3"]
     assert tasks.find(again).params["notes"] == {}
-
-
-def test_step_by_step_each_row_is_checked_and_imported_once(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tasks, "ROWS", 2)
-    person = make_user()
-    public_id = check(person, "name\n" + "".join(f"Chair {number}\n" for number in range(5)))
-    task = tasks.find(public_id)
-    assert (task.done, task.counts) == (5, {"create": 5})
-    task = run(person, public_id)
-    assert (task.done, task.counts) == (5, {"created": 5})
 
 
 def test_columns_that_only_actions_change_are_told(app: Flask) -> None:
@@ -125,26 +88,3 @@ def test_of_what_is_skipped_nothing_is_called_left_out(app: Flask) -> None:
     public_id = check(make_user(), "asset_tag,name,quantity\nL-1,Lantern,5\n")
     assert [row[1:] for row in found(public_id)] == [("skipped", "")]
     assert tasks.find(public_id).params["notes"] == {}
-
-
-def test_what_cannot_be_found_is_told_no_longer_than_one_can_read(app: Flask) -> None:
-    text = f"asset_tag,kind,assigned_to_email\n{'L' * 50},,\n"
-    ((*_, told),) = found(check(make_user(), text))
-    assert told == f"No asset has the tag {'L' * 40}. To add one with it, enter its name"
-    text = f"name,kind,assigned_to_email\nA,{'k' * 50},\nB,,{'m' * 300}\n"
-    kinds, people = (row[2] for row in found(check(make_user(), text)))
-    assert kinds == f"Enter item or stock in kind, not “{'k' * 40}”"
-    assert people == f"Nobody on the staff list has the address {'m' * 254}"
-
-
-def test_of_a_long_cell_that_is_left_out_the_beginning_is_told() -> None:
-    told = import_rows.remark({"quantity": "9" * 50, "unit": "box"})
-    assert told == f"Left out: quantity {'9' * 40}, unit box"
-
-
-def test_nothing_is_imported_before_the_check_has_ended(app: Flask) -> None:
-    person = make_user()
-    sheet = read_csv(b"name\nLamp\n")
-    public_id = import_task.upload(person.actor, sheet, may_add=False)
-    with pytest.raises(Refusal, match="The file is still being checked"):
-        import_task.confirm(person.actor, public_id)

@@ -15,7 +15,6 @@ from portal.services.actions import assignments
 from portal.services.core.refusals import NotAllowed, NotFound
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
-from portal.services.csv.import_rows import Verdict
 from tests.services.actions.plan_examples import make_reservation, put_in
 from tests.services.csv.import_steps import check, found, run
 from tests.support.factories import make_asset, make_category, make_staff, make_user
@@ -170,24 +169,6 @@ def asset_ids(public_id: object) -> list[int | None]:
     session().rollback()
     rows = import_task.rows_page(import_task.find_check(public_id), (), 0)[0]  # type: ignore[arg-type]  # a public id
     return [row.asset_id for row in rows]
-
-
-def test_pages_of_rows_follow_each_other_and_can_be_narrowed(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(import_task, "PAGE_SIZE", 2)
-    monkeypatch.setattr(import_task, "CHUNK", 2)
-    lines = "".join(f"{name},x\n" for name in ("A", "", "B", "C", "", "D"))
-    task = import_task.find_check(check(make_user(), f"name,model\n{lines}"))
-    pages, after = [], 0
-    while after is not None:
-        rows, after = import_task.rows_page(task, (), after)  # type: ignore[assignment]  # None ends it
-        pages.append([row.number for row in rows])
-    assert pages == [[2, 3], [4, 5], [6, 7]]
-    wrong, more = import_task.rows_page(task, (Verdict.ERROR,), 0)
-    assert ([row.number for row in wrong], more) == ([3, 6], None)
-    assert import_task.rows_page(task, (Verdict.CREATE,), 4)[0][0].number == 5
-    assert import_task.outcome_counts(task) == {"create": 4, "error": 2}
 
 
 def test_every_row_that_failed_comes_back_and_no_other(

@@ -21,7 +21,7 @@ from tests.support.factories import Hook, make_webhook
 
 pytestmark = pytest.mark.both_databases
 
-FEW, MANY = 150, 1500
+FEW, MANY = 100, 600
 UNDER_WAY = (StatusFilter.QUEUED, StatusFilter.RETRYING, StatusFilter.ON_HOLD)
 LATER = datetime(2999, 1, 1, tzinfo=UTC)
 STANDINGS = {
