@@ -1,13 +1,21 @@
 """What is said of a failure: its cause, what people can do next, a sentence of its answer."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from portal.engine.answer_words import MOST_READ, line_with, sentence_in, speaks_of_error
+from portal.engine.answer_words import (
+    LONGEST_PAGE,
+    MOST_READ,
+    line_with,
+    sentence_in,
+    speaks_of_error,
+    text_of_page,
+)
 from portal.engine.next_steps import ASK, step_after
 from portal.engine.reasons import (
     Reason,
@@ -255,3 +263,29 @@ def test_no_more_of_an_answer_is_searched_for_its_sentence_than_is_read_at_once(
     # The pattern for it takes a time that grows with the square of a text made to be slow.
     far = f'{{"id": "{"x" * MOST_READ}", "message": "no"}}'
     assert sentence_in(far) == far[:MOST_READ]
+
+
+def test_of_a_web_page_its_reader_gets_the_text() -> None:
+    page = "<!DOCTYPE html><html><head><title>500</title><style>p{}</style></head><body><script>"
+    page += "alert(1)</script><h1>Server  <b>error</b></h1><p>&lt;No&gt; asset 7<br>Stop</body>"
+    assert text_of_page(f"\n {page}") == "500\nServer error\n<No> asset 7\nStop"
+    for other in ("plain", '{"html": "<html>"}', "<error>xml</error>", "", "<html><script>x"):
+        assert text_of_page(other) == ""
+
+
+def test_no_web_page_holds_up_who_reads_it() -> None:
+    begun = time.process_time()
+    for part in (
+        "<",
+        "<!--",
+        "<!",
+        "<a b='",
+        "</",
+        "&#",
+        "<![CDATA[",
+        "<script>",
+        "<div>",
+        "<a =/",
+    ):
+        assert len(text_of_page("<html>" + part * 500_000)) <= LONGEST_PAGE, part
+    assert time.process_time() - begun < 5
