@@ -1,4 +1,4 @@
-"""For whoever helps the receiver's developer: the help bundle, and the signature check."""
+"""For those who help the receiver's developer: diagnostics, and the signature check."""
 
 from uuid import UUID
 
@@ -27,40 +27,39 @@ def _no_key(form: PortalForm, field: Field) -> None:
     """A secret key that was pasted by mistake does not come back with the page."""
     if STANDARD_PREFIX in typed(field):
         field.data = ""
-        raise ValidationError("This is a secret key: paste the signature, and keep the key secret")
+        raise ValidationError("This is a secret key. Paste the signature, and keep the key secret")
 
 
 class SignatureForm(PortalForm):
-    """The signature that a receiver computed or received, and perhaps the body that it checked."""
+    """The signature that a receiver computed or received, and perhaps the body it verified."""
 
     signature = StringField(
-        "Signature of the receiver",
-        description="What it computed, or the value of the header that it received",
+        "Receiver’s signature",
+        description="Computed by the receiver, or the value of the header it received",
         validators=[
             InputRequired("Paste the signature"),
             _no_key,
-            Length(max=LONGEST_SIGNATURE, message="Paste the signature alone: this is too long"),
+            Length(max=LONGEST_SIGNATURE, message="Paste only the signature"),
         ],
     )
     body = TextAreaField(
-        "Body that the receiver checked",
-        description="Byte for byte as it arrived. With it we can tell whether the body or the key "
-        "differs",
-        validators=[Length(max=LONGEST_BODY, message="This is longer than any body that we send")],
+        "Body the receiver verified",
+        description="Exact bytes, as received. Tells whether the body or the key differs",
+        validators=[Length(max=LONGEST_BODY, message="This is longer than any body we send")],
     )
 
 
 @blueprint.get("/<uuid:public_id>/help-bundle")
 @requires("deliveries.read")
 def bundle(public_id: UUID) -> Response:
-    """A text file for the receiver's developer, without secrets."""
+    """Download a text file for the receiver's developer, without secrets."""
     return as_file(delivery_presenter.page_of(find_delivery(public_id)))
 
 
 def as_file(page: DeliveryPage) -> Response:
-    """The help bundle to keep."""
+    """Return the diagnostics as a file."""
     answer = Response(bundle_of(page), content_type="text/plain; charset=utf-8")
-    name = f"help-bundle-{page.delivery.public_id}.txt"
+    name = f"diagnostics-{page.delivery.public_id}.txt"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
 
@@ -74,7 +73,7 @@ def signature(public_id: UUID) -> tuple[str, int]:
 
 
 def signature_page(page: DeliveryPage, back: str) -> tuple[str, int]:
-    """The form, and what came of it. `back`: where the delivery is shown."""
+    """Return the form and its result. `back`: where the delivery is shown."""
     form, found, status = SignatureForm(), None, None
     if form.validate_on_submit():
         with refusals_in(form):

@@ -80,8 +80,8 @@ def test_the_signature_of_another_delivery_leads_to_it(support: Pages) -> None:
         else:
             here, there = refused(webhook), refused(webhook, OTHER_BODY)
         page = check(support, here, legacy_signature(OTHER_BODY, SECRET))
-        assert "It belongs to another delivery" in page.main, is_older
-        assert page.links("Open that delivery") == [f"/deliveries/{there}"], is_older
+        assert "It belongs to a different delivery" in page.main, is_older
+        assert page.links("View that delivery") == [f"/deliveries/{there}"], is_older
         standard = standard_signature(OTHER_BODY, SECRET, message_id=str(there), sent_at=AT)
         assert f"another delivery, {there}" in check(support, here, standard).main, is_older
 
@@ -111,7 +111,7 @@ def test_utter_nonsense_gets_an_honest_answer_and_what_to_look_at(support: Pages
     assert "Paste the value alone" in page.main
     assert "<b>nonsense" not in page.html
     page = check(support, made, legacy_signature(BODY, "a key of theirs"))
-    assert "The cause is not known" in page.main
+    assert "The cause is unknown" in page.main
     assert "Paste the body that the receiver checked as well" in page.main
 
 
