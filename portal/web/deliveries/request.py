@@ -129,7 +129,7 @@ def pretty(body: bytes) -> str:
     except (ValueError, RecursionError):
         text = body.decode(errors="replace")
     text = storable(text)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\n… (download the body for the rest)"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\n… (download for the rest)"
 
 
 def masked(headers: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:

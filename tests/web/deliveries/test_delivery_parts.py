@@ -175,7 +175,7 @@ def test_attempts_are_a_table_whose_last_three_are_seen_at_once(support: Pages) 
 def test_only_of_a_body_that_is_cut_it_is_said_that_more_follows() -> None:
     whole = "x" * MOST_SHOWN
     assert pretty(whole.encode()) == whole
-    assert pretty(f"{whole}y".encode()) == f"{whole}\n\u2026 (download the body for the rest)"
+    assert pretty(f"{whole}y".encode()) == f"{whole}\n\u2026 (download for the rest)"
 
 
 def test_a_body_that_is_nested_too_deep_to_be_read_is_shown_as_it_is() -> None:
