@@ -81,6 +81,8 @@ def in_both_zones(at: datetime) -> str:
     """Return a time for a text that leaves the portal: "Nov 29, 2026, 13:56:24 (Europe/Vienna),
     12:56:24 UTC"."""
     local, utc = at.astimezone(zone()), at.astimezone(UTC)
+    if not local.utcoffset():  # it would be the same time twice
+        return _exact(utc)
     return f"{_exact(local)}, {time_words(utc, local, to='seconds')} UTC"
 
 

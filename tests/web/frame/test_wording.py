@@ -1,6 +1,8 @@
 """Times and numbers as people read them."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -8,6 +10,7 @@ from portal.web.frame.layout import icon
 from portal.web.frame.wording import (
     day_of,
     exact_day,
+    in_both_zones,
     moment,
     near_day,
     near_time,
@@ -41,6 +44,16 @@ def test_it_tells_the_exact_time_in_the_persons_zone() -> None:
     assert then.text == "Jan 10, 00:30"
     assert then.exact == "Jan 10, 2026, 00:30:05 (Europe/Vienna)"
     assert then.iso == "2026-01-09T23:30:05+00:00"
+
+
+def test_it_tells_a_text_that_leaves_the_portal_both_zones_and_one_zone_once() -> None:
+    then, gallery = datetime(2026, 1, 9, 23, 30, 5, tzinfo=UTC), make_gallery()
+    with gallery.test_request_context("/"):
+        both = "Jan 10, 2026, 00:30:05 (Europe/Vienna), Jan 9, 23:30:05 UTC"
+        assert in_both_zones(then) == both
+        here = gallery.extensions["settings"]
+        gallery.extensions["settings"] = replace(here, timezone=ZoneInfo("UTC"))
+        assert in_both_zones(then) == "Jan 9, 2026, 23:30:05 (UTC)"
 
 
 def test_it_groups_digits() -> None:
