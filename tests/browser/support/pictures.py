@@ -23,6 +23,7 @@ from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import invitations, password_resets
 from portal.services.webhooks import crud
@@ -33,7 +34,10 @@ from tests.browser.support.demo_register import fill_demo, filled_for
 from tests.browser.support.page_list import address, readable
 from tests.browser.support.screenshot import FONT, register
 from tests.browser.support.serve_app import served
+from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.factories import Person, make_user
+from tests.support.golden.frozen_register import AT_WORK
+from tests.support.heartbeats import record_own
 from tests.support.pages import Pages
 
 FOLDER: Final = ROOT / "test-results" / "pictures"
@@ -124,7 +128,10 @@ def _query(name: str, values: Iterable[object]) -> str:
 
 
 def make_all_well() -> None:
-    """Have everything delivered, and every webhook on."""
+    """Have everything delivered, every webhook on, and every process at work."""
+    for kind in AT_WORK:
+        record_own(kind)
+    begin_periodic_task(heartbeats.MAINTENANCE, 0)
     with writing() as current:
         open_ones = update(Delivery).where(Delivery.status != DeliveryStatus.DELIVERED)
         current.execute(
