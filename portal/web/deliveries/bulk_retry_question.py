@@ -4,6 +4,7 @@ from typing import Final
 
 from portal.engine.reasons import Reason, title
 from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry_report import Rest
 from portal.services.deliveries.bulk_retry_selection import Count, Selection, Skip
 from portal.web.deliveries import bulk_retry_wording as wording
 from portal.web.frame.wording import number, plural
@@ -34,9 +35,9 @@ def how_many(count: Count) -> str:
 
 def since_words(choice: Selection, count: Count) -> str:
     """Say what became of the rest of another bulk retry; blank of another choice."""
-    many = count.skipped[Skip.ARRIVED]
     every = count.total + count.skipped.total()
-    return wording.rest_words(every, many, count.total) if choice.rest_of and many else ""
+    rest = Rest(every, count.skipped[Skip.ARRIVED], count.total)
+    return wording.rest_words(rest) if choice.rest_of else ""
 
 
 def others(count: Count) -> list[tuple[str, wording.BulkRetryLine]]:

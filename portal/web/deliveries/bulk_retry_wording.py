@@ -92,12 +92,11 @@ def line_of(task: Task, names: Names) -> BulkRetryLine:
     sender = bulk_retry.sender(task)
     receivers = _receivers(task, names)
     of, to = (f" of {receivers}", f" to {receivers}") if receivers else ("", "")
-    by = whose(task)
     line = BulkRetryLine(
         task=task,
         url=page_url(task),
         title=f"Bulk retry of {deliveries(task.total)}{to}",
-        name=f"{by[:1].upper()}{by[1:]} bulk retry{of}",
+        name=f"{whose(task, begins=True)} bulk retry{of}",
         asked_for=_asked_for(task, names),
         tag=_tag(task),
         progress=_progress(task),
@@ -170,16 +169,17 @@ def _bar(task: Task) -> list[tuple[str, float, float]]:
 
 
 def _note(task: Task, rest: Rest) -> str:
-    since = f"{rest_words(rest.unsent, rest.delivered, rest.left)}" if rest.delivered else ""
-    why = f"{MOST_FAILURES} failures in a row" if task.state == TaskState.PAUSED else ""
-    return " ".join(filter(None, [f"{why}." if why and since else why, since]))
+    why = f"{MOST_FAILURES} failures in a row." if task.state == TaskState.PAUSED else ""
+    return f"{why} {rest_words(rest)}".strip()
 
 
-def rest_words(unsent: int, delivered: int, left: int) -> str:
-    """Say "90 of the 134 have been delivered since. 38 are left."."""
-    have, are = "has" if delivered == 1 else "have", "is" if left == 1 else "are"
-    since = f"{counted(delivered)} of the {counted(unsent)} {have} been delivered since."
-    return f"{since} {counted(left)} {are} left."
+def rest_words(rest: Rest) -> str:
+    """Say "90 of the 134 have been delivered since. 38 are left."; blank where none has."""
+    if not rest.delivered:
+        return ""
+    have, are = "has" if rest.delivered == 1 else "have", "is" if rest.left == 1 else "are"
+    since = f"{counted(rest.delivered)} of the {counted(rest.unsent)} {have} been delivered since."
+    return f"{since} {counted(rest.left)} {are} left."
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +207,6 @@ class BatchPage:
         ended = sum(self.task.counts.get(outcome, 0) for outcome in NOT_ARRIVED)
         is_counted = self.not_arrived_count <= COUNT_LIMIT
         return max(0, ended - self.not_arrived_count) if is_counted else 0
-
-    @property
-    def is_stopping(self) -> bool:
-        """Return whether it was stopped and only waits for requests in progress."""
-        return is_stopping(self.task)
 
     @property
     def way_on(self) -> BulkRetryLine | None:

@@ -25,11 +25,12 @@ PAUSED: Final = "It’s in a paused bulk retry. Someone needs to resume it."
 ALL_PAUSED: Final = "All sending is paused. The bulk retry will send it when sending resumes."
 
 
-def whose(task: Task) -> str:
-    """Say "Sam’s", or "your" to the person who sends it."""
+def whose(task: Task, *, begins: bool = False) -> str:
+    """Say "Sam’s", or "your" to the person who sends it; "Your" where a sentence begins."""
     by = bulk_retry.sender(task)
     is_mine = by.user_id is not None and by.user_id == getattr(current_user, "user_id", None)
-    return "your" if is_mine else f"{by.name}’s"
+    your = "Your" if begins else "your"
+    return your if is_mine else f"{by.name}’s"
 
 
 def page_url(task: Task) -> str:

@@ -19,7 +19,7 @@ from tests.support.factories import make_user, make_webhook
 from tests.web.bulk_retry.test_bulk_retry_list import paused
 from tests.web.signed_in import signed_in, visit
 
-BUTTON = "Take it out"
+BUTTON = "Remove from bulk retry"
 
 
 @pytest.mark.both_databases
