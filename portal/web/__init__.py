@@ -2,10 +2,9 @@
 
 from flask import Blueprint, Flask
 
-from portal.web.actions import views as action_views
 from portal.web.alerts import settings_views
 from portal.web.alerts import views as alert_views
-from portal.web.assets import bulk_views, named_list_views, staff_views
+from portal.web.assets import action_views, bulk_views, named_list_views, staff_views
 from portal.web.assets import views as asset_views
 from portal.web.csv import views as csv_views
 from portal.web.deliveries import bulk_retry_views, dismissal_views

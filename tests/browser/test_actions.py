@@ -60,7 +60,7 @@ def make_late() -> None:
 
 def add_maria(page: Page, portal: str) -> None:
     page.goto(f"{portal}/staff")
-    page.get_by_role("link", name="Add a person").first.click()
+    page.get_by_role("link", name="Add person").first.click()
     page.get_by_label("Name", exact=True).fill("Maria Lopez")
     page.get_by_label("Email address").fill("maria@example.com")
     press(page, "Save person")
@@ -69,10 +69,10 @@ def add_maria(page: Page, portal: str) -> None:
 
 def add_camera(page: Page, portal: str) -> None:
     page.goto(f"{portal}/assets")
-    page.get_by_role("link", name="Add an asset").first.click()
+    page.get_by_role("link", name="Add asset").first.click()
     page.get_by_label("Name", exact=True).fill("Canon EOS R7")
     page.get_by_label("Location").select_option(label="Studio")
-    expect(page.locator("main")).to_contain_text("This will notify 1 webhook.")
+    expect(page.locator("main")).to_contain_text("This will notify 1 webhook")
     press(page, "Save asset")
     says(page, "Free to be given out. It is at Studio.")
 
@@ -96,8 +96,8 @@ def reserve(page: Page) -> None:
 
 def lend(page: Page) -> None:
     """To whom it was promised; it comes back late."""
-    act(page, "Lend", staff_id=MARIA, purpose="Trade fair")  # for a week, as is chosen already
-    says(page, "AST-00001 is lent to Maria Lopez.")
+    act(page, "Check out", staff_id=MARIA, purpose="Trade fair")  # for a week, as is chosen already
+    says(page, "Checked out AST-00001 to Maria Lopez.")
     open_tab(page, "Reservations")
     says(page, "Collected")
     make_late()
@@ -145,13 +145,13 @@ def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) 
     says(page, "AST-00001 is found.")
     act(page, "Report broken", description="It fell")
     says(page, "“It fell”")
-    act(page, "Send to warranty", problem="No picture", supplier="Northwind")
+    act(page, "Send for warranty repair", problem="No picture", supplier="Northwind")
     says(page, "At Northwind for a warranty claim.")
     act(page, "Receive back")
     says(page, "AST-00001 is back.")
-    act(page, "Give permanently", staff_id=MARIA)
+    act(page, "Allocate", staff_id=MARIA)
     says(page, "With Maria Lopez since")
-    act(page, "Take back")
+    act(page, "Revoke")
     says(page, "AST-00001 was taken back.")
     dispose(page)
     names = [
@@ -177,7 +177,7 @@ def dispose(page: Page) -> None:
     page.get_by_label("Sold", exact=True).check()
     press(page, "Dispose of asset")
     says(page, "Sold on ")
-    act(page, "Undo the disposal")
+    act(page, "Undo disposal")
     says(page, "Free to be given out.")
 
 

@@ -230,7 +230,7 @@ def test_on_a_telephone_a_door_says_where_one_is_and_a_filter_is_no_main_button(
     page.get_by_text("Filters", exact=True).click()
     show, add = (
         page.get_by_role("button", name="Apply"),
-        page.get_by_role("link", name="Add a person"),
+        page.get_by_role("link", name="Add person"),
     )
     ground = "each => getComputedStyle(each).backgroundColor"
     assert show.evaluate(ground) != add.evaluate(ground)

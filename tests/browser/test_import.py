@@ -25,7 +25,7 @@ def choose(page: Page, text: str, *ticks: str) -> None:
     )
     for tick in ticks:
         page.get_by_label(tick).check()
-    page.get_by_role("button", name="Check the file").click()
+    page.get_by_role("button", name="Check file").click()
 
 
 def test_without_scripts_existing_assets_are_skipped_until_ticked(

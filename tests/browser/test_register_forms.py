@@ -37,16 +37,16 @@ def test_nothing_typed_is_lost_while_a_category_is_added(
     shown.get_by_label("Name", exact=True).fill("ThinkPad")
     shown.get_by_label("Stock, counted by number").check()
     shown.get_by_label("Notes").fill("two\nlines")
-    add(shown, "Add a category…", Its_name="")
+    add(shown, "Add category…", Its_name="")
     expect(shown.locator("details.adder[open]")).to_have_count(1)
-    add(shown, "Add a category…", Its_name="Laptops")
+    add(shown, "Add category…", Its_name="Laptops")
     expect(shown.get_by_label("Category")).to_have_value("1")
     expect(shown.get_by_label("Name", exact=True)).to_have_value("ThinkPad")
     expect(shown.get_by_label("Notes")).to_have_value("two\nlines")
     expect(shown.get_by_label("Stock, counted by number")).to_be_checked()
     assert shown.evaluate("() => location.hash") == "#category_id-part"
     if scripts:
-        shown.get_by_label("How many there are").fill("3")
+        shown.get_by_label("Quantity").fill("3")
         shown.get_by_label("Name", exact=True).press("Enter")  # saves, and adds nothing
         expect(shown.get_by_role("heading", level=1)).to_have_text("ThinkPad")
 
@@ -63,6 +63,6 @@ def test_a_chip_and_a_date_never_contradict_each_other(page: Page, app: Flask, p
     page.get_by_role("radio", name="Tomorrow").press("Space")
     expect(typed).to_be_hidden()
     expect(typed).to_have_value("")
-    page.get_by_label("Who borrows it").select_option(label="Maria Lopez (maria@example.com)")
-    page.get_by_role("button", name="Lend").click()
-    expect(page.get_by_text("is lent to Maria Lopez.")).to_be_visible()
+    page.get_by_label("Person", exact=True).select_option(label="Maria Lopez (maria@example.com)")
+    page.get_by_role("button", name="Check out").click()
+    expect(page.get_by_text("to Maria Lopez.")).to_be_visible()

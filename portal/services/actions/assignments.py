@@ -72,7 +72,7 @@ def reassign(
         transition.locked_for(current, asset_id, Action.REASSIGN)
         holding = open_assignment(asset_id)
         if holding and holding.staff_id == staff_id:
-            sentence = f"{holding.staff.name} has it already. Choose somebody else"
+            sentence = f"{holding.staff.name} already has it. Choose someone else"
             raise Refusal(sentence, field="staff_id")
         revoke(actor, asset_id, reason=reason, note=note)
         allocate(actor, asset_id, staff_id=staff_id, note=note)
@@ -166,9 +166,9 @@ def _holding(asset: Asset) -> Assignment:
 
 def _in_future(asset: Asset, due_at: datetime | None) -> datetime:
     if due_at is None:
-        raise Refusal("Enter when it is due back", field="due_at")
+        raise Refusal("Enter a due date", field="due_at")
     if due_at <= asset.updated_at:
-        raise Refusal("Choose a return time in the future", field="due_at")
+        raise Refusal("Choose a due date in the future", field="due_at")
     refuse_odd_year(due_at=due_at)
     return due_at
 
@@ -176,13 +176,13 @@ def _in_future(asset: Asset, due_at: datetime | None) -> datetime:
 def active_staff(current: Session, staff_id: int | None, *, field: str = "staff_id") -> Staff:
     """Return the person who is to have the asset, kept from leaving until this transaction ends."""
     if staff_id is None:
-        raise Refusal("Choose who gets it", field=field)
+        raise Refusal("Choose a person", field=field)
     shared = {"read": True, "key_share": True}
     staff = current.get(Staff, staff_id, with_for_update=shared, populate_existing=True)
     if staff is None:
         raise Refusal("Choose a person from the list", field=field)
     if not staff.is_active:
-        raise Refusal(f"{staff.name} has left. Choose somebody else", field=field)
+        raise Refusal(f"{staff.name} is former staff. Choose someone else", field=field)
     return staff
 
 
@@ -217,11 +217,11 @@ def refuse_reserved(
     name, starts, zone = rival.staff.name, rival.starts_at, zone_of(current, actor)
     if starts <= now:
         ends = moment_words(rival.ends_at, zone)
-        way_out = f"Wait until then, or reject the reservation of {name}"
+        way_out = f"Wait until then, or reject {name}’s reservation"
         raise Refusal(f"{name} has reserved this until {ends}. {way_out}", field=field)
-    way_out = "Choose a return time before that" if until else "Check it out until then instead"
+    way_out = "Choose a due date before that" if until else "Check it out until then instead"
     sentence = f"{name} has reserved this from {moment_words(starts, zone)}. {way_out}"
-    raise Refusal(f"{sentence}, or reject the reservation of {name}", field=field)
+    raise Refusal(f"{sentence}, or reject {name}’s reservation", field=field)
 
 
 def begin(

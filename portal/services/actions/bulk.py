@@ -61,11 +61,11 @@ def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str,
     `values` are plain: text, numbers, dates as text.
     """
     if action not in VERBS:
-        raise Refusal("This cannot be done with many assets at once")
+        raise Refusal("You can’t do this with several assets")
     if not ids:
-        raise Refusal("Choose at least one asset")
+        raise Refusal("Select at least one asset")
     if len(ids) > MOST_ASSETS:
-        raise Refusal(f"Choose at most {MOST_ASSETS} assets at once")
+        raise Refusal(f"Select at most {MOST_ASSETS} assets")
     with writing() as current:
         require(current, actor, PERMISSION)
         params = {"action": action, "values": dict(values)}
@@ -82,7 +82,7 @@ def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str,
 def find(public_id: UUID) -> Task:
     task = tasks.find(public_id)
     if task.kind != NAME:
-        raise NotFound("There is no bulk action at this address.")
+        raise NotFound("There’s no bulk action at this URL.")
     return task
 
 

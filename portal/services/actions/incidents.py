@@ -97,10 +97,10 @@ def transfer(
         before, now = ref(asset.location), asset.updated_at
         asset.location = chosen_location(current, location_id)
         if asset.location is None:
-            raise Refusal("Choose where it goes", field="location_id")
+            raise Refusal("Choose a location", field="location_id")
         place = Ref(asset.location.id, asset.location.name)
         if place == before:
-            sentence = f"It is at {place.name} already. Choose another place"
+            sentence = f"It’s already at {place.name}. Choose another location"
             raise Refusal(sentence, field="location_id")
         incident = open_incident(current, asset, IncidentKind.TRANSFER, now)
         facts = Transfer(
@@ -248,32 +248,32 @@ def liquidate(actor: Actor, asset_id: int, values: DisposalValues) -> None:
 
 
 def _cancelled(made: Loss | Liquidation) -> str:
-    """Return "Cancelled with it: 2 reservations, 1 maintenance job", and nobody's name."""
+    """Return "Also canceled: 2 reservations, 1 maintenance job", and nobody's name."""
     counts = {
         "reservation": len(made.cancelled_reservation_ids),
         "maintenance job": len(made.cancelled_maintenance_ids),
     }
     parts = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
-    return f"Cancelled with it: {', '.join(parts)}" if parts else ""
+    return f"Also canceled: {', '.join(parts)}" if parts else ""
 
 
 def _refuse_untold(name: str, text: str, note: str) -> None:
     if not text:
-        sentence = "Describe what is wrong" if name == "problem" else "Describe what happened"
+        sentence = "Describe the problem" if name == "problem" else "Describe what happened"
         raise Refusal(sentence, field=name)
     refuse_long(**{name: text, "note": note})
 
 
 def _not_later(asset: Asset, at: datetime | None, field: str) -> datetime:
     if at is not None and at > asset.updated_at:
-        raise Refusal("Choose a time that is not in the future", field=field)
+        raise Refusal("Choose a time that isn’t in the future", field=field)
     refuse_odd_year(**{field: at})
     return at or asset.updated_at
 
 
 def _refuse_unfit(values: DisposalValues) -> None:
     if values.method not in set(Method):
-        raise Refusal("Choose what happens to it", field="method")
+        raise Refusal("Choose a disposal method", field="method")
     if values.proceeds is not None and not 0 <= values.proceeds <= DEAREST:
         raise Refusal(f"Enter an amount from 0 to {DEAREST:,}", field="proceeds")
     refuse_long(recipient=values.recipient, note=values.note)

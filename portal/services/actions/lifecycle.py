@@ -27,7 +27,7 @@ def find_asset(asset_id: int) -> Asset:
     """Return the asset, also once it is deleted: its timeline and its deliveries stay."""
     asset = session().get(Asset, asset_id)
     if asset is None:
-        raise NotFound("There is no asset at this address.")
+        raise NotFound("There’s no asset at this URL.")
     return asset
 
 
@@ -79,7 +79,7 @@ def _mark_deleted(current: Session, asset: Asset) -> None:
         blocker = "is still reserved by somebody. Reject or cancel the reservation first."
         raise Refusal(f"{asset.asset_tag} {blocker}")
     if planning_queries.in_progress(current, asset.id):
-        raise Refusal(f"{asset.asset_tag} is being worked on. Complete the maintenance first.")
+        raise Refusal(f"{asset.asset_tag} is in maintenance. Complete the maintenance first.")
     planning_queries.cancel_open_maintenance(current, asset.id)
     asset.deleted_at = asset.updated_at
 
@@ -139,7 +139,7 @@ def _chosen(current: Session, kind: type[Any], chosen_id: int | None, called: st
 
 def _refuse_more_than_notes(asset: Asset, values: AssetValues) -> None:
     if values != replace(values_of(asset), notes=values.notes):
-        raise Refusal(f"{asset.asset_tag} is disposed of. Only its notes can be changed.")
+        raise Refusal(f"{asset.asset_tag} was disposed of. Only its notes can be changed.")
 
 
 def plain_columns(kind: str) -> list[str]:

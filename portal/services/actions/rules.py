@@ -182,48 +182,45 @@ UNDO: Final = "An administrator can undo that"
 
 # How each status reads in "AST-00007 is …", and what to do about it first.
 STATUS_WORDS: Final[Mapping[AssetStatus, tuple[str, str]]] = {
-    AssetStatus.AVAILABLE: ("available", "Give it to somebody first"),
-    AssetStatus.ALLOCATED: ("given to somebody", "Take it back first"),
-    AssetStatus.CHECKED_OUT: ("lent", "Check it in first"),
+    AssetStatus.AVAILABLE: ("available", "Check it out or allocate it first"),
+    AssetStatus.ALLOCATED: ("allocated", "Revoke it first"),
+    AssetStatus.CHECKED_OUT: ("checked out", "Check it in first"),
     AssetStatus.MAINTENANCE: ("in maintenance", "Complete the maintenance first"),
-    AssetStatus.WARRANTY: ("away for a warranty claim", "Receive it back first"),
-    AssetStatus.BROKEN: ("broken", "Have it repaired first"),
-    AssetStatus.LOST: ("lost", "Report it as found first"),
+    AssetStatus.WARRANTY: ("out for warranty repair", "Receive it back first"),
+    AssetStatus.BROKEN: ("broken", "Mark it as repaired first"),
+    AssetStatus.LOST: ("lost", "Mark it as found first"),
     AssetStatus.LIQUIDATED: ("disposed of", UNDO),
 }
 
 # Actions that end a state: outside it there is nothing to end.
 NOTHING_TO_END: Final[Mapping[Action, str]] = {
-    Action.REVOKE: "It is not given to anybody, so there is nothing to take back",
-    Action.REASSIGN: "It is not given to anybody, so it cannot go from one to another",
-    Action.CHECK_IN: "It is not lent to anybody, so there is nothing to check in",
-    Action.CHANGE_DUE_DATE: "It is not lent to anybody, so it has no due date",
-    Action.RECEIVE_BACK: "It is not away for a warranty claim",
-    Action.REPAIR: "It is not broken",
-    Action.FIND: "It is not lost",
-    Action.UNDO_LIQUIDATION: "It has not been disposed of",
+    Action.REVOKE: "It isn’t allocated to anyone",
+    Action.REASSIGN: "It isn’t allocated to anyone",
+    Action.CHECK_IN: "It isn’t checked out",
+    Action.CHANGE_DUE_DATE: "It isn’t checked out, so it has no due date",
+    Action.RECEIVE_BACK: "It isn’t out for warranty repair",
+    Action.REPAIR: "It isn’t broken",
+    Action.FIND: "It isn’t lost",
+    Action.UNDO_LIQUIDATION: "It hasn’t been disposed of",
 }
 
 # Where another way out than the status's own helps.
 INSTEAD: Final[Mapping[tuple[Action, AssetStatus], str]] = {
     (Action.REVOKE, AssetStatus.CHECKED_OUT): "Check it in instead",
-    (Action.CHECK_IN, AssetStatus.ALLOCATED): "Take it back instead",
-    (Action.ALLOCATE, AssetStatus.ALLOCATED): "Take it back first, or pass it on",
-    (Action.REASSIGN, AssetStatus.CHECKED_OUT): "Check it in, then give it permanently",
-    (Action.REASSIGN, AssetStatus.AVAILABLE): "Give it permanently instead",
-    (
-        Action.CHANGE_DUE_DATE,
-        AssetStatus.ALLOCATED,
-    ): "It was given permanently: it is never due",
-    (Action.REPORT_BROKEN, AssetStatus.BROKEN): "That has been reported already",
-    (Action.REPORT_BROKEN, AssetStatus.LOST): "Report it as found first",
-    (Action.REPORT_LOST, AssetStatus.LOST): "That has been reported already",
-    (Action.SEND_TO_WARRANTY, AssetStatus.WARRANTY): "It has been sent already",
-    (Action.LIQUIDATE, AssetStatus.LIQUIDATED): "There is nothing left to dispose of",
-    (Action.REJECT_RESERVATION, AssetStatus.LOST): "Its reservations were cancelled by that",
-    (Action.REJECT_RESERVATION, AssetStatus.LIQUIDATED): "Its reservations were cancelled by that",
-    (Action.COMPLETE_MAINTENANCE, AssetStatus.LOST): "Its maintenance was cancelled by that",
-    (Action.COMPLETE_MAINTENANCE, AssetStatus.LIQUIDATED): "Its maintenance was cancelled by that",
+    (Action.CHECK_IN, AssetStatus.ALLOCATED): "Revoke it instead",
+    (Action.ALLOCATE, AssetStatus.ALLOCATED): "Revoke or reassign it",
+    (Action.REASSIGN, AssetStatus.CHECKED_OUT): "Check it in, then allocate it",
+    (Action.REASSIGN, AssetStatus.AVAILABLE): "Allocate it instead",
+    (Action.CHANGE_DUE_DATE, AssetStatus.ALLOCATED): "Allocated assets have no due date",
+    (Action.REPORT_BROKEN, AssetStatus.BROKEN): "That’s already reported",
+    (Action.REPORT_BROKEN, AssetStatus.LOST): "Mark it as found first",
+    (Action.REPORT_LOST, AssetStatus.LOST): "That’s already reported",
+    (Action.SEND_TO_WARRANTY, AssetStatus.WARRANTY): "It’s already been sent",
+    (Action.LIQUIDATE, AssetStatus.LIQUIDATED): "There’s nothing left to dispose of",
+    (Action.REJECT_RESERVATION, AssetStatus.LOST): "Its reservations were canceled",
+    (Action.REJECT_RESERVATION, AssetStatus.LIQUIDATED): "Its reservations were canceled",
+    (Action.COMPLETE_MAINTENANCE, AssetStatus.LOST): "Its maintenance was canceled",
+    (Action.COMPLETE_MAINTENANCE, AssetStatus.LIQUIDATED): "Its maintenance was canceled",
 }
 
 
@@ -247,7 +244,7 @@ def why_not(
     if deleted:
         return "has been deleted. Restore it first."
     if rule.on_deleted:
-        return "has not been deleted."
+        return "hasn’t been deleted."
     if AssetKind(kind) not in rule.kinds:
         return _of_the_other_kind(AssetKind(kind))
     asset_status = AssetStatus(status)
@@ -255,11 +252,11 @@ def why_not(
     usual = undo if asset_status is AssetStatus.LIQUIDATED else usual
     way_out = INSTEAD.get((action, asset_status)) or NOTHING_TO_END.get(action, usual)
     if holder and asset_status in (AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT):
-        state = f"{state.removesuffix(' to somebody')} to {holder}"
+        state = f"{state} to {holder}"
     return f"is {state}. {way_out}."
 
 
 def _of_the_other_kind(kind: AssetKind) -> str:
     if kind is AssetKind.STOCK:
-        return "is stock. It is received, issued and adjusted by number instead."
-    return "is a single item, so it has no number to change."
+        return "is a consumable. Receive, issue, or adjust its quantity instead."
+    return "is a single item, so it has no quantity to change."

@@ -48,7 +48,7 @@ def adjust(
     def difference(asset: Asset) -> int:
         delta = quantity - balance(asset)
         if is_loss and delta > 0:
-            sentence = f"There are {balance(asset)} on record. A loss cannot leave more than that"
+            sentence = f"There are {balance(asset)} on record. A loss can’t leave more than that"
             raise Refusal(sentence, field="quantity")
         return delta
 

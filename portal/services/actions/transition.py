@@ -119,7 +119,7 @@ def lock(current: Session, asset_id: int, *, even_deleted: bool = False) -> Asse
     """Lock the asset's row: whoever comes second waits, and sees what the first did."""
     asset = current.get(Asset, asset_id, with_for_update=True)
     if asset is None:
-        raise NotFound("There is no such asset.")
+        raise NotFound("There’s no such asset.")
     if asset.deleted_at is not None and not even_deleted:
         raise NotFound(f"{asset.asset_tag} has been deleted.")
     return asset

@@ -84,7 +84,7 @@ ASSET_FIELDS: Final = (
     ),
     AssetField(
         name="kind",
-        label="What it is",
+        label="Type",
         type=FieldType.CHOICE,
         column=3,
         choices=tuple(AssetKind),
@@ -107,7 +107,7 @@ ASSET_FIELDS: Final = (
     ),
     AssetField(
         name="quantity",
-        label="How many there are",
+        label="Quantity",
         type=FieldType.COUNT,
         column=16,
         called="number",
@@ -116,7 +116,7 @@ ASSET_FIELDS: Final = (
     ),
     AssetField(
         name="min_quantity",
-        label="Low below",
+        label="Low-stock threshold",
         type=FieldType.COUNT,
         column=17,
         called="number",
@@ -141,7 +141,7 @@ ASSET_FIELDS: Final = (
     ),
     AssetField(
         name="reservable",
-        label="People may reserve it",
+        label="Allow reservations",
         type=FieldType.YES_NO,
         column=15,
         kind=AssetKind.ITEM,
@@ -205,7 +205,7 @@ ASSET_FIELDS: Final = (
     ),
     AssetField(
         name="warranty_expires",
-        label="Warranty ends on",
+        label="Warranty ends",
         type=FieldType.DAY,
         column=13,
         called="end of the warranty",
@@ -299,13 +299,13 @@ def _of_texts(values: AssetValues) -> Iterator[Fault]:
 def _of_tag(values: AssetValues) -> Iterator[Fault]:
     tag = values.asset_tag
     if tag and len(tag) <= LENGTHS["asset_tag"] and not TAG.fullmatch(tag):
-        allowed = "Use only letters without accents, digits and . _ / - in the asset tag"
+        allowed = "Use only letters without accents, digits, and . _ / - in the asset tag"
         yield Fault("asset_tag", allowed)
 
 
 def _of_choices(values: AssetValues) -> Iterator[Fault]:
     if values.kind not in set(AssetKind):
-        yield Fault("kind", "Choose whether it is a single item or stock")
+        yield Fault("kind", "Choose single item or consumable")
     for field in fields_of_type(FieldType.CHOICE):
         if field.name != "kind" and getattr(values, field.name) not in field.choices:
             yield Fault(field.name, f"Choose the {field.in_sentence} from the list")
@@ -329,12 +329,12 @@ def _of_days(values: AssetValues) -> Iterator[Fault]:
             yield Fault(field.name, f"Check the year of the {field.in_sentence}")
     bought, ends = values.purchase_date, values.warranty_expires
     if bought and ends and ends < bought:
-        yield Fault("warranty_expires", "The warranty cannot end before the purchase date")
+        yield Fault("warranty_expires", "The warranty can’t end before the purchase date")
 
 
 def _of_counts(values: AssetValues) -> Iterator[Fault]:
     if values.kind == AssetKind.STOCK and values.quantity is None:
-        yield Fault("quantity", "Enter how many there are")
+        yield Fault("quantity", "Enter the quantity")
     for field in fields_of_type(FieldType.COUNT):
         number: int | None = getattr(values, field.name)
         if number is not None and not 0 <= number <= MOST_IN_STOCK:

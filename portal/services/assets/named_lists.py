@@ -138,7 +138,7 @@ def in_use(kind: NamedList, name: str, count: int) -> str:
     them = "it" if count == 1 else "them"
     return (
         f"{assets} still {kind.holds} “{name}”. "
-        f"Give {them} another {kind.one} first, then delete this one."
+        f"Choose another {kind.one} for {them} first, then delete this one."
     )
 
 

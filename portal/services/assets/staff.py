@@ -55,7 +55,7 @@ def find(public_id: UUID, *, locked: bool = False) -> Staff:
         query = query.with_for_update().execution_options(populate_existing=True)
     row = session().scalar(query)
     if row is None:
-        raise NotFound("There is nobody at this address.")
+        raise NotFound("There’s no such person.")
     return row
 
 
@@ -99,9 +99,9 @@ def found_or_added(actor: Actor, values: StaffValues) -> int:
             create(actor, values)
             row = current.execute(query).scalar_one()
         if row.name.lower() != values.name.lower():
-            raise Refusal(f"{row.name} has this address already", field="email")
+            raise Refusal(f"{row.name} already has this email address", field="email")
         if not row.is_active:
-            raise Refusal(f"{row.name} has left", field="name")
+            raise Refusal(f"{row.name} is former staff", field="name")
         return row.id
 
 
@@ -178,7 +178,7 @@ def cannot_leave(name: str, held: list[Asset], reserved: list[Asset]) -> str:
         those = "that reservation" if len(reserved) == 1 else "those reservations"
         return f"{name} has reserved {_all_of(reserved)}. Cancel {those} first."
     them = "it" if len(held) == 1 else "them"
-    return f"{name} still has {_all_of(held)}. Take {them} back first, or pass {them} on."
+    return f"{name} still has {_all_of(held)}. Check in, revoke, or reassign {them} first."
 
 
 def _all_of(assets: list[Asset]) -> str:
@@ -215,7 +215,7 @@ def _flush(current: Session, values: StaffValues) -> None:
         current.flush()
     except IntegrityError:
         # Only the e-mail address is unique here; the whole transaction ends with the refusal.
-        sentence = f"Somebody with the address {values.email} is on the list already"
+        sentence = f"{values.email} is already on the staff list"
         raise Refusal(sentence, field="email") from None
 
 

@@ -83,8 +83,8 @@ class TooManyExports(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            f"You have {MOST} exports under way. Wait until one of them has ended, or stop it in "
-            "your browser, then try again."
+            f"You have {MOST} exports in progress. Wait until one finishes or stop it in your "
+            "browser, then try again."
         )
 
 

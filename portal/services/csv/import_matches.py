@@ -106,11 +106,11 @@ def refuse_unfit(columns: Sequence[str], matches: Matches) -> None:
         if ours and ours not in COLUMNS:
             raise Refusal("Choose from the list", field=field_of(number))
         if ours and ours in taken:
-            sentence = "Another heading above becomes this already. Choose one of the two"
+            sentence = "Another heading above already becomes this. Choose one of the two"
             raise Refusal(sentence, field=field_of(number))
         taken.add(ours)
     if not taken & set(NEEDED):
-        raise Refusal("Match one heading to Tag or to Name, so that the rows name assets")
+        raise Refusal("Match one heading to Tag or Name")
 
 
 def field_of(number: int) -> str:

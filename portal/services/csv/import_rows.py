@@ -254,7 +254,7 @@ class Plan:
 
 
 # As they follow "It is".
-KINDS: Final[Mapping[str, str]] = {AssetKind.ITEM: "a single item", AssetKind.STOCK: "stock"}
+KINDS: Final[Mapping[str, str]] = {AssetKind.ITEM: "a single item", AssetKind.STOCK: "a consumable"}
 AGAIN: Final = "Check the file again"
 
 
@@ -279,7 +279,7 @@ def plan_as_shown(current: Session, cells: Cells, options: ImportOptions, shown:
     if asset is not None and shown.asset_id is None:
         raise Refusal(f"An asset with this tag was added after the check. {AGAIN}")
     if asset is None and shown.asset_id is not None:
-        raise Refusal(f"The asset was deleted or got another tag after the check. {AGAIN}")
+        raise Refusal(f"The asset was deleted or its tag changed after the check. {AGAIN}")
     if asset is not None and (asset.id, asset.version) != (shown.asset_id, shown.version):
         raise Refusal(f"The asset was changed after the check. {AGAIN}")
     made = _plan(current, asset, cells, options)
@@ -377,14 +377,14 @@ def _base(asset: Asset | None, cells: Cells) -> AssetValues:
         is_stock = kind == AssetKind.STOCK
         return AssetValues(name="", kind=kind, quantity=(quantity_of(cells) or 0) * is_stock)
     if cells.get("kind") and kind != asset.kind:
-        raise Refusal(f"It is {KINDS[asset.kind]}, and its kind cannot be changed")
+        raise Refusal(f"It’s {KINDS[asset.kind]}, and its kind can’t be changed")
     return lifecycle.values_of(asset)
 
 
 def _refuse_disposed(asset: Asset, values: AssetValues, adds: Mapping[str, str]) -> None:
     is_more_than_notes = adds or values != replace(lifecycle.values_of(asset), notes=values.notes)
     if asset.status == AssetStatus.LIQUIDATED and is_more_than_notes:
-        raise Refusal("It is disposed of. Only its notes can be changed")
+        raise Refusal("It was disposed of. Only its notes can be changed")
 
 
 def _with_lists(actor: Actor, made: Plan) -> AssetValues:
@@ -431,8 +431,8 @@ def placed(
         elif may_add:
             new_names[called] = name
         else:
-            way_out = "Add it first, or let the import add it: choose the file again and tick that"
-            raise Refusal(f"There is no {called} called “{name}”. {way_out}")
+            way_out = "Add it first, or choose the file again and let the import add it"
+            raise Refusal(f"There’s no {called} called “{name}”. {way_out}")
     return values, new_names
 
 
@@ -444,17 +444,17 @@ def person(
     if not email:
         return None
     if values.kind == AssetKind.STOCK:
-        raise Refusal("Stock is not assigned to a person. Leave assigned_to_email blank")
+        raise Refusal("A consumable can’t be allocated to a person. Leave assigned_to_email blank")
     staff = current.scalar(select(Staff).where(func.lower(Staff.email) == func.lower(email)))
     if staff is None:
-        raise Refusal(f"Nobody on the staff list has the address {email[:254]}")
+        raise Refusal(f"No one on the staff list has the email address {email[:254]}")
     held = open_assignment(asset.id) if asset else None
     if held and held.staff_id == staff.id:
         return None
     if asset:
         _refuse_not_free(asset, held)
     if not staff.is_active:
-        raise Refusal(f"{staff.name} has left")
+        raise Refusal(f"{staff.name} is former staff")
     if asset:
         _refuse_reserved(current, asset, staff)
     return staff

@@ -47,7 +47,7 @@ def read_upload(file: IO[bytes]) -> Sheet:
     # Each file may take its child's memory.
     slot = FileLock.take_any(settings().instance_dir / READING_FOLDER, map(str, range(MOST_READ)))
     if slot is None:
-        sentence = "Other files are being read at this moment. Wait half a minute, then try again"
+        sentence = "Other files are being read right now. Wait half a minute, then try again"
         raise Refusal(sentence, field=FILE_FIELD)
     try:
         return read_file(file)
@@ -109,10 +109,10 @@ def confirm(actor: Actor, public_id: UUID) -> UUID:
         if started:
             return UUID(started)
         if check.state != TaskState.DONE:
-            raise Refusal("The file is still being checked. Wait until that is finished")
+            raise Refusal("The file is still being checked. Wait until the check finishes")
         total = sum(check.counts.get(verdict, 0) for verdict in TO_DO)
         if not total:
-            raise Refusal("There is nothing to import in this file")
+            raise Refusal("There’s nothing to import in this file")
         left = {name: count for name, count in check.counts.items() if name not in TO_DO}
         params = {"check": str(public_id), "left": left}
         task = tasks.start(current, actor, NAME, total=total, params=params)
@@ -173,7 +173,7 @@ def failed_rows(check: Task) -> Iterator[Sequence[object]]:
 def refuse_other(task: Task) -> None:
     """Refuse a task that is no check of a file."""
     if task.kind != CHECK_NAME:
-        raise NotFound("There is no import at this address.")
+        raise NotFound("There’s no import at this URL.")
 
 
 def rows_of(task_id: int) -> Select[TaskRow]:

@@ -1,4 +1,4 @@
-"""The pages that say who has an asset: give, lend, take back, return."""
+"""The pages that say who has an asset: check out and in, allocate, revoke."""
 
 from datetime import datetime, time, timedelta
 from typing import Any, Final
@@ -36,7 +36,7 @@ USUAL: Final = "1 week"
 
 def due_fields() -> tuple[RadioField, MomentField]:
     """Make the choice, `due`, and what is typed for any other time, `due_at`."""
-    typed = MomentField("Date and time", called="time when it is due back")
+    typed = MomentField("Date and time", called="due date")
     return RadioField("Due back", validate_choice=False), typed
 
 
@@ -81,7 +81,7 @@ class DueForm(ActionForm):
         chosen = _moment(self.due.raw_data)
         typed = self.due_at.data
         if not self.due_at.errors and chosen is None and typed is None:
-            self.refuse(Refusal("Enter when it is due back", field="due_at"))
+            self.refuse(Refusal("Enter a due date", field="due_at"))
             return False
         if chosen and typed and chosen != typed:
             sentence = "Choose “On a date…” above for this date, or clear it"
@@ -123,21 +123,21 @@ class ReassignForm(ActionForm):
 
 class RevokeForm(ActionForm):
     condition_in = condition_field()
-    location_id = location_field("Where it goes")
+    location_id = location_field("New location")
     reason = line_field("reason", "Reason")
     note = note_field()
 
 
 class CheckOutForm(DueForm):
-    staff_id = staff_field("Who borrows it", "Choose who borrows it")
+    staff_id = staff_field()
     due, due_at = due_fields()
-    purpose = line_field("purpose", "What for")
+    purpose = line_field("purpose", "Purpose")
     note = note_field()
 
 
 class CheckInForm(ActionForm):
     condition_in = condition_field()
-    location_id = location_field("Where it goes")
+    location_id = location_field("New location")
     note = note_field()
 
 
@@ -154,49 +154,49 @@ class DueDateForm(DueForm):
 PAGES: Final = (
     ActionPage(
         action=Action.CHECK_OUT,
-        timeline=("Lent", "info"),
-        label="Lend",
+        timeline="Checked out",
+        label="Check out",
         icon="box-arrow-up-right",
-        title="Lend {name}",
-        lede="Somebody has it until a day and time. If it comes back late, you see it here, on "
-        "the start page and under Alerts.",
-        done="{tag} is lent to {holder}.",
+        title="Check out {name}",
+        lede="Choose who has it and when it’s due. Overdue assets appear here, on Overview, and "
+        "under Alerts.",
+        done="Checked out {tag} to {holder}.",
         form=CheckOutForm,
         run=doing(assignments.check_out),
         main=frozenset({AssetStatus.AVAILABLE}),
     ),
     ActionPage(
         action=Action.ALLOCATE,
-        timeline=("Given permanently", "info"),
-        label="Give permanently",
+        timeline="Allocated",
+        label="Allocate",
         icon="person-plus",
-        title="Give {name} permanently",
-        lede="Somebody has it until you take it back. To give it for a time, lend it.",
-        done="{tag} is now with {holder}.",
+        title="Allocate {name}",
+        lede="No due date. To set a due date, check it out instead.",
+        done="Allocated {tag} to {holder}.",
         form=AllocateForm,
         run=doing(assignments.allocate),
         main=frozenset({AssetStatus.AVAILABLE}),
     ),
     ActionPage(
         action=Action.CHECK_IN,
-        timeline=("Checked in", "success"),
+        timeline="Checked in",
         label="Check in",
         icon="box-arrow-in-down-left",
         title="Check in {name}",
-        lede="{holder} brings it back.",
-        done="{tag} is back.",
+        lede="{holder} is returning it.",
+        done="Checked in {tag}.",
         form=CheckInForm,
         run=doing(assignments.check_in),
         main=frozenset({AssetStatus.CHECKED_OUT}),
     ),
     ActionPage(
         action=Action.CHANGE_DUE_DATE,
-        timeline=("Due date changed", "info"),
+        timeline="Due date changed",
         label="Change due date",
         icon="calendar-event",
-        title="Change when {name} is due back",
-        lede="{holder} has it now.",
-        done="The due date of {tag} was changed.",
+        title="Change {name}’s due date",
+        lede="Currently with {holder}.",
+        done="Changed {tag}’s due date.",
         submit="Save due date",
         form=DueDateForm,
         run=doing(assignments.change_due_date),
@@ -204,12 +204,12 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.REVOKE,
-        timeline=("Taken back", "success"),
-        label="Take back",
+        timeline="Revoked",
+        label="Revoke",
         icon="person-dash",
-        title="Take back {name}",
-        lede="{holder} has it now.",
-        done="{tag} was taken back.",
+        title="Revoke {name}",
+        lede="Currently with {holder}.",
+        done="Revoked {tag}.",
         form=RevokeForm,
         run=doing(assignments.revoke),
         main=frozenset({AssetStatus.ALLOCATED}),
@@ -218,9 +218,9 @@ PAGES: Final = (
         action=Action.REASSIGN,
         label="Reassign",
         icon="arrow-left-right",
-        title="Pass {name} on to somebody else",
-        lede="{holder} has it now. It is taken back and given on in one step.",
-        done="{tag} is now with {holder}.",
+        title="Reassign {name}",
+        lede="Currently with {holder}. This revokes and reallocates it in one step.",
+        done="Reassigned {tag} to {holder}.",
         form=ReassignForm,
         run=doing(assignments.reassign),
         main=frozenset({AssetStatus.ALLOCATED}),

@@ -20,7 +20,7 @@ from portal.web.forms.parsing import row_id
 CONDITIONS = [
     SelectChoice(condition.value, condition.value.capitalize()) for condition in Condition
 ]
-AS_IT_WAS = SelectChoice("", "As it was")
+AS_IT_WAS = SelectChoice("", "No change")
 # What every form has of its own, and no action is about.
 OWN = frozenset({"csrf_token", "once"}) | PARTS
 
@@ -48,7 +48,7 @@ class ActionForm(AddingForm):
         if "location_id" in self:
             self["location_id"].choices = [SelectChoice("", self.no_location), *_places()]
 
-    no_location: ClassVar[str] = "Where it was"
+    no_location: ClassVar[str] = "No change"
 
     def text(self, name: str) -> str:
         return typed(self[name])
@@ -62,7 +62,7 @@ class ActionForm(AddingForm):
         }
 
 
-def staff_field(label: str = "Who gets it", missing: str = "Choose who gets it") -> SelectField:
+def staff_field(label: str = "Person", missing: str = "Choose a person") -> SelectField:
     """Make the choice of a person, by row id."""
     needed = [DataRequired(missing)]
     return SelectField(label, coerce=row_id, validate_choice=False, validators=needed)
@@ -74,7 +74,7 @@ def location_field(label: str, missing: str = "") -> SelectField:
     return SelectField(label, coerce=row_id, validate_choice=False, validators=needed)
 
 
-def condition_field(label: str = "Condition now") -> SelectField:
+def condition_field(label: str = "Condition") -> SelectField:
     """Make the choice of a condition; as it was, if nothing is chosen."""
     choices = [AS_IT_WAS, *CONDITIONS]
     return SelectField(label, choices=choices, coerce=_or_none, validate_choice=False)
@@ -142,7 +142,7 @@ def doing(
 class ActionPage:
     """One action with its form at `/assets/<id>/<slug>`, or `/assets/<id>/<slug>/<subject>`.
 
-    `timeline`: title and colour of the line that it leaves there; None where it is two actions.
+    `timeline`: title of the line that it leaves there; blank where it is two actions.
     `run` calls the one service verb. `title` and `done`, the flash, may name {tag}, {name} and
     {holder}. `main` are the statuses in which its button stands in front; elsewhere it is under
     More. `tab`: the route of the asset's tab to which it leads back. With a subject (a reservation,
@@ -157,7 +157,7 @@ class ActionPage:
     done: str
     form: type[ActionForm]
     run: Callable[[Submission], object]
-    timeline: tuple[str, str] | None = None
+    timeline: str = ""
     lede: str = ""
     submit: str = ""
     kind: str = "primary"

@@ -30,32 +30,32 @@ METHOD_WORDS: Final[dict[str, str]] = {
     Method.DONATED: "Donated",
     Method.RECYCLED: "Recycled",
     Method.SCRAPPED: "Scrapped",
-    Method.WRITTEN_OFF: "Written off: it is gone, but nobody got it",
+    Method.WRITTEN_OFF: "Written off (no recipient)",
 }
 
 
 class TransferForm(ActionForm):
     no_location: ClassVar[str] = "Choose a location"
-    location_id = location_field("Where it goes", "Choose where it goes")
+    location_id = location_field("New location", "Choose a location")
     reason = line_field("reason", "Reason")
     note = note_field()
 
 
 class LostForm(ActionForm):
     description = note_field("description", "What happened", "Describe what happened")
-    lost_at = MomentField("When, if not now", called="time when it was lost")
+    lost_at = MomentField("When", called="time when it was lost", description="Leave blank for now")
 
 
 class BrokenForm(ActionForm):
     description = note_field("description", "What happened", "Describe what happened")
-    broken_at = MomentField("When, if not now", called="time when it broke")
+    broken_at = MomentField("When", called="time when it broke", description="Leave blank for now")
 
 
 class ClaimForm(ActionForm):
-    problem = note_field("problem", "What is wrong", "Describe what is wrong")
-    supplier = line_field("supplier", "Who repairs it")
+    problem = note_field("problem", "Problem", "Describe the problem")
+    supplier = line_field("supplier", "Repaired by")
     rma_number = line_field(
-        "rma_number", "Return number", description="What they gave you to write on the parcel (RMA)"
+        "rma_number", "Return number", description="The RMA number for the package"
     )
     expected_back_on = TypedField(
         "Expected back on", read=read_day, called="day when it is expected back", widget=DateInput()
@@ -69,19 +69,19 @@ class ClaimForm(ActionForm):
 
 class DisposalForm(ActionForm):
     method = RadioField(
-        "What happens to it",
+        "Disposal method",
         choices=[SelectChoice(value, words) for value, words in METHOD_WORDS.items()],
-        validators=[InputRequired("Choose what happens to it")],
+        validators=[InputRequired("Choose a disposal method")],
         validate_choice=False,
     )
     proceeds = TypedField(
-        "Money received",
+        "Proceeds",
         read=read_amount,
         called="amount",
-        description="In digits, such as 180.00",
+        description="For example 180.00",
         render_kw={"inputmode": "decimal"},
     )
-    recipient = line_field("recipient", "Who gets it")
+    recipient = line_field("recipient", "Recipient")
     note = note_field()
 
 
@@ -92,24 +92,24 @@ def _plans(asset: Asset, _subject: UUID | None) -> dict[str, Any]:
 PAGES: Final = (
     ActionPage(
         action=Action.TRANSFER,
-        timeline=("Moved to another place", "info"),
+        timeline="Transferred",
         label="Transfer",
         icon="geo-alt",
         title="Transfer {name}",
         lede="Move it to another location. The holder stays the same.",
-        done="{tag} was moved.",
+        done="Transferred {tag}.",
         form=TransferForm,
         run=doing(incidents.transfer),
         main=frozenset({AssetStatus.ALLOCATED}),
     ),
     ActionPage(
         action=Action.REPORT_BROKEN,
-        timeline=("Reported broken", "danger"),
+        timeline="Reported broken",
         label="Report broken",
         icon="x-octagon",
         title="Report {name} as broken",
-        lede="It will no longer be assigned to anyone. Reservations stay, marked as at risk.",
-        done="{tag} is reported as broken.",
+        lede="This ends its check-out or allocation. Reservations are kept and marked at risk.",
+        done="Reported {tag} as broken.",
         form=BrokenForm,
         run=doing(incidents.report_broken),
         kind="danger",
@@ -117,41 +117,41 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.REPORT_LOST,
-        timeline=("Reported lost", "danger"),
+        timeline="Reported lost",
         label="Report lost",
         icon="question-circle",
         title="Report {name} as lost",
-        lede="It will no longer be assigned to anyone.",
+        lede="This ends its check-out or allocation.",
         template="actions/ending_form.html",
         context=_plans,
-        done="{tag} is reported as lost.",
+        done="Reported {tag} as lost.",
         form=LostForm,
         run=doing(incidents.report_lost),
         kind="danger",
     ),
     ActionPage(
         action=Action.SEND_TO_WARRANTY,
-        timeline=("Sent for a warranty claim", "warning"),
-        label="Send to warranty",
+        timeline="Sent for warranty repair",
+        label="Send for warranty repair",
         icon="shield-check",
-        title="Send {name} for a warranty claim",
-        lede="It’s sent away for repair, and no longer assigned to anyone.",
-        done="{tag} is away for a warranty claim.",
+        title="Send {name} for warranty repair",
+        lede="This ends its check-out or allocation.",
+        done="Sent {tag} for warranty repair.",
         form=ClaimForm,
         run=doing(incidents.send_to_warranty, ClaimValues),
         main=frozenset({AssetStatus.BROKEN}),
     ),
     ActionPage(
         action=Action.LIQUIDATE,
-        timeline=("Disposed of", "danger"),
+        timeline="Disposed of",
         label="Dispose of asset",
         icon="archive",
         title="Dispose of {name}",
-        lede="It leaves the organization. It can no longer be checked out or allocated.",
+        lede="It will be removed from service and can’t be checked out or allocated.",
         template="actions/ending_form.html",
         context=_plans,
         submit="Dispose of asset",
-        done="{tag} is disposed of.",
+        done="Disposed of {tag}.",
         form=DisposalForm,
         run=doing(incidents.liquidate, DisposalValues),
         kind="danger",
@@ -162,7 +162,7 @@ PAGES: Final = (
 
 class BackForm(ActionForm):
     condition = condition_field()
-    location_id = location_field("Where it is now")
+    location_id = location_field("Current location")
     note = note_field()
 
 
@@ -180,60 +180,60 @@ class NoteForm(ActionForm):
 RETURN_PAGES: Final = (
     ActionPage(
         action=Action.RECEIVE_BACK,
-        timeline=("Received back", "success"),
+        timeline="Received back",
         label="Receive back",
         icon="box-arrow-in-down",
         title="Receive {name} back",
-        lede="The warranty claim is over, and it can be used again.",
-        done="{tag} is back.",
+        lede="The warranty repair is done. The asset becomes available again.",
+        done="Received {tag} back.",
         form=RepairedForm,
         run=doing(partial(incidents.come_back, action=Action.RECEIVE_BACK)),
         main=frozenset({AssetStatus.WARRANTY}),
     ),
     ActionPage(
         action=Action.REPAIR,
-        timeline=("Repaired", "success"),
+        timeline="Repaired",
         label="Mark as repaired",
         icon="wrench-adjustable",
         title="Mark {name} as repaired",
-        lede="It can be used again.",
-        done="{tag} is repaired.",
+        lede="It becomes available again.",
+        done="Marked {tag} as repaired.",
         form=RepairedForm,
         run=doing(partial(incidents.come_back, action=Action.REPAIR)),
         main=frozenset({AssetStatus.BROKEN}),
     ),
     ActionPage(
         action=Action.FIND,
-        timeline=("Found", "success"),
+        timeline="Found",
         label="Mark as found",
         icon="search",
         title="Mark {name} as found",
-        lede="It is there again and can be used.",
-        done="{tag} is found.",
+        lede="It becomes available again.",
+        done="Marked {tag} as found.",
         form=BackForm,
         run=doing(partial(incidents.come_back, action=Action.FIND)),
         main=frozenset({AssetStatus.LOST}),
     ),
     ActionPage(
         action=Action.UNDO_LIQUIDATION,
-        timeline=("Disposal undone", "success"),
-        label="Undo the disposal",
+        timeline="Disposal undone",
+        label="Undo disposal",
         icon="arrow-counterclockwise",
         title="Undo the disposal of {name}",
-        lede="It was disposed of by mistake. It gets back the status that it had before.",
-        done="{tag} is back in the register.",
+        lede="The asset returns to its previous status.",
+        done="Undid the disposal of {tag}.",
         form=NoteForm,
         run=doing(incidents.undo_liquidation),
         main=frozenset({AssetStatus.LIQUIDATED}),
     ),
     ActionPage(
         action=Action.RESTORE,
-        timeline=("Restored", "success"),
+        timeline="Restored",
         label="Restore",
         icon="arrow-counterclockwise",
         title="Restore {name}",
-        lede="It comes back into the register, as it was.",
-        done="{tag} is back in the register.",
+        lede="It returns to the register with its previous status.",
+        done="Restored {tag}.",
         form=NoteForm,
         run=doing(incidents.restore),
         main=frozenset(AssetStatus),

@@ -95,7 +95,7 @@ class RuledForm(ActionForm):
 
 
 class ReserveForm(RuledForm):
-    staff_id = staff_field("Who wants it", "Choose who wants the asset")
+    staff_id = staff_field()
     starts_at = MomentField(
         "From",
         called="start of the reservation",
@@ -106,7 +106,7 @@ class ReserveForm(RuledForm):
         called="end of the reservation",
         validators=[InputRequired("Enter when the reservation ends")],
     )
-    purpose = line_field("purpose", "What for")
+    purpose = line_field("purpose", "Purpose")
 
     def faults(self) -> list[Fault]:
         return reservation_faults(ReservationValues(**self.filled()), utcnow())
@@ -129,7 +129,7 @@ class CancelReservationForm(ReservationForm):
 
 
 class ScheduleForm(RuledForm):
-    title = line_field("title", "What is to be done", "Enter what is to be done")
+    title = line_field("title", "Task", "Enter the task")
     type = SelectField(
         "Type of work",
         choices=KINDS,
@@ -139,18 +139,18 @@ class ScheduleForm(RuledForm):
     due_on = TypedField(
         "Due on",
         read=read_day,
-        called="day on which it is due",
+        called="due date",
         widget=DateInput(),
-        validators=[InputRequired("Enter the day on which it is due")],
+        validators=[InputRequired("Enter the due date")],
     )
     repeat_every_days = TypedField(
         "Repeat every",
         read=read_days,
         called="number of days",
-        description="In days, counted from the day on which it is done. Empty: once",
+        description="Days after completion. Leave blank if it doesn’t repeat",
         render_kw={"inputmode": "numeric"},
     )
-    assignee_id = _person("Who does it")
+    assignee_id = _person("Assigned to")
     supplier = line_field("supplier", "Company")
     estimated_cost = _amount("Estimated cost")
     note = note_field()
@@ -179,7 +179,7 @@ class CompleteForm(RuledForm):
     """The end of a maintenance as it is entered."""
 
     outcome = RadioField(
-        "How it ended",
+        "Result",
         choices=ENDS,
         default=MaintenanceOutcome.OK.value,
         validate_choice=False,
@@ -187,12 +187,12 @@ class CompleteForm(RuledForm):
     completed_on = TypedField(
         "Completed on",
         read=read_day,
-        called="day on which it was completed",
+        called="completion date",
         widget=DateInput(),
-        validators=[InputRequired("Enter the day on which it was completed")],
+        validators=[InputRequired("Enter the completion date")],
     )
     cost = _amount("Cost")
-    performed_by_id = _person("Who did it")
+    performed_by_id = _person("Done by")
     note = note_field()
 
     @classmethod
@@ -209,8 +209,8 @@ class CompleteForm(RuledForm):
 
 
 def people() -> list[SelectChoice]:
-    """Return everybody who has not left, or nobody in particular."""
-    nobody = SelectChoice("", "Nobody in particular")
+    """Return all current staff, and no one in particular."""
+    nobody = SelectChoice("", "No one in particular")
     return [nobody, *(SelectChoice(str(person.id), person.label) for person in staff.choices())]
 
 
@@ -219,11 +219,11 @@ def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:
     reservation = find(Reservation, asset.id, subject)
     if reservation.state not in OPEN_RESERVATIONS:
         became = RESERVATION[reservation.state].word.lower()
-        raise Refusal(f"This reservation is closed already: {became}.")
+        raise Refusal(f"This reservation is already closed ({became}).")
     facts = [
-        ("Who", reservation.staff.name),
+        ("Person", reservation.staff.name),
         ("When", span_in_words(reservation.starts_at, reservation.ends_at)),
-        ("What for", reservation.purpose),
+        ("Purpose", reservation.purpose),
         ("Status", RESERVATION[reservation.state].word),
     ]
     return {"concerned": facts}
@@ -232,7 +232,7 @@ def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:
 def _to_approve(asset: Asset, subject: UUID | None) -> dict[str, Any]:
     shown = _reservation(asset, subject)
     if find(Reservation, asset.id, subject).state == ReservationState.APPROVED:
-        raise Refusal("This reservation has been approved already.")
+        raise Refusal("This reservation is already approved.")
     return shown
 
 
@@ -240,13 +240,13 @@ def _maintenance(asset: Asset, subject: UUID | None) -> dict[str, Any]:
     maintenance = find(Maintenance, asset.id, subject)
     if maintenance.state not in OPEN_MAINTENANCES:
         became = MAINTENANCE[maintenance.state].word.lower()
-        raise Refusal(f"“{maintenance.title}” is closed already: {became}.")
+        raise Refusal(f"“{maintenance.title}” is already closed ({became}).")
     facts = [
-        ("What", maintenance.title),
+        ("Task", maintenance.title),
         ("Type of work", TYPES[maintenance.type]),
         ("Due on", day_of(maintenance.due_on)),
-        ("How often", cycle_in_words(maintenance.repeat_every_days)),
-        ("Who does it", maintenance.assignee.name if maintenance.assignee else ""),
+        ("Repeats", cycle_in_words(maintenance.repeat_every_days)),
+        ("Assigned to", maintenance.assignee.name if maintenance.assignee else ""),
     ]
     return {"concerned": facts}
 
@@ -258,12 +258,12 @@ MAINTENANCE_TAB: Final = "asset_parts.maintenance"
 PAGES: Final = (
     ActionPage(
         action=Action.RESERVE,
-        timeline=("Reservation requested", "info"),
+        timeline="Reservation requested",
         label="Reserve",
         icon="calendar-plus",
         title="Reserve {name}",
-        lede="Ask to have it for a time. Somebody approves it before it counts.",
-        done="{tag}: reservation requested; waiting for approval.",
+        lede="Request it for a period. A manager has to approve it.",
+        done="Requested a reservation of {tag}. It’s waiting for approval.",
         submit="Request reservation",
         form=ReserveForm,
         run=doing(planning_reservations.reserve, ReservationValues),
@@ -271,12 +271,12 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.SCHEDULE_MAINTENANCE,
-        timeline=("Maintenance scheduled", "info"),
+        timeline="Maintenance scheduled",
         label="Schedule maintenance",
         icon="calendar-event",
-        title="Schedule maintenance of {name}",
-        lede="Plan what is to be done. The asset stays in use until the work is started.",
-        done="Maintenance of {tag} is scheduled.",
+        title="Schedule maintenance for {name}",
+        lede="The asset stays in use until the work starts.",
+        done="Scheduled maintenance for {tag}.",
         form=ScheduleForm,
         run=doing(planning_maintenance.schedule, PlanValues),
         tab=MAINTENANCE_TAB,
@@ -284,11 +284,11 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.APPROVE_RESERVATION,
-        timeline=("Reservation approved", "success"),
+        timeline="Reservation approved",
         label=LABELS[Action.APPROVE_RESERVATION],
         icon="calendar-check",
-        title="Approve the reservation of {name}?",
-        done="The reservation of {tag} is approved.",
+        title="Approve {name}’s reservation?",
+        done="Approved {tag}’s reservation.",
         submit="Approve reservation",
         form=ReservationForm,
         run=doing(planning_reservations.approve),
@@ -299,11 +299,11 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.REJECT_RESERVATION,
-        timeline=("Reservation rejected", "warning"),
+        timeline="Reservation rejected",
         label=LABELS[Action.REJECT_RESERVATION],
         icon="calendar-x",
-        title="Reject the reservation of {name}",
-        done="The reservation of {tag} was rejected.",
+        title="Reject {name}’s reservation",
+        done="Rejected {tag}’s reservation.",
         submit="Reject reservation",
         kind="danger",
         form=RejectForm,
@@ -315,15 +315,15 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.CANCEL_RESERVATION,
-        timeline=("Reservation cancelled", "warning"),
+        timeline="Reservation canceled",
         label=LABELS[Action.CANCEL_RESERVATION],
         icon="slash-circle",
-        title="Cancel the reservation of {name}",
-        lede="Use this if it’s no longer needed. To turn down a request, reject it.",
-        done="The reservation of {tag} was cancelled.",
+        title="Cancel {name}’s reservation",
+        lede="Cancel it if it’s no longer needed. To decline the request, reject it.",
+        done="Canceled {tag}’s reservation.",
         submit="Cancel reservation",
         kind="danger",
-        way_back="Keep the reservation",
+        way_back="Keep reservation",
         form=CancelReservationForm,
         run=doing(planning_reservations.cancel),
         tab=RESERVATIONS_TAB,
@@ -333,12 +333,12 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.START_MAINTENANCE,
-        timeline=("Maintenance started", "warning"),
+        timeline="Maintenance started",
         label=LABELS[Action.START_MAINTENANCE],
         icon="wrench",
         title="Start maintenance of {name}",
-        lede="It is in maintenance until the work is completed or cancelled.",
-        done="{tag} is in maintenance.",
+        lede="It stays in maintenance until the work is completed or canceled.",
+        done="Started maintenance of {tag}.",
         submit="Start maintenance",
         form=MaintenanceForm,
         run=doing(planning_maintenance.start),
@@ -349,11 +349,11 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.COMPLETE_MAINTENANCE,
-        timeline=("Maintenance completed", "success"),
+        timeline="Maintenance completed",
         label=LABELS[Action.COMPLETE_MAINTENANCE],
         icon="check-circle",
         title="Complete maintenance of {name}",
-        done="The maintenance of {tag} is completed.",
+        done="Completed {tag}’s maintenance.",
         submit="Complete maintenance",
         form=CompleteForm,
         run=doing(planning_maintenance.complete, WorkValues),
@@ -364,15 +364,15 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.CANCEL_MAINTENANCE,
-        timeline=("Maintenance cancelled", "warning"),
+        timeline="Maintenance canceled",
         label=LABELS[Action.CANCEL_MAINTENANCE],
         icon="slash-circle",
         title="Cancel maintenance of {name}",
-        lede="If the work has begun, the asset gets back the status that it had before.",
-        done="The maintenance of {tag} was cancelled.",
+        lede="If work has started, the asset returns to its previous status.",
+        done="Canceled {tag}’s maintenance.",
         submit="Cancel maintenance",
         kind="danger",
-        way_back="Keep the maintenance",
+        way_back="Keep maintenance",
         form=CallOffForm,
         run=doing(planning_maintenance.cancel),
         tab=MAINTENANCE_TAB,

@@ -16,7 +16,7 @@ from portal.web.forms.parsing import TypedField
 
 MAIN: Final = frozenset({AssetStatus.AVAILABLE})
 WHY: Final = [
-    SelectChoice(MoveKind.ADJUST.value, "Counted again"),
+    SelectChoice(MoveKind.ADJUST.value, "Counted"),
     SelectChoice(MoveKind.LOSS.value, "Lost or damaged"),
 ]
 
@@ -24,7 +24,7 @@ WHY: Final = [
 def _number(label: str, missing: str) -> TypedField:
     kept = {"inputmode": "numeric", "autocomplete": "off"}
     needed = [InputRequired(missing)]
-    return TypedField(label, read=read_count, called="number", validators=needed, render_kw=kept)
+    return TypedField(label, read=read_count, called="quantity", validators=needed, render_kw=kept)
 
 
 class NumberForm(ActionForm):
@@ -32,18 +32,18 @@ class NumberForm(ActionForm):
 
 
 class ReceiveForm(NumberForm):
-    quantity = _number("How many came in", "Enter how many came in")
+    quantity = _number("Quantity received", "Enter the quantity received")
     note = note_field()
 
 
 class IssueForm(NumberForm):
-    quantity = _number("How many go out", "Enter how many go out")
+    quantity = _number("Quantity issued", "Enter the quantity issued")
     note = note_field()
 
 
 class AdjustForm(NumberForm):
-    quantity = _number("How many there are", "Enter how many there are")
-    kind = SelectField("Why the number changes", choices=WHY)
+    quantity = _number("Quantity counted", "Enter the quantity counted")
+    kind = SelectField("Reason for the change", choices=WHY)
     note = note_field()
 
     @classmethod
@@ -59,13 +59,13 @@ def _adjust(actor: Actor, asset_id: int, *, quantity: int, kind: str, note: str)
 PAGES: Final = (
     ActionPage(
         action=Action.ISSUE_STOCK,
-        timeline=("Stock issued", "info"),
+        timeline="Stock issued",
         address="issue",
         label="Issue",
         icon="box-arrow-up-right",
         title="Issue {name}",
-        lede="Give some of it out. The number goes down.",
-        done="The number of {tag} was changed.",
+        lede="Record items given out. This lowers the quantity.",
+        done="Updated {tag}’s quantity.",
         form=IssueForm,
         run=doing(stock.issue),
         tab="stock.moves",
@@ -73,13 +73,13 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.RECEIVE_STOCK,
-        timeline=("Stock received", "success"),
+        timeline="Stock received",
         address="receive",
         label="Receive",
         icon="box-arrow-in-down-left",
         title="Receive {name}",
-        lede="More of it came in. The number goes up.",
-        done="The number of {tag} was changed.",
+        lede="Record items received. This raises the quantity.",
+        done="Updated {tag}’s quantity.",
         form=ReceiveForm,
         run=doing(stock.receive),
         tab="stock.moves",
@@ -87,14 +87,14 @@ PAGES: Final = (
     ),
     ActionPage(
         action=Action.ADJUST_STOCK,
-        timeline=("Stock counted", "info"),
+        timeline="Stock counted",
         address="adjust",
-        label="Adjust the number",
+        label="Adjust quantity",
         icon="123",
-        title="Adjust the number of {name}",
-        lede="Enter what you counted. What was on record is kept in its history.",
-        done="The number of {tag} was changed.",
-        submit="Save number",
+        title="Adjust {name}’s quantity",
+        lede="Enter the quantity you counted. The previous quantity stays in the history.",
+        done="Updated {tag}’s quantity.",
+        submit="Save quantity",
         form=AdjustForm,
         run=doing(_adjust),
         tab="stock.moves",

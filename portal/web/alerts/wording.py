@@ -150,7 +150,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
         setting="warranty_on",
         rule=_warranty_rule,
         todo="If it needs repair, {}file a warranty claim now.",
-        label="Send to warranty",
+        label="Send for warranty repair",
         action=Action.SEND_TO_WARRANTY,
     ),
 }

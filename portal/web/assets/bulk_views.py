@@ -36,12 +36,12 @@ def confirm() -> Answer:
         return list_page(listed)
     action, ids = _asked(listed)
     if len(ids) > bulk.MOST_ASSETS:
-        words = f"At most {bulk.MOST_ASSETS} assets at once. Narrow the list, then choose again."
+        words = f"Select at most {bulk.MOST_ASSETS} assets. Filter the list, then select again."
         flash(words, "info")
         return redirect(url_for("assets.index", **_filter()))
     chosen = bulk.preview(action, ids) if action else []
     if action is None or not chosen:
-        flash("Choose at least one asset in the list, then what to do with it.", "info")
+        flash("Select at least one asset in the list, then an action.", "info")
         return redirect(url_for("assets.index"))
     form = BULK_PAGES[action].form()
     form.prepare(lifecycle.find_asset(chosen[0].id), None)
@@ -68,7 +68,7 @@ def show(public_id: UUID) -> str:
 
 
 def title_of(task: Task) -> str:
-    """Return what it does, in the words of the page that asked for it: "Take back 4 assets"."""
+    """Return what it does, in the words of the page that asked for it: "Revoke 4 assets"."""
     return BULK_PAGES[Action(task.params["action"])].titled(task.total)
 
 

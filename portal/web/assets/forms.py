@@ -47,8 +47,8 @@ from portal.web.frame.wording import day_of, plural
 # No status of an asset, but a choice among them: where to find again what was deleted.
 DELETED: Final = "deleted"
 KINDS: Final = [
-    SelectChoice(AssetKind.ITEM.value, "A single thing"),
-    SelectChoice(AssetKind.STOCK.value, "Stock, counted by number"),
+    SelectChoice(AssetKind.ITEM.value, "Single item"),
+    SelectChoice(AssetKind.STOCK.value, "Consumable (tracked by quantity)"),
 ]
 NUMERIC: Final = {"inputmode": "numeric", "autocomplete": "off"}
 
@@ -154,13 +154,13 @@ class AssetForm(AddingForm):
     def _warranty_faults(self) -> Iterator[Fault]:
         months, typed = self.warranty_months.data, self.warranty_expires.data
         if months and not self.purchase_date.data and not self.purchase_date.errors:
-            sentence = "Enter the purchase date, so that the months can be counted from it"
+            sentence = "Enter the purchase date that the months count from"
             yield Fault("purchase_date", sentence)
         counted = self._end_by_months()
         if counted and typed and counted != typed:
             sentence = (
-                f"{months} months from the purchase end on {day_of(counted)}. "
-                f"Clear the months, or the date above"
+                f"{months} months from the purchase date end on {day_of(counted)}. "
+                f"Clear the months or the date above"
             )
             yield Fault("warranty_months", sentence)
 
@@ -169,10 +169,10 @@ def _add_fields() -> None:
     for field in ASSET_FIELDS:
         setattr(AssetForm, field.value_name, MAKERS[field.type](field))
     AssetForm.kind = RadioField(
-        "What it is", choices=KINDS, default=AssetKind.ITEM.value, validate_choice=False
+        "Type", choices=KINDS, default=AssetKind.ITEM.value, validate_choice=False
     )
     AssetForm.warranty_months = TypedField(
-        "Or the warranty in months from the purchase date",
+        "Or warranty length in months",
         read=read_months,
         render_kw={"inputmode": "numeric"},
     )
@@ -190,7 +190,7 @@ class DeleteAssetForm(PortalForm):
 class AssetFilterForm(FilterForm):
     """The filter above the list; it lives in the address."""
 
-    q = SearchField("Tag, name, serial number or person")
+    q = SearchField("Tag, name, serial number, or person")
     show = LinkedField("Show", among=set(Shown))
     category = ChosenField("Category")
     location = ChosenField("Location")
@@ -254,16 +254,16 @@ class BulkPage:
     listed: str = ""
 
     def titled(self, count: int) -> str:
-        """ "Take back 4 assets"."""
+        """ "Revoke 4 assets"."""
         return self.title.format(plural(count, "asset"))
 
 
 # In the order of the list's buttons.
 BULK_PAGES: Final[Mapping[Action, BulkPage]] = {
-    Action.ALLOCATE: BulkPage("Give permanently", "Give {} permanently", AllocateForm),
-    Action.REVOKE: BulkPage("Take back", "Take back {}", RevokeForm),
+    Action.ALLOCATE: BulkPage("Allocate", "Allocate {}", AllocateForm),
+    Action.REVOKE: BulkPage("Revoke", "Revoke {}", RevokeForm),
     Action.CHECK_IN: BulkPage("Check in", "Check in {}", CheckInForm),
-    Action.TRANSFER: BulkPage("Move", "Move {}", TransferForm, listed="Move to another place"),
+    Action.TRANSFER: BulkPage("Transfer", "Transfer {}", TransferForm),
     Action.SCHEDULE_MAINTENANCE: BulkPage(
         "Schedule maintenance", "Schedule maintenance for {}", ScheduleForm
     ),

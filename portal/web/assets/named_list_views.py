@@ -53,7 +53,7 @@ def pages_of(kind: NamedList) -> Blueprint:
                     lambda: named_lists.create(kind, actor(), name),
                     lambda _: url_for(home),
                 )
-                flash(f"{kind.one.capitalize()} “{name}” added.", "success")
+                flash(f"Added {kind.one} “{name}”.", "success")
                 return redirect(path)
         page = render_template("assets/named_lists/form.html", kind=kind, form=form, row=None)
         return page, status_of(form)
@@ -81,7 +81,7 @@ def pages_of(kind: NamedList) -> Blueprint:
         if form.is_submitted():
             with refusals_in(form):
                 named_lists.delete(kind, actor(), public_id)
-                flash(f"{kind.one.capitalize()} “{name}” deleted.", "success")
+                flash(f"Deleted {kind.one} “{name}”.", "success")
                 return redirect(url_for(home))
         obstacle = _obstacle(kind, row)
         page = render_template(

@@ -35,11 +35,12 @@ from portal.services.actions.planning.queries import (
 from portal.services.actions.rules import RULES, STATUS_WORDS
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import GONE, Moment, ends_soon, is_due, is_low
+from portal.services.assets import timeline as timelines
 from portal.services.assets.fields import ASSET_FIELDS, FieldType
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import session
 from portal.web.actions.incident_pages import METHOD_WORDS
-from portal.web.actions.views import PAGES, Button, action_buttons, obstacle
+from portal.web.actions.pages import PAGES, Button, action_buttons, obstacle
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.forms.filter_form import list_back
 from portal.web.forms.versions import shown
@@ -49,25 +50,26 @@ from portal.web.frame.status_tags import ASSET, RESERVATION, Tab, Tag
 from portal.web.frame.wording import day_of, exact_day, near_time, number, time_tag, zone
 from portal.web.planning.wording import LATE, due_badge
 
-# The title of a line of the timeline, and the colour of its dot.
-TIMELINE_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+# The title of a line of the timeline.
+TIMELINE_WORDS: Final[Mapping[str, str]] = {
     **{page.action: page.timeline for page in PAGES if page.timeline},
-    Action.CREATE: ("Added to the register", "success"),
-    Action.EDIT: ("Changed", "info"),
-    Action.DELETE: ("Deleted", "danger"),
-    Action.EXPIRE_RESERVATION: ("Reservation ran out: nobody collected it", "warning"),
-    EventName.WARRANTY_EXPIRING: ("Alert: the warranty ends soon", "warning"),
-    EventName.MAINTENANCE_DUE: ("Alert: maintenance is due", "warning"),
-    EventName.CHECKOUT_OVERDUE: ("Alert: not returned in time", "danger"),
-    EventName.LOW_STOCK: ("Alert: low stock", "warning"),
+    Action.CREATE: "Added",
+    Action.EDIT: "Changed",
+    Action.DELETE: "Deleted",
+    Action.EXPIRE_RESERVATION: "Reservation expired",
+    EventName.WARRANTY_EXPIRING: "Alert: warranty ends soon",
+    EventName.MAINTENANCE_DUE: "Alert: maintenance due",
+    EventName.CHECKOUT_OVERDUE: "Alert: check-out overdue",
+    EventName.LOW_STOCK: "Alert: low stock",
 }
 
 # What no form changes; the fields that forms change are named as on the form.
-MOVED: Final[dict[str, str]] = {"status": "Status", "holder": "With", "due_at": "Due back"}
+MOVED: Final[dict[str, str]] = {"status": "Status", "holder": "Holder", "due_at": "Due back"}
 
 # The fields of an asset, as its page and its timeline call them.
 LABELS: Final = {field.name: field.label for field in ASSET_FIELDS}
 TYPES: Final = {field.name: field.type for field in ASSET_FIELDS}
+NEWEST: Final = 5
 IN_TITLE: Final = frozenset({"name", "asset_tag", "kind"})
 
 
@@ -79,12 +81,12 @@ class FieldChange:
     before: str
     after: str
     was_blank: bool
+    is_cleared: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineLine:
     title: str
-    tone: str
     by: str
     at: datetime
     note: str
@@ -96,6 +98,12 @@ def facts_of(asset: Asset) -> list[tuple[str, str]]:
     kinds = (None, asset.kind)
     shown = [field for field in ASSET_FIELDS if field.kind in kinds and field.name not in IN_TITLE]
     return [(field.label, in_words(field.name, getattr(asset, field.name))) for field in shown]
+
+
+def summary_of(asset: Asset) -> dict[str, Any]:
+    """Return what stands beside everything that is done with the asset: its facts, what happened
+    last."""
+    return {"facts": facts_of(asset), "lines": lines(timelines.latest(asset.id, NEWEST))}
 
 
 def lines(activities: Sequence[Activity]) -> list[TimelineLine]:
@@ -119,18 +127,19 @@ def _short(field: Field) -> str:
 
 
 def _line(activity: Activity) -> TimelineLine:
-    title, tone = TIMELINE_WORDS[activity.action]
-    changed = list(differences(activity.changes))
-    return TimelineLine(title, tone, activity.actor_name, activity.at, activity.note, changed)
+    title, changed = TIMELINE_WORDS[activity.action], list(differences(activity.changes))
+    return TimelineLine(title, activity.actor_name, activity.at, activity.note, changed)
 
 
 def differences(changes: Mapping[str, Any]) -> Iterator[FieldChange]:
     """Yield the changed fields, {field: {from, to}}, as people read them."""
     for name, change in changes.items():
         label = (LABELS | MOVED).get(name, name.replace("_", " ").capitalize())
-        none = "nobody" if name == "holder" else "nothing"
+        none = "no one" if name == "holder" else "nothing"
         before, after = excerpts(in_words(name, change["from"]), in_words(name, change["to"]))
-        yield FieldChange(label, before or none, after or none, was_blank=not before)
+        yield FieldChange(
+            label, before or none, after or none, was_blank=not before, is_cleared=not after
+        )
 
 
 def in_words(name: str, value: Any) -> str:
@@ -185,11 +194,10 @@ class AssetState:
     def sentence(self) -> str:
         """Return its state in one or two sentences; its times are elements of the page."""
         if self.asset.deleted_at is not None:
-            return "It is no longer in the register. Its timeline and its deliveries are kept."
+            return "Deleted. Its timeline and deliveries are kept."
         words = _SENTENCES[AssetStatus(self.asset.status)](self)
         if self.asset.kind == AssetKind.STOCK:
-            unit = f" ({self.asset.unit})" if self.asset.unit else ""
-            words = f"{number(self.asset.quantity or 0)} in stock{unit}."
+            words = f"{_pieces(self.asset)} in stock."
         return words + self._place
 
     @property
@@ -239,7 +247,7 @@ class AssetState:
         at = self.asset.location
         elsewhere = {*GONE, AssetStatus.WARRANTY, AssetStatus.CHECKED_OUT}
         shown = self.asset.status not in elsewhere
-        return f" It is at {at.name}." if at and shown else ""
+        return f" It’s at {at.name}." if at and shown else ""
 
 
 def urgent_badges(asset: Asset, held: Assignment | None, now: datetime) -> list[Tag]:
@@ -258,23 +266,20 @@ def asset_state(asset: Asset) -> AssetState:
     return AssetState(asset, open_assignment(asset.id), incident, plans, moment)
 
 
-def _since_when(held: Assignment, now: datetime) -> Markup:
-    return Markup("With {} since {}").format(held.staff.name, time_tag(held.started_at, now))
+def _pieces(asset: Asset) -> str:
+    return f"{number(asset.quantity or 0)} {asset.unit or ''}".rstrip()
 
 
-def _allocated(state: AssetState) -> str:
-    if state.held is None:
-        return "Given to somebody."
-    return Markup("{}.").format(_since_when(state.held, state.now))
-
-
-def _checked_out(state: AssetState) -> str:
-    if state.held is None or state.held.due_at is None:
-        return "Lent to somebody."
-    since = _since_when(state.held, state.now)
-    until = time_tag(state.held.due_at, state.now)
-    late = f", {state.late} late" if state.late else ""
-    return Markup("{}, until {}{}.").format(since, until, late)
+def _held(state: AssetState) -> str:
+    held, word = state.held, ASSET[state.asset.status].word
+    if held is None:
+        return f"{word}."
+    since = time_tag(held.started_at, state.now)
+    words = Markup("{} to {} since {}.").format(word, held.staff.name, since)
+    if held.due_at is None:
+        return words
+    late = f" ({state.late} late)" if state.late else ""
+    return words + Markup(" Due {}{}.").format(time_tag(held.due_at, state.now), late)
 
 
 def _since(words: str, otherwise: str, described_by: str) -> Callable[[AssetState], str]:
@@ -293,13 +298,13 @@ def _away(state: AssetState) -> str:
     incident = state.incident
     supplier = incident.details.get("supplier") if incident else None
     expected = state.expected_back
-    until = f", expected back on {day_of(expected, state.now)}" if expected else ""
-    return f"{'At ' + str(supplier) if supplier else 'Away'} for a warranty claim{until}."
+    until = f" Expected back on {day_of(expected, state.now)}." if expected else ""
+    return f"{'At ' + str(supplier) if supplier else 'Out'} for warranty repair.{until}"
 
 
 def _disposed(state: AssetState) -> str:
     details: Mapping[str, Any] = state.incident.details if state.incident else {}
-    words = METHOD_WORDS.get(str(details.get("method")), "Disposed of").partition(":")[0]
+    words = METHOD_WORDS.get(str(details.get("method")), "Disposed of").partition(" (")[0]
     to = f" to {details['recipient']}" if details.get("recipient") else ""
     when = state.incident.at if state.incident else None
     on = f" on {day_of(when, state.now)}" if when else ""
@@ -313,13 +318,13 @@ _KINDS: Final[Mapping[str, str]] = {
     AssetStatus.LIQUIDATED: "liquidation",
 }
 _SENTENCES: Final[Mapping[AssetStatus, Callable[[AssetState], str]]] = {
-    AssetStatus.AVAILABLE: lambda _: "Free to be given out.",
-    AssetStatus.ALLOCATED: _allocated,
-    AssetStatus.CHECKED_OUT: _checked_out,
-    AssetStatus.MAINTENANCE: lambda _: "Being worked on.",
+    AssetStatus.AVAILABLE: lambda _: "Ready to check out or allocate.",
+    AssetStatus.ALLOCATED: _held,
+    AssetStatus.CHECKED_OUT: _held,
+    AssetStatus.MAINTENANCE: lambda _: "Maintenance is in progress.",
     AssetStatus.WARRANTY: _away,
-    AssetStatus.BROKEN: _since("Broken", "Not usable until it is repaired.", "description"),
-    AssetStatus.LOST: _since("Lost", "Nobody knows where it is.", "description"),
+    AssetStatus.BROKEN: _since("Broken", "It can’t be used until it’s repaired.", "description"),
+    AssetStatus.LOST: _since("Lost", "Its location is unknown.", "description"),
     AssetStatus.LIQUIDATED: _disposed,
 }
 
@@ -346,7 +351,7 @@ def _late(state: AssetState) -> Iterator[AssetNeed]:
     held = state.held
     if state.late and held and held.due_at:
         due = relative(held.due_at, state.now)
-        text = f"{held.staff.name} should have brought it back {due}."
+        text = f"{held.staff.name} was due to return it {due}."
         yield AssetNeed(text, "danger", "Check in", _url(state, Action.CHECK_IN))
 
 
@@ -355,8 +360,8 @@ def _at_risk(state: AssetState) -> Iterator[AssetNeed]:
         if reservation.state == ReservationState.APPROVED and is_at_risk(reservation, state.asset):
             since = near_time(reservation.starts_at, state.now)
             status = STATUS_WORDS[AssetStatus(state.asset.status)][0]
-            text = f"{reservation.staff.name} counts on it from {since}, but it is {status}."
-            yield AssetNeed(text, "warning", "See reservations", _tab(state, "reservations"))
+            text = f"{reservation.staff.name} reserved it from {since}, but it’s {status}."
+            yield AssetNeed(text, "warning", "View reservations", _tab(state, "reservations"))
             return  # the soonest; the tab has all of them
 
 
@@ -371,9 +376,9 @@ def _pending(state: AssetState) -> Iterator[AssetNeed]:
             reservations[0].staff.name if len(reservations) == 1 else f"{len(reservations)} people"
         )
         since = near_time(reservations[0].starts_at, state.now)
-        begins = f"from {since}" if len(reservations) == 1 else f"the first from {since}"
-        text = f"{who} asked to have it, {begins}. Nobody has decided yet."
-        yield AssetNeed(text, "info", "Decide", _tab(state, "reservations"))
+        begins = f"from {since}" if len(reservations) == 1 else f"(the first from {since})"
+        text = f"{who} requested it {begins}. Not decided yet."
+        yield AssetNeed(text, "info", "Review", _tab(state, "reservations"))
 
 
 def _work(state: AssetState) -> Iterator[AssetNeed]:
@@ -401,16 +406,17 @@ def _warranty(state: AssetState) -> Iterator[AssetNeed]:
         return
     is_today = ends == state.moment.today
     left = "today" if is_today else f"on {day_of(ends, state.now)}"
-    text = f"Its warranty ends {left}. If something is wrong with it, claim it now."
-    yield AssetNeed(text, "warning", "Send to warranty", _url(state, Action.SEND_TO_WARRANTY))
+    text = f"Its warranty ends {left}. If it needs repair, file a warranty claim now."
+    yield AssetNeed(
+        text, "warning", "Send for warranty repair", _url(state, Action.SEND_TO_WARRANTY)
+    )
 
 
 def _low(state: AssetState) -> Iterator[AssetNeed]:
     asset = state.asset
     if state.is_low:
-        left = f"Only {number(asset.quantity)}" if asset.quantity else "Nothing"
-        unit = f" ({asset.unit})" if asset.unit else ""
-        text = f"{left} left{unit}. It counts as low below {number(asset.min_quantity or 0)}."
+        left = _pieces(asset) if asset.quantity else "None"
+        text = f"{left} left. The threshold is {number(asset.min_quantity or 0)}."
         yield AssetNeed(text, "warning", "Receive", _url(state, Action.RECEIVE_STOCK))
 
 
@@ -458,7 +464,7 @@ def _copy(asset: Asset) -> list[Button]:
     if not can(RULES[Action.CREATE].permission):
         return []
     url = url_for("assets.new", copy=asset.id)
-    return [Button("Copy this asset", "files", url, None, is_main=False)]
+    return [Button("Copy asset", "files", url, None, is_main=False)]
 
 
 DETAILS: Final = "assets.show"
@@ -479,7 +485,7 @@ TAB_LABELS: Final = {
     RESERVATIONS: "Reservations",
     MAINTAIN: "Maintenance",
     STOCK: "Stock",
-    DELIVERIES: "Webhook deliveries",
+    DELIVERIES: "Deliveries",
 }
 
 
@@ -495,7 +501,7 @@ def show_tab(template: str, asset: Asset, state: AssetState | None = None, **val
         needs=[need for need in needs_of(state) if need.url.partition("?")[0] != request.path],
         buttons=buttons_of(asset),
         tabs_of_asset=tabs,
-        part=next(tab.label for tab in tabs if tab.is_here),
+        part=next((tab.label for tab in tabs if tab.is_here), asset.asset_tag),
         list_url=list_back("assets.index", f"asset-{asset.id}"),
         **values,
     )

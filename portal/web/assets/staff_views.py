@@ -21,7 +21,7 @@ from portal.web.forms.filter_form import ChosenField, FilterForm, SearchField
 from portal.web.forms.versions import VersionField, goes_on_editing, stale_page
 from portal.web.frame.access import actor, owner, requires
 
-WHO = [SelectChoice("", "Working here"), SelectChoice("left", "Have left")]
+WHO = [SelectChoice("", "Current staff"), SelectChoice("left", "Former staff")]
 
 
 def _line(name: str, label: str, hint: str = "") -> StringField:
@@ -36,7 +36,7 @@ class StaffForm(PortalForm):
     name = _line("name", "Name")
     email = EmailField(
         "Email address",
-        description="Other systems know people by it. Nobody gets mail from here",
+        description="Used to match people in other systems. We don’t send email to it",
         render_kw={"maxlength": LENGTHS["email"], "autocomplete": "off", "spellcheck": "false"},
     )
     employee_no = _line("employee_no", "Employee number")
@@ -93,7 +93,7 @@ def new() -> Answer:
                 lambda: staff.create(actor(), values),
                 lambda public_id: url_for("staff.show", public_id=public_id),
             )
-            flash(f"{values.name} was added.", "success")
+            flash(f"Added {values.name}.", "success")
             return redirect(path)
     page = render_template("assets/staff/form.html", form=form, row=None)
     return page, status_of(form)
@@ -131,7 +131,7 @@ def leave(public_id: UUID) -> Answer:
     row = staff.find(public_id)
     if form.form_errors:
         return _shown(row, form), 409
-    flash(f"{row.name} has left and gets nothing more.", "success")
+    flash(f"Marked {row.name} as former staff.", "success")
     return redirect(url_for("staff.show", public_id=public_id))
 
 
@@ -139,7 +139,7 @@ def leave(public_id: UUID) -> Answer:
 @requires("assets.edit")
 def come_back(public_id: UUID) -> Answer:
     staff.reactivate(actor(), public_id)
-    flash(f"{staff.find(public_id).name} can get assets again.", "success")
+    flash(f"Marked {staff.find(public_id).name} as current staff.", "success")
     return redirect(url_for("staff.show", public_id=public_id))
 
 

@@ -36,10 +36,10 @@ from portal.services.webhooks.queries import count_listeners
 from portal.web.assets.forms import BULK_PAGES, AssetFilterForm, AssetForm, DeleteAssetForm
 from portal.web.assets.presenter import (
     asset_state,
-    facts_of,
     filter_chips,
     lines,
     show_tab,
+    summary_of,
     urgent_badges,
 )
 from portal.web.deliveries import log_presenter
@@ -74,8 +74,8 @@ ORDERS: Final = (
     ("-tag", "Tag, Z to A"),
     ("-status", "Needs attention first"),
     ("status", "Needs attention last"),
-    ("holder", "Who has it, A to Z"),
-    ("-holder", "Who has it, Z to A"),
+    ("holder", "Holder, A to Z"),
+    ("-holder", "Holder, Z to A"),
     ("category", "Category, A to Z"),
     ("-category", "Category, Z to A"),
     ("location", "Location, A to Z"),
@@ -88,7 +88,6 @@ ORDERS: Final = (
 
 # As large as the column's ids can be: anything longer is no asset.
 ASSET: str = "/<int(max=2147483647):asset_id>"
-NEWEST: int = 5
 Answer = Response | str | tuple[str, int]
 
 blueprint = Blueprint("assets", __name__, url_prefix="/assets")
@@ -149,7 +148,7 @@ def new() -> Answer:
             path = once_only(
                 owner(), form.once_value, lambda: lifecycle.create_asset(actor(), values), _next
             )
-            flash(f"“{values.name}” was added to the register.", "success")
+            flash(f"Added “{values.name}”.", "success")
             return redirect(path)
     return _form(form, None, EventName.CREATED, copied)
 
@@ -181,8 +180,7 @@ def _next(asset_id: int) -> str:
 def show(asset_id: int) -> Answer:
     """Show one asset and what happened last; a deleted one keeps its page."""
     asset = lifecycle.find_asset(asset_id)
-    newest = lines(timelines.latest(asset_id, NEWEST))
-    return show_tab("assets/show.html", asset, facts=facts_of(asset), lines=newest)
+    return show_tab("assets/show.html", asset, **summary_of(asset))
 
 
 @blueprint.route(f"{ASSET}/edit", methods=["GET", "POST"])
@@ -217,7 +215,7 @@ def delete(asset_id: int) -> Answer:
     if form.validate_on_submit():
         with refusals_in(form):
             lifecycle.delete_asset(actor(), asset_id, form.reason.data or "")
-            flash(f"{tag} was deleted. To find it again, choose the status “Deleted”.", "success")
+            flash(f"Deleted {tag}. To find it, filter by status Deleted.", "success")
             return redirect(list_back("assets.index", f"asset-{asset_id}"))
     listeners = count_listeners(EventName.DELETED)
     page = render_template("assets/delete.html", asset=asset, form=form, listeners=listeners)
@@ -270,11 +268,11 @@ def _stale(asset_id: int, form: AssetForm) -> tuple[str, int]:
 
 LABELS: Final[Mapping[Shown | None, str]] = {
     None: "All",
-    Shown.FREE: "Free",
-    Shown.OUT: "Out",
+    Shown.FREE: "Available",
+    Shown.OUT: "In use",
     Shown.OVERDUE: "Overdue",
     Shown.MAINTENANCE: "In maintenance",
-    Shown.BROKEN: "Broken or at warranty",
+    Shown.BROKEN: "Broken or out for repair",
     Shown.LOST: "Lost",
     Shown.LOW: "Low stock",
 }
@@ -300,7 +298,7 @@ ONE_ASSET: Final = "/assets/<int(max=2147483647):asset_id>"
 MOVE_KINDS: Final = {
     MoveKind.RECEIVE: "Received",
     MoveKind.ISSUE: "Issued",
-    MoveKind.ADJUST: "Counted again",
+    MoveKind.ADJUST: "Counted",
     MoveKind.LOSS: "Lost or damaged",
 }
 
@@ -331,8 +329,8 @@ def reservations(asset_id: int) -> str:
         earlier=planning_queries.past_reservations(asset_id, _cursor()),
         to_allow_it=for_reader(
             "assets.edit",
-            "To allow it, tick “People may reserve it” under Edit.",
-            f"{ASK} to allow it.",
+            "To allow them, select “Allow reservations” under Edit.",
+            f"{ASK} to allow them.",
         ),
     )
 
@@ -364,7 +362,7 @@ def moves(asset_id: int) -> str:
     """Show the moves of a stock, the newest first."""
     asset = lifecycle.find_asset(asset_id)
     if asset.kind != AssetKind.STOCK:
-        raise NotFound(f"{asset.asset_tag} is a single item, so it has no number.")
+        raise NotFound(f"{asset.asset_tag} is a single item, so it has no quantity.")
     page = stock.moves(asset_id, _cursor())
     return show_tab("assets/stock.html", asset, page=page, kinds=MOVE_KINDS)
 
@@ -372,7 +370,7 @@ def moves(asset_id: int) -> str:
 def _item(asset_id: int) -> Asset:
     asset = lifecycle.find_asset(asset_id)
     if asset.kind != AssetKind.ITEM:
-        raise NotFound(f"{asset.asset_tag} is stock: nobody reserves or maintains it.")
+        raise NotFound(f"{asset.asset_tag} is a consumable. It can’t be reserved or maintained.")
     return asset
 
 

@@ -27,7 +27,7 @@ class UploadForm(PortalForm):
 
     file = FileField("File")
     change_existing = BooleanField(wording.MAY_CHANGE)
-    may_add = BooleanField("Add categories and locations that are not there yet")
+    may_add = BooleanField("Add new categories and locations")
 
     def sheet(self) -> Sheet:
         """Read the file. Refuses what cannot be read, at its field."""
@@ -40,9 +40,7 @@ class UploadForm(PortalForm):
 NAMES: Final[Mapping[str, str]] = {
     **LABELS,
     "asset_tag": "Tag",
-    "kind": "Kind (item or stock)",
-    "reservable": "May be reserved",
-    "quantity": "Quantity",
+    "kind": "Type (item or stock)",
     "assigned_to_email": "Holder’s email address",
 }
 LEAVE_OUT: Final = SelectChoice("", "Leave out")
@@ -66,8 +64,8 @@ class WordLine:
 class MatchForm(PortalForm):
     """Its choices depend on the file: `form_of` makes it with them."""
 
-    may_add = BooleanField("Add categories and locations that are not there yet")
-    remembers = BooleanField("Remember for files like this one", default=True)
+    may_add = BooleanField("Add new categories and locations")
+    remembers = BooleanField("Remember for similar files", default=True)
     asked: Question
 
     @property
@@ -124,7 +122,7 @@ def _fields(asked: Question) -> Iterator[tuple[str, object]]:
         yield field_of(number), field
     for word in asked.words:
         choices = [SelectChoice(f"{OURS}{name}", _in_words(word, name)) for name in word.choices]
-        keep = f"Keep “{word.word}”" if word.ours in ADDED else "Keep it: its rows fail"
+        keep = f"Keep “{word.word}”" if word.ours in ADDED else "Keep it (its rows fail)"
         choices = [SelectChoice(KEEP, keep), *choices, SelectChoice(BLANK, "Leave blank")]
         label = f"{word.word} becomes"
         yield _name_of(word), ChosenField(label, choices=choices, default=_chosen(word))

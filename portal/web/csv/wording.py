@@ -15,7 +15,7 @@ from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import Tab, Tag
 from portal.web.frame.wording import number, plural
 
-MAY_CHANGE: Final = "May change existing assets"
+MAY_CHANGE: Final = "Update existing assets"
 MOST_TOLD: Final = 10  # names in one note
 FAILED: Final = Tag("Failed", "x-octagon-fill", "danger")
 TAGS: Final[Mapping[str, Tag]] = {
@@ -78,11 +78,11 @@ def chips(counts: Mapping[str, int], chosen: Sequence[str]) -> list[Tab]:
 
 
 def would_do(counts: Mapping[str, int]) -> str:
-    """Return what one yes brings: "12 assets are added and 1 is changed."."""
+    """Return what confirming does: "12 assets will be added and 1 will be changed."."""
     added, changed = counts.get(Verdict.CREATE, 0), counts.get(Verdict.UPDATE, 0)
-    parts = [plural(added, "asset is added", "assets are added")] if added else []
+    parts = [plural(added, "asset will be added", "assets will be added")] if added else []
     if changed:
-        parts.append(plural(changed, "asset is changed", "assets are changed"))
+        parts.append(plural(changed, "asset will be changed", "assets will be changed"))
     return f"{' and '.join(parts)}."
 
 
@@ -96,9 +96,9 @@ def why_not_confirm(task: Task) -> str:
     if task.params.get("import"):
         return "This file has been imported."
     if task.state != TaskState.DONE:
-        return "The check did not finish, so this file cannot be imported. Choose it again."
+        return "The check didn’t finish, so this file can’t be imported. Choose it again."
     if not any(task.counts.get(verdict) for verdict in import_task.TO_DO):
-        return "There is nothing to import in this file."
+        return "There’s nothing to import in this file."
     return ""
 
 
@@ -108,38 +108,37 @@ def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
     if skipped := counts.get(Verdict.SKIPPED, 0):
         one, many = "row whose asset exists and differs", "rows whose assets exist and differ"
         them = "it" if skipped == 1 else "them"
-        way_out = f"choose the file again and tick “{MAY_CHANGE}”."
+        way_out = f"choose the file again and select “{MAY_CHANGE}”."
         yield f"Skipped {plural(skipped, one, many)}. To change {them}, {way_out}"
     for called, (_, kind) in LISTS.items():
         if names := noted.get(called):
             yield f"{_new(kind, list(names.values()))}."
     if rows := noted.get(SINGLE):
-        where = f"Left out in {plural(rows, 'row')}: quantity, min_quantity and unit"
-        yield f"{where} of single items. To count something, enter stock in the column kind."
+        where = f"Left out in {plural(rows, 'row')}: quantity, min_quantity, and unit"
+        yield f"{where} of single items. To track a quantity, enter stock in the column kind."
     if rows := noted.get(COUNTED):
-        where = f"Left out in {plural(rows, 'row')}: the quantity of stock"
-        yield f"{where}. Receive, issue or adjust it on the asset's page."
+        where = f"Left out in {plural(rows, 'row')}: the quantity of consumables"
+        yield f"{where}. Receive, issue, or adjust it on the asset’s page."
     if left_alone := task.params.get("left_alone"):
-        one = f"The column {left_alone[0]} is"
-        many = f"The columns {', '.join(left_alone)} are"
-        words = one if len(left_alone) == 1 else many
-        yield f"{words} left alone: only actions, such as a check-in, change that."
+        columns, them = ("column", "it") if len(left_alone) == 1 else ("columns", "them")
+        way_out = f"Use actions, such as check-in, to change {them}."
+        yield f"We ignored the {columns} {', '.join(left_alone)}. {way_out}"
     if unknown := task.params.get("unknown"):
         names = ", ".join(
             f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items()
         )
-        yield f"These columns are not known and are left out: {names}."
+        yield f"We ignored these unknown columns: {names}."
 
 
 def origin_notes(task: Task) -> Iterator[str]:
     """Yield what had to be guessed of the file, and what of it nobody looked at."""
     origin: Mapping[str, Any] = task.params.get("origin", {})
     if encoding := origin.get("encoding"):
-        sentence = "The file does not say how its letters are stored, so it was read as"
-        yield f"{sentence} {encoding}. Check that letters such as ä or é look right below."
+        sentence = "The file’s text encoding isn’t specified, so we used"
+        yield f"{sentence} {encoding}. Check that letters such as ä and é look right below."
     if others := origin.get("other_tabs"):
-        one, many = "other sheet is left out", "other sheets are left out"
-        yield f"Only the sheet “{origin['tab']}” was read; {plural(others, one, many)}."
+        one, many = "other sheet was ignored", "other sheets were ignored"
+        yield f"Only the sheet “{origin['tab']}” was read. {plural(others, one, many)}."
 
 
 def _new(kind: NamedList, names: Sequence[tuple[str, int]]) -> str:

@@ -35,10 +35,10 @@ WEBHOOK: Final[Mapping[str, Tag]] = {
 
 ASSET: Final[Mapping[str, Tag]] = {
     "available": Tag("Available", "", "success"),
-    "allocated": Tag("Given permanently", "", "neutral"),
-    "checked_out": Tag("Lent", "", "neutral"),
+    "allocated": Tag("Allocated", "", "neutral"),
+    "checked_out": Tag("Checked out", "", "neutral"),
     "maintenance": Tag("In maintenance", "", "warning"),
-    "warranty": Tag("At warranty", "", "warning"),
+    "warranty": Tag("Out for warranty repair", "", "warning"),
     "broken": Tag("Broken", "", "danger"),
     "lost": Tag("Lost", "", "danger"),
     "liquidated": Tag("Disposed of", "", "neutral"),
@@ -63,7 +63,7 @@ PERSON: Final[Mapping[str, Tag]] = {
     "active": Tag("Active", "check2", "success"),
     "invited": Tag("Invited", "envelope", "info"),
     "disabled": Tag("Disabled", "slash-circle", "neutral"),
-    "left": Tag("Has left", "door-open", "neutral"),
+    "left": Tag("Former staff", "door-open", "neutral"),
     "erased": Tag("Erased", "eraser", "neutral"),
 }
 
@@ -92,16 +92,16 @@ RESERVATION: Final[Mapping[str, Tag]] = {
     "pending": Tag("Waiting for approval", "hourglass-split", "warning"),
     "approved": Tag("Approved", "calendar-check", "success"),
     "rejected": Tag("Rejected", "x-circle", "danger"),
-    "cancelled": Tag("Cancelled", "slash-circle", "neutral"),
+    "cancelled": Tag("Canceled", "slash-circle", "neutral"),
     "fulfilled": Tag("Collected", "check2", "success"),
-    "expired": Tag("Not collected", "hourglass-bottom", "neutral"),
+    "expired": Tag("Expired", "hourglass-bottom", "neutral"),
 }
 
 MAINTENANCE: Final[Mapping[str, Tag]] = {
     "scheduled": Tag("Scheduled", "calendar-event", "info"),
     "in_progress": Tag("In progress", "wrench", "warning"),
     "completed": Tag("Completed", "check2", "success"),
-    "cancelled": Tag("Cancelled", "slash-circle", "neutral"),
+    "cancelled": Tag("Canceled", "slash-circle", "neutral"),
 }
 
 SIGNATURE: Final[Mapping[str, Tag]] = {

@@ -48,7 +48,7 @@ class TaskWords:
 
 def _after_check(task: Task) -> list[Link]:
     if task.state == TaskState.PAUSED:
-        return [("Match the headings", url_for("import_match.match", public_id=task.public_id))]
+        return [("Match headings", url_for("import_match.match", public_id=task.public_id))]
     if task.state != TaskState.DONE:
         return [("Choose a file", url_for("importing.upload"))]
     return [("Review rows", url_for("importing.check", public_id=task.public_id))]
@@ -98,7 +98,7 @@ def _after_restoration(_task: Task) -> list[Link]:
 # A kind that is not here is told in general words.
 WORDS: Final[Mapping[str, TaskWords]] = {
     import_task.CHECK_NAME: TaskWords(
-        title=lambda _task: "Check the file",
+        title=lambda _task: "Check file",
         outcomes={
             Verdict.CREATE: "to add",
             Verdict.UPDATE: "to change",

@@ -63,7 +63,7 @@ def open_new_webhook(page: Page) -> None:
 def add_asset(page: Page, portal: FreshPortal, name: str) -> None:
     """Add an asset and stand on its page."""
     page.goto(f"{portal.url}/assets")
-    page.get_by_role("link", name="Add an asset").first.click()
+    page.get_by_role("link", name="Add asset").first.click()
     page.get_by_label("Name", exact=True).fill(name)
     press(page, "Save asset")
     expect(page.get_by_role("heading", level=1)).to_have_text(name)

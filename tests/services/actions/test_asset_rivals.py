@@ -120,7 +120,7 @@ def test_nothing_is_given_to_somebody_who_leaves_meanwhile(
         current.get_one(Staff, staff_id, with_for_update=True).is_active = False
 
     answer = meanwhile(app, lambda: verb(asset_id, staff_id), leave)
-    assert answer.sentence == "Zoe has left. Choose somebody else"
+    assert answer.sentence == "Zoe is former staff. Choose someone else"
 
 
 def move(location_id: int) -> None:

@@ -146,7 +146,7 @@ def test_reassigning_tells_both_steps_in_one_transaction() -> None:
 def test_a_refused_reassignment_leaves_it_with_whom_it_was() -> None:
     asset_id, maria = make_asset(), make_staff("Maria")
     assignments.allocate(SYSTEM, asset_id, staff_id=maria)
-    for staff_id, words in ((maria, "Maria has it already"), (None, "Choose who gets it")):
+    for staff_id, words in ((maria, "Maria already has it"), (None, "Choose a person")):
         with pytest.raises(Refusal, match=words) as caught:
             assignments.reassign(SYSTEM, asset_id, staff_id=staff_id)
         assert caught.value.field == "staff_id"
@@ -181,7 +181,7 @@ def test_a_loan_needs_an_end_in_the_future(due_at: datetime | None) -> None:
 def test_a_loan_ends_after_the_moment_at_which_it_begins() -> None:
     asset_id, ana, now = make_asset(), make_staff(), in_days(0)
     with frozen(now):
-        with pytest.raises(Refusal, match="Choose a return time in the future"):
+        with pytest.raises(Refusal, match="Choose a due date in the future"):
             assignments.check_out(SYSTEM, asset_id, staff_id=ana, due_at=now)
         soon = now + timedelta(microseconds=1)
         assignments.check_out(SYSTEM, asset_id, staff_id=ana, due_at=soon)
@@ -196,7 +196,7 @@ def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
         assignments.check_out(SYSTEM, asset_id, staff_id=ben, due_at=in_days(3))
     assert caught.value.sentence.startswith("Ana has reserved this from ")
     assert caught.value.sentence.endswith(
-        "Choose a return time before that, or reject the reservation of Ana"
+        "Choose a due date before that, or reject Ana’s reservation"
     )
     with pytest.raises(Refusal, match="Ana has reserved this"):
         assignments.allocate(SYSTEM, asset_id, staff_id=ben)
@@ -212,7 +212,7 @@ def test_a_reservation_that_begins_at_this_moment_is_told_with_its_end_and_can_b
     wanted = approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
     with frozen(starts_at), pytest.raises(Refusal, match="Ana has reserved this until ") as refused:
         assignments.allocate(SYSTEM, asset_id, staff_id=ben)
-    assert refused.value.sentence.endswith("Wait until then, or reject the reservation of Ana")
+    assert refused.value.sentence.endswith("Wait until then, or reject Ana’s reservation")
     with frozen(starts_at):
         assignments.allocate(SYSTEM, asset_id, staff_id=ana)
     assert session().get_one(Reservation, wanted).state == "fulfilled"
@@ -275,9 +275,7 @@ def test_one_of_two_gets_it_and_the_other_reads_a_sentence(app: Flask) -> None:
     )
     (refusal,) = (each for each in results if isinstance(each, Refusal))
     winner = told()[0]["data"]["staff"]["name"]
-    assert refusal.sentence == (
-        f"AST-00001 is given to {winner}. Take it back first, or pass it on."
-    )
+    assert refusal.sentence == (f"AST-00001 is allocated to {winner}. Revoke or reassign it.")
     assert [each["event"] for each in told()] == ["asset.allocated"]
     open_ones = select(Assignment.id).where(Assignment.ended_at.is_(None))
     assert len(session().execute(open_ones).all()) == 1

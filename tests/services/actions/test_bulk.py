@@ -53,7 +53,7 @@ def test_eighteen_can_and_two_cannot(app: Flask) -> None:
         ("refused", ids[0]),
         ("refused", ids[1]),
     ]
-    assert rows[0][0].message.startswith("AST-00001 is given to Ben Fox.")
+    assert rows[0][0].message.startswith("AST-00001 is allocated to Ben Fox.")
 
 
 def test_what_was_refused_stands_first_and_what_is_named_twice_is_done_once(app: Flask) -> None:
@@ -117,10 +117,10 @@ def test_it_is_refused_to_those_who_may_not_for_nothing_and_for_too_many(
     ana = make_user().actor
     with pytest.raises(Refusal, match="at least one"):
         bulk.start(ana, Action.DELETE, [], {})
-    with pytest.raises(Refusal, match="many assets"):
+    with pytest.raises(Refusal, match="several assets"):
         bulk.start(ana, Action.LIQUIDATE, [asset_id], {})
     monkeypatch.setattr(bulk, "MOST_ASSETS", 1)
-    with pytest.raises(Refusal, match="Choose at most 1 assets at once"):
+    with pytest.raises(Refusal, match="Select at most 1 assets"):
         bulk.start(ana, Action.DELETE, [asset_id, make_asset()], {"reason": ""})
 
 

@@ -57,7 +57,7 @@ def take(action: Action, status: AssetStatus) -> None:
         STEPS[action](it)
     asset = lifecycle.find_asset(it.asset_id)
     if status in rule.legal:
-        assert "has been cancelled already" in refused.value.sentence
+        assert "is already canceled" in refused.value.sentence
     else:
         words = why_not(action, status, holder="Maria Lopez")
         assert refused.value.sentence == f"{asset.asset_tag} {words}"

@@ -71,7 +71,7 @@ def test_a_transfer_keeps_the_holder() -> None:
     assert body["data"]["from_location"] == {"id": office, "name": "Office"}
     assert body["data"]["to_location"] == {"id": store, "name": "Store"}
     assert body["data"]["holder"] == body["asset"]["holder"]
-    with pytest.raises(Refusal, match="It is at Store already") as caught:
+    with pytest.raises(Refusal, match="It’s already at Store") as caught:
         incidents.transfer(SYSTEM, asset_id, location_id=store)
     assert caught.value.field == "location_id"
 
@@ -114,8 +114,8 @@ def test_the_timeline_counts_what_a_loss_has_cancelled_and_names_nothing_else() 
     maria = make_staff("Maria")
     for many, told in (
         (0, "On the train"),
-        (1, "On the train. Cancelled with it: 1 reservation"),
-        (2, "On the train. Cancelled with it: 2 reservations"),
+        (1, "On the train. Also canceled: 1 reservation"),
+        (2, "On the train. Also canceled: 2 reservations"),
     ):
         asset_id = make_asset()
         for number in range(many):
@@ -271,7 +271,7 @@ def test_a_disposal_that_does_not_fit_is_refused_at_its_field() -> None:
 
 def test_what_happened_cannot_lie_in_the_future_or_stay_untold() -> None:
     asset_id, tomorrow = make_asset(), utcnow() + timedelta(days=1)
-    with pytest.raises(Refusal, match="not in the future"):
+    with pytest.raises(Refusal, match="isn’t in the future"):
         incidents.report_lost(SYSTEM, asset_id, description="Gone", lost_at=tomorrow)
     with pytest.raises(Refusal, match="Describe what happened"):
         incidents.report_broken(SYSTEM, asset_id, description="")
@@ -312,5 +312,5 @@ def test_a_deleted_asset_comes_back_unless_its_tag_is_taken() -> None:
     data = last()["data"]
     assert data["reason"] == "restored"
     assert (data["status_from"], data["status_to"]) == (None, "available")
-    with pytest.raises(Refusal, match="has not been deleted"):
+    with pytest.raises(Refusal, match="hasn’t been deleted"):
         incidents.restore(SYSTEM, asset_id)

@@ -150,7 +150,7 @@ def test_what_is_refused_leaves_no_trace() -> None:
     set_status(asset_id, "checked_out")
     with pytest.raises(Refusal) as refusal:
         lifecycle.delete_asset(ana.actor, asset_id)
-    assert refusal.value.sentence == "AST-00001 is lent. Check it in first."
+    assert refusal.value.sentence == "AST-00001 is checked out. Check it in first."
     assert stored(Event) == stored(Activity) == 1
     assert lifecycle.find_asset(asset_id).deleted_at is None
 

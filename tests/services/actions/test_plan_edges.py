@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 def test_what_is_over_can_only_be_rejected() -> None:
     public_id = make_reservation(make_asset(), make_staff(), 0, 4)
-    with frozen(at(4)), pytest.raises(Refusal, match="The time of this reservation is over"):
+    with frozen(at(4)), pytest.raises(Refusal, match="This reservation’s time has passed"):
         planning_reservations.approve(SYSTEM, public_id)
     with frozen(at(4) - timedelta(seconds=1)):
         planning_reservations.approve(SYSTEM, public_id)
@@ -45,7 +45,7 @@ def test_what_was_collected_is_called_that_to_whoever_comes_too_late() -> None:
     asset_id, maria = make_asset(), make_staff()
     public_id = make_reservation(asset_id, maria, 0, 4, approved=True)
     assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=at(4))
-    with pytest.raises(Refusal, match="This reservation has been collected already"):
+    with pytest.raises(Refusal, match="This reservation is already collected"):
         planning_reservations.cancel(SYSTEM, public_id)
 
 

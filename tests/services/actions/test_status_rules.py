@@ -26,14 +26,14 @@ def test_stock_is_moved_by_number_and_never_lent() -> None:
 
 def test_a_single_item_has_no_number_to_move() -> None:
     sentences = {why_not(action, "available") for action in STOCK_ONLY}
-    assert sentences == {"is a single item, so it has no number to change."}
+    assert sentences == {"is a single item, so it has no quantity to change."}
 
 
 def test_a_deleted_asset_can_be_restored_and_nothing_else() -> None:
     for status in AssetStatus:
         allowed = {action for action in Action if why_not(action, status, deleted=True) is None}
         assert allowed == {Action.RESTORE}
-        assert why_not(Action.RESTORE, status) == "has not been deleted."
+        assert why_not(Action.RESTORE, status) == "hasn’t been deleted."
 
 
 def test_only_the_named_doubles_tell_more_than_one_event() -> None:
@@ -43,9 +43,9 @@ def test_only_the_named_doubles_tell_more_than_one_event() -> None:
 
 def test_a_refusal_names_who_has_it_where_that_is_known() -> None:
     words = why_not(Action.ALLOCATE, "allocated", holder="Ana")
-    assert words == "is given to Ana. Take it back first, or pass it on."
+    assert words == "is allocated to Ana. Revoke or reassign it."
     words = why_not(Action.DELETE, "checked_out", holder="Ana")
-    assert words == "is lent to Ana. Check it in first."
+    assert words == "is checked out to Ana. Check it in first."
 
 
 def test_a_refusal_names_what_stands_in_the_way_and_the_way_out() -> None:

@@ -82,11 +82,11 @@ def test_it_is_not_deleted_while_an_asset_uses_it(kind: NamedList) -> None:
         named_lists.delete(kind, SYSTEM, public_id)
     assert refusal.value.sentence == (
         f"1 asset is still {kind.holds} “Tools”. "
-        f"Give it another {kind.one} first, then delete this one."
+        f"Choose another {kind.one} for it first, then delete this one."
     )
     assert named_lists.in_use(kind, "Tools", 1200) == (
         f"1,200 assets are still {kind.holds} “Tools”. "
-        f"Give them another {kind.one} first, then delete this one."
+        f"Choose another {kind.one} for them first, then delete this one."
     )
 
 

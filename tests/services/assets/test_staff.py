@@ -59,21 +59,21 @@ def test_whoever_is_typed_in_is_found_by_the_address_and_the_name_in_any_letters
     maria = row_id()
     typed = StaffValues(name="maria LOPEZ", email="Maria@Example.com")
     assert staff.found_or_added(SYSTEM, typed) == maria
-    with pytest.raises(Refusal, match="Maria Lopez has this address already") as refused:
+    with pytest.raises(Refusal, match="Maria Lopez already has this email address") as refused:
         staff.found_or_added(SYSTEM, StaffValues(name="Mario Lopez", email=MARIA.email))
     assert refused.value.field == "email"
     ben = staff.found_or_added(SYSTEM, StaffValues(name="Ben", email="ben@example.com"))
     chosen = [(each.id, each.label) for each in staff.choices()]
     assert chosen == [(ben, "Ben (ben@example.com)"), (maria, "Maria Lopez (Sales)")]
     staff.deactivate(SYSTEM, session().get_one(Staff, maria).public_id)
-    with pytest.raises(Refusal, match="Maria Lopez has left") as refused:
+    with pytest.raises(Refusal, match="Maria Lopez is former staff") as refused:
         staff.found_or_added(SYSTEM, typed)
     assert refused.value.field == "name"
 
 
 def test_an_address_belongs_to_one_person_whatever_its_case() -> None:
     staff.create(SYSTEM, MARIA)
-    with pytest.raises(Refusal, match="is on the list already") as caught:
+    with pytest.raises(Refusal, match="is already on the staff list") as caught:
         staff.create(SYSTEM, StaffValues(name="Other", email="MARIA@example.com"))
     assert caught.value.field == "email"
 
@@ -99,7 +99,7 @@ def test_whoever_has_something_cannot_leave_and_reads_what() -> None:
         staff.deactivate(SYSTEM, maria)
     assert caught.value.sentence == (
         "Maria Lopez still has AST-00001 (ThinkPad) and AST-00002 (Camera)."
-        " Take them back first, or pass them on."
+        " Check in, revoke, or reassign them first."
     )
     assert staff.find(maria).is_active
 
@@ -128,7 +128,7 @@ def test_of_many_things_that_keep_a_person_here_five_are_named(number: int, end:
     named = "AST-00001 (1), AST-00002 (2), AST-00003 (3), AST-00004 (4)"
     middle = ", AST-00005 (5)" if number > 5 else ""
     assert staff.cannot_leave("Maria", things, []) == (
-        f"Maria still has {named}{middle}{end}. Take them back first, or pass them on."
+        f"Maria still has {named}{middle}{end}. Check in, revoke, or reassign them first."
     )
     assert staff.cannot_leave("Maria", [], things) == (
         f"Maria has reserved {named}{middle}{end}. Cancel those reservations first."
@@ -142,7 +142,7 @@ def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     for _ in range(2):
         staff.deactivate(SYSTEM, maria)
     assert staff.choices() == []
-    with pytest.raises(Refusal, match="Maria Lopez has left"):
+    with pytest.raises(Refusal, match="Maria Lopez is former staff"):
         assignments.allocate(SYSTEM, asset_id, staff_id=holder)
     staff.reactivate(SYSTEM, maria)
     for version in (1, 2):

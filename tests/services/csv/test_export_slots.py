@@ -42,7 +42,7 @@ def other_process(app: Flask) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_third_has_to_wait_until_one_of_them_has_ended(app: Flask) -> None:
     first, second = take_slot(ANA), take_slot(ANA)
-    with pytest.raises(TooManyExports, match="You have 2 exports under way") as refusal:
+    with pytest.raises(TooManyExports, match="You have 2 exports in progress") as refusal:
         take_slot(ANA)
     assert refusal.value.status == 429
     take_slot(BEN).release()

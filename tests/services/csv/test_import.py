@@ -63,8 +63,8 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
         (
             8,
             "error",
-            "There is no category called “Chairs”. "
-            "Add it first, or let the import add it: choose the file again and tick that",
+            "There’s no category called “Chairs”. "
+            "Add it first, or choose the file again and let the import add it",
         ),
         (9, "error", "Enter purchase_cost in digits, such as 1250.00, not “a lot”"),
         (

@@ -181,7 +181,7 @@ def test_what_the_register_has_got_or_lost_since_the_check_is_left_out(app: Flas
         ("failed", "An asset with this tag was added after the check. Check the file again"),
         (
             "failed",
-            "The asset was deleted or got another tag after the check. Check the file again",
+            "The asset was deleted or its tag changed after the check. Check the file again",
         ),
         ("failed", "The asset was changed after the check. Check the file again"),
     ]

@@ -238,7 +238,7 @@ def test_a_question_that_nobody_answers_is_removed_with_its_rows(ana: Person) ->
 
 def test_an_answer_that_cannot_be_changes_nothing(ana: Person) -> None:
     public_id = asked(ana)
-    with pytest.raises(Refusal, match="Tag or to Name"):
+    with pytest.raises(Refusal, match="Tag or Name"):
         say(ana, public_id, matches={"preis": "purchase_cost"})
     with pytest.raises(NotAllowed):
         say(make_user("support"), public_id)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.both_databases
 AGAIN = "Check the file again"
 CHANGED = f"The asset was changed after the check. {AGAIN}"
 ADDED = f"An asset with this tag was added after the check. {AGAIN}"
-GONE = f"The asset was deleted or got another tag after the check. {AGAIN}"
+GONE = f"The asset was deleted or its tag changed after the check. {AGAIN}"
 MOVED_ON = f"The register was changed after the check. {AGAIN}"
 
 

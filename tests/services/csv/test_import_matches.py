@@ -77,9 +77,9 @@ def test_a_row_is_read_by_the_matches() -> None:
 
 def test_what_cannot_be_is_refused_at_its_heading() -> None:
     for matches, field, sentence in (
-        ({"a": "name", "b": "name"}, "column_1", "Another heading above becomes this already"),
-        ({"a": "model", "b": "notes"}, None, "Match one heading to Tag or to Name"),
-        ({}, None, "Match one heading to Tag or to Name"),
+        ({"a": "name", "b": "name"}, "column_1", "Another heading above already becomes this"),
+        ({"a": "model", "b": "notes"}, None, "Match one heading to Tag or Name"),
+        ({}, None, "Match one heading to Tag or Name"),
         ({"a": "name", "b": "id"}, "column_1", "Choose from the list"),
     ):
         with pytest.raises(Refusal, match=sentence) as refused:

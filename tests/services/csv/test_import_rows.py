@@ -147,7 +147,7 @@ def test_what_the_lists_lack_is_added_once_and_only_if_that_was_ticked(app: Flas
     text = "name,category,location\nA,Optics,Attic\nB,optics,attic\n"
     refused = found(check(person, text))
     assert [outcome for _, outcome, _ in refused] == ["error", "error"]
-    assert refused[0][2].startswith("There is no category called “Optics”. Add it first")
+    assert refused[0][2].startswith("There’s no category called “Optics”. Add it first")
     run(person, check(person, text, may_add=True))
     session().rollback()
     assert session().scalars(select(Category.name)).all() == ["Optics"]

@@ -35,7 +35,7 @@ def test_it_allocates_and_says_who_has_it(pages: Pages) -> None:
     page = pages.get(f"/assets/{asset_id}/allocate")
     page = pages.submit(page.form(), staff_id=maria, note="With charger")
     assert page.path == f"/assets/{asset_id}"
-    assert "AST-00001 is now with Maria Lopez." in page.text
+    assert "Allocated AST-00001 to Maria Lopez." in page.text
     assert told() == ["asset.allocated"]
 
 
@@ -46,14 +46,14 @@ def test_it_names_what_is_cancelled_with_it_before_and_afterwards(pages: Pages) 
         make_reservation(asset_id, maria, 24, 48)
         make_maintenance(asset_id, title="Yearly test")
         page = pages.get(path)
-        assert "the reservation of Maria Lopez, " in page.main, action
-        assert "the maintenance “Yearly test”, " in page.main, action
+        assert "Maria Lopez’s reservation, " in page.main, action
+        assert "Maintenance “Yearly test”, " in page.main, action
         filled = {"method": "scrapped"} if action == "liquidate" else {"description": "Gone"}
         pages.submit(page.form(path), **filled)
         main = pages.get(f"/assets/{asset_id}/timeline").main
-        assert "Cancelled with it: 1 reservation, 1 maintenance job" in main, action
+        assert "Also canceled: 1 reservation, 1 maintenance job" in main, action
         main = pages.get(f"/assets/{asset_id}/reservations").main
-        assert "Cancelled" in main, action
+        assert "Canceled" in main, action
 
 
 def test_a_form_sent_twice_acts_once(pages: Pages) -> None:
@@ -70,7 +70,7 @@ def test_it_asks_for_what_is_missing_and_keeps_what_was_typed(pages: Pages) -> N
     page = pages.get(f"/assets/{asset_id}/check-out")
     page = pages.submit(page.form(), purpose="Trade fair", due="other")
     assert page.status == 400
-    assert page.errors == ["Choose who borrows it", "Enter when it is due back"]
+    assert page.errors == ["Choose a person", "Enter a due date"]
     assert page.form().fields["purpose"] == ["Trade fair"]
 
 
@@ -79,7 +79,7 @@ def test_a_page_for_what_is_not_legal_says_why_and_what_to_do(pages: Pages) -> N
     assignments.allocate(SYSTEM, asset_id, staff_id=maria)
     page = pages.get(f"/assets/{asset_id}/check-in")
     assert page.status == 409
-    assert "AST-00001 is given to Maria. Take it back instead." in page.text
+    assert "AST-00001 is allocated to Maria. Revoke it instead." in page.text
 
 
 def test_whoever_comes_second_reads_why(pages: Pages) -> None:
@@ -87,7 +87,7 @@ def test_whoever_comes_second_reads_why(pages: Pages) -> None:
     form = pages.get(f"/assets/{asset_id}/allocate").form()
     assignments.allocate(SYSTEM, asset_id, staff_id=maria)
     page = pages.submit(form, staff_id=ben)
-    way_out = "AST-00001 is given to Maria Lopez. Take it back first, or pass it on"
+    way_out = "AST-00001 is allocated to Maria Lopez. Revoke or reassign it"
     assert (page.status, page.errors) == (409, [way_out])
     assert told() == ["asset.allocated"]
 
@@ -126,7 +126,7 @@ def test_with_one_location_there_is_nowhere_to_move_to_and_it_says_who_adds_one(
     assert "It is at the only location." in page.main
     page = pages.get(f"/assets/{asset_id}/transfer")
     assert page.status == 409
-    assert page.links("Add a location") == ["/locations/new"]
+    assert page.links("Add location") == ["/locations/new"]
     assert pages.get(f"/assets/{loose}/transfer").status == 200
     make_location("Studio")
     assert pages.get(f"/assets/{asset_id}").links("Transfer") == [f"/assets/{asset_id}/transfer"]

@@ -67,7 +67,7 @@ def test_one_press_is_enough(app: Flask, noon: datetime) -> None:
     ):
         asset_id = make_asset()
         form = pages.get(f"/assets/{asset_id}/check-out").form()
-        page = pages.submit(form, "Lend", staff_id=maria, **typed)
+        page = pages.submit(form, "Check out", staff_id=maria, **typed)
         assert (page.path, due(asset_id)) == (f"/assets/{asset_id}", at)
 
 
@@ -99,7 +99,7 @@ def test_one_time_is_said_in_one_way(app: Flask) -> None:
         {"due_at": "2031-01-01T09:00"},
         {"due": "2020-01-01T17:00"},  # of a page that stood open over night
     ):
-        page = pages.submit(form, "Lend", staff_id=maria, **values)
+        page = pages.submit(form, "Check out", staff_id=maria, **values)
         assert (page.status, page.wrong) == (400, ["due_at"]), values
     assert due(asset_id) is None
 
@@ -108,7 +108,7 @@ def test_another_due_date_begins_with_the_one_that_is(app: Flask, noon: datetime
     asset_id, maria = make_asset(), make_staff()
     pages = visit(app, time_zone=VIENNA)
     form = pages.get(f"/assets/{asset_id}/check-out").form()
-    pages.submit(form, "Lend", staff_id=maria, due="other", due_at="2031-01-01T09:00")
+    pages.submit(form, "Check out", staff_id=maria, due="other", due_at="2031-01-01T09:00")
     page = pages.get(f"/assets/{asset_id}/change-due-date")
     assert radios(page)["On a date…"] == ("other", True)
     assert page.form().fields["due_at"] == ["2031-01-01T09:00"]

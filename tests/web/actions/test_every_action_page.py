@@ -131,7 +131,7 @@ def test_stock_takes_its_own_actions_and_no_others(pages: Pages) -> None:
     for action in (*FILLED, *PLANNED):
         if AssetKind.STOCK not in RULES[action].kinds:
             values = planned[action]() if action in planned else typed(action)
-            refused(pages, f"/assets/{toner}/{BY_ACTION[action].slug}", values, "is stock.")
+            refused(pages, f"/assets/{toner}/{BY_ACTION[action].slug}", values, "is a consumable.")
 
 
 def test_every_action_is_taken_through_its_page_somewhere_here() -> None:
@@ -146,5 +146,5 @@ def test_a_deleted_asset_is_restored_from_its_page(pages: Pages) -> None:
     page = pages.follow("Restore") if pages.get(f"/assets/{asset_id}") else None
     assert page
     page = pages.submit(page.form(), note="Deleted by mistake")
-    assert "AST-00001 is back in the register." in page.text
+    assert "Restored AST-00001." in page.text
     assert lifecycle.find_asset(asset_id).deleted_at is None

@@ -9,7 +9,7 @@ from flask import Flask
 from portal.models.assets import Action, AssetStatus
 from portal.services.actions.rules import RULES, why_not
 from portal.services.core.time_zones import today
-from portal.web.actions.views import PAGES
+from portal.web.actions.pages import PAGES
 from tests.services.actions.plan_examples import at, told
 from tests.services.actions.planned_asset import LATER, Planned, is_to_be_taken, planned_in
 from tests.support.factories import make_asset, make_staff

@@ -9,14 +9,14 @@ from tests.support.pages import Page
 from tests.web.signed_in import visit
 
 IN_FRONT = {
-    AssetStatus.AVAILABLE: ["Lend", "Give permanently"],
-    AssetStatus.ALLOCATED: ["Take back", "Reassign"],
+    AssetStatus.AVAILABLE: ["Check out", "Allocate"],
+    AssetStatus.ALLOCATED: ["Revoke", "Reassign"],
     AssetStatus.CHECKED_OUT: ["Check in", "Change due date"],
     AssetStatus.MAINTENANCE: [],
     AssetStatus.WARRANTY: ["Receive back"],
-    AssetStatus.BROKEN: ["Mark as repaired", "Send to warranty"],
+    AssetStatus.BROKEN: ["Mark as repaired", "Send for warranty repair"],
     AssetStatus.LOST: ["Mark as found", "Dispose of asset"],
-    AssetStatus.LIQUIDATED: ["Undo the disposal"],
+    AssetStatus.LIQUIDATED: ["Undo disposal"],
 }
 
 

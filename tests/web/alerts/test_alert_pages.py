@@ -49,7 +49,7 @@ def test_each_kind_says_what_happened_and_leads_to_what_can_be_done(app: Flask) 
     assert "2 boxes left" in row_of(page, "Low stock")
     assert page.links("Check in") == [f"/assets/{late}/check-in"]
     assert page.links("View maintenance") == [f"/maintenance?asset={work}"]
-    assert page.links("Send to warranty") == [f"/assets/{warranty}/send-to-warranty"]
+    assert page.links("Send for warranty repair") == [f"/assets/{warranty}/send-to-warranty"]
     assert page.links("Receive") == [f"/assets/{stock}/receive"]
 
 

@@ -59,7 +59,7 @@ def test_what_is_low_stands_beside_its_threshold(app: Flask) -> None:
     make_asset("Paper", kind="stock", quantity=8, min_quantity=4, unit="reams")
     pages = visit(app)
     cells = {row[1].split(" ")[0]: row[3] for row in pages.get("/assets").rows()}
-    assert cells == {"Toner": "Low stock 3 pieces, low below 4", "Paper": "Available 8 reams"}
+    assert cells == {"Toner": "Low stock 3 pieces (threshold 4)", "Paper": "Available 8 reams"}
 
 
 def names(pages: Pages, query: str) -> list[str]:
@@ -71,15 +71,15 @@ def test_chips_count_what_they_would_show(app: Flask) -> None:
     pages = visit(app)
     assert chips(pages) == {
         "All": "4",
-        "Free": "1",
-        "Out": "2",
+        "Available": "1",
+        "In use": "2",
         "Overdue": "1",
-        "Broken or at warranty": "1",
+        "Broken or out for repair": "1",
         "Low stock": "1",
     }
     assert chips(pages, "?q=Maria&show=lost") == {
         "All": "2",
-        "Out": "2",
+        "In use": "2",
         "Overdue": "1",
         "Lost": "0",
     }
@@ -139,7 +139,7 @@ def test_the_file_holds_what_the_list_shows(app: Flask) -> None:
     (late,) = read(pages, "?show=overdue")
     assert late["assigned_to_email"] == "maria@example.com"
     assert late["status"] == "checked_out"
-    assert pages.get("/assets?show=overdue").links("Download CSV") == [
+    assert pages.get("/assets?show=overdue").links("Export CSV") == [
         "/assets/export.csv?show=overdue"
     ]
 

@@ -36,8 +36,8 @@ def day(days: int) -> str:
 
 def test_what_should_be_back_says_how_late_it_is_and_asks_for_it(app: Flask) -> None:
     main = page_of(app, lent(3.5))
-    assert "Maria Lopez should have brought it back 3 hours ago." in main
-    assert ", 3 hours late." in main
+    assert "Maria Lopez was due to return it 3 hours ago." in main
+    assert " (3 hours late)." in main
     assert "late" not in page_of(app, lent(-3.5))
 
 
@@ -59,9 +59,9 @@ def test_of_those_who_count_on_it_the_first_that_was_promised_it_is_named(app: F
     make_reservation(asset_id, make_staff("Eva Only"), 0, 4)
     put_in(asset_id, "broken")
     main = page_of(app, asset_id)
-    assert main.count("counts on it from") == 1
-    assert "Cleo Marin counts on it from" in main
-    assert "Eva Only asked to have it, from" in main
+    assert main.count("reserved it from") == 1
+    assert "Cleo Marin reserved it from" in main
+    assert "Eva Only requested it from" in main
 
 
 def test_of_several_who_asked_for_it_it_says_how_many_and_from_when(app: Flask) -> None:
@@ -69,7 +69,7 @@ def test_of_several_who_asked_for_it_it_says_how_many_and_from_when(app: Flask) 
     for number in range(2):
         make_reservation(asset_id, make_staff(f"Person {number}"), 24 * number, 24 * number + 8)
     main = page_of(app, asset_id)
-    assert "2 people asked to have it, the first from" in main
+    assert "2 people requested it (the first from" in main
     assert "Person 0 asked" not in main
 
 
@@ -92,7 +92,7 @@ def test_work_was_due_or_still_is(app: Flask) -> None:
 def test_a_warranty_that_ends_soon_says_when_unless_it_is_being_claimed(app: Flask) -> None:
     for days, when in ((0, "today"), (3, f"on {day(3)}")):
         asset_id = make_asset(warranty_expires=today() + timedelta(days=days))
-        assert f"Its warranty ends {when}. If something is wrong" in page_of(app, asset_id)
+        assert f"Its warranty ends {when}. If it needs repair" in page_of(app, asset_id)
         incidents.send_to_warranty(SYSTEM, asset_id, CLAIM)
         assert "Its warranty ends" not in page_of(app, asset_id)
 
@@ -100,11 +100,11 @@ def test_a_warranty_that_ends_soon_says_when_unless_it_is_being_claimed(app: Fla
 def test_a_claim_says_where_it_is_and_when_it_is_expected(app: Flask) -> None:
     asset_id = make_asset()
     incidents.send_to_warranty(SYSTEM, asset_id, CLAIM)
-    assert "At Northwind for a warranty claim. " in page_of(app, asset_id)
+    assert "At Northwind for warranty repair. " in page_of(app, asset_id)
     incidents.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK)
     values = ClaimValues(problem="Dark", expected_back_on=today() + timedelta(days=9))
     incidents.send_to_warranty(SYSTEM, asset_id, values)
-    expected = f"Away for a warranty claim, expected back on {day(9)}."
+    expected = f"Out for warranty repair. Expected back on {day(9)}."
     assert expected in page_of(app, asset_id)
 
 
@@ -114,7 +114,7 @@ def test_a_place_is_named_while_the_asset_can_be_found_there(app: Flask) -> None
     for status in AssetStatus:
         put_in(asset_id, status)
         head = pages.get(f"/assets/{asset_id}").main.partition("Timeline")[0]
-        assert ("It is at Cellar." in head) is (status in there), status
+        assert ("It’s at Cellar." in head) is (status in there), status
 
 
 def test_what_is_disposed_of_says_to_whom_it_went_and_when(app: Flask) -> None:
@@ -143,8 +143,8 @@ def test_of_what_is_low_it_says_how_many_are_left_and_in_which_unit(app: Flask) 
     stock = {"kind": "stock", "min_quantity": 4}
     toner = make_asset("Toner", quantity=2, unit="boxes", **stock)
     paper = make_asset("Paper", quantity=0, **stock)
-    assert "Only 2 left (boxes). It counts as low below 4." in page_of(app, toner)
-    assert "Nothing left. It counts as low below 4." in page_of(app, paper)
+    assert "2 boxes left. The threshold is 4." in page_of(app, toner)
+    assert "None left. The threshold is 4." in page_of(app, paper)
 
 
 def test_it_says_since_when_somebody_has_it_and_until_when(app: Flask) -> None:
@@ -154,5 +154,5 @@ def test_it_says_since_when_somebody_has_it_and_until_when(app: Flask) -> None:
     started_at = datetime.combine(today() - timedelta(days=2), time(9, 30), zone)
     with writing() as current:
         current.execute(update(Assignment).values(started_at=started_at))
-    said = f"With Maria Lopez since {day(-2)}, 09:30, until {day(3)}, 17:00."
+    said = f"Checked out to Maria Lopez since {day(-2)}, 09:30. Due {day(3)}, 17:00."
     assert said in page_of(app, asset_id)

@@ -24,20 +24,20 @@ def test_a_person_gives_three_things_to_one_person(app: Flask) -> None:
     assignments.allocate(SYSTEM, 2, staff_id=make_staff("Ben Fox"))
     pages = visit(app)
     form = pages.get("/assets").form("/assets/bulk")
-    page = pages.submit(form, "Give permanently", ids=["1", "2", "3"])
-    assert page.h1 == "Give 3 assets permanently"
-    assert "AST-00002 is given to Ben Fox." in page.main
+    page = pages.submit(form, "Allocate", ids=["1", "2", "3"])
+    assert page.h1 == "Allocate 3 assets"
+    assert "AST-00002 is allocated to Ben Fox." in page.main
     form = page.form("/assets/bulk")
     assert pages.submit(form).wrong == ["staff_id"]
     progress = pages.submit(form, staff_id=str(maria))
-    assert progress.h1 == "Give 3 assets permanently"
+    assert progress.h1 == "Allocate 3 assets"
     assert pages.submit(form, staff_id=str(maria)).path == progress.path
     job.work(KINDS)
     page = pages.get(progress.path)
     assert "2 done, 1 not done." in page.main
     assert "tag-success" not in page.html
     page = pages.get(page.links("View all results")[0])
-    assert page.h1 == "Give 3 assets permanently"
+    assert page.h1 == "Allocate 3 assets"
     assert [row[:2] for row in page.rows()] == [
         ["Chair AST-00002", "Not done"],
         ["Lamp AST-00001", "Done"],
@@ -49,7 +49,7 @@ def test_each_action_has_its_form(app: Flask) -> None:
     make_asset("Lamp")
     pages = visit(app)
     for action, title in (
-        ("transfer", "Move 1 asset"),
+        ("transfer", "Transfer 1 asset"),
         ("schedule_maintenance", "Schedule maintenance for 1 asset"),
         ("delete", "Delete 1 asset"),
     ):

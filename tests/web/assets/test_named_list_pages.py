@@ -79,5 +79,5 @@ def test_what_is_used_is_not_deleted(kind: NamedList, pages: Pages) -> None:
     make_asset(**{kind.used_by.key: named_lists.find(kind, public_id).id})
     page = pages.submit(form)
     assert page.status == 409
-    assert pages.follow("See these assets").rows()
+    assert pages.follow("View these assets").rows()
     assert pages.get(f"/{kind.many}").links("1 asset")

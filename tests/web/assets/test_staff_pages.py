@@ -30,7 +30,7 @@ def test_the_empty_list_leads_to_the_first_person(pages: Pages) -> None:
     page = add(pages, name="Maria Lopez", email="maria@example.com", department="Sales")
     assert page.h1 == "Maria Lopez"
     page = pages.get("/staff")
-    assert page.rows() == [["Maria Lopez", "maria@example.com", "Sales", "Nothing"]]
+    assert page.rows() == [["Maria Lopez", "maria@example.com", "Sales", "None"]]
     assert pages.get("/staff?q=nobody").rows() == []
 
 

@@ -19,15 +19,15 @@ def test_a_person_keeps_stock_by_number(app: Flask) -> None:
     assert page.wrong == ["quantity", "min_quantity"]
     page = pages.submit(page.form(), quantity="10", min_quantity="4", unit="boxes")
     assert page.path == "/assets/1"
-    assert "How many there are 10" in page.main
+    assert "Quantity 10" in page.main
     page = move(pages, "issue", quantity="3", note="For room 204")
     assert page.path == "/assets/1/stock"
-    assert "How many there are: 10 → 7" in pages.get("/assets/1/timeline").main
+    assert "Quantity: 10 → 7" in pages.get("/assets/1/timeline").main
     move(pages, "receive", quantity="20")
     move(pages, "adjust", quantity="25", kind="loss")
     page = pages.get("/assets/1/stock")
-    assert "25 in stock (boxes)." in page.main
-    assert "It counts as low below 4." in page.main
+    assert "25 boxes in stock." in page.main
+    assert "The low-stock threshold is 4." in page.main
     assert [(row[0], row[2], row[3]) for row in page.rows()] == [
         ("Lost or damaged", "-2", "25"),
         ("Received", "+20", "27"),
@@ -52,5 +52,5 @@ def test_the_form_of_a_stock_knows_its_threshold_and_not_its_number(app: Flask) 
     assert form.fields["min_quantity"] == ["5"]
     assert not {"quantity", "kind"} & set(form.fields)
     page = pages.submit(form, min_quantity="6")
-    assert "Low below: 5 → 6" in page.main
+    assert "Low-stock threshold: 5 → 6" in page.main
     assert pages.submit(pages.get("/assets/1/edit").form()).tone == "info"

@@ -44,7 +44,7 @@ def test_a_person_matches_an_excel_list_and_imports_it(app: Flask) -> None:
     row = f'<row r="2">{words}<c s="1"><v>45278</v></c>{text("rot")}</row>'
     pages = visit(app)
     page = send(pages, xlsx(cells_of(ROWS) + row), "Inventarliste 2026.xlsx")
-    assert page.h1 == "Match the headings"
+    assert page.h1 == "Match headings"
     assert "Inventarliste 2026.xlsx, sheet “Tabelle1”: 1 row." in page.main
     assert "Match headings" in page.here
     assert chosen(page) == [
@@ -52,7 +52,7 @@ def test_a_person_matches_an_excel_list_and_imports_it(app: Flask) -> None:
         *("Laptops", "Good"),
     ]
     page = pages.submit(page.form(), "Continue")
-    assert page.h1 == "Check the file"
+    assert page.h1 == "Check file"
     job.work(KINDS)
     (look,) = pages.get(page.path).links("Review rows")
     page = pages.get(look)
@@ -75,9 +75,9 @@ def test_words_are_asked_for_when_another_heading_is_chosen(app: Flask) -> None:
     wrong = pages.submit(page.form(), "Continue", column_0="", column_1="condition")
     assert (wrong.status, len(wrong.errors)) == (400, 1)
     page = pages.submit(page.form(), "Continue", column_1="condition")
-    assert (page.status, page.h1) == (200, "Match the headings")
+    assert (page.status, page.h1) == (200, "Match headings")
     assert chosen(page) == ["Name", "Condition", "Damaged", "Good"]
-    assert pages.submit(page.form(), "Continue").h1 == "Check the file"
+    assert pages.submit(page.form(), "Continue").h1 == "Check file"
 
 
 def test_words_of_one_more_heading_are_asked_for_beside_those_that_were(app: Flask) -> None:
@@ -101,7 +101,7 @@ def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Fl
     page = pages.get(look)
     assert guess in page.main
     assert "Enter Anschaffung as a date that exists" in page.rows()[1][3]
-    (failed,) = page.links("Download it with the reasons")
+    (failed,) = page.links("Download it with error details")
     lines = pages.client.get(failed, buffered=True).get_data(as_text=True).splitlines()
     assert (
         lines[0] == "\ufeffInventarnummer;Bezeichnung;Kategorie;Zustand;Anschaffung;Farbe;problem"
@@ -116,7 +116,7 @@ def test_the_next_file_says_as_last_time_and_headings_can_be_matched_again(app: 
     page = pages.submit(page.form(), "Continue", column_5="notes")
     job.work(KINDS)
     (look,) = pages.get(page.path).links("Review rows")
-    again = pages.get(look).links("Match headings and words")
+    again = pages.get(look).links("Match headings and values")
     page = send(pages, LINES.encode())
     assert page.main.count("as last time") == 6
     assert chosen(page)[5] == "Notes"
@@ -146,12 +146,12 @@ def test_until_it_is_answered_every_way_leads_back_to_the_question(app: Flask) -
     check = here.removesuffix("/match")
     assert pages.get(check).path == here
     task = pages.get(f"/tasks/{check.rsplit('/', 1)[1]}")
-    assert task.links("Match the headings") == [here]
+    assert task.links("Match headings") == [here]
     form = pages.get(here).form()
     pages.submit(form, "Continue")
     twice = pages.submit(form, "Continue")  # pressed twice
-    assert twice.h1 == "Check the file"
-    assert pages.get(here).h1 == "Check the file"
+    assert twice.h1 == "Check file"
+    assert pages.get(here).h1 == "Check file"
 
 
 def test_after_the_import_there_is_nothing_to_match(app: Flask) -> None:
@@ -163,7 +163,7 @@ def test_after_the_import_there_is_nothing_to_match(app: Flask) -> None:
     pages.submit(pages.get(check).form(check), "Import 1 row")
     job.work(KINDS)
     assert pages.get(here).path == check
-    assert not pages.get(check).links("Match headings and words")
+    assert not pages.get(check).links("Match headings and values")
 
 
 def test_headings_and_words_are_never_run(app: Flask) -> None:

@@ -36,7 +36,7 @@ def test_what_is_done_with_an_asset_leads_back_to_that_list(pages: Pages) -> Non
     line = f"/assets{query}#asset-{asset}"
     page = pages.get(f"/assets/{asset}", query_string={"list": f"/assets{query}"})
     for action, filled in (
-        ("Lend", {"staff_id": str(person), "due": "other", "due_at": "2099-05-03T12:00"}),
+        ("Check out", {"staff_id": str(person), "due": "other", "due_at": "2099-05-03T12:00"}),
         ("Check in", {"condition_in": "good"}),
         ("Transfer", {"location_id": "1", "reason": "Tidied up"}),
         ("Edit", {"name": "Dock 2"}),

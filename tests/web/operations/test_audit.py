@@ -63,7 +63,7 @@ def test_times_and_statuses_of_an_asset_read_as_in_its_timeline(app: Flask) -> N
     status = {"from": "available", "to": "checked_out"}
     note("asset.checked_out", "AST-00005", make_user(), status=status, due_at=due)
     changes = visit(app).get(AUDIT).rows()[0][4]
-    assert changes == "Status: Available → Lent Due at: Dec 6, 17:56"
+    assert changes == "Status: Available → Checked out Due at: Dec 6, 17:56"
 
 
 def test_it_speaks_as_the_pages_do(app: Flask) -> None:

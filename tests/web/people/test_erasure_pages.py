@@ -55,7 +55,7 @@ def test_a_typed_address_erases_and_the_page_says_how_far_it_got(app: Flask) -> 
     assert "2 timeline entries" in page.main
     shown = pages.get(path)
     assert (shown.h1, "Erased" in shown.main) == ("Erased person 1", True)
-    assert not {"Edit", "Mark as back"} & {link.text for link in shown.root.find_all("a")}
+    assert not {"Edit", "Mark as current staff"} & {link.text for link in shown.root.find_all("a")}
     assert "Maria" not in pages.get("/assets/1/timeline").main + pages.get("/settings/audit").main
     assert session().get_one(Staff, row_id).phone is None
     with writing() as current:  # after some days nothing is known of the work that did it

@@ -123,7 +123,7 @@ def test_it_is_taken_back(app: Flask) -> None:
     make_reservation(asset_id, make_staff(), approved=True)
     question = pages.get(steps(pages.get(f"/assets/{asset_id}/reservations"), "Cancel")[0])
     # Two things called Cancel beside each other would be one too many.
-    assert question.links("Keep the reservation") == [f"/assets/{asset_id}/reservations"]
+    assert question.links("Keep reservation") == [f"/assets/{asset_id}/reservations"]
     pages.submit(question.form(), note="The fair is off")
     assert last_body()["data"]["note"] == "The fair is off"
 
@@ -145,7 +145,7 @@ def test_a_step_that_is_off_says_why(app: Flask) -> None:
     make_reservation(asset_id, make_staff())
     make_maintenance(asset_id)
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
-    reason = "It is given to somebody. Take it back first."
+    reason = "It is allocated. Revoke it first."
     for path, off, on in (
         ("reservations", "Approve", ["Reject", "Cancel"]),
         ("maintenance", "Start", ["Complete", "Cancel"]),
@@ -215,7 +215,7 @@ def test_work_is_called_off(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     public_id = make_maintenance(asset_id, started=True)
     question = pages.get(steps(pages.get(f"/assets/{asset_id}/maintenance"), "Cancel")[0])
-    assert question.links("Keep the maintenance") == [f"/assets/{asset_id}/maintenance"]
+    assert question.links("Keep maintenance") == [f"/assets/{asset_id}/maintenance"]
     pages.submit(question.form(), note="Ill")
     assert maintenance(public_id).state == "cancelled"
 

@@ -25,6 +25,7 @@ from portal.services.actions.planning.queries import asset_id_of, lock_row
 from portal.services.actions.planning.rules import (
     PlanValues,
     WorkValues,
+    closed_as,
     plan_faults,
     refuse_long_reason,
     work_faults,
@@ -59,7 +60,7 @@ def start(actor: Actor, public_id: UUID, note: str = "") -> int:
     def make(current: Session, asset: Asset) -> Maintenance:
         maintenance = _open_one(current, public_id)
         if maintenance.state == MaintenanceState.IN_PROGRESS:
-            raise Refusal(f"“{maintenance.title}” has been started already.")
+            raise Refusal(f"“{maintenance.title}” has already been started.")
         _refuse_second(current, asset)
         maintenance.state, maintenance.started_at = MaintenanceState.IN_PROGRESS, common_now()
         maintenance.status_before, asset.status = asset.status, AssetStatus.MAINTENANCE
@@ -210,7 +211,7 @@ def _move(current: Session, asset: Asset, status: str) -> None:
 def _open_one(current: Session, public_id: UUID) -> Maintenance:
     maintenance = lock_row(current, Maintenance, public_id)
     if maintenance.state not in OPEN_MAINTENANCES:
-        raise Refusal(f"“{maintenance.title}” has been {maintenance.state} already.")
+        raise Refusal(f"“{maintenance.title}” is already {closed_as(maintenance.state)}.")
     return maintenance
 
 
@@ -221,5 +222,5 @@ def _refuse_second(current: Session, asset: Asset) -> None:
     title = current.scalar(query.limit(1))
     if title is not None:
         raise Refusal(
-            f"“{title}” is under way on {asset.asset_tag}. Complete it or cancel it first."
+            f"“{title}” is in progress on {asset.asset_tag}. Complete it or cancel it first."
         )

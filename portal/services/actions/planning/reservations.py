@@ -20,6 +20,7 @@ from portal.services.actions.assignments import active_staff
 from portal.services.actions.planning.queries import asset_id_of, conflict, lock_row
 from portal.services.actions.planning.rules import (
     ReservationValues,
+    closed_as,
     refuse_long_reason,
     reservation_faults,
 )
@@ -63,9 +64,9 @@ def approve(actor: Actor, public_id: UUID) -> int:
     def make(current: Session, asset: Asset) -> Reservation:
         reservation = _open_one(current, public_id)
         if reservation.state == ReservationState.APPROVED:
-            raise Refusal("This reservation has been approved already.")
+            raise Refusal("This reservation is already approved.")
         if reservation.ends_at <= common_now():
-            raise Refusal("The time of this reservation is over. It can only be rejected.")
+            raise Refusal("This reservation’s time has passed. You can only reject it.")
         active_staff(current, reservation.staff_id)
         _refuse_taken(current, actor, asset, reservation, "Reject one of the two.")
         _decide(reservation, actor, ReservationState.APPROVED)
@@ -145,8 +146,8 @@ def _change(
 def _add(current: Session, actor: Actor, asset: Asset, reservation: Reservation) -> Reservation:
     active_staff(current, reservation.staff_id)
     if not asset.reservable:
-        way_out = "Tick “People may reserve it” on its edit page first"
-        raise Refusal(f"{asset.asset_tag} is not for reserving. {way_out}.")
+        way_out = "Select “Allow reservations” on its edit page first"
+        raise Refusal(f"{asset.asset_tag} can’t be reserved. {way_out}.")
     way_out = "Choose another time, or reject that reservation."
     _refuse_taken(current, actor, asset, reservation, way_out)
     current.add(reservation)
@@ -175,10 +176,7 @@ def _refuse_taken(
 def _open_one(current: Session, public_id: UUID) -> Reservation:
     reservation = lock_row(current, Reservation, public_id)
     if reservation.state not in OPEN_RESERVATIONS:
-        became = (
-            "collected" if reservation.state == ReservationState.FULFILLED else reservation.state
-        )
-        raise Refusal(f"This reservation has been {became} already.")
+        raise Refusal(f"This reservation is already {closed_as(reservation.state)}.")
     return reservation
 
 

@@ -60,6 +60,11 @@ def refuse_long_reason(text: str, field: str) -> None:
         raise Refusal(f"Use at most {LONGEST_REASON} characters", field=field)
 
 
+def closed_as(state: str) -> str:
+    """Return the state in which something was closed, as sentences say it."""
+    return {"fulfilled": "collected", "cancelled": "canceled"}.get(state, state)
+
+
 def reservation_faults(values: ReservationValues, now: datetime) -> list[Fault]:
     """Return everything that keeps this from being asked for, in the order of the form."""
     return [*_of_times(values, now), *_too_long("purpose", values.purpose, LONGEST_PURPOSE)]
@@ -69,8 +74,8 @@ def plan_faults(values: PlanValues) -> list[Fault]:
     """Return everything that keeps this from being planned, in the order of the form."""
     return [
         *_of_title(values),
-        *_of_choice("type", values.type, MaintenanceType, "Choose what sort of work it is"),
-        *_of_day("due_on", values.due_on, "day on which it is due"),
+        *_of_choice("type", values.type, MaintenanceType, "Choose a type of work"),
+        *_of_day("due_on", values.due_on, "due date"),
         *_of_cycle(values.repeat_every_days),
         *_too_long("supplier", values.supplier or "", LONGEST_LINE),
         *_of_cost("estimated_cost", values.estimated_cost, "estimated cost"),
@@ -82,20 +87,20 @@ def work_faults(values: WorkValues, today: date) -> list[Fault]:
     """Return everything that keeps this from being completed, in the order of the form."""
     day = values.completed_on
     faults = [
-        *_of_choice("outcome", values.outcome, MaintenanceOutcome, "Choose how the work ended"),
-        *_of_day("completed_on", day, "day on which it was completed"),
+        *_of_choice("outcome", values.outcome, MaintenanceOutcome, "Choose a result"),
+        *_of_day("completed_on", day, "completion date"),
         *_of_cost("cost", values.cost, "cost"),
         *_too_long("note", values.note, LONGEST_NOTE),
     ]
     if day and day > today:
-        faults.append(Fault("completed_on", "Enter today or an earlier day: this one is to come"))
+        faults.append(Fault("completed_on", "Enter today or an earlier date"))
     return faults
 
 
 def _of_times(values: ReservationValues, now: datetime) -> Iterator[Fault]:
     starts, ends = values.starts_at, values.ends_at
     if values.staff_id is None:
-        yield Fault("staff_id", "Choose who wants the asset")
+        yield Fault("staff_id", "Choose a person")
     if starts is None:
         yield Fault("starts_at", "Enter when the reservation starts")
     if ends is None:
@@ -107,12 +112,12 @@ def _of_times(values: ReservationValues, now: datetime) -> Iterator[Fault]:
     if starts and ends and ends <= starts:
         yield Fault("ends_at", "The end must be after the start")
     elif ends and ends <= now:
-        yield Fault("ends_at", "Enter an end that is still to come")
+        yield Fault("ends_at", "Enter an end in the future")
 
 
 def _of_title(values: PlanValues) -> Iterator[Fault]:
     if not values.title:
-        yield Fault("title", "Enter what is to be done")
+        yield Fault("title", "Enter the task")
     yield from _too_long("title", values.title, LONGEST_LINE)
 
 

@@ -1,0 +1,86 @@
+"""Every action of the register as a page: one view, and one form beside the asset."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from flask import Blueprint, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from portal.models.assets import Asset
+from portal.services.actions import lifecycle
+from portal.services.assets.snapshots import open_assignment
+from portal.services.core.unit_of_work import once_only
+from portal.services.webhooks.queries import count_listeners
+from portal.web.actions.forms import ActionForm, ActionPage, Submission
+from portal.web.actions.pages import PAGES, obstacle
+from portal.web.assets.presenter import show_tab, summary_of
+from portal.web.forms.additions import add_typed
+from portal.web.forms.base import UNHEARD, refusals_in, say_whether_changed, status_of
+from portal.web.frame.access import actor, owner, requires
+
+Answer = Response | tuple[str, int]
+View = Callable[..., Answer]
+
+blueprint = Blueprint("actions", __name__, url_prefix="/assets/<int(max=2147483647):asset_id>")
+
+
+def _view(page: ActionPage) -> View:
+    @requires(page.rule.permission)
+    def view(asset_id: int, subject: UUID | None = None) -> Answer:
+        asset = lifecycle.find_asset(asset_id)
+        form = page.form(data=page.form.defaults(asset, subject))
+        form.prepare(asset, subject)
+        if form.is_submitted() and not add_typed(form, actor()) and form.validate():
+            with refusals_in(form):
+                return _done(page, Submission(actor(), asset_id, form, subject))
+        return _shown(page, asset, form, subject)
+
+    return view
+
+
+def _done(page: ActionPage, sent: Submission) -> Response:
+    def path(changed: object) -> str:
+        words = page.done.format(**_names(lifecycle.find_asset(sent.asset_id)))
+        say_whether_changed(changed is not False, words, UNHEARD)
+        return url_for(page.tab, asset_id=sent.asset_id)
+
+    return redirect(once_only(owner(), sent.form.once_value, lambda: page.run(sent), path))
+
+
+def _shown(page: ActionPage, asset: Asset, form: ActionForm, subject: UUID | None) -> Answer:
+    held = open_assignment(asset.id)
+    reason = obstacle(page.action, asset, held.staff.name if held else None)
+    back = url_for(page.tab, asset_id=asset.id)
+    if reason and not form.is_submitted():
+        words = {"page": page, "asset": asset, "reason": reason, "back": back}
+        return render_template("actions/not_now.html", **words), 409
+    names = _names(asset)
+    shown = show_tab(
+        page.template,
+        asset,
+        page=page,
+        form=form,
+        **summary_of(asset),
+        title=page.title.format(**names),
+        lede=page.lede.format(**names),
+        here=url_for(page.endpoint, asset_id=asset.id, subject=subject),
+        back=back,
+        listeners=count_listeners(*page.rule.events),
+        **(page.context(asset, subject) if page.context else {}),
+    )
+    return shown, 409 if form.form_errors else status_of(form)
+
+
+def _names(asset: Asset) -> dict[str, str]:
+    held = open_assignment(asset.id)
+    holder = held.staff.name if held else "someone"
+    return {"tag": asset.asset_tag, "name": asset.name, "holder": holder}
+
+
+def _add_routes() -> None:
+    for page in PAGES:
+        address = f"/{page.slug}/<uuid:subject>" if page.with_subject else f"/{page.slug}"
+        blueprint.add_url_rule(address, str(page.action), _view(page), methods=["GET", "POST"])
+
+
+_add_routes()
