@@ -121,7 +121,7 @@ def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:
     assignments.check_in(SYSTEM, late)
     pages = visit(app)
     pages.get(f"/assets/{late}/timeline")
-    page = pages.follow("All alerts of this asset")
+    page = pages.follow("View alerts")
     assert page.path == f"/alerts?asset={late}"
     assert page.form("/alerts").fields["show"] == ["all"]
     assert "Resolved" in row_of(page, "Overdue")

@@ -207,7 +207,7 @@ def test_it_says_how_many_webhooks_will_hear_of_it(app: Flask) -> None:
     assert "No webhook is subscribed to this event" in pages.get(f"/assets/{asset_id}/delete").main
     make_webhook(events=["asset.deleted"], state="off")
     main = pages.get(f"/assets/{asset_id}/delete").main
-    assert "No webhook that is on listens for this: it is held for 1 webhook that is off." in main
+    assert "1 subscribed webhook is off, so its delivery is put on hold" in main
 
 
 def test_the_tag_that_it_would_get_is_the_next_that_is_free(app: Flask) -> None:

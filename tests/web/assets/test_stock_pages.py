@@ -29,9 +29,9 @@ def test_a_person_keeps_stock_by_number(app: Flask) -> None:
     assert "25 boxes in stock." in page.main
     assert "The low-stock threshold is 4." in page.main
     assert [(row[0], row[2], row[3]) for row in page.rows()] == [
-        ("Lost or damaged", "-2", "25"),
+        ("Lost or damaged", "\u22122", "25"),
         ("Received", "+20", "27"),
-        ("Issued", "-3", "7"),
+        ("Issued", "\u22123", "7"),
         ("Received", "+10", "10"),
     ]
 

@@ -153,7 +153,7 @@ def test_a_person_is_found_with_what_they_have(pages: Pages) -> None:
     shown = groups(search(pages, "lopez"))
     assert shown == {
         "Assets": ["ThinkPad 1 LAP-0001"],
-        "People": ["Maria Lopez", "Ben Lopez Has left"],
+        "People": ["Maria Lopez", "Ben Lopez Former staff"],
     }
     depot = groups(search(pages, "depot"))
     assert depot == {

@@ -61,5 +61,5 @@ def test_about_an_asset_that_may_not_be_reserved(app: Flask, role: str) -> None:
     asset_id = make_asset(reservable=False)
     main = visit(app, role).get(f"/assets/{asset_id}/reservations").main
     assert ("To allow them, select “Allow reservations” under Edit." in main) is (role != "support")
-    asked = "Ask a manager or an administrator (Mia Manager or Ada Admin) to allow it."
+    asked = "Ask a manager or an administrator (Mia Manager or Ada Admin) to allow them."
     assert (asked in main) is (role == "support")
