@@ -190,7 +190,6 @@ def test_on_a_telephone_lists_of_many_are_two_lines_a_row(
         "/maintenance",
         "/reservations",
         "/settings/people",
-        f"/settings/webhooks/{off.public_id}",
         f"/settings/webhooks/{off.public_id}/held",
     ):
         page.goto(portal + path)

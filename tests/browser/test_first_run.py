@@ -75,7 +75,7 @@ def test_a_webhook_is_made_with_a_key_of_our_own(
     user_steps.open_new_webhook(desk)
     user_steps.fill_webhook(desk, "Sync to ERP", outside.url, LIFE, SECRET)
     user_steps.press(desk, "Save webhook")
-    expect(desk.get_by_text("“Sync to ERP” was saved.")).to_be_visible()
+    expect(desk.get_by_text("Sync to ERP saved.")).to_be_visible()
     expect(desk.get_by_text(f"3 of {len(CATALOGUE)}")).to_be_visible()
     expect(desk.locator("main")).not_to_contain_text(SECRET)
 

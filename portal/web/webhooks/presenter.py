@@ -1,4 +1,5 @@
-"""A webhook's page: who has to act and in what order, and its backlog by cause."""
+"""A webhook's page: who has to act and in what order, what to tell the receiver's team, and its
+backlog by cause."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from portal.models.deliveries import DeliveryStatus
 from portal.models.webhooks import OffReason
 from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
-from portal.services.webhooks.queries import WebhookDetail
+from portal.services.webhooks.queries import LastFailure, WebhookDetail
 from portal.web.deliveries.retried_by import queued
+from portal.web.deliveries.share import Trouble, update_to_share
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send
 from portal.web.frame.status_tags import DELIVERY, Tag
-from portal.web.frame.wording import counted
+from portal.web.frame.wording import counted, plural
 from portal.web.help.advice import Advice, Link
 from portal.web.webhooks.wording import (
     advice_about_held,
@@ -63,9 +65,10 @@ class CauseRow:
     retry_label: str
 
 
-def next_step(webhook: WebhookDetail) -> NextStep | None:
-    """Return what to do about a webhook; None where nothing has to be done."""
-    advice = advice_of(webhook)
+def next_step(webhook: WebhookDetail, failures: Sequence[LastFailure] = ()) -> NextStep | None:
+    """Return what to do about a webhook; None where nothing has to be done. `failures`: the last
+    ones for its most common cause, the latest first."""
+    advice = advice_of(webhook, failures[0].at if failures else None)
     steps = list(_steps(webhook, advice))
     if not steps:
         return None
@@ -152,6 +155,28 @@ def retry_all(backlog: Backlog | None) -> Link | None:
 def _retry_url(backlog: Backlog, **narrowed: Any) -> str:
     where = {"status": StatusFilter.UNDELIVERED, "webhook": backlog.public_id, **narrowed}
     return url_for("batches.confirm", **where, all="1")
+
+
+def update_of(webhook: WebhookDetail, failures: Sequence[LastFailure]) -> str:
+    """Return what to tell the receiver's team of a webhook in trouble; blank where nothing."""
+    backlog = webhook.backlog
+    if backlog is None or backlog.since is None or backlog.cause is None or not failures:
+        return ""
+    cause, many = backlog.cause, backlog.undelivered
+    return update_to_share(
+        Trouble(
+            what=plural(many, "delivery", "deliveries"),
+            is_one=many == 1,
+            url=webhook.url,
+            reason=cause.reason,
+            code=cause.code,
+            first=backlog.since,
+            last=failures[0].at,
+            ids=[each.public_id for each in failures],
+            is_untouched=backlog.is_untouched,
+            is_retried=backlog.next_attempt_at is not None,
+        )
+    )
 
 
 def cause_rows(backlog: Backlog | None) -> list[CauseRow]:

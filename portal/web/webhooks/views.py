@@ -34,7 +34,6 @@ from portal.web.frame.access import actor, can, requires
 from portal.web.frame.wording import counted
 from portal.web.webhooks import presenter
 from portal.web.webhooks import wording as webhook_advice
-from portal.web.webhooks.update import update_of
 from portal.web.webhooks.wording import (
     Beginning,
     event_choices,
@@ -111,10 +110,11 @@ def show(public_id: UUID) -> Answer:
     webhook = webhook_queries.show(public_id)
     latest = log_pages.latest(LogFilter(webhook=public_id), LATEST)
     day = trends.trend(charts.last_hours(), public_id)
-    failures = partial(failures_url, webhook=public_id)
-    chart = charts.hours_chart(day, failures)
+    failed_url = partial(failures_url, webhook=public_id)
+    chart = charts.hours_chart(day, failed_url)
     if chart.is_empty:
-        chart = charts.days_chart(trends.trend(charts.last_days(), public_id), failures=failures)
+        chart = charts.days_chart(trends.trend(charts.last_days(), public_id), failures=failed_url)
+    failures = webhook_queries.last_failures(webhook.backlog) if webhook.backlog else []
     return render_template(
         "webhooks/show.html",
         **page_of(webhook, "webhooks.show"),
@@ -123,8 +123,8 @@ def show(public_id: UUID) -> Answer:
         state=state_sentence(webhook, latest, utcnow(), day, off_by(webhook)),
         began=began(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
-        next_step=presenter.next_step(webhook),
-        update=update_of(webhook),
+        next_step=presenter.next_step(webhook, failures),
+        update=presenter.update_of(webhook, failures),
         causes=presenter.cause_rows(webhook.backlog),
         events_count=events_count(webhook.events),
         groups=events_of(webhook.events),

@@ -29,6 +29,7 @@ from portal.web.frame.wording import (
     exact_day,
     near_time,
     plural,
+    to_the_second,
 )
 from portal.web.help.advice import Advice, Context, advice_after, advise, for_reader, webhook_links
 
@@ -205,12 +206,13 @@ def _next_attempt(backlog: Backlog, now: datetime) -> str:
     return f"The next attempt is {'now' if is_now(at, now) else relative(at, now)}."
 
 
-def advice_of(webhook: WebhookDetail) -> Advice | None:
-    """The next step for a webhook that needs one; None while it is well."""
+def advice_of(webhook: WebhookDetail, failed_at: datetime | None = None) -> Advice | None:
+    """The next step for a webhook that needs one; None while it is well. `failed_at`: its last
+    failed attempt."""
     reason = reason_of(webhook)
     if reason is None:
         return None
-    explained = _explained(webhook, reason)
+    explained = _explained(webhook, reason, failed_at)
     matter = _matter(webhook, explained.what_happened)
     return advice_after(reason, explained, matter, webhook_links(webhook.public_id))
 
@@ -263,10 +265,11 @@ def reason_of(webhook: WebhookDetail) -> Reason | None:
     return cause.reason if cause else None
 
 
-def _explained(webhook: WebhookDetail, reason: Reason) -> Explanation:
+def _explained(webhook: WebhookDetail, reason: Reason, failed_at: datetime | None) -> Explanation:
     backlog = webhook.backlog
     code = backlog.cause.code if backlog and backlog.cause else None
-    return explain(reason, host=webhook.host, code=code)
+    time = to_the_second(failed_at) if failed_at else ""
+    return explain(reason, host=webhook.host, code=code, time=time)
 
 
 def _matter(webhook: WebhookDetail, happened: str) -> Context:
