@@ -413,8 +413,10 @@ def count_matches(log_filter: LogFilter) -> Matches:
     checks = [is_undelivered, _is_retryable(current, now)]
     statement = count_statement(scan, checks, COUNT_LIMIT + 1)
     total, undelivered, retryable = current.execute(statement).one()
-    is_cut = scan.has_window and end_of_window(current, scan, newer=False) is not None
-    return Matches(total, undelivered, retryable, is_more=is_cut or total > COUNT_LIMIT)
+    is_more = total > COUNT_LIMIT
+    if scan.has_window and not is_more:
+        is_more = end_of_window(current, scan, newer=False) is not None
+    return Matches(total, undelivered, retryable, is_more)
 
 
 def is_undelivered(row: Any) -> ColumnElement[bool]:
