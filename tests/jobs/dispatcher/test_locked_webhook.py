@@ -3,6 +3,7 @@
 PostgreSQL alone: SQLite has one lock for all.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,13 +13,15 @@ import pytest
 from flask import Flask
 from sqlalchemy import Connection, create_engine, func, select, update
 
-from jobs.deliver import deliver_due
+from jobs.deliver import deliver_due, equip
 from jobs.dispatcher import loop, result_batches
 from jobs.stop_flag import stop
 from portal.database.engine import database_now, engine_options
 from portal.extensions import db, settings
 from portal.models.deliveries import Delivery, DeliveryStatus, Lease
 from portal.models.webhooks import Webhook
+from tests.jobs.dispatcher.running_sender import running_sender
+from tests.jobs.outage import refused
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver
@@ -120,3 +123,32 @@ def test_a_worker_that_stops_does_not_wait_for_it_for_ever(
         assert db.session.execute(select(func.count(Lease.delivery_id))).scalar_one() == 1
     finally:
         stop.clear()
+
+
+MOST = 60  # rounds in a second, in which it looks twenty times at most
+
+
+def test_while_the_database_takes_nothing_it_goes_round_as_often_as_it_looks(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "POLL_EVERY", 0.05)
+    monkeypatch.setattr(loop, "POLL_SHARE", 0)
+    transport, rounds = equip().transport, []
+    drive = transport.drive
+
+    def count(patience: float) -> object:
+        rounds.append(patience)
+        return drive(patience)
+
+    with running_sender(app):
+        deliver_due()  # it has begun
+        with refused():
+            time.sleep(0.3)
+            monkeypatch.setattr(transport, "drive", count)
+            assert until(lambda: bool(rounds))
+            rounds.clear()
+            began = time.monotonic()
+            time.sleep(0.5)
+            most, many = MOST * (time.monotonic() - began), len(rounds)
+            monkeypatch.undo()
+    assert many <= most

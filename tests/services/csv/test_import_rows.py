@@ -1,6 +1,7 @@
 """Rows of an import one by one: what the check says of each, and what then becomes of it."""
 
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -9,12 +10,15 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.lib.clock import utcnow
+from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.assets import Asset, Category, Location
 from portal.models.tasks import TaskRow
 from portal.services.actions import assignments
-from portal.services.core.refusals import NotAllowed, NotFound
+from portal.services.assets.fields import AssetValues
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
+from portal.services.csv.import_rows import filled, kind_of, quantity_of
 from tests.services.actions.plan_examples import make_reservation, put_in
 from tests.services.csv.import_steps import check, found, run
 from tests.support.factories import make_asset, make_category, make_staff, make_user
@@ -210,3 +214,84 @@ def test_who_may_not_edit_assets_imports_nothing(app: Flask) -> None:
         import_task.confirm(support.actor, public_id)
     with pytest.raises(NotFound):
         import_task.find_check(run(make_user(), public_id).public_id)
+
+
+BEFORE = AssetValues(name="Lamp", notes="By the door", condition="fair", min_quantity=2)
+
+
+def read(**cells: str) -> AssetValues:
+    return filled(BEFORE, cells)
+
+
+def test_a_text_is_taken_as_it_is_and_a_blank_leaves_what_was() -> None:
+    for column in (
+        "asset_tag",
+        "name",
+        "manufacturer",
+        "model",
+        "serial_number",
+        "supplier",
+        "order_number",
+        "unit",
+        "notes",
+    ):
+        assert getattr(read(**{column: "As it is"}), column) == "As it is", column
+        assert read(**{column: ""}) == BEFORE, column
+
+
+def test_every_way_of_writing_it_is_understood() -> None:
+    for column, text, value in (
+        ("purchase_date", "2026-05-03", date(2026, 5, 3)),
+        ("purchase_date", "03.05.2026", date(2026, 5, 3)),
+        ("warranty_expires", "3.5.2026", date(2026, 5, 3)),
+        ("purchase_cost", "1.250,00", Decimal("1250.00")),
+        ("condition", "Good", "good"),
+        ("condition", "DAMAGED", "damaged"),
+        ("reservable", "Yes", True),
+        ("reservable", "y", True),
+        ("reservable", "TRUE", True),
+        ("reservable", "1", True),
+        ("reservable", "No", False),
+        ("reservable", "n", False),
+        ("reservable", "false", False),
+        ("reservable", "0", False),
+        ("min_quantity", "0", 0),
+        ("min_quantity", "1000000000", 1_000_000_000),
+    ):
+        assert getattr(read(**{column: text}), column) == value, column
+
+
+def test_the_kind_and_how_many_there_are_count_for_new_rows_alone() -> None:
+    assert read(kind="stock", quantity="9") == BEFORE
+    assert (kind_of({}), kind_of({"kind": ""}), kind_of({"kind": "Stock"})) == (
+        "item",
+        "item",
+        "stock",
+    )
+    assert (quantity_of({}), quantity_of({"quantity": ""})) == (None, None)
+    assert quantity_of({"quantity": "012"}) == 12
+    with pytest.raises(Refusal, match="Enter quantity"):
+        quantity_of({"quantity": "many"})
+
+
+def test_a_file_without_our_headings_is_told_what_its_first_row_reads(app: Flask) -> None:
+    for heading, read_as in (
+        ("Tag;Bezeichnung;Ort", "tag, bezeichnung, ort"),
+        ("Inventory 2026;;", "inventory_2026"),
+        ("asset_tag|name", "asset_tag|name"),
+        (",".join(f"column {number}" for number in range(1, 9)), "column_1, column_2, column_3, …"),
+        ("x" * 90, "x" * 40),
+    ):
+        person, sheet = make_user(), read_csv(f"{heading}\nA,B,C\n".encode())
+        with pytest.raises(Refusal) as refused:
+            import_task.upload(person.actor, sheet, may_add=False)
+        assert (refused.value.field, refused.value.sentence) == (
+            "file",
+            f"The file needs a column asset_tag or name. Its first row reads “{read_as}”",
+        ), heading
+
+
+def test_a_first_row_without_a_word_is_told_apart(app: Flask) -> None:
+    person, sheet = make_user(), read_csv(b";;\nA;B;C\n")
+    with pytest.raises(Refusal, match=r"asset_tag or name\. Its first row is blank"):
+        import_task.upload(person.actor, sheet, may_add=False)

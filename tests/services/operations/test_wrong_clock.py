@@ -29,7 +29,7 @@ from portal.services.operations import health, retention
 from tests.conftest import ENVIRONMENT
 from tests.services.actions.plan_examples import make_reservation
 from tests.services.alerts.due_things import decided, it_is_just_after_the_run, with_warranty, work
-from tests.services.operations.test_retention_times import DAY, KINDS, MINUTE, MONTH, add
+from tests.services.operations.test_retention import DAY, KINDS, MINUTE, MONTH, add
 from tests.support.clocks.wrong_clock import wrong_clock
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_staff, make_user, make_webhook

@@ -6,18 +6,18 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.models.audit import AuditEntry
 from portal.models.people import Link, LinkKind, Role, User
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from portal.services.people import accounts, invitations, one_time_links, password_resets
-from portal.services.people.accounts import Details
+from portal.services.people.accounts import Contacts, Details, who_may
 from portal.services.people.invitations import NewPerson
 from tests.support.database.rivals import at_once
-from tests.support.factories import PASSWORD, make_user
+from tests.support.factories import PASSWORD, Person, make_user, make_webhook
 
 
 def audited() -> list[tuple[str, str]]:
@@ -165,3 +165,30 @@ def test_once_there_is_anybody_no_set_up_link_works(app: Flask) -> None:
     values = NewPerson(name="Eve", email="eve@example.com", password=PASSWORD)
     with pytest.raises(one_time_links.DeadLink):
         invitations.set_up(token, uuid4(), values)
+
+
+def test_the_owner_is_named_first_then_who_does_less_than_everything_and_is_here_longest(
+    app: Flask,
+) -> None:
+    assert who_may("assets.edit") == Contacts((), False)
+    make_user("support", name="Sam")
+    admin = make_user(name="Ada")
+    make_user("manager", name="Max", is_active=False)
+    first, second = make_user("manager", name="Mia"), make_user("manager", name="Moe")
+    hook = make_webhook(owner_id=admin.id)
+    for person in (second, first, admin):
+        sign_in_again(person)
+    assert who_may("assets.edit") == Contacts(("Mia", "Moe"), True)
+    assert who_may("assets.edit", hook.public_id) == Contacts(("Ada", "Mia"), True)
+    assert who_may("assets.edit", make_webhook().public_id) == Contacts(("Mia", "Moe"), True)
+    assert who_may("people.manage") == Contacts(("Ada",), False)
+    make_user(name="Ann")
+    assert who_may("people.manage") == Contacts(("Ada", "Ann"), False)
+    assert who_may("nothing.known") == Contacts((), False)
+
+
+def sign_in_again(person: Person) -> None:
+    """Their row is written anew, behind those of others."""
+    with writing() as current:
+        moved = update(User).where(User.id == person.id)
+        current.execute(moved.values(devices_version=User.devices_version + 1))
