@@ -80,27 +80,26 @@ class Browser:
         self._web.close()
 
 
-def test_a_minute_between_clocks_signs_nobody_out_and_refuses_no_form(tmp_path: Path) -> None:
-    with two_web_servers(tmp_path, ahead=APART) as machines:
-        ana = make_user()
-        for first in (0, 1):
-            browser = Browser(machines)
-            page = browser.read(first, "/sign-in")
-            browser.send(1 - first, "/sign-in", page, email=ana.email, password=ana.password)
-            for machine in (first, 1 - first) * 3:
-                page = browser.read(machine)
-                assert "Your account" in page
-                answer = browser.send(1 - machine, "/account/sessions/end-others", page)
-                assert answer.status_code == 200
-                assert "Your account" in answer.text
-            browser.close()
+def a_minute_between_clocks_signs_nobody_out_and_refuses_no_form(machines: Machines) -> None:
+    ana = make_user()
+    for first in (0, 1):
+        browser = Browser(machines)
+        page = browser.read(first, "/sign-in")
+        browser.send(1 - first, "/sign-in", page, email=ana.email, password=ana.password)
+        for machine in (first, 1 - first) * 3:
+            page = browser.read(machine)
+            assert "Your account" in page
+            answer = browser.send(1 - machine, "/account/sessions/end-others", page)
+            assert answer.status_code == 200
+            assert "Your account" in answer.text
+        browser.close()
 
 
-def test_a_machine_cut_off_in_the_middle_of_a_save_holds_up_no_save_of_the_other(
-    tmp_path: Path,
+def a_machine_cut_off_in_the_middle_of_a_save_holds_up_no_save_of_the_other(
+    machines: Machines,
 ) -> None:
     """It has taken a tag, and its transaction is open."""
-    with two_web_servers(tmp_path) as machines, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool:
         (cut_off, cable), (whole, _) = machines
         lost, visitor = Visitor(cut_off), Visitor(whole)
         draft = lost.draft("Lost")
@@ -118,3 +117,11 @@ def test_a_machine_cut_off_in_the_middle_of_a_save_holds_up_no_save_of_the_other
         assert lost.insist(draft)
         lost.close()
         visitor.close()
+
+
+def test_either_machine_serves_whatever_the_clock_of_the_other_and_when_it_is_cut_off(
+    tmp_path: Path,
+) -> None:
+    with two_web_servers(tmp_path, ahead=APART) as machines:
+        a_minute_between_clocks_signs_nobody_out_and_refuses_no_form(machines)
+        a_machine_cut_off_in_the_middle_of_a_save_holds_up_no_save_of_the_other(machines)

@@ -63,3 +63,8 @@ def test_other_processes_count_and_one_that_is_killed_holds_nothing(
     other_process.send_signal(signal.SIGKILL)
     other_process.wait()
     take_slot(ANA).release()
+
+
+def test_what_nobody_holds_any_more_is_free(app: Flask) -> None:
+    for _ in range(3 * MOST):
+        take_slot(ANA)  # dropped: whatever ended its request without a word

@@ -14,6 +14,8 @@ from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.audit import AuditEntry
 from portal.models.tasks import ImportMatch, Task, TaskRow, TaskState
 from portal.services import tasks
+from portal.services.assets import named_lists
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_answers, import_matches, import_task
@@ -259,3 +261,21 @@ def test_only_a_file_that_speaks_otherwise_is_asked_about(ana: Person) -> None:
     ):
         state = tasks.find(asked(ana, lines)).state
         assert (state == TaskState.PAUSED) is is_asked, lines
+
+
+def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
+    ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_answers, "MOST_WORDS", 5)
+    monkeypatch.setattr(import_answers, "MOST_NAMES", 3)
+    for name in ("Word 1", "Words", "Wordy", "Wort", "Chairs", "Desks"):
+        named_lists.create(named_lists.CATEGORIES, SYSTEM, name)
+    lines = "".join(f"A;Word {number % 9}\n" for number in range(30))
+    public_id = asked(ana, f"Bezeichnung;Kategorie\n{lines}A;{'w' * 121}\n")
+    what = question(public_id)
+    assert [each.word for each in what.words] == [f"Word {n}" for n in (0, 2, 3, 4, 5)]
+    assert what.more_words == 3
+    assert what.words[0].choices == ["Word 1", "Words", "Wordy"]
+    monkeypatch.setattr(import_answers, "MOST_NAMES", 6)
+    everything = ["Chairs", "Desks", "Word 1", "Words", "Wordy", "Wort"]
+    assert question(public_id).words[0].choices == everything

@@ -7,6 +7,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.lib.spreadsheets.sheets import read_csv
+from portal.models.audit import AuditEntry
 from portal.models.tasks import ImportMatch
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
@@ -141,3 +142,14 @@ def test_a_set_of_headings_that_is_used_again_is_kept_before_one_that_is_not(
         keep(["name", f"x{number}"], {})
     kept = [bool(import_matches.recall(["name", f"x{number}"])[0]) for number in range(3)]
     assert kept == [True, False, True]
+
+
+def test_of_very_many_matches_the_trail_keeps_the_beginning(app: Flask) -> None:
+    names = [f"a heading of the file, number {number}" for number in range(30)]
+    with writing() as current:
+        import_matches.keep(current, SYSTEM, names, dict.fromkeys(names, "name"), {})
+        (entry,) = current.scalars(select(AuditEntry))
+        assert entry.changes["matches"]["from"] is None
+        assert len(entry.changes["matches"]["to"]) == 500
+        key = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+        assert (entry.target_id, entry.target_name) == (key[:16], ", ".join(names)[:120])
