@@ -249,3 +249,23 @@ def test_on_a_telephone_a_door_says_where_one_is_and_a_filter_is_no_main_button(
     ground = "each => getComputedStyle(each).backgroundColor"
     assert show.evaluate(ground) != add.evaluate(ground)
     expect(page.locator(".brand-name")).to_have_css("position", "absolute")
+
+
+def test_the_page_of_a_delivery_fits_and_does_not_scroll_sideways(
+    page: Page, app: Flask, portal: str
+) -> None:
+    hook = make_webhook(name="Finance depreciation")
+    made = make_delivery(hook, status="failed", tries=10, reason="server", code=500)
+    for _ in range(10):
+        make_attempt(made, reason="bad_request", code=422, response_text="No serial number")
+    text = f"<html><h1>Server error</h1><!--{'x' * 200}--></html>"
+    make_attempt(made, kind="manual", actor="Sam", reason="server", code=500, response_text=text)
+    sign_in(page, app, portal)
+    for width, part, most in ((1280, "", 1250), (320, "", 3200), (320, "?show=request", 3600)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(f"{portal}/deliveries/{made}{part}")
+        size = page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+        )
+        assert size[0] <= width, part
+        assert size[1] <= most, part

@@ -46,7 +46,7 @@ from portal.web.deliveries.wording import (
 )
 from portal.web.frame.access import can
 from portal.web.frame.status_tags import DELIVERY, Tag
-from portal.web.frame.wording import in_both_zones, moment, plural, to_the_second
+from portal.web.frame.wording import in_both_zones, moment, to_the_second
 from portal.web.help.advice import (
     Advice,
     Context,
@@ -124,7 +124,7 @@ class DeliveryPage:
         made, why, then = made_of(delivery), outlook.why, outlook.then
         if self.taken and delivery.status is DeliveryStatus.FAILED:
             then = self.taken.to_the_caller
-        if self.explanation:
+        if self.explanation and not self.is_dismissed:
             code = f" ({last.code})" if last and last.code else ""
             title = f"{self.explanation.what_happened.rstrip('.')}{code}"
         elif why:
@@ -152,13 +152,13 @@ class DeliveryPage:
             when = f"{to_the_second(self.retry.at)}{self.retry.end}"
             yield Fact("Last retry", RESULTS[self.retry.tone], when.rstrip("."))
         if earlier:
-            yield Fact("Earlier attempts", earlier.words, plural(earlier.count, "time"))
+            yield Fact("Earlier attempts", f"{earlier.count} failed", earlier.words)
 
     @property
     def steps(self) -> Iterator[Advice]:
         """Yield what mends the cause, and what lets it go."""
         delivery, reason, explained = self.delivery, self.reason, self.explanation
-        if delivery.is_webhook_deleted:
+        if delivery.is_webhook_deleted or self.is_dismissed:
             return
         links = {} if self.draft else webhook_links(delivery.webhook_id)
         if reason and explained:
@@ -209,7 +209,7 @@ class DeliveryPage:
     @property
     def who_acts(self) -> str:
         """Say "Payroll’s team", "You", "An administrator"; empty where nothing is wrong."""
-        if self.reason is None or self.delivery.is_webhook_deleted:
+        if self.reason is None or self.delivery.is_webhook_deleted or self.is_dismissed:
             return ""
         if self.reason in NO_ACTION:
             return "No action needed"
@@ -371,7 +371,7 @@ def _explained(delivery: DeliveryDetail, reason: Reason) -> Explanation:
         # A name is looked up of a host. All else the receiver did.
         host=host_of(last.url) if reason is Reason.DNS else delivery.webhook_name,
         seconds=round(total / 1000, 1) if total else None,
-        time=moment(last.started_at).exact,
+        time=to_the_second(last.started_at),
         location=last.location,
         code=last.code,
         reference=str(delivery.public_id),

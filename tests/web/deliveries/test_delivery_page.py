@@ -330,6 +330,7 @@ def test_a_webhook_that_was_deleted_keeps_its_name(support: Pages) -> None:
     made = make_delivery(gone, status="dismissed", dismissed_by="Ana")
     page = support.get(f"/deliveries/{made}")
     assert "Old ERP (deleted)" in page.main
+    assert "Download diagnostics" in page.main
     assert "Ana dismissed this “Old ERP” was deleted, so it can’t be restored." in page.main
 
 

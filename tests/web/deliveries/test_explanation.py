@@ -8,7 +8,7 @@ import pytest
 from portal.lib.clock import utcnow
 from portal.services.deliveries.detail import find_delivery
 from portal.web.deliveries.presenter import page_of
-from portal.web.frame.wording import moment
+from portal.web.frame.wording import to_the_second
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
 
@@ -49,7 +49,7 @@ def test_it_says_what_was_met() -> None:
 def test_the_owner_of_the_receiver_learns_when_and_an_administrator_of_which() -> None:
     at = utcnow() - timedelta(minutes=3)
     told = explained({"reason": "server", "code": 500, "started_at": at})[2]
-    assert told.endswith(f"to check their logs at {moment(at).exact}.")
+    assert told.endswith(f"to check their logs at {to_the_second(at)}.")
     made = make_delivery(status="failed")
     make_attempt(made, reason="internal")
     found = page_of(find_delivery(made)).explanation
