@@ -72,7 +72,7 @@ SENDER: Final = "sender"
 NEXT_AT: Final = "next_at"
 # In the cursor: the first few webhooks that get something, by their public ids.
 WEBHOOKS: Final = "webhooks"
-MOST_WEBHOOKS: Final = 3
+MOST_WEBHOOKS: Final = 20
 WAITING_AT: Final = skip_scan("batch_rows", "webhook_id", "task_id = :task AND outcome = :outcome")
 
 TAKEN_BACK: Final = "Taken back before it was sent"

@@ -111,12 +111,13 @@ class HaltedWebhook:
     """A webhook at which the batch waits, with all that is left for it.
 
     `is_halted`: until a person resumes it. `until`: so long it is backing off, where that is
-    ahead; `has_asked`: for it said so.
+    ahead; `has_asked`: for it said so; else after `failures` in a row.
     """
 
     webhook_id: UUID
     webhook_name: str
     left: int
+    failures: int
     is_halted: bool
     until: datetime | None
     has_asked: bool
@@ -128,7 +129,8 @@ def troubles(task: Task) -> list[HaltedWebhook]:
     now = database_time(current)
     parts = left_by_webhook(current, task.id)
     waiting = [part.webhook_id for part in parts if part.waits]
-    statement = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.backoff_until).where(
+    columns = Webhook.id, Webhook.public_id, Webhook.name, Webhook.backoff_until
+    statement = select(*columns, Webhook.failures_in_row).where(
         or_(
             and_(Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))),
             and_(Webhook.id.in_(part.webhook_id for part in parts), Webhook.backoff_until > now),
@@ -142,6 +144,7 @@ def troubles(task: Task) -> list[HaltedWebhook]:
             row.public_id,
             row.name,
             left.get(row.id, 0),
+            row.failures_in_row,
             is_halted=row.id in stopped,
             until=row.backoff_until if row.backoff_until and row.backoff_until > now else None,
             has_asked=has_asked(row.backoff_until, now),

@@ -125,9 +125,11 @@ def deliveries(count: int) -> str:
 
 
 def _receivers(task: Task, names: Names) -> str:
-    """Return "Sync", "Sync and Door"; blank of one from before they were kept."""
-    kept = [names.of(UUID(each)) for each in task.cursor.get(WEBHOOKS, ())]
-    return " and ".join(kept) if len(kept) < MOST_WEBHOOKS else "several webhooks"
+    """Return "Sync", "Sync and Door", "3 webhooks"; blank of one from before they were kept."""
+    kept = task.cursor.get(WEBHOOKS, ())
+    if len(kept) > 2:
+        return f"{len(kept)}{'+' if len(kept) == MOST_WEBHOOKS else ''} webhooks"
+    return " and ".join(names.of(UUID(each)) for each in kept)
 
 
 def _asked_for(task: Task, names: Names) -> str:

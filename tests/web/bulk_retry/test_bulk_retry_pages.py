@@ -188,15 +188,16 @@ def test_it_says_when_a_receiver_that_wants_to_be_left_alone_is_sent_to_again(
 ) -> None:
     for minutes, said in (
         (90, "asked us to wait until"),
-        (4, "We’ll try one delivery at a time"),
+        (4, "Failed 3 times in a row. We’ll try one delivery at a time"),
     ):
         until = utcnow() + timedelta(minutes=minutes)
-        hook = make_webhook(throttled=True, backoff_until=until, backoff_seconds=300)
+        hook = make_webhook(throttled=True, backoff_until=until, failures_in_row=3)
         made = make_delivery(hook, status="failed", reason="unavailable", code=503)
         batch = bulk_retry.start(make_user("support").actor, Selection(ticked=(made,)))
         work()
         page = support.get(f"/batches/{batch}")
         assert said in page.main
+        assert "responding" not in page.main  # it answered
         assert page.links(hook.name) == [f"/settings/webhooks/{hook.public_id}"]
 
 
