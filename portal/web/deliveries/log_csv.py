@@ -47,7 +47,7 @@ COLUMNS: Final[Mapping[str, Callable[[LogRow], object]]] = {
 }
 # For people; the second value is what the receiver said.
 HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
-    "When ({zone})": lambda row, _, local: _local(row.created_at, local),
+    "Time ({zone})": lambda row, _, local: _local(row.created_at, local),
     "Event": lambda row, *_: event_name(row.event),
     "Asset tag": lambda row, *_: row.asset_tag,
     "Asset": lambda row, *_: row.asset_name,
@@ -62,9 +62,9 @@ HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
         row.finished_at, local
     ),
     "Failing since ({zone})": lambda row, _, local: _local(row.failing_since, local),
-    "Took (seconds)": lambda row, *_: None if row.took_ms is None else row.took_ms / 1000,
+    "Duration (seconds)": lambda row, *_: None if row.took_ms is None else row.took_ms / 1000,
     "Dismissed by": lambda row, *_: row.dismissed_by,
-    "Dismissed because": lambda row, *_: row.dismissed_reason,
+    "Dismiss reason": lambda row, *_: row.dismissed_reason,
     "Test": lambda row, *_: "Yes" if row.is_test else "No",
     "Delivery ID": lambda row, *_: row.public_id,
 }

@@ -68,7 +68,7 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     text = pages.client.get(address, buffered=True).text.lstrip("\ufeff")
     (line,) = csv.DictReader(io.StringIO(text))
     assert line["Failed (Europe/Berlin)"] == "2026-05-04 01:00:00"
-    assert line["When (Europe/Berlin)"] == "2026-05-03 16:00:00"
+    assert line["Time (Europe/Berlin)"] == "2026-05-03 16:00:00"
     assert (line["Status"], line["Result"]) == ("Delivered", "200 in 22 ms")
     assert line["Response, or earlier failure"] == failed
     assert "Time: Failed last night (May 3, 18:00 to May 4, 08:00)" in page.main

@@ -66,15 +66,15 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
     assert (headings, line) == (names.split(), values)
     headings, line = file_of(support, "export-for-excel.csv")
     assert headings == [
-        "When (Europe/Vienna)",
+        "Time (Europe/Vienna)",
         *("Event", "Asset tag", "Asset", "Webhook", "Status", "Result"),
         *("Response, or earlier failure", "Attempts", "Times sent"),
         *("Next attempt (Europe/Vienna)", "Delivered, failed, or dismissed (Europe/Vienna)"),
         *(
             "Failing since (Europe/Vienna)",
-            "Took (seconds)",
+            "Duration (seconds)",
             "Dismissed by",
-            "Dismissed because",
+            "Dismiss reason",
             "Test",
             "Delivery ID",
         ),

@@ -209,6 +209,6 @@ def test_the_file_for_people_tells_seconds_and_what_one_waits_for(app: Flask) ->
     make_delivery(status="delivered", code=200, took_ms=1500)
     make_delivery(make_webhook(throttled=True, backoff_until=until))
     heads, kept, arrived = log_csv.lines_for_people(log_pages.every(LogFilter()))
-    result, took = heads.index("Result"), heads.index("Took (seconds)")
+    result, took = heads.index("Result"), heads.index("Duration (seconds)")
     assert (arrived[result], arrived[took]) == ("200 in 2 seconds", 1.5)
     assert (str(kept[result])[:30], kept[took]) == ("When the receiver is back (fro", None)

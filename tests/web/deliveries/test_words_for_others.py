@@ -32,7 +32,7 @@ def test_the_file_for_people_has_their_words_and_times(
     (address,) = pages.get("/deliveries").links("CSV for Excel")
     answer = pages.client.get(address, headers={"Accept-Language": language}, buffered=True)
     heading, row = csv.reader(io.StringIO(answer.text.lstrip("\ufeff")), delimiter=between)
-    assert heading[:3] == ["When (Europe/Vienna)", "Event", "Asset tag"]
+    assert heading[:3] == ["Time (Europe/Vienna)", "Event", "Asset tag"]
     assert row[:3] == ["2026-05-04 14:00:07", "Asset created", "AST-00007"]
     assert row[4:9] == ["Helpdesk", "Failed", "Server error (500)", "asset.tag is missing", "2"]
     ended = {"Delivered, failed, or dismissed (Europe/Vienna)": "2026-05-04 14:09:00"}
