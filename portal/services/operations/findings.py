@@ -48,29 +48,29 @@ CUT_IS_RECENT: Final = timedelta(minutes=1)
 # kind → what is the matter, what to do
 TROUBLES: Final = {
     Kind.FULL: (
-        "The database has no room left, so changes are not saved",
-        "Make room on its disk. Nothing that was saved is lost, and it goes on by itself then.",
+        "The database has no space left, so changes can’t be saved",
+        "Free up disk space. Saved data is safe, and the portal resumes automatically.",
     ),
     Kind.READ_ONLY: (
-        "The database takes no changes",
-        "Look whether it is a replica, set to read alone (default_transaction_read_only), or a "
-        "file that the portal may not write to.",
+        "The database is read-only",
+        "Check whether it’s a replica, is set to read-only (default_transaction_read_only), or is "
+        "a file that the portal can’t write to.",
     ),
     Kind.LOCKED: (
-        "Somebody holds a lock in the database, and changes are not saved",
+        "A lock in the database keeps changes from being saved",
         "End the transaction or the program that holds it.",
     ),
     Kind.CROWDED: (
-        "The database has no memory or no connection left",
-        "Give it more (max_connections), or end what uses it up.",
+        "The database is out of memory or connections",
+        "Increase max_connections, or end what uses them.",
     ),
     Kind.DISK: (
-        "The disk of the database fails",
-        "Look at the disk, and in the log of the database.",
+        "The database’s disk is failing",
+        "Check the disk and the database’s log.",
     ),
     Kind.AWAY: (
-        "The database does not answer in time",
-        "Look at its load, and at the path to it.",
+        "The database is too slow to respond",
+        "Check its load and the network path to it.",
     ),
 }
 
@@ -83,9 +83,9 @@ def database_answers(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "database_away",
             Level.DANGER,
-            f"The database does not answer{why}.",
-            "Start the database, and check DATABASE_URL. Its log says why it does not start, for "
-            "example a full disk. Nothing that was saved is lost.",
+            f"The database isn’t responding{why}.",
+            "Start the database and check DATABASE_URL. Its log says why it doesn’t start, such as "
+            "a full disk. Saved data is safe.",
         )
     elif database is not None and database.revision != database.head:
         yield _of_tables(database, command("db upgrade"))
@@ -96,7 +96,7 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
         return Finding(
             "database_empty",
             Level.DANGER,
-            f"There is no portal in the database {database.address} yet.",
+            f"The database {database.address} has no portal yet.",
             f"Check INSTANCE_DIR and DATABASE_URL. For a new portal, run {upgrade}.",
         )
     if is_before_the_release(database.revision):
@@ -110,7 +110,7 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
         return Finding(
             "database_newer",
             Level.DANGER,
-            f"The database is at {database.revision}: a newer version of the portal changed it.",
+            f"The database is at {database.revision}, changed by a newer version of the portal.",
             "Start the newer version, or restore the backup that was made before it.",
         )
     return Finding(
@@ -145,10 +145,10 @@ def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
             yield Finding(
                 "database_cut",
                 Level.WARNING,
-                f"Connections to the database were cut without a word (on {process.host}).",
-                "Look at the path to it: a cable, or a firewall that forgets connections. Nothing "
-                "that was saved is lost, and new connections are made automatically. This line "
-                "goes a minute after the last one.",
+                f"Connections to the database were dropped without notice (on {process.host}).",
+                "Check the network path to it, such as a firewall that drops idle connections. "
+                "Saved data is safe, and the portal reconnects automatically. This warning clears "
+                "after a minute.",
             )
 
 
@@ -168,16 +168,16 @@ def nobody_blocks(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 def _since(blocker: Blocker) -> str:
     if blocker.seconds is None:
-        return "One program writes to the database, and all others wait: "
+        return "One program is writing to the database, and all others wait: "
     return (
-        f"A transaction in the database is open for {in_words(blocker.seconds)}, and may hold "
-        "up Saves: "
+        f"A database transaction has been open for {in_words(blocker.seconds)} and may block "
+        "changes: "
     )
 
 
 def _how_to_end(blocker: Blocker) -> str:
     if blocker.seconds is None:
-        return "End that program if it does not end by itself."
+        return "End that program if it doesn’t finish."
     return f"If it’s not needed, end it there with SELECT pg_terminate_backend({blocker.pid})."
 
 
@@ -193,10 +193,10 @@ def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
             yield Finding(
                 "clocks_apart",
                 Level.WARNING,
-                f"The clock of {host} is {in_words(abs(skew))} {order} the database's.",
-                "Let both take their time from a time server (NTP). Receivers may refuse "
-                "signatures whose time is off; beyond 1 minute people may be signed out, and "
-                "beyond 5 that machine removes nothing, however long it was kept.",
+                f"{host}’s clock is {in_words(abs(skew))} {order} the database’s.",
+                "Set both from a time server (NTP). Receivers may reject signatures. Beyond 1 "
+                "minute, users may be signed out. Beyond 5 minutes, that machine no longer removes "
+                "old records.",
             )
 
 
@@ -207,8 +207,8 @@ def keys_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "keys_differ",
             Level.DANGER,
             facts.keys_error,
-            "They are in the file keys.env of the instance folder, or where the portal is started. "
-            "If they are lost for good, stop the portal and run "
+            "They’re in keys.env in the instance folder, or in the portal’s environment. "
+            "If they’re permanently lost, stop the portal and run "
             f"{facts.settings.command('forget-secrets')}.",
         )
 
@@ -224,9 +224,9 @@ def sending_is_on(facts: Facts, now: datetime) -> Iterator[Finding]:
     yield Finding(
         "sending_stopped",
         Level.WARNING,
-        f"{facts.stop.by} stopped all sending on {moment_words(facts.stop.since, zone, now)} "
+        f"{facts.stop.by} paused all sending on {moment_words(facts.stop.since, zone, now)} "
         f"({zone.key}).",
-        "Nothing is lost: deliveries wait. To start it again, press Start sending on this page, or "
+        "Nothing is lost. Deliveries are queued. To resume, select Resume sending on this page or "
         f"run {facts.settings.command('sending on')}.",
     )
 
@@ -240,17 +240,17 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "secrets_closed",
             Level.DANGER,
-            f"A worker cannot open secrets{whose}, so these deliveries wait.",
-            "Give every process the same ENCRYPTION_KEYS, earlier keys among them, and restart it. "
-            "If keys are lost for good, stop the portal and run "
+            f"A worker can’t decrypt secrets{whose}, so these deliveries are queued.",
+            "Give every process the same ENCRYPTION_KEYS, including earlier keys, and restart it. "
+            "If keys are permanently lost, stop the portal and run "
             f"{facts.settings.command('forget-secrets')}.",
         )
     if facts.lost:
         yield Finding(
             "secrets_lost",
             Level.WARNING,
-            f"Off, because the keys to what is stored of them are lost: {_names(facts.lost)}.",
-            "Enter their secrets anew (Edit), or set the earlier keys behind the present one in "
+            f"Webhooks that are off because their encryption keys are lost: {_names(facts.lost)}.",
+            "Enter their secrets again (Edit), or put the earlier keys after the current one in "
             "ENCRYPTION_KEYS and restart. Then turn them on.",
         )
 
@@ -272,7 +272,7 @@ def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
             Level.WARNING,
             "Redis accepts commands without a password. Anyone who can reach it can run programs "
             "as the portal.",
-            "Set a password (requirepass) and put it into REDIS_URL, or use a unix socket.",
+            "Set a password (requirepass) and put it in REDIS_URL, or use a Unix socket.",
         )
 
 
@@ -283,9 +283,9 @@ def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "plain_address",
             Level.WARNING,
-            "People reach the portal by http://, so passwords can be read on the way.",
+            "The portal is reached over http://, so passwords can be read in transit.",
             "Put a reverse proxy with a certificate in front, and set BASE_URL to its https:// "
-            "address.",
+            "URL.",
         )
 
 
@@ -298,10 +298,10 @@ def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
         "proxy_untrusted",
         Level.WARNING,
         "Requests come through a reverse proxy that the portal doesn’t trust, so everyone seems to "
-        "have the proxy's address.",
-        "If a reverse proxy stands in front, set TRUSTED_PROXIES to the number of proxies, and let "
-        "it send X-Forwarded-For and X-Forwarded-Proto. If none does, somebody wrote these headers "
-        "by hand: leave it at 0. This line goes a day after the last such request.",
+        "have the proxy’s address.",
+        "If there is a reverse proxy, set TRUSTED_PROXIES to the number of proxies and have it "
+        "send X-Forwarded-For and X-Forwarded-Proto. If there is none, a client forged these "
+        "headers. Leave it at 0. This warning clears a day after the last such request.",
     )
 
 
@@ -309,13 +309,13 @@ def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """Find a local trial that others can reach."""
     host = urlsplit(facts.settings.base_url).hostname or ""
     if facts.settings.local_trial and not _is_this_machine(host):
-        opens = ": webhooks may call programs on this machine"
+        opens = ", and webhooks can call programs on this machine"
         yield Finding(
             "local_trial",
             Level.WARNING,
             "This is a local trial, but others can reach it"
             f"{opens if facts.settings.opens_this_machine else ''}.",
-            "Set LOCAL_TRIAL to 0, with keys of your own.",
+            "Set LOCAL_TRIAL to 0 and use your own keys.",
         )
 
 
@@ -329,20 +329,20 @@ def _is_this_machine(host: str) -> bool:
 # fault → what is the matter, what to do. The workers look for what is due themselves meanwhile.
 REDIS: Final = {
     RedisFault.AWAY: (
-        "Redis does not answer, so deliveries start up to a second late",
-        "Start Redis (or Valkey), and check REDIS_URL. Nothing is lost in the meantime.",
+        "Redis isn’t responding, so deliveries start up to a second late",
+        "Start Redis (or Valkey) and check REDIS_URL. Nothing is lost.",
     ),
     RedisFault.REFUSED: (
-        "Redis refuses the portal",
-        "Check the user and the password in REDIS_URL.",
+        "Redis rejects the portal’s sign-in",
+        "Check the user and password in REDIS_URL.",
     ),
     RedisFault.READ_ONLY: (
-        "Redis takes no changes, so deliveries start up to a second late",
-        "Let REDIS_URL name the primary, not a replica.",
+        "Redis is read-only, so deliveries start up to a second late",
+        "Set REDIS_URL to the primary, not a replica.",
     ),
     RedisFault.FULL: (
-        "Redis has used up its memory, so deliveries start up to a second late",
-        "Give it more (maxmemory), and let nobody else use it.",
+        "Redis is out of memory, so deliveries start up to a second late",
+        "Increase maxmemory, and use this Redis for the portal only.",
     ),
 }
 
@@ -362,7 +362,7 @@ def redis_wakes(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "redis_evicts",
             Level.WARNING,
-            "Redis may throw jobs away when its memory is full.",
+            "Redis may evict jobs when it runs out of memory.",
             "Set maxmemory-policy to noeviction.",
         )
 
@@ -403,17 +403,17 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "alerts_late",
             Level.DANGER,
-            f"Alerts are late: the daily check for them was due {late} ago and has not ended.",
+            f"Alerts are late. The daily check was due {late} ago and hasn’t finished.",
             f"Start {facts.settings.command('scheduler')} and "
-            f"{facts.settings.command('worker background')}, or look in their logs. The next run "
-            "makes up for it.",
+            f"{facts.settings.command('worker background')}, or check their logs. The next check "
+            "will catch up.",
         )
     if status is not None and status.needs_first_answer:
         yield Finding(
             "alerts_wait",
             Level.WARNING,
             "Alerts are waiting. An administrator needs to decide about those already due.",
-            "Answer under Alerts → Alert settings. Until then no scheduled alert is sent.",
+            "Decide under Alerts → Alert settings. Until then, no alerts are sent.",
         )
 
 
@@ -447,10 +447,9 @@ def _failed_jobs(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "jobs_failed",
             Level.WARNING,
-            f"{failed} {'job' if failed == 1 else 'jobs'} of the workers ended with an error in "
-            "the last day.",
-            "Look for “error” in the log of the workers. What was to be done is retried "
-            "automatically.",
+            f"{failed} worker {'job' if failed == 1 else 'jobs'} ended with an error in the last "
+            "day.",
+            "Look for “error” in the workers’ logs. The work is retried automatically.",
         )
 
 
@@ -463,22 +462,22 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "no_sender",
             Level.DANGER,
             "No process is sending deliveries.",
-            f"Start {command('worker deliveries')}, or look in its log for why it ended.",
+            f"Start {command('worker deliveries')}, or check its log.",
         )
     if not processes_of(facts, worker_of(BACKGROUND)):
         yield Finding(
             "no_background",
             Level.WARNING,
-            "No process does the background work.",
-            f"Start {command('worker background')}, or look in its log for why it ended.",
+            "No background worker is running.",
+            f"Start {command('worker background')}, or check its log.",
         )
     if not processes_of(facts, heartbeats.SCHEDULER):
         yield Finding(
             "no_scheduler",
             Level.WARNING,
-            "The scheduler is not responding. The background worker starts what it should start, "
-            "a few minutes late. Deliveries are not affected.",
-            f"Start {command('scheduler')}, or look in its log for why it ended.",
+            "The scheduler isn’t responding. The background worker starts scheduled jobs a few "
+            "minutes late. Deliveries aren’t affected.",
+            f"Start {command('scheduler')}, or check its log.",
         )
 
 
@@ -494,10 +493,10 @@ def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
             yield Finding(
                 "process_silent",
                 Level.WARNING,
-                f"{process.kind.capitalize()} on {process.host} (process {process.pid}) has been "
-                f"silent for {in_words(silence.total_seconds())}, and did not say that it ends.",
-                "Look in its log. If it still runs, it hangs: end it, and it is started again. "
-                "This line goes an hour after its last sign.",
+                f"{process.kind.capitalize()} on {process.host} (process {process.pid}) hasn’t "
+                f"reported for {in_words(silence.total_seconds())}.",
+                "Check its log. If it’s still running, it hangs. End it, and it will be restarted. "
+                "This warning clears after an hour.",
             )
 
 
@@ -518,12 +517,12 @@ def _maintenance(facts: Facts, now: datetime) -> Iterator[Finding]:
     maintained_at = last_maintenance(facts)
     age = None if maintained_at is None else (now - maintained_at).total_seconds()
     if age is None or age > max(MAINTENANCE_IS_LATE, 3 * facts.settings.maintenance_seconds):
-        since = "" if age is None else f" The last time was {in_words(age)} ago."
+        since = "" if age is None else f" The last check was {in_words(age)} ago."
         yield Finding(
             "no_maintenance",
             Level.DANGER,
             f"No process checks for due deliveries.{since}",
-            "Restart the workers, and look in their logs.",
+            "Restart the workers and check their logs.",
         )
 
 
@@ -533,8 +532,8 @@ def _late(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "late",
             Level.WARNING,
-            f"Deliveries wait longer than usual: the oldest for {in_words(late)}.",
-            "If it does not get shorter, start another "
+            f"Deliveries wait longer than usual, the oldest for {in_words(late)}.",
+            "If the wait keeps growing, start another "
             f"{facts.settings.command('worker deliveries')}.",
         )
 
@@ -545,8 +544,8 @@ def _disks(facts: Facts, _now: datetime) -> Iterator[Finding]:
             yield Finding(
                 "disk",
                 Level.DANGER if disk.free < DISK_IS_FULL else Level.WARNING,
-                f"The disk under {disk.path} has {size_in_words(disk.free)} left.",
-                "Make room, or keep deliveries for fewer days (RETENTION_DAYS).",
+                f"The disk at {disk.path} has {size_in_words(disk.free)} left.",
+                "Free up space, or keep deliveries for fewer days (RETENTION_DAYS).",
             )
 
 
@@ -557,7 +556,7 @@ def _mail(facts: Facts, now: datetime) -> Iterator[Finding]:
             "mail",
             Level.WARNING,
             "Emails can’t be sent. The mail server doesn’t accept them.",
-            "Check SMTP_URL, and look for “notice” in the log of "
+            "Check SMTP_URL and look for “notice” in the log of "
             f"{facts.settings.command('worker background')}.",
         )
 
@@ -567,9 +566,9 @@ def _erasures(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "erasure",
             Level.WARNING,
-            f"An erasure has not finished: {', '.join(facts.stuck_erasures)}. Parts of the history "
-            "may still say the name.",
-            "Open the person's page under Users or Staff, then press Continue.",
+            f"An erasure hasn’t finished: {', '.join(facts.stuck_erasures)}. Parts of the history "
+            "may still contain the name.",
+            "Open the person’s page under Users or Staff, then select Continue.",
         )
 
 

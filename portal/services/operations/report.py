@@ -24,12 +24,12 @@ def sending_lines(facts: Facts, now: datetime) -> Lines:
     if backlog is None:
         return []
     oldest = backlog.oldest_due_at
-    nothing = "All sending is stopped" if facts.stop else "Nothing is due"
+    nothing = "All sending is paused" if facts.stop else "Nothing due"
     return [
         ("Not attempted yet", _capped(backlog.waiting)),
         ("Waiting for a retry", _capped(backlog.retrying)),
         (
-            "Longest wait to be sent",
+            "Longest wait",
             nothing if oldest is None else in_words((now - oldest).total_seconds()),
         ),
         (
@@ -45,8 +45,8 @@ def alert_lines(facts: Facts, now: datetime) -> Lines:
         return []
     last = facts.alerts.last.finished_at if facts.alerts.last else None
     return [
-        ("Last check for alerts", relative(last, now) if last else "Never"),
-        ("Next check for alerts", relative(facts.alerts.next_at, now)),
+        ("Last alert check", relative(last, now) if last else "Never"),
+        ("Next alert check", relative(facts.alerts.next_at, now)),
     ]
 
 
@@ -70,7 +70,7 @@ def version_lines(facts: Facts) -> Lines:
         lines += [
             ("Database", f"{database.product} {database.version}, {size_in_words(database.size)}"),
             ("Tables", f"Version {tables}" + _wanted(tables, database.head)),
-            ("Database address", database.address),
+            ("Database URL", database.address),
         ]
     if redis is not None:
         memory = size_in_words(redis.memory)
@@ -87,21 +87,21 @@ def setting_lines(facts: Facts) -> Lines:
     denied = ", ".join(str(network) for network in found.webhook_denied_networks)
     ports = ", ".join(str(port) for port in found.webhook_allowed_ports)
     return [
-        ("Address", found.base_url),
+        ("URL", found.base_url),
         ("Time zone", found.timezone.key),
         ("Timeout", in_words(found.webhook_timeout)),
-        ("Attempts of each delivery", str(len(found.webhook_retry_schedule))),
-        ("Deliveries are kept", f"{found.retention_days} days"),
-        ("Most at once to one webhook", str(found.webhook_max_in_flight)),
-        ("Private networks that webhooks may reach", allowed or "None"),
-        *([("Networks that webhooks may not reach", denied)] if denied else []),
-        *([("The only ports that webhooks may reach", ports)] if ports else []),
-        ("Email", "Set up" if found.smtp_url else "Not set up, so no notices are sent"),
+        ("Attempts per delivery", str(len(found.webhook_retry_schedule))),
+        ("Deliveries kept for", f"{found.retention_days} days"),
+        ("Max simultaneous requests per webhook", str(found.webhook_max_in_flight)),
+        ("Private networks that webhooks can reach", allowed or "None"),
+        *([("Networks that webhooks can’t reach", denied)] if denied else []),
+        *([("Only ports that webhooks can reach", ports)] if ports else []),
+        ("Email", "Set up" if found.smtp_url else "Not set up, so no email is sent"),
     ]
 
 
 def _capped(count: int) -> str:
-    return f"more than {COUNT_LIMIT}" if count > COUNT_LIMIT else str(count)
+    return f"{COUNT_LIMIT:,}+" if count > COUNT_LIMIT else str(count)
 
 
 def _wanted(revision: str, head: str | None) -> str:
@@ -132,10 +132,10 @@ class Role:
 
 # name, the kinds of processes that do it
 ROLES: Final = (
-    ("Showing pages", (heartbeats.WEB,)),
+    ("Web", (heartbeats.WEB,)),
     ("Sending deliveries", (worker_of(DELIVERIES), heartbeats.DISPATCHER)),
     ("Background work", (worker_of(BACKGROUND),)),
-    ("Starting what is scheduled", (heartbeats.SCHEDULER,)),
+    ("Scheduler", (heartbeats.SCHEDULER,)),
 )
 
 

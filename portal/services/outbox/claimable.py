@@ -356,8 +356,8 @@ def count_behind(current: Session, webhook_id: int) -> int:
 
 THE_ROW: Final = 1
 REFUSED: Final = (
-    "Sending is stopped for all webhooks. This is possible again once an administrator starts it "
-    "under Settings, System."
+    "Sending to all webhooks is paused. You can do this once an administrator resumes it under "
+    "Settings → System."
 )
 
 

@@ -83,7 +83,7 @@ def edit(
         webhook = lock_webhook(current, public_id)
         check(values, is_inbox=webhook.kind == WebhookKind.INBOX)
         if webhook.version != version:
-            raise Stale("Somebody else changed this webhook since you opened the form.")
+            raise Stale("Someone else changed this webhook after you opened the form.")
         stays = check_place(webhook, values)
         before, address, was_secret = facts_of(webhook), webhook.url, webhook.url_is_secret
         keep_unique(

@@ -193,7 +193,7 @@ def rebuild_file() -> str | None:
             left = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite.Error as error:
             return str(error)
-    return "somebody reads it" if left[0] else None
+    return "it’s in use" if left[0] else None
 
 
 def _next(current: Session, last_id: int) -> list[Webhook]:

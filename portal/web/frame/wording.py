@@ -124,7 +124,7 @@ def _iso(at: datetime) -> str:
 
 def stop_sentence(stop: SendingStop) -> str:
     """Since when nothing is sent to any webhook, and by whom."""
-    return f"Sending is stopped for all webhooks since {exact_day(stop.since)}, by {stop.by}."
+    return f"{stop.by} paused sending to all webhooks on {exact_day(stop.since)}."
 
 
 def offline_sentence(sender: OfflineSender) -> str:

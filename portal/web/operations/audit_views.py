@@ -35,8 +35,8 @@ NAMED: Final = {
     "liquidated": "Disposed of",
 }
 ORIGINS: Final = {
-    "ui": "on the pages",
-    "bulk": "for many at once",
+    "ui": "on a page",
+    "bulk": "in bulk",
     "import": "by an import",
     "api": "by a command",
     "cron": "automatically",

@@ -94,7 +94,7 @@ def _delivering(facts: Facts) -> Iterator[Metric]:
     last_at = findings.last_maintenance(facts)
     if last_at is not None:
         age = _gauge(
-            f"{heartbeats.MAINTENANCE}_age_seconds", "Since somebody looked for what is due"
+            f"{heartbeats.MAINTENANCE}_age_seconds", "Since the last check for due deliveries"
         )
         age.add_metric([], max(0.0, (now - last_at).total_seconds()))
         yield age

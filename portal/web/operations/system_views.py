@@ -11,8 +11,8 @@ from portal.services.operations.report import read_roles
 from portal.web.frame.access import actor, requires
 from portal.web.frame.status_tags import PROCESS
 
-STOPPED: Final = "Sending is stopped. What is being sent now still ends."
-STARTED: Final = "Resumed sending. Queued deliveries are being sent."
+STOPPED: Final = "Sending paused. Requests in progress will finish."
+STARTED: Final = "Sending resumed. Queued deliveries are being sent."
 
 blueprint = Blueprint("system", __name__, url_prefix="/settings/system")
 

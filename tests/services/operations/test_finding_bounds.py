@@ -91,7 +91,7 @@ def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_liv
 
 def test_a_trial_says_what_it_opens(settings: Settings) -> None:
     for networks, words in (
-        ("127.0.0.0/8", "reach it: webhooks may call programs on"),
+        ("127.0.0.0/8", "reach it, and webhooks can call programs on"),
         ("", "others can reach it."),
     ):
         allowed = settings.webhook_allowed_networks if networks else ()

@@ -154,7 +154,7 @@ def test_that_only_the_workers_look_for_what_is_due_is_no_alarm(settings: Settin
 def test_settings_that_open_a_door_are_told(settings: Settings) -> None:
     for changes, words in (
         ({"redis_url": "redis://10.0.0.5:6379/0"}, "without a password"),
-        ({"base_url": "http://portal.example.com"}, "People reach the portal by http://"),
+        ({"base_url": "http://portal.example.com"}, "The portal is reached over http://"),
         ({"local_trial": True, "base_url": "https://portal.example.com"}, "This is a local trial"),
     ):
         ((_, title),) = titles(replace(settings, **changes))

@@ -120,7 +120,7 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
     ]
     sending.stop(ana)
     for verb in verbs:
-        with pytest.raises(Refusal, match=r"^Sending is stopped for all webhooks\. .+ System\.$"):
+        with pytest.raises(Refusal, match=r"^Sending to all webhooks is paused\. .+ System\.$"):
             verb()
     assert session().scalars(select(Task.public_id)).all() == [halted]
     dismissals.turn_on(ana, off.public_id)  # sends nothing
@@ -135,7 +135,7 @@ def test_it_is_a_warning_with_who_and_since_when_and_the_way_back(app: Flask) ->
     facts = read_facts()
     (finding,) = [each for each in find(facts, facts.at) if each.key == "sending_stopped"]
     assert finding.level == "warning"
-    assert finding.title.startswith("Ana Admin stopped all sending on ")
+    assert finding.title.startswith("Ana Admin paused all sending on ")
     assert "sending on" in finding.todo
     doctor = app.test_cli_runner().invoke(args=["doctor", "--quiet"])
-    assert "WARNING Ana Admin stopped all sending" in doctor.output
+    assert "WARNING Ana Admin paused all sending" in doctor.output

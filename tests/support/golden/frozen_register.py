@@ -53,7 +53,7 @@ CHANCE: Final = (
     (re.compile(r"^( *Time zone: “[^”]+” of ).*", re.M), r"\1«all there are»"),
     (re.compile(rf"\| {re.escape(gethostname())} \| \d+ \|"), "| «machine» | «number» |"),
     (
-        re.compile(r"^((?:Database|Database address|Disk|Machine|Python|Redis|Tables): ).*", re.M),
+        re.compile(r"^((?:Database|Database URL|Disk|Machine|Python|Redis|Tables): ).*", re.M),
         r"\1«as here»",
     ),
 )

@@ -47,7 +47,7 @@ def test_it_leads_to_each_kind_of_thing_that_has_a_page(app: Flask) -> None:
 def test_it_says_in_which_way_something_was_done(app: Flask) -> None:
     for origin, way in (
         ("ui", ""),
-        ("bulk", "for many at once"),
+        ("bulk", "in bulk"),
         ("import", "by an import"),
         ("api", "by a command"),
         ("cron", "automatically"),

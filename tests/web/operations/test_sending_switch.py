@@ -14,7 +14,7 @@ from tests.support.heartbeats import record_own
 from tests.web.signed_in import signed_in, visit
 
 STOP = "/settings/system/stop-sending"
-SINCE = "Sending is stopped for all webhooks since "
+SINCE = "paused sending to all webhooks on "
 
 
 def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app: Flask) -> None:
@@ -24,20 +24,20 @@ def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app
     waiting = make_delivery(hook)
     before = sam.get("/deliveries").form(f"/deliveries/{failed}/retry")
     ada.get("/settings/system")
-    asked = ada.follow("Stop all sending")
+    asked = ada.follow("Pause all sending")
     assert SINCE not in ada.get("/").text
     stopped = ada.submit(asked.form(STOP))
     assert stopped.path == "/settings/system"
     assert stopped.tone == "success"
-    assert "Ada Admin stopped all sending on " in stopped.main
+    assert "Ada Admin paused all sending on " in stopped.main
     assert "sending, pages and database" not in ada.get("/").main
     assert ada.get(STOP).status == 200
 
     for path in ("/", "/deliveries", "/settings/webhooks", "/assets", "/alerts"):
         line = sam.get(path).text
         assert SINCE in line
-        assert ", by Ada Admin." in line
-        assert "Start it again under System" in ada.get(path).text
+        assert f"Ada Admin {SINCE}" in line
+        assert "Resume sending under System" in ada.get(path).text
     page = sam.get(f"/deliveries/{waiting}")
     assert SINCE in page.main
     assert "data-live-url" not in page.html
@@ -62,7 +62,7 @@ def test_a_delivery_says_what_it_waits_for(app: Flask) -> None:
     ada.submit(ada.get(STOP).form(STOP))
     pages = [ada.get(f"/deliveries/{each}").main for each in made]
     assert [SINCE in each for each in pages] == [True, True, False, False]
-    assert "Next automatic retry: Once sending is started again" in pages[0]
+    assert "When sending resumes" in pages[0]
 
 
 def test_no_list_offers_a_retry_or_promises_a_time_while_nothing_goes(app: Flask) -> None:
@@ -84,7 +84,7 @@ def test_no_list_offers_a_retry_or_promises_a_time_while_nothing_goes(app: Flask
     assert not any("Send test" in each for each in (webhook, log))
     assert "Test webhook" not in ada.get("/settings/webhooks").main
     page = sam.get(f"/deliveries/{waits}").main
-    assert "Next attempt" not in page
+    assert "Next attempt When sending resumes" in page
 
 
 def test_the_start_page_does_not_say_that_all_is_well_while_nothing_goes(app: Flask) -> None:

@@ -31,7 +31,7 @@ from tests.support.heartbeats import record_own
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
-DUTY_NAMES = ("Showing pages", "Sending deliveries", "Background work", "Starting what")
+DUTY_NAMES = ("Web", "Sending deliveries", "Background work", "Scheduler")
 ALL = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.SCHEDULER)
 
 
@@ -46,10 +46,10 @@ def test_it_says_that_everything_is_at_work(app: Flask) -> None:
     page = visit(app).get("/settings/system")
     assert page.h1 == "System"
     assert [row[:3] for row in page.rows()[:4]] == [
-        ["Showing pages", "Running", "1"],
+        ["Web", "Running", "1"],
         ["Sending deliveries", "Running", "1"],
         ["Background work", "Running", "1"],
-        ["Starting what is scheduled", "Running", "1"],
+        ["Scheduler", "Running", "1"],
     ]
 
 
@@ -92,10 +92,10 @@ def test_page_and_doctor_say_of_each_role_how_many_do_it_or_since_when_nobody_do
         signed(kind, name, minutes)
     pages = visit(app)
     assert roles(pages) == [
-        ["Showing pages", "Running", "2", "lately"],
+        ["Web", "Running", "2", "lately"],
         ["Sending deliveries", "Running", "1", "lately"],
         ["Background work", "Not responding", "0", "20 minutes ago"],
-        ["Starting what is scheduled", "Never started", "0", "Never"],
+        ["Scheduler", "Never started", "0", "Never"],
     ]
     said = app.test_cli_runner().invoke(args=["doctor"]).output.splitlines()
     lines = [lately(each) for each in said if each.startswith(DUTY_NAMES)]
@@ -119,15 +119,15 @@ def test_it_names_the_networks_and_ports_that_were_closed(
     closed = replace(settings(), webhook_denied_networks=denied, webhook_allowed_ports=(443, 8443))
     monkeypatch.setitem(app.extensions, "settings", closed)
     main = pages.get("/settings/system").main
-    assert "Networks that webhooks may not reach 8.8.8.0/24" in main
-    assert "The only ports that webhooks may reach 443, 8443" in main
+    assert "Networks that webhooks can’t reach 8.8.8.0/24" in main
+    assert "Only ports that webhooks can reach 443, 8443" in main
 
 
 def test_it_opens_while_redis_is_down(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     away = replace(app.extensions["settings"], redis_url="unix:///nowhere/valkey.sock")
     pages = visit(app)
     monkeypatch.setitem(app.extensions, "settings", away)
-    assert "Redis does not answer" in pages.get("/settings/system").main
+    assert "Redis isn’t responding" in pages.get("/settings/system").main
 
 
 def test_a_delivery_that_waits_for_long_leads_an_administrator_here(app: Flask) -> None:
@@ -162,7 +162,7 @@ def test_the_doctor_warns_with_one(app: Flask) -> None:
         current.execute(delete(Process).where(Process.kind == heartbeats.SCHEDULER))
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 1
-    assert "WARNING The scheduler is not responding." in result.output
+    assert "WARNING The scheduler isn’t responding." in result.output
 
 
 def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
@@ -173,15 +173,15 @@ def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
     monkeypatch.setitem(app.extensions, "settings", in_utc)
     everybody_signs()
     pages = visit(app)
-    assert "Last check for alerts Never" in pages.get("/settings/system").main
+    assert "Last alert check Never" in pages.get("/settings/system").main
     make_asset()
     a_run_is_missing()
     page = pages.get("/settings/system")
-    assert "Alerts are late: the daily check for them was due 2 hours ago" in page.main
+    assert "Alerts are late. The daily check was due 2 hours ago" in page.main
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 2
     assert "DANGER  Alerts are late" in result.output
-    assert "Next check for alerts" in result.output
+    assert "Next alert check" in result.output
     runs.start_due(utcnow())
     assert "All systems running." in pages.get("/settings/system").main
 
@@ -215,7 +215,7 @@ def test_a_machine_whose_clock_is_wrong_takes_nobody_for_dead(app: Flask) -> Non
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "doctor"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
     assert "silent" not in done.stdout
-    assert "ahead of the database's." in done.stdout
+    assert "ahead of the database’s." in done.stdout
     assert done.returncode == 1, done.stdout + done.stderr
 
 
@@ -228,6 +228,6 @@ def test_the_doctor_finds_a_database_that_is_gone(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "doctor"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2, done.stderr
-    assert "DANGER  The database does not answer: " in done.stdout
+    assert "DANGER  The database isn’t responding: " in done.stdout
     assert "refused" in done.stdout
     assert "hush" not in done.stdout + done.stderr
