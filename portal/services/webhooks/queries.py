@@ -232,7 +232,6 @@ class WebhookDetail(WebhookOptions):
     old_secret_until: datetime | None
     header_names: tuple[str, ...]
     undecryptable: tuple[str, ...]
-    failures_in_row: int
     turns_off_at: datetime | None
     is_backing_off: bool
     last_delivered_at: datetime | None
@@ -244,7 +243,6 @@ class WebhookDetail(WebhookOptions):
     owner: str | None
     version: int
     created_at: datetime
-    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +319,6 @@ def show(public_id: UUID) -> WebhookDetail:
         old_secret_until=webhook.old_until if old_secret(webhook, common_now()) else None,
         header_names=tuple(name for name, _ in stored_headers(webhook)),
         undecryptable=tuple(undecryptable_parts(webhook)),
-        failures_in_row=webhook.failures_in_row,
         turns_off_at=turns_off_at(webhook, common_now()),
         is_backing_off=webhook.throttled,
         last_delivered_at=webhook.last_delivered_at,
@@ -333,7 +330,6 @@ def show(public_id: UUID) -> WebhookDetail:
         owner=owner.name if owner else None,
         version=webhook.version,
         created_at=webhook.created_at,
-        updated_at=webhook.updated_at,
     )
 
 
