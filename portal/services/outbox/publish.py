@@ -95,7 +95,13 @@ def _audience_of_states(states: Sequence[str]) -> Audience:
 
 
 def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
-    wanted = (
+    return current.execute(_subscribed(), {"event": event}).all()
+
+
+@cache
+def _subscribed() -> Select[int, str, bool]:
+    event = bindparam("event", type_=String())
+    return (
         select(Webhook.id, Webhook.state, Webhook.in_order)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
         .where(
@@ -105,7 +111,6 @@ def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
         )
         .order_by(Webhook.id)
     )
-    return current.execute(wanted).all()
 
 
 def _fan_out(current: Session, event: Event) -> Audience:
