@@ -1,7 +1,7 @@
-"""Say what the next step after a failure asks of somebody here: the permission, and the words.
+"""Say what the next step after a failure takes here: the permission, and the words.
 
 `reasons.py` says what to do to those who may do it. Here stands what that takes, and what is said
-to everybody else; "{ask}" is where whoever prints it says whom to ask.
+to everyone else; "{ask}" is where the printed text says whom to ask.
 """
 
 from typing import Final, NamedTuple
@@ -64,7 +64,7 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
 
 
 def step_after(reason: Reason, *, reference: str = "") -> ReasonStep | None:
-    """Return what the next step takes; None where anybody may do it. Values as in `explain`."""
+    """Return what the next step takes; None where anyone can do it. Values as in `explain`."""
     step = _STEPS.get(reason)
     if step is None:
         return None

@@ -230,7 +230,7 @@ class DeliveryDetail:
 
     @property
     def is_waiting(self) -> bool:
-        """Return whether it is to be sent, and nobody is sending it."""
+        """Return whether it is to be sent, and no one is sending it."""
         return self.status in OPEN and not self.is_being_sent
 
     @property
@@ -265,7 +265,7 @@ class DeliveryDetail:
 
     @property
     def next_try_at(self) -> datetime:
-        """Return when it is due, and its receiver is not backing off any more."""
+        """Return when it is due, and the pause of its webhook is over."""
         return max(self.due_at, self.paused_until or self.due_at)
 
     @property

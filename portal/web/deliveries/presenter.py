@@ -59,7 +59,7 @@ from portal.web.help.advice import (
 from portal.web.help.anchors import help_url
 
 RESULTS: Final = {"success": "Delivered", "danger": "Failed"}
-# After these nobody has to act.
+# After these no one has to act.
 NO_ACTION: Final = frozenset({Reason.RATE, Reason.CONFLICT, Reason.INTERRUPTED})
 
 
@@ -289,11 +289,6 @@ class DeliveryPage:
         return same_answer_url(self.delivery.webhook_id, self.answered.response_text)
 
     @property
-    def earlier_attempts(self) -> int:
-        """Return how many attempts are not shown."""
-        return self.delivery.attempts_made - len(self.delivery.attempts)
-
-    @property
     def announcement(self) -> str:
         """Return what a screen reader says when the status changes."""
         if self.is_live:
@@ -315,7 +310,7 @@ class DeliveryPage:
 
     @property
     def kept_until(self) -> datetime | None:
-        """Return when it goes, once it is not retried any more."""
+        """Return when it goes, once it is no longer retried."""
         return kept_until(self.delivery.finished_at)
 
     @property

@@ -1,6 +1,6 @@
 """The attempts of a delivery as rows, and a test's attempt step by step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
+from portal.models.deliveries import OPEN
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.web.frame.wording import day_of
 
@@ -122,19 +123,12 @@ WORDS: Final = {
     "answer": Words("Wait for the response", "Responded", "No response"),
 }
 STEPS: Final = tuple(WORDS)
-# Which step a reason ends; every other one comes with the answer, or for want of it.
+# Which reasons end a step; every other one comes with the response, or for want of it.
 _ENDS: Final = {
-    Reason.BAD_HEADERS: "picked",
-    Reason.INTERNAL: "picked",
-    Reason.DNS: "name",
-    Reason.BLOCKED: "connect",
-    Reason.REFUSED: "connect",
-    Reason.CONNECT_TIMEOUT: "connect",
-    Reason.UNREACHABLE: "connect",
-    Reason.TLS_EXPIRED: "tls",
-    Reason.TLS_UNTRUSTED: "tls",
-    Reason.TLS_NAME: "tls",
-    Reason.TLS_OTHER: "tls",
+    "picked": {Reason.BAD_HEADERS, Reason.INTERNAL},
+    "name": {Reason.DNS},
+    "connect": {Reason.BLOCKED, Reason.REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE},
+    "tls": {Reason.TLS_EXPIRED, Reason.TLS_UNTRUSTED, Reason.TLS_NAME, Reason.TLS_OTHER},
 }
 NOT_REACHED: Final = "Not reached."
 IN_THE_CLEAR: Final = (
@@ -144,88 +138,64 @@ IN_THE_CLEAR: Final = (
 
 def steps_of_test(delivery: DeliveryDetail) -> list[TestStep]:
     """Return the steps of a test's newest attempt; a delivery that is no test has none."""
-    if not delivery.is_test:
-        return []
+    return list(_steps(delivery)) if delivery.is_test else []
+
+
+def _steps(delivery: DeliveryDetail) -> Iterator[TestStep]:
     attempt = delivery.attempts[-1] if delivery.attempts else None
-    if attempt is None or attempt.is_being_sent:
-        return list(_under_way(delivery, attempt))
-    return list(_ended(delivery, attempt))
-
-
-def _under_way(delivery: DeliveryDetail, attempt: AttemptDetail | None) -> Iterator[TestStep]:
-    """Nothing of a request can be known before it has ended."""
-    if attempt is None:
-        is_over = not (delivery.is_waiting or delivery.is_being_sent)
-        state = State.LATER if is_over else State.NOW
-        yield TestStep(WORDS["picked"].ahead, state)
-    else:
-        yield _test_picked_up(delivery, attempt)
-    for name in _ahead(attempt.url if attempt else delivery.webhook_url, STEPS[1:]):
-        state = State.NOW if attempt and name == "name" else State.LATER
-        yield TestStep(WORDS[name].ahead, state)
-
-
-def _ended(delivery: DeliveryDetail, attempt: AttemptDetail) -> Iterator[TestStep]:
-    end = _end_of(attempt)
-    reached = STEPS.index(end) + 1
-    for name in STEPS[:reached]:
-        if name == end and not attempt.is_delivered:
-            yield _failed(name, attempt)
-        elif name == "picked":
-            yield _test_picked_up(delivery, attempt)
-        else:
-            yield _done(name, attempt)
-    for name in _ahead(attempt.url, STEPS[reached:]):
-        yield TestStep(WORDS[name].ahead, State.LATER, NOT_REACHED)
-
-
-def _ahead(url: str, names: Sequence[str]) -> Iterator[str]:
-    """Yield those of the steps that this address would come to."""
-    return (name for name in names if name != "tls" or _is_secure(url))
+    is_over = attempt is not None and not attempt.is_being_sent
+    # Nothing of a request can be known before it has ended.
+    reached = STEPS.index(_end_of(attempt)) if attempt and is_over else 0 if attempt else -1
+    for place, name in enumerate(STEPS):
+        if attempt and place <= reached:
+            has_failed = is_over and place == reached and not attempt.is_delivered
+            yield _failed(name, attempt) if has_failed else _done(name, attempt, delivery)
+        elif name != "tls" or _is_secure(attempt.url if attempt else delivery.webhook_url):
+            is_next = place == reached + 1 and not is_over and delivery.status in OPEN
+            state, text = State.NOW if is_next else State.LATER, NOT_REACHED if is_over else ""
+            yield TestStep(WORDS[name].ahead, state, text)
 
 
 def _end_of(attempt: AttemptDetail) -> str:
-    if attempt.is_delivered or attempt.reason is None:
-        return "answer"
-    return _ENDS.get(Reason(attempt.reason), "answer")
+    ended = (name for name, reasons in _ENDS.items() if attempt.reason in reasons)
+    return "answer" if attempt.is_delivered else next(ended, "answer")
 
 
-def _test_picked_up(delivery: DeliveryDetail, attempt: AttemptDetail) -> TestStep:
-    waited = (attempt.started_at - delivery.created_at).total_seconds()
-    return TestStep(WORDS["picked"].done, State.DONE, f"Waited {in_words(waited)} in the queue.")
-
-
-def _done(name: str, attempt: AttemptDetail) -> TestStep:
-    if name == "tls" and not _is_secure(attempt.url):
-        return TestStep("No certificate", State.NOTED, IN_THE_CLEAR)
-    if name == "answer":
-        return TestStep(f"Responded with {attempt.code} in {_total(attempt)}", State.DONE)
-    title_of, text = WORDS[name].done, ""
-    if name == "name":
-        text = host_of(attempt.url)
-        if _is_number(text):
-            return TestStep("No name to look up", State.DONE, f"The URL has an IP address: {text}")
-    elif name == "connect":
-        text = f"To {attempt.peer}" if attempt.peer else ""
-    elif attempt.certificate_ends_at:
-        title_of = f"Certificate valid until {day_of(attempt.certificate_ends_at)}"
-    return TestStep(title_of, State.DONE, text, _after(attempt, name))
+def _done(name: str, attempt: AttemptDetail, delivery: DeliveryDetail) -> TestStep:
+    title_of, text, after = WORDS[name].done, "", _after(attempt, name)
+    match name:
+        case "picked":
+            waited = (attempt.started_at - delivery.created_at).total_seconds()
+            text = f"Waited {in_words(waited)} in the queue."
+        case "name":
+            text = host_of(attempt.url)
+            if _is_number(text):
+                title_of, text, after = (
+                    "No name to look up",
+                    f"The URL has an IP address: {text}",
+                    "",
+                )
+        case "connect" if attempt.peer:
+            text = f"To {attempt.peer}"
+        case "tls" if not _is_secure(attempt.url):
+            return TestStep("No certificate", State.NOTED, IN_THE_CLEAR)
+        case "tls" if attempt.certificate_ends_at:
+            title_of = f"Certificate valid until {day_of(attempt.certificate_ends_at)}"
+        case "answer":
+            title_of = f"Responded with {attempt.code} in {_after(attempt, 'total')}"
+    return TestStep(title_of, State.DONE, text, after)
 
 
 def _failed(name: str, attempt: AttemptDetail) -> TestStep:
-    why = f"{title(attempt.failed_for)}."
+    why, after = f"{title(attempt.failed_for)}.", _after(attempt, "total")
     if name == "answer" and attempt.code:
-        return TestStep(f"Responded with {attempt.code} in {_total(attempt)}", State.FAILED, why)
-    return TestStep(WORDS[name].failed, State.FAILED, why, _total(attempt))
+        return TestStep(f"Responded with {attempt.code} in {after}", State.FAILED, why)
+    return TestStep(WORDS[name].failed, State.FAILED, why, after)
 
 
 def _after(attempt: AttemptDetail, name: str) -> str:
     at = attempt.phases.get(name)
     return in_words(at / 1000) if at else ""
-
-
-def _total(attempt: AttemptDetail) -> str:
-    return _after(attempt, "total")
 
 
 def _is_secure(url: str) -> bool:

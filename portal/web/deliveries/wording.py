@@ -202,10 +202,6 @@ def _resent_note(row: LogRow) -> str:
     return f"Resend failed: {title(Reason(reason), code)}"
 
 
-def _no_note(_: LogRow) -> str:
-    return ""
-
-
 def _dismissed_note(row: LogRow) -> str:
     """Say "Sam Okoro, Nov 27, 14:06: Test data"."""
     when = near_time(row.dismissed_at) if row.dismissed_at else ""
@@ -220,7 +216,7 @@ NOTES: Final[Mapping[DeliveryStatus, Callable[[LogRow], str]]] = {
     DeliveryStatus.RETRYING: _open_note,
     DeliveryStatus.ON_HOLD: lambda row: held_end(row.created_at, row.webhook_off_at),
     DeliveryStatus.DELIVERED: _resent_note,
-    DeliveryStatus.FAILED: _no_note,
+    DeliveryStatus.FAILED: lambda _: "",
     DeliveryStatus.DISMISSED: _dismissed_note,
 }
 
