@@ -58,6 +58,24 @@ def secret_shown(page: Page) -> list[str]:
     return [node.text for node in page.root.find_all("pre")]
 
 
+def test_all_events_are_a_choice_of_their_own_and_chosen_ones_never_grow(pages: Pages) -> None:
+    page = add(pages, which_events="all", events=[], secret_mode="none")
+    assert [each.event for each in the_webhook().subscriptions] == ["*"]
+    assert "Events All events" in page.main
+    assert "All events" in pages.get("/settings/webhooks").rows()[0][2]
+    path = f"{page.path}/edit"
+    form = pages.get(path).form(path)
+    assert form.fields["which_events"] == ["all"]
+    assert len(form.fields["events"]) == len(CATALOGUE)  # to take away from
+    page = pages.submit(form, which_events="chosen", events=["asset.lost", "asset.broken"])
+    assert sorted(each.event for each in the_webhook().subscriptions) == [
+        "asset.broken",
+        "asset.lost",
+    ]
+    assert "Events: All events → Asset lost, Asset broken" in pages.get(f"{page.path}/history").main
+    assert add(pages, which_events="chosen", events=[], name="Two").wrong == ["events"]
+
+
 def test_only_its_maker_sees_a_new_secret(app: Flask, pages: Pages) -> None:
     page, other = add(pages), visit(app)
     assert len(secret_shown(page)) == 1
