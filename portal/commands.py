@@ -385,7 +385,7 @@ def doctor(quiet: bool) -> None:
     for finding in found:
         click.echo(f"{MARKS[finding.level]} {finding.title}\n        {finding.todo}")
     if not found and not quiet:
-        click.echo("All systems running.")
+        click.echo("All systems operational.")
     sys.exit(_exit_code(found))
 
 

@@ -145,7 +145,7 @@ def test_the_doctor_is_content(app: Flask) -> None:
     everybody_signs()
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 0
-    assert "All systems running." in result.output
+    assert "All systems operational." in result.output
     assert "Sending deliveries" in result.output
 
 
@@ -183,7 +183,7 @@ def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
     assert "DANGER  Alerts are late" in result.output
     assert "Next alert check" in result.output
     runs.start_due(utcnow())
-    assert "All systems running." in pages.get("/settings/system").main
+    assert "All systems operational." in pages.get("/settings/system").main
 
 
 def test_the_doctor_knows_the_wrong_keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
