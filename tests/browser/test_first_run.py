@@ -138,11 +138,10 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
     outside.order(status=500, body="the disk is full")
     user_steps.edit_asset(desk, "EP-1")
     open_newest(desk, portal)
-    state = desk.locator(".state")
-    expect(state).to_contain_text("Retrying")
-    expect(state).to_contain_text(re.compile(r"Next attempt: (in \d|now)"))
-    expect(desk.get_by_text("127.0.0.1 returned a server error").first).to_be_visible()
-    expect(desk.get_by_text("the disk is full")).to_be_visible()
+    state = desk.locator(".verdict")
+    expect(desk.locator(".state")).to_contain_text("Retrying")
+    expect(state).to_contain_text("Sync to ERP returned a server error (500)")
+    expect(desk.get_by_text("the disk is full", exact=True)).to_be_visible()
     expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
 
     outside.stop()
@@ -150,14 +149,13 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
     desk.get_by_role("link", name="Projector").click()
     user_steps.edit_asset(desk, "EP-2")
     open_newest(desk, portal)
-    expect(desk.get_by_text("127.0.0.1 refused the connection").first).to_be_visible()
+    expect(state).to_contain_text("Sync to ERP refused the connection")
     expect(desk.get_by_text("The server is probably stopped").first).to_be_visible()
     expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
 
     rows = user_steps.texts(user_steps.log_rows(desk, portal))
-    assert "Retrying Connection refused Attempt 2 of 10 2 of 10 " in rows[0]
-    again = r"sent 2 . (\d+ \w+ )?\d\d:\d\d "  # with its day, if that is tomorrow
-    assert re.search(rf"Retrying .*\(500\) .*2 of 10 {again}", rows[1]), rows[1]
+    assert "Retrying Connection refused Attempt 2 of 10 " in rows[0]
+    assert re.search(r"Retrying .*\(500\).*Attempt 2 of 10 ", rows[1]), rows[1]
 
 
 def test_retry_delivers_the_same_message_while_one_looks(
@@ -174,9 +172,9 @@ def test_retry_delivers_the_same_message_while_one_looks(
     for tab in tabs:
         user_steps.press(tab, "Retry")
     for tab in tabs:
-        expect(tab.locator(".state")).to_contain_text(re.compile("about to be sent|being sent"))
+        expect(tab.locator(".verdict")).to_contain_text(re.compile("Queued to be sent|Sending to"))
         tab.evaluate("window.notReloaded = true")
-    expect(desk.locator(".state")).to_contain_text("being sent")
+    expect(desk.locator(".verdict")).to_contain_text("Sending to")
     for tab in tabs:
         expect(tab.locator(".state")).to_contain_text("Delivered")
         assert tab.evaluate("window.notReloaded")
@@ -202,7 +200,7 @@ def test_a_test_message_is_followed_until_it_has_arrived(
     desk.get_by_role("button", name="Test webhook Sync to ERP").click()
     desk.wait_for_url("**/deliveries/*")
     desk.evaluate("window.notReloaded = true")
-    expect(desk.locator(".state")).to_contain_text("being sent")
+    expect(desk.locator(".verdict")).to_contain_text("Sending to")
     expect(desk.locator(".state")).to_contain_text("Delivered")
     assert desk.evaluate("window.notReloaded")
     (message,) = outside.received()[before:]
@@ -218,7 +216,7 @@ def _create(page: Page, portal: FreshPortal) -> float:
 
 
 def _edit(page: Page, _portal: FreshPortal) -> float:
-    page.get_by_role("link", name="Edit", exact=True).click()
+    page.get_by_role("link", name="Edit", exact=True).first.click()
     page.get_by_label("Serial number").fill("PF4X9Z2K")
     return _press(page, "Save asset")
 

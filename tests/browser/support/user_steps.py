@@ -71,10 +71,10 @@ def add_asset(page: Page, portal: FreshPortal, name: str) -> None:
 
 def edit_asset(page: Page, serial_number: str) -> None:
     """Change the asset whose page is open."""
-    page.get_by_role("link", name="Edit", exact=True).click()
+    page.get_by_role("link", name="Edit", exact=True).first.click()
     page.get_by_label("Serial number").fill(serial_number)
     press(page, "Save asset")
-    expect(page.get_by_role("link", name="Edit", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="Edit", exact=True).first).to_be_visible()
 
 
 def press(page: Page, name: str) -> None:
