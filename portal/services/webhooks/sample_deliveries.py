@@ -1,4 +1,4 @@
-"""Test webhook: send a real, signed sample by the usual way."""
+"""Test a webhook: send a real, signed sample by the usual way."""
 
 from uuid import UUID
 

@@ -126,7 +126,9 @@ def _mending(webhook: WebhookDetail, backlog: Backlog) -> Iterator[Step]:
     if webhook.waits and may_send("deliveries.retry"):
         yield _resume(webhook, "One goes first. The others follow once it’s delivered.")
     elif retry := retry_all(backlog):
-        yield Step("Retry the undelivered deliveries.", "", retry)
+        taken = queued().count(backlog.public_id)
+        note = f"{counted(taken)} more are in a bulk retry." if taken > 1 else ""
+        yield Step("Retry the undelivered deliveries.", note, retry)
 
 
 def _test(webhook: WebhookDetail, note: str) -> Iterator[Step]:

@@ -235,7 +235,7 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
     assert webhook_queries.list_webhooks().rows == []
     assert count(Rollup) == 0
     now = overview.overview()
-    assert (now.webhooks, now.has_deliveries) == (0, False)
+    assert (now.webhooks_on, now.has_deliveries) == (0, False)
     with pytest.raises(NotFound):
         delivery_detail.find_delivery(made)
     with pytest.raises(NotFound):

@@ -183,9 +183,9 @@ def test_what_is_still_held_the_key_and_the_plain_address(app: Flask, role: str)
     page = visit(app, role).get(f"/settings/webhooks/{hook.public_id}")
     offers_only_what_it_may(app, page, role)
     for own, asked in (
-        ("Give the receiver the new key", "to give the receiver the new key before then."),
-        (" address. Use https:// if they offer it.", "to use https:// if they offer it."),
-        ("Send or dismiss them", "to send or dismiss the deliveries on hold."),
+        ("Give the receiver’s team the new key", "to give the receiver’s team the new key"),
+        (" URL. Use https:// if the receiver supports it.", "to use https:// if the receiver"),
+        ("Review", "to send or dismiss the deliveries on hold."),
     ):
         words = " ".join(each.text for each in page.root.find_all("p", "a"))
         assert (own in words) is (role == "admin"), own
