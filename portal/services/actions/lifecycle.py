@@ -76,7 +76,7 @@ def delete_asset(actor: Actor, asset_id: int, reason: str = "") -> None:
 
 def _mark_deleted(current: Session, asset: Asset) -> None:
     if planning_queries.has_open(current, asset.id):
-        blocker = "is still reserved by somebody. Reject or cancel the reservation first."
+        blocker = "is still reserved. Reject or cancel the reservation first."
         raise Refusal(f"{asset.asset_tag} {blocker}")
     if planning_queries.in_progress(current, asset.id):
         raise Refusal(f"{asset.asset_tag} is in maintenance. Complete the maintenance first.")
