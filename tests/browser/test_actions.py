@@ -64,7 +64,7 @@ def add_maria(page: Page, portal: str) -> None:
     page.get_by_label("Name", exact=True).fill("Maria Lopez")
     page.get_by_label("Email address").fill("maria@example.com")
     press(page, "Save person")
-    says(page, "Has nothing now.")
+    says(page, "Has no assets.")
 
 
 def add_camera(page: Page, portal: str) -> None:
@@ -74,7 +74,7 @@ def add_camera(page: Page, portal: str) -> None:
     page.get_by_label("Location").select_option(label="Studio")
     expect(page.locator("main")).to_contain_text("This will notify 1 webhook")
     press(page, "Save asset")
-    says(page, "Free to be given out. It is at Studio.")
+    says(page, "Ready to check out or allocate. It’s at Studio.")
 
 
 MARIA = "Maria Lopez (maria@example.com)"
@@ -86,11 +86,11 @@ def reserve(page: Page) -> None:
     begins, ends = now - timedelta(hours=1), now + timedelta(days=9)
     typed = {"starts_at": f"{begins:%Y-%m-%dT%H:%M}", "ends_at": f"{ends:%Y-%m-%dT%H:%M}"}
     act(page, "Reserve", "Request reservation", staff_id=MARIA, **typed)
-    says(page, "AST-00001: reservation requested; waiting for approval.")
+    says(page, "Requested a reservation of AST-00001. It’s waiting for approval.")
     says(page, "Maria Lopez (pending)")
-    page.get_by_role("link", name="Approve the reservation").click()
+    page.get_by_role("link", name="Approve Maria Lopez’s reservation").click()
     press(page, "Approve reservation")
-    says(page, "The reservation of AST-00001 is approved.")
+    says(page, "Approved AST-00001’s reservation.")
     expect(page.locator(".state")).to_contain_text("Reserved")
 
 
@@ -103,21 +103,21 @@ def lend(page: Page) -> None:
     make_late()
     page.reload()
     says(page, "3 days late")
-    says(page, "Maria Lopez should have brought it back 3 days ago.")
+    says(page, "Maria Lopez was due to return it 3 days ago.")
     expect(page.locator(".state")).to_contain_text("Overdue")
     act(page, "Check in", condition_in="Fair", location_id="Store")
-    says(page, "Free to be given out. It is at Store.")
+    says(page, "Ready to check out or allocate. It’s at Store.")
 
 
 def maintain(page: Page) -> None:
     due_on = f"{utcnow() + timedelta(days=2):%Y-%m-%d}"
     act(page, "Schedule maintenance", title="Clean the sensor", due_on=due_on)
-    says(page, "Maintenance of AST-00001 is scheduled.")
+    says(page, "Scheduled maintenance for AST-00001.")
     expect(page.locator(".state")).to_contain_text("Maintenance due")
     page.get_by_role("link", name="Complete “Clean the sensor”").click()
     page.get_by_label("No issues found").check()
     press(page, "Complete maintenance")
-    says(page, "The maintenance of AST-00001 is completed.")
+    says(page, "Completed AST-00001’s maintenance.")
     expect(page.get_by_text("Earlier maintenance")).to_be_visible()
 
 
@@ -142,17 +142,17 @@ def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) 
     act(page, "Report lost", description="It was on the table")
     says(page, "“It was on the table”")
     act(page, "Mark as found")
-    says(page, "AST-00001 is found.")
+    says(page, "Marked AST-00001 as found.")
     act(page, "Report broken", description="It fell")
     says(page, "“It fell”")
     act(page, "Send for warranty repair", problem="No picture", supplier="Northwind")
-    says(page, "At Northwind for a warranty claim.")
+    says(page, "At Northwind for warranty repair.")
     act(page, "Receive back")
-    says(page, "AST-00001 is back.")
+    says(page, "Received AST-00001 back.")
     act(page, "Allocate", staff_id=MARIA)
-    says(page, "With Maria Lopez since")
+    says(page, "Allocated to Maria Lopez since")
     act(page, "Revoke")
-    says(page, "AST-00001 was taken back.")
+    says(page, "Revoked AST-00001.")
     dispose(page)
     names = [
         *("created", "reserved", "reservation_approved", "checked_out", "checked_in"),
@@ -165,7 +165,7 @@ def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) 
 
 def each_was_sent(page: Page) -> list[str]:
     """What the asset's own tab says of its messages, the newest first."""
-    open_tab(page, "Webhook deliveries")
+    open_tab(page, "Deliveries")
     texts = page.locator("tbody th a").all_inner_texts()
     return [text.partition("\n")[0] for text in texts]
 
@@ -178,7 +178,7 @@ def dispose(page: Page) -> None:
     press(page, "Dispose of asset")
     says(page, "Sold on ")
     act(page, "Undo disposal")
-    says(page, "Free to be given out.")
+    says(page, "Ready to check out or allocate.")
 
 
 def told() -> list[str]:
@@ -205,7 +205,7 @@ def test_an_action_is_done_with_the_keyboard_alone(page: Page, app: Flask, porta
     page.wait_for_load_state("networkidle")  # Escape is the scripts' business
     tab_to(page, "More")
     page.keyboard.press("Enter")
-    expect(page.locator(".page-actions .drop-panel")).to_contain_text("It is not lost")
+    expect(page.locator(".page-actions .drop-panel")).to_contain_text("It isn’t lost")
     page.keyboard.press("Escape")
     expect(page.locator(".page-actions .drop-panel")).to_be_hidden()
     page.keyboard.press("Enter")

@@ -151,7 +151,7 @@ def test_without_scripts_it_stands_below_the_rows(
 ) -> None:
     page = signed_in(plain_page, app, portal)
     page.goto(f"{portal}/assets")
-    page.get_by_label("Choose AST-00003").check()
+    page.get_by_label("Select AST-00003").check()
     page.get_by_role("group", name="Selected assets").get_by_text("More", exact=True).click()
     page.get_by_role("button", name="Schedule maintenance").click()
     expect(page.locator("h1")).to_have_text("Schedule maintenance for 1 asset")

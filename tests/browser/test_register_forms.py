@@ -35,7 +35,7 @@ def test_nothing_typed_is_lost_while_a_category_is_added(
     sign_in(shown, app, portal, "manager")
     shown.goto(f"{portal}/assets/new")
     shown.get_by_label("Name", exact=True).fill("ThinkPad")
-    shown.get_by_label("Stock, counted by number").check()
+    shown.get_by_label("Consumable (tracked by quantity)").check()
     shown.get_by_label("Notes").fill("two\nlines")
     add(shown, "Add category…", Its_name="")
     expect(shown.locator("details.adder[open]")).to_have_count(1)
@@ -43,7 +43,7 @@ def test_nothing_typed_is_lost_while_a_category_is_added(
     expect(shown.get_by_label("Category")).to_have_value("1")
     expect(shown.get_by_label("Name", exact=True)).to_have_value("ThinkPad")
     expect(shown.get_by_label("Notes")).to_have_value("two\nlines")
-    expect(shown.get_by_label("Stock, counted by number")).to_be_checked()
+    expect(shown.get_by_label("Consumable (tracked by quantity)")).to_be_checked()
     assert shown.evaluate("() => location.hash") == "#category_id-part"
     if scripts:
         shown.get_by_label("Quantity").fill("3")

@@ -97,7 +97,7 @@ def test_soon_is_what_alerts_tell_of(app: Flask) -> None:
     page = pages.get(f"/assets/{asset_id}")
     assert all(each in page.main for each in words)
     assert "Due soon" in pages.get("/maintenance").main
-    assert "due within 21 days" in pages.get("/").main
+    assert "Maintenance due 1" in pages.get("/").main
 
 
 def test_tabs_count_what_is_open(app: Flask) -> None:
