@@ -167,7 +167,7 @@ def each_was_sent(page: Page) -> list[str]:
     """What the asset's own tab says of its messages, the newest first."""
     open_tab(page, "Deliveries")
     texts = page.locator("tbody th a").all_inner_texts()
-    return [text.partition("\n")[0] for text in texts]
+    return [text.partition(",")[0] for text in texts]
 
 
 def dispose(page: Page) -> None:
@@ -218,7 +218,7 @@ def test_an_action_is_done_with_the_keyboard_alone(page: Page, app: Flask, porta
     page.keyboard.type("Left on the train")
     tab_to(page, "Report lost")
     page.keyboard.press("Enter")
-    says(page, "AST-00001 is reported as lost.")
+    says(page, "Reported AST-00001 as lost.")
     page.wait_for_load_state("networkidle")
     tab_to(page, "Timeline")
     page.keyboard.press("Enter")

@@ -33,7 +33,7 @@ def test_without_scripts_existing_assets_are_skipped_until_ticked(
 ) -> None:
     make_asset("Lamp", asset_tag="L-1")
     sign_in(plain_page, app, portal, "manager")
-    for tick, result in (((), "Skipped"), (("May change existing assets",), "Change")):
+    for tick, result in (((), "Skipped"), (("Update existing assets",), "Change")):
         plain_page.goto(f"{portal}/assets/import")
         choose(plain_page, "asset_tag,name\nL-1,Desk lamp\n", *tick)
         job.work(KINDS)

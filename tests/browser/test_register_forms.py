@@ -46,7 +46,7 @@ def test_nothing_typed_is_lost_while_a_category_is_added(
     expect(shown.get_by_label("Consumable (tracked by quantity)")).to_be_checked()
     assert shown.evaluate("() => location.hash") == "#category_id-part"
     if scripts:
-        shown.get_by_label("Quantity").fill("3")
+        shown.get_by_label("Quantity", exact=True).fill("3")
         shown.get_by_label("Name", exact=True).press("Enter")  # saves, and adds nothing
         expect(shown.get_by_role("heading", level=1)).to_have_text("ThinkPad")
 
