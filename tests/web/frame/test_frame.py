@@ -85,13 +85,13 @@ def test_it_warns_during_a_local_trial_alone(pages: Pages) -> None:
 
 
 def test_it_names_the_time_zone(pages: Pages) -> None:
-    assert "Times are shown in Europe/Vienna" in pages.get("/deliveries").text
+    assert "All times are Europe/Vienna" in pages.get("/deliveries").text
 
 
 def test_the_portals_zone_stands_in_for_one_that_nobody_knows(app: Flask) -> None:
     for zone in ("Nowhere/Gone", "../Vienna"):
         page = visit(app, time_zone=zone).get("/deliveries")
-        assert "Times are shown in Europe/Vienna" in page.text, zone
+        assert "All times are Europe/Vienna" in page.text, zone
 
 
 def test_it_sends_what_the_form_holds_and_shows_the_flash_once(pages: Pages) -> None:

@@ -39,7 +39,7 @@ def zone_of(email: str) -> str | None:
 
 def test_the_first_administrator_says_it_at_set_up(app: Flask, setup_path: str) -> None:
     page = join(app, setup_path, email="ana@example.com", time_zone="Europe/Vienna")
-    assert "Times are shown in Europe/Vienna" in page.text
+    assert "All times are Europe/Vienna" in page.text
     assert zone_of("ana@example.com") == "Europe/Vienna"
 
 
