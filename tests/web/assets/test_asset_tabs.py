@@ -68,7 +68,7 @@ def test_every_tab_says_where_it_stands_and_what_it_needs(app: Flask) -> None:
         for words in ("Reserved", "Maintenance due", "Cleo Marin", "Ben Novak", "“Battery check”"):
             assert words in page.main, path
         assert page.links("Review") == [f"/assets/{asset_id}/reservations"]
-        assert page.links("Edit") == [f"/assets/{asset_id}/edit"]
+        assert set(page.links("Edit")) == {f"/assets/{asset_id}/edit"}
     for query in ("", "?list=/assets?q=lamp"):
         page = pages.get(f"/assets/{asset_id}/reservations{query}")
         assert "Ben Novak" in page.main
