@@ -1,13 +1,5 @@
-"""What the tests about bulk retries share."""
+"""As of the tests about the service."""
 
-import pytest
+from tests.services.bulk_retry.conftest import really_first
 
-from portal.services.deliveries import bulk_retry
-
-
-@pytest.fixture(autouse=True)
-def really_first(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Let several go first, for what happens then; returns how many do so in truth."""
-    truth: int = bulk_retry.FIRST
-    monkeypatch.setattr(bulk_retry, "FIRST", 10)
-    return truth
+__all__ = ["really_first"]
