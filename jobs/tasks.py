@@ -17,8 +17,6 @@ from portal.services.tasks import MOST_FAILURES, Kind, TaskLease
 log = logging.getLogger(__name__)
 
 JOB_SECONDS: Final = 20.0
-# SQLite has one writer and no queue for it: without a gap nobody else would get in between.
-PAUSE: Final = 0.03
 LEASE_SECONDS: Final = 5.0  # then another task that is due has its turn
 
 # Held by the one thread of this process that works at tasks, or does a periodic task.
@@ -53,7 +51,7 @@ def work(kinds: Mapping[str, Kind], seconds: float = JOB_SECONDS) -> None:
 def _work_at(lease: TaskLease, kind: Kind, ends_at: float) -> None:
     try:
         while task_leases.advance(lease, kind):
-            sleep(PAUSE)
+            sleep(kind.pause)
             if stop.is_set() or monotonic() >= ends_at:
                 task_leases.release(lease)
                 return

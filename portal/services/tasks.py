@@ -59,6 +59,8 @@ class Kind:
     `done` and `counts` with them; what it raises rolls all of that back, and it is tried again.
     `ended` clears up, in the transaction that stops the task or gives it up; it must be short.
     `permission`: who may see the task and stop it; not `can_stop`: nobody may stop it.
+    `pause`: seconds between two steps. SQLite has one writer and no queue for it: without a gap
+    nobody else would get in between.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Kind:
     step: Callable[[Session, Task], Step]
     ended: Callable[[Session, Task], None] = _nothing
     can_stop: bool = True
+    pause: float = 0.03
 
 
 def start(

@@ -39,9 +39,10 @@ from portal.services.webhooks.turn_on_off import HeldChoice
 
 PERMISSION: Final = "deliveries.dismiss"
 LONGEST_REASON: Final = 200
-# So few that a step of SQLite's one writer is over before whoever sends has waited for long.
-A_STEP: Final = 25
-A_SEARCH: Final = 40  # steps, for which deliveries are found at once
+A_STEP: Final = 100
+A_SEARCH: Final = 10  # steps, for which deliveries are found at once
+# Longer than a step takes: whoever sends comes before those who are not to be sent to.
+PAUSE: Final = 0.1
 STOPPED: Final = Step(TaskState.STOPPED)
 TOO_LONG: Final = f"Enter at most {LONGEST_REASON} characters"
 
@@ -358,5 +359,5 @@ def _go_on(task: Task, outcomes: dict[int, Outcome], more: dict[str, Any] | None
     return tasks.MORE
 
 
-DISMISS: Final = Kind(name="dismissal", permission=PERMISSION, step=_dismiss_some)
-RESTORE: Final = Kind(name="restoration", permission=PERMISSION, step=_restore_some)
+DISMISS: Final = Kind(name="dismissal", permission=PERMISSION, step=_dismiss_some, pause=PAUSE)
+RESTORE: Final = Kind(name="restoration", permission=PERMISSION, step=_restore_some, pause=PAUSE)
