@@ -64,12 +64,10 @@ def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> No
         assert "when the webhook is turned on. Expires Dec 24." in main
         assert "Expires Dec 24" in pages.get("/deliveries").rows()[0][5]
         page = pages.get(page_of)
-        assert "It is kept until Dec 24; then it is dismissed." in page.main
-        assert "Expires Dec 24" in page.rows()[0][1]
-        assert "held until it is turned on, at most 30 days" in pages.get(page_of).main
+        assert "It expires on Dec 24." in page.main
         assert "Expires Dec 24" in " ".join(pages.get(f"{page_of}/held").rows()[0])
         assert "until 30 days after they happened" in pages.get(f"{page_of}/held").main
-        assert "It is kept until Dec 24; then it is dismissed." in pages.get(f"{page_of}/on").main
+        assert "It expires on Dec 24." in pages.get(f"{page_of}/on").main
 
 
 def test_of_several_the_oldest_is_named(app: Flask) -> None:
@@ -78,7 +76,7 @@ def test_of_several_the_oldest_is_named(app: Flask) -> None:
         for days in (3, 2, 1):
             make_delivery(hook, status="on_hold", created_at=NOW - days * DAY)
         page = visit(app).get(f"/settings/webhooks/{hook.public_id}")
-        words = "Each is kept for 30 days, the oldest until Dec 23; then it is dismissed."
+        words = "Each expires after 30 days, the oldest on Dec 23."
         assert words in page.main
 
 

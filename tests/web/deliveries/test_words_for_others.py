@@ -66,7 +66,7 @@ def test_the_note_about_a_closed_address_asks_for_all_that_is_needed(app: Flask)
     page = visit(app, "support").get(f"/settings/webhooks/{hook.public_id}")
     needed = "Enter the new URL from the receiver’s team, and make sure the webhook is on."
     assert f"Needed: {needed}" in page.main
-    assert "On hold: 3 deliveries. Each is kept for 30 days, the oldest until" in page.main
+    assert "On hold: 3 deliveries. Each expires after 30 days, the oldest on" in page.main
 
 
 @pytest.mark.both_databases
