@@ -39,7 +39,7 @@ def check_pages(app: Flask) -> None:
     seen |= {path: pages.get(path) for path in paths - seen.keys()}
     assert [path for path, page in seen.items() if not page.rows()] == []
     each_webhook_can_be_read(pages, seen["/settings/webhooks"])
-    each_asset_tab_has_something(pages, seen["/deliveries"])
+    the_newest_delivery_can_be_read(pages, seen["/deliveries"])
 
 
 def tabs(page: Page) -> list[str]:
@@ -66,8 +66,8 @@ def each_webhook_can_be_read(pages: Pages, listed: Page) -> None:
         assert pages.get(f"{link}/history").status == 200
 
 
-def each_asset_tab_has_something(pages: Pages, deliveries: Page) -> None:
+def the_newest_delivery_can_be_read(pages: Pages, deliveries: Page) -> None:
     newest = deliveries.links("AST-")[0]
     page = pages.get(newest)
     assert page.status == 200
-    assert "Address" in page.main
+    assert "AST-" in page.main
