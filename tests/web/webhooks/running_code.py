@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ COMPILES: Final = 200.0  # seconds
 STARTS: Final = 60.0  # seconds, on a machine that may be busy
 
 
+@cache
 def built(source: Path) -> Path:
     """Go's program, compiled with nothing but what came with Go."""
     program = source.with_suffix("")
@@ -33,12 +35,19 @@ def built(source: Path) -> Path:
     return program
 
 
+@cache
+def compiled(source: Path) -> Command:
+    """Java's class, compiled once: `java FILE` would do so at each start."""
+    subprocess.run(["javac", "-d", source.parent, source], timeout=COMPILES, check=True)
+    return ["java", "-cp", source.parent, source.stem]
+
+
 COMMANDS: Final[Mapping[str, Callable[[Path, int], Command]]] = {
     "python": lambda path, _port: [sys.executable, path],
     "node": lambda path, _port: ["node", path],
     "php": lambda path, port: ["php", "-S", f"127.0.0.1:{port}", path],
     "go": lambda path, _port: [built(path)],
-    "java": lambda path, _port: ["java", path],
+    "java": lambda path, _port: compiled(path),
 }
 
 
@@ -50,11 +59,11 @@ NEEDED: Final = {language: language for language in COMMANDS} | {
 
 
 class RunningCode:
-    """One receiver; `port` is its own. It wrote what it handled to `folder`."""
+    """One receiver; `port` is its own. It writes what it handles to `folder`."""
 
-    def __init__(self, language: str, source: Path, secret: str | None) -> None:
+    def __init__(self, language: str, source: Path, secret: str | None, folder: Path) -> None:
         needs(shutil.which(NEEDED[language]), language)
-        self.folder, self.port = source.parent, free_port()
+        self.folder, self.port = folder, free_port()
         command = COMMANDS[language](source, self.port)
         settings = {"PORT": str(self.port), "PYTHONIOENCODING": "utf-8", "LC_ALL": "C.UTF-8"}
         settings |= {} if secret is None else {"WEBHOOK_SECRET": secret}

@@ -44,18 +44,25 @@ def running() -> Iterator[dict[tuple[str, str | None], RunningCode]]:
         each.close()
 
 
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where each language's code lies, compiled once for all its receivers."""
+    return tmp_path_factory.mktemp("sources")
+
+
 @pytest.fixture
 def start(
     code: dict[str, Snippet],
     running: dict[tuple[str, str | None], RunningCode],
-    tmp_path_factory: pytest.TempPathFactory,
+    sources: Path,
+    tmp_path: Path,
 ) -> Start:
     """Starts a language's receiver with a secret key, if it does not run yet."""
 
     def run(language: str, secret: str | None) -> RunningCode:
         if (language, secret) not in running:
-            source = write(code[language], tmp_path_factory.mktemp(language))
-            running[language, secret] = RunningCode(language, source, secret)
+            source = write(code[language], sources)
+            running[language, secret] = RunningCode(language, source, secret, tmp_path)
         return running[language, secret]
 
     return run
