@@ -22,7 +22,7 @@ from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.rules import PlanValues, WorkValues
 from portal.services.assets.timeline import timeline
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from tests.services.actions import plan_examples
@@ -219,13 +219,6 @@ def test_calling_off_a_plan_leaves_the_asset_alone() -> None:
     assert state_of(public_id) == "cancelled"
 
 
-def test_calling_off_what_was_only_planned_ends_no_other_work() -> None:
-    asset_id = make_asset()
-    make_maintenance(asset_id, started=True)
-    planning_maintenance.cancel(SYSTEM, make_maintenance(asset_id))
-    assert status_of(asset_id) == "maintenance"
-
-
 def test_calling_off_work_on_what_broke_meanwhile_mends_nothing() -> None:
     asset_id = make_asset()
     public_id = make_maintenance(asset_id, started=True)
@@ -271,16 +264,6 @@ def test_doing_it_twice_tells_it_once(twice: Any) -> None:
     assert told() == ["asset.maintenance_scheduled", "asset.updated"]
 
 
-def test_what_is_completed_stays_completed() -> None:
-    public_id = make_maintenance(make_asset())
-    planning_maintenance.complete(SYSTEM, public_id, done())
-    for verb in (planning_maintenance.start, planning_maintenance.cancel):
-        with pytest.raises(Refusal, match="“Battery check” is already completed"):
-            verb(SYSTEM, public_id)
-    with pytest.raises(Refusal, match="is already completed"):
-        planning_maintenance.complete(SYSTEM, public_id, done())
-
-
 def test_a_plan_that_cannot_be_is_refused_at_its_field() -> None:
     for values, field in (
         ({"title": ""}, "title"),
@@ -308,30 +291,6 @@ def test_work_that_cannot_have_ended_so_is_refused_at_its_field() -> None:
             SYSTEM, public_id, done(completed_on=today() + timedelta(days=1))
         )
     assert refused.value.field == "completed_on"
-
-
-@pytest.mark.parametrize("status", ["warranty", "lost", "liquidated"])
-def test_nothing_is_planned_for_what_is_away(status: str) -> None:
-    asset_id = make_asset()
-    put_in(asset_id, status)
-    with pytest.raises(Refusal, match="AST-00001 is "):
-        make_maintenance(asset_id)
-
-
-def test_support_may_look_and_not_work() -> None:
-    eva, asset_id = make_user("support"), make_asset()
-    public_id = make_maintenance(asset_id)
-    with pytest.raises(NotAllowed):
-        make_maintenance(asset_id, by=eva.actor)
-    for verb in (planning_maintenance.start, planning_maintenance.cancel):
-        with pytest.raises(NotAllowed):
-            verb(eva.actor, public_id)
-
-
-def test_what_was_never_planned_is_not_found() -> None:
-    elsewhere = plan_examples.make_reservation(make_asset(), make_staff())
-    with pytest.raises(NotFound, match="no such maintenance"):
-        planning_maintenance.start(SYSTEM, elsewhere)
 
 
 def test_what_is_open_is_cancelled_together_and_quietly() -> None:

@@ -20,7 +20,6 @@ from portal.services.core.unit_of_work import session
 from tests.services.actions.plan_examples import (
     at,
     last_body,
-    maintenance,
     make_maintenance,
     make_reservation,
     put_in,
@@ -29,7 +28,7 @@ from tests.services.actions.plan_examples import (
 )
 from tests.support.factories import make_asset, make_staff
 
-pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+pytestmark = pytest.mark.usefixtures("app")
 
 
 def test_what_is_over_can_only_be_rejected() -> None:
@@ -41,14 +40,6 @@ def test_what_is_over_can_only_be_rejected() -> None:
     assert reservation(public_id).state == ReservationState.APPROVED
 
 
-def test_what_was_collected_is_called_that_to_whoever_comes_too_late() -> None:
-    asset_id, maria = make_asset(), make_staff()
-    public_id = make_reservation(asset_id, maria, 0, 4, approved=True)
-    assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=at(4))
-    with pytest.raises(Refusal, match="This reservation is already collected"):
-        planning_reservations.cancel(SYSTEM, public_id)
-
-
 def test_a_wish_is_told_with_its_note_and_closed_when_it_is_turned_down() -> None:
     asset_id = make_asset()
     public_id = planning_reservations.reserve(SYSTEM, asset_id, wish(make_staff(), note="In a bag"))
@@ -57,14 +48,6 @@ def test_a_wish_is_told_with_its_note_and_closed_when_it_is_turned_down() -> Non
         planning_reservations.reject(SYSTEM, public_id, "No")
     row = reservation(public_id)
     assert (row.reason, row.decided_at, row.closed_at) == ("No", at(-1), at(-1))
-
-
-def test_at_the_moment_at_which_it_begins_it_counts_for_whoever_gets_it_for_good() -> None:
-    asset_id, maria = make_asset(), make_staff()
-    public_id = make_reservation(asset_id, maria, 0, 4, approved=True)
-    with frozen(at(0)):
-        assignments.allocate(SYSTEM, asset_id, staff_id=maria)
-    assert reservation(public_id).state == ReservationState.FULFILLED
 
 
 def test_of_two_reservations_that_stand_in_the_way_the_one_that_begins_first_is_told() -> None:
@@ -119,25 +102,6 @@ def test_a_reservation_is_at_risk_while_nobody_knows_when_the_asset_is_free() ->
         planning_reservations.cancel(SYSTEM, public_id)
         row = reservation(public_id)
         assert not planning_queries.is_at_risk(row, row.asset), status
-
-
-def test_the_note_of_a_plan_stays_where_nothing_else_is_said() -> None:
-    asset_id = make_asset()
-    for said, kept in (("", "Bring the tester"), ("All well", "All well")):
-        done, off = (make_maintenance(asset_id, note="Bring the tester") for _ in range(2))
-        values = WorkValues(outcome="ok", completed_on=today(), note=said)
-        planning_maintenance.complete(SYSTEM, done, values)
-        planning_maintenance.cancel(SYSTEM, off, said)
-        assert [maintenance(each).note for each in (done, off)] == [kept, kept]
-
-
-def test_work_that_is_done_on_the_day_on_which_it_is_due_is_not_late() -> None:
-    asset_id = make_asset()
-    for days, was_late in ((0, False), (-1, True)):
-        public_id = make_maintenance(asset_id, due_on=today() + timedelta(days=days))
-        values = WorkValues(outcome="ok", completed_on=today())
-        planning_maintenance.complete(SYSTEM, public_id, values)
-        assert last_body()["data"]["was_late"] is was_late
 
 
 def test_what_repeats_is_planned_again_with_all_that_is_known_of_it() -> None:

@@ -16,7 +16,6 @@ from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
 from portal.services import tasks
-from portal.services.alerts import kinds
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.kinds import BY_EVENT
@@ -147,23 +146,6 @@ def test_the_preview_counts_what_a_run_then_tells(app: Flask) -> None:
         assert alert_runs.run(RunKind.MANUAL) == {event: 2}, event
         assert fired()[before:] == [(event, asset_id) for asset_id in expected], event
         assert not alert_runs.has_due(utcnow()), event
-
-
-def test_the_preview_shows_the_first_of_each_kind_up_to_its_length(app: Flask) -> None:
-    late = [lent(3), lent(4)]
-    ends = [with_warranty(days) for days in (1, 2, 3)]
-    found = alert_runs.preview(utcnow(), shown=4)
-    assert [each.asset_id for each in found.first] == [*late, *ends[:2]]
-    assert found.total == 5
-    assert alert_runs.preview(utcnow(), shown=0).first == []
-
-
-def test_the_preview_looks_at_every_chunk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    for days in range(4):
-        with_warranty(days)
-    for size in (1, 2, 3, 4, 5):
-        monkeypatch.setattr(kinds, "CHUNK", size)
-        assert alert_runs.preview(utcnow()).counts == {EventName.WARRANTY_EXPIRING: 4}
 
 
 def test_it_stops_counting_where_nobody_would_read_on(

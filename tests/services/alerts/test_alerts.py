@@ -14,7 +14,7 @@ from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_message
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
-from portal.models.assets import Activity, Asset
+from portal.models.assets import Activity
 from portal.models.deliveries import Delivery, Event
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
@@ -29,7 +29,6 @@ from portal.services.alerts.kinds import KINDS
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
-from tests.services.actions.plan_examples import make_maintenance
 from tests.services.alerts.due_things import (
     bodies,
     decided,
@@ -72,16 +71,6 @@ def test_each_fires_once_and_a_missed_week_is_caught_up_with(app: Flask) -> None
     assert alert_runs.run(RunKind.SCHEDULED, in_days(7)) == {DUE: 1, WARRANTY: 1}
     assert alert_runs.run(RunKind.SCHEDULED, in_days(8)) == {}
     assert fired() == expected
-
-
-def test_work_is_overdue_from_the_day_after_it_is_due_on(app: Flask) -> None:
-    decided()
-    make_webhook(events=[DUE])
-    for days in (-1, 0, 1):
-        with_maintenance(days)
-    alert_runs.run(RunKind.SCHEDULED)
-    told = [(body["data"]["days_left"], body["data"]["overdue"]) for body in bodies()]
-    assert [each for each in told if each[0] <= 1] == [(-1, True), (0, False), (1, False)]
 
 
 def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -> None:
@@ -187,27 +176,6 @@ def test_bringing_it_back_ends_the_alert_and_a_reminder_stands_for_those_before(
     assert all(each.resolved_at is not None for each in ledger())
 
 
-def test_a_reminder_stands_for_its_own_matter_alone(app: Flask) -> None:
-    decided()
-    asset_id, other = lent(3), lent(3)
-    with writing() as current:
-        ends = {"warranty_expires": today() + timedelta(days=20)}
-        current.execute(update(Asset).where(Asset.id == asset_id).values(**ends))
-    make_maintenance(asset_id, due_on=today())
-    settings = alert_settings.read()
-    alert_settings.save(SYSTEM, settings.version, replace(settings.rules, repeat_every_days=2))
-    alert_runs.run(RunKind.SCHEDULED)
-    alert_runs.run(RunKind.SCHEDULED, in_days(3))
-    standing = [(each.asset_id, each.event, each.resolved_at is None) for each in ledger()]
-    assert sorted(standing) == sorted(
-        [
-            *((each, LATE, is_last) for each in (asset_id, other) for is_last in (False, True)),
-            (asset_id, DUE, True),
-            (asset_id, WARRANTY, True),
-        ]
-    )
-
-
 def test_two_runs_at_once_tell_everything_once(app: Flask) -> None:
     decided()
     expected = sorted((WARRANTY, with_warranty(days)) for days in range(8))
@@ -281,17 +249,6 @@ def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None
     assert len(fired()) == 1
 
 
-def test_a_days_run_is_remembered_however_often_people_press_run_now(app: Flask) -> None:
-    decided()
-    now = utcnow()
-    assert alert_runs.start_due(now)
-    work()
-    with writing() as current:
-        for _ in range(alert_runs.KEPT + 1):
-            alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
-    assert not alert_runs.start_due(now)
-
-
 def test_two_clocks_begin_one_run(app: Flask) -> None:
     decided()
     now = utcnow()
@@ -332,20 +289,3 @@ def test_the_ledger_outlives_its_events(app: Flask) -> None:
     assert (line.event_id, line.is_sent) == (None, True)
     assert alert_queries.deliveries_of([line]) == {}
     assert alert_runs.run(RunKind.SCHEDULED) == {}
-
-
-def test_it_is_late_when_the_day_has_no_run(app: Flask) -> None:
-    decided()
-    make_asset()
-    now = utcnow()
-    it_is_just_after_the_run(now)
-    assert not alert_queries.run_status(now).is_late  # just set up
-    alert_runs.start_due(now)
-    running = alert_queries.run_status(now)
-    assert running.running is not None
-    work()
-    status = alert_queries.run_status(now)
-    assert status.last is not None
-    assert (status.running, status.is_late) == (None, False)
-    assert status.last_due_at <= now < status.next_at
-    assert alert_queries.run_status(status.next_at + timedelta(minutes=20)).is_late

@@ -1,7 +1,5 @@
 """What is due, counted in one place; and who heard of what a run sent."""
 
-from datetime import timedelta
-
 import pytest
 from flask import Flask
 from sqlalchemy import select, update
@@ -9,7 +7,6 @@ from sqlalchemy import select, update
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
-from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance
 from portal.services.actions import lifecycle
 from portal.services.actions.planning.queries import MaintenanceList, list_maintenances
@@ -145,18 +142,3 @@ def test_the_warranty_of_what_is_gone_is_not_counted(app: Flask) -> None:
     for status in ("lost", "liquidated"):
         put_in(with_warranty(3), status)
         assert alert_queries.count_due(WARRANTY, utcnow()) == 0, status
-
-
-def test_who_heard_of_a_run_is_told_the_widest_audience_first() -> None:
-    run = AlertRun(audiences={"0+2": {"a": 1}, "11+0": {"b": 2}, "2+0": {"c": 3}, "0+0": {"d": 4}})
-    heard = [(who.sent, who.held) for who, _ in alert_runs.audiences(run)]
-    assert heard == [(11, 0), (2, 0), (0, 2), (0, 0)]
-    assert dict(alert_runs.audiences(run))[Audience(11, 0)] == {"b": 2}
-
-
-def test_a_loan_is_late_from_the_moment_on_that_follows_its_due_time(app: Flask) -> None:
-    lent(3)
-    due_at = session().scalars(select(Assignment.due_at)).one()
-    assert due_at is not None
-    moments = [due_at + timedelta(microseconds=after) for after in (0, 1)]
-    assert [alert_queries.count_due(LATE, moment) for moment in moments] == [0, 1]

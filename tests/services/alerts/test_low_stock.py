@@ -19,8 +19,6 @@ from portal.services.core.unit_of_work import session
 from tests.services.alerts.due_things import bodies, decided, fired, ledger
 from tests.support.factories import make_asset
 
-pytestmark = pytest.mark.both_databases
-
 LOW = "alert.low_stock"
 
 
@@ -110,10 +108,3 @@ def test_deleting_ends_it_and_restoring_is_no_news(app: Flask) -> None:
     assert runs.run(RunKind.SCHEDULED) == {}
     incidents.restore(SYSTEM, asset_id)
     assert fired() == [(LOW, asset_id)]
-
-
-def test_what_was_low_before_anybody_decided_is_no_news_when_it_is_deleted(app: Flask) -> None:
-    asset_id = make_stock(3)
-    decided()
-    lifecycle.delete_asset(SYSTEM, asset_id)
-    assert (fired(), ledger()) == ([], [])

@@ -1,11 +1,10 @@
 """When a run begins, which one it is that another finds at work, and when the day lacks its own."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
@@ -19,7 +18,6 @@ from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.kinds import KINDS
 from portal.services.alerts.runs import Place
-from portal.services.alerts.settings import GRACE
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -67,21 +65,6 @@ def test_other_long_work_is_not_taken_for_a_run(app: Flask) -> None:
     assert alert_runs.start_due(now)
 
 
-@pytest.mark.both_databases
-@pytest.mark.parametrize(("minutes", "left"), [(1, 100), (-1, 106)])
-def test_the_last_hundred_runs_are_kept_and_all_of_a_week(
-    app: Flask, minutes: int, left: int
-) -> None:
-    then = utcnow() - timedelta(days=7, minutes=minutes)
-    old = {"kind": RunKind.MANUAL, "actor_name": "Ana", "started_at": then}
-    with writing() as current:
-        current.execute(insert(AlertRun), [old] * 105)
-        assert alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
-    ids = [run.id for run in runs()]
-    assert len(ids) == left
-    assert [run.id for run in alert_queries.runs()] == ids[:-11:-1]
-
-
 def test_where_nothing_is_due_nobody_has_to_decide_before_a_run(app: Flask) -> None:
     make_asset()
     alert_runs.request_run(SYSTEM)
@@ -93,12 +76,6 @@ def test_marking_what_is_due_decides_the_first_question(app: Flask) -> None:
     with_warranty(1)
     alert_runs.mark_as_sent(SYSTEM)
     assert alert_settings.read().first_answer == "mark"
-
-
-def test_a_register_of_deleted_assets_alone_leaves_the_first_question_open(app: Flask) -> None:
-    lifecycle.delete_asset(SYSTEM, make_asset())
-    assert alert_runs.start_due(utcnow())
-    assert not alert_settings.read().is_answered
 
 
 def renew(asset_id: int) -> None:
@@ -163,22 +140,3 @@ def test_a_day_is_late_until_its_run_has_ended_and_not_failed(
             current.execute(update(AlertRun).values(outcome=outcome))
         late[outcome] = alert_queries.run_status(now).is_late
     assert {outcome for outcome, is_late in late.items() if is_late} == {None, "failed"}
-
-
-@pytest.mark.parametrize(("seconds", "is_late"), [(-1, True), (1, False)])
-def test_what_was_brought_in_within_the_grace_of_a_run_does_not_make_it_late(
-    app: Flask, seconds: int, is_late: bool
-) -> None:
-    """Until a daily run has been: whatever people start by hand says nothing of the days."""
-    decided()
-    make_asset()
-    a_run_is_missing()
-    alert_runs.run(RunKind.MANUAL)
-    now = utcnow()
-    bound = alert_queries.run_status(now).last_due_at - GRACE + timedelta(seconds=seconds)
-    with writing() as current:
-        current.execute(update(Asset).values(created_at=bound))
-    assert alert_queries.run_status(now).is_late is is_late
-    with writing() as current:
-        assert alert_runs.enter(current, SYSTEM, RunKind.SCHEDULED)
-    assert alert_queries.run_status(now).is_late

@@ -4,9 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
-from portal.lib.typed_values import TypedValueError, add_months, last_day, read_amount, read_day
+from portal.lib.typed_values import add_months, last_day
 from portal.services.assets.fields import AssetValues, faults
 
 
@@ -56,23 +54,6 @@ def test_it_names_the_field_that_does_not_fit() -> None:
         assert wrong(**values) == [field], values
 
 
-def test_it_reads_amounts_with_a_point_or_a_comma() -> None:
-    for text, amount in (("1250", "1250"), ("0", "0"), ("12.5", "12.5"), ("12,50", "12.50")):
-        assert read_amount(text) == Decimal(amount), text
-
-
-def test_it_refuses_amounts_that_can_be_read_in_two_ways() -> None:
-    for text in ("1,250", "1e5", "-1", "NaN", "Infinity", "٣", "1.2.3", "€ 5"):
-        with pytest.raises(TypedValueError):
-            read_amount(text)
-
-
-def test_it_refuses_what_is_no_date() -> None:
-    for text in ("3.5.26", "3/5/2026", "tomorrow", "2026"):
-        with pytest.raises(ValueError, match="such as 2026-05-03"):
-            read_day(text)
-
-
 def test_months_end_on_the_same_day_or_the_last_one() -> None:
     for start, months, end in (
         (date(2026, 1, 31), 1, date(2026, 2, 28)),
@@ -94,8 +75,3 @@ def test_a_warranty_ends_the_day_before_the_same_day() -> None:
         (date(2026, 1, 28), 1, date(2026, 2, 27)),
     ):
         assert last_day(first, months) == last, first
-
-
-def test_there_is_no_date_after_the_last_year() -> None:
-    with pytest.raises(ValueError, match="no date"):
-        add_months(date(9999, 12, 1), 1)

@@ -31,7 +31,7 @@ from tests.services.bulk_retry.test_bulk_retry import (
 from tests.support.deliveries import change, find_lease, lease, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 
-pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+pytestmark = pytest.mark.usefixtures("app")
 
 
 @pytest.fixture

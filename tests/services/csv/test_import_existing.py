@@ -19,8 +19,6 @@ from portal.services.csv import import_task
 from tests.services.csv.import_steps import bodies, check, found, run, shown
 from tests.support.factories import make_asset, make_category, make_staff, make_user
 
-pytestmark = pytest.mark.both_databases
-
 AGAIN = "Check the file again"
 CHANGED = f"The asset was changed after the check. {AGAIN}"
 ADDED = f"An asset with this tag was added after the check. {AGAIN}"

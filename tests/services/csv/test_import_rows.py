@@ -18,7 +18,7 @@ from portal.services.assets.fields import AssetValues
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
-from portal.services.csv.import_rows import filled, kind_of, quantity_of
+from portal.services.csv.import_rows import Verdict, filled, kind_of, quantity_of
 from tests.services.actions.plan_examples import make_reservation, put_in
 from tests.services.csv.import_steps import check, found, run
 from tests.support.factories import make_asset, make_category, make_staff, make_user
@@ -295,3 +295,21 @@ def test_a_first_row_without_a_word_is_told_apart(app: Flask) -> None:
     person, sheet = make_user(), read_csv(b";;\nA;B;C\n")
     with pytest.raises(Refusal, match=r"asset_tag or name\. Its first row is blank"):
         import_task.upload(person.actor, sheet, may_add=False)
+
+
+def test_pages_of_rows_follow_each_other_and_can_be_narrowed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_task, "PAGE_SIZE", 2)
+    monkeypatch.setattr(import_task, "CHUNK", 2)
+    lines = "".join(f"{name},x\n" for name in ("A", "", "B", "C", "", "D"))
+    task = import_task.find_check(check(make_user(), f"name,model\n{lines}"))
+    pages, after = [], 0
+    while after is not None:
+        rows, after = import_task.rows_page(task, (), after)  # type: ignore[assignment]  # None ends it
+        pages.append([row.number for row in rows])
+    assert pages == [[2, 3], [4, 5], [6, 7]]
+    wrong, more = import_task.rows_page(task, (Verdict.ERROR,), 0)
+    assert ([row.number for row in wrong], more) == ([3, 6], None)
+    assert import_task.rows_page(task, (Verdict.CREATE,), 4)[0][0].number == 5
+    assert import_task.outcome_counts(task) == {"create": 4, "error": 2}

@@ -2,13 +2,12 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 
 from portal.engine.events.catalogue import EventName
-from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Priority
@@ -37,21 +36,6 @@ def test_it_shows_the_newest_first_with_names_from_webhook_and_event() -> None:
     rows = log_pages.find_page(LogFilter()).page.rows
     assert [row.public_id for row in rows] == [second, first]
     assert (rows[0].webhook_name, rows[0].asset_tag) == ("Sync to ERP", "LAP-1")
-
-
-def test_it_turns_pages_in_both_directions_without_losing_a_row() -> None:
-    webhook = make_webhook()
-    made = [make_delivery(webhook) for _ in range(7)][::-1]
-    seen, cursor = [], None
-    for _ in range(4):
-        page = log_pages.find_page(LogFilter(), cursor, size=3).page
-        seen += [row.public_id for row in page.rows]
-        if page.older is None:
-            break
-        cursor = page.older
-    assert seen == made
-    back = log_pages.find_page(LogFilter(), page.newer, size=3).page
-    assert [row.public_id for row in back.rows] == made[3:6]
 
 
 def test_a_page_newer_than_the_newest_is_the_first_page() -> None:
@@ -161,65 +145,10 @@ def test_what_was_delivered_has_one_result_whatever_failed_before_or_since() -> 
     assert told == {before: (None, 200, 22, None), since: (None, 201, 31, ("server", 500))}
 
 
-def test_each_filter_narrows_and_all_of_them_together() -> None:
-    erp, desk = make_webhook(), make_webhook()
-    one = make_delivery(erp, event="asset.created", asset_id=1, status="failed")
-    two = make_delivery(erp, event="asset.updated", asset_id=2, status="delivered")
-    other = make_delivery(desk, event="asset.updated", asset_id=1, status="failed")
-    updated = EventName.UPDATED
-    assert ids(LogFilter(webhook=erp.public_id)) == [two, one]
-    assert ids(LogFilter(event=updated)) == [other, two]
-    assert ids(LogFilter(asset_id=1)) == [other, one]
-    assert ids(LogFilter(delivery=two)) == [two]
-    assert ids(LogFilter(delivery=two, webhook=desk.public_id)) == []
-    assert ids(LogFilter(webhook=uuid4())) == []
-    assert ids(LogFilter(webhook=erp.public_id, status=StatusFilter.FAILED)) == [one]
-    assert ids(LogFilter(webhook=erp.public_id, event=updated)) == [two]
-    assert ids(LogFilter(asset_id=1, event=updated, status=StatusFilter.FAILED)) == [other]
-
-
-def test_reasons_code_and_asset_narrow_alone_and_together() -> None:
-    laptop, tablet = make_asset("ThinkPad T14"), make_asset("Tablet 9")
-    erp = make_webhook()
-    one = make_delivery(erp, asset_id=laptop, status="failed", reason="server", code=500)
-    two = make_delivery(erp, asset_id=tablet, status="failed", reason="dns")
-    three = make_delivery(asset_id=tablet, status="retrying", reason="server", code=503)
-    make_delivery(asset_id=None, code=200, status="delivered")
-    server, dns = Reason.SERVER, Reason.DNS
-    failed = StatusFilter.FAILED
-    assert ids(LogFilter(reasons=(server,))) == [three, one]
-    assert ids(LogFilter(reasons=(server, dns))) == [three, two, one]
-    assert ids(LogFilter(codes=(503, 503))) == [three]
-    assert ids(LogFilter(search="thinkpad")) == [one]
-    assert ids(LogFilter(search="t")) == [three, two, one]
-    assert ids(LogFilter(search="no such thing")) == []
-    assert ids(LogFilter(webhook=erp.public_id, reasons=(server, dns))) == [two, one]
-    assert ids(LogFilter(status=failed, search="t", reasons=(server, dns))) == [two, one]
-    assert ids(LogFilter(status=failed, codes=(500, 500))) == [one]
-    assert ids(LogFilter(asset_id=tablet, reasons=(server,), codes=(503, 503))) == [three]
-    assert ids(LogFilter(delivery=two, reasons=(server,))) == []
-
-
 def test_a_chosen_asset_goes_before_what_is_searched_for() -> None:
     made, other = (make_delivery(asset_id=each) for each in (1, 2))
     for search in ("nothing is called so", str(other)[:13], str(other)):
         assert ids(LogFilter(asset_id=1, search=search)) == [made]
-
-
-def test_pages_of_several_reasons_turn_in_both_directions() -> None:
-    webhook = make_webhook()
-    made = [
-        make_delivery(webhook, status="failed", reason=("dns", "server", "rate")[number % 3])
-        for number in range(9)
-    ][::-1]
-    wanted = [each for number, each in enumerate(made) if number % 3]
-    search = LogFilter(reasons=(Reason.DNS, Reason.SERVER))
-    first = log_pages.find_page(search, size=4).page
-    second = log_pages.find_page(search, first.older, size=4).page
-    assert [row.public_id for row in (*first.rows, *second.rows)] == wanted
-    assert second.older is None
-    back = log_pages.find_page(search, second.newer, size=4).page
-    assert [row.public_id for row in back.rows] == wanted[:4]
 
 
 def test_an_exact_tag_means_one_asset_and_many_similar_ones_are_searched_for(
@@ -231,15 +160,6 @@ def test_an_exact_tag_means_one_asset_and_many_similar_ones_are_searched_for(
     assert ids(LogFilter(search="d-1")) == [made[1]]
     assert ids(LogFilter(search="dock")) == made[::-1]
     assert ids(LogFilter(search="k 1")) == [made[11], made[10], made[1]]
-
-
-def test_everything_that_matches_is_read_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_pages, "EXPORT_CHUNK", 3)
-    made = [make_delivery(status="failed") for _ in range(7)][::-1]
-    make_delivery()
-    failed = LogFilter(status=StatusFilter.FAILED)
-    assert [row.public_id for row in log_pages.every(failed)] == made
-    assert [row.public_id for row in log_pages.every(failed, most=4)] == made[:4]
 
 
 def test_while_a_chunk_is_written_out_no_transaction_is_open() -> None:

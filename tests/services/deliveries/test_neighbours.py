@@ -14,8 +14,6 @@ from tests.services.core.keyset_walk import every
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_webhook
 
-pytestmark = pytest.mark.both_databases
-
 FAILED = LogFilter(status=StatusFilter.FAILED)
 SIZE = 3
 
@@ -72,14 +70,6 @@ def test_one_that_does_not_match_any_more_keeps_its_place(rows: list[Delivery]) 
     assert (found.previous, found.following) == (rows[6].public_id, rows[2].public_id)
     change(rows[6].public_id, status="queued")
     assert find_neighbours(FAILED, rows[4].id).previous == rows[8].public_id
-
-
-def test_the_only_one_has_no_neighbours(app: Flask) -> None:
-    made = make_delivery()
-    (row,) = every(Delivery)
-    assert row.public_id == made
-    assert find_neighbours(LogFilter(), row.id) == Neighbours(None, None, None)
-    assert find_neighbours(FAILED, row.id) == Neighbours(None, None, None)
 
 
 def test_a_search_that_reads_no_further_claims_no_neighbour_and_no_first_page(

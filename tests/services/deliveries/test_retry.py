@@ -11,7 +11,7 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority
 from portal.services.core.permissions import Actor
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import retry as delivery_retry
 from tests.support.database.rivals import at_once
@@ -94,14 +94,3 @@ def test_a_retry_takes_the_lease_from_whoever_lost_it(ana: Actor) -> None:
     delivery_retry.retry(ana, made)
     assert find_lease(made) is None
     assert (stored(made)["tries"], stored(made)["attempts"]) == (1, 1)
-
-
-def test_a_manager_may_not(app: Flask) -> None:
-    made = make_delivery(status="failed")
-    with pytest.raises(NotAllowed):
-        delivery_retry.retry(make_user("manager").actor, made)
-
-
-def test_an_unknown_delivery_is_not_found(ana: Actor) -> None:
-    with pytest.raises(NotFound):
-        delivery_retry.retry(ana, make_user().public_id)

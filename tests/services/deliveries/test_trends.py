@@ -71,10 +71,3 @@ def test_each_webhook_that_had_any_by_day(app: Flask) -> None:
         for webhook, each in found.items()
     }
     assert counts == {one.public_id: [(6, 2), (3, 0)], two.public_id: [(2, 0), (0, 0)]}
-
-
-def test_nothing_is_zeros(app: Flask) -> None:
-    assert [(span.delivered, span.failed_attempts) for span in trend(edges(2, HOUR)).spans] == [
-        (0, 0)
-    ] * 2
-    assert trends(edges(2, HOUR)) == {}

@@ -1,6 +1,5 @@
 """Test before saving: what is sent, where it shows, what Save takes over, and when it goes."""
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -31,7 +30,7 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.database.rivals import at_once
 from tests.support.deliveries import find_lease, free, lease
-from tests.support.factories import Person, make_user, make_webhook, publish
+from tests.support.factories import Person, make_user, make_webhook
 from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -246,20 +245,6 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
         webhook_queries.show(form)
 
 
-def test_a_draft_hears_of_no_events(ana: Person) -> None:
-    drafts.send_test(ana.actor, uuid4(), values(), CREATED)
-    publish()
-    assert count(Delivery) == 1
-
-
-def test_names_are_unique_among_what_is_saved_alone(ana: Person) -> None:
-    for _ in range(2):
-        drafts.send_test(ana.actor, uuid4(), values(), CREATED)
-    crud.create(ana.actor, values())
-    with pytest.raises(Refusal, match="already exists"):
-        drafts.send_test(ana.actor, uuid4(), values(), CREATED)
-
-
 @pytest.mark.parametrize(
     ("changes", "event", "field", "sentence"),
     [
@@ -332,20 +317,3 @@ def test_every_test_connects_anew_so_that_each_step_can_be_seen(
     for test in draft_of(ana, form).tests:
         (attempt,) = delivery_detail.find_delivery(test, draft=form).attempts
         assert attempt.phases["connect"]
-
-
-def test_a_receiver_that_sends_everything_back_gives_no_secret_away(
-    ana: Person, receiver: Receiver
-) -> None:
-    form, key = uuid4(), 'tell/nobody "else"'
-    echo = f'{{"key": {json.dumps(key)}, "php": "{key[:11]}", "plain": "{key}", "own": "{SECRET}"}}'
-    receiver.answer(body=echo.encode(), headers=[("X-Echo", key)])
-    own = {"secret_mode": SecretMode.OWN, "secret": SECRET, "headers": (("X-Key", key),)}
-    drafts.send_test(ana.actor, form, values(receiver.url, **own), CREATED)
-    deliver_due()
-    (test,) = draft_of(ana, form).tests
-    (attempt,) = delivery_detail.find_delivery(test, draft=form).attempts
-    assert attempt.response_text == (
-        '{"key": "••••", "php": "••••", "plain": "••••", "own": "••••"}'
-    )
-    assert ("X-Echo", "••••") in attempt.response_headers

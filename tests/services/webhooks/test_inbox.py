@@ -9,14 +9,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.engine.signing.signatures import standard_signature
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.models.people import Role
 from portal.models.webhooks import InboxMessage, Webhook
 from portal.services.core import vault
-from portal.services.core.refusals import NotAllowed
 from portal.services.core.unit_of_work import writing
 from portal.services.operations import retention
 from portal.services.webhooks import crud, inbox
@@ -82,12 +79,6 @@ def test_where_it_was_is_told_in_the_audit_trail_once_it_leads_elsewhere(
     assert changes["url"] == {"from": before, "to": "https://erp.example.com/hook?key=••••"}
 
 
-def test_only_an_administrator_makes_one() -> None:
-    for role in (Role.MANAGER, Role.SUPPORT):
-        with pytest.raises(NotAllowed):
-            inbox.open_inbox(make_user(role).actor)
-
-
 def test_its_address_cannot_be_guessed_and_is_shown_nowhere(opened: UUID) -> None:
     token = token_of(opened)
     assert public_id_of(token) == opened
@@ -145,16 +136,6 @@ def test_it_says_whether_both_signatures_are_good(opened: UUID) -> None:
     assert (changed.legacy, changed.standard) == ("wrong", "wrong")
     unsigned = receive(opened, signed(None))
     assert (unsigned.legacy, unsigned.standard) == ("missing", "missing")
-
-
-def test_a_time_of_sending_has_eleven_figures_at_most() -> None:
-    for sent_at, standard in ((10**11 - 1, "good"), (10**11, "wrong")):
-        headers = [
-            ("Webhook-Signature", standard_signature(BODY, OTHER, message_id="m", sent_at=sent_at)),
-            ("Webhook-Id", "m"),
-            ("Webhook-Timestamp", str(sent_at)),
-        ]
-        assert inbox.judge_standard(headers, BODY, ["not this one", OTHER]) == standard, sent_at
 
 
 def test_a_time_of_sending_that_is_none_is_a_wrong_signature(opened: UUID) -> None:

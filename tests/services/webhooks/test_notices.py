@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Event
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -50,11 +49,6 @@ def failing(**columns: Any) -> Hook:
 def change(hook: Hook, **columns: Any) -> None:
     with writing() as current:
         current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
-
-
-def change_all(**columns: Any) -> None:
-    with writing() as current:
-        current.execute(update(Webhook).values(**columns))
 
 
 def let_time_pass() -> None:
@@ -241,17 +235,6 @@ def test_a_mail_server_that_is_down_is_asked_again_later(
     assert subjects(server)[-1] == f"“Sync” {'was turned off' if was_told else 'is failing'}"
 
 
-@pytest.mark.parametrize("word", ["QUIT", "RSET"])
-def test_a_rude_good_bye_does_not_have_it_told_again(server: MailServer, word: str) -> None:
-    make_user()
-    failing()
-    server.odd_answers[word] = Session.be_rude
-    assert notices.send_due() == 1
-    let_time_pass()
-    assert notices.send_due() == 0
-    assert len(server.messages) == 1
-
-
 def test_what_may_have_arrived_is_not_told_again_within_the_hour(server: MailServer) -> None:
     make_user()
     failing(name="First")
@@ -277,18 +260,6 @@ def test_no_transaction_is_open_while_the_mail_server_is_talked_to(server: MailS
     server.odd_answers["MAIL"] = look
     assert notices.send_due() == 0
     assert seen == [False]
-
-
-def test_an_answer_that_never_ends_is_left(
-    server: MailServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_user()
-    failing()
-    server.odd_answers["MAIL"] = Session.drip
-    monkeypatch.setattr(mailer, "SECONDS", 0.5)
-    began = monotonic()
-    assert notices.send_due() == 0
-    assert monotonic() - began < 9
 
 
 @pytest.mark.parametrize("patience", ["STEP_SECONDS", "SECONDS"])
@@ -341,10 +312,3 @@ def test_a_message_is_one_that_servers_trust(server: MailServer) -> None:
     assert abs(message["Date"].datetime - utcnow()) < timedelta(minutes=1)
     assert message["Message-ID"].endswith("@example.com>")
     assert message["Auto-Submitted"] == "auto-generated"
-
-
-def test_without_a_mail_server_nothing_is_tried(app: Flask) -> None:
-    make_user()
-    failing()
-    assert notices.send_due() == 0
-    assert len(notices.find_due()) == 1

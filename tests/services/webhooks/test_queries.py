@@ -20,7 +20,7 @@ from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.webhooks import health, queries
 from portal.services.webhooks.held_deliveries import reopen, resume
 from portal.services.webhooks.queries import WebhookOrder, count_listeners, list_webhooks
-from portal.services.webhooks.rules import place_of, url_problem
+from portal.services.webhooks.rules import url_problem
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.notifications import notifications
@@ -182,14 +182,6 @@ def test_a_test_that_arrives_is_no_delivery_that_arrived() -> None:
     assert arrived_at(hook) is not None
 
 
-def test_when_something_last_arrived_is_written_once_a_second_at_most() -> None:
-    hook, now = make_webhook(), utcnow()
-    almost, second = timedelta(milliseconds=999), timedelta(seconds=1)
-    for later, told in ((timedelta(), now), (almost, now), (second, now + second)):
-        ended(hook, End(AttemptKind.SCHEDULED, None), at=now + later)
-        assert arrived_at(hook) == told
-
-
 @pytest.mark.parametrize("is_one_batch", [False, True])
 def test_what_arrives_after_a_failure_is_written_at_once(is_one_batch: bool) -> None:
     now = utcnow()
@@ -222,20 +214,6 @@ def test_only_one_more_failure_turns_off_what_has_failed_for_days() -> None:
     (entry,) = session().scalars(select(AuditEntry)).all()
     assert entry.changes["status"] == {"from": "Active", "to": "Off"}
     assert entry.changes["cause"]["to"].startswith("Nothing arrived for ")
-
-
-@pytest.mark.parametrize(
-    ("url", "place"),
-    [
-        ("https://ERP.example.com./hook", "https://erp.example.com:443"),
-        ("http://erp.example.com", "http://erp.example.com:80"),
-        ("https://erp.example.com:8443/", "https://erp.example.com:8443"),
-        ("", "inbox"),
-        ("erp", None),
-    ],
-)
-def test_a_place_is_scheme_host_and_port_with_the_usual_one(url: str, place: str | None) -> None:
-    assert place_of(url) == place
 
 
 @pytest.mark.parametrize(

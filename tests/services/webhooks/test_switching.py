@@ -14,7 +14,7 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import dismissals
 from portal.services.dispatch import maintenance as dispatch_maintenance
@@ -168,17 +168,6 @@ def test_turning_on_counts_failures_anew_and_twice_does_no_harm() -> None:
     assert len(list(session().scalars(select(AuditEntry.id)))) == entries
 
 
-def test_an_answer_of_gone_turns_it_off_in_the_name_of_the_system() -> None:
-    hook = make_webhook()
-    publish()
-    with writing() as current:
-        turn_on_off.turn_off_gone(current.connection(), hook.id)
-        turn_on_off.turn_off_gone(current.connection(), hook.id)
-    assert (stored(hook).state, stored(hook).off_reason) == ("off", "gone")
-    assert statuses(hook) == ["on_hold"]
-    assert last_audit().actor_name == "Asset register"
-
-
 def long_queue(count: int, monkeypatch: pytest.MonkeyPatch) -> Hook:
     """A webhook for which so many wait, where three are many."""
     monkeypatch.setattr(turn_on_off, "HOLD_BATCH", 3)
@@ -241,14 +230,6 @@ def test_a_long_queue_is_decided_about_as_a_whole(
     assert statuses(hook) == [becomes] * 7
 
 
-def test_settling_changes_nothing_for_an_active_webhook() -> None:
-    hook = make_webhook()
-    publish()
-    with writing() as current:
-        assert turn_on_off.hold_open(current, hook.id) == 0
-    assert statuses(hook) == ["queued"]
-
-
 def test_deleting_dismisses_everything_and_frees_the_name() -> None:
     ana, hook = make_user(), make_webhook(secret="12345678", headers=[("X-Key", "k")])
     publish()
@@ -296,18 +277,3 @@ def test_an_event_is_stored_while_somebody_changes_a_webhook_that_wants_it(app: 
         other.come_to_a_lock()
         assert current.scalar(select(func.count()).select_from(Delivery)) == 1
     other.finish()
-
-
-@pytest.mark.parametrize("role", ["manager", "support"])
-def test_only_admins_switch(role: str) -> None:
-    hook, person = make_webhook(), make_user(role)
-    with pytest.raises(NotAllowed):
-        turn_on_off.turn_off(person.actor, hook.public_id)
-    with pytest.raises(NotAllowed):
-        turn_on_off.turn_on(person.actor, hook.public_id)
-
-
-def test_a_disabled_admin_may_no_longer_switch(app: Flask) -> None:
-    hook, gone = make_webhook(), make_user(is_active=False)
-    with pytest.raises(NotAllowed):
-        turn_on_off.turn_off(gone.actor, hook.public_id)

@@ -8,14 +8,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.engine.events.catalogue import CATALOGUE
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Event
 from portal.models.webhooks import Webhook
-from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.webhooks import crud, drafts, rows, sample_deliveries, secrets
+from portal.services.webhooks import crud, drafts, rows, secrets
 from portal.services.webhooks.rows import KEPT, open_secret
 from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.deliveries import change, lease
@@ -155,25 +153,6 @@ def test_of_somebody_who_goes_only_what_is_being_sent_stays(ada: Person) -> None
     left = set(session().scalars(select(Webhook.public_id)))
     assert left == {sent, others}
     assert quiet not in left
-
-
-def test_a_test_names_the_first_event_of_the_catalogue_that_was_asked_for(ada: Person) -> None:
-    last_first = [str(each.value) for each in reversed(CATALOGUE)][:5]
-    hook = make_webhook(events=last_first)
-    made = sample_deliveries.send_test(ada.actor, hook.public_id)
-    found = session().scalars(select(Delivery.event).where(Delivery.public_id == made)).one()
-    assert found == last_first[-1]
-    nothing = make_webhook(events=())
-    made = sample_deliveries.send_test(ada.actor, nothing.public_id)
-    found = session().scalars(select(Delivery.event).where(Delivery.public_id == made)).one()
-    assert found == str(CATALOGUE[0].value)
-
-
-def test_an_event_that_there_is_not_is_refused_at_its_field(ada: Person) -> None:
-    hook = make_webhook()
-    with pytest.raises(Refusal, match="Choose an event") as refused:
-        sample_deliveries.send_test(ada.actor, hook.public_id, "asset.sung_to")
-    assert refused.value.field == "event"
 
 
 def test_only_who_made_a_key_takes_it_from_sight(ada: Person) -> None:

@@ -23,7 +23,6 @@ from tests.support.factories import Person, make_asset, make_user, make_webhook,
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.both_databases
 AUDIT = "/settings/audit"
 
 
@@ -186,6 +185,7 @@ def test_the_file_holds_what_the_page_shows(app: Flask) -> None:
     ]
 
 
+@pytest.mark.both_databases
 def test_each_filter_is_read_through_an_index(app: Flask) -> None:
     if session().get_bind().dialect.name != "sqlite":
         pytest.skip("the planner of PostgreSQL reads a small table whole")
