@@ -1,14 +1,11 @@
 """The pages of actions: guards, refusals with the way out, what was typed, double submits."""
 
-from datetime import timedelta
-
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.lib.clock import utcnow
 from portal.models.deliveries import Event
-from portal.services.actions import assignments, lifecycle
+from portal.services.actions import assignments
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
@@ -56,15 +53,6 @@ def test_it_names_what_is_cancelled_with_it_before_and_afterwards(pages: Pages) 
         assert "Canceled" in main, action
 
 
-def test_a_form_sent_twice_acts_once(pages: Pages) -> None:
-    asset_id, maria = make_asset(), make_staff()
-    form = pages.get(f"/assets/{asset_id}/allocate").form()
-    for _ in range(2):
-        page = pages.submit(form, staff_id=maria)
-        assert (page.status, page.path) == (200, f"/assets/{asset_id}")
-    assert told() == ["asset.allocated"]
-
-
 def test_it_asks_for_what_is_missing_and_keeps_what_was_typed(pages: Pages) -> None:
     asset_id = make_asset()
     page = pages.get(f"/assets/{asset_id}/check-out")
@@ -90,30 +78,6 @@ def test_whoever_comes_second_reads_why(pages: Pages) -> None:
     way_out = "AST-00001 is allocated to Maria Lopez. Revoke or reassign it"
     assert (page.status, page.errors) == (409, [way_out])
     assert told() == ["asset.allocated"]
-
-
-def test_a_due_date_saved_as_it_was_notifies_nobody(pages: Pages) -> None:
-    asset_id, maria = make_asset(), make_staff()
-    due_at = (utcnow() + timedelta(days=3)).replace(second=0, microsecond=0)
-    assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=due_at)
-    page = pages.get(f"/assets/{asset_id}/change-due-date")
-    page = pages.submit(page.form())
-    assert "Nothing was changed, so nobody was notified." in page.text
-    assert told() == ["asset.checked_out"]
-    assert lifecycle.find_asset(asset_id).version == 2
-
-
-def test_a_day_that_no_calendar_has_is_told_from_what_is_no_time(pages: Pages) -> None:
-    form, maria = pages.get(f"/assets/{make_asset()}/check-out").form(), make_staff()
-    for typed, is_a_day in (
-        ("2030-02-31T09:00", True),
-        ("31.02.2030 09:00", True),
-        ("31.02.", True),
-        ("tomorrow", False),
-        ("03.05.2030 25:00", False),
-    ):
-        (error,) = pages.submit(form, staff_id=maria, due="other", due_at=typed).errors
-        assert ("there is no February 31" in error) is is_a_day, typed
 
 
 def test_with_one_location_there_is_nowhere_to_move_to_and_it_says_who_adds_one(

@@ -8,10 +8,9 @@ from sqlalchemy import func, select
 
 from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.models.deliveries import Event
-from portal.services.actions import lifecycle
 from portal.services.actions.rules import RULES, why_not
 from portal.services.core.unit_of_work import session
-from tests.services.actions.every_action import FILLED, act, asset_in
+from tests.services.actions.every_action import FILLED, asset_in
 from tests.support.factories import make_asset, make_location
 from tests.support.pages import Pages
 from tests.web.actions.test_every_plan_page import BY_ACTION, STEPS
@@ -138,13 +137,3 @@ def test_every_action_is_taken_through_its_page_somewhere_here() -> None:
     elsewhere = {Action.CREATE, Action.EDIT, Action.DELETE, Action.RESTORE}
     by_the_clock = {Action.EXPIRE_RESERVATION}
     assert {*FILLED, *STOCK, *STEPS} | elsewhere | by_the_clock == set(Action)
-
-
-def test_a_deleted_asset_is_restored_from_its_page(pages: Pages) -> None:
-    asset_id = asset_in(AssetStatus.AVAILABLE)
-    act(Action.DELETE, asset_id)
-    page = pages.follow("Restore") if pages.get(f"/assets/{asset_id}") else None
-    assert page
-    page = pages.submit(page.form(), note="Deleted by mistake")
-    assert "Restored AST-00001." in page.text
-    assert lifecycle.find_asset(asset_id).deleted_at is None

@@ -105,17 +105,6 @@ def test_the_page_of_an_asset_says_why_no_alert_fired(app: Flask) -> None:
     assert "Next: ThinkPad T14" in visit(app).get("/settings/alerts").main
 
 
-def test_support_reads_alone(app: Flask) -> None:
-    everything()
-    pages = visit(app, "support")
-    page = pages.get("/alerts")
-    assert len(page.rows()) == 4
-    assert page.links("Check in") == []
-    assert not [form for form in page.forms if form.action.endswith("/acknowledge")]
-    (alert, *_) = ledger()
-    assert pages.post(f"/alerts/{alert.public_id}/acknowledge").status == 403
-
-
 def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:
     late, *_ = everything()
     assignments.check_in(SYSTEM, late)
@@ -177,34 +166,3 @@ def test_both_empty_states_have_a_next_step(app: Flask) -> None:
         current.execute(update(Alert).values(resolved_at=utcnow()))
     page = admin.get("/alerts")
     assert len(admin.follow("Show all alerts").rows()) == 4
-
-
-def test_many_come_in_pages_and_what_is_typed_over_does_no_harm(app: Flask) -> None:
-    asset_id = make_asset()
-    details = {"warranty_expires": "2020-01-01"}
-    with writing() as current:
-        current.execute(
-            insert(Alert),
-            [
-                {
-                    "event": EventName.WARRANTY_EXPIRING,
-                    "asset_id": asset_id,
-                    "matter": f"m{number}",
-                    "dedupe_key": f"k{number}",
-                    "details": details,
-                }
-                for number in range(55)
-            ],
-        )
-    pages = visit(app)
-    assert len(pages.get("/alerts").rows()) == 50
-    page = pages.follow("Older")
-    assert len(page.rows()) == 5
-    assert page.links("Overdue 0") == ["/alerts?event=alert.checkout_overdue"]
-    assert pages.get("/alerts?asset=999").status == 200
-    for query, problems in (
-        ("show=x&event=y&asset=z", 3),
-        ("asset=99999999999", 1),
-    ):
-        page = pages.get(f"/alerts?{query}")
-        assert (page.status, len(page.errors)) == (400, problems)

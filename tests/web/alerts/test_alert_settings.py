@@ -109,15 +109,6 @@ def test_or_it_marks_them_as_sent_and_tells_nobody(app: Flask) -> None:
     assert fired() == []
 
 
-def test_without_an_answer_nothing_is_decided(app: Flask) -> None:
-    lent(3)
-    pages = visit(app)
-    pages.get(PATH)
-    page = pages.post(f"{PATH}/first", {"answer": "maybe"})
-    assert page.tone == "danger"
-    assert not alert_settings.read().is_answered
-
-
 def test_what_the_preview_shows_before_the_first_answer_is_sent_by_one(app: Flask) -> None:
     lent(3)
     pages = visit(app)
@@ -181,16 +172,6 @@ def test_the_preview_shows_what_would_fire_and_sends_nothing(app: Flask) -> None
     assert pages.get(f"{PATH}/preview").rows() == []
 
 
-def test_what_the_preview_shows_can_be_marked_instead(app: Flask) -> None:
-    decided()
-    lent(3)
-    pages = visit(app)
-    press(pages, pages.get(f"{PATH}/preview"), "Mark as sent")
-    work()
-    assert fired() == []
-    assert pages.get(f"{PATH}/preview").rows() == []
-
-
 def test_a_run_that_is_late_shows_in_red(app: Flask) -> None:
     make_asset()
     a_run_is_missing()
@@ -227,7 +208,3 @@ def test_a_run_says_who_heard_and_its_preview_who_would(app: Flask) -> None:
     assert told in pages.get(f"{PATH}/preview").main
     runs.run(RunKind.MANUAL)
     assert told in pages.get(PATH).rows()[0][2]
-
-
-def test_whoever_may_not_change_them_gets_no_link(app: Flask) -> None:
-    assert visit(app, "manager").get("/alerts").links("Alert settings") == []

@@ -207,12 +207,6 @@ def test_an_asset_is_copied_from_its_page(app: Flask) -> None:
     assert not visit(app, "support").get(f"/assets/{stock}").links("Copy asset")
 
 
-def test_a_copy_of_nothing_is_said_to_be_none(app: Flask) -> None:
-    pages = visit(app)
-    for asked, status in (("99", 404), ("x", 400), ("9" * 30, 400), ("", 200)):
-        assert pages.get(f"/assets/new?copy={asked}").status == status, asked
-
-
 def test_no_script_and_no_mouse_is_needed(app: Flask) -> None:
     make_staff()
     pages: Pages = visit(app)

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.models.deliveries import Event
-from portal.services.actions import incidents, lifecycle, stock
+from portal.services.actions import incidents, lifecycle
 from portal.services.actions.incidents import DisposalValues
 from portal.services.assets import named_lists
 from portal.services.assets.fields import AssetValues
@@ -134,18 +134,6 @@ def test_an_untouched_form_changes_nothing(app: Flask) -> None:
     assert len(bodies()) == 1
 
 
-def test_an_untouched_form_of_stock_changes_nothing_either(app: Flask) -> None:
-    asset_id = make_asset("Pens", kind="stock", quantity=5)
-    pages = visit(app)
-    form = pages.get(f"/assets/{asset_id}/edit").form()
-    page = pages.submit(form)
-    assert page.tone == "info"
-    assert len(bodies()) == 1
-    stock.issue(make_user().actor, asset_id, quantity=1)
-    page = pages.submit(form, name="Blue pens")
-    assert [row[0] for row in page.rows()] == ["Name"]
-
-
 def test_of_what_is_disposed_of_the_form_asks_for_its_notes_alone(app: Flask) -> None:
     asset_id = make_asset(
         "Lamp",
@@ -258,20 +246,6 @@ def test_a_deleted_asset_keeps_a_page_but_no_actions(app: Flask) -> None:
     assert not page.links("Edit")
     assert len(pages.get(f"/assets/{asset_id}/deliveries").rows()) == 1
     assert pages.get(f"/assets/{asset_id}/edit").status == 404
-
-
-def test_what_is_not_there_is_said_to_be_not_there(app: Flask) -> None:
-    pages = visit(app)
-    for number in ("1", "2147483648", "0", "x"):
-        assert pages.get(f"/assets/{number}").status == 404, number
-
-
-def test_support_reads_the_register_and_changes_nothing(app: Flask) -> None:
-    asset_id, pages = make_asset("Lamp"), visit(app, "support")
-    page = pages.get(f"/assets/{asset_id}")
-    assert not page.links("Edit")
-    assert not page.links("Delete")
-    assert not pages.get("/assets").links("Add asset")
 
 
 def test_what_people_type_is_never_run(app: Flask) -> None:

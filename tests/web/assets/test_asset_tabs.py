@@ -5,9 +5,8 @@ from decimal import Decimal
 
 from flask import Flask
 
-from portal.lib.paging import PAGE_SIZE
 from portal.models.assets import Action
-from portal.services.actions import assignments, incidents, lifecycle, stock
+from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.actions.incidents import ClaimValues, DisposalValues
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
@@ -121,29 +120,6 @@ def test_what_is_over_is_listed_after_what_is_open(app: Flask) -> None:
     (row,) = pages.get(f"/assets/{asset_id}/maintenance").rows()
     assert row[0].startswith("Clean it")
     assert "Canceled" in row[3]
-
-
-def test_a_long_timeline_and_many_deliveries_come_in_pages(app: Flask) -> None:
-    make_webhook(events=["asset.created", "asset.updated"])
-    asset_id, pages = make_asset("Toner", kind="stock", quantity=1), visit(app)
-    for _ in range(PAGE_SIZE):
-        stock.receive(SYSTEM, asset_id, quantity=1)
-    one = f"/assets/{asset_id}"
-    moves = [f"{number} → {number + 1}" for number in range(PAGE_SIZE, 0, -1)]
-    assert moves_of(pages.get(one)) == moves[:5]
-    assert moves_of(pages.get(f"{one}/timeline")) == moves
-    assert "Added by" in moves_of(pages.follow("Older"))[0]
-    assert moves_of(pages.follow("Newer")) == moves
-    first, older = pages.get(f"{one}/deliveries"), pages.follow("Older")
-    assert (len(first.rows()), len(older.rows())) == (PAGE_SIZE, 1)
-    assert "Asset created" in older.rows()[0][1]
-
-
-def moves_of(page: Page) -> list[str]:
-    """What each line of its timeline says of the number that there is."""
-    (shown,) = [each for each in page.root.find_all("ul") if "history" in each.get("class")]
-    lines = [each.text for each in shown.find_all("li") if each.find_all("b")]
-    return [line.rpartition("Quantity: ")[2] for line in lines]
 
 
 def test_a_deleted_asset_keeps_its_tabs_and_offers_nothing_but_restore(app: Flask) -> None:

@@ -38,13 +38,6 @@ def test_a_person_adds_renames_and_deletes_a_name(kind: NamedList, pages: Pages)
     assert pages.get(f"{home}/{public_id}/edit").status == 404
 
 
-def test_a_form_sent_twice_adds_one_name(kind: NamedList, pages: Pages) -> None:
-    form = pages.get(f"/{kind.many}/new").form()
-    for _ in range(2):
-        assert pages.submit(form, name="Tools").path == f"/{kind.many}"
-    assert len(named_lists.choices(kind)) == 1
-
-
 @pytest.mark.both_databases
 def test_what_cannot_be_saved_is_said_and_kept(kind: NamedList, pages: Pages) -> None:
     make(kind, "Tools")

@@ -36,15 +36,6 @@ def test_a_person_keeps_stock_by_number(app: Flask) -> None:
     ]
 
 
-def test_too_much_is_said_at_the_number(app: Flask) -> None:
-    make_asset("Toner", kind="stock", quantity=2)
-    pages = visit(app)
-    page = move(pages, "issue", quantity="3")
-    assert page.wrong == ["quantity"]
-    page = move(pages, "issue", quantity="")
-    assert page.wrong == ["quantity"]
-
-
 def test_the_form_of_a_stock_knows_its_threshold_and_not_its_number(app: Flask) -> None:
     make_asset("Toner", kind="stock", quantity=2, min_quantity=5)
     pages = visit(app)

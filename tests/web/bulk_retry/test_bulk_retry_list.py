@@ -172,14 +172,6 @@ def test_what_was_delivered_since_it_was_stopped_is_told_and_not_retried(
     assert told in page.main
 
 
-def test_who_may_not_retry_sees_what_remains_and_no_button(app: Flask, sam: Person) -> None:
-    batch, _ = paused(sam)
-    pages = visit(app, "manager")
-    assert lines(pages.get("/deliveries"))
-    for path in ("/deliveries", "/batches", f"/batches/{batch}"):
-        assert "Retry the remaining" not in pages.get(path).main
-
-
 def test_a_second_one_hears_who_retries_these_now(support: Pages, sam: Person) -> None:
     made = some(3, make_webhook(name="Sync to ERP"), reason="server", code=500)
     bulk_retry.start(sam.actor, Selection(ticked=tuple(made)))

@@ -175,14 +175,6 @@ def test_a_webhook_that_failed_ten_times_waits_until_somebody_resumes_it(
     assert "In your bulk retry" in ana.get("/deliveries").main
 
 
-def test_a_batch_that_is_none_is_not_found(support: Pages) -> None:
-    path = "/batches/00000000-0000-4000-8000-000000000000"
-    assert support.client.get(path).status_code == 404
-    support.get("/deliveries")
-    for verb in ("stop", "go-on"):
-        assert support.post(f"{path}/{verb}", follow=False).status == 404
-
-
 def test_it_says_when_a_receiver_that_wants_to_be_left_alone_is_sent_to_again(
     support: Pages,
 ) -> None:

@@ -190,14 +190,6 @@ def test_webhooks_are_counted_that_hear_of_what_the_file_brings(app: Flask) -> N
         assert f"This will notify {told}" in pages.get(look).main
 
 
-def test_what_is_being_checked_cannot_be_confirmed_yet(app: Flask) -> None:
-    pages = visit(app)
-    progress = send(pages, b"name\nChair\n").path
-    check = f"/assets/import/{progress.rsplit('/', 1)[1]}"
-    assert pages.get(check).path == progress
-    assert pages.post(check).path == progress
-
-
 def test_the_example_can_be_imported(app: Flask) -> None:
     pages = visit(app)
     answer = pages.client.get("/assets/import/example.csv", buffered=True)

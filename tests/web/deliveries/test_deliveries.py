@@ -3,7 +3,7 @@
 import csv
 import io
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -13,8 +13,8 @@ from portal.models.deliveries import Priority
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import log_query
 from portal.web.frame.wording import near_time
-from tests.support.deliveries import change, lease, make_attempt, make_delivery, make_many, stored
-from tests.support.factories import make_asset, make_webhook
+from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
+from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -137,25 +137,6 @@ def test_it_finds_one_delivery_by_its_id(support: Pages) -> None:
     assert "No matching deliveries" in support.get(f"/deliveries?q={uuid4()}").main
 
 
-def test_the_deliveries_of_one_asset(support: Pages) -> None:
-    make_delivery(asset_id=12, asset_tag="AST-00012")
-    make_delivery(asset_id=13)
-    page = support.get("/deliveries?asset=12")
-    assert rows(page) == 1
-    assert "Asset: AST-00012" in page.main
-
-
-def test_it_finds_the_deliveries_of_an_asset_by_tag_or_name(support: Pages) -> None:
-    laptop, phone = make_asset("ThinkPad T14"), make_asset("Phone")
-    for asset in (laptop, phone, phone):
-        make_delivery(asset_id=asset)
-    assert rows(support.get("/deliveries?q=thinkpad")) == 1
-    assert rows(support.get("/deliveries?q=phon")) == 2
-    page = support.get("/deliveries?q=tablet")
-    assert "No matching deliveries" in page.main
-    assert "Asset or delivery ID: tablet" in page.main
-
-
 def test_it_narrows_to_a_reason_a_group_of_reasons_and_a_code(support: Pages) -> None:
     make_delivery(status="failed", reason="server", code=500)
     make_delivery(status="failed", reason="server", code=507)
@@ -239,14 +220,6 @@ def test_days_are_those_of_the_person(support: Pages) -> None:
     assert rows(support.get("/deliveries?time=hour")) == 1
 
 
-def test_pages_go_on_where_the_last_one_ended(support: Pages) -> None:
-    make_many([make_webhook()], 120, utcnow() - timedelta(seconds=120))
-    sizes = [rows(support.get("/deliveries")), rows(support.follow("Older"))]
-    sizes.append(rows(support.follow("Older")))
-    assert sizes == [50, 50, 20]
-    assert rows(support.follow("Newer")) == 50
-
-
 def test_a_long_search_can_be_carried_on(support: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_query, "MOST_READ", 5)
     webhook = make_webhook()
@@ -264,19 +237,6 @@ def test_big_counts_are_cut(support: Pages, monkeypatch: pytest.MonkeyPatch) -> 
         make_delivery(webhook, status="failed")
     monkeypatch.setattr("portal.services.core.queries.COUNT_LIMIT", 2)
     assert support.get("/deliveries").links("Needs attention 2+")
-
-
-def test_a_double_click_sends_once(support: Pages) -> None:
-    made = make_delivery(status="failed")
-    form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/retry")
-    support.submit(form)
-    page = support.submit(form)
-    assert "already queued" in page.main
-    make_attempt(made, kind="manual")
-    change(made, status="failed", prior_status=None)
-    page = support.submit(form)
-    assert "Another attempt was made after you opened this page" in page.main
-    assert stored(made)["status"] == "failed"
 
 
 def test_sending_again_what_arrived_is_asked_about_first(support: Pages) -> None:
@@ -303,22 +263,3 @@ def test_the_question_is_not_asked_where_the_answer_is_no(support: Pages) -> Non
     page = support.get(f"/deliveries/{made}/retry")
     assert page.path == f"/deliveries/{made}"
     assert page.flashes == [("warning", "This is being sent now. Its result will appear here.")]
-
-
-def test_a_manager_reads_and_changes_nothing(app: Flask) -> None:
-    made = make_delivery(status="failed")
-    manager = visit(app, "manager")
-    assert "Retry" not in str(manager.get("/deliveries").rows())
-    page = manager.get(f"/deliveries/{made}")
-    assert [form.action for form in page.forms if "deliveries" in form.action] == []
-    assert manager.post(f"/deliveries/{made}/retry").status == 403
-    assert stored(made)["status"] == "failed"
-
-
-def test_an_unknown_delivery_is_not_found(support: Pages) -> None:
-    unknown: UUID = uuid4()
-    for path in ("", "/live", "/body", "/retry"):
-        assert support.get(f"/deliveries/{unknown}{path}").status == 404
-    support.get("/deliveries")
-    for path in ("retry", "stop"):
-        assert support.post(f"/deliveries/{unknown}/{path}").status == 404

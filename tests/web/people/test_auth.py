@@ -95,15 +95,6 @@ def test_after_set_up_every_link_is_dead_and_leads_to_the_door(app: Flask) -> No
         assert (page.status, page.links("Sign in")) == (410, ["/sign-in"])
 
 
-def test_of_two_tabs_the_second_finds_the_link_dead(app: Flask) -> None:
-    path, one, other = setup_path(), Pages(app), Pages(app)
-    forms = one.get(path).form(), other.get(path).form()
-    assert one.submit(forms[0], **ANA).path == "/"
-    for values in ({"name": "Ben", "email": "ben@example.com", "password": PASSWORD}, {}):
-        assert other.submit(forms[1], **values).status == 410
-    assert len(accounts.listing()) == 1
-
-
 def test_set_up_sent_twice_makes_one_administrator_and_only_leads_on(app: Flask) -> None:
     pages = Pages(app)
     form = pages.get(setup_path()).form()
@@ -269,17 +260,6 @@ def test_a_copy_of_the_cookie_stays_dead_whoever_signs_out_after_it(app: Flask) 
         other.get("/account")
         other.sign_out()
         assert not is_in(with_cookie(app, stolen))
-
-
-def test_a_new_password_ends_all_sessions_but_ones_own(app: Flask) -> None:
-    ana, pages, elsewhere = make_user(), Pages(app), Pages(app)
-    for each in (pages, elsewhere):
-        each.sign_in(ana.email, ana.password)
-    form = pages.get("/account").form("/account/password")
-    pages.submit(form, current_password=ana.password, password="another long phrase")
-    assert is_in(pages)
-    assert not is_in(elsewhere)
-    assert elsewhere.sign_in(ana.email, "another long phrase").path == "/"
 
 
 def test_a_refused_password_is_explained_at_its_field(app: Flask) -> None:

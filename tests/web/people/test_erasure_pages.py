@@ -1,20 +1,17 @@
 """Erase a person, as an administrator sees it: what changes, what stays, a typed yes, the end."""
 
-import pytest
 from flask import Flask
 from sqlalchemy import delete, select, update
 
 from portal.models.assets import Activity
 from portal.models.assignments import Staff
 from portal.models.audit import AuditEntry
-from portal.models.people import Role, User
 from portal.models.tasks import Task, TaskState
 from portal.services.actions import assignments
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from tests.services.alerts.due_things import work
-from tests.support.factories import PASSWORD, make_asset, make_staff, make_user
-from tests.support.pages import Pages
+from tests.support.factories import make_asset, make_staff, make_user
 from tests.web.signed_in import signed_in
 
 
@@ -97,51 +94,11 @@ def _task_path() -> str:
     return f"/tasks/{session().scalars(select(Task.public_id)).one()}"
 
 
-def test_without_the_address_nobody_is_erased(app: Flask) -> None:
-    pages, (row_id, path) = signed_in(app, make_user()), maria()
-    for typed in ("", "Maria Lopez"):
-        page = pages.submit(pages.get(f"{path}/erase").form(), typed=typed)
-        assert (page.status, page.wrong) == (400, ["typed"])
-    assert session().get_one(Staff, row_id).is_active
-
-
-def test_whoever_holds_something_is_shown_what_and_gets_no_form(app: Flask) -> None:
-    pages, (row_id, path) = signed_in(app, make_user()), maria()
-    held = make_asset("Scope", asset_tag="S-9")
-    assignments.allocate(SYSTEM, held, staff_id=row_id)
-    page = pages.get(f"{path}/erase")
-    assert f"/assets/{held}" in page.links("S-9")
-    with pytest.raises(LookupError):
-        page.form(f"{path}/erase")
-
-
-def test_a_user_is_erased_and_cannot_sign_in(app: Flask) -> None:
-    ada, ben = make_user(name="Ada"), make_user(Role.SUPPORT, name="Ben Okri")
-    pages, his = signed_in(app, ada), signed_in(app, ben)
-    page = pages.get(f"/settings/people/{ben.public_id}")
-    page = pages.get(f"{page.path}/erase")
-    pages.submit(page.form(), typed=ben.email)
-    work()
-    assert his.get("/assets").path.startswith("/sign-in")
-    assert Pages(app).sign_in(ben.email, PASSWORD).status == 400
-    row = pages.get("/settings/people").rows()[-1]
-    assert row[:4] == ["Erased person 1", "Erased person 1", "Support", "Erased"]
-    pages.get(f"/settings/people/{ben.public_id}")
-    assert not session().get_one(User, ben.id).is_active
-
-
 def test_who_is_a_user_and_of_the_staff_is_named_on_either_page(app: Flask) -> None:
     pages, (_, theirs) = signed_in(app, make_user()), maria()
     own = f"/settings/people/{make_user(name='Maria', email='maria@example.com').public_id}"
     assert pages.get(f"{own}/erase").links("member of staff") == [theirs]
     assert pages.get(f"{theirs}/erase").links("user") == [own]
-
-
-def test_oneself_and_the_last_administrator_are_told_why_not(app: Flask) -> None:
-    ada = make_user(name="Ada")
-    page = signed_in(app, ada).get(f"/settings/people/{ada.public_id}/erase")
-    with pytest.raises(LookupError):
-        page.form(f"/settings/people/{ada.public_id}/erase")
 
 
 def test_one_that_ended_before_its_time_continues(app: Flask) -> None:

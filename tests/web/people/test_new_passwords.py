@@ -8,9 +8,8 @@ from sqlalchemy import select
 
 from portal.models.audit import AuditEntry
 from portal.models.people import Role
-from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
-from portal.services.people import accounts, password_resets
+from portal.services.people import password_resets
 from portal.services.people.sign_in import WrongPassword, sign_in
 from tests.support.factories import Person, make_user
 from tests.support.pages import Page, Pages
@@ -71,24 +70,6 @@ def test_sent_twice_it_saves_once_and_only_leads_on(app: Flask) -> None:
         assert again.get("/account").h1 == "Sign in"
     changed = select(AuditEntry).where(AuditEntry.action == "person.password_changed")
     assert len(session().scalars(changed).all()) == 1
-
-
-def test_a_password_that_will_not_do_leaves_the_link_alone(app: Flask) -> None:
-    here, cleo = Pages(app), make_user(email="cleo@example.com")
-    page = here.get(f"/new-password?token={link_for(make_user(), cleo)}")
-    for password in ("short", "CLEO@example.com", ""):
-        page = here.submit(page.form(), password=password)
-        assert (page.status, page.wrong) == (400, ["password"])
-    assert here.submit(page.form(), password=NEW).path == "/"
-
-
-def test_who_was_disabled_meanwhile_does_not_come_in(app: Flask) -> None:
-    maker, cleo, here = make_user(), make_user(), Pages(app)
-    form = here.get(f"/new-password?token={link_for(maker, cleo)}").form()
-    accounts.disable(maker.actor, cleo.public_id)
-    assert here.submit(form, password=NEW).status == 410
-    with pytest.raises(Refusal):
-        password_resets.offer(maker.actor, cleo.public_id)
 
 
 def test_link_and_use_are_audited_without_the_link(app: Flask) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy import event, select, update
 
 from portal.app import create_app
 from portal.config.settings import load_settings
-from portal.database import engine
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.people import Role, User, UserSession
@@ -75,20 +74,6 @@ def test_a_cookie_of_a_machine_that_is_a_minute_ahead_still_counts(app: Flask) -
         assert is_in(with_cookie(app, copy)) is still, ahead
 
 
-def test_two_weeks_end_a_session_however_busy_it_was(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The database's clock does not travel along.
-    monkeypatch.setattr(engine, "note_skew", lambda *_: timedelta())
-    browser, begun = visit(app), utcnow()
-    hours = range(0, 14 * 24 + 20, 10)
-    stayed = []
-    for each in hours:
-        with time_machine.travel(begun + each * HOUR):
-            stayed.append(is_in(browser))
-    assert stayed == [each < 14 * 24 for each in hours]
-
-
 def test_both_ends_are_as_the_settings_say(app: Flask) -> None:
     shared = app.extensions["settings"]
     places = {"DATABASE_URL": shared.database_url, "INSTANCE_DIR": str(shared.instance_dir)}
@@ -149,17 +134,6 @@ def test_the_account_lists_where_one_is_signed_in_and_ends_one_of_them(app: Flas
     assert not is_in(phone)
     assert is_in(here)
     assert len(rows()) == 2, "somebody else's stays"
-
-
-@pytest.mark.both_databases
-def test_sign_out_everywhere_else_leaves_only_this_browser(app: Flask) -> None:
-    ana = make_user()
-    here, *others = [signed_in(app, ana) for _ in range(3)]
-    page = here.get("/account")
-    page = here.submit(page.form("/account/sessions/end-others"))
-    assert page.tone == "success"
-    assert [is_in(each) for each in others] == [False, False]
-    assert is_in(here)
 
 
 @pytest.mark.both_databases

@@ -48,15 +48,6 @@ def test_whoever_is_invited_says_it_too_and_may_leave_it(app: Flask) -> None:
     assert zone_of("ben@example.com") == "America/Lima"
 
 
-def test_untouched_it_is_the_portals(app: Flask, setup_path: str) -> None:
-    page = Pages(app).get(setup_path)
-    assert page.form().fields["time_zone"] == [""]
-    (offer,) = [node for node in page.root.find_all("select") if node.has("data-time-zone")]
-    assert "As the portal" in offer.text
-    join(app, setup_path, email="ana@example.com")
-    assert zone_of("ana@example.com") is None
-
-
 def test_a_zone_that_nobody_knows_is_refused_and_nobody_joins(app: Flask, setup_path: str) -> None:
     for zone in ("Mars/Base", "../etc/passwd", "x" * 5000):
         page = join(app, setup_path, email="ana@example.com", time_zone=zone)

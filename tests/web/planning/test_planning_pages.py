@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from portal.lib.dates import day_words
 from portal.services.actions import assignments
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
@@ -128,18 +127,6 @@ def test_it_is_taken_back(app: Flask) -> None:
     assert last_body()["data"]["note"] == "The fair is off"
 
 
-def test_what_was_decided_meanwhile_has_no_page(app: Flask) -> None:
-    pages, asset_id = visit(app), make_asset()
-    public_id = make_reservation(asset_id, make_staff())
-    step = f"/assets/{asset_id}/approve-reservation/{public_id}"
-    form = pages.get(step).form()
-    planning_reservations.reject(SYSTEM, public_id, "No")
-    assert pages.submit(form).status == 409
-    page = pages.get(step)
-    assert page.status == 409
-    assert pages.get(f"/assets/{make_asset()}/approve-reservation/{public_id}").status == 404
-
-
 def test_a_step_that_is_off_says_why(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     make_reservation(asset_id, make_staff())
@@ -220,20 +207,6 @@ def test_work_is_called_off(app: Flask) -> None:
     assert maintenance(public_id).state == "cancelled"
 
 
-def test_lists_say_when_they_are_empty_and_lead_on(app: Flask) -> None:
-    pages = visit(app)
-    asset_id = make_asset()
-    planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff()), "No")
-    planning_maintenance.cancel(SYSTEM, make_maintenance(asset_id))
-    assert pages.get("/reservations").rows() == pages.get("/maintenance").rows() == []
-    other = make_asset()
-    assert "Clear filters" in pages.get(f"/reservations?asset={other}").main
-    assert len(pages.get(f"/reservations?asset={asset_id}").rows()) == 1
-    assert len(pages.get(f"/maintenance?asset={asset_id}").rows()) == 1
-    for path in ("/reservations", "/maintenance"):
-        assert pages.get(f"{path}?asset={other}").rows() == []
-
-
 def test_narrowed_to_an_asset_a_list_shows_all_of_it_and_counts_nothing_else(app: Flask) -> None:
     pages, asset_id, other = visit(app), make_asset(), make_asset()
     make_reservation(asset_id, make_staff("Ana Fox"), approved=True)
@@ -269,36 +242,3 @@ def test_only_the_steps_are_offered_that_are_still_to_come(app: Flask) -> None:
     page = pages.get(works)
     assert "Start" not in page.main
     assert (len(steps(page, "Complete")), len(steps(page, "Cancel"))) == (1, 1)
-
-
-def test_long_lists_come_in_pages_the_soonest_first(app: Flask) -> None:
-    pages, asset_id = visit(app), make_asset()
-    for number in range(52):
-        make_maintenance(
-            asset_id, title=f"Round {number}", due_on=today() + timedelta(days=number % 5)
-        )
-    first = pages.get("/maintenance")
-    second = pages.follow("Next")
-    assert (len(first.rows()), len(second.rows())) == (50, 2)
-    days = [row[2] for row in [*first.rows(), *second.rows()]]
-    due = (today() + timedelta(days=number % 5) for number in range(52))
-    assert days == [day_words(day, today()) for day in sorted(due)]
-    assert pages.follow("Previous").rows() == first.rows()
-    for path in ("/maintenance?cursor=WzAsIngiLDFd", "/maintenance?show=x", "/reservations?show=x"):
-        page = pages.get(path)
-        assert page.status == 400
-        assert page.links("Open this page again") == [path.partition("?")[0]]
-    assert pages.get("/maintenance?asset=999").status == 404
-
-
-def test_support_reads_and_is_offered_nothing_to_press(app: Flask) -> None:
-    pages, asset_id = visit(app, "support"), make_asset()
-    public_id = make_reservation(asset_id, make_staff())
-    make_maintenance(asset_id)
-    one = f"/assets/{asset_id}"
-    tabs = (one, f"{one}/reservations", f"{one}/maintenance")
-    for path in ("/reservations", "/maintenance", *tabs):
-        page = pages.get(path)
-        assert page.status == 200
-        assert [url for url in page.links() if str(public_id) in url] == []
-    assert pages.get(f"/assets/{asset_id}/reject-reservation/{public_id}").status == 403

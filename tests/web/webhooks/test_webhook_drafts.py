@@ -15,7 +15,6 @@ from portal.services.core.unit_of_work import session
 from portal.services.operations import sending
 from portal.services.outbox.claimable import REFUSED
 from portal.services.webhooks import queries as webhook_queries
-from portal.web.webhooks.draft_views import STILL_ON_ITS_WAY
 from tests.support.factories import make_user, make_webhook
 from tests.support.html import Node, parse
 from tests.support.pages import Page, Pages
@@ -199,16 +198,6 @@ def test_what_only_the_register_can_refuse_is_told_in_the_form(pages: Pages) -> 
     page = try_out(pages, page, name="Sync")
     assert (page.status, page.errors) == (400, [REFUSED.removesuffix(".")])
     assert session().scalars(select(Delivery)).all() == []
-
-
-def test_a_second_press_leads_to_the_same_test(pages: Pages) -> None:
-    page = pages.get(NEW)
-    values = {"name": "Sync", "url": "https://erp.example.com/", "events": ["asset.lost"]}
-    sent = {**page.form(NEW).fields, **values}
-    first, second = (pages.post(TEST, sent) for _ in range(2))
-    assert first.path == second.path
-    assert (first.flashes, second.flashes) == ([], [("warning", STILL_ON_ITS_WAY)])
-    assert len(session().scalars(select(Delivery)).all()) == 1
 
 
 def test_it_goes_on_by_itself_until_the_test_has_ended(pages: Pages, receiver: Receiver) -> None:

@@ -134,16 +134,6 @@ def test_what_nobody_can_see_is_not_saved(pages: Pages) -> None:
     assert add(pages, name="\u200b \u2060").wrong == ["name"]
 
 
-def test_two_webhooks_cannot_have_one_name(pages: Pages) -> None:
-    make_webhook(name="Sync to ERP")
-    page = add(pages, name="SYNC to erp")
-    assert page.status == 400
-    assert page.wrong == ["name"]
-    path = f"/settings/webhooks/{make_webhook().public_id}/edit"
-    page = pages.submit(pages.get(path).form(path), name="Sync to ERP")
-    assert (page.status, page.path, page.wrong) == (400, path, ["name"])
-
-
 def test_a_key_that_was_refused_is_not_offered_again(pages: Pages) -> None:
     page = add(pages, secret_mode="own", secret="short")
     assert "keep what you typed" not in page.main
@@ -211,14 +201,6 @@ def test_rows_that_no_page_has_are_not_there(pages: Pages, row: str, removed: st
     page = pages.submit(form, **{f"headers-{row}-name": "X-Gone", "remove_headers": removed})
     assert page.status == 200
     assert "X-Gone" not in page.html
-
-
-def test_sending_the_form_twice_makes_one_webhook(pages: Pages) -> None:
-    form = pages.get(NEW).form(NEW)
-    values = {"name": "Sync", "url": URL, "events": ["asset.created"]}
-    first = pages.submit(form, **values)
-    assert pages.submit(form, **values).path == first.path
-    assert the_webhook().name == "Sync"
 
 
 def test_editing_keeps_secret_and_header_values_that_nobody_touched(pages: Pages) -> None:

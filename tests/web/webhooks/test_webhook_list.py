@@ -1,10 +1,7 @@
 """The list of webhooks: a page at a time, and narrowed by name or host."""
 
-import pytest
 from flask import Flask
 
-from portal.services.core import keyset
-from tests.support.deliveries import fail
 from tests.support.factories import make_webhook
 from tests.support.pages import Page
 from tests.web.signed_in import visit
@@ -12,23 +9,6 @@ from tests.web.signed_in import visit
 
 def names(page: Page) -> list[str]:
     return [row[0].split("erp")[0] for row in page.rows()]
-
-
-def test_it_is_turned_from_page_to_page(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keyset, "PAGE_SIZE", 2)
-    for name in ("C", "b", "A", "Failing"):
-        hook = make_webhook("https://erp.example.com", name=name)
-        if len(name) > 1:
-            fail(hook)
-    pages = visit(app, "support")
-    first = pages.get("/settings/webhooks")
-    assert (names(first), first.links("Previous")) == (["Failing", "A"], [])
-    assert "4 on" in first.main
-    (further,) = first.links("Next")
-    second = pages.get(further)
-    assert (names(second), second.links("Next")) == (["b", "C"], [])
-    (back,) = second.links("Previous")
-    assert names(pages.get(back)) == ["Failing", "A"]
 
 
 def test_it_is_narrowed_by_name_or_host_and_says_so(app: Flask) -> None:

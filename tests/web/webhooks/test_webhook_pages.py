@@ -45,12 +45,6 @@ def delivery_of(hook: Hook) -> Delivery:
     return current.query(Delivery).filter_by(webhook_id=hook.id).one()
 
 
-def test_an_empty_list_says_what_to_do_next(pages: Pages) -> None:
-    page = pages.get(LIST)
-    assert "No webhooks yet" in page.main
-    assert page.links("Add webhook")
-
-
 def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
     make_webhook("https://erp.example.com/hook", name="Beta", events=["asset.created"])
     make_webhook(name="alpha", state="off", events=[])
@@ -256,15 +250,6 @@ def test_one_that_answered_gone_says_so(pages: Pages) -> None:
         pages.get(path_of(hook)).main
     )
     assert "We turned this webhook off" in pages.get(f"{path_of(hook)}/history").main
-
-
-def test_a_webhook_that_is_not_there_is_not_found(pages: Pages) -> None:
-    nobody = make_user()
-    for page in ("", "/edit", "/on", "/delete", "/receiver", "/history", "/secret"):
-        assert pages.get(f"{LIST}/{nobody.public_id}{page}").status == 404
-    for verb in ("/resume", "/on", "/off", "/test"):
-        path = f"{LIST}/{nobody.public_id}{verb}"
-        assert pages.post(path, follow=False).status == 404, verb
 
 
 def test_after_a_fix_what_waits_is_offered_and_goes_within_a_minute(app: Flask) -> None:
