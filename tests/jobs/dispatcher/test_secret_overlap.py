@@ -11,7 +11,9 @@ from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import writing
-from tests.support.factories import make_webhook, publish
+from portal.services.webhooks import crud
+from portal.services.webhooks.rules import SecretMode, WebhookValues
+from tests.support.factories import make_user, make_webhook, publish
 from tests.support.receiver import Received, Receiver
 
 OLD = "whsec_b2xkIHNlY3JldCBvZiB0aGUgb3ZlcmxhcCB0ZXN0cw=="
@@ -62,3 +64,15 @@ def test_each_webhook_has_its_own_key_and_headers_in_one_claim(receiver: Receive
         name = received.path.removeprefix("/")
         assert received.header("X-Name") == name
         assert received.header("X-Asset-Webhook-Signature") == house(received.body, keys[name])
+
+
+def test_replaced_twice_a_receiver_that_nobody_touched_goes_on_working(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url, secret=OLD, name="ERP")
+    ana = make_user().actor
+    for version, secret in ((1, "one that lasted for one hour"), (2, NEW)):
+        mine = {"secret_mode": SecretMode.OWN, "secret": secret}
+        typed = WebhookValues(name="ERP", url=receiver.url, events=("asset.created",), **mine)
+        crud.edit(ana, hook.public_id, version, typed)
+    received = deliver(receiver)
+    assert received.header("X-Asset-Webhook-Signature") == house(received.body, OLD)
+    assert received.header("X-Asset-Webhook-Signature-Next") == house(received.body, NEW)

@@ -279,3 +279,17 @@ def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
     monkeypatch.setattr(import_answers, "MOST_NAMES", 6)
     everything = ["Chairs", "Desks", "Word 1", "Words", "Wordy", "Wort"]
     assert question(public_id).words[0].choices == everything
+
+
+def test_examples_and_words_are_those_that_can_be_read_at_a_glance(ana: Person) -> None:
+    said = ["x" * 50, "b", "b", "c", "d", *["e"] * 14]
+    lines = [f"{name};;;" for name in said] + [f"e;{'v' * 120};twenty;", f"e;{'w' * 121};;late"]
+    public_id = asked(ana, "\n".join(["Bezeichnung;Kategorie;Note;Farbe", *lines]) + "\n")
+    what = question(public_id)
+    assert [list(each.examples) for each in what.columns] == [
+        ["x" * 40, "b", "c"],
+        ["v" * 40],
+        ["twenty"],
+        [],
+    ]
+    assert [each.word for each in what.words] == ["v" * 120]
