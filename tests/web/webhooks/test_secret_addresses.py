@@ -99,7 +99,7 @@ def test_the_curl_command_leaves_its_place_free(
     app: Flask, columns: dict[str, Any], shown: str
 ) -> None:
     _, delivery = made(columns)
-    page = visit(app, "support").get(f"/deliveries/{delivery}")
+    page = visit(app, "support").get(f"/deliveries/{delivery}?show=request")
     command = next(node for node in page.root.find_all("pre") if node.get("id") == "curl-command")
     words = shlex.split(command.text)
     assert words[:4] == ["curl", "--request", "POST", shown.replace("••••", "FILL-THIS-IN")]

@@ -34,7 +34,7 @@ def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
     assert "Edit the webhook and enter new ones" in page.main
     listed = ada.get("/settings/webhooks").main
     assert "Turned off automatically: its secrets can’t be decrypted" in listed
-    assert "because the keys to what is stored of them are lost: “Sync”" in (
+    assert "off because their encryption keys are lost: “Sync”" in (
         ada.get("/settings/system").main
     )
     assert "Ask an administrator" in visit(app, "support").get(path).main
