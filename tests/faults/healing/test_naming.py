@@ -94,7 +94,7 @@ def test_a_process_that_hangs_is_named_and_nothing_else(
     # Those who had to wait for the database in the test before have been silent too.
     assert until(lambda: "process_silent" not in watch.findings(), 20)
     with hanging_without_locks(portal, BACKGROUND) as pid:
-        assert until(lambda: f"(process {pid}) has been silent for" in watch.system(), 25)
+        assert until(lambda: f"(process {pid}) hasn’t reported for" in watch.system(), 25)
         assert "process_silent" in watch.findings()
         assert watch.readyz("pages")["ready"]
     assert until(lambda: "process_silent" not in watch.findings(), 15)
