@@ -272,8 +272,8 @@ def _ours(candidate: Candidate, message: Message, body: PastedBody) -> Diagnosis
         step = f"{SAME_REQUEST}, which carries two: one of them has to match."
         return Diagnosis("nothing", f"{exactly}.", (step,))
     step = (
-        "If the receiver has the new secret key, an administrator can press Switch now on the "
-        "webhook's page."
+        "If the receiver has the new secret key, an administrator can select Switch now on "
+        "the webhook’s page."
     )
     sentence = f"{exactly}, while {LEGACY_HEADER} is still made with the earlier one."
     return Diagnosis("key", sentence, (step,), FITS)

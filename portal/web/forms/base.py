@@ -142,7 +142,7 @@ def status_of(form: Form) -> int:
 
 
 # Of what webhooks tell.
-UNHEARD: Final = "Nothing was changed, so nobody was notified."
+UNHEARD: Final = "Nothing was changed. No webhook was notified."
 
 
 def say_whether_changed(
