@@ -272,7 +272,7 @@ LABELS: Final[Mapping[Shown | None, str]] = {
     Shown.OUT: "In use",
     Shown.OVERDUE: "Overdue",
     Shown.MAINTENANCE: "In maintenance",
-    Shown.BROKEN: "Broken or out for repair",
+    Shown.BROKEN: "Needs repair",
     Shown.LOST: "Lost",
     Shown.LOW: "Low stock",
 }

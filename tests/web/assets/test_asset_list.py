@@ -73,7 +73,7 @@ def test_chips_count_what_they_would_show(app: Flask) -> None:
         "Available": "1",
         "In use": "2",
         "Overdue": "1",
-        "Broken or out for repair": "1",
+        "Needs repair": "1",
         "Low stock": "1",
     }
     assert chips(pages, "?q=Maria&show=lost") == {
