@@ -151,8 +151,10 @@ def made_of(delivery: DeliveryDetail) -> str:
     asked = f"{delivery.requested_by} requested a retry." if delivery.is_manual else ""
     if delivery.status is DeliveryStatus.DELIVERED or not (delivery.tries or by_people):
         return asked
-    more = f", plus {retries}" if by_people else ""
-    return f"{tries(delivery.tries)} attempts made{more}. {asked}".rstrip()
+    made = f"{tries(delivery.tries)} attempts made" if delivery.tries else ""
+    if by_people:
+        made = f"{made}, plus {retries}" if made else f"{retries} made"
+    return f"{made}. {asked}".rstrip()
 
 
 def _open_note(row: LogRow) -> str:

@@ -196,6 +196,8 @@ def test_how_many_attempts_were_made_counts_those_of_people_apart() -> None:
     assert made_of(find_delivery(made)) == "3 of 10 attempts made."
     make_attempt(made, kind="manual", reason="dns")
     assert made_of(find_delivery(made)) == "3 of 10 attempts made, plus 1 manual retry."
+    change(made, tries=0)
+    assert made_of(find_delivery(made)) == "1 manual retry made."
     change(made, status="failed", tries=10)
     assert made_of(find_delivery(made)) == "Not delivered after 10 attempts and 1 manual retry."
     assert made_of(find_delivery(make_delivery())) == ""
