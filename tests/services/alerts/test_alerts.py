@@ -13,23 +13,26 @@ from jobs.periodic import look_for_alerts
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_message
 from portal.lib.clock import utcnow
-from portal.models.alerts import AlertRun, RunKind
-from portal.models.assets import Activity
+from portal.models.alerts import AlertRun, RunKind, RunOutcome
+from portal.models.assets import Action, Activity, Asset
 from portal.models.deliveries import Delivery, Event
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
 from portal.services import tasks
-from portal.services.actions import assignments, lifecycle
+from portal.services.actions import assignments, bulk, lifecycle
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import WorkValues
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.kinds import KINDS
+from portal.services.alerts.runs import Place
 from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from tests.services.alerts.due_things import (
+    a_run_is_missing,
     bodies,
     decided,
     fired,
@@ -42,11 +45,17 @@ from tests.services.alerts.due_things import (
     work,
 )
 from tests.support.database.rivals import at_once
-from tests.support.factories import make_asset, make_location, make_staff, make_webhook
+from tests.support.factories import make_asset, make_location, make_staff, make_user, make_webhook
 
 WARRANTY = "alert.warranty_expiring"
+
+
 DUE = "alert.maintenance_due"
+
+
 LATE = "alert.checkout_overdue"
+
+
 LOW = "alert.low_stock"
 
 
@@ -289,3 +298,112 @@ def test_the_ledger_outlives_its_events(app: Flask) -> None:
     assert (line.event_id, line.is_sent) == (None, True)
     assert alert_queries.deliveries_of([line]) == {}
     assert alert_runs.run(RunKind.SCHEDULED) == {}
+
+
+def test_the_daily_run_waits_for_one_that_a_person_has_begun(app: Flask) -> None:
+    decided()
+    now = utcnow()
+    alert_runs.request_run(SYSTEM)
+    assert not alert_runs.start_due(now)
+    work()
+    assert alert_runs.start_due(now)
+    assert [run.kind for run in runs()] == ["manual", "scheduled"]
+
+
+def test_a_check_that_is_at_work_is_not_taken_for_one_of_the_other_kind(app: Flask) -> None:
+    decided()
+    lent(3)
+    running = alert_runs.request_run(SYSTEM)
+    with pytest.raises(Refusal, match="A check is running"):
+        alert_runs.mark_as_sent(SYSTEM)
+    assert alert_runs.request_run(SYSTEM) == running
+    work()
+    marking = alert_runs.mark_as_sent(SYSTEM)
+    with pytest.raises(Refusal, match="A check is running"):
+        alert_runs.request_run(SYSTEM)
+    assert alert_runs.mark_as_sent(SYSTEM) == marking
+
+
+def test_other_long_work_is_not_taken_for_a_run(app: Flask) -> None:
+    decided()
+    bulk.start(make_user().actor, Action.DELETE, [make_asset()], {"reason": ""})
+    now = utcnow()
+    assert alert_queries.run_status(now).running is None
+    assert alert_runs.start_due(now)
+
+
+def test_where_nothing_is_due_nobody_has_to_decide_before_a_run(app: Flask) -> None:
+    make_asset()
+    alert_runs.request_run(SYSTEM)
+    work()
+    assert [run.outcome for run in runs()] == ["done"]
+
+
+def test_marking_what_is_due_decides_the_first_question(app: Flask) -> None:
+    with_warranty(1)
+    alert_runs.mark_as_sent(SYSTEM)
+    assert alert_settings.read().first_answer == "mark"
+
+
+def renew(asset_id: int) -> None:
+    with writing() as current:
+        current.execute(update(Asset).where(Asset.id == asset_id).values(warranty_expires=None))
+
+
+BEFORE_ITS_TURN: dict[str, tuple[Callable[[int], object], int]] = {
+    "it is deleted": (lambda asset_id: lifecycle.delete_asset(SYSTEM, asset_id), 0),
+    "it is due no more": (renew, 0),
+    "another run tells of it": (lambda _: alert_runs.run(RunKind.MANUAL), 1),
+}
+
+
+@pytest.mark.both_databases
+def test_what_is_over_before_its_turn_comes_is_passed_by(app: Flask) -> None:
+    for happens, told in BEFORE_ITS_TURN.values():
+        asset_id, now = with_warranty(5), utcnow()
+        (source,) = (n for n, each in enumerate(KINDS) if each.event is EventName.WARRANTY_EXPIRING)
+        with writing() as current:
+            run = alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
+            assert run is not None
+            place, _ = alert_runs.advance(current, run, Place(source), now)
+        assert len(place.todo) == 1, happens
+        happens(asset_id)
+        with writing() as current:
+            place, has_fired = alert_runs.advance(current, current.merge(run), place, now)
+        assert (place.todo, has_fired, len(fired())) == ((), False, told), happens
+
+
+def test_only_a_run_of_its_own_keeps_a_day_from_being_late(app: Flask) -> None:
+    decided()
+    make_asset()
+    a_run_is_missing()
+    now = utcnow()
+    assert alert_queries.run_status(now).is_late
+    alert_runs.run(RunKind.MANUAL)
+    status = alert_queries.run_status(now)
+    assert (status.is_late, status.last and status.last.kind) == (True, "manual")
+    assert alert_runs.start_due(now)
+    status = alert_queries.run_status(now)
+    assert (status.is_late, status.last and status.last.kind) == (True, "manual")
+    task = session().scalars(select(Task).order_by(Task.id.desc())).first()
+    assert task is not None
+    tasks.stop(SYSTEM, task.public_id, alert_runs.KIND)
+    work()
+    status = alert_queries.run_status(now)
+    assert (status.is_late, status.last and status.last.outcome) == (False, "stopped")
+
+
+def test_a_day_is_late_until_its_run_has_ended_and_not_failed(
+    app: Flask,
+) -> None:
+    decided()
+    make_asset()
+    a_run_is_missing()
+    now = utcnow()
+    assert alert_runs.start_due(now)
+    late = {}
+    for outcome in (None, *RunOutcome):
+        with writing() as current:
+            current.execute(update(AlertRun).values(outcome=outcome))
+        late[outcome] = alert_queries.run_status(now).is_late
+    assert {outcome for outcome, is_late in late.items() if is_late} == {None, "failed"}

@@ -1,5 +1,9 @@
 """Import: what each row would do, then exactly that; each row once, wherever it was killed."""
 
+import io
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -9,8 +13,10 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from jobs import tasks as job
+from portal.extensions import settings
 from portal.lib.csv_cells import write_csv
-from portal.lib.spreadsheets.sheets import read_csv
+from portal.lib.file_lock import FileLock
+from portal.lib.spreadsheets.sheets import Sheet, read_csv
 from portal.models.assets import Asset, Category
 from portal.models.tasks import Task, TaskState
 from portal.services import tasks
@@ -22,6 +28,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
 from portal.services.task_kinds import KINDS
+from tests.lib.spreadsheets.workbook_files import cells_of, ods, xlsx
 from tests.services.actions.plan_examples import make_reservation
 from tests.services.csv.import_steps import bodies, check, found, run
 from tests.support.factories import make_asset, make_category, make_staff, make_user
@@ -217,3 +224,75 @@ def test_it_waits_for_its_check_and_refuses_what_is_none(app: Flask) -> None:
         import_task.confirm(person.actor, started)
     with pytest.raises(Refusal, match="asset_tag or name"):
         import_task.upload(person.actor, read_csv(b"model\nA\n"), may_add=False)
+
+
+ROWS = [["name", "notes"], ["Chair", "red"]]
+
+
+CSV, EXCEL = b"name,notes\nChair,red\n", xlsx(cells_of(ROWS))
+
+
+# As many columns as a file may have.
+WIDEST = b",".join(b"c%d" % number for number in range(200)) + (b"\n" + b"ab," * 200) * 5_000
+
+
+def read(content: bytes) -> Sheet:
+    return import_task.read_upload(io.BytesIO(content))
+
+
+def test_they_all_read_the_same(app: Flask) -> None:
+    for content in (CSV, EXCEL, ods(ROWS)):
+        sheet = read(content)
+        for _ in range(2):  # as often as somebody asks
+            assert [(row.number, row.cells) for row in sheet.rows] == [
+                (2, {"name": "Chair", "notes": "red"})
+            ]
+
+
+@contextmanager
+def both_places_taken() -> Iterator[FileLock]:
+    folder = settings().instance_dir / import_task.READING_FOLDER
+    folder.mkdir(exist_ok=True)
+    first, second = (FileLock.take(folder / str(number)) for number in range(2))
+    assert first is not None
+    assert second is not None
+    yield second
+    first.release()
+    second.release()
+
+
+def test_two_files_are_read_at_a_time_on_a_machine(app: Flask) -> None:
+    for content in (CSV, EXCEL):
+        with both_places_taken() as second:
+            with pytest.raises(Refusal, match="Other files are being read") as refused:
+                read(content)
+            assert refused.value.field == "file"
+            second.release()
+            for _ in range(3):
+                assert list(read(content).rows)
+
+
+def test_what_cannot_be_read_is_refused_at_the_field(app: Flask) -> None:
+    with pytest.raises(Refusal, match="cut off or damaged") as refused:
+        read(b"PK\x03\x04")
+    assert refused.value.field == "file"
+
+
+def test_a_large_text_takes_no_memory_of_ours(app: Flask) -> None:
+    for content, count in (
+        (b"," * (4 << 20), None),
+        (b"name\n" + b"," * (4 << 20), None),
+        (WIDEST, 5_000),
+    ):
+        file = io.BytesIO(content)
+        tracemalloc.start()
+        try:
+            if count is None:
+                with pytest.raises(Refusal, match="more than 200 columns"):
+                    import_task.read_upload(file)
+            else:
+                assert sum(1 for _ in import_task.read_upload(file).rows) == count
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert most < 1 << 20, content
