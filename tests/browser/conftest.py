@@ -4,9 +4,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.support.accessibility import heard_from
+from tests.browser.support.serve_app import served
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 QUIET = [
@@ -37,6 +39,13 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def portal(app: Flask) -> Iterator[str]:
+    """Where the portal is served meanwhile."""
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The life of one asset in a real browser: lent, late, back, moved, lost, broken, disposed of."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,15 +13,8 @@ from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
 from portal.services.core.unit_of_work import session, writing
 from tests.browser.support.accessibility import watch
-from tests.browser.support.serve_app import served
 from tests.browser.support.user_steps import press
 from tests.support.factories import make_asset, make_location, make_user, make_webhook
-
-
-@pytest.fixture
-def portal(app: Flask) -> Iterator[str]:
-    with served(app) as url:
-        yield url
 
 
 def sign_in(page: Page, portal: str) -> None:

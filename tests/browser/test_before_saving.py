@@ -8,19 +8,12 @@ from playwright.sync_api import Page, expect
 
 from jobs.deliver import deliver_due
 from tests.browser.support.accessibility import watch
-from tests.browser.support.serve_app import served
 from tests.browser.support.user_steps import open_events
 from tests.support.receiver import Receiver
 from tests.web.signed_in import visit
 
 NEW = "/settings/webhooks/new"
 SECRET = "a long key that is all our own"
-
-
-@pytest.fixture
-def portal(app: Flask) -> Iterator[str]:
-    with served(app) as url:
-        yield url
 
 
 @pytest.fixture

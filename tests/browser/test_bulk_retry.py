@@ -1,23 +1,13 @@
 """Bulk retry in a real browser: tick, look, follow, stop; also when it waits, on narrow screens."""
 
-from collections.abc import Iterator
-
-import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
 from tests.browser.support.accessibility import watch
-from tests.browser.support.serve_app import served
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 from tests.web.signed_in import visit
-
-
-@pytest.fixture
-def portal(app: Flask) -> Iterator[str]:
-    with served(app) as url:
-        yield url
 
 
 def sign_in(page: Page, app: Flask, portal: str) -> None:

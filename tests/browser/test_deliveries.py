@@ -1,24 +1,14 @@
 """The log's pages in a real browser: in each state, followed while it changes, without scripts."""
 
-from collections.abc import Iterator
-
-import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
 from tests.browser.support.accessibility import watch
-from tests.browser.support.serve_app import served
 from tests.support.deliveries import change, free, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_webhook
 from tests.web.signed_in import visit
 
 PHASES = {"name": 3.0, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total": 143.0}
-
-
-@pytest.fixture
-def portal(app: Flask) -> Iterator[str]:
-    with served(app) as url:
-        yield url
 
 
 def sign_in(page: Page, app: Flask, portal: str, role: str = "support") -> None:

@@ -1,6 +1,5 @@
 """Lists that hold a screenful: rows above the fold, their heights, nothing beside the screen."""
 
-from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -11,7 +10,6 @@ from portal.lib.clock import utcnow
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter
-from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
@@ -33,12 +31,6 @@ CUT = """() => [...document.querySelectorAll(".log :is(td, th) *")].filter(each 
 }).map(each => each.outerHTML)"""
 TELEPHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 LONG = "Werkstatttransportwagenersatzreifenhalterung" * 2
-
-
-@pytest.fixture
-def portal(app: Flask) -> Iterator[str]:
-    with served(app) as url:
-        yield url
 
 
 @pytest.fixture

@@ -1,17 +1,14 @@
 """Names, notes and answers that are programs: shown as they were typed, and never run."""
 
-from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote
 
-import pytest
 from flask import Flask
 from playwright.sync_api import Page
 
 from portal.services.webhooks import inbox
 from portal.services.webhooks.rows import token_of
 from tests.browser.support.accessibility import watch
-from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_asset, make_category, make_staff, make_user, make_webhook
@@ -28,12 +25,6 @@ CORPUS: Final = (
 ALL: Final = " ".join(CORPUS)
 # What only one of them could have brought in.
 FOREIGN: Final = "iframe, img:not([src^='data:']), [onerror], [onload], [onfocus], main script"
-
-
-@pytest.fixture
-def portal(app: Flask) -> Iterator[str]:
-    with served(app) as url:
-        yield url
 
 
 def test_it_is_shown_and_never_run(page: Page, app: Flask, portal: str) -> None:

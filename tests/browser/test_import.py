@@ -1,22 +1,12 @@
 """An import in a real browser: the tick, the check with its changes, and a part that failed."""
 
-from collections.abc import Iterator
-
-import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
 from jobs import tasks as job
 from portal.services.task_kinds import KINDS
-from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.factories import make_asset
-
-
-@pytest.fixture
-def portal(app: Flask) -> Iterator[str]:
-    with served(app) as url:
-        yield url
 
 
 def choose(page: Page, text: str, *ticks: str) -> None:

@@ -1,6 +1,5 @@
 """About twenty pages in a real browser, filled, with and without scripts; forms with mistakes."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -16,7 +15,6 @@ from portal.services.people import one_time_links
 from tests.browser.support.accessibility import NARROW, check_page, watch
 from tests.browser.support.page_list import address, rules
 from tests.browser.support.sample_register import Filled, fill
-from tests.browser.support.serve_app import served
 from tests.support.database.kept_filling import filled_once
 from tests.support.factories import Person, make_user
 from tests.support.pages import Pages
@@ -36,12 +34,6 @@ MISTAKEN: Final = ("assets.new", "invitations.new", "webhook_forms.new")
 TYPED: Final = (
     ":is(input:not([type=hidden], [type=checkbox], [type=radio], [type=file]), textarea):visible"
 )
-
-
-@pytest.fixture
-def portal(app: Flask) -> Iterator[str]:
-    with served(app) as url:
-        yield url
 
 
 def _filled() -> tuple[Person, Filled]:

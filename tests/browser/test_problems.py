@@ -1,24 +1,14 @@
 """Problems and bulk retries in a real browser: by keyboard, folded away, on narrow screens."""
 
-from collections.abc import Iterator
-
-import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
 from tests.browser.support.accessibility import watch
-from tests.browser.support.serve_app import served
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
 from tests.web.signed_in import visit
 
 CHOSEN = "Dismissed 2 deliveries."
-
-
-@pytest.fixture
-def portal(app: Flask) -> Iterator[str]:
-    with served(app) as url:
-        yield url
 
 
 def sign_in(page: Page, app: Flask, portal: str) -> None:

@@ -1,20 +1,11 @@
 """The register's forms in a real browser: what is added inside them, and chips for times."""
 
-from collections.abc import Iterator
-
 import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.factories import make_asset, make_staff
-
-
-@pytest.fixture
-def portal(app: Flask) -> Iterator[str]:
-    with served(app) as url:
-        yield url
 
 
 def add(page: Page, summary: str, **typed: str) -> None:

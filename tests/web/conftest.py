@@ -1,9 +1,12 @@
-"""What tests of words of pages stand on."""
+"""What tests of pages stand on."""
 
 from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
 
 
 @pytest.fixture
@@ -11,3 +14,9 @@ def in_a_request(app: Flask) -> Iterator[None]:
     """A request for a page: times are told in somebody's zone, and links can be made."""
     with app.test_request_context():
         yield
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")

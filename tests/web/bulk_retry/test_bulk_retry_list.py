@@ -12,15 +12,9 @@ from tests.services.bulk_retry.test_bulk_retry import FAILED, all_that, finish, 
 from tests.support.deliveries import change, stored
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.pages import Page, Pages
-from tests.web.signed_in import signed_in, visit
+from tests.web.signed_in import signed_in
 
 CLOCK = re.compile(r"\d\d:\d\d")
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 @pytest.fixture

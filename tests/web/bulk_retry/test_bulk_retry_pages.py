@@ -5,7 +5,6 @@ import io
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -19,12 +18,6 @@ from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import signed_in, visit
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 def confirm(pages: Pages, query: str, **values: Any) -> Page:

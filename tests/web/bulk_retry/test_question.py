@@ -22,13 +22,6 @@ from tests.services.bulk_retry.test_bulk_retry import finish, handed, some, work
 from tests.support.deliveries import change, lease, make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
-from tests.web.signed_in import visit
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 def ask(pages: Pages, query: str) -> Page:

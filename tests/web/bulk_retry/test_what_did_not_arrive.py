@@ -4,7 +4,6 @@ import csv
 import io
 
 import pytest
-from flask import Flask
 
 from portal.models.deliveries import Priority
 from portal.services.deliveries import bulk_retry_report
@@ -13,13 +12,6 @@ from tests.support.deliveries import change, make_attempt, make_delivery, stored
 from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.bulk_retry.test_bulk_retry_pages import confirm
-from tests.web.signed_in import visit
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 def caption(page: Page) -> str:

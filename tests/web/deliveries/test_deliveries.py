@@ -19,12 +19,6 @@ from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
 
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
-
-
 def rows(page: Page) -> int:
     return len(page.rows())
 

@@ -7,15 +7,11 @@ import shutil
 import subprocess
 from uuid import UUID
 
-import pytest
-from flask import Flask
-
 from portal.engine.signing.signatures import legacy_signature
 from tests.support.deliveries import BODY, make_attempt, make_delivery
 from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages
 from tests.support.receiver import Receiver
-from tests.web.signed_in import visit
 
 SECRET = "what only we two know"
 RIGHT = legacy_signature(BODY, SECRET)
@@ -28,12 +24,6 @@ SENT = [
     ["webhook-signature", "v1,c29tZXRoaW5nIHRoYXQgd2FzIHNlbnQ="],
     ["X-Key", "••••"],
 ]
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 def refused(url: str = "https://receiver.example.com/hook?key=open-sesame") -> UUID:

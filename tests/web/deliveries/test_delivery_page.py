@@ -20,12 +20,6 @@ PHASES = {"name": 3.2, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
 
 
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
-
-
 def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pages) -> None:
     due_at = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(name="Payroll")

@@ -19,12 +19,6 @@ AT = datetime(2026, 11, 25, 12, 11, 7, tzinfo=UTC)
 PARTS = ["Next step", "Attempts", "Event"]
 
 
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
-
-
 def headings(page: Page) -> list[str]:
     return [node.text for node in page.root.find_all("h2")]
 

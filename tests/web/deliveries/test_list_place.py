@@ -12,15 +12,8 @@ from tests.services.core.keyset_walk import every
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import Hook, make_asset, make_webhook
 from tests.support.pages import Page, Pages
-from tests.web.signed_in import visit
 
 FAILED = "?status=failed"
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 @pytest.fixture

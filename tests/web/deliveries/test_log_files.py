@@ -5,7 +5,6 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import DeliveryStatus
@@ -15,13 +14,6 @@ from portal.web.frame.status_tags import DELIVERY
 from tests.support.deliveries import make_attempt, make_delivery, make_many
 from tests.support.factories import make_webhook
 from tests.support.pages import Pages
-from tests.web.signed_in import visit
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 def file_of(support: Pages, name: str) -> list[list[str]]:

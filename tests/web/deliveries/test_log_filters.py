@@ -21,7 +21,6 @@ from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.bulk_retry.test_bulk_retry_pages import work
-from tests.web.signed_in import visit
 
 UNREADABLE = [
     ("code=banana", "Enter the code as three digits, such as 404, or 5xx for 500 to 599"),
@@ -44,12 +43,6 @@ UNREADABLE = [
     ("asset=99999999999999999999", "Asset: “99999999999999999999” is not known"),
     ("q=" + "x" * 121, "Enter at most 120 characters"),
 ]
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 def test_as_much_is_looked_for_as_the_sentence_allows(support: Pages) -> None:

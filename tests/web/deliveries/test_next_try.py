@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from flask import Flask
 
 from jobs.deliver import deliver_due
 from portal.lib.clock import utcnow
@@ -12,13 +11,6 @@ from portal.web.frame.wording import near_time
 from tests.support.deliveries import make_attempt, make_delivery, stored
 from tests.support.factories import make_webhook
 from tests.support.pages import Pages
-from tests.web.signed_in import visit
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 def test_a_line_says_when_it_is_tried_also_while_its_receiver_is_left_alone(

@@ -3,9 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import pytest
-from flask import Flask
-
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.queue.names import DELIVERIES
@@ -16,16 +13,9 @@ from tests.support.deliveries import change, free, lease, make_attempt, make_del
 from tests.support.factories import make_user, make_webhook
 from tests.support.heartbeats import record_own
 from tests.support.pages import Page, Pages
-from tests.web.signed_in import visit
 
 AT = datetime(2026, 3, 10, 17, 40, 11, tzinfo=UTC)  # 18:40:11 in Vienna
 FAILED = "Retried by Ana at Mar 10, 18:40:11: connection refused."
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 def end(made: UUID, outcome: str = "failed", **columns: object) -> None:

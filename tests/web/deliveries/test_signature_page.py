@@ -7,26 +7,18 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from flask import Flask
 
 from portal.engine.signing.signatures import legacy_signature, standard_signature
 from portal.services.deliveries import signature_checks
 from tests.support.deliveries import BODY, make_attempt, make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Page, Pages
-from tests.web.signed_in import visit
 
 BYTES = b"thirty-three bytes for these tests"
 SECRET = "whsec_" + base64.b64encode(BYTES).decode()
 AT = 1_760_000_000
 RIGHT = legacy_signature(BODY, SECRET)
 OTHER_BODY = BODY.replace(b":7,", b":8,")
-
-
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
 
 
 def refused(webhook: Hook, body: bytes = BODY, attempts: int = 1, **columns: Any) -> UUID:

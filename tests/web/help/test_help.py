@@ -19,12 +19,6 @@ STATUSES = "/help/delivery-status"
 WHY = "Why didn’t it arrive?"
 
 
-@pytest.fixture
-def support(app: Flask) -> Pages:
-    """Support staff, signed in."""
-    return visit(app, "support")
-
-
 def ids(page: Page) -> set[str]:
     return {node.get("id") for node in page.root.walk() if node.has("id")}
 
