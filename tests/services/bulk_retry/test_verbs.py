@@ -190,7 +190,7 @@ def test_nothing_is_started_or_continued_while_all_sending_is_stopped(ana: Actor
         lambda: bulk_retry.start(ana, Selection(ticked=tuple(made[:1]))),
         lambda: bulk_retry.go_on(ana, batch),
     ):
-        with pytest.raises(Refusal, match="stopped"):
+        with pytest.raises(Refusal, match="is paused"):
             verb()
     assert fresh(batch).state == TaskState.PAUSED
 
