@@ -20,3 +20,9 @@ def in_a_request(app: Flask) -> Iterator[None]:
 def support(app: Flask) -> Pages:
     """Support staff, signed in."""
     return visit(app, "support")
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """An administrator, signed in."""
+    return visit(app)

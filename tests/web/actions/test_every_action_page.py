@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import func, select
 
 from portal.models.assets import Action, AssetKind, AssetStatus
@@ -14,7 +13,6 @@ from tests.services.actions.every_action import FILLED, asset_in
 from tests.support.factories import make_asset, make_location
 from tests.support.pages import Pages
 from tests.web.actions.test_every_plan_page import BY_ACTION, STEPS
-from tests.web.signed_in import visit
 
 PLANNED = (Action.RESERVE, Action.SCHEDULE_MAINTENANCE)
 STOCK: dict[Action, dict[str, Any]] = {
@@ -22,12 +20,6 @@ STOCK: dict[Action, dict[str, Any]] = {
     Action.ISSUE_STOCK: {"quantity": 2},
     Action.ADJUST_STOCK: {"quantity": 7, "kind": "adjust"},
 }
-
-
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    """An administrator at the browser."""
-    return visit(app)
 
 
 def told() -> int:

@@ -19,11 +19,6 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    return visit(app)
-
-
 def status_of_one() -> str:
     session().rollback()
     return session().query(Delivery).one().status

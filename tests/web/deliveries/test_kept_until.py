@@ -2,17 +2,8 @@
 
 from datetime import UTC, datetime
 
-import pytest
-from flask import Flask
-
 from tests.support.deliveries import make_delivery
 from tests.support.pages import Pages
-from tests.web.signed_in import visit
-
-
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    return visit(app)
 
 
 def test_one_that_has_ended_says_until_when_it_is_kept(pages: Pages) -> None:

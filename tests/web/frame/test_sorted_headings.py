@@ -4,7 +4,6 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from flask import Flask
 from sqlalchemy import update
 
 from portal.lib.clock import utcnow
@@ -14,15 +13,8 @@ from portal.services.core.unit_of_work import writing
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_webhook
 from tests.support.pages import Page, Pages
-from tests.web.signed_in import visit
 
 HOOKS = "/settings/webhooks"
-
-
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    """An administrator at a browser."""
-    return visit(app)
 
 
 def sorted_by(page: Page) -> dict[str, str]:

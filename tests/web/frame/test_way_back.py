@@ -1,17 +1,7 @@
 """From a filtered list to a thing, through its tabs, and back to its line with the filters."""
 
-import pytest
-from flask import Flask
-
 from tests.support.factories import make_asset, make_location, make_staff, make_webhook
 from tests.support.pages import Page, Pages
-from tests.web.signed_in import visit
-
-
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    """An administrator at a browser."""
-    return visit(app)
 
 
 def back(page: Page) -> str:

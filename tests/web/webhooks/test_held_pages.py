@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from portal.engine.reasons import Reason
@@ -14,12 +12,6 @@ from portal.services.webhooks import turn_on_off
 from tests.jobs.dispatcher.delivery_clock import claim, ended, write_down
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
-from tests.web.signed_in import visit
-
-
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    return visit(app)
 
 
 def held_for(hook: Hook) -> str:

@@ -32,12 +32,6 @@ INBOX = Inbox(UUID(int=1), "Built-in inbox", True, 0)
 
 
 @pytest.fixture
-def pages(app: Flask) -> Pages:
-    """An admin at a browser."""
-    return visit(app)
-
-
-@pytest.fixture
 def opened(app: Flask) -> UUID:
     return webhook_inbox.open_inbox(make_user().actor)
 

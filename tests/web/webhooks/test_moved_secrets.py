@@ -12,18 +12,12 @@ from portal.services.webhooks import queries as webhook_queries
 from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Pages
 from tests.web.people.test_confirmation import QUESTION, answer, wait
-from tests.web.signed_in import visit
 
 TEST = "/settings/webhooks/test"
 ELSEWHERE = "https://elsewhere.example.com/hook"
 VALUE = "Bearer abcdefghijkl"
 AGAIN = "Enter this value again. The saved one is only sent to the previous URL"
 KEY = "Choose a key for the new URL. The saved one is only used for the previous URL"
-
-
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    return visit(app)
 
 
 @pytest.fixture

@@ -15,13 +15,6 @@ from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
 LIST = "/settings/webhooks"
-NOTHING_ARRIVED = "nothing arrived there for 5 days"
-CLOSED = "its receiver said that the address is closed for good (410)"
-
-
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    return visit(app)
 
 
 def off(reason: str) -> Hook:

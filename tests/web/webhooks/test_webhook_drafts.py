@@ -39,12 +39,6 @@ def receiver() -> Iterator[Receiver]:
         yield running
 
 
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    """An admin at a browser."""
-    return visit(app)
-
-
 def the_webhook() -> Webhook:
     current = session()
     current.rollback()

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from flask import Flask
 from sqlalchemy import update
 
@@ -18,12 +17,6 @@ from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
 LONG_AGO = datetime(2026, 3, 7, tzinfo=UTC)
-
-
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    """An administrator at a browser."""
-    return visit(app)
 
 
 def page_of(pages: Pages, hook: Hook) -> Page:

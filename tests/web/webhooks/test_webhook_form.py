@@ -21,12 +21,6 @@ NEW = "/settings/webhooks/new"
 URL = "https://erp.example.com/hook"
 
 
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    """An admin at a browser."""
-    return visit(app)
-
-
 def the_webhook() -> Webhook:
     current = session()
     current.rollback()

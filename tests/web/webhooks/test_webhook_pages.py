@@ -24,12 +24,6 @@ LIST = "/settings/webhooks"
 SINCE = datetime(2026, 3, 10, 9, 20, tzinfo=UTC)
 
 
-@pytest.fixture
-def pages(app: Flask) -> Pages:
-    """An admin at a browser."""
-    return visit(app)
-
-
 def path_of(hook: Hook) -> str:
     return f"{LIST}/{hook.public_id}"
 
