@@ -49,7 +49,6 @@ pytestmark = pytest.mark.both_databases
 
 WHICH = st.sampled_from([0, 1])
 PICK = st.integers(0, 50)
-BUTTONS = ["retry", "send again", "dismiss", "restore"]
 PLACES = st.integers(1, 12)
 # The same histories each time, of which both databases see the first.
 EXAMPLES = {"sqlite": 25, "postgresql": 10}

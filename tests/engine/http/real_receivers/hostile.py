@@ -125,17 +125,6 @@ def answering(*pieces: bytes) -> Script:
     return script
 
 
-def answering_again(answer: bytes) -> Script:
-    """Send the answer to one request after the other on the same connection."""
-
-    def script(visit: Visit) -> None:
-        for _ in range(10_000):
-            visit.read_request()
-            visit.send(answer)
-
-    return script
-
-
 def dripping(head: bytes, piece: bytes) -> Script:
     """Read the request, send the head, then drip the piece until nobody listens."""
 
