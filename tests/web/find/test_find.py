@@ -221,7 +221,7 @@ def test_the_end_of_an_id_leads_to_its_delivery(pages: Pages) -> None:
         assert search(pages, end).path == of_delivery(wanted), end
     hidden = make_delivery(make_webhook(state="draft"))
     for end in (str(hidden)[-8:], str(wanted)[-3:], f"{str(wanted)[-8:]}x"):
-        assert search(pages, end).h1.startswith("No results"), end
+        assert search(pages, end).path == "/find", end
 
 
 @pytest.mark.both_databases
