@@ -62,6 +62,8 @@ MOST_UNDER_WAY: Final = 200
 A_STEP: Final = 100
 MOST_FAILURES: Final = 10
 LOOK_AGAIN: Final = timedelta(seconds=0.5)
+# At a pace, so much is handed over before it is due: nobody looks at a task exactly in time.
+AHEAD: Final = timedelta(seconds=3)
 # Of a webhook, until the result of the first is known.
 FIRST: Final = 1
 # In the cursor once somebody stopped it: only requests in progress are still waited for.
@@ -244,8 +246,7 @@ def _work(current: Session, task: Task) -> Step:
     is_stuck = all(part.webhook_id in stopped and not part.sent for part in left)
     if is_stuck:
         return tasks.PAUSED
-    wait = _next_at(task) - database_time(current)
-    return tasks.later(min(LOOK_AGAIN, wait) if wait > timedelta() else LOOK_AGAIN)
+    return tasks.later(LOOK_AGAIN)
 
 
 def _collect(current: Session, task: Task) -> None:
@@ -324,8 +325,9 @@ def hand_over(current: Session, task: Task) -> int:
     running = sum(part.webhook_id not in stopped for part in left)
     share = max(1, MOST_UNDER_WAY // max(1, running))
     places = min(A_STEP, MOST_UNDER_WAY - sum(part.sent for part in left))
-    if _spacing(task):
-        places = min(places, int(_next_at(task) <= database_time(current)))
+    if spacing := _spacing(task):
+        ahead = database_time(current) + AHEAD - _next_turn(current, task)
+        places = min(places, ahead // spacing + 1)
     for part in left:
         webhook = webhooks[part.webhook_id]
         limit = _limit(task, webhook, share)
@@ -342,11 +344,13 @@ def _limit(task: Task, webhook: AnyRow, share: int) -> int:
     """Return how many of a webhook's rows may be with the workers.
 
     The first goes alone, then a few until one arrives, so that a broken receiver gets no more than
-    it takes to notice; one, the probe, while the webhook is throttled, and one at a pace.
+    it takes to notice; one, the probe, while the webhook is throttled.
     """
     in_row = _failures(task).get(str(webhook.id))
     share = min(share, FIRST if in_row is None else MOST_FAILURES - in_row if in_row else share)
-    return max(0, min(share, 1) if webhook.throttled or _spacing(task) else share)
+    if spacing := _spacing(task):
+        share = min(share, AHEAD // spacing + 1)
+    return max(0, min(share, 1) if webhook.throttled else share)
 
 
 def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
@@ -380,9 +384,7 @@ def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
         set_rows(current, task, skipped, outcome=RowOutcome.SKIPPED, message=sentence)
         task.count(RowOutcome.SKIPPED, len(skipped))
     if handed:
-        _make_due(current, task, handed, now)
-        if spacing := _spacing(task):
-            task.cursor = {**task.cursor, NEXT_AT: (now + spacing).isoformat()}
+        _at_the_pace(current, task, handed, now)
     return len(ids)
 
 
@@ -399,6 +401,22 @@ def _why_not(webhook: AnyRow, row: AnyRow, task: Task, *, is_being_sent: bool) -
         is_manual=row.status in OPEN and row.prior_status is not None,
     )
     return why_not_retry(eligibility, again=bool(task.params.get("again"))) or ""
+
+
+def _at_the_pace(current: Session, task: Task, ids: Sequence[int], now: datetime) -> None:
+    """Make these due now, or one after another at the task's pace."""
+    if not (spacing := _spacing(task)):
+        _make_due(current, task, ids, now)
+        return
+    turn = _next_turn(current, task)
+    for row_id in ids:
+        _make_due(current, task, [row_id], turn)
+        turn += spacing
+    task.cursor = {**task.cursor, NEXT_AT: turn.isoformat()}
+
+
+def _next_turn(current: Session, task: Task) -> datetime:
+    return max(_next_at(task), database_time(current))
 
 
 def _make_due(current: Session, task: Task, ids: Sequence[int], now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Bulk retry: a few at a time, behind what is new, each once; counted, skipped, stopped, paused."""
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -421,23 +422,23 @@ def test_at_a_pace_one_is_sent_after_another(
     ana: Actor, monkeypatch: pytest.MonkeyPatch, pace: Pace, seconds: int
 ) -> None:
     monkeypatch.setattr(bulk_retry, "database_time", clock := Clock())
-    one, other = some(3, make_webhook()), some(2, make_webhook())
+    began, due = clock.at, {}
+    made = [*some(12, make_webhook()), *some(6, make_webhook())]
     bulk_retry.start(ana, all_that(FAILED), pace)
-    step()
-    assert handed([*one, *other]) == one[:1]
-    finish(one[0], "delivered")
-    clock.at += timedelta(seconds=seconds - 0.2)
-    step()
-    assert step().wait == timedelta(seconds=0.2)
-    assert handed([*one, *other]) == []
-    clock.at += timedelta(seconds=0.2)
-    step()
-    assert handed([*one, *other]) == one[1:2]
-    assert step().wait == bulk_retry.LOOK_AGAIN
-    # One that takes long holds up its own webhook alone.
-    clock.at += timedelta(seconds=seconds)
-    step()
-    assert handed([*one, *other]) == [one[1], other[0]]
+    while clock.at < began + timedelta(seconds=60):
+        step()
+        for each in handed(made):
+            at = session().scalars(select(Delivery.due_at).where(Delivery.public_id == each)).one()
+            due[each] = at
+            assert at - clock.at <= bulk_retry.AHEAD
+            if at <= clock.at:
+                finish(each, "delivered")
+        clock.at += timedelta(seconds=1.7)  # nobody looks exactly in time
+    turns = sorted(due.values())
+    gaps = [later - earlier for earlier, later in itertools.pairwise(turns)]
+    assert min(gaps) >= timedelta(seconds=seconds)
+    assert sum(gaps, timedelta()) / len(gaps) < timedelta(seconds=seconds * 1.5)
+    assert len(turns) == (len(made) if seconds == 1 else 7)  # the last is due soon
 
 
 def test_what_is_skipped_takes_no_turn_at_a_pace(ana: Actor) -> None:
