@@ -81,6 +81,7 @@ class Dispatcher:
         self._claimed_at = 0.0  # by `since_boot`
         self._unsent: list[Claim] = []  # to be released
         self._interrupted: list[Claim] = []  # … though they may have arrived
+        self._is_release_refused = False  # by the database, since a batch was last recorded
         self._poll_at = self._empty_poll_at = self._unheard_at = 0.0
         self._empty_polls = deque([0.0] * LAST_POLLS, LAST_POLLS)  # seconds
         self._is_answered = True  # the last poll was
@@ -194,6 +195,8 @@ class Dispatcher:
         """Give up the leases of what was not sent."""
         if not (self._unsent or self._interrupted) or self._database.is_busy:
             return
+        if self._is_release_refused and not self._batches.is_empty:
+            return  # a row that somebody else has locked must not hold up the results
         sent, unsent = [*self._interrupted], [*self._unsent]
         release = partial(maintenance.release, sent=sent, unsent=unsent)
         work = partial(self._database.write, release)
@@ -201,6 +204,7 @@ class Dispatcher:
         self._database.submit(work, note, in_background=self._is_sending)
 
     def _released(self, sent: int, unsent: int, is_done: bool | None) -> None:
+        self._is_release_refused = not is_done
         if is_done:
             del self._interrupted[:sent]
             del self._unsent[:unsent]
@@ -218,6 +222,7 @@ class Dispatcher:
             self._batches.write(claim, self._recorded, in_background=bool(in_flight))
 
     def _recorded(self, claims: list[Claim] | None, began: float) -> None:
+        self._is_release_refused = False
         if claims is None:
             self._poll_at = 0.0
         else:  # the next poll keeps its time: something may have been stored since that claim

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, select
 
 from jobs.deliver import equip
 from jobs.dispatcher import loop
@@ -17,6 +17,7 @@ from jobs.dispatcher.loop import Dispatcher
 from jobs.dispatcher.redis_notifications import Wake
 from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
+from portal.models.deliveries import Delivery
 from portal.queue import notifier
 from portal.services.dispatch import request
 from portal.services.dispatch.claim import Claim
@@ -25,6 +26,7 @@ from tests.jobs.dispatcher.delivery_clock import attempts, claim, deliveries, en
 from tests.jobs.outage import Clock, refused
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
 
 pytestmark = pytest.mark.both_databases
 
@@ -112,6 +114,26 @@ def test_what_it_has_released_it_polls_for_at_once(app: Flask) -> None:
         dispatcher._poll_at = inf
         dispatcher._release()
         assert (dispatcher._poll_at, dispatcher._is_idle) == (inf, True)
+
+
+def test_results_are_recorded_also_while_a_lease_can_not_be_released(app: Flask) -> None:
+    del app
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("there a lock keeps everything out")
+    stuck, arrived = claims(2)
+    its_row = select(Delivery.id).where(Delivery.id == stuck.delivery_id).with_for_update()
+    with a_dispatcher() as dispatcher, db.engine.connect() as other, other.begin():
+        other.execute(its_row)
+        dispatcher._interrupted = [stuck]
+        dispatcher._batches.add(ended(arrived))
+
+        def is_recorded() -> bool:
+            dispatcher._release()
+            dispatcher._record_and_claim()
+            return dispatcher._batches.is_empty
+
+        assert until(is_recorded, 5)
+        assert dispatcher._interrupted == [stuck]
 
 
 def test_with_what_it_records_it_claims_for_the_places_that_will_be_left(app: Flask) -> None:
