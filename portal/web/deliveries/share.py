@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from portal.engine.reasons import Reason, title
+from portal.engine.reasons import NEVER_LEFT, Reason, title
 from portal.lib.typed_text import harmless
 from portal.web.frame.wording import in_both_zones
 
@@ -75,13 +75,14 @@ def update_to_share(trouble: Trouble) -> str:
     told = f"Tell us when it’s fixed and we’ll send {it} again."
     next_ = f"We keep {it} and retry automatically." if trouble.is_retried else told
     ids = ", ".join(map(str, trouble.ids))
+    logs = f"To find our requests, search your logs for X-Asset-Webhook-Id {ids}."
     lines = (
         f"{trouble.what} {'hasn’t' if trouble.is_one else 'haven’t'} arrived at {trouble.url}.",
         f"Cause: {title(trouble.reason, trouble.code)}{f': “{answer}”' if answer else ''}.",
         f"First failed attempt: {in_both_zones(trouble.first)}. {since}".rstrip(),
         f"Last failed attempt: {in_both_zones(trouble.last)}.",
         asked,
-        f"To find our requests, search your logs for X-Asset-Webhook-Id {ids}.",
+        "" if trouble.reason in NEVER_LEFT else logs,
         f"Nothing is lost. {next_}",
     )
-    return "\n".join(lines)
+    return "\n".join(filter(None, lines))

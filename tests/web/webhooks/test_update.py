@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 
+from portal.engine.reasons import Reason
 from portal.web.deliveries.share import ASKED
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
@@ -38,6 +39,18 @@ def test_it_says_since_when_how_many_why_and_what_we_ask_without_a_secret(app: F
     assert [str(each) in text for each in made] == [False, True, True, True]
     assert "hush" not in text
     assert "Zz9Yy8Xx7" not in text
+
+
+@pytest.mark.parametrize("reason", ["dns", "refused", "connect_timeout", "tls_expired", "reset"])
+def test_only_what_was_sent_is_to_be_found_in_logs(app: Flask, reason: str) -> None:
+    hook = make_webhook()
+    one = make_delivery(hook, status="failed", reason=reason)
+    make_attempt(one, reason=reason)
+    for path in (f"/settings/webhooks/{hook.public_id}", f"/deliveries/{one}"):
+        text = update_on(visit(app).get(path))
+        assert ASKED[Reason(reason)] in text
+        assert ("your logs" in text) is (reason == "reset")
+        assert (str(one) in text) is (reason == "reset")
 
 
 @pytest.mark.parametrize("reason", ["blocked", "internal", "bad_headers"])
