@@ -307,8 +307,13 @@ def _failures(task: Task) -> dict[str, int]:
     return failures
 
 
+def pace_of(task: Task) -> Pace:
+    """Return how often one is sent."""
+    return Pace(task.params.get("pace", Pace.FAST))
+
+
 def _spacing(task: Task) -> timedelta:
-    return SPACING.get(task.params.get("pace", Pace.FAST), timedelta())
+    return SPACING.get(pace_of(task), timedelta())
 
 
 def _next_at(task: Task) -> datetime:

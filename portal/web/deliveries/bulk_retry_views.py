@@ -76,6 +76,8 @@ def confirm() -> Answer | tuple[str, int]:
                 lambda public_id: url_for("batches.show", public_id=public_id),
             )
             return redirect(path)
+    if choice.rest_of and not form.is_submitted():
+        form.pace.data = str(bulk_retry.pace_of(bulk_retry.find(choice.rest_of)))
     form.newest.data = str(choice.newest)
     count = bulk_retry_selection.count(replace(choice, again=False))
     back_label, back_url = _back(choice)

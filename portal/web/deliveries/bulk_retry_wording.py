@@ -219,7 +219,7 @@ class BatchPage:
 
 def pace_words(task: Task) -> str:
     """Say at which pace it sends."""
-    return PACES[Pace(task.params.get("pace", Pace.FAST))]
+    return PACES[bulk_retry.pace_of(task)]
 
 
 def page_of(task: Task) -> BatchPage:

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from portal.services.deliveries import bulk_retry
+from portal.services.deliveries.bulk_retry import Pace
 from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import FAILED, all_that, finish, some, work
 from tests.support.deliveries import change, stored
@@ -139,6 +140,14 @@ def test_what_a_stopped_one_left_is_retried_through_the_question_once(
     assert [stored(each)["prior_status"] for each in made[10:]] == ["failed", "failed"]
     assert support.get("/batches").links("Retry the remaining 2") == []
     assert support.get(f"/batches/{batch}").links("Retry the remaining 2") == []
+
+
+def test_what_a_stopped_one_left_keeps_its_pace(support: Pages, sam: Person) -> None:
+    some(2, make_webhook())
+    batch = bulk_retry.start(sam.actor, all_that(FAILED), Pace.SECOND)
+    bulk_retry.stop(sam.actor, batch)
+    page = support.get(f"/deliveries/retry?rest={batch}")
+    assert "One a second." in support.submit(page.form()).main
 
 
 def test_what_was_delivered_since_it_was_stopped_is_told_and_not_retried(
