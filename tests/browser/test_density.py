@@ -224,6 +224,16 @@ def test_on_a_telephone_nothing_that_is_read_is_cut_off_without_a_sign(
     assert name.evaluate("each => getComputedStyle(each).textOverflow") == "ellipsis"
 
 
+def test_links_in_a_row_stand_apart(page: Page, app: Flask, portal: str) -> None:
+    made = make_delivery(status="failed", tries=10, reason="server", code=500)
+    make_attempt(made, reason="server", code=500)
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries/{made}?show=request")
+    links = [page.get_by_role("link", name=each) for each in ("Download body", "Check signature")]
+    first, second = (each.evaluate("each => each.getBoundingClientRect()") for each in links)
+    assert second["left"] - first["right"] >= 8
+
+
 def test_on_a_telephone_a_door_says_where_one_is_and_a_filter_is_no_main_button(
     page: Page, app: Flask, portal: str
 ) -> None:
