@@ -49,9 +49,9 @@ class DatabaseExecutor:
         self.has_background = not is_sqlite if has_background is None else has_background
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
         self._submitted: _Submitted | None = None
-        self._closed_until = 0.0
-        self._closed_since: float | None = None
-        self._is_reported = False  # that it is closed
+        self._retry_at = 0.0
+        self._failing_since: float | None = None
+        self._is_reported = False  # that it has failed for a while
         self._unsure_until = 0.0
 
     @property
@@ -89,7 +89,7 @@ class DatabaseExecutor:
         None when the database is locked or down: then nothing of it happened, or (a commit whose
         answer was lost) all of it, so `work` may run twice.
         """
-        if monotonic() < self._closed_until:
+        if monotonic() < self._retry_at:
             return None
         is_over = False
         try:
@@ -109,7 +109,7 @@ class DatabaseExecutor:
             return None
         if self._is_reported:
             log.warning("The database takes results again.")
-        self._closed_since, self._is_reported = None, False
+        self._failing_since, self._is_reported = None, False
         return answer
 
     def close(self) -> None:
@@ -118,10 +118,10 @@ class DatabaseExecutor:
 
     def _note_failure(self, error: DBAPIError) -> None:
         now = monotonic()
-        if self._closed_since is None:
-            self._closed_since = now
-        is_long = now - self._closed_since > A_WHILE
-        self._closed_until = now + (LONG_PAUSE if is_long else PAUSE)
+        if self._failing_since is None:
+            self._failing_since = now
+        is_long = now - self._failing_since > A_WHILE
+        self._retry_at = now + (LONG_PAUSE if is_long else PAUSE)
         if is_long and not self._is_reported:
             self._is_reported = True
             why = on_one_line(str(error.orig))

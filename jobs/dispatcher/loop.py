@@ -241,7 +241,7 @@ class Dispatcher:
             self._poll_at = 0.0
         if monotonic() >= self._next_poll:
             self._poll_at = inf  # a request until the answer leads to another poll
-            work = partial(self._database.write, self._claiming(is_alone=True))
+            work = partial(self._database.write, self._claiming(may_be_lost=True))
             note = partial(self._polled, since_boot(), monotonic())
             self._database.submit(work, note, in_background=self._is_sending)
 
@@ -259,15 +259,15 @@ class Dispatcher:
             pause = max(pause, min(POLL_SHARE * min(self._empty_polls), LONGEST_PAUSE))
         self._poll_at = min(self._poll_at, monotonic() + pause)
 
-    def _claiming(self, *, is_alone: bool = False) -> Claiming:
+    def _claiming(self, *, may_be_lost: bool = False) -> Claiming:
         """A claim for the places that are free now, less those for what is to be sent."""
         return partial(
             _claim,
             without=self._batches.waits_for,
-            closed=self._in_flight.undecryptable | self._connectivity.offline_webhooks,
+            excluded=self._in_flight.undecryptable | self._connectivity.offline_webhooks,
             places=self._transport.free - len(self._claimed),
             reserved=self._reserved,
-            is_alone=is_alone,
+            may_be_lost=may_be_lost,
         )
 
     def _take(self, claims: list[Claim], began: float) -> None:
@@ -321,10 +321,10 @@ class Dispatcher:
 
 
 def _claim(
-    connection: Connection, *, without: Set[int], closed: Set[int], **room: Any
+    connection: Connection, *, without: Set[int], excluded: Set[int], **room: Any
 ) -> list[Claim]:
-    """`without`: a recorder, which claims with what it writes, knows better which results wait."""
-    claims = dispatch_claim.claim(connection, without=without | closed, **room)
+    """`without`: webhooks with unrecorded results; a batch that claims passes its own."""
+    claims = dispatch_claim.claim(connection, without=without | excluded, **room)
     # Others may take us for gone who have stood still, and would free and send these as well.
     if claims and readiness.is_overdue:
         heartbeats.record_own(connection, SENDER, trouble=observed.trouble)

@@ -171,18 +171,18 @@ def claim(
     reserved: int = 0,
     *,
     without: Collection[int] = (),
-    is_alone: bool = False,
+    may_be_lost: bool = False,
     sharding: Sharding = own_sharding,
 ) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction.
 
-    `reserved`: so many of the places are for webhooks to which nothing is being sent (`fairness`).
+    `reserved`: so many of the places are for webhooks to which nothing is being sent.
     `without`: webhooks of which results are still to be recorded: what has arrived would go again.
-    `is_alone`: the transaction does nothing else. Then it need not wait for the disk: a lease that
+    `may_be_lost`: the transaction does nothing else, so it need not wait for the disk: a lease that
     a crash of the database takes with it is a message sent twice.
     `sharding`: what this process leaves to others, because it is theirs.
     """
-    due = find_due(connection, may_be_lost=is_alone)
+    due = find_due(connection, may_be_lost=may_be_lost)
     allowed = [each for each in due.claimable if each.webhook_id not in without]
     chosen = sharding.choose(connection, allowed)
     webhooks: Sequence[Claimable] = share_out(chosen, places, reserved)
@@ -211,8 +211,8 @@ def claim(
 def warm_up(connection: Connection) -> None:
     """Claim nothing, by every statement of a claim: the first real one finds them all compiled."""
     now = database_now(connection)
-    for is_alone in (True, False):
-        find_due(connection, may_be_lost=is_alone)
+    for may_be_lost in (True, False):
+        find_due(connection, may_be_lost=may_be_lost)
     _lock(connection, [])
     quota = Quota(0, Priority.NORMAL, places=1, cap=1, is_head=False)
     _lease(connection, [quota, quota._replace(is_head=True)], 2, {}, now)

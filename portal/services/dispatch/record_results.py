@@ -486,11 +486,12 @@ def record(
     jitter: Callable[[], float],
     journal: Journal | None = None,
 ) -> Sequence[Result]:
-    """Write down `results`; return those whose webhook somebody else has locked: they are to come
-    again, and hold up nobody else's.
+    """Write `results`; return those whose webhook another transaction has locked, to be written
+    later.
 
-    `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
-    attempt: then only our attempt is written (`write_late_attempt`). `journal` is told what failed.
+    `connection` is in a writing transaction. Where the lease is no longer ours, the attempt is
+    written and decides only if nothing newer has happened (`write_late_attempt`). `journal` notes
+    failures.
     """
     # Whoever sends, retries, stops or holds a delivery has its webhook's lock: nobody does now.
     ids = {result.claim.webhook.id for result in results}
@@ -510,7 +511,7 @@ def record(
     _turn_off(connection, decided, webhooks)
     for webhook_id, webhook in webhooks.items():
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
-            # It was turned off or deleted meanwhile: what would be tried again is held or stopped.
+            # It was turned off or deleted in the meantime: retries are put on hold or dismissed.
             turn_on_off.hold_open(connection, webhook_id)
     return later
 

@@ -104,7 +104,7 @@ def test_what_it_has_released_it_polls_for_at_once(app: Flask) -> None:
             dispatcher._release()
             dispatcher._database.poll(20)
         assert len(leases()) == 2, "the database did not take it"
-        dispatcher._database._closed_until = 0.0
+        dispatcher._database._retry_at = 0.0
         dispatcher._poll_at = inf
         dispatcher._release()
         dispatcher._database.poll(20)
@@ -235,7 +235,7 @@ def test_nothing_is_claimed_while_results_wait_to_be_written(app: Flask) -> None
             dispatcher._record_and_claim()
         dispatcher._poll()
         assert (len(leases()), dispatcher._claimed) == (1, [])
-        dispatcher._database._closed_until = 0.0
+        dispatcher._database._retry_at = 0.0
         dispatcher._record_and_claim()
         assert dispatcher._claimed == [], "it was behind"
         dispatcher._poll()

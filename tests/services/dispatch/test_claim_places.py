@@ -102,7 +102,7 @@ def test_nothing_is_asked_for_a_claim_that_was_not_asked_at_its_rehearsal(hook: 
     with asked(db.engine) as rehearsed, writing() as current:
         dispatch_claim.warm_up(current.connection())
     with asked(db.engine) as found, writing() as current:
-        claims = dispatch_claim.claim(current.connection(), 8, is_alone=True)
+        claims = dispatch_claim.claim(current.connection(), 8, may_be_lost=True)
         assert dispatch_claim.claim(current.connection(), 8) == []
     assert (len(claims), set(found) - set(rehearsed)) == (4, set())
     assert leases()

@@ -36,7 +36,7 @@ def crash(app: Flask, postgres_server: PostgresServer) -> Callable[[], None]:
 def claim_alone() -> list[Claim]:
     """As a dispatcher that does nothing else in its transaction."""
     with db.engine.connect() as connection, connection.begin():
-        return sorted(dispatch_claim.claim(connection, 8, is_alone=True))
+        return sorted(dispatch_claim.claim(connection, 8, may_be_lost=True))
 
 
 def is_hurried(connection: Connection) -> bool:
@@ -71,10 +71,10 @@ def test_a_claim_that_follows_results_is_as_durable_as_they_are(app: Flask) -> N
         pytest.skip("SQLite writes down each commit")
     make_webhook()
     publish()
-    for is_alone in (True, False):
+    for may_be_lost in (True, False):
         with db.engine.connect() as connection, connection.begin() as transaction:
-            dispatch_claim.claim(connection, 8, is_alone=is_alone)
-            assert is_hurried(connection) is not is_alone
+            dispatch_claim.claim(connection, 8, may_be_lost=may_be_lost)
+            assert is_hurried(connection) is not may_be_lost
             transaction.rollback()
         with db.engine.connect() as connection:
             assert is_hurried(connection), "it outlived its transaction"
