@@ -152,9 +152,15 @@ def wait(scheduled: float, jitter: float, retry_after: float | None = None) -> f
 SOON: Final = timedelta(minutes=1)
 
 
-def is_failing(failures: int, next_at: datetime | None, now: datetime) -> bool:
-    """Return whether so many failed attempts count, given the next automatic one, if any."""
-    return failures > 1 or (failures == 1 and (next_at is None or next_at - now > SOON))
+def is_failing(
+    failures: int, next_at: datetime | None, now: datetime, *, was_probe: bool = False
+) -> bool:
+    """Return whether so many failed attempts count, given the next automatic one, if any.
+
+    `was_probe`: its receiver had failed before, so a delivery's first failure is not the first.
+    """
+    is_alone = failures == 1 and next_at is not None and next_at - now <= SOON
+    return failures > 0 and (was_probe or not is_alone)
 
 
 LONGEST: Final = 24 * 3600.0  # seconds; whoever asks for more gets this

@@ -377,7 +377,8 @@ def _after(
     ended = {
         each.before.id: after[each.before.id] for each in decided if _may_fail(each, after, now)
     }
-    for id_, since in failing_since(connection, ended, now).items() if ended else ():
+    probes = {each.before.id for each in decided if each.result.claim.webhook.throttled}
+    for id_, since in failing_since(connection, ended, now, probes).items() if ended else ():
         after[id_]["failing_since"] = since
     return after
 
@@ -390,7 +391,9 @@ def _may_fail(decided: Decided, after: Mapping[int, dict[str, Any]], now: dateti
     return (
         is_new
         and decided.before.priority != Priority.TEST
-        and is_failing(decided.number, next_at, now)
+        and is_failing(
+            decided.number, next_at, now, was_probe=decided.result.claim.webhook.throttled
+        )
     )
 
 
@@ -719,7 +722,8 @@ def _note_failure(connection: Connection, result: Result, now: datetime) -> None
     if row is None or row.failing_since is not None or row.priority == Priority.TEST:
         return
     values = {name: getattr(row, name) for name in ("status", "prior_status", "due_at")}
-    for id_, since in failing_since(connection, {row.id: values}, now).items():
+    probes = [row.id] if result.claim.webhook.throttled else []
+    for id_, since in failing_since(connection, {row.id: values}, now, probes).items():
         mine = update(Delivery).where(Delivery.id == id_)
         connection.execute(mine.values(failing_since=since))
 

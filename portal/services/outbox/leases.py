@@ -372,12 +372,16 @@ def _dismissed(values: dict[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def failing_since(
-    connection: Connection, ended: Mapping[int, Mapping[str, Any]], now: datetime
+    connection: Connection,
+    ended: Mapping[int, Mapping[str, Any]],
+    now: datetime,
+    probes: Collection[int] = (),
 ) -> dict[int, datetime]:
     """Return the first failed attempt of those deliveries that count as failing from now on.
 
     `ended`: their new columns by their ids, of those whose attempt failed; it is stored already.
-    What was cut off each time and has no attempt left counts from now.
+    What was cut off each time and has no attempt left counts from now. `probes`: whose attempts
+    began while their webhooks were failing.
     """
     given = {"ids": as_json(ended)}
     rows = connection.execute(_failures(connection.dialect.name), given).all()
@@ -389,7 +393,11 @@ def failing_since(
         status = values["prior_status"] if is_taken else values["status"]
         if status == DeliveryStatus.FAILED:
             found[id_] = first or now
-        elif status in OPEN and first and is_failing(many, values["due_at"], now):
+        elif (
+            status in OPEN
+            and first
+            and is_failing(many, values["due_at"], now, was_probe=id_ in probes)
+        ):
             found[id_] = first
     return found
 

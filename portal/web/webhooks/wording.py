@@ -1,6 +1,6 @@
 """Sentences about a webhook: its status, what to do, and its history."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -58,6 +58,16 @@ def held_for(events: str = "New events") -> str:
     return f"{events} are put on hold and expire after {plural(days_kept(), 'day')}."
 
 
+# Of a webhook that is well, by the status of its last delivery.
+IN_PROGRESS: Final = "Deliveries in progress"
+NOT_YET: Final[Mapping[DeliveryStatus, str]] = {
+    DeliveryStatus.QUEUED: IN_PROGRESS,
+    DeliveryStatus.RETRYING: IN_PROGRESS,
+    DeliveryStatus.ON_HOLD: "Deliveries on hold",
+    DeliveryStatus.DISMISSED: "Last delivery dismissed",
+}
+
+
 def off_note(webhook: ListedWebhook, now: datetime) -> str:
     """When we turn it off; blank while that is not near."""
     at = webhook.turns_off_at
@@ -76,6 +86,8 @@ def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
         return ["Turned off by a person"]
     if not webhook.last:
         return ["No deliveries yet"]
+    if not_yet := NOT_YET.get(webhook.last.status):
+        return [not_yet]
     if not (week and week.failed_attempts):
         return ["All delivered"]
     return [f"All delivered, after {plural(week.failed_attempts, 'failed attempt')}"]

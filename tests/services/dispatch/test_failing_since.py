@@ -13,6 +13,8 @@ from tests.jobs.dispatcher.delivery_clock import (
     attempts,
     claim,
     crash_after_claim,
+    deliveries,
+    end_pause,
     ended,
     make_due,
     only_delivery,
@@ -52,6 +54,7 @@ def test_one_failure_counts_where_the_next_attempt_is_far_or_none() -> None:
         now = utcnow()
         next_at = None if seconds is None else now + timedelta(seconds=seconds)
         assert is_failing(failures, next_at, now) is counts, failures
+        assert is_failing(failures, next_at, now, was_probe=True) is (failures > 0), failures
 
 
 def test_it_begins_with_the_first_failure_once_a_second_came_and_never_moves() -> None:
@@ -116,6 +119,20 @@ def test_a_failure_that_is_heard_late_is_a_second_one_all_the_same() -> None:
     assert since() is None
     write_down(ended(late, Reason.SERVER))
     assert since() == first()
+
+
+def test_a_receivers_second_failure_counts_whichever_delivery_it_is_of() -> None:
+    """A webhook that fails with another one each time would seem to be well."""
+    make_webhook()
+    publish()
+    attempt(Reason.REFUSED)
+    assert since() is None
+    change(only_delivery().public_id, due_at=utcnow() + timedelta(hours=1))
+    publish()
+    end_pause()
+    (probe,) = claim()
+    write_down(ended(probe, Reason.REFUSED))
+    assert [each.failing_since is not None for each in deliveries()] == [False, True]
 
 
 def test_a_test_does_not_fail() -> None:

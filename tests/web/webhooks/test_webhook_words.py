@@ -214,6 +214,7 @@ OFF = replace(BACKLOG, status=WebhookStatus.OFF, off_reason=OffReason.GONE, sinc
         ({}, None, ["No deliveries yet"]),
         ({"last": LAST}, None, ["All delivered"]),
         ({"last": LAST}, trend(9), ["All delivered"]),
+        ({"last": replace(LAST, status=DeliveryStatus.QUEUED)}, None, ["Deliveries in progress"]),
         (
             {"last": LAST},
             trend(9, failed=1),
