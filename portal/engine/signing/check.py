@@ -285,8 +285,7 @@ def _unknown(
     """Nobody knows. `length`: of what was pasted."""
     part, sentence = "unknown", "We could not tell what made it"
     if not message.secret and not message.sent:
-        part = "key"
-        sentence = "This webhook has no secret key, so its deliveries carry no signature."
+        part, sentence = "no_key", "Its deliveries carry no signature."
         steps: tuple[str, ...] = (
             "An administrator can add a secret key to the webhook, which the receiver then needs "
             "too.",

@@ -57,6 +57,11 @@ def test_a_key_that_was_used_undecoded_is_told_and_how_to_decode_it(support: Pag
     assert "decode the rest from base64" in page.main
 
 
+def test_without_a_secret_key_none_is_said_to_differ(support: Pages) -> None:
+    page = check(support, make_delivery(make_webhook()), RIGHT)
+    assert "This webhook has no secret key Its deliveries carry no signature." in page.main
+
+
 def test_another_body_is_told_though_the_signature_is_right(support: Pages) -> None:
     page = check(support, refused(make_webhook(secret=SECRET)), RIGHT, OTHER_BODY)
     assert "Our signature is right" not in page.main

@@ -39,6 +39,15 @@ def delivery_of(hook: Hook) -> Delivery:
     return current.query(Delivery).filter_by(webhook_id=hook.id).one()
 
 
+@pytest.mark.parametrize("secret", [None, "a key of ours"])
+def test_a_test_is_promised_a_signature_where_there_is_a_key(
+    pages: Pages, secret: str | None
+) -> None:
+    hint = pages.get(path_of(make_webhook(secret=secret))).main
+    start = "A signed delivery" if secret else "A delivery"
+    assert f"{start} with sample data, marked as a test" in hint
+
+
 def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
     make_webhook("https://erp.example.com/hook", name="Beta", events=["asset.created"])
     make_webhook(name="alpha", state="off", events=[])
