@@ -54,6 +54,13 @@ class HeldDecision:
     seen: Seen
 
 
+class Resumed(NamedTuple):
+    """How many are sent (`capped`), and whether one goes first as a probe."""
+
+    total: int
+    has_probe: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     """How many were sent, with the webhook's name."""
@@ -147,9 +154,9 @@ def _is_paused(webhook: Webhook, now: datetime) -> bool:
     return webhook.backoff_until is not None and webhook.backoff_until > now
 
 
-def resume(actor: Actor, public_id: UUID) -> int:
-    """End the pause of a receiver, and send within a minute what waits for it or for a later retry;
-    return how many. Raises `Refusal`.
+def resume(actor: Actor, public_id: UUID) -> Resumed:
+    """End the pause of a receiver, and send within a minute what waits for it or for a later retry.
+    Raises `Refusal`.
 
     After a pause one delivery still goes first as a probe: while it fails, the others spend no
     attempt.
@@ -169,7 +176,7 @@ def resume(actor: Actor, public_id: UUID) -> int:
             changes = {"deliveries": {"from": None, "to": count}}
             audit.record(current, actor, SENT, target=target_of(webhook), changes=changes)
             notify(current)
-        return count
+        return Resumed(count, webhook.throttled)
 
 
 def reopen(connection: Connection, webhook_id: int, in_order: bool, now: datetime) -> None:

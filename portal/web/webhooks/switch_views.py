@@ -28,7 +28,13 @@ from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, owner, requires
 from portal.web.frame.wording import plural
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
-from portal.web.webhooks.wording import has_moved, held_count, held_for, held_until_words
+from portal.web.webhooks.wording import (
+    has_moved,
+    held_count,
+    held_for,
+    held_until_words,
+    resumed_words,
+)
 
 CHOOSE, DISMISS = "choose", "dismiss"
 
@@ -105,9 +111,8 @@ def on(public_id: UUID) -> Answer:
 def resume(public_id: UUID) -> Answer:
     """End the pause of its receiver, and send what waits within a minute."""
     with refusals_flashed("warning"):
-        count = held_deliveries.resume(actor(), public_id)
-        words = f"Resumed sending {held_count(count)}."
-        flash(*(words, "success") if count else ("No deliveries are waiting.", "info"))
+        resumed = held_deliveries.resume(actor(), public_id)
+        flash(resumed_words(resumed), "success" if resumed.total else "info")
     return redirect(url_for("webhooks.show", public_id=public_id))
 
 

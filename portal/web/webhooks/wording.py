@@ -17,6 +17,7 @@ from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
 from portal.services.webhooks.backlog import Backlog, WebhookStatus
+from portal.services.webhooks.held_deliveries import Resumed
 from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, WebhookDetail
 from portal.services.webhooks.rules import WEBHOOK_FIELDS, subscribed_to
 from portal.web.deliveries.backlog import backlog_words, cause_of, pause_words
@@ -120,6 +121,17 @@ def on_and_off(on: int, off: int) -> str:
 def held_count(count: int) -> str:
     """A count that stops at its limit, in words: "37 deliveries", "10,000+ deliveries"."""
     return f"{counted(count)} {'delivery' if count == 1 else 'deliveries'}"
+
+
+def resumed_words(resumed: Resumed) -> str:
+    """Say what is sent now, and what only after it."""
+    if not resumed.total:
+        return "No deliveries are waiting."
+    if resumed.total == 1 or not resumed.has_probe:
+        return f"Resumed sending {held_count(resumed.total)}."
+    follow = "the other follows" if resumed.total == 2 else "the others follow"
+    first = f"One of the {held_count(resumed.total)} goes first"
+    return f"Sending resumed. {first}, and {follow} if it succeeds."
 
 
 def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]]]]:
