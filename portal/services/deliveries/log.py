@@ -83,6 +83,7 @@ class LogRow:
     webhook_id: UUID
     webhook_name: str
     is_webhook_active: bool
+    is_webhook_deleted: bool
     webhook_off_at: datetime | None
     is_in_order: bool
     status: DeliveryStatus
@@ -111,6 +112,11 @@ class LogRow:
     def is_undelivered(self) -> bool:
         """Return whether it can be dismissed."""
         return self.status not in (DeliveryStatus.DELIVERED, DeliveryStatus.DISMISSED)
+
+    @property
+    def is_restorable(self) -> bool:
+        """Return whether it can be put back."""
+        return self.status is DeliveryStatus.DISMISSED and not self.is_webhook_deleted
 
     @property
     def is_retryable(self) -> bool:
@@ -239,6 +245,7 @@ def _row(
         webhook_id=row.webhook_public_id,
         webhook_name=row.webhook_name,
         is_webhook_active=bool(row.is_webhook_active),
+        is_webhook_deleted=row.webhook_deleted_at is not None,
         webhook_off_at=row.off_at,
         is_in_order=bool(row.in_order),
         status=DeliveryStatus(row.status),

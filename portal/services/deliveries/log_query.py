@@ -126,6 +126,7 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
             Webhook.throttled,
             Webhook.backoff_until,
             Webhook.off_at,
+            Webhook.deleted_at.label("webhook_deleted_at"),
             is_active.label("is_webhook_active"),
         )
         .select_from(row)

@@ -203,6 +203,7 @@ def test_of_a_delivery_the_log_is_told_what_its_line_shows(hook: Hook, failed: U
         webhook_id=hook.public_id,
         webhook_name="ERP",
         is_webhook_active=False,
+        is_webhook_deleted=False,
         webhook_off_at=OFF,
         is_in_order=False,
         status=DeliveryStatus.FAILED,

@@ -122,9 +122,12 @@ def test_what_was_left_is_told_by_name(sam: Pages) -> None:
 
 def test_restoring_a_deleted_webhooks_is_refused_and_the_rest_is_restored(sam: Pages) -> None:
     made = broken(2)
-    gone = make_delivery(make_webhook(deleted_at=utcnow()), status="failed")
+    gone = make_delivery(make_webhook(name="Old ERP", deleted_at=utcnow()), status="failed")
     sam.submit(ask(sam, [*made, gone]).form())
-    bar = sam.get("/deliveries?status=dismissed").form("/deliveries/retry")
+    listed = sam.get("/deliveries?status=dismissed")
+    assert listed.main.count("(deleted)") == listed.main.count("Old ERP (deleted)") == 1
+    assert sum(RESTORE in form.action for form in listed.forms) == 2
+    bar = listed.form("/deliveries/retry")
     page = sam.submit(bar, "Restore", delivery=[str(each) for each in (*made, gone)])
     assert page.flashes == [
         (
