@@ -125,7 +125,7 @@ def test_restoring_a_deleted_webhooks_is_refused_and_the_rest_is_restored(sam: P
     gone = make_delivery(make_webhook(name="Old ERP", deleted_at=utcnow()), status="failed")
     sam.submit(ask(sam, [*made, gone]).form())
     listed = sam.get("/deliveries?status=dismissed")
-    assert listed.main.count("(deleted)") == listed.main.count("Old ERP (deleted)") == 1
+    assert "to Old ERP (deleted)" in listed.main
     assert sum(RESTORE in form.action for form in listed.forms) == 2
     bar = listed.form("/deliveries/retry")
     page = sam.submit(bar, "Restore", delivery=[str(each) for each in (*made, gone)])
