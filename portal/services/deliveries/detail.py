@@ -48,6 +48,7 @@ from portal.services.outbox.claimable import (
     probe_of,
 )
 from portal.services.outbox.connectivity import OfflineSender, find_offline
+from portal.services.webhooks.backlog import Cause, of_one
 from portal.services.webhooks.rows import shown_url
 
 # A person's Retries are not limited; the page shows the newest.
@@ -160,7 +161,8 @@ class DeliveryDetail:
 
     `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
-    is backing off until then; `is_probe`: this one goes then, the others once it has arrived.
+    is backing off until then, for `pause_cause`, if known; `is_probe`: this one goes then, the
+    others once it has arrived.
     `ahead`: the older one that must go first, for its webhook wants them in order; `behind`: how
     many wait for this one (`capped`). `stop`: a person has stopped all sending. `offline`: a
     machine that cannot connect to its host, as no other can.
@@ -201,6 +203,7 @@ class DeliveryDetail:
     finished_at: datetime | None
     attempts: Sequence[AttemptDetail]
     paused_until: datetime | None
+    pause_cause: Cause | None
     is_probe: bool
     ahead: UUID | None
     behind: int
@@ -309,6 +312,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     now, lease = database_time(current), leases.lease_of(current, delivery.id)
     is_leased = lease is not None and lease.until > now
     pause = paused_until(delivery.priority, webhook.backoff_until, now, in_order=webhook.in_order)
+    backlog = of_one(current, webhook.id) if pause else None
     head = heads(current, [webhook.id])[webhook.id] if webhook.in_order else None
     return DeliveryDetail(
         row_id=delivery.id,
@@ -346,6 +350,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         finished_at=delivery.finished_at,
         attempts=attempts_of(current, delivery, webhook, lease, now),
         paused_until=pause,
+        pause_cause=backlog.cause if backlog else None,
         is_probe=pause is not None and probe_of(current, webhook.id, pause) == delivery.id,
         ahead=_ahead(current, delivery, head),
         # Only the oldest that is to be sent holds up others.

@@ -117,7 +117,9 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
         return Outlook("Waiting for an older delivery.", then, "After an older delivery")
     verb = "send" if delivery.is_untried else "retry"
     if delivery.waits_for is WaitsFor.RECEIVER:
-        why = f"Sending to {name} is paused until {at} after failed attempts."
+        cause = delivery.pause_cause
+        because = f" ({cause.words})" if cause and cause.reason else ""
+        why = f"Sending to {name} is paused until {at} after failed attempts{because}."
         if delivery.has_asked:
             why = f"{name} asked us to wait until {at}."
         if delivery.may_go_later:

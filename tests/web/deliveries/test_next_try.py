@@ -36,11 +36,13 @@ def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
 ) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
-    made = make_delivery(hook, status="retrying", tries=1, reason="refused")
+    failed = {"status": "retrying", "tries": 1, "reason": "refused", "failing_since": utcnow()}
+    made = make_delivery(hook, **failed)
     make_attempt(made, reason="refused")
     page = support.get(f"/deliveries/{made}")
     until = near_time(later)
-    assert f"is paused until {until} after failed attempts. We’ll retry this delivery" in page.main
+    why = f"is paused until {until} after failed attempts (Connection refused)."
+    assert f"{why} We’ll retry this delivery" in page.main
     assert "data-live-url" not in page.html
 
 
@@ -48,8 +50,9 @@ def test_only_one_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4, seconds=30)
     hook = make_webhook(throttled=True, backoff_seconds=300, backoff_until=later)
     due = [later - timedelta(minutes=each) for each in (9, 8, 7)]
+    failed = {"status": "retrying", "tries": 1, "reason": "refused", "failing_since": utcnow()}
     probe, untried, many = (
-        make_delivery(hook, due_at=due[0], status="retrying", tries=1, reason="refused"),
+        make_delivery(hook, due_at=due[0], **failed),
         make_delivery(hook, due_at=due[1]),
         make_delivery(hook, due_at=due[2], priority=Priority.BULK, prior_status="failed"),
     )
@@ -61,7 +64,7 @@ def test_only_one_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
     assert "We’ll retry this delivery then." in page
     for made in (many, untried):
         page = support.get(f"/deliveries/{made}").main
-        assert f"is paused until {until} after failed attempts" in page
+        assert f"is paused until {until} after failed attempts (Connection refused)" in page
         assert rest in page
         assert (f"Next attempt After {until}" in page) is (made == many)
     asked = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=20))
