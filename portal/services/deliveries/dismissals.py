@@ -80,13 +80,15 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What an act would dismiss: `total`, how many in which of the `statuses`, and how many of
-    those that were selected would be `left`. `ids`: which ones, where they can be selected by hand.
+    those that were selected would be `left`. `ids`: which ones, where they can be selected by hand,
+    and then also `webhooks`, the names by public id.
     """
 
     total: int
     ids: Sequence[UUID] = ()
     statuses: Mapping[str, int] = field(default_factory=dict)
     left: int = 0
+    webhooks: Mapping[UUID, str] = field(default_factory=dict)
 
 
 def preview(choice: Selection) -> Preview:
@@ -97,7 +99,8 @@ def preview(choice: Selection) -> Preview:
     found = [row for row in rows if row.is_undelivered]
     left = len(set(choice.ticked)) - len(found) if choice.ticked else 0
     statuses = Counter(str(row.status) for row in found)
-    return Preview(len(found), [row.public_id for row in found], statuses, left)
+    webhooks = {row.webhook_id: row.webhook_name for row in found}
+    return Preview(len(found), [row.public_id for row in found], statuses, left, webhooks)
 
 
 def dismiss(actor: Actor, choice: Selection, reason: str = "") -> Done:

@@ -1,5 +1,6 @@
 """The question before a bulk retry in words: how many, to whom, why, and what is not included."""
 
+from collections.abc import Collection
 from typing import Final
 
 from portal.engine.reasons import Reason, title
@@ -22,10 +23,11 @@ SKIPS: Final = {
 }
 
 
-def to_whom(count: Count) -> str:
-    """Say "Sync", "3 webhooks"."""
-    one = next(iter(count.by_webhook), "")
-    return one if len(count.by_webhook) == 1 else plural(len(count.by_webhook), "webhook")
+def to_whom(webhooks: Collection[str]) -> str:
+    """Say "Sync", "3 webhooks"; blank of none."""
+    if len(webhooks) > 1:
+        return plural(len(webhooks), "webhook")
+    return next(iter(webhooks), "")
 
 
 def how_many(count: Count) -> str:

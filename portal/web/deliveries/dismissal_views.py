@@ -1,6 +1,6 @@
 """Dismiss deliveries after a question, and restore them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -12,8 +12,9 @@ from wtforms import HiddenField, StringField
 from portal.services.core.unit_of_work import once_only
 from portal.services.deliveries import bulk_retry_selection, dismissals
 from portal.services.deliveries.bulk_retry_selection import Selection
-from portal.services.deliveries.dismissals import LONGEST_REASON, PERMISSION, Done
+from portal.services.deliveries.dismissals import LONGEST_REASON, PERMISSION, Done, Preview
 from portal.web.deliveries import log_presenter
+from portal.web.deliveries.bulk_retry_question import to_whom
 from portal.web.deliveries.dismissal_wording import (
     deliveries,
     dismissed_words,
@@ -62,10 +63,12 @@ def dismiss() -> Answer | tuple[str, int]:
             verb = _Verb(choice, form.reason.data or "", back)
             return redirect(once_only(owner(), form.once_value, verb.run, verb.path))
     form.newest.data = str(choice.newest)
+    found = dismissals.preview(choice)
     page = render_template(
         "deliveries/dismiss.html",
         form=form,
-        found=dismissals.preview(choice),
+        found=found,
+        whose=to_whom(_webhooks(found, choice)),
         words=filter_words(choice.wanted, Names()) if choice.wanted else "",
         how_many=deliveries,
         back=back,
@@ -158,6 +161,13 @@ def _chosen(form: DismissForm, log_filter: LogFilterForm) -> Selection:
         return Selection(wanted=log_filter.chosen(), newest=newest)
     named = dict.fromkeys(map(uuid_or_none, request.values.getlist("delivery")))
     return Selection(ticked=tuple(public_id for public_id in named if public_id))
+
+
+def _webhooks(found: Preview, choice: Selection) -> Sequence[str]:
+    """Return the names of whose they are; of too many to read, only where one is filtered for."""
+    if not found.webhooks and choice.wanted and choice.wanted.webhook:
+        return [Names().of(choice.wanted.webhook)]
+    return list(found.webhooks.values())
 
 
 def _back() -> str:

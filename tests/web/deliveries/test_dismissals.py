@@ -49,7 +49,7 @@ def test_selected_ones_are_dismissed_after_a_question_and_undone_from_the_messag
 ) -> None:
     made = broken(12)
     page = ask(sam, made[2:5], "/deliveries?status=attention&sort=when")
-    assert page.h1 == "Dismiss 3 deliveries?"
+    assert page.h1 == "Dismiss 3 deliveries to Finance?"
     page = sam.submit(page.form(), reason="<b>Known</b> outage")
     assert page.path == "/deliveries?status=attention&sort=when"
     assert page.flashes == [("success", "Dismissed 3 deliveries. Undo")]
@@ -75,7 +75,7 @@ def test_what_a_problem_says_is_what_its_dismissal_takes(sam: Pages) -> None:
     page = sam.get("/deliveries")
     assert troubled(page)[0][1] == "5 4 failed, 1 retrying"
     page = sam.follow("Dismiss 5")
-    assert page.h1 == "Dismiss 5 deliveries?"
+    assert page.h1 == "Dismiss 5 deliveries to Finance?"
     page = sam.submit(page.form())
     assert page.flashes == [("success", "Dismissed 5 deliveries. Undo")]
     assert troubled(page) == []
@@ -85,7 +85,7 @@ def test_one_is_dismissed_on_its_page_and_restored_there(sam: Pages) -> None:
     made = broken(3)
     page = sam.get(f"/deliveries/{made[1]}")
     page = sam.follow("Dismiss")
-    assert page.h1 == "Dismiss 1 delivery?"
+    assert page.h1 == "Dismiss 1 delivery to Finance?"
     page = sam.submit(page.form(), reason="Test data")
     assert page.path == f"/deliveries/{made[1]}"
     assert page.main.count("Sam dismissed this") == 1
@@ -123,7 +123,9 @@ def test_what_was_left_is_told_by_name(sam: Pages) -> None:
 def test_restoring_a_deleted_webhooks_is_refused_and_the_rest_is_restored(sam: Pages) -> None:
     made = broken(2)
     gone = make_delivery(make_webhook(name="Old ERP", deleted_at=utcnow()), status="failed")
-    sam.submit(ask(sam, [*made, gone]).form())
+    page = ask(sam, [*made, gone])
+    assert page.h1 == "Dismiss 3 deliveries to 2 webhooks?"
+    sam.submit(page.form())
     listed = sam.get("/deliveries?status=dismissed")
     assert "to Old ERP (deleted)" in listed.main
     assert sum(RESTORE in form.action for form in listed.forms) == 2
@@ -140,9 +142,12 @@ def test_restoring_a_deleted_webhooks_is_refused_and_the_rest_is_restored(sam: P
 
 def test_many_are_long_work_with_progress(sam: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dismissals, "MOST_TICKED", 2)
-    made = broken(5)
+    hook = make_webhook(name="Finance")
+    made = [make_delivery(hook, status="failed") for _ in range(5)]
     page = sam.get(f"{DISMISS}?all=1&status=failed")
     assert page.h1 == "Dismiss 5 deliveries?"
+    page = sam.get(f"{DISMISS}?all=1&status=failed&webhook={hook.public_id}")
+    assert page.h1 == "Dismiss 5 deliveries to Finance?"
     page = sam.submit(page.form(), reason="Outage")
     assert page.h1 == "Dismiss deliveries"
     job.work(KINDS)
