@@ -111,12 +111,10 @@ def line_of(task: Task, names: Names) -> BulkRetryLine:
 
 def with_resume(line: BulkRetryLine) -> BulkRetryLine:
     """Add how it is resumed: another person's after a question."""
-    label, public_id = line.action_label or "Resume", line.task.public_id
+    line, public_id = replace(line, action_label="Resume"), line.task.public_id
     if whose(line.task) == "your":
-        url = url_for("batches.go_on", public_id=public_id)
-        return replace(line, action_label=label, resume_url=url)
-    url = url_for("batches.ask_go_on", public_id=public_id)
-    return replace(line, action_label=label, ask_url=url)
+        return replace(line, resume_url=url_for("batches.go_on", public_id=public_id))
+    return replace(line, ask_url=url_for("batches.ask_go_on", public_id=public_id))
 
 
 def deliveries(count: int) -> str:

@@ -185,6 +185,21 @@ def test_what_arrived_meanwhile_goes_once_more_only_if_that_was_asked_for(
     assert all(row.message for row in skipped)
 
 
+def test_what_a_paused_one_leaves_keeps_its_next_attempt(
+    ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_retry, "MOST_FAILURES", 1)
+    hook = make_webhook()
+    (first,) = some(1, hook)
+    left = make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(hours=1))
+    before = stored(left)
+    batch = bulk_retry.start(ana, Selection(ticked=(first, left)))
+    work()
+    finish(first, "failed")
+    work()
+    assert (fresh(batch).state, stored(left)) == (TaskState.PAUSED, before)
+
+
 def test_stop_gives_back_what_nobody_is_sending(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

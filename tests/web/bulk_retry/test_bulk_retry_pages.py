@@ -153,8 +153,8 @@ def test_a_webhook_that_failed_ten_times_waits_until_somebody_resumes_it(
         finish(each, "failed")
     work()
     page = support.get(path)
-    assert "2 deliveries aren’t sent until someone resumes this: Sync to ERP" in page.main
-    assert "Paused" in page.main
+    assert "Paused after 10 failures in a row, until someone resumes it." in page.main
+    assert "Retrying deliveries keep their next attempt. 2 left: Sync to ERP" in page.main
     ana = signed_in(app, make_user(name="Ana Gruber"))
     go_on = ana.get(f"{path}/go-on").form(f"{path}/go-on")
     page = ana.submit(go_on)
