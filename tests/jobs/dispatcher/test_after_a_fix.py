@@ -120,8 +120,8 @@ def test_a_person_has_what_waits_sent_within_a_minute(ana: Actor) -> None:
     hook = failing(4)
     edit(hook, ana, url="https://new.example.com/hook")
     support = make_user("support").actor
-    assert resume(support, hook.public_id) == 4
-    assert (waits(hook), resume(support, hook.public_id)) == (0, 0)
+    assert resume(support, hook.public_id).total == 4
+    assert (waits(hook), resume(support, hook.public_id).total) == (0, 0)
     dispatch_maintenance.maintain()
     with writing() as current:
         soon = database_now(current.connection()) + timedelta(minutes=1)
@@ -134,7 +134,7 @@ def test_only_whoever_may_retry_has_them_sent_and_never_while_it_is_off(ana: Act
     hook = failing()
     with pytest.raises(NotAllowed):
         resume(make_user("manager").actor, hook.public_id)
-    assert resume(ana, hook.public_id) == 0  # it still fails
+    assert resume(ana, hook.public_id).total == 0  # it still fails
     turn_on_off.turn_off(ana, hook.public_id)
     with pytest.raises(Refusal, match="is off"):
         resume(ana, hook.public_id)
@@ -145,8 +145,8 @@ def test_a_pause_that_a_person_ends_lets_one_go_first_and_then_the_others(ana: A
     length, since = webhook(hook.id).backoff_seconds, webhook(hook.id).failing_since
     assert (waits(hook), claim()) == (3, [])
     support = make_user("support").actor
-    assert resume(support, hook.public_id) == 3
-    assert (waits(hook), resume(support, hook.public_id)) == (0, 0)
+    assert resume(support, hook.public_id).total == 3
+    assert (waits(hook), resume(support, hook.public_id).total) == (0, 0)
     now = webhook(hook.id)
     assert (now.backoff_until, now.throttled) == (None, True)
     assert (now.failures_in_row, now.failing_since) == (3, since)
@@ -156,7 +156,7 @@ def test_a_pause_that_a_person_ends_lets_one_go_first_and_then_the_others(ana: A
     write_down(ended(probe, Reason.REFUSED))
     assert webhook(hook.id).backoff_seconds == 2 * length
     assert sorted(each.tries for each in deliveries()) == [1, 1, 2]
-    assert resume(support, hook.public_id) == 3
+    assert resume(support, hook.public_id).total == 3
     make_due()
     write_down(*(ended(each) for each in claim()))
     make_due()
