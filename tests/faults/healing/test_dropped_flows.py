@@ -104,7 +104,7 @@ def test_each_save_ends_soon_the_cut_is_named_and_no_answer_is_missed(
         db.engine.dispose()
         lose(wire, WAYS[way])
         began = monotonic()
-        named = pool.submit(watch.all_name, "database_cut", "without a word", is_ready=True)
+        named = pool.submit(watch.all_name, "database_cut", "without notice", is_ready=True)
         took = save(visitor, draft)
         assert settled(LONGEST)
         recorded = monotonic() - began

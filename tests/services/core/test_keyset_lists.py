@@ -70,6 +70,7 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
 APART = {
     "portal.services.deliveries.log.find_page",  # test_log_scans.py
     "portal.services.deliveries.log.find_neighbours",  # test_neighbours.py
+    "portal.services.deliveries.log.find_next",  # test_log_next.py
     "portal.services.csv.import_task.rows_page",  # test_import_agreement.py
 }
 
