@@ -125,10 +125,10 @@ def test_what_waits_for_later_is_sent_once_and_written_down() -> None:
     for _ in range(2):
         waiting(hook)
     notified = notifications()
-    assert resume(ben, hook.public_id) == 2
+    assert resume(ben, hook.public_id).total == 2
     assert notifications() > notified
     assert row(hook).reopened_at is not None
-    assert resume(ben, hook.public_id) == 0
+    assert resume(ben, hook.public_id).total == 0
     (entry,) = session().scalars(select(AuditEntry)).all()
     assert (entry.action, entry.actor_name) == ("webhook.waiting_sent", "Ben")
     assert entry.changes == {"deliveries": {"from": None, "to": 2}}
