@@ -183,7 +183,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         _NETWORK, _CONNECT),
     Reason.READ_TIMEOUT: _Row(
         "Timeout: no response", "{host} took too long to respond.",
-        "The receiver may still have received it. Ask its team to respond first and process"
+        "The receiver might still have received it. Ask its team to respond first and process"
         " afterward.", _RECEIVER, _PROBLEM),
     Reason.UNREACHABLE: _Row(
         "No network route", "There is no network route to {host}.",

@@ -133,7 +133,7 @@ def test_the_php_snippet_tells_our_messages_from_others(secret: str, tmp_path: P
     (snippet,) = snippets(RECEIVERS, "php")
     script = tmp_path / "receiver.php"
     script.write_text(snippet)
-    php = RunningCode("php", script, secret)
+    php = RunningCode("php", script, secret, tmp_path)
     try:
         assert php.listens()
         codes = [send(php.port, headers, body) for headers, body, _ in cases(secret)]

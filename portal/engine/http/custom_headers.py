@@ -70,7 +70,7 @@ def _refuse_name(name: str) -> str | None:
         )
     lower = name.lower()
     if lower in _OWNED_NAMES or lower.startswith(_OWNED_PREFIXES):
-        return f"The header {name} is set by the portal. Choose another name."
+        return f"The portal sets the {name} header. Choose another name."
     return None
 
 

@@ -39,7 +39,7 @@ class PastedSignature(NamedTuple):
         """Yield what is written otherwise than in its header."""
         right, fix = BASE64, "Write the HMAC in base64, with “v1,” before it."
         if as_hex:
-            right, fix = HEX, "Write the HMAC as lower-case hex before comparing."
+            right, fix = HEX, "Encode the HMAC as lowercase hex before comparing."
         if self.writing != right:
             name = f"lower-case {right}" if as_hex and self.is_hex else right
             yield Mistake("encoding", f"written in {self.writing} instead of {name}", fix)

@@ -45,4 +45,4 @@ def stuck_erasures(current: Session) -> Sequence[Erasure]:
 def refuse_erased(current: Session, kind: ErasedKind, person_id: int) -> None:
     """Nothing is changed any more about somebody who was erased."""
     if find_erasure(current, kind, person_id) is not None:
-        raise Refusal("This person was erased. That cannot be undone.")
+        raise Refusal("This person was erased. You can’t undo this.")

@@ -106,7 +106,7 @@ def seal_anew(sealed: bytes) -> bytes:
     try:
         return _cipher(settings().encryption_keys).rotate(sealed)
     except InvalidToken:
-        raise VaultError("A stored secret does not open with the keys of this portal.") from None
+        raise VaultError("This portal’s encryption keys can’t decrypt a stored secret.") from None
 
 
 def masked(secret: str) -> str:
@@ -189,7 +189,7 @@ def _open(purpose: Purpose, row_id: int, sealed: bytes, ttl: int | None = None) 
     try:
         plain = _cipher(settings().encryption_keys).decrypt(sealed, ttl=ttl)
     except InvalidToken:
-        raise VaultError("A stored secret does not open with the keys of this portal.") from None
+        raise VaultError("This portal’s encryption keys can’t decrypt a stored secret.") from None
     mark = _mark(purpose, row_id)
     if not plain.startswith(mark):
         raise VaultError("A stored secret belongs to another row.")

@@ -79,7 +79,7 @@ def _secrets(webhook_id: UUID) -> tuple[str | None, str | None]:
         earlier = vault.open_secret(webhook.id, before) if before else None
     except vault.VaultError:
         raise Refusal(
-            "The stored secret key of this webhook cannot be read. Tell your administrator."
+            "This webhook’s stored secret key can’t be read. Tell your administrator."
         ) from None
     return (earlier, present) if earlier else (present, None)
 

@@ -45,7 +45,7 @@ from portal.services.webhooks.secrets import (
 
 TESTED: Final = "webhook.tested_before_saving"
 NOT_KEPT: Final = (
-    "This test is no longer kept. A form’s tests are deleted 24 hours after the last one, "
+    "This test has expired. A form’s tests are deleted 24 hours after the last one, "
     "or once it is saved."
 )
 

@@ -64,13 +64,13 @@ class LastNotice:
 WORDS: Final = {
     News.ATTENTION: (
         "“{name}” is failing",
-        "{backlog} We’re keeping them and retrying automatically.",
+        "{backlog} Nothing is lost. We’ll retry automatically.",
         "View the cause and next steps",
     ),
     News.OFF: (
         "“{name}” was turned off",
-        "We turned off the webhook “{name}” because {cause}. New events are on hold for up to "
-        "{days}.",
+        "We turned off the webhook “{name}” because {cause}. "
+        "New deliveries will stay on hold for up to {days}.",
         "View the cause and turn it on",
     ),
     News.WELL: (

@@ -145,7 +145,7 @@ def ask_go_on(public_id: UUID) -> Answer | str:
     """Ask before another person's is resumed: from then on it is this one's."""
     page = wording.page_of(bulk_retry.find(public_id))
     if page.way_on is None:
-        flash("There is nothing to resume.", "info")
+        flash("There’s nothing to resume.", "info")
         return redirect(url_for("batches.show", public_id=public_id))
     names = [webhook.webhook_name for webhook in page.troubles if webhook.is_halted]
     return render_template(

@@ -27,7 +27,7 @@ def _no_key(form: PortalForm, field: Field) -> None:
     """A secret key that was pasted by mistake does not come back with the page."""
     if STANDARD_PREFIX in typed(field):
         field.data = ""
-        raise ValidationError("This is a secret key. Paste the signature, and keep the key secret")
+        raise ValidationError("This is a secret key. Paste the signature, and don’t share the key")
 
 
 class SignatureForm(PortalForm):

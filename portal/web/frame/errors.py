@@ -23,7 +23,7 @@ NO_COOKIE = (
     "{address}, and allow cookies in your browser."
 )
 FROM_ELSEWHERE = (
-    "This wasn’t submitted from a page of this portal. Go back, reload the page, and submit again. "
+    "This form wasn’t submitted from this portal. Go back, reload the page, and submit again. "
     "If that doesn’t help, tell your administrator that the reverse proxy has to pass on the Host "
     "header with its port."
 )

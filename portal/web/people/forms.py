@@ -24,8 +24,8 @@ from portal.web.forms.versions import VersionField
 ROLE_HINTS: Final = {
     "admin": "Full access, including webhooks, users, and settings.",
     "manager": "Can edit assets, acknowledge alerts, and view webhooks and deliveries.",
-    "support": "Can view everything except settings, test webhooks, and retry or dismiss "
-    "deliveries.",
+    "support": "Can test webhooks, retry and dismiss deliveries, and view everything except "
+    "settings.",
 }
 
 EMAIL_LENGTH: Final = {"email": LONGEST}

@@ -42,7 +42,7 @@ Sent = ImmutableMultiDict[str, str]
 
 # What is in the page's own form and not in the one that waits.
 OUR_OWN: Final = frozenset({"csrf_token", "own_password", "kept"})
-TOO_LONG: Final = "This page has expired, and your entries are gone. Go back and enter them again."
+TOO_LONG: Final = "This page has expired. Your entries weren’t saved. Go back and enter them again."
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])

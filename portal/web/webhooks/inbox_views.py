@@ -133,7 +133,7 @@ def _delivery(message: InboxItem) -> UUID | None:
         return None
 
 
-NOBODY: Final = "There is no inbox at this address.\n"
+NOBODY: Final = "There’s no inbox at this URL.\n"
 TOO_LARGE: Final = "The inbox takes at most 64 KB.\n"
 
 blueprint = Blueprint("inbox", __name__, url_prefix="/inbox")

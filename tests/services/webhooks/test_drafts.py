@@ -253,7 +253,7 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
         ({"url": "http://10.1.2.3/"}, CREATED, "url", "not a public address"),
         ({"events": ()}, CREATED, "events", "at least one event"),
         ({"secret_mode": SecretMode.OWN, "secret": "a"}, CREATED, "secret", "characters in"),
-        ({"headers": (("Host", "x"),)}, CREATED, "headers", "set by the portal"),
+        ({"headers": (("Host", "x"),)}, CREATED, "headers", "The portal sets the"),
         ({}, "asset.exploded", "event", "Choose an event"),
     ],
 )

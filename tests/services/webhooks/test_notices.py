@@ -119,10 +119,10 @@ def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailSe
     page = f"{settings().base_url}/settings/webhooks/{hook.public_id}"
     assert told == [
         "1 delivery to “Sync” undelivered, failing since Mar 10, 10:20 (Europe/Vienna). "
-        "Server error (500). We’re keeping them and retrying automatically.\n\n"
+        "Server error (500). Nothing is lost. We’ll retry automatically.\n\n"
         f"View the cause and next steps:\n{page}\n",
-        "We turned off the webhook “Sync” because no delivery succeeded for 5 days. New events are "
-        f"on hold for up to 30 days.\n\nView the cause and turn it on:\n{page}\n",
+        "We turned off the webhook “Sync” because no delivery succeeded for 5 days. New deliveries "
+        f"will stay on hold for up to 30 days.\n\nView the cause and turn it on:\n{page}\n",
         f"Deliveries to “Sync” are arriving again.\n\nView remaining failures:\n{page}\n",
     ]
 

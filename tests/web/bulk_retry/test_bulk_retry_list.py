@@ -88,7 +88,7 @@ def test_another_persons_is_resumed_after_a_question_and_ones_own_at_once(
     assert "Sam Okoro’s bulk retry of Sync to ERP" in page.main
     assert page.links("Cancel") == [f"/batches/{batch}"]
     own.submit(own.get(f"/batches/{batch}").form(go_on))
-    assert support.get(go_on).flashes == [("info", "There is nothing to resume.")]
+    assert support.get(go_on).flashes == [("info", "There’s nothing to resume.")]
 
 
 def test_without_any_the_list_says_how_one_begins(support: Pages) -> None:

@@ -115,7 +115,7 @@ def test_utter_nonsense_gets_an_honest_answer_and_what_to_look_at(support: Pages
 def test_a_secret_key_that_was_pasted_does_not_come_back(support: Pages) -> None:
     page = check(support, refused(make_webhook(secret=SECRET)), SECRET)
     assert page.status == 400
-    assert page.errors == ["This is a secret key. Paste the signature, and keep the key secret"]
+    assert page.errors == ["This is a secret key. Paste the signature, and don’t share the key"]
 
 
 def test_who_asks_again_and_again_waits_and_what_was_pasted_stays(
