@@ -41,7 +41,7 @@ class DueAlert:
 Scanned = Sequence[tuple[int, Firing | Kept]]
 
 
-class Judged(NamedTuple):
+class Decided(NamedTuple):
     """A subject, what decides about it (its date or number), and what the rule says."""
 
     id: int
@@ -57,7 +57,7 @@ class AlertKind:
     state, told of or not. `fires(moment, id, *columns)`: the rule, with these columns of the
     subject, the first of which decides; `unless` leaves out what is known to be told of, and
     `is_open` what is over. `window`: the last date that fires; None where no date does.
-    `judge(current, moment, asset, id)`: one subject again, with its asset's row locked.
+    `decide(current, moment, asset, id)`: one subject again, with its asset's row locked.
     `matters(current, asset)`: what alerts of this asset may still stand for.
     """
 
@@ -67,7 +67,7 @@ class AlertKind:
     columns: tuple[InstrumentedAttribute[Any], ...]
     in_state: Callable[[Moment], Select[int]]
     fires: Callable[..., Firing | Kept]
-    judge: Callable[[Session, Moment, Asset, int], DueAlert | None]
+    decide: Callable[[Session, Moment, Asset, int], DueAlert | None]
     matters: Callable[[Session, Asset], Iterable[str]]
     unless: tuple[ColumnElement[bool], ...] = ()
     is_open: tuple[ColumnElement[bool], ...] = ()
@@ -79,11 +79,11 @@ class AlertKind:
         rows = current.execute(due.order_by(self.id).limit(CHUNK)).all()
         return [(row[0], self.fires(moment, *row)) for row in rows]
 
-    def of_asset(self, current: Session, moment: Moment, asset_id: int) -> list[Judged]:
-        """Judge each subject of one asset by the same rule, whether or not anything fires."""
+    def of_asset(self, current: Session, moment: Moment, asset_id: int) -> list[Decided]:
+        """Decide about each subject of one asset by the same rule, whether or not anything fires."""
         wanted = select(self.id, *self.columns).where(self.asset_id == asset_id, *self.is_open)
         rows = current.execute(wanted.order_by(self.id)).all()
-        return [Judged(row[0], row[1], self.fires(moment, *row)) for row in rows]
+        return [Decided(row[0], row[1], self.fires(moment, *row)) for row in rows]
 
     def soonest(self, current: Session, moment: Moment) -> Sequence[Asset]:
         """A few assets, whose dates come first behind the window; some may be gone."""
@@ -112,7 +112,7 @@ def _ending_warranties(moment: Moment) -> Select[int]:
     )
 
 
-def _judge_warranty(_current: Session, moment: Moment, asset: Asset, _id: int) -> DueAlert | None:
+def _decide_warranty(_current: Session, moment: Moment, asset: Asset, _id: int) -> DueAlert | None:
     ends = asset.warranty_expires
     firing = alert_rules.warranty(moment, asset.id, ends, asset.status)
     if isinstance(firing, Kept) or ends is None:
@@ -143,7 +143,7 @@ def _due_maintenances(moment: Moment) -> Select[int]:
     return planned.where(is_open, Maintenance.due_on <= last)
 
 
-def _judge_maintenance(
+def _decide_maintenance(
     current: Session, moment: Moment, _asset: Asset, maintenance_id: int
 ) -> DueAlert | None:
     plan = current.get_one(Maintenance, maintenance_id, populate_existing=True)
@@ -177,7 +177,7 @@ def _late_checkouts(moment: Moment) -> Select[int]:
     return late.where(asset_queries.is_overdue(moment.now))
 
 
-def _judge_checkout(
+def _decide_checkout(
     current: Session, moment: Moment, _asset: Asset, assignment_id: int
 ) -> DueAlert | None:
     checkout = current.get_one(Assignment, assignment_id, populate_existing=True)
@@ -210,7 +210,7 @@ def _low_stock(_moment: Moment) -> Select[int]:
     return select(Asset.id).where(Asset.deleted_at.is_(None), asset_queries.is_low())
 
 
-def judge_stock(current: Session, moment: Moment, asset: Asset, _id: int) -> DueAlert | None:
+def decide_stock(current: Session, moment: Moment, asset: Asset, _id: int) -> DueAlert | None:
     """The low stock of one asset; also asked right after each change of the asset itself."""
     quantity, threshold = asset.quantity or 0, asset.min_quantity
     alerted_at = asset.low_stock_alerted_at
@@ -242,7 +242,7 @@ KINDS: Final = (
         columns=(Assignment.due_at,),
         in_state=_late_checkouts,
         fires=alert_rules.overdue,
-        judge=_judge_checkout,
+        decide=_decide_checkout,
         matters=_checkout_matters,
         is_open=(Assignment.ended_at.is_(None),),
         window=lambda moment: moment.now,
@@ -254,7 +254,7 @@ KINDS: Final = (
         columns=(Maintenance.due_on, Maintenance.state),
         in_state=_due_maintenances,
         fires=alert_rules.maintenance,
-        judge=_judge_maintenance,
+        decide=_decide_maintenance,
         matters=_maintenance_matters,
         is_open=(Maintenance.state.in_(OPEN_MAINTENANCES),),
         window=_maintenance_window,
@@ -266,7 +266,7 @@ KINDS: Final = (
         columns=(Asset.quantity, Asset.min_quantity, Asset.low_stock_alerted_at),
         in_state=_low_stock,
         fires=alert_rules.low_stock,
-        judge=judge_stock,
+        decide=decide_stock,
         matters=_stock_matters,
         unless=(Asset.low_stock_alerted_at.is_(None),),
     ),
@@ -277,7 +277,7 @@ KINDS: Final = (
         columns=(Asset.warranty_expires, Asset.status),
         in_state=_ending_warranties,
         fires=alert_rules.warranty,
-        judge=_judge_warranty,
+        decide=_decide_warranty,
         matters=_warranty_matters,
         window=_warranty_window,
     ),

@@ -20,7 +20,7 @@ from portal.models.alerts import Alert
 from portal.models.assets import Activity, Asset, AssetKind
 from portal.services import audit
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.kinds import KINDS, DueAlert, Scanned, judge_stock
+from portal.services.alerts.kinds import KINDS, DueAlert, Scanned, decide_stock
 from portal.services.alerts.rules import Firing, Moment, is_low
 from portal.services.assets import timeline
 from portal.services.assets.snapshots import snapshot
@@ -181,6 +181,6 @@ def _alert_of_low_stock(current: Session, asset: Asset, before: Mapping[str, Any
     if not (stored.is_answered or just_now):
         return
     moment = alert_settings.moment(asset.updated_at, stored.rules)
-    alert = judge_stock(current, moment, asset, asset.id)
+    alert = decide_stock(current, moment, asset, asset.id)
     if alert is not None:
         fire(current, asset, alert, moment)

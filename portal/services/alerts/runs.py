@@ -215,7 +215,7 @@ def _coming(kind: AlertKind, moment: Moment, subject_id: int) -> ComingAlert | N
     current = session()
     asset_id = kind.asset_of(current, subject_id)
     asset = current.get(Asset, asset_id) if asset_id else None
-    alert = kind.judge(current, moment, asset, subject_id) if asset else None
+    alert = kind.decide(current, moment, asset, subject_id) if asset else None
     if asset is None or alert is None:
         return None
     details = ledger.details_of(alert.facts)
@@ -281,7 +281,7 @@ def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tup
     asset = current.get(Asset, asset_id, with_for_update=True) if asset_id else None
     if asset is None or asset.deleted_at is not None:
         return place, False
-    alert = kind.judge(current, moment, asset, subject_id)
+    alert = kind.decide(current, moment, asset, subject_id)
     if alert is None:
         return place, False
     audience = ledger.fire(current, asset, alert, moment, is_sent=not run.is_marking)

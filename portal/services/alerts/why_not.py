@@ -11,7 +11,7 @@ from portal.models.alerts import Alert
 from portal.models.assets import Asset, AssetKind
 from portal.models.planning import Maintenance
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.kinds import BY_EVENT, KINDS, Judged
+from portal.services.alerts.kinds import BY_EVENT, KINDS, Decided
 from portal.services.alerts.rules import Firing, Kept, Moment, stock_matter
 from portal.services.core.unit_of_work import session
 
@@ -36,8 +36,8 @@ class Answer:
 def why_not(asset: Asset, event: EventName, moment: Moment) -> list[Answer]:
     """One answer for each thing that an alert of this kind could be about, or one that there is
     none."""
-    judged = BY_EVENT[event].of_asset(session(), moment, asset.id)
-    return [_answer(asset, event, each) for each in judged] or [
+    decided = BY_EVENT[event].of_asset(session(), moment, asset.id)
+    return [_answer(asset, event, each) for each in decided] or [
         Answer(event=event, kept=Kept.UNSET)
     ]
 
@@ -54,13 +54,13 @@ def of_asset(asset: Asset, now: datetime) -> list[Answer]:
     ]
 
 
-def _answer(asset: Asset, event: EventName, judged: Judged) -> Answer:
-    verdict = judged.verdict
+def _answer(asset: Asset, event: EventName, decided: Decided) -> Answer:
+    verdict = decided.verdict
     alert = _sent(asset, verdict)
     kept = verdict if isinstance(verdict, Kept) else Kept.SENT if alert else None
-    work = session().get(Maintenance, judged.id) if event is EventName.MAINTENANCE_DUE else None
+    work = session().get(Maintenance, decided.id) if event is EventName.MAINTENANCE_DUE else None
     title = work.title if work else ""
-    return Answer(event=event, kept=kept, by=judged.by, title=title, alert=alert)
+    return Answer(event=event, kept=kept, by=decided.by, title=title, alert=alert)
 
 
 def _sent(asset: Asset, verdict: Firing | Kept) -> Alert | None:

@@ -1,4 +1,4 @@
-"""The built-in inbox, `/inbox`: show and receive messages, and judge their signatures."""
+"""The built-in inbox, `/inbox`: show and receive messages, and check their signatures."""
 
 import json
 from collections import Counter

@@ -195,11 +195,11 @@ def test_an_asset_that_went_between_two_looks_is_told_of_no_more(app: Flask) -> 
     source = BY_EVENT[EventName.WARRANTY_EXPIRING]
     moment = alert_settings.moment(utcnow() + timedelta(days=4))
     asset = session().get_one(Asset, asset_id)
-    assert source.judge(session(), moment, asset, asset_id) is None
+    assert source.decide(session(), moment, asset, asset_id) is None
     returned_id = returned()
     lent_row = session().query(Assignment).filter_by(asset_id=returned_id).one()
     late = BY_EVENT[EventName.CHECKOUT_OVERDUE]
-    assert late.judge(session(), moment, lent_row.asset, lent_row.id) is None
+    assert late.decide(session(), moment, lent_row.asset, lent_row.id) is None
 
 
 LATE = EventName.CHECKOUT_OVERDUE
