@@ -80,7 +80,7 @@ class AlertKind:
         return [(row[0], self.fires(moment, *row)) for row in rows]
 
     def of_asset(self, current: Session, moment: Moment, asset_id: int) -> list[Decided]:
-        """Decide about each subject of one asset by the same rule, whether or not anything fires."""
+        """Decide about each subject of one asset by the same rule, whatever fires."""
         wanted = select(self.id, *self.columns).where(self.asset_id == asset_id, *self.is_open)
         rows = current.execute(wanted.order_by(self.id)).all()
         return [Decided(row[0], row[1], self.fires(moment, *row)) for row in rows]
