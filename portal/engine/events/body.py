@@ -194,7 +194,7 @@ def _check_id(event: EventName, asset_id: int | None, data: Mapping[str, object]
 def wire_time(at: datetime) -> str:
     """Return ISO 8601 in whole seconds, UTC written as `+00:00`. Refuses a time without a zone."""
     if at.tzinfo is None:
-        raise ValueError("A time on the wire needs its zone")
+        raise ValueError("Event times need a time zone")
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 

@@ -78,7 +78,7 @@ CATALOGUE: Final = (
     EventType(EventName.DELETED, "Asset deleted",
               "An asset was deleted from the register.", _LIFECYCLE),
     EventType(EventName.ALLOCATED, "Asset allocated",
-              "An asset was allocated to a person, without a due date.", _ALLOCATION),
+              "An asset was allocated to a person without a due date.", _ALLOCATION),
     EventType(EventName.REVOKED, "Allocation revoked",
               "An asset is no longer allocated to a person.", _ALLOCATION),
     EventType(EventName.CHECKED_OUT, "Asset checked out",

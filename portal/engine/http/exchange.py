@@ -188,7 +188,10 @@ def _end_shown(curl: pycurl.Curl) -> datetime | None:
 log = logging.getLogger(__name__)
 
 # Whoever sees deliveries must not learn from them what a name leads to inside our network.
-BLOCKED_DETAIL: Final = "Its address may not be reached; the log file says which it is, and why."
+BLOCKED_DETAIL: Final = (
+    "The portal isn’t allowed to connect to this IP address. The log file has the address and the "
+    "reason."
+)
 
 _NO_TURN: Final = "Earlier look-ups of names have had no answer; this one had no turn in time."
 

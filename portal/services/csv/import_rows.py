@@ -471,7 +471,7 @@ def refuse_taken_by_another(current: Session, values: AssetValues, asset: Asset 
     """Refuse a serial number of another asset; to a row without a tag, say how it is meant."""
     other = None if values.asset_tag else holder_of_serial(current, values.serial_number)
     if other:
-        way_out = f"If this row is about it, enter {other.asset_tag} in asset_tag"
+        way_out = f"If this row is for that asset, enter {other.asset_tag} in asset_tag"
         raise Refusal(f"{other.asset_tag} already has this serial number. {way_out}")
     refuse_taken(current, None, values.serial_number, asset.id if asset else None)
 

@@ -413,7 +413,7 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
             "alerts_wait",
             Level.WARNING,
             "Alerts are waiting. An administrator needs to decide about those already due.",
-            "Decide under Alerts → Alert settings. Until then, no alerts are sent.",
+            "Choose in Alerts → Alert settings. Until then, no alerts are sent.",
         )
 
 

@@ -215,7 +215,7 @@ def delete(asset_id: int) -> Answer:
     if form.validate_on_submit():
         with refusals_in(form):
             lifecycle.delete_asset(actor(), asset_id, form.reason.data or "")
-            flash(f"Deleted {tag}. To find it, filter by status Deleted.", "success")
+            flash(f"Deleted {tag}. To find it, set the status filter to Deleted.", "success")
             return redirect(list_back("assets.index", f"asset-{asset_id}"))
     listeners = count_listeners(EventName.DELETED)
     page = render_template("assets/delete.html", asset=asset, form=form, listeners=listeners)

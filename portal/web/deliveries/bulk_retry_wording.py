@@ -33,7 +33,7 @@ from portal.web.frame.wording import counted, number, plural, time_left
 PACES: Final = {
     Pace.FAST: "As fast as the receivers accept them",
     Pace.SECOND: "One a second",
-    Pace.TEN_SECONDS: "One every ten seconds",
+    Pace.TEN_SECONDS: "One every 10 seconds",
 }
 # The parts of a bar, then what has no part of its own.
 PARTS: Final = {RowOutcome.DELIVERED: "good", RowOutcome.FAILED: "bad"}

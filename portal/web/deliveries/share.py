@@ -73,7 +73,7 @@ def update_to_share(trouble: Trouble) -> str:
     answer = " ".join(harmless(trouble.answer).split())[:LONGEST_ANSWER]
     since = "Nothing has been delivered since." if trouble.is_untouched else ""
     told = f"Tell us when it’s fixed and we’ll send {it} again."
-    next_ = f"We keep {it} and retry automatically." if trouble.is_retried else told
+    next_ = f"We’ll keep {it} and retry automatically." if trouble.is_retried else told
     ids = ", ".join(map(str, trouble.ids))
     logs = f"To find our requests, search your logs for X-Asset-Webhook-Id {ids}."
     lines = (

@@ -70,7 +70,7 @@ def first_steps() -> list[FirstStep]:
         ),
         FirstStep(
             "Connect a system",
-            "Enter the URL of a system that should hear about asset changes. "
+            "Enter the URL of the system to notify about asset changes. "
             "The built-in inbox needs no URL.",
             done.webhooks,
             "webhooks.edit",

@@ -208,7 +208,9 @@ class WebhookForm(PortalForm):
     headers = FieldList(FormField(HeaderForm), label="Custom headers")
     in_order = BooleanField(
         "Send one at a time, in order",
-        description="Each delivery waits until the one before is delivered, failed, or dismissed",
+        description=(
+            "Each delivery waits until the previous one is delivered, fails, or is dismissed"
+        ),
     )
     active = RadioField(
         "Status",

@@ -77,7 +77,8 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
         (
             10,
             "error",
-            "L-1 already has this serial number. If this row is about it, enter L-1 in asset_tag",
+            "L-1 already has this serial number. "
+            "If this row is for that asset, enter L-1 in asset_tag",
         ),
         (11, "error", "Enter quantity in digits, such as 25, not “many”"),
         (12, "error", "Row 4 has the same asset_tag"),

@@ -112,18 +112,18 @@ def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Fl
 def test_the_next_file_says_as_last_time_and_headings_can_be_matched_again(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, LINES.encode())
-    assert "as last time" not in page.main
+    assert "same as last time" not in page.main
     page = pages.submit(page.form(), "Continue", column_5="notes")
     job.work(KINDS)
     (look,) = pages.get(page.path).links("Review rows")
     again = pages.get(look).links("Match headings and values")
     page = send(pages, LINES.encode())
-    assert page.main.count("as last time") == 6
+    assert page.main.count("same as last time") == 6
     assert chosen(page)[5] == "Notes"
     page = pages.get(again[0])
     page = pages.submit(page.form(), "Continue", column_5="", remembers=None)
     job.work(KINDS)
-    assert "as last time" not in send(pages, LINES.encode()).main
+    assert "same as last time" not in send(pages, LINES.encode()).main
 
 
 def test_what_cannot_be_is_said_and_what_was_chosen_stays(app: Flask) -> None:

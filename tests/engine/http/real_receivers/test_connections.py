@@ -169,7 +169,7 @@ def test_a_private_address_is_blocked_before_anything_is_sent(
     for host in ("127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]"):
         exchange = send(transport, f"http://{host}:{receiver.port}/")
         assert exchange.reason is Reason.BLOCKED, (host, exchange.detail)
-        assert "may not be reached" in exchange.detail
+        assert "isn’t allowed to connect" in exchange.detail
         assert "not a public address" in caplog.messages[-1]
         assert exchange.peer is None
     transport.close()
