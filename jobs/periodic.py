@@ -84,8 +84,10 @@ def look_for_alerts() -> None:
 @job
 @periodic("notices")
 def send_notices() -> None:
-    """Send what is due, and end the takes of webhooks that are well again. Run twice at once,
-    someone may be told twice."""
+    """Send notices that are due, and end the takes of webhooks that have recovered.
+
+    Two runs at the same time may send a notice twice.
+    """
     takes.end()
     notices.send_due()
 

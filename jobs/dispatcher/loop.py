@@ -196,7 +196,7 @@ class Dispatcher:
         if not (self._unsent or self._interrupted) or self._database.is_busy:
             return
         if self._is_release_refused and not self._batches.is_empty:
-            return  # a row that somebody else has locked must not hold up the results
+            return  # a row locked by another transaction must not hold up the results
         sent, unsent = [*self._interrupted], [*self._unsent]
         release = partial(maintenance.release, sent=sent, unsent=unsent)
         work = partial(self._database.write, release)

@@ -361,7 +361,7 @@ class BareProbes:
         self._multi = pycurl.CurlMulti()
 
     def connect(self, urls: Iterable[str], timeout: float = PROBE_TIMEOUT) -> dict[str, Connected]:
-        """Connect to all of these at once. Names are resolved again; no connection is kept."""
+        """Connect to all of these together. Names are resolved again; no connection is kept."""
         multi = self._multi
         busy: dict[pycurl.Curl, CurlHandle] = {}
         found: dict[str, Connected] = {}

@@ -248,7 +248,7 @@ def liquidate(actor: Actor, asset_id: int, values: DisposalValues) -> None:
 
 
 def _cancelled(made: Loss | Liquidation) -> str:
-    """Return "Also canceled: 2 reservations, 1 maintenance job", and nobody's name."""
+    """Return "Also canceled: 2 reservations, 1 maintenance job", without names."""
     counts = {
         "reservation": len(made.cancelled_reservation_ids),
         "maintenance job": len(made.cancelled_maintenance_ids),

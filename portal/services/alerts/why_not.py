@@ -20,7 +20,7 @@ _STOCK: Final = frozenset({EventName.LOW_STOCK, EventName.WARRANTY_EXPIRING})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What keeps one alert of one asset. `kept` None: nothing does, and the next check sends it.
+    """The reason why an alert of an asset isn’t sent. `kept` None: the next check sends it.
 
     `by`: the date or number that decides. `title`: of the work, where it is about work. `alert`:
     the one that was sent, or marked as sent.

@@ -186,7 +186,7 @@ def any_holds(
     )
 
 
-# Counting further costs time and tells nobody more; pages write "10,000+".
+# Counting further costs time and helps no one; pages write "10,000+".
 COUNT_LIMIT: Final = 10_000
 
 

@@ -62,11 +62,11 @@ MOST_UNDER_WAY: Final = 200
 A_STEP: Final = 100
 MOST_FAILURES: Final = 10
 LOOK_AGAIN: Final = timedelta(seconds=0.5)
-# At a pace, so much is handed over before it is due: nobody looks at a task exactly in time.
+# At a pace, deliveries due within this time are handed over: no task runs exactly on time.
 AHEAD: Final = timedelta(seconds=3)
 # Of a webhook, until the result of the first is known.
 FIRST: Final = 1
-# In the cursor once somebody stopped it: only requests in progress are still waited for.
+# In the cursor after a person stopped it: it only waits for requests in progress.
 STOPPING: Final = "stopping"
 # In the cursor: the row id of who resumed it.
 SENDER: Final = "sender"
@@ -88,7 +88,7 @@ NOTHING: Final = "There is nothing to retry. These deliveries have changed in th
 
 
 class Pace(StrEnum):
-    """How often one is sent: as fast as the receivers take it, or one of all after another."""
+    """The rate of a bulk retry, over all of its webhooks together."""
 
     FAST = "fast"
     SECOND = "second"
@@ -168,7 +168,7 @@ def take_out(actor: Actor, public_id: UUID) -> None:
             raise Refusal(TOO_LATE)
         task.count(RowOutcome.SKIPPED)
         if not left_by_webhook(current, task.id):
-            # It may be paused, and nobody has anything to resume now.
+            # It may be paused, with nothing left to resume.
             _wake(current, task)
         _record(current, actor, task, "batch.delivery_taken_out", {"delivery": str(public_id)})
 
@@ -182,7 +182,7 @@ def find(public_id: UUID) -> Task:
 
 
 def is_stopping(task: Task) -> bool:
-    """Return whether somebody stopped it, and requests are still in progress."""
+    """Return whether a person stopped it while requests are still in progress."""
     return bool(task.cursor.get(STOPPING)) and task.state not in tasks.ENDED
 
 
@@ -623,5 +623,5 @@ def sender(task: Task) -> Retrier:
 
 
 def is_paused(task: Task, webhook: int) -> bool:
-    """Return whether nothing is sent to this webhook (by its row id) until somebody resumes it."""
+    """Return whether nothing is sent to this webhook (by its row id) until a person resumes it."""
     return task.state == TaskState.PAUSED or webhook in halted(task)

@@ -1,4 +1,4 @@
-"""What pages and reports tell of a bulk retry: where it waits, what is left, how each row ended."""
+"""Report on a bulk retry: what it waits for, what is left, and the end of each row."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -401,7 +401,7 @@ MOST_NAMED: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """How many deliveries match a filter, how many of them can be dismissed, and how many can be
+    """Count the deliveries that match a filter, how many can be dismissed, and how many can be
     retried. `is_more`: there are more than were counted."""
 
     total: int

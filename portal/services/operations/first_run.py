@@ -1,4 +1,4 @@
-"""How far a new portal has come: what is done of the first steps on the start page."""
+"""Tell which of the first steps on the start page are done."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ NEW_FOR: Final = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class FirstRun:
-    """What is done already. `colleagues`: there is another user, or was invited."""
+    """The steps done so far. `colleagues`: there is another user, or one was invited."""
 
     assets: bool
     webhooks: bool
@@ -35,7 +35,7 @@ class FirstRun:
 
 
 def first_run(now: datetime) -> FirstRun:
-    """How far it has come at `now`."""
+    """Return the steps done at `now`."""
     since = session().scalars(select(User.created_at).order_by(User.id).limit(2)).all()
     connected = Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT
     listed = Delivery.webhook_id.not_in(draft_ids(session()))

@@ -155,7 +155,7 @@ def total(backlogs: Iterable[Backlog]) -> int:
 
 
 class Totals(NamedTuple):
-    """How many deliveries are undelivered at webhooks in trouble, and how many of these webhooks
+    """Count what is undelivered at webhooks in trouble, and how many of these webhooks
     are shown."""
 
     undelivered: int

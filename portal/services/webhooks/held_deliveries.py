@@ -55,7 +55,7 @@ class HeldDecision:
 
 
 class Resumed(NamedTuple):
-    """How many are sent (`capped`), and whether one goes first as a probe."""
+    """The number to be sent (`capped`), and whether one goes first as a probe."""
 
     total: int
     has_probe: bool

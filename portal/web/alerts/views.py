@@ -138,7 +138,7 @@ def _line(alert: Alert, made: Mapping[int, AlertDeliveries]) -> AlertLine:
 
 
 def _sent(alert: Alert, made: AlertDeliveries | None) -> tuple[str, str]:
-    """What came of its deliveries, and the URL that shows them."""
+    """The result of its deliveries, and the URL that shows them."""
     if not alert.is_sent:
         return "Marked as sent", ""
     if made is None:

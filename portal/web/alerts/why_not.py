@@ -117,14 +117,14 @@ def _due(due: int, coming: int, status: RunStatus, is_on: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AssetAlerts:
-    """What an asset's page says of its alerts: when they were checked, and (kind, why not)."""
+    """The alerts on an asset's page: when they were checked, and (kind, why not)."""
 
     last_check: str
     lines: list[tuple[EventName, str]]
 
 
 def of_asset(asset: Asset) -> AssetAlerts:
-    """What the page of an asset says."""
+    """Return the alerts for an asset's page."""
     now = utcnow()
     status = alert_queries.run_status(now)
     answers = why_not.of_asset(asset, now)

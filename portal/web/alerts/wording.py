@@ -96,7 +96,7 @@ class KindWords:
 
     @property
     def remedy(self) -> str:
-        """What the reader can do about it."""
+        """Return the steps that the reader can take."""
         todo = self.todo.format("")
         return for_reader(
             "assets.edit", todo[:1].upper() + todo[1:], self.todo.format(f"{ASK} to ")

@@ -40,7 +40,7 @@ def page_url(task: Task) -> str:
 
 @dataclass(frozen=True, slots=True)
 class QueuedDeliveries:
-    """How many of each webhook are in which bulk retries now."""
+    """Count the deliveries of each webhook in each bulk retry now."""
 
     by_webhook: Mapping[UUID, Mapping[Place, int]] = field(default_factory=dict)
     tasks: Mapping[int, Task] = field(default_factory=dict)

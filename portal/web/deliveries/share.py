@@ -46,7 +46,7 @@ ASKED: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """What an update tells. `what`: “143 deliveries”, or an event and its asset. `url`: masked.
+    """The facts of an update. `what`: “143 deliveries”, or an event and its asset. `url`: masked.
     `answer`: the response's text. `first`, `last`: failed attempts. `ids`: a few of the deliveries.
     `is_retried`: by itself.
     """

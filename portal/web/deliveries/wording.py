@@ -1,4 +1,4 @@
-"""What is said of a delivery on its page and in lists: what keeps it, what comes next."""
+"""Sentences about a delivery, on its page and in lists: why it waits, what comes next."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def took(milliseconds: int | None) -> str:
 
 
 class Outlook(NamedTuple):
-    """What keeps a delivery, in one sentence; what comes next; and when, in a few words."""
+    """Why a delivery waits, what comes next, and when, in a few words."""
 
     why: str
     then: str

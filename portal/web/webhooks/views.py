@@ -233,7 +233,7 @@ def address_of(webhook: WebhookDetail) -> str:
 
 
 def began(webhook: WebhookDetail) -> Beginning | None:
-    """What came shortly before its first failure; None where nothing did."""
+    """Return the change shortly before its first failure; None if there was none."""
     if webhook.backlog is None or webhook.backlog.since is None:
         return None
     return failures_began(webhook.backlog.since, webhook_queries.history(webhook.public_id))

@@ -144,7 +144,7 @@ def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]
 
 
 def events_count(chosen: Sequence[str]) -> str:
-    """How many events it is subscribed to: "12 of 21", "All events"."""
+    """Return the number of subscribed events: "12 of 21", "All events"."""
     return "All events" if ALL_EVENTS in chosen else f"{len(chosen)} of {len(CATALOGUE)}"
 
 
@@ -368,7 +368,7 @@ class HistoryLine:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What came shortly before the first failure, as a sentence. `is_change`: of its settings."""
+    """The change shortly before the first failure, as a sentence. `is_change`: of settings."""
 
     sentence: str
     is_change: bool

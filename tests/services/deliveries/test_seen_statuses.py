@@ -14,7 +14,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import log as log_pages
-from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from portal.services.deliveries.statuses import LogFilter
 from portal.services.outbox.claimable import WaitsFor
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
@@ -88,9 +88,3 @@ def test_what_holds_each_up_is_what_the_rules_say(made: dict[UUID, Kind]) -> Non
     rows = log_pages.find_page(LogFilter(), size=EVERYTHING).page.rows
     found = {row.public_id: row.waits_for for row in rows if row.public_id in made}
     assert found == {each: kind.held_by for each, kind in made.items()}
-
-
-def found_by(status: StatusFilter) -> set[UUID]:
-    """All that this filter of the log leaves."""
-    page = log_pages.find_page(LogFilter(status=status), size=EVERYTHING).page
-    return {row.public_id for row in page.rows}
