@@ -31,7 +31,7 @@ SOON = 1.0 * PATIENCE  # for those whom it does not concern
 TAKEN_OVER = 10.0  # seconds from the cut until another machine has brought what the cut one had
 # The longest that a delivery to the one receiver waits: a connect that ends after ten seconds, and
 # the pause after it.
-ONCE = 20.0 if IS_FULL else 25.0
+ONCE = 20.0
 NAMES = {f"r{number}.example.com": [host] for number, host in enumerate(HOSTS[:3])}
 SHARED = {"a.example.com": [HOSTS[1]], "b.example.com": [HOSTS[1]]}
 
