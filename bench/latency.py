@@ -1,16 +1,28 @@
-"""From the commit of an action to the request at the receiver: alone, after quiet, and among
-receivers that hang."""
+"""From the commit of an action to the request at the receiver: alone, after quiet, among receivers
+that hang, and while 100,000 other deliveries are dismissed."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import select, update
+
+from bench.support import log_rows
 from bench.support.arrivals import Arrivals
-from bench.support.report import Line, milliseconds, p50_p99
+from bench.support.report import Line, milliseconds, p50_p99, quantile
 from bench.support.world import DATABASES, SECRET, settle, webhooks, world
 from portal.engine.events.catalogue import EventName
-from tests.support.factories import make_webhook
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery
+from portal.models.tasks import Task, TaskState
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import dismissals
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from tests.support.factories import make_asset, make_webhook
 
 WARM, ALONE = 10, 110
 QUIET = float(os.environ.get("BENCH_QUIET", "180"))
@@ -19,6 +31,7 @@ RECEIVERS = 20
 HANGING = 2
 A_SECOND = 20
 SECONDS = 15
+DISMISSED = 100_000
 
 
 def run() -> Iterator[Line]:
@@ -29,6 +42,8 @@ def run() -> Iterator[Line]:
                 times = part(url, log)
                 what = f"{part.__doc__}, {database}, p50 / p99"
                 yield Line(what, p50_p99(times), f"{len(times)} deliveries")
+        with office(database) as (url, log):
+            yield from _while_dismissing(url, log, database)
     for long in (_after_quiet, _among_hanging):
         with office("sqlite") as (url, log):
             yield from long(url, log)
@@ -41,6 +56,7 @@ def office(database: str) -> Iterator[tuple[str, Path]]:
         log = here.folder / "arrived.txt"
         _, url = here.receiver("--log", str(log))
         here.worker()
+        here.start("-m", "jobs", "worker", "background", ready="Ready for")
         here.start("-m", "jobs", "scheduler")
         settle(3)
         yield url, log
@@ -84,3 +100,32 @@ def _among_hanging(url: str, log: Path) -> Iterator[Line]:
         arrivals.publish(events[which], pause=1 / A_SECOND, counts=which >= HANGING)
     note = f"{HANGING} of {RECEIVERS} receivers never answer, {A_SECOND} events/s"
     yield Line("Healthy receivers among hanging ones, p50 / p99", p50_p99(arrivals.seconds()), note)
+
+
+def _while_dismissing(url: str, log: Path, database: str) -> Iterator[Line]:
+    webhooks("http://127.0.0.1:9", log_rows.QUIET, events=[EventName.DELETED])
+    make_asset("ThinkPad T14")
+    log_rows.fill(DISMISSED)
+    with writing() as current:
+        failed = {"status": "failed", "finished_at": utcnow(), "failing_since": utcnow()}
+        current.execute(update(Delivery).values(failed))
+    make_webhook(f"{url}/fine", secret=SECRET)
+    before = _at_a_rate(log)
+    choice = Selection(wanted=LogFilter(status=StatusFilter.FAILED), newest=DISMISSED)
+    task = dismissals.dismiss(SYSTEM, choice).task
+    during = _at_a_rate(log)
+    db.session.rollback()
+    under_way, done = db.session.execute(
+        select(Task.state, Task.done).where(Task.public_id == task)
+    ).one()
+    assert under_way == TaskState.RUNNING, f"dismissed before all were sent: {under_way}"
+    what = f"While {DISMISSED:,} are dismissed, {A_SECOND} a second, {database}, p95"
+    note = f"{milliseconds(quantile(before, 0.95))} before; {done:,} dismissed in the time"
+    yield Line(what, milliseconds(quantile(during, 0.95)), note)
+
+
+def _at_a_rate(log: Path) -> list[float]:
+    arrivals = Arrivals(log)
+    for _ in range(SECONDS * A_SECOND):
+        arrivals.publish(EventName.CREATED, pause=1 / A_SECOND)
+    return arrivals.seconds()
