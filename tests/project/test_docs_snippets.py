@@ -239,7 +239,7 @@ def test_the_schedule_in_the_documents_is_the_one_in_force() -> None:
         return f"{seconds // size} {unit}"
 
     *pauses, last = (in_words(seconds) for seconds in SCHEDULE[1:])
-    assert f"after {', '.join(pauses)} and {last}" in RECEIVERS.read_text()
+    assert f"after {', '.join(pauses)}, and {last}" in RECEIVERS.read_text()
 
 
 def test_links_between_documents_lead_somewhere() -> None:
