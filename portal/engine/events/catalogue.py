@@ -47,11 +47,11 @@ class EventGroup(StrEnum):
 
 _LABELS: Final = {
     EventGroup.LIFECYCLE: "Asset lifecycle",
-    EventGroup.ALLOCATION: "Allocation & assignment",
-    EventGroup.CHECKOUT: "Check-in/check-out",
+    EventGroup.ALLOCATION: "Allocations",
+    EventGroup.CHECKOUT: "Check-outs and check-ins",
     EventGroup.RESERVATIONS: "Reservations",
-    EventGroup.MAINTENANCE: "Maintenance & transfers",
-    EventGroup.LOSS: "Loss, damage, disposal",
+    EventGroup.MAINTENANCE: "Maintenance and transfers",
+    EventGroup.LOSS: "Loss, damage, and disposal",
     EventGroup.ALERTS: "Alerts",
 }
 

@@ -24,11 +24,10 @@ from portal.web.deliveries.share import ASKED
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send, sending_stop
 from portal.web.frame.wording import counted, near_time, plural, time_tag
+from portal.web.help.advice import OF_HEADERS, edit_url
 
 MOST_LISTED: Final = 40
 SHARE: Final = "Update to share"
-# What is wrong is not the URL.
-OF_HEADERS: Final = (Reason.AUTH, Reason.BAD_HEADERS)
 UNTOUCHED: Final = "Nothing delivered since"
 WHY_OFF: Final = {
     OffReason.GONE: "URL permanently closed (410)",
@@ -243,7 +242,7 @@ def _ways_out(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> Iterator[A
     step = step_after(reason) if reason else None
     if step and step.permission == EDIT and can(EDIT) and not backlog.is_deleted:
         label = "Edit headers" if reason in OF_HEADERS else "Edit URL"
-        yield Act(label, url_for("webhook_forms.edit", public_id=webhook))
+        yield Act(label, edit_url(webhook, reason))
     to_retry = backlog.retryable - in_bulk_retries.count(webhook)
     if to_retry > 0 and may_send("deliveries.retry"):
         where = url_for("batches.confirm", status=StatusFilter.UNDELIVERED, webhook=webhook, all=1)

@@ -160,7 +160,7 @@ class DeliveryPage:
         delivery, reason, explained = self.delivery, self.reason, self.explanation
         if delivery.is_webhook_deleted or self.is_dismissed:
             return
-        links = {} if self.draft else webhook_links(delivery.webhook_id)
+        links = {} if self.draft else webhook_links(delivery.webhook_id, reason)
         if reason and explained:
             context = _context(delivery, explained.what_happened)
             yield advice_after(reason, explained, context, links, reference=str(delivery.public_id))

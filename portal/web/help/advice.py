@@ -25,6 +25,8 @@ WHO: Final[Mapping[frozenset[Role], tuple[str, str]]] = {
     EVERYONE: ("a colleague", "someone else"),
 }
 Link = tuple[str, str]  # words, address
+# What is wrong is not the URL.
+OF_HEADERS: Final = (Reason.AUTH, Reason.BAD_HEADERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,10 +140,16 @@ def advice_after(
     )
 
 
-def webhook_links(webhook: UUID) -> dict[str, Link]:
-    """Return where the steps about a webhook are done, by permission."""
+def edit_url(webhook: UUID, reason: Reason | None = None) -> str:
+    """Return the part of the webhook's form that fixes what failed."""
+    part = "security" if reason in OF_HEADERS else "url"
+    return url_for("webhook_forms.edit", public_id=webhook, _anchor=part if reason else None)
+
+
+def webhook_links(webhook: UUID, reason: Reason | None = None) -> dict[str, Link]:
+    """Return where the steps about a webhook are done, by permission. `reason`: why it failed."""
     return {
-        EDIT: ("Edit webhook", url_for("webhook_forms.edit", public_id=webhook)),
+        EDIT: ("Edit webhook", edit_url(webhook, reason)),
         SWITCH: ("Turn on webhook", url_for("webhook_switches.on", public_id=webhook)),
         SYSTEM: ("View System", url_for("system.index")),
     }

@@ -144,7 +144,7 @@ def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
     sent = EditWebhookForm() if request.method == "POST" else None
     form = sent or tested_form(webhook.public_id) or _filled(webhook)
     form.stored_names = frozenset(name.lower() for name in webhook.header_names)
-    form.has_key = webhook.has_secret
+    form.offer_keys(webhook.has_secret)
     form.stored_url = webhook_queries.address(webhook.public_id)
     return form
 

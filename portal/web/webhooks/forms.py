@@ -383,18 +383,19 @@ class WebhookForm(PortalForm):
 class EditWebhookForm(WebhookForm):
     """The form of a stored webhook, whose secret may stay."""
 
-    secret_mode = RadioField(
-        "Secret key",
-        choices=[
-            SelectChoice(SecretMode.KEEP, "Keep it"),
-            *(SelectChoice(*pair) for pair in MODES.items()),
-        ],
-        default=SecretMode.KEEP,
-        validate_choice=False,
-    )
+    secret_mode = RadioField("Secret key", default=SecretMode.KEEP, validate_choice=False)
     version = VersionField()
 
     modes = frozenset(SecretMode)
+
+    def offer_keys(self, has_key: bool) -> None:
+        """Offer to keep the key, or that there is none."""
+        self.has_key = has_key
+        own = [SelectChoice(*pair) for pair in MODES.items()]
+        keep, none = SelectChoice(SecretMode.KEEP, "Keep it"), MODES[SecretMode.NONE]
+        self.secret_mode.choices = (
+            [keep, *own] if has_key else [*own[:-1], SelectChoice(SecretMode.KEEP, none)]
+        )
 
 
 def _entered(field: Field) -> Any:

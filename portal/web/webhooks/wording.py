@@ -238,7 +238,7 @@ def advice_of(webhook: WebhookDetail, failed_at: datetime | None = None) -> Advi
         return None
     explained = _explained(webhook, reason, failed_at)
     matter = _matter(webhook, explained.what_happened)
-    return advice_after(reason, explained, matter, webhook_links(webhook.public_id))
+    return advice_after(reason, explained, matter, webhook_links(webhook.public_id, reason))
 
 
 def advice_about_held(webhook: WebhookDetail) -> Advice:

@@ -29,7 +29,7 @@ GROUPS = [
         ],
     ),
     (
-        "Maintenance & transfers",
+        "Maintenance and transfers",
         [
             (
                 "asset.maintenance_scheduled",

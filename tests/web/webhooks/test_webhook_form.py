@@ -19,6 +19,7 @@ from tests.web.signed_in import visit
 
 NEW = "/settings/webhooks/new"
 URL = "https://erp.example.com/hook"
+MODES = ["generate", "own", "keep"]  # of a webhook that has no key, which stays so
 
 
 def the_webhook() -> Webhook:
@@ -195,6 +196,20 @@ def test_rows_that_no_page_has_are_not_there(pages: Pages, row: str, removed: st
     page = pages.submit(form, **{f"headers-{row}-name": "X-Gone", "remove_headers": removed})
     assert page.status == 200
     assert "X-Gone" not in page.html
+
+
+def test_keeping_the_key_is_offered_only_where_there_is_one(pages: Pages) -> None:
+    keyed, unsigned = (make_webhook(secret=secret) for secret in ("a key of ours", None))
+    for hook, offered in ((keyed, ["keep", "generate", "own", "none"]), (unsigned, MODES)):
+        path = f"/settings/webhooks/{hook.public_id}/edit"
+        form = pages.get(path).form(path)
+        radios = [each for each in form.node.find_all("input") if each.get("name") == "secret_mode"]
+        assert [each.get("value") for each in radios] == offered
+        pages.submit(form, name=f"New name of {hook.id}")
+        current = session()
+        current.rollback()
+        assert (current.get_one(Webhook, hook.id).secret_enc is None) == (hook is unsigned)
+    assert "Keep it" not in pages.get(path).main
 
 
 def test_editing_keeps_secret_and_header_values_that_nobody_touched(pages: Pages) -> None:

@@ -15,7 +15,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import turn_on_off
 from portal.web.frame.wording import near_time
 from tests.support.deliveries import change as change_delivery
-from tests.support.deliveries import fail, make_delivery
+from tests.support.deliveries import fail, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
@@ -89,6 +89,26 @@ def test_it_fails_with_what_is_left_whatever_else_arrived_or_was_saved(pages: Pa
     main = pages.submit(form, url="https://receiver.example.com/other").main
     assert "48 undelivered, failing since " in main
     assert "It shows if the new settings fixed it" not in main
+
+
+def test_a_failure_leads_to_the_part_of_the_form_that_fixes_it(pages: Pages) -> None:
+    for reason, code, part in (
+        ("auth", 401, "security"),
+        ("bad_headers", None, "security"),
+        ("not_found", 404, "url"),
+        ("dns", None, "url"),
+    ):
+        hook = make_webhook(failures_in_row=9)
+        delivery = fail(hook, reason, code, failing_since=SINCE)
+        make_attempt(delivery, reason=reason, code=code)
+        for path in (path_of(hook), "/", f"/deliveries/{delivery}"):
+            page = pages.get(path)
+            words = ("Edit webhook", "Edit headers", "Edit URL")
+            links = {link for each in words for link in page.links(each)}
+            (target,) = (link for link in links if str(hook.public_id) in link)
+            assert target == f"{path_of(hook)}/edit#{part}", path
+        form = pages.get(target.partition("#")[0]).root
+        assert any(node.get("id") == part for node in form.walk())
 
 
 def test_after_a_change_the_next_attempt_tells(pages: Pages) -> None:
