@@ -24,12 +24,12 @@ from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, is_f
 from portal.models.webhooks import Webhook
 from portal.services.assets import queries as asset_queries
 from portal.services.assets import staff
-from portal.services.assets.queries import AssetFilter
+from portal.services.assets.queries import COUNTED_BESIDE, AssetFilter
 from portal.services.assets.staff import ListedStaff
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.log import LogRow
-from portal.services.deliveries.log_query import FOLLOWED, begun
+from portal.services.deliveries.log_query import FOLLOWED, MOST_BEGUN, begun
 from portal.services.deliveries.statuses import LogFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import ListedWebhook, listed
@@ -111,10 +111,12 @@ class FoundKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hits(Generic[T]):
-    """A few of one kind. `total`: how many a list of them shows for the same words, if one does."""
+    """A few of one kind. `total`: how many a list of them shows for the same words, if one does;
+    `is_more`: there are more than were counted."""
 
     rows: Sequence[T] = ()
     total: int | None = None
+    is_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +182,16 @@ def _by_words(text: str, may: May) -> EverythingFound:
         chosen = AssetFilter(search=text)
         page = asset_queries.list_assets(chosen)
         total = asset_queries.count(chosen) if page.rows else 0
+        few = _first(page.rows[:FEW], total, COUNTED_BESIDE) if page.rows else exact.assets
         here, left = (staff.listing(text, left=has_left).rows for has_left in (False, True))
         found = replace(
             found,
-            assets=Hits(page.rows[:FEW], total) if page.rows else exact.assets,
+            assets=few,
             people=Hits([*here, *left][:FEW], staff.count(text) if here else 0),
         )
         # Of some assets the log can be followed; of very many it would be read through.
         if 0 < total <= FOLLOWED and may("deliveries.read"):
-            found = replace(found, deliveries=Hits(log_pages.latest(LogFilter(search=text), FEW)))
+            found = replace(found, deliveries=_newest(LogFilter(search=text)))
     if may("webhooks.read"):
         rows = webhook_queries.list_webhooks(text).rows[:FEW]
         total = len(called(session(), text)) if len(rows) == FEW else len(rows)
@@ -233,13 +236,28 @@ def _by_error(text: str) -> EverythingFound:
         code = _CODE.search(line)
         codes = (int(code[1]), int(code[1])) if code else None
         log_filter = LogFilter(reasons=alike(longest), codes=codes)
-        rows = log_pages.latest(log_filter, FEW)
-        if rows:
-            return EverythingFound(deliveries=Hits(rows), listed_by=log_filter)
+        found = _newest(log_filter)
+        if found.rows:
+            return EverythingFound(deliveries=found, listed_by=log_filter)
     if len(line) <= LONGEST_WORDS and (rows := _said([line])):
-        return EverythingFound(deliveries=Hits(rows), listed_by=LogFilter(answer=line))
+        log_filter = LogFilter(answer=line)
+        return EverythingFound(deliveries=_newest(log_filter, rows), listed_by=log_filter)
     telling = sorted(dict.fromkeys(_TELLING.findall(line[:MOST_READ])), key=len, reverse=True)
     return EverythingFound(deliveries=Hits(_said(telling[:MOST_TELLING]) if telling else ()))
+
+
+def _newest(log_filter: LogFilter, rows: Sequence[LogRow] = ()) -> Hits[LogRow]:
+    """Return the newest of the log under a filter, or these of them, with how many there are."""
+    rows = rows or log_pages.latest(log_filter, FEW)
+    if len(rows) < FEW:
+        return Hits(rows)
+    matches = log_pages.count_matches(log_filter)
+    return Hits(rows, matches.total, matches.is_more)
+
+
+def _first(rows: Sequence[T], count: int, most: int) -> Hits[T]:
+    """Return these of so many, where counting ends one after `most`."""
+    return Hits(rows, min(count, most), count > most)
 
 
 def _said(words: Sequence[str]) -> Sequence[LogRow]:
@@ -309,4 +327,6 @@ def _deliveries(pasted: Pasted) -> Hits[LogRow]:
     begun_so = {beginning: begun(session(), beginning) for beginning in pasted.beginnings}
     asked += [LogFilter(search=beginning) for beginning, ids in begun_so.items() if ids]
     rows = {row.id: row for log_filter in asked for row in log_pages.latest(log_filter, FEW)}
-    return Hits(list(rows.values())[:MOST_IDS], sum(map(len, begun_so.values())) or None)
+    count = sum(map(len, begun_so.values()))
+    found = list(rows.values())[:MOST_IDS]
+    return _first(found, count, MOST_BEGUN - 1) if count else Hits(found)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,14 +12,14 @@ from werkzeug.wrappers import Response
 from portal.lib.clock import utcnow
 from portal.lib.typed_text import tidy
 from portal.services import find
-from portal.services.assets.queries import COUNTED_BESIDE, holders
-from portal.services.deliveries.log_query import MOST_BEGUN
+from portal.services.assets.queries import holders
+from portal.services.deliveries.statuses import LogFilter
 from portal.services.find import EverythingFound, FoundKind, Hits
 from portal.web.assets.presenter import urgent_badges
 from portal.web.deliveries import log_presenter
 from portal.web.forms.filter_form import LONGEST_SEARCH
 from portal.web.frame.access import can, requires
-from portal.web.frame.wording import counted
+from portal.web.frame.wording import number
 from portal.web.help import search
 
 MOST_OF_HELP: Final = 3
@@ -50,7 +50,7 @@ def index() -> Response | str:
         short=short(text),
         help_found=search.find(text)[:MOST_OF_HELP] if QUESTION.fullmatch(text) else [],
         found=found,
-        lists=lists(text, found) | listed_by(found),
+        lists=lists(text, found),
         names=deleted(found),
         answers_url=answers_url(text) if can("deliveries.read") and found.is_empty else "",
         holders=holders([asset.id for asset in found.assets.rows]),
@@ -71,23 +71,11 @@ SHORT: Final = 60  # characters of a text that stand in a heading
 
 @dataclass(frozen=True, slots=True)
 class WholeList:
-    """A link to all of one kind that were found."""
+    """A link to all of one kind that were found; `count`: how many of them are shown."""
 
     words: str
     url: str
-
-
-def listed_by(found: EverythingFound) -> dict[str, WholeList]:
-    """Return the list of all deliveries that failed like those that were found."""
-    if found.listed_by is None:
-        return {}
-    if found.listed_by.answer:
-        url = url_for("deliveries.index", answer=found.listed_by.answer)
-        return {"deliveries": WholeList("View all with this response", url)}
-    codes = found.listed_by.codes
-    reason = str(found.listed_by.reasons[0])
-    url = url_for("deliveries.index", reason=reason, code=codes[0] if codes else None)
-    return {"deliveries": WholeList("View all with this result", url)}
+    count: str = ""
 
 
 def deleted(found: EverythingFound) -> list[WholeList]:
@@ -111,18 +99,29 @@ def answers_url(text: str) -> str:
 
 
 def lists(text: str, found: EverythingFound) -> dict[str, WholeList]:
-    """For each group of which there is more than its few rows, the list that shows all of it."""
-    more: dict[str, tuple[Hits[Any], str, int | None]] = {
-        "assets": (found.assets, "assets.index", COUNTED_BESIDE),
-        "people": (found.people, "staff.index", None),
-        "webhooks": (found.webhooks, "webhooks.index", None),
-        "deliveries": (found.deliveries, "deliveries.index", MOST_BEGUN - 1),
+    """Return, for each group of which there is more than its few rows, the list that shows all of
+    it, and the list of all deliveries that failed like those that were found."""
+    groups: dict[str, tuple[Hits[Any], str]] = {
+        "assets": (found.assets, "assets.index"),
+        "people": (found.people, "staff.index"),
+        "webhooks": (found.webhooks, "webhooks.index"),
+        "deliveries": (found.deliveries, "deliveries.index"),
     }
-    return {
-        name: WholeList(
-            f"View all {counted(group.total, limit)} {name}",
-            url_for(endpoint, q=text),
-        )
-        for name, (group, endpoint, limit) in more.items()
-        if group.total is not None and group.total > len(group.rows)
-    }
+    whole = {}
+    for name, (group, endpoint) in groups.items():
+        if group.total is not None and group.total > len(group.rows):
+            count = f"{len(group.rows)} of {number(group.total)}{'+' if group.is_more else ''}"
+            whole[name] = WholeList(f"View all {name}", url_for(endpoint, q=text), count)
+    if found.listed_by:
+        alike = whole.get("deliveries", WholeList("", ""))
+        whole["deliveries"] = replace(_listed_by(found.listed_by), count=alike.count)
+    return whole
+
+
+def _listed_by(like: LogFilter) -> WholeList:
+    if like.answer:
+        url = url_for("deliveries.index", answer=like.answer)
+        return WholeList("View all with this response", url)
+    code = like.codes[0] if like.codes else None
+    url = url_for("deliveries.index", reason=str(like.reasons[0]), code=code)
+    return WholeList("View all with this result", url)
