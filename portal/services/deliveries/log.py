@@ -42,6 +42,7 @@ from portal.services.deliveries.log_query import (
     scan_for,
     without_drafts,
 )
+from portal.services.deliveries.retry import RetryEligibility
 from portal.services.deliveries.statuses import (
     Check,
     LogFilter,
@@ -119,11 +120,18 @@ class LogRow:
         return self.status is DeliveryStatus.DISMISSED and not self.is_webhook_deleted
 
     @property
-    def is_retryable(self) -> bool:
-        """Return whether Retry can be pressed right here, without a question first."""
-        is_under_way = self.is_being_sent or self.is_manual
-        is_usual = self.is_webhook_active and not (self.is_test or is_under_way)
-        return self.status in RETRYABLE and is_usual
+    def eligibility(self) -> RetryEligibility:
+        """Return what decides whether it may be retried, but for a stop of all sending."""
+        return RetryEligibility(
+            status=self.status,
+            is_being_sent=self.is_being_sent,
+            is_test=self.is_test,
+            webhook_name=self.webhook_name,
+            is_webhook_off=not self.is_webhook_active,
+            is_webhook_deleted=self.is_webhook_deleted,
+            is_manual=self.is_manual,
+            is_kept=self.waits_for in (WaitsFor.RECEIVER, WaitsFor.ORDER),
+        )
 
 
 def rows_of(
@@ -432,7 +440,7 @@ def is_undelivered(row: Any) -> ColumnElement[bool]:
 
 
 def _is_retryable(current: Session, now: datetime) -> Check:
-    """Check the same of rows as `LogRow.is_retryable`, and that it is in no bulk retry."""
+    """Check whether a bulk retry would take a delivery, which leaves alone what is only queued."""
     active = select(Webhook.id).where(
         Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None)
     )

@@ -23,7 +23,7 @@ from portal.services.deliveries.answers import Said, answers_of, doubtful_among,
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import EXPORT_LIMIT, LogRow, Matches
 from portal.services.deliveries.log_query import Failure
-from portal.services.deliveries.retry import GONE
+from portal.services.deliveries.retry import GONE, why_not_retry
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks.backlog import Backlog, total
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
@@ -45,6 +45,7 @@ from portal.web.deliveries.wording import (
     is_live,
     kept_words,
     outcome_of,
+    pause_words,
     took,
     under_way,
 )
@@ -52,9 +53,9 @@ from portal.web.forms.filter_form import SORT, ListOrder
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.forms.versions import shown
 from portal.web.frame.layout import RETRIED, page_url
-from portal.web.frame.site_state import sending_stop
+from portal.web.frame.site_state import in_trouble, sending_stop
 from portal.web.frame.status_tags import Tab
-from portal.web.frame.wording import counted, number, zone
+from portal.web.frame.wording import counted, near_time, number, zone
 from portal.web.help.anchors import help_url
 
 TABS: Final = (
@@ -135,16 +136,11 @@ def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
     ]
 
 
-def is_by_failure(form: LogFilterForm) -> bool:
-    """Return whether the time that is asked for is the one at which an attempt failed."""
-    return (form.time.data or "").startswith(FAILED)
-
-
 def failed_url(form: LogFilterForm) -> str:
     """Return where what failed in a time is listed, in place of what was stored in it; blank where
     the filter asks for no time, or for that already."""
     span = form.time.data or ""
-    if is_by_failure(form) or not (span or form.since.data or form.until.data):
+    if span.startswith(FAILED) or not (span or form.since.data or form.until.data):
         return ""
     return page_url(time=failed_in(span), status=None, cursor=None)
 
@@ -190,12 +186,11 @@ def orders() -> tuple[tuple[str, str], ...]:
     return (*ORDERS, NEXT_ORDER) if is_open_alone() else ORDERS
 
 
-def order_words(order: ListOrder, form: LogFilterForm) -> str:
+def order_words(order: ListOrder) -> str:
     """Say in which order the list is."""
     if order.by == NEXT:
         return "Next attempt first."
-    first = "Oldest first" if order.is_reversed else "Newest first"
-    return f"{first} by the time of the event." if is_by_failure(form) else f"{first}."
+    return "Oldest first." if order.is_reversed else "Newest first."
 
 
 def retry_all_url() -> str:
@@ -261,14 +256,13 @@ def next_attempt(row: LogRow) -> datetime | str:
 
 
 def by_event(rows: Sequence[LogRow]) -> list[list[LogRow]]:
-    """Put neighbors of one event together; by when attempts failed each stands alone."""
-    alike = groupby(rows, key=lambda row: (row.event_id, row.failure and row.id))
-    return [list(group) for _, group in alike]
+    """Put neighbors of one event together."""
+    return [list(group) for _, group in groupby(rows, key=lambda row: row.event_id)]
 
 
 def may_retry(row: LogRow) -> bool:
     """Return whether a Retry is offered: where it would be taken."""
-    return row.is_retryable and not sending_stop()
+    return why_not_retry(row.eligibility) is None and not sending_stop()
 
 
 def may_overtake(row: LogRow) -> bool:
@@ -301,29 +295,44 @@ class Result:
 def results(rows: Sequence[LogRow]) -> dict[UUID, Result]:
     """Return the results of the lines of a page."""
     is_doubtful, beside, taken = doubtful(rows), remarks(rows), taken_words(rows)
+    causes = _causes(rows)
     return {
         row.public_id: _doubtful(row)
         if row.public_id in is_doubtful
-        else _result(row, beside.get(row.public_id, ""), taken.get(row.public_id, ""))
+        else _result(
+            row,
+            beside.get(row.public_id, ""),
+            taken.get(row.public_id, ""),
+            causes.get(row.webhook_id, ""),
+        )
         for row in rows
     }
+
+
+def _causes(rows: Sequence[LogRow]) -> dict[UUID, str]:
+    """Return why webhooks are paused whose deliveries are queued behind that."""
+    if not any(row.status is DeliveryStatus.QUEUED and pause_words(row) for row in rows):
+        return {}
+    return {each.public_id: each.cause.words for each in in_trouble() if each.cause}
 
 
 def _doubtful(row: LogRow) -> Result:
     return Result(f"{row.code}, but the response mentions an error", tone="danger")
 
 
-def _result(row: LogRow, remark: str, taken: str) -> Result:
-    text = result(row)
+def _result(row: LogRow, remark: str, taken: str, paused_for: str) -> Result:
+    text, failed = result(row), f"Failed {near_time(row.failure.at)}" if row.failure else ""
     match row.status:
         case DeliveryStatus.DELIVERED:
             sent = f"Sent {row.sent} times" if row.sent > 1 else ""
-            below = taken or _joined(remark, status_note(row), sent)
+            below = taken or _joined(failed, remark, status_note(row), sent)
             return Result(text, below, tone="soft", is_taken=bool(taken))
         case DeliveryStatus.ON_HOLD | DeliveryStatus.DISMISSED:
-            below = taken or _joined(text, remark if row.said else "")
+            below = taken or _joined(failed, text, remark if row.said else "")
             return Result(status_note(row), below, is_taken=bool(taken))
-    below = taken or _joined(attempts_words(row), remark)
+    if row.status is DeliveryStatus.QUEUED:
+        return Result(pause_words(row), taken or paused_for, is_taken=bool(taken))
+    below = taken or _joined(failed or attempts_words(row), pause_words(row), remark)
     return Result(text, below, result_url(row), "danger", is_taken=bool(taken))
 
 
@@ -353,7 +362,7 @@ def _failed_then(row: LogRow, failure: Failure) -> str:
     if row.status is not DeliveryStatus.DELIVERED:
         return said
     words = title(Reason(failure.reason or Reason.INTERRUPTED), failure.code)
-    return ": ".join(filter(None, (f"Failed: {words}", said)))
+    return ": ".join(filter(None, (words, said)))
 
 
 def same_answer_url(webhook: UUID, text: str) -> str:

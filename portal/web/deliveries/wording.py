@@ -163,7 +163,15 @@ def _open_note(row: LogRow) -> str:
     """Return what an open one waits for, or which attempt failed last."""
     if row.next_try_at is None:
         return kept_words(row)
-    return kept_words(row) or attempts_words(row) or "Next"
+    return pause_words(row) or kept_words(row) or attempts_words(row) or "Next"
+
+
+def pause_words(row: LogRow) -> str:
+    """Return why its webhook is paused, where that keeps it; else blank."""
+    if row.waits_for is not WaitsFor.RECEIVER or row.next_try_at is None or sending_stop():
+        return ""
+    is_asked = has_asked(row.next_try_at, utcnow())
+    return "The receiver asked us to wait" if is_asked else "Paused after failed attempts"
 
 
 def attempts_words(row: LogRow) -> str:
@@ -187,15 +195,12 @@ def kept_words(row: LogRow) -> str:
     if sending_stop():
         return "When sending resumes"
     match row.waits_for:
-        case WaitsFor.RECEIVER:
-            at = near_time(row.next_try_at)
-            if has_asked(row.next_try_at, utcnow()):
-                return f"The receiver asked us to wait until {at}"
-            return f"When the receiver is back (from {at})"
+        case WaitsFor.RECEIVER:  # one goes first, the others once it is delivered
+            return f"{near_time(row.next_try_at)} or later"
         case WaitsFor.CONNECTION:
             return "When this server can connect again"
         case WaitsFor.PLACES:
-            return f"Webhook is at its limit of {row.most}"
+            return f"{plural(row.most, 'request')} in progress, its limit"
     return ""
 
 

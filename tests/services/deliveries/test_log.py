@@ -126,15 +126,6 @@ def test_what_is_due_waits_while_no_machine_can_connect_to_its_host() -> None:
     assert later in {row.public_id for row in rows}
 
 
-def test_of_what_waits_for_its_receiver_only_what_was_tried_can_be_retried() -> None:
-    away = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=4))
-    make_delivery(away, status="retrying", tries=1)
-    make_delivery(away)
-    make_delivery(away, status="retrying", tries=1, prior_status="failed")
-    asked_for, untried, tried = log_pages.find_page(LogFilter()).page.rows
-    assert [each.is_retryable for each in (tried, untried, asked_for)] == [True, False, False]
-
-
 def test_what_was_delivered_has_one_result_whatever_failed_before_or_since() -> None:
     before = make_delivery(status="delivered", tries=2, attempts=1, code=200, took_ms=22)
     since = make_delivery(status="delivered", reason="server", code=500, took_ms=9)
@@ -183,16 +174,6 @@ def test_a_search_that_no_index_covers_stops_and_says_where_to_go_on(
     second = log_pages.find_page(search, first.further)
     assert second.page.rows[-1].public_id == wanted
     assert second.further is None
-
-
-def test_retry_is_offered_only_where_it_can_be_pressed() -> None:
-    off = make_webhook(state="off")
-    make_delivery(off, status="failed")
-    make_delivery(status="failed", priority=Priority.TEST)
-    make_delivery(status="delivered")
-    failed = make_delivery(status="failed")
-    rows = log_pages.find_page(LogFilter()).page.rows
-    assert [row.public_id for row in rows if row.is_retryable] == [failed]
 
 
 def test_other_pages_get_the_latest_few() -> None:

@@ -15,7 +15,9 @@ from portal.models.operations import Process
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import log as log_pages
+from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import LogRow
+from portal.services.deliveries.retry import why_not_retry
 from portal.services.deliveries.statuses import FailedBetween, LogFilter
 from portal.services.operations import sending as operation_sending
 from portal.services.outbox.connectivity import SENDER
@@ -83,17 +85,23 @@ def test_while_all_sending_is_stopped_nothing_goes_and_nothing_is_offered() -> N
     assert not any(log_presenter.may_retry(row_of(each)) for each in every)
 
 
-def test_a_retry_is_offered_where_it_would_be_taken() -> None:
-    failed = make_delivery(status="failed")
+def test_a_retry_is_offered_where_it_would_be_taken_as_on_the_page_of_the_delivery() -> None:
+    away = make_webhook(throttled=True, backoff_until=utcnow() + timedelta(minutes=4))
+    in_order = make_webhook(in_order=True)
+    head = make_delivery(in_order)
+    # A retry waits for no pause, and for no older delivery.
+    taken = [make_delivery(away), make_delivery(in_order), make_delivery(status="failed")]
     others = [
-        make_delivery(),
+        head,
+        make_delivery(away, prior_status="failed"),
         make_delivery(status="delivered"),
         make_delivery(status="failed", priority=Priority.TEST),
         make_delivery(make_webhook(state="off"), status="failed"),
         make_delivery(make_webhook(deleted_at=utcnow()), status="failed"),
     ]
-    offered = [log_presenter.may_retry(row_of(each)) for each in (failed, *others)]
-    assert offered == [True] + [False] * len(others)
+    for made in (*taken, *others):
+        on_page = why_not_retry(find_delivery(made).eligibility) is None
+        assert (log_presenter.may_retry(row_of(made)), on_page) == (made in taken,) * 2
 
 
 def test_it_is_asked_about_first_only_where_it_could_overtake_another_one() -> None:
@@ -122,9 +130,9 @@ def test_an_open_one_says_what_it_waits_for() -> None:
         "Attempt 3 of 10": make_delivery(hook, status="retrying", tries=3),
         "Sending now": sending[0],
         "After an older delivery": make_delivery(in_order),
-        "Webhook is at its limit of 8": make_delivery(full),
-        "When the receiver is back (from ": make_delivery(away, status="retrying", tries=2),
-        "The receiver asked us to wait until ": make_delivery(asked),
+        "8 requests in progress, its limit": make_delivery(full),
+        "Paused after failed attempts": make_delivery(away, status="retrying", tries=2),
+        "The receiver asked us to wait": make_delivery(asked),
         "": make_delivery(make_webhook(state="off")),
     }
     for words, made in told.items():
@@ -211,4 +219,4 @@ def test_the_file_for_people_tells_seconds_and_what_one_waits_for(app: Flask) ->
     heads, kept, arrived = log_csv.lines_for_people(log_pages.every(LogFilter()))
     result, took = heads.index("Result"), heads.index("Duration (seconds)")
     assert (arrived[result], arrived[took]) == ("200 in 2 seconds", 1.5)
-    assert (str(kept[result])[:30], kept[took]) == ("When the receiver is back (fro", None)
+    assert (kept[result], kept[took]) == ("Paused after failed attempts", None)

@@ -27,8 +27,24 @@ def test_a_line_says_when_it_is_tried_also_while_its_receiver_is_left_alone(
     make_delivery(in_turn)
     make_delivery()
     found = [row[6] for row in reversed(support.get("/deliveries").rows())]
-    nine, back = near_time(soon), f"When the receiver is back (from {near_time(later)})"
+    nine, back = near_time(soon), f"{near_time(later)} or later"
     assert found == [nine, back, back, "Next", nine, "After an older delivery", "Next"]
+
+
+def test_a_line_says_why_its_webhook_is_paused(support: Pages) -> None:
+    pause = {"throttled": True, "backoff_until": utcnow() + timedelta(minutes=4)}
+    hook = make_webhook(**pause)
+    failed = {"tries": 2, "reason": "server", "code": 500, "failing_since": utcnow()}
+    make_delivery(hook, status="retrying", **failed)
+    make_delivery(hook)
+    make_delivery(make_webhook(**pause))
+    found = [row[5] for row in reversed(support.get("/deliveries").rows())]
+    paused = "Paused after failed attempts"
+    assert found == [
+        f"Server error (500)Attempt 2 of 10 · {paused}",
+        f"{paused}Server error (500)",
+        paused,
+    ]
 
 
 def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
