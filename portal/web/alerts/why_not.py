@@ -13,6 +13,7 @@ from portal.services.alerts import why_not
 from portal.services.alerts.queries import DueNow, RunStatus
 from portal.services.alerts.rules import AlertRules, Kept
 from portal.services.alerts.why_not import Answer
+from portal.services.core import queries
 from portal.services.core.time_zones import today
 from portal.web.frame.status_tags import ASSET
 from portal.web.frame.wording import counted, day_of, exact_day, number, plural
@@ -95,7 +96,7 @@ def _sent(answer: Answer, status: RunStatus) -> str:
 
 
 def of_kind(event: EventName, due: DueNow, status: RunStatus, now: datetime, *, is_on: bool) -> str:
-    """Say, after "3 due now", what comes of the alerts of a kind, and which one is next."""
+    """Say, after "3 due now", what happens to the alerts of a kind, and which one is next."""
     found = why_not.soonest(event, now)
     following = ""
     if found is not None:
@@ -111,8 +112,12 @@ def _due(due: int, coming: int, status: RunStatus, is_on: bool) -> str:
         return ", not sent"
     if not coming:
         return ", already sent"
-    end = "waiting for a decision" if status.needs_first_answer else "sent at the next check"
-    return f", {counted(coming)} {end}"
+    is_counted = coming < due <= queries.COUNT_LIMIT
+    sent = f"{counted(due - coming)} already sent, " if is_counted else ""
+    what = f"{counted(coming)} will be sent at the next check"
+    if status.needs_first_answer:
+        what = f"{counted(coming)} waiting for an administrator’s decision"
+    return f". {sent}{what}"
 
 
 @dataclass(frozen=True, slots=True)
