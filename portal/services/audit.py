@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, String, and_, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.engine.http.address_mask import masked_address
 from portal.lib.paging import Page
+from portal.models.assets import Asset
 from portal.models.audit import AuditEntry
 from portal.models.people import User
 from portal.models.webhooks import Webhook
@@ -28,8 +29,8 @@ class TrailFilter:
 
     person: UUID | None = None
     nobody: bool = False
-    kind: str | None = None
-    target_id: str | None = None
+    actions: tuple[str, ...] = ()
+    asset_tag: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -72,19 +73,6 @@ def every(filter_: TrailFilter) -> Iterator[TrailEntry]:
         if len(chunk) < EXPORT_CHUNK:
             return
         last = (chunk[-1].at, chunk[-1].id)
-
-
-def kinds() -> Sequence[str]:
-    """The kinds of things in the trail, by a skip scan of their index."""
-    first = select(func.min(AuditEntry.target_kind).label("kind")).cte("kinds", recursive=True)
-    following = (
-        select(func.min(AuditEntry.target_kind))
-        .where(AuditEntry.target_kind > first.c.kind)
-        .scalar_subquery()
-    )
-    scan = first.union_all(select(following).where(first.c.kind.is_not(None)))
-    names = session().scalars(select(scan.c.kind).where(scan.c.kind.is_not(None)))
-    return sorted(str(name) for name in names)
 
 
 def people_names() -> Sequence[tuple[UUID, str]]:
@@ -162,10 +150,13 @@ def _matching(filter_: TrailFilter) -> Select[AuditEntry]:
         statement = statement.where(AuditEntry.actor_id == person)
     elif filter_.nobody:
         statement = statement.where(AuditEntry.actor_id.is_(None))
-    if filter_.kind is not None:
-        statement = statement.where(AuditEntry.target_kind == filter_.kind)
-    if filter_.target_id is not None:
-        statement = statement.where(AuditEntry.target_id == filter_.target_id)
+    if filter_.actions:
+        statement = statement.where(AuditEntry.action.in_(filter_.actions))
+    if filter_.asset_tag:
+        tag = func.lower(Asset.asset_tag) == filter_.asset_tag.lower()
+        ids = select(cast(Asset.id, String)).where(tag)
+        about = AuditEntry.target_kind == "asset", AuditEntry.target_id.in_(ids)
+        statement = statement.where(*about)
     if filter_.since is not None:
         statement = statement.where(AuditEntry.at >= filter_.since)
     if filter_.until is not None:

@@ -48,7 +48,7 @@ def test_what_is_saved_is_what_the_runs_go_by(app: Flask) -> None:
     rules = AlertRules(maintenance_on=False, at=time(18, 30), **days)
     assert alert_settings.read().rules == rules
     assert save(pages, page).tone == "info"
-    assert "Alert settings" in pages.get("/settings/audit").main
+    assert "Alert: settings changed" in pages.get("/settings/audit").main
 
 
 def test_what_does_not_fit_comes_back_at_its_field(app: Flask) -> None:

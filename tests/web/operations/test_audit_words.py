@@ -6,7 +6,8 @@ from typing import Any
 from flask import Flask
 
 from portal.services.audit import TrailEntry
-from portal.web.operations.audit_views import TrailLine, line_of, plain_value
+from portal.web.deliveries.filter_wording import Names
+from portal.web.operations.audit_wording import TrailLine, line_of, plain_value
 from tests.web.operations.test_audit import AUDIT, note
 from tests.web.signed_in import visit
 
@@ -26,22 +27,33 @@ def line(app: Flask, action: str, *, name: str = "Seven", **values: Any) -> Trai
         changes=values,
     )
     with app.test_request_context("/settings/audit", base_url="http://localhost/portal"):
-        return line_of(entry)
+        return line_of(entry, Names())
 
 
 def test_it_leads_to_each_kind_of_thing_that_has_a_page(app: Flask) -> None:
-    for kind, word, path in (
-        ("asset", "Asset", "/portal/assets/7"),
-        ("batch", "Bulk retry", "/portal/batches/7"),
-        ("delivery", "Delivery", "/portal/deliveries/7"),
-        ("draft", "Webhook form", ""),
-        ("person", "User", "/portal/settings/people/7"),
-        ("webhook", "Webhook", "/portal/settings/webhooks/7"),
-        ("alert_settings", "Alert settings", ""),
+    for kind, path in (
+        ("asset", "/portal/assets/7"),
+        ("batch", "/portal/batches/7"),
+        ("delivery", "/portal/deliveries/7"),
+        ("draft", ""),
+        ("person", "/portal/settings/people/7"),
+        ("staff", "/portal/staff/7"),
+        ("webhook", "/portal/settings/webhooks/7"),
+        ("alert_settings", ""),
     ):
         made = line(app, f"{kind}.changed")
-        assert (made.kind, made.thing, made.path) == (word, "Seven", path), kind
+        assert (made.thing, made.path) == ("Seven", path), kind
         assert line(app, f"{kind}.deleted").path == "", kind
+
+
+def test_it_calls_each_action_as_people_do_also_one_of_another_version(app: Flask) -> None:
+    for action, words in (
+        ("person.invited", "User: invited"),
+        ("webhook.deliveries_restored", "Delivery: restored"),
+        ("alert_settings.updated", "Alert: settings changed"),
+        ("alert_settings.of_a_later_version", "Alert settings: of a later version"),
+    ):
+        assert line(app, action).what == words, action
 
 
 def test_it_says_in_which_way_something_was_done(app: Flask) -> None:
@@ -56,8 +68,10 @@ def test_it_says_in_which_way_something_was_done(app: Flask) -> None:
         assert line(app, "asset.changed", origin=origin).way == way, origin
 
 
-def test_what_has_no_name_goes_by_its_id_and_a_delivery_by_its_event(app: Flask) -> None:
-    assert line(app, "batch.started", name="").thing == "7"
+def test_what_has_no_name_goes_by_its_kind_and_a_delivery_by_its_event(app: Flask) -> None:
+    assert line(app, "batch.started", name="").thing == "Batch"
+    alert = line(app, "alert.acknowledged", name="alert.low_stock AST-1")
+    assert alert.thing == "Low stock AST-1"
     assert line(app, "delivery.retried", name="asset.created").thing == "Asset created"
     assert line(app, "delivery.retried", name="asset.melted").thing == "asset.melted"
     assert line(app, "asset.changed", name="asset.created").thing == "asset.created"
@@ -74,7 +88,7 @@ def test_both_sides_of_a_change_are_read_as_a_person_reads_them(app: Flask) -> N
         ("delivery.stopped", "status", {"from": "retrying", "to": "x"}, ("Retrying", "x")),
     ):
         ((label, *sides),) = line(app, action, **{name: change}).details
-        assert tuple(sides) == detail, action
+        assert tuple(sides[:2]) == detail, action
         labels = {
             "in_order": "One at a time, in order",
             "role_name": "Role name",
@@ -88,7 +102,7 @@ def test_both_sides_of_a_change_are_read_as_a_person_reads_them(app: Flask) -> N
 
 def test_of_an_address_that_changed_where_nobody_sees_it_that_is_said(app: Flask) -> None:
     same = {"from": "https://a.example/••••", "to": "https://a.example/••••"}
-    ((_, before, after),) = line(app, "webhook.changed", url=same).details
+    ((_, before, after, _),) = line(app, "webhook.changed", url=same).details
     assert (before, after.startswith("https://a.example/•••• (")) == ("", True)
 
 
