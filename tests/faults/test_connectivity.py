@@ -186,6 +186,26 @@ def one_of_two_machines_is_cut_from_one_receiver(site: Site) -> None:
     assert not site.offline
 
 
+def names_are_not_resolved_for_one_of_two_machines(site: Site) -> None:
+    """Names that neither has asked for before."""
+    site.connect([site.receivers[3].url])
+    with NameServer(NAMES, host=RECEIVERS) as resolver:
+        resolver.silent_to.add(site.cables[0].far)
+        for name, receiver in zip(NAMES, site.receivers, strict=False):
+            make_webhook(f"http://{name}:{receiver.port}/", last_delivered_at=utcnow())
+        silent_at = monotonic()
+        site.save_for(SECONDS)
+        assert settled(TAKEN_OVER)
+        waits = sorted(site.waits().items(), key=lambda each: each[1])
+        later = [wait for (number, _), wait in waits if site.saved[number] > silent_at + TAKEN_OVER]
+        log.warning("the slowest %.2f s, and later %.2f s", waits[-1][1], later[-1])
+        assert waits[-1][1] < TAKEN_OVER
+        assert later[-1] < SOON
+        assert max(site.waits(site.receivers[3]).values()) < SOON
+        assert min(site.offline.values()) < silent_at + NAMED_WITHIN
+    assert site.failures() == []
+
+
 ALONE = (
     cut_from_all_for_a_while,
     names_are_not_resolved_for_a_while,
@@ -195,7 +215,11 @@ ALONE = (
     a_captive_portal_answers_for_everybody,
     two_processes_are_cut_from_two_hosts,  # the last: the second one stays
 )
-TWO = (one_of_two_machines_is_cut_from_all, one_of_two_machines_is_cut_from_one_receiver)
+TWO = (
+    one_of_two_machines_is_cut_from_all,
+    one_of_two_machines_is_cut_from_one_receiver,
+    names_are_not_resolved_for_one_of_two_machines,
+)
 
 
 @pytest.mark.parametrize(("machines", "cases"), [(1, ALONE), (2, TWO)], ids=["alone", "two"])
