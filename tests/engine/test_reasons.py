@@ -202,6 +202,8 @@ SAID = [
     ('{"error": "17", "errorMessage": "No such tag"}', "No such tag"),
     ('{"description": "D", "detail": "E"}', "E"),
     ('{"message": "caf\\u00e9\n\tA"}', "café A"),
+    # Nothing can be made of half a pair of surrogates.
+    ('{"message": "half \\ud83d"}', "half \ufffd"),
     # The beginning of a longer one.
     ('{"message": "It was cut o', "It was cut o"),
     ('{"message": "It was cut \\u00', "It was cut \\u00"),
