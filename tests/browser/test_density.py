@@ -1,5 +1,6 @@
 """Lists that hold a screenful: rows above the fold, their heights, nothing beside the screen."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -7,7 +8,10 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, ViewportSize, expect
 
+from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
 from portal.services.deliveries import bulk_retry, bulk_retry_selection
 from portal.services.deliveries.bulk_retry_selection import Selection
 from portal.services.deliveries.statuses import LogFilter
@@ -16,6 +20,7 @@ from tests.services.actions.plan_examples import make_maintenance, make_reservat
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import fail, make_attempt, make_delivery
 from tests.support.factories import make_asset, make_category, make_staff, make_user, make_webhook
+from tests.support.heartbeats import record_own
 from tests.web.signed_in import visit
 
 LISTS = ["/assets", "/deliveries", "/settings/webhooks"]
@@ -286,3 +291,19 @@ def test_the_page_of_a_delivery_fits_and_does_not_scroll_sideways(
         )
         assert size[0] <= width, part
         assert size[1] <= most, part
+
+
+def test_overview_with_six_problems_and_the_first_steps_fits(
+    page: Page, app: Flask, portal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a local trial too, which offers sample data."""
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), local_trial=True))
+    for number in range(6):
+        fail(make_webhook(name=f"Receiver {number}"))
+    record_own(heartbeats.worker_of(DELIVERIES))
+    sign_in(page, app, portal)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(portal)
+    expect(page.get_by_role("heading", name="First steps")).to_be_visible()
+    assert page.locator(".ptable tbody tr").count() == 6
+    assert page.evaluate("document.documentElement.scrollHeight") <= 1_300

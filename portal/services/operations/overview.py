@@ -1,17 +1,23 @@
 """Count what the start page says: how far the portal has come, and what wants a look."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from sqlalchemy import select
 
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery
-from portal.models.webhooks import Webhook, WebhookState
+from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.core.queries import capped
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks.rows import draft_ids
+
+# What arrived no longer ago shows that this server reaches receivers.
+LATELY: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,6 @@ class Overview:
     """Counts (`capped`), each as its list counts it."""
 
     webhooks_on: int
-    webhooks_off: int
     assets: int
     queued: int
     retrying: int
@@ -30,10 +35,9 @@ class Overview:
 def overview() -> Overview:
     """Count what there is now."""
     current = session()
-    hooks = select(Webhook.id).where(Webhook.deleted_at.is_(None))
+    active = Webhook.deleted_at.is_(None), Webhook.state == WebhookState.ACTIVE
     return Overview(
-        webhooks_on=capped(current, hooks.where(Webhook.state == WebhookState.ACTIVE)),
-        webhooks_off=capped(current, hooks.where(Webhook.state == WebhookState.OFF)),
+        webhooks_on=capped(current, select(Webhook.id).where(*active)),
         assets=capped(current, select(Asset.id).where(Asset.deleted_at.is_(None))),
         queued=log_pages.count(StatusFilter.QUEUED),
         retrying=log_pages.count(StatusFilter.RETRYING),
@@ -47,3 +51,15 @@ def _has_deliveries() -> bool:
     current = session()
     listed = select(Delivery.id).where(Delivery.webhook_id.not_in(draft_ids(current))).limit(1)
     return current.execute(listed).first() is not None
+
+
+def count_reached(apart: Collection[int]) -> int:
+    """Count the webhooks of receivers at which something arrived lately, without these row ids."""
+    current = session()
+    reached = select(Webhook.id).where(
+        Webhook.last_delivered_at > database_time(current) - LATELY,
+        Webhook.state == WebhookState.ACTIVE,
+        Webhook.deleted_at.is_(None),
+        Webhook.kind == WebhookKind.HTTP,
+    )
+    return sum(id_ not in apart for id_ in current.scalars(reached))

@@ -191,8 +191,12 @@ def severity() -> ColumnElement[int]:
 
 def ids_in_trouble(current: Session) -> Sequence[int]:
     """Return the row ids of the webhooks that have a backlog."""
-    wanted = select(Webhook.id).where(or_(_fails(), _is_off_by_us())).order_by(Webhook.id)
-    return current.scalars(wanted).all()
+    return current.scalars(select(Webhook.id).where(is_in_trouble()).order_by(Webhook.id)).all()
+
+
+def is_in_trouble() -> ColumnElement[bool]:
+    """Return the condition of a webhook that has a backlog."""
+    return or_(_fails(), _is_off_by_us())
 
 
 def _fails() -> ColumnElement[bool]:

@@ -269,9 +269,13 @@ def list_webhooks(
     order: WebhookOrder = WebhookOrder.STATUS,
     *,
     reverse: bool = False,
+    in_trouble: bool = False,
 ) -> Page[ListedWebhook]:
-    """One page, equals by name. `search`: only those whose name or host holds it."""
+    """One page, equals by name. `search`: only those whose name or host holds it. `in_trouble`:
+    only those with problems."""
     listed_ids = select(Webhook.id).where(*is_shown())
+    if in_trouble:
+        listed_ids = listed_ids.where(backlogs.is_in_trouble())
     if search:
         listed_ids = listed_ids.where(Webhook.id.in_(called(session(), search)))
     ranks = {

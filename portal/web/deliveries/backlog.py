@@ -1,5 +1,6 @@
 """Webhooks in trouble as people read of them: a row each, and the same in sentences."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,19 +84,19 @@ class BacklogRow:
 
 @dataclass(frozen=True, slots=True)
 class BacklogTable:
-    """The rows of a page: `first` in sight, `rest` folded away; `left_out` have none. `total`: what
-    is undelivered in all."""
+    """The rows of a page, and the rest by number. `total`: what is undelivered in all, `parts`: how
+    many of which status; `shown`: how many of the webhooks are in the list of webhooks."""
 
-    first: Sequence[BacklogRow] = ()
-    rest: Sequence[BacklogRow] = ()
-    left_out: int = 0
+    rows: Sequence[BacklogRow] = ()
     total: int = 0
+    parts: str = ""
     webhooks: int = 0
+    shown: int = 0
     oldest: datetime | None = None
 
     def __bool__(self) -> bool:
         """Return whether there is any."""
-        return bool(self.first)
+        return bool(self.rows)
 
     @property
     def headline(self) -> str:
@@ -108,38 +109,37 @@ class BacklogTable:
         return Markup("{} undelivered in {}{}").format(many, where, oldest)
 
     @property
-    def summary(self) -> str:
-        """Return what is folded away: "2 more webhooks: Helpdesk 212, Door 16"."""
-        many = len(self.rest) + self.left_out
-        return f"{plural(many, 'more webhook')}: {_named(self.rest, many)}"
+    def all_words(self) -> str:
+        """Return the link to all of them: "View all 12 webhooks with problems"; blank where each
+        has its row."""
+        if len(self.rows) == self.webhooks:
+            return ""
+        return f"View all {plural(self.shown, 'webhook')} with problems"
 
     @property
     def names(self) -> str:
         """Return "Helpdesk 212, Door 16", the first three."""
-        return _named(self.first, self.webhooks)
-
-
-def _named(rows: Sequence[BacklogRow], many: int) -> str:
-    short = [f"{row.name} {row.number}" for row in rows[:3]]
-    return f"{', '.join(short)}{', …' if many > 3 else ''}"
+        short = [f"{row.name} {row.number}" for row in self.rows[:3]]
+        return f"{', '.join(short)}{', …' if self.webhooks > 3 else ''}"
 
 
 NONE: Final = BacklogTable()
 
 
-def table_of(found: Sequence[Backlog], in_sight: int) -> BacklogTable:
-    """Return the rows of these, in their order."""
+def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
+    """Return the rows of these, in their order; where there are more than `most` and one, so
+    many."""
     in_bulk_retries = queued() if found else QueuedDeliveries()
-    rows = [_row(each, in_bulk_retries) for each in found[:MOST_LISTED]]
-    # What is folded away alone takes as much room as its row.
-    first = rows[: in_sight if len(found) > in_sight + 1 else in_sight + 1]
+    # The line that leads to one more takes as much room as its row.
+    rows = found if len(found) == most + 1 else found[:most]
+    total = backlogs.count_of(found)
     return BacklogTable(
-        first,
-        rows[len(first) :],
-        left_out=len(found) - len(rows),
-        total=backlogs.total(found),
-        webhooks=len(found),
-        oldest=min((each.since for each in found if each.since), default=None),
+        [_row(each, in_bulk_retries) for each in rows],
+        total.undelivered,
+        _parts(sum((each.counts for each in found), Counter())),
+        len(found),
+        total.webhooks,
+        min((each.since for each in found if each.since), default=None),
     )
 
 
@@ -159,8 +159,12 @@ def log_url(webhook: UUID) -> str:
 
 def parts_of(backlog: Backlog) -> str:
     """Return how many of which status: "141 retrying, 2 queued"; blank where there are none."""
-    counts = sorted(((backlog.counts[each], each) for each in UNDELIVERED), reverse=True)
-    return ", ".join(f"{counted(many)} {each.replace('_', ' ')}" for many, each in counts if many)
+    return _parts(backlog.counts)
+
+
+def _parts(counts: Counter[DeliveryStatus]) -> str:
+    largest = sorted(((counts[each], each) for each in UNDELIVERED), reverse=True)
+    return ", ".join(f"{counted(many)} {each.replace('_', ' ')}" for many, each in largest if many)
 
 
 def cause_of(backlog: Backlog) -> str:

@@ -25,6 +25,7 @@ from portal.services.deliveries.log import EXPORT_LIMIT, LogRow, Matches
 from portal.services.deliveries.log_query import Failure
 from portal.services.deliveries.retry import GONE, why_not_retry
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from portal.services.deliveries.trends import Span
 from portal.services.webhooks.backlog import Backlog, total
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.list_place import (
@@ -164,10 +165,21 @@ def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
     ]
 
 
-def failures_url(begins: datetime, ends: datetime, webhook: UUID | None = None) -> str:
+def failures_url(begins: datetime, ends: datetime) -> str:
     """Return the list of deliveries of which an attempt failed in between."""
-    since, until = (f"{at.astimezone(zone()):%Y-%m-%d %H:%M}" for at in (begins, ends))
-    return url_for("deliveries.index", time=failed_in(), since=since, until=until, webhook=webhook)
+    since, until = _in_address(begins), _in_address(ends)
+    return url_for("deliveries.index", time=failed_in(), since=since, until=until)
+
+
+def span_url(span: Span, webhook: UUID | None = None) -> str:
+    """Return where the deliveries of a chart's bar are listed: those that failed in it, if any."""
+    time = failed_in() if span.failed_attempts else None
+    since, until = _in_address(span.begins), _in_address(span.ends)
+    return url_for("deliveries.index", time=time, since=since, until=until, webhook=webhook)
+
+
+def _in_address(at: datetime) -> str:
+    return f"{at.astimezone(zone()):%Y-%m-%d %H:%M}"
 
 
 def matches_words(found: Matches) -> str:

@@ -13,8 +13,8 @@ from portal.services.deliveries.trends import Span, Trend
 from portal.web.frame.wording import number, zone
 
 Label = Callable[[datetime], str]
-# Where what failed from one time until another is listed.
-Place = Callable[[datetime, datetime], str]
+# Where the deliveries of a span are listed.
+Place = Callable[[Span], str]
 
 HOURS: Final = 24
 DAYS: Final = 7
@@ -41,7 +41,7 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One span: `parts` are (kind, y, height) of those there are, delivered, late and failed;
-    `words` say the same. `url`: where what failed in it is listed; blank where nothing did."""
+    `words` say the same. `url`: where its deliveries are listed; blank where there are none."""
 
     x: float
     width: float
@@ -113,18 +113,18 @@ def last_days() -> list[datetime]:
     return [datetime.combine(day, time(), zone()).astimezone(UTC) for day in days]
 
 
-def hours_chart(trend: Trend, failures: Place | None = None) -> Chart:
-    """Return the last 24 hours. `failures`: where they are listed."""
+def hours_chart(trend: Trend, place: Place | None = None) -> Chart:
+    """Return the last 24 hours. `place`: where the bars lead."""
     words = _hour, _hour
-    return _chart("last 24 hours", trend, _large(4, 8), words, failures)
+    return _chart("last 24 hours", trend, _large(4, 8), words, place)
 
 
 def days_chart(
-    trend: Trend | None, frames: Sequence[Frame] | None = None, failures: Place | None = None
+    trend: Trend | None, frames: Sequence[Frame] | None = None, place: Place | None = None
 ) -> Chart:
     """Return the last 7 days; None: nothing happened in them."""
     frames, words = frames or _large(1, 1), (_day, _weekday)
-    return _chart("last 7 days", trend or Trend(()), frames, words, failures)
+    return _chart("last 7 days", trend or Trend(()), frames, words, place)
 
 
 def _chart(
@@ -132,19 +132,19 @@ def _chart(
     trend: Trend,
     frames: Sequence[Frame],
     words: tuple[Label, Label],
-    failures: Place | None,
+    place: Place | None,
 ) -> Chart:
     return Chart(
         f"Delivery attempts, {title}",
         trend.delivered,
         trend.late,
         trend.failed_attempts,
-        [_drawing(trend.spans, frame, *words, failures) for frame in frames],
+        [_drawing(trend.spans, frame, *words, place) for frame in frames],
     )
 
 
 def _drawing(
-    spans: Sequence[Span], frame: Frame, in_full: Label, in_short: Label, failures: Place | None
+    spans: Sequence[Span], frame: Frame, in_full: Label, in_short: Label, place: Place | None
 ) -> Drawing:
     end = _end(max((span.delivered + span.failed_attempts for span in spans), default=0))
     axis = frame.height - frame.below
@@ -155,7 +155,7 @@ def _drawing(
         longest = max(len(words) for _, words in lines)
         frame = replace(frame, left=max(frame.left, GAP + LETTER * longest))
     step = (frame.width - frame.left - frame.right) / max(1, len(spans))
-    begins = [frame.left + place * step for place in range(len(spans))]
+    begins = [frame.left + index * step for index in range(len(spans))]
     return Drawing(
         frame,
         axis,
@@ -166,14 +166,14 @@ def _drawing(
                 round(step * 0.72, 2),
                 _parts(span, axis, unit),
                 f"{in_full(span.begins)}: {_in_words(span)}",
-                failures(span.begins, span.ends) if failures and span.failed_attempts else "",
+                place(span) if place and (span.delivered or span.failed_attempts) else "",
             )
             for span, x in zip(spans, begins, strict=True)
         ],
         [
             (round(x + step / 2, 2), in_short(span.begins))
-            for place, (span, x) in enumerate(zip(spans, begins, strict=True))
-            if frame.every and place % frame.every == 0
+            for index, (span, x) in enumerate(zip(spans, begins, strict=True))
+            if frame.every and index % frame.every == 0
         ],
     )
 

@@ -1,6 +1,6 @@
 """The start page: which webhooks are in trouble, how the last day went, and what assets need."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from portal.engine.events.catalogue import EventName
 from portal.engine.next_steps import ASK, SYSTEM
 from portal.lib.clock import utcnow
+from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.services.actions.planning.queries import MaintenanceList
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter
@@ -21,20 +22,24 @@ from portal.services.demo import load
 from portal.services.operations.health import read_ready
 from portal.services.operations.overview import Overview, overview
 from portal.services.operations.readiness import OK, Ready
-from portal.services.webhooks.backlog import WebhookStatus
+from portal.services.webhooks.backlog import Backlog, WebhookStatus
 from portal.web.deliveries import bulk_retry_wording
 from portal.web.deliveries.backlog import table_of
-from portal.web.deliveries.log_presenter import failures_url
+from portal.web.deliveries.log_presenter import failures_url, span_url
 from portal.web.forms.base import refusals_flashed
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
+from portal.web.frame.charts import Chart
 from portal.web.frame.site_state import in_trouble, offline_senders, sending_stop
-from portal.web.frame.wording import counted, number, plural
+from portal.web.frame.status_tags import Tab
+from portal.web.frame.wording import counted, number
 from portal.web.help.advice import Advice, Context, advise
 from portal.web.home.first_run import first_steps, sample_data
+from portal.web.home.us_or_them import us_or_them
 
-# So many webhooks in trouble stand on the page; the others are folded away.
+# So many webhooks in trouble have their row; where there are more, a link leads to all.
 IN_SIGHT: Final = 5
+WEEK: Final = "week"  # the address's name for the chart of 7 days
 
 blueprint = Blueprint("home", __name__)
 
@@ -67,6 +72,7 @@ def index() -> str:
     now = overview()
     day = trends.trend(charts.last_hours()) if now.has_deliveries else None
     wrong = what_is_wrong()
+    is_sending = not (wrong or sending_stop() or offline_senders())
     return render_template(
         "home/index.html",
         steps=first_steps(),
@@ -75,12 +81,32 @@ def index() -> str:
         bulk_retry_lines=bulk_retry_wording.under_way(),
         now=now,
         wrong=wrong,
-        is_sending=not (wrong or sending_stop() or offline_senders()),
+        is_sending=is_sending,
+        side=us_or_them(in_trouble()) if is_sending else "",
         figures=delivery_figures(now, day) if day else [],
-        day=charts.hours_chart(day, failures_url) if day else None,
+        attempts=_chart(day) if day else None,
+        periods=_periods(),
         assets=asset_figures(now),
         todo=list(todo()),
     )
+
+
+def _is_week() -> bool:
+    return request.args.get("period") == WEEK
+
+
+def _chart(day: Trend) -> Chart:
+    if _is_week():
+        return charts.days_chart(trends.trend(charts.last_days()), place=span_url)
+    return charts.hours_chart(day, span_url)
+
+
+def _periods() -> list[Tab]:
+    """Return the periods that the chart can show."""
+    return [
+        Tab("24 hours", url_for("home.index", _anchor="day"), not _is_week()),
+        Tab("7 days", url_for("home.index", period=WEEK, _anchor="day"), _is_week()),
+    ]
 
 
 @blueprint.post("/sample-data")
@@ -97,15 +123,13 @@ def delivery_figures(now: Overview, day: Trend) -> list[Figure]:
     """Count deliveries, and link each number to what it counts."""
     log = f"{request.script_root}/deliveries"
     found = in_trouble()
-    failing = sum(each.status is WebhookStatus.FAILING for each in found)
-    off = f", {counted(len(found) - failing)} off" if len(found) > failing else ""
     attempts = day.delivered + day.failed_attempts
     return [
         Figure(
             counted(len(found)),
             "Webhooks with problems",
             "#needs" if found else url_for("webhooks.index"),
-            f"{counted(failing)} failing{off}" if found else f"{counted(now.webhooks_on)} active",
+            ", ".join(_kinds(found)) or f"{counted(now.webhooks_on)} active",
             is_bad=bool(found),
         ),
         Figure(
@@ -124,15 +148,34 @@ def delivery_figures(now: Overview, day: Trend) -> list[Figure]:
             counted(now.queued + now.retrying),
             "Queued or retrying",
             f"{log}?status=open",
-            f"{counted(now.retrying)} retrying" if now.retrying else "",
+            _share_of(found, *OPEN) if now.queued or now.retrying else "",
         ),
         Figure(
             counted(now.held),
             "On hold",
             f"{log}?status=on_hold",
-            plural(now.webhooks_off, "webhook is off", "webhooks are off"),
+            _share_of(found, DeliveryStatus.ON_HOLD) if now.held else "",
         ),
     ]
+
+
+def _kinds(found: Sequence[Backlog]) -> Iterator[str]:
+    """Yield how many of the webhooks with problems fail, are off, or were deleted."""
+    failing = sum(each.status is WebhookStatus.FAILING for each in found)
+    deleted = sum(each.is_deleted for each in found)
+    for many, word in (
+        (failing, "failing"),
+        (len(found) - failing - deleted, "off automatically"),
+        (deleted, "deleted"),
+    ):
+        if many:
+            yield f"{counted(many)} {word}"
+
+
+def _share_of(found: Sequence[Backlog], *statuses: DeliveryStatus) -> str:
+    """Return how many of these statuses the rows below tell of; blank where there are no rows."""
+    many = sum(each.counts[status] for each in found for status in statuses)
+    return f"{counted(many)} in webhooks with problems" if found else ""
 
 
 def asset_figures(now: Overview) -> list[Figure]:

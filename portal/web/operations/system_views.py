@@ -1,15 +1,19 @@
 """Settings → System: what runs, what waits, what wants a look, and the switch for all sending."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.services.operations import findings, report, sending
-from portal.services.operations.health import read_facts
+from portal.services.operations.findings import Finding, Level
+from portal.services.operations.health import Facts, read_facts
 from portal.services.operations.report import read_roles
 from portal.web.frame.access import actor, requires
+from portal.web.frame.site_state import in_trouble, offline_senders
 from portal.web.frame.status_tags import PROCESS
+from portal.web.home.us_or_them import us_or_them
 
 STOPPED: Final = "Sending paused. Requests in progress will finish."
 STARTED: Final = "Sending resumed. Queued deliveries are being sent."
@@ -23,9 +27,11 @@ def index() -> str:
     """The whole portal at one moment."""
     facts = read_facts()
     now = facts.at
+    found = findings.find(facts, now)
     return render_template(
         "operations/system.html",
-        found=findings.find(facts, now),
+        found=found,
+        side=_side(facts, found),
         roles=read_roles(facts),
         processes=[process for process in facts.processes if process.name != process.kind],
         process_tag=PROCESS.__getitem__,
@@ -37,6 +43,14 @@ def index() -> str:
         settings_in_force=report.setting_lines(facts),
         stop=facts.stop,
     )
+
+
+def _side(facts: Facts, found: Sequence[Finding]) -> str:
+    """Return whether receivers or this server fail; blank where nothing is sent normally."""
+    is_down = any(finding.level is Level.DANGER for finding in found)
+    if is_down or facts.stop or offline_senders():
+        return ""
+    return us_or_them(in_trouble())
 
 
 @blueprint.route("/stop-sending", methods=["GET", "POST"])

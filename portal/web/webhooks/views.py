@@ -25,10 +25,17 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import ListedWebhook, WebhookDetail, WebhookOrder
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.list_place import delivery_url, here
-from portal.web.deliveries.log_presenter import failures_url
+from portal.web.deliveries.log_presenter import span_url
 from portal.web.deliveries.request import YOURS
 from portal.web.forms.base import status_of
-from portal.web.forms.filter_form import FilterForm, SearchField, list_back, list_here, order_in
+from portal.web.forms.filter_form import (
+    FilterForm,
+    LinkedField,
+    SearchField,
+    list_back,
+    list_here,
+    order_in,
+)
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
 from portal.web.frame.wording import counted
@@ -57,13 +64,15 @@ FALLS: Final[Mapping[str, bool]] = {
     WebhookOrder.STATUS: True,
     WebhookOrder.LAST: True,
 }
+PROBLEMS: Final = "problems"  # the address's name for webhooks with problems alone
 EXAMPLE: Final = "https://your-system.example.com/webhooks"
 
 
 class WebhookFilterForm(FilterForm):
-    """The filter of the list, to which the search of everything leads."""
+    """The filter of the list, to which the search of everything leads, and Overview."""
 
     q = SearchField("Name or host")
+    show = LinkedField("Show", among={PROBLEMS})
 
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
@@ -82,6 +91,7 @@ def index() -> Answer:
             request.args.get("cursor"),
             WebhookOrder(order.by),
             reverse=order.is_reversed,
+            in_trouble=form.show.data == PROBLEMS,
         )
     week = trends.trends(charts.last_days())
     on, off = webhook_queries.count_on_and_off()
@@ -110,10 +120,10 @@ def show(public_id: UUID) -> Answer:
     webhook = webhook_queries.show(public_id)
     latest = log_pages.latest(LogFilter(webhook=public_id), LATEST)
     day = trends.trend(charts.last_hours(), public_id)
-    failed_url = partial(failures_url, webhook=public_id)
-    chart = charts.hours_chart(day, failed_url)
+    place = partial(span_url, webhook=public_id)
+    chart = charts.hours_chart(day, place)
     if chart.is_empty:
-        chart = charts.days_chart(trends.trend(charts.last_days(), public_id), failures=failed_url)
+        chart = charts.days_chart(trends.trend(charts.last_days(), public_id), place=place)
     failures = webhook_queries.last_failures(webhook.backlog) if webhook.backlog else []
     return render_template(
         "webhooks/show.html",

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -17,6 +18,8 @@ from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
+
+HERE = ZoneInfo("Europe/Vienna")
 
 
 def count(hook: Hook, delivered: int, failed: int, hours_ago: int = 0) -> None:
@@ -67,12 +70,41 @@ def test_the_webhooks_page_shows_the_day_or_else_the_week_or_no_chart(admin: Pag
     assert '<svg class="chart ' not in page.html
 
 
-def test_the_start_page_shows_the_day_of_all_webhooks(admin: Pages) -> None:
+def test_the_start_page_shows_the_day_of_all_webhooks_or_their_week(admin: Pages) -> None:
     assert "Delivery attempts" not in admin.get("/").main
     make_delivery(status="delivered")
     count(make_webhook(), 4, 2)
     count(make_webhook(), 4, 2, hours_ago=5)
-    assert "8 delivered 4 failed" in admin.get("/").main
+    count(make_webhook(), 1, 0, hours_ago=24 * 3)
+    day = admin.get("/")
+    assert day.links("7 days") == ["/?period=week#day"]
+    for page in (day, admin.get("/?period=month")):
+        assert "Delivery attempts, last 24 hours" in page.main
+        assert "8 delivered 4 failed" in page.main
+    week = admin.get("/?period=week")
+    assert "Delivery attempts, last 7 days" in week.main
+    assert "9 delivered 4 failed" in week.main
+    assert "4 Failed attempts, last 24 hours" in re.sub(r"\s+", " ", week.main)
+    assert "/#day" in week.links("24 hours")
+
+
+def test_a_bar_leads_to_the_log_of_its_time(admin: Pages) -> None:
+    """To what failed in it, where anything did."""
+    make_delivery(status="delivered")
+    hook, now = make_webhook(), utcnow()
+    count(hook, 4, 2)
+    count(hook, 1, 0, hours_ago=24 * 3)
+    page = admin.get("/?period=week")
+    days = [f"{(now - timedelta(days=days)).astimezone(HERE):%Y-%m-%d}" for days in (3, 2, -1, 0)]
+    quiet, after, tomorrow, today = days
+    bars = [node.get("href") for node in page.root.find_all("a") if " delivered, " in node.text]
+    told = bars[:2]
+    assert told == [
+        f"/deliveries?since={quiet}+00:00&until={after}+00:00",
+        f"/deliveries?time=failed&since={today}+00:00&until={tomorrow}+00:00",
+    ]
+    assert bars == told * 3  # at two widths, and in numbers
+    assert "Newest first" in admin.get(told[0]).main
 
 
 def drawn(*counts: tuple[int, int, int], small: bool = False) -> Drawing:

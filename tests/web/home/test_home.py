@@ -74,13 +74,16 @@ def test_webhooks_in_trouble_come_first_and_what_is_on_hold_is_a_figure(app: Fla
     assert name.endswith("Helpdesk Connection refused")
     assert number == "2 2 failed"
     assert page.links("View 2") == [f"/deliveries?status=undelivered&webhook={desk.public_id}"]
-    assert figures(page)["1 On hold 1 webhook is off"] == "/deliveries?status=on_hold"
+    held = figures(page)["1 On hold 0 in webhooks with problems"]
+    assert held == "/deliveries?status=on_hold"
     assert page.main.index("Helpdesk") < page.main.index("Delivery attempts")
 
 
 def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
     hook = make_webhook(name="Helpdesk")
-    make_webhook(name="Payroll", state="off")
+    for _ in range(2):
+        make_delivery(make_webhook(state="off"), status="on_hold")
+    make_delivery(make_webhook(name="All well"))
     for tries in (1, 3, 4):
         make_delivery(hook, status="retrying", reason="server", code=500, tries=tries)
     make_delivery(hook, status="failed", reason="server", code=500)
@@ -98,8 +101,8 @@ def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
     assert found == {
         "1 Webhooks with problems 1 failing": "#needs",
         "1 Delivered, last 24 hours": "/deliveries?status=delivered&time=day",
-        "4 Queued or retrying 3 retrying": "/deliveries?status=open",
-        "1 On hold 1 webhook is off": "/deliveries?status=on_hold",
+        "6 Queued or retrying 4 in webhooks with problems": "/deliveries?status=open",
+        "4 On hold 0 in webhooks with problems": "/deliveries?status=on_hold",
         "1 total": "/assets",
         "0 in use": "/assets?show=out",
         "0 lost": "/assets?show=lost",
@@ -153,12 +156,42 @@ def test_the_button_of_a_row_is_what_ends_it(app: Flask) -> None:
         change(made, status="delivered", failing_since=None)
 
 
-def test_of_many_the_rest_is_folded_away_with_its_names(app: Flask) -> None:
-    for number in range(8):
+def test_of_many_the_first_are_shown_and_a_link_leads_to_the_list_of_all(app: Flask) -> None:
+    make_webhook(name="All well")
+    for number in range(7):
         make_delivery(make_webhook(name=f"Helpdesk {number}"), status="failed", reason="dns")
-    page = visit(app, Role.SUPPORT).get("/")
-    assert len(troubled(page)) == 8
-    assert "3 more webhooks: Helpdesk 5 1, Helpdesk 6 1, Helpdesk 7 1" in page.main
+    make_delivery(make_webhook(deleted_at=utcnow(), state="off"), status="failed", reason="dns")
+    pages = visit(app, Role.SUPPORT)
+    page = pages.get("/")
+    assert [
+        len(troubled(page)),
+        figures(page)["8 Webhooks with problems 7 failing, 1 deleted"],
+    ] == [
+        5,
+        "#needs",
+    ]
+    page = pages.follow("View all 7 webhooks with problems")
+    assert [row[0][:10] for row in page.rows()] == [f"Helpdesk {number}" for number in range(7)]
+    assert "With problems" in page.main
+    assert len(pages.follow("Clear filters").rows()) == 8
+
+
+def test_the_parts_of_a_total_are_told_and_add_up(app: Flask) -> None:
+    """What is undelivered, what is queued or retrying and what is on hold are three numbers."""
+    gone = make_webhook(state="off", off_reason="gone", off_at=utcnow())
+    hook = make_webhook()
+    for status, many in (("retrying", 3), ("queued", 2), ("failed", 1)):
+        for _ in range(many):
+            make_delivery(hook, status=status, reason="server", code=500, tries=3)
+    make_delivery(gone, status="on_hold")
+    make_delivery(make_webhook(state="off"), status="on_hold")
+    page = visit(app).get("/")
+    assert "7 undelivered in 2 webhooks" in page.main
+    assert "3 retrying, 2 queued, 1 on hold, 1 failed" in page.main
+    found = figures(page)
+    assert "2 Webhooks with problems 1 failing, 1 off automatically" in found
+    assert "5 Queued or retrying 5 in webhooks with problems" in found
+    assert "2 On hold 1 in webhooks with problems" in found
 
 
 def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:

@@ -1,5 +1,7 @@
 """Is the system running? The start page says so to everybody, from what `/readyz` goes by."""
 
+from datetime import timedelta
+
 from flask import Flask
 from sqlalchemy import update
 
@@ -8,6 +10,7 @@ from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
+from portal.services.operations import sending
 from portal.services.outbox.connectivity import NO_RECEIVER
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
@@ -39,6 +42,7 @@ def test_everyone_reads_whether_it_sends_from_checks_alone(app: Flask) -> None:
     assert SENDING in page.main
     assert "aren’t being sent" not in page.main
     assert ada.get("/").links(SENDING) == ["/settings/system"]
+    assert page.links(SENDING) == ["/help/running#system"]
 
 
 def test_that_no_receiver_can_be_reached_is_said_on_overview_and_system(app: Flask) -> None:
@@ -59,6 +63,47 @@ def test_that_no_receiver_can_be_reached_is_said_on_overview_and_system(app: Fla
             assert (NO_RECEIVER in each.text) is ("hr" in hosts), (each.path, hosts)
             assert ("can’t connect to erp.example.com since" in each.text) is ("hr" not in hosts)
         assert "All systems operational" not in ada.get("/settings/system").main
+
+
+def failing(reason: str, code: int | None = None) -> None:
+    make_delivery(make_webhook(), status="failed", reason=reason, code=code, tries=3)
+
+
+def test_whether_receivers_or_this_server_fail_is_said_as_far_as_it_was_checked(
+    app: Flask,
+) -> None:
+    record_own(heartbeats.worker_of(DELIVERIES))
+    record_own(heartbeats.MAINTENANCE)
+    pages, system = visit(app, "support"), visit(app, "admin")
+    failing("server", 500)
+    for said, act in (
+        (
+            "1 webhook fails at the receiver’s side. The receiver returns an error.",
+            lambda: failing("refused"),
+        ),
+        (
+            "1 webhook fails at the receiver’s side. The receiver returns an error. "
+            "1 webhook gets no response. Nothing else was delivered in the last hour, so it isn’t "
+            "known whether the receiver or this server is the cause.",
+            lambda: make_webhook(last_delivered_at=utcnow() - timedelta(minutes=70)),
+        ),
+        ("isn’t known", lambda: make_webhook(kind="inbox", last_delivered_at=utcnow())),
+        ("isn’t known", lambda: make_webhook(last_delivered_at=utcnow() - timedelta(minutes=5))),
+        (
+            "This server delivered to 1 other webhook in the last hour. 2 webhooks fail at the "
+            "receiver’s side. 1 receiver returns an error, and 1 sends no response.",
+            lambda: failing("blocked"),
+        ),
+        (
+            "1 sends no response. 1 webhook fails because of its settings or an error in this "
+            "portal.",
+            lambda: sending.stop(make_user("admin").actor),
+        ),
+    ):
+        for page in (pages.get("/"), system.get("/settings/system")):
+            assert said in page.main, page.path
+        act()
+    assert "receiver’s side" not in pages.get("/").main, "nothing is sent"
 
 
 def test_the_search_above_every_page_finds_help_too(app: Flask) -> None:

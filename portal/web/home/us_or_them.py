@@ -1,0 +1,72 @@
+"""Say whether receivers or this server fail, from what was checked alone."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from enum import Enum, auto
+
+from portal.engine.reasons import ReasonGroup, explain
+from portal.services.operations.overview import count_reached
+from portal.services.webhooks.backlog import Backlog, WebhookStatus
+from portal.web.frame.wording import number, plural
+
+
+class Side(Enum):
+    """Where the most common failure of a webhook happens. `SILENT`: no response was received, so
+    that other receivers have to tell whether this server connects."""
+
+    ANSWERS = auto()
+    SILENT = auto()
+    HERE = auto()
+
+
+def us_or_them(found: Sequence[Backlog]) -> str:
+    """Return sentences about these webhooks in trouble; blank where none of them fails."""
+    sides = Counter(_side(each) for each in found if each.status is WebhookStatus.FAILING)
+    if not sides:
+        return ""
+    reached = count_reached({each.webhook_id for each in found})
+    return " ".join(_sentences(sides[Side.ANSWERS], sides[Side.SILENT], sides[Side.HERE], reached))
+
+
+def _side(backlog: Backlog) -> Side:
+    cause = backlog.cause
+    if cause is None or cause.reason is None:
+        return Side.SILENT
+    if explain(cause.reason, host="").group is ReasonGroup.OUR_SIDE:
+        return Side.HERE
+    return Side.SILENT if cause.code is None else Side.ANSWERS
+
+
+def _sentences(answer: int, silent: int, here: int, reached: int) -> Iterator[str]:
+    if reached:
+        yield f"This server delivered to {plural(reached, 'other webhook')} in the last hour."
+    theirs = answer + (silent if reached else 0)
+    if theirs:
+        yield f"{_fail(theirs)} at the receiver’s side. {_how(answer, theirs - answer)}"
+    if silent and not reached:
+        yield (
+            f"{plural(silent, 'webhook gets', 'webhooks get')} no response. Nothing else was "
+            "delivered in the last hour, so it isn’t known whether the receiver or this server is "
+            "the cause."
+        )
+    if here:
+        whose = "its" if here == 1 else "their"
+        yield f"{_fail(here)} because of {whose} settings or an error in this portal."
+
+
+def _fail(webhooks: int) -> str:
+    return plural(webhooks, "webhook fails", "webhooks fail")
+
+
+def _how(answer: int, silent: int) -> str:
+    if answer and silent:
+        errors = plural(answer, "receiver returns", "receivers return")
+        return f"{errors} an error, and {number(silent)} {_verb(silent, 'send')} no response."
+    many = answer or silent
+    receivers = "The receiver" if many == 1 else "The receivers"
+    does = f"{_verb(many, 'return')} an error" if answer else f"{_verb(many, 'send')} no response"
+    return f"{receivers} {does}."
+
+
+def _verb(count: int, verb: str) -> str:
+    return f"{verb}s" if count == 1 else verb
