@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from portal.database.engine import AnyRow
 from portal.engine.circuit_breaker import announced_end
 from portal.engine.events.catalogue import EventName
-from portal.engine.reasons import alike
+from portal.engine.reasons import Reason, alike
 from portal.lib.clock import common_now
 from portal.lib.paging import Page
 from portal.models.audit import AuditEntry
@@ -43,7 +43,7 @@ from portal.services.core.keyset import FIRST_ID, LAST_ID, by_name
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.claimable import count_behind
 from portal.services.webhooks import backlog as backlogs
-from portal.services.webhooks.backlog import Backlog, WebhookStatus
+from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
 from portal.services.webhooks.held_deliveries import count_waiting
 from portal.services.webhooks.rows import (
     TARGET,
@@ -64,6 +64,7 @@ from portal.services.webhooks.secrets import old_secret
 
 HISTORY: Final = 100  # entries
 EXAMPLES: Final = 3
+MOST_CAUSES: Final = 10
 MOST_READ: Final = 30  # several may be of one delivery
 
 
@@ -368,6 +369,22 @@ def last_failures(backlog: Backlog) -> list[LastFailure]:
         if row.finished_at:
             found.setdefault(row.public_id, row.finished_at)
     return [LastFailure(*each) for each in found.items()][:EXAMPLES]
+
+
+def examples(backlog: Backlog) -> dict[Cause, int]:
+    """Return one delivery (row id) for each of the most common causes that have a response."""
+
+    def one(cause: Cause, reason: Reason) -> ScalarSelect[int]:
+        mine = Delivery.webhook_id == backlog.webhook_id, is_failing(), Delivery.code == cause.code
+        found = select(Delivery.id).where(*mine, Delivery.reason.in_(alike(reason)))
+        # The end of the index of what fails: one that is retried.
+        newest = found.order_by(Delivery.status.desc(), Delivery.failing_since.desc())
+        return newest.limit(1).scalar_subquery()
+
+    known = [each for each in backlog.causes if each.code][:MOST_CAUSES]
+    wanted = {each: one(each, each.reason) for each in known if each.reason}
+    row = session().execute(select(*wanted.values())).one() if wanted else ()
+    return {cause: row_id for cause, row_id in zip(wanted, row, strict=True) if row_id}
 
 
 def address(public_id: UUID) -> str:

@@ -363,14 +363,14 @@ def remarks(rows: Sequence[LogRow]) -> dict[UUID, str]:
     earlier = earlier_reasons(session(), tried)
     said = answers_of([row_id for row_id in failed if row_id not in earlier])
     by_row = {row_id: f"Earlier: {reason.words}" for row_id, reason in earlier.items()}
-    by_row |= {row_id: line for row_id, text in said.items() if (line := _sentence(text))}
+    by_row |= {row_id: line for row_id, text in said.items() if (line := said_in(text))}
     now = {failed[row_id]: remark for row_id, remark in by_row.items()}
     return now | {row_id: remark for row_id, remark in then.items() if remark} | sought
 
 
 def _failed_then(row: LogRow, failure: Failure) -> str:
     """Return the response of then; of what was delivered, why it failed as well."""
-    said = _sentence(failure.said)
+    said = said_in(failure.said)
     if row.status is not DeliveryStatus.DELIVERED:
         return said
     words = title(Reason(failure.reason or Reason.INTERRUPTED), failure.code)
@@ -379,7 +379,7 @@ def _failed_then(row: LogRow, failure: Failure) -> str:
 
 def same_answer_url(webhook: UUID, text: str) -> str:
     """Return the list of all that was answered so; blank where that could not be found."""
-    said = _sentence(text)
+    said = said_in(text)
     # What was put together of two lines, or had escapes, stands nowhere in it like this.
     is_there = said and said in text
     return url_for("deliveries.index", webhook=webhook, answer=said) if is_there else ""
@@ -390,7 +390,8 @@ def _sought(said: Said) -> str:
     return line if said.is_last else f"Earlier: {line}"
 
 
-def _sentence(text: str) -> str:
+def said_in(text: str) -> str:
+    """Return what a response says, in a sentence of the receiver's own."""
     return _short(sentence_in(text))
 
 

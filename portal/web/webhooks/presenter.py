@@ -1,18 +1,22 @@
 """A webhook's page: who has to act and in what order, what to tell the receiver's team, and its
 backlog by cause."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from flask import url_for
 
 from portal.engine.reasons import Side, explain
 from portal.models.deliveries import DeliveryStatus
 from portal.models.webhooks import OffReason
+from portal.services.deliveries.answers import answers_of
 from portal.services.deliveries.statuses import StatusFilter
+from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
 from portal.services.webhooks.queries import LastFailure, WebhookDetail
+from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import queued
 from portal.web.deliveries.share import Trouble, update_to_share
 from portal.web.frame.access import can
@@ -28,6 +32,8 @@ from portal.web.webhooks.wording import (
     reason_of,
     was_changed,
 )
+
+FIRST_ONE: Final = "One goes first. The others follow once it’s delivered."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +58,11 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True)
 class CauseRow:
-    """One cause of what is undelivered. `share`: of all, in percent; `tag` or `state` in words."""
+    """One cause of what is undelivered. `said`: a response; `share`: of all, in percent; `tag` or
+    `state` in words."""
 
     words: str
+    said: str
     url: str
     number: str
     share: float
@@ -65,11 +73,25 @@ class CauseRow:
     retry_label: str
 
 
-def next_step(webhook: WebhookDetail, failures: Sequence[LastFailure] = ()) -> NextStep | None:
+Responses = Mapping[Cause, str]
+NOTHING_SAID: Final[Responses] = MappingProxyType({})
+
+
+def responses(backlog: Backlog | None) -> Responses:
+    """Return the receiver's own words for each cause, where there are any."""
+    examples = webhook_queries.examples(backlog) if backlog else {}
+    texts = answers_of(list(examples.values()))
+    said = {cause: said_in(texts.get(row_id, "")) for cause, row_id in examples.items()}
+    return {cause: words for cause, words in said.items() if words}
+
+
+def next_step(
+    webhook: WebhookDetail, failures: Sequence[LastFailure] = (), said: Responses = NOTHING_SAID
+) -> NextStep | None:
     """Return what to do about a webhook; None where nothing has to be done. `failures`: the last
     ones for its most common cause, the latest first."""
     advice = advice_of(webhook, failures[0].at if failures else None)
-    steps = list(_steps(webhook, advice))
+    steps = list(_steps(webhook, advice, said))
     if not steps:
         return None
     message, recipient = (advice.message, advice.recipient) if advice else ("", "")
@@ -86,10 +108,11 @@ def _who(webhook: WebhookDetail, advice: Advice | None, steps: Sequence[Step]) -
     return f"The receiver’s team{', then you' if any(step.link for step in steps) else ''}"
 
 
-def _steps(webhook: WebhookDetail, advice: Advice | None) -> Iterator[Step]:
+def _steps(webhook: WebhookDetail, advice: Advice | None, said: Responses) -> Iterator[Step]:
     is_off = webhook.status is WebhookStatus.OFF
     if advice:
-        yield Step(advice.sentence, "", advice.links[0] if advice.links else None)
+        link = advice.links[0] if advice.links else None
+        yield Step(advice.sentence, _responded(webhook, said), link)
     if is_off and webhook.off_reason == OffReason.FAILING and can("webhooks.switch"):
         yield Step("Ask the receiver’s team to check that it works again.")
         yield from _test(webhook, "It’s sent even though the webhook is off.")
@@ -101,12 +124,21 @@ def _steps(webhook: WebhookDetail, advice: Advice | None) -> Iterator[Step]:
     elif not is_off and webhook.backlog:
         yield from _mending(webhook, webhook.backlog)
     elif webhook.waits and may_send("deliveries.retry"):
-        yield _resume(webhook, "They’re scheduled for a later retry.")
+        later = "They’re scheduled for a later retry."
+        yield _resume(webhook, FIRST_ONE if webhook.is_backing_off else later)
     if not is_off and webhook.held:
         about = advice_about_held(webhook)
         where = url_for("webhook_switches.on", public_id=webhook.public_id)
         link = ("Review", where) if can("webhooks.switch") else None
         yield Step(about.sentence, _held(webhook), link)
+
+
+def _responded(webhook: WebhookDetail, said: Responses) -> str:
+    """Quote the response behind the step, if it is about the most common cause."""
+    cause = webhook.backlog.cause if webhook.backlog else None
+    if cause is None or cause not in said or cause.reason is not reason_of(webhook):
+        return ""
+    return f"{webhook.name} responded “{said[cause]}”."
 
 
 def _held(webhook: WebhookDetail) -> str:
@@ -124,7 +156,7 @@ def _mending(webhook: WebhookDetail, backlog: Backlog) -> Iterator[Step]:
         note = "It shows if the new settings fixed it."
     yield from _test(webhook, note)
     if webhook.waits and may_send("deliveries.retry"):
-        yield _resume(webhook, "One goes first. The others follow once it’s delivered.")
+        yield _resume(webhook, FIRST_ONE)
     elif retry := retry_all(backlog):
         taken = queued().count(backlog.public_id)
         note = f"{counted(taken)} more are in a bulk retry." if taken > 1 else ""
@@ -181,14 +213,14 @@ def update_of(webhook: WebhookDetail, failures: Sequence[LastFailure]) -> str:
     )
 
 
-def cause_rows(backlog: Backlog | None) -> list[CauseRow]:
+def cause_rows(backlog: Backlog | None, said: Responses = NOTHING_SAID) -> list[CauseRow]:
     """Return what is undelivered by its cause, the most common first; then what has no failure."""
     if backlog is None or not backlog.undelivered:
         return []
     # Of which causes those are that a bulk retry has taken is not known here.
     is_free = backlog.status is not WebhookStatus.OFF and not queued().count(backlog.public_id)
     may_retry = is_free and may_send("deliveries.retry")
-    rows = [_cause_row(backlog, cause, may_retry) for cause in backlog.causes]
+    rows = [_cause_row(backlog, cause, may_retry, said.get(cause, "")) for cause in backlog.causes]
     held = backlog.counts[DeliveryStatus.ON_HOLD]
     untried = backlog.undelivered - held - sum(cause.count for cause in backlog.causes)
     for words, many, status in (
@@ -200,7 +232,7 @@ def cause_rows(backlog: Backlog | None) -> list[CauseRow]:
     return rows
 
 
-def _cause_row(backlog: Backlog, cause: Cause, may_retry: bool) -> CauseRow:
+def _cause_row(backlog: Backlog, cause: Cause, may_retry: bool, said: str) -> CauseRow:
     where: dict[str, Any] = {"status": StatusFilter.UNDELIVERED}
     if cause.reason:
         where["reason"] = cause.reason
@@ -216,6 +248,7 @@ def _cause_row(backlog: Backlog, cause: Cause, may_retry: bool) -> CauseRow:
         cause.count,
         tag,
         state=", ".join(several) if tag is None else "",
+        said=said,
         retry_url=_retry_url(backlog, **where) if may_retry and cause.reason else "",
         is_bad=True,
         **where,
@@ -228,6 +261,7 @@ def _row(
     many: int,
     tag: Tag | None,
     *,
+    said: str = "",
     state: str = "",
     retry_url: str = "",
     is_bad: bool = False,
@@ -235,6 +269,7 @@ def _row(
 ) -> CauseRow:
     return CauseRow(
         words=words,
+        said=said,
         url=url_for("deliveries.index", webhook=backlog.public_id, **where),
         number=counted(many),
         share=round(100 * many / backlog.undelivered, 1),

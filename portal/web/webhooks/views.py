@@ -20,8 +20,9 @@ from portal.lib.paging import Page
 from portal.models.webhooks import OffReason
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import trends
-from portal.services.deliveries.statuses import LogFilter
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.backlog import WebhookStatus
 from portal.services.webhooks.queries import ListedWebhook, WebhookDetail, WebhookOrder
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.list_place import delivery_url, here
@@ -53,6 +54,7 @@ from portal.web.webhooks.wording import (
     on_and_off,
     state_sentence,
     turning_off,
+    waiting_sentence,
 )
 
 Answer = Response | str | tuple[str, int]
@@ -125,17 +127,19 @@ def show(public_id: UUID) -> Answer:
     if chart.is_empty:
         chart = charts.days_chart(trends.trend(charts.last_days(), public_id), place=place)
     failures = webhook_queries.last_failures(webhook.backlog) if webhook.backlog else []
+    said = presenter.responses(webhook.backlog)
     return render_template(
         "webhooks/show.html",
         **page_of(webhook, "webhooks.show"),
         address=address_of(webhook),
         advice=webhook_advice,
         state=state_sentence(webhook, latest, utcnow(), day, off_by(webhook)),
+        waiting=waiting_sentence(webhook, latest, count_open(webhook)),
         began=began(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
-        next_step=presenter.next_step(webhook, failures),
+        next_step=presenter.next_step(webhook, failures, said),
         update=presenter.update_of(webhook, failures),
-        causes=presenter.cause_rows(webhook.backlog),
+        causes=presenter.cause_rows(webhook.backlog, said),
         events_count=events_count(webhook.events),
         groups=events_of(webhook.events),
         choices=event_choices(webhook.events),
@@ -255,6 +259,14 @@ def off_by(webhook: WebhookDetail) -> str:
         return ""
     entries = webhook_queries.history(webhook.public_id)
     return next((entry.by for entry in entries if entry.action == "webhook.turned_off"), "")
+
+
+def count_open(webhook: WebhookDetail) -> int:
+    """Count what waits for an active webhook, as far as counts go."""
+    if webhook.status is not WebhookStatus.ACTIVE or not webhook.oldest_open:
+        return 0
+    open_ones = (StatusFilter.QUEUED, StatusFilter.RETRYING)
+    return sum(log_pages.count(status, webhook.public_id) for status in open_ones)
 
 
 def shows_secret(webhook: WebhookDetail) -> bool:

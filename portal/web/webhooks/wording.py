@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
+from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
 from portal.engine.next_steps import ASK, EDIT, SWITCH
 from portal.engine.reasons import Explanation, Reason, explain
+from portal.lib.clock import utcnow
 from portal.lib.durations import in_words, is_now, relative
-from portal.models.deliveries import DeliveryStatus
+from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.models.webhooks import ALL_EVENTS, OffReason
 from portal.services.core.permissions import SYSTEM
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
+from portal.services.outbox.claimable import WaitsFor
 from portal.services.webhooks.backlog import Backlog, WebhookStatus
 from portal.services.webhooks.held_deliveries import Resumed
 from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, WebhookDetail
@@ -52,6 +54,37 @@ def state_sentence(
         arrived = f"The last delivery arrived {relative(webhook.last_delivered_at, now)}."
         return arrived + (_last_day(day) if day else "")
     return _before_any_event(latest, now)
+
+
+def waiting_sentence(webhook: WebhookDetail, latest: Sequence[LogRow], many: int) -> str:
+    """How many wait at a webhook that is active, and why; blank where none does. `latest`: its
+    newest deliveries, which wait the longest."""
+    row = next((each for each in latest if each.status in OPEN and not each.is_being_sent), None)
+    if row is None or not many:
+        return ""
+    if row.waits_for is WaitsFor.ORDER and not sending_stop():
+        return _behind(webhook).strip()
+    verb = "is" if many == 1 else "are"
+    return f"{held_count(many)} {verb} waiting. {_why(webhook, row)}".strip()
+
+
+def _why(webhook: WebhookDetail, row: LogRow) -> str:
+    if sending_stop():
+        return "We’ll send them when sending resumes."
+    match row.waits_for:
+        case WaitsFor.RECEIVER if row.next_try_at:
+            at = near_time(row.next_try_at)
+            if has_asked(row.next_try_at, utcnow()):
+                return f"{webhook.name} asked us to wait until {at}."
+            return f"Sending is paused until {at} because the last attempt failed."
+        case WaitsFor.CONNECTION:
+            return f"This server can’t connect to {webhook.host}."
+        case WaitsFor.PLACES if row.most == 1:
+            first = "The last attempt failed, so one is sent first."
+            return f"{first} The others follow once it’s delivered."
+        case WaitsFor.PLACES:
+            return f"We send up to {row.most} at a time, and {row.most} are in progress."
+    return ""
 
 
 def held_for(events: str = "New events") -> str:

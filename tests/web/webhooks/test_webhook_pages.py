@@ -12,10 +12,11 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
+from portal.services.operations.sending import stop
 from portal.services.webhooks import turn_on_off
 from portal.web.frame.wording import near_time
 from tests.support.deliveries import change as change_delivery
-from tests.support.deliveries import fail, make_attempt, make_delivery
+from tests.support.deliveries import fail, lease, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
@@ -109,6 +110,62 @@ def test_a_failure_leads_to_the_part_of_the_form_that_fixes_it(pages: Pages) -> 
             assert target == f"{path_of(hook)}/edit#{part}", path
         form = pages.get(target.partition("#")[0]).root
         assert any(node.get("id") == part for node in form.walk())
+
+
+@pytest.mark.parametrize("role", ["admin", "manager", "support"])
+def test_the_receivers_own_words_are_told_with_each_cause(app: Flask, role: str) -> None:
+    hook = make_webhook(name="HR directory", failures_in_row=9)
+    for reason, code, said in (
+        ("auth", 401, ""),
+        ("auth", 401, '{"error": "401", "message": "token <b>expired</b>\\u001b[0m"}'),
+        ("server", 500, "<title>Pool exhausted</title>"),
+    ):
+        delivery = fail(hook, reason, code, failing_since=utcnow())
+        make_attempt(delivery, reason=reason, code=code, response_text=said)
+    page = visit(app, role).get(path_of(hook))
+    assert "HR directory responded “token <b>expired</b>[0m”." in page.main
+    told = [cell.text for cell in page.root.find_all("th") if "(" in cell.text]
+    assert told == [
+        "Authentication rejected (401) “token <b>expired</b>[0m”",
+        "Server error (500) “Pool exhausted”",
+    ]
+
+
+def test_of_an_active_webhook_it_says_how_many_wait_and_why(pages: Pages) -> None:
+    soon = utcnow() + timedelta(minutes=4)
+    paused = {"throttled": True, "backoff_until": soon}
+    hooks = {
+        "full": make_webhook(),
+        "after a failure": make_webhook(throttled=True),
+        "paused": make_webhook(**paused),
+        "in order": make_webhook(in_order=True),
+        "moving": make_webhook(),
+    }
+    for name, hook in hooks.items():
+        made = [make_delivery(hook) for _ in range(10)]
+        busy = {"full": 8, "after a failure": 1, "in order": 1}.get(name, 0)
+        for each in made[:busy]:
+            lease(each)
+
+    def told(name: str) -> str:
+        main = pages.get(path_of(hooks[name])).main
+        assert "Active" in main
+        return main
+
+    assert "10 deliveries are waiting. We send up to 8 at a time, and 8 are in progress." in told(
+        "full"
+    )
+    assert (
+        "10 deliveries are waiting. The last attempt failed, so one is sent first. The others "
+        "follow once it’s delivered." in told("after a failure")
+    )
+    main = told("paused")
+    assert f"Sending is paused until {near_time(soon)} because the last attempt failed." in main
+    assert "One goes first. The others follow once it’s delivered." in main
+    assert "This webhook sends in order. 9 deliveries wait behind" in told("in order")
+    assert "10 deliveries are waiting." in told("moving")
+    stop(make_user("admin").actor)
+    assert "10 deliveries are waiting. We’ll send them when sending resumes." in told("full")
 
 
 def test_after_a_change_the_next_attempt_tells(pages: Pages) -> None:

@@ -302,6 +302,6 @@ def test_the_events_that_it_asked_for_stand_in_their_groups() -> None:
     chosen = ["alert.low_stock", "asset.lost", "asset.created", "asset.broken"]
     assert [(group, [each.name for each in of]) for group, of in wording.events_of(chosen)] == [
         ("Asset lifecycle", ["Asset created"]),
-        ("Loss, damage, disposal", ["Asset lost", "Asset broken"]),
+        ("Loss, damage, and disposal", ["Asset lost", "Asset broken"]),
         ("Alerts", ["Low stock"]),
     ]
