@@ -46,7 +46,7 @@ from portal.services.people import accounts, invitations, password_resets, passw
 from portal.services.webhooks import keys
 from portal.services.webhooks.keys import LostKeys
 
-COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "A command on the server", Origin.API)
+COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "A command on the server", Origin.COMMAND)
 
 OFF, ON = "off", "on"
 # What is asked for → what to say where it was done, and where it was so already.

@@ -45,6 +45,7 @@ class Origin(StrEnum):
     BULK = "bulk"
     IMPORT = "import"
     API = "api"
+    COMMAND = "command"
     CRON = "cron"
 
 

@@ -28,7 +28,7 @@ from portal.services.demo.deliveries import Sender, note_deliveries
 from portal.services.demo.register import Story, note_register
 from portal.services.operations import retention
 
-DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.API)
+DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.COMMAND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ ORIGINS: Final = {
     "ui": "on a page",
     "bulk": "in bulk",
     "import": "by an import",
-    "api": "by a command",
+    "command": "by a command",
+    "api": "by a command",  # commands said so before they had a word of their own
     "cron": "automatically",
 }
 

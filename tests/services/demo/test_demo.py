@@ -43,6 +43,7 @@ def test_a_newcomer_sees_a_living_register(app: Flask, monkeypatch: pytest.Monke
     assert made.counts["deliveries"] > 500
     found = counts(AssetFilter())
     assert found[None] == 200
+    assert set(session().scalars(select(Activity.origin))) == {"command", "cron", "import"}
     for shown in Shown:
         assert found[shown] > 0, shown
     current = session()

@@ -61,6 +61,7 @@ def test_it_says_in_which_way_something_was_done(app: Flask) -> None:
         ("ui", ""),
         ("bulk", "in bulk"),
         ("import", "by an import"),
+        ("command", "by a command"),
         ("api", "by a command"),
         ("cron", "automatically"),
         ("of a later version", "of a later version"),
