@@ -114,7 +114,8 @@ class AlertRun(Base):
     """One check for what has become due. `slot`: the day whose scheduled run this is.
 
     `counts`: how many fired, by event. `audiences`: the same by audience: "2+1" were sent to
-    two webhooks and held for one that is off. `waiting`: how many would have, while nobody has
+    two webhooks and held for one that is off, "2+1+3" kept from three by their conditions.
+    `waiting`: how many would have, while nobody has
     decided. `outcome` None: still at work. `task_public_id`: the piece of long work that does it.
     """
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ForeignKey, Index, String, func, text
+from sqlalchemy import ForeignKey, Index, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base, Big
@@ -45,6 +45,7 @@ class Webhook(Base):
     """A subscription. Secrets and header values are encrypted with the row's id inside.
 
     `url_is_secret`: an administrator said so; some are anyway (`engine/http/address_mask.py`).
+    `conditions`: JSON of those that an event has to meet (`engine/conditions/predicate.py`).
     While `throttled`, one delivery at a time is sent as a probe after `backoff_until`, which is
     `backoff_seconds` after the last. `stopped_for`: how many seconds all sending was stopped since
     it fails. `reopened_at`: since then what waited for a retry is being made due.
@@ -73,6 +74,7 @@ class Webhook(Base):
     old_until: Mapped[datetime | None]
     headers_enc: Mapped[bytes | None]
     in_order: Mapped[bool] = mapped_column(default=False)
+    conditions: Mapped[str | None] = mapped_column(Text)
     throttled: Mapped[bool] = mapped_column(default=False)
     backoff_seconds: Mapped[int] = mapped_column(default=0)
     backoff_until: Mapped[datetime | None]

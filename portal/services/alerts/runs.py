@@ -289,7 +289,7 @@ def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tup
         return place, False
     run.counts = _one_more(run.counts, kind.event)
     if not run.is_marking:
-        key = f"{audience.sent}+{audience.held}"
+        key = "+".join(map(str, audience if audience.kept else audience[:2]))
         run.audiences = {**run.audiences, key: _one_more(run.audiences.get(key, {}), kind.event)}
     return place, True
 

@@ -1,5 +1,6 @@
 """Categories and locations: two lists of names that assets refer to, kept by one mechanism."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +16,7 @@ from portal.services.core.keyset import by_name
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
+from portal.services.outbox.conditions import webhooks_naming
 
 LONGEST_NAME: Final = 120
 Named = Category | Location
@@ -125,6 +127,8 @@ def delete(kind: NamedList, actor: Actor, public_id: UUID) -> None:
         row = find(kind, public_id, locked=True)
         if used := count_used(kind, row.id):
             raise Refusal(in_use(kind, row.name, used))
+        if found := naming(kind, row.id):
+            raise Refusal(in_conditions(row.name, [name for _, name in found]))
         deleted = update(Asset).where(kind.used_by == row.id)  # all that are left
         current.execute(deleted.values({kind.used_by.key: None}))
         current.delete(row)
@@ -139,6 +143,21 @@ def in_use(kind: NamedList, name: str, count: int) -> str:
     return (
         f"{assets} still {kind.holds} “{name}”. "
         f"Choose another {kind.one} for {them} first, then delete this one."
+    )
+
+
+def naming(kind: NamedList, row_id: int) -> list[tuple[UUID, str]]:
+    """Return the webhooks (public id, name) whose conditions name it."""
+    return webhooks_naming(session(), kind.one, row_id)
+
+
+def in_conditions(name: str, webhooks: Sequence[str]) -> str:
+    """Return why a name that conditions of webhooks are about cannot be deleted, and the way
+    out."""
+    where = "a condition" if len(webhooks) == 1 else "conditions"
+    return (
+        f"“{name}” is used in {where} of {', '.join(webhooks)}. "
+        "Remove it there first, then delete it here."
     )
 
 

@@ -24,6 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from portal.database.engine import UtcDateTime
+from portal.engine.conditions.facts import facts_of
+from portal.engine.conditions.predicate import are_met
 from portal.engine.events.body import AssetSnapshot, build_body
 from portal.engine.events.catalogue import EventName
 from portal.extensions import Base, settings
@@ -48,10 +50,11 @@ class NewEvent:
 
 
 class Audience(NamedTuple):
-    """The numbers of webhooks that an event is sent to, and held for."""
+    """The numbers of webhooks that an event is sent to, held for, and kept from by conditions."""
 
     sent: int = 0
     held: int = 0
+    kept: int = 0
 
 
 class Published(NamedTuple):
@@ -86,23 +89,26 @@ def publish(current: Session, new_event: NewEvent) -> Published:
 
 def audience_of(current: Session, event: str) -> Audience:
     """Return who would hear of this event if it happened now."""
-    return _audience_of_states([state for _, state, _ in _subscribers(current, event)])
+    return _audience_of_states([row.state for row in _subscribers(current, event)])
 
 
-def _audience_of_states(states: Sequence[str]) -> Audience:
+def _audience_of_states(states: Sequence[str], kept: int = 0) -> Audience:
     sent = sum(state == WebhookState.ACTIVE for state in states)
-    return Audience(sent, len(states) - sent)
+    return Audience(sent, len(states) - sent, kept)
 
 
-def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
+Subscriber = Row[int, str, bool, str | None]
+
+
+def _subscribers(current: Session, event: str) -> Sequence[Subscriber]:
     return current.execute(_subscribed(), {"event": event}).all()
 
 
 @cache
-def _subscribed() -> Select[int, str, bool]:
+def _subscribed() -> Select[int, str, bool, str | None]:
     event = bindparam("event", type_=String())
     return (
-        select(Webhook.id, Webhook.state, Webhook.in_order)
+        select(Webhook.id, Webhook.state, Webhook.in_order, Webhook.conditions)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
         .where(
             or_(WebhookEvent.event == event, WebhookEvent.event == ALL_EVENTS),
@@ -116,9 +122,11 @@ def _subscribed() -> Select[int, str, bool]:
 def _fan_out(current: Session, event: Event) -> Audience:
     """One delivery per subscriber: due at once, or held from the start while it is off."""
     subscribers = _subscribers(current, event.event)
-    if not subscribers:
-        return Audience()
-    states = _locked_states(current, subscribers)
+    wanted = _meeting(subscribers, event.body)
+    kept = len(subscribers) - len(wanted)
+    if not wanted:
+        return Audience(kept=kept)
+    states = _locked_states(current, wanted)
     rows = [
         {
             "public_id": public_id(),
@@ -138,7 +146,15 @@ def _fan_out(current: Session, event: Event) -> Audience:
     }
     current.execute(_store_deliveries(current.connection().dialect.name), values)
     notify(current)
-    return _audience_of_states(list(states.values()))
+    return _audience_of_states(list(states.values()), kept)
+
+
+def _meeting(subscribers: Sequence[Subscriber], body: bytes) -> Sequence[Subscriber]:
+    """Leave out those whose conditions this event does not meet; it is never asked again."""
+    if all(row.conditions is None for row in subscribers):
+        return subscribers
+    facts = facts_of(body)
+    return [row for row in subscribers if are_met(row.conditions, facts)]
 
 
 @cache
@@ -161,7 +177,7 @@ def _store_deliveries(dialect: str) -> Insert:
     return insert(table).from_select(list(values), rows, include_defaults=False)
 
 
-def _locked_states(current: Session, subscribers: Sequence[Row[int, str, bool]]) -> dict[int, str]:
+def _locked_states(current: Session, subscribers: Sequence[Subscriber]) -> dict[int, str]:
     """Each webhook's state by its id. It cannot change any more where that would do harm.
 
     Whoever stores the next event for a webhook that wants one message after the other waits here,
@@ -170,8 +186,8 @@ def _locked_states(current: Session, subscribers: Sequence[Row[int, str, bool]])
     else wait for the other, and the other for it. And nobody turns on a webhook while something
     is stored as held for it, which would stay behind.
     """
-    states = {webhook_id: state for webhook_id, state, _ in subscribers}
-    in_order = {webhook_id for webhook_id, _, in_order in subscribers if in_order}
+    states = {row.id: row.state for row in subscribers}
+    in_order = {row.id for row in subscribers if row.in_order}
     off = {webhook_id for webhook_id, state in states.items() if state == WebhookState.OFF}
     if in_order:
         listens = Webhook.state.in_(LISTENING) & Webhook.deleted_at.is_(None)

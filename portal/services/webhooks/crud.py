@@ -15,6 +15,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.queries import COUNT_LIMIT
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import keep_unique, notify, writing
+from portal.services.outbox.conditions import lock_named
 from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.rows import (
     Facts,
@@ -52,6 +53,7 @@ def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) ->
     check(values)
     with writing() as current:
         require(current, actor, "webhooks.edit")
+        lock_named(current, values.conditions)
         webhook = keep_unique(
             current,
             lambda: refuse_taken_name(current, values.name, None),
@@ -84,6 +86,7 @@ def edit(
         check(values, is_inbox=webhook.kind == WebhookKind.INBOX)
         if webhook.version != version:
             raise Stale("Someone else changed this webhook after you opened the form.")
+        lock_named(current, values.conditions)
         stays = check_place(webhook, values)
         before, address, was_secret = facts_of(webhook), webhook.url, webhook.url_is_secret
         keep_unique(

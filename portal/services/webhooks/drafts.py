@@ -16,6 +16,7 @@ from portal.services import audit
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import keep_unique, session, writing
+from portal.services.outbox.conditions import lock_named
 from portal.services.webhooks.crud import refuse_taken_name
 from portal.services.webhooks.rows import (
     HEADERS,
@@ -84,6 +85,7 @@ def send_test(
         edited = find_webhook(current, edits) if edits else None
         check(values, is_inbox=edited is not None and edited.kind == WebhookKind.INBOX)
         refuse_taken_name(current, values.name, edited.id if edited else None)
+        lock_named(current, values.conditions)
         draft = _find_or_make(current, actor, draft_id, values)
         _fill(draft, edited, values, actor)
         draft.draft_form = _form(values, chosen, version)

@@ -25,6 +25,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.queries import any_holds, capped
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time
+from portal.services.outbox.conditions import sentences_of
 from portal.services.outbox.rollups import remove_deliveries
 from portal.services.webhooks.rules import (
     OPTIONS,
@@ -78,6 +79,7 @@ def facts_of(webhook: Webhook) -> Facts:
     value."""
     facts = {
         **{name: _fact(value) for name, value in options_of(webhook).items()},
+        "conditions": sentences_of(webhook.conditions),
         "url": shown_url(webhook),
         "events": list(events_of(webhook)),
         "secret_key": "set" if webhook.secret_enc else "none",

@@ -8,6 +8,13 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
+from portal.engine.conditions.predicate import (
+    MOST_CONDITIONS,
+    ConditionError,
+    as_text,
+    conditions_in,
+    entered,
+)
 from portal.engine.events.catalogue import CATALOGUE
 from portal.engine.http.address_guard import AddressError, AddressGuard, check_url
 from portal.engine.http.custom_headers import HeaderError, check_headers
@@ -44,6 +51,7 @@ class WebhookOptions:
     name: str
     url_is_secret: bool = False
     in_order: bool = False
+    conditions: str | None = None
 
 
 OPTIONS: Final = tuple(WebhookOptions.__dataclass_fields__)
@@ -69,6 +77,7 @@ WEBHOOK_FIELDS: Final = (
     WebhookField("url", "URL", "the URL was edited", fixes=True),
     WebhookField("url_is_secret", "Hide this URL"),
     WebhookField("events", "Events"),
+    WebhookField("conditions", "Conditions"),
     WebhookField("secret_key", "Secret key", "the secret key was changed", fixes=True),
     WebhookField("custom_headers", "Custom headers", "the custom headers were edited", fixes=True),
     WebhookField("in_order", "One at a time, in order", "“One at a time, in order” was changed"),
@@ -135,6 +144,18 @@ def events_problem(events: Sequence[str]) -> str | None:
     return "Choose events from the list"
 
 
+def conditions_problem(text: str | None) -> str | None:
+    """Why these conditions cannot be kept, as a sentence."""
+    conditions = conditions_in(text)
+    if len(conditions) > MOST_CONDITIONS:
+        return f"Use at most {MOST_CONDITIONS} conditions"
+    try:
+        kept = as_text([entered(*condition) for condition in conditions])
+    except ConditionError as error:
+        return error.sentence
+    return None if kept == text else "Enter the conditions again"
+
+
 def subscribed_to(events: Sequence[str]) -> tuple[str, ...]:
     """The events that are sent, in the catalogue's order. `events`: as they are stored."""
     return tuple(value for value in EVENT_VALUES if value in events or ALL_EVENTS in events)
@@ -168,6 +189,7 @@ def _problems(values: WebhookValues, is_inbox: bool) -> Iterator[tuple[str, str 
     yield "name", name_problem(values.name)
     yield "url", None if is_inbox and not values.url else url_problem(values.url)
     yield "events", events_problem(values.events)
+    yield "conditions", conditions_problem(values.conditions)
     yield "secret", secret_problem(values.secret_mode, values.secret)
 
 

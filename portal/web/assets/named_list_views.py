@@ -83,14 +83,16 @@ def pages_of(kind: NamedList) -> Blueprint:
                 named_lists.delete(kind, actor(), public_id)
                 flash(f"Deleted {kind.one} “{name}”.", "success")
                 return redirect(url_for(home))
-        obstacle = _obstacle(kind, row)
+        used, naming = named_lists.count_used(kind, row.id), named_lists.naming(kind, row.id)
         page = render_template(
             "assets/named_lists/delete.html",
             kind=kind,
             form=form,
             name=name,
             row=row,
-            obstacle=obstacle,
+            obstacle=_obstacle(kind, row.name, used, [webhook for _, webhook in naming]),
+            used=used,
+            naming=naming,
         )
         return page, 409 if status_of(form) == 400 else 200
 
@@ -115,9 +117,10 @@ def _stale(kind: NamedList, public_id: UUID, form: NameForm) -> tuple[str, int]:
     )
 
 
-def _obstacle(kind: NamedList, row: named_lists.Named) -> str:
-    used = named_lists.count_used(kind, row.id)
-    return named_lists.in_use(kind, row.name, used) if used else ""
+def _obstacle(kind: NamedList, name: str, used: int, naming: list[str]) -> str:
+    if used:
+        return named_lists.in_use(kind, name, used)
+    return named_lists.in_conditions(name, naming) if naming else ""
 
 
 categories = pages_of(CATEGORIES)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from portal.engine.conditions.sentences import ASSET_STATUSES
 from portal.models.deliveries import DeliveryStatus
 
 
@@ -33,15 +34,16 @@ WEBHOOK: Final[Mapping[str, Tag]] = {
     "failing": Tag("Failing", "", "danger"),
 }
 
+_ASSET_TONES: Final = {
+    "available": "success",
+    "maintenance": "warning",
+    "warranty": "warning",
+    "broken": "danger",
+    "lost": "danger",
+}
 ASSET: Final[Mapping[str, Tag]] = {
-    "available": Tag("Available", "", "success"),
-    "allocated": Tag("Allocated", "", "neutral"),
-    "checked_out": Tag("Checked out", "", "neutral"),
-    "maintenance": Tag("In maintenance", "", "warning"),
-    "warranty": Tag("Out for warranty repair", "", "warning"),
-    "broken": Tag("Broken", "", "danger"),
-    "lost": Tag("Lost", "", "danger"),
-    "liquidated": Tag("Disposed of", "", "neutral"),
+    status: Tag(word, "", _ASSET_TONES.get(status, "neutral"))
+    for status, word in ASSET_STATUSES.items()
 }
 
 TASK: Final[Mapping[str, Tag]] = {

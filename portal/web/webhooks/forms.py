@@ -291,7 +291,7 @@ class WebhookForm(PortalForm):
     def values(self) -> WebhookValues:
         """The entered values."""
         return WebhookValues(
-            **{name: _entered(self[name]) for name in OPTIONS},
+            **{name: _entered(self[name]) for name in OPTIONS if name in self},
             url=self.url.data or "",
             events=self.stored_events,
             secret_mode=self.mode,

@@ -28,7 +28,7 @@ TOLD = """
     events.asset_tag events.asset_name
     categories.name locations.name assignments.location maintenances.supplier
     import_matches.matches import_matches.words
-    webhooks.name webhooks.url webhooks.draft_form attempts.url leases.url
+    webhooks.name webhooks.url webhooks.conditions webhooks.draft_form attempts.url leases.url
 """
 # Words of ours, numbers, and what is sealed: nobody is named there.
 NOBODY = """

@@ -8,7 +8,7 @@ from flask import Flask
 from portal.services.assets import named_lists
 from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
 from portal.services.core.permissions import SYSTEM
-from tests.support.factories import make_asset, make_user
+from tests.support.factories import make_asset, make_user, make_webhook
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
@@ -74,3 +74,14 @@ def test_what_is_used_is_not_deleted(kind: NamedList, pages: Pages) -> None:
     assert page.status == 409
     assert pages.follow("View these assets").rows()
     assert pages.get(f"/{kind.many}").links("1 asset")
+
+
+def test_what_a_condition_names_is_not_deleted(kind: NamedList, app: Flask, pages: Pages) -> None:
+    public_id = make(kind, "Tools")
+    form = pages.get(f"/{kind.many}/{public_id}/delete").form()
+    row_id = named_lists.find(kind, public_id).id
+    hook = make_webhook(name="ERP", conditions=f'[["{kind.one}","is",["{row_id}"]]]')
+    page = pages.submit(form)
+    assert (page.status, page.links("Edit ERP")) == (409, [])
+    page = visit(app).get(f"/{kind.many}/{public_id}/delete")
+    assert page.links("Edit ERP") == [f"/settings/webhooks/{hook.public_id}/edit"]

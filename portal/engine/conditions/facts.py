@@ -1,0 +1,92 @@
+"""The facts of an event that conditions are about, read from its body."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import orjson
+
+from portal.engine.events.catalogue import EventName
+
+# An asset that begins or ends has not changed.
+UNCHANGED: Final = frozenset({EventName.CREATED, EventName.DELETED})
+OTHER_HOLDER: Final = frozenset(
+    {EventName.ALLOCATED, EventName.REVOKED, EventName.CHECKED_OUT, EventName.CHECKED_IN}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The asset as it is after the event, and the change; None for what is not there.
+
+    `category` and `location`: their ids, as text. `changed`: what is other than before.
+    """
+
+    category: str | None = None
+    location: str | None = None
+    status: str | None = None
+    tag: str | None = None
+    name: str | None = None
+    cost: Decimal | None = None
+    origin: str | None = None
+    changed: frozenset[str] = frozenset()
+
+
+def facts_of(body: bytes) -> Facts:
+    """Return the facts of a stored body. What it has not, or in another form, is missing."""
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return Facts()
+    whole = _object(message)
+    asset, data = _object(whole.get("asset")), _object(whole.get("data"))
+    return Facts(
+        category=_id(asset.get("category")),
+        location=_id(asset.get("location")),
+        status=_text(asset.get("status")),
+        tag=_text(asset.get("asset_tag")),
+        name=_text(asset.get("name")),
+        cost=_amount(asset.get("purchase_cost")),
+        origin=_text(data.get("origin")),
+        changed=_changed(whole.get("event"), data),
+    )
+
+
+def _changed(event: Any, data: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields that this event says are other than before."""
+    if not isinstance(event, str) or event in UNCHANGED:
+        return frozenset()
+    named = data.get("changed_fields")
+    changed = (
+        {name for name in named if isinstance(name, str)} if isinstance(named, list) else set()
+    )
+    before, after = _text(data.get("status_from")), _text(data.get("status_to"))
+    if before and after and before != after:
+        changed.add("status")
+    if event == EventName.TRANSFERRED or _id(data.get("return_location")):
+        changed.add("location")
+    if event in OTHER_HOLDER:
+        changed.add("holder")
+    return frozenset(changed)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _id(value: Any) -> str | None:
+    row_id = _object(value).get("id")
+    return str(row_id) if isinstance(row_id, int) and not isinstance(row_id, bool) else None
+
+
+def _amount(value: Any) -> Decimal | None:
+    try:
+        amount = Decimal(value) if isinstance(value, str) else None
+    except InvalidOperation:
+        return None
+    return amount if amount is not None and amount.is_finite() else None

@@ -1,0 +1,215 @@
+"""Conditions of a webhook: what may be entered, how they are stored, and whether an event meets
+them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from portal.engine.conditions.facts import Facts
+from portal.engine.events.body import Origin
+from portal.lib.typed_values import TypedValueError, read_amount
+
+MOST_CONDITIONS: Final = 10
+MOST_VALUES: Final = 20
+LONGEST_VALUE: Final = 120
+ID_DIGITS: Final = 9
+
+
+class Operator(StrEnum):
+    """The ways to compare a fact with the values of a condition."""
+
+    IS = "is"
+    IS_NOT = "is_not"
+    BEGINS = "begins"
+    CONTAINS = "contains"
+    AT_LEAST = "at_least"
+    AT_MOST = "at_most"
+
+
+LISTED: Final = (Operator.IS, Operator.IS_NOT)
+TYPED: Final = (*LISTED, Operator.BEGINS, Operator.CONTAINS)
+AMOUNTS: Final = (Operator.AT_LEAST, Operator.AT_MOST)
+
+# The fields of conditions by their names in forms, each with its operators.
+OPERATORS: Final = {
+    "category": LISTED,
+    "location": LISTED,
+    "status": LISTED,
+    "tag": TYPED,
+    "name": TYPED,
+    "cost": AMOUNTS,
+    "origin": LISTED,
+    "changed": (Operator.IS,),
+}
+# Rows of the register, by their ids.
+NAMED: Final = ("category", "location")
+# The values of the other fields that have a list. Programs cannot act by themselves yet.
+CHOICES: Final = {
+    "status": (
+        *("available", "allocated", "checked_out", "maintenance"),
+        *("warranty", "broken", "lost", "liquidated"),
+    ),
+    "origin": (Origin.UI, Origin.BULK, Origin.IMPORT, Origin.COMMAND, Origin.CRON),
+    "changed": (
+        *("status", "location", "holder", "due_at", "name", "asset_tag", "kind", "category"),
+        *("condition", "quantity", "min_quantity", "unit", "manufacturer", "model"),
+        *("serial_number", "supplier", "order_number", "purchase_date", "purchase_cost"),
+        *("warranty_expires", "reservable", "notes"),
+    ),
+}
+
+
+class Condition(NamedTuple):
+    """One condition; of several values one is enough. `values`: as they are stored."""
+
+    field: str
+    operator: str
+    values: tuple[str, ...]
+
+
+# Nothing meets it: what was to be narrowed is never sent to more.
+UNKNOWN: Final = Condition("", "", ())
+
+
+class ConditionError(ValueError):
+    """It cannot be a condition. `part`: field, operator or value, which the sentence is about."""
+
+    def __init__(self, part: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.part = part
+        self.sentence = sentence
+
+
+def entered(field: str, operator: str, values: Iterable[str]) -> Condition:
+    """Return the condition as it is stored. Raises `ConditionError`.
+
+    Of a category or location only the form of its id is judged.
+    """
+    if field not in OPERATORS:
+        raise ConditionError("field", "Choose a field from the list")
+    if operator not in set(OPERATORS[field]):
+        raise ConditionError("operator", "Choose a comparison from the list")
+    given = tuple(dict.fromkeys(value for value in values if value))
+    if not given:
+        is_listed = field in CHOICES or field in NAMED
+        raise ConditionError("value", "Choose a value" if is_listed else "Enter a value")
+    if len(given) > (1 if field == "cost" else MOST_VALUES):
+        many = "Enter one amount" if field == "cost" else f"Choose at most {MOST_VALUES}"
+        raise ConditionError("value", many)
+    if any(len(value) > LONGEST_VALUE for value in given):
+        raise ConditionError("value", f"Use at most {LONGEST_VALUE} characters")
+    if field == "cost":
+        given = (_amount(given[0]),)
+    elif not all(_is_listed(field, value) for value in given):
+        is_typed = field in ("tag", "name")
+        fit = "Use only letters, digits, and punctuation"
+        raise ConditionError("value", fit if is_typed else "Choose values from the list")
+    return Condition(field, operator, given)
+
+
+def _is_listed(field: str, value: str) -> bool:
+    if field in NAMED:
+        return value.isascii() and value.isdigit() and len(value) <= ID_DIGITS
+    return value in CHOICES[field] if field in CHOICES else value.isprintable()
+
+
+def _amount(text: str) -> str:
+    try:
+        return f"{read_amount(text):.2f}"
+    except TypedValueError as error:
+        why = f": {error.why}" if error.why else ""
+        sentence = f"Enter the amount {error.expected}{why}"
+        raise ConditionError("value", sentence) from None
+
+
+def as_text(conditions: Sequence[Condition]) -> str | None:
+    """Return conditions as a webhook keeps them; None for none."""
+    return orjson.dumps([tuple(each) for each in conditions]).decode() if conditions else None
+
+
+@lru_cache(maxsize=2048)
+def conditions_in(text: str | None) -> tuple[Condition, ...]:
+    """Return the conditions that a webhook keeps; `UNKNOWN` for a text that is none of ours."""
+    try:
+        return tuple(
+            Condition(str(field), str(operator), tuple(map(str, values)))
+            for field, operator, values in orjson.loads(text or "[]")
+        )
+    except (ValueError, TypeError):
+        return (UNKNOWN,)
+
+
+def first_unmet(text: str | None, facts: Facts) -> Condition | None:
+    """Return the first condition that an event does not meet; None where it meets them all."""
+    for condition, holds in _compiled(text):
+        if not holds(facts):
+            return condition
+    return None
+
+
+def are_met(text: str | None, facts: Facts) -> bool:
+    """Return whether an event meets the conditions that a webhook keeps."""
+    return text is None or all(holds(facts) for _, holds in _compiled(text))
+
+
+Check = Callable[[Facts], bool]
+
+
+@lru_cache(maxsize=2048)
+def _compiled(text: str | None) -> tuple[tuple[Condition, Check], ...]:
+    return tuple((condition, _check(*condition)) for condition in conditions_in(text))
+
+
+def _check(field: str, operator: str, values: tuple[str, ...]) -> Check:
+    """Return the check of one condition; nothing meets one that this version does not know."""
+    if operator not in set(OPERATORS.get(field, ())) or not values:
+        return lambda _facts: False
+    if field == "changed":
+        return lambda facts: not facts.changed.isdisjoint(values)
+    if field == "cost":
+        return _amount_check(operator, values[0])
+    return _text_check(field, operator, values)
+
+
+def _amount_check(operator: str, value: str) -> Check:
+    try:
+        bound = Decimal(value)
+    except InvalidOperation:
+        return lambda _facts: False
+    if not bound.is_finite():
+        return lambda _facts: False
+    if operator == Operator.AT_LEAST:
+        return lambda facts: facts.cost is not None and facts.cost >= bound
+    return lambda facts: facts.cost is not None and facts.cost <= bound
+
+
+def _text_check(field: str, operator: str, values: tuple[str, ...]) -> Check:
+    """Capitals do not count in what people type."""
+    is_typed = field in ("tag", "name")
+    wanted = tuple(value.casefold() for value in values) if is_typed else values
+    read = _READERS[field]
+    if operator == Operator.IS:
+        return lambda facts: read(facts) in wanted
+    if operator == Operator.IS_NOT:
+        return lambda facts: read(facts) not in wanted
+    if operator == Operator.BEGINS:
+        return lambda facts: (text := read(facts)) is not None and text.startswith(wanted)
+    return lambda facts: (text := read(facts)) is not None and any(map(text.__contains__, wanted))
+
+
+def _folded(text: str | None) -> str | None:
+    return None if text is None else text.casefold()
+
+
+_READERS: Final[dict[str, Callable[[Facts], Any]]] = {
+    "category": lambda facts: facts.category,
+    "location": lambda facts: facts.location,
+    "status": lambda facts: facts.status,
+    "tag": lambda facts: _folded(facts.tag),
+    "name": lambda facts: _folded(facts.name),
+    "origin": lambda facts: facts.origin,
+}

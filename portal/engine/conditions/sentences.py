@@ -1,0 +1,103 @@
+"""Conditions in words, as form, page, history, and audit trail say them."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from portal.engine.conditions.facts import Facts
+from portal.engine.conditions.predicate import CHOICES, NAMED, Condition, Operator
+
+LABELS: Final = {
+    "category": "Category",
+    "location": "Location",
+    "status": "Status",
+    "tag": "Asset tag",
+    "name": "Asset name",
+    "cost": "Purchase cost",
+    "origin": "Made by",
+    "changed": "Changed field",
+}
+OPERATOR_WORDS: Final[Mapping[str, str]] = {
+    Operator.IS: "is",
+    Operator.IS_NOT: "is not",
+    Operator.BEGINS: "begins with",
+    Operator.CONTAINS: "contains",
+    Operator.AT_LEAST: "is at least",
+    Operator.AT_MOST: "is at most",
+}
+ASSET_STATUSES: Final = {
+    "available": "Available",
+    "allocated": "Allocated",
+    "checked_out": "Checked out",
+    "maintenance": "In maintenance",
+    "warranty": "Out for warranty repair",
+    "broken": "Broken",
+    "lost": "Lost",
+    "liquidated": "Disposed of",
+}
+_CHANGED: Final = {
+    "kind": "Type",
+    "due_at": "Due date",
+    "min_quantity": "Low-stock threshold",
+    "warranty_expires": "Warranty ends",
+    "reservable": "Allow reservations",
+}
+WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "status": ASSET_STATUSES,
+    "origin": {
+        "ui": "a person on a page",
+        "bulk": "a bulk action",
+        "import": "an import",
+        "command": "a command",
+        "cron": "a scheduled check",
+    },
+    "changed": {
+        name: _CHANGED.get(name) or name.replace("_", " ").capitalize()
+        for name in CHOICES["changed"]
+    },
+}
+# The names of categories and locations, by field and id.
+Names = Mapping[tuple[str, str], str]
+
+
+def sentence_of(condition: Condition, names: Names) -> str:
+    """Return one condition in words: "Category is Laptops or Phones"."""
+    field, operator, values = condition
+    if field not in LABELS:
+        return "A condition of another version"
+    words = _either([value_words(field, value, names) for value in values])
+    if field == "origin":
+        return f"{'Not made' if operator == Operator.IS_NOT else 'Made'} by {words}"
+    compared = OPERATOR_WORDS.get(operator, operator)
+    return f"{LABELS[field]} {compared} {words}"
+
+
+def value_words(field: str, value: str, names: Names) -> str:
+    """Return a value as a person reads it."""
+    if field in NAMED:
+        return names.get((field, value), "(deleted)")
+    return amount_words(value) if field == "cost" else WORDS.get(field, {}).get(value, value)
+
+
+def fact_words(field: str, facts: Facts, names: Names) -> str:
+    """Return a fact of an event in the words of a condition about it; blank where it is missing."""
+    if field == "changed":
+        known = WORDS["changed"]
+        return ", ".join(known.get(name, name) for name in sorted(facts.changed))
+    value = getattr(facts, field, None)
+    return "" if value is None else value_words(field, str(value), names)
+
+
+def amount_words(value: str) -> str:
+    """ "1000.00" → "1,000"; "1249.50" → "1,249.50"."""
+    try:
+        amount = f"{Decimal(value):,.2f}"
+    except (InvalidOperation, ValueError):
+        return value
+    return amount.removesuffix(".00")
+
+
+def _either(words: Sequence[str]) -> str:
+    *others, last = words or [""]
+    between = ", or " if len(others) > 1 else " or "
+    return f"{', '.join(others)}{between}{last}" if others else last

@@ -1,0 +1,190 @@
+"""Conditions are decided once, when an event is stored; what they name cannot be deleted."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.engine.conditions.predicate import Condition, as_text
+from portal.engine.events.catalogue import EventName
+from portal.extensions import db
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import ALL_EVENTS
+from portal.services.assets import named_lists
+from portal.services.assets.named_lists import CATEGORIES, LOCATIONS
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.outbox import publish as outbox_publish
+from portal.services.outbox.publish import Audience
+from portal.services.webhooks import crud
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.rules import SecretMode, WebhookValues
+from tests.support.database.rivals import Rival, meanwhile
+from tests.support.database.statements import asked
+from tests.support.factories import (
+    make_asset,
+    make_category,
+    make_location,
+    make_user,
+    make_webhook,
+    new_event,
+)
+
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+
+
+def only(field: str, operator: str, *values: object) -> str:
+    """The text of one condition, as a webhook keeps it."""
+    return as_text([Condition(field, operator, tuple(map(str, values)))]) or ""
+
+
+def values(**changes: Any) -> WebhookValues:
+    entered: dict[str, Any] = {
+        "name": "ERP",
+        "url": "https://erp.example.com/hook",
+        "events": (ALL_EVENTS,),
+        "secret_mode": SecretMode.NONE,
+    }
+    return WebhookValues(**{**entered, **changes})
+
+
+def told() -> list[tuple[int, str]]:
+    """Each delivery: its webhook's row id, and its event."""
+    current = session()
+    current.rollback()
+    rows = current.execute(select(Delivery.webhook_id, Delivery.event).order_by(Delivery.id))
+    return [(row.webhook_id, row.event) for row in rows]
+
+
+def published(event: EventName = EventName.CREATED) -> Audience:
+    with writing() as current:
+        return outbox_publish.publish(current, new_event(event)).audience
+
+
+def test_an_event_goes_to_those_whose_conditions_it_meets_and_says_how_many_were_kept() -> None:
+    laptops, store = make_category(), make_location("Store")
+    erp = make_webhook(conditions=only("category", "is", laptops))
+    broker = make_webhook(conditions=only("location", "is_not", store))
+    off = make_webhook(conditions=only("tag", "contains", "ast"), state="off")
+    make_asset(category_id=laptops, location_id=store)
+    make_asset()
+    assert [webhook_id for webhook_id, _ in told()] == [erp.id, off.id, broker.id, off.id]
+    assert published() == Audience(sent=1, held=1, kept=1)
+
+
+def test_where_none_meets_it_nothing_is_locked_inserted_or_notified() -> None:
+    for in_order in (True, False):
+        make_webhook(conditions=only("status", "is", "lost"), in_order=in_order)
+    with asked(db.engine) as said:
+        assert published() == Audience(kept=2)
+    assert told() == []
+    assert not [each for each in said if "deliveries" in each]
+
+
+def test_a_webhook_without_conditions_costs_a_save_nothing() -> None:
+    make_webhook()
+    published()  # whatever is read once a process
+    with asked(db.engine) as without:
+        published()
+    make_webhook(conditions=only("status", "is", "available"))
+    with asked(db.engine) as beside:
+        published()
+    assert without == beside
+
+
+def test_what_was_decided_stays_and_a_change_counts_from_the_next_event_on() -> None:
+    actor = make_user().actor
+    made = crud.create(actor, values(conditions=only("status", "is", "lost")))
+    make_asset()
+    edited = values(conditions=None, secret_mode=SecretMode.KEEP)
+    crud.edit(actor, made, 1, edited)
+    assert told() == []
+    make_asset()
+    assert len(told()) == 1
+
+
+def test_a_condition_that_is_edited_while_an_event_is_stored_counts_afterwards(app: Flask) -> None:
+    """As it was when the event was stored; nobody waits for long, and nothing is asked twice."""
+    actor = make_user().actor
+    made = crud.create(actor, values())
+    narrowed = values(conditions=only("status", "is", "lost"), secret_mode=SecretMode.KEEP)
+    other = Rival(app, partial(crud.edit, actor, made, 1, narrowed))
+    with writing() as current:
+        outbox_publish.publish(current, new_event(EventName.CREATED))
+        other.come_to_a_lock()
+        outbox_publish.publish(current, new_event(EventName.UPDATED))
+    other.finish()
+    published()
+    assert next(event for _, event in told()) == "asset.created"
+    assert "asset.created" not in [event for _, event in told()][1:]
+
+
+def test_conditions_are_kept_told_as_sentences_and_count_as_a_version() -> None:
+    actor = make_user().actor
+    laptops = make_category()
+    made = crud.create(actor, values(conditions=only("category", "is", laptops)))
+    assert webhook_queries.show(made).conditions == only("category", "is", laptops)
+    dear = only("cost", "at_least", "1000.00")
+    assert crud.edit(actor, made, 1, values(conditions=dear, secret_mode=SecretMode.KEEP))
+    session().rollback()
+    entry = session().scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert entry is not None
+    assert entry.changes == {
+        "conditions": {
+            "from": ["Category is Laptops"],
+            "to": ["Purchase cost is at least 1,000"],
+        }
+    }
+    assert webhook_queries.show(made).version == 2
+
+
+def test_what_cannot_be_a_condition_is_refused() -> None:
+    actor = make_user().actor
+    many = as_text([Condition("tag", "is", (str(n),)) for n in range(11)])
+    for text, sentence in (
+        (only("holder", "is", "3"), "Choose a field from the list"),
+        (many, "Use at most 10 conditions"),
+        (only("cost", "at_least", "1000"), "Enter the conditions again"),
+        (only("category", "is", 77), "This category has been deleted. Choose another one"),
+        ("{", "Choose a field from the list"),
+    ):
+        with pytest.raises(Refusal, match=sentence) as refused:
+            crud.create(actor, values(conditions=text))
+        assert refused.value.field == "conditions"
+
+
+def public_id_of(kind: named_lists.NamedList, row_id: int) -> UUID:
+    return next(public_id for id_, public_id, _ in named_lists.choices(kind) if id_ == row_id)
+
+
+def test_what_a_condition_names_cannot_be_deleted_until_it_does_not() -> None:
+    actor = make_user().actor
+    laptops = make_category()
+    public_id = public_id_of(CATEGORIES, laptops)
+    named = values(conditions=only("category", "is", laptops))
+    made = crud.create(actor, named)
+    crud.create(actor, values(name="Other", conditions=only("location", "is", make_location())))
+    with pytest.raises(Refusal, match="“Laptops” is used in a condition of ERP"):
+        named_lists.delete(CATEGORIES, actor, public_id)
+    crud.delete(actor, made)
+    named_lists.delete(CATEGORIES, actor, public_id)
+    with pytest.raises(Refusal, match="This category has been deleted"):
+        crud.create(actor, named)
+
+
+@pytest.mark.parametrize("is_named_first", [True, False])
+def test_of_a_condition_and_a_deletion_at_once_one_is_refused(
+    app: Flask, is_named_first: bool
+) -> None:
+    actor, store = make_user().actor, make_location("Store")
+    delete = partial(named_lists.delete, LOCATIONS, actor, public_id_of(LOCATIONS, store))
+    save = partial(crud.create, actor, values(conditions=only("location", "is", store)))
+    first, second = (save, delete) if is_named_first else (delete, save)
+    refused = meanwhile(app, second, lambda _: first())
+    assert isinstance(refused, Refusal)
+    why = "is used in a condition" if is_named_first else "This location has been deleted"
+    assert why in refused.sentence
