@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 from portal.engine.events.body import changes
 from portal.lib.paging import Page
 from portal.lib.typed_values import is_email
-from portal.models.assets import Asset
+from portal.models.assets import Asset, AssetStatus
 from portal.models.assignments import Assignment, Staff
 from portal.models.audit import ErasedKind
 from portal.models.planning import OPEN_RESERVATIONS, Reservation
@@ -178,7 +178,17 @@ def cannot_leave(name: str, held: list[Asset], reserved: list[Asset]) -> str:
         those = "that reservation" if len(reserved) == 1 else "those reservations"
         return f"{name} has reserved {_all_of(reserved)}. Cancel {those} first."
     them = "it" if len(held) == 1 else "them"
-    return f"{name} still has {_all_of(held)}. Check in, revoke, or reassign {them} first."
+    return f"{name} still has {_all_of(held)}. {_ways_out(held).format(them)} first."
+
+
+def _ways_out(held: Iterable[Asset]) -> str:
+    """Return how to end what the person has: by what each asset is, and not every way there is."""
+    statuses = {asset.status for asset in held}
+    if statuses == {AssetStatus.CHECKED_OUT}:
+        return "Check {} in"
+    if AssetStatus.CHECKED_OUT in statuses:
+        return "Check in, revoke, or reassign {}"
+    return "Revoke or reassign {}"
 
 
 def _all_of(assets: list[Asset]) -> str:

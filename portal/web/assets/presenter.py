@@ -42,9 +42,9 @@ from portal.services.core.unit_of_work import session
 from portal.web.actions.incident_pages import METHOD_WORDS
 from portal.web.actions.pages import PAGES, Button, action_buttons, obstacle
 from portal.web.assets.forms import AssetFilterForm
-from portal.web.forms.filter_form import list_back
+from portal.web.forms.filter_form import LIST, list_back
 from portal.web.forms.versions import shown
-from portal.web.frame.access import can
+from portal.web.frame.access import can, local_path
 from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import ASSET, RESERVATION, Tab, Tag
 from portal.web.frame.wording import day_of, exact_day, near_time, number, time_tag, zone
@@ -502,9 +502,18 @@ def show_tab(template: str, asset: Asset, state: AssetState | None = None, **val
         buttons=buttons_of(asset),
         tabs_of_asset=tabs,
         part=next((tab.label for tab in tabs if tab.is_here), asset.asset_tag),
-        list_url=list_back("assets.index", f"asset-{asset.id}"),
+        way_back=_way_back(asset),
         **values,
     )
+
+
+def _way_back(asset: Asset) -> tuple[str, str]:
+    """Return what the way back is called, and where it leads: the list, or the page of a person
+    from which one came."""
+    address = local_path(request.args.get(LIST))
+    if address.startswith(f"{url_for('staff.index')}/"):
+        return "Back to person", address
+    return "Assets", list_back("assets.index", f"asset-{asset.id}")
 
 
 def tabs_of(state: AssetState) -> list[Tab]:

@@ -1,6 +1,8 @@
 """Staff: who can hold assets, what each has, and leaving. `/staff`."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -9,18 +11,24 @@ from wtforms import EmailField, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from portal.lib.paging import Page
+from portal.models.assets import Action, Asset
 from portal.models.assignments import Staff
 from portal.models.audit import ErasedKind
+from portal.services.actions.rules import why_not
 from portal.services.assets import staff
 from portal.services.assets.staff import LENGTHS, ListedStaff, StaffValues
 from portal.services.core.erasures import find_erasure
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only, session
+from portal.web.actions.pages import PAGES
 from portal.web.forms.base import PortalForm, refusals_in, say_whether_changed, status_of, typed
 from portal.web.forms.filter_form import ChosenField, FilterForm, SearchField
 from portal.web.forms.versions import VersionField, goes_on_editing, stale_page
-from portal.web.frame.access import actor, owner, requires
+from portal.web.frame.access import actor, can, owner, requires
+from portal.web.planning.wording import NextStep
 
+# What bulk actions there are for what a person has.
+TOGETHER: Final = (Action.CHECK_IN, Action.REVOKE)
 WHO = [SelectChoice("", "Current staff"), SelectChoice("left", "Former staff")]
 
 
@@ -103,7 +111,7 @@ def new() -> Answer:
 @requires("assets.read")
 def show(public_id: UUID) -> Answer:
     """Show one person, what they have, and what they reserved."""
-    return _shown(staff.find(public_id))
+    return _shown("assets/staff/show.html", staff.find(public_id))
 
 
 @blueprint.route("/<uuid:public_id>/edit", methods=["GET", "POST"])
@@ -121,37 +129,66 @@ def edit(public_id: UUID) -> Answer:
     return page, status_of(form)
 
 
-@blueprint.post("/<uuid:public_id>/leave")
+@blueprint.route("/<uuid:public_id>/leave", methods=["GET", "POST"])
 @requires("assets.edit")
 def leave(public_id: UUID) -> Answer:
-    """Note that the person has left; what they still have stands in the way."""
+    """Ask, then note that the person has left; what they still have comes first."""
     form = StaffForm()
-    with refusals_in(form):
-        staff.deactivate(actor(), public_id)
-    row = staff.find(public_id)
-    if form.form_errors:
-        return _shown(row, form), 409
-    flash(f"Marked {row.name} as former staff.", "success")
-    return redirect(url_for("staff.show", public_id=public_id))
+    if form.is_submitted():
+        with refusals_in(form):
+            staff.deactivate(actor(), public_id)
+        if not form.form_errors:
+            flash(f"Marked {staff.find(public_id).name} as former staff.", "success")
+            return redirect(url_for("staff.show", public_id=public_id))
+    page = _shown("assets/staff/leave.html", staff.find(public_id), form)
+    return page, 409 if form.form_errors else status_of(form)
 
 
-@blueprint.post("/<uuid:public_id>/return")
+@blueprint.route("/<uuid:public_id>/return", methods=["GET", "POST"])
 @requires("assets.edit")
 def come_back(public_id: UUID) -> Answer:
-    staff.reactivate(actor(), public_id)
-    flash(f"Marked {staff.find(public_id).name} as current staff.", "success")
+    if request.method == "POST":
+        staff.reactivate(actor(), public_id)
+        flash(f"Marked {staff.find(public_id).name} as current staff.", "success")
     return redirect(url_for("staff.show", public_id=public_id))
 
 
-def _shown(row: Staff, form: StaffForm | None = None) -> str:
+def _shown(template: str, row: Staff, form: StaffForm | None = None) -> str:
+    held = staff.has_now(row.id)
     return render_template(
-        "assets/staff/show.html",
+        template,
         row=row,
         form=form,
         is_erased=find_erasure(session(), ErasedKind.STAFF, row.id) is not None,
-        has_now=staff.has_now(row.id),
+        has_now=held,
         has_reserved=staff.has_reserved(row.id),
+        ending_steps=_ending_steps,
+        together=_together([each.asset for each in held]) if can("assets.edit") else [],
     )
+
+
+# What ends it that a person has an asset.
+ENDING: Final = [page for page in PAGES if page.action in (*TOGETHER, Action.REASSIGN)]
+
+
+def _ending_steps(asset: Asset) -> list[NextStep]:
+    """Return what ends that a person has it; from there the way back leads here."""
+    if not can("assets.edit"):
+        return []
+    return [
+        NextStep(page.label, url_for(page.endpoint, asset_id=asset.id, list=request.path), None)
+        for page in ENDING
+        if why_not(page.action, asset.status, asset.kind) is None
+    ]
+
+
+def _together(held: Sequence[Asset]) -> Iterator[tuple[str, str]]:
+    """Yield what ends several of them in one step: its words, and its address."""
+    for page in ENDING:
+        ids = [each.id for each in held if why_not(page.action, each.status, each.kind) is None]
+        if page.action in TOGETHER and len(ids) > 1:
+            words = f"{page.label} {len(ids)}"
+            yield words, url_for("bulk.confirm", action=page.action, ids=ids)
 
 
 def _stored(row: Staff) -> dict[str, object]:

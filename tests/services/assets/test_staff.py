@@ -99,7 +99,7 @@ def test_whoever_has_something_cannot_leave_and_reads_what() -> None:
         staff.deactivate(SYSTEM, maria)
     assert caught.value.sentence == (
         "Maria Lopez still has AST-00001 (ThinkPad) and AST-00002 (Camera)."
-        " Check in, revoke, or reassign them first."
+        " Revoke or reassign them first."
     )
     assert staff.find(maria).is_active
 

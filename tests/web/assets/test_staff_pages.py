@@ -1,10 +1,12 @@
 """The pages of staff: list, new, edit, leaving."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from portal.lib.clock import utcnow
 from portal.services.actions import assignments
 from portal.services.assets import staff
 from portal.services.assets.staff import StaffValues
@@ -41,37 +43,60 @@ def test_it_keeps_what_was_typed_and_says_what_is_missing(pages: Pages) -> None:
     assert page.form().fields["name"] == ["Maria Lopez"]
 
 
-def test_leaving_is_refused_with_what_the_person_still_has(pages: Pages) -> None:
-    add(pages, name="Maria Lopez", email="maria@example.com")
-    (line,) = staff.choices()
-    asset_id = make_asset("Camera")
-    assignments.allocate(SYSTEM, asset_id, staff_id=line.id)
-    page = pages.get(pages.get("/staff").links("Maria Lopez")[0])
-    assert page.rows()[0][0] == "Camera AST-00001"
-    page = pages.submit(page.form(f"{page.path}/leave"))
-    assert page.status == 409
-    assert "AST-00001 (Camera)" in page.errors[0]
-    assignments.revoke(SYSTEM, asset_id)
-    page = pages.get(pages.get("/staff").links("Maria Lopez")[0])
-    page = pages.submit(page.form(f"{page.path}/leave"))
-    page = pages.submit(page.form(f"{page.path}/return"))
+def test_leaving_is_asked_first_and_can_be_undone(pages: Pages) -> None:
+    maria = make_person("Maria Lopez")
+    question = pages.get(pages.get(maria).links("Mark as former staff")[0])
+    assert question.path == f"{maria}/leave"
+    page = pages.submit(question.form())
+    assert (page.path, page.tone) == (maria, "success")
+    page = pages.submit(page.form(f"{maria}/return"))
     assert page.tone == "success"
+    # An address that only a button leads to, opened again.
+    assert pages.get(f"{maria}/return").path == maria
+
+
+def test_before_leaving_what_the_person_has_is_listed_with_what_ends_it(pages: Pages) -> None:
+    maria, (line,) = make_person("Maria Lopez"), staff.choices()
+    given, lent = make_asset("Camera"), make_asset("Projector")
+    assignments.allocate(SYSTEM, given, staff_id=line.id)
+    assignments.check_out(SYSTEM, lent, staff_id=line.id, due_at=utcnow() + timedelta(days=1))
+    for page in (pages.get(maria), pages.get(f"{maria}/leave")):
+        camera, projector = page.rows()
+        assert camera[:2] == ["Camera", "AST-00001"]
+        assert (camera[-1], projector[-1]) == ("Revoke CameraReassign Camera", "Check in Projector")
+    assert f"{maria}/leave" not in [form.action for form in page.forms]
+    answer = pages.client.post(f"{maria}/leave", data=pages.get("/staff/new").form().hidden)
+    assert answer.status_code == 409
+    page = pages.submit(pages.get(page.links("Check in Projector")[0]).form())
+    assert page.links("Back to person") == [f"{maria}/leave"]
+    page = pages.submit(pages.get(pages.get(maria).links("Revoke Camera")[0]).form())
+    assert page.links("Back to person") == [maria]
+    assert pages.submit(pages.get(f"{maria}/leave").form()).tone == "success"
+
+
+def test_what_a_person_has_of_one_kind_is_ended_in_one_step(pages: Pages) -> None:
+    maria, (line,) = make_person("Maria Lopez"), staff.choices()
+    assets = [make_asset("Camera") for _ in range(3)]
+    for each in assets:
+        assignments.allocate(SYSTEM, each, staff_id=line.id)
+    page = pages.get(pages.get(maria).links("Revoke 3")[0])
+    assert page.h1 == "Revoke 3 assets"
+    assert pages.get(maria).links("Check in") == []
 
 
 def test_leaving_is_refused_beside_what_the_person_has_reserved(pages: Pages) -> None:
-    add(pages, name="Maria Lopez", email="maria@example.com")
-    (line,) = staff.choices()
+    maria, (line,) = make_person("Maria Lopez"), staff.choices()
     make_reservation(make_asset("Camera"), line.id)
-    page = pages.get(pages.get("/staff").links("Maria Lopez")[0])
-    person = page.path
-    page = pages.submit(page.form(f"{person}/leave"))
-    assert page.status == 409
-    assert "AST-00001 (Camera)" in page.errors[0]
+    page = pages.get(f"{maria}/leave")
     assert page.rows()[0][0] == "Camera AST-00001"
     (cancel,) = [url for url in page.links("Cancel") if "cancel-reservation" in url]
     pages.submit(pages.get(cancel).form())
-    page = pages.submit(pages.get(person).form(f"{person}/leave"))
-    assert page.tone == "success"
+    assert pages.submit(pages.get(f"{maria}/leave").form()).tone == "success"
+
+
+def make_person(name: str) -> str:
+    """Someone on the staff list; the address of their page."""
+    return f"/staff/{staff.create(SYSTEM, StaffValues(name=name, email='maria@example.com'))}"
 
 
 def test_two_editors_see_both_versions(pages: Pages) -> None:
