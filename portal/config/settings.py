@@ -217,7 +217,7 @@ def refuse_unknown(known: frozenset[str], in_file: Iterable[str], names: Iterabl
     ours = {name for name in names if name.upper().startswith(PREFIXES)}
     for name in sorted({*in_file, *ours} - known):
         if meant := get_close_matches(name.upper(), known, n=1, cutoff=ALIKE):
-            raise SettingsError(f"There is no setting {name}: did you mean {meant[0]}?")
+            raise SettingsError(f"Unknown setting {name}. Did you mean {meant[0]}?")
 
 
 KEYS_FILE = "keys.env"
@@ -267,7 +267,7 @@ def _fernet_key(text: str) -> str:
 
 def _refuse_weak(setting: str, *forms: str) -> None:
     if reason := weakness(*forms):
-        raise SettingsError(f"{setting} must be made by chance: {reason} can be guessed.")
+        raise SettingsError(f"{setting} must be random. Others can guess {reason}.")
 
 
 def _create(path: Path) -> None:

@@ -58,7 +58,7 @@ def currency(environ: Mapping[str, str], name: str, default: str) -> str:
     """Read the three capital letters of a currency (ISO 4217)."""
     text = environ.get(name, "").strip() or default
     if len(text) != 3 or not (text.isascii() and text.isalpha() and text.isupper()):
-        raise SettingsError(f"{name} must be three capital letters, as in “EUR”, not “{text}”.")
+        raise SettingsError(f"{name} must be three capital letters, such as “EUR”, not “{text}”.")
     return text
 
 
@@ -67,7 +67,7 @@ def durations(environ: Mapping[str, str], name: str, default: str) -> tuple[int,
     text = environ.get(name, "").strip() or default
     parts = [part.strip() for part in text.split(",")]
     if not all(_is_number(part) and int(part) <= 864_000 for part in parts):
-        raise SettingsError(f"{name} must be seconds separated by commas, as in “0,5,300”.")
+        raise SettingsError(f"{name} must be seconds separated by commas, such as “0,5,300”.")
     return tuple(int(part) for part in parts)
 
 
@@ -82,7 +82,7 @@ def networks(
         return tuple(ip_network(part) for part in parts)
     except ValueError as error:
         raise SettingsError(
-            f"{name} must be networks separated by commas, as in “10.1.0.0/16”: {error}."
+            f"{name} must be networks separated by commas, such as “10.1.0.0/16” ({error})."
         ) from None
 
 
@@ -91,7 +91,7 @@ def ports(environ: Mapping[str, str], name: str) -> tuple[int, ...]:
     parts = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
     if not all(_is_number(part) and 1 <= int(part) <= 65535 for part in parts):
         raise SettingsError(
-            f"{name} must be ports from 1 to 65535 separated by commas, as in “443,8443”."
+            f"{name} must be ports from 1 to 65535 separated by commas, such as “443,8443”."
         )
     return tuple(int(part) for part in parts)
 
@@ -114,7 +114,7 @@ def certificates(environ: Mapping[str, str], name: str) -> str:
         raise SettingsError(f"{name} must be a PEM file with certificates, not “{text}”.") from None
     except OSError as error:
         raise SettingsError(
-            f"{name}, “{text}”, cannot be read by the user {_user()}: {error.strerror}."
+            f"The user {_user()} can’t read the file “{text}” in {name} ({error.strerror})."
         ) from None
     return text and str(Path(text).resolve())
 
@@ -127,7 +127,7 @@ def token(environ: Mapping[str, str], name: str) -> str:
     """
     text = environ.get(name, "").strip()
     if text and not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", text):
-        raise SettingsError(f"{name} must be letters, digits and the signs . _ ~ + / - alone.")
+        raise SettingsError(f"{name} can contain only letters, digits, and . _ ~ + / -")
     return text
 
 
@@ -135,7 +135,7 @@ def machine_name(environ: Mapping[str, str], name: str) -> str:
     """Return what this machine is called; by default its host's name."""
     text = environ.get(name, "").strip() or socket.gethostname()[:LONGEST_MACHINE]
     if len(text) > LONGEST_MACHINE or not text.isprintable():
-        raise SettingsError(f"{name} must be at most {LONGEST_MACHINE} characters in one line.")
+        raise SettingsError(f"{name} must be one line with at most {LONGEST_MACHINE} characters.")
     return text
 
 
@@ -154,7 +154,8 @@ def private_folder(path: Path, name: str) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise SettingsError(
-            f"{name} must be a folder that can be written to, not “{path}”: {error.strerror}."
+            f"{name} must be a folder that the portal can write to, not “{path}” "
+            f"({error.strerror})."
         ) from None
 
 
@@ -178,9 +179,8 @@ WHERE: Final = re.compile(r"([^:/]*(?::[^@]*)?@)?([^?]*)(?:\?(.*))?", re.DOTALL)
 SERVER: Final = re.compile(r"(?P<host>[^\s:\[\]]+)(:(?P<port>[0-9]{1,4}|[1-6][0-9]{4}))?")
 POSTGRESQL_PORT: Final = "5432"
 NO_DATABASE_URL: Final = (
-    "DATABASE_URL must be an address as in "
-    "“postgresql://user:password@db.example.com:5432/portal”, or several servers separated by "
-    "commas."
+    "DATABASE_URL must be a URL such as “postgresql://user:password@db.example.com:5432/portal”. "
+    "Separate several servers with commas."
 )
 
 
@@ -191,7 +191,7 @@ def web_address(environ: Mapping[str, str], name: str, default: str) -> str:
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SettingsError(f"{name} must start with http:// or https://, not “{text}”.")
     if parts.query or parts.fragment or "@" in parts.netloc:
-        raise SettingsError(f"{name} must be an address as in “https://portal.example.com”.")
+        raise SettingsError(f"{name} must be a URL such as “https://portal.example.com”.")
     return text.rstrip("/")
 
 
@@ -216,12 +216,12 @@ def redis_url(environ: Mapping[str, str], default: str) -> str:
     text = environ.get("REDIS_URL", "").strip() or default
     scheme = text.partition("://")[0]
     if scheme not in {"redis", "rediss", "unix"}:
-        raise SettingsError("REDIS_URL must start with redis://, rediss:// or unix://.")
+        raise SettingsError("REDIS_URL must start with redis://, rediss://, or unix://.")
     parts = _split(text)
     if parts is None or not (parts.path if scheme == "unix" else parts.hostname) or _odd(text):
         raise SettingsError(
-            "REDIS_URL must name a server, as in “redis://127.0.0.1:6379/0”, "
-            "or a socket, as in “unix:///run/valkey.sock”."
+            "REDIS_URL must name a server, such as “redis://127.0.0.1:6379/0”, or a socket, such "
+            "as “unix:///run/valkey.sock”."
         )
     return text
 
@@ -233,15 +233,12 @@ def smtp_url(environ: Mapping[str, str]) -> str:
     is_server = parts is not None and parts.scheme in {"smtp", "smtps"} and bool(parts.hostname)
     if text and not (parts and is_server and _may_send(parts)):
         raise SettingsError(
-            "SMTP_URL must be an address as in “smtp://user:password@mail.example.com:587"
-            "?from=portal@example.com”, with signs such as / # ? and @ in the password as %2F and "
-            "so on."
+            "SMTP_URL must be a URL such as "
+            "“smtp://user:password@mail.example.com:587?from=portal@example.com”. Percent-encode "
+            "special characters in the password, such as / as %2F."
         )
     if parts and not (unquote(parts.username or "") + unquote(parts.password or "")).isascii():
-        raise SettingsError(
-            "SMTP_URL must have a user and a password of ASCII characters: no others can be sent "
-            "to a mail server."
-        )
+        raise SettingsError("The user and password in SMTP_URL can contain only ASCII characters.")
     return text
 
 
@@ -251,8 +248,8 @@ def security_contact(environ: Mapping[str, str]) -> str:
     scheme, _, rest = text.partition(":")
     if text and not (text.isascii() and text.isprintable() and _is_contact(scheme, rest)):
         raise SettingsError(
-            "SECURITY_CONTACT must be one address as in “mailto:security@example.com”, "
-            "“https://example.com/report” or “tel:+43-1-234567”."
+            "SECURITY_CONTACT must be one URL such as “mailto:security@example.com”, "
+            "“https://example.com/report”, or “tel:+43-1-234567”."
         )
     return text
 
@@ -306,7 +303,8 @@ def _listed(rest: str) -> str:
 def _sqlite_url(url: URL, instance_dir: Path) -> str:
     if url.host or not url.database or url.database == IN_MEMORY:
         raise SettingsError(
-            "DATABASE_URL must name a file after sqlite:///, as in “sqlite:////srv/portal.sqlite”."
+            "DATABASE_URL must name a file after sqlite:///, such as "
+            "“sqlite:////srv/portal.sqlite”."
         )
     return url.set(database=str(instance_dir / url.database)).render_as_string()
 

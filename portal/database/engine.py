@@ -301,8 +301,8 @@ def in_words(command: click.Command) -> click.Command:
         except DBAPIError as error:
             settings: Any = current_app.extensions["settings"]
             raise click.ClickException(
-                f"{unusable(settings.database_url, error)} {settings.command('doctor')} says what "
-                "to do."
+                f"{unusable(settings.database_url, error)} To find the cause, run "
+                f"{settings.command('doctor')}."
             ) from None
 
     command.callback = frozen_at
@@ -311,4 +311,4 @@ def in_words(command: click.Command) -> click.Command:
 
 def unusable(url: str, error: DBAPIError) -> str:
     """That the database cannot be used, and why, without its password."""
-    return f"The database {shown(url)} cannot be used: {trouble.words_of(error.orig)}."
+    return f"The portal can’t use the database {shown(url)} ({trouble.words_of(error.orig)})."

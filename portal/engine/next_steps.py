@@ -35,9 +35,9 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
         SYSTEM, "{ask} to check this portal’s network.",
         "Check the network of the computer this portal runs on."),
     Reason.BAD_REPLY: ReasonStep(EDIT, "{ask} to check the URL and the port."),
-    Reason.TLS_NAME: ReasonStep(EDIT, "{ask} to use the name on the certificate."),
+    Reason.TLS_NAME: ReasonStep(EDIT, "{ask} to use the certificate’s name in the URL."),
     Reason.TLS_OTHER: ReasonStep(
-        EDIT, "{ask} to check the port, and whether the URL starts with http or https."),
+        EDIT, "{ask} to check the port and the start of the URL (http:// or https://)."),
     Reason.BLOCKED: ReasonStep(
         EDIT, "{ask} to use a public URL, or to allow this one.",
         "Use a public URL, or allow this one in the portal’s settings"

@@ -175,19 +175,19 @@ _TABLE: Final[dict[Reason, _Row]] = {
         _YOU, _CONNECT),
     Reason.REFUSED: _Row(
         "Connection refused", "{host} refused the connection.",
-        "The server is probably stopped, or the port is wrong. Ask the receiver’s team to start"
-        " it.", _RECEIVER, _CONNECT),
+        "Usually, the server isn’t running or the port is wrong. Ask the receiver’s team to "
+        "check both.", _RECEIVER, _CONNECT),
     Reason.CONNECT_TIMEOUT: _Row(
         "Timeout: no connection", "We couldn’t reach {host} {within}.",
-        "A firewall may be blocking us. Ask the receiver’s team to allow our IP address.",
+        "A firewall might be blocking us. Ask the receiver’s team to allow our IP address.",
         _NETWORK, _CONNECT),
     Reason.READ_TIMEOUT: _Row(
         "Timeout: no response", "{host} took too long to respond.",
-        "The receiver might still have received it. Ask its team to respond first and process"
-        " afterward.", _RECEIVER, _PROBLEM),
+        "The delivery might still have arrived. Ask the receiver’s team to respond first and "
+        "process afterward.", _RECEIVER, _PROBLEM),
     Reason.UNREACHABLE: _Row(
         "No network route", "There is no network route to {host}.",
-        "Tell your administrator.", _NETWORK, _CONNECT),
+        "Contact your administrator.", _NETWORK, _CONNECT),
     Reason.RESET: _CLOSED_EARLY,
     Reason.NO_REPLY: _CLOSED_EARLY,
     Reason.BAD_REPLY: _Row(
@@ -195,20 +195,20 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Check the URL and the port.", _YOU, _PROBLEM),
     Reason.TLS_EXPIRED: _Row(
         "Certificate expired", "{hosts} certificate has expired.",
-        "Ask the receiver’s team to renew it.", _RECEIVER, _CERTIFICATE),
+        "Ask the receiver’s team to renew the certificate.", _RECEIVER, _CERTIFICATE),
     Reason.TLS_UNTRUSTED: _Row(
         "Certificate not trusted", "{hosts} certificate isn’t trusted.",
         "Ask the receiver’s team to use a certificate from a public authority, including the full"
         " chain.", _RECEIVER, _CERTIFICATE),
     Reason.TLS_NAME: _Row(
         "Certificate for a different name", "{hosts} certificate is for a different name.",
-        "Use the name in the certificate.", _YOU, _CERTIFICATE),
+        "Use the certificate’s name in the URL.", _YOU, _CERTIFICATE),
     Reason.TLS_OTHER: _Row(
         "No secure connection", "We couldn’t make a secure connection to {host}.",
-        "Check the port, and whether the URL starts with http or https.", _YOU, _CERTIFICATE),
+        "Check the port and the start of the URL (http:// or https://).", _YOU, _CERTIFICATE),
     Reason.BLOCKED: _Row(
         "Private address, not sent",
-        "Not sent. This URL is on a private network or blocked by a setting.",
+        "Not sent. The URL is on a private network, or a setting blocks it.",
         "Use a public URL, or ask an administrator to allow it.", _YOU, _OUR_SIDE),
     Reason.BAD_HEADERS: _Row(
         "Custom header, not sent",
@@ -219,15 +219,15 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Edit the webhook and enter the final URL.", _YOU, _SAID_NO),
     Reason.BAD_REQUEST: _Row(
         "Content not accepted", "{host} didn’t accept the content.",
-        "The response on the delivery’s page says why. Send the diagnostics to the receiver’s"
-        " developer.", _RECEIVER, _SAID_NO),
+        "Check the response for the reason. Then send the diagnostics to the receiver’s team.",
+        _RECEIVER, _SAID_NO),
     Reason.AUTH: _Row(
         "Authentication rejected", "{host} rejected our authentication.",
         "Compare the secret key and the custom headers with the ones the receiver expects.",
         _YOU, _SAID_NO),
     Reason.FORBIDDEN: _Row(
         "Access denied", "{host} denied us access.",
-        "Ask the receiver’s team for permission.", _RECEIVER, _SAID_NO),
+        "Ask the receiver’s team to give us access.", _RECEIVER, _SAID_NO),
     Reason.NOT_FOUND: _Row(
         "Not found", "{host} has nothing at this URL.",
         "Check the path part of the URL.", _YOU, _SAID_NO),
@@ -235,20 +235,20 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "POST not allowed", "{host} doesn’t accept POST requests at this URL.",
         "Ask the receiver’s team for the webhook URL.", _YOU, _SAID_NO),
     Reason.GONE: _Row(
-        "Permanently closed", "{host} has closed this URL for good.",
+        "Permanently closed", "{host} reports that this URL is permanently closed.",
         "Ask the receiver’s team for a new URL.", _RECEIVER, _SAID_NO),
     Reason.CONFLICT: _Row(
         "Already received", "{host} already received this delivery.",
-        "Usually there’s nothing to do.", _RECEIVER, _SAID_NO),
+        "Usually, no action is needed.", _RECEIVER, _SAID_NO),
     Reason.TOO_LARGE: _Row(
         "Too large", "The delivery is too large for {host}.",
         "Ask the receiver’s team to raise the limit.", _RECEIVER, _SAID_NO),
     Reason.RATE: _Row(
         "Rate limited", "{host} asked us to slow down.",
-        "Usually nothing. We slow down automatically.", _RECEIVER, _SAID_NO),
+        "Usually, no action is needed. We slow down automatically.", _RECEIVER, _SAID_NO),
     Reason.OTHER_4XX: _Row(
         "Delivery rejected", "{host} rejected the delivery.",
-        "Send the diagnostics to the receiver’s developer.", _RECEIVER, _SAID_NO),
+        "Send the diagnostics to the receiver’s team.", _RECEIVER, _SAID_NO),
     Reason.SERVER: _Row(
         "Server error", "{host} returned a server error.",
         "Ask the receiver’s team to check their logs at {time}.", _RECEIVER, _PROBLEM),
@@ -258,13 +258,13 @@ _TABLE: Final[dict[Reason, _Row]] = {
     Reason.INTERRUPTED: _Row(
         "Interrupted",
         "Sending was interrupted. We don’t know whether the delivery arrived.",
-        "Usually nothing. We’ll send it again with the same ID.", _US, _OUR_SIDE),
+        "Usually, no action is needed. We’ll send it again with the same ID.", _US, _OUR_SIDE),
     Reason.WEBHOOK_OFF: _Row(
         "The webhook was off", "The webhook was off.",
         "Turn it on to send deliveries.", _YOU, _OUR_SIDE),
     Reason.INTERNAL: _Row(
-        "Problem in this portal", "There was a problem in this portal.",
-        "Tell your administrator{reference}.", _US, _OUR_SIDE),
+        "Problem in this portal", "This portal had an internal error.",
+        "Contact your administrator{reference}.", _US, _OUR_SIDE),
 }
 # fmt: on
 
@@ -301,7 +301,7 @@ def explain(
         "within": "in time" if seconds is None else f"within {seconds:g} s",
         "time": _bounded(time, WORD_LIMIT) or "the time of the last attempt",
         "location": f" ({location})" if location else "",
-        "reference": f", reference {reference[:WORD_LIMIT]}" if reference else "",
+        "reference": f" (reference {reference[:WORD_LIMIT]})" if reference else "",
     }
     happened = row.what_happened.format_map(words)
     return Explanation(

@@ -72,7 +72,7 @@ def read_day(text: str) -> date:
 def _no_amount(text: str) -> TypedValueError:
     example = "such as 1250.00"
     if either := EITHER.fullmatch(text):
-        why = f"the {'point' if either[1] == '.' else 'comma'} may stand for thousands"
+        why = f"the {'point' if either[1] == '.' else 'comma'} could separate thousands"
         return TypedValueError(f"with two decimals, {example}", why)
     if TOO_FINE.fullmatch(text):
         return TypedValueError(f"with at most two decimals, {example}")
@@ -109,7 +109,7 @@ def _no_day(text: str) -> TypedValueError:
         return TypedValueError("as a date that exists", f"there is no {missing}")
     if NO_YEAR.fullmatch(text):
         return TypedValueError("with its year, such as 03.05.2026")
-    return TypedValueError("as year, month and day, such as 2026-05-03")
+    return TypedValueError("as year, month, and day, such as 2026-05-03")
 
 
 def add_months(day: date, months: int) -> date:

@@ -150,7 +150,7 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
     user_steps.edit_asset(desk, "EP-2")
     open_newest(desk, portal)
     expect(state).to_contain_text("Sync to ERP refused the connection")
-    expect(desk.get_by_text("The server is probably stopped").first).to_be_visible()
+    expect(desk.get_by_text("Usually, the server isn’t running").first).to_be_visible()
     expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
 
     rows = user_steps.texts(user_steps.log_rows(desk, portal))

@@ -162,7 +162,7 @@ def test_a_demo_with_other_keys_than_before_adds_nothing(
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), encryption_keys=(other,)))
     answer = run(app, "seed-demo")
     assert answer.exit_code == 1
-    assert "ENCRYPTION_KEYS cannot open the secrets stored in the database" in answer.output
+    assert "ENCRYPTION_KEYS can’t decrypt the secrets in the database" in answer.output
     assert count(Asset) == 0
 
 

@@ -152,6 +152,6 @@ def test_a_list_of_servers_is_understood(tmp_path: Path, said: str, means: str) 
 
 @pytest.mark.parametrize("servers", ["a:1,b:x", "a,", "[::1]:5432,b", "a,b:123456"])
 def test_a_list_that_cannot_be_is_refused(tmp_path: Path, servers: str) -> None:
-    with pytest.raises(SettingsError, match="DATABASE_URL must be an address") as refused:
+    with pytest.raises(SettingsError, match="DATABASE_URL must be a URL") as refused:
         database_url({"DATABASE_URL": f"postgresql://u:hush@{servers}/db"}, tmp_path)
     assert "hush" not in str(refused.value)

@@ -186,4 +186,4 @@ def test_a_folder_serves_one_portal_at_a_time_and_its_own_keys_alone(up: Up) -> 
     assert first.stop() == 0
     other = up(ENCRYPTION_KEYS="YW5vdGhlciBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyE=")
     assert other.wait(60) == 2
-    assert other.output.read_text().startswith("ENCRYPTION_KEYS cannot open the secrets stored")
+    assert other.output.read_text().startswith("ENCRYPTION_KEYS can’t decrypt the secrets")

@@ -16,7 +16,7 @@ from portal.lib.typed_values import TypedValueError, is_email, read_amount, read
 EXISTS = "as a date that exists"
 
 
-DAY = "as year, month and day, such as 2026-05-03"
+DAY = "as year, month, and day, such as 2026-05-03"
 
 
 YEAR = "with its year, such as 03.05.2026"

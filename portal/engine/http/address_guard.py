@@ -162,16 +162,16 @@ class AddressGuard:
     def _judged(self, address: str, port: int, opens: tuple[str, int] | None) -> str | None:
         ip = _parsed(address)
         if ip is None:
-            return "The resolver returned something that is not an IP address."
+            return "The DNS resolver didn’t return an IP address."
         faces = (ip, *_translated(ip))
         is_shut_here = port in self._ports_here
         for service in self._services.get(port, ()):
             service.look_up(self._clock())
             if not service.addresses:
-                unknown = "whose name leads nowhere now"
-                return f"{ip} port {port} may be one of the portal's own services, {unknown}."
+                unknown = "which doesn’t resolve now"
+                return f"{ip} port {port} might be one of the portal’s own services, {unknown}."
             if not service.addresses.isdisjoint(faces):
-                return f"{ip} port {port} is one of the portal's own services."
+                return f"{ip} port {port} is one of the portal’s own services."
             # A server bound to every address answers on 127.0.0.2 as well as on 127.0.0.1.
             is_shut_here = is_shut_here or any(map(_is_this_machine, service.addresses))
         if opens is not None and port == opens[1] and ip == _parsed(opens[0]):
@@ -179,13 +179,13 @@ class AddressGuard:
         if is_shut_here and any(map(_is_this_machine, faces)):
             return f"{ip} port {port} is the portal itself."
         if any(face in network for network in self._denied for face in faces):
-            return f"{ip} is in a network of WEBHOOK_DENIED_NETWORKS."
+            return f"{ip} is in WEBHOOK_DENIED_NETWORKS."
         if self._ports and port not in self._ports:
-            return f"{ip} port {port} is not one of WEBHOOK_ALLOWED_PORTS."
+            return f"{ip} port {port} isn’t in WEBHOOK_ALLOWED_PORTS."
         kind = _closed_kind(ip)
         if kind is None or self._is_allowed(ip):
             return None
-        return f"{ip} is not a public address ({kind})."
+        return f"{ip} isn’t a public address ({kind})."
 
     def _is_allowed(self, ip: IPAddress) -> bool:
         return any(
@@ -273,7 +273,7 @@ def _is_this_machine(ip: IPAddress) -> bool:
 MAX_URL_LENGTH = 2048
 """Characters, after normalising."""
 
-_MISTYPED = "Check the server name in the URL for typos."
+_MISTYPED = "Check the server name in the URL for typos"
 _HOST_NAME = re.compile(r"(?=.{1,253}\.?\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?\Z")
 _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f-\xa0\\]")
 
@@ -290,15 +290,15 @@ def check_url(url: str) -> str:
     here but by `AddressGuard`, on the connected address. Raises `AddressError`.
     """
     if len(url) > MAX_URL_LENGTH:
-        raise AddressError(f"Enter an address of at most {MAX_URL_LENGTH} characters.")
+        raise AddressError(f"Enter a URL with at most {MAX_URL_LENGTH} characters")
     url = url.strip(" \t\r\n")
     if _NOT_IN_A_URL.search(url):
-        raise AddressError("Remove spaces and backslashes from the address.")
+        raise AddressError("Remove spaces and backslashes from the URL")
     parts = _split(url)
     rest = _ascii(parts.path or "/") + (f"?{_ascii(parts.query)}" if parts.query else "")
     normal = f"{parts.scheme}://{_host(parts)}{_port(parts)}{rest}"
     if len(normal) > MAX_URL_LENGTH:
-        raise AddressError(f"Enter an address of at most {MAX_URL_LENGTH} characters.")
+        raise AddressError(f"Enter a URL with at most {MAX_URL_LENGTH} characters")
     return normal
 
 
@@ -324,20 +324,23 @@ def _split(url: str) -> SplitResult:
     except ValueError as error:
         raise AddressError(_MISTYPED) from error
     if parts.scheme not in ("http", "https") or not url[len(parts.scheme) :].startswith("://"):
-        raise AddressError("Enter an address that begins with https:// or http://.")
+        raise AddressError(
+            "Enter a URL that starts with https:// or http://, such as "
+            "https://erp.example.com/hooks"
+        )
     if "@" in parts.netloc:
         raise AddressError(
-            "Remove the user name and password from the address. Send them as a custom header."
+            "Remove the user name and password from the URL. Use a custom header instead"
         )
     if "#" in url:
-        raise AddressError("Remove the # and everything after it from the address.")
+        raise AddressError("Remove # and everything after it from the URL")
     return parts
 
 
 def _host(parts: SplitResult) -> str:
     host = parts.hostname
     if not host:
-        raise AddressError("Add the name of the server after ://, such as example.com.")
+        raise AddressError("Enter a server name after ://, such as example.com")
     if ":" in host and "%" not in host:
         return f"[{_in_brackets(host)}]"
     name = host if host.isascii() else _idna(host)
@@ -370,7 +373,7 @@ def _port(parts: SplitResult) -> str:
     if port is None:
         return ""
     if port == 0:
-        raise AddressError("Enter a port between 1 and 65535, or leave it out.")
+        raise AddressError("Enter a port from 1 to 65535, or remove it")
     return f":{port}"
 
 

@@ -50,40 +50,37 @@ def check_headers(pairs: Sequence[tuple[str, str]]) -> None:
     capitals, and at more than `MAX_HEADERS`.
     """
     if len(pairs) > MAX_HEADERS:
-        raise HeaderError(f"Use at most {MAX_HEADERS} custom headers.")
+        raise HeaderError(f"Enter at most {MAX_HEADERS} custom headers")
     seen: set[str] = set()
     for name, value in pairs:
         if sentence := refuse_header(name, value):
             raise HeaderError(sentence)
         if name.lower() in seen:
-            raise HeaderError(f"The header {name} is there twice. Remove one of them.")
+            raise HeaderError(f"Remove the duplicate header {name}")
         seen.add(name.lower())
 
 
 def _refuse_name(name: str) -> str | None:
     if not name:
-        return "Give the header a name, or remove its row."
+        return "Enter a header name, such as X-Api-Key, or remove the row"
     if len(name) > MAX_NAME_LENGTH or not _NAME.match(name):
         return (
-            "Use letters, digits and hyphens in a header name, "
-            f"begin with a letter or digit, and stay within {MAX_NAME_LENGTH} characters."
+            f"Enter a header name with at most {MAX_NAME_LENGTH} letters, digits, and hyphens, "
+            "such as X-Api-Key"
         )
     lower = name.lower()
     if lower in _OWNED_NAMES or lower.startswith(_OWNED_PREFIXES):
-        return f"The portal sets the {name} header. Choose another name."
+        return f"Choose another header name. The portal sets {name}"
     return None
 
 
 def _refuse_value(name: str, value: str) -> str | None:
     if not value:
-        return f"Give the header {name} a value, or remove its row."
+        return f"Enter a value for {name}, or remove the row"
     if len(value) > MAX_VALUE_LENGTH:
-        return f"Use at most {MAX_VALUE_LENGTH} characters in the value of {name}."
+        return f"Enter at most {MAX_VALUE_LENGTH} characters as {name}’s value"
     if not _VALUE.match(value):
-        return (
-            f"Use plain letters, digits and signs in the value of {name}: "
-            "no line breaks and no accents."
-        )
+        return f"Remove line breaks and accented letters from {name}’s value"
     if value != value.strip():
-        return f"Remove the space before or after the value of {name}."
+        return f"Remove spaces before and after {name}’s value"
     return None

@@ -189,11 +189,13 @@ log = logging.getLogger(__name__)
 
 # Whoever sees deliveries must not learn from them what a name leads to inside our network.
 BLOCKED_DETAIL: Final = (
-    "The portal isn’t allowed to connect to this IP address. The log file has the address and the "
-    "reason."
+    "The portal isn’t allowed to connect to this IP address. The log file shows the address and "
+    "the reason."
 )
 
-_NO_TURN: Final = "Earlier look-ups of names have had no answer; this one had no turn in time."
+_NO_TURN: Final = (
+    "The DNS resolver hasn’t answered earlier lookups. This one couldn’t start in time."
+)
 
 # What ends a request before anything of it has left, on this machine or on the way. A blocked
 # address and headers that may not be sent are nobody's trouble.

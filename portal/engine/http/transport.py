@@ -53,7 +53,7 @@ def header_lines(headers: Mapping[str, str]) -> list[str]:
     text = "".join(values)
     # For ASCII, printable means 0x20 to 0x7e: no line break can add a header.
     if not (text.isascii() and text.isprintable()):
-        raise HeaderError("A header value has characters that may not be sent")
+        raise HeaderError("A header value has characters that can’t be sent")
     # libcurl reads "Name:" as "leave it out" and "Name;" as "send it empty".
     lines = [
         beginning + value if value.strip() else beginning.replace(": ", ";")
@@ -68,12 +68,12 @@ def _checked_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
     headers of its own accord."""
     for name in names:
         if not _NAME.match(name):
-            raise HeaderError("A header name has characters that HTTP does not allow")
+            raise HeaderError("A header name has characters that HTTP doesn’t allow")
         if name.lower() in _OURS:
-            raise HeaderError(f"The header {name} may not be set by hand")
+            raise HeaderError(f"The portal sets the {name} header")
     lower = {name.lower() for name in names}
     if len(lower) < len(names):
-        raise HeaderError("A header is there twice, with other capitals")
+        raise HeaderError("A header is included twice, with different capitals")
     switches = ["Expect:"] if "accept" in lower else ["Accept:", "Expect:"]
     return [f"{name}: " for name in names], switches
 

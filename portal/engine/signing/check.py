@@ -35,9 +35,9 @@ MOST_HASHED: Final = 16_000_000
 COST: Final = 300  # of one more signature, in bytes
 
 # Who is right, where that is certain; it goes on with what differs.
-RIGHT: Final = "Our signature is right; at the receiver"
+RIGHT: Final = "Our signature is correct. At the receiver,"
 FITS: Final = "The signature fits, but"
-SAME_REQUEST: Final = "Compare a signature with the header of the same request"
+SAME_REQUEST: Final = "Compare the signature with the header from the same request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,17 +215,15 @@ def _match_sent(signatures: Sequence[PastedSignature], message: Message) -> Diag
     for number, header in message.sent:
         if digests & {sent.digest for sent in read_signatures(header)}:
             sentence = (
-                f"This is what we sent with attempt {number}, made with a secret key that has been "
-                "replaced or removed since."
+                f"We sent this with attempt {number}, but its secret key has since been replaced "
+                "or removed."
             )
-            step = "Give the receiver the present secret key, which signs what is sent from now on."
+            step = "Give the receiver the current secret key. It signs all new requests."
             return Diagnosis("key", sentence, (step,))
     for public_id, header in message.others:
         if digests & {sent.digest for sent in read_signatures(header)}:
-            sentence = (
-                f"This is the signature of another delivery, {public_id}, to the same webhook."
-            )
-            step = f"{SAME_REQUEST}: X-Asset-Webhook-Id names the delivery."
+            sentence = f"This is another delivery’s signature ({public_id}), for the same webhook."
+            step = f"{SAME_REQUEST}. X-Asset-Webhook-Id names the delivery."
             return Diagnosis("delivery", sentence, (step,), delivery=public_id)
     return None
 
@@ -236,7 +234,7 @@ def _mistaken(candidate: Candidate, mistakes: Sequence[Mistake], body: PastedBod
     words = f"{', '.join(others)}, and {last}" if others else last
     steps = list(dict.fromkeys(mistake.fix for mistake in mistakes))
     if body.note and all(mistake.part != "body" for mistake in mistakes):
-        steps.append(f"Besides, the body you pasted {body.note}.")
+        steps.append(f"The body you pasted also differs. It {body.note}.")
     part = "several" if others else mistakes[0].part
     # Our key made it, so what else differs is the receiver's doing.
     verdict = RIGHT if candidate.mistakes else FITS
@@ -249,27 +247,29 @@ def _ours(candidate: Candidate, message: Message, body: PastedBody) -> Diagnosis
     exactly = f"This is exactly our {name}"
     newest = max((number for number, _ in message.stamps), default=None)
     if body.note:
-        steps: tuple[str, ...] = (f"{SAME_REQUEST}, and compute it over the body of that request.",)
+        steps: tuple[str, ...] = (f"{SAME_REQUEST}. Compute it over that request’s body.",)
         if body.says_the_same:
-            steps = tables.RAW_BYTES, "If it was only formatted for reading, paste it as it came."
+            steps = (
+                tables.RAW_BYTES,
+                "If the body was only reformatted for reading, paste the original.",
+            )
         return Diagnosis("body", f"{exactly}, but the body you pasted {body.note}.", steps, FITS)
     if candidate.attempt and candidate.attempt != newest:
-        sentence = (
-            f"This is our {name}, computed with its timestamp, and attempt {newest}, the newest, "
-            "has another."
-        )
+        sentence = f"This is our {name}. Attempt {newest}, the newest, has a different timestamp."
         step = "Take webhook-timestamp and webhook-signature from the same request."
         return Diagnosis("moment", sentence, (step,), FITS)
     if not age:
-        step = "If the receiver still refuses it, look at which header of which request it reads."
+        step = (
+            "If the receiver still rejects it, check which header it reads, and from which request."
+        )
         return Diagnosis("nothing", f"{exactly}.", (step,))
     exactly = f"{exactly}, made with the {age} secret key"
     if age == "earlier":
         step = "Give the receiver the new secret key before the earlier one expires."
-        sentence = f"{exactly}, which signs until the new one takes over."
+        sentence = f"{exactly}. It’s used until the new one takes over."
         return Diagnosis("nothing", sentence, (step,))
     if candidate.header == STANDARD_HEADER:
-        step = f"{SAME_REQUEST}, which carries two: one of them has to match."
+        step = f"{SAME_REQUEST}. The header carries two. One must match."
         return Diagnosis("nothing", f"{exactly}.", (step,))
     step = (
         "If the receiver has the new secret key, an administrator can select Switch now on "
@@ -283,39 +283,38 @@ def _unknown(
     signatures: Sequence[PastedSignature], message: Message, body: PastedBody, length: int
 ) -> Diagnosis:
     """Nobody knows. `length`: of what was pasted."""
-    part, sentence = "unknown", "We could not tell what made it"
+    part, sentence = "unknown", "We couldn’t identify this signature"
     if not message.secret and not message.sent:
-        part, sentence = "no_key", "Its deliveries carry no signature."
+        part, sentence = "no_key", "Deliveries to this webhook aren’t signed."
         steps: tuple[str, ...] = (
-            "An administrator can add a secret key to the webhook, which the receiver then needs "
-            "too.",
+            "An administrator can add a secret key to the webhook. Then give it to the "
+            "receiver’s team.",
         )
     elif not signatures:
-        sentence += f": it has {length} characters and is no signature that we know."
+        sentence += f". It has {length} characters and isn’t a known format."
         steps = (
-            "Paste the value alone: X-Asset-Webhook-Signature has 64 characters, 0 to 9 and a to "
-            "f, and webhook-signature has “v1,” and 44 characters.",
+            "Paste only the value. X-Asset-Webhook-Signature has 64 characters (0 to 9, a to "
+            "f). webhook-signature has “v1,” and 44 characters.",
         )
     elif signatures[0].is_hex and (size := len(signatures[0].digest)) != 32:
-        sentence += f", but it is as long as {ALGORITHMS[size]}, and ours is SHA-256."
+        sentence += f". Its length suggests {ALGORITHMS[size]}, but we use SHA-256."
         steps = ("Compute HMAC-SHA256 with the secret key, then check the new signature here.",)
     elif body.is_ours:
         sentence += (
-            ", but the body you pasted is ours, so most likely the receiver has another secret "
-            "key, perhaps an earlier one."
+            ", but the body you pasted is ours. Most likely, the receiver uses a different "
+            "secret key, such as an earlier one."
         )
         steps = (
-            "Put the present secret key into the receiver.",
+            "Enter the current secret key at the receiver.",
             "If it’s lost, an administrator can replace it on the webhook’s page.",
         )
     elif body.note:
-        sentence += f", and the body you pasted {body.note}."
-        steps = (tables.RAW_BYTES, "If it still differs, look at the secret key.")
+        sentence += f". The body you pasted {body.note}."
+        steps = (tables.RAW_BYTES, "If it still differs, check the secret key.")
     else:
-        sentence += ": it is not ours, and no mistake that we know of gives it."
+        sentence += ". It doesn’t match ours or any common mistake."
         steps = (
-            "Paste the body that the receiver checked as well: then we can tell whether it is "
-            "ours.",
-            "If it is, look at the secret key, and at how the receiver computes the signature.",
+            "Also paste the body the receiver verified. We’ll check whether it’s ours.",
+            "If it is, check the secret key and the receiver’s signature code.",
         )
     return Diagnosis(part, sentence, steps)

@@ -35,13 +35,13 @@ class Mistake(NamedTuple):
 
 # Keys, made of the secret.
 
-_AS_TEXT: Final = "Use the text of the secret key as it is, as UTF-8 bytes."
-_ALL_OF_IT: Final = "Use the text of the secret key as it is, whsec_ included, as UTF-8 bytes."
+_AS_TEXT: Final = "Use the secret key’s text as UTF-8 bytes, without decoding it."
+_ALL_OF_IT: Final = "Use the secret key’s text as UTF-8 bytes, including whsec_."
 _DECODED: Final = (
-    "Take whsec_ off the secret key, decode the rest from base64, and use those bytes as the key."
+    "Remove whsec_ from the secret key, base64-decode the rest, and use those bytes as the key."
 )
-_CLEAN: Final = "Store the secret key in the receiver again, with nothing before or after it."
-_FIND: Final = "Find out why the receiver has no secret key: a setting may be missing."
+_CLEAN: Final = "Enter the secret key at the receiver again, with nothing before or after it."
+_FIND: Final = "Check why the receiver has no secret key. A setting might be missing."
 _MARKS: Final = {
     "line break": "\n",
     "Windows line break (CR LF)": "\r\n",
@@ -122,8 +122,8 @@ METHODS: Final = tuple(
 
 # What is signed before the body. `at` is of the attempt, in unix seconds.
 
-_STAMP: Final = "Take the unix seconds of the header webhook-timestamp of the same request."
-_BODY_ALONE: Final = "Compute X-Asset-Webhook-Signature over the body alone."
+_STAMP: Final = "Use the Unix seconds in webhook-timestamp, from the same request."
+_BODY_ALONE: Final = "Compute X-Asset-Webhook-Signature over the body only."
 _ALL_THREE: Final = (
     "Compute webhook-signature over webhook-id, a dot, webhook-timestamp, a dot, and the body."
 )
@@ -133,34 +133,33 @@ def _before(words: str, fix: str) -> Mistake:
     return Mistake("moment" if fix is _STAMP else "content", f"computed {words}", fix)
 
 
-_SHORT: Final = _before("over timestamp and body instead of the body alone", _BODY_ALONE)
+_SHORT: Final = _before("over timestamp and body instead of the body only", _BODY_ALONE)
 _NOT_STAMP: Final = "instead of webhook-timestamp"
 BEFORE: Final[Mapping[str, Mapping[str, Mistake | None]]] = {
     LEGACY_HEADER: {
         "": None,
         "{event_time}.": _SHORT,
         "{event_seconds}.": _SHORT,
-        "{id}.{at}.": _before("over id, timestamp and body instead of the body alone", _BODY_ALONE),
+        "{id}.{at}.": _before("over ID, timestamp, and body instead of the body only", _BODY_ALONE),
         "{at}.": _SHORT,
     },
     STANDARD_HEADER: {
         "{id}.{at}.": None,
         "{id}.{at}000.": _before("with the timestamp in milliseconds instead of seconds", _STAMP),
-        "{at}.": _before("without the id", _ALL_THREE),
-        "{at}.{id}.": _before("with the timestamp before the id", _ALL_THREE),
-        "{id}{at}": _before("without the dots between id, timestamp and body", _ALL_THREE),
-        "": _before("over the body alone, without id and timestamp", _ALL_THREE),
+        "{at}.": _before("without the ID", _ALL_THREE),
+        "{at}.{id}.": _before("with the timestamp before the ID", _ALL_THREE),
+        "{id}{at}": _before("without the dots between ID, timestamp, and body", _ALL_THREE),
+        "": _before("over the body only, without ID and timestamp", _ALL_THREE),
         "{id}.": _before("without the timestamp", _ALL_THREE),
         "{id}.{event_time}.": _before(f"with X-Asset-Webhook-Timestamp {_NOT_STAMP}", _STAMP),
-        "{id}.{event_seconds}.": _before(f"with the time of the event {_NOT_STAMP}", _STAMP),
+        "{id}.{event_seconds}.": _before(f"with the event’s time {_NOT_STAMP}", _STAMP),
     },
 }
 
 # Bodies, made of the right one.
 
 RAW_BYTES: Final = (
-    "Compute the signature over the raw bytes as they arrive, before anything reads or rewrites "
-    "the body."
+    "Compute the signature over the raw request bytes, before any code parses or rewrites the body."
 )
 _LAYOUTS: Final[Sequence[tuple[str, dict[str, Any]]]] = (
     ("", {"separators": (",", ":")}),
@@ -170,7 +169,7 @@ _LAYOUTS: Final[Sequence[tuple[str, dict[str, Any]]]] = (
     ("pretty-printed", {"indent": "\t"}),
 )
 _ORDERS: Final = (("", False), ("sorted keys", True))
-_LETTERS: Final = (("", True), ("letters such as é written out", False))
+_LETTERS: Final = (("", True), ("letters such as é not escaped", False))
 
 
 def _as_in_dot_net(text: str) -> str:
@@ -204,7 +203,7 @@ def _rewritten() -> Iterator[tuple[str, Callable[[bytes], str]]]:
     for order, layout, letters, escapes in product(_ORDERS, _LAYOUTS, _LETTERS, _ESCAPES):
         what = ", ".join(filter(None, (order[0], layout[0], letters[0], escapes[0])))
         how = {**layout[1], "sort_keys": order[1], "ensure_ascii": letters[1]}
-        yield f"the body parsed and written again ({what})", partial(_written, how, escapes[1])
+        yield f"the re-serialized body ({what})", partial(_written, how, escapes[1])
 
 
 BODIES: Final = tuple(

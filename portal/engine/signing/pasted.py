@@ -13,7 +13,7 @@ from portal.engine.signing.mistakes import RAW_BYTES, Mistake
 MOST_READ: Final = 8  # signatures; a request carries four at most, while two keys overlap
 # By their bytes.
 ALGORITHMS: Final = {16: "MD5", 20: "SHA-1", 32: "SHA-256", 48: "SHA-384", 64: "SHA-512"}
-HEX, UPPER_HEX, BASE64 = "hex", "upper-case hex", "base64"
+HEX, UPPER_HEX, BASE64 = "hex", "uppercase hex", "base64"
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _BASE64: Final = re.compile(r"[0-9A-Za-z+/_-]+={0,2}")
 _HEADER_NAME: Final = re.compile(r"(?i)^[a-z-]{0,40}signature[a-z-]{0,40}\s*:\s*")
@@ -41,14 +41,14 @@ class PastedSignature(NamedTuple):
         if as_hex:
             right, fix = HEX, "Encode the HMAC as lowercase hex before comparing."
         if self.writing != right:
-            name = f"lower-case {right}" if as_hex and self.is_hex else right
+            name = f"lowercase {right}" if as_hex and self.is_hex else right
             yield Mistake("encoding", f"written in {self.writing} instead of {name}", fix)
         if as_hex and self.prefix:
-            fix = "Our header has no prefix: compare the 64 characters alone."
+            fix = "Our header has no prefix. Compare only the 64 characters."
             yield Mistake("prefix", f"with “{self.prefix}” before it", fix)
         elif not as_hex and self.prefix != "v1," and (self.prefix or not self.is_hex):
             other = f"with “{self.prefix}” before it instead of “v1,”"
-            fix = "Take “v1,” off the header's value before comparing, or put it before yours."
+            fix = "Remove “v1,” from the header’s value before you compare, or add it to yours."
             yield Mistake("prefix", other if self.prefix else "without “v1,” before it", fix)
 
 
@@ -84,7 +84,7 @@ def _read(bare: str) -> tuple[bytes, str] | None:
         return None
     if {"-", "_"} & set(bare):
         return digest, "base64url"
-    return digest, BASE64 if bare == whole else "base64 that lacks the “=” at its end"
+    return digest, BASE64 if bare == whole else "base64 without the final “=”"
 
 
 def _is_hex(text: str) -> bool:
@@ -114,17 +114,17 @@ class PastedBody(NamedTuple):
         pairs = enumerate(zip(ours, theirs, strict=False), 1)
         shorter = min(len(ours), len(theirs)) + 1
         at = next((place for place, (a, b) in pairs if a != b), shorter)
-        what = "says the same as ours in other bytes" if same else "is not ours"
-        sizes = f"ours has {len(ours)} bytes, the pasted one {len(theirs)}"
-        note = f"{what}: it differs from byte {at} on ({sizes})"
+        what = "has the same content as ours but different bytes" if same else "isn’t ours"
+        sizes = f"ours has {len(ours)} bytes, the pasted one has {len(theirs)}"
+        note = f"{what}. The first difference is at byte {at} ({sizes})"
         return cls(False, same, note, (theirs, theirs + b"\n", windows, windows + b"\r\n"))
 
     @property
     def mistake(self) -> Mistake:
         """Return the mistake of a signature over it."""
-        what, fix = "is not ours", "Compute the signature over the body of the same request."
+        what, fix = "isn’t ours", "Compute the signature over the same request’s body."
         if self.says_the_same:
-            what, fix = "says the same as ours in other bytes", RAW_BYTES
+            what, fix = "has the same content as ours but different bytes", RAW_BYTES
         return Mistake("body", f"computed over the body you pasted, which {what}", fix)
 
 

@@ -46,19 +46,19 @@ def check_secret(secret: str) -> str | None:
     """
     is_short = len(secret.encode(errors="replace")) < SHORTEST_SECRET
     if is_short or len(secret) > LONGEST_SECRET:
-        return f"Use {SHORTEST_SECRET} to {LONGEST_SECRET} characters in the secret key."
+        return f"Enter a secret key with {SHORTEST_SECRET} to {LONGEST_SECRET} characters"
     if secret != secret.strip():
-        return "Remove the space before or after the secret key."
+        return "Remove spaces before and after the secret key"
     if not secret.isprintable():
-        return "Use letters, digits and signs in the secret key: no line breaks or tabs."
+        return "Remove line breaks and tabs from the secret key"
     try:
         key = standard_key(secret)
     except SecretError as error:
         return str(error)
     if len(key) < SHORTEST_SECRET:
-        return f"Use a secret key with at least {SHORTEST_SECRET} bytes after {STANDARD_PREFIX}."
+        return f"Enter a secret key with at least {SHORTEST_SECRET} bytes after {STANDARD_PREFIX}"
     if reason := weakness(secret.removeprefix(STANDARD_PREFIX), key.decode("latin-1")):
-        return f"Use a secret key made by chance: {reason} can be guessed."
+        return f"Enter a random secret key. Others can guess {reason}"
     return None
 
 
@@ -176,7 +176,7 @@ def standard_key(secret: str) -> bytes:
         key = b""
     if not key:
         raise SecretError(
-            "A secret key that begins with whsec_ must be base64 after that: "
-            "copy it again as a whole, or use a key without whsec_ at its beginning."
+            "Copy the whole secret key again, or remove whsec_ from the start. After whsec_, the "
+            "key must be base64"
         )
     return key

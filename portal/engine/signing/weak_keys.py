@@ -5,8 +5,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import Final
 
-REPEATED: Final = "one word or character, repeated,"
-SEQUENCE: Final = "a sequence, such as 0123 or abcd,"
+REPEATED: Final = "a repeated word or character"
+SEQUENCE: Final = "a sequence such as 0123 or abcd"
 KNOWN: Final = "a well-known word or example"
 # Of the documents of Flask, Fernet and Standard Webhooks, which people copy.
 _EXAMPLES: Final = frozenset(

@@ -39,8 +39,7 @@ MOST_BLANK: Final = 100_000
 # How files of spreadsheet programs begin: .xlsx, .xlsm, .xlsb and .ods, and the older .xls.
 SIGNS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 DAMAGED: Final = (
-    "This workbook cannot be read: it may be cut off or damaged. Open it in your spreadsheet "
-    "program, save it again, and choose the new file"
+    "Choose a file that opens in your spreadsheet program. This workbook is incomplete or damaged"
 )
 TOO_MUCH: Final = 3
 FAILED: Final = 1  # as Python ends after an error; the library panics over some broken files
@@ -81,7 +80,7 @@ def _workbook(content: bytes) -> Sheet:
         raise
     except PasswordError:
         raise UnreadableError(
-            "This workbook is protected by a password. Save it without one, and choose the new file"
+            "Save this workbook without a password, then choose the new file"
         ) from None
     except (CalamineError, ValueError):
         raise UnreadableError(DAMAGED) from None
@@ -98,7 +97,7 @@ def _sheet(book: Any) -> Sheet:
         if first is not None:
             origin = Origin(tab=name[:80], other_tabs=len(shown) - 1)
             return sheet_of(chain([first], rows), origin)
-    raise UnreadableError("This workbook has no sheet with anything in it")
+    raise UnreadableError("Choose a workbook with data. All sheets in this one are empty")
 
 
 def _rows(sheet: Any) -> Iterator[Line]:

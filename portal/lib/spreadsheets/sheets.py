@@ -17,7 +17,7 @@ MOST_ROWS: Final = 20_000
 MOST_COLUMNS: Final = 200
 LONGEST_CELL: Final = 20_000
 TOO_WIDE: Final = (
-    f"This file has more than {MOST_COLUMNS} columns. Take out those that are not needed"
+    f"Remove columns that you don’t need. This file has more than {MOST_COLUMNS} columns"
 )
 LONGEST_HEADING: Final = 200
 # What may stand between cells; of those in the heading the most frequent does.
@@ -78,15 +78,17 @@ def sheet_of(lines: Iterator[Line], origin: Origin) -> Sheet:
     """
     _, heading = next(lines, (1, None))
     if heading is None:
-        raise UnreadableError("This file is empty")
+        raise UnreadableError("Choose a file with data. This one is empty")
     headings = [tidy(plain_cell(name))[:LONGEST_HEADING] for name in heading]
     columns = ["_".join(name.lower().split()) for name in headings]
     _check(columns)
     rows = list(islice(_rows(columns, lines, origin.separator), MOST_ROWS + 1))
     if not rows:
-        raise UnreadableError("This file has a heading and no rows")
+        raise UnreadableError("Choose a file with data. This one has headings but no rows")
     if len(rows) > MOST_ROWS:
-        raise UnreadableError(f"This file has more than {MOST_ROWS:,} rows. Split it into several")
+        raise UnreadableError(
+            f"Split the file into several. This one has more than {MOST_ROWS:,} rows"
+        )
     named = [pair for pair in zip(columns, headings, strict=True) if pair[0]]
     return Sheet([column for column, _ in named], rows, [name for _, name in named], origin)
 
@@ -103,10 +105,10 @@ def _left_over(cells: Iterable[str], between: str) -> str:
     words = next((text.strip() for text in cells if text.strip()), "")
     if not words:
         return ""
-    way_out = "Write a heading above it, or take it out"
+    way_out = "Add a heading above it, or remove it"
     if between:
-        way_out = f"Put a text that has {SEPARATORS[between]} in it between quotation marks"
-    return f"It has more cells than the heading: “{words[:40]}” is left over. {way_out}"
+        way_out = f"Put quotation marks around text with {SEPARATORS[between]}"
+    return f"The row has more cells than the headings. “{words[:40]}” has no column. {way_out}"
 
 
 def _check(columns: Sequence[str]) -> None:
@@ -115,7 +117,7 @@ def _check(columns: Sequence[str]) -> None:
         raise UnreadableError(TOO_WIDE)
     twice = sorted(column for column, count in named.items() if count > 1)
     if twice:
-        raise UnreadableError(f"The column {twice[0]} is there twice. Remove one of them")
+        raise UnreadableError(f"Remove the duplicate column {twice[0]}")
 
 
 def _cells(columns: Sequence[str], line: Sequence[str]) -> dict[str, str]:
@@ -151,8 +153,8 @@ def _csv_lines(text: str, between: str) -> Iterator[Line]:
             yield number, line
     except csv.Error:
         raise UnreadableError(
-            f"Row {number + 1:,} cannot be read as CSV. Look at its quotation marks, "
-            "or save the file as CSV again"
+            f"Row {number + 1:,} isn’t valid CSV. Check its quotation marks, or save the file as "
+            "CSV again"
         ) from None
 
 
@@ -185,12 +187,12 @@ LOOKED_AT: Final = 1024  # bytes, from which UTF-16 without a mark is told: ever
 BINARY: Final = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 NO_TEXT: Final = (
-    "This is no CSV, Excel or OpenDocument file. Open it in your spreadsheet program, save it as "
-    "“CSV UTF-8”, and choose the new file"
+    "Choose a CSV, Excel, or OpenDocument file. Your spreadsheet program can save this one as "
+    "“CSV UTF-8”"
 )
 CUT_OFF: Final = (
-    "Some letters cannot be read in this file: it may be cut off or damaged. Save it again as "
-    "“CSV UTF-8”, and choose the new file"
+    "Save the file again as “CSV UTF-8”, then choose the new file. Some of its letters can’t be "
+    "read"
 )
 
 

@@ -75,5 +75,5 @@ def require(current: Session, actor: Actor, permission: str) -> User | None:
         return None
     user = current.get(User, actor.user_id, with_for_update={"read": True})
     if user is None or not user.is_active or not allows(user.role, permission):
-        raise NotAllowed("Your role doesn’t allow this. Ask an administrator.")
+        raise NotAllowed("You can’t do this with your role. Ask an administrator.")
     return user

@@ -35,4 +35,4 @@ def moment_words(at: datetime, zone: ZoneInfo, now: datetime | None = None) -> s
 def refuse_unknown_zone(name: str | None) -> None:
     """Refuse a time zone that nobody knows, at its field; None is the portal's own."""
     if name is not None and name not in available_timezones():
-        raise Refusal("Choose a time zone from the list.", field="time_zone")
+        raise Refusal("Choose a time zone from the list", field="time_zone")

@@ -119,4 +119,4 @@ def keep_unique(current: Session, look: Callable[[], None], store: Callable[[], 
                 return store()
         except IntegrityError:
             continue
-    raise Refusal("Several people are saving the same thing. Nothing was saved. Try again.")
+    raise Refusal("Not saved. Several people are saving this right now. Try again.")

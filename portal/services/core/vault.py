@@ -28,8 +28,8 @@ TYPED_SECONDS: Final = 12 * 60 * 60
 KEY_CHECK_ID: Final = 1
 KEY_CHECK_TEXT: Final = "The keys of this portal open this line."
 OTHER_KEYS: Final = (
-    "ENCRYPTION_KEYS cannot open the secrets stored in the database: "
-    "set the keys that this portal was started with before."
+    "ENCRYPTION_KEYS can’t decrypt the secrets in the database. Set the keys that this portal "
+    "used before."
 )
 
 

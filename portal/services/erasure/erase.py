@@ -55,9 +55,11 @@ def erase(
     with writing() as current:
         row = _shut_out(current, actor, kind, public_id)
         if row.version != version + 1:  # by one because the person was shut out
-            raise Stale(f"{row.name} was changed since you opened the form. Read it again.")
+            raise Stale(
+                f"Someone changed {row.name} after you opened this page. Check the page again."
+            )
         if typed.strip().casefold() != row.email.casefold():
-            raise Refusal("Type the email address exactly as shown above", field="typed")
+            raise Refusal("Enter the email address exactly as shown above", field="typed")
         person = person_to_be(current, row)
         sought = person.usual if sought is None else sought
         if not set(sought) <= set(person.texts):
@@ -83,7 +85,7 @@ def resume(actor: Actor, kind: ErasedKind, public_id: UUID) -> None:
         require(current, actor, PERMISSION)
         erasure = find_erasure(current, kind, find(kind, public_id).id)
         if erasure is None:
-            raise NotFound("No one is being erased here.")
+            raise NotFound("No erasure has been started for this person.")
         if is_stuck(erasure):
             _begin_work(current, actor, erasure)
 
@@ -96,7 +98,7 @@ def find(kind: ErasedKind, public_id: UUID) -> Staff | User:
     else:
         row = session().scalar(select(User).where(User.public_id == public_id))
     if row is None:
-        raise NotFound("This person doesn’t exist.")
+        raise NotFound("We couldn’t find this person.")
     return row
 
 

@@ -48,21 +48,21 @@ CUT_IS_RECENT: Final = timedelta(minutes=1)
 # kind → what is the matter, what to do
 TROUBLES: Final = {
     Kind.FULL: (
-        "The database has no space left, so changes can’t be saved",
+        "The database has no space left, so the portal can’t save changes",
         "Free up disk space. Saved data is safe, and the portal resumes automatically.",
     ),
     Kind.READ_ONLY: (
         "The database is read-only",
-        "Check whether it’s a replica, is set to read-only (default_transaction_read_only), or is "
-        "a file that the portal can’t write to.",
+        "Check whether it’s a replica, a file without write access, or set to read-only "
+        "(default_transaction_read_only).",
     ),
     Kind.LOCKED: (
-        "A lock in the database keeps changes from being saved",
-        "End the transaction or the program that holds it.",
+        "A database lock prevents the portal from saving changes",
+        "End the transaction or program that holds the lock.",
     ),
     Kind.CROWDED: (
         "The database is out of memory or connections",
-        "Increase max_connections, or end what uses them.",
+        "Increase max_connections, or end programs that use many connections.",
     ),
     Kind.DISK: (
         "The database’s disk is failing",
@@ -70,7 +70,7 @@ TROUBLES: Final = {
     ),
     Kind.AWAY: (
         "The database is too slow to respond",
-        "Check its load and the network path to it.",
+        "Check the database server’s load and the network path to it.",
     ),
 }
 
@@ -79,13 +79,13 @@ def database_answers(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """Find a database that is away, or has the tables of another version."""
     database, command = facts.database, facts.settings.command
     if database is None and facts.trouble is None:
-        why = f": {facts.database_error}" if facts.database_error else ""
+        why = f" ({facts.database_error})" if facts.database_error else ""
         yield Finding(
             "database_away",
             Level.DANGER,
             f"The database isn’t responding{why}.",
-            "Start the database and check DATABASE_URL. Its log says why it doesn’t start, such as "
-            "a full disk. Saved data is safe.",
+            "Start the database and check DATABASE_URL. If it doesn’t start, check its log. "
+            "Saved data is safe.",
         )
     elif database is not None and database.revision != database.head:
         yield _of_tables(database, command("db upgrade"))
@@ -96,7 +96,7 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
         return Finding(
             "database_empty",
             Level.DANGER,
-            f"The database {database.address} has no portal yet.",
+            f"The database {database.address} isn’t set up yet.",
             f"Check INSTANCE_DIR and DATABASE_URL. For a new portal, run {upgrade}.",
         )
     if is_before_the_release(database.revision):
@@ -110,14 +110,13 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
         return Finding(
             "database_newer",
             Level.DANGER,
-            f"The database is at {database.revision}, changed by a newer version of the portal.",
-            "Start the newer version, or restore the backup that was made before it.",
+            f"A newer portal upgraded the database to version {database.revision}.",
+            "Start the newer version, or restore the backup from before the upgrade.",
         )
     return Finding(
         "database_older",
         Level.DANGER,
-        f"The database is at {database.revision}, and this version of the portal needs "
-        f"{database.head}.",
+        f"The database’s version is {database.revision}, but this portal needs {database.head}.",
         f"Run {upgrade}, then restart the portal.",
     )
 
@@ -135,7 +134,7 @@ def database_takes_changes(facts: Facts, _now: datetime) -> Iterator[Finding]:
 def _of(trouble: Trouble, where: str) -> Finding:
     what, todo = TROUBLES[trouble.kind]
     key = f"database_{trouble.kind.replace('-', '_')}"
-    return Finding(key, Level.DANGER, f"{what}: {trouble.reason}{where}.", todo)
+    return Finding(key, Level.DANGER, f"{what} ({trouble.reason}){where}.", todo)
 
 
 def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
@@ -145,10 +144,10 @@ def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
             yield Finding(
                 "database_cut",
                 Level.WARNING,
-                f"Connections to the database were dropped without notice (on {process.host}).",
-                "Check the network path to it, such as a firewall that drops idle connections. "
-                "Saved data is safe, and the portal reconnects automatically. This warning clears "
-                "after a minute.",
+                f"{process.host} lost database connections without notice.",
+                "Check the network path, such as a firewall that drops idle connections. Saved "
+                "data is safe. The portal reconnects automatically. This warning clears after 1 "
+                "minute.",
             )
 
 
@@ -168,17 +167,14 @@ def nobody_blocks(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 def _since(blocker: Blocker) -> str:
     if blocker.seconds is None:
-        return "One program is writing to the database, and all others wait: "
-    return (
-        f"A database transaction has been open for {in_words(blocker.seconds)} and may block "
-        "changes: "
-    )
+        return "A program is writing to the database while all others wait: "
+    return f"A database transaction open for {in_words(blocker.seconds)} can block changes: "
 
 
 def _how_to_end(blocker: Blocker) -> str:
     if blocker.seconds is None:
-        return "End that program if it doesn’t finish."
-    return f"If it’s not needed, end it there with SELECT pg_terminate_backend({blocker.pid})."
+        return "If the program doesn’t finish, end it."
+    return f"If it’s not needed, run SELECT pg_terminate_backend({blocker.pid})."
 
 
 def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
@@ -194,9 +190,9 @@ def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
                 "clocks_apart",
                 Level.WARNING,
                 f"{host}’s clock is {in_words(abs(skew))} {order} the database’s.",
-                "Set both from a time server (NTP). Receivers may reject signatures. Beyond 1 "
-                "minute, users may be signed out. Beyond 5 minutes, that machine no longer removes "
-                "old records.",
+                "Set both clocks from a time server (NTP). Receivers can reject signatures. "
+                "Beyond 1 minute, users can be signed out. Beyond 5 minutes, that machine no "
+                "longer removes old records.",
             )
 
 
@@ -240,7 +236,7 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "secrets_closed",
             Level.DANGER,
-            f"A worker can’t decrypt secrets{whose}, so these deliveries are queued.",
+            f"A worker can’t decrypt secrets{whose}. These deliveries stay queued.",
             "Give every process the same ENCRYPTION_KEYS, including earlier keys, and restart it. "
             "If keys are permanently lost, stop the portal and run "
             f"{facts.settings.command('forget-secrets')}.",
@@ -249,9 +245,9 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "secrets_lost",
             Level.WARNING,
-            f"Webhooks that are off because their encryption keys are lost: {_names(facts.lost)}.",
-            "Enter their secrets again (Edit), or put the earlier keys after the current one in "
-            "ENCRYPTION_KEYS and restart. Then turn them on.",
+            f"Webhooks are off because their encryption keys are lost: {_names(facts.lost)}.",
+            "Edit each webhook and enter its secrets again. Or add the earlier keys after the "
+            "current one in ENCRYPTION_KEYS and restart. Then turn the webhooks on.",
         )
 
 
@@ -283,9 +279,8 @@ def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "plain_address",
             Level.WARNING,
-            "The portal is reached over http://, so passwords can be read in transit.",
-            "Put a reverse proxy with a certificate in front, and set BASE_URL to its https:// "
-            "URL.",
+            "The portal uses http://, so others on the network can read passwords.",
+            "Set up a reverse proxy with a certificate, and set BASE_URL to its https:// URL.",
         )
 
 
@@ -297,11 +292,11 @@ def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
     yield Finding(
         "proxy_untrusted",
         Level.WARNING,
-        "Requests come through a reverse proxy that the portal doesn’t trust, so everyone seems to "
-        "have the proxy’s address.",
-        "If there is a reverse proxy, set TRUSTED_PROXIES to the number of proxies and have it "
-        "send X-Forwarded-For and X-Forwarded-Proto. If there is none, a client forged these "
-        "headers. Leave it at 0. This warning clears a day after the last such request.",
+        "Requests come through a reverse proxy that the portal doesn’t trust. All users appear "
+        "to have the proxy’s IP address.",
+        "With a reverse proxy, set TRUSTED_PROXIES to the number of proxies. Have it send "
+        "X-Forwarded-For and X-Forwarded-Proto. Without one, leave it at 0. A client forged "
+        "these headers. This warning clears 24 hours after the last such request.",
     )
 
 
@@ -309,13 +304,13 @@ def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """Find a local trial that others can reach."""
     host = urlsplit(facts.settings.base_url).hostname or ""
     if facts.settings.local_trial and not _is_this_machine(host):
-        opens = ", and webhooks can call programs on this machine"
+        opens = ", and webhooks can reach programs on this machine"
         yield Finding(
             "local_trial",
             Level.WARNING,
             "This is a local trial, but others can reach it"
             f"{opens if facts.settings.opens_this_machine else ''}.",
-            "Set LOCAL_TRIAL to 0 and use your own keys.",
+            "Set LOCAL_TRIAL to 0, and set your own keys.",
         )
 
 
@@ -342,7 +337,7 @@ REDIS: Final = {
     ),
     RedisFault.FULL: (
         "Redis is out of memory, so deliveries start up to a second late",
-        "Increase maxmemory, and use this Redis for the portal only.",
+        "Increase maxmemory. Don’t share this Redis with other programs.",
     ),
 }
 
@@ -368,7 +363,7 @@ def redis_wakes(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 WHERE_TO_LOOK = (
-    "Check its DNS servers, firewall, routes, and limit of open files. We keep trying and resume "
+    "Check its DNS servers, firewall, routes, and open-file limit. We keep trying and resume "
     "automatically."
 )
 
@@ -389,7 +384,7 @@ def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "sender_offline",
             Level.WARNING,
-            f"{machine} can’t connect to {hosts_in_words(hosts)} since "
+            f"{machine} hasn’t been able to connect to {hosts_in_words(hosts)} since "
             f"{moment_words(since, zone, now)} ({zone.key}). Nothing is lost.",
             WHERE_TO_LOOK,
         )
@@ -412,8 +407,8 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "alerts_wait",
             Level.WARNING,
-            "Alerts are waiting. An administrator needs to decide about those already due.",
-            "Choose in Alerts → Alert settings. Until then, no alerts are sent.",
+            "No alerts are sent yet. An administrator needs to decide about those already due.",
+            "Go to Alerts → Alert settings and choose.",
         )
 
 
@@ -475,8 +470,8 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "no_scheduler",
             Level.WARNING,
-            "The scheduler isn’t responding. The background worker starts scheduled jobs a few "
-            "minutes late. Deliveries aren’t affected.",
+            "The scheduler isn’t responding. Scheduled jobs start a few minutes late. "
+            "Deliveries aren’t affected.",
             f"Start {command('scheduler')}, or check its log.",
         )
 
@@ -495,8 +490,8 @@ def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
                 Level.WARNING,
                 f"{process.kind.capitalize()} on {process.host} (process {process.pid}) hasn’t "
                 f"reported for {in_words(silence.total_seconds())}.",
-                "Check its log. If it’s still running, it hangs. End it, and it will be restarted. "
-                "This warning clears after an hour.",
+                "Check its log. If the process is still running, end it so that it restarts. "
+                "This warning clears after 1 hour.",
             )
 
 
@@ -532,7 +527,7 @@ def _late(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "late",
             Level.WARNING,
-            f"Deliveries wait longer than usual, the oldest for {in_words(late)}.",
+            f"Deliveries are waiting longer than usual. The oldest has waited {in_words(late)}.",
             "If the wait keeps growing, start another "
             f"{facts.settings.command('worker deliveries')}.",
         )
@@ -555,7 +550,7 @@ def _mail(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "mail",
             Level.WARNING,
-            "Emails can’t be sent. The mail server doesn’t accept them.",
+            "The portal can’t send emails. The mail server doesn’t accept them.",
             "Check SMTP_URL and look for “notice” in the log of "
             f"{facts.settings.command('worker background')}.",
         )
@@ -566,8 +561,8 @@ def _erasures(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "erasure",
             Level.WARNING,
-            f"An erasure hasn’t finished: {', '.join(facts.stuck_erasures)}. Parts of the history "
-            "may still contain the name.",
+            f"An erasure hasn’t finished: {', '.join(facts.stuck_erasures)}. The history can "
+            "still contain the name.",
             "Open the person’s page under Users or Staff, then select Continue.",
         )
 

@@ -95,7 +95,7 @@ def setting_lines(facts: Facts) -> Lines:
         ("Max simultaneous requests per webhook", str(found.webhook_max_in_flight)),
         ("Private networks that webhooks can reach", allowed or "None"),
         *([("Networks that webhooks can’t reach", denied)] if denied else []),
-        *([("Only ports that webhooks can reach", ports)] if ports else []),
+        *([("Ports that webhooks can reach", ports)] if ports else []),
         ("Email", "Set up" if found.smtp_url else "Not set up, so no email is sent"),
     ]
 

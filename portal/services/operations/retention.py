@@ -284,6 +284,6 @@ def trust() -> None:
     if frozen_at() is None and abs(ahead) > DISTRUSTED:
         order = "behind" if ahead > timedelta() else "ahead of"
         raise WrongClock(
-            f"The clock of this machine is {in_words(abs(ahead.total_seconds()))} {order} the "
-            "database's: nothing is removed from here until both agree."
+            f"This machine’s clock is {in_words(abs(ahead.total_seconds()))} {order} the "
+            "database’s. It removes nothing until both agree."
         )

@@ -355,10 +355,7 @@ def count_behind(current: Session, webhook_id: int) -> int:
 
 
 THE_ROW: Final = 1
-REFUSED: Final = (
-    "Sending to all webhooks is paused. You can do this once an administrator resumes it under "
-    "Settings → System."
-)
+REFUSED: Final = "All sending is paused. An administrator can resume it under Settings → System."
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,25 +40,25 @@ KEPT = {
 
 
 REFUSED = {
-    "": "begins with https://",
-    "example.com/hook": "begins with https://",
-    "ftp://example.com/": "begins with https://",
-    "javascript:alert(1)": "begins with https://",
-    "https:example.com": "begins with https://",
-    "https://": "name of the server",
-    "https:///hook": "name of the server",
+    "": "starts with https://",
+    "example.com/hook": "starts with https://",
+    "ftp://example.com/": "starts with https://",
+    "javascript:alert(1)": "starts with https://",
+    "https:example.com": "starts with https://",
+    "https://": "server name",
+    "https:///hook": "server name",
     "https://user:secret@example.com/": "user name and password",
     "https://@example.com/": "user name and password",
-    "https://example.com/#part": "Remove the #",
-    "https://example.com/#": "Remove the #",
+    "https://example.com/#part": "Remove #",
+    "https://example.com/#": "Remove #",
     "https://exa mple.com/": "Remove spaces",
     "https://example.com/a b": "Remove spaces",
     "https://example.com/\r\nHost:x": "Remove spaces",
     "https://example.com/\x00": "Remove spaces",
     "https://example.com\\@other.example/": "Remove spaces",
-    "https://example.com:0/": "port between",
-    "https://example.com:65536/": "port between",
-    "https://example.com:port/": "port between",
+    "https://example.com:0/": "port from",
+    "https://example.com:65536/": "port from",
+    "https://example.com:port/": "port from",
     "https://exa%6dple.com/": "typos",
     "https://a..b/": "typos",
     "https://[::1/": "typos",
@@ -92,7 +92,6 @@ def test_it_refuses_a_url_in_words() -> None:
             check_url(url)
         sentence = str(refusal.value)
         assert REFUSED[url] in sentence
-        assert sentence.endswith(".")
         assert "secret" not in sentence
 
 

@@ -188,15 +188,15 @@ def test_it_says_what_to_change_in_a_secret_that_will_not_do() -> None:
         ("only 23 characters long", "24 to 200 characters"),
         ("whsec_" + base64.b64encode(b"x" * 23).decode(), "24 bytes after whsec_"),
         ("x" * 201, "24 to 200 characters"),
-        ("long enough for a key of my own ", "space before or after"),
-        ("long\nenough for a key of my own", "no line breaks"),
-        ("long\ud800enough for a key of my own", "no line breaks"),
+        ("long enough for a key of my own ", "spaces before and after"),
+        ("long\nenough for a key of my own", "line breaks"),
+        ("long\ud800enough for a key of my own", "line breaks"),
         ("whsec_not base64 and still long enough", "base64"),
         ("whsec_" + "=" * 32, "base64"),
         ("whsec_ümlaut in the middle of it", "base64"),
         ("whsec_" + "abcde" * 5, "base64"),
-        ("a" * 24, "made by chance"),
-        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "made by chance"),
+        ("a" * 24, "random secret key"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "random secret key"),
     ):
         sentence = check_secret(secret)
         assert sentence is not None, secret

@@ -150,6 +150,6 @@ def test_what_cannot_be_signed_is_an_attempt_that_says_why(
     (attempt,), delivery = attempts(), only_delivery()
     why = db.session.get_one(AttemptBody, attempt.id).detail
     assert (delivery.status, delivery.reason, attempt.outcome) == ("retrying", "internal", "failed")
-    assert why.startswith("A secret key that begins with whsec_ must be base64")
+    assert why.startswith("Copy the whole secret key again")
     said = f"Delivery {delivery.public_id} cannot be signed: {why}"
     assert [each for each in caplog.messages if "signed" in each] == [said]

@@ -112,7 +112,7 @@ def test_macros_are_passed_over() -> None:
 
 def test_what_stands_beside_the_headings_is_told_in_the_words_of_a_workbook() -> None:
     (row,) = read_workbook(xlsx(cells_of([["name"], ["Chair", "red"]]))).rows
-    assert "“red” is left over. Write a heading above it" in row.problem
+    assert "“red” has no column. Add a heading above it" in row.problem
 
 
 def test_any_other_file_ends_in_a_sentence() -> None:
@@ -122,13 +122,16 @@ def test_any_other_file_ends_in_a_sentence() -> None:
         (xlsx(HEADING)[:-200], DAMAGED),
         (zipped({"word/document.xml": "<w/>"}), DAMAGED),
         (xlsx('<row r="1"><c r="A1"><v>'), DAMAGED),
-        (xlsx("", cells_of([["a"]]), hidden=2), "This workbook has no sheet with anything in it"),
+        (
+            xlsx("", cells_of([["a"]]), hidden=2),
+            "Choose a workbook with data. All sheets in this one are empty",
+        ),
         (xlsx(HEADING + FAR), TOO_LARGE),
         (ods([["name"]], values=FULL), DAMAGED),
-        (xlsx(HEADING), "This file has a heading and no rows"),
+        (xlsx(HEADING), "Choose a file with data. This one has headings but no rows"),
         (
             xlsx(cells_of([["a", "A"], ["1", "2"]])),
-            "The column a is there twice. Remove one of them",
+            "Remove the duplicate column a",
         ),
     ):
         with pytest.raises(UnreadableError) as refused:
@@ -159,7 +162,7 @@ def test_a_file_that_unfolds_into_a_large_one_is_refused(monkeypatch: pytest.Mon
         xlsx(cells_of([["name"], ["a" * (60 << 20)]])),
         headings + (b"\n" + b"ab," * 200) * 10_000,
     ):
-        with pytest.raises(UnreadableError, match="too large to be read here"):
+        with pytest.raises(UnreadableError, match="This file is too large"):
             read_workbook(content)
 
 
@@ -176,7 +179,7 @@ def test_a_child_that_hangs_or_dies_is_ended_and_told(
 ) -> None:
     monkeypatch.setattr(files, "PROGRAM", ("-c", program))
     monkeypatch.setattr(files, "SECONDS", seconds)
-    with pytest.raises(UnreadableError, match="too large to be read here"):
+    with pytest.raises(UnreadableError, match="This file is too large"):
         read_workbook(xlsx(HEADING))
 
 

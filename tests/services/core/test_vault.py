@@ -83,7 +83,7 @@ def test_a_wrong_key_refuses_to_start(app_with_keys: Flask) -> None:
     vault.check_keys()
     vault.check_keys()
     use_keys(app_with_keys, NEW_KEY)
-    with pytest.raises(SettingsError, match="ENCRYPTION_KEYS cannot open"):
+    with pytest.raises(SettingsError, match="ENCRYPTION_KEYS can’t decrypt"):
         vault.check_keys()
 
 
@@ -95,7 +95,7 @@ def test_with_wrong_keys_nothing_is_stored_either(app_with_keys: Flask) -> None:
         lambda: vault.seal_secret(3, "a secret"),
         lambda: vault.seal_headers(3, [("X-Other", "1")]),
     ):
-        with pytest.raises(WrongKeys, match="ENCRYPTION_KEYS cannot open"):
+        with pytest.raises(WrongKeys, match="ENCRYPTION_KEYS can’t decrypt"):
             seals()
     assert vault.open_typed(5, vault.seal_typed(5, "typed")) == "typed", "it is not stored"
 
@@ -104,7 +104,7 @@ def test_what_is_stored_first_settles_which_keys_are_right(app_with_keys: Flask)
     with writing():
         vault.seal_secret(3, "a secret")
     use_keys(app_with_keys, NEW_KEY)
-    with pytest.raises(SettingsError, match="ENCRYPTION_KEYS cannot open"):
+    with pytest.raises(SettingsError, match="ENCRYPTION_KEYS can’t decrypt"):
         vault.check_keys()
 
 

@@ -274,7 +274,7 @@ def test_two_files_are_read_at_a_time_on_a_machine(app: Flask) -> None:
 
 
 def test_what_cannot_be_read_is_refused_at_the_field(app: Flask) -> None:
-    with pytest.raises(Refusal, match="cut off or damaged") as refused:
+    with pytest.raises(Refusal, match="incomplete or damaged") as refused:
         read(b"PK\x03\x04")
     assert refused.value.field == "file"
 

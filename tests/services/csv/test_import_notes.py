@@ -42,7 +42,7 @@ def test_a_name_that_is_added_is_noted_once_with_its_rows(app: Flask) -> None:
         *[("create", "")] * 5,
         (
             "error",
-            "Enter purchase_date as year, month and day, such as 2026-05-03, not “never”",
+            "Enter purchase_date as year, month, and day, such as 2026-05-03, not “never”",
         ),
         ("skipped", ""),
     ]

@@ -154,7 +154,7 @@ def test_that_only_the_workers_look_for_what_is_due_is_no_alarm(settings: Settin
 def test_settings_that_open_a_door_are_told(settings: Settings) -> None:
     for changes, words in (
         ({"redis_url": "redis://10.0.0.5:6379/0"}, "without a password"),
-        ({"base_url": "http://portal.example.com"}, "The portal is reached over http://"),
+        ({"base_url": "http://portal.example.com"}, "The portal uses http://"),
         ({"local_trial": True, "base_url": "https://portal.example.com"}, "This is a local trial"),
     ):
         ((_, title),) = titles(replace(settings, **changes))
@@ -191,4 +191,4 @@ def test_alerts_that_are_late_are_said_in_red_and_the_open_question_is_not_forgo
     follows = {"alerts": looking(is_late=True), "redis": replace(REDIS, failed={"background": 1})}
     assert len(titles(settings, trouble=Trouble(Kind.FULL, "no room"), **follows)) == 1
     ((level, title),) = titles(settings, alerts=looking(needs_first_answer=True))
-    assert (level, "Alerts are waiting" in title) == (Level.WARNING, True)
+    assert (level, "No alerts are sent yet" in title) == (Level.WARNING, True)

@@ -120,7 +120,7 @@ def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
     ]
     sending.stop(ana)
     for verb in verbs:
-        with pytest.raises(Refusal, match=r"^Sending to all webhooks is paused\. .+ System\.$"):
+        with pytest.raises(Refusal, match=r"^All sending is paused\. .+ System\.$"):
             verb()
     assert session().scalars(select(Task.public_id)).all() == [halted]
     dismissals.turn_on(ana, off.public_id)  # sends nothing

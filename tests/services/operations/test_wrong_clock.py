@@ -137,7 +137,7 @@ def test_a_machine_that_is_minutes_off_removes_nothing_and_says_so(
     KINDS["delivered"].make(utcnow() - MONTH - MINUTE)
     before = counts()["deliveries"]
     said = elsewhere(shift)
-    assert f"The clock of this machine is {words} the database's: nothing is removed" in said
+    assert f"This machine’s clock is {words} the database’s. It removes nothing" in said
     assert counts()["deliveries"] == before
 
 

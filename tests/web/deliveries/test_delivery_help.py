@@ -127,7 +127,7 @@ def test_a_signature_that_was_sent_is_known_after_the_key_was_replaced(support: 
     make_attempt(made, reason="auth", code=401, request_headers=SENT)
     path = f"/deliveries/{made}/signature"
     page = support.submit(support.get(path).form(path), signature=RIGHT)
-    assert "made with a secret key that has been replaced or removed since" in page.main
+    assert "its secret key has since been replaced or removed" in page.main
 
 
 def test_the_check_asks_for_a_signature(support: Pages) -> None:

@@ -31,7 +31,7 @@ def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pag
         f"Payroll refused the connection 2 of 10 attempts made. We’ll retry at {at}.",
         f"Cause Receiver Connection refused Next attempt {at} 2 of 10 made",
         "Next step Payroll’s team",
-        "to start it.",
+        "to check both.",
         "Retry when it’s fixed.",
         "Makes one attempt now. If it fails, automatic retries continue",
     ):

@@ -52,21 +52,21 @@ def test_a_key_that_was_used_undecoded_is_told_and_how_to_decode_it(support: Pag
     signed = f"{made}.{AT + 60}.".encode() + BODY
     theirs = "v1," + base64.b64encode(hmac.digest(SECRET.encode(), signed, "sha256")).decode()
     page = check(support, made, theirs)
-    assert "Our signature is right; at the receiver the secret key differs" in page.main
+    assert "Our signature is correct. At the receiver, the secret key differs" in page.main
     assert "our webhook-signature of attempt 2, but made with the secret key as text" in page.main
-    assert "decode the rest from base64" in page.main
+    assert "base64-decode the rest" in page.main
 
 
 def test_without_a_secret_key_none_is_said_to_differ(support: Pages) -> None:
     page = check(support, make_delivery(make_webhook()), RIGHT)
-    assert "This webhook has no secret key Its deliveries carry no signature." in page.main
+    assert "This webhook has no secret key Deliveries to this webhook aren’t signed." in page.main
 
 
 def test_another_body_is_told_though_the_signature_is_right(support: Pages) -> None:
     page = check(support, refused(make_webhook(secret=SECRET)), RIGHT, OTHER_BODY)
-    assert "Our signature is right" not in page.main
+    assert "Our signature is correct" not in page.main
     assert "The signature fits, but the body differs" in page.main
-    assert "the body you pasted is not ours: it differs from byte 37 on" in page.main
+    assert "the body you pasted isn’t ours. The first difference is at byte 37" in page.main
 
 
 def test_the_signature_of_another_delivery_leads_to_it(support: Pages) -> None:
@@ -80,7 +80,9 @@ def test_the_signature_of_another_delivery_leads_to_it(support: Pages) -> None:
         assert "It belongs to a different delivery" in page.main, is_older
         assert page.links("View that delivery") == [f"/deliveries/{there}"], is_older
         standard = standard_signature(OTHER_BODY, SECRET, message_id=str(there), sent_at=AT)
-        assert f"another delivery, {there}" in check(support, here, standard).main, is_older
+        assert f"another delivery’s signature ({there})" in check(support, here, standard).main, (
+            is_older
+        )
 
 
 def test_a_delivery_of_another_webhook_stays_unknown(support: Pages) -> None:
@@ -90,26 +92,26 @@ def test_a_delivery_of_another_webhook_stays_unknown(support: Pages) -> None:
         request_headers=[["X-Asset-Webhook-Signature", legacy_signature(BODY, "one of its own")]],
     )
     page = check(support, here, legacy_signature(BODY, "one of its own"))
-    assert "We could not tell what made it" in page.main
+    assert "We couldn’t identify this signature" in page.main
 
 
 def test_what_another_header_of_another_delivery_says_is_no_signature(support: Pages) -> None:
     webhook, theirs = make_webhook(secret=SECRET), legacy_signature(BODY, "a key of theirs")
     here = refused(webhook)
     make_attempt(make_delivery(webhook), request_headers=[["X-Gateway-Signature", theirs]])
-    assert "We could not tell what made it" in check(support, here, theirs).main
+    assert "We couldn’t identify this signature" in check(support, here, theirs).main
 
 
 def test_utter_nonsense_gets_an_honest_answer_and_what_to_look_at(support: Pages) -> None:
     made = refused(make_webhook(secret=SECRET))
     page = check(support, made, "an utter <b>nonsense</b>")
     assert page.status == 200
-    assert "We could not tell what made it: it has 24 characters" in page.main
-    assert "Paste the value alone" in page.main
+    assert "We couldn’t identify this signature. It has 24 characters" in page.main
+    assert "Paste only the value" in page.main
     assert "<b>nonsense" not in page.html
     page = check(support, made, legacy_signature(BODY, "a key of theirs"))
     assert "The cause is unknown" in page.main
-    assert "Paste the body that the receiver checked as well" in page.main
+    assert "Also paste the body the receiver verified" in page.main
 
 
 def test_a_secret_key_that_was_pasted_does_not_come_back(support: Pages) -> None:

@@ -170,7 +170,7 @@ def test_a_private_address_is_blocked_before_anything_is_sent(
         exchange = send(transport, f"http://{host}:{receiver.port}/")
         assert exchange.reason is Reason.BLOCKED, (host, exchange.detail)
         assert "isn’t allowed to connect" in exchange.detail
-        assert "not a public address" in caplog.messages[-1]
+        assert "isn’t a public address" in caplog.messages[-1]
         assert exchange.peer is None
     transport.close()
     assert receiver.connections_seen == 0

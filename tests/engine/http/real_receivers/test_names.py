@@ -30,7 +30,7 @@ def test_a_name_that_leads_to_a_private_address_is_blocked_and_the_log_file_alon
     assert exchange.reason is Reason.BLOCKED
     assert PRIVATE not in repr(exchange)
     (line,) = caplog.messages
-    assert line == f"Sent nothing to erp.example.com: {PRIVATE} is not a public address (private)."
+    assert line == f"Sent nothing to erp.example.com: {PRIVATE} isn’t a public address (private)."
     assert inside.connections_seen == 0
 
 
