@@ -103,7 +103,7 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
         return Finding(
             "database_before_release",
             Level.DANGER,
-            f"The database {database.address} is older than the first release.",
+            f"The portal can’t upgrade the database {database.address}.",
             BEFORE_THE_RELEASE,
         )
     if database.is_newer:

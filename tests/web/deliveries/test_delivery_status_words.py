@@ -138,7 +138,7 @@ CASES: dict[str, Case] = {
     ),
     "failed early": (
         lambda: make_delivery(status="failed", reason="gone", tries=3),
-        "The receiver has closed this URL for good",
+        "The receiver reports that this URL is permanently closed",
         "Not delivered after 3 attempts. Automatic retries have ended.",
         "None",
         False,
