@@ -105,9 +105,9 @@ def test_a_database_that_is_away_is_told_in_one_sentence(tmp_path: Path) -> None
         assert answer.exit_code == 1, words
         (sentence,) = answer.stderr.splitlines()
         assert sentence.startswith(
-            "Error: The database postgresql+psycopg://portal:***@127.0.0.1:9/"
+            "Error: The portal can’t use the database postgresql+psycopg://portal:***@127.0.0.1:9/"
         ), words
-        assert sentence.endswith("“flask doctor” says what to do."), words
+        assert sentence.endswith("To find the cause, run “flask doctor”."), words
 
 
 def test_tables_that_were_never_made_are_told_in_one_sentence(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_tables_that_were_never_made_are_told_in_one_sentence(tmp_path: Path) ->
     with app.app_context():
         answer = run(app, "prune")
     assert answer.exit_code == 1
-    assert "portal.sqlite cannot be used: no such table: " in answer.stderr
+    assert "portal.sqlite (no such table: " in answer.stderr
 
 
 def test_no_command_is_left_out(app: Flask) -> None:

@@ -151,7 +151,9 @@ def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(up
     portal = up(DATABASE_URL="postgresql://portal:hush@127.0.0.1:9/portal")
     assert portal.wait() == 2
     text = portal.output.read_text()
-    assert text.startswith("The database postgresql+psycopg://portal:***@127.0.0.1:9/portal")
+    assert text.startswith(
+        "The portal can’t use the database postgresql+psycopg://portal:***@127.0.0.1:9/portal"
+    )
     assert text.count("\n") == 1
     assert "hush" not in text
 

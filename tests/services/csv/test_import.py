@@ -37,7 +37,7 @@ from tests.support.factories import make_asset, make_category, make_staff, make_
 def test_half_a_text_is_an_error_and_never_a_name(app: Flask) -> None:
     ((number, outcome, message),) = found(check(make_user(), "name\nDesk, large\n"))
     assert (number, outcome) == (2, "error")
-    assert "“large” is left over" in message
+    assert "“large” has no column" in message
 
 
 def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -> None:

@@ -62,7 +62,7 @@ def test_each_kind_of_trouble_is_told_once_by_the_process_that_was_asked(
         replace(process("web", pid=9), trouble=Trouble(Kind.DISK, "again"), host="m2"),
     ]
     found = titles(settings, trouble=LOCKED, processes=[*PROCESSES, *others])
-    assert [each.partition(": ")[2] for each in found] == ["so it is.", "it fails (web on host)."]
+    assert [each.partition(" (")[2] for each in found] == ["so it is).", "it fails) (web on host)."]
 
 
 def test_other_keys_are_said_and_not_what_follows_from_them(settings: Settings) -> None:
@@ -79,8 +79,8 @@ def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_liv
     sender = replace(process(worker_of(DELIVERIES), pid=9), host="m2", offline_since=NOW)
     (title,) = titles(settings, processes=[*PROCESSES, replace(sender, offline_hosts=hosts)])
     assert title == (
-        "m2 can’t connect to a.example, b.example, c.example, d.example, e.example and 1 more "
-        "since Mar 1, 13:00 (Europe/Vienna). Nothing is lost."
+        "m2 hasn’t been able to connect to a.example, b.example, c.example, d.example, e.example "
+        "and 1 more since Mar 1, 13:00 (Europe/Vienna). Nothing is lost."
     )
     long_ago = replace(sender, offline_since=NOW - timedelta(days=61), offline_hosts=hosts[:1])
     (title,) = titles(settings, processes=[*PROCESSES, long_ago])
@@ -91,7 +91,7 @@ def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_liv
 
 def test_a_trial_says_what_it_opens(settings: Settings) -> None:
     for networks, words in (
-        ("127.0.0.0/8", "reach it, and webhooks can call programs on"),
+        ("127.0.0.0/8", "reach it, and webhooks can reach programs on"),
         ("", "others can reach it."),
     ):
         allowed = settings.webhook_allowed_networks if networks else ()

@@ -252,8 +252,8 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
         ({"url": ""}, CREATED, "url", "Enter a URL, such as https://erp.example.com/hooks"),
         ({"url": "http://10.1.2.3/"}, CREATED, "url", "isn’t a public address"),
         ({"events": ()}, CREATED, "events", "at least one event"),
-        ({"secret_mode": SecretMode.OWN, "secret": "a"}, CREATED, "secret", "characters in"),
-        ({"headers": (("Host", "x"),)}, CREATED, "headers", "The portal sets the"),
+        ({"secret_mode": SecretMode.OWN, "secret": "a"}, CREATED, "secret", "24 to 200 characters"),
+        ({"headers": (("Host", "x"),)}, CREATED, "headers", "The portal sets"),
         ({}, "asset.exploded", "event", "Choose an event"),
     ],
 )

@@ -54,4 +54,4 @@ def test_the_owner_of_the_receiver_learns_when_and_an_administrator_of_which() -
     make_attempt(made, reason="internal")
     found = page_of(find_delivery(made)).explanation
     assert found is not None
-    assert found.next_step == f"Tell your administrator, reference {made}."
+    assert found.next_step == f"Contact your administrator (reference {made})."
