@@ -11,11 +11,12 @@ from portal.config.settings import Settings, load_settings
 from portal.database.trouble import Kind, Trouble
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import worker_of
+from portal.services.core.heartbeats import ProcessStatus, worker_of
 from portal.services.operations.findings import Level, find
 from portal.services.operations.health import Disk, Facts
 from tests.conftest import ENVIRONMENT
 from tests.services.operations.test_findings import (
+    DATABASE,
     NOW,
     PROCESSES,
     WELL,
@@ -98,3 +99,38 @@ def test_a_trial_says_what_it_opens(settings: Settings) -> None:
         trial = replace(settings, local_trial=True, base_url="https://portal.example.com")
         (title,) = titles(replace(trial, webhook_allowed_networks=allowed))
         assert words in title, networks
+
+
+def test_a_clock_is_told_that_is_more_than_five_seconds_off(settings: Settings) -> None:
+    for skew, keys in ((5.0, []), (-5.0, []), (5.1, ["clocks_apart"]), (-5.1, ["clocks_apart"])):
+        here = replace(DATABASE, skew=skew)
+        there = replace(process(heartbeats.WEB), host="m2", skew=skew)
+        for changes in ({"database": here}, {"processes": [*PROCESSES, there]}):
+            assert [key for key, _ in told(settings, **changes)] == keys, (skew, changes)
+
+
+def test_who_is_silent_is_told_for_an_hour_unless_another_has_come_in_its_place(
+    settings: Settings,
+) -> None:
+    def successor(**changes: Any) -> ProcessStatus:
+        started_at = NOW - timedelta(minutes=1)
+        return replace(process(heartbeats.WEB, pid=8), **{"started_at": started_at, **changes})
+
+    for seconds, others, is_told in (
+        (3600, [], True),
+        (3601, [], False),
+        (61, [successor()], False),
+        (59, [successor()], True),  # it was there before
+        (61, [successor(host="m2")], True),
+        (61, [successor(kind="scheduler")], True),
+    ):
+        lost = process(heartbeats.WEB, seconds=seconds, is_alive=False, pid=9)
+        keys = [key for key, _ in told(settings, processes=[*PROCESSES, lost, *others])]
+        assert ("process_silent" in keys) is is_told, (seconds, others)
+
+
+def test_for_a_minute_it_is_told_that_a_connection_was_cut(settings: Settings) -> None:
+    for seconds, keys in ((59, ["database_cut"]), (60, [])):
+        cut = process(heartbeats.CUT, seconds=seconds)
+        found = [key for key, _ in told(settings, processes=[*PROCESSES, cut])]
+        assert found == keys, seconds

@@ -103,6 +103,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "full": {"trouble": Trouble(Kind.FULL, "No space left on device")},
     "full and gone": GONE | {"trouble": Trouble(Kind.FULL, "No space left")},
     "read-only there": beside(replace(WEB, trouble=Trouble(Kind.READ_ONLY, "so it is"))),
+    "connections cut": beside(process("cut connection")),
     "blocked": {"blockers": [Blocker(77, "ana, psql", "LOCK TABLE webhooks", 34.0)]},
     "silent": beside(process("web", seconds=16, is_alive=False, pid=9)),
     "other keys": {"keys_error": "Other keys."},
