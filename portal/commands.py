@@ -64,8 +64,8 @@ ANSWERS: Final = {
 def sending(state: str) -> None:
     """Pause sending to all webhooks (off), or resume it (on).
 
-    Requests in progress will finish. Events are still stored, and their deliveries are sent once
-    sending is resumed.
+    Requests in progress will finish. Events are still stored. Their deliveries are sent after
+    you resume sending.
     """
     is_new = (
         operation_sending.stop(COMMAND_LINE)
@@ -107,7 +107,7 @@ def retry(failed: bool, since: timedelta, dry_run: bool) -> None:
         batch = bulk_retry.start(COMMAND_LINE, choice)
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
-    click.echo(f"Started: {settings().base_url}/batches/{batch}")
+    click.echo(f"Started. Follow progress at {settings().base_url}/batches/{batch}")
 
 
 def _tell(counted: Count) -> None:
@@ -125,9 +125,9 @@ def _tell(counted: Count) -> None:
 def forget_secrets(dry_run: bool) -> None:
     """Recover when encryption keys are permanently lost.
 
-    Turns off each webhook with a secret that can’t be decrypted, and puts its new deliveries on
-    hold. Then the portal starts with the current keys. Nothing is erased. If you find the lost
-    keys, add them after the new one and turn the webhooks on. Stop the portal first.
+    Stop the portal first. This turns off each webhook with a secret that can’t be decrypted and
+    puts its new deliveries on hold. Then the portal can start with the current keys. Nothing is
+    erased. If you find the lost keys, add them after the new one and turn the webhooks on.
     """
     try:
         found = keys.lost_keys() if dry_run else keys.forget(COMMAND_LINE)
@@ -194,7 +194,7 @@ def new_password(email: str) -> None:
 def seed_demo(dry_run: bool) -> None:
     """Fill an empty register with 200 sample assets, staff, and history.
 
-    Also adds seven webhooks with a month of deliveries. They deliver into this portal, or nowhere.
+    Also adds seven webhooks with a month of deliveries. They send nothing outside this portal.
     """
     try:
         if dry_run:
@@ -228,11 +228,11 @@ def prune(dry_run: bool) -> None:
 def rotate_keys(dry_run: bool) -> None:
     """Re-encrypt all secrets with the first key of ENCRYPTION_KEYS.
 
-    Put the new key first and keep the old ones after it. Restart everything, run this, and then
-    remove the old keys. If it’s interrupted, run it again to continue.
+    Put the new key first and keep the old ones after it. Restart everything, run this command, and
+    remove the old keys. After an interruption, run it again to continue.
 
-    At the end, it rebuilds SQLite’s file to remove data encrypted with older keys. In the meantime
-    nothing can be saved, and the rebuild needs as much disk space as the file.
+    At the end, it rebuilds SQLite’s file to remove data encrypted with older keys. Nothing can be
+    saved during the rebuild. It needs as much disk space as the file.
     """
     if dry_run:
         click.echo(f"{keys.count_stale()} rows are encrypted with an older key.")
@@ -269,8 +269,8 @@ def _make(email: str, role: Role, name: str, password: str) -> None:
 def backup(path: Path) -> None:
     """Copy the database to PATH, which must be a new file.
 
-    The portal can keep running. The copy doesn’t include the keys (SECRET_KEY, ENCRYPTION_KEYS).
-    Keep them somewhere else, or the secrets in the copy are lost.
+    The portal can keep running. The copy doesn’t include SECRET_KEY and ENCRYPTION_KEYS. Store
+    them somewhere else. Without them, the copy’s secrets are lost.
     """
     if path.exists():
         raise click.ClickException(f"{path} already exists. Name another file.")
@@ -286,7 +286,7 @@ def backup(path: Path) -> None:
         raise click.ClickException(f"{path} can’t be written: {error.strerror}.") from None
     finally:
         part.unlink(missing_ok=True)
-    click.echo(f"{path}: {size_in_words(path.stat().st_size)}.")
+    click.echo(f"Copied the database to {path} ({size_in_words(path.stat().st_size)}).")
 
 
 def _refuse_what_is_none() -> None:
@@ -374,8 +374,8 @@ STATES: Final = {
 def doctor(quiet: bool) -> None:
     """Check every part of the portal and suggest fixes.
 
-    Exit codes: 0 all is well, 1 warnings, 2 deliveries aren’t sent, alerts
-    don’t fire, or changes can’t be saved.
+    Exit codes: 0 no problems, 1 warnings, 2 deliveries aren’t sent, alerts
+    aren’t sent, or changes can’t be saved.
     """
     facts = read_facts(examines=True)
     found = findings.find(facts, facts.at)
