@@ -27,17 +27,20 @@ const numberOf = (control) => Number(/-(\d+)-/.exec(control.name)?.[1] ?? -1);
 
 export function rows(root) {
   const list = root.querySelector("[data-rows-list]");
-  const template = root.querySelector("[data-rows-template]");
+  const templates = [...root.querySelectorAll("[data-rows-template]")];
+  // Where rows differ, a choice says which one is added.
+  const choice = root.querySelector("[data-rows-choice]");
   const add = root.querySelector("[data-rows-add]");
   // Numbers only grow: a removed row leaves a gap, which the server accepts.
   let next = 1 + Math.max(-1, ...[...list.querySelectorAll("[name]")].map(numberOf));
 
   add.addEventListener("click", (event) => {
     event.preventDefault();
-    const row = newRow(template, next);
+    const wanted = templates.find((each) => each.dataset.rowsTemplate === choice?.value);
+    const row = newRow(wanted ?? templates[0], next);
     next += 1;
     list.append(row);
-    row.querySelector("input, select, textarea")?.focus();
+    row.querySelector("input:not([type=hidden]), select, textarea")?.focus();
   });
   list.addEventListener("click", (event) => {
     const button = event.target.closest("[data-rows-remove]");

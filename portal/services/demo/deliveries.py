@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from portal.engine.conditions.predicate import Condition, as_text
 from portal.engine.events.body import ActorKind, Origin
 from portal.engine.events.catalogue import EventName
 from portal.engine.http.exchange import Exchange, Phases
@@ -76,6 +77,7 @@ class Receiver(NamedTuple):
     spells: Sequence[tuple[float, float, Answer]] = ()
     odd: int = 0
     in_order: bool = False
+    conditions: Sequence[Condition] = ()
 
     def answer(self, delivery_id: int, hours_ago: float) -> Answer:
         """Return what it said then."""
@@ -120,6 +122,7 @@ RECEIVERS: Final = (
         LENDING,
         spells=((20 * 24, FINANCE_WELL_AGAIN, BROKEN), (13, -1, BROKEN)),
         odd=29,
+        conditions=(Condition("cost", "at_least", ("100.00",)),),
     ),
     Receiver(
         WAREHOUSE, MOVES, spells=((5, -1, Answer(503, "Down for maintenance", retry_after=7200)),)
@@ -146,6 +149,7 @@ class Sender:
             url=f"{base}/{receiver.name.lower().replace(' ', '-')}",
             events=tuple(map(str, receiver.events)),
             in_order=receiver.in_order,
+            conditions=as_text(receiver.conditions),
         )
         if receiver.usual is INSIDE:
             webhook = inbox.make_inbox(self._current, actor, replace(values, url=""))

@@ -16,7 +16,7 @@ from portal.web.assets.presenter import LABELS, MOVED, in_words
 from portal.web.deliveries.filter_wording import Names, filter_words
 from portal.web.deliveries.wording import event_name
 from portal.web.frame.status_tags import DELIVERY
-from portal.web.webhooks.wording import FIELDS, UNSEEN_PART
+from portal.web.webhooks.wording import FIELDS, UNSEEN_PART, conditions_words
 
 LONGEST_VALUE: Final = 200
 ORIGINS: Final = {
@@ -302,6 +302,8 @@ def _detail(kind: str, name: str, change: Any) -> Detail:
     label = labels.get(name) or _sentence(name)
     if name == "url" and sides[0] == sides[1]:
         return Detail(label, "", f"{plain_value(sides[1])} ({UNSEEN_PART})")
+    if name == "conditions":
+        return Detail(label, *map(conditions_words, sides))
     if kind == "asset":  # dates and statuses, as its timeline writes them
         sides = (in_words(name, sides[0]), in_words(name, sides[1]))
     before, after = plain_value(sides[0]), plain_value(sides[1])

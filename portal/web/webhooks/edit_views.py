@@ -127,16 +127,22 @@ def _after(form: WebhookForm, public_id: UUID) -> str:
 
 
 def _changes_rows(form: WebhookForm) -> bool:
-    """Add or remove a row of headers for browsers without scripts; return whether it was asked."""
+    """Add or remove a row of headers or conditions, for browsers without scripts; return whether it
+    was asked."""
     if "add_headers" in request.form:
         form.headers.append_entry()
         return True
-    if "remove_headers" not in request.form:
-        return False
-    place = number_or_none(request.form["remove_headers"])
-    if place is not None and place < len(form.headers.entries):
-        del form.headers.entries[place]
-    return True
+    if "add_conditions" in request.form:
+        form.conditions.add(request.form.get("condition_on"))
+        return True
+    for rows in (form.headers, form.conditions):
+        removed = request.form.get(f"remove_{rows.short_name}")
+        if removed is not None:
+            place = number_or_none(removed)
+            if place is not None and place < len(rows.entries):
+                del rows.entries[place]
+            return True
+    return False
 
 
 def edit_form(webhook: WebhookDetail) -> EditWebhookForm:

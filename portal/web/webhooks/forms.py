@@ -54,6 +54,7 @@ from portal.web.forms.base import PortalForm, as_uuid, tidy, typed
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.forms.versions import VersionField
 from portal.web.frame.access import actor
+from portal.web.webhooks.conditions import ConditionList, ValuesField, rows_of
 
 # Around the place that a stored value is for. No header value contains it.
 MARK: Final = "\0"
@@ -161,7 +162,9 @@ MODES: Final = {
 }
 CONFIRMED: Final = "confirmed"
 # Fields that `carried` does not take as they are: secrets, and what each page adds itself.
-NOT_CARRIED: Final = frozenset({"secret", "secret_mode", "headers", "test_event", "csrf_token"})
+NOT_CARRIED: Final = frozenset(
+    {"secret", "secret_mode", "headers", "conditions", "test_event", "csrf_token"}
+)
 CHOSEN, ALL = "chosen", "all"
 TO_TEST_WITH: Final = [
     SelectChoice("", "First selected event"),
@@ -197,6 +200,7 @@ class WebhookForm(PortalForm):
         choices=[SelectChoice(str(event.value), event.name) for event in CATALOGUE],
         validate_choice=False,
     )
+    conditions = ConditionList("Conditions")
     secret_mode = RadioField(
         "Secret key",
         choices=[SelectChoice(*pair) for pair in MODES.items()],
@@ -291,7 +295,8 @@ class WebhookForm(PortalForm):
     def values(self) -> WebhookValues:
         """The entered values."""
         return WebhookValues(
-            **{name: _entered(self[name]) for name in OPTIONS if name in self},
+            **{name: _entered(self[name]) for name in OPTIONS if name != "conditions"},
+            conditions=self.conditions.text,
             url=self.url.data or "",
             events=self.stored_events,
             secret_mode=self.mode,
@@ -307,6 +312,7 @@ class WebhookForm(PortalForm):
             self.url_is_secret.data = True
         self.decided_url.data = self.url.data
         is_good = self._check_place() and is_good
+        is_good = self.conditions.check() and is_good
         return self._check_rows() and is_good
 
     def validate_name(self, field: Field) -> None:
@@ -341,6 +347,7 @@ class WebhookForm(PortalForm):
         self.seal()
         fields = [field for field in self if field.name not in NOT_CARRIED]
         fields += [part for row in self.rows for part in (row.name, row.kept)]
+        fields += [part for row in self.conditions.forms for part in row]
         pairs = [pair for field in fields for pair in _hidden(field)]
         return [*pairs, ("secret_mode", str(self.mode))]
 
@@ -406,7 +413,7 @@ def _hidden(field: Field) -> list[tuple[str, str]]:
     """The field as a browser would send it."""
     if isinstance(field, BooleanField):
         return [(field.name, "y")] if field.data else []
-    if isinstance(field, SelectMultipleField):
+    if isinstance(field, SelectMultipleField | ValuesField):
         return [(field.name, value) for value in field.data or ()]
     return [(field.name, typed(field))]
 
@@ -446,7 +453,8 @@ def form_of(draft: Draft) -> WebhookForm:
 def form_data(values: WebhookValues) -> dict[str, Any]:
     """These values by the names of the form's fields."""
     return {
-        **{name: getattr(values, name) for name in OPTIONS},
+        **{name: getattr(values, name) for name in OPTIONS if name != "conditions"},
+        "conditions": rows_of(values.conditions),
         "url": values.url,
         "which_events": ALL if values.events == (ALL_EVENTS,) else CHOSEN,
         "events": list(subscribed_to(values.events)),

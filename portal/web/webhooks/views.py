@@ -21,6 +21,7 @@ from portal.models.webhooks import OffReason
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import trends
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
+from portal.services.outbox.conditions import sentences_of
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import WebhookStatus
 from portal.services.webhooks.queries import ListedWebhook, WebhookDetail, WebhookOrder
@@ -142,6 +143,7 @@ def show(public_id: UUID) -> Answer:
         causes=presenter.cause_rows(webhook.backlog, said),
         events_count=events_count(webhook.events),
         groups=events_of(webhook.events),
+        conditions=sentences_of(webhook.conditions),
         choices=event_choices(webhook.events),
         latest=latest,
         chart=None if chart.is_empty else chart,

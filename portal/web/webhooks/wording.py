@@ -468,6 +468,8 @@ def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:
         return _events_detail(before or [], after or [])
     if name == "url" and before == after:
         return FIELDS[name], "", f"{after} ({UNSEEN_PART})"
+    if name == "conditions":
+        return FIELDS[name], conditions_words(before), conditions_words(after)
     if name == "custom_headers" and before == after:
         return FIELDS[name], "", "a value was changed"
     return FIELDS.get(name, name), _shown(before), _shown(after)
@@ -485,6 +487,11 @@ def _event_names(values: Sequence[str]) -> str:
     if ALL_EVENTS in values:
         return "All events"
     return ", ".join(event_type(value).name for value in values)
+
+
+def conditions_words(sentences: list[str] | None) -> str:
+    """Conditions in one line; all of them have to be true."""
+    return "" if sentences is None else " and ".join(sentences) or "none"
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,163 @@
+"""The rows of the form in which conditions are entered."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from wtforms import Field, FieldList, Form, FormField, HiddenField, SelectField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+
+from portal.engine.conditions.predicate import (
+    CHOICES,
+    MOST_CONDITIONS,
+    NAMED,
+    OPERATORS,
+    Condition,
+    ConditionError,
+    as_text,
+    conditions_in,
+    entered,
+)
+from portal.engine.conditions.sentences import LABELS, OPERATOR_WORDS, WORDS, sentence_of
+from portal.services.assets import named_lists
+from portal.services.outbox.conditions import names_in
+from portal.web.forms.base import tidy
+from portal.web.frame.layout import blank_row
+
+LISTS: Final = {"category": named_lists.CATEGORIES, "location": named_lists.LOCATIONS}
+FIELDS: Final = tuple((name, LABELS[name]) for name in OPERATORS)
+
+
+class ValuesField(Field):
+    """The values of one condition: each that was chosen, or one a line."""
+
+    data: list[str]
+
+    def process_data(self, value: Any) -> None:
+        """Take what is stored."""
+        self.data = list(value or ())
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read what was sent; a line of spaces is none."""
+        lines = (tidy(line) for text in valuelist for line in str(text).splitlines())
+        self.data = [line for line in lines if line]
+
+    def _value(self) -> str:
+        return "\n".join(self.data)
+
+
+class ConditionForm(Form):
+    """One condition: about what, compared how, and with which values."""
+
+    operator = SelectField("Comparison", validate_choice=False, choices=[])
+    value = ValuesField("Values")
+    field = HiddenField()
+
+    def process(self, *args: Any, **kwargs: Any) -> None:
+        """Read it, and offer the operators of its field."""
+        super().process(*args, **kwargs)
+        self.operator.choices = [
+            SelectChoice(str(operator), OPERATOR_WORDS[operator])
+            for operator in OPERATORS[self.about]
+        ]
+
+    @property
+    def about(self) -> str:
+        """The field that it is about; the first for one that there is not."""
+        return str(self.field.data) if self.field.data in OPERATORS else next(iter(OPERATORS))
+
+    @property
+    def title(self) -> str:
+        """What people call that field."""
+        return LABELS[self.about]
+
+    @property
+    def is_amount(self) -> bool:
+        """Return whether one amount is typed."""
+        return self.about == "cost"
+
+    @property
+    def options(self) -> list[tuple[str, str]] | None:
+        """The values to choose from, with their words; None where they are typed."""
+        if self.about in NAMED:
+            rows = named_lists.choices(LISTS[self.about])
+            return [(str(row_id), name) for row_id, _, name in rows]
+        if self.about not in CHOICES:
+            return None
+        words = WORDS[self.about]
+        return [
+            (value, f"{words[value][0].upper()}{words[value][1:]}") for value in CHOICES[self.about]
+        ]
+
+    def read(self) -> Condition | None:
+        """Return the condition; None where it cannot be one, which its field says."""
+        try:
+            condition = entered(str(self.field.data), str(self.operator.data), self.value.data)
+        except ConditionError as error:
+            at = self.operator if error.part == "operator" else self.value
+            at.errors = [*at.errors, error.sentence]
+            return None
+        known = {value for value, _ in self.options or ()}
+        if self.about in NAMED and not known.issuperset(condition.values):
+            gone = f"This {self.about} has been deleted. Choose another one"
+            self.value.errors = [*self.value.errors, gone]
+            return None
+        return condition
+
+
+class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it runs
+    """All conditions of a form."""
+
+    fields = FIELDS
+
+    def __init__(self, label: str, **options: Any) -> None:
+        super().__init__(FormField(ConditionForm), label, **options)
+
+    @property
+    def forms(self) -> list[ConditionForm]:
+        """The rows of the form."""
+        entries: Iterator[Any] = iter(self.entries)
+        return [entry.form for entry in entries]
+
+    @property
+    def text(self) -> str | None:
+        """The conditions as they are stored, once they have been read."""
+        return as_text([condition for row in self.forms if (condition := row.read())])
+
+    def check(self) -> bool:
+        """Require that each can be one, and not too many."""
+        read = [row.read() for row in self.forms]  # each of them, to say all that is wrong
+        if len(self.entries) > MOST_CONDITIONS:
+            self.errors = [f"Use at most {MOST_CONDITIONS} conditions"]
+            return False
+        return None not in read
+
+    def add(self, about: str | None) -> None:
+        """Add a row about this field."""
+        self.append_entry({"field": about})
+
+    def blanks(self) -> list[Field]:
+        """Return an empty row for each field, for rows.js to copy."""
+        rows = []
+        for name in OPERATORS:
+            row: Any = blank_row(self)
+            row.process(None, {"field": name})
+            rows.append(row)
+        return rows
+
+    def _value(self) -> list[str]:
+        """The conditions in words."""
+        conditions = [
+            Condition(row.about, str(row.operator.data), tuple(row.value.data))
+            for row in self.forms
+            if row.value.data
+        ]
+        names = names_in(conditions)
+        return [sentence_of(condition, names) for condition in conditions]
+
+
+def rows_of(text: str | None) -> list[dict[str, Any]]:
+    """Return stored conditions as the form's rows."""
+    return [
+        {"field": field, "operator": operator, "value": values}
+        for field, operator, values in conditions_in(text)
+    ]

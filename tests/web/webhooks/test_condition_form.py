@@ -1,0 +1,140 @@
+"""Conditions on the webhook's form: added and removed in rows, refused at their fields, kept."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal.engine.conditions.predicate import Condition, as_text, conditions_in
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import session
+from tests.support.factories import make_category, make_location, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+NEW = "/settings/webhooks/new"
+ENTERED = {"name": "ERP", "url": "https://erp.example.com/hook", "events": ["asset.created"]}
+
+
+def kept() -> tuple[Condition, ...]:
+    current = session()
+    current.rollback()
+    return conditions_in(current.query(Webhook.conditions).scalar())
+
+
+def add_row(pages: Pages, page: Page, about: str) -> Page:
+    return pages.submit(page.form(NEW), "Add condition", condition_on=about, **ENTERED)
+
+
+def send(pages: Pages, *rows: tuple[str, str, list[str]], button: str = "Save webhook") -> Page:
+    """Send a form with these conditions, as a script would."""
+    entered: dict[str, Any] = {**ENTERED, "secret_mode": "none"}
+    for number, (field, operator, values) in enumerate(rows):
+        entered[f"conditions-{number}-field"] = field
+        entered[f"conditions-{number}-operator"] = operator
+        entered[f"conditions-{number}-value"] = values
+    return pages.submit(pages.get(NEW).form(NEW), button, **entered)
+
+
+def test_conditions_are_added_and_removed_without_scripts_and_shown_as_sentences(
+    pages: Pages,
+) -> None:
+    laptops, phones = make_category("Laptops"), make_category("Phones")
+    page = add_row(pages, pages.get(NEW), "cost")
+    page = pages.submit(page.form(NEW), "Add condition", condition_on="category")
+    page = pages.submit(page.form(NEW), "Add condition", condition_on="tag")
+    form = page.form(NEW)
+    assert [form.fields[f"conditions-{n}-field"] for n in range(3)] == [
+        ["cost"],
+        ["category"],
+        ["tag"],
+    ]
+    typed = {
+        "conditions-0-operator": "at_least",
+        "conditions-0-value": "1.250,50",
+        "conditions-1-operator": "is",
+        "conditions-1-value": [str(laptops), str(phones)],
+    }
+    page = pages.submit(form, "Remove condition 3", **typed)
+    form = page.form(NEW)
+    assert form.fields["conditions-1-value"] == [str(laptops), str(phones)]
+    assert "conditions-2-field" not in form.fields
+    page = pages.submit(form, secret_mode="none")
+    assert kept() == (
+        Condition("cost", "at_least", ("1250.50",)),
+        Condition("category", "is", (str(laptops), str(phones))),
+    )
+    assert "Purchase cost is at least 1,250.50" in page.main
+    assert "Category is Laptops or Phones" in page.main
+    history = pages.get(f"{page.path}/history").main
+    assert "Purchase cost is at least 1,250.50 and Category is Laptops or Phones" in history
+    assert "Purchase cost is at least 1,250.50 and" in pages.get("/settings/audit").main
+    path = f"{page.path}/edit"
+    pages.submit(pages.get(path).form(path), "Save webhook", name="ERP 2")
+    assert len(kept()) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        (("holder", "is", ["3"]), "value"),
+        (("tag", "like", ["A"]), "operator"),
+        (("cost", "is", ["3"]), "operator"),
+        (("tag", "is", []), "value"),
+        (("tag", "is", [str(n) for n in range(21)]), "value"),
+        (("tag", "is", ["x" * 121]), "value"),
+        (("cost", "at_least", ["1.250"]), "value"),
+        (("status", "is", ["stolen"]), "value"),
+        (("category", "is", ["77"]), "value"),
+        (("category", "is", ["Laptops"]), "value"),
+    ],
+)
+def test_what_cannot_be_one_is_refused_at_its_field_and_stays(
+    pages: Pages, row: tuple[str, str, list[str]], field: str
+) -> None:
+    page = send(pages, row)
+    assert (page.status, page.wrong) == (400, [f"conditions-0-{field}"])
+    assert session().query(Webhook).count() == 0
+    if row[0] in ("tag", "cost"):
+        assert page.form(NEW).fields["conditions-0-value"][0].splitlines() == row[2]
+
+
+def test_an_eleventh_condition_is_refused_and_none_is_lost(pages: Pages) -> None:
+    rows = [("tag", "begins", [f"A{n}"]) for n in range(11)]
+    page = send(pages, *rows)
+    assert "Use at most 10 conditions" in page.errors
+    form = page.form(NEW)
+    assert form.fields["conditions-10-value"] == ["A10"]
+    pages.submit(form, "Remove condition 1")
+    assert send(pages, *rows[:10]).status == 200
+    assert len(kept()) == 10
+
+
+def test_several_values_are_typed_one_a_line(pages: Pages) -> None:
+    send(pages, ("tag", "begins", ["LAP\r\n  PC \r\n\r\nLAP"]))
+    assert kept() == (Condition("tag", "begins", ("LAP", "PC")),)
+
+
+def test_a_test_keeps_conditions_and_asks_none(pages: Pages) -> None:
+    store = make_location("Store")
+    page = send(pages, ("location", "is_not", [str(store)]), button="Send test")
+    assert page.path.startswith("/settings/webhooks/test/")
+    page = pages.submit(page.form(NEW), "Save webhook")
+    assert kept() == (Condition("location", "is_not", (str(store),)),)
+
+
+def test_a_stale_edit_shows_both_conditions(app: Flask, pages: Pages) -> None:
+    laptops = make_category("Laptops")
+    text = as_text([Condition("category", "is", (str(laptops),))])
+    path = f"/settings/webhooks/{make_webhook(conditions=text).public_id}/edit"
+    mine = pages.get(path).form(path)
+    other = visit(app)
+    other.submit(other.get(path).form(path), "Remove condition 1")
+    theirs = other.submit(other.get(path).form(path), "Remove condition 1")
+    other.submit(theirs.form(path), "Save webhook", secret_mode="none")
+    assert kept() == ()
+    page = pages.submit(mine, "Save webhook", name="Other", **{"conditions-0-operator": "is_not"})
+    assert page.status == 409
+    assert ["Conditions", "–", "Category is not Laptops"] in page.rows()
+    pages.submit(page.form(), "Save my version")
+    assert kept() == (Condition("category", "is_not", (str(laptops),)),)
