@@ -88,16 +88,15 @@ def _filter() -> dict[str, Any]:
 
 def _page(action: Action, chosen: list[bulk.BulkAsset], form: ActionForm) -> str:
     page = BULK_PAGES[action]
-    refused = [asset for asset in chosen if asset.why_not]
+    able = [asset for asset in chosen if not asset.why_not]
     return render_template(
         "assets/bulk/confirm.html",
         action=action,
         page=page,
         form=form,
-        chosen=chosen,
-        refused=refused,
-        able=len(chosen) - len(refused),
-        title=page.titled(len(chosen)),
+        able=able,
+        refused=[asset for asset in chosen if asset.why_not],
+        title=page.titled(len(able)) if able else f"{page.label} isn’t possible now",
         listeners=count_listeners(*RULES[action].events),
     )
 
