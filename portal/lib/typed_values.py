@@ -8,15 +8,17 @@ from typing import Final
 
 LARGEST: Final = 12  # digits of an amount before its decimals
 PLAIN: Final = r"\d{1,12}(?:[.,]\d{0,2})?"
-# Groups of three: with points only before a decimal comma, and the other way round, since 1.250
+# Groups of three. One after a comma is thousands, as our own pages write them; one after a point
 # alone may be either.
 GROUPED: Final = (
     r"\d{1,3}(?:\.\d{3})+,\d{1,2}"
+    r"|[1-9]\d{0,2}(?:\.\d{3}){2,}"
+    r"|[1-9]\d{0,2}(?:,\d{3})+"
     r"|\d{1,3}(?:,\d{3})+\.\d{1,2}"
     r"|\d{1,3}(?:[ '\u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?"
 )
 AMOUNT: Final = re.compile(f"{PLAIN}|{GROUPED}", re.ASCII)
-EITHER: Final = re.compile(r"\d{1,3}([.,])\d{3}", re.ASCII)
+EITHER: Final = re.compile(r"[1-9]\d{0,2}\.\d{3}", re.ASCII)
 TOO_FINE: Final = re.compile(r"\d+[.,]\d{3,}", re.ASCII)
 TOO_LONG: Final = re.compile(r"[\d ']+(?:[.,]\d{0,2})?", re.ASCII)
 BELOW_ZERO: Final = re.compile(r"-\s?\d[\d.,' ]*", re.ASCII)
@@ -28,16 +30,19 @@ ISO: Final = re.compile(r"(?P<year>\d{4})(-?)(?P<month>\d{2})\2(?P<day>\d{2})", 
 
 
 class TypedValueError(ValueError):
-    """The text is no such value. `expected` follows "Enter the …"; `why` where that needs more."""
+    """The text is no such value. `expected` follows "Enter the …"; `why`: one more sentence."""
 
     def __init__(self, expected: str, why: str = "") -> None:
-        super().__init__(f"{expected}: {why}" if why else expected)
+        super().__init__(f"{expected}. {why}" if why else expected)
         self.expected = expected
         self.why = why
 
 
 def read_amount(text: str) -> Decimal:
-    """Read the amount: 1250.00, 1250,00, 1,250.00, 1.250,00 or 1 250. Raises `TypedValueError`."""
+    """Read the amount: 1250.00, 1250,00, 1,250, 1,250.00, 1.250,00 or 1 250.
+
+    Raises `TypedValueError`.
+    """
     whole, _, cents = re.sub(r"[.,](?=\d{0,2}$)", "|", text).partition("|")
     digits = re.sub(r"\D", "", whole)
     if not AMOUNT.fullmatch(text) or len(digits) > LARGEST:
@@ -71,9 +76,9 @@ def read_day(text: str) -> date:
 
 def _no_amount(text: str) -> TypedValueError:
     example = "such as 1250.00"
-    if either := EITHER.fullmatch(text):
-        why = f"the {'point' if either[1] == '.' else 'comma'} could separate thousands"
-        return TypedValueError(f"with two decimals, {example}", why)
+    if EITHER.fullmatch(text):
+        readings = f"as {text.replace('.', '')}.00 or {text[:-1]}"
+        return TypedValueError(readings, "The point can stand for thousands or for decimals")
     if TOO_FINE.fullmatch(text):
         return TypedValueError(f"with at most two decimals, {example}")
     if BELOW_ZERO.fullmatch(text):
@@ -106,7 +111,7 @@ def impossible_day(text: str) -> str:
 
 def _no_day(text: str) -> TypedValueError:
     if missing := impossible_day(text):
-        return TypedValueError("as a date that exists", f"there is no {missing}")
+        return TypedValueError("as a date that exists", f"There is no {missing}")
     if NO_YEAR.fullmatch(text):
         return TypedValueError("with its year, such as 03.05.2026")
     return TypedValueError("as year, month, and day, such as 2026-05-03")

@@ -121,9 +121,7 @@ def _amount(text: str) -> str:
     try:
         return f"{read_amount(text):.2f}"
     except TypedValueError as error:
-        why = f": {error.why}" if error.why else ""
-        sentence = f"Enter the amount {error.expected}{why}"
-        raise ConditionError("value", sentence) from None
+        raise ConditionError("value", f"Enter the amount {error}") from None
 
 
 def as_text(conditions: Sequence[Condition]) -> str | None:

@@ -117,7 +117,7 @@ def _typed(read: Callable[[str], Any]) -> Callable[[str, str], Any]:
         try:
             return read(text)
         except TypedValueError as error:
-            why = f": {error.why}" if error.why else ""
+            why = f". {error.why}" if error.why else ""
             sentence = f"Enter {name} {error.expected}, not “{text[:40]}”{why}"
             raise Refusal(sentence) from None
 

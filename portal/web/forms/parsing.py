@@ -114,7 +114,7 @@ def _as_typed(text: str) -> datetime:
     """Raises `TypedValueError` for a day that no calendar has, ValueError for what is no time."""
     day, _, clock = text.replace("T", " ").partition(" ")
     if missing := impossible_day(day):
-        raise TypedValueError("as a date that exists", f"there is no {missing}")
+        raise TypedValueError("as a date that exists", f"There is no {missing}")
     if DOTTED.fullmatch(day) and clock:
         return datetime.combine(read_day(day), time.fromisoformat(clock.strip()))
     return datetime.fromisoformat(text)
@@ -195,7 +195,7 @@ def _read(text: str) -> tuple[datetime, datetime]:
     parsed = next((match for form in _TIMES if (match := form.fullmatch(text))), None)
     if parsed is None:
         missing = impossible_day(text.partition(" ")[0])
-        raise ValueError(f"with a day that exists: there is no {missing}" if missing else EXPECTED)
+        raise ValueError(f"with a day that exists. There is no {missing}" if missing else EXPECTED)
     given = parsed.groupdict()
     name = (given.get("name") or "").lower()[:3]
     if name and name not in MONTHS:
@@ -205,7 +205,7 @@ def _read(text: str) -> tuple[datetime, datetime]:
         year = int(given["year"] or utcnow().astimezone(zone()).year)
         day = date(year, month, int(given["day"]))
     except ValueError:
-        raise ValueError(f"with a day that exists: there is no {text[:40]}") from None
+        raise ValueError(f"with a day that exists. There is no {text[:40]}") from None
     if not FIRST_DAY <= day <= LAST_DAY:
         raise ValueError(f"with a year from {FIRST_DAY.year} to {LAST_DAY.year}")
     if given["hour"] is None:

@@ -156,8 +156,8 @@ def test_created_and_deleted_assets_have_not_changed() -> None:
         (
             ("cost", "at_least", ["1.250"]),
             "value",
-            "Enter the amount with two decimals, such as 1250.00: "
-            "the point may stand for thousands",
+            "Enter the amount as 1250.00 or 1.25. "
+            "The point can stand for thousands or for decimals",
         ),
     ],
 )

@@ -94,7 +94,7 @@ def test_a_deletion_sent_twice_says_that_it_is_done(app: Flask) -> None:
 def test_a_date_that_does_not_exist_is_not_called_badly_written(app: Flask) -> None:
     page = add(visit(app), name="Lamp", purchase_date="2026-02-31", purchase_cost="1.250")
     assert page.wrong == ["purchase_date", "purchase_cost"]
-    assert "there is no February 31, 2026" in page.errors[0]
+    assert "There is no February 31, 2026" in page.errors[0]
 
 
 def test_it_says_everything_that_is_to_be_changed_and_keeps_what_was_typed(app: Flask) -> None:
