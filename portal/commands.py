@@ -383,7 +383,9 @@ def doctor(quiet: bool) -> None:
         for line in _lines(facts):
             click.echo(line)
     for finding in found:
-        click.echo(f"{MARKS[finding.level]} {finding.title}\n        {finding.todo}")
+        click.echo(f"{MARKS[finding.level]} {finding.title}")
+        for line in filter(None, (finding.todo, finding.server)):
+            click.echo(f"        {line}")
     if not found and not quiet:
         click.echo("All systems operational.")
     sys.exit(_exit_code(found))

@@ -35,41 +35,50 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that wants a look. `key`: its name for machines; it never changes."""
+    """One thing that wants a look. `key`: its name for machines; it never changes. `todo`: what it
+    means for people, and what they can do; `server`: what the server's operator does."""
 
     key: str
     level: Level
     title: str
     todo: str
+    server: str = ""
 
 
 SKEW_IS_LARGE: Final = 5.0  # seconds
 CUT_IS_RECENT: Final = timedelta(minutes=1)
-# kind → what is the matter, what to do
+SAFE: Final = "Saved data is safe."
+# kind → what is the matter, what it means, what to do
 TROUBLES: Final = {
     Kind.FULL: (
-        "The database has no space left, so the portal can’t save changes",
-        "Free up disk space. Saved data is safe, and the portal resumes automatically.",
+        "The portal can’t save changes because the database has no space left",
+        f"{SAFE} The portal resumes automatically.",
+        "Free up disk space.",
     ),
     Kind.READ_ONLY: (
-        "The database is read-only",
+        "The portal can’t save changes because the database is read-only",
+        SAFE,
         "Check whether it’s a replica, a file without write access, or set to read-only "
         "(default_transaction_read_only).",
     ),
     Kind.LOCKED: (
-        "A database lock prevents the portal from saving changes",
+        "The portal can’t save changes because another program locks the database",
+        SAFE,
         "End the transaction or program that holds the lock.",
     ),
     Kind.CROWDED: (
         "The database is out of memory or connections",
+        f"Some changes can’t be saved. {SAFE}",
         "Increase max_connections, or end programs that use many connections.",
     ),
     Kind.DISK: (
         "The database’s disk is failing",
+        "Some changes can’t be saved.",
         "Check the disk and the database’s log.",
     ),
     Kind.AWAY: (
         "The database is too slow to respond",
+        f"Pages and deliveries wait for it. {SAFE}",
         "Check the database server’s load and the network path to it.",
     ),
 }
@@ -79,16 +88,20 @@ def database_answers(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """Find a database that is away, or has the tables of another version."""
     database, command = facts.database, facts.settings.command
     if database is None and facts.trouble is None:
-        why = f" ({facts.database_error})" if facts.database_error else ""
         yield Finding(
             "database_away",
             Level.DANGER,
-            f"The database isn’t responding{why}.",
-            "Start the database and check DATABASE_URL. If it doesn’t start, check its log. "
-            "Saved data is safe.",
+            "The database isn’t responding.",
+            f"The portal can’t save changes or send deliveries. {SAFE}",
+            "Start the database and check DATABASE_URL. If it doesn’t start, check its log."
+            f"{_error(facts.database_error)}",
         )
     elif database is not None and database.revision != database.head:
         yield _of_tables(database, command("db upgrade"))
+
+
+def _error(words: str) -> str:
+    return f" The error is “{words}”." if words else ""
 
 
 def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
@@ -97,6 +110,7 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
             "database_empty",
             Level.DANGER,
             f"The database {database.address} isn’t set up yet.",
+            "The portal can’t save anything until then.",
             f"Check INSTANCE_DIR and DATABASE_URL. For a new portal, run {upgrade}.",
         )
     if is_before_the_release(database.revision):
@@ -110,13 +124,17 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
         return Finding(
             "database_newer",
             Level.DANGER,
-            f"A newer portal upgraded the database to version {database.revision}.",
-            "Start the newer version, or restore the backup from before the upgrade.",
+            "A newer portal upgraded the database.",
+            f"This version can’t use it. {SAFE}",
+            f"The database’s version is {database.revision}. Start the newer version, or restore "
+            "the backup from before the upgrade.",
         )
     return Finding(
         "database_older",
         Level.DANGER,
-        f"The database’s version is {database.revision}, but this portal needs {database.head}.",
+        "The database needs an upgrade.",
+        f"This version can’t use it yet. {SAFE}",
+        f"The database’s version is {database.revision}, but this portal needs {database.head}. "
         f"Run {upgrade}, then restart the portal.",
     )
 
@@ -132,9 +150,10 @@ def database_takes_changes(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 def _of(trouble: Trouble, where: str) -> Finding:
-    what, todo = TROUBLES[trouble.kind]
+    title, todo, server = TROUBLES[trouble.kind]
     key = f"database_{trouble.kind.replace('-', '_')}"
-    return Finding(key, Level.DANGER, f"{what} ({trouble.reason}){where}.", todo)
+    server = f"{server}{_error(trouble.reason)}"
+    return Finding(key, Level.DANGER, f"{title}{where}.", todo, server)
 
 
 def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
@@ -145,9 +164,8 @@ def connections_hold(facts: Facts, now: datetime) -> Iterator[Finding]:
                 "database_cut",
                 Level.WARNING,
                 f"{process.host} lost database connections without notice.",
-                "Check the network path, such as a firewall that drops idle connections. Saved "
-                "data is safe. The portal reconnects automatically. This warning clears after 1 "
-                "minute.",
+                f"{SAFE} The portal reconnects automatically. This warning clears after 1 minute.",
+                "Check the network path, such as a firewall that drops idle connections.",
             )
 
 
@@ -155,20 +173,25 @@ def nobody_blocks(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """Find transactions that hold up whoever wants the same rows."""
     is_locked = facts.trouble is not None and facts.trouble.kind is Kind.LOCKED
     for blocker in facts.blockers:
-        doing = f", “{blocker.doing}”" if blocker.doing else ""
-        who = f"{blocker.who}, " if blocker.who else ""
         yield Finding(
             "database_blocked",
             Level.DANGER if is_locked else Level.WARNING,
-            f"{_since(blocker)}{who}process {blocker.pid or 'of another container'}{doing}.",
-            _how_to_end(blocker),
+            _since(blocker),
+            "The portal can save changes once it has ended.",
+            f"It’s {_who(blocker)}. {_how_to_end(blocker)}",
         )
+
+
+def _who(blocker: Blocker) -> str:
+    who = f"{blocker.who}, " if blocker.who else ""
+    doing = f", “{blocker.doing}”" if blocker.doing else ""
+    return f"{who}process {blocker.pid or 'of another container'}{doing}"
 
 
 def _since(blocker: Blocker) -> str:
     if blocker.seconds is None:
-        return "A program is writing to the database while all others wait: "
-    return f"A database transaction open for {in_words(blocker.seconds)} can block changes: "
+        return "A program is writing to the database while all others wait."
+    return f"A database transaction open for {in_words(blocker.seconds)} can block changes."
 
 
 def _how_to_end(blocker: Blocker) -> str:
@@ -190,9 +213,9 @@ def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
                 "clocks_apart",
                 Level.WARNING,
                 f"{host}’s clock is {in_words(abs(skew))} {order} the database’s.",
-                "Set both clocks from a time server (NTP). Receivers can reject signatures. "
-                "Beyond 1 minute, users can be signed out. Beyond 5 minutes, that machine no "
-                "longer removes old records.",
+                "Receivers can reject signatures. Beyond 1 minute, users can be signed out. Beyond "
+                "5 minutes, that machine no longer removes old records.",
+                "Set both clocks from a time server (NTP).",
             )
 
 
@@ -203,7 +226,8 @@ def keys_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "keys_differ",
             Level.DANGER,
             facts.keys_error,
-            "They’re in keys.env in the instance folder, or in the portal’s environment. "
+            "Stored secrets can’t be read until the right keys are back.",
+            "The keys are in keys.env in the instance folder, or in the portal’s environment. "
             "If they’re permanently lost, stop the portal and run "
             f"{facts.settings.command('forget-secrets')}.",
         )
@@ -222,8 +246,8 @@ def sending_is_on(facts: Facts, now: datetime) -> Iterator[Finding]:
         Level.WARNING,
         f"{facts.stop.by} paused all sending on {moment_words(facts.stop.since, zone, now)} "
         f"({zone.key}).",
-        "Nothing is lost. Deliveries are queued. To resume, select Resume sending on this page or "
-        f"run {facts.settings.command('sending on')}.",
+        "Nothing is lost. Deliveries are queued until an administrator resumes sending.",
+        f"{facts.settings.command('sending on')} does the same.",
     )
 
 
@@ -236,7 +260,8 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "secrets_closed",
             Level.DANGER,
-            f"A worker can’t decrypt secrets{whose}. These deliveries stay queued.",
+            f"A worker can’t decrypt secrets{whose}, so these deliveries stay queued.",
+            "Nothing is lost. They’re sent once the right keys are back.",
             "Give every process the same ENCRYPTION_KEYS, including earlier keys, and restart it. "
             "If keys are permanently lost, stop the portal and run "
             f"{facts.settings.command('forget-secrets')}.",
@@ -246,14 +271,15 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
             "secrets_lost",
             Level.WARNING,
             f"Webhooks are off because their encryption keys are lost: {_names(facts.lost)}.",
-            "Edit each webhook and enter its secrets again. Or add the earlier keys after the "
-            "current one in ENCRYPTION_KEYS and restart. Then turn the webhooks on.",
+            "Edit each of them, enter its secrets again, and turn it on.",
+            "If you find the earlier keys, put them after the current one in ENCRYPTION_KEYS and "
+            "restart. The secrets can be used again.",
         )
 
 
 def _names(names: Sequence[str]) -> str:
     shown = ", ".join(f"“{name}”" for name in names[:NAMED])
-    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown
+    return f"{shown}, and {len(names) - NAMED} more" if len(names) > NAMED else shown
 
 
 PROXY_IS_RECENT: Final = timedelta(days=1)
@@ -266,8 +292,8 @@ def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "redis_open",
             Level.WARNING,
-            "Redis accepts commands without a password. Anyone who can reach it can run programs "
-            "as the portal.",
+            "Redis accepts commands without a password.",
+            "Anyone who can reach it can run programs as the portal.",
             "Set a password (requirepass) and put it in REDIS_URL, or use a Unix socket.",
         )
 
@@ -280,6 +306,7 @@ def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "plain_address",
             Level.WARNING,
             "The portal uses http://, so others on the network can read passwords.",
+            "Passwords are safe once the portal has an https:// URL.",
             "Set up a reverse proxy with a certificate, and set BASE_URL to its https:// URL.",
         )
 
@@ -292,11 +319,12 @@ def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
     yield Finding(
         "proxy_untrusted",
         Level.WARNING,
-        "Requests come through a reverse proxy that the portal doesn’t trust. All users appear "
-        "to have the proxy’s IP address.",
+        "Requests come through a reverse proxy that the portal doesn’t trust.",
+        "All users appear to have the proxy’s IP address. This warning clears 24 hours after the "
+        "last such request.",
         "With a reverse proxy, set TRUSTED_PROXIES to the number of proxies. Have it send "
         "X-Forwarded-For and X-Forwarded-Proto. Without one, leave it at 0. A client forged "
-        "these headers. This warning clears 24 hours after the last such request.",
+        "these headers.",
     )
 
 
@@ -304,12 +332,12 @@ def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """Find a local trial that others can reach."""
     host = urlsplit(facts.settings.base_url).hostname or ""
     if facts.settings.local_trial and not _is_this_machine(host):
-        opens = ", and webhooks can reach programs on this machine"
+        opens = "Webhooks can reach programs on this machine. "
         yield Finding(
             "local_trial",
             Level.WARNING,
-            "This is a local trial, but others can reach it"
-            f"{opens if facts.settings.opens_this_machine else ''}.",
+            "This is a local trial, but others can reach it.",
+            f"{opens if facts.settings.opens_this_machine else ''}Don’t use a trial for real work.",
             "Set LOCAL_TRIAL to 0, and set your own keys.",
         )
 
@@ -321,22 +349,20 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-# fault → what is the matter, what to do. The workers look for what is due themselves meanwhile.
+LATE: Final = "Deliveries start up to a second late. Nothing is lost."
+# fault → what is the matter, what to do. The workers poll for what is due in the meantime.
 REDIS: Final = {
-    RedisFault.AWAY: (
-        "Redis isn’t responding, so deliveries start up to a second late",
-        "Start Redis (or Valkey) and check REDIS_URL. Nothing is lost.",
-    ),
+    RedisFault.AWAY: ("Redis isn’t responding.", "Start Redis (or Valkey) and check REDIS_URL."),
     RedisFault.REFUSED: (
-        "Redis rejects the portal’s sign-in",
+        "Redis rejects the portal’s sign-in.",
         "Check the user and password in REDIS_URL.",
     ),
     RedisFault.READ_ONLY: (
-        "Redis is read-only, so deliveries start up to a second late",
+        "Redis is read-only.",
         "Set REDIS_URL to the primary, not a replica.",
     ),
     RedisFault.FULL: (
-        "Redis is out of memory, so deliveries start up to a second late",
+        "Redis is out of memory.",
         "Increase maxmemory. Don’t share this Redis with other programs.",
     ),
 }
@@ -346,32 +372,32 @@ def redis_wakes(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """Find a Redis that is away, refuses us, or may throw jobs away."""
     redis, trouble = facts.redis, facts.redis_trouble
     if trouble is not None:
-        what, todo = REDIS[trouble.fault]
+        title, server = REDIS[trouble.fault]
         yield Finding(
             f"redis_{trouble.fault.replace('-', '_')}",
             Level.WARNING,
-            f"{what}: {trouble.reason}.",
-            todo,
+            title,
+            LATE,
+            f"{server}{_error(trouble.reason)}",
         )
     elif redis is not None and redis.may_evict and redis.memory_limit:
         yield Finding(
             "redis_evicts",
             Level.WARNING,
-            "Redis may evict jobs when it runs out of memory.",
+            "Redis can drop jobs when it runs out of memory.",
+            "Deliveries are kept in the database and aren’t lost.",
             "Set maxmemory-policy to noeviction.",
         )
 
 
-WHERE_TO_LOOK = (
-    "Check its DNS servers, firewall, routes, and open-file limit. We keep trying and resume "
-    "automatically."
-)
+RESUMES: Final = "We keep trying and resume automatically."
+WHERE_TO_LOOK: Final = "Check its DNS servers, firewall, routes, and open-file limit."
 
 
 def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
     """Find machines that cannot connect to receivers through no fault of theirs."""
     if facts.reaches_none:
-        yield Finding("sender_offline", Level.DANGER, NO_RECEIVER, WHERE_TO_LOOK)
+        yield Finding("sender_offline", Level.DANGER, NO_RECEIVER, RESUMES, WHERE_TO_LOOK)
         return
     machines: dict[str, list[ProcessStatus]] = {}
     for process in facts.processes:
@@ -385,7 +411,8 @@ def senders_connect(facts: Facts, now: datetime) -> Iterator[Finding]:
             "sender_offline",
             Level.WARNING,
             f"{machine} hasn’t been able to connect to {hosts_in_words(hosts)} since "
-            f"{moment_words(since, zone, now)} ({zone.key}). Nothing is lost.",
+            f"{moment_words(since, zone, now)} ({zone.key}).",
+            f"Nothing is lost. {RESUMES}",
             WHERE_TO_LOOK,
         )
 
@@ -399,9 +426,9 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
             "alerts_late",
             Level.DANGER,
             f"Alerts are late. The daily check was due {late} ago and hasn’t finished.",
+            "The next check will catch up.",
             f"Start {facts.settings.command('scheduler')} and "
-            f"{facts.settings.command('worker background')}, or check their logs. The next check "
-            "will catch up.",
+            f"{facts.settings.command('worker background')}, or check their logs.",
         )
     if status is not None and status.needs_first_answer:
         yield Finding(
@@ -442,9 +469,9 @@ def _failed_jobs(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "jobs_failed",
             Level.WARNING,
-            f"{failed} worker {'job' if failed == 1 else 'jobs'} ended with an error in the last "
-            "day.",
-            "Look for “error” in the workers’ logs. The work is retried automatically.",
+            f"{failed} worker {'job' if failed == 1 else 'jobs'} failed in the last day.",
+            "The work is retried automatically.",
+            "Look for “error” in the workers’ logs.",
         )
 
 
@@ -456,7 +483,8 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "no_sender",
             Level.DANGER,
-            "No process is sending deliveries.",
+            "Deliveries aren’t being sent because no delivery worker is running.",
+            "Nothing is lost. They’re sent once a worker runs.",
             f"Start {command('worker deliveries')}, or check its log.",
         )
     if not processes_of(facts, worker_of(BACKGROUND)):
@@ -464,14 +492,15 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "no_background",
             Level.WARNING,
             "No background worker is running.",
+            "Alerts, emails, imports, and other long work wait for it.",
             f"Start {command('worker background')}, or check its log.",
         )
     if not processes_of(facts, heartbeats.SCHEDULER):
         yield Finding(
             "no_scheduler",
             Level.WARNING,
-            "The scheduler isn’t responding. Scheduled jobs start a few minutes late. "
-            "Deliveries aren’t affected.",
+            "The scheduler isn’t responding.",
+            "Scheduled jobs start a few minutes late. Deliveries aren’t affected.",
             f"Start {command('scheduler')}, or check its log.",
         )
 
@@ -490,8 +519,8 @@ def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
                 Level.WARNING,
                 f"{process.kind.capitalize()} on {process.host} (process {process.pid}) hasn’t "
                 f"reported for {in_words(silence.total_seconds())}.",
-                "Check its log. If the process is still running, end it so that it restarts. "
                 "This warning clears after 1 hour.",
+                "Check its log. If the process is still running, end it so that it restarts.",
             )
 
 
@@ -517,6 +546,7 @@ def _maintenance(facts: Facts, now: datetime) -> Iterator[Finding]:
             "no_maintenance",
             Level.DANGER,
             f"No process checks for due deliveries.{since}",
+            "Deliveries can be late. Nothing is lost.",
             "Restart the workers and check their logs.",
         )
 
@@ -528,6 +558,7 @@ def _late(facts: Facts, now: datetime) -> Iterator[Finding]:
             "late",
             Level.WARNING,
             f"Deliveries are waiting longer than usual. The oldest has waited {in_words(late)}.",
+            "Nothing is lost.",
             "If the wait keeps growing, start another "
             f"{facts.settings.command('worker deliveries')}.",
         )
@@ -540,6 +571,7 @@ def _disks(facts: Facts, _now: datetime) -> Iterator[Finding]:
                 "disk",
                 Level.DANGER if disk.free < DISK_IS_FULL else Level.WARNING,
                 f"The disk at {disk.path} has {size_in_words(disk.free)} left.",
+                "Changes can’t be saved once it’s full.",
                 "Free up space, or keep deliveries for fewer days (RETENTION_DAYS).",
             )
 
@@ -550,7 +582,8 @@ def _mail(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             "mail",
             Level.WARNING,
-            "The portal can’t send emails. The mail server doesn’t accept them.",
+            "The portal can’t send emails because the mail server doesn’t accept them.",
+            "Owners don’t get emails about their webhooks in the meantime.",
             "Check SMTP_URL and look for “notice” in the log of "
             f"{facts.settings.command('worker background')}.",
         )
@@ -561,9 +594,9 @@ def _erasures(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "erasure",
             Level.WARNING,
-            f"An erasure hasn’t finished: {', '.join(facts.stuck_erasures)}. The history can "
-            "still contain the name.",
-            "Open the person’s page under Users or Staff, then select Continue.",
+            f"An erasure hasn’t finished ({', '.join(facts.stuck_erasures)}).",
+            "Parts of the history can still contain the name. Open the person’s page under Users "
+            "or Staff, then select Continue.",
         )
 
 

@@ -26,8 +26,8 @@ def sending_lines(facts: Facts, now: datetime) -> Lines:
     oldest = backlog.oldest_due_at
     nothing = "All sending is paused" if facts.stop else "Nothing due"
     return [
-        ("Not attempted yet", _capped(backlog.waiting)),
-        ("Waiting for a retry", _capped(backlog.retrying)),
+        ("Queued", _capped(backlog.waiting)),
+        ("Retrying", _capped(backlog.retrying)),
         (
             "Longest wait",
             nothing if oldest is None else in_words((now - oldest).total_seconds()),

@@ -43,8 +43,8 @@ class OfflineSender:
 
 
 def hosts_in_words(hosts: Sequence[str]) -> str:
-    """As "a.example, b.example and 3 more"."""
-    more = f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else ""
+    """As "a.example, b.example, and 3 more"."""
+    more = f", and {len(hosts) - NAMED} more" if len(hosts) > NAMED else ""
     return ", ".join(hosts[:NAMED]) + more
 
 

@@ -133,7 +133,9 @@ def offline_sentence(sender: OfflineSender) -> str:
     if sender.is_all:
         return f"{NO_RECEIVER} It started on {since}."
     hosts = hosts_in_words(sender.hosts)
-    return f"{sender.machine} can’t connect to {hosts} since {since}. Nothing is lost."
+    return (
+        f"{sender.machine} hasn’t been able to connect to {hosts} since {since}. Nothing is lost."
+    )
 
 
 def linked(text: str) -> Markup:

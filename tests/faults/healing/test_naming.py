@@ -82,7 +82,7 @@ def test_a_program_that_writes_to_sqlite_is_named(portal: RunningPortal, watch: 
     with database_locked(portal):
         assert watch.all_name("database_locked", "database is locked") == []
         said = watch.doctor()
-        assert "A program is writing to the database while all others wait: process" in said
+        assert "A program is writing to the database while all others wait." in said
         assert f"process {os.getpid()}" in said
     assert until(watch.is_well, 15)
 

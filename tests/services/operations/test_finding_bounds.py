@@ -62,8 +62,9 @@ def test_each_kind_of_trouble_is_told_once_by_the_process_that_was_asked(
         replace(process("web", pid=9), trouble=Trouble(Kind.DISK, "it fails")),
         replace(process("web", pid=9), trouble=Trouble(Kind.DISK, "again"), host="m2"),
     ]
-    found = titles(settings, trouble=LOCKED, processes=[*PROCESSES, *others])
-    assert [each.partition(" (")[2] for each in found] == ["so it is).", "it fails) (web on host)."]
+    facts = Facts(settings=settings, **{**WELL, "processes": [*PROCESSES, *others]}, trouble=LOCKED)
+    found = [(each.title.partition(" (")[2], each.server[-11:]) for each in find(facts, NOW)]
+    assert found == [("", "“so it is”."), ("web on host).", "“it fails”.")]
 
 
 def test_other_keys_are_said_and_not_what_follows_from_them(settings: Settings) -> None:
@@ -80,8 +81,8 @@ def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_liv
     sender = replace(process(worker_of(DELIVERIES), pid=9), host="m2", offline_since=NOW)
     (title,) = titles(settings, processes=[*PROCESSES, replace(sender, offline_hosts=hosts)])
     assert title == (
-        "m2 hasn’t been able to connect to a.example, b.example, c.example, d.example, e.example "
-        "and 1 more since Mar 1, 13:00 (Europe/Vienna). Nothing is lost."
+        "m2 hasn’t been able to connect to a.example, b.example, c.example, d.example, e.example, "
+        "and 1 more since Mar 1, 13:00 (Europe/Vienna)."
     )
     long_ago = replace(sender, offline_since=NOW - timedelta(days=61), offline_hosts=hosts[:1])
     (title,) = titles(settings, processes=[*PROCESSES, long_ago])
@@ -92,13 +93,14 @@ def test_a_machine_that_cannot_connect_is_named_with_hosts_and_time_while_it_liv
 
 def test_a_trial_says_what_it_opens(settings: Settings) -> None:
     for networks, words in (
-        ("127.0.0.0/8", "reach it, and webhooks can reach programs on"),
-        ("", "others can reach it."),
+        ("127.0.0.0/8", "Webhooks can reach programs on this machine. Don’t use"),
+        ("", "Don’t use"),
     ):
         allowed = settings.webhook_allowed_networks if networks else ()
         trial = replace(settings, local_trial=True, base_url="https://portal.example.com")
-        (title,) = titles(replace(trial, webhook_allowed_networks=allowed))
-        assert words in title, networks
+        facts = Facts(settings=replace(trial, webhook_allowed_networks=allowed), **WELL)
+        (found,) = find(facts, NOW)
+        assert found.todo.startswith(words), networks
 
 
 def test_a_clock_is_told_that_is_more_than_five_seconds_off(settings: Settings) -> None:

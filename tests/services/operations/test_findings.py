@@ -133,6 +133,7 @@ def test_each_fault_is_one_finding_whose_words_are_written_down(
     for name, changes in FAULTS.items():
         (found,) = find(Facts(settings=settings, **{**WELL, **changes}), NOW)
         said[name] = f"{found.level.upper()}, {found.key}. {found.title} {found.todo}"
+        said[name] += f" On the server: {found.server}" if found.server else ""
     golden.said(Path(__file__).parent / "golden" / "findings.txt", said)
 
 
@@ -143,7 +144,7 @@ def test_a_worker_that_is_busy_sending_counts_as_one(settings: Settings) -> None
 def test_commands_are_called_as_this_installation_calls_them(settings: Settings) -> None:
     served = replace(settings, command_name="asset-webhooks")
     found = find(Facts(settings=served, **{**WELL, "processes": PROCESSES[1:]}), NOW)
-    assert "Start “asset-webhooks worker deliveries”" in found[0].todo
+    assert "Start “asset-webhooks worker deliveries”" in found[0].server
 
 
 def test_that_only_the_workers_look_for_what_is_due_is_no_alarm(settings: Settings) -> None:
@@ -163,7 +164,7 @@ def test_settings_that_open_a_door_are_told(settings: Settings) -> None:
 
 
 def test_five_webhooks_whose_keys_are_lost_are_named(settings: Settings) -> None:
-    for count, words in ((1, "“1”."), (5, "“4”, “5”."), (7, "“5” and 2 more.")):
+    for count, words in ((1, "“1”."), (5, "“4”, “5”."), (7, "“5”, and 2 more.")):
         lost = [str(number) for number in range(1, count + 1)]
         ((_, title),) = titles(settings, lost=lost)
         assert title.endswith(words), count

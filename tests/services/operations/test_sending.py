@@ -136,6 +136,6 @@ def test_it_is_a_warning_with_who_and_since_when_and_the_way_back(app: Flask) ->
     (finding,) = [each for each in find(facts, facts.at) if each.key == "sending_stopped"]
     assert finding.level == "warning"
     assert finding.title.startswith("Ana Admin paused all sending on ")
-    assert "sending on" in finding.todo
+    assert "sending on" in finding.server
     doctor = app.test_cli_runner().invoke(args=["doctor", "--quiet"])
     assert "WARNING Ana Admin paused all sending" in doctor.output

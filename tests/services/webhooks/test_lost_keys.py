@@ -162,7 +162,7 @@ def test_it_is_told_until_they_are_on(keys: Keys, app: Flask) -> None:
 
     def told() -> dict[str, str]:
         facts = read_facts()
-        named = {each.key: f"{each.title} {each.todo}" for each in find(facts, facts.at)}
+        named = {each.key: f"{each.title} {each.server}" for each in find(facts, facts.at)}
         return {key: text for key, text in named.items() if key.startswith(("keys", "secrets"))}
 
     assert list(told()) == ["keys_differ"]

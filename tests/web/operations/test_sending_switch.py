@@ -30,6 +30,8 @@ def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app
     assert stopped.path == "/settings/system"
     assert stopped.tone == "success"
     assert "Ada Admin paused all sending on " in stopped.main
+    assert stopped.main.index("Resume sending") < stopped.main.index("Processes")
+    assert "Pause all sending" not in stopped.main
     assert "sending, pages and database" not in ada.get("/").main
     assert ada.get(STOP).status == 200
 

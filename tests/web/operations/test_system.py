@@ -55,7 +55,8 @@ def test_it_says_that_everything_is_at_work(app: Flask) -> None:
 
 def test_it_says_what_is_missing_and_what_to_do(app: Flask) -> None:
     page = visit(app).get("/settings/system")
-    assert "No process is sending deliveries." in page.main
+    assert "no delivery worker is running. Nothing is lost." in page.main
+    assert "On the server: Start “flask worker deliveries”, or check its log." in page.main
     assert "Never started" in page.main
 
 
@@ -152,7 +153,7 @@ def test_the_doctor_is_content(app: Flask) -> None:
 def test_the_doctor_says_what_to_do_and_ends_with_two(app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["doctor", "--quiet"])
     assert result.exit_code == 2
-    assert "DANGER  No process is sending deliveries." in result.output
+    assert "DANGER  Deliveries aren’t being sent because no" in result.output
     assert "Portal" not in result.output
 
 
@@ -228,6 +229,6 @@ def test_the_doctor_finds_a_database_that_is_gone(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "doctor"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2, done.stderr
-    assert "DANGER  The database isn’t responding (" in done.stdout
+    assert "DANGER  The database isn’t responding." in done.stdout
     assert "refused" in done.stdout
     assert "hush" not in done.stdout + done.stderr
