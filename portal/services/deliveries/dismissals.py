@@ -34,8 +34,8 @@ from portal.services.outbox import at_rest, leases
 from portal.services.outbox.at_rest import UNDELIVERED, Dismissal
 from portal.services.tasks import Kind, Step
 from portal.services.webhooks import held_deliveries, turn_on_off
-from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest
-from portal.services.webhooks.turn_on_off import HeldChoice
+from portal.services.webhooks.held_deliveries import HeldDecision, Rest
+from portal.services.webhooks.turn_on_off import HeldChoice, TurnedOn
 
 PERMISSION: Final = "deliveries.dismiss"
 LONGEST_REASON: Final = 200
@@ -163,7 +163,7 @@ def turn_on(actor: Actor, webhook: UUID, reason: str = "") -> Done:
 
 def decide(
     actor: Actor, webhook: UUID, choice: HeldDecision, reason: str = ""
-) -> tuple[Decided, Done]:
+) -> tuple[TurnedOn, Done]:
     """Turn a webhook on, send what was chosen of what is on hold, and keep or dismiss the rest.
 
     Raises `Refusal`.

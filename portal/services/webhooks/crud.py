@@ -45,6 +45,16 @@ class Edited:
     asks_about_held: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A webhook's name, and how many deliveries are dismissed with it (`capped`). `is_done`: they
+    are; else maintenance does the rest."""
+
+    name: str
+    dismissed: int
+    is_done: bool
+
+
 def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) -> UUID:
     """Make a webhook; return its public id. Raises `Refusal`.
 
@@ -115,8 +125,8 @@ def edit(
         return Edited(bool(changes), asks)
 
 
-def delete(actor: Actor, public_id: UUID) -> str:
-    """Delete a webhook and dismiss what waits for it; return its name, which is free again.
+def delete(actor: Actor, public_id: UUID) -> Deleted:
+    """Delete a webhook, whose name is free again, and dismiss what waits for it.
 
     The row stays for the log; secret and header values are erased.
     """
@@ -133,8 +143,9 @@ def delete(actor: Actor, public_id: UUID) -> str:
             current, actor, turn_on_off.DELETED, target=target_of(webhook), changes=changes
         )
         current.flush()
-        turn_on_off.hold_open(current, webhook.id)
-        return webhook.name
+        dismissed = turn_on_off.hold_open(current, webhook.id)
+        is_done = dismissed < turn_on_off.HOLD_BATCH or dismissed == count
+        return Deleted(webhook.name, dismissed if is_done else count, is_done)
 
 
 def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:

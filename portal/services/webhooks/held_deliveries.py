@@ -20,7 +20,13 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, notify, session, writing
 from portal.services.outbox.claimable import head_of, refuse_while_stopped
 from portal.services.webhooks.rows import find_webhook, lock_webhook, target_of
-from portal.services.webhooks.turn_on_off import hold_open, record_turned_on, send_held, set_on
+from portal.services.webhooks.turn_on_off import (
+    TurnedOn,
+    hold_open,
+    record_turned_on,
+    send_held,
+    set_on,
+)
 
 CHUNK: Final = 500
 # What a receiver that has just recovered gets at once is spread over this, lest it falls again.
@@ -61,21 +67,13 @@ class Resumed(NamedTuple):
     has_probe: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """How many were sent, with the webhook's name."""
-
-    name: str
-    sent: int
-
-
 def count_seen(public_id: UUID) -> Seen:
     """Count what is held now. Reads only."""
     current = session()
     return _count_held(current, find_webhook(current, public_id).id)
 
 
-def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> Decided:
+def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> TurnedOn:
     """Send the chosen ones and turn the webhook on; the rest stays on hold.
 
     Raises `Refusal` when something is held that the person has not seen, which may also be older
@@ -97,8 +95,7 @@ def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> Decided:
             send_held(current, webhook.id, Delivery.public_id.in_(ids))
             for ids in _chunks(choice.send)
         )
-        record_turned_on(current, actor, webhook, was_off, sent)
-        return Decided(webhook.name, sent)
+        return record_turned_on(current, actor, webhook, was_off, sent)
 
 
 def _chunks(ids: Collection[UUID]) -> Iterator[list[UUID]]:

@@ -66,6 +66,7 @@ HISTORY: Final = 100  # entries
 EXAMPLES: Final = 3
 MOST_CAUSES: Final = 10
 MOST_READ: Final = 30  # several may be of one delivery
+ATTEMPTED: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ class Latest:
     public_id: UUID
     status: DeliveryStatus
     created_at: datetime
+
+    @property
+    def is_attempted(self) -> bool:
+        """Return whether its status is the result of an attempt."""
+        return self.status in ATTEMPTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

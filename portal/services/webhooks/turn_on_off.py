@@ -4,6 +4,7 @@ The webhook's row is locked before its deliveries, as everywhere. Deliveries tha
 finish; recording them reads the webhook again. Tests are sent while a webhook is off, too.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -49,6 +50,15 @@ HOLD_BATCH: Final = 500
 A_STATEMENT: Final = 10_000  # PostgreSQL ends one that takes 30 seconds
 
 
+@dataclass(frozen=True, slots=True)
+class TurnedOn:
+    """A webhook's name, whether it was off, and how many deliveries on hold were queued."""
+
+    name: str
+    was_off: bool
+    sent: int
+
+
 class HeldChoice(StrEnum):
     """What becomes of deliveries on hold when a webhook is turned on."""
 
@@ -76,8 +86,8 @@ def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
     hold_open(current, webhook.id)
 
 
-def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> str:
-    """Send to a webhook again, and send or keep what is on hold; return its name.
+def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> TurnedOn:
+    """Send to a webhook again, and send or keep what is on hold.
 
     Raises `Refusal` when deliveries are on hold and nothing was chosen for them, or when they are
     to be sent while all sending is stopped.
@@ -93,21 +103,21 @@ def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> st
         was_off = webhook.state == WebhookState.OFF
         set_on(webhook)
         sent = send_held(current, webhook.id) if held is HeldChoice.SEND else 0
-        record_turned_on(current, actor, webhook, was_off, sent)
-        return webhook.name
+        return record_turned_on(current, actor, webhook, was_off, sent)
 
 
 def record_turned_on(
     current: Session, actor: Actor, webhook: Webhook, was_off: bool, sent: int
-) -> None:
+) -> TurnedOn:
     """Record in the audit trail that it was turned on, unless it was on already, and how many
-    deliveries on hold were sent."""
+    deliveries on hold were queued."""
     changes: dict[str, Any] = {"deliveries_send": {"from": None, "to": sent}} if sent else {}
     if was_off:
         changes = {"status": {"from": "Off", "to": "Active"}, **changes}
     if changes:
         action = "webhook.turned_on" if was_off else "webhook.decided_about_held"
         audit.record(current, actor, action, target=target_of(webhook), changes=changes)
+    return TurnedOn(webhook.name, was_off, sent)
 
 
 def set_on(webhook: Webhook) -> None:

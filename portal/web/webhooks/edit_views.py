@@ -28,7 +28,7 @@ from portal.web.webhooks.forms import (
     tested_form,
 )
 from portal.web.webhooks.views import WEBHOOK, Answer
-from portal.web.webhooks.wording import held_count
+from portal.web.webhooks.wording import deleted_words, held_count
 
 ITS_ADDRESS_IS_HIDDEN: Final = "Its URL contains a key, so only administrators see all of it."
 
@@ -94,7 +94,7 @@ def edit(public_id: UUID) -> Answer:
 def delete(public_id: UUID) -> Answer:
     """Ask, then delete."""
     if request.method == "POST":
-        flash(f"{crud.delete(actor(), public_id)} deleted.", "success")
+        flash(deleted_words(crud.delete(actor(), public_id)), "success")
         return redirect(url_for("webhooks.index"))
     webhook = webhook_queries.show(public_id)
     count = webhook_queries.count_open(public_id)

@@ -20,7 +20,7 @@ from portal.models.webhooks import Verdict
 from portal.services.core.unit_of_work import once_only
 from portal.services.outbox.claimable import SendingStopped
 from portal.services.webhooks import inbox as webhook_inbox
-from portal.services.webhooks.inbox import LARGEST, Inbox, InboxItem
+from portal.services.webhooks.inbox import KEPT, LARGEST, Inbox, InboxItem
 from portal.services.webhooks.rows import public_id_of
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.web.deliveries.request import pretty
@@ -81,7 +81,10 @@ def page_of(inbox: Inbox, messages: Sequence[InboxItem]) -> InboxPage:
 def _sentence(inbox: Inbox) -> str:
     if not inbox.count:
         return "No deliveries yet." if inbox.is_active else "The inbox is off. Only tests arrive."
-    return f"{plural(inbox.count, 'delivery', 'deliveries')} in the last 24 hours."
+    many = plural(inbox.count, "delivery", "deliveries")
+    if inbox.count >= KEPT:
+        return f"The newest {many}. Older ones aren’t kept."
+    return f"{many} in the last 24 hours."
 
 
 def _arrived(message: InboxItem, *, is_repeat: bool) -> Arrived:

@@ -17,7 +17,7 @@ from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.webhooks import held_deliveries, turn_on_off
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest, Seen
+from portal.services.webhooks.held_deliveries import HeldDecision, Rest, Seen
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.services.webhooks.turn_on_off import HeldChoice
@@ -26,7 +26,6 @@ from portal.web.deliveries.dismissal_views import reason_field, shown
 from portal.web.forms.base import HAS_A_PAGE, PortalForm, refusals_flashed, refusals_in, status_of
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import actor, owner, requires
-from portal.web.frame.wording import plural
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
 from portal.web.webhooks.wording import (
     has_moved,
@@ -34,6 +33,7 @@ from portal.web.webhooks.wording import (
     held_for,
     held_until_words,
     resumed_words,
+    turned_on_words,
 )
 
 CHOOSE, DISMISS = "choose", "dismiss"
@@ -91,8 +91,8 @@ def on(public_id: UUID) -> Answer:
         with refusals_in(form):
             if form.held.data == DISMISS:
                 return redirect(shown(turn_on(actor(), public_id, form.reason.data or ""), here))
-            name = turn_on_off.turn_on(actor(), public_id, form.chosen)
-            flash(_turned_on(name, form.chosen), "success")
+            done = turn_on_off.turn_on(actor(), public_id, form.chosen)
+            flash(turned_on_words(done), "success")
             return redirect(here)
     webhook = webhook_queries.show(public_id)
     page = render_template(
@@ -144,10 +144,6 @@ def _test(form: TestForm, public_id: UUID) -> Any:
     return lambda: send_test(actor(), public_id, form.event.data or None)
 
 
-def _turned_on(name: str, held: HeldChoice | None) -> str:
-    return f"{name} turned on.{' Deliveries on hold will be sent.' if held else ''}"
-
-
 held_blueprint = Blueprint("webhook_held", __name__, url_prefix="/settings/webhooks")
 
 
@@ -193,8 +189,9 @@ def choose(public_id: UUID) -> Answer:
     if "page" not in request.form and form.validate_on_submit():
         with refusals_in(form):
             here = url_for("webhooks.show", public_id=public_id)
-            decided, done = decide(actor(), public_id, form.choice, form.reason.data or "")
-            flash(_done(decided, form.choice.rest), "success")
+            turned_on, done = decide(actor(), public_id, form.choice, form.reason.data or "")
+            stays = form.choice.rest is Rest.KEEP
+            flash(turned_on_words(turned_on, rest_stays=stays), "success")
             return redirect(shown(done, here) if done.act else here)
     webhook = webhook_queries.show(public_id)
     if form.form_errors or not form.newest.data:
@@ -223,13 +220,3 @@ def _number(text: str | None) -> int:
 def _elsewhere(form: ChooseForm, page: Page[LogRow]) -> list[UUID]:
     """The public ids that are ticked on other pages."""
     return sorted(form.ticked - {row.public_id for row in page.rows})
-
-
-def _done(decided: Decided, rest: Rest) -> str:
-    words = [f"{decided.name} turned on."]
-    if decided.sent:
-        sent = plural(decided.sent, "delivery on hold", "deliveries on hold")
-        words.append(f"{sent} will be sent.")
-    elif rest is Rest.KEEP:
-        words.append("The rest stays on hold.")
-    return " ".join(words)

@@ -150,7 +150,6 @@ def show(public_id: UUID) -> Answer:
         view=log_presenter,
         delivery_url=delivery_url,
         here=here,
-        shows_secret=shows_secret(webhook),
     )
 
 
@@ -219,6 +218,7 @@ def page_of(webhook: WebhookDetail, here: str) -> dict[str, Any]:
         "retry_all": presenter.retry_all(webhook.backlog),
         "log_path": log_path,
         "new_once": new_once,
+        "shows_secret": shows_secret(webhook),
     }
 
 

@@ -19,9 +19,11 @@ from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
 from portal.services.outbox.claimable import WaitsFor
 from portal.services.webhooks.backlog import Backlog, WebhookStatus
+from portal.services.webhooks.crud import Deleted
 from portal.services.webhooks.held_deliveries import Resumed
 from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, WebhookDetail
 from portal.services.webhooks.rules import WEBHOOK_FIELDS, subscribed_to
+from portal.services.webhooks.turn_on_off import TurnedOn
 from portal.web.deliveries.backlog import backlog_words, cause_of, pause_words
 from portal.web.frame.access import can
 from portal.web.frame.site_state import sending_stop
@@ -154,6 +156,27 @@ def on_and_off(on: int, off: int) -> str:
 def held_count(count: int) -> str:
     """A count that stops at its limit, in words: "37 deliveries", "10,000+ deliveries"."""
     return f"{counted(count)} {'delivery' if count == 1 else 'deliveries'}"
+
+
+def turned_on_words(done: TurnedOn, *, rest_stays: bool = False) -> str:
+    """Say that a webhook is on and what is queued, which may still fail. `rest_stays`: the
+    deliveries on hold that were not selected."""
+    words = [f"{done.name} turned on." if done.was_off else ""]
+    if done.sent:
+        words.append(f"{held_count(done.sent)} {'is' if done.sent == 1 else 'are'} being sent.")
+    elif rest_stays:
+        words.append("Its deliveries stay on hold.")
+    return " ".join(filter(None, words)) or f"{done.name} is on."
+
+
+def deleted_words(deleted: Deleted) -> str:
+    """Say what was deleted, and how many deliveries were dismissed with it."""
+    many, words = deleted.dismissed, f"{deleted.name} deleted."
+    if not many:
+        return words
+    if deleted.is_done:
+        return f"{words} Dismissed {held_count(many)}."
+    return f"{words} {held_count(many)} are being dismissed."
 
 
 def resumed_words(resumed: Resumed) -> str:
@@ -362,7 +385,7 @@ ACTIONS: Final = {
 FIELDS: Final = {
     **{field.name: field.label for field in WEBHOOK_FIELDS},
     "cause": "Cause",
-    "deliveries_send": "Deliveries on hold sent",
+    "deliveries_send": "Deliveries on hold queued",
     "deliveries_discard": "Deliveries on hold dismissed",
     "deliveries_dismissed": "Deliveries dismissed with it",
     "deliveries_stopped": "Deliveries stopped with it",

@@ -19,7 +19,7 @@ from portal.services.dispatch.request import guard
 from portal.services.operations import sending
 from portal.services.outbox.claimable import REFUSED
 from portal.services.webhooks import inbox as webhook_inbox
-from portal.services.webhooks.inbox import Inbox, InboxItem
+from portal.services.webhooks.inbox import KEPT, Inbox, InboxItem
 from portal.services.webhooks.rows import token_of
 from portal.web.webhooks import inbox_views as inbox_presenter
 from tests.support.factories import make_user, publish
@@ -321,6 +321,7 @@ def test_it_says_how_much_has_arrived(app: Flask) -> None:
         (False, 0, "The inbox is off. Only tests arrive."),
         (False, 1, "1 delivery in the last 24 hours."),
         (True, 2, "2 deliveries in the last 24 hours."),
+        (True, KEPT, "The newest 50 deliveries. Older ones aren’t kept."),
     ):
         inbox = replace(INBOX, is_active=is_active, count=count)
         assert inbox_presenter.page_of(inbox, []).sentence == told, is_active

@@ -48,6 +48,18 @@ def test_it_saves_a_webhook_and_shows_its_new_secret_once(pages: Pages) -> None:
     assert secret not in pages.get(f"{page.path}/secret").html
 
 
+def test_while_a_secret_is_shown_every_page_leads_back_to_it(pages: Pages) -> None:
+    secret = add(pages)
+    webhook = f"/settings/webhooks/{the_webhook().public_id}"
+    assert webhook in secret.links("View webhook")
+    assert "by email" in secret.main
+    for path in (webhook, f"{webhook}/receiver"):
+        assert pages.get(path).links("Show secret key") == [secret.path]
+    pages.submit(secret.form(secret.path), "Done")
+    for path in (webhook, f"{webhook}/receiver"):
+        assert pages.get(path).links("Show secret key") == []
+
+
 def secret_shown(page: Page) -> list[str]:
     """The key that stands there to be copied."""
     return [node.text for node in page.root.find_all("pre")]
