@@ -72,9 +72,14 @@ class BulkRetryLine:
     ask_url: str = ""
 
 
-def under_way() -> list[BulkRetryLine]:
-    """Describe those that run, wait, or are paused, the newest first."""
-    return lines_of(bulk_retry.under_way())
+def under_way(webhook: UUID | None = None) -> list[BulkRetryLine]:
+    """Describe those that run, wait, or are paused, the newest first; of one webhook if given."""
+    return lines_of([task for task in bulk_retry.under_way() if _may_be_of(task, webhook)])
+
+
+def _may_be_of(task: Task, webhook: UUID | None) -> bool:
+    kept = task.cursor.get(WEBHOOKS, ())
+    return webhook is None or not 0 < len(kept) < MOST_WEBHOOKS or str(webhook) in kept
 
 
 def lines_of(tasks: Sequence[Task]) -> list[BulkRetryLine]:

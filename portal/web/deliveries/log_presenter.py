@@ -124,11 +124,12 @@ def tabs(log_filter: LogFilter | None = None, known: Sequence[Backlog] = ()) -> 
 
 
 def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
-    """Return the filters in force, each with the address without it."""
+    """Return the filters in force by their names, each with the address without it."""
     asset = rows[0].asset_tag if rows else form.asset.data
     values = {form.asset.name: asset, form.time.name: time_words(form.time.data or "")}
     return [
         {
+            "name": field.name,
             "label": f"{field.label.text}: {values.get(field.name) or shown(field)}",
             "url": page_url(**{field.name: None, "cursor": None}),
         }
@@ -342,9 +343,10 @@ def _result(row: LogRow, remark: str, taken: str, paused_for: str) -> Result:
         case DeliveryStatus.ON_HOLD | DeliveryStatus.DISMISSED:
             below = taken or _joined(failed, text, remark if row.said else "")
             return Result(status_note(row), below, is_taken=bool(taken))
+    paused = pause_words(row)
     if row.status is DeliveryStatus.QUEUED:
-        return Result(pause_words(row), taken or paused_for, is_taken=bool(taken))
-    below = taken or _joined(failed or attempts_words(row), pause_words(row), remark)
+        return Result(paused, taken or (paused and paused_for), is_taken=bool(taken))
+    below = taken or _joined(failed or attempts_words(row), paused, remark)
     return Result(text, below, result_url(row), "danger", is_taken=bool(taken))
 
 

@@ -67,11 +67,12 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
     page = render_template(
         "deliveries/index.html",
         filter=form,
+        of_webhook=log_filter.webhook,
         found=log,
         page=shown,
         backlog=backlog,
         matches=matches,
-        bulk_retry_lines=bulk_retry_wording.under_way(),
+        bulk_retry_lines=bulk_retry_wording.under_way(log_filter.webhook),
         tabs_of_log=log_presenter.tabs(log_filter, known),
         chips_in_force=log_presenter.chips(form, log.page.rows),
         view=log_presenter,

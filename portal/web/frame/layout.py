@@ -273,7 +273,7 @@ class Place:
     @property
     def is_here(self) -> bool:
         """Tell whether the page shown is this one or lies under it, and under no nearer one."""
-        return _nearest(request.path) in (self.path, *self.also)
+        return _nearest(g.get("stands_under", request.path)) in (self.path, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +329,11 @@ SECTIONS: Final = (
     ),
     Section("Help", (Place("Help", "/help", "home.read"),)),
 )
+
+
+def stand_under(path: str) -> None:
+    """Show the page in the navigation as if it stood at this path."""
+    g.stands_under = path
 
 
 def navigation() -> list[Section]:

@@ -18,6 +18,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.models.webhooks import OffReason
+from portal.services.core.refusals import NotFound
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import trends
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
@@ -40,6 +41,7 @@ from portal.web.forms.filter_form import (
 )
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
+from portal.web.frame.layout import stand_under
 from portal.web.frame.wording import counted
 from portal.web.webhooks import presenter
 from portal.web.webhooks import wording as webhook_advice
@@ -79,6 +81,7 @@ class WebhookFilterForm(FilterForm):
 
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
+blueprint.record_once(lambda state: state.app.jinja_env.globals.update(webhook_frame=frame_of_log))
 
 
 @blueprint.get("")
@@ -199,7 +202,7 @@ def page_of(webhook: WebhookDetail, here: str) -> dict[str, Any]:
     deliveries = {
         "label": "Deliveries",
         "url": log_path(webhook.public_id),
-        "is_here": False,
+        "is_here": here == "deliveries.index",
         "count": counted(undelivered) if undelivered else None,
         "is_bad": True,
     }
@@ -220,6 +223,19 @@ def page_of(webhook: WebhookDetail, here: str) -> dict[str, Any]:
         "new_once": new_once,
         "shows_secret": shows_secret(webhook),
     }
+
+
+def frame_of_log(public_id: UUID | None) -> dict[str, Any]:
+    """Return the same for the log of one webhook; nothing for that of several or of a deleted
+    one."""
+    if public_id is None or not can("webhooks.read"):
+        return {}
+    try:
+        webhook = webhook_queries.show(public_id)
+    except NotFound:
+        return {}
+    stand_under("/settings/webhooks")
+    return page_of(webhook, "deliveries.index")
 
 
 def list_url(webhook: WebhookDetail) -> str:

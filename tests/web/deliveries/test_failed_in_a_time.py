@@ -56,7 +56,7 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     page = pages.get(page.links("Show what failed in that time")[0])
     assert listed(page) == ["Delivered"]
     # Like every list of deliveries it is in the order of its times, and says when it failed.
-    assert page.rows()[0][0] == "May 3, 16:00"
+    assert page.rows()[0][1] == "May 3, 16:00"
     # What failed then is not its result: it was delivered since.
     failed = "Server error (500): asset.serial_number is missing"
     assert page.rows()[0][5] == f"200 in 22 msFailed 01:00 · {failed} · Sent 2 times"

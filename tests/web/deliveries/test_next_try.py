@@ -37,12 +37,14 @@ def test_a_line_says_why_its_webhook_is_paused(support: Pages) -> None:
     failed = {"tries": 2, "reason": "server", "code": 500, "failing_since": utcnow()}
     make_delivery(hook, status="retrying", **failed)
     make_delivery(hook)
+    make_delivery(hook, priority=Priority.INTERACTIVE, prior_status="queued")
     make_delivery(make_webhook(**pause))
     found = [row[5] for row in reversed(support.get("/deliveries").rows())]
     paused = "Paused after failed attempts"
     assert found == [
         f"Server error (500)Attempt 2 of 10 · {paused}",
         f"{paused}Server error (500)",
+        "",
         paused,
     ]
 

@@ -401,3 +401,21 @@ def test_the_list_tells_of_the_last_delivery_only_what_an_attempt_brought(pages:
         make_delivery(make_webhook(name=status), status=status)
     last = {row[0].partition("receiver")[0]: row[4] for row in pages.get(LIST).rows()}
     assert {name: cell.partition(":")[2][2:] for name, cell in last.items()} == told
+
+
+def test_the_log_of_one_webhook_is_a_page_of_this_webhook(support: Pages) -> None:
+    hook = make_webhook(name="Helpdesk")
+    log = f"/deliveries?webhook={hook.public_id}"
+    assert "No deliveries yet" in support.get(log).main
+    make_delivery(hook, status="delivered")
+    for query, tab in (("", "All"), ("&status=delivered", "Delivered"), ("&code=599", "All")):
+        page = support.get(log + query)
+        assert (page.h1, page.here) == ("Helpdesk", ["Webhooks", "Deliveries", tab])
+        assert {path_of(hook), f"{path_of(hook)}/history"} <= set(page.links())
+        assert page.form("/deliveries").fields["webhook"] == [str(hook.public_id)]
+        assert "Remove filter Webhook" not in page.main
+    assert page.links("Clear filters") == [log, log]
+    change(hook, deleted_at=utcnow())
+    page = support.get(log)
+    assert (page.h1, page.here) == ("Deliveries", ["Deliveries", "All"])
+    assert "Remove filter Webhook: Helpdesk (deleted)" in page.main
