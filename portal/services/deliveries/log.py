@@ -1,7 +1,8 @@
 """The log: pages of deliveries, newest first, and the few numbers beside them."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -37,6 +38,7 @@ from portal.services.deliveries.log_query import (
     failed_between,
     ids_statement,
     last_failures,
+    needs_attention,
     next_statement,
     page_statement,
     scan_for,
@@ -409,13 +411,15 @@ MOST_NAMED: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Count the deliveries that match a filter, how many can be dismissed, and how many can be
-    retried. `is_more`: there are more than were counted."""
+    """Count the deliveries that match a filter, how many can be dismissed, retried, and need
+    attention, and how many have which status. `is_more`: there are more than were counted."""
 
-    total: int
-    undelivered: int
-    retryable: int
-    is_more: bool
+    total: int = 0
+    undelivered: int = 0
+    retryable: int = 0
+    attention: int = 0
+    statuses: Counter[DeliveryStatus] = field(default_factory=Counter)
+    is_more: bool = False
 
 
 def count_matches(log_filter: LogFilter) -> Matches:
@@ -424,14 +428,19 @@ def count_matches(log_filter: LogFilter) -> Matches:
     now = database_time(current)
     scan = scan_for(current, log_filter, None, now)
     if scan is None:
-        return Matches(0, 0, 0, is_more=False)
-    checks = [is_undelivered, _is_retryable(current, now)]
-    statement = count_statement(scan, checks, COUNT_LIMIT + 1)
-    total, undelivered, retryable = current.execute(statement).one()
+        return Matches()
+    checks = [is_undelivered, _is_retryable(current, now), needs_attention(current)]
+    statement = count_statement(scan, [*checks, *map(_has_status, DeliveryStatus)], COUNT_LIMIT + 1)
+    total, undelivered, retryable, attention, *by_status = current.execute(statement).one()
     is_more = total > COUNT_LIMIT
     if scan.has_window and not is_more:
         is_more = end_of_window(current, scan, newer=False) is not None
-    return Matches(total, undelivered, retryable, is_more)
+    statuses = Counter(dict(zip(DeliveryStatus, by_status, strict=True)))
+    return Matches(total, undelivered, retryable, attention, statuses, is_more)
+
+
+def _has_status(status: DeliveryStatus) -> Check:
+    return lambda row: matches(row.status, str(status))
 
 
 def is_undelivered(row: Any) -> ColumnElement[bool]:

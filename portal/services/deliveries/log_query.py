@@ -54,6 +54,7 @@ from portal.services.deliveries.statuses import (
     matches,
     stored_as,
 )
+from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.webhooks.backlog import ids_in_trouble
 from portal.services.webhooks.rows import draft_ids
 
@@ -432,6 +433,17 @@ def _between(
 ) -> list[ColumnElement[bool]]:
     ends = [at >= since] if since else []
     return [*ends, at < until] if until else ends
+
+
+def needs_attention(current: Session) -> Check:
+    """Check whether a delivery needs attention: undelivered, of a webhook in trouble, and no
+    test."""
+    troubled = ids_in_trouble(current)
+    return lambda row: and_(
+        row.webhook_id.in_(troubled),
+        matches(row.status, tuple(map(str, UNDELIVERED))),
+        row.priority != Priority.TEST,
+    )
 
 
 def without_drafts(current: Session) -> list[ColumnElement[bool]]:

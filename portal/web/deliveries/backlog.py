@@ -17,11 +17,11 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import DeliveryStatus
 from portal.models.webhooks import OffReason
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
-from portal.services.outbox.at_rest import UNDELIVERED
 from portal.services.webhooks import backlog as backlogs
 from portal.services.webhooks.backlog import Backlog, Taken, WebhookStatus
 from portal.web.deliveries.retried_by import QueuedDeliveries, queued
 from portal.web.deliveries.share import ASKED
+from portal.web.deliveries.wording import by_status
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send, sending_stop
 from portal.web.frame.wording import counted, near_time, plural, time_tag
@@ -136,7 +136,7 @@ def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
     return BacklogTable(
         [_row(each, in_bulk_retries) for each in rows],
         total.undelivered,
-        _parts(sum((each.counts for each in found), Counter())),
+        by_status(sum((each.counts for each in found), Counter())),
         len(found),
         total.webhooks,
         min((each.since for each in found if each.since), default=None),
@@ -155,16 +155,6 @@ def table_beside(found: Sequence[Backlog], log_filter: LogFilter) -> BacklogTabl
 def log_url(webhook: UUID) -> str:
     """Return where all that is undelivered at a webhook is listed."""
     return url_for("deliveries.index", status=StatusFilter.UNDELIVERED, webhook=webhook)
-
-
-def parts_of(backlog: Backlog) -> str:
-    """Return how many of which status: "141 retrying, 2 queued"; blank where there are none."""
-    return _parts(backlog.counts)
-
-
-def _parts(counts: Counter[DeliveryStatus]) -> str:
-    largest = sorted(((counts[each], each) for each in UNDELIVERED), reverse=True)
-    return ", ".join(f"{counted(many)} {each.replace('_', ' ')}" for many, each in largest if many)
 
 
 def cause_of(backlog: Backlog) -> str:
@@ -215,7 +205,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
         cause=cause_of(backlog),
         others=[(each.words, counted(each.count)) for each in backlog.causes[1:]],
         number=counted(backlog.undelivered),
-        parts=parts_of(backlog),
+        parts=by_status(backlog.counts),
         sent=in_bulk_retries.words(backlog.public_id),
         since=backlog.since or backlog.off_at,
         untouched=UNTOUCHED if backlog.is_untouched else "",

@@ -42,6 +42,7 @@ from portal.web.deliveries.wording import (
     NOTES,
     RetryOutcome,
     attempts_words,
+    by_status,
     event_name,
     is_live,
     kept_words,
@@ -87,19 +88,30 @@ MOST_REMARKED: Final = 120  # characters
 __all__ = ["delivery_url", "event_name", "here", "next_heading", "row_id"]
 
 
-def tabs(log_filter: LogFilter | None = None, known: Sequence[Backlog] = ()) -> list[Tab]:
+def is_narrowed(log_filter: LogFilter) -> bool:
+    """Return whether it asks for more than a status and a webhook."""
+    return log_filter != LogFilter(status=log_filter.status, webhook=log_filter.webhook)
+
+
+def tabs(
+    log_filter: LogFilter | None = None,
+    known: Sequence[Backlog] = (),
+    within: Matches | None = None,
+) -> list[Tab]:
     """Return All, Needs attention, Queued …, then Bulk retries, as seen under the log's filter or,
     without one, on the page of bulk retries.
 
-    A number says what its tab shows: there is none beside other filters, nor elsewhere.
-    `known`: the webhooks in trouble.
+    A number says what its tab shows: there is none where more match than are counted, nor
+    elsewhere. `known`: the webhooks in trouble; `within`: what matches the other filters, if any.
     """
-    here = log_filter or LogFilter()
-    is_narrowed = here != LogFilter(status=here.status, webhook=here.webhook)
     numbers: dict[StatusFilter | None, int] = {}
-    if log_filter and not is_narrowed:
-        mine = [each for each in known if here.webhook in (None, each.public_id)]
-        numbers = {status: log_pages.count(status, here.webhook) for status in COUNTED}
+    if within and not within.is_more:
+        numbers = {status: within.statuses[DeliveryStatus(status)] for status in COUNTED}
+        numbers[StatusFilter.ATTENTION] = within.attention
+    elif log_filter and not within:
+        here = log_filter.webhook
+        mine = [each for each in known if here in (None, each.public_id)]
+        numbers = {status: log_pages.count(status, here) for status in COUNTED}
         numbers[StatusFilter.ATTENTION] = total(mine)
     parts = [
         Tab(
@@ -189,9 +201,20 @@ def matches_words(found: Matches) -> str:
     return f"{many} {'matches' if many == '1' else 'match'}"
 
 
+def statuses_words(found: Matches) -> str:
+    """Say "14 on hold, 9 delivered" of what matches, where all of it was counted and it is not all
+    the same."""
+    words = by_status(found.statuses)
+    return words if "," in words and not found.is_more else ""
+
+
 def all_words(verb: str, many: int, found: Matches) -> str:
-    """Say "Retry all 96", without the number where there are more."""
-    return verb if found.is_more else f"{verb} {number(many)}"
+    """Say "Retry all 96", "Retry 7 of 96", without numbers where there are more."""
+    if found.is_more:
+        return f"{verb} all"
+    if many == found.total:
+        return f"{verb} all {number(many)}"
+    return f"{verb} {number(many)} of {number(found.total)}"
 
 
 def orders() -> tuple[tuple[str, str], ...]:

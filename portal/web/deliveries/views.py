@@ -51,7 +51,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
     """Return the log under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("deliveries.index")
     log_filter, log, known = LogFilter(), LogPage(Page([])), in_trouble()
-    backlog, matches = NONE, None
+    backlog, within, matches = NONE, None, None
     shown, order = log.page, log_order()
     if form.validate():
         log_filter, cursor = form.chosen(), request.args.get("cursor")
@@ -62,8 +62,11 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         rows = log_presenter.with_retried(log.page, order)
         shown = replace(log.page, rows=rows)
         backlog = NONE if cursor else table_beside(known, log_filter)
+        if log_presenter.is_narrowed(log_filter):
+            within = log_pages.count_matches(replace(log_filter, status=None))
         if rows and log_presenter.is_searched():
-            matches = log_pages.count_matches(log_filter)
+            is_whole = within and log_filter.status is None
+            matches = within if is_whole else log_pages.count_matches(log_filter)
     page = render_template(
         "deliveries/index.html",
         filter=form,
@@ -73,7 +76,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         backlog=backlog,
         matches=matches,
         bulk_retry_lines=bulk_retry_wording.under_way(log_filter.webhook),
-        tabs_of_log=log_presenter.tabs(log_filter, known),
+        tabs_of_log=log_presenter.tabs(log_filter, known, within),
         chips_in_force=log_presenter.chips(form, log.page.rows),
         view=log_presenter,
         order=order,

@@ -20,6 +20,7 @@ from portal.services.operations.retention import held_until
 from portal.services.outbox.claimable import WaitsFor
 from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
+    counted,
     day_of,
     moment,
     near_time,
@@ -42,6 +43,12 @@ DELAYS: Final = {
 def event_name(event: str) -> str:
     """Return the plain name of an event."""
     return event_type(event).name
+
+
+def by_status(counts: Mapping[DeliveryStatus, int]) -> str:
+    """Say how many have which status, the most first: "141 retrying, 2 queued"."""
+    most = sorted(((many, status) for status, many in counts.items() if many), reverse=True)
+    return ", ".join(f"{counted(many)} {status.replace('_', ' ')}" for many, status in most)
 
 
 def held_end(created_at: datetime, off_at: datetime | None) -> str:

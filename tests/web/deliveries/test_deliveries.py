@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Priority
+from portal.models.deliveries import DeliveryStatus, Priority
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import log_query
 from portal.web.frame.wording import near_time
@@ -109,7 +109,34 @@ def test_tabs_say_how_many_wait_for_somebody(support: Pages) -> None:
     page = support.get(f"/deliveries?webhook={desk.public_id}")
     assert page.links("On hold 2")
     assert not page.links("Needs attention 2")
-    assert not support.get("/deliveries?event=asset.lost").links("On hold 2")
+
+
+def tabs(page: Page) -> dict[str, str]:
+    """Where those tabs lead that have a number, by their words."""
+    (nav,) = [each for each in page.root.find_all("nav") if "by status" in each.get("aria-label")]
+    return {a.text: a.get("href") for a in nav.find_all("a") if a.find_all("span")}
+
+
+@pytest.mark.both_databases
+def test_tabs_say_how_many_there_are_within_the_other_filters(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erp, desk = make_webhook(name="Sync to ERP"), make_webhook(name="Helpdesk")
+    for event, reason in (("asset.created", "server"), ("asset.updated", "dns")):
+        for status in DeliveryStatus:
+            for hook in (erp, desk)[: 1 + (status is DeliveryStatus.QUEUED)]:
+                failing = {"tries": 2, "failing_since": utcnow()} if status == "retrying" else {}
+                make_delivery(hook, status=status, event=event, reason=reason, **failing)
+        make_delivery(erp, status="failed", event=event, priority=Priority.TEST)
+    for query in ("", "&status=failed", "&status=on_hold&code=599", "&reason=server"):
+        page = support.get(f"/deliveries?event=asset.created{query}")
+        told = tabs(page)
+        assert bool(told) is ("code" not in query), query
+        for words, address in told.items():
+            assert words.endswith(f" {rows(support.get(address))}"), (query, words)
+    assert list(told) == ["Needs attention 4", "Queued 2", "Retrying 1", "On hold 1"]
+    monkeypatch.setattr(log_query, "MOST_READ", 3)
+    assert tabs(support.get("/deliveries?event=asset.created&reason=server")) == {}
 
 
 def test_what_may_have_arrived_more_than_once_says_so(support: Pages) -> None:

@@ -96,10 +96,11 @@ def test_a_filtered_list_counts_what_matches_and_what_its_buttons_will_act_on(
     make_delivery(hook, **failed, priority=Priority.TEST)
     make_delivery(hook, status="delivered", code=200)
     page = support.get("/deliveries?event=asset.created")
-    assert "10 match" in page.main
+    assert "10 match 6 failed, 3 retrying, 1 delivered" in page.main
     for verb, number in (("Retry", 3), ("Dismiss", 9)):
-        (address,) = page.links(f"{verb} all {number}")
+        (address,) = page.links(f"{verb} {number} of 10")
         assert support.get(address).h1.startswith(f"{verb} {number} deliveries")
+    assert support.get("/deliveries?reason=server&status=failed").links("Dismiss all 6")
     assert "1 matches" in support.get("/deliveries?status=delivered").main
     assert " match" not in support.get("/deliveries").main
 
