@@ -142,7 +142,7 @@ def test_on_a_telephone_the_menu_opens_without_scripts(plain_page: Page, gallery
 
 def test_the_trial_says_what_it_is_at_a_press(plain_page: Page, gallery: str) -> None:
     plain_page.goto(f"{gallery}/deliveries")
-    words = plain_page.get_by_text("Do not use it like this for real work.")
+    words = plain_page.get_by_text("Don’t use it for real work.")
     expect(words).to_be_hidden()
     plain_page.get_by_text("Trial", exact=True).click()
     expect(words).to_be_in_viewport()

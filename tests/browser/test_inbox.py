@@ -41,7 +41,7 @@ def test_a_newcomer_sees_the_whole_thing_work(page: Page, app: Flask, portal: st
     expect(page.get_by_role("heading", level=1)).to_have_text("Built-in inbox")
     deliver_due()
     message = page.locator(".line-fold").first
-    expect(message.get_by_text("Signature is good")).to_be_visible(timeout=PATIENCE_MS)
+    expect(message.get_by_text("Signature verified")).to_be_visible(timeout=PATIENCE_MS)
     expect(message.get_by_text("Test", exact=True)).to_be_visible()
     publish(note="a change")
     deliver_due()

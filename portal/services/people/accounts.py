@@ -69,7 +69,7 @@ def find(current: Session, public_id: UUID, *, lock: bool = False) -> User:
         statement = statement.with_for_update(key_share=True)
     user = current.execute(statement).scalar_one_or_none()
     if user is None:
-        raise NotFound("This person doesn’t exist.")
+        raise NotFound("We couldn’t find this person.")
     return user
 
 
@@ -81,7 +81,7 @@ def change_role(actor: Actor, public_id: UUID, role: Role, version: int) -> None
 
     def change(user: User) -> Changes:
         if user.version != version:
-            raise Stale(f"Someone else changed {user.name} in the meantime.")
+            raise Stale(f"Someone else changed {user.name} after you opened this page.")
         before, user.role = user.role, role
         return {} if before == role else {"role": (before, role)}
 
@@ -138,7 +138,9 @@ def _change(actor: Actor, public_id: UUID, action: str, change: Callable[[User],
             return
         _keep_an_admin(user, admins)
         if user.id == actor.user_id:
-            raise Refusal("You can’t change your own access. Ask another administrator.")
+            raise Refusal(
+                "You can’t change your own role or disable yourself. Ask another administrator."
+            )
         user.version += 1
         sessions.end_all(current, user)
         audit.record_person(current, actor, action, user, **changes)
@@ -249,7 +251,7 @@ def find_user(current: Session, email: str) -> User | None:
 
 
 def _taken(email: str) -> Refusal:
-    sentence = f"There’s already an account with the address {tidy_email(email)}. Sign in with it."
+    sentence = f"{tidy_email(email)} already has an account. Sign in with it."
     return Refusal(sentence, field="email")
 
 
@@ -319,7 +321,9 @@ def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVI
     with writing() as current:
         user = _own(current, actor)
         if user.password_hash != proof.stored:
-            raise Refusal("Your password was changed in another window. Sign in with that one.")
+            raise Refusal(
+                "Your password was changed in another window. Sign in with the new password."
+            )
         user.password_hash = password_hash
         sessions.cut_off(current, user)
         one_time_links.forget_resets(current, proof.email)
@@ -366,7 +370,7 @@ def _prove(actor: Actor, password: str, field: str) -> _Proof:
     stored, email = user.password_hash, user.email
     session().rollback()  # the database does not wait while we hash
     if not passwords.matches(password, stored):
-        raise Refusal("This isn’t your current password.", field=field)
+        raise Refusal("Enter your current password. This one is wrong", field=field)
     return _Proof(stored, email, sign_in_throttle.forgive(key)[0])
 
 
@@ -384,5 +388,5 @@ def _own(current: Session, actor: Actor) -> User:
     current.get(User, actor.user_id, with_for_update={"key_share": True})
     user = require(current, actor, "account.edit")
     if user is None:
-        raise NotAllowed("The system itself has no account.")
+        raise NotAllowed("The system has no account.")
     return user

@@ -105,13 +105,13 @@ def _invite(actor: Actor, email: str, role: Role) -> Link:
 def _refuse_known(current: Session, email: str) -> None:
     user = find_user(current, email)
     if user is not None:
-        raise Refusal(f"{user.name} already has an account with this address.", field="email")
+        raise Refusal(f"{user.name} already has an account with this email address.", field="email")
     wanted = select(Link.id).where(
         Link.kind == LinkKind.INVITE, Link.email == email, Link.used_at.is_(None)
     )
     if current.execute(wanted).first() is not None:
         raise Refusal(
-            "This address is already invited. Open the invitation to create a new link.",
+            "This email address is already invited. Open the invitation to create a new link.",
             field="email",
         )
 

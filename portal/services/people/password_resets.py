@@ -49,7 +49,7 @@ def offer_by_email(actor: Actor, email: str) -> str:
         require(current, actor, "people.manage")
         user = accounts.find_user(current, email)
         if user is None:
-            raise Refusal("No account has this address.")
+            raise Refusal("No account has this email address.")
         return one_time_links.address_of(_offer(current, actor, user))
 
 

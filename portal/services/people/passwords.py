@@ -36,14 +36,14 @@ COMMON: Final = frozenset(GUESSED_FIRST.split())
 def check(password: str, email: str) -> None:
     """Refuse a password that is too short, too long or soon guessed. Nothing else is asked."""
     if len(password) < SHORTEST:
-        raise _refusal(f"Use at least {SHORTEST} characters. Three or four random words work.")
+        raise _refusal(f"Enter at least {SHORTEST} characters, such as three or four random words")
     if _is_too_long(password):
-        raise _refusal("Use a shorter password, 1,000 characters at most.")
+        raise _refusal("Enter at most 1,000 characters")
     plain = password.casefold().strip()
     if plain in COMMON or len(set(plain)) < 3:
-        raise _refusal("This password is too easy to guess. Choose another.")
+        raise _refusal("Enter a password that’s harder to guess")
     if plain in {email.casefold(), email.casefold().partition("@")[0]}:
-        raise _refusal("Choose a password other than your email address.")
+        raise _refusal("Enter a password other than your email address")
 
 
 def hashed(password: str) -> str:

@@ -40,7 +40,7 @@ class Throttled(Refusal):
         # In whole minutes, and never one too few: who waits as told is not told so again.
         step = MINUTE if self.seconds > MINUTE else 1
         length = in_words(ceil(self.seconds / step) * step)
-        super().__init__(f"There were too many attempts. Wait {length}, then try again.")
+        super().__init__(f"Too many attempts. Wait {length}, then try again.")
 
 
 @dataclass(frozen=True, slots=True, order=True)

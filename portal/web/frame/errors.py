@@ -18,16 +18,15 @@ log = logging.getLogger(__name__)
 OPEN_TOO_LONG = "This page has expired. Go back, reload it, and submit again."
 # Secure cookies do not come back to an http:// address, and some browsers keep none at all.
 NO_COOKIE = (
-    "Your browser sent no cookie, so we can’t tell whether this comes from one of our pages. "
-    "The page may have been open too long. If reloading doesn’t help, open the portal at "
-    "{address}, and allow cookies in your browser."
+    "Your browser sent no cookie, so we couldn’t verify this form. Reload the page. If that "
+    "doesn’t help, open the portal at {address} and allow cookies."
 )
 FROM_ELSEWHERE = (
-    "This form wasn’t submitted from this portal. Go back, reload the page, and submit again. "
-    "If that doesn’t help, tell your administrator that the reverse proxy has to pass on the Host "
-    "header with its port."
+    "This form wasn’t submitted from this portal. Go back, reload the page, and submit again. If "
+    "that doesn’t help, ask your administrator to have the reverse proxy forward the Host header "
+    "with its port."
 )
-CUT_OFF = "This link is incomplete, so we can’t tell which page you wanted."
+CUT_OFF = "This link is incomplete."
 # SQLite's code for a statement that it does not understand (https://sqlite.org/rescode.html).
 OUR_MISTAKE = 1
 PAGES = {400, 403, 404, 405, 409, 413, 429, 500, 503}

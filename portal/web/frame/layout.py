@@ -91,8 +91,8 @@ def local_trial() -> str:
     settings: Settings = current_app.extensions["settings"]
     if not settings.local_trial:
         return ""
-    opens = ": webhooks may reach this computer itself" if settings.opens_this_machine else ""
-    return f"This is a local trial{opens}. Do not use it like this for real work."
+    opens = ". Webhooks can reach this computer" if settings.opens_this_machine else ""
+    return f"This is a local trial{opens}. Don’t use it for real work."
 
 
 # Where a new row's number goes; static/js/rows.js puts the number there.

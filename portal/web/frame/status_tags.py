@@ -85,7 +85,7 @@ ALERT_RUN: Final[Mapping[str, Tag]] = {
     "queued": Tag("Queued", "hourglass-split", "info"),
     "working": Tag("Running", "arrow-repeat", "info"),
     "done": Tag("Finished", "check2", "success"),
-    "asked": Tag("Waits for you", "question-circle-fill", "warning"),
+    "asked": Tag("Needs your answer", "question-circle-fill", "warning"),
     "stopped": Tag("Stopped", "slash-circle", "neutral"),
     "failed": Tag("Failed", "x-octagon-fill", "danger"),
 }
@@ -95,7 +95,7 @@ RESERVATION: Final[Mapping[str, Tag]] = {
     "approved": Tag("Approved", "calendar-check", "success"),
     "rejected": Tag("Rejected", "x-circle", "danger"),
     "cancelled": Tag("Canceled", "slash-circle", "neutral"),
-    "fulfilled": Tag("Collected", "check2", "success"),
+    "fulfilled": Tag("Picked up", "check2", "success"),
     "expired": Tag("Expired", "hourglass-bottom", "neutral"),
 }
 
@@ -107,8 +107,8 @@ MAINTENANCE: Final[Mapping[str, Tag]] = {
 }
 
 SIGNATURE: Final[Mapping[str, Tag]] = {
-    "good": Tag("Signature is good", "shield-check", "success"),
-    "wrong": Tag("Signature is wrong", "shield-exclamation", "danger"),
+    "good": Tag("Signature verified", "shield-check", "success"),
+    "wrong": Tag("Signature doesn’t match", "shield-exclamation", "danger"),
     "missing": Tag("Not signed", "shield-slash", "warning"),
 }
 

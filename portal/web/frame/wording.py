@@ -124,14 +124,14 @@ def _iso(at: datetime) -> str:
 
 def stop_sentence(stop: SendingStop) -> str:
     """Since when nothing is sent to any webhook, and by whom."""
-    return f"{stop.by} paused sending to all webhooks on {exact_day(stop.since)}."
+    return f"{stop.by} paused all sending on {exact_day(stop.since)}."
 
 
 def offline_sentence(sender: OfflineSender) -> str:
     """Say that a machine cannot connect, to which hosts, and since when."""
     since = exact_day(sender.since)
     if sender.is_all:
-        return f"{NO_RECEIVER} It started on {since}."
+        return f"{NO_RECEIVER} This started on {since}."
     hosts = hosts_in_words(sender.hosts)
     return (
         f"{sender.machine} hasn’t been able to connect to {hosts} since {since}. Nothing is lost."

@@ -140,12 +140,12 @@ class EraseForm(PortalForm):
     sought = SelectMultipleField(
         "Replace in texts",
         validate_choice=False,
-        description="Clear any that also mean something or someone else. A name of one word, or "
-        "that someone else has, is off at first",
+        description="Clear any that also mean something or someone else. One-word and shared "
+        "names aren’t selected",
     )
     typed = StringField(
         "Email address",
-        validators=[DataRequired("Type the email address shown above")],
+        validators=[DataRequired("Enter the email address shown above")],
         render_kw={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"},
     )
 

@@ -22,10 +22,10 @@ from portal.web.forms.base import PortalForm
 from portal.web.forms.versions import VersionField
 
 ROLE_HINTS: Final = {
-    "admin": "Full access, including webhooks, users, and settings.",
-    "manager": "Can edit assets, acknowledge alerts, and view webhooks and deliveries.",
+    "admin": "Full access, including webhooks, users, and settings",
+    "manager": "Can edit assets, acknowledge alerts, and view webhooks and deliveries",
     "support": "Can test webhooks, retry and dismiss deliveries, and view everything except "
-    "settings.",
+    "settings",
 }
 
 EMAIL_LENGTH: Final = {"email": LONGEST}
@@ -61,7 +61,7 @@ def _password(label: str, missing: str) -> PasswordField:
 def _new_password(label: str) -> PasswordField:
     return PasswordField(
         label,
-        description=f"At least {passwords.SHORTEST} characters. Three or four random words work",
+        description=f"At least {passwords.SHORTEST} characters, such as three or four random words",
         validators=[InputRequired("Enter a password"), _will_do],
         render_kw={"autocomplete": "new-password"},
     )
@@ -96,7 +96,7 @@ class ZonedForm(PortalForm):
 
     time_zone = SelectField(
         "Time zone",
-        description="Used for all times you see. Type a city name to find it in the list",
+        description="Used for all times you see. To find it in the list, type a city name",
         validate_choice=False,
     )
 
@@ -162,7 +162,7 @@ class DetailsForm(PortalForm):
     name = _name()
     time_zone = SelectField(
         "Time zone",
-        description="Used for all times you see. Type a city name to find it in the list",
+        description="Used for all times you see. To find it in the list, type a city name",
     )
 
 
@@ -176,7 +176,7 @@ class PasswordForm(PortalForm):
 
 def zone_choices(portal_zone: str) -> dict[str, dict[str, str]]:
     """The time zones by region, each by its city: "Vienna", "Buenos Aires, Argentina"."""
-    groups = {"This portal": {"": f"As the portal: {portal_zone}"}}
+    groups = {"This portal": {"": f"Same as the portal ({portal_zone})"}}
     for zone in time_zones():
         region, _, place = zone.partition("/")
         groups.setdefault(region, {})[zone] = _city(place) or zone

@@ -188,7 +188,7 @@ def test_by_the_clock_it_waits_for_the_answer_and_says_so(app: Flask) -> None:
     lent(3)
     runs.start_due(utcnow())
     page = visit(app).get(PATH)
-    assert "Waits for you" in page.rows()[0][1]
+    assert "Needs your answer" in page.rows()[0][1]
 
 
 def test_check_now_stays_where_it_is_and_says_what_it_waits_for(app: Flask) -> None:

@@ -77,9 +77,9 @@ def test_it_marks_where_one_is(pages: Pages) -> None:
 
 
 def test_it_warns_during_a_local_trial_alone(pages: Pages) -> None:
-    assert "webhooks may reach this computer itself." in pages.get("/deliveries").text
+    assert "Webhooks can reach this computer." in pages.get("/deliveries").text
     closed = Pages(make_gallery(opens=False))
-    assert "This is a local trial. Do not use it" in closed.get("/deliveries").text
+    assert "This is a local trial. Don’t use it" in closed.get("/deliveries").text
     real = Pages(make_gallery(local_trial=False))
     assert "This is a local trial" not in real.get("/deliveries").text
 
@@ -138,7 +138,7 @@ def test_a_proxy_that_hides_the_port_is_told_apart_from_an_old_page(pages: Pages
     referer = {"Referer": "https://portal.example:8443/deliveries/1"}
     page = pages.post("/deliveries/1/retry", headers=referer, **there)
     assert page.status == 400
-    assert "the reverse proxy has to pass on the Host header" in page.main
+    assert "the reverse proxy forward the Host header" in page.main
     page = pages.post("/deliveries/1/retry", {"csrf_token": "old"}, **there)
     assert "This page has expired" in page.main
 

@@ -14,7 +14,7 @@ from tests.support.heartbeats import record_own
 from tests.web.signed_in import signed_in, visit
 
 STOP = "/settings/system/stop-sending"
-SINCE = "paused sending to all webhooks on "
+SINCE = "paused all sending on "
 
 
 def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app: Flask) -> None:

@@ -116,7 +116,7 @@ def test_the_page_shows_each_message_and_its_signature(
     webhook_inbox.receive(token_of(opened), list(signed(None)), body)
     main = pages.get("/inbox").main
     assert "3 deliveries" in main
-    assert main.count("Signature is good") == 2
+    assert main.count("Signature verified") == 2
     assert main.count("Not signed") == 3
     assert main.count("A delivery with this ID arrived before.") == 1
     assert "Asset created" in main
@@ -220,7 +220,7 @@ def test_it_is_edited_like_any_other_and_keeps_its_address(pages: Pages, opened:
     assert secret_of(opened) == "a key that we give to both"
     assert f"2 of {len(CATALOGUE)}" in page.main
     webhook_inbox.receive(token_of(opened), list(signed(secret_of(opened))), BODY)
-    assert "Signature is good" in pages.get("/inbox").main
+    assert "Signature verified" in pages.get("/inbox").main
 
 
 def test_its_form_is_tested_with_the_new_key_before_it_is_saved(pages: Pages, opened: UUID) -> None:
