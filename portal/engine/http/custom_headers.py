@@ -65,8 +65,8 @@ def _refuse_name(name: str) -> str | None:
         return "Enter a header name, such as X-Api-Key, or remove the row"
     if len(name) > MAX_NAME_LENGTH or not _NAME.match(name):
         return (
-            f"Enter a header name with at most {MAX_NAME_LENGTH} letters, digits, and hyphens, "
-            "such as X-Api-Key"
+            "Enter a header name with letters, digits, and hyphens, such as X-Api-Key, at most "
+            f"{MAX_NAME_LENGTH} characters"
         )
     lower = name.lower()
     if lower in _OWNED_NAMES or lower.startswith(_OWNED_PREFIXES):

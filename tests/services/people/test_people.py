@@ -47,7 +47,7 @@ def test_a_role_chosen_on_a_page_from_before_somebody_changed_their_name_is_stal
     ana, ben = make_user(), make_user(Role.SUPPORT, name="Ben")
     assert accounts.change_details(ben.actor, Details("Benedikt", None))
     assert not accounts.change_details(ben.actor, Details("Benedikt", None))
-    with pytest.raises(Stale, match="Someone else changed Benedikt in the meantime"):
+    with pytest.raises(Stale, match="Someone else changed Benedikt after"):
         accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
     accounts.change_role(ana.actor, ben.public_id, Role.MANAGER, 2)
 

@@ -218,7 +218,7 @@ def test_what_is_due_within_a_second_is_due_now(seconds: float, is_now: bool) ->
         (lambda: at_deleted(**RETRY), ". “Gone” was deleted."),
         (
             lambda: find_delivery(while_stopped(**RETRY)).public_id,
-            ". Ada paused sending to all webhooks on ",
+            ". Ada paused all sending on ",
         ),
     ],
 )

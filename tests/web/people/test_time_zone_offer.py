@@ -60,7 +60,7 @@ def test_each_region_lists_its_zones_by_their_cities() -> None:
     found = zone_choices("Europe/Vienna")
     regions = "Africa America Antarctica Arctic Asia Atlantic Australia Europe Indian Pacific"
     assert list(found) == ["This portal", "UTC", *regions.split()]
-    assert list(found["This portal"].values()) == ["As the portal: Europe/Vienna"]
+    assert list(found["This portal"].values()) == ["Same as the portal (Europe/Vienna)"]
     assert found["UTC"] == {"UTC": "UTC"}
     for zones in found.values():
         assert list(zones.values()) == sorted(zones.values())
