@@ -88,8 +88,11 @@ def publish(current: Session, new_event: NewEvent) -> Published:
 
 
 def audience_of(current: Session, event: str) -> Audience:
-    """Return who would hear of this event if it happened now."""
-    return _audience_of_states([row.state for row in _subscribers(current, event)])
+    """Return who would hear of this event if it happened now, at most: `kept` of them have
+    conditions."""
+    found = _subscribers(current, event)
+    narrowed = sum(row.conditions is not None for row in found)
+    return _audience_of_states([row.state for row in found], narrowed)
 
 
 def _audience_of_states(states: Sequence[str], kept: int = 0) -> Audience:

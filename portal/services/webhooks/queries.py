@@ -432,10 +432,12 @@ def history(public_id: UUID) -> list[HistoryEntry]:
 
 
 class Listeners(NamedTuple):
-    """The numbers of webhooks that get an event: `on` at once, `off` once they are turned on."""
+    """The numbers of webhooks that get an event: `on` at once, `off` once they are turned on.
+    `narrowed`: how many of them have conditions, which may keep it from them."""
 
     on: int
     off: int
+    narrowed: int
 
 
 def count_listeners(*events: EventName) -> Listeners:
@@ -445,10 +447,12 @@ def count_listeners(*events: EventName) -> Listeners:
         select(
             func.count(ids).filter(Webhook.state == WebhookState.ACTIVE),
             func.count(ids).filter(Webhook.state == WebhookState.OFF),
+            func.count(ids).filter(
+                Webhook.state != WebhookState.DRAFT, Webhook.conditions.is_not(None)
+            ),
         )
         .select_from(Webhook)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
         .where(WebhookEvent.event.in_((*events, ALL_EVENTS)), Webhook.deleted_at.is_(None))
     )
-    on, off = session().execute(counts).one()
-    return Listeners(on, off)
+    return Listeners(*session().execute(counts).one())

@@ -95,14 +95,28 @@ def audience_words(of: Sequence[AudienceCounts], verb: str = SENT) -> str:
 
 
 def _audience(audience: Audience, verb: str) -> str:
-    """ "Sent to 2 webhooks, on hold for 1 that is off"."""
-    if not (audience.sent or audience.held):
-        return f"No webhook {'was' if verb == SENT else 'is'} subscribed"
-    off = f"that {'is' if audience.held == 1 else 'are'} off"
-    if not audience.sent:
-        return f"On hold for {plural(audience.held, 'webhook')} {off}"
-    held = f", on hold for {number(audience.held)} {off}" if audience.held else ""
-    return f"{verb} to {plural(audience.sent, 'webhook')}{held}"
+    """ "Sent to 2 webhooks, on hold for 1 that is off, kept from 3 by their conditions"; before it
+    is sent "to up to 2" where some have conditions."""
+    sent, held, kept = audience
+    is_sent = verb == SENT
+    if not (sent or held or (kept and is_sent)):
+        return f"No webhook {'was' if is_sent else 'is'} subscribed"
+    most = "up to " if kept and not is_sent else ""
+    parts = [
+        (sent, f"{verb} to {most}", ""),
+        (held, "on hold for " if is_sent or sent else f"on hold for {most}", _off(held)),
+        (kept if is_sent else 0, "kept from ", f" by {'its' if kept == 1 else 'their'} conditions"),
+    ]
+    said = [part for part in parts if part[0]]
+    first, *others = [
+        f"{words}{number(many) if place else plural(many, 'webhook')}{end}"
+        for place, (many, words, end) in enumerate(said)
+    ]
+    return ", ".join([f"{first[0].upper()}{first[1:]}", *others])
+
+
+def _off(held: int) -> str:
+    return f" that {'is' if held == 1 else 'are'} off"
 
 
 def _run_line(run: AlertRun, at_work: Tag) -> RunLine:

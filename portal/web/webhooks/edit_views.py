@@ -6,16 +6,17 @@ from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
-from portal.engine.events.catalogue import GROUPS
+from portal.engine.events.catalogue import GROUPS, event_type
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
-from portal.services.webhooks import crud, keys, secrets
+from portal.services.webhooks import crud, keys, secrets, would_have_gone
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import TARGET
-from portal.services.webhooks.rules import SecretMode, place_of
+from portal.services.webhooks.rules import LONGEST_NAME, SecretMode, place_of
+from portal.services.webhooks.would_have_gone import Counted
 from portal.web.forms.base import refusals_in, say_whether_changed, status_of, tidy
-from portal.web.forms.parsing import number_or_none
+from portal.web.forms.parsing import number_or_none, uuid_or_none
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, always, owner, posted, requires
 from portal.web.help.topics import overlap_words
@@ -30,6 +31,7 @@ from portal.web.webhooks.forms import (
 from portal.web.webhooks.views import WEBHOOK, Answer
 from portal.web.webhooks.wording import deleted_words, held_count
 
+COPY: Final = " (copy)"
 ITS_ADDRESS_IS_HIDDEN: Final = "Its URL contains a key, so only administrators see all of it."
 
 blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks")
@@ -60,8 +62,8 @@ def changes_address(public_id: UUID) -> bool:
 @requires("webhooks.edit", again=posted)
 def new() -> Answer:
     """Add a webhook."""
-    form = WebhookForm() if request.method == "POST" else tested_form(None) or WebhookForm()
-    if not _changes_rows(form) and form.validate_on_submit():
+    form = WebhookForm() if request.method == "POST" else tested_form(None) or _copied()
+    if not _stays(form) and form.validate_on_submit():
         with refusals_in(form):
             path = once_only(
                 owner(), form.once_value, lambda: _create(form), lambda made: _after(form, made)
@@ -77,7 +79,7 @@ def edit(public_id: UUID) -> Answer:
     """Edit a webhook; ask before its secret is replaced or removed."""
     webhook = webhook_queries.show(public_id)
     form = edit_form(webhook)
-    stays = goes_on_editing() or _changes_rows(form)
+    stays = goes_on_editing() or _stays(form)
     if not stays and form.validate_on_submit():
         if _replaces_secret(form, webhook) and CONFIRMED not in request.form:
             return _confirm_secret(form, webhook)
@@ -145,6 +147,31 @@ def _changes_rows(form: WebhookForm) -> bool:
     return False
 
 
+def _stays(form: WebhookForm) -> bool:
+    """Return whether the form is only shown again, with other rows or with a count."""
+    return _changes_rows(form) or "count_events" in request.form
+
+
+def _counted(form: WebhookForm) -> Counted | None:
+    """Count what would have been sent, if it was asked and can be told."""
+    if "count_events" not in request.form or not form.conditions.check():
+        return None
+    return would_have_gone.count(form.stored_events, form.conditions.text)
+
+
+def _copied() -> WebhookForm:
+    """The form of a new webhook, filled from the one to copy: without its key, and with its headers
+    by their names alone."""
+    copied = uuid_or_none(request.args.get("copy"))
+    if copied is None:
+        return WebhookForm()
+    values = webhook_queries.stored_values(copied)
+    name = f"{values.name[: LONGEST_NAME - len(COPY)]}{COPY}"
+    headers = tuple((header, "") for header, _ in values.headers)
+    values = replace(values, name=name, headers=headers, secret_mode=SecretMode.GENERATE)
+    return WebhookForm(formdata=None, **form_data(values), decided_url=values.url)
+
+
 def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
     """The form as it was sent, or as it was tested, or with what is stored."""
     sent = EditWebhookForm() if request.method == "POST" else None
@@ -173,7 +200,13 @@ def form_page(form: WebhookForm, webhook: WebhookDetail | None) -> Answer:
         for group, events in GROUPS
     ]
     page = render_template(
-        "webhooks/form.html", form=form, webhook=webhook, groups=groups, overlap=overlap_words()
+        "webhooks/form.html",
+        form=form,
+        webhook=webhook,
+        groups=groups,
+        overlap=overlap_words(),
+        counted_events=_counted(form),
+        event_name=lambda value: event_type(value).name,
     )
     return page, status_of(form)
 

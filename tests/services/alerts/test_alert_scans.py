@@ -229,6 +229,7 @@ def test_a_run_knows_who_heard_of_what_it_sent(app: Flask) -> None:
     decided()
     make_webhook(events=[LATE, DUE])
     make_webhook(events=[LATE])
+    make_webhook(events=[LATE, DUE], conditions='[["status","is",["checked_out"]]]')
     make_webhook(events=[LATE], state="off", off_reason="person")
     make_webhook(events=[LATE, DUE], state="draft")
     lent(3)
@@ -237,8 +238,8 @@ def test_a_run_knows_who_heard_of_what_it_sent(app: Flask) -> None:
     with_warranty(5)
     alert_runs.run(RunKind.MANUAL)
     assert alert_runs.audiences(last_run()) == [
-        (Audience(sent=2, held=1), {LATE: 2}),
-        (Audience(sent=1), {DUE: 1}),
+        (Audience(sent=3, held=1), {LATE: 2}),
+        (Audience(sent=1, kept=1), {DUE: 1}),
         (Audience(), {WARRANTY: 1}),
     ]
 

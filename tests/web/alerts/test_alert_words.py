@@ -93,6 +93,10 @@ def test_what_is_said_of_a_run_is_written_down(golden: Golden) -> None:
     said = {name: f"{it.tag.word}. {it.fired}. {it.by}." for name, it in told.items()}
     for heard in ((1, 0), (2, 0), (2, 1), (1, 2), (0, 1), (0, 2), (0, 0)):
         said[f"heard by {heard}"] = run_wording.audience_words([(Audience(*heard), {LATE: 4})])
+    for heard in ((2, 0, 1), (1, 1, 2), (0, 1, 1), (0, 0, 2)):
+        audience = [(Audience(*heard), {LATE: 4})]
+        said[f"heard by {heard}"] = run_wording.audience_words(audience)
+        said[f"may be heard by {heard}"] = run_wording.audience_words(audience, "Will be sent")
     golden.said(WORDS / "runs.txt", said)
 
 

@@ -8,7 +8,7 @@ from flask import Flask
 from portal.engine.conditions.predicate import Condition, as_text, conditions_in
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session
-from tests.support.factories import make_category, make_location, make_webhook
+from tests.support.factories import make_category, make_location, make_webhook, publish
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -138,3 +138,40 @@ def test_a_stale_edit_shows_both_conditions(app: Flask, pages: Pages) -> None:
     assert ["Conditions", "–", "Category is not Laptops"] in page.rows()
     pages.submit(page.form(), "Save my version")
     assert kept() == (Condition("category", "is_not", (str(laptops),)),)
+
+
+def test_past_events_are_counted_by_a_button_that_saves_nothing(pages: Pages) -> None:
+    for asset_id in range(1, 13):
+        publish(asset_id=asset_id)
+    page = send(pages, ("tag", "begins", ["AST-0001"]), button="Count past events")
+    assert "Of the newest 12 events of this kind, 3 would have been sent." in page.main
+    assert page.links("AST-00012")
+    assert page.form(NEW).fields["conditions-0-value"][0].strip() == "AST-0001"
+    assert session().query(Webhook).count() == 0
+    page = send(pages, ("tag", "begins", []), button="Count past events")
+    assert page.wrong == ["conditions-0-value"]
+
+
+def test_a_webhook_is_copied_without_its_key_and_the_values_of_its_headers(pages: Pages) -> None:
+    hook = make_webhook(
+        name="ERP",
+        secret="my own long pass phrase 4f2a",
+        headers=[("X-Token", "Bearer abcdefghijkl")],
+        conditions=as_text([Condition("tag", "begins", ("LAP",))]),
+        in_order=True,
+    )
+    pages.get(f"/settings/webhooks/{hook.public_id}")
+    page = pages.follow("Copy webhook")
+    form = page.form(NEW)
+    assert (form.fields["name"], form.fields["url"]) == (["ERP (copy)"], [hook.url])
+    assert form.fields["secret_mode"] == ["generate"]
+    assert form.fields["headers-0-name"] == ["X-Token"]
+    assert "abcdefghijkl" not in page.html
+    page = pages.submit(form)
+    assert page.wrong == ["headers-0-value"]
+    pages.submit(page.form(NEW), **{"headers-0-value": "Bearer of another key"})
+    current = session()
+    current.rollback()
+    copied = current.query(Webhook).filter_by(name="ERP (copy)").one()
+    assert (copied.conditions, copied.in_order) == ('[["tag","begins",["LAP"]]]', True)
+    assert pages.get(f"{NEW}?copy=nothing").status == 200

@@ -1,0 +1,76 @@
+"""How many of the newest stored events a webhook with these conditions would have been sent."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select
+
+from portal.engine.conditions.facts import facts_of
+from portal.engine.conditions.predicate import are_met
+from portal.models.deliveries import Event
+from portal.services.core.unit_of_work import session
+from portal.services.webhooks.rules import subscribed_to
+
+MOST_READ: Final = 5000
+SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One stored event, briefly. `asset_id` None: the asset was deleted."""
+
+    event: str
+    asset_id: int | None
+    asset_tag: str
+    asset_name: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Of `read` events of these kinds `met` meet the conditions. `kinds`: both, by event.
+
+    `newest`: of those that meet them, the newest first.
+    """
+
+    read: int
+    met: int
+    kinds: Mapping[str, tuple[int, int]]
+    newest: Sequence[StoredEvent]
+
+
+def count(events: Sequence[str], conditions: str | None) -> Counted:
+    """Count among the newest `MOST_READ` events, tests apart. `events`: as they are stored."""
+    kinds = subscribed_to(events)
+    newest = (
+        select(Event.id)
+        .where(Event.is_test.is_(False))
+        .order_by(Event.id.desc())
+        .limit(MOST_READ)
+        .subquery()
+    )
+    columns = (Event.event, Event.asset_id, Event.asset_tag, Event.asset_name, Event.occurred_at)
+    rows = session().execute(
+        select(*columns, Event.body)
+        .join(newest, newest.c.id == Event.id)
+        .where(Event.event.in_(kinds))
+        .order_by(Event.id.desc())
+    )
+    read, met = Counter[str](), Counter[str]()
+    shown: list[StoredEvent] = []
+    for row in rows:
+        read[row.event] += 1
+        if are_met(conditions, facts_of(row.body)):
+            met[row.event] += 1
+            if len(shown) < SHOWN:
+                asset = (row.asset_id, row.asset_tag, row.asset_name)
+                shown.append(StoredEvent(row.event, *asset, row.occurred_at))
+    return Counted(
+        read=read.total(),
+        met=met.total(),
+        kinds={kind: (read[kind], met[kind]) for kind in kinds if read[kind]},
+        newest=shown,
+    )
