@@ -12,23 +12,23 @@ def obstacle():
     """What is in the way here, and what to do; empty when nothing is."""
     if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
         return (
-            "Python 3.11 to 3.14 is needed, and this one is "
+            "The portal needs Python 3.11 to 3.14. This one is "
             + platform.python_version()
-            + ". Name another: make run PYTHON=python3.13"
+            + ". Choose another one, for example: make run PYTHON=python3.13"
         )
     if platform.system() != "Linux":
-        return "The portal runs on Linux. Here a virtual machine or a container can bring one."
+        return "The portal only runs on Linux. Use a virtual machine or a container."
     if platform.machine() not in PROCESSORS:
         return (
-            "The packages are ready-made for x86-64 and arm64, and this processor is "
+            "The packages need x86-64 or arm64. This processor is "
             + platform.machine()
-            + ". Take another machine."
+            + ". Use another machine."
         )
     library, version = platform.libc_ver()
     if library != "glibc" or tuple(int(part) for part in version.split(".")[:2]) < GLIBC:
         return (
-            "The packages are ready-made for glibc 2.28 or newer. Debian has it from 10 on, "
-            "Ubuntu from 20.04 on, RHEL from 8 on; Alpine does not."
+            "The packages need glibc 2.28 or newer. Debian has it from 10, Ubuntu from 20.04, "
+            "and RHEL from 8. Alpine has none."
         )
     return ""
 
