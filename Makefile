@@ -99,7 +99,7 @@ browser:
 		exit 1; }
 
 .venv/run.stamp: requirements.txt | .venv/bin/python
-	@echo "Installing $$(grep == $< | grep -vc python_) packages for the portal, about 40 MB."
+	@echo "Installing $$(grep == $< | grep -vc python_) packages, about 40 MB, for the portal."
 	@.ci/install $<
 	@touch $@
 

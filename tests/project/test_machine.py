@@ -34,13 +34,13 @@ def test_a_known_python_may_go_on() -> None:
 
 def test_any_other_machine_is_told_why_not() -> None:
     for facts, sentence in (
-        ("sys.version_info = (3, 10, 9)", "Python 3.11 to 3.14 is needed, and this one is "),
-        ("sys.version_info = (3, 15, 0)", "Python 3.11 to 3.14 is needed, and this one is "),
-        ("platform.system = lambda: 'Darwin'", "The portal runs on Linux."),
-        ("platform.machine = lambda: 'riscv64'", "and this processor is riscv64."),
-        ("platform.libc_ver = lambda: ('', '')", "for glibc 2.28 or newer"),
-        ("platform.libc_ver = lambda: ('musl', '1.2.5')", "for glibc 2.28 or newer"),
-        ("platform.libc_ver = lambda: ('glibc', '2.9')", "for glibc 2.28 or newer"),
+        ("sys.version_info = (3, 10, 9)", "The portal needs Python 3.11 to 3.14. This one is "),
+        ("sys.version_info = (3, 15, 0)", "The portal needs Python 3.11 to 3.14. This one is "),
+        ("platform.system = lambda: 'Darwin'", "The portal only runs on Linux."),
+        ("platform.machine = lambda: 'riscv64'", "This processor is riscv64."),
+        ("platform.libc_ver = lambda: ('', '')", "need glibc 2.28 or newer"),
+        ("platform.libc_ver = lambda: ('musl', '1.2.5')", "need glibc 2.28 or newer"),
+        ("platform.libc_ver = lambda: ('glibc', '2.9')", "need glibc 2.28 or newer"),
     ):
         done = on(facts)
         assert done.returncode == 1, facts
