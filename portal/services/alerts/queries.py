@@ -1,10 +1,12 @@
 """Alerts as lists, and the state of their runs: for pages, System and the dashboard."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from operator import itemgetter
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
@@ -25,6 +27,8 @@ from portal.services.core.queries import capped
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.publish import Audience, audience_of
+
+NAMED: Final = 12  # alerts to come
 
 
 class Which(StrEnum):
@@ -78,10 +82,12 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class DueNow:
-    """Of each kind how many are in its state now (`capped`), and how many the next run sends."""
+    """Of each kind how many are in its state now (`capped`), how many the next run sends, and the
+    tags of some assets that those are about."""
 
     due: Mapping[EventName, int]
     coming: Mapping[EventName, int]
+    tags: Mapping[EventName, Sequence[str]]
 
     @property
     def total_coming(self) -> int:
@@ -91,8 +97,12 @@ class DueNow:
 
 def due_now(now: datetime) -> DueNow:
     """Count what is due at `now`, sent or not. Ends its transactions."""
-    coming = alert_runs.preview(now, 0).counts
-    return DueNow({kind.event: count_due(kind.event, now) for kind in KINDS}, coming)
+    coming = alert_runs.preview(now, NAMED)
+    tags: dict[EventName, list[str]] = defaultdict(list)
+    for alert in coming.first:
+        tags[alert.event].append(alert.asset_tag)
+    due = {kind.event: count_due(kind.event, now) for kind in KINDS}
+    return DueNow(due, coming.counts, tags)
 
 
 def count_due(event: EventName, now: datetime) -> int:

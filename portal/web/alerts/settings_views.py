@@ -14,9 +14,14 @@ from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.settings import TARGET
 from portal.services.core.refusals import Stale
-from portal.web.alerts import run_wording
 from portal.web.alerts.forms import AlertSettingsForm
-from portal.web.alerts.wording import KINDS, due_words
+from portal.web.alerts.wording import (
+    KINDS,
+    coming_audience,
+    due_words,
+    fired_words,
+    runs_panel,
+)
 from portal.web.forms.base import refusals_flashed, refusals_in, say_whether_changed, status_of
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, requires
@@ -52,7 +57,7 @@ def index() -> Page:
 @requires("alerts.settings")
 def live() -> Response:
     """Return the part of the page that changes: the runs."""
-    shown = run_wording.runs_panel(utcnow())
+    shown = runs_panel(utcnow())
     html = render_template("alerts/_settings_live.html", runs=shown)
     return jsonify(html=html, stop=not shown.is_live, announce=shown.announcement)
 
@@ -66,7 +71,7 @@ def preview() -> str:
         "alerts/preview.html",
         coming=coming,
         kinds=KINDS,
-        fired=run_wording.fired_words({str(event): n for event, n in coming.counts.items()}),
+        fired=fired_words({str(event): n for event, n in coming.counts.items()}),
         audience=_would_get(coming.counts),
         is_answered=alert_settings.read().is_answered,
     )
@@ -100,7 +105,7 @@ def mark() -> Answer:
 def _page(form: AlertSettingsForm) -> tuple[str, int]:
     now = utcnow()
     kinds = due_words(now)
-    shown = run_wording.runs_panel(now)
+    shown = runs_panel(now)
     counts = runs.preview(now, 0).counts if shown.status.needs_first_answer else {}
     page = render_template(
         "alerts/settings.html",
@@ -116,8 +121,7 @@ def _page(form: AlertSettingsForm) -> tuple[str, int]:
 
 def _would_get(counts: Mapping[EventName, int]) -> str:
     """Return who would get the alerts that are due now."""
-    audiences = alert_queries.audiences_of(counts)
-    return run_wording.audience_words(audiences, "Will be sent")
+    return coming_audience(alert_queries.audiences_of(counts))
 
 
 def _save(form: AlertSettingsForm) -> Answer:

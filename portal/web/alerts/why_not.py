@@ -1,23 +1,27 @@
 """Why an alert did not fire, in words: for an asset, and for a kind."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import settings as alert_settings
 from portal.services.alerts import why_not
 from portal.services.alerts.queries import DueNow, RunStatus
 from portal.services.alerts.rules import AlertRules, Kept
+from portal.services.alerts.settings import next_slot, slot_of
 from portal.services.alerts.why_not import Answer
 from portal.services.core import queries
 from portal.services.core.time_zones import today
 from portal.web.frame.status_tags import ASSET
 from portal.web.frame.wording import counted, day_of, exact_day, number, plural
 
+MOST_NAMED: Final = 2
+DONE: Final = "already sent or marked as sent"
 LATE, WORK = EventName.CHECKOUT_OVERDUE, EventName.MAINTENANCE_DUE
 LOW, WARRANTY = EventName.LOW_STOCK, EventName.WARRANTY_EXPIRING
 
@@ -101,23 +105,45 @@ def of_kind(event: EventName, due: DueNow, status: RunStatus, now: datetime, *, 
     following = ""
     if found is not None:
         asset, answer = found
-        following = f" Next: {asset.name}, {asset.asset_tag}. {sentence(asset, answer, status)}"
-    return f"{_due(due.due[event], due.coming.get(event, 0), status, is_on)}.{following}"
+        following = (
+            f" Next: {asset.name}, {asset.asset_tag}. {sentence(asset, answer, status)} "
+            f"Its alert will be sent {exact_day(_sent_at(answer, status.stored.rules))}."
+        )
+    return f"{_due(event, due, status, is_on)}{following}"
 
 
-def _due(due: int, coming: int, status: RunStatus, is_on: bool) -> str:
-    if not due:
-        return ""
+def _sent_at(answer: Answer, rules: AlertRules) -> datetime:
+    """Return when the check is that sends it."""
+    zone = alert_settings.zone()
+    if answer.event is LATE:
+        return next_slot(answer.by, rules.at, zone).due_at
+    days = rules.maintenance_days if answer.event is WORK else rules.warranty_days
+    return slot_of(answer.by - timedelta(days=days), rules.at, zone).due_at
+
+
+def _due(event: EventName, due: DueNow, status: RunStatus, is_on: bool) -> str:
+    many, coming = due.due[event], due.coming.get(event, 0)
+    if not many:
+        return "."
     if not is_on:
-        return ", not sent"
+        return ". Nothing is sent because these alerts are off."
     if not coming:
-        return ", already sent"
-    is_counted = coming < due <= queries.COUNT_LIMIT
-    sent = f"{counted(due - coming)} already sent, " if is_counted else ""
-    what = f"{counted(coming)} will be sent at the next check"
+        return f". {'It was' if many == 1 else 'All were'} {DONE}."
+    is_counted = coming < many <= queries.COUNT_LIMIT
+    was = "was" if many - coming == 1 else "were"
+    sent = f"{counted(many - coming)} {was} {DONE}. " if is_counted else ""
+    words = f"{counted(coming)}{_named(due.tags.get(event, ()), coming)}"
     if status.needs_first_answer:
-        what = f"{counted(coming)} waiting for an administrator’s decision"
-    return f". {sent}{what}"
+        return f". {sent}An administrator decides about {words} first."
+    return f". {sent}The next check sends {words}."
+
+
+def _named(tags: Sequence[str], many: int) -> str:
+    """Return " (AST-1, AST-2, and 5 more)"."""
+    shown = tags[: MOST_NAMED if many > MOST_NAMED + 1 else many]
+    rest = many - len(shown)
+    more = f", and {counted(rest)} more" if rest else ""
+    return f" ({', '.join(shown)}{more})" if shown else ""
 
 
 @dataclass(frozen=True, slots=True)

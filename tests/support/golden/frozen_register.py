@@ -56,6 +56,8 @@ CHANCE: Final = (
         re.compile(r"^((?:Database|Database URL|Disk|Machine|Python|Redis|Tables): ).*", re.M),
         r"\1«as here»",
     ),
+    # How many jobs to wake workers wait varies.
+    (re.compile(r"^(Queue “\w+”: )\d+", re.M), r"\1«number»"),
 )
 
 

@@ -205,6 +205,7 @@ def test_a_run_says_who_heard_and_its_preview_who_would(app: Flask) -> None:
         make_webhook(events=["alert.checkout_overdue"], state=state)
     pages = visit(app)
     told = "to 1 webhook, on hold for 2 that are off: 1 overdue"
-    assert told in pages.get(f"{PATH}/preview").main
+    coming = "1 webhook will get 1 overdue, and they’ll be on hold for 2 that are off."
+    assert coming in pages.get(f"{PATH}/preview").main
     runs.run(RunKind.MANUAL)
     assert told in pages.get(PATH).rows()[0][2]

@@ -22,9 +22,8 @@ from portal.services.alerts.why_not import Answer
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.publish import Audience
-from portal.web.alerts import run_wording, why_not, wording
-from portal.web.alerts.run_wording import RunLine
-from portal.web.alerts.wording import KINDS
+from portal.web.alerts import why_not, wording
+from portal.web.alerts.wording import KINDS, RunLine
 from portal.web.frame.status_tags import ALERT_RUN
 from tests.support.factories import make_asset
 from tests.support.golden.expected_file import Golden
@@ -70,7 +69,7 @@ def line(**columns: Any) -> RunLine:
     known: dict[str, Any] = {"kind": RunKind.MANUAL, "actor_name": "Ana"}
     with writing() as current:
         current.add(AlertRun(**known | {"outcome": RunOutcome.DONE} | columns))
-    return run_wording.runs_panel(NOW).lines[0]
+    return wording.runs_panel(NOW).lines[0]
 
 
 def test_what_is_said_of_a_run_is_written_down(golden: Golden) -> None:
@@ -91,12 +90,13 @@ def test_what_is_said_of_a_run_is_written_down(golden: Golden) -> None:
     }
     told = {name: line(**columns) for name, columns in runs.items()}
     said = {name: f"{it.tag.word}. {it.fired}. {it.by}." for name, it in told.items()}
-    for heard in ((1, 0), (2, 0), (2, 1), (1, 2), (0, 1), (0, 2), (0, 0)):
-        said[f"heard by {heard}"] = run_wording.audience_words([(Audience(*heard), {LATE: 4})])
-    for heard in ((2, 0, 1), (1, 1, 2), (0, 1, 1), (0, 0, 2)):
-        audience = [(Audience(*heard), {LATE: 4})]
-        said[f"heard by {heard}"] = run_wording.audience_words(audience)
-        said[f"may be heard by {heard}"] = run_wording.audience_words(audience, "Will be sent")
+    for heard in (
+        *((1, 0), (2, 0), (2, 1), (1, 2), (0, 1), (0, 2), (0, 0)),
+        *((2, 0, 1), (1, 1, 2), (0, 1, 1), (0, 0, 2)),
+    ):
+        of = [(Audience(*heard), {LATE: 4})]
+        said[f"heard by {heard}"] = wording.audience_words(of)
+        said[f"to be heard by {heard}"] = wording.coming_audience(of)
     golden.said(WORDS / "runs.txt", said)
 
 
@@ -104,12 +104,12 @@ def test_a_queued_run_is_slow_after_a_moment_and_one_at_work_says_how_far_it_is(
     runs.request_run(SYSTEM)
     later = NOW + timedelta(seconds=15)
     for now, is_slow in ((later, False), (later + timedelta(microseconds=1), True)):
-        found = run_wording.runs_panel(now)
+        found = wording.runs_panel(now)
         assert found.tag.word == "Queued"
         assert (found.is_slow, found.is_live, found.announcement) == (is_slow, True, "")
     with writing() as current:
         current.execute(update(Task).values(state="running", counts={"fired": 1, "passed": 3}))
-    found = run_wording.runs_panel(later + timedelta(hours=1))
+    found = wording.runs_panel(later + timedelta(hours=1))
     assert (found.working.startswith("1 "), found.is_slow) == (True, False)
     assert (found.tag, found.lines[0].tag) == (ALERT_RUN["working"], ALERT_RUN["working"])
 
@@ -143,11 +143,19 @@ def test_what_comes_of_a_kind_is_written_down(golden: Golden) -> None:
     status = run_status(NOW)
     make_asset("Pixel 8", warranty_expires=NOW.date() + timedelta(days=41))
     said = {}
-    for due, coming, asks in ((0, 0, False), (3, 0, False), (3, 1, False), (3, 3, True)):
-        counts = DueNow({WARRANTY: due}, {WARRANTY: coming})
+    for due, coming, asks in (
+        (0, 0, False),
+        (1, 0, False),
+        (3, 0, False),
+        (3, 1, False),
+        (9, 7, False),
+        (3, 3, True),
+    ):
+        tags = [f"AST-{number}" for number in range(min(coming, 3))]
+        counts = DueNow({WARRANTY: due}, {WARRANTY: coming}, {WARRANTY: tags})
         it = replace(status, needs_first_answer=asks)
         words = why_not.of_kind(WARRANTY, counts, it, NOW, is_on=True)
         said[f"{due} due, {coming} to send, {asks}"] = f"{due} due now{words}"
-    words = why_not.of_kind(LOW, DueNow({LOW: 3}, {}), status, NOW, is_on=False)
+    words = why_not.of_kind(LOW, DueNow({LOW: 3}, {}, {}), status, NOW, is_on=False)
     said["off"] = f"3 due now{words}"
     golden.said(WORDS / "kinds.txt", said)

@@ -59,7 +59,7 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     page = pages.get("/alerts")
     assert "Maintenance due 3" in page.main  # of these so many were told of
     assert "7 due now" in kinds(page)["Maintenance due"]
-    assert "3 already sent, 4 will be sent at the next check" in kinds(page)["Maintenance due"]
+    assert "marked as sent. The next check sends 4 (AST-" in kinds(page)["Maintenance due"]
     assert "It will send 4 alerts." in page.main
     assert "4 alerts: 4 maintenance due." in pages.get("/settings/alerts/preview").main
     assert "Maintenance due" in pages.get(f"/assets/{told[0]}").main
@@ -79,7 +79,7 @@ def test_where_counting_stops_it_says_that_there_are_more(
         with_maintenance(2)
     words = kinds(visit(app).get("/alerts"))["Maintenance due"]
     assert "2+ due now" in words
-    assert "now: maintenance due. 2+ will be sent at the next check" in words
+    assert "now: maintenance due. The next check sends 2+ (AST-" in words
 
 
 def test_everybody_reads_when_the_next_look_is_and_what_it_goes_by(app: Flask) -> None:
@@ -115,8 +115,11 @@ def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask
     assert "It will send" not in page.main
     page = helper.get("/alerts")
     assert page.links("Decide") == []
+    assert "No alerts sent yet" in page.main
     assert "Alerts waiting for your decision 2" in admin.get("/").main
-    assert "2 alerts are due but not sent yet" in admin.get("/settings/alerts").main
+    page = admin.get("/settings/alerts")
+    assert "2 alerts are due but not sent yet. No webhook is subscribed to 1 overdue, " in page.main
+    assert "An administrator decides about 1 (AST-" in page.main
 
 
 def test_a_look_that_is_late_or_under_way_is_said_to_support_as_well(app: Flask) -> None:

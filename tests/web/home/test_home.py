@@ -134,7 +134,7 @@ def test_a_webhook_that_we_turned_off_and_one_that_fails_are_a_row_each(
     assert off[3] == "When turned on"
     retry = f"/deliveries/retry?status=undelivered&webhook={hook.public_id}&all=1"
     assert page.links("Retry 2") == ([] if role is Role.MANAGER else [retry])
-    edit = f"/settings/webhooks/{gone.public_id}/edit"
+    edit = f"/settings/webhooks/{gone.public_id}/edit#url"
     assert page.links("Edit URL") == ([edit] if role is Role.ADMIN else [])
 
 
