@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -125,11 +125,24 @@ def sent_of(delivery: DeliveryDetail) -> Sent:
 def pretty(body: bytes) -> str:
     """Return the body with one value a line; as it is when it is no JSON."""
     try:
-        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+        text = _begun(json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(json.loads(body)))
     except (ValueError, RecursionError):
         text = body.decode(errors="replace")
     text = storable(text)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\n… (download for the rest)"
+
+
+def _begun(pieces: Iterable[str]) -> str:
+    """Return the text up to what is shown and a little more: before what is nested deeply stand
+    hundreds of blanks in each line."""
+    begun: list[str] = []
+    length = 0
+    for piece in pieces:
+        begun.append(piece)
+        length += len(piece)
+        if length > MOST_SHOWN:
+            break
+    return "".join(begun)
 
 
 def masked(headers: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """In which order a delivery says what, and what is shared with the receiver's team."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -175,3 +176,17 @@ def test_only_of_a_body_that_is_cut_it_is_said_that_more_follows() -> None:
 def test_a_body_that_is_nested_too_deep_to_be_read_is_shown_as_it_is() -> None:
     too_deep = "[" * 60_000
     assert pretty(too_deep.encode()) == too_deep
+
+
+def test_blanks_before_what_is_nested_deeply_fill_no_memory() -> None:
+    # With a line for each value it would have 54,000,000 characters.
+    nested = b"[" * 900 + b"1," * 30_000 + b"1" + b"]" * 900
+    tracemalloc.start()
+    try:
+        text = pretty(nested)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert text.startswith("[\n  [\n    [")
+    assert text.endswith("\n\u2026 (download for the rest)")
+    assert most < 4 << 20
