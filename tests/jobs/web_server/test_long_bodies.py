@@ -34,7 +34,7 @@ def in_chunks(kind: str, length: int) -> bytes:
 
 # Flask reads forms and files each in its own way. At 17 MB the server stops keeping what comes, and
 # does not yet ask for its kind.
-CASES = [(kind, LARGEST + 1) for kind in KINDS]
+CASES = [(kind, LARGEST + 1) for kind in KINDS] + [("a form", MB + 1)]
 CASES += [("neither", length) for length in (17 * MB - 1, 17 * MB, 40 * MB)]
 CASES += [(kind, 17 * MB + 1) for kind in KINDS if kind != "a file" or IS_FULL]
 
