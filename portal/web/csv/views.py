@@ -90,6 +90,7 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
         task=task,
         form=form,
         lines=wording.lines(task, rows),
+        columns_used=wording.columns_used(task),
         after=after,
         chips=wording.chips(counts, chosen),
         wrong=sum(counts.get(verdict, 0) for verdict in import_task.WRONG),

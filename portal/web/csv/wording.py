@@ -43,6 +43,7 @@ class ImportLine:
     number: int
     name: str
     asset_tag: str
+    serial_number: str
     asset_id: int | None
     tag: Tag | None
     holder: str
@@ -84,6 +85,18 @@ def would_do(counts: Mapping[str, int]) -> str:
     if changed:
         parts.append(plural(changed, "asset will be changed", "assets will be changed"))
     return f"{' and '.join(parts)}."
+
+
+def columns_used(task: Task) -> str:
+    """Return how many columns are read; a file that speaks as we do is matched unasked."""
+    used, given = len(task.params["matches"]), len(task.params["headings"])
+    if used == given:
+        return (
+            "The only column was recognized."
+            if used == 1
+            else f"All {used} columns were recognized."
+        )
+    return f"{used} of {given} columns are used."
 
 
 def notes(task: Task, counts: Mapping[str, int]) -> list[str]:
@@ -165,6 +178,7 @@ def _line(row: TaskRow, cells: Mapping[str, str], held: Assignment | None) -> Im
         number=row.number,
         name=name or asset_tag,
         asset_tag=asset_tag if name else "",
+        serial_number=cells.get("serial_number", ""),
         asset_id=row.asset_id,
         tag=TAGS[row.outcome] if row.outcome else None,
         holder=held.staff.name if held else "",

@@ -116,7 +116,7 @@ def test_the_next_file_says_as_last_time_and_headings_can_be_matched_again(app: 
     page = pages.submit(page.form(), "Continue", column_5="notes")
     job.work(KINDS)
     (look,) = pages.get(page.path).links("Review rows")
-    again = pages.get(look).links("Match headings and values")
+    again = pages.get(look).links("Change columns")
     page = send(pages, LINES.encode())
     assert page.main.count("same as last time") == 6
     assert chosen(page)[5] == "Notes"
@@ -163,7 +163,7 @@ def test_after_the_import_there_is_nothing_to_match(app: Flask) -> None:
     pages.submit(pages.get(check).form(check), "Import 1 row")
     job.work(KINDS)
     assert pages.get(here).path == check
-    assert not pages.get(check).links("Match headings and values")
+    assert not pages.get(check).links("Change columns")
 
 
 def test_headings_and_words_are_never_run(app: Flask) -> None:

@@ -78,6 +78,21 @@ def test_a_file_that_speaks_as_we_do_leads_to_its_check_each_time_it_is_sent(app
     assert paths[0].startswith("/tasks/")
 
 
+def test_a_preview_says_which_columns_are_used_and_shows_serial_numbers(app: Flask) -> None:
+    pages = visit(app)
+    for heading, words in (
+        ("name,serial_number", "All 2 columns were recognized."),
+        ("name,serial_number,status", "2 of 3 columns are used."),
+    ):
+        page = send(pages, f"{heading}\nLamp,PF-1\nDesk,\n".encode())
+        assert page.h1 == "Check file"
+        job.work(KINDS)
+        page = pages.get(pages.get(page.path).links("Review rows")[0])
+        assert words in page.main
+        assert [row[:3] for row in page.rows()] == [["2", "Lamp", "PF-1"], ["3", "Desk", "\u2013"]]
+        assert pages.get(page.links("Change columns")[0]).h1 == "Match headings"
+
+
 def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) -> None:
     asset_id = make_asset("Lamp", asset_tag="L-1", purchase_cost=Decimal(1349), notes="n" * 200)
     make_staff("Maria Lopez", email="maria@example.com")
