@@ -89,7 +89,7 @@ def reserve(page: Page) -> None:
 def lend(page: Page) -> None:
     """To whom it was promised; it comes back late."""
     act(page, "Check out", staff_id=MARIA, purpose="Trade fair")  # for a week, as is chosen already
-    says(page, "Checked out AST-00001 to Maria Lopez.")
+    says(page, "Checked out AST-00001 to Maria Lopez, due ")
     open_tab(page, "Reservations")
     says(page, "Collected")
     make_late()

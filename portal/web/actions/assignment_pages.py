@@ -23,7 +23,7 @@ from portal.web.actions.forms import (
     staff_field,
 )
 from portal.web.forms.parsing import AS_TYPED, MomentField, read_moment
-from portal.web.frame.wording import near_time, zone
+from portal.web.frame.wording import due_words, zone
 
 OTHER: Final = "other"
 # The end of a working day. Close to it, today is meant to its last minute.
@@ -106,8 +106,8 @@ def _moment(sent: list[Any] | None) -> datetime | None:
 
 
 def _words(name: str, at: datetime) -> str:
-    """Return "Tomorrow, Nov 28, 17:00"; today needs no date."""
-    return f"{name}, {near_time(at, utcnow())}"
+    """Return "Tomorrow, Sat, Nov 28, 17:00"; today needs no date."""
+    return f"{name}, {due_words(at, utcnow())}"
 
 
 class AllocateForm(ActionForm):
@@ -160,7 +160,7 @@ PAGES: Final = (
         title="Check out {name}",
         lede="Choose who has it and when it’s due. Overdue assets appear here, on Overview, and "
         "under Alerts.",
-        done="Checked out {tag} to {holder}.",
+        done="Checked out {tag} to {holder}, due {due}.",
         form=CheckOutForm,
         run=doing(assignments.check_out),
         main=frozenset({AssetStatus.AVAILABLE}),
@@ -195,8 +195,8 @@ PAGES: Final = (
         label="Change due date",
         icon="calendar-event",
         title="Change {name}’s due date",
-        lede="Currently with {holder}.",
-        done="Changed {tag}’s due date.",
+        lede="Currently with {holder}, due {due}.",
+        done="{tag} is now due {due}.",
         submit="Save due date",
         form=DueDateForm,
         run=doing(assignments.change_due_date),

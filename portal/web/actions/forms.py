@@ -143,11 +143,11 @@ class ActionPage:
     """One action with its form at `/assets/<id>/<slug>`, or `/assets/<id>/<slug>/<subject>`.
 
     `timeline`: title of the line that it leaves there; blank where it is two actions.
-    `run` calls the one service verb. `title` and `done`, the flash, may name {tag}, {name} and
-    {holder}. `main` are the statuses in which its button stands in front; elsewhere it is under
-    More. `tab`: the route of the asset's tab to which it leads back. With a subject (a reservation,
-    a maintenance) it has no button on the asset page; a list beside links to it. `context` gives
-    its template further values. `way_back`: the link beside the button.
+    `run` calls the one service verb. `title`, `lede` and `done`, the flash, may name {tag}, {name},
+    {holder} and {due}. `main` are the statuses in which its button stands in front; elsewhere it is
+    under More. `tab`: the route of the asset's tab to which it leads back. With a subject (a
+    reservation, a maintenance) it has no button on the asset page; a list beside links to it.
+    `context` gives its template further values. `way_back`: the link beside the button.
     """
 
     action: Action

@@ -17,6 +17,7 @@ from portal.web.assets.presenter import show_tab, summary_of
 from portal.web.forms.additions import add_typed
 from portal.web.forms.base import UNHEARD, refusals_in, say_whether_changed, status_of
 from portal.web.frame.access import actor, owner, requires
+from portal.web.frame.wording import due_words
 
 Answer = Response | tuple[str, int]
 View = Callable[..., Answer]
@@ -74,7 +75,8 @@ def _shown(page: ActionPage, asset: Asset, form: ActionForm, subject: UUID | Non
 def _names(asset: Asset) -> dict[str, str]:
     held = open_assignment(asset.id)
     holder = held.staff.name if held else "someone"
-    return {"tag": asset.asset_tag, "name": asset.name, "holder": holder}
+    due = due_words(held.due_at) if held and held.due_at else "later"
+    return {"tag": asset.asset_tag, "name": asset.name, "holder": holder, "due": due}
 
 
 def _add_routes() -> None:

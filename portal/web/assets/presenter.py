@@ -47,7 +47,7 @@ from portal.web.forms.versions import shown
 from portal.web.frame.access import can, local_path
 from portal.web.frame.layout import page_url
 from portal.web.frame.status_tags import ASSET, RESERVATION, Tab, Tag
-from portal.web.frame.wording import day_of, exact_day, near_time, number, time_tag, zone
+from portal.web.frame.wording import day_of, due_words, exact_day, near_time, number, time_tag, zone
 from portal.web.planning.wording import LATE, due_badge
 
 # The title of a line of the timeline.
@@ -279,7 +279,8 @@ def _held(state: AssetState) -> str:
     if held.due_at is None:
         return words
     late = f" ({state.late} late)" if state.late else ""
-    return words + Markup(" Due {}{}.").format(time_tag(held.due_at, state.now), late)
+    due = time_tag(held.due_at, state.now, due_words(held.due_at, state.now))
+    return words + Markup(" Due {}{}.").format(due, late)
 
 
 def _since(words: str, otherwise: str, described_by: str) -> Callable[[AssetState], str]:

@@ -101,11 +101,19 @@ def near_day(at: datetime, now: datetime | None = None) -> str:
     return time_words(local, today) if is_today else day_words(local.date(), today.date())
 
 
-def time_tag(at: datetime, now: datetime | None = None) -> Markup:
-    """Return `near_time` as an element of a page, exact for machines and on hover."""
+def due_words(at: datetime, now: datetime | None = None) -> str:
+    """Return a time that something is due, with its weekday: "Fri, Dec 4, 17:00", today "17:00"."""
+    local, today = _here(at, now)
+    words = time_words(local, today)
+    return words if local.date() == today.date() else f"{local:%a}, {words}"
+
+
+def time_tag(at: datetime, now: datetime | None = None, words: str = "") -> Markup:
+    """Return `near_time`, or these `words`, as an element of a page, exact for machines and on
+    hover."""
     local, today = _here(at, now)
     tag = Markup('<time datetime="{}" title="{}">{}</time>')
-    return tag.format(_iso(at), _exact(local), time_words(local, today))
+    return tag.format(_iso(at), _exact(local), words or time_words(local, today))
 
 
 def _here(at: datetime, now: datetime | None) -> tuple[datetime, datetime]:

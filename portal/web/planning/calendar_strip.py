@@ -12,7 +12,7 @@ from portal.lib.clock import utcnow
 from portal.models.assignments import Assignment
 from portal.models.planning import Reservation, ReservationState
 from portal.services.actions.planning.queries import Plans
-from portal.web.frame.wording import day_of, exact_day, zone
+from portal.web.frame.wording import day_of, due_words, zone
 from portal.web.planning.wording import span_in_words
 
 DAYS: Final = 60
@@ -59,7 +59,7 @@ def _held(first: date, held: Assignment | None) -> Iterator[Span]:
         words = f"{name}, overdue since {day_of(held.due_at)}"
         yield _span("held", first, now, now + timedelta(days=1), words)
     else:
-        words = f"{name}, due back {exact_day(held.due_at)}"
+        words = f"{name}, due back {due_words(held.due_at)}"
         yield _span("held", first, now, held.due_at, words)
 
 

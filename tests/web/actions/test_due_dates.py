@@ -42,8 +42,8 @@ def test_the_chips_are_times_of_the_persons_own_day(app: Flask, noon: datetime) 
     page = pages.get(f"/assets/{make_asset()}/check-out")
     assert radios(page) == {
         "Today 17:00": ("2030-03-29T17:00", False),
-        "Tomorrow Mar 30, 17:00": ("2030-03-30T17:00", False),
-        "1 week Apr 5, 17:00": ("2030-04-05T17:00", True),
+        "Tomorrow Sat, Mar 30, 17:00": ("2030-03-30T17:00", False),
+        "1 week Fri, Apr 5, 17:00": ("2030-04-05T17:00", True),
         "On a date…": ("other", False),
     }
 
@@ -69,6 +69,9 @@ def test_one_press_is_enough(app: Flask, noon: datetime) -> None:
         form = pages.get(f"/assets/{asset_id}/check-out").form()
         page = pages.submit(form, "Check out", staff_id=maria, **typed)
         assert (page.path, due(asset_id)) == (f"/assets/{asset_id}", at)
+    assert page.flashes == [
+        ("success", "Checked out AST-00003 to Maria Lopez, due Fri, May 3, 2030, 09:00.")
+    ]
 
 
 def test_in_the_evening_today_is_meant_to_its_end(
@@ -79,7 +82,7 @@ def test_in_the_evening_today_is_meant_to_its_end(
         (15, 30, "Today 17:00"),
         (15, 31, "Today 23:59"),
         (22, 58, "Today 23:59"),
-        (22, 59, "Tomorrow Jan 11, 17:00"),
+        (22, 59, "Tomorrow Fri, Jan 11, 17:00"),
     ):
         now = datetime(2030, 1, 10, hour, minute, tzinfo=UTC)
         monkeypatch.setattr(assignment_pages, "utcnow", lambda now=now: now)
@@ -114,3 +117,4 @@ def test_another_due_date_begins_with_the_one_that_is(app: Flask, noon: datetime
     assert page.form().fields["due_at"] == ["2031-01-01T09:00"]
     page = pages.submit(page.form(), "Save due date", due="2030-03-30T17:00", due_at="")
     assert due(asset_id) == datetime(2030, 3, 30, 16, 0, tzinfo=UTC)
+    assert page.flashes == [("success", "AST-00001 is now due Sat, Mar 30, 2030, 17:00.")]

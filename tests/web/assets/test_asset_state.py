@@ -154,5 +154,5 @@ def test_it_says_since_when_somebody_has_it_and_until_when(app: Flask) -> None:
     started_at = datetime.combine(today() - timedelta(days=2), time(9, 30), zone)
     with writing() as current:
         current.execute(update(Assignment).values(started_at=started_at))
-    said = f"Checked out to Maria Lopez since {day(-2)}, 09:30. Due {day(3)}, 17:00."
+    said = f"Checked out to Maria Lopez since {day(-2)}, 09:30. Due {due_at:%a}, {day(3)}, 17:00."
     assert said in page_of(app, asset_id)

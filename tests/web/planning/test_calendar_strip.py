@@ -65,7 +65,7 @@ def test_a_day_is_ten_wide_and_an_hour_is_still_to_be_seen() -> None:
 def test_a_holding_reaches_from_now_to_its_end() -> None:
     words = "Allocated to Ben"
     assert of_holding(None) == (5, 595, words)
-    assert of_holding(NOW + 3 * DAY) == (5, 30, "Ben, due back Mar 13, 12:00")
+    assert of_holding(NOW + 3 * DAY) == (5, 30, "Ben, due back Fri, Mar 13, 12:00")
     late = "Ben, overdue since Mar 10"
     assert of_holding(NOW) == of_holding(NOW - HOUR) == (5, 10, late)
 
