@@ -64,7 +64,7 @@ class LastNotice:
 WORDS: Final = {
     News.ATTENTION: (
         "“{name}” is failing",
-        "{backlog} Nothing is lost. We’ll retry automatically.",
+        "{backlog} Nothing is lost.{retried}",
         "View the cause and next steps",
     ),
     News.OFF: (
@@ -82,8 +82,8 @@ WORDS: Final = {
 
 CAUSES: Final[Mapping[str | None, str]] = {
     OffReason.FAILING: f"no delivery succeeded for {PATIENCE_IN_WORDS}",
-    OffReason.GONE: "the receiver closed its URL for good (410)",
-    OffReason.LOST_KEY: "the encryption keys of its secret key or its custom headers are lost",
+    OffReason.GONE: "the receiver permanently closed its URL (410)",
+    OffReason.LOST_KEY: "the portal’s encryption keys are lost, so its secrets can’t be decrypted",
 }
 
 
@@ -185,6 +185,8 @@ def _message(due: DueNotice) -> tuple[str, str]:
     days = in_words(settings().retention_days * DAY)
     text = happened.replace("{cause}", CAUSES.get(due.off_reason, "")).replace("{days}", days)
     text = text.replace("{backlog}", _backlog(due.backlog) if due.backlog else "")
+    is_retried = due.backlog is not None and due.backlog.next_attempt_at is not None
+    text = text.replace("{retried}", " We’ll retry automatically." if is_retried else "")
     # The name last: whatever it holds stays as it is.
     text = f"{text.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
     return subject.replace("{name}", due.name), text
@@ -194,9 +196,10 @@ def _backlog(backlog: Backlog) -> str:
     """Return how much is undelivered, since when and why, as the webhook's page says it."""
     many = backlog.undelivered
     deliveries = "1 delivery" if many == 1 else f"{many:,} deliveries"
+    verb = "is" if many == 1 else "are"
     since = f", failing since {_time(backlog.since)}" if backlog.since else ""
-    cause = f" {backlog.cause.words}." if backlog.cause else ""
-    return f"{deliveries} to “{{name}}” undelivered{since}.{cause}"
+    cause = f" Cause: {backlog.cause.words}." if backlog.cause else ""
+    return f"{deliveries} to “{{name}}” {verb} undelivered{since}.{cause}"
 
 
 def _time(at: datetime) -> str:

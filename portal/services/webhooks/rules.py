@@ -80,7 +80,7 @@ WEBHOOK_FIELDS: Final = (
     WebhookField("conditions", "Conditions"),
     WebhookField("secret_key", "Secret key", "the secret key was changed", fixes=True),
     WebhookField("custom_headers", "Custom headers", "the custom headers were edited", fixes=True),
-    WebhookField("in_order", "One at a time, in order", "“One at a time, in order” was changed"),
+    WebhookField("in_order", "One at a time, in order", "the sending order was changed"),
     WebhookField("status", "Status"),
 )
 
@@ -118,11 +118,7 @@ def name_problem(name: str) -> str | None:
         return "Enter a name, such as Nordwind ERP"
     if len(name) > LONGEST_NAME:
         return f"Enter at most {LONGEST_NAME} characters"
-    return (
-        None
-        if name.isprintable()
-        else "Use only letters, digits, and punctuation in the webhook name"
-    )
+    return None if name.isprintable() else "Use only letters, digits, and punctuation"
 
 
 def url_problem(url: str) -> str | None:

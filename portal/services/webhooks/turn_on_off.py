@@ -165,12 +165,13 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
 
 def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
     """Turn off a webhook whose receiver answered 410 Gone, until a person turns it on again."""
-    _turn_off_by_us(connection, webhook_id, OffReason.GONE, "The receiver answered 410 Gone")
+    cause = "The receiver responded with 410 (Gone)"
+    _turn_off_by_us(connection, webhook_id, OffReason.GONE, cause)
 
 
 def turn_off_failing(connection: Session | Connection, webhook_id: int) -> None:
     """Turn off a webhook at which nothing has arrived for days."""
-    cause = f"Nothing arrived for {PATIENCE_IN_WORDS}"
+    cause = f"No delivery succeeded for {PATIENCE_IN_WORDS}"
     _turn_off_by_us(connection, webhook_id, OffReason.FAILING, cause)
 
 

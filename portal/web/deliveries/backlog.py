@@ -186,7 +186,7 @@ def pause_words(backlog: Backlog) -> str:
         return f"The receiver asked us to wait until {near_time(until)}"
     times = plural(backlog.failures_in_row, "time")
     at = backlog.next_attempt_at or until
-    return f"Failed {times} in a row; the next attempt is at {near_time(at)}"
+    return f"Failed {times} in a row. The next attempt is at {near_time(at)}"
 
 
 def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:

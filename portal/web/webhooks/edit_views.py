@@ -268,7 +268,11 @@ def erase(public_id: UUID) -> Answer:
     """Ask, then erase what cannot be opened, so that the webhook can be turned on without it."""
     if request.method == "POST":
         parts = keys.erase_undecryptable(actor(), public_id)
-        flash(*("Erased.", "success") if parts else ("There’s nothing to erase.", "info"))
+        flash(
+            *("Erased the unreadable secrets.", "success")
+            if parts
+            else ("There’s nothing to erase.", "info")
+        )
         return redirect(url_for("webhooks.show", public_id=public_id))
     return render_template("webhooks/erase.html", webhook=webhook_queries.show(public_id))
 

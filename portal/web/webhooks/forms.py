@@ -142,7 +142,7 @@ class HeaderForm(Form):
         text = f"{MARK}{bound}{MARK}{value}" if bound else value
         self.kept.data = vault.seal_typed(person(), text) if value else ""
         self.value.data = ""
-        description = f"{vault.masked(value)}{whence}. Leave empty to keep it."
+        description = f"{vault.masked(value)}{whence}. Leave empty to keep it"
         self.value.description = description if value else ""
 
 
@@ -339,7 +339,7 @@ class WebhookForm(PortalForm):
         own = None if self.secret.errors else self.own_secret
         self.secret_kept.data = vault.seal_typed(person(), own) if own else ""
         if own:
-            kept = f"{vault.masked(own)}{self.whence}. Leave empty to keep what you typed"
+            kept = f"{vault.masked(own)}{self.whence}. Leave empty to keep it"
             self.secret.description = kept
 
     def carried(self) -> list[tuple[str, str]]:

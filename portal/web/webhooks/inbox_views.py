@@ -32,9 +32,9 @@ from portal.web.frame.wording import number, plural
 from portal.web.webhooks.views import new_once
 
 JUDGED: Final = {
-    Verdict.GOOD: "Verified: matches this webhook’s secret key and this exact body",
-    Verdict.WRONG: "Doesn’t match: a receiver should reject this delivery",
-    Verdict.MISSING: "Not signed: anyone could have sent this",
+    Verdict.GOOD: "Verified. It matches this webhook’s secret key and this exact body",
+    Verdict.WRONG: "Doesn’t match. A receiver should reject this delivery",
+    Verdict.MISSING: "Not signed. Anyone could have sent this",
 }
 MOST_SHOWN: Final = 16_000  # characters; ours are a tenth of it
 EVENTS: Final = frozenset(EventName)

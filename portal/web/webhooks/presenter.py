@@ -114,8 +114,8 @@ def _steps(webhook: WebhookDetail, advice: Advice | None, said: Responses) -> It
         link = advice.links[0] if advice.links else None
         yield Step(advice.sentence, _responded(webhook, said), link)
     if is_off and webhook.off_reason == OffReason.FAILING and can("webhooks.switch"):
-        yield Step("Ask the receiver’s team to check that it works again.")
-        yield from _test(webhook, "It’s sent even though the webhook is off.")
+        yield Step("Ask the receiver’s team to confirm that it works again.")
+        yield from _test(webhook, "Tests are sent even while the webhook is off.")
     if is_off and can("webhooks.switch"):
         where = url_for("webhook_switches.on", public_id=webhook.public_id)
         is_asked = bool(webhook.held) or webhook.off_reason == OffReason.GONE
@@ -153,7 +153,7 @@ def _mending(webhook: WebhookDetail, backlog: Backlog) -> Iterator[Step]:
         waits = "is" if open_ones == 1 else "are"
         note = f"If it’s delivered, we’ll send the {held_count(open_ones)} that {waits} waiting."
     elif was_changed(webhook):
-        note = "It shows if the new settings fixed it."
+        note = "The result shows whether the new settings work."
     yield from _test(webhook, note)
     if webhook.waits and may_send("deliveries.retry"):
         yield _resume(webhook, FIRST_ONE)

@@ -248,7 +248,7 @@ def _failing(webhook: WebhookDetail, backlog: Backlog, now: datetime) -> str:
     """Return how much is undelivered, why, and what comes next."""
     sentences = [f"{words}." for words in backlog_words(backlog)]
     if was_changed(webhook):
-        sentences.append("Its settings have been changed since.")
+        sentences.append("Its settings have changed since.")
     elif backlog.cause:
         others = len(backlog.causes) - 1
         more = f" and {plural(others, 'other cause')}" if others else ""
@@ -368,27 +368,27 @@ ACTIONS: Final = {
     "webhook.changed": "changed this webhook",
     "webhook.turned_on": "turned this webhook on",
     "webhook.turned_off": "turned this webhook off",
-    "webhook.decided_about_held": "decided about deliveries on hold",
+    "webhook.decided_about_held": "queued deliveries on hold",
     "webhook.secret_switched": "switched to the new secret key",
-    "webhook.tested_before_saving": "tested the form of this webhook before saving",
+    "webhook.tested_before_saving": "tested this webhook’s form before saving",
     "webhook.waiting_sent": "resumed sending",
-    "webhook.deliveries_dismissed": "dismissed deliveries of this webhook",
-    "webhook.deliveries_restored": "restored deliveries of this webhook",
-    "webhook.taken": "took this webhook to look into its failures",
+    "webhook.deliveries_dismissed": "dismissed this webhook’s deliveries",
+    "webhook.deliveries_restored": "restored this webhook’s deliveries",
+    "webhook.taken": "took this webhook",
     "webhook.noted": "changed the note on this webhook’s failures",
     "webhook.released": "released this webhook",
-    "webhook.take_ended": "released this webhook because nothing is failing now",
+    "webhook.take_ended": "released this webhook because nothing is failing",
     # As they were called before.
-    "webhook.problem_dismissed": "dismissed a problem of this webhook",
-    "webhook.problem_brought_back": "brought back a dismissed problem of this webhook",
+    "webhook.problem_dismissed": "dismissed this webhook’s failures",
+    "webhook.problem_brought_back": "restored this webhook’s dismissed failures",
 }
 FIELDS: Final = {
     **{field.name: field.label for field in WEBHOOK_FIELDS},
     "cause": "Cause",
     "deliveries_send": "Deliveries on hold queued",
     "deliveries_discard": "Deliveries on hold dismissed",
-    "deliveries_dismissed": "Deliveries dismissed with it",
-    "deliveries_stopped": "Deliveries stopped with it",
+    "deliveries_dismissed": "Deliveries dismissed",
+    "deliveries_stopped": "Deliveries stopped",
     "reason": "Reason",
     "why": "Reason",
     "note": "Note",
@@ -397,11 +397,11 @@ FIELDS: Final = {
     "selected_deliveries": "Selected deliveries",
 }
 # Of an address that reads the same before and after.
-UNSEEN_PART: Final = "a secret part was changed"
+UNSEEN_PART: Final = "a secret part changed"
 BLAMED_ACTIONS: Final = {
-    "webhook.created": "it was made",
+    "webhook.created": "it was created",
     "webhook.turned_on": "it was turned on",
-    "webhook.secret_switched": "the new secret key took over",
+    "webhook.secret_switched": "it switched to the new secret key",
 }
 # Failures that begin later have a cause of their own.
 SUSPECT_FOR: Final = timedelta(hours=24)
@@ -494,7 +494,7 @@ def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:
     if name == "conditions":
         return FIELDS[name], conditions_words(before), conditions_words(after)
     if name == "custom_headers" and before == after:
-        return FIELDS[name], "", "a value was changed"
+        return FIELDS[name], "", "a value changed"
     return FIELDS.get(name, name), _shown(before), _shown(after)
 
 

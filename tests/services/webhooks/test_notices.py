@@ -118,8 +118,8 @@ def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailSe
     told = [each.get_content().replace("\r\n", "\n") for each in server.messages]
     page = f"{settings().base_url}/settings/webhooks/{hook.public_id}"
     assert told == [
-        "1 delivery to “Sync” undelivered, failing since Mar 10, 10:20 (Europe/Vienna). "
-        "Server error (500). Nothing is lost. We’ll retry automatically.\n\n"
+        "1 delivery to “Sync” is undelivered, failing since Mar 10, 10:20 (Europe/Vienna). "
+        "Cause: Server error (500). Nothing is lost.\n\n"
         f"View the cause and next steps:\n{page}\n",
         "We turned off the webhook “Sync” because no delivery succeeded for 5 days. New deliveries "
         f"will stay on hold for up to 30 days.\n\nView the cause and turn it on:\n{page}\n",
@@ -127,12 +127,28 @@ def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailSe
     ]
 
 
+def test_an_automatic_retry_is_promised_only_where_one_is_left(server: MailServer) -> None:
+    make_user()
+    hook = failing()
+    assert notices.send_due() == 1
+    make_delivery(hook, status="retrying", failing_since=utcnow())
+    let_time_pass()
+    change(hook, failures_in_row=1)
+    with writing() as current:
+        current.execute(update(Notice).values(told=notices.News.WELL))
+    assert notices.send_due() == 1
+    told = ["We’ll retry automatically" in each.get_content() for each in server.messages]
+    assert told == [False, True]
+
+
 def test_a_name_is_never_filled_in(server: MailServer) -> None:
     make_user()
     failing(name="Sync {cause}", state=WebhookState.OFF, off_reason=OffReason.GONE)
     notices.send_due()
     text = " ".join(server.messages[0].get_content().split())
-    assert "the webhook “Sync {cause}” because the receiver closed its URL for good (410)." in text
+    assert (
+        "the webhook “Sync {cause}” because the receiver permanently closed its URL (410)." in text
+    )
 
 
 def test_nothing_is_told_of_the_well_the_deleted_drafts_and_those_that_a_person_turned_off(

@@ -213,7 +213,7 @@ def test_only_one_more_failure_turns_off_what_has_failed_for_days() -> None:
     assert (row(hook).state, row(hook).off_reason) == ("off", "failing")
     (entry,) = session().scalars(select(AuditEntry)).all()
     assert entry.changes["status"] == {"from": "Active", "to": "Off"}
-    assert entry.changes["cause"]["to"].startswith("Nothing arrived for ")
+    assert entry.changes["cause"]["to"].startswith("No delivery succeeded for ")
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,9 @@ def test_it_speaks_as_the_pages_do(app: Flask) -> None:
     note("asset.liquidated", "AST-00005", ana)
     liquidated, sent, _, quiet, deleted = visit(app).get(AUDIT).rows()
     assert liquidated[2] == "Asset: disposed of"
-    assert sent[4].endswith("Deliveries on hold sent: 1")
+    assert sent[4].endswith("Deliveries on hold queued: 1")
     assert quiet[4] == ""
-    assert deleted[4] == "Deliveries dismissed with it: 2"
+    assert deleted[4] == "Deliveries dismissed: 2"
 
 
 def test_it_leads_to_what_was_changed_unless_it_was_deleted(app: Flask) -> None:

@@ -301,7 +301,7 @@ def test_only_what_is_surely_ours_leads_to_its_delivery(app: Flask) -> None:
     ]
     shown = inbox_presenter.page_of(INBOX, items).messages
     assert [each.delivery for each in shown] == [UUID(int=7), None, None, None]
-    judged = [each.signatures[0][1].partition(":")[0] for each in shown[:3]]
+    judged = [each.signatures[0][1].partition(".")[0] for each in shown[:3]]
     assert judged == ["Verified", "Doesn’t match", "Not signed"]
 
 

@@ -141,7 +141,7 @@ def test_the_curl_script_sends_what_a_receiver_accepts(
     receiver = start("python", OWN)
     assert receiver.listens()
     command = ["sh", write(code["curl"], tmp_path)]
-    for secret, answer in ((OWN, "answered 204\n"), ("another", "answered 401\n")):
+    for secret, answer in ((OWN, "responded with 204\n"), ("another", "responded with 401\n")):
         url = f"http://127.0.0.1:{receiver.port}/in/here"
         environment = {"WEBHOOK_SECRET": secret, "URL": url, "PATH": "/usr/bin:/bin"}
         sent = subprocess.run(

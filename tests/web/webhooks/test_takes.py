@@ -103,4 +103,4 @@ def test_it_ends_by_itself_once_nothing_fails_and_nothing_can_be_taken_then(
     make_delivery(hook, status="failed", reason="server", code=500)
     assert taken(sam) == "Take “Finance”"
     history = sam.get(f"/settings/webhooks/{hook.public_id}/history").main
-    assert history.count("We released this webhook because nothing is failing now") == 1
+    assert history.count("We released this webhook because nothing is failing") == 1

@@ -143,9 +143,9 @@ def test_what_nobody_can_see_is_not_saved(pages: Pages) -> None:
 
 def test_a_key_that_was_refused_is_not_offered_again(pages: Pages) -> None:
     page = add(pages, secret_mode="own", secret="short")
-    assert "keep what you typed" not in page.main
+    assert "Leave empty to keep it" not in page.main
     assert (
-        "keep what you typed"
+        "Leave empty to keep it"
         in add(pages, name="", secret_mode="own", secret="what nobody else has typed").main
     )
 

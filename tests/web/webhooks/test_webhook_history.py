@@ -27,14 +27,14 @@ def test_failures_are_blamed_on_what_a_receiver_notices_and_was_changed_shortly_
         (entry("changed", url=("a", "b")), "the URL was edited"),
         (entry("changed", secret_key=("a", "b")), "the secret key was changed"),
         (entry("changed", custom_headers=([], ["X"])), "the custom headers were edited"),
-        (entry("changed", in_order=("no", "yes")), "“One at a time, in order” was changed"),
+        (entry("changed", in_order=("no", "yes")), "the sending order was changed"),
         (
             entry("changed", url=("a", "b"), secret_key=("a", "b")),
             "the URL was edited and the secret key was changed",
         ),
-        (entry("created"), "it was made"),
+        (entry("created"), "it was created"),
         (entry("turned_on"), "it was turned on"),
-        (entry("secret_switched"), "the new secret key took over"),
+        (entry("secret_switched"), "it switched to the new secret key"),
         (entry("changed", name=("a", "b")), ""),
         (entry("turned_off"), ""),
         (entry("changed", before=-MINUTE, url=("a", "b")), ""),
@@ -58,7 +58,7 @@ def test_of_several_changes_the_last_one_before_is_blamed() -> None:
     earlier = entry("created", before=HOUR)
     told = wording.failures_began(AT, [later, last, earlier])
     assert told
-    assert told.sentence == "Failures started 1 minute after the new secret key took over."
+    assert told.sentence == "Failures started 1 minute after it switched to the new secret key."
     lines = wording.history_lines([later, last, earlier], AT)
     assert [line.at for line in lines] == [AT + MINUTE, AT, AT - MINUTE, AT - HOUR]
     assert (lines[1].sentence, lines[1].tone) == (told.sentence.rstrip("."), "danger")

@@ -157,7 +157,7 @@ def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
         # Whatever was done since, it fails until that is delivered.
         (
             {"failures_in_row": 0, "is_untouched": True},
-            f"{SINCE}. Nothing delivered since. Its settings have been changed since. The "
+            f"{SINCE}. Nothing delivered since. Its settings have changed since. The "
             "next attempt is in 5 minutes.",
         ),
         (
@@ -166,7 +166,7 @@ def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
         ),
         (
             {"waits_until": NOW + MINUTE, "next_attempt_at": NOW + MINUTE, "causes": ()},
-            f"{SINCE}. Failed 3 times in a row; the next attempt is at {{soon}}.",
+            f"{SINCE}. Failed 3 times in a row. The next attempt is at {{soon}}.",
         ),
     ],
 )
