@@ -26,6 +26,7 @@ def test_a_person_opens_a_problem_and_dismisses_it_by_keyboard(
     page.goto(f"{portal}/")
     page.get_by_label("More actions for Books").click()
     page.get_by_role("link", name="View 1 for Books").click()
+    page.goto(f"{portal}/deliveries")
     page.locator("summary", has_text="1 undelivered in 1 webhook").focus()
     page.keyboard.press("Enter")
     rows = page.get_by_role("table", name="Webhooks with undelivered deliveries")

@@ -84,7 +84,7 @@ CUT_OFF: Final = "Interrupted several times"
 DISMISSED: Final = "Dismissed in the meantime"
 TAKEN_OUT: Final = "Removed before it was sent"
 TOO_LATE: Final = "It’s no longer in a bulk retry. Check its status."
-NOTHING: Final = "There is nothing to retry. These deliveries have changed in the meantime."
+NOTHING: Final = "There’s nothing to retry. These deliveries have changed in the meantime."
 
 
 class Pace(StrEnum):

@@ -30,7 +30,7 @@ from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox import at_rest, leases
 from portal.services.outbox.claimable import REFUSED, find_stop, heads, kept_by, paused_until
 
-GONE: Final = "There is no such delivery, or it is no longer kept."
+GONE: Final = "This delivery doesn’t exist or is no longer kept."
 STALE: Final = "Another attempt was made after you opened this page. Here’s the current status."
 ARRIVED: Final = "This was already delivered. Use Resend if the receiver needs it again."
 KEPT: Final = "Still on hold, although the webhook is on. Send it from the webhook’s page."

@@ -153,7 +153,7 @@ def _tag(task: Task) -> Tag:
 def _progress(task: Task) -> str:
     """Return "90 delivered, 6 failed, 38 left"; of one that was stopped "38 not sent"."""
     if task.state not in ENDED and not task.cursor.get("collected") and not is_stopping(task):
-        return f"Finding deliveries: {number(task.total)} so far"
+        return f"Finding deliveries, {number(task.total)} so far"
     counts = [(task.counts.get(each, 0), str(each)) for each in OUTCOMES]
     is_left = "not sent" if task.state in ENDED else "left"
     counts.append((max(0, task.total - task.done), is_left))
@@ -174,7 +174,8 @@ def _bar(task: Task) -> list[tuple[str, float, float]]:
 
 
 def _note(task: Task, rest: Rest) -> str:
-    why = f"{MOST_FAILURES} failures in a row." if task.state == TaskState.PAUSED else ""
+    is_paused = task.state == TaskState.PAUSED
+    why = f"Paused after {MOST_FAILURES} failures in a row." if is_paused else ""
     return f"{why} {rest_words(rest)}".strip()
 
 

@@ -13,6 +13,7 @@ from portal.web.frame.wording import near_time
 
 NO_LONGER: Final = "a webhook that is no longer kept"
 EVERYTHING: Final = "all deliveries"
+ATTENTION: Final = "all that need attention"
 
 
 class Names:
@@ -38,7 +39,7 @@ def _parts(wanted: LogFilter, names: Names) -> Iterator[str]:
         yield names.of(wanted.webhook)
     has_reason = wanted.reasons or wanted.untried or wanted.codes
     if wanted.status and not (wanted.status is StatusFilter.ATTENTION and has_reason):
-        yield f"all with status {status_words(wanted.status)}"
+        yield ATTENTION if wanted.status is StatusFilter.ATTENTION else _all(wanted.status)
     code = _code(*wanted.codes) if wanted.codes else ""
     if wanted.reasons:
         yield f"{_reasons(wanted.reasons)} ({code})" if code else _reasons(wanted.reasons)
@@ -55,15 +56,20 @@ def _parts(wanted: LogFilter, names: Names) -> Iterator[str]:
     if wanted.delivery:
         yield "one delivery"
     if wanted.answer:
-        yield f"answered “{wanted.answer}”"
+        yield f"response contains “{wanted.answer}”"
     if wanted.failed:
         begin, end = wanted.failed
-        since = f" since {near_time(begin)}" if begin else ""
-        yield f"an attempt failed{since}{f' until {near_time(end)}' if end else ''}"
+        since = f" {'from' if end else 'since'} {near_time(begin)}" if begin else ""
+        until = f" {'to' if begin else 'until'} {near_time(end)}" if end else ""
+        yield f"an attempt failed{since}{until}"
     if wanted.since:
         yield f"since {near_time(wanted.since)}"
     if wanted.until:
         yield f"until {near_time(wanted.until)}"
+
+
+def _all(status: StatusFilter) -> str:
+    return f"all {status_words(status).lower()}"
 
 
 def _reasons(reasons: Sequence[Reason]) -> str:

@@ -96,7 +96,7 @@ def _response(page: DeliveryPage) -> Iterator[str]:
         return
     if page.is_answer_older:
         at = wire_time(attempt.ended_at)
-        yield f"None to the last attempt. This is the one to attempt {attempt.number}, {at}."
+        yield f"The last attempt got none. This is the response to attempt {attempt.number}, {at}."
     yield f"Status code {attempt.code}"
     for name, value in attempt.response_headers:
         yield harmless(f"{name}: {MASK if name.lower() in HIDDEN_ANSWERS else value}")

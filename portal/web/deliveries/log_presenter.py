@@ -94,22 +94,22 @@ def is_narrowed(log_filter: LogFilter) -> bool:
 
 
 def tabs(
+    known: Sequence[Backlog],
     log_filter: LogFilter | None = None,
-    known: Sequence[Backlog] = (),
     within: Matches | None = None,
 ) -> list[Tab]:
     """Return All, Needs attention, Queued …, then Bulk retries, as seen under the log's filter or,
     without one, on the page of bulk retries.
 
-    A number says what its tab shows: there is none where more match than are counted, nor
-    elsewhere. `known`: the webhooks in trouble; `within`: what matches the other filters, if any.
+    A number says what its tab shows: there is none where more match than are counted. `known`: the
+    webhooks in trouble; `within`: what matches the other filters, if any.
     """
     numbers: dict[StatusFilter | None, int] = {}
     if within and not within.is_more:
         numbers = {status: within.statuses[DeliveryStatus(status)] for status in COUNTED}
         numbers[StatusFilter.ATTENTION] = within.attention
-    elif log_filter and not within:
-        here = log_filter.webhook
+    elif not within:
+        here = log_filter.webhook if log_filter else None
         mine = [each for each in known if here in (None, each.public_id)]
         numbers = {status: log_pages.count(status, here) for status in COUNTED}
         numbers[StatusFilter.ATTENTION] = total(mine)

@@ -208,14 +208,14 @@ class DeliveryPage:
 
     @property
     def who_acts(self) -> str:
-        """Say "Payroll’s team", "You", "An administrator"; empty where nothing is wrong."""
+        """Say "The receiver’s team", "You", "An administrator"; empty where nothing is wrong."""
         if self.reason is None or self.delivery.is_webhook_deleted or self.is_dismissed:
             return ""
         if self.reason in NO_ACTION:
             return "No action needed"
         step = step_after(self.reason)
         if step is None:
-            return f"{self.delivery.webhook_name}’s team"
+            return "The receiver’s team"
         kind = contact_kind(step.permission)
         return "You" if can(step.permission) else f"{kind[:1].upper()}{kind[1:]}"
 

@@ -76,7 +76,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         backlog=backlog,
         matches=matches,
         bulk_retry_lines=bulk_retry_wording.under_way(log_filter.webhook),
-        tabs_of_log=log_presenter.tabs(log_filter, known, within),
+        tabs_of_log=log_presenter.tabs(known, log_filter, within),
         chips_in_force=log_presenter.chips(form, log.page.rows),
         view=log_presenter,
         order=order,

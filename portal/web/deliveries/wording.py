@@ -81,7 +81,7 @@ def outlook_of(delivery: DeliveryDetail, clock: Callable[[datetime], str] = near
         return Outlook("", "", NONE)
     if delivery.status is DeliveryStatus.DISMISSED:
         by, at = delivery.dismissed_by, delivery.dismissed_at
-        then = "It won’t be sent unless someone restores it."
+        then = "It won’t be sent unless someone restores or retries it."
         if delivery.is_webhook_deleted:
             then = f"{name} was deleted, so it can’t be restored."
         return Outlook(f"{dismissed_by(by, at, delivery.dismissed_reason)}.", then, NONE)
@@ -117,7 +117,7 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
         then = "We’ll send this delivery when sending resumes."
         return Outlook(stop_sentence(delivery.stop), then, "When sending resumes")
     if delivery.waits_for_connection and delivery.offline:
-        then = "We’ll send this delivery when it can."
+        then = "We’ll send this delivery when this server can connect again."
         return Outlook(offline_sentence(delivery.offline), then, "When this server can connect")
     if delivery.waits_for is WaitsFor.ORDER:
         then = "This webhook sends one at a time, in order."

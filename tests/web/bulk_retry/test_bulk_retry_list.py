@@ -46,8 +46,8 @@ def test_all_of_them_stand_in_a_tab_with_who_what_and_how_far(support: Pages, sa
     assert page == ["/batches"]
     page_of_all = support.get("/batches")
     (row,) = page_of_all.rows()
-    assert row[0] == "Sam Okoro’s bulk retry of Sync to ERPAll with status Failed"
-    assert row[2:4] == ["Paused", "10 failed, 2 left10 failures in a row."]
+    assert row[0] == "Sam Okoro’s bulk retry of Sync to ERPAll failed"
+    assert row[2:4] == ["Paused", "10 failed, 2 leftPaused after 10 failures in a row."]
     assert page_of_all.here == ["Deliveries 12 undelivered", "Bulk retries 1"]
 
 
@@ -106,7 +106,7 @@ def test_a_line_above_the_log_and_on_the_start_page_as_long_as_one_is_under_way(
         (line,) = lines(support.get(path))
         assert CLOCK.sub("12:34", line) == (
             "Sam Okoro’s bulk retry of Sync to ERP · started 12:34 · 10 failed, 2 left"
-            " · 10 failures in a row."
+            " · Paused after 10 failures in a row."
         )
     page = support.get("/deliveries")
     assert "Bulk retries 1" in page.main

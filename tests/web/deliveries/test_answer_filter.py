@@ -82,7 +82,7 @@ def test_a_bulk_retry_and_the_file_keep_to_the_answer_that_was_asked_for(app: Fl
     assert (MISSING in text, "busy" in text) == (True, False)
     page = pages.get(page.links("Retry all 1")[0])
     assert page.h1 == "Retry 1 delivery to Finance?"
-    assert f"Answered “{MISSING}”" in page.main
+    assert f"Response contains “{MISSING}”" in page.main
 
 
 def test_what_is_looked_for_may_stand_behind_what_is_read_of_an_answer(app: Flask) -> None:

@@ -30,7 +30,7 @@ def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pag
     for words in (
         f"Payroll refused the connection 2 of 10 attempts made. We’ll retry at {at}.",
         f"Cause Receiver Connection refused Next attempt {at} 2 of 10 made",
-        "Next step Payroll’s team",
+        "Next step The receiver’s team",
         "to check both.",
         "Retry when it’s fixed.",
         "Makes one attempt now. If it fails, automatic retries continue",
@@ -70,7 +70,7 @@ def test_what_came_back_is_still_there_when_later_attempts_got_no_answer(support
     assert page.main.count(HOSTILE) == 1
     assert "<script>alert" not in page.html
     bundle = support.get(f"/deliveries/{made}/help-bundle").response.get_data(as_text=True)
-    assert "None to the last attempt. This is the one to attempt 2, " in bundle
+    assert "The last attempt got none. This is the response to attempt 2, " in bundle
     assert "the disk is full" in bundle
 
 

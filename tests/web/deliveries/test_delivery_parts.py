@@ -86,7 +86,12 @@ def test_what_the_receivers_team_can_do_nothing_about_is_not_asked_of_them(
 
 def test_who_has_to_act_follows_from_the_reason_and_the_role(app: Flask) -> None:
     hook = make_webhook(name="Payroll")
-    acts = {"server": "Payroll’s team", "auth": "You", "rate": "No action needed", "dns": "You"}
+    acts = {
+        "server": "The receiver’s team",
+        "auth": "You",
+        "rate": "No action needed",
+        "dns": "You",
+    }
     admin, support = visit(app, "admin"), visit(app, "support")
     for reason, who in acts.items():
         made = make_delivery(hook, status="failed", reason=reason)

@@ -59,7 +59,7 @@ def while_stopped(**columns: Any) -> UUID:
 
 OFF = "On hold because “Sync” is off"
 STOPPED = "We’ll send this delivery when sending resumes."
-NOT_RESTORED = "It won’t be sent unless someone restores it."
+NOT_RESTORED = "It won’t be sent unless someone restores or retries it."
 # By state: how it is made; its verdict's heading and text (beginnings of each are enough), when the
 # next attempt is, and whether its page follows by itself.
 Case = tuple[Callable[[], UUID], str, str, str, bool]

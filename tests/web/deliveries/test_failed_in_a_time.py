@@ -74,7 +74,7 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     for query in ("since=2026-01-01&until=2026-01-02", "until=2026-01-02", "code=599&time=day"):
         assert pages.get(f"/deliveries?{query}").links("Show what failed in that time"), query
     asked = f"{page.path.replace('/deliveries', '/deliveries/retry')}&all=1"
-    assert "an attempt failed since" in pages.get(asked).main.lower()
+    assert "an attempt failed from" in pages.get(asked).main.lower()
 
 
 @time_machine.travel(MORNING, tick=False)

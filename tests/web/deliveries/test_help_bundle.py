@@ -51,10 +51,10 @@ def test_it_says_of_an_answer_what_is_missing_and_to_which_attempt_it_belongs() 
     assert "out of order" in lines
     assert "(Only the beginning of the response is kept.)" in lines
     assert "   connected to ::1" in lines
-    assert not [line for line in lines if line.startswith("None to the last attempt")]
+    assert not [line for line in lines if line.startswith("The last attempt got none")]
     make_attempt(made, reason="dns", kind="manual", actor="Ana")
-    (note,) = [line for line in bundle(made) if line.startswith("None to the last attempt")]
-    assert note.startswith("None to the last attempt. This is the one to attempt 1, ")
+    (note,) = [line for line in bundle(made) if line.startswith("The last attempt got none")]
+    assert note.startswith("The last attempt got none. This is the response to attempt 1, ")
     assert shown(made).answer_note == "500 · 12 bytes · attempt 1"
     kinds = [line.split("  ")[-1] for line in bundle(made) if line[:3] in ("1  ", "2  ")]
     assert kinds == ["Attempt 1: Server error (500)", "Retry by Ana: Server not found"]

@@ -168,7 +168,7 @@ def test_ids_in_a_change_are_put_into_words(app: Flask) -> None:
         "Events: Asset created → Asset lost",
         "Rest of: View bulk retry",
         "Delivery: View delivery",
-        *["Filter: Sync to ERP, all with status Failed, Asset created"] * 2,
+        *["Filter: Sync to ERP, all failed, Asset created"] * 2,
     ]
     assert page.links("View delivery") == [f"/deliveries/{delivery}"]
     assert page.links("View bulk retry") == [f"/batches/{delivery}"]
