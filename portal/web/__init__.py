@@ -10,6 +10,7 @@ from portal.web.csv import views as csv_views
 from portal.web.deliveries import bulk_retry_views, dismissal_views
 from portal.web.deliveries import help_views as delivery_help_views
 from portal.web.deliveries import views as delivery_views
+from portal.web.find import missing_views
 from portal.web.find import views as find_views
 from portal.web.forms import filter_form
 from portal.web.frame import access, layout, request_log, site_state
@@ -80,6 +81,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     take_views.blueprint,
     webhook_inbox_views.blueprint,
     help_views.blueprint,
+    missing_views.blueprint,
     probe_views.blueprint,
     probe_views.security_txt_blueprint,
     system_views.blueprint,

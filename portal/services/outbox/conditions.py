@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.engine.conditions.facts import Facts
 from portal.engine.conditions.predicate import NAMED, Condition, conditions_in
 from portal.engine.conditions.sentences import Names, sentence_of
 from portal.models.assets import Category, Location
@@ -36,6 +37,12 @@ def names_in(conditions: Iterable[Condition]) -> Names:
             select(MODELS[field].id, MODELS[field].name).where(MODELS[field].id.in_(ids))
         )
     }
+
+
+def names_of_facts(facts: Facts) -> Names:
+    """Return the names of an event's category and location, as they are today."""
+    given = {"category": facts.category, "location": facts.location}
+    return names_in(Condition(field, "is", (value,)) for field, value in given.items() if value)
 
 
 def lock_named(current: Session, text: str | None) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from flask import render_template, url_for
 from markupsafe import Markup
@@ -61,12 +61,14 @@ TOPICS: Final[Mapping[str, Topic]] = {
 }
 
 
-def help_link(name: str, words: str = "", anchor: str = "") -> Markup:
-    """Return a link to a topic, or to one of its anchors; raise for one that isn't in the table."""
+def help_link(name: str, words: str = "", anchor: str = "", **given: object) -> Markup:
+    """Return a link to a topic, or to one of its anchors; raise for one that isn't in the table.
+    `given`: what the topic's page answers about."""
     topic = TOPICS[name]
     if anchor and anchor not in topic.anchors:
         raise LookupError(f"{name}#{anchor}")
-    url = url_for("help.show", name=name, _anchor=anchor or None)
+    about: dict[str, Any] = {key: value for key, value in given.items() if value}
+    url = url_for("help.show", name=name, _anchor=anchor or None, **about)
     return Markup('<a href="{}">{}</a>').format(url, words or topic.title)
 
 

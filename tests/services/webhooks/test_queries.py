@@ -94,6 +94,10 @@ def test_each_webhook_hears_of_something_once_and_one_that_is_off_later() -> Non
     make_webhook(events=(EventName.DELETED,))
     assert count_listeners(*both) == (2, 1, 0)
     assert count_listeners(EventName.UPDATED) == (1, 1, 0)
+    lost = '[["status","is",["lost"]]]'
+    make_webhook(events=(EventName.UPDATED,), conditions=lost)
+    make_webhook(events=(EventName.UPDATED,), conditions=lost, state="draft")
+    assert count_listeners(EventName.UPDATED) == (2, 1, 1)
 
 
 def waiting(hook: Hook, **columns: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a count of past events says is what storing them did."""
+"""What a count of past events and the reason for a missing one say is what storing them did."""
 
 from decimal import Decimal
 from itertools import count
@@ -13,13 +13,18 @@ from portal.engine.conditions.predicate import Condition, as_text
 from portal.engine.events.body import AssetSnapshot, Origin, Ref
 from portal.engine.events.catalogue import EventName
 from portal.lib.clock import utcnow
+from portal.models.assets import Activity, Asset
 from portal.models.deliveries import Delivery, Event
 from portal.models.webhooks import Webhook
+from portal.services.assets import timeline
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import missing
+from portal.services.deliveries.missing import Verdict
 from portal.services.outbox import publish as outbox_publish
 from portal.services.outbox.publish import NewEvent
 from portal.services.webhooks import sample_deliveries, would_have_gone
-from tests.support.factories import make_user, make_webhook, publish
+from tests.support.factories import make_asset, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -67,10 +72,14 @@ def conditions() -> st.SearchStrategy[str | None]:
 
 
 def store(kind: EventName, asset: AssetSnapshot, origin: Origin) -> int:
+    """Store an event of asset 1, with its line of the timeline."""
     data: dict[str, Any] = {"origin": origin, "changed_fields": ["name"]}
-    new = NewEvent(event=kind, asset_id=7, asset=asset, data=data, occurred_at=utcnow())
+    new = NewEvent(event=kind, asset_id=1, asset=asset, data=data, occurred_at=utcnow())
     with writing() as current:
-        return outbox_publish.publish(current, new).event_id
+        event_id = outbox_publish.publish(current, new).event_id
+        line = Activity(asset_id=1, action="edit", event_id=event_id)
+        timeline.write(current, SYSTEM, line)
+        return event_id
 
 
 @settings(
@@ -83,8 +92,9 @@ def test_what_was_stored_and_what_is_counted_agree_whatever_is_edited_in_between
     with writing() as current:
         current.execute(delete(Delivery))
         current.execute(delete(Event))
+    if session().get(Asset, 1) is None:
+        make_asset()
     hook = make_webhook(events=KINDS[:2], name=f"Property {next(_ids)}")
-    stored: list[tuple[str | None, int, bool]] = []
     for _ in range(data.draw(st.integers(1, 3))):
         text = data.draw(conditions())
         with writing() as current:
@@ -101,7 +111,11 @@ def test_what_was_stored_and_what_is_counted_agree_whatever_is_edited_in_between
             was_told = session().scalar(told) is not None
             after = would_have_gone.count(KINDS[:2], text).met
             assert after - before == was_told
-            stored.append((text, event_id, was_told))
+            found = missing.look(hook.public_id, 1)
+            assert found is not None
+            is_asked = kind in KINDS[:2]
+            expected = Verdict.UNMET if is_asked else Verdict.NOT_SUBSCRIBED
+            assert found.answers[0].verdict is (Verdict.DELIVERY if was_told else expected)
     with writing() as current:
         hooked = current.get(Webhook, hook.id)
         assert hooked is not None

@@ -43,7 +43,7 @@ public
     security_txt.show
     static themes.choose
 home.read
-    home.index help.index help.show find.index
+    home.index help.index help.show find.index missing.show
 account.edit
     account.index account.save account.change_password auth.sign_out
     account.end_session account.end_other_sessions confirmations.ask confirmations.confirm

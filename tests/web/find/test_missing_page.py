@@ -1,0 +1,93 @@
+"""Why didn't it arrive? The page that answers for one webhook and one asset."""
+
+import pytest
+from flask import Flask
+
+from portal.engine.events.catalogue import EventName
+from portal.services.webhooks import crud
+from tests.support.factories import make_asset, make_user, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+HERE = "/help/no-message"
+
+
+def why(page: Page) -> list[str]:
+    """The last cell of each line of the answer."""
+    return [row[-1] for row in page.rows()]
+
+
+def ask(pages: Pages, **given: object) -> Page:
+    return pages.get(f"{HERE}?{'&'.join(f'{name}={value}' for name, value in given.items())}")
+
+
+def test_it_says_what_a_condition_kept_and_who_can_change_it(app: Flask) -> None:
+    make_user(name="Ada Novak")
+    hook = make_webhook(name="Helpdesk", conditions='[["status","is",["lost"]]]')
+    make_asset()
+    for role, links in (("admin", ["Edit conditions"]), ("support", [])):
+        page = ask(visit(app, role), webhook=hook.public_id, asset="ast-00001")
+        (line,) = why(page)
+        assert "didn’t meet the condition “Status is Lost”. It was Available." in line
+        assert bool(page.links("Edit conditions")) is bool(links)
+        assert ("Ask an administrator" in line) is (role == "support")
+
+
+def test_it_leads_to_the_delivery_and_to_the_missing_event(app: Flask) -> None:
+    pages = visit(app)
+    hook = make_webhook()
+    other = make_webhook(events=[EventName.LOST])
+    make_asset()
+    page = ask(pages, webhook=hook.public_id, asset="AST-00001")
+    assert pages.follow("View delivery").path.startswith("/deliveries/")
+    page = ask(pages, webhook=other.public_id, asset="INFO+sent+AST-00001+to+erp")
+    assert page.links("Edit events") == [f"/settings/webhooks/{other.public_id}/edit"]
+
+
+def test_what_cannot_be_found_is_said_and_stays(app: Flask) -> None:
+    pages = visit(app)
+    hook = make_webhook()
+    page = ask(pages, webhook=hook.public_id, asset="LAPTOP-9999")
+    assert "No results for “LAPTOP-9999”." in page.main
+    assert page.form("/help/no-message").fields["asset"] == ["LAPTOP-9999"]
+    make_webhook()
+    make_asset()
+    for webhook in ("nothing", "00000000-0000-0000-0000-000000000000"):
+        page = ask(pages, webhook=webhook, asset="AST-00001")
+        assert "Choose a webhook." in page.main
+    assert "1. Is it in the log?" in pages.get(HERE).main
+
+
+def test_of_a_deleted_webhook_it_says_who_deleted_it(app: Flask) -> None:
+    hook = make_webhook(name="Old CRM")
+    make_asset()
+    crud.delete(make_user(name="Ben Fox").actor, hook.public_id)
+    page = ask(visit(app), webhook=hook.public_id, asset="AST-00001")
+    assert "Ben Fox deleted Old CRM" in page.main
+    assert page.links("View its deliveries") == [f"/deliveries?webhook={hook.public_id}"]
+
+
+@pytest.mark.parametrize("text", ["Projector", ""])
+def test_several_assets_are_offered(app: Flask, text: str) -> None:
+    hook = make_webhook()
+    make_asset("Projector")
+    make_asset("Projector")
+    page = ask(visit(app), webhook=hook.public_id, asset=text)
+    assert len(page.links("AST-00001")) == bool(text)
+
+
+def test_pages_lead_there_with_what_they_are_about(app: Flask) -> None:
+    pages = visit(app)
+    hook = make_webhook()
+    asset_id = make_asset()
+    words = "Why didn’t it arrive?"
+    for path, query in (
+        (f"/settings/webhooks/{hook.public_id}", f"webhook={hook.public_id}"),
+        (f"/assets/{asset_id}/deliveries", "asset=AST-00001"),
+        ("/find?q=LAPTOP-0042", "asset=LAPTOP-0042"),
+        ("/deliveries?q=LAPTOP-0042", "asset=LAPTOP-0042"),
+    ):
+        assert f"{HERE}?{query}" in pages.get(path).links(words), path
+    page = pages.get("/deliveries")
+    page = pages.get(next(link for link in page.links() if link.startswith("/deliveries/0")))
+    assert f"{HERE}?webhook={hook.public_id}&asset=AST-00001" in page.links(words)
