@@ -75,7 +75,7 @@ def free_address(host: str, port: int) -> tuple[str, int]:
             probe.bind(address)
             probe.listen(1)
     except PermissionError:
-        raise CannotStart(f"Port {port} needs more rights; choose a PORT above 1023.") from None
+        raise CannotStart(f"Port {port} needs more rights. Choose a PORT above 1023.") from None
     except (socket.gaierror, UnicodeError):
         raise CannotStart(f"HOST must be an address of this machine, not “{host}”.") from None
     except OSError as error:
@@ -85,10 +85,10 @@ def free_address(host: str, port: int) -> tuple[str, int]:
 
 def _why_not(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} is taken by another program; stop it, or choose another PORT."
+        return f"Another program uses port {port}. Stop that program or choose another PORT."
     if error.errno == errno.EADDRNOTAVAIL:
         return f"HOST must be an address of this machine, not “{host}”."
-    return f"The portal cannot listen on {host}, port {port}: {error.strerror}."
+    return f"The portal can’t listen on {host}, port {port} ({error.strerror})."
 
 
 def lock_instance(instance_dir: Path) -> None:
@@ -99,7 +99,7 @@ def lock_instance(instance_dir: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise CannotStart(
-            f"The portal already runs from {instance_dir}; stop it, or choose another INSTANCE_DIR."
+            f"The portal already runs from {instance_dir}. Stop it or choose another INSTANCE_DIR."
         ) from None
     os.set_inheritable(handle, True)  # through exec, to the supervisor and no further
 
@@ -116,7 +116,7 @@ def migrate(settings: Settings) -> None:
     if health.is_from_the_future(revision):
         raise CannotStart(
             "A newer version of the portal has changed this database. Start that version, or "
-            "restore the backup that was made before it."
+            "restore the backup from before the upgrade."
         )
     try:
         flask_migrate.upgrade()
@@ -146,12 +146,12 @@ def greet(settings: Settings, setup_link: str | None) -> list[str]:
     """The lines to write once the portal answers."""
     lines = ["", f"The portal is ready: {settings.base_url}"]
     if setup_link:
-        lines += ["", f"Open {setup_link} to make the first administrator."]
+        lines += ["", f"Open {setup_link} to create the first administrator."]
     if settings.local_trial:
         opens = (
-            ": webhooks may reach programs on this machine" if settings.opens_this_machine else ""
+            " Webhooks can reach programs on this machine." if settings.opens_this_machine else ""
         )
-        lines += ["", f"This is a local trial{opens}."]
+        lines += ["", f"This is a local trial.{opens}"]
     return [*lines, "Press Ctrl-C to stop.", ""]
 
 
@@ -187,6 +187,6 @@ def _make_private(folder: Path) -> None:
     is_private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
     if not is_private or found.st_uid != os.getuid():
         raise SettingsError(
-            f"The folder {folder} must belong to you alone (permissions 700); remove it, "
-            "or choose a shorter INSTANCE_DIR."
+            f"Other users have access to the folder {folder}. It needs permissions 700. "
+            "Remove it or choose a shorter INSTANCE_DIR."
         )

@@ -100,5 +100,5 @@ def test_a_folder_that_others_can_open_is_refused(long_instance: Path) -> None:
     folder = valkey_socket(long_instance).parent
     folder.mkdir()
     folder.chmod(0o755)
-    with pytest.raises(SettingsError, match="must belong to you alone"):
+    with pytest.raises(SettingsError, match="Other users have access"):
         up.valkey(long_instance)

@@ -143,7 +143,7 @@ def test_a_taken_port_is_one_sentence(up: Up, port: int) -> None:
         portal = up()
         assert portal.wait() == 2
     assert portal.output.read_text() == (
-        f"Port {port} is taken by another program; stop it, or choose another PORT.\n"
+        f"Another program uses port {port}. Stop that program or choose another PORT.\n"
     )
 
 

@@ -57,10 +57,10 @@ def test_it_greets_with_the_address_the_first_link_and_what_a_trial_opens(
     served = replace(settings, local_trial=False, base_url="https://portal.example.com")
     ready, end = "The portal is ready: https://portal.example.com", "Press Ctrl-C to stop."
     assert greet(served, None) == ["", ready, end, ""]
-    link = "Open https://portal.example.com/x to make the first administrator."
+    link = "Open https://portal.example.com/x to create the first administrator."
     assert greet(served, "https://portal.example.com/x") == ["", ready, "", link, end, ""]
     trial = replace(served, local_trial=True)
-    opens = "This is a local trial: webhooks may reach programs on this machine."
+    opens = "This is a local trial. Webhooks can reach programs on this machine."
     assert greet(trial, None)[2:4] == ["", opens]
     closed = replace(trial, webhook_allowed_networks=())
     assert greet(closed, None)[2:4] == ["", "This is a local trial."]
@@ -75,15 +75,15 @@ def test_a_plan_comes_through_the_pipe_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (OSError(errno.EADDRINUSE, ""), "Port 8000 is taken by another program"),
+        (OSError(errno.EADDRINUSE, ""), "Another program uses port 8000."),
         (OSError(errno.EADDRNOTAVAIL, ""), "HOST must be an address of this machine, not “here”."),
         (socket.gaierror(-2, ""), "HOST must be an address of this machine, not “here”."),
         (UnicodeError("too long"), "HOST must be an address of this machine, not “here”."),
         (
             OSError(errno.ENODEV, "No such device"),
-            "The portal cannot listen on here, port 8000: No such device.",
+            "The portal can’t listen on here, port 8000 (No such device).",
         ),
-        (OSError(errno.EACCES, ""), "Port 8000 needs more rights; choose a PORT above 1023."),
+        (OSError(errno.EACCES, ""), "Port 8000 needs more rights. Choose a PORT above 1023."),
     ],
 )
 def test_why_it_cannot_listen_is_one_sentence(

@@ -12,7 +12,7 @@ from typing import Any
 from tests.support.ports import free_port
 from tests.support.processes import Process, until
 
-LINK = re.compile(r"Open (\S+) to make the first administrator")
+LINK = re.compile(r"Open (\S+) to create the first administrator")
 
 
 @dataclass(slots=True)
