@@ -75,6 +75,8 @@ COUNTED: Final = (
     StatusFilter.RETRYING,
     StatusFilter.ON_HOLD,
 )
+# What a bulk retry can send; the others wait for something else, or have to be restored.
+IN_BULK: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED, DeliveryStatus.DELIVERED)
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 OF_A_PROBLEM: Final = frozenset({"status", "webhook", "reason", "code"})
 # The orders of the log, as its address says them.

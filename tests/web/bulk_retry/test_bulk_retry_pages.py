@@ -38,6 +38,10 @@ def test_the_log_offers_ticks_and_all_that_match(support: Pages) -> None:
     assert buttons == ["Retry", "Dismiss", "Export", "Clear selection"]
     assert f'form="selected" name="delivery" value="{made}"' in page.html
     assert page.links("Retry all 1") == ["/deliveries/retry?status=failed&all=1"]
+    # What is only queued no bulk retry sends.
+    make_delivery()
+    buttons = support.get("/deliveries?status=queued").form("/deliveries/retry").buttons
+    assert buttons == ["Dismiss", "Export", "Clear selection"]
 
 
 def test_who_may_not_retry_is_offered_none(app: Flask) -> None:

@@ -48,12 +48,12 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     failed_in_the_night()
     pages = visit(app, "support", time_zone="Europe/Berlin")
     page = pages.get("/deliveries?status=failed&time=night")
-    assert (listed(page), "The time filter means when the event happened" in page.main) == (
+    assert (listed(page), "The time filter is about the event" in page.main) == (
         [],
         True,
     )
     assert page.links("CSV") == []
-    page = pages.get(page.links("Show what failed in that time")[0])
+    page = pages.get(page.links("View attempts that failed in that time")[0])
     assert listed(page) == ["Delivered"]
     # Like every list of deliveries it is in the order of its times, and says when it failed.
     assert page.rows()[0][1] == "May 3, 16:00"
@@ -70,9 +70,13 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     assert "Time: Failed last night (May 3, 18:00 to May 4, 08:00)" in page.main
     for query in ("q=nothing", "q=nothing&time=failed-night", "code=599"):
         empty = pages.get(f"/deliveries?{query}")
-        assert (listed(empty), empty.links("Show what failed in that time")) == ([], []), query
+        assert (listed(empty), empty.links("View attempts that failed in that time")) == ([], []), (
+            query
+        )
     for query in ("since=2026-01-01&until=2026-01-02", "until=2026-01-02", "code=599&time=day"):
-        assert pages.get(f"/deliveries?{query}").links("Show what failed in that time"), query
+        assert pages.get(f"/deliveries?{query}").links("View attempts that failed in that time"), (
+            query
+        )
     asked = f"{page.path.replace('/deliveries', '/deliveries/retry')}&all=1"
     assert "an attempt failed from" in pages.get(asked).main.lower()
 
