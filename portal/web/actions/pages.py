@@ -39,6 +39,12 @@ class Button:
     why_not: str | None
     is_main: bool
 
+    @property
+    def way_out(self) -> str:
+        """What comes first, where it is off; the page says the asset's status already."""
+        state, _, way_out = (self.why_not or "").partition(". ")
+        return way_out or f"It {state}"
+
 
 def action_buttons(asset: Asset) -> list[Button]:
     """Return every action that the signed-in person may ever take with a thing of this kind."""
