@@ -91,7 +91,7 @@ def lend(page: Page) -> None:
     act(page, "Check out", staff_id=MARIA, purpose="Trade fair")  # for a week, as is chosen already
     says(page, "Checked out AST-00001 to Maria Lopez, due ")
     open_tab(page, "Reservations")
-    says(page, "Collected")
+    says(page, "Picked up")
     make_late()
     page.reload()
     says(page, "3 days late")
