@@ -66,8 +66,12 @@ def waiting_sentence(webhook: WebhookDetail, latest: Sequence[LogRow], many: int
         return ""
     if row.waits_for is WaitsFor.ORDER and not sending_stop():
         return _behind(webhook).strip()
+    is_kept = row.waits_for is not None and not sending_stop()
+    if is_kept and row.waits_for is WaitsFor.PLACES:
+        many = max(1, many - row.most)
+    state = "waiting" if is_kept else "queued or in progress"
     verb = "is" if many == 1 else "are"
-    return f"{held_count(many)} {verb} waiting. {_why(webhook, row)}".strip()
+    return f"{held_count(many)} {verb} {state}. {_why(webhook, row)}".strip()
 
 
 def _why(webhook: WebhookDetail, row: LogRow) -> str:

@@ -111,7 +111,7 @@ def test_a_changed_key_in_the_address_reads_as_a_change(app: Flask) -> None:
     path = f"/settings/webhooks/{hook.public_id}"
     form = pages.get(f"{path}/edit").form()
     pages.submit(form, url="https://erp.example.com/hook?key=another-one")
-    words = "URL: https://erp.example.com/hook?key=•••• (a secret part was changed)"
+    words = "URL: https://erp.example.com/hook?key=•••• (a secret part changed)"
     assert words in pages.get(f"{path}/history").main
     assert words in pages.get("/settings/audit").main
 

@@ -130,6 +130,11 @@ def test_the_receivers_own_words_are_told_with_each_cause(app: Flask, role: str)
     ]
 
 
+def test_a_test_of_the_form_is_promised_a_signature_only_with_a_key(pages: Pages) -> None:
+    hint = "A sample with this form’s values, signed if it has a key."
+    assert hint in pages.get(f"{path_of(make_webhook())}/edit").main
+
+
 def test_of_an_active_webhook_it_says_how_many_wait_and_why(pages: Pages) -> None:
     soon = utcnow() + timedelta(minutes=4)
     paused = {"throttled": True, "backoff_until": soon}
@@ -151,20 +156,22 @@ def test_of_an_active_webhook_it_says_how_many_wait_and_why(pages: Pages) -> Non
         assert "Active" in main
         return main
 
-    assert "10 deliveries are waiting. We send up to 8 at a time, and 8 are in progress." in told(
+    assert "2 deliveries are waiting. We send up to 8 at a time, and 8 are in progress." in told(
         "full"
     )
     assert (
-        "10 deliveries are waiting. The last attempt failed, so one is sent first. The others "
+        "9 deliveries are waiting. The last attempt failed, so one is sent first. The others "
         "follow once it’s delivered." in told("after a failure")
     )
     main = told("paused")
     assert f"Sending is paused until {near_time(soon)} because the last attempt failed." in main
     assert "One goes first. The others follow once it’s delivered." in main
     assert "This webhook sends in order. 9 deliveries wait behind" in told("in order")
-    assert "10 deliveries are waiting." in told("moving")
+    assert "10 deliveries are queued or in progress." in told("moving")
     stop(make_user("admin").actor)
-    assert "10 deliveries are waiting. We’ll send them when sending resumes." in told("full")
+    assert "10 deliveries are queued or in progress. We’ll send them when sending resumes." in told(
+        "full"
+    )
 
 
 def test_after_a_change_the_next_attempt_tells(pages: Pages) -> None:
