@@ -1,5 +1,5 @@
 # `make help` explains the targets.
-# Settings are taken from the environment or the command line: make run PORT=8001 INSTANCE_DIR=…
+# Set settings in the environment or on the command line: make run PORT=8001 INSTANCE_DIR=…
 
 PYTHON ?= $(shell .ci/python)
 ARGS ?=
@@ -14,15 +14,15 @@ help: ## Explain the targets
 	@awk -F ': ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
-# Webhooks may reach programs on this machine, and the keys are made on the first run. Production
-# runs `flask up` (or the single processes) with its own keys and without this.
+# In a local trial, webhooks can reach programs on this machine, and the first run creates the keys.
+# Production runs `flask up` (or separate processes) with its own keys and without this.
 run: export LOCAL_TRIAL ?= 1
 run: .venv/run.stamp
 run: ## Start the portal for a local trial (Ctrl-C stops it)
 	@$(BIN)/python -m flask --app wsgi up
 
-# More processes than there are cores, for many tests wait for servers (tests/distribution.py); files
-# that take long come first (tests/conftest.py). What pytest has made of each file is kept.
+# Use more processes than cores, because many tests wait for servers (tests/distribution.py). Slow
+# files come first (tests/conftest.py). Keep pytest’s compiled files.
 test test-quick coverage: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev.stamp browser
 test: ## Install the tests’ packages and a browser, then run all tests (ARGS="-k ring" limits them)
@@ -60,7 +60,7 @@ pictures: .venv/dev.stamp browser
 pictures: ## Take pictures of every page with sample data, light, dark, and on a phone
 	@$(BIN)/python -m tests.browser.support.pictures $(ARGS)
 
-# CHAOS_SEED=… repeats the faults of an earlier run, CHAOS_SECONDS=… makes it shorter.
+# CHAOS_SEED=… repeats an earlier run’s faults. CHAOS_SECONDS=… shortens the run.
 chaos: export FAULTS := full
 chaos: .venv/dev.stamp
 chaos: ## Inject long outages and random faults for an hour, also on two machines
