@@ -34,7 +34,7 @@ blueprint.record_once(
 SHOW = [
     SelectChoice(Which.OPEN, "Open"),
     SelectChoice(Which.ACKNOWLEDGED, "Acknowledged"),
-    SelectChoice(Which.ALL, "All, with resolved"),
+    SelectChoice(Which.ALL, "All, including resolved"),
 ]
 
 

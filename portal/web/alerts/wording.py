@@ -68,7 +68,9 @@ def _overdue_rule(rules: AlertRules) -> str:
 
 
 def _maintenance_rule(rules: AlertRules) -> str:
-    return f"{why_not.before(rules.maintenance_days)} it’s due, or later, until it’s started"
+    days = rules.maintenance_days
+    begin = f"{plural(days, 'day')} before it’s due" if days else "the due date"
+    return f"From {begin} until it’s started"
 
 
 def _low_rule(_rules: AlertRules) -> str:

@@ -201,7 +201,7 @@ def todo() -> Iterator[Todo]:
     maintenance = url_for("planning.maintenance", show=MaintenanceList.DUE)
     due = alert_queries.count_due(EventName.MAINTENANCE_DUE, now)
     alerts = alert_queries.count_alerts(AlertFilter())
-    yield Todo("Overdue", _count(Shown.OVERDUE), _shown(Shown.OVERDUE), "alarm", "danger")
+    yield Todo("Overdue assets", _count(Shown.OVERDUE), _shown(Shown.OVERDUE), "alarm", "danger")
     yield Todo("Maintenance due", due, maintenance, "wrench", "warning")
     yield Todo("Low stock", _count(Shown.LOW), _shown(Shown.LOW), "box-seam", "warning")
     yield Todo("Open alerts", alerts, url_for("alerts.index"), "bell")

@@ -96,7 +96,7 @@ class ZonedForm(PortalForm):
 
     time_zone = SelectField(
         "Time zone",
-        description="Used for all times you see. To find it in the list, type a city name",
+        description="Used for all times you see",
         validate_choice=False,
     )
 
@@ -162,7 +162,7 @@ class DetailsForm(PortalForm):
     name = _name()
     time_zone = SelectField(
         "Time zone",
-        description="Used for all times you see. To find it in the list, type a city name",
+        description="Used for all times you see",
     )
 
 

@@ -200,8 +200,8 @@ def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:
     with_maintenance(30)
     make_asset("Toner", kind="stock", quantity=1, min_quantity=5)
     page = visit(app, Role.MANAGER).get("/")
-    assert todo(page) == {"Overdue": "1", "Maintenance due": "1", "Low stock": "1"}
-    assert page.links("Overdue") == ["/assets?show=overdue"]
+    assert todo(page) == {"Overdue assets": "1", "Maintenance due": "1", "Low stock": "1"}
+    assert page.links("Overdue assets") == ["/assets?show=overdue"]
     assert page.links("Maintenance due") == ["/maintenance?show=due"]
     assert page.links("Low stock") == ["/assets?show=low"]
 
@@ -212,10 +212,10 @@ def test_open_alerts_lead_to_their_list_until_they_are_acknowledged(app: Flask) 
     runs.run(RunKind.MANUAL)
     pages = visit(app, Role.MANAGER)
     page = pages.get("/")
-    assert todo(page) == {"Overdue": "1", "Open alerts": "1"}
+    assert todo(page) == {"Overdue assets": "1", "Open alerts": "1"}
     assert page.links("Open alerts") == ["/alerts"]
     alert_ledger.acknowledge(SYSTEM, ledger()[0].public_id)
-    assert todo(pages.get("/")) == {"Overdue": "1"}
+    assert todo(pages.get("/")) == {"Overdue assets": "1"}
 
 
 def test_administrators_alone_hear_of_late_and_undecided_alerts(app: Flask) -> None:

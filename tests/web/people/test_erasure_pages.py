@@ -110,7 +110,7 @@ def test_one_that_ended_before_its_time_continues(app: Flask) -> None:
         page = pages.get(f"{path}/erase")
         assert page.form(f"{path}/erase/continue")
     warned = pages.get("/settings/system").main
-    assert "An erasure hasn’t finished: Erased person 1." in warned
+    assert "An erasure hasn’t finished (Erased person 1)." in warned
     pages.submit(page.form(f"{path}/erase/continue"))
     assert "An erasure hasn’t finished" not in pages.get("/settings/system").main
     work()
