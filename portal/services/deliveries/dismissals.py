@@ -154,11 +154,11 @@ def count_of_act(act: UUID) -> int:
     return session().execute(of_act).scalar_one()
 
 
-def turn_on(actor: Actor, webhook: UUID, reason: str = "") -> Done:
+def turn_on(actor: Actor, webhook: UUID, reason: str = "") -> tuple[TurnedOn, Done]:
     """Turn a webhook on, and dismiss what is on hold for it. Raises `Refusal`."""
     with writing():
-        turn_on_off.turn_on(actor, webhook, HeldChoice.KEEP)
-        return dismiss(actor, _on_hold(webhook, selection.newest_now()), reason)
+        turned_on = turn_on_off.turn_on(actor, webhook, HeldChoice.KEEP)
+        return turned_on, dismiss(actor, _on_hold(webhook, selection.newest_now()), reason)
 
 
 def decide(

@@ -20,7 +20,7 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest, Seen
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
-from portal.services.webhooks.turn_on_off import HeldChoice
+from portal.services.webhooks.turn_on_off import HeldChoice, TurnedOn
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.dismissal_views import reason_field, shown
 from portal.web.forms.base import HAS_A_PAGE, PortalForm, refusals_flashed, refusals_in, status_of
@@ -90,9 +90,10 @@ def on(public_id: UUID) -> Answer:
         here = url_for("webhooks.show", public_id=public_id)
         with refusals_in(form):
             if form.held.data == DISMISS:
-                return redirect(shown(turn_on(actor(), public_id, form.reason.data or ""), here))
-            done = turn_on_off.turn_on(actor(), public_id, form.chosen)
-            flash(turned_on_words(done), "success")
+                turned_on, dismissed = turn_on(actor(), public_id, form.reason.data or "")
+                _tell(turned_on)
+                return redirect(shown(dismissed, here))
+            _tell(turn_on_off.turn_on(actor(), public_id, form.chosen))
             return redirect(here)
     webhook = webhook_queries.show(public_id)
     page = render_template(
@@ -138,6 +139,11 @@ def _is_closed(webhook: WebhookDetail) -> bool:
     if webhook.off_reason != OffReason.GONE or webhook.off_at is None:
         return False
     return not has_moved(webhook.off_at, webhook_queries.history(webhook.public_id))
+
+
+def _tell(done: TurnedOn, *, rest_stays: bool = False) -> None:
+    if words := turned_on_words(done, rest_stays=rest_stays):
+        flash(words, "success")
 
 
 def _test(form: TestForm, public_id: UUID) -> Any:
@@ -191,7 +197,7 @@ def choose(public_id: UUID) -> Answer:
             here = url_for("webhooks.show", public_id=public_id)
             turned_on, done = decide(actor(), public_id, form.choice, form.reason.data or "")
             stays = form.choice.rest is Rest.KEEP
-            flash(turned_on_words(turned_on, rest_stays=stays), "success")
+            _tell(turned_on, rest_stays=stays)
             return redirect(shown(done, here) if done.act else here)
     webhook = webhook_queries.show(public_id)
     if form.form_errors or not form.newest.data:

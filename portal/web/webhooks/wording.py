@@ -163,14 +163,14 @@ def held_count(count: int) -> str:
 
 
 def turned_on_words(done: TurnedOn, *, rest_stays: bool = False) -> str:
-    """Say that a webhook is on and what is queued, which may still fail. `rest_stays`: the
-    deliveries on hold that were not selected."""
+    """Say that a webhook was turned on, and what is queued, which may still fail; blank where
+    neither. `rest_stays`: the deliveries on hold that were not selected."""
     words = [f"{done.name} turned on." if done.was_off else ""]
     if done.sent:
         words.append(f"{held_count(done.sent)} {'is' if done.sent == 1 else 'are'} being sent.")
     elif rest_stays:
         words.append("Its deliveries stay on hold.")
-    return " ".join(filter(None, words)) or f"{done.name} is on."
+    return " ".join(filter(None, words))
 
 
 def deleted_words(deleted: Deleted) -> str:

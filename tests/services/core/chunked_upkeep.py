@@ -116,7 +116,7 @@ def on_again_in_the_middle() -> Any:
     for number in range(3 * MANY):
         publish(asset_id=number)
     turn_on_off.turn_off(admin, hook.public_id)
-    done = dismissals.turn_on(admin, hook.public_id)
+    _, done = dismissals.turn_on(admin, hook.public_id)
     job.work(KINDS)
     statuses = _statuses_of(hook.id)
     assert set(statuses) == {"dismissed"}

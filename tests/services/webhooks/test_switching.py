@@ -145,7 +145,7 @@ def test_it_dismisses_what_is_on_hold_when_that_is_chosen(
     ana, hook, other = make_user(), make_webhook(state="off"), make_webhook(state="off")
     for _ in range(2):
         publish()
-    done = dismissals.turn_on(ana.actor, hook.public_id, "Out of date")
+    _, done = dismissals.turn_on(ana.actor, hook.public_id, "Out of date")
     publish()
     assert (done.task is not None) is is_long_work
     job.work(KINDS)

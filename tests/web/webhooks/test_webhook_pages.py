@@ -259,7 +259,10 @@ def test_what_is_on_hold_is_dismissed_with_a_reason_when_it_is_turned_on(pages: 
     publish()
     page = pages.get(f"{path_of(hook)}/on")
     page = pages.submit(page.form(page.path), held="dismiss", reason="Out of date")
-    assert page.flashes == [("success", "Dismissed 1 delivery. Undo")]
+    assert page.flashes == [
+        ("success", f"{hook.name} turned on."),
+        ("success", "Dismissed 1 delivery. Undo"),
+    ]
     made = delivery_of(hook)
     assert (made.status, made.dismissed_reason) == ("dismissed", "Out of date")
 
