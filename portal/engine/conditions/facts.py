@@ -1,9 +1,8 @@
 """The facts of an event that conditions are about, read from its body."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -16,11 +15,11 @@ OTHER_HOLDER: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(NamedTuple):
     """The asset as it is after the event, and the change; None for what is not there.
 
     `category` and `location`: their ids, as text. `changed`: what is other than before.
+    `folded_tag` and `folded_name`: the same where capitals do not count.
     """
 
     category: str | None = None
@@ -31,6 +30,8 @@ class Facts:
     cost: Decimal | None = None
     origin: str | None = None
     changed: frozenset[str] = frozenset()
+    folded_tag: str | None = None
+    folded_name: str | None = None
 
 
 def facts_of(body: bytes) -> Facts:
@@ -41,15 +42,18 @@ def facts_of(body: bytes) -> Facts:
         return Facts()
     whole = _object(message)
     asset, data = _object(whole.get("asset")), _object(whole.get("data"))
+    tag, name = _text(asset.get("asset_tag")), _text(asset.get("name"))
     return Facts(
         category=_id(asset.get("category")),
         location=_id(asset.get("location")),
         status=_text(asset.get("status")),
-        tag=_text(asset.get("asset_tag")),
-        name=_text(asset.get("name")),
+        tag=tag,
+        name=name,
         cost=_amount(asset.get("purchase_cost")),
         origin=_text(data.get("origin")),
         changed=_changed(whole.get("event"), data),
+        folded_tag=None if tag is None else tag.casefold(),
+        folded_name=None if name is None else name.casefold(),
     )
 
 
