@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from jobs.deliver import deliver_due
 from tests.browser.support.accessibility import watch
 from tests.browser.support.user_steps import open_events
+from tests.support.factories import make_asset, make_category
 from tests.support.receiver import Receiver
 from tests.web.signed_in import visit
 
@@ -70,3 +71,26 @@ def test_a_form_is_tested_mended_tested_again_and_saved(
     page.get_by_role("button", name="Save webhook").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sync to ERP")
     assert [message.path for message in receiver.wait_for(2)] == ["/old", "/new"]
+
+
+def test_conditions_come_and_go_in_place_and_are_counted_and_saved(
+    page: Page, app: Flask, portal: str
+) -> None:
+    make_category("Laptops")
+    make_asset(category_id=1)
+    open_form(page, app, portal, "https://erp.example.com/hook")
+    page.get_by_text("Always, unless you add conditions").click()
+    for about in ("Purchase cost", "Category", "Asset tag"):
+        page.get_by_label("Condition on").select_option(about)
+        page.get_by_role("button", name="Add condition").click()
+    expect(page.locator("[name='conditions-2-operator']")).to_be_focused()
+    page.get_by_role("button", name="Remove condition 1").click()
+    page.get_by_label("Laptops").check()
+    page.locator("[name='conditions-2-value']").fill("AST")
+    page.locator("[name='conditions-2-operator']").select_option("begins with")
+    page.get_by_label("All events, including future ones").check()
+    page.get_by_role("button", name="Count past events").click()
+    expect(page.get_by_text("Of the newest 1 event of this kind, 1 would")).to_be_visible()
+    page.get_by_role("button", name="Save webhook").click()
+    expect(page.get_by_role("main")).to_contain_text("Category is Laptops")
+    expect(page.get_by_role("main")).to_contain_text("Asset tag begins with AST")

@@ -1,5 +1,6 @@
 """Conditions are decided once, when an event is stored; what they name cannot be deleted."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -8,24 +9,38 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from jobs import tasks as job
 from portal.engine.conditions.predicate import Condition, as_text
 from portal.engine.events.catalogue import EventName
 from portal.extensions import db
+from portal.models.alerts import AlertRun, RunKind
+from portal.models.assets import Action
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import ALL_EVENTS
+from portal.services import tasks
+from portal.services.actions import bulk
+from portal.services.alerts import runs as alert_runs
 from portal.services.assets import named_lists
 from portal.services.assets.named_lists import CATEGORIES, LOCATIONS
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import bulk_retry, bulk_retry_selection
+from portal.services.deliveries.bulk_retry_selection import Selection
+from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox import publish as outbox_publish
 from portal.services.outbox.publish import Audience
-from portal.services.webhooks import crud
+from portal.services.task_kinds import KINDS
+from portal.services.webhooks import crud, turn_on_off
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.rules import SecretMode, WebhookValues
+from portal.services.webhooks.turn_on_off import HeldChoice
+from tests.services.alerts.due_things import decided, with_warranty
 from tests.support.database.rivals import Rival, meanwhile
 from tests.support.database.statements import asked
+from tests.support.deliveries import change
 from tests.support.factories import (
+    Hook,
     make_asset,
     make_category,
     make_location,
@@ -188,3 +203,72 @@ def test_of_a_condition_and_a_deletion_at_once_one_is_refused(
     assert isinstance(refused, Refusal)
     why = "is used in a condition" if is_named_first else "This location has been deleted"
     assert why in refused.sentence
+
+
+def narrow(hook: Hook, text: str | None) -> None:
+    """Somebody else changes its conditions."""
+    values_now = webhook_queries.stored_values(hook.public_id)
+    version = webhook_queries.show(hook.public_id).version
+    crud.edit(make_user().actor, hook.public_id, version, replace(values_now, conditions=text))
+
+
+def advance(steps: int) -> None:
+    """A background worker does so many steps of the long work that is due."""
+    lease = tasks.claim()
+    assert lease is not None
+    kind = KINDS[lease.kind]
+    for _ in range(steps):
+        if not tasks.advance(lease, kind):
+            return
+    tasks.release(lease)
+
+
+LOST_ONLY = only("status", "is", "lost")
+
+
+def test_in_the_middle_of_a_bulk_action_a_change_counts_from_the_next_asset_on() -> None:
+    ids = [make_asset() for _ in range(tasks.ROWS + 5)]
+    hook = make_webhook(events=[EventName.DELETED])
+    public_id = bulk.start(make_user().actor, Action.DELETE, ids, {"reason": ""})
+    advance(1)
+    done = bulk.find(public_id).counts["done"]
+    assert 0 < done < len(ids)
+    narrow(hook, LOST_ONLY)
+    job.work(KINDS)
+    session().rollback()
+    assert bulk.find(public_id).counts == {"done": len(ids)}
+    assert len(told()) == done
+
+
+def test_alerts_of_a_run_are_decided_one_by_one_and_counted() -> None:
+    decided()
+    hook = make_webhook(events=[EventName.WARRANTY_EXPIRING])
+    with_warranty(5)
+    alert_runs.run(RunKind.MANUAL)
+    narrow(hook, LOST_ONLY)
+    with_warranty(6)
+    alert_runs.run(RunKind.MANUAL)
+    assert len(told()) == 1
+    newest = session().scalars(select(AlertRun).order_by(AlertRun.id.desc())).first()
+    assert newest is not None
+    assert alert_runs.audiences(newest) == [(Audience(kept=1), {"alert.warranty_expiring": 1})]
+
+
+def test_what_is_on_hold_or_retried_asks_no_condition_again() -> None:
+    actor = make_user().actor
+    off, failing = make_webhook(state="off", off_reason="person"), make_webhook()
+    published()
+    failed = (
+        session().scalars(select(Delivery.public_id).where(Delivery.webhook_id == failing.id)).one()
+    )
+    change(failed, status="failed", reason="server", code=500, tries=10, attempts=10)
+    narrow(off, LOST_ONLY)
+    narrow(failing, LOST_ONLY)
+    turn_on_off.turn_on(actor, off.public_id, HeldChoice.SEND)
+    failures = LogFilter(status=StatusFilter.FAILED)
+    newest = bulk_retry_selection.newest_now()
+    bulk_retry.start(actor, Selection(wanted=failures, newest=newest))
+    advance(1)
+    session().rollback()
+    rows = session().execute(select(Delivery.webhook_id, Delivery.status).order_by(Delivery.id))
+    assert [tuple(row) for row in rows] == [(off.id, "queued"), (failing.id, "retrying")]
