@@ -131,7 +131,7 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
             why = f"{name} asked us to wait until {at}."
         if delivery.may_go_later:
             then = "We’ll try one delivery first. The rest follow if it succeeds."
-            return Outlook(why, then, f"After {at}")
+            return Outlook(why, then, f"{at} or later")
         return Outlook(why, f"We’ll {verb} this delivery then.", at)
     is_due = is_now(delivery.next_try_at, delivery.now)
     if delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual and not is_due:

@@ -186,7 +186,7 @@ def test_of_a_pause_it_is_told_who_asked_for_it_and_who_goes_first(
     assert why == (f"“Sync” asked us to wait until {until}." if has_asked else paused_words)
     rest = "We’ll try one delivery first. The rest follow if it succeeds."
     assert then == ("We’ll send this delivery then." if is_probe else rest)
-    assert when == (until if is_probe else f"After {until}")
+    assert when == (until if is_probe else f"{until} or later")
     assert not is_live(found)
     assert outlook_of(replace(found, tries=1)).then == then.replace("send", "retry")
 
