@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from flask import flash
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms import Field, Form, HiddenField, PasswordField, StringField
 from wtforms.fields.core import UnboundField
 from wtforms.validators import Length
@@ -18,6 +19,7 @@ from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.web.frame.layout import problems
 
 LONGEST_NAME: Final = 100  # characters, of a field
+MOST_NAMES: Final = 1_000  # of a form's fields; an import of 200 columns asks about 500 things
 LONGEST_TEXT: Final = 10_000  # characters, in a field that says no other limit
 SLACK: Final = 1_000  # characters over the limit that tidying may take away
 
@@ -73,8 +75,11 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
 
         def wrap_formdata(self, form: Any, formdata: Any) -> Any:
             """Leave out what no field of ours is called: rows are counted by their names, and
-            WTForms takes any digit of Unicode for a number."""
+            WTForms takes any digit of Unicode for a number. Raises `RequestEntityTooLarge` where
+            there are too many."""
             sent = super().wrap_formdata(form, formdata)
+            if sent is not None and len(sent) > MOST_NAMES:
+                raise RequestEntityTooLarge
             if sent is None or all(map(_is_name, sent)):
                 return sent
             return MultiDict(pair for pair in sent.items(multi=True) if _is_name(pair[0]))

@@ -75,3 +75,12 @@ def test_blanks_a_thousand_over_the_limit_of_a_service_are_refused(app: Flask) -
         sentence = "Enter an email address" if field == "email" else f"at most {limit} "
         assert sentence in " ".join(page.errors), path
         assert sentence not in " ".join(pages.post(path, fitting).errors), path
+
+
+def test_a_form_of_more_than_a_thousand_fields_is_refused(app: Flask) -> None:
+    """Each row of it costs half a millisecond."""
+    pages = visit(app)
+    fields = pages.get("/settings/webhooks/new").form("/settings/webhooks/new").fields
+    for rows, status in ((1000 - len(fields), 400), (1001 - len(fields), 413)):
+        headers = {f"headers-{number}-name": "X-Key" for number in range(rows)}
+        assert pages.post("/settings/webhooks/new", {**fields, **headers}).status == status, rows
