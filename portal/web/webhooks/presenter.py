@@ -191,7 +191,9 @@ def _retry_url(backlog: Backlog, **narrowed: Any) -> str:
     return url_for("batches.confirm", **where, all="1")
 
 
-def update_of(webhook: WebhookDetail, failures: Sequence[LastFailure]) -> str:
+def update_of(
+    webhook: WebhookDetail, failures: Sequence[LastFailure], said: Responses = NOTHING_SAID
+) -> str:
     """Return what to tell the receiver's team of a webhook in trouble; blank where nothing."""
     backlog = webhook.backlog
     if backlog is None or backlog.since is None or backlog.cause is None or not failures:
@@ -204,6 +206,7 @@ def update_of(webhook: WebhookDetail, failures: Sequence[LastFailure]) -> str:
             url=webhook.url,
             reason=cause.reason,
             code=cause.code,
+            answer=said.get(cause, ""),
             first=backlog.since,
             last=failures[0].at,
             ids=[each.public_id for each in failures],

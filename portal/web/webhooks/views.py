@@ -142,7 +142,7 @@ def show(public_id: UUID) -> Answer:
         began=began(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
         next_step=presenter.next_step(webhook, failures, said),
-        update=presenter.update_of(webhook, failures),
+        update=presenter.update_of(webhook, failures, said),
         causes=presenter.cause_rows(webhook.backlog, said),
         events_count=events_count(webhook.events),
         groups=events_of(webhook.events),
