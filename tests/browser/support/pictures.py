@@ -127,11 +127,15 @@ def _query(name: str, values: Iterable[object]) -> str:
     return f"?{urlencode([(name, each) for each in values])}"
 
 
-def make_all_well() -> None:
-    """Have everything delivered, every webhook on, and every process at work."""
+def sign_all() -> None:
+    """Have every process at work, for the next seconds."""
     for kind in AT_WORK:
         record_own(kind)
     begin_periodic_task(heartbeats.MAINTENANCE, 0)
+
+
+def make_all_well() -> None:
+    """Have everything delivered, and every webhook on."""
     with writing() as current:
         open_ones = update(Delivery).where(Delivery.status != DeliveryStatus.DELIVERED)
         current.execute(
@@ -156,10 +160,14 @@ def main(words: Collection[str]) -> None:
             paths = {name: path for name, path in paths.items() if any(w in name for w in words)}
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         heights = take(browser, app, person, paths, FOLDER)
-        if "home.index" in paths:
-            make_all_well()
-            paths = {**paths, ALL_IS_WELL: "/"}
-            heights |= take(browser, app, person, {ALL_IS_WELL: "/"}, FOLDER)
+        for name, is_well in (("home.index", False), ("system.index", False), (ALL_IS_WELL, True)):
+            if name.partition(" ")[0] not in paths:
+                continue
+            if is_well:
+                make_all_well()
+                paths = {**paths, name: "/"}
+            sign_all()
+            heights |= take(browser, app, person, {name: paths[name]}, FOLDER)
         browser.close()
     (FOLDER / "index.html").write_text(_index(list(paths), heights), encoding="utf-8")
     sys.stdout.write(f"{len(paths)} pages, three pictures each: {FOLDER / 'index.html'}\n")
