@@ -95,7 +95,7 @@ def _move(
     after = balance(asset) + delta
     if after < 0:
         there = f"There are only {balance(asset)}" if balance(asset) else "There are none left"
-        raise Refusal(f"{there}. Receive more first, or issue fewer", field="quantity")
+        raise Refusal(f"{there}. Receive more first or issue fewer", field="quantity")
     if after > MOST_IN_STOCK:
         raise Refusal(f"Enter a number that leaves at most {MOST_IN_STOCK:,}", field="quantity")
     asset.quantity = after

@@ -132,7 +132,7 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
 
 def _refuse_late(check: Task) -> None:
     if check.params.get("import"):
-        raise Refusal("This file has been imported. Choose it again to import it once more")
+        raise Refusal("This file has been imported. Choose it again to import it again")
     if check.state in {TaskState.WAITING, TaskState.RUNNING}:
         raise Refusal("The file is being checked. Wait until the check finishes")
 

@@ -84,7 +84,7 @@ class DueForm(ActionForm):
             self.refuse(Refusal("Enter a due date", field="due_at"))
             return False
         if chosen and typed and chosen != typed:
-            sentence = "Choose “On a date…” above for this date, or clear it"
+            sentence = "Select “On a date…” above, or clear this date"
             self.refuse(Refusal(sentence, field="due_at"))
             return False
         self._due_at = chosen or typed
@@ -158,8 +158,7 @@ PAGES: Final = (
         label="Check out",
         icon="box-arrow-up-right",
         title="Check out {name}",
-        lede="Choose who has it and when it’s due. Overdue assets appear here, on Overview, and "
-        "under Alerts.",
+        lede="Choose a person and a due date. Overdue assets appear on Overview and under Alerts.",
         done="Checked out {tag} to {holder}, due {due}.",
         form=CheckOutForm,
         run=doing(assignments.check_out),

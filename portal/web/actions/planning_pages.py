@@ -62,7 +62,7 @@ ENDS = [SelectChoice(str(value), words) for value, words in OUTCOMES.items()]
 def read_days(text: str) -> int:
     """Read a number of days, up to ten years."""
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 3650):
-        raise ValueError("in digits, from 1 to 3650")
+        raise ValueError("in digits, from 1 to 3,650")
     return int(text)
 
 
@@ -319,7 +319,7 @@ PAGES: Final = (
         label=LABELS[Action.CANCEL_RESERVATION],
         icon="slash-circle",
         title="Cancel {name}’s reservation",
-        lede="Cancel it if it’s no longer needed. To decline the request, reject it.",
+        lede="Cancel it if it’s no longer needed. To decline a request, reject it instead.",
         done="Canceled {tag}’s reservation.",
         submit="Cancel reservation",
         kind="danger",

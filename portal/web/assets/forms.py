@@ -154,12 +154,12 @@ class AssetForm(AddingForm):
     def _warranty_faults(self) -> Iterator[Fault]:
         months, typed = self.warranty_months.data, self.warranty_expires.data
         if months and not self.purchase_date.data and not self.purchase_date.errors:
-            sentence = "Enter the purchase date that the months count from"
+            sentence = "Enter the purchase date for this warranty length"
             yield Fault("purchase_date", sentence)
         counted = self._end_by_months()
         if counted and typed and counted != typed:
             sentence = (
-                f"{months} months from the purchase date end on {day_of(counted)}. "
+                f"{months} months from the purchase date is {day_of(counted)}. "
                 f"Clear the months or the date above"
             )
             yield Fault("warranty_months", sentence)

@@ -119,7 +119,7 @@ def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
     noted: Notes = task.params.get("notes", {})
     yield from origin_notes(task)
     if skipped := counts.get(Verdict.SKIPPED, 0):
-        one, many = "row whose asset exists and differs", "rows whose assets exist and differ"
+        one, many = "row whose asset already exists", "rows whose assets already exist"
         them = "it" if skipped == 1 else "them"
         way_out = f"choose the file again and select “{MAY_CHANGE}”."
         yield f"Skipped {plural(skipped, one, many)}. To change {them}, {way_out}"
@@ -127,10 +127,10 @@ def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
         if names := noted.get(called):
             yield f"{_new(kind, list(names.values()))}."
     if rows := noted.get(SINGLE):
-        where = f"Left out in {plural(rows, 'row')}: quantity, min_quantity, and unit"
+        where = f"We ignored quantity, min_quantity, and unit in {plural(rows, 'row')}"
         yield f"{where} of single items. To track a quantity, enter stock in the column kind."
     if rows := noted.get(COUNTED):
-        where = f"Left out in {plural(rows, 'row')}: the quantity of consumables"
+        where = f"We ignored the quantity in {plural(rows, 'row')} of consumables"
         yield f"{where}. Receive, issue, or adjust it on the asset’s page."
     if left_alone := task.params.get("left_alone"):
         columns, them = ("column", "it") if len(left_alone) == 1 else ("columns", "them")

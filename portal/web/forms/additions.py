@@ -23,7 +23,7 @@ from portal.services.core.refusals import NotAllowed, Refusal
 from portal.web.forms.base import PortalForm, tidy
 
 STAYS: Final = Markup(
-    '“{}” is selected, and saved under <a href="{}">{}</a>. It stays there if you cancel here'
+    '“{}” is selected and saved under <a href="{}">{}</a>. It stays there if you cancel here'
 )
 PRESSED: Final = "add"  # the name of their buttons
 

@@ -33,7 +33,7 @@ class ChosenField(SelectField):
     def pre_validate(self, form: Any) -> None:
         """Refuse what is not on the list."""
         if self.data and all(self.data != value for value, *_ in self.iter_choices()):
-            raise ValidationError(f"{self.label.text}: choose from the list")
+            raise ValidationError(f"Choose “{self.label.text}” from the list")
 
 
 class LinkedField(HiddenField):
@@ -46,7 +46,7 @@ class LinkedField(HiddenField):
     def pre_validate(self, form: Any) -> None:
         """Refuse what no link of ours says."""
         if self.data and self.data not in self.among:
-            raise ValidationError(f"{self.label.text}: “{self.data[:40]}” is not known")
+            raise ValidationError(f"{self.label.text} “{self.data[:40]}” isn’t known")
 
 
 class RowField(HiddenField):
@@ -60,7 +60,7 @@ class RowField(HiddenField):
     def pre_validate(self, form: Any) -> None:
         """Refuse what cannot be a number of ours."""
         if self.row_id == 0:
-            raise ValidationError(f"{self.label.text}: “{str(self.data)[:40]}” is not known")
+            raise ValidationError(f"{self.label.text} “{str(self.data)[:40]}” isn’t known")
 
 
 class SearchField(StringField):

@@ -155,7 +155,7 @@ class UnreadableAddress(Refusal):
     status = 400
 
     def __init__(self) -> None:
-        super().__init__("This address was cut off or changed, so we cannot tell what it asks for.")
+        super().__init__("This URL is incomplete or was changed. Open the page again from a link.")
 
 
 def linked(name: str, among: type[Choice], otherwise: Default) -> Choice | Default:

@@ -161,7 +161,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
             "alerts": "alerts",
         },
         rows=("asset", "assets"),
-        note="This takes about a minute. Other changes may have to wait until then.",
+        note="This takes about a minute. Other changes might wait until then.",
         after=lambda _task: [("View Overview", url_for("home.index"))],
     ),
     erase.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),

@@ -86,7 +86,7 @@ NUMBERS: Final[dict[str, tuple[Do, tuple[Any, ...], tuple[Any, ...], str]]] = {
     ),
     "left after what was issued": (
         lambda number: stock.issue(SYSTEM, stocked(), quantity=number),
-        (5,), (6,), "There are only 5. Receive more first, or issue fewer",
+        (5,), (6,), "There are only 5. Receive more first or issue fewer",
     ),
     "what came of it": (
         lambda number: dispose(proceeds=number), (Decimal(0), DEAREST),

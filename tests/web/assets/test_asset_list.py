@@ -90,7 +90,7 @@ def test_chips_count_what_they_would_show(app: Flask) -> None:
     assert "Overdue" not in badges["Camera"]
     assert names(pages, "show=out") == ["Projector", "Camera"]
     page = pages.get("/assets?show=nonsense")
-    assert (page.status, page.errors) == (400, ["Show: “nonsense” is not known"])
+    assert (page.status, page.errors) == (400, ["Show “nonsense” isn’t known"])
 
 
 def test_what_was_deleted_is_found_again_and_restored(app: Flask) -> None:

@@ -160,7 +160,7 @@ def test_what_holds_for_many_rows_stands_above_them_once(app: Flask) -> None:
     page = pages.get(look)
     for note in ("1 new category: Chairs (13 rows).", "12 new locations: Room 1 (2 rows), "):
         assert page.main.count(note) == 1
-    assert page.main.count("Left out in 1 row: ") == 2
+    assert page.main.count(" in 1 row of ") == 2
     assert page.main.count("Chairs") == 1
     assert {row[3] for row in page.rows()[:12]} == {"\u2013"}
     assert page.rows()[12][3] == "Left out: quantity 5"

@@ -226,7 +226,7 @@ def _expire(public_id: UUID, now: datetime) -> bool:
     def make(current: Session, _asset: Asset) -> Reservation:
         reservation = lock_row(current, Reservation, public_id)
         if reservation.state not in OPEN_RESERVATIONS or reservation.ends_at > now:
-            raise Refusal("Someone else has already decided.")
+            raise Refusal("Someone else already decided this request.")
         reservation.state, reservation.closed_at = ReservationState.EXPIRED, now
         return reservation
 
