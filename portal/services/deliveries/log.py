@@ -411,15 +411,33 @@ MOST_NAMED: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Count the deliveries that match a filter, how many can be dismissed, retried, and need
-    attention, and how many have which status. `is_more`: there are more than were counted."""
+    """Count the deliveries that match a filter by their status, all and those that can be retried,
+    and how many need attention. `is_more`: there are more than were counted."""
 
-    total: int = 0
-    undelivered: int = 0
-    retryable: int = 0
-    attention: int = 0
     statuses: Counter[DeliveryStatus] = field(default_factory=Counter)
+    retryables: Counter[DeliveryStatus] = field(default_factory=Counter)
+    attention: int = 0
     is_more: bool = False
+
+    @property
+    def total(self) -> int:
+        """Return how many match."""
+        return self.statuses.total()
+
+    @property
+    def undelivered(self) -> int:
+        """Return how many can be dismissed."""
+        return sum(self.statuses[status] for status in UNDELIVERED)
+
+    @property
+    def retryable(self) -> int:
+        """Return how many can be retried together."""
+        return self.retryables.total()
+
+    def having(self, status: DeliveryStatus) -> "Matches":
+        """Return those with one status, where all were counted."""
+        every, some = ({status: counts[status]} for counts in (self.statuses, self.retryables))
+        return Matches(Counter(every), Counter(some))
 
 
 def count_matches(log_filter: LogFilter) -> Matches:
@@ -429,18 +447,28 @@ def count_matches(log_filter: LogFilter) -> Matches:
     scan = scan_for(current, log_filter, None, now)
     if scan is None:
         return Matches()
-    checks = [is_undelivered, _is_retryable(current, now), needs_attention(current)]
-    statement = count_statement(scan, [*checks, *map(_has_status, DeliveryStatus)], COUNT_LIMIT + 1)
-    total, undelivered, retryable, attention, *by_status = current.execute(statement).one()
+    may_retry = _is_retryable(current, now)
+    checks = [
+        needs_attention(current),
+        *(_has_status(status) for status in DeliveryStatus),
+        *(_has_status(status, may_retry) for status in RETRYABLE),
+    ]
+    statement = count_statement(scan, checks, COUNT_LIMIT + 1)
+    total, attention, *counts = current.execute(statement).one()
     is_more = total > COUNT_LIMIT
     if scan.has_window and not is_more:
         is_more = end_of_window(current, scan, newer=False) is not None
-    statuses = Counter(dict(zip(DeliveryStatus, by_status, strict=True)))
-    return Matches(total, undelivered, retryable, attention, statuses, is_more)
+    statuses = Counter(dict(zip(DeliveryStatus, counts, strict=False)))
+    retryables = Counter(dict(zip(RETRYABLE, counts[len(DeliveryStatus) :], strict=True)))
+    return Matches(statuses, retryables, attention, is_more)
 
 
-def _has_status(status: DeliveryStatus) -> Check:
-    return lambda row: matches(row.status, str(status))
+def _has_status(status: DeliveryStatus, check: Check | None = None) -> Check:
+    def has(row: Any) -> ColumnElement[bool]:
+        is_one = matches(row.status, str(status))
+        return and_(is_one, check(row)) if check else is_one
+
+    return has
 
 
 def is_undelivered(row: Any) -> ColumnElement[bool]:

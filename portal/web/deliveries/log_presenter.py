@@ -199,7 +199,8 @@ def _in_address(at: datetime) -> str:
 
 def matches_words(found: Matches) -> str:
     """Say "141 match", "1 matches", "10,000+ match"."""
-    many = f"{number(found.total)}+" if found.is_more else counted(found.total)
+    many = counted(found.total)
+    many = f"{many.rstrip('+')}+" if found.is_more else many
     return f"{many} {'matches' if many == '1' else 'match'}"
 
 

@@ -18,12 +18,13 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
+from portal.models.deliveries import DeliveryStatus
 from portal.services.core.refusals import Refusal
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.detail import find_body, find_delivery
-from portal.services.deliveries.log import LogPage
+from portal.services.deliveries.log import LogPage, Matches
 from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries import bulk_retry_wording, log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter
@@ -65,8 +66,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         if log_presenter.is_narrowed(log_filter):
             within = log_pages.count_matches(replace(log_filter, status=None))
         if rows and log_presenter.is_searched():
-            is_whole = within and log_filter.status is None
-            matches = within if is_whole else log_pages.count_matches(log_filter)
+            matches = _matches(log_filter, within)
     page = render_template(
         "deliveries/index.html",
         filter=form,
@@ -82,6 +82,16 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         order=order,
     )
     return page, status_of(form)
+
+
+def _matches(log_filter: LogFilter, within: Matches | None) -> Matches:
+    """Count what matches. `within`: what does whatever its status, if that is known."""
+    status = log_filter.status
+    if within and status is None:
+        return within
+    if within and status and status.value in set(DeliveryStatus) and not within.is_more:
+        return within.having(DeliveryStatus(status))
+    return log_pages.count_matches(log_filter)
 
 
 @blueprint.get("/export.csv")
