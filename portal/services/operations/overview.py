@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import select
 
 from portal.models.assets import Asset
-from portal.models.deliveries import Delivery
+from portal.models.deliveries import Attempt, Delivery, is_failed_attempt
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.core.queries import capped
 from portal.services.core.unit_of_work import database_time, session
@@ -16,8 +16,9 @@ from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks.rows import draft_ids
 
-# What arrived no longer ago shows that this server reaches receivers.
+# What a receiver responded to no longer ago shows that this server reaches receivers.
 LATELY: Final = timedelta(hours=1)
+MOST_READ: Final = 200  # failed attempts, the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,19 @@ def count_reached(apart: Collection[int]) -> int:
         Webhook.kind == WebhookKind.HTTP,
     )
     return sum(id_ not in apart for id_ in current.scalars(reached))
+
+
+def has_response(apart: Collection[int]) -> bool:
+    """Return whether the receiver of a webhook, these row ids apart, responded with an error
+    lately."""
+    current = session()
+    failed = (
+        select(Delivery.webhook_id, Attempt.code)
+        .join_from(Attempt, Delivery)
+        .where(is_failed_attempt(), Attempt.finished_at > database_time(current) - LATELY)
+        .order_by(Attempt.finished_at.desc())
+        .limit(MOST_READ)
+    )
+    return any(
+        code is not None and webhook_id not in apart for webhook_id, code in current.execute(failed)
+    )

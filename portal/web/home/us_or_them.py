@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 
 from portal.engine.reasons import ReasonGroup, explain
-from portal.services.operations.overview import count_reached
+from portal.services.operations.overview import count_reached, has_response
 from portal.services.webhooks.backlog import Backlog, WebhookStatus
 from portal.web.frame.wording import number, plural
 
@@ -21,11 +21,16 @@ class Side(Enum):
 
 def us_or_them(found: Sequence[Backlog]) -> str:
     """Return sentences about these webhooks in trouble; blank where none of them fails."""
-    sides = Counter(_side(each) for each in found if each.status is WebhookStatus.FAILING)
+    side_of = {
+        each.webhook_id: _side(each) for each in found if each.status is WebhookStatus.FAILING
+    }
+    sides = Counter(side_of.values())
     if not sides:
         return ""
     reached = count_reached({each.webhook_id for each in found})
-    return " ".join(_sentences(sides[Side.ANSWERS], sides[Side.SILENT], sides[Side.HERE], reached))
+    silent = {webhook for webhook, side in side_of.items() if side is Side.SILENT}
+    connects = reached > 0 or (bool(silent) and has_response(silent))
+    return " ".join(_sentences(sides, reached, connects=connects))
 
 
 def _side(backlog: Backlog) -> Side:
@@ -37,16 +42,21 @@ def _side(backlog: Backlog) -> Side:
     return Side.SILENT if cause.code is None else Side.ANSWERS
 
 
-def _sentences(answer: int, silent: int, here: int, reached: int) -> Iterator[str]:
+def _sentences(sides: Counter[Side], reached: int, *, connects: bool) -> Iterator[str]:
+    """Yield them. `reached`: at how many others something arrived lately; `connects`: that, or an
+    error as response, shows that this server reaches receivers."""
+    answer, silent, here = (sides[side] for side in Side)
     if reached:
         yield f"This server delivered to {plural(reached, 'other webhook')} in the last hour."
-    theirs = answer + (silent if reached else 0)
+    elif connects:
+        yield "This server got responses from other receivers in the last hour."
+    theirs = answer + (silent if connects else 0)
     if theirs:
         yield f"{_fail(theirs)} at the receiver’s side. {_how(answer, theirs - answer)}"
-    if silent and not reached:
+    if silent and not connects:
         yield (
-            f"{plural(silent, 'webhook gets', 'webhooks get')} no response. Nothing else was "
-            "delivered in the last hour, so it isn’t known whether the receiver or this server is "
+            f"{plural(silent, 'webhook gets', 'webhooks get')} no response. No other receiver "
+            "responded in the last hour, so it isn’t known whether the receiver or this server is "
             "the cause."
         )
     if here:

@@ -12,7 +12,7 @@ from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.operations import sending
 from portal.services.outbox.connectivity import NO_RECEIVER
-from tests.support.deliveries import make_delivery
+from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.support.heartbeats import record_own
 from tests.web.signed_in import visit
@@ -85,7 +85,7 @@ def test_whether_receivers_or_this_server_fail_is_said_as_far_as_it_was_checked(
         ),
         (
             "1 webhook fails at the receiver’s side. The receiver returns an error. "
-            "1 webhook gets no response. Nothing else was delivered in the last hour, so it isn’t "
+            "1 webhook gets no response. No other receiver responded in the last hour, so it isn’t "
             "known whether the receiver or this server is the cause.",
             lambda: make_webhook(last_delivered_at=utcnow() - timedelta(minutes=70)),
         ),
@@ -106,6 +106,28 @@ def test_whether_receivers_or_this_server_fail_is_said_as_far_as_it_was_checked(
             assert said in page.main, page.path
         act()
     assert "receiver’s side" not in pages.get("/").main, "nothing is sent"
+
+
+def test_an_error_shows_too_that_this_server_reaches_receivers(app: Flask) -> None:
+    record_own(heartbeats.worker_of(DELIVERIES))
+    pages = visit(app, "support")
+    silent, other = make_webhook(), make_webhook()
+    make_delivery(silent, status="failed", reason="refused", tries=3)
+    for hook, minutes, code, is_known in (
+        (other, 10, None, False),
+        (other, 70, 500, False),
+        (silent, 10, 500, False),
+        (other, 10, 500, True),
+    ):
+        at = utcnow() - timedelta(minutes=minutes)
+        made = make_delivery(hook, status="dismissed")
+        make_attempt(made, reason="server", code=code, started_at=at, finished_at=at)
+        page = pages.get("/")
+        assert ("isn’t known" not in page.main) is is_known, (minutes, code)
+    assert (
+        "This server got responses from other receivers in the last hour. 1 webhook fails at the "
+        "receiver’s side. The receiver sends no response."
+    ) in page.main
 
 
 def test_the_search_above_every_page_finds_help_too(app: Flask) -> None:

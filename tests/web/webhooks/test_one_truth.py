@@ -29,7 +29,7 @@ from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.jobs.dispatcher.delivery_clock import claim, end_pause, ended, make_due, write_down
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Pages
-from tests.web.home.test_home import troubled
+from tests.web.home.test_home import figures, troubled
 from tests.web.signed_in import signed_in
 
 HERE = ZoneInfo("Europe/Vienna")
@@ -53,6 +53,7 @@ class Said:
         self.status = ("Failing" if failing else "Active") if is_on else "Off"
         self.is_listed = bool(failing)
         self.number = sum(each.status in UNDELIVERED for each in rows)
+        self.open = sum(each.status in UNDELIVERED[:2] for each in rows)
         self.since = min(
             (each.failing_since for each in failing if each.failing_since), default=None
         )
@@ -143,6 +144,9 @@ def look(pages: Pages, hook: Hook) -> None:
     told = [bool(words.search(text)) for text in (row[2], state)]
     assert told == [so.is_listed] * 2 or so.status == "Off"
     assert (f"{so.number} undelivered in 1 webhook" in start.main) is so.is_listed
+    share = f"{so.open} in webhooks with problems" if so.is_listed else ""
+    if so.open:
+        assert f"{so.open} Queued or retrying {share}".strip() in figures(start)
     log = pages.get(f"/deliveries?status=attention&{where}")
     assert len(log.rows()) == (so.number if so.is_listed else 0)
     found = backlog.of_one(session(), hook.id)
