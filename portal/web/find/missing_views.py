@@ -103,7 +103,7 @@ def _line(found: Missing, answer: Answer) -> Line:
             why = f"{who}, {moment(by.at).text}." if by else ""
             link = ("View history", url_for("webhooks.history", public_id=found.webhook))
         case Verdict.GONE:
-            why = "This event is no longer kept, so we can’t tell."
+            why = "No event is stored for this change."
         case Verdict.UNKNOWN:
             why, others = "It should have been sent.", f"{ASK} to check the system."
     if found.deleted:  # there is nothing to edit, and no history

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from flask import g
 from wtforms import Field, FieldList, Form, FormField, HiddenField, SelectField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
@@ -79,8 +80,7 @@ class ConditionForm(Form):
     def options(self) -> list[tuple[str, str]] | None:
         """The values to choose from, with their words; None where they are typed."""
         if self.about in NAMED:
-            rows = named_lists.choices(LISTS[self.about])
-            return [(str(row_id), name) for row_id, _, name in rows]
+            return _listed(self.about)
         if self.about not in CHOICES:
             return None
         words = WORDS[self.about]
@@ -102,6 +102,15 @@ class ConditionForm(Form):
             self.value.errors = [*self.value.errors, gone]
             return None
         return condition
+
+
+def _listed(about: str) -> list[tuple[str, str]]:
+    """Return all categories or locations, read once a request, however many rows name them."""
+    known: dict[str, list[tuple[str, str]]] = g.setdefault("condition_choices", {})
+    if about not in known:
+        rows = named_lists.choices(LISTS[about])
+        known[about] = [(str(row_id), name) for row_id, _, name in rows]
+    return known[about]
 
 
 class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it runs

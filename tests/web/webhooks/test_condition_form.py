@@ -175,3 +175,13 @@ def test_a_webhook_is_copied_without_its_key_and_the_values_of_its_headers(pages
     copied = current.query(Webhook).filter_by(name="ERP (copy)").one()
     assert (copied.conditions, copied.in_order) == ('[["tag","begins",["LAP"]]]', True)
     assert pages.get(f"{NEW}?copy=nothing").status == 200
+
+
+def test_the_question_about_a_new_key_carries_conditions_on(pages: Pages) -> None:
+    text = as_text([Condition("tag", "begins", ("LAP", "PC"))])
+    hook = make_webhook(secret="the old secret", conditions=text)
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    page = pages.submit(pages.get(path).form(path), secret_mode="generate")
+    assert page.h1 == "Replace the secret key?"
+    pages.submit(page.form(path))
+    assert kept() == (Condition("tag", "begins", ("LAP", "PC")),)
