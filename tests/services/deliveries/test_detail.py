@@ -257,6 +257,6 @@ def test_while_a_replaced_key_overlaps_both_are_known_for_what_they_are(ben: Act
     for secret, words in (
         (first, "X-Asset-Webhook-Signature, made with the earlier secret key"),
         (second, "X-Asset-Webhook-Signature-Next, made with the new secret key"),
-        ("another one", "it is not ours"),
+        ("another one", "It doesn’t match ours"),
     ):
         assert words in check_signature(ben, delivery, legacy_signature(BODY, secret)).sentence

@@ -72,9 +72,10 @@ def test_its_heading_leads_to_what_is_still_to_be_sent(app: Flask) -> None:
     page = pages.get(page.links("Next attempt")[0])
     assert page.path == "/deliveries?event=asset.created&sort=next&status=open"
     assert "Next attempt first." in page.main
-    shown = [each.rpartition("/")[2].partition("?")[0] for each in page.links("Asset created, AST")]
+    links = [each for each in page.links("Asset created, AST") if "/retry" not in each]
+    shown = [each.rpartition("/")[2].partition("?")[0] for each in links]
     assert shown == [str(each) for each in expected]
-    of_one = pages.get(page.links("Asset created, AST")[0])
+    of_one = pages.get(links[0])
     assert page.path.split("?")[1] in of_one.html.replace("&amp;", "&")
     # Of all it is no order.
     assert "Newest first." in pages.get("/deliveries?sort=next").main
