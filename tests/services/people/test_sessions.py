@@ -8,12 +8,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from jobs.heartbeat import Heartbeat
 from portal.extensions import settings
 from portal.lib.clock import frozen, utcnow
 from portal.models.audit import AuditEntry
 from portal.models.people import Role, User, UserSession
-from portal.services.core import heartbeats
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.operations import retention
@@ -23,7 +21,6 @@ from portal.services.people.sign_in_throttle import Throttled
 from tests.services.people.test_people_sign_in import HERE, fail, failed_everywhere, let_time_pass
 from tests.support.database.rivals import at_once
 from tests.support.factories import PASSWORD, Person, make_user
-from tests.support.processes import until
 
 NEW = "another long phrase"
 
@@ -209,21 +206,6 @@ def test_the_day_of_a_visit_is_written_by_the_heartbeat_once(app: Flask) -> None
     assert rows()[seen].last_seen_on == yesterday, "nothing was left to write"
 
 
-@pytest.mark.both_databases
-def test_the_heartbeat_of_a_web_process_writes_what_it_noted(app: Flask) -> None:
-    ana = make_user()
-    seen = begin(ana)
-    today = rows()[seen].last_seen_on
-    change(seen, last_seen_on=today - timedelta(days=1))
-    assert sessions.find(seen) is not None
-    session().rollback()
-    beats = Heartbeat(app, heartbeats.WEB, write=sessions.write_seen).begin()
-    try:
-        assert until(lambda: rows()[seen].last_seen_on == today, 20)
-    finally:
-        beats.end(5)
-
-
 def test_a_visit_that_is_written_late_brings_no_session_back(app: Flask) -> None:
     ana = make_user()
     this = begin(ana)
@@ -278,16 +260,6 @@ def guess(person: Person, cookie: str, times: int, address: str = STRANGER) -> N
     for _ in range(times):
         with pytest.raises(WrongPassword):
             sign_in(person.email, "not the pass phrase", address, cookie)
-
-
-def test_it_is_known_as_the_browser_of_whom_it_was_given_to(app: Flask) -> None:
-    ana, ben = make_user(), make_user()
-    cookie = sessions.with_new("", row(ana))
-    assert is_known(cookie, ana)
-    assert not is_known(cookie, ben)
-    cookie = sessions.with_new(cookie, row(ben))
-    assert is_known(cookie, ana)
-    assert is_known(cookie, ben)
 
 
 def test_it_holds_the_last_five_people_each_once(app: Flask) -> None:

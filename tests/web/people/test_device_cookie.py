@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from sqlalchemy import select
 from portal.app import create_app
 from portal.config.settings import load_settings
 from portal.extensions import db
-from portal.lib.clock import utcnow
 from portal.models.people import User
 from portal.services.core.unit_of_work import session
 from portal.services.people import one_time_links, password_resets, sessions
@@ -45,18 +43,6 @@ def cookie(pages: Pages) -> str:
 def is_known(pages: Pages, person: Person) -> bool:
     session().rollback()
     return sessions.recognized(cookie(pages), session().get_one(User, person.id)) is not None
-
-
-def test_it_lasts_half_a_year_and_is_out_of_reach_of_scripts(app: Flask) -> None:
-    ana, pages = make_user(), Pages(app)
-    pages.sign_in(ana.email, ana.password)
-    found = pages.client.get_cookie(PLAIN)
-    assert found is not None
-    assert found.http_only
-    assert found.same_site == "Lax"
-    assert found.path == "/"
-    assert found.expires is not None
-    assert abs(found.expires - utcnow() - timedelta(days=180)) < timedelta(minutes=1)
 
 
 def test_on_https_it_never_travels_in_the_clear_nor_comes_from_another_host(

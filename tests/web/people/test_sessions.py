@@ -16,7 +16,6 @@ from portal.models.people import Role, User, UserSession
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import accounts, invitations
 from tests.conftest import ENVIRONMENT
-from tests.support.database.rivals import at_once
 from tests.support.factories import PASSWORD, make_user
 from tests.support.pages import Pages
 from tests.web.people.test_auth import cookie, is_in, with_cookie
@@ -28,36 +27,6 @@ HOUR = timedelta(hours=1)
 def rows() -> list[UserSession]:
     session().rollback()
     return list(session().scalars(select(UserSession)))
-
-
-def test_requests_that_are_under_way_while_one_signs_out_bring_nothing_back(app: Flask) -> None:
-    ana = make_user()
-    browser = signed_in(app, ana)
-    browser.get("/account")
-    copy, form = cookie(browser), browser.page.form("/sign-out") if browser.page else None
-    assert form is not None
-    tabs = [with_cookie(app, copy) for _ in range(4)]
-
-    def leave(pages: Pages) -> str:
-        return pages.submit(form, follow=False).location
-
-    def look(pages: Pages) -> str:
-        page = pages.get("/account", follow=False)
-        return page.location or page.h1
-
-    said = at_once(
-        app,
-        [
-            lambda: leave(tabs[0]),
-            lambda: look(tabs[1]),
-            lambda: leave(tabs[2]),
-            lambda: look(tabs[3]),
-        ],
-    )
-    assert set(said) <= {"/sign-in", "Your account"}
-    # Neither the old cookie nor any that came back meanwhile is worth anything.
-    assert not any(is_in(pages) for pages in (*tabs, with_cookie(app, copy)))
-    assert rows() == []
 
 
 def test_twelve_hours_without_a_request_end_a_session(app: Flask) -> None:

@@ -3,7 +3,6 @@ proxy that all of them come through."""
 
 from flask import Flask
 
-from tests.services.people.test_people_sign_in import let_time_pass
 from tests.support.factories import Person, make_user
 from tests.support.pages import Pages
 
@@ -24,26 +23,6 @@ def usual_browser(app: Flask, address: str, *people: Person) -> Pages:
         assert pages.sign_in(person.email, person.password).path == "/"
         assert pages.sign_out().h1 == "Sign in"
     return pages
-
-
-def knock(app: Flask, email: str, address: str, *, minutes: int) -> set[int]:
-    """Wrong tries, one every 15 seconds whatever the answer is; the statuses of the answers."""
-    stranger, answers = browser(app, address), set()
-    for _ in range(4 * minutes):
-        answers.add(stranger.sign_in(email, "not the pass phrase").status)
-        let_time_pass(seconds=15)
-    return answers
-
-
-def test_a_stranger_who_tries_for_ten_minutes_does_not_keep_the_owner_out(app: Flask) -> None:
-    ana = make_user()
-    usual = usual_browser(app, OFFICE, ana)
-    assert knock(app, ana.email, STRANGER, minutes=10) == {400, 429}
-    assert usual.sign_in(ana.email, ana.password).path == "/"
-    new = browser(app, HOME)
-    for _ in range(4):
-        assert new.sign_in(ana.email, "mistyped").status == 400
-    assert new.sign_in(ana.email, ana.password).path == "/"
 
 
 def test_a_stranger_behind_the_same_proxy_keeps_out_nobody_whose_browser_is_known(
@@ -68,11 +47,3 @@ def test_a_known_browser_is_known_for_its_own_people_alone(app: Flask) -> None:
         anas.sign_in(ben.email, "not the pass phrase")
     assert anas.sign_in(ben.email, ben.password).status == 429
     assert anas.sign_in(ana.email, ana.password).path == "/"
-
-
-def test_ipv4_addresses_are_told_apart_where_one_socket_listens_for_both_kinds(app: Flask) -> None:
-    ana = make_user()
-    assert 429 in knock(app, ana.email, "::ffff:203.0.113.66", minutes=3)
-    assert browser(app, "::ffff:192.0.2.7").sign_in(ana.email, ana.password).path == "/"
-    # The same address, however it is written.
-    assert browser(app, "203.0.113.66").sign_in(ana.email, ana.password).status == 429
