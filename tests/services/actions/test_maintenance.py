@@ -3,11 +3,9 @@
 import json
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from portal.engine.events.catalogue import EventName
@@ -33,7 +31,6 @@ from tests.services.actions.plan_examples import (
     status_of,
     told,
 )
-from tests.support.database.rivals import at_once
 from tests.support.factories import make_asset, make_staff, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -245,23 +242,6 @@ def test_what_is_being_worked_on_cannot_be_deleted_and_anything_else_can() -> No
     put_in(at_work, "broken")  # reported meanwhile
     with pytest.raises(Refusal, match="SAW-1 is in maintenance"):
         lifecycle.delete_asset(SYSTEM, at_work)
-
-
-def test_two_begin_at_once_and_one_wins(app: Flask) -> None:
-    asset_id = make_asset()
-    both = [make_maintenance(asset_id) for _ in range(2)]
-    results = at_once(app, [partial(planning_maintenance.start, SYSTEM, each) for each in both])
-    assert sum(isinstance(each, Refusal) for each in results) == 1
-    assert told().count("asset.updated") == 1
-
-
-@pytest.mark.parametrize("twice", [planning_maintenance.start, planning_maintenance.cancel])
-def test_doing_it_twice_tells_it_once(twice: Any) -> None:
-    public_id = make_maintenance(make_asset())
-    twice(SYSTEM, public_id)
-    with pytest.raises(Refusal):
-        twice(SYSTEM, public_id)
-    assert told() == ["asset.maintenance_scheduled", "asset.updated"]
 
 
 def test_a_plan_that_cannot_be_is_refused_at_its_field() -> None:

@@ -10,14 +10,13 @@ from sqlalchemy import select
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_message
-from portal.models.deliveries import Delivery, Event
+from portal.models.deliveries import Event
 from portal.services.actions import lifecycle
 from portal.services.assets.fields import AssetValues
 from portal.services.core.unit_of_work import session
 from tests.support.factories import (
     make_location,
     make_user,
-    make_webhook,
 )
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -81,21 +80,3 @@ def test_a_change_names_each_field_with_both_its_values() -> None:
         "warranty_expires": {"from": "2028-01-31", "to": None},
         "notes": {"from": "Sticker on the lid", "to": None},
     }
-
-
-def test_each_action_tells_the_webhooks_that_asked_and_them_alone() -> None:
-    ana = make_user()
-    all_three = make_webhook(events=["asset.created", "asset.updated", "asset.deleted"])
-    make_webhook(events=["asset.lost"])
-    asset_id = lifecycle.create_asset(ana.actor, full_values())
-    lifecycle.edit_asset(ana.actor, asset_id, 1, full_values(name="Another name"))
-    lifecycle.delete_asset(ana.actor, asset_id)
-    session().rollback()
-    stored = session().execute(
-        select(Delivery.webhook_id, Delivery.event, Delivery.asset_id).order_by(Delivery.id)
-    )
-    assert [tuple(row) for row in stored] == [
-        (all_three.id, "asset.created", asset_id),
-        (all_three.id, "asset.updated", asset_id),
-        (all_three.id, "asset.deleted", asset_id),
-    ]

@@ -8,7 +8,7 @@ from portal.services.actions import lifecycle
 from portal.services.assets import named_lists
 from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.refusals import NotFound, Refusal, Stale
+from portal.services.core.refusals import NotFound, Refusal
 from tests.support.factories import make_asset
 
 pytestmark = [
@@ -61,15 +61,6 @@ def test_a_name_is_needed_and_not_too_long(kind: NamedList) -> None:
     for name in ("", "x" * 121):
         with pytest.raises(Refusal):
             add(kind, name)
-
-
-def test_a_late_rename_is_refused(kind: NamedList) -> None:
-    public_id = add(kind, "Tools")
-    assert named_lists.rename(kind, SYSTEM, public_id, 1, "Power tools")
-    assert not named_lists.rename(kind, SYSTEM, public_id, 2, "Power tools")
-    for version in (1, 3):
-        with pytest.raises(Stale):
-            named_lists.rename(kind, SYSTEM, public_id, version, "Hand tools")
 
 
 def test_it_is_not_deleted_while_an_asset_uses_it(kind: NamedList) -> None:

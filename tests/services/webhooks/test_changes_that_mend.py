@@ -133,22 +133,6 @@ def test_turned_on_it_begins_as_if_nothing_had_gone_wrong(ada: Person) -> None:
     assert (after.state, after.off_reason, after.off_at) == ("active", None, None)
 
 
-@pytest.mark.parametrize("was_secret", [False, True])
-@pytest.mark.parametrize("is_secret", [False, True])
-def test_an_address_that_was_or_is_a_secret_is_masked_on_both_sides(
-    ada: Person, was_secret: bool, is_secret: bool
-) -> None:
-    first = values(secret_mode=SecretMode.NONE, headers=(), url_is_secret=was_secret)
-    public_id = crud.create(ada.actor, first)
-    moved = {"url": "https://erp.example.com/another", "url_is_secret": is_secret}
-    edit(secret_mode=SecretMode.NONE, headers=(), **moved)(ada, public_id)
-    entry = session().scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
-    assert entry is not None
-    told = f"{entry.changes['url']}"
-    is_masked = was_secret or is_secret
-    assert ("another" in told, "/hook" in told) == (not is_masked, not is_masked)
-
-
 def test_one_that_is_made_off_says_since_when(ada: Person) -> None:
     public_id = crud.create(ada.actor, values(secret_mode=SecretMode.NONE, is_active=False))
     made = row(public_id)

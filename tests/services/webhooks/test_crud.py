@@ -16,9 +16,9 @@ from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Event, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core import queries as core_queries
-from portal.services.core.refusals import NotAllowed, Refusal, Stale
+from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.webhooks import crud, sample_deliveries, secrets
+from portal.services.webhooks import crud, sample_deliveries
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.crud import Edited
 from portal.services.webhooks.rules import SecretMode, WebhookValues, url_problem
@@ -75,25 +75,6 @@ def test_no_secret_or_header_value_stands_in_the_database_or_the_audit_trail() -
     assert TOKEN not in repr(entered)
 
 
-def test_an_edit_from_an_old_form_is_refused() -> None:
-    ana = make_user()
-    public_id = crud.create(ana.actor, values())
-    kept = {"secret_mode": SecretMode.KEEP}
-    assert crud.edit(ana.actor, public_id, 1, values(name="B", **kept)).is_changed
-    with pytest.raises(Stale):
-        crud.edit(ana.actor, public_id, 1, values(name="C", **kept))
-    assert the_webhook().name == "B"
-
-
-def test_an_edit_that_changes_nothing_leaves_no_trace() -> None:
-    ana = make_user()
-    public_id = crud.create(ana.actor, values())
-    edited = crud.edit(ana.actor, public_id, 1, values(secret_mode=SecretMode.KEEP))
-    assert not edited.is_changed
-    assert the_webhook().version == 1
-    assert len(session().scalars(select(AuditEntry)).all()) == 1
-
-
 def test_of_two_people_who_take_one_name_at_once_one_is_refused(app: Flask) -> None:
     actors = [make_user().actor for _ in range(4)]
 
@@ -111,23 +92,6 @@ def test_of_two_people_who_take_one_name_at_once_one_is_refused(app: Flask) -> N
         results = sorted(pool.map(create, range(4)))
     assert results.count("created") == 1
     assert "A webhook called “Sync to ERP” already exists" in results[0]
-
-
-def test_a_persons_own_secret_is_never_shown() -> None:
-    ana = make_user()
-    public_id = crud.create(ana.actor, values(secret_mode=SecretMode.OWN, secret=SECRET))
-    assert secrets.shown_secret(ana.actor, public_id) is None
-    assert webhook_queries.show(public_id).secret_hint == SECRET[-4:]
-
-
-def test_a_persons_own_secret_in_the_place_of_ours_is_not_shown_either() -> None:
-    ana = make_user()
-    public_id = crud.create(ana.actor, values())
-    assert secrets.shown_secret(ana.actor, public_id) is not None
-    crud.edit(ana.actor, public_id, 1, values(secret_mode=SecretMode.OWN, secret=SECRET))
-    assert secrets.shown_secret(ana.actor, public_id) is None
-    webhook = the_webhook()
-    assert (webhook.secret_shown_until, webhook.secret_made_by_id) == (None, None)
 
 
 def test_a_test_is_a_marked_event_of_its_own_that_names_no_asset() -> None:

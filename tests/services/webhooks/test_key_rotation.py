@@ -9,7 +9,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, event, select
 
-from portal.config.values import SettingsError
 from portal.database.engine import sqlite_module
 from portal.extensions import db
 from portal.models.operations import KeyCheck
@@ -32,25 +31,6 @@ def secret_of(webhook_id: int) -> str:
     session().rollback()
     webhook = session().get_one(Webhook, webhook_id)
     return vault.open_secret(webhook.id, webhook.secret_enc or b"")
-
-
-def test_after_the_rotation_the_old_key_is_not_needed(keys: Keys) -> None:
-    vault.check_keys()
-    hooks = [make_webhook(secret=f"the secret {n} of it") for n in range(30)]
-    keys.become(NEW_KEY, *keys.old)
-    assert webhook_keys.count_stale() == 31
-    assert webhook_keys.rotate(lambda _: None) == 31
-    keys.become(NEW_KEY)
-    vault.check_keys()
-    assert secret_of(hooks[29].id) == "the secret 29 of it"
-    assert webhook_keys.rotate(lambda _: None) == 0
-
-
-def test_without_the_old_key_before_the_rotation_it_refuses_to_start(keys: Keys) -> None:
-    vault.check_keys()
-    keys.become(NEW_KEY)
-    with pytest.raises(SettingsError, match="ENCRYPTION_KEYS"):
-        vault.check_keys()
 
 
 def test_ended_half_way_it_goes_on_where_it_was(keys: Keys) -> None:

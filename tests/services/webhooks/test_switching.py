@@ -12,7 +12,7 @@ from jobs import tasks as job
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.models.deliveries import Delivery, Priority
+from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -87,33 +87,6 @@ def test_it_holds_what_was_left_behind_by_a_crash() -> None:
     (delivery,) = deliveries_of(hook)
     assert (delivery.status, delivery.tries, delivery.attempts) == ("on_hold", 4, 4)
     assert find_lease(delivery.public_id) is None
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("retrying", "on_hold"),
-        ("failed", "failed"),
-        ("delivered", "delivered"),
-    ],
-)
-def test_it_gives_a_waiting_retry_its_earlier_status_back(before: str, after: str) -> None:
-    ana, hook = make_user(), make_webhook()
-    publish()
-    due = utcnow() + timedelta(hours=3)
-    change(
-        hook,
-        prior_status=before,
-        prior_due_at=due,
-        priority=Priority.INTERACTIVE,
-        requested_by="Ben",
-    )
-    turn_on_off.turn_off(ana.actor, hook.public_id)
-    (delivery,) = deliveries_of(hook)
-    assert (delivery.status, delivery.due_at) == (after, due)
-    assert (delivery.prior_status, delivery.requested_by) == (None, None)
-    assert delivery.priority == Priority.NORMAL
-    assert (delivery.finished_at is None) == (after == "on_hold")
 
 
 def test_it_leaves_tests_alone_while_off() -> None:
@@ -205,15 +178,6 @@ def test_a_long_queue_is_put_to_rest_bit_by_bit(
         assert dispatch_maintenance.maintain_on(current.connection()) == 3
     assert statuses(hook) == [status] * 6 + ["queued"]
     assert dispatch_maintenance.maintain() == 1
-
-
-def test_maintenance_goes_on_until_all_of_a_long_queue_rests(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    hook = long_queue(11, monkeypatch)
-    by_a_person(hook)
-    assert dispatch_maintenance.maintain() == 8
-    assert statuses(hook) == ["on_hold"] * 11
 
 
 @pytest.mark.parametrize(("choice", "becomes"), [("send", "queued"), ("keep", "on_hold")])

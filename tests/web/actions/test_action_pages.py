@@ -5,8 +5,6 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.models.deliveries import Event
-from portal.services.actions import assignments
-from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
 from tests.support.factories import make_asset, make_location, make_staff, make_webhook
@@ -60,24 +58,6 @@ def test_it_asks_for_what_is_missing_and_keeps_what_was_typed(pages: Pages) -> N
     assert page.status == 400
     assert page.errors == ["Choose a person", "Enter a due date"]
     assert page.form().fields["purpose"] == ["Trade fair"]
-
-
-def test_a_page_for_what_is_not_legal_says_why_and_what_to_do(pages: Pages) -> None:
-    asset_id, maria = make_asset(), make_staff("Maria")
-    assignments.allocate(SYSTEM, asset_id, staff_id=maria)
-    page = pages.get(f"/assets/{asset_id}/check-in")
-    assert page.status == 409
-    assert "AST-00001 is allocated to Maria. Revoke it instead." in page.text
-
-
-def test_whoever_comes_second_reads_why(pages: Pages) -> None:
-    asset_id, maria, ben = make_asset(), make_staff("Maria Lopez"), make_staff("Ben")
-    form = pages.get(f"/assets/{asset_id}/allocate").form()
-    assignments.allocate(SYSTEM, asset_id, staff_id=maria)
-    page = pages.submit(form, staff_id=ben)
-    way_out = "AST-00001 is allocated to Maria Lopez. Revoke or reassign it"
-    assert (page.status, page.errors) == (409, [way_out])
-    assert told() == ["asset.allocated"]
 
 
 def test_with_one_location_there_is_nowhere_to_move_to_and_it_says_who_adds_one(

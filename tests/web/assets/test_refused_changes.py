@@ -4,8 +4,6 @@ import pytest
 from flask import Flask, get_flashed_messages
 
 from portal.models.assignments import Staff
-from portal.services.assets import named_lists
-from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session
 from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in
@@ -52,21 +50,6 @@ def test_an_asset_that_is_still_needed_is_not_deleted(pages: Pages) -> None:
     assert page.form().fields["reason"] == ["Sold"]
     page = pages.submit(forms[1], reason="Sold")
     assert (page.status, "L-2 is in maintenance" in page.main) == (409, True)
-
-
-def test_what_does_not_say_which_version_it_changes(pages: Pages) -> None:
-    category, person = named_lists.CATEGORIES, session().get_one(Staff, make_staff())
-    paths = (
-        f"/assets/{make_asset()}/edit",
-        f"/staff/{person.public_id}/edit",
-        f"/categories/{named_lists.create(category, SYSTEM, 'Tools')}/edit",
-    )
-    for path in paths:
-        page = pages.submit(pages.get(path).form(), name="Another", version="")
-        assert (page.status, page.rows()[0][2]) == (409, "Another"), path
-        edited = pages.submit(page.form(), "Keep editing my version")
-        assert (edited.path, edited.form().fields["name"]) == (path, ["Another"])
-        assert pages.get(path).form().fields["name"] != ["Another"], path
 
 
 def test_what_has_a_page_of_its_own_is_said_nowhere_else(app: Flask) -> None:
