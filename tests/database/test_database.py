@@ -47,19 +47,6 @@ def test_what_is_append_only_cannot_be_written_over(app: Flask, table: str) -> N
             current.execute(text(again))
 
 
-def change_and_fail() -> None:
-    with writing() as current:
-        audit.record(current, SYSTEM, "changed", target=("portal", 1, "Portal"))
-        raise ZeroDivisionError
-
-
-def test_a_failure_inside_a_transaction_leaves_nothing(app: Flask) -> None:
-    with pytest.raises(ZeroDivisionError):
-        change_and_fail()
-    with writing() as current:
-        assert current.execute(text("SELECT count(*) FROM audit_entries")).scalar_one() == 0
-
-
 # Of each database its own, which no model could tell: the indexes for searches, and foreign keys
 # that PostgreSQL does without.
 OF_SQLITE = {

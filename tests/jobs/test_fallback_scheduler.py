@@ -56,13 +56,6 @@ def states() -> set[str]:
     return set(db.session.scalars(select(Task.state)))
 
 
-def age(name: str) -> float:
-    db.session.rollback()
-    found = heartbeats.age(name)
-    assert found is not None
-    return found
-
-
 def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

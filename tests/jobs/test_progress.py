@@ -32,17 +32,6 @@ def test_whoever_waits_for_the_stop_waits_as_long_as_it_is_not_asked_for() -> No
     assert not flag.wait(0.0)
 
 
-def test_the_stop_flag_is_set_until_cleared() -> None:
-    flag = StopFlag()
-    assert not flag.is_set()
-    flag.set()
-    assert flag.is_set()
-    assert flag.wait(0)
-    flag.clear()
-    assert not flag.is_set()
-    assert not flag.wait(0)
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()

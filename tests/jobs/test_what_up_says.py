@@ -1,7 +1,6 @@
 """What `flask up` starts and says, in which form, and how long a process waits for Redis."""
 
 import errno
-import json
 import logging
 import resource
 import socket
@@ -13,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs import process_setup, scheduler, worker
-from jobs.supervisor import JsonOutput, Output, Plan, Program, output
+from jobs.supervisor import Plan, Program
 from jobs.up import WEB, CannotStart, free_address, greet
 from portal.config.settings import Settings, load_settings
 from tests.conftest import ENVIRONMENT
@@ -22,33 +21,6 @@ from tests.conftest import ENVIRONMENT
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)})
-
-
-def test_lines_for_a_person_name_the_process(capsys: pytest.CaptureFixture[str]) -> None:
-    Output().say("Stopping.")
-    Output().pass_on("web", "{}")
-    assert capsys.readouterr().out == "Stopping.\nweb        {}\n"
-
-
-def test_lines_for_machines_are_one_object_each_and_what_is_one_stays_as_it_is(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOG_FORMAT", "json")
-    made = output()
-    assert isinstance(made, JsonOutput)
-    for line in ("", '{"level": "error"}', "plain"):
-        made.pass_on("web", line)
-    for line in ("", "Stopping."):
-        made.say(line)
-    first, *others = capsys.readouterr().out.splitlines()
-    assert first == '{"level": "error"}'
-    told = [json.loads(each) for each in others]
-    assert [(each["process"], each["level"], each["message"]) for each in told] == [
-        ("web", "info", "plain"),
-        ("supervisor", "info", "Stopping."),
-    ]
-    monkeypatch.delenv("LOG_FORMAT")
-    assert not isinstance(output(), JsonOutput)
 
 
 def test_it_greets_with_the_address_the_first_link_and_what_a_trial_opens(

@@ -121,15 +121,6 @@ def test_the_second_ends_by_itself_whatever_the_job_does(app: Flask, redis: Redi
     assert len(queued(redis)) == 1
 
 
-def test_a_listening_sender_keeps_no_job_from_being_queued(app: Flask, redis: Redis) -> None:
-    subscription = notifier.notifier().subscribe()
-    assert subscription is not None
-    notifier.notify()
-    assert subscription.get_message(timeout=10)
-    assert len(queued(redis)) == 1
-    subscription.close()
-
-
 def test_who_may_not_publish_queues_the_job_all_the_same(app: Flask, redis: Redis) -> None:
     redis.execute_command("ACL", "SETUSER", "default", "resetchannels")
     notifier.notify()

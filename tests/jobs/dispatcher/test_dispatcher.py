@@ -2,15 +2,11 @@
 
 import hmac
 import json
-import ssl
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from time import monotonic
 
 import pytest
-import trustme
 from flask import Flask
 from rq.timeouts import JobTimeoutException
 
@@ -70,21 +66,6 @@ def test_what_a_worker_runs_finds_an_application_by_itself(
     assert only_delivery().status == "delivered"
 
 
-def test_it_writes_down_what_went_out_and_what_came_back(receiver: Receiver) -> None:
-    make_webhook(receiver.url, headers=[("X-Api-Key", "tell nobody")])
-    receiver.answer(status=201, body=b"thank <b>you</b>\0", headers=[("X-Node", "7")])
-    publish()
-    deliver_due()
-    (attempt,) = attempts()
-    body = db.session.get_one(AttemptBody, attempt.id)
-    assert (attempt.outcome, attempt.code, attempt.kind) == ("delivered", 201, "scheduled")
-    assert attempt.phases["total"] > 0
-    assert attempt.peer.startswith("127.0.0.1:")
-    assert body.response_text == "thank <b>you</b>\ufffd"
-    assert ["X-Node", "7"] in body.response_headers
-    assert ["X-Api-Key", "••••"] in body.request_headers
-
-
 def test_it_tries_again_later_and_says_why(receiver: Receiver) -> None:
     make_webhook(receiver.url)
     receiver.answer(status=500)
@@ -115,13 +96,6 @@ def test_a_header_that_may_not_be_sent_fails_at_once_without_a_request(
     assert (only_delivery().status, only_delivery().reason) == ("failed", "bad_headers")
     (attempt,) = attempts()
     assert "Host" in db.session.get_one(AttemptBody, attempt.id).detail
-
-
-def test_a_private_address_is_refused_before_anything_is_sent() -> None:
-    make_webhook("http://[::1]:9/hook")  # loopback, but outside of the allowed network
-    publish()
-    deliver_due()
-    assert (only_delivery().status, only_delivery().reason) == ("failed", "blocked")
 
 
 def test_what_a_dispatcher_left_open_when_it_broke_is_nothing_to_the_next(
@@ -166,19 +140,3 @@ def test_one_that_has_nothing_to_do_waits_until_it_is_woken() -> None:
 
     new_dispatcher(is_over).run()
     assert asked < 30
-
-
-def test_it_trusts_the_operators_own_authority(
-    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    authority, bundle = trustme.CA(), tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(bundle)
-    changed = replace(settings(), webhook_ca_bundle=str(bundle))
-    monkeypatch.setitem(app.extensions, "settings", changed)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with Receiver(tls=context) as receiver:
-        make_webhook(receiver.url)
-        publish()
-        deliver_due()
-    assert (only_delivery().status, only_delivery().reason) == ("delivered", None)

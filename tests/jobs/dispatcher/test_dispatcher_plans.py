@@ -2,7 +2,6 @@
 and is asked once."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +20,6 @@ from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.dispatch import record_results
 from tests.jobs.dispatcher.delivery_clock import ended
-from tests.support.database.statements import asked
 from tests.support.deliveries import make_many
 from tests.support.factories import make_webhook
 
@@ -88,10 +86,3 @@ def test_no_statement_reads_a_whole_table() -> None:
     # On PostgreSQL a webhook's leases are counted once, and not for each of its deliveries.
     is_postgres = equip().engine.dialect.name == "postgresql"
     assert any("CTE portions" in line for line in counted) is is_postgres
-
-
-@pytest.fixture
-def looked(app: Flask) -> Iterator[list[str]]:
-    """What this process's dispatcher has looked for."""
-    with asked(equip().engine, about="due_0") as found:
-        yield found

@@ -14,7 +14,6 @@ from sqlalchemy import delete, select
 from jobs.dispatcher import loop
 from jobs.dispatcher.database import DatabaseExecutor
 from portal.database.engine import impatient_engine
-from portal.engine.events.catalogue import EventName
 from portal.extensions import db, settings
 from portal.models.deliveries import Lease
 from portal.models.operations import Process
@@ -78,28 +77,6 @@ def test_the_cap_of_a_webhook_holds_over_all_dispatchers(app: Flask) -> None:
         publish(asset_id=number + 1)
     claims = claim_together(app, 4)
     assert len(claims) == settings().webhook_max_in_flight
-
-
-@pytest.mark.usefixtures("app")
-def test_receivers_that_hang_leave_the_last_places_to_others() -> None:
-    for _ in range(4):
-        make_webhook()
-    for number in range(9):
-        publish(asset_id=number + 1)
-    engine = impatient_engine(settings().database_url)
-    writer = DatabaseExecutor(engine)
-    # Of 16 places the four take 14 at most; none of these is ever answered.
-    hanging = writer.write(lambda connection: dispatch_claim.claim(connection, 16, 2))
-    again = writer.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
-    healthy = make_webhook(events=[EventName.LOST])
-    for _ in range(2):
-        publish(EventName.LOST)
-    claims = writer.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
-    engine.dispose()
-    assert hanging is not None
-    assert (len(hanging), len(Counter(each.webhook.id for each in hanging))) == (14, 4)
-    assert again == []
-    assert [each.webhook.id for each in claims or ()] == [healthy.id]
 
 
 WORKER = heartbeats.worker_of(DELIVERIES)

@@ -81,6 +81,9 @@ def test_it_is_refused_once_and_what_follows_is_no_request(web: WebServer) -> No
         assert b"ok" not in answer.splitlines(), case
         assert b"X-Request-Id" not in answer, "a request of the portal's"
         assert web.answers(), case
+    assert '"Refused from 127.0.0.1: 400 Bad Request"' in web.said
+    assert "Traceback" not in web.said
+    assert "uncaptured" not in web.said
 
 
 def test_a_head_takes_no_seconds_to_be_refused(web: WebServer) -> None:
@@ -89,14 +92,6 @@ def test_a_head_takes_no_seconds_to_be_refused(web: WebServer) -> None:
     for _ in range(6):
         web.exchange(REFUSED["spaces without end"])
     assert time.monotonic() - began < 8
-
-
-def test_nothing_of_it_is_a_fault_of_ours(web: WebServer) -> None:
-    for case in REFUSED.values():
-        web.exchange(case)
-    assert '"Refused from 127.0.0.1: 400 Bad Request"' in web.said
-    assert "Traceback" not in web.said
-    assert "uncaptured" not in web.said
 
 
 FINE = {

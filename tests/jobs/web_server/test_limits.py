@@ -149,23 +149,44 @@ def test_of_too_many_bodies_under_way_those_that_began_first_are_given_up(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert web_server_module.MOST_KEPT == 512 * 1024 * 1024
-    monkeypatch.setattr(web_server_module, "MOST_KEPT", 2 * len(PART))
+    monkeypatch.setattr(web_server_module, "MOST_KEPT", 3 * len(PART))
     with ExitStack() as all_of_them:
         senders = []
-        for number in range(1, 4):
+        for number, part in enumerate((b"", PART, PART, PART)):
             senders.append(
                 all_of_them.enter_context(
                     socket.create_connection(reader.socket.getsockname(), timeout=5)
                 )
             )
-            senders[-1].sendall(HEAD + PART)
-            held = [len(PART)] * number
+            senders[-1].sendall(HEAD + part)
+            held = [0, *[len(PART)] * number]
             assert until(lambda: reader.turn() and reader.kept == held, 10)  # noqa: B023 - at once
         reader.listener.maintenance(0.0)
-        assert until(lambda: reader.turn() and reader.kept == [len(PART)] * 2, 10)
-        assert senders[0].recv(100) == b"", "the first is closed"
-        senders[1].sendall(b"x")
-        assert until(lambda: reader.turn() and reader.kept == [len(PART) + 1, len(PART)], 10)
+        assert reader.turn()
+        assert reader.kept == [0, *[len(PART)] * 3], "there is room for all"
+        monkeypatch.setattr(web_server_module, "MOST_KEPT", 2 * len(PART))
+        reader.listener.maintenance(0.0)
+        assert until(lambda: reader.turn() and reader.kept == [0, *[len(PART)] * 2], 10)
+        assert senders[1].recv(100) == b"", "the first that keeps something is closed"
+        senders[2].sendall(b"x")
+        assert until(lambda: reader.turn() and reader.kept == [0, len(PART) + 1, len(PART)], 10)
+
+
+def test_what_has_come_of_a_body_counts_until_its_request_is_read(reader: Reader) -> None:
+    with reader.connection(HEAD.replace(b"900000", b"130000") + PART) as (client, _):
+        assert until(lambda: reader.turn() and reader.kept == [len(PART)], 10)
+        client.sendall(b"x" * (130_000 - len(PART)))
+        assert until(lambda: reader.turn() and reader.waiting == 1, 10)
+        assert reader.kept == [0]
+
+
+def test_of_what_is_too_long_nothing_is_kept(reader: Reader) -> None:
+    with reader.connection(HEAD.replace(b"900000", b"18874368")) as (client, connection):
+        client.sendall(PART)
+        request = connection.request
+        assert request is not None
+        assert until(lambda: reader.turn() and request.body_bytes_received == len(PART), 10)
+        assert (reader.kept, len(request.get_body_stream().read())) == ([0], 0)
 
 
 @pytest.mark.parametrize(("many", "is_ended"), [(8, False), (9, True)])

@@ -155,17 +155,6 @@ def test_a_reminder_stands_for_those_before_it_of_its_own_check_out_alone(app: F
     assert by_id[earlier[second, LATE]] == ended_at
 
 
-def test_each_reminder_stands_for_the_one_before_it_alone(app: Flask) -> None:
-    decided()
-    settings = alert_settings.read()
-    alert_settings.save(SYSTEM, settings.version, replace(settings.rules, repeat_every_days=1))
-    lent(3)
-    times = [in_days(days) for days in (0, 1.5, 2.5)]
-    for now in times:
-        runs.run(RunKind.SCHEDULED, now)
-    assert [each.resolved_at for each in ledger()] == [*times[1:], None]
-
-
 def test_each_alert_knows_the_event_that_told_of_it_and_what_it_is_about(app: Flask) -> None:
     decided()
     register = make_register()

@@ -185,35 +185,6 @@ def test_bringing_it_back_ends_the_alert_and_a_reminder_stands_for_those_before(
     assert all(each.resolved_at is not None for each in ledger())
 
 
-def test_two_runs_at_once_tell_everything_once(app: Flask) -> None:
-    decided()
-    expected = sorted((WARRANTY, with_warranty(days)) for days in range(8))
-    begin()
-    begin(RunKind.SCHEDULED)
-
-    at_once(app, [work, work])
-    assert sorted(fired()) == expected
-    assert [run.outcome for run in runs()] == ["done", "done"]
-    assert sum(run.counts.get(WARRANTY, 0) for run in runs()) == len(expected)
-
-
-def test_killed_half_way_it_goes_on_where_it_was(app: Flask) -> None:
-    decided()
-    expected = [(WARRANTY, with_warranty(days)) for days in range(6)]
-    begin()
-    turn = tasks.claim()
-    assert turn is not None
-    while len(fired()) < 3:
-        assert tasks.advance(turn, alert_runs.KIND)
-    # The worker is gone, and its lease runs out.
-    with writing() as current:
-        current.execute(update(Task).values(lease_until=Task.created_at))
-    work()
-    assert fired() == expected
-    (run,) = runs()
-    assert (run.outcome, run.counts) == ("done", {WARRANTY: 6})
-
-
 @pytest.mark.parametrize(("failures", "is_left"), [(1, False), (2, True)])
 def test_one_that_fails_again_and_again_stands_in_nobodys_way(
     app: Flask, failures: int, is_left: bool, caplog: pytest.LogCaptureFixture

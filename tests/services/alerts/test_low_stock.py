@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -14,7 +13,6 @@ from portal.services.alerts import runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 from tests.services.alerts.due_things import bodies, decided, fired, ledger
 from tests.support.factories import make_asset
@@ -68,13 +66,6 @@ def test_enough_again_opens_the_latch_by_a_move_or_by_the_threshold(app: Flask) 
     edit(asset_id, min_quantity=8)
     assert fired() == [(LOW, asset_id)] * 4
     assert [each.resolved_at is None for each in ledger()] == [False] * 3 + [True]
-
-
-def test_a_refused_move_tells_nothing(app: Flask) -> None:
-    asset_id = make_stock(6)
-    with pytest.raises(Refusal):
-        stock.issue(SYSTEM, asset_id, quantity=7)
-    assert (fired(), ledger()) == ([], [])
 
 
 def test_before_the_first_answer_only_what_happens_now_is_told(app: Flask) -> None:

@@ -75,18 +75,6 @@ def test_maintenance_is_told_of_when_near_or_late() -> None:
         assert off is Kept.OFF, days
 
 
-def test_a_new_date_is_a_new_key() -> None:
-    keys = {
-        said(found)
-        for day in (TODAY, TODAY + timedelta(days=1))
-        for found in (
-            alert_rules.warranty(at(), 7, day, "available"),
-            alert_rules.maintenance(at(), 7, day, "scheduled"),
-        )
-    }
-    assert len(keys) == 4
-
-
 def test_a_check_out_is_overdue_once_its_time_has_passed() -> None:
     for late, says in (
         (timedelta(seconds=-1), "early"),

@@ -125,8 +125,6 @@ def test_each_filter_scans_its_index_and_sorts_nothing_of_the_table(hook: Hook) 
             bad = ("SCAN deliveries", "Seq Scan on deliveries", "Bitmap")
             # Of fewer than a window takes, PostgreSQL sorts all.
             bad = bad[:2] if words == "attention" else bad
-            # Of fewer than a window takes, PostgreSQL sorts all.
-            bad = bad[:2] if words == "attention" else bad
             if expected not in lines or searched not in lines or any(b in whole for b in bad):
                 faults.append(f"{words}, {where}:\n{whole}")
             sorts = whole.count("TEMP B-TREE") + whole.count("Sort Key")

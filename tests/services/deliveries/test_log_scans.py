@@ -180,12 +180,6 @@ def is_open(row: Delivery) -> bool:
     return row.status in ("queued", "retrying")
 
 
-def is_away(row: Delivery) -> bool:
-    """Whether its receiver is left alone, which a test does not care about."""
-    hook = session().get_one(Webhook, row.webhook_id)
-    return hook.name == AWAY and row.priority != Priority.TEST
-
-
 def case(rows: list[Delivery], *chosen: Part, oldest_first: bool = False) -> Case:
     """All of these parts at once."""
     asked = {name: value for part, _ in chosen for name, value in part.items()}

@@ -60,31 +60,6 @@ def counted() -> tuple[int, ...]:
 
 
 @pytest.mark.usefixtures("hook")
-def test_a_claim_writes_a_lease_and_nothing_else() -> None:
-    before = row()
-    (sent,) = claim()
-    assert (row(), attempts()) == (before, [])
-    (lease,) = leases()
-    assert (lease.token, lease.number, lease.kind, lease.actor) == (
-        sent.token,
-        1,
-        "scheduled",
-        None,
-    )
-    assert (lease.url, lease.started_at) == (sent.shown_url, sent.started_at)
-
-
-def test_a_persons_attempt_is_leased_and_stored_with_the_name() -> None:
-    make_webhook()
-    publish()
-    ask_for_retry(only_delivery().id, "Ana")
-    (sent,) = claim()
-    assert [(each.kind, each.actor) for each in leases()] == [("manual", "Ana")]
-    write_down(ended(sent))
-    assert [(each.kind, each.actor) for each in attempts()] == [("manual", "Ana")]
-
-
-@pytest.mark.usefixtures("hook")
 def test_a_lease_that_ran_out_is_an_attempt_of_the_schedule() -> None:
     (lost,) = claim()
     make_due()

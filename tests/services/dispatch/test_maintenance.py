@@ -8,12 +8,12 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.lib.clock import frozen, utcnow
+from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.dispatch import maintenance as dispatch_maintenance
 from portal.services.webhooks import turn_on_off
-from tests.support.deliveries import find_lease, lease, make_delivery, stored
+from tests.support.deliveries import lease, make_delivery, stored
 from tests.support.factories import make_webhook
 
 pytestmark = pytest.mark.both_databases
@@ -45,16 +45,6 @@ def test_what_somebody_has_locked_is_spread_without_it(app: Flask) -> None:
         assert dispatch_maintenance.maintain() == 1
     assert stored(theirs)["due_at"] == later
     assert stored(other)["due_at"] < later
-
-
-def test_at_the_moment_at_which_it_ends_a_lease_has_run_out(app: Flask) -> None:
-    """It may be freed and settled at one moment: the clock of SQLite counts milliseconds."""
-    del app
-    made = make_delivery()
-    with frozen(utcnow()):
-        lease(made, 0)
-        assert dispatch_maintenance.maintain() == 1
-    assert (find_lease(made), stored(made)["attempts"]) == (None, 1)
 
 
 def test_it_looks_at_a_deleted_webhook_only_while_something_is_held_there(app: Flask) -> None:

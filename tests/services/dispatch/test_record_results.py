@@ -6,15 +6,12 @@ import pytest
 from sqlalchemy import update
 
 from portal.engine.reasons import Reason
-from portal.extensions import Base, db
-from portal.models.deliveries import Priority, Rollup
+from portal.extensions import db
+from portal.models.deliveries import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import maintenance
-from portal.services.dispatch.claim import Claim
 from tests.jobs.dispatcher.delivery_clock import (
     SECOND,
-    ask_for_retry,
     attempts,
     claim,
     ended,
@@ -24,12 +21,9 @@ from tests.jobs.dispatcher.delivery_clock import (
     webhook,
     write_down,
 )
-from tests.support.deliveries import stored
 from tests.support.factories import make_webhook, publish
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
-
-tables = Base.metadata.tables
 
 
 @pytest.mark.parametrize("is_late_one_first", [True, False])
@@ -78,42 +72,6 @@ def test_a_success_after_failures_leaves_nothing_of_them() -> None:
     assert (delivery.tries, delivery.attempts) == (3, 3)
     assert leases() == []
     assert delivery.finished_at is not None
-
-
-@pytest.mark.parametrize("priority", [Priority.INTERACTIVE, Priority.BULK])
-def test_a_persons_attempt_that_arrives_leaves_nothing_of_what_was_before(
-    priority: Priority,
-) -> None:
-    make_webhook()
-    publish()
-    (first,) = claim()
-    write_down(ended(first, Reason.SERVER))
-    ask_for_retry(only_delivery().id, "Ana", priority)
-    (again,) = claim()
-    write_down(ended(again))
-    row = only_delivery()
-    assert (row.status, row.reason, row.code, row.priority) == ("delivered", None, 200, 2)
-    assert (row.prior_status, row.prior_due_at, row.requested_by) == (None,) * 3
-
-
-def test_a_late_release_frees_no_lease_but_its_own() -> None:
-    make_webhook()
-    publish()
-    (late,) = claim()
-    make_due()
-    (newer,) = claim()
-    before = stored(only_delivery().public_id)
-    give_back(late)
-    assert stored(only_delivery().public_id) == before
-    assert [each.token for each in leases()] == [newer.token]
-    write_down(ended(newer))
-    assert (only_delivery().status, only_delivery().tries) == ("delivered", 2)
-
-
-def give_back(*claims: Claim) -> None:
-    """A worker that goes gives back what it has not sent."""
-    with writing() as current:
-        maintenance.release(current.connection(), claims)
 
 
 def test_when_something_last_arrived_is_written_once_a_second() -> None:

@@ -23,17 +23,10 @@ from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import findings, health
 from portal.services.operations.health import read_backlog, read_ready
 from portal.services.operations.metrics import Recent, read_deliveries, read_recent
-from portal.services.operations.readiness import Ready
 from tests.support.database.periodic_tasks import begin_periodic_task
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_webhook
 from tests.support.heartbeats import record_own
-
-
-def test_a_portal_whose_parts_answer_is_ready(app: Flask) -> None:
-    record_own(heartbeats.worker_of(DELIVERIES))
-    assert read_ready() == Ready(*["ok"] * 5)
-    assert read_ready().is_ready()
 
 
 def test_of_who_lives_all_is_told_that_was_written(app: Flask) -> None:

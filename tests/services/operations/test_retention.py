@@ -69,14 +69,6 @@ def test_an_event_stays_until_the_last_of_its_deliveries_goes() -> None:
     assert (count(Delivery), count(Event)) == (1, 1)
 
 
-def test_what_was_being_tried_until_yesterday_has_not_been_held_for_too_long() -> None:
-    hook = make_webhook(state="off", off_at=utcnow() - timedelta(days=1))
-    old_delivery(webhook=hook, status="on_hold", finished_at=None)
-    assert retention.count()[retention.DISMISSED] == 0
-    retention.prune()
-    assert db.session.query(Delivery.status).scalar() == "on_hold"
-
-
 def test_events_that_nobody_asked_for_go_as_well() -> None:
     publish()
     with writing() as current:

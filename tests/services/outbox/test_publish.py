@@ -83,13 +83,6 @@ def test_a_change_that_fails_stores_neither_event_nor_delivery_and_notifies_nobo
     assert notifications() == before
 
 
-def test_an_event_that_nobody_asked_for_is_stored_and_notifies_nobody() -> None:
-    before = notifications()
-    publish()
-    assert notifications() == before
-    assert deliveries() == []
-
-
 @pytest.mark.parametrize("in_order", [True, False])
 def test_nothing_is_held_for_a_webhook_that_is_being_turned_on(app: Flask, in_order: bool) -> None:
     """The event was seen to be for one that is off; when it is stored, that is no longer so."""

@@ -140,8 +140,10 @@ def test_what_was_open_is_on_hold_or_dismissed_by_name(
 
 
 @pytest.mark.usefixtures("app")
-@pytest.mark.parametrize("change", [ON_HOLD, BY_BEN], ids=["off", "dismissed"])
-def test_what_was_delivered_before_a_resend_is_delivered(change: dict[str, Any]) -> None:
-    found = rested(change, **RETRIED, prior_status="delivered", finished_at=DUE)
-    was = {"status": "delivered", "due_at": EARLIER, "finished_at": DUE}
+@pytest.mark.parametrize(
+    ("change", "before"), [(ON_HOLD, "delivered"), (ON_HOLD, "failed"), (BY_BEN, "delivered")]
+)
+def test_what_had_ended_before_a_retry_is_what_it_was(change: dict[str, Any], before: str) -> None:
+    found = rested(change, **RETRIED, prior_status=before, finished_at=DUE)
+    was = {"status": before, "due_at": EARLIER, "finished_at": DUE}
     assert found == AT_REST | was
