@@ -224,6 +224,7 @@ def test_the_supervisor_speaks_in_the_same_form(capsys: pytest.CaptureFixture[st
         form.say("")
         form.pass_on("web", '{"message": "from a child"}')
         form.pass_on("valkey", "no JSON")
+    form.pass_on("web", "")
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
         "Stopping.",

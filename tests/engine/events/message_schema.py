@@ -15,7 +15,6 @@ from jsonschema import Draft202012Validator
 from portal.config.settings import ROOT
 
 SCHEMA: Final = ROOT / "docs" / "message.schema.json"
-CLOSED: Final = {"examples": "enum"}
 Body = Mapping[str, Any]
 
 

@@ -45,31 +45,6 @@ def read_csv(pages: Pages, query: str = "") -> list[list[str]]:
     return list(csv.reader(io.StringIO(answer.get_data(as_text=True).removeprefix("\ufeff"))))
 
 
-def test_it_tells_who_did_what_to_which_thing(app: Flask) -> None:
-    ana = make_user(name="Ana")
-    change = {"from": "Old name", "to": "New name"}
-    note("webhook.changed", "Sync to ERP", ana, webhook_name=change)
-    ((_, who, what, which, changes),) = visit(app).get(AUDIT).rows()
-    assert (who, what, which) == ("Ana", "Webhook: changed", "Sync to ERP")
-    assert changes == "Webhook name: Old name → New name"
-
-
-def test_a_person_in_a_change_is_shown_by_name(app: Flask) -> None:
-    leo = {"id": 3, "name": "Leo Brandt", "email": "leo@example.com", "due_at": None}
-    note("asset.allocated", "AST-00005", make_user(), holder={"from": None, "to": leo})
-    changes = visit(app).get(AUDIT).rows()[0][4]
-    assert changes.endswith("Leo Brandt")
-    assert "leo@example.com" not in changes
-
-
-def test_times_and_statuses_of_an_asset_read_as_in_its_timeline(app: Flask) -> None:
-    due = {"from": None, "to": "2026-12-06T16:56:42+00:00"}
-    status = {"from": "available", "to": "checked_out"}
-    note("asset.checked_out", "AST-00005", make_user(), status=status, due_at=due)
-    changes = visit(app).get(AUDIT).rows()[0][4]
-    assert changes == "Status: Available → Checked out Due back: Dec 6, 17:56"
-
-
 def test_it_speaks_as_the_pages_do(app: Flask) -> None:
     ana, hook = make_user(name="Ana"), make_webhook(name="Sync to ERP")
     publish()
@@ -86,19 +61,6 @@ def test_it_speaks_as_the_pages_do(app: Flask) -> None:
     assert sent[4].endswith("Deliveries on hold queued: 1")
     assert quiet[4] == ""
     assert deleted[4] == "Deliveries dismissed: 2"
-
-
-def test_it_leads_to_what_was_changed_unless_it_was_deleted(app: Flask) -> None:
-    note("webhook.created", "Sync")
-    note("webhook.deleted", "Gone")
-    page = visit(app).get(AUDIT)
-    assert page.links("Sync") == ["/settings/webhooks/7"]
-    assert page.links("Gone") == []
-
-
-def test_what_was_done_without_the_pages_says_how(app: Flask) -> None:
-    make_asset("Projector")
-    assert "automatically" in visit(app).get(AUDIT).rows()[0][1]
 
 
 def test_it_is_narrowed_by_who_what_and_when(app: Flask) -> None:
@@ -235,10 +197,3 @@ def test_each_filter_is_read_through_an_index(app: Flask) -> None:
         compiled = statement.compile(session().get_bind(), compile_kwargs={"literal_binds": True})
         plan = session().execute(text(f"EXPLAIN QUERY PLAN {compiled}")).all()
         assert "SEARCH audit_entries USING INDEX" in str(plan), plan
-
-
-def test_it_calls_deliveries_and_their_statuses_as_the_log_does(app: Flask) -> None:
-    note("delivery.retried", "asset.checked_out", status={"from": "retrying", "to": "queued"})
-    ((_, _, what, which, changes),) = visit(app).get(AUDIT).rows()
-    assert (what, which) == ("Delivery: retried", "Asset checked out")
-    assert changes == "Status: Retrying → Queued"

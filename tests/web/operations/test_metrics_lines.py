@@ -75,16 +75,6 @@ def test_a_kind_of_process_that_never_started_has_its_line_as_well() -> None:
     }
 
 
-def test_findings_are_counted_by_level_and_by_key() -> None:
-    sender("m1")
-    begin_periodic_task(heartbeats.MAINTENANCE, 0)
-    found = figures("finding")
-    assert found['findings{level="danger"}'] == 0.0
-    assert found['finding{key="no_background",level="warning"}'] == 1.0
-    named = {name: count for name, count in found.items() if name.startswith("finding{")}
-    assert sum(named.values()) == found['findings{level="warning"}'] == len(named)
-
-
 def test_a_proxy_is_known_by_what_proxies_write(app: Flask) -> None:
     for header, is_a_proxys in (
         ("Forwarded", True),
