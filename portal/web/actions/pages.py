@@ -12,7 +12,7 @@ from flask import url_for
 
 from portal.engine.next_steps import ASK
 from portal.models.assets import Action, Asset, AssetStatus
-from portal.services.actions.rules import RULES, UNDO, why_not
+from portal.services.actions.rules import RULES, STATUS_WORDS, UNDO, why_not
 from portal.services.assets import named_lists
 from portal.web.actions import assignment_pages, incident_pages, planning_pages, stock_pages
 from portal.web.actions.forms import ActionPage
@@ -31,19 +31,15 @@ PAGES: Final[tuple[ActionPage, ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """One action on the asset's page; `why_not` says why it is off, None where it is on."""
+    """One action on the asset's page; `why_not` says why it is off, None where it is on, and
+    `way_out` the same without the asset's status, which the page says already."""
 
     label: str
     icon: str
     url: str
     why_not: str | None
     is_main: bool
-
-    @property
-    def way_out(self) -> str:
-        """What comes first, where it is off; the page says the asset's status already."""
-        state, _, way_out = (self.why_not or "").partition(". ")
-        return way_out or f"It {state}"
+    way_out: str = ""  # of one that is always on
 
 
 def action_buttons(asset: Asset) -> list[Button]:
@@ -90,5 +86,13 @@ def _button(page: ActionPage, asset: Asset) -> Button:
         icon=page.icon,
         url=url_for(page.endpoint, asset_id=asset.id),
         why_not=reason,
+        way_out=way_out(asset, reason),
         is_main=reason is None and asset.status in page.main,
     )
+
+
+def way_out(asset: Asset, reason: str | None) -> str:
+    """Return the reason without the asset's status."""
+    state = f"is {STATUS_WORDS[AssetStatus(asset.status)][0]}. "
+    said = reason or ""
+    return said.removeprefix(state) if said.startswith(state) else f"It {said}"

@@ -40,7 +40,7 @@ from portal.services.assets.fields import ASSET_FIELDS, FieldType
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import session
 from portal.web.actions.incident_pages import METHOD_WORDS
-from portal.web.actions.pages import PAGES, Button, action_buttons, obstacle
+from portal.web.actions.pages import PAGES, Button, action_buttons, obstacle, way_out
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.forms.filter_form import LIST, list_back
 from portal.web.forms.versions import shown
@@ -457,7 +457,7 @@ def _plain(action: Action, label: str, icon: str, endpoint: str, asset: Asset) -
     if not can(RULES[action].permission):
         return []
     url, reason = url_for(endpoint, asset_id=asset.id), obstacle(action, asset)
-    return [Button(label, icon, url, reason, is_main=reason is None)]
+    return [Button(label, icon, url, reason, reason is None, way_out(asset, reason))]
 
 
 def _copy(asset: Asset) -> list[Button]:

@@ -81,7 +81,9 @@ def test_the_page_offers_three_at_most_and_says_why_others_are_off(
         url = f"/assets/{asset_id}/{BY_ACTION[action].slug}"
         reason = why_not(action, status, undo=UNDO)
         assert (url in page.links()) is (reason is None)
-        assert reason is None or f"It {reason}" in page.main
+        assert reason is None or f", not now: {reason.partition('. ')[2]}" in page.main
+    off = [node for node in page.root.walk() if node.get("class") == "off"]
+    assert all(small.text for node in off for small in node.find_all("small"))
     actions = [node for node in page.root.walk() if "page-actions" in node.get("class").split()]
     in_front = {node.get("href") for node in actions[0].find_all("a")} - offered
     assert 1 <= len(in_front) <= 3
