@@ -52,10 +52,10 @@ OFF, ON = "off", "on"
 # What is asked for → what to say where it was done, and where it was so already.
 ANSWERS: Final = {
     OFF: (
-        "Paused sending to all webhooks. Requests in progress will finish.",
+        "Paused all sending. Requests in progress will finish.",
         "Sending was already paused.",
     ),
-    ON: ("Resumed sending. Queued deliveries are being sent.", "Sending was already on."),
+    ON: ("Resumed sending. We’re sending the queued deliveries.", "Sending was already on."),
 }
 
 
@@ -89,9 +89,16 @@ def read_span(_context: click.Context, _option: click.Parameter, text: str) -> t
 
 
 @click.command(epilog=USUAL)
-@click.option("--failed", is_flag=True, required=True, help="Failed deliveries, without tests.")
-@click.option("--since", required=True, callback=read_span, help="Stored within: 90m, 24h, 7d.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be sent.")
+@click.option(
+    "--failed", is_flag=True, required=True, help="Retry failed deliveries, except tests."
+)
+@click.option(
+    "--since",
+    required=True,
+    callback=read_span,
+    help="Only events from this period, such as 90m, 24h, or 7d.",
+)
+@click.option("--dry-run", is_flag=True, help="Only count the deliveries.")
 def retry(failed: bool, since: timedelta, dry_run: bool) -> None:
     """Retry failed deliveries, with one extra attempt each.
 
@@ -121,7 +128,7 @@ def _tell(counted: Count) -> None:
 
 
 @click.command("forget-secrets", epilog=USUAL)
-@click.option("--dry-run", is_flag=True, help="Only show what can’t be decrypted.")
+@click.option("--dry-run", is_flag=True, help="Only list secrets that can’t be decrypted.")
 def forget_secrets(dry_run: bool) -> None:
     """Recover when encryption keys are permanently lost.
 
@@ -142,14 +149,11 @@ def _tell_lost(found: LostKeys, *, dry_run: bool) -> None:
     if found.is_empty:
         click.echo("These keys decrypt everything. Nothing was changed.")
     elif dry_run:
-        click.echo(
-            f"Webhooks that would be turned off: {len(found.webhooks)}. Dry run. Nothing was "
-            "changed."
-        )
+        click.echo(f"Webhooks to turn off: {len(found.webhooks)}. Dry run. Nothing was changed.")
     else:
         click.echo(
-            f"Webhooks that are off now: {len(found.webhooks)}. Start the portal, edit them to "
-            "enter their secrets again, and turn them on."
+            f"Webhooks turned off: {len(found.webhooks)}. Start the portal, enter their secrets "
+            "again under Edit, and turn them on."
         )
 
 
@@ -190,7 +194,7 @@ def new_password(email: str) -> None:
 
 
 @click.command("seed-demo", epilog=USUAL)
-@click.option("--dry-run", is_flag=True, help="Only check, and show how many assets.")
+@click.option("--dry-run", is_flag=True, help="Only count the sample assets.")
 def seed_demo(dry_run: bool) -> None:
     """Fill an empty register with 200 sample assets, staff, and history.
 
@@ -240,11 +244,11 @@ def rotate_keys(dry_run: bool) -> None:
     try:
         done = keys.rotate(lambda _count: None)
     except vault.VaultError as error:
-        raise click.ClickException(f"{error} None of it was changed.") from None
+        raise click.ClickException(f"{error} Nothing was changed.") from None
     click.echo(f"Re-encrypted {done} rows.")
     if why_not := keys.rebuild_file():
         raise click.ClickException(
-            f"The database file still has data encrypted with older keys: {why_not}. Stop the "
+            f"The database file still has data encrypted with older keys ({why_not}). Stop the "
             "portal and run this again."
         )
 
@@ -273,7 +277,7 @@ def backup(path: Path) -> None:
     them somewhere else. Without them, the copy’s secrets are lost.
     """
     if path.exists():
-        raise click.ClickException(f"{path} already exists. Name another file.")
+        raise click.ClickException(f"{path} already exists. Enter another file name.")
     _refuse_what_is_none()
     part = path.with_name(f"{path.name}.part")
     try:
@@ -283,7 +287,7 @@ def backup(path: Path) -> None:
             copy(part)
             part.replace(path)
     except OSError as error:
-        raise click.ClickException(f"{path} can’t be written: {error.strerror}.") from None
+        raise click.ClickException(f"The portal can’t write {path} ({error.strerror}).") from None
     finally:
         part.unlink(missing_ok=True)
     click.echo(f"Copied the database to {path} ({size_in_words(path.stat().st_size)}).")
@@ -299,7 +303,7 @@ def _refuse_what_is_none() -> None:
         raise click.ClickException(f"The database {where} isn’t responding.") from None
     if not is_ours:
         raise click.ClickException(
-            f"{where} isn’t a portal’s database, so nothing was copied. Check INSTANCE_DIR and "
+            f"Nothing was copied. {where} isn’t a portal’s database. Check INSTANCE_DIR and "
             "DATABASE_URL."
         )
 
@@ -325,9 +329,9 @@ def _copy_sqlite(part: Path) -> None:
             copy.execute("DELETE FROM processes")
             (answer,) = copy.execute("PRAGMA integrity_check").fetchone()
     except (DBAPIError, sqlite.Error) as error:
-        raise click.ClickException(f"SQLite couldn’t copy the database: {error}.") from None
+        raise click.ClickException(f"SQLite couldn’t copy the database ({error}).") from None
     if answer != "ok":
-        raise click.ClickException(f"The copy is damaged: {answer}.")
+        raise click.ClickException(f"The copy is damaged ({answer}).")
 
 
 def _copy_postgresql(part: Path) -> None:
@@ -349,7 +353,7 @@ def _copy_postgresql(part: Path) -> None:
     environ = {**os.environ, "PGPASSWORD": url.password or str(url.query.get("password", ""))}
     done = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603 - fixed arguments
     if done.returncode:
-        raise click.ClickException(f"pg_dump failed: {done.stderr.strip()}")
+        raise click.ClickException(f"pg_dump failed. {done.stderr.strip()}")
 
 
 def _plain(url: URL) -> str:

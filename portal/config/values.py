@@ -220,8 +220,8 @@ def redis_url(environ: Mapping[str, str], default: str) -> str:
     parts = _split(text)
     if parts is None or not (parts.path if scheme == "unix" else parts.hostname) or _odd(text):
         raise SettingsError(
-            "REDIS_URL must name a server, such as “redis://127.0.0.1:6379/0”, or a socket, such "
-            "as “unix:///run/valkey.sock”."
+            "REDIS_URL must be a server such as “redis://127.0.0.1:6379/0” or a socket such as "
+            "“unix:///run/valkey.sock”."
         )
     return text
 

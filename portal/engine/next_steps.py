@@ -33,28 +33,27 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
         " their DNS."),
     Reason.UNREACHABLE: ReasonStep(
         SYSTEM, "{ask} to check this portal’s network.",
-        "Check the network of the computer this portal runs on."),
+        "Check this portal’s network connection."),
     Reason.BAD_REPLY: ReasonStep(EDIT, "{ask} to check the URL and the port."),
     Reason.TLS_NAME: ReasonStep(EDIT, "{ask} to use the certificate’s name in the URL."),
     Reason.TLS_OTHER: ReasonStep(
-        EDIT, "{ask} to check the port and the start of the URL (http:// or https://)."),
+        EDIT, "{ask} to check the URL’s port and start (http:// or https://)."),
     Reason.BLOCKED: ReasonStep(
-        EDIT, "{ask} to use a public URL, or to allow this one.",
-        "Use a public URL, or allow this one in the portal’s settings"
-        " (WEBHOOK_ALLOWED_NETWORKS)."),
+        EDIT, "{ask} to use a public URL or allow this one.",
+        "Use a public URL or allow this one in the portal’s settings (WEBHOOK_ALLOWED_NETWORKS)."),
     Reason.BAD_HEADERS: ReasonStep(
         EDIT, "{ask} to change or remove that header."),
     Reason.REDIRECT: ReasonStep(EDIT, "{ask} to enter the final URL."),
     Reason.AUTH: ReasonStep(
         EDIT, "{ask} to compare the secret key and the custom headers with the ones the receiver"
         " expects."),
-    Reason.NOT_FOUND: ReasonStep(EDIT, "{ask} to check the path part of the URL."),
+    Reason.NOT_FOUND: ReasonStep(EDIT, "{ask} to check the URL’s path."),
     Reason.METHOD: ReasonStep(
         EDIT, "Ask the receiver’s team for the webhook URL. Then {ask} to enter it.",
         needed="Enter the webhook URL from the receiver’s team."),
     Reason.GONE: ReasonStep(
         EDIT, "Ask the receiver’s team for a new URL. Then {ask} to enter it.",
-        needed="Enter the new URL from the receiver’s team, and make sure the webhook is on."),
+        needed="Enter the new URL from the receiver’s team and make sure the webhook is on."),
     Reason.WEBHOOK_OFF: ReasonStep(SWITCH, "{ask} to turn it on to send deliveries."),
     Reason.INTERNAL: ReasonStep(
         SYSTEM, "{ask} to check this portal’s logs{reference}.",

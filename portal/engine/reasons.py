@@ -205,11 +205,11 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Use the certificate’s name in the URL.", _YOU, _CERTIFICATE),
     Reason.TLS_OTHER: _Row(
         "No secure connection", "We couldn’t make a secure connection to {host}.",
-        "Check the port and the start of the URL (http:// or https://).", _YOU, _CERTIFICATE),
+        "Check the URL’s port and start (http:// or https://).", _YOU, _CERTIFICATE),
     Reason.BLOCKED: _Row(
         "Private address, not sent",
         "Not sent. The URL is on a private network, or a setting blocks it.",
-        "Use a public URL, or ask an administrator to allow it.", _YOU, _OUR_SIDE),
+        "Use a public URL or ask an administrator to allow this one.", _YOU, _OUR_SIDE),
     Reason.BAD_HEADERS: _Row(
         "Custom header, not sent",
         "Not sent. This webhook has a custom header that isn’t allowed.",
@@ -230,7 +230,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Ask the receiver’s team to give us access.", _RECEIVER, _SAID_NO),
     Reason.NOT_FOUND: _Row(
         "Not found", "{host} has nothing at this URL.",
-        "Check the path part of the URL.", _YOU, _SAID_NO),
+        "Check the URL’s path.", _YOU, _SAID_NO),
     Reason.METHOD: _Row(
         "POST not allowed", "{host} doesn’t accept POST requests at this URL.",
         "Ask the receiver’s team for the webhook URL.", _YOU, _SAID_NO),
@@ -299,7 +299,7 @@ def explain(
         "hosts": f"{host or 'the receiver'}’s",
         "named": f" {host}" if host else "",
         "within": "in time" if seconds is None else f"within {seconds:g} s",
-        "time": _bounded(time, WORD_LIMIT) or "the time of the last attempt",
+        "time": _bounded(time, WORD_LIMIT) or "the last attempt’s time",
         "location": f" ({location})" if location else "",
         "reference": f" (reference {reference[:WORD_LIMIT]})" if reference else "",
     }

@@ -125,7 +125,7 @@ def add_months(day: date, months: int) -> date:
     years, month = divmod(day.month - 1 + months, 12)
     year = day.year + years
     if year > MAXYEAR:
-        raise ValueError(f"{months} months after {day} there is no date")
+        raise ValueError(f"{months} months after {day}, there’s no date")
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 

@@ -101,7 +101,7 @@ def find(public_id: UUID) -> Task:
     query = select(Task).where(Task.public_id == public_id)
     task = session().execute(query).scalar_one_or_none()
     if task is None:
-        raise NotFound("There is no task at this address.")
+        raise NotFound("There’s no task at this URL.")
     return task
 
 
@@ -116,10 +116,10 @@ def stop(actor: Actor, public_id: UUID, kind: Kind) -> None:
     with writing() as current:
         require(current, actor, kind.permission)
         if not kind.can_stop:
-            raise Refusal("This can’t be stopped partway. It runs until it finishes.")
+            raise Refusal("You can’t stop this work. It runs until it finishes.")
         task = locked(current, public_id)
         if task.state in ENDED:
-            raise Refusal("This has already ended.")
+            raise Refusal("This work has already ended.")
         task.stopped_by = actor.name
         end(current, task, kind, TaskState.STOPPED)
 
@@ -147,7 +147,7 @@ def locked(current: Session, public_id: UUID) -> Task:
     query = select(Task).where(Task.public_id == public_id).with_for_update()
     task = current.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
     if task is None:
-        raise NotFound("There is no task at this address.")
+        raise NotFound("There’s no task at this URL.")
     return task
 
 
@@ -172,10 +172,7 @@ def refusal_of(current: Session, verb: Callable[[], object]) -> Refusal | None:
 
 # So many turns without one committed step, by errors or kills, and it is given up.
 MOST_FAILURES: Final = 5
-GIVEN_UP: Final = (
-    "This failed several times at the same point because of a problem in the portal. "
-    "Tell your administrator."
-)
+GIVEN_UP: Final = "This work failed several times at the same point. Contact your administrator."
 
 # By id, or by the query that finds them.
 Processes: TypeAlias = Collection[UUID] | Select[UUID | None]

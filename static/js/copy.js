@@ -9,7 +9,7 @@ async function copy(button) {
     label.textContent = "Copied";
   } catch {
     window.getSelection().selectAllChildren(source);
-    label.textContent = "Selected: press Ctrl+C";
+    label.textContent = "Press Ctrl+C to copy";
   }
   setTimeout(() => { label.textContent = before; }, 3000);
 }

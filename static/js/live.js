@@ -6,11 +6,11 @@ const FIRST_MS = 1_000;
 const LAST_MS = 10_000;
 const SLOWER = 1.4;
 const OVER = {
-  redirect: "You are signed out, so this page no longer follows what happens.",
-  403: "You may not see this any more, so this page no longer follows what happens.",
-  404: "This does not exist any more.",
+  redirect: "You’re signed out, so this page has stopped updating.",
+  403: "You no longer have access, so this page has stopped updating.",
+  404: "This no longer exists.",
 };
-const OTHERWISE = "This page no longer follows what happens.";
+const OTHERWISE = "This page has stopped updating.";
 
 // Each answer has tokens of its own; the earlier ones are as good.
 const TOKENS = /name="(?:csrf_token|once)" value="[^"]*"/g;
@@ -67,7 +67,7 @@ function end(region, words) {
   notice.className = "notice notice-warning";
   const again = document.createElement("a");
   again.href = location.href;
-  again.textContent = "Load it again";
+  again.textContent = "Reload page";
   const text = document.createElement("span");
   text.append(words, " ", again);
   notice.append(text);

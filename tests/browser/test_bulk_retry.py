@@ -27,8 +27,8 @@ def test_a_person_retries_the_page_and_stops(page: Page, app: Flask, portal: str
     expect(page.get_by_text("13 of 13 selected")).to_be_visible()
     page.get_by_role("button", name="Retry", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Retry 12 deliveries to")
-    page.get_by_label("One every 10 seconds").check()
-    page.get_by_label("As fast as the receivers accept them").check()
+    page.get_by_label("1 every 10 seconds").check()
+    page.get_by_label("As fast as receivers accept them").check()
     page.get_by_role("button", name="Retry", exact=True).click()
     expect(page.get_by_text("12 left", exact=True)).to_be_visible()
     for some_more in (made[:1], made[1:10]):

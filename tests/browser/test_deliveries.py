@@ -173,11 +173,11 @@ def test_a_page_stops_following_after_signing_out_and_says_why(
     page.on("request", lambda request: asked.append(request.url))
     # Signed out in another tab: the copy of the cookie that this one has is worth nothing.
     pages.submit(pages.get("/account").form("/sign-out"))
-    notice = page.get_by_text("You are signed out, so this page no longer follows")
+    notice = page.get_by_text("You’re signed out, so this page has stopped updating")
     expect(notice.first).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     before = len(asked)
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.get_by_role("link", name="Load it again").click()
+    page.get_by_role("link", name="Reload page").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     assert not [url for url in asked[before:] if url.endswith("/live")]

@@ -52,5 +52,5 @@ def test_a_newcomer_sees_the_whole_thing_work(page: Page, app: Flask, portal: st
     assert page.locator(".line-fold").nth(1).evaluate(height) <= 60
     message.get_by_role("link", name="View delivery").click()
     expect(page.locator(".state .tag")).to_have_text("Delivered")
-    expect(page.get_by_role("main")).to_contain_text("The built-in inbox has it.")
+    expect(page.get_by_role("main")).to_contain_text("The built-in inbox received this delivery.")
     expect(page.get_by_role("main")).to_contain_text("/inbox/••••")

@@ -67,7 +67,7 @@ def test_all_sending_is_stopped_and_started_from_a_terminal(app: Flask) -> None:
     assert [each.exit_code for each in answers] == [0, 0, 0, 0]
     assert [each.output.split(".")[0] for each in answers] == [
         "Sending was already on",
-        "Paused sending to all webhooks",
+        "Paused all sending",
         "Sending was already paused",
         "Resumed sending",
     ]
@@ -150,7 +150,7 @@ def test_a_dry_demo_says_how_many_assets_there_would_be(app: Flask) -> None:
     make_asset()
     answer = run(app, "seed-demo", "--dry-run")
     assert answer.exit_code == 1
-    assert "This one already has assets." in answer.output
+    assert "This register already has assets." in answer.output
 
 
 def test_a_demo_with_other_keys_than_before_adds_nothing(

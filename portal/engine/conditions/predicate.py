@@ -101,7 +101,7 @@ def entered(field: str, operator: str, values: Iterable[str]) -> Condition:
         many = "Enter one amount" if field == "cost" else f"Choose at most {MOST_VALUES}"
         raise ConditionError("value", many)
     if any(len(value) > LONGEST_VALUE for value in given):
-        raise ConditionError("value", f"Use at most {LONGEST_VALUE} characters")
+        raise ConditionError("value", f"Enter at most {LONGEST_VALUE} characters")
     if field == "cost":
         given = (_amount(given[0]),)
     elif not all(_is_listed(field, value) for value in given):

@@ -19,7 +19,7 @@ LABELS: Final = {
 }
 OPERATOR_WORDS: Final[Mapping[str, str]] = {
     Operator.IS: "is",
-    Operator.IS_NOT: "is not",
+    Operator.IS_NOT: "isn’t",
     Operator.BEGINS: "begins with",
     Operator.CONTAINS: "contains",
     Operator.AT_LEAST: "is at least",
@@ -64,7 +64,7 @@ def sentence_of(condition: Condition, names: Names) -> str:
     """Return one condition in words: "Category is Laptops or Phones"."""
     field, operator, values = condition
     if field not in LABELS:
-        return "A condition of another version"
+        return "A condition from another version"
     words = _either([value_words(field, value, names) for value in values])
     if field == "origin":
         return f"{'Not made' if operator == Operator.IS_NOT else 'Made'} by {words}"

@@ -373,7 +373,7 @@ def _port(parts: SplitResult) -> str:
     if port is None:
         return ""
     if port == 0:
-        raise AddressError("Enter a port from 1 to 65535, or remove it")
+        raise AddressError("Enter a port from 1 to 65535 or remove it")
     return f":{port}"
 
 

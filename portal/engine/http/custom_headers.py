@@ -62,10 +62,10 @@ def check_headers(pairs: Sequence[tuple[str, str]]) -> None:
 
 def _refuse_name(name: str) -> str | None:
     if not name:
-        return "Enter a header name, such as X-Api-Key, or remove the row"
+        return "Enter a header name such as X-Api-Key or remove the row"
     if len(name) > MAX_NAME_LENGTH or not _NAME.match(name):
         return (
-            "Enter a header name with letters, digits, and hyphens, such as X-Api-Key, at most "
+            "Enter letters, digits, and hyphens, such as X-Api-Key, with at most "
             f"{MAX_NAME_LENGTH} characters"
         )
     lower = name.lower()
@@ -76,7 +76,7 @@ def _refuse_name(name: str) -> str | None:
 
 def _refuse_value(name: str, value: str) -> str | None:
     if not value:
-        return f"Enter a value for {name}, or remove the row"
+        return f"Enter a value for {name} or remove the row"
     if len(value) > MAX_VALUE_LENGTH:
         return f"Enter at most {MAX_VALUE_LENGTH} characters as {name}’s value"
     if not _VALUE.match(value):

@@ -222,7 +222,9 @@ def _match_sent(signatures: Sequence[PastedSignature], message: Message) -> Diag
             return Diagnosis("key", sentence, (step,))
     for public_id, header in message.others:
         if digests & {sent.digest for sent in read_signatures(header)}:
-            sentence = f"This is another delivery’s signature ({public_id}), for the same webhook."
+            sentence = (
+                f"This signature belongs to another delivery ({public_id}) to the same webhook."
+            )
             step = f"{SAME_REQUEST}. X-Asset-Webhook-Id names the delivery."
             return Diagnosis("delivery", sentence, (step,), delivery=public_id)
     return None
@@ -259,9 +261,7 @@ def _ours(candidate: Candidate, message: Message, body: PastedBody) -> Diagnosis
         step = "Take webhook-timestamp and webhook-signature from the same request."
         return Diagnosis("moment", sentence, (step,), FITS)
     if not age:
-        step = (
-            "If the receiver still rejects it, check which header it reads, and from which request."
-        )
+        step = "If the receiver still rejects it, check the header and the request that it reads."
         return Diagnosis("nothing", f"{exactly}.", (step,))
     exactly = f"{exactly}, made with the {age} secret key"
     if age == "earlier":

@@ -176,7 +176,7 @@ def standard_key(secret: str) -> bytes:
         key = b""
     if not key:
         raise SecretError(
-            "Copy the whole secret key again, or remove whsec_ from the start. After whsec_, the "
+            "Copy the whole secret key again or remove whsec_ from the start. After whsec_, the "
             "key must be base64"
         )
     return key

@@ -21,7 +21,7 @@ PROGRAM: Final = ("-m", file_child.__name__)
 ROOT: Final = Path(__file__).parents[3]
 SECONDS: Final = 20.0  # by the clock on the wall
 TOO_LARGE: Final = (
-    "This file is too large. Save its sheet as “CSV UTF-8”, or split it into several files"
+    "This file is too large. Save its sheet as “CSV UTF-8” or split it into several files"
 )
 
 

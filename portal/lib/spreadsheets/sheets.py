@@ -105,7 +105,7 @@ def _left_over(cells: Iterable[str], between: str) -> str:
     words = next((text.strip() for text in cells if text.strip()), "")
     if not words:
         return ""
-    way_out = "Add a heading above it, or remove it"
+    way_out = "Add a heading above it or remove it"
     if between:
         way_out = f"Put quotation marks around text with {SEPARATORS[between]}"
     return f"The row has more cells than the headings. “{words[:40]}” has no column. {way_out}"
@@ -153,7 +153,7 @@ def _csv_lines(text: str, between: str) -> Iterator[Line]:
             yield number, line
     except csv.Error:
         raise UnreadableError(
-            f"Row {number + 1:,} isn’t valid CSV. Check its quotation marks, or save the file as "
+            f"Row {number + 1:,} isn’t valid CSV. Check its quotation marks or save the file as "
             "CSV again"
         ) from None
 

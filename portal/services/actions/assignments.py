@@ -72,7 +72,7 @@ def reassign(
         transition.locked_for(current, asset_id, Action.REASSIGN)
         holding = open_assignment(asset_id)
         if holding and holding.staff_id == staff_id:
-            sentence = f"{holding.staff.name} already has it. Choose someone else"
+            sentence = f"Choose someone else. {holding.staff.name} already has this asset"
             raise Refusal(sentence, field="staff_id")
         revoke(actor, asset_id, reason=reason, note=note)
         allocate(actor, asset_id, staff_id=staff_id, note=note)
@@ -182,7 +182,7 @@ def active_staff(current: Session, staff_id: int | None, *, field: str = "staff_
     if staff is None:
         raise Refusal("Choose a person from the list", field=field)
     if not staff.is_active:
-        raise Refusal(f"{staff.name} is former staff. Choose someone else", field=field)
+        raise Refusal(f"Choose someone else. {staff.name} is former staff", field=field)
     return staff
 
 
@@ -193,7 +193,7 @@ def chosen_location(current: Session, location_id: int | None) -> Location | Non
     shared = {"read": True, "key_share": True}
     location = current.get(Location, location_id, with_for_update=shared)
     if location is None:
-        sentence = "This location has been deleted. Choose another location"
+        sentence = "Choose another location. This one was deleted"
         raise Refusal(sentence, field="location_id")
     return location
 
@@ -217,11 +217,11 @@ def refuse_reserved(
     name, starts, zone = rival.staff.name, rival.starts_at, zone_of(current, actor)
     if starts <= now:
         ends = moment_words(rival.ends_at, zone)
-        way_out = f"Wait until then, or reject {name}’s reservation"
-        raise Refusal(f"{name} has reserved this until {ends}. {way_out}", field=field)
+        way_out = f"Wait until then or reject {name}’s reservation"
+        raise Refusal(f"{name} has reserved this asset until {ends}. {way_out}", field=field)
     way_out = "Choose a due date before that" if until else "Check it out until then instead"
-    sentence = f"{name} has reserved this from {moment_words(starts, zone)}. {way_out}"
-    raise Refusal(f"{sentence}, or reject {name}’s reservation", field=field)
+    sentence = f"{name} has reserved this asset from {moment_words(starts, zone)}. {way_out}"
+    raise Refusal(f"{sentence} or reject {name}’s reservation", field=field)
 
 
 def begin(

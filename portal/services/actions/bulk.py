@@ -63,7 +63,7 @@ def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str,
     if action not in VERBS:
         raise Refusal("You can’t do this with several assets")
     if not ids:
-        raise Refusal("Select at least one asset")
+        raise Refusal("Select at least 1 asset")
     if len(ids) > MOST_ASSETS:
         raise Refusal(f"Select at most {MOST_ASSETS} assets")
     with writing() as current:

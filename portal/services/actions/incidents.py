@@ -100,7 +100,7 @@ def transfer(
             raise Refusal("Choose a location", field="location_id")
         place = Ref(asset.location.id, asset.location.name)
         if place == before:
-            sentence = f"It’s already at {place.name}. Choose another location"
+            sentence = f"Choose another location. The asset is already at {place.name}"
             raise Refusal(sentence, field="location_id")
         incident = open_incident(current, asset, IncidentKind.TRANSFER, now)
         facts = Transfer(

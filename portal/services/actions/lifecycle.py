@@ -132,14 +132,14 @@ def _chosen(current: Session, kind: type[Any], chosen_id: int | None, called: st
         return None
     row = current.get(kind, chosen_id, with_for_update={"read": True, "key_share": True})
     if row is None:
-        sentence = f"This {called} has been deleted. Choose another {called}"
+        sentence = f"Choose another {called}. This one was deleted"
         raise Refusal(sentence, field=f"{called}_id")
     return row
 
 
 def _refuse_more_than_notes(asset: Asset, values: AssetValues) -> None:
     if values != replace(values_of(asset), notes=values.notes):
-        raise Refusal(f"{asset.asset_tag} was disposed of. Only its notes can be changed.")
+        raise Refusal(f"{asset.asset_tag} was disposed of. You can only change its notes.")
 
 
 def plain_columns(kind: str) -> list[str]:

@@ -164,7 +164,7 @@ def refuse_long(**texts: str | None) -> None:
     for name, text in texts.items():
         if len(text or "") > longest(name):
             called = CALLED.get(name, name.replace("_", " "))
-            raise Refusal(f"Use at most {longest(name):,} characters in the {called}", field=name)
+            raise Refusal(f"Enter at most {longest(name):,} characters as the {called}", field=name)
 
 
 def refuse_odd_year(**days: date | None) -> None:
@@ -212,11 +212,11 @@ INSTEAD: Final[Mapping[tuple[Action, AssetStatus], str]] = {
     (Action.REASSIGN, AssetStatus.CHECKED_OUT): "Check it in, then allocate it",
     (Action.REASSIGN, AssetStatus.AVAILABLE): "Allocate it instead",
     (Action.CHANGE_DUE_DATE, AssetStatus.ALLOCATED): "Allocated assets have no due date",
-    (Action.REPORT_BROKEN, AssetStatus.BROKEN): "That’s already reported",
+    (Action.REPORT_BROKEN, AssetStatus.BROKEN): "It’s already reported",
     (Action.REPORT_BROKEN, AssetStatus.LOST): "Mark it as found first",
-    (Action.REPORT_LOST, AssetStatus.LOST): "That’s already reported",
-    (Action.SEND_TO_WARRANTY, AssetStatus.WARRANTY): "It’s already been sent",
-    (Action.LIQUIDATE, AssetStatus.LIQUIDATED): "There’s nothing left to dispose of",
+    (Action.REPORT_LOST, AssetStatus.LOST): "It’s already reported",
+    (Action.SEND_TO_WARRANTY, AssetStatus.WARRANTY): "It’s already out for repair",
+    (Action.LIQUIDATE, AssetStatus.LIQUIDATED): "It’s already disposed of",
     (Action.REJECT_RESERVATION, AssetStatus.LOST): "Its reservations were canceled",
     (Action.REJECT_RESERVATION, AssetStatus.LIQUIDATED): "Its reservations were canceled",
     (Action.COMPLETE_MAINTENANCE, AssetStatus.LOST): "Its maintenance was canceled",
@@ -242,9 +242,9 @@ def why_not(
         return None
     rule = RULES[action]
     if deleted:
-        return "has been deleted. Restore it first."
+        return "was deleted. Restore it first."
     if rule.on_deleted:
-        return "hasn’t been deleted."
+        return "isn’t deleted."
     if AssetKind(kind) not in rule.kinds:
         return _of_the_other_kind(AssetKind(kind))
     asset_status = AssetStatus(status)

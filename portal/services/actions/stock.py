@@ -48,7 +48,7 @@ def adjust(
     def difference(asset: Asset) -> int:
         delta = quantity - balance(asset)
         if is_loss and delta > 0:
-            sentence = f"There are {balance(asset)} on record. A loss can’t leave more than that"
+            sentence = f"Enter at most {balance(asset)}. A loss can’t raise the quantity"
             raise Refusal(sentence, field="quantity")
         return delta
 

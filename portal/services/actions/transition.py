@@ -100,7 +100,7 @@ def locked_for(
     """Lock the asset's row. Refuses an action that is not legal on it."""
     asset = lock(current, asset_id, even_deleted=RULES[action].on_deleted)
     if version is not None and version != asset.version:
-        raise Stale(f"{asset.asset_tag} was changed since you opened it.")
+        raise Stale(f"{asset.asset_tag} changed after you opened it.")
     deleted = asset.deleted_at is not None
     if not is_legal(action, asset.status, asset.kind, deleted=deleted):
         held = open_assignment(asset.id)
@@ -119,9 +119,9 @@ def lock(current: Session, asset_id: int, *, even_deleted: bool = False) -> Asse
     """Lock the asset's row: whoever comes second waits, and sees what the first did."""
     asset = current.get(Asset, asset_id, with_for_update=True)
     if asset is None:
-        raise NotFound("There’s no such asset.")
+        raise NotFound("This asset doesn’t exist.")
     if asset.deleted_at is not None and not even_deleted:
-        raise NotFound(f"{asset.asset_tag} has been deleted.")
+        raise NotFound(f"{asset.asset_tag} was deleted.")
     return asset
 
 

@@ -101,7 +101,7 @@ def acknowledge(actor: Actor, public_id: UUID) -> bool:
         locked = select(Alert).where(Alert.public_id == public_id).with_for_update()
         alert = current.scalars(locked.execution_options(populate_existing=True)).one_or_none()
         if alert is None:
-            raise NotFound("There’s no such alert.")
+            raise NotFound("This alert doesn’t exist.")
         if alert.acknowledged_at is not None:
             return False
         alert.acknowledged_at = common_now()

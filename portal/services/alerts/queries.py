@@ -139,7 +139,7 @@ def find(public_id: UUID) -> Alert:
     with_asset = select(Alert).where(Alert.public_id == public_id).options(joinedload(Alert.asset))
     alert = session().scalars(with_asset).one_or_none()
     if alert is None:
-        raise NotFound("There’s no such alert.")
+        raise NotFound("This alert doesn’t exist.")
     return alert
 
 

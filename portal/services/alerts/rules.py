@@ -40,7 +40,7 @@ MOST_DAYS: Final = 365
 DAYS: Final = {
     "warranty_days": (0, "Enter a number of days from 0 to 365"),
     "maintenance_days": (0, "Enter a number of days from 0 to 365"),
-    "repeat_every_days": (1, "Enter a number of days from 1 to 365, or leave it blank"),
+    "repeat_every_days": (1, "Enter a number of days from 1 to 365 or leave it blank"),
 }
 
 

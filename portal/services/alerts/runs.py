@@ -151,7 +151,7 @@ def request_run(actor: Actor) -> UUID:
     """Queue a run; return the public id of its task, or of the one that is at work already."""
     now = common_now()
     if not alert_settings.read().is_answered and has_due(now):
-        raise Refusal("First decide what to do with alerts that are already due.")
+        raise Refusal("First decide about the alerts that are already due.")
     with writing() as current:
         require(current, actor, "alerts.settings")
         return _start(current, actor, "alerts.run")
@@ -163,7 +163,7 @@ def answer_first(actor: Actor, *, send: bool) -> UUID:
     with writing() as current:
         require(current, actor, "alerts.settings")
         if not alert_settings.answer(current, actor, given):
-            raise Refusal("This has already been decided.")
+            raise Refusal("Someone has already decided about these alerts.")
         return _start(current, actor, "alerts.run" if send else "alerts.marked")
 
 

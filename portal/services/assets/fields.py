@@ -288,18 +288,18 @@ def refuse_first(faults: Iterable[Fault]) -> None:
 
 def _of_texts(values: AssetValues) -> Iterator[Fault]:
     if not values.name:
-        yield Fault("name", "Enter the name of the asset")
+        yield Fault("name", "Enter the asset’s name")
     for field in fields_of_type(FieldType.LINE, FieldType.TEXT):
         limit = field.limit
         if limit and len(getattr(values, field.name) or "") > limit:
-            sentence = f"Use at most {limit:,} characters in the {field.in_sentence}"
+            sentence = f"Enter at most {limit:,} characters as the {field.in_sentence}"
             yield Fault(field.name, sentence)
 
 
 def _of_tag(values: AssetValues) -> Iterator[Fault]:
     tag = values.asset_tag
     if tag and len(tag) <= LENGTHS["asset_tag"] and not TAG.fullmatch(tag):
-        allowed = "Use only letters without accents, digits, and . _ / - in the asset tag"
+        allowed = "Enter a tag with only unaccented letters, digits, and . _ / -"
         yield Fault("asset_tag", allowed)
 
 
@@ -319,17 +319,17 @@ def _of_money(values: AssetValues) -> Iterator[Fault]:
         if not (amount.is_finite() and 0 <= amount <= DEAREST):
             yield Fault(field.name, f"Enter a {field.in_sentence} from 0 to {DEAREST:,}")
         elif amount != round(amount, 2):
-            yield Fault(field.name, f"Use at most two decimals in the {field.in_sentence}")
+            yield Fault(field.name, f"Enter the {field.in_sentence} with at most two decimals")
 
 
 def _of_days(values: AssetValues) -> Iterator[Fault]:
     for field in fields_of_type(FieldType.DAY):
         day: date | None = getattr(values, field.name)
         if day and day.year not in YEARS:
-            yield Fault(field.name, f"Check the year of the {field.in_sentence}")
+            yield Fault(field.name, f"Check the {field.in_sentence}’s year")
     bought, ends = values.purchase_date, values.warranty_expires
     if bought and ends and ends < bought:
-        yield Fault("warranty_expires", "The warranty can’t end before the purchase date")
+        yield Fault("warranty_expires", "Enter a date on or after the purchase date")
 
 
 def _of_counts(values: AssetValues) -> Iterator[Fault]:

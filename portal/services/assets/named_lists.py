@@ -58,7 +58,7 @@ def find(kind: NamedList, public_id: UUID, *, locked: bool = False) -> Any:
         query = query.with_for_update().execution_options(populate_existing=True)
     row = session().scalar(query)
     if row is None:
-        raise NotFound(f"This {kind.one} has been deleted.")
+        raise NotFound(f"This {kind.one} was deleted.")
     return row
 
 
@@ -110,7 +110,7 @@ def rename(kind: NamedList, actor: Actor, public_id: UUID, version: int, name: s
         require(current, actor, "assets.edit")
         row = find(kind, public_id, locked=True)
         if row.version != version:
-            raise Stale(f"This {kind.one} was changed since you opened it.")
+            raise Stale(f"This {kind.one} changed after you opened it.")
         if row.name == name:
             return False
         changes = {"name": {"from": row.name, "to": name}}
@@ -169,9 +169,9 @@ def count_used(kind: NamedList, row_id: int) -> int:
 
 def _refuse_unfit(kind: NamedList, name: str) -> None:
     if not name:
-        raise Refusal(f"Enter the name of the {kind.one}", field="name")
+        raise Refusal(f"Enter the {kind.one}’s name", field="name")
     if len(name) > LONGEST_NAME:
-        raise Refusal(f"Use at most {LONGEST_NAME} characters in the name", field="name")
+        raise Refusal(f"Enter at most {LONGEST_NAME} characters", field="name")
 
 
 def _flush(kind: NamedList, current: Session, name: str) -> None:
@@ -179,7 +179,7 @@ def _flush(kind: NamedList, current: Session, name: str) -> None:
         current.flush()
     except IntegrityError:
         # Only the name is unique here; the whole transaction ends with the refusal.
-        sentence = f"There is already a {kind.one} “{name}”. Choose another name"
+        sentence = f"Enter another name. There’s already a {kind.one} “{name}”"
         raise Refusal(sentence, field="name") from None
 
 

@@ -55,7 +55,7 @@ def find(public_id: UUID, *, locked: bool = False) -> Staff:
         query = query.with_for_update().execution_options(populate_existing=True)
     row = session().scalar(query)
     if row is None:
-        raise NotFound("There’s no such person.")
+        raise NotFound("We couldn’t find this person.")
     return row
 
 
@@ -113,7 +113,7 @@ def edit(actor: Actor, public_id: UUID, version: int, values: StaffValues) -> bo
         row = find(public_id, locked=True)
         refuse_erased(current, ErasedKind.STAFF, row.id)
         if row.version != version:
-            raise Stale(f"{row.name} was changed since you opened the form.")
+            raise Stale(f"{row.name}’s details changed after you opened the form.")
         differences = changes(asdict(values_of(row)), asdict(values))[1]
         if not differences:
             return False
@@ -217,7 +217,7 @@ def _refuse_faulty(values: StaffValues) -> None:
     for name, limit in LENGTHS.items():
         if len(getattr(values, name) or "") > limit:
             called = CALLED.get(name, name)
-            raise Refusal(f"Use at most {limit} characters in the {called}", field=name)
+            raise Refusal(f"Enter at most {limit} characters as the {called}", field=name)
 
 
 def _flush(current: Session, values: StaffValues) -> None:

@@ -83,8 +83,8 @@ class TooManyExports(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            f"You have {MOST} exports in progress. Wait until one finishes or stop it in your "
-            "browser, then try again."
+            f"You have {MOST} exports in progress. Wait until one finishes or stop one in your "
+            "browser. Then try again."
         )
 
 

@@ -134,7 +134,7 @@ def _refuse_late(check: Task) -> None:
     if check.params.get("import"):
         raise Refusal("This file has been imported. Choose it again to import it again")
     if check.state in {TaskState.WAITING, TaskState.RUNNING}:
-        raise Refusal("The file is being checked. Wait until the check finishes")
+        raise Refusal("Wait until the check finishes")
 
 
 def _rows(check: Task) -> Iterator[Row]:

@@ -106,7 +106,7 @@ def refuse_unfit(columns: Sequence[str], matches: Matches) -> None:
         if ours and ours not in COLUMNS:
             raise Refusal("Choose from the list", field=field_of(number))
         if ours and ours in taken:
-            sentence = "Another column is already matched to this field. Choose one of the two"
+            sentence = "Choose one of the two columns for this field"
             raise Refusal(sentence, field=field_of(number))
         taken.add(ours)
     if not taken & set(NEEDED):

@@ -281,10 +281,10 @@ def plan_as_shown(current: Session, cells: Cells, options: ImportOptions, shown:
     if asset is None and shown.asset_id is not None:
         raise Refusal(f"The asset was deleted or its tag changed after the check. {AGAIN}")
     if asset is not None and (asset.id, asset.version) != (shown.asset_id, shown.version):
-        raise Refusal(f"The asset was changed after the check. {AGAIN}")
+        raise Refusal(f"The asset changed after the check. {AGAIN}")
     made = _plan(current, asset, cells, options)
     if not _is_as_shown(made.shown, shown):
-        raise Refusal(f"The register was changed after the check. {AGAIN}")
+        raise Refusal(f"The register changed after the check. {AGAIN}")
     return made
 
 
@@ -377,14 +377,14 @@ def _base(asset: Asset | None, cells: Cells) -> AssetValues:
         is_stock = kind == AssetKind.STOCK
         return AssetValues(name="", kind=kind, quantity=(quantity_of(cells) or 0) * is_stock)
     if cells.get("kind") and kind != asset.kind:
-        raise Refusal(f"It’s {KINDS[asset.kind]}, and its kind can’t be changed")
+        raise Refusal(f"This asset is {KINDS[asset.kind]}. You can’t change its kind")
     return lifecycle.values_of(asset)
 
 
 def _refuse_disposed(asset: Asset, values: AssetValues, adds: Mapping[str, str]) -> None:
     is_more_than_notes = adds or values != replace(lifecycle.values_of(asset), notes=values.notes)
     if asset.status == AssetStatus.LIQUIDATED and is_more_than_notes:
-        raise Refusal("It was disposed of. Only its notes can be changed")
+        raise Refusal("This asset was disposed of. You can only change its notes")
 
 
 def _with_lists(actor: Actor, made: Plan) -> AssetValues:
@@ -424,14 +424,17 @@ def placed(
         if not name:
             continue
         if len(name) > named_lists.LONGEST_NAME:
-            raise Refusal(f"Use at most {named_lists.LONGEST_NAME} characters in {called}")
+            raise Refusal(f"Enter at most {named_lists.LONGEST_NAME} characters in {called}")
         row_id = current.scalar(select(model.id).where(func.lower(model.name) == func.lower(name)))
         if row_id is not None:
             values = replace(values, **{f"{called}_id": row_id})
         elif may_add:
             new_names[called] = name
         else:
-            way_out = "Add it first, or choose the file again and let the import add it"
+            way_out = (
+                "Add it first or choose the file again and select “Add new categories and "
+                "locations”"
+            )
             raise Refusal(f"There’s no {called} called “{name}”. {way_out}")
     return values, new_names
 
@@ -444,7 +447,7 @@ def person(
     if not email:
         return None
     if values.kind == AssetKind.STOCK:
-        raise Refusal("A consumable can’t be allocated to a person. Leave assigned_to_email blank")
+        raise Refusal("Leave assigned_to_email blank. You can’t allocate a consumable to a person")
     staff = current.scalar(select(Staff).where(func.lower(Staff.email) == func.lower(email)))
     if staff is None:
         raise Refusal(f"No one on the staff list has the email address {email[:254]}")
@@ -486,4 +489,4 @@ def _refuse_not_free(asset: Asset, held: Assignment | None) -> None:
 def _refuse_reserved(current: Session, asset: Asset, staff: Staff) -> None:
     rival = planning_queries.conflict(current, asset.id, utcnow(), None, for_staff_id=staff.id)
     if rival:
-        raise Refusal(f"{rival.staff.name} has reserved it. Reject that reservation first")
+        raise Refusal(f"{rival.staff.name} has reserved this asset. Reject that reservation first")

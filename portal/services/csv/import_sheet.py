@@ -31,7 +31,7 @@ def known_columns(sheet: Sheet) -> list[str]:
     headings = [column[:LONGEST_TOLD] for column in sheet.columns[:MOST_TOLD]]
     more = ["…"] if len(sheet.columns) > MOST_TOLD else []
     reads = f"reads “{', '.join(headings + more)}”" if headings else "is blank"
-    sentence = f"The file needs a column {' or '.join(NEEDED)}. Its first row {reads}"
+    sentence = f"Add a column {' or '.join(NEEDED)}. The first row {reads}"
     raise Refusal(sentence, field="file")
 
 

@@ -47,7 +47,7 @@ def read_upload(file: IO[bytes]) -> Sheet:
     # Each file may take its child's memory.
     slot = FileLock.take_any(settings().instance_dir / READING_FOLDER, map(str, range(MOST_READ)))
     if slot is None:
-        sentence = "Other files are being read right now. Wait half a minute, then try again"
+        sentence = "Wait 30 seconds, then try again. We’re reading other files"
         raise Refusal(sentence, field=FILE_FIELD)
     try:
         return read_file(file)
@@ -109,10 +109,10 @@ def confirm(actor: Actor, public_id: UUID) -> UUID:
         if started:
             return UUID(started)
         if check.state != TaskState.DONE:
-            raise Refusal("The file is still being checked. Wait until the check finishes")
+            raise Refusal("Wait until the check finishes")
         total = sum(check.counts.get(verdict, 0) for verdict in TO_DO)
         if not total:
-            raise Refusal("There’s nothing to import in this file")
+            raise Refusal("Choose another file. This one has nothing to import")
         left = {name: count for name, count in check.counts.items() if name not in TO_DO}
         params = {"check": str(public_id), "left": left}
         task = tasks.start(current, actor, NAME, total=total, params=params)

@@ -79,11 +79,11 @@ WAITING_AT: Final = skip_scan("batch_rows", "webhook_id", "task_id = :task AND o
 
 TAKEN_BACK: Final = "Taken back before it was sent"
 NOT_KEPT: Final = "No longer kept"
-CUT_OFF: Final = "Interrupted several times"
+CUT_OFF: Final = "Sending was interrupted several times"
 # Without a name, which is in the audit trail: an erasure looks for names there.
 DISMISSED: Final = "Dismissed in the meantime"
 TAKEN_OUT: Final = "Removed before it was sent"
-TOO_LATE: Final = "It’s no longer in a bulk retry. Check its status."
+TOO_LATE: Final = "This delivery is no longer in a bulk retry. Check its status."
 NOTHING: Final = "There’s nothing to retry. These deliveries have changed in the meantime."
 
 
@@ -125,7 +125,7 @@ def stop(actor: Actor, public_id: UUID) -> None:
         require(current, actor, PERMISSION)
         task = find(public_id)
         if is_stopping(task):
-            raise Refusal("This is already stopped. Requests in progress will finish.")
+            raise Refusal("This bulk retry is already stopped. Requests in progress will finish.")
         tasks.stop(actor, public_id, KIND)
         if left_by_webhook(current, task.id):
             task.cursor, task.finished_at = {**task.cursor, STOPPING: True}, None
@@ -140,7 +140,7 @@ def go_on(actor: Actor, public_id: UUID) -> None:
         find(public_id)  # what is of another kind is not continued from here
         task = tasks.locked(current, public_id)
         if task.state in tasks.ENDED or is_stopping(task):
-            raise Refusal("This has already ended. Start a new bulk retry for the rest.")
+            raise Refusal("This bulk retry has already ended. Start a new one for the rest.")
         refuse_while_stopped()
         broken = {str(webhook_id) for webhook_id in halted(task)}
         failures = {key: many for key, many in _failures(task).items() if key not in broken}
@@ -155,7 +155,7 @@ def take_out(actor: Actor, public_id: UUID) -> None:
         require(current, actor, PERMISSION)
         row_id = current.scalar(select(Delivery.id).where(Delivery.public_id == public_id))
         if row_id is None:
-            raise NotFound("There is no delivery at this address.")
+            raise NotFound("There’s no delivery at this URL.")
         at = retry.taken(current, [row_id]).get(row_id)
         if at is None:
             raise Refusal(TOO_LATE)
@@ -177,7 +177,7 @@ def find(public_id: UUID) -> Task:
     """Find the batch, for its page. Raises `NotFound`."""
     task = tasks.find(public_id)
     if task.kind != NAME:
-        raise NotFound("There is no bulk retry at this address.")
+        raise NotFound("There’s no bulk retry at this URL.")
     return task
 
 

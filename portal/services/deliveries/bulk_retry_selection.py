@@ -28,7 +28,7 @@ CHUNK: Final = 500
 MOST_TICKED: Final = 100
 MOST_COUNTED: Final = 10_000
 COUNT_SECONDS: Final = 3.0
-NONE_SELECTED: Final = "Select at least one delivery."
+NONE_SELECTED: Final = "Select at least 1 delivery."
 
 
 class Skip(StrEnum):

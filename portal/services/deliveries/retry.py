@@ -32,11 +32,13 @@ from portal.services.outbox.claimable import REFUSED, find_stop, heads, kept_by,
 
 GONE: Final = "This delivery doesn’t exist or is no longer kept."
 STALE: Final = "Another attempt was made after you opened this page. Here’s the current status."
-ARRIVED: Final = "This was already delivered. Use Resend if the receiver needs it again."
-KEPT: Final = "Still on hold, although the webhook is on. Send it from the webhook’s page."
-ASKED_FOR: Final = "This is already queued. Its result will appear here."
-BEING_SENT: Final = "This is being sent now. Its result will appear here."
-ON_HOLD: Final = "On hold because the webhook is off. Turn it on to send this."
+ARRIVED: Final = "This delivery already arrived. If the receiver needs it again, select Resend."
+KEPT: Final = "This delivery is still on hold. Send it from the webhook’s page."
+ASKED_FOR: Final = "This delivery is already queued. Its result will appear here."
+BEING_SENT: Final = "We’re sending this delivery now. Its result will appear here."
+ON_HOLD: Final = (
+    "This delivery is on hold because the webhook is off. To send it, turn the webhook on."
+)
 
 
 class AlreadyArrived(Refusal):
@@ -66,9 +68,9 @@ class RetryEligibility:
 def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
     """Return the sentence that refuses Retry, or Resend; None when it may be done."""
     if at.is_webhook_deleted:
-        return f"“{at.webhook_name}” was deleted, so this can’t be sent."
+        return f"You can’t send this delivery. “{at.webhook_name}” was deleted."
     if at.is_test:
-        return "You can’t retry a test. Send a new one."
+        return "You can’t retry a test. Send a new test."
     if at.status is DeliveryStatus.ON_HOLD and not at.is_webhook_off:
         return KEPT
     if at.is_being_sent:
@@ -78,7 +80,7 @@ def why_not_retry(at: RetryEligibility, *, again: bool = False) -> str | None:
     if at.is_manual or (at.status is DeliveryStatus.QUEUED and not at.is_kept):
         return ASKED_FOR
     if at.is_webhook_off:
-        return f"“{at.webhook_name}” is off. Turn it on to send this."
+        return f"“{at.webhook_name}” is off. To send this delivery, turn the webhook on."
     if at.is_sending_stopped:
         return REFUSED
     return ARRIVED if at.status is DeliveryStatus.DELIVERED and not again else None

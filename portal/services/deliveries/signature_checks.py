@@ -79,7 +79,7 @@ def _secrets(webhook_id: UUID) -> tuple[str | None, str | None]:
         earlier = vault.open_secret(webhook.id, before) if before else None
     except vault.VaultError:
         raise Refusal(
-            "This webhook’s stored secret key can’t be read. Tell your administrator."
+            "We can’t decrypt this webhook’s secret key. Contact your administrator."
         ) from None
     return (earlier, present) if earlier else (present, None)
 

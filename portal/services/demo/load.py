@@ -42,7 +42,7 @@ def under_way() -> UUID | None:
 def why_not() -> str:
     """Why it can’t be loaded here, and how to start over; empty where it can."""
     if not settings().local_trial:
-        return "Sample data can be loaded in a local trial only."
+        return "You can load sample data only in a local trial."
     try:
         seed.check()
     except Refusal as refusal:

@@ -74,10 +74,10 @@ def check() -> int:
     """Count the assets that `seed` would add. Raises `Refusal` where it may not."""
     current = session()
     if current.scalar(select(Asset.id).limit(1)) is not None:
-        raise Refusal("Sample data needs an empty register. This one already has assets.")
+        raise Refusal("Sample data needs an empty register. This register already has assets.")
     if current.scalar(select(Webhook.id).where(Webhook.deleted_at.is_(None)).limit(1)) is not None:
         raise Refusal(
-            "A webhook would be notified of every sample asset. Load the sample data first, then "
-            "add the webhook."
+            "Load the sample data before you add a webhook. Otherwise, the webhook gets every "
+            "sample asset."
         )
     return sum(pieces for *_, pieces in PRODUCTS) + len(STOCK)

@@ -56,7 +56,7 @@ def erase(
         row = _shut_out(current, actor, kind, public_id)
         if row.version != version + 1:  # by one because the person was shut out
             raise Stale(
-                f"Someone changed {row.name} after you opened this page. Check the page again."
+                f"{row.name}’s details changed after you opened this page. Check the page again."
             )
         if typed.strip().casefold() != row.email.casefold():
             raise Refusal("Enter the email address exactly as shown above", field="typed")
@@ -85,7 +85,7 @@ def resume(actor: Actor, kind: ErasedKind, public_id: UUID) -> None:
         require(current, actor, PERMISSION)
         erasure = find_erasure(current, kind, find(kind, public_id).id)
         if erasure is None:
-            raise NotFound("No erasure has been started for this person.")
+            raise NotFound("There’s no erasure for this person.")
         if is_stuck(erasure):
             _begin_work(current, actor, erasure)
 

@@ -69,7 +69,7 @@ TROUBLES: Final = {
     Kind.CROWDED: (
         "The database is out of memory or connections",
         f"Some changes can’t be saved. {SAFE}",
-        "Increase max_connections, or end programs that use many connections.",
+        "Increase max_connections or end programs that use many connections.",
     ),
     Kind.DISK: (
         "The database’s disk is failing",
@@ -126,7 +126,7 @@ def _of_tables(database: DatabaseFacts, upgrade: str) -> Finding:
             Level.DANGER,
             "A newer portal upgraded the database.",
             f"This version can’t use it. {SAFE}",
-            f"The database’s version is {database.revision}. Start the newer version, or restore "
+            f"The database’s version is {database.revision}. Start the newer version or restore "
             "the backup from before the upgrade.",
         )
     return Finding(
@@ -338,7 +338,7 @@ def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
             Level.WARNING,
             "This is a local trial, but others can reach it.",
             f"{opens if facts.settings.opens_this_machine else ''}Don’t use a trial for real work.",
-            "Set LOCAL_TRIAL to 0, and set your own keys.",
+            "Set LOCAL_TRIAL to 0 and set your own keys.",
         )
 
 

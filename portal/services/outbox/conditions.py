@@ -53,7 +53,7 @@ def lock_named(current: Session, text: str | None) -> None:
         locked = select(model.id).where(model.id.in_(ids)).order_by(model.id)
         found = current.scalars(locked.with_for_update(read=True)).all()
         if len(found) < len(ids):
-            sentence = f"This {field} has been deleted. Choose another one"
+            sentence = f"Choose another {field}. This one was deleted"
             raise Refusal(sentence, field="conditions")
 
 

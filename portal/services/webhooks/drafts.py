@@ -45,10 +45,7 @@ from portal.services.webhooks.secrets import (
 )
 
 TESTED: Final = "webhook.tested_before_saving"
-NOT_KEPT: Final = (
-    "This test has expired. A form’s tests are deleted 24 hours after the last one, "
-    "or once it is saved."
-)
+NOT_KEPT: Final = "This test has expired. Tests are kept for 24 hours or until you save."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +129,7 @@ def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: Webhoo
     def look() -> None:
         is_taken = exists().where(Webhook.public_id == draft_id)
         if current.scalar(select(is_taken)) and not lock_draft(current, actor, draft_id):
-            raise Refusal("This form can no longer be tested. Open it again.")
+            raise Refusal("This form has expired. Open it again.")
 
     def store() -> Webhook:
         if draft := lock_draft(current, actor, draft_id):

@@ -145,8 +145,8 @@ def _refuse_while_alive(current: Session) -> None:
         process = f"{alive[0].kind} on {alive[0].host} (process {alive[0].pid})"
         killed = in_words(heartbeats.SILENT_AFTER.total_seconds())
         raise Refusal(
-            f"Stop every portal process first. The last heartbeat of {process} was {seen} ago. "
-            f"One that was killed counts as running for {killed}."
+            f"Stop every portal process first. We last saw {process} {seen} ago. A killed "
+            f"process counts as running for {killed}."
         )
 
 

@@ -75,7 +75,7 @@ WORDS: Final = {
     ),
     News.WELL: (
         "“{name}” is working again",
-        "Deliveries to “{name}” are arriving again.",
+        "“{name}” is receiving deliveries again.",
         "View remaining failures",
     ),
 }

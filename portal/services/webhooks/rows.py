@@ -132,7 +132,7 @@ def _alive(public_id: UUID) -> Select[Webhook]:
 
 def _existing(webhook: Webhook | None) -> Webhook:
     if webhook is None:
-        raise NotFound("This webhook doesn’t exist. It may have been deleted.")
+        raise NotFound("This webhook was deleted or never existed.")
     return webhook
 
 
@@ -330,8 +330,8 @@ class UndecryptableSecrets(Refusal):
     def __init__(self, parts: list[str]) -> None:
         """`parts`: as `undecryptable_parts` names them."""
         super().__init__(
-            f"The stored {' and '.join(parts)} can’t be decrypted. An administrator needs to enter "
-            f"new ones (Edit) or set the earlier ENCRYPTION_KEYS again."
+            f"We can’t decrypt the stored {' and '.join(parts)}. An administrator needs to enter "
+            "new ones under Edit or restore the earlier ENCRYPTION_KEYS."
         )
 
 

@@ -29,8 +29,8 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 INSIDE: Final = "inbox"
 
 # What was stored for one place is sent to no other before somebody has entered it again.
-HEADER_STAYS: Final = "Enter this value again. The saved one is only sent to the previous URL"
-KEY_STAYS: Final = "Choose a key for the new URL. The saved one is only used for the previous URL"
+HEADER_STAYS: Final = "Enter this value again. We send the saved value only to the previous URL"
+KEY_STAYS: Final = "Choose a key for the new URL. We use the saved key only for the previous URL"
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -134,7 +134,7 @@ def url_problem(url: str) -> str | None:
 def events_problem(events: Sequence[str]) -> str | None:
     """Why these events cannot be chosen, as a sentence."""
     if not events:
-        return "Choose at least one event, or all events"
+        return "Choose at least one event or all events"
     if tuple(events) == (ALL_EVENTS,) or set(events) <= set(EVENT_VALUES):
         return None
     return "Choose events from the list"
@@ -144,7 +144,7 @@ def conditions_problem(text: str | None) -> str | None:
     """Why these conditions cannot be kept, as a sentence."""
     conditions = conditions_in(text)
     if len(conditions) > MOST_CONDITIONS:
-        return f"Use at most {MOST_CONDITIONS} conditions"
+        return f"Enter at most {MOST_CONDITIONS} conditions"
     try:
         kept = as_text([entered(*condition) for condition in conditions])
     except ConditionError as error:
@@ -161,7 +161,7 @@ def secret_problem(mode: SecretMode, secret: str) -> str | None:
     """Why this secret key will not do, as a sentence that never contains it."""
     if mode is not SecretMode.OWN:
         return None
-    return check_secret(secret) if secret else "Enter your secret key, or choose another option"
+    return check_secret(secret) if secret else "Enter your secret key or choose another option"
 
 
 def headers_problem(headers: Headers) -> str | None:
@@ -196,7 +196,7 @@ def _address_problem(url: str) -> str | None:
     ours, port = settings(), parts.port or DEFAULT_PORTS[parts.scheme]
     if ours.webhook_allowed_ports and port not in ours.webhook_allowed_ports:
         open_ones = " or ".join(map(str, ours.webhook_allowed_ports))
-        return f"Port {port} isn’t allowed. Use a URL with port {open_ones}"
+        return f"Enter a URL with port {open_ones}. Port {port} isn’t allowed"
     address = _literal(parts.hostname or "")
     if address is None:
         return None
@@ -208,7 +208,7 @@ def _address_problem(url: str) -> str | None:
     why = guard.refusal(address, port)
     if why is None:
         return None
-    return f"This URL isn’t allowed. {why} Use a public URL, or ask an administrator to allow it"
+    return f"Enter a public URL or ask an administrator to allow this one. {why}"
 
 
 def _literal(host: str) -> str | None:

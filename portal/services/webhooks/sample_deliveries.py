@@ -26,7 +26,7 @@ class TestUnderWay(Refusal):
     __test__ = False  # not a test case, whatever its name says
 
     def __init__(self, delivery: UUID) -> None:
-        super().__init__("A test is in progress. Wait for it to finish, then send another.")
+        super().__init__("A test is in progress. Wait until it finishes, then send another.")
         self.delivery = delivery
 
 

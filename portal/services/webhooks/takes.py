@@ -23,14 +23,14 @@ from portal.services.webhooks.rows import is_shown, lock_webhook, target_of
 PERMISSION: Final = "deliveries.retry"
 LONGEST_NOTE: Final = 500
 TOO_LONG: Final = f"Enter at most {LONGEST_NOTE} characters"
-IS_WELL: Final = "Nothing is failing now."
+IS_WELL: Final = "This webhook isn’t failing now."
 
 
 class TakenByOther(Refusal):
     """Somebody has it, of whom the person had not yet read."""
 
     def __init__(self, taken: Taken) -> None:
-        super().__init__(f"{taken.by} took this webhook. You can take it over.")
+        super().__init__(f"{taken.by} has taken this webhook. You can take it over.")
 
 
 def take(actor: Actor, public_id: UUID, note: str = "", seen: datetime | None = None) -> str:

@@ -96,7 +96,7 @@ def _or_none(text: str | None) -> str | None:
 
 
 def _checks(name: str, label: str, missing: str) -> list[Any]:
-    too_long = f"Use at most {longest(name)} characters in “{label}”"
+    too_long = f"Enter at most {longest(name)} characters in “{label}”"
     needed = [DataRequired(missing)] if missing else []
     return [*needed, Length(max=longest(name), message=too_long)]
 

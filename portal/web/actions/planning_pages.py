@@ -119,9 +119,7 @@ class ReservationForm(ActionForm):
 
 
 class RejectForm(ReservationForm):
-    rejection_reason = note_field(
-        "rejection_reason", "Reason", "Enter a reason for the person who asked"
-    )
+    rejection_reason = note_field("rejection_reason", "Reason", "Enter a reason for the requester")
 
 
 class CancelReservationForm(ReservationForm):
@@ -262,7 +260,7 @@ PAGES: Final = (
         label="Reserve",
         icon="calendar-plus",
         title="Reserve {name}",
-        lede="Request it for a period. A manager has to approve it.",
+        lede="Request it for a period. A manager or an administrator needs to approve it.",
         done="Requested a reservation of {tag}. It’s waiting for approval.",
         submit="Request reservation",
         form=ReserveForm,
@@ -336,9 +334,9 @@ PAGES: Final = (
         timeline="Maintenance started",
         label=LABELS[Action.START_MAINTENANCE],
         icon="wrench",
-        title="Start maintenance of {name}",
+        title="Start {name}’s maintenance",
         lede="It stays in maintenance until the work is completed or canceled.",
-        done="Started maintenance of {tag}.",
+        done="Started {tag}’s maintenance.",
         submit="Start maintenance",
         form=MaintenanceForm,
         run=doing(planning_maintenance.start),
@@ -352,7 +350,7 @@ PAGES: Final = (
         timeline="Maintenance completed",
         label=LABELS[Action.COMPLETE_MAINTENANCE],
         icon="check-circle",
-        title="Complete maintenance of {name}",
+        title="Complete {name}’s maintenance",
         done="Completed {tag}’s maintenance.",
         submit="Complete maintenance",
         form=CompleteForm,
@@ -367,7 +365,7 @@ PAGES: Final = (
         timeline="Maintenance canceled",
         label=LABELS[Action.CANCEL_MAINTENANCE],
         icon="slash-circle",
-        title="Cancel maintenance of {name}",
+        title="Cancel {name}’s maintenance",
         lede="If work has started, the asset returns to its previous status.",
         done="Canceled {tag}’s maintenance.",
         submit="Cancel maintenance",

@@ -34,8 +34,8 @@ SEND: Final = "send"
 MARK: Final = "mark"
 # What is said once the answer to the first question is on its way.
 ANSWERS: Final = {
-    SEND: "The alerts will be sent.",
-    MARK: "The alerts will be marked as sent. No webhook is notified.",
+    SEND: "We’ll send the alerts.",
+    MARK: "We’ll mark the alerts as sent. No webhook is notified.",
 }
 
 
@@ -90,7 +90,7 @@ def first() -> Answer:
     """Decide about everything that was due before the first run."""
     answer = request.form.get("answer")
     if answer not in ANSWERS:
-        flash("Choose what to do with alerts that are already due.", "error")
+        flash("Decide about the alerts that are already due.", "error")
         return redirect(url_for("alert_settings.index"))
     return _queue(lambda: runs.answer_first(actor(), send=answer == SEND), ANSWERS[answer])
 

@@ -50,13 +50,13 @@ def _stock(asset: Asset) -> str:
 
 # What is so, and what keeps an alert from it.
 WORDS: Final[Mapping[tuple[EventName, Kept], Callable[[Asset, Answer, AlertRules], str]]] = {
-    (LATE, Kept.UNSET): lambda *_: "Not checked out with a due date.",
+    (LATE, Kept.UNSET): lambda *_: "Not checked out.",
     (LATE, Kept.EARLY): lambda _asset, it, _rules: f"Due back {exact_day(it.by)}.",
     (WORK, Kept.UNSET): lambda *_: "No maintenance is scheduled.",
     (WORK, Kept.EARLY): lambda _asset, it, rules: (
         f"“{it.title}” is due {_in_days(it.by)}. {_starts(rules.maintenance_days)}"
     ),
-    (WORK, Kept.STARTED): lambda _asset, it, _rules: f"“{it.title}” has been started.",
+    (WORK, Kept.STARTED): lambda _asset, it, _rules: f"“{it.title}” is in progress.",
     (LOW, Kept.UNSET): lambda *_: "No threshold is set.",
     (LOW, Kept.ENOUGH): lambda asset, _it, _rules: (
         f"{_stock(asset)} Alerts start below {number(asset.min_quantity or 0)}."
@@ -95,7 +95,7 @@ def _sent(answer: Answer, status: RunStatus) -> str:
         how = "Alert sent" if answer.alert.is_sent else "Marked as sent"
         return f"{how} {exact_day(answer.alert.fired_at)}."
     if status.needs_first_answer:
-        return "An administrator decides first whether to send it."
+        return "An administrator needs to decide whether to send it."
     return f"It will be sent at the next check, {exact_day(status.next_at)}."
 
 

@@ -33,7 +33,7 @@ Details = Mapping[str, Any]
 OFF: Final = "Off"
 # A check that waits for longer than this has nobody to do it.
 PATIENCE: Final = timedelta(seconds=15)
-EMPTY: Final[Mapping[str | None, str]] = {None: "Nothing so far", RunOutcome.DONE: "Nothing due"}
+EMPTY: Final[Mapping[str | None, str]] = {None: "None yet", RunOutcome.DONE: "Nothing due"}
 
 
 def _overdue(details: Details) -> str:
@@ -74,7 +74,7 @@ def _maintenance_rule(rules: AlertRules) -> str:
 
 
 def _low_rule(_rules: AlertRules) -> str:
-    return "As soon as stock falls below its threshold"
+    return "When stock falls below its threshold"
 
 
 def _warranty_rule(rules: AlertRules) -> str:
@@ -129,7 +129,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
         sentence=_overdue,
         setting="overdue_on",
         rule=_overdue_rule,
-        todo="Contact the borrower, then {}check it in or extend the due date.",
+        todo="Contact the holder. Then {}check in the asset or extend the due date.",
         label="Check in",
         action=Action.CHECK_IN,
         in_state=("assets.index", Shown.OVERDUE),
@@ -140,7 +140,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
         sentence=_maintenance,
         setting="maintenance_on",
         rule=_maintenance_rule,
-        todo="When the work is done, {}record the result.",
+        todo="After the work is done, {}record the result.",
         label="View maintenance",
         in_state=("planning.maintenance", MaintenanceList.DUE),
     ),
@@ -150,7 +150,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
         sentence=_low,
         setting="low_stock_on",
         rule=_low_rule,
-        todo="Reorder, then {}record what you receive.",
+        todo="Reorder. Then {}record the received items.",
         label="Receive",
         action=Action.RECEIVE_STOCK,
         in_state=("assets.index", Shown.LOW),

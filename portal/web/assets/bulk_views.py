@@ -41,7 +41,7 @@ def confirm() -> Answer:
         return redirect(url_for("assets.index", **_filter()))
     chosen = bulk.preview(action, ids) if action else []
     if action is None or not chosen:
-        flash("Select at least one asset in the list, then an action.", "info")
+        flash("Select at least 1 asset in the list, then an action.", "info")
         return redirect(url_for("assets.index"))
     form = BULK_PAGES[action].form()
     form.prepare(lifecycle.find_asset(chosen[0].id), None)

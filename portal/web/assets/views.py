@@ -204,7 +204,7 @@ def delete(asset_id: int) -> Answer:
     """Ask, then take an asset out of the register."""
     asset = lifecycle.find_asset(asset_id)
     if asset.deleted_at is not None:  # pressed twice, or by two people: the first one did it
-        flash(f"{asset.asset_tag} has already been deleted.", "info")
+        flash(f"{asset.asset_tag} is already deleted.", "info")
         return redirect(url_for("assets.show", asset_id=asset_id))
     form, tag = DeleteAssetForm(), asset.asset_tag
     held = open_assignment(asset_id)
@@ -225,7 +225,7 @@ def delete(asset_id: int) -> Answer:
 def _present(asset_id: int) -> Asset:
     asset = lifecycle.find_asset(asset_id)
     if asset.deleted_at is not None:
-        raise NotFound(f"{asset.asset_tag} has been deleted.")
+        raise NotFound(f"{asset.asset_tag} was deleted.")
     return asset
 
 
@@ -370,7 +370,10 @@ def moves(asset_id: int) -> str:
 def _item(asset_id: int) -> Asset:
     asset = lifecycle.find_asset(asset_id)
     if asset.kind != AssetKind.ITEM:
-        raise NotFound(f"{asset.asset_tag} is a consumable. It can’t be reserved or maintained.")
+        raise NotFound(
+            f"{asset.asset_tag} is a consumable. You can’t reserve it or schedule maintenance "
+            "for it."
+        )
     return asset
 
 

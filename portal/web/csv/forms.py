@@ -122,7 +122,7 @@ def _fields(asked: Question) -> Iterator[tuple[str, object]]:
         yield field_of(number), field
     for word in asked.words:
         choices = [SelectChoice(f"{OURS}{name}", _in_words(word, name)) for name in word.choices]
-        keep = f"Keep “{word.word}”" if word.ours in ADDED else "Keep it (its rows fail)"
+        keep = f"Keep “{word.word}”" if word.ours in ADDED else "Keep it (its rows will fail)"
         choices = [SelectChoice(KEEP, keep), *choices, SelectChoice(BLANK, "Leave blank")]
         label = f"{word.word} becomes"
         yield _name_of(word), ChosenField(label, choices=choices, default=_chosen(word))

@@ -107,7 +107,7 @@ def notes(task: Task, counts: Mapping[str, int]) -> list[str]:
 def why_not_confirm(task: Task) -> str:
     """Return why the button is not there; nothing where it is."""
     if task.params.get("import"):
-        return "This file has been imported."
+        return "This file was already imported."
     if task.state != TaskState.DONE:
         return "The check didn’t finish, so this file can’t be imported. Choose it again."
     if not any(task.counts.get(verdict) for verdict in import_task.TO_DO):
@@ -147,11 +147,11 @@ def origin_notes(task: Task) -> Iterator[str]:
     """Yield what had to be guessed of the file, and what of it nobody looked at."""
     origin: Mapping[str, Any] = task.params.get("origin", {})
     if encoding := origin.get("encoding"):
-        sentence = "The file’s text encoding isn’t specified, so we used"
-        yield f"{sentence} {encoding}. Check that letters such as ä and é look right below."
+        sentence = "The file doesn’t specify its text encoding, so we used"
+        yield f"{sentence} {encoding}. Check letters such as ä and é below."
     if others := origin.get("other_tabs"):
         one, many = "other sheet was ignored", "other sheets were ignored"
-        yield f"Only the sheet “{origin['tab']}” was read. {plural(others, one, many)}."
+        yield f"We read only the sheet “{origin['tab']}”. {plural(others, one, many)}."
 
 
 def _new(kind: NamedList, names: Sequence[tuple[str, int]]) -> str:

@@ -18,7 +18,7 @@ SKIPS: Final = {
     Skip.DISMISSED: "dismissed (restore them first)",
     Skip.TAKEN: "in another bulk retry",
     Skip.TEST: "sent as a test",
-    Skip.OFF: "for a webhook that is off or deleted",
+    Skip.OFF: "for a deleted or turned-off webhook",
     Skip.GONE: "no longer kept",
 }
 

@@ -31,9 +31,9 @@ from portal.web.frame.status_tags import PARTLY, STOPPING, TASK, Tag
 from portal.web.frame.wording import counted, number, plural, time_left
 
 PACES: Final = {
-    Pace.FAST: "As fast as the receivers accept them",
-    Pace.SECOND: "One a second",
-    Pace.TEN_SECONDS: "One every 10 seconds",
+    Pace.FAST: "As fast as receivers accept them",
+    Pace.SECOND: "1 per second",
+    Pace.TEN_SECONDS: "1 every 10 seconds",
 }
 # The parts of a bar, then what has no part of its own.
 PARTS: Final = {RowOutcome.DELIVERED: "good", RowOutcome.FAILED: "bad"}
@@ -243,7 +243,7 @@ def page_of(task: Task) -> BatchPage:
 def _sentence(task: Task) -> str:
     if is_stopping(task):
         rest = "Requests in progress will finish. The rest is unchanged."
-        return f"{task.stopped_by} stopped this. {rest}"
+        return f"{task.stopped_by} stopped this bulk retry. {rest}"
     if task.state == TaskState.STOPPED:
         rest = " Unsent deliveries are unchanged." if task.total > task.done else ""
         return f"Stopped by {task.stopped_by} after {number(task.done)}.{rest}"

@@ -11,7 +11,7 @@ from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.web.deliveries.forms import status_words
 from portal.web.frame.wording import near_time
 
-NO_LONGER: Final = "a webhook that is no longer kept"
+NO_LONGER: Final = "a deleted webhook"
 EVERYTHING: Final = "all deliveries"
 ATTENTION: Final = "all that need attention"
 

@@ -16,18 +16,18 @@ from portal.web.frame.wording import plural
 # Of the response: what would let someone in at the receiver.
 HIDDEN_ANSWERS: Final = frozenset({"set-cookie", "set-cookie2", "authorization"})
 LEFT_OUT: Final = (
-    "Left out: the secret key, signatures, values of custom headers, cookies, and what is secret\n"
-    "in the URL. The body is the content itself, so treat it as confidential."
+    "This file leaves out the secret key, signatures, custom header values, cookies, and the\n"
+    "URL’s secret parts. It includes the body, so treat it as confidential."
 )
 HOW_TO_CHECK: Final = (
-    "X-Asset-Webhook-Signature is the HMAC-SHA256 of the body, exactly as received, with the\n"
-    "secret key's text as the key, in lower-case hex.\n"
-    "webhook-signature is that of Standard Webhooks 1.0: v1, and base64, over id.timestamp.body.\n"
-    "To compare the body you received with ours: it has {size} bytes, and its SHA-256 is\n"
+    "X-Asset-Webhook-Signature is the raw body’s HMAC-SHA256 in lowercase hex. The key is the\n"
+    "secret key’s text.\n"
+    "webhook-signature follows Standard Webhooks 1.0 (v1 and base64, over id.timestamp.body).\n"
+    "The body we sent has {size} bytes. Its SHA-256 is\n"
     "{digest}."
 )
 ABOUT_REPEATS: Final = (
-    "X-Asset-Webhook-Id is the same on every attempt, so a receiver can ignore duplicates."
+    "X-Asset-Webhook-Id is the same for every attempt, so receivers can ignore duplicates."
 )
 
 
@@ -85,7 +85,7 @@ def _request(page: DeliveryPage) -> Iterator[str]:
     yield from (f"{name}: {value}" for name, value in sent.headers)
     yield f"\nBody, {sent.size} bytes, as sent:"
     yield page.delivery.body.decode(errors="replace")[:MOST_SHOWN]
-    yield "\nThe same, easier to read:"
+    yield "\nFormatted body:"
     yield sent.body
 
 
@@ -102,4 +102,4 @@ def _response(page: DeliveryPage) -> Iterator[str]:
         yield harmless(f"{name}: {MASK if name.lower() in HIDDEN_ANSWERS else value}")
     yield f"\n{page.source}" if page.source else "\nThe response had no text."
     if attempt.is_truncated:
-        yield "(Only the beginning of the response is kept.)"
+        yield "(We keep only the start of the response.)"

@@ -27,7 +27,7 @@ def _no_key(form: PortalForm, field: Field) -> None:
     """A secret key that was pasted by mistake does not come back with the page."""
     if STANDARD_PREFIX in typed(field):
         field.data = ""
-        raise ValidationError("This is a secret key. Paste the signature, and don’t share the key")
+        raise ValidationError("Paste the signature. This is a secret key. Don’t share it")
 
 
 class SignatureForm(PortalForm):
@@ -35,7 +35,7 @@ class SignatureForm(PortalForm):
 
     signature = StringField(
         "Receiver’s signature",
-        description="Computed by the receiver, or the value of the header it received",
+        description="The computed signature or the header’s value",
         validators=[
             InputRequired("Paste the signature"),
             _no_key,
@@ -44,8 +44,10 @@ class SignatureForm(PortalForm):
     )
     body = TextAreaField(
         "Body the receiver verified",
-        description="Exact bytes, as received. Tells whether the body or the key differs",
-        validators=[Length(max=LONGEST_BODY, message="This is longer than any body we send")],
+        description="Exact bytes, as received. Shows whether the body or the key differs",
+        validators=[
+            Length(max=LONGEST_BODY, message="Paste a shorter body. We never send one this long")
+        ],
     )
 
 

@@ -267,7 +267,7 @@ def result(row: LogRow) -> str:
     if row.failure and row.status is not DeliveryStatus.DELIVERED:
         return title(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
     if row.reason is None and row.code:
-        return f"{row.code} in {took(row.took_ms)}" if row.took_ms else f"Answered {row.code}"
+        return f"{row.code} in {took(row.took_ms)}" if row.took_ms else f"Responded {row.code}"
     return title(Reason(row.reason), row.code) if row.reason else ""
 
 

@@ -169,9 +169,9 @@ class DeliveryPage:
         if delivery.is_webhook_off:
             yield advise(
                 SWITCH,
-                "Turn on the webhook and choose what to do with on-hold deliveries.",
+                "Turn on the webhook and decide about on-hold deliveries.",
                 f"{ASK} to turn on the webhook.",
-                context=_context(delivery, "The webhook is off, so this isn’t sent."),
+                context=_context(delivery, "The webhook is off, so this delivery isn’t sent."),
                 link=links.get(SWITCH),
             )
         elif delivery.status is DeliveryStatus.ON_HOLD:
@@ -181,7 +181,7 @@ class DeliveryPage:
                 SYSTEM,
                 "Check System for problems.",
                 f"{ASK} to check System for problems.",
-                context=_context(delivery, "A delivery waits longer than usual to be sent."),
+                context=_context(delivery, "A delivery has been waiting longer than usual."),
                 link=links.get(SYSTEM),
             )
 
@@ -192,7 +192,7 @@ class DeliveryPage:
         if self.why_not_retry or self.taken or delivery.status not in UNDELIVERED:
             return ""
         is_wrong = self.explanation or delivery.status is DeliveryStatus.FAILED
-        own = "Retry when it’s fixed." if is_wrong else "Retry if it can’t wait."
+        own = "Retry after it’s fixed." if is_wrong else "Retry if it can’t wait."
         return for_reader(RETRY, own, f"{ASK} to retry.", delivery.webhook_id)
 
     @property
@@ -202,7 +202,7 @@ class DeliveryPage:
         if delivery.waits_for is WaitsFor.RECEIVER:
             return "Makes one attempt now, although sending is paused"
         if delivery.waits_behind:
-            return "Sends this one now, before an older delivery"
+            return "Sends this delivery now, before an older one"
         end = "automatic retries continue" if delivery.is_waiting else "the status stays the same"
         return f"Makes one attempt now. If it fails, {end}"
 

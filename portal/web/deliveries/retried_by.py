@@ -20,9 +20,11 @@ from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import counted
 
 # For whoever asks about one.
-RUNNING: Final = "A bulk retry will send it again."
-PAUSED: Final = "It’s in a paused bulk retry. Someone needs to resume it."
-ALL_PAUSED: Final = "All sending is paused. The bulk retry will send it when sending resumes."
+RUNNING: Final = "A bulk retry will send this delivery again."
+PAUSED: Final = "This delivery is in a paused bulk retry. Someone needs to resume it."
+ALL_PAUSED: Final = (
+    "All sending is paused. The bulk retry will send this delivery when sending resumes."
+)
 
 
 def whose(task: Task, *, begins: bool = False) -> str:

@@ -14,30 +14,32 @@ from portal.web.frame.wording import in_both_zones
 LONGEST_ANSWER: Final = 200
 _LOGS: Final = "Please check your server’s logs at these times."
 _CERTIFICATE: Final = "Please install a valid certificate for this URL, including the full chain."
-_RULES: Final = "Please check which content your server expects at this URL."
+_RULES: Final = "Please check your server’s expected content for this URL."
 # What is ours to mend, or nobody's, is not in it.
 ASKED: Final = {
-    Reason.DNS: "Please check the DNS entry of this URL’s server, or send us the correct URL.",
+    Reason.DNS: "Please check this server’s DNS entry or send us the correct URL.",
     Reason.REFUSED: "Please check that your server is running and accepts connections.",
     Reason.CONNECT_TIMEOUT: "Please check that your firewall allows connections from us.",
     Reason.READ_TIMEOUT: "Please let your server respond first and process afterward.",
     Reason.RESET: _LOGS,
     Reason.NO_REPLY: _LOGS,
-    Reason.BAD_REPLY: "Please check that this URL speaks HTTP, or send us the correct URL.",
+    Reason.BAD_REPLY: (
+        "Please check that this URL accepts HTTP requests or send us the correct URL."
+    ),
     Reason.TLS_EXPIRED: "Please renew the certificate.",
     Reason.TLS_UNTRUSTED: _CERTIFICATE,
     Reason.TLS_NAME: _CERTIFICATE,
     Reason.TLS_OTHER: _CERTIFICATE,
     Reason.REDIRECT: "Please send us the final URL. We don’t follow redirects.",
     Reason.BAD_REQUEST: _RULES,
-    Reason.AUTH: "Please check which secret key and headers your server expects from us.",
+    Reason.AUTH: "Please check the secret key and headers that your server expects from us.",
     Reason.FORBIDDEN: "Please allow our requests to this URL.",
-    Reason.NOT_FOUND: "Please check this URL, or send us the correct one.",
-    Reason.METHOD: "Please let this URL accept POST requests, or send us the correct one.",
+    Reason.NOT_FOUND: "Please check this URL or send us the correct one.",
+    Reason.METHOD: "Please let this URL accept POST requests or send us the correct one.",
     Reason.GONE: "Please send us the new URL.",
     Reason.CONFLICT: _RULES,
     Reason.TOO_LARGE: "Please raise the size limit for requests to this URL.",
-    Reason.RATE: "Please tell us how many requests a minute you accept.",
+    Reason.RATE: "Please send us your limit of requests per minute.",
     Reason.OTHER_4XX: _RULES,
     Reason.SERVER: _LOGS,
     Reason.UNAVAILABLE: _LOGS,
@@ -72,7 +74,7 @@ def update_to_share(trouble: Trouble) -> str:
     it = "it" if trouble.is_one else "them"
     answer = " ".join(harmless(trouble.answer).split())[:LONGEST_ANSWER]
     since = "Nothing has been delivered since." if trouble.is_untouched else ""
-    told = f"Tell us when it’s fixed and we’ll send {it} again."
+    told = f"Let us know when it’s fixed. We’ll send {it} again."
     next_ = f"We’ll keep {it} and retry automatically." if trouble.is_retried else told
     ids = ", ".join(map(str, trouble.ids))
     logs = f"To find our requests, search your logs for X-Asset-Webhook-Id {ids}."

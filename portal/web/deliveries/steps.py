@@ -15,7 +15,7 @@ from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.web.frame.wording import day_of
 
 PHASES: Final = {
-    "again": "sent again on a new connection",
+    "again": "resent on a new connection",
     "name": "name found",
     "connect": "connected",
     "tls": "connection secure",
@@ -171,7 +171,7 @@ def _done(name: str, attempt: AttemptDetail, delivery: DeliveryDetail) -> TestSt
             text = host_of(attempt.url)
             if _is_number(text):
                 title_of, text, after = (
-                    "No name to look up",
+                    "No DNS lookup needed",
                     f"The URL has an IP address: {text}",
                     "",
                 )

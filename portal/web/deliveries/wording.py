@@ -35,7 +35,7 @@ SOON: Final = timedelta(seconds=15)
 NONE: Final = "None"
 DELAYS: Final = {
     Delay.NO_WORKER: "No delivery worker is running.",
-    Delay.PLACES: "This webhook is at its limit of simultaneous requests.",
+    Delay.PLACES: "This webhook has reached its limit of simultaneous requests.",
     Delay.TURN: "Other deliveries are ahead of it in the queue.",
 }
 
@@ -83,14 +83,14 @@ def outlook_of(delivery: DeliveryDetail, clock: Callable[[datetime], str] = near
         by, at = delivery.dismissed_by, delivery.dismissed_at
         then = "It won’t be sent unless someone restores or retries it."
         if delivery.is_webhook_deleted:
-            then = f"{name} was deleted, so it can’t be restored."
+            then = f"You can’t restore it because {name} was deleted."
         return Outlook(f"{dismissed_by(by, at, delivery.dismissed_reason)}.", then, NONE)
     if delivery.is_webhook_deleted:
         return Outlook(f"{name} was deleted.", "This delivery won’t be sent.", NONE)
     if delivery.comes_to_rest or delivery.status is DeliveryStatus.ON_HOLD:
         end = held_end(delivery.created_at, delivery.webhook_off_at)
         if not delivery.is_webhook_off:
-            then = f"Someone has to send it from the webhook’s page. {end}."
+            then = f"Someone needs to send it from the webhook’s page. {end}."
             return Outlook(f"Still on hold, although {name} is on.", then, "When someone sends it")
         then = f"We’ll send this delivery when the webhook is turned on. {end}."
         why = f"On hold because {name} is off."
@@ -130,7 +130,7 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
         if delivery.has_asked:
             why = f"{name} asked us to wait until {at}."
         if delivery.may_go_later:
-            then = "We’ll try one delivery first. The rest follow if it succeeds."
+            then = "We’ll try one delivery first. If it’s delivered, the rest follow."
             return Outlook(why, then, f"{at} or later")
         return Outlook(why, f"We’ll {verb} this delivery then.", at)
     is_due = is_now(delivery.next_try_at, delivery.now)
@@ -205,9 +205,9 @@ def kept_words(row: LogRow) -> str:
         case WaitsFor.RECEIVER:  # one goes first, the others once it is delivered
             return f"{near_time(row.next_try_at)} or later"
         case WaitsFor.CONNECTION:
-            return "When this server can connect again"
+            return "When this server can connect"
         case WaitsFor.PLACES:
-            return f"{plural(row.most, 'request')} in progress, its limit"
+            return f"Limit of {plural(row.most, 'request')} in progress"
     return ""
 
 
@@ -292,13 +292,13 @@ def repeat_warning(delivery: DeliveryDetail) -> str:
         return f"Delivered {arrived} times."
     for attempt in delivery.attempts:
         if attempt.phases.get("again") is not None:
-            return f"It may have arrived twice: attempt {attempt.number} was sent twice."
+            return f"It might have arrived twice. Attempt {attempt.number} was sent twice."
     unclear = list(_unclear(delivery.attempts))
     if arrived + len(unclear) < 2:
         return ""
     number, why = unclear[0].number, title(unclear[0].failed_for).lower()
-    ended = f"attempt {number} ended without a response ({why})"
-    return f"It may have arrived more than once: {ended}."
+    ended = f"Attempt {number} ended without a response ({why})"
+    return f"It might have arrived more than once. {ended}."
 
 
 def _unclear(attempts: Sequence[AttemptDetail]) -> Iterator[AttemptDetail]:

@@ -147,11 +147,11 @@ def status_of(form: Form) -> int:
 
 
 # Of what webhooks tell.
-UNHEARD: Final = "Nothing was changed. No webhook was notified."
+UNHEARD: Final = "No changes made. No webhook was notified."
 
 
 def say_whether_changed(
-    changed: object, saved: str = "Saved.", unchanged: str = "Nothing was changed."
+    changed: object, saved: str = "Saved.", unchanged: str = "No changes made."
 ) -> None:
     """Have the next page say `saved`; where nothing was changed that, which is no success."""
     flash(saved if changed else unchanged, "success" if changed else "info")

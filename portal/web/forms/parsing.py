@@ -106,7 +106,7 @@ def read_moment(text: str) -> datetime:
     except (ValueError, OverflowError):
         raise ValueError("as date and time, such as 2026-05-03 09:00") from None
     if there.replace(tzinfo=None) != typed.replace(tzinfo=None):
-        raise ValueError("before or after the hour that the clocks skip that night")
+        raise ValueError("outside the hour that the clocks skip that night")
     return moment
 
 

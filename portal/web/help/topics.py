@@ -46,7 +46,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "retry": Topic(
         "Retry and dismiss", ("one", "outcome", "no", "again", "problems", "dismiss", "many")
     ),
-    "held": Topic("On-hold deliveries and when they expire", ("why", "on", "end")),
+    "held": Topic("On-hold deliveries", ("why", "on", "end")),
     "receiver": Topic(
         "For the receiver’s developer", ("signature", "answers", "repeats", "checks")
     ),

@@ -60,7 +60,7 @@ def first_steps() -> list[FirstStep]:
     return [
         FirstStep(
             "Add your assets",
-            "Every change to an asset is sent to the systems that you connect.",
+            "We send every change to the systems you connect.",
             done.assets,
             "assets.edit",
             (
@@ -70,8 +70,7 @@ def first_steps() -> list[FirstStep]:
         ),
         FirstStep(
             "Connect a system",
-            "Enter the URL of the system to notify about asset changes. "
-            "The built-in inbox needs no URL.",
+            "Enter the system’s URL or use the built-in inbox.",
             done.webhooks,
             "webhooks.edit",
             (
@@ -91,6 +90,6 @@ def first_steps() -> list[FirstStep]:
             "Managers edit assets. Support follows up on deliveries.",
             done.colleagues,
             "people.manage",
-            (("Invite someone", url_for("invitations.new")),),
+            (("Invite user", url_for("invitations.new")),),
         ),
     ]

@@ -224,10 +224,10 @@ def what_is_wrong() -> Advice | None:
     return advise(
         SYSTEM,
         missing,
-        f"{missing} {ASK} to look under System.",
+        f"{missing} {ASK} to check System.",
         context=Context(happened=missing, path="/settings/system"),
         link=("View System", url_for("system.index")),
-        needed="Look under System for what is running.",
+        needed="Check System for problems.",
     )
 
 

@@ -77,7 +77,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             "batch.started": "started",
             "batch.stopped": "stopped",
             "batch.went_on": "resumed",
-            "batch.delivery_taken_out": "delivery taken out",
+            "batch.delivery_taken_out": "delivery removed",
         },
     ),
     "category": Group(
@@ -117,7 +117,7 @@ GROUPS: Final[Mapping[str, Group]] = {
         {
             "sending.stopped": "sending paused",
             "sending.started": "sending resumed",
-            "keys.forgotten": "lost keys given up",
+            "keys.forgotten": "lost secrets forgotten",
             "sample_data.loaded": "sample data loaded",
         },
     ),
@@ -163,7 +163,7 @@ GROUPS: Final[Mapping[str, Group]] = {
             "webhook.tested_before_saving": "tested before saving",
             "webhook.turned_on": "turned on",
             "webhook.turned_off": "turned off",
-            "webhook.decided_about_held": "on-hold deliveries decided",
+            "webhook.decided_about_held": "on-hold deliveries handled",
             "webhook.waiting_sent": "sending resumed",
             "webhook.secret_switched": "secret key switched",
             "webhook.secrets_erased": "unreadable secrets erased",

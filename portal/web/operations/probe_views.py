@@ -18,9 +18,7 @@ from portal.web.operations.metrics import exposition
 
 blueprint = Blueprint("operations", __name__)
 
-REFUSED = (
-    "Ask with METRICS_TOKEN as a bearer token. It has to be set where the portal is started.\n"
-)
+REFUSED = "Send METRICS_TOKEN as a bearer token. Set it in the portal’s environment.\n"
 
 
 @blueprint.get("/healthz")

@@ -16,7 +16,7 @@ from portal.web.frame.status_tags import PROCESS
 from portal.web.home.us_or_them import us_or_them
 
 STOPPED: Final = "Sending paused. Requests in progress will finish."
-STARTED: Final = "Sending resumed. Queued deliveries are being sent."
+STARTED: Final = "Sending resumed. We’re sending the queued deliveries."
 
 blueprint = Blueprint("system", __name__, url_prefix="/settings/system")
 

@@ -46,7 +46,7 @@ def stop(public_id: UUID) -> Answer:
 def _page(public_id: UUID) -> TaskPage:
     page = page_of(tasks.find(public_id))
     if not can(_kind(page).permission):
-        raise NotAllowed("Your role doesn’t allow this. Ask an administrator.")
+        raise NotAllowed("You can’t do this with your role. Ask an administrator.")
     return page
 
 

@@ -98,7 +98,7 @@ class ConditionForm(Form):
             return None
         known = {value for value, _ in self.options or ()}
         if self.about in NAMED and not known.issuperset(condition.values):
-            gone = f"This {self.about} has been deleted. Choose another one"
+            gone = f"Choose another {self.about}. This one was deleted"
             self.value.errors = [*self.value.errors, gone]
             return None
         return condition
@@ -136,7 +136,7 @@ class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it 
         """Require that each can be one, and not too many."""
         read = [row.read() for row in self.forms]  # each of them, to say all that is wrong
         if len(self.entries) > MOST_CONDITIONS:
-            self.errors = [f"Use at most {MOST_CONDITIONS} conditions"]
+            self.errors = [f"Enter at most {MOST_CONDITIONS} conditions"]
             return False
         return None not in read
 

@@ -21,7 +21,7 @@ from portal.web.webhooks.forms import EditWebhookForm, WebhookForm, brings_value
 from portal.web.webhooks.views import WEBHOOK, Answer
 
 STILL_ON_ITS_WAY: Final = (
-    "The previous test is still in progress, so no new one was sent. Your changes are kept."
+    "No test was sent. The previous one is still in progress. Your changes are kept."
 )
 
 blueprint = Blueprint("webhook_drafts", __name__, url_prefix="/settings/webhooks/test")

@@ -183,7 +183,9 @@ class WebhookForm(PortalForm):
 
     name = StringField("Webhook name")
     url = StringField("Webhook URL")
-    url_is_secret = BooleanField("Hide this URL", description="Only administrators see all of it")
+    url_is_secret = BooleanField(
+        "Hide this URL", description="Only administrators see the full URL"
+    )
     # The address for which that was ticked automatically, or need not be.
     decided_url = HiddenField()
     which_events = RadioField(

@@ -137,7 +137,7 @@ def _delivery(message: InboxItem) -> UUID | None:
 
 
 NOBODY: Final = "There’s no inbox at this URL.\n"
-TOO_LARGE: Final = "The inbox takes at most 64 KB.\n"
+TOO_LARGE: Final = "The inbox accepts at most 64 KB.\n"
 
 blueprint = Blueprint("inbox", __name__, url_prefix="/inbox")
 
@@ -201,7 +201,7 @@ def receive(token: str) -> Response:
         return _plain(TOO_LARGE, 413)
     if not webhook_inbox.receive(token, list(request.headers), body):
         return _plain(NOBODY, 404)
-    return _plain("The built-in inbox has it.\n", 200)
+    return _plain("The built-in inbox received this delivery.\n", 200)
 
 
 # Whoever sends a message has no page of ours, and no token from one.

@@ -33,7 +33,7 @@ from portal.web.webhooks.wording import (
     was_changed,
 )
 
-FIRST_ONE: Final = "One goes first. The others follow once it’s delivered."
+FIRST_ONE: Final = "We’ll send one first. The others follow after it’s delivered."
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +119,12 @@ def _steps(webhook: WebhookDetail, advice: Advice | None, said: Responses) -> It
     if is_off and can("webhooks.switch"):
         where = url_for("webhook_switches.on", public_id=webhook.public_id)
         is_asked = bool(webhook.held) or webhook.off_reason == OffReason.GONE
-        note = f"{_held(webhook)} You choose which to send." if webhook.held else ""
+        note = f"{_held(webhook)} You choose the ones to send." if webhook.held else ""
         yield Step("Turn the webhook on.", note, ("Turn on", where), is_post=not is_asked)
     elif not is_off and webhook.backlog:
         yield from _mending(webhook, webhook.backlog)
     elif webhook.waits and may_send("deliveries.retry"):
-        later = "They’re scheduled for a later retry."
+        later = "These deliveries are scheduled for a later retry."
         yield _resume(webhook, FIRST_ONE if webhook.is_backing_off else later)
     if not is_off and webhook.held:
         about = advice_about_held(webhook)

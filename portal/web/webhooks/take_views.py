@@ -13,7 +13,7 @@ from portal.web.forms.base import PortalForm, refusals_flashed, refusals_in, sta
 from portal.web.frame.access import actor, local_path, requires
 from portal.web.webhooks.views import WEBHOOK, Answer
 
-SAVED: Final = "Others can see that you’re looking into “{name}”."
+SAVED: Final = "Others can see that you’ve taken “{name}”."
 
 blueprint = Blueprint("webhook_takes", __name__, url_prefix="/settings/webhooks")
 

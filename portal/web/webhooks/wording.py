@@ -49,7 +49,7 @@ def state_sentence(
     """The first sentences of the webhook's page. `day`: its last 24 hours; `off_by`: the person who
     turned it off, if known."""
     if webhook.status is WebhookStatus.OFF:
-        return _off(webhook, now, off_by or "A person")
+        return _off(webhook, now, off_by or "Someone")
     if webhook.backlog:
         return _failing(webhook, webhook.backlog, now)
     if webhook.last_delivered_at:
@@ -86,10 +86,10 @@ def _why(webhook: WebhookDetail, row: LogRow) -> str:
         case WaitsFor.CONNECTION:
             return f"This server can’t connect to {webhook.host}."
         case WaitsFor.PLACES if row.most == 1:
-            first = "The last attempt failed, so one is sent first."
-            return f"{first} The others follow once it’s delivered."
+            first = "The last attempt failed, so we send one first."
+            return f"{first} The others follow after it’s delivered."
         case WaitsFor.PLACES:
-            return f"We send up to {row.most} at a time, and {row.most} are in progress."
+            return f"We send up to {row.most} at a time. {row.most} are in progress."
     return ""
 
 
@@ -123,14 +123,14 @@ def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
     if webhook.backlog:
         return list(filter(None, (cause_of(webhook.backlog), *backlog_words(webhook.backlog))))
     if webhook.status is WebhookStatus.OFF:
-        return ["Turned off by a person"]
+        return ["Turned off manually"]
     if not webhook.last:
         return ["No deliveries yet"]
     if not_yet := NOT_YET.get(webhook.last.status):
         return [not_yet]
     if not (week and week.failed_attempts):
         return ["All delivered"]
-    return [f"All delivered, after {plural(week.failed_attempts, 'failed attempt')}"]
+    return [f"All delivered after {plural(week.failed_attempts, 'failed attempt')}"]
 
 
 def turning_off(at: datetime | None, now: datetime) -> str:
@@ -138,8 +138,8 @@ def turning_off(at: datetime | None, now: datetime) -> str:
     if at is None:
         return ""
     if at <= now:
-        return "It will be turned off when the next attempt fails."
-    return f"It will be turned off on {exact_day(at)} unless a delivery succeeds."
+        return "We’ll turn it off if the next attempt fails."
+    return f"We’ll turn it off on {exact_day(at)} unless a delivery succeeds."
 
 
 def held_until_words(webhook: WebhookDetail) -> str:
@@ -167,7 +167,7 @@ def turned_on_words(done: TurnedOn, *, rest_stays: bool = False) -> str:
     neither. `rest_stays`: the deliveries on hold that were not selected."""
     words = [f"{done.name} turned on." if done.was_off else ""]
     if done.sent:
-        words.append(f"{held_count(done.sent)} {'is' if done.sent == 1 else 'are'} being sent.")
+        words.append(f"We’re sending {held_count(done.sent)}.")
     elif rest_stays:
         words.append("Its deliveries stay on hold.")
     return " ".join(filter(None, words))
@@ -180,7 +180,7 @@ def deleted_words(deleted: Deleted) -> str:
         return words
     if deleted.is_done:
         return f"{words} Dismissed {held_count(many)}."
-    return f"{words} {held_count(many)} are being dismissed."
+    return f"{words} We’re dismissing {held_count(many)}."
 
 
 def resumed_words(resumed: Resumed) -> str:
@@ -190,8 +190,8 @@ def resumed_words(resumed: Resumed) -> str:
     if resumed.total == 1 or not resumed.has_probe:
         return f"Resumed sending {held_count(resumed.total)}."
     follow = "the other follows" if resumed.total == 2 else "the others follow"
-    first = f"One of the {held_count(resumed.total)} goes first"
-    return f"Sending resumed. {first}, and {follow} if it succeeds."
+    first = f"We’re sending 1 of {held_count(resumed.total)} first"
+    return f"Sending resumed. {first}. If it’s delivered, {follow}."
 
 
 def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -225,7 +225,7 @@ def _last_day(day: Trend) -> str:
 
 def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
     if any(not row.is_test for row in latest):
-        return "Nothing has been delivered yet."
+        return "Nothing delivered yet."
     test = next((row for row in latest if row.is_test), None)
     if test is None:
         return f"No deliveries yet.{' Send a test to try it.' if can('webhooks.test') else ''}"
@@ -323,11 +323,11 @@ def advice_about_key(webhook: WebhookDetail) -> Advice:
 
 def about_undecryptable(webhook: WebhookDetail) -> str:
     """That stored parts can't be decrypted, and the way out."""
-    own = "Edit the webhook and enter new ones, or set the earlier ENCRYPTION_KEYS again."
+    own = "Edit the webhook and enter new ones or restore the earlier ENCRYPTION_KEYS."
     others = f"{ASK} to enter new ones."
     todo = for_reader(EDIT, own, others, webhook.public_id)
     parts = " and ".join(webhook.undecryptable)
-    return f"The stored {parts} can’t be decrypted. {todo}"
+    return f"We can’t decrypt the stored {parts}. {todo}"
 
 
 def about_plain_address(webhook: WebhookDetail) -> str:
@@ -379,7 +379,7 @@ ACTIONS: Final = {
     "webhook.deliveries_dismissed": "dismissed this webhook’s deliveries",
     "webhook.deliveries_restored": "restored this webhook’s deliveries",
     "webhook.taken": "took this webhook",
-    "webhook.noted": "changed the note on this webhook’s failures",
+    "webhook.noted": "changed the note on this webhook",
     "webhook.released": "released this webhook",
     "webhook.take_ended": "released this webhook because nothing is failing",
     # As they were called before.

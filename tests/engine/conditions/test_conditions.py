@@ -115,7 +115,7 @@ def test_a_text_of_another_version_is_met_by_nothing() -> None:
         assert not are_met(text, facts), text
         assert first_unmet(text, facts) is not None
     assert conditions_in("{") == (UNKNOWN,)
-    assert sentence_of(UNKNOWN, {}) == "A condition of another version"
+    assert sentence_of(UNKNOWN, {}) == "A condition from another version"
 
 
 def test_all_have_to_hold_and_the_first_that_does_not_is_named() -> None:
@@ -146,7 +146,7 @@ def test_created_and_deleted_assets_have_not_changed() -> None:
         (("tag", "is", ["", ""]), "value", "Enter a value"),
         (("category", "is", []), "value", "Choose a value"),
         (("tag", "is", [str(n) for n in range(21)]), "value", "Choose at most 20"),
-        (("tag", "is", ["x" * 121]), "value", "Use at most 120 characters"),
+        (("tag", "is", ["x" * 121]), "value", "Enter at most 120 characters"),
         (("tag", "is", ["a\nb"]), "value", "Use only letters, digits, and punctuation"),
         (("category", "is", ["Laptops"]), "value", "Choose values from the list"),
         (("category", "is", ["9999999999"]), "value", "Choose values from the list"),

@@ -231,7 +231,7 @@ STORED = {
     "new key, standard": Case(STANDARD, "of attempt 2, made with the new secret key", more=OVERLAP),
     "earlier key, replaced": Case(house(GONE), "We sent this with attempt 1", more=SENT),
     "other delivery": Case(
-        house(content=OTHER_BODY), f"another delivery’s signature ({OTHER_ID})", more=OTHERS
+        house(content=OTHER_BODY), f"belongs to another delivery ({OTHER_ID})", more=OTHERS
     ),
 }
 PASTED = {

@@ -120,7 +120,7 @@ def test_nothing_is_given_to_somebody_who_leaves_meanwhile(
         current.get_one(Staff, staff_id, with_for_update=True).is_active = False
 
     answer = meanwhile(app, lambda: verb(asset_id, staff_id), leave)
-    assert answer.sentence == "Zoe is former staff. Choose someone else"
+    assert answer.sentence == "Choose someone else. Zoe is former staff"
 
 
 def move(location_id: int) -> None:
@@ -141,5 +141,5 @@ def test_nothing_is_put_in_a_place_that_is_deleted_meanwhile(
         current.delete(current.get_one(Location, location_id, with_for_update=True))
 
     answer = meanwhile(app, lambda: verb(location_id), delete)
-    assert answer.sentence == "This location has been deleted. Choose another location"
+    assert answer.sentence == "Choose another location. This one was deleted"
     assert answer.field == "location_id"

@@ -137,7 +137,7 @@ def test_reassigning_tells_both_steps_in_one_transaction() -> None:
 def test_a_refused_reassignment_leaves_it_with_whom_it_was() -> None:
     asset_id, maria = make_asset(), make_staff("Maria")
     assignments.allocate(SYSTEM, asset_id, staff_id=maria)
-    for staff_id, words in ((maria, "Maria already has it"), (None, "Choose a person")):
+    for staff_id, words in ((maria, "Maria already has this asset"), (None, "Choose a person")):
         with pytest.raises(Refusal, match=words) as caught:
             assignments.reassign(SYSTEM, asset_id, staff_id=staff_id)
         assert caught.value.field == "staff_id"
@@ -176,9 +176,9 @@ def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
     count = len(told())
     with pytest.raises(Refusal) as caught:
         assignments.check_out(SYSTEM, asset_id, staff_id=ben, due_at=in_days(3))
-    assert caught.value.sentence.startswith("Ana has reserved this from ")
+    assert caught.value.sentence.startswith("Ana has reserved this asset from ")
     assert caught.value.sentence.endswith(
-        "Choose a due date before that, or reject Ana’s reservation"
+        "Choose a due date before that or reject Ana’s reservation"
     )
     with pytest.raises(Refusal, match="Ana has reserved this"):
         assignments.allocate(SYSTEM, asset_id, staff_id=ben)
@@ -192,9 +192,12 @@ def test_a_reservation_that_begins_at_this_moment_is_told_with_its_end_and_can_b
     asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
     starts_at = in_days(2)
     wanted = approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
-    with frozen(starts_at), pytest.raises(Refusal, match="Ana has reserved this until ") as refused:
+    with (
+        frozen(starts_at),
+        pytest.raises(Refusal, match="Ana has reserved this asset until ") as refused,
+    ):
         assignments.allocate(SYSTEM, asset_id, staff_id=ben)
-    assert refused.value.sentence.endswith("Wait until then, or reject Ana’s reservation")
+    assert refused.value.sentence.endswith("Wait until then or reject Ana’s reservation")
     with frozen(starts_at):
         assignments.allocate(SYSTEM, asset_id, staff_id=ana)
     assert session().get_one(Reservation, wanted).state == "fulfilled"

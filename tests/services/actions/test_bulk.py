@@ -115,7 +115,7 @@ def test_it_is_refused_to_those_who_may_not_for_nothing_and_for_too_many(
     with pytest.raises(NotAllowed):
         bulk.start(make_user("support").actor, Action.DELETE, [asset_id], {"reason": ""})
     ana = make_user().actor
-    with pytest.raises(Refusal, match="at least one"):
+    with pytest.raises(Refusal, match="at least 1"):
         bulk.start(ana, Action.DELETE, [], {})
     with pytest.raises(Refusal, match="several assets"):
         bulk.start(ana, Action.LIQUIDATE, [asset_id], {})
@@ -140,4 +140,4 @@ def test_of_what_was_deleted_meanwhile_it_is_told_that_it_was(app: Flask) -> Non
     asset_id = make_asset()
     lifecycle.delete_asset(make_user().actor, asset_id)
     (chosen,) = bulk.preview(Action.ALLOCATE, [asset_id])
-    assert chosen.why_not == "has been deleted. Restore it first."
+    assert chosen.why_not == "was deleted. Restore it first."

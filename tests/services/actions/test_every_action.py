@@ -123,7 +123,7 @@ def test_a_deleted_asset_can_only_be_restored(action: Action) -> None:
     act(Action.DELETE, asset_id)
     told = len(bodies_since(0))
     if action is not Action.RESTORE:
-        with pytest.raises(NotFound, match="has been deleted"):
+        with pytest.raises(NotFound, match="was deleted"):
             act(action, asset_id)
         assert bodies_since(told) == []
         return

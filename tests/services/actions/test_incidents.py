@@ -71,7 +71,7 @@ def test_a_transfer_keeps_the_holder() -> None:
     assert body["data"]["from_location"] == {"id": office, "name": "Office"}
     assert body["data"]["to_location"] == {"id": store, "name": "Store"}
     assert body["data"]["holder"] == body["asset"]["holder"]
-    with pytest.raises(Refusal, match="It’s already at Store") as caught:
+    with pytest.raises(Refusal, match="The asset is already at Store") as caught:
         incidents.transfer(SYSTEM, asset_id, location_id=store)
     assert caught.value.field == "location_id"
 
@@ -282,5 +282,5 @@ def test_a_deleted_asset_comes_back_unless_its_tag_is_taken() -> None:
     data = last()["data"]
     assert data["reason"] == "restored"
     assert (data["status_from"], data["status_to"]) == (None, "available")
-    with pytest.raises(Refusal, match="hasn’t been deleted"):
+    with pytest.raises(Refusal, match="isn’t deleted"):
         incidents.restore(SYSTEM, asset_id)

@@ -146,7 +146,7 @@ def test_what_is_refused_leaves_no_trace() -> None:
 def test_of_a_disposed_asset_only_the_notes_can_change() -> None:
     ana, asset_id = make_user(), make_asset("Lamp")
     set_status(asset_id, "liquidated")
-    with pytest.raises(Refusal, match="Only its notes"):
+    with pytest.raises(Refusal, match="You can only change its notes"):
         lifecycle.edit_asset(
             ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Torch")
         )

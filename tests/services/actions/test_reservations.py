@@ -137,7 +137,9 @@ def test_back_to_back_is_no_overlap() -> None:
 def test_what_overlaps_an_approved_one_is_refused_by_name(times: tuple[float, float]) -> None:
     asset_id = make_asset()
     make_reservation(asset_id, make_staff("Maria Lopez"), 0, 4, approved=True)
-    with pytest.raises(Refusal, match=r"Maria Lopez has reserved this from .+ to ") as refused:
+    with pytest.raises(
+        Refusal, match=r"Maria Lopez has reserved this asset from .+ to "
+    ) as refused:
         make_reservation(asset_id, make_staff("Ben"), *times)
     assert refused.value.field == "starts_at"
     assert told() == ["asset.reserved", "asset.reservation_approved"]
@@ -176,9 +178,11 @@ def test_while_it_is_lent_only_a_start_after_its_return_fits() -> None:
     asset_id, maria = make_asset(), make_staff("Maria Lopez")
     early, fitting = make_reservation(asset_id, maria, 0, 4), make_reservation(asset_id, maria, 6)
     lend(asset_id, maria, due_hours=6)
-    with pytest.raises(Refusal, match=r"Maria Lopez has this until .+ check it in first"):
+    with pytest.raises(
+        Refusal, match=r"Maria Lopez has this asset until .+ check the asset in first"
+    ):
         make_reservation(asset_id, maria, 5, 9)
-    with pytest.raises(Refusal, match="Maria Lopez has this until"):
+    with pytest.raises(Refusal, match="Maria Lopez has this asset until"):
         planning_reservations.approve(SYSTEM, early)
     planning_reservations.approve(SYSTEM, fitting)
     make_reservation(asset_id, maria, 8, 9)
@@ -196,8 +200,8 @@ def test_the_status_is_looked_at_again_at_approval(status: str) -> None:
 
 def test_times_that_cannot_be_are_refused() -> None:
     for start, end, field, sentence in (
-        (4, 4, "ends_at", "The end must be after the start"),
-        (4, 3, "ends_at", "The end must be after the start"),
+        (4, 4, "ends_at", "Enter an end after the start"),
+        (4, 3, "ends_at", "Enter an end after the start"),
         (-72, -48, "ends_at", "Enter an end in the future"),
     ):
         with pytest.raises(Refusal, match=sentence) as refused:
@@ -207,7 +211,7 @@ def test_times_that_cannot_be_are_refused() -> None:
 
 def test_what_is_not_for_reserving_is_not_reserved() -> None:
     asset_id = make_asset(reservable=False)
-    with pytest.raises(Refusal, match="AST-00001 can’t be reserved"):
+    with pytest.raises(Refusal, match="You can’t reserve AST-00001"):
         make_reservation(asset_id, make_staff())
 
 
@@ -359,7 +363,7 @@ def test_a_plan_is_found_on_its_own_asset_alone() -> None:
     asked, planned = make_reservation(asset_id, make_staff()), make_maintenance(asset_id)
     assert planning_queries.find(Reservation, asset_id, asked).public_id == asked
     assert planning_queries.find(Maintenance, asset_id, planned).public_id == planned
-    with pytest.raises(NotFound, match="no such reservation"):
+    with pytest.raises(NotFound, match="This reservation doesn’t exist"):
         planning_queries.find(Reservation, other, asked)
     with pytest.raises(NotFound, match="no such maintenance"):
         planning_queries.find(Maintenance, other, planned)

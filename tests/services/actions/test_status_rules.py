@@ -33,7 +33,7 @@ def test_a_deleted_asset_can_be_restored_and_nothing_else() -> None:
     for status in AssetStatus:
         allowed = {action for action in Action if why_not(action, status, deleted=True) is None}
         assert allowed == {Action.RESTORE}
-        assert why_not(Action.RESTORE, status) == "hasn’t been deleted."
+        assert why_not(Action.RESTORE, status) == "isn’t deleted."
 
 
 def test_only_the_named_doubles_tell_more_than_one_event() -> None:

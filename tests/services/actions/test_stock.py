@@ -93,7 +93,7 @@ def test_what_cannot_be_is_refused_and_told_to_nobody(
 
 
 def test_a_loss_cannot_leave_more(app: Flask) -> None:
-    with pytest.raises(Refusal, match="There are 10 on record"):
+    with pytest.raises(Refusal, match="Enter at most 10"):
         stock.adjust(SYSTEM, make_stock(10), quantity=11, is_loss=True)
 
 

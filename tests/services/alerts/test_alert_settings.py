@@ -106,7 +106,7 @@ def test_the_first_run_asks_before_it_sends(app: Flask) -> None:
     work()
     assert len(fired()) == 2
     assert runs.preview(now).total == 0
-    with pytest.raises(Refusal, match="already been decided"):
+    with pytest.raises(Refusal, match="already decided"):
         runs.answer_first(ana.actor, send=False)
     assert audited() == ["alert_settings.answered", "alerts.run"]
     columns = (AuditEntry.target_kind, AuditEntry.target_id, AuditEntry.target_name)

@@ -158,7 +158,7 @@ def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
     work()
     assert fresh(batch).counts == {"skipped": 1, "delivered": 1}
     rows = session().execute(select(BatchRow.message).where(BatchRow.outcome == "skipped"))
-    assert rows.scalars().all() == ["This is already queued. Its result will appear here."]
+    assert rows.scalars().all() == ["This delivery is already queued. Its result will appear here."]
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -356,7 +356,7 @@ def test_nothing_or_too_many_ticked_or_nobody_allowed_starts_nothing(ana: Actor)
     ticked = tuple(uuid4() for _ in range(bulk_retry_selection.MOST_TICKED + 1))
     with pytest.raises(Refusal, match="at most 100 deliveries"):
         bulk_retry.start(ana, Selection(ticked=ticked))
-    with pytest.raises(Refusal, match="Select at least one"):
+    with pytest.raises(Refusal, match="Select at least 1"):
         bulk_retry.start(ana, Selection())
     with pytest.raises(NotAllowed):
         bulk_retry.start(make_user("manager").actor, all_that(FAILED))

@@ -70,8 +70,8 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
         (
             8,
             "error",
-            "There’s no category called “Chairs”. "
-            "Add it first, or choose the file again and let the import add it",
+            "There’s no category called “Chairs”. Add it first or choose the file again and "
+            "select “Add new categories and locations”",
         ),
         (9, "error", "Enter purchase_cost in digits, such as 1250.00, not “a lot”"),
         (
@@ -95,7 +95,7 @@ def test_the_dry_run_knows_who_has_reserved_what(app: Flask) -> None:
     make_staff("Ben", email="ben@example.com")
     lines = "asset_tag,assigned_to_email\nL-1,{}@example.com\n"
     assert found(check(make_user(), lines.format("ben"), change_existing=True)) == [
-        (2, "error", "Ana has reserved it. Reject that reservation first")
+        (2, "error", "Ana has reserved this asset. Reject that reservation first")
     ]
     assert found(check(make_user(), lines.format("ana"), change_existing=True)) == [
         (2, "update", "")
@@ -217,7 +217,7 @@ def test_killed_half_way_it_goes_on_and_does_each_row_once(
 def test_it_waits_for_its_check_and_refuses_what_is_none(app: Flask) -> None:
     person = make_user()
     public_id = import_task.upload(person.actor, read_csv(b"name\nA\n"), may_add=False)
-    with pytest.raises(Refusal, match="still being checked"):
+    with pytest.raises(Refusal, match="Wait until the check finishes"):
         import_task.confirm(person.actor, public_id)
     job.work(KINDS)
     started = import_task.confirm(person.actor, public_id)
@@ -265,7 +265,7 @@ def both_places_taken() -> Iterator[FileLock]:
 def test_two_files_are_read_at_a_time_on_a_machine(app: Flask) -> None:
     for content in (CSV, EXCEL):
         with both_places_taken() as second:
-            with pytest.raises(Refusal, match="Other files are being read") as refused:
+            with pytest.raises(Refusal, match="We’re reading other files") as refused:
                 read(content)
             assert refused.value.field == "file"
             second.release()

@@ -183,7 +183,7 @@ def test_what_the_register_has_got_or_lost_since_the_check_is_left_out(app: Flas
             "failed",
             "The asset was deleted or its tag changed after the check. Check the file again",
         ),
-        ("failed", "The asset was changed after the check. Check the file again"),
+        ("failed", "The asset changed after the check. Check the file again"),
     ]
     assert len(told()) == before
     assert lifecycle.find_asset(came).name == "Somebody's lamp"

@@ -211,7 +211,7 @@ def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
     assert [row.asset_id for row in rows_of(public_id)] == [None] * 4
     say(ana, public_id)
     run(ana, public_id)
-    with pytest.raises(Refusal, match="has been imported"):
+    with pytest.raises(Refusal, match="This import is finished"):
         say(ana, public_id)
 
 
@@ -220,7 +220,7 @@ def test_while_the_rows_are_checked_nobody_changes_how_they_are_read(ana: Person
     import_answers.answer(
         ana.actor, public_id, FileAnswer(matches=MATCHES, words={}, may_add=False, remembers=False)
     )
-    with pytest.raises(Refusal, match="is being checked"):
+    with pytest.raises(Refusal, match="Wait until the check finishes"):
         say(ana, public_id)
 
 

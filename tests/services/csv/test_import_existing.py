@@ -20,10 +20,10 @@ from tests.services.csv.import_steps import bodies, check, found, run, shown
 from tests.support.factories import make_asset, make_category, make_staff, make_user
 
 AGAIN = "Check the file again"
-CHANGED = f"The asset was changed after the check. {AGAIN}"
+CHANGED = f"The asset changed after the check. {AGAIN}"
 ADDED = f"An asset with this tag was added after the check. {AGAIN}"
 GONE = f"The asset was deleted or its tag changed after the check. {AGAIN}"
-MOVED_ON = f"The register was changed after the check. {AGAIN}"
+MOVED_ON = f"The register changed after the check. {AGAIN}"
 
 
 def stored(asset_id: int) -> Asset:

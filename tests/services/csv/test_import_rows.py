@@ -287,13 +287,13 @@ def test_a_file_without_our_headings_is_told_what_its_first_row_reads(app: Flask
             import_task.upload(person.actor, sheet, may_add=False)
         assert (refused.value.field, refused.value.sentence) == (
             "file",
-            f"The file needs a column asset_tag or name. Its first row reads “{read_as}”",
+            f"Add a column asset_tag or name. The first row reads “{read_as}”",
         ), heading
 
 
 def test_a_first_row_without_a_word_is_told_apart(app: Flask) -> None:
     person, sheet = make_user(), read_csv(b";;\nA;B;C\n")
-    with pytest.raises(Refusal, match=r"asset_tag or name\. Its first row is blank"):
+    with pytest.raises(Refusal, match=r"asset_tag or name\. The first row is blank"):
         import_task.upload(person.actor, sheet, may_add=False)
 
 

@@ -44,7 +44,7 @@ def test_retry_makes_it_due_at_once_and_remembers_what_it_was(ana: Actor, status
 
 def test_what_arrived_is_sent_again_only_when_asked_for(ana: Actor) -> None:
     made = make_delivery(status="delivered")
-    with pytest.raises(Refusal, match="already delivered"):
+    with pytest.raises(Refusal, match="already arrived"):
         delivery_retry.retry(ana, made)
     delivery_retry.retry(ana, made, again=True)
     assert (stored(made)["status"], stored(made)["prior_status"]) == ("queued", "delivered")
@@ -57,7 +57,7 @@ def test_it_refuses_in_words_what_cannot_be_retried(ana: Actor) -> None:
     gone = make_webhook(deleted_at=utcnow(), name="Old")
     refused = {
         "already queued": make_delivery(),
-        "being sent now": sending,
+        "sending this delivery now": sending,
         "On hold because": make_delivery(off, status="on_hold"),
         "“Sync” is off": make_delivery(off, status="failed"),
         "“Old” was deleted": make_delivery(gone, status="failed"),

@@ -155,7 +155,7 @@ def test_an_erasure_is_not_stopped_half_way(app: Flask) -> None:
     ada, maria = make_user(), somebody()
     erase_staff(ada, maria)
     task = session().scalars(select(Task)).one()
-    with pytest.raises(Refusal, match="can’t be stopped"):
+    with pytest.raises(Refusal, match="You can’t stop this work"):
         tasks.stop(ada.actor, task.public_id, erase.KIND)
 
 

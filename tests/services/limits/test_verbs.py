@@ -44,31 +44,31 @@ def alert_days(name: str) -> Do:
 TEXTS: Final[dict[str, tuple[Do, int, str]]] = {
     "a move of stock": (
         lambda text: stock.receive(SYSTEM, stocked(), quantity=1, note=text),
-        1000, "Use at most 1,000 characters in the note",
+        1000, "Enter at most 1,000 characters as the note",
     ),
     "why an asset is deleted": (
         lambda text: lifecycle.delete_asset(SYSTEM, make_asset(), text),
-        200, "Use at most 200 characters in the reason",
+        200, "Enter at most 200 characters as the reason",
     ),
     "why work is cancelled": (
         lambda text: maintenance.cancel(SYSTEM, make_maintenance(make_asset()), text),
-        200, "Use at most 200 characters",
+        200, "Enter at most 200 characters",
     ),
     "why a reservation is rejected": (
         lambda text: reservations.reject(
             SYSTEM, make_reservation(make_asset(), make_staff()), text
         ),
-        200, "Use at most 200 characters",
+        200, "Enter at most 200 characters",
     ),
     "why a reservation is cancelled": (
         lambda text: reservations.cancel(
             SYSTEM, make_reservation(make_asset(), make_staff()), text
         ),
-        200, "Use at most 200 characters",
+        200, "Enter at most 200 characters",
     ),
     "a category": (
         lambda text: named_lists.create(named_lists.CATEGORIES, SYSTEM, text),
-        120, "Use at most 120 characters in the name",
+        120, "Enter at most 120 characters",
     ),
 }
 NUMBERS: Final[dict[str, tuple[Do, tuple[Any, ...], tuple[Any, ...], str]]] = {
@@ -102,7 +102,7 @@ NUMBERS: Final[dict[str, tuple[Do, tuple[Any, ...], tuple[Any, ...], str]]] = {
     ),
     "days until an alert is repeated": (
         alert_days("repeat_every_days"),
-        (1, 365), (0, 366), "Enter a number of days from 1 to 365, or leave it blank",
+        (1, 365), (0, 366), "Enter a number of days from 1 to 365 or leave it blank",
     ),
 }
 # fmt: on

@@ -162,9 +162,9 @@ def test_what_cannot_be_a_condition_is_refused() -> None:
     many = as_text([Condition("tag", "is", (str(n),)) for n in range(11)])
     for text, sentence in (
         (only("holder", "is", "3"), "Choose a field from the list"),
-        (many, "Use at most 10 conditions"),
+        (many, "Enter at most 10 conditions"),
         (only("cost", "at_least", "1000"), "Enter the conditions again"),
-        (only("category", "is", 77), "This category has been deleted. Choose another one"),
+        (only("category", "is", 77), "Choose another category. This one was deleted"),
         ("{", "Choose a field from the list"),
     ):
         with pytest.raises(Refusal, match=sentence) as refused:
@@ -187,7 +187,7 @@ def test_what_a_condition_names_cannot_be_deleted_until_it_does_not() -> None:
         named_lists.delete(CATEGORIES, actor, public_id)
     crud.delete(actor, made)
     named_lists.delete(CATEGORIES, actor, public_id)
-    with pytest.raises(Refusal, match="This category has been deleted"):
+    with pytest.raises(Refusal, match="This one was deleted"):
         crud.create(actor, named)
 
 
@@ -201,7 +201,7 @@ def test_of_a_condition_and_a_deletion_at_once_one_is_refused(
     first, second = (save, delete) if is_named_first else (delete, save)
     refused = meanwhile(app, second, lambda _: first())
     assert isinstance(refused, Refusal)
-    why = "is used in a condition" if is_named_first else "This location has been deleted"
+    why = "is used in a condition" if is_named_first else "This one was deleted"
     assert why in refused.sentence
 
 

@@ -74,4 +74,4 @@ def test_a_row_is_judged_by_what_its_asset_has_become(app: Flask) -> None:
         current.get_one(Asset, asset_id, with_for_update=True).version += 1
 
     answer = meanwhile(app, carry_on, change)
-    assert answer.sentence == "The asset was changed after the check. Check the file again"
+    assert answer.sentence == "The asset changed after the check. Check the file again"

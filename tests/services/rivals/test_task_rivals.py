@@ -65,5 +65,5 @@ def test_one_that_ends_meanwhile_cannot_be_stopped(app: Flask) -> None:
 
     stop = partial(tasks.stop, SYSTEM, task.public_id, counting.kind)
     answer = changed_meanwhile(app, task, stop, end)
-    assert answer.sentence == "This has already ended."
+    assert answer.sentence == "This work has already ended."
     assert fresh(task).state == TaskState.DONE

@@ -83,7 +83,7 @@ def test_neither_edit_nor_test_takes_them_elsewhere(
         with pytest.raises(Refusal) as refusal:
             verb()
         assert refusal.value.field == field
-        assert "saved one" in refusal.value.sentence
+        assert "We " in refusal.value.sentence
     assert stored(hook).url == HERE
     assert told() == []
 

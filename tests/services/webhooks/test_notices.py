@@ -123,7 +123,7 @@ def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailSe
         f"View the cause and next steps:\n{page}\n",
         "We turned off the webhook “Sync” because no delivery succeeded for 5 days. New deliveries "
         f"will stay on hold for up to 30 days.\n\nView the cause and turn it on:\n{page}\n",
-        f"Deliveries to “Sync” are arriving again.\n\nView remaining failures:\n{page}\n",
+        f"“Sync” is receiving deliveries again.\n\nView remaining failures:\n{page}\n",
     ]
 
 

@@ -226,4 +226,4 @@ def test_only_one_more_failure_turns_off_what_has_failed_for_days() -> None:
 def test_a_private_address_is_refused_however_it_is_written(app: Flask, host: str) -> None:
     found = url_problem(f"http://{host}:9/hook")
     assert found is not None
-    assert found.startswith("This URL isn’t allowed. ")
+    assert found.startswith("Enter a public URL or ask an administrator")

@@ -98,7 +98,7 @@ def test_notes_can_always_be_changed_and_the_rest_until_it_is_disposed_of(pages:
         page = pages.submit(pages.get(path).form(), name="Another name")
         is_open = status is not AssetStatus.LIQUIDATED
         assert (page.status, told()) == (200 if is_open else 400, before + 1 + is_open), status
-        assert is_open or "Only its notes can be changed" in " ".join(page.errors)
+        assert is_open or "You can only change its notes" in " ".join(page.errors)
 
 
 def test_it_is_deleted_where_nobody_needs_it(pages: Pages) -> None:

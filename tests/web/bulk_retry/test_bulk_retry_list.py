@@ -147,7 +147,7 @@ def test_what_a_stopped_one_left_keeps_its_pace(support: Pages, sam: Person) -> 
     batch = bulk_retry.start(sam.actor, all_that(FAILED), Pace.SECOND)
     bulk_retry.stop(sam.actor, batch)
     page = support.get(f"/deliveries/retry?rest={batch}")
-    assert "One a second." in support.submit(page.form()).main
+    assert "1 per second." in support.submit(page.form()).main
 
 
 def test_what_was_delivered_since_it_was_stopped_is_told_and_not_retried(

@@ -67,7 +67,7 @@ def test_the_question_counts_and_names_what_is_left_out(support: Pages) -> None:
     assert page.h1 == "Retry 2 deliveries to Sync to ERP?"
     assert [row[0] for row in page.rows()] == ["Server error (500)"]
     assert "1 already delivered" in page.main
-    assert "1 for a webhook that is off or deleted" in page.main
+    assert "1 for a deleted or turned-off webhook" in page.main
     some(1, make_webhook(name="Door"), reason="dns")
     page = support.get("/deliveries/retry?all=1")
     assert page.h1 == "Retry 3 deliveries to 2 webhooks?"

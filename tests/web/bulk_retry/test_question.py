@@ -48,7 +48,7 @@ def test_a_pace_that_is_none_is_refused_at_its_field(support: Pages) -> None:
         page = support.submit(form, pace=typed_over)
         assert (page.status, page.errors) == (400, ["Choose a pace"]), typed_over
     page = support.submit(page.form(), pace="ten_seconds")
-    assert "One every 10 seconds." in page.main
+    assert "1 every 10 seconds." in page.main
 
 
 def test_a_question_that_has_nothing_left_to_send_comes_again_and_says_so(support: Pages) -> None:
@@ -86,7 +86,7 @@ def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(suppo
         "on hold because the webhook is off",
         "in another bulk retry",
         "sent as a test",
-        "for a webhook that is off or deleted",
+        "for a deleted or turned-off webhook",
         "no longer kept",
     ):
         assert f"1 {words}" in page.main

@@ -42,7 +42,7 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     form = pages.get(f"/deliveries/{gone}").form(path)
     page = pages.submit(form)
     assert page.flashes == [("success", "Removed from the bulk retry.")]
-    assert "Retry when it’s fixed." in page.main
+    assert "Retry after it’s fixed." in page.main
     assert "Retry" in [button for form in page.forms for button in form.buttons]
     assert [tone for tone, _ in pages.submit(form).flashes] == ["warning"]
     with pytest.raises(Refusal, match="no longer in a bulk retry"):
@@ -57,7 +57,7 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     assert "2 delivered, 1 skipped" in page.main
     assert [row[2:] for row in page.rows()] == [["Skipped", "Removed before it was sent"]]
     assert stored(gone)["status"] == "failed"
-    assert "taken out" in visit(app, "admin").get("/settings/audit").main
+    assert "delivery removed" in visit(app, "admin").get("/settings/audit").main
 
 
 def test_an_paused_one_of_which_the_last_are_taken_out_ends(app: Flask) -> None:

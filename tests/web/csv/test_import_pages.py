@@ -143,7 +143,7 @@ def test_who_has_an_asset_that_would_change_stands_beside_it(app: Flask) -> None
     assignments.revoke(SYSTEM, lent)
     pages.submit(page.form(look), "Import 3 rows")
     job.work(KINDS)
-    changed = "The asset was changed after the check. Check the file again"
+    changed = "The asset changed after the check. Check the file again"
     assert pages.get(look).rows()[0][3] == f"{changed} Not done Name: Lamp → Desk lamp"
     assert pages.get(look).rows()[1][3] == "Name: Chair → Stool"
 

@@ -93,7 +93,7 @@ def test_each_attempt_is_called_by_who_made_it_and_how_it_ended() -> None:
 def test_phases_are_told_in_their_order_and_those_that_were_not_needed_left_out() -> None:
     phases = {"total": 9, "first_byte": 8, "tls": 4, "connect": 3, "name": 2, "again": 1}
     assert phases_in_words(phases) == (
-        "sent again on a new connection after 1 ms, name found after 2 ms, connected after 3 ms, "
+        "resent on a new connection after 1 ms, name found after 2 ms, connected after 3 ms, "
         "connection secure after 4 ms, first byte of the response after 8 ms, finished after 9 ms"
     )
     assert phases_in_words({"total": 9, "name": None}) == "finished after 9 ms"

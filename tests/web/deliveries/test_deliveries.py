@@ -147,7 +147,7 @@ def test_what_may_have_arrived_more_than_once_says_so(support: Pages) -> None:
     make_attempt(made, outcome="delivered", code=200)
     page = support.get("/deliveries")
     assert page.rows()[0][5].endswith("Sent 2 times")
-    assert "may have been processed more than once" in page.main
+    assert "might process a delivery each time it’s sent" in page.main
 
 
 def test_it_finds_one_delivery_by_its_id(support: Pages) -> None:
@@ -250,7 +250,7 @@ def test_a_long_search_can_be_carried_on(support: Pages, monkeypatch: pytest.Mon
     for _ in range(6):
         make_delivery(webhook)
     page = support.get(f"/deliveries?webhook={webhook.public_id}&event=asset.lost")
-    assert "There may be matches further back" in page.main
+    assert "There might be matches further back" in page.main
     assert rows(support.follow("Search further back")) == 1
 
 
@@ -266,7 +266,7 @@ def test_sending_again_what_arrived_is_asked_about_first(support: Pages) -> None
     made = make_delivery(status="delivered")
     support.get(f"/deliveries/{made}")
     page = support.follow("Resend")
-    assert "may process it twice" in page.main
+    assert "might process it twice" in page.main
     page = support.submit(page.form(f"/deliveries/{made}/retry"), "Resend")
     assert "Queued to be sent" in page.main
     assert stored(made)["prior_status"] == "delivered"
@@ -285,4 +285,6 @@ def test_the_question_is_not_asked_where_the_answer_is_no(support: Pages) -> Non
     lease(made)
     page = support.get(f"/deliveries/{made}/retry")
     assert page.path == f"/deliveries/{made}"
-    assert page.flashes == [("warning", "This is being sent now. Its result will appear here.")]
+    assert page.flashes == [
+        ("warning", "We’re sending this delivery now. Its result will appear here.")
+    ]

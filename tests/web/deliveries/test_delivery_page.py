@@ -32,7 +32,7 @@ def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pag
         f"Cause Receiver Connection refused Next attempt {at} 2 of 10 made",
         "Next step The receiver’s team",
         "to check both.",
-        "Retry when it’s fixed.",
+        "Retry after it’s fixed.",
         "Makes one attempt now. If it fails, automatic retries continue",
     ):
         assert words in page.main, words
@@ -178,10 +178,10 @@ def test_one_that_waits_for_an_older_one_says_so_and_warns_of_going_out_of_turn(
     second = make_delivery(hook, asset_id=8)
     page = support.get(f"/deliveries/{second}")
     assert "Waiting for an older delivery This webhook sends one at a time" in page.main
-    assert "Sends this one now, before an older delivery" in page.main
+    assert "Sends this delivery now, before an older one" in page.main
     change(second, status="failed", reason="server", code=500)
     page = support.get(f"/deliveries/{second}")
-    assert "Sends this one now, before an older delivery" in page.main
+    assert "Sends this delivery now, before an older one" in page.main
 
 
 def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages) -> None:
@@ -193,7 +193,7 @@ def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages)
     (asks,) = page.links("Retry Asset created, AST-00007")
     assert asks == f"/deliveries/{failed}/retry?back=/deliveries"
     page = support.get(asks)
-    assert "Sends this one now, before an older delivery." in page.main
+    assert "Sends this delivery now, before an older one." in page.main
     page = support.submit(page.form(f"/deliveries/{failed}/retry"), "Retry")
     assert page.path.startswith("/deliveries?retried=")
     assert "Queued since" in page.main
@@ -325,7 +325,7 @@ def test_a_webhook_that_was_deleted_keeps_its_name(support: Pages) -> None:
     page = support.get(f"/deliveries/{made}")
     assert "Old ERP (deleted)" in page.main
     assert "Download diagnostics" in page.main
-    assert "Ana dismissed this “Old ERP” was deleted, so it can’t be restored." in page.main
+    assert "Ana dismissed this You can’t restore it because “Old ERP” was deleted." in page.main
 
 
 def test_only_the_newest_of_very_many_attempts_are_shown(
@@ -359,7 +359,7 @@ def test_of_a_deleted_webhook_nothing_is_promised_that_no_longer_is(support: Pag
     paused = make_webhook(name="Gone too", deleted_at=utcnow(), throttled=True, backoff_until=away)
     for made in (failed, test, make_delivery(paused)):
         page = support.get(f"/deliveries/{made}").main
-        for words in ("Retry when", "Or retry", "Next step", "Test again"):
+        for words in ("Retry after", "Or retry", "Next step", "Test again"):
             assert words not in page, words
 
 
@@ -370,7 +370,7 @@ def test_a_page_without_a_retry_tells_nobody_to_retry_at_once(support: Pages, re
     make_attempt(failed, reason=reason)
     page = support.get(f"/deliveries/{failed}")
     assert f"/deliveries/{failed}/retry" not in page.html
-    assert "Retry when" not in page.main
+    assert "Retry after" not in page.main
 
 
 @pytest.mark.parametrize("reason", ["server", "refused", "auth"])

@@ -49,7 +49,7 @@ def test_it_says_first_what_is_wrong_and_what_to_do(support: Pages) -> None:
         "First failed attempt: Nov 25, 2026, 13:01:07 (Europe/Vienna), 12:01:07 UTC",
         "Last failed attempt: Nov 25, 2026, 13:11:07 (Europe/Vienna), 12:11:07 UTC",
         str(made),
-        "Tell us when it’s fixed and we’ll send it again.",
+        "Let us know when it’s fixed. We’ll send it again.",
     ):
         assert words in told, words
 
@@ -129,7 +129,7 @@ def test_a_retry_that_failed_leaves_what_arrived_before_beyond_doubt(support: Pa
     make_attempt(made, outcome="delivered", code=200, response_text="stored")
     make_attempt(made, kind="manual", reason="server", code=500, response_text="Import failed")
     (line,) = support.get("/deliveries").rows()
-    assert line[5].startswith("Answered 200")
+    assert line[5].startswith("Responded 200")
 
 
 def test_beside_a_failure_in_the_list_stands_how_its_last_answer_began(support: Pages) -> None:

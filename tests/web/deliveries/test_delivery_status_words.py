@@ -109,7 +109,7 @@ CASES: dict[str, Case] = {
     "still held": (
         lambda: make_delivery(make_webhook(name="Sync"), status="on_hold"),
         "Still on hold, although “Sync” is on",
-        "Someone has to send it from the webhook’s page. Expires ",
+        "Someone needs to send it from the webhook’s page. Expires ",
         "When someone sends it",
         False,
     ),
@@ -132,7 +132,7 @@ CASES: dict[str, Case] = {
     "dismissed with its webhook": (
         lambda: at_deleted(status="dismissed"),
         "Dismissed",
-        "“Gone” was deleted, so it can’t be restored.",
+        "You can’t restore it because “Gone” was deleted.",
         "None",
         False,
     ),
@@ -184,7 +184,7 @@ def test_of_a_pause_it_is_told_who_asked_for_it_and_who_goes_first(
     paused_words = f"Sending to “Sync” is paused until {until} after failed attempts."
     why, then, when = outlook_of(found)
     assert why == (f"“Sync” asked us to wait until {until}." if has_asked else paused_words)
-    rest = "We’ll try one delivery first. The rest follow if it succeeds."
+    rest = "We’ll try one delivery first. If it’s delivered, the rest follow."
     assert then == ("We’ll send this delivery then." if is_probe else rest)
     assert when == (until if is_probe else f"{until} or later")
     assert not is_live(found)

@@ -162,8 +162,8 @@ def test_many_are_long_work_with_progress(sam: Pages, monkeypatch: pytest.Monkey
 
 def test_an_address_that_was_typed_over_does_nothing(sam: Pages) -> None:
     made = broken(1)
-    assert sam.get(DISMISS).flashes == [("info", "Select at least one delivery.")]
-    assert sam.get(f"{DISMISS}?delivery=x").flashes == [("info", "Select at least one delivery.")]
+    assert sam.get(DISMISS).flashes == [("info", "Select at least 1 delivery.")]
+    assert sam.get(f"{DISMISS}?delivery=x").flashes == [("info", "Select at least 1 delivery.")]
     assert sam.get(f"{DISMISS}?delivery={uuid4()}").h1 == "Nothing to dismiss"
     assert sam.get(f"{DISMISS}?all=1&code=abc").status == 400
     assert sam.get(f"{RESTORE}?dismissal=x").flashes == [("info", "Nothing to restore.")]

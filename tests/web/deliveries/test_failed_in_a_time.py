@@ -95,7 +95,7 @@ def test_the_filter_says_which_night_and_which_day(app: Flask) -> None:
         assert f"Remove filter Time: {words} Clear" in pages.get(f"/deliveries?time={time}").main
     page = pages.get("/deliveries?time=yesterday")
     assert "aria-sort" in page.html
-    assert "Newest first. Deliveries" in page.main
+    assert "Newest first. We keep" in page.main
 
 
 @time_machine.travel(MORNING, tick=False)

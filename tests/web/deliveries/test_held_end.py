@@ -79,7 +79,7 @@ def test_what_was_kept_when_it_was_turned_on_does_not_say_that_it_is_off(app: Fl
         hook = make_webhook(name="Payroll")
         delivery = make_delivery(hook, status="on_hold", created_at=NOW - 2 * DAY)
         main = visit(app).get(f"/deliveries/{delivery}").main
-        assert "Still on hold, although “Payroll” is on Someone has to send it from" in main
+        assert "Still on hold, although “Payroll” is on Someone needs to send it from" in main
         assert "Expires Dec 24" in main
         assert "is off" not in main
 

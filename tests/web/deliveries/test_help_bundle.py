@@ -49,7 +49,7 @@ def test_it_says_of_an_answer_what_is_missing_and_to_which_attempt_it_belongs() 
     )
     lines = bundle(made)
     assert "out of order" in lines
-    assert "(Only the beginning of the response is kept.)" in lines
+    assert "(We keep only the start of the response.)" in lines
     assert "   connected to ::1" in lines
     assert not [line for line in lines if line.startswith("The last attempt got none")]
     make_attempt(made, reason="dns", kind="manual", actor="Ana")
@@ -106,7 +106,7 @@ def test_it_tells_why_it_failed_before_and_whether_it_may_have_arrived_twice() -
     lines = bundle(made)
     assert "Earlier attempts: Content not accepted (422), 2 times" in lines
     assert "Cause: Receiver" in lines
-    assert [line for line in lines if line.startswith("It may have arrived more than once")]
+    assert [line for line in lines if line.startswith("It might have arrived more than once")]
 
 
 def test_the_same_answer_is_looked_for_where_something_is_wrong_with_it() -> None:

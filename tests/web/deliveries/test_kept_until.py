@@ -19,4 +19,4 @@ def test_one_that_is_under_way_is_kept_without_an_end(pages: Pages) -> None:
 
 def test_the_log_says_how_long_deliveries_are_kept(pages: Pages) -> None:
     make_delivery()
-    assert "Deliveries are kept for 30 days after they finish." in pages.get("/deliveries").main
+    assert "We keep deliveries for 30 days after they finish." in pages.get("/deliveries").main

@@ -39,7 +39,7 @@ def row_of(made: UUID) -> LogRow:
     ("columns", "said"),
     [
         ({"status": "delivered", "code": 200, "took_ms": 143}, "200 in 143 ms"),
-        ({"status": "delivered", "code": 204}, "Answered 204"),
+        ({"status": "delivered", "code": 204}, "Responded 204"),
         ({"status": "delivered"}, ""),
         ({"status": "queued"}, ""),
         ({"status": "failed", "reason": "server", "code": 502}, "Server error (502)"),
@@ -130,7 +130,7 @@ def test_an_open_one_says_what_it_waits_for() -> None:
         "Attempt 3 of 10": make_delivery(hook, status="retrying", tries=3),
         "Sending now": sending[0],
         "After an older delivery": make_delivery(in_order),
-        "8 requests in progress, its limit": make_delivery(full),
+        "Limit of 8 requests in progress": make_delivery(full),
         "Paused after failed attempts": make_delivery(away, status="retrying", tries=2),
         "The receiver asked us to wait": make_delivery(asked),
         "": make_delivery(make_webhook(state="off")),
@@ -146,7 +146,7 @@ def test_an_open_one_says_what_it_waits_for() -> None:
     with writing() as current:
         cut_off = {"offline_since": utcnow(), "offline_hosts": "erp.example.com"}
         current.execute(update(Process).where(Process.kind == SENDER).values(cut_off))
-    assert log_presenter.status_note(row_of(told["Next"])) == "When this server can connect again"
+    assert log_presenter.status_note(row_of(told["Next"])) == "When this server can connect"
 
 
 def test_one_that_was_delivered_says_how_it_was_and_that_a_resend_failed() -> None:

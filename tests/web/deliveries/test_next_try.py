@@ -77,7 +77,7 @@ def test_only_one_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
     make_attempt(probe, reason="refused")
     make_attempt(many, reason="unavailable", code=503)
     until = near_time(later)
-    rest = "We’ll try one delivery first. The rest follow if it succeeds."
+    rest = "We’ll try one delivery first. If it’s delivered, the rest follow."
     page = support.get(f"/deliveries/{probe}").main
     assert "We’ll retry this delivery then." in page
     for made in (many, untried):
@@ -113,7 +113,7 @@ def test_what_waits_for_others_can_be_sent_now_and_is_retrying_once_that_failed(
     make_delivery(hook, due_at=later)
     made = make_delivery(hook)
     page = support.get(f"/deliveries/{made}")
-    effect = {"pause": "although sending is paused", "order": "before an older delivery"}
+    effect = {"pause": "although sending is paused", "order": "before an older one"}
     assert effect[kept] in page.main
     support.submit(page.form(f"/deliveries/{made}/retry"))
     assert stored(made)["priority"] == Priority.INTERACTIVE

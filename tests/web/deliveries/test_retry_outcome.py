@@ -104,7 +104,7 @@ def test_a_retry_that_waits_too_long_says_what_holds_it_up(support: Pages) -> No
     assert "Other deliveries are ahead of it in the queue" in said()
     set_webhook(hook, throttled=True)
     lease(make_delivery(hook))
-    assert "This webhook is at its limit of simultaneous requests" in said()
+    assert "This webhook has reached its limit of simultaneous requests" in said()
 
 
 def in_row(support: Pages, made: UUID, query: str = "") -> Page:
@@ -189,7 +189,7 @@ def test_a_retry_that_is_refused_comes_back_to_the_list_and_says_why(support: Pa
     turn_on_off.turn_off(make_user().actor, hook.public_id)
     page = support.submit(form)
     assert page.response.request.path == "/deliveries"
-    assert notices(page) == ["warning: “Sync” is off. Turn it on to send this."]
+    assert notices(page) == ["warning: “Sync” is off. To send this delivery, turn the webhook on."]
 
 
 def test_retry_on_the_page_of_an_asset_comes_back_there(support: Pages) -> None:

@@ -75,7 +75,7 @@ def test_each_step_of_one_that_arrived_says_where_and_after_how_long() -> None:
 def test_an_address_in_the_clear_has_no_certificate_and_one_that_is_a_number_no_name() -> None:
     found = steps("delivered", outcome="delivered", code=200, url="http://203.0.113.9/x")
     assert [each.title for each in found[1:4]] == [
-        "No name to look up",
+        "No DNS lookup needed",
         "Connected",
         "No certificate",
     ]

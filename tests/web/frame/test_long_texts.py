@@ -28,8 +28,8 @@ def test_a_field_far_over_its_limit_is_refused_untidied(app: Flask, long: str) -
     for field, limit in (("name", "120"), ("notes", "10,000"), ("unit", "40")):
         pages.get("/assets/new")
         page = pages.post("/assets/new", {"name": "Desk", "kind": "consumable", field: long})
-        assert f"Use at most {limit} characters" in " ".join(page.errors), field
-    sentence = "Use at most 1000 characters in “What happened”"
+        assert f"Enter at most {limit} characters" in " ".join(page.errors), field
+    sentence = "Enter at most 1000 characters in “What happened”"
     assert sentence in " ".join(report(app, asset_id, long).errors)
     assert session().query(Asset).count() == 1
     pages = Pages(app)

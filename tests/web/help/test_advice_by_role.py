@@ -157,7 +157,7 @@ def test_about_a_webhook_that_is_off(app: Flask, role: str, columns: dict[str, A
             assert "Turn the webhook on" not in page.main.replace("Needed: Turn", "")
     if role == "support":
         page = pages.post(f"/deliveries/{made}/retry")
-        assert "Turn it on to send this." in page.main
+        assert "To send it, turn the webhook on." in page.main
 
 
 @ROLES

@@ -33,7 +33,7 @@ def test_on_the_alerts(app: Flask, role: str) -> None:
     alerts = pages.get("/alerts").main
     may = role != "support"
     assert alerts.count(asked) == (0 if may else 4)
-    assert ("Reorder, then record what you receive." in alerts) is may
+    assert ("Reorder. Then record the received items." in alerts) is may
     sets = "To change when alerts are sent, ask an administrator (Ada Admin"
     assert (sets in alerts) is (role != "admin")
 

@@ -98,7 +98,7 @@ def test_it_is_not_loaded_into_a_register_with_assets_of_its_own(app: Flask) -> 
     make_asset()
     job.work(KINDS)
     failed = pages.get(loading.path)
-    assert "This one already has assets." in failed.main
+    assert "This register already has assets." in failed.main
     refused = f"To start over, stop the portal, delete the folder {settings().instance_dir}, and"
     assert refused in pages.get("/").main
     assert refused in pages.submit(form, "Load sample data").flashes[0][1]
@@ -110,7 +110,7 @@ def test_it_is_offered_to_administrators_of_a_local_trial_alone(
     admin = visit(app)
     csrf = admin.get("/").forms[0].hidden
     assert "sample data" not in admin.get("/").main
-    assert "in a local trial only" in admin.post("/sample-data", csrf).flashes[0][1]
+    assert "only in a local trial" in admin.post("/sample-data", csrf).flashes[0][1]
     request.getfixturevalue("trial")
     assert "Load sample data" in admin.get("/").main
     assert "sample data" not in visit(app, Role.MANAGER).get("/").main

@@ -80,7 +80,7 @@ def test_each_name_that_is_looked_for_in_texts_can_be_left_out(app: Flask) -> No
     wrong = pages.submit(page.form(), typed="maria@example.com?", sought=["1", "99", "-1", "ß"])
     assert (wrong.status, wrong.form().fields["sought"]) == (400, ["1"])
     again = pages.submit(wrong.form(), typed="maria@example.com", shown=["1"])
-    assert "Someone changed Maria Gruber after you opened this page" in again.main
+    assert "Maria Gruber’s details changed after you opened this page" in again.main
     assert again.form().fields["sought"] == ["0", "2", "3"]
     pages.submit(wrong.form(), typed="maria@example.com")
     work()

@@ -102,7 +102,7 @@ def test_what_cannot_be_one_is_refused_at_its_field_and_stays(
 def test_an_eleventh_condition_is_refused_and_none_is_lost(pages: Pages) -> None:
     rows = [("tag", "begins", [f"A{n}"]) for n in range(11)]
     page = send(pages, *rows)
-    assert "Use at most 10 conditions" in page.errors
+    assert "Enter at most 10 conditions" in page.errors
     form = page.form(NEW)
     assert form.fields["conditions-10-value"] == ["A10"]
     pages.submit(form, "Remove condition 1")
@@ -135,7 +135,7 @@ def test_a_stale_edit_shows_both_conditions(app: Flask, pages: Pages) -> None:
     assert kept() == ()
     page = pages.submit(mine, "Save webhook", name="Other", **{"conditions-0-operator": "is_not"})
     assert page.status == 409
-    assert ["Conditions", "–", "Category is not Laptops"] in page.rows()
+    assert ["Conditions", "–", "Category isn’t Laptops"] in page.rows()
     pages.submit(page.form(), "Save my version")
     assert kept() == (Condition("category", "is_not", (str(laptops),)),)
 

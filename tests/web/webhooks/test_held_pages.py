@@ -61,7 +61,7 @@ def test_to_choose_leads_to_a_list_and_changes_nothing(pages: Pages) -> None:
 def test_what_is_ticked_is_sent_and_the_rest_is_kept(pages: Pages) -> None:
     hook = off_with(3)
     page = decide(pages, pages.get(held_for(hook)), send=[ids()[1]])
-    assert page.flashes == [("success", f"{hook.name} turned on. 1 delivery is being sent.")]
+    assert page.flashes == [("success", f"{hook.name} turned on. We’re sending 1 delivery.")]
     assert (statuses(), state(hook)) == (["on_hold", "queued", "on_hold"], "active")
 
 
@@ -69,7 +69,7 @@ def test_what_is_queued_by_turning_on_is_never_said_to_have_been_sent(pages: Pag
     hook = off_with(3)
     path = f"/settings/webhooks/{hook.public_id}"
     page = pages.submit(pages.get(f"{path}/on").form(f"{path}/on"), held="send")
-    assert page.flashes == [("success", f"{hook.name} turned on. 3 deliveries are being sent.")]
+    assert page.flashes == [("success", f"{hook.name} turned on. We’re sending 3 deliveries.")]
     for each in claim(3):
         write_down(ended(each, Reason.AUTH))
     assert "Deliveries on hold queued: 3" in pages.get(f"{path}/history").main
@@ -100,7 +100,7 @@ def test_ticks_are_carried_from_page_to_page(pages: Pages) -> None:
     assert state(hook) == "off"
     already = page.form(held_for(hook)).fields["send"]
     page = decide(pages, page, send=[*already, every[0]], rest="dismiss")
-    assert "2 deliveries are being sent." in page.text
+    assert "We’re sending 2 deliveries." in page.text
     assert "Dismissed 50 deliveries." in page.text
     assert (statuses()[0], statuses()[-1]) == ("queued", "queued")
 

@@ -70,7 +70,7 @@ def test_it_takes_what_is_sent_to_its_address_without_a_session(app: Flask, open
     headers = list(signed(secret_of(opened)))
     assert post(app, token_of(opened), BODY, headers=headers) == (
         200,
-        "The built-in inbox has it.\n",
+        "The built-in inbox received this delivery.\n",
     )
     (kept,) = webhook_inbox.messages(opened)
     assert (kept.body, kept.legacy, kept.standard) == (BODY, "good", "good")
@@ -178,7 +178,7 @@ def test_it_is_tested_once_at_a_time_and_not_while_nothing_is_sent(
         assert (page.path, "A test is in progress" in page.text) == ("/inbox", False)
     page = pages.submit(page.form("/inbox/test"))
     assert page.path == "/inbox"
-    assert "A test is in progress. Wait for it to finish, then send another." in page.text
+    assert "A test is in progress. Wait until it finishes, then send another." in page.text
     assert [each.webhook_id for each in db.session.query(Delivery)] == [row_of(opened).id]
 
 

@@ -16,8 +16,8 @@ from tests.web.people.test_confirmation import QUESTION, answer, wait
 TEST = "/settings/webhooks/test"
 ELSEWHERE = "https://elsewhere.example.com/hook"
 VALUE = "Bearer abcdefghijkl"
-AGAIN = "Enter this value again. The saved one is only sent to the previous URL"
-KEY = "Choose a key for the new URL. The saved one is only used for the previous URL"
+AGAIN = "Enter this value again. We send the saved value only to the previous URL"
+KEY = "Choose a key for the new URL. We use the saved key only for the previous URL"
 
 
 @pytest.fixture

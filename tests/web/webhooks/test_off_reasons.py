@@ -28,8 +28,8 @@ def off(reason: str) -> Hook:
     [
         (
             "person",
-            "Turned off by a person",
-            "A person turned it off 2 hours ago.",
+            "Turned off manually",
+            "Someone turned it off 2 hours ago.",
         ),
         (
             "failing",
@@ -72,7 +72,7 @@ def test_who_turns_it_on_is_warned_while_its_address_is_the_one_that_was_closed(
     assert warning not in pages.get(f"{path}/on").main
 
 
-SOON = "It will be turned off on {} unless a delivery succeeds."
+SOON = "We’ll turn it off on {} unless a delivery succeeds."
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ SOON = "It will be turned off on {} unless a delivery succeeds."
         (NOTICE + timedelta(minutes=5), ""),
         (NOTICE - timedelta(minutes=5), SOON),
         (timedelta(hours=1), SOON),
-        (timedelta(hours=-1), "It will be turned off when the next attempt fails."),
+        (timedelta(hours=-1), "We’ll turn it off if the next attempt fails."),
     ],
 )
 def test_that_we_will_turn_it_off_is_said_two_days_before(
@@ -91,7 +91,7 @@ def test_that_we_will_turn_it_off_is_said_two_days_before(
     hook = make_webhook(failures_in_row=9, failing_since=end - PATIENCE)
     pages = visit(app, "support")
     main = pages.get(f"{LIST}/{hook.public_id}").main
-    assert ("turned off" in main) is bool(words)
+    assert ("We’ll turn it off" in main) is bool(words)
     assert words.format(moment_words(end, ZoneInfo("Europe/Vienna"))) in main
     assert ("Turns off " in " ".join(pages.get(LIST).rows()[0])) is bool(words)
 
@@ -101,4 +101,4 @@ def test_one_that_is_off_or_well_is_not_announced(app: Flask) -> None:
     gone, well = make_webhook(state="off", **failing), make_webhook()
     pages = visit(app)
     for hook in (gone, well):
-        assert "It will be turned off" not in pages.get(f"{LIST}/{hook.public_id}").main
+        assert "We’ll turn it off" not in pages.get(f"{LIST}/{hook.public_id}").main

@@ -97,7 +97,7 @@ def test_it_ends_by_itself_once_nothing_fails_and_nothing_can_be_taken_then(
     change(failed, status="delivered", failing_since=None)
     page = sam.get(f"/settings/webhooks/{hook.public_id}/take?back=/")
     assert page.path == "/"
-    assert page.flashes == [("info", "Nothing is failing now.")]
+    assert page.flashes == [("info", "This webhook isn’t failing now.")]
     takes.end()
     takes.end()
     make_delivery(hook, status="failed", reason="server", code=500)

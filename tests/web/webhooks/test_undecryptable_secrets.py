@@ -11,7 +11,7 @@ from tests.support.factories import Hook, make_webhook
 from tests.web.signed_in import visit
 
 LIST = "/settings/webhooks"
-CLOSED = "The stored secret key and custom headers can’t be decrypted."
+CLOSED = "We can’t decrypt the stored secret key and custom headers."
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
     )
     assert "Ask an administrator" in visit(app, "support").get(path).main
     refused = ada.submit(ada.get(path).form(f"{path}/test"))
-    assert "can’t be decrypted. An administrator" in refused.text
+    assert "We can’t decrypt the stored" in refused.text
     refused = ada.submit(ada.get(f"{path}/on").form(f"{path}/on"))
-    assert (refused.status, "can’t be decrypted" in refused.main) == (400, True)
+    assert (refused.status, "We can’t decrypt" in refused.main) == (400, True)
 
     form = ada.get(f"{path}/edit").form(f"{path}/edit")
     assert "Empty fields keep the stored ones" in ada.get(f"{path}/edit").main
@@ -59,10 +59,10 @@ def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
 def test_what_is_closed_can_be_erased_after_a_question(app: Flask, hook: Hook) -> None:
     ada, path = visit(app), f"/settings/webhooks/{hook.public_id}"
     other = f"/settings/webhooks/{make_webhook().public_id}"
-    assert "The stored values of this webhook are erased." in ada.get(f"{other}/secret/erase").main
+    assert "This webhook’s stored values are erased." in ada.get(f"{other}/secret/erase").main
     ada.get(path)
     asked = ada.follow("Erase unreadable secrets")
-    assert "The stored secret key and custom headers of this webhook are erased." in asked.main
+    assert "This webhook’s stored secret key and custom headers are erased." in asked.main
     erased = ada.submit(asked.form(f"{path}/secret/erase"))
     assert erased.path == path
     assert "Erased the" in erased.text

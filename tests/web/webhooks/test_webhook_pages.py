@@ -70,7 +70,7 @@ def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
         "Authentication rejected (401)1 undelivered, failing since Mar 10, 10:20"
         " · Nothing delivered since",
         f"Deliveries in progress1 of {len(CATALOGUE)} events",
-        f"Turned off by a person0 of {len(CATALOGUE)} events",
+        f"Turned off manually0 of {len(CATALOGUE)} events",
     ]
     assert last[3] == "None yet"
 
@@ -157,16 +157,14 @@ def test_of_an_active_webhook_it_says_how_many_wait_and_why(pages: Pages) -> Non
         assert "Active" in main
         return main
 
-    assert "2 deliveries are waiting. We send up to 8 at a time, and 8 are in progress." in told(
-        "full"
-    )
+    assert "2 deliveries are waiting. We send up to 8 at a time. 8 are in progress." in told("full")
     assert (
-        "9 deliveries are waiting. The last attempt failed, so one is sent first. The others "
-        "follow once it’s delivered." in told("after a failure")
+        "9 deliveries are waiting. The last attempt failed, so we send one first. The others "
+        "follow after it’s delivered." in told("after a failure")
     )
     main = told("paused")
     assert f"Sending is paused until {near_time(soon)} because the last attempt failed." in main
-    assert "One goes first. The others follow once it’s delivered." in main
+    assert "We’ll send one first. The others follow after it’s delivered." in main
     assert "This webhook sends in order. 9 deliveries wait behind" in told("in order")
     assert "10 deliveries are queued or in progress." in told("moving")
     stop(make_user("admin").actor)
@@ -352,7 +350,7 @@ def test_after_a_fix_what_waits_is_offered_and_goes_within_a_minute(app: Flask) 
     support = visit(app, "support")
     page = support.get(path)
     assert "Send the 3 deliveries that are waiting." in page.main
-    assert "Nothing has been delivered yet." in page.main
+    assert "Nothing delivered yet." in page.main
     form = page.form(f"{path}/resume")
     assert form.buttons == ["Resume now"]
     page = support.submit(form)
@@ -380,7 +378,7 @@ def test_what_waits_for_a_receiver_is_resumed_by_a_person(app: Flask) -> None:
     assert "Send the 3 deliveries that are waiting." in page.main
     assert {"Send test", "Resume now"} <= {each for form in page.forms for each in form.buttons}
     page = support.submit(page.form(f"{path_of(hook)}/resume"))
-    told = "One of the 3 deliveries goes first, and the others follow if it succeeds."
+    told = "We’re sending 1 of 3 deliveries first. If it’s delivered, the others follow."
     assert page.flashes == [("success", f"Sending resumed. {told}")]
     assert "Resume now" not in page.main
 
@@ -391,7 +389,7 @@ def test_what_waits_for_a_receiver_is_resumed_by_a_person(app: Flask) -> None:
         (0, ""),
         (1, " Dismissed 1 delivery."),
         (3, " Dismissed 3 deliveries."),
-        (4, " 4 deliveries are being dismissed."),
+        (4, " We’re dismissing 4 deliveries."),
     ],
 )
 def test_deleting_says_how_many_deliveries_were_dismissed(

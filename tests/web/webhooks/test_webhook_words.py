@@ -81,7 +81,7 @@ def test_before_any_event_it_tells_how_the_last_test_went(well: WebhookDetail) -
     assert told().startswith("No deliveries yet. The last test, ")
     assert told().endswith(", was delivered.")
     make_delivery(hook)
-    assert told() == "Nothing has been delivered yet."
+    assert told() == "Nothing delivered yet."
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_one_that_is_off_says_why_since_when_and_what_becomes_of_events(
     assert told.startswith(start)
     assert told.endswith(wording.held_for())
     if reason is None:
-        assert said(well, **off).startswith("A person turned it off")
-        assert said(well, **{**off, "off_at": None}).startswith("A person turned it off.")
+        assert said(well, **off).startswith("Someone turned it off")
+        assert said(well, **{**off, "off_at": None}).startswith("Someone turned it off.")
 
 
 BACKLOG = Backlog(
@@ -218,7 +218,7 @@ OFF = replace(BACKLOG, status=WebhookStatus.OFF, off_reason=OffReason.GONE, sinc
         (
             {"last": LAST},
             trend(9, failed=1),
-            ["All delivered, after 1 failed attempt"],
+            ["All delivered after 1 failed attempt"],
         ),
         # Of one that answers it is never said that it does not.
         ({"backlog": BACKLOG}, None, ["Server error (500)", SINCE]),
@@ -232,7 +232,7 @@ OFF = replace(BACKLOG, status=WebhookStatus.OFF, off_reason=OffReason.GONE, sinc
             None,
             ["Turned off automatically: URL permanently closed (410)", "4 undelivered"],
         ),
-        ({"status": WebhookStatus.OFF}, None, ["Turned off by a person"]),
+        ({"status": WebhookStatus.OFF}, None, ["Turned off manually"]),
     ],
 )
 def test_the_list_says_in_a_few_words_how_it_goes(
@@ -256,10 +256,10 @@ def test_that_one_is_about_to_be_turned_off_comes_before_that() -> None:
 
 def test_that_we_will_turn_it_off_is_said_with_its_day() -> None:
     assert wording.turning_off(None, NOW) == ""
-    assert wording.turning_off(NOW, NOW) == "It will be turned off when the next attempt fails."
+    assert wording.turning_off(NOW, NOW) == "We’ll turn it off if the next attempt fails."
     later = wording.turning_off(NOW + HOUR, NOW)
     day = exact_day(NOW + HOUR)
-    assert later == f"It will be turned off on {day} unless a delivery succeeds."
+    assert later == f"We’ll turn it off on {day} unless a delivery succeeds."
 
 
 def test_until_when_what_is_held_is_kept_is_said_of_the_oldest(well: WebhookDetail) -> None:

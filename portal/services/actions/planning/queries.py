@@ -124,7 +124,7 @@ def find(kind: type[Row], asset_id: int, public_id: UUID | None) -> Row:
     query = select(kind).where(kind.public_id == public_id, kind.asset_id == asset_id)
     row = session().scalars(query).one_or_none()
     if row is None:
-        raise NotFound(f"There’s no such {kind.__name__.lower()}.")
+        raise NotFound(f"This {kind.__name__.lower()} doesn’t exist.")
     return row
 
 
@@ -265,7 +265,7 @@ def asset_id_of(current: Session, kind: type[Row], public_id: UUID) -> int:
     """Return the asset's id of a reservation or a maintenance. Raises `NotFound`."""
     asset_id = current.scalar(select(kind.asset_id).where(kind.public_id == public_id))
     if asset_id is None:
-        raise NotFound(f"There’s no such {kind.__name__.lower()}.")
+        raise NotFound(f"This {kind.__name__.lower()} doesn’t exist.")
     return asset_id
 
 

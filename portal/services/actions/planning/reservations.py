@@ -82,7 +82,7 @@ def reject(actor: Actor, public_id: UUID, rejection_reason: str) -> int:
     """Turn down what is pending or was approved (asset.reservation_rejected). The asset's id."""
     reason = rejection_reason
     if not reason:
-        raise Refusal("Enter a reason for the person who asked", field="rejection_reason")
+        raise Refusal("Enter a reason for the requester", field="rejection_reason")
     refuse_long_reason(reason, "rejection_reason")
 
     def make(current: Session, _asset: Asset) -> Reservation:
@@ -147,8 +147,8 @@ def _add(current: Session, actor: Actor, asset: Asset, reservation: Reservation)
     active_staff(current, reservation.staff_id)
     if not asset.reservable:
         way_out = "Select “Allow reservations” on its edit page first"
-        raise Refusal(f"{asset.asset_tag} can’t be reserved. {way_out}.")
-    way_out = "Choose another time, or reject that reservation."
+        raise Refusal(f"You can’t reserve {asset.asset_tag}. {way_out}.")
+    way_out = "Choose another time or reject that reservation."
     _refuse_taken(current, actor, asset, reservation, way_out)
     current.add(reservation)
     current.flush()
@@ -162,13 +162,15 @@ def _refuse_taken(
     other = conflict(current, asset.id, reservation.starts_at, reservation.ends_at)
     if other is not None:
         when = f"from {moment_words(other.starts_at, zone)} to {moment_words(other.ends_at, zone)}"
-        raise Refusal(f"{other.staff.name} has reserved this {when}. {way_out}", field="starts_at")
+        raise Refusal(
+            f"{other.staff.name} has reserved this asset {when}. {way_out}", field="starts_at"
+        )
     held = open_assignment(asset.id) if asset.status == AssetStatus.CHECKED_OUT else None
     if held and held.due_at and reservation.starts_at < held.due_at:
         due = moment_words(held.due_at, zone)
         raise Refusal(
-            f"{held.staff.name} has this until {due}. "
-            "Choose a start at or after that, or check it in first.",
+            f"{held.staff.name} has this asset until {due}. Choose a later start or check the "
+            "asset in first.",
             field="starts_at",
         )
 

@@ -57,7 +57,7 @@ class WorkValues:
 def refuse_long_reason(text: str, field: str) -> None:
     """Refuse a reason that is longer than its column, at the field of this name."""
     if len(text) > LONGEST_REASON:
-        raise Refusal(f"Use at most {LONGEST_REASON} characters", field=field)
+        raise Refusal(f"Enter at most {LONGEST_REASON} characters", field=field)
 
 
 def closed_as(state: str) -> str:
@@ -110,7 +110,7 @@ def _of_times(values: ReservationValues, now: datetime) -> Iterator[Fault]:
             yield Fault(field, "Check the year")
             return
     if starts and ends and ends <= starts:
-        yield Fault("ends_at", "The end must be after the start")
+        yield Fault("ends_at", "Enter an end after the start")
     elif ends and ends <= now:
         yield Fault("ends_at", "Enter an end in the future")
 
@@ -125,7 +125,7 @@ def _of_day(field: str, day: date | None, called: str) -> Iterator[Fault]:
     if day is None:
         yield Fault(field, f"Enter the {called}")
     elif day.year not in YEARS:
-        yield Fault(field, f"Check the year of the {called}")
+        yield Fault(field, f"Check the {called}’s year")
 
 
 def _of_cycle(days: int | None) -> Iterator[Fault]:
@@ -137,7 +137,7 @@ def _of_cost(field: str, cost: Decimal | None, called: str) -> Iterator[Fault]:
     if cost is not None and not (cost.is_finite() and 0 <= cost <= DEAREST):
         yield Fault(field, f"Enter the {called} as an amount from 0 to {DEAREST:,}")
     elif cost is not None and cost != round(cost, 2):
-        yield Fault(field, f"Use at most two decimals in the {called}")
+        yield Fault(field, f"Enter the {called} with at most two decimals")
 
 
 def _of_choice(field: str, value: str, among: type[StrEnum], sentence: str) -> Iterator[Fault]:
@@ -147,4 +147,4 @@ def _of_choice(field: str, value: str, among: type[StrEnum], sentence: str) -> I
 
 def _too_long(field: str, text: str, longest: int) -> Iterator[Fault]:
     if len(text) > longest:
-        yield Fault(field, f"Use at most {longest:,} characters in the {field}")
+        yield Fault(field, f"Enter at most {longest:,} characters as the {field}")
