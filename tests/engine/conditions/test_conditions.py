@@ -182,7 +182,7 @@ def test_a_condition_reads_as_a_sentence() -> None:
     names = {("category", "1"): "Laptops", ("category", "2"): "Phones", ("location", "5"): "Store"}
     for condition, sentence in (
         (("category", "is", ("1", "2")), "Category is Laptops or Phones"),
-        (("location", "is_not", ("5",)), "Location is not Store"),
+        (("location", "is_not", ("5",)), "Location isn’t Store"),
         (("location", "is", ("6",)), "Location is (deleted)"),
         (("cost", "at_least", ("1000.00",)), "Purchase cost is at least 1,000"),
         (("cost", "at_most", ("1249.50",)), "Purchase cost is at most 1,249.50"),

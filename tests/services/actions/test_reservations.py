@@ -365,7 +365,7 @@ def test_a_plan_is_found_on_its_own_asset_alone() -> None:
     assert planning_queries.find(Maintenance, asset_id, planned).public_id == planned
     with pytest.raises(NotFound, match="This reservation doesn’t exist"):
         planning_queries.find(Reservation, other, asked)
-    with pytest.raises(NotFound, match="no such maintenance"):
+    with pytest.raises(NotFound, match="This maintenance doesn’t exist"):
         planning_queries.find(Maintenance, other, planned)
 
 

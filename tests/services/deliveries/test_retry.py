@@ -58,7 +58,7 @@ def test_it_refuses_in_words_what_cannot_be_retried(ana: Actor) -> None:
     refused = {
         "already queued": make_delivery(),
         "sending this delivery now": sending,
-        "On hold because": make_delivery(off, status="on_hold"),
+        "on hold because": make_delivery(off, status="on_hold"),
         "“Sync” is off": make_delivery(off, status="failed"),
         "“Old” was deleted": make_delivery(gone, status="failed"),
         "can’t retry a test": make_delivery(status="failed", priority=Priority.TEST),
