@@ -52,12 +52,11 @@ def _sentences(sides: Counter[Side], reached: int, *, connects: bool) -> Iterato
         yield "This server got responses from other receivers in the last hour."
     theirs = answer + (silent if connects else 0)
     if theirs:
-        yield f"{_fail(theirs)} at the receiver’s side. {_how(answer, theirs - answer)}"
+        yield f"{_fail(theirs)} because of the receiver. {_how(answer, theirs - answer)}"
     if silent and not connects:
         yield (
             f"{plural(silent, 'webhook gets', 'webhooks get')} no response. No other receiver "
-            "responded in the last hour, so it isn’t known whether the receiver or this server is "
-            "the cause."
+            "responded in the last hour, so the cause could be the receiver or this server."
         )
     if here:
         whose = "its" if here == 1 else "their"

@@ -126,12 +126,12 @@ def test_the_form_survives_it_and_new_ones_replace_what_is_closed(keys: Keys, an
         ({"secret_mode": SecretMode.GENERATE}, "custom headers"),
         ({"headers": HEADERS}, "secret key"),
     ):
-        with pytest.raises(UndecryptableSecrets, match=f"^The stored {missing} can’t"):
+        with pytest.raises(UndecryptableSecrets, match=f"^We can’t decrypt the stored {missing}"):
             try_form(ana, hook, **entered)
     assert try_form(ana, hook, headers=HEADERS, secret_mode=SecretMode.NONE)
     edit(ana, hook, secret_mode=SecretMode.GENERATE)
     assert stored(hook).old_secret_enc is None  # what does not open does not go on signing
-    with pytest.raises(UndecryptableSecrets, match=r"^The stored custom headers can’t"):
+    with pytest.raises(UndecryptableSecrets, match=r"^We can’t decrypt the stored custom headers"):
         edit(ana, hook, is_active=True)
     edit(ana, hook, headers=(("X-Api-Key", "a new one"),), is_active=True)
     assert webhook_queries.show(hook.public_id).undecryptable == ()
