@@ -128,8 +128,8 @@ def test_an_error_shows_too_that_this_server_reaches_receivers(app: Flask) -> No
         page = pages.get("/")
         assert ("the cause could be" not in page.main) is is_known, (minutes, code)
     assert (
-        "This server got responses from other receivers in the last hour. 1 webhook fails because of "
-        "the receiver. The receiver sends no response."
+        "This server got responses from other receivers in the last hour. 1 webhook fails "
+        "because of the receiver. The receiver sends no response."
     ) in page.main
 
 
