@@ -25,6 +25,7 @@ BELOW_ZERO: Final = re.compile(r"-\s?\d[\d.,' ]*", re.ASCII)
 NUMBER: Final = re.compile(r"\d[\d.,' ]*", re.ASCII)
 LONGEST_COUNT: Final = 10  # digits
 DOTTED: Final = re.compile(r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})", re.ASCII)
+SLASHED: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 NO_YEAR: Final = re.compile(r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.?", re.ASCII)
 ISO: Final = re.compile(r"(?P<year>\d{4})(-?)(?P<month>\d{2})\2(?P<day>\d{2})", re.ASCII)
 
@@ -64,7 +65,12 @@ def read_count(text: str) -> int:
 
 
 def read_day(text: str) -> date:
-    """Read the date: ISO 8601, or 03.05.2026 with the day first. Raises `TypedValueError`."""
+    """Read the date: ISO 8601, 03.05.2026 with the day first, or 5/29/2026 where one order fits.
+
+    Raises `TypedValueError`.
+    """
+    if slashed := SLASHED.fullmatch(text):
+        text = _in_order(*map(int, slashed.groups()))
     parts = DOTTED.fullmatch(text) or ISO.fullmatch(text)
     try:
         if parts is None:
@@ -72,6 +78,16 @@ def read_day(text: str) -> date:
         return date(int(parts["year"]), int(parts["month"]), int(parts["day"]))
     except ValueError:
         raise _no_day(text) from None
+
+
+def _in_order(first: int, second: int, year: int) -> str:
+    """Return the day in ISO 8601. Raises `TypedValueError` where either part may be the month."""
+    month_first = f"{year}-{first:02}-{second:02}"
+    day_first = f"{year}-{second:02}-{first:02}"
+    if first != second and max(first, second) <= 12:
+        why = "The month or the day can come first"
+        raise TypedValueError(f"as {month_first} or {day_first}", why)
+    return day_first if first > 12 else month_first
 
 
 def _no_amount(text: str) -> TypedValueError:

@@ -30,6 +30,15 @@ def test_it_reads_a_day() -> None:
         assert read_day(text) == date(2026, 5, 3), text
 
 
+def test_of_a_day_with_slashes_it_reads_what_can_mean_one_day_only() -> None:
+    for text, day in (
+        ("3/15/2024", date(2024, 3, 15)),
+        ("15/03/2024", date(2024, 3, 15)),
+        ("05/05/2024", date(2024, 5, 5)),
+    ):
+        assert read_day(text) == day, text
+
+
 def test_it_knows_leap_years() -> None:
     for text in ("29.02.2024", "2024-02-29"):
         assert read_day(text) == date(2024, 2, 29), text
@@ -51,7 +60,10 @@ WRONG: Final[list[tuple[Callable[[str], Any], str, str, str]]] = [
     (read_day, "24.12.", YEAR, ""),
     (read_day, "yesterday", DAY, ""),
     (read_day, "31.12.24", DAY, ""),
-    (read_day, "03/05/2026", DAY, ""),
+    (read_day, "03/05/2026", "as 2026-03-05 or 2026-05-03", "The month or the day can come first"),
+    (read_day, "2/31/2026", EXISTS, "There is no February 31, 2026"),
+    (read_day, "13/13/2026", EXISTS, "There is no month 13"),
+    (read_day, "3/15/24", DAY, ""),
     (read_day, "٣١.٠٢.٢٠٢٦", DAY, ""),
     (read_amount, "1.250", "as 1250.00 or 1.25", EITHER),
     (read_amount, "12.500", "as 12500.00 or 12.50", EITHER),
