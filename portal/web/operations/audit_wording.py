@@ -269,7 +269,8 @@ def plain_value(value: Any) -> str:
 
 
 def _word(value: Any) -> str:
-    return event_name(value) if value in set(EventName) else str(value)
+    is_event = isinstance(value, str) and value in set(EventName)
+    return event_name(value) if is_event else str(value)
 
 
 def _details(entry: TrailEntry, names: Names) -> Iterator[Detail]:

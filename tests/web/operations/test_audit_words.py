@@ -107,6 +107,13 @@ def test_of_an_address_that_changed_where_nobody_sees_it_that_is_said(app: Flask
     assert (before, after.startswith("https://a.example/•••• (")) == ("", True)
 
 
+def test_a_filter_that_this_version_cannot_read_stays_as_it_is_stored(app: Flask) -> None:
+    ((label, _, after, _),) = line(
+        app, "dismissal.started", filter={"from": None, "to": {"status": "of a later version"}}
+    ).details
+    assert (label, "of a later version" in after) == ("Filter", True)
+
+
 def test_a_long_value_is_cut_after_two_hundred_characters() -> None:
     assert plain_value("x" * 200) == "x" * 200
     assert plain_value("x" * 201) == "x" * 200 + "…"
