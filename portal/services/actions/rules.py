@@ -178,7 +178,7 @@ def refuse_odd_year(**days: date | None) -> None:
 
 
 # Of those who may not; whoever knows the reader says otherwise.
-UNDO: Final = "An administrator can undo that"
+UNDO: Final = "An administrator can undo its disposal"
 
 # How each status reads in "AST-00007 is …", and what to do about it first.
 STATUS_WORDS: Final[Mapping[AssetStatus, tuple[str, str]]] = {

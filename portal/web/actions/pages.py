@@ -68,7 +68,7 @@ def _undo_words(status: str) -> str:
     if status != AssetStatus.LIQUIDATED:
         return UNDO
     permission = RULES[Action.UNDO_LIQUIDATION].permission
-    return for_reader(permission, "Undo that first", f"{ASK} to undo that first")
+    return for_reader(permission, "Undo its disposal first", f"{ASK} to undo its disposal first")
 
 
 def _nowhere_to_go(asset: Asset) -> str | None:

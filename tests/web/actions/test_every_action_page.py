@@ -28,7 +28,7 @@ def told() -> int:
 
 
 HOLDER = "Maria Lopez"
-UNDO = "Undo that first"  # as an administrator reads it
+UNDO = "Undo its disposal first"  # as an administrator reads it
 
 
 def typed(action: Action) -> dict[str, Any]:

@@ -41,8 +41,8 @@ STEPS: Final[Mapping[Action, Step]] = {
     Action.CANCEL_MAINTENANCE: (lambda it: it.work, dict),
     Action.START_MAINTENANCE: (lambda it: it.work, dict),
 }
-UNDO: Final = "Undo that first"  # as an administrator reads it
-UNDONE: Final = "An administrator can undo that"
+UNDO: Final = "Undo its disposal first"  # as an administrator reads it
+UNDONE: Final = "An administrator can undo its disposal"
 CLOSED: Final = "closed already: cancelled."
 # Each on an asset of its own: the steps of one leave what the next needs.
 ROWS: Final = (

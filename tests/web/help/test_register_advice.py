@@ -40,7 +40,10 @@ def test_on_the_alerts(app: Flask, role: str) -> None:
 
 @pytest.mark.parametrize(
     ("role", "way_out"),
-    [("admin", "Undo that first."), ("manager", "Ask an administrator (Ada Admin) to undo that")],
+    [
+        ("admin", "Undo its disposal first."),
+        ("manager", "Ask an administrator (Ada Admin) to undo its disposal first"),
+    ],
 )
 def test_the_way_back_from_disposed_of_is_for_those_who_may(
     app: Flask, role: str, way_out: str
@@ -50,7 +53,7 @@ def test_the_way_back_from_disposed_of_is_for_those_who_may(
     with writing() as current:
         current.get_one(Asset, asset_id).status = "liquidated"
     main = visit(app, role).get(f"/assets/{asset_id}").main
-    assert f"is disposed of. {way_out}" in main
+    assert f"not now: {way_out}" in main
 
 
 @ROLES
