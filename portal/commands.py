@@ -202,7 +202,7 @@ def seed_demo(dry_run: bool) -> None:
     """
     try:
         if dry_run:
-            click.echo(f"{seed.check()} assets would be added. Nothing was changed.")
+            click.echo(f"Assets to add: {seed.check()}. Nothing was changed.")
             return
         made = seed.seed(seed.DEMO)
         click.echo(

@@ -208,7 +208,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Check the URL’s port and start (http:// or https://).", _YOU, _CERTIFICATE),
     Reason.BLOCKED: _Row(
         "Private address, not sent",
-        "Not sent. The URL is on a private network, or a setting blocks it.",
+        "Not sent. The URL is on a private network or blocked by a setting.",
         "Use a public URL or ask an administrator to allow this one.", _YOU, _OUR_SIDE),
     Reason.BAD_HEADERS: _Row(
         "Custom header, not sent",

@@ -94,7 +94,7 @@ def _no_amount(text: str) -> TypedValueError:
     example = "such as 1250.00"
     if EITHER.fullmatch(text):
         readings = f"as {text.replace('.', '')}.00 or {text[:-1]}"
-        return TypedValueError(readings, "The point can stand for thousands or for decimals")
+        return TypedValueError(readings, "The point can separate thousands or decimals")
     if TOO_FINE.fullmatch(text):
         return TypedValueError(f"with at most two decimals, {example}")
     if BELOW_ZERO.fullmatch(text):

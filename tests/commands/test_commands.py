@@ -145,7 +145,7 @@ def test_a_dry_prune_counts_what_a_prune_then_removes(app: Flask) -> None:
 def test_a_dry_demo_says_how_many_assets_there_would_be(app: Flask) -> None:
     answer = run(app, "seed-demo", "--dry-run")
     assert answer.exit_code == 0
-    assert f"{seed.check()} assets would be added. Nothing was changed." in answer.output
+    assert f"Assets to add: {seed.check()}. Nothing was changed." in answer.output
     assert count(Asset) == 0
     make_asset()
     answer = run(app, "seed-demo", "--dry-run")

@@ -22,7 +22,7 @@ DAY = "as year, month, and day, such as 2026-05-03"
 YEAR = "with its year, such as 03.05.2026"
 
 
-EITHER = "The point can stand for thousands or for decimals"
+EITHER = "The point can separate thousands or decimals"
 
 
 def test_it_reads_a_day() -> None:

@@ -168,7 +168,7 @@ class AddressGuard:
         for service in self._services.get(port, ()):
             service.look_up(self._clock())
             if not service.addresses:
-                unknown = "which doesn’t resolve now"
+                unknown = "but its name doesn’t resolve"
                 return f"{ip} port {port} might be one of the portal’s own services, {unknown}."
             if not service.addresses.isdisjoint(faces):
                 return f"{ip} port {port} is one of the portal’s own services."

@@ -48,7 +48,7 @@ class PastedSignature(NamedTuple):
             yield Mistake("prefix", f"with “{self.prefix}” before it", fix)
         elif not as_hex and self.prefix != "v1," and (self.prefix or not self.is_hex):
             other = f"with “{self.prefix}” before it instead of “v1,”"
-            fix = "Remove “v1,” from the header’s value before you compare, or add it to yours."
+            fix = "Before you compare, remove “v1,” from the header’s value or add it to yours."
             yield Mistake("prefix", other if self.prefix else "without “v1,” before it", fix)
 
 

@@ -341,7 +341,7 @@ def _restore(current: Session, asset: Asset) -> None:
         try:
             refuse_taken(current, tag, serial, asset.id)
         except Refusal as taken:
-            way_out = "Change that one first, then restore this one."
+            way_out = "Change the other asset first, then restore this asset."
             raise Refusal(f"{taken.sentence}. {way_out}") from None
 
     def store() -> None:

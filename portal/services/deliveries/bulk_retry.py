@@ -81,10 +81,10 @@ TAKEN_BACK: Final = "Taken back before it was sent"
 NOT_KEPT: Final = "No longer kept"
 CUT_OFF: Final = "Sending was interrupted several times"
 # Without a name, which is in the audit trail: an erasure looks for names there.
-DISMISSED: Final = "Dismissed in the meantime"
+DISMISSED: Final = "Dismissed before it was sent"
 TAKEN_OUT: Final = "Removed before it was sent"
 TOO_LATE: Final = "This delivery is no longer in a bulk retry. Check its status."
-NOTHING: Final = "There’s nothing to retry. These deliveries have changed in the meantime."
+NOTHING: Final = "There’s nothing to retry. These deliveries changed after you selected them."
 
 
 class Pace(StrEnum):

@@ -31,7 +31,7 @@ from portal.services.outbox import at_rest, leases
 from portal.services.outbox.claimable import REFUSED, find_stop, heads, kept_by, paused_until
 
 GONE: Final = "This delivery doesn’t exist or is no longer kept."
-STALE: Final = "Another attempt was made after you opened this page. Here’s the current status."
+STALE: Final = "There was another attempt after you opened this page. Here’s the current status."
 ARRIVED: Final = "This delivery already arrived. If the receiver needs it again, select Resend."
 KEPT: Final = "This delivery is still on hold. Send it from the webhook’s page."
 ASKED_FOR: Final = "This delivery is already queued. Its result will appear here."

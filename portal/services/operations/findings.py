@@ -177,7 +177,7 @@ def nobody_blocks(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "database_blocked",
             Level.DANGER if is_locked else Level.WARNING,
             _since(blocker),
-            "The portal can save changes once it has ended.",
+            "The portal can save changes after the program ends.",
             f"It’s {_who(blocker)}. {_how_to_end(blocker)}",
         )
 
@@ -227,8 +227,8 @@ def keys_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
             Level.DANGER,
             facts.keys_error,
             "Stored secrets can’t be read until the right keys are back.",
-            "The keys are in keys.env in the instance folder, or in the portal’s environment. "
-            "If they’re permanently lost, stop the portal and run "
+            "The keys are in the portal’s environment or in keys.env in the instance folder. If "
+            "they’re permanently lost, stop the portal and run "
             f"{facts.settings.command('forget-secrets')}.",
         )
 
@@ -261,7 +261,7 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
             "secrets_closed",
             Level.DANGER,
             f"A worker can’t decrypt secrets{whose}, so these deliveries stay queued.",
-            "Nothing is lost. They’re sent once the right keys are back.",
+            "Nothing is lost. We’ll send them when the right keys are back.",
             "Give every process the same ENCRYPTION_KEYS, including earlier keys, and restart it. "
             "If keys are permanently lost, stop the portal and run "
             f"{facts.settings.command('forget-secrets')}.",
@@ -294,7 +294,7 @@ def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
             Level.WARNING,
             "Redis accepts commands without a password.",
             "Anyone who can reach it can run programs as the portal.",
-            "Set a password (requirepass) and put it in REDIS_URL, or use a Unix socket.",
+            "Use a Unix socket or a password (requirepass). Add the password to REDIS_URL, too.",
         )
 
 
@@ -306,8 +306,8 @@ def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "plain_address",
             Level.WARNING,
             "The portal uses http://, so others on the network can read passwords.",
-            "Passwords are safe once the portal has an https:// URL.",
-            "Set up a reverse proxy with a certificate, and set BASE_URL to its https:// URL.",
+            "An https:// URL protects passwords.",
+            "Set up a reverse proxy with a certificate and set BASE_URL to its https:// URL.",
         )
 
 
@@ -484,7 +484,7 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "no_sender",
             Level.DANGER,
             "Deliveries aren’t being sent because no delivery worker is running.",
-            "Nothing is lost. They’re sent once a worker runs.",
+            "Nothing is lost. We’ll send them when a worker is running.",
             f"Start {command('worker deliveries')}, or check its log.",
         )
     if not processes_of(facts, worker_of(BACKGROUND)):
@@ -571,8 +571,8 @@ def _disks(facts: Facts, _now: datetime) -> Iterator[Finding]:
                 "disk",
                 Level.DANGER if disk.free < DISK_IS_FULL else Level.WARNING,
                 f"The disk at {disk.path} has {size_in_words(disk.free)} left.",
-                "Changes can’t be saved once it’s full.",
-                "Free up space, or keep deliveries for fewer days (RETENTION_DAYS).",
+                "When it’s full, the portal can’t save changes.",
+                "Free up space or keep deliveries for fewer days (RETENTION_DAYS).",
             )
 
 
@@ -583,7 +583,7 @@ def _mail(facts: Facts, now: datetime) -> Iterator[Finding]:
             "mail",
             Level.WARNING,
             "The portal can’t send emails because the mail server doesn’t accept them.",
-            "Owners don’t get emails about their webhooks in the meantime.",
+            "Until then, owners don’t get emails about their webhooks.",
             "Check SMTP_URL and look for “notice” in the log of "
             f"{facts.settings.command('worker background')}.",
         )

@@ -84,7 +84,7 @@ class DueForm(ActionForm):
             self.refuse(Refusal("Enter a due date", field="due_at"))
             return False
         if chosen and typed and chosen != typed:
-            sentence = "Select “On a date…” above, or clear this date"
+            sentence = "Select “On a date…” above or clear this date"
             self.refuse(Refusal(sentence, field="due_at"))
             return False
         self._due_at = chosen or typed

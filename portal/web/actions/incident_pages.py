@@ -184,7 +184,7 @@ RETURN_PAGES: Final = (
         label="Receive back",
         icon="box-arrow-in-down",
         title="Receive {name} back",
-        lede="The warranty repair is done. The asset becomes available again.",
+        lede="The warranty repair is finished. The asset becomes available again.",
         done="Received {tag} back.",
         form=RepairedForm,
         run=doing(partial(incidents.come_back, action=Action.RECEIVE_BACK)),

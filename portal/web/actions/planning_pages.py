@@ -208,7 +208,7 @@ class CompleteForm(RuledForm):
 
 def people() -> list[SelectChoice]:
     """Return all current staff, and no one in particular."""
-    nobody = SelectChoice("", "No one in particular")
+    nobody = SelectChoice("", "Unassigned")
     return [nobody, *(SelectChoice(str(person.id), person.label) for person in staff.choices())]
 
 

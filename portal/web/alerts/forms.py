@@ -85,7 +85,7 @@ class AlertSettingsForm(PortalForm):
     warranty_days = DaysField("Days before it ends", called="days before a warranty ends", least=0)
     low_stock_on = BooleanField(
         "A consumable falls below its threshold",
-        description="Sent when the stock changes, or with the daily check",
+        description="Sent when the stock changes or with the daily check",
     )
     time_of_day = TimeField(
         "Time of day",

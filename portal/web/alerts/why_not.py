@@ -96,7 +96,7 @@ def _sent(answer: Answer, status: RunStatus) -> str:
         return f"{how} {exact_day(answer.alert.fired_at)}."
     if status.needs_first_answer:
         return "An administrator needs to decide whether to send it."
-    return f"It will be sent at the next check, {exact_day(status.next_at)}."
+    return f"We’ll send it at the next check, {exact_day(status.next_at)}."
 
 
 def of_kind(event: EventName, due: DueNow, status: RunStatus, now: datetime, *, is_on: bool) -> str:

@@ -140,7 +140,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
         sentence=_maintenance,
         setting="maintenance_on",
         rule=_maintenance_rule,
-        todo="After the work is done, {}record the result.",
+        todo="After the work is finished, {}record the result.",
         label="View maintenance",
         in_state=("planning.maintenance", MaintenanceList.DUE),
     ),

@@ -13,7 +13,7 @@ from portal.web.frame.wording import number, plural
 
 # How "1" and "3" of those that were left go on.
 LEFT: Final = {
-    Outcome.DELIVERED: ("was delivered in the meantime", "were delivered in the meantime"),
+    Outcome.DELIVERED: ("was already delivered", "were already delivered"),
     Outcome.ALREADY: ("was already dismissed", "were already dismissed"),
     Outcome.NOT_DISMISSED: ("wasn’t dismissed", "weren’t dismissed"),
     Outcome.DELETED: (

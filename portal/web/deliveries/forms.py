@@ -144,7 +144,7 @@ class LogFilterForm(FilterForm):
     def validate_until(self, field: TypedField) -> None:
         """Check that the second time comes after the first."""
         if self.since.data and field.data and field.data <= self.since.data:
-            raise ValidationError("Enter a time after the one in From")
+            raise ValidationError("Enter a time later than From")
 
 
 # What an address calls the parts of the filter.

@@ -47,9 +47,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
         "Retry and dismiss", ("one", "outcome", "no", "again", "problems", "dismiss", "many")
     ),
     "held": Topic("On-hold deliveries", ("why", "on", "end")),
-    "receiver": Topic(
-        "For the receiver’s developer", ("signature", "answers", "repeats", "checks")
-    ),
+    "receiver": Topic("For receiver developers", ("signature", "answers", "repeats", "checks")),
     "register": Topic(
         "Assets", ("lend", "give", "reserve", "trouble", "stock", "numbers", "import")
     ),

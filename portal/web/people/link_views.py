@@ -101,7 +101,7 @@ def offer(public_id: UUID) -> Response:
 def copied(public_id: UUID) -> Response:
     """Show the link no more: it was copied."""
     password_resets.hide(actor(), public_id)
-    flash("Link hidden. It works once, for 24 hours.", "success")
+    flash("Link hidden. It works once within 24 hours.", "success")
     return redirect(url_for("people.show", public_id=public_id))
 
 

@@ -135,7 +135,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         title=lambda _task: "Dismiss deliveries",
         outcomes={
             Outcome.DISMISSED: "dismissed",
-            Outcome.DELIVERED: "delivered in the meantime",
+            Outcome.DELIVERED: "already delivered",
             Outcome.ALREADY: "already dismissed",
             Outcome.GONE: "no longer kept",
         },

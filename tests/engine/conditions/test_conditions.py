@@ -156,8 +156,7 @@ def test_created_and_deleted_assets_have_not_changed() -> None:
         (
             ("cost", "at_least", ["1.250"]),
             "value",
-            "Enter the amount as 1250.00 or 1.25. "
-            "The point can stand for thousands or for decimals",
+            "Enter the amount as 1250.00 or 1.25. The point can separate thousands or decimals",
         ),
     ],
 )

@@ -275,7 +275,7 @@ def test_a_deleted_asset_comes_back_unless_its_tag_is_taken() -> None:
     with pytest.raises(Refusal) as caught:
         incidents.restore(SYSTEM, asset_id)
     assert caught.value.sentence == (
-        "“Second” already has the tag lap-1. Change that one first, then restore this one."
+        "“Second” already has the tag lap-1. Change the other asset first, then restore this asset."
     )
     lifecycle.delete_asset(SYSTEM, rival)
     incidents.restore(SYSTEM, asset_id)

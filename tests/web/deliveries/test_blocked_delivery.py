@@ -22,7 +22,7 @@ def test_a_blocked_deliverys_address_is_in_the_log_file_alone(
     deliver_due()
     pages = visit(app, role)
     page = pages.get(f"/deliveries/{made}")
-    assert "on a private network, or a setting blocks it" in page.main
+    assert "on a private network or blocked by a setting" in page.main
     told = [
         page.html,
         pages.client.get(f"/deliveries/{made}/help-bundle").text,

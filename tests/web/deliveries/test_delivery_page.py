@@ -65,7 +65,10 @@ def test_what_came_back_is_still_there_when_later_attempts_got_no_answer(support
     make_attempt(made, kind="manual", actor="Ana", **full)
     make_attempt(made, reason="refused")
     page = support.get(f"/deliveries/{made}")
-    assert "The last attempt got no response. This is the response to an earlier one, " in page.main
+    assert (
+        "The last attempt got no response. This is the response to an earlier attempt, "
+        in page.main
+    )
     assert page.main.count("the disk is full") == 1
     assert page.main.count(HOSTILE) == 1
     assert "<script>alert" not in page.html

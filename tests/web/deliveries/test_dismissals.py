@@ -113,8 +113,8 @@ def test_what_was_left_is_told_by_name(sam: Pages) -> None:
     assert page.flashes == [
         (
             "success",
-            "Dismissed 1 delivery. 1 was delivered in the meantime: Asset created AST-7. 1 was "
-            "already dismissed: Asset created AST-7. Undo",
+            "Dismissed 1 delivery. 1 was already delivered: Asset created AST-7. 1 was already "
+            "dismissed: Asset created AST-7. Undo",
         )
     ]
     assert sam.get(f"{DISMISS}?delivery={made[0]}").h1 == "Nothing to dismiss"
