@@ -127,6 +127,9 @@ def test_an_error_shows_too_that_this_server_reaches_receivers(app: Flask) -> No
         make_attempt(made, reason="server", code=code, started_at=at, finished_at=at)
         page = pages.get("/")
         assert ("the cause could be" not in page.main) is is_known, (minutes, code)
+    for _ in range(201):
+        make_attempt(make_delivery(silent, status="dismissed"), reason="refused")
+    page = pages.get("/")
     assert (
         "This server got responses from other receivers in the last hour. 1 webhook fails "
         "because of the receiver. The receiver sends no response."
