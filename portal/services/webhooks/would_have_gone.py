@@ -33,13 +33,15 @@ class StoredEvent:
 class Counted:
     """Of `read` events of these kinds `met` meet the conditions. `kinds`: both, by event.
 
-    `newest`: of those that meet them, the newest first.
+    `newest`: of those that meet them, the newest first. `looked_at`: the most events, of any kind,
+    among which they were counted.
     """
 
     read: int
     met: int
     kinds: Mapping[str, tuple[int, int]]
     newest: Sequence[StoredEvent]
+    looked_at: int
 
 
 def count(events: Sequence[str], conditions: str | None) -> Counted:
@@ -73,4 +75,5 @@ def count(events: Sequence[str], conditions: str | None) -> Counted:
         met=met.total(),
         kinds={kind: (read[kind], met[kind]) for kind in kinds if read[kind]},
         newest=shown,
+        looked_at=MOST_READ,
     )

@@ -6,8 +6,10 @@ import pytest
 from flask import Flask
 
 from portal.engine.conditions.predicate import Condition, as_text, conditions_in
+from portal.engine.events.catalogue import EventName
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session
+from portal.services.webhooks import would_have_gone
 from tests.support.factories import make_category, make_location, make_webhook, publish
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
@@ -140,7 +142,9 @@ def test_a_stale_edit_shows_both_conditions(app: Flask, pages: Pages) -> None:
     assert kept() == (Condition("category", "is_not", (str(laptops),)),)
 
 
-def test_past_events_are_counted_by_a_button_that_saves_nothing(pages: Pages) -> None:
+def test_past_events_are_counted_by_a_button_that_saves_nothing(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for asset_id in range(1, 13):
         publish(asset_id=asset_id)
     page = send(pages, ("tag", "begins", ["AST-0001"]), button="Count past events")
@@ -148,6 +152,10 @@ def test_past_events_are_counted_by_a_button_that_saves_nothing(pages: Pages) ->
     assert page.links("AST-00012")
     assert page.form(NEW).fields["conditions-0-value"][0].strip() == "AST-0001"
     assert session().query(Webhook).count() == 0
+    publish(EventName.LOST)
+    monkeypatch.setattr(would_have_gone, "MOST_READ", 1)
+    page = send(pages, button="Count past events")
+    assert "No event of the selected kinds is among the newest 1." in page.main
     page = send(pages, ("tag", "begins", []), button="Count past events")
     assert page.wrong == ["conditions-0-value"]
 
