@@ -60,7 +60,7 @@ class Answer:
     """One thing that happened to the asset. `event`: blank where it is no longer kept.
 
     `condition` and `fact`: in words, of `UNMET`; `fact` is blank where the asset has none.
-    `changed`: who changed the webhook's settings afterwards.
+    `about`: the field of both. `changed`: who changed the webhook's settings afterwards.
     """
 
     at: datetime
@@ -69,6 +69,7 @@ class Answer:
     delivery: LogRow | None = None
     condition: str = ""
     fact: str = ""
+    about: str = ""
     changed: By | None = None
 
 
@@ -100,11 +101,12 @@ def look(public_id: UUID, asset_id: int) -> Missing | None:
     ).all()
     ids = [event.id for _, event in happened if event]
     theirs = _deliveries(current, webhook, ids)
+    changes = _changes(current, public_id)
     return Missing(
         webhook=public_id,
         name=webhook.name,
         deleted=_last(current, public_id, DELETED) if webhook.deleted_at else None,
-        answers=[_answer(current, webhook, at, event, theirs) for at, event in happened],
+        answers=[_answer(webhook, at, event, theirs, changes) for at, event in happened],
     )
 
 
@@ -118,11 +120,11 @@ def _deliveries(current: Session, webhook: Webhook, event_ids: Sequence[int]) ->
 
 
 def _answer(
-    current: Session,
     webhook: Webhook,
     at: datetime,
     event: Event | None,
     deliveries: dict[int, LogRow],
+    changes: Sequence[By],
 ) -> Answer:
     if event is None:
         return Answer(at=at, event="", verdict=Verdict.GONE)
@@ -135,6 +137,7 @@ def _answer(
     if not {event.event, ALL_EVENTS} & set(events_of(webhook)):
         return Answer(at=at, event=event.event, verdict=Verdict.NOT_SUBSCRIBED)
     facts = facts_of(event.body)
+    changed = next((each for each in changes if each.at >= event.occurred_at), None)
     if condition := first_unmet(webhook.conditions, facts):
         return Answer(
             at=at,
@@ -142,8 +145,10 @@ def _answer(
             verdict=Verdict.UNMET,
             condition=sentence_of(condition, names_in([condition])),
             fact=_fact(condition.field, facts),
+            about=condition.field,
+            changed=changed,
         )
-    if changed := _changed_since(current, webhook.public_id, event.occurred_at):
+    if changed:
         return Answer(at=at, event=event.event, verdict=Verdict.CHANGED, changed=changed)
     return Answer(at=at, event=event.event, verdict=Verdict.UNKNOWN)
 
@@ -152,22 +157,19 @@ def _fact(field: str, facts: Facts) -> str:
     return fact_words(field, facts, names_of_facts(facts))
 
 
-def _changed_since(current: Session, public_id: UUID, at: datetime) -> By | None:
-    """Return the first change, afterwards, of what decides which events it gets."""
+def _changes(current: Session, public_id: UUID) -> Sequence[By]:
+    """Return the changes of what decides which events it gets, the oldest first."""
     changes = current.scalars(
         select(AuditEntry)
         .where(
             AuditEntry.target_kind == TARGET,
             AuditEntry.target_id == str(public_id),
             AuditEntry.action == "webhook.changed",
-            AuditEntry.at >= at,
+            AuditEntry.at >= common_now() - PERIOD,
         )
         .order_by(AuditEntry.id)
     )
-    for entry in changes:
-        if DECIDES & entry.changes.keys():
-            return By(entry.actor_name, entry.at)
-    return None
+    return [By(each.actor_name, each.at) for each in changes if DECIDES & each.changes.keys()]
 
 
 def _last(current: Session, public_id: UUID, action: str) -> By | None:

@@ -24,6 +24,12 @@ from portal.web.help.topics import TOPICS, read
 
 TOPIC: Final = "no-message"
 EDITS: Final = "webhooks.edit"
+# A fact that did not meet a condition about this, and the same where there is none.
+FACTS: Final = {
+    "origin": ("It was made by {}.", ""),
+    "changed": ("It changed {}.", "It changed no field."),
+}
+OTHER_FACTS: Final = "It was {}.", "The asset has none."
 
 blueprint = Blueprint("missing", __name__, url_prefix="/help")
 
@@ -71,6 +77,8 @@ def _named(found: EverythingFound) -> tuple[tuple[int, str] | None, UUID | None]
     webhook."""
     if found.sure and found.sure[0] is FoundKind.DELIVERY:
         row = found.deliveries.rows[0]
+        if row.asset_id is None and not row.is_test:  # it says that the asset was deleted
+            return _named(find.find(row.asset_tag, can))[0], row.webhook_id
         return ((row.asset_id, row.asset_tag) if row.asset_id else None), row.webhook_id
     rows = found.assets.rows
     if found.sure and found.sure[0] is FoundKind.ASSET:
@@ -94,13 +102,14 @@ def _line(found: Missing, answer: Answer) -> Line:
             why = f"{found.name} isn’t subscribed to this event."
             link, others = ("Edit events", edit), f"{ASK} to add it."
         case Verdict.UNMET:
-            was = f"It was {answer.fact}." if answer.fact else "The asset has none."
-            why = f"It didn’t meet the condition “{answer.condition}”. {was}"
+            some, none = FACTS.get(answer.about, OTHER_FACTS)
+            meets = "doesn’t" if answer.changed else "didn’t"  # of then nothing is known
+            was = some.format(answer.fact) if answer.fact else none
+            why = f"It {meets} meet the condition “{answer.condition}”. {was}"
+            why = f"{why} {_afterwards(found, answer)}".rstrip()
             link, others = ("Edit conditions", edit), f"{ASK} to change it."
         case Verdict.CHANGED:
-            by = answer.changed
-            who = f"{by.name} changed {found.name}’s settings afterwards" if by else ""
-            why = f"{who}, {moment(by.at).text}." if by else ""
+            why = _afterwards(found, answer)
             link = ("View history", url_for("webhooks.history", public_id=found.webhook))
         case Verdict.GONE:
             why = "No event is stored for this change."
@@ -112,3 +121,10 @@ def _line(found: Missing, answer: Answer) -> Line:
         why = f"{why} {for_reader(EDITS, '', others, found.webhook)}".rstrip()
         link = link if can(EDITS) else None
     return Line(answer, event, why, link)
+
+
+def _afterwards(found: Missing, answer: Answer) -> str:
+    if answer.changed is None:
+        return ""
+    who, at = answer.changed.name, moment(answer.changed.at).text
+    return f"{who} changed {found.name}’s settings afterwards, {at}."

@@ -73,6 +73,7 @@ def test_each_reason_comes_before_the_next_one() -> None:
         "Status is Lost",
         "Available",
     )
+    assert found.changed is not None, "of then nothing is known"
     edit(hook, conditions=None)
     found = answer(hook, asset_id)
     assert (found.verdict, found.changed and found.changed.name) == (Verdict.CHANGED, "Ben Fox")
@@ -90,7 +91,7 @@ def test_it_says_by_which_fact_a_condition_was_not_met() -> None:
     store = make_location("Store")
     asset_id = make_asset(location_id=store)
     for condition, said in (
-        (Condition("location", "is_not", (str(store),)), ("Location is not Store", "Store")),
+        (Condition("location", "is_not", (str(store),)), ("Location isn’t Store", "Store")),
         (Condition("cost", "at_least", ("1000.00",)), ("Purchase cost is at least 1,000", "")),
     ):
         hook = make_webhook(conditions=as_text([condition]))

@@ -1,10 +1,17 @@
 """Why didn't it arrive? The page that answers for one webhook and one asset."""
 
+from dataclasses import replace
+
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from portal.engine.events.catalogue import EventName
+from portal.models.deliveries import Delivery
+from portal.services.actions import lifecycle
+from portal.services.core.unit_of_work import session
 from portal.services.webhooks import crud
+from portal.services.webhooks import queries as webhook_queries
 from tests.support.factories import make_asset, make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
@@ -31,6 +38,41 @@ def test_it_says_what_a_condition_kept_and_who_can_change_it(app: Flask) -> None
         assert "didn’t meet the condition “Status is Lost”. It was Available." in line
         assert bool(page.links("Edit conditions")) is bool(links)
         assert ("Ask an administrator" in line) is (role == "support")
+
+
+@pytest.mark.parametrize(
+    ("condition", "was"),
+    [
+        ('["origin","is",["import"]]', "It was made by a scheduled check."),
+        ('["changed","is",["status"]]', "It changed no field."),
+        ('["location","is",["7"]]', "The asset has none."),
+    ],
+)
+def test_it_says_what_was_so_instead(app: Flask, condition: str, was: str) -> None:
+    hook = make_webhook(conditions=f"[{condition}]")
+    make_asset()
+    (line,) = why(ask(visit(app), webhook=hook.public_id, asset="AST-00001"))
+    assert was in line
+
+
+def test_conditions_that_were_edited_afterwards_may_not_have_been_so(app: Flask) -> None:
+    hook = make_webhook(name="Helpdesk", events=[EventName.LOST])
+    make_asset()
+    values = webhook_queries.stored_values(hook.public_id)
+    values = replace(values, events=("*",), conditions='[["status","is",["lost"]]]')
+    crud.edit(make_user(name="Ben Fox").actor, hook.public_id, 1, values)
+    (line,) = why(ask(visit(app), webhook=hook.public_id, asset="AST-00001"))
+    assert "doesn’t meet the condition “Status is Lost”. It was Available." in line
+    assert "Ben Fox changed Helpdesk’s settings afterwards" in line
+
+
+def test_the_last_delivery_about_a_deleted_asset_leads_to_it(app: Flask) -> None:
+    hook = make_webhook(events=[EventName.DELETED])
+    lifecycle.delete_asset(make_user().actor, make_asset())
+    (delivery,) = session().scalars(select(Delivery.public_id))
+    page = ask(visit(app), asset=delivery)
+    assert page.links("View delivery") == [f"/deliveries/{delivery}"]
+    assert f"and {hook.name}" in page.main
 
 
 def test_it_leads_to_the_delivery_and_to_the_missing_event(app: Flask) -> None:
