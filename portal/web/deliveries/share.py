@@ -49,7 +49,8 @@ ASKED: Final = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """The facts of an update. `what`: “143 deliveries”, or an event and its asset. `url`: masked.
-    `answer`: the response's text. `first`, `last`: failed attempts. `ids`: a few of the deliveries.
+    `answer`: the response’s text. `share`: “14 of 76”, where not all have this cause. `first`,
+    `last`: failed attempts. `ids`: a few of the deliveries.
     `is_retried`: by itself.
     """
 
@@ -64,6 +65,7 @@ class Trouble:
     is_untouched: bool
     is_retried: bool
     answer: str = ""
+    share: str = ""
 
 
 def update_to_share(trouble: Trouble) -> str:
@@ -78,9 +80,10 @@ def update_to_share(trouble: Trouble) -> str:
     next_ = f"We’ll keep {it} and retry automatically." if trouble.is_retried else told
     ids = ", ".join(map(str, trouble.ids))
     logs = f"To find our requests, search your logs for X-Asset-Webhook-Id {ids}."
+    quoted = f": “{answer}”" if answer else ""
     lines = (
         f"{trouble.what} {'hasn’t' if trouble.is_one else 'haven’t'} arrived at {trouble.url}.",
-        f"Cause: {title(trouble.reason, trouble.code)}{f': “{answer}”' if answer else ''}.",
+        f"{_cause(trouble.share)}: {title(trouble.reason, trouble.code)}{quoted}.",
         f"First failed attempt: {in_both_zones(trouble.first)}. {since}".rstrip(),
         f"Last failed attempt: {in_both_zones(trouble.last)}.",
         asked,
@@ -88,3 +91,7 @@ def update_to_share(trouble: Trouble) -> str:
         f"Nothing is lost. {next_}",
     )
     return "\n".join(filter(None, lines))
+
+
+def _cause(share: str) -> str:
+    return f"Most common cause ({share})" if share else "Cause"

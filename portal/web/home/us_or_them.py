@@ -4,18 +4,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 
-from portal.engine.reasons import ReasonGroup, explain
+from portal.engine.reasons import Side as ReasonSide
+from portal.engine.reasons import explain
 from portal.services.operations.overview import count_reached, has_response
 from portal.services.webhooks.backlog import Backlog, WebhookStatus
 from portal.web.frame.wording import number, plural
 
 
 class Side(Enum):
-    """Where the most common failure of a webhook happens. `SILENT`: no response was received, so
-    that other receivers have to tell whether this server connects."""
+    """Where the most common failure of a webhook happens, as its deliveries' pages say. `SILENT`:
+    no response was received, so that other receivers have to tell whether this server connects."""
 
     ANSWERS = auto()
     SILENT = auto()
+    SETTINGS = auto()
     HERE = auto()
 
 
@@ -37,7 +39,10 @@ def _side(backlog: Backlog) -> Side:
     cause = backlog.cause
     if cause is None or cause.reason is None:
         return Side.SILENT
-    if explain(cause.reason, host="").group is ReasonGroup.OUR_SIDE:
+    side = explain(cause.reason, host="").side
+    if side is ReasonSide.YOU:
+        return Side.SETTINGS
+    if side is ReasonSide.US:
         return Side.HERE
     return Side.SILENT if cause.code is None else Side.ANSWERS
 
@@ -45,7 +50,7 @@ def _side(backlog: Backlog) -> Side:
 def _sentences(sides: Counter[Side], reached: int, *, connects: bool) -> Iterator[str]:
     """Yield them. `reached`: at how many others something arrived lately; `connects`: that, or an
     error as response, shows that this server reaches receivers."""
-    answer, silent, here = (sides[side] for side in Side)
+    answer, silent, settings, here = (sides[side] for side in Side)
     if reached:
         yield f"This server delivered to {plural(reached, 'other webhook')} in the last hour."
     elif connects:
@@ -58,9 +63,11 @@ def _sentences(sides: Counter[Side], reached: int, *, connects: bool) -> Iterato
             f"{plural(silent, 'webhook gets', 'webhooks get')} no response. No other receiver "
             "responded in the last hour, so the cause could be the receiver or this server."
         )
+    if settings:
+        whose = "its" if settings == 1 else "their"
+        yield f"{_fail(settings)} because of {whose} settings, such as the URL or a header."
     if here:
-        whose = "its" if here == 1 else "their"
-        yield f"{_fail(here)} because of {whose} settings or an error in this portal."
+        yield f"{_fail(here)} because of an error in this portal."
 
 
 def _fail(webhooks: int) -> str:

@@ -207,6 +207,7 @@ def update_of(
             reason=cause.reason,
             code=cause.code,
             answer=said.get(cause, ""),
+            share=f"{counted(cause.count)} of {counted(many)}" if cause.count < many else "",
             first=backlog.since,
             last=failures[0].at,
             ids=[each.public_id for each in failures],

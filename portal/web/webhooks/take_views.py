@@ -41,7 +41,7 @@ def take(public_id: UUID) -> Answer:
         return redirect(back)
     taken = webhook.backlog.taken
     is_mine = taken is not None and taken.by_id == actor().user_id
-    if taken and is_mine and not form.is_submitted():
+    if taken and not form.is_submitted():
         form.note.data = taken.note
     form.seen.data = taken.at.isoformat() if taken and not is_mine else ""
     page = render_template(

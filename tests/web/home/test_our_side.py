@@ -97,11 +97,15 @@ def test_whether_receivers_or_this_server_fail_is_said_as_far_as_it_was_checked(
         (
             "This server delivered to 1 other webhook in the last hour. 2 webhooks fail because "
             "of the receiver. 1 receiver returns an error, and 1 sends no response.",
-            lambda: failing("blocked"),
+            lambda: failing("auth", 401),
         ),
         (
-            "1 sends no response. 1 webhook fails because of its settings or an error in this "
-            "portal.",
+            "1 sends no response. 1 webhook fails because of its settings, such as the URL or a "
+            "header.",
+            lambda: failing("internal"),
+        ),
+        (
+            "or a header. 1 webhook fails because of an error in this portal.",
             lambda: sending.stop(make_user("admin").actor),
         ),
     ):

@@ -66,6 +66,8 @@ def test_whoever_takes_what_somebody_has_reads_so_first(app: Flask, hook: Hook) 
     assert "Sam" in taken(eve)
     refused = eve.post(f"/settings/webhooks/{hook.public_id}/release", {"back": "/"})
     assert refused.tone == "warning"
+    link = f"/settings/webhooks/{hook.public_id}/take"
+    assert eve.get(link).form().fields["note"] == ["Asked their IT"], "what is known is kept"
     eve.submit(page.form(), "Take over", note="I know this one")
     assert "Eve" in taken(sam)
     assert "I know this one" in taken(sam)

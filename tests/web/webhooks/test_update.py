@@ -41,6 +41,16 @@ def test_it_says_since_when_how_many_why_and_what_we_ask_without_a_secret(app: F
     assert "Zz9Yy8Xx7" not in text
 
 
+def test_it_says_of_how_many_its_cause_is_the_cause(app: Flask) -> None:
+    hook = make_webhook()
+    for reason in ("server", "server", "refused"):
+        made = make_delivery(hook, status="failed", reason=reason, failing_since=FIRST)
+        make_attempt(made, reason=reason)
+    make_delivery(hook)
+    text = update_on(visit(app).get(f"/settings/webhooks/{hook.public_id}"))
+    assert "Most common cause (2 of 4): Server error" in text
+
+
 @pytest.mark.parametrize("reason", ["dns", "refused", "connect_timeout", "tls_expired", "reset"])
 def test_only_what_was_sent_is_to_be_found_in_logs(app: Flask, reason: str) -> None:
     hook = make_webhook()
