@@ -161,7 +161,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
         sentence=_warranty,
         setting="warranty_on",
         rule=_warranty_rule,
-        todo="If it needs repair, {}file a warranty claim now.",
+        todo="For a repair under warranty, {}file the claim.",
         label="Send for warranty repair",
         action=Action.SEND_TO_WARRANTY,
     ),

@@ -93,7 +93,7 @@ def test_webhooks_are_sorted_by_status_name_and_last_delivery(pages: Pages) -> N
     expected = {
         "Status": (["b", "a", "C"], "ascending"),
         "Webhook": (["a", "b", "C"], "ascending"),
-        "Last delivery": (["C", "a", "b"], "descending"),
+        "Latest event": (["C", "a", "b"], "descending"),
     }
     for words, (order, way) in expected.items():
         page = pages.get(heading(page, words))
