@@ -50,8 +50,7 @@ ASKED: Final = {
 class Trouble:
     """The facts of an update. `what`: “143 deliveries”, or an event and its asset. `url`: masked.
     `answer`: the response’s text. `share`: “14 of 76”, where not all have this cause. `first`,
-    `last`: failed attempts. `ids`: a few of the deliveries.
-    `is_retried`: by itself.
+    `last`: failed attempts. `ids`: a few of the deliveries. `is_retried`: by itself.
     """
 
     what: str
@@ -59,7 +58,7 @@ class Trouble:
     url: str
     reason: Reason | None
     code: int | None
-    first: datetime
+    first: datetime | None
     last: datetime
     ids: Sequence[UUID]
     is_untouched: bool
@@ -84,13 +83,13 @@ def update_to_share(trouble: Trouble) -> str:
     lines = (
         f"{trouble.what} {'hasn’t' if trouble.is_one else 'haven’t'} arrived at {trouble.url}.",
         f"{_cause(trouble.share)}: {title(trouble.reason, trouble.code)}{quoted}.",
-        f"First failed attempt: {in_both_zones(trouble.first)}. {since}".rstrip(),
+        f"First failed attempt: {in_both_zones(trouble.first)}. {since}" if trouble.first else "",
         f"Last failed attempt: {in_both_zones(trouble.last)}.",
         asked,
         "" if trouble.reason in NEVER_LEFT else logs,
         f"Nothing is lost. {next_}",
     )
-    return "\n".join(filter(None, lines))
+    return "\n".join(line.rstrip() for line in lines if line)
 
 
 def _cause(share: str) -> str:

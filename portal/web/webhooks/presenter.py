@@ -15,7 +15,7 @@ from portal.services.deliveries.answers import answers_of
 from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
-from portal.services.webhooks.queries import LastFailure, WebhookDetail
+from portal.services.webhooks.queries import HistoryEntry, LastFailure, WebhookDetail
 from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import queued
 from portal.web.deliveries.share import Trouble, update_to_share
@@ -27,6 +27,7 @@ from portal.web.help.advice import Advice, Link
 from portal.web.webhooks.wording import (
     advice_about_held,
     advice_of,
+    has_moved,
     held_count,
     held_until_words,
     reason_of,
@@ -192,10 +193,15 @@ def _retry_url(backlog: Backlog, **narrowed: Any) -> str:
 
 
 def update_of(
-    webhook: WebhookDetail, failures: Sequence[LastFailure], said: Responses = NOTHING_SAID
+    webhook: WebhookDetail,
+    failures: Sequence[LastFailure],
+    changes: Sequence[HistoryEntry],
+    said: Responses = NOTHING_SAID,
 ) -> str:
-    """Return what to tell the receiver's team of a webhook in trouble; blank where nothing."""
+    """Return what to tell the receiver's team of a webhook in trouble; blank where nothing. What
+    failed before the URL was edited does not concern them."""
     backlog = webhook.backlog
+    failures = [each for each in failures if not has_moved(each.at, changes)]
     if backlog is None or backlog.since is None or backlog.cause is None or not failures:
         return ""
     cause, many = backlog.cause, backlog.undelivered
@@ -208,7 +214,7 @@ def update_of(
             code=cause.code,
             answer=said.get(cause, ""),
             share=f"{counted(cause.count)} of {counted(many)}" if cause.count < many else "",
-            first=backlog.since,
+            first=None if has_moved(backlog.since, changes) else backlog.since,
             last=failures[0].at,
             ids=[each.public_id for each in failures],
             is_untouched=backlog.is_untouched,

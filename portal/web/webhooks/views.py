@@ -132,6 +132,7 @@ def show(public_id: UUID) -> Answer:
         chart = charts.days_chart(trends.trend(charts.last_days(), public_id), place=place)
     failures = webhook_queries.last_failures(webhook.backlog) if webhook.backlog else []
     said = presenter.responses(webhook.backlog)
+    changes = webhook_queries.history(public_id) if failures else []
     return render_template(
         "webhooks/show.html",
         **page_of(webhook, "webhooks.show"),
@@ -142,7 +143,7 @@ def show(public_id: UUID) -> Answer:
         began=began(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
         next_step=presenter.next_step(webhook, failures, said),
-        update=presenter.update_of(webhook, failures, said),
+        update=presenter.update_of(webhook, failures, changes, said),
         causes=presenter.cause_rows(webhook.backlog, said),
         events_count=events_count(webhook.events),
         groups=events_of(webhook.events),

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
 from portal.web.deliveries.share import ASKED
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
@@ -39,6 +40,22 @@ def test_it_says_since_when_how_many_why_and_what_we_ask_without_a_secret(app: F
     assert [str(each) in text for each in made] == [False, True, True, True]
     assert "hush" not in text
     assert "Zz9Yy8Xx7" not in text
+
+
+def test_what_failed_at_an_earlier_url_is_nothing_for_the_team_of_this_one(app: Flask) -> None:
+    hook = make_webhook("https://old.example.com/hook", secret="", name="Nordwind")
+    made = make_delivery(hook, status="failed", reason="auth", code=401, failing_since=FIRST)
+    make_attempt(made, reason="auth", code=401, started_at=FIRST, finished_at=FIRST)
+    page, ada = f"/settings/webhooks/{hook.public_id}", visit(app, "admin")
+    assert "https://old.example.com" in update_on(ada.get(page))
+    ada.submit(ada.get(f"{page}/edit").form(), "Save webhook", url="https://new.example.com/hook")
+    assert not update_on(ada.get(page)), "nothing has failed there"
+    later = utcnow() + timedelta(seconds=1)
+    make_attempt(made, reason="auth", code=401, started_at=later, finished_at=later)
+    text = update_on(ada.get(page))
+    assert "arrived at https://new.example.com" in text
+    assert "Last failed attempt" in text
+    assert "First failed attempt" not in text
 
 
 def test_it_says_of_how_many_its_cause_is_the_cause(app: Flask) -> None:
