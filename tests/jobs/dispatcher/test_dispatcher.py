@@ -29,7 +29,7 @@ from tests.support.receiver import Receiver
 
 SECRET = "whsec_c2VjcmV0IGZvciB0aGUgdGVzdHMgb2YgdGhlIHB1bXA="
 
-pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+pytestmark = pytest.mark.usefixtures("app")
 
 
 def test_it_delivers_an_event_with_its_headers_and_signature(receiver: Receiver) -> None:
@@ -98,6 +98,7 @@ def test_a_header_that_may_not_be_sent_fails_at_once_without_a_request(
     assert "Host" in db.session.get_one(AttemptBody, attempt.id).detail
 
 
+@pytest.mark.both_databases
 def test_what_a_dispatcher_left_open_when_it_broke_is_nothing_to_the_next(
     receiver: Receiver,
 ) -> None:

@@ -39,8 +39,6 @@ from tests.services.alerts.due_things import (
 )
 from tests.support.factories import make_asset, make_webhook
 
-pytestmark = pytest.mark.both_databases
-
 
 def make_stock(quantity: int, least: int | None) -> int:
     return make_asset("Toner", kind="stock", quantity=quantity, min_quantity=least, unit="box")
@@ -119,6 +117,7 @@ def scanned(event: EventName, after: int = 0) -> list[int]:
     return [thing for thing, _ in BY_EVENT[event].scan(session(), moment, after)]
 
 
+@pytest.mark.both_databases
 def test_only_what_may_be_due_is_read_in_the_order_of_its_ids(app: Flask) -> None:
     for event in CASES:
         case = CASES[event]
@@ -136,6 +135,7 @@ def test_only_what_may_be_due_is_read_in_the_order_of_its_ids(app: Flask) -> Non
         assert scanned(event, after=found[1]) == [], event
 
 
+@pytest.mark.both_databases
 def test_the_preview_counts_what_a_run_then_tells(app: Flask) -> None:
     for event in CASES:
         decided()
@@ -274,6 +274,7 @@ def test_before_it_is_sent_the_same_is_said_of_who_would_hear(app: Flask) -> Non
     assert alert_queries.audiences_of(other_way_round) == said
 
 
+@pytest.mark.both_databases
 def test_what_is_due_is_what_the_lists_show_told_of_or_not(app: Flask) -> None:
     decided()
     lent(3)

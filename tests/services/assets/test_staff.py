@@ -37,7 +37,6 @@ def test_people_are_listed_by_name_and_found_by_what_is_known() -> None:
     assert list(staff.listing("50%").rows) == []
 
 
-@pytest.mark.both_databases
 def test_to_know_whether_there_is_anybody_one_row_is_read() -> None:
     assert not staff.has_staff()
     for name in ("Ben", "Zoe"):
@@ -104,7 +103,6 @@ def test_whoever_has_something_cannot_leave_and_reads_what() -> None:
     assert staff.find(maria).is_active
 
 
-@pytest.mark.both_databases
 def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset("ThinkPad")
     holder = staff.find(maria).id
@@ -119,7 +117,6 @@ def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
     assert not staff.find(maria).is_active
 
 
-@pytest.mark.both_databases
 def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
     holder = staff.find(maria).id

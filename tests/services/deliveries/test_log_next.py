@@ -59,10 +59,10 @@ def test_its_pages_hold_every_one_once_and_lead_back() -> None:
     assert [row.public_id for row in find_next(OPEN, second.newer, 4).rows] == expected[:4]
 
 
-@pytest.mark.parametrize("key", [(7,), ("soon", 7), ("0001-01-01T00:00:00+14:00", 7), (7, "x")])
-def test_a_place_that_was_typed_over_is_none(key: tuple[int | str, ...]) -> None:
-    with pytest.raises(UnreadableCursor):
-        find_next(OPEN, Cursor(key).encode())
+def test_a_place_that_was_typed_over_is_none() -> None:
+    for key in ((7,), ("soon", 7), ("0001-01-01T00:00:00+14:00", 7), (7, "x")):
+        with pytest.raises(UnreadableCursor):
+            find_next(OPEN, Cursor(key).encode())
 
 
 def test_its_heading_leads_to_what_is_still_to_be_sent(app: Flask) -> None:

@@ -141,7 +141,6 @@ def test_an_invitation_lasts_a_week_and_a_new_password_a_day(app: Flask) -> None
         assert link.created_by_id == ana.id
 
 
-@pytest.mark.both_databases
 def test_the_token_of_every_link_is_256_bits(app: Flask) -> None:
     set_up = token_in(one_time_links.setup_link() or "")
     ana, ben = make_user(), make_user("support")
@@ -185,7 +184,6 @@ def test_the_address_is_shown_for_a_quarter_of_an_hour_and_with_the_key_it_was_m
         assert (invitations.invitation(ana.actor, public_id).address is not None) is is_shown
 
 
-@pytest.mark.both_databases
 def test_only_its_maker_can_say_that_a_link_was_copied(app: Flask) -> None:
     ana, eva, ben = make_user(), make_user(), make_user("support")
     public_id, _ = invite(ana)
@@ -199,7 +197,6 @@ def test_only_its_maker_can_say_that_a_link_was_copied(app: Flask) -> None:
     assert not any(link.shown_until for link in links())
 
 
-@pytest.mark.both_databases
 def test_an_invitation_taken_back_is_gone_and_on_record(app: Flask) -> None:
     ana = make_user(name="Ana")
     first, token = invite(ana)

@@ -122,7 +122,6 @@ def test_an_account_of_ones_own_does_not_clear_the_way(app: Flask) -> None:
         sign_in("another@example.com", "x", HERE)
 
 
-@pytest.mark.both_databases
 @pytest.mark.usefixtures("usual_hashing")
 def test_a_hash_of_old_parameters_is_made_anew_for_whoever_signs_in_alone(app: Flask) -> None:
     ana, ben = make_user(), make_user()
@@ -162,7 +161,6 @@ def test_guesses_at_the_current_password_are_slowed_down(app: Flask) -> None:
         accounts.change_password(ana.actor, ana.password, "another long phrase")
 
 
-@pytest.mark.both_databases
 def test_name_and_time_zone_are_saved_with_their_change(app: Flask) -> None:
     ana = make_user(name="Ana")
     assert accounts.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))

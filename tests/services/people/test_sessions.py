@@ -216,7 +216,6 @@ def test_a_visit_that_is_written_late_brings_no_session_back(app: Flask) -> None
     assert rows() == {}
 
 
-@pytest.mark.both_databases
 def test_a_proof_counts_for_the_session_that_brought_it_and_not_after_its_end(app: Flask) -> None:
     ana = make_user()
     here, elsewhere = begin(ana), begin(ana)

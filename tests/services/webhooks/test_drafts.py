@@ -156,7 +156,6 @@ def test_a_new_secret_is_tested_as_it_will_overlap(ana: Person, receiver: Receiv
         assert verify(body=message.body, signature=signature, secret=secret)
 
 
-@pytest.mark.both_databases
 def test_saving_takes_over_what_was_tested(ana: Person, receiver: Receiver) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)

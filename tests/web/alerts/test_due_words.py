@@ -104,7 +104,6 @@ def test_what_is_switched_off_says_so(app: Flask) -> None:
     assert all(words.startswith(OFF) for words in kinds(page).values())
 
 
-@pytest.mark.both_databases
 def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask) -> None:
     lent(3)
     with_warranty(5)

@@ -97,7 +97,6 @@ def test_while_an_asset_is_edited_a_category_is_added_too(app: Flask) -> None:
     assert "Category: Lamps" in page.main
 
 
-@pytest.mark.both_databases
 def test_a_person_is_added_while_something_is_lent(app: Flask) -> None:
     asset_id = make_asset("Lamp")
     pages = visit(app)

@@ -4,7 +4,6 @@ import csv
 import io
 from datetime import timedelta
 
-import pytest
 from flask import Flask
 from sqlalchemy import update
 
@@ -17,8 +16,6 @@ from portal.services.core.unit_of_work import writing
 from tests.support.factories import make_asset, make_staff
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
-
-pytestmark = pytest.mark.both_databases
 
 
 def chips(pages: Pages, query: str = "") -> dict[str, str]:

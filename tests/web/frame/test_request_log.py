@@ -115,7 +115,6 @@ def make_webhook_by_hand(pages: Pages) -> str:
     return page.path
 
 
-@pytest.mark.both_databases
 def test_the_id_reaches_the_job_that_the_request_asked_for(
     app: Flask, valkey_server: ValkeyServer
 ) -> None:

@@ -41,25 +41,6 @@ def everybody_signs() -> None:
     begin_periodic_task(heartbeats.MAINTENANCE, 0)
 
 
-def test_it_says_that_everything_is_at_work(app: Flask) -> None:
-    everybody_signs()
-    page = visit(app).get("/settings/system")
-    assert page.h1 == "System"
-    assert [row[:3] for row in page.rows()[:4]] == [
-        ["Web", "Running", "1"],
-        ["Sending deliveries", "Running", "1"],
-        ["Background work", "Running", "1"],
-        ["Scheduler", "Running", "1"],
-    ]
-
-
-def test_it_says_what_is_missing_and_what_to_do(app: Flask) -> None:
-    page = visit(app).get("/settings/system")
-    assert "no delivery worker is running. Nothing is lost." in page.main
-    assert "On the server: Start “flask worker deliveries”, or check its log." in page.main
-    assert "Never started" in page.main
-
-
 def signed(kind: str, name: str, minutes: int) -> None:
     """The last sign of this process was so long ago; it has a number of its own."""
     with writing() as current:

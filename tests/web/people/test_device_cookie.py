@@ -86,7 +86,6 @@ def test_who_changes_the_password_is_known_in_that_browser_alone(app: Flask) -> 
     assert not is_known(elsewhere, ana)
 
 
-@pytest.mark.both_databases
 def test_signed_out_everywhere_else_only_this_browser_is_known(app: Flask) -> None:
     ana, here, elsewhere = make_user(), Pages(app), Pages(app)
     for each in (here, elsewhere):

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from uuid import uuid4
 
-import pytest
 import time_machine
 from flask import Flask
 from sqlalchemy import event, select, update
@@ -105,7 +104,6 @@ def test_the_account_lists_where_one_is_signed_in_and_ends_one_of_them(app: Flas
     assert len(rows()) == 2, "somebody else's stays"
 
 
-@pytest.mark.both_databases
 def test_who_joins_in_a_browser_of_somebody_else_ends_that_session(app: Flask) -> None:
     ana = make_user()
     browser = signed_in(app, ana)

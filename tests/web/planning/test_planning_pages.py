@@ -3,7 +3,6 @@
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-import pytest
 from flask import Flask
 
 from portal.services.actions import assignments
@@ -163,7 +162,6 @@ def test_the_strip_says_in_words_what_it_draws(app: Flask) -> None:
     assert "Eva Beyond" not in words[0]
 
 
-@pytest.mark.both_databases
 def test_work_is_planned_begun_and_completed(app: Flask) -> None:
     pages, jonas, asset_id = visit(app), make_staff("Jonas Berg"), make_asset()
     page = pages.get(f"/assets/{asset_id}/schedule-maintenance")
