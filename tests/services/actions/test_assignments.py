@@ -5,11 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from portal.lib.clock import frozen, utcnow
-from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.services.actions import assignments, lifecycle
@@ -18,8 +16,7 @@ from portal.services.actions.planning.rules import ReservationValues
 from portal.services.assets import queries as asset_queries
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import session, writing
-from tests.support.database.rivals import at_once
+from portal.services.core.unit_of_work import session
 from tests.support.factories import make_asset, make_location, make_staff, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -80,17 +77,6 @@ def test_a_return_may_change_condition_and_place() -> None:
     assert body["asset"]["location"] == body["data"]["return_location"]
     assert (body["data"]["condition_in"], body["data"]["reason"]) == ("poor", "Old")
     assert body["data"]["held_days"] == 0
-
-
-def test_a_late_return_says_how_late() -> None:
-    asset_id = make_asset()
-    assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=in_days(1))
-    with writing() as current:
-        late = update(Assignment).values(started_at=in_days(-9), due_at=in_days(-2.5))
-        current.execute(late)
-    assignments.check_in(SYSTEM, asset_id)
-    data = told()[-1]["data"]
-    assert (data["was_overdue"], data["days_overdue"]) == (True, 2)
 
 
 def test_a_return_is_late_from_the_moment_on_that_follows_and_by_whole_days() -> None:
@@ -228,20 +214,3 @@ def test_what_is_planned_stands_in_the_way_of_deleting() -> None:
     approved(asset_id, make_staff("Ana"), in_days(2), in_days(4))
     with pytest.raises(Refusal, match="is still reserved"):
         lifecycle.delete_asset(SYSTEM, asset_id)
-
-
-def test_one_of_two_gets_it_and_the_other_reads_a_sentence(app: Flask) -> None:
-    asset_id, people = make_asset(), [make_staff("Maria"), make_staff("Ben")]
-    results = at_once(
-        app,
-        [
-            lambda each=each: assignments.allocate(SYSTEM, asset_id, staff_id=each)
-            for each in people
-        ],  # type: ignore[misc]  # bound early
-    )
-    (refusal,) = (each for each in results if isinstance(each, Refusal))
-    winner = told()[0]["data"]["staff"]["name"]
-    assert refusal.sentence == (f"AST-00001 is allocated to {winner}. Revoke or reassign it.")
-    assert [each["event"] for each in told()] == ["asset.allocated"]
-    open_ones = select(Assignment.id).where(Assignment.ended_at.is_(None))
-    assert len(session().execute(open_ones).all()) == 1

@@ -12,7 +12,7 @@ from portal.models.deliveries import Event
 from portal.services.actions import lifecycle
 from portal.services.assets.fields import AssetValues
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.refusals import Refusal, Stale
+from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from tests.services.actions.plan_examples import maintenance, make_maintenance
 from tests.support.factories import make_asset, make_category, make_user
@@ -107,20 +107,6 @@ def test_a_deleted_asset_gives_its_tag_and_serial_number_free() -> None:
     assert make_asset(asset_tag="DESK", serial_number="S") > first
 
 
-def test_a_late_edit_is_refused_and_tells_nothing() -> None:
-    ana, asset_id = make_user(), make_asset("Lamp")
-    lifecycle.edit_asset(
-        ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Desk lamp")
-    )
-    for version in (1, 3):
-        with pytest.raises(Stale):
-            lifecycle.edit_asset(
-                ana.actor, asset_id, version, AssetValues(asset_tag="AST-00001", name="Other")
-            )
-    assert lifecycle.find_asset(asset_id).name == "Desk lamp"
-    assert stored(Event) == stored(Activity) == 2
-
-
 def test_a_save_that_changes_nothing_leaves_version_and_time_to_who_has_it_open() -> None:
     ana, asset_id = make_user(), make_asset("Lamp")
     before = lifecycle.find_asset(asset_id).updated_at
@@ -131,16 +117,6 @@ def test_a_save_that_changes_nothing_leaves_version_and_time_to_who_has_it_open(
     asset = lifecycle.find_asset(asset_id)
     assert (asset.version, asset.updated_at) == (1, before)
     assert stored(Event) == stored(Activity) == 1
-
-
-def test_what_is_refused_leaves_no_trace() -> None:
-    ana, asset_id = make_user(), make_asset()
-    set_status(asset_id, "checked_out")
-    with pytest.raises(Refusal) as refusal:
-        lifecycle.delete_asset(ana.actor, asset_id)
-    assert refusal.value.sentence == "AST-00001 is checked out. Check it in first."
-    assert stored(Event) == stored(Activity) == 1
-    assert lifecycle.find_asset(asset_id).deleted_at is None
 
 
 def test_of_a_disposed_asset_only_the_notes_can_change() -> None:

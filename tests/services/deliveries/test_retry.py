@@ -1,7 +1,6 @@
 """Retry and Resend: when they may be pressed, and what exactly they do."""
 
 from datetime import timedelta
-from functools import partial
 
 import pytest
 from flask import Flask
@@ -14,7 +13,6 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import retry as delivery_retry
-from tests.support.database.rivals import at_once
 from tests.support.deliveries import change, find_lease, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 from tests.support.notifications import notifications
@@ -79,13 +77,6 @@ def test_a_double_click_sends_once_even_if_the_first_has_ended(ana: Actor) -> No
     with pytest.raises(Refusal, match="Another attempt"):
         delivery_retry.retry(ana, made, seen=1)
     assert stored(made)["status"] == "failed"
-
-
-def test_two_people_pressing_at_once_send_once(app: Flask, ana: Actor) -> None:
-    made = make_delivery(status="failed")
-    results = at_once(app, [partial(delivery_retry.retry, ana, made)] * 2)
-    assert sum(isinstance(each, Refusal) for each in results) == 1
-    assert stored(made)["prior_status"] == "failed"
 
 
 def test_a_retry_takes_the_lease_from_whoever_lost_it(ana: Actor) -> None:

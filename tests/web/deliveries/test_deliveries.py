@@ -96,21 +96,6 @@ def test_tabs_and_filters_live_in_the_address(support: Pages) -> None:
     assert rows(support.submit(page.form("/deliveries"), webhook="")) == 3
 
 
-def test_tabs_say_how_many_wait_for_somebody(support: Pages) -> None:
-    erp, desk = make_webhook(name="Sync to ERP"), make_webhook(name="Helpdesk", state="off")
-    make_delivery(erp)
-    make_delivery(erp, status="failed")
-    make_delivery(erp, status="failed", priority=Priority.TEST)
-    for _ in range(2):
-        make_delivery(desk, status="on_hold")
-    page = support.get("/deliveries")
-    for words in ("Needs attention 2", "Queued 1", "On hold 2"):
-        assert page.links(words)
-    page = support.get(f"/deliveries?webhook={desk.public_id}")
-    assert page.links("On hold 2")
-    assert not page.links("Needs attention 2")
-
-
 def tabs(page: Page) -> dict[str, str]:
     """Where those tabs lead that have a number, by their words."""
     (nav,) = [each for each in page.root.find_all("nav") if "by status" in each.get("aria-label")]

@@ -12,7 +12,6 @@ from portal.services.core.unit_of_work import session
 from portal.services.operations import retention
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
-from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -82,8 +81,3 @@ def test_what_was_kept_when_it_was_turned_on_does_not_say_that_it_is_off(app: Fl
         assert "Still on hold, although “Payroll” is on Someone needs to send it from" in main
         assert "Expires Dec 24" in main
         assert "is off" not in main
-
-
-def test_the_log_names_no_end_for_what_is_not_held(pages: Pages) -> None:
-    make_delivery(status="queued")
-    assert "Kept until" not in " ".join(pages.get("/deliveries").rows()[0])

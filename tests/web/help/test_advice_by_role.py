@@ -10,16 +10,14 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
 
 from portal.engine.next_steps import step_after
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from portal.models.people import User
 from portal.models.webhooks import Webhook
 from portal.services.core.permissions import allows
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import writing
 from portal.web.frame.access import PUBLIC, permission_of
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
@@ -190,8 +188,3 @@ def test_what_is_still_held_the_key_and_the_plain_address(app: Flask, role: str)
         words = " ".join(each.text for each in page.root.find_all("p", "a"))
         assert (own in words) is (role == "admin"), own
         assert (asked in words) is (role != "admin"), asked
-
-
-def owner_id(name: str) -> int:
-    session().rollback()
-    return session().scalars(select(User.id).where(User.name == name)).one()

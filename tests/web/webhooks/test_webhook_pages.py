@@ -330,16 +330,6 @@ def test_the_catalogue_shows_every_event_with_an_example(pages: Pages) -> None:
     assert page.html.count("perfex_assets_module") == len(CATALOGUE)
 
 
-def test_one_that_answered_gone_says_so(pages: Pages) -> None:
-    hook = make_webhook("https://old.example.com/")
-    with writing() as current:
-        turn_on_off.turn_off_gone(current, hook.id)
-    assert "old.example.com returned 410 (URL permanently closed)" in (
-        pages.get(path_of(hook)).main
-    )
-    assert "We turned this webhook off" in pages.get(f"{path_of(hook)}/history").main
-
-
 def test_after_a_fix_what_waits_is_offered_and_goes_within_a_minute(app: Flask) -> None:
     hook, later = make_webhook(), utcnow() + timedelta(hours=5)
     for _ in range(3):
