@@ -132,7 +132,7 @@ def answer(actor: Actor, public_id: UUID, said: FileAnswer) -> None:
 
 def _refuse_late(check: Task) -> None:
     if check.params.get("import"):
-        raise Refusal("This file has been imported. Choose it again to import it again")
+        raise Refusal("This import is finished. To repeat it, choose the file again")
     if check.state in {TaskState.WAITING, TaskState.RUNNING}:
         raise Refusal("Wait until the check finishes")
 

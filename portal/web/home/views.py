@@ -194,7 +194,7 @@ def todo() -> Iterator[Todo]:
     if can("alerts.settings"):
         status, path = alert_queries.run_status(now), url_for("alert_settings.index")
         if status.is_late:
-            yield Todo("Late check for alerts", 1, path, "alarm", "danger")
+            yield Todo("Late alert check", 1, path, "alarm", "danger")
         if status.needs_first_answer:
             coming = alert_queries.due_now(now).total_coming
             yield Todo("Alerts waiting for your decision", coming, path, "bell", "warning")

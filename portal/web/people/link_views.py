@@ -160,7 +160,7 @@ def _use_up(
         return redirect(url_for("home.index"))
     if current_user.is_authenticated:
         return redirect(url_for("home.index"))
-    flash("This link was already used. Sign in with the password that was chosen with it.", "info")
+    flash("This link was already used. Sign in with your new password.", "info")
     return redirect(url_for("auth.sign_in"))
 
 

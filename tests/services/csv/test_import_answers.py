@@ -211,7 +211,7 @@ def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
     assert [row.asset_id for row in rows_of(public_id)] == [None] * 4
     say(ana, public_id)
     run(ana, public_id)
-    with pytest.raises(Refusal, match="has been imported"):
+    with pytest.raises(Refusal, match="This import is finished"):
         say(ana, public_id)
 
 

@@ -48,7 +48,7 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     failed_in_the_night()
     pages = visit(app, "support", time_zone="Europe/Berlin")
     page = pages.get("/deliveries?status=failed&time=night")
-    assert (listed(page), "The time filter is about the event" in page.main) == (
+    assert (listed(page), "This filters by event time" in page.main) == (
         [],
         True,
     )

@@ -34,7 +34,14 @@ from tests.web.signed_in import visit
 def todo(page: Page) -> dict[str, str]:
     """What assets need, by its words; only of what there is."""
     items = [node.text for part in page.root.find_all("ul") for node in part.find_all("li")]
-    words = ("Overdue", "Maintenance due", "Low stock", "Open alerts", "Late check", "Alerts wait")
+    words = (
+        "Overdue",
+        "Maintenance due",
+        "Low stock",
+        "Open alerts",
+        "Late alert check",
+        "Alerts wait",
+    )
     found = [text.rpartition(" ") for text in items if text.startswith(words)]
     return {label: count for label, _, count in found if count != "None"}
 
@@ -223,7 +230,7 @@ def test_administrators_alone_hear_of_late_and_undecided_alerts(app: Flask) -> N
     a_run_is_missing()
     admin, manager = visit(app).get("/"), visit(app, Role.MANAGER).get("/")
     due = {"Maintenance due": "1"}
-    late = {"Late check for alerts": "1", "Alerts waiting for your decision": "1"}
+    late = {"Late alert check": "1", "Alerts waiting for your decision": "1"}
     assert todo(admin) == {**late, **due}
     assert admin.links("Alerts waiting for your decision") == ["/settings/alerts"]
     assert todo(manager) == due

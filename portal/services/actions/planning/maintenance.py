@@ -60,7 +60,7 @@ def start(actor: Actor, public_id: UUID, note: str = "") -> int:
     def make(current: Session, asset: Asset) -> Maintenance:
         maintenance = _open_one(current, public_id)
         if maintenance.state == MaintenanceState.IN_PROGRESS:
-            raise Refusal(f"“{maintenance.title}” has already been started.")
+            raise Refusal(f"“{maintenance.title}” is already in progress.")
         _refuse_second(current, asset)
         maintenance.state, maintenance.started_at = MaintenanceState.IN_PROGRESS, common_now()
         maintenance.status_before, asset.status = asset.status, AssetStatus.MAINTENANCE
