@@ -245,7 +245,15 @@ def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
         "because the portal’s encryption keys are lost.",
     }
     who = happened.get(OffReason(webhook.off_reason or OffReason.PERSON))
-    return f"{who or f'{by} turned it off{ago}.'} {held_for()}"
+    return f"{who or f'{by} turned it off{ago}.'} {_on_hold(webhook)}"
+
+
+def _on_hold(webhook: WebhookDetail) -> str:
+    if not webhook.held:
+        return held_for()
+    verb = "is" if webhook.held == 1 else "are"
+    until = held_until_words(webhook)
+    return f"{held_count(webhook.held)} {verb} on hold. {until} New events are put on hold too."
 
 
 def _failing(webhook: WebhookDetail, backlog: Backlog, now: datetime) -> str:
