@@ -25,6 +25,9 @@ from portal.web.forms.base import tidy
 from portal.web.frame.layout import blank_row
 
 LISTS: Final = {"category": named_lists.CATEGORIES, "location": named_lists.LOCATIONS}
+# More than can be saved, for whoever added too many. Each has all locations to choose from.
+MOST_ROWS: Final = 2 * MOST_CONDITIONS
+TOO_MANY: Final = f"Enter at most {MOST_CONDITIONS} conditions"
 FIELDS: Final = tuple((name, LABELS[name]) for name in OPERATORS)
 
 
@@ -119,7 +122,7 @@ class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it 
     fields = FIELDS
 
     def __init__(self, label: str, **options: Any) -> None:
-        super().__init__(FormField(ConditionForm), label, **options)
+        super().__init__(FormField(ConditionForm), label, max_entries=MOST_ROWS, **options)
 
     @property
     def forms(self) -> list[ConditionForm]:
@@ -136,13 +139,16 @@ class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it 
         """Require that each can be one, and not too many."""
         read = [row.read() for row in self.forms]  # each of them, to say all that is wrong
         if len(self.entries) > MOST_CONDITIONS:
-            self.errors = [f"Enter at most {MOST_CONDITIONS} conditions"]
+            self.errors = [TOO_MANY]
             return False
         return None not in read
 
     def add(self, about: str | None) -> None:
-        """Add a row about this field."""
-        self.append_entry({"field": about})
+        """Add a row about this field, unless there are very many."""
+        if len(self.entries) < MOST_ROWS:
+            self.append_entry({"field": about})
+        else:
+            self.errors = [TOO_MANY]
 
     def blanks(self) -> list[Field]:
         """Return an empty row for each field, for rows.js to copy."""

@@ -142,6 +142,17 @@ def test_a_stale_edit_shows_both_conditions(app: Flask, pages: Pages) -> None:
     assert kept() == (Condition("category", "is_not", (str(laptops),)),)
 
 
+def test_a_form_of_very_many_rows_comes_back_with_a_few_of_them_and_takes_no_more(
+    pages: Pages,
+) -> None:
+    many = [("location", "is", ["7"])] * 300
+    for button in ("Save webhook", "Add condition"):
+        page = send(pages, *many, button=button)
+        assert "conditions-19-field" in page.form(NEW).fields
+        assert "conditions-20-field" not in page.form(NEW).fields
+        assert (page.status, "Enter at most 10 conditions" in page.main) == (400, True), button
+
+
 def test_past_events_are_counted_by_a_button_that_saves_nothing(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
