@@ -2,23 +2,23 @@
 
 What is not allowed is not looked for. An id anywhere in the text goes before words. Where the text
 itself finds nothing, its words are tried as whole tags and serial numbers, then the text as the end
-of an id, and last as a reason or a response of failed deliveries. All of it is bounded: the end of
-an id by `MOST_ENDS` entries of the index of ids, responses by `MOST_SAID_SO` failed attempts.
+of an id, and last as a reason or a response of failed deliveries. All of it is bounded: the ends of
+ids by `MOST_ENDS` entries of the index of ids, responses by `MOST_SAID_SO` failed attempts.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Text, case, cast, func, select
+from sqlalchemy import Text, case, cast, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import Reason, alike, title
-from portal.lib.ids import ids_beginning
+from portal.lib.ids import SHORTEST_BEGINNING, ids_beginning
 from portal.models.assets import Asset
 from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, is_failed_attempt
 from portal.models.webhooks import Webhook
@@ -44,7 +44,7 @@ _ID: Final = re.compile(
     r"(?<![\da-f])(?:[\da-f]{32}|[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12})(?![\da-f])",
     re.ASCII | re.IGNORECASE,
 )
-_BEGINNING: Final = re.compile(r"(?<![\w-])[\da-f-]{8,35}(?![\w-])", re.ASCII | re.IGNORECASE)
+_PART: Final = re.compile(r"(?<![\w-])[\da-f-]{8,35}(?![\w-])", re.ASCII | re.IGNORECASE)
 # A few digits may be anything: they are tried last.
 _END: Final = re.compile(r"[.\u2026]*([\da-f][\da-f-]{3,34})", re.ASCII | re.IGNORECASE)
 _ASSET: Final = re.compile(r"/assets/(\d{1,9})(?!\d)", re.ASCII)
@@ -52,6 +52,7 @@ _URL: Final = re.compile(r"https?://[^\s\"'<>]{1,2000}", re.ASCII | re.IGNORECAS
 _CODE: Final = re.compile(r"\(([1-5]\d\d)\)", re.ASCII)
 # A word of an error, and no time, number, or level.
 _TELLING: Final = re.compile(r"[^\W\d][\w.:/-]{4,}")
+_WORD: Final = re.compile(r"\w+")
 # What stands around a word in a log line, in JSON, in an address, and in a sentence.
 _BETWEEN: Final = re.compile(r"[\s\"'`<>(){}\[\],;=|&?\u2018-\u201f]+")
 _AROUND: Final = ".:!/#"
@@ -59,11 +60,12 @@ _AROUND: Final = ".:!/#"
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """The ids in it, the beginnings of ids, the numbers of assets in addresses of ours, the hosts
+    """The ids in it, the beginnings and the ends of ids, the numbers of assets in addresses of ours, the hosts
     of URLs, and its words, if there are several; each once, in their order."""
 
     ids: tuple[UUID, ...]
     beginnings: tuple[str, ...]
+    ends: tuple[str, ...]
     asset_ids: tuple[int, ...]
     hosts: tuple[str, ...]
     words: tuple[str, ...]
@@ -73,16 +75,16 @@ def read(text: str) -> Pasted:
     """Read it."""
     ids = dict.fromkeys(UUID(match) for match in _ID.findall(text))
     rest = _ID.sub(" ", text)
-    beginnings = dict.fromkeys(
-        beginning for beginning in _BEGINNING.findall(rest) if ids_beginning(beginning)
-    )
+    parts = dict.fromkeys(_PART.findall(rest))
+    ends = dict.fromkeys(part.replace("-", "").lower() for part in parts)
     assets = dict.fromkeys(map(int, _ASSET.findall(text)))
     hosts = dict.fromkeys(filter(None, map(host_of, _URL.findall(text)[:MOST_IDS])))
     words = dict.fromkeys(word.strip(_AROUND) for word in _BETWEEN.split(rest))
     usable = [word for word in words if 1 < len(word) <= LONGEST_WORD]
     return Pasted(
         ids=tuple(ids)[:MOST_IDS],
-        beginnings=tuple(beginnings)[:MOST_IDS],
+        beginnings=tuple(part for part in parts if ids_beginning(part))[:MOST_IDS],
+        ends=tuple(end for end in ends if len(end) >= SHORTEST_BEGINNING)[:MOST_IDS],
         asset_ids=tuple(assets)[:MOST_IDS],
         hosts=tuple(hosts),
         words=tuple(usable)[:MOST_WORDS] if len(words) > 1 else (),
@@ -91,6 +93,7 @@ def read(text: str) -> Pasted:
 
 FEW: Final = 5  # rows of a group
 MOST_ENDS: Final = 100_000
+SHORTEST_END: Final = 4  # digits
 MOST_SAID_SO: Final = 2_000
 MOST_READ: Final = 2_000  # characters of a response
 MOST_TELLING: Final = 4
@@ -151,7 +154,7 @@ def find(text: str, may: May) -> EverythingFound:
     if found.is_empty and pasted.words and may("assets.read"):
         found = _exactly(pasted.words)
     if found.is_empty and may("deliveries.read"):
-        found = _by_end(text)
+        found = _by_ends(text, pasted)
     if found.is_empty and may("deliveries.read"):
         found = _by_error(text)
     return found
@@ -159,7 +162,7 @@ def find(text: str, may: May) -> EverythingFound:
 
 def _by_ids(pasted: Pasted, may: May) -> EverythingFound:
     found = EverythingFound(
-        assets=Hits(_assets(pasted.asset_ids) if may("assets.read") else ()),
+        assets=_assets(pasted.asset_ids) if may("assets.read") else Hits(),
         people=Hits(_people(pasted.ids) if may("assets.read") else ()),
         webhooks=Hits(_webhooks(pasted.ids) if may("webhooks.read") else ()),
         deliveries=_deliveries(pasted) if may("deliveries.read") else Hits(),
@@ -207,48 +210,96 @@ def _by_words(text: str, may: May) -> EverythingFound:
 def _called(hosts: Sequence[str]) -> Hits[ListedWebhook]:
     """Find the webhooks that send there. The rest of an address may be secret."""
     ids = dict.fromkeys(row_id for host in hosts for row_id in called(session(), host))
-    return Hits(listed(session(), list(ids)[:FEW]))
+    return Hits(listed(session(), list(ids)[:FEW]), is_more=len(ids) > FEW)
 
 
-def _by_end(text: str) -> EverythingFound:
-    """Find deliveries by the last digits of their ids, four or more, among the newest ones."""
+def _by_ends(text: str, pasted: Pasted) -> EverythingFound:
+    """Find deliveries, among the newest ones, by the last digits of their ids: four or more as the
+    whole text, eight or more in a pasted line."""
     match = _END.fullmatch(text)
     digits = match[1].replace("-", "").lower() if match else ""
-    if len(digits) < 4:
+    ends = (digits,) if len(digits) >= SHORTEST_END else pasted.ends
+    if not ends:
         return EverythingFound()
     newest = select(Delivery.public_id).order_by(Delivery.public_id.desc()).limit(MOST_ENDS)
     ids = newest.subquery().c.public_id
-    ends_so = func.replace(cast(ids, Text), "-", "").like(f"%{digits}")
-    rows = list(
-        log_pages.named(session().scalars(select(ids).where(ends_so).limit(MOST_IDS)).all())
-    )
+    written = func.replace(cast(ids, Text), "-", "")
+    ends_so = or_(*(written.like(f"%{end}") for end in ends))
+    named = session().scalars(select(ids).where(ends_so).limit(MOST_IDS + 1)).all()
+    rows = list(log_pages.named(named[:MOST_IDS]))
     sure = (FoundKind.DELIVERY, rows[0].public_id) if len(rows) == 1 else None
-    return EverythingFound(deliveries=Hits(rows), sure=sure)
+    return EverythingFound(deliveries=_first(rows, len(named), MOST_IDS), sure=sure)
 
 
 def _by_error(text: str) -> EverythingFound:
-    """Find failed deliveries by what people see as the result, else by what the receiver said."""
+    """Find failed deliveries by what people see as the result, else by what the receiver said, else
+    by the error of the connection: all that the log lists so."""
     line = " ".join(text.split())
     lower = line.lower()
     reasons = [reason for reason in Reason if title(reason).lower() in lower]
     if reasons:
         longest = max(reasons, key=lambda reason: len(title(reason)))
         code = _CODE.search(line)
-        codes = (int(code[1]), int(code[1])) if code else None
-        log_filter = LogFilter(reasons=alike(longest), codes=codes)
+        log_filter = LogFilter(reasons=alike(longest), codes=_codes(code and int(code[1])))
         found = _newest(log_filter)
         if found.rows:
             return EverythingFound(deliveries=found, listed_by=log_filter)
-    if len(line) <= LONGEST_WORDS and (rows := _said([line])):
-        log_filter = LogFilter(answer=line)
-        return EverythingFound(deliveries=_newest(log_filter, rows), listed_by=log_filter)
     telling = sorted(dict.fromkeys(_TELLING.findall(line[:MOST_READ])), key=len, reverse=True)
-    return EverythingFound(deliveries=Hits(_said(telling[:MOST_TELLING]) if telling else ()))
+    rows = _said([line]) if len(line) <= LONGEST_WORDS else ()
+    rows = rows or (_said(telling[:MOST_TELLING]) if telling else ())
+    if not rows:
+        return EverythingFound()
+    if said := _said_by(rows[0], line[:MOST_READ]):
+        log_filter = LogFilter(answer=said)
+    elif rows[0].reason:
+        reason, webhook = Reason(rows[0].reason), rows[0].webhook_id
+        codes = _codes(rows[0].code)
+        log_filter = LogFilter(webhook=webhook, reasons=alike(reason), codes=codes)
+    else:
+        return EverythingFound(deliveries=Hits(rows))
+    return EverythingFound(deliveries=_newest(log_filter), listed_by=log_filter)
 
 
-def _newest(log_filter: LogFilter, rows: Sequence[LogRow] = ()) -> Hits[LogRow]:
-    """Return the newest of the log under a filter, or these of them, with how many there are."""
-    rows = rows or log_pages.latest(log_filter, FEW)
+def _codes(code: int | None) -> tuple[int, int] | None:
+    return (code, code) if code else None
+
+
+def _said_by(row: LogRow, line: str) -> str:
+    """Return the most of the line that stands in a response to this delivery; blank where that
+    tells nothing."""
+    response = func.substr(AttemptBody.response_text, 1, MOST_READ)
+    texts = session().scalars(
+        select(response)
+        .join(Attempt, AttemptBody.attempt_id == Attempt.id)
+        .where(Attempt.delivery_id == row.id, is_failed_attempt())
+    )
+    shared = max((shared_words(line, text) for text in texts if text), key=len, default="")
+    return shared if shared == line or _TELLING.search(shared) else ""
+
+
+def shared_words(line: str, text: str) -> str:
+    """Return the longest run of words of the line that stands in the text, no longer than the log
+    can be searched for."""
+    lower, said = line.lower(), text.lower()
+    if len(line) <= LONGEST_WORDS and lower in said:
+        return line
+    words = [match.span() for match in _WORD.finditer(line)]
+    longest, first = "", 0
+    for _, end in words:
+        # What stands in the text does so without its first word too.
+        while (begin := words[first][0]) < end and (
+            end - begin > LONGEST_WORDS or lower[begin:end] not in said
+        ):
+            first += 1
+            if first == len(words):
+                return longest
+        longest = max(longest, line[begin:end], key=len)
+    return longest
+
+
+def _newest(log_filter: LogFilter) -> Hits[LogRow]:
+    """Return the newest of the log under a filter, with how many there are."""
+    rows = log_pages.latest(log_filter, FEW)
     if len(rows) < FEW:
         return Hits(rows)
     matches = log_pages.count_matches(log_filter)
@@ -295,16 +346,17 @@ def _exactly(words: Sequence[str]) -> EverythingFound:
         Asset.serial_number.is_not(None),
         Asset.deleted_at.is_(None),
     )
-    rows = _assets([*session().scalars(tagged), *session().scalars(numbered)])
-    alive = [row.id for row in rows if row.deleted_at is None]
+    found = _assets({*session().scalars(tagged), *session().scalars(numbered)})
+    alive = [row.id for row in found.rows if row.deleted_at is None]
     sure = (FoundKind.ASSET, alive[0]) if len(alive) == 1 else None
-    return EverythingFound(assets=Hits(rows), sure=sure)
+    return EverythingFound(assets=found, sure=sure)
 
 
-def _assets(ids: Sequence[int]) -> Sequence[Asset]:
+def _assets(ids: Collection[int]) -> Hits[Asset]:
     statement = select(Asset).where(Asset.id.in_(ids)).options(joinedload(Asset.location))
     order = (Asset.deleted_at.is_not(None), Asset.id.desc())
-    return session().scalars(statement.order_by(*order).limit(FEW)).all() if ids else ()
+    rows = session().scalars(statement.order_by(*order).limit(FEW + 1)).all() if ids else ()
+    return Hits(rows[:FEW], is_more=len(rows) > FEW)
 
 
 def _people(ids: Sequence[UUID]) -> Sequence[ListedStaff]:
@@ -322,11 +374,12 @@ def _deliveries(pasted: Pasted) -> Hits[LogRow]:
     if pasted.ids:
         theirs = select(Delivery.public_id).join(Event, Event.id == Delivery.event_id)
         of_events = theirs.where(Event.public_id.in_(pasted.ids)).order_by(Delivery.id.desc())
-        their_ids = session().scalars(of_events.limit(MOST_IDS))
+        their_ids = session().scalars(of_events.limit(MOST_IDS + 1))
         asked += [LogFilter(delivery=public_id) for public_id in their_ids]
     begun_so = {beginning: begun(session(), beginning) for beginning in pasted.beginnings}
     asked += [LogFilter(search=beginning) for beginning, ids in begun_so.items() if ids]
     rows = {row.id: row for log_filter in asked for row in log_pages.latest(log_filter, FEW)}
     count = sum(map(len, begun_so.values()))
     found = list(rows.values())[:MOST_IDS]
-    return _first(found, count, MOST_BEGUN - 1) if count else Hits(found)
+    is_more = len(rows) > len(found)
+    return _first(found, count, MOST_BEGUN - 1) if count else Hits(found, is_more=is_more)

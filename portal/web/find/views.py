@@ -71,7 +71,8 @@ SHORT: Final = 60  # characters of a text that stand in a heading
 
 @dataclass(frozen=True, slots=True)
 class WholeList:
-    """A link to all of one kind that were found; `count`: how many of them are shown."""
+    """A link to all of one kind that were found, blank where all are shown; `count`: how many there
+    are, and how many of them are shown."""
 
     words: str
     url: str
@@ -99,8 +100,8 @@ def answers_url(text: str) -> str:
 
 
 def lists(text: str, found: EverythingFound) -> dict[str, WholeList]:
-    """Return, for each group of which there is more than its few rows, the list that shows all of
-    it, and the list of all deliveries that failed like those that were found."""
+    """Return, for each group that was found, how many there are, with the list that shows all where
+    there is more than its few rows, and the list of all deliveries that failed like those."""
     groups: dict[str, tuple[Hits[Any], str]] = {
         "assets": (found.assets, "assets.index"),
         "people": (found.people, "staff.index"),
@@ -112,9 +113,11 @@ def lists(text: str, found: EverythingFound) -> dict[str, WholeList]:
         if group.total is not None and group.total > len(group.rows):
             count = f"{len(group.rows)} of {number(group.total)}{'+' if group.is_more else ''}"
             whole[name] = WholeList(f"View all {name}", url_for(endpoint, q=text), count)
+        elif group.rows:
+            whole[name] = WholeList("", "", f"{len(group.rows)}{'+' if group.is_more else ''}")
     if found.listed_by:
-        alike = whole.get("deliveries", WholeList("", ""))
-        whole["deliveries"] = replace(_listed_by(found.listed_by), count=alike.count)
+        count = whole["deliveries"].count
+        whole["deliveries"] = replace(_listed_by(found.listed_by), count=count)
     return whole
 
 
@@ -123,5 +126,5 @@ def _listed_by(like: LogFilter) -> WholeList:
         url = url_for("deliveries.index", answer=like.answer)
         return WholeList("View all with this response", url)
     code = like.codes[0] if like.codes else None
-    url = url_for("deliveries.index", reason=str(like.reasons[0]), code=code)
+    url = url_for("deliveries.index", reason=str(like.reasons[0]), code=code, webhook=like.webhook)
     return WholeList("View all with this result", url)

@@ -223,7 +223,14 @@ def failed(hook: Hook, said: str, **columns: Any) -> UUID:
 @pytest.mark.both_databases
 def test_the_end_of_an_id_leads_to_its_delivery(pages: Pages) -> None:
     wanted, _other = make_delivery(), make_delivery()
-    for end in (str(wanted)[-6:], f"…{str(wanted)[-8:]}", f"...{wanted.hex[-20:].upper()}"):
+    for end in (
+        str(wanted)[-6:],
+        f"…{str(wanted)[-8:]}",
+        f"...{wanted.hex[-20:].upper()}",
+        f"delivery …{str(wanted)[-8:]}",
+        f"ERROR got (id=..{str(wanted)[-17:]}), again",
+        f"X-Asset-Webhook-Id: {wanted.hex[-8:]}",
+    ):
         assert search(pages, end).path == of_delivery(wanted), end
     hidden = make_delivery(make_webhook(state="draft"))
     for end in (str(hidden)[-8:], str(wanted)[-3:], f"{str(wanted)[-8:]}x"):
@@ -256,8 +263,24 @@ def test_a_pasted_error_leads_to_the_deliveries_that_failed_with_it(pages: Pages
     page = search(pages, "NullPointerException")
     assert "Deliveries 5 of 6 View all with this response" in page.main
     assert "Deliveries 5 of 6 View all with this result" in search(pages, "Server error").main
+    page = search(pages, "HTTP 500 NullPointerException at")
+    assert "Deliveries 5 of 6 View all with this response" in page.main
+    assert len(page_of(pages, page, "View all with this response").rows()) == 6
     for nothing in ("Erp%118", "Err (", "no such line anywhere"):
         assert "Deliveries" not in groups(search(pages, nothing)), nothing
+
+
+def test_a_pasted_error_of_the_connection_leads_to_those_that_failed_so_with_its_webhook(
+    pages: Pages,
+) -> None:
+    hook = make_webhook(name="Finance")
+    for _ in range(6):
+        made = fail(hook, reason="refused")
+        make_attempt(made, reason="refused", detail="Failed to connect to 10.1.2.3 port 443")
+    fail(make_webhook(), reason="refused")
+    page = search(pages, "worker 7: Failed to connect to 10.1.2.3 port 443 after 2 ms")
+    assert "Deliveries 5 of 6 View all with this result" in page.main
+    assert len(page_of(pages, page, "View all with this result").rows()) == 6
 
 
 def test_a_url_leads_to_the_webhooks_of_its_host(pages: Pages) -> None:

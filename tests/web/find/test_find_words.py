@@ -37,9 +37,10 @@ def few(rows: int, total: int | None, *, is_more: bool = False) -> Hits[None]:
     return Hits([None] * rows, total, is_more)
 
 
-def test_a_list_is_linked_and_counted_where_it_has_more_than_is_shown() -> None:
+def test_each_list_is_counted_and_linked_where_it_has_more_than_is_shown() -> None:
     shown = told(assets=few(5, 5), people=few(2, 1), webhooks=few(5, None), deliveries=few(0, 0))
-    assert shown == {}
+    counts = {"assets": "5", "people": "2", "webhooks": "5"}
+    assert shown == {name: (count, "", "") for name, count in counts.items()}
     assert told(assets=few(5, 6), people=few(5, 7), webhooks=few(5, 500, is_more=True)) == {
         "assets": ("5 of 6", "View all assets", "/assets?q=x"),
         "people": ("5 of 7", "View all people", "/staff?q=x"),
