@@ -80,7 +80,10 @@ def confirm() -> Answer | tuple[str, int]:
     if choice.rest_of and not form.is_submitted():
         form.pace.data = str(bulk_retry.pace_of(bulk_retry.find(choice.rest_of)))
     form.newest.data = str(choice.newest)
-    count = bulk_retry_selection.count(replace(choice, again=False))
+    first = bulk_retry_selection.count(replace(choice, again=False))
+    is_resend = bool(first.arrived and not first.total and not first.is_more)
+    # Where all were delivered, that they are sent again is the question itself.
+    count = bulk_retry_selection.count(replace(choice, again=True)) if is_resend else first
     back_label, back_url = _back(choice)
     page = render_template(
         "bulk_retry/confirm.html",
@@ -89,7 +92,8 @@ def confirm() -> Answer | tuple[str, int]:
         form=form,
         words=filter_words(choice.wanted, Names()) if choice.wanted else "",
         count=count,
-        since=question.since_words(choice, count),
+        is_resend=is_resend,
+        since=question.since_words(choice, first),
         others=question.others(count),
         view=question,
     )

@@ -52,13 +52,29 @@ def test_a_pace_that_is_none_is_refused_at_its_field(support: Pages) -> None:
 
 
 def test_a_question_that_has_nothing_left_to_send_comes_again_and_says_so(support: Pages) -> None:
-    (made,) = some(1, make_webhook())
+    (made,) = some(1, make_webhook(name="Sync"))
     form = ask(support, f"delivery={made}").form()
     change(made, status="delivered")
     page = support.submit(form)
-    assert (page.status, page.h1) == (400, "Resend these?")
+    assert (page.status, page.h1) == (400, "Resend 1 delivery to Sync?")
     assert len(page.errors) == 1
     assert support.get("/batches").rows() == []
+
+
+def test_where_all_were_delivered_they_are_resent_without_another_question(
+    support: Pages,
+) -> None:
+    made = some(11, make_webhook(name="Sync"), status="delivered")
+    for query in ("&".join(f"delivery={each}" for each in made), "all=1&status=delivered"):
+        page = ask(support, query)
+        assert page.h1 == "Resend 11 deliveries to Sync?"
+        assert "Not included" not in page.main
+        assert "again" in page.form().hidden
+        assert page.form().buttons == ["Resend 11"]
+    page = support.submit(page.form())
+    assert page.path.startswith("/batches/")
+    work()
+    assert handed(made)
 
 
 def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(support: Pages) -> None:
@@ -68,6 +84,7 @@ def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(suppo
         *some(2, sync, status="delivered"),
         make_delivery(off, status="failed"),
         make_delivery(off, status="on_hold"),
+        *some(1, sync),
         make_delivery(sync, status="failed", priority=Priority.TEST),
         uuid4(),
     ]
