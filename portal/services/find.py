@@ -60,8 +60,8 @@ _AROUND: Final = ".:!/#"
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """The ids in it, the beginnings and the ends of ids, the numbers of assets in addresses of ours, the hosts
-    of URLs, and its words, if there are several; each once, in their order."""
+    """The ids in it, beginnings and ends of ids, the numbers of assets in addresses of ours, the
+    hosts of URLs, and its words, if there are several; each once, in their order."""
 
     ids: tuple[UUID, ...]
     beginnings: tuple[str, ...]

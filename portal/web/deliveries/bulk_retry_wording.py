@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from portal.services.deliveries import bulk_retry, bulk_retry_report
 from portal.services.deliveries.bulk_retry import (
     MOST_FAILURES,
     MOST_WEBHOOKS,
+    SENDER,
+    SPACING,
     WEBHOOKS,
     Pace,
     is_stopping,
@@ -139,7 +142,7 @@ def _asked_for(task: Task, names: Names) -> str:
     if "rest" in task.params:
         return "the rest of a stopped bulk retry"
     if "ticked" in task.params:
-        return "selected in the log"
+        return "selected in Deliveries"
     return filter_words(filter_of(task.params), names)
 
 
@@ -234,10 +237,16 @@ def page_of(task: Task) -> BatchPage:
         line_of(task, Names()),
         _sentence(task),
         is_live,
-        time_left(task),
+        _time_left(task),
         bulk_retry_report.troubles(task) if is_live else [],
         *bulk_retry_report.not_arrived(task),
     )
+
+
+def _time_left(task: Task) -> str:
+    """Say how long it takes at its pace; of one that was paused the time so far tells nothing."""
+    spacing = SPACING.get(bulk_retry.pace_of(task))
+    return time_left(task, spacing or timedelta()) if spacing or SENDER not in task.cursor else ""
 
 
 def _sentence(task: Task) -> str:

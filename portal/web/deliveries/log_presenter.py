@@ -55,10 +55,9 @@ from portal.web.forms.filter_form import SORT, ListOrder
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.forms.versions import shown
 from portal.web.frame.layout import RETRIED, page_url
-from portal.web.frame.site_state import in_trouble, sending_stop
+from portal.web.frame.site_state import in_trouble, may_send, sending_stop
 from portal.web.frame.status_tags import Tab
 from portal.web.frame.wording import counted, near_time, number, zone
-from portal.web.help.anchors import help_url
 
 TABS: Final = (
     None,
@@ -198,26 +197,31 @@ def _in_address(at: datetime) -> str:
 
 
 def matches_words(found: Matches) -> str:
-    """Say "141 match", "1 matches", "10,000+ match"."""
+    """Say "141 matches", "1 match", "10,000+ matches"."""
     many = counted(found.total)
     many = f"{many.rstrip('+')}+" if found.is_more else many
-    return f"{many} {'matches' if many == '1' else 'match'}"
+    return f"{many} {'match' if many == '1' else 'matches'}"
 
 
 def statuses_words(found: Matches) -> str:
-    """Say "14 on hold, 9 delivered" of what matches, where all of it was counted and it is not all
-    the same."""
+    """Say "14 on hold, 9 delivered. 7 can be retried." of what matches, where all of it was counted
+    and it is not all the same."""
+    if found.is_more:
+        return ""
     words = by_status(found.statuses)
-    return words if "," in words and not found.is_more else ""
+    words = words if "," in words else ""
+    if found.retryable in (0, found.total) or not may_send("deliveries.retry"):
+        return words
+    return f"{words and words + '. '}{number(found.retryable)} can be retried."
 
 
 def all_words(verb: str, many: int, found: Matches) -> str:
-    """Say "Retry all 96", "Retry 7 of 96", without numbers where there are more."""
+    """Say "Retry all 96", "Retry 7" of more, without numbers where more match than are counted."""
     if found.is_more:
         return f"{verb} all"
     if many == found.total:
         return f"{verb} all {number(many)}"
-    return f"{verb} {number(many)} of {number(found.total)}"
+    return f"{verb} {number(many)}"
 
 
 def orders() -> tuple[tuple[str, str], ...]:
@@ -271,13 +275,6 @@ def result(row: LogRow) -> str:
     return title(Reason(row.reason), row.code) if row.reason else ""
 
 
-def result_url(row: LogRow) -> str:
-    """Return where the help explains why the last attempt failed; blank where it did not."""
-    if row.failure and row.status is not DeliveryStatus.DELIVERED:
-        return help_url(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
-    return help_url(Reason(row.reason), row.code) if row.reason else ""
-
-
 def status_note(row: LogRow) -> str:
     """Return what a line says beside its status."""
     return NOTES[row.status](row)
@@ -321,12 +318,11 @@ def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a line: `text`, which help explains at `url`, and below it what else is known.
-    Tones: danger, soft, or none. `is_taken`: it is in a bulk retry now."""
+    """The result of a line: `text`, and below it what else is known. Tones: danger, soft, or none.
+    `is_taken`: it is in a bulk retry now."""
 
     text: str
     below: str = ""
-    url: str = ""
     tone: str = ""
     is_taken: bool = False
 
@@ -373,7 +369,7 @@ def _result(row: LogRow, remark: str, taken: str, paused_for: str) -> Result:
     if row.status is DeliveryStatus.QUEUED:
         return Result(paused, taken or (paused and paused_for), is_taken=bool(taken))
     below = taken or _joined(failed or attempts_words(row), paused, remark)
-    return Result(text, below, result_url(row), "danger", is_taken=bool(taken))
+    return Result(text, below, "danger", is_taken=bool(taken))
 
 
 def _joined(*parts: str) -> str:

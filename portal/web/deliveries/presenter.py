@@ -245,7 +245,7 @@ class DeliveryPage:
                 ids=[delivery.public_id],
                 is_untouched=False,
                 is_retried=delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual,
-                answer="" if self.is_answer_older else self.answer,
+                answer="" if self.is_answer_older else self.source,
             )
         )
 

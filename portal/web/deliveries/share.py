@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from portal.engine.answer_words import sentence_in
 from portal.engine.reasons import NEVER_LEFT, Reason, title
 from portal.lib.typed_text import harmless
 from portal.web.frame.wording import in_both_zones
@@ -73,7 +74,7 @@ def update_to_share(trouble: Trouble) -> str:
     if trouble.reason is None or asked is None or not trouble.ids:
         return ""
     it = "it" if trouble.is_one else "them"
-    answer = " ".join(harmless(trouble.answer).split())[:LONGEST_ANSWER]
+    answer = " ".join(harmless(sentence_in(trouble.answer)).split())[:LONGEST_ANSWER]
     since = "Nothing has been delivered since." if trouble.is_untouched else ""
     told = f"Let us know when it’s fixed. We’ll send {it} again."
     next_ = f"We’ll keep {it} and retry automatically." if trouble.is_retried else told

@@ -171,12 +171,13 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
-def time_left(task: Task) -> str:
-    """Say "About 3 minutes left."; nothing before it has a pace."""
+def time_left(task: Task, spacing: timedelta = timedelta()) -> str:
+    """Say "About 3 minutes left." at a spacing, or else as fast as so far; nothing before it has a
+    pace."""
     if task.state != TaskState.RUNNING or not task.done or task.started_at is None:
         return ""
-    taken = (utcnow() - task.started_at).total_seconds()
-    left = taken / task.done * (task.total - task.done)
+    one = spacing or (utcnow() - task.started_at) / task.done
+    left = one.total_seconds() * (task.total - task.done)
     return f"About {in_words(max(left, 1.0))} left."
 
 

@@ -1,5 +1,6 @@
 """The help topics with their anchors, the links made from this table, and what a topic says."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,9 @@ from portal.services.alerts import settings as alert_settings
 from portal.services.webhooks.secrets import OVERLAP
 from portal.web.frame.wording import plural
 from portal.web.help.anchors import STATUSES, reason_rows
+
+# Tags between which a reader sees a gap.
+BETWEEN: Final = re.compile(r"</?(?:p|li|ul|ol|dl|dt|dd|h\d|div|table|tr|td|th|summary)\b[^<>]*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ def read(name: str) -> tuple[Markup, list[Entry]]:
 
     def record(anchor: str, title: str, body: Markup) -> str:
         url = url_for("help.show", name=name, _anchor=anchor or None)
-        entries.append(Entry(anchor, title, body.striptags(), url))
+        text = Markup(BETWEEN.sub(" ", body)).striptags()  # noqa: S704 - only tags went
+        entries.append(Entry(anchor, title, text, url))
         return ""
 
     body = render_template(

@@ -295,7 +295,9 @@ def _next_attempt(backlog: Backlog, now: datetime) -> str:
     at = backlog.next_attempt_at
     if at is None or sending_stop():
         return ""
-    return f"The next attempt is {'now' if is_now(at, now) else relative(at, now)}."
+    if is_now(at, now):
+        return "We’re about to try again."
+    return f"The next attempt is {relative(at, now)}."
 
 
 def advice_of(webhook: WebhookDetail, failed_at: datetime | None = None) -> Advice | None:
@@ -503,6 +505,8 @@ def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:
         return _events_detail(before or [], after or [])
     if name == "url" and before == after:
         return FIELDS[name], "", f"{after} ({UNSEEN_PART})"
+    if name == "note" and not after:
+        return "Note removed", "", str(before)
     if name == "conditions":
         return FIELDS[name], conditions_words(before), conditions_words(after)
     if name == "custom_headers" and before == after:

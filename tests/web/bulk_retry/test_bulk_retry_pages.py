@@ -5,12 +5,13 @@ import io
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
 from portal.lib.clock import utcnow
-from portal.models.tasks import Task
-from portal.services.core.unit_of_work import session
+from portal.models.tasks import Task, TaskState
+from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries.bulk_retry_selection import Selection
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
@@ -92,13 +93,15 @@ def test_it_runs_once_however_often_it_is_sent(support: Pages) -> None:
     assert session().execute(select(func.count(Task.id))).scalar_one() == 1
 
 
-def test_what_arrived_goes_out_again_only_when_ticked(support: Pages) -> None:
+def test_what_arrived_goes_out_again_beside_others_only_when_ticked(support: Pages) -> None:
     made = make_delivery(status="delivered")
     make_attempt(made, outcome="delivered")
-    query = f"delivery={made}"
-    page = confirm(support, query)
-    assert (page.status, stored(made)["prior_status"]) == (400, None)
-    confirm(support, query, again="y")
+    (failed,) = some(1, make_webhook())
+    confirm(support, f"delivery={made}&delivery={failed}")
+    work()
+    assert (stored(made)["prior_status"], stored(failed)["prior_status"]) == (None, "failed")
+    (failed,) = some(1, make_webhook())
+    confirm(support, f"delivery={made}&delivery={failed}", again="y")
     work()
     assert stored(made)["prior_status"] == "delivered"
 
@@ -158,7 +161,7 @@ def test_a_webhook_that_failed_ten_times_waits_until_somebody_resumes_it(
     work()
     page = support.get(path)
     assert "10 deliveries to Sync to ERP failed in a row." in page.main
-    assert "2 more are sent only if someone resumes this." in page.main
+    assert "The other 2 won’t be sent until someone selects Resume." in page.main
     ana = signed_in(app, make_user(name="Ana Gruber"))
     go_on = ana.get(f"{path}/go-on").form(f"{path}/go-on")
     page = ana.submit(go_on)
@@ -170,6 +173,24 @@ def test_a_webhook_that_failed_ten_times_waits_until_somebody_resumes_it(
     assert "Resumed by Ana Gruber" in page.main
     assert "In Ana Gruber’s bulk retry" in support.get(f"/deliveries/{made[11]}").main
     assert "In your bulk retry" in ana.get("/deliveries").main
+
+
+@pytest.mark.parametrize(
+    ("pace", "left"), [("ten_seconds", "About 20 seconds left."), ("fast", "")]
+)
+def test_what_is_left_takes_its_pace_whatever_time_a_pause_took(
+    support: Pages, pace: str, left: str
+) -> None:
+    some(3, make_webhook())
+    path = confirm(support, "all=1", pace=pace).path
+    with writing() as current:
+        task = current.scalars(select(Task)).one()
+        task.state, task.done = TaskState.RUNNING, 1
+        task.started_at = utcnow() - timedelta(hours=1)
+        task.cursor = {**task.cursor, "sender": 1}
+    page = support.get(path).main
+    assert left in page
+    assert (" left." in page) is bool(left)
 
 
 def test_it_says_when_a_receiver_that_wants_to_be_left_alone_is_sent_to_again(

@@ -96,13 +96,18 @@ def test_a_filtered_list_counts_what_matches_and_what_its_buttons_will_act_on(
     make_delivery(hook, **failed, priority=Priority.TEST)
     make_delivery(hook, status="delivered", code=200)
     page = support.get("/deliveries?event=asset.created")
-    assert "10 match 6 failed, 3 retrying, 1 delivered" in page.main
+    assert "10 matches 6 failed, 3 retrying, 1 delivered. 3 can be retried." in page.main
     for verb, number in (("Retry", 3), ("Dismiss", 9)):
-        (address,) = page.links(f"{verb} {number} of 10")
+        (address,) = page.links(f"{verb} {number}")
         assert support.get(address).h1.startswith(f"{verb} {number} deliveries")
     page = support.get("/deliveries?reason=server&status=failed")
-    assert (len(page.links("Dismiss all 6")), len(page.links("Retry 3 of 6"))) == (1, 1)
-    assert "1 matches" in support.get("/deliveries?status=delivered").main
+    assert (len(page.links("Dismiss all 6")), len(page.links("Retry 3"))) == (1, 1)
+    make_delivery(hook)
+    assert "retried one at a time" in support.get("/deliveries?status=queued").main
+    page = support.get("/deliveries?status=delivered")
+    assert "1 match " in page.main
+    (address,) = page.links("Resend all 1")
+    assert support.get(address).h1.startswith("Resend 1 delivery")
     assert " match" not in support.get("/deliveries").main
 
 
@@ -115,7 +120,7 @@ def test_of_a_part_of_a_long_search_no_number_is_promised(
     for _ in range(6):
         make_delivery(hook, status="failed")
     page = support.get(f"/deliveries?webhook={hook.public_id}&event=asset.created")
-    assert "5+ match" in page.main
+    assert "5+ matches" in page.main
     assert page.links("Retry all")
 
 

@@ -86,12 +86,18 @@ def test_the_anchor_of_a_code_is_in_the_row_of_its_reason(support: Pages) -> Non
     assert in_words([1, 2, 3, 5, 7, 8]) == "1 to 3, 5, 7, 8"
 
 
-def test_log_and_delivery_lead_to_the_row_that_explains_them(support: Pages) -> None:
+def test_a_line_of_the_log_leads_to_its_delivery_and_that_to_the_row_that_explains_it(
+    support: Pages,
+) -> None:
     for reason, code, anchor in (("bad_request", 422, "422"), ("dns", None, "dns")):
         made = make_delivery(status="failed", reason=reason, code=code)
         make_attempt(made, reason=reason, code=code)
-        for path in ("/deliveries?event=asset.created", f"/deliveries/{made}"):
-            assert f"{STATUSES}#{anchor}" in support.get(path).links(), path
+        page = support.get("/deliveries?event=asset.created")
+        row = next(row for row in page.root.find_all("tr") if str(made) in str(row.get("id")))
+        links = [link for link in row.find_all("a") if "/retry" not in link.get("href")]
+        assert len(links) == 3, "event, webhook, and reason"
+        assert {link.get("href").partition("?")[0] for link in links} == {f"/deliveries/{made}"}
+        assert f"{STATUSES}#{anchor}" in support.get(f"/deliveries/{made}").links()
 
 
 def test_why_it_did_not_arrive_is_linked_from_where_the_question_arises(support: Pages) -> None:
@@ -140,6 +146,8 @@ def test_what_people_type_leads_to_its_topic(support: Pages) -> None:
         if set(best := results(support, question)[: len(places)]) != places
     }
     assert wrong == {}
+    excerpts = support.get("/help?q=token+expired").root.find_all("p")
+    assert not [each.text for each in excerpts if "expiredThe" in each.text]
 
 
 def test_the_twenty_best_are_listed_of_as_many_letters_as_the_field_takes(support: Pages) -> None:

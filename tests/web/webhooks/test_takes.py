@@ -71,6 +71,10 @@ def test_whoever_takes_what_somebody_has_reads_so_first(app: Flask, hook: Hook) 
     eve.submit(page.form(), "Take over", note="I know this one")
     assert "Eve" in taken(sam)
     assert "I know this one" in taken(sam)
+    page = sam.get(f"/settings/webhooks/{hook.public_id}/take?back=/")
+    sam.submit(page.form(), "Take over", note="")
+    history = sam.get(f"/settings/webhooks/{hook.public_id}/history").main
+    assert "Note removed: I know this one" in history
 
 
 def test_a_note_is_changed_and_refused_at_its_field_where_it_is_too_long(
