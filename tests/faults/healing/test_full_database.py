@@ -65,5 +65,5 @@ def test_a_full_disk_that_lets_nobody_connect_is_named_and_the_address_is_not_do
             said = app.test_cli_runner().invoke(args=["doctor", "--quiet"]).output
         assert "FATAL" in said
         assert "No space left on device" in said
-        assert said.count("DANGER") == said.count("The database has no space left") == 1
+        assert said.count("DANGER") == said.count("the database has no space left") == 1
         assert "DATABASE_URL" not in said
