@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 from portal.models.alerts import Alert
+from portal.models.assets import Asset
 from portal.models.assignments import Staff
 from portal.models.audit import AuditEntry
 from portal.models.planning import OPEN_MAINTENANCES, OPEN_RESERVATIONS, Maintenance, Reservation
@@ -15,6 +16,7 @@ from portal.services.actions.planning.queries import MaintenanceList, Reservatio
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter, Which
 from portal.services.audit import TrailFilter
+from portal.services.core.unit_of_work import session
 from tests.services.core.keyset_walk import NOON, Case, by_id, every, newest, of_two_assets, store
 from tests.support.factories import make_user
 
@@ -114,16 +116,19 @@ def past_maintenances() -> Iterator[Case]:
 
 
 def trail() -> Iterator[Case]:
-    """Everybody's, one person's, nobody's, of one kind, of one thing, of a time."""
+    """Everybody's, one person's, nobody's, of some actions, of one asset, of a time."""
     ana, ben = make_user(name="Ana"), make_user(name="Ben")
-    who = {"origin": "ui", "action": "x.y", "target_name": "X"}
+    asset_id, _ = of_two_assets()
+    tag = session().get_one(Asset, asset_id).asset_tag
+    who = {"origin": "ui", "target_name": "X"}
     store(
         *(
             AuditEntry(
                 actor_id=(ana.id, ben.id, None)[n % 3],
                 actor_name="Somebody",
-                target_kind=("webhook", "person")[n % 2],
-                target_id=f"{n % 4}",
+                action=("x.y", "x.z", "y.z")[n % 3],
+                target_kind=("webhook", "asset")[n % 2],
+                target_id=str(asset_id) if n % 4 else "77",
                 at=NOON + timedelta(days=n // 4 % 5),  # the last were written with an earlier time
                 **who,
             )
@@ -148,13 +153,16 @@ def trail() -> Iterator[Case]:
     yield case(lambda _: True)
     yield case(lambda row: row.actor_id == ana.id, person=ana.public_id)
     yield case(lambda row: row.actor_id is None, nobody=True)
-    yield case(lambda row: row.target_kind == "person", kind="person")
-    yield case(lambda row: row.target_id == "3", target_id="3")
+    yield case(lambda row: row.action in ("x.y", "y.z"), actions=("x.y", "y.z"))
+    yield case(
+        lambda row: (row.target_kind, row.target_id) == ("asset", str(asset_id)),
+        asset_tag=tag.lower(),
+    )
     yield case(lambda row: row.at >= middle, since=middle)
     yield case(lambda row: row.at < middle, until=middle)
     yield case(
-        lambda row: middle <= row.at < end and row.target_kind == "webhook",
-        since=middle, until=end, kind="webhook",
+        lambda row: middle <= row.at < end and row.action == "x.y",
+        since=middle, until=end, actions=("x.y",),
     )  # fmt: skip
 
 
