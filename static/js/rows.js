@@ -31,6 +31,15 @@ export function rows(root) {
   // Where rows differ, a choice says which one is added.
   const choice = root.querySelector("[data-rows-choice]");
   const add = root.querySelector("[data-rows-add]");
+  // The fold around them says how many there are.
+  const counter = root.closest("details")?.querySelector("[data-rows-count]");
+  const count = () => {
+    if (!counter) return;
+    const many = list.children.length;
+    const { dataset } = counter;
+    const words = many === 1 ? dataset.rowsOne : dataset.rowsMany;
+    counter.textContent = many ? `${many} ${words}` : dataset.rowsNone;
+  };
   // Numbers only grow: a removed row leaves a gap, which the server accepts.
   let next = 1 + Math.max(-1, ...[...list.querySelectorAll("[name]")].map(numberOf));
 
@@ -40,6 +49,7 @@ export function rows(root) {
     const row = newRow(wanted ?? templates[0], next);
     next += 1;
     list.append(row);
+    count();
     row.querySelector("input:not([type=hidden]), select, textarea")?.focus();
   });
   list.addEventListener("click", (event) => {
@@ -47,6 +57,7 @@ export function rows(root) {
     if (!button) return;
     event.preventDefault();
     button.closest("[data-row]").remove();
+    count();
     add.focus();
   });
 }

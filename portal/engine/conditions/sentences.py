@@ -79,22 +79,35 @@ def value_words(field: str, value: str, names: Names) -> str:
     return amount_words(value) if field == "cost" else WORDS.get(field, {}).get(value, value)
 
 
-def fact_words(field: str, facts: Facts, names: Names) -> str:
-    """Return a fact of an event in the words of a condition about it; blank where it is missing."""
+def fact_sentence(field: str, facts: Facts, names: Names) -> str:
+    """Return the fact of an event that a condition is about: "The category was Laptops"."""
     if field == "changed":
         known = WORDS["changed"]
-        return ", ".join(known.get(name, name) for name in sorted(facts.changed))
+        changed = ", ".join(known.get(name, name) for name in sorted(facts.changed))
+        return f"It changed {changed or 'no field'}"
     value = getattr(facts, field, None)
-    return "" if value is None else value_words(field, str(value), names)
+    if field not in LABELS:
+        return "This version can’t read it"
+    if value is None:
+        missing = "It isn’t known by whom it was made" if field == "origin" else ""
+        return missing or f"The asset has no {LABELS[field].lower()}"
+    words = value_words(field, str(value), names)
+    if field == "origin":
+        return f"It was made by {words}"
+    return f"The {LABELS[field].lower()} was {words}"
 
 
 def amount_words(value: str) -> str:
     """ "1000.00" → "1,000"; "1249.50" → "1,249.50"."""
+    return typed_amount(value).removesuffix(".00")
+
+
+def typed_amount(value: str) -> str:
+    """Return an amount as people type it: "1000.00" → "1,000.00"."""
     try:
-        amount = f"{Decimal(value):,.2f}"
+        return f"{Decimal(value):,.2f}"
     except (InvalidOperation, ValueError):
         return value
-    return amount.removesuffix(".00")
 
 
 def _either(words: Sequence[str]) -> str:

@@ -125,10 +125,10 @@ def delete(kind: NamedList, actor: Actor, public_id: UUID) -> None:
     with writing() as current:
         require(current, actor, "assets.edit")
         row = find(kind, public_id, locked=True)
-        if used := count_used(kind, row.id):
-            raise Refusal(in_use(kind, row.name, used))
-        if found := naming(kind, row.id):
-            raise Refusal(in_conditions(row.name, [name for _, name in found]))
+        if obstacle := obstacle_of(
+            kind, row.name, count_used(kind, row.id), [name for _, name in naming(kind, row.id)]
+        ):
+            raise Refusal(obstacle)
         deleted = update(Asset).where(kind.used_by == row.id)  # all that are left
         current.execute(deleted.values({kind.used_by.key: None}))
         current.delete(row)
@@ -136,8 +136,17 @@ def delete(kind: NamedList, actor: Actor, public_id: UUID) -> None:
         current.flush()
 
 
+def obstacle_of(kind: NamedList, name: str, used: int, webhooks: Sequence[str]) -> str:
+    """Return all that keeps a name from being deleted, each with the way out; blank for nothing.
+
+    `used`: by how many assets; `webhooks`: those whose conditions name it.
+    """
+    parts = [in_use(kind, name, used)] if used else []
+    return " ".join([*parts, in_conditions(name, webhooks)] if webhooks else parts)
+
+
 def in_use(kind: NamedList, name: str, count: int) -> str:
-    """Return why a name cannot be deleted, and the way out."""
+    """Return which assets keep a name from being deleted, and the way out."""
     assets = "1 asset is" if count == 1 else f"{count:,} assets are"
     them = "it" if count == 1 else "them"
     return (

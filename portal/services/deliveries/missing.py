@@ -1,9 +1,10 @@
 """Why a webhook did not get what happened to an asset: event by event, the first reason that is so.
 
-By the webhook's settings of now; those of then are not reckoned back.
+By the webhook's settings of now; those of then are not reckoned back. Where what decides was
+changed after the event, its answer says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,9 +14,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.engine.conditions.facts import Facts, facts_of
+from portal.engine.conditions.facts import facts_of
 from portal.engine.conditions.predicate import first_unmet
-from portal.engine.conditions.sentences import fact_words, sentence_of
+from portal.engine.conditions.sentences import fact_sentence, sentence_of
 from portal.lib.clock import common_now
 from portal.models.assets import Activity
 from portal.models.audit import AuditEntry
@@ -49,18 +50,19 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who did something, and when."""
+    """Who did something, and when. `what`: which settings were changed."""
 
     name: str
     at: datetime
+    what: Set[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """One thing that happened to the asset. `event`: blank where it is no longer kept.
 
-    `condition` and `fact`: in words, of `UNMET`; `fact` is blank where the asset has none.
-    `about`: the field of both. `changed`: who changed the webhook's settings afterwards.
+    `condition` and `fact`: as sentences, of `UNMET`.
+    `changed`: who changed what decides after the event; none where it stood as it does now.
     """
 
     at: datetime
@@ -69,7 +71,6 @@ class Answer:
     delivery: LogRow | None = None
     condition: str = ""
     fact: str = ""
-    about: str = ""
     changed: By | None = None
 
 
@@ -135,26 +136,26 @@ def _answer(
     if webhook.deleted_at and event.occurred_at >= webhook.deleted_at:
         return Answer(at=at, event=event.event, verdict=Verdict.DELETED)
     if not {event.event, ALL_EVENTS} & set(events_of(webhook)):
-        return Answer(at=at, event=event.event, verdict=Verdict.NOT_SUBSCRIBED)
+        changed = _first(changes, event.occurred_at, {"events"})
+        return Answer(at=at, event=event.event, verdict=Verdict.NOT_SUBSCRIBED, changed=changed)
     facts = facts_of(event.body)
-    changed = next((each for each in changes if each.at >= event.occurred_at), None)
     if condition := first_unmet(webhook.conditions, facts):
         return Answer(
             at=at,
             event=event.event,
             verdict=Verdict.UNMET,
             condition=sentence_of(condition, names_in([condition])),
-            fact=_fact(condition.field, facts),
-            about=condition.field,
-            changed=changed,
+            fact=fact_sentence(condition.field, facts, names_of_facts(facts)),
+            changed=_first(changes, event.occurred_at, {"conditions"}),
         )
-    if changed:
+    if changed := _first(changes, event.occurred_at, DECIDES):
         return Answer(at=at, event=event.event, verdict=Verdict.CHANGED, changed=changed)
     return Answer(at=at, event=event.event, verdict=Verdict.UNKNOWN)
 
 
-def _fact(field: str, facts: Facts) -> str:
-    return fact_words(field, facts, names_of_facts(facts))
+def _first(changes: Sequence[By], since: datetime, settings: Set[str]) -> By | None:
+    """Return the first change, afterwards, of one of these settings."""
+    return next((by for by in changes if by.at >= since and settings & by.what), None)
 
 
 def _changes(current: Session, public_id: UUID) -> Sequence[By]:
@@ -169,7 +170,11 @@ def _changes(current: Session, public_id: UUID) -> Sequence[By]:
         )
         .order_by(AuditEntry.id)
     )
-    return [By(each.actor_name, each.at) for each in changes if DECIDES & each.changes.keys()]
+    return [
+        By(each.actor_name, each.at, what)
+        for each in changes
+        if (what := DECIDES & each.changes.keys())
+    ]
 
 
 def _last(current: Session, public_id: UUID, action: str) -> By | None:

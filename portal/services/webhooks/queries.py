@@ -86,7 +86,7 @@ class Latest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedWebhook:
     """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon.
-    `event_count` None: it is subscribed to all.
+    `event_count` None: it is subscribed to all, `has_conditions`: of those that meet them.
 
     `backlog`: what is undelivered; None while it is well.
     """
@@ -99,6 +99,7 @@ class ListedWebhook:
     off_reason: str | None
     turns_off_at: datetime | None
     event_count: int | None
+    has_conditions: bool
     last: Latest | None
 
 
@@ -171,6 +172,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             off_reason=row.off_reason,
             turns_off_at=turns_off_at(row, now),
             event_count=row.event_count,
+            has_conditions=row.has_conditions,
             last=latest.get(row.last_id),
         )
         for row in map(rows.__getitem__, ids)
@@ -197,6 +199,7 @@ def _listed() -> Select[*tuple[Any, ...]]:
         Webhook.failing_since,
         Webhook.stopped_for,
         events.label("event_count"),
+        Webhook.conditions.is_not(None).label("has_conditions"),
         youngest().label("last_id"),
     ).where(Webhook.id.in_(bindparam("ids", expanding=True)))
 

@@ -20,10 +20,9 @@ SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One stored event, briefly. `asset_id` None: the asset was deleted."""
+    """One stored event, briefly."""
 
     event: str
-    asset_id: int | None
     asset_tag: str
     asset_name: str
     occurred_at: datetime
@@ -33,11 +32,12 @@ class StoredEvent:
 class Counted:
     """Of `read` events of these kinds `met` meet the conditions. `kinds`: both, by event.
 
-    `newest`: of those that meet them, the newest first. `looked_at`: the most events, of any kind,
-    among which they were counted.
+    `since`: when the oldest of them happened. `newest`: of those that meet the conditions, the
+    newest first. `looked_at`: the most events, of any kind, among which they were counted.
     """
 
     read: int
+    since: datetime | None
     met: int
     kinds: Mapping[str, tuple[int, int]]
     newest: Sequence[StoredEvent]
@@ -54,7 +54,7 @@ def count(events: Sequence[str], conditions: str | None) -> Counted:
         .limit(MOST_READ)
         .subquery()
     )
-    columns = (Event.event, Event.asset_id, Event.asset_tag, Event.asset_name, Event.occurred_at)
+    columns = (Event.event, Event.asset_tag, Event.asset_name, Event.occurred_at)
     rows = session().execute(
         select(*columns, Event.body)
         .join(newest, newest.c.id == Event.id)
@@ -63,15 +63,17 @@ def count(events: Sequence[str], conditions: str | None) -> Counted:
     )
     read, met = Counter[str](), Counter[str]()
     shown: list[StoredEvent] = []
+    since: datetime | None = None
     for row in rows:
+        since = row.occurred_at if since is None else min(since, row.occurred_at)
         read[row.event] += 1
         if are_met(conditions, facts_of(row.body)):
             met[row.event] += 1
             if len(shown) < SHOWN:
-                asset = (row.asset_id, row.asset_tag, row.asset_name)
-                shown.append(StoredEvent(row.event, *asset, row.occurred_at))
+                shown.append(StoredEvent(row.event, row.asset_tag, row.asset_name, row.occurred_at))
     return Counted(
         read=read.total(),
+        since=since,
         met=met.total(),
         kinds={kind: (read[kind], met[kind]) for kind in kinds if read[kind]},
         newest=shown,

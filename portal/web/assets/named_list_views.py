@@ -90,7 +90,9 @@ def pages_of(kind: NamedList) -> Blueprint:
             form=form,
             name=name,
             row=row,
-            obstacle=_obstacle(kind, row.name, used, [webhook for _, webhook in naming]),
+            obstacle=named_lists.obstacle_of(
+                kind, row.name, used, [webhook for _, webhook in naming]
+            ),
             used=used,
             naming=naming,
         )
@@ -115,12 +117,6 @@ def _stale(kind: NamedList, public_id: UUID, form: NameForm) -> tuple[str, int]:
         version=row.version,
         keep_url=url_for(f"{kind.many}.index"),
     )
-
-
-def _obstacle(kind: NamedList, name: str, used: int, naming: list[str]) -> str:
-    if used:
-        return named_lists.in_use(kind, name, used)
-    return named_lists.in_conditions(name, naming) if naming else ""
 
 
 categories = pages_of(CATEGORIES)

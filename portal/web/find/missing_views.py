@@ -18,18 +18,12 @@ from portal.web.deliveries import log_presenter
 from portal.web.find.views import short
 from portal.web.forms.parsing import uuid_or_none
 from portal.web.frame.access import can, requires
-from portal.web.frame.wording import moment
+from portal.web.frame.wording import near_time
 from portal.web.help.advice import Link, for_reader
 from portal.web.help.topics import TOPICS, read
 
 TOPIC: Final = "no-message"
 EDITS: Final = "webhooks.edit"
-# A fact that did not meet a condition about this, and the same where there is none.
-FACTS: Final = {
-    "origin": ("It was made by {}.", ""),
-    "changed": ("It changed {}.", "It changed no field."),
-}
-OTHER_FACTS: Final = "It was {}.", "The asset has none."
 
 blueprint = Blueprint("missing", __name__, url_prefix="/help")
 
@@ -58,7 +52,7 @@ def show() -> str:
     return render_template(
         "find/missing.html",
         topic=TOPICS[TOPIC],
-        body=read(TOPIC)[0],
+        body=read(TOPIC, is_answered=bool(answer and answer.answers))[0],
         text=text,
         short=short(text),
         webhooks=webhooks,
@@ -100,31 +94,26 @@ def _line(found: Missing, answer: Answer) -> Line:
             why = f"It happened after {found.name} was deleted."
         case Verdict.NOT_SUBSCRIBED:
             why = f"{found.name} isn’t subscribed to this event."
-            link, others = ("Edit events", edit), f"{ASK} to add it."
+            link, others = ("Edit events", f"{edit}#which_events-0"), f"{ASK} to add it."
         case Verdict.UNMET:
-            some, none = FACTS.get(answer.about, OTHER_FACTS)
-            meets = "doesn’t" if answer.changed else "didn’t"  # of then nothing is known
-            was = some.format(answer.fact) if answer.fact else none
-            why = f"It {meets} meet the condition “{answer.condition}”. {was}"
-            why = f"{why} {_afterwards(found, answer)}".rstrip()
-            link, others = ("Edit conditions", edit), f"{ASK} to change it."
+            met = "doesn’t meet today’s" if answer.changed else "didn’t meet the"
+            why = f"It {met} condition “{answer.condition}”. {answer.fact}."
+            link, others = ("Edit conditions", f"{edit}#conditions"), f"{ASK} to change it."
         case Verdict.CHANGED:
-            why = _afterwards(found, answer)
-            link = ("View history", url_for("webhooks.history", public_id=found.webhook))
+            why = ""
         case Verdict.GONE:
             why = "No event is stored for this change."
         case Verdict.UNKNOWN:
             why, others = "It should have been sent.", f"{ASK} to check the system."
+    if by := answer.changed:
+        its = f"{found.name}’s" if answer.verdict is Verdict.CHANGED else "the"
+        what, at = " and ".join(sorted(by.what, reverse=True)), near_time(by.at)
+        why = f"{why} {by.name} changed {its} {what} at {at}, after this event.".lstrip()
+        link = ("View history", url_for("webhooks.history", public_id=found.webhook))
+        others = ""
     if found.deleted:  # there is nothing to edit, and no history
         link, others = None, ""
     if others:
         why = f"{why} {for_reader(EDITS, '', others, found.webhook)}".rstrip()
         link = link if can(EDITS) else None
     return Line(answer, event, why, link)
-
-
-def _afterwards(found: Missing, answer: Answer) -> str:
-    if answer.changed is None:
-        return ""
-    who, at = answer.changed.name, moment(answer.changed.at).text
-    return f"{who} changed {found.name}’s settings afterwards, {at}."

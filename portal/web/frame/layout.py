@@ -169,8 +169,12 @@ def _of_field(field: Field) -> Iterator[Problem]:
     target = "" if is_hidden(field) else target_id(field)
     yield from (Problem(message, target) for message in messages(field))
     if isinstance(field, FieldList):
-        for entry in field.entries:
-            yield from _of_field(entry)
+        of_row = getattr(field, "of_row", "")  # of a list whose rows look alike
+        for number, entry in enumerate(field.entries, 1):
+            for found in _of_field(entry):
+                text = found.message
+                row = f"{of_row} {number}: {text[:1].lower()}{text[1:]}" if of_row else text
+                yield Problem(row, found.target)
 
 
 SPRITE: Final = "static/bootstrap5/icons/bootstrap-icons.svg"

@@ -74,8 +74,11 @@ def help_link(name: str, words: str = "", anchor: str = "", **given: object) -> 
     return Markup('<a href="{}">{}</a>').format(url, words or topic.title)
 
 
-def read(name: str) -> tuple[Markup, list[Entry]]:
-    """Render a topic for the signed-in person; return the page's body, and its parts."""
+def read(name: str, *, is_answered: bool = False) -> tuple[Markup, list[Entry]]:
+    """Render a topic for the signed-in person; return the page's body, and its parts.
+
+    `is_answered`: its question has an answer above it.
+    """
     entries: list[Entry] = []
 
     def record(anchor: str, title: str, body: Markup) -> str:
@@ -85,7 +88,11 @@ def read(name: str) -> tuple[Markup, list[Entry]]:
         return ""
 
     body = render_template(
-        f"help/topics/{name}.html", record=record, topic=TOPICS[name], **_figures()
+        f"help/topics/{name}.html",
+        record=record,
+        topic=TOPICS[name],
+        is_answered=is_answered,
+        **_figures(),
     )
     return Markup(body), entries  # noqa: S704 - a template's own output
 

@@ -18,7 +18,14 @@ from portal.engine.conditions.predicate import (
     conditions_in,
     entered,
 )
-from portal.engine.conditions.sentences import LABELS, OPERATOR_WORDS, WORDS, sentence_of
+from portal.engine.conditions.sentences import (
+    LABELS,
+    OPERATOR_WORDS,
+    WORDS,
+    sentence_of,
+    typed_amount,
+)
+from portal.extensions import settings
 from portal.services.assets import named_lists
 from portal.services.outbox.conditions import names_in
 from portal.web.forms.base import tidy
@@ -28,6 +35,8 @@ LISTS: Final = {"category": named_lists.CATEGORIES, "location": named_lists.LOCA
 # More than can be saved, for whoever added too many. Each has all locations to choose from.
 MOST_ROWS: Final = 2 * MOST_CONDITIONS
 TOO_MANY: Final = f"Enter at most {MOST_CONDITIONS} conditions"
+# Beside several values.
+AMONG: Final = {"is": "is one of", "is_not": "is none of"}
 FIELDS: Final = tuple((name, LABELS[name]) for name in OPERATORS)
 
 
@@ -60,7 +69,7 @@ class ConditionForm(Form):
         """Read it, and offer the operators of its field."""
         super().process(*args, **kwargs)
         self.operator.choices = [
-            SelectChoice(str(operator), OPERATOR_WORDS[operator])
+            SelectChoice(str(operator), AMONG.get(operator, OPERATOR_WORDS[operator]))
             for operator in OPERATORS[self.about]
         ]
 
@@ -80,6 +89,11 @@ class ConditionForm(Form):
         return self.about == "cost"
 
     @property
+    def currency(self) -> str:
+        """The register's."""
+        return settings().currency
+
+    @property
     def options(self) -> list[tuple[str, str]] | None:
         """The values to choose from, with their words; None where they are typed."""
         if self.about in NAMED:
@@ -90,6 +104,15 @@ class ConditionForm(Form):
         return [
             (value, f"{words[value][0].upper()}{words[value][1:]}") for value in CHOICES[self.about]
         ]
+
+    @property
+    def as_it_is(self) -> Condition:
+        """The condition as it would be stored, or as it was entered where it cannot be one."""
+        field, operator, values = self.about, str(self.operator.data), self.value.data
+        try:
+            return entered(field, operator, values)
+        except ConditionError:
+            return Condition(field, operator, tuple(values))
 
     def read(self) -> Condition | None:
         """Return the condition; None where it cannot be one, which its field says."""
@@ -120,6 +143,7 @@ class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it 
     """All conditions of a form."""
 
     fields = FIELDS
+    of_row = "Condition"
 
     def __init__(self, label: str, **options: Any) -> None:
         super().__init__(FormField(ConditionForm), label, max_entries=MOST_ROWS, **options)
@@ -161,11 +185,7 @@ class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it 
 
     def _value(self) -> list[str]:
         """The conditions in words."""
-        conditions = [
-            Condition(row.about, str(row.operator.data), tuple(row.value.data))
-            for row in self.forms
-            if row.value.data
-        ]
+        conditions = [row.as_it_is for row in self.forms if row.value.data]
         names = names_in(conditions)
         return [sentence_of(condition, names) for condition in conditions]
 
@@ -173,6 +193,10 @@ class ConditionList(FieldList):  # type: ignore[type-arg]  # no generic when it 
 def rows_of(text: str | None) -> list[dict[str, Any]]:
     """Return stored conditions as the form's rows."""
     return [
-        {"field": field, "operator": operator, "value": values}
+        {
+            "field": field,
+            "operator": operator,
+            "value": map(typed_amount, values) if field == "cost" else values,
+        }
         for field, operator, values in conditions_in(text)
     ]

@@ -169,7 +169,9 @@ def _copied() -> WebhookForm:
     name = f"{values.name[: LONGEST_NAME - len(COPY)]}{COPY}"
     headers = tuple((header, "") for header, _ in values.headers)
     values = replace(values, name=name, headers=headers, secret_mode=SecretMode.GENERATE)
-    return WebhookForm(formdata=None, **form_data(values), decided_url=values.url)
+    form = WebhookForm(formdata=None, **form_data(values), decided_url=values.url)
+    form.copy_of = webhook_queries.show(copied).name
+    return form
 
 
 def edit_form(webhook: WebhookDetail) -> EditWebhookForm:

@@ -177,9 +177,10 @@ TO_TEST_WITH: Final = [
 
 
 class WebhookForm(PortalForm):
-    """The form of a new webhook."""
+    """The form of a new webhook. `copy_of`: the name of the one that it was filled from."""
 
     lengths: ClassVar[dict[str, int]] = {"name": LONGEST_NAME, "url": MAX_URL_LENGTH}
+    copy_of = ""
 
     name = StringField("Webhook name")
     url = StringField("Webhook URL")

@@ -20,7 +20,7 @@ from portal.engine.conditions.predicate import (
     entered,
     first_unmet,
 )
-from portal.engine.conditions.sentences import ASSET_STATUSES, WORDS, fact_words, sentence_of
+from portal.engine.conditions.sentences import ASSET_STATUSES, WORDS, fact_sentence, sentence_of
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.samples import sample_body
 from portal.models.assets import AssetStatus
@@ -192,8 +192,13 @@ def test_a_condition_reads_as_a_sentence() -> None:
     ):
         assert sentence_of(Condition(*condition), names) == sentence
     facts = Facts(category="1", cost=Decimal("899.00"), changed=frozenset({"unit", "status"}))
-    said = [fact_words(field, facts, names) for field in ("category", "cost", "changed", "tag")]
-    assert said == ["Laptops", "899", "Status, Unit", ""]
+    fields = ("category", "cost", "changed", "tag")
+    assert [fact_sentence(field, facts, names) for field in fields] == [
+        "The category was Laptops",
+        "The purchase cost was 899",
+        "It changed Status, Unit",
+        "The asset has no asset tag",
+    ]
 
 
 def test_its_words_are_those_of_the_register() -> None:

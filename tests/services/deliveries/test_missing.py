@@ -71,7 +71,7 @@ def test_each_reason_comes_before_the_next_one() -> None:
     assert (found.verdict, found.condition, found.fact) == (
         Verdict.UNMET,
         "Status is Lost",
-        "Available",
+        "The status was Available",
     )
     assert found.changed is not None, "of then nothing is known"
     edit(hook, conditions=None)
@@ -91,13 +91,48 @@ def test_it_says_by_which_fact_a_condition_was_not_met() -> None:
     store = make_location("Store")
     asset_id = make_asset(location_id=store)
     for condition, said in (
-        (Condition("location", "is_not", (str(store),)), ("Location isn’t Store", "Store")),
-        (Condition("cost", "at_least", ("1000.00",)), ("Purchase cost is at least 1,000", "")),
+        (
+            Condition("location", "is_not", (str(store),)),
+            ("Location isn’t Store", "The location was Store"),
+        ),
+        (
+            Condition("cost", "at_least", ("1000.00",)),
+            ("Purchase cost is at least 1,000", "The asset has no purchase cost"),
+        ),
     ):
         hook = make_webhook(conditions=as_text([condition]))
         edit(hook, created_at=utcnow() - timedelta(hours=1))
         found = answer(hook, asset_id)
-        assert (found.condition, found.fact) == said
+        assert (found.condition, found.fact, found.changed) == (*said, None)
+
+
+@pytest.mark.parametrize("part", ["conditions", "events"])
+def test_what_was_changed_after_an_event_is_not_said_to_have_decided(part: str) -> None:
+    """Of other changes, and of those before the event, nothing is said."""
+    lost = as_text([Condition("status", "is", ("lost",))])
+    person = make_user(name="Ben Fox")
+    hook = make_webhook(events=[EventName.LOST] if part == "events" else ["*"], conditions=lost)
+    edit(hook, created_at=utcnow() - timedelta(hours=1))
+
+    def change(**values: Any) -> Answer:
+        stored = webhook_queries.stored_values(hook.public_id)
+        version = webhook_queries.show(hook.public_id).version
+        crud.edit(person.actor, hook.public_id, version, replace(stored, **values))
+        return answer(hook, asset_id)
+
+    other = {"events": (EventName.BROKEN,)} if part == "events" else {"conditions": None}
+    asset_id = make_asset()
+    found = change(name="Other")
+    verdict = Verdict.NOT_SUBSCRIBED if part == "events" else Verdict.UNMET
+    assert (found.verdict, found.changed) == (verdict, None)
+    if part == "conditions":
+        broken = as_text([Condition("status", "is", ("broken",))])
+        found = change(conditions=broken)
+    else:
+        found = change(**other)
+    assert found.verdict is verdict
+    assert found.changed is not None
+    assert (found.changed.name, found.changed.what) == ("Ben Fox", {part})
 
 
 def test_of_a_deleted_webhook_it_says_who_deleted_it() -> None:

@@ -136,6 +136,6 @@ def test_it_counts_by_kind_the_newest_first_and_no_tests() -> None:
     found = would_have_gone.count((EventName.CREATED, EventName.LOST), few)
     assert (found.read, found.met) == (14, 9)
     assert found.kinds == {EventName.CREATED: (13, 9), EventName.LOST: (1, 0)}
-    assert [each.asset_id for each in found.newest] == list(range(9, 0, -1))
+    assert [each.asset_tag for each in found.newest] == [f"AST-{n:05}" for n in range(9, 0, -1)]
     assert len(would_have_gone.count(("*",), None).newest) == would_have_gone.SHOWN
     assert would_have_gone.count((EventName.DELETED,), None).kinds == {}

@@ -84,4 +84,13 @@ def test_what_a_condition_names_is_not_deleted(kind: NamedList, app: Flask, page
     page = pages.submit(form)
     assert (page.status, page.links("Edit ERP")) == (409, [])
     page = visit(app).get(f"/{kind.many}/{public_id}/delete")
-    assert page.links("Edit ERP") == [f"/settings/webhooks/{hook.public_id}/edit"]
+    assert page.links("Edit ERP") == [f"/settings/webhooks/{hook.public_id}/edit#conditions"]
+    make_asset(**{kind.used_by.key: row_id})
+    page = visit(app).get(f"/{kind.many}/{public_id}/delete")
+    assert "1 asset is still" in page.main
+    assert "“Tools” is used in a condition of ERP." in page.main
+    assert page.links("Edit ERP")
+    assert page.links("View these assets")
+    (refused,) = pages.submit(form).errors
+    assert "1 asset is still" in refused
+    assert "“Tools” is used in a condition of ERP." in refused

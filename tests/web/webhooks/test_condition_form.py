@@ -159,8 +159,10 @@ def test_past_events_are_counted_by_a_button_that_saves_nothing(
     for asset_id in range(1, 13):
         publish(asset_id=asset_id)
     page = send(pages, ("tag", "begins", ["AST-0001"]), button="Count past events")
-    assert "Of the newest 12 events of this kind, 3 would have been sent." in page.main
-    assert page.links("AST-00012")
+    assert "Of the newest 12 subscribed events (since " in page.main
+    assert "), 3 meet these conditions." in page.main
+    assert "AST-00012" in page.main
+    assert not page.links("AST-00012")  # who follows one would lose what is entered
     assert page.form(NEW).fields["conditions-0-value"][0].strip() == "AST-0001"
     assert session().query(Webhook).count() == 0
     publish(EventName.LOST)
@@ -169,6 +171,25 @@ def test_past_events_are_counted_by_a_button_that_saves_nothing(
     assert "No event of the selected kinds is among the newest 1." in page.main
     page = send(pages, ("tag", "begins", []), button="Count past events")
     assert page.wrong == ["conditions-0-value"]
+    assert "Condition 1: enter a value" in page.errors
+
+
+def test_a_stored_amount_comes_back_as_people_type_it(pages: Pages) -> None:
+    text = as_text([Condition("cost", "at_least", ("1250.00",))])
+    path = f"/settings/webhooks/{make_webhook(conditions=text).public_id}/edit"
+    page = pages.get(path)
+    assert page.form(path).fields["conditions-0-value"] == ["1,250.00"]
+    assert "EUR" in page.main
+    pages.submit(page.form(path), "Save webhook", name="ERP 2")
+    assert kept() == (Condition("cost", "at_least", ("1250.00",)),)
+
+
+@pytest.mark.parametrize("many", [0, 1, 2])
+def test_the_fold_says_how_many_there_are(pages: Pages, many: int) -> None:
+    page = send(pages, *[("tag", "is", ["A"])] * many, button="Count past events")
+    said = {0: "Always, unless you add conditions", 1: "1 condition", 2: "2 conditions"}
+    fold = next(node for node in page.root.walk() if node.get("id") == "conditions-fold")
+    assert fold.text == said[many]
 
 
 def test_a_webhook_is_copied_without_its_key_and_the_values_of_its_headers(pages: Pages) -> None:
@@ -181,6 +202,7 @@ def test_a_webhook_is_copied_without_its_key_and_the_values_of_its_headers(pages
     )
     pages.get(f"/settings/webhooks/{hook.public_id}")
     page = pages.follow("Copy webhook")
+    assert "Copy of ERP. The secret key and header values aren’t copied." in page.main
     form = page.form(NEW)
     assert (form.fields["name"], form.fields["url"]) == (["ERP (copy)"], [hook.url])
     assert form.fields["secret_mode"] == ["generate"]

@@ -26,3 +26,11 @@ def test_it_is_narrowed_by_name_or_host_and_says_so(app: Flask) -> None:
     assert (long.status, long.errors) == (400, ["Enter at most 120 characters"])
     assert long.rows() == []
     assert pages.get("/settings/webhooks?cursor=nonsense").status in (400, 404)
+
+
+def test_a_webhook_with_conditions_says_so(app: Flask) -> None:
+    make_webhook(name="ERP", conditions='[["status","is",["lost"]]]')
+    make_webhook(name="Payroll")
+    erp, payroll = (" ".join(row) for row in visit(app).get("/settings/webhooks").rows())
+    assert "1 of 21 events, with conditions" in erp
+    assert "with conditions" not in payroll

@@ -202,6 +202,7 @@ LISTED = ListedWebhook(
     off_reason=None,
     turns_off_at=None,
     event_count=1,
+    has_conditions=False,
     last=None,
 )
 LAST = Latest(UUID(int=2), DeliveryStatus.DELIVERED, NOW)
