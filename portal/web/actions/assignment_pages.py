@@ -1,6 +1,6 @@
 """The pages that say who has an asset: check out and in, allocate, revoke."""
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -32,6 +32,7 @@ LAST: Final = time(23, 59)
 CLOSE: Final = timedelta(minutes=30)
 DAYS: Final = {"Today": 0, "Tomorrow": 1, "1 week": 7}
 USUAL: Final = "1 week"
+MORE: Final = {"1 day more": 1, "1 week more": 7, "4 weeks more": 28}
 
 
 def due_fields() -> tuple[RadioField, MomentField]:
@@ -53,6 +54,20 @@ def due_times(now: datetime | None = None) -> dict[str, datetime]:
     return times
 
 
+def later_times(due_at: datetime) -> dict[str, datetime]:
+    """Return the times to choose from of what is lent until `due_at`: of what is overdue, those of
+    today."""
+    if due_at <= utcnow():
+        return due_times()
+    here = due_at.astimezone(zone())
+    return {name: _existing(here + timedelta(days=days)) for name, days in MORE.items()}
+
+
+def _existing(at: datetime) -> datetime:
+    """Return the same time, past the hour that the clocks skip."""
+    return at.astimezone(UTC).astimezone(zone())
+
+
 class DueForm(ActionForm):
     """A form that asks until when. Each choice is its time, so that a page which stood open over
     night means what it says."""
@@ -69,11 +84,15 @@ class DueForm(ActionForm):
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         """Fill the choices; one that has gone by stands as the time that was typed."""
         super().prepare(asset, subject)
-        times = due_times()
+        times = self.times(asset)
         self.due.choices = [
             *(SelectChoice(f"{at:{AS_TYPED}}", _words(name, at)) for name, at in times.items()),
             SelectChoice(OTHER, "On a date…"),
         ]
+
+    def times(self, asset: Asset) -> dict[str, datetime]:
+        """Return the times to choose from by their names."""
+        return due_times()
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Read every field; then one time, said in one way."""
@@ -149,6 +168,11 @@ class DueDateForm(DueForm):
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
         checkout = open_assignment(asset.id)
         return {"due": OTHER, "due_at": checkout.due_at if checkout else None}
+
+    def times(self, asset: Asset) -> dict[str, datetime]:
+        """Count from the present due date: a choice never makes it sooner."""
+        checkout = open_assignment(asset.id)
+        return later_times(checkout.due_at) if checkout and checkout.due_at else due_times()
 
 
 PAGES: Final = (

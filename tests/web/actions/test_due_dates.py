@@ -1,13 +1,15 @@
 """When something is due back: a few times as chips, in the person's zone, or any other."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.models.assignments import Assignment
-from portal.services.core.unit_of_work import session
+from portal.services.actions import assignments
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session, writing
 from portal.web.actions import assignment_pages
 from tests.support.factories import make_asset, make_staff
 from tests.support.pages import Page
@@ -118,3 +120,28 @@ def test_another_due_date_begins_with_the_one_that_is(app: Flask, noon: datetime
     page = pages.submit(page.form(), "Save due date", due="2030-03-30T17:00", due_at="")
     assert due(asset_id) == datetime(2030, 3, 30, 16, 0, tzinfo=UTC)
     assert page.flashes == [("success", "AST-00001 is now due Sat, Mar 30, 2030, 17:00.")]
+
+
+def test_a_due_date_is_made_later_from_the_one_that_is(app: Flask, noon: datetime) -> None:
+    asset_id = make_asset()
+    lend(asset_id, datetime(2030, 4, 9, 7, 0, tzinfo=UTC))
+    page = visit(app, time_zone=VIENNA).get(f"/assets/{asset_id}/change-due-date")
+    assert "due Tue, Apr 9, 2030, 09:00" in page.main
+    assert list(radios(page).items())[:-1] == [
+        ("1 day more Wed, Apr 10, 09:00", ("2030-04-10T09:00", False)),
+        ("1 week more Tue, Apr 16, 09:00", ("2030-04-16T09:00", False)),
+        ("4 weeks more Tue, May 7, 09:00", ("2030-05-07T09:00", False)),
+    ]
+
+
+def test_what_is_overdue_is_lent_further_from_today(app: Flask, noon: datetime) -> None:
+    asset_id = make_asset()
+    lend(asset_id, datetime(2030, 4, 9, 7, 0, tzinfo=UTC))
+    with writing() as current:
+        current.execute(update(Assignment).values(due_at=noon - timedelta(days=3)))
+    page = visit(app, time_zone=VIENNA).get(f"/assets/{asset_id}/change-due-date")
+    assert radios(page)["1 week Fri, Apr 5, 17:00"] == ("2030-04-05T17:00", False)
+
+
+def lend(asset_id: int, due_at: datetime) -> None:
+    assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
