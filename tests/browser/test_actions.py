@@ -80,7 +80,7 @@ def reserve(page: Page) -> None:
     act(page, "Reserve", "Request reservation", staff_id=MARIA, **typed)
     says(page, "Requested a reservation of AST-00001. It’s waiting for approval.")
     says(page, "Maria Lopez (pending)")
-    page.get_by_role("link", name="Approve Maria Lopez’s reservation").click()
+    page.get_by_role("link", name="Approve for Maria Lopez").click()
     press(page, "Approve reservation")
     says(page, "Approved AST-00001’s reservation.")
     expect(page.locator(".state")).to_contain_text("Reserved")

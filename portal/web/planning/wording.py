@@ -84,13 +84,16 @@ def maintenance_tags(maintenance: Maintenance, moment: Moment) -> list[Tag]:
     return state + ([badge] if badge else [])
 
 
-def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[NextStep]:
+def reservation_steps(
+    reservation: Reservation, asset: Asset, back: str | None = None
+) -> Sequence[NextStep]:
+    """Return what can be done with it; `back`: the page to which that leads back."""
     if reservation.state not in OPEN_RESERVATIONS:
         return []
     steps = [Action.REJECT_RESERVATION, Action.CANCEL_RESERVATION]
     if reservation.state == ReservationState.PENDING:
         steps.insert(0, Action.APPROVE_RESERVATION)
-    return _steps(steps, asset, reservation)
+    return _steps(steps, asset, reservation, back)
 
 
 def maintenance_steps(maintenance: Maintenance, asset: Asset) -> Sequence[NextStep]:
@@ -105,7 +108,7 @@ def maintenance_steps(maintenance: Maintenance, asset: Asset) -> Sequence[NextSt
 LABELS = {
     Action.APPROVE_RESERVATION: "Approve",
     Action.REJECT_RESERVATION: "Reject",
-    Action.CANCEL_RESERVATION: "Cancel",
+    Action.CANCEL_RESERVATION: "Cancel reservation",
     Action.START_MAINTENANCE: "Start",
     Action.COMPLETE_MAINTENANCE: "Complete",
     Action.CANCEL_MAINTENANCE: "Cancel",
@@ -113,14 +116,17 @@ LABELS = {
 
 
 def _steps(
-    actions: Sequence[Action], asset: Asset, concerned: Reservation | Maintenance
+    actions: Sequence[Action],
+    asset: Asset,
+    concerned: Reservation | Maintenance,
+    back: str | None = None,
 ) -> Sequence[NextStep]:
     if not can("assets.edit") or asset.deleted_at is not None:
         return []
     return [
         NextStep(
             LABELS[action],
-            url_for(f"actions.{action}", asset_id=asset.id, subject=concerned.public_id),
+            url_for(f"actions.{action}", asset_id=asset.id, subject=concerned.public_id, list=back),
             why_not(action, asset.status, asset.kind),
         )
         for action in actions
