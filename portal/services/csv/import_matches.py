@@ -128,7 +128,6 @@ def in_their_words(sentence: str, params: Params) -> str:
     """Return a sentence about a cell, by the headings of the file that the check is of."""
     spelt = dict(params["headings"])
     theirs = {ours: spelt[name] for name, ours in params["matches"].items()}
-    theirs = {ours: name for ours, name in theirs.items() if "_".join(name.lower().split()) != ours}
     return _NAMED.sub(lambda found: theirs.get(found[0], found[0]), sentence)
 
 

@@ -65,6 +65,20 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert text.splitlines()[1].startswith(',X,odd,,"Enter one of excellent')
 
 
+def test_a_file_of_which_no_row_can_be_imported_says_so_once(app: Flask) -> None:
+    pages = visit(app)
+    for rows, said in (
+        (b"Chair,odd\nDesk,odd\n", "None of the 2 rows can be imported. Download them"),
+        (b"Chair,odd\n", "1 row can’t be imported. Download it"),
+    ):
+        page = pages.submit(send(pages, b"name,condition\n" + rows).form(), "Continue")
+        job.work(KINDS)
+        page = pages.get(pages.get(page.path).links("Review rows")[0])
+        assert said in page.main
+        assert "The rest can" not in page.main
+        assert "nothing to import" not in page.main
+
+
 def test_a_file_that_speaks_as_we_do_leads_to_its_check_each_time_it_is_sent(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/import").form("/assets/import")
