@@ -160,4 +160,5 @@ def of_asset(asset: Asset) -> AssetAlerts:
     status = alert_queries.run_status(now)
     answers = why_not.of_asset(asset, now)
     lines = [(answer.event, sentence(asset, answer, status)) for answer in answers]
-    return AssetAlerts(last_check(status.checked_at), lines)
+    at = status.checked_at
+    return AssetAlerts(last_check(at if at and at >= asset.created_at else None), lines)

@@ -102,6 +102,8 @@ def test_the_page_of_an_asset_says_why_no_alert_fired(app: Flask) -> None:
     assert "Warranty ends in 41 days. Alerts start 30 days before." in page.main
     everything()
     assert "Last checked" in pages.get(f"/assets/{asset_id}").main
+    # The last check was before there was this one.
+    assert "Not checked yet" in pages.get(f"/assets/{make_asset()}").main
     assert "Next: ThinkPad T14" in visit(app).get("/settings/alerts").main
 
 
