@@ -88,7 +88,8 @@ class Backlog:
     `counts`: how many deliveries of each status, tests apart. `since`: the first
     failed attempt of those that fail; None: none does, for all of it is on hold. `causes`: why
     those failed last, the most common first. `next_attempt_at`: of all that goes by itself.
-    `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since.
+    `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since; `is_new`:
+    nor at any time.
     `is_urgent`: its owner is told by e-mail; until then it may pass by itself. `taken`: by whom.
     """
 
@@ -109,6 +110,7 @@ class Backlog:
     is_untouched: bool
     is_urgent: bool
     taken: Taken | None = None
+    is_new: bool = False
 
     @property
     def is_off_by_us(self) -> bool:
@@ -362,6 +364,7 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
         is_untouched=since is not None and (arrived_at is None or arrived_at <= since),
         is_urgent=not is_on or (since is not None and now - since >= URGENT_AFTER),
         taken=taken_of(hook),
+        is_new=arrived_at is None,
     )
 
 

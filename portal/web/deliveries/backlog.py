@@ -29,7 +29,6 @@ from portal.web.help.advice import OF_HEADERS, edit_url
 
 MOST_LISTED: Final = 40
 SHARE: Final = "Update to share"
-UNTOUCHED: Final = "Nothing delivered since"
 WHY_OFF: Final = {
     OffReason.GONE: "URL permanently closed (410)",
     OffReason.FAILING: f"nothing delivered for {PATIENCE_IN_WORDS}",
@@ -169,7 +168,14 @@ def backlog_words(backlog: Backlog) -> Sequence[str]:
     many = counted(backlog.undelivered)
     since = f", failing since {near_time(backlog.since)}" if backlog.since else ""
     words = [f"{many} undelivered{since}"] if backlog.undelivered else []
-    return [*words, UNTOUCHED] if backlog.is_untouched else words
+    return [*words, *filter(None, [_untouched(backlog)])]
+
+
+def _untouched(backlog: Backlog) -> str:
+    """Return that nothing was delivered since, or ever; blank where something was."""
+    if not backlog.is_untouched:
+        return ""
+    return "Nothing delivered yet" if backlog.is_new else "Nothing delivered since"
 
 
 def asks_to_wait(backlog: Backlog) -> bool:
@@ -208,7 +214,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
         parts=by_status(backlog.counts),
         sent=in_bulk_retries.words(backlog.public_id),
         since=backlog.since or backlog.off_at,
-        untouched=UNTOUCHED if backlog.is_untouched else "",
+        untouched=_untouched(backlog),
         next_at=None if sending_stop() else backlog.next_attempt_at,
         next=next(_next(backlog), ""),
         pause="Receiver asked us to wait" if asks_to_wait(backlog) else "",

@@ -68,7 +68,7 @@ def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
     assert list(going_on) == [
         f"Turned off automatically: URL permanently closed (410)0 of {len(CATALOGUE)} events",
         "Authentication rejected (401)1 undelivered, failing since Mar 10, 10:20"
-        " · Nothing delivered since",
+        " · Nothing delivered yet",
         f"Deliveries in progress1 of {len(CATALOGUE)} events",
         f"Turned off manually0 of {len(CATALOGUE)} events",
     ]
@@ -184,7 +184,7 @@ def test_after_a_change_the_next_attempt_tells(pages: Pages) -> None:
     form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
     main = pages.submit(form, url="https://receiver.example.com/other").main
     assert "Failing" in main
-    assert "1 undelivered, failing since Mar 10, 10:20. Nothing delivered since. Its set" in main
+    assert "1 undelivered, failing since Mar 10, 10:20. Nothing delivered yet. Its set" in main
     assert "The next attempt is in 1 hour." in main
     assert "shows whether the new settings work" in main
     assert "Compare the secret key" not in main
