@@ -85,15 +85,16 @@ def _warranty_rule(rules: AlertRules) -> str:
 class KindWords:
     """The words of one kind of alert.
 
-    `topic`: what it watches. `sentence`: what happened, as of now: what was still to come when it
-    fired may be past. `rule`: when it is sent, if `setting` is on. `todo`: the remedy; whoever may
-    not do what follows `{}` reads there whom to ask. `label` leads to `action`, or to the asset's
-    maintenance.
+    `topic`: what it watches. `tab`: all its alerts. `sentence`: what happened, as of now: what was
+    still to come when it fired may be past. `rule`: when it is sent, if `setting` is on. `todo`:
+    the remedy; whoever may not do what follows `{}` reads there whom to ask. `label` leads to
+    `action`, or to the asset's maintenance.
     `in_state`: the endpoint and arguments of the list of what is in that state.
     """
 
     tag: Tag
     topic: str
+    tab: str
     sentence: Callable[[Details], str]
     setting: str
     rule: Callable[[AlertRules], str]
@@ -126,6 +127,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
     EventName.CHECKOUT_OVERDUE: KindWords(
         tag=Tag("Overdue", "alarm", "danger"),
         topic="Return",
+        tab="Overdue alerts",
         sentence=_overdue,
         setting="overdue_on",
         rule=_overdue_rule,
@@ -137,6 +139,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
     EventName.MAINTENANCE_DUE: KindWords(
         tag=Tag("Maintenance due", "wrench", "warning"),
         topic="Maintenance",
+        tab="Maintenance alerts",
         sentence=_maintenance,
         setting="maintenance_on",
         rule=_maintenance_rule,
@@ -147,6 +150,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
     EventName.LOW_STOCK: KindWords(
         tag=Tag("Low stock", "box-seam", "warning"),
         topic="Stock",
+        tab="Low-stock alerts",
         sentence=_low,
         setting="low_stock_on",
         rule=_low_rule,
@@ -158,6 +162,7 @@ KINDS: Final[Mapping[str, KindWords]] = {
     EventName.WARRANTY_EXPIRING: KindWords(
         tag=Tag("Warranty ends soon", "shield-exclamation", "warning"),
         topic="Warranty",
+        tab="Warranty alerts",
         sentence=_warranty,
         setting="warranty_on",
         rule=_warranty_rule,

@@ -78,9 +78,9 @@ def test_acknowledged_it_leaves_the_list_and_says_by_whom(app: Flask) -> None:
     assert page.rows() == []
     page = pages.get("/alerts?show=acknowledged")
     assert "Ana Gruber" in row_of(page, "Low stock")
-    assert "All kinds 1 Overdue 0" in page.main
+    assert "All alerts 1 Overdue alerts 0" in page.main
     page = pages.get("/alerts?show=all")
-    assert (len(page.rows()), "All kinds 4 Overdue 1" in page.main) == (4, True)
+    assert (len(page.rows()), "All alerts 4 Overdue alerts 1" in page.main) == (4, True)
     for back, leads_to in (("", "/alerts"), ("https://evil.example.com/alerts", "/")):
         path = f"/alerts/{ledger()[-1].public_id}/acknowledge"
         assert pages.post(path, {"back": back}, follow=False).location == leads_to
