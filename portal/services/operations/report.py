@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from portal.lib.durations import in_words, relative, size_in_words
+from portal.lib.durations import in_words, is_now, relative, size_in_words
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import worker_of
@@ -46,8 +46,12 @@ def alert_lines(facts: Facts, now: datetime) -> Lines:
     last = facts.alerts.last.finished_at if facts.alerts.last else None
     return [
         ("Last alert check", relative(last, now) if last else "Never"),
-        ("Next alert check", relative(facts.alerts.next_at, now)),
+        ("Next alert check", _until(facts.alerts.next_at, now)),
     ]
+
+
+def _until(at: datetime, now: datetime) -> str:
+    return relative(at, now) if is_now(at, now) else f"in {in_words((at - now).total_seconds())}"
 
 
 def queue_lines(facts: Facts) -> Lines:
