@@ -29,6 +29,7 @@ from portal.services.deliveries import bulk_retry_selection as selection
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries.bulk_retry_selection import MOST_TICKED, Selection
 from portal.services.deliveries.log import LogRow
+from portal.services.deliveries.retry import audited
 from portal.services.deliveries.statuses import LogFilter, StatusFilter
 from portal.services.outbox import at_rest, leases
 from portal.services.outbox.at_rest import UNDELIVERED, Dismissal
@@ -295,7 +296,7 @@ def _record(
     why = {"why": {"from": None, "to": reason}} if reason else {}
     if len(changed) == 1:
         (row,) = changed
-        target = ("delivery", row.public_id, row.event)
+        target: tuple[str, UUID, str] = audited(row.public_id, row.event, row.asset_tag)
         audit.record(current, actor, f"delivery.{verb}", target=target, changes=why)
         return
     for (public_id, name), many in Counter(

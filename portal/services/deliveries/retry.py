@@ -17,6 +17,7 @@ from portal.models.deliveries import (
     BatchRow,
     Delivery,
     DeliveryStatus,
+    Event,
     Priority,
     RowOutcome,
     reopened,
@@ -162,12 +163,18 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
     )
 
 
+def audited(public_id: UUID, event: str, asset_tag: str) -> tuple[str, UUID, str]:
+    """Return what an entry of the audit trail is about: a delivery, by its event and its asset."""
+    return "delivery", public_id, f"{event} {asset_tag}".strip()
+
+
 def _record(current: Session, actor: Actor, delivery: Delivery, action: str, before: str) -> None:
+    tag = current.scalars(select(Event.asset_tag).where(Event.id == delivery.event_id)).one()
     audit.record(
         current,
         actor,
         action,
-        target=("delivery", delivery.public_id, delivery.event),
+        target=audited(delivery.public_id, delivery.event, tag),
         changes={"status": {"from": before, "to": delivery.status}},
     )
 

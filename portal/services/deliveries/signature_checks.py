@@ -18,6 +18,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.deliveries.retry import audited
 from portal.services.people import sign_in_throttle
 from portal.services.people.sign_in_throttle import Key
 from portal.services.webhooks.secrets import old_secret
@@ -65,7 +66,7 @@ def _count(actor: Actor, delivery: DeliveryDetail) -> None:
     with writing() as current:
         require(current, actor, "deliveries.read")
         sign_in_throttle.count([key])
-        target = ("delivery", delivery.public_id, delivery.event)
+        target = audited(delivery.public_id, delivery.event, delivery.asset_tag)
         audit.record(current, actor, "delivery.signature_checked", target=target)
 
 

@@ -341,8 +341,8 @@ def test_it_is_in_the_audit_trail_one_by_itself_and_several_by_webhook(
     take(sam, *made, reason="Outage")
     entries = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
     assert [(each.action, each.target_name, each.changes) for each in entries] == [
-        ("delivery.dismissed", "asset.created", {"why": {"from": None, "to": "Known"}}),
-        ("delivery.restored", "asset.created", {}),
+        ("delivery.dismissed", "asset.created AST-00007", {"why": {"from": None, "to": "Known"}}),
+        ("delivery.restored", "asset.created AST-00007", {}),
         *(
             (
                 "webhook.deliveries_dismissed",

@@ -47,7 +47,7 @@ def test_each_check_is_on_record_without_what_was_pasted(check: Callable[[Person
     check(make_user("support", name="Ben"))
     (entry,) = told()
     assert (entry.actor_name, entry.action) == ("Ben", "delivery.signature_checked")
-    assert entry.target_kind == "delivery"
+    assert (entry.target_kind, entry.target_name) == ("delivery", "asset.created AST-00007")
     everything = f"{entry.changes} {entry.target_id} {entry.target_name}"
     assert PASTED not in everything
     assert BODY not in everything

@@ -100,7 +100,7 @@ def test_deliveries_that_were_dismissed_together_are_among_deliveries(app: Flask
             "Sync to ERP",
             "Deliveries: 2 Reason: Sent by hand",
         ]
-        assert single[2:4] == ["Delivery: dismissed", "Asset created"]
+        assert single[2:4] == ["Delivery: dismissed", "Asset created AST-00007"]
     assert [row[2] for row in pages.get(f"{AUDIT}?kind=webhook").rows()] == ["Webhook: deleted"]
 
 
