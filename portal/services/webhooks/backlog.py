@@ -88,8 +88,8 @@ class Backlog:
     `counts`: how many deliveries of each status, tests apart. `since`: the first
     failed attempt of those that fail; None: none does, for all of it is on hold. `causes`: why
     those failed last, the most common first. `next_attempt_at`: of all that goes by itself.
-    `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since; `is_new`:
-    nor at any time.
+    `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since;
+    `is_new`: nor at any time.
     `is_urgent`: its owner is told by e-mail; until then it may pass by itself. `taken`: by whom.
     """
 

@@ -57,9 +57,9 @@ def test_kinds_are_counted_and_narrow_the_list(app: Flask) -> None:
     everything()
     pages = visit(app)
     page = pages.get("/alerts")
-    assert "All kinds 4" in page.main
+    assert "All alerts 4" in page.main
     assert "is-bad" not in page.html
-    page = pages.follow("Low stock")
+    page = pages.follow("Low-stock alerts")
     assert page.path == "/alerts?event=alert.low_stock"
     assert len(page.rows()) == 1
     page = pages.get("/alerts?event=alert.low_stock&asset=1&show=acknowledged")

@@ -57,7 +57,7 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     assert len(page.rows()) == 7
     assert "Due 7" in page.main
     page = pages.get("/alerts")
-    assert "Maintenance due 3" in page.main  # of these so many were told of
+    assert "Maintenance alerts 3" in page.main  # of these so many were told of
     assert "7 due now" in kinds(page)["Maintenance due"]
     assert "marked as sent. The next check sends 4 (AST-" in kinds(page)["Maintenance due"]
     assert "It will send 4 alerts." in page.main
