@@ -66,7 +66,7 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     assert "Maintenance due" not in pages.get(f"/assets/{begun}").main
     runs.run(RunKind.MANUAL)
     page = pages.get("/alerts")
-    assert "Maintenance due 7" in page.main
+    assert "Maintenance alerts 7" in page.main
     assert "It will send" not in page.main
 
 
