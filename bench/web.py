@@ -1,4 +1,5 @@
-"""How long the request of an action takes with nobody, ten and a thousand webhooks listening."""
+"""How long the request of an action takes with no, ten, and a thousand webhooks subscribed, and
+with conditions."""
 
 import statistics
 import time
@@ -7,15 +8,22 @@ from itertools import count
 from typing import NamedTuple
 
 from flask import Flask
+from sqlalchemy import select
 
 from bench.support.report import Line, milliseconds
 from bench.support.world import SECRET, world
 from portal.app import create_app
+from portal.engine.conditions.predicate import Condition, as_text
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
 from tests.support.factories import make_asset, make_webhook
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
 LISTENING = (0, 10, 1000)
+# Of each webhook ten, of other texts than the others'.
+MET = "tag", "is_not"
+UNMET = "tag", "is"
 REQUESTS = 80
 WARM = 5
 NAMES = count(1)
@@ -48,6 +56,19 @@ def _edits(pages: Pages) -> Iterator[Line]:
         ratio = f"{took.seconds / alone.seconds:.2f} times as with none, " if wanted else ""
         note = f"{ratio}{milliseconds(took.processor)} of processor time"
         yield Line(f"Asset edited, {wanted} webhooks subscribed", milliseconds(took.seconds), note)
+    bare = took
+    for words, kind in (("ten conditions each, met", MET), ("ten, none met", UNMET)):
+        _narrow(*kind)
+        took = _median([_edit(pages, path) for _ in range(REQUESTS)])
+        ratio = f"{took.processor / bare.processor:.2f} times the processor time without"
+        yield Line(f"… {listening} with {words}", milliseconds(took.seconds), ratio)
+
+
+def _narrow(field: str, operator: str) -> None:
+    with writing() as current:
+        for hook in current.scalars(select(Webhook)):
+            ten = [Condition(field, operator, (f"W{hook.id}-{each}",)) for each in range(10)]
+            hook.conditions = as_text(ten)
 
 
 def _edit(pages: Pages, path: str) -> Took:
