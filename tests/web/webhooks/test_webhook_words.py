@@ -150,8 +150,8 @@ def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
         ),
         (
             {"causes": BACKLOG.causes[:1], "next_attempt_at": NOW, "is_untouched": True},
-            f"{SINCE}. Nothing delivered since. Cause: Server error (500). The next attempt is "
-            "now.",
+            f"{SINCE}. Nothing delivered since. Cause: Server error (500). We’re about to try "
+            "again.",
         ),
         ({"causes": (), "next_attempt_at": None}, f"{SINCE}."),
         # Whatever was done since, it fails until that is delivered.
