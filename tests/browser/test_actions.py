@@ -158,7 +158,7 @@ def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) 
 def each_was_sent(page: Page) -> list[str]:
     """What the asset's own tab says of its messages, the newest first."""
     open_tab(page, "Deliveries")
-    texts = page.locator("tbody th a").all_inner_texts()
+    texts = page.locator("tbody th.l-hook a").all_inner_texts()
     return [text.partition(",")[0] for text in texts]
 
 
