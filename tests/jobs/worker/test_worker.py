@@ -141,7 +141,7 @@ def test_it_does_not_begin_with_keys_that_open_nothing(
     ).decode()
     worker = start()
     assert worker.wait() == 2
-    assert "ENCRYPTION_KEYS can’t decrypt the secrets" in worker.output.read_text()
+    assert "decrypt the secrets in the database" in worker.output.read_text()
 
 
 def test_one_that_starts_before_redis_takes_its_jobs_once_it_is_there(

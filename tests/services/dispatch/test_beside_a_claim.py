@@ -36,7 +36,7 @@ def undone(actor: Actor, _hook: Hook, made: UUID) -> None:
 
 
 def retry(actor: Actor, _hook: Hook, made: UUID) -> None:
-    with pytest.raises(Refusal, match="being sent now"):
+    with pytest.raises(Refusal, match="sending this delivery now"):
         delivery_retry.retry(actor, made)
 
 
