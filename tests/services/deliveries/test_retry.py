@@ -75,7 +75,7 @@ def test_a_double_click_sends_once_even_if_the_first_has_ended(ana: Actor) -> No
     delivery_retry.retry(ana, made, seen=1)
     make_attempt(made, kind="manual")
     change(made, status="failed", prior_status=None, prior_due_at=None)
-    with pytest.raises(Refusal, match="Another attempt"):
+    with pytest.raises(Refusal, match="another attempt"):
         delivery_retry.retry(ana, made, seen=1)
     assert stored(made)["status"] == "failed"
 
