@@ -411,8 +411,9 @@ MOST_NAMED: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Count the deliveries that match a filter by their status, all and those that can be retried,
-    and how many need attention. `is_more`: there are more than were counted."""
+    """Count the deliveries that match a filter by their status, all and those that can be retried
+    (of a filter for delivered ones: resent), and how many need attention. `is_more`: there are more
+    than were counted."""
 
     statuses: Counter[DeliveryStatus] = field(default_factory=Counter)
     retryables: Counter[DeliveryStatus] = field(default_factory=Counter)
@@ -447,11 +448,14 @@ def count_matches(log_filter: LogFilter) -> Matches:
     scan = scan_for(current, log_filter, None, now)
     if scan is None:
         return Matches()
-    may_retry = _is_retryable(current, now)
+    # Delivered ones are sent again where nothing else was asked for.
+    is_resend = log_filter.status is StatusFilter.DELIVERED
+    taken = (DeliveryStatus.DELIVERED,) if is_resend else RETRYABLE
+    may_retry = _is_retryable(current, now, taken)
     checks = [
         needs_attention(current),
         *(_has_status(status) for status in DeliveryStatus),
-        *(_has_status(status, may_retry) for status in RETRYABLE),
+        *(_has_status(status, may_retry) for status in taken),
     ]
     statement = count_statement(scan, checks, COUNT_LIMIT + 1)
     total, attention, *counts = current.execute(statement).one()
@@ -459,7 +463,7 @@ def count_matches(log_filter: LogFilter) -> Matches:
     if scan.has_window and not is_more:
         is_more = end_of_window(current, scan, newer=False) is not None
     statuses = Counter(dict(zip(DeliveryStatus, counts, strict=False)))
-    retryables = Counter(dict(zip(RETRYABLE, counts[len(DeliveryStatus) :], strict=True)))
+    retryables = Counter(dict(zip(taken, counts[len(DeliveryStatus) :], strict=True)))
     return Matches(statuses, retryables, attention, is_more)
 
 
@@ -476,8 +480,11 @@ def is_undelivered(row: Any) -> ColumnElement[bool]:
     return matches(row.status, tuple(map(str, UNDELIVERED)))
 
 
-def _is_retryable(current: Session, now: datetime) -> Check:
-    """Check whether a bulk retry would take a delivery, which leaves alone what is only queued."""
+def _is_retryable(
+    current: Session, now: datetime, statuses: Sequence[DeliveryStatus] = RETRYABLE
+) -> Check:
+    """Check whether a bulk retry of these would take a delivery. It leaves alone what is only
+    queued."""
     active = select(Webhook.id).where(
         Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None)
     )
@@ -487,7 +494,7 @@ def _is_retryable(current: Session, now: datetime) -> Check:
         leased = exists().where(Lease.delivery_id == row.id, Lease.until > now)
         taken = exists().where(BatchRow.delivery_id == row.id, retry.is_of(running))
         return and_(
-            matches(row.status, tuple(map(str, RETRYABLE))),
+            matches(row.status, tuple(map(str, statuses))),
             row.priority != Priority.TEST,
             row.prior_status.is_(None),
             row.webhook_id.in_(active),

@@ -209,10 +209,12 @@ def statuses_words(found: Matches) -> str:
     if found.is_more:
         return ""
     words = by_status(found.statuses)
-    words = words if "," in words else ""
+    words = words if ", " in words else ""
     if found.retryable in (0, found.total) or not may_send("deliveries.retry"):
         return words
-    return f"{words and words + '. '}{number(found.retryable)} can be retried."
+    is_resend = DeliveryStatus.DELIVERED in found.retryables
+    can_be = "resent" if is_resend else "retried"
+    return f"{words and words + '. '}{number(found.retryable)} can be {can_be}."
 
 
 def all_words(verb: str, many: int, found: Matches) -> str:

@@ -106,7 +106,11 @@ def test_a_filtered_list_counts_what_matches_and_what_its_buttons_will_act_on(
     assert "retried one at a time" in support.get("/deliveries?status=queued").main
     page = support.get("/deliveries?status=delivered")
     assert "1 match " in page.main
-    (address,) = page.links("Resend all 1")
+    assert page.links("Resend all 1")
+    make_delivery(make_webhook(state="off"), status="delivered")
+    page = support.get("/deliveries?status=delivered")
+    assert "2 matches 1 can be resent." in page.main
+    (address,) = page.links("Resend 1")
     assert support.get(address).h1.startswith("Resend 1 delivery")
     assert " match" not in support.get("/deliveries").main
 
