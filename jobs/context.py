@@ -62,7 +62,7 @@ def _try(function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None
             raise
         name = function.__name__
         log.warning(
-            "The database does not answer; the next %s does this one's work: %s", name, error
+            "The database does not answer. The next %s does this one's work: %s", name, error
         )
 
 

@@ -127,7 +127,7 @@ class Watchdog:
     def _run(self) -> None:
         while not self.is_stuck():
             sleep(self._tick)
-        log.critical("This process hangs, and ends. What each of its threads was doing:")
+        log.critical("This process hangs and ends. What each of its threads was doing:")
         faulthandler.dump_traceback(sys.stderr)
         sys.stderr.flush()
         os._exit(1)

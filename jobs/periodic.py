@@ -161,7 +161,7 @@ class FallbackScheduler:
             except SQLAlchemyError as error:
                 log.debug("Not looked: %s", error.__class__.__name__)
             except Exception:
-                log.exception("What was started without the schedule failed; it comes again.")
+                log.exception("Work that was started without the schedule failed. It comes again.")
             finally:
                 self.progress.end()
                 at_work.release()

@@ -280,7 +280,7 @@ class Supervisor:
                 pause = child.plan_restart()
                 when = f"in {pause:g} s" if pause else "at once"
                 self._output.say(
-                    f"{child.program.name} ended (code {code}); starting it again {when}."
+                    f"{child.program.name} ended (code {code}). Starting it again {when}."
                 )
             if child.start_at is not None and child.start_at <= time.monotonic():
                 self._start(child)

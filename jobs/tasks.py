@@ -56,5 +56,5 @@ def _work_at(lease: TaskLease, kind: Kind, ends_at: float) -> None:
                 task_leases.release(lease)
                 return
     except Exception:  # one kind's error must not keep the others from their turn
-        log.exception("Task %s (%s) failed; it is tried again.", lease.public_id, lease.kind)
+        log.exception("Task %s (%s) failed. It will be tried again.", lease.public_id, lease.kind)
         task_leases.release(lease, timedelta(seconds=2.0**lease.failures))

@@ -88,7 +88,7 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
     def parse_header(self, header_plus: bytes) -> None:
         """Read the head. Raises `ParsingError`, and waitress's for other codings."""
         if header_plus.count(b"\r\n") > MOST_FIELDS + 2 or _STRANGE_SPACE.search(header_plus):
-            raise ParsingError("Too many header fields, or one in several lines")
+            raise ParsingError("Too many header fields or one in several lines")
         try:
             super().parse_header(header_plus)
         except ValueError as error:  # an address, or a number, that Python refuses

@@ -147,7 +147,7 @@ def _tell_lost(found: LostKeys, *, dry_run: bool) -> None:
     for webhook in found.webhooks:
         click.echo(f"{webhook.name}: {' and '.join(webhook.parts)}")
     if found.is_empty:
-        click.echo("These keys decrypt everything. Nothing was changed.")
+        click.echo("These encryption keys decrypt everything. Nothing was changed.")
     elif dry_run:
         click.echo(f"Webhooks to turn off: {len(found.webhooks)}. Dry run. Nothing was changed.")
     else:
@@ -239,7 +239,7 @@ def rotate_keys(dry_run: bool) -> None:
     saved during the rebuild. It needs as much disk space as the file.
     """
     if dry_run:
-        click.echo(f"{keys.count_stale()} rows are encrypted with an older key.")
+        click.echo(f"{keys.count_stale()} rows are encrypted with an older encryption key.")
         return
     try:
         done = keys.rotate(lambda _count: None)
@@ -248,8 +248,8 @@ def rotate_keys(dry_run: bool) -> None:
     click.echo(f"Re-encrypted {done} rows.")
     if why_not := keys.rebuild_file():
         raise click.ClickException(
-            f"The database file still has data encrypted with older keys ({why_not}). Stop the "
-            "portal and run this again."
+            "The database file still has data encrypted with older encryption keys "
+            f"({why_not}). Stop the portal and run this again."
         )
 
 

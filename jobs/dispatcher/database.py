@@ -126,5 +126,7 @@ class DatabaseExecutor:
             self._is_reported = True
             why = on_one_line(str(error.orig))
             log.warning(
-                "The database has taken nothing for %g seconds; results are kept: %s", A_WHILE, why
+                "The database has taken nothing for %g seconds. It keeps the results: %s",
+                A_WHILE,
+                why,
             )

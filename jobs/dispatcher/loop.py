@@ -286,7 +286,7 @@ class Dispatcher:
                 self._unsent.append(claim)
         if late:
             # Others may send it by now. If it cannot be released either, its leases end.
-            log.warning("Claiming took too long; %s deliveries are released.", late)
+            log.warning("Claiming took too long. Released %s deliveries.", late)
         if claims:
             self._maintenance.note_claims()
 

@@ -78,7 +78,7 @@ class Sender:
                     self._record_heartbeat()
                     self._new_dispatcher(self._is_stopping).run()
                 except Exception:
-                    log.exception("Sending failed; it begins anew.")
+                    log.exception("Sending failed. It starts again.")
                     is_first = False
                     has_been_well = monotonic() - began > WELL_AFTER
                     pause = FIRST_PAUSE if has_been_well else min(2 * pause, LONGEST_PAUSE)

@@ -58,7 +58,7 @@ def currency(environ: Mapping[str, str], name: str, default: str) -> str:
     """Read the three capital letters of a currency (ISO 4217)."""
     text = environ.get(name, "").strip() or default
     if len(text) != 3 or not (text.isascii() and text.isalpha() and text.isupper()):
-        raise SettingsError(f"{name} must be three capital letters, such as “EUR”, not “{text}”.")
+        raise SettingsError(f"{name} must be 3 capital letters, such as “EUR”, not “{text}”.")
     return text
 
 

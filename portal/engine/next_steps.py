@@ -37,7 +37,7 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
     Reason.BAD_REPLY: ReasonStep(EDIT, "{ask} to check the URL and the port."),
     Reason.TLS_NAME: ReasonStep(EDIT, "{ask} to use the certificate’s name in the URL."),
     Reason.TLS_OTHER: ReasonStep(
-        EDIT, "{ask} to check the URL’s port and start (http:// or https://)."),
+        EDIT, "{ask} to check the URL’s port and prefix (http:// or https://)."),
     Reason.BLOCKED: ReasonStep(
         EDIT, "{ask} to use a public URL or allow this one.",
         "Use a public URL or allow this one in the portal’s settings (WEBHOOK_ALLOWED_NETWORKS)."),

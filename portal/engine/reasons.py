@@ -205,7 +205,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Use the certificate’s name in the URL.", _YOU, _CERTIFICATE),
     Reason.TLS_OTHER: _Row(
         "No secure connection", "We couldn’t make a secure connection to {host}.",
-        "Check the URL’s port and start (http:// or https://).", _YOU, _CERTIFICATE),
+        "Check the URL’s port and prefix (http:// or https://).", _YOU, _CERTIFICATE),
     Reason.BLOCKED: _Row(
         "Private address, not sent",
         "Not sent. The URL is on a private network or blocked by a setting.",
@@ -258,7 +258,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
     Reason.INTERRUPTED: _Row(
         "Interrupted",
         "Sending was interrupted. We don’t know whether the delivery arrived.",
-        "Usually, no action is needed. We’ll send it again with the same ID.", _US, _OUR_SIDE),
+        "Usually, no action is needed. We’ll retry with the same ID.", _US, _OUR_SIDE),
     Reason.WEBHOOK_OFF: _Row(
         "The webhook was off", "The webhook was off.",
         "Turn it on to send deliveries.", _YOU, _OUR_SIDE),

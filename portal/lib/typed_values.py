@@ -96,7 +96,7 @@ def _no_amount(text: str) -> TypedValueError:
         readings = f"as {text.replace('.', '')}.00 or {text[:-1]}"
         return TypedValueError(readings, "The point can separate thousands or decimals")
     if TOO_FINE.fullmatch(text):
-        return TypedValueError(f"with at most two decimals, {example}")
+        return TypedValueError(f"with at most 2 decimals, {example}")
     if BELOW_ZERO.fullmatch(text):
         return TypedValueError("as 0 or more")
     if TOO_LONG.fullmatch(text) and len(text) > LARGEST:

@@ -79,7 +79,7 @@ def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
     finally:
         event.remove(db.engine, "before_cursor_execute", fail)
     failed = [each.message for each in caplog.records if each.levelname == "ERROR"]
-    assert failed == ["What was started without the schedule failed; it comes again."]
+    assert failed == ["Work that was started without the schedule failed. It comes again."]
     assert has_turn == [True]
 
 

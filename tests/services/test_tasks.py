@@ -199,7 +199,7 @@ def test_an_error_is_retried_later_and_given_up_after_five_leases(
     assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
     told, it = [each for each in caplog.records if each.name == job.log.name], task.public_id
     assert [each.getMessage() for each in told] == [
-        *[f"Task {it} (counting) failed; it is tried again."] * 5,
+        *[f"Task {it} (counting) failed. It will be tried again."] * 5,
         f"Gave up task {it} (counting).",
     ]
     assert [bool(each.exc_info) for each in told] == [True] * 5 + [False]

@@ -239,18 +239,18 @@ def _wire_object(value: object) -> Any:
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: wire_value(getattr(value, field.name)) for field in fields(value)}
-    raise TypeError(f"{type(value).__name__} has no form on the wire")
+    raise TypeError(f"{type(value).__name__} can’t be in the body")
 
 
 def _money(amount: Decimal) -> str:
     if not amount.is_finite():
-        raise ValueError("An amount on the wire is a number")
+        raise ValueError("Amounts in the body must be numbers")
     return f"{amount:.2f}"
 
 
 def _key(key: object) -> str:
     if not isinstance(key, str):
-        raise TypeError("A key on the wire is text")
+        raise TypeError("Keys in the body must be text")
     return key
 
 

@@ -263,7 +263,7 @@ def _ours(candidate: Candidate, message: Message, body: PastedBody) -> Diagnosis
     if not age:
         step = "If the receiver still rejects it, check the header and the request that it reads."
         return Diagnosis("nothing", f"{exactly}.", (step,))
-    exactly = f"{exactly}, made with the {age} secret key"
+    exactly = f"{exactly}, computed with the {age} secret key"
     if age == "earlier":
         step = "Give the receiver the new secret key before the earlier one expires."
         sentence = f"{exactly}. It’s used until the new one takes over."
@@ -275,7 +275,7 @@ def _ours(candidate: Candidate, message: Message, body: PastedBody) -> Diagnosis
         "If the receiver has the new secret key, an administrator can select Switch now on "
         "the webhook’s page."
     )
-    sentence = f"{exactly}, while {LEGACY_HEADER} is still made with the earlier one."
+    sentence = f"{exactly}, while {LEGACY_HEADER} still contains the earlier one’s signature."
     return Diagnosis("key", sentence, (step,), FITS)
 
 

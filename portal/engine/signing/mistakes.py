@@ -38,7 +38,8 @@ class Mistake(NamedTuple):
 _AS_TEXT: Final = "Use the secret key’s text as UTF-8 bytes, without decoding it."
 _ALL_OF_IT: Final = "Use the secret key’s text as UTF-8 bytes, including whsec_."
 _DECODED: Final = (
-    "Remove whsec_ from the secret key, base64-decode the rest, and use those bytes as the key."
+    "Remove whsec_ from the secret key, base64-decode the rest, and use those bytes as the HMAC "
+    "key."
 )
 _CLEAN: Final = "Enter the secret key at the receiver again, with nothing before or after it."
 _FIND: Final = "Check why the receiver has no secret key. A setting might be missing."
@@ -55,7 +56,7 @@ _PLACES: Final = {"after": "{1}{0}", "before": "{0}{1}", "on either side of": "{
 
 
 def _key(words: str, fix: str, make: Callable[[str], str | bytes]) -> Mistake:
-    return Mistake("key", f"made with {words}", fix, make)
+    return Mistake("key", f"computed with {words}", fix, make)
 
 
 def _marked(words: str, fix: str) -> list[Mistake]:
@@ -106,7 +107,7 @@ def _plain(name: str, *signed: bytes) -> bytes:
 
 
 METHODS: Final = tuple(
-    Mistake("method", f"made with {words}", "Compute HMAC-SHA256 with the secret key.", make)
+    Mistake("method", f"computed with {words}", "Compute HMAC-SHA256 with the secret key.", make)
     for words, make in (
         ("HMAC-MD5 instead of HMAC-SHA256", partial(hmac.digest, digest="md5")),
         ("HMAC-SHA1 instead of HMAC-SHA256", partial(hmac.digest, digest="sha1")),

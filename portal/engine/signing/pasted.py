@@ -37,7 +37,7 @@ class PastedSignature(NamedTuple):
 
     def miswritten(self, as_hex: bool) -> Iterator[Mistake]:
         """Yield what is written otherwise than in its header."""
-        right, fix = BASE64, "Write the HMAC in base64, with “v1,” before it."
+        right, fix = BASE64, "Encode the HMAC in base64 and put “v1,” in front."
         if as_hex:
             right, fix = HEX, "Encode the HMAC as lowercase hex before comparing."
         if self.writing != right:

@@ -177,6 +177,6 @@ def standard_key(secret: str) -> bytes:
     if not key:
         raise SecretError(
             "Copy the whole secret key again or remove whsec_ from the start. After whsec_, the "
-            "key must be base64"
+            "secret key must be base64"
         )
     return key

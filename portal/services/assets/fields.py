@@ -319,7 +319,7 @@ def _of_money(values: AssetValues) -> Iterator[Fault]:
         if not (amount.is_finite() and 0 <= amount <= DEAREST):
             yield Fault(field.name, f"Enter a {field.in_sentence} from 0 to {DEAREST:,}")
         elif amount != round(amount, 2):
-            yield Fault(field.name, f"Enter the {field.in_sentence} with at most two decimals")
+            yield Fault(field.name, f"Enter the {field.in_sentence} with at most 2 decimals")
 
 
 def _of_days(values: AssetValues) -> Iterator[Fault]:

@@ -26,10 +26,10 @@ from portal.services.core.unit_of_work import insert_or_ignore, session, writing
 DOTS: Final = "••••"
 TYPED_SECONDS: Final = 12 * 60 * 60
 KEY_CHECK_ID: Final = 1
-KEY_CHECK_TEXT: Final = "The keys of this portal open this line."
+KEY_CHECK_TEXT: Final = "This portal’s keys can decrypt this text."
 OTHER_KEYS: Final = (
-    "ENCRYPTION_KEYS can’t decrypt the secrets in the database. Set the keys that this portal "
-    "used before."
+    "ENCRYPTION_KEYS can’t decrypt the secrets in the database. Set the encryption keys "
+    "that this portal used before."
 )
 
 

@@ -62,7 +62,7 @@ ALIKE: Final = 0.82  # Laptop is close to Laptops, and Desk to nothing
 # Our columns, as sentences about cells name them.
 _NAMED: Final = re.compile(
     rf"(?<=Enter )(?:{'|'.join(COLUMNS)})\b(?= )"
-    rf"|(?<= in )(?:{'|'.join(COLUMNS)})\b(?=,|$)"
+    rf"|(?<= in the )(?:{'|'.join(COLUMNS)})\b(?= column)"
     rf"|\b(?:{'|'.join(name for name in COLUMNS if '_' in name)})\b"
 )
 
@@ -106,7 +106,7 @@ def refuse_unfit(columns: Sequence[str], matches: Matches) -> None:
         if ours and ours not in COLUMNS:
             raise Refusal("Choose from the list", field=field_of(number))
         if ours and ours in taken:
-            sentence = "Choose one of the two columns for this field"
+            sentence = "Choose one of the 2 columns for this field"
             raise Refusal(sentence, field=field_of(number))
         taken.add(ours)
     if not taken & set(NEEDED):

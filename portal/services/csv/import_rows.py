@@ -134,13 +134,15 @@ def _count(name: str, text: str) -> int:
 def _answer(name: str, text: str) -> bool:
     if text.lower() in YES | NO:
         return text.lower() in YES
-    raise Refusal(f"Enter yes or no in {name}, not “{text[:40]}”")
+    raise Refusal(f"Enter yes or no in the {name} column, not “{text[:40]}”")
 
 
 def _choice(name: str, text: str) -> str:
     if text.lower() in CHOICES[name]:
         return text.lower()
-    raise Refusal(f"Enter one of {', '.join(CHOICES[name])} in {name}, not “{text[:40]}”")
+    raise Refusal(
+        f"Enter one of {', '.join(CHOICES[name])} in the {name} column, not “{text[:40]}”"
+    )
 
 
 def _text(_name: str, text: str) -> str:
@@ -373,7 +375,7 @@ def _base(asset: Asset | None, cells: Cells) -> AssetValues:
     kind = kind_of(cells)
     if asset is None:
         if kind not in set(AssetKind):
-            raise Refusal(f"Enter item or stock in kind, not “{kind[:40]}”")
+            raise Refusal(f"Enter item or stock in the kind column, not “{kind[:40]}”")
         is_stock = kind == AssetKind.STOCK
         return AssetValues(name="", kind=kind, quantity=(quantity_of(cells) or 0) * is_stock)
     if cells.get("kind") and kind != asset.kind:
@@ -424,7 +426,9 @@ def placed(
         if not name:
             continue
         if len(name) > named_lists.LONGEST_NAME:
-            raise Refusal(f"Enter at most {named_lists.LONGEST_NAME} characters in {called}")
+            raise Refusal(
+                f"Enter at most {named_lists.LONGEST_NAME} characters in the {called} column"
+            )
         row_id = current.scalar(select(model.id).where(func.lower(model.name) == func.lower(name)))
         if row_id is not None:
             values = replace(values, **{f"{called}_id": row_id})

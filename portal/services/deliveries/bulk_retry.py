@@ -79,7 +79,7 @@ WAITING_AT: Final = skip_scan("batch_rows", "webhook_id", "task_id = :task AND o
 
 TAKEN_BACK: Final = "Taken back before it was sent"
 NOT_KEPT: Final = "No longer kept"
-CUT_OFF: Final = "Sending was interrupted several times"
+CUT_OFF: Final = "Sending stopped unexpectedly several times"
 # Without a name, which is in the audit trail: an erasure looks for names there.
 DISMISSED: Final = "Dismissed before it was sent"
 TAKEN_OUT: Final = "Removed before it was sent"

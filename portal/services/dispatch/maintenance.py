@@ -118,7 +118,7 @@ def reclaim(connection: Connection, over: task_leases.Processes) -> set[UUID]:
     freed = set(connection.execute(theirs.returning(Lease.run)).scalars())
     freed |= set(task_leases.end_leases(connection, over, now))
     if freed:
-        log.warning("A process died or fell silent at its work; what it had is due again.")
+        log.warning("A process died or fell silent at its work. Its deliveries are due again.")
     return {each for each in freed if each}
 
 

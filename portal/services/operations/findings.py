@@ -68,12 +68,12 @@ TROUBLES: Final = {
     ),
     Kind.CROWDED: (
         "The database is out of memory or connections",
-        f"Some changes can’t be saved. {SAFE}",
+        f"The portal can’t save some changes. {SAFE}",
         "Increase max_connections or end programs that use many connections.",
     ),
     Kind.DISK: (
         "The database’s disk is failing",
-        "Some changes can’t be saved.",
+        "The portal can’t save some changes.",
         "Check the disk and the database’s log.",
     ),
     Kind.AWAY: (
@@ -213,8 +213,8 @@ def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
                 "clocks_apart",
                 Level.WARNING,
                 f"{host}’s clock is {in_words(abs(skew))} {order} the database’s.",
-                "Receivers can reject signatures. Beyond 1 minute, users can be signed out. Beyond "
-                "5 minutes, that machine no longer removes old records.",
+                "Receivers might reject our signatures. Beyond 1 minute, we might sign users out. "
+                "Beyond 5 minutes, that machine no longer removes old records.",
                 "Set both clocks from a time server (NTP).",
             )
 
@@ -226,9 +226,9 @@ def keys_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "keys_differ",
             Level.DANGER,
             facts.keys_error,
-            "Stored secrets can’t be read until the right keys are back.",
-            "The keys are in the portal’s environment or in keys.env in the instance folder. If "
-            "they’re permanently lost, stop the portal and run "
+            "We can’t read stored secrets until the right encryption keys are back.",
+            "The encryption keys are in the portal’s environment or in keys.env in the instance "
+            "folder. If they’re permanently lost, stop the portal and run "
             f"{facts.settings.command('forget-secrets')}.",
         )
 
@@ -246,8 +246,8 @@ def sending_is_on(facts: Facts, now: datetime) -> Iterator[Finding]:
         Level.WARNING,
         f"{facts.stop.by} paused all sending on {moment_words(facts.stop.since, zone, now)} "
         f"({zone.key}).",
-        "Nothing is lost. Deliveries are queued until an administrator resumes sending.",
-        f"{facts.settings.command('sending on')} does the same.",
+        "Nothing is lost. We keep deliveries queued until an administrator resumes sending.",
+        f"{facts.settings.command('sending on')} resumes sending, too.",
     )
 
 
@@ -261,7 +261,7 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
             "secrets_closed",
             Level.DANGER,
             f"A worker can’t decrypt secrets{whose}, so these deliveries stay queued.",
-            "Nothing is lost. We’ll send them when the right keys are back.",
+            "Nothing is lost. We’ll send them when the right encryption keys are back.",
             "Give every process the same ENCRYPTION_KEYS, including earlier keys, and restart it. "
             "If keys are permanently lost, stop the portal and run "
             f"{facts.settings.command('forget-secrets')}.",
@@ -271,7 +271,7 @@ def secrets_open(facts: Facts, now: datetime) -> Iterator[Finding]:
             "secrets_lost",
             Level.WARNING,
             f"Webhooks are off because their encryption keys are lost: {_names(facts.lost)}.",
-            "Edit each of them, enter its secrets again, and turn it on.",
+            "Edit each webhook, enter its secrets again, and turn it on.",
             "If you find the earlier keys, put them after the current one in ENCRYPTION_KEYS and "
             "restart. The secrets can be used again.",
         )
@@ -385,12 +385,12 @@ def redis_wakes(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "redis_evicts",
             Level.WARNING,
             "Redis can drop jobs when it runs out of memory.",
-            "Deliveries are kept in the database and aren’t lost.",
+            "Deliveries stay in the database and aren’t lost.",
             "Set maxmemory-policy to noeviction.",
         )
 
 
-RESUMES: Final = "We keep trying and resume automatically."
+RESUMES: Final = "We’ll keep trying and resume sending automatically."
 WHERE_TO_LOOK: Final = "Check its DNS servers, firewall, routes, and open-file limit."
 
 
@@ -428,14 +428,15 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
             f"Alerts are late. The daily check was due {late} ago and hasn’t finished.",
             "The next check will catch up.",
             f"Start {facts.settings.command('scheduler')} and "
-            f"{facts.settings.command('worker background')}, or check their logs.",
+            f"{facts.settings.command('worker background')} or check their logs.",
         )
     if status is not None and status.needs_first_answer:
         yield Finding(
             "alerts_wait",
             Level.WARNING,
-            "No alerts are sent yet. An administrator needs to decide about those already due.",
-            "Go to Alerts → Alert settings and choose.",
+            "We aren’t sending alerts yet. An administrator needs to decide about those already "
+            "due.",
+            "Go to Alerts → Alert settings and choose whether to send those alerts.",
         )
 
 
@@ -470,7 +471,7 @@ def _failed_jobs(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "jobs_failed",
             Level.WARNING,
             f"{failed} worker {'job' if failed == 1 else 'jobs'} failed in the last day.",
-            "The work is retried automatically.",
+            "We retry the work automatically.",
             "Look for “error” in the workers’ logs.",
         )
 
@@ -483,9 +484,9 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "no_sender",
             Level.DANGER,
-            "Deliveries aren’t being sent because no delivery worker is running.",
+            "We can’t send deliveries because no delivery worker is running.",
             "Nothing is lost. We’ll send them when a worker is running.",
-            f"Start {command('worker deliveries')}, or check its log.",
+            f"Start {command('worker deliveries')} or check its log.",
         )
     if not processes_of(facts, worker_of(BACKGROUND)):
         yield Finding(
@@ -493,7 +494,7 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
             Level.WARNING,
             "No background worker is running.",
             "Alerts, emails, imports, and other long work wait for it.",
-            f"Start {command('worker background')}, or check its log.",
+            f"Start {command('worker background')} or check its log.",
         )
     if not processes_of(facts, heartbeats.SCHEDULER):
         yield Finding(
@@ -501,7 +502,7 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
             Level.WARNING,
             "The scheduler isn’t responding.",
             "Scheduled jobs start a few minutes late. Deliveries aren’t affected.",
-            f"Start {command('scheduler')}, or check its log.",
+            f"Start {command('scheduler')} or check its log.",
         )
 
 

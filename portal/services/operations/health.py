@@ -347,8 +347,8 @@ def _blockers(current: Session, found: Settings, trouble: Trouble | None) -> Seq
 
 
 BEFORE_THE_RELEASE: Final = (
-    "This database is older than the first release. Export its assets as CSV with the version "
-    "that created it. Then import that file into a new database."
+    "This database is older than the first release. Use the portal version that "
+    "created this database to export its assets as CSV. Then import that file into a new database."
 )
 
 

@@ -100,7 +100,7 @@ def setting_lines(facts: Facts) -> Lines:
         ("Private networks that webhooks can reach", allowed or "None"),
         *([("Networks that webhooks can’t reach", denied)] if denied else []),
         *([("Ports that webhooks can reach", ports)] if ports else []),
-        ("Email", "Set up" if found.smtp_url else "Not set up, so no email is sent"),
+        ("Email", "Set up" if found.smtp_url else "Not set up, so we don’t send email"),
     ]
 
 

@@ -223,7 +223,7 @@ def _differences(
     names = [name for name in before if before[name] != after[name] and name != "url"]
     changes = {name: {"from": before[name], "to": after[name]} for name in names}
     if set_secret(webhook, values, actor, made, stays=stays):
-        new = "none" if values.secret_mode is SecretMode.NONE else "a new key"
+        new = "none" if values.secret_mode is SecretMode.NONE else "a new secret key"
         changes["secret_key"] = {"from": before["secret_key"], "to": new}
     if set_headers(webhook, values.headers, stays=stays):
         new = facts_of(webhook)["custom_headers"]

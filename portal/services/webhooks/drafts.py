@@ -45,7 +45,7 @@ from portal.services.webhooks.secrets import (
 )
 
 TESTED: Final = "webhook.tested_before_saving"
-NOT_KEPT: Final = "This test has expired. Tests are kept for 24 hours or until you save."
+NOT_KEPT: Final = "This test has expired. We keep tests for 24 hours or until you save."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

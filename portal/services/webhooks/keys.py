@@ -30,7 +30,7 @@ from portal.services.webhooks.rows import (
 from portal.services.webhooks.secrets import erase_secret
 from portal.services.webhooks.turn_on_off import set_off
 
-CAUSE: Final = "Its {parts} can’t be decrypted with this portal’s keys"
+CAUSE: Final = "Its {parts} can’t be decrypted with this portal’s encryption keys"
 KEYS: Final = ("keys", 1, "Encryption keys")
 BATCH: Final = 25
 SEALED: Final = ("secret_enc", "old_secret_enc", "headers_enc")

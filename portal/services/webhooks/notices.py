@@ -107,9 +107,11 @@ def send_due() -> int:
         except mailer.MailError as error:
             if isinstance(error, mailer.MessageError):
                 # One dead mailbox keeps no notice from others.
-                log.warning("A notice was not sent (%.300s); it is tried again in an hour.", error)
+                log.warning(
+                    "A notice was not sent (%.300s). The next attempt is in an hour.", error
+                )
                 continue
-            log.warning("A notice was not sent (%.300s); the next run tries again.", error)
+            log.warning("A notice was not sent (%.300s). The next run tries again.", error)
             _release(due, before)
             break
         _remember(due)

@@ -108,7 +108,9 @@ PAGES: Final = (
         label="Report broken",
         icon="x-octagon",
         title="Report {name} as broken",
-        lede="This ends its check-out or allocation. Reservations are kept and marked at risk.",
+        lede=(
+            "This ends its check-out or allocation. We keep its reservations and mark them at risk."
+        ),
         done="Reported {tag} as broken.",
         form=BrokenForm,
         run=doing(incidents.report_broken),

@@ -35,7 +35,7 @@ MARK: Final = "mark"
 # What is said once the answer to the first question is on its way.
 ANSWERS: Final = {
     SEND: "We’ll send the alerts.",
-    MARK: "We’ll mark the alerts as sent. No webhook is notified.",
+    MARK: "We’ll mark the alerts as sent. We won’t notify any webhook.",
 }
 
 

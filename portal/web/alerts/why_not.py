@@ -66,7 +66,7 @@ WORDS: Final[Mapping[tuple[EventName, Kept], Callable[[Asset, Answer, AlertRules
         f"Warranty ends {_in_days(it.by)}. {_starts(rules.warranty_days)}"
     ),
     (WARRANTY, Kept.PAST): lambda _asset, it, _rules: (
-        f"Warranty ended {day_of(it.by)}. Alerts are sent only before that."
+        f"Warranty ended {day_of(it.by)}. We send alerts only before that."
     ),
     (WARRANTY, Kept.GONE): lambda asset, *_: (
         f"{ASSET[asset.status].word} assets have no warranty alerts."
@@ -107,7 +107,7 @@ def of_kind(event: EventName, due: DueNow, status: RunStatus, now: datetime, *, 
         asset, answer = found
         following = (
             f" Next: {asset.name}, {asset.asset_tag}. {sentence(asset, answer, status)} "
-            f"Its alert will be sent {exact_day(_sent_at(answer, status.stored.rules))}."
+            f"We’ll send its alert {exact_day(_sent_at(answer, status.stored.rules))}."
         )
     return f"{_due(event, due, status, is_on)}{following}"
 
@@ -126,7 +126,7 @@ def _due(event: EventName, due: DueNow, status: RunStatus, is_on: bool) -> str:
     if not many:
         return "."
     if not is_on:
-        return ". Nothing is sent because these alerts are off."
+        return ". We send nothing because these alerts are off."
     if not coming:
         return f". {'It was' if many == 1 else 'All were'} {DONE}."
     is_counted = coming < many <= queries.COUNT_LIMIT

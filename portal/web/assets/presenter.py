@@ -194,7 +194,7 @@ class AssetState:
     def sentence(self) -> str:
         """Return its state in one or two sentences; its times are elements of the page."""
         if self.asset.deleted_at is not None:
-            return "Deleted. Its timeline and deliveries are kept."
+            return "Deleted. We keep its timeline and deliveries."
         words = _SENTENCES[AssetStatus(self.asset.status)](self)
         if self.asset.kind == AssetKind.STOCK:
             words = f"{_pieces(self.asset)} in stock."

@@ -44,7 +44,7 @@ class StaffForm(PortalForm):
     name = _line("name", "Name")
     email = EmailField(
         "Email address",
-        description="Used to match people in other systems. No email is sent",
+        description="Used to match people in other systems. We don’t send email",
         render_kw={"maxlength": LENGTHS["email"], "autocomplete": "off", "spellcheck": "false"},
     )
     employee_no = _line("employee_no", "Employee number")

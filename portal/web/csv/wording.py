@@ -91,12 +91,8 @@ def columns_used(task: Task) -> str:
     """Return how many columns are read; a file that speaks as we do is matched unasked."""
     used, given = len(task.params["matches"]), len(task.params["headings"])
     if used == given:
-        return (
-            "The only column was recognized."
-            if used == 1
-            else f"All {used} columns were recognized."
-        )
-    return f"{used} of {given} columns are used."
+        return "Recognized the only column." if used == 1 else f"Recognized all {used} columns."
+    return f"We use {used} of {given} columns."
 
 
 def notes(task: Task, counts: Mapping[str, int]) -> list[str]:
@@ -150,8 +146,8 @@ def origin_notes(task: Task) -> Iterator[str]:
         sentence = "The file doesn’t specify its text encoding, so we used"
         yield f"{sentence} {encoding}. Check letters such as ä and é below."
     if others := origin.get("other_tabs"):
-        one, many = "other sheet was ignored", "other sheets were ignored"
-        yield f"We read only the sheet “{origin['tab']}”. {plural(others, one, many)}."
+        one, many = "other sheet", "other sheets"
+        yield f"We read only the sheet “{origin['tab']}” and ignored {plural(others, one, many)}."
 
 
 def _new(kind: NamedList, names: Sequence[tuple[str, int]]) -> str:

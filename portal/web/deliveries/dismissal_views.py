@@ -110,7 +110,7 @@ def ask_restore() -> Answer | str:
     return render_template(
         "_partials/confirm.html",
         title=f"Restore {deliveries(count)}?",
-        text="Failed deliveries return to Failed. The others are sent.",
+        text="Failed deliveries return to Failed. We’ll send the others.",
         action=url_for("dismissals.restore", dismissal=act, back=request.args.get("back")),
         submit_label=f"Restore {count}",
         cancel_url=_back(),

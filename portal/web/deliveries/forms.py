@@ -77,7 +77,7 @@ def read_codes(text: str) -> tuple[int, int]:
     """Return the first and the last code that is meant: 404, 50x, 5xx."""
     code = text.lower()
     if not CODE.fullmatch(code):
-        raise ValueError("as three digits, such as 404 or 5xx")
+        raise ValueError("as 3 digits, such as 404 or 5xx")
     return int(code.replace("x", "0")), int(code.replace("x", "9"))
 
 

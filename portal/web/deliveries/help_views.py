@@ -44,7 +44,7 @@ class SignatureForm(PortalForm):
     )
     body = TextAreaField(
         "Body the receiver verified",
-        description="Exact bytes, as received. Shows whether the body or the key differs",
+        description="Exact bytes, as received. Shows whether the body or the secret key differs",
         validators=[
             Length(max=LONGEST_BODY, message="Paste a shorter body. We never send one this long")
         ],

@@ -54,7 +54,7 @@ HEADINGS: Final[Mapping[str, Callable[[LogRow, str, ZoneInfo], object]]] = {
     "Webhook": lambda row, *_: row.webhook_name,
     "Status": lambda row, *_: DELIVERY[row.status].word,
     "Result": lambda row, *_: result(row) or status_note(row),
-    "Response, or earlier failure": lambda _, said, __: said,
+    "Response or earlier failure": lambda _, said, __: said,
     "Attempts": lambda row, *_: row.tries,
     "Times sent": lambda row, *_: row.sent,
     "Next attempt ({zone})": lambda row, _, local: _local(row.next_try_at, local),

@@ -171,7 +171,7 @@ class DeliveryPage:
                 SWITCH,
                 "Turn on the webhook and decide about on-hold deliveries.",
                 f"{ASK} to turn on the webhook.",
-                context=_context(delivery, "The webhook is off, so this delivery isn’t sent."),
+                context=_context(delivery, "The webhook is off, so we won’t send this delivery."),
                 link=links.get(SWITCH),
             )
         elif delivery.status is DeliveryStatus.ON_HOLD:

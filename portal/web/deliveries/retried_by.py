@@ -20,8 +20,11 @@ from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import counted
 
 # For whoever asks about one.
-RUNNING: Final = "A bulk retry will send this delivery again."
-PAUSED: Final = "This delivery is in a paused bulk retry. Someone needs to resume it."
+RUNNING: Final = "A bulk retry will send this delivery."
+PAUSED: Final = (
+    "This delivery is in a paused bulk retry. Support or an administrator needs to resume the "
+    "bulk retry."
+)
 ALL_PAUSED: Final = (
     "All sending is paused. The bulk retry will send this delivery when sending resumes."
 )

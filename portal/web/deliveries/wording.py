@@ -81,12 +81,12 @@ def outlook_of(delivery: DeliveryDetail, clock: Callable[[datetime], str] = near
         return Outlook("", "", NONE)
     if delivery.status is DeliveryStatus.DISMISSED:
         by, at = delivery.dismissed_by, delivery.dismissed_at
-        then = "It won’t be sent unless someone restores or retries it."
+        then = "We won’t send it unless someone restores or retries it."
         if delivery.is_webhook_deleted:
             then = f"You can’t restore it because {name} was deleted."
         return Outlook(f"{dismissed_by(by, at, delivery.dismissed_reason)}.", then, NONE)
     if delivery.is_webhook_deleted:
-        return Outlook(f"{name} was deleted.", "This delivery won’t be sent.", NONE)
+        return Outlook(f"{name} was deleted.", "We won’t send this delivery.", NONE)
     if delivery.comes_to_rest or delivery.status is DeliveryStatus.ON_HOLD:
         end = held_end(delivery.created_at, delivery.webhook_off_at)
         if not delivery.is_webhook_off:
@@ -292,7 +292,7 @@ def repeat_warning(delivery: DeliveryDetail) -> str:
         return f"Delivered {arrived} times."
     for attempt in delivery.attempts:
         if attempt.phases.get("again") is not None:
-            return f"It might have arrived twice. Attempt {attempt.number} was sent twice."
+            return f"It might have arrived twice. We sent attempt {attempt.number} twice."
     unclear = list(_unclear(delivery.attempts))
     if arrived + len(unclear) < 2:
         return ""

@@ -147,7 +147,7 @@ def status_of(form: Form) -> int:
 
 
 # Of what webhooks tell.
-UNHEARD: Final = "No changes made. No webhook was notified."
+UNHEARD: Final = "No changes made. We didn’t notify any webhook."
 
 
 def say_whether_changed(

@@ -138,7 +138,7 @@ _DAY: Final = (
 )
 _CLOCK: Final = r"(?:(?:T|,? )(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?)?"
 _TIMES: Final = [re.compile(f"{day}{_CLOCK}(?: \\(.*\\))?", re.ASCII) for day in _DAY]
-EXPECTED: Final = "as a day, or a day and a time, such as 2026-05-03 18:00"
+EXPECTED: Final = "as a day, with or without a time, such as 2026-05-03 18:00"
 
 
 def uuid_or_none(text: str | None) -> UUID | None:

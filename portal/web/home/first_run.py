@@ -80,7 +80,7 @@ def first_steps() -> list[FirstStep]:
         ),
         FirstStep(
             "See it delivered",
-            "Every delivery is listed with its response. Resend it if you need to.",
+            "The log lists every delivery with its response. Resend it if you need to.",
             done.delivered,
             "deliveries.read",
             (("View deliveries", url_for("deliveries.index")),),

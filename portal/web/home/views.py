@@ -237,4 +237,4 @@ def _missing(ready: Ready) -> Iterator[str]:
     if ready.migrations != OK:
         yield "The database schema doesn’t match this version."
     if ready.sending != OK:
-        yield "Deliveries aren’t being sent because no delivery worker is running."
+        yield "We can’t send deliveries because no delivery worker is running."

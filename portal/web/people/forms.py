@@ -61,7 +61,7 @@ def _password(label: str, missing: str) -> PasswordField:
 def _new_password(label: str) -> PasswordField:
     return PasswordField(
         label,
-        description=f"At least {passwords.SHORTEST} characters, such as three or four random words",
+        description=f"At least {passwords.SHORTEST} characters, such as 3 or 4 random words",
         validators=[InputRequired("Enter a password"), _will_do],
         render_kw={"autocomplete": "new-password"},
     )

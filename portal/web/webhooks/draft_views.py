@@ -21,7 +21,7 @@ from portal.web.webhooks.forms import EditWebhookForm, WebhookForm, brings_value
 from portal.web.webhooks.views import WEBHOOK, Answer
 
 STILL_ON_ITS_WAY: Final = (
-    "No test was sent. The previous one is still in progress. Your changes are kept."
+    "We didn’t send a test. The previous test is still in progress. We kept your changes."
 )
 
 blueprint = Blueprint("webhook_drafts", __name__, url_prefix="/settings/webhooks/test")

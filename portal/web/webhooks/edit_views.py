@@ -32,7 +32,9 @@ from portal.web.webhooks.views import WEBHOOK, Answer
 from portal.web.webhooks.wording import deleted_words, held_count
 
 COPY: Final = " (copy)"
-ITS_ADDRESS_IS_HIDDEN: Final = "The URL contains a key, so only administrators see all of it."
+ITS_ADDRESS_IS_HIDDEN: Final = (
+    "The URL contains a secret part, so only administrators see all of it."
+)
 
 blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks")
 

@@ -83,7 +83,7 @@ def _sentence(inbox: Inbox) -> str:
         return "No deliveries yet." if inbox.is_active else "The inbox is off. Only tests arrive."
     many = plural(inbox.count, "delivery", "deliveries")
     if inbox.count >= KEPT:
-        return f"The newest {many}. Older ones aren’t kept."
+        return f"The newest {many}. We don’t keep older ones."
     return f"{many} in the last 24 hours."
 
 

@@ -116,7 +116,7 @@ def _steps(webhook: WebhookDetail, advice: Advice | None, said: Responses) -> It
         yield Step(advice.sentence, _responded(webhook, said), link)
     if is_off and webhook.off_reason == OffReason.FAILING and can("webhooks.switch"):
         yield Step("Ask the receiver’s team to confirm that it works again.")
-        yield from _test(webhook, "Tests are sent even while the webhook is off.")
+        yield from _test(webhook, "We send tests even while the webhook is off.")
     if is_off and can("webhooks.switch"):
         where = url_for("webhook_switches.on", public_id=webhook.public_id)
         is_asked = bool(webhook.held) or webhook.off_reason == OffReason.GONE

@@ -93,9 +93,9 @@ def _why(webhook: WebhookDetail, row: LogRow) -> str:
     return ""
 
 
-def held_for(events: str = "New events") -> str:
-    """That `events` are put on hold while a webhook is off, and for how long."""
-    return f"{events} are put on hold and expire after {plural(days_kept(), 'day')}."
+def held_for() -> str:
+    """That new events are put on hold while a webhook is off, and for how long."""
+    return f"We put new events on hold. They expire after {plural(days_kept(), 'day')}."
 
 
 # Of a webhook that is well, by the status of its last delivery.
@@ -325,8 +325,8 @@ def advice_about_key(webhook: WebhookDetail) -> Advice:
     """The next step for a key that was replaced."""
     return advise(
         "webhooks.secret",
-        "Give the receiver’s team the new key before then.",
-        f"{ASK} to give the receiver’s team the new key before then.",
+        "Give the receiver’s team the new secret key before then.",
+        f"{ASK} to give the receiver’s team the new secret key before then.",
         context=_matter(webhook, "The secret key was replaced. The earlier one expires soon."),
     )
 

@@ -86,7 +86,7 @@ def test_a_row_is_read_by_the_matches() -> None:
 
 def test_what_cannot_be_is_refused_at_its_heading() -> None:
     for matches, field, sentence in (
-        ({"a": "name", "b": "name"}, "column_1", "Choose one of the two columns for this field"),
+        ({"a": "name", "b": "name"}, "column_1", "Choose one of the 2 columns for this field"),
         ({"a": "model", "b": "notes"}, None, "Match one heading to Tag or Name"),
         ({}, None, "Match one heading to Tag or Name"),
         ({"a": "name", "b": "id"}, "column_1", "Choose from the list"),

@@ -71,7 +71,7 @@ def test_what_it_was_sending_is_interrupted_and_due_again(
     assert (only_delivery().status, only_delivery().tries) == ("queued", 1)
     assert has_claimable()
     maintenance.maintain()
-    told = "A process died or fell silent at its work; what it had is due again."
+    told = "A process died or fell silent at its work. Its deliveries are due again."
     assert caplog.messages == [told]
 
 

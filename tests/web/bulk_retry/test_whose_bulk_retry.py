@@ -39,7 +39,7 @@ def test_it_is_said_whose_it_is_and_whether_it_is_paused_there(app: Flask) -> No
     pages, own = visit(app, "support"), signed_in(app, sam)
     result, on_page = told(pages, last)
     assert result.endswith("In Sam Okoro’s bulk retry")
-    assert "A bulk retry will send this delivery again." in on_page
+    assert "A bulk retry will send this delivery." in on_page
     shown = pages.get(f"/deliveries/{last}")
     assert "Retry after it’s fixed" not in shown.main
     assert pages.get(shown.links("Sam Okoro’s bulk retry")[0]).path == f"/batches/{batch}"
@@ -50,7 +50,10 @@ def test_it_is_said_whose_it_is_and_whether_it_is_paused_there(app: Flask) -> No
     # Only there: to the other webhook it is sent.
     result, on_page = told(pages, last)
     assert result.endswith("In Sam Okoro’s paused bulk retry")
-    assert "This delivery is in a paused bulk retry. Someone needs to resume it." in on_page
+    assert (
+        "This delivery is in a paused bulk retry. Support or an administrator needs to resume the "
+        "bulk retry." in on_page
+    )
     result, on_page = told(pages, other)
     assert result.endswith("In Sam Okoro’s bulk retry")
     sending.stop(make_user("admin").actor)

@@ -209,7 +209,7 @@ def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages)
         (
             {"deleted_at": datetime(2026, 3, 7, tzinfo=UTC)},
             "was deleted",
-            "This delivery won’t be sent.",
+            "We won’t send this delivery.",
         ),
     ],
 )
@@ -354,7 +354,7 @@ def test_of_a_deleted_webhook_nothing_is_promised_that_no_longer_is(support: Pag
     failed = make_delivery(gone, status="failed", reason="refused", tries=3)
     make_attempt(failed, reason="refused")
     page = support.get(f"/deliveries/{failed}").main
-    assert "“Old ERP” was deleted. This delivery won’t be sent." in page
+    assert "“Old ERP” was deleted. We won’t send this delivery." in page
     assert "Next attempt None 3 of 10 made" in page
     test = make_delivery(gone, status="failed", priority=Priority.TEST, reason="refused")
     make_attempt(test, kind="test", reason="refused")

@@ -59,7 +59,7 @@ def while_stopped(**columns: Any) -> UUID:
 
 OFF = "On hold because “Sync” is off"
 STOPPED = "We’ll send this delivery when sending resumes."
-NOT_RESTORED = "It won’t be sent unless someone restores or retries it."
+NOT_RESTORED = "We won’t send it unless someone restores or retries it."
 # By state: how it is made; its verdict's heading and text (beginnings of each are enough), when the
 # next attempt is, and whether its page follows by itself.
 Case = tuple[Callable[[], UUID], str, str, str, bool]
@@ -76,7 +76,7 @@ CASES: dict[str, Case] = {
     "retried soon": (lambda: due_in(10), "We’ll retry at ", "2 of 10 attempts made.", "", True),
     "retried later": (lambda: due_in(25), "We’ll retry at ", "2 of 10 attempts made.", "", False),
     "off": (at_off, OFF, "We’ll send", "When the webhook is turned on", False),
-    "deleted": (at_deleted, "“Gone” was deleted", "This delivery won’t be sent.", "None", False),
+    "deleted": (at_deleted, "“Gone” was deleted", "We won’t send this delivery.", "None", False),
     "all stopped": (while_stopped, "", STOPPED, "When sending resumes", False),
     "all stopped, retrying": (
         lambda: while_stopped(status="retrying", tries=1),

@@ -27,7 +27,7 @@ def test_everyone_reads_whether_it_sends_from_checks_alone(app: Flask) -> None:
     make_delivery(erp, status="failed", reason="server", code=500, tries=10)
     sam, ada = visit(app, "support"), visit(app, "admin")
     page = sam.get("/")
-    told = "Deliveries aren’t being sent because no delivery worker is running."
+    told = "We can’t send deliveries because no delivery worker is running."
     assert told in page.main
     # It stands before what did not arrive: nothing does until it is put right.
     assert page.main.index(told) < page.main.index("Sync to ERP")

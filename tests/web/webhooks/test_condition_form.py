@@ -137,7 +137,7 @@ def test_a_stale_edit_shows_both_conditions(app: Flask, pages: Pages) -> None:
     assert kept() == ()
     page = pages.submit(mine, "Save webhook", name="Other", **{"conditions-0-operator": "is_not"})
     assert page.status == 409
-    assert ["Conditions", "–", "Category isn’t Laptops"] in page.rows()
+    assert ["Conditions", "—", "Category isn’t Laptops"] in page.rows()
     pages.submit(page.form(), "Save my version")
     assert kept() == (Condition("category", "is_not", (str(laptops),)),)
 

@@ -154,7 +154,7 @@ def test_an_address_that_looks_like_a_key_is_ticked_and_may_be_unticked(
         form = page.form()
         assert (page.status, form.fields["url_is_secret"]) == (400, ["y"])
     page = pages.submit(form, **{**FILLED, "url": KEYED})
-    assert "The URL contains a key, so only administrators see all of it." in page.text
+    assert "The URL contains a secret part, so only administrators see all of it." in page.text
     assert is_ticked(page.path)
     edit = f"{page.path}/edit"
     page = pages.submit(pages.get(edit).form(), url_is_secret=None)

@@ -137,7 +137,7 @@ def _of_cost(field: str, cost: Decimal | None, called: str) -> Iterator[Fault]:
     if cost is not None and not (cost.is_finite() and 0 <= cost <= DEAREST):
         yield Fault(field, f"Enter the {called} as an amount from 0 to {DEAREST:,}")
     elif cost is not None and cost != round(cost, 2):
-        yield Fault(field, f"Enter the {called} with at most two decimals")
+        yield Fault(field, f"Enter the {called} with at most 2 decimals")
 
 
 def _of_choice(field: str, value: str, among: type[StrEnum], sentence: str) -> Iterator[Fault]:
