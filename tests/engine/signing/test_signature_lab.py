@@ -159,7 +159,7 @@ HOUSE = {
     "v1 before hex": Case(f"v1,{RIGHT}", "with “v1,” before it."),
     "two at once": Case(
         house(f"{WHSEC}\n", SORTED).upper(),
-        "made with a line break after the secret key, computed over the re-serialized body "
+        "computed with a line break after the secret key, computed over the re-serialized body "
         "(sorted keys), and written in uppercase hex",
     ),
 }
@@ -167,9 +167,9 @@ WORDS_AS_TEXT = "the secret key as text, whsec_ included, instead of decoded"
 STANDARDS = {
     "right": Case(STANDARD, f"This is exactly our {STANDARD_HEADER}."),
     "among several": Case(f"v1,{STANDARD[4:]}A= {STANDARD}", STANDARD_HEADER),
-    "sha1": Case(standard(how="sha1"), f"{STANDARD_HEADER}, but made with HMAC-SHA1"),
-    "sha512": Case(standard(how="sha512"), f"{STANDARD_HEADER}, but made with HMAC-SHA512"),
-    "md5": Case(standard(how="md5"), f"{STANDARD_HEADER}, but made with HMAC-MD5"),
+    "sha1": Case(standard(how="sha1"), f"{STANDARD_HEADER}, but computed with HMAC-SHA1"),
+    "sha512": Case(standard(how="sha512"), f"{STANDARD_HEADER}, but computed with HMAC-SHA512"),
+    "md5": Case(standard(how="md5"), f"{STANDARD_HEADER}, but computed with HMAC-MD5"),
     "hex": Case(base64.b64decode(STANDARD[3:]).hex(), "in hex instead of base64"),
     "uppercase hex": Case(
         base64.b64decode(STANDARD[3:]).hex().upper(), "uppercase hex instead of base64"
@@ -183,15 +183,17 @@ STANDARDS = {
     "taken off": Case(standard(WHSEC[6:]), "without its whsec_, as text"),
     "kept, line break": Case(standard(f"{WHSEC}\n"), "as text and with a line break after it"),
     "own with space": Case(
-        standard(f" {HEX_KEY}"), f"{STANDARD_HEADER}, but made with a space before the", HEX_KEY
+        standard(f" {HEX_KEY}"), f"{STANDARD_HEADER}, but computed with a space before the", HEX_KEY
     ),
     "own with BOM": Case(
         standard(f"\ufeff{HEX_KEY}"),
-        f"{STANDARD_HEADER}, but made with a byte order mark (BOM) before the",
+        f"{STANDARD_HEADER}, but computed with a byte order mark (BOM) before the",
         HEX_KEY,
     ),
     "own decoded": Case(
-        standard(base64.b64decode(OWN)), f"{STANDARD_HEADER}, but made with the secret key de", OWN
+        standard(base64.b64decode(OWN)),
+        f"{STANDARD_HEADER}, but computed with the secret key de",
+        OWN,
     ),
     "re-serialised": Case(
         standard(content=SPACED),
@@ -225,10 +227,12 @@ OTHERS = {"others": ((OTHER_ID, house(content=OTHER_BODY)), (OTHER_ID, standard(
 STORED = {
     "earlier key, overlapping": Case(house(EARLIER), "with the earlier secret key", more=OVERLAP),
     "earlier key, standard": Case(
-        standard(EARLIER), "of attempt 2, made with the earlier secret key", more=OVERLAP
+        standard(EARLIER), "of attempt 2, computed with the earlier secret key", more=OVERLAP
     ),
     "new key, overlapping": Case(house(WHSEC), "Signature-Next", more=OVERLAP),
-    "new key, standard": Case(STANDARD, "of attempt 2, made with the new secret key", more=OVERLAP),
+    "new key, standard": Case(
+        STANDARD, "of attempt 2, computed with the new secret key", more=OVERLAP
+    ),
     "earlier key, replaced": Case(house(GONE), "We sent this with attempt 1", more=SENT),
     "other delivery": Case(
         house(content=OTHER_BODY), f"belongs to another delivery ({OTHER_ID})", more=OTHERS

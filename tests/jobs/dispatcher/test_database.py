@@ -108,7 +108,7 @@ def test_beginning_and_end_of_a_long_outage_are_logged_once_each(
     clock.now += 1.1
     assert [database.write(lambda _: "done") for _ in range(2)] == ["done"] * 2
     began, ended = caplog.messages
-    assert began.startswith("The database has taken nothing for 5 seconds; results are kept: ")
+    assert began.startswith("The database has taken nothing for 5 seconds. It keeps the results: ")
     assert ended == "The database takes results again."
     assert {each.levelname for each in caplog.records} == {"WARNING"}
 

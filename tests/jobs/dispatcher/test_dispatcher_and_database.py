@@ -118,7 +118,7 @@ def test_a_claim_that_took_too_long_is_released_unsent(
         deliver_due()
     finally:
         event.remove(engine, "commit", stall)
-    assert caplog.messages == ["Claiming took too long; 1 deliveries are released."]
+    assert caplog.messages == ["Claiming took too long. Released 1 deliveries."]
     db.session.rollback()
     (delivery,) = db.session.query(Delivery)
     assert (delivery.status, delivery.attempts, delivery.tries) == ("delivered", 1, 1)

@@ -92,7 +92,7 @@ def test_what_was_claimed_too_long_ago_is_released_unsent(
         send(dispatcher, [in_time, late], clock.now - fresh - 0.1)
         assert dispatcher._in_flight.count == 1
         assert dispatcher._unsent == [in_time, late]
-    assert caplog.messages == ["Claiming took too long; 2 deliveries are released."]
+    assert caplog.messages == ["Claiming took too long. Released 2 deliveries."]
 
 
 def test_what_it_has_released_it_polls_for_at_once(app: Flask) -> None:

@@ -193,4 +193,4 @@ def test_alerts_that_are_late_are_said_in_red_and_the_open_question_is_not_forgo
     follows = {"alerts": looking(is_late=True), "redis": replace(REDIS, failed={"background": 1})}
     assert len(titles(settings, trouble=Trouble(Kind.FULL, "no room"), **follows)) == 1
     ((level, title),) = titles(settings, alerts=looking(needs_first_answer=True))
-    assert (level, "No alerts are sent yet" in title) == (Level.WARNING, True)
+    assert (level, "We aren’t sending alerts yet" in title) == (Level.WARNING, True)

@@ -244,7 +244,7 @@ def test_a_deleted_asset_keeps_a_page_but_no_actions(app: Flask) -> None:
     asset_id, pages = make_asset("Lamp"), visit(app)
     lifecycle.delete_asset(make_user().actor, asset_id)
     page = pages.get(f"/assets/{asset_id}")
-    assert "Its timeline and deliveries are kept" in page.main
+    assert "We keep its timeline and deliveries" in page.main
     assert not page.links("Edit")
     assert len(pages.get(f"/assets/{asset_id}/deliveries").rows()) == 1
     assert pages.get(f"/assets/{asset_id}/edit").status == 404

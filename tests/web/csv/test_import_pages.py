@@ -95,15 +95,15 @@ def test_a_file_that_speaks_as_we_do_leads_to_its_check_each_time_it_is_sent(app
 def test_a_preview_says_which_columns_are_used_and_shows_serial_numbers(app: Flask) -> None:
     pages = visit(app)
     for heading, words in (
-        ("name,serial_number", "All 2 columns were recognized."),
-        ("name,serial_number,status", "2 of 3 columns are used."),
+        ("name,serial_number", "Recognized all 2 columns."),
+        ("name,serial_number,status", "We use 2 of 3 columns."),
     ):
         page = send(pages, f"{heading}\nLamp,PF-1\nDesk,\n".encode())
         assert page.h1 == "Check file"
         job.work(KINDS)
         page = pages.get(pages.get(page.path).links("Review rows")[0])
         assert words in page.main
-        assert [row[:3] for row in page.rows()] == [["2", "Lamp", "PF-1"], ["3", "Desk", "\u2013"]]
+        assert [row[:3] for row in page.rows()] == [["2", "Lamp", "PF-1"], ["3", "Desk", "\u2014"]]
         assert pages.get(page.links("Change columns")[0]).h1 == "Match headings"
 
 
@@ -176,7 +176,7 @@ def test_what_holds_for_many_rows_stands_above_them_once(app: Flask) -> None:
         assert page.main.count(note) == 1
     assert page.main.count(" in 1 row of ") == 2
     assert page.main.count("Chairs") == 1
-    assert {row[3] for row in page.rows()[:12]} == {"\u2013"}
+    assert {row[3] for row in page.rows()[:12]} == {"\u2014"}
     assert page.rows()[12][3] == "Left out: quantity 5"
 
 

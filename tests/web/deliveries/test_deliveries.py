@@ -132,7 +132,7 @@ def test_what_may_have_arrived_more_than_once_says_so(support: Pages) -> None:
     make_attempt(made, outcome="delivered", code=200)
     page = support.get("/deliveries")
     assert page.rows()[0][5].endswith("Sent 2 times")
-    assert "might process a delivery each time it’s sent" in page.main
+    assert "might process a delivery each time we send it" in page.main
 
 
 def test_it_finds_one_delivery_by_its_id(support: Pages) -> None:

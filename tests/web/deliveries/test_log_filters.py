@@ -24,9 +24,9 @@ from tests.web.bulk_retry.test_bulk_retry_pages import work
 
 UNREADABLE = [
     ("code=banana", "Enter the code as 3 digits, such as 404 or 5xx"),
-    ("code=99", "Enter the code as three digits"),
-    ("code=5x0", "Enter the code as three digits"),
-    ("code=%D9%A5%D9%A0%D9%A0", "Enter the code as three digits"),
+    ("code=99", "Enter the code as 3 digits"),
+    ("code=5x0", "Enter the code as 3 digits"),
+    ("code=%D9%A5%D9%A0%D9%A0", "Enter the code as 3 digits"),
     ("since=soon", "Enter the time as a day, with or without a time, such as 2026-05-03 18:00"),
     ("since=31.02.", "Enter the time with a day that exists. There is no February 31"),
     ("since=31.02.2026", "Enter the time with a day that exists. There is no 31.02.2026"),

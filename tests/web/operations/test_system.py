@@ -134,7 +134,7 @@ def test_the_doctor_is_content(app: Flask) -> None:
 def test_the_doctor_says_what_to_do_and_ends_with_two(app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["doctor", "--quiet"])
     assert result.exit_code == 2
-    assert "DANGER  Deliveries aren’t being sent because no" in result.output
+    assert "DANGER  We can’t send deliveries because no" in result.output
     assert "Portal" not in result.output
 
 

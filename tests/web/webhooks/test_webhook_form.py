@@ -340,7 +340,7 @@ def test_a_new_key_for_a_new_address_is_said_to_count_at_once(pages: Pages) -> N
     path = f"/settings/webhooks/{hook.public_id}/edit"
     typed = {"url": "https://elsewhere.example.com/hook", "secret": "the new secret of theirs"}
     page = pages.submit(pages.get(path).form(path), secret_mode="own", **typed)
-    assert "signed with the new key only" in page.main
+    assert "with the new secret key only" in page.main
     assert "Nothing breaks at once" not in page.main
     pages.submit(page.form(path))
     assert the_webhook().old_secret_enc is None

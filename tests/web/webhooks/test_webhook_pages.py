@@ -242,7 +242,7 @@ def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     hook = make_webhook()
     publish()
     page = pages.submit(pages.get(path_of(hook)).form(f"{path_of(hook)}/off"))
-    assert f"{hook.name} turned off. New events are put on hold and expire after" in page.text
+    assert f"{hook.name} turned off. We put new events on hold. They expire after" in page.text
     assert re.search(r" turned it off (just now|\d+ seconds? ago)\.", page.main)
     assert "A person turned it off" not in page.main
     assert "1 delivery on hold. It expires on " in page.main
