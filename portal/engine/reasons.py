@@ -258,7 +258,8 @@ _TABLE: Final[dict[Reason, _Row]] = {
     Reason.INTERRUPTED: _Row(
         "Interrupted",
         "Sending was interrupted. We don’t know whether the delivery arrived.",
-        "Usually, no action is needed. We’ll make another attempt with the same ID.", _US, _OUR_SIDE),
+        "Usually, no action is needed. We’ll make another attempt "
+        "with the same ID.", _US, _OUR_SIDE),
     Reason.WEBHOOK_OFF: _Row(
         "The webhook was off", "The webhook was off.",
         "Turn it on to send deliveries.", _YOU, _OUR_SIDE),
