@@ -66,7 +66,7 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     assert line["Failed (Europe/Berlin)"] == "2026-05-04 01:00:00"
     assert line["Time (Europe/Berlin)"] == "2026-05-03 16:00:00"
     assert (line["Status"], line["Result"]) == ("Delivered", "200 in 22 ms")
-    assert line["Response, or earlier failure"] == failed
+    assert line["Response or earlier failure"] == failed
     assert "Time: Failed last night (May 3, 18:00 to May 4, 08:00)" in page.main
     for query in ("q=nothing", "q=nothing&time=failed-night", "code=599"):
         empty = pages.get(f"/deliveries?{query}")

@@ -60,7 +60,7 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
     assert headings == [
         "Time (Europe/Vienna)",
         *("Event", "Asset tag", "Asset", "Webhook", "Status", "Result"),
-        *("Response, or earlier failure", "Attempts", "Times sent"),
+        *("Response or earlier failure", "Attempts", "Times sent"),
         *("Next attempt (Europe/Vienna)", "Delivered, failed, or dismissed (Europe/Vienna)"),
         *(
             "Failing since (Europe/Vienna)",
