@@ -112,4 +112,4 @@ def test_a_time_is_stored_in_utc_and_none_without_its_zone() -> None:
 
 def test_that_it_cannot_be_used_is_one_sentence_without_a_password() -> None:
     said = unusable("postgresql://ana:hush@db/portal", error(DriverError("\nno route.\nmore")))
-    assert said == "The database postgresql://ana:***@db/portal cannot be used: no route."
+    assert said == "The portal can’t use the database postgresql://ana:***@db/portal (no route)."
