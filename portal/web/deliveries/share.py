@@ -86,9 +86,8 @@ def update_to_share(trouble: Trouble) -> str:
         f"{_cause(trouble.share)}: {title(trouble.reason, trouble.code)}{quoted}.",
         f"First failed attempt: {in_both_zones(trouble.first)}. {since}" if trouble.first else "",
         f"Last failed attempt: {in_both_zones(trouble.last)}.",
-        asked,
         "" if trouble.reason in NEVER_LEFT else logs,
-        f"Nothing is lost. {next_}",
+        f"{asked} Nothing is lost. {next_}",
     )
     return "\n".join(line.rstrip() for line in lines if line)
 

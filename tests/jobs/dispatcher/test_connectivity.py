@@ -88,7 +88,7 @@ def test_a_sender_that_cannot_connect_to_most_hosts_spends_no_attempt(
         assert (outcomes(), leases()) == (["delivered"] * 2, [])
         assert set(statuses()) == {"queued", "delivered"}
         said = [each for each in caplog.messages if "connect" in each]
-        assert said == ["Cannot connect to 127.0.0.3, 127.0.0.4, 127.0.0.5; no attempt is spent."]
+        assert said == ["Cannot connect to 127.0.0.3, 127.0.0.4, 127.0.0.5. No attempt is spent."]
         for each in receivers[1:]:
             each.start()
         assert until(lambda: set(statuses()) == {"delivered"}, 5)

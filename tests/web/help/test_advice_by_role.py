@@ -181,7 +181,10 @@ def test_what_is_still_held_the_key_and_the_plain_address(app: Flask, role: str)
     page = visit(app, role).get(f"/settings/webhooks/{hook.public_id}")
     offers_only_what_it_may(app, page, role)
     for own, asked in (
-        ("Give the receiver’s team the new key", "to give the receiver’s team the new key"),
+        (
+            "Give the receiver’s team the new secret key",
+            "to give the receiver’s team the new secret key",
+        ),
         (" URL. Use https:// if the receiver supports it.", "to use https:// if the receiver"),
         ("Review", "to send or dismiss the deliveries on hold."),
     ):
