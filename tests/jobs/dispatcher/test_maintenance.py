@@ -202,7 +202,7 @@ def test_it_leaves_a_busy_database_to_the_next_poll(
     locked: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     maintain()
-    assert "the next maintain does this one's work" in caplog.text
+    assert "The next maintain does this one's work" in caplog.text
     db.session.remove()
     assert heartbeats.age(heartbeats.MAINTENANCE) is None
 
@@ -218,7 +218,7 @@ def test_no_job_fails_because_the_database_is_away(
     notifier.init_app(app)
     with app.app_context():
         each()
-    assert f"the next {each.__name__} does this one's work" in caplog.text
+    assert f"The next {each.__name__} does this one's work" in caplog.text
 
 
 def test_what_will_fail_again_is_a_failure(app: Flask) -> None:

@@ -255,8 +255,8 @@ def test_while_a_replaced_key_overlaps_both_are_known_for_what_they_are(ben: Act
     hook = Hook(row.id, public_id, "ERP", row.url, first)
     delivery = find_delivery(make_delivery(hook))
     for secret, words in (
-        (first, "X-Asset-Webhook-Signature, made with the earlier secret key"),
-        (second, "X-Asset-Webhook-Signature-Next, made with the new secret key"),
+        (first, "X-Asset-Webhook-Signature, computed with the earlier secret key"),
+        (second, "X-Asset-Webhook-Signature-Next, computed with the new secret key"),
         ("another one", "It doesn’t match ours"),
     ):
         assert words in check_signature(ben, delivery, legacy_signature(BODY, secret)).sentence
