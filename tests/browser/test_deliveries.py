@@ -116,7 +116,9 @@ def test_retry_and_dismiss_work_without_scripts(plain_page: Page, app: Flask, po
     plain_page.get_by_role("link", name="Refresh").click()
     expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Queued since")
     assert stored(made)["status"] == "retrying"
-    plain_page.get_by_role("row").nth(1).get_by_role("link", name="Asset created", exact=True).click()
+    plain_page.get_by_role("row").nth(1).get_by_role(
+        "link", name="Asset created", exact=True
+    ).click()
     expect(plain_page.get_by_role("link", name="Refresh this page")).to_be_visible()
     plain_page.get_by_role("link", name="Dismiss").click()
     plain_page.get_by_role("button", name="Dismiss").click()

@@ -31,7 +31,8 @@ INSIDE: Final = "inbox"
 # What was stored for one place is sent to no other before somebody has entered it again.
 HEADER_STAYS: Final = "Enter this value again. We send the saved value only to the previous URL"
 KEY_STAYS: Final = (
-    "Select “Create one” or “Use my own”. The saved key is only for the previous host and port"
+    "Select “Create one” or “Use my own”. "
+    "We use the saved secret key only for the previous host and port"
 )
 
 Headers = tuple[tuple[str, str], ...]

@@ -109,7 +109,7 @@ def test_what_json_does_not_have_is_refused() -> None:
 
 def test_what_has_no_form_is_refused() -> None:
     for value in (object(), {1, 2}, b"bytes", {1: "key"}, Ref):
-        with pytest.raises(TypeError, match="wire"):
+        with pytest.raises(TypeError, match="body"):
             encode(value)
 
 

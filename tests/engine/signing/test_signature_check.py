@@ -120,7 +120,7 @@ def test_while_a_replaced_key_overlaps_mistakes_with_either_are_known() -> None:
         "our X-Asset-Webhook-Signature, but" in diagnose(hexed(BODY, f"{OTHER} "), message).sentence
     )
     found = diagnose(hexed(BODY, f"{SECRET} "), message)
-    assert "our X-Asset-Webhook-Signature-Next, but made with a space after" in found.sentence
+    assert "our X-Asset-Webhook-Signature-Next, but computed with a space after" in found.sentence
 
 
 def test_a_key_without_whsec_gives_the_same_answers() -> None:

@@ -25,7 +25,7 @@ from tests.support.factories import (
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
-EMPTY = "\N{EN DASH}"
+EMPTY = "—"
 
 
 def add(pages: Pages, **values: Any) -> Page:

@@ -53,7 +53,9 @@ def test_a_key_that_was_used_undecoded_is_told_and_how_to_decode_it(support: Pag
     theirs = "v1," + base64.b64encode(hmac.digest(SECRET.encode(), signed, "sha256")).decode()
     page = check(support, made, theirs)
     assert "Our signature is correct. At the receiver, the secret key differs" in page.main
-    assert "our webhook-signature of attempt 2, but made with the secret key as text" in page.main
+    assert (
+        "our webhook-signature of attempt 2, but computed with the secret key as text" in page.main
+    )
     assert "base64-decode the rest" in page.main
 
 

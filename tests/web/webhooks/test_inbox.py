@@ -321,7 +321,7 @@ def test_it_says_how_much_has_arrived(app: Flask) -> None:
         (False, 0, "The inbox is off. Only tests arrive."),
         (False, 1, "1 delivery in the last 24 hours."),
         (True, 2, "2 deliveries in the last 24 hours."),
-        (True, KEPT, "The newest 50 deliveries. Older ones aren’t kept."),
+        (True, KEPT, "The newest 50 deliveries. We don’t keep older ones."),
     ):
         inbox = replace(INBOX, is_active=is_active, count=count)
         assert inbox_presenter.page_of(inbox, []).sentence == told, is_active

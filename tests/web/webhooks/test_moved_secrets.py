@@ -17,7 +17,10 @@ TEST = "/settings/webhooks/test"
 ELSEWHERE = "https://elsewhere.example.com/hook"
 VALUE = "Bearer abcdefghijkl"
 AGAIN = "Enter this value again. We send the saved value only to the previous URL"
-KEY = "Select “Create one” or “Use my own”. The saved key is only for the previous host and port"
+KEY = (
+    "Select “Create one” or “Use my own”. "
+    "We use the saved secret key only for the previous host and port"
+)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
 def test_what_is_closed_can_be_erased_after_a_question(app: Flask, hook: Hook) -> None:
     ada, path = visit(app), f"/settings/webhooks/{hook.public_id}"
     other = f"/settings/webhooks/{make_webhook().public_id}"
-    assert "This webhook’s stored values are erased." in ada.get(f"{other}/secret/erase").main
+    assert "We’ll erase this webhook’s stored values." in ada.get(f"{other}/secret/erase").main
     ada.get(path)
     asked = ada.follow("Erase unreadable secrets")
     assert "This webhook’s stored secret key and custom headers are erased." in asked.main

@@ -135,7 +135,7 @@ def test_the_receivers_own_words_are_told_with_each_cause(app: Flask, role: str)
 
 
 def test_a_test_of_the_form_is_promised_a_signature_only_with_a_key(pages: Pages) -> None:
-    hint = "A sample with this form’s values, signed if it has a key."
+    hint = "A sample with this form’s values, signed if it has a secret key."
     assert hint in pages.get(f"{path_of(make_webhook())}/edit").main
 
 
@@ -310,7 +310,7 @@ def test_deleting_asks_with_numbers_and_frees_the_name(pages: Pages) -> None:
     hook = make_webhook(name="Sync")
     publish()
     page = pages.get(f"{path_of(hook)}/delete")
-    assert "1 delivery will be dismissed (queued, retrying, or on hold)" in page.main
+    assert "We’ll dismiss 1 delivery (queued, retrying, or on hold)" in page.main
     page = pages.submit(page.form(page.path))
     assert "Sync deleted." in page.main
     assert pages.get(path_of(hook)).status == 404
