@@ -62,7 +62,7 @@ def test_what_is_closed_can_be_erased_after_a_question(app: Flask, hook: Hook) -
     assert "We’ll erase this webhook’s stored values." in ada.get(f"{other}/secret/erase").main
     ada.get(path)
     asked = ada.follow("Erase unreadable secrets")
-    assert "This webhook’s stored secret key and custom headers are erased." in asked.main
+    assert "We’ll erase this webhook’s stored secret key and custom headers." in asked.main
     erased = ada.submit(asked.form(f"{path}/secret/erase"))
     assert erased.path == path
     assert "Erased the" in erased.text
