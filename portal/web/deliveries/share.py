@@ -50,7 +50,7 @@ ASKED: Final = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """The facts of an update. `what`: “143 deliveries”, or an event and its asset. `url`: masked.
-    `answer`: the response’s text. `share`: “14 of 76”, where not all have this cause. `first`,
+    `answer`: the response’s text. `share`: “14 of 22”, where not all failed for it. `first`,
     `last`: failed attempts. `ids`: a few of the deliveries. `is_retried`: by itself.
     """
 

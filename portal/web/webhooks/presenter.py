@@ -205,6 +205,7 @@ def update_of(
     if backlog is None or backlog.since is None or backlog.cause is None or not failures:
         return ""
     cause, many = backlog.cause, backlog.undelivered
+    failed = sum(each.count for each in backlog.causes)
     return update_to_share(
         Trouble(
             what=plural(many, "delivery", "deliveries"),
@@ -213,7 +214,7 @@ def update_of(
             reason=cause.reason,
             code=cause.code,
             answer=said.get(cause, ""),
-            share=f"{counted(cause.count)} of {counted(many)}" if cause.count < many else "",
+            share=f"{counted(cause.count)} of {counted(failed)}" if cause.count < failed else "",
             first=None if has_moved(backlog.since, changes) else backlog.since,
             last=failures[0].at,
             ids=[each.public_id for each in failures],

@@ -65,7 +65,7 @@ def test_it_says_of_how_many_its_cause_is_the_cause(app: Flask) -> None:
         make_attempt(made, reason=reason)
     make_delivery(hook)
     text = update_on(visit(app).get(f"/settings/webhooks/{hook.public_id}"))
-    assert "Most common cause (2 of 4): Server error" in text
+    assert "Most common cause (2 of 3): Server error" in text
 
 
 @pytest.mark.parametrize("reason", ["dns", "refused", "connect_timeout", "tls_expired", "reset"])
