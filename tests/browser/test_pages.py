@@ -72,9 +72,11 @@ def test_a_page_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> 
     for name, path in addresses(app, filled, *PAGES).items():
         open_whole(page, portal + path)
         check_page(page, name)
-    for path in ("/nowhere", "/assets?q=nothing"):
+    answered = f"/help/no-message?webhook={filled.webhooks}&asset=AST-00001"
+    for path in ("/nowhere", "/assets?q=nothing", answered):
         page.goto(portal + path)
         check_page(page, path)
+    expect(page.get_by_role("heading", name="AST-00001"), answered).to_be_visible()
 
 
 def test_a_page_is_whole_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
