@@ -1,7 +1,7 @@
-"""Why a webhook did not get what happened to an asset: event by event, the first reason that is so.
+"""Say why a webhook did not get an asset's events: of each, the first reason that is so.
 
-By the webhook's settings of now; those of then are not reckoned back. Where what decides was
-changed after the event, its answer says so.
+The webhook's settings of now are looked at. Where the deciding ones were changed after the event,
+its answer says so.
 """
 
 from collections.abc import Sequence, Set
@@ -11,12 +11,12 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from portal.engine.conditions.facts import facts_of
-from portal.engine.conditions.predicate import first_unmet
-from portal.engine.conditions.sentences import fact_sentence, sentence_of
+from portal.engine.conditions.facts import Facts, facts_of
+from portal.engine.conditions.predicate import conditions_in, first_unmet
+from portal.engine.conditions.sentences import Names, fact_sentence, sentence_of
 from portal.lib.clock import common_now
 from portal.models.assets import Activity
 from portal.models.audit import AuditEntry
@@ -25,7 +25,7 @@ from portal.models.webhooks import ALL_EVENTS, Webhook, WebhookState
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import log
 from portal.services.deliveries.log import LogRow
-from portal.services.outbox.conditions import names_in, names_of_facts
+from portal.services.outbox.conditions import named_by, names_in
 from portal.services.webhooks.rows import TARGET, events_of
 from portal.services.webhooks.turn_on_off import DELETED
 
@@ -50,7 +50,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who did something, and when. `what`: which settings were changed."""
+    """The person and the time of a change. `what`: the settings that were changed."""
 
     name: str
     at: datetime
@@ -76,13 +76,38 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """What happened to an asset in `PERIOD`, the newest first, at most `MOST`. `deleted`: who
-    deleted the webhook."""
+    """Answers about an asset's events in `PERIOD`, the newest first, at most `MOST`. `deleted`: by
+    whom the webhook was deleted."""
 
     webhook: UUID
     name: str
     deleted: By | None
     answers: Sequence[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """All that is asked of the database. `deliveries` and `facts`: by event; `trail`: the audit
+    entries about the webhook's changes and its deletion, the oldest first."""
+
+    webhook: Webhook
+    deliveries: dict[int, LogRow]
+    facts: dict[int, Facts]
+    names: Names
+    trail: Sequence[AuditEntry]
+
+    @property
+    def deleted(self) -> By | None:
+        """Return by whom the webhook was deleted, if it was."""
+        ends = [each for each in self.trail if each.action == DELETED]
+        return By(ends[-1].actor_name, ends[-1].at) if ends else None
+
+    def first_change(self, since: datetime, settings: Set[str]) -> By | None:
+        """Return the first change, afterwards, of one of these settings."""
+        changes = (
+            By(each.actor_name, each.at, DECIDES & each.changes.keys()) for each in self.trail
+        )
+        return next((by for by in changes if by.at >= since and settings & by.what), None)
 
 
 def look(public_id: UUID, asset_id: int) -> Missing | None:
@@ -100,14 +125,16 @@ def look(public_id: UUID, asset_id: int) -> Missing | None:
         .order_by(Activity.id.desc())
         .limit(MOST)
     ).all()
-    ids = [event.id for _, event in happened if event]
-    theirs = _deliveries(current, webhook, ids)
-    changes = _changes(current, public_id)
+    theirs = _deliveries(current, webhook, [event.id for _, event in happened if event])
+    others = [event for _, event in happened if event and event.id not in theirs]
+    facts = {event.id: facts_of(event.body) for event in others}
+    named = [*conditions_in(webhook.conditions), *named_by(facts.values())]
+    known = _Known(webhook, theirs, facts, names_in(named), _trail(current, public_id))
     return Missing(
         webhook=public_id,
         name=webhook.name,
-        deleted=_last(current, public_id, DELETED) if webhook.deleted_at else None,
-        answers=[_answer(webhook, at, event, theirs, changes) for at, event in happened],
+        deleted=known.deleted,
+        answers=[_answer(known, at, event) for at, event in happened],
     )
 
 
@@ -120,71 +147,37 @@ def _deliveries(current: Session, webhook: Webhook, event_ids: Sequence[int]) ->
     return {row.event_id: row for row in rows}
 
 
-def _answer(
-    webhook: Webhook,
-    at: datetime,
-    event: Event | None,
-    deliveries: dict[int, LogRow],
-    changes: Sequence[By],
-) -> Answer:
+def _answer(known: _Known, at: datetime, event: Event | None) -> Answer:
+    webhook = known.webhook
     if event is None:
         return Answer(at=at, event="", verdict=Verdict.GONE)
-    if delivery := deliveries.get(event.id):
+    if delivery := known.deliveries.get(event.id):
         return Answer(at=at, event=event.event, verdict=Verdict.DELIVERY, delivery=delivery)
     if event.occurred_at < webhook.created_at:
         return Answer(at=at, event=event.event, verdict=Verdict.BEFORE)
     if webhook.deleted_at and event.occurred_at >= webhook.deleted_at:
         return Answer(at=at, event=event.event, verdict=Verdict.DELETED)
     if not {event.event, ALL_EVENTS} & set(events_of(webhook)):
-        changed = _first(changes, event.occurred_at, {"events"})
+        changed = known.first_change(event.occurred_at, {"events"})
         return Answer(at=at, event=event.event, verdict=Verdict.NOT_SUBSCRIBED, changed=changed)
-    facts = facts_of(event.body)
+    facts = known.facts[event.id]
     if condition := first_unmet(webhook.conditions, facts):
         return Answer(
             at=at,
             event=event.event,
             verdict=Verdict.UNMET,
-            condition=sentence_of(condition, names_in([condition])),
-            fact=fact_sentence(condition.field, facts, names_of_facts(facts)),
-            changed=_first(changes, event.occurred_at, {"conditions"}),
+            condition=sentence_of(condition, known.names),
+            fact=fact_sentence(condition.field, facts, known.names),
+            changed=known.first_change(event.occurred_at, {"conditions"}),
         )
-    if changed := _first(changes, event.occurred_at, DECIDES):
+    if changed := known.first_change(event.occurred_at, DECIDES):
         return Answer(at=at, event=event.event, verdict=Verdict.CHANGED, changed=changed)
     return Answer(at=at, event=event.event, verdict=Verdict.UNKNOWN)
 
 
-def _first(changes: Sequence[By], since: datetime, settings: Set[str]) -> By | None:
-    """Return the first change, afterwards, of one of these settings."""
-    return next((by for by in changes if by.at >= since and settings & by.what), None)
-
-
-def _changes(current: Session, public_id: UUID) -> Sequence[By]:
-    """Return the changes of what decides which events it gets, the oldest first."""
-    changes = current.scalars(
-        select(AuditEntry)
-        .where(
-            AuditEntry.target_kind == TARGET,
-            AuditEntry.target_id == str(public_id),
-            AuditEntry.action == "webhook.changed",
-            AuditEntry.at >= common_now() - PERIOD,
-        )
-        .order_by(AuditEntry.id)
-    )
-    return [
-        By(each.actor_name, each.at, what)
-        for each in changes
-        if (what := DECIDES & each.changes.keys())
-    ]
-
-
-def _last(current: Session, public_id: UUID, action: str) -> By | None:
-    entry = current.scalars(
-        select(AuditEntry)
-        .where(
-            AuditEntry.target_kind == TARGET,
-            AuditEntry.target_id == str(public_id),
-            AuditEntry.action == action,
-        )
-        .order_by(AuditEntry.id.desc())
-    ).first()
-    return By(entry.actor_name, entry.at) if entry else None
+def _trail(current: Session, public_id: UUID) -> Sequence[AuditEntry]:
+    """Return the entries about its changes in `PERIOD` and about its deletion."""
+    about = AuditEntry.target_kind == TARGET, AuditEntry.target_id == str(public_id)
+    changed = and_(AuditEntry.action == "webhook.changed", AuditEntry.at >= common_now() - PERIOD)
+    found = select(AuditEntry).where(*about, or_(changed, AuditEntry.action == DELETED))
+    return current.scalars(found.order_by(AuditEntry.id)).all()

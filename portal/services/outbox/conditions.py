@@ -1,6 +1,6 @@
 """Conditions and the rows of the register that they name: in words, locked, kept from deletion."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 from uuid import UUID
 
@@ -39,10 +39,12 @@ def names_in(conditions: Iterable[Condition]) -> Names:
     }
 
 
-def names_of_facts(facts: Facts) -> Names:
-    """Return the names of an event's category and location, as they are today."""
-    given = {"category": facts.category, "location": facts.location}
-    return names_in(Condition(field, "is", (value,)) for field, value in given.items() if value)
+def named_by(events: Iterable[Facts]) -> Iterator[Condition]:
+    """Yield conditions that name the categories and locations of these events."""
+    for facts in events:
+        for field, value in (("category", facts.category), ("location", facts.location)):
+            if value:
+                yield Condition(field, "is", (value,))
 
 
 def lock_named(current: Session, text: str | None) -> None:
