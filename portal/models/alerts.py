@@ -115,8 +115,8 @@ class AlertRun(Base):
 
     `counts`: how many fired, by event. `audiences`: the same by audience: "2+1" were sent to
     two webhooks and held for one that is off, "2+1+3" kept from three by their conditions.
-    `waiting`: how many would have, while nobody has
-    decided. `outcome` None: still at work. `task_public_id`: the piece of long work that does it.
+    `waiting`: how many would have fired, until an administrator decides. `outcome` None: still at
+    work. `task_public_id`: the piece of long work that does it.
     """
 
     __tablename__ = "alert_runs"

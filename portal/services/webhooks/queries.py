@@ -435,7 +435,7 @@ def history(public_id: UUID) -> list[HistoryEntry]:
 
 
 class Listeners(NamedTuple):
-    """The numbers of webhooks that get an event: `on` at once, `off` once they are turned on.
+    """Numbers of webhooks that get an event: `on` now, `off` after they are turned on.
     `narrowed`: how many of them have conditions, which may keep it from them."""
 
     on: int

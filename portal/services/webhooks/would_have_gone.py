@@ -1,4 +1,4 @@
-"""How many of the newest stored events a webhook with these conditions would have been sent."""
+"""Count the newest stored events that a webhook with these conditions would have been sent."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

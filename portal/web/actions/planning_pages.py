@@ -208,8 +208,8 @@ class CompleteForm(RuledForm):
 
 def people() -> list[SelectChoice]:
     """Return all current staff, and no one in particular."""
-    nobody = SelectChoice("", "Unassigned")
-    return [nobody, *(SelectChoice(str(person.id), person.label) for person in staff.choices())]
+    unassigned = SelectChoice("", "Unassigned")
+    return [unassigned, *(SelectChoice(str(person.id), person.label) for person in staff.choices())]
 
 
 def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:

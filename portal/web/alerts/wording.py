@@ -31,7 +31,7 @@ from portal.web.help.advice import for_reader
 
 Details = Mapping[str, Any]
 OFF: Final = "Off"
-# A check that waits for longer than this has nobody to do it.
+# No background worker runs if a check waits longer than this.
 PATIENCE: Final = timedelta(seconds=15)
 EMPTY: Final[Mapping[str | None, str]] = {None: "None yet", RunOutcome.DONE: "Nothing due"}
 
@@ -87,7 +87,7 @@ class KindWords:
 
     `topic`: what it watches. `tab`: all its alerts. `sentence`: what happened, as of now: what was
     still to come when it fired may be past. `rule`: when it is sent, if `setting` is on. `todo`:
-    the remedy; whoever may not do what follows `{}` reads there whom to ask. `label` leads to
+    the remedy; `{}` becomes the person to ask, for a reader who cannot do it. `label` leads to
     `action`, or to the asset's maintenance.
     `in_state`: the endpoint and arguments of the list of what is in that state.
     """

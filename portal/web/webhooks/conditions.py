@@ -32,7 +32,7 @@ from portal.web.forms.base import tidy
 from portal.web.frame.layout import blank_row
 
 LISTS: Final = {"category": named_lists.CATEGORIES, "location": named_lists.LOCATIONS}
-# More than can be saved, for whoever added too many. Each has all locations to choose from.
+# More rows than can be saved, so that too many are refused and kept; each lists all locations.
 MOST_ROWS: Final = 2 * MOST_CONDITIONS
 TOO_MANY: Final = f"Enter at most {MOST_CONDITIONS} conditions"
 # Beside several values.
@@ -80,7 +80,7 @@ class ConditionForm(Form):
 
     @property
     def title(self) -> str:
-        """What people call that field."""
+        """Return the label of that field."""
         return LABELS[self.about]
 
     @property

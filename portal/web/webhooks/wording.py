@@ -59,7 +59,7 @@ def state_sentence(
 
 
 def waiting_sentence(webhook: WebhookDetail, latest: Sequence[LogRow], many: int) -> str:
-    """How many wait at a webhook that is active, and why; blank where none does. `latest`: its
+    """Say how many wait at a webhook that is active, and why; blank where none does. `latest`: its
     newest deliveries, which wait the longest."""
     row = next((each for each in latest if each.status in OPEN and not each.is_being_sent), None)
     if row is None or not many:
