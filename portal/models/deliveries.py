@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     String,
+    Text,
     UniqueConstraint,
     and_,
     case,
@@ -315,7 +316,10 @@ def reopened() -> ColumnElement[str]:
 
 
 class AttemptBody(Base):
-    """Headers and bodies of one attempt, both ways; header values are redacted."""
+    """Headers and bodies of one attempt, both ways; header values are redacted.
+
+    `request_body`: None where the event's own body was sent.
+    """
 
     __tablename__ = "attempt_bodies"
 
@@ -323,6 +327,7 @@ class AttemptBody(Base):
         ForeignKey("attempts.id", ondelete="CASCADE", info=ON_SQLITE), primary_key=True
     )
     request_headers: Mapped[list[Any]]
+    request_body: Mapped[str | None] = mapped_column(Text)
     response_headers: Mapped[list[Any]]
     response_text: Mapped[str] = mapped_column(default="")
     is_truncated: Mapped[bool] = mapped_column(default=False)

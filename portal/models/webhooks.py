@@ -46,6 +46,8 @@ class Webhook(Base):
 
     `url_is_secret`: an administrator said so; some are anyway (`engine/http/address_mask.py`).
     `conditions`: JSON of those that an event has to meet (`engine/conditions/predicate.py`).
+    `format`: a key of `engine/formats/`; None for our own body. `next_at`: its receiver takes
+    nothing before, for it takes about one a second.
     While `throttled`, one delivery at a time is sent as a probe after `backoff_until`, which is
     `backoff_seconds` after the last. `stopped_for`: how many seconds all sending was stopped since
     it fails. `reopened_at`: since then what waited for a retry is being made due.
@@ -75,6 +77,8 @@ class Webhook(Base):
     headers_enc: Mapped[bytes | None]
     in_order: Mapped[bool] = mapped_column(default=False)
     conditions: Mapped[str | None] = mapped_column(Text)
+    format: Mapped[str | None] = mapped_column(String(12))
+    next_at: Mapped[datetime | None]
     throttled: Mapped[bool] = mapped_column(default=False)
     backoff_seconds: Mapped[int] = mapped_column(default=0)
     backoff_until: Mapped[datetime | None]

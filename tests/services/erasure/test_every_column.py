@@ -23,7 +23,7 @@ AT_ONCE = """
 TOLD = """
     events.body
     attempt_bodies.request_headers attempt_bodies.response_headers attempt_bodies.response_text
-    attempt_bodies.location attempt_bodies.detail
+    attempt_bodies.location attempt_bodies.detail attempt_bodies.request_body
     inbox_messages.headers inbox_messages.body
     events.asset_tag events.asset_name
     categories.name locations.name assignments.location maintenances.supplier
@@ -52,7 +52,7 @@ NOBODY = """
     reservations.state stock_moves.kind submissions.owner submissions.result_path
     task_rows.outcome tasks.actor_kind tasks.counts tasks.cursor tasks.error tasks.kind
     tasks.origin tasks.state users.role
-    webhook_events.event webhooks.headers_enc webhooks.kind webhooks.off_reason
+    webhook_events.event webhooks.format webhooks.headers_enc webhooks.kind webhooks.off_reason
     webhooks.old_secret_enc webhooks.secret_enc webhooks.secret_hint webhooks.state
 """
 
