@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -104,6 +105,16 @@ class Settings:
     def command(self, words: str) -> str:
         """Return a command of ours as people type it here, in quotation marks for a sentence."""
         return f"“{self.command_name} {words}”"
+
+    @property
+    def linked_url(self) -> str | None:
+        """Return `base_url`, unless only this machine could open it."""
+        host = urlsplit(self.base_url).hostname or ""
+        try:
+            is_here = ip_address(host).is_loopback
+        except ValueError:
+            is_here = host == "localhost" or host.endswith(".localhost")
+        return None if is_here else self.base_url
 
     @property
     def opens_this_machine(self) -> bool:

@@ -92,6 +92,7 @@ class Target(NamedTuple):
     headers_enc: bytes | None
     throttled: bool
     version: int
+    format: str | None
 
 
 class LockedWebhook(NamedTuple):

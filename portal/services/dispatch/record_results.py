@@ -602,6 +602,7 @@ END: Final = (
 BEGUN: Final = ("delivery_id", "number", "kind", "actor", "url", "started_at")
 BODY: Final = (
     "request_headers",
+    "request_body",
     "response_headers",
     "response_text",
     "is_truncated",
@@ -657,8 +658,10 @@ def end_of(result: Result) -> dict[str, Any]:
 
 
 def body_of(result: Result) -> dict[str, Any]:
-    """The values of `BODY`."""
+    """The values of `BODY`; of a body only what is no event's."""
+    made = {} if result.request_body is None else {"request_body": result.request_body}
     return {
+        **made,
         "request_headers": result.request_headers,
         "response_headers": result.response_headers,
         "response_text": result.response_text,

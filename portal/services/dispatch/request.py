@@ -28,7 +28,7 @@ from portal.models.webhooks import WebhookKind
 from portal.services.core import vault
 from portal.services.dispatch.claim import Claim, Target
 from portal.services.outbox.rollups import LATE
-from portal.services.webhooks.rows import inbox_url, opening
+from portal.services.webhooks.rows import body_to_send, inbox_url, opening
 
 SHORTEST_HIDDEN: Final = 6
 SLASH: Final = r"\/"  # as some write it in JSON
@@ -96,12 +96,13 @@ class Composer:
         """
         webhook = claim.webhook
         opened = self._open(webhook)
+        body = body_to_send(webhook.format, claim.body)
         headers = request_headers(
             event=claim.event,
             timestamp=wire_time(claim.occurred_at),
             message_id=claim.public_id,
             version=self._version,
-            body=claim.body,
+            body=body,
             sent_at=int(utcnow().timestamp()),
             secret=opened.old or opened.secret,
             next_secret=opened.secret if opened.old else None,
@@ -111,8 +112,8 @@ class Composer:
         if opened.own:
             shown = [(name, MASK if name in opened.own else value) for name, value in shown]
         if webhook.kind == WebhookKind.INBOX:
-            return Outgoing(inbox_url(webhook.public_id), headers, shown, claim.body, opening())
-        return Outgoing(webhook.url, headers, shown, claim.body, None, opened.hidden)
+            return Outgoing(inbox_url(webhook.public_id), headers, shown, body, opening())
+        return Outgoing(webhook.url, headers, shown, body, None, opened.hidden)
 
     def _open(self, webhook: Target) -> Opened:
         # One claim brings a webhook's deliveries one after the other, with one row for all.
@@ -230,7 +231,7 @@ _PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
 class Result(NamedTuple):
     """The result of one attempt. `phases`: milliseconds since its start. Everything is bounded.
 
-    `is_unreached`: there was no connection.
+    `is_unreached`: there was no connection. `request_body`: None where the event’s own went.
     """
 
     claim: Claim
@@ -246,6 +247,7 @@ class Result(NamedTuple):
     detail: str
     finished_at: datetime
     is_unreached: bool = False
+    request_body: str | None = None
 
     @property
     def may_have_arrived(self) -> bool:
@@ -293,6 +295,7 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
         detail=masked(exchange.detail),
         finished_at=now,
         is_unreached=exchange.is_unreached,
+        request_body=None if sent.body is claim.body else sent.body.decode(),
     )
 
 

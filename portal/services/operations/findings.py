@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -300,8 +299,7 @@ def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """Find passwords that travel in the open."""
-    parts = urlsplit(facts.settings.base_url)
-    if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
+    if (facts.settings.linked_url or "").startswith("http://"):
         yield Finding(
             "plain_address",
             Level.WARNING,
@@ -330,8 +328,7 @@ def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
 
 def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
     """Find a local trial that others can reach."""
-    host = urlsplit(facts.settings.base_url).hostname or ""
-    if facts.settings.local_trial and not _is_this_machine(host):
+    if facts.settings.local_trial and facts.settings.linked_url:
         opens = "Webhooks can reach programs on this machine. "
         yield Finding(
             "local_trial",
@@ -340,13 +337,6 @@ def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
             f"{opens if facts.settings.opens_this_machine else ''}Don’t use a trial for real work.",
             "Set LOCAL_TRIAL to 0 and set your own keys.",
         )
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 LATE: Final = "Deliveries start up to a second late. Nothing is lost."

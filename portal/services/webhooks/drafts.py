@@ -147,6 +147,7 @@ def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: 
     """Make the draft sign and send as what would be saved. A generated secret stays the same."""
     made = made_secret(draft, values.secret_mode)
     set_values(draft, values)
+    draft.version += 1
     draft.draft_of = edited.public_id if edited else None
     draft.updated_at = common_now()
     stays = edited is not None and check_place(edited, values)

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, delete, exists, or_, select, updat
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
+from portal.engine.formats.chats import Place, body_in
 from portal.engine.http.address_guard import check_url, host_of
 from portal.engine.http.address_mask import MASK, masked_address
 from portal.extensions import settings
@@ -28,6 +29,7 @@ from portal.services.core.unit_of_work import database_time
 from portal.services.outbox.conditions import sentences_of
 from portal.services.outbox.rollups import remove_deliveries
 from portal.services.webhooks.rules import (
+    FORMATS,
     OPTIONS,
     WEBHOOK_FIELDS,
     Headers,
@@ -79,6 +81,7 @@ def facts_of(webhook: Webhook) -> Facts:
     value."""
     facts = {
         **{name: _fact(value) for name, value in options_of(webhook).items()},
+        "format": FORMATS.get(webhook.format, webhook.format),
         "conditions": sentences_of(webhook.conditions),
         "url": shown_url(webhook),
         "events": list(events_of(webhook)),
@@ -94,8 +97,11 @@ def _fact(value: Any) -> Any:
 
 
 def as_made(webhook: Webhook) -> Facts:
-    """`facts_of` as the changes of a new webhook."""
-    return {name: {"from": None, "to": value} for name, value in facts_of(webhook).items()}
+    """`facts_of` as the changes of a new webhook, without a format where it has none."""
+    facts = facts_of(webhook)
+    if webhook.format is None:
+        del facts["format"]
+    return {name: {"from": None, "to": value} for name, value in facts.items()}
 
 
 def stored_headers(webhook: Webhook) -> Headers:
@@ -118,6 +124,8 @@ def set_values(webhook: Webhook, values: WebhookValues) -> None:
     """Store the options and the address: without any it delivers to the built-in inbox."""
     for name in OPTIONS:
         setattr(webhook, name, getattr(values, name))
+    # Whoever knows a chat's address may post there.
+    webhook.url_is_secret |= values.format is not None
     webhook.kind = WebhookKind.HTTP if values.url else WebhookKind.INBOX
     webhook.url = check_url(values.url) if values.url else ""
 
@@ -292,6 +300,14 @@ def shown_url(webhook: Addressed) -> str:
     if webhook.kind == WebhookKind.INBOX:
         return f"{settings().inbox_origin}/inbox/{MASK}"
     return masked_address(webhook.url, is_secret=webhook.url_is_secret)
+
+
+def body_to_send(format_: str | None, body: bytes) -> bytes:
+    """An event's body as it is sent now in this format."""
+    if format_ is None:
+        return body
+    made = body_in(format_, body, Place(settings().timezone, settings().linked_url))
+    return body if made is None else made
 
 
 def opening() -> tuple[str, int] | None:

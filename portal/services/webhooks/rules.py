@@ -1,7 +1,7 @@
 """The fields of a webhook: what may be entered, and how anything else is refused."""
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
@@ -16,6 +16,7 @@ from portal.engine.conditions.predicate import (
     entered,
 )
 from portal.engine.events.catalogue import CATALOGUE
+from portal.engine.formats.chats import CHATS
 from portal.engine.http.address_guard import AddressError, AddressGuard, check_url
 from portal.engine.http.custom_headers import HeaderError, check_headers
 from portal.engine.signing.signatures import check_secret
@@ -26,6 +27,11 @@ from portal.services.core.refusals import Refusal
 LONGEST_NAME: Final = 120
 EVENT_VALUES: Final = tuple(str(event.value) for event in CATALOGUE)
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+# What a webhook may send, by the keys that its column holds.
+FORMATS: Final[Mapping[str | None, str]] = {
+    None: "Standard JSON",
+    **{key: chat.name for key, chat in CHATS.items()},
+}
 INSIDE: Final = "inbox"
 
 # What was stored for one place is sent to no other before somebody has entered it again.
@@ -55,6 +61,7 @@ class WebhookOptions:
     url_is_secret: bool = False
     in_order: bool = False
     conditions: str | None = None
+    format: str | None = None
 
 
 OPTIONS: Final = tuple(WebhookOptions.__dataclass_fields__)
@@ -79,6 +86,7 @@ WEBHOOK_FIELDS: Final = (
     WebhookField("name", "Name"),
     WebhookField("url", "URL", "the URL was edited", fixes=True),
     WebhookField("url_is_secret", "Hide this URL"),
+    WebhookField("format", "Format", "the format was changed", fixes=True),
     WebhookField("events", "Events"),
     WebhookField("conditions", "Conditions"),
     WebhookField("secret_key", "Secret key", "the secret key was changed", fixes=True),
@@ -155,6 +163,14 @@ def conditions_problem(text: str | None) -> str | None:
     return None if kept == text else "Enter the conditions again"
 
 
+def format_problem(format_: str | None, url: str) -> str | None:
+    """Why this format cannot be sent there, as a sentence."""
+    if format_ not in FORMATS:
+        return "Choose a format from the list"
+    is_chat_inside = format_ is not None and not url
+    return f"The built-in inbox gets {FORMATS[None]} only" if is_chat_inside else None
+
+
 def subscribed_to(events: Sequence[str]) -> tuple[str, ...]:
     """The events that are sent, in the catalogue's order. `events`: as they are stored."""
     return tuple(value for value in EVENT_VALUES if value in events or ALL_EVENTS in events)
@@ -187,6 +203,7 @@ def check(values: WebhookValues, *, is_inbox: bool = False) -> None:
 def _problems(values: WebhookValues, is_inbox: bool) -> Iterator[tuple[str, str | None]]:
     yield "name", name_problem(values.name)
     yield "url", None if is_inbox and not values.url else url_problem(values.url)
+    yield "format", format_problem(values.format, values.url)
     yield "events", events_problem(values.events)
     yield "conditions", conditions_problem(values.conditions)
     yield "secret", secret_problem(values.secret_mode, values.secret)

@@ -165,6 +165,8 @@ CONFIRMED: Final = "confirmed"
 NOT_CARRIED: Final = frozenset(
     {"secret", "secret_mode", "headers", "conditions", "test_event", "csrf_token"}
 )
+# Options that are no text and no box to tick.
+NOT_BOXES: Final = frozenset({"conditions", "format"})
 CHOSEN, ALL = "chosen", "all"
 TO_TEST_WITH: Final = [
     SelectChoice("", "First selected event"),
@@ -298,7 +300,7 @@ class WebhookForm(PortalForm):
     def values(self) -> WebhookValues:
         """The entered values."""
         return WebhookValues(
-            **{name: _entered(self[name]) for name in OPTIONS if name != "conditions"},
+            **{name: _entered(self[name]) for name in OPTIONS if name not in NOT_BOXES},
             conditions=self.conditions.text,
             url=self.url.data or "",
             events=self.stored_events,
@@ -456,7 +458,7 @@ def form_of(draft: Draft) -> WebhookForm:
 def form_data(values: WebhookValues) -> dict[str, Any]:
     """These values by the names of the form's fields."""
     return {
-        **{name: getattr(values, name) for name in OPTIONS if name != "conditions"},
+        **{name: getattr(values, name) for name in OPTIONS if name not in NOT_BOXES},
         "conditions": rows_of(values.conditions),
         "url": values.url,
         "which_events": ALL if values.events == (ALL_EVENTS,) else CHOSEN,

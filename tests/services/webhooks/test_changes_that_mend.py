@@ -92,6 +92,7 @@ def health(webhook: Webhook) -> tuple[object, ...]:
         (edit(url="https://erp.example.com/other"), True),
         (edit(headers=(("X-Site", "south"),)), True),
         (edit(secret_mode=SecretMode.GENERATE), True),
+        (edit(format="slack"), True),
         (lambda by, public_id: secrets.switch_now(by.actor, public_id), True),
         (edit(name="ERP 2"), False),
         (edit(events=("asset.created",)), False),

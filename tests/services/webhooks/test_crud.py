@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import crud, sample_deliveries
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.crud import Edited
+from portal.services.webhooks.inbox import open_inbox
 from portal.services.webhooks.rules import SecretMode, WebhookValues, url_problem
 from portal.services.webhooks.sample_deliveries import TestUnderWay
 from tests.support.factories import make_user, make_webhook, publish
@@ -180,6 +182,46 @@ def test_that_an_address_is_a_secret_is_kept_and_told_and_mends_nothing() -> Non
     crud.edit(ana.actor, public_id, 2, values(url="https://erp.example.com/new", **kept))
     hidden = "https://erp.example.com/••••"
     assert last_changes()["url"] == {"from": hidden, "to": hidden}
+
+
+def test_a_format_is_kept_and_told_and_hides_the_address_whatever_was_ticked() -> None:
+    ana, kept = make_user(), {"secret_mode": SecretMode.KEEP}
+    public_id = crud.create(ana.actor, values())
+    assert "format" not in last_changes()
+    shown = {"from": "https://erp.example.com/hook", "to": "https://erp.example.com/••••"}
+    for version, (chosen, changes) in enumerate(
+        (
+            ("slack", {"format": ("Standard JSON", "Slack"), "url_is_secret": ("no", "yes")}),
+            ("google_chat", {"format": ("Slack", "Google Chat")}),
+            (None, {"format": ("Google Chat", "Standard JSON"), "url_is_secret": ("yes", "no")}),
+        ),
+        1,
+    ):
+        crud.edit(ana.actor, public_id, version, values(format=chosen, **kept))
+        told = {name: {"from": was, "to": now} for name, (was, now) in changes.items()}
+        assert last_changes() == told
+        assert (the_webhook().format, the_webhook().url_is_secret) == (chosen, chosen is not None)
+        assert webhook_queries.stored_values(public_id).format == chosen
+        assert webhook_queries.show(public_id).url == shown["to" if chosen else "from"]
+
+
+def test_one_that_is_made_for_a_chat_says_so() -> None:
+    crud.create(make_user().actor, values(format="teams"))
+    told = last_changes()
+    assert told["format"] == {"from": None, "to": "Microsoft Teams"}
+    assert told["url"] == {"from": None, "to": "https://erp.example.com/••••"}
+
+
+def test_a_format_is_one_of_the_list_and_the_inbox_gets_our_own() -> None:
+    ana = make_user()
+    with pytest.raises(Refusal, match="Choose a format from the list") as refused:
+        crud.create(ana.actor, values(format="carrier_pigeon"))
+    assert refused.value.field == "format"
+    inbox = open_inbox(ana.actor)
+    kept = values(name="Built-in inbox", url="", secret_mode=SecretMode.KEEP)
+    with pytest.raises(Refusal, match="The built-in inbox gets Standard JSON only") as refused:
+        crud.edit(ana.actor, inbox, 1, replace(kept, format="slack"))
+    assert refused.value.field == "format"
 
 
 def test_a_form_turns_it_off_and_on_as_any_other_change_and_asks_about_what_is_held() -> None:

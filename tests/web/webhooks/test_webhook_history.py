@@ -28,6 +28,7 @@ def test_failures_are_blamed_on_what_a_receiver_notices_and_was_changed_shortly_
         (entry("changed", secret_key=("a", "b")), "the secret key was changed"),
         (entry("changed", custom_headers=([], ["X"])), "the custom headers were edited"),
         (entry("changed", in_order=("no", "yes")), "the sending order was changed"),
+        (entry("changed", format=("Standard JSON", "Slack")), "the format was changed"),
         (
             entry("changed", url=("a", "b"), secret_key=("a", "b")),
             "the URL was edited and the secret key was changed",

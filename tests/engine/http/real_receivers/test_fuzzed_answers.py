@@ -94,6 +94,7 @@ def claim(tmp_path: Path) -> Iterator[Claim]:
             headers_enc=vault.seal_headers(1, [("X-Api-Key", KEY)]),
             throttled=False,
             version=1,
+            format=None,
             url_is_secret=False,
         )
         yield Claim(

@@ -1,0 +1,129 @@
+"""What goes to a chat: made of the event's body when it is sent, signed, and kept as it went."""
+
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import select, update
+
+from jobs.deliver import deliver_due
+from portal.engine.formats.chats import CHATS, Place, body_in
+from portal.engine.reasons import Reason
+from portal.engine.signing.signatures import verify
+from portal.extensions import db
+from portal.models.deliveries import AttemptBody, Event
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch.record_results import body_of
+from tests.jobs.dispatcher.delivery_clock import claim, ended, make_due, write_down
+from tests.support.database.statements import asked
+from tests.support.factories import make_webhook, publish
+from tests.support.receiver import Receiver
+
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+
+SECRET = "whsec_bWFkZSBmb3IgY2hhdHMgb2YgZXZlcnkga2luZCEh"
+OURS = ("Content-Type", "User-Agent", "X-Asset-Webhook-Event", "X-Asset-Webhook-Timestamp")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+def stored_body() -> bytes:
+    db.session.rollback()
+    return db.session.scalars(select(Event.body)).one()
+
+
+def written_in(key: str) -> bytes:
+    """The one event as this portal writes it, in Vienna and at no address others could open."""
+    body = body_in(key, stored_body(), Place(ZoneInfo("Europe/Vienna"), None))
+    assert body is not None
+    return body
+
+
+def kept() -> list[str | None]:
+    """What is kept of the attempts' bodies, oldest first."""
+    db.session.rollback()
+    rows = select(AttemptBody.request_body).order_by(AttemptBody.attempt_id)
+    return list(db.session.scalars(rows))
+
+
+def set_format(key: str | None) -> None:
+    with writing() as current:
+        current.execute(update(Webhook).values(format=key))
+
+
+@pytest.mark.parametrize("key", CHATS)
+def test_a_chat_gets_its_own_format_with_our_headers_signed_and_kept(
+    receiver: Receiver, key: str
+) -> None:
+    make_webhook(receiver.url, secret=SECRET, format=key, url_is_secret=True)
+    publish()
+    deliver_due()
+    (message,) = receiver.received
+    assert message.body == written_in(key)
+    assert message.header("Content-Type") == "application/json"
+    assert [message.header(name) for name in OURS if not message.header(name)] == []
+    signature = message.header("X-Asset-Webhook-Signature") or ""
+    assert verify(body=message.body, signature=signature, secret=SECRET)
+    assert kept() == [message.body.decode()]
+
+
+def test_a_changed_format_is_for_the_next_attempt_and_each_keeps_what_went(
+    receiver: Receiver,
+) -> None:
+    make_webhook(receiver.url, format="slack")
+    publish()
+    for key in ("slack", "slack", "discord", None):
+        set_format(key)
+        receiver.answer_next(500)
+        deliver_due()
+        make_due()
+    went = [message.body for message in receiver.received]
+    assert went == [*2 * [written_in("slack")], written_in("discord"), stored_body()]
+    assert kept() == [*(body.decode() for body in went[:3]), None]
+    assert len({message.header("X-Asset-Webhook-Id") for message in receiver.received}) == 1
+
+
+def test_what_never_became_a_request_has_no_body_of_its_own(receiver: Receiver) -> None:
+    make_webhook(receiver.url, format="slack", headers=[("Host", "elsewhere.example.com")])
+    publish()
+    deliver_due()
+    assert (receiver.received, kept()) == ([], [None])
+
+
+def test_an_attempt_that_is_recorded_late_keeps_what_went(receiver: Receiver) -> None:
+    make_webhook(receiver.url, format="slack")
+    publish()
+    (late,) = claim()
+    make_due()
+    claim()
+    write_down(ended(late, Reason.SERVER)._replace(request_body='{"text":"late"}'))
+    assert kept() == ['{"text":"late"}']
+
+
+def test_of_our_own_body_nothing_more_is_sent_to_the_database_or_kept(receiver: Receiver) -> None:
+    make_webhook(receiver.url)
+    publish()
+    deliver_due()
+    assert receiver.received[0].body == stored_body()
+    assert kept() == [None]
+    publish()
+    (own,) = claim()
+    assert "request_body" not in body_of(ended(own))
+
+
+def test_a_format_is_one_column_more_of_a_claim_and_nothing_else() -> None:
+    for _ in range(2):
+        make_webhook()
+    publish()
+    with asked(db.engine) as statements:
+        assert len(claim()) == 2
+    (reads,) = [each for each in statements if "format" in each]
+    columns = reads.partition(" FROM ")[0]
+    assert "webhooks.version" in columns
+    assert reads.count("format") == 1
+    assert not any("request_body" in each for each in statements)
