@@ -65,7 +65,7 @@ def sentence_of(condition: Condition, names: Names) -> str:
     field, operator, values = condition
     if field not in LABELS:
         return "A condition from another version"
-    words = _either([value_words(field, value, names) for value in values])
+    words = _listed([value_words(field, value, names) for value in values], "or")
     if field == "origin":
         return f"{'Not made' if operator == Operator.IS_NOT else 'Made'} by {words}"
     compared = OPERATOR_WORDS.get(operator, operator)
@@ -83,17 +83,20 @@ def fact_sentence(field: str, facts: Facts, names: Names) -> str:
     """Return the fact of an event that a condition is about: "The category was Laptops"."""
     if field == "changed":
         known = WORDS["changed"]
-        changed = ", ".join(known.get(name, name) for name in sorted(facts.changed))
-        return f"It changed {changed or 'no field'}"
+        changed = [known.get(name, name) for name in sorted(facts.changed)]
+        if not changed:
+            return "No field changed"
+        verb = "field was" if len(changed) == 1 else "fields were"
+        return f"The changed {verb} {_listed(changed, 'and')}"
     value = getattr(facts, field, None)
     if field not in LABELS:
-        return "This version can’t read it"
+        return "This version can’t read the condition"
     if value is None:
-        missing = "It isn’t known by whom it was made" if field == "origin" else ""
+        missing = "We don’t know where the event came from" if field == "origin" else ""
         return missing or f"The asset has no {LABELS[field].lower()}"
     words = value_words(field, str(value), names)
     if field == "origin":
-        return f"It was made by {words}"
+        return f"The event came from {words}"
     return f"The {LABELS[field].lower()} was {words}"
 
 
@@ -110,7 +113,7 @@ def typed_amount(value: str) -> str:
         return value
 
 
-def _either(words: Sequence[str]) -> str:
+def _listed(words: Sequence[str], link: str) -> str:
     *others, last = words or [""]
-    between = ", or " if len(others) > 1 else " or "
+    between = f", {link} " if len(others) > 1 else f" {link} "
     return f"{', '.join(others)}{between}{last}" if others else last

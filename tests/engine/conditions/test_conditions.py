@@ -196,7 +196,7 @@ def test_a_condition_reads_as_a_sentence() -> None:
     assert [fact_sentence(field, facts, names) for field in fields] == [
         "The category was Laptops",
         "The purchase cost was 899",
-        "It changed Status, Unit",
+        "The changed fields were Status and Unit",
         "The asset has no asset tag",
     ]
 

@@ -44,8 +44,8 @@ def test_it_says_what_a_condition_kept_and_who_can_change_it(app: Flask) -> None
 @pytest.mark.parametrize(
     ("condition", "was"),
     [
-        ('["origin","is",["import"]]', "It was made by a scheduled check."),
-        ('["changed","is",["status"]]', "It changed no field."),
+        ('["origin","is",["import"]]', "The event came from a scheduled check."),
+        ('["changed","is",["status"]]', "No field changed."),
         ('["location","is",["7"]]', "The asset has no location."),
     ],
 )
