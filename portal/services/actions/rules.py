@@ -164,7 +164,9 @@ def refuse_long(**texts: str | None) -> None:
     for name, text in texts.items():
         if len(text or "") > longest(name):
             called = CALLED.get(name, name.replace("_", " "))
-            raise Refusal(f"Enter at most {longest(name):,} characters as the {called}", field=name)
+            raise Refusal(
+                f"Enter at most {longest(name):,} characters for the {called}", field=name
+            )
 
 
 def refuse_odd_year(**days: date | None) -> None:

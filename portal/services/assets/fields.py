@@ -292,7 +292,7 @@ def _of_texts(values: AssetValues) -> Iterator[Fault]:
     for field in fields_of_type(FieldType.LINE, FieldType.TEXT):
         limit = field.limit
         if limit and len(getattr(values, field.name) or "") > limit:
-            sentence = f"Enter at most {limit:,} characters as the {field.in_sentence}"
+            sentence = f"Enter at most {limit:,} characters for the {field.in_sentence}"
             yield Fault(field.name, sentence)
 
 

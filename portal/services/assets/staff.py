@@ -217,7 +217,7 @@ def _refuse_faulty(values: StaffValues) -> None:
     for name, limit in LENGTHS.items():
         if len(getattr(values, name) or "") > limit:
             called = CALLED.get(name, name)
-            raise Refusal(f"Enter at most {limit} characters as the {called}", field=name)
+            raise Refusal(f"Enter at most {limit} characters for the {called}", field=name)
 
 
 def _flush(current: Session, values: StaffValues) -> None:

@@ -99,12 +99,12 @@ class ReserveForm(RuledForm):
     starts_at = MomentField(
         "From",
         called="start of the reservation",
-        validators=[InputRequired("Enter when the reservation starts")],
+        validators=[InputRequired("Enter the reservation’s start, such as 2026-05-03 09:00")],
     )
     ends_at = MomentField(
         "Until",
         called="end of the reservation",
-        validators=[InputRequired("Enter when the reservation ends")],
+        validators=[InputRequired("Enter the reservation’s end, such as 2026-05-03 18:00")],
     )
     purpose = line_field("purpose", "Purpose")
 

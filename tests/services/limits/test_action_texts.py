@@ -135,7 +135,7 @@ def test_the_most_is_kept_and_of_one_letter_more_nothing_has_happened(app: Flask
         before = lines_of(asset_id)
         with pytest.raises(Refusal) as refused:
             do(asset_id, **{name: "x" * (most + 1)})
-        sentence = f"Enter at most {most:,} characters as the {called}"
+        sentence = f"Enter at most {most:,} characters for the {called}"
         assert (str(refused.value), refused.value.field) == (sentence, name), action
         assert lines_of(asset_id) == before, action
         do(asset_id, **{name: "x" * most})

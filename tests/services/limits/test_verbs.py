@@ -44,11 +44,11 @@ def alert_days(name: str) -> Do:
 TEXTS: Final[dict[str, tuple[Do, int, str]]] = {
     "a move of stock": (
         lambda text: stock.receive(SYSTEM, stocked(), quantity=1, note=text),
-        1000, "Enter at most 1,000 characters as the note",
+        1000, "Enter at most 1,000 characters for the note",
     ),
     "why an asset is deleted": (
         lambda text: lifecycle.delete_asset(SYSTEM, make_asset(), text),
-        200, "Enter at most 200 characters as the reason",
+        200, "Enter at most 200 characters for the reason",
     ),
     "why work is cancelled": (
         lambda text: maintenance.cancel(SYSTEM, make_maintenance(make_asset()), text),

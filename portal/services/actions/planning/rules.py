@@ -102,9 +102,9 @@ def _of_times(values: ReservationValues, now: datetime) -> Iterator[Fault]:
     if values.staff_id is None:
         yield Fault("staff_id", "Choose a person")
     if starts is None:
-        yield Fault("starts_at", "Enter when the reservation starts")
+        yield Fault("starts_at", "Enter the reservation’s start, such as 2026-05-03 09:00")
     if ends is None:
-        yield Fault("ends_at", "Enter when the reservation ends")
+        yield Fault("ends_at", "Enter the reservation’s end, such as 2026-05-03 18:00")
     for field, at in (("starts_at", starts), ("ends_at", ends)):
         if at and at.year not in YEARS:
             yield Fault(field, "Check the year")
@@ -147,4 +147,4 @@ def _of_choice(field: str, value: str, among: type[StrEnum], sentence: str) -> I
 
 def _too_long(field: str, text: str, longest: int) -> Iterator[Fault]:
     if len(text) > longest:
-        yield Fault(field, f"Enter at most {longest:,} characters as the {field}")
+        yield Fault(field, f"Enter at most {longest:,} characters for the {field}")
