@@ -30,7 +30,7 @@ from portal.services.outbox.claimable import WaitsFor
 from portal.web.deliveries.log_presenter import same_answer_url
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.retried_by import TakenDelivery, taken_now
-from portal.web.deliveries.share import Trouble, update_to_share
+from portal.web.deliveries.share import Trouble, search_logs, update_to_share
 from portal.web.deliveries.steps import AttemptRow, TestStep, attempt_row, steps_of_test
 from portal.web.deliveries.wording import (
     Outlook,
@@ -230,7 +230,7 @@ class DeliveryPage:
         if last.is_delivered:
             at = in_both_zones(last.ended_at)
             told = f"{what} was delivered to {last.url} at {at}. Your server responded {last.code}."
-            return f"{told}\nFor your logs, the X-Asset-Webhook-Id: {delivery.public_id}"
+            return f"{told}\n{search_logs(delivery.public_id)}"
         if delivery.status not in UNDELIVERED or delivery.is_webhook_deleted:
             return ""
         return update_to_share(

@@ -78,8 +78,7 @@ def update_to_share(trouble: Trouble) -> str:
     since = "Nothing has been delivered since." if trouble.is_untouched else ""
     told = f"Let us know when it’s fixed. We’ll send {it} again."
     next_ = f"We’ll keep {it} and retry automatically." if trouble.is_retried else told
-    ids = ", ".join(map(str, trouble.ids))
-    logs = f"To find our requests, search your logs for X-Asset-Webhook-Id {ids}."
+    logs = search_logs(*trouble.ids)
     quoted = f": “{answer}”" if answer else ""
     lines = (
         f"{trouble.what} {'hasn’t' if trouble.is_one else 'haven’t'} arrived at {trouble.url}.",
@@ -90,6 +89,12 @@ def update_to_share(trouble: Trouble) -> str:
         f"{asked} Nothing is lost. {next_}",
     )
     return "\n".join(line.rstrip() for line in lines if line)
+
+
+def search_logs(*ids: UUID) -> str:
+    """Say how the receiver’s team finds these deliveries in their logs."""
+    listed = ", ".join(map(str, ids))
+    return f"To find our requests, search your logs for X-Asset-Webhook-Id {listed}."
 
 
 def _cause(share: str) -> str:
