@@ -321,8 +321,8 @@ def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
         "All users appear to have the proxy’s IP address. This warning clears 24 hours after the "
         "last such request.",
         "With a reverse proxy, set TRUSTED_PROXIES to the number of proxies. Have it send "
-        "X-Forwarded-For and X-Forwarded-Proto. Without one, leave it at 0. A client forged "
-        "these headers.",
+        "X-Forwarded-For and X-Forwarded-Proto. Without a reverse proxy, leave the setting at 0. "
+        "In that case, a client forged these headers.",
     )
 
 

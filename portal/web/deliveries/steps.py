@@ -132,7 +132,7 @@ _ENDS: Final = {
 }
 NOT_REACHED: Final = "Not reached."
 IN_THE_CLEAR: Final = (
-    "Not encrypted. The URL starts with http://, so others on the network can read it."
+    "Not encrypted. The URL starts with http://, so others on the network can read the request."
 )
 
 

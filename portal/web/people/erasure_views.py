@@ -140,8 +140,8 @@ class EraseForm(PortalForm):
     sought = SelectMultipleField(
         "Replace in texts",
         validate_choice=False,
-        description="Clear any that also mean something or someone else. One-word and shared "
-        "names aren’t selected",
+        description="Clear names that could also be a word or another person. One-word and "
+        "shared names aren’t selected",
     )
     typed = StringField(
         "Email address",

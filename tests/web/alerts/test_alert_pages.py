@@ -125,7 +125,7 @@ def test_it_leads_to_the_deliveries_it_made(app: Flask) -> None:
     late, *_ = everything()
     pages = visit(app)
     page = pages.get("/alerts")
-    (path,) = page.links("deliveries of overdue")
+    (path,) = page.links("overdue alert for")
     assert "Queued" in row_of(page, "Overdue")
     assert pages.get(path).h1 == "Check-out overdue"
     make_second_delivery()
@@ -133,7 +133,7 @@ def test_it_leads_to_the_deliveries_it_made(app: Flask) -> None:
     assert "1 queued, 1 failed" in row_of(page, "Overdue") or "1 failed, 1 queued" in row_of(
         page, "Overdue"
     )
-    assert page.links("deliveries of overdue") == [f"/deliveries?event={LATE}&asset={late}"]
+    assert page.links("overdue alert for") == [f"/deliveries?event={LATE}&asset={late}"]
 
 
 def make_second_delivery() -> None:

@@ -78,7 +78,7 @@ def test_the_question_counts_and_names_what_is_left_out(support: Pages) -> None:
 def test_the_question_warns_where_messages_are_wanted_in_order(support: Pages) -> None:
     some(1, make_webhook(name="Sync to ERP", in_order=True))
     some(1, make_webhook(name="Helpdesk"))
-    words = "We send retried deliveries out of order: Sync to ERP"
+    words = "retried deliveries can arrive out of order: Sync to ERP"
     assert words in support.get("/deliveries/retry?all=1").main
     one = make_delivery(make_webhook(), status="failed")
     assert "out of order" not in support.get(f"/deliveries/retry?delivery={one}").main
