@@ -1,0 +1,288 @@
+"""Products that a webhook can go to, as rows of data; and what the host of a URL says of it."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from portal.engine.http.address_guard import MAX_URL_LENGTH, host_of
+
+# A `*` at the beginning of a host stands for any number of names, another one for a single name.
+_FLOWS: Final = (
+    "*.environment.api.powerplatform.com",
+    "*.powerautomate.com",
+    "*.flow.microsoft.com",
+    "*.logic.azure.com",
+)
+_DISCORD: Final = ("discord.com", "*.discord.com", "discordapp.com", "*.discordapp.com")
+# Office 365 connectors ended in spring 2026.
+_ENDED: Final = ("*.webhook.office.com", "outlook.office.com", "outlook.office365.com")
+# Flows left it on November 30, 2025. Logic Apps are still there.
+_LEFT: Final = ("*.logic.azure.com",)
+# Of products without a preset, whose URLs let anyone in who knows them.
+OTHER_HOSTS: Final = (
+    *_ENDED,
+    *("api.telegram.org", "maker.ifttt.com", "events.pagerduty.com", "events.*.pagerduty.com"),
+    *("open.feishu.cn", "open.larksuite.com", "*.workato.com", "hooks.airtable.com"),
+    *("*.opsgenie.com", "alert.victorops.com", "ntfy.sh", "webhook.site"),
+)
+
+
+class Preset(NamedTuple):
+    """A product. `format`: the chat format that it reads; None for our own body.
+
+    `also`: a product that works the same way. `url_is_secret`: whoever knows its URL may send
+    there. `checked`: when steps and hosts were last compared with the product’s documentation;
+    they were never tried live.
+    """
+
+    key: str
+    name: str
+    group: str
+    about: str
+    steps: tuple[str, str, str]
+    example: str
+    example_url: str
+    note: str = ""
+    hosts: tuple[str, ...] = ()
+    format: str | None = None
+    url_is_secret: bool = True
+    checks_signatures: bool = False
+    also: str = ""
+    checked: str = "November 2026"
+
+    @property
+    def title(self) -> str:
+        """The name with that of a product that works the same way."""
+        return f"{self.name}{self.also}"
+
+
+CHAT, AUTOMATION, OWN = "Chat", "Automation", "Your own system"
+PROGRAM: Final = "program"
+
+_ROWS: Final = (
+    Preset(
+        "teams",
+        "Microsoft Teams",
+        CHAT,
+        "Cards in a channel, with Workflows",
+        (
+            "In Teams, select More options (…) next to the channel’s name, then Workflows.",
+            "Choose the template “Send webhook alerts to a channel”, then the team and the "
+            "channel. Save the workflow.",
+            "Copy the webhook URL, enter it here, and send a test.",
+        ),
+        example="IT channel in Teams",
+        example_url="https://….environment.api.powerplatform.com/powerautomate/…&sig=…",
+        note="Teams accepts a delivery (202) before it posts it. If the channel stays empty, check "
+        "the workflow’s run history. A workflow belongs to the person who made it, so add a "
+        "co-owner.",
+        hosts=_FLOWS,
+        format="teams",
+    ),
+    Preset(
+        "slack",
+        "Slack",
+        CHAT,
+        "Posts in a channel. Mattermost and Rocket.Chat, too",
+        (
+            "At api.slack.com/apps, create an app for your workspace. Turn on Incoming Webhooks.",
+            "Select Add New Webhook, choose the channel, and select Allow.",
+            "Copy the webhook URL, enter it here, and send a test.",
+        ),
+        example="IT channel in Slack",
+        example_url="https://hooks.slack.com/services/…",
+        note="In Mattermost and Rocket.Chat, add an incoming webhook under Integrations.",
+        hosts=("hooks.slack.com", "hooks.slack-gov.com"),
+        format="slack",
+    ),
+    Preset(
+        "discord",
+        "Discord",
+        CHAT,
+        "Posts in a channel",
+        (
+            "In Discord, open the channel’s settings, then Integrations and Webhooks.",
+            "Select New Webhook and choose its name and channel.",
+            "Select Copy Webhook URL, enter the URL here, and send a test.",
+        ),
+        example="IT channel in Discord",
+        example_url="https://discord.com/api/webhooks/…",
+        hosts=_DISCORD,
+        format="discord",
+    ),
+    Preset(
+        "google_chat",
+        "Google Chat",
+        CHAT,
+        "Cards in a space",
+        (
+            "In Google Chat in a browser, select the space’s name, then “Apps & integrations”.",
+            "Select Add webhooks, enter a name, and select Save.",
+            "Copy the webhook’s link, enter it here as the webhook URL, and send a test.",
+        ),
+        example="IT space in Google Chat",
+        example_url="https://chat.googleapis.com/v1/spaces/…",
+        note="It needs Google Workspace. Your Google administrator has to allow incoming webhooks.",
+        hosts=("chat.googleapis.com",),
+        format="google_chat",
+    ),
+    Preset(
+        "zapier",
+        "Zapier",
+        AUTOMATION,
+        "Starts a Zap",
+        (
+            "Create a Zap with the trigger “Webhooks by Zapier” and the event “Catch Hook”.",
+            "Copy the webhook URL, enter it here, and send a test.",
+            "In Zapier, select Test trigger, add your actions, and publish the Zap.",
+        ),
+        example="Zap for new laptops",
+        example_url="https://hooks.zapier.com/hooks/catch/…",
+        note="Zapier includes Webhooks by Zapier in its paid plans only.",
+        hosts=("hooks.zapier.com",),
+    ),
+    Preset(
+        "make",
+        "Make",
+        AUTOMATION,
+        "Starts a scenario",
+        (
+            "Create a scenario with the module “Webhooks”, “Custom webhook”, and add a webhook.",
+            "Copy its URL, enter it here, and send a test while Make waits for data.",
+            "Add your modules and turn the scenario on.",
+        ),
+        example="Scenario for new laptops",
+        example_url="https://hook.eu1.make.com/…",
+        note="Make closes a URL (410) that no scenario has used for 120 hours.",
+        hosts=("hook.*.make.com", "hook.*.make.celonis.com", "hook.integromat.com"),
+    ),
+    Preset(
+        "n8n",
+        "n8n",
+        AUTOMATION,
+        "Starts a workflow or a flow",
+        (
+            "In n8n, add a Webhook node that accepts POST. In Node-RED, add an “http in” node for "
+            "POST and an “http response” node.",
+            "Enter the node’s URL here. In n8n, use the Production URL, because the test URL works "
+            "for 120 seconds only.",
+            "Publish the workflow in n8n or deploy the flow in Node-RED, then send a test.",
+        ),
+        example="Workflow for new laptops",
+        example_url="https://n8n.example.com/webhook/…",
+        hosts=("*.app.n8n.cloud",),
+        also=" or Node-RED",
+    ),
+    Preset(
+        "power_automate",
+        "Power Automate",
+        AUTOMATION,
+        "Starts a cloud flow",
+        (
+            "Create a cloud flow with the trigger “When an HTTP request is received”. Let Anyone "
+            "trigger it.",
+            "Save the flow, copy its whole HTTP URL, and enter it here.",
+            "Send a test and check the flow’s run history.",
+        ),
+        example="Flow for new laptops",
+        example_url="https://….environment.api.powerplatform.com/powerautomate/…&sig=…",
+        note="A flow belongs to the person who made it, so add a co-owner.",
+        hosts=_FLOWS,
+    ),
+    Preset(
+        PROGRAM,
+        "My own program",
+        OWN,
+        "Signed JSON, with code to verify it",
+        (
+            "Ask the program’s developers for a URL that accepts POST requests with JSON.",
+            "Enter the URL here, choose the events, and send a test.",
+            "Save the webhook and give the developers its secret key. Receiver setup has code that "
+            "verifies signatures.",
+        ),
+        example="Nordwind ERP",
+        example_url="https://",
+        url_is_secret=False,
+        checks_signatures=True,
+    ),
+)
+PRESETS: Final[Mapping[str, Preset]] = {preset.key: preset for preset in _ROWS}
+
+
+def _pattern(host: str) -> re.Pattern[str]:
+    any_names, rest = (r"(?:[^.]+\.)+", host[2:]) if host.startswith("*.") else ("", host)
+    return re.compile(any_names + re.escape(rest).replace(r"\*", "[^.]+"))
+
+
+_PATTERNS: Final = tuple(
+    (_pattern(host), preset) for preset in _ROWS for host in preset.hosts
+) + tuple((_pattern(host), None) for host in OTHER_HOSTS)
+
+
+@lru_cache(maxsize=4096)
+def _found_at(host: str) -> tuple[Preset | None, ...]:
+    name = host.lower().rstrip(".")
+    return tuple(preset for pattern, preset in _PATTERNS if pattern.fullmatch(name))
+
+
+def presets_at(host: str) -> tuple[Preset, ...]:
+    """Return the products that take webhooks at this host, whatever its capitals."""
+    return tuple(filter(None, _found_at(host)))
+
+
+def is_secret_at(host: str) -> bool:
+    """Return whether URLs at this host let anyone in who knows them."""
+    return bool(_found_at(host))
+
+
+def _is_at(url: str, hosts: tuple[str, ...]) -> bool:
+    name = host_of(url).lower().rstrip(".")
+    return any(_pattern(host).fullmatch(name) for host in hosts)
+
+
+def has_ended(url: str) -> bool:
+    """Return whether it is a URL of an Office 365 connector."""
+    return _is_at(url, _ENDED)
+
+
+def has_left(url: str) -> bool:
+    """Return whether it is at a host that flows have left."""
+    return _is_at(url, _LEFT)
+
+
+def is_flow(url: str) -> bool:
+    """Return whether a flow of Power Automate takes it, or a workflow of Teams, which is one."""
+    return _is_at(url, _FLOWS)
+
+
+def url_mistake(url: str) -> str | None:
+    """Why nothing can arrive at this URL, as a sentence."""
+    if has_ended(url):
+        return "Microsoft has ended these addresses. Make one by Workflows"
+    if is_flow(url):
+        query = urlsplit(url).query
+        if "&amp;" in query or not dict(parse_qsl(query)).get("sig"):
+            return "This URL is incomplete. Copy it again"
+    return None
+
+
+def as_kept(url: str, format_: str | None) -> str:
+    """Return the URL as it is kept: Discord says whether it has kept a post only where it is asked
+    to wait, and otherwise 204 of what it drops too."""
+    if format_ != "discord" or not _is_at(url, _DISCORD):
+        return url
+    parts = urlsplit(url)
+    others = [pair for pair in parts.query.split("&") if pair and not pair.startswith("wait=")]
+    waiting = urlunsplit(parts._replace(query="&".join([*others, "wait=true"])))
+    return waiting if len(waiting) <= MAX_URL_LENGTH else url
+
+
+def looks_like(url: str, format_: str | None, chosen: str | None = None) -> tuple[Preset, ...]:
+    """Return the products of this URL where it isn't for the `chosen` one, and one of them reads
+    another format; none where all is well. Without `chosen` only the format counts."""
+    here = presets_at(host_of(url))
+    fitting = [preset for preset in here if preset.format == format_]
+    is_meant = any(preset.key == chosen for preset in fitting) if chosen else bool(fitting)
+    return () if is_meant or len(fitting) == len(here) else here
