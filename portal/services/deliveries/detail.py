@@ -14,7 +14,7 @@ from portal.database.engine import AnyRow
 from portal.engine.circuit_breaker import has_asked
 from portal.engine.http.address_guard import host_of
 from portal.engine.http.address_mask import masked_address
-from portal.engine.reasons import Reason, title
+from portal.engine.reasons import NEVER_LEFT, Reason, title
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.durations import in_words
@@ -49,7 +49,7 @@ from portal.services.outbox.claimable import (
 )
 from portal.services.outbox.connectivity import OfflineSender, find_offline
 from portal.services.webhooks.backlog import Cause, of_one
-from portal.services.webhooks.rows import shown_url
+from portal.services.webhooks.rows import body_to_send, shown_url
 
 # A person's Retries are not limited; the page shows the newest.
 MOST_ATTEMPTS: Final = 30
@@ -59,7 +59,10 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptDetail:
-    """One request and its answer. `phases`: milliseconds; header values are redacted already."""
+    """One request and its answer. `phases`: milliseconds; header values are redacted already.
+
+    `body`: byte for byte as it went; None where nothing left, or nobody recorded what did.
+    """
 
     number: int
     kind: str
@@ -76,6 +79,7 @@ class AttemptDetail:
     started_at: datetime
     finished_at: datetime | None = None
     request_headers: Headers = ()
+    body: bytes | None = None
     response_headers: Headers = ()
     response_text: str = ""
     is_truncated: bool = False
@@ -94,7 +98,12 @@ class AttemptDetail:
 
 
 def attempts_of(
-    current: Session, delivery: Delivery, webhook: Webhook, lease: Lease | None, now: datetime
+    current: Session,
+    delivery: Delivery,
+    event: Event,
+    webhook: Webhook,
+    lease: Lease | None,
+    now: datetime,
 ) -> Sequence[AttemptDetail]:
     """Read the newest, oldest first; `lease`: of the one under way, if any."""
     rows = current.execute(
@@ -104,7 +113,7 @@ def attempts_of(
         .order_by(Attempt.number.desc())
         .limit(MOST_ATTEMPTS)
     ).all()
-    ended = [_attempt(attempt, body, webhook) for attempt, body in reversed(rows)]
+    ended = [_attempt(attempt, body, event, webhook) for attempt, body in reversed(rows)]
     if lease is None:
         return ended
     # It stands for an attempt, which is interrupted if the lease ran out.
@@ -121,7 +130,9 @@ def attempts_of(
     return [*ended, under_way]
 
 
-def _attempt(attempt: Attempt, body: AttemptBody | None, webhook: Webhook) -> AttemptDetail:
+def _attempt(
+    attempt: Attempt, body: AttemptBody | None, event: Event, webhook: Webhook
+) -> AttemptDetail:
     detail = AttemptDetail(
         number=attempt.number,
         kind=attempt.kind,
@@ -143,12 +154,19 @@ def _attempt(attempt: Attempt, body: AttemptBody | None, webhook: Webhook) -> At
     return replace(
         detail,
         request_headers=_pairs(body.request_headers),
+        body=_body_sent(attempt, body, event),
         response_headers=_pairs(body.response_headers),
         response_text=body.response_text,
         is_truncated=body.is_truncated,
         location=body.location or "",
         detail=body.detail,
     )
+
+
+def _body_sent(attempt: Attempt, body: AttemptBody, event: Event) -> bytes | None:
+    if not body.request_headers or attempt.reason in NEVER_LEFT:
+        return None
+    return event.body if body.request_body is None else body.request_body.encode()
 
 
 def _pairs(headers: Sequence[Any]) -> Headers:
@@ -159,6 +177,7 @@ def _pairs(headers: Sequence[Any]) -> Headers:
 class DeliveryDetail:
     """A delivery, its event and webhook as they are now, its newest attempts, oldest first.
 
+    `body_now`: as an attempt would send it now.
     `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
     is backing off until then, for `pause_cause`, if known; `is_probe`: this one goes then, the
@@ -176,13 +195,14 @@ class DeliveryDetail:
     asset_name: str
     occurred_at: datetime
     created_at: datetime
-    body: bytes
+    body_now: bytes
     status: DeliveryStatus
     is_being_sent: bool
     is_test: bool
     is_manual: bool
     webhook_id: UUID
     webhook_name: str
+    webhook_format: str | None
     is_webhook_off: bool
     is_webhook_deleted: bool
     webhook_url: str
@@ -210,6 +230,18 @@ class DeliveryDetail:
     stop: SendingStop | None
     offline: OfflineSender | None
     now: datetime
+
+    @property
+    def body(self) -> bytes:
+        """Return what the newest attempt sent, or `body_now` where that is not known."""
+        return self.bodies[0]
+
+    @property
+    def bodies(self) -> Sequence[bytes]:
+        """Return `body`, and others that earlier attempts sent, the newest first."""
+        newest_first = [attempt.body for attempt in reversed(self.attempts)] or [None]
+        newest_first[0] = newest_first[0] or self.body_now
+        return [*dict.fromkeys(filter(None, newest_first))]
 
     @property
     def eligibility(self) -> RetryEligibility:
@@ -323,13 +355,14 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         asset_name=event.asset_name,
         occurred_at=event.occurred_at,
         created_at=delivery.created_at,
-        body=event.body,
+        body_now=body_to_send(webhook.format, event.body),
         status=DeliveryStatus(delivery.status),
         is_being_sent=delivery.status in OPEN and is_leased,
         is_test=delivery.priority == Priority.TEST,
         is_manual=delivery.status in OPEN and delivery.prior_status is not None,
         webhook_id=webhook.public_id,
         webhook_name=webhook.name,
+        webhook_format=webhook.format,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,
         is_webhook_deleted=webhook.deleted_at is not None,
         webhook_url=shown_url(webhook),
@@ -348,7 +381,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         code=delivery.code,
         took_ms=delivery.took_ms,
         finished_at=delivery.finished_at,
-        attempts=attempts_of(current, delivery, webhook, lease, now),
+        attempts=attempts_of(current, delivery, event, webhook, lease, now),
         paused_until=pause,
         pause_cause=backlog.cause if backlog else None,
         is_probe=pause is not None and probe_of(current, webhook.id, pause) == delivery.id,
@@ -366,20 +399,6 @@ def _offline(webhook: Webhook) -> OfflineSender | None:
         return None
     host = host_of(webhook.url)
     return next((each for each in find_offline() if host in each.hosts), None)
-
-
-def find_body(public_id: UUID) -> bytes:
-    """Return the body of a delivery, byte for byte as it is sent. Raises `NotFound`."""
-    statement = (
-        select(Event.body)
-        .join(Delivery, Delivery.event_id == Event.id)
-        .join(Webhook, Webhook.id == Delivery.webhook_id)
-        .where(Delivery.public_id == public_id, Webhook.state != WebhookState.DRAFT)
-    )
-    body = session().execute(statement).scalar_one_or_none()
-    if body is None:
-        raise NotFound(GONE)
-    return body
 
 
 def _ahead(current: Session, delivery: Delivery, head: int | None) -> UUID | None:

@@ -30,6 +30,8 @@ STAMP: Final = frozenset({"webhook-timestamp"})
 NEIGHBOURS: Final = 40
 NEWEST: Final = 20
 ATTEMPTS: Final = 3  # the newest of each
+BODIES: Final = 3  # that went with one delivery
+UNKNOWN: Final = frozenset({"unknown", "no_key"})
 # So many checks a person makes in a row; then each costs a pause, until it was quiet for a while.
 CHECKS: Final = 20
 QUIET: Final = timedelta(minutes=5)
@@ -45,17 +47,30 @@ def check_signature(
     """
     _count(actor, delivery)
     secret, following = _secrets(delivery.webhook_id)
-    stamps = _headers(delivery.attempts, STAMP)
-    message = Message(
-        body=delivery.body,
-        id=str(delivery.public_id),
-        stamps=[(number, int(text)) for number, text in stamps if text.isdecimal()],
-        sent=tuple(_headers(delivery.attempts, SIGNATURES)),
-        others=tuple(_sent_with_others(delivery.public_id)),
-        secret=secret,
-        next_secret=following,
-    )
-    return diagnose(pasted, message, received)
+    others = tuple(_sent_with_others(delivery.public_id))
+    found = []
+    for body in delivery.bodies[:BODIES]:
+        of_it = [each for each in delivery.attempts if each.body == body]
+        stamps = _headers(of_it, STAMP)
+        message = Message(
+            body=body,
+            id=str(delivery.public_id),
+            stamps=[(number, int(text)) for number, text in stamps if text.isdecimal()],
+            sent=tuple(_headers(of_it, SIGNATURES)),
+            others=others,
+            secret=secret,
+            next_secret=following,
+        )
+        found.append(diagnose(pasted, message, received))
+        if found[-1].part not in UNKNOWN:
+            return found[0] if len(found) == 1 else _of_earlier(found[-1], of_it[-1].number)
+    return found[0]
+
+
+def _of_earlier(diagnosis: Diagnosis, number: int) -> Diagnosis:
+    """Add that the newest request had another body."""
+    step = f"It belongs to attempt {number}. Later attempts had a different body."
+    return diagnosis._replace(steps=(*diagnosis.steps, step))
 
 
 def _count(actor: Actor, delivery: DeliveryDetail) -> None:

@@ -75,6 +75,8 @@ def _attempts(page: DeliveryPage) -> Iterator[str]:
             yield f"   {row.phases}"
         if row.attempt.peer:
             yield f"   connected to {row.attempt.peer}"
+        if row.other_body:
+            yield f"   another body, {len(row.other_body.encode())} bytes:\n{row.other_body}"
 
 
 def _request(page: DeliveryPage) -> Iterator[str]:
@@ -83,7 +85,8 @@ def _request(page: DeliveryPage) -> Iterator[str]:
     if sent.url_now:
         yield f"(The webhook’s URL is now {sent.url_now})"
     yield from (f"{name}: {value}" for name, value in sent.headers)
-    yield f"\nBody, {sent.size} bytes, as sent:"
+    how = "as we’d send it now" if sent.is_now else "as sent"
+    yield f"\nBody, {sent.size} bytes, {how}:"
     yield page.delivery.body.decode(errors="replace")[:MOST_SHOWN]
     yield "\nFormatted body:"
     yield sent.body

@@ -89,7 +89,8 @@ MOST_SHOWN: Final = LONGEST_BODY
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The request of the newest attempt; `was_sent` once any may have left this portal."""
+    """The request of the newest attempt; `was_sent` once any may have left this portal. `is_now`:
+    its body is made now, and may be another than what left."""
 
     url: str
     url_now: str
@@ -98,6 +99,7 @@ class Sent:
     size: int
     curl: str
     was_sent: bool
+    is_now: bool
 
     @property
     def is_signed(self) -> bool:
@@ -119,6 +121,8 @@ def sent_of(delivery: DeliveryDetail) -> Sent:
         size=len(delivery.body),
         curl=curl_of(url, headers, delivery.body),
         was_sent=any(attempt.reason not in NEVER_LEFT for attempt in delivery.attempts),
+        is_now=(tried is None or tried.body is None)
+        and (delivery.webhook_format is not None or len(delivery.bodies) > 1),
     )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
+from portal.lib.typed_text import storable
 from portal.models.deliveries import OPEN
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.web.frame.wording import day_of
@@ -25,7 +26,8 @@ PHASES: Final = {
 
 
 class AttemptRow(NamedTuple):
-    """One attempt in a line. Tones: success, danger, warning, info. `side`: where its cause is."""
+    """One attempt in a line. Tones: success, danger, warning, info. `side`: where its cause is.
+    `other_body`: what it sent, where that is not on the page as the request."""
 
     attempt: AttemptDetail
     who: str
@@ -33,6 +35,7 @@ class AttemptRow(NamedTuple):
     result: str
     side: str
     took: str
+    other_body: str
 
     @property
     def phases(self) -> str:
@@ -40,8 +43,8 @@ class AttemptRow(NamedTuple):
         return phases_in_words(self.attempt.phases)
 
 
-def attempt_row(attempt: AttemptDetail) -> AttemptRow:
-    """Say who made it, and how it ended."""
+def attempt_row(attempt: AttemptDetail, shown: bytes) -> AttemptRow:
+    """Say who made it, and how it ended. `shown`: the body of the request on the page."""
     tone, result = result_of(attempt)
     total = attempt.phases.get("total")
     has_failed = not (attempt.is_being_sent or attempt.is_delivered)
@@ -52,6 +55,7 @@ def attempt_row(attempt: AttemptDetail) -> AttemptRow:
         result,
         explain(attempt.failed_for, host="").side.label if has_failed else "",
         "" if total is None else in_words(total / 1000),
+        "" if attempt.body in (None, shown) else storable((attempt.body or b"").decode()),
     )
 
 

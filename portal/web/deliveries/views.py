@@ -23,7 +23,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.deliveries import bulk_retry
 from portal.services.deliveries import log as log_pages
 from portal.services.deliveries import retry as delivery_retry
-from portal.services.deliveries.detail import find_body, find_delivery
+from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import LogPage, Matches
 from portal.services.deliveries.statuses import LogFilter
 from portal.web.deliveries import bulk_retry_wording, log_csv, log_presenter
@@ -167,8 +167,8 @@ def row(public_id: UUID) -> Response:
 @blueprint.get("/<uuid:public_id>/body")
 @requires("deliveries.read")
 def body(public_id: UUID) -> Response:
-    """Download the exact bytes that are sent, as a file."""
-    response = Response(find_body(public_id), mimetype="application/json")
+    """Download the exact bytes of the newest request, as a file."""
+    response = Response(find_delivery(public_id).body, mimetype="application/json")
     response.headers["Content-Disposition"] = f'attachment; filename="delivery-{public_id}.json"'
     return response
 
