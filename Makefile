@@ -50,7 +50,7 @@ check: ## Check style, types, and layers, then run all tests
 golden: .venv/dev.stamp browser
 golden: ## Renew golden pages, pictures, and rows (then read `git diff`)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --renew-golden tests/web/golden_pages \
-		tests/services/golden_rows tests/engine/events/test_events.py \
+		tests/services/golden_rows tests/engine/events/test_events.py tests/engine/formats/test_chats.py \
 		tests/engine/test_reasons.py tests/engine/signing/test_signature_lab.py \
 		$(wildcard tests/web/*/test_*_words.py) tests/web/webhooks/test_webhook_history.py \
 		tests/services/operations/test_findings.py tests/services/csv/test_import_rows.py \

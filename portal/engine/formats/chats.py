@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import orjson
-
+from portal.engine.formats import discord, google_chat, slack, teams
 from portal.engine.formats.post import Place, Post, post_of
 
 __all__ = ["CHATS", "Chat", "Place", "body_in"]
 
 
 class Chat(NamedTuple):
-    """A product. `pace`: the least time between two posts. `most_bytes`: the largest body that it
-    takes."""
+    """A product. `pace`: the least time between two posts. `most_bytes`: the largest body of ours
+    that it takes."""
 
     key: str
     name: str
@@ -22,44 +21,16 @@ class Chat(NamedTuple):
     write: Callable[[Post], bytes]
 
 
-def _slack(post: Post) -> bytes:
-    return _json({"text": f"{post.title}: {post.asset}", "mrkdwn": False})
-
-
-def _teams(post: Post) -> bytes:
-    runs = [{"type": "TextRun", "text": f"{post.title}: {post.asset}"}]
-    card = {
-        "type": "AdaptiveCard",
-        "version": "1.2",
-        "body": [{"type": "RichTextBlock", "inlines": runs}],
-    }
-    attached = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
-    return _json({"type": "message", "attachments": [attached]})
-
-
-def _discord(post: Post) -> bytes:
-    embed = {"title": post.title, "description": post.asset}
-    return _json({"embeds": [embed], "allowed_mentions": {"parse": []}})
-
-
-def _google_chat(post: Post) -> bytes:
-    card = {"header": {"title": post.title, "subtitle": post.asset}}
-    return _json({"cardsV2": [{"cardId": "event", "card": card}]})
-
-
-def _json(value: Any) -> bytes:
-    return orjson.dumps(value)
-
-
 _A_SECOND: Final = timedelta(milliseconds=1_050)
+_TWO_SECONDS: Final = timedelta(milliseconds=2_100)
 
 CHATS: Final[Mapping[str, Chat]] = {
     chat.key: chat
     for chat in (
-        Chat("slack", "Slack", _A_SECOND, 40_000, _slack),
-        Chat("teams", "Microsoft Teams", _A_SECOND, 20_000, _teams),
-        Chat("discord", "Discord", timedelta(milliseconds=2_100), 40_000, _discord),
-        Chat("google_chat", "Google Chat", _A_SECOND, 32_000, _google_chat),
+        Chat("slack", "Slack", _A_SECOND, slack.MOST_BYTES, slack.write),
+        Chat("teams", "Microsoft Teams", _A_SECOND, teams.MOST_BYTES, teams.write),
+        Chat("discord", "Discord", _TWO_SECONDS, discord.MOST_BYTES, discord.write),
+        Chat("google_chat", "Google Chat", _A_SECOND, google_chat.MOST_BYTES, google_chat.write),
     )
 }
 

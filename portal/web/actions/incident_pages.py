@@ -9,6 +9,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.validators import InputRequired
 from wtforms.widgets import DateInput
 
+from portal.engine.events.words import METHODS
 from portal.lib.typed_values import read_amount, read_day
 from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.services.actions import incidents
@@ -24,14 +25,6 @@ from portal.web.actions.forms import (
     note_field,
 )
 from portal.web.forms.parsing import MomentField, TypedField
-
-METHOD_WORDS: Final[dict[str, str]] = {
-    Method.SOLD: "Sold",
-    Method.DONATED: "Donated",
-    Method.RECYCLED: "Recycled",
-    Method.SCRAPPED: "Scrapped",
-    Method.WRITTEN_OFF: "Written off (no recipient)",
-}
 
 
 class TransferForm(ActionForm):
@@ -70,7 +63,10 @@ class ClaimForm(ActionForm):
 class DisposalForm(ActionForm):
     method = RadioField(
         "Disposal method",
-        choices=[SelectChoice(value, words) for value, words in METHOD_WORDS.items()],
+        choices=[
+            SelectChoice(value, f"{words} (no recipient)" if value == Method.WRITTEN_OFF else words)
+            for value, words in METHODS.items()
+        ],
         validators=[InputRequired("Choose a disposal method")],
         validate_choice=False,
     )

@@ -8,6 +8,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.validators import InputRequired
 from wtforms.widgets import DateInput
 
+from portal.engine.events.words import MAINTENANCE_TYPES, OUTCOMES
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.typed_values import read_amount, read_day
@@ -49,13 +50,11 @@ from portal.web.frame.status_tags import MAINTENANCE, RESERVATION
 from portal.web.frame.wording import day_of
 from portal.web.planning.wording import (
     LABELS,
-    OUTCOMES,
-    TYPES,
     cycle_in_words,
     span_in_words,
 )
 
-KINDS = [SelectChoice(str(value), words) for value, words in TYPES.items()]
+KINDS = [SelectChoice(str(value), words) for value, words in MAINTENANCE_TYPES.items()]
 ENDS = [SelectChoice(str(value), words) for value, words in OUTCOMES.items()]
 
 
@@ -241,7 +240,7 @@ def _maintenance(asset: Asset, subject: UUID | None) -> dict[str, Any]:
         raise Refusal(f"“{maintenance.title}” is already closed ({became}).")
     facts = [
         ("Task", maintenance.title),
-        ("Type of work", TYPES[maintenance.type]),
+        ("Type of work", MAINTENANCE_TYPES[maintenance.type]),
         ("Due on", day_of(maintenance.due_on)),
         ("Repeats", cycle_in_words(maintenance.repeat_every_days)),
         ("Assigned to", maintenance.assignee.name if maintenance.assignee else ""),

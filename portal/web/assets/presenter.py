@@ -12,6 +12,7 @@ from markupsafe import Markup
 from wtforms import Field
 
 from portal.engine.events.catalogue import EventName
+from portal.engine.events.words import METHODS
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative
 from portal.lib.typed_text import excerpts
@@ -39,7 +40,6 @@ from portal.services.assets import timeline as timelines
 from portal.services.assets.fields import ASSET_FIELDS, FieldType
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import session
-from portal.web.actions.incident_pages import METHOD_WORDS
 from portal.web.actions.pages import PAGES, Button, action_buttons, obstacle, way_out
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.forms.filter_form import LIST, list_back
@@ -305,7 +305,7 @@ def _away(state: AssetState) -> str:
 
 def _disposed(state: AssetState) -> str:
     details: Mapping[str, Any] = state.incident.details if state.incident else {}
-    words = METHOD_WORDS.get(str(details.get("method")), "Disposed of").partition(" (")[0]
+    words = METHODS.get(str(details.get("method")), "Disposed of")
     to = f" to {details['recipient']}" if details.get("recipient") else ""
     when = state.incident.at if state.incident else None
     on = f" on {day_of(when, state.now)}" if when else ""

@@ -8,6 +8,7 @@ from flask import Blueprint, render_template, request
 from flask.blueprints import BlueprintSetupState
 
 from portal.engine.events.catalogue import EventName
+from portal.engine.events.words import MAINTENANCE_TYPES, OUTCOMES
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.models.planning import Maintenance, Reservation
@@ -93,8 +94,8 @@ def _give_words(state: BlueprintSetupState) -> None:
             "maintenance_steps": wording.maintenance_steps,
             "span_in_words": wording.span_in_words,
             "cycle_in_words": wording.cycle_in_words,
-            "types_of_work": wording.TYPES,
-            "outcomes_of_work": wording.OUTCOMES,
+            "types_of_work": MAINTENANCE_TYPES,
+            "outcomes_of_work": OUTCOMES,
         }
     )
 

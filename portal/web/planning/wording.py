@@ -1,6 +1,6 @@
 """Sentences about reservations and maintenance, and what their lists show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,9 +12,7 @@ from portal.models.planning import (
     OPEN_MAINTENANCES,
     OPEN_RESERVATIONS,
     Maintenance,
-    MaintenanceOutcome,
     MaintenanceState,
-    MaintenanceType,
     Reservation,
     ReservationState,
 )
@@ -25,18 +23,6 @@ from portal.web.frame.access import can
 from portal.web.frame.status_tags import MAINTENANCE, RESERVATION, Tag
 from portal.web.frame.wording import exact_day, plural, zone
 
-TYPES: Final[Mapping[str, str]] = {
-    MaintenanceType.PREVENTIVE: "Routine maintenance",
-    MaintenanceType.CORRECTIVE: "Repair",
-    MaintenanceType.INSPECTION: "Inspection",
-    MaintenanceType.CALIBRATION: "Calibration",
-    MaintenanceType.UPGRADE: "Upgrade",
-}
-OUTCOMES: Final[Mapping[str, str]] = {
-    MaintenanceOutcome.OK: "No issues found",
-    MaintenanceOutcome.REPAIRED: "Repaired",
-    MaintenanceOutcome.FAILED: "Couldn’t be repaired",
-}
 LATE: Final = Tag("Late", "alarm", "danger")
 DUE_SOON: Final = Tag("Due soon", "alarm", "warning")
 AT_RISK: Final = Tag("At risk", "exclamation-triangle-fill", "warning")

@@ -1,0 +1,43 @@
+"""Posts for Google Chat: one card.
+
+There is no `text`, which would read "<users/all>". Only texts of widgets are read as HTML: what
+strangers wrote stands in those.
+"""
+
+from html import escape
+from typing import Any, Final
+
+import orjson
+
+from portal.engine.formats.post import COLORS, WORD_JOINER, Post
+
+MOST_BYTES: Final = 32_000
+
+
+def write(post: Post) -> bytes:
+    """Return a message of an incoming webhook. Its `fallbackText` is what notifications say."""
+    color = COLORS[post.severity]
+    widgets: list[dict[str, Any]] = []
+    if post.asset:
+        text = f'<b><font color="{color}">{_html(post.asset)}</font></b>'
+        widgets.append({"textParagraph": {"text": text}})
+    widgets += [
+        {"decoratedText": {"topLabel": label, "text": _html(value), "wrapText": True}}
+        for label, value in post.facts
+    ]
+    if post.link:
+        button = {"text": "View asset", "onClick": {"openLink": {"url": post.link}}}
+        widgets.append({"buttonList": {"buttons": [button]}})
+    card: dict[str, Any] = {"header": {"title": post.title}}
+    if widgets:
+        card["sections"] = [{"widgets": widgets}]
+    return orjson.dumps(
+        {
+            "fallbackText": post.headline.replace("<", f"<{WORD_JOINER}"),
+            "cardsV2": [{"cardId": "event", "card": card}],
+        }
+    )
+
+
+def _html(text: str) -> str:
+    return escape(text, quote=False)

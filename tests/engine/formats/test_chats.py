@@ -1,0 +1,179 @@
+"""What each chat is sent of each event, judged as that product's documentation says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.engine.events.body import encode
+from portal.engine.events.catalogue import CATALOGUE, EventName
+from portal.engine.events.samples import sample_body
+from portal.engine.formats.chats import CHATS, body_in
+from portal.engine.formats.post import _EVENTS, MOST_FACTS, Post, post_of
+from tests.engine.formats.posts import HOSTILE, PLACE, full, hostile, minimal, with_texts
+from tests.support.chats import Fault, Seen, judge
+from tests.support.golden.expected_file import Golden
+
+GOLDEN = Path(__file__).parent
+LONGEST_NAME = "\N{ROCKET}" * 120
+
+
+def shown(chat: str, body: bytes) -> Seen:
+    """What is read in the channel; no product refuses what we write."""
+    written = body_in(chat, body, PLACE)
+    assert written is not None
+    assert len(written) <= CHATS[chat].most_bytes
+    try:
+        return judge(chat, written)
+    except Fault as fault:
+        raise AssertionError(f"{chat}: {fault}\n{body!r}\n{written!r}") from fault
+
+
+def as_meant(post: Post) -> Seen:
+    return Seen(post.headline, [tuple(fact) for fact in post.facts], post.link)
+
+
+@pytest.mark.parametrize("chat", CHATS)
+def test_each_event_is_written_down_as_it_goes_to(chat: str, golden: Golden) -> None:
+    said = {str(event): body_in(chat, full(event), PLACE) for event in EventName}
+    said["minimal"] = body_in(chat, minimal(EventName.LOST), PLACE)
+    said["hostile"] = body_in(chat, hostile(EventName.LOST, " ".join(HOSTILE)[:240]), PLACE)
+    rows = {case: body.decode() for case, body in said.items() if body}
+    golden.said(GOLDEN / f"golden_{chat}.txt", rows)
+
+
+@pytest.mark.parametrize("chat", CHATS)
+def test_a_channel_shows_every_event_as_it_is_meant(chat: str) -> None:
+    """Full, with all that may be missing, and with a stranger's text wherever one may stand."""
+    for event in EventName:
+        texts = [hostile(event, text) for text in HOSTILE]
+        for body in (full(event), minimal(event), *texts):
+            assert shown(chat, body) == as_meant(post_of(body, PLACE)), event
+
+
+def test_a_strangers_text_is_told_literally() -> None:
+    for event in EventName:
+        known = post_of(full(event), PLACE)
+        for typed, read in HOSTILE.items():
+            post = post_of(hostile(event, typed), PLACE)
+            assert post.headline == f"{known.title}: {read} {read}"
+            for fact in post.facts:
+                assert fact in known.facts or fact.value in {read, f"{read} (was {read})"}, event
+            assert any(read in fact.value for fact in post.facts) or "alert." in event
+
+
+def test_missing_facts_are_left_out() -> None:
+    for event in EventName:
+        assert set(post_of(minimal(event), PLACE).facts) <= set(post_of(full(event), PLACE).facts)
+    lost = dict(post_of(minimal(EventName.LOST), PLACE).facts)
+    assert list(lost) == ["Description", "Under warranty", "By", "When"]
+
+
+def test_long_texts_are_shortened_so_that_every_chat_takes_them() -> None:
+    for sign in ("@", "*", "&", '"', "\\", "](", "{{", "<users/", "\N{ROCKET}"):
+        for event in EventName:
+            body = hostile(event, sign * 5_000)
+            for chat in CHATS:
+                seen = shown(chat, body)
+                assert seen == as_meant(post_of(body, PLACE))
+                assert seen.headline.endswith("…")
+
+
+@pytest.mark.parametrize("chat", CHATS)
+def test_a_name_of_120_rockets_is_shown_whole(chat: str) -> None:
+    for event in EventName:
+        assert LONGEST_NAME in shown(chat, hostile(event, LONGEST_NAME)).headline
+
+
+def test_an_event_has_a_title_a_severity_and_room_for_its_facts() -> None:
+    assert set(_EVENTS) == set(EventName)
+    for event in CATALOGUE:
+        post = post_of(full(event.value), PLACE)
+        assert post.title == event.name
+        assert len(_EVENTS[event.value].facts) <= MOST_FACTS - 3  # note, by, when
+
+
+def test_times_are_in_the_portals_zone_and_amounts_in_their_currency() -> None:
+    facts = dict(post_of(full(EventName.CHECKED_OUT), PLACE).facts)
+    assert facts["Due back"] == "Feb 7, 17:00"
+    assert facts["When"] == "Feb 4, 13:00 (Europe/Vienna)"
+    assert dict(post_of(full(EventName.CREATED), PLACE).facts)["Purchase cost"] == "EUR 1,249.00"
+    assert dict(post_of(full(EventName.LIQUIDATED), PLACE).facts)["Disposal method"] == "Sold"
+
+
+def updated(**data: Any) -> dict[str, str]:
+    body = json.loads(full(EventName.UPDATED))
+    body["data"] |= data
+    return dict(post_of(json.dumps(body).encode(), PLACE).facts)
+
+
+def test_a_change_is_told_with_what_was_before() -> None:
+    facts = updated(
+        reason="found",
+        changes={
+            "status": {"from": "lost", "to": "available"},
+            "location": {"from": {"id": 3, "name": "Store"}, "to": None},
+            "reservable": {"from": False, "to": True},
+            "made_up": {"from": 1, "to": 2},
+        },
+    )
+    assert list(facts.items())[:4] == [
+        ("Change", "Found"),
+        ("Status", "Available (was Lost)"),
+        ("Location", "None (was Store)"),
+        ("Allow reservations", "Yes (was No)"),
+    ]
+
+
+def test_of_many_changes_the_others_are_counted() -> None:
+    names = ("name", "model", "unit", "supplier", "notes", "manufacturer", "serial_number")
+    facts = updated(changes={name: {"from": None, "to": "new"} for name in names}, note="Sorted")
+    assert len(facts) == MOST_FACTS
+    assert facts["Other changes"] == "3"
+
+
+def test_a_test_says_that_it_is_one_and_links_nowhere() -> None:
+    post = post_of(sample_body(EventName.LOST, test=True), PLACE)
+    assert (post.title, post.link) == ("Test: Asset lost", None)
+
+
+def test_it_links_to_the_asset_where_others_can_open_the_portal() -> None:
+    assert post_of(full(EventName.LOST), PLACE).link == "https://assets.example.com/assets/123"
+    assert post_of(full(EventName.DELETED), PLACE).link == "https://assets.example.com/assets/123"
+    assert post_of(full(EventName.LOST), PLACE._replace(base_url=None)).link is None
+
+
+def test_without_a_format_or_in_one_of_a_later_version_the_body_goes_as_it_is() -> None:
+    assert body_in(None, full(EventName.LOST), PLACE) is None
+    assert body_in("carrier_pigeon", full(EventName.LOST), PLACE) is None
+
+
+@given(st.sampled_from(EventName), st.data())
+def test_every_chat_takes_any_texts(event: EventName, data: st.DataObject) -> None:
+    body = encode(json.loads(with_texts(event, lambda: data.draw(st.text(max_size=400)))))
+    for chat in CHATS:
+        assert shown(chat, body) == as_meant(post_of(body, PLACE))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(EventName), st.data())
+def test_every_chat_takes_any_body_at_all(event: EventName, data: st.DataObject) -> None:
+    """Also those of versions that will come: something is said of each."""
+    body = json.loads(full(event))
+    place, *others = data.draw(st.permutations(["asset", "data"]))
+    part = body[data.draw(st.sampled_from([place, *others]))]
+    for name in data.draw(st.lists(st.sampled_from(list(part)), max_size=6)):
+        part[name] = data.draw(VALUES)
+    for whole in (body, data.draw(VALUES)):
+        stored = json.dumps(whole).encode()
+        for chat in CHATS:
+            assert shown(chat, stored) == as_meant(post_of(stored, PLACE))
