@@ -93,15 +93,15 @@ class Dispatcher:
                 self._step()
 
     def run_until_idle(self, until: float = 0.0) -> None:
-        """Send until nothing is claimable and nothing is in flight, though not before `until`, by
-        the monotonic clock; or until a stop is asked for."""
+        """Send until nothing is claimable or waits for a chat's pace, and nothing is in flight,
+        though not before `until`, by the monotonic clock; or until a stop is asked for."""
         with self._subscribed():
             while not self._is_stopping():
                 began = monotonic()
-                if self._is_idle and self._is_answered:
+                if self._is_idle and self._is_answered and own_sharding.paced_at == inf:
                     self._poll_at = min(self._poll_at, until)
                 self._step()
-                is_empty = self._empty_poll_at >= max(began, until)
+                is_empty = self._empty_poll_at >= max(began, until) and own_sharding.paced_at == inf
                 if self._is_idle and is_empty and self._maintenance.at:  # … which is done, too
                     break
 

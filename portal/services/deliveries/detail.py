@@ -434,15 +434,17 @@ def find_delay(delivery: DeliveryDetail) -> Delay | None:
 
 def _is_full(delivery: DeliveryDetail) -> bool:
     connection = session().connection()
-    statement = select(Webhook.id, Webhook.throttled, Webhook.in_order).where(
-        Webhook.public_id == delivery.webhook_id
-    )
+    columns = (Webhook.id, Webhook.throttled, Webhook.in_order, Webhook.format)
+    statement = select(*columns).where(Webhook.public_id == delivery.webhook_id)
     webhook = connection.execute(statement).one()
     tests, others = leases.count_live(connection, webhook.id, delivery.now)
     if delivery.is_test:
         return tests > 0
     most = most_at_once(
-        settings().webhook_max_in_flight, throttled=webhook.throttled, in_order=webhook.in_order
+        settings().webhook_max_in_flight,
+        throttled=webhook.throttled,
+        in_order=webhook.in_order,
+        format_=webhook.format,
     )
     return others >= most
 

@@ -262,7 +262,10 @@ def _row(
         is_being_sent=is_being_sent,
         waits_for=waits_for,
         most=most_at_once(
-            settings().webhook_max_in_flight, throttled=row.throttled, in_order=row.in_order
+            settings().webhook_max_in_flight,
+            throttled=row.throttled,
+            in_order=row.in_order,
+            format_=row.format,
         ),
         is_test=row.priority == Priority.TEST,
         is_manual=row.status in OPEN and row.prior_status is not None,

@@ -126,6 +126,8 @@ def page_statement(scan: IndexScan, *, newer: bool, limit: int) -> Select[*tuple
             Webhook.in_order,
             Webhook.throttled,
             Webhook.backoff_until,
+            Webhook.format,
+            Webhook.next_at,
             Webhook.off_at,
             Webhook.deleted_at.label("webhook_deleted_at"),
             is_active.label("is_webhook_active"),

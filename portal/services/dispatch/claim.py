@@ -37,13 +37,14 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import Insert
 
 from portal.database.engine import NOW, UtcDateTime, database_now
+from portal.engine.formats.chats import CHATS
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Event, Lease, Priority, has_no_lease, is_open
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.heartbeats import lease_owner
-from portal.services.core.queries import Rowset, as_json, given_ids
+from portal.services.core.queries import Rowset, as_json, given_ids, update_rows
 from portal.services.outbox import leases
 from portal.services.outbox.claimable import TEST_PLACES, Claimable, find_due, head_of, most_at_once
 from portal.services.outbox.sharding import Sharding, own_sharding
@@ -104,6 +105,7 @@ class LockedWebhook(NamedTuple):
     deleted_at: datetime | None
     in_order: bool
     backoff_until: datetime | None
+    next_at: datetime | None
 
 
 class StoredEvent(NamedTuple):
@@ -186,6 +188,7 @@ def claim(
     due = find_due(connection, may_be_lost=may_be_lost)
     allowed = [each for each in due.claimable if each.webhook_id not in without]
     chosen = sharding.choose(connection, allowed)
+    sharding.note_pace(due)
     webhooks: Sequence[Claimable] = share_out(chosen, places, reserved)
     if due.now is None:
         return []
@@ -205,8 +208,25 @@ def claim(
             for quota in _quotas(each, webhook, most, due.now)
         ]
         if quotas:
-            claims += _lease(connection, quotas, room, locked, due.now)
+            leased = _lease(connection, quotas, room, locked, due.now)
+            _keep_pace(connection, leased, locked, due.now)
+            claims += leased
     return claims
+
+
+def _keep_pace(
+    connection: Connection,
+    leased: Sequence[Claim],
+    locked: Mapping[int, LockedWebhook],
+    now: datetime,
+) -> None:
+    """Have the next delivery to a chat wait until it takes one again, also after a test."""
+    formats = ((id_, webhook.target.format or "") for id_, webhook in locked.items())
+    chats = {id_: CHATS[key] for id_, key in formats if key in CHATS}
+    if chats:
+        sent = chats.keys() & {each.webhook.id for each in leased}
+        rows = [{"id": id_, "next_at": now + chats[id_].pace} for id_ in sent]
+        update_rows(connection, Webhook, rows)
 
 
 def warm_up(connection: Connection) -> None:
@@ -254,7 +274,13 @@ def _quotas(due: Claimable, webhook: LockedWebhook, most: int, now: datetime) ->
         yield Quota(due.webhook_id, Priority.TEST, due.test_places, TEST_PLACES, is_head=False)
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
         return
-    cap = most_at_once(most, throttled=webhook.target.throttled, in_order=webhook.in_order)
+    target = webhook.target
+    is_test_first = due.test_places and target.format in CHATS
+    if is_test_first or (webhook.next_at is not None and webhook.next_at > now):
+        return
+    cap = most_at_once(
+        most, throttled=target.throttled, in_order=webhook.in_order, format_=target.format
+    )
     is_paused = webhook.backoff_until is not None and webhook.backoff_until > now
     for priority in due.priorities if due.places else ():
         # In order, the normal one is the head of the queue, which probes at its own time.

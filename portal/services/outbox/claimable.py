@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from portal.database.engine import clock
+from portal.engine.formats.chats import CHATS
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import frozen_at
@@ -80,19 +81,25 @@ class Claimable(NamedTuple):
 
 class DueWebhooks(NamedTuple):
     """The result of one poll. `now`: the database's clock at that moment, None with nothing
-    open."""
+    open. `next_at`: when the first of the chats with an open delivery takes its next one, if
+    that is ahead."""
 
     now: datetime | None
     claimable: list[Claimable]
+    next_at: datetime | None
 
 
 class Flags(NamedTuple):
-    """A webhook, of which priorities it has something due that it has room for, and its leases."""
+    """A webhook, of which priorities it has something due that it has room for, and its leases.
+
+    `is_single`: it is sent one at a time, in order or at a chat's pace.
+    """
 
     now: datetime
     id: int
-    in_order: bool
+    is_single: bool | None
     throttled: bool
+    next_at: datetime | None
     due_0: bool
     due_1: bool
     due_2: bool
@@ -119,14 +126,16 @@ def find_due(connection: Connection, *, may_be_lost: bool = False) -> DueWebhook
     flags = [Flags._make(row) for row in connection.execute(statement, given).all()]
     webhooks = [_free_places(each, most) for each in flags]
     now = flags[0].now if flags else None
-    return DueWebhooks(now, [each for each in webhooks if each.test_places or each.places])
+    ahead = [each.next_at for each in flags if each.next_at and each.next_at > each.now]
+    claimable = [each for each in webhooks if each.test_places or each.places]
+    return DueWebhooks(now, claimable, min(ahead, default=None))
 
 
 def _free_places(row: Flags, most: int) -> Claimable:
     """Return what is left of a webhook's places, given its live leases."""
     due = {Priority.INTERACTIVE: row.due_1, Priority.NORMAL: row.due_2, Priority.BULK: row.due_3}
     priorities = tuple(priority for priority, is_due in due.items() if is_due)
-    cap = most_at_once(most, throttled=row.throttled, in_order=row.in_order)
+    cap = 1 if row.throttled or row.is_single else most
     others = row.others or 0
     return Claimable(
         row.id,
@@ -139,9 +148,9 @@ def _free_places(row: Flags, most: int) -> Claimable:
     )
 
 
-def most_at_once(most: int, *, throttled: bool, in_order: bool) -> int:
+def most_at_once(most: int, *, throttled: bool, in_order: bool, format_: str | None) -> int:
     """Return how many a webhook is sent at once, tests apart. `most`: `webhook_max_in_flight`."""
-    return 1 if throttled or in_order else most
+    return 1 if throttled or in_order or format_ in CHATS else most
 
 
 # Statements are built once: building one costs more than running it.
@@ -156,7 +165,10 @@ def _due_webhooks(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]
     walk, leased = with_open_rows(dialect).cte(), _leases(moment)
     counts = (leased.c.tests, leased.c.others, leased.c.ended)
     cap = case(
-        (or_(Webhook.throttled, Webhook.in_order), 1), else_=bindparam("most", type_=Integer())
+        # A chat takes no other yet.
+        (Webhook.next_at > moment, 0),
+        (or_(Webhook.throttled, _is_single()), 1),
+        else_=bindparam("most", type_=Integer()),
     )
     # Of one that is full, whatever is due is behind all that is being sent: it is not looked for.
     has_room = func.coalesce(leased.c.others, literal_column("0")) < cap
@@ -166,6 +178,11 @@ def _due_webhooks(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]
         flags = flags.where(func.set_config("synchronous_commit", "off", true()).is_not(None))
     joined = flags.join(walk, walk.c.id == Webhook.id)
     return joined.outerjoin(leased, leased.c.webhook_id == Webhook.id)
+
+
+def _is_single() -> ColumnElement[bool]:
+    chats: list[ColumnElement[str]] = [literal_column(f"'{key}'") for key in CHATS]
+    return or_(Webhook.in_order, Webhook.format.in_(chats))
 
 
 def _leases(moment: ColumnElement[datetime]) -> Subquery:
@@ -204,8 +221,8 @@ def _due_flags(
         and_(is_on, not_paused, _is_due(Priority.BULK, moment)),
     ]
     labelled = [each.label(f"due_{number}") for number, each in enumerate(due)]
-    columns = (Webhook.id, Webhook.in_order, Webhook.throttled)
-    return [*(each.expression for each in columns), *labelled]
+    columns = (Webhook.throttled.expression, Webhook.next_at.expression)
+    return [Webhook.id.expression, _is_single().label("is_single"), *columns, *labelled]
 
 
 def head_of(webhook_id: ColumnElement[int] | int) -> ScalarSelect[int]:

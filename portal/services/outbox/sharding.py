@@ -18,11 +18,13 @@ from portal.models.deliveries import Priority
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core.heartbeats import SILENT_AFTER, own_process, worker_of
-from portal.services.outbox.claimable import Claimable, due_since
+from portal.services.outbox.claimable import Claimable, DueWebhooks, due_since
 
 PATIENCE: Final = 0.3  # seconds that something due may lie at a webhook of another process
 # … or at one to which this process could not connect: another may have a way there.
 UNCONNECTED_PATIENCE: Final = 2.0
+# Seconds between two polls for a chat's pace: a hundred chats come due at times of their own.
+TOGETHER: Final = 0.02
 
 
 class Shard(NamedTuple):
@@ -43,20 +45,29 @@ class Sharding:
     """The sharding as one process knows it, in memory: no claim asks for it. `own`: its run; else
     ours.
 
-    `shard`: which webhooks are its own.
+    `shard`: which webhooks are its own. `paced_at`: when the first of the chats takes its next one,
+    by the monotonic clock.
     """
 
     def __init__(self, own: UUID | None = None) -> None:
         self._own = own
         self.shard = ALL
+        self.paced_at = inf
         self._left: dict[int, float] = {}  # by webhook: since when something lies there
         self._adopted: Set[int] = frozenset()
         self._unconnected: set[int] = set()
 
     @property
     def again_at(self) -> float:
-        """When to poll again for what was left to others, by the monotonic clock."""
-        return min((at + self._patience(id_) for id_, at in self._left.items()), default=inf)
+        """When to poll again for what was left to others or to its pace, by the monotonic clock."""
+        left = [at + self._patience(id_) for id_, at in self._left.items()]
+        return min([self.paced_at, *left])
+
+    def note_pace(self, due: DueWebhooks) -> None:
+        """Note when a chat takes its next one."""
+        self.paced_at = inf
+        if due.now and due.next_at:
+            self.paced_at = monotonic() + max(TOGETHER, (due.next_at - due.now).total_seconds())
 
     def note(self, webhook_id: int, *, has_connected: bool) -> None:
         """Note whether this process could connect to the webhook's receiver."""

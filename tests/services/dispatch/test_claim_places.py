@@ -285,6 +285,8 @@ def test_of_a_webhook_that_somebody_has_locked_it_settles_nothing(connection: Co
         ({"deleted_at": utcnow}, []),
         ({"backoff_until": lambda: utcnow() + timedelta(hours=1)}, ["test", "manual"]),
         ({"throttled": True}, ["test", "manual"]),
+        ({"next_at": lambda: utcnow() + timedelta(seconds=1)}, ["test"]),
+        ({"format": "slack"}, ["test"]),
         ({"in_order": True}, ["test", "manual"]),
     ],
 )

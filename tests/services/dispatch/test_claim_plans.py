@@ -1,5 +1,6 @@
 """What a claim costs grows with the webhooks that have something to send, never with a backlog."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -37,3 +38,22 @@ def test_the_head_of_a_queue_is_the_first_entry_of_its_index() -> None:
     plan = plan_of(select(claimable.head_of(1)))
     assert any("ix_deliveries_order (webhook_id=?)" in step for step in plan)
     assert not any("TEMP B-TREE" in step for step in plan)
+
+
+def test_the_poll_reads_no_more_for_chats_than_it_does_without_them() -> None:
+    by_key = "USING INTEGER PRIMARY KEY (rowid=?)"
+    due = "ix_deliveries_due (webhook_id=? AND priority=? AND due_at<?)"
+    plan = plan_of(claimable._due_webhooks("sqlite", may_be_lost=False))
+    assert Counter(step for step in plan if step.startswith(("SCAN", "SEARCH"))) == {
+        "SEARCH deliveries USING INDEX ix_deliveries_order": 1,
+        "SEARCH deliveries USING INDEX ix_deliveries_order (webhook_id>?)": 1,
+        "SCAN scan": 2,
+        "SCAN leases USING INDEX ix_leases_webhook_id": 1,
+        "SEARCH leased USING AUTOMATIC COVERING INDEX (webhook_id=?) LEFT-JOIN": 1,
+        f"SEARCH sending_switch {by_key}": 1,
+        f"SEARCH webhooks {by_key}": 1,
+        f"SEARCH deliveries USING INDEX {due}": 4,
+        f"SEARCH leases {by_key}": 5,
+        f"SEARCH deliveries {by_key}": 1,
+        "SEARCH deliveries_1 USING INDEX ix_deliveries_order (webhook_id=?)": 1,
+    }
