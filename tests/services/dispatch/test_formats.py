@@ -122,8 +122,7 @@ def test_a_format_is_one_column_more_of_a_claim_and_nothing_else() -> None:
     publish()
     with asked(db.engine) as statements:
         assert len(claim()) == 2
-    (reads,) = [each for each in statements if "format" in each]
-    columns = reads.partition(" FROM ")[0]
-    assert "webhooks.version" in columns
+    # The poll asks for it too, for the pace.
+    (reads,) = [each for each in statements if "webhooks.version" in each]
     assert reads.count("format") == 1
     assert not any("request_body" in each for each in statements)
