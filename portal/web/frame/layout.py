@@ -16,6 +16,7 @@ from wtforms import Field, FieldList, Form, FormField, RadioField, SelectMultipl
 from portal.config.settings import Settings
 from portal.lib.typed_text import harmless
 from portal.web.frame import status_tags
+from portal.web.frame.glyphs import GLYPHS
 from portal.web.frame.wording import WORDS
 
 # What an address says of a person's last press alone: links on the page do not carry it on.
@@ -184,18 +185,19 @@ SYMBOL: Final = re.compile(r'<symbol [^>]*\bid="([^"]+)"[^>]*>(.*?)</symbol>', r
 @lru_cache(maxsize=1)
 def _shapes() -> dict[str, str]:
     sprite = files("flask_bootstrap").joinpath(SPRITE).read_text(encoding="utf-8")
-    return dict(SYMBOL.findall(sprite))
+    return {**dict(SYMBOL.findall(sprite)), **GLYPHS}
 
 
 @lru_cache(maxsize=512)
 def icon(name: str, label: str = "") -> Markup:
     """Return the icon as an inline `<svg>`: hidden from screen readers unless it has a label.
 
-    `name` is a Bootstrap icon's name ("check-circle"); an unknown one raises `KeyError`.
+    `name` is a Bootstrap icon's name ("check-circle") or one of `GLYPHS`; an unknown one raises
+    `KeyError`.
     """
     shape = _shapes()[name]
     voice = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
-    return Markup(  # noqa: S704 - the shapes come from an installed package, the label is escaped
+    return Markup(  # noqa: S704 - the shapes are ours or an installed package's, the label is escaped
         f'<svg class="icon" viewBox="0 0 16 16" width="16" height="16" fill="currentColor"'
         f' focusable="false" {voice}>{shape}</svg>'
     )

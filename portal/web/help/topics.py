@@ -9,6 +9,7 @@ from typing import Any, Final
 from flask import render_template, url_for
 from markupsafe import Markup
 
+from portal.engine.formats.presets import PRESETS
 from portal.engine.reasons import ReasonGroup
 from portal.extensions import settings
 from portal.lib.durations import in_words
@@ -43,6 +44,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
     "webhooks": Topic(
         "What is a webhook?", ("example", "connect", "inbox", "events", "promise", "words")
     ),
+    "connect": Topic("Connect a system", (*PRESETS, "chats", "old-urls", "checked")),
     "no-message": Topic(
         "Why didn’t it arrive?", ("log", "happened", "asked", "then", "delivered", "still")
     ),
@@ -101,6 +103,7 @@ def _figures() -> dict[str, object]:
     """Return the facts of this installation that topics name."""
     ours, rules = settings(), alert_settings.read().rules
     return {
+        "presets": PRESETS,
         "attempts": len(ours.webhook_retry_schedule),
         "lasting": in_words(sum(ours.webhook_retry_schedule)),
         "days": plural(ours.retention_days, "day"),

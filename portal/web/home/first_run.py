@@ -70,11 +70,11 @@ def first_steps() -> list[FirstStep]:
         ),
         FirstStep(
             "Connect a system",
-            "Enter the system’s URL or use the built-in inbox.",
+            "Choose a chat, an automation, or your own program. Or use the built-in inbox.",
             done.webhooks,
             "webhooks.edit",
             (
-                ("Add webhook", url_for("webhook_forms.new")),
+                ("Add webhook", url_for("webhook_forms.where")),
                 ("Use the inbox", url_for("inbox.index")),
             ),
         ),

@@ -20,6 +20,7 @@ from portal.web.forms.parsing import number_or_none, uuid_or_none
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, always, owner, posted, requires
 from portal.web.help.topics import overlap_words
+from portal.web.webhooks.destinations import cards
 from portal.web.webhooks.forms import (
     CONFIRMED,
     EditWebhookForm,
@@ -58,6 +59,13 @@ def changes_address(public_id: UUID) -> bool:
     if tidy(request.form.get("url", "")) != webhook_queries.address(public_id):
         return True
     return "url_is_secret" not in request.form and webhook_queries.show(public_id).url_is_secret
+
+
+@blueprint.get("/where")
+@requires("webhooks.edit")
+def where() -> Answer:
+    """Ask where a new webhook should go."""
+    return render_template("webhooks/where.html", groups=cards())
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

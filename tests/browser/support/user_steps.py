@@ -58,6 +58,7 @@ def open_new_webhook(page: Page) -> None:
     """The form, by the way that the pages show."""
     page.get_by_role("link", name="Webhooks", exact=True).first.click()
     page.get_by_role("link", name="Add webhook").first.click()
+    page.get_by_role("link", name="My own program").first.click()
 
 
 def add_asset(page: Page, portal: FreshPortal, name: str) -> None:

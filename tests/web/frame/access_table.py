@@ -74,7 +74,7 @@ webhooks.read
     webhooks.index webhooks.show webhooks.events webhooks.history webhooks.receiver
     inbox.index inbox.live
 webhooks.edit
-    webhook_forms.new webhook_forms.edit webhook_forms.delete inbox.start
+    webhook_forms.where webhook_forms.new webhook_forms.edit webhook_forms.delete inbox.start
     webhook_drafts.test webhook_drafts.show webhook_drafts.live webhook_drafts.again
     webhook_drafts.bundle webhook_drafts.signature
 webhooks.switch

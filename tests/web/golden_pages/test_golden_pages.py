@@ -100,6 +100,7 @@ OTHERS: Final = frozenset(
         "staff.show",
         "webhook_forms.delete",
         "webhook_forms.new",
+        "webhook_forms.where",
     ]
 )
 # All but these are compared from their heading on: what stands around them is the same everywhere.

@@ -48,7 +48,7 @@ def test_one_click_makes_it(pages: Pages) -> None:
     page = pages.submit(page.form("/inbox"))
     assert page.path == "/inbox"
     assert page.here == ["Webhooks"]
-    assert page.links("Add webhook") == ["/settings/webhooks/new"]
+    assert page.links("Add webhook") == ["/settings/webhooks/where"]
     assert pages.client.post("/inbox").status_code == 400  # without a token of ours
     again = pages.post("/inbox")
     assert again.path == "/inbox"
