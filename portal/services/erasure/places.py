@@ -1,8 +1,8 @@
 """The places that may name a person: every table and column, which rows, and what is written
 instead.
 
-What is not here stays, and the page of an erasure says so: stored bodies until their retention
-ends, and what people typed about assets.
+What is not here stays, and the page of an erasure says so: stored bodies and requests until
+their retention ends, and what people typed about assets.
 """
 
 from collections.abc import Callable, Sequence

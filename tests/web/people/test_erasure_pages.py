@@ -33,7 +33,7 @@ def test_it_says_what_changes_and_what_stays_before_it_asks(app: Flask) -> None:
     for words in (
         "2 timeline entries",
         "2 audit entries",
-        "Up to 3 stored event bodies",
+        "Up to 3 stored event bodies, their requests to chats",
         "C-1 Maria Lopez's chair",
     ):
         assert words in page.main

@@ -1,22 +1,31 @@
 """What is secret in an address: administrators see it where they edit, everybody else nowhere."""
 
+import logging
 import shlex
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
+from jobs.deliver import deliver_due
+from portal.engine.formats.chats import CHATS
 from portal.models.audit import AuditEntry
+from portal.models.deliveries import Attempt, AttemptBody, Delivery
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.unit_of_work import writing
+from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks import crud, drafts
 from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.rules import SecretMode, WebhookValues
 from tests.support.deliveries import make_attempt, make_delivery
-from tests.support.factories import Hook, make_webhook
+from tests.support.factories import Hook, make_user, make_webhook, publish
+from tests.support.receiver import Receiver
 from tests.web.signed_in import visit
 
 TOKEN = "s3cr3t-token"
+WORDS = "assets-and-laptops"
 TICKED = {"url": f"https://erp.example.com/hooks/{TOKEN}", "url_is_secret": True}
 CHAT = {"url": f"https://hooks.slack.com/services/T1/{TOKEN}"}
 QUERY = {"url": f"https://erp.example.com/hook?key={TOKEN}"}
@@ -73,6 +82,55 @@ def test_nobody_else_finds_it_anywhere(
     for path in (f"/settings/webhooks/{hook.public_id}", f"/deliveries/{delivery}"):
         assert shown in pages.get(path).main
     assert "No matching deliveries" in pages.get(f"/deliveries?q={TOKEN}").main
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """Every line of the log, with what machines are told beside it."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(f"{vars(record)}")  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    yield lines
+    logging.getLogger().removeHandler(handler)
+
+
+@OTHERS
+@pytest.mark.parametrize("key", CHATS)
+def test_a_chat_s_address_is_nowhere_whatever_its_host_and_whatever_is_answered(
+    app: Flask, role: str, key: str, told: list[str]
+) -> None:
+    """Mattermost runs at a host of one's own, and nothing in its address looks like a key."""
+    pages, admin = visit(app, role), make_user()
+    path = f"/hooks/{WORDS}"
+    with Receiver() as receiver:
+        url = f"{receiver.url.rstrip('/')}{path}"
+        echo = [("Location", url), ("X-Asked", path)]
+        receiver.answer(404, f"Cannot POST {path}, {WORDS}".encode(), echo)
+        entered = WebhookValues(
+            name="Chat", url=url, events=("*",), secret_mode=SecretMode.NONE, format=key
+        )
+        drafts.send_test(admin.actor, uuid4(), entered, "asset.created")
+        deliver_due()
+        hook = crud.create(admin.actor, entered)
+        publish()
+        deliver_due()
+    assert {message.path for message in receiver.received} == {path}
+    delivery = session().scalars(select(Delivery).order_by(Delivery.id.desc())).first()
+    assert delivery
+    shown = Hook(delivery.webhook_id, hook, "Chat", url, None)
+    for page in (
+        *everything_about(shown, delivery.public_id),
+        f"/deliveries/{delivery.public_id}/body",
+    ):
+        assert WORDS not in pages.client.get(page, buffered=True).text, page
+    assert WORDS not in visit(app).client.get("/settings/audit/export.csv", buffered=True).text
+    assert WORDS not in app.test_client().get("/metrics").text
+    assert WORDS not in "\n".join(told)
+    for table in (Attempt, AttemptBody, AuditEntry):
+        rows = session().execute(select(table.__table__)).all()
+        assert WORDS not in f"{rows}", table
+    assert len(told) >= 2
 
 
 @KINDS
