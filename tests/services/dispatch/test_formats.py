@@ -116,7 +116,7 @@ def test_of_our_own_body_nothing_more_is_sent_to_the_database_or_kept(receiver: 
     assert "request_body" not in body_of(ended(own))
 
 
-def test_a_format_is_one_column_more_of_a_claim_and_nothing_else() -> None:
+def test_a_format_is_one_column_more_of_what_a_claim_locks() -> None:
     for _ in range(2):
         make_webhook()
     publish()
