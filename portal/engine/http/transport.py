@@ -152,13 +152,13 @@ class Transport:
         `timeout` in seconds covers all of it, connecting (at most `patience`) and the whole answer.
         `opens` is passed to the guard. `doubted`: the receiver is in trouble, its name goes behind
         others until it answers. `is_fresh`: no open connection is used again.
-        Whatever is wrong ends as an Exchange. Raises RuntimeError when no place is free, ValueError
+        Whatever is wrong ends as an Exchange. Raises RuntimeError when no slot is free, ValueError
         for no POST.
         """
         if request.method != "POST":
             raise ValueError(f"Only POST is sent, not {request.method}.")
         if self.free <= 0:
-            raise RuntimeError(f"All {self._max_in_flight} places are taken.")
+            raise RuntimeError(f"All {self._max_in_flight} slots are in use.")
         try:
             url = check_url(request.url or "")
             lines = header_lines(request.headers)

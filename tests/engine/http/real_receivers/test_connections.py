@@ -305,7 +305,7 @@ def test_what_was_abandoned_leaves_nothing_behind(transport: Transport, receiver
 def test_no_more_than_the_agreed_number_is_started(receiver: Receiver) -> None:
     transport = Transport(open_guard(), max_in_flight=1)
     transport.start(1, prepare(receiver.url, (), BODY), timeout=1)
-    with pytest.raises(RuntimeError, match="places are taken"):
+    with pytest.raises(RuntimeError, match="slots are in use"):
         transport.start(2, prepare(receiver.url, (), BODY), timeout=1)
     transport.close()
 
