@@ -38,7 +38,7 @@ OTHERS: Final = (
     OtherList(
         re.compile(r"/assets/(?P<named>\d{1,9})/deliveries"),
         lambda named: LogFilter(asset_id=int(named)),
-        lambda delivery: f"Deliveries of {delivery.asset_tag}",
+        lambda delivery: f"Deliveries for {delivery.asset_tag}",
     ),
     OtherList(
         re.compile(r"/settings/webhooks/(?P<named>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"),

@@ -124,7 +124,7 @@ def test_from_an_asset_or_a_webhook_one_goes_on_there(support: Pages, app: Flask
     page = support.get(f"/assets/{asset}/deliveries")
     page = support.get(next(each for each in page.links() if str(newer) in each))
     assert back(page) == (
-        "Deliveries of CAM-1",
+        "Deliveries for CAM-1",
         f"/assets/{asset}/deliveries#delivery-{newer}",
     )
     assert f"/deliveries/{older}?" in beside(page, "next")
@@ -148,7 +148,7 @@ def test_below_a_prefix_its_list_is_known_as_well(support: Pages) -> None:
     made = make_delivery(asset_id=asset, asset_tag="CAM-1")
     where = f"/portal/assets/{asset}/deliveries"
     page = support.get(f"/deliveries/{made}?list={where}", base_url="http://localhost/portal")
-    assert back(page) == ("Deliveries of CAM-1", f"{where}#delivery-{made}")
+    assert back(page) == ("Deliveries for CAM-1", f"{where}#delivery-{made}")
 
 
 def test_an_address_that_was_typed_over_shows_the_delivery_alone(support: Pages) -> None:
