@@ -14,7 +14,7 @@ from sqlalchemy.orm import joinedload
 
 from portal.engine.events.catalogue import EventName
 from portal.lib.paging import Page
-from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome
+from portal.models.alerts import Alert, AlertRun, RunOutcome
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery
 from portal.services.alerts import runs as alert_runs
@@ -199,10 +199,8 @@ def run_status(now: datetime) -> RunStatus:
 def _was_here(at: datetime) -> bool:
     """Return whether there was anything to check by then: a portal that is just set up is not
     late."""
-    ran = select(AlertRun.id).where(AlertRun.kind == RunKind.SCHEDULED).limit(1)
-    old = select(Asset.id).where(Asset.created_at < at).limit(1)
-    current = session()
-    return current.scalar(ran) is not None or current.scalar(old) is not None
+    old = select(Asset.id).where(Asset.created_at < at, Asset.deleted_at.is_(None)).limit(1)
+    return session().scalar(old) is not None
 
 
 def _matching(chosen: AlertFilter) -> list[ColumnElement[bool]]:

@@ -124,11 +124,14 @@ def start_due(now: datetime) -> bool:
     """Begin the daily run if its time has come; return whether it did.
 
     One run makes up for missed days. Before the first question is answered it sends nothing and
-    notes how many wait; where none does, there is nothing to ask.
+    notes how many wait; where none does, there is nothing to ask. An empty register that nobody
+    has begun to work with keeps the day's run for what is added later in the day.
     """
     stored = alert_settings.read()
     slot = last_slot(now, stored.rules.at, alert_settings.zone())
     if _has_begun(slot.day, now) or task_under_way(session()):
+        return False
+    if not stored.is_answered and not _has_assets():
         return False
     waiting = 0 if stored.is_answered else preview(now, 0).total
     with writing() as current:
@@ -143,7 +146,9 @@ def start_due(now: datetime) -> bool:
         elif stored.is_answered:
             have_done(current, SYSTEM, run)
         else:
-            _nothing_to_ask(current, SYSTEM, run)
+            # Nothing to ask: from now on what becomes due is sent.
+            alert_settings.answer(current, SYSTEM, FirstAnswer.NOTHING)
+            finish(run, RunOutcome.DONE)
         return True
 
 
@@ -187,12 +192,9 @@ def _has_begun(day: date, now: datetime) -> bool:
     return run.outcome != RunOutcome.FAILED or now < ended + TRY_AGAIN
 
 
-def _nothing_to_ask(current: Session, actor: Actor, run: AlertRun) -> None:
-    """End a first run that found nothing: from now on what becomes due is sent. On an empty
-    register nobody has begun to work yet, so the question stays open for what will be imported."""
-    if current.scalar(select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)) is not None:
-        alert_settings.answer(current, actor, FirstAnswer.NOTHING)
-    finish(run, RunOutcome.DONE)
+def _has_assets() -> bool:
+    there = select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)
+    return session().scalar(there) is not None
 
 
 def _start(current: Session, actor: Actor, action: str) -> UUID:

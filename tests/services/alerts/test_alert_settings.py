@@ -133,15 +133,15 @@ def test_marked_as_sent_they_are_in_the_ledger_and_told_to_nobody(app: Flask) ->
     assert {each.asset_id for each in ledger() if not each.is_sent} >= {low}
 
 
-def test_an_empty_register_asks_nothing_and_a_first_run_that_finds_nothing_settles_it(
+def test_an_empty_register_keeps_its_run_and_a_first_one_that_finds_nothing_settles_it(
     app: Flask,
 ) -> None:
     now = utcnow()
-    assert runs.start_due(now)
+    assert not runs.start_due(now)
     assert not alert_settings.read().is_answered
     assert not alert_queries.run_status(now).needs_first_answer
     with_warranty(60)
-    assert runs.start_due(now + timedelta(days=1))
+    assert runs.start_due(now)  # the same day's
     assert alert_settings.read().first_answer == "nothing"
     assert last_run().outcome == "done"
     assert session().scalars(select(Task)).all() == []
