@@ -1,7 +1,7 @@
 """Alert settings: who may change what, the first question, Check now, acknowledging."""
 
 from collections.abc import Callable
-from datetime import time, timedelta
+from datetime import time
 from uuid import uuid4
 
 import pytest
