@@ -237,8 +237,6 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
     with pytest.raises(NotFound):
         delivery_detail.find_delivery(made)
     with pytest.raises(NotFound):
-        delivery_detail.find_body(made)
-    with pytest.raises(NotFound):
         delivery_retry.retry(ana.actor, made)
     with pytest.raises(NotFound):
         webhook_queries.show(form)
