@@ -131,7 +131,9 @@ def _slack_text(text: str, is_markdown: bool) -> str:
 # --- Microsoft Teams: learn.microsoft.com/adaptive-cards/schema-explorer/rich-text-block, text-run,
 # …/create/textfeatures
 
-TEAMS_OWN_BYTES: Final = 28_672 - 24_453  # around a card
+# Of a card with 24,453 it said that it had 28,897 and might have 28,672
+# (github.com/MicrosoftDocs/msteams-docs/issues/11274).
+TEAMS_TAKES: Final = 28_672 - (28_897 - 24_453)
 _RUN: Final = _object(
     "type text",
     "size weight color isSubtle",
@@ -395,7 +397,7 @@ CHATS: Final[Mapping[str, Chat]] = {
     ),
     "teams": Chat(
         TEAMS,
-        28_672 - TEAMS_OWN_BYTES - 1,
+        TEAMS_TAKES,
         _read_teams,
         taken=Answer(202),
         too_large=_teams_error(413, "RequestEntityTooLarge", "Request Entity too large"),
@@ -413,15 +415,20 @@ CHATS: Final[Mapping[str, Chat]] = {
             {"message": "You are being rate limited.", "retry_after": 1.0, "global": False},
             **{"Retry-After": "1"},
         ),
-        refusal=lambda _fault: _json(
-            400, {"message": "Cannot send an empty message", "code": 50006}
+        refusal=lambda fault: _json(
+            400,
+            {"message": "Cannot send an empty message", "code": 50006}
+            if "'embeds' is a required" in fault
+            else {"message": "Invalid Form Body", "code": 50035},
         ),
     ),
     "google_chat": Chat(
         GOOGLE_CHAT,
         32_000,
         _read_google_chat,
-        taken=_json(200, {"name": "spaces/AAAA/messages/BBBB.BBBB"}),
+        taken=_json(
+            200, {"name": "spaces/A/messages/B.B", "thread": {"name": "spaces/A/threads/B"}}
+        ),
         too_large=_google_error(400, "INVALID_ARGUMENT", "Message is too long."),
         too_many=_google_error(
             429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."

@@ -11,13 +11,11 @@ __all__ = ["CHATS", "Chat", "Place", "body_in"]
 
 
 class Chat(NamedTuple):
-    """A product. `pace`: the least time between two posts. `most_bytes`: the largest body of ours
-    that it takes."""
+    """A product. `pace`: the least time between two posts."""
 
     key: str
     name: str
     pace: timedelta
-    most_bytes: int
     write: Callable[[Post], bytes]
 
 
@@ -27,10 +25,10 @@ _TWO_SECONDS: Final = timedelta(milliseconds=2_100)
 CHATS: Final[Mapping[str, Chat]] = {
     chat.key: chat
     for chat in (
-        Chat("slack", "Slack", _A_SECOND, slack.MOST_BYTES, slack.write),
-        Chat("teams", "Microsoft Teams", _A_SECOND, teams.MOST_BYTES, teams.write),
-        Chat("discord", "Discord", _TWO_SECONDS, discord.MOST_BYTES, discord.write),
-        Chat("google_chat", "Google Chat", _A_SECOND, google_chat.MOST_BYTES, google_chat.write),
+        Chat("slack", "Slack", _A_SECOND, slack.write),
+        Chat("teams", "Microsoft Teams", _A_SECOND, teams.write),
+        Chat("discord", "Discord", _TWO_SECONDS, discord.write),
+        Chat("google_chat", "Google Chat", _A_SECOND, google_chat.write),
     )
 }
 

@@ -7,8 +7,6 @@ import orjson
 
 from portal.engine.formats.post import COLORS, Post
 
-# The documentation limits characters: 6,000 in all.
-MOST_BYTES: Final = 40_000
 # Signs of Discord's Markdown: everywhere, and where a text begins.
 _SIGNS: Final = re.compile(r"[\\*_~`|<>\[\]@]|^[-+#]")
 _NUMBERED: Final = re.compile(r"^(\d+)\.")

@@ -5,13 +5,11 @@ strangers wrote stands in those.
 """
 
 from html import escape
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from portal.engine.formats.post import COLORS, WORD_JOINER, Post
-
-MOST_BYTES: Final = 32_000
 
 
 def write(post: Post) -> bytes:

@@ -336,7 +336,7 @@ class _Told:
             return self._day(text)
         if name in _MONEY:
             currency = self.text("data.currency") or self.text("asset.currency")
-            return f"{currency} {typed_amount(text)}" if _AMOUNT.fullmatch(text) else text
+            return f"{currency} {typed_amount(text)}".strip() if _AMOUNT.fullmatch(text) else text
         if name in _CHOICES:
             return text.capitalize()
         return _WORDS.get(name, {}).get(text, text)

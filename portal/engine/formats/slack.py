@@ -10,7 +10,6 @@ import orjson
 
 from portal.engine.formats.post import COLORS, WORD_JOINER, Post
 
-MOST_BYTES: Final = 40_000
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 # What makes a mention, "@channel", or a link, "[text](URL)", for Mattermost.
 _READ: Final = re.compile(r"@|\](?=\()")

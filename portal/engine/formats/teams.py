@@ -6,8 +6,6 @@ import orjson
 
 from portal.engine.formats.post import WORD_JOINER, Post, Severity
 
-# Teams takes 28 KB, of which it needs some itself for what it puts around a card.
-MOST_BYTES: Final = 20_000
 _COLORS: Final = {
     Severity.INFO: "accent",
     Severity.GOOD: "good",

@@ -29,6 +29,7 @@ HOSTILE: Final = {
     "12. item": "12. item",
     "{{DATE(2017-02-14T06:00:00Z, SHORT)}} ${x}": "{{DATE(2017-02-14T06:00:00Z, SHORT)}} ${x}",
     f"שלום {RIGHT_TO_LEFT}gpj.exe": "שלום gpj.exe",
+    "\x1b[31mred\x07": "[31mred",
 }
 Path = tuple[str | int, ...]
 
