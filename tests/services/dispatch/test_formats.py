@@ -16,6 +16,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch.record_results import body_of
 from tests.jobs.dispatcher.delivery_clock import claim, ended, make_due, write_down
+from tests.support.chats import ChatReceiver
 from tests.support.database.statements import asked
 from tests.support.factories import make_webhook, publish
 from tests.support.receiver import Receiver
@@ -23,6 +24,7 @@ from tests.support.receiver import Receiver
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
 
 SECRET = "whsec_bWFkZSBmb3IgY2hhdHMgb2YgZXZlcnkga2luZCEh"
+TAKEN = {"slack": 200, "teams": 202, "discord": 204, "google_chat": 200}
 OURS = ("Content-Type", "User-Agent", "X-Asset-Webhook-Event", "X-Asset-Webhook-Timestamp")
 
 
@@ -57,13 +59,14 @@ def set_format(key: str | None) -> None:
 
 
 @pytest.mark.parametrize("key", CHATS)
-def test_a_chat_gets_its_own_format_with_our_headers_signed_and_kept(
-    receiver: Receiver, key: str
-) -> None:
-    make_webhook(receiver.url, secret=SECRET, format=key, url_is_secret=True)
-    publish()
-    deliver_due()
-    (message,) = receiver.received
+def test_a_chat_takes_its_own_format_with_our_headers_signed_and_kept(key: str) -> None:
+    with ChatReceiver(key) as receiver:
+        make_webhook(receiver.url, secret=SECRET, format=key, url_is_secret=True)
+        publish()
+        deliver_due()
+    ((message, answered),) = receiver.answered
+    assert answered == TAKEN[key]
+    assert len(receiver.seen) == 1
     assert message.body == written_in(key)
     assert message.header("Content-Type") == "application/json"
     assert [message.header(name) for name in OURS if not message.header(name)] == []
