@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
@@ -51,7 +51,7 @@ from portal.services.outbox.connectivity import OfflineSender, find_offline
 from portal.services.webhooks.backlog import Cause, of_one
 from portal.services.webhooks.rows import body_to_send, shown_url
 
-# A person's Retries are not limited; the page shows the newest.
+# A person's Retries are not limited; the page shows the newest, and the proof of delivery.
 MOST_ATTEMPTS: Final = 30
 
 Headers = Sequence[tuple[str, str]]
@@ -105,13 +105,18 @@ def attempts_of(
     lease: Lease | None,
     now: datetime,
 ) -> Sequence[AttemptDetail]:
-    """Read the newest, oldest first; `lease`: of the one under way, if any."""
+    """Read the newest and the first that was delivered, oldest first; `lease`: of the one under
+    way, if any."""
+    of_it = Attempt.delivery_id == delivery.id
+    arrived = select(func.min(Attempt.number)).where(
+        of_it, Attempt.outcome == AttemptOutcome.DELIVERED
+    )
+    is_new = Attempt.number > delivery.attempts - MOST_ATTEMPTS
     rows = current.execute(
         select(Attempt, AttemptBody)
         .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)
-        .where(Attempt.delivery_id == delivery.id)
+        .where(of_it, or_(is_new, Attempt.number == arrived.scalar_subquery()))
         .order_by(Attempt.number.desc())
-        .limit(MOST_ATTEMPTS)
     ).all()
     ended = [_attempt(attempt, body, event, webhook) for attempt, body in reversed(rows)]
     if lease is None:
@@ -317,6 +322,11 @@ class DeliveryDetail:
     def ended_attempts(self) -> Sequence[AttemptDetail]:
         """Its attempts that have ended."""
         return [attempt for attempt in self.attempts if not attempt.is_being_sent]
+
+    @property
+    def arrivals(self) -> Sequence[AttemptDetail]:
+        """Its attempts that were delivered, the first of all among them."""
+        return [attempt for attempt in self.attempts if attempt.is_delivered]
 
     @property
     def last_attempt(self) -> AttemptDetail | None:

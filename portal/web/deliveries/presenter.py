@@ -30,7 +30,7 @@ from portal.services.outbox.claimable import WaitsFor
 from portal.web.deliveries.log_presenter import same_answer_url
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.retried_by import TakenDelivery, taken_now
-from portal.web.deliveries.share import Trouble, search_logs, update_to_share
+from portal.web.deliveries.share import Trouble, proof_of_delivery, update_to_share
 from portal.web.deliveries.steps import AttemptRow, TestStep, attempt_row, steps_of_test
 from portal.web.deliveries.wording import (
     Outlook,
@@ -46,7 +46,7 @@ from portal.web.deliveries.wording import (
 )
 from portal.web.frame.access import can
 from portal.web.frame.status_tags import DELIVERY, Tag
-from portal.web.frame.wording import in_both_zones, moment, to_the_second
+from portal.web.frame.wording import moment, to_the_second
 from portal.web.help.advice import (
     Advice,
     Context,
@@ -227,10 +227,8 @@ class DeliveryPage:
             return ""
         what = f"“{event_name(delivery.event)}”"
         what = f"{what} for {delivery.asset_tag}" if delivery.asset_tag else what
-        if last.is_delivered:
-            at = in_both_zones(last.ended_at)
-            told = f"{what} was delivered to {last.url} at {at}. Your server responded {last.code}."
-            return f"{told}\n{search_logs(delivery.public_id)}"
+        if arrivals := delivery.arrivals:
+            return proof_of_delivery(what, arrivals, delivery.public_id)
         if delivery.status not in UNDELIVERED or delivery.is_webhook_deleted:
             return ""
         return update_to_share(
@@ -374,14 +372,16 @@ def _explained(delivery: DeliveryDetail, reason: Reason) -> Explanation:
 
 
 def _delivered(delivery: DeliveryDetail) -> Verdict:
-    arrived = [attempt for attempt in delivery.attempts if attempt.is_delivered]
-    if not arrived:
+    if not delivery.arrivals:
         return Verdict("Delivered", "")
-    last = arrived[-1]
-    total = last.phases.get("total")
+    first, *again = delivery.arrivals
+    total = first.phases.get("total")
     how_fast = f" in {in_words(total / 1000)}" if total else ""
-    title = f"{delivery.webhook_name} responded with {last.code}{how_fast}"
-    return Verdict(title, f"Delivered {moment(last.ended_at).text}.")
+    title = f"{delivery.webhook_name} responded with {first.code}{how_fast}"
+    told = f"Delivered {moment(first.ended_at).text}."
+    return Verdict(
+        title, f"{told} Delivered again {moment(again[-1].ended_at).text}." if again else told
+    )
 
 
 def _context(delivery: DeliveryDetail, happened: str) -> Context:

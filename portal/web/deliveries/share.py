@@ -10,6 +10,7 @@ from uuid import UUID
 from portal.engine.answer_words import sentence_in
 from portal.engine.reasons import NEVER_LEFT, Reason, title
 from portal.lib.typed_text import harmless
+from portal.services.deliveries.detail import AttemptDetail
 from portal.web.frame.wording import in_both_zones
 
 LONGEST_ANSWER: Final = 200
@@ -89,6 +90,16 @@ def update_to_share(trouble: Trouble) -> str:
         f"{asked} Nothing is lost. {next_}",
     )
     return "\n".join(line.rstrip() for line in lines if line)
+
+
+def proof_of_delivery(what: str, arrivals: Sequence[AttemptDetail], delivery: UUID) -> str:
+    """Return when it arrived first, and that it was sent again since."""
+    first, *again = arrivals
+    at = in_both_zones(first.ended_at)
+    told = f"{what} was delivered to {first.url} at {at}. Your server responded {first.code}."
+    if again:
+        told = f"{told}\nIt was delivered again at {in_both_zones(again[-1].ended_at)}."
+    return f"{told}\n{search_logs(delivery)}"
 
 
 def search_logs(*ids: UUID) -> str:

@@ -11,6 +11,7 @@ from portal.models.deliveries import Delivery
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import detail
 from portal.web.deliveries.request import MOST_SHOWN, pretty
+from portal.web.frame.wording import in_both_zones, moment
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook, publish
 from tests.support.pages import Page, Pages
@@ -82,6 +83,30 @@ def test_what_the_receivers_team_can_do_nothing_about_is_not_asked_of_them(
     proof = "was delivered to https://receiver.example.com/hook at Nov 25, 2026, 13:11:07"
     assert (proof in told) is (state == "delivered")
     assert bool(told) is (state == "delivered")
+
+
+@pytest.mark.parametrize("resend", ["delivered", "failed"])
+def test_the_first_arrival_is_the_proof_and_a_resend_is_told_beside_it(
+    support: Pages, resend: str
+) -> None:
+    made = make_delivery(make_webhook(name="Payroll"), status="delivered", tries=1, code=204)
+    make_attempt(made, outcome="delivered", code=204, started_at=AT, finished_at=AT)
+    is_again = resend == "delivered"
+    first = f"Payroll responded with 204 Delivered {moment(AT).text}."
+    for resent in range(1, 40):
+        later = AT + timedelta(minutes=resent)
+        ends = {"code": 202} if is_again else {"reason": "server", "code": 500}
+        moments = {"started_at": later, "finished_at": later}
+        make_attempt(made, kind="manual", outcome=resend, **ends, **moments)
+        if resent not in (1, 39):
+            continue
+        page = support.get(f"/deliveries/{made}")
+        told = update_in(page)
+        assert "at Nov 25, 2026, 13:11:07" in told
+        assert "Your server responded 204." in told
+        assert first in page.main
+        assert (f" Delivered again {moment(later).text}." in page.main) is is_again
+        assert (f"It was delivered again at {in_both_zones(later)}." in told) is is_again
 
 
 def test_who_has_to_act_follows_from_the_reason_and_the_role(app: Flask) -> None:
