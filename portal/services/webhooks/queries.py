@@ -348,36 +348,37 @@ def show(public_id: UUID) -> WebhookDetail:
 
 
 class LastFailure(NamedTuple):
-    """A delivery, and its last failed attempt."""
+    """A delivery, its last failed attempt, and why that failed."""
 
     public_id: UUID
     at: datetime
+    reason: Reason | None
+    code: int | None
 
 
-def last_failures(backlog: Backlog) -> list[LastFailure]:
-    """Return up to `EXAMPLES` deliveries that failed last for the most common cause, the
-    latest first."""
-    cause = backlog.cause
-    if cause is None or cause.reason is None:
-        return []
+def last_failures(backlog: Backlog, cause: Cause | None = None) -> list[LastFailure]:
+    """Return up to `EXAMPLES` deliveries that failed last, the latest first. `cause`: for this one
+    alone."""
     failures = (
-        select(Delivery.public_id, Attempt.finished_at)
+        select(Delivery.public_id, Attempt.finished_at, Attempt.reason, Attempt.code)
         .join(Attempt, Attempt.delivery_id == Delivery.id)
-        .where(
-            Delivery.webhook_id == backlog.webhook_id,
-            is_failing(),
-            is_failed_attempt(),
-            Attempt.reason.in_(alike(cause.reason)),
-            Attempt.code == cause.code if cause.code else Attempt.code.is_(None),
-        )
+        .where(Delivery.webhook_id == backlog.webhook_id, is_failing(), is_failed_attempt())
         .order_by(Attempt.finished_at.desc(), Attempt.delivery_id.desc())
         .limit(MOST_READ)
     )
-    found: dict[UUID, datetime] = {}
-    for row in session().execute(failures):
-        if row.finished_at:
-            found.setdefault(row.public_id, row.finished_at)
-    return [LastFailure(*each) for each in found.items()][:EXAMPLES]
+    if cause is not None:
+        if cause.reason is None:
+            return []
+        failures = failures.where(
+            Attempt.reason.in_(alike(cause.reason)),
+            Attempt.code == cause.code if cause.code else Attempt.code.is_(None),
+        )
+    found: dict[UUID, LastFailure] = {}
+    for public_id, at, reason, code in session().execute(failures):
+        if at and public_id not in found:
+            why = alike(Reason(reason))[0] if reason else None
+            found[public_id] = LastFailure(public_id, at, why, code)
+    return list(found.values())[:EXAMPLES]
 
 
 def examples(backlog: Backlog) -> dict[Cause, int]:

@@ -168,10 +168,10 @@ def backlog_words(backlog: Backlog) -> Sequence[str]:
     many = counted(backlog.undelivered)
     since = f", failing since {near_time(backlog.since)}" if backlog.since else ""
     words = [f"{many} undelivered{since}"] if backlog.undelivered else []
-    return [*words, *filter(None, [_untouched(backlog)])]
+    return [*words, *filter(None, [untouched(backlog)])]
 
 
-def _untouched(backlog: Backlog) -> str:
+def untouched(backlog: Backlog) -> str:
     """Return that nothing was delivered since, or ever; blank where something was."""
     if not backlog.is_untouched:
         return ""
@@ -214,7 +214,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
         parts=by_status(backlog.counts),
         sent=in_bulk_retries.words(backlog.public_id),
         since=backlog.since or backlog.off_at,
-        untouched=_untouched(backlog),
+        untouched=untouched(backlog),
         next_at=None if sending_stop() else backlog.next_attempt_at,
         next=next(_next(backlog), ""),
         pause="Receiver asked us to wait" if asks_to_wait(backlog) else "",

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from portal.engine.answer_words import speaks_of_error, text_of_page
 from portal.engine.http.address_guard import host_of
 from portal.engine.next_steps import ASK, RETRY, SWITCH, SYSTEM, step_after
-from portal.engine.reasons import Explanation, Reason, explain
+from portal.engine.reasons import NEVER_LEFT, Explanation, Reason, explain
 from portal.lib.durations import in_words, size_in_words
 from portal.lib.typed_text import harmless
 from portal.models.deliveries import DeliveryStatus
@@ -30,7 +30,7 @@ from portal.services.outbox.claimable import WaitsFor
 from portal.web.deliveries.log_presenter import same_answer_url
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.retried_by import TakenDelivery, taken_now
-from portal.web.deliveries.share import Trouble, proof_of_delivery, update_to_share
+from portal.web.deliveries.share import ToldCause, Trouble, proof_of_delivery, update_to_share
 from portal.web.deliveries.steps import AttemptRow, TestStep, attempt_row, steps_of_test
 from portal.web.deliveries.wording import (
     Outlook,
@@ -231,19 +231,20 @@ class DeliveryPage:
             return proof_of_delivery(what, arrivals, delivery.public_id)
         if delivery.status not in UNDELIVERED or delivery.is_webhook_deleted:
             return ""
+        status, is_sent = delivery.status, last.failed_for not in NEVER_LEFT
+        said = "" if self.is_answer_older else self.source
+        kept = held_end(delivery.created_at, delivery.webhook_off_at)
         return update_to_share(
             Trouble(
                 what=what,
-                is_one=True,
                 url=last.url,
-                reason=last.failed_for,
-                code=last.code,
+                causes=[ToldCause(last.failed_for, last.code, answer=said)],
                 first=delivery.failing_since or delivery.ended_attempts[0].started_at,
                 last=last.started_at,
-                ids=[delivery.public_id],
-                is_untouched=False,
-                is_retried=delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual,
-                answer="" if self.is_answer_older else self.source,
+                ids=[delivery.public_id] if is_sent else [],
+                retried=status is DeliveryStatus.RETRYING and not delivery.is_manual,
+                ended=status is DeliveryStatus.FAILED,
+                held=f"It’s on hold. {kept}." if status is DeliveryStatus.ON_HOLD else "",
             )
         )
 

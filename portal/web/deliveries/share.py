@@ -8,10 +8,10 @@ from typing import Final
 from uuid import UUID
 
 from portal.engine.answer_words import sentence_in
-from portal.engine.reasons import NEVER_LEFT, Reason, title
+from portal.engine.reasons import Reason, title
 from portal.lib.typed_text import harmless
 from portal.services.deliveries.detail import AttemptDetail
-from portal.web.frame.wording import in_both_zones
+from portal.web.frame.wording import in_both_zones, number
 
 LONGEST_ANSWER: Final = 200
 _LOGS: Final = "Please check your server’s logs at these times."
@@ -48,48 +48,86 @@ ASKED: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ToldCause:
+    """So many failed last for this reason. `answer`: the response’s text."""
+
+    reason: Reason
+    code: int | None
+    count: int = 1
+    answer: str = ""
+
+    @property
+    def words(self) -> str:
+        """Return it with the receiver’s own words: "Server error (500): “disk full”"."""
+        answer = " ".join(harmless(sentence_in(self.answer)).split())[:LONGEST_ANSWER]
+        return f"{title(self.reason, self.code)}{f': “{answer}”' if answer else ''}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """The facts of an update. `what`: “143 deliveries”, or an event and its asset. `url`: masked.
-    `answer`: the response’s text. `share`: “14 of 22”, where not all failed for it. `first`,
-    `last`: failed attempts. `ids`: a few of the deliveries. `is_retried`: by itself.
+
+    Of all the `count`, so many `failed`, for these `causes`, the most common first; so many are
+    `retried` by themselves; for so many that has `ended`; `held`: what is on hold, and until when.
+    `first`, `last`: failed attempts, `last_cause`: of the last. `ids`: a few of the deliveries that
+    were sent. `untouched`: that nothing was delivered since.
     """
 
     what: str
-    is_one: bool
+    count: int = 1
+    failed: int = 1
     url: str
-    reason: Reason | None
-    code: int | None
+    causes: Sequence[ToldCause]
     first: datetime | None
     last: datetime
+    last_cause: str = ""
     ids: Sequence[UUID]
-    is_untouched: bool
-    is_retried: bool
-    answer: str = ""
-    share: str = ""
+    untouched: str = ""
+    retried: int = 0
+    ended: int = 0
+    held: str = ""
 
 
 def update_to_share(trouble: Trouble) -> str:
     """Return the text; blank where there is nothing to ask of the receiver's team."""
-    asked = ASKED.get(trouble.reason) if trouble.reason else None
-    if trouble.reason is None or asked is None or not trouble.ids:
+    reasons = [cause.reason for cause in trouble.causes]
+    if not reasons or reasons[0] not in ASKED:
         return ""
-    it = "it" if trouble.is_one else "them"
-    answer = " ".join(harmless(sentence_in(trouble.answer)).split())[:LONGEST_ANSWER]
-    since = "Nothing has been delivered since." if trouble.is_untouched else ""
-    told = f"Let us know when it’s fixed. We’ll send {it} again."
-    next_ = f"We’ll keep {it} and retry automatically." if trouble.is_retried else told
-    logs = search_logs(*trouble.ids)
-    quoted = f": “{answer}”" if answer else ""
+    is_one, several = trouble.count == 1, len(trouble.causes) > 1
+    undelivered = f"{trouble.what} {'hasn’t' if is_one else 'haven’t'} arrived at {trouble.url}."
+    waiting = f" {number(trouble.failed)} of them failed. The others are waiting."
+    first, last = trouble.first, in_both_zones(trouble.last)
+    since = f" {trouble.untouched}." if trouble.untouched else ""
     lines = (
-        f"{trouble.what} {'hasn’t' if trouble.is_one else 'haven’t'} arrived at {trouble.url}.",
-        f"{_cause(trouble.share)}: {title(trouble.reason, trouble.code)}{quoted}.",
-        f"First failed attempt: {in_both_zones(trouble.first)}. {since}" if trouble.first else "",
-        f"Last failed attempt: {in_both_zones(trouble.last)}.",
-        "" if trouble.reason in NEVER_LEFT else logs,
-        f"{asked} Nothing is lost. {next_}",
+        undelivered + (waiting if trouble.failed < trouble.count else ""),
+        *(f"{_cause(cause, several)}: {cause.words}." for cause in trouble.causes),
+        f"First failed attempt: {in_both_zones(first)}.{since}" if first else "",
+        f"Last failed attempt: {last}{f', {trouble.last_cause}' if several else ''}.",
+        search_logs(*trouble.ids) if trouble.ids else "",
+        *dict.fromkeys(ASKED[reason] for reason in reasons if reason in ASKED),
+        _promise(trouble),
     )
-    return "\n".join(line.rstrip() for line in lines if line)
+    return "\n".join(line for line in lines if line)
+
+
+def _cause(cause: ToldCause, several: bool) -> str:
+    return f"Cause of {number(cause.count)}" if several else "Cause"
+
+
+def _promise(trouble: Trouble) -> str:
+    """Say what happens to all of them; nothing of what has ended, or expires."""
+    it = "it" if trouble.count == 1 else "them"
+    if trouble.retried == trouble.count:
+        return f"Nothing is lost. We’ll keep {it} and retry automatically."
+    ended = "Automatic retries have ended"
+    of_some = "" if trouble.ended == trouble.count else f" for {number(trouble.ended)} of them"
+    told = (
+        f"{ended}{of_some}." if trouble.ended else "",
+        trouble.held,
+        f"Let us know when it’s fixed. We’ll send {it} again.",
+    )
+    return " ".join(filter(None, told))
 
 
 def proof_of_delivery(what: str, arrivals: Sequence[AttemptDetail], delivery: UUID) -> str:
@@ -104,9 +142,6 @@ def proof_of_delivery(what: str, arrivals: Sequence[AttemptDetail], delivery: UU
 
 def search_logs(*ids: UUID) -> str:
     """Say how the receiver’s team finds these deliveries in their logs."""
+    one = "this delivery ID" if len(ids) == 1 else "these delivery IDs"
     listed = ", ".join(map(str, ids))
-    return f"To find our requests, search your logs for X-Asset-Webhook-Id {listed}."
-
-
-def _cause(share: str) -> str:
-    return f"Most common cause ({share})" if share else "Cause"
+    return f"To find our requests, search your logs for {one} (X-Asset-Webhook-Id): {listed}."

@@ -8,17 +8,18 @@ from typing import Any, Final
 
 from flask import url_for
 
-from portal.engine.reasons import Side, explain
-from portal.models.deliveries import DeliveryStatus
+from portal.engine.reasons import NEVER_LEFT, Side, explain, title
+from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.models.webhooks import OffReason
 from portal.services.deliveries.answers import answers_of
 from portal.services.deliveries.statuses import StatusFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import Backlog, Cause, WebhookStatus
-from portal.services.webhooks.queries import HistoryEntry, LastFailure, WebhookDetail
+from portal.services.webhooks.queries import EXAMPLES, HistoryEntry, LastFailure, WebhookDetail
+from portal.web.deliveries.backlog import untouched
 from portal.web.deliveries.log_presenter import said_in
 from portal.web.deliveries.retried_by import queued
-from portal.web.deliveries.share import Trouble, update_to_share
+from portal.web.deliveries.share import ToldCause, Trouble, update_to_share
 from portal.web.frame.access import can
 from portal.web.frame.site_state import may_send
 from portal.web.frame.status_tags import DELIVERY, Tag
@@ -34,6 +35,7 @@ from portal.web.webhooks.wording import (
     was_changed,
 )
 
+MOST_TOLD: Final = 3  # causes in an update to share, and the latest
 FIRST_ONE: Final = "We’ll send one first. The others follow after it’s delivered."
 
 
@@ -204,24 +206,36 @@ def update_of(
     failures = [each for each in failures if not has_moved(each.at, changes)]
     if backlog is None or backlog.since is None or backlog.cause is None or not failures:
         return ""
-    cause, many = backlog.cause, backlog.undelivered
-    failed = sum(each.count for each in backlog.causes)
+    last = failures[0]
+    causes = list(backlog.causes[:MOST_TOLD])
+    causes += [each for each in backlog.causes[MOST_TOLD:] if _is_for(last, each)]
+    sent = dict.fromkeys(each.public_id for each in failures if each.reason not in NEVER_LEFT)
+    is_on = webhook.status is not WebhookStatus.OFF
     return update_to_share(
         Trouble(
-            what=plural(many, "delivery", "deliveries"),
-            is_one=many == 1,
+            what=plural(backlog.undelivered, "delivery", "deliveries"),
+            count=backlog.undelivered,
+            failed=sum(each.count for each in backlog.causes),
             url=webhook.url,
-            reason=cause.reason,
-            code=cause.code,
-            answer=said.get(cause, ""),
-            share=f"{counted(cause.count)} of {counted(failed)}" if cause.count < failed else "",
+            causes=[
+                ToldCause(each.reason, each.code, each.count, said.get(each, ""))
+                for each in causes
+                if each.reason
+            ],
             first=None if has_moved(backlog.since, changes) else backlog.since,
-            last=failures[0].at,
-            ids=[each.public_id for each in failures],
-            is_untouched=backlog.is_untouched,
-            is_retried=backlog.next_attempt_at is not None,
+            last=last.at,
+            last_cause=title(last.reason, last.code) if last.reason else "",
+            ids=list(sent)[:EXAMPLES],
+            untouched=untouched(backlog),
+            retried=sum(backlog.counts[status] for status in OPEN) if is_on else 0,
+            ended=backlog.counts[DeliveryStatus.FAILED],
+            held=_held(webhook) if webhook.held else "",
         )
     )
+
+
+def _is_for(failure: LastFailure, cause: Cause) -> bool:
+    return (failure.reason, failure.code) == (cause.reason, cause.code)
 
 
 def cause_rows(backlog: Backlog | None, said: Responses = NOTHING_SAID) -> list[CauseRow]:

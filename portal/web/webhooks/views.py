@@ -130,9 +130,13 @@ def show(public_id: UUID) -> Answer:
     chart = charts.hours_chart(day, place)
     if chart.is_empty:
         chart = charts.days_chart(trends.trend(charts.last_days(), public_id), place=place)
-    failures = webhook_queries.last_failures(webhook.backlog) if webhook.backlog else []
-    said = presenter.responses(webhook.backlog)
-    changes = webhook_queries.history(public_id) if failures else []
+    backlog = webhook.backlog
+    failures = webhook_queries.last_failures(backlog, backlog.cause) if backlog else []
+    newest = failures
+    if backlog and len(backlog.causes) > 1:
+        newest = [*webhook_queries.last_failures(backlog)[:1], *failures]
+    said = presenter.responses(backlog)
+    changes = webhook_queries.history(public_id) if newest else []
     return render_template(
         "webhooks/show.html",
         **page_of(webhook, "webhooks.show"),
@@ -143,8 +147,8 @@ def show(public_id: UUID) -> Answer:
         began=began(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
         next_step=presenter.next_step(webhook, failures, said),
-        update=presenter.update_of(webhook, failures, changes, said),
-        causes=presenter.cause_rows(webhook.backlog, said),
+        update=presenter.update_of(webhook, newest, changes, said),
+        causes=presenter.cause_rows(backlog, said),
         events_count=events_count(webhook.events),
         groups=events_of(webhook.events),
         conditions=sentences_of(webhook.conditions),

@@ -58,14 +58,55 @@ def test_what_failed_at_an_earlier_url_is_nothing_for_the_team_of_this_one(app: 
     assert "First failed attempt" not in text
 
 
-def test_it_says_of_how_many_its_cause_is_the_cause(app: Flask) -> None:
+def test_it_tells_every_cause_and_the_last_failure_of_all(app: Flask) -> None:
     hook = make_webhook()
-    for reason in ("server", "server", "refused"):
-        made = make_delivery(hook, status="failed", reason=reason, failing_since=FIRST)
-        make_attempt(made, reason=reason)
+    for minutes, reason in enumerate(("server", "server", "refused")):
+        at = FIRST + timedelta(minutes=minutes)
+        made = make_delivery(hook, status="retrying", reason=reason, failing_since=FIRST)
+        make_attempt(made, reason=reason, response_text="pool empty", finished_at=at)
+        if reason == "server":
+            make_attempt(made, reason=reason, finished_at=at)
     make_delivery(hook)
     text = update_on(visit(app).get(f"/settings/webhooks/{hook.public_id}"))
-    assert "Most common cause (2 of 3): Server error" in text
+    for words in (
+        "4 deliveries haven’t arrived",
+        "3 of them failed. The others are waiting.",
+        "Cause of 2: Server error.",
+        "Cause of 1: Connection refused.",
+        "Last failed attempt: Jul 10, 2026, 00:32:05 (Europe/Vienna), Jul 9, 22:32:05 UTC, "
+        "Connection refused.",
+        f"{ASKED[Reason.SERVER]} {ASKED[Reason.REFUSED]}",
+        "Nothing delivered yet.",
+    ):
+        assert words in text, words
+
+
+@pytest.mark.parametrize(
+    ("statuses", "promise"),
+    [
+        (("retrying", "queued"), "Nothing is lost. We’ll keep them and retry automatically."),
+        (("failed",), "Automatic retries have ended. Let us know when it’s fixed. We’ll"),
+        (("failed", "queued"), "Automatic retries have ended for 1 of them. Let us know"),
+        (
+            ("failed", "on_hold"),
+            "1 of them. 1 delivery on hold. It expires on ",
+        ),
+    ],
+)
+def test_it_promises_no_retry_of_what_has_ended_or_expires(
+    app: Flask, statuses: tuple[str, ...], promise: str
+) -> None:
+    is_off = "on_hold" in statuses
+    off = {"state": "off", "off_reason": "failing", "off_at": FIRST} if is_off else {}
+    hook = make_webhook(**off)
+    for status in statuses:
+        fails = {"reason": "server", "failing_since": FIRST} if status[0] in "rf" else {}
+        made = make_delivery(hook, status=status, created_at=FIRST, **fails)
+        if fails:
+            make_attempt(made, reason="server")
+    text = update_on(visit(app).get(f"/settings/webhooks/{hook.public_id}"))
+    assert promise in text
+    assert ("Nothing is lost" in text) is (statuses[0] == "retrying")
 
 
 @pytest.mark.parametrize("reason", ["dns", "refused", "connect_timeout", "tls_expired", "reset"])

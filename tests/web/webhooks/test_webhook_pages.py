@@ -123,10 +123,7 @@ def test_the_receivers_own_words_are_told_with_each_cause(app: Flask, role: str)
         make_attempt(delivery, reason=reason, code=code, response_text=said)
     page = visit(app, role).get(path_of(hook))
     assert "HR directory responded “token <b>expired</b>[0m”." in page.main
-    assert (
-        "Most common cause (2 of 3): Authentication rejected (401): “token <b>expired</b>[0m”."
-        in page.main
-    )
+    assert "Cause of 2: Authentication rejected (401): “token <b>expired</b>[0m”." in page.main
     told = [cell.text for cell in page.root.find_all("th") if "(" in cell.text]
     assert told == [
         "Authentication rejected (401) “token <b>expired</b>[0m”",
