@@ -185,7 +185,7 @@ class DeliveryDetail:
     `body_now`: as an attempt would send it now.
     `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
-    is backing off until then, for `pause_cause`, if known; `is_probe`: this one goes then, the
+    is backing off until then, for `pause_causes`, if known; `is_probe`: this one goes then, the
     others once it has arrived.
     `ahead`: the older one that must go first, for its webhook wants them in order; `behind`: how
     many wait for this one (`capped`). `stop`: a person has stopped all sending. `offline`: a
@@ -228,7 +228,7 @@ class DeliveryDetail:
     finished_at: datetime | None
     attempts: Sequence[AttemptDetail]
     paused_until: datetime | None
-    pause_cause: Cause | None
+    pause_causes: Sequence[Cause]
     is_probe: bool
     ahead: UUID | None
     behind: int
@@ -393,7 +393,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         finished_at=delivery.finished_at,
         attempts=attempts_of(current, delivery, event, webhook, lease, now),
         paused_until=pause,
-        pause_cause=backlog.cause if backlog else None,
+        pause_causes=backlog.causes if backlog else (),
         is_probe=pause is not None and probe_of(current, webhook.id, pause) == delivery.id,
         ahead=_ahead(current, delivery, head),
         # Only the oldest that is to be sent holds up others.

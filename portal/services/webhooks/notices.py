@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS
 from portal.extensions import settings
 from portal.lib.durations import DAY, in_words
+from portal.models.deliveries import OPEN
 from portal.models.people import Role, User
 from portal.models.webhooks import OURS, Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
@@ -60,11 +61,12 @@ class LastNotice:
     told_at: datetime | None
 
 
+RETRIED: Final = " Nothing is lost. We’ll retry automatically."
 # news → (subject, what happened, what to do); {name} is the webhook's.
 WORDS: Final = {
     News.ATTENTION: (
         "“{name}” is failing",
-        "{backlog} Nothing is lost.{retried}",
+        "{backlog}{retried}",
         "View the cause and next steps",
     ),
     News.OFF: (
@@ -187,8 +189,8 @@ def _message(due: DueNotice) -> tuple[str, str]:
     days = in_words(settings().retention_days * DAY)
     text = happened.replace("{cause}", CAUSES.get(due.off_reason, "")).replace("{days}", days)
     text = text.replace("{backlog}", _backlog(due.backlog) if due.backlog else "")
-    is_retried = due.backlog is not None and due.backlog.next_attempt_at is not None
-    text = text.replace("{retried}", " We’ll retry automatically." if is_retried else "")
+    is_retried = due.backlog is not None and not due.backlog.counts.keys() - OPEN
+    text = text.replace("{retried}", RETRIED if is_retried else "")
     # The name last: whatever it holds stays as it is.
     text = f"{text.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
     return subject.replace("{name}", due.name), text

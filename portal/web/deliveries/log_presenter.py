@@ -43,6 +43,7 @@ from portal.web.deliveries.wording import (
     RetryOutcome,
     attempts_words,
     by_status,
+    causes_words,
     event_name,
     is_live,
     kept_words,
@@ -350,7 +351,7 @@ def _causes(rows: Sequence[LogRow]) -> dict[UUID, str]:
     """Return why webhooks are paused whose deliveries are queued behind that."""
     if not any(row.status is DeliveryStatus.QUEUED and pause_words(row) for row in rows):
         return {}
-    return {each.public_id: each.cause.words for each in in_trouble() if each.cause}
+    return {each.public_id: causes_words(each.causes) for each in in_trouble()}
 
 
 def _doubtful(row: LogRow) -> Result:

@@ -379,10 +379,8 @@ def _delivered(delivery: DeliveryDetail) -> Verdict:
     total = first.phases.get("total")
     how_fast = f" in {in_words(total / 1000)}" if total else ""
     title = f"{delivery.webhook_name} responded with {first.code}{how_fast}"
-    told = f"Delivered {moment(first.ended_at).text}."
-    return Verdict(
-        title, f"{told} Delivered again {moment(again[-1].ended_at).text}." if again else told
-    )
+    since = f" and again {moment(again[-1].ended_at).text}" if again else ""
+    return Verdict(title, f"Delivered {moment(first.ended_at).text}{since}.")
 
 
 def _context(delivery: DeliveryDetail, happened: str) -> Context:

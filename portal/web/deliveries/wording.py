@@ -18,6 +18,7 @@ from portal.services.deliveries.detail import AttemptDetail, Delay, DeliveryDeta
 from portal.services.deliveries.log import LogRow
 from portal.services.operations.retention import held_until
 from portal.services.outbox.claimable import WaitsFor
+from portal.services.webhooks.backlog import Cause
 from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
     counted,
@@ -49,6 +50,13 @@ def by_status(counts: Mapping[DeliveryStatus, int]) -> str:
     """Say how many have which status, the most first: "141 retrying, 2 queued"."""
     most = sorted(((many, status) for status, many in counts.items() if many), reverse=True)
     return ", ".join(f"{counted(many)} {status.replace('_', ' ')}" for many, status in most)
+
+
+def causes_words(causes: Sequence[Cause]) -> str:
+    """Say "Server error (500) and 2 other causes", the most common first; blank for none."""
+    if len(causes) < 2:
+        return "".join(each.words for each in causes)
+    return f"{causes[0].words} and {plural(len(causes) - 1, 'other cause')}"
 
 
 def held_end(created_at: datetime, off_at: datetime | None) -> str:
@@ -124,8 +132,8 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
         return Outlook("Waiting for an older delivery.", then, "After an older delivery")
     verb = "send" if delivery.is_untried else "retry"
     if delivery.waits_for is WaitsFor.RECEIVER:
-        cause = delivery.pause_cause
-        because = f" ({cause.words})" if cause and cause.reason else ""
+        causes = delivery.pause_causes
+        because = f" ({causes_words(causes)})" if causes and causes[0].reason else ""
         why = f"Sending to {name} is paused until {at} after failed attempts{because}."
         if delivery.has_asked:
             why = f"{name} asked us to wait until {at}."
@@ -287,7 +295,7 @@ def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
 
 def repeat_warning(delivery: DeliveryDetail) -> str:
     """Return what to know where the receiver has the delivery more than once, or may have."""
-    arrived = sum(attempt.is_delivered for attempt in delivery.attempts)
+    arrived = len(delivery.arrivals)
     if arrived > 1:
         return f"Delivered {arrived} times."
     for attempt in delivery.attempts:

@@ -25,6 +25,7 @@ from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, Webhoo
 from portal.services.webhooks.rules import WEBHOOK_FIELDS, subscribed_to
 from portal.services.webhooks.turn_on_off import TurnedOn
 from portal.web.deliveries.backlog import backlog_words, cause_of, pause_words
+from portal.web.deliveries.wording import causes_words
 from portal.web.frame.access import can
 from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
@@ -261,10 +262,8 @@ def _failing(webhook: WebhookDetail, backlog: Backlog, now: datetime) -> str:
     sentences = [f"{words}." for words in backlog_words(backlog)]
     if was_changed(webhook):
         sentences.append("Its settings have changed since.")
-    elif backlog.cause:
-        others = len(backlog.causes) - 1
-        more = f" and {plural(others, 'other cause')}" if others else ""
-        sentences.append(f"Cause: {backlog.cause.words}{more}.")
+    elif backlog.causes:
+        sentences.append(f"Cause: {causes_words(backlog.causes)}.")
     sentences.append(_next_attempt(backlog, now))
     return " ".join(filter(None, sentences)) + _behind(webhook)
 

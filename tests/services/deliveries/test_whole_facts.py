@@ -181,7 +181,7 @@ def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
         finished_at=ENDED,
         attempts=[ATTEMPT],
         paused_until=None,
-        pause_cause=None,
+        pause_causes=(),
         is_probe=False,
         ahead=None,
         behind=0,

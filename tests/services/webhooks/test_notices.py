@@ -22,7 +22,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.operations import sending
 from portal.services.webhooks import mailer, notices
 from tests.support.database.rivals import Rival, at_once
-from tests.support.deliveries import make_delivery
+from tests.support.deliveries import fail, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.mail_server import MailServer, Session
 
@@ -119,7 +119,7 @@ def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailSe
     page = f"{settings().base_url}/settings/webhooks/{hook.public_id}"
     assert told == [
         "1 delivery to “Sync” is undelivered, failing since Mar 10, 10:20 (Europe/Vienna). "
-        "Cause: Server error (500). Nothing is lost.\n\n"
+        "Cause: Server error (500).\n\n"
         f"View the cause and next steps:\n{page}\n",
         "We turned off the webhook “Sync” because no delivery succeeded for 5 days. New deliveries "
         f"will stay on hold for up to 30 days.\n\nView the cause and turn it on:\n{page}\n",
@@ -137,8 +137,12 @@ def test_an_automatic_retry_is_promised_only_where_one_is_left(server: MailServe
     with writing() as current:
         current.execute(update(Notice).values(told=notices.News.WELL))
     assert notices.send_due() == 1
-    told = ["We’ll retry automatically" in each.get_content() for each in server.messages]
-    assert told == [False, True]
+    fail(make_webhook(name="Door"), status="retrying", failing_since=SINCE)
+    assert notices.send_due() == 1
+    told = [" ".join(each.get_content().split()) for each in server.messages]
+    promised = ["We’ll retry automatically" in each for each in told]
+    assert promised == [False, False, True]
+    assert ["Nothing is lost" in each for each in told] == promised
 
 
 def test_a_name_is_never_filled_in(server: MailServer) -> None:

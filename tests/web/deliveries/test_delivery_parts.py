@@ -92,7 +92,7 @@ def test_the_first_arrival_is_the_proof_and_a_resend_is_told_beside_it(
     made = make_delivery(make_webhook(name="Payroll"), status="delivered", tries=1, code=204)
     make_attempt(made, outcome="delivered", code=204, started_at=AT, finished_at=AT)
     is_again = resend == "delivered"
-    first = f"Payroll responded with 204 Delivered {moment(AT).text}."
+    first = f"Payroll responded with 204 Delivered {moment(AT).text}"
     for resent in range(1, 40):
         later = AT + timedelta(minutes=resent)
         ends = {"code": 202} if is_again else {"reason": "server", "code": 500}
@@ -105,7 +105,7 @@ def test_the_first_arrival_is_the_proof_and_a_resend_is_told_beside_it(
         assert "at Nov 25, 2026, 13:11:07" in told
         assert "Your server responded 204." in told
         assert first in page.main
-        assert (f" Delivered again {moment(later).text}." in page.main) is is_again
+        assert (f" and again {moment(later).text}." in page.main) is is_again
         assert (f"It was delivered again at {in_both_zones(later)}." in told) is is_again
 
 

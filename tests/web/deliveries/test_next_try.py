@@ -36,7 +36,7 @@ def test_a_line_says_why_its_webhook_is_paused(support: Pages) -> None:
     hook = make_webhook(**pause)
     failed = {"tries": 2, "reason": "server", "code": 500, "failing_since": utcnow()}
     make_delivery(hook, status="retrying", **failed)
-    make_delivery(hook)
+    queued = make_delivery(hook)
     make_delivery(hook, priority=Priority.INTERACTIVE, prior_status="queued")
     make_delivery(make_webhook(**pause))
     found = [row[5] for row in reversed(support.get("/deliveries").rows())]
@@ -47,6 +47,12 @@ def test_a_line_says_why_its_webhook_is_paused(support: Pages) -> None:
         "",
         paused,
     ]
+    for reason in ("server", "refused"):
+        code = 500 if reason == "server" else None
+        make_delivery(hook, status="failed", **{**failed, "reason": reason, "code": code})
+    causes = "Server error (500) and 1 other cause"
+    assert f"{paused}{causes}" in [row[5] for row in support.get("/deliveries").rows()]
+    assert f"after failed attempts ({causes})" in support.get(f"/deliveries/{queued}").main
 
 
 def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
