@@ -1,4 +1,5 @@
-"""What every action and every alert of the register really stores fits the receivers' schema."""
+"""What every action and every alert of the register really stores fits the receivers' schema, and
+every chat takes it."""
 
 import json
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from sqlalchemy import select, update
 from jobs import tasks as job
 from portal.engine.events.catalogue import EventName
 from portal.engine.events.details import UpdateReason
+from portal.engine.formats.chats import CHATS, body_in
 from portal.lib.clock import utcnow
 from portal.lib.spreadsheets.sheets import read_csv
 from portal.models.alerts import RunKind
@@ -31,11 +33,13 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_task
 from portal.services.task_kinds import KINDS
 from tests.engine.events.message_schema import faults
+from tests.engine.formats.posts import PLACE
 from tests.services.actions.every_action import ACTS, act, asset_in
 from tests.services.actions.plan_examples import make_reservation
 from tests.services.actions.planned_asset import planned_in
 from tests.services.actions.test_every_plan import STEPS
 from tests.services.alerts.due_things import decided, lent, with_maintenance, with_warranty
+from tests.support.chats import judge
 from tests.support.factories import (
     make_asset,
     make_category,
@@ -58,6 +62,8 @@ def check_all() -> list[dict[str, Any]]:
     stored = list(bodies())
     for body in stored:
         assert faults(body) == [], body["event"]
+        for chat in CHATS:
+            assert judge(chat, body_in(chat, json.dumps(body).encode(), PLACE) or b"").facts
     return stored
 
 
