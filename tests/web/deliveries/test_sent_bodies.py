@@ -107,6 +107,7 @@ def test_each_attempt_shows_the_bytes_that_went(receiver: Receiver, support: Pag
     page = support.get(f"{path}?show=request")
     assert sent[-1].decode() in code(page, "curl-command")
     assert NOW not in page.main
+    assert page.main.count("This attempt’s request body") == 3
     set_format("google_chat")
     assert shown(support) == sent
 
