@@ -27,7 +27,8 @@ PAGES: Final = (
     *("assets.index", "assets.show", "assets.new", "asset_parts.timeline", "actions.check_out"),
     *("planning.reservations", "importing.check", "bulk.show", "staff.show", "people.show"),
     *("deliveries.index", "deliveries.show", "delivery_help.signature", "batches.show"),
-    *("webhooks.index", "webhooks.show", "webhook_forms.new", "webhook_drafts.show"),
+    *("webhooks.index", "webhooks.show", "webhook_drafts.show"),
+    *("webhook_forms.where", "webhook_forms.new"),
     *("inbox.index", "system.index", "help.index"),
 )
 MISTAKEN: Final = ("assets.new", "invitations.new", "webhook_forms.new")
@@ -72,6 +73,8 @@ def test_a_page_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> 
     for name, path in addresses(app, filled, *PAGES).items():
         open_whole(page, portal + path)
         check_page(page, name)
+    open_whole(page, f"{portal}/settings/webhooks/new?to=teams")
+    check_page(page, "for a chat")
     answered = f"/help/no-message?webhook={filled.webhooks}&asset=AST-00001"
     for path in ("/nowhere", "/assets?q=nothing", answered):
         page.goto(portal + path)

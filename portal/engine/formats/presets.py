@@ -71,7 +71,7 @@ _ROWS: Final = (
             "In Teams, select More options (…) next to the channel’s name, then Workflows.",
             "Choose the template “Send webhook alerts to a channel”, then the team and the "
             "channel. Save the workflow.",
-            "Copy the webhook URL into the webhook’s form and send a test.",
+            "Copy the webhook URL, paste it into this portal, and send a test.",
         ),
         example="IT channel in Teams",
         example_url="https://….environment.api.powerplatform.com/powerautomate/…&sig=…",
@@ -89,7 +89,7 @@ _ROWS: Final = (
         (
             "At api.slack.com/apps, create an app for your workspace. Turn on Incoming Webhooks.",
             "Select Add New Webhook, choose the channel, and select Allow.",
-            "Copy the webhook URL into the webhook’s form and send a test.",
+            "Copy the webhook URL, paste it into this portal, and send a test.",
         ),
         example="IT channel in Slack",
         example_url="https://hooks.slack.com/services/…",
@@ -105,7 +105,7 @@ _ROWS: Final = (
         (
             "In Discord, open the channel’s settings, then Integrations and Webhooks.",
             "Select New Webhook and choose its name and channel.",
-            "Select Copy Webhook URL, enter it in the webhook’s form, and send a test.",
+            "Select Copy Webhook URL, paste it into this portal, and send a test.",
         ),
         example="IT channel in Discord",
         example_url="https://discord.com/api/webhooks/…",
@@ -120,7 +120,7 @@ _ROWS: Final = (
         (
             "In Google Chat in a browser, select the space’s name, then “Apps & integrations”.",
             "Select Add webhooks, enter a name, and select Save.",
-            "Copy the link into the webhook’s form as its URL and send a test.",
+            "Copy the webhook’s link, paste it into this portal, and send a test.",
         ),
         example="IT space in Google Chat",
         example_url="https://chat.googleapis.com/v1/spaces/…",
@@ -135,7 +135,7 @@ _ROWS: Final = (
         "Starts a Zap",
         (
             "Create a Zap with the trigger “Webhooks by Zapier” and the event “Catch Hook”.",
-            "Copy the webhook URL into the webhook’s form and send a test.",
+            "Copy the webhook URL, paste it into this portal, and send a test.",
             "In Zapier, select Test trigger, add your actions, and publish the Zap.",
         ),
         example="Zap for new laptops",
@@ -150,7 +150,7 @@ _ROWS: Final = (
         "Starts a scenario",
         (
             "Create a scenario with the module “Webhooks”, “Custom webhook”, and add a webhook.",
-            "Copy its URL into the webhook’s form and send a test while Make waits for data.",
+            "Copy its URL, paste it into this portal, and send a test while Make waits for data.",
             "Add your modules and turn the scenario on.",
         ),
         example="Scenario for new laptops",
@@ -166,8 +166,8 @@ _ROWS: Final = (
         (
             "In n8n, add a Webhook node that accepts POST. In Node-RED, add an “http in” node for "
             "POST and an “http response” node.",
-            "Copy the node’s URL into the webhook’s form. In n8n, copy the Production URL, because "
-            "the Test URL works for 120 seconds only.",
+            "Copy the node’s URL and paste it into this portal. In n8n, copy the Production URL. "
+            "The Test URL works for 120 seconds only.",
             "Publish the workflow in n8n or deploy the flow in Node-RED, then send a test.",
         ),
         example="Workflow for new laptops",
@@ -183,7 +183,7 @@ _ROWS: Final = (
         (
             "Create a cloud flow with the trigger “When an HTTP request is received”. Let Anyone "
             "trigger it.",
-            "Save the flow and copy its whole HTTP URL into the webhook’s form.",
+            "Save the flow, copy its whole HTTP URL, and paste it into this portal.",
             "Send a test and check the flow’s run history.",
         ),
         example="Flow for new laptops",
@@ -198,7 +198,7 @@ _ROWS: Final = (
         "Signed JSON, with code to verify it",
         (
             "Ask the program’s developers for a URL that accepts POST requests with JSON.",
-            "Enter it in the webhook’s form, choose the events, and send a test.",
+            "Enter the URL in this portal, choose the events, and send a test.",
             "Save the webhook and give the developers its secret key. Receiver setup has code that "
             "verifies signatures.",
         ),

@@ -51,7 +51,7 @@ NOT_KEPT: Final = "This test has expired. We keep tests for 24 hours or until yo
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A form as it was tested last. `edits`: the webhook that it changes, as seen at `version`;
-    `tests`: the public ids of its deliveries, the newest first."""
+    `tests`: the public ids of its deliveries, the newest first; `to`: the product of the form."""
 
     public_id: UUID
     edits: UUID | None
@@ -60,6 +60,7 @@ class Draft:
     secret_hint: str
     event: str
     tests: Sequence[UUID]
+    to: str
 
 
 def send_test(
@@ -70,6 +71,7 @@ def send_test(
     *,
     edits: UUID | None = None,
     version: int = 0,
+    to: str = "",
 ) -> bool:
     """Store a form and send a sample with it; False while the test before has not ended.
 
@@ -85,7 +87,7 @@ def send_test(
         lock_named(current, values.conditions)
         draft = _find_or_make(current, actor, draft_id, values)
         _fill(draft, edited, values, actor)
-        draft.draft_form = _form(values, chosen, version)
+        draft.draft_form = _form(values, chosen, version, to)
         return _send(current, draft, chosen, actor, edited)
 
 
@@ -120,6 +122,7 @@ def find(actor: Actor, draft_id: UUID) -> Draft:
         secret_hint=draft.secret_hint,
         event=form["event"],
         tests=current.scalars(tests.order_by(Delivery.id.desc())).all(),
+        to=form.get("to", ""),
     )
 
 
@@ -165,13 +168,14 @@ def _refuse_undecryptable(edited: Webhook | None, values: WebhookValues) -> None
         raise UndecryptableSecrets(missing)
 
 
-def _form(values: WebhookValues, event: str, version: int) -> dict[str, Any]:
+def _form(values: WebhookValues, event: str, version: int, to: str) -> dict[str, Any]:
     return {
         "events": list(values.events),
         "secret_mode": str(values.secret_mode),
         "active": values.is_active,
         "version": version,
         "event": str(event),
+        "to": to,
     }
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
 from portal.engine.formats.chats import Place, body_in
+from portal.engine.formats.presets import as_kept
 from portal.engine.http.address_guard import check_url, host_of
 from portal.engine.http.address_mask import MASK, masked_address
 from portal.extensions import settings
@@ -127,7 +128,7 @@ def set_values(webhook: Webhook, values: WebhookValues) -> None:
     # Whoever knows a chat's address may post there.
     webhook.url_is_secret |= values.format is not None
     webhook.kind = WebhookKind.HTTP if values.url else WebhookKind.INBOX
-    webhook.url = check_url(values.url) if values.url else ""
+    webhook.url = as_kept(check_url(values.url), values.format) if values.url else ""
 
 
 def _alive(public_id: UUID) -> Select[Webhook]:

@@ -17,6 +17,7 @@ from portal.engine.conditions.predicate import (
 )
 from portal.engine.events.catalogue import CATALOGUE
 from portal.engine.formats.chats import CHATS
+from portal.engine.formats.presets import url_mistake
 from portal.engine.http.address_guard import AddressError, AddressGuard, check_url
 from portal.engine.http.custom_headers import HeaderError, check_headers
 from portal.engine.signing.signatures import check_secret
@@ -137,7 +138,8 @@ def url_problem(url: str) -> str | None:
     if not url:
         return "Enter a URL, such as https://erp.example.com/hooks"
     try:
-        return _address_problem(check_url(url))
+        checked = check_url(url)
+        return url_mistake(checked) or _address_problem(checked)
     except AddressError as error:
         return str(error)
 

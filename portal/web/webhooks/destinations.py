@@ -1,11 +1,20 @@
 """Where a webhook can go: the gallery’s cards, and what a product’s form begins with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from flask import url_for
 
-from portal.engine.formats.presets import OWN, PRESETS
+from portal.engine.conditions.predicate import Condition, as_text
+from portal.engine.conditions.sentences import sentence_of
+from portal.engine.formats.presets import OWN, PRESETS, Preset, has_left, is_flow, looks_like
+from portal.services.webhooks.queries import WebhookDetail
+from portal.services.webhooks.rules import FORMATS, SecretMode
+from portal.web.webhooks.conditions import ConditionForm, rows_of
+
+# Keeps hundreds of posts at a time out of a chat.
+NO_FLOODS: Final = Condition("origin", "is_not", ("bulk", "import"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +37,67 @@ def cards() -> dict[str, Sequence[Card]]:
     inbox = Card("Try it here", "Built-in inbox, no URL needed", "to-inbox", url_for("inbox.index"))
     groups[OWN].append(inbox)
     return dict(groups)
+
+
+def beginning(preset: Preset) -> dict[str, Any]:
+    """Return what a form for this product begins with, by the names of its fields."""
+    return {
+        "to": preset.key,
+        "format": preset.format or "",
+        "url_is_secret": preset.url_is_secret,
+        "secret_mode": SecretMode.GENERATE if preset.checks_signatures else SecretMode.NONE,
+        "conditions": rows_of(as_text([NO_FLOODS] if preset.format else [])),
+    }
+
+
+def folded_words(rows: Sequence[ConditionForm]) -> str:
+    """Return the condition of a chat's form in words, while there is no other."""
+    conditions = [row.as_it_is for row in rows]
+    return sentence_of(NO_FLOODS, {}) if conditions == [NO_FLOODS] else ""
+
+
+def looks_like_words(products: Sequence[Preset]) -> str:
+    """Say whose address it seems to be."""
+    names = " or ".join(preset.name for preset in products)
+    return f"This looks like {'an' if names.startswith('n8n') else 'a'} {names} address"
+
+
+def offers(products: Sequence[Preset], format_: str | None) -> list[tuple[str, str]]:
+    """Return what can be done about such an address, by the key of the product to take."""
+    others = {preset.format: preset.key for preset in reversed(products)}
+    others.pop(format_, None)
+    takes = [(key, f"Use the {FORMATS[other]} format") for other, key in others.items()]
+    return [*takes, ("", f"Keep {FORMATS[format_]}")] if products else []
+
+
+def cautions(url: str, format_: str | None, header_names: Iterable[str]) -> Iterator[str]:
+    """Yield what to look after at this address, which may be without its secret parts."""
+    if has_left(url):
+        yield (
+            "Flows left this host on Nov 30, 2025. If this is a flow, copy its new URL from "
+            "Power Automate. Logic Apps still work here."
+        )
+    if products := looks_like(url, format_):
+        yield f"{looks_like_words(products)}. Its format is {FORMATS.get(format_, format_)}."
+    if is_flow(url) and any(name.lower() == "authorization" for name in header_names):
+        yield ("A flow refuses requests with an Authorization header (401). Remove the header.")
+
+
+def key_caution(format_: str | None) -> str:
+    """Say that a chat has no use for a secret key; nothing of our own body."""
+    name = FORMATS.get(format_, "") if format_ else ""
+    return f"{name} doesn’t check signatures, so a secret key is of no use there" if name else ""
+
+
+def cautions_about(webhook: WebhookDetail) -> list[str]:
+    """Return the same of a saved webhook, and of its secret key."""
+    about_key = f"{key_caution(webhook.format)}." if webhook.format and webhook.has_secret else ""
+    return [
+        *cautions(webhook.url, webhook.format, webhook.header_names),
+        *([about_key] if about_key else []),
+    ]
+
+
+def preset_of(format_: str | None) -> Preset | None:
+    """Return the product that reads a chat's format."""
+    return PRESETS.get(format_ or "")

@@ -109,7 +109,13 @@ def again(public_id: UUID) -> Answer:
 def _send(form: WebhookForm, edited: UUID | None) -> bool:
     seen = form.version.seen if isinstance(form, EditWebhookForm) else 0
     return drafts.send_test(
-        actor(), form.draft_id, form.values(), form.event_to_test, edits=edited, version=seen
+        actor(),
+        form.draft_id,
+        form.values(),
+        form.event_to_test,
+        edits=edited,
+        version=seen,
+        to=form.to_key,
     )
 
 

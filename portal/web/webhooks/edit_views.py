@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from portal.engine.events.catalogue import GROUPS, event_type
+from portal.engine.formats.presets import PRESETS, has_ended
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks import crud, keys, secrets, would_have_gone
@@ -20,7 +21,14 @@ from portal.web.forms.parsing import number_or_none, uuid_or_none
 from portal.web.forms.versions import goes_on_editing, stale_page
 from portal.web.frame.access import actor, always, owner, posted, requires
 from portal.web.help.topics import overlap_words
-from portal.web.webhooks.destinations import cards
+from portal.web.webhooks.destinations import (
+    beginning,
+    cards,
+    cautions,
+    folded_words,
+    key_caution,
+    offers,
+)
 from portal.web.webhooks.forms import (
     CONFIRMED,
     EditWebhookForm,
@@ -74,7 +82,7 @@ def where() -> Answer:
 @requires("webhooks.edit", again=posted)
 def new() -> Answer:
     """Add a webhook."""
-    form = WebhookForm() if request.method == "POST" else tested_form(None) or _copied()
+    form = WebhookForm() if request.method == "POST" else tested_form(None) or _begun()
     if not _stays(form) and form.validate_on_submit():
         with refusals_in(form):
             path = once_only(
@@ -171,16 +179,22 @@ def _counted(form: WebhookForm) -> Counted | None:
     return would_have_gone.count(form.stored_events, form.conditions.text)
 
 
-def _copied() -> WebhookForm:
-    """The form of a new webhook, filled from the one to copy: without its key, and with its headers
-    by their names alone."""
-    copied = uuid_or_none(request.args.get("copy"))
-    if copied is None:
-        return WebhookForm()
+def _begun() -> WebhookForm:
+    """The form of a new webhook as the address says: a copy, or for a product."""
+    if copied := uuid_or_none(request.args.get("copy")):
+        return _copied(copied)
+    preset = PRESETS.get(request.args.get("to", ""))
+    return WebhookForm(formdata=None, **beginning(preset)) if preset else WebhookForm()
+
+
+def _copied(copied: UUID) -> WebhookForm:
+    """The form filled from the webhook to copy: without its key, and with its headers by their
+    names alone."""
     values = webhook_queries.stored_values(copied)
     name = f"{values.name[: LONGEST_NAME - len(COPY)]}{COPY}"
     headers = tuple((header, "") for header, _ in values.headers)
-    values = replace(values, name=name, headers=headers, secret_mode=SecretMode.GENERATE)
+    mode = SecretMode.NONE if values.format else SecretMode.GENERATE
+    values = replace(values, name=name, headers=headers, secret_mode=mode)
     form = WebhookForm(formdata=None, **form_data(values), decided_url=values.url)
     form.copy_of = webhook_queries.show(copied).name
     return form
@@ -189,6 +203,8 @@ def _copied() -> WebhookForm:
 def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
     """The form as it was sent, or as it was tested, or with what is stored."""
     sent = EditWebhookForm() if request.method == "POST" else None
+    if sent and not sent.format.raw_data:  # it was opened before there were formats
+        sent.format.data = webhook.format or ""
     form = sent or tested_form(webhook.public_id) or _filled(webhook)
     form.stored_names = frozenset(name.lower() for name in webhook.header_names)
     form.offer_keys(webhook.has_secret)
@@ -221,6 +237,13 @@ def form_page(form: WebhookForm, webhook: WebhookDetail | None) -> Answer:
         overlap=overlap_words(),
         counted_events=_counted(form),
         event_name=lambda value: event_type(value).name,
+        preset=PRESETS["teams"] if has_ended(form.url.data or "") else form.preset,
+        is_unknown=bool(request.args.get("to")) and form.preset is None,
+        unsent=webhook_queries.count_open(webhook.public_id) if webhook else 0,
+        offers=offers(form.lookalikes, form.format_key),
+        folded=folded_words(form.conditions.forms),
+        cautions=cautions(form.url.data or "", form.format_key, [name for name, _ in form.pairs]),
+        key_caution=key_caution(form.format_key),
     )
     return page, status_of(form)
 

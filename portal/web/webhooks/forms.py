@@ -25,6 +25,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.widgets import PasswordInput, TextInput
 
 from portal.engine.events.catalogue import CATALOGUE, GROUPS
+from portal.engine.formats.presets import PRESETS, PROGRAM, Preset, looks_like
 from portal.engine.http.address_guard import MAX_URL_LENGTH
 from portal.engine.http.address_mask import looks_secret
 from portal.engine.http.custom_headers import MAX_NAME_LENGTH, MAX_VALUE_LENGTH, refuse_header
@@ -34,6 +35,7 @@ from portal.services.webhooks import drafts
 from portal.services.webhooks.drafts import Draft
 from portal.services.webhooks.rules import (
     EVENT_VALUES,
+    FORMATS,
     HEADER_STAYS,
     INSIDE,
     KEY_STAYS,
@@ -43,6 +45,7 @@ from portal.services.webhooks.rules import (
     SecretMode,
     WebhookValues,
     events_problem,
+    format_problem,
     headers_problem,
     name_problem,
     place_of,
@@ -55,6 +58,7 @@ from portal.web.forms.parsing import uuid_or_none
 from portal.web.forms.versions import VersionField
 from portal.web.frame.access import actor
 from portal.web.webhooks.conditions import ConditionList, ValuesField, rows_of
+from portal.web.webhooks.destinations import looks_like_words
 
 # Around the place that a stored value is for. No header value contains it.
 MARK: Final = "\0"
@@ -165,6 +169,8 @@ CONFIRMED: Final = "confirmed"
 NOT_CARRIED: Final = frozenset(
     {"secret", "secret_mode", "headers", "conditions", "test_event", "csrf_token"}
 )
+# The button that takes another product's format, and whose.
+TAKES: Final = "take"
 # Options that are no text and no box to tick.
 NOT_BOXES: Final = frozenset({"conditions", "format"})
 CHOSEN, ALL = "chosen", "all"
@@ -189,8 +195,17 @@ class WebhookForm(PortalForm):
     url_is_secret = BooleanField(
         "Hide this URL", description="Only administrators see the full URL"
     )
-    # The address for which that was ticked automatically, or need not be.
+    # The address for which that was ticked automatically, or need not be; and for which it was
+    # asked whether it is another product's.
     decided_url = HiddenField()
+    format = SelectField(
+        "Format",
+        choices=[SelectChoice(key or "", label) for key, label in FORMATS.items()],
+        default="",
+        validate_choice=False,
+    )
+    # The key of the preset that the form began with.
+    to = HiddenField()
     which_events = RadioField(
         "Subscribed to",
         choices=[
@@ -238,6 +253,8 @@ class WebhookForm(PortalForm):
     stored_url: str | None = None
     # Where the values were stored for that the form was filled with.
     filled_place = ""
+    # The products of an address that seems to be for none of the chosen format.
+    lookalikes: tuple[Preset, ...] = ()
     # Of a form that was tested: where its secrets are from, and the end of one that we made.
     whence: str = ""
     made_hint: str | None = None
@@ -262,6 +279,21 @@ class WebhookForm(PortalForm):
         """The chosen source of the secret; the default for anything unknown."""
         chosen = str(self.secret_mode.data)
         return SecretMode(chosen if chosen in self.modes else str(self.secret_mode.default))
+
+    @property
+    def format_key(self) -> str | None:
+        """The chosen format as it is stored."""
+        return self.format.data or None
+
+    @property
+    def preset(self) -> Preset | None:
+        """The product that the form began with."""
+        return PRESETS.get(self.to.data or "")
+
+    @property
+    def to_key(self) -> str:
+        """Its key; blank without one."""
+        return self.preset.key if self.preset else ""
 
     @property
     def draft_id(self) -> UUID:
@@ -302,6 +334,7 @@ class WebhookForm(PortalForm):
         return WebhookValues(
             **{name: _entered(self[name]) for name in OPTIONS if name not in NOT_BOXES},
             conditions=self.conditions.text,
+            format=self.format_key,
             url=self.url.data or "",
             events=self.stored_events,
             secret_mode=self.mode,
@@ -312,7 +345,9 @@ class WebhookForm(PortalForm):
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Check every field, so that all problems are shown at once."""
+        self._take(request.form.get(TAKES))
         is_good = bool(super().validate(extra_validators))
+        is_good = self._check_product() and is_good
         if self.brings_key and self.decided_url.data != self.url.data:
             self.url_is_secret.data = True
         self.decided_url.data = self.url.data
@@ -328,6 +363,11 @@ class WebhookForm(PortalForm):
         """Require an http or https address that we may send to, but for the inbox's."""
         if field.data or not self.is_inside:
             _complain(url_problem(field.data or ""))
+
+    def validate_format(self, _field: Field) -> None:
+        """Require one that there is, and our own for the inbox."""
+        url = self.url.data or ("" if self.is_inside else "not entered yet")
+        _complain(format_problem(self.format_key, url))
 
     def validate_events(self, _field: Field) -> None:
         """Require at least one."""
@@ -360,6 +400,33 @@ class WebhookForm(PortalForm):
     def moves(self) -> bool:
         """Return whether the address is in another place than the stored values may go to."""
         return self.stored_place not in (None, place_of(self.url.data or ""))
+
+    def _take(self, key: str | None) -> None:
+        """Take another product's format, as was chosen when the form asked about the address."""
+        preset = PRESETS.get(key or "")
+        if preset is None:
+            return
+        self.format.data, self.to.data = preset.format or "", preset.key
+        if preset.format and self.stored_url is None and self.mode is SecretMode.GENERATE:
+            self.secret_mode.data = SecretMode.NONE
+
+    def _check_product(self) -> bool:
+        """Ask once about an address that looks like another product's. A form from before there
+        were formats is not asked."""
+        is_new = self.url.data not in (self.decided_url.data, self.stored_url)
+        if self.format.raw_data and is_new and not (self.url.errors or self.format.errors):
+            chosen = None if self.stored_url is not None else self._chosen_key
+            self.lookalikes = looks_like(self.url.data or "", self.format_key, chosen)
+        if self.lookalikes:
+            self.url.errors = [*self.url.errors, looks_like_words(self.lookalikes)]
+        return not self.lookalikes
+
+    @property
+    def _chosen_key(self) -> str:
+        """The preset of the format, if it is no longer that of the form's product."""
+        if self.preset and self.preset.format == self.format_key:
+            return self.preset.key
+        return self.format_key or PROGRAM
 
     def _check_place(self) -> bool:
         """Require that values which were stored for another place are entered again."""
@@ -444,6 +511,7 @@ def form_of(draft: Draft) -> WebhookForm:
     form = kind(
         **form_data(draft.values),
         decided_url=draft.values.url,
+        to=draft.to,
         test_event=draft.event,
         draft=str(draft.public_id),
         version=str(draft.version),
@@ -460,6 +528,7 @@ def form_data(values: WebhookValues) -> dict[str, Any]:
     return {
         **{name: getattr(values, name) for name in OPTIONS if name not in NOT_BOXES},
         "conditions": rows_of(values.conditions),
+        "format": values.format or "",
         "url": values.url,
         "which_events": ALL if values.events == (ALL_EVENTS,) else CHOSEN,
         "events": list(subscribed_to(values.events)),

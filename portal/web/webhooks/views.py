@@ -26,6 +26,7 @@ from portal.services.outbox.conditions import sentences_of
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.backlog import WebhookStatus
 from portal.services.webhooks.queries import ListedWebhook, WebhookDetail, WebhookOrder
+from portal.services.webhooks.rules import FORMATS
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.list_place import delivery_url, here
 from portal.web.deliveries.log_presenter import span_url
@@ -45,6 +46,7 @@ from portal.web.frame.layout import stand_under
 from portal.web.frame.wording import counted
 from portal.web.webhooks import presenter
 from portal.web.webhooks import wording as webhook_advice
+from portal.web.webhooks.destinations import cautions_about, preset_of
 from portal.web.webhooks.wording import (
     Beginning,
     event_choices,
@@ -141,6 +143,8 @@ def show(public_id: UUID) -> Answer:
         "webhooks/show.html",
         **page_of(webhook, "webhooks.show"),
         address=address_of(webhook),
+        format=FORMATS.get(webhook.format, webhook.format),
+        cautions=cautions_about(webhook),
         advice=webhook_advice,
         state=state_sentence(webhook, latest, utcnow(), day, off_by(webhook)),
         waiting=waiting_sentence(webhook, latest, count_open(webhook)),
@@ -171,7 +175,8 @@ def receiver(public_id: UUID) -> Answer:
         "webhooks/receiver.html",
         **page_of(webhook, "webhooks.receiver"),
         url=url,
-        snippets=snippets(url),
+        preset=preset_of(webhook.format),
+        snippets=[] if webhook.format else snippets(url),
         timeout=settings().webhook_timeout,
     )
 

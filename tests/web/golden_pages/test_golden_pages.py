@@ -60,6 +60,7 @@ ADDRESSES: Final[dict[str, Callable[[FrozenRegister], str]]] = {
     "webhook_off": lambda it: f"/settings/webhooks/{it.webhook('Payroll')}",
     "webhook_held": lambda it: f"/settings/webhooks/{it.webhook('Payroll')}/held",
     "webhook_history": lambda it: f"/settings/webhooks/{it.filled.webhooks}/history",
+    "webhook_for_a_chat": lambda _: "/settings/webhooks/new?to=teams",
     "webhook_test": lambda it: f"/settings/webhooks/test/{it.filled.webhook_drafts}",
     "assets": lambda _: "/assets",
     "asset": lambda it: f"/assets/{it.filled.assets}",
