@@ -66,7 +66,7 @@ class Post(NamedTuple):
 
 
 class _Event(NamedTuple):
-    """How an event is told: its facts by their places in the body."""
+    """How an event is told: its facts, as forms name them, by their places in the body."""
 
     severity: Severity
     facts: Mapping[str, str]
@@ -76,17 +76,17 @@ _WHERE: Final = {"Category": "asset.category", "Location": "asset.location"}
 _RESERVATION: Final = {
     "Reserved for": "data.staff",
     "From": "data.starts_at",
-    "To": "data.ends_at",
+    "Until": "data.ends_at",
     "Purpose": "data.purpose",
 }
 _MAINTENANCE: Final = {
-    "Maintenance": "data.title",
-    "Type": "data.type",
-    "Due": "data.due_on",
+    "Task": "data.title",
+    "Type of work": "data.type",
+    "Due on": "data.due_on",
     "Assigned to": "data.assignee",
 }
 _INCIDENT: Final = {
-    "Description": "data.description",
+    "What happened": "data.description",
     "Last location": "data.last_location",
     "Last holder": "data.previous_holder",
     "Under warranty": "data.under_warranty",
@@ -105,7 +105,7 @@ _EVENTS: Final[Mapping[str, _Event]] = {
     EventName.UPDATED: _Event(
         _INFO,
         {
-            "Maintenance": "data.maintenance.title",
+            "Task": "data.maintenance.title",
             "Reserved for": "data.reservation.staff",
             "From": "data.reservation.starts_at",
         },
@@ -125,7 +125,7 @@ _EVENTS: Final[Mapping[str, _Event]] = {
         _INFO,
         {
             "Last holder": "data.staff",
-            "Return location": "data.return_location",
+            "New location": "data.return_location",
             "Condition": "data.condition_in",
             "Reason": "data.reason",
         },
@@ -144,7 +144,7 @@ _EVENTS: Final[Mapping[str, _Event]] = {
         {
             "Last holder": "data.staff",
             "Due back": "data.due_at",
-            "Return location": "data.return_location",
+            "New location": "data.return_location",
             "Condition": "data.condition_in",
         },
     ),
@@ -160,9 +160,9 @@ _EVENTS: Final[Mapping[str, _Event]] = {
     EventName.MAINTENANCE_COMPLETED: _Event(
         _GOOD,
         {
-            "Maintenance": "data.title",
+            "Task": "data.title",
             "Outcome": "data.outcome",
-            "Performed by": "data.performed_by",
+            "Done by": "data.performed_by",
             "Cost": "data.cost",
             "Next due": "data.next_maintenance.due_on",
         },
@@ -182,8 +182,8 @@ _EVENTS: Final[Mapping[str, _Event]] = {
         _WARNING,
         {
             "Problem": "data.problem",
-            "Supplier": "data.supplier",
-            "RMA number": "data.rma_number",
+            "Repaired by": "data.supplier",
+            "Return number": "data.rma_number",
             "Expected back": "data.expected_back_on",
             "Last holder": "data.previous_holder",
         },

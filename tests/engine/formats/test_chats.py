@@ -69,7 +69,7 @@ def test_missing_facts_are_left_out() -> None:
     for event in EventName:
         assert set(post_of(minimal(event), PLACE).facts) <= set(post_of(full(event), PLACE).facts)
     lost = dict(post_of(minimal(EventName.LOST), PLACE).facts)
-    assert list(lost) == ["Description", "Under warranty", "By", "When"]
+    assert list(lost) == ["What happened", "Under warranty", "By", "When"]
 
 
 def test_long_texts_are_shortened_so_that_every_chat_takes_them() -> None:
@@ -113,7 +113,7 @@ def facts_of(event: EventName, **data: Any) -> dict[str, str]:
 def test_what_it_cannot_read_it_shows_as_it_is_or_leaves_out() -> None:
     for unread in ("2025-02-07T16:00:00", "9999-12-31T23:59:00-05:00", "soon"):
         assert facts_of(EventName.CHECKED_OUT, due_at=unread)["Due back"] == unread
-    assert facts_of(EventName.MAINTENANCE_DUE, due_on="soon")["Due"] == "soon"
+    assert facts_of(EventName.MAINTENANCE_DUE, due_on="soon")["Due on"] == "soon"
     assert facts_of(EventName.LIQUIDATED, proceeds="1E+99999")["Proceeds"] == "1E+99999"
     assert facts_of(EventName.LIQUIDATED, method="eaten")["Disposal method"] == "eaten"
     assert "Holder" not in facts_of(EventName.CHECKED_OUT, staff=["Maria"])

@@ -104,7 +104,7 @@ def test_a_judge_refuses_what_the_documentation_forbids(chat: str) -> None:
 
 def test_html_that_is_not_escaped_is_not_what_a_stranger_wrote() -> None:
     body = broken("google_chat", lambda it: widgets(it)[1]["decoratedText"].update(text="<b>x</b>"))
-    assert judge("google_chat", body).facts[0] == ("Description", "x")
+    assert judge("google_chat", body).facts[0] == ("What happened", "x")
 
 
 def answer_of(receiver: ChatReceiver, body: bytes, path: str = "") -> requests.Response:
