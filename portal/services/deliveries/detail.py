@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
 from portal.engine.circuit_breaker import has_asked
+from portal.engine.formats.chats import CHATS
 from portal.engine.http.address_guard import host_of
 from portal.engine.http.address_mask import masked_address
 from portal.engine.reasons import NEVER_LEFT, Reason, title
@@ -39,11 +40,13 @@ from portal.services.outbox import leases
 from portal.services.outbox.claimable import (
     SendingStop,
     WaitsFor,
+    count_before,
     count_behind,
     find_stop,
     heads,
     kept_by,
     most_at_once,
+    paced_until,
     paused_until,
     probe_of,
 )
@@ -186,7 +189,8 @@ class DeliveryDetail:
     `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
     is backing off until then, for `pause_causes`, if known; `is_probe`: this one goes then, the
-    others once it has arrived.
+    others once it has arrived. `paced_until`: its chat takes it no sooner, for that takes one at a
+    time; `before`: how many go first (`capped`).
     `ahead`: the older one that must go first, for its webhook wants them in order; `behind`: how
     many wait for this one (`capped`). `stop`: a person has stopped all sending. `offline`: a
     machine that cannot connect to its host, as no other can.
@@ -230,6 +234,8 @@ class DeliveryDetail:
     paused_until: datetime | None
     pause_causes: Sequence[Cause]
     is_probe: bool
+    paced_until: datetime | None
+    before: int
     ahead: UUID | None
     behind: int
     stop: SendingStop | None
@@ -278,7 +284,10 @@ class DeliveryDetail:
         """Return what keeps it beyond its own time, due or not."""
         if not self.is_waiting or self.comes_to_rest:
             return None
-        return kept_by(self.due_at, self.paused_until, is_behind=self.waits_behind)
+        is_paced = self.paced_until is not None and self.offline is None
+        return kept_by(
+            self.due_at, self.paused_until, is_behind=self.waits_behind, is_paced=is_paced
+        )
 
     @property
     def may_go_later(self) -> bool:
@@ -305,8 +314,8 @@ class DeliveryDetail:
 
     @property
     def next_try_at(self) -> datetime:
-        """Return when it is due, and the pause of its webhook is over."""
-        return max(self.due_at, self.paused_until or self.due_at)
+        """Return when it is due, the pause of its webhook is over, and its chat takes it."""
+        return max(filter(None, (self.due_at, self.paused_until, self.paced_until)))
 
     @property
     def has_asked(self) -> bool:
@@ -355,7 +364,12 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     is_leased = lease is not None and lease.until > now
     pause = paused_until(delivery.priority, webhook.backoff_until, now, in_order=webhook.in_order)
     backlog = of_one(current, webhook.id) if pause else None
-    head = heads(current, [webhook.id])[webhook.id] if webhook.in_order else None
+    in_order = webhook.in_order
+    head = heads(current, [webhook.id])[webhook.id] if in_order else None
+    paced, before = paced_until(delivery, webhook, now), 0
+    if paced:
+        before = count_before(current, delivery, now, in_order=in_order)
+        paced += before * CHATS[webhook.format or ""].pace
     return DeliveryDetail(
         row_id=delivery.id,
         public_id=delivery.public_id,
@@ -395,6 +409,8 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         paused_until=pause,
         pause_causes=backlog.causes if backlog else (),
         is_probe=pause is not None and probe_of(current, webhook.id, pause) == delivery.id,
+        paced_until=paced,
+        before=before,
         ahead=_ahead(current, delivery, head),
         # Only the oldest that is to be sent holds up others.
         behind=count_behind(current, webhook.id) if head == delivery.id else 0,

@@ -55,7 +55,14 @@ from portal.services.deliveries.statuses import (
 )
 from portal.services.outbox import leases
 from portal.services.outbox.at_rest import UNDELIVERED
-from portal.services.outbox.claimable import WaitsFor, heads, kept_by, most_at_once, paused_until
+from portal.services.outbox.claimable import (
+    WaitsFor,
+    heads,
+    kept_by,
+    most_at_once,
+    paced_until,
+    paused_until,
+)
 from portal.services.outbox.connectivity import find_offline
 from portal.services.webhooks import backlog as backlogs
 
@@ -93,6 +100,7 @@ class LogRow:
     is_being_sent: bool
     waits_for: WaitsFor | None
     most: int
+    webhook_format: str | None
     is_test: bool
     is_manual: bool
     reason: str | None
@@ -132,7 +140,7 @@ class LogRow:
             is_webhook_off=not self.is_webhook_active,
             is_webhook_deleted=self.is_webhook_deleted,
             is_manual=self.is_manual,
-            is_kept=self.waits_for in (WaitsFor.RECEIVER, WaitsFor.ORDER),
+            is_kept=self.waits_for in (WaitsFor.RECEIVER, WaitsFor.ORDER, WaitsFor.PACE),
         )
 
 
@@ -146,7 +154,8 @@ def rows_of(
     due = [
         (row, line)
         for row, line in zip(rows, lines, strict=True)
-        if line.status in OPEN and not row.is_being_sent and row.waits_for is None
+        if line.status in OPEN and not row.is_being_sent
+        if row.waits_for in (None, WaitsFor.PACE)
         if line.due_at <= now
     ]
     if due:
@@ -170,7 +179,11 @@ def _kept_though_due(
     under_way = leases.count_of(current, {line.webhook_id for _, line in due}, now)
     for row, line in due:
         # A test has a place of its own.
-        if not row.is_test and under_way.get(line.webhook_id, 0) >= row.most:
+        if (
+            row.waits_for is None
+            and not row.is_test
+            and under_way.get(line.webhook_id, 0) >= row.most
+        ):
             found[row.id] = WaitsFor.PLACES
     away = {host for each in find_offline() for host in each.hosts}
     if away:
@@ -238,9 +251,10 @@ def _row(
     is_leased = row.leased_kind is not None  # an attempt that has no row of its own yet
     is_being_sent = row.status in OPEN and is_leased and row.leased_until > now
     pause = paused_until(row.priority, row.backoff_until, now, in_order=row.in_order)
-    waits_for = None
+    paced, waits_for = paced_until(row, row, now), None
     if row.status in OPEN and not is_being_sent:
-        waits_for = kept_by(row.due_at, pause, is_behind=waits_behind)
+        is_paced = paced is not None
+        waits_for = kept_by(row.due_at, pause, is_behind=waits_behind, is_paced=is_paced)
     is_sent_to = row.is_webhook_active or row.priority == Priority.TEST
     goes_by_itself = row.status in OPEN and is_sent_to and not waits_behind
     return LogRow(
@@ -267,6 +281,7 @@ def _row(
             in_order=row.in_order,
             format_=row.format,
         ),
+        webhook_format=row.format,
         is_test=row.priority == Priority.TEST,
         is_manual=row.status in OPEN and row.prior_status is not None,
         reason=row.reason,
@@ -274,7 +289,7 @@ def _row(
         tries=row.tries + (row.leased_kind == AttemptKind.SCHEDULED),
         attempts=row.attempts + is_leased,
         sent=(sent.get(row.id, 0) if _may_have_failed(row) else row.attempts) + is_leased,
-        next_try_at=max(row.due_at, pause or row.due_at) if goes_by_itself else None,
+        next_try_at=max(filter(None, (row.due_at, pause, paced))) if goes_by_itself else None,
         took_ms=row.took_ms,
         finished_at=row.finished_at,
         failing_since=row.failing_since,

@@ -29,7 +29,14 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, notify, writing
 from portal.services.outbox import at_rest, leases
-from portal.services.outbox.claimable import REFUSED, find_stop, heads, kept_by, paused_until
+from portal.services.outbox.claimable import (
+    REFUSED,
+    find_stop,
+    heads,
+    kept_by,
+    paced_until,
+    paused_until,
+)
 
 GONE: Final = "This delivery doesn’t exist or is no longer kept."
 STALE: Final = "There was another attempt after you opened this page. Here’s the current status."
@@ -51,7 +58,8 @@ class RetryEligibility:
     """The facts that decide whether a delivery may be retried.
 
     `is_manual`: a person's Retry of it is open. `is_sending_stopped`: to all webhooks, by a person.
-    `is_kept`: by a pause of its webhook or an older delivery, neither of which a Retry waits for.
+    `is_kept`: by a pause of its webhook or an older delivery, neither of which a Retry waits for,
+    or by a chat's pace, at which it goes next.
     A bulk retry that runs asks neither: what it hands over waits like everything else.
     """
 
@@ -149,6 +157,8 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
     pause = paused_until(delivery.priority, webhook.backoff_until, now, in_order=in_order)
     head = heads(current, [webhook.id])[webhook.id] if in_order else None
     is_behind = head is not None and head < delivery.id
+    is_paced = paced_until(delivery, webhook, now) is not None
+    kept = kept_by(delivery.due_at, pause, is_behind=is_behind, is_paced=is_paced)
     return delivery, RetryEligibility(
         status=DeliveryStatus(delivery.status),
         # Also one that was dismissed on its way.
@@ -159,7 +169,7 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryEligibility
         is_webhook_deleted=webhook.deleted_at is not None,
         is_manual=delivery.status in OPEN and delivery.prior_status is not None,
         is_sending_stopped=find_stop() is not None,
-        is_kept=kept_by(delivery.due_at, pause, is_behind=is_behind) is not None,
+        is_kept=kept is not None,
     )
 
 

@@ -221,7 +221,7 @@ def _keep_pace(
     now: datetime,
 ) -> None:
     """Have the next delivery to a chat wait until it takes one again, also after a test."""
-    formats = ((id_, webhook.target.format or "") for id_, webhook in locked.items())
+    formats = [(id_, key) for id_, each in locked.items() if (key := each.target.format)]
     chats = {id_: CHATS[key] for id_, key in formats if key in CHATS}
     if chats:
         sent = chats.keys() & {each.webhook.id for each in leased}
@@ -275,7 +275,7 @@ def _quotas(due: Claimable, webhook: LockedWebhook, most: int, now: datetime) ->
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
         return
     target = webhook.target
-    is_test_first = due.test_places and target.format in CHATS
+    is_test_first = due.test_places and target.format
     if is_test_first or (webhook.next_at is not None and webhook.next_at > now):
         return
     cap = most_at_once(

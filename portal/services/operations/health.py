@@ -42,7 +42,7 @@ from portal.services.operations.readiness import (
     examine,
     readiness,
 )
-from portal.services.outbox.claimable import SendingStop, find_due, find_stop, heads
+from portal.services.outbox.claimable import Claimable, SendingStop, find_due, find_stop, heads
 from portal.services.outbox.connectivity import find_offline
 from portal.services.webhooks.keys import lost_names, undecryptable_names
 
@@ -153,33 +153,36 @@ def _oldest_due(current: Session, now: datetime) -> datetime | None:
     """Probe the index for each priority of the webhooks that have something due. What such
     a webhook has of other priorities rests, however long ago it was due.
 
-    In order, what was due long before its turn came tells nothing, but for the first.
+    In order, what was due long before its turn came tells nothing, but for the first; nor does it
+    at a chat, before that took its next one.
     """
-    claimable = {
-        due.webhook_id: {*due.priorities, *((Priority.TEST,) if due.test_places else ())}
-        for due in find_due(current.connection()).claimable
-    }
+    wanted = {due.webhook_id: due for due in find_due(current.connection()).claimable}
     firsts = [_first_due(priority, now) for priority in Priority]
     rows = current.execute(
-        select(Webhook.id, Webhook.in_order, *firsts).where(Webhook.id.in_(claimable))
+        select(Webhook.id, Webhook.in_order, *firsts).where(Webhook.id.in_(wanted))
     )
     found: list[datetime] = []
-    in_turn: list[int] = []
+    in_turn: list[Claimable] = []
     for webhook_id, in_order, *dues in rows:
-        priorities = claimable[webhook_id]
+        claimable = wanted[webhook_id]
+        priorities = {*claimable.priorities, *((Priority.TEST,) if claimable.test_places else ())}
         if in_order and Priority.NORMAL in priorities:
-            in_turn.append(webhook_id)
+            in_turn.append(claimable)
         priorities = priorities - IN_TURN if in_order else priorities
         # None: somebody has taken it since the poll.
         pairs = zip(Priority, dues, strict=True)
-        found += [due for priority, due in pairs if due is not None and priority in priorities]
+        found += [
+            max(due, claimable.next_at or due)
+            for priority, due in pairs
+            if due and priority in priorities
+        ]
     return min([*found, *_turns(current, in_turn)], default=None)
 
 
-def _turns(current: Session, webhook_ids: Sequence[int]) -> list[datetime]:
+def _turns(current: Session, webhooks: Sequence[Claimable]) -> list[datetime]:
     """Return since when the first of each of these webhooks, which want them in order, could have
-    gone: it was due, and the one before it had ended."""
-    if not webhook_ids:
+    gone: it was due, the one before it had ended, and its chat took it."""
+    if not webhooks:
         return []
     before = aliased(Delivery)
     ended = (
@@ -194,9 +197,11 @@ def _turns(current: Session, webhook_ids: Sequence[int]) -> list[datetime]:
         .correlate(Delivery)
         .scalar_subquery()
     )
-    first = [head for head in heads(current, webhook_ids).values() if head is not None]
-    rows = current.execute(select(Delivery.due_at, ended).where(Delivery.id.in_(first)))
-    return [max(due, ended_at or due) for due, ended_at in rows]
+    since = {each.webhook_id: each.next_at for each in webhooks}
+    first = [head for head in heads(current, since).values() if head is not None]
+    columns = (Delivery.webhook_id, Delivery.due_at, ended)
+    rows = current.execute(select(*columns).where(Delivery.id.in_(first)))
+    return [max(due, ended_at or due, since[id_] or due) for id_, due, ended_at in rows]
 
 
 def _first_due(priority: Priority, now: datetime) -> ScalarSelect[datetime]:

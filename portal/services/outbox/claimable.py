@@ -3,7 +3,7 @@ is due"."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    false,
     func,
     literal_column,
     or_,
@@ -29,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from portal.database.engine import clock
+from portal.database.engine import AnyRow, clock
 from portal.engine.formats.chats import CHATS
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
@@ -51,23 +52,26 @@ from portal.services.core.unit_of_work import session
 
 class WaitsFor(StrEnum):
     """What keeps an open delivery beyond its own time: its receiver is backed off from, or an older
-    delivery goes first; once it is due, that this machine cannot connect, or that its webhook is
-    sent as many as it gets at once."""
+    delivery goes first; once it is due, that its chat takes one at a time, that this machine cannot
+    connect, or that its webhook is sent as many as it gets at once."""
 
     RECEIVER = "receiver"
     ORDER = "order"
+    PACE = "pace"
     CONNECTION = "connection"
     PLACES = "places"
 
 
 TEST_PLACES: Final = 1
+# A chat whose next one has been due for so long is not kept by its pace: nobody sends to it.
+AT_ONCE: Final = timedelta(seconds=5)
 
 
 class Claimable(NamedTuple):
     """The deliveries that a webhook may have claimed now: how many, and of which priorities.
 
     `leased`: how many are being sent to it, tests apart; `ended`: how many leases ran out;
-    `throttled`: its receiver is in trouble.
+    `throttled`: its receiver is in trouble. `next_at`: since when its chat takes one.
     """
 
     webhook_id: int
@@ -77,6 +81,7 @@ class Claimable(NamedTuple):
     leased: int = 0
     ended: int = 0
     throttled: bool = False
+    next_at: datetime | None = None
 
 
 class DueWebhooks(NamedTuple):
@@ -97,7 +102,7 @@ class Flags(NamedTuple):
 
     now: datetime
     id: int
-    is_single: bool | None
+    is_single: bool
     throttled: bool
     next_at: datetime | None
     due_0: bool
@@ -145,12 +150,13 @@ def _free_places(row: Flags, most: int) -> Claimable:
         leased=others,
         ended=row.ended or 0,
         throttled=row.throttled,
+        next_at=row.next_at,
     )
 
 
 def most_at_once(most: int, *, throttled: bool, in_order: bool, format_: str | None) -> int:
     """Return how many a webhook is sent at once, tests apart. `most`: `webhook_max_in_flight`."""
-    return 1 if throttled or in_order or format_ in CHATS else most
+    return 1 if throttled or in_order or format_ is not None else most
 
 
 # Statements are built once: building one costs more than running it.
@@ -166,7 +172,7 @@ def _due_webhooks(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]
     counts = (leased.c.tests, leased.c.others, leased.c.ended)
     cap = case(
         # A chat takes no other yet.
-        (Webhook.next_at > moment, 0),
+        (and_(Webhook.next_at.is_not(None), Webhook.next_at > moment), 0),
         (or_(Webhook.throttled, _is_single()), 1),
         else_=bindparam("most", type_=Integer()),
     )
@@ -181,8 +187,8 @@ def _due_webhooks(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]
 
 
 def _is_single() -> ColumnElement[bool]:
-    chats: list[ColumnElement[str]] = [literal_column(f"'{key}'") for key in CHATS]
-    return or_(Webhook.in_order, Webhook.format.in_(chats))
+    # Every format is a chat's. SQLite makes a table of each list that it is asked to look in.
+    return or_(Webhook.in_order, Webhook.format.is_not(None))
 
 
 def _leases(moment: ColumnElement[datetime]) -> Subquery:
@@ -269,12 +275,13 @@ def _is_due(priority: Priority, moment: ColumnElement[datetime]) -> ColumnElemen
 
 
 def due_since(connection: Connection, due: Claimable) -> datetime | None:
-    """Return when the oldest delivery that may be claimed became due; None where none is left."""
+    """Return since when the oldest delivery that may be claimed could go; None where none is
+    left."""
     priorities = due.priorities + ((Priority.TEST,) if due.test_places else ())
     statement = _due_since(connection.dialect.name)
     given = {"id": due.webhook_id, "now": frozen_at()}
     found = [connection.scalar(statement, given | {"priority": each}) for each in priorities]
-    return min((each for each in found if each is not None), default=None)
+    return min((max(each, due.next_at or each) for each in found if each), default=None)
 
 
 @cache
@@ -317,12 +324,26 @@ def paused_until(
     return backoff_until if waits else None
 
 
-def kept_by(due_at: datetime, pause: datetime | None, *, is_behind: bool) -> WaitsFor | None:
+def paced_until(
+    delivery: AnyRow | Delivery, webhook: AnyRow | Webhook, now: datetime
+) -> datetime | None:
+    """Until when an open delivery waits because a chat takes one at a time, from its own time on;
+    None: it does not. A test does not wait. `now`: the database's clock."""
+    next_at = webhook.next_at if webhook.format in CHATS else None
+    is_kept = delivery.due_at <= now and delivery.priority != Priority.TEST
+    return max(next_at, now) if is_kept and next_at and next_at > now - AT_ONCE else None
+
+
+def kept_by(
+    due_at: datetime, pause: datetime | None, *, is_behind: bool, is_paced: bool
+) -> WaitsFor | None:
     """Return what keeps an open delivery that nobody is sending, due or not. `pause`: as
-    `paused_until` says."""
+    `paused_until` says; `is_paced`: `paced_until`."""
     if is_behind:
         return WaitsFor.ORDER
-    return WaitsFor.RECEIVER if pause is not None and pause > due_at else None
+    if pause is not None and pause > due_at:
+        return WaitsFor.RECEIVER
+    return WaitsFor.PACE if is_paced else None
 
 
 def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
@@ -369,6 +390,26 @@ def count_behind(current: Session, webhook_id: int) -> int:
         Delivery.prior_status.is_(None),
     )
     return capped(current, behind)
+
+
+def count_before(current: Session, delivery: Delivery, now: datetime, *, in_order: bool) -> int:
+    """Return how many are claimed before this one, which is due, where one is sent at a time
+    (`capped`). `in_order`: this one is the oldest there."""
+    is_sooner = or_(
+        Delivery.due_at < delivery.due_at,
+        and_(Delivery.due_at == delivery.due_at, Delivery.id < delivery.id),
+    )
+    is_head = in_order and delivery.priority == Priority.NORMAL
+    is_alike = and_(Delivery.priority == delivery.priority, is_sooner)
+    before = select(Delivery.id).where(
+        Delivery.webhook_id == delivery.webhook_id,
+        is_open(),
+        Delivery.priority != Priority.TEST,
+        or_(Delivery.priority < delivery.priority, false() if is_head else is_alike),
+        Delivery.due_at <= now,
+        has_no_live_lease(now),
+    )
+    return capped(current, before)
 
 
 THE_ROW: Final = 1

@@ -35,6 +35,7 @@ from portal.web.deliveries.steps import AttemptRow, TestStep, attempt_row, steps
 from portal.web.deliveries.wording import (
     Outlook,
     RetryOutcome,
+    chat_pace,
     event_name,
     held_end,
     is_live,
@@ -201,6 +202,8 @@ class DeliveryPage:
         delivery = self.delivery
         if delivery.waits_for is WaitsFor.RECEIVER:
             return "Makes one attempt now, although sending is paused"
+        if delivery.waits_for is WaitsFor.PACE:
+            return f"Sends this delivery next. {chat_pace(delivery.webhook_format)}"
         if delivery.waits_behind:
             return "Sends this delivery now, before an older one"
         end = "automatic retries continue" if delivery.is_waiting else "the status stays the same"

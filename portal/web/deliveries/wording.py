@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from portal.engine.circuit_breaker import has_asked
 from portal.engine.events.catalogue import event_type
+from portal.engine.formats.chats import CHATS
 from portal.engine.http.address_guard import host_of
 from portal.engine.reasons import UNCLEAR, Reason, title
 from portal.engine.retry_policy import AttemptKind
@@ -142,6 +143,12 @@ def _open(delivery: DeliveryDetail, clock: Callable[[datetime], str]) -> Outlook
             return Outlook(why, then, f"{at} or later")
         return Outlook(why, f"We’ll {verb} this delivery then.", at)
     is_due = is_now(delivery.next_try_at, delivery.now)
+    if delivery.waits_for is WaitsFor.PACE:
+        why = f"{chat_pace(delivery.webhook_format)}."
+        if not delivery.before:
+            return Outlook(why, f"We’ll {verb} this delivery next.", "Now")
+        others = "delivery goes" if delivery.before == 1 else "deliveries go"
+        return Outlook(why, f"{counted(delivery.before)} {others} first.", f"{at} or later")
     if delivery.status is DeliveryStatus.RETRYING and not delivery.is_manual and not is_due:
         return Outlook("", f"We’ll retry at {at}.", at)
     delay = find_delay(delivery)
@@ -172,6 +179,13 @@ def made_of(delivery: DeliveryDetail) -> str:
     if by_people:
         made = f"{made}, plus {retries}" if made else f"{retries} made"
     return f"{made}. {asked}".rstrip()
+
+
+def chat_pace(format_: str | None) -> str:
+    """Say "Slack takes one a second" of a webhook in this format, which is a chat's."""
+    chat = CHATS[format_ or ""]
+    seconds = round(chat.pace.total_seconds())
+    return f"{chat.name} takes one {'a second' if seconds == 1 else f'every {seconds} seconds'}"
 
 
 def _open_note(row: LogRow) -> str:
@@ -212,6 +226,8 @@ def kept_words(row: LogRow) -> str:
     match row.waits_for:
         case WaitsFor.RECEIVER:  # one goes first, the others once it is delivered
             return f"{near_time(row.next_try_at)} or later"
+        case WaitsFor.PACE:
+            return chat_pace(row.webhook_format)
         case WaitsFor.CONNECTION:
             return "When this server can connect"
         case WaitsFor.PLACES:

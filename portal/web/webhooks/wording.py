@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from portal.engine.circuit_breaker import PATIENCE_IN_WORDS, has_asked
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
+from portal.engine.formats.chats import CHATS
 from portal.engine.next_steps import ASK, EDIT, SWITCH
 from portal.engine.reasons import Explanation, Reason, explain
 from portal.lib.clock import utcnow
@@ -14,6 +15,7 @@ from portal.lib.durations import in_words, is_now, relative
 from portal.models.deliveries import OPEN, DeliveryStatus
 from portal.models.webhooks import ALL_EVENTS, OffReason
 from portal.services.core.permissions import SYSTEM
+from portal.services.core.queries import COUNT_LIMIT
 from portal.services.deliveries.log import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
@@ -25,7 +27,7 @@ from portal.services.webhooks.queries import HistoryEntry, ListedWebhook, Webhoo
 from portal.services.webhooks.rules import WEBHOOK_FIELDS, subscribed_to
 from portal.services.webhooks.turn_on_off import TurnedOn
 from portal.web.deliveries.backlog import backlog_words, cause_of, pause_words
-from portal.web.deliveries.wording import causes_words
+from portal.web.deliveries.wording import causes_words, chat_pace
 from portal.web.frame.access import can
 from portal.web.frame.site_state import sending_stop
 from portal.web.frame.wording import (
@@ -72,10 +74,10 @@ def waiting_sentence(webhook: WebhookDetail, latest: Sequence[LogRow], many: int
         many = max(1, many - row.most)
     state = "waiting" if is_kept else "queued or in progress"
     verb = "is" if many == 1 else "are"
-    return f"{held_count(many)} {verb} {state}. {_why(webhook, row)}".strip()
+    return f"{held_count(many)} {verb} {state}. {_why(webhook, row, many)}".strip()
 
 
-def _why(webhook: WebhookDetail, row: LogRow) -> str:
+def _why(webhook: WebhookDetail, row: LogRow, many: int) -> str:
     if sending_stop():
         return "We’ll send them when sending resumes."
     match row.waits_for:
@@ -84,14 +86,24 @@ def _why(webhook: WebhookDetail, row: LogRow) -> str:
             if has_asked(row.next_try_at, utcnow()):
                 return f"{webhook.name} asked us to wait until {at}."
             return f"Sending is paused until {at} because the last attempt failed."
+        case WaitsFor.PACE:
+            took = many * CHATS[row.webhook_format or ""].pace
+            is_long = took > A_MINUTE and many <= COUNT_LIMIT
+            end = f" At that pace, they take about {in_words(took.total_seconds())}."
+            return f"{chat_pace(row.webhook_format)}.{end if is_long else ''}"
         case WaitsFor.CONNECTION:
             return f"This server can’t connect to {webhook.host}."
+        case WaitsFor.PLACES if row.webhook_format:
+            return "We send one at a time. One is in progress."
         case WaitsFor.PLACES if row.most == 1:
             first = "The last attempt failed, so we send one first."
             return f"{first} The others follow after it’s delivered."
         case WaitsFor.PLACES:
             return f"We send up to {row.most} at a time. {row.most} are in progress."
     return ""
+
+
+A_MINUTE: Final = timedelta(minutes=1)
 
 
 def held_for() -> str:

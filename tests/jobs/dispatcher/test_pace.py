@@ -19,6 +19,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import retry
 from portal.services.dispatch.claim import Claim
 from portal.services.outbox.claimable import find_due
 from portal.services.outbox.sharding import own_sharding
@@ -26,9 +27,7 @@ from portal.services.webhooks import turn_on_off
 from portal.services.webhooks.turn_on_off import HeldChoice
 from tests.jobs.dispatcher.delivery_clock import (
     SECOND,
-    ask_for_retry,
     claim,
-    deliveries,
     ended,
     webhook,
     write_down,
@@ -142,11 +141,9 @@ def test_who_claims_is_told_when_the_first_chat_takes_its_next_one(slack: Hook) 
 
 
 def test_a_persons_retry_waits_for_the_pace_and_goes_next(slack: Hook) -> None:
-    for _ in range(3):
-        make_delivery(slack, due_at=utcnow() - HOUR)
-    make_delivery(slack, status="failed")
+    made = [make_delivery(slack, due_at=utcnow() - HOUR) for _ in range(4)]
     write_down(*map(ended, claim()))
-    ask_for_retry(deliveries()[-1].id)
+    retry.retry(make_user().actor, made[-1])
     assert claim() == []
     assert [each.kind for each in sent_next()] == ["manual"]
     assert [each.kind for each in sent_next()] == ["scheduled"]

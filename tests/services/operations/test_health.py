@@ -164,6 +164,21 @@ def test_what_nobody_picks_up_is_overdue(app: Flask) -> None:
     assert backlog.oldest_due_at == now - timedelta(minutes=5)
 
 
+@pytest.mark.parametrize("in_order", [False, True])
+def test_what_waits_for_a_chats_pace_is_overdue_since_that_takes_it(
+    app: Flask, in_order: bool
+) -> None:
+    now = database_time(session())
+    taken = now - timedelta(seconds=1)
+    hook = make_webhook(format="slack", next_at=taken, in_order=in_order)
+    for _ in range(2):
+        make_delivery(hook, due_at=now - timedelta(hours=1))
+    assert read_backlog().oldest_due_at == taken
+    paced = make_webhook(format="slack", next_at=now + timedelta(minutes=1), in_order=in_order)
+    make_delivery(paced, due_at=now - timedelta(hours=2))
+    assert read_backlog().oldest_due_at == taken
+
+
 def test_in_order_the_first_is_overdue_since_its_turn_came(app: Flask) -> None:
     now = database_time(session())
     long_ago, ended = now - timedelta(hours=1), now - timedelta(minutes=2)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, Priority
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.outbox.claimable import Claimable, count_behind, find_due, probe_of
+from portal.services.outbox.claimable import Claimable, count_behind, due_since, find_due, probe_of
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_webhook
 
@@ -89,6 +89,14 @@ def test_what_is_sent_again_in_bulk_waits_while_the_circuit_is_open(
     make_delivery(left_alone, priority=Priority.INTERACTIVE, **RETRIED)
     (wanted,) = find_due(session().connection()).claimable
     assert wanted.priorities == (Priority.INTERACTIVE,)
+
+
+def test_at_a_chat_it_could_go_since_that_took_one() -> None:
+    now = database_time(session())
+    hook = make_webhook(format="slack", next_at=now - MINUTE)
+    make_delivery(hook, due_at=now - 9 * MINUTE)
+    (wanted,) = find_due(session().connection()).claimable
+    assert due_since(session().connection(), wanted) == now - MINUTE
 
 
 def test_of_each_webhook_with_something_due_it_is_told_what_it_may_take_and_how_it_stands() -> None:

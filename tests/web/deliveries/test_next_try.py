@@ -1,14 +1,17 @@
 """When it is tried again: the log and the delivery's page say what will really happen."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from jobs.deliver import deliver_due
+from portal.engine.formats.chats import CHATS
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
+from portal.services.deliveries.detail import find_delivery
 from portal.web.frame.wording import near_time
-from tests.support.deliveries import make_attempt, make_delivery, stored
+from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_webhook
 from tests.support.pages import Pages
 
@@ -106,6 +109,61 @@ def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> 
     many = make_delivery(hook, priority=Priority.BULK, **asked)
     assert "Queued to be sent Ana requested a retry." in support.get(f"/deliveries/{alone}").main
     assert "after failed attempts Ana requested" in support.get(f"/deliveries/{many}").main
+
+
+def test_what_waits_for_a_chats_pace_is_queued_and_told_how_many_go_first(support: Pages) -> None:
+    now, hour = utcnow(), timedelta(hours=1)
+    soon = {"next_at": now + timedelta(minutes=1)}
+    slack, discord = make_webhook(format="slack", **soon), make_webhook(format="discord", **soon)
+    retried = {"prior_status": "failed", "requested_by": "Ana"}
+    columns: list[dict[str, Any]] = [
+        {"due_at": now - hour},
+        {"due_at": now - hour},
+        {"due_at": now - hour / 2},
+        {"due_at": now - 2 * hour, "priority": Priority.BULK, **retried},
+        {"priority": Priority.INTERACTIVE, **retried},
+        {"priority": Priority.TEST},
+        {"status": "retrying", "tries": 1, "due_at": now + hour},
+    ]
+    first, second, third, bulk, asked, *_ = [make_delivery(slack, **each) for each in columns]
+    lease(make_delivery(slack, due_at=now - hour))
+    other = make_delivery(discord)
+    rows = [row[6] for row in reversed(support.get("/deliveries").rows())]
+    pace, slow = "Slack takes one a second", "Discord takes one every 2 seconds"
+    assert rows == [*[pace] * 5, "Next", near_time(now + hour), "Sending now", slow]
+    for delivery, told in (
+        (first, f"{pace} 1 delivery goes first."),
+        (second, f"{pace} 2 deliveries go first."),
+        (third, f"{pace} 3 deliveries go first."),
+        (bulk, f"{pace} Ana requested a retry. 4 deliveries go first."),
+        (asked, f"{pace} Ana requested a retry. We’ll send this delivery next."),
+        (other, f"{slow} We’ll send this delivery next."),
+    ):
+        main = support.get(f"/deliveries/{delivery}").main
+        assert told in main
+        assert "Queued" in main
+    assert f"Sends this delivery next. {pace}." in support.get(f"/deliveries/{third}").main
+    between = find_delivery(bulk).next_try_at - find_delivery(first).next_try_at
+    assert abs(between - 3 * CHATS["slack"].pace) < timedelta(milliseconds=500)
+
+
+@pytest.mark.usefixtures("app")
+def test_in_order_only_retries_go_before_the_oldest_at_a_chat() -> None:
+    now = utcnow()
+    hook = make_webhook(format="slack", in_order=True, next_at=now + timedelta(minutes=1))
+    oldest = make_delivery(hook, due_at=now - timedelta(minutes=1))
+    make_delivery(hook, due_at=now - timedelta(minutes=9))
+    assert find_delivery(oldest).before == 0
+    make_delivery(hook, prior_status="failed", priority=Priority.INTERACTIVE)
+    assert find_delivery(oldest).before == 1
+
+
+@pytest.mark.usefixtures("app")
+def test_a_chat_to_which_nobody_has_sent_for_a_while_keeps_nothing_by_its_pace() -> None:
+    hook = make_webhook(format="slack", next_at=utcnow() - timedelta(seconds=20))
+    assert find_delivery(make_delivery(hook)).waits_for is None
+    no_chat = make_webhook(next_at=utcnow() + timedelta(minutes=1))
+    assert find_delivery(make_delivery(no_chat)).waits_for is None
 
 
 @pytest.mark.parametrize("kept", ["pause", "order"])

@@ -145,10 +145,12 @@ def test_of_an_active_webhook_it_says_how_many_wait_and_why(pages: Pages) -> Non
         "paused": make_webhook(**paused),
         "in order": make_webhook(in_order=True),
         "moving": make_webhook(),
+        "chat": make_webhook(format="slack", next_at=utcnow() + timedelta(minutes=1)),
+        "slow chat": make_webhook(format="slack", next_at=utcnow() - timedelta(minutes=1)),
     }
     for name, hook in hooks.items():
         made = [make_delivery(hook) for _ in range(10)]
-        busy = {"full": 8, "after a failure": 1, "in order": 1}.get(name, 0)
+        busy = {"full": 8, "after a failure": 1, "in order": 1, "slow chat": 1}.get(name, 0)
         for each in made[:busy]:
             lease(each)
 
@@ -167,6 +169,13 @@ def test_of_an_active_webhook_it_says_how_many_wait_and_why(pages: Pages) -> Non
     assert "We’ll send one first. The others follow after it’s delivered." in main
     assert "This webhook sends in order. 9 deliveries wait behind" in told("in order")
     assert "10 deliveries are queued or in progress." in told("moving")
+    assert "9 deliveries are waiting. We send one at a time. One is in progress." in told(
+        "slow chat"
+    )
+    assert "10 deliveries are waiting. Slack takes one a second. " in told("chat")
+    for _ in range(110):
+        make_delivery(hooks["chat"])
+    assert "At that pace, they take about 2 minutes." in told("chat")
     stop(make_user("admin").actor)
     assert "10 deliveries are queued or in progress. We’ll send them when sending resumes." in told(
         "full"
