@@ -88,8 +88,7 @@ class Backlog:
     `counts`: how many deliveries of each status, tests apart. `since`: the first
     failed attempt of those that fail; None: none does, for all of it is on hold. `causes`: why
     those failed last, the most common first. `next_attempt_at`: of all that goes by itself.
-    `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since;
-    `is_new`: nor at any time.
+    `waits_until`: no automatic attempt is made sooner. `is_untouched`: nothing was delivered since.
     `is_urgent`: its owner is told by e-mail; until then it may pass by itself. `taken`: by whom.
     """
 
@@ -110,7 +109,13 @@ class Backlog:
     is_untouched: bool
     is_urgent: bool
     taken: Taken | None = None
-    is_new: bool = False
+    last_delivered_at: datetime | None = None
+
+    @property
+    def since_words(self) -> str:
+        """Say "failing since"; of the oldest alone, where others were delivered since."""
+        is_all = self.is_untouched or self.undelivered == 1
+        return "failing since" if is_all else "the oldest failing since"
 
     @property
     def is_off_by_us(self) -> bool:
@@ -364,7 +369,7 @@ def _backlog(hook: AnyRow, rows: Sequence[AnyRow], now: datetime) -> Backlog:
         is_untouched=since is not None and (arrived_at is None or arrived_at <= since),
         is_urgent=not is_on or (since is not None and now - since >= URGENT_AFTER),
         taken=taken_of(hook),
-        is_new=arrived_at is None,
+        last_delivered_at=arrived_at,
     )
 
 

@@ -201,7 +201,7 @@ def _backlog(backlog: Backlog) -> str:
     many = backlog.undelivered
     deliveries = "1 delivery" if many == 1 else f"{many:,} deliveries"
     verb = "is" if many == 1 else "are"
-    since = f", failing since {_time(backlog.since)}" if backlog.since else ""
+    since = f", {backlog.since_words} {_time(backlog.since)}" if backlog.since else ""
     cause = f" Cause: {backlog.cause.words}." if backlog.cause else ""
     return f"{deliveries} to “{{name}}” {verb} undelivered{since}.{cause}"
 

@@ -88,7 +88,8 @@ class ListedWebhook:
     """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon.
     `event_count` None: it is subscribed to all, `has_conditions`: of those that meet them.
 
-    `backlog`: what is undelivered; None while it is well.
+    `backlog`: what is undelivered; None while it is well. `held`: what is on hold at one that a
+    person turned off.
     """
 
     public_id: UUID
@@ -101,6 +102,7 @@ class ListedWebhook:
     event_count: int | None
     has_conditions: bool
     last: Latest | None
+    held: int = 0
 
 
 @cache
@@ -161,6 +163,8 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
     last_ids = [row.last_id for row in rows.values() if row.last_id]
     latest = latest_of(current, last_ids)
     known = backlogs.of_ids(current, ids)
+    off = [row.id for row in rows.values() if row.state == WebhookState.OFF and row.id not in known]
+    held = {row_id: count_held(current, row_id) for row_id in off}
     now = common_now()
     return [
         ListedWebhook(
@@ -174,6 +178,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             event_count=row.event_count,
             has_conditions=row.has_conditions,
             last=latest.get(row.last_id),
+            held=held.get(row.id, 0),
         )
         for row in map(rows.__getitem__, ids)
     ]

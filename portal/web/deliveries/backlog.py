@@ -51,7 +51,7 @@ class Act(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogRow:
     """One row. `note` stands beside the name; `others`: causes with their numbers; `parts`: how
-    many of which status; `untouched`, `pause` and `sent`: what is told below since, next attempt
+    many of which status; `delivered`, `pause` and `sent`: what is told below since, next attempt
     and number. `next_at` or `next`: a time, or words. `main`: what ends it; `acts`: the others.
     """
 
@@ -66,7 +66,7 @@ class BacklogRow:
     parts: str
     sent: Sequence[str]
     since: datetime | None
-    untouched: str
+    delivered: str
     next_at: datetime | None
     next: str
     pause: str
@@ -99,10 +99,9 @@ class BacklogTable:
 
     @property
     def headline(self) -> str:
-        """Return "612 undelivered in 5 webhooks, the oldest since 13:47"."""
-        oldest = (
-            Markup(", the oldest since {}").format(time_tag(self.oldest)) if self.oldest else ""
-        )
+        """Return "612 undelivered in 5 webhooks, the oldest failing since 13:47"."""
+        since = Markup(", the oldest failing since {}")
+        oldest = since.format(time_tag(self.oldest)) if self.oldest else ""
         many = Markup("<b>{}</b>").format(counted(self.total))
         where = plural(self.webhooks, "webhook")
         return Markup("{} undelivered in {}{}").format(many, where, oldest)
@@ -127,10 +126,14 @@ NONE: Final = BacklogTable()
 
 def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
     """Return the rows of these, in their order; where there are more than `most` and one, so
-    many."""
+    many, the one that has failed longest among them."""
     in_bulk_retries = queued() if found else QueuedDeliveries()
     # The line that leads to one more takes as much room as its row.
     rows = found if len(found) == most + 1 else found[:most]
+    since = min((each.since for each in found if each.since), default=None)
+    oldest = next(each for each in found if each.since == since) if since else None
+    if oldest and oldest not in rows:
+        rows = [*rows[:-1], oldest]
     total = backlogs.count_of(found)
     return BacklogTable(
         [_row(each, in_bulk_retries) for each in rows],
@@ -138,7 +141,7 @@ def table_of(found: Sequence[Backlog], most: int) -> BacklogTable:
         by_status(sum((each.counts for each in found), Counter())),
         len(found),
         total.webhooks,
-        min((each.since for each in found if each.since), default=None),
+        since,
     )
 
 
@@ -164,18 +167,25 @@ def cause_of(backlog: Backlog) -> str:
 
 
 def backlog_words(backlog: Backlog) -> Sequence[str]:
-    """Return how much is undelivered and since when, and that nothing was delivered since."""
+    """Return how much is undelivered and since when, and what was delivered since."""
     many = counted(backlog.undelivered)
-    since = f", failing since {near_time(backlog.since)}" if backlog.since else ""
+    since = f", {backlog.since_words} {near_time(backlog.since)}" if backlog.since else ""
     words = [f"{many} undelivered{since}"] if backlog.undelivered else []
-    return [*words, *filter(None, [untouched(backlog)])]
+    return [*words, *filter(None, [_delivered(backlog)])]
 
 
 def untouched(backlog: Backlog) -> str:
     """Return that nothing was delivered since, or ever; blank where something was."""
     if not backlog.is_untouched:
         return ""
-    return "Nothing delivered yet" if backlog.is_new else "Nothing delivered since"
+    return "Nothing delivered since" if backlog.last_delivered_at else "Nothing delivered yet"
+
+
+def _delivered(backlog: Backlog) -> str:
+    """Return that nothing was delivered since, or when something last was."""
+    at = backlog.last_delivered_at
+    is_since = backlog.since and at and not backlog.is_untouched
+    return f"Last delivered {near_time(at)}" if at and is_since else untouched(backlog)
 
 
 def asks_to_wait(backlog: Backlog) -> bool:
@@ -214,7 +224,7 @@ def _row(backlog: Backlog, in_bulk_retries: QueuedDeliveries) -> BacklogRow:
         parts=by_status(backlog.counts),
         sent=in_bulk_retries.words(backlog.public_id),
         since=backlog.since or backlog.off_at,
-        untouched=untouched(backlog),
+        delivered=_delivered(backlog),
         next_at=None if sending_stop() else backlog.next_attempt_at,
         next=next(_next(backlog), ""),
         pause="Receiver asked us to wait" if asks_to_wait(backlog) else "",

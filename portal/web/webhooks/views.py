@@ -208,13 +208,13 @@ def events() -> Answer:
 
 def page_of(webhook: WebhookDetail, here: str) -> dict[str, Any]:
     """The values that each of a webhook's pages needs."""
-    undelivered = webhook.backlog.undelivered if webhook.backlog else 0
+    undelivered = webhook.backlog.undelivered if webhook.backlog else webhook.held
     deliveries = {
         "label": "Deliveries",
         "url": log_path(webhook.public_id),
         "is_here": here == "deliveries.index",
         "count": counted(undelivered) if undelivered else None,
-        "is_bad": True,
+        "is_bad": bool(webhook.backlog),
     }
     tabs = [
         {"label": label, "url": url_for(name, public_id=webhook.public_id), "is_here": name == here}

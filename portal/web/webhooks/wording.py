@@ -136,7 +136,8 @@ def going_on(webhook: ListedWebhook, week: Trend | None) -> Sequence[str]:
     if webhook.backlog:
         return list(filter(None, (cause_of(webhook.backlog), *backlog_words(webhook.backlog))))
     if webhook.status is WebhookStatus.OFF:
-        return ["Turned off manually"]
+        held = [f"{counted(webhook.held)} on hold"] if webhook.held else []
+        return ["Turned off manually", *held]
     if not webhook.last:
         return ["No deliveries yet"]
     if not_yet := NOT_YET.get(webhook.last.status):

@@ -17,6 +17,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange
+from portal.web.frame.wording import near_time
 from tests.services.alerts.due_things import (
     a_run_is_missing,
     decided,
@@ -137,7 +138,7 @@ def test_a_webhook_that_we_turned_off_and_one_that_fails_are_a_row_each(
     assert fails[0].endswith("Desk Server error (500)")
     assert off[0] == "Payroll Off Turned off automatically: URL permanently closed (410)"
     assert [row[1] for row in (fails, off)] == ["2 2 retrying", "1 1 on hold"]
-    assert "3 undelivered in 2 webhooks, the oldest since" in page.main
+    assert "3 undelivered in 2 webhooks, the oldest failing since" in page.main
     assert off[3] == "When turned on"
     retry = f"/deliveries/retry?status=undelivered&webhook={hook.public_id}&all=1"
     assert page.links("Retry 2") == ([] if role is Role.MANAGER else [retry])
@@ -181,6 +182,25 @@ def test_of_many_the_first_are_shown_and_a_link_leads_to_the_list_of_all(app: Fl
     assert [row[0][:10] for row in page.rows()] == [f"Helpdesk {number}" for number in range(7)]
     assert "With problems" in page.main
     assert len(pages.follow("Clear filters").rows()) == 8
+
+
+def test_the_webhook_that_has_failed_longest_is_always_among_the_rows(app: Flask) -> None:
+    for number in range(6):
+        make_delivery(make_webhook(name=f"Helpdesk {number}"), status="failed", reason="dns")
+    old = make_webhook(name="Payroll", last_delivered_at=utcnow())
+    for days in (20, 1):
+        make_delivery(old, status="failed", failing_since=utcnow() - timedelta(days=days))
+    page = visit(app).get("/")
+    rows = troubled(page)
+    began = near_time(utcnow() - timedelta(days=20))
+    assert f"8 undelivered in 7 webhooks, the oldest failing since {began}" in page.main
+    assert [row[0].removeprefix("Failing ")[:10] for row in rows[:4]] == [
+        f"Helpdesk {number}" for number in range(4)
+    ]
+    assert "Payroll" in rows[4][0]
+    assert rows[4][2].startswith(f"{began} Last delivered ")
+    (line,) = (each for each in visit(app).get("/settings/webhooks").rows() if "Payroll" in each[0])
+    assert f"2 undelivered, the oldest failing since {began} · Last delivered " in line[2]
 
 
 def test_the_parts_of_a_total_are_told_and_add_up(app: Flask) -> None:

@@ -17,7 +17,7 @@ from tests.support.factories import make_user, make_webhook
 from tests.support.heartbeats import record_own
 from tests.web.signed_in import visit
 
-SENDING = "Sending normally"
+SENDING = "Server working normally"
 
 
 def test_everyone_reads_whether_it_sends_from_checks_alone(app: Flask) -> None:

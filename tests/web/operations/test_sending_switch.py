@@ -93,7 +93,7 @@ def test_the_start_page_does_not_say_that_all_is_well_while_nothing_goes(app: Fl
     ada = visit(app)
     make_delivery(status="delivered")
     record_own(heartbeats.worker_of(DELIVERIES))
-    well = ("Sending normally", "No problems")
+    well = ("Server working normally", "No problems")
     assert all(words in ada.get("/").main for words in well)
     ada.submit(ada.get(STOP).form(STOP))
     assert not any(words in ada.get("/").main for words in well)

@@ -123,7 +123,9 @@ def look(pages: Pages, hook: Hook) -> None:
     """Every place says what is so."""
     so, where = Said(hook), f"webhook={hook.public_id}"
     since = f"{so.since.astimezone(HERE):%H:%M}" if so.since else ""
-    words = re.compile(rf"(?<!\d){so.number} undelivered, failing since (\w+( \d+)?,? )?{since}")
+    words = re.compile(
+        rf"(?<!\d){so.number} undelivered, (the oldest )?failing since (\w+( \d+)?,? )?{since}"
+    )
     (row,) = pages.get("/settings/webhooks").rows()
     page = pages.get(f"/settings/webhooks/{hook.public_id}")
     (state,) = (node.text for node in page.root.find_all("div") if node.get("class") == "state")

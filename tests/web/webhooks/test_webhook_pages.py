@@ -75,6 +75,17 @@ def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
     assert last[3] == "None yet"
 
 
+def test_of_one_that_a_person_turned_off_the_list_and_its_tab_count_what_is_on_hold(
+    pages: Pages,
+) -> None:
+    hook = make_webhook(state="off")
+    for _ in range(2):
+        make_delivery(hook, status="on_hold")
+    (row,) = pages.get(LIST).rows()
+    assert row[2] == "Turned off manually2 on hold"
+    assert "Deliveries 2" in pages.get(path_of(hook)).main
+
+
 def test_it_fails_with_what_is_left_whatever_else_arrived_or_was_saved(pages: Pages) -> None:
     hook = make_webhook(last_delivered_at=utcnow(), failures_in_row=0)
     for minutes in range(48):
@@ -83,11 +94,11 @@ def test_it_fails_with_what_is_left_whatever_else_arrived_or_was_saved(pages: Pa
     make_delivery(hook, status="delivered")
     main = pages.get(path_of(hook)).main
     assert "Failing" in main
-    assert "48 undelivered, failing since " in main
+    assert "48 undelivered, the oldest failing since " in main
     assert "Nothing delivered since" not in main
     form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
     main = pages.submit(form, url="https://receiver.example.com/other").main
-    assert "48 undelivered, failing since " in main
+    assert "48 undelivered, the oldest failing since " in main
     assert "shows whether the new settings work" not in main
 
 

@@ -129,8 +129,10 @@ BACKLOG = Backlog(
     waits_until=None,
     is_untouched=False,
     is_urgent=True,
+    last_delivered_at=NOW - MINUTE,
 )
 SINCE = "4 undelivered, failing since that time"
+OLDEST = "4 undelivered, the oldest failing since that time"
 
 
 def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
@@ -145,15 +147,15 @@ def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
     [
         (
             {},
-            f"{SINCE}. Cause: Server error (500) and 1 other cause. The next attempt is in 5 "
-            "minutes.",
+            f"{OLDEST}. {{last}}. Cause: Server error (500) and 1 other cause. The next attempt is "
+            "in 5 minutes.",
         ),
         (
             {"causes": BACKLOG.causes[:1], "next_attempt_at": NOW, "is_untouched": True},
             f"{SINCE}. Nothing delivered since. Cause: Server error (500). We’re about to try "
             "again.",
         ),
-        ({"causes": (), "next_attempt_at": None}, f"{SINCE}."),
+        ({"causes": (), "next_attempt_at": None}, f"{OLDEST}. {{last}}."),
         # Whatever was done since, it fails until that is delivered.
         (
             {"failures_in_row": 0, "is_untouched": True},
@@ -162,11 +164,11 @@ def failing(webhook: WebhookDetail, *more: Any, **changes: Any) -> str:
         ),
         (
             {"waits_until": NOW + 9 * HOUR, "causes": ()},
-            f"{SINCE}. The receiver asked us to wait until {{until}}.",
+            f"{OLDEST}. {{last}}. The receiver asked us to wait until {{until}}.",
         ),
         (
             {"waits_until": NOW + MINUTE, "next_attempt_at": NOW + MINUTE, "causes": ()},
-            f"{SINCE}. Failed 3 times in a row. The next attempt is at {{soon}}.",
+            f"{OLDEST}. {{last}}. Failed 3 times in a row. The next attempt is at {{soon}}.",
         ),
     ],
 )
@@ -175,7 +177,8 @@ def test_one_that_fails_says_how_much_since_when_why_and_what_comes_next(
 ) -> None:
     with frozen(NOW):
         until, soon = near_time(NOW + 9 * HOUR), near_time(NOW + MINUTE)
-        assert failing(well, **changes) == told.format(until=until, soon=soon)
+        last = f"Last delivered {near_time(NOW - MINUTE)}"
+        assert failing(well, **changes) == told.format(until=until, soon=soon, last=last)
 
 
 def test_in_order_it_says_how_many_wait_behind_the_oldest(well: WebhookDetail) -> None:
@@ -222,7 +225,7 @@ OFF = replace(BACKLOG, status=WebhookStatus.OFF, off_reason=OffReason.GONE, sinc
             ["All delivered after 1 failed attempt"],
         ),
         # Of one that answers it is never said that it does not.
-        ({"backlog": BACKLOG}, None, ["Server error (500)", SINCE]),
+        ({"backlog": BACKLOG}, None, ["Server error (500)", OLDEST, "Last delivered that time"]),
         (
             {"backlog": replace(BACKLOG, is_untouched=True)},
             trend(9),
@@ -240,8 +243,9 @@ def test_the_list_says_in_a_few_words_how_it_goes(
     changes: dict[str, Any], week: Trend | None, told: list[str]
 ) -> None:
     found = wording.going_on(replace(LISTED, **changes), week)
-    since = near_time(NOW - HOUR)
-    assert [words.replace(since, "that time") for words in found] == told
+    for at in (NOW - HOUR, NOW - MINUTE):
+        found = [words.replace(near_time(at), "that time") for words in found]
+    assert found == told
 
 
 def test_that_one_is_about_to_be_turned_off_comes_before_that() -> None:
