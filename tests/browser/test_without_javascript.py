@@ -75,6 +75,15 @@ def test_an_asset_is_made_and_its_message_arrives(
     user_steps.log_saying(plain_desk, portal, 1, "Delivered")
 
 
+def test_a_chat_is_connected_from_the_gallery(plain_desk: Page, outside: Outside) -> None:
+    user_steps.open_new_webhook(plain_desk, "Slack")
+    user_steps.fill_webhook(plain_desk, "IT channel", outside.url, ["Asset lost"])
+    user_steps.press(plain_desk, "Save webhook")
+    settings = plain_desk.get_by_role("complementary")
+    expect(settings).to_contain_text("FormatSlack")
+    expect(settings).to_contain_text("Not made by a bulk action or an import")
+
+
 @pytest.mark.usefixtures("plain_desk")  # it has become the first administrator
 def test_a_webhook_is_made_by_keyboard_alone(
     page: Page, portal: FreshPortal, outside: Outside
@@ -83,7 +92,9 @@ def test_a_webhook_is_made_by_keyboard_alone(
     page.goto(f"{portal.url}/settings/webhooks")
     tab_to(page, "Add webhook")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/new")
+    tab_to(page, "My own program")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/new?to=program")
     tab_to(page, "Webhook name")
     page.keyboard.type("Helpdesk")
     tab_to(page, "Webhook URL")

@@ -54,11 +54,11 @@ def _unfold(details: Locator) -> None:
         details.locator("summary").first.click()
 
 
-def open_new_webhook(page: Page) -> None:
-    """The form, by the way that the pages show."""
+def open_new_webhook(page: Page, to: str = "My own program") -> None:
+    """The form for this product, by the way that the pages show."""
     page.get_by_role("link", name="Webhooks", exact=True).first.click()
     page.get_by_role("link", name="Add webhook").first.click()
-    page.get_by_role("link", name="My own program").first.click()
+    page.get_by_role("link", name=to).first.click()
 
 
 def add_asset(page: Page, portal: FreshPortal, name: str) -> None:
